@@ -1,0 +1,159 @@
+//! The one error type: what failed, where, and what to do about it.
+
+use std::fmt;
+use std::path::Path;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure as its reader needs it.
+///
+/// `message` says what failed and where (path, URL, digest). `source` is the cause below it, `hint` the next step
+/// to take, `excerpt` the line of the user's file that is to blame. None of them ever holds a credential.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    pub kind: ErrorKind,
+    pub message: String,
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    pub hint: Option<String>,
+    pub excerpt: Option<Box<Excerpt>>,
+}
+
+/// What class of failure it is, for callers that act on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The command line asks for something that makes no sense; exit code 2.
+    Usage,
+    /// A file, a spec or a value that the user gave is wrong.
+    Input,
+    /// A named thing (file, tag, blob, repository) is not there.
+    NotFound,
+    /// The operating system refused.
+    Io,
+    /// Bytes do not match the digest or size they were promised to have.
+    Integrity,
+    /// A registry asks for credentials or refuses the ones it got.
+    Denied,
+    /// A registry, or the way to it, failed in another manner.
+    Registry,
+}
+
+/// One line of a text that the user wrote and the part of it that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// In characters, counted from 1.
+    pub column: usize,
+    pub text: String,
+    /// In characters; at least 1.
+    pub width: usize,
+}
+
+impl Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error { kind, message: message.into(), source: None, hint: None, excerpt: None }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, message)
+    }
+
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Input, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    pub fn integrity(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Integrity, message)
+    }
+
+    /// `action` completes "cannot …", as in "cannot open": the path follows it.
+    pub fn io(action: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        let kind = match source.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Io,
+        };
+        let hint = match source.kind() {
+            std::io::ErrorKind::StorageFull => Some("free some space on that file system, or write elsewhere"),
+            std::io::ErrorKind::PermissionDenied => Some("check who owns it and its mode"),
+            _ => None,
+        };
+        let mut error = Self::new(kind, format!("cannot {action} {}", path.as_ref().display())).with_source(source);
+        error.hint = hint.map(str::to_owned);
+        error
+    }
+
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn with_excerpt(mut self, excerpt: Excerpt) -> Self {
+        self.excerpt = Some(Box::new(excerpt));
+        self
+    }
+
+    /// The exit code of a process that ends with this error.
+    pub fn exit_code(&self) -> u8 {
+        if self.kind == ErrorKind::Usage { 2 } else { 1 }
+    }
+}
+
+impl Excerpt {
+    /// The first line that `span` (in bytes) touches in `text`, which came from `file`.
+    pub fn new(file: impl Into<String>, text: &str, span: std::ops::Range<usize>) -> Self {
+        let start = floor_boundary(text, span.start);
+        let end = floor_boundary(text, span.end).max(start);
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        Excerpt {
+            file: file.into(),
+            line: text[..start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            text: text[line_start..line_end].trim_end_matches('\r').to_owned(),
+            width: text[start..end.min(line_end).max(start)].chars().count().max(1),
+        }
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        // Tabs are kept in the lead so that the caret stands under its character whatever a tab's width is.
+        let lead: String = self.text.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        writeln!(f, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
+        writeln!(f, "{margin} |")?;
+        writeln!(f, "{number} | {}", self.text)?;
+        write!(f, "{margin} | {lead}{}", "^".repeat(self.width))
+    }
+}
+
+/// The nearest of `candidates` to `word`, if one is near enough to be what was meant.
+pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn floor_boundary(text: &str, mut at: usize) -> usize {
+    at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

@@ -1,0 +1,119 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Digest, Map, Platform};
+
+/// What an image is made of and how it runs (image-spec, config.md).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    #[serde(flatten)]
+    pub platform: Platform,
+    #[serde(default)]
+    pub config: Settings,
+    pub rootfs: RootFs,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<History>,
+    /// Fields that this type does not name, kept as they came.
+    #[serde(flatten)]
+    pub other: Map<Value>,
+}
+
+/// The `config` object: what a container started from the image gets if nothing else is said. `Healthcheck`, `Shell`
+/// and `OnBuild` are docker's additions, which the image-spec reserves (config.md, "Properties").
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Settings {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Keys are `port/protocol`.
+    #[serde(default, skip_serializing_if = "is_absent_or_empty")]
+    pub exposed_ports: Option<Map<Value>>,
+    /// `NAME=value`, in the order in which they were set.
+    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    pub env: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    pub entrypoint: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    pub cmd: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "is_absent_or_empty")]
+    pub volumes: Option<Map<Value>>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Map<String>>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stop_signal: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    pub shell: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    pub on_build: Option<Vec<String>>,
+    /// Fields that this type does not name, kept as they came.
+    #[serde(flatten)]
+    pub other: Map<Value>,
+}
+
+/// How to ask a container whether it is well. Durations are in nanoseconds, 0 means the engine's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Healthcheck {
+    /// `["NONE"]`, `["CMD", arg…]` or `["CMD-SHELL", command]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub interval: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub timeout: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub start_period: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub start_interval: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootFs {
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Digests of the uncompressed layers, the lowest first.
+    pub diff_ids: Vec<Digest>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty_layer: bool,
+}
+
+impl RootFs {
+    pub fn new(diff_ids: Vec<Digest>) -> Self {
+        RootFs { kind: "layers".to_owned(), diff_ids }
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_none_or_empty(list: &Option<Vec<String>>) -> bool {
+    list.as_ref().is_none_or(Vec::is_empty)
+}
+
+fn is_absent_or_empty(map: &Option<Map<Value>>) -> bool {
+    map.as_ref().is_none_or(Map::is_empty)
+}

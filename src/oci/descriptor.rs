@@ -1,0 +1,44 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Digest, Map, Platform};
+
+/// A pointer to content: its type, digest and size (image-spec, descriptor.md).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    pub media_type: String,
+    pub digest: Digest,
+    /// In bytes, as stored (that is, compressed).
+    pub size: u64,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub annotations: Map<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Fields that this type does not name, kept as they came.
+    #[serde(flatten)]
+    pub other: Map<Value>,
+}
+
+impl Descriptor {
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
+        Descriptor {
+            media_type: media_type.into(),
+            digest,
+            size,
+            annotations: Map::new(),
+            platform: None,
+            other: Map::new(),
+        }
+    }
+
+    /// The descriptor of content at hand.
+    pub fn of(media_type: impl Into<String>, content: &[u8]) -> Self {
+        Self::new(media_type, Digest::of(content), content.len() as u64)
+    }
+
+    pub fn with_platform(mut self, platform: Platform) -> Self {
+        self.platform = Some(platform);
+        self
+    }
+}

@@ -1,0 +1,198 @@
+//! Content digests (image-spec, descriptor.md "Digests") and the readers and writers that compute and check them.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::str::FromStr;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A SHA-256 digest, written `sha256:<64 lower-case hex digits>`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// The 64 hex digits without the algorithm.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let malformed = || {
+            Error::input(format!("`{text}` is not a digest"))
+                .with_hint("a digest is `sha256:` and 64 lower-case hexadecimal digits")
+        };
+        let (algorithm, hex) = text.split_once(':').ok_or_else(malformed)?;
+        if algorithm != "sha256" {
+            return Err(malformed());
+        }
+        let mut bytes = [0; 32];
+        if hex.len() != 64 || !hex.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(malformed());
+        }
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| malformed())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| malformed())?;
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+/// SHA-256 as bytes arrive.
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Hasher {
+    pub fn new() -> Self {
+        Hasher(Context::new(&SHA256))
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> Digest {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.0.finish().as_ref());
+        Digest(bytes)
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Passes bytes on to `inner` and keeps their digest and count.
+pub struct HashingWriter<W> {
+    inner: W,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<W: Write> HashingWriter<W> {
+    pub fn new(inner: W) -> Self {
+        HashingWriter { inner, hasher: Hasher::new(), size: 0 }
+    }
+
+    /// The inner writer, and the digest and size of what `inner` has taken.
+    pub fn finish(self) -> (W, Digest, u64) {
+        (self.inner, self.hasher.finish(), self.size)
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..taken]);
+        self.size += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Reads `inner` and fails, at the latest in place of the end of file, when it is not exactly `size` bytes with the
+/// digest it should have. What was read before the end is not to be trusted until the end has been reached.
+pub struct VerifyingReader<R> {
+    inner: R,
+    digest: Digest,
+    left: u64,
+    size: u64,
+    hasher: Option<Hasher>,
+}
+
+impl<R: Read> VerifyingReader<R> {
+    pub fn new(inner: R, digest: Digest, size: u64) -> Self {
+        VerifyingReader { inner, digest, left: size, size, hasher: Some(Hasher::new()) }
+    }
+
+    fn wrong(&self, what: String) -> io::Error {
+        let error = Error::integrity(format!("blob {} {what}", self.digest))
+            .with_hint("it was damaged on its way or where it is kept: fetch or build it again");
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+impl<R: Read> Read for VerifyingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = self.inner.read(buffer)?;
+        if count as u64 > self.left {
+            return Err(self.wrong(format!("is longer than the {} bytes its descriptor gives", self.size)));
+        }
+        self.left -= count as u64;
+        let Some(hasher) = &mut self.hasher else { return Ok(0) };
+        hasher.update(&buffer[..count]);
+        if count == 0 {
+            if self.left > 0 {
+                let seen = self.size - self.left;
+                return Err(self.wrong(format!("ends after {seen} of {} bytes", self.size)));
+            }
+            let actual = self.hasher.take().map(Hasher::finish);
+            if actual != Some(self.digest) {
+                let actual = actual.map(|digest| digest.to_string()).unwrap_or_default();
+                return Err(self.wrong(format!("has the digest {actual}")));
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// The error behind an I/O error, where one of ours was carried through `Read`; else an I/O error about `path`.
+impl Error {
+    pub fn from_read(action: &str, path: impl AsRef<std::path::Path>, source: io::Error) -> Self {
+        match source.downcast::<Error>() {
+            Ok(own) => own,
+            Err(source) => Error::io(action, path, source),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Descriptor, Map, media_type};
+
+/// An image for one platform (image-spec, manifest.md).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageManifest {
+    pub schema_version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    pub config: Descriptor,
+    pub layers: Vec<Descriptor>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub annotations: Map<String>,
+    /// Fields that this type does not name, kept as they came.
+    #[serde(flatten)]
+    pub other: Map<Value>,
+}
+
+/// Images side by side, one for each platform (image-spec, image-index.md); also the `index.json` of a layout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageIndex {
+    pub schema_version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    pub manifests: Vec<Descriptor>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub annotations: Map<String>,
+    /// Fields that this type does not name, kept as they came.
+    #[serde(flatten)]
+    pub other: Map<Value>,
+}
+
+impl ImageManifest {
+    pub fn new(config: Descriptor, layers: Vec<Descriptor>, annotations: Map<String>) -> Self {
+        ImageManifest {
+            schema_version: 2,
+            media_type: Some(media_type::IMAGE_MANIFEST.to_owned()),
+            config,
+            layers,
+            annotations,
+            other: Map::new(),
+        }
+    }
+}
+
+impl ImageIndex {
+    pub fn new(manifests: Vec<Descriptor>, annotations: Map<String>) -> Self {
+        ImageIndex {
+            schema_version: 2,
+            media_type: Some(media_type::IMAGE_INDEX.to_owned()),
+            manifests,
+            annotations,
+            other: Map::new(),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Media types (image-spec, media-types.md) and docker's older names for the same things.
+
+pub const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// An index of manifests, or docker's manifest list.
+pub fn is_index(media_type: &str) -> bool {
+    matches!(media_type, IMAGE_INDEX | DOCKER_MANIFEST_LIST)
+}
+
+/// An image manifest of either family.
+pub fn is_manifest(media_type: &str) -> bool {
+    matches!(media_type, IMAGE_MANIFEST | DOCKER_MANIFEST)
+}
+
+/// Everything that a registry keeps under `/manifests/` and not under `/blobs/`.
+pub fn is_manifest_or_index(media_type: &str) -> bool {
+    is_manifest(media_type) || is_index(media_type)
+}

@@ -1,0 +1,40 @@
+//! The nouns of the OCI specifications as plain data: digests, descriptors, manifests, configs, platforms, references.
+//!
+//! The types are ours and not `oci-spec`'s because ours serialise to the same bytes every time (sorted maps) and keep
+//! the fields that they do not know: an image that passes through must come out as it went in.
+
+mod config;
+mod descriptor;
+mod digest;
+mod manifest;
+pub mod media_type;
+mod platform;
+mod reference;
+
+pub use config::{Healthcheck, History, ImageConfig, RootFs, Settings};
+pub use descriptor::Descriptor;
+pub use digest::{Digest, Hasher, HashingWriter, VerifyingReader};
+pub use manifest::{ImageIndex, ImageManifest};
+pub use platform::Platform;
+pub use reference::{Reference, is_valid_tag};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::error::{Error, Result};
+
+/// Maps in images are sorted, so that the same content is the same bytes.
+pub type Map<V> = std::collections::BTreeMap<String, V>;
+
+/// The largest manifest, index or config that is read into memory. The distribution spec asks registries to take
+/// manifests of 4 MiB ("Pushing Manifests"); nothing larger is portable.
+pub const MANIFEST_LIMIT: u64 = 4 << 20;
+
+/// The one JSON form of a document: compact, fields in the order of the type, maps sorted.
+pub fn to_json(document: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(document).expect("the types of this module have string keys and no fallible serialiser")
+}
+
+/// Reads a document; `what` names it in the error.
+pub fn from_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|source| Error::input(format!("{what} is not valid")).with_source(source))
+}

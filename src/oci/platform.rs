@@ -1,0 +1,137 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, suggestion};
+
+/// Operating systems and architectures by the Go names that the image-spec prescribes (config.md, `os` and
+/// `architecture`).
+const SYSTEMS: &[&str] = &[
+    "linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "aix", "android",
+    "plan9", "wasip1", "js",
+];
+const ARCHITECTURES: &[&str] = &[
+    "amd64", "arm64", "arm", "386", "riscv64", "ppc64le", "ppc64", "s390x", "loong64", "mips", "mipsle", "mips64",
+    "mips64le", "wasm",
+];
+
+/// What an image runs on, normalised as containerd does it: `linux/x86_64` is `linux/amd64`, `linux/arm64/v8` is
+/// `linux/arm64`, `linux/arm` is `linux/arm/v7`.
+///
+/// The order is that of the printed form, so that platforms sort the way they read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Platform {
+    pub architecture: String,
+    pub os: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+}
+
+impl Platform {
+    pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
+        Platform {
+            architecture: architecture.to_owned(),
+            os: os.to_owned(),
+            variant: variant.map(str::to_owned),
+            os_version: None,
+            os_features: Vec::new(),
+        }
+    }
+
+    /// The platform that this program was compiled for; containers are always linux.
+    pub fn host() -> Self {
+        let (architecture, variant) = normalise(std::env::consts::ARCH, None);
+        Platform::new("linux", &architecture, variant.as_deref())
+    }
+
+    /// The target triple of compilers, with `libc` as its last part (`musl`, `gnu`); none where no such triple exists.
+    pub fn triple(&self, libc: &str) -> Option<String> {
+        if self.os != "linux" {
+            return None;
+        }
+        let (processor, abi) = match (self.architecture.as_str(), self.variant.as_deref()) {
+            ("amd64", _) => ("x86_64", ""),
+            ("arm64", _) => ("aarch64", ""),
+            ("arm", Some("v7")) => ("armv7", "eabihf"),
+            ("arm", Some("v6")) => ("arm", "eabihf"),
+            ("arm", Some("v5")) => ("armv5te", "eabi"),
+            ("386", _) => ("i686", ""),
+            ("riscv64", _) => ("riscv64gc", ""),
+            ("ppc64le", _) => ("powerpc64le", ""),
+            ("s390x", _) => ("s390x", ""),
+            ("loong64", _) => ("loongarch64", ""),
+            _ => return None,
+        };
+        Some(format!("{processor}-unknown-linux-{libc}{abi}"))
+    }
+}
+
+impl FromStr for Platform {
+    type Err = Error;
+
+    /// `os/arch[/variant]`, or an architecture alone, which means linux.
+    fn from_str(text: &str) -> Result<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [architecture] if architecture != "linux" => ("linux", architecture, None),
+            [os, architecture] => (os, architecture, None),
+            [os, architecture, variant] if !variant.is_empty() => (os, architecture, Some(variant)),
+            _ => {
+                return Err(Error::input(format!("`{text}` is not a platform"))
+                    .with_hint("a platform is `os/arch[/variant]`, as in linux/amd64 or linux/arm/v7"));
+            }
+        };
+        let os = os.to_lowercase();
+        let (architecture, variant) = normalise(architecture, variant);
+        known("operating system", &os, SYSTEMS, text)?;
+        known("architecture", &architecture, ARCHITECTURES, text)?;
+        if let Some(variant) = &variant
+            && !variant.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'.')
+        {
+            return Err(Error::input(format!("`{variant}` in the platform `{text}` is not a variant")));
+        }
+        Ok(Platform::new(&os, &architecture, variant.as_deref()))
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if let Some(variant) = &self.variant {
+            write!(f, "/{variant}")?;
+        }
+        Ok(())
+    }
+}
+
+fn normalise(architecture: &str, variant: Option<&str>) -> (String, Option<String>) {
+    let (architecture, variant) = (architecture.to_lowercase(), variant.map(str::to_lowercase));
+    let (architecture, variant) = match (architecture.as_str(), variant.as_deref()) {
+        ("amd64" | "x86_64" | "x86-64", None | Some("v1")) => ("amd64", None),
+        ("x86_64" | "x86-64", variant) => ("amd64", variant),
+        ("arm64" | "aarch64", None | Some("8" | "v8")) => ("arm64", None),
+        ("aarch64", variant) => ("arm64", variant),
+        ("armhf", None) | ("arm", None | Some("7")) => ("arm", Some("v7")),
+        ("armel", None) | ("arm", Some("6")) => ("arm", Some("v6")),
+        ("arm", Some("5")) => ("arm", Some("v5")),
+        ("i386" | "i486" | "i586" | "i686" | "x86", variant) => ("386", variant),
+        (other, variant) => (other, variant),
+    };
+    (architecture.to_owned(), variant.map(str::to_owned))
+}
+
+fn known(what: &str, word: &str, all: &[&str], platform: &str) -> Result<()> {
+    if all.contains(&word) {
+        return Ok(());
+    }
+    let error = Error::input(format!("unknown {what} `{word}` in the platform `{platform}`"));
+    Err(match suggestion(word, all.iter().copied()) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error.with_hint(format!("known are {}", all.join(", "))),
+    })
+}

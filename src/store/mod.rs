@@ -1,0 +1,22 @@
+//! Where content is kept and read from: by digest, and by name where the place has names.
+
+mod graph;
+
+pub use graph::{Graph, read_document};
+
+use std::io::Read;
+
+use crate::error::Result;
+use crate::oci::Descriptor;
+
+/// A place that holds blobs: the local store, a layout, an archive, a registry's repository.
+pub trait Store: Sync {
+    /// Opens the content of a descriptor. The reader checks digest and size and fails, at the latest in place of the
+    /// end of file, if they do not hold. Content that is not there is [`ErrorKind::NotFound`].
+    ///
+    /// [`ErrorKind::NotFound`]: crate::error::ErrorKind::NotFound
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>>;
+
+    /// The root (index or manifest) that `name` stands for; `None` asks for the only one there is.
+    fn resolve(&self, name: Option<&str>) -> Result<Descriptor>;
+}
