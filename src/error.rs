@@ -132,7 +132,8 @@ impl fmt::Display for Excerpt {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         // Tabs are kept in the lead so that the caret stands under its character whatever a tab's width is.
-        let lead: String = self.text.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let lead: String =
+            self.text.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         writeln!(f, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
         writeln!(f, "{margin} |")?;
         writeln!(f, "{number} | {}", self.text)?;

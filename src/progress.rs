@@ -10,21 +10,50 @@ pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// `layer` numbers the layers of one build; `size` is that of the tar, in bytes.
-    LayerStarted { layer: usize, title: &'a str, size: u64 },
+    LayerStarted {
+        layer: usize,
+        title: &'a str,
+        size: u64,
+    },
     /// `bytes` more of the tar are hashed and compressed.
-    LayerAdvanced { layer: usize, bytes: u64 },
-    LayerFinished { layer: usize, descriptor: &'a Descriptor },
+    LayerAdvanced {
+        layer: usize,
+        bytes: u64,
+    },
+    LayerFinished {
+        layer: usize,
+        descriptor: &'a Descriptor,
+    },
     /// A blob of `descriptor.size` bytes begins to move.
-    BlobStarted { descriptor: &'a Descriptor },
-    BlobAdvanced { digest: Digest, bytes: u64 },
+    BlobStarted {
+        descriptor: &'a Descriptor,
+    },
+    BlobAdvanced {
+        digest: Digest,
+        bytes: u64,
+    },
     /// What had advanced is void: the blob starts again from its first byte.
-    BlobRestarted { digest: Digest },
-    BlobFinished { digest: Digest, outcome: BlobOutcome },
+    BlobRestarted {
+        digest: Digest,
+    },
+    BlobFinished {
+        digest: Digest,
+        outcome: BlobOutcome,
+    },
     /// An index or manifest now stands under this name (or digest) in the registry.
-    ManifestPushed { name: &'a str, digest: Digest },
+    ManifestPushed {
+        name: &'a str,
+        digest: Digest,
+    },
     /// A request failed in a way that may pass; it is made again after `wait`.
-    Retrying { request: &'a str, reason: &'a str, wait: Duration },
-    Warning { message: &'a str },
+    Retrying {
+        request: &'a str,
+        reason: &'a str,
+        wait: Duration,
+    },
+    Warning {
+        message: &'a str,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

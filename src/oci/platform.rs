@@ -8,8 +8,20 @@ use crate::error::{Error, Result, suggestion};
 /// Operating systems and architectures by the Go names that the image-spec prescribes (config.md, `os` and
 /// `architecture`).
 const SYSTEMS: &[&str] = &[
-    "linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "aix", "android",
-    "plan9", "wasip1", "js",
+    "linux",
+    "windows",
+    "darwin",
+    "freebsd",
+    "netbsd",
+    "openbsd",
+    "dragonfly",
+    "solaris",
+    "illumos",
+    "aix",
+    "android",
+    "plan9",
+    "wasip1",
+    "js",
 ];
 const ARCHITECTURES: &[&str] = &[
     "amd64", "arm64", "arm", "386", "riscv64", "ppc64le", "ppc64", "s390x", "loong64", "mips", "mipsle", "mips64",

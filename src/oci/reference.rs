@@ -89,9 +89,7 @@ impl fmt::Display for Reference {
 /// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution-spec, "Pulling manifests").
 pub fn is_valid_tag(tag: &str) -> bool {
     let word = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
-    tag.len() <= 128
-        && tag.bytes().next().is_some_and(word)
-        && tag.bytes().all(|c| word(c) || matches!(c, b'.' | b'-'))
+    tag.len() <= 128 && tag.bytes().next().is_some_and(word) && tag.bytes().all(|c| word(c) || matches!(c, b'.' | b'-'))
 }
 
 fn malformed(text: &str) -> Error {
@@ -111,5 +109,6 @@ fn malformed(text: &str) -> Error {
     if name.chars().chain(last.split([':', '@']).next().unwrap_or("").chars()).any(char::is_uppercase) {
         return error.with_hint(format!("repository names are lower case: `{}`", text.to_lowercase()));
     }
-    error.with_hint("a name is [registry/]path[:tag][@sha256:…], of lower-case letters, digits and single `.`, `_`, `-`")
+    error
+        .with_hint("a name is [registry/]path[:tag][@sha256:…], of lower-case letters, digits and single `.`, `_`, `-`")
 }
