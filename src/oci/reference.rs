@@ -40,6 +40,13 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
+    /// As docker shows it: without `docker.io` and `library`, and always with a tag.
+    pub fn familiar(&self) -> String {
+        let name = self.name();
+        let short = name.strip_prefix("docker.io/library/").or_else(|| name.strip_prefix("docker.io/"));
+        format!("{}:{}", short.unwrap_or(&name), self.tag.as_deref().unwrap_or("latest"))
+    }
+
     /// The same repository under another tag.
     pub fn with_tag(&self, tag: &str) -> Self {
         Reference { tag: Some(tag.to_owned()), digest: None, ..self.clone() }

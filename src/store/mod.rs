@@ -1,8 +1,15 @@
 //! Where content is kept and read from: by digest, and by name where the place has names.
 
+pub mod archive;
 mod graph;
+pub mod layout;
+mod local;
+pub mod pending;
 
+pub use archive::Archive;
 pub use graph::{Graph, read_document};
+pub use layout::Layout;
+pub use local::{LocalStore, PendingBlob};
 
 use std::io::Read;
 

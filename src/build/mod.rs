@@ -1,0 +1,121 @@
+//! From a plan to blobs in the local store.
+
+use std::collections::HashMap;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
+use crate::image::{self, Document, Image};
+use crate::layer::{self, Compression, Entry, Job, Layer};
+use crate::oci::{Descriptor, Settings};
+use crate::plan::{Base, Plan, Stage, Step, label};
+use crate::progress::{Event, Progress};
+use crate::source::local::{self, Modified};
+use crate::store::LocalStore;
+
+/// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
+pub struct Options<'a> {
+    pub store: &'a LocalStore,
+    pub compression: Compression,
+    /// What image and history say, in seconds since 1970.
+    pub created: i64,
+    pub modified: Modified,
+    /// Threads; 0 is one for each core.
+    pub jobs: usize,
+    pub progress: Progress<'a>,
+}
+
+/// What a build has left in the store.
+#[derive(Debug)]
+pub struct Built {
+    /// The index, or the manifest where there is only one image and no index was wanted.
+    pub root: Descriptor,
+    /// In the order of the plan's stages.
+    pub images: Vec<Image>,
+}
+
+/// Builds every stage of `plan`. Layers that stages share are made once, all layers side by side.
+pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(options.jobs)
+        .build()
+        .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
+    let steps = distinct_steps(plan);
+    let layers = layers(&steps, options, &pool)?;
+    let made: HashMap<&Step, &Layer> = steps.into_iter().zip(&layers).collect();
+    let created = label::rfc3339(options.created)?;
+
+    let mut images = Vec::with_capacity(plan.stages.len());
+    for stage in &plan.stages {
+        let Base::Scratch = stage.base;
+        images.push(image(plan, stage, &made, &created));
+    }
+    for image in &images {
+        put(options.store, &image.config)?;
+        put(options.store, &image.manifest)?;
+    }
+    let root = match &images[..] {
+        [] => return Err(Error::input("there is nothing to build: the plan has no platform")),
+        [only] if !plan.index => only.manifest.descriptor.clone(),
+        several => {
+            let index = image::index(several, &plan.annotations);
+            put(options.store, &index)?;
+            index.descriptor
+        }
+    };
+    Ok(Built { root, images })
+}
+
+/// The steps of all stages, each once, in the order in which they are met.
+fn distinct_steps(plan: &Plan) -> Vec<&Step> {
+    let mut seen = std::collections::HashSet::new();
+    plan.stages.iter().flat_map(|stage| &stage.steps).filter(|step| seen.insert(*step)).collect()
+}
+
+fn layers(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result<Vec<Layer>> {
+    let entries: Vec<Vec<Entry>> =
+        pool.install(|| steps.iter().map(|step| local::entries(&step.adds, options.modified)).collect::<Result<_>>())?;
+    let jobs = steps
+        .iter()
+        .zip(&entries)
+        .map(|(step, entries)| {
+            let sink = options.store.begin()?;
+            Ok(Job { title: &step.title, entries, sink, destination: options.store.root() })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let written = layer::write(jobs, options.compression, pool, options.progress)?;
+    let mut layers = Vec::with_capacity(written.len());
+    for (number, blob) in written.into_iter().enumerate() {
+        options.store.commit(blob.sink, blob.digest)?;
+        let descriptor = Descriptor::new(options.compression.media_type(), blob.digest, blob.size);
+        (options.progress)(Event::LayerFinished { layer: number, descriptor: &descriptor });
+        layers.push(Layer { descriptor, diff_id: blob.diff_id });
+    }
+    Ok(layers)
+}
+
+fn image(plan: &Plan, stage: &Stage, made: &HashMap<&Step, &Layer>, created: &str) -> Image {
+    let histories: Vec<String> = stage.steps.iter().map(created_by).collect();
+    let steps: Vec<image::Step<'_>> = stage
+        .steps
+        .iter()
+        .zip(&histories)
+        // Every step of every stage is among the distinct ones, which all were made.
+        .map(|(step, created_by)| image::Step { layer: made[step], created_by })
+        .collect();
+    let settings = Settings {
+        labels: Some(plan.labels.clone()).filter(|labels| !labels.is_empty()),
+        ..stage.settings.clone()
+    };
+    Image::new(&stage.platform, &settings, &steps, created, &plan.annotations)
+}
+
+/// What the history says of a layer: where things went, not where they came from, which may differ between machines.
+fn created_by(step: &Step) -> String {
+    let places: Vec<String> = step.adds.iter().map(|add| format!("/{}", add.to.path)).collect();
+    format!("ocibake: add {}", places.join(" "))
+}
+
+fn put(store: &LocalStore, document: &Document) -> Result<()> {
+    store.put(&document.descriptor.media_type, &document.bytes).map(drop)
+}

@@ -1,0 +1,257 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use serde_json::json;
+
+use super::answer;
+use super::environment::Environment;
+use super::progress::{ProgressFlags, Reporter};
+use super::spec_flags::SpecFlags;
+use crate::build::{self, Built};
+use crate::error::{Error, Result};
+use crate::layer::Compression;
+use crate::oci::{Descriptor, Reference, to_json};
+use crate::output::{Image, Output};
+use crate::plan::tag;
+use crate::plan::{Automatic, Checkout, Spec};
+use crate::progress::{Event, Progress};
+use crate::source::git;
+use crate::source::local::Modified;
+use crate::store::LocalStore;
+
+/// What a context is looked through for, in this order.
+const SPEC: &str = "ocibake.toml";
+const DOCKERFILE: &str = "Dockerfile";
+
+/// Build an image from ocibake.toml, from flags, or from both
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Directory that `from` paths are in [default: .]
+    context: Option<PathBuf>,
+    /// Name of the image, with a tag or without; may be repeated
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    tag: Vec<String>,
+    /// Push to the registry of each name; the same as -o type=registry
+    #[arg(long)]
+    push: bool,
+    #[command(flatten)]
+    build: BuildFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+    #[command(flatten)]
+    progress: ProgressFlags,
+}
+
+/// What shapes the image.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub struct BuildFlags {
+    /// Spec to build from [default: CONTEXT/ocibake.toml]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// gzip, gzip:1 (fast) to gzip:9 (small), or none [default: gzip]
+    #[arg(long, value_name = "CODEC[:LEVEL]")]
+    compression: Option<Compression>,
+    /// SECONDS since 1970, git (the commit's), now, or preserve (files keep theirs)
+    ///
+    /// By default SOURCE_DATE_EPOCH, else the time of the git commit, else 0.
+    #[arg(long, value_name = "TIME")]
+    timestamp: Option<String>,
+    #[command(flatten)]
+    spec: SpecFlags,
+}
+
+/// Where the image goes, and how; nothing of this changes it.
+#[derive(Debug, Args)]
+pub struct OutputFlags {
+    /// FILE (an OCI archive), DIR/ (an OCI layout), or type=oci|docker|registry[,dest=PATH]; may be repeated
+    #[arg(short, long, value_name = "OUTPUT")]
+    output: Vec<Output>,
+    /// Threads, and blobs that move at once [default: one for each core]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Accept plain HTTP and certificates that nobody vouches for
+    #[arg(long)]
+    pub insecure: bool,
+    /// Write the digest to FILE
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// Write digests and names to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+}
+
+/// One build, its arguments resolved.
+pub struct Request<'a> {
+    pub context: Option<&'a Path>,
+    pub build: &'a BuildFlags,
+    pub output: &'a OutputFlags,
+    /// The tag that was named; a version in it becomes the image's.
+    pub tag: Option<String>,
+    pub names: Vec<Reference>,
+    pub push: bool,
+}
+
+pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    let named = arguments.tag.iter().map(|name| tag::split_name(name)).collect::<Result<Vec<_>>>()?;
+    let mut names = Vec::with_capacity(named.len());
+    for (repository, tag) in &named {
+        let tags = tag::alone(tag.as_deref().unwrap_or("latest"))?.tags;
+        names.extend(tags.iter().map(|tag| repository.with_tag(&tag.name)));
+    }
+    let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
+    let request = Request {
+        context: arguments.context.as_deref(),
+        build: &arguments.build,
+        output: &arguments.output,
+        tag: versions().find(|tag| tag::version(tag).is_some()).or_else(|| versions().next()),
+        names,
+        push: arguments.push,
+    };
+    let reporter = Reporter::new(&arguments.progress);
+    let built = request.run(environment, &|event| reporter.report(event))?;
+    reporter.finish();
+    answer(&built.root.digest.to_string())
+}
+
+impl Request<'_> {
+    /// Builds and writes every output.
+    pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
+        let context = self.context.unwrap_or(Path::new("."));
+        let (mut spec, place) = self.spec(context)?;
+        self.build.spec.overlay(&mut spec)?;
+        let names = self.names(&spec);
+        let checkout = git::checkout(place).unwrap_or_else(|error| {
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let message = format!("no revision, source and commit time from git: {}{hint}", error.message);
+            progress(Event::Warning { message: &message });
+            None
+        });
+        let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
+        let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout })?;
+
+        let store = LocalStore::open(&environment.store)?;
+        let built = build::build(
+            &plan,
+            &build::Options {
+                store: &store,
+                compression: self.build.compression.unwrap_or_default(),
+                created,
+                modified,
+                jobs: self.output.jobs,
+                progress,
+            },
+        )?;
+        self.write(&built, &store, &names, environment, progress)?;
+        Ok(built)
+    }
+
+    /// The spec, and the directory whose checkout it belongs to.
+    fn spec<'s>(&'s self, context: &'s Path) -> Result<(Spec, &'s Path)> {
+        if self.build.file.is_none() && self.context.is_none() && self.build.spec.add_files() {
+            return Ok((Spec::default(), context));
+        }
+        if !context.is_dir() {
+            return Err(Error::not_found(format!("the context {} is not a directory", context.display())));
+        }
+        let file = match &self.build.file {
+            Some(file) => file.clone(),
+            None => context.join(SPEC),
+        };
+        match fs::read_to_string(&file) {
+            Ok(text) => Ok((Spec::parse(&file.display().to_string(), &text)?, context)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound || self.build.file.is_some() => {
+                Err(Error::io("read", &file, error))
+            }
+            Err(_) if self.build.spec.add_files() => Ok((Spec::default(), context)),
+            Err(_) if context.join(DOCKERFILE).exists() => {
+                Err(Error::input(format!("{} has a {DOCKERFILE} but no {SPEC}", context.display()))
+                    .with_hint(format!("Dockerfiles are not read yet: describe the image in {SPEC}, or with --add")))
+            }
+            Err(_) => Err(Error::not_found(format!("there is no {SPEC} in {}", context.display()))
+                .with_hint("name another file with -f, another context, or say it all with --add SRC:DST")),
+        }
+    }
+
+    fn names(&self, spec: &Spec) -> Vec<Reference> {
+        match &spec.name {
+            Some(name) if self.names.is_empty() => vec![name.with_tag("latest")],
+            _ => self.names.clone(),
+        }
+    }
+
+    fn write(
+        &self,
+        built: &Built,
+        store: &LocalStore,
+        names: &[Reference],
+        environment: &Environment,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        let outputs = self.output.outputs(self.push);
+        if outputs.is_empty() {
+            let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
+            progress(Event::Warning { message });
+        }
+        let client = self.output.client(environment)?;
+        for output in &outputs {
+            output.write(Image { store, root: &built.root, names }, &client, progress)?;
+        }
+        self.output.note(&built.root, names)
+    }
+}
+
+impl OutputFlags {
+    /// What is to be written, and the registry with it if `push`.
+    pub fn outputs(&self, push: bool) -> Vec<Output> {
+        let mut outputs = self.output.clone();
+        if push && !outputs.contains(&Output::Registry) {
+            outputs.push(Output::Registry);
+        }
+        outputs
+    }
+
+    pub fn client(&self, environment: &Environment) -> Result<crate::registry::Client> {
+        environment.client(self.insecure, self.jobs)
+    }
+
+    /// Writes the files that tell of the result.
+    pub fn note(&self, root: &Descriptor, names: &[Reference]) -> Result<()> {
+        let write = |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(|source| Error::io("write", path, source));
+        if let Some(path) = &self.iidfile {
+            write(path, root.digest.to_string().as_bytes())?;
+        }
+        if let Some(path) = &self.metadata_file {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            // buildx's keys.
+            let metadata = json!({
+                "containerimage.digest": root.digest,
+                "containerimage.descriptor": root,
+                "image.name": names.join(","),
+            });
+            write(path, &to_json(&metadata))?;
+        }
+        Ok(())
+    }
+}
+
+/// The time of the image, and that of its files.
+fn times(flag: Option<&str>, environment: &Environment, checkout: Option<&Checkout>) -> Result<(i64, Modified)> {
+    let commit = checkout.map(|checkout| checkout.commit_time);
+    let usual = environment.source_date_epoch.or(commit).unwrap_or(0);
+    let created = match flag {
+        None => usual,
+        Some("preserve") => return Ok((usual, Modified::Preserve)),
+        Some("now") => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64),
+        Some("git") => commit.ok_or_else(|| {
+            Error::input("--timestamp git: the context is in no git checkout with a commit")
+                .with_hint("give the time in seconds since 1970")
+        })?,
+        Some(seconds) => seconds.parse().map_err(|_| {
+            Error::usage(format!("--timestamp: `{seconds}` is not a time"))
+                .with_hint("it is a number of seconds since 1970, git, now or preserve")
+        })?,
+    };
+    Ok((created, Modified::At(created)))
+}

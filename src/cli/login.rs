@@ -1,0 +1,108 @@
+use std::io::{IsTerminal, Read};
+
+use clap::Args;
+
+use super::environment::Environment;
+use super::tell;
+use crate::error::{Error, Result};
+use crate::registry::Credential;
+
+const DEFAULT_REGISTRY: &str = "docker.io";
+
+/// Log in to a registry, and keep the credentials where docker keeps them
+#[derive(Debug, Args)]
+pub struct LoginArguments {
+    /// Such as registry.example or 127.0.0.1:5000
+    #[arg(value_name = "REGISTRY", default_value = DEFAULT_REGISTRY)]
+    registry: String,
+    #[arg(short, long, value_name = "USER")]
+    username: Option<String>,
+    /// Seen by every process of the machine: use --password-stdin
+    #[arg(short, long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
+    password: Option<String>,
+    /// Read the password, or token, from standard input
+    #[arg(long)]
+    password_stdin: bool,
+    /// Accept plain HTTP and certificates that nobody vouches for
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// Forget the credentials of a registry
+#[derive(Debug, Args)]
+pub struct LogoutArguments {
+    #[arg(value_name = "REGISTRY", default_value = DEFAULT_REGISTRY)]
+    registry: String,
+}
+
+/// Nothing is kept unless the registry lets the user in.
+pub fn login(arguments: &LoginArguments, environment: &Environment) -> Result<()> {
+    let registry = host(&arguments.registry)?;
+    let user = match &arguments.username {
+        Some(user) => user.clone(),
+        None => ask("Username: ", false)?,
+    };
+    let password = match &arguments.password {
+        Some(password) => {
+            tell("warning: other users can see a password on the command line; use --password-stdin");
+            password.clone()
+        }
+        None if arguments.password_stdin => read_password()?,
+        None => ask("Password: ", true)?,
+    };
+    if user.is_empty() || password.is_empty() {
+        return Err(Error::usage("user name and password must not be empty"));
+    }
+    let credential = Credential::Basic { user, password };
+    environment.client(arguments.insecure, 1)?.check(registry, &credential)?;
+    let keeper = environment.credentials().store(registry, &credential)?;
+    tell(&format!("logged in to {registry}; the credentials are kept in {keeper}"));
+    Ok(())
+}
+
+pub fn logout(arguments: &LogoutArguments, environment: &Environment) -> Result<()> {
+    let registry = host(&arguments.registry)?;
+    if environment.credentials().erase(registry)? {
+        tell(&format!("logged out of {registry}"));
+    } else {
+        tell(&format!("not logged in to {registry}"));
+    }
+    Ok(())
+}
+
+/// `host[:port]`, for whoever gives an address as a browser has it.
+fn host(registry: &str) -> Result<&str> {
+    let host = registry.strip_prefix("https://").or_else(|| registry.strip_prefix("http://")).unwrap_or(registry);
+    let host = host.trim_end_matches('/');
+    match host {
+        "index.docker.io" | "index.docker.io/v1" | "registry-1.docker.io" => Ok(DEFAULT_REGISTRY),
+        _ if host.is_empty() || host.contains('/') => Err(Error::usage(format!("`{registry}` is not a registry"))
+            .with_hint("it is a host and, if need be, a port, as in registry.example or 127.0.0.1:5000")),
+        _ => Ok(host),
+    }
+}
+
+fn read_password() -> Result<String> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|source| Error::io("read the password from", "standard input", source))?;
+    // One line end belongs to `echo`, not to the password.
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}
+
+fn ask(prompt: &str, hidden: bool) -> Result<String> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::usage("user name or password is missing, and there is no terminal to ask at")
+            .with_hint("give -u USER and --password-stdin"));
+    }
+    let failed = |source| Error::io("read from", "the terminal", source);
+    if hidden {
+        return rpassword::prompt_password(prompt).map_err(failed);
+    }
+    eprint!("{prompt}");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(failed)?;
+    Ok(line.trim().to_owned())
+}

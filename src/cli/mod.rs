@@ -1,0 +1,91 @@
+//! The command line: arguments are read as written, resolved against environment and files, and run. Only this module
+//! reads the environment and touches the terminal; results go to stdout, everything else to stderr.
+
+mod build;
+mod environment;
+mod inspect;
+mod interrupt;
+mod login;
+mod progress;
+mod push;
+mod spec_flags;
+mod tags;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Result};
+use environment::Environment;
+
+/// Builds OCI images from plain files and pushes them: no daemon, no root, the same bytes every time.
+#[derive(Debug, Parser)]
+#[command(name = "ocibake", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Arguments),
+    Push(push::Arguments),
+    #[command(visible_alias = "ls")]
+    Inspect(inspect::Arguments),
+    Tags(tags::Arguments),
+    Login(login::LoginArguments),
+    Logout(login::LogoutArguments),
+}
+
+/// Runs the command that `arguments` (with the program's name first) ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+    // What is asked wrongly, and --help, clap answers itself, with its own exit codes: 2 and 0.
+    let arguments = Arguments::parse_from(arguments);
+    interrupt::watch()?;
+    let environment = Environment::read()?;
+    match arguments.command {
+        Command::Build(arguments) => build::run(&arguments, &environment),
+        Command::Push(arguments) => push::run(&arguments, &environment),
+        Command::Inspect(arguments) => inspect::run(&arguments, &environment),
+        Command::Tags(arguments) => tags::run(&arguments),
+        Command::Login(arguments) => login::login(&arguments, &environment),
+        Command::Logout(arguments) => login::logout(&arguments, &environment),
+    }
+}
+
+/// Shows an error on stderr: what failed, the line that is to blame, the causes, and what to do.
+pub fn show(error: &Error) {
+    let (strong, plain) = if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    let mut text = format!("{strong}error:{plain} {error}\n");
+    if let Some(excerpt) = &error.excerpt {
+        text += &format!("{excerpt}\n");
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text += &format!("  caused by: {cause}\n");
+        source = cause.source();
+    }
+    if let Some(hint) = &error.hint {
+        text += &format!("  hint: {hint}\n");
+    }
+    tell(text.trim_end());
+}
+
+/// Says something to the user that is not the result.
+fn tell(text: &str) {
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Writes a result, a line or several, to stdout.
+fn answer(text: &str) -> Result<()> {
+    answer_bytes(format!("{text}\n").as_bytes())
+}
+
+/// Writes a result to stdout as it is.
+fn answer_bytes(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written.map_err(|source| Error::io("write to", "standard output", source))
+}

@@ -1,0 +1,193 @@
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use clap::{Args, ValueEnum};
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::tell;
+use crate::oci::Digest;
+use crate::progress::{BlobOutcome, Event};
+
+#[derive(Debug, Args)]
+pub struct ProgressFlags {
+    /// How to show what goes on
+    #[arg(long, value_name = "STYLE", default_value = "auto")]
+    progress: Style,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Style {
+    /// Bars on a terminal, plain lines elsewhere
+    Auto,
+    /// A line for each thing that is done
+    Plain,
+    /// A JSON object a line
+    Json,
+    /// Warnings alone
+    Quiet,
+}
+
+/// Shows events on stderr.
+pub struct Reporter {
+    style: Shown,
+    state: Mutex<State>,
+}
+
+enum Shown {
+    Bars(MultiProgress),
+    Plain,
+    Json,
+    Quiet,
+}
+
+#[derive(Default)]
+struct State {
+    layers: HashMap<usize, Running>,
+    blobs: HashMap<Digest, Running>,
+}
+
+/// A layer or blob that is under way.
+struct Running {
+    title: String,
+    size: u64,
+    bar: Option<ProgressBar>,
+}
+
+impl Reporter {
+    pub fn new(flags: &ProgressFlags) -> Self {
+        let style = match flags.progress {
+            Style::Auto if std::io::stderr().is_terminal() => Shown::Bars(MultiProgress::new()),
+            Style::Auto | Style::Plain => Shown::Plain,
+            Style::Json => Shown::Json,
+            Style::Quiet => Shown::Quiet,
+        };
+        Reporter { style, state: Mutex::default() }
+    }
+
+    pub fn report(&self, event: Event<'_>) {
+        if matches!(self.style, Shown::Json) {
+            self.say(&json(event).to_string());
+            return;
+        }
+        let mut state = self.state();
+        match event {
+            Event::LayerStarted { layer, title, size } => {
+                state.layers.insert(layer, self.start(format!("layer {title}"), size));
+            }
+            Event::LayerAdvanced { layer, bytes } => advance(state.layers.get(&layer), bytes),
+            Event::LayerFinished { layer, descriptor } => {
+                if let Some(layer) = state.layers.remove(&layer) {
+                    let sizes = format!("{} from {}", HumanBytes(descriptor.size), HumanBytes(layer.size));
+                    self.finish_one(layer, &format!("{} {sizes}", descriptor.digest));
+                }
+            }
+            Event::BlobStarted { descriptor } => {
+                let short: String = descriptor.digest.hex().chars().take(12).collect();
+                state.blobs.insert(descriptor.digest, self.start(format!("blob {short}"), descriptor.size));
+            }
+            Event::BlobAdvanced { digest, bytes } => advance(state.blobs.get(&digest), bytes),
+            Event::BlobRestarted { digest } => {
+                if let Some(bar) = state.blobs.get(&digest).and_then(|blob| blob.bar.as_ref()) {
+                    bar.reset();
+                }
+            }
+            Event::BlobFinished { digest, outcome } => {
+                if let Some(blob) = state.blobs.remove(&digest) {
+                    let size = HumanBytes(blob.size);
+                    self.finish_one(blob, &format!("{} {size}", outcome_word(outcome)));
+                }
+            }
+            Event::ManifestPushed { name, digest } => self.line(&format!("{name} is {digest}")),
+            Event::Retrying { request, reason, wait } => {
+                self.say(&format!("{request} failed, again in {:.1} s: {reason}", wait.as_secs_f32()));
+            }
+            Event::Warning { message } => self.say(&format!("warning: {message}")),
+        }
+    }
+
+    /// Takes what is left of bars off the screen.
+    pub fn finish(&self) {
+        if let Shown::Bars(bars) = &self.style {
+            let _ = bars.clear(); // a terminal that is gone needs no clearing
+        }
+    }
+
+    fn start(&self, title: String, size: u64) -> Running {
+        let bar = match &self.style {
+            Shown::Bars(bars) => {
+                let bar = bars.add(ProgressBar::new(size).with_message(title.clone()));
+                let template = "{wide_msg} [{bar:24}] {bytes:>11}/{total_bytes:11} {bytes_per_sec:>12}";
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    bar.set_style(style.progress_chars("=> "));
+                }
+                Some(bar)
+            }
+            _ => None,
+        };
+        Running { title, size, bar }
+    }
+
+    fn finish_one(&self, running: Running, result: &str) {
+        if let Some(bar) = running.bar {
+            bar.finish_and_clear();
+        }
+        self.line(&format!("{}: {result}", running.title));
+    }
+
+    /// For those who want to see what is done.
+    fn line(&self, text: &str) {
+        if !matches!(self.style, Shown::Quiet) {
+            self.say(text);
+        }
+    }
+
+    /// For everyone.
+    fn say(&self, text: &str) {
+        match &self.style {
+            Shown::Bars(bars) => bars.suspend(|| tell(text)),
+            _ => tell(text),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn advance(running: Option<&Running>, bytes: u64) {
+    if let Some(bar) = running.and_then(|running| running.bar.as_ref()) {
+        bar.inc(bytes);
+    }
+}
+
+fn outcome_word(outcome: BlobOutcome) -> &'static str {
+    match outcome {
+        BlobOutcome::Sent => "sent",
+        BlobOutcome::Present => "present",
+    }
+}
+
+fn json(event: Event<'_>) -> Value {
+    match event {
+        Event::LayerStarted { layer, title, size } => {
+            json!({"event": "layer-started", "layer": layer, "title": title, "size": size})
+        }
+        Event::LayerAdvanced { layer, bytes } => json!({"event": "layer-advanced", "layer": layer, "bytes": bytes}),
+        Event::LayerFinished { layer, descriptor } => {
+            json!({"event": "layer-finished", "layer": layer, "descriptor": descriptor})
+        }
+        Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
+        Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),
+        Event::BlobRestarted { digest } => json!({"event": "blob-restarted", "digest": digest}),
+        Event::BlobFinished { digest, outcome } => {
+            json!({"event": "blob-finished", "digest": digest, "outcome": outcome_word(outcome)})
+        }
+        Event::ManifestPushed { name, digest } => json!({"event": "manifest-pushed", "name": name, "digest": digest}),
+        Event::Retrying { request, reason, wait } => {
+            json!({"event": "retrying", "request": request, "reason": reason, "wait": wait.as_secs_f64()})
+        }
+        Event::Warning { message } => json!({"event": "warning", "message": message}),
+    }
+}

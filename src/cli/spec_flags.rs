@@ -1,0 +1,173 @@
+use clap::Args;
+
+use crate::error::{Error, Result};
+use crate::oci::Healthcheck;
+use crate::plan::{AddSpec, LayerSpec, Spec, setting};
+
+/// Every key of ocibake.toml as a flag, with the same syntax. Given over a spec, a list replaces the spec's and a map
+/// is merged into it; adds come as one more layer on top.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "What the image is")]
+pub struct SpecFlags {
+    /// Add files: SRC:DST[:mode=MODE,owner=UID:GID,exclude=PATTERN]; may be repeated
+    #[arg(long, value_name = "SRC:DST[:OPTIONS]")]
+    add: Vec<String>,
+    /// Base image; `scratch` is the only one so far
+    #[arg(long, value_name = "IMAGE")]
+    base: Option<String>,
+    /// Platforms, such as linux/amd64,linux/arm64
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    platform: Vec<String>,
+    /// Write an index even for one platform
+    #[arg(long)]
+    index: bool,
+    /// Set a label
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
+    /// Set an annotation on manifests and index
+    #[arg(long, value_name = "KEY=VALUE")]
+    annotation: Vec<String>,
+    /// A word, or a JSON list of words
+    #[arg(long, value_name = "WORDS")]
+    entrypoint: Option<String>,
+    /// A word, or a JSON list of words
+    #[arg(long, value_name = "WORDS")]
+    cmd: Option<String>,
+    /// Set an environment variable of containers
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// USER[:GROUP] that containers run as
+    #[arg(short, long)]
+    user: Option<String>,
+    /// Working directory of containers
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// Port that containers listen on: PORT[-PORT][/PROTOCOL]
+    #[arg(long, value_name = "PORT")]
+    expose: Vec<String>,
+    /// Directory that a volume is mounted on
+    #[arg(long, value_name = "DIR")]
+    volume: Vec<String>,
+    /// Signal that stops a container
+    #[arg(long, value_name = "SIGNAL")]
+    stop_signal: Option<String>,
+    /// Shell of the shell form, as a JSON list
+    #[arg(long, value_name = "WORDS")]
+    shell: Option<String>,
+    /// Instruction for builds that stand on this image
+    #[arg(long, value_name = "INSTRUCTION")]
+    on_build: Vec<String>,
+    /// Command that checks a container's health: a shell command, or a JSON list of words
+    #[arg(long, value_name = "COMMAND")]
+    health_cmd: Option<String>,
+    #[arg(long, value_name = "DURATION", requires = "health_cmd")]
+    health_interval: Option<String>,
+    #[arg(long, value_name = "DURATION", requires = "health_cmd")]
+    health_timeout: Option<String>,
+    #[arg(long, value_name = "DURATION", requires = "health_cmd")]
+    health_start_period: Option<String>,
+    #[arg(long, value_name = "DURATION", requires = "health_cmd")]
+    health_start_interval: Option<String>,
+    #[arg(long, value_name = "COUNT", requires = "health_cmd")]
+    health_retries: Option<u64>,
+    /// Switch off a health check of the base
+    #[arg(long, conflicts_with = "health_cmd")]
+    no_healthcheck: bool,
+}
+
+impl SpecFlags {
+    /// Whether they alone say what to build.
+    pub fn add_files(&self) -> bool {
+        !self.add.is_empty()
+    }
+
+    /// Lays the flags over `spec`.
+    pub fn overlay(&self, spec: &mut Spec) -> Result<()> {
+        let flag = |name: &'static str| {
+            move |error: Error| Error { message: format!("--{name}: {}", error.message), ..error }
+        };
+        if let Some(base) = &self.base {
+            spec.base = base.parse().map_err(flag("base"))?;
+        }
+        if !self.platform.is_empty() {
+            spec.platforms = setting::platforms(&self.platform.join(",")).map_err(flag("platform"))?;
+        }
+        if self.index {
+            spec.index = Some(true);
+        }
+        if !self.add.is_empty() {
+            let adds = self.add.iter().map(|add| AddSpec::from_flag(add)).collect::<Result<_>>();
+            spec.layers.push(LayerSpec { name: None, adds: adds.map_err(flag("add"))? });
+        }
+        for label in &self.label {
+            setting::set_pair(&mut spec.labels, label).map_err(flag("label"))?;
+        }
+        for annotation in &self.annotation {
+            setting::set_pair(&mut spec.annotations, annotation).map_err(flag("annotation"))?;
+        }
+        self.overlay_settings(spec, flag)
+    }
+
+    fn overlay_settings<F: Fn(Error) -> Error>(&self, spec: &mut Spec, flag: impl Fn(&'static str) -> F) -> Result<()> {
+        let settings = &mut spec.config;
+        let words = |name, text: &Option<String>| {
+            text.as_deref().map(setting::words).transpose().map_err(flag(name))
+        };
+        settings.entrypoint = words("entrypoint", &self.entrypoint)?.or(settings.entrypoint.take());
+        settings.cmd = words("cmd", &self.cmd)?.or(settings.cmd.take());
+        settings.shell = words("shell", &self.shell)?.or(settings.shell.take());
+        for variable in &self.env {
+            setting::set_variable(settings, variable).map_err(flag("env"))?;
+        }
+        if let Some(user) = &self.user {
+            settings.user = setting::user(user).map_err(flag("user"))?;
+        }
+        if let Some(workdir) = &self.workdir {
+            settings.working_dir = setting::absolute(workdir).map_err(flag("workdir"))?;
+        }
+        if !self.expose.is_empty() {
+            settings.exposed_ports = None;
+        }
+        for port in &self.expose {
+            setting::expose(settings, port).map_err(flag("expose"))?;
+        }
+        if !self.volume.is_empty() {
+            settings.volumes = None;
+        }
+        for volume in &self.volume {
+            setting::add_volume(settings, volume).map_err(flag("volume"))?;
+        }
+        if let Some(signal) = &self.stop_signal {
+            settings.stop_signal = setting::stop_signal(signal).map_err(flag("stop-signal"))?;
+        }
+        if !self.on_build.is_empty() {
+            settings.on_build = Some(self.on_build.clone());
+        }
+        if let Some(healthcheck) = self.healthcheck()? {
+            settings.healthcheck = Some(healthcheck);
+        }
+        Ok(())
+    }
+
+    fn healthcheck(&self) -> Result<Option<Healthcheck>> {
+        if self.no_healthcheck {
+            return Ok(Some(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() }));
+        }
+        let Some(command) = &self.health_cmd else { return Ok(None) };
+        // As docker has it: a list is run as it is, anything else by the shell.
+        let is_list = command.trim_start().starts_with('[');
+        let kind = if is_list { "CMD" } else { "CMD-SHELL" };
+        let mut test = vec![kind.to_owned()];
+        test.extend(setting::words(command)?);
+        let duration = |text: &Option<String>| text.as_deref().map_or(Ok(0), setting::duration);
+        Ok(Some(Healthcheck {
+            test: setting::health_test(test)?,
+            interval: duration(&self.health_interval)?,
+            timeout: duration(&self.health_timeout)?,
+            start_period: duration(&self.health_start_period)?,
+            start_interval: duration(&self.health_start_interval)?,
+            retries: self.health_retries.unwrap_or(0),
+        }))
+    }
+}
+

@@ -1,0 +1,74 @@
+//! From settings and layers to an image, and from images to an index. Documents only: no I/O.
+
+use crate::layer::Layer;
+use crate::oci::{
+    Descriptor, History, ImageConfig, ImageIndex, ImageManifest, Map, Platform, RootFs, Settings, media_type, to_json,
+};
+
+/// An image for one platform: its documents, and what they are called.
+#[derive(Debug, Clone)]
+pub struct Image {
+    pub platform: Platform,
+    pub config: Document,
+    pub manifest: Document,
+}
+
+/// The bytes of a config, manifest or index, and their descriptor.
+#[derive(Debug, Clone)]
+pub struct Document {
+    pub descriptor: Descriptor,
+    pub bytes: Vec<u8>,
+}
+
+/// A layer and how it came to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    pub layer: &'a Layer,
+    pub created_by: &'a str,
+}
+
+impl Image {
+    /// An image of `steps`, the lowest first. `created` is RFC 3339.
+    pub fn new(
+        platform: &Platform,
+        settings: &Settings,
+        steps: &[Step<'_>],
+        created: &str,
+        annotations: &Map<String>,
+    ) -> Image {
+        let history = |step: &Step<'_>| History {
+            created: Some(created.to_owned()),
+            created_by: Some(step.created_by.to_owned()),
+            ..History::default()
+        };
+        let config = Document::new(
+            media_type::IMAGE_CONFIG,
+            to_json(&ImageConfig {
+                created: Some(created.to_owned()),
+                author: None,
+                platform: platform.clone(),
+                config: settings.clone(),
+                rootfs: RootFs::new(steps.iter().map(|step| step.layer.diff_id).collect()),
+                history: steps.iter().map(history).collect(),
+                other: Map::new(),
+            }),
+        );
+        let layers = steps.iter().map(|step| step.layer.descriptor.clone()).collect();
+        let manifest = ImageManifest::new(config.descriptor.clone(), layers, annotations.clone());
+        let mut manifest = Document::new(media_type::IMAGE_MANIFEST, to_json(&manifest));
+        manifest.descriptor.platform = Some(platform.clone());
+        Image { platform: platform.clone(), config, manifest }
+    }
+}
+
+impl Document {
+    pub fn new(media_type: &str, bytes: Vec<u8>) -> Self {
+        Document { descriptor: Descriptor::of(media_type, &bytes), bytes }
+    }
+}
+
+/// An index of `images`, in their order.
+pub fn index(images: &[Image], annotations: &Map<String>) -> Document {
+    let manifests = images.iter().map(|image| image.manifest.descriptor.clone()).collect();
+    Document::new(media_type::IMAGE_INDEX, to_json(&ImageIndex::new(manifests, annotations.clone())))
+}

@@ -1,0 +1,5 @@
+//! What is in an image.
+
+mod report;
+
+pub use report::{ImageReport, Report, report};

@@ -1,0 +1,135 @@
+//! What keeps threads that finish in any order in step: chains that handle items in order, a gate that bounds how many
+//! are under way.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// Handles items strictly by number, on whichever thread brings the one that was missing.
+pub struct Chain<T, S> {
+    waiting: Mutex<BTreeMap<usize, T>>,
+    handling: Mutex<Handling<S>>,
+    handle: fn(&mut S, T) -> Result<()>,
+}
+
+struct Handling<S> {
+    next: usize,
+    state: S,
+}
+
+impl<T, S> Chain<T, S> {
+    pub fn new(state: S, handle: fn(&mut S, T) -> Result<()>) -> Self {
+        Chain { waiting: Mutex::default(), handling: Mutex::new(Handling { next: 0, state }), handle }
+    }
+
+    /// Leaves item `number` to be handled and handles all that are due, unless another thread is at it.
+    pub fn push(&self, number: usize, item: T) -> Result<()> {
+        locked(&self.waiting).insert(number, item);
+        while let Ok(mut handling) = self.handling.try_lock() {
+            while let Some(item) = self.due(handling.next) {
+                handling.next += 1;
+                (self.handle)(&mut handling.state, item)?;
+            }
+            let next = handling.next;
+            drop(handling);
+            // Whoever brought the next item before the unlocking has gone away without handling it.
+            if !locked(&self.waiting).contains_key(&next) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn into_state(self) -> S {
+        self.handling.into_inner().unwrap_or_else(PoisonError::into_inner).state
+    }
+
+    fn due(&self, next: usize) -> Option<T> {
+        locked(&self.waiting).remove(&next)
+    }
+}
+
+/// Lets a fixed number in at a time; after a failure, nobody.
+pub struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+struct GateState {
+    permits: usize,
+    failure: Option<Error>,
+    failed: bool,
+}
+
+/// Leave to have one block under way; given back when dropped.
+pub struct Permit<'a>(&'a Gate);
+
+impl Gate {
+    pub fn new(permits: usize) -> Self {
+        Gate { state: Mutex::new(GateState { permits, failure: None, failed: false }), changed: Condvar::new() }
+    }
+
+    /// Waits for a permit; none comes once something has failed.
+    pub fn enter(&self) -> Option<Permit<'_>> {
+        let waiting = |state: &mut GateState| state.permits == 0 && !state.failed;
+        let mut state =
+            self.changed.wait_while(locked(&self.state), waiting).unwrap_or_else(PoisonError::into_inner);
+        if state.failed {
+            return None;
+        }
+        state.permits -= 1;
+        Some(Permit(self))
+    }
+
+    /// Ends it for all; the first failure is the one that counts.
+    pub fn fail(&self, error: Error) {
+        let mut state = locked(&self.state);
+        if !state.failed {
+            state.failed = true;
+            state.failure = Some(error);
+        }
+        self.changed.notify_all();
+    }
+
+    /// What it failed with, if it did.
+    pub fn outcome(&self) -> Result<()> {
+        locked(&self.state).failure.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        locked(&self.0.state).permits += 1;
+        self.0.changed.notify_one();
+    }
+}
+
+/// A poisoned lock means that another thread panicked; that panic is what will be seen, not a second one here.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_handled_in_order_whatever_order_they_come_in() {
+        let chain = Chain::new(Vec::new(), |seen: &mut Vec<usize>, item| {
+            seen.push(item);
+            Ok(())
+        });
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let chain = &chain;
+                scope.spawn(move || {
+                    for number in (0..1000).rev().filter(|number| number % 4 == thread) {
+                        chain.push(number, number).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(chain.into_state(), (0..1000).collect::<Vec<_>>());
+    }
+}

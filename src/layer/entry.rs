@@ -1,0 +1,95 @@
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// One file-system object as it will stand in a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// No leading or trailing slash; any bytes but NUL. Empty only for the root of a walk.
+    pub path: Vec<u8>,
+    pub kind: Kind,
+    /// The low 12 bits: permissions, setuid, setgid, sticky.
+    pub mode: u32,
+    pub user: u64,
+    pub group: u64,
+    /// Seconds since the epoch; may be negative.
+    pub modified: i64,
+    /// By full name (`security.capability`).
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    File(Content),
+    Directory,
+    /// The target's bytes as the link holds them.
+    Symlink {
+        target: Vec<u8>,
+    },
+    /// Another name of the file that stands at `target` in the same layer.
+    HardLink {
+        target: Vec<u8>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    Bytes(Arc<[u8]>),
+    /// Read when the layer is written; it must still be the file of that identity then.
+    Disk {
+        path: PathBuf,
+        identity: Identity,
+    },
+}
+
+/// What tells a file from any other and from itself at another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    pub device: u64,
+    pub inode: u64,
+    pub links: u64,
+    pub size: u64,
+    /// Seconds and nanoseconds.
+    pub modified: (i64, i64),
+    pub changed: (i64, i64),
+}
+
+impl Identity {
+    pub fn of(metadata: &Metadata) -> Self {
+        Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            links: metadata.nlink(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Content {
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Disk { identity, .. } => identity.size,
+        }
+    }
+}
+
+impl Entry {
+    /// The bytes that follow the header in a tar; 0 for all but files.
+    pub fn content_size(&self) -> u64 {
+        match &self.kind {
+            Kind::File(content) => content.size(),
+            _ => 0,
+        }
+    }
+
+    /// A directory owned by root, `rwxr-xr-x`.
+    pub fn directory(path: Vec<u8>, modified: i64) -> Self {
+        Entry { path, kind: Kind::Directory, mode: 0o755, user: 0, group: 0, modified, xattrs: BTreeMap::new() }
+    }
+}

@@ -1,0 +1,29 @@
+//! The layer engine: file-system entries in, a compressed tar with both its digests out, in one pass and on every core.
+//!
+//! A layer's bytes are a function of its entries and the compression alone (see [`write`] for how, [`blocks`] for where
+//! the stream is cut).
+
+mod blocks;
+mod chain;
+mod compress;
+mod entry;
+mod ignore;
+mod tar;
+mod walk;
+mod write;
+
+pub use compress::Compression;
+pub use entry::{Content, Entry, Identity, Kind};
+pub use ignore::Ignore;
+pub use walk::{inspect, walk};
+pub use write::{Job, Written, write};
+
+use crate::oci::{Descriptor, Digest};
+
+/// A finished layer; immutable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    pub descriptor: Descriptor,
+    /// The digest of the uncompressed tar (image-spec, config.md "Layer DiffID").
+    pub diff_id: Digest,
+}

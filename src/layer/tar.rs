@@ -1,0 +1,101 @@
+//! Tar headers (POSIX.1-2017, pax, "ustar Interchange Format"): plain ustar, with a pax header before it where a path,
+//! size, link, id, time or extended attribute does not fit.
+
+use tar::{Builder, EntryType, Header};
+
+use super::{Entry, Kind};
+use crate::error::{Error, Result};
+
+/// Everything in a tar is padded to a multiple of this.
+pub const RECORD: u64 = 512;
+
+/// Two empty records end an archive. No padding to 10 KiB follows: docker's and Go's tars have none either.
+pub const TRAILER: u64 = 2 * RECORD;
+
+/// The largest number in a field of 8 and of 12 octal digits, the last being a terminator.
+const LARGEST_ID: u64 = 0o7777777;
+const LARGEST_NUMBER: u64 = 0o77777777777;
+
+/// The header records of `entry`: a whole number of [`RECORD`]s, a function of the entry alone.
+pub fn header(entry: &Entry) -> Result<Vec<u8>> {
+    let mut path = entry.path.clone();
+    let (entry_type, target) = match &entry.kind {
+        Kind::File(_) => (EntryType::Regular, None),
+        Kind::Directory => {
+            path.push(b'/');
+            (EntryType::Directory, None)
+        }
+        Kind::Symlink { target } => (EntryType::Symlink, Some(target)),
+        Kind::HardLink { target } => (EntryType::Link, Some(target)),
+    };
+    let mut header = Header::new_ustar();
+    header.set_entry_type(entry_type);
+    header.set_mode(entry.mode);
+    let mut extensions: Vec<(String, Vec<u8>)> = Vec::new();
+
+    if !set_path(&mut header, &path) {
+        extensions.push(("path".to_owned(), path));
+    }
+    if let Some(target) = target {
+        let field = &mut header.as_old_mut().linkname;
+        let fits = target.len().min(field.len());
+        field[..fits].copy_from_slice(&target[..fits]);
+        if fits < target.len() {
+            extensions.push(("linkpath".to_owned(), target.clone()));
+        }
+    }
+    // A number that its field cannot hold is 0 there, as Go's writer has it; the pax record stands for it.
+    let mut number = |key: &str, value: i128, largest: u64| {
+        if (0..=i128::from(largest)).contains(&value) {
+            return value as u64;
+        }
+        extensions.push((key.to_owned(), value.to_string().into_bytes()));
+        0
+    };
+    header.set_size(number("size", entry.content_size().into(), LARGEST_NUMBER));
+    header.set_uid(number("uid", entry.user.into(), LARGEST_ID));
+    header.set_gid(number("gid", entry.group.into(), LARGEST_ID));
+    header.set_mtime(number("mtime", entry.modified.into(), LARGEST_NUMBER));
+    for (name, value) in &entry.xattrs {
+        let name = std::str::from_utf8(name).ok().filter(|name| !name.contains('=')).ok_or_else(|| {
+            let (name, path) = (String::from_utf8_lossy(name), String::from_utf8_lossy(&entry.path));
+            Error::input(format!("the extended attribute `{name}` of {path} has a name that no tar can hold"))
+        })?;
+        extensions.push((format!("SCHILY.xattr.{name}"), value.clone()));
+    }
+    header.set_cksum();
+
+    let mut builder = Builder::new(Vec::new());
+    builder
+        .append_pax_extensions(extensions.iter().map(|(key, value)| (key.as_str(), value.as_slice())))
+        .map_err(|source| Error::io("write the header of", String::from_utf8_lossy(&entry.path).as_ref(), source))?;
+    // The builder would end its archive when dropped; only what it has written so far is wanted.
+    let mut bytes = std::mem::take(builder.get_mut());
+    bytes.extend_from_slice(header.as_bytes());
+    Ok(bytes)
+}
+
+/// `size` and the padding behind it.
+pub fn padded(size: u64) -> u64 {
+    size.next_multiple_of(RECORD)
+}
+
+/// Puts `path` into the name field, or splits it at a slash between prefix and name. False, with the field holding as
+/// much as it can, if neither has room.
+fn set_path(header: &mut Header, path: &[u8]) -> bool {
+    let Some(ustar) = header.as_ustar_mut() else { return false };
+    let (name, prefix) = (ustar.name.len(), ustar.prefix.len());
+    if path.len() <= name {
+        ustar.name[..path.len()].copy_from_slice(path);
+        return true;
+    }
+    // The slash itself is stored nowhere, and a directory's own last slash must stay in the name.
+    let split = (1..path.len() - 1).find(|at| path[*at] == b'/' && *at <= prefix && path.len() - at - 1 <= name);
+    let Some(split) = split else {
+        ustar.name.copy_from_slice(&path[..name]);
+        return false;
+    };
+    ustar.prefix[..split].copy_from_slice(&path[..split]);
+    ustar.name[..path.len() - split - 1].copy_from_slice(&path[split + 1..]);
+    true
+}

@@ -1,0 +1,140 @@
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use rayon::prelude::*;
+use rustix::io::Errno;
+
+use super::{Content, Entry, Identity, Ignore, Kind};
+use crate::error::{Error, Result};
+
+/// Everything below `root`, a directory, that `ignore` leaves; sorted by path, paths relative to `root`. Links are not
+/// followed; hard links come as files of one [`Identity`]. Directories are read in parallel on the current rayon pool.
+///
+/// Sockets, FIFOs and devices are errors that name them.
+pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
+    let mut entries = below(root, b"", ignore)?;
+    entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// The object at `disk` itself, as an entry at `path`. A link is not followed.
+pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
+    let metadata = fs::symlink_metadata(disk).map_err(|source| Error::io("read", disk, source))?;
+    let file_type = metadata.file_type();
+    let kind = if file_type.is_file() {
+        Kind::File(Content::Disk { path: disk.to_owned(), identity: Identity::of(&metadata) })
+    } else if file_type.is_dir() {
+        Kind::Directory
+    } else if file_type.is_symlink() {
+        let target = fs::read_link(disk).map_err(|source| Error::io("read the link", disk, source))?;
+        Kind::Symlink { target: target.into_os_string().into_vec() }
+    } else {
+        let what = if file_type.is_socket() {
+            "a socket"
+        } else if file_type.is_fifo() {
+            "a FIFO"
+        } else if file_type.is_block_device() {
+            "a block device"
+        } else {
+            "a character device"
+        };
+        return Err(Error::input(format!("{} is {what}", disk.display()))
+            .with_hint("only files, directories and links go into a layer: exclude it or remove it"));
+    };
+    // Links have no permissions of their own; what lstat shows for them differs between systems.
+    let mode = if file_type.is_symlink() { 0o777 } else { metadata.mode() & 0o7777 };
+    let xattrs = if file_type.is_symlink() { BTreeMap::new() } else { xattrs(disk)? };
+    Ok(Entry {
+        path,
+        kind,
+        mode,
+        user: metadata.uid().into(),
+        group: metadata.gid().into(),
+        modified: metadata.mtime(),
+        xattrs,
+    })
+}
+
+fn below(directory: &Path, prefix: &[u8], ignore: &Ignore) -> Result<Vec<Entry>> {
+    let listing = fs::read_dir(directory).map_err(|source| Error::io("list", directory, source))?;
+    let names: Vec<OsString> = listing
+        .map(|item| item.map(|item| item.file_name()).map_err(|source| Error::io("list", directory, source)))
+        .collect::<Result<_>>()?;
+    let found: Vec<Vec<Entry>> = names
+        .par_iter()
+        .map(|name| {
+            let path = joined(prefix, name.as_bytes());
+            let disk = directory.join(name);
+            let ignored = ignore.matches(&path);
+            if ignored && !ignore.has_exceptions() {
+                return Ok(Vec::new());
+            }
+            if ignored {
+                // Something below may be wanted again; the directory itself comes along only if something is.
+                let is_directory = fs::symlink_metadata(&disk).is_ok_and(|metadata| metadata.is_dir());
+                let mut entries = if is_directory { below(&disk, &path, ignore)? } else { Vec::new() };
+                if !entries.is_empty() {
+                    entries.push(inspect(&disk, path)?);
+                }
+                return Ok(entries);
+            }
+            let entry = inspect(&disk, path)?;
+            let mut entries = match entry.kind {
+                Kind::Directory => below(&disk, &entry.path, ignore)?,
+                _ => Vec::new(),
+            };
+            entries.push(entry);
+            Ok(entries)
+        })
+        .collect::<Result<_>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn joined(prefix: &[u8], name: &[u8]) -> Vec<u8> {
+    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
+}
+
+/// The extended attributes that belong to a file's content and not to the machine it lies on: capabilities and what
+/// users set. SELinux labels, ACLs, IMA hashes and the notes that overlay file systems keep stay behind.
+fn xattrs(disk: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let failed = |errno: Errno| Error::io("read the extended attributes of", disk, errno.into());
+    let mut names = Vec::new();
+    loop {
+        match rustix::fs::llistxattr(disk, &mut [0u8; 0]) {
+            Ok(0) | Err(Errno::NOTSUP) => return Ok(BTreeMap::new()),
+            Ok(size) => names.resize(size, 0),
+            Err(errno) => return Err(failed(errno)),
+        }
+        match rustix::fs::llistxattr(disk, &mut names[..]) {
+            Ok(size) => break names.truncate(size),
+            Err(Errno::RANGE) => continue, // another was set in between
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+    let mut all = BTreeMap::new();
+    for name in names.split(|byte| *byte == 0).filter(|name| belongs_to_content(name)) {
+        let mut value = Vec::new();
+        loop {
+            let size = rustix::fs::lgetxattr(disk, OsStr::from_bytes(name), &mut [0u8; 0]).map_err(failed)?;
+            value.resize(size, 0);
+            match rustix::fs::lgetxattr(disk, OsStr::from_bytes(name), &mut value[..]) {
+                Ok(size) => break value.truncate(size),
+                Err(Errno::RANGE) => continue, // it grew in between
+                Err(errno) => return Err(failed(errno)),
+            }
+        }
+        all.insert(name.to_vec(), value);
+    }
+    Ok(all)
+}
+
+fn belongs_to_content(name: &[u8]) -> bool {
+    name == b"security.capability"
+        || (name.starts_with(b"user.")
+            && !name.starts_with(b"user.overlay.")
+            && !name.starts_with(b"user.containers."))
+}

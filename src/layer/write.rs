@@ -1,0 +1,270 @@
+//! The pipeline from entries to blobs.
+//!
+//! Every thread of the pool does the same: it takes the next block of any layer, fills it (headers made on the spot,
+//! contents read at their offsets), compresses it, and hands it to the layer's two chains, which digest, and write, the
+//! blocks in order. No thread is kept for hashing: whoever brings a block drains what is ready. A fixed number of
+//! blocks is in flight, so memory does not depend on the size of anything.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::ThreadPool;
+use rustix::fs::OFlags;
+
+use super::blocks::Geometry;
+use super::chain::{Chain, Gate, Permit};
+use super::compress::BlockEncoder;
+use super::tar::{header, padded};
+use super::{Compression, Content, Entry, Identity, Kind};
+use crate::error::{Error, Result};
+use crate::oci::{Digest, Hasher, HashingWriter};
+use crate::progress::{Event, Progress};
+
+/// One layer to write.
+pub struct Job<'a, W> {
+    /// For progress.
+    pub title: &'a str,
+    /// Sorted by path, each path once, parents before children, a hard link after its target.
+    pub entries: &'a [Entry],
+    /// Takes the blob.
+    pub sink: W,
+    /// For errors: where the sink leads.
+    pub destination: &'a Path,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub struct Written<W> {
+    pub sink: W,
+    /// Of the tar.
+    pub diff_id: Digest,
+    /// Of the blob.
+    pub digest: Digest,
+    /// Of the blob, in bytes.
+    pub size: u64,
+}
+
+/// Writes every job's blob to its sink, all of them side by side on the threads of `pool`, and returns them in order.
+///
+/// The bytes depend on the entries (with the contents they name) and on `compression` alone. A file that is not, from
+/// first byte to last, the one that was walked is an error. On an error the sinks are dropped with whatever they took.
+pub fn write<W: Write + Send>(
+    jobs: Vec<Job<'_, W>>,
+    compression: Compression,
+    pool: &ThreadPool,
+    progress: Progress<'_>,
+) -> Result<Vec<Written<W>>> {
+    // Two blocks a thread keep everyone busy while a chain waits for a slow block.
+    let gate = Gate::new(2 * pool.current_num_threads() + 2);
+    let layers: Vec<Layer<'_, W>> = pool.install(|| {
+        let numbered = jobs.into_iter().enumerate();
+        numbered.map(|(number, job)| Layer::new(number, job, compression, progress)).collect::<Result<_>>()
+    })?;
+    let turns = turns(&layers);
+    let next = AtomicUsize::new(0);
+    pool.broadcast(|_| {
+        let mut encoder = BlockEncoder::new(compression);
+        // Turns are taken in order and only with a permit in hand: all blocks before a taken one are taken as well, so
+        // the chains always move on and permits always come back.
+        while let Some(permit) = gate.enter() {
+            let Some(turn) = turns.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            if let Err(error) = layers[turn.layer].process(turn.block, permit, &mut encoder) {
+                gate.fail(error);
+            }
+        }
+    });
+    gate.outcome()?;
+    Ok(layers.into_iter().map(Layer::finish).collect())
+}
+
+struct Layer<'a, W> {
+    entries: &'a [Entry],
+    geometry: Geometry,
+    tar: Chain<TarBlock<'a>, TarState<'a>>,
+    blob: Chain<BlobBlock<'a>, BlobState<'a, W>>,
+}
+
+/// A block of the tar. The permit goes back when both chains are done with the block.
+struct TarBlock<'a> {
+    bytes: Arc<Vec<u8>>,
+    _permit: Arc<Permit<'a>>,
+}
+
+/// The same block as it is stored.
+struct BlobBlock<'a> {
+    bytes: Arc<Vec<u8>>,
+    crc: crc32fast::Hasher,
+    _permit: Arc<Permit<'a>>,
+}
+
+struct TarState<'a> {
+    layer: usize,
+    hasher: Hasher,
+    progress: Progress<'a>,
+}
+
+struct BlobState<'a, W> {
+    sink: HashingWriter<W>,
+    destination: &'a Path,
+    crc: crc32fast::Hasher,
+    tar_size: u64,
+    blocks_left: usize,
+    compression: Compression,
+}
+
+struct Turn {
+    layer: usize,
+    block: usize,
+}
+
+/// Layers advance in proportion to their length, so that they end together: the digests of one layer cannot be
+/// computed by more than one thread at a time, those of several can.
+fn turns<W>(layers: &[Layer<'_, W>]) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = layers
+        .iter()
+        .enumerate()
+        .flat_map(|(layer, each)| (0..each.geometry.blocks.len()).map(move |block| Turn { layer, block }))
+        .collect();
+    let share = |turn: &Turn| turn.block as f64 / layers[turn.layer].geometry.blocks.len() as f64;
+    turns.sort_by(|a, b| share(a).total_cmp(&share(b)));
+    turns
+}
+
+impl<'a, W: Write> Layer<'a, W> {
+    fn new(number: usize, job: Job<'a, W>, compression: Compression, progress: Progress<'a>) -> Result<Self> {
+        let geometry = Geometry::of(job.entries)?;
+        progress(Event::LayerStarted { layer: number, title: job.title, size: geometry.size() });
+        let tar = TarState { layer: number, hasher: Hasher::new(), progress };
+        let mut blob = BlobState {
+            sink: HashingWriter::new(job.sink),
+            destination: job.destination,
+            crc: crc32fast::Hasher::new(),
+            tar_size: geometry.size(),
+            blocks_left: geometry.blocks.len(),
+            compression,
+        };
+        blob.take(compression.head())?;
+        Ok(Layer {
+            entries: job.entries,
+            geometry,
+            tar: Chain::new(tar, TarState::block),
+            blob: Chain::new(blob, BlobState::block),
+        })
+    }
+
+    fn process(&self, block: usize, permit: Permit<'a>, encoder: &mut BlockEncoder) -> Result<()> {
+        let permit = Arc::new(permit);
+        let raw = Arc::new(self.fill(self.geometry.blocks[block].clone())?);
+        self.tar.push(block, TarBlock { bytes: raw.clone(), _permit: permit.clone() })?;
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&raw);
+        let mut encoded = Vec::new();
+        let bytes = if encoder.encode(&raw, &mut encoded) { Arc::new(encoded) } else { raw };
+        self.blob.push(block, BlobBlock { bytes, crc, _permit: permit })
+    }
+
+    fn finish(self) -> Written<W> {
+        let (sink, digest, size) = self.blob.into_state().sink.finish();
+        Written { sink, diff_id: self.tar.into_state().hasher.finish(), digest, size }
+    }
+
+    /// The bytes of the tar in `range`.
+    fn fill(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        let offsets = &self.geometry.offsets;
+        let length = (range.end - range.start) as usize;
+        let mut out = Vec::with_capacity(length);
+        // The first offset is 0, so at least one is not behind the beginning.
+        let first = offsets.partition_point(|offset| *offset <= range.start) - 1;
+        for (entry, offset) in self.entries.iter().zip(offsets).skip(first) {
+            if *offset >= range.end {
+                break;
+            }
+            let header = header(entry)?;
+            let content = offset + header.len() as u64;
+            let head = overlap(&range, *offset..content);
+            out.extend_from_slice(&header[(head.start - offset) as usize..(head.end - offset) as usize]);
+            if let Kind::File(source) = &entry.kind {
+                let body = overlap(&range, content..content + source.size());
+                read_content(source, body.start - content..body.end - content, &mut out)?;
+                let padding = overlap(&range, content + source.size()..content + padded(source.size()));
+                out.resize(out.len() + (padding.end - padding.start) as usize, 0);
+            }
+        }
+        out.resize(length, 0); // the trailer, if it is in the range
+        Ok(out)
+    }
+}
+
+impl TarState<'_> {
+    fn block(&mut self, block: TarBlock<'_>) -> Result<()> {
+        self.hasher.update(&block.bytes);
+        (self.progress)(Event::LayerAdvanced { layer: self.layer, bytes: block.bytes.len() as u64 });
+        Ok(())
+    }
+}
+
+impl<W: Write> BlobState<'_, W> {
+    fn block(&mut self, block: BlobBlock<'_>) -> Result<()> {
+        self.crc.combine(&block.crc);
+        self.take(&block.bytes)?;
+        self.blocks_left -= 1;
+        if self.blocks_left == 0 {
+            self.take(&self.compression.tail(self.crc.clone().finalize(), self.tar_size))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.sink.write_all(bytes).map_err(|source| Error::io("write", self.destination, source))
+    }
+}
+
+/// The part of `part` that lies in `range`; empty at `part`'s near end if none does.
+fn overlap(range: &Range<u64>, part: Range<u64>) -> Range<u64> {
+    let start = range.start.clamp(part.start, part.end);
+    start..range.end.clamp(start, part.end.max(start))
+}
+
+/// Appends `range` of a file's content to `out`.
+fn read_content(content: &Content, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    match content {
+        Content::Bytes(bytes) => out.extend_from_slice(&bytes[range.start as usize..range.end as usize]),
+        Content::Disk { path, identity } => {
+            let file = open(path)?;
+            unchanged(&file, path, identity)?;
+            let from = out.len();
+            out.resize(from + (range.end - range.start) as usize, 0);
+            match file.read_exact_at(&mut out[from..], range.start) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(changed(path)),
+                other => other.map_err(|source| Error::io("read", path, source))?,
+            }
+            unchanged(&file, path, identity)?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens what was a regular file when it was walked: never a link, and without waiting should it be a FIFO by now.
+fn open(path: &Path) -> Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
+    opened.map_err(|source| Error::io("read", path, source))
+}
+
+fn unchanged(file: &File, path: &Path, identity: &Identity) -> Result<()> {
+    let metadata = file.metadata().map_err(|source| Error::io("read", path, source))?;
+    if Identity::of(&metadata) == *identity { Ok(()) } else { Err(changed(path)) }
+}
+
+fn changed(path: &Path) -> Error {
+    Error::input(format!("{} changed while it was read", path.display()))
+        .with_hint("let whatever writes it finish first, or exclude it")
+}

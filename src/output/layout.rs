@@ -1,0 +1,110 @@
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{Image, copy_blob};
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
+use crate::progress::{BlobOutcome, Event, Progress};
+use crate::store::layout::{CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_NAME, blob_path};
+use crate::store::pending::{PendingDirectory, PendingFile};
+use crate::store::{Graph, Layout, Store};
+
+/// Writes a layout. A new one appears in one step; in one that exists, `index.json` is replaced in one step after all
+/// blobs are there, and what else it names stays.
+pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
+    if Layout::is_at(directory) {
+        let layout = Layout::open(directory)?;
+        fill(directory, image.store, graph, Some(&layout), progress)?;
+        let mut index = layout.index().clone();
+        enter(&mut index, image.root, image.names);
+        return put(&directory.join(INDEX), &to_json(&index));
+    }
+    if fs::read_dir(directory).is_ok_and(|mut listing| listing.next().is_some()) {
+        return Err(Error::input(format!("{} is neither empty nor an OCI layout", directory.display()))
+            .with_hint("name a new directory, or one that a layout is in"));
+    }
+    if let Some(parent) = directory.parent() {
+        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+    }
+    let pending = PendingDirectory::beside(directory)?;
+    fill(pending.path(), image.store, graph, None, progress)?;
+    put(&pending.path().join(MARKER), MARKER_CONTENT.as_bytes())?;
+    put(&pending.path().join(INDEX), &index(image.root, image.names))?;
+    pending.keep(directory)
+}
+
+/// The `index.json` of a layout that holds one image.
+pub fn index(root: &Descriptor, names: &[Reference]) -> Vec<u8> {
+    let mut index = ImageIndex::new(Vec::new(), Map::new());
+    enter(&mut index, root, names);
+    to_json(&index)
+}
+
+/// Enters `root` under each of its names, in place of what had that name; without a name, once.
+fn enter(index: &mut ImageIndex, root: &Descriptor, names: &[Reference]) {
+    if names.is_empty() {
+        if !index.manifests.iter().any(|present| present.digest == root.digest) {
+            index.manifests.push(root.clone());
+        }
+        return;
+    }
+    for name in names {
+        let mut named = root.clone();
+        named.annotations.insert(REF_NAME.to_owned(), name.tag().unwrap_or("latest").to_owned());
+        named.annotations.insert(CONTAINERD_NAME.to_owned(), full_name(name));
+        let same_name = |present: &Descriptor| {
+            [REF_NAME, CONTAINERD_NAME].iter().all(|key| {
+                // An entry that another tool wrote may know only the short name.
+                let present = present.annotations.get(*key);
+                present == named.annotations.get(*key) || (*key == CONTAINERD_NAME && present.is_none())
+            })
+        };
+        index.manifests.retain(|present| !same_name(present));
+        // The image itself is no longer without a name.
+        index.manifests.retain(|present| present.digest != root.digest || present.annotations.contains_key(REF_NAME));
+        index.manifests.push(named);
+    }
+}
+
+fn full_name(name: &Reference) -> String {
+    format!("{}:{}", name.name(), name.tag().unwrap_or("latest"))
+}
+
+/// Brings all blobs of `graph` into the layout at `root`; those that `present` has, whole, are left as they are.
+fn fill(
+    root: &Path,
+    store: &dyn Store,
+    graph: &Graph,
+    present: Option<&Layout>,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let blobs = root.join("blobs/sha256");
+    fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
+    let mut done = HashSet::new();
+    for descriptor in graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor)) {
+        if !done.insert(descriptor.digest) {
+            continue;
+        }
+        if present.is_some_and(|layout| is_whole(layout, descriptor)) {
+            progress(Event::BlobFinished { digest: descriptor.digest, outcome: BlobOutcome::Present });
+            continue;
+        }
+        let destination = root.join(blob_path(&descriptor.digest));
+        let mut blob = PendingFile::in_directory(&blobs)?;
+        copy_blob(store, descriptor, &mut blob, &destination, progress)?;
+        blob.keep(&destination)?;
+    }
+    Ok(())
+}
+
+fn is_whole(layout: &Layout, descriptor: &Descriptor) -> bool {
+    layout.open(descriptor).is_ok_and(|mut blob| io::copy(&mut blob, &mut io::sink()).is_ok())
+}
+
+fn put(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = PendingFile::beside(path)?;
+    file.write_all(content).map_err(|source| Error::io("write", path, source))?;
+    file.keep(path)
+}

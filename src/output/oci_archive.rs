@@ -1,0 +1,101 @@
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use tar::{EntryType, Header};
+
+use super::{Image, copy_blob, layout};
+use crate::error::{Error, Result};
+use crate::oci::Descriptor;
+use crate::progress::Progress;
+use crate::store::layout::{INDEX, MARKER, MARKER_CONTENT, blob_path};
+use crate::store::pending::PendingFile;
+use crate::store::{Graph, Store};
+
+/// Writes an OCI archive: the tar of a layout with this image alone, in place of what is there, in one step.
+pub fn write(file: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
+    write_with(file, image, graph, &[], progress)
+}
+
+/// An OCI archive with further documents at its top. Members are sorted by name and carry no time and no owner.
+pub(super) fn write_with(
+    file: &Path,
+    image: Image<'_>,
+    graph: &Graph,
+    documents: &[(&str, Vec<u8>)],
+    progress: Progress<'_>,
+) -> Result<()> {
+    let descriptors = graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor));
+    let blobs: BTreeMap<String, &Descriptor> =
+        descriptors.map(|descriptor| (blob_path(&descriptor.digest), descriptor)).collect();
+    let index = layout::index(image.root, image.names);
+    let mut tops: BTreeMap<&str, &[u8]> = documents.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    tops.extend([(INDEX, index.as_slice()), (MARKER, MARKER_CONTENT.as_bytes())]);
+
+    let mut archive = Members { out: BufWriter::new(PendingFile::beside(file)?), file };
+    archive.directory("blobs/")?;
+    archive.directory("blobs/sha256/")?;
+    for (name, descriptor) in blobs {
+        archive.blob(&name, image.store, descriptor, progress)?;
+    }
+    for (name, bytes) in tops {
+        archive.document(name, bytes)?;
+    }
+    archive.finish()
+}
+
+struct Members<'a> {
+    out: BufWriter<PendingFile>,
+    file: &'a Path,
+}
+
+impl Members<'_> {
+    fn directory(&mut self, name: &str) -> Result<()> {
+        self.header(name, EntryType::Directory, 0o755, 0)
+    }
+
+    fn document(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.header(name, EntryType::Regular, 0o644, bytes.len() as u64)?;
+        self.bytes(bytes)?;
+        self.pad(bytes.len() as u64)
+    }
+
+    fn blob(
+        &mut self,
+        name: &str,
+        store: &dyn Store,
+        descriptor: &Descriptor,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        self.header(name, EntryType::Regular, 0o644, descriptor.size)?;
+        copy_blob(store, descriptor, &mut self.out, self.file, progress)?;
+        self.pad(descriptor.size)
+    }
+
+    fn header(&mut self, name: &str, kind: EntryType, mode: u32, size: u64) -> Result<()> {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(size);
+        header.set_path(name).map_err(|source| Error::io("write", self.file, source))?;
+        header.set_cksum();
+        self.bytes(header.as_bytes())
+    }
+
+    fn pad(&mut self, size: u64) -> Result<()> {
+        let padding = (size.next_multiple_of(512) - size) as usize;
+        self.bytes(&[0; 512][..padding])
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(|source| Error::io("write", self.file, source))
+    }
+
+    /// Two empty records end a tar.
+    fn finish(mut self) -> Result<()> {
+        self.bytes(&[0; 1024])?;
+        let failed = |source| Error::io("write", self.file, source);
+        let pending = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
+        pending.keep(self.file)
+    }
+}

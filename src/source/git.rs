@@ -1,0 +1,98 @@
+//! What the git checkout around a context says of itself. The `git` program is asked; none of its settings that could
+//! make the answer another on another machine are obeyed.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::error::{Error, Result};
+use crate::plan::label::{self, Checkout};
+use crate::plan::tag::Branch;
+
+/// The facts of the checkout that `directory` is in: none if it is in none, or in one without a commit. An error if
+/// there is one and git will not speak of it.
+pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
+    let directory = directory.canonicalize().map_err(|source| Error::io("read", directory, source))?;
+    if !directory.ancestors().any(|above| above.join(".git").exists()) {
+        return Ok(None);
+    }
+    let git = Git { directory: &directory };
+    if let Err(refusal) = git.answer(&["rev-parse", "--git-dir"]) {
+        return Err(refusal);
+    }
+    let Some(revision) = git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])? else { return Ok(None) };
+    let time = git.answer(&["log", "-1", "--format=%ct", &revision])?;
+    let commit_time = time.parse().map_err(|_| Error::input(format!("git gave `{time}` as the time of {revision}")))?;
+    // As `git describe --dirty` has it: a file that git does not know leaves the checkout clean.
+    let dirty = !git.answer(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    let remote = git.ask(&["config", "--get", "remote.origin.url"])?;
+    Ok(Some(Checkout {
+        source: remote.as_deref().and_then(label::source),
+        dirty,
+        commit_time,
+        branch: git.branch(&revision)?,
+        revision,
+    }))
+}
+
+struct Git<'a> {
+    directory: &'a Path,
+}
+
+impl Git<'_> {
+    fn branch(&self, revision: &str) -> Result<Option<Branch>> {
+        let Some(name) = self.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"])? else { return Ok(None) };
+        let default = self.ask(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"])?;
+        let is_default = match default.as_deref().and_then(|default| default.strip_prefix("origin/")) {
+            Some(default) => default == name,
+            None => matches!(name.as_str(), "main" | "master"),
+        };
+        Ok(Some(Branch { name, commit: revision.to_owned(), is_default }))
+    }
+
+    /// The answer, or none if git has none to give.
+    fn ask(&self, arguments: &[&str]) -> Result<Option<String>> {
+        let output = self.run(arguments)?;
+        Ok(output.status.success().then(|| text(&output.stdout)).filter(|answer| !answer.is_empty()))
+    }
+
+    /// The answer to what a sound checkout can always answer.
+    fn answer(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.run(arguments)?;
+        if output.status.success() {
+            return Ok(text(&output.stdout));
+        }
+        let complaint = text(&output.stderr);
+        let error = Error::input(format!(
+            "git will not read {}: {}",
+            self.directory.display(),
+            complaint.lines().next().unwrap_or("it does not say why")
+        ));
+        Err(if complaint.contains("safe.directory") {
+            error.with_hint(format!("git config --global --add safe.directory {}", self.directory.display()))
+        } else {
+            error
+        })
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(self.directory).args(["-c", "core.fsmonitor=false"]).args(arguments);
+        // A hook that calls us has these set, for the repository it runs in.
+        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+            command.env_remove(variable);
+        }
+        command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").stdin(Stdio::null());
+        command.output().map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => {
+                Error::not_found(format!("{} is a git checkout, but there is no git here", self.directory.display()))
+                    .with_hint("install git, and revision, source and commit time find their way into the image")
+            }
+            _ => Error::io("run", "git", source),
+        })
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}

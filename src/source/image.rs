@@ -1,0 +1,89 @@
+//! Images that exist already, by the names that users give them.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Reference};
+use crate::progress::Progress;
+use crate::registry::Client;
+use crate::store::{Archive, Layout, Store};
+
+/// Where an image is, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
+/// `docker-archive:FILE[:NAME]`; a path that begins with `./`, `../` or `/` is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    Registry(Reference),
+    Layout(PathBuf, Option<String>),
+    OciArchive(PathBuf, Option<String>),
+    DockerArchive(PathBuf, Option<String>),
+}
+
+impl Location {
+    /// What `path` holds, if it is a layout or a file.
+    pub fn of_path(path: &Path) -> Option<Location> {
+        if Layout::is_at(path) {
+            Some(Location::Layout(path.to_owned(), None))
+        } else if path.is_file() {
+            Some(Location::OciArchive(path.to_owned(), None))
+        } else {
+            None
+        }
+    }
+
+    /// Opens the place and finds the image in it. `client` is used for registries alone.
+    pub fn open<'a>(&self, client: &'a Client, progress: Progress<'a>) -> Result<(Box<dyn Store + 'a>, Descriptor)> {
+        let (store, name): (Box<dyn Store + 'a>, Option<String>) = match self {
+            Location::Registry(reference) => {
+                (Box::new(client.repository(reference, progress)), Some(reference.tag_or_digest()))
+            }
+            Location::Layout(path, name) => (Box::new(Layout::open(path)?), name.clone()),
+            Location::OciArchive(path, name) => (Box::new(Archive::open(path)?), name.clone()),
+            Location::DockerArchive(path, name) => (Box::new(Archive::open_docker(path)?), name.clone()),
+        };
+        let root = store.resolve(name.as_deref())?;
+        Ok((store, root))
+    }
+}
+
+impl FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let kinds: [(&str, fn(PathBuf, Option<String>) -> Location); 3] = [
+            ("oci:", Location::Layout),
+            ("oci-archive:", Location::OciArchive),
+            ("docker-archive:", Location::DockerArchive),
+        ];
+        for (prefix, make) in kinds {
+            if let Some(rest) = text.strip_prefix(prefix) {
+                let (path, name) = split_name(rest);
+                return Ok(make(path, name));
+            }
+        }
+        if ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || text == "." {
+            let path = Path::new(text);
+            return Location::of_path(path).ok_or_else(|| {
+                if path.exists() {
+                    Error::input(format!("{text} is not an image")).with_hint("it is neither an OCI layout nor a file")
+                } else {
+                    Error::not_found(format!("there is no {text}"))
+                }
+            });
+        }
+        Ok(Location::Registry(text.parse()?))
+    }
+}
+
+/// `PATH[:NAME]`. A path that exists is taken whole, so that a colon in it does no harm.
+fn split_name(text: &str) -> (PathBuf, Option<String>) {
+    if Path::new(text).exists() {
+        return (PathBuf::from(text), None);
+    }
+    // A name may have a slash and a port (`host:5000/org/api:v1`): the path is the longest part that exists.
+    let colons = text.match_indices(':').map(|(at, _)| at);
+    match colons.rev().find(|at| Path::new(&text[..*at]).exists()) {
+        Some(at) => (PathBuf::from(&text[..at]), Some(text[at + 1..].to_owned())),
+        None => (PathBuf::from(text), None),
+    }
+}

@@ -1,0 +1,253 @@
+//! Adds of local files and directories, resolved into the entries of a layer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::layer::{Content, Entry, Identity, Ignore, Kind, inspect, walk};
+use crate::oci::{Digest, HashingWriter};
+use crate::plan::{Add, Owner, Source};
+
+/// The time that entries carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Modified {
+    /// All the same, in seconds since the epoch.
+    At(i64),
+    /// As on disk, in whole seconds.
+    Preserve,
+}
+
+/// The entries that `adds` make together, sorted by path, with the directories above them.
+///
+/// A directory's contents go to the destination; a file goes to it, or into it if it was written with a trailing
+/// slash. Two adds may name one path only if they put the same thing there. Directories that no add describes are root's,
+/// `rwxr-xr-x`. Files that are one inode on disk, and come out alike, are hard links of the first by path.
+pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
+    let mut tree = Tree { entries: BTreeMap::new(), modified };
+    for add in adds {
+        let here = |mut error: Error| {
+            error.excerpt = error.excerpt.or_else(|| add.place.clone().map(Box::new));
+            error
+        };
+        for (entry, disk) in resolve(add).map_err(here)? {
+            tree.insert(entry, disk).map_err(here)?;
+        }
+    }
+    tree.imply_parents()?;
+    let mut entries: Vec<Entry> = tree.entries.into_values().map(|(entry, _)| entry).collect();
+    link(&mut entries);
+    Ok(entries)
+}
+
+struct Tree {
+    /// With the path on disk that each came from; directories that are only implied came from nowhere.
+    entries: BTreeMap<Vec<u8>, (Entry, PathBuf)>,
+    modified: Modified,
+}
+
+impl Tree {
+    fn insert(&mut self, mut entry: Entry, disk: PathBuf) -> Result<()> {
+        if let Modified::At(time) = self.modified {
+            entry.modified = time;
+        }
+        if let Some((present, other)) = self.entries.get(&entry.path) {
+            if !alike(present, &entry)? {
+                return Err(Error::input(format!(
+                    "two adds disagree about /{}: {} and {}",
+                    String::from_utf8_lossy(&entry.path),
+                    other.display(),
+                    disk.display()
+                ))
+                .with_hint("leave one of them out with `exclude`, or put them in two layers: the later one wins"));
+            }
+            return Ok(());
+        }
+        self.entries.insert(entry.path.clone(), (entry, disk));
+        Ok(())
+    }
+
+    fn imply_parents(&mut self) -> Result<()> {
+        let time = match self.modified {
+            Modified::At(time) => time,
+            Modified::Preserve => 0,
+        };
+        let mut implied = BTreeMap::new();
+        for (path, (_, disk)) in &self.entries {
+            for slash in path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at) {
+                let parent = &path[..slash];
+                match self.entries.get(parent) {
+                    Some((Entry { kind: Kind::Directory, .. }, _)) => {}
+                    Some((_, other)) => {
+                        let (parent, path) = (String::from_utf8_lossy(parent), String::from_utf8_lossy(path));
+                        return Err(Error::input(format!(
+                            "two adds disagree about /{parent}: {} is no directory, but {} goes to /{path}",
+                            other.display(),
+                            disk.display()
+                        )));
+                    }
+                    None => {
+                        implied.insert(parent.to_vec(), Entry::directory(parent.to_vec(), time));
+                    }
+                }
+            }
+        }
+        self.entries.extend(implied.into_iter().map(|(path, entry)| (path, (entry, PathBuf::new()))));
+        Ok(())
+    }
+}
+
+/// What one add brings, under its paths in the image, each with its path on disk.
+fn resolve(add: &Add) -> Result<Vec<(Entry, PathBuf)>> {
+    let ignore = Ignore::new(add.exclude.iter().map(String::as_str))?;
+    let sources = sources(&add.source)?;
+    if sources.len() > 1 && !add.to.into {
+        return Err(Error::input(format!("{} sources cannot all become /{}", sources.len(), add.to.path))
+            .with_hint(format!("to put them into a directory, write `to = \"/{}/\"`", add.to.path)));
+    }
+    let mut found = Vec::new();
+    for (written, disk) in sources {
+        let top = inspect(&disk, add.to.path.clone().into_bytes())?;
+        if matches!(top.kind, Kind::Directory) {
+            for entry in walk(&disk, &ignore)? {
+                let path = joined(&add.to.path, &entry.path);
+                let disk = disk.join(std::ffi::OsStr::from_bytes(&entry.path));
+                found.push((Entry { path, ..entry }, disk));
+            }
+            // As docker has it: a destination with a slash is a directory of its own, one without becomes the source.
+            if !add.to.into {
+                found.push((top, disk));
+            }
+            continue;
+        }
+        let name = written.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
+        if !ignore.matches(&name) {
+            let path = if add.to.into { joined(&add.to.path, &name) } else { top.path.clone() };
+            found.push((Entry { path, ..top }, disk));
+        }
+    }
+    for (entry, _) in &mut found {
+        dress(entry, add);
+    }
+    Ok(found)
+}
+
+/// Gives an entry the mode and owner that its add asks for.
+fn dress(entry: &mut Entry, add: &Add) {
+    if let Owner::Numbers { user, group } = add.owner {
+        (entry.user, entry.group) = (user, group);
+    }
+    if let Some(mode) = &add.mode
+        && !matches!(entry.kind, Kind::Symlink { .. })
+    {
+        entry.mode = mode.apply(entry.mode, matches!(entry.kind, Kind::Directory));
+    }
+}
+
+/// The files and directories that a source names, sorted: as written and with links resolved. A link that is itself
+/// named is followed, as docker follows it; those met further down are not.
+fn sources(source: &Source) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let real = |path: &Path| fs::canonicalize(path).map_err(|source| Error::io("read", path, source));
+    let (root, pattern) = match source {
+        Source::Path(path) => return Ok(vec![(path.clone(), real(path)?)]),
+        Source::Context { root, pattern } => (root, pattern),
+    };
+    let context = real(root)?;
+    let mut all = Vec::new();
+    for path in expand(root, pattern)? {
+        let target = real(&path)?;
+        if !target.starts_with(&context) {
+            return Err(Error::input(format!("{} leads out of the context to {}", path.display(), target.display()))
+                .with_hint("copy what is needed into the context, or name its place with --add"));
+        }
+        all.push((path, target));
+    }
+    all.sort();
+    Ok(all)
+}
+
+fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
+    let missing = |message: String| {
+        Error::not_found(message).with_hint("`from` is relative to the context; is it built, and not misspelt?")
+    };
+    if !pattern.contains(['*', '?', '[']) {
+        let path = root.join(pattern);
+        return match fs::symlink_metadata(&path) {
+            Ok(_) => Ok(vec![path]),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(missing(format!("there is no `{pattern}` in {}", root.display())))
+            }
+            Err(source) => Err(Error::io("read", path, source)),
+        };
+    }
+    let text = root.to_str().ok_or_else(|| {
+        Error::input(format!("the context's path {} is not UTF-8, so no pattern works in it", root.display()))
+    })?;
+    let options = glob::MatchOptions { require_literal_separator: true, ..Default::default() };
+    let matches = glob::glob_with(&format!("{}/{pattern}", glob::Pattern::escape(text)), options)
+        .map_err(|error| Error::input(format!("`{pattern}` is not a pattern: {}", error.msg)))?;
+    let paths: Vec<PathBuf> = matches
+        .map(|path| path.map_err(|error| Error::io("list", error.path().to_owned(), error.into_error())))
+        .collect::<Result<_>>()?;
+    if paths.is_empty() {
+        return Err(missing(format!("nothing in {} matches `{pattern}`", root.display())));
+    }
+    Ok(paths)
+}
+
+fn joined(directory: &str, path: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { path.to_vec() } else { [directory.as_bytes(), b"/", path].concat() }
+}
+
+/// Whether two entries of one path are the same thing.
+fn alike(a: &Entry, b: &Entry) -> Result<bool> {
+    let attributes = |entry: &Entry| (entry.mode, entry.user, entry.group, entry.modified, entry.xattrs.clone());
+    if attributes(a) != attributes(b) {
+        return Ok(false);
+    }
+    match (&a.kind, &b.kind) {
+        (Kind::File(a), Kind::File(b)) => same_content(a, b),
+        (a, b) => Ok(a == b),
+    }
+}
+
+fn same_content(a: &Content, b: &Content) -> Result<bool> {
+    if a == b || a.size() != b.size() {
+        return Ok(a == b);
+    }
+    Ok(digest(a)? == digest(b)?)
+}
+
+fn digest(content: &Content) -> Result<Digest> {
+    match content {
+        Content::Bytes(bytes) => Ok(Digest::of(bytes)),
+        Content::Disk { path, .. } => {
+            let failed = |source| Error::io("read", path, source);
+            let mut hashing = HashingWriter::new(io::sink());
+            io::copy(&mut fs::File::open(path).map_err(failed)?, &mut hashing).map_err(failed)?;
+            Ok(hashing.finish().1)
+        }
+    }
+}
+
+/// Turns further names of one inode into hard links to the first, where they do not differ in mode, owner or time.
+fn link(entries: &mut [Entry]) {
+    let mut first: HashMap<(u64, u64), usize> = HashMap::new();
+    for at in 0..entries.len() {
+        let Kind::File(Content::Disk { identity: Identity { device, inode, links, .. }, .. }) = entries[at].kind else {
+            continue;
+        };
+        if links < 2 {
+            continue;
+        }
+        let target = *first.entry((device, inode)).or_insert(at);
+        let (before, this) = (&entries[target], &entries[at]);
+        let same = (before.mode, before.user, before.group, before.modified)
+            == (this.mode, this.user, this.group, this.modified);
+        if target != at && same {
+            entries[at].kind = Kind::HardLink { target: entries[target].path.clone() };
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Where content comes from: local files and directories, images that exist, and what a git checkout knows of itself.
+
+pub mod git;
+pub mod image;
+pub mod local;

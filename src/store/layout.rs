@@ -1,0 +1,115 @@
+//! OCI image layouts (image-spec, image-layout.md): a directory, or the same in a tar.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::Store;
+use super::local::open_blob;
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest, ImageIndex, from_json};
+
+/// The file that makes a directory a layout, and what it holds.
+pub const MARKER: &str = "oci-layout";
+pub const MARKER_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+pub const INDEX: &str = "index.json";
+
+/// The annotation that names an image in a layout; skopeo's `oci:DIR:NAME` looks here.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The annotation by which containerd, and docker with its image store, know the full name.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// A layout directory, read.
+#[derive(Debug)]
+pub struct Layout {
+    root: PathBuf,
+    index: ImageIndex,
+}
+
+impl Layout {
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        if !Self::is_at(&root) {
+            return Err(Error::not_found(format!("{} is not an OCI layout", root.display()))
+                .with_hint(format!("a layout is a directory with `{MARKER}`, `{INDEX}` and `blobs`")));
+        }
+        let path = root.join(INDEX);
+        let bytes = fs::read(&path).map_err(|source| Error::io("read", &path, source))?;
+        let index = from_json(&path.display().to_string(), &bytes)?;
+        Ok(Layout { root, index })
+    }
+
+    pub fn is_at(path: &Path) -> bool {
+        path.join(MARKER).is_file()
+    }
+
+    pub fn index(&self) -> &ImageIndex {
+        &self.index
+    }
+}
+
+impl Store for Layout {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        open_blob(&self.root.join(blob_path(&descriptor.digest)), descriptor)
+    }
+
+    fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
+        choose(&self.index, name, &self.root)
+    }
+}
+
+/// Where a blob lies in a layout.
+pub fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// The image of an `index.json` that `name` means: its reference name, full name or digest. Without a name there must
+/// be only one image, though it may have several names.
+pub(super) fn choose(index: &ImageIndex, name: Option<&str>, place: &Path) -> Result<Descriptor> {
+    let names = |descriptor: &Descriptor| {
+        let named = [REF_NAME, CONTAINERD_NAME].map(|key| descriptor.annotations.get(key).cloned());
+        named.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let wanted: Vec<&Descriptor> = match name {
+        None => index.manifests.iter().collect(),
+        Some(name) => {
+            let is_meant = |descriptor: &&Descriptor| {
+                descriptor.digest.to_string() == name || names(descriptor).iter().any(|each| each == name)
+            };
+            index.manifests.iter().filter(is_meant).collect()
+        }
+    };
+    let place = place.display();
+    let known = || {
+        let all = index.manifests.iter();
+        let each = all.map(|descriptor| names(descriptor).pop().unwrap_or_else(|| descriptor.digest.to_string()));
+        let each: std::collections::BTreeSet<String> = each.collect();
+        format!("it has {}", each.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    match (wanted.first(), name) {
+        (None, None) => Err(Error::not_found(format!("{place} holds no image"))),
+        (None, Some(name)) => Err(Error::not_found(format!("{place} has no image `{name}`")).with_hint(known())),
+        (Some(first), _) if wanted.iter().all(|each| each.digest == first.digest) => {
+            let mut root = (*first).clone();
+            root.annotations.clear();
+            Ok(root)
+        }
+        (Some(_), None) => Err(Error::input(format!("{place} holds several images"))
+            .with_hint(format!("say which, as in oci:{place}:NAME; {}", known()))),
+        (Some(_), Some(name)) => {
+            Err(Error::input(format!("{place} holds several images `{name}`")).with_hint(known()))
+        }
+    }
+}
+
+/// Reads all of a small file that came from outside; one over `limit` bytes is refused.
+pub(super) fn read_limited(reader: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}

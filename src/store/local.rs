@@ -1,0 +1,122 @@
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::Store;
+use super::pending::{PREFIX, PendingFile};
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest, VerifyingReader};
+
+/// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, and `tmp/` for what is in the making.
+///
+/// A blob appears under its name only when it is whole, in one step, so any number of builds may share a store and any
+/// of them may be killed at any time.
+#[derive(Debug)]
+pub struct LocalStore {
+    root: PathBuf,
+}
+
+/// A blob that is being written; it vanishes unless it is committed.
+#[derive(Debug)]
+pub struct PendingBlob(PendingFile);
+
+/// What a killed build has left in `tmp/` is removed once nothing has written to it for this long.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl LocalStore {
+    /// Opens the store at `root`, creating it if need be.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let store = LocalStore { root: root.into() };
+        for directory in [store.blobs(), store.pending()] {
+            fs::create_dir_all(&directory).map_err(|source| {
+                Error::io("create the local store", &directory, source)
+                    .with_hint("set OCIBAKE_STORE to a directory that can be written to")
+            })?;
+        }
+        store.sweep()?;
+        Ok(store)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Begins a blob.
+    pub fn begin(&self) -> Result<PendingBlob> {
+        PendingFile::in_directory(&self.pending()).map(PendingBlob)
+    }
+
+    /// Puts a written blob under `digest`, which the caller has computed over exactly the bytes it wrote.
+    pub fn commit(&self, blob: PendingBlob, digest: Digest) -> Result<()> {
+        blob.0.keep(&self.path(&digest))
+    }
+
+    /// Stores content at hand.
+    pub fn put(&self, media_type: &str, content: &[u8]) -> Result<Descriptor> {
+        let descriptor = Descriptor::of(media_type, content);
+        let mut blob = self.begin()?;
+        blob.write_all(content).map_err(|source| Error::io("write to", &self.root, source))?;
+        self.commit(blob, descriptor.digest)?;
+        Ok(descriptor)
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
+    }
+
+    fn pending(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    fn sweep(&self) -> Result<()> {
+        let directory = self.pending();
+        let failed = |source| Error::io("list", &directory, source);
+        for item in fs::read_dir(&directory).map_err(failed)? {
+            let item = item.map_err(failed)?;
+            let modified = item.metadata().and_then(|metadata| metadata.modified());
+            let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+            if item.file_name().to_string_lossy().starts_with(PREFIX) && age.is_some_and(|age| age > STALE) {
+                // Another process may be sweeping too; a leftover that will not go harms nobody.
+                let _ = fs::remove_file(item.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store for LocalStore {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        open_blob(&self.path(&descriptor.digest), descriptor)
+    }
+
+    /// The local store has no names.
+    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
+        Err(Error::not_found(format!("the local store {} holds blobs without names", self.root.display())))
+    }
+}
+
+impl Write for PendingBlob {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A blob that is a file of its own, as in the store and in layouts.
+pub(super) fn open_blob(path: &Path, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + 'static>> {
+    match File::open(path) {
+        Ok(file) => Ok(Box::new(VerifyingReader::new(file, descriptor.digest, descriptor.size))),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            Err(Error::not_found(format!("there is no blob {} at {}", descriptor.digest, path.display())))
+        }
+        Err(source) => Err(Error::io("read", path, source)),
+    }
+}
