@@ -40,7 +40,7 @@ pub enum ErrorKind {
 }
 
 /// One line of a text that the user wrote and the part of it that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Excerpt {
     pub file: String,
     /// Counted from 1.

@@ -11,5 +11,6 @@
 //! holds the order):
 pub mod error;
 pub mod oci;
+pub mod plan;
 pub mod progress;
 pub mod store;
