@@ -11,6 +11,7 @@
 //! holds the order):
 pub mod error;
 pub mod oci;
+pub mod plan;
 pub mod progress;
 pub mod layer;
 pub mod store;

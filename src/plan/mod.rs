@@ -1,6 +1,18 @@
 //! What is to be built, as plain data. A front end (today `ocibake.toml` and the command line) produces a [`Plan`] and
 //! nothing else; nothing here touches a file system, a network or the environment.
 
+mod add;
+pub mod label;
+mod mode;
+pub mod setting;
+mod spec;
+pub mod tag;
+mod template;
+
+pub use label::{About, Automatic, Checkout};
+pub use mode::Mode;
+pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec};
+
 use std::path::PathBuf;
 
 use crate::error::Excerpt;
@@ -29,8 +41,9 @@ pub struct Stage {
 }
 
 /// What the first layer stands on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Base {
+    #[default]
     Scratch,
 }
 
@@ -75,7 +88,10 @@ pub struct Destination {
 /// Who owns what is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
-    Numbers { user: u64, group: u64 },
+    Numbers {
+        user: u64,
+        group: u64,
+    },
     /// As on disk.
     Preserve,
 }

@@ -1,0 +1,181 @@
+//! The standard labels and annotations (image-spec, annotations.md "Pre-Defined Annotation Keys").
+
+use super::tag::{self, Branch};
+use crate::error::{Error, Result};
+use crate::oci::Map;
+
+const PREFIX: &str = "org.opencontainers.image.";
+
+/// What the keys are called after the prefix.
+const STANDARD: &[&str] = &[
+    "title",
+    "description",
+    "vendor",
+    "source",
+    "url",
+    "licenses",
+    "version",
+    "revision",
+    "created",
+    "documentation",
+    "authors",
+    "base.name",
+    "base.digest",
+];
+
+/// What the user says about the image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub vendor: Option<String>,
+    pub url: Option<String>,
+    pub source: Option<String>,
+    /// An SPDX expression.
+    pub licenses: Option<String>,
+    pub version: Option<String>,
+    pub documentation: Option<String>,
+    pub authors: Option<String>,
+}
+
+/// What is known without the user's saying.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Automatic {
+    /// In seconds since 1970.
+    pub created: i64,
+    /// As it was typed; gives the version if it is one.
+    pub tag: Option<String>,
+    pub checkout: Option<Checkout>,
+}
+
+/// The git checkout that the context is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkout {
+    /// The commit, hexadecimal, in full.
+    pub revision: String,
+    /// What [`source`] makes of the remote's URL. The URL itself may hold a password and is not kept.
+    pub source: Option<String>,
+    /// Something differs from the commit.
+    pub dirty: bool,
+    /// In seconds since 1970.
+    pub commit_time: i64,
+    pub branch: Option<Branch>,
+}
+
+/// An image's labels and its manifests' annotations, in this order.
+///
+/// What the user sets wins over what the user says in `about`, and that over what is automatic. A standard key that is
+/// set as a label is the annotation too, unless an annotation says otherwise.
+pub fn complete(
+    about: &About,
+    automatic: &Automatic,
+    labels: &Map<String>,
+    annotations: &Map<String>,
+) -> Result<(Map<String>, Map<String>)> {
+    let standard = standard(about, automatic)?;
+    let mut all_labels = standard.clone();
+    all_labels.extend(labels.clone());
+    let mut all_annotations = standard;
+    all_annotations.extend(labels.clone().into_iter().filter(|(key, _)| is_standard(key)));
+    all_annotations.extend(annotations.clone());
+    Ok((all_labels, all_annotations))
+}
+
+/// The web address of a repository, from the URL of a git remote: `git@host:org/x.git`, `ssh://git@host/org/x.git` and
+/// `https://user:token@host/org/x` are all `https://host/org/x`. Never holds user, password, query or fragment. None
+/// for what is no address on a network (paths, `file:`), and where it is unclear what is host and what is password.
+pub fn source(remote: &str) -> Option<String> {
+    let (scheme, authority, path) = match remote.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_once('/')?;
+            (scheme, authority, path)
+        }
+        None => {
+            let (authority, path) = remote.split_once(':')?;
+            ("ssh", authority, path)
+        }
+    };
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (scheme, host) = match scheme {
+        "https" | "http" => (scheme, host),
+        // The port is the SSH or git server's.
+        "ssh" | "git" | "git+ssh" | "ssh+git" => ("https", host.split_once(':').map_or(host, |(name, _)| name)),
+        _ => return None,
+    };
+    let path = path.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    // An `@` in the path is the end of a password that has an unescaped slash.
+    let is_path = !path.is_empty() && !path.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control());
+    (is_host(host) && is_path).then(|| format!("{scheme}://{host}/{path}"))
+}
+
+/// Seconds since 1970 as RFC 3339 in UTC, `1970-01-01T00:00:00Z`; to the year 9999, which is the format's end.
+pub fn rfc3339(seconds: i64) -> Result<String> {
+    let outside = || Error::input(format!("the time {seconds} is not between the years 1970 and 9999"));
+    let seconds = u64::try_from(seconds).map_err(|_| outside())?;
+    // 10000-01-01T00:00:00Z
+    if seconds >= 253_402_300_800 {
+        return Err(outside());
+    }
+    let (mut day, second) = (seconds / 86_400, seconds % 86_400);
+    let mut year = 1970;
+    while day >= days_in_year(year) {
+        day -= days_in_year(year);
+        year += 1;
+    }
+    let february = days_in_year(year) - 337;
+    let mut month = 1;
+    for days in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if day < days {
+            break;
+        }
+        day -= days;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    Ok(format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", day + 1))
+}
+
+fn standard(about: &About, automatic: &Automatic) -> Result<Map<String>> {
+    let checkout = automatic.checkout.as_ref();
+    let version = automatic.tag.as_deref().and_then(tag::version).map(|version| version.to_string());
+    let revision =
+        checkout.map(|checkout| format!("{}{}", checkout.revision, if checkout.dirty { "-dirty" } else { "" }));
+    let values = [
+        ("title", about.title.clone()),
+        ("description", about.description.clone()),
+        ("vendor", about.vendor.clone()),
+        ("url", about.url.clone()),
+        ("licenses", about.licenses.clone()),
+        ("documentation", about.documentation.clone()),
+        ("authors", about.authors.clone()),
+        ("source", about.source.clone().or_else(|| checkout.and_then(|checkout| checkout.source.clone()))),
+        ("version", about.version.clone().or(version)),
+        ("revision", revision),
+        ("created", Some(rfc3339(automatic.created)?)),
+    ];
+    Ok(values.into_iter().filter_map(|(key, value)| Some((format!("{PREFIX}{key}"), value?))).collect())
+}
+
+fn is_standard(key: &str) -> bool {
+    key.strip_prefix(PREFIX).is_some_and(|key| STANDARD.contains(&key))
+}
+
+/// A name, an IPv4 address or a bracketed IPv6 address, with or without a port. One letter is a drive, as in `C:/x`.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':').filter(|_| !host.ends_with(']')) {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
+    };
+    let is_port = port.is_none_or(|port| !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit()));
+    let is_name = match name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+        Some(address) => address.bytes().all(|c| c.is_ascii_hexdigit() || matches!(c, b':' | b'.')),
+        None => name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')),
+    };
+    name.len() > 1 && is_port && is_name
+}
+
+fn days_in_year(year: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    if leap { 366 } else { 365 }
+}

@@ -1,0 +1,240 @@
+//! What the user asks for, before it is expanded for each platform: `ocibake.toml`, the flags, or one over the other.
+
+mod read;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use super::add::context_pattern;
+use super::label::{self, About, Automatic};
+use super::{Add, Base, Destination, Mode, Owner, Plan, Source, Stage, Step, template};
+use crate::error::{Error, Excerpt, Result, suggestion};
+use crate::oci::{Map, Platform, Reference, Settings};
+
+const PLACEHOLDERS: &[&str] = &["os", "arch", "variant", "triple"];
+
+/// Settings of `ocibake.toml` by the names that they have there. The default is an image of nothing on scratch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Spec {
+    /// Without a tag.
+    pub name: Option<Reference>,
+    pub base: Base,
+    /// Each once; empty for the host's.
+    pub platforms: Vec<Platform>,
+    pub index: Option<bool>,
+    pub libc: Libc,
+    pub about: About,
+    pub layers: Vec<LayerSpec>,
+    /// Without labels.
+    pub config: Settings,
+    pub labels: Map<String>,
+    pub annotations: Map<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerSpec {
+    pub name: Option<String>,
+    pub adds: Vec<AddSpec>,
+}
+
+/// An [`Add`] whose paths may hold placeholders: `{os}`, `{arch}`, `{variant}` (empty where a platform has none) and
+/// `{triple}`; `{{` and `}}` are braces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AddSpec {
+    pub from: Origin,
+    pub to: String,
+    pub mode: Option<Mode>,
+    pub owner: Owner,
+    pub exclude: Vec<String>,
+    pub place: Option<Excerpt>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// A pattern of the context.
+    Context(String),
+    /// A path of this machine, as typed.
+    Path(String),
+}
+
+/// The last part of `{triple}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Libc {
+    #[default]
+    Musl,
+    Gnu,
+}
+
+impl Spec {
+    /// Reads `ocibake.toml`; `file` is its name in errors. What is accepted can be planned for all its platforms.
+    pub fn parse(file: &str, text: &str) -> Result<Spec> {
+        read::spec(file, text)
+    }
+
+    /// The plan for files below `context`, with all placeholders expanded.
+    pub fn plan(&self, context: &Path, automatic: &Automatic) -> Result<Plan> {
+        let platforms = self.wanted_platforms();
+        if self.index == Some(false) && platforms.len() > 1 {
+            return Err(Error::input("an image for several platforms needs an index")
+                .with_hint("leave out `index = false`, or ask for a single platform"));
+        }
+        let (labels, annotations) = label::complete(&self.about, automatic, &self.labels, &self.annotations)?;
+        let stages = platforms.into_iter().map(|platform| self.stage(context, platform)).collect::<Result<_>>()?;
+        Ok(Plan { stages, index: self.index.unwrap_or(false), labels, annotations })
+    }
+
+    fn wanted_platforms(&self) -> Vec<Platform> {
+        if self.platforms.is_empty() { vec![Platform::host()] } else { self.platforms.clone() }
+    }
+
+    fn stage(&self, context: &Path, platform: Platform) -> Result<Stage> {
+        let steps = self.layers.iter().map(|layer| layer.step(context, &platform, self.libc)).collect::<Result<_>>()?;
+        Ok(Stage { platform, base: self.base.clone(), steps, settings: self.config.clone() })
+    }
+}
+
+impl LayerSpec {
+    fn step(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Step> {
+        let adds: Vec<Add> = self.adds.iter().map(|add| add.expand(context, platform, libc)).collect::<Result<_>>()?;
+        let title = self.name.clone().unwrap_or_else(|| title(&adds));
+        Ok(Step { title, adds })
+    }
+}
+
+impl AddSpec {
+    /// `SRC:DST[:mode=MODE,owner=OWNER,exclude=PATTERN…]`. SRC is a path of this machine and ends before the first `:/`;
+    /// DST begins with `/` and holds no `:`. An option may be given its own commas: what begins no option goes on with
+    /// the one before, as in `mode=u=rwX,go=rX,owner=0:0`. Each `exclude=` adds a pattern.
+    pub fn from_flag(text: &str) -> Result<AddSpec> {
+        let form =
+            "the form is `SRC:DST[:mode=…,owner=…,exclude=…]`, with DST from the image's root, as in `app:/bin/`";
+        let (from, rest) = text
+            .split_once(":/")
+            .filter(|(from, _)| !from.is_empty())
+            .ok_or_else(|| Error::input(format!("`{text}` does not say what to add where")).with_hint(form))?;
+        let (to, options) = rest.split_once(':').map_or((rest, None), |(to, options)| (to, Some(options)));
+        let (from, to) = (Origin::Path(from.to_owned()), format!("/{to}"));
+        let mut add = AddSpec { from, to, mode: None, owner: Owner::ROOT, exclude: Vec::new(), place: None };
+        for (key, value) in options.map(flag_options).transpose()?.unwrap_or_default() {
+            match key {
+                "mode" => add.mode = Some(Mode::parse(&value)?),
+                "owner" => add.owner = value.parse()?,
+                _ => add.exclude.push(value),
+            }
+        }
+        check_destination(&add.to)?;
+        add.exclude.iter().try_for_each(|pattern| check_exclude(pattern))?;
+        if let Origin::Path(path) = &add.from {
+            expand(path, &stand_in(), Libc::Musl)?;
+        }
+        Ok(add)
+    }
+
+    fn expand(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Add> {
+        let expanded = || {
+            let source = match &self.from {
+                Origin::Context(pattern) => {
+                    let pattern = context_pattern(&expand(pattern, platform, libc)?)?;
+                    Source::Context { root: context.to_owned(), pattern }
+                }
+                Origin::Path(path) => Source::Path(PathBuf::from(expand(path, platform, libc)?)),
+            };
+            Ok(Add {
+                source,
+                to: expand(&self.to, platform, libc)?.parse()?,
+                mode: self.mode.clone(),
+                owner: self.owner,
+                exclude: self.exclude.iter().map(|text| expand(text, platform, libc)).collect::<Result<_>>()?,
+                place: self.place.clone(),
+            })
+        };
+        expanded().map_err(|error: Error| match &self.place {
+            Some(place) => error.with_excerpt(place.clone()),
+            None => error,
+        })
+    }
+}
+
+impl Libc {
+    fn name(self) -> &'static str {
+        match self {
+            Libc::Musl => "musl",
+            Libc::Gnu => "gnu",
+        }
+    }
+}
+
+/// Refuses a pattern of the context that is wrong for every platform.
+fn check_pattern(text: &str) -> Result<()> {
+    context_pattern(&expand(text, &stand_in(), Libc::Musl)?).map(drop)
+}
+
+/// Refuses a destination that is wrong for every platform.
+fn check_destination(text: &str) -> Result<()> {
+    expand(text, &stand_in(), Libc::Musl)?.parse::<Destination>().map(drop)
+}
+
+fn check_exclude(text: &str) -> Result<()> {
+    match expand(text, &stand_in(), Libc::Musl)?.trim() {
+        "" => Err(Error::input("a pattern of `exclude` is empty")),
+        _ => Ok(()),
+    }
+}
+
+/// Has all that placeholders stand for.
+fn stand_in() -> Platform {
+    Platform::new("linux", "arm", Some("v7"))
+}
+
+fn expand(text: &str, platform: &Platform, libc: Libc) -> Result<String> {
+    template::expand(text, |name| match name {
+        "os" => Ok(platform.os.clone()),
+        "arch" => Ok(platform.architecture.clone()),
+        "variant" => Ok(platform.variant.clone().unwrap_or_default()),
+        "triple" => platform.triple(libc.name()).ok_or_else(|| {
+            Error::input(format!("there is no target triple for {platform}, so `{text}` says nothing"))
+                .with_hint("use {os}, {arch} and {variant} in its place")
+        }),
+        _ => Err(template::unknown(name, PLACEHOLDERS)),
+    })
+}
+
+/// The options behind an add's destination, each with its value.
+fn flag_options(text: &str) -> Result<Vec<(&str, String)>> {
+    const KNOWN: &[&str] = &["mode", "owner", "exclude"];
+    let mut options: Vec<(&str, String)> = Vec::new();
+    for part in text.split(',') {
+        match (part.split_once('='), options.last_mut()) {
+            (Some((key, value)), _) if KNOWN.contains(&key) => options.push((key, value.to_owned())),
+            // A mode has commas of its own.
+            (_, Some(("mode", mode))) => *mode = format!("{mode},{part}"),
+            _ => {
+                let key = part.split('=').next().unwrap_or(part);
+                let error = Error::input(format!("`{part}` is not an option of an add"));
+                return Err(error.with_hint(match suggestion(key, KNOWN.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}=`?"),
+                    None => "options are mode=, owner= and exclude=; a destination with `:` needs an ocibake.toml"
+                        .to_owned(),
+                }));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// What a step without a name is called. It becomes part of the image: a path of this machine gives its last name only.
+fn title(adds: &[Add]) -> String {
+    let one = |add: &Add| {
+        let from = match &add.source {
+            Source::Context { pattern, .. } => pattern.clone(),
+            Source::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let slash = if add.to.into && !add.to.path.is_empty() { "/" } else { "" };
+        format!("add {from} to /{}{slash}", add.to.path)
+    };
+    match adds {
+        [] => "add nothing".to_owned(),
+        [only] => one(only),
+        [first, rest @ ..] => format!("{} and {} more", one(first), rest.len()),
+    }
+}

@@ -1,0 +1,37 @@
+use crate::error::{Error, Result, suggestion};
+
+/// `text` with what `value` gives in place of each `{name}`; `{{` and `}}` are literal braces.
+pub(super) fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        expanded.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("{{") {
+            expanded.push('{');
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("}}") {
+            expanded.push('}');
+            rest = after;
+        } else {
+            let (name, after) = rest.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or_else(|| {
+                Error::input(format!("`{text}` has a lone brace")).with_hint(
+                    "a placeholder is `{name}`; a brace that is meant as such is written twice, `{{` or `}}`",
+                )
+            })?;
+            expanded.push_str(&value(name)?);
+            rest = after;
+        }
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+/// The error for a placeholder that is none of `known`.
+pub(super) fn unknown(name: &str, known: &[&str]) -> Error {
+    let error = Error::input(format!("unknown placeholder `{{{name}}}`"));
+    error.with_hint(match suggestion(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{{{near}}}`?"),
+        None => format!("there are {{{}}}; a brace that is meant as such is written twice", known.join("} {")),
+    })
+}
