@@ -7,11 +7,27 @@
 //!                                    index)
 //! ```
 //!
-//! Data flows one way, and a module uses only modules that stand above it in this list (`tests/suite/architecture.rs`
-//! holds the order):
+//! Data flows one way. A front end turns what the user wrote into a [`plan::Plan`] and nothing else; [`build`] writes
+//! only to the local store; an [`output`] only reads a store. A module uses only modules that stand above it in the
+//! list below (`tests/suite/architecture.rs` holds the order).
+//!
+//! What is never true:
+//! - a blob that depends on a clock, host name, locale, thread count, cache or the file system's order;
+//! - a name (of a blob, a layout, an archive, a tag) that stands for something half done;
+//! - bytes from elsewhere that are used without their digest checked;
+//! - the library printing, reading the environment or touching the terminal: `cli` alone does;
+//! - async outside of `registry`.
+
 pub mod error;
 pub mod oci;
-pub mod plan;
 pub mod progress;
+pub mod plan;
 pub mod layer;
 pub mod store;
+pub mod registry;
+pub mod source;
+pub mod image;
+pub mod build;
+pub mod output;
+pub mod inspect;
+pub mod cli;
