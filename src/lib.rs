@@ -12,4 +12,5 @@
 pub mod error;
 pub mod oci;
 pub mod progress;
+pub mod registry;
 pub mod store;
