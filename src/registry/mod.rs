@@ -1,0 +1,27 @@
+//! Registries over the OCI distribution API (distribution-spec; docker's token and oauth2 documents for logging in).
+//!
+//! ```text
+//!  Client ──► Repository ──► Store   (pull)        every request: scheme ─► token ─► redirects ─► judged answer
+//!                       └──► push    (Graph)       every step:    tried again while its failure may pass
+//! ```
+//!
+//! Everything public blocks; one tokio runtime inside [`Client`] does the work, so none of it may be called from
+//! within another async runtime. What is always true:
+//!
+//! - A credential goes to the registry it belongs to and to the token server which that registry names, a token to the
+//!   registry alone: neither follows a redirect or an upload's `Location` to another host.
+//! - What was begun with HTTPS never goes on in plain HTTP.
+//! - Memory does not grow with the size of a blob, up or down.
+//! - Errors name method, scheme, host and path, and never a query, a header or a credential.
+
+mod auth;
+mod client;
+mod credential;
+mod failure;
+mod pull;
+mod push;
+mod retry;
+
+pub use client::{Client, Options, Repository};
+pub use credential::{Credential, Credentials, Keeper};
+pub use retry::Backoff;

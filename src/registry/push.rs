@@ -1,0 +1,258 @@
+//! A graph into a repository (distribution-spec, "Push"): blobs, then the manifests that name them, then the tags.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::thread::{self, Scope};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, StatusCode, Url};
+use tokio::sync::{mpsc, oneshot};
+
+use super::auth::Access;
+use super::client::{Activity, Body, Repository, Request, check_digest, location};
+use super::failure::Failure;
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Descriptor, MANIFEST_LIMIT, is_valid_tag};
+use crate::progress::{BlobOutcome, Event, Progress};
+use crate::store::{Graph, Store};
+
+/// Blobs are read in pieces of this many bytes, of which [`AHEAD`] may wait to be sent.
+const PIECE: usize = 128 << 10;
+const AHEAD: usize = 4;
+
+impl Repository<'_> {
+    /// Brings `graph`, whose blobs are in `store`, to this repository: first the blobs that it does not have, several
+    /// at once; then the manifests by digest, children before parents; then the root under each of `tags`, in order.
+    /// So a tag never stands for something that is not all there.
+    ///
+    /// The first failure ends it and is the one returned; what has arrived stays. A failure of `store` is returned as
+    /// it is, and damaged content never becomes a blob of the registry.
+    pub fn push(&self, graph: &Graph, store: &dyn Store, tags: &[String]) -> Result<()> {
+        check(graph, tags)?;
+        let access = self.access.push();
+        let mut seen = HashSet::new();
+        let blobs: Vec<_> = graph.blobs.iter().filter(|blob| seen.insert(blob.digest)).collect();
+        let parallel = self.client.connection.options.parallel.max(1);
+        thread::scope(|scope| {
+            self.client.runtime.block_on(async {
+                stream::iter(blobs)
+                    .map(Ok)
+                    .try_for_each_concurrent(parallel, |blob| self.push_blob(&access, scope, store, blob))
+                    .await?;
+                for (descriptor, bytes) in &graph.manifests {
+                    self.push_manifest(&access, &descriptor.digest.to_string(), descriptor, bytes).await?;
+                }
+                for (tag, (root, bytes)) in tags.iter().zip(std::iter::repeat(graph.manifests.last()).flatten()) {
+                    self.push_manifest(&access, tag, root, bytes).await?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    async fn push_blob<'scope, 'env>(
+        &'env self,
+        access: &Access,
+        scope: &'scope Scope<'scope, 'env>,
+        store: &'env dyn Store,
+        descriptor: &'env Descriptor,
+    ) -> Result<()> {
+        let backoff = self.client.connection.options.backoff;
+        let upload = Upload::new(scope, store, descriptor, self.progress);
+        let outcome = backoff
+            .run(self.progress, async || {
+                if self.has_blob(access, descriptor).await? {
+                    return Ok(BlobOutcome::Present);
+                }
+                self.send_blob(access, &upload).await
+            })
+            .await?;
+        (self.progress)(Event::BlobFinished { digest: descriptor.digest, outcome });
+        Ok(())
+    }
+
+    async fn has_blob(&self, access: &Access, descriptor: &Descriptor) -> Result<bool, Failure> {
+        let url = self.url(access, &format!("blobs/{}", descriptor.digest)).await?;
+        // A registry that cannot tell is sent the blob.
+        let expected = &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+        let request = Request { expected, ..Request::new(Method::HEAD, url) };
+        let answer = self.client.connection.exchange(access, &request).await?;
+        if answer.status().is_success() {
+            check_digest(&request.method, &answer, descriptor.digest)?;
+        }
+        Ok(answer.status().is_success())
+    }
+
+    /// POST, then PUT (distribution-spec, "Monolithic upload").
+    async fn send_blob(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome, Failure> {
+        let digest = upload.descriptor.digest;
+        let connection = &self.client.connection;
+        let mut post = Request::new(Method::POST, self.url(access, "blobs/uploads/").await?);
+        post.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let answer = connection.exchange(access, &post).await?;
+        if answer.status() == StatusCode::CREATED {
+            return Ok(BlobOutcome::Present);
+        }
+        let mut url: Url = location(&post.method, &answer)?;
+        url.query_pairs_mut().append_pair("digest", &digest.to_string());
+
+        let make_body = || upload.body();
+        let mut put = Request::new(Method::PUT, url);
+        put.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        put.headers.insert(CONTENT_LENGTH, HeaderValue::from(upload.descriptor.size));
+        put.body = Body::Stream(&make_body, &upload.activity);
+        let answer = connection.exchange(access, &put).await;
+        upload.reading(answer.is_ok()).await?;
+        check_digest(&put.method, &answer?, digest)?;
+        Ok(BlobOutcome::Sent)
+    }
+
+    async fn push_manifest(&self, access: &Access, name: &str, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        let content_type = HeaderValue::from_str(&descriptor.media_type)
+            .map_err(|_| Error::input(format!("manifest {} has a malformed media type", descriptor.digest)))?;
+        let bytes = Bytes::copy_from_slice(bytes);
+        let backoff = self.client.connection.options.backoff;
+        backoff
+            .run(self.progress, async || {
+                let mut put = Request::new(Method::PUT, self.url(access, &format!("manifests/{name}")).await?);
+                put.headers.insert(CONTENT_TYPE, content_type.clone());
+                put.body = Body::Bytes(bytes.clone());
+                let answer = self.client.connection.exchange(access, &put).await?;
+                Ok(check_digest(&put.method, &answer, descriptor.digest)?)
+            })
+            .await?;
+        (self.progress)(Event::ManifestPushed { name, digest: descriptor.digest });
+        Ok(())
+    }
+}
+
+/// What can be refused before anything is sent.
+fn check(graph: &Graph, tags: &[String]) -> Result<()> {
+    if let Some(tag) = tags.iter().find(|tag| !is_valid_tag(tag)) {
+        return Err(Error::input(format!("`{tag}` is not a tag")));
+    }
+    match graph.manifests.iter().find(|(_, bytes)| bytes.len() as u64 > MANIFEST_LIMIT) {
+        Some((descriptor, bytes)) => Err(Error::input(format!(
+            "{} {} has {} bytes, more than the {MANIFEST_LIMIT} that registries take",
+            descriptor.media_type,
+            descriptor.digest,
+            bytes.len()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// One blob on its way out of a store. Stores block, so each attempt reads on a thread of its own.
+struct Upload<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    store: &'env dyn Store,
+    descriptor: &'env Descriptor,
+    progress: Progress<'env>,
+    activity: Arc<Activity>,
+    begun: Cell<bool>,
+    /// How the reading for the current body ended.
+    outcome: RefCell<Option<oneshot::Receiver<Result<()>>>>,
+}
+
+impl<'scope, 'env> Upload<'scope, 'env> {
+    fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        store: &'env dyn Store,
+        descriptor: &'env Descriptor,
+        progress: Progress<'env>,
+    ) -> Self {
+        Upload {
+            scope,
+            store,
+            descriptor,
+            progress,
+            activity: Arc::default(),
+            begun: Cell::new(false),
+            outcome: RefCell::new(None),
+        }
+    }
+
+    /// A body from the first byte.
+    fn body(&self) -> Result<reqwest::Body> {
+        let (pieces, mut arriving) = mpsc::channel(AHEAD);
+        let (outcome, end) = oneshot::channel();
+        let digest = self.descriptor.digest;
+        self.outcome.replace(Some(end));
+        (self.progress)(match self.begun.replace(true) {
+            false => Event::BlobStarted { descriptor: self.descriptor },
+            true => Event::BlobRestarted { digest },
+        });
+        let (store, descriptor, progress, activity) =
+            (self.store, self.descriptor, self.progress, self.activity.clone());
+        let advance = move |bytes| {
+            activity.note();
+            progress(Event::BlobAdvanced { digest, bytes });
+        };
+        thread::Builder::new()
+            .name("upload".to_owned())
+            .spawn_scoped(self.scope, move || feed(store, descriptor, &pieces, outcome, advance))
+            .map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread").with_source(source))?;
+        Ok(reqwest::Body::wrap_stream(stream::poll_fn(move |context| arriving.poll_recv(context))))
+    }
+
+    /// The failure of the store, if it is what ended the last body. `wait` for an outcome that is sure to come.
+    async fn reading(&self, wait: bool) -> Result<()> {
+        let Some(mut end) = self.outcome.take() else { return Ok(()) };
+        let outcome = if wait { end.await.ok() } else { end.try_recv().ok() };
+        outcome.unwrap_or(Ok(()))
+    }
+}
+
+/// Reads a blob into `pieces`. Its last piece is held back until the store has vouched for the whole, so that damaged
+/// content is never completed at the far side; and `outcome` is told before that side can know of the end.
+fn feed(
+    store: &dyn Store,
+    descriptor: &Descriptor,
+    pieces: &mpsc::Sender<io::Result<Bytes>>,
+    outcome: oneshot::Sender<Result<()>>,
+    advance: impl Fn(u64),
+) {
+    let send = |piece: Bytes| {
+        let size = piece.len() as u64;
+        pieces.blocking_send(Ok(piece)).inspect(|()| advance(size)).is_ok()
+    };
+    let mut held: Option<Bytes> = None;
+    let mut read = || -> Result<bool> {
+        let mut reader = store.open(descriptor)?;
+        loop {
+            let piece = read_piece(&mut reader)
+                .map_err(|source| Error::from_read("read", descriptor.digest.to_string(), source))?;
+            if piece.is_empty() {
+                return Ok(true);
+            }
+            if let Some(before) = held.replace(piece)
+                && !send(before)
+            {
+                return Ok(false);
+            }
+        }
+    };
+    match read() {
+        Ok(complete) => {
+            let _ = outcome.send(Ok(()));
+            if let Some(last) = held.filter(|_| complete) {
+                send(last);
+            }
+        }
+        Err(error) => {
+            let _ = outcome.send(Err(error));
+            let _ = pieces.blocking_send(Err(io::Error::other("the blob could not be read")));
+        }
+    }
+}
+
+/// As much as fits into a piece; empty only at the end.
+fn read_piece(reader: &mut impl Read) -> io::Result<Bytes> {
+    let mut piece = Vec::with_capacity(PIECE);
+    reader.take(PIECE as u64).read_to_end(&mut piece)?;
+    Ok(piece.into())
+}
