@@ -40,6 +40,10 @@ pub enum Event<'a> {
         digest: Digest,
         outcome: BlobOutcome,
     },
+    /// A layout or archive is complete.
+    OutputWritten {
+        output: &'a str,
+    },
     /// An index or manifest now stands under this name (or digest) in the registry.
     ManifestPushed {
         name: &'a str,
@@ -58,7 +62,10 @@ pub enum Event<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlobOutcome {
+    /// To a registry.
     Sent,
+    /// To a file.
+    Written,
     /// The far side had it.
     Present,
 }

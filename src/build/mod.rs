@@ -95,7 +95,7 @@ fn layers(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result<V
 }
 
 fn image(plan: &Plan, stage: &Stage, made: &HashMap<&Step, &Layer>, created: &str) -> Image {
-    let histories: Vec<String> = stage.steps.iter().map(created_by).collect();
+    let histories: Vec<String> = stage.steps.iter().map(|step| format!("ocibake: {}", step.title)).collect();
     let steps: Vec<image::Step<'_>> = stage
         .steps
         .iter()
@@ -103,17 +103,9 @@ fn image(plan: &Plan, stage: &Stage, made: &HashMap<&Step, &Layer>, created: &st
         // Every step of every stage is among the distinct ones, which all were made.
         .map(|(step, created_by)| image::Step { layer: made[step], created_by })
         .collect();
-    let settings = Settings {
-        labels: Some(plan.labels.clone()).filter(|labels| !labels.is_empty()),
-        ..stage.settings.clone()
-    };
+    let settings =
+        Settings { labels: Some(plan.labels.clone()).filter(|labels| !labels.is_empty()), ..stage.settings.clone() };
     Image::new(&stage.platform, &settings, &steps, created, &plan.annotations)
-}
-
-/// What the history says of a layer: where things went, not where they came from, which may differ between machines.
-fn created_by(step: &Step) -> String {
-    let places: Vec<String> = step.adds.iter().map(|add| format!("/{}", add.to.path)).collect();
-    format!("ocibake: add {}", places.join(" "))
 }
 
 fn put(store: &LocalStore, document: &Document) -> Result<()> {

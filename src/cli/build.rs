@@ -218,7 +218,8 @@ impl OutputFlags {
 
     /// Writes the files that tell of the result.
     pub fn note(&self, root: &Descriptor, names: &[Reference]) -> Result<()> {
-        let write = |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(|source| Error::io("write", path, source));
+        let write =
+            |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(|source| Error::io("write", path, source));
         if let Some(path) = &self.iidfile {
             write(path, root.digest.to_string().as_bytes())?;
         }

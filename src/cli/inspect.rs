@@ -97,14 +97,18 @@ fn image_text(text: &mut String, image: &ImageReport) {
 /// A line, unless there is nothing to say. What the image holds is shown without its control characters.
 fn field(text: &mut String, indent: &str, name: &str, value: &str) {
     if !value.is_empty() {
-        let value: String = value.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        let name = format!("{indent}{name}:");
-        let _ = writeln!(text, "{name:16} {value}"); // a String takes everything
+        line(text, &format!("{indent}{name}:"), value);
     }
 }
 
 fn pairs(text: &mut String, indent: &str, name: &str, pairs: &Map<String>) {
     for (nth, (key, value)) in pairs.iter().enumerate() {
-        field(text, indent, if nth == 0 { name } else { "" }, &format!("{key}={value}"));
+        let title = if nth == 0 { format!("{indent}{name}:") } else { String::new() };
+        line(text, &title, &format!("{key}={value}"));
     }
+}
+
+fn line(text: &mut String, title: &str, value: &str) {
+    let value: String = value.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let _ = writeln!(text, "{title:16} {value}"); // a String takes everything
 }

@@ -7,8 +7,8 @@ use crate::store::pending;
 
 /// From now on a signal to end removes what is half written and then ends the process as the signal would have.
 pub fn watch() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
-        .map_err(|source| Error::io("watch for", "signals", source))?;
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|source| Error::io("watch for", "signals", source))?;
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let _nothing_new_begins = pending::discard_all();

@@ -95,11 +95,13 @@ impl Reporter {
             }
             Event::BlobFinished { digest, outcome } => {
                 if let Some(blob) = state.blobs.remove(&digest) {
-                    let size = HumanBytes(blob.size);
-                    self.finish_one(blob, &format!("{} {size}", outcome_word(outcome)));
+                    self.blob_finished(blob, outcome);
                 }
             }
-            Event::ManifestPushed { name, digest } => self.line(&format!("{name} is {digest}")),
+            Event::OutputWritten { output } => self.line(&format!("wrote {output}")),
+            // By its digest alone nobody asks for it.
+            Event::ManifestPushed { name, digest } if name == digest.to_string() => {}
+            Event::ManifestPushed { name, digest } => self.line(&format!("tag {name} is {digest}")),
             Event::Retrying { request, reason, wait } => {
                 self.say(&format!("{request} failed, again in {:.1} s: {reason}", wait.as_secs_f32()));
             }
@@ -130,10 +132,19 @@ impl Reporter {
     }
 
     fn finish_one(&self, running: Running, result: &str) {
-        if let Some(bar) = running.bar {
-            bar.finish_and_clear();
-        }
+        running.clear();
         self.line(&format!("{}: {result}", running.title));
+    }
+
+    fn blob_finished(&self, blob: Running, outcome: BlobOutcome) {
+        match outcome {
+            // Whoever writes a file has the file to look at.
+            BlobOutcome::Written => blob.clear(),
+            sent => {
+                let result = format!("{} {}", outcome_word(sent), HumanBytes(blob.size));
+                self.finish_one(blob, &result);
+            }
+        }
     }
 
     /// For those who want to see what is done.
@@ -156,6 +167,14 @@ impl Reporter {
     }
 }
 
+impl Running {
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn advance(running: Option<&Running>, bytes: u64) {
     if let Some(bar) = running.and_then(|running| running.bar.as_ref()) {
         bar.inc(bytes);
@@ -165,6 +184,7 @@ fn advance(running: Option<&Running>, bytes: u64) {
 fn outcome_word(outcome: BlobOutcome) -> &'static str {
     match outcome {
         BlobOutcome::Sent => "sent",
+        BlobOutcome::Written => "written",
         BlobOutcome::Present => "present",
     }
 }
@@ -184,6 +204,7 @@ fn json(event: Event<'_>) -> Value {
         Event::BlobFinished { digest, outcome } => {
             json!({"event": "blob-finished", "digest": digest, "outcome": outcome_word(outcome)})
         }
+        Event::OutputWritten { output } => json!({"event": "output-written", "output": output}),
         Event::ManifestPushed { name, digest } => json!({"event": "manifest-pushed", "name": name, "digest": digest}),
         Event::Retrying { request, reason, wait } => {
             json!({"event": "retrying", "request": request, "reason": reason, "wait": wait.as_secs_f64()})

@@ -9,7 +9,7 @@ use super::progress::{ProgressFlags, Reporter};
 use super::tags::TagChoice;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::{Image, Output};
+use crate::output::Image;
 use crate::progress::Progress;
 use crate::source::image::Location;
 

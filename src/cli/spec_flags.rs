@@ -83,9 +83,8 @@ impl SpecFlags {
 
     /// Lays the flags over `spec`.
     pub fn overlay(&self, spec: &mut Spec) -> Result<()> {
-        let flag = |name: &'static str| {
-            move |error: Error| Error { message: format!("--{name}: {}", error.message), ..error }
-        };
+        let flag =
+            |name: &'static str| move |error: Error| Error { message: format!("--{name}: {}", error.message), ..error };
         if let Some(base) = &self.base {
             spec.base = base.parse().map_err(flag("base"))?;
         }
@@ -110,9 +109,7 @@ impl SpecFlags {
 
     fn overlay_settings<F: Fn(Error) -> Error>(&self, spec: &mut Spec, flag: impl Fn(&'static str) -> F) -> Result<()> {
         let settings = &mut spec.config;
-        let words = |name, text: &Option<String>| {
-            text.as_deref().map(setting::words).transpose().map_err(flag(name))
-        };
+        let words = |name, text: &Option<String>| text.as_deref().map(setting::words).transpose().map_err(flag(name));
         settings.entrypoint = words("entrypoint", &self.entrypoint)?.or(settings.entrypoint.take());
         settings.cmd = words("cmd", &self.cmd)?.or(settings.cmd.take());
         settings.shell = words("shell", &self.shell)?.or(settings.shell.take());
@@ -170,4 +167,3 @@ impl SpecFlags {
         }))
     }
 }
-

@@ -73,8 +73,7 @@ impl Gate {
     /// Waits for a permit; none comes once something has failed.
     pub fn enter(&self) -> Option<Permit<'_>> {
         let waiting = |state: &mut GateState| state.permits == 0 && !state.failed;
-        let mut state =
-            self.changed.wait_while(locked(&self.state), waiting).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.changed.wait_while(locked(&self.state), waiting).unwrap_or_else(PoisonError::into_inner);
         if state.failed {
             return None;
         }

@@ -134,7 +134,5 @@ fn xattrs(disk: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
 
 fn belongs_to_content(name: &[u8]) -> bool {
     name == b"security.capability"
-        || (name.starts_with(b"user.")
-            && !name.starts_with(b"user.overlay.")
-            && !name.starts_with(b"user.containers."))
+        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.starts_with(b"user.containers."))
 }

@@ -73,13 +73,7 @@ fn full_name(name: &Reference) -> String {
 }
 
 /// Brings all blobs of `graph` into the layout at `root`; those that `present` has, whole, are left as they are.
-fn fill(
-    root: &Path,
-    store: &dyn Store,
-    graph: &Graph,
-    present: Option<&Layout>,
-    progress: Progress<'_>,
-) -> Result<()> {
+fn fill(root: &Path, store: &dyn Store, graph: &Graph, present: Option<&Layout>, progress: Progress<'_>) -> Result<()> {
     let blobs = root.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
     let mut done = HashSet::new();

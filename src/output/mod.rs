@@ -41,11 +41,13 @@ impl Output {
     pub fn write(&self, image: Image<'_>, client: &Client, progress: Progress<'_>) -> Result<()> {
         let graph = Graph::of(image.store, image.root)?;
         match self {
-            Output::Layout(directory) => layout::write(directory, image, &graph, progress),
-            Output::OciArchive(file) => oci_archive::write(file, image, &graph, progress),
-            Output::DockerArchive(file) => docker_archive::write(file, image, &graph, progress),
-            Output::Registry => registry::write(image, &graph, client, progress),
+            Output::Layout(directory) => layout::write(directory, image, &graph, progress)?,
+            Output::OciArchive(file) => oci_archive::write(file, image, &graph, progress)?,
+            Output::DockerArchive(file) => docker_archive::write(file, image, &graph, progress)?,
+            Output::Registry => return registry::write(image, &graph, client, progress),
         }
+        progress(Event::OutputWritten { output: &self.to_string() });
+        Ok(())
     }
 }
 
@@ -129,6 +131,6 @@ fn copy_blob(
         to.write_all(&buffer[..count]).map_err(|source| Error::io("write", destination, source))?;
         progress(Event::BlobAdvanced { digest: descriptor.digest, bytes: count as u64 });
     }
-    progress(Event::BlobFinished { digest: descriptor.digest, outcome: BlobOutcome::Sent });
+    progress(Event::BlobFinished { digest: descriptor.digest, outcome: BlobOutcome::Written });
     Ok(())
 }

@@ -60,13 +60,7 @@ impl Members<'_> {
         self.pad(bytes.len() as u64)
     }
 
-    fn blob(
-        &mut self,
-        name: &str,
-        store: &dyn Store,
-        descriptor: &Descriptor,
-        progress: Progress<'_>,
-    ) -> Result<()> {
+    fn blob(&mut self, name: &str, store: &dyn Store, descriptor: &Descriptor, progress: Progress<'_>) -> Result<()> {
         self.header(name, EntryType::Regular, 0o644, descriptor.size)?;
         copy_blob(store, descriptor, &mut self.out, self.file, progress)?;
         self.pad(descriptor.size)

@@ -8,7 +8,9 @@ use crate::store::Graph;
 /// Pushes to the repository of each name, under the tags it is named with, in their order.
 pub fn write(image: Image<'_>, graph: &Graph, client: &Client, progress: Progress<'_>) -> Result<()> {
     if image.names.is_empty() {
-        return Err(Error::usage("the image has no name to push it under").with_hint("name it with -t REGISTRY/NAME:TAG"));
+        return Err(
+            Error::usage("the image has no name to push it under").with_hint("name it with -t REGISTRY/NAME:TAG")
+        );
     }
     let mut repositories: Vec<(&Reference, Vec<String>)> = Vec::new();
     for name in image.names {

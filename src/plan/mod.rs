@@ -14,8 +14,9 @@ pub use mode::Mode;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec};
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use crate::error::Excerpt;
+use crate::error::{Error, Excerpt, Result};
 use crate::oci::{Map, Platform, Settings};
 
 /// One build: a stage for each wanted platform, in the order in which the platforms were asked for.
@@ -94,6 +95,18 @@ pub enum Owner {
     },
     /// As on disk.
     Preserve,
+}
+
+impl FromStr for Base {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "scratch" => Ok(Base::Scratch),
+            other => Err(Error::input(format!("the base `{other}` is not scratch"))
+                .with_hint("bases other than scratch cannot be built on yet")),
+        }
+    }
 }
 
 impl Owner {

@@ -120,8 +120,7 @@ impl Archive {
     /// A docker archive has no manifests: each image gets one made of its config and its layers as they lie there.
     fn read_docker(&mut self) -> Result<()> {
         let bytes = self.document(DOCKER_MANIFEST)?;
-        let images: Vec<DockerImage> =
-            from_json(&format!("{DOCKER_MANIFEST} in {}", self.path.display()), &bytes)?;
+        let images: Vec<DockerImage> = from_json(&format!("{DOCKER_MANIFEST} in {}", self.path.display()), &bytes)?;
         for image in images {
             let config_bytes = self.document(&image.config)?;
             let config: ImageConfig =

@@ -98,9 +98,7 @@ pub(super) fn choose(index: &ImageIndex, name: Option<&str>, place: &Path) -> Re
         }
         (Some(_), None) => Err(Error::input(format!("{place} holds several images"))
             .with_hint(format!("say which, as in oci:{place}:NAME; {}", known()))),
-        (Some(_), Some(name)) => {
-            Err(Error::input(format!("{place} holds several images `{name}`")).with_hint(known()))
-        }
+        (Some(_), Some(name)) => Err(Error::input(format!("{place} holds several images `{name}`")).with_hint(known())),
     }
 }
 

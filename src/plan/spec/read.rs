@@ -4,7 +4,7 @@ use super::table::{Document, Table, Value};
 use super::{AddSpec, LayerSpec, Libc, Origin, Spec};
 use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Reference, Settings};
-use crate::plan::{About, Base, Mode, Owner, setting};
+use crate::plan::{About, Mode, Owner, setting};
 
 /// Reads `ocibake.toml`.
 pub(super) fn spec(file: &str, text: &str) -> Result<Spec> {
@@ -13,7 +13,7 @@ pub(super) fn spec(file: &str, text: &str) -> Result<Spec> {
     let root = document.root(entries.get_ref());
     let spec = Spec {
         name: root.take("name").map(|value| value.parse(name)).transpose()?,
-        base: root.take("base").map(|value| value.parse(base)).transpose()?.unwrap_or_default(),
+        base: root.take("base").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
         platforms: root.take("platforms").map(platforms).transpose()?.unwrap_or_default(),
         index: root.take("index").map(|value| value.boolean()).transpose()?,
         libc: root.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
@@ -39,14 +39,6 @@ fn name(text: &str) -> Result<Reference> {
             .with_hint(format!("leave it at `{}`: the tag is given with each build", reference.name())));
     }
     Ok(reference)
-}
-
-fn base(text: &str) -> Result<Base> {
-    match text {
-        "scratch" => Ok(Base::Scratch),
-        other => Err(Error::input(format!("the base `{other}` is not scratch"))
-            .with_hint("bases other than scratch cannot be built on yet")),
-    }
 }
 
 fn platforms(value: Value) -> Result<Vec<crate::oci::Platform>> {
