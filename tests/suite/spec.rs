@@ -139,6 +139,12 @@ fn labels_and_annotations_are_complete() {
 }
 
 #[test]
+fn a_variant_is_empty_where_there_is_none() {
+    let plan = plan("platforms = [\"amd64\"]\n[[layer]]\nadd = [{ from = \"a{variant}\", to = \"/{variant}/b\" }]");
+    assert_eq!(plan.stages[0].steps[0].title, "add a to /b");
+}
+
+#[test]
 fn an_empty_spec_is_nothing_on_scratch_for_this_machine() {
     assert_eq!(Spec::parse("ocibake.toml", "").unwrap(), Spec::default());
     let plan = plan("");
@@ -228,7 +234,9 @@ fn placeholders_that_say_nothing_are_refused() {
     hint: did you mean `{triple}`?
     "#);
     let windows = "platforms = [\"windows/amd64\"]\n[[layer]]\nadd = [{ from = \"{triple}/x\", to = \"/\" }]";
-    insta::assert_snapshot!(refusal(windows), @r#"
+    let windows = Spec::parse("ocibake.toml", windows).unwrap();
+    let error = windows.plan(Path::new("."), &Automatic::default()).unwrap_err();
+    insta::assert_snapshot!(shown(&error), @r#"
     there is no target triple for windows/amd64, so `{triple}/x` says nothing
      --> ocibake.toml:3:17
       |
