@@ -67,6 +67,10 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self> {
         let parsed: Parsed = text.parse().map_err(|_| malformed(text))?;
+        // In `Org/api` the parser takes `Org` for a host, which may have capitals, before it finds that it is none.
+        if parsed.repository().contains(char::is_uppercase) {
+            return Err(malformed(text));
+        }
         let digest = parsed.digest().map(str::parse).transpose()?;
         // The parser completes a missing tag with `latest`; only a name that says so has a tag.
         let before_digest = text.split('@').next().unwrap_or(text);

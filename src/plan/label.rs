@@ -102,10 +102,13 @@ pub fn source(remote: &str) -> Option<String> {
         "ssh" | "git" | "git+ssh" | "ssh+git" => ("https", host.split_once(':').map_or(host, |(name, _)| name)),
         _ => return None,
     };
+    // An `@` here is the end of a password that holds an unescaped slash or colon.
+    if path.contains('@') {
+        return None;
+    }
     let path = path.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
-    // An `@` in the path is the end of a password that has an unescaped slash.
-    let is_path = !path.is_empty() && !path.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control());
+    let is_path = !path.is_empty() && !path.contains(|c: char| c.is_whitespace() || c.is_control());
     (is_host(host) && is_path).then(|| format!("{scheme}://{host}/{path}"))
 }
 

@@ -30,7 +30,7 @@ pub fn set_variable(settings: &mut Settings, text: &str) -> Result<()> {
         Error::input(format!("`{text}` sets no variable")).with_hint("a variable is set by `NAME=value`")
     })?;
     if name.is_empty() {
-        return Err(Error::input(format!("the variable of `{text}` has no name")));
+        return Err(Error::input("a variable has no name").with_hint("a variable is set by `NAME=value`"));
     }
     if text.contains('\0') {
         return Err(Error::input(format!("the variable `{}` has a NUL character", name.replace('\0', "␀"))));

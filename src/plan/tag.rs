@@ -50,7 +50,6 @@ pub enum TagKind {
 /// moves, but it never takes the tag `1.2.3` itself.
 pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
     let mut plan = TagPlan { tags: Vec::new() };
-    let given = sanitised_version(tag);
     if let Some(branch) = branch.filter(|branch| tag == branch.name || tag == branch.tag()) {
         plan.push(branch.tag(), TagKind::Exact, "as given")?;
         plan.push(branch.commit_tag(), TagKind::Exact, "commit")?;
@@ -59,13 +58,13 @@ pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
         }
         return Ok(plan);
     }
-    plan.push(given, TagKind::Exact, "as given")?;
+    plan.push(sanitised_version(tag), TagKind::Exact, "as given")?;
     let Some(version) = version(tag) else { return Ok(plan) };
     plan.push(sanitised_version(&version.to_string()), TagKind::Exact, "version")?;
     if version.pre.is_empty() {
         plan.push(format!("{}.{}", version.major, version.minor), TagKind::Floating, "minor")?;
         plan.push(version.major.to_string(), TagKind::Floating, "major")?;
-        plan.push("latest".to_owned(), TagKind::Floating, "latest")?;
+        plan.push("latest".to_owned(), TagKind::Floating, "latest release")?;
     }
     Ok(plan)
 }
@@ -173,7 +172,8 @@ fn check(tag: &str) -> Result<()> {
     if is_valid_tag(tag) {
         return Ok(());
     }
-    Err(Error::input(format!("`{tag}` is not a tag")).with_hint(
+    let message = if tag.is_empty() { "a tag is empty".to_owned() } else { format!("`{tag}` is not a tag") };
+    Err(Error::input(message).with_hint(
         "a tag has letters, digits, `_`, `.` and `-`, starts with a letter, digit or `_`, and is at most 128 long",
     ))
 }

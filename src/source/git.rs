@@ -17,9 +17,7 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
         return Ok(None);
     }
     let git = Git { directory: &directory };
-    if let Err(refusal) = git.answer(&["rev-parse", "--git-dir"]) {
-        return Err(refusal);
-    }
+    git.answer(&["rev-parse", "--git-dir"])?; // what it refuses altogether, it says here
     let Some(revision) = git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])? else { return Ok(None) };
     let time = git.answer(&["log", "-1", "--format=%ct", &revision])?;
     let commit_time = time.parse().map_err(|_| Error::input(format!("git gave `{time}` as the time of {revision}")))?;

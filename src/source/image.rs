@@ -50,16 +50,13 @@ impl FromStr for Location {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let kinds: [(&str, fn(PathBuf, Option<String>) -> Location); 3] = [
-            ("oci:", Location::Layout),
-            ("oci-archive:", Location::OciArchive),
-            ("docker-archive:", Location::DockerArchive),
-        ];
-        for (prefix, make) in kinds {
-            if let Some(rest) = text.strip_prefix(prefix) {
-                let (path, name) = split_name(rest);
-                return Ok(make(path, name));
-            }
+        if let Some((kind @ ("oci" | "oci-archive" | "docker-archive"), rest)) = text.split_once(':') {
+            let (path, name) = split_name(rest);
+            return Ok(match kind {
+                "oci" => Location::Layout(path, name),
+                "oci-archive" => Location::OciArchive(path, name),
+                _ => Location::DockerArchive(path, name),
+            });
         }
         if ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || text == "." {
             let path = Path::new(text);

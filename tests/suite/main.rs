@@ -1,1 +1,4 @@
-
+mod label;
+mod mode;
+mod spec;
+mod tag;

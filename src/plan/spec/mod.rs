@@ -66,7 +66,7 @@ pub enum Libc {
 }
 
 impl Spec {
-    /// Reads `ocibake.toml`; `file` is its name in errors. What is accepted can be planned for all its platforms.
+    /// Reads `ocibake.toml`; `file` is its name in errors. Everything is checked that does not depend on a platform.
     pub fn parse(file: &str, text: &str) -> Result<Spec> {
         read::spec(file, text)
     }
@@ -102,9 +102,9 @@ impl LayerSpec {
 }
 
 impl AddSpec {
-    /// `SRC:DST[:mode=MODE,owner=OWNER,exclude=PATTERN…]`. SRC is a path of this machine and ends before the first `:/`;
-    /// DST begins with `/` and holds no `:`. An option may be given its own commas: what begins no option goes on with
-    /// the one before, as in `mode=u=rwX,go=rX,owner=0:0`. Each `exclude=` adds a pattern.
+    /// `SRC:DST[:mode=MODE,owner=OWNER,exclude=PATTERN…]`. SRC is a path of this machine, not a pattern, and ends
+    /// before the first `:/`; DST begins with `/` and holds no `:`. A mode keeps its own commas, as in
+    /// `mode=u=rwX,go=rX,owner=0:0`. Each `exclude=` adds a pattern.
     pub fn from_flag(text: &str) -> Result<AddSpec> {
         let form =
             "the form is `SRC:DST[:mode=…,owner=…,exclude=…]`, with DST from the image's root, as in `app:/bin/`";
@@ -113,6 +113,7 @@ impl AddSpec {
             .filter(|(from, _)| !from.is_empty())
             .ok_or_else(|| Error::input(format!("`{text}` does not say what to add where")).with_hint(form))?;
         let (to, options) = rest.split_once(':').map_or((rest, None), |(to, options)| (to, Some(options)));
+        expand(from, &stand_in(), Libc::Musl)?;
         let (from, to) = (Origin::Path(from.to_owned()), format!("/{to}"));
         let mut add = AddSpec { from, to, mode: None, owner: Owner::ROOT, exclude: Vec::new(), place: None };
         for (key, value) in options.map(flag_options).transpose()?.unwrap_or_default() {
@@ -124,9 +125,6 @@ impl AddSpec {
         }
         check_destination(&add.to)?;
         add.exclude.iter().try_for_each(|pattern| check_exclude(pattern))?;
-        if let Origin::Path(path) = &add.from {
-            expand(path, &stand_in(), Libc::Musl)?;
-        }
         Ok(add)
     }
 

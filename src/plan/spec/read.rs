@@ -3,7 +3,7 @@ use toml::de::DeTable;
 use super::table::{Document, Table, Value};
 use super::{AddSpec, LayerSpec, Libc, Origin, Spec};
 use crate::error::{Error, Result};
-use crate::oci::{Healthcheck, Map, Reference, Settings};
+use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
 use crate::plan::{About, Mode, Owner, setting};
 
 /// Reads `ocibake.toml`.
@@ -24,11 +24,6 @@ pub(super) fn spec(file: &str, text: &str) -> Result<Spec> {
         annotations: root.take("annotations").map(pairs).transpose()?.unwrap_or_default(),
     };
     root.finish()?;
-    for add in spec.layers.iter().flat_map(|layer| &layer.adds) {
-        for platform in spec.wanted_platforms() {
-            add.expand(".".as_ref(), &platform, spec.libc)?;
-        }
-    }
     Ok(spec)
 }
 
@@ -41,7 +36,7 @@ fn name(text: &str) -> Result<Reference> {
     Ok(reference)
 }
 
-fn platforms(value: Value) -> Result<Vec<crate::oci::Platform>> {
+fn platforms(value: Value) -> Result<Vec<Platform>> {
     let mut platforms = Vec::new();
     for element in value.list()? {
         element.parse(|text| setting::add_platform(&mut platforms, text))?;
@@ -115,10 +110,11 @@ fn add(value: Value) -> Result<AddSpec> {
 fn mode(value: Value) -> Result<Mode> {
     match value.integer() {
         Some((digits, 8)) => Mode::parse(digits).map_err(|error| value.blame(error)),
-        Some((digits, _)) => Err(value.blame(
-            Error::input("`mode` is not octal")
-                .with_hint(format!("write it as a string, mode = \"0{digits}\", or as 0o{digits}")),
-        )),
+        Some((digits, _)) => {
+            let octal = if Mode::parse(digits).is_ok() { digits } else { "755" };
+            let hint = format!("write it as a string, mode = \"0{octal}\", or as 0o{octal}");
+            Err(value.blame(Error::input("`mode` is not octal").with_hint(hint)))
+        }
         None => value.parse(Mode::parse),
     }
 }

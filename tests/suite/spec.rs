@@ -1,0 +1,508 @@
+//! `ocibake.toml` and the flags beside it.
+
+use std::path::{Path, PathBuf};
+
+use ocibake::error::Error;
+use ocibake::oci::Platform;
+use ocibake::plan::{AddSpec, Automatic, Base, Destination, Libc, Mode, Owner, Plan, Source, Spec, setting};
+use proptest::prelude::*;
+
+const EVERYTHING: &str = r#"
+name = "example.org/org/api"
+base = "scratch"
+platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+index = true
+libc = "gnu"
+title = "api"
+licenses = "MIT"
+
+[[layer]]
+name = "application"
+add = [
+    { from = "target/{triple}/release/api", to = "/bin/", mode = "0755", owner = "65532" },
+    { from = "share/{os}-{arch}{variant}", to = "usr//./share/{{x}}", mode = 0o640, exclude = ["**/*.tmp", "!{arch}.tmp"] },
+]
+
+[[layer]]
+[[layer.add]]
+from = "./assets/**/*.html"
+to = "/"
+owner = "preserve"
+
+[config]
+entrypoint = ["/bin/api"]
+cmd = ["--port", "8080"]
+env = { ZEBRA = "1", A = "b=c" }
+user = "65532:65532"
+workdir = "/srv"
+ports = [8080, "53/UDP", "8000-8002"]
+volumes = ["/data"]
+stop-signal = "sigterm"
+shell = ["/bin/sh", "-c"]
+on-build = ["RUN true"]
+healthcheck = { test = ["CMD", "/bin/api", "--health"], interval = "1m30s", timeout = "1.5s", start-period = "5s", start-interval = "500ms", retries = 3 }
+
+[labels]
+"org.example.team" = "core"
+
+[annotations]
+"org.example.note" = "x"
+"#;
+
+fn plan(text: &str) -> Plan {
+    Spec::parse("ocibake.toml", text).unwrap().plan(Path::new("/context"), &Automatic::default()).unwrap()
+}
+
+/// As the command line shows it.
+fn shown(error: &Error) -> String {
+    let excerpt = error.excerpt.as_ref().map(|excerpt| format!("\n{excerpt}")).unwrap_or_default();
+    let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    format!("{error}{excerpt}{hint}")
+}
+
+fn refusal(text: &str) -> String {
+    shown(&Spec::parse("ocibake.toml", text).expect_err(text))
+}
+
+/// The message and the words under the caret of the error for a spec.
+fn blame(text: &str) -> (String, String) {
+    let error = Spec::parse("ocibake.toml", text).expect_err(text);
+    let excerpt = error.excerpt.as_ref().unwrap_or_else(|| panic!("{text}: {error} has no place"));
+    let words = excerpt.text.chars().skip(excerpt.column - 1).take(excerpt.width).collect();
+    (error.to_string(), words)
+}
+
+#[test]
+fn a_spec_is_expanded_for_every_platform() {
+    let plan = plan(EVERYTHING);
+    assert!(plan.index);
+    let platforms: Vec<String> = plan.stages.iter().map(|stage| stage.platform.to_string()).collect();
+    assert_eq!(platforms, ["linux/amd64", "linux/arm64", "linux/arm/v7"]);
+    for (stage, triple, name) in [
+        (&plan.stages[0], "x86_64-unknown-linux-gnu", "amd64"),
+        (&plan.stages[1], "aarch64-unknown-linux-gnu", "arm64"),
+        (&plan.stages[2], "armv7-unknown-linux-gnueabihf", "armv7"),
+    ] {
+        let context = |pattern: String| Source::Context { root: PathBuf::from("/context"), pattern };
+        assert_eq!(stage.base, Base::Scratch);
+        let [application, assets] = &stage.steps[..] else { panic!("{:?}", stage.steps) };
+        assert_eq!(application.title, "application");
+        assert_eq!(application.adds[0].source, context(format!("target/{triple}/release/api")));
+        assert_eq!(application.adds[0].to, Destination { path: "bin".to_owned(), into: true });
+        assert_eq!(application.adds[0].mode, Some(Mode::parse("755").unwrap()));
+        assert_eq!(application.adds[0].owner, Owner::Numbers { user: 65532, group: 65532 });
+        assert_eq!(application.adds[0].place.as_ref().unwrap().line, 13);
+        assert_eq!(application.adds[1].source, context(format!("share/linux-{name}")));
+        assert_eq!(application.adds[1].to, Destination { path: "usr/share/{x}".to_owned(), into: false });
+        assert_eq!(application.adds[1].mode, Some(Mode::parse("640").unwrap()));
+        assert_eq!(application.adds[1].owner, Owner::ROOT);
+        assert_eq!(application.adds[1].exclude[0], "**/*.tmp");
+        assert_eq!(application.adds[1].exclude[1], format!("!{}.tmp", stage.platform.architecture));
+        assert_eq!(assets.title, "add assets/**/*.html to /");
+        assert_eq!(assets.adds[0].to, Destination { path: String::new(), into: true });
+        assert_eq!(assets.adds[0].owner, Owner::Preserve);
+    }
+}
+
+#[test]
+fn the_config_is_written_as_docker_writes_it() {
+    let expected = serde_json::json!({
+        "User": "65532:65532",
+        "ExposedPorts": { "53/udp": {}, "8000/tcp": {}, "8001/tcp": {}, "8002/tcp": {}, "8080/tcp": {} },
+        "Env": ["ZEBRA=1", "A=b=c"],
+        "Entrypoint": ["/bin/api"],
+        "Cmd": ["--port", "8080"],
+        "Volumes": { "/data": {} },
+        "WorkingDir": "/srv",
+        "StopSignal": "SIGTERM",
+        "Healthcheck": {
+            "Test": ["CMD", "/bin/api", "--health"],
+            "Interval": 90_000_000_000_u64,
+            "Timeout": 1_500_000_000_u64,
+            "StartPeriod": 5_000_000_000_u64,
+            "StartInterval": 500_000_000_u64,
+            "Retries": 3,
+        },
+        "Shell": ["/bin/sh", "-c"],
+        "OnBuild": ["RUN true"],
+    });
+    assert_eq!(serde_json::to_value(&plan(EVERYTHING).stages[0].settings).unwrap(), expected);
+}
+
+#[test]
+fn labels_and_annotations_are_complete() {
+    let plan = plan(EVERYTHING);
+    assert_eq!(plan.labels["org.opencontainers.image.title"], "api");
+    assert_eq!(plan.labels["org.example.team"], "core");
+    assert_eq!(plan.annotations["org.opencontainers.image.licenses"], "MIT");
+    assert_eq!(plan.annotations["org.example.note"], "x");
+}
+
+#[test]
+fn a_variant_is_empty_where_there_is_none() {
+    let plan = plan("platforms = [\"amd64\"]\n[[layer]]\nadd = [{ from = \"a{variant}\", to = \"/{variant}/b\" }]");
+    assert_eq!(plan.stages[0].steps[0].title, "add a to /b");
+}
+
+#[test]
+fn an_empty_spec_is_nothing_on_scratch_for_this_machine() {
+    assert_eq!(Spec::parse("ocibake.toml", "").unwrap(), Spec::default());
+    let plan = plan("");
+    assert!(!plan.index);
+    assert_eq!(plan.stages.len(), 1);
+    assert_eq!(plan.stages[0].platform, Platform::host());
+    assert!(plan.stages[0].steps.is_empty());
+    assert_eq!(Spec::default().libc, Libc::Musl);
+}
+
+#[test]
+fn equal_layers_of_platforms_are_equal_steps() {
+    let plan = plan(
+        "platforms = [\"amd64\", \"arm64\"]\n[[layer]]\nadd = [{ from = \"a\", to = \"/\" }]\n\
+         [[layer]]\nadd = [{ from = \"{arch}\", to = \"/\" }]",
+    );
+    let [one, other] = &plan.stages[..] else { panic!() };
+    assert_eq!(one.steps[0], other.steps[0]);
+    assert_ne!(one.steps[1], other.steps[1]);
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_what_was_meant() {
+    insta::assert_snapshot!(refusal("titel = \"api\"\n"), @r#"
+    unknown key `titel`
+     --> ocibake.toml:1:1
+      |
+    1 | titel = "api"
+      | ^^^^^
+    hint: did you mean `title`?
+    "#);
+    insta::assert_snapshot!(refusal("\n[[layer]]\nadd = [\n\t{ form = \"a\", to = \"/\" },\n]"), @r#"
+    unknown key `form` in `add`
+     --> ocibake.toml:4:4
+      |
+    4 | 	{ form = "a", to = "/" },
+      | 	  ^^^^
+    hint: did you mean `from`?
+    "#);
+    insta::assert_snapshot!(refusal("[config.healthcheck]\nzzz = 1"), @r"
+    unknown key `zzz` in `healthcheck`
+     --> ocibake.toml:2:1
+      |
+    2 | zzz = 1
+      | ^^^
+    hint: known are test, interval, timeout, start-period, start-interval, retries
+    ");
+}
+
+#[test]
+fn a_string_for_a_list_is_shown_as_a_list() {
+    insta::assert_snapshot!(refusal("[config]\nentrypoint = \"/bin/api\""), @r#"
+    `entrypoint` wants a list and got a string
+     --> ocibake.toml:2:14
+      |
+    2 | entrypoint = "/bin/api"
+      |              ^^^^^^^^^^
+    hint: write it as a list: entrypoint = ["/bin/api"]
+    "#);
+}
+
+#[test]
+fn paths_that_leave_their_place_are_refused() {
+    insta::assert_snapshot!(refusal("[[layer]]\nadd = [{ from = \"a\", to = \"/srv/../../x\" }]"), @r#"
+    the destination `/srv/../../x` has `..`, which may lead out of the image
+     --> ocibake.toml:2:27
+      |
+    2 | add = [{ from = "a", to = "/srv/../../x" }]
+      |                           ^^^^^^^^^^^^^^
+    hint: write the path from the image's root, as in `/srv/app/`
+    "#);
+    for from in ["../x", "a/../b", "/etc/passwd", "{arch}/.."] {
+        let (message, words) = blame(&format!("[[layer]]\nadd = [{{ from = \"{from}\", to = \"/\" }}]"));
+        assert!(message.contains("is outside of the context"), "{message}");
+        assert_eq!(words, format!("\"{from}\""));
+    }
+}
+
+#[test]
+fn placeholders_that_say_nothing_are_refused() {
+    insta::assert_snapshot!(refusal("[[layer]]\nadd = [{ from = \"{tripel}/x\", to = \"/\" }]"), @r#"
+    unknown placeholder `{tripel}`
+     --> ocibake.toml:2:17
+      |
+    2 | add = [{ from = "{tripel}/x", to = "/" }]
+      |                 ^^^^^^^^^^^^
+    hint: did you mean `{triple}`?
+    "#);
+    let windows = "platforms = [\"windows/amd64\"]\n[[layer]]\nadd = [{ from = \"{triple}/x\", to = \"/\" }]";
+    let windows = Spec::parse("ocibake.toml", windows).unwrap();
+    let error = windows.plan(Path::new("."), &Automatic::default()).unwrap_err();
+    insta::assert_snapshot!(shown(&error), @r#"
+    there is no target triple for windows/amd64, so `{triple}/x` says nothing
+     --> ocibake.toml:3:17
+      |
+    3 | add = [{ from = "{triple}/x", to = "/" }]
+      |                 ^^^^^^^^^^^^
+    hint: use {os}, {arch} and {variant} in its place
+    "#);
+}
+
+#[test]
+fn modes_and_owners_are_explained() {
+    insta::assert_snapshot!(refusal("[[layer]]\nadd = [{ from = \"a\", to = \"/\", mode = 755 }]"), @r#"
+    `mode` is not octal
+     --> ocibake.toml:2:39
+      |
+    2 | add = [{ from = "a", to = "/", mode = 755 }]
+      |                                       ^^^
+    hint: write it as a string, mode = "0755", or as 0o755
+    "#);
+    insta::assert_snapshot!(refusal("[[layer]]\nadd = [{ from = \"a\", to = \"/\", owner = \"nobody\" }]"), @r#"
+    `nobody` is not an owner
+     --> ocibake.toml:2:40
+      |
+    2 | add = [{ from = "a", to = "/", owner = "nobody" }]
+      |                                        ^^^^^^^^
+    hint: an owner is `user[:group]` as numbers (names need the passwd file that scratch does not have), or `preserve`
+    "#);
+}
+
+#[test]
+fn other_bases_are_refused() {
+    insta::assert_snapshot!(refusal("base = \"debian:13\""), @r#"
+    the base `debian:13` is not scratch
+     --> ocibake.toml:1:8
+      |
+    1 | base = "debian:13"
+      |        ^^^^^^^^^^^
+    hint: bases other than scratch cannot be built on yet
+    "#);
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_shown_where_it_ends_to_be() {
+    let (message, _) = blame("title = \n");
+    assert!(message.starts_with("ocibake.toml is not valid TOML: "), "{message}");
+    let error = Spec::parse("ocibake.toml", "title = \"a\"\nname = = 3").unwrap_err();
+    assert_eq!(error.excerpt.unwrap().line, 2);
+}
+
+#[test]
+fn every_wrong_value_is_refused_at_its_place() {
+    let layer = |add: &str| format!("[[layer]]\nadd = {add}");
+    for (text, words) in [
+        ("name = \"Org/api\"".to_owned(), "\"Org/api\""),
+        ("name = \"org/api:v1\"".to_owned(), "\"org/api:v1\""),
+        ("platforms = []".to_owned(), "[]"),
+        ("platforms = [\"linux/amd46\"]".to_owned(), "\"linux/amd46\""),
+        ("platforms = [\"amd64\", \"linux/x86_64\"]".to_owned(), "\"linux/x86_64\""),
+        ("index = \"yes\"".to_owned(), "\"yes\""),
+        ("libc = \"glibc\"".to_owned(), "\"glibc\""),
+        ("title = \"\"".to_owned(), "\"\""),
+        ("version = 1".to_owned(), "1"),
+        ("layer = []".to_owned(), "[]"),
+        (layer("[]"), "[]"),
+        (layer("[{ to = \"/\" }]"), "{ to = \"/\" }"),
+        (layer("[{ from = \"a\" }]"), "{ from = \"a\" }"),
+        (layer("[{ from = \"\", to = \"/\" }]"), "\"\""),
+        (layer("[{ from = \"a**b\", to = \"/\" }]"), "\"a**b\""),
+        (layer("[{ from = \"a[b\", to = \"/\" }]"), "\"a[b\""),
+        (layer("[{ from = \"a\", to = \"\" }]"), "\"\""),
+        (layer("[{ from = \"a\", to = \"\\u0000\" }]"), "\"\\u0000\""),
+        (layer("[{ from = \"a\", to = \"/{\" }]"), "\"/{\""),
+        (layer("[{ from = \"a\", to = \"/\", mode = 0o17777 }]"), "0o17777"),
+        (layer("[{ from = \"a\", to = \"/\", mode = \"rwx\" }]"), "\"rwx\""),
+        (layer("[{ from = \"a\", to = \"/\", owner = \"1:\" }]"), "\"1:\""),
+        (layer("[{ from = \"a\", to = \"/\", owner = \"4294967295\" }]"), "\"4294967295\""),
+        (layer("[{ from = \"a\", to = \"/\", exclude = [\" \"] }]"), "\" \""),
+        (layer("[{ from = \"a\", to = \"/\", exclude = [\"{x}\"] }]"), "\"{x}\""),
+        ("[config]\nports = [0]".to_owned(), "0"),
+        ("[config]\nports = [65536]".to_owned(), "65536"),
+        ("[config]\nports = [-1]".to_owned(), "-1"),
+        ("[config]\nports = [\"9-8\"]".to_owned(), "\"9-8\""),
+        ("[config]\nports = [\"80/icmp\"]".to_owned(), "\"80/icmp\""),
+        ("[config]\nports = [\"+80\"]".to_owned(), "\"+80\""),
+        ("[config]\nenv = { \"\" = \"x\" }".to_owned(), "\"\""),
+        ("[config]\nenv = { \"A=B\" = \"x\" }".to_owned(), "\"A=B\""),
+        ("[config]\nenv = { A = \"\\u0000\" }".to_owned(), "A"),
+        ("[config]\nenv = [\"A\"]".to_owned(), "\"A\""),
+        ("[config]\nenv = [\"A=1\", \"A=2\"]".to_owned(), "\"A=2\""),
+        ("[config]\nenv = { A = 1 }".to_owned(), "1"),
+        ("[config]\nuser = \"a:b:c\"".to_owned(), "\"a:b:c\""),
+        ("[config]\nworkdir = \"srv\"".to_owned(), "\"srv\""),
+        ("[config]\nvolumes = [\"data\"]".to_owned(), "\"data\""),
+        ("[config]\nstop-signal = \"SIGTREM\"".to_owned(), "\"SIGTREM\""),
+        ("[config]\nstop-signal = \"65\"".to_owned(), "\"65\""),
+        ("[config]\nstop-signal = \"SIGRTMIN+16\"".to_owned(), "\"SIGRTMIN+16\""),
+        ("[config]\nhealthcheck = \"x\"".to_owned(), "\"x\""),
+        ("[config]\nhealthcheck = { retries = 1 }".to_owned(), "{ retries = 1 }"),
+        ("[config]\nhealthcheck = { test = [\"/bin/x\"] }".to_owned(), "[\"/bin/x\"]"),
+        ("[config]\nhealthcheck = { test = [\"NONE\"], interval = \"1\" }".to_owned(), "\"1\""),
+        ("[config]\nhealthcheck = { test = [\"NONE\"], retries = -1 }".to_owned(), "-1"),
+        ("[labels]\n\"\" = \"x\"".to_owned(), "\"\""),
+        ("[labels]\na = 1".to_owned(), "1"),
+    ] {
+        let (message, blamed) = blame(&text);
+        assert_eq!(blamed, words, "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_missing_key_is_shown_at_its_table() {
+    let (message, words) = blame("[[layer]]\nname = \"x\"");
+    assert_eq!((message.as_str(), words.as_str()), ("a layer has no `add`", "[[layer]]"));
+}
+
+#[test]
+fn several_platforms_are_not_one_manifest() {
+    let spec = Spec::parse("ocibake.toml", "index = false\nplatforms = [\"amd64\", \"arm64\"]").unwrap();
+    let error = spec.plan(Path::new("."), &Automatic::default()).unwrap_err();
+    assert_eq!(error.to_string(), "an image for several platforms needs an index");
+}
+
+#[test]
+fn a_healthcheck_can_be_none() {
+    let spec = Spec::parse("ocibake.toml", "[config]\nhealthcheck = \"none\"").unwrap();
+    assert_eq!(spec.config.healthcheck.unwrap().test, ["NONE"]);
+}
+
+#[test]
+fn the_flag_of_an_add_says_what_the_spec_says() {
+    let flag = AddSpec::from_flag("dir:x/{arch}:/srv/app/:mode=u=rwX,go=rX,owner=1:2,exclude=*.a,exclude=*.b").unwrap();
+    let spec = Spec {
+        platforms: vec![Platform::new("linux", "arm64", None)],
+        layers: vec![ocibake::plan::LayerSpec { name: None, adds: vec![flag] }],
+        ..Spec::default()
+    };
+    let plan = spec.plan(Path::new("/nowhere"), &Automatic::default()).unwrap();
+    let step = &plan.stages[0].steps[0];
+    assert_eq!(step.title, "add arm64 to /srv/app/");
+    let add = &step.adds[0];
+    assert_eq!(add.source, Source::Path(PathBuf::from("dir:x/arm64")));
+    assert_eq!(add.to, Destination { path: "srv/app".to_owned(), into: true });
+    assert_eq!(add.mode, Some(Mode::parse("u=rwX,go=rX").unwrap()));
+    assert_eq!(add.owner, Owner::Numbers { user: 1, group: 2 });
+    assert_eq!(add.exclude, ["*.a", "*.b"]);
+}
+
+#[test]
+fn a_wrong_flag_of_an_add_is_explained() {
+    let refusal = |text| shown(&AddSpec::from_flag(text).expect_err(text));
+    insta::assert_snapshot!(refusal("app"), @r"
+    `app` does not say what to add where
+    hint: the form is `SRC:DST[:mode=…,owner=…,exclude=…]`, with DST from the image's root, as in `app:/bin/`
+    ");
+    insta::assert_snapshot!(refusal("app:/bin/:ownr=0"), @r"
+    `ownr=0` is not an option of an add
+    hint: did you mean `owner=`?
+    ");
+    for wrong in ["", ":/bin", "app:bin", "app:/../x", "app:/bin:0755", "app:/bin:mode=x", "app:/bin:", "{x}:/bin"] {
+        assert!(AddSpec::from_flag(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn durations_are_those_of_go() {
+    for (text, nanoseconds) in [
+        ("0", 0),
+        ("0s", 0),
+        ("1ms", 1_000_000),
+        ("1m30s", 90_000_000_000),
+        ("1.5h", 5_400_000_000_000),
+        (".5s", 500_000_000),
+        ("2h45m0.25s", 9_900_250_000_000),
+        ("1000us", 1_000_000),
+        ("1000µs", 1_000_000),
+    ] {
+        assert_eq!(setting::duration(text).unwrap(), nanoseconds, "{text}");
+    }
+    for wrong in [
+        "",
+        "1",
+        "s",
+        "-1s",
+        "1 s",
+        "1d",
+        ".s",
+        "1..5s",
+        "999us",
+        "9999999h",
+        "99999999999999999999999999999999999999999s",
+    ] {
+        assert!(setting::duration(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn signals_are_names_or_numbers() {
+    for (text, kept) in
+        [("SIGTERM", "SIGTERM"), ("int", "INT"), ("9", "9"), ("SIGRTMIN+3", "SIGRTMIN+3"), ("rtmax-14", "RTMAX-14")]
+    {
+        assert_eq!(setting::stop_signal(text).unwrap(), kept);
+    }
+    let error = setting::stop_signal("SIGTREM").unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("did you mean `SIGTERM`?"));
+    for wrong in ["", "0", "SIG", "SIGRTMIN-1", "SIGRTMAX-15"] {
+        assert!(setting::stop_signal(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn command_lines_are_json_or_one_word() {
+    assert_eq!(setting::words("/bin/api").unwrap(), ["/bin/api"]);
+    assert_eq!(setting::words(" [\"/bin/api\", \"a b\"]").unwrap(), ["/bin/api", "a b"]);
+    assert!(setting::words("[/bin/api]").is_err());
+    assert!(setting::words("[1]").is_err());
+}
+
+#[test]
+fn a_variable_that_is_set_again_keeps_its_place() {
+    let mut settings = ocibake::oci::Settings::default();
+    for variable in ["A=1", "B=2", "A=3=4", "C="] {
+        setting::set_variable(&mut settings, variable).unwrap();
+    }
+    assert_eq!(settings.env.unwrap(), ["A=3=4", "B=2", "C="]);
+}
+
+#[test]
+fn lists_of_platforms_are_split_at_commas() {
+    let names: Vec<String> =
+        setting::platforms("linux/amd64, arm64").unwrap().iter().map(Platform::to_string).collect();
+    assert_eq!(names, ["linux/amd64", "linux/arm64"]);
+    for wrong in ["", "amd64,", "amd64,linux/amd64"] {
+        assert!(setting::platforms(wrong).is_err(), "{wrong}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn reading_a_spec_never_panics(text in "(?s).{0,80}|([a-z]{1,8} ?= ?[\\[\\]{}\"a-z0-9,= ]{0,20}\n){0,4}") {
+        let _ = Spec::parse("ocibake.toml", &text);
+    }
+
+    #[test]
+    fn a_spec_with_a_piece_cut_out_never_panics(start in 0..EVERYTHING.len(), length in 0usize..40) {
+        let mut text = EVERYTHING.to_owned();
+        text.replace_range(start..(start + length).min(EVERYTHING.len()), "");
+        let _ = Spec::parse("ocibake.toml", &text);
+    }
+
+    #[test]
+    fn reading_settings_and_flags_never_panics(text in ".{0,30}|[0-9a-z:/=.,µ-]{0,20}") {
+        let _ = AddSpec::from_flag(&text);
+        let _ = setting::duration(&text);
+        let _ = setting::stop_signal(&text);
+        let _ = setting::words(&text);
+        let _ = setting::expose(&mut Default::default(), &text);
+        let _ = setting::set_variable(&mut Default::default(), &text);
+    }
+
+    #[test]
+    fn a_destination_stays_below_the_root(text in "[./a]{0,12}|.{0,12}") {
+        let Ok(destination) = text.parse::<Destination>() else { return Ok(()) };
+        prop_assert!(!destination.path.starts_with('/') && !destination.path.contains('\0'));
+        let unnamed = |part: &str| matches!(part, "" | "." | "..");
+        prop_assert!(destination.path.is_empty() || !destination.path.split('/').any(unnamed));
+    }
+}
