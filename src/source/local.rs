@@ -189,7 +189,12 @@ fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
     let matches = glob::glob_with(&format!("{}/{pattern}", glob::Pattern::escape(text)), options)
         .map_err(|error| Error::input(format!("`{pattern}` is not a pattern: {}", error.msg)))?;
     let paths: Vec<PathBuf> = matches
-        .map(|path| path.map_err(|error| Error::io("list", error.path(), error.into())))
+        .map(|path| {
+            path.map_err(|error| {
+                let directory = error.path().to_owned();
+                Error::io("list", directory, error.into())
+            })
+        })
         .collect::<Result<_>>()?;
     if paths.is_empty() {
         return Err(missing(format!("nothing in {} matches `{pattern}`", root.display())));

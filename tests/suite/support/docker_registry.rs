@@ -1,0 +1,91 @@
+//! Debian's `docker-registry` on a free port of the loopback interface, for as long as the value lives.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub struct DockerRegistry {
+    process: Child,
+    port: u16,
+    _directory: TempDir,
+}
+
+impl DockerRegistry {
+    pub fn open() -> Self {
+        Self::start("", |_| {})
+    }
+
+    /// One that lets in nobody but `user` with `password` (basic authentication).
+    pub fn with_user(user: &str, password: &str) -> Self {
+        let auth = "auth: {htpasswd: {realm: test, path: DIRECTORY/htpasswd}}\n";
+        Self::start(auth, |directory| {
+            let output = Command::new("htpasswd").args(["-Bbn", user, password]).output().unwrap();
+            assert!(output.status.success(), "htpasswd: {output:?}");
+            fs::write(directory.path().join("htpasswd"), output.stdout).unwrap();
+        })
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn start(auth: &str, prepare: impl Fn(&TempDir)) -> Self {
+        // Another program may take the port between the choice and its use; then the next try has another.
+        for _ in 0..5 {
+            let directory = tempfile::tempdir().unwrap();
+            prepare(&directory);
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let config = format!(
+                "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: DIRECTORY/data}}}}\n\
+                 http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
+            );
+            let path = directory.path().join("config.yml");
+            fs::write(&path, config.replace("DIRECTORY", directory.path().to_str().unwrap())).unwrap();
+            let process = Command::new("docker-registry")
+                .arg("serve")
+                .arg(&path)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut registry = DockerRegistry { process, port, _directory: directory };
+            if registry.wait() {
+                return registry;
+            }
+        }
+        panic!("docker-registry does not start");
+    }
+
+    fn wait(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            if self.process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if self.answers() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let request = b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let mut start = [0; 9];
+        stream.write_all(request).is_ok() && stream.read_exact(&mut start).is_ok() && start == *b"HTTP/1.1 "
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

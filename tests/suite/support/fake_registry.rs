@@ -1,0 +1,325 @@
+//! A registry that really keeps what is pushed to it, writes down every request, and misbehaves on demand.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sha2::Digest as _;
+
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    /// Without the question mark; empty if there is none.
+    pub query: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `METHOD path`, digests and upload sessions cut to their kind.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    pub fn is(&self, method: &str, part: &str) -> bool {
+        self.method == method && self.path.contains(part)
+    }
+}
+
+/// What a script wants done with a request in the place of what a registry would do.
+pub enum Reply {
+    /// A body shorter than its own `Content-Length` ends with the connection.
+    Answer(u16, Vec<(String, String)>, Vec<u8>),
+    /// The connection ends after so many bytes of the request's body.
+    Cut(usize),
+    /// Nothing for so long, then the connection ends.
+    Silence(Duration),
+}
+
+impl Reply {
+    pub fn status(status: u16) -> Self {
+        Reply::Answer(status, Vec::new(), Vec::new())
+    }
+
+    pub fn refusal(status: u16, code: &str, message: &str) -> Self {
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{message}","detail":null}}]}}"#);
+        Reply::Answer(status, Vec::new(), body.into_bytes())
+    }
+
+    pub fn with(self, name: &str, value: impl Into<String>) -> Self {
+        match self {
+            Reply::Answer(status, mut headers, body) => {
+                headers.push((name.to_owned(), value.into()));
+                Reply::Answer(status, headers, body)
+            }
+            other => other,
+        }
+    }
+}
+
+/// Sees each request before its body is read.
+type Script = dyn Fn(&Request) -> Option<Reply> + Send + Sync;
+
+#[derive(Default)]
+struct Content {
+    blobs: HashMap<String, Vec<u8>>,
+    /// By `repository/reference`: media type and bytes.
+    manifests: HashMap<String, (String, Vec<u8>)>,
+}
+
+struct State {
+    script: Box<Script>,
+    content: Mutex<Content>,
+    requests: Mutex<Vec<Request>>,
+    sessions: AtomicUsize,
+    closing: AtomicBool,
+}
+
+pub struct FakeRegistry {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+impl FakeRegistry {
+    pub fn new() -> Self {
+        Self::scripted(|_| None)
+    }
+
+    pub fn scripted(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State {
+            script: Box::new(script),
+            content: Mutex::default(),
+            requests: Mutex::default(),
+            sessions: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+        });
+        let shared = state.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if shared.closing.load(Ordering::SeqCst) {
+                    return;
+                }
+                let shared = shared.clone();
+                std::thread::spawn(move || while let Ok(true) = shared.serve(&stream) {});
+            }
+        });
+        FakeRegistry { address, state }
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    pub fn count(&self, method: &str, part: &str) -> usize {
+        self.requests().iter().filter(|request| request.is(method, part)).count()
+    }
+
+    pub fn blob(&self, digest: impl ToString) -> Option<Vec<u8>> {
+        self.state.content.lock().unwrap().blobs.get(&digest.to_string()).cloned()
+    }
+
+    /// Media type and bytes of `repository/tag-or-digest`.
+    pub fn manifest(&self, name: &str) -> Option<(String, Vec<u8>)> {
+        self.state.content.lock().unwrap().manifests.get(name).cloned()
+    }
+
+    /// Puts a blob there without a request.
+    pub fn put_blob(&self, bytes: &[u8]) {
+        self.state.content.lock().unwrap().blobs.insert(digest(bytes), bytes.to_vec());
+    }
+}
+
+impl Drop for FakeRegistry {
+    fn drop(&mut self) {
+        self.state.closing.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl State {
+    /// One request; whether the connection goes on.
+    fn serve(&self, mut stream: &TcpStream) -> io::Result<bool> {
+        let mut reader = BufReader::new(stream);
+        let Some(mut request) = read_head(&mut reader)? else { return Ok(false) };
+        let length: usize = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+        assert!(request.header("transfer-encoding").is_none(), "uploads have a length");
+        match (self.script)(&request) {
+            Some(Reply::Cut(bytes)) => {
+                reader.by_ref().take(bytes as u64).read_to_end(&mut request.body)?;
+                self.requests.lock().unwrap().push(request);
+                Ok(false)
+            }
+            Some(Reply::Silence(time)) => {
+                self.requests.lock().unwrap().push(request);
+                std::thread::sleep(time);
+                Ok(false)
+            }
+            scripted => {
+                let complete = reader.by_ref().take(length as u64).read_to_end(&mut request.body)? == length;
+                self.requests.lock().unwrap().push(request.clone());
+                if !complete {
+                    return Ok(false);
+                }
+                let reply = scripted.unwrap_or_else(|| self.answer(&request));
+                let Reply::Answer(status, headers, body) = reply else { unreachable!("handled above") };
+                write_answer(&mut stream, &request.method, status, &headers, &body)
+            }
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Reply {
+        let Some(rest) = request.path.strip_prefix("/v2/") else { return Reply::status(404) };
+        if rest.is_empty() {
+            return Reply::status(200);
+        }
+        if let Some((_, at)) = rest.split_once("/blobs/uploads/") {
+            return self.upload(request, at);
+        }
+        if let Some((_, digest)) = rest.split_once("/blobs/") {
+            return match self.content.lock().unwrap().blobs.get(digest) {
+                Some(bytes) => Reply::Answer(200, Vec::new(), bytes.clone()).with("docker-content-digest", digest),
+                None => Reply::refusal(404, "BLOB_UNKNOWN", "blob unknown to registry"),
+            };
+        }
+        match rest.split_once("/manifests/") {
+            Some((name, reference)) if request.method == "PUT" => self.put_manifest(request, name, reference),
+            Some(_) => match self.content.lock().unwrap().manifests.get(&rest.replacen("/manifests/", "/", 1)) {
+                Some((media_type, bytes)) => Reply::Answer(200, Vec::new(), bytes.clone())
+                    .with("content-type", media_type)
+                    .with("docker-content-digest", digest(bytes)),
+                None => Reply::refusal(404, "MANIFEST_UNKNOWN", "manifest unknown"),
+            },
+            None => Reply::status(404),
+        }
+    }
+
+    fn upload(&self, request: &Request, session: &str) -> Reply {
+        if request.method == "POST" {
+            let session = self.sessions.fetch_add(1, Ordering::SeqCst);
+            return Reply::status(202).with("location", format!("{}{session}?_state=a%2Bb%3D", request.path));
+        }
+        let expected = request.query.split('&').find_map(|pair| pair.strip_prefix("digest="));
+        let expected = expected.unwrap_or_default().replace("%3A", ":");
+        if request.method != "PUT" || session.is_empty() || expected != digest(&request.body) {
+            return Reply::refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+        }
+        self.content.lock().unwrap().blobs.insert(expected.clone(), request.body.clone());
+        Reply::status(201).with("docker-content-digest", expected)
+    }
+
+    /// Takes a manifest only if all that it names is there.
+    fn put_manifest(&self, request: &Request, name: &str, reference: &str) -> Reply {
+        let mut content = self.content.lock().unwrap();
+        let Ok(document) = serde_json::from_slice::<serde_json::Value>(&request.body) else {
+            return Reply::refusal(400, "MANIFEST_INVALID", "manifest invalid");
+        };
+        let list = |key: &str| document[key].as_array().cloned().unwrap_or_default();
+        let blobs = [vec![document["config"].clone()], list("layers")].concat();
+        let lacks_blob =
+            blobs.iter().filter_map(|blob| blob["digest"].as_str()).any(|d| !content.blobs.contains_key(d));
+        let lacks_child = list("manifests")
+            .iter()
+            .filter_map(|child| child["digest"].as_str())
+            .any(|digest| !content.manifests.contains_key(&format!("{name}/{digest}")));
+        if lacks_blob || lacks_child {
+            return Reply::refusal(400, "MANIFEST_BLOB_UNKNOWN", "manifest references an unknown blob or manifest");
+        }
+        let own = digest(&request.body);
+        if reference.contains(':') && reference != own {
+            return Reply::refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
+        }
+        let media_type = request.header("content-type").unwrap_or_default().to_owned();
+        for key in [reference, &own] {
+            content.manifests.insert(format!("{name}/{key}"), (media_type.clone(), request.body.clone()));
+        }
+        Reply::status(201).with("docker-content-digest", own)
+    }
+}
+
+pub fn digest(bytes: &[u8]) -> String {
+    let hex: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace();
+    let method = words.next().unwrap_or_default().to_owned();
+    let target = words.next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (path, query) = (path.to_owned(), query.to_owned());
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    Ok(Some(Request { method, path, query, headers, body: Vec::new() }))
+}
+
+fn write_answer(
+    stream: &mut impl Write,
+    method: &str,
+    status: u16,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> io::Result<bool> {
+    let mut head = format!("HTTP/1.1 {status} -\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let stated = headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value.clone());
+    if stated.is_none() && status != 204 {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes())?;
+    if method == "HEAD" {
+        return Ok(true);
+    }
+    stream.write_all(body)?;
+    Ok(stated.is_none_or(|stated| stated == body.len().to_string()))
+}
+
+/// Asks for a bearer token, as the token specification of docker's registry has it. Each token is good for
+/// `uses` requests, and `realm` is at the registry itself.
+pub fn token_auth(uses: usize) -> impl Fn(&Request) -> Option<Reply> + Send + Sync {
+    // The number of the last token, and how often it may still be used.
+    let tokens = Mutex::new((0, 0));
+    move |request| {
+        let mut tokens = tokens.lock().unwrap();
+        if request.path == "/token" {
+            *tokens = (tokens.0 + 1, uses);
+            let body = format!(r#"{{"token":"token-{}","expires_in":60}}"#, tokens.0);
+            return Some(Reply::Answer(200, Vec::new(), body.into_bytes()));
+        }
+        let expected = format!("Bearer token-{}", tokens.0);
+        if request.header("authorization") == Some(&expected) && tokens.1 > 0 {
+            tokens.1 -= 1;
+            return None;
+        }
+        let host = request.header("host").unwrap();
+        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="ignored""#);
+        Some(Reply::refusal(401, "UNAUTHORIZED", "authentication required").with("www-authenticate", challenge))
+    }
+}
