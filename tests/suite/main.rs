@@ -1,1 +1,4 @@
+//! All tests that run the program or real servers, in one binary; a file for each feature.
 
+mod architecture;
+mod support;
