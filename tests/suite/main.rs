@@ -1,6 +1,7 @@
 //! All tests that run the program or real servers, in one binary; a file for each feature.
 
 mod architecture;
+mod bad_input;
 mod peers;
 mod same_bytes;
 mod support;
