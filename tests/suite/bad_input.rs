@@ -268,7 +268,7 @@ fn fails_with(program: Program, context: &TempDir, options: &[&str], code: i32) 
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let program = program.directory(place.path());
     let files = names_in(context.path());
-    let mut run = |output: &str| {
+    let run = |output: &str| {
         let mut arguments = vec!["build", context.path().to_str().unwrap(), "-o", output];
         arguments.extend(options);
         let outcome = program.run(arguments).failure(code);

@@ -4,4 +4,6 @@ mod architecture;
 mod bad_input;
 mod peers;
 mod same_bytes;
+mod self_image;
 mod support;
+mod two_platforms;

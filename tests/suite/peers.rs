@@ -55,6 +55,9 @@ fn every_digest_and_size_holds() {
     assert_eq!(images.len(), 1);
     assert_eq!(images[0].digest, built.digest);
     assert_eq!(images[0].platform(), "linux/amd64");
+    for layer in images[0].manifest["layers"].as_array().unwrap() {
+        assert_eq!(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
+    }
     images[0].listing().assert_is(&built.expected());
 }
 

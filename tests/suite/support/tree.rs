@@ -167,10 +167,10 @@ impl Node {
             Kind::Symlink(target) => symlink(OsStr::from_bytes(target), &path),
             Kind::HardLink(target) => fs::hard_link(root.join(OsStr::from_bytes(target)), &path),
             Kind::Socket => UnixListener::bind(&path).map(drop),
-            Kind::Fifo => Ok(mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap()),
+            Kind::Fifo => mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).map_err(Into::into),
             Kind::Device => {
                 let null = rustix::fs::makedev(1, 3);
-                Ok(mknodat(CWD, &path, FileType::CharacterDevice, Mode::RWXU, null).unwrap())
+                mknodat(CWD, &path, FileType::CharacterDevice, Mode::RWXU, null).map_err(Into::into)
             }
         });
     }
