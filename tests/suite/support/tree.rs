@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -21,7 +22,7 @@ pub struct Tree {
     nodes: Vec<Node>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Node {
     path: Vec<u8>,
     kind: Kind,
@@ -32,7 +33,7 @@ struct Node {
     attributes: BTreeMap<String, Vec<u8>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Kind {
     File(Vec<u8>),
     /// A file with nothing but a hole of this many bytes.
@@ -193,6 +194,31 @@ impl Node {
             let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
             let times = Timestamps { last_access: time, last_modification: time };
             utimensat(CWD, &path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?}", self.path.escape_ascii(), self.kind)?;
+        match self.mode {
+            Some(mode) => write!(f, ", mode {mode:04o}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::File(content) => write!(f, "file of {} bytes", content.len()),
+            Kind::Hole(size) => write!(f, "hole of {size} bytes"),
+            Kind::Directory => write!(f, "directory"),
+            Kind::Symlink(target) => write!(f, "symlink to {}", target.escape_ascii()),
+            Kind::HardLink(target) => write!(f, "hard link to {}", target.escape_ascii()),
+            Kind::Socket => write!(f, "socket"),
+            Kind::Fifo => write!(f, "fifo"),
+            Kind::Device => write!(f, "device"),
         }
     }
 }
