@@ -34,7 +34,7 @@ fn compiled_pushed_pulled_unpacked_and_run() {
         checked(Command::new(compiler).args(options).arg(program).arg(source));
     }
 
-    let registry = DockerRegistry::start();
+    let registry = DockerRegistry::open();
     let name = format!("{}/example/greeter:v1.0.0", registry.address());
     Program::new().run(["push", &name, context.to_str().unwrap()]).success();
 

@@ -130,6 +130,7 @@ impl Outcome {
     pub fn failure(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "not the exit code that was expected: {self:#?}");
         assert_eq!(self.stdout, "", "a run that fails has no result to print");
+        assert!(!self.stderr.contains("panicked"), "a panic is no error message: {}", self.stderr);
         self
     }
 
