@@ -99,8 +99,8 @@ fn a_device() {
 #[test]
 fn a_name_that_is_none() {
     let context = context(ALL).plant();
-    fails_with(Program::new(), &context, &["-t", "Example/Upper:1"], 1).says(&["Example/Upper:1", "lower case"]);
-    fails_with(Program::new(), &context, &["-t", "a//b:1"], 1).says(&["a//b:1"]);
+    fails_with(Program::new(), &context, &["-t", "Example/Upper:1"], 1).says(&["Example/Upper", "lower case"]);
+    fails_with(Program::new(), &context, &["-t", "a//b:1"], 1).says(&["a//b"]);
 }
 
 #[test]
@@ -161,8 +161,13 @@ fn an_output_that_makes_no_sense() {
 
 #[test]
 fn an_output_into_a_directory_that_is_missing() {
-    let context = context(ALL).plant();
-    fails_with(Program::new(), &context, &["-o", "no/such/place/x.tar"], 1).says(&["no/such/place"]);
+    let (context, place) = (context(ALL).plant(), tempfile::tempdir().unwrap());
+    for output in ["no/such/place/x.tar", "type=docker,dest=no/such/place/x.tar"] {
+        let program = Program::new().directory(place.path());
+        let outcome = program.run(["build", context.path().to_str().unwrap(), "-o", output]).failure(1);
+        outcome.says(&["no/such/place/x.tar"]);
+        assert_eq!(names_in(place.path()), NONE);
+    }
 }
 
 #[test]

@@ -165,7 +165,8 @@ fn skopeo_reads_the_docker_archive_with_all_its_tags() {
     let listed: Value = serde_json::from_str(&tool::run("skopeo", ["list-tags", &source])).unwrap();
     let mut listed: Vec<_> = listed["Tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
     listed.sort_unstable();
-    assert_eq!(listed, ["docker.io/example/peers:one", "registry.example:5000/other:two"]);
+    // As `docker save` writes them.
+    assert_eq!(listed, ["example/peers:one", "registry.example:5000/other:two"]);
     for (number, name) in listed.into_iter().enumerate() {
         let copy = built.place.path().join(format!("copy {number}"));
         let names = [format!("{source}:{name}"), format!("oci:{}:it", copy.display())];
