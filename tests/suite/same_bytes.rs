@@ -1,0 +1,176 @@
+//! The same content gives the same digest, whoever builds it, where, how and how often.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::support::layout::Layout;
+use crate::support::listing::Listing;
+use crate::support::program::{NOBODY, Program};
+use crate::support::tool::{self, require, require_root};
+use crate::support::tree::{Tree, any_tree};
+
+const SPEC: &str = r#"
+name = "example/same"
+platforms = ["linux/amd64", "linux/arm64"]
+
+[[layer]]
+name = "everything"
+add = [{ from = "files", to = "/" }]
+
+[[layer]]
+name = "platform"
+add = [{ from = "files/text", to = "/opt/{arch}/" }]
+
+[config]
+entrypoint = ["/bin/run"]
+env = { B = "2", A = "1", C = "3" }
+
+[labels]
+z = "last"
+a = "first"
+"#;
+
+#[test]
+fn in_another_directory() {
+    let one = tree().plant();
+    let parent = tempfile::tempdir().unwrap();
+    let other = parent.path().join("a longer path/with spaces");
+    tree().plant_in(&other);
+    assert_eq!(build(&Program::new(), &other, &[]), build(&Program::new(), one.path(), &[]));
+}
+
+#[test]
+fn from_inside_the_context() {
+    let context = tree().plant();
+    let program = Program::new().directory(context.path());
+    assert_eq!(build(&program, Path::new("."), &[]), build(&Program::new(), context.path(), &[]));
+}
+
+#[test]
+fn as_another_user() {
+    if !require_root() || !require("setpriv") {
+        return;
+    }
+    let context = tree().plant();
+    assert_eq!(build(&Program::new().user(NOBODY), context.path(), &[]), build(&Program::new(), context.path(), &[]));
+}
+
+#[test]
+fn as_the_owner_of_the_files_is_another() {
+    if !require_root() {
+        return;
+    }
+    let (ours, theirs) = (tree().plant(), tree().owner(NOBODY, NOBODY).plant());
+    assert_eq!(build(&Program::new(), theirs.path(), &[]), build(&Program::new(), ours.path(), &[]));
+}
+
+#[test]
+fn under_another_umask() {
+    let context = tree().plant();
+    let expected = build(&Program::new(), context.path(), &[]);
+    for umask in [0o022, 0o077, 0o002, 0] {
+        assert_eq!(build(&Program::new().umask(umask), context.path(), &[]), expected, "umask {umask:03o}");
+    }
+}
+
+#[test]
+fn from_a_checkout_under_another_umask() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hello");
+    let copies = tempfile::tempdir().unwrap();
+    let digests = ["022", "077", "002"].map(|umask| {
+        let copy: PathBuf = copies.path().join(umask);
+        let script = format!("umask {umask} && cp -R \"$1\" \"$2\"");
+        tool::run("sh", ["-c", &script, "sh", &fixture.to_string_lossy(), &copy.to_string_lossy()]);
+        build(&Program::new(), &copy, &[])
+    });
+    assert_eq!(digests[1], digests[0]);
+    assert_eq!(digests[2], digests[0]);
+}
+
+#[test]
+fn in_another_time_zone_and_locale() {
+    let context = tree().plant();
+    let expected = build(&Program::new(), context.path(), &[]);
+    for (zone, locale) in [("Asia/Kathmandu", "tr_TR.UTF-8"), ("America/St_Johns", "C"), ("UTC", "ja_JP.UTF-8")] {
+        let program = Program::new().environment("TZ", zone).environment("LC_ALL", locale).environment("LANG", locale);
+        assert_eq!(build(&program, context.path(), &[]), expected, "{zone} {locale}");
+    }
+}
+
+#[test]
+fn from_files_created_in_another_order() {
+    let (one, other) = (tree().plant(), tree().reversed().plant());
+    assert_eq!(build(&Program::new(), other.path(), &[]), build(&Program::new(), one.path(), &[]));
+}
+
+#[test]
+fn from_files_of_another_time() {
+    let (one, other) = (tree().plant(), tree().time(86_400).plant());
+    assert_eq!(build(&Program::new(), other.path(), &[]), build(&Program::new(), one.path(), &[]));
+}
+
+#[test]
+fn with_another_number_of_threads() {
+    let context = tree().plant();
+    let digests = ["1", "2", "8"].map(|jobs| build(&Program::new(), context.path(), &["--jobs", jobs]));
+    assert_eq!(digests[1], digests[0]);
+    assert_eq!(digests[2], digests[0]);
+}
+
+#[test]
+fn from_a_store_that_has_it() {
+    let context = tree().plant();
+    let program = Program::new();
+    let cold = build(&program, context.path(), &[]);
+    assert_eq!(build(&program, context.path(), &[]), cold);
+}
+
+/// And what other readers find in the image is what is on disk, under the rules for owners and times.
+#[test]
+fn from_any_tree() {
+    let config = Config { cases: 12, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new(config);
+    let outcome = runner.run(&any_tree(), |tree| {
+        let spec = "name = \"example/any\"\nplatforms = [\"linux/amd64\"]\n\
+                    [[layer]]\nname = \"any\"\nadd = [{ from = \"files\", to = \"/\" }]\n";
+        let contexts = [tree.clone(), tree.reversed()].map(|tree| {
+            let context = Tree::new().file("ocibake.toml", spec).plant();
+            tree.plant_in(&context.path().join("files"));
+            context
+        });
+        let program = Program::new();
+        let output = tempfile::tempdir().unwrap();
+        let layout = output.path().join("layout");
+        let into = format!("{}/", layout.display());
+        let one =
+            program.run(["build".as_ref(), contexts[0].path().as_os_str(), "-o".as_ref(), into.as_ref()]).digest();
+        prop_assert_eq!(&build(&Program::new(), contexts[1].path(), &["--jobs", "8"]), &one);
+
+        let images = Layout::open(&layout).images();
+        prop_assert_eq!(images.len(), 1);
+        prop_assert_eq!(&images[0].digest, &one);
+        images[0].listing().assert_is(&Listing::of_directory(&contexts[0].path().join("files")).normalised());
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Several layers, one of them of several megabytes, and names that sort differently by locale.
+fn tree() -> Tree {
+    let line = |number: u32| format!("{number} {}\n", number.wrapping_mul(2_654_435_761));
+    let text: String = (0..150_000).map(line).collect();
+    let names = ["b", "B", "a", "A", "ä", "Z", "z", "a-b", "a.b", "a/nested"];
+    let tree = Tree::new().file("ocibake.toml", SPEC).file("files/text", text).hole("files/hole", 2_500_000);
+    let tree = tree.directory("files/empty").mode(0o1777).symlink("files/link", "text");
+    let tree = names.iter().fold(tree, |tree, name| tree.file(format!("files/names.d/{name}.conf"), name));
+    tree.hard_link("files/hard", "files/text").file("files/bin/run", "#!/bin/sh\n").mode(0o755)
+}
+
+/// The digest that a build of `context` prints.
+fn build(program: &Program, context: &Path, options: &[&str]) -> String {
+    let mut arguments = vec!["build".as_ref(), context.as_os_str()];
+    arguments.extend(options.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
+    program.run(arguments).digest()
+}

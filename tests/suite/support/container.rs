@@ -1,0 +1,67 @@
+//! Unpacks and runs an image with the tools that others use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::tool::{self, checked, require, require_root};
+
+/// An image unpacked by umoci for a runtime.
+pub struct Bundle {
+    directory: PathBuf,
+}
+
+/// Whether images can be unpacked and run here.
+pub fn require_runtime() -> bool {
+    require_root() && ["skopeo", "umoci", "crun", "unshare", "mount"].into_iter().all(require)
+}
+
+impl Bundle {
+    /// Fetches the image for `linux/architecture` from `source` (as skopeo names it) and unpacks it in a new
+    /// directory of `place`.
+    pub fn unpack(source: &str, architecture: &str, place: &Path) -> Self {
+        let layout = place.join(format!("{architecture}-layout"));
+        let platform = ["--override-os", "linux", "--override-arch", architecture];
+        let options = ["copy", "--insecure-policy", "--quiet", "--src-tls-verify=false", source];
+        let destination = format!("oci:{}:it", layout.display());
+        checked(Command::new("skopeo").args(platform).args(options).arg(destination));
+        let directory = place.join(format!("{architecture}-bundle"));
+        checked(Command::new("umoci").args(["unpack", "--image", &format!("{}:it", layout.display())]).arg(&directory));
+        Bundle { directory }
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.directory.join("rootfs")
+    }
+
+    /// The process that the image asks for: `args`, `env`, `cwd` and `user` of the runtime-spec's config.
+    pub fn process(&self) -> Value {
+        self.config()["process"].clone()
+    }
+
+    /// Runs the image's process, with `arguments` in place of those that follow the program if there are any, and
+    /// returns what it prints.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let mut config = self.config();
+        config["process"]["terminal"] = false.into();
+        if !arguments.is_empty() {
+            let program = config["process"]["args"][0].clone();
+            config["process"]["args"] =
+                std::iter::once(program).chain(arguments.iter().map(|&word| word.into())).collect();
+        }
+        fs::write(self.directory.join("config.json"), config.to_string()).unwrap();
+        // Without cgroups, which a machine that is itself a container may not let us have. crun looks at what kind
+        // there is all the same and refuses a mixture of both, so it is shown none.
+        let script = "mount -t tmpfs tmpfs /sys/fs/cgroup && exec crun --root \"$1\" --cgroup-manager=disabled run --bundle \"$2\" \"$3\"";
+        let state = self.directory.join("state");
+        let name = format!("ocibake-test-{}", std::process::id());
+        let words = [state.to_str().unwrap(), self.directory.to_str().unwrap(), &name];
+        tool::run("unshare", ["--mount", "sh", "-c", script, "sh"].into_iter().chain(words))
+    }
+
+    fn config(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.directory.join("config.json")).unwrap()).unwrap()
+    }
+}
