@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use rayon::prelude::*;
-use rustix::io::Errno;
 
 use super::{Content, Entry, Identity, Ignore, Kind};
 use crate::error::{Error, Result};
@@ -101,33 +101,19 @@ fn joined(prefix: &[u8], name: &[u8]) -> Vec<u8> {
 /// The extended attributes that belong to a file's content and not to the machine it lies on: capabilities and what
 /// users set. SELinux labels, ACLs, IMA hashes and the notes that overlay file systems keep stay behind.
 fn xattrs(disk: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    let failed = |errno: Errno| Error::io("read the extended attributes of", disk, errno.into());
-    let mut names = Vec::new();
-    loop {
-        match rustix::fs::llistxattr(disk, &mut [0u8; 0]) {
-            Ok(0) | Err(Errno::NOTSUP) => return Ok(BTreeMap::new()),
-            Ok(size) => names.resize(size, 0),
-            Err(errno) => return Err(failed(errno)),
-        }
-        match rustix::fs::llistxattr(disk, &mut names[..]) {
-            Ok(size) => break names.truncate(size),
-            Err(Errno::RANGE) => continue, // another was set in between
-            Err(errno) => return Err(failed(errno)),
-        }
-    }
+    let failed = |source| Error::io("read the extended attributes of", disk, source);
+    let names = match xattr::list(disk) {
+        Ok(names) => names,
+        // A file system without them has none.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(BTreeMap::new()),
+        Err(error) => return Err(failed(error)),
+    };
     let mut all = BTreeMap::new();
-    for name in names.split(|byte| *byte == 0).filter(|name| belongs_to_content(name)) {
-        let mut value = Vec::new();
-        loop {
-            let size = rustix::fs::lgetxattr(disk, OsStr::from_bytes(name), &mut [0u8; 0]).map_err(failed)?;
-            value.resize(size, 0);
-            match rustix::fs::lgetxattr(disk, OsStr::from_bytes(name), &mut value[..]) {
-                Ok(size) => break value.truncate(size),
-                Err(Errno::RANGE) => continue, // it grew in between
-                Err(errno) => return Err(failed(errno)),
-            }
+    for name in names.filter(|name| belongs_to_content(name.as_bytes())) {
+        // None: it was removed after it was listed.
+        if let Some(value) = xattr::get(disk, &name).map_err(failed)? {
+            all.insert(name.into_vec(), value);
         }
-        all.insert(name.to_vec(), value);
     }
     Ok(all)
 }

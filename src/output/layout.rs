@@ -16,7 +16,7 @@ use crate::store::{Graph, Layout, Store};
 pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
     if Layout::is_at(directory) {
         let layout = Layout::open(directory)?;
-        fill(directory, image.store, graph, Some(&layout), progress)?;
+        fill(directory, directory, image.store, graph, Some(&layout), progress)?;
         let mut index = layout.index().clone();
         enter(&mut index, image.root, image.names);
         return put(&directory.join(INDEX), &to_json(&index));
@@ -29,7 +29,7 @@ pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progre
         fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
     }
     let pending = PendingDirectory::beside(directory)?;
-    fill(pending.path(), image.store, graph, None, progress)?;
+    fill(pending.path(), directory, image.store, graph, None, progress)?;
     put(&pending.path().join(MARKER), MARKER_CONTENT.as_bytes())?;
     put(&pending.path().join(INDEX), &index(image.root, image.names))?;
     pending.keep(directory)
@@ -72,8 +72,16 @@ fn full_name(name: &Reference) -> String {
     format!("{}:{}", name.name(), name.tag().unwrap_or("latest"))
 }
 
-/// Brings all blobs of `graph` into the layout at `root`; those that `present` has, whole, are left as they are.
-fn fill(root: &Path, store: &dyn Store, graph: &Graph, present: Option<&Layout>, progress: Progress<'_>) -> Result<()> {
+/// Brings all blobs of `graph` into the layout at `root`, which errors call `shown`; those that `present` has, whole,
+/// are left as they are.
+fn fill(
+    root: &Path,
+    shown: &Path,
+    store: &dyn Store,
+    graph: &Graph,
+    present: Option<&Layout>,
+    progress: Progress<'_>,
+) -> Result<()> {
     let blobs = root.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
     let mut done = HashSet::new();
@@ -85,10 +93,9 @@ fn fill(root: &Path, store: &dyn Store, graph: &Graph, present: Option<&Layout>,
             progress(Event::BlobFinished { digest: descriptor.digest, outcome: BlobOutcome::Present });
             continue;
         }
-        let destination = root.join(blob_path(&descriptor.digest));
         let mut blob = PendingFile::in_directory(&blobs)?;
-        copy_blob(store, descriptor, &mut blob, &destination, progress)?;
-        blob.keep(&destination)?;
+        copy_blob(store, descriptor, &mut blob, shown, progress)?;
+        blob.keep(&root.join(blob_path(&descriptor.digest)))?;
     }
     Ok(())
 }
