@@ -236,7 +236,7 @@ pub fn any_tree() -> impl Strategy<Value = Tree> {
     });
     let leaf = prop_oneof![
         4 => proptest::collection::vec(any::<u8>(), 0..3000).prop_map(Kind::File),
-        1 => (0u64..3_000_000).prop_map(Kind::Hole),
+        1 => (0u64..300_000).prop_map(Kind::Hole),
         1 => Just(Kind::Directory),
         1 => "[a-z/.]{1,200}".prop_map(|target| Kind::Symlink(target.into_bytes())),
     ];
