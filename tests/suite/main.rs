@@ -4,4 +4,5 @@ mod credential;
 mod registry_auth;
 mod registry_pull;
 mod registry_push;
+mod registry_scheme;
 mod support;

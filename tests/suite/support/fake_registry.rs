@@ -122,6 +122,11 @@ impl FakeRegistry {
         self.address.to_string()
     }
 
+    /// The same registry by an address that is not taken for loopback.
+    pub fn other_address(&self) -> String {
+        format!("0.0.0.0:{}", self.address.port())
+    }
+
     pub fn requests(&self) -> Vec<Request> {
         self.state.requests.lock().unwrap().clone()
     }
