@@ -28,7 +28,8 @@ const AHEAD: usize = 4;
 impl Repository<'_> {
     /// Brings `graph`, whose blobs are in `store`, to this repository: first the blobs that it does not have, several
     /// at once; then the manifests by digest, children before parents; then the root under each of `tags`, in order.
-    /// So a tag never stands for something that is not all there.
+    /// So a tag never stands for something that is not all there. Of a blob that the repository has, progress hears no
+    /// more than [`Event::BlobFinished`].
     ///
     /// The first failure ends it and is the one returned; what has arrived stays. A failure of `store` is returned as
     /// it is, and damaged content never becomes a blob of the registry.

@@ -328,6 +328,19 @@ fn a_refusal_is_told_in_the_registrys_words_and_not_repeated() {
 }
 
 #[test]
+fn a_refusal_before_the_end_of_an_upload_is_heard() {
+    let registry = FakeRegistry::scripted(|request| {
+        (request.method == "PUT" && request.header("content-length") == Some("8388608")).then_some(Reply::Hasty(413))
+    });
+    let mut store = MemoryStore::default();
+    let root = store.image(&[&noise(8 << 20)]);
+    let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
+    let (message, hint) = text(&error, &registry.address());
+    assert!(message.ends_with(": 413 Payload Too Large"), "{message}");
+    assert_eq!(hint, "the registry, or a proxy before it, limits the size of uploads");
+}
+
+#[test]
 fn the_query_of_an_upload_is_in_no_error() {
     let registry = FakeRegistry::scripted(|request| match request.method.as_str() {
         "POST" => Some(Reply::status(202).with("location", "/upload?signature=s3cret")),

@@ -88,8 +88,7 @@ fn no_credential_goes_to_a_token_server_in_the_clear_for_a_registry_with_tls() {
     assert_eq!(
         text(&error, &address).0,
         format!(
-            "HOST sends to the token server \"{realm}\", which does not speak HTTPS as the registry does: no credential \
-             is sent there"
+            "HOST sends to a token server in plain HTTP, {realm}, and speaks HTTPS itself: no credential goes there"
         )
     );
     assert_eq!(token_server.requests().len(), 0);
