@@ -182,17 +182,17 @@ impl Connection {
 
 /// Where tokens are had, unless the way there is less safe than that to the registry.
 fn realm(access: &Access, challenge: &Challenge) -> Result<Url> {
-    let realm = challenge.get("realm").unwrap_or_default();
     let registry = access.registry();
-    let refuse =
-        |why: &str| Error::new(ErrorKind::Registry, format!("{registry} sends to the token server {realm:?}, {why}"));
-    let url = Url::parse(realm).map_err(|_| refuse("which is no URL"))?;
+    let refuse = |what: String| Error::new(ErrorKind::Registry, format!("{registry} sends to a token server {what}"));
+    let url = Url::parse(challenge.get("realm").unwrap_or_default())
+        .map_err(|_| refuse("without saying where it is".to_owned()))?;
+    let place = format!("{}{}", url.origin().ascii_serialization(), url.path());
     let plain_registry = access.place.base.get().is_some_and(|base| base.scheme() == "http");
     match url.scheme() {
         "https" => Ok(url),
         "http" if plain_registry => Ok(url),
-        "http" => Err(refuse("which does not speak HTTPS as the registry does: no credential is sent there")),
-        _ => Err(refuse("which is no HTTP URL")),
+        "http" => Err(refuse(format!("in plain HTTP, {place}, and speaks HTTPS itself: no credential goes there"))),
+        _ => Err(refuse("that does not speak HTTP".to_owned())),
     }
 }
 

@@ -389,4 +389,19 @@ mod tests {
             assert!(!loopback(host), "{host}");
         }
     }
+
+    #[test]
+    fn work_is_given_up_after_a_silence_and_not_after_a_time() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let busy = async |activity: &Activity, notes: bool| {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                notes.then(|| activity.note());
+            }
+        };
+        let activity = Activity::default();
+        let patience = Duration::from_millis(200);
+        assert_eq!(runtime.block_on(activity.watch(patience, busy(&activity, true))), Some(()));
+        assert_eq!(runtime.block_on(activity.watch(patience, busy(&activity, false))), None);
+    }
 }

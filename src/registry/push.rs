@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 use std::thread::{self, Scope};
 
 use bytes::Bytes;
@@ -27,7 +28,8 @@ const AHEAD: usize = 4;
 impl Repository<'_> {
     /// Brings `graph`, whose blobs are in `store`, to this repository: first the blobs that it does not have, several
     /// at once; then the manifests by digest, children before parents; then the root under each of `tags`, in order.
-    /// So a tag never stands for something that is not all there.
+    /// So a tag never stands for something that is not all there. Of a blob that the repository has, progress hears no
+    /// more than [`Event::BlobFinished`].
     ///
     /// The first failure ends it and is the one returned; what has arrived stays. A failure of `store` is returned as
     /// it is, and damaged content never becomes a blob of the registry.
@@ -46,8 +48,10 @@ impl Repository<'_> {
                 for (descriptor, bytes) in &graph.manifests {
                     self.push_manifest(&access, &descriptor.digest.to_string(), descriptor, bytes).await?;
                 }
-                for (tag, (root, bytes)) in tags.iter().zip(std::iter::repeat(graph.manifests.last()).flatten()) {
-                    self.push_manifest(&access, tag, root, bytes).await?;
+                if let Some((root, bytes)) = graph.manifests.last() {
+                    for tag in tags {
+                        self.push_manifest(&access, tag, root, bytes).await?;
+                    }
                 }
                 Ok(())
             })
@@ -106,7 +110,7 @@ impl Repository<'_> {
         put.headers.insert(CONTENT_LENGTH, HeaderValue::from(upload.descriptor.size));
         put.body = Body::Stream(&make_body, &upload.activity);
         let answer = connection.exchange(access, &put).await;
-        upload.reading(answer.is_ok()).await?;
+        upload.read_to_end(answer.is_ok()).await?;
         check_digest(&put.method, &answer?, digest)?;
         Ok(BlobOutcome::Sent)
     }
@@ -154,8 +158,20 @@ struct Upload<'scope, 'env> {
     progress: Progress<'env>,
     activity: Arc<Activity>,
     begun: Cell<bool>,
-    /// How the reading for the current body ended.
-    outcome: RefCell<Option<oneshot::Receiver<Result<()>>>>,
+    reading: RefCell<Option<Reading>>,
+}
+
+/// The thread that reads for one body. It ends when this is dropped: the HTTP library may keep a body whose request
+/// nobody waits for any more.
+struct Reading {
+    pieces: Arc<Mutex<mpsc::Receiver<io::Result<Bytes>>>>,
+    outcome: oneshot::Receiver<Result<()>>,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).close();
+    }
 }
 
 impl<'scope, 'env> Upload<'scope, 'env> {
@@ -172,16 +188,17 @@ impl<'scope, 'env> Upload<'scope, 'env> {
             progress,
             activity: Arc::default(),
             begun: Cell::new(false),
-            outcome: RefCell::new(None),
+            reading: RefCell::new(None),
         }
     }
 
     /// A body from the first byte.
     fn body(&self) -> Result<reqwest::Body> {
-        let (pieces, mut arriving) = mpsc::channel(AHEAD);
-        let (outcome, end) = oneshot::channel();
+        let (sender, pieces) = mpsc::channel(AHEAD);
+        let (ended, outcome) = oneshot::channel();
+        let pieces = Arc::new(Mutex::new(pieces));
+        self.reading.replace(Some(Reading { pieces: pieces.clone(), outcome }));
         let digest = self.descriptor.digest;
-        self.outcome.replace(Some(end));
         (self.progress)(match self.begun.replace(true) {
             false => Event::BlobStarted { descriptor: self.descriptor },
             true => Event::BlobRestarted { digest },
@@ -194,15 +211,17 @@ impl<'scope, 'env> Upload<'scope, 'env> {
         };
         thread::Builder::new()
             .name("upload".to_owned())
-            .spawn_scoped(self.scope, move || feed(store, descriptor, &pieces, outcome, advance))
+            .spawn_scoped(self.scope, move || feed(store, descriptor, &sender, ended, advance))
             .map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread").with_source(source))?;
-        Ok(reqwest::Body::wrap_stream(stream::poll_fn(move |context| arriving.poll_recv(context))))
+        let next =
+            move |context: &mut Context<'_>| pieces.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(context);
+        Ok(reqwest::Body::wrap_stream(stream::poll_fn(next)))
     }
 
     /// The failure of the store, if it is what ended the last body. `wait` for an outcome that is sure to come.
-    async fn reading(&self, wait: bool) -> Result<()> {
-        let Some(mut end) = self.outcome.take() else { return Ok(()) };
-        let outcome = if wait { end.await.ok() } else { end.try_recv().ok() };
+    async fn read_to_end(&self, wait: bool) -> Result<()> {
+        let Some(mut reading) = self.reading.take() else { return Ok(()) };
+        let outcome = if wait { (&mut reading.outcome).await.ok() } else { reading.outcome.try_recv().ok() };
         outcome.unwrap_or(Ok(()))
     }
 }

@@ -9,6 +9,7 @@ mod peers;
 mod registry_auth;
 mod registry_pull;
 mod registry_push;
+mod registry_scheme;
 mod same_bytes;
 mod self_image;
 mod spec;

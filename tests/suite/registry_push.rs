@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ocibake::error::ErrorKind;
@@ -328,6 +328,19 @@ fn a_refusal_is_told_in_the_registrys_words_and_not_repeated() {
 }
 
 #[test]
+fn a_refusal_before_the_end_of_an_upload_is_heard() {
+    let registry = FakeRegistry::scripted(|request| {
+        (request.method == "PUT" && request.header("content-length") == Some("8388608")).then_some(Reply::Hasty(413))
+    });
+    let mut store = MemoryStore::default();
+    let root = store.image(&[&noise(8 << 20)]);
+    let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
+    let (message, hint) = text(&error, &registry.address());
+    assert!(message.ends_with(": 413 Payload Too Large"), "{message}");
+    assert_eq!(hint, "the registry, or a proxy before it, limits the size of uploads");
+}
+
+#[test]
 fn the_query_of_an_upload_is_in_no_error() {
     let registry = FakeRegistry::scripted(|request| match request.method.as_str() {
         "POST" => Some(Reply::status(202).with("location", "/upload?signature=s3cret")),
@@ -373,16 +386,26 @@ fn a_registry_that_falls_silent_is_given_up() {
 
 #[test]
 fn the_first_failure_stops_the_other_uploads() {
-    let registry = FakeRegistry::scripted(|request| {
+    // The refusal waits until the other upload is under way.
+    let begun = AtomicBool::new(false);
+    let registry = FakeRegistry::scripted(move |request| {
         let size = request.header("content-length").unwrap_or_default();
         match (request.method.as_str(), size) {
-            ("PUT", "5") => Some(Reply::refusal(403, "DENIED", "not this one")),
-            ("PUT", _) => Some(Reply::Silence(Duration::from_secs(20))),
+            ("PUT", "5") => {
+                while !begun.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Some(Reply::refusal(403, "DENIED", "not this one"))
+            }
+            ("PUT", "33554432") => {
+                begun.store(true, Ordering::SeqCst);
+                Some(Reply::Silence(Duration::from_secs(20)))
+            }
             _ => None,
         }
     });
     let mut store = MemoryStore::default();
-    let large = noise(4 << 20);
+    let large = noise(32 << 20);
     let root = store.image(&[&large, b"small"]);
     let start = Instant::now();
     let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();

@@ -16,13 +16,29 @@ pub struct DockerRegistry {
 
 impl DockerRegistry {
     pub fn open() -> Self {
-        Self::start("", |_| {})
+        Self::start("", "", |_| {})
+    }
+
+    /// One that speaks TLS alone, with a certificate that nobody vouches for. `http` and `rest` go into the section
+    /// of that name and to the end of its configuration; PORT and DIRECTORY (with `certificate`) are filled in.
+    pub fn with_tls(http: &str, rest: &str) -> Self {
+        let tls = ", tls: {certificate: DIRECTORY/certificate, key: DIRECTORY/key}";
+        Self::start(&format!("{tls}{http}"), rest, |directory| {
+            let output = Command::new("openssl")
+                .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2"])
+                .args(["-addext", "subjectAltName=IP:127.0.0.1,IP:0.0.0.0"])
+                .args(["-keyout", "key", "-out", "certificate"])
+                .current_dir(directory)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "openssl: {output:?}");
+        })
     }
 
     /// One that lets in nobody but `user` with `password` (basic authentication).
     pub fn with_user(user: &str, password: &str) -> Self {
         let auth = "auth: {htpasswd: {realm: test, path: DIRECTORY/htpasswd}}\n";
-        Self::start(auth, |directory| {
+        Self::start("", auth, |directory| {
             let output = Command::new("htpasswd").args(["-Bbn", user, password]).output().unwrap();
             assert!(output.status.success(), "htpasswd: {output:?}");
             fs::write(directory.path().join("htpasswd"), output.stdout).unwrap();
@@ -34,7 +50,12 @@ impl DockerRegistry {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn start(auth: &str, prepare: impl Fn(&TempDir)) -> Self {
+    /// The same registry by an address that is not taken for loopback.
+    pub fn other_address(&self) -> String {
+        format!("0.0.0.0:{}", self.port)
+    }
+
+    fn start(http: &str, rest: &str, prepare: impl Fn(&TempDir)) -> Self {
         // Another program may take the port between the choice and its use; then the next try has another.
         for _ in 0..5 {
             let directory = tempfile::tempdir().unwrap();
@@ -42,10 +63,14 @@ impl DockerRegistry {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let config = format!(
                 "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: DIRECTORY/data}}}}\n\
-                 http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
+                 http: {{addr: '127.0.0.1:{port}'{http}}}\n{rest}"
             );
             let path = directory.path().join("config.yml");
-            fs::write(&path, config.replace("DIRECTORY", directory.path().to_str().unwrap())).unwrap();
+            fs::write(
+                &path,
+                config.replace("DIRECTORY", directory.path().to_str().unwrap()).replace("PORT", &port.to_string()),
+            )
+            .unwrap();
             let process = Command::new("docker-registry")
                 .arg("serve")
                 .arg(&path)
@@ -78,8 +103,9 @@ impl DockerRegistry {
     fn answers(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
         let request = b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        let mut start = [0; 9];
-        stream.write_all(request).is_ok() && stream.read_exact(&mut start).is_ok() && start == *b"HTTP/1.1 "
+        // With TLS it answers this in HTTP/1.0, to complain.
+        let mut start = [0; 7];
+        stream.write_all(request).is_ok() && stream.read_exact(&mut start).is_ok() && start == *b"HTTP/1."
     }
 }
 

@@ -39,6 +39,8 @@ impl Request {
 pub enum Reply {
     /// A body shorter than its own `Content-Length` ends with the connection.
     Answer(u16, Vec<(String, String)>, Vec<u8>),
+    /// This status at once, before the request's body is read, and the end of the connection.
+    Hasty(u16),
     /// The connection ends after so many bytes of the request's body.
     Cut(usize),
     /// Nothing for so long, then the connection ends.
@@ -122,6 +124,11 @@ impl FakeRegistry {
         self.address.to_string()
     }
 
+    /// The same registry by an address that is not taken for loopback.
+    pub fn other_address(&self) -> String {
+        format!("0.0.0.0:{}", self.address.port())
+    }
+
     pub fn requests(&self) -> Vec<Request> {
         self.state.requests.lock().unwrap().clone()
     }
@@ -160,6 +167,15 @@ impl State {
         let length: usize = request.header("content-length").map_or(0, |length| length.parse().unwrap());
         assert!(request.header("transfer-encoding").is_none(), "uploads have a length");
         match (self.script)(&request) {
+            Some(Reply::Hasty(status)) => {
+                self.requests.lock().unwrap().push(request);
+                write_answer(&mut stream, "PUT", status, &[("connection".to_owned(), "close".to_owned())], b"")?;
+                // As servers do it: what still comes is read for a while, lest the answer be lost with a reset.
+                stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+                stream.shutdown(std::net::Shutdown::Write)?;
+                io::copy(&mut reader.take(1 << 20), &mut io::sink())?;
+                Ok(false)
+            }
             Some(Reply::Cut(bytes)) => {
                 reader.by_ref().take(bytes as u64).read_to_end(&mut request.body)?;
                 self.requests.lock().unwrap().push(request);
