@@ -24,7 +24,8 @@ fn plain_files_pushed_under_every_tag_and_pulled() {
     let registry = DockerRegistry::open();
     let name = format!("{}/org/api", registry.address());
     let context = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hello");
-    let pushed = Program::new().run(["push", &format!("{name}:v0.2.0"), context.to_str().unwrap()]).success();
+    let pushed =
+        Program::new().run(["push", "--timestamp=0", &format!("{name}:v0.2.0"), context.to_str().unwrap()]).success();
 
     let listed = json(["list-tags", "--tls-verify=false", &format!("docker://{name}")]);
     let mut tags: Vec<_> = listed["Tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
