@@ -5,6 +5,7 @@
 mod blocks;
 mod chain;
 mod compress;
+mod deflate;
 mod entry;
 mod ignore;
 mod tar;
