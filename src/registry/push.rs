@@ -38,7 +38,7 @@ impl Repository<'_> {
         let access = self.access.push();
         let mut seen = HashSet::new();
         let blobs: Vec<_> = graph.blobs.iter().filter(|blob| seen.insert(blob.digest)).collect();
-        let parallel = self.client.connection.options.parallel.max(1);
+        let parallel = self.client.connection.options.parallel.clamp(1, 64);
         thread::scope(|scope| {
             self.client.runtime.block_on(async {
                 stream::iter(blobs)
