@@ -11,7 +11,7 @@ use super::support::tree::Tree;
 fn more_layers_than_files_may_be_open() {
     let adds: Vec<String> =
         (0..150).map(|nth| format!("[[layer]]\nadd = [{{ from = \"file\", to = \"/{nth}\" }}]\n")).collect();
-    let context = Tree::new().file("file", "content").file("ocibake.toml", &adds.concat()).plant();
+    let context = Tree::new().file("file", "content").file("ocibake.toml", adds.concat()).plant();
     let program = Program::new();
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 110; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ocibake"), "build", "--jobs=2"]);
