@@ -20,10 +20,20 @@ pub struct Options<'a> {
     /// What image and history say, in seconds since 1970.
     pub created: i64,
     pub modified: Modified,
-    /// Threads; 0 is one for each core.
+    /// Threads; 0 is one for each core, and more than [`MOST_JOBS`] are not started.
     pub jobs: usize,
     pub progress: Progress<'a>,
 }
+
+/// More threads than this only cost memory: each has blocks of a layer in hand.
+pub const MOST_JOBS: usize = 256;
+
+/// Of each thread, in bytes. A walk goes down with the directories, of which a path can name some two thousand; what is
+/// not used costs nothing.
+const STACK: usize = 64 << 20;
+
+/// Layers that are written side by side, each to an open file.
+const ABREAST: usize = 64;
 
 /// What a build has left in the store.
 #[derive(Debug)]
@@ -37,7 +47,8 @@ pub struct Built {
 /// Builds every stage of `plan`. Layers that stages share are made once, all layers side by side.
 pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
     let pool = ThreadPoolBuilder::new()
-        .num_threads(options.jobs)
+        .num_threads(options.jobs.min(MOST_JOBS))
+        .stack_size(STACK)
         .build()
         .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
     let steps = distinct_steps(plan);
@@ -75,23 +86,35 @@ fn distinct_steps(plan: &Plan) -> Vec<&Step> {
 fn layers(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result<Vec<Layer>> {
     let entries: Vec<Vec<Entry>> =
         pool.install(|| steps.iter().map(|step| local::entries(&step.adds, options.modified)).collect::<Result<_>>())?;
-    let jobs = steps
-        .iter()
-        .zip(&entries)
-        .map(|(step, entries)| {
-            let sink = options.store.begin()?;
-            Ok(Job { title: &step.title, entries, sink, destination: options.store.root() })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let written = layer::write(jobs, options.compression, pool, options.progress)?;
-    let mut layers = Vec::with_capacity(written.len());
-    for (number, blob) in written.into_iter().enumerate() {
-        options.store.commit(blob.sink, blob.digest)?;
-        let descriptor = Descriptor::new(options.compression.media_type(), blob.digest, blob.size);
-        (options.progress)(Event::LayerFinished { layer: number, descriptor: &descriptor });
-        layers.push(Layer { descriptor, diff_id: blob.diff_id });
+    let mut layers = Vec::with_capacity(steps.len());
+    for (steps, entries) in steps.chunks(ABREAST).zip(entries.chunks(ABREAST)) {
+        let first = layers.len();
+        let progress = |event: Event<'_>| (options.progress)(numbered_from(first, event));
+        let jobs = steps
+            .iter()
+            .zip(entries)
+            .map(|(step, entries)| {
+                let sink = options.store.begin()?;
+                Ok(Job { title: &step.title, entries, sink, destination: options.store.root() })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        for blob in layer::write(jobs, options.compression, pool, &progress)? {
+            options.store.commit(blob.sink, blob.digest)?;
+            let descriptor = Descriptor::new(options.compression.media_type(), blob.digest, blob.size);
+            (options.progress)(Event::LayerFinished { layer: layers.len(), descriptor: &descriptor });
+            layers.push(Layer { descriptor, diff_id: blob.diff_id });
+        }
     }
     Ok(layers)
+}
+
+/// The event of one batch of layers as that of the whole build, in which `first` is the batch's first layer.
+fn numbered_from(first: usize, event: Event<'_>) -> Event<'_> {
+    match event {
+        Event::LayerStarted { layer, title, size } => Event::LayerStarted { layer: first + layer, title, size },
+        Event::LayerAdvanced { layer, bytes } => Event::LayerAdvanced { layer: first + layer, bytes },
+        other => other,
+    }
 }
 
 fn image(plan: &Plan, stage: &Stage, made: &HashMap<&Step, &Layer>, created: &str) -> Image {

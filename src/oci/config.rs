@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Digest, Map, Platform};
+use super::{Digest, Map, Platform, null_as_empty};
 
 /// What an image is made of and how it runs (image-spec, config.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,10 +13,10 @@ pub struct ImageConfig {
     pub author: Option<String>,
     #[serde(flatten)]
     pub platform: Platform,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub config: Settings,
     pub rootfs: RootFs,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_empty")]
     pub history: Vec<History>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -64,7 +64,7 @@ pub struct Settings {
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", arg…]` or `["CMD-SHELL", command]`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_empty")]
     pub test: Vec<String>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub interval: u64,
@@ -83,6 +83,7 @@ pub struct RootFs {
     #[serde(rename = "type")]
     pub kind: String,
     /// Digests of the uncompressed layers, the lowest first.
+    #[serde(deserialize_with = "null_as_empty")]
     pub diff_ids: Vec<Digest>,
 }
 

@@ -41,7 +41,8 @@ impl FromStr for Digest {
         };
         let (algorithm, hex) = text.split_once(':').ok_or_else(malformed)?;
         if algorithm != "sha256" {
-            return Err(malformed());
+            let error = Error::input(format!("`{algorithm}` is not supported as the algorithm of the digest `{text}`"));
+            return Err(error.with_hint("only sha256 digests can be checked"));
         }
         let mut bytes = [0; 32];
         if hex.len() != 64 || !hex.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {

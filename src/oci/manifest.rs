@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Descriptor, Map, media_type};
+use super::{Descriptor, Map, media_type, null_as_empty};
 
 /// An image for one platform (image-spec, manifest.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,8 +11,9 @@ pub struct ImageManifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     pub config: Descriptor,
+    #[serde(deserialize_with = "null_as_empty")]
     pub layers: Vec<Descriptor>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
     pub annotations: Map<String>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -26,8 +27,9 @@ pub struct ImageIndex {
     pub schema_version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    #[serde(deserialize_with = "null_as_empty")]
     pub manifests: Vec<Descriptor>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
     pub annotations: Map<String>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]

@@ -18,7 +18,8 @@ pub use manifest::{ImageIndex, ImageManifest};
 pub use platform::Platform;
 pub use reference::{Reference, is_valid_tag};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use crate::error::{Error, Result};
 
@@ -32,6 +33,11 @@ pub const MANIFEST_LIMIT: u64 = 4 << 20;
 /// The one JSON form of a document: compact, fields in the order of the type, maps sorted.
 pub fn to_json(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("the types of this module have string keys and no fallible serialiser")
+}
+
+/// Reads `null` as an empty value: so Go writes lists and maps that nothing was put into.
+fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Reads a document; `what` names it in the error.

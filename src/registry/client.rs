@@ -32,7 +32,7 @@ const REFUSAL_LIMIT: u64 = 64 << 10;
 pub struct Options {
     pub insecure: bool,
     pub credentials: Credentials,
-    /// Blobs that are on their way at once; 0 counts as 1.
+    /// Blobs that are on their way at once; 0 counts as 1, and more than 64 as 64.
     pub parallel: usize,
     pub backoff: Backoff,
     /// How long neither side may be silent in the middle of a request. It covers what a registry does between the end

@@ -38,7 +38,7 @@ impl Repository<'_> {
         let access = self.access.push();
         let mut seen = HashSet::new();
         let blobs: Vec<_> = graph.blobs.iter().filter(|blob| seen.insert(blob.digest)).collect();
-        let parallel = self.client.connection.options.parallel.max(1);
+        let parallel = self.client.connection.options.parallel.clamp(1, 64);
         thread::scope(|scope| {
             self.client.runtime.block_on(async {
                 stream::iter(blobs)
@@ -168,9 +168,16 @@ struct Reading {
     outcome: oneshot::Receiver<Result<()>>,
 }
 
+impl Reading {
+    /// Nobody takes further pieces: the thread need not wait for that.
+    fn stop(&self) {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).close();
+    }
+}
+
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).close();
+        self.stop();
     }
 }
 
@@ -221,6 +228,8 @@ impl<'scope, 'env> Upload<'scope, 'env> {
     /// The failure of the store, if it is what ended the last body. `wait` for an outcome that is sure to come.
     async fn read_to_end(&self, wait: bool) -> Result<()> {
         let Some(mut reading) = self.reading.take() else { return Ok(()) };
+        // A registry may have answered before the end of the body, which then waits to be sent for ever.
+        reading.stop();
         let outcome = if wait { (&mut reading.outcome).await.ok() } else { reading.outcome.try_recv().ok() };
         outcome.unwrap_or(Ok(()))
     }

@@ -58,13 +58,18 @@ impl PendingFile {
         Ok(PendingFile { file: Some(file), name })
     }
 
-    /// Begins a file beside `destination`.
+    /// Begins a file beside `destination`, where a file or nothing must stand: a device or a pipe would be replaced, not
+    /// written to.
     pub fn beside(destination: &Path) -> Result<Self> {
+        if std::fs::metadata(destination).is_ok_and(|present| !present.is_file()) {
+            return Err(Error::input(format!("{} is there and is not a file", destination.display()))
+                .with_hint("name a file, or a path where there is nothing yet"));
+        }
         let pending = Self::in_directory(parent(destination));
         pending.map_err(|error| Error { message: format!("cannot write {}", destination.display()), ..error })
     }
 
-    /// Gives it its final name, in one step, in place of what may stand there.
+    /// Gives it its final name, in one step, in place of the file, or link, that may stand there.
     pub fn keep(mut self, destination: &Path) -> Result<()> {
         if let Some(file) = self.file.take() {
             file.persist(destination).map_err(|failure| Error::io("write", destination, failure.error))?;
@@ -101,13 +106,13 @@ impl Drop for PendingFile {
 }
 
 impl PendingDirectory {
-    /// Begins a directory beside `destination`.
+    /// Begins a directory beside `destination`; a link is followed.
     pub fn beside(destination: &Path) -> Result<Self> {
         let mut live = live();
         let directory = tempfile::Builder::new()
             .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o777)) // less the umask
-            .tempdir_in(parent(destination))
+            .tempdir_in(parent(&followed(destination)))
             .map_err(|source| Error::io("create", destination, source))?;
         let name = directory.path().to_owned();
         live.insert(name.clone());
@@ -118,9 +123,10 @@ impl PendingDirectory {
         &self.name
     }
 
-    /// Gives it its final name; an empty directory that stands there is replaced.
+    /// Gives it its final name; an empty directory that stands there, or where a link there leads, is replaced.
     pub fn keep(mut self, destination: &Path) -> Result<()> {
-        std::fs::rename(&self.name, destination).map_err(|source| Error::io("create", destination, source))?;
+        std::fs::rename(&self.name, followed(destination))
+            .map_err(|source| Error::io("create", destination, source))?;
         if let Some(directory) = self.directory.take() {
             let _moved_away = directory.keep();
         }
@@ -137,6 +143,11 @@ impl Drop for PendingDirectory {
 
 fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where `path` leads, if it leads somewhere.
+fn followed(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn parent(path: &Path) -> &Path {

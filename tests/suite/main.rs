@@ -3,9 +3,12 @@
 mod architecture;
 mod bad_input;
 mod credential;
+mod extremes;
+mod image_graph;
 mod label;
 mod mode;
 mod peers;
+mod pending;
 mod registry_auth;
 mod registry_pull;
 mod registry_push;

@@ -340,6 +340,26 @@ fn a_refusal_before_the_end_of_an_upload_is_heard() {
     assert_eq!(hint, "the registry, or a proxy before it, limits the size of uploads");
 }
 
+/// Some registries look at the digest in the query and have the blob already.
+#[test]
+fn an_upload_that_is_taken_before_its_end_is_done() {
+    let mut store = MemoryStore::default();
+    let layer = noise(16 << 20);
+    let root = store.image(&[&layer]);
+    let registry = FakeRegistry::scripted(|request| match request.method.as_str() {
+        "HEAD" => Some(Reply::status(404)),
+        "PUT" if request.header("content-length").is_some_and(|length| length.len() > 7) => Some(Reply::Hasty(201)),
+        _ => None,
+    });
+    registry.put_blob(&layer);
+    let (sender, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let outcome = push(&client(), &registry.address(), &store, &root, &["v1"], &News::default());
+        sender.send(outcome.map_err(|error| error.to_string())).unwrap();
+    });
+    done.recv_timeout(Duration::from_secs(20)).expect("the push comes to an end").unwrap();
+}
+
 #[test]
 fn the_query_of_an_upload_is_in_no_error() {
     let registry = FakeRegistry::scripted(|request| match request.method.as_str() {

@@ -375,7 +375,7 @@ fn the_flag_of_an_add_says_what_the_spec_says() {
     };
     let plan = spec.plan(Path::new("/nowhere"), &Automatic::default()).unwrap();
     let step = &plan.stages[0].steps[0];
-    assert_eq!(step.title, "add arm64 to /srv/app/");
+    assert_eq!(step.title, "add to /srv/app/");
     let add = &step.adds[0];
     assert_eq!(add.source, Source::Path(PathBuf::from("dir:x/arm64")));
     assert_eq!(add.to, Destination { path: "srv/app".to_owned(), into: true });

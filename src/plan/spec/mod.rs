@@ -220,15 +220,16 @@ fn flag_options(text: &str) -> Result<Vec<(&str, String)>> {
     Ok(options)
 }
 
-/// What a step without a name is called. It becomes part of the image: a path of this machine gives its last name only.
+/// What a step without a name is called. It becomes part of the image, so a path of this machine stays out: the same
+/// files come by many paths.
 fn title(adds: &[Add]) -> String {
     let one = |add: &Add| {
-        let from = match &add.source {
-            Source::Context { pattern, .. } => pattern.clone(),
-            Source::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        };
         let slash = if add.to.into && !add.to.path.is_empty() { "/" } else { "" };
-        format!("add {from} to /{}{slash}", add.to.path)
+        let to = format!("/{}{slash}", add.to.path);
+        match &add.source {
+            Source::Context { pattern, .. } => format!("add {pattern} to {to}"),
+            Source::Path(_) => format!("add to {to}"),
+        }
     };
     match adds {
         [] => "add nothing".to_owned(),
