@@ -1,7 +1,7 @@
 //! Tar headers (POSIX.1-2017, pax, "ustar Interchange Format"): plain ustar, with a pax header before it where a path,
 //! size, link, id, time or extended attribute does not fit.
 
-use tar::{Builder, EntryType, Header};
+use tar::{EntryType, Header};
 
 use super::{Entry, Kind};
 use crate::error::{Error, Result};
@@ -16,6 +16,9 @@ pub const TRAILER: u64 = 2 * RECORD;
 const LARGEST_ID: u64 = 0o7777777;
 const LARGEST_NUMBER: u64 = 0o77777777777;
 
+/// What Python's tarfile calls its pax headers.
+const PAX_NAME: &[u8] = b"././@PaxHeader";
+
 /// The header records of `entry`: a whole number of [`RECORD`]s, a function of the entry alone.
 pub fn header(entry: &Entry) -> Result<Vec<u8>> {
     let mut path = entry.path.clone();
@@ -28,20 +31,17 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
         Kind::Symlink { target } => (EntryType::Symlink, Some(target)),
         Kind::HardLink { target } => (EntryType::Link, Some(target)),
     };
-    let mut header = Header::new_ustar();
-    header.set_entry_type(entry_type);
-    header.set_mode(entry.mode);
-    let mut extensions: Vec<(String, Vec<u8>)> = Vec::new();
-
+    let mut header = plain_header(entry_type, entry.mode);
+    let mut records = Vec::new();
     if !set_path(&mut header, &path) {
-        extensions.push(("path".to_owned(), path));
+        records.push(record("path", &path));
     }
     if let Some(target) = target {
         let field = &mut header.as_old_mut().linkname;
         let fits = target.len().min(field.len());
         field[..fits].copy_from_slice(&target[..fits]);
         if fits < target.len() {
-            extensions.push(("linkpath".to_owned(), target.clone()));
+            records.push(record("linkpath", target));
         }
     }
     // A number that its field cannot hold is 0 there, as Go's writer has it; the pax record stands for it.
@@ -49,7 +49,7 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
         if (0..=i128::from(largest)).contains(&value) {
             return value as u64;
         }
-        extensions.push((key.to_owned(), value.to_string().into_bytes()));
+        records.push(record(key, value.to_string().as_bytes()));
         0
     };
     header.set_size(number("size", entry.content_size().into(), LARGEST_NUMBER));
@@ -61,16 +61,10 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
             let (name, path) = (String::from_utf8_lossy(name), String::from_utf8_lossy(&entry.path));
             Error::input(format!("the extended attribute `{name}` of {path} has a name that no tar can hold"))
         })?;
-        extensions.push((format!("SCHILY.xattr.{name}"), value.clone()));
+        records.push(record(&format!("SCHILY.xattr.{name}"), value));
     }
     header.set_cksum();
-
-    let mut builder = Builder::new(Vec::new());
-    builder
-        .append_pax_extensions(extensions.iter().map(|(key, value)| (key.as_str(), value.as_slice())))
-        .map_err(|source| Error::io("write the header of", String::from_utf8_lossy(&entry.path).as_ref(), source))?;
-    // The builder would end its archive when dropped; only what it has written so far is wanted.
-    let mut bytes = std::mem::take(builder.get_mut());
+    let mut bytes = if records.is_empty() { Vec::new() } else { pax_header(&records.concat()) };
     bytes.extend_from_slice(header.as_bytes());
     Ok(bytes)
 }
@@ -78,6 +72,44 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
 /// `size` and the padding behind it.
 pub fn padded(size: u64) -> u64 {
     size.next_multiple_of(RECORD)
+}
+
+/// A header without a name, all of whose numbers are there: some readers take an empty field for a damaged one.
+fn plain_header(entry_type: EntryType, mode: u32) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(entry_type);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    header.set_mtime(0);
+    if let Some(ustar) = header.as_ustar_mut() {
+        ustar.set_device_major(0);
+        ustar.set_device_minor(0);
+    }
+    header
+}
+
+/// The header of type `x` that holds `records`, padded.
+fn pax_header(records: &[u8]) -> Vec<u8> {
+    let mut header = plain_header(EntryType::XHeader, 0o644);
+    // Readers that know pax ignore the name, but to some a header without one is the end of the archive.
+    header.as_old_mut().name[..PAX_NAME.len()].copy_from_slice(PAX_NAME);
+    header.set_size(records.len() as u64);
+    header.set_cksum();
+    let mut bytes = [header.as_bytes(), records].concat();
+    bytes.resize(padded(bytes.len() as u64) as usize, 0);
+    bytes
+}
+
+/// `length key=value` and a newline, where the length is that of the whole record with its own digits.
+fn record(key: &str, value: &[u8]) -> Vec<u8> {
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while rest + length.to_string().len() > length {
+        length += 1;
+    }
+    [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
 }
 
 /// Puts `path` into the name field, or splits it at a slash between prefix and name. False, with the field holding as

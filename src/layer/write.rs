@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::ThreadPool;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::blocks::Geometry;
 use super::chain::{Chain, Gate, Permit};
@@ -190,7 +191,10 @@ impl<'a, W: Write> Layer<'a, W> {
             out.extend_from_slice(&header[(head.start - offset) as usize..(head.end - offset) as usize]);
             if let Kind::File(source) = &entry.kind {
                 let body = overlap(&range, content..content + source.size());
-                read_content(source, body.start - content..body.end - content, &mut out)?;
+                // An empty file is looked at too: it may be empty no longer.
+                if !body.is_empty() || source.size() == 0 {
+                    read_content(source, body.start - content..body.end - content, &mut out)?;
+                }
                 let padding = overlap(&range, content + source.size()..content + padded(source.size()));
                 out.resize(out.len() + (padding.end - padding.start) as usize, 0);
             }
@@ -232,9 +236,6 @@ fn overlap(range: &Range<u64>, part: Range<u64>) -> Range<u64> {
 
 /// Appends `range` of a file's content to `out`.
 fn read_content(content: &Content, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
-    if range.is_empty() {
-        return Ok(());
-    }
     match content {
         Content::Bytes(bytes) => out.extend_from_slice(&bytes[range.start as usize..range.end as usize]),
         Content::Disk { path, identity } => {
@@ -256,7 +257,11 @@ fn read_content(content: &Content, range: Range<u64>, out: &mut Vec<u8>) -> Resu
 fn open(path: &Path) -> Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
-    opened.map_err(|source| Error::io("read", path, source))
+    opened.map_err(|source| match Errno::from_io_error(&source) {
+        // It is gone, or a link or a socket by now.
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => changed(path).with_source(source),
+        _ => Error::io("read", path, source),
+    })
 }
 
 fn unchanged(file: &File, path: &Path, identity: &Identity) -> Result<()> {

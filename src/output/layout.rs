@@ -11,11 +11,15 @@ use crate::store::layout::{CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_N
 use crate::store::pending::{PendingDirectory, PendingFile};
 use crate::store::{Graph, Layout, Store};
 
+const BLOBS: &str = "blobs/sha256";
+
 /// Writes a layout. A new one appears in one step; in one that exists, `index.json` is replaced in one step after all
 /// blobs are there, and what else it names stays.
 pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
     if Layout::is_at(directory) {
         let layout = Layout::open(directory)?;
+        let blobs = directory.join(BLOBS);
+        fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
         fill(directory, directory, image.store, graph, Some(&layout), progress)?;
         let mut index = layout.index().clone();
         enter(&mut index, image.root, image.names);
@@ -29,6 +33,7 @@ pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progre
         fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
     }
     let pending = PendingDirectory::beside(directory)?;
+    pending.create(BLOBS)?;
     fill(pending.path(), directory, image.store, graph, None, progress)?;
     put(&pending.path().join(MARKER), MARKER_CONTENT.as_bytes())?;
     put(&pending.path().join(INDEX), &index(image.root, image.names))?;
@@ -82,8 +87,7 @@ fn fill(
     present: Option<&Layout>,
     progress: Progress<'_>,
 ) -> Result<()> {
-    let blobs = root.join("blobs/sha256");
-    fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
+    let blobs = root.join(BLOBS);
     let mut done = HashSet::new();
     for descriptor in graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor)) {
         if !done.insert(descriptor.digest) {

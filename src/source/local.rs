@@ -1,6 +1,7 @@
 //! Adds of local files and directories, resolved into the entries of a layer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::collections::hash_map::{Entry as Slot, HashMap};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -23,8 +24,9 @@ pub enum Modified {
 /// The entries that `adds` make together, sorted by path, with the directories above them.
 ///
 /// A directory's contents go to the destination; a file goes to it, or into it if it was written with a trailing
-/// slash. Two adds may name one path only if they put the same thing there. Directories that no add describes are root's,
-/// `rwxr-xr-x`. Files that are one inode on disk, and come out alike, are hard links of the first by path.
+/// slash. A destination with a slash is there even if nothing goes into it. Two adds may name one path only if they put
+/// the same thing there. Directories that no add describes are root's, `rwxr-xr-x`. Files that are one inode on disk,
+/// and come out alike, are hard links of the first by path.
 pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
     let mut tree = Tree { entries: BTreeMap::new(), modified };
     for add in adds {
@@ -36,7 +38,7 @@ pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
             tree.insert(entry, disk).map_err(here)?;
         }
     }
-    tree.imply_parents()?;
+    tree.imply_parents(adds)?;
     let mut entries: Vec<Entry> = tree.entries.into_values().map(|(entry, _)| entry).collect();
     link(&mut entries);
     Ok(entries)
@@ -69,13 +71,17 @@ impl Tree {
         Ok(())
     }
 
-    fn imply_parents(&mut self) -> Result<()> {
+    fn imply_parents(&mut self, adds: &[Add]) -> Result<()> {
         let time = match self.modified {
             Modified::At(time) => time,
             Modified::Preserve => 0,
         };
+        let into = adds.iter().filter(|add| add.to.into && !add.to.path.is_empty());
+        let destinations: Vec<(Vec<u8>, &Path)> =
+            into.map(|add| (joined(&add.to.path, b""), written(&add.source))).collect();
+        let contents = self.entries.iter().map(|(path, (_, disk))| (path, disk.as_path()));
         let mut implied = BTreeMap::new();
-        for (path, (_, disk)) in &self.entries {
+        for (path, disk) in contents.chain(destinations.iter().map(|(path, source)| (path, *source))) {
             for slash in path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at) {
                 let parent = &path[..slash];
                 match self.entries.get(parent) {
@@ -206,6 +212,13 @@ fn joined(directory: &str, path: &[u8]) -> Vec<u8> {
     if directory.is_empty() { path.to_vec() } else { [directory.as_bytes(), b"/", path].concat() }
 }
 
+fn written(source: &Source) -> &Path {
+    match source {
+        Source::Context { pattern, .. } => Path::new(pattern),
+        Source::Path(path) => path,
+    }
+}
+
 /// Whether two entries of one path are the same thing.
 fn alike(a: &Entry, b: &Entry) -> Result<bool> {
     let attributes = |entry: &Entry| (entry.mode, entry.user, entry.group, entry.modified, entry.xattrs.clone());
@@ -237,22 +250,20 @@ fn digest(content: &Content) -> Result<Digest> {
     }
 }
 
-/// Turns further names of one inode into hard links to the first, where they do not differ in mode, owner or time.
+/// Turns further names of one inode into hard links to the first that has the same mode, owner and time.
 fn link(entries: &mut [Entry]) {
-    let mut first: HashMap<(u64, u64), usize> = HashMap::new();
-    for at in 0..entries.len() {
-        let Kind::File(Content::Disk { identity: Identity { device, inode, links, .. }, .. }) = entries[at].kind else {
+    let mut first = HashMap::new();
+    for entry in entries {
+        let Kind::File(Content::Disk { identity: Identity { device, inode, links, .. }, .. }) = entry.kind else {
             continue;
         };
         if links < 2 {
             continue;
         }
-        let target = *first.entry((device, inode)).or_insert(at);
-        let (before, this) = (&entries[target], &entries[at]);
-        let same = (before.mode, before.user, before.group, before.modified)
-            == (this.mode, this.user, this.group, this.modified);
-        if target != at && same {
-            entries[at].kind = Kind::HardLink { target: entries[target].path.clone() };
+        let looks = (device, inode, entry.mode, entry.user, entry.group, entry.modified);
+        match first.entry(looks) {
+            Slot::Vacant(slot) => drop(slot.insert(entry.path.clone())),
+            Slot::Occupied(slot) => entry.kind = Kind::HardLink { target: slot.get().clone() },
         }
     }
 }

@@ -33,8 +33,8 @@ pub struct PendingDirectory {
     name: PathBuf,
 }
 
-/// Removes every pending file and directory of this process and lets no new one begin, for a process that is about to
-/// end: the guard must be held until it does.
+/// Removes every pending file and directory of this process and lets no new one begin, nor one be kept, for a process
+/// that is about to end: the guard must be held until it does.
 pub fn discard_all() -> impl Sized {
     let live = live();
     for name in live.iter() {
@@ -71,10 +71,13 @@ impl PendingFile {
 
     /// Gives it its final name, in one step, in place of the file, or link, that may stand there.
     pub fn keep(mut self, destination: &Path) -> Result<()> {
-        if let Some(file) = self.file.take() {
-            file.persist(destination).map_err(|failure| Error::io("write", destination, failure.error))?;
-        }
-        Ok(())
+        let Some(file) = self.file.take() else { return Ok(()) };
+        // Not while `discard_all` is at it: what moves within a pending directory could escape it.
+        let moved = {
+            let _live = live();
+            file.persist(destination)
+        };
+        moved.map(drop).map_err(|failure| Error::io("write", destination, failure.error))
     }
 
     /// For reading back what was written.
@@ -123,10 +126,20 @@ impl PendingDirectory {
         &self.name
     }
 
+    /// Creates a directory, `path` within it, and those between them.
+    pub fn create(&self, path: &str) -> Result<()> {
+        let path = self.name.join(path);
+        let _live = live();
+        std::fs::create_dir_all(&path).map_err(|source| Error::io("create", path, source))
+    }
+
     /// Gives it its final name; an empty directory that stands there, or where a link there leads, is replaced.
     pub fn keep(mut self, destination: &Path) -> Result<()> {
-        std::fs::rename(&self.name, followed(destination))
-            .map_err(|source| Error::io("create", destination, source))?;
+        let renamed = {
+            let _live = live();
+            std::fs::rename(&self.name, followed(destination))
+        };
+        renamed.map_err(|source| Error::io("create", destination, source))?;
         if let Some(directory) = self.directory.take() {
             let _moved_away = directory.keep();
         }
