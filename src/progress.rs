@@ -24,6 +24,11 @@ pub enum Event<'a> {
         layer: usize,
         descriptor: &'a Descriptor,
     },
+    /// A layer was made by an earlier build, from what still looks the same.
+    LayerKnown {
+        title: &'a str,
+        descriptor: &'a Descriptor,
+    },
     /// A blob of `descriptor.size` bytes begins to move.
     BlobStarted {
         descriptor: &'a Descriptor,

@@ -1,16 +1,19 @@
 //! From a plan to blobs in the local store.
 
+mod cache;
+mod layers;
+
 use std::collections::HashMap;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPoolBuilder;
 
 use crate::error::{Error, Result};
 use crate::image::{self, Document, Image};
-use crate::layer::{self, Compression, Entry, Job, Layer};
+use crate::layer::{Compression, Layer};
 use crate::oci::{Descriptor, Settings};
 use crate::plan::{Base, Plan, Stage, Step, label};
-use crate::progress::{Event, Progress};
-use crate::source::local::{self, Modified};
+use crate::progress::Progress;
+use crate::source::local::Modified;
 use crate::store::LocalStore;
 
 /// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
@@ -22,6 +25,8 @@ pub struct Options<'a> {
     pub modified: Modified,
     /// Threads; 0 is one for each core, and more than [`MOST_JOBS`] are not started.
     pub jobs: usize,
+    /// Take files that look as they did in an earlier build for the same, unread.
+    pub trust_times: bool,
     pub progress: Progress<'a>,
 }
 
@@ -31,9 +36,6 @@ pub const MOST_JOBS: usize = 256;
 /// Of each thread, in bytes. A walk goes down with the directories, of which a path can name some two thousand; what is
 /// not used costs nothing.
 const STACK: usize = 64 << 20;
-
-/// Layers that are written side by side, each to an open file.
-const ABREAST: usize = 64;
 
 /// What a build has left in the store.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
         .build()
         .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
     let steps = distinct_steps(plan);
-    let layers = layers(&steps, options, &pool)?;
+    let layers = layers::make(&steps, options, &pool)?;
     let made: HashMap<&Step, &Layer> = steps.into_iter().zip(&layers).collect();
     let created = label::rfc3339(options.created)?;
 
@@ -81,40 +83,6 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
 fn distinct_steps(plan: &Plan) -> Vec<&Step> {
     let mut seen = std::collections::HashSet::new();
     plan.stages.iter().flat_map(|stage| &stage.steps).filter(|step| seen.insert(*step)).collect()
-}
-
-fn layers(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result<Vec<Layer>> {
-    let entries: Vec<Vec<Entry>> =
-        pool.install(|| steps.iter().map(|step| local::entries(&step.adds, options.modified)).collect::<Result<_>>())?;
-    let mut layers = Vec::with_capacity(steps.len());
-    for (steps, entries) in steps.chunks(ABREAST).zip(entries.chunks(ABREAST)) {
-        let first = layers.len();
-        let progress = |event: Event<'_>| (options.progress)(numbered_from(first, event));
-        let jobs = steps
-            .iter()
-            .zip(entries)
-            .map(|(step, entries)| {
-                let sink = options.store.begin()?;
-                Ok(Job { title: &step.title, entries, sink, destination: options.store.root() })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        for blob in layer::write(jobs, options.compression, pool, &progress)? {
-            options.store.commit(blob.sink, blob.digest)?;
-            let descriptor = Descriptor::new(options.compression.media_type(), blob.digest, blob.size);
-            (options.progress)(Event::LayerFinished { layer: layers.len(), descriptor: &descriptor });
-            layers.push(Layer { descriptor, diff_id: blob.diff_id });
-        }
-    }
-    Ok(layers)
-}
-
-/// The event of one batch of layers as that of the whole build, in which `first` is the batch's first layer.
-fn numbered_from(first: usize, event: Event<'_>) -> Event<'_> {
-    match event {
-        Event::LayerStarted { layer, title, size } => Event::LayerStarted { layer: first + layer, title, size },
-        Event::LayerAdvanced { layer, bytes } => Event::LayerAdvanced { layer: first + layer, bytes },
-        other => other,
-    }
 }
 
 fn image(plan: &Plan, stage: &Stage, made: &HashMap<&Step, &Layer>, created: &str) -> Image {

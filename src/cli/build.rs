@@ -71,6 +71,9 @@ pub struct OutputFlags {
     /// Threads, and blobs that move at once [default: one for each core]
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     jobs: usize,
+    /// Read every file, even if size, times and inode say that it is what an earlier build has read
+    #[arg(long)]
+    no_stat_cache: bool,
     /// Accept plain HTTP and certificates that nobody vouches for
     #[arg(long)]
     pub insecure: bool,
@@ -140,6 +143,7 @@ impl Request<'_> {
                 created,
                 modified,
                 jobs: self.output.jobs,
+                trust_times: !self.output.no_stat_cache,
                 progress,
             },
         )?;

@@ -83,6 +83,9 @@ impl Reporter {
                     self.finish_one(layer, &format!("{} {sizes}", descriptor.digest));
                 }
             }
+            Event::LayerKnown { title, descriptor } => {
+                self.line(&format!("layer {title}: {} unchanged", descriptor.digest));
+            }
             Event::BlobStarted { descriptor } => {
                 let short: String = descriptor.digest.hex().chars().take(12).collect();
                 state.blobs.insert(descriptor.digest, self.start(format!("blob {short}"), descriptor.size));
@@ -197,6 +200,9 @@ fn json(event: Event<'_>) -> Value {
         Event::LayerAdvanced { layer, bytes } => json!({"event": "layer-advanced", "layer": layer, "bytes": bytes}),
         Event::LayerFinished { layer, descriptor } => {
             json!({"event": "layer-finished", "layer": layer, "descriptor": descriptor})
+        }
+        Event::LayerKnown { title, descriptor } => {
+            json!({"event": "layer-known", "title": title, "descriptor": descriptor})
         }
         Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
         Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),

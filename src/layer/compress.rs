@@ -16,6 +16,9 @@ pub enum Compression {
     Zstd(i32),
 }
 
+const LIBDEFLATE: &str = "libdeflate-sys 1.26.1";
+const LIBZSTD: &str = "zstd-sys 2.1.2+zstd.1.5.7";
+
 const GZIP_LEVELS: RangeInclusive<i32> = 1..=12;
 const ZSTD_LEVELS: RangeInclusive<i32> = 1..=19;
 
@@ -32,6 +35,17 @@ impl Compression {
             Compression::Gzip(_) => media_type::LAYER_GZIP,
             Compression::Zstd(_) => media_type::LAYER_ZSTD,
         }
+    }
+
+    /// Names the encoder, its version and its level: all that a layer's bytes depend on beside its entries. A test holds
+    /// the versions to those in `Cargo.lock`.
+    pub fn identity(self) -> String {
+        let encoder = match self {
+            Compression::None => "",
+            Compression::Gzip(_) => LIBDEFLATE,
+            Compression::Zstd(_) => LIBZSTD,
+        };
+        format!("{self} {encoder}\n")
     }
 
     /// What stands before the first block.
@@ -152,4 +166,21 @@ fn looks_compressed(block: &[u8]) -> bool {
     let squares: u64 = counts.iter().map(|count| count * count).sum();
     // Random bytes have total²/256 + total; 3 % above that is where dense machine code and text are far away.
     squares * 256 <= total * total / 100 * 103 + total * 256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another version may make other bytes: then what is known from earlier builds must not be used, and the pinned
+    /// digests are to be looked at.
+    #[test]
+    fn the_encoders_are_those_of_the_lock_file() {
+        let lock = include_str!("../../Cargo.lock");
+        for encoder in [LIBDEFLATE, LIBZSTD] {
+            let (name, version) = encoder.split_once(' ').unwrap();
+            let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(lock.contains(&entry), "{encoder} is not what Cargo.lock has");
+        }
+    }
 }

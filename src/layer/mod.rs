@@ -15,6 +15,7 @@ mod write;
 pub use compress::Compression;
 pub use entry::{Content, Entry, Identity, Kind};
 pub use ignore::Ignore;
+pub use tar::header;
 pub use walk::{inspect, walk};
 pub use write::{Job, Written, write};
 

@@ -28,7 +28,8 @@ use crate::progress::{Event, Progress};
 
 /// One layer to write.
 pub struct Job<'a, W> {
-    /// For progress.
+    /// For progress, as is the title.
+    pub number: usize,
     pub title: &'a str,
     /// Sorted by path, each path once, parents before children, a hard link after its target.
     pub entries: &'a [Entry],
@@ -62,10 +63,8 @@ pub fn write<W: Write + Send>(
 ) -> Result<Vec<Written<W>>> {
     // Two blocks a thread keep everyone busy while a chain waits for a slow block.
     let gate = Gate::new(2 * pool.current_num_threads() + 2);
-    let layers: Vec<Layer<'_, W>> = pool.install(|| {
-        let numbered = jobs.into_iter().enumerate();
-        numbered.map(|(number, job)| Layer::new(number, job, compression, progress)).collect::<Result<_>>()
-    })?;
+    let layers: Vec<Layer<'_, W>> =
+        pool.install(|| jobs.into_iter().map(|job| Layer::new(job, compression, progress)).collect::<Result<_>>())?;
     let turns = turns(&layers);
     let next = AtomicUsize::new(0);
     pool.broadcast(|_| {
@@ -137,10 +136,10 @@ fn turns<W>(layers: &[Layer<'_, W>]) -> Vec<Turn> {
 }
 
 impl<'a, W: Write> Layer<'a, W> {
-    fn new(number: usize, job: Job<'a, W>, compression: Compression, progress: Progress<'a>) -> Result<Self> {
+    fn new(job: Job<'a, W>, compression: Compression, progress: Progress<'a>) -> Result<Self> {
         let geometry = Geometry::of(job.entries)?;
-        progress(Event::LayerStarted { layer: number, title: job.title, size: geometry.size() });
-        let tar = TarState { layer: number, hasher: Hasher::new(), progress };
+        progress(Event::LayerStarted { layer: job.number, title: job.title, size: geometry.size() });
+        let tar = TarState { layer: job.number, hasher: Hasher::new(), progress };
         let mut blob = BlobState {
             sink: HashingWriter::new(job.sink),
             destination: job.destination,

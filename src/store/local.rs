@@ -8,7 +8,8 @@ use super::pending::{PREFIX, PendingFile};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
 
-/// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, and `tmp/` for what is in the making.
+/// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, `records/<hex>` for what they want to
+/// remember, and `tmp/` for what is in the making.
 ///
 /// A blob appears under its name only when it is whole, in one step, so any number of builds may share a store and any
 /// of them may be killed at any time.
@@ -28,7 +29,7 @@ impl LocalStore {
     /// Opens the store at `root`, creating it if need be.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let store = LocalStore { root: root.into() };
-        for directory in [store.blobs(), store.pending()] {
+        for directory in [store.blobs(), store.records(), store.pending()] {
             fs::create_dir_all(&directory).map_err(|source| {
                 Error::io("create the local store", &directory, source)
                     .with_hint("set OCIBAKE_STORE to a directory that can be written to")
@@ -61,6 +62,28 @@ impl LocalStore {
         Ok(descriptor)
     }
 
+    /// Whether a blob of this digest and size is there. Its content is checked when it is read.
+    pub fn has(&self, descriptor: &Descriptor) -> bool {
+        fs::metadata(self.path(&descriptor.digest)).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size)
+    }
+
+    /// What was noted under `key`, if anything was.
+    pub fn record(&self, key: &Digest) -> Option<Vec<u8>> {
+        fs::read(self.records().join(key.hex())).ok()
+    }
+
+    /// Notes something under `key`, in place of what was noted before.
+    pub fn put_record(&self, key: &Digest, content: &[u8]) -> Result<()> {
+        let path = self.records().join(key.hex());
+        let mut file = PendingFile::in_directory(&self.pending())?;
+        file.write_all(content).map_err(|source| Error::io("write", &path, source))?;
+        file.keep(&path)
+    }
+
+    fn records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+
     fn blobs(&self) -> PathBuf {
         self.root.join("blobs/sha256")
     }
@@ -90,8 +113,10 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
+    /// A blob that turns out to be damaged is removed, so that the next build makes it anew.
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        open_blob(&self.path(&descriptor.digest), descriptor)
+        let path = self.path(&descriptor.digest);
+        Ok(Box::new(Mending { blob: open_blob(&path, descriptor)?, path }))
     }
 
     /// The local store has no names.
@@ -107,6 +132,22 @@ impl Write for PendingBlob {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+struct Mending<R> {
+    blob: R,
+    path: PathBuf,
+}
+
+impl<R: Read> Read for Mending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.blob.read(buffer).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::InvalidData {
+                // If it will not go, the error that follows says what is wrong.
+                let _ = fs::remove_file(&self.path);
+            }
+        })
     }
 }
 
