@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -16,7 +17,9 @@ use crate::error::{Error, Result};
 ///
 /// Sockets, FIFOs and devices are errors that name them.
 pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
-    let mut entries = below(root, b"", ignore)?;
+    let walk = Walk { ignore, found: Mutex::default() };
+    walk.below(root, b"")?;
+    let mut entries = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
     entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
 }
@@ -59,39 +62,41 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     })
 }
 
-fn below(directory: &Path, prefix: &[u8], ignore: &Ignore) -> Result<Vec<Entry>> {
-    let listing = fs::read_dir(directory).map_err(|source| Error::io("list", directory, source))?;
-    let names: Vec<OsString> = listing
-        .map(|item| item.map(|item| item.file_name()).map_err(|source| Error::io("list", directory, source)))
-        .collect::<Result<_>>()?;
-    let found: Vec<Vec<Entry>> = names
-        .par_iter()
-        .map(|name| {
-            let path = joined(prefix, name.as_bytes());
-            let disk = directory.join(name);
-            let ignored = ignore.matches(&path);
-            if ignored && !ignore.has_exceptions() {
-                return Ok(Vec::new());
-            }
-            if ignored {
-                // Something below may be wanted again; the directory itself comes along only if something is.
-                let is_directory = fs::symlink_metadata(&disk).is_ok_and(|metadata| metadata.is_dir());
-                let mut entries = if is_directory { below(&disk, &path, ignore)? } else { Vec::new() };
-                if !entries.is_empty() {
-                    entries.push(inspect(&disk, path)?);
-                }
-                return Ok(entries);
-            }
+struct Walk<'a> {
+    ignore: &'a Ignore,
+    found: Mutex<Vec<Entry>>,
+}
+
+impl Walk<'_> {
+    /// How many entries it has found in `directory` itself.
+    fn below(&self, directory: &Path, prefix: &[u8]) -> Result<usize> {
+        let listing = fs::read_dir(directory).map_err(|source| Error::io("list", directory, source))?;
+        let names: Vec<OsString> = listing
+            .map(|item| item.map(|item| item.file_name()).map_err(|source| Error::io("list", directory, source)))
+            .collect::<Result<_>>()?;
+        let entry = |name: &OsString| self.entry(directory.join(name), joined(prefix, name.as_bytes())).transpose();
+        let mut entries: Vec<Entry> = names.par_iter().filter_map(entry).collect::<Result<_>>()?;
+        let count = entries.len();
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut entries);
+        Ok(count)
+    }
+
+    /// The object at `disk`, after what is below it; none if it is ignored.
+    fn entry(&self, disk: PathBuf, path: Vec<u8>) -> Result<Option<Entry>> {
+        if !self.ignore.matches(&path) {
             let entry = inspect(&disk, path)?;
-            let mut entries = match entry.kind {
-                Kind::Directory => below(&disk, &entry.path, ignore)?,
-                _ => Vec::new(),
-            };
-            entries.push(entry);
-            Ok(entries)
-        })
-        .collect::<Result<_>>()?;
-    Ok(found.into_iter().flatten().collect())
+            if matches!(entry.kind, Kind::Directory) {
+                self.below(&disk, &entry.path)?;
+            }
+            return Ok(Some(entry));
+        }
+        // Something below may be wanted again; the directory itself comes along only if something is.
+        let is_directory = || fs::symlink_metadata(&disk).is_ok_and(|metadata| metadata.is_dir());
+        if self.ignore.has_exceptions() && is_directory() && self.below(&disk, &path)? > 0 {
+            return inspect(&disk, path).map(Some);
+        }
+        Ok(None)
+    }
 }
 
 fn joined(prefix: &[u8], name: &[u8]) -> Vec<u8> {

@@ -1,15 +1,12 @@
 //! Adds of local files and directories, resolved into the entries of a layer.
 
-use std::collections::BTreeMap;
-use std::collections::hash_map::{Entry as Slot, HashMap};
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::tree::{self, Found};
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry, Identity, Ignore, Kind, inspect, walk};
-use crate::oci::{Digest, HashingWriter};
+use crate::layer::{Entry, Ignore, Kind, inspect, walk};
 use crate::plan::{Add, Owner, Source};
 
 /// The time that entries carry.
@@ -28,120 +25,49 @@ pub enum Modified {
 /// the same thing there. Directories that no add describes are root's, `rwxr-xr-x`. Files that are one inode on disk,
 /// and come out alike, are hard links of the first by path.
 pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
-    let mut tree = Tree { entries: BTreeMap::new(), modified };
-    for add in adds {
-        let here = |mut error: Error| {
-            error.excerpt = error.excerpt.or_else(|| add.place.clone().map(Box::new));
-            error
-        };
-        for (entry, disk) in resolve(add).map_err(here)? {
-            tree.insert(entry, disk).map_err(here)?;
-        }
+    let mut found = Vec::new();
+    for (number, add) in adds.iter().enumerate() {
+        let found = &mut found;
+        let keep = |entry| found.push(Found { entry: dressed(entry, add, modified), add: number });
+        resolve(add, keep).map_err(|error| tree::at(error, add))?;
     }
-    tree.imply_parents(adds)?;
-    let mut entries: Vec<Entry> = tree.entries.into_values().map(|(entry, _)| entry).collect();
-    link(&mut entries);
-    Ok(entries)
+    tree::together(found, adds, modified)
 }
 
-struct Tree {
-    /// With the path on disk that each came from; directories that are only implied came from nowhere.
-    entries: BTreeMap<Vec<u8>, (Entry, PathBuf)>,
-    modified: Modified,
-}
-
-impl Tree {
-    fn insert(&mut self, mut entry: Entry, disk: PathBuf) -> Result<()> {
-        if let Modified::At(time) = self.modified {
-            entry.modified = time;
-        }
-        if let Some((present, other)) = self.entries.get(&entry.path) {
-            if !alike(present, &entry)? {
-                return Err(Error::input(format!(
-                    "two adds disagree about /{}: {} and {}",
-                    String::from_utf8_lossy(&entry.path),
-                    other.display(),
-                    disk.display()
-                ))
-                .with_hint("leave one of them out with `exclude`, or put them in two layers: the later one wins"));
-            }
-            return Ok(());
-        }
-        self.entries.insert(entry.path.clone(), (entry, disk));
-        Ok(())
-    }
-
-    fn imply_parents(&mut self, adds: &[Add]) -> Result<()> {
-        let time = match self.modified {
-            Modified::At(time) => time,
-            Modified::Preserve => 0,
-        };
-        let into = adds.iter().filter(|add| add.to.into && !add.to.path.is_empty());
-        let destinations: Vec<(Vec<u8>, &Path)> =
-            into.map(|add| (joined(&add.to.path, b""), written(&add.source))).collect();
-        let contents = self.entries.iter().map(|(path, (_, disk))| (path, disk.as_path()));
-        let mut implied = BTreeMap::new();
-        for (path, disk) in contents.chain(destinations.iter().map(|(path, source)| (path, *source))) {
-            for slash in path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at) {
-                let parent = &path[..slash];
-                match self.entries.get(parent) {
-                    Some((Entry { kind: Kind::Directory, .. }, _)) => {}
-                    Some((_, other)) => {
-                        let (parent, path) = (String::from_utf8_lossy(parent), String::from_utf8_lossy(path));
-                        return Err(Error::input(format!(
-                            "two adds disagree about /{parent}: {} is no directory, but {} goes to /{path}",
-                            other.display(),
-                            disk.display()
-                        )));
-                    }
-                    None => {
-                        implied.insert(parent.to_vec(), Entry::directory(parent.to_vec(), time));
-                    }
-                }
-            }
-        }
-        self.entries.extend(implied.into_iter().map(|(path, entry)| (path, (entry, PathBuf::new()))));
-        Ok(())
-    }
-}
-
-/// What one add brings, under its paths in the image, each with its path on disk.
-fn resolve(add: &Add) -> Result<Vec<(Entry, PathBuf)>> {
+/// Hands out what one add brings, under its paths in the image and otherwise as on disk.
+fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
     let ignore = Ignore::new(add.exclude.iter().map(String::as_str))?;
     let sources = sources(&add.source)?;
     if sources.len() > 1 && !add.to.into {
         return Err(Error::input(format!("{} sources cannot all become /{}", sources.len(), add.to.path))
             .with_hint(format!("to put them into a directory, write `to = \"/{}/\"`", add.to.path)));
     }
-    let mut found = Vec::new();
     for (written, disk) in sources {
         let top = inspect(&disk, add.to.path.clone().into_bytes())?;
         if matches!(top.kind, Kind::Directory) {
             for entry in walk(&disk, &ignore)? {
-                let path = joined(&add.to.path, &entry.path);
-                let disk = disk.join(std::ffi::OsStr::from_bytes(&entry.path));
-                found.push((Entry { path, ..entry }, disk));
+                found(Entry { path: joined(&add.to.path, &entry.path), ..entry });
             }
             // As docker has it: a destination with a slash is a directory of its own, one without becomes the source.
             if !add.to.into {
-                found.push((top, disk));
+                found(top);
             }
             continue;
         }
         let name = written.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
         if !ignore.matches(&name) {
             let path = if add.to.into { joined(&add.to.path, &name) } else { top.path.clone() };
-            found.push((Entry { path, ..top }, disk));
+            found(Entry { path, ..top });
         }
     }
-    for (entry, _) in &mut found {
-        dress(entry, add);
-    }
-    Ok(found)
+    Ok(())
 }
 
-/// Gives an entry the mode and owner that its add asks for.
-fn dress(entry: &mut Entry, add: &Add) {
+/// An entry with the mode, owner and time that it is to have.
+fn dressed(mut entry: Entry, add: &Add, modified: Modified) -> Entry {
+    if let Modified::At(time) = modified {
+        entry.modified = time;
+    }
     if let Owner::Numbers { user, group } = add.owner {
         (entry.user, entry.group) = (user, group);
     }
@@ -150,6 +76,7 @@ fn dress(entry: &mut Entry, add: &Add) {
     {
         entry.mode = mode.apply(entry.mode, matches!(entry.kind, Kind::Directory));
     }
+    entry
 }
 
 /// The files and directories that a source names, sorted: as written and with links resolved. A link that is itself
@@ -210,60 +137,4 @@ fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
 
 fn joined(directory: &str, path: &[u8]) -> Vec<u8> {
     if directory.is_empty() { path.to_vec() } else { [directory.as_bytes(), b"/", path].concat() }
-}
-
-fn written(source: &Source) -> &Path {
-    match source {
-        Source::Context { pattern, .. } => Path::new(pattern),
-        Source::Path(path) => path,
-    }
-}
-
-/// Whether two entries of one path are the same thing.
-fn alike(a: &Entry, b: &Entry) -> Result<bool> {
-    let attributes = |entry: &Entry| (entry.mode, entry.user, entry.group, entry.modified, entry.xattrs.clone());
-    if attributes(a) != attributes(b) {
-        return Ok(false);
-    }
-    match (&a.kind, &b.kind) {
-        (Kind::File(a), Kind::File(b)) => same_content(a, b),
-        (a, b) => Ok(a == b),
-    }
-}
-
-fn same_content(a: &Content, b: &Content) -> Result<bool> {
-    if a == b || a.size() != b.size() {
-        return Ok(a == b);
-    }
-    Ok(digest(a)? == digest(b)?)
-}
-
-fn digest(content: &Content) -> Result<Digest> {
-    match content {
-        Content::Bytes(bytes) => Ok(Digest::of(bytes)),
-        Content::Disk { path, .. } => {
-            let failed = |source| Error::io("read", path, source);
-            let mut hashing = HashingWriter::new(io::sink());
-            io::copy(&mut fs::File::open(path).map_err(failed)?, &mut hashing).map_err(failed)?;
-            Ok(hashing.finish().1)
-        }
-    }
-}
-
-/// Turns further names of one inode into hard links to the first that has the same mode, owner and time.
-fn link(entries: &mut [Entry]) {
-    let mut first = HashMap::new();
-    for entry in entries {
-        let Kind::File(Content::Disk { identity: Identity { device, inode, links, .. }, .. }) = entry.kind else {
-            continue;
-        };
-        if links < 2 {
-            continue;
-        }
-        let looks = (device, inode, entry.mode, entry.user, entry.group, entry.modified);
-        match first.entry(looks) {
-            Slot::Vacant(slot) => drop(slot.insert(entry.path.clone())),
-            Slot::Occupied(slot) => entry.kind = Kind::HardLink { target: slot.get().clone() },
-        }
-    }
 }

@@ -3,3 +3,4 @@
 pub mod git;
 pub mod image;
 pub mod local;
+mod tree;

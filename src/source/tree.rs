@@ -1,0 +1,172 @@
+//! What several adds bring, put together into the tree of one layer.
+
+use std::collections::BTreeSet;
+use std::collections::hash_map::{Entry as Slot, HashMap};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::local::Modified;
+use crate::error::{Error, Result};
+use crate::layer::{Content, Entry, Identity, Kind};
+use crate::oci::{Digest, HashingWriter};
+use crate::plan::{Add, Source};
+
+/// An entry and the number of the add that brings it.
+pub struct Found {
+    pub entry: Entry,
+    pub add: usize,
+}
+
+/// All of `found`, each path once, sorted by path, with the directories that are above them and above the destinations
+/// of `adds`.
+pub fn together(mut found: Vec<Found>, adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
+    found.par_sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
+    for pair in found.windows(2) {
+        if let [first, second] = pair
+            && first.entry.path == second.entry.path
+            && !alike(&first.entry, &second.entry)?
+        {
+            return Err(disagreement(first, second, adds));
+        }
+    }
+    found.dedup_by(|second, first| first.entry.path == second.entry.path);
+    let implied = implied(&found, adds)?;
+    let time = match modified {
+        Modified::At(time) => time,
+        Modified::Preserve => 0,
+    };
+    let mut entries: Vec<Entry> = found.into_iter().map(|found| found.entry).collect();
+    entries.extend(implied.into_iter().map(|path| Entry::directory(path, time)));
+    entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    link(&mut entries);
+    Ok(entries)
+}
+
+/// The error with the line that asked for `add`, unless it has one.
+pub fn at(mut error: Error, add: &Add) -> Error {
+    error.excerpt = error.excerpt.or_else(|| add.place.clone().map(Box::new));
+    error
+}
+
+/// The directories that must be there and that nothing in `found`, sorted by path, brings.
+fn implied(found: &[Found], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
+    let mut implied = BTreeSet::new();
+    // Neighbours mostly share their directory, which is looked at once.
+    let mut last: &[u8] = b"";
+    for each in found {
+        let Some(directory) = parent(&each.entry.path).filter(|directory| *directory != last) else { continue };
+        last = directory;
+        for above in std::iter::successors(Some(directory), |path| parent(path)) {
+            match find(found, above) {
+                Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => {}
+                Some(other) => return Err(no_directory(other, &each.entry.path, origin(each, adds), adds)),
+                None => drop(implied.insert(above.to_vec())),
+            }
+        }
+    }
+    for add in adds.iter().filter(|add| add.to.into && !add.to.path.is_empty()) {
+        for above in std::iter::successors(Some(add.to.path.as_bytes()), |path| parent(path)) {
+            match find(found, above) {
+                Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => {}
+                Some(other) => {
+                    let path = format!("{}/", add.to.path);
+                    return Err(at(no_directory(other, path.as_bytes(), written(&add.source), adds), add));
+                }
+                None => drop(implied.insert(above.to_vec())),
+            }
+        }
+    }
+    Ok(implied)
+}
+
+fn find<'a>(found: &'a [Found], path: &[u8]) -> Option<&'a Found> {
+    found.binary_search_by(|each| each.entry.path.as_slice().cmp(path)).ok().map(|at| &found[at])
+}
+
+fn parent(path: &[u8]) -> Option<&[u8]> {
+    path.iter().rposition(|byte| *byte == b'/').map(|slash| &path[..slash])
+}
+
+fn disagreement(first: &Found, second: &Found, adds: &[Add]) -> Error {
+    let path = String::from_utf8_lossy(&first.entry.path);
+    let (first, here) = (origin(first, adds), origin(second, adds));
+    let error = Error::input(format!("two adds disagree about /{path}: {} and {}", first.display(), here.display()))
+        .with_hint("leave one of them out with `exclude`, or put them in two layers: the later one wins");
+    at(error, &adds[second.add])
+}
+
+fn no_directory(other: &Found, path: &[u8], origin_of_path: &Path, adds: &[Add]) -> Error {
+    let (parent, path) = (String::from_utf8_lossy(&other.entry.path), String::from_utf8_lossy(path));
+    Error::input(format!(
+        "two adds disagree about /{parent}: {} is no directory, but {} goes to /{path}",
+        origin(other, adds).display(),
+        origin_of_path.display()
+    ))
+}
+
+/// Where an entry comes from: a file's path on disk, for all else what its add says.
+fn origin<'a>(found: &'a Found, adds: &'a [Add]) -> &'a Path {
+    match &found.entry.kind {
+        Kind::File(Content::Disk { path, .. }) => path,
+        _ => written(&adds[found.add].source),
+    }
+}
+
+fn written(source: &Source) -> &Path {
+    match source {
+        Source::Context { pattern, .. } => Path::new(pattern),
+        Source::Path(path) => path,
+    }
+}
+
+/// Whether two entries of one path are the same thing.
+fn alike(a: &Entry, b: &Entry) -> Result<bool> {
+    let attributes = |entry: &Entry| (entry.mode, entry.user, entry.group, entry.modified, entry.xattrs.clone());
+    if attributes(a) != attributes(b) {
+        return Ok(false);
+    }
+    match (&a.kind, &b.kind) {
+        (Kind::File(a), Kind::File(b)) => same_content(a, b),
+        (a, b) => Ok(a == b),
+    }
+}
+
+fn same_content(a: &Content, b: &Content) -> Result<bool> {
+    if a == b || a.size() != b.size() {
+        return Ok(a == b);
+    }
+    Ok(digest(a)? == digest(b)?)
+}
+
+fn digest(content: &Content) -> Result<Digest> {
+    match content {
+        Content::Bytes(bytes) => Ok(Digest::of(bytes)),
+        Content::Disk { path, .. } => {
+            let failed = |source| Error::io("read", path, source);
+            let mut hashing = HashingWriter::new(io::sink());
+            io::copy(&mut fs::File::open(path).map_err(failed)?, &mut hashing).map_err(failed)?;
+            Ok(hashing.finish().1)
+        }
+    }
+}
+
+/// Turns further names of one inode into hard links to the first that has the same mode, owner and time.
+fn link(entries: &mut [Entry]) {
+    let mut first = HashMap::new();
+    for entry in entries {
+        let Kind::File(Content::Disk { identity: Identity { device, inode, links, .. }, .. }) = entry.kind else {
+            continue;
+        };
+        if links < 2 {
+            continue;
+        }
+        let looks = (device, inode, entry.mode, entry.user, entry.group, entry.modified);
+        match first.entry(looks) {
+            Slot::Vacant(slot) => drop(slot.insert(entry.path.clone())),
+            Slot::Occupied(slot) => entry.kind = Kind::HardLink { target: slot.get().clone() },
+        }
+    }
+}
