@@ -13,8 +13,8 @@ use crate::store::{Graph, Layout, Store};
 
 const BLOBS: &str = "blobs/sha256";
 
-/// Writes a layout. A new one appears in one step; in one that exists, `index.json` is replaced in one step after all
-/// blobs are there, and what else it names stays.
+/// Writes a layout. A new one appears in one step, unless its directory is there already; in one that exists,
+/// `index.json` is replaced in one step after all blobs are there, and what else it names stays.
 pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
     if Layout::is_at(directory) {
         let layout = Layout::open(directory)?;
@@ -32,7 +32,7 @@ pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progre
     if let Some(parent) = directory.parent() {
         fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
     }
-    let pending = PendingDirectory::beside(directory)?;
+    let pending = PendingDirectory::begin(directory)?;
     pending.create(BLOBS)?;
     fill(pending.path(), directory, image.store, graph, None, progress)?;
     put(&pending.path().join(MARKER), MARKER_CONTENT.as_bytes())?;

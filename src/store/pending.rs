@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
@@ -29,8 +29,9 @@ pub struct PendingFile {
 /// A directory that is being filled.
 #[derive(Debug)]
 pub struct PendingDirectory {
-    directory: Option<TempDir>,
     name: PathBuf,
+    /// It stands in its destination and not beside it.
+    inside: bool,
 }
 
 /// Removes every pending file and directory of this process and lets no new one begin, nor one be kept, for a process
@@ -109,17 +110,19 @@ impl Drop for PendingFile {
 }
 
 impl PendingDirectory {
-    /// Begins a directory beside `destination`; a link is followed.
-    pub fn beside(destination: &Path) -> Result<Self> {
+    /// Begins a directory for `destination`: beside it or, if that is a directory, in it. For a directory that exists
+    /// may be a link, the root of a file system or where somebody stands, and is not to be replaced.
+    pub fn begin(destination: &Path) -> Result<Self> {
+        let inside = destination.is_dir();
         let mut live = live();
-        let directory = tempfile::Builder::new()
+        let name = tempfile::Builder::new()
             .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o777)) // less the umask
-            .tempdir_in(parent(&followed(destination)))
-            .map_err(|source| Error::io("create", destination, source))?;
-        let name = directory.path().to_owned();
+            .tempdir_in(if inside { destination } else { parent(destination) })
+            .map_err(|source| Error::io("create", destination, source))?
+            .keep();
         live.insert(name.clone());
-        Ok(PendingDirectory { directory: Some(directory), name })
+        Ok(PendingDirectory { name, inside })
     }
 
     pub fn path(&self) -> &Path {
@@ -133,34 +136,31 @@ impl PendingDirectory {
         std::fs::create_dir_all(&path).map_err(|source| Error::io("create", path, source))
     }
 
-    /// Gives it its final name; an empty directory that stands there, or where a link there leads, is replaced.
-    pub fn keep(mut self, destination: &Path) -> Result<()> {
-        let renamed = {
-            let _live = live();
-            std::fs::rename(&self.name, followed(destination))
-        };
-        renamed.map_err(|source| Error::io("create", destination, source))?;
-        if let Some(directory) = self.directory.take() {
-            let _moved_away = directory.keep();
+    /// Gives it its final name, in one step. If the destination was there, its content goes there instead, sorted by
+    /// name: what makes the others valid should come last.
+    pub fn keep(self, destination: &Path) -> Result<()> {
+        let failed = |source| Error::io("create", destination, source);
+        let _live = live();
+        if !self.inside {
+            return std::fs::rename(&self.name, destination).map_err(failed);
         }
-        Ok(())
+        let listing = std::fs::read_dir(&self.name).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut names: Vec<_> = listing.map_err(failed)?.into_iter().map(|item| item.file_name()).collect();
+        names.sort();
+        names.iter().try_for_each(|name| std::fs::rename(self.name.join(name), destination.join(name))).map_err(failed)
     }
 }
 
 impl Drop for PendingDirectory {
     fn drop(&mut self) {
-        drop(self.directory.take());
+        // It may be gone: renamed by `keep`. The list forgets it afterwards, so that a signal in between removes it.
+        let _ = std::fs::remove_dir_all(&self.name);
         live().remove(&self.name);
     }
 }
 
 fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Where `path` leads, if it leads somewhere.
-fn followed(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn parent(path: &Path) -> &Path {

@@ -1,7 +1,8 @@
 //! Where outputs may and may not be put.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use ocibake::error::ErrorKind;
@@ -22,14 +23,41 @@ fn a_pipe_is_not_replaced_by_a_file() {
 }
 
 #[test]
-fn a_directory_takes_the_place_of_the_empty_one_that_a_link_leads_to() {
+fn a_directory_that_exists_is_filled_and_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let (real, link) = (directory.path().join("below/real"), directory.path().join("link"));
     fs::create_dir_all(&real).unwrap();
     symlink("below/real", &link).unwrap();
-    let pending = PendingDirectory::beside(&link).unwrap();
+    let inode = fs::metadata(&real).unwrap().ino();
+    let pending = PendingDirectory::begin(&link).unwrap();
     fs::write(pending.path().join("file"), "content").unwrap();
+    fs::create_dir(pending.path().join("directory")).unwrap();
     pending.keep(&link).unwrap();
+    assert_eq!(names(&real), ["directory", "file"]);
     assert_eq!(fs::read_to_string(real.join("file")).unwrap(), "content");
     assert_eq!(fs::read_link(&link).unwrap().to_str(), Some("below/real"));
+    assert_eq!(fs::metadata(&real).unwrap().ino(), inode);
+}
+
+#[test]
+fn a_new_directory_appears_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let destination = directory.path().join("new");
+    let abandoned = PendingDirectory::begin(&destination).unwrap();
+    fs::write(abandoned.path().join("file"), "content").unwrap();
+    drop(abandoned);
+    assert!(names(directory.path()).is_empty());
+    let pending = PendingDirectory::begin(&destination).unwrap();
+    fs::write(pending.path().join("file"), "content").unwrap();
+    assert!(!destination.exists());
+    pending.keep(&destination).unwrap();
+    assert_eq!(names(directory.path()), ["new"]);
+    assert_eq!(names(&destination), ["file"]);
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
