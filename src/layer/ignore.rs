@@ -1,17 +1,16 @@
-use regex::bytes::Regex;
-
 use crate::error::{Error, Result};
+use crate::plan::Pattern;
 
 /// Patterns as docker reads `.dockerignore` (moby's patternmatcher): `*`, `?`, `[a-z]`, `**` for any number of
 /// directories, `!` to take back; the last pattern that matches a path or one of its parents decides.
 #[derive(Debug, Default)]
 pub struct Ignore {
-    patterns: Vec<Pattern>,
+    rules: Vec<Rule>,
 }
 
 #[derive(Debug)]
-struct Pattern {
-    regex: Regex,
+struct Rule {
+    pattern: Pattern,
     takes_back: bool,
 }
 
@@ -35,19 +34,19 @@ impl Ignore {
             if body.is_empty() {
                 return Err(malformed());
             }
-            let regex = Regex::new(&expression(&clean)).map_err(|_| malformed())?;
-            all.push(Pattern { regex, takes_back });
+            let pattern = clean.parse().map_err(|_| malformed())?;
+            all.push(Rule { pattern, takes_back });
         }
-        Ok(Ignore { patterns: all })
+        Ok(Ignore { rules: all })
     }
 
     /// Whether `path` (relative, no leading slash) is left out.
     pub fn matches(&self, path: &[u8]) -> bool {
         let mut ignored = false;
-        for pattern in &self.patterns {
-            // A pattern that could not change the answer is not tried.
-            if pattern.takes_back == ignored && lineage(path).any(|part| pattern.regex.is_match(part)) {
-                ignored = !pattern.takes_back;
+        for rule in &self.rules {
+            // A rule that could not change the answer is not tried.
+            if rule.takes_back == ignored && lineage(path).any(|part| rule.pattern.matches(part)) {
+                ignored = !rule.takes_back;
             }
         }
         ignored
@@ -55,7 +54,7 @@ impl Ignore {
 
     /// Whether something below an ignored directory might be taken back.
     pub fn has_exceptions(&self) -> bool {
-        self.patterns.iter().any(|pattern| pattern.takes_back)
+        self.rules.iter().any(|rule| rule.takes_back)
     }
 }
 
@@ -75,38 +74,6 @@ fn clean(pattern: &str) -> String {
         }
     }
     parts.join("/")
-}
-
-fn expression(pattern: &str) -> String {
-    // One character that is not a slash; a byte that is no UTF-8 counts as one.
-    const CHARACTER: &str = r"(?:[^/]|(?-u:[\x80-\xff]))";
-    const ANYTHING: &str = r"(?s-u:.)*";
-    let mut expression = String::from(r"\A");
-    let mut characters = pattern.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '*' if characters.next_if_eq(&'*').is_some() => {
-                characters.next_if_eq(&'/');
-                match characters.peek() {
-                    None => expression.push_str(ANYTHING),
-                    Some(_) => expression.push_str(&format!("(?:{ANYTHING}/)?")),
-                }
-            }
-            '*' => expression.push_str(&format!("{CHARACTER}*")),
-            '?' => expression.push_str(CHARACTER),
-            '[' | ']' | '^' | '-' => expression.push(character),
-            '\\' => {
-                // A backslash at the end stands for nothing and makes the pattern malformed, as in Go's Match.
-                match characters.next() {
-                    Some(next) => expression.push_str(&regex::escape(next.encode_utf8(&mut [0; 4]))),
-                    None => expression.push('\\'),
-                }
-            }
-            other => expression.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    expression.push_str(r"\z");
-    expression
 }
 
 #[cfg(test)]

@@ -1,27 +1,35 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rayon::Scope;
 use rayon::prelude::*;
 
 use super::{Content, Entry, Identity, Ignore, Kind};
 use crate::error::{Error, Result};
 
+/// Names that one task looks at.
+const BATCH: usize = 256;
+
 /// Everything below `root`, a directory, that `ignore` leaves; sorted by path, paths relative to `root`. Links are not
-/// followed; hard links come as files of one [`Identity`]. Directories are read in parallel on the current rayon pool.
+/// followed; hard links come as files of one [`Identity`]. A directory that is ignored comes along if something below
+/// it is not. Directories are read in parallel on the current rayon pool.
 ///
 /// Sockets, FIFOs and devices are errors that name them.
 pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
-    let walk = Walk { ignore, found: Mutex::default() };
-    walk.below(root, b"")?;
-    let mut entries = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(entries)
+    let walk = Walk { ignore, found: Mutex::default(), failure: Mutex::default() };
+    rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new()));
+    if let Some(error) = unlocked(walk.failure) {
+        return Err(error);
+    }
+    let mut found = unlocked(walk.found);
+    found.par_sort_unstable_by(|a, b| a.entry.path.cmp(&b.entry.path));
+    Ok(wanted(found))
 }
 
 /// The object at `disk` itself, as an entry at `path`. A link is not followed.
@@ -64,39 +72,92 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
 
 struct Walk<'a> {
     ignore: &'a Ignore,
-    found: Mutex<Vec<Entry>>,
+    found: Mutex<Vec<Found>>,
+    /// The first one; it ends the walk.
+    failure: Mutex<Option<Error>>,
 }
 
-impl Walk<'_> {
-    /// How many entries it has found in `directory` itself.
-    fn below(&self, directory: &Path, prefix: &[u8]) -> Result<usize> {
-        let listing = fs::read_dir(directory).map_err(|source| Error::io("list", directory, source))?;
-        let names: Vec<OsString> = listing
-            .map(|item| item.map(|item| item.file_name()).map_err(|source| Error::io("list", directory, source)))
-            .collect::<Result<_>>()?;
-        let entry = |name: &OsString| self.entry(directory.join(name), joined(prefix, name.as_bytes())).transpose();
-        let mut entries: Vec<Entry> = names.par_iter().filter_map(entry).collect::<Result<_>>()?;
-        let count = entries.len();
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).append(&mut entries);
-        Ok(count)
+struct Found {
+    entry: Entry,
+    is_ignored: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// Every directory is a task, and so is every batch of names in it: however deep the tree, the stack stays flat.
+    fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>) {
+        let failed = |source| Error::io("list", &disk, source);
+        let names = fs::read_dir(&disk)
+            .and_then(|listing| listing.map(|item| item.map(|item| item.file_name())).collect::<io::Result<Vec<_>>>());
+        let names = match names.map_err(failed) {
+            Ok(names) => names,
+            Err(error) => return self.fail(error),
+        };
+        for batch in names.chunks(BATCH) {
+            let (disk, path, batch) = (disk.clone(), path.clone(), batch.to_vec());
+            scope.spawn(move |scope| {
+                if let Err(error) = self.batch(scope, &disk, &path, &batch) {
+                    self.fail(error);
+                }
+            });
+        }
     }
 
-    /// The object at `disk`, after what is below it; none if it is ignored.
-    fn entry(&self, disk: PathBuf, path: Vec<u8>) -> Result<Option<Entry>> {
-        if !self.ignore.matches(&path) {
+    fn batch<'s>(&'s self, scope: &Scope<'s>, directory: &Path, path: &[u8], names: &[OsString]) -> Result<()> {
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            if lock(&self.failure).is_some() {
+                return Ok(());
+            }
+            let (disk, path) = (directory.join(name), joined(path, name.as_bytes()));
+            let is_ignored = self.ignore.matches(&path);
+            if is_ignored {
+                let is_directory = || fs::symlink_metadata(&disk).is_ok_and(|metadata| metadata.is_dir());
+                if !self.ignore.has_exceptions() || !is_directory() {
+                    continue;
+                }
+            }
             let entry = inspect(&disk, path)?;
             if matches!(entry.kind, Kind::Directory) {
-                self.below(&disk, &entry.path)?;
+                self.directory(scope, disk, entry.path.clone());
             }
-            return Ok(Some(entry));
+            found.push(Found { entry, is_ignored });
         }
-        // Something below may be wanted again; the directory itself comes along only if something is.
-        let is_directory = || fs::symlink_metadata(&disk).is_ok_and(|metadata| metadata.is_dir());
-        if self.ignore.has_exceptions() && is_directory() && self.below(&disk, &path)? > 0 {
-            return inspect(&disk, path).map(Some);
-        }
-        Ok(None)
+        lock(&self.found).append(&mut found);
+        Ok(())
     }
+
+    fn fail(&self, error: Error) {
+        lock(&self.failure).get_or_insert(error);
+    }
+}
+
+/// What is not ignored, and the directories that lead there. `found` is sorted, so what is below a directory comes
+/// after it.
+fn wanted(found: Vec<Found>) -> Vec<Entry> {
+    if found.iter().all(|found| !found.is_ignored) {
+        return found.into_iter().map(|found| found.entry).collect();
+    }
+    let mut leading = HashSet::new();
+    let mut wanted: Vec<Entry> = Vec::new();
+    for Found { entry, is_ignored } in found.into_iter().rev() {
+        if !is_ignored || leading.contains(&entry.path) {
+            if let Some(slash) = entry.path.iter().rposition(|byte| *byte == b'/') {
+                leading.insert(entry.path[..slash].to_vec());
+            }
+            wanted.push(entry);
+        }
+    }
+    wanted.reverse();
+    wanted
+}
+
+/// A panic of another thread is what will be seen, not a second one here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unlocked<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn joined(prefix: &[u8], name: &[u8]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Destination, Owner};
+use super::{Destination, Owner, Pattern};
 use crate::error::{Error, Result};
 
 impl FromStr for Destination {
@@ -65,10 +65,7 @@ pub(super) fn context_pattern(text: &str) -> Result<String> {
             .with_hint("sources are relative to the context and stay in it: choose a context that holds them all"));
     }
     let pattern = parts.join("/");
-    glob::Pattern::new(&pattern).map_err(|cause| {
-        Error::input(format!("`{text}` is not a pattern: {}", cause.msg))
-            .with_hint("`**` stands alone between slashes; a character that is meant as such is put in brackets, `[[]`")
-    })?;
+    pattern.parse::<Pattern>()?;
     Ok(if pattern.is_empty() { ".".to_owned() } else { pattern })
 }
 

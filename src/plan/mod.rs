@@ -4,6 +4,7 @@
 mod add;
 pub mod label;
 mod mode;
+mod pattern;
 pub mod setting;
 mod spec;
 pub mod tag;
@@ -11,6 +12,7 @@ mod template;
 
 pub use label::{About, Automatic, Checkout};
 pub use mode::Mode;
+pub use pattern::Pattern;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec};
 
 use std::path::PathBuf;

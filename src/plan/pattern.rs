@@ -1,4 +1,5 @@
-use std::str::FromStr;
+use std::iter::Peekable;
+use std::str::{Chars, FromStr};
 
 use regex::bytes::Regex;
 
@@ -26,14 +27,15 @@ impl FromStr for Pattern {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Regex::new(&expression(text)).map(Pattern).map_err(|_| {
+        expression(text).and_then(|expression| Regex::new(&expression).ok()).map(Pattern).ok_or_else(|| {
             Error::input(format!("`{text}` is not a pattern"))
                 .with_hint("patterns have *, ?, [a-z], ** and a backslash before what is meant as it stands")
         })
     }
 }
 
-fn expression(pattern: &str) -> String {
+/// None if it ends with a backslash. A set that does not end is left to the expression's own grammar.
+fn expression(pattern: &str) -> Option<String> {
     const CHARACTER: &str = r"(?:[^/]|(?-u:[\x80-\xff]))";
     const ANYTHING: &str = r"(?s-u:.)*";
     let mut expression = String::from(r"\A");
@@ -50,40 +52,76 @@ fn expression(pattern: &str) -> String {
             '*' => expression.push_str(&format!("{CHARACTER}*")),
             '?' => expression.push_str(CHARACTER),
             '[' => expression.push_str(&set(&mut characters)),
-            '\\' => match characters.next() {
-                Some(next) => expression.push_str(&regex::escape(next.encode_utf8(&mut [0; 4]))),
-                // It stands for nothing and makes the pattern malformed, as in Go.
-                None => expression.push('\\'),
-            },
+            '\\' => expression.push_str(&regex::escape(characters.next()?.encode_utf8(&mut [0; 4]))),
             other => expression.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
         }
     }
     expression.push_str(r"\z");
-    expression
+    Some(expression)
 }
 
 /// The set behind a `[`. One that does not end stays open, which no regular expression may.
-fn set(characters: &mut impl Iterator<Item = char>) -> String {
+fn set(characters: &mut Peekable<Chars<'_>>) -> String {
     let mut set = String::from("[");
-    let mut is_first = true;
+    if characters.next_if_eq(&'^').is_some() {
+        set.push('^');
+    }
     while let Some(character) = characters.next() {
         match character {
-            '^' if is_first => set.push('^'),
             ']' => {
                 set.push(']');
                 break;
             }
-            '-' => set.push('-'),
             '\\' => set.push_str(&characters.next().map(escaped).unwrap_or_default()),
-            other => set.push_str(&escaped(other)),
+            first => {
+                set.push_str(&escaped(first));
+                // A range, unless the set ends here.
+                if characters.peek() == Some(&'-') && characters.clone().nth(1).is_some_and(|last| last != ']') {
+                    characters.next();
+                    set.push('-');
+                }
+            }
         }
-        is_first = false;
     }
     set
 }
 
 /// `character` as itself within a set.
 fn escaped(character: char) -> String {
-    let is_plain = character.is_alphanumeric() || !character.is_ascii();
-    if is_plain { character.to_string() } else { format!(r"\x{{{:x}}}", u32::from(character)) }
+    format!(r"\x{{{:x}}}", u32::from(character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the documentation of Go's `filepath.Match` and of moby's patternmatcher.
+    #[test]
+    fn patterns_mean_what_they_mean_in_go() {
+        let cases: &[(&str, &[u8], bool)] = &[
+            ("*.txt", b"a.txt", true),
+            ("*.txt", b"A.TXT", false),
+            ("*", b".hidden", true),
+            ("*", b"a/b", false),
+            ("a?c", "a\u{e9}c".as_bytes(), true),
+            ("a?c", b"a\xe9c", true),
+            ("[a-c]x", b"bx", true),
+            ("[^a-c]x", b"bx", false),
+            ("[a-]x", b"-x", true),
+            ("[]-a]", b"-a]", false),
+            ("[&&~]", b"&", true),
+            ("[\\]]", b"]", true),
+            ("**/b", b"b", true),
+            ("**/b", b"x/y/b", true),
+            ("a.+(b)", b"a.+(b)", true),
+            ("a.+(b)", b"aX+(b)", false),
+        ];
+        for (pattern, path, matches) in cases {
+            let pattern_matches = pattern.parse::<Pattern>().is_ok_and(|pattern| pattern.matches(path));
+            assert_eq!(pattern_matches, *matches, "{pattern} on {}", path.escape_ascii());
+        }
+        for malformed in ["[a", "[", "a\\", "[z-a]"] {
+            assert!(malformed.parse::<Pattern>().is_err(), "{malformed}");
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! Adds of local files and directories, resolved into the entries of a layer.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::tree::{self, Found};
 use crate::error::{Error, Result};
 use crate::layer::{Entry, Ignore, Kind, inspect, walk};
-use crate::plan::{Add, Owner, Source};
+use crate::plan::{Add, Owner, Pattern, Source};
 
 /// The time that entries carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,38 +103,71 @@ fn sources(source: &Source) -> Result<Vec<(PathBuf, PathBuf)>> {
     Ok(all)
 }
 
+/// The paths below `root` that `pattern` names. `**` goes down into directories and not into links to them; at the end
+/// it is the directory itself.
 fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
-    let missing = |message: String| {
-        Error::not_found(message).with_hint("`from` is relative to the context; is it built, and not misspelt?")
-    };
-    if !pattern.contains(['*', '?', '[']) {
-        let path = root.join(pattern);
-        return match fs::symlink_metadata(&path) {
-            Ok(_) => Ok(vec![path]),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(missing(format!("there is no `{pattern}` in {}", root.display())))
+    let mut paths = vec![root.to_owned()];
+    let mut parts = pattern.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let is_last = parts.peek().is_none();
+        let mut next = Vec::new();
+        for path in paths {
+            if part == "**" {
+                if is_last { next.push(path) } else { descend(path, &mut next)? }
+            } else if Pattern::is_in(part) {
+                let part: Pattern = part.parse()?;
+                let names = list(&path)?.into_iter().filter(|name| part.matches(name.as_bytes()));
+                next.extend(names.map(|name| path.join(name)));
+            } else if exists(&path.join(part))? {
+                next.push(path.join(part));
             }
-            Err(source) => Err(Error::io("read", path, source)),
-        };
+        }
+        paths = next;
     }
-    let text = root.to_str().ok_or_else(|| {
-        Error::input(format!("the context's path {} is not UTF-8, so no pattern works in it", root.display()))
-    })?;
-    let options = glob::MatchOptions { require_literal_separator: true, ..Default::default() };
-    let matches = glob::glob_with(&format!("{}/{pattern}", glob::Pattern::escape(text)), options)
-        .map_err(|error| Error::input(format!("`{pattern}` is not a pattern: {}", error.msg)))?;
-    let paths: Vec<PathBuf> = matches
-        .map(|path| {
-            path.map_err(|error| {
-                let directory = error.path().to_owned();
-                Error::io("list", directory, error.into())
-            })
-        })
-        .collect::<Result<_>>()?;
     if paths.is_empty() {
-        return Err(missing(format!("nothing in {} matches `{pattern}`", root.display())));
+        let root = root.display();
+        let message = match Pattern::is_in(pattern) {
+            true => format!("nothing in {root} matches `{pattern}`"),
+            false => format!("there is no `{pattern}` in {root}"),
+        };
+        return Err(
+            Error::not_found(message).with_hint("`from` is relative to the context; is it built, and not misspelt?")
+        );
     }
     Ok(paths)
+}
+
+/// `directory` and all directories below it.
+fn descend(directory: PathBuf, into: &mut Vec<PathBuf>) -> Result<()> {
+    let mut left = vec![directory];
+    while let Some(directory) = left.pop() {
+        for name in list(&directory)? {
+            let path = directory.join(name);
+            if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
+                left.push(path);
+            }
+        }
+        into.push(directory);
+    }
+    Ok(())
+}
+
+/// The names in a directory; none in what is no directory.
+fn list(directory: &Path) -> Result<Vec<OsString>> {
+    let failed = |source| Error::io("list", directory, source);
+    match fs::read_dir(directory) {
+        Ok(listing) => listing.map(|item| item.map(|item| item.file_name()).map_err(failed)).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(source) => Err(Error::io("read", path, source)),
+    }
 }
 
 fn joined(directory: &str, path: &[u8]) -> Vec<u8> {
