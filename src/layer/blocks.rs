@@ -130,7 +130,7 @@ mod tests {
         assert!(blocks_before.len() > 40);
         let check = |what: &str, at: usize, after: &[Entry]| {
             let kept = blocks_before.intersection(&blocks(after)).count() as f64 / blocks_before.len() as f64;
-            assert!(kept >= 0.95 && kept < 1.0, "{what} at {at}: {kept} stay");
+            assert!((0.95..1.0).contains(&kept), "{what} at {at}: {kept} stay");
         };
         for at in [0, 699, 701, 1500, 2998] {
             let changed = |content| [&before[..at], &[file(at, content)], &before[at + 1..]].concat();

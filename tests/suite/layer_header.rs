@@ -222,6 +222,5 @@ fn head_of(entry: &Entry) -> Vec<u8> {
 
     let head = Head::default();
     assert!(write_to(head.clone(), std::slice::from_ref(entry), Compression::None, 1).is_err());
-    let taken = head.0.lock().unwrap().clone();
-    taken
+    head.0.lock().unwrap().clone()
 }
