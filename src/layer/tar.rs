@@ -32,6 +32,10 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
         Kind::HardLink { target } => (EntryType::Link, Some(target)),
     };
     let mut header = plain_header(entry_type, entry.mode);
+    if let Some(ustar) = header.as_ustar_mut() {
+        ustar.set_device_major(0);
+        ustar.set_device_minor(0);
+    }
     let mut records = Vec::new();
     if !set_path(&mut header, &path) {
         records.push(record("path", &path));
@@ -63,7 +67,7 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
         })?;
         records.push(record(&format!("SCHILY.xattr.{name}"), value));
     }
-    header.set_cksum();
+    seal(&mut header);
     let mut bytes = if records.is_empty() { Vec::new() } else { pax_header(&records.concat()) };
     bytes.extend_from_slice(header.as_bytes());
     Ok(bytes)
@@ -74,7 +78,7 @@ pub fn padded(size: u64) -> u64 {
     size.next_multiple_of(RECORD)
 }
 
-/// A header without a name, all of whose numbers are there: some readers take an empty field for a damaged one.
+/// A header without a name, whose numbers are 0: some readers take an empty field for a damaged one.
 fn plain_header(entry_type: EntryType, mode: u32) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(entry_type);
@@ -83,10 +87,6 @@ fn plain_header(entry_type: EntryType, mode: u32) -> Header {
     header.set_gid(0);
     header.set_size(0);
     header.set_mtime(0);
-    if let Some(ustar) = header.as_ustar_mut() {
-        ustar.set_device_major(0);
-        ustar.set_device_minor(0);
-    }
     header
 }
 
@@ -96,10 +96,18 @@ fn pax_header(records: &[u8]) -> Vec<u8> {
     // Readers that know pax ignore the name, but to some a header without one is the end of the archive.
     header.as_old_mut().name[..PAX_NAME.len()].copy_from_slice(PAX_NAME);
     header.set_size(records.len() as u64);
-    header.set_cksum();
+    seal(&mut header);
     let mut bytes = [header.as_bytes(), records].concat();
     bytes.resize(padded(bytes.len() as u64) as usize, 0);
     bytes
+}
+
+/// Sets the checksum as tar has always written it and old readers want it: six digits, NUL, space.
+fn seal(header: &mut Header) {
+    header.as_old_mut().cksum = [b' '; 8];
+    let sum: u32 = header.as_bytes().iter().map(|byte| u32::from(*byte)).sum();
+    // 512 bytes of 255 have a sum of six digits.
+    header.as_old_mut().cksum[..7].copy_from_slice(format!("{sum:06o}\0").as_bytes());
 }
 
 /// `length key=value` and a newline, where the length is that of the whole record with its own digits.

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::listing::digest;
+use crate::support::noise::noise;
 use crate::support::program::{NOBODY, Outcome, Program};
 use crate::support::tool::{self, require, require_root};
+use crate::support::traces::{assert_store_is_sound, names_in};
 use crate::support::tree::Tree;
 
 #[test]
@@ -166,14 +167,14 @@ fn an_output_into_a_directory_that_is_missing() {
         let program = Program::new().directory(place.path());
         let outcome = program.run(["build", context.path().to_str().unwrap(), "-o", output]).failure(1);
         outcome.says(&["no/such/place/x.tar"]);
-        assert_eq!(names_in(place.path()), NONE);
+        assert_eq!(names_in(place.path()), [""; 0]);
     }
 }
 
 #[test]
 fn a_full_disk_for_the_store() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let context = context(ALL).file("files/noise", noise(4 << 20)).plant();
+    let context = context(ALL).file("files/noise", noise(0, 4 << 20)).plant();
     let program = Program::new().environment("OCIBAKE_STORE", disk.path());
     let output = tempfile::tempdir().unwrap();
     let archive = output.path().join("x.tar");
@@ -181,7 +182,7 @@ fn a_full_disk_for_the_store() {
         .run(["build", context.path().to_str().unwrap(), "-o", archive.to_str().unwrap()])
         .failure(1)
         .says(&["No space left on device", "free some space"]);
-    assert_eq!(names_in(output.path()), NONE);
+    assert_eq!(names_in(output.path()), [""; 0]);
     assert_store_is_sound(&disk.path());
 }
 
@@ -189,7 +190,7 @@ fn a_full_disk_for_the_store() {
 fn a_full_disk_for_an_output() {
     for output in ["x.tar", "layout/"] {
         let Some(disk) = SmallDisk::mount() else { return };
-        let context = context(ALL).file("files/noise", noise(4 << 20)).plant();
+        let context = context(ALL).file("files/noise", noise(0, 4 << 20)).plant();
         let program = Program::new();
         let destination = format!("{}/{output}", disk.path().display());
         program.run(["build", context.path().to_str().unwrap(), "-o", &destination]).failure(1).says(&[
@@ -197,7 +198,7 @@ fn a_full_disk_for_an_output() {
             output.trim_end_matches('/'),
             "free some space",
         ]);
-        assert_eq!(names_in(&disk.path()), NONE, "what is left of {output}");
+        assert_eq!(names_in(&disk.path()), [""; 0], "what is left of {output}");
         assert_store_is_sound(&program.store());
     }
 }
@@ -206,7 +207,7 @@ fn a_full_disk_for_an_output() {
 fn an_archive_that_is_cut_short() {
     let place = tempfile::tempdir().unwrap();
     let archive = place.path().join("x.tar");
-    let context = context(ALL).file("files/noise", noise(300_000)).plant();
+    let context = context(ALL).file("files/noise", noise(0, 300_000)).plant();
     let program = Program::new();
     program.run(["build", context.path().to_str().unwrap(), "-o", archive.to_str().unwrap()]).success();
     let whole = fs::read(&archive).unwrap();
@@ -254,7 +255,6 @@ platforms = ["linux/amd64"]
 name = "files"
 "#;
 const ALL: &str = r#"add = [{ from = "files", to = "/" }]"#;
-const NONE: [&str; 0] = [];
 
 /// A context with one layer, of which `add` tells the content.
 fn context(add: &str) -> Tree {
@@ -284,40 +284,6 @@ fn fails_with(program: Program, context: &TempDir, options: &[&str], code: i32) 
     };
     run("layout/");
     run("x.tar")
-}
-
-fn names_in(directory: &Path) -> Vec<String> {
-    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    names
-}
-
-/// Every blob is what its name says, and nothing is left of what was in the making.
-#[track_caller]
-fn assert_store_is_sound(store: &Path) {
-    let passing = store.join("tmp");
-    if passing.exists() {
-        assert_eq!(names_in(&passing), NONE, "temporary files are left in the store");
-    }
-    let blobs = store.join("blobs/sha256");
-    if blobs.exists() {
-        for name in names_in(&blobs) {
-            assert_eq!(digest(fs::File::open(blobs.join(&name)).unwrap()).1, name);
-        }
-    }
-}
-
-/// Bytes that no compression makes smaller: xorshift (Marsaglia, 2003).
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).flatten().take(length).collect()
 }
 
 /// A file system of one megabyte, unmounted at the end.

@@ -2,11 +2,15 @@
 
 pub mod container;
 pub mod docker_registry;
+pub mod entry;
 pub mod fake_registry;
 pub mod layout;
 pub mod listing;
 pub mod memory_store;
+pub mod noise;
 pub mod program;
+pub mod python;
 pub mod registry_client;
 pub mod tool;
+pub mod traces;
 pub mod tree;

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output};
 
@@ -33,6 +33,14 @@ pub fn skip(reason: &str) -> bool {
 /// Runs `program`, which has to succeed, and returns its standard output.
 pub fn run(program: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
     checked(Command::new(program).args(arguments))
+}
+
+/// Runs `program`, which has to succeed, with `input` on its standard input, and returns its standard output.
+pub fn run_with_input(program: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &[u8]) -> String {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(input).unwrap();
+    file.rewind().unwrap();
+    checked(Command::new(program).args(arguments).stdin(file))
 }
 
 /// Runs `command`, which has to succeed, and returns its standard output.

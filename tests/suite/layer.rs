@@ -1,0 +1,339 @@
+//! What the layer engine writes is one gzip member of the tar that the entries describe, the same for any number of
+//! threads.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
+
+use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
+use ocibake::progress::silent;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::{Config, TestRunner};
+use rayon::ThreadPoolBuilder;
+
+use crate::support::entry::{directory, file, hard_link, listing_of, symlink, tar_of, write, write_to};
+use crate::support::listing::{Listing, digest};
+use crate::support::noise::noise;
+use crate::support::python;
+use crate::support::tool::{checked, require, require_root};
+use crate::support::tree::Tree;
+
+const THREADS: [usize; 5] = [1, 2, 3, 8, 64];
+
+/// Around everything that is cut or padded: a record, and the shortest, usual, large and longest block.
+const SIZES: [usize; 22] = [
+    0,
+    1,
+    511,
+    512,
+    513,
+    (128 << 10) - 513,
+    (128 << 10) - 512,
+    (128 << 10) - 511,
+    128 << 10,
+    (128 << 10) + 1,
+    (768 << 10) - 512,
+    768 << 10,
+    (768 << 10) + 1,
+    (1 << 20) - 513,
+    (1 << 20) - 512,
+    (1 << 20) - 511,
+    1 << 20,
+    (1 << 20) + 1,
+    (3 << 19) - 512,
+    3 << 19,
+    (3 << 19) + 1,
+    (4 << 20) + 1234,
+];
+
+#[test]
+fn any_entries_come_back() {
+    let blobs = tempfile::tempdir().unwrap();
+    let mut made: Vec<(std::path::PathBuf, String)> = Vec::new();
+    let settings = (any_entries(), any_compression(), select(&THREADS[..]), select(&THREADS[..]));
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let cell = std::cell::RefCell::new(&mut made);
+    let outcome = TestRunner::new(config).run(&settings, |(entries, compression, threads, others)| {
+        let blob = write(&entries, compression, threads);
+        prop_assert_eq!(&write(&entries, compression, others).sink, &blob.sink);
+        assert_holds(&blob, &entries, compression);
+        if compression != Compression::None {
+            let mut made = cell.borrow_mut();
+            let path = blobs.path().join(format!("{}.gz", made.len()));
+            fs::write(&path, &blob.sink).unwrap();
+            made.push((path, blob.diff_id.to_string()));
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    if require("gzip") {
+        checked(Command::new("gzip").arg("-t").args(made.iter().map(|(path, _)| path)));
+    }
+    if require("python3") {
+        python::assert_one_member(made.iter().map(|(path, diff_id)| (path.as_path(), diff_id.clone())));
+    }
+}
+
+#[test]
+fn files_of_every_size_around_a_boundary_come_back() {
+    let all: Vec<Entry> = SIZES.iter().map(|size| file(format!("{size:08}"), noise(7, *size))).collect();
+    assert_holds(&write(&all, Compression::None, 2), &all, Compression::None);
+    for one in &all {
+        let one = std::slice::from_ref(one);
+        assert_holds(&write(one, Compression::Gzip(1), 2), one, Compression::Gzip(1));
+    }
+}
+
+#[test]
+fn the_bytes_are_the_same_for_any_number_of_threads() {
+    let entries = assorted();
+    let plain = write(&entries, Compression::None, 1);
+    for compression in std::iter::once(Compression::None).chain((1..=9).map(Compression::Gzip)) {
+        let expected = write(&entries, compression, 1);
+        assert_eq!(expected.diff_id, plain.diff_id, "{compression}");
+        assert!(tar_of(&expected.sink, compression) == plain.sink, "{compression}");
+        for threads in THREADS {
+            let blob = write(&entries, compression, threads);
+            assert!(blob.sink == expected.sink, "{compression} with {threads} threads");
+            assert_eq!((blob.digest, blob.diff_id), (expected.digest, expected.diff_id));
+        }
+    }
+}
+
+#[test]
+fn layers_side_by_side_are_each_as_if_alone() {
+    let layers = [assorted(), vec![], vec![file("one", "1")], assorted().split_off(3), vec![directory("empty")]];
+    let compression = Compression::Gzip(1);
+    for threads in THREADS {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let jobs = layers.iter().map(|entries| Job {
+            title: "test",
+            entries,
+            sink: Vec::new(),
+            destination: Path::new("the sink"),
+        });
+        let written = layer::write(jobs.collect(), compression, &pool, &silent).unwrap();
+        assert_eq!(written.len(), layers.len());
+        for (written, entries) in written.iter().zip(&layers) {
+            let alone = write(entries, compression, 1);
+            assert!(written.sink == alone.sink, "{threads} threads");
+            assert_eq!((written.digest, written.diff_id), (alone.digest, alone.diff_id));
+        }
+    }
+}
+
+#[test]
+fn a_layer_without_entries_is_an_empty_tar() {
+    // POSIX.1-2017, pax, "ustar Interchange Format": two records of zeros end an archive.
+    let blob = write(&[], Compression::None, 1);
+    assert_eq!(blob.sink, [0; 1024]);
+    assert_holds(&blob, &[], Compression::None);
+    assert_eq!(tar_of(&write(&[], Compression::Gzip(6), 2).sink, Compression::Gzip(6)), [0; 1024]);
+}
+
+#[test]
+fn a_sink_that_fails_is_an_error_that_names_it() {
+    /// Takes so many bytes.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if bytes.len() > self.0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0 -= bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let entries: Vec<Entry> = (0..40).map(|number| file(format!("{number:02}"), noise(number, 1 << 20))).collect();
+    for threads in THREADS {
+        for room in [0, 10, 2 << 20, 39 << 20] {
+            let error = write_to(Full(room), &entries, Compression::Gzip(1), threads).err();
+            let error = error.unwrap_or_else(|| panic!("40 MiB of noise do not fit into {room} bytes"));
+            assert!(error.message.contains("the sink"), "{error:?}");
+            assert!(error.hint.is_some_and(|hint| hint.contains("space")));
+        }
+    }
+}
+
+/// The same tree, packed by GNU tar: what ustar can hold in its ustar format, and in its pax format all but the path
+/// that we split and it does not.
+#[test]
+fn gnu_tar_writes_the_same_bytes() {
+    if !require("tar") || !require_root() {
+        return;
+    }
+    let tree = golden().iter().fold(Tree::new(), plant).plant();
+    let needs_pax =
+        |entry: &Entry| !entry.xattrs.is_empty() || entry.path.ends_with(b"g") || entry.path.ends_with(b"h");
+    for (format, wanted) in [
+        ("ustar", &(|entry: &Entry| !needs_pax(entry)) as &dyn Fn(&Entry) -> bool),
+        ("pax", &|entry| !entry.path.ends_with(b"f")),
+    ] {
+        let entries: Vec<Entry> = golden().into_iter().filter(wanted).collect();
+        let names: Vec<u8> = entries.iter().flat_map(|entry| [&entry.path[..], b"\0"].concat()).collect();
+        let list = tempfile::NamedTempFile::new().unwrap();
+        fs::write(list.path(), names).unwrap();
+        let mut command = Command::new("tar");
+        command.args(["--create", "--blocking-factor=1", "--numeric-owner", "--no-recursion", "--format", format]);
+        if format == "pax" {
+            let records = "--pax-option=exthdr.name=././@PaxHeader,exthdr.mtime=0,delete=atime,delete=ctime";
+            command.args(["--xattrs", "--xattrs-include=user.*", records]);
+        }
+        command.arg("--directory").arg(tree.path()).args(["--null", "--files-from"]).arg(list.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let (ours, theirs) = (write(&entries, Compression::None, 1).sink, output.stdout);
+        for (number, (ours, theirs)) in ours.chunks(512).zip(theirs.chunks(512)).enumerate() {
+            let (ours, theirs) = (ours.escape_ascii().to_string(), theirs.escape_ascii().to_string());
+            assert_eq!(ours, theirs, "record {number}, {format}");
+        }
+        assert_eq!(ours.len(), theirs.len(), "{format}");
+    }
+}
+
+/// An encoder's or a library's update that changes bytes changes every layer of everybody: it must not pass unseen.
+#[test]
+fn the_bytes_are_those_they_have_always_been() {
+    let expected = [
+        (Compression::None, "c61f56f1df935e1b9d998c5605b54441f3adda8229640b5d4b423d52eefe3d84"),
+        (Compression::Gzip(1), "8616426b4ae037ef6767d343cd07c639b5b0e65dc689fc442aecbb2e89a87db5"),
+        (Compression::Gzip(6), "d3ae0ce22fec519d9e8dd86ca1eb01ea987782d4cf9e4bcdd71f1fa09aaee679"),
+        (Compression::Gzip(9), "957a398660075f1678d9a1d5e95f43b5076795d6b1542e297d1582a7bec57155"),
+    ];
+    let digests = expected.map(|(compression, _)| {
+        let blob = write(&golden(), compression, 2);
+        assert_holds(&blob, &golden(), compression);
+        (compression, blob.digest.hex())
+    });
+    assert_eq!(digests.each_ref().map(|(compression, digest)| (*compression, digest.as_str())), expected);
+}
+
+/// Digests, size and content are what they should be.
+fn assert_holds(blob: &Written<Vec<u8>>, entries: &[Entry], compression: Compression) {
+    let (size, sha256) = digest(&blob.sink[..]);
+    assert_eq!((blob.size, blob.digest.hex()), (size, sha256));
+    let tar = tar_of(&blob.sink, compression);
+    assert_eq!(blob.diff_id.hex(), digest(&tar[..]).1);
+    assert!(tar.ends_with(&[0; 1024]) && tar.len().is_multiple_of(512));
+    Listing::of_tar(&tar[..]).assert_is(&listing_of(entries));
+}
+
+/// About 9 MiB of files of every size, some compressible and some not.
+fn assorted() -> Vec<Entry> {
+    let lines: String =
+        (0u32..60_000).map(|number| format!("{number} {}\n", number.wrapping_mul(2_654_435_761))).collect();
+    let mut entries = vec![directory("a"), file("a/text", &lines), file("a/noise", noise(2, 900_000))];
+    entries.extend((0..200).map(|number| file(format!("b{number:03}"), &lines[number..number * 100])));
+    entries.extend([file("c", noise(3, (3 << 19) + 1)), symlink("d", "c"), hard_link("e", "c"), file("f", "")]);
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries
+}
+
+/// A small tree with one of everything.
+fn golden() -> Vec<Entry> {
+    let lines: String = (0..4000).map(|number| format!("line {number}, {:08x}\n", number * 48271)).collect();
+    let mut tool = file("bin/tool", noise(5, 70_000));
+    (tool.mode, tool.user, tool.group) = (0o4755, 1000, 1001);
+    let link =
+        Entry { kind: Kind::HardLink { target: tool.path.clone() }, path: b"bin/tool-too".to_vec(), ..tool.clone() };
+    let mut noted = file("etc/noted", "noted\n");
+    noted.xattrs.insert(b"user.note".to_vec(), b"kept".to_vec());
+    let mut temporary = directory("tmp");
+    temporary.mode = 0o1777;
+    let far = "d".repeat(90);
+    vec![
+        directory("bin"),
+        tool,
+        link,
+        directory("etc"),
+        file("etc/empty", ""),
+        symlink("etc/link", "../bin/tool"),
+        file("etc/lines", lines),
+        noted,
+        directory(&far),
+        file(format!("{far}/{}", "f".repeat(100)), "its path is split\n"),
+        file(format!("{far}/{}", "g".repeat(101)), "its path is in a pax header\n"),
+        symlink(format!("{far}/h"), "t".repeat(101)),
+        temporary,
+    ]
+}
+
+fn plant(tree: Tree, entry: &Entry) -> Tree {
+    let tree = match &entry.kind {
+        Kind::File(Content::Bytes(bytes)) => tree.file(&entry.path, bytes),
+        Kind::File(Content::Disk { .. }) => unreachable!("it is made in code"),
+        Kind::Directory => tree.directory(&entry.path),
+        Kind::Symlink { target } => return tree.symlink(&entry.path, target).time(0),
+        Kind::HardLink { target } => return tree.hard_link(&entry.path, target),
+    };
+    let tree = tree.mode(entry.mode).owner(entry.user as u32, entry.group as u32).time(entry.modified);
+    entry.xattrs.iter().fold(tree, |tree, (name, value)| tree.attribute(std::str::from_utf8(name).unwrap(), value))
+}
+
+fn any_compression() -> impl Strategy<Value = Compression> {
+    prop_oneof![1 => Just(Compression::None), 4 => (1u32..=9).prop_map(Compression::Gzip)]
+}
+
+/// Sorted, parents first, with every kind of entry, odd names, and mostly small files.
+fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
+    let name = prop_oneof![
+        4 => "[a-z]{1,8}".prop_map(String::into_bytes),
+        2 => vec(any::<u8>(), 1..20),
+        1 => "[a-z]{90,255}".prop_map(String::into_bytes),
+    ];
+    let name = name.prop_map(|mut name| {
+        name.iter_mut().filter(|byte| matches!(byte, 0 | b'/')).for_each(|byte| *byte = b'_');
+        if matches!(&name[..], b"." | b"..") { b"dots".to_vec() } else { name }
+    });
+    let size = prop_oneof![30 => 0usize..3000, 10 => 3000usize..100_000, 1 => select(&SIZES[..])];
+    let any_file = (size, any::<u64>()).prop_map(|(size, seed)| {
+        let content = noise(seed, size);
+        file("", if seed % 2 == 0 { content } else { content.iter().map(|byte| byte & 3).collect() })
+    });
+    let kind = prop_oneof![
+        8 => any_file,
+        2 => Just(directory("")),
+        2 => vec(1u8.., 1..300).prop_map(|target| symlink("", target)),
+    ];
+    let id = || prop_oneof![Just(0), 0u64..70_000, 0..u64::from(u32::MAX)];
+    let time = prop_oneof![Just(0), 0i64..1 << 34, -(1i64 << 40)..1 << 40];
+    let xattrs = btree_map("user\\.[a-z]{1,9}", vec(any::<u8>(), 0..300), 0..2);
+    let leaf =
+        (kind, 0u32..0o10000, id(), id(), time, xattrs).prop_map(|(kind, mode, user, group, modified, xattrs)| {
+            let xattrs = xattrs.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect();
+            Entry { mode, user, group, modified, xattrs, ..kind }
+        });
+    let leaves = btree_map(vec(name, 1..5), leaf, 0..40);
+    (leaves, vec(any::<Index>(), 0..3)).prop_map(|(leaves, links)| {
+        let mut entries: std::collections::BTreeMap<Vec<u8>, Entry> = Default::default();
+        for (path, leaf) in leaves {
+            let parents: Vec<Vec<u8>> = (1..path.len()).map(|depth| path[..depth].join(&b'/')).collect();
+            let path = path.join(&b'/');
+            let is_directory = |path: &Vec<u8>| entries.get(path).is_none_or(|entry| entry.kind == Kind::Directory);
+            if entries.contains_key(&path) || !parents.iter().all(is_directory) {
+                continue;
+            }
+            for parent in parents {
+                entries.entry(parent.clone()).or_insert_with(|| directory(parent));
+            }
+            entries.insert(path.clone(), Entry { path, ..leaf });
+        }
+        let is_file = |entry: &&Entry| matches!(entry.kind, Kind::File(_));
+        let files: Vec<Vec<u8>> = entries.values().filter(is_file).map(|entry| entry.path.clone()).collect();
+        for (number, link) in links.iter().enumerate().filter(|_| !files.is_empty()) {
+            // Behind whatever begins with another byte, so that each follows its target.
+            let path = [&[0xff; 256][..], format!("{number}").as_bytes()].concat();
+            entries.insert(path.clone(), hard_link(path, link.get(&files)));
+        }
+        entries.into_values().collect()
+    })
+}

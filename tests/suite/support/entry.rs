@@ -1,0 +1,109 @@
+//! Entries made in code, written to layers by the library, and what they have to look like to others.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use flate2::bufread::GzDecoder;
+use ocibake::error::Result;
+use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
+use ocibake::progress::silent;
+use rayon::ThreadPoolBuilder;
+
+use super::listing::{self, Listing, Record, digest};
+
+/// Of root, at time 0, with the usual mode.
+pub fn entry(path: impl AsRef<[u8]>, kind: Kind) -> Entry {
+    let mode = match kind {
+        Kind::Directory => 0o755,
+        Kind::Symlink { .. } => 0o777,
+        Kind::File(_) | Kind::HardLink { .. } => 0o644,
+    };
+    let path = path.as_ref().to_owned();
+    Entry { path, kind, mode, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }
+}
+
+pub fn file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Entry {
+    entry(path, Kind::File(Content::Bytes(content.as_ref().into())))
+}
+
+pub fn directory(path: impl AsRef<[u8]>) -> Entry {
+    entry(path, Kind::Directory)
+}
+
+pub fn symlink(path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Entry {
+    entry(path, Kind::Symlink { target: target.as_ref().to_owned() })
+}
+
+pub fn hard_link(path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Entry {
+    entry(path, Kind::HardLink { target: target.as_ref().to_owned() })
+}
+
+/// One layer into memory.
+pub fn write(entries: &[Entry], compression: Compression, threads: usize) -> Written<Vec<u8>> {
+    write_to(Vec::new(), entries, compression, threads).unwrap()
+}
+
+/// One layer into `sink`, which errors call "the sink".
+pub fn write_to<W: Write + Send>(
+    sink: W,
+    entries: &[Entry],
+    compression: Compression,
+    threads: usize,
+) -> Result<Written<W>> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let job = Job { title: "test", entries, sink, destination: Path::new("the sink") };
+    layer::write(vec![job], compression, &pool, &silent).map(|mut written| written.remove(0))
+}
+
+/// The tar in a blob, which has to be one gzip member with nothing behind it, or no gzip at all.
+pub fn tar_of(blob: &[u8], compression: Compression) -> Vec<u8> {
+    if compression == Compression::None {
+        return blob.to_vec();
+    }
+    let (mut rest, mut tar) = (blob, Vec::new());
+    GzDecoder::new(&mut rest).read_to_end(&mut tar).unwrap();
+    assert_eq!(rest.len(), 0, "bytes behind the first member");
+    tar
+}
+
+/// What a reader of the layer has to find.
+pub fn listing_of(entries: &[Entry]) -> Listing {
+    let mut listing = Listing(BTreeMap::new());
+    for entry in entries {
+        let kind = match &entry.kind {
+            Kind::File(Content::Bytes(bytes)) => {
+                let (size, sha256) = digest(&bytes[..]);
+                listing::Kind::File { size, sha256, link: None }
+            }
+            Kind::File(Content::Disk { path, .. }) => {
+                let (size, sha256) = digest(std::fs::File::open(path).unwrap());
+                listing::Kind::File { size, sha256, link: None }
+            }
+            Kind::Directory => listing::Kind::Directory,
+            Kind::Symlink { target } => listing::Kind::Symlink { target: target.clone() },
+            Kind::HardLink { target } => {
+                let mut record = listing.0[target].clone();
+                if let listing::Kind::File { link, .. } = &mut record.kind {
+                    *link = Some(target.clone());
+                }
+                listing.0.insert(target.clone(), record.clone());
+                listing.0.insert(entry.path.clone(), record);
+                continue;
+            }
+        };
+        let attributes = entry.xattrs.iter();
+        let record = Record {
+            mode: if matches!(kind, listing::Kind::Symlink { .. }) { 0 } else { entry.mode },
+            kind,
+            user: entry.user,
+            group: entry.group,
+            time: entry.modified,
+            attributes: attributes
+                .map(|(name, value)| (String::from_utf8(name.clone()).unwrap(), value.clone()))
+                .collect(),
+        };
+        listing.0.insert(entry.path.clone(), record);
+    }
+    listing
+}

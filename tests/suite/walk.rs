@@ -1,0 +1,160 @@
+//! What a walk takes along, what it leaves, and what it refuses.
+
+use std::fs;
+
+use ocibake::error::ErrorKind;
+use ocibake::layer::{Entry, Ignore, Kind, inspect, walk};
+
+use crate::support::entry::listing_of;
+use crate::support::listing::Listing;
+use crate::support::tool::require_root;
+use crate::support::tree::Tree;
+
+#[test]
+fn entries_are_sorted_by_path_with_parents_first() {
+    let tree = Tree::new().file("a/z", "").file("a.b", "").file("a-b/c", "").file("B", "").directory("a/empty");
+    let context = tree.file("\u{e9}", "").file(b"\xff", "").plant();
+    // By bytes: `-` and `.` come before `/`, capitals before small letters.
+    let expected: [&[u8]; 9] = [b"B", b"a", b"a-b", b"a-b/c", b"a.b", b"a/empty", b"a/z", "\u{e9}".as_bytes(), b"\xff"];
+    assert_eq!(paths(&walk(context.path(), &Ignore::default()).unwrap()), expected);
+}
+
+#[test]
+fn an_entry_is_what_is_on_disk() {
+    let tree = Tree::new().file("file", "content").mode(0o6755).time(7).file("noted", "").attribute("user.note", "n");
+    let tree = tree.directory("directory").mode(0o1777).time(8).symlink("link", "no/where").time(9);
+    let context = tree.plant();
+    let entries = walk(context.path(), &Ignore::default()).unwrap();
+    listing_of(&entries).assert_is(&Listing::of_directory(context.path()));
+}
+
+#[test]
+fn notes_of_the_machine_stay_behind() {
+    let tree = Tree::new().file("file", "").attribute("user.kept", "k").attribute("user.overlay.opaque", "y");
+    let context = tree.plant();
+    let entries = walk(context.path(), &Ignore::default()).unwrap();
+    assert_eq!(entries[0].xattrs.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"user.kept"]);
+}
+
+#[test]
+fn links_are_not_followed() {
+    let elsewhere = Tree::new().file("secret", "").plant();
+    let target = elsewhere.path().to_str().unwrap();
+    let context = Tree::new().symlink("link", target).symlink("loop", "loop").symlink("up", "..").plant();
+    let entries = walk(context.path(), &Ignore::default()).unwrap();
+    assert_eq!(paths(&entries), [&b"link"[..], b"loop", b"up"]);
+    assert_eq!(entries[0].kind, Kind::Symlink { target: target.as_bytes().to_owned() });
+}
+
+#[test]
+fn sockets_fifos_and_devices_are_refused_by_name() {
+    let mut trees = vec![("a socket", Tree::new().socket("sub/odd")), ("a FIFO", Tree::new().fifo("sub/odd"))];
+    if require_root() {
+        trees.push(("a character device", Tree::new().device("sub/odd")));
+    }
+    for (what, tree) in trees {
+        let context = tree.file("sub/good", "").plant();
+        let path = context.path().join("sub/odd");
+        let named = walk(context.path(), &Ignore::default()).unwrap_err();
+        for error in [named, inspect(&path, b"odd".to_vec()).unwrap_err()] {
+            assert_eq!(error.kind, ErrorKind::Input);
+            assert_eq!(error.message, format!("{} is {what}", path.display()));
+            assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("exclude")));
+        }
+        // What is excluded is in nobody's way.
+        let entries = walk(context.path(), &Ignore::new(["sub/odd"]).unwrap()).unwrap();
+        assert_eq!(paths(&entries), [&b"sub"[..], b"sub/good"]);
+    }
+}
+
+#[test]
+fn a_root_that_is_missing_or_a_file() {
+    let context = Tree::new().file("file", "").plant();
+    let error = walk(&context.path().join("missing"), &Ignore::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound);
+    assert!(error.message.contains("missing"));
+    assert!(walk(&context.path().join("file"), &Ignore::default()).unwrap_err().message.contains("file"));
+}
+
+/// Expectations are what docker's COPY of the same tree takes with these lines in .dockerignore.
+#[test]
+fn excludes_prune_and_take_back() {
+    let files = ["a/keep.txt", "a/drop.log", "a/deep/keep.log", "a/deep/x.log", "b/x.log", "b/y.txt", "c.log"];
+    let context = files.iter().fold(Tree::new().directory("empty"), |tree, path| tree.file(path, "")).plant();
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["**/*.log"], &["a", "a/deep", "a/keep.txt", "b", "b/y.txt", "empty"]),
+        (
+            &["*.log"],
+            &[
+                "a",
+                "a/deep",
+                "a/deep/keep.log",
+                "a/deep/x.log",
+                "a/drop.log",
+                "a/keep.txt",
+                "b",
+                "b/x.log",
+                "b/y.txt",
+                "empty",
+            ],
+        ),
+        (&["a", "b"], &["c.log", "empty"]),
+        (&["a", "!a/deep/keep.log", "b", "c.log"], &["a", "a/deep", "a/deep/keep.log", "empty"]),
+        (&["a/*", "!a/deep", "b"], &["a", "a/deep", "a/deep/keep.log", "a/deep/x.log", "c.log", "empty"]),
+        (&["a/**", "!**/keep.*", "b", "c.log", "empty"], &["a", "a/deep", "a/deep/keep.log", "a/keep.txt"]),
+        (&["*", "!b", "b/x.log"], &["b", "b/y.txt"]),
+        (&["*"], &[]),
+    ];
+    for (patterns, expected) in cases {
+        let ignore = Ignore::new(patterns.iter().copied()).unwrap();
+        let entries = walk(context.path(), &ignore).unwrap();
+        let expected: Vec<_> = expected.iter().map(|path| path.as_bytes()).collect();
+        assert_eq!(paths(&entries), expected, "{patterns:?}");
+    }
+}
+
+#[test]
+fn what_is_pruned_is_not_looked_into() {
+    // An odd file below an excluded directory: a walk that went there would refuse it.
+    let context = Tree::new().socket("closed/odd").file("open", "").plant();
+    let entries = walk(context.path(), &Ignore::new(["closed"]).unwrap()).unwrap();
+    assert_eq!(paths(&entries), [b"open"]);
+}
+
+#[test]
+fn names_of_one_inode_have_one_identity() {
+    let context = Tree::new().file("a", "content").hard_link("b", "a").file("c", "content").plant();
+    let entries = walk(context.path(), &Ignore::default()).unwrap();
+    let identity = |entry: &Entry| match &entry.kind {
+        Kind::File(ocibake::layer::Content::Disk { path, identity }) => {
+            assert_eq!(fs::read(path).unwrap(), b"content");
+            *identity
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(identity(&entries[0]), identity(&entries[1]));
+    assert_ne!(identity(&entries[0]), identity(&entries[2]));
+    assert_eq!(identity(&entries[0]).links, 2);
+}
+
+#[test]
+fn a_path_of_4000_bytes_is_walked() {
+    // By steps: as a whole it is longer than what the system takes.
+    let context = Tree::new().plant();
+    let mut at = fs::File::open(context.path()).unwrap();
+    let mut depth = 0;
+    let name = "n".repeat(200);
+    while depth < 15 {
+        rustix::fs::mkdirat(&at, &name, rustix::fs::Mode::RWXU).unwrap();
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        at = rustix::fs::openat(&at, &name, flags, rustix::fs::Mode::empty()).unwrap().into();
+        depth += 1;
+    }
+    let entries = walk(context.path(), &Ignore::default()).unwrap();
+    assert_eq!(entries.last().unwrap().path.len(), 15 * 201 - 1);
+    assert_eq!(entries.len(), 15);
+}
+
+fn paths(entries: &[Entry]) -> Vec<&[u8]> {
+    entries.iter().map(|entry| &entry.path[..]).collect()
+}
