@@ -7,12 +7,13 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::tell;
+use crate::error::Error;
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, Event};
 
 #[derive(Debug, Args)]
 pub struct ProgressFlags {
-    /// How to show what goes on
+    /// How to show progress on stderr
     #[arg(long, value_name = "STYLE", default_value = "auto")]
     progress: Style,
 }
@@ -21,12 +22,29 @@ pub struct ProgressFlags {
 enum Style {
     /// Bars on a terminal, plain lines elsewhere
     Auto,
-    /// A line for each thing that is done
+    /// A line for everything that is done
     Plain,
-    /// A JSON object a line
+    /// JSON, one object per line
     Json,
-    /// Warnings alone
+    /// Warnings only
     Quiet,
+}
+
+impl ProgressFlags {
+    /// Shows the error that ended it all, as one event more where events are JSON.
+    pub fn show(&self, error: &Error) {
+        if self.progress != Style::Json {
+            return super::show(error);
+        }
+        let sources = std::iter::successors(std::error::Error::source(error), |source| source.source());
+        let causes: Vec<String> = sources.map(ToString::to_string).collect();
+        let excerpt = error.excerpt.as_ref().map(|excerpt| {
+            json!({"file": excerpt.file, "line": excerpt.line, "column": excerpt.column, "text": excerpt.text})
+        });
+        let (message, hint) = (&error.message, &error.hint);
+        let event = json!({"event": "error", "message": message, "causes": causes, "hint": hint, "excerpt": excerpt});
+        tell(&event.to_string());
+    }
 }
 
 /// Shows events on stderr.

@@ -7,12 +7,12 @@ use super::{Image, copy_blob};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
-use crate::store::layout::{CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_NAME, blob_path};
+use crate::store::layout::{BLOBS, CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_NAME, blob_path};
 use crate::store::pending::{PendingDirectory, PendingFile};
 use crate::store::{Graph, Layout, Store};
 
-/// Writes a layout. A new one appears in one step; in one that exists, `index.json` is replaced in one step after all
-/// blobs are there, and what else it names stays.
+/// Writes a layout. A new one appears in one step, in an empty directory its marker comes last; in one that exists,
+/// `index.json` is replaced in one step after all blobs are there, and what else it names stays.
 pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
     if Layout::is_at(directory) {
         let layout = Layout::open(directory)?;
@@ -21,18 +21,29 @@ pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progre
         enter(&mut index, image.root, image.names);
         return put(&directory.join(INDEX), &to_json(&index));
     }
-    if fs::read_dir(directory).is_ok_and(|mut listing| listing.next().is_some()) {
-        return Err(Error::input(format!("{} is neither empty nor an OCI layout", directory.display()))
-            .with_hint("name a new directory, or one that a layout is in"));
+    let failed = |source| Error::io("write", directory, source);
+    match fs::read_dir(directory).map(|mut listing| listing.next().is_some()) {
+        Ok(true) => Err(Error::input(format!("{} is neither empty nor an OCI layout", directory.display()))
+            .with_hint("name a new directory, or one that a layout is in")),
+        Ok(false) => {
+            // It may be a mount point or the working directory, which nothing can be renamed to.
+            let pending = PendingDirectory::inside(directory)?;
+            create(pending.path(), directory, image, graph, progress)?;
+            for name in [BLOBS, INDEX, MARKER] {
+                fs::rename(pending.path().join(name), directory.join(name)).map_err(failed)?;
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = directory.parent() {
+                fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+            }
+            let pending = PendingDirectory::beside(directory)?;
+            create(pending.path(), directory, image, graph, progress)?;
+            pending.keep(directory)
+        }
+        Err(error) => Err(failed(error)),
     }
-    if let Some(parent) = directory.parent() {
-        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
-    }
-    let pending = PendingDirectory::beside(directory)?;
-    fill(pending.path(), directory, image.store, graph, None, progress)?;
-    put(&pending.path().join(MARKER), MARKER_CONTENT.as_bytes())?;
-    put(&pending.path().join(INDEX), &index(image.root, image.names))?;
-    pending.keep(directory)
 }
 
 /// The `index.json` of a layout that holds one image.
@@ -40,6 +51,13 @@ pub fn index(root: &Descriptor, names: &[Reference]) -> Vec<u8> {
     let mut index = ImageIndex::new(Vec::new(), Map::new());
     enter(&mut index, root, names);
     to_json(&index)
+}
+
+/// Makes a layout in the empty directory `root`, which errors call `shown`.
+fn create(root: &Path, shown: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
+    fill(root, shown, image.store, graph, None, progress)?;
+    put(&root.join(INDEX), &index(image.root, image.names))?;
+    put(&root.join(MARKER), MARKER_CONTENT.as_bytes())
 }
 
 /// Enters `root` under each of its names, in place of what had that name; without a name, once.
@@ -82,7 +100,7 @@ fn fill(
     present: Option<&Layout>,
     progress: Progress<'_>,
 ) -> Result<()> {
-    let blobs = root.join("blobs/sha256");
+    let blobs = root.join(BLOBS).join("sha256");
     fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
     let mut done = HashSet::new();
     for descriptor in graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor)) {

@@ -5,6 +5,11 @@ use super::Store;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, ImageManifest, MANIFEST_LIMIT, from_json, media_type};
 
+/// How deep indexes may lie in one another, and how many bytes all documents of an image may have together: far more
+/// than any image needs, and little enough that a hostile one takes neither the stack nor the memory.
+const DEPTH_LIMIT: usize = 16;
+const DOCUMENTS_LIMIT: u64 = 64 << 20;
+
 /// All that a root descriptor reaches. Push, save and copy are walks over this.
 #[derive(Debug)]
 pub struct Graph {
@@ -17,32 +22,71 @@ pub struct Graph {
 impl Graph {
     /// Reads the manifests below `root` from `store`; blobs are not opened.
     pub fn of(store: &dyn Store, root: &Descriptor) -> Result<Graph> {
+        let mut walk = Walk { store, seen: HashSet::new(), budget: DocumentBudget::default() };
         let mut graph = Graph { blobs: Vec::new(), manifests: Vec::new() };
-        graph.visit(store, root, &mut HashSet::new())?;
+        graph.visit(&mut walk, root, 0)?;
         Ok(graph)
     }
 
-    fn visit(&mut self, store: &dyn Store, at: &Descriptor, seen: &mut HashSet<Digest>) -> Result<()> {
-        if !seen.insert(at.digest) {
+    fn visit(&mut self, walk: &mut Walk<'_>, at: &Descriptor, depth: usize) -> Result<()> {
+        if !walk.seen.insert(at.digest) {
             return Ok(());
         }
+        if depth > DEPTH_LIMIT {
+            return Err(Error::input(format!(
+                "indexes lie in one another more than {DEPTH_LIMIT} deep, down to {}",
+                at.digest
+            )));
+        }
         if media_type::is_index(&at.media_type) {
-            let bytes = read_document(store, at)?;
+            let bytes = walk.read(at)?;
             let index: ImageIndex = from_json(&format!("index {}", at.digest), &bytes)?;
             for child in &index.manifests {
-                self.visit(store, child, seen)?;
+                self.visit(walk, child, depth + 1)?;
             }
             self.manifests.push((at.clone(), bytes));
         } else if media_type::is_manifest(&at.media_type) {
-            let bytes = read_document(store, at)?;
+            let bytes = walk.read(at)?;
             let manifest: ImageManifest = from_json(&format!("manifest {}", at.digest), &bytes)?;
             for child in std::iter::once(&manifest.config).chain(&manifest.layers) {
-                self.visit(store, child, seen)?;
+                self.visit(walk, child, depth + 1)?;
             }
             self.manifests.push((at.clone(), bytes));
         } else {
             self.blobs.push(at.clone());
         }
+        Ok(())
+    }
+}
+
+struct Walk<'a> {
+    store: &'a dyn Store,
+    seen: HashSet<Digest>,
+    budget: DocumentBudget,
+}
+
+impl Walk<'_> {
+    fn read(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        self.budget.take(descriptor)?;
+        read_document(self.store, descriptor)
+    }
+}
+
+/// What is left of [`DOCUMENTS_LIMIT`].
+#[derive(Debug)]
+pub struct DocumentBudget(u64);
+
+impl Default for DocumentBudget {
+    fn default() -> Self {
+        DocumentBudget(DOCUMENTS_LIMIT)
+    }
+}
+
+impl DocumentBudget {
+    /// Accounts for a document that is about to be read.
+    pub fn take(&mut self, descriptor: &Descriptor) -> Result<()> {
+        let too_large = || Error::input(format!("the documents of the image have more than {DOCUMENTS_LIMIT} bytes"));
+        self.0 = self.0.checked_sub(descriptor.size).ok_or_else(too_large)?;
         Ok(())
     }
 }

@@ -58,8 +58,12 @@ impl PendingFile {
         Ok(PendingFile { file: Some(file), name })
     }
 
-    /// Begins a file beside `destination`.
+    /// Begins a file beside `destination`, which it will replace: that must not be a device, pipe or socket.
     pub fn beside(destination: &Path) -> Result<Self> {
+        if destination.metadata().is_ok_and(|present| !present.is_file() && !present.is_dir()) {
+            return Err(Error::input(format!("{} is not a regular file", destination.display()))
+                .with_hint("what is there would be replaced: name a file"));
+        }
         let pending = Self::in_directory(parent(destination));
         pending.map_err(|error| Error { message: format!("cannot write {}", destination.display()), ..error })
     }
@@ -103,11 +107,20 @@ impl Drop for PendingFile {
 impl PendingDirectory {
     /// Begins a directory beside `destination`.
     pub fn beside(destination: &Path) -> Result<Self> {
+        Self::begin(parent(destination), destination)
+    }
+
+    /// Begins a directory within `destination`, for those who move its content there piece by piece.
+    pub fn inside(destination: &Path) -> Result<Self> {
+        Self::begin(destination, destination)
+    }
+
+    fn begin(place: &Path, destination: &Path) -> Result<Self> {
         let mut live = live();
         let directory = tempfile::Builder::new()
             .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o777)) // less the umask
-            .tempdir_in(parent(destination))
+            .tempdir_in(place)
             .map_err(|source| Error::io("create", destination, source))?;
         let name = directory.path().to_owned();
         live.insert(name.clone());
@@ -118,7 +131,7 @@ impl PendingDirectory {
         &self.name
     }
 
-    /// Gives it its final name; an empty directory that stands there is replaced.
+    /// Gives it its final name.
     pub fn keep(mut self, destination: &Path) -> Result<()> {
         std::fs::rename(&self.name, destination).map_err(|source| Error::io("create", destination, source))?;
         if let Some(directory) = self.directory.take() {
