@@ -8,7 +8,6 @@ use serde_json::json;
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
 use super::spec_flags::SpecFlags;
-use super::tags::without_digest;
 use super::{answer, value};
 use crate::build::{self, Built};
 use crate::error::{Error, Result};
@@ -99,7 +98,6 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     let named = arguments.tag.iter().map(|name| tag::split_name(name)).collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
     for (repository, tag) in &named {
-        without_digest(repository)?;
         for tag in tag::alone(tag.as_deref().unwrap_or("latest"))?.tags {
             let name = repository.with_tag(&tag.name);
             if !names.contains(&name) {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::answer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::oci::{Reference, to_json};
 use crate::plan::tag::{self, TagKind, TagPlan};
 use crate::source::git;
@@ -38,7 +38,6 @@ impl TagChoice {
     /// whose branch counts.
     pub fn resolve(&self, name: &str, checkout: &Path) -> Result<(Reference, String, TagPlan)> {
         let (repository, tag) = tag::split_name(name)?;
-        without_digest(&repository)?;
         let tag = tag.unwrap_or_else(|| "latest".to_owned());
         // Where git will not answer, no tag is a branch's.
         let branch = git::checkout(checkout).ok().flatten().and_then(|checkout| checkout.branch);
@@ -48,15 +47,6 @@ impl TagChoice {
             None => tag::fan_out(&tag, branch.as_ref())?,
         };
         Ok((repository, tag, plan))
-    }
-}
-
-/// Refuses a name that says which digest it wants to have.
-pub fn without_digest(name: &Reference) -> Result<()> {
-    match name.digest() {
-        Some(digest) => Err(Error::input(format!("`{}` has the digest {digest}", name.name()))
-            .with_hint("what is made has a digest of its own: leave it out")),
-        None => Ok(()),
     }
 }
 

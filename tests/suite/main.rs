@@ -2,9 +2,11 @@
 
 mod architecture;
 mod bad_input;
+mod build;
 mod credential;
 mod label;
 mod mode;
+mod output;
 mod peers;
 mod registry_auth;
 mod registry_pull;
