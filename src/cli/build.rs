@@ -53,9 +53,10 @@ pub struct BuildFlags {
     /// Compression of layers: gzip, gzip:1 (fast) to gzip:9 (small), or none [default: gzip]
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = value::<Compression>)]
     compression: Option<Compression>,
-    /// Time of the image and its files: seconds since 1970, git (the commit's), now, or preserve (files keep theirs)
+    /// Time of the image and its files: seconds since 1970, git, now, or preserve
     ///
-    /// By default SOURCE_DATE_EPOCH, else the time of the git commit, else 0.
+    /// `git` is the time of the commit; with `preserve`, files keep their own. By default it is SOURCE_DATE_EPOCH, else
+    /// the time of the git commit, else 0.
     #[arg(long, value_name = "TIME")]
     timestamp: Option<String>,
     #[command(flatten)]
@@ -66,7 +67,10 @@ pub struct BuildFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
-    /// Write to FILE (an OCI archive), DIR/ (an OCI layout), or type=oci|docker|registry[,dest=PATH][,tar=false]
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), or type=oci|docker|registry[,dest=PATH]
+    ///
+    /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`. Several
+    /// outputs of one build are written in their order.
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     output: Vec<Output>,
     /// Threads, and uploads at a time [default: one per core]

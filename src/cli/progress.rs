@@ -102,8 +102,8 @@ impl Reporter {
                 }
             }
             Event::BlobStarted { descriptor } => {
-                let short: String = descriptor.digest.hex().chars().take(12).collect();
-                state.blobs.insert(descriptor.digest, self.start(format!("blob {short}"), descriptor.size));
+                let title = blob_title(descriptor.digest);
+                state.blobs.insert(descriptor.digest, self.start(title, descriptor.size));
             }
             Event::BlobAdvanced { digest, bytes } => advance(state.blobs.get(&digest), bytes),
             Event::BlobRestarted { digest } => {
@@ -112,8 +112,10 @@ impl Reporter {
                 }
             }
             Event::BlobFinished { digest, outcome } => {
-                if let Some(blob) = state.blobs.remove(&digest) {
-                    self.blob_finished(blob, outcome);
+                match state.blobs.remove(&digest) {
+                    Some(blob) => self.blob_finished(blob, outcome),
+                    // What is there already never started.
+                    None => self.line(&format!("{}: {}", blob_title(digest), outcome_word(outcome))),
                 }
             }
             Event::OutputWritten { output } => self.line(&format!("wrote {output}")),
@@ -197,6 +199,10 @@ fn advance(running: Option<&Running>, bytes: u64) {
     if let Some(bar) = running.and_then(|running| running.bar.as_ref()) {
         bar.inc(bytes);
     }
+}
+
+fn blob_title(digest: Digest) -> String {
+    format!("blob {}", digest.hex().chars().take(12).collect::<String>())
 }
 
 fn outcome_word(outcome: BlobOutcome) -> &'static str {

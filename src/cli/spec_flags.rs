@@ -45,7 +45,7 @@ pub struct SpecFlags {
     /// Port that containers listen on, such as 8080, 53/udp or 8000-8002
     #[arg(long, value_name = "PORT")]
     expose: Vec<String>,
-    /// Directory that is a volume
+    /// Directory to mount a volume on
     #[arg(long, value_name = "DIR")]
     volume: Vec<String>,
     /// Signal that stops a container

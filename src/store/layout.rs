@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Store;
 use super::local::open_blob;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, from_json};
+use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Reference, from_json};
 
 /// The file that makes a directory a layout, and what it holds.
 pub const MARKER: &str = "oci-layout";
@@ -69,7 +69,7 @@ pub fn blob_path(digest: &Digest) -> String {
     format!("{BLOBS}/sha256/{}", digest.hex())
 }
 
-/// The image of an `index.json` that `name` means: its reference name, full name or digest. Without a name there must
+/// The image of an `index.json` that `name` means: its reference name, full name (in docker's short form, too) or digest. Without a name there must
 /// be only one image, though it may have several names. `kind` is what skopeo writes before `place`.
 pub(super) fn choose(index: &ImageIndex, name: Option<&str>, kind: &str, place: &Path) -> Result<Descriptor> {
     let names = |descriptor: &Descriptor| {
@@ -82,7 +82,12 @@ pub(super) fn choose(index: &ImageIndex, name: Option<&str>, kind: &str, place: 
             let is_meant = |descriptor: &&Descriptor| {
                 descriptor.digest.to_string() == name || names(descriptor).iter().any(|each| each == name)
             };
-            index.manifests.iter().filter(is_meant).collect()
+            let exact: Vec<_> = index.manifests.iter().filter(is_meant).collect();
+            // Some write `docker.io/library/nginx:1` where others have `nginx:1`.
+            let familiar = |name: &str| name.parse().ok().map(|name: Reference| name.familiar());
+            let wanted = familiar(name).filter(|_| exact.is_empty());
+            let is_like = |descriptor: &&Descriptor| names(descriptor).iter().any(|each| familiar(each) == wanted);
+            if wanted.is_some() { index.manifests.iter().filter(is_like).collect() } else { exact }
         }
     };
     let place = place.display();
