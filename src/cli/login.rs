@@ -32,7 +32,7 @@ pub struct LoginArguments {
 /// Forget the credentials of a registry
 #[derive(Debug, Args)]
 pub struct LogoutArguments {
-    /// As for `login`
+    /// Registry to log out of
     #[arg(value_name = "REGISTRY", default_value = DEFAULT_REGISTRY)]
     registry: String,
 }
