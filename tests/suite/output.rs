@@ -330,9 +330,10 @@ fn podman_loads_the_archives() {
         return;
     }
     let world = World::new();
-    let names = ["-t", "registry.example/app:1", "-t", "registry.example/app:2"];
-    let outputs = ["-o", "type=docker,dest=docker.tar", "-o", "oci.tar", "-o", "layout/", "--platform=linux/amd64"];
-    world.build(&[&names[..], &outputs].concat()).success();
+    let names = ["-t", "registry.example/app:1", "-t", "registry.example/app:2", "--platform=linux/amd64"];
+    world.build(&[&names[..], &["-o", "type=docker,dest=docker.tar", "-o", "layout/"]].concat()).success();
+    // Of an OCI archive podman takes one name only.
+    world.build(&["-t", "registry.example/app:1", "--platform=linux/amd64", "-o", "oci.tar"]).success();
     let image = Layout::open(world.path("layout")).images().remove(0);
     for archive in ["docker.tar", "oci.tar"] {
         let podman = |arguments: &[&str]| {
