@@ -3,11 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match ocibake::cli::run(std::env::args_os()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            ocibake::cli::show(&error);
-            ExitCode::from(error.exit_code())
-        }
-    }
+    ocibake::cli::run(std::env::args_os()).into()
 }

@@ -5,15 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use serde_json::json;
 
-use super::answer;
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
 use super::spec_flags::SpecFlags;
+use super::{answer, value};
 use crate::build::{self, Built};
 use crate::error::{Error, Result};
 use crate::layer::Compression;
 use crate::oci::{Descriptor, Reference, to_json};
-use crate::output::{Image, Output};
+use crate::output::{self, Image, Output};
 use crate::plan::tag;
 use crate::plan::{Automatic, Checkout, Spec};
 use crate::progress::{Event, Progress};
@@ -28,12 +28,12 @@ const DOCKERFILE: &str = "Dockerfile";
 /// Build an image from ocibake.toml, from flags, or from both
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Directory that `from` paths are in [default: .]
+    /// Directory to build from [default: .]
     context: Option<PathBuf>,
-    /// Name of the image, with a tag or without; may be repeated
+    /// Name of the image
     #[arg(short, long, value_name = "NAME[:TAG]")]
     tag: Vec<String>,
-    /// Push to the registry of each name; the same as -o type=registry
+    /// Push to the registry of each name, as -o type=registry does
     #[arg(long)]
     push: bool,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct Arguments {
     #[command(flatten)]
     output: OutputFlags,
     #[command(flatten)]
-    progress: ProgressFlags,
+    pub progress: ProgressFlags,
 }
 
 /// What shapes the image.
@@ -50,12 +50,13 @@ pub struct BuildFlags {
     /// Spec to build from [default: CONTEXT/ocibake.toml]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// gzip, gzip:1 (fast) to gzip:9 (small), or none [default: gzip]
-    #[arg(long, value_name = "CODEC[:LEVEL]")]
+    /// Compression of layers: gzip, gzip:1 (fast) to gzip:9 (small), or none [default: gzip]
+    #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = value::<Compression>)]
     compression: Option<Compression>,
-    /// SECONDS since 1970, git (the commit's), now, or preserve (files keep theirs)
+    /// Time of the image and its files: seconds since 1970, git, now, or preserve
     ///
-    /// By default SOURCE_DATE_EPOCH, else the time of the git commit, else 0.
+    /// `git` is the time of the commit; with `preserve`, files keep their own. By default it is SOURCE_DATE_EPOCH, else
+    /// the time of the git commit, else 0.
     #[arg(long, value_name = "TIME")]
     timestamp: Option<String>,
     #[command(flatten)]
@@ -64,23 +65,27 @@ pub struct BuildFlags {
 
 /// Where the image goes, and how; nothing of this changes it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
 pub struct OutputFlags {
-    /// FILE (an OCI archive), DIR/ (an OCI layout), or type=oci|docker|registry[,dest=PATH]; may be repeated
-    #[arg(short, long, value_name = "OUTPUT")]
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), or type=oci|docker|registry[,dest=PATH]
+    ///
+    /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`. Several
+    /// outputs of one build are written in their order.
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     output: Vec<Output>,
-    /// Threads, and blobs that move at once [default: one for each core]
+    /// Threads, and uploads at a time [default: one per core]
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     jobs: usize,
-    /// Read every file, even if size, times and inode say that it is what an earlier build has read
+    /// Read every file, even those whose size, times and inode are as an earlier build saw them
     #[arg(long)]
     no_stat_cache: bool,
-    /// Accept plain HTTP and certificates that nobody vouches for
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     pub insecure: bool,
-    /// Write the digest to FILE
+    /// Write the image's digest to FILE
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
-    /// Write digests and names to FILE, as JSON
+    /// Write digest, descriptor and names to FILE, as JSON
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
 }
@@ -100,8 +105,12 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     let named = arguments.tag.iter().map(|name| tag::split_name(name)).collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
     for (repository, tag) in &named {
-        let tags = tag::alone(tag.as_deref().unwrap_or("latest"))?.tags;
-        names.extend(tags.iter().map(|tag| repository.with_tag(&tag.name)));
+        for tag in tag::alone(tag.as_deref().unwrap_or("latest"))?.tags {
+            let name = repository.with_tag(&tag.name);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
     }
     let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
     let request = Request {
@@ -133,6 +142,8 @@ impl Request<'_> {
         });
         let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
         let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout })?;
+        let outputs = self.output.outputs(self.push);
+        outputs.iter().try_for_each(|output| output.check(plan.stages.len(), &names))?;
 
         let store = LocalStore::open(&environment.store)?;
         let built = build::build(
@@ -147,7 +158,7 @@ impl Request<'_> {
                 progress,
             },
         )?;
-        self.write(&built, &store, &names, environment, progress)?;
+        self.write(&built, &store, &names, &outputs, environment, progress)?;
         Ok(built)
     }
 
@@ -164,14 +175,16 @@ impl Request<'_> {
             None => context.join(SPEC),
         };
         match fs::read_to_string(&file) {
+            Ok(_) if is_dockerfile(&file) => {
+                Err(no_dockerfiles(Error::input(format!("{} is a {DOCKERFILE}", file.display()))))
+            }
             Ok(text) => Ok((Spec::parse(&file.display().to_string(), &text)?, context)),
             Err(error) if error.kind() != std::io::ErrorKind::NotFound || self.build.file.is_some() => {
                 Err(Error::io("read", &file, error))
             }
             Err(_) if self.build.spec.add_files() => Ok((Spec::default(), context)),
             Err(_) if context.join(DOCKERFILE).exists() => {
-                Err(Error::input(format!("{} has a {DOCKERFILE} but no {SPEC}", context.display()))
-                    .with_hint(format!("Dockerfiles are not read yet: describe the image in {SPEC}, or with --add")))
+                Err(no_dockerfiles(Error::input(format!("{} has a {DOCKERFILE} but no {SPEC}", context.display()))))
             }
             Err(_) => Err(Error::not_found(format!("there is no {SPEC} in {}", context.display()))
                 .with_hint("name another file with -f, another context, or say it all with --add SRC:DST")),
@@ -190,18 +203,16 @@ impl Request<'_> {
         built: &Built,
         store: &LocalStore,
         names: &[Reference],
+        outputs: &[Output],
         environment: &Environment,
         progress: Progress<'_>,
     ) -> Result<()> {
-        let outputs = self.output.outputs(self.push);
         if outputs.is_empty() {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
             progress(Event::Warning { message });
         }
         let client = self.output.client(environment)?;
-        for output in &outputs {
-            output.write(Image { store, root: &built.root, names }, &client, progress)?;
-        }
+        output::write(outputs, Image { store, root: &built.root, names }, &client, progress)?;
         self.output.note(&built.root, names)
     }
 }
@@ -239,6 +250,15 @@ impl OutputFlags {
         }
         Ok(())
     }
+}
+
+fn is_dockerfile(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name == DOCKERFILE || name.starts_with("Dockerfile.") || name.ends_with(".Dockerfile")
+}
+
+fn no_dockerfiles(error: Error) -> Error {
+    error.with_hint(format!("Dockerfiles are not read yet: describe the image in {SPEC}, or with --add"))
 }
 
 /// The time of the image, and that of its files.

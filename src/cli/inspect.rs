@@ -4,7 +4,7 @@ use clap::Args;
 use indicatif::HumanBytes;
 
 use super::environment::Environment;
-use super::{answer, answer_bytes};
+use super::{answer, answer_bytes, harmless};
 use crate::error::Result;
 use crate::inspect::{ImageReport, Report, report};
 use crate::oci::{Map, to_json};
@@ -15,16 +15,18 @@ use crate::store::read_document;
 /// Show what is inside an image
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A registry's name, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], or a path with ./ or /
+    /// Name in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
+    ///
+    /// A path that begins with ./ or / is an OCI layout or an archive of either kind.
     #[arg(value_name = "REF")]
     image: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Print the index or manifest itself, byte for byte
+    /// Print the index or manifest as it is, byte for byte
     #[arg(long, conflicts_with = "json")]
     raw: bool,
-    /// Accept plain HTTP and certificates that nobody vouches for
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     insecure: bool,
 }
@@ -94,7 +96,7 @@ fn image_text(text: &mut String, image: &ImageReport) {
     }
 }
 
-/// A line, unless there is nothing to say. What the image holds is shown without its control characters.
+/// A line, unless there is nothing to say.
 fn field(text: &mut String, indent: &str, name: &str, value: &str) {
     if !value.is_empty() {
         line(text, &format!("{indent}{name}:"), value);
@@ -109,6 +111,7 @@ fn pairs(text: &mut String, indent: &str, name: &str, pairs: &Map<String>) {
 }
 
 fn line(text: &mut String, title: &str, value: &str) {
-    let value: String = value.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    // What ends a line or moves the cursor is the image's, not ours.
+    let value = harmless(value).replace(['\n', '\t'], "\u{fffd}");
     let _ = writeln!(text, "{title:16} {value}"); // a String takes everything
 }

@@ -3,27 +3,28 @@ use std::io::{IsTerminal, Read};
 use clap::Args;
 
 use super::environment::Environment;
-use super::tell;
+use super::{say, tell};
 use crate::error::{Error, Result};
 use crate::registry::Credential;
 
 const DEFAULT_REGISTRY: &str = "docker.io";
 
-/// Log in to a registry, and keep the credentials where docker keeps them
+/// Log in to a registry; the credentials are kept where docker keeps them
 #[derive(Debug, Args)]
 pub struct LoginArguments {
-    /// Such as registry.example or 127.0.0.1:5000
+    /// Host, and port if need be, such as registry.example or 127.0.0.1:5000
     #[arg(value_name = "REGISTRY", default_value = DEFAULT_REGISTRY)]
     registry: String,
+    /// User name; asked for if it is left out
     #[arg(short, long, value_name = "USER")]
     username: Option<String>,
-    /// Seen by every process of the machine: use --password-stdin
+    /// Password or token, which every user of this machine can see: better use --password-stdin
     #[arg(short, long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
     password: Option<String>,
-    /// Read the password, or token, from standard input
+    /// Read the password or token from standard input
     #[arg(long)]
     password_stdin: bool,
-    /// Accept plain HTTP and certificates that nobody vouches for
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     insecure: bool,
 }
@@ -31,6 +32,7 @@ pub struct LoginArguments {
 /// Forget the credentials of a registry
 #[derive(Debug, Args)]
 pub struct LogoutArguments {
+    /// Registry to log out of
     #[arg(value_name = "REGISTRY", default_value = DEFAULT_REGISTRY)]
     registry: String,
 }
@@ -101,7 +103,7 @@ fn ask(prompt: &str, hidden: bool) -> Result<String> {
     if hidden {
         return rpassword::prompt_password(prompt).map_err(failed);
     }
-    eprint!("{prompt}");
+    say(prompt);
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(failed)?;
     Ok(line.trim().to_owned())

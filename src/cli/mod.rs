@@ -13,11 +13,13 @@ mod tags;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result};
 use environment::Environment;
+use progress::ProgressFlags;
 
 /// Builds OCI images from plain files and pushes them: no daemon, no root, the same bytes every time.
 #[derive(Debug, Parser)]
@@ -38,26 +40,50 @@ enum Command {
     Logout(login::LogoutArguments),
 }
 
-/// Runs the command that `arguments` (with the program's name first) ask for.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+/// Runs the command that `arguments` (with the program's name first) ask for, shows an error if there is one, and
+/// returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // What is asked wrongly, and --help, clap answers itself, with its own exit codes: 2 and 0.
-    let arguments = Arguments::parse_from(arguments);
-    interrupt::watch()?;
-    let environment = Environment::read()?;
-    match arguments.command {
-        Command::Build(arguments) => build::run(&arguments, &environment),
-        Command::Push(arguments) => push::run(&arguments, &environment),
-        Command::Inspect(arguments) => inspect::run(&arguments, &environment),
-        Command::Tags(arguments) => tags::run(&arguments),
-        Command::Login(arguments) => login::login(&arguments, &environment),
-        Command::Logout(arguments) => login::logout(&arguments, &environment),
+    let command = Arguments::parse_from(arguments).command;
+    match command.run() {
+        Ok(()) => 0,
+        Err(error) => {
+            match command.progress() {
+                Some(progress) => progress.show(&error),
+                None => show(&error),
+            }
+            error.exit_code()
+        }
+    }
+}
+
+impl Command {
+    fn run(&self) -> Result<()> {
+        interrupt::watch()?;
+        let environment = Environment::read()?;
+        match self {
+            Command::Build(arguments) => build::run(arguments, &environment),
+            Command::Push(arguments) => push::run(arguments, &environment),
+            Command::Inspect(arguments) => inspect::run(arguments, &environment),
+            Command::Tags(arguments) => tags::run(arguments),
+            Command::Login(arguments) => login::login(arguments, &environment),
+            Command::Logout(arguments) => login::logout(arguments, &environment),
+        }
+    }
+
+    fn progress(&self) -> Option<&ProgressFlags> {
+        match self {
+            Command::Build(arguments) => Some(&arguments.progress),
+            Command::Push(arguments) => Some(&arguments.progress),
+            _ => None,
+        }
     }
 }
 
 /// Shows an error on stderr: what failed, the line that is to blame, the causes, and what to do.
-pub fn show(error: &Error) {
+fn show(error: &Error) {
     let (strong, plain) = if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-    let mut text = format!("{strong}error:{plain} {error}\n");
+    let mut text = format!("{error}\n");
     if let Some(excerpt) = &error.excerpt {
         text += &format!("{excerpt}\n");
     }
@@ -69,13 +95,34 @@ pub fn show(error: &Error) {
     if let Some(hint) = &error.hint {
         text += &format!("  hint: {hint}\n");
     }
-    tell(text.trim_end());
+    say(&format!("{strong}error:{plain} {}\n", harmless(text.trim_end())));
 }
 
 /// Says something to the user that is not the result.
 fn tell(text: &str) {
+    say(&format!("{}\n", harmless(text)));
+}
+
+fn say(text: &str) {
     // Nobody is left to tell if stderr is closed.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// `text`, which may come from an image or a registry, without what makes a terminal do anything but show it: control
+/// characters except line ends and tabs, and those that change the direction of what follows (Unicode's UAX #9) or end
+/// a line in another way.
+fn harmless(text: &str) -> String {
+    let is_hidden = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let replaced = |c: char| c.is_control() && !matches!(c, '\n' | '\t') || is_hidden(c);
+    text.chars().map(|c| if replaced(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Reads the value of a flag; clap shows the error, to which the hint belongs.
+fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: Error| match error.hint {
+        Some(hint) => format!("{} ({hint})", error.message),
+        None => error.message,
+    })
 }
 
 /// Writes a result, a line or several, to stdout.

@@ -7,12 +7,13 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::tell;
+use crate::error::Error;
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, Event};
 
 #[derive(Debug, Args)]
 pub struct ProgressFlags {
-    /// How to show what goes on
+    /// How to show progress on stderr
     #[arg(long, value_name = "STYLE", default_value = "auto")]
     progress: Style,
 }
@@ -21,12 +22,29 @@ pub struct ProgressFlags {
 enum Style {
     /// Bars on a terminal, plain lines elsewhere
     Auto,
-    /// A line for each thing that is done
+    /// A line for everything that is done
     Plain,
-    /// A JSON object a line
+    /// JSON, one object per line
     Json,
-    /// Warnings alone
+    /// Warnings only
     Quiet,
+}
+
+impl ProgressFlags {
+    /// Shows the error that ended it all, as one event more where events are JSON.
+    pub fn show(&self, error: &Error) {
+        if self.progress != Style::Json {
+            return super::show(error);
+        }
+        let sources = std::iter::successors(std::error::Error::source(error), |source| source.source());
+        let causes: Vec<String> = sources.map(ToString::to_string).collect();
+        let excerpt = error.excerpt.as_ref().map(|excerpt| {
+            json!({"file": excerpt.file, "line": excerpt.line, "column": excerpt.column, "text": excerpt.text})
+        });
+        let (message, hint) = (&error.message, &error.hint);
+        let event = json!({"event": "error", "message": message, "causes": causes, "hint": hint, "excerpt": excerpt});
+        tell(&event.to_string());
+    }
 }
 
 /// Shows events on stderr.
@@ -87,8 +105,8 @@ impl Reporter {
                 self.line(&format!("layer {title}: {} unchanged", descriptor.digest));
             }
             Event::BlobStarted { descriptor } => {
-                let short: String = descriptor.digest.hex().chars().take(12).collect();
-                state.blobs.insert(descriptor.digest, self.start(format!("blob {short}"), descriptor.size));
+                let title = blob_title(descriptor.digest);
+                state.blobs.insert(descriptor.digest, self.start(title, descriptor.size));
             }
             Event::BlobAdvanced { digest, bytes } => advance(state.blobs.get(&digest), bytes),
             Event::BlobRestarted { digest } => {
@@ -97,8 +115,10 @@ impl Reporter {
                 }
             }
             Event::BlobFinished { digest, outcome } => {
-                if let Some(blob) = state.blobs.remove(&digest) {
-                    self.blob_finished(blob, outcome);
+                match state.blobs.remove(&digest) {
+                    Some(blob) => self.blob_finished(blob, outcome),
+                    // What is there already never started.
+                    None => self.line(&format!("{}: {}", blob_title(digest), outcome_word(outcome))),
                 }
             }
             Event::OutputWritten { output } => self.line(&format!("wrote {output}")),
@@ -182,6 +202,10 @@ fn advance(running: Option<&Running>, bytes: u64) {
     if let Some(bar) = running.and_then(|running| running.bar.as_ref()) {
         bar.inc(bytes);
     }
+}
+
+fn blob_title(digest: Digest) -> String {
+    format!("blob {}", digest.hex().chars().take(12).collect::<String>())
 }
 
 fn outcome_word(outcome: BlobOutcome) -> &'static str {

@@ -9,17 +9,17 @@ use super::progress::{ProgressFlags, Reporter};
 use super::tags::TagChoice;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::Image;
+use crate::output::{self, Image};
 use crate::progress::Progress;
 use crate::source::image::Location;
 
-/// Build (or take what is built), fan the tag out, push
+/// Push an image under all tags of its version, and build it first if need be
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where to, such as registry.example/org/api:v0.2.0
+    /// Name to push to, such as registry.example/org/api:v0.2.0
     #[arg(value_name = "NAME[:TAG]")]
     name: String,
-    /// A context to build [default: .]; or an OCI layout or an archive that is pushed as it is
+    /// Context to build [default: .], or OCI layout or archive to push as it is
     #[arg(value_name = "CONTEXT|LAYOUT|ARCHIVE")]
     source: Option<PathBuf>,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub struct Arguments {
     #[command(flatten)]
     output: OutputFlags,
     #[command(flatten)]
-    progress: ProgressFlags,
+    pub progress: ProgressFlags,
 }
 
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
@@ -81,9 +81,7 @@ fn push(
     let client = arguments.output.client(environment)?;
     let (store, root) = location.open(&client, progress)?;
     let image = Image { store: store.as_ref(), root: &root, names };
-    for output in arguments.output.outputs(true) {
-        output.write(image, &client, progress)?;
-    }
+    output::write(&arguments.output.outputs(true), image, &client, progress)?;
     arguments.output.note(&root, names)?;
     Ok(root)
 }

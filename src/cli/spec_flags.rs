@@ -7,15 +7,15 @@ use crate::plan::{AddSpec, LayerSpec, Spec, setting};
 /// Every key of ocibake.toml as a flag, with the same syntax. Given over a spec, a list replaces the spec's and a map
 /// is merged into it; adds come as one more layer on top.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "What the image is")]
+#[command(next_help_heading = "Image")]
 pub struct SpecFlags {
-    /// Add files: SRC:DST[:mode=MODE,owner=UID:GID,exclude=PATTERN]; may be repeated
+    /// Add files; options are mode=MODE, owner=UID[:GID] and exclude=PATTERN
     #[arg(long, value_name = "SRC:DST[:OPTIONS]")]
     add: Vec<String>,
-    /// Base image; `scratch` is the only one so far
+    /// Base image: scratch, the only one so far
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
-    /// Platforms, such as linux/amd64,linux/arm64
+    /// Platforms to build for, such as linux/amd64,linux/arm64
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     platform: Vec<String>,
     /// Write an index even for one platform
@@ -27,50 +27,55 @@ pub struct SpecFlags {
     /// Set an annotation on manifests and index
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<String>,
-    /// A word, or a JSON list of words
+    /// Entrypoint of containers: one word, or a JSON list of words
     #[arg(long, value_name = "WORDS")]
     entrypoint: Option<String>,
-    /// A word, or a JSON list of words
+    /// Command of containers: one word, or a JSON list of words
     #[arg(long, value_name = "WORDS")]
     cmd: Option<String>,
-    /// Set an environment variable of containers
+    /// Set an environment variable
     #[arg(short, long, value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// USER[:GROUP] that containers run as
-    #[arg(short, long)]
+    /// User that containers run as
+    #[arg(short, long, value_name = "USER[:GROUP]")]
     user: Option<String>,
     /// Working directory of containers
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
-    /// Port that containers listen on: PORT[-PORT][/PROTOCOL]
+    /// Port that containers listen on, such as 8080, 53/udp or 8000-8002
     #[arg(long, value_name = "PORT")]
     expose: Vec<String>,
-    /// Directory that a volume is mounted on
+    /// Directory to mount a volume on
     #[arg(long, value_name = "DIR")]
     volume: Vec<String>,
     /// Signal that stops a container
     #[arg(long, value_name = "SIGNAL")]
     stop_signal: Option<String>,
-    /// Shell of the shell form, as a JSON list
+    /// Shell for commands in shell form, as a JSON list of words
     #[arg(long, value_name = "WORDS")]
     shell: Option<String>,
-    /// Instruction for builds that stand on this image
+    /// Instruction for builds on top of this image
     #[arg(long, value_name = "INSTRUCTION")]
     on_build: Vec<String>,
-    /// Command that checks a container's health: a shell command, or a JSON list of words
+    /// Health check: a command for the shell, or a JSON list of words
     #[arg(long, value_name = "COMMAND")]
     health_cmd: Option<String>,
+    /// Time between two checks, such as 30s or 1m30s
     #[arg(long, value_name = "DURATION", requires = "health_cmd")]
     health_interval: Option<String>,
+    /// Longest time that a check may take
     #[arg(long, value_name = "DURATION", requires = "health_cmd")]
     health_timeout: Option<String>,
+    /// Time to start, in which failures do not count
     #[arg(long, value_name = "DURATION", requires = "health_cmd")]
     health_start_period: Option<String>,
+    /// Time between two checks while starting
     #[arg(long, value_name = "DURATION", requires = "health_cmd")]
     health_start_interval: Option<String>,
+    /// Failures in a row that make a container unhealthy
     #[arg(long, value_name = "COUNT", requires = "health_cmd")]
     health_retries: Option<u64>,
-    /// Switch off a health check of the base
+    /// No health check, even if the base has one
     #[arg(long, conflicts_with = "health_cmd")]
     no_healthcheck: bool,
 }

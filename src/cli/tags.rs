@@ -4,15 +4,15 @@ use clap::Args;
 use serde_json::json;
 
 use super::answer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::oci::{Reference, to_json};
 use crate::plan::tag::{self, TagKind, TagPlan};
 use crate::source::git;
 
-/// Show the tags that a push of NAME:VERSION would set, without pushing
+/// Show the tags that a push would set, without pushing
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// As for `push`, such as registry.example/org/api:v0.2.0
+    /// Name as for `push`, such as registry.example/org/api:v0.2.0
     #[arg(value_name = "NAME:VERSION")]
     name: String,
     #[command(flatten)]
@@ -25,10 +25,10 @@ pub struct Arguments {
 /// Which tags a name stands for.
 #[derive(Debug, Args, Default, PartialEq, Eq)]
 pub struct TagChoice {
-    /// Only the tag that is named
+    /// Set only the tag that is named
     #[arg(long)]
     pub no_fan_out: bool,
-    /// Tags of your own, such as '{version},{major}.{minor},latest'
+    /// Set these tags instead, such as '{version},{major}.{minor},latest'
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "no_fan_out")]
     pub tag_template: Option<String>,
 }
@@ -38,9 +38,6 @@ impl TagChoice {
     /// whose branch counts.
     pub fn resolve(&self, name: &str, checkout: &Path) -> Result<(Reference, String, TagPlan)> {
         let (repository, tag) = tag::split_name(name)?;
-        if repository.digest().is_some() {
-            return Err(Error::input(format!("`{name}` has a digest")).with_hint("tags are set by name: leave it out"));
-        }
         let tag = tag.unwrap_or_else(|| "latest".to_owned());
         // Where git will not answer, no tag is a branch's.
         let branch = git::checkout(checkout).ok().flatten().and_then(|checkout| checkout.branch);

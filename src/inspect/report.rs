@@ -1,8 +1,10 @@
+use std::collections::HashSet;
+
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Map, Settings, from_json, media_type};
-use crate::store::{Store, read_document};
+use crate::store::{DocumentBudget, Store, read_document};
 
 /// A root and the images below it. Serialises to what `ocibake inspect --json` prints.
 #[derive(Debug, Serialize)]
@@ -58,17 +60,27 @@ pub fn report(store: &dyn Store, root: &Descriptor) -> Result<Report> {
         images: Vec::new(),
         others: Vec::new(),
     };
+    let mut reader = Reader { store, budget: DocumentBudget::default() };
     if !media_type::is_index(&root.media_type) {
-        let image = image(store, root)?;
-        report.annotations.clone_from(&image.annotations);
-        report.images.push(image);
+        let manifest = reader.manifest(root)?;
+        report.annotations.clone_from(&manifest.annotations);
+        report.images.push(image(&mut reader, root, manifest)?);
         return Ok(report);
     }
-    let index: ImageIndex = from_json(&format!("index {}", root.digest), &read_document(store, root)?)?;
+    let index: ImageIndex = from_json(&format!("index {}", root.digest), &reader.read(root)?)?;
     report.annotations = index.annotations;
+    let mut seen = HashSet::new();
     for descriptor in index.manifests {
-        if media_type::is_manifest(&descriptor.media_type) && !is_attestation(&descriptor) {
-            report.images.push(image(store, &descriptor)?);
+        if !seen.insert(descriptor.digest) {
+            continue;
+        }
+        if !media_type::is_manifest(&descriptor.media_type) || is_attestation(&descriptor) {
+            report.others.push(descriptor);
+            continue;
+        }
+        let manifest = reader.manifest(&descriptor)?;
+        if media_type::is_image_config(&manifest.config.media_type) {
+            report.images.push(image(&mut reader, &descriptor, manifest)?);
         } else {
             report.others.push(descriptor);
         }
@@ -76,11 +88,29 @@ pub fn report(store: &dyn Store, root: &Descriptor) -> Result<Report> {
     Ok(report)
 }
 
-fn image(store: &dyn Store, descriptor: &Descriptor) -> Result<ImageReport> {
-    let manifest: ImageManifest =
-        from_json(&format!("manifest {}", descriptor.digest), &read_document(store, descriptor)?)?;
+struct Reader<'a> {
+    store: &'a dyn Store,
+    budget: DocumentBudget,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        self.budget.take(descriptor)?;
+        read_document(self.store, descriptor)
+    }
+
+    fn manifest(&mut self, descriptor: &Descriptor) -> Result<ImageManifest> {
+        from_json(&format!("manifest {}", descriptor.digest), &self.read(descriptor)?)
+    }
+}
+
+fn image(reader: &mut Reader<'_>, descriptor: &Descriptor, manifest: ImageManifest) -> Result<ImageReport> {
+    if !media_type::is_image_config(&manifest.config.media_type) {
+        return Err(Error::input(format!("{} is no image but an artifact", descriptor.digest))
+            .with_hint(format!("its config is of type {}; --raw shows the manifest", manifest.config.media_type)));
+    }
     let config: ImageConfig =
-        from_json(&format!("config {}", manifest.config.digest), &read_document(store, &manifest.config)?)?;
+        from_json(&format!("config {}", manifest.config.digest), &reader.read(&manifest.config)?)?;
     let sizes = manifest.layers.iter().map(|layer| layer.size);
     let mut history = config.history.into_iter().filter(|step| !step.empty_layer);
     let mut diff_ids = config.rootfs.diff_ids.into_iter();

@@ -9,6 +9,7 @@ pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// A layer that may not be given on: registries keep its descriptor, and its content is had from the descriptor's
 /// `urls` (image-spec 1.0, layer.md "Non-Distributable Layers"; docker's foreign layers).
@@ -25,6 +26,11 @@ pub fn is_index(media_type: &str) -> bool {
 /// An image manifest of either family.
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, IMAGE_MANIFEST | DOCKER_MANIFEST)
+}
+
+/// The config of an image of either family; that of an artifact is of another type.
+pub fn is_image_config(media_type: &str) -> bool {
+    matches!(media_type, IMAGE_CONFIG | DOCKER_CONFIG)
 }
 
 /// Everything that a registry keeps under `/manifests/` and not under `/blobs/`.

@@ -9,14 +9,12 @@ use crate::store::archive::{DOCKER_MANIFEST, DockerImage};
 use crate::store::layout::blob_path;
 
 /// Writes what `docker load` reads, with all names: docker's `manifest.json` over the blobs of an OCI archive, as
-/// `docker save` itself has written it since version 25. It can hold one platform only.
+/// `docker save` itself has written it since version 25. It holds one platform, the only one of `graph`.
 pub fn write(file: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
-    let mut manifests =
-        graph.manifests.iter().filter(|(descriptor, _)| media_type::is_manifest(&descriptor.media_type));
-    let (Some((descriptor, bytes)), None) = (manifests.next(), manifests.next()) else {
-        return Err(Error::input(format!("{} would hold several platforms", file.display()))
-            .with_hint("a docker archive holds one: choose it with --platform, or write an OCI archive"));
-    };
+    let mut manifests = graph.manifests.iter();
+    let (descriptor, bytes) = manifests
+        .find(|(descriptor, _)| media_type::is_manifest(&descriptor.media_type))
+        .ok_or_else(|| Error::input(format!("{} would hold no image", file.display())))?;
     let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
     let images = [DockerImage {
         config: blob_path(&manifest.config.digest),

@@ -1,43 +1,72 @@
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::{Image, copy_blob};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
-use crate::store::layout::{CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_NAME, blob_path};
+use crate::store::layout::{BLOBS, CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_NAME, blob_path};
 use crate::store::pending::{PendingDirectory, PendingFile};
 use crate::store::{Graph, Layout, Store};
 
-const BLOBS: &str = "blobs/sha256";
-
-/// Writes a layout. A new one appears in one step, unless its directory is there already; in one that exists,
-/// `index.json` is replaced in one step after all blobs are there, and what else it names stays.
+/// Writes a layout. A new one appears in one step, unless its directory is there already: then `index.json` and the
+/// marker come last. In a layout that exists, `index.json` is replaced in one step after all blobs are there, and what else it
+/// names stays. Builds that write to one layout at once wait for each other.
 pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
-    if Layout::is_at(directory) {
-        let layout = Layout::open(directory)?;
-        let blobs = directory.join(BLOBS);
-        fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
-        fill(directory, directory, image.store, graph, Some(&layout), progress)?;
-        let mut index = layout.index().clone();
-        enter(&mut index, image.root, image.names);
-        return put(&directory.join(INDEX), &to_json(&index));
+    if !Layout::is_at(directory) && create(directory, image, graph, progress)? {
+        return Ok(());
     }
-    if fs::read_dir(directory).is_ok_and(|mut listing| listing.next().is_some()) {
-        return Err(Error::input(format!("{} is neither empty nor an OCI layout", directory.display()))
-            .with_hint("name a new directory, or one that a layout is in"));
-    }
-    if let Some(parent) = directory.parent() {
-        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+    let present = Layout::open(directory)?;
+    let blobs = directory.join(BLOBS);
+    fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
+    fill(directory, directory, image.store, graph, Some(&present), progress)?;
+    let _lock = lock(directory);
+    let mut index = Layout::open(directory)?.index().clone();
+    enter(&mut index, image.root, image.names);
+    put(&directory.join(INDEX), &to_json(&index))
+}
+
+/// Makes a new layout. False: another build has made one there in the meantime.
+fn create(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<bool> {
+    match fs::read_dir(directory).map(|mut listing| listing.next().is_some()) {
+        Ok(true) => {
+            return Err(Error::input(format!("{} is neither empty nor an OCI layout", directory.display()))
+                .with_hint("name a new directory, or one that a layout is in"));
+        }
+        Ok(false) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = directory.parent() {
+                fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+            }
+        }
+        Err(error) => return Err(Error::io("write", directory, error)),
     }
     let pending = PendingDirectory::begin(directory)?;
     pending.create(BLOBS)?;
     fill(pending.path(), directory, image.store, graph, None, progress)?;
-    put(&pending.path().join(MARKER), MARKER_CONTENT.as_bytes())?;
     put(&pending.path().join(INDEX), &index(image.root, image.names))?;
-    pending.keep(directory)
+    put(&pending.path().join(MARKER), MARKER_CONTENT.as_bytes())?;
+    let _lock = lock(directory);
+    if Layout::is_at(directory) {
+        return Ok(false);
+    }
+    match pending.keep(directory) {
+        Ok(()) => Ok(true),
+        Err(_) if Layout::is_at(directory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps other builds from changing the layout's `index.json` as long as it is held. None if there is no directory yet,
+/// or on a file system that has no locks.
+fn lock(directory: &Path) -> Option<File> {
+    let file = File::open(directory).ok()?;
+    flock(&file, FlockOperation::LockExclusive).ok()?;
+    Some(file)
 }
 
 /// The `index.json` of a layout that holds one image.

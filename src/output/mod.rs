@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::{Error, Result, suggestion};
-use crate::oci::{Descriptor, Reference};
+use crate::oci::{Descriptor, Reference, media_type};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::registry::Client;
 use crate::store::{Graph, Store};
@@ -37,18 +37,41 @@ pub struct Image<'a> {
 }
 
 impl Output {
-    /// Writes `image`; `client` is used by [`Output::Registry`] alone.
-    pub fn write(&self, image: Image<'_>, client: &Client, progress: Progress<'_>) -> Result<()> {
-        let graph = Graph::of(image.store, image.root)?;
+    /// Refuses what cannot be written: several images in a docker archive, or an image without a name to a registry.
+    pub fn check(&self, images: usize, names: &[Reference]) -> Result<()> {
         match self {
-            Output::Layout(directory) => layout::write(directory, image, &graph, progress)?,
-            Output::OciArchive(file) => oci_archive::write(file, image, &graph, progress)?,
-            Output::DockerArchive(file) => docker_archive::write(file, image, &graph, progress)?,
-            Output::Registry => return registry::write(image, &graph, client, progress),
+            Output::DockerArchive(file) if images != 1 => {
+                Err(Error::input(format!("{} would hold several platforms", file.display()))
+                    .with_hint("a docker archive holds one: choose it with --platform, or write an OCI archive"))
+            }
+            Output::Registry if names.is_empty() => {
+                Err(Error::usage("the image has no name to push it under")
+                    .with_hint("name it with -t REGISTRY/NAME:TAG"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, image: Image<'_>, graph: &Graph, client: &Client, progress: Progress<'_>) -> Result<()> {
+        match self {
+            Output::Layout(directory) => layout::write(directory, image, graph, progress)?,
+            Output::OciArchive(file) => oci_archive::write(file, image, graph, progress)?,
+            Output::DockerArchive(file) => docker_archive::write(file, image, graph, progress)?,
+            Output::Registry => return registry::write(image, graph, client, progress),
         }
         progress(Event::OutputWritten { output: &self.to_string() });
         Ok(())
     }
+}
+
+/// Writes `image` to each of `outputs`, in their order, once all of them have passed [`Output::check`]; `client` is used
+/// by [`Output::Registry`] alone.
+pub fn write(outputs: &[Output], image: Image<'_>, client: &Client, progress: Progress<'_>) -> Result<()> {
+    let graph = Graph::of(image.store, image.root)?;
+    let is_image = |(descriptor, _): &&(Descriptor, Vec<u8>)| media_type::is_manifest(&descriptor.media_type);
+    let images = graph.manifests.iter().filter(is_image).count();
+    outputs.iter().try_for_each(|output| output.check(images, image.names))?;
+    outputs.iter().try_for_each(|output| output.write(image, &graph, client, progress))
 }
 
 impl FromStr for Output {
@@ -61,24 +84,27 @@ impl FromStr for Output {
             let path = PathBuf::from(text);
             return match text {
                 "" => Err(Error::usage("an output is empty")),
+                "-" => Err(Error::usage("an image is not written to standard output, which has the digest")
+                    .with_hint("name a file")),
                 _ if text.ends_with('/') || path.is_dir() => Ok(Output::Layout(path)),
                 _ => Ok(Output::OciArchive(path)),
             };
         }
+        let needed = || Error::usage(format!("the output `{text}` says not where to")).with_hint("add dest=PATH");
         let (mut kind, mut destination, mut tar) = ("", None, true);
         for field in text.split(',') {
             match field.split_once('=') {
                 Some(("type", value)) => kind = value,
-                Some(("dest", value)) => destination = Some(PathBuf::from(value)),
+                Some(("dest", value)) if !value.is_empty() => destination = Some(PathBuf::from(value)),
                 Some(("tar", "true")) => tar = true,
                 Some(("tar", "false")) => tar = false,
+                Some(("dest", _)) => return Err(needed()),
                 _ => {
                     return Err(Error::usage(format!("`{field}` in the output `{text}` is not known"))
                         .with_hint("known are type=…, dest=… and, for type=oci, tar=true|false"));
                 }
             }
         }
-        let needed = || Error::usage(format!("the output `{text}` has no dest=…"));
         match (kind, destination) {
             ("oci", Some(path)) if tar => Ok(Output::OciArchive(path)),
             ("oci", Some(path)) => Ok(Output::Layout(path)),

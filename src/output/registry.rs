@@ -1,17 +1,12 @@
 use super::Image;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::oci::Reference;
 use crate::progress::Progress;
 use crate::registry::Client;
 use crate::store::Graph;
 
-/// Pushes to the repository of each name, under the tags it is named with, in their order.
+/// Pushes to the repository of each name, under the tags it is named with, in their order; there is a name.
 pub fn write(image: Image<'_>, graph: &Graph, client: &Client, progress: Progress<'_>) -> Result<()> {
-    if image.names.is_empty() {
-        return Err(
-            Error::usage("the image has no name to push it under").with_hint("name it with -t REGISTRY/NAME:TAG")
-        );
-    }
     let mut repositories: Vec<(&Reference, Vec<String>)> = Vec::new();
     for name in image.names {
         let tag = name.tag().unwrap_or("latest").to_owned();

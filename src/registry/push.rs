@@ -212,13 +212,18 @@ impl<'scope, 'env> Upload<'scope, 'env> {
         });
         let (store, descriptor, progress, activity) =
             (self.store, self.descriptor, self.progress, self.activity.clone());
-        let advance = move |bytes| {
+        let send = move |piece: io::Result<Bytes>| {
+            if let Ok(piece) = &piece {
+                // Told before it goes: the far side may answer the last piece, and the blob be finished, at once.
+                progress(Event::BlobAdvanced { digest, bytes: piece.len() as u64 });
+            }
+            let sent = sender.blocking_send(piece).is_ok();
             activity.note();
-            progress(Event::BlobAdvanced { digest, bytes });
+            sent
         };
         thread::Builder::new()
             .name("upload".to_owned())
-            .spawn_scoped(self.scope, move || feed(store, descriptor, &sender, ended, advance))
+            .spawn_scoped(self.scope, move || feed(store, descriptor, ended, send))
             .map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread").with_source(source))?;
         let next =
             move |context: &mut Context<'_>| pieces.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(context);
@@ -235,19 +240,14 @@ impl<'scope, 'env> Upload<'scope, 'env> {
     }
 }
 
-/// Reads a blob into `pieces`. Its last piece is held back until the store has vouched for the whole, so that damaged
+/// Reads a blob and sends it in pieces. Its last piece is held back until the store has vouched for the whole, so that damaged
 /// content is never completed at the far side; and `outcome` is told before that side can know of the end.
 fn feed(
     store: &dyn Store,
     descriptor: &Descriptor,
-    pieces: &mpsc::Sender<io::Result<Bytes>>,
     outcome: oneshot::Sender<Result<()>>,
-    advance: impl Fn(u64),
+    send: impl Fn(io::Result<Bytes>) -> bool,
 ) {
-    let send = |piece: Bytes| {
-        let size = piece.len() as u64;
-        pieces.blocking_send(Ok(piece)).inspect(|()| advance(size)).is_ok()
-    };
     let mut held: Option<Bytes> = None;
     let mut read = || -> Result<bool> {
         let mut reader = store.open(descriptor)?;
@@ -258,7 +258,7 @@ fn feed(
                 return Ok(true);
             }
             if let Some(before) = held.replace(piece)
-                && !send(before)
+                && !send(Ok(before))
             {
                 return Ok(false);
             }
@@ -268,12 +268,12 @@ fn feed(
         Ok(complete) => {
             let _ = outcome.send(Ok(()));
             if let Some(last) = held.filter(|_| complete) {
-                send(last);
+                send(Ok(last));
             }
         }
         Err(error) => {
             let _ = outcome.send(Err(error));
-            let _ = pieces.blocking_send(Err(io::Error::other("the blob could not be read")));
+            send(Err(io::Error::other("the blob could not be read")));
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct DockerImage {
 /// is first unpacked to a temporary file without a name.
 pub struct Archive {
     path: PathBuf,
+    /// As skopeo calls it.
+    kind: &'static str,
     file: File,
     members: HashMap<String, Member>,
     index: ImageIndex,
@@ -108,7 +110,7 @@ impl Archive {
             }
         }
         let index = ImageIndex::new(Vec::new(), Map::new());
-        Ok(Archive { path, file, members, index, blobs: HashMap::new() })
+        Ok(Archive { path, kind: "oci-archive", file, members, index, blobs: HashMap::new() })
     }
 
     fn read_oci(&mut self) -> Result<()> {
@@ -119,6 +121,7 @@ impl Archive {
 
     /// A docker archive has no manifests: each image gets one made of its config and its layers as they lie there.
     fn read_docker(&mut self) -> Result<()> {
+        self.kind = "docker-archive";
         let bytes = self.document(DOCKER_MANIFEST)?;
         let images: Vec<DockerImage> = from_json(&format!("{DOCKER_MANIFEST} in {}", self.path.display()), &bytes)?;
         for image in images {
@@ -190,7 +193,7 @@ impl Store for Archive {
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
-        choose(&self.index, name, &self.path)
+        choose(&self.index, name, self.kind, &self.path)
     }
 }
 

@@ -5,9 +5,10 @@ use super::Store;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, ImageManifest, MANIFEST_LIMIT, from_json, media_type};
 
-/// How deep indexes may stand in one another. Nobody nests more than two or three; the bound keeps a hostile chain of
-/// them from using up the stack.
-const DEEPEST: usize = 32;
+/// How deep indexes may stand in one another, and how many bytes all documents of an image may have together: far more
+/// than any image needs, and little enough that a hostile one takes neither the stack nor the memory.
+const DEPTH_LIMIT: usize = 32;
+const DOCUMENTS_LIMIT: u64 = 64 << 20;
 
 /// All that a root descriptor reaches. Push, save and copy are walks over this.
 #[derive(Debug)]
@@ -26,25 +27,29 @@ impl Graph {
             return Err(Error::input(format!("{} is of the type `{}`", root.digest, root.media_type.escape_debug()))
                 .with_hint("an image is a manifest or an index, of OCI's types or docker's"));
         }
+        let mut walk = Walk { store, seen: HashSet::new(), budget: DocumentBudget::default() };
         let mut graph = Graph { blobs: Vec::new(), manifests: Vec::new() };
-        graph.visit(store, root, 0, &mut HashSet::new())?;
+        graph.visit(&mut walk, root, 0)?;
         Ok(graph)
     }
 
-    fn visit(&mut self, store: &dyn Store, at: &Descriptor, depth: usize, seen: &mut HashSet<Digest>) -> Result<()> {
-        if media_type::is_nondistributable(&at.media_type) || !seen.insert(at.digest) {
+    fn visit(&mut self, walk: &mut Walk<'_>, at: &Descriptor, depth: usize) -> Result<()> {
+        if media_type::is_nondistributable(&at.media_type) || !walk.seen.insert(at.digest) {
             return Ok(());
         }
         if !media_type::is_manifest_or_index(&at.media_type) {
             self.blobs.push(at.clone());
             return Ok(());
         }
-        if depth > DEEPEST {
-            return Err(Error::input(format!("{} stands below more than {DEEPEST} indexes", at.digest)));
+        if depth > DEPTH_LIMIT {
+            return Err(Error::input(format!(
+                "indexes lie in one another more than {DEPTH_LIMIT} deep, down to {}",
+                at.digest
+            )));
         }
-        let bytes = read_document(store, at)?;
+        let bytes = walk.read(at)?;
         for child in children(at, &bytes)? {
-            self.visit(store, &child, depth + 1, seen)?;
+            self.visit(walk, &child, depth + 1)?;
         }
         self.manifests.push((at.clone(), bytes));
         Ok(())
@@ -67,6 +72,38 @@ fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
         return ambiguous();
     }
     Ok(std::iter::once(manifest.config).chain(manifest.layers).collect())
+}
+
+struct Walk<'a> {
+    store: &'a dyn Store,
+    seen: HashSet<Digest>,
+    budget: DocumentBudget,
+}
+
+impl Walk<'_> {
+    fn read(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        self.budget.take(descriptor)?;
+        read_document(self.store, descriptor)
+    }
+}
+
+/// What is left of [`DOCUMENTS_LIMIT`].
+#[derive(Debug)]
+pub struct DocumentBudget(u64);
+
+impl Default for DocumentBudget {
+    fn default() -> Self {
+        DocumentBudget(DOCUMENTS_LIMIT)
+    }
+}
+
+impl DocumentBudget {
+    /// Accounts for a document that is about to be read.
+    pub fn take(&mut self, descriptor: &Descriptor) -> Result<()> {
+        let too_large = || Error::input(format!("the documents of the image have more than {DOCUMENTS_LIMIT} bytes"));
+        self.0 = self.0.checked_sub(descriptor.size).ok_or_else(too_large)?;
+        Ok(())
+    }
 }
 
 /// Reads a manifest, index or config into memory, verified; one over [`MANIFEST_LIMIT`] is refused unread.

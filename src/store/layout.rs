@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use super::Store;
 use super::local::open_blob;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest, ImageIndex, from_json};
+use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Reference, from_json};
 
 /// The file that makes a directory a layout, and what it holds.
 pub const MARKER: &str = "oci-layout";
 pub const MARKER_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 pub const INDEX: &str = "index.json";
+
+pub const BLOBS: &str = "blobs/sha256";
 
 /// The annotation that names an image in a layout; skopeo's `oci:DIR:NAME` looks here.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -36,7 +38,9 @@ impl Layout {
                 .with_hint(format!("a layout is a directory with `{MARKER}`, `{INDEX}` and `blobs`")));
         }
         let path = root.join(INDEX);
-        let bytes = fs::read(&path).map_err(|source| Error::io("read", &path, source))?;
+        let bytes = fs::File::open(&path)
+            .and_then(|file| read_limited(file, MANIFEST_LIMIT))
+            .map_err(|source| Error::io("read", &path, source))?;
         let index = from_json(&path.display().to_string(), &bytes)?;
         Ok(Layout { root, index })
     }
@@ -56,18 +60,18 @@ impl Store for Layout {
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
-        choose(&self.index, name, &self.root)
+        choose(&self.index, name, "oci", &self.root)
     }
 }
 
 /// Where a blob lies in a layout.
 pub fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
+    format!("{BLOBS}/{}", digest.hex())
 }
 
-/// The image of an `index.json` that `name` means: its reference name, full name or digest. Without a name there must
-/// be only one image, though it may have several names.
-pub(super) fn choose(index: &ImageIndex, name: Option<&str>, place: &Path) -> Result<Descriptor> {
+/// The image of an `index.json` that `name` means: its reference name, full name (in docker's short form, too) or digest. Without a name there must
+/// be only one image, though it may have several names. `kind` is what skopeo writes before `place`.
+pub(super) fn choose(index: &ImageIndex, name: Option<&str>, kind: &str, place: &Path) -> Result<Descriptor> {
     let names = |descriptor: &Descriptor| {
         let named = [REF_NAME, CONTAINERD_NAME].map(|key| descriptor.annotations.get(key).cloned());
         named.into_iter().flatten().collect::<Vec<_>>()
@@ -78,7 +82,12 @@ pub(super) fn choose(index: &ImageIndex, name: Option<&str>, place: &Path) -> Re
             let is_meant = |descriptor: &&Descriptor| {
                 descriptor.digest.to_string() == name || names(descriptor).iter().any(|each| each == name)
             };
-            index.manifests.iter().filter(is_meant).collect()
+            let exact: Vec<_> = index.manifests.iter().filter(is_meant).collect();
+            // Some write `docker.io/library/nginx:1` where others have `nginx:1`.
+            let familiar = |name: &str| name.parse().ok().map(|name: Reference| name.familiar());
+            let wanted = familiar(name).filter(|_| exact.is_empty());
+            let is_like = |descriptor: &&Descriptor| names(descriptor).iter().any(|each| familiar(each) == wanted);
+            if wanted.is_some() { index.manifests.iter().filter(is_like).collect() } else { exact }
         }
     };
     let place = place.display();
@@ -89,15 +98,18 @@ pub(super) fn choose(index: &ImageIndex, name: Option<&str>, place: &Path) -> Re
         format!("it has {}", each.into_iter().collect::<Vec<_>>().join(", "))
     };
     match (wanted.first(), name) {
-        (None, None) => Err(Error::not_found(format!("{place} holds no image"))),
-        (None, Some(name)) => Err(Error::not_found(format!("{place} has no image `{name}`")).with_hint(known())),
+        (None, _) if index.manifests.is_empty() => Err(Error::not_found(format!("{place} holds no image"))),
+        (None, name) => {
+            let name = name.unwrap_or_default();
+            Err(Error::not_found(format!("{place} has no image `{name}`")).with_hint(known()))
+        }
         (Some(first), _) if wanted.iter().all(|each| each.digest == first.digest) => {
             let mut root = (*first).clone();
             root.annotations.clear();
             Ok(root)
         }
         (Some(_), None) => Err(Error::input(format!("{place} holds several images"))
-            .with_hint(format!("say which, as in oci:{place}:NAME; {}", known()))),
+            .with_hint(format!("say which, as in {kind}:{place}:NAME; {}", known()))),
         (Some(_), Some(name)) => Err(Error::input(format!("{place} holds several images `{name}`")).with_hint(known())),
     }
 }

@@ -7,7 +7,7 @@ mod local;
 pub mod pending;
 
 pub use archive::Archive;
-pub use graph::{Graph, read_document};
+pub use graph::{DocumentBudget, Graph, read_document};
 pub use layout::Layout;
 pub use local::{LocalStore, PendingBlob};
 

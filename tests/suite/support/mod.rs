@@ -1,6 +1,7 @@
 //! What the tests stand on. What judges the program's output here does not use the library under test.
 
 pub mod container;
+pub mod docker_daemon;
 pub mod docker_registry;
 pub mod entry;
 pub mod fake_registry;

@@ -1,0 +1,500 @@
+//! `ocibake build`: spec and flags, what is found where, platforms, names, times and labels.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::layout::{Image, Layout};
+use crate::support::program::{NOBODY, Program};
+use crate::support::tool::{self, checked, require, require_root};
+use crate::support::tree::Tree;
+
+const SPEC: &str = r#"
+name = "example/app"
+platforms = ["linux/amd64", "linux/arm64"]
+[[layer]]
+add = [{ from = "files", to = "/srv/" }]
+[config]
+entrypoint = ["/bin/app", "--serve"]
+cmd = ["now"]
+env = { A = "1", B = "2" }
+user = "1000:1000"
+workdir = "/srv"
+ports = [8080, "53/udp"]
+volumes = ["/data"]
+stop-signal = "SIGINT"
+shell = ["/bin/sh", "-c"]
+on-build = ["RUN true"]
+healthcheck = { test = ["CMD", "/bin/app", "--health"], interval = "1m30s", timeout = "5s", start-period = "2s", start-interval = "1s", retries = 3 }
+[labels]
+"org.example.a" = "spec"
+"org.example.b" = "spec"
+[annotations]
+"org.example.c" = "spec"
+"org.example.d" = "spec"
+"#;
+
+#[test]
+fn flags_alone_make_the_image_that_the_spec_makes() {
+    let context = context(SPEC);
+    let program = Program::new().directory(context.path());
+    let by_spec = program.run(["build", "."]).digest();
+    let by_flags = program.run([
+        "build",
+        "--platform=linux/amd64,linux/arm64",
+        "--base=scratch",
+        "--add=files:/srv/",
+        r#"--entrypoint=["/bin/app", "--serve"]"#,
+        "--cmd=now",
+        "-eA=1",
+        "--env=B=2",
+        "--user=1000:1000",
+        "-w/srv",
+        "--expose=8080",
+        "--expose=53/udp",
+        "--volume=/data",
+        "--stop-signal=SIGINT",
+        r#"--shell=["/bin/sh", "-c"]"#,
+        "--on-build=RUN true",
+        r#"--health-cmd=["/bin/app", "--health"]"#,
+        "--health-interval=1m30s",
+        "--health-timeout=5s",
+        "--health-start-period=2s",
+        "--health-start-interval=1s",
+        "--health-retries=3",
+        "--label=org.example.a=spec",
+        "--label=org.example.b=spec",
+        "--annotation=org.example.c=spec",
+        "--annotation=org.example.d=spec",
+    ]);
+    assert_eq!(by_flags.digest(), by_spec);
+}
+
+#[test]
+fn flags_over_a_spec_replace_lists_and_merge_maps() {
+    let context = context(SPEC);
+    fs::write(context.path().join("extra"), "more").unwrap();
+    let images = build(
+        &context,
+        &[
+            &format!("--add={}:/etc/extra", context.path().join("extra").display()),
+            "--entrypoint=/bin/other",
+            "--expose=9090",
+            "--volume=/cache",
+            "--volume=/more",
+            "--on-build=RUN false",
+            "-eB=flag",
+            "-eC=flag",
+            "--label=org.example.b=flag",
+            "--annotation=org.example.d=flag",
+            "--no-healthcheck",
+        ],
+    );
+    for image in &images {
+        let config = &image.config["config"];
+        assert_eq!(config["Entrypoint"], json!(["/bin/other"]));
+        assert_eq!(config["Cmd"], json!(["now"]), "what no flag sets is the spec's");
+        assert_eq!(config["ExposedPorts"], json!({"9090/tcp": {}}));
+        assert_eq!(config["Volumes"], json!({"/cache": {}, "/more": {}}));
+        assert_eq!(config["OnBuild"], json!(["RUN false"]));
+        assert_eq!(config["Env"], json!(["A=1", "B=flag", "C=flag"]));
+        assert_eq!(config["Labels"]["org.example.a"], "spec");
+        assert_eq!(config["Labels"]["org.example.b"], "flag");
+        assert_eq!(image.manifest["annotations"]["org.example.c"], "spec");
+        assert_eq!(image.manifest["annotations"]["org.example.d"], "flag");
+        assert_eq!(config["Healthcheck"], json!({"Test": ["NONE"]}));
+        assert_eq!(image.layers.len(), 2, "adds are one more layer");
+        let above = fs::read(&image.layers[1]).unwrap();
+        let names = tar_names(&above);
+        assert_eq!(names, ["etc/", "etc/extra"]);
+    }
+}
+
+#[test]
+fn adds_without_a_context_do_not_look_for_a_spec() {
+    let place = context("this is no spec");
+    let program = Program::new().directory(place.path());
+    program.run(["build", "--platform=linux/amd64", "--add=files/a:/a", "-o", "out/"]).success();
+    let image = only_image(&place.path().join("out"));
+    assert_eq!(tar_names(&fs::read(&image.layers[0]).unwrap()), ["a"]);
+    // With a context its spec counts.
+    program.run(["build", ".", "--add=files/a:/a"]).failure(1).says(&["ocibake.toml:1"]);
+}
+
+#[test]
+fn adds_with_a_context_that_has_no_spec() {
+    let place = Tree::new().file("a", "a").plant();
+    let program = Program::new().directory(place.path());
+    program.run(["build", ".", "--platform=linux/amd64", "--add=a:/a", "-o", "out/"]).success();
+    assert_eq!(only_image(&place.path().join("out")).layers.len(), 1);
+}
+
+#[test]
+fn another_file_is_the_spec() {
+    let context = context("this is no spec");
+    let elsewhere = Tree::new().file("other.toml", SPEC).plant();
+    let file = elsewhere.path().join("other.toml");
+    let other = build_digest(&context, &["-f", file.to_str().unwrap()]);
+    fs::write(context.path().join("ocibake.toml"), SPEC).unwrap();
+    assert_eq!(other, build_digest(&context, &[]));
+    // As with docker, FILE is relative to the working directory, not to the context.
+    let program = Program::new().directory(elsewhere.path());
+    let relative = program.run(["build", "-f", "other.toml", context.path().to_str().unwrap()]);
+    assert_eq!(relative.digest(), other);
+}
+
+#[test]
+fn what_was_looked_for_is_said() {
+    let empty = Tree::new().file("x", "").plant();
+    let run = |arguments: &[&str]| {
+        let program = Program::new().directory(empty.path());
+        let outcome = program.run([&["build"], arguments].concat()).failure(1);
+        outcome.stderr.replace(empty.path().to_str().unwrap(), "CONTEXT")
+    };
+    insta::assert_snapshot!(run(&[]), @r"
+    error: there is no ocibake.toml in .
+      hint: name another file with -f, another context, or say it all with --add SRC:DST
+    ");
+    insta::assert_snapshot!(run(&["-f", "none.toml"]), @r"
+    error: cannot read none.toml
+      caused by: No such file or directory (os error 2)
+    ");
+    insta::assert_snapshot!(run(&["none"]), @"error: the context none is not a directory");
+    insta::assert_snapshot!(run(&["x"]), @"error: the context x is not a directory");
+    fs::write(empty.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    insta::assert_snapshot!(run(&[]), @r"
+    error: . has a Dockerfile but no ocibake.toml
+      hint: Dockerfiles are not read yet: describe the image in ocibake.toml, or with --add
+    ");
+    insta::assert_snapshot!(run(&["-f", "Dockerfile"]), @r"
+    error: Dockerfile is a Dockerfile
+      hint: Dockerfiles are not read yet: describe the image in ocibake.toml, or with --add
+    ");
+}
+
+#[test]
+fn platforms_are_narrowed_and_widened() {
+    let context = context(SPEC);
+    let platforms = |list: &str| {
+        let images = build(&context, &["--platform", list]);
+        images.iter().map(Image::platform).collect::<Vec<_>>()
+    };
+    assert_eq!(platforms("linux/arm64"), ["linux/arm64"]);
+    assert_eq!(platforms("linux/s390x,linux/arm/v7,linux/amd64"), ["linux/s390x", "linux/arm/v7", "linux/amd64"]);
+}
+
+#[test]
+fn one_platform_is_a_manifest_unless_an_index_is_wanted() {
+    let context = context(SPEC);
+    let kind = |flags: &[&str]| {
+        let place = tempfile::tempdir().unwrap();
+        let out = format!("{}/out/", place.path().display());
+        Program::new().run([&["build", context.path().to_str().unwrap(), "-o", &out], flags].concat()).success();
+        let roots = Layout::open(place.path().join("out")).roots();
+        roots[0]["mediaType"].as_str().unwrap().to_owned()
+    };
+    let (manifest, index) = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json");
+    assert_eq!(kind(&["--platform=linux/amd64"]), manifest);
+    assert_eq!(kind(&["--platform=linux/amd64", "--index"]), index);
+    assert_eq!(kind(&[]), index);
+}
+
+#[test]
+fn several_names_and_the_files_that_tell_of_them() {
+    let context = context(SPEC);
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(place.path());
+    let names = ["-t", "example/app:v1.2.3", "-t", "registry.example:5000/app", "-t", "example/app:v1.2.3"];
+    let files = ["--iidfile", "iid", "--metadata-file", "metadata.json", "-o", "out/"];
+    let outcome = program.run([&["build", context.path().to_str().unwrap()], &names[..], &files].concat());
+    let digest = outcome.digest();
+    assert_eq!(fs::read_to_string(place.path().join("iid")).unwrap(), digest);
+
+    let metadata: Value = serde_json::from_slice(&fs::read(place.path().join("metadata.json")).unwrap()).unwrap();
+    let layout = Layout::open(place.path().join("out"));
+    let index = fs::read(layout.blob(&digest)).unwrap();
+    assert_eq!(metadata["containerimage.digest"], digest.as_str());
+    assert_eq!(metadata["containerimage.descriptor"]["digest"], digest.as_str());
+    assert_eq!(metadata["containerimage.descriptor"]["size"], index.len());
+    assert_eq!(metadata["containerimage.descriptor"]["mediaType"], "application/vnd.oci.image.index.v1+json");
+    assert_eq!(metadata["image.name"], "docker.io/example/app:v1.2.3,registry.example:5000/app:latest");
+
+    let roots = layout.roots();
+    let full: Vec<_> = roots.iter().map(|root| &root["annotations"]["io.containerd.image.name"]).collect();
+    assert_eq!(full, ["docker.io/example/app:v1.2.3", "registry.example:5000/app:latest"]);
+    let version = layout.images()[0].config["config"]["Labels"]["org.opencontainers.image.version"].clone();
+    assert_eq!(version, "1.2.3", "from the first name that has a version");
+}
+
+#[test]
+fn without_a_name_the_spec_names_it() {
+    let context = context(SPEC);
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(place.path());
+    program.run(["build", context.path().to_str().unwrap(), "-o", "out/"]).success();
+    let roots = Layout::open(place.path().join("out")).roots();
+    assert_eq!(roots[0]["annotations"]["io.containerd.image.name"], "docker.io/example/app:latest");
+}
+
+#[test]
+fn a_name_with_a_digest_is_refused() {
+    let context = context(SPEC);
+    let name = format!("example/app@sha256:{}", "0".repeat(64));
+    let program = Program::new();
+    program
+        .run(["build", "-t", &name, context.path().to_str().unwrap()])
+        .failure(1)
+        .says(&["digest", "give a name and a tag"]);
+}
+
+#[test]
+fn times_come_from_the_flag() {
+    let context = context(SPEC);
+    fs::write(context.path().join("files/old"), "x").unwrap();
+    let old = context.path().join("files/old");
+    checked(Command::new("touch").args(["-d", "@1111111111"]).arg(&old));
+
+    let image = build_one(&context, Program::new(), &["--timestamp=1700000000"]);
+    assert_eq!(times(&image, "srv/old"), ("2023-11-14T22:13:20Z".to_owned(), 1_700_000_000));
+
+    let before = now();
+    let image = build_one(&context, Program::new(), &["--timestamp=now"]);
+    assert!((before..=now()).contains(&times(&image, "srv/old").1));
+
+    let image = build_one(&context, Program::new(), &["--timestamp=preserve"]);
+    assert_eq!(times(&image, "srv/old"), ("1970-01-01T00:00:00Z".to_owned(), 1_111_111_111));
+
+    let program = Program::new();
+    let path = context.path().to_str().unwrap();
+    program.run(["build", path, "--timestamp=git"]).failure(1).says(&["no git checkout"]);
+    program.run(["build", path, "--timestamp=yesterday"]).failure(2).says(&["yesterday", "seconds since 1970"]);
+    program.run(["build", path, "--timestamp=-5"]).failure(1).says(&["-5", "1970"]);
+}
+
+#[test]
+fn source_date_epoch_stands_for_the_time() {
+    let context = context(SPEC);
+    let program = || Program::new().environment("SOURCE_DATE_EPOCH", "1600000000");
+    let image = build_one(&context, program(), &[]);
+    assert_eq!(times(&image, "srv/a"), ("2020-09-13T12:26:40Z".to_owned(), 1_600_000_000));
+    let image = build_one(&context, program(), &["--timestamp=1"]);
+    assert_eq!(times(&image, "srv/a").1, 1, "the flag wins");
+    let image = build_one(&context, Program::new().environment("SOURCE_DATE_EPOCH", ""), &[]);
+    assert_eq!(times(&image, "srv/a"), ("1970-01-01T00:00:00Z".to_owned(), 0));
+    let wrong = Program::new().environment("SOURCE_DATE_EPOCH", "soon");
+    wrong.run(["build", context.path().to_str().unwrap()]).failure(2).says(&["SOURCE_DATE_EPOCH", "soon"]);
+}
+
+#[test]
+fn a_git_checkout_gives_time_revision_and_source() {
+    if !require("git") {
+        return;
+    }
+    let context = context(SPEC);
+    let revision = commit(&context, 1_500_000_000);
+    git(&context, &["remote", "add", "origin", "https://user:s3cret@git.example/org/app.git"]);
+
+    let image = build_one(&context, Program::new(), &["-t", "example/app:v2.0.1"]);
+    assert_eq!(times(&image, "srv/a"), ("2017-07-14T02:40:00Z".to_owned(), 1_500_000_000));
+    for pairs in [&image.config["config"]["Labels"], &image.manifest["annotations"]] {
+        assert_eq!(pairs["org.opencontainers.image.revision"], revision.as_str());
+        assert_eq!(pairs["org.opencontainers.image.source"], "https://git.example/org/app");
+        assert_eq!(pairs["org.opencontainers.image.created"], "2017-07-14T02:40:00Z");
+        assert_eq!(pairs["org.opencontainers.image.version"], "2.0.1");
+    }
+    assert!(!image.config.to_string().contains("s3cret") && !image.manifest.to_string().contains("s3cret"));
+
+    // The environment wins over git, and `git` over the environment.
+    let program = || Program::new().environment("SOURCE_DATE_EPOCH", "1600000000");
+    assert_eq!(times(&build_one(&context, program(), &[]), "srv/a").1, 1_600_000_000);
+    assert_eq!(times(&build_one(&context, program(), &["--timestamp=git"]), "srv/a").1, 1_500_000_000);
+
+    // What an earlier build wrote into the checkout does not make it dirty; a change does.
+    let label = |image: Image| image.config["config"]["Labels"]["org.opencontainers.image.revision"].clone();
+    let program = Program::new().directory(context.path());
+    program.run(["build", ".", "-o", "x.tar"]).success();
+    assert_eq!(label(build_one(&context, Program::new(), &[])), revision.as_str());
+    fs::write(context.path().join("files/a"), "changed").unwrap();
+    assert_eq!(label(build_one(&context, Program::new(), &[])), format!("{revision}-dirty"));
+    let flags = ["--label=org.opencontainers.image.revision=mine"];
+    assert_eq!(label(build_one(&context, Program::new(), &flags)), "mine");
+}
+
+#[test]
+fn a_context_within_a_checkout_is_part_of_it() {
+    if !require("git") {
+        return;
+    }
+    let checkout = Tree::new().file("app/ocibake.toml", SPEC).file("app/files/a", "a").plant();
+    let revision = commit(&checkout, 1_500_000_000);
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(checkout.path().join("app"));
+    let out = place.path().join("out/");
+    // As in a hook, which names another repository.
+    let program = program.environment("GIT_DIR", place.path());
+    program.run(["build", "--platform=linux/amd64", "-o", out.to_str().unwrap()]).success();
+    let image = only_image(&out);
+    assert_eq!(image.config["config"]["Labels"]["org.opencontainers.image.revision"], revision.as_str());
+}
+
+#[test]
+fn a_repository_without_a_commit_says_nothing() {
+    if !require("git") {
+        return;
+    }
+    let context = context(SPEC);
+    git(&context, &["init", "-q"]);
+    let image = build_one(&context, Program::new(), &[]);
+    assert_eq!(times(&image, "srv/a").1, 0);
+    assert_eq!(image.config["config"]["Labels"].get("org.opencontainers.image.revision"), None);
+}
+
+#[test]
+fn a_checkout_that_git_refuses_is_built_with_a_warning() {
+    if !require_root() || !require("setpriv") || !require("git") {
+        return;
+    }
+    let context = context(SPEC);
+    commit(&context, 1_500_000_000);
+    let program = Program::new().user(NOBODY);
+    let outcome = program.run(["build", context.path().to_str().unwrap()]).success();
+    outcome.says(&["warning: no revision", "dubious ownership", "git config --global --add safe.directory"]);
+}
+
+#[test]
+fn a_checkout_without_git_is_built_with_a_warning() {
+    if !require("git") {
+        return;
+    }
+    let context = context(SPEC);
+    commit(&context, 1_500_000_000);
+    let program = Program::new().environment("PATH", "/nowhere");
+    let outcome = program.run(["build", context.path().to_str().unwrap()]).success();
+    outcome.says(&["warning: no revision", "there is no git here", "install git"]);
+}
+
+#[test]
+fn the_image_that_goes_nowhere_is_pointed_out() {
+    let context = context(SPEC);
+    let program = Program::new();
+    let path = context.path().to_str().unwrap();
+    let outcome = program.run(["build", path]);
+    assert!(outcome.stderr.contains("warning: the image is in the local store only"));
+    outcome.digest();
+    let outcome = program.run(["build", path, "-o", "x.tar"]).success();
+    assert!(!outcome.stderr.contains("warning"));
+}
+
+#[test]
+fn flags_that_are_wrong_are_named() {
+    let context = context(SPEC);
+    for (flag, parts) in [
+        ("--add=files", ["--add", "files"]),
+        ("--platform=linux/amd46", ["--platform", "did you mean `amd64`?"]),
+        ("--base=debian", ["--base", "scratch"]),
+        ("--label=x", ["--label", "key=value"]),
+        ("--annotation=x", ["--annotation", "key=value"]),
+        ("--entrypoint=[1]", ["--entrypoint", "JSON"]),
+        ("--env=A", ["--env", "NAME=value"]),
+        ("--user=a:b:c", ["--user", "a:b:c"]),
+        ("--workdir=srv", ["--workdir", "absolute"]),
+        ("--expose=0", ["--expose", "65535"]),
+        ("--volume=data", ["--volume", "absolute"]),
+        ("--stop-signal=SIGTREM", ["--stop-signal", "did you mean `SIGTERM`?"]),
+    ] {
+        Program::new().run(["build", context.path().to_str().unwrap(), flag]).failure(1).says(&parts);
+    }
+}
+
+#[test]
+fn usage_is_explained_with_code_2() {
+    for (arguments, parts) in [
+        (&["build", "a", "b"][..], ["b", "Usage: ocibake build"]),
+        (&["build", "--health-retries=3"], ["--health-cmd", "Usage: ocibake build"]),
+        (&["build", "--health-cmd=x", "--no-healthcheck"], ["--no-healthcheck", "Usage: ocibake build"]),
+        (&["build", "--jobs=many"], ["many", "--jobs"]),
+        (&["build", "--compression=gzp"], ["gzp", "gzip"]),
+        (&["build", "--compression=gzip:10"], ["gzip:10", "gzip:9"]),
+        (&["build", "--progress=loud"], ["loud", "quiet"]),
+        (&["bild"], ["bild", "build"]),
+        (&[], ["Usage: ocibake", "Commands:"]),
+    ] {
+        Program::new().run(arguments).failure(2).says(&parts);
+    }
+}
+
+fn context(spec: &str) -> TempDir {
+    Tree::new().file("ocibake.toml", spec).file("files/a", "content").plant()
+}
+
+fn build_digest(context: &TempDir, flags: &[&str]) -> String {
+    Program::new().run([&["build", context.path().to_str().unwrap()], flags].concat()).digest()
+}
+
+fn build(context: &TempDir, flags: &[&str]) -> Vec<Image> {
+    build_by(context, Program::new(), flags)
+}
+
+fn build_one(context: &TempDir, program: Program, flags: &[&str]) -> Image {
+    build_by(context, program, &[flags, &["--platform=linux/amd64"]].concat()).remove(0)
+}
+
+/// The layers' files are gone afterwards unless the caller reads them; so the layout outlives the test.
+fn build_by(context: &TempDir, program: Program, flags: &[&str]) -> Vec<Image> {
+    let place = tempfile::tempdir_in(context.path()).unwrap().keep();
+    let out = format!("{}/out/", place.display());
+    program.run([&["build", context.path().to_str().unwrap(), "-o", &out], flags].concat()).success();
+    Layout::open(&out).images()
+}
+
+fn only_image(layout: &Path) -> Image {
+    let mut images = Layout::open(layout).images();
+    assert_eq!(images.len(), 1);
+    images.remove(0)
+}
+
+fn tar_names(layer: &[u8]) -> Vec<String> {
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(layer));
+    tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+/// What config, history and labels, which have to agree, say of the creation; and the time of the file `path`.
+fn times(image: &Image, path: &str) -> (String, u64) {
+    let created = image.config["created"].as_str().unwrap();
+    for step in image.config["history"].as_array().unwrap() {
+        assert_eq!(step["created"], created);
+    }
+    assert_eq!(image.config["config"]["Labels"]["org.opencontainers.image.created"], created);
+    let layer = fs::read(&image.layers[0]).unwrap();
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(&layer[..]));
+    let mut entries = tar.entries().unwrap().map(Result::unwrap);
+    let entry = entries.find(|entry| entry.path().unwrap() == Path::new(path)).unwrap();
+    (created.to_owned(), entry.header().mtime().unwrap())
+}
+
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn git(directory: &TempDir, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(directory.path()).args(arguments).env("HOME", directory.path());
+    command.env_remove("GIT_DIR").env("GIT_CONFIG_NOSYSTEM", "1");
+    tool::checked(&mut command).trim().to_owned()
+}
+
+/// Makes `directory` a checkout with one commit of that time, whose name it returns.
+fn commit(directory: &TempDir, time: u64) -> String {
+    git(directory, &["init", "-q", "-b", "main"]);
+    git(directory, &["add", "."]);
+    let mut command = Command::new("git");
+    command.arg("-C").arg(directory.path()).args(["-c", "user.name=T", "-c", "user.email=t@example.org"]);
+    command.args(["commit", "-q", "-m", "all"]).env("HOME", directory.path());
+    // The author's is another one, which does not count.
+    command.env("GIT_COMMITTER_DATE", format!("@{time} +0200")).env("GIT_AUTHOR_DATE", "@1000000000 +0000");
+    checked(&mut command);
+    git(directory, &["rev-parse", "HEAD"])
+}

@@ -1,0 +1,64 @@
+//! A docker daemon of its own, without any network, for as long as the value lives.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::tool::checked;
+
+pub struct DockerDaemon {
+    process: Child,
+    directory: TempDir,
+}
+
+impl DockerDaemon {
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        let log = File::create(at("log")).unwrap();
+        let process = Command::new("dockerd")
+            .args(["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--bridge=none"])
+            .args(["--storage-driver=vfs", "--data-root", &at("data"), "--exec-root", &at("run")])
+            .args(["--pidfile", &at("pid"), "--host", &format!("unix://{}", at("socket"))])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut daemon = DockerDaemon { process, directory };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !daemon.command(&["version"]).output().unwrap().status.success() {
+            let gone = daemon.process.try_wait().unwrap().is_some();
+            if gone || Instant::now() > deadline {
+                let log = std::fs::read_to_string(daemon.directory.path().join("log"));
+                panic!("dockerd does not start: {log:?}");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        daemon
+    }
+
+    /// Runs docker's own client against it.
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        checked(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        let socket: PathBuf = self.directory.path().join("socket");
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.directory.path()).env("DOCKER_HOST", format!("unix://{}", socket.display()));
+        command.args(arguments);
+        command
+    }
+}
+
+impl Drop for DockerDaemon {
+    fn drop(&mut self) {
+        // Not killed: it has to end the containerd that it started.
+        let _ = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.id())]).status();
+        let _ = self.process.wait();
+    }
+}
