@@ -87,7 +87,7 @@ impl Walk<'_> {
     }
 }
 
-/// What is left of [`DOCUMENTS_LIMIT`].
+/// How many bytes of documents may still be read of one image: 64 MiB at first.
 #[derive(Debug)]
 pub struct DocumentBudget(u64);
 
