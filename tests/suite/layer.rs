@@ -1,9 +1,11 @@
 //! What the layer engine writes is one gzip member of the tar that the entries describe, the same for any number of
 //! threads.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
@@ -52,16 +54,15 @@ const SIZES: [usize; 22] = [
 #[test]
 fn any_entries_come_back() {
     let blobs = tempfile::tempdir().unwrap();
-    let mut made: Vec<(std::path::PathBuf, String)> = Vec::new();
+    let made: RefCell<Vec<(PathBuf, String)>> = RefCell::default();
     let settings = (any_entries(), any_compression(), select(&THREADS[..]), select(&THREADS[..]));
     let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
-    let cell = std::cell::RefCell::new(&mut made);
     let outcome = TestRunner::new(config).run(&settings, |(entries, compression, threads, others)| {
         let blob = write(&entries, compression, threads);
         prop_assert_eq!(&write(&entries, compression, others).sink, &blob.sink);
         assert_holds(&blob, &entries, compression);
         if compression != Compression::None {
-            let mut made = cell.borrow_mut();
+            let mut made = made.borrow_mut();
             let path = blobs.path().join(format!("{}.gz", made.len()));
             fs::write(&path, &blob.sink).unwrap();
             made.push((path, blob.diff_id.to_string()));
@@ -69,6 +70,7 @@ fn any_entries_come_back() {
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    let made = made.into_inner();
     if require("gzip") {
         checked(Command::new("gzip").arg("-t").args(made.iter().map(|(path, _)| path)));
     }
@@ -314,7 +316,7 @@ fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
         });
     let leaves = btree_map(vec(name, 1..5), leaf, 0..40);
     (leaves, vec(any::<Index>(), 0..3)).prop_map(|(leaves, links)| {
-        let mut entries: std::collections::BTreeMap<Vec<u8>, Entry> = Default::default();
+        let mut entries: BTreeMap<Vec<u8>, Entry> = Default::default();
         for (path, leaf) in leaves {
             let parents: Vec<Vec<u8>> = (1..path.len()).map(|depth| path[..depth].join(&b'/')).collect();
             let path = path.join(&b'/');
