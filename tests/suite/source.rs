@@ -12,7 +12,7 @@ use crate::support::tool::require_root;
 use crate::support::tree::Tree;
 
 #[test]
-fn a_directory_s_contents_go_to_the_destination() {
+fn the_contents_of_a_directory_go_to_the_destination() {
     let context = Tree::new().file("dir/a", "").file("dir/sub/b", "").plant();
     for to in ["/", "/opt/", "/opt", "opt", "/deep/er"] {
         let place = to.trim_matches('/');

@@ -9,6 +9,7 @@ use ocibake::error::Result;
 use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
 use ocibake::progress::silent;
 use rayon::ThreadPoolBuilder;
+use ruzstd::decoding::StreamingDecoder;
 
 use super::listing::{self, Listing, Record, digest};
 
@@ -52,18 +53,25 @@ pub fn write_to<W: Write + Send>(
     threads: usize,
 ) -> Result<Written<W>> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let job = Job { title: "test", entries, sink, destination: Path::new("the sink") };
+    let job = Job { number: 0, title: "test", entries, sink, destination: Path::new("the sink") };
     layer::write(vec![job], compression, &pool, &silent).map(|mut written| written.remove(0))
 }
 
-/// The tar in a blob, which has to be one gzip member with nothing behind it, or no gzip at all.
+/// The tar in a blob, which has to be one gzip member with nothing behind it, frames of zstd, or no compression at all.
 pub fn tar_of(blob: &[u8], compression: Compression) -> Vec<u8> {
-    if compression == Compression::None {
-        return blob.to_vec();
-    }
     let (mut rest, mut tar) = (blob, Vec::new());
-    GzDecoder::new(&mut rest).read_to_end(&mut tar).unwrap();
-    assert_eq!(rest.len(), 0, "bytes behind the first member");
+    match compression {
+        Compression::None => return blob.to_vec(),
+        Compression::Gzip(_) => {
+            GzDecoder::new(&mut rest).read_to_end(&mut tar).unwrap();
+            assert_eq!(rest.len(), 0, "bytes behind the first member");
+        }
+        Compression::Zstd(_) => {
+            while !rest.is_empty() {
+                StreamingDecoder::new(&mut rest).unwrap().read_to_end(&mut tar).unwrap();
+            }
+        }
+    }
     tar
 }
 
