@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::layer::{Content, Entry, Identity, Ignore, Kind, inspect, walk};
@@ -34,24 +35,55 @@ pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
             error.excerpt = error.excerpt.or_else(|| add.place.clone().map(Box::new));
             error
         };
-        for (entry, disk) in resolve(add).map_err(here)? {
-            tree.insert(entry, disk).map_err(here)?;
-        }
+        tree.add(add).map_err(here)?;
     }
     tree.imply_parents(adds)?;
-    let mut entries: Vec<Entry> = tree.entries.into_values().map(|(entry, _)| entry).collect();
+    let mut entries: Vec<Entry> = tree.entries.into_values().map(|(entry, _)| *entry).collect();
     link(&mut entries);
     Ok(entries)
 }
 
 struct Tree {
-    /// With the path on disk that each came from; directories that are only implied came from nowhere.
-    entries: BTreeMap<Vec<u8>, (Entry, PathBuf)>,
+    /// With the source that each came from or below; directories that are only implied came from nowhere. There may be
+    /// very many: they share its path, and are boxed because the map leaves half of its room empty.
+    entries: BTreeMap<Vec<u8>, (Box<Entry>, Arc<Path>)>,
     modified: Modified,
 }
 
 impl Tree {
-    fn insert(&mut self, mut entry: Entry, disk: PathBuf) -> Result<()> {
+    /// Puts in what one add brings.
+    fn add(&mut self, add: &Add) -> Result<()> {
+        let ignore = Ignore::new(add.exclude.iter().map(String::as_str))?;
+        let sources = sources(&add.source)?;
+        if sources.len() > 1 && !add.to.into {
+            return Err(Error::input(format!("{} sources cannot all become /{}", sources.len(), add.to.path))
+                .with_hint(format!("to put them into a directory, write `to = \"/{}/\"`", add.to.path)));
+        }
+        for (written, disk) in sources {
+            let disk: Arc<Path> = disk.into();
+            let top = inspect(&disk, add.to.path.clone().into_bytes())?;
+            if matches!(top.kind, Kind::Directory) {
+                for entry in walk(&disk, &ignore)? {
+                    let path = joined(&add.to.path, &entry.path);
+                    self.insert(dressed(Entry { path, ..entry }, add), &disk)?;
+                }
+                // As docker has it: a destination with a slash is a directory of its own, one without becomes the
+                // source.
+                if !add.to.into {
+                    self.insert(dressed(top, add), &disk)?;
+                }
+                continue;
+            }
+            let name = written.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
+            if !ignore.matches(&name) {
+                let path = if add.to.into { joined(&add.to.path, &name) } else { top.path.clone() };
+                self.insert(dressed(Entry { path, ..top }, add), &disk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, mut entry: Entry, source: &Arc<Path>) -> Result<()> {
         if let Modified::At(time) = self.modified {
             entry.modified = time;
         }
@@ -60,14 +92,14 @@ impl Tree {
                 return Err(Error::input(format!(
                     "two adds disagree about /{}: {} and {}",
                     String::from_utf8_lossy(&entry.path),
-                    other.display(),
-                    disk.display()
+                    origin(present, other).display(),
+                    origin(&entry, source).display()
                 ))
                 .with_hint("leave one of them out with `exclude`, or put them in two layers: the later one wins"));
             }
             return Ok(());
         }
-        self.entries.insert(entry.path.clone(), (entry, disk));
+        self.entries.insert(entry.path.clone(), (Box::new(entry), source.clone()));
         Ok(())
     }
 
@@ -79,18 +111,19 @@ impl Tree {
         let into = adds.iter().filter(|add| add.to.into && !add.to.path.is_empty());
         let destinations: Vec<(Vec<u8>, &Path)> =
             into.map(|add| (joined(&add.to.path, b""), written(&add.source))).collect();
-        let contents = self.entries.iter().map(|(path, (_, disk))| (path, disk.as_path()));
+        let contents = self.entries.iter().map(|(path, (entry, source))| (path, origin(entry, source)));
         let mut implied = BTreeMap::new();
+        let nowhere: Arc<Path> = Path::new("").into();
         for (path, disk) in contents.chain(destinations.iter().map(|(path, source)| (path, *source))) {
             for slash in path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at) {
                 let parent = &path[..slash];
                 match self.entries.get(parent) {
-                    Some((Entry { kind: Kind::Directory, .. }, _)) => {}
-                    Some((_, other)) => {
+                    Some((present, _)) if matches!(present.kind, Kind::Directory) => {}
+                    Some((present, other)) => {
                         let (parent, path) = (String::from_utf8_lossy(parent), String::from_utf8_lossy(path));
                         return Err(Error::input(format!(
                             "two adds disagree about /{parent}: {} is no directory, but {} goes to /{path}",
-                            other.display(),
+                            origin(present, other).display(),
                             disk.display()
                         )));
                     }
@@ -100,48 +133,13 @@ impl Tree {
                 }
             }
         }
-        self.entries.extend(implied.into_iter().map(|(path, entry)| (path, (entry, PathBuf::new()))));
+        self.entries.extend(implied.into_iter().map(|(path, entry)| (path, (Box::new(entry), nowhere.clone()))));
         Ok(())
     }
 }
 
-/// What one add brings, under its paths in the image, each with its path on disk.
-fn resolve(add: &Add) -> Result<Vec<(Entry, PathBuf)>> {
-    let ignore = Ignore::new(add.exclude.iter().map(String::as_str))?;
-    let sources = sources(&add.source)?;
-    if sources.len() > 1 && !add.to.into {
-        return Err(Error::input(format!("{} sources cannot all become /{}", sources.len(), add.to.path))
-            .with_hint(format!("to put them into a directory, write `to = \"/{}/\"`", add.to.path)));
-    }
-    let mut found = Vec::new();
-    for (written, disk) in sources {
-        let top = inspect(&disk, add.to.path.clone().into_bytes())?;
-        if matches!(top.kind, Kind::Directory) {
-            for entry in walk(&disk, &ignore)? {
-                let path = joined(&add.to.path, &entry.path);
-                let disk = disk.join(std::ffi::OsStr::from_bytes(&entry.path));
-                found.push((Entry { path, ..entry }, disk));
-            }
-            // As docker has it: a destination with a slash is a directory of its own, one without becomes the source.
-            if !add.to.into {
-                found.push((top, disk));
-            }
-            continue;
-        }
-        let name = written.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
-        if !ignore.matches(&name) {
-            let path = if add.to.into { joined(&add.to.path, &name) } else { top.path.clone() };
-            found.push((Entry { path, ..top }, disk));
-        }
-    }
-    for (entry, _) in &mut found {
-        dress(entry, add);
-    }
-    Ok(found)
-}
-
 /// Gives an entry the mode and owner that its add asks for.
-fn dress(entry: &mut Entry, add: &Add) {
+fn dressed(mut entry: Entry, add: &Add) -> Entry {
     if let Owner::Numbers { user, group } = add.owner {
         (entry.user, entry.group) = (user, group);
     }
@@ -150,6 +148,7 @@ fn dress(entry: &mut Entry, add: &Add) {
     {
         entry.mode = mode.apply(entry.mode, matches!(entry.kind, Kind::Directory));
     }
+    entry
 }
 
 /// The files and directories that a source names, sorted: as written and with links resolved. A link that is itself
@@ -210,6 +209,14 @@ fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
 
 fn joined(directory: &str, path: &[u8]) -> Vec<u8> {
     if directory.is_empty() { path.to_vec() } else { [directory.as_bytes(), b"/", path].concat() }
+}
+
+/// What to call an entry in an error: the file it is, or the source it is in.
+fn origin<'a>(entry: &'a Entry, source: &'a Path) -> &'a Path {
+    match &entry.kind {
+        Kind::File(Content::Disk { path, .. }) => path,
+        _ => source,
+    }
 }
 
 fn written(source: &Source) -> &Path {
