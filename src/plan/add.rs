@@ -64,6 +64,9 @@ pub(super) fn context_pattern(text: &str) -> Result<String> {
         return Err(Error::input(format!("the source `{text}` is outside of the context"))
             .with_hint("sources are relative to the context and stay in it: choose a context that holds them all"));
     }
+    if parts.iter().any(|part| part.contains("**") && *part != "**") {
+        return Err(Error::input(format!("`{text}` is not a pattern")).with_hint("`**` stands alone between slashes"));
+    }
     let pattern = parts.join("/");
     pattern.parse::<Pattern>()?;
     Ok(if pattern.is_empty() { ".".to_owned() } else { pattern })

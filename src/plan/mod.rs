@@ -15,6 +15,7 @@ pub use mode::Mode;
 pub use pattern::Pattern;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec};
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -97,6 +98,13 @@ pub enum Owner {
     },
     /// As on disk.
     Preserve,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.into && !self.path.is_empty() { "/" } else { "" };
+        write!(f, "/{}{slash}", self.path)
+    }
 }
 
 impl FromStr for Base {

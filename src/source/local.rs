@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::tree::{self, Found};
 use crate::error::{Error, Result};

@@ -63,7 +63,7 @@ impl PendingFile {
     /// written to.
     pub fn beside(destination: &Path) -> Result<Self> {
         if std::fs::metadata(destination).is_ok_and(|present| !present.is_file()) {
-            return Err(Error::input(format!("{} is there and is not a file", destination.display()))
+            return Err(Error::input(format!("{} is there and is not a regular file", destination.display()))
                 .with_hint("name a file, or a path where there is nothing yet"));
         }
         let pending = Self::in_directory(parent(destination));

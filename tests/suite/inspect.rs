@@ -309,7 +309,7 @@ fn indexes_in_indexes_end_somewhere() {
     program
         .run(["push", "127.0.0.1:1/x/y:1", archive.to_str().unwrap()])
         .failure(1)
-        .says(&["indexes lie in one another", "16"]);
+        .says(&["indexes lie in one another", "32"]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn a_build_ends_at_a_signal_and_leaves_nothing() {
         assert_eq!(names_in(build.place.path()), ["before"], "what moment {moment} left");
         assert_nothing_is_in_the_making(&build.program.store());
     }
-    assert!(interrupted >= 8, "only {interrupted} of 12 builds were not done already");
+    assert!(interrupted >= 3, "only {interrupted} of 12 builds were not done already");
     assert_store_is_sound(&build.program.store());
     assert_eq!(build.again(), build.digest);
 }
@@ -137,9 +137,9 @@ impl Build {
         digest
     }
 
-    fn arguments<'a>(&'a self, output: &'a Path) -> [&'a str; 8] {
+    fn arguments<'a>(&'a self, output: &'a Path) -> [&'a str; 9] {
         let (context, output) = (self.context.path().to_str().unwrap(), output.to_str().unwrap());
-        ["build", context, "--compression", "none", "--jobs", "2", "-o", output]
+        ["build", context, "--no-stat-cache", "--compression", "none", "--jobs", "2", "-o", output]
     }
 }
 

@@ -98,7 +98,7 @@ fn a_spec_is_expanded_for_every_platform() {
         assert_eq!(application.adds[1].owner, Owner::ROOT);
         assert_eq!(application.adds[1].exclude[0], "**/*.tmp");
         assert_eq!(application.adds[1].exclude[1], format!("!{}.tmp", stage.platform.architecture));
-        assert_eq!(assets.title, "add assets/**/*.html to /");
+        assert_eq!(assets.title, "add to /");
         assert_eq!(assets.adds[0].to, Destination { path: String::new(), into: true });
         assert_eq!(assets.adds[0].owner, Owner::Preserve);
     }
@@ -141,7 +141,7 @@ fn labels_and_annotations_are_complete() {
 #[test]
 fn a_variant_is_empty_where_there_is_none() {
     let plan = plan("platforms = [\"amd64\"]\n[[layer]]\nadd = [{ from = \"a{variant}\", to = \"/{variant}/b\" }]");
-    assert_eq!(plan.stages[0].steps[0].title, "add a to /b");
+    assert_eq!(plan.stages[0].steps[0].title, "add to /b");
 }
 
 #[test]

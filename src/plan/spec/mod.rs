@@ -220,20 +220,12 @@ fn flag_options(text: &str) -> Result<Vec<(&str, String)>> {
     Ok(options)
 }
 
-/// What a step without a name is called. It becomes part of the image, so a path of this machine stays out: the same
+/// What a step without a name is called. It becomes part of the image, so where things come from stays out: the same
 /// files come by many paths.
 fn title(adds: &[Add]) -> String {
-    let one = |add: &Add| {
-        let slash = if add.to.into && !add.to.path.is_empty() { "/" } else { "" };
-        let to = format!("/{}{slash}", add.to.path);
-        match &add.source {
-            Source::Context { pattern, .. } => format!("add {pattern} to {to}"),
-            Source::Path(_) => format!("add to {to}"),
-        }
-    };
     match adds {
         [] => "add nothing".to_owned(),
-        [only] => one(only),
-        [first, rest @ ..] => format!("{} and {} more", one(first), rest.len()),
+        [only] => format!("add to {}", only.to),
+        [first, rest @ ..] => format!("add to {} and {} more", first.to, rest.len()),
     }
 }
