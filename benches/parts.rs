@@ -1,0 +1,82 @@
+//! The parts of the layer engine, each on one thread: `cargo bench`. Whole commands are in `compare.py`.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::io::sink;
+use std::path::Path;
+use std::sync::Arc;
+
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
+use ocibake::layer::{self, Compression, Content, Entry, Ignore, Job, Kind};
+use ocibake::oci::Digest;
+use ocibake::progress::silent;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// Of the content that is compressed and hashed, in bytes.
+const SIZE: usize = 16 << 20;
+
+criterion_group!(parts, hash, compress, headers, walk);
+criterion_main!(parts);
+
+fn hash(criterion: &mut Criterion) {
+    let content = content();
+    let mut group = group(criterion, "hash", content.len());
+    group.bench_function("sha256", |bencher| bencher.iter(|| Digest::of(black_box(&content))));
+}
+
+/// A layer of one file: tar, compression, both digests.
+fn compress(criterion: &mut Criterion) {
+    let entries = [file(b"content".to_vec(), content())];
+    let mut group = group(criterion, "layer", SIZE);
+    for name in ["none", "gzip:1", "gzip:4", "gzip:6", "gzip:9", "zstd:1", "zstd:3", "zstd:9"] {
+        let compression: Compression = name.parse().expect("the list has valid names");
+        group.bench_function(name, |bencher| bencher.iter(|| write(&entries, compression)));
+    }
+}
+
+/// A layer of empty files: nearly all headers.
+fn headers(criterion: &mut Criterion) {
+    let path = |number| format!("{:02}/{number:05}", number % 97).into_bytes();
+    let mut entries: Vec<Entry> = (0..20_000).map(|number| file(path(number), Vec::new())).collect();
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut group = criterion.benchmark_group("headers");
+    group.throughput(Throughput::Elements(entries.len() as u64)).sample_size(10);
+    group.bench_function("20,000 empty files", |bencher| bencher.iter(|| write(&entries, Compression::None)));
+}
+
+fn walk(criterion: &mut Criterion) {
+    // What a checkout has: this package's own folder, without what was built in it.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ignore = Ignore::new(["target", ".git"]).expect("these are patterns");
+    let count = layer::walk(root, &ignore).expect("it can be read").len();
+    let mut group = criterion.benchmark_group("walk");
+    group.throughput(Throughput::Elements(count as u64));
+    group.bench_function("this package", |bencher| bencher.iter(|| layer::walk(root, &ignore)));
+}
+
+fn group<'a>(criterion: &'a mut Criterion, name: &str, bytes: usize) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Bytes(bytes as u64)).sample_size(10);
+    group
+}
+
+fn write(entries: &[Entry], compression: Compression) -> Digest {
+    let job = Job { number: 0, title: "bench", entries, sink: sink(), destination: Path::new("nowhere") };
+    let written = layer::write(vec![job], compression, &one_thread(), &silent);
+    written.expect("nothing that could fail")[0].digest
+}
+
+fn one_thread() -> ThreadPool {
+    ThreadPoolBuilder::new().num_threads(1).build().expect("one thread can be started")
+}
+
+/// This program's own machine code, again and again: about as compressible as what images hold.
+fn content() -> Vec<u8> {
+    let program = std::env::current_exe().and_then(std::fs::read).expect("the program can read itself");
+    program.into_iter().cycle().take(SIZE).collect()
+}
+
+fn file(path: Vec<u8>, content: Vec<u8>) -> Entry {
+    let kind = Kind::File(Content::Bytes(Arc::from(content)));
+    Entry { path, kind, mode: 0o644, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }
+}
