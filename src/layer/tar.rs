@@ -19,7 +19,7 @@ const LARGEST_NUMBER: u64 = 0o77777777777;
 /// What Python's tarfile calls its pax headers.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
 
-/// The header records of `entry`: a whole number of [`RECORD`]s, a function of the entry alone.
+/// The header records of `entry`: a whole number of 512-byte records, a function of the entry alone.
 pub fn header(entry: &Entry) -> Result<Vec<u8>> {
     let mut path = entry.path.clone();
     let (entry_type, target) = match &entry.kind {
