@@ -61,7 +61,8 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str, bytes: usize) -> Benchmar
 }
 
 fn write(entries: &[Entry], compression: Compression) -> Digest {
-    let job = Job { number: 0, title: "bench", entries, sink: sink(), destination: Path::new("nowhere") };
+    let job =
+        Job { number: 0, title: "bench", entries, sink: sink(), destination: Path::new("nowhere"), earlier: None };
     let written = layer::write(vec![job], compression, &one_thread(), &silent);
     written.expect("nothing that could fail")[0].digest
 }

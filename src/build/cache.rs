@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::layer::{Compression, Content, Entry, Identity, Kind, Layer, header};
+use crate::layer::{Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece, header};
 use crate::oci::{Descriptor, Digest, Hasher, from_json, to_json};
 use crate::store::LocalStore;
 
@@ -33,6 +33,13 @@ pub struct Key(Digest);
 struct Record {
     descriptor: Descriptor,
     diff_id: Digest,
+}
+
+/// What is remembered of the blocks of a layer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pieces {
+    blob: Digest,
+    pieces: Vec<Piece>,
 }
 
 impl Key {
@@ -65,6 +72,23 @@ impl Key {
         let record = Record { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id };
         store.put_record(&self.0, &to_json(&record))
     }
+}
+
+/// Where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
+/// title say which. Another context may have the same place, which does no harm: blocks are found by their digests.
+pub fn place(number: usize, title: &str, compression: Compression) -> Digest {
+    Digest::of(format!("ocibake pieces 1\n{}{number} {title}", compression.identity()).as_bytes())
+}
+
+/// The layer that was noted at `place`, if the store still has its blob.
+pub fn earlier(store: &LocalStore, place: &Digest) -> Option<Earlier> {
+    let pieces: Pieces = from_json("a layer's pieces", &store.record(place)?).ok()?;
+    Some(Earlier::new(store.blob(&pieces.blob)?, pieces.pieces))
+}
+
+/// Notes a layer at `place`.
+pub fn note(store: &LocalStore, place: &Digest, blob: Digest, pieces: Vec<Piece>) -> Result<()> {
+    store.put_record(place, &to_json(&Pieces { blob, pieces }))
 }
 
 /// Whether a change to any of the files after `walked`, when they were looked at, is sure to show in its times.

@@ -128,27 +128,31 @@ impl BlockEncoder {
         }
     }
 
-    /// Replaces what `out` holds with the compressed `block`. False: the block stands for itself.
-    pub fn encode(&mut self, block: &[u8], out: &mut Vec<u8>) -> bool {
-        out.clear();
+    /// Whether a block is stored in another form than its own.
+    pub fn compresses(&self) -> bool {
+        !matches!(self, BlockEncoder::None)
+    }
+
+    pub fn encode(&mut self, block: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
         match self {
-            BlockEncoder::None => return false,
+            BlockEncoder::None => out.extend_from_slice(block),
             BlockEncoder::Gzip { usual, fastest } => {
                 if looks_compressed(block) {
-                    fastest.piece(block, out);
+                    fastest.piece(block, &mut out);
                     // A better encoder would win back a part of the two hundredths that this one has found, at most.
                     if out.len() >= block.len() - block.len() / 50 {
-                        return true;
+                        return out;
                     }
                 }
-                usual.piece(block, out);
+                usual.piece(block, &mut out);
             }
             BlockEncoder::Zstd(compressor) => {
                 out.reserve(zstd::zstd_safe::compress_bound(block.len()));
-                compressor.compress_to_buffer(block, out).expect("the bound holds for any data");
+                compressor.compress_to_buffer(block, &mut out).expect("the bound holds for any data");
             }
         }
-        true
+        out
     }
 }
 

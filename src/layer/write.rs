@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use super::blocks::Geometry;
 use super::chain::{Chain, Gate, Permit};
 use super::compress::BlockEncoder;
+use super::pieces::{Earlier, Piece};
 use super::tar::{header, padded};
 use super::{Compression, Content, Entry, Identity, Kind};
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub struct Job<'a, W> {
     pub sink: W,
     /// For errors: where the sink leads.
     pub destination: &'a Path,
+    /// A layer of the same compression that may have some of the blocks already.
+    pub earlier: Option<&'a Earlier>,
 }
 
 /// What became of a job.
@@ -49,6 +52,8 @@ pub struct Written<W> {
     pub digest: Digest,
     /// Of the blob, in bytes.
     pub size: u64,
+    /// The blob's blocks, in their order; none if they are not compressed.
+    pub pieces: Vec<Piece>,
 }
 
 /// Writes every job's blob to its sink, all of them side by side on the threads of `pool`, and returns them in order.
@@ -85,6 +90,7 @@ pub fn write<W: Write + Send>(
 struct Layer<'a, W> {
     entries: &'a [Entry],
     geometry: Geometry,
+    earlier: Option<&'a Earlier>,
     tar: Chain<TarBlock<'a>, TarState<'a>>,
     blob: Chain<BlobBlock<'a>, BlobState<'a, W>>,
 }
@@ -99,6 +105,8 @@ struct TarBlock<'a> {
 struct BlobBlock<'a> {
     bytes: Arc<Vec<u8>>,
     crc: crc32fast::Hasher,
+    /// Of the block and of `bytes`, where these are not the same.
+    digests: Option<(Digest, Digest)>,
     _permit: Arc<Permit<'a>>,
 }
 
@@ -110,6 +118,9 @@ struct TarState<'a> {
 
 struct BlobState<'a, W> {
     sink: HashingWriter<W>,
+    /// How much the sink has taken.
+    offset: u64,
+    pieces: Vec<Piece>,
     destination: &'a Path,
     crc: crc32fast::Hasher,
     tar_size: u64,
@@ -142,6 +153,8 @@ impl<'a, W: Write> Layer<'a, W> {
         let tar = TarState { layer: job.number, hasher: Hasher::new(), progress };
         let mut blob = BlobState {
             sink: HashingWriter::new(job.sink),
+            offset: 0,
+            pieces: Vec::new(),
             destination: job.destination,
             crc: crc32fast::Hasher::new(),
             tar_size: geometry.size(),
@@ -152,6 +165,7 @@ impl<'a, W: Write> Layer<'a, W> {
         Ok(Layer {
             entries: job.entries,
             geometry,
+            earlier: job.earlier,
             tar: Chain::new(tar, TarState::block),
             blob: Chain::new(blob, BlobState::block),
         })
@@ -163,14 +177,20 @@ impl<'a, W: Write> Layer<'a, W> {
         self.tar.push(block, TarBlock { bytes: raw.clone(), _permit: permit.clone() })?;
         let mut crc = crc32fast::Hasher::new();
         crc.update(&raw);
-        let mut encoded = Vec::new();
-        let bytes = if encoder.encode(&raw, &mut encoded) { Arc::new(encoded) } else { raw };
-        self.blob.push(block, BlobBlock { bytes, crc, _permit: permit })
+        if !encoder.compresses() {
+            return self.blob.push(block, BlobBlock { bytes: raw, crc, digests: None, _permit: permit });
+        }
+        let digest = Digest::of(&raw);
+        let known = self.earlier.and_then(|earlier| earlier.find(&digest, 2 * raw.len() + 1024));
+        let bytes = known.unwrap_or_else(|| encoder.encode(&raw));
+        let digests = Some((digest, Digest::of(&bytes)));
+        self.blob.push(block, BlobBlock { bytes: Arc::new(bytes), crc, digests, _permit: permit })
     }
 
     fn finish(self) -> Written<W> {
-        let (sink, digest, size) = self.blob.into_state().sink.finish();
-        Written { sink, diff_id: self.tar.into_state().hasher.finish(), digest, size }
+        let blob = self.blob.into_state();
+        let (sink, digest, size) = blob.sink.finish();
+        Written { sink, diff_id: self.tar.into_state().hasher.finish(), digest, size, pieces: blob.pieces }
     }
 
     /// The bytes of the tar in `range`.
@@ -214,6 +234,10 @@ impl TarState<'_> {
 impl<W: Write> BlobState<'_, W> {
     fn block(&mut self, block: BlobBlock<'_>) -> Result<()> {
         self.crc.combine(&block.crc);
+        if let Some((digest_of_block, digest)) = block.digests {
+            let length = block.bytes.len() as u64;
+            self.pieces.push(Piece { block: digest_of_block, offset: self.offset, length, digest });
+        }
         self.take(&block.bytes)?;
         self.blocks_left -= 1;
         if self.blocks_left == 0 {
@@ -223,6 +247,7 @@ impl<W: Write> BlobState<'_, W> {
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.offset += bytes.len() as u64;
         self.sink.write_all(bytes).map_err(|source| Error::io("write", self.destination, source))
     }
 }

@@ -67,6 +67,11 @@ impl LocalStore {
         fs::metadata(self.path(&descriptor.digest)).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size)
     }
 
+    /// The file of a blob, for whoever checks what it reads; none if it is not there.
+    pub fn blob(&self, digest: &Digest) -> Option<File> {
+        File::open(self.path(digest)).ok()
+    }
+
     /// What was noted under `key`, if anything was.
     pub fn record(&self, key: &Digest) -> Option<Vec<u8>> {
         fs::read(self.records().join(key.hex())).ok()

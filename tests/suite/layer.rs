@@ -117,6 +117,7 @@ fn layers_side_by_side_are_each_as_if_alone() {
             entries,
             sink: Vec::new(),
             destination: Path::new("the sink"),
+            earlier: None,
         });
         let written = layer::write(jobs.collect(), compression, &pool, &silent).unwrap();
         assert_eq!(written.len(), layers.len());

@@ -53,7 +53,7 @@ pub fn write_to<W: Write + Send>(
     threads: usize,
 ) -> Result<Written<W>> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let job = Job { number: 0, title: "test", entries, sink, destination: Path::new("the sink") };
+    let job = Job { number: 0, title: "test", entries, sink, destination: Path::new("the sink"), earlier: None };
     layer::write(vec![job], compression, &pool, &silent).map(|mut written| written.remove(0))
 }
 
