@@ -1,6 +1,6 @@
 //! The layer engine: file-system entries in, a compressed tar with both its digests out, in one pass and on every core.
 //!
-//! A layer's bytes are a function of its entries and the compression alone (see [`write`] for how, [`blocks`] for where
+//! A layer's bytes are a function of its entries and the compression alone (see [`write()`] for how, `blocks` for where
 //! the stream is cut).
 
 mod blocks;
