@@ -57,28 +57,41 @@ pub struct Gate {
 }
 
 struct GateState {
-    permits: usize,
+    permits: Vec<Buffers>,
     failure: Option<Error>,
     failed: bool,
 }
 
-/// Leave to have one block under way; given back when dropped.
-pub struct Permit<'a>(&'a Gate);
+/// What a block is worked on in. Both grow to the size of the largest block and then serve one block after the other.
+#[derive(Default)]
+pub struct Buffers {
+    /// The block itself.
+    pub tar: Vec<u8>,
+    /// The block compressed.
+    pub blob: Vec<u8>,
+}
+
+/// Leave to have one block under way, and the buffers for it; given back when dropped.
+pub struct Permit<'a> {
+    gate: &'a Gate,
+    pub buffers: Buffers,
+}
 
 impl Gate {
     pub fn new(permits: usize) -> Self {
+        let permits = std::iter::repeat_with(Buffers::default).take(permits).collect();
         Gate { state: Mutex::new(GateState { permits, failure: None, failed: false }), changed: Condvar::new() }
     }
 
     /// Waits for a permit; none comes once something has failed.
     pub fn enter(&self) -> Option<Permit<'_>> {
-        let waiting = |state: &mut GateState| state.permits == 0 && !state.failed;
+        let waiting = |state: &mut GateState| state.permits.is_empty() && !state.failed;
         let mut state = self.changed.wait_while(locked(&self.state), waiting).unwrap_or_else(PoisonError::into_inner);
         if state.failed {
             return None;
         }
-        state.permits -= 1;
-        Some(Permit(self))
+        // The one that was given back last, so that no more buffers grow than are needed.
+        state.permits.pop().map(|buffers| Permit { gate: self, buffers })
     }
 
     /// Ends it for all; the first failure is the one that counts.
@@ -99,8 +112,8 @@ impl Gate {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        locked(&self.0.state).permits += 1;
-        self.0.changed.notify_one();
+        locked(&self.gate.state).permits.push(std::mem::take(&mut self.buffers));
+        self.gate.changed.notify_one();
     }
 }
 

@@ -133,26 +133,26 @@ impl BlockEncoder {
         !matches!(self, BlockEncoder::None)
     }
 
-    pub fn encode(&mut self, block: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// Replaces what `out` holds with the stored form of `block`.
+    pub fn encode(&mut self, block: &[u8], out: &mut Vec<u8>) {
+        out.clear();
         match self {
             BlockEncoder::None => out.extend_from_slice(block),
             BlockEncoder::Gzip { usual, fastest } => {
                 if looks_compressed(block) {
-                    fastest.piece(block, &mut out);
+                    fastest.piece(block, out);
                     // A better encoder would win back a part of the two hundredths that this one has found, at most.
                     if out.len() >= block.len() - block.len() / 50 {
-                        return out;
+                        return;
                     }
                 }
-                usual.piece(block, &mut out);
+                usual.piece(block, out);
             }
             BlockEncoder::Zstd(compressor) => {
                 out.reserve(zstd::zstd_safe::compress_bound(block.len()));
-                compressor.compress_to_buffer(block, &mut out).expect("the bound holds for any data");
+                compressor.compress_to_buffer(block, out).expect("the bound holds for any data");
             }
         }
-        out
     }
 }
 

@@ -11,22 +11,29 @@ use libdeflater::{CompressionLvl, Compressor};
 pub const END: [u8; 2] = [0x03, 0x00];
 
 /// Compresses pieces. The bytes depend on the piece, the level and libdeflate's version alone.
-pub struct Deflater(Compressor);
+pub struct Deflater {
+    compressor: Compressor,
+    /// As long as the longest piece could have become; pieces are shorter, and it is they that are kept.
+    scratch: Vec<u8>,
+}
 
 impl Deflater {
     /// `level` is 1 to 12; beyond that it is the nearest.
     pub fn new(level: i32) -> Self {
-        Deflater(Compressor::new(CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default()))
+        let level = CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default();
+        Deflater { compressor: Compressor::new(level), scratch: Vec::new() }
     }
 
     /// Replaces what `out` holds with a piece that holds `data`.
     pub fn piece(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        // 5 more for the marker that ends the piece.
-        let bound = self.0.deflate_compress_bound(data.len());
+        let bound = self.compressor.deflate_compress_bound(data.len());
+        if self.scratch.len() < bound {
+            self.scratch.resize(bound, 0);
+        }
+        let length = self.compressor.deflate_compress(data, &mut self.scratch).expect("the bound holds for any data");
         out.clear();
-        out.resize(bound + 5, 0);
-        let length = self.0.deflate_compress(data, &mut out[..bound]).expect("the bound holds for any data");
-        out.truncate(length);
+        out.reserve_exact(length + 5); // with the marker that ends the piece
+        out.extend_from_slice(&self.scratch[..length]);
         let stream = walk(out).expect("libdeflate writes valid streams");
         out[stream.last_block / 8] &= !(1 << (stream.last_block % 8));
         // Three zero bits begin a stored block that is not the last; they fit in the last byte or need one more.

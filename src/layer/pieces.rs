@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
+use super::blocks::LONGEST_BLOCK;
 use crate::oci::Digest;
 
 /// A block as it lies in a layer's blob.
@@ -31,12 +32,16 @@ impl Earlier {
         Earlier { blob, pieces: pieces.into_iter().map(|piece| (piece.block, piece)).collect() }
     }
 
-    /// The compressed form of `block`, if it is here and whole; `longest` is the most that it can be.
-    pub(super) fn find(&self, block: &Digest, longest: usize) -> Option<Vec<u8>> {
-        let piece = self.pieces.get(block)?;
-        let length = usize::try_from(piece.length).ok().filter(|length| *length <= longest)?;
-        let mut bytes = vec![0; length];
-        self.blob.read_exact_at(&mut bytes, piece.offset).ok()?;
-        (Digest::of(&bytes) == piece.digest).then_some(bytes)
+    /// Replaces what `out` holds with the compressed form of `block`. False if it is not here, or not whole.
+    pub(super) fn find(&self, block: &Digest, out: &mut Vec<u8>) -> bool {
+        let Some(piece) = self.pieces.get(block) else { return false };
+        // No block is longer than that, however badly it compresses.
+        let Some(length) = usize::try_from(piece.length).ok().filter(|length| *length as u64 <= 2 * LONGEST_BLOCK)
+        else {
+            return false;
+        };
+        out.clear();
+        out.resize(length, 0);
+        self.blob.read_exact_at(out, piece.offset).is_ok() && Digest::of(out) == piece.digest
     }
 }

@@ -18,7 +18,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::blocks::Geometry;
-use super::chain::{Chain, Gate, Permit};
+use super::chain::{Buffers, Chain, Gate, Permit};
 use super::compress::BlockEncoder;
 use super::pieces::{Earlier, Piece};
 use super::tar::{header, padded};
@@ -66,8 +66,9 @@ pub fn write<W: Write + Send>(
     pool: &ThreadPool,
     progress: Progress<'_>,
 ) -> Result<Vec<Written<W>>> {
-    // Two blocks a thread keep everyone busy while a chain waits for a slow block.
-    let gate = Gate::new(2 * pool.current_num_threads() + 2);
+    // A few more blocks than threads keep everyone busy while a chain waits for a slow block.
+    let threads = pool.current_num_threads();
+    let gate = Gate::new(threads + threads / 2 + 2);
     let layers: Vec<Layer<'_, W>> =
         pool.install(|| jobs.into_iter().map(|job| Layer::new(job, compression, progress)).collect::<Result<_>>())?;
     let turns = turns(&layers);
@@ -91,23 +92,24 @@ struct Layer<'a, W> {
     entries: &'a [Entry],
     geometry: Geometry,
     earlier: Option<&'a Earlier>,
-    tar: Chain<TarBlock<'a>, TarState<'a>>,
-    blob: Chain<BlobBlock<'a>, BlobState<'a, W>>,
+    tar: Chain<Arc<Block<'a>>, TarState<'a>>,
+    blob: Chain<Arc<Block<'a>>, BlobState<'a, W>>,
 }
 
-/// A block of the tar. The permit goes back when both chains are done with the block.
-struct TarBlock<'a> {
-    bytes: Arc<Vec<u8>>,
-    _permit: Arc<Permit<'a>>,
-}
-
-/// The same block as it is stored.
-struct BlobBlock<'a> {
-    bytes: Arc<Vec<u8>>,
+/// A block that both chains work on. When the last of them is done with it, the permit goes back.
+struct Block<'a> {
+    permit: Permit<'a>,
+    /// Of the tar's bytes.
     crc: crc32fast::Hasher,
-    /// Of the block and of `bytes`, where these are not the same.
-    digests: Option<(Digest, Digest)>,
-    _permit: Arc<Permit<'a>>,
+    /// What of the block goes into the blob.
+    stored: Stored,
+}
+
+enum Stored {
+    /// The tar's bytes.
+    AsIs,
+    /// The compressed bytes, for which these are the digests of the block and of themselves.
+    Compressed { block: Digest, digest: Digest },
 }
 
 struct TarState<'a> {
@@ -171,20 +173,23 @@ impl<'a, W: Write> Layer<'a, W> {
         })
     }
 
-    fn process(&self, block: usize, permit: Permit<'a>, encoder: &mut BlockEncoder) -> Result<()> {
-        let permit = Arc::new(permit);
-        let raw = Arc::new(self.fill(self.geometry.blocks[block].clone())?);
-        self.tar.push(block, TarBlock { bytes: raw.clone(), _permit: permit.clone() })?;
+    fn process(&self, number: usize, mut permit: Permit<'a>, encoder: &mut BlockEncoder) -> Result<()> {
+        let Buffers { tar, blob } = &mut permit.buffers;
+        self.fill(self.geometry.blocks[number].clone(), tar)?;
         let mut crc = crc32fast::Hasher::new();
-        crc.update(&raw);
-        if !encoder.compresses() {
-            return self.blob.push(block, BlobBlock { bytes: raw, crc, digests: None, _permit: permit });
-        }
-        let digest = Digest::of(&raw);
-        let known = self.earlier.and_then(|earlier| earlier.find(&digest, 2 * raw.len() + 1024));
-        let bytes = known.unwrap_or_else(|| encoder.encode(&raw));
-        let digests = Some((digest, Digest::of(&bytes)));
-        self.blob.push(block, BlobBlock { bytes: Arc::new(bytes), crc, digests, _permit: permit })
+        crc.update(tar);
+        let stored = if encoder.compresses() {
+            let block = Digest::of(tar);
+            if !self.earlier.is_some_and(|earlier| earlier.find(&block, blob)) {
+                encoder.encode(tar, blob);
+            }
+            Stored::Compressed { block, digest: Digest::of(blob) }
+        } else {
+            Stored::AsIs
+        };
+        let block = Arc::new(Block { permit, crc, stored });
+        self.tar.push(number, block.clone())?;
+        self.blob.push(number, block)
     }
 
     fn finish(self) -> Written<W> {
@@ -193,11 +198,12 @@ impl<'a, W: Write> Layer<'a, W> {
         Written { sink, diff_id: self.tar.into_state().hasher.finish(), digest, size, pieces: blob.pieces }
     }
 
-    /// The bytes of the tar in `range`.
-    fn fill(&self, range: Range<u64>) -> Result<Vec<u8>> {
+    /// Replaces what `out` holds with the bytes of the tar in `range`.
+    fn fill(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
         let offsets = &self.geometry.offsets;
         let length = (range.end - range.start) as usize;
-        let mut out = Vec::with_capacity(length);
+        out.clear();
+        out.reserve_exact(length);
         // The first offset is 0, so at least one is not behind the beginning.
         let first = offsets.partition_point(|offset| *offset <= range.start) - 1;
         for (entry, offset) in self.entries.iter().zip(offsets).skip(first) {
@@ -212,33 +218,37 @@ impl<'a, W: Write> Layer<'a, W> {
                 let body = overlap(&range, content..content + source.size());
                 // An empty file is looked at too: it may be empty no longer.
                 if !body.is_empty() || source.size() == 0 {
-                    read_content(source, body.start - content..body.end - content, &mut out)?;
+                    read_content(source, body.start - content..body.end - content, out)?;
                 }
                 let padding = overlap(&range, content + source.size()..content + padded(source.size()));
                 out.resize(out.len() + (padding.end - padding.start) as usize, 0);
             }
         }
         out.resize(length, 0); // the trailer, if it is in the range
-        Ok(out)
+        Ok(())
     }
 }
 
 impl TarState<'_> {
-    fn block(&mut self, block: TarBlock<'_>) -> Result<()> {
-        self.hasher.update(&block.bytes);
-        (self.progress)(Event::LayerAdvanced { layer: self.layer, bytes: block.bytes.len() as u64 });
+    fn block(&mut self, block: Arc<Block<'_>>) -> Result<()> {
+        let tar = &block.permit.buffers.tar;
+        self.hasher.update(tar);
+        (self.progress)(Event::LayerAdvanced { layer: self.layer, bytes: tar.len() as u64 });
         Ok(())
     }
 }
 
 impl<W: Write> BlobState<'_, W> {
-    fn block(&mut self, block: BlobBlock<'_>) -> Result<()> {
+    fn block(&mut self, block: Arc<Block<'_>>) -> Result<()> {
         self.crc.combine(&block.crc);
-        if let Some((digest_of_block, digest)) = block.digests {
-            let length = block.bytes.len() as u64;
-            self.pieces.push(Piece { block: digest_of_block, offset: self.offset, length, digest });
+        let Buffers { tar, blob } = &block.permit.buffers;
+        match block.stored {
+            Stored::AsIs => self.take(tar)?,
+            Stored::Compressed { block, digest } => {
+                self.pieces.push(Piece { block, offset: self.offset, length: blob.len() as u64, digest });
+                self.take(blob)?;
+            }
         }
-        self.take(&block.bytes)?;
         self.blocks_left -= 1;
         if self.blocks_left == 0 {
             self.take(&self.compression.tail(self.crc.clone().finalize(), self.tar_size))?;
