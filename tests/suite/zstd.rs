@@ -19,7 +19,8 @@ const MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 #[test]
 fn layers_say_what_they_are() {
     for compression in ["zstd", "zstd:1", "zstd:19"] {
-        let image = Layout::open(built(compression).path().join("layout")).images().remove(0);
+        let place = built(compression);
+        let image = image(&place);
         for layer in image.manifest["layers"].as_array().unwrap() {
             assert_eq!(layer["mediaType"], MEDIA_TYPE);
         }
@@ -55,15 +56,17 @@ fn skopeo_copies_them() {
         checked(skopeo.args(["--insecure-policy", "copy", "-q", from, to]).current_dir(place.path()));
     };
     let expected = image(&place);
-    copy("oci:layout:example/zstd:latest", "oci:copy:it");
+    copy("oci:layout", "oci:copy:it");
     assert_eq!(Layout::open(place.path().join("copy")).images()[0].digest, expected.digest);
-    // Made anew as gzip: the tars are read, and are what the config says.
+    // Unpacked by skopeo, each layer is the tar that the config promises.
     let mut skopeo = Command::new("skopeo");
-    let options = ["--insecure-policy", "copy", "-q", "--dest-compress-format=gzip", "--dest-force-compress-format"];
-    checked(skopeo.args(options).args(["oci:copy:it", "oci:gzip:it"]).current_dir(place.path()));
-    let gzip = Layout::open(place.path().join("gzip")).images().remove(0);
-    assert_eq!(gzip.config["rootfs"], expected.config["rootfs"]);
-    assert_ne!(gzip.digest, expected.digest);
+    let options = ["--insecure-policy", "copy", "-q", "--dest-decompress", "oci:copy:it", "dir:plain"];
+    checked(skopeo.args(options).current_dir(place.path()));
+    for diff_id in expected.config["rootfs"]["diff_ids"].as_array().unwrap() {
+        let sha256 = diff_id.as_str().unwrap().trim_start_matches("sha256:");
+        let tar = std::fs::File::open(place.path().join("plain").join(sha256)).unwrap();
+        assert_eq!(digest(tar).1, sha256);
+    }
 }
 
 #[test]
@@ -89,6 +92,12 @@ fn docker_loads_them() {
     }
     let place = built("zstd");
     let daemon = DockerDaemon::start();
+    let version = daemon.docker(&["version", "--format", "{{.Server.Version}}"]);
+    let major: u32 = version.split('.').next().unwrap().parse().unwrap();
+    // Before 23 it knew no zstd.
+    if major < 23 {
+        return;
+    }
     daemon.docker(&["load", "-i", &place.path().join("docker.tar").display().to_string()]);
     let report: Value = serde_json::from_str(&daemon.docker(&["image", "inspect", "example/zstd"])).unwrap();
     assert_eq!(report[0]["RootFS"]["Layers"], image(&place).config["rootfs"]["diff_ids"]);
