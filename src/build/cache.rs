@@ -3,7 +3,8 @@
 //! What a layer is made of is summed up without a look into the files: each entry's header, and for a file on disk its
 //! identity (device, inode, size, times). The sum and the layer it led to are kept in the local store. A file that was
 //! touched so shortly before it was read that a later change might leave its times as they are is racy, as git calls
-//! it, and a layer with such a file is not remembered.
+//! it, and a layer with such a file is not remembered. What a program still writes to through a mapping changes without
+//! a sign for as long as the system likes; no look at times can tell.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,14 +15,12 @@ use crate::layer::{Compression, Content, Earlier, Entry, Identity, Kind, Layer, 
 use crate::oci::{Descriptor, Digest, Hasher, from_json, to_json};
 use crate::store::LocalStore;
 
-/// Stands for the form of [`Key`]s and records: another form, another number.
-const FORM: &[u8] = b"ocibake layer 1\n";
+/// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
+/// never trusts this one's records, for it may make other bytes.
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 1\n");
 
 /// The largest step in which file systems with nanoseconds keep time (the kernel's tick), and with room to spare.
 const TICK: Duration = Duration::from_millis(100);
-
-/// The same for file systems that know only seconds, or every other one.
-const COARSE_TICK: Duration = Duration::from_secs(2);
 
 /// What a layer is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +44,7 @@ struct Pieces {
 impl Key {
     pub fn of(entries: &[Entry], compression: Compression) -> Result<Key> {
         let mut hasher = Hasher::new();
-        hasher.update(FORM);
+        hasher.update(FORM.as_bytes());
         hasher.update(compression.identity().as_bytes());
         for entry in entries {
             // The header begins with its length in whole records or says it in itself; nothing runs together.
@@ -91,15 +90,18 @@ pub fn note(store: &LocalStore, place: &Digest, blob: Digest, pieces: Vec<Piece>
     store.put_record(place, &to_json(&Pieces { blob, pieces }))
 }
 
-/// Whether a change to any of the files after `walked`, when they were looked at, is sure to show in its times.
+/// Whether a change to any of the files after `walked`, when they were looked at, is sure to show in its change time,
+/// which nobody can set. One in whole seconds tells nothing: file systems without nanoseconds (FAT, squashfs, ISO 9660)
+/// have no such time, and show the one that anybody can set.
 pub fn is_settled(entries: &[Entry], walked: SystemTime) -> bool {
     entries.iter().all(|entry| match &entry.kind {
-        Kind::File(Content::Disk { identity, .. }) => [identity.modified, identity.changed].iter().all(|time| {
-            let tick = if time.1 == 0 { COARSE_TICK } else { TICK };
-            let Ok(seconds) = u64::try_from(time.0) else { return true };
-            let time = UNIX_EPOCH + Duration::new(seconds, u32::try_from(time.1).unwrap_or(0));
-            walked.duration_since(time).is_ok_and(|age| age > tick)
-        }),
+        Kind::File(Content::Disk { identity: Identity { changed: (seconds, nanoseconds), .. }, .. }) => {
+            let (Ok(seconds), Ok(nanoseconds @ 1..)) = (u64::try_from(*seconds), u32::try_from(*nanoseconds)) else {
+                return false;
+            };
+            let changed = UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds));
+            changed.and_then(|changed| walked.duration_since(changed).ok()).is_some_and(|age| age > TICK)
+        }
         _ => true,
     })
 }
@@ -109,4 +111,27 @@ fn numbers(identity: &Identity) -> [u64; 8] {
     // Reinterpreted, not converted: all that counts is that different times stay different.
     let bits = |number: i64| u64::from_le_bytes(number.to_le_bytes());
     [device, inode, links, size, bits(modified.0), bits(modified.1), bits(changed.0), bits(changed.1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_change_times_of_a_while_ago_and_with_nanoseconds_are_settled() {
+        let walked = UNIX_EPOCH + Duration::from_secs(1000);
+        let settled = |modified, changed| {
+            let identity = Identity { device: 1, inode: 1, links: 1, size: 1, modified, changed };
+            let kind = Kind::File(Content::Disk { path: "".into(), identity });
+            is_settled(&[Entry { kind, ..Entry::directory(b"a".to_vec(), 0) }], walked)
+        };
+        assert!(settled((5, 0), (999, 899_999_999)));
+        assert!(settled((5000, 7), (999, 1)), "the time of modification may be anything");
+        assert!(!settled((5, 0), (999, 900_000_001)), "just before");
+        assert!(!settled((5, 0), (1000, 1)), "meanwhile");
+        assert!(!settled((5, 0), (5000, 1)), "by another clock");
+        assert!(!settled((5, 0), (5, 0)), "squashfs has no change time of its own");
+        assert!(!settled((-5, 1), (-5, 1)));
+        assert!(is_settled(&[Entry::directory(b"a".to_vec(), 0)], walked));
+    }
 }

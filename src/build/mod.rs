@@ -33,10 +33,6 @@ pub struct Options<'a> {
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
 
-/// Of each thread, in bytes. A walk goes down with the directories, of which a path can name some two thousand; what is
-/// not used costs nothing.
-const STACK: usize = 64 << 20;
-
 /// What a build has left in the store.
 #[derive(Debug)]
 pub struct Built {
@@ -50,7 +46,6 @@ pub struct Built {
 pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
     let pool = ThreadPoolBuilder::new()
         .num_threads(options.jobs.min(MOST_JOBS))
-        .stack_size(STACK)
         .build()
         .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
     let steps = distinct_steps(plan);

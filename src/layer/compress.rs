@@ -174,6 +174,11 @@ fn looks_compressed(block: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
     use super::*;
 
     /// Another version may make other bytes: then what is known from earlier builds must not be used, and the pinned
@@ -186,5 +191,93 @@ mod tests {
             let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
             assert!(lock.contains(&entry), "{encoder} is not what Cargo.lock has");
         }
+    }
+
+    #[test]
+    fn the_quick_look_costs_a_hundredth_at_most() {
+        for (what, block) in blocks() {
+            for level in GZIP_LEVELS {
+                let (mut encoded, mut full) = (Vec::new(), Vec::new());
+                assert!(BlockEncoder::new(Compression::Gzip(level)).encode(&block, &mut encoded));
+                Deflater::new(level).piece(&block, &mut full);
+                assert!(encoded.len() * 100 <= full.len() * 101, "{what} at {level}: {} {}", encoded.len(), full.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_grows_by_a_hundredth_at_most() {
+        let compressions = GZIP_LEVELS.map(Compression::Gzip).chain(ZSTD_LEVELS.map(Compression::Zstd));
+        let blocks = blocks();
+        for compression in compressions {
+            let mut encoder = BlockEncoder::new(compression);
+            let mut encoded = Vec::new();
+            for (what, block) in &blocks {
+                assert!(encoder.encode(block, &mut encoded));
+                assert!(encoded.len() * 100 <= block.len() * 101, "{what} by {compression}: {}", encoded.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_quick_look_knows_what_is_compressed() {
+        let looks: Vec<_> = blocks().iter().map(|(what, block)| (*what, looks_compressed(block))).collect();
+        let expected = [
+            ("noise", true),
+            ("gzip", true),
+            ("PNG", true),
+            ("noise, then zeros", false),
+            ("noise and zeros by turns", false),
+            // All that it sees is noise, and one that is repeated has no other look.
+            ("noise where samples are taken", true),
+            ("noise, again and again", true),
+            ("text", false),
+        ];
+        assert_eq!(looks, expected);
+    }
+
+    #[test]
+    fn every_compression_has_an_identity_of_its_own() {
+        let all = GZIP_LEVELS.map(Compression::Gzip).chain(ZSTD_LEVELS.map(Compression::Zstd));
+        let identities: BTreeSet<String> = all.chain([Compression::None]).map(Compression::identity).collect();
+        assert_eq!(identities.len(), 12 + 19 + 1);
+    }
+
+    fn blocks() -> [(&'static str, Vec<u8>); 8] {
+        const LENGTH: usize = 256 << 10;
+        let noise = noise(LENGTH);
+        let line = |(at, byte): (usize, &u8)| format!("line {at} says {} and {byte}\n", at * usize::from(*byte));
+        let text: Vec<u8> = noise.iter().enumerate().flat_map(|item| line(item).into_bytes()).collect();
+        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        gzip.write_all(&text).unwrap();
+        let gzip = gzip.finish().unwrap()[..LENGTH].to_vec();
+        // PNG, 5.3: a length, a type, up to 8 KiB of a zlib stream as most writers have it, and a checksum.
+        let chunk = |data: &[u8]| [&[0, 0, 0x20, 0], &b"IDAT"[..], data, &data[..4]].concat();
+        let png = gzip.chunks(8 << 10).flat_map(chunk).collect();
+        let zeroed = |is_noise: fn(usize) -> bool| {
+            noise.iter().enumerate().map(|(at, byte)| if is_noise(at) { *byte } else { 0 }).collect()
+        };
+        [
+            ("noise", noise.clone()),
+            ("gzip", gzip),
+            ("PNG", png),
+            ("noise, then zeros", zeroed(|at| at < LENGTH / 2)),
+            ("noise and zeros by turns", zeroed(|at| at % 2000 < 1000)),
+            ("noise where samples are taken", zeroed(|at| at % (64 << 10) < 32 << 10)),
+            ("noise, again and again", noise[..20 << 10].repeat(13)),
+            ("text", text[..LENGTH].to_vec()),
+        ]
+    }
+
+    /// xorshift (Marsaglia, 2003).
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 24) as u8
+        };
+        (0..length).map(|_| next()).collect()
     }
 }

@@ -1,20 +1,21 @@
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::{Chars, FromStr};
 
-use regex::bytes::Regex;
+use regex::Regex;
 
 use crate::error::{Error, Result};
 
 /// A pattern of paths in the language of docker (Go's `filepath.Match` and moby's patternmatcher): `*` and `?` stand for
 /// characters that are no slash, `[a-z]` and `[^a-z]` for one of a set, `**` for any number of directories, and a
-/// backslash takes the next character as it is. Paths are bytes; one that is no UTF-8 counts as a character.
+/// backslash takes the next character as it is. Paths are bytes; one that is no UTF-8 counts as a character of its own.
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
 impl Pattern {
     /// Whether all of `path` matches.
     pub fn matches(&self, path: &[u8]) -> bool {
-        self.0.is_match(path)
+        self.0.is_match(&characters(path))
     }
 
     /// Whether `text` has any character that means something.
@@ -34,10 +35,22 @@ impl FromStr for Pattern {
     }
 }
 
+/// `path` as Go reads it: every byte that is no UTF-8 is U+FFFD.
+fn characters(path: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(path) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let strange = |bytes: &[u8]| bytes.iter().map(|_| char::REPLACEMENT_CHARACTER).collect::<String>();
+            let text = path.utf8_chunks().map(|chunk| chunk.valid().to_owned() + &strange(chunk.invalid()));
+            Cow::Owned(text.collect())
+        }
+    }
+}
+
 /// None if it ends with a backslash. A set that does not end is left to the expression's own grammar.
 fn expression(pattern: &str) -> Option<String> {
-    const CHARACTER: &str = r"(?:[^/]|(?-u:[\x80-\xff]))";
-    const ANYTHING: &str = r"(?s-u:.)*";
+    const CHARACTER: &str = "[^/]";
+    const ANYTHING: &str = "(?s:.)*";
     let mut expression = String::from(r"\A");
     let mut characters = pattern.chars().peekable();
     while let Some(character) = characters.next() {
@@ -105,6 +118,10 @@ mod tests {
             ("*", b"a/b", false),
             ("a?c", "a\u{e9}c".as_bytes(), true),
             ("a?c", b"a\xe9c", true),
+            ("a??c", b"a\xe9\xffc", true),
+            ("??", "\u{e9}".as_bytes(), false),
+            ("[^a]c", b"\xe9c", true),
+            ("[^\u{e9}]*", "\u{e9}".as_bytes(), false),
             ("[a-c]x", b"bx", true),
             ("[^a-c]x", b"bx", false),
             ("[a-]x", b"-x", true),

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::tree::{self, Found};
 use crate::error::{Error, Result};
 use crate::layer::{Entry, Ignore, Kind, inspect, walk};
@@ -113,7 +115,10 @@ fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
         let mut next = Vec::new();
         for path in paths {
             if part == "**" {
-                if is_last { next.push(path) } else { descend(path, &mut next)? }
+                match is_last {
+                    true => next.extend(Some(path).filter(|path| path.is_dir())),
+                    false => descend(path, &mut next)?,
+                }
             } else if Pattern::is_in(part) {
                 let part: Pattern = part.parse()?;
                 let names = list(&path)?.into_iter().filter(|name| part.matches(name.as_bytes()));
@@ -122,6 +127,9 @@ fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
                 next.push(path.join(part));
             }
         }
+        // What two `**` reach by several ways comes once.
+        next.sort();
+        next.dedup();
         paths = next;
     }
     if paths.is_empty() {
@@ -152,12 +160,12 @@ fn descend(directory: PathBuf, into: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The names in a directory; none in what is no directory.
+/// The names in a directory; none in what is no directory, or a link that leads nowhere.
 fn list(directory: &Path) -> Result<Vec<OsString>> {
     let failed = |source| Error::io("list", directory, source);
     match fs::read_dir(directory) {
         Ok(listing) => listing.map(|item| item.map(|item| item.file_name()).map_err(failed)).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
+        Err(error) if leads_nowhere(&error) => Ok(Vec::new()),
         Err(error) => Err(failed(error)),
     }
 }
@@ -165,9 +173,13 @@ fn list(directory: &Path) -> Result<Vec<OsString>> {
 fn exists(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) if leads_nowhere(&error) => Ok(false),
         Err(source) => Err(Error::io("read", path, source)),
     }
+}
+
+fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
 
 fn joined(directory: &str, path: &[u8]) -> Vec<u8> {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
 
 /// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, `records/<hex>` for what they want to
-/// remember, and `tmp/` for what is in the making.
+/// remember, each behind its own SHA-256, and `tmp/` for what is in the making.
 ///
 /// A blob appears under its name only when it is whole, in one step, so any number of builds may share a store and any
 /// of them may be killed at any time.
@@ -72,16 +72,19 @@ impl LocalStore {
         File::open(self.path(digest)).ok()
     }
 
-    /// What was noted under `key`, if anything was.
+    /// What was noted under `key`, if anything was and it is undamaged.
     pub fn record(&self, key: &Digest) -> Option<Vec<u8>> {
-        fs::read(self.records().join(key.hex())).ok()
+        let noted = fs::read(self.records().join(key.hex())).ok()?;
+        let (digest, content) = noted.split_at_checked(Digest::of(b"").as_bytes().len())?;
+        (Digest::of(content).as_bytes() == digest).then(|| content.to_vec())
     }
 
     /// Notes something under `key`, in place of what was noted before.
     pub fn put_record(&self, key: &Digest, content: &[u8]) -> Result<()> {
         let path = self.records().join(key.hex());
         let mut file = PendingFile::in_directory(&self.pending())?;
-        file.write_all(content).map_err(|source| Error::io("write", &path, source))?;
+        let noted = [Digest::of(content).as_bytes(), content].concat();
+        file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;
         file.keep(&path)
     }
 

@@ -1,12 +1,14 @@
 //! The same content gives the same digest, whoever builds it, where, how and how often.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::layout::Layout;
 use crate::support::listing::Listing;
+use crate::support::noise::noise;
 use crate::support::program::{NOBODY, Program};
 use crate::support::tool::{self, require, require_root};
 use crate::support::tree::{Tree, any_tree};
@@ -117,6 +119,27 @@ fn with_another_number_of_threads() {
     let digests = ["1", "2", "8"].map(|jobs| build(&Program::new(), context.path(), &["--jobs", jobs]));
     assert_eq!(digests[1], digests[0]);
     assert_eq!(digests[2], digests[0]);
+}
+
+#[test]
+fn on_another_processor() {
+    if !require("qemu-x86_64-static") {
+        return;
+    }
+    let text: String = (0u32..40_000).map(|number| format!("{} ", number.wrapping_mul(2_654_435_761) >> 12)).collect();
+    let tree = Tree::new().file("ocibake.toml", SPEC).file("files/text", text).file("files/noise", noise(3, 200_000));
+    let context = tree.plant();
+    for compression in ["--compression=gzip", "--compression=zstd"] {
+        let expected = build(&Program::new(), context.path(), &[compression]);
+        for processor in ["Nehalem", "max"] {
+            let program = Program::new();
+            let here = program.command(["build".as_ref(), context.path().as_os_str(), compression.as_ref()]);
+            let mut emulator = Command::new("qemu-x86_64-static");
+            emulator.args(["-cpu", processor, "-L", "/"]).arg(here.get_program()).args(here.get_args()).env_clear();
+            emulator.envs(here.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            assert_eq!(tool::checked(&mut emulator).trim_end(), expected, "{compression} on {processor}");
+        }
+    }
 }
 
 #[test]

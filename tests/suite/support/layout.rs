@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use ocibake::layer::Compression;
 use serde_json::Value;
 
+use super::entry;
 use super::listing::{Listing, digest};
+
+/// Of a frame (RFC 8878, 3.1.1), little endian.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 pub struct Layout {
     directory: PathBuf,
@@ -121,6 +126,11 @@ impl Image {
     }
 }
 
-fn tar_of(layer: &Path) -> impl Read {
-    GzDecoder::new(File::open(layer).unwrap())
+/// The tar in a layer's blob, which is gzip's or zstd's.
+pub fn tar_of(layer: &Path) -> Box<dyn Read> {
+    let blob = fs::read(layer).unwrap();
+    match blob.starts_with(&ZSTD_MAGIC) {
+        true => Box::new(io::Cursor::new(entry::tar_of(&blob, Compression::Zstd(1)))),
+        false => Box::new(GzDecoder::new(io::Cursor::new(blob))),
+    }
 }
