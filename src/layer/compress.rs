@@ -198,7 +198,7 @@ mod tests {
         for (what, block) in blocks() {
             for level in GZIP_LEVELS {
                 let (mut encoded, mut full) = (Vec::new(), Vec::new());
-                assert!(BlockEncoder::new(Compression::Gzip(level)).encode(&block, &mut encoded));
+                BlockEncoder::new(Compression::Gzip(level)).encode(&block, &mut encoded);
                 Deflater::new(level).piece(&block, &mut full);
                 assert!(encoded.len() * 100 <= full.len() * 101, "{what} at {level}: {} {}", encoded.len(), full.len());
             }
@@ -213,7 +213,7 @@ mod tests {
             let mut encoder = BlockEncoder::new(compression);
             let mut encoded = Vec::new();
             for (what, block) in &blocks {
-                assert!(encoder.encode(block, &mut encoded));
+                encoder.encode(block, &mut encoded);
                 assert!(encoded.len() * 100 <= block.len() * 101, "{what} by {compression}: {}", encoded.len());
             }
         }
