@@ -89,7 +89,7 @@ fn every_file_is_read_when_asked_for() {
 
 #[test]
 fn every_change_is_seen() {
-    let mut changes: Vec<(&str, fn(&Path))> = vec![
+    let mut changes: Vec<Change> = vec![
         ("other content of the same size and time", |files| keeping_time(&files.join("a"), || write(files, "a", "A"))),
         ("another file of the same size and time", |files| {
             write(files, "new", "A");
@@ -247,7 +247,7 @@ fn times_of_the_future_and_the_far_past_do_no_harm() {
 
 #[test]
 fn a_store_that_lost_something_makes_it_again() {
-    let damages: &[(&str, fn(&Path))] = &[
+    let damages: &[Change] = &[
         ("no blobs", |store| each(&store.join("blobs/sha256"), |blob| fs::remove_file(blob).unwrap())),
         ("no directory of blobs", |store| fs::remove_dir_all(store.join("blobs")).unwrap()),
         ("blobs cut short", |store| {
@@ -370,7 +370,7 @@ fn builds_share_a_store_at_once() {
             let directory = world.program.store().join(directory);
             if directory.exists() {
                 each(&directory, |file| {
-                    if fate.next().unwrap_or(0) % 2 == 0 {
+                    if fate.next().is_some_and(|byte| byte < 128) {
                         fs::remove_file(file).unwrap();
                     }
                 });
@@ -437,6 +437,9 @@ fn a_warm_store_gives_what_a_cold_one_gives() {
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
+
+/// What is done to a directory, and its name.
+type Change = (&'static str, fn(&Path));
 
 /// What may happen to a file; the second path is not there yet.
 type Edit = fn(&Path, &Path);
