@@ -1,4 +1,5 @@
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,15 +16,20 @@ use crate::layer::Compression;
 use crate::oci::{Descriptor, Reference, to_json};
 use crate::output::{self, Image, Output};
 use crate::plan::tag;
-use crate::plan::{Automatic, Checkout, Spec};
+use crate::plan::{Automatic, Checkout, Plan, Spec};
 use crate::progress::{Event, Progress};
 use crate::source::git;
 use crate::source::local::Modified;
+use crate::source::reach::reaches;
 use crate::store::LocalStore;
+use crate::store::pending::PendingFile;
 
 /// What a context is looked through for, in this order.
 const SPEC: &str = "ocibake.toml";
 const DOCKERFILE: &str = "Dockerfile";
+
+/// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
+const SPEC_LIMIT: u64 = 1 << 20;
 
 /// Build an image from ocibake.toml, from flags, or from both
 #[derive(Debug, Args)]
@@ -57,7 +63,7 @@ pub struct BuildFlags {
     ///
     /// `git` is the time of the commit; with `preserve`, files keep their own. By default it is SOURCE_DATE_EPOCH, else
     /// the time of the git commit, else 0.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     timestamp: Option<String>,
     #[command(flatten)]
     spec: SpecFlags,
@@ -144,8 +150,10 @@ impl Request<'_> {
         let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout })?;
         let outputs = self.output.outputs(self.push);
         outputs.iter().try_for_each(|output| output.check(plan.stages.len(), &names))?;
+        self.output.check_notes()?;
+        warn_of_outputs_within(&plan, &outputs, progress);
 
-        let store = LocalStore::open(&environment.store)?;
+        let store = LocalStore::open(environment.store()?)?;
         let built = build::build(
             &plan,
             &build::Options {
@@ -174,12 +182,12 @@ impl Request<'_> {
             Some(file) => file.clone(),
             None => context.join(SPEC),
         };
-        match fs::read_to_string(&file) {
+        match read_spec(&file) {
             Ok(_) if is_dockerfile(&file) => {
                 Err(no_dockerfiles(Error::input(format!("{} is a {DOCKERFILE}", file.display()))))
             }
             Ok(text) => Ok((Spec::parse(&file.display().to_string(), &text)?, context)),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound || self.build.file.is_some() => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound || self.build.file.is_some() => {
                 Err(Error::io("read", &file, error))
             }
             Err(_) if self.build.spec.add_files() => Ok((Spec::default(), context)),
@@ -231,10 +239,18 @@ impl OutputFlags {
         environment.client(self.insecure, self.jobs)
     }
 
-    /// Writes the files that tell of the result.
+    /// Fails where [`note`](Self::note) is sure to, so that it does so before the work and not after it.
+    pub fn check_notes(&self) -> Result<()> {
+        [&self.iidfile, &self.metadata_file].into_iter().flatten().try_for_each(|path| PendingFile::check(path))
+    }
+
+    /// Writes the files that tell of the result, each in one step.
     pub fn note(&self, root: &Descriptor, names: &[Reference]) -> Result<()> {
-        let write =
-            |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(|source| Error::io("write", path, source));
+        let write = |path: &Path, bytes: &[u8]| {
+            let mut file = PendingFile::beside(path)?;
+            file.write_all(bytes).map_err(|source| Error::io("write", path, source))?;
+            file.keep(path)
+        };
         if let Some(path) = &self.iidfile {
             write(path, root.digest.to_string().as_bytes())?;
         }
@@ -252,6 +268,15 @@ impl OutputFlags {
     }
 }
 
+fn read_spec(file: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(SPEC_LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SPEC_LIMIT {
+        return Err(io::Error::other(format!("it is larger than {SPEC_LIMIT} bytes, which no spec is")));
+    }
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 fn is_dockerfile(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     name == DOCKERFILE || name.starts_with("Dockerfile.") || name.ends_with(".Dockerfile")
@@ -261,10 +286,22 @@ fn no_dockerfiles(error: Error) -> Error {
     error.with_hint(format!("Dockerfiles are not read yet: describe the image in {SPEC}, or with --add"))
 }
 
+/// An output of an earlier build that lies among what is added makes each build another image. It is not left out by
+/// itself: the same plan would stand for other files, depending on where the image goes.
+fn warn_of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>) {
+    let adds = || plan.stages.iter().flat_map(|stage| &stage.steps).flat_map(|step| &step.adds);
+    for output in outputs {
+        if output.path().is_some_and(|path| adds().any(|add| reaches(add, path))) {
+            let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
+            progress(Event::Warning { message: &message });
+        }
+    }
+}
+
 /// The time of the image, and that of its files.
 fn times(flag: Option<&str>, environment: &Environment, checkout: Option<&Checkout>) -> Result<(i64, Modified)> {
     let commit = checkout.map(|checkout| checkout.commit_time);
-    let usual = environment.source_date_epoch.or(commit).unwrap_or(0);
+    let usual = environment.source_date_epoch()?.or(commit).unwrap_or(0);
     let created = match flag {
         None => usual,
         Some("preserve") => return Ok((usual, Modified::Preserve)),

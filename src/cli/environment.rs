@@ -1,5 +1,5 @@
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::registry::{Client, Credentials, Options};
@@ -7,16 +7,14 @@ use crate::registry::{Client, Credentials, Options};
 /// What the environment variables say, read once.
 #[derive(Debug)]
 pub struct Environment {
-    /// `OCIBAKE_STORE`, else `ocibake` in the user's cache directory.
-    pub store: PathBuf,
+    store: Option<PathBuf>,
     /// `DOCKER_CONFIG`, else `~/.docker`.
     pub docker_config: Option<PathBuf>,
-    /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
-    pub source_date_epoch: Option<i64>,
+    source_date_epoch: Option<String>,
 }
 
 impl Environment {
-    pub fn read() -> Result<Self> {
+    pub fn read() -> Self {
         // An empty variable is an unset one.
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let home = variable("HOME").map(PathBuf::from);
@@ -24,20 +22,30 @@ impl Environment {
         let store = variable("OCIBAKE_STORE")
             .map(PathBuf::from)
             .or_else(|| cache.map(|cache| cache.join("ocibake")))
-            .or_else(|| home.as_ref().map(|home| home.join(".cache/ocibake")))
-            .unwrap_or_else(|| env::temp_dir().join("ocibake"));
+            .or_else(|| home.as_ref().map(|home| home.join(".cache/ocibake")));
         let docker_config =
             variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| home.map(|home| home.join(".docker")));
-        let source_date_epoch = variable("SOURCE_DATE_EPOCH")
-            .map(|value| {
-                let text = value.to_string_lossy();
-                text.parse().map_err(|_| {
-                    Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`"))
-                        .with_hint("it is a number of seconds since 1970")
-                })
+        let source_date_epoch = variable("SOURCE_DATE_EPOCH").map(|value| value.to_string_lossy().into_owned());
+        Environment { store, docker_config, source_date_epoch }
+    }
+
+    /// `OCIBAKE_STORE`, else `ocibake` in the user's cache directory. There is no other place that is the user's alone:
+    /// in a directory for all, anybody could put blobs and records into the store before.
+    pub fn store(&self) -> Result<&Path> {
+        self.store.as_deref().ok_or_else(|| {
+            Error::usage("there is no place for the local store: neither HOME nor XDG_CACHE_HOME is set")
+                .with_hint("set OCIBAKE_STORE to a directory of yours")
+        })
+    }
+
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
+    pub fn source_date_epoch(&self) -> Result<Option<i64>> {
+        let parse = |text: &String| {
+            text.parse().map_err(|_| {
+                Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`")).with_hint("it is a number of seconds since 1970")
             })
-            .transpose()?;
-        Ok(Environment { store, docker_config, source_date_epoch })
+        };
+        self.source_date_epoch.as_ref().map(parse).transpose()
     }
 
     /// A client with the user's credentials. `parallel` blobs move at a time; 0 is the usual number.

@@ -60,7 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 impl Command {
     fn run(&self) -> Result<()> {
         interrupt::watch()?;
-        let environment = Environment::read()?;
+        let environment = Environment::read();
         match self {
             Command::Build(arguments) => build::run(arguments, &environment),
             Command::Push(arguments) => push::run(arguments, &environment),

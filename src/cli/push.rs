@@ -78,6 +78,7 @@ fn push(
         return Err(Error::usage("an image that is built already is pushed as it is: flags that shape it do nothing")
             .with_hint("leave them out, or name a context to build"));
     }
+    arguments.output.check_notes()?;
     let client = arguments.output.client(environment)?;
     let (store, root) = location.open(&client, progress)?;
     let image = Image { store: store.as_ref(), root: &root, names };

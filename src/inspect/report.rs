@@ -74,7 +74,7 @@ pub fn report(store: &dyn Store, root: &Descriptor) -> Result<Report> {
         if !seen.insert(descriptor.digest) {
             continue;
         }
-        if !media_type::is_manifest(&descriptor.media_type) || is_attestation(&descriptor) {
+        if !media_type::is_manifest(&descriptor.media_type) || descriptor.is_attestation() {
             report.others.push(descriptor);
             continue;
         }
@@ -134,9 +134,4 @@ fn image(reader: &mut Reader<'_>, descriptor: &Descriptor, manifest: ImageManife
             .collect(),
         annotations: manifest.annotations,
     })
-}
-
-/// BuildKit stores attestations as manifests of an unknown platform beside the images.
-fn is_attestation(descriptor: &Descriptor) -> bool {
-    descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
 }

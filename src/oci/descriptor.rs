@@ -37,6 +37,11 @@ impl Descriptor {
         Self::new(media_type, Digest::of(content), content.len() as u64)
     }
 
+    /// Whether an index lists it for no platform, as BuildKit lists attestations beside images.
+    pub fn is_attestation(&self) -> bool {
+        self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+    }
+
     pub fn with_platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self

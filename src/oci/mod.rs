@@ -36,7 +36,9 @@ pub fn to_json(document: &impl Serialize) -> Vec<u8> {
 }
 
 /// Reads `null` as an empty value: so Go writes lists and maps that nothing was put into.
-fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 

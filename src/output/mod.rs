@@ -7,11 +7,11 @@ mod registry;
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result, suggestion};
-use crate::oci::{Descriptor, Reference, media_type};
+use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::registry::Client;
 use crate::store::{Graph, Store};
@@ -37,10 +37,18 @@ pub struct Image<'a> {
 }
 
 impl Output {
+    /// Where it is on disk.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Output::Layout(path) | Output::OciArchive(path) | Output::DockerArchive(path) => Some(path),
+            Output::Registry => None,
+        }
+    }
+
     /// Refuses what cannot be written: several images in a docker archive, or an image without a name to a registry.
     pub fn check(&self, images: usize, names: &[Reference]) -> Result<()> {
         match self {
-            Output::DockerArchive(file) if images != 1 => {
+            Output::DockerArchive(file) if images > 1 => {
                 Err(Error::input(format!("{} would hold several platforms", file.display()))
                     .with_hint("a docker archive holds one: choose it with --platform, or write an OCI archive"))
             }
@@ -68,8 +76,7 @@ impl Output {
 /// by [`Output::Registry`] alone.
 pub fn write(outputs: &[Output], image: Image<'_>, client: &Client, progress: Progress<'_>) -> Result<()> {
     let graph = Graph::of(image.store, image.root)?;
-    let is_image = |(descriptor, _): &&(Descriptor, Vec<u8>)| media_type::is_manifest(&descriptor.media_type);
-    let images = graph.manifests.iter().filter(is_image).count();
+    let images = graph.images().count();
     outputs.iter().try_for_each(|output| output.check(images, image.names))?;
     outputs.iter().try_for_each(|output| output.write(image, &graph, client, progress))
 }
@@ -141,7 +148,7 @@ fn copy_blob(
     store: &dyn Store,
     descriptor: &Descriptor,
     to: &mut dyn Write,
-    destination: &std::path::Path,
+    destination: &Path,
     progress: Progress<'_>,
 ) -> Result<()> {
     progress(Event::BlobStarted { descriptor });

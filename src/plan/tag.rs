@@ -109,7 +109,11 @@ pub fn split_name(text: &str) -> Result<(Reference, Option<String>)> {
     }
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
     match text[last..].find(':') {
-        None => Ok((text.parse()?, None)),
+        None => match slashed_tag(text) {
+            Some((name, tag)) => Err(Error::input(format!("`{tag}` in `{text}` is not a tag"))
+                .with_hint(format!("the tag for a branch `{tag}` is `{0}`, as in {name}:{0}", branch_tag(tag)))),
+            None => Ok((text.parse()?, None)),
+        },
         Some(colon) => {
             let (name, tag) = (&text[..last + colon], &text[last + colon + 1..]);
             check(&sanitised_version(tag))?;
@@ -132,8 +136,7 @@ impl TagPlan {
 impl Branch {
     /// The branch's name with `-` for each character that no tag may hold.
     pub fn tag(&self) -> String {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        self.name.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
+        branch_tag(&self.name)
     }
 
     fn commit_tag(&self) -> String {
@@ -143,6 +146,24 @@ impl Branch {
     fn short_commit(&self) -> String {
         self.commit.chars().take(7).collect()
     }
+}
+
+fn branch_tag(branch: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    branch.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
+}
+
+/// The name and the tag in `text` where the tag has a slash, as the name of a branch may have. The first colon may be
+/// that of a port.
+fn slashed_tag(text: &str) -> Option<(&str, &str)> {
+    let has_slash = |colon: &usize| text[*colon..].contains('/');
+    let is_port = |colon: &usize| {
+        let port = text[colon + 1..].split('/').next().unwrap_or_default();
+        !text[..*colon].contains('/') && port.bytes().all(|c| c.is_ascii_digit())
+    };
+    let mut colons = text.match_indices(':').map(|(colon, _)| colon);
+    let colon = colons.find(|colon| has_slash(colon) && !is_port(colon))?;
+    Some((&text[..colon], &text[colon + 1..]))
 }
 
 fn placeholder(name: &str, tag: &str, version: Option<&Version>, branch: Option<&Branch>) -> Result<String> {

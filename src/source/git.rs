@@ -19,7 +19,7 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
     let git = Git { directory: &directory };
     git.answer(&["rev-parse", "--git-dir"])?; // what it refuses altogether, it says here
     let Some(revision) = git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])? else { return Ok(None) };
-    let time = git.answer(&["log", "-1", "--format=%ct", &revision])?;
+    let time = git.answer(&["log", "-1", "--no-show-signature", "--format=%ct", &revision])?;
     let commit_time = time.parse().map_err(|_| Error::input(format!("git gave `{time}` as the time of {revision}")))?;
     // As `git describe --dirty` has it: a file that git does not know leaves the checkout clean.
     let dirty = !git.answer(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
@@ -76,11 +76,11 @@ impl Git<'_> {
     fn run(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new("git");
         command.arg("-C").arg(self.directory).args(["-c", "core.fsmonitor=false"]).args(arguments);
-        // A hook that calls us has these set, for the repository it runs in.
-        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        for variable in REPOSITORY_VARIABLES {
             command.env_remove(variable);
         }
-        command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").stdin(Stdio::null());
+        command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_REPLACE_OBJECTS", "1");
+        command.stdin(Stdio::null());
         command.output().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
                 Error::not_found(format!("{} is a git checkout, but there is no git here", self.directory.display()))
@@ -90,6 +90,32 @@ impl Git<'_> {
         })
     }
 }
+
+/// What would have git look into another repository, or see other content or settings in this one: a hook that calls us
+/// has some of it set. The list is that of `git rev-parse --local-env-vars`, and what confines or shifts the search
+/// beside it. `GIT_CONFIG_GLOBAL` and `GIT_CONFIG_SYSTEM` stay, for `safe.directory` is found through them.
+const REPOSITORY_VARIABLES: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT", // without it the GIT_CONFIG_KEY_<n> and GIT_CONFIG_VALUE_<n> do nothing
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_NAMESPACE",
+    "GIT_ATTR_SOURCE",
+];
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()

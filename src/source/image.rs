@@ -10,7 +10,7 @@ use crate::registry::Client;
 use crate::store::{Archive, Layout, Store};
 
 /// Where an image is, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
-/// `docker-archive:FILE[:NAME]`; a path that begins with `./`, `../` or `/` is looked at.
+/// `docker-archive:FILE[:NAME]`; a path that begins with `./`, `../` or `/`, or is `.` or `..`, is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     Registry(Reference),
@@ -58,7 +58,7 @@ impl FromStr for Location {
                 _ => Location::DockerArchive(path, name),
             });
         }
-        if ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || text == "." {
+        if ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..") {
             let path = Path::new(text);
             return Location::of_path(path).ok_or_else(|| {
                 if path.exists() {

@@ -3,4 +3,5 @@
 pub mod git;
 pub mod image;
 pub mod local;
+pub mod reach;
 mod tree;

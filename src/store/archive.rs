@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
+use flate2::{read, write};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
@@ -14,7 +14,7 @@ use super::layout::{CONTAINERD_NAME, INDEX, MARKER, blob_path, choose, read_limi
 use crate::error::{Error, Result};
 use crate::oci::{
     Descriptor, Digest, HashingWriter, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, VerifyingReader,
-    from_json, media_type, to_json,
+    from_json, media_type, null_as_empty, to_json,
 };
 
 /// The list of images at the top of a docker archive.
@@ -27,11 +27,13 @@ pub struct DockerImage {
     pub config: String,
     /// `null` where there is none.
     pub repo_tags: Option<Vec<String>>,
+    /// Some write `null` where there is none.
+    #[serde(deserialize_with = "null_as_empty")]
     pub layers: Vec<String>,
 }
 
 /// An archive, read. Its blobs stay where they are and are read at their offsets; one compressed with gzip as a whole
-/// is first unpacked to a temporary file without a name.
+/// is first unpacked to a temporary file without a name, of at most 100 times its size, or 256 MiB if that is more.
 pub struct Archive {
     path: PathBuf,
     /// As skopeo calls it.
@@ -46,6 +48,13 @@ pub struct Archive {
 struct Member {
     offset: u64,
     size: u64,
+}
+
+/// A layer of a docker archive, as it lies there.
+#[derive(Clone)]
+struct Layer {
+    descriptor: Descriptor,
+    diff_id: Digest,
 }
 
 /// Blobs that do not lie at their digest's path.
@@ -84,14 +93,14 @@ impl Archive {
 
     fn scan(path: PathBuf) -> Result<Self> {
         let failed = |source| Error::io("read", &path, source);
-        let file = unpacked(File::open(&path).map_err(failed)?).map_err(failed)?;
+        let file = unpacked(&path)?;
         let length = file.metadata().map_err(failed)?.len();
         let broken = |source: io::Error| {
             Error::input(format!("{} is not a whole tar archive", path.display()))
                 .with_source(source)
                 .with_hint("it may be cut short or not an archive at all: fetch or make it again")
         };
-        let mut members = HashMap::new();
+        let (mut members, mut links) = (HashMap::new(), HashMap::new());
         let mut tar = tar::Archive::new(BufReader::new(&file));
         for entry in tar.entries_with_seek().map_err(broken)? {
             let entry = entry.map_err(broken)?;
@@ -100,15 +109,17 @@ impl Archive {
             if member.offset.checked_add(member.size).is_none_or(|end| end > length) {
                 return Err(broken(io::Error::other(format!("the archive ends within {name}"))));
             }
+            // Of several entries under one name the last counts.
             if entry.header().entry_type().is_file() {
+                links.remove(&name);
                 members.insert(name, member);
-            } else if let Ok(Some(target)) = entry.link_name()
-                && let Some(target) = linked(&members, &name, &target)
-            {
-                // Older `docker save` stores a layer that two images share once and links to it.
-                members.insert(name, target);
+            } else if let Ok(Some(target)) = entry.link_name() {
+                members.remove(&name);
+                links.insert(name.clone(), targets(&name, &target));
             }
         }
+        let linked: Vec<_> = links.keys().filter_map(|name| Some((name, follow(name, &links, &members)?))).collect();
+        members.extend(linked.into_iter().map(|(name, member)| (name.clone(), member)));
         let index = ImageIndex::new(Vec::new(), Map::new());
         Ok(Archive { path, kind: "oci-archive", file, members, index, blobs: HashMap::new() })
     }
@@ -120,17 +131,20 @@ impl Archive {
     }
 
     /// A docker archive has no manifests: each image gets one made of its config and its layers as they lie there.
+    /// Nothing but the config promises what the layers are, so each is held against it here.
     fn read_docker(&mut self) -> Result<()> {
         self.kind = "docker-archive";
         let bytes = self.document(DOCKER_MANIFEST)?;
         let images: Vec<DockerImage> = from_json(&format!("{DOCKER_MANIFEST} in {}", self.path.display()), &bytes)?;
+        // Images share layers, which are read once.
+        let mut known = HashMap::new();
         for image in images {
             let config_bytes = self.document(&image.config)?;
             let config: ImageConfig =
                 from_json(&format!("{} in {}", image.config, self.path.display()), &config_bytes)?;
+            let layers = self.docker_layers(&image, &config, &mut known)?;
             let config_descriptor = Descriptor::of(media_type::IMAGE_CONFIG, &config_bytes);
             self.blobs.insert(config_descriptor.digest, Blob::Made(config_bytes));
-            let layers = image.layers.iter().map(|layer| self.docker_layer(layer)).collect::<Result<_>>()?;
             let manifest = to_json(&ImageManifest::new(config_descriptor, layers, Map::new()));
             let descriptor = Descriptor::of(media_type::IMAGE_MANIFEST, &manifest).with_platform(config.platform);
             self.blobs.insert(descriptor.digest, Blob::Made(manifest));
@@ -147,18 +161,76 @@ impl Archive {
         Ok(())
     }
 
-    fn docker_layer(&mut self, name: &str) -> Result<Descriptor> {
+    /// The layers of `image`, which are those that `config` promises: as many, and each with its diff_id.
+    fn docker_layers(
+        &mut self,
+        image: &DockerImage,
+        config: &ImageConfig,
+        known: &mut HashMap<String, Layer>,
+    ) -> Result<Vec<Descriptor>> {
+        let diff_ids = &config.rootfs.diff_ids;
+        if image.layers.len() != diff_ids.len() {
+            return Err(Error::integrity(format!(
+                "{} has {} layers where its config {} has {} diff_ids",
+                self.path.display(),
+                image.layers.len(),
+                image.config,
+                diff_ids.len()
+            ))
+            .with_hint(DAMAGED));
+        }
+        let mut layers = Vec::with_capacity(image.layers.len());
+        for (name, diff_id) in image.layers.iter().zip(diff_ids) {
+            let layer = match known.get(name) {
+                Some(layer) => layer.clone(),
+                None => self.docker_layer(name)?,
+            };
+            if layer.diff_id != *diff_id {
+                return Err(Error::integrity(format!(
+                    "the layer {name} in {} unpacks to {}, not to the {diff_id} of its config",
+                    self.path.display(),
+                    layer.diff_id
+                ))
+                .with_hint(DAMAGED));
+            }
+            layers.push(layer.descriptor.clone());
+            known.insert(name.clone(), layer);
+        }
+        Ok(layers)
+    }
+
+    /// Reads a layer once, for its digest and for that of what it unpacks to.
+    fn docker_layer(&mut self, name: &str) -> Result<Layer> {
         let member = self.member(name)?;
-        let failed = |source| Error::io("read", &self.path, source);
-        let mut magic = [0; 2];
-        let read = self.file.read_at(&mut magic, member.offset).map_err(failed)?;
-        let compressed = read == 2 && member.size >= 2 && magic == GZIP_MAGIC;
-        let mut hashing = HashingWriter::new(io::sink());
-        io::copy(&mut self.reader(member), &mut hashing).map_err(failed)?;
-        let (_, digest, size) = hashing.finish();
+        let failed = |source: io::Error| match source.raw_os_error() {
+            Some(_) => Error::io("read", &self.path, source),
+            None => Error::integrity(format!("the layer {name} in {} cannot be unpacked", self.path.display()))
+                .with_source(source)
+                .with_hint(DAMAGED),
+        };
+        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
+        self.reader(member).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic).map_err(failed)?;
+        let mut plain = HashingWriter::new(io::sink());
+        let mut reader = self.reader(member);
+        let (media_type, (digest, size)) = if magic.starts_with(&GZIP_MAGIC) {
+            let (mut unpack, digest, size) =
+                digested(&mut reader, write::MultiGzDecoder::new(&mut plain)).map_err(failed)?;
+            unpack.try_finish().map_err(failed)?;
+            drop(unpack);
+            (media_type::LAYER_GZIP, (digest, size))
+        } else if magic == ZSTD_MAGIC {
+            let unpack = zstd::stream::write::Decoder::new(&mut plain).map_err(failed)?;
+            let (mut unpack, digest, size) = digested(&mut reader, unpack).map_err(failed)?;
+            unpack.flush().map_err(failed)?;
+            (media_type::LAYER_ZSTD, (digest, size))
+        } else {
+            let (_, digest, size) = digested(&mut reader, &mut plain).map_err(failed)?;
+            (media_type::LAYER, (digest, size))
+        };
+        drop(reader);
+        let (_, diff_id, _) = plain.finish();
         self.blobs.insert(digest, Blob::Member(member));
-        let media_type = if compressed { media_type::LAYER_GZIP } else { media_type::LAYER };
-        Ok(Descriptor::new(media_type, digest, size))
+        Ok(Layer { descriptor: Descriptor::new(media_type, digest, size), diff_id })
     }
 
     fn member(&self, name: &str) -> Result<Member> {
@@ -198,31 +270,78 @@ impl Store for Archive {
 }
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// How large an archive may become that is compressed as a whole: this many times what it is, or this many bytes if
+/// that is more. Images are mostly compressed within; deflate itself would allow some thousand times.
+const UNPACKED_RATIO: u64 = 100;
+const UNPACKED_FLOOR: u64 = 256 << 20;
+
+/// Links that lead to links are followed this far, as far as Linux does it.
+const LINKS_LIMIT: usize = 40;
+
+const DAMAGED: &str = "the archive is damaged or was put together wrongly: fetch or make it again";
 
 /// The file itself, or, if it is compressed as a whole, its content in a file that has no name.
-fn unpacked(mut file: File) -> io::Result<File> {
+fn unpacked(path: &Path) -> Result<File> {
+    let failed = |source| Error::io("read", path, source);
+    let file = File::open(path).map_err(failed)?;
     let mut magic = [0; 2];
-    if file.read_at(&mut magic, 0)? < 2 || magic != GZIP_MAGIC {
+    if file.read_at(&mut magic, 0).map_err(failed)? < 2 || magic != GZIP_MAGIC {
         return Ok(file);
     }
-    let mut plain = tempfile::tempfile()?;
-    io::copy(&mut MultiGzDecoder::new(BufReader::new(&mut file)), &mut plain)?;
-    plain.seek(SeekFrom::Start(0))?;
+    let limit = file.metadata().map_err(failed)?.len().saturating_mul(UNPACKED_RATIO).max(UNPACKED_FLOOR);
+    let failed = |source: io::Error| {
+        let is_full = source.kind() == io::ErrorKind::StorageFull;
+        let error = Error::io("unpack to a temporary file:", path, source);
+        if is_full {
+            error.with_hint("set TMPDIR to a directory with more space, or unpack it with gunzip")
+        } else {
+            error
+        }
+    };
+    let mut plain = tempfile::tempfile().map_err(failed)?;
+    let unpack = read::MultiGzDecoder::new(BufReader::new(file));
+    if io::copy(&mut unpack.take(limit + 1), &mut plain).map_err(failed)? > limit {
+        return Err(Error::input(format!("{} unpacks to more than {limit} bytes", path.display()))
+            .with_hint("if it is to be so large, unpack it with gunzip first"));
+    }
+    plain.seek(SeekFrom::Start(0)).map_err(failed)?;
     Ok(plain)
 }
 
-/// The member that a link called `name` leads to, among those that stand before it.
-fn linked(members: &HashMap<String, Member>, name: &str, target: &Path) -> Option<Member> {
-    let target = target.to_str()?;
-    let beside = Path::new(name).parent()?.join(target);
-    let mut clean = PathBuf::new();
-    for part in beside.components() {
+/// Copies all to `writer`, and returns it with the digest and the size of what it took.
+fn digested<W: Write>(mut reader: impl Read, writer: W) -> io::Result<(W, Digest, u64)> {
+    let mut hashing = HashingWriter::new(writer);
+    io::copy(&mut reader, &mut hashing)?;
+    Ok(hashing.finish())
+}
+
+/// What the link called `name` may mean: a path in the archive, as hard links do, or one from where it stands.
+fn targets(name: &str, target: &Path) -> [String; 2] {
+    let mut beside = PathBuf::new();
+    for part in Path::new(name).parent().unwrap_or(Path::new("")).join(target).components() {
         match part {
-            std::path::Component::ParentDir => drop(clean.pop()),
-            part => clean.push(part),
+            Component::ParentDir => drop(beside.pop()),
+            Component::CurDir => {}
+            part => beside.push(part),
         }
     }
-    [Some(target), clean.to_str()].into_iter().flatten().find_map(|path| members.get(path).copied())
+    [target, &beside].map(|path| path.to_string_lossy().trim_start_matches("./").to_owned())
+}
+
+/// The member that the link called `name` leads to, wherever in the archive it stands. Older `docker save` stores a
+/// layer that two images share once and links to it.
+fn follow(name: &str, links: &HashMap<String, [String; 2]>, members: &HashMap<String, Member>) -> Option<Member> {
+    let mut at = name;
+    for _ in 0..LINKS_LIMIT {
+        let targets = links.get(at)?;
+        if let Some(member) = targets.iter().find_map(|target| members.get(target)) {
+            return Some(*member);
+        }
+        at = targets.iter().find(|target| links.contains_key(*target))?;
+    }
+    None
 }
 
 /// Reads a stretch of a file without moving the file's own position, so that many can read at once.

@@ -33,6 +33,11 @@ impl Graph {
         Ok(graph)
     }
 
+    /// The manifests of images, without the attestations that BuildKit puts beside them under an unknown platform.
+    pub fn images(&self) -> impl Iterator<Item = &(Descriptor, Vec<u8>)> {
+        self.manifests.iter().filter(|(at, _)| media_type::is_manifest(&at.media_type) && !at.is_attestation())
+    }
+
     fn visit(&mut self, walk: &mut Walk<'_>, at: &Descriptor, depth: usize) -> Result<()> {
         if media_type::is_nondistributable(&at.media_type) || !walk.seen.insert(at.digest) {
             return Ok(());

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{Access, access};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -59,13 +60,21 @@ impl PendingFile {
         Ok(PendingFile { file: Some(file), name })
     }
 
-    /// Begins a file beside `destination`, where a file or nothing must stand: a device or a pipe would be replaced, not
+    /// Whether a file can be begun beside `destination`, found out without touching anything: there must be a directory
+    /// that may be written to, and a file or nothing at the destination. A device or a pipe would be replaced, not
     /// written to.
-    pub fn beside(destination: &Path) -> Result<Self> {
+    pub fn check(destination: &Path) -> Result<()> {
         if std::fs::metadata(destination).is_ok_and(|present| !present.is_file()) {
             return Err(Error::input(format!("{} is there and is not a regular file", destination.display()))
                 .with_hint("name a file, or a path where there is nothing yet"));
         }
+        access(parent(destination), Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|errno| Error::io("write", destination, errno.into()))
+    }
+
+    /// Begins a file beside `destination`, which has to pass [`check`](Self::check).
+    pub fn beside(destination: &Path) -> Result<Self> {
+        Self::check(destination)?;
         let pending = Self::in_directory(parent(destination));
         pending.map_err(|error| Error { message: format!("cannot write {}", destination.display()), ..error })
     }

@@ -272,6 +272,7 @@ fn times_come_from_the_flag() {
     program.run(["build", path, "--timestamp=git"]).failure(1).says(&["no git checkout"]);
     program.run(["build", path, "--timestamp=yesterday"]).failure(2).says(&["yesterday", "seconds since 1970"]);
     program.run(["build", path, "--timestamp=-5"]).failure(1).says(&["-5", "1970"]);
+    program.run(["build", path, "--timestamp", "-5"]).failure(1).says(&["-5", "1970"]);
 }
 
 #[test]
@@ -286,6 +287,73 @@ fn source_date_epoch_stands_for_the_time() {
     assert_eq!(times(&image, "srv/a"), ("1970-01-01T00:00:00Z".to_owned(), 0));
     let wrong = Program::new().environment("SOURCE_DATE_EPOCH", "soon");
     wrong.run(["build", context.path().to_str().unwrap()]).failure(2).says(&["SOURCE_DATE_EPOCH", "soon"]);
+    wrong.run(["tags", "r.example/api:1"]).success();
+}
+
+#[test]
+fn without_a_home_only_what_needs_the_store_asks_for_it() {
+    let context = context(SPEC);
+    let place = tempfile::tempdir().unwrap();
+    let (path, out) = (context.path().to_str().unwrap(), format!("{}/out/", place.path().display()));
+    Program::new().run(["build", path, "-o", &out]).success();
+    let program = Program::new().environment("HOME", "").environment("OCIBAKE_STORE", "");
+    program.run(["build", path]).failure(2).says(&["neither HOME nor XDG_CACHE_HOME", "set OCIBAKE_STORE"]);
+    program.run(["push", "127.0.0.1:1/x/y:1", path]).failure(2).says(&["set OCIBAKE_STORE"]);
+    program.run(["inspect", &format!("oci:{out}")]).success();
+    program.run(["tags", "r.example/api:1"]).success();
+}
+
+#[test]
+fn a_spec_that_never_ends() {
+    let context = context(SPEC);
+    let outcome = Program::new().run(["build", context.path().to_str().unwrap(), "-f", "/dev/zero"]);
+    outcome.failure(1).says(&["cannot read /dev/zero", "larger than 1048576 bytes"]);
+}
+
+#[test]
+fn result_files_that_cannot_be_written_are_found_before_the_build() {
+    let context = context(SPEC);
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(place.path());
+    for flag in ["--iidfile", "--metadata-file"] {
+        for file in ["missing/file", "/dev/null"] {
+            let outcome = program.run(["build", context.path().to_str().unwrap(), "-o", "x.tar", flag, file]);
+            outcome.failure(1).says(&[file]);
+            assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+        }
+    }
+}
+
+#[test]
+fn the_environment_of_git_changes_nothing() {
+    if !require("git") {
+        return;
+    }
+    let checkout = Tree::new().file("app/ocibake.toml", SPEC).file("app/files/a", "a").plant();
+    let revision = commit(&checkout, 1_500_000_000);
+    git(&checkout, &["remote", "add", "origin", "https://git.example/org/app.git"]);
+    let app = checkout.path().join("app");
+    let expected = Program::new().run(["build", app.to_str().unwrap()]).digest();
+    for (name, value) in [
+        ("GIT_OBJECT_DIRECTORY", "/nowhere"),
+        ("GIT_INDEX_FILE", "/nowhere"),
+        ("GIT_COMMON_DIR", "/nowhere"),
+        ("GIT_CEILING_DIRECTORIES", checkout.path().to_str().unwrap()),
+        ("GIT_CONFIG", "/nowhere"),
+        ("GIT_CONFIG_PARAMETERS", "'remote.origin.url'='https://other.example/x'"),
+    ] {
+        let program = Program::new().environment(name, value);
+        assert_eq!(program.run(["build", app.to_str().unwrap()]).digest(), expected, "{name}");
+    }
+    let program =
+        Program::new().environment("GIT_CONFIG_COUNT", "1").environment("GIT_CONFIG_KEY_0", "remote.origin.url");
+    let program = program.environment("GIT_CONFIG_VALUE_0", "https://other.example/x");
+    assert_eq!(program.run(["build", app.to_str().unwrap()]).digest(), expected);
+    // A replacement has another time, and is not what the revision names.
+    let other =
+        git(&checkout, &["-c", "user.name=T", "-c", "user.email=t@e.org", "commit-tree", "HEAD^{tree}", "-m", "x"]);
+    git(&checkout, &["replace", &revision, &other]);
+    assert_eq!(Program::new().run(["build", app.to_str().unwrap()]).digest(), expected);
 }
 
 #[test]

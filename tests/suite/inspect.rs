@@ -213,6 +213,7 @@ fn what_is_not_there_is_told_with_what_is() {
     world.inspect(&["oci:nowhere"]).failure(1).says(&["nowhere is not an OCI layout"]);
     world.inspect(&["oci-archive:nowhere"]).failure(1).says(&["cannot read nowhere"]);
     fs::create_dir(world.path("empty")).unwrap();
+    world.inspect(&[".."]).failure(1).says(&[".. is not an image"]);
     world.inspect(&["./empty"]).failure(1).says(&["./empty is not an image"]);
     fs::write(world.path("text"), "no image").unwrap();
     world.inspect(&["./text"]).failure(1).says(&["text is not"]);

@@ -1,6 +1,7 @@
 //! All tests that run the program or real servers, in one binary; a file for each feature.
 
 mod architecture;
+mod archive;
 mod bad_input;
 mod build;
 mod credential;

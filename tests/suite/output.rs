@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::docker_daemon::DockerDaemon;
+use crate::support::fake_registry::FakeRegistry;
 use crate::support::layout::Layout;
 use crate::support::listing::digest;
 use crate::support::program::{NOBODY, Outcome, Program};
@@ -405,6 +406,54 @@ fn devices_and_directories_are_not_replaced_by_archives() {
     let pipe = place.path().join("pipe");
     world.build(&["-o", pipe.to_str().unwrap()]).failure(1).says(&["pipe", "not a regular file"]);
     assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+}
+
+#[test]
+fn an_output_among_what_is_added_is_pointed_out() {
+    let world = World::new();
+    let program = Program::new().directory(world.context.path());
+    let warning = |add: &str, output: &str| {
+        let outcome = program.run(["build", "--add", add, "--platform=linux/amd64", "-o", output]).success();
+        outcome.stderr.contains("is among what is added")
+    };
+    assert!(!warning(".:/", "x.tar"), "it is not there yet");
+    assert!(warning(".:/", "x.tar"));
+    assert!(warning("x.tar:/", "x.tar"));
+    assert!(!warning("files:/", "x.tar"));
+    assert!(!warning(".:/:exclude=*.tar", "x.tar"));
+    assert!(!warning(".:/", "layout/"));
+    assert!(warning(".:/", "layout/"));
+}
+
+#[test]
+fn an_image_with_attestations_is_one_image_for_docker() {
+    let world = World::new();
+    world.build(&["-o", "layout/", "--platform=linux/amd64", "--index", "-t", "example/app:1"]).success();
+    let layout = Layout::open(world.path("layout"));
+    let root = layout.roots().remove(0);
+    let mut index: Value =
+        serde_json::from_slice(&fs::read(layout.blob(root["digest"].as_str().unwrap())).unwrap()).unwrap();
+    let image = index["manifests"][0].clone();
+    let manifest = fs::read(layout.blob(image["digest"].as_str().unwrap())).unwrap();
+    // Another manifest, as BuildKit lists its attestations: first, so that it is not taken for the image.
+    let put = |bytes: &[u8]| {
+        let (size, hex) = digest(bytes);
+        fs::write(world.path("layout/blobs/sha256").join(&hex), bytes).unwrap();
+        json!({"digest": format!("sha256:{hex}"), "size": size})
+    };
+    let mut attestation = put(&[&manifest[..], b"\n"].concat());
+    attestation["mediaType"] = image["mediaType"].clone();
+    attestation["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+    index["manifests"] = json!([attestation, image]);
+    let mut root = put(index.to_string().as_bytes());
+    root["mediaType"] = json!("application/vnd.oci.image.index.v1+json");
+    fs::write(world.path("layout/index.json"), json!({"schemaVersion": 2, "manifests": [root]}).to_string()).unwrap();
+    let registry = FakeRegistry::new();
+    let name = format!("{}/org/app:1", registry.address());
+    world.program.run(["push", &name, "layout", "-o", "type=docker,dest=docker.tar"]).success();
+    let report = world.program.run(["inspect", "--json", "docker-archive:docker.tar"]).success().stdout;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["images"].as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -67,6 +67,9 @@ fn the_branch_is_that_of_the_working_directory() {
 #[test]
 fn what_is_wrong_is_explained() {
     tags(&["r.example/api:"]).failure(1).says(&["tag"]);
+    for name in ["r.example:5000/api:feature/x", "r.example/api:feature/x", "api:feature/x"] {
+        tags(&[name]).failure(1).says(&["`feature/x`", "is not a tag", "`feature-x`", "api:feature-x"]);
+    }
     tags(&["r.example/API:1"]).failure(1).says(&["lower case"]);
     tags(&["r.example/api:nightly", "--tag-template={version}"]).failure(1).says(&["{version}", "nightly"]);
     tags(&["r.example/api:1.0.0", "--tag-template={verison}"]).failure(1).says(&["did you mean `{version}`"]);
