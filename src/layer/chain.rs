@@ -118,7 +118,7 @@ impl Drop for Permit<'_> {
 }
 
 /// A poisoned lock means that another thread panicked; that panic is what will be seen, not a second one here.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -5,11 +5,12 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::Scope;
 use rayon::prelude::*;
 
+use super::chain::locked;
 use super::{Content, Entry, Identity, Ignore, Kind};
 use crate::error::{Error, Result};
 
@@ -105,7 +106,7 @@ impl<'a> Walk<'a> {
     fn batch<'s>(&'s self, scope: &Scope<'s>, directory: &Path, path: &[u8], names: &[OsString]) -> Result<()> {
         let mut found = Vec::with_capacity(names.len());
         for name in names {
-            if lock(&self.failure).is_some() {
+            if locked(&self.failure).is_some() {
                 return Ok(());
             }
             let (disk, path) = (directory.join(name), joined(path, name.as_bytes()));
@@ -122,12 +123,12 @@ impl<'a> Walk<'a> {
             }
             found.push(Found { entry, is_ignored });
         }
-        lock(&self.found).append(&mut found);
+        locked(&self.found).append(&mut found);
         Ok(())
     }
 
     fn fail(&self, error: Error) {
-        lock(&self.failure).get_or_insert(error);
+        locked(&self.failure).get_or_insert(error);
     }
 }
 
@@ -149,11 +150,6 @@ fn wanted(found: Vec<Found>) -> Vec<Entry> {
     }
     wanted.reverse();
     wanted
-}
-
-/// A panic of another thread is what will be seen, not a second one here.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unlocked<T>(mutex: Mutex<T>) -> T {

@@ -57,29 +57,31 @@ fn implied(found: &[Found], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
     // Neighbours mostly share their directory, which is looked at once.
     let mut last: &[u8] = b"";
     for each in found {
-        let Some(directory) = parent(&each.entry.path).filter(|directory| *directory != last) else { continue };
-        last = directory;
-        for above in std::iter::successors(Some(directory), |path| parent(path)) {
-            match find(found, above) {
-                Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => {}
-                Some(other) => return Err(no_directory(other, &each.entry.path, origin(each, adds), adds)),
-                None => drop(implied.insert(above.to_vec())),
-            }
+        if let Some(directory) = parent(&each.entry.path).filter(|directory| *directory != last) {
+            last = directory;
+            imply(found, directory, &mut implied)
+                .map_err(|other| no_directory(other, &each.entry.path, origin(each, adds), adds))?;
         }
     }
     for add in adds.iter().filter(|add| add.to.into && !add.to.path.is_empty()) {
-        for above in std::iter::successors(Some(add.to.path.as_bytes()), |path| parent(path)) {
-            match find(found, above) {
-                Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => {}
-                Some(other) => {
-                    let path = format!("{}/", add.to.path);
-                    return Err(at(no_directory(other, path.as_bytes(), written(&add.source), adds), add));
-                }
-                None => drop(implied.insert(above.to_vec())),
-            }
-        }
+        imply(found, add.to.path.as_bytes(), &mut implied).map_err(|other| {
+            let path = format!("{}/", add.to.path);
+            at(no_directory(other, path.as_bytes(), written(&add.source), adds), add)
+        })?;
     }
     Ok(implied)
+}
+
+/// Notes `directory` and those above it, as far as `found` does not bring them; or fails with what stands in their way.
+fn imply<'a>(found: &'a [Found], directory: &[u8], implied: &mut BTreeSet<Vec<u8>>) -> Result<(), &'a Found> {
+    for above in std::iter::successors(Some(directory), |path| parent(path)) {
+        match find(found, above) {
+            Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => {}
+            Some(other) => return Err(other),
+            None => drop(implied.insert(above.to_vec())),
+        }
+    }
+    Ok(())
 }
 
 fn find<'a>(found: &'a [Found], path: &[u8]) -> Option<&'a Found> {
