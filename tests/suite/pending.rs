@@ -3,16 +3,16 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
-use std::process::Command;
 
 use ocibake::error::ErrorKind;
 use ocibake::store::pending::{PendingDirectory, PendingFile};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 #[test]
 fn a_pipe_is_not_replaced_by_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
     let link = directory.path().join("link");
     symlink("pipe", &link).unwrap();
     for destination in [&pipe, &link, &directory.path().to_owned()] {
