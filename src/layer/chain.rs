@@ -62,13 +62,21 @@ struct GateState {
     failed: bool,
 }
 
-/// What a block is worked on in. Both grow to the size of the largest block and then serve one block after the other.
+/// What a block is worked on in; serves one block after the other. Memory that no block has needed yet is reserved
+/// only: the system gives it when it is first written to.
 #[derive(Default)]
 pub struct Buffers {
     /// The block itself.
     pub tar: Vec<u8>,
-    /// The block compressed.
+    /// Has the block's compressed form at its beginning.
     pub blob: Vec<u8>,
+}
+
+impl Buffers {
+    /// For blocks of up to `block` bytes that compress to `compressed` at most.
+    pub fn new(block: usize, compressed: usize) -> Self {
+        Buffers { tar: Vec::with_capacity(block), blob: vec![0; compressed] }
+    }
 }
 
 /// Leave to have one block under way, and the buffers for it; given back when dropped.
@@ -78,8 +86,8 @@ pub struct Permit<'a> {
 }
 
 impl Gate {
-    pub fn new(permits: usize) -> Self {
-        let permits = std::iter::repeat_with(Buffers::default).take(permits).collect();
+    /// Lets as many in as there are buffers.
+    pub fn new(permits: Vec<Buffers>) -> Self {
         Gate { state: Mutex::new(GateState { permits, failure: None, failed: false }), changed: Condvar::new() }
     }
 

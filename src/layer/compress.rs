@@ -133,24 +133,32 @@ impl BlockEncoder {
         !matches!(self, BlockEncoder::None)
     }
 
-    /// Replaces what `out` holds with the stored form of `block`.
-    pub fn encode(&mut self, block: &[u8], out: &mut Vec<u8>) {
-        out.clear();
+    /// The longest that a block of `length` bytes can become.
+    pub fn bound(&mut self, length: usize) -> usize {
         match self {
-            BlockEncoder::None => out.extend_from_slice(block),
+            BlockEncoder::None => 0,
+            BlockEncoder::Gzip { usual, .. } => usual.bound(length),
+            BlockEncoder::Zstd(_) => zstd::zstd_safe::compress_bound(length),
+        }
+    }
+
+    /// Writes the compressed form of `block` to the beginning of `out`, which has room for the longest, and returns its
+    /// length.
+    pub fn encode(&mut self, block: &[u8], out: &mut [u8]) -> usize {
+        match self {
+            BlockEncoder::None => 0,
             BlockEncoder::Gzip { usual, fastest } => {
                 if looks_compressed(block) {
-                    fastest.piece(block, out);
+                    let length = fastest.piece(block, out);
                     // A better encoder would win back a part of the two hundredths that this one has found, at most.
-                    if out.len() >= block.len() - block.len() / 50 {
-                        return;
+                    if length >= block.len() - block.len() / 50 {
+                        return length;
                     }
                 }
-                usual.piece(block, out);
+                usual.piece(block, out)
             }
             BlockEncoder::Zstd(compressor) => {
-                out.reserve(zstd::zstd_safe::compress_bound(block.len()));
-                compressor.compress_to_buffer(block, out).expect("the bound holds for any data");
+                compressor.compress_to_buffer(block, out).expect("the bound holds for any data")
             }
         }
     }
@@ -197,10 +205,11 @@ mod tests {
     fn the_quick_look_costs_a_hundredth_at_most() {
         for (what, block) in blocks() {
             for level in GZIP_LEVELS {
-                let (mut encoded, mut full) = (Vec::new(), Vec::new());
-                BlockEncoder::new(Compression::Gzip(level)).encode(&block, &mut encoded);
-                Deflater::new(level).piece(&block, &mut full);
-                assert!(encoded.len() * 100 <= full.len() * 101, "{what} at {level}: {} {}", encoded.len(), full.len());
+                let mut encoder = BlockEncoder::new(Compression::Gzip(level));
+                let mut out = vec![0; encoder.bound(block.len())];
+                let encoded = encoder.encode(&block, &mut out);
+                let full = Deflater::new(level).piece(&block, &mut out);
+                assert!(encoded * 100 <= full * 101, "{what} at {level}: {encoded} {full}");
             }
         }
     }
@@ -211,10 +220,10 @@ mod tests {
         let blocks = blocks();
         for compression in compressions {
             let mut encoder = BlockEncoder::new(compression);
-            let mut encoded = Vec::new();
             for (what, block) in &blocks {
-                encoder.encode(block, &mut encoded);
-                assert!(encoded.len() * 100 <= block.len() * 101, "{what} by {compression}: {}", encoded.len());
+                let mut out = vec![0; encoder.bound(block.len())];
+                let encoded = encoder.encode(block, &mut out);
+                assert!(encoded * 100 <= block.len() * 101, "{what} by {compression}: {encoded}");
             }
         }
     }

@@ -11,38 +11,37 @@ use libdeflater::{CompressionLvl, Compressor};
 pub const END: [u8; 2] = [0x03, 0x00];
 
 /// Compresses pieces. The bytes depend on the piece, the level and libdeflate's version alone.
-pub struct Deflater {
-    compressor: Compressor,
-    /// As long as the longest piece could have become; pieces are shorter, and it is they that are kept.
-    scratch: Vec<u8>,
-}
+pub struct Deflater(Compressor);
 
 impl Deflater {
     /// `level` is 1 to 12; beyond that it is the nearest.
     pub fn new(level: i32) -> Self {
-        let level = CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default();
-        Deflater { compressor: Compressor::new(level), scratch: Vec::new() }
+        Deflater(Compressor::new(CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default()))
     }
 
-    /// Replaces what `out` holds with a piece that holds `data`.
-    pub fn piece(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        let bound = self.compressor.deflate_compress_bound(data.len());
-        if self.scratch.len() < bound {
-            self.scratch.resize(bound, 0);
-        }
-        let length = self.compressor.deflate_compress(data, &mut self.scratch).expect("the bound holds for any data");
-        out.clear();
-        out.reserve_exact(length + 5); // with the marker that ends the piece
-        out.extend_from_slice(&self.scratch[..length]);
-        let stream = walk(out).expect("libdeflate writes valid streams");
+    /// The longest that a piece of `length` bytes can become.
+    pub fn bound(&mut self, length: usize) -> usize {
+        self.0.deflate_compress_bound(length) + MARKER.len() + 1
+    }
+
+    /// Writes a piece that holds `data` to the beginning of `out`, which has room for the longest, and returns its
+    /// length.
+    pub fn piece(&mut self, data: &[u8], out: &mut [u8]) -> usize {
+        let mut length = self.0.deflate_compress(data, out).expect("the bound holds for any data");
+        let stream = walk(&out[..length]).expect("libdeflate writes valid streams");
         out[stream.last_block / 8] &= !(1 << (stream.last_block % 8));
         // Three zero bits begin a stored block that is not the last; they fit in the last byte or need one more.
-        if stream.end + 3 > out.len() * 8 {
-            out.push(0);
+        if stream.end + 3 > length * 8 {
+            out[length] = 0;
+            length += 1;
         }
-        out.extend_from_slice(&[0x00, 0x00, 0xff, 0xff]);
+        out[length..length + MARKER.len()].copy_from_slice(&MARKER);
+        length + MARKER.len()
     }
 }
+
+/// The length of a stored block with nothing in it, and its complement (3.2.4).
+const MARKER: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 /// Where things are in a stream, in bits from its beginning.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +53,7 @@ struct Stream {
 
 /// Codes of this length and less are found by one look into a table.
 const TABLE_BITS: u32 = 11;
+const TABLE_SIZE: usize = 1 << TABLE_BITS;
 const LONGEST_CODE: usize = 15;
 const END_OF_BLOCK: u16 = 256;
 
@@ -113,7 +113,7 @@ enum Then {
 }
 
 struct Table {
-    steps: Vec<Step>,
+    steps: Box<[Step; TABLE_SIZE]>,
     code: Code,
     meaning: fn(u16) -> Step,
 }
@@ -169,6 +169,7 @@ impl Codes {
     /// Skips to behind the end of the block.
     fn skip_block(&self, bits: &mut Bits) -> Option<()> {
         loop {
+            self.skip_usual(bits);
             // At most a code of 15 bits or a table's 11, and 13 that follow, twice: always within what is filled.
             bits.fill();
             let mut step = self.symbols.look(bits)?;
@@ -182,11 +183,38 @@ impl Codes {
             }
         }
     }
+
+    /// Skips what two looks into the tables tell all about, up to the first symbol that is not like that, or to near the
+    /// end of the stream. Nearly everything is of this kind, so this loop is what a walk costs.
+    fn skip_usual(&self, bits: &mut Bits) {
+        let Bits { bytes, mut next, mut buffer, mut count } = *bits;
+        let (symbols, distances) = (&self.symbols.steps, &self.distances.steps);
+        while let Some(eight) = bytes.get(next..).and_then(|rest| rest.first_chunk()) {
+            // As in `fill`: at least 56 bits, of which 11 and 5 go to the symbol and 11 and 13 to the distance at most.
+            buffer |= u64::from_le_bytes(*eight) << count;
+            next += (63 - count as usize) / 8;
+            count |= 56;
+            let symbol = symbols[buffer as usize % TABLE_SIZE];
+            let mut skipped = u32::from(symbol.bits);
+            if symbol.then == Then::Distance {
+                let distance = distances[(buffer >> skipped) as usize % TABLE_SIZE];
+                if distance.then != Then::Symbol {
+                    break;
+                }
+                skipped += u32::from(distance.bits);
+            } else if symbol.then != Then::Symbol {
+                break;
+            }
+            buffer >>= skipped;
+            count -= skipped;
+        }
+        (bits.next, bits.buffer, bits.count) = (next, buffer, count);
+    }
 }
 
 impl Table {
     fn new(code: Code, meaning: fn(u16) -> Step) -> Table {
-        let mut steps = vec![Step { bits: 0, then: Then::Long }; 1 << TABLE_BITS];
+        let mut steps = Box::new([Step { bits: 0, then: Then::Long }; TABLE_SIZE]);
         let (mut next, mut index) = (0u32, 0);
         for length in 1..=TABLE_BITS {
             let count = usize::from(code.counts[length as usize]);
@@ -346,10 +374,11 @@ mod tests {
     /// Pieces, joined and ended, as another decoder reads them.
     fn decoded(pieces: &[Vec<u8>], level: i32) -> Vec<u8> {
         let mut deflater = Deflater::new(level);
-        let (mut stream, mut out) = (Vec::new(), Vec::new());
+        let mut stream = Vec::new();
         for piece in pieces {
-            deflater.piece(piece, &mut out);
-            stream.extend_from_slice(&out);
+            let mut out = vec![0; deflater.bound(piece.len())];
+            let length = deflater.piece(piece, &mut out);
+            stream.extend_from_slice(&out[..length]);
         }
         stream.extend_from_slice(&END);
         let mut decoder = DeflateDecoder::new(stream.as_slice());

@@ -4,26 +4,49 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::blocks::LONGEST_BLOCK;
-use crate::oci::Digest;
 
 /// A block as it lies in a layer's blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
-    /// The digest of the block itself, before compression.
-    pub block: Digest,
+    /// Of the block itself, before compression.
+    pub block: Fingerprint,
     /// Where its compressed form begins in the blob, and how long it is, in bytes.
     pub offset: u64,
     pub length: u64,
-    /// The digest of the compressed form.
-    pub digest: Digest,
+    /// Of the compressed form.
+    pub compressed: Fingerprint,
+}
+
+/// BLAKE3, in hex: as strong as a digest and several times as fast, for what never leaves this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub fn of(bytes: &[u8]) -> Self {
+        Fingerprint(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> String {
+        blake3::Hash::from_bytes(fingerprint.0).to_hex().to_string()
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = blake3::HexError;
+
+    fn try_from(hex: String) -> Result<Self, Self::Error> {
+        Ok(Fingerprint(*blake3::Hash::from_hex(hex)?.as_bytes()))
+    }
 }
 
 /// An earlier layer of the same encoder, whose blocks are taken over wherever they are needed again.
 #[derive(Debug)]
 pub struct Earlier {
     blob: File,
-    pieces: HashMap<Digest, Piece>,
+    pieces: HashMap<Fingerprint, Piece>,
 }
 
 impl Earlier {
@@ -32,16 +55,12 @@ impl Earlier {
         Earlier { blob, pieces: pieces.into_iter().map(|piece| (piece.block, piece)).collect() }
     }
 
-    /// Replaces what `out` holds with the compressed form of `block`. False if it is not here, or not whole.
-    pub(super) fn find(&self, block: &Digest, out: &mut Vec<u8>) -> bool {
-        let Some(piece) = self.pieces.get(block) else { return false };
-        // No block is longer than that, however badly it compresses.
-        let Some(length) = usize::try_from(piece.length).ok().filter(|length| *length as u64 <= 2 * LONGEST_BLOCK)
-        else {
-            return false;
-        };
-        out.clear();
-        out.resize(length, 0);
-        self.blob.read_exact_at(out, piece.offset).is_ok() && Digest::of(out) == piece.digest
+    /// Puts the compressed form of `block` at the beginning of `out` and returns its length; none if it is not here, or
+    /// not whole.
+    pub(super) fn find(&self, block: &Fingerprint, out: &mut [u8]) -> Option<usize> {
+        let piece = self.pieces.get(block)?;
+        let found = out.get_mut(..usize::try_from(piece.length).ok()?)?;
+        self.blob.read_exact_at(found, piece.offset).ok()?;
+        (Fingerprint::of(found) == piece.compressed).then_some(found.len())
     }
 }

@@ -17,10 +17,10 @@ use rayon::ThreadPool;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::blocks::Geometry;
+use super::blocks::{Geometry, LONGEST_BLOCK};
 use super::chain::{Buffers, Chain, Gate, Permit};
 use super::compress::BlockEncoder;
-use super::pieces::{Earlier, Piece};
+use super::pieces::{Earlier, Fingerprint, Piece};
 use super::tar::{header, padded};
 use super::{Compression, Content, Entry, Identity, Kind};
 use crate::error::{Error, Result};
@@ -68,7 +68,10 @@ pub fn write<W: Write + Send>(
 ) -> Result<Vec<Written<W>>> {
     // A few more blocks than threads keep everyone busy while a chain waits for a slow block.
     let threads = pool.current_num_threads();
-    let gate = Gate::new(threads + threads / 2 + 2);
+    let longest = LONGEST_BLOCK as usize;
+    let bound = BlockEncoder::new(compression).bound(longest);
+    let buffers = || Buffers::new(longest, bound);
+    let gate = Gate::new(std::iter::repeat_with(buffers).take(threads + threads / 2 + 2).collect());
     let layers: Vec<Layer<'_, W>> =
         pool.install(|| jobs.into_iter().map(|job| Layer::new(job, compression, progress)).collect::<Result<_>>())?;
     let turns = turns(&layers);
@@ -108,8 +111,8 @@ struct Block<'a> {
 enum Stored {
     /// The tar's bytes.
     AsIs,
-    /// The compressed bytes, for which these are the digests of the block and of themselves.
-    Compressed { block: Digest, digest: Digest },
+    /// So many compressed bytes, with the fingerprints of the block and of themselves.
+    Compressed { length: usize, block: Fingerprint, compressed: Fingerprint },
 }
 
 struct TarState<'a> {
@@ -179,11 +182,10 @@ impl<'a, W: Write> Layer<'a, W> {
         let mut crc = crc32fast::Hasher::new();
         crc.update(tar);
         let stored = if encoder.compresses() {
-            let block = Digest::of(tar);
-            if !self.earlier.is_some_and(|earlier| earlier.find(&block, blob)) {
-                encoder.encode(tar, blob);
-            }
-            Stored::Compressed { block, digest: Digest::of(blob) }
+            let block = Fingerprint::of(tar);
+            let known = self.earlier.and_then(|earlier| earlier.find(&block, blob));
+            let length = known.unwrap_or_else(|| encoder.encode(tar, blob));
+            Stored::Compressed { length, block, compressed: Fingerprint::of(&blob[..length]) }
         } else {
             Stored::AsIs
         };
@@ -203,7 +205,6 @@ impl<'a, W: Write> Layer<'a, W> {
         let offsets = &self.geometry.offsets;
         let length = (range.end - range.start) as usize;
         out.clear();
-        out.reserve_exact(length);
         // The first offset is 0, so at least one is not behind the beginning.
         let first = offsets.partition_point(|offset| *offset <= range.start) - 1;
         for (entry, offset) in self.entries.iter().zip(offsets).skip(first) {
@@ -244,9 +245,9 @@ impl<W: Write> BlobState<'_, W> {
         let Buffers { tar, blob } = &block.permit.buffers;
         match block.stored {
             Stored::AsIs => self.take(tar)?,
-            Stored::Compressed { block, digest } => {
-                self.pieces.push(Piece { block, offset: self.offset, length: blob.len() as u64, digest });
-                self.take(blob)?;
+            Stored::Compressed { length, block, compressed } => {
+                self.pieces.push(Piece { block, offset: self.offset, length: length as u64, compressed });
+                self.take(&blob[..length])?;
             }
         }
         self.blocks_left -= 1;
