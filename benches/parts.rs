@@ -28,7 +28,7 @@ fn hash(criterion: &mut Criterion) {
 fn compress(criterion: &mut Criterion) {
     let entries = [file(b"content".to_vec(), content())];
     let mut group = group(criterion, "layer", SIZE);
-    for name in ["none", "gzip:1", "gzip:4", "gzip:6", "gzip:9", "zstd:1", "zstd:3", "zstd:9"] {
+    for name in ["none", "gzip:1", "gzip:4", "gzip:5", "gzip:6", "gzip:9", "zstd:1", "zstd:3", "zstd:9"] {
         let compression: Compression = name.parse().expect("the list has valid names");
         group.bench_function(name, |bencher| bencher.iter(|| write(&entries, compression)));
     }

@@ -56,7 +56,7 @@ pub struct BuildFlags {
     /// Spec to build from [default: CONTEXT/ocibake.toml]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Compression of layers: gzip[:1 to 12], zstd[:1 to 19] or none; higher is smaller and slower [default: gzip:6]
+    /// Compression of layers: gzip[:1 to 12], zstd[:1 to 19] or none; higher is smaller and slower [default: gzip:5]
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = value::<Compression>)]
     compression: Option<Compression>,
     /// Time of the image and its files: seconds since 1970, git, now, or preserve
@@ -79,7 +79,7 @@ pub struct OutputFlags {
     /// outputs of one build are written in their order.
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     output: Vec<Output>,
-    /// Threads, and uploads at a time [default: one per core]
+    /// Threads, and uploads at a time [default: one per core, at most 16]
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     jobs: usize,
     /// Read every file, even those whose size, times and inode are as an earlier build saw them

@@ -11,14 +11,14 @@ use crate::error::Result;
 use crate::oci::Digest;
 
 /// No block is longer.
-pub const LONGEST_BLOCK: u64 = 3 << 19;
+pub const LONGEST_BLOCK: u64 = 1 << 20;
 
 /// A file of this size or more begins a block of its own and is cut at every multiple of it.
-const LARGE_FILE: u64 = 1 << 20;
+const LARGE_FILE: u64 = 3 << 18;
 
 /// On average a block ends after this many bytes of small entries, and never before the second number.
-const USUAL_BLOCK: u64 = 3 << 18;
-const SHORTEST_BLOCK: u64 = 1 << 17;
+const USUAL_BLOCK: u64 = 1 << 19;
+const SHORTEST_BLOCK: u64 = 3 << 15;
 
 /// Where everything stands in the tar of a layer. Offsets are in bytes from its beginning.
 pub struct Geometry {

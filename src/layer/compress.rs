@@ -24,7 +24,7 @@ const ZSTD_LEVELS: RangeInclusive<i32> = 1..=19;
 
 impl Default for Compression {
     fn default() -> Self {
-        Compression::Gzip(6)
+        Compression::Gzip(5)
     }
 }
 

@@ -4,7 +4,6 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
-
 /// A block as it lies in a layer's blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {

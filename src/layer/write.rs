@@ -71,7 +71,7 @@ pub fn write<W: Write + Send>(
     let longest = LONGEST_BLOCK as usize;
     let bound = BlockEncoder::new(compression).bound(longest);
     let buffers = || Buffers::new(longest, bound);
-    let gate = Gate::new(std::iter::repeat_with(buffers).take(threads + threads / 2 + 2).collect());
+    let gate = Gate::new(std::iter::repeat_with(buffers).take(threads + threads / 4 + 2).collect());
     let layers: Vec<Layer<'_, W>> =
         pool.install(|| jobs.into_iter().map(|job| Layer::new(job, compression, progress)).collect::<Result<_>>())?;
     let turns = turns(&layers);

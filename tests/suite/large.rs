@@ -20,8 +20,8 @@ const SPEC: &str = "name = \"example/large\"\nplatforms = [\"linux/amd64\"]\n\
                     [[layer]]\nname = \"all\"\nadd = [{ from = \"files\", to = \"/\" }]\n";
 const GIB: u64 = 1 << 30;
 
-/// Of resident memory, in KiB, with two threads.
-const LIMIT: u64 = 128 << 10;
+/// Of resident memory, in KiB, with eight threads.
+const LIMIT: u64 = 64 << 10;
 
 #[test]
 #[ignore = "takes minutes and 12 GiB of disk"]
@@ -36,7 +36,7 @@ fn a_layer_of_4_gib_is_built_and_pushed_in_little_memory() {
     let registry = DockerRegistry::open();
     let name = format!("{}/example/large", registry.address());
     let program = Program::new();
-    let arguments = ["push", "--no-fan-out", "--jobs", "2", &format!("{name}:big"), context.path().to_str().unwrap()];
+    let arguments = ["push", "--no-fan-out", "--jobs", "8", &format!("{name}:big"), context.path().to_str().unwrap()];
     let (answer, peak) = measured(&program.command(arguments));
 
     // The registry has checked each blob's digest, and that it has all that the manifest names.
@@ -69,7 +69,7 @@ fn a_sparse_file_of_9_gib_comes_out_whole() {
     let place = tempfile::tempdir().unwrap();
     let layout = place.path().join("layout");
     let into = format!("{}/", layout.display());
-    let arguments = ["build", context.path().to_str().unwrap(), "--compression", "gzip:1", "--jobs", "2", "-o", &into];
+    let arguments = ["build", context.path().to_str().unwrap(), "--compression", "gzip:1", "--jobs", "8", "-o", &into];
     let (_, peak) = measured(&Program::new().command(arguments));
 
     let (blob, diff_id) = only_layer(&layout);
@@ -99,17 +99,13 @@ fn a_layer_of_60_000_files_needs_few_open_files_and_little_memory() {
     let place = tempfile::tempdir().unwrap();
     let layout = place.path().join("layout");
     let into = format!("{}/", layout.display());
-    // Many threads for the open files; two for the memory, of which every thread takes some for its blocks.
     let program = Program::new();
     let arguments = ["build", context.path().to_str().unwrap(), "--jobs", "8", "-o", &into];
     let build = program.command(arguments);
     let mut bounded = Command::new("sh");
     bounded.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(build.get_program()).args(build.get_args());
     bounded.envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let (answer, _) = measured(&bounded);
-    let two = ["build", context.path().to_str().unwrap(), "--jobs", "2"];
-    let (again, peak) = measured(&program.command(two));
-    assert_eq!(again, answer);
+    let (_, peak) = measured(&bounded);
 
     let (blob, _) = only_layer(&layout);
     let listed = shell("gzip -dc < \"$1\" | tar --list --file -", &[&blob]);
