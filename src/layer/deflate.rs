@@ -42,6 +42,17 @@ impl Deflater {
         }
         out.extend_from_slice(&[0x00, 0x00, 0xff, 0xff]);
     }
+
+    /// Replaces what `out` holds with a whole gzip member (RFC 1952, 2.3) that holds `data`: no time, unknown system.
+    pub fn member(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        let bound = self.compressor.gzip_compress_bound(data.len());
+        if self.scratch.len() < bound {
+            self.scratch.resize(bound, 0);
+        }
+        let length = self.compressor.gzip_compress(data, &mut self.scratch).expect("the bound holds for any data");
+        out.clear();
+        out.extend_from_slice(&self.scratch[..length]);
+    }
 }
 
 /// Where things are in a stream, in bits from its beginning.
