@@ -251,9 +251,10 @@ mod tests {
 
     #[test]
     fn every_compression_has_an_identity_of_its_own() {
-        let all = GZIP_LEVELS.map(Compression::Gzip).chain(ZSTD_LEVELS.map(Compression::Zstd));
-        let identities: BTreeSet<String> = all.chain([Compression::None]).map(Compression::identity).collect();
-        assert_eq!(identities.len(), 12 + 19 + 1);
+        let gzip = GZIP_LEVELS.map(Compression::Gzip).chain(GZIP_LEVELS.map(Compression::Estargz));
+        let all = gzip.chain(ZSTD_LEVELS.map(Compression::Zstd)).chain([Compression::None]);
+        let identities: BTreeSet<String> = all.map(Compression::identity).collect();
+        assert_eq!(identities.len(), 12 + 12 + 19 + 1);
     }
 
     fn blocks() -> [(&'static str, Vec<u8>); 8] {
