@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::blocks::LONGEST_BLOCK;
 use crate::oci::Digest;
 
+/// A shorter block, in bytes, is compressed about as fast as it is found.
+pub(super) const SHORTEST_PIECE: usize = 8 << 10;
+
 /// A block as it lies in a layer's blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {

@@ -22,7 +22,7 @@ use super::blocks::Geometry;
 use super::chain::{Buffers, Chain, Gate, Permit};
 use super::compress::BlockEncoder;
 use super::estargz::{self, Chunk, Members, Placed};
-use super::pieces::{Earlier, Piece};
+use super::pieces::{Earlier, Piece, SHORTEST_PIECE};
 use super::tar::{header, padded};
 use super::{Compression, Content, Entry, Identity, Kind};
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ pub struct Written<W> {
     pub size: u64,
     /// What the blob's descriptor has to say, for readers to make use of its form.
     pub annotations: Map<String>,
-    /// The blob's blocks, in their order; none if they are not compressed.
+    /// The blob's blocks that are worth taking over, in their order; none if they are not compressed.
     pub pieces: Vec<Piece>,
 }
 
@@ -113,6 +113,8 @@ struct Layer<'a, W> {
     /// Those that blocks begin with, where the blob tells of them.
     chunks: Vec<Chunk>,
     earlier: Option<&'a Earlier>,
+    /// Whether another layer may take blocks over.
+    is_reusable: bool,
     tar: Chain<Arc<Block<'a>>, TarState<'a>>,
     blob: Chain<Arc<Block<'a>>, BlobState<'a, W>>,
 }
@@ -131,8 +133,8 @@ struct Block<'a> {
 enum Stored {
     /// The tar's bytes.
     AsIs,
-    /// The compressed bytes, for which these are the digests of the block and of themselves.
-    Compressed { block: Digest, digest: Digest },
+    /// The compressed bytes; for them to be taken over, the digests of the block and of themselves.
+    Compressed { digests: Option<(Digest, Digest)> },
 }
 
 struct TarState<'a> {
@@ -159,8 +161,6 @@ struct Part {
     crc: crc32fast::Hasher,
     tar_size: u64,
     blocks_left: usize,
-    /// Whether another layer may take its blocks over.
-    is_reusable: bool,
     /// Comes behind all that belongs to the compression.
     footer: Vec<u8>,
 }
@@ -207,7 +207,7 @@ impl<'a, W: Write> Layer<'a, W> {
             blob.take(&members)?;
         }
         let (tar, blob) = (Chain::new(tar, TarState::block), Chain::new(blob, BlobState::block));
-        Ok(Layer { entries: job.entries.into(), geometry, chunks, earlier: job.earlier, tar, blob })
+        Ok(Layer { entries: job.entries.into(), geometry, chunks, earlier: job.earlier, is_reusable: true, tar, blob })
     }
 
     /// The rest of a layer of eStargz whose entries are all written: its table of contents, the last entry of the tar,
@@ -218,12 +218,19 @@ impl<'a, W: Write> Layer<'a, W> {
         let geometry = Geometry::of(std::slice::from_ref(&table))?;
         blob.annotations = estargz::annotations(digest, tar.size + geometry.size());
         blob.part = Part::new(compression, &geometry);
-        blob.part.is_reusable = false;
         blob.part.footer = estargz::footer(blob.offset);
         blob.take(compression.head())?;
         tar.progress = &silent; // its size was not known when the layer was begun
         let (tar, blob) = (Chain::new(tar, TarState::block), Chain::new(blob, BlobState::block));
-        Ok(Layer { entries: vec![table].into(), geometry, chunks: Vec::new(), earlier: None, tar, blob })
+        Ok(Layer {
+            entries: vec![table].into(),
+            geometry,
+            chunks: Vec::new(),
+            earlier: None,
+            is_reusable: false,
+            tar,
+            blob,
+        })
     }
 
     fn process(&self, number: usize, mut permit: Permit<'a>, encoder: &mut BlockEncoder) -> Result<()> {
@@ -232,11 +239,11 @@ impl<'a, W: Write> Layer<'a, W> {
         let mut crc = crc32fast::Hasher::new();
         crc.update(tar);
         let stored = if encoder.compresses() {
-            let block = Digest::of(tar);
-            if !self.earlier.is_some_and(|earlier| earlier.find(&block, blob)) {
+            let block = (self.is_reusable && tar.len() >= SHORTEST_PIECE).then(|| Digest::of(tar));
+            if !block.zip(self.earlier).is_some_and(|(block, earlier)| earlier.find(&block, blob)) {
                 encoder.encode(tar, blob);
             }
-            Stored::Compressed { block, digest: Digest::of(blob) }
+            Stored::Compressed { digests: block.map(|block| (block, Digest::of(blob))) }
         } else {
             Stored::AsIs
         };
@@ -306,7 +313,6 @@ impl Part {
             crc: crc32fast::Hasher::new(),
             tar_size: geometry.size(),
             blocks_left: geometry.blocks.len(),
-            is_reusable: true,
             footer: Vec::new(),
         }
     }
@@ -321,8 +327,8 @@ impl<W: Write> BlobState<'_, W> {
         }
         match block.stored {
             Stored::AsIs => self.take(tar)?,
-            Stored::Compressed { block, digest } => {
-                if self.part.is_reusable {
+            Stored::Compressed { digests } => {
+                if let Some((block, digest)) = digests {
                     self.pieces.push(Piece { block, offset: self.offset, length: blob.len() as u64, digest });
                 }
                 self.take(blob)?;

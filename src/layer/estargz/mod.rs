@@ -144,9 +144,9 @@ pub fn landmark(level: i32, placed: &mut Placed) -> Result<(Vec<u8>, Vec<u8>)> {
 ///
 /// `chunks` are those of `entries`, and all of them are placed.
 pub fn table(entries: &[Entry], chunks: &[Chunk], placed: &Placed) -> (Entry, Digest) {
-    let json = toc::json(entries, chunks, placed);
-    let digest = Digest::of(&json);
-    (file(TOC_NAME, json), digest)
+    let toc = toc::json(entries, chunks, placed);
+    let digest = Digest::of(&toc);
+    (file(TOC_NAME, toc), digest)
 }
 
 /// What the descriptor of a layer with this TOC and a tar of `size` bytes has to say.

@@ -1,6 +1,7 @@
 //! The table of contents ("TOC and TOCEntries").
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,15 +16,30 @@ use crate::plan::label::rfc3339;
 pub const TOC_NAME: &str = "stargz.index.json";
 
 /// The TOC. `chunks` are those of `entries`, whose names are UTF-8, and all of them are placed.
-pub fn json(entries: &[Entry], chunks: &[Chunk], placed: &Placed) -> Vec<u8> {
-    let mut json = br#"{"version":1,"entries":["#.to_vec();
+pub fn json(entries: &[Entry], chunks: &[Chunk], placed: &Placed) -> Arc<[u8]> {
+    let mut size = 0;
+    write(entries, chunks, placed, |part| size += part.len());
+    // Made in its place and of its size: it is large enough as it is.
+    let mut json: Arc<[u8]> = std::iter::repeat_n(0, size).collect();
+    let mut rest = Arc::get_mut(&mut json).unwrap_or_default();
+    write(entries, chunks, placed, |part| {
+        let (here, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
+        here.copy_from_slice(part);
+        rest = behind;
+    });
+    json
+}
+
+/// Gives the parts of the TOC's JSON to `take`, in their order.
+fn write(entries: &[Entry], chunks: &[Chunk], placed: &Placed, mut take: impl FnMut(&[u8])) {
     let mut landmark = TocEntry::of(&landmark_entry());
     landmark.digest = Some(Digest::of(LANDMARK_CONTENT));
     landmark.place(placed.landmark, Digest::of(LANDMARK_CONTENT));
-    json.append(&mut to_json(&landmark));
+    take(br#"{"version":1,"entries":["#);
+    take(&to_json(&landmark));
     let mut add = |entry: &TocEntry| {
-        json.push(b',');
-        json.append(&mut to_json(entry));
+        take(b",");
+        take(&to_json(entry));
     };
     let mut chunks = chunks.iter().zip(&placed.chunks).peekable();
     let mut files = placed.files.iter();
@@ -44,8 +60,7 @@ pub fn json(entries: &[Entry], chunks: &[Chunk], placed: &Placed) -> Vec<u8> {
         }
         add(&part);
     }
-    json.extend_from_slice(b"]}");
-    json
+    take(b"]}");
 }
 
 /// A file-system object, or a chunk of a file but its first. What is 0 or empty is left out, as the format has it, but
