@@ -80,7 +80,8 @@ fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result
         if !blob.pieces.is_empty() {
             cache::note(options.store, place, blob.digest, blob.pieces)?;
         }
-        let descriptor = Descriptor::new(options.compression.media_type(), blob.digest, blob.size);
+        let mut descriptor = Descriptor::new(options.compression.media_type(), blob.digest, blob.size);
+        descriptor.annotations = blob.annotations;
         layers.push(Layer { descriptor, diff_id: blob.diff_id });
     }
     Ok(layers)

@@ -56,7 +56,7 @@ pub struct BuildFlags {
     /// Spec to build from [default: CONTEXT/ocibake.toml]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Compression of layers: gzip[:1 to 12], zstd[:1 to 19] or none; higher is smaller and slower [default: gzip:5]
+    /// Compression of layers: gzip or estargz[:1 to 12], zstd[:1 to 19] or none; higher is smaller and slower [default: gzip:5]
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = value::<Compression>)]
     compression: Option<Compression>,
     /// Time of the image and its files: seconds since 1970, git, now, or preserve

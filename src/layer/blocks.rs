@@ -38,7 +38,7 @@ impl Geometry {
             .map(|entry| Ok(header(entry)?.len() as u64 + padded(entry.content_size())))
             .collect::<Result<_>>()?;
         let mut offsets = Vec::with_capacity(entries.len() + 1);
-        let mut cuts = Cuts { start: 0, blocks: Vec::new() };
+        let mut cuts = Cuts::default();
         let mut at = 0;
         for (entry, length) in entries.iter().zip(lengths) {
             offsets.push(at);
@@ -71,13 +71,16 @@ impl Geometry {
     }
 }
 
-struct Cuts {
-    start: u64,
-    blocks: Vec<Range<u64>>,
+/// The blocks so far, and where the next one begins.
+#[derive(Default)]
+pub struct Cuts {
+    pub start: u64,
+    pub blocks: Vec<Range<u64>>,
 }
 
 impl Cuts {
-    fn cut(&mut self, at: u64) {
+    /// Ends a block, unless one ends there already.
+    pub fn cut(&mut self, at: u64) {
         if at > self.start {
             self.blocks.push(self.start..at);
             self.start = at;

@@ -19,9 +19,10 @@ impl Deflater {
         Deflater(Compressor::new(CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default()))
     }
 
-    /// The longest that a piece of `length` bytes can become.
+    /// The longest that a piece of `length` bytes can become, or a member: what a member has around its stream is longer
+    /// than the marker of a piece.
     pub fn bound(&mut self, length: usize) -> usize {
-        self.0.deflate_compress_bound(length) + MARKER.len() + 1
+        self.0.gzip_compress_bound(length)
     }
 
     /// Writes a piece that holds `data` to the beginning of `out`, which has room for the longest, and returns its
@@ -37,6 +38,11 @@ impl Deflater {
         }
         out[length..length + MARKER.len()].copy_from_slice(&MARKER);
         length + MARKER.len()
+    }
+
+    /// As [`piece`](Self::piece), but a whole gzip member (RFC 1952, 2.3): no time, unknown system.
+    pub fn member(&mut self, data: &[u8], out: &mut [u8]) -> usize {
+        self.0.gzip_compress(data, out).expect("the bound holds for any data")
     }
 }
 

@@ -7,6 +7,7 @@ mod chain;
 mod compress;
 mod deflate;
 mod entry;
+mod estargz;
 mod ignore;
 mod pieces;
 mod tar;

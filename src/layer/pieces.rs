@@ -4,6 +4,9 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
+/// A shorter block, in bytes, is compressed about as fast as it is found.
+pub(super) const SHORTEST_PIECE: usize = 8 << 10;
+
 /// A block as it lies in a layer's blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {

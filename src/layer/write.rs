@@ -5,6 +5,7 @@
 //! blocks in order. No thread is kept for hashing: whoever brings a block drains what is ready. A fixed number of
 //! blocks is in flight, so memory does not depend on the size of anything.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -20,12 +21,13 @@ use rustix::io::Errno;
 use super::blocks::{Geometry, LONGEST_BLOCK};
 use super::chain::{Buffers, Chain, Gate, Permit};
 use super::compress::BlockEncoder;
-use super::pieces::{Earlier, Fingerprint, Piece};
+use super::estargz::{self, Chunk, Members, Placed};
+use super::pieces::{Earlier, Fingerprint, Piece, SHORTEST_PIECE};
 use super::tar::{header, padded};
 use super::{Compression, Content, Entry, Identity, Kind};
 use crate::error::{Error, Result};
-use crate::oci::{Digest, Hasher, HashingWriter};
-use crate::progress::{Event, Progress};
+use crate::oci::{Digest, Hasher, HashingWriter, Map};
+use crate::progress::{Event, Progress, silent};
 
 /// One layer to write.
 pub struct Job<'a, W> {
@@ -52,7 +54,9 @@ pub struct Written<W> {
     pub digest: Digest,
     /// Of the blob, in bytes.
     pub size: u64,
-    /// The blob's blocks, in their order; none if they are not compressed.
+    /// What the blob's descriptor has to say, for readers to make use of its form.
+    pub annotations: Map<String>,
+    /// The blob's blocks that are worth taking over, in their order; none if they are not compressed.
     pub pieces: Vec<Piece>,
 }
 
@@ -72,9 +76,25 @@ pub fn write<W: Write + Send>(
     let bound = BlockEncoder::new(compression).bound(longest);
     let buffers = || Buffers::new(longest, bound);
     let gate = Gate::new(std::iter::repeat_with(buffers).take(threads + threads / 4 + 2).collect());
-    let layers: Vec<Layer<'_, W>> =
+    let mut layers: Vec<Layer<'_, W>> =
         pool.install(|| jobs.into_iter().map(|job| Layer::new(job, compression, progress)).collect::<Result<_>>())?;
-    let turns = turns(&layers);
+    run(&layers, compression, pool, &gate)?;
+    if let Compression::Estargz(level) = compression {
+        let compression = Compression::Gzip(level);
+        layers = pool.install(|| layers.into_iter().map(|layer| layer.indexed(compression)).collect::<Result<_>>())?;
+        run(&layers, compression, pool, &gate)?;
+    }
+    Ok(layers.into_iter().map(Layer::finish).collect())
+}
+
+/// Brings every block of `layers` through its chains.
+fn run<'a, W: Write + Send>(
+    layers: &[Layer<'a, W>],
+    compression: Compression,
+    pool: &ThreadPool,
+    gate: &'a Gate,
+) -> Result<()> {
+    let turns = turns(layers);
     let next = AtomicUsize::new(0);
     pool.broadcast(|_| {
         let mut encoder = BlockEncoder::new(compression);
@@ -87,14 +107,17 @@ pub fn write<W: Write + Send>(
             }
         }
     });
-    gate.outcome()?;
-    Ok(layers.into_iter().map(Layer::finish).collect())
+    gate.outcome()
 }
 
 struct Layer<'a, W> {
-    entries: &'a [Entry],
+    entries: Cow<'a, [Entry]>,
     geometry: Geometry,
+    /// Those that blocks begin with, where the blob tells of them.
+    chunks: Vec<Chunk>,
     earlier: Option<&'a Earlier>,
+    /// Whether another layer may take blocks over.
+    is_reusable: bool,
     tar: Chain<Arc<Block<'a>>, TarState<'a>>,
     blob: Chain<Arc<Block<'a>>, BlobState<'a, W>>,
 }
@@ -106,18 +129,21 @@ struct Block<'a> {
     crc: crc32fast::Hasher,
     /// What of the block goes into the blob.
     stored: Stored,
+    /// What it begins with, and the digest of that.
+    chunk: Option<(Chunk, Digest)>,
 }
 
 enum Stored {
     /// The tar's bytes.
     AsIs,
-    /// So many compressed bytes, with the fingerprints of the block and of themselves.
-    Compressed { length: usize, block: Fingerprint, compressed: Fingerprint },
+    /// So many compressed bytes; for them to be taken over, the fingerprints of the block and of themselves.
+    Compressed { length: usize, fingerprints: Option<(Fingerprint, Fingerprint)> },
 }
 
 struct TarState<'a> {
     layer: usize,
     hasher: Hasher,
+    size: u64,
     progress: Progress<'a>,
 }
 
@@ -126,11 +152,20 @@ struct BlobState<'a, W> {
     /// How much the sink has taken.
     offset: u64,
     pieces: Vec<Piece>,
+    placed: Placed,
+    annotations: Map<String>,
     destination: &'a Path,
+    part: Part,
+}
+
+/// A blob, or what was not known before the rest of it was written.
+struct Part {
+    compression: Compression,
     crc: crc32fast::Hasher,
     tar_size: u64,
     blocks_left: usize,
-    compression: Compression,
+    /// Comes behind all that belongs to the compression.
+    footer: Vec<u8>,
 }
 
 struct Turn {
@@ -153,26 +188,51 @@ fn turns<W>(layers: &[Layer<'_, W>]) -> Vec<Turn> {
 
 impl<'a, W: Write> Layer<'a, W> {
     fn new(job: Job<'a, W>, compression: Compression, progress: Progress<'a>) -> Result<Self> {
-        let geometry = Geometry::of(job.entries)?;
+        let Members { geometry, chunks } = match compression {
+            Compression::Estargz(_) => Members::of(job.entries)?,
+            _ => Members { geometry: Geometry::of(job.entries)?, chunks: Vec::new() },
+        };
         progress(Event::LayerStarted { layer: job.number, title: job.title, size: geometry.size() });
-        let tar = TarState { layer: job.number, hasher: Hasher::new(), progress };
+        let mut tar = TarState { layer: job.number, hasher: Hasher::new(), size: 0, progress };
         let mut blob = BlobState {
             sink: HashingWriter::new(job.sink),
             offset: 0,
             pieces: Vec::new(),
+            placed: Placed::default(),
+            annotations: Map::new(),
             destination: job.destination,
-            crc: crc32fast::Hasher::new(),
-            tar_size: geometry.size(),
-            blocks_left: geometry.blocks.len(),
-            compression,
+            part: Part::new(compression, &geometry),
         };
         blob.take(compression.head())?;
+        if let Compression::Estargz(level) = compression {
+            let (landmark, members) = estargz::landmark(level, &mut blob.placed)?;
+            tar.take(&landmark);
+            blob.take(&members)?;
+        }
+        let (tar, blob) = (Chain::new(tar, TarState::block), Chain::new(blob, BlobState::block));
+        Ok(Layer { entries: job.entries.into(), geometry, chunks, earlier: job.earlier, is_reusable: true, tar, blob })
+    }
+
+    /// The rest of a layer of eStargz whose entries are all written: its table of contents, the last entry of the tar,
+    /// and the footer.
+    fn indexed(self, compression: Compression) -> Result<Self> {
+        let (mut tar, mut blob) = (self.tar.into_state(), self.blob.into_state());
+        let (table, digest) = estargz::table(&self.entries, &self.chunks, &blob.placed);
+        let geometry = Geometry::of(std::slice::from_ref(&table))?;
+        blob.annotations = estargz::annotations(digest, tar.size + geometry.size());
+        blob.part = Part::new(compression, &geometry);
+        blob.part.footer = estargz::footer(blob.offset);
+        blob.take(compression.head())?;
+        tar.progress = &silent; // its size was not known when the layer was begun
+        let (tar, blob) = (Chain::new(tar, TarState::block), Chain::new(blob, BlobState::block));
         Ok(Layer {
-            entries: job.entries,
+            entries: vec![table].into(),
             geometry,
-            earlier: job.earlier,
-            tar: Chain::new(tar, TarState::block),
-            blob: Chain::new(blob, BlobState::block),
+            chunks: Vec::new(),
+            earlier: None,
+            is_reusable: false,
+            tar,
+            blob,
         })
     }
 
@@ -182,22 +242,26 @@ impl<'a, W: Write> Layer<'a, W> {
         let mut crc = crc32fast::Hasher::new();
         crc.update(tar);
         let stored = if encoder.compresses() {
-            let block = Fingerprint::of(tar);
-            let known = self.earlier.and_then(|earlier| earlier.find(&block, blob));
+            let block = (self.is_reusable && tar.len() >= SHORTEST_PIECE).then(|| Fingerprint::of(tar));
+            let known = block.zip(self.earlier).and_then(|(block, earlier)| earlier.find(&block, blob));
             let length = known.unwrap_or_else(|| encoder.encode(tar, blob));
-            Stored::Compressed { length, block, compressed: Fingerprint::of(&blob[..length]) }
+            let fingerprints = block.map(|block| (block, Fingerprint::of(&blob[..length])));
+            Stored::Compressed { length, fingerprints }
         } else {
             Stored::AsIs
         };
-        let block = Arc::new(Block { permit, crc, stored });
+        let chunk = self.chunks.binary_search_by_key(&number, |chunk| chunk.block).ok().map(|at| self.chunks[at]);
+        let chunk = chunk.map(|chunk| (chunk, Digest::of(&tar[chunk.range()])));
+        let block = Arc::new(Block { permit, crc, stored, chunk });
         self.tar.push(number, block.clone())?;
         self.blob.push(number, block)
     }
 
     fn finish(self) -> Written<W> {
         let blob = self.blob.into_state();
+        let BlobState { annotations, pieces, .. } = blob;
         let (sink, digest, size) = blob.sink.finish();
-        Written { sink, diff_id: self.tar.into_state().hasher.finish(), digest, size, pieces: blob.pieces }
+        Written { sink, diff_id: self.tar.into_state().hasher.finish(), digest, size, annotations, pieces }
     }
 
     /// Replaces what `out` holds with the bytes of the tar in `range`.
@@ -233,26 +297,52 @@ impl<'a, W: Write> Layer<'a, W> {
 impl TarState<'_> {
     fn block(&mut self, block: Arc<Block<'_>>) -> Result<()> {
         let tar = &block.permit.buffers.tar;
-        self.hasher.update(tar);
+        self.take(tar);
         (self.progress)(Event::LayerAdvanced { layer: self.layer, bytes: tar.len() as u64 });
         Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.hasher.update(bytes);
+    }
+}
+
+impl Part {
+    fn new(compression: Compression, geometry: &Geometry) -> Self {
+        Part {
+            compression,
+            crc: crc32fast::Hasher::new(),
+            tar_size: geometry.size(),
+            blocks_left: geometry.blocks.len(),
+            footer: Vec::new(),
+        }
     }
 }
 
 impl<W: Write> BlobState<'_, W> {
     fn block(&mut self, block: Arc<Block<'_>>) -> Result<()> {
-        self.crc.combine(&block.crc);
+        self.part.crc.combine(&block.crc);
         let Buffers { tar, blob } = &block.permit.buffers;
+        if let Some((chunk, digest)) = &block.chunk {
+            self.placed.note(chunk, self.offset, *digest, &tar[chunk.range()]);
+        }
         match block.stored {
             Stored::AsIs => self.take(tar)?,
-            Stored::Compressed { length, block, compressed } => {
-                self.pieces.push(Piece { block, offset: self.offset, length: length as u64, compressed });
+            Stored::Compressed { length, fingerprints } => {
+                if let Some((block, compressed)) = fingerprints {
+                    self.pieces.push(Piece { block, offset: self.offset, length: length as u64, compressed });
+                }
                 self.take(&blob[..length])?;
             }
         }
-        self.blocks_left -= 1;
-        if self.blocks_left == 0 {
-            self.take(&self.compression.tail(self.crc.clone().finalize(), self.tar_size))?;
+        self.part.blocks_left -= 1;
+        if self.part.blocks_left == 0 {
+            let Part { compression, crc, tar_size, .. } = &self.part;
+            let tail = compression.tail(crc.clone().finalize(), *tar_size);
+            self.take(&tail)?;
+            let footer = std::mem::take(&mut self.part.footer);
+            self.take(&footer)?;
         }
         Ok(())
     }

@@ -486,6 +486,7 @@ fn usage_is_explained_with_code_2() {
         (&["build", "--jobs=many"], ["many", "--jobs"]),
         (&["build", "--compression=gzp"], ["gzp", "gzip"]),
         (&["build", "--compression=gzip:13"], ["gzip:13", "1 to 12"]),
+        (&["build", "--compression=estargz:13"], ["estargz:13", "estargz[:1 to 12]"]),
         (&["build", "--progress=loud"], ["loud", "quiet"]),
         (&["bild"], ["bild", "build"]),
         (&[], ["Usage: ocibake", "Commands:"]),

@@ -242,7 +242,7 @@ fn assert_holds(blob: &Written<Vec<u8>>, entries: &[Entry], compression: Compres
 }
 
 /// About 9 MiB of files of every size, some compressible and some not.
-fn assorted() -> Vec<Entry> {
+pub fn assorted() -> Vec<Entry> {
     let lines: String =
         (0u32..60_000).map(|number| format!("{number} {}\n", number.wrapping_mul(2_654_435_761))).collect();
     let mut entries = vec![directory("a"), file("a/text", &lines), file("a/noise", noise(2, 900_000))];
@@ -253,7 +253,7 @@ fn assorted() -> Vec<Entry> {
 }
 
 /// A small tree with one of everything.
-fn golden() -> Vec<Entry> {
+pub fn golden() -> Vec<Entry> {
     let lines: String = (0..4000).map(|number| format!("line {number}, {:08x}\n", number * 48271)).collect();
     let mut tool = file("bin/tool", noise(5, 70_000));
     (tool.mode, tool.user, tool.group) = (0o4755, 1000, 1001);
@@ -298,7 +298,7 @@ fn any_compression() -> impl Strategy<Value = Compression> {
 }
 
 /// Sorted, parents first, with every kind of entry, odd names, and mostly small files.
-fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
+pub fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
     let name = prop_oneof![
         4 => "[a-z]{1,8}".prop_map(String::into_bytes),
         2 => vec(any::<u8>(), 1..20),

@@ -5,6 +5,7 @@ mod archive;
 mod bad_input;
 mod build;
 mod credential;
+mod estargz;
 mod extremes;
 mod glob;
 mod help;

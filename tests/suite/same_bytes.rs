@@ -129,7 +129,7 @@ fn on_another_processor() {
     let text: String = (0u32..40_000).map(|number| format!("{} ", number.wrapping_mul(2_654_435_761) >> 12)).collect();
     let tree = Tree::new().file("ocibake.toml", SPEC).file("files/text", text).file("files/noise", noise(3, 200_000));
     let context = tree.plant();
-    for compression in ["--compression=gzip", "--compression=zstd"] {
+    for compression in ["--compression=gzip", "--compression=estargz", "--compression=zstd"] {
         let expected = build(&Program::new(), context.path(), &[compression]);
         for processor in ["Nehalem", "max"] {
             let program = Program::new();

@@ -163,6 +163,7 @@ fn another_rule_makes_another_layer() {
     for options in [
         ["--compression", "gzip:1"],
         ["--compression", "gzip:12"],
+        ["--compression", "estargz"],
         ["--compression", "zstd:1"],
         ["--compression", "zstd"],
         ["--compression", "none"],
@@ -183,7 +184,7 @@ fn another_rule_makes_another_layer() {
         assert_eq!(run.digest, world.cold(&[]), "{rule}");
         digests.insert(run.digest);
     }
-    assert_eq!(digests.len(), 1 + 7 + 5);
+    assert_eq!(digests.len(), 1 + 8 + 5);
     fs::write(world.context.path().join("ocibake.toml"), SPEC).unwrap();
     let back = world.build(&[]);
     assert_eq!((back.known, back.digest), (BOTH.map(str::to_owned).to_vec(), usual));

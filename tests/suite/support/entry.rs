@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use ocibake::error::Result;
 use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
 use ocibake::progress::silent;
@@ -57,7 +57,8 @@ pub fn write_to<W: Write + Send>(
     layer::write(vec![job], compression, &pool, &silent).map(|mut written| written.remove(0))
 }
 
-/// The tar in a blob, which has to be one gzip member with nothing behind it, frames of zstd, or no compression at all.
+/// The tar in a blob, which has to be one gzip member with nothing behind it (several for eStargz), frames of zstd, or no
+/// compression at all.
 pub fn tar_of(blob: &[u8], compression: Compression) -> Vec<u8> {
     let (mut rest, mut tar) = (blob, Vec::new());
     match compression {
@@ -66,6 +67,7 @@ pub fn tar_of(blob: &[u8], compression: Compression) -> Vec<u8> {
             GzDecoder::new(&mut rest).read_to_end(&mut tar).unwrap();
             assert_eq!(rest.len(), 0, "bytes behind the first member");
         }
+        Compression::Estargz(_) => drop(MultiGzDecoder::new(rest).read_to_end(&mut tar).unwrap()),
         Compression::Zstd(_) => {
             while !rest.is_empty() {
                 StreamingDecoder::new(&mut rest).unwrap().read_to_end(&mut tar).unwrap();

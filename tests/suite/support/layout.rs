@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::GzDecoder;
+use flate2::read::{GzDecoder, MultiGzDecoder};
 use ocibake::layer::Compression;
 use serde_json::Value;
 
@@ -126,11 +126,15 @@ impl Image {
     }
 }
 
-/// The tar in a layer's blob, which is gzip's or zstd's.
+/// The tar in a layer's blob, which is gzip's, eStargz's or zstd's.
 pub fn tar_of(layer: &Path) -> Box<dyn Read> {
     let blob = fs::read(layer).unwrap();
-    match blob.starts_with(&ZSTD_MAGIC) {
-        true => Box::new(io::Cursor::new(entry::tar_of(&blob, Compression::Zstd(1)))),
+    if blob.starts_with(&ZSTD_MAGIC) {
+        return Box::new(io::Cursor::new(entry::tar_of(&blob, Compression::Zstd(1))));
+    }
+    // The end of an extra field, before an empty block and the member's trailer (eStargz, "Footer").
+    match blob[..blob.len() - 13].ends_with(b"STARGZ") {
+        true => Box::new(MultiGzDecoder::new(io::Cursor::new(blob))),
         false => Box::new(GzDecoder::new(io::Cursor::new(blob))),
     }
 }

@@ -12,6 +12,7 @@ pub mod noise;
 pub mod program;
 pub mod python;
 pub mod registry_client;
+pub mod stargz;
 pub mod tool;
 pub mod traces;
 pub mod tree;
