@@ -17,7 +17,7 @@ use crate::store::LocalStore;
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 1\n");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 2\n");
 
 /// The largest step in which file systems with nanoseconds keep time (the kernel's tick), and with room to spare.
 const TICK: Duration = Duration::from_millis(100);
@@ -46,6 +46,7 @@ impl Key {
         let mut hasher = Hasher::new();
         hasher.update(FORM.as_bytes());
         hasher.update(compression.identity().as_bytes());
+        hasher.update(b"\n");
         for entry in entries {
             // The header begins with its length in whole records or says it in itself; nothing runs together.
             hasher.update(&header(entry)?);
@@ -76,7 +77,7 @@ impl Key {
 /// Where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
 /// title say which. Another context may have the same place, which does no harm: blocks are found by their digests.
 pub fn place(number: usize, title: &str, compression: Compression) -> Digest {
-    Digest::of(format!("ocibake pieces 1\n{}{number} {title}", compression.identity()).as_bytes())
+    Digest::of(format!("ocibake pieces 1\n{}\n{number} {title}", compression.identity()).as_bytes())
 }
 
 /// The layer that was noted at `place`, if the store still has its blob.

@@ -13,6 +13,7 @@ use crate::layer::{Compression, Layer};
 use crate::oci::{Descriptor, Settings};
 use crate::plan::{Base, Plan, Stage, Step, label};
 use crate::progress::Progress;
+use crate::source::cached::Cached;
 use crate::source::local::Modified;
 use crate::store::LocalStore;
 
@@ -27,13 +28,15 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,
+    /// What layers need not be made, though their files are read. Their blobs stay where they are.
+    pub cached: &'a Cached<'a>,
     pub progress: Progress<'a>,
 }
 
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
 
-/// What a build has left in the store.
+/// What a build has left in the store. Blobs of layers that it took from `Options::cached` are not there.
 #[derive(Debug)]
 pub struct Built {
     /// The index, or the manifest where there is only one image and no index was wanted.

@@ -18,11 +18,13 @@ use crate::output::{self, Image, Output};
 use crate::plan::tag;
 use crate::plan::{Automatic, Checkout, Plan, Spec};
 use crate::progress::{Event, Progress};
+use crate::registry::OnDemand;
+use crate::source::cached::Cached;
 use crate::source::git;
 use crate::source::local::Modified;
 use crate::source::reach::reaches;
-use crate::store::LocalStore;
 use crate::store::pending::PendingFile;
+use crate::store::{Layered, LocalStore, Store};
 
 /// What a context is looked through for, in this order.
 const SPEC: &str = "ocibake.toml";
@@ -85,6 +87,12 @@ pub struct OutputFlags {
     /// Read every file, even those whose size, times and inode are as an earlier build saw them
     #[arg(long)]
     no_stat_cache: bool,
+    /// Take layers that did not change from this image; type=registry,ref=NAME is the same
+    ///
+    /// It was built before by the same ocibake with the same --compression, on any machine, and is named as for
+    /// `inspect`. One that is not there is not missed. Its layers are not made, and those that the registry has not sent.
+    #[arg(long, value_name = "REF", value_parser = cached_image)]
+    cache_from: Vec<String>,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     pub insecure: bool,
@@ -154,19 +162,36 @@ impl Request<'_> {
         warn_of_outputs_within(&plan, &outputs, progress);
 
         let store = LocalStore::open(environment.store()?)?;
-        let built = build::build(
-            &plan,
-            &build::Options {
-                store: &store,
-                compression: self.build.compression.unwrap_or_default(),
-                created,
-                modified,
-                jobs: self.output.jobs,
-                trust_times: !self.output.no_stat_cache,
-                progress,
-            },
-        )?;
-        self.write(&built, &store, &names, &outputs, environment, progress)?;
+        let client = self.output.client(environment);
+        let compression = self.build.compression.unwrap_or_default();
+        let build = |cached: &Cached<'_>| {
+            let (jobs, trust_times) = (self.output.jobs, !self.output.no_stat_cache);
+            let store = &store;
+            let options =
+                build::Options { store, compression, created, modified, jobs, trust_times, cached, progress };
+            build::build(&plan, &options)
+        };
+        let write = |built: &Built, store: &dyn Store| {
+            output::write(&outputs, Image { store, root: &built.root, names: &names }, &client, progress)
+        };
+        let cached = Cached::new(&self.output.cache_from, compression, &client, progress);
+        let mut built = build(&cached)?;
+        if outputs.is_empty() {
+            let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
+            progress(Event::Warning { message });
+        }
+        let layered = Layered::new(&store, &cached);
+        let written = write(&built, &layered);
+        match written {
+            Err(error) if layered.has_failed() => {
+                let message = format!("a layer is made here after all: {}", error.message);
+                progress(Event::Warning { message: &message });
+                built = build(&Cached::new(&[], compression, &client, progress))?;
+                write(&built, &store)?;
+            }
+            written => written?,
+        }
+        self.output.note(&built.root, &names)?;
         Ok(built)
     }
 
@@ -206,23 +231,6 @@ impl Request<'_> {
         }
     }
 
-    fn write(
-        &self,
-        built: &Built,
-        store: &LocalStore,
-        names: &[Reference],
-        outputs: &[Output],
-        environment: &Environment,
-        progress: Progress<'_>,
-    ) -> Result<()> {
-        if outputs.is_empty() {
-            let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
-            progress(Event::Warning { message });
-        }
-        let client = self.output.client(environment)?;
-        output::write(outputs, Image { store, root: &built.root, names }, &client, progress)?;
-        self.output.note(&built.root, names)
-    }
 }
 
 impl OutputFlags {
@@ -235,7 +243,7 @@ impl OutputFlags {
         outputs
     }
 
-    pub fn client(&self, environment: &Environment) -> Result<crate::registry::Client> {
+    pub fn client(&self, environment: &Environment) -> OnDemand {
         environment.client(self.insecure, self.jobs)
     }
 
@@ -266,6 +274,22 @@ impl OutputFlags {
         }
         Ok(())
     }
+}
+
+/// The image of `--cache-from`, as it is or in buildx's form.
+fn cached_image(text: &str) -> Result<String, String> {
+    if !text.starts_with("type=") {
+        return Ok(text.to_owned());
+    }
+    let mut name = None;
+    for field in text.split(',') {
+        match field.split_once('=') {
+            Some(("type", "registry")) => {}
+            Some(("ref", value)) if !value.is_empty() => name = Some(value.to_owned()),
+            _ => return Err(format!("`{field}` is not known: it is a REF, or type=registry,ref=NAME")),
+        }
+    }
+    name.ok_or_else(|| "it does not say which image: add ref=NAME".to_owned())
 }
 
 fn read_spec(file: &Path) -> io::Result<String> {

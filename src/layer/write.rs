@@ -24,7 +24,7 @@ use super::pieces::{Earlier, Piece};
 use super::tar::{header, padded};
 use super::{Compression, Content, Entry, Identity, Kind};
 use crate::error::{Error, Result};
-use crate::oci::{Digest, Hasher, HashingWriter};
+use crate::oci::{Digest, Hasher};
 use crate::progress::{Event, Progress};
 
 /// One layer to write.
@@ -119,7 +119,9 @@ struct TarState<'a> {
 }
 
 struct BlobState<'a, W> {
-    sink: HashingWriter<W>,
+    sink: W,
+    /// None if the blob is the tar, which has its digest already.
+    hasher: Option<Hasher>,
     /// How much the sink has taken.
     offset: u64,
     pieces: Vec<Piece>,
@@ -154,7 +156,8 @@ impl<'a, W: Write> Layer<'a, W> {
         progress(Event::LayerStarted { layer: job.number, title: job.title, size: geometry.size() });
         let tar = TarState { layer: job.number, hasher: Hasher::new(), progress };
         let mut blob = BlobState {
-            sink: HashingWriter::new(job.sink),
+            sink: job.sink,
+            hasher: (compression != Compression::None).then(Hasher::new),
             offset: 0,
             pieces: Vec::new(),
             destination: job.destination,
@@ -194,8 +197,9 @@ impl<'a, W: Write> Layer<'a, W> {
 
     fn finish(self) -> Written<W> {
         let blob = self.blob.into_state();
-        let (sink, digest, size) = blob.sink.finish();
-        Written { sink, diff_id: self.tar.into_state().hasher.finish(), digest, size, pieces: blob.pieces }
+        let diff_id = self.tar.into_state().hasher.finish();
+        let digest = blob.hasher.map_or(diff_id, Hasher::finish);
+        Written { sink: blob.sink, diff_id, digest, size: blob.offset, pieces: blob.pieces }
     }
 
     /// Replaces what `out` holds with the bytes of the tar in `range`.
@@ -258,6 +262,9 @@ impl<W: Write> BlobState<'_, W> {
 
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
         self.offset += bytes.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
         self.sink.write_all(bytes).map_err(|source| Error::io("write", self.destination, source))
     }
 }

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
-use crate::registry::Client;
+use crate::registry::OnDemand;
 use crate::store::{Graph, Store};
 
 /// A place to write an image to.
@@ -60,12 +60,12 @@ impl Output {
         }
     }
 
-    fn write(&self, image: Image<'_>, graph: &Graph, client: &Client, progress: Progress<'_>) -> Result<()> {
+    fn write(&self, image: Image<'_>, graph: &Graph, client: &OnDemand, progress: Progress<'_>) -> Result<()> {
         match self {
             Output::Layout(directory) => layout::write(directory, image, graph, progress)?,
             Output::OciArchive(file) => oci_archive::write(file, image, graph, progress)?,
             Output::DockerArchive(file) => docker_archive::write(file, image, graph, progress)?,
-            Output::Registry => return registry::write(image, graph, client, progress),
+            Output::Registry => return registry::write(image, graph, client.client()?, progress),
         }
         progress(Event::OutputWritten { output: &self.to_string() });
         Ok(())
@@ -74,7 +74,7 @@ impl Output {
 
 /// Writes `image` to each of `outputs`, in their order, once all of them have passed [`Output::check`]; `client` is used
 /// by [`Output::Registry`] alone.
-pub fn write(outputs: &[Output], image: Image<'_>, client: &Client, progress: Progress<'_>) -> Result<()> {
+pub fn write(outputs: &[Output], image: Image<'_>, client: &OnDemand, progress: Progress<'_>) -> Result<()> {
     let graph = Graph::of(image.store, image.root)?;
     let images = graph.images().count();
     outputs.iter().try_for_each(|output| output.check(images, image.names))?;

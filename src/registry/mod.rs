@@ -18,10 +18,12 @@ mod auth;
 mod client;
 mod credential;
 mod failure;
+mod on_demand;
 mod pull;
 mod push;
 mod retry;
 
 pub use client::{Client, Options, Repository};
 pub use credential::{Credential, Credentials, Keeper};
+pub use on_demand::OnDemand;
 pub use retry::Backoff;

@@ -17,7 +17,7 @@ use super::auth::Access;
 use super::client::{Activity, Body, Repository, Request, check_digest, location};
 use super::failure::Failure;
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Descriptor, MANIFEST_LIMIT, is_valid_tag};
+use crate::oci::{Descriptor, MANIFEST_LIMIT, Reference, is_valid_tag};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::{Graph, Store};
 
@@ -72,6 +72,9 @@ impl Repository<'_> {
                 if self.has_blob(access, descriptor).await? {
                     return Ok(BlobOutcome::Present);
                 }
+                if self.mount(access, store, descriptor).await {
+                    return Ok(BlobOutcome::Mounted);
+                }
                 self.send_blob(access, &upload).await
             })
             .await?;
@@ -91,17 +94,36 @@ impl Repository<'_> {
         Ok(answer.status().is_success())
     }
 
+    /// Has the registry take the blob from another of its repositories, if one is known to have it (distribution-spec,
+    /// "Mounting a blob from another repository"). No registry need do so, nor tell why not.
+    async fn mount(&self, access: &Access, store: &dyn Store, descriptor: &Descriptor) -> bool {
+        let is_other = |origin: &&Reference| {
+            origin.registry() == self.reference.registry() && origin.repository() != self.reference.repository()
+        };
+        let Some(origin) = store.origin(descriptor).filter(is_other) else { return false };
+        let mount = [("mount", descriptor.digest.to_string()), ("from", origin.repository().to_owned())];
+        matches!(self.begin_upload(&access.mounting(origin.repository()), &mount).await, Ok(None))
+    }
+
+    /// Where to upload a blob to; nowhere, if it is there by now.
+    async fn begin_upload(&self, access: &Access, query: &[(&str, String)]) -> Result<Option<Url>, Failure> {
+        let mut url = self.url(access, "blobs/uploads/").await?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut post = Request::new(Method::POST, url);
+        post.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let answer = self.client.connection.exchange(access, &post).await?;
+        if answer.status() == StatusCode::CREATED {
+            return Ok(None);
+        }
+        Ok(Some(location(&post.method, &answer)?))
+    }
+
     /// POST, then PUT (distribution-spec, "Monolithic upload").
     async fn send_blob(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome, Failure> {
         let digest = upload.descriptor.digest;
-        let connection = &self.client.connection;
-        let mut post = Request::new(Method::POST, self.url(access, "blobs/uploads/").await?);
-        post.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let answer = connection.exchange(access, &post).await?;
-        if answer.status() == StatusCode::CREATED {
-            return Ok(BlobOutcome::Present);
-        }
-        let mut url: Url = location(&post.method, &answer)?;
+        let Some(mut url) = self.begin_upload(access, &[]).await? else { return Ok(BlobOutcome::Present) };
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
 
         let make_body = || upload.body();
@@ -109,7 +131,7 @@ impl Repository<'_> {
         put.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         put.headers.insert(CONTENT_LENGTH, HeaderValue::from(upload.descriptor.size));
         put.body = Body::Stream(&make_body, &upload.activity);
-        let answer = connection.exchange(access, &put).await;
+        let answer = self.client.connection.exchange(access, &put).await;
         upload.read_to_end(answer.is_ok()).await?;
         check_digest(&put.method, &answer?, digest)?;
         Ok(BlobOutcome::Sent)
