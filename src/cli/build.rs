@@ -87,10 +87,10 @@ pub struct OutputFlags {
     /// Read every file, even those whose size, times and inode are as an earlier build saw them
     #[arg(long)]
     no_stat_cache: bool,
-    /// Take layers that did not change from this image; type=registry,ref=NAME is the same
+    /// Take layers that come out the same from this image; also type=registry,ref=NAME
     ///
-    /// It was built before by the same ocibake with the same --compression, on any machine, and is named as for
-    /// `inspect`. One that is not there is not missed. Its layers are not made, and those that the registry has not sent.
+    /// It was built by ocibake with the same --compression, on whatever machine, and is named as for `inspect`. Layers that
+    /// it has are neither compressed here nor sent to the registry that it is in. One that cannot be had is a warning.
     #[arg(long, value_name = "REF", value_parser = cached_image)]
     cache_from: Vec<String>,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
@@ -167,8 +167,7 @@ impl Request<'_> {
         let build = |cached: &Cached<'_>| {
             let (jobs, trust_times) = (self.output.jobs, !self.output.no_stat_cache);
             let store = &store;
-            let options =
-                build::Options { store, compression, created, modified, jobs, trust_times, cached, progress };
+            let options = build::Options { store, compression, created, modified, jobs, trust_times, cached, progress };
             build::build(&plan, &options)
         };
         let write = |built: &Built, store: &dyn Store| {
@@ -230,7 +229,6 @@ impl Request<'_> {
             _ => self.names.clone(),
         }
     }
-
 }
 
 impl OutputFlags {

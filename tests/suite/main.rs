@@ -4,6 +4,7 @@ mod architecture;
 mod archive;
 mod bad_input;
 mod build;
+mod cache_from;
 mod credential;
 mod extremes;
 mod glob;
