@@ -108,11 +108,16 @@ fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result
     let earlier: Vec<Option<Earlier>> = places.iter().map(|place| cache::earlier(options.store, place)).collect();
     let mut jobs = Vec::with_capacity(tasks.len());
     for (task, earlier) in tasks.iter().zip(&earlier) {
+        let sink = options.store.begin()?;
+        // Who follows only helps; the build does without.
+        if let (Some(follow), Ok(follower)) = (options.follow, sink.follow()) {
+            follow(follower, options.compression);
+        }
         jobs.push(Job {
             number: task.number,
             title: task.title,
             entries: &task.entries,
-            sink: options.store.begin()?,
+            sink,
             destination: options.store.root(),
             earlier: earlier.as_ref(),
         });

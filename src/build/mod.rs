@@ -15,7 +15,7 @@ use crate::plan::{Base, Plan, Stage, Step, label};
 use crate::progress::Progress;
 use crate::source::cached::Cached;
 use crate::source::local::Modified;
-use crate::store::LocalStore;
+use crate::store::{Follow, LocalStore};
 
 /// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
 pub struct Options<'a> {
@@ -30,6 +30,8 @@ pub struct Options<'a> {
     pub trust_times: bool,
     /// What layers need not be made, though their files are read. Their blobs stay where they are.
     pub cached: &'a Cached<'a>,
+    /// Told of each layer that is begun, and how it is stored.
+    pub follow: Option<Follow<'a>>,
     pub progress: Progress<'a>,
 }
 

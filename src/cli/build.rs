@@ -115,6 +115,16 @@ pub struct Request<'a> {
     pub push: bool,
 }
 
+/// What is to be built, and where it goes.
+struct Order {
+    plan: Plan,
+    /// In seconds since 1970.
+    created: i64,
+    modified: Modified,
+    names: Vec<Reference>,
+    outputs: Vec<Output>,
+}
+
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     let named = arguments.tag.iter().map(|name| tag::split_name(name)).collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
@@ -144,6 +154,15 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 impl Request<'_> {
     /// Builds and writes every output.
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
+        let order = self.resolve(environment, progress)?;
+        let store = LocalStore::open(environment.store()?)?;
+        let client = self.output.client(environment);
+        let built = self.produce(&order, &store, &client, progress)?;
+        self.output.note(&built.root, &order.names)?;
+        Ok(built)
+    }
+
+    fn resolve(&self, environment: &Environment, progress: Progress<'_>) -> Result<Order> {
         let context = self.context.unwrap_or(Path::new("."));
         let (mut spec, place) = self.spec(context)?;
         self.build.spec.overlay(&mut spec)?;
@@ -160,38 +179,49 @@ impl Request<'_> {
         outputs.iter().try_for_each(|output| output.check(plan.stages.len(), &names))?;
         self.output.check_notes()?;
         warn_of_outputs_within(&plan, &outputs, progress);
-
-        let store = LocalStore::open(environment.store()?)?;
-        let client = self.output.client(environment);
-        let compression = self.build.compression.unwrap_or_default();
-        let build = |cached: &Cached<'_>| {
-            let (jobs, trust_times) = (self.output.jobs, !self.output.no_stat_cache);
-            let store = &store;
-            let options = build::Options { store, compression, created, modified, jobs, trust_times, cached, progress };
-            build::build(&plan, &options)
-        };
-        let write = |built: &Built, store: &dyn Store| {
-            output::write(&outputs, Image { store, root: &built.root, names: &names }, &client, progress)
-        };
-        let cached = Cached::new(&self.output.cache_from, compression, &client, progress);
-        let mut built = build(&cached)?;
         if outputs.is_empty() {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
             progress(Event::Warning { message });
         }
-        let layered = Layered::new(&store, &cached);
-        let written = write(&built, &layered);
-        match written {
+        Ok(Order { plan, created, modified, names, outputs })
+    }
+
+    /// Builds with layers of the images that `--cache-from` names. Should such a layer not be had when it comes to writing
+    /// it, builds once more without.
+    fn produce(&self, order: &Order, store: &LocalStore, client: &OnDemand, progress: Progress<'_>) -> Result<Built> {
+        let Order { plan, created, modified, names, outputs } = order;
+        let compression = self.build.compression.unwrap_or_default();
+        let build = |cached: &Cached<'_>| {
+            output::while_building(outputs, names, client, progress, |follow| {
+                let options = build::Options {
+                    store,
+                    compression,
+                    created: *created,
+                    modified: *modified,
+                    jobs: self.output.jobs,
+                    trust_times: !self.output.no_stat_cache,
+                    cached,
+                    follow,
+                    progress,
+                };
+                build::build(plan, &options)
+            })
+        };
+        let write = |built: &Built, store: &dyn Store| {
+            output::write(outputs, Image { store, root: &built.root, names }, client, progress)
+        };
+        let cached = Cached::new(&self.output.cache_from, compression, client, progress);
+        let built = build(&cached)?;
+        let layered = Layered::new(store, &cached);
+        match write(&built, &layered) {
             Err(error) if layered.has_failed() => {
                 let message = format!("a layer is made here after all: {}", error.message);
                 progress(Event::Warning { message: &message });
-                built = build(&Cached::new(&[], compression, &client, progress))?;
-                write(&built, &store)?;
+                let built = build(&Cached::new(&[], compression, client, progress))?;
+                write(&built, store).map(|()| built)
             }
-            written => written?,
+            written => written.map(|()| built),
         }
-        self.output.note(&built.root, &names)?;
-        Ok(built)
     }
 
     /// The spec, and the directory whose checkout it belongs to.

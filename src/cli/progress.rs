@@ -112,7 +112,9 @@ impl Reporter {
             }
             Event::BlobStarted { descriptor } => {
                 let title = blob_title(descriptor.digest);
-                state.blobs.insert(descriptor.digest, self.start(title, descriptor.size));
+                if let Some(before) = state.blobs.insert(descriptor.digest, self.start(title, descriptor.size)) {
+                    before.clear();
+                }
             }
             Event::BlobAdvanced { digest, bytes } => advance(state.blobs.get(&digest), bytes),
             Event::BlobRestarted { digest } => {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result, suggestion};
 use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::registry::OnDemand;
-use crate::store::{Graph, Store};
+use crate::store::{Follow, Graph, Store};
 
 /// A place to write an image to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,21 @@ pub fn write(outputs: &[Output], image: Image<'_>, client: &OnDemand, progress: 
     let images = graph.images().count();
     outputs.iter().try_for_each(|output| output.check(images, image.names))?;
     outputs.iter().try_for_each(|output| output.write(image, &graph, client, progress))
+}
+
+/// Does `build`. If its result goes to a registry, the layers that it tells of are sent to the repository of the first
+/// name already while they are made.
+pub fn while_building<T>(
+    outputs: &[Output],
+    names: &[Reference],
+    client: &OnDemand,
+    progress: Progress<'_>,
+    build: impl FnOnce(Option<Follow<'_>>) -> Result<T>,
+) -> Result<T> {
+    match names.first().filter(|_| outputs.contains(&Output::Registry)) {
+        Some(name) => client.client()?.repository(name, progress).send_ahead(|follow| build(Some(follow))),
+        None => build(None),
+    }
 }
 
 impl FromStr for Output {

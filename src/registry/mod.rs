@@ -14,7 +14,9 @@
 //! - Memory does not grow with the size of a blob, up or down.
 //! - Errors name method, scheme, host and path, and never a query, a header or a credential.
 
+mod ahead;
 mod auth;
+mod body;
 mod client;
 mod credential;
 mod failure;

@@ -1,6 +1,7 @@
 //! Where content is kept and read from: by digest, and by name where the place has names.
 
 pub mod archive;
+mod follow;
 mod graph;
 mod layered;
 pub mod layout;
@@ -8,6 +9,7 @@ mod local;
 pub mod pending;
 
 pub use archive::Archive;
+pub use follow::{Follow, Follower};
 pub use graph::{DocumentBudget, Graph, read_document};
 pub use layered::Layered;
 pub use layout::Layout;
