@@ -42,7 +42,8 @@ impl Repository<'_> {
                         return;
                     }
                     if under_way.fetch_add(1, Ordering::Relaxed) < most {
-                        let done = async { matches!(outcome.wait_for(Option::is_some).await.as_deref(), Ok(Some(true))) };
+                        let done =
+                            async { matches!(outcome.wait_for(Option::is_some).await.as_deref(), Ok(Some(true))) };
                         // Whatever has failed is found out, and told, by the push.
                         let _ = self.client.runtime.block_on(self.send_growing(scope, follower, compression, done));
                     }

@@ -30,6 +30,7 @@ mod registry_push;
 mod registry_scheme;
 mod same_bytes;
 mod self_image;
+mod send_ahead;
 mod source;
 mod spec;
 mod stat_cache;
