@@ -35,6 +35,7 @@ impl Repository<'_> {
         let under_way = &AtomicUsize::new(0);
         let most = self.client.connection.options.parallel.clamp(1, 64);
         thread::scope(|scope| {
+            let done = done; // gone, should `work` panic
             let result = work(&|follower: Follower, compression| {
                 let mut outcome = outcome.clone();
                 let send = move || {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Client ──► Repository ──► Store   (pull)        every request: scheme ─► token ─► redirects ─► judged answer
-//!                       └──► push    (Graph)       every step:    tried again while its failure may pass
+//!                       ├──► push    (Graph)       every step:    tried again while its failure may pass
+//!                       └──► ahead   (Follower)    layers, while they are made; never needed
 //! ```
 //!
 //! Everything public blocks; one tokio runtime inside [`Client`] does the work, so none of it may be called from

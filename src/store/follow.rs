@@ -64,7 +64,7 @@ impl Read for Follower {
             (state.written, state.end)
         };
         if end == Some(End::Dropped) {
-            return Err(io::Error::other("the blob is not made to its end"));
+            return Err(io::Error::other("the blob came to nothing"));
         }
         let left = usize::try_from(written - self.at).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.file.read_at(&mut buffer[..left], self.at)?;

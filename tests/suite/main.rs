@@ -17,6 +17,7 @@ mod large;
 mod layer;
 mod layer_change;
 mod layer_header;
+mod local_store;
 mod login;
 mod mode;
 mod output;

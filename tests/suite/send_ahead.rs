@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::fake_registry::{FakeRegistry, Reply, Request, digest};
+use crate::support::fake_registry::{FakeRegistry, Reply, Request, digest, token_auth};
 use crate::support::layout::Layout;
 use crate::support::noise::noise;
 use crate::support::program::{Outcome, Program};
@@ -143,7 +143,10 @@ fn several_repositories_get_the_image_and_one_of_them_ahead() {
 fn registries_that_do_not_take_it() {
     let context = context();
     type Script = fn(&Request) -> Option<Reply>;
-    let answers: [(&str, Script); 9] = [
+    let answers: [(&str, Script); 10] = [
+        ("PATCH 401, as of a token that has ended", |request| {
+            (request.method == "PATCH").then(|| Reply::status(401).with("www-authenticate", "Basic realm=\"test\""))
+        }),
         ("PATCH 405", |request| (request.method == "PATCH").then(|| Reply::Hasty(405))),
         ("PATCH 416", |request| (request.method == "PATCH").then(|| Reply::status(416))),
         ("PATCH 411", |request| (request.method == "PATCH").then(|| Reply::Hasty(411))),
@@ -189,6 +192,17 @@ fn the_first_upload_is_refused_and_the_second_is_not() {
 }
 
 #[test]
+fn a_token_is_shown() {
+    let context = context();
+    let registry = FakeRegistry::scripted(token_auth(1000));
+    let outcome = push(&Program::new(), &registry.address(), context.path());
+    let patch = registry.requests().into_iter().find(|request| request.method == "PATCH").unwrap();
+    assert_eq!(patch.header("authorization"), Some("Bearer token-1"));
+    assert!(received(&registry).1 < LARGE);
+    assert_is_right(&registry, outcome, context.path());
+}
+
+#[test]
 fn what_the_registry_has_is_given_up() {
     let context = context();
     let there = FakeRegistry::new();
@@ -209,12 +223,12 @@ fn what_the_registry_has_is_given_up() {
 #[test]
 fn a_build_that_fails_does_not_wait_for_the_registry() {
     let context = context();
-    // The entries are walked before, so that this is found late: the layer in which it is comes to 20 times the large one.
     let registry = FakeRegistry::scripted(|request| {
         (request.method == "PATCH").then_some(Reply::Silence(Duration::from_secs(60)))
     });
     let program = Program::new();
     let name = format!("{}/org/app:1", registry.address());
+    // The last that is read, long after it was walked.
     let late = context.path().join("large/z");
     fs::write(&late, noise(9, LARGE)).unwrap();
     let arguments = ["push", "--no-fan-out", &name, context.path().to_str().unwrap(), "--jobs=1"];
