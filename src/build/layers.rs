@@ -109,8 +109,8 @@ fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result
     let mut jobs = Vec::with_capacity(tasks.len());
     for (task, earlier) in tasks.iter().zip(&earlier) {
         let sink = options.store.begin()?;
-        // Who follows only helps; the build does without.
-        if let (Some(follow), Ok(follower)) = (options.follow, sink.follow()) {
+        // Who follows only helps; the build does without. What changes little takes little time, and may come out the same.
+        if let (Some(follow), None, Ok(follower)) = (options.follow, earlier, sink.follow()) {
             follow(follower, options.compression);
         }
         jobs.push(Job {

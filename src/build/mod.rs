@@ -30,7 +30,7 @@ pub struct Options<'a> {
     pub trust_times: bool,
     /// What layers need not be made, though their files are read. Their blobs stay where they are.
     pub cached: &'a Cached<'a>,
-    /// Told of each layer that is begun, and how it is stored.
+    /// Told of each layer that is made from the ground up, when it is begun.
     pub follow: Option<Follow<'a>>,
     pub progress: Progress<'a>,
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Scope};
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, ready, select};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use tokio::sync::watch;
@@ -70,26 +70,20 @@ impl Repository<'_> {
         let transfer = Arc::new(Transfer::new(self.progress));
         let patch = std::pin::pin!(self.patch(&access, scope, follower.clone(), transfer.clone()));
         let done = std::pin::pin!(done);
-        let described = || follower.outcome().map(|(digest, size)| compression.descriptor(digest, size));
-        let (url, descriptor) = match select(patch, done).await {
-            Either::Left((url, done)) => {
-                let (url, true) = (url?, done.await) else { return Ok(()) };
-                let Some(descriptor) = described() else { return Ok(()) };
-                transfer.tell(&descriptor);
-                (url, descriptor)
-            }
-            Either::Right((true, patch)) => {
-                let Some(descriptor) = described() else { return Ok(()) };
-                if self.has_blob(&access, &descriptor).await? {
-                    return Ok(());
-                }
-                transfer.tell(&descriptor);
-                (patch.await?, descriptor)
-            }
-            Either::Right((false, _)) => return Ok(()),
+        let (is_done, patch) = match select(patch, done).await {
+            Either::Left((url, done)) => (url.is_ok() && done.await, Either::Left(ready(url))),
+            Either::Right((is_done, patch)) => (is_done, Either::Right(patch)),
         };
-        self.complete(&access, url, descriptor.digest).await?;
-        (self.progress)(Event::BlobFinished { digest: descriptor.digest, outcome: BlobOutcome::Sent });
+        let Some((digest, size)) = follower.outcome().filter(|_| is_done) else { return Ok(()) };
+        let descriptor = compression.descriptor(digest, size);
+        let is_under_way = matches!(patch, Either::Right(_));
+        if is_under_way && self.has_blob(&access, &descriptor).await? {
+            return Ok(());
+        }
+        transfer.tell(&descriptor);
+        let url = patch.await?;
+        self.complete(&access, url, digest).await?;
+        (self.progress)(Event::BlobFinished { digest, outcome: BlobOutcome::Sent });
         Ok(())
     }
 
@@ -150,7 +144,6 @@ impl<'a> Transfer<'a> {
     }
 
     fn advance(&self, bytes: u64) {
-        self.activity.note();
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.bytes += bytes;
         if let Some(digest) = sent.told_as {
@@ -162,12 +155,20 @@ impl<'a> Transfer<'a> {
 /// Sends a blob in pieces as it grows. If it comes to nothing, so does the request.
 fn feed(mut follower: Follower, sender: PieceSender, transfer: &Transfer<'_>) {
     loop {
-        let piece = read_piece(&mut follower);
-        let size = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        let is_last = piece.is_err();
-        if (size == 0 && !is_last) || sender.blocking_send(piece).is_err() || is_last {
-            return;
+        match read_piece(&mut follower) {
+            Ok(piece) if piece.is_empty() => return,
+            Ok(piece) => {
+                // Told before it goes: the far side may answer the last piece, and the blob be finished, at once.
+                transfer.advance(piece.len() as u64);
+                if sender.blocking_send(Ok(piece)).is_err() {
+                    return;
+                }
+                transfer.activity.note();
+            }
+            Err(error) => {
+                let _ = sender.blocking_send(Err(error));
+                return;
+            }
         }
-        transfer.advance(size);
     }
 }

@@ -108,13 +108,17 @@ fn a_real_registry_takes_it() {
 
 #[test]
 fn nothing_is_sent_ahead_where_it_would_be_in_vain() {
-    // Small layers are asked for first, known ones are not made, and other outputs need no registry.
+    // Small layers are asked for first, known ones are not made, or of known blocks, and other outputs need no registry.
     let context = context();
     let program = Program::new();
     let registry = FakeRegistry::new();
     push(&program, &registry.address(), context.path()).success();
     let first = registry.requests().len();
     push(&program, &registry.address(), context.path()).success();
+    let name = format!("{}/org/app:1", registry.address());
+    let words = ["push", "--no-fan-out", &name, context.path().to_str().unwrap(), "--no-stat-cache"];
+    let outcome = program.run(words).success();
+    assert!(outcome.stderr.contains("layer large: "), "it was made again: {}", outcome.stderr);
     let again = registry.requests().split_off(first);
     assert!(
         again
@@ -147,9 +151,9 @@ fn registries_that_do_not_take_it() {
         ("PATCH 401, as of a token that has ended", |request| {
             (request.method == "PATCH").then(|| Reply::status(401).with("www-authenticate", "Basic realm=\"test\""))
         }),
-        ("PATCH 405", |request| (request.method == "PATCH").then(|| Reply::Hasty(405))),
+        ("PATCH 405", |request| (request.method == "PATCH").then_some(Reply::Hasty(405))),
         ("PATCH 416", |request| (request.method == "PATCH").then(|| Reply::status(416))),
-        ("PATCH 411", |request| (request.method == "PATCH").then(|| Reply::Hasty(411))),
+        ("PATCH 411", |request| (request.method == "PATCH").then_some(Reply::Hasty(411))),
         ("PATCH 500", |request| (request.method == "PATCH").then(|| Reply::status(500))),
         ("PATCH cut", |request| (request.method == "PATCH").then_some(Reply::Cut(9_000_000))),
         ("PATCH without Location", |request| (request.method == "PATCH").then(|| Reply::status(202))),
