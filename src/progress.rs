@@ -9,7 +9,8 @@ pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// `layer` numbers the layers of one build; `size` is that of the tar, in bytes.
+    /// `layer` numbers the layers of one build; `size` is that of the tar, in bytes. A layer starts twice if it was
+    /// looked for among those of earlier images, and not found.
     LayerStarted {
         layer: usize,
         title: &'a str,
@@ -28,6 +29,13 @@ pub enum Event<'a> {
     LayerKnown {
         title: &'a str,
         descriptor: &'a Descriptor,
+    },
+    /// A layer that had started is taken from the image `from`, which has the same one.
+    LayerTaken {
+        layer: usize,
+        title: &'a str,
+        descriptor: &'a Descriptor,
+        from: &'a str,
     },
     /// A blob of `descriptor.size` bytes begins to move.
     BlobStarted {
@@ -73,6 +81,8 @@ pub enum BlobOutcome {
     Written,
     /// The far side had it.
     Present,
+    /// The far side had it in another repository.
+    Mounted,
 }
 
 /// For callers that want no news.

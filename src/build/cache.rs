@@ -46,6 +46,7 @@ impl Key {
         let mut hasher = Hasher::new();
         hasher.update(FORM.as_bytes());
         hasher.update(compression.identity().as_bytes());
+        hasher.update(b"\n");
         for entry in entries {
             // The header begins with its length in whole records or says it in itself; nothing runs together.
             hasher.update(&header(entry)?);
@@ -76,7 +77,7 @@ impl Key {
 /// Where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
 /// title say which. Another context may have the same place, which does no harm: blocks are found by their digests.
 pub fn place(number: usize, title: &str, compression: Compression) -> Digest {
-    Digest::of(format!("ocibake pieces 2\n{}{number} {title}", compression.identity()).as_bytes())
+    Digest::of(format!("ocibake pieces 2\n{}\n{number} {title}", compression.identity()).as_bytes())
 }
 
 /// The layer that was noted at `place`, if the store still has its blob.

@@ -1,3 +1,4 @@
+use std::io;
 use std::time::SystemTime;
 
 use rayon::ThreadPool;
@@ -5,8 +6,8 @@ use rayon::ThreadPool;
 use super::Options;
 use super::cache::{self, Key, is_settled};
 use crate::error::Result;
-use crate::layer::{self, Earlier, Entry, Job, Layer};
-use crate::oci::{Descriptor, Digest};
+use crate::layer::{self, Compression, Earlier, Entry, Job, Layer};
+use crate::oci::Digest;
 use crate::plan::Step;
 use crate::progress::Event;
 use crate::source::local;
@@ -22,7 +23,8 @@ struct Task<'a> {
     key: Key,
 }
 
-/// The layers of `steps`, in their order: those that are known from earlier builds, and all others made anew.
+/// The layers of `steps`, in their order: those that are known from earlier builds, those that are in a cached image,
+/// and all others made anew.
 pub fn make(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result<Vec<Layer>> {
     let walked = SystemTime::now();
     let mut layers: Vec<Option<Layer>> = Vec::with_capacity(steps.len());
@@ -38,13 +40,19 @@ pub fn make(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result
         }
         layers.push(known);
     }
+    let mut put = |task: &Task<'_>, layer: Layer| {
+        if is_settled(&task.entries, walked) && options.store.has(&layer.descriptor) {
+            task.key.remember(options.store, &layer)?;
+        }
+        layers[task.number] = Some(layer);
+        Ok(())
+    };
+    let (cached, tasks) = find_cached(tasks, options, pool)?;
+    cached.into_iter().try_for_each(|(task, layer)| put(&task, layer))?;
     for tasks in tasks.chunks(ABREAST) {
         for (task, layer) in tasks.iter().zip(write(tasks, options, pool)?) {
             (options.progress)(Event::LayerFinished { layer: task.number, descriptor: &layer.descriptor });
-            if is_settled(&task.entries, walked) {
-                task.key.remember(options.store, &layer)?;
-            }
-            layers[task.number] = Some(layer);
+            put(task, layer)?;
         }
     }
     Ok(layers.into_iter().flatten().collect())
@@ -58,6 +66,41 @@ impl<'a> Task<'a> {
     }
 }
 
+type Cached<'a> = Vec<(Task<'a>, Layer)>;
+
+/// The layers that are in a cached image, and the tasks that are left. What the files come to is found out by digesting
+/// them, which takes much less than to compress them.
+fn find_cached<'a>(
+    tasks: Vec<Task<'a>>,
+    options: &Options<'_>,
+    pool: &ThreadPool,
+) -> Result<(Cached<'a>, Vec<Task<'a>>)> {
+    if tasks.is_empty() || options.cached.is_empty() {
+        return Ok((Vec::new(), tasks));
+    }
+    let jobs = tasks.iter().map(|task| Job {
+        number: task.number,
+        title: task.title,
+        entries: &task.entries,
+        sink: io::sink(),
+        destination: options.store.root(),
+        earlier: None,
+    });
+    let written = layer::write(jobs.collect(), Compression::None, pool, options.progress)?;
+    let diff_ids: Vec<Digest> = written.into_iter().map(|tar| tar.diff_id).collect();
+    let (mut cached, mut left) = (Vec::new(), Vec::new());
+    for (task, diff_id) in tasks.into_iter().zip(diff_ids) {
+        let Some((layer, from)) = options.cached.find(&diff_id) else {
+            left.push(task);
+            continue;
+        };
+        let (title, descriptor) = (task.title, &layer.descriptor);
+        (options.progress)(Event::LayerTaken { layer: task.number, title, descriptor, from });
+        cached.push((task, layer.clone()));
+    }
+    Ok((cached, left))
+}
+
 /// Makes layers side by side. Blocks that the last layer of the same step has are taken over from it.
 fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result<Vec<Layer>> {
     let place = |task: &Task<'_>| cache::place(task.number, task.title, options.compression);
@@ -65,11 +108,16 @@ fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result
     let earlier: Vec<Option<Earlier>> = places.iter().map(|place| cache::earlier(options.store, place)).collect();
     let mut jobs = Vec::with_capacity(tasks.len());
     for (task, earlier) in tasks.iter().zip(&earlier) {
+        let sink = options.store.begin()?;
+        // Who follows only helps; the build does without. What changes little takes little time, and may come out the same.
+        if let (Some(follow), None, Ok(follower)) = (options.follow, earlier, sink.follow()) {
+            follow(follower, options.compression);
+        }
         jobs.push(Job {
             number: task.number,
             title: task.title,
             entries: &task.entries,
-            sink: options.store.begin()?,
+            sink,
             destination: options.store.root(),
             earlier: earlier.as_ref(),
         });
@@ -80,8 +128,8 @@ fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result
         if !blob.pieces.is_empty() {
             cache::note(options.store, place, blob.digest, blob.pieces)?;
         }
-        let mut descriptor = Descriptor::new(options.compression.media_type(), blob.digest, blob.size);
-        descriptor.annotations = blob.annotations;
+        let mut descriptor = options.compression.descriptor(blob.digest, blob.size);
+        descriptor.annotations.extend(blob.annotations);
         layers.push(Layer { descriptor, diff_id: blob.diff_id });
     }
     Ok(layers)

@@ -13,8 +13,9 @@ use crate::layer::{Compression, Layer};
 use crate::oci::{Descriptor, Settings};
 use crate::plan::{Base, Plan, Stage, Step, label};
 use crate::progress::Progress;
+use crate::source::cached::Cached;
 use crate::source::local::Modified;
-use crate::store::LocalStore;
+use crate::store::{Follow, LocalStore};
 
 /// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
 pub struct Options<'a> {
@@ -27,6 +28,10 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,
+    /// What layers need not be made, though their files are read. Their blobs stay where they are.
+    pub cached: &'a Cached<'a>,
+    /// Told of each layer that is made from the ground up, when it is begun.
+    pub follow: Option<Follow<'a>>,
     pub progress: Progress<'a>,
 }
 
@@ -35,7 +40,7 @@ pub struct Options<'a> {
 pub const USUAL_JOBS: usize = 16;
 pub const MOST_JOBS: usize = 256;
 
-/// What a build has left in the store.
+/// What a build has left in the store. Blobs of layers that it took from `Options::cached` are not there.
 #[derive(Debug)]
 pub struct Built {
     /// The index, or the manifest where there is only one image and no index was wanted.

@@ -18,11 +18,13 @@ use crate::output::{self, Image, Output};
 use crate::plan::tag;
 use crate::plan::{Automatic, Checkout, Plan, Spec};
 use crate::progress::{Event, Progress};
+use crate::registry::OnDemand;
+use crate::source::cached::Cached;
 use crate::source::git;
 use crate::source::local::Modified;
 use crate::source::reach::reaches;
-use crate::store::LocalStore;
 use crate::store::pending::PendingFile;
+use crate::store::{Layered, LocalStore, Store};
 
 /// What a context is looked through for, in this order.
 const SPEC: &str = "ocibake.toml";
@@ -85,6 +87,12 @@ pub struct OutputFlags {
     /// Read every file, even those whose size, times and inode are as an earlier build saw them
     #[arg(long)]
     no_stat_cache: bool,
+    /// Take layers that come out the same from this image; also type=registry,ref=NAME
+    ///
+    /// It was built by ocibake with the same --compression, on whatever machine, and is named as for `inspect`. Layers that
+    /// it has are neither compressed here nor sent to the registry that it is in. One that cannot be had is a warning.
+    #[arg(long, value_name = "REF", value_parser = cached_image)]
+    cache_from: Vec<String>,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     pub insecure: bool,
@@ -105,6 +113,16 @@ pub struct Request<'a> {
     pub tag: Option<String>,
     pub names: Vec<Reference>,
     pub push: bool,
+}
+
+/// What is to be built, and where it goes.
+struct Order {
+    plan: Plan,
+    /// In seconds since 1970.
+    created: i64,
+    modified: Modified,
+    names: Vec<Reference>,
+    outputs: Vec<Output>,
 }
 
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
@@ -136,6 +154,15 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 impl Request<'_> {
     /// Builds and writes every output.
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
+        let order = self.resolve(environment, progress)?;
+        let store = LocalStore::open(environment.store()?)?;
+        let client = self.output.client(environment);
+        let built = self.produce(&order, &store, &client, progress)?;
+        self.output.note(&built.root, &order.names)?;
+        Ok(built)
+    }
+
+    fn resolve(&self, environment: &Environment, progress: Progress<'_>) -> Result<Order> {
         let context = self.context.unwrap_or(Path::new("."));
         let (mut spec, place) = self.spec(context)?;
         self.build.spec.overlay(&mut spec)?;
@@ -152,22 +179,49 @@ impl Request<'_> {
         outputs.iter().try_for_each(|output| output.check(plan.stages.len(), &names))?;
         self.output.check_notes()?;
         warn_of_outputs_within(&plan, &outputs, progress);
+        if outputs.is_empty() {
+            let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
+            progress(Event::Warning { message });
+        }
+        Ok(Order { plan, created, modified, names, outputs })
+    }
 
-        let store = LocalStore::open(environment.store()?)?;
-        let built = build::build(
-            &plan,
-            &build::Options {
-                store: &store,
-                compression: self.build.compression.unwrap_or_default(),
-                created,
-                modified,
-                jobs: self.output.jobs,
-                trust_times: !self.output.no_stat_cache,
-                progress,
-            },
-        )?;
-        self.write(&built, &store, &names, &outputs, environment, progress)?;
-        Ok(built)
+    /// Builds with layers of the images that `--cache-from` names. Should such a layer not be had when it comes to writing
+    /// it, builds once more without.
+    fn produce(&self, order: &Order, store: &LocalStore, client: &OnDemand, progress: Progress<'_>) -> Result<Built> {
+        let Order { plan, created, modified, names, outputs } = order;
+        let compression = self.build.compression.unwrap_or_default();
+        let build = |cached: &Cached<'_>| {
+            output::while_building(outputs, names, client, progress, |follow| {
+                let options = build::Options {
+                    store,
+                    compression,
+                    created: *created,
+                    modified: *modified,
+                    jobs: self.output.jobs,
+                    trust_times: !self.output.no_stat_cache,
+                    cached,
+                    follow,
+                    progress,
+                };
+                build::build(plan, &options)
+            })
+        };
+        let write = |built: &Built, store: &dyn Store| {
+            output::write(outputs, Image { store, root: &built.root, names }, client, progress)
+        };
+        let cached = Cached::new(&self.output.cache_from, compression, client, progress);
+        let built = build(&cached)?;
+        let layered = Layered::new(store, &cached);
+        match write(&built, &layered) {
+            Err(error) if layered.has_failed() => {
+                let message = format!("a layer is made here after all: {}", error.message);
+                progress(Event::Warning { message: &message });
+                let built = build(&Cached::new(&[], compression, client, progress))?;
+                write(&built, store).map(|()| built)
+            }
+            written => written.map(|()| built),
+        }
     }
 
     /// The spec, and the directory whose checkout it belongs to.
@@ -205,24 +259,6 @@ impl Request<'_> {
             _ => self.names.clone(),
         }
     }
-
-    fn write(
-        &self,
-        built: &Built,
-        store: &LocalStore,
-        names: &[Reference],
-        outputs: &[Output],
-        environment: &Environment,
-        progress: Progress<'_>,
-    ) -> Result<()> {
-        if outputs.is_empty() {
-            let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
-            progress(Event::Warning { message });
-        }
-        let client = self.output.client(environment)?;
-        output::write(outputs, Image { store, root: &built.root, names }, &client, progress)?;
-        self.output.note(&built.root, names)
-    }
 }
 
 impl OutputFlags {
@@ -235,7 +271,7 @@ impl OutputFlags {
         outputs
     }
 
-    pub fn client(&self, environment: &Environment) -> Result<crate::registry::Client> {
+    pub fn client(&self, environment: &Environment) -> OnDemand {
         environment.client(self.insecure, self.jobs)
     }
 
@@ -266,6 +302,22 @@ impl OutputFlags {
         }
         Ok(())
     }
+}
+
+/// The image of `--cache-from`, as it is or in buildx's form.
+fn cached_image(text: &str) -> Result<String, String> {
+    if !text.starts_with("type=") {
+        return Ok(text.to_owned());
+    }
+    let mut name = None;
+    for field in text.split(',') {
+        match field.split_once('=') {
+            Some(("type", "registry")) => {}
+            Some(("ref", value)) if !value.is_empty() => name = Some(value.to_owned()),
+            _ => return Err(format!("`{field}` is not known: it is a REF, or type=registry,ref=NAME")),
+        }
+    }
+    name.ok_or_else(|| "it does not say which image: add ref=NAME".to_owned())
 }
 
 fn read_spec(file: &Path) -> io::Result<String> {

@@ -2,7 +2,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::registry::{Client, Credentials, Options};
+use crate::registry::{Credentials, OnDemand, Options};
 
 /// What the environment variables say, read once.
 #[derive(Debug)]
@@ -49,10 +49,10 @@ impl Environment {
     }
 
     /// A client with the user's credentials. `parallel` blobs move at a time; 0 is the usual number.
-    pub fn client(&self, insecure: bool, parallel: usize) -> Result<Client> {
+    pub fn client(&self, insecure: bool, parallel: usize) -> OnDemand {
         let usual = Options::default();
         let parallel = if parallel == 0 { usual.parallel } else { parallel };
-        Client::new(Options { insecure, parallel, credentials: self.credentials(), ..usual })
+        OnDemand::new(Options { insecure, parallel, credentials: self.credentials(), ..usual })
     }
 
     pub fn credentials(&self) -> Credentials {

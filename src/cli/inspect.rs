@@ -33,7 +33,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     let location: Location = arguments.image.parse()?;
-    let client = environment.client(arguments.insecure, 0)?;
+    let client = environment.client(arguments.insecure, 0);
     let (store, root) = location.open(&client, &silent)?;
     if arguments.raw {
         return answer_bytes(&read_document(store.as_ref(), &root)?);

@@ -56,7 +56,7 @@ pub fn login(arguments: &LoginArguments, environment: &Environment) -> Result<()
         return Err(Error::usage("user name and password must not be empty"));
     }
     let credential = Credential::Basic { user, password };
-    environment.client(arguments.insecure, 1)?.check(registry, &credential)?;
+    environment.client(arguments.insecure, 1).client()?.check(registry, &credential)?;
     let keeper = environment.credentials().store(registry, &credential)?;
     tell(&format!("logged in to {registry}; the credentials are kept in {keeper}"));
     Ok(())

@@ -92,7 +92,9 @@ impl Reporter {
         let mut state = self.state();
         match event {
             Event::LayerStarted { layer, title, size } => {
-                state.layers.insert(layer, self.start(format!("layer {title}"), size));
+                if let Some(before) = state.layers.insert(layer, self.start(format!("layer {title}"), size)) {
+                    before.clear();
+                }
             }
             Event::LayerAdvanced { layer, bytes } => advance(state.layers.get(&layer), bytes),
             Event::LayerFinished { layer, descriptor } => {
@@ -104,9 +106,15 @@ impl Reporter {
             Event::LayerKnown { title, descriptor } => {
                 self.line(&format!("layer {title}: {} unchanged", descriptor.digest));
             }
+            Event::LayerTaken { layer, title, descriptor, from } => {
+                state.layers.remove(&layer).iter().for_each(Running::clear);
+                self.line(&format!("layer {title}: {} as in {from}", descriptor.digest));
+            }
             Event::BlobStarted { descriptor } => {
                 let title = blob_title(descriptor.digest);
-                state.blobs.insert(descriptor.digest, self.start(title, descriptor.size));
+                if let Some(before) = state.blobs.insert(descriptor.digest, self.start(title, descriptor.size)) {
+                    before.clear();
+                }
             }
             Event::BlobAdvanced { digest, bytes } => advance(state.blobs.get(&digest), bytes),
             Event::BlobRestarted { digest } => {
@@ -213,6 +221,7 @@ fn outcome_word(outcome: BlobOutcome) -> &'static str {
         BlobOutcome::Sent => "sent",
         BlobOutcome::Written => "written",
         BlobOutcome::Present => "present",
+        BlobOutcome::Mounted => "mounted",
     }
 }
 
@@ -227,6 +236,9 @@ fn json(event: Event<'_>) -> Value {
         }
         Event::LayerKnown { title, descriptor } => {
             json!({"event": "layer-known", "title": title, "descriptor": descriptor})
+        }
+        Event::LayerTaken { layer, title, descriptor, from } => {
+            json!({"event": "layer-taken", "layer": layer, "title": title, "descriptor": descriptor, "from": from})
         }
         Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
         Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),

@@ -79,7 +79,7 @@ fn push(
             .with_hint("leave them out, or name a context to build"));
     }
     arguments.output.check_notes()?;
-    let client = arguments.output.client(environment)?;
+    let client = arguments.output.client(environment);
     let (store, root) = location.open(&client, progress)?;
     let image = Image { store: store.as_ref(), root: &root, names };
     output::write(&arguments.output.outputs(true), image, &client, progress)?;

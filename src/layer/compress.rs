@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::deflate::{self, Deflater};
 use crate::error::{Error, Result};
-use crate::oci::media_type;
+use crate::oci::{Descriptor, Digest, media_type};
 
 /// How a layer is stored. The encoders' versions are pinned in `Cargo.lock`; a test holds the bytes they make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub enum Compression {
     /// Level 1 to 19.
     Zstd(i32),
 }
+
+/// The annotation of a layer's descriptor that holds [`Compression::identity`].
+const ENCODER: &str = "dev.ocibake.encoder";
+
+/// How blocks are cut and joined. What changes that changes the number, and the pinned digests with it.
+const FORM: &str = "form 1";
 
 const LIBDEFLATE: &str = "libdeflate-sys 1.26.1";
 const LIBZSTD: &str = "zstd-sys 2.1.2+zstd.1.5.7";
@@ -43,11 +49,19 @@ impl Compression {
     /// the versions to those in `Cargo.lock`.
     pub fn identity(self) -> String {
         let encoder = match self {
-            Compression::None => "",
+            Compression::None => return self.to_string(),
             Compression::Gzip(_) | Compression::Estargz(_) => LIBDEFLATE,
             Compression::Zstd(_) => LIBZSTD,
         };
-        format!("{self} {encoder}\n")
+        format!("{self}, {encoder}, {FORM}")
+    }
+
+    /// The descriptor of a layer that is stored in this way. It says which encoder made the blob, so that a later build
+    /// which finds the layer in an image knows whether its own would be the same.
+    pub fn descriptor(self, digest: Digest, size: u64) -> Descriptor {
+        let mut descriptor = Descriptor::new(self.media_type(), digest, size);
+        descriptor.annotations.insert(ENCODER.to_owned(), self.identity());
+        descriptor
     }
 
     /// What stands before the first block.

@@ -26,7 +26,7 @@ use super::pieces::{Earlier, Fingerprint, Piece, SHORTEST_PIECE};
 use super::tar::{header, padded};
 use super::{Compression, Content, Entry, Identity, Kind};
 use crate::error::{Error, Result};
-use crate::oci::{Digest, Hasher, HashingWriter, Map};
+use crate::oci::{Digest, Hasher, Map};
 use crate::progress::{Event, Progress, silent};
 
 /// One layer to write.
@@ -148,7 +148,9 @@ struct TarState<'a> {
 }
 
 struct BlobState<'a, W> {
-    sink: HashingWriter<W>,
+    sink: W,
+    /// None if the blob is the tar, which has its digest already.
+    hasher: Option<Hasher>,
     /// How much the sink has taken.
     offset: u64,
     pieces: Vec<Piece>,
@@ -195,7 +197,8 @@ impl<'a, W: Write> Layer<'a, W> {
         progress(Event::LayerStarted { layer: job.number, title: job.title, size: geometry.size() });
         let mut tar = TarState { layer: job.number, hasher: Hasher::new(), size: 0, progress };
         let mut blob = BlobState {
-            sink: HashingWriter::new(job.sink),
+            sink: job.sink,
+            hasher: (compression != Compression::None).then(Hasher::new),
             offset: 0,
             pieces: Vec::new(),
             placed: Placed::default(),
@@ -258,10 +261,10 @@ impl<'a, W: Write> Layer<'a, W> {
     }
 
     fn finish(self) -> Written<W> {
-        let blob = self.blob.into_state();
-        let BlobState { annotations, pieces, .. } = blob;
-        let (sink, digest, size) = blob.sink.finish();
-        Written { sink, diff_id: self.tar.into_state().hasher.finish(), digest, size, annotations, pieces }
+        let BlobState { sink, hasher, offset, annotations, pieces, .. } = self.blob.into_state();
+        let diff_id = self.tar.into_state().hasher.finish();
+        let digest = hasher.map_or(diff_id, Hasher::finish);
+        Written { sink, diff_id, digest, size: offset, annotations, pieces }
     }
 
     /// Replaces what `out` holds with the bytes of the tar in `range`.
@@ -349,6 +352,9 @@ impl<W: Write> BlobState<'_, W> {
 
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
         self.offset += bytes.len() as u64;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
         self.sink.write_all(bytes).map_err(|source| Error::io("write", self.destination, source))
     }
 }

@@ -13,8 +13,8 @@ use std::str::FromStr;
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
-use crate::registry::Client;
-use crate::store::{Graph, Store};
+use crate::registry::OnDemand;
+use crate::store::{Follow, Graph, Store};
 
 /// A place to write an image to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,12 +60,12 @@ impl Output {
         }
     }
 
-    fn write(&self, image: Image<'_>, graph: &Graph, client: &Client, progress: Progress<'_>) -> Result<()> {
+    fn write(&self, image: Image<'_>, graph: &Graph, client: &OnDemand, progress: Progress<'_>) -> Result<()> {
         match self {
             Output::Layout(directory) => layout::write(directory, image, graph, progress)?,
             Output::OciArchive(file) => oci_archive::write(file, image, graph, progress)?,
             Output::DockerArchive(file) => docker_archive::write(file, image, graph, progress)?,
-            Output::Registry => return registry::write(image, graph, client, progress),
+            Output::Registry => return registry::write(image, graph, client.client()?, progress),
         }
         progress(Event::OutputWritten { output: &self.to_string() });
         Ok(())
@@ -74,11 +74,26 @@ impl Output {
 
 /// Writes `image` to each of `outputs`, in their order, once all of them have passed [`Output::check`]; `client` is used
 /// by [`Output::Registry`] alone.
-pub fn write(outputs: &[Output], image: Image<'_>, client: &Client, progress: Progress<'_>) -> Result<()> {
+pub fn write(outputs: &[Output], image: Image<'_>, client: &OnDemand, progress: Progress<'_>) -> Result<()> {
     let graph = Graph::of(image.store, image.root)?;
     let images = graph.images().count();
     outputs.iter().try_for_each(|output| output.check(images, image.names))?;
     outputs.iter().try_for_each(|output| output.write(image, &graph, client, progress))
+}
+
+/// Does `build`. If its result goes to a registry, the layers that it tells of are sent to the repository of the first
+/// name already while they are made.
+pub fn while_building<T>(
+    outputs: &[Output],
+    names: &[Reference],
+    client: &OnDemand,
+    progress: Progress<'_>,
+    build: impl FnOnce(Option<Follow<'_>>) -> Result<T>,
+) -> Result<T> {
+    match names.first().filter(|_| outputs.contains(&Output::Registry)) {
+        Some(name) => client.client()?.repository(name, progress).send_ahead(|follow| build(Some(follow))),
+        None => build(None),
+    }
 }
 
 impl FromStr for Output {

@@ -75,19 +75,26 @@ pub(super) struct Access {
     pub place: Arc<Registry>,
     repository: Option<String>,
     pushes: bool,
+    /// A further repository, to pull from.
+    other: Option<String>,
 }
 
 impl Access {
     pub fn entry(place: Arc<Registry>) -> Self {
-        Access { place, repository: None, pushes: false }
+        Access { place, repository: None, pushes: false, other: None }
     }
 
     pub fn pull(place: Arc<Registry>, repository: &str) -> Self {
-        Access { place, repository: Some(repository.to_owned()), pushes: false }
+        Access { place, repository: Some(repository.to_owned()), pushes: false, other: None }
     }
 
     pub fn push(&self) -> Self {
         Access { pushes: true, ..self.clone() }
+    }
+
+    /// The same, and to take blobs from the repository `other`.
+    pub fn mounting(&self, other: &str) -> Self {
+        Access { other: Some(other.to_owned()), ..self.clone() }
     }
 
     pub fn registry(&self) -> &str {
@@ -113,15 +120,14 @@ impl Access {
     }
 
     pub async fn authorization(&self) -> Option<HeaderValue> {
-        self.place.authorization(&self.scope()).lock().await.clone()
+        self.place.authorization(&self.scopes().join(" ")).lock().await.clone()
     }
 
-    /// Empty where no repository is meant.
-    fn scope(&self) -> String {
-        match &self.repository {
-            Some(repository) => format!("repository:{repository}:{}", if self.pushes { "pull,push" } else { "pull" }),
-            None => String::new(),
-        }
+    /// None where no repository is meant.
+    fn scopes(&self) -> Vec<String> {
+        let actions = if self.pushes { "pull,push" } else { "pull" };
+        let own = self.repository.iter().map(|repository| format!("repository:{repository}:{actions}"));
+        own.chain(self.other.iter().map(|other| format!("repository:{other}:pull"))).collect()
     }
 }
 
@@ -134,7 +140,7 @@ impl Connection {
         refusal: &Response,
         shown: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, Failure> {
-        let slot = access.place.authorization(&access.scope());
+        let slot = access.place.authorization(&access.scopes().join(" "));
         let mut known = slot.lock().await;
         if known.is_some() && known.as_ref() != shown {
             return Ok(known.clone());
@@ -204,16 +210,17 @@ fn token_request(
     credential: Option<&Credential>,
     mut realm: Url,
 ) -> Result<Parts> {
-    let scope = access.scope();
+    let scopes = access.scopes();
+    let all_scopes = scopes.join(" ");
     let mut parameters = Vec::new();
     if let Some(service) = challenge.get("service") {
         parameters.push(("service", service));
     }
-    if !scope.is_empty() {
-        parameters.push(("scope", &scope));
-    }
     let mut headers = HeaderMap::new();
     if let Some(Credential::IdentityToken { token, .. }) = credential {
+        if !scopes.is_empty() {
+            parameters.push(("scope", &all_scopes));
+        }
         parameters.extend([("grant_type", "refresh_token"), ("client_id", "ocibake"), ("refresh_token", token)]);
         // A query and a form are written alike.
         let mut form = realm.clone();
@@ -223,6 +230,8 @@ fn token_request(
         let body = Bytes::from(form.query().unwrap_or_default().to_owned());
         return Ok((Method::POST, realm, headers, Some(body)));
     }
+    // A query names them one by one, a form all at once (distribution's token and oauth2 documents).
+    parameters.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
     if !parameters.is_empty() {
         realm.query_pairs_mut().extend_pairs(parameters);
     }

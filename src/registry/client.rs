@@ -79,8 +79,7 @@ impl Client {
         Repository {
             client: self,
             access: Access::pull(registry.clone(), reference.repository()),
-            name: reference.repository().to_owned(),
-            root: reference.tag_or_digest(),
+            reference: reference.clone(),
             progress,
         }
     }
@@ -102,9 +101,7 @@ impl Client {
 pub struct Repository<'a> {
     pub(super) client: &'a Client,
     pub(super) access: Access,
-    pub(super) name: String,
-    /// The tag or digest of the reference.
-    pub(super) root: String,
+    pub(super) reference: Reference,
     pub(super) progress: Progress<'a>,
 }
 
@@ -112,7 +109,7 @@ impl Repository<'_> {
     /// The URL of something in this repository.
     pub(super) async fn url(&self, access: &Access, path: &str) -> Result<Url, Failure> {
         let base = self.client.connection.base(access).await?;
-        Ok(join(base, &format!("v2/{}/{path}", self.name))?)
+        Ok(join(base, &format!("v2/{}/{path}", self.reference.repository()))?)
     }
 }
 

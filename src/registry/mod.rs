@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Client ──► Repository ──► Store   (pull)        every request: scheme ─► token ─► redirects ─► judged answer
-//!                       └──► push    (Graph)       every step:    tried again while its failure may pass
+//!                       ├──► push    (Graph)       every step:    tried again while its failure may pass
+//!                       └──► ahead   (Follower)    layers, while they are made; never needed
 //! ```
 //!
 //! Everything public blocks; one tokio runtime inside [`Client`] does the work, so none of it may be called from
@@ -14,14 +15,18 @@
 //! - Memory does not grow with the size of a blob, up or down.
 //! - Errors name method, scheme, host and path, and never a query, a header or a credential.
 
+mod ahead;
 mod auth;
+mod body;
 mod client;
 mod credential;
 mod failure;
+mod on_demand;
 mod pull;
 mod push;
 mod retry;
 
 pub use client::{Client, Options, Repository};
 pub use credential::{Credential, Credentials, Keeper};
+pub use on_demand::OnDemand;
 pub use retry::Backoff;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::client::{Client, Repository, Request, check_digest, content_digest};
 use super::failure::{Failure, label};
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, VerifyingReader, from_json, is_valid_tag, media_type};
+use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, Reference, VerifyingReader, from_json, is_valid_tag, media_type};
 use crate::store::Store;
 
 impl Store for Repository<'_> {
@@ -37,7 +37,8 @@ impl Store for Repository<'_> {
 
     /// `name` is a tag or a digest; `None` is what the reference of this repository says.
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
-        let name = name.unwrap_or(&self.root);
+        let own = self.reference.tag_or_digest();
+        let name = name.unwrap_or(&own);
         let digest: Option<Digest> = name.parse().ok();
         if digest.is_none() && !is_valid_tag(name) {
             return Err(Error::input(format!("`{name}` is neither a tag nor a digest")));
@@ -54,6 +55,10 @@ impl Store for Repository<'_> {
             }
             self.resolve_by_content(name, digest).await
         })
+    }
+
+    fn origin(&self, _: &Descriptor) -> Option<&Reference> {
+        Some(&self.reference)
     }
 }
 

@@ -2,28 +2,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Context;
+use std::io;
+use std::sync::Arc;
 use std::thread::{self, Scope};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::auth::Access;
+use super::body::{Pieces, read_piece, spawn};
 use super::client::{Activity, Body, Repository, Request, check_digest, location};
 use super::failure::Failure;
-use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Descriptor, MANIFEST_LIMIT, is_valid_tag};
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, MANIFEST_LIMIT, Reference, is_valid_tag};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::{Graph, Store};
-
-/// Blobs are read in pieces of this many bytes, of which [`AHEAD`] may wait to be sent.
-const PIECE: usize = 128 << 10;
-const AHEAD: usize = 4;
 
 impl Repository<'_> {
     /// Brings `graph`, whose blobs are in `store`, to this repository: first the blobs that it does not have, several
@@ -72,6 +68,9 @@ impl Repository<'_> {
                 if self.has_blob(access, descriptor).await? {
                     return Ok(BlobOutcome::Present);
                 }
+                if self.mount(access, store, descriptor).await {
+                    return Ok(BlobOutcome::Mounted);
+                }
                 self.send_blob(access, &upload).await
             })
             .await?;
@@ -79,7 +78,7 @@ impl Repository<'_> {
         Ok(())
     }
 
-    async fn has_blob(&self, access: &Access, descriptor: &Descriptor) -> Result<bool, Failure> {
+    pub(super) async fn has_blob(&self, access: &Access, descriptor: &Descriptor) -> Result<bool, Failure> {
         let url = self.url(access, &format!("blobs/{}", descriptor.digest)).await?;
         // A registry that cannot tell is sent the blob.
         let expected = &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
@@ -91,17 +90,36 @@ impl Repository<'_> {
         Ok(answer.status().is_success())
     }
 
+    /// Has the registry take the blob from another of its repositories, if one is known to have it (distribution-spec,
+    /// "Mounting a blob from another repository"). No registry need do so, nor tell why not.
+    async fn mount(&self, access: &Access, store: &dyn Store, descriptor: &Descriptor) -> bool {
+        let is_other = |origin: &&Reference| {
+            origin.registry() == self.reference.registry() && origin.repository() != self.reference.repository()
+        };
+        let Some(origin) = store.origin(descriptor).filter(is_other) else { return false };
+        let mount = [("mount", descriptor.digest.to_string()), ("from", origin.repository().to_owned())];
+        matches!(self.begin_upload(&access.mounting(origin.repository()), &mount).await, Ok(None))
+    }
+
+    /// Where to upload a blob to; nowhere, if it is there by now.
+    pub(super) async fn begin_upload(&self, access: &Access, query: &[(&str, String)]) -> Result<Option<Url>, Failure> {
+        let mut url = self.url(access, "blobs/uploads/").await?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut post = Request::new(Method::POST, url);
+        post.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let answer = self.client.connection.exchange(access, &post).await?;
+        if answer.status() == StatusCode::CREATED {
+            return Ok(None);
+        }
+        Ok(Some(location(&post.method, &answer)?))
+    }
+
     /// POST, then PUT (distribution-spec, "Monolithic upload").
     async fn send_blob(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome, Failure> {
         let digest = upload.descriptor.digest;
-        let connection = &self.client.connection;
-        let mut post = Request::new(Method::POST, self.url(access, "blobs/uploads/").await?);
-        post.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let answer = connection.exchange(access, &post).await?;
-        if answer.status() == StatusCode::CREATED {
-            return Ok(BlobOutcome::Present);
-        }
-        let mut url: Url = location(&post.method, &answer)?;
+        let Some(mut url) = self.begin_upload(access, &[]).await? else { return Ok(BlobOutcome::Present) };
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
 
         let make_body = || upload.body();
@@ -109,7 +127,7 @@ impl Repository<'_> {
         put.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         put.headers.insert(CONTENT_LENGTH, HeaderValue::from(upload.descriptor.size));
         put.body = Body::Stream(&make_body, &upload.activity);
-        let answer = connection.exchange(access, &put).await;
+        let answer = self.client.connection.exchange(access, &put).await;
         upload.read_to_end(answer.is_ok()).await?;
         check_digest(&put.method, &answer?, digest)?;
         Ok(BlobOutcome::Sent)
@@ -161,24 +179,10 @@ struct Upload<'scope, 'env> {
     reading: RefCell<Option<Reading>>,
 }
 
-/// The thread that reads for one body. It ends when this is dropped: the HTTP library may keep a body whose request
-/// nobody waits for any more.
+/// What is read for one body.
 struct Reading {
-    pieces: Arc<Mutex<mpsc::Receiver<io::Result<Bytes>>>>,
+    pieces: Pieces,
     outcome: oneshot::Receiver<Result<()>>,
-}
-
-impl Reading {
-    /// Nobody takes further pieces: the thread need not wait for that.
-    fn stop(&self) {
-        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).close();
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }
 
 impl<'scope, 'env> Upload<'scope, 'env> {
@@ -201,10 +205,10 @@ impl<'scope, 'env> Upload<'scope, 'env> {
 
     /// A body from the first byte.
     fn body(&self) -> Result<reqwest::Body> {
-        let (sender, pieces) = mpsc::channel(AHEAD);
+        let (sender, pieces) = Pieces::channel();
         let (ended, outcome) = oneshot::channel();
-        let pieces = Arc::new(Mutex::new(pieces));
-        self.reading.replace(Some(Reading { pieces: pieces.clone(), outcome }));
+        let body = pieces.body();
+        self.reading.replace(Some(Reading { pieces, outcome }));
         let digest = self.descriptor.digest;
         (self.progress)(match self.begun.replace(true) {
             false => Event::BlobStarted { descriptor: self.descriptor },
@@ -221,20 +225,15 @@ impl<'scope, 'env> Upload<'scope, 'env> {
             activity.note();
             sent
         };
-        thread::Builder::new()
-            .name("upload".to_owned())
-            .spawn_scoped(self.scope, move || feed(store, descriptor, ended, send))
-            .map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread").with_source(source))?;
-        let next =
-            move |context: &mut Context<'_>| pieces.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(context);
-        Ok(reqwest::Body::wrap_stream(stream::poll_fn(next)))
+        spawn(self.scope, move || feed(store, descriptor, ended, send))?;
+        Ok(body)
     }
 
     /// The failure of the store, if it is what ended the last body. `wait` for an outcome that is sure to come.
     async fn read_to_end(&self, wait: bool) -> Result<()> {
         let Some(mut reading) = self.reading.take() else { return Ok(()) };
         // A registry may have answered before the end of the body, which then waits to be sent for ever.
-        reading.stop();
+        reading.pieces.stop();
         let outcome = if wait { (&mut reading.outcome).await.ok() } else { reading.outcome.try_recv().ok() };
         outcome.unwrap_or(Ok(()))
     }
@@ -276,11 +275,4 @@ fn feed(
             send(Err(io::Error::other("the blob could not be read")));
         }
     }
-}
-
-/// As much as fits into a piece; empty only at the end.
-fn read_piece(reader: &mut impl Read) -> io::Result<Bytes> {
-    let mut piece = Vec::with_capacity(PIECE);
-    reader.take(PIECE as u64).read_to_end(&mut piece)?;
-    Ok(piece.into())
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::progress::Progress;
-use crate::registry::Client;
+use crate::registry::OnDemand;
 use crate::store::{Archive, Layout, Store};
 
 /// Where an image is, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
@@ -32,17 +32,26 @@ impl Location {
     }
 
     /// Opens the place and finds the image in it. `client` is used for registries alone.
-    pub fn open<'a>(&self, client: &'a Client, progress: Progress<'a>) -> Result<(Box<dyn Store + 'a>, Descriptor)> {
-        let (store, name): (Box<dyn Store + 'a>, Option<String>) = match self {
+    pub fn open<'a>(&self, client: &'a OnDemand, progress: Progress<'a>) -> Result<(Box<dyn Store + 'a>, Descriptor)> {
+        let (store, name) = self.store(client, progress)?;
+        let root = store.resolve(name.as_deref())?;
+        Ok((store, root))
+    }
+
+    /// Opens the place, and says by what name it knows the image. Nothing is asked of a registry yet.
+    pub fn store<'a>(
+        &self,
+        client: &'a OnDemand,
+        progress: Progress<'a>,
+    ) -> Result<(Box<dyn Store + 'a>, Option<String>)> {
+        Ok(match self {
             Location::Registry(reference) => {
-                (Box::new(client.repository(reference, progress)), Some(reference.tag_or_digest()))
+                (Box::new(client.client()?.repository(reference, progress)), Some(reference.tag_or_digest()))
             }
             Location::Layout(path, name) => (Box::new(Layout::open(path)?), name.clone()),
             Location::OciArchive(path, name) => (Box::new(Archive::open(path)?), name.clone()),
             Location::DockerArchive(path, name) => (Box::new(Archive::open_docker(path)?), name.clone()),
-        };
-        let root = store.resolve(name.as_deref())?;
-        Ok((store, root))
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where content comes from: local files and directories, images that exist, and what a git checkout knows of itself.
 
+pub mod cached;
 pub mod git;
 pub mod image;
 pub mod local;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::Store;
+use super::follow::{Follower, Growing};
 use super::pending::{PREFIX, PendingFile};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
@@ -20,7 +21,10 @@ pub struct LocalStore {
 
 /// A blob that is being written; it vanishes unless it is committed.
 #[derive(Debug)]
-pub struct PendingBlob(PendingFile);
+pub struct PendingBlob {
+    file: PendingFile,
+    growing: Growing,
+}
 
 /// What a killed build has left in `tmp/` is removed once nothing has written to it for this long.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -45,12 +49,14 @@ impl LocalStore {
 
     /// Begins a blob.
     pub fn begin(&self) -> Result<PendingBlob> {
-        PendingFile::in_directory(&self.pending()).map(PendingBlob)
+        Ok(PendingBlob { file: PendingFile::in_directory(&self.pending())?, growing: Growing::default() })
     }
 
     /// Puts a written blob under `digest`, which the caller has computed over exactly the bytes it wrote.
     pub fn commit(&self, blob: PendingBlob, digest: Digest) -> Result<()> {
-        blob.0.keep(&self.path(&digest))
+        blob.file.keep(&self.path(&digest))?;
+        blob.growing.commit(digest);
+        Ok(())
     }
 
     /// Stores content at hand.
@@ -133,13 +139,22 @@ impl Store for LocalStore {
     }
 }
 
+impl PendingBlob {
+    /// Whoever wants to read it while it is written.
+    pub fn follow(&self) -> io::Result<Follower> {
+        Ok(self.growing.follow(self.file.as_file().try_clone()?))
+    }
+}
+
 impl Write for PendingBlob {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        let count = self.file.write(bytes)?;
+        self.growing.advance(count);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.file.flush()
     }
 }
 

@@ -1,20 +1,24 @@
 //! Where content is kept and read from: by digest, and by name where the place has names.
 
 pub mod archive;
+mod follow;
 mod graph;
+mod layered;
 pub mod layout;
 mod local;
 pub mod pending;
 
 pub use archive::Archive;
+pub use follow::{Follow, Follower};
 pub use graph::{DocumentBudget, Graph, read_document};
+pub use layered::Layered;
 pub use layout::Layout;
 pub use local::{LocalStore, PendingBlob};
 
 use std::io::Read;
 
 use crate::error::Result;
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Reference};
 
 /// A place that holds blobs: the local store, a layout, an archive, a registry's repository.
 pub trait Store: Sync {
@@ -26,4 +30,9 @@ pub trait Store: Sync {
 
     /// The root (index or manifest) that `name` stands for; `None` asks for the only one there is.
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor>;
+
+    /// The repository that has the content of a descriptor, for its registry to take it from there.
+    fn origin(&self, _: &Descriptor) -> Option<&Reference> {
+        None
+    }
 }

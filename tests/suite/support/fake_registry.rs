@@ -76,6 +76,8 @@ struct Content {
     blobs: HashMap<String, Vec<u8>>,
     /// By `repository/reference`: media type and bytes.
     manifests: HashMap<String, (String, Vec<u8>)>,
+    /// What has come by PATCH, by path.
+    uploads: HashMap<String, Vec<u8>>,
 }
 
 struct State {
@@ -165,7 +167,8 @@ impl State {
         let mut reader = BufReader::new(stream);
         let Some(mut request) = read_head(&mut reader)? else { return Ok(false) };
         let length: usize = request.header("content-length").map_or(0, |length| length.parse().unwrap());
-        assert!(request.header("transfer-encoding").is_none(), "uploads have a length");
+        let is_chunked = request.header("transfer-encoding").is_some();
+        assert!(!is_chunked || request.method == "PATCH", "uploads of a whole blob have a length");
         match (self.script)(&request) {
             Some(Reply::Hasty(status)) => {
                 self.requests.lock().unwrap().push(request);
@@ -187,7 +190,10 @@ impl State {
                 Ok(false)
             }
             scripted => {
-                let complete = reader.by_ref().take(length as u64).read_to_end(&mut request.body)? == length;
+                let complete = match is_chunked {
+                    true => read_chunks(&mut reader, &mut request.body).is_ok(),
+                    false => reader.by_ref().take(length as u64).read_to_end(&mut request.body)? == length,
+                };
                 self.requests.lock().unwrap().push(request.clone());
                 if !complete {
                     return Ok(false);
@@ -230,12 +236,20 @@ impl State {
             let session = self.sessions.fetch_add(1, Ordering::SeqCst);
             return Reply::status(202).with("location", format!("{}{session}?_state=a%2Bb%3D", request.path));
         }
+        let mut content = self.content.lock().unwrap();
+        let sent = content.uploads.entry(request.path.clone()).or_default();
+        sent.extend_from_slice(&request.body);
+        if request.method == "PATCH" {
+            let range = format!("0-{}", sent.len() - 1);
+            return Reply::status(202).with("location", request.path.clone()).with("range", range);
+        }
+        let sent = std::mem::take(sent);
         let expected = request.query.split('&').find_map(|pair| pair.strip_prefix("digest="));
         let expected = expected.unwrap_or_default().replace("%3A", ":");
-        if request.method != "PUT" || session.is_empty() || expected != digest(&request.body) {
+        if request.method != "PUT" || session.is_empty() || expected != digest(&sent) {
             return Reply::refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
         }
-        self.content.lock().unwrap().blobs.insert(expected.clone(), request.body.clone());
+        content.blobs.insert(expected.clone(), sent);
         Reply::status(201).with("docker-content-digest", expected)
     }
 
@@ -291,6 +305,22 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     Ok(Some(Request { method, path, query, headers, body: Vec::new() }))
+}
+
+/// A body in chunks (RFC 9112, 7.1).
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let size = u64::from_str_radix(line.trim_end(), 16).map_err(io::Error::other)?;
+        if reader.by_ref().take(size).read_to_end(body)? as u64 != size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        reader.read_line(&mut line)?;
+        if size == 0 {
+            return Ok(());
+        }
+    }
 }
 
 fn write_answer(

@@ -1,0 +1,20 @@
+use std::sync::LazyLock;
+
+use super::client::{Client, Options};
+use crate::error::{Error, Result};
+
+/// A client that is made when it is first asked for: it has threads of its own, and much can be done without one.
+pub struct OnDemand(LazyLock<Result<Client>, Box<dyn FnOnce() -> Result<Client> + Send>>);
+
+impl OnDemand {
+    pub fn new(options: Options) -> Self {
+        OnDemand(LazyLock::new(Box::new(|| Client::new(options))))
+    }
+
+    pub fn client(&self) -> Result<&Client> {
+        self.0.as_ref().map_err(|error| {
+            let cause = error.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
+            Error::new(error.kind, format!("{}{cause}", error.message))
+        })
+    }
+}

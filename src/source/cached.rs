@@ -1,0 +1,135 @@
+//! Layers of images that exist already: the same tar, stored in the same way, need not be compressed and sent again.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::OnceLock;
+
+use super::image::Location;
+use crate::error::{Error, Result};
+use crate::layer::{Compression, Layer};
+use crate::oci::{Descriptor, Digest, ImageConfig, ImageManifest, Reference, from_json, media_type};
+use crate::progress::{Event, Progress};
+use crate::registry::OnDemand;
+use crate::store::{DocumentBudget, Graph, Store, read_document};
+
+/// Images whose layers a build may take over, and the [`Store`] of these layers. They are trusted to say of each layer
+/// which tar is in it and which encoder made it. One that cannot be read is a warning and has no layers.
+pub struct Cached<'a> {
+    images: Vec<Image<'a>>,
+    compression: Compression,
+    progress: Progress<'a>,
+    /// By diff_id; the first image that has it counts.
+    layers: OnceLock<HashMap<Digest, Taken>>,
+}
+
+struct Image<'a> {
+    /// As the user wrote it.
+    title: String,
+    store: Box<dyn Store + 'a>,
+    name: Option<String>,
+}
+
+struct Taken {
+    layer: Layer,
+    /// Its place in the list.
+    image: usize,
+}
+
+impl<'a> Cached<'a> {
+    /// The layers of the images at `titles` that are, descriptor and all, what `compression` makes. No registry is
+    /// asked before the first layer is.
+    pub fn new(titles: &[String], compression: Compression, client: &'a OnDemand, progress: Progress<'a>) -> Self {
+        let mut images = Vec::new();
+        for title in titles {
+            match title.parse().and_then(|location: Location| location.store(client, progress)) {
+                Ok((store, name)) => images.push(Image { title: title.clone(), store, name }),
+                Err(error) => warn(progress, title, &error),
+            }
+        }
+        Cached { images, compression, progress, layers: OnceLock::new() }
+    }
+
+    /// The layer with this diff_id, and the image that it is of.
+    pub fn find(&self, diff_id: &Digest) -> Option<(&Layer, &str)> {
+        let taken = self.layers().get(diff_id)?;
+        Some((&taken.layer, &self.images.get(taken.image)?.title))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.layers().is_empty()
+    }
+
+    fn layers(&self) -> &HashMap<Digest, Taken> {
+        self.layers.get_or_init(|| {
+            let mut layers = HashMap::new();
+            for (number, image) in self.images.iter().enumerate() {
+                match image.layers(self.compression) {
+                    Ok(found) => found.into_iter().for_each(|layer| {
+                        layers.entry(layer.diff_id).or_insert(Taken { layer, image: number });
+                    }),
+                    Err(error) => warn(self.progress, &image.title, &error),
+                }
+            }
+            layers
+        })
+    }
+
+    /// The image with this blob, if its layers are known.
+    fn image_with(&self, descriptor: &Descriptor) -> Option<&Image<'a>> {
+        let mut known = self.layers.get()?.values();
+        let taken = known.find(|taken| taken.layer.descriptor.digest == descriptor.digest)?;
+        self.images.get(taken.image)
+    }
+}
+
+impl Store for Cached<'_> {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        match self.image_with(descriptor) {
+            Some(image) => image.store.open(descriptor),
+            None => Err(Error::not_found(format!("there is no blob {}", descriptor.digest))),
+        }
+    }
+
+    /// What has layers only has no names.
+    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
+        Err(Error::not_found("layers have no names"))
+    }
+
+    fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
+        self.image_with(descriptor)?.store.origin(descriptor)
+    }
+}
+
+impl Image<'_> {
+    /// The layers that `compression` has made, of all platforms.
+    fn layers(&self, compression: Compression) -> Result<Vec<Layer>> {
+        let store = self.store.as_ref();
+        let graph = Graph::of(store, &store.resolve(self.name.as_deref())?)?;
+        let is_alike = |layer: &Descriptor| *layer == compression.descriptor(layer.digest, layer.size);
+        let mut budget = DocumentBudget::default();
+        let mut layers = Vec::new();
+        for (descriptor, bytes) in graph.images() {
+            let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
+            let config = &manifest.config;
+            if !media_type::is_image_config(&config.media_type) || !manifest.layers.iter().any(is_alike) {
+                continue;
+            }
+            budget.take(config)?;
+            let document: ImageConfig =
+                from_json(&format!("config {}", config.digest), &read_document(store, config)?)?;
+            let diff_ids = document.rootfs.diff_ids;
+            if diff_ids.len() != manifest.layers.len() {
+                let counts = format!("{} layers and {} diff_ids", manifest.layers.len(), diff_ids.len());
+                return Err(Error::input(format!("the image {} has {counts}", descriptor.digest)));
+            }
+            let all = manifest.layers.into_iter().zip(diff_ids);
+            let alike = all.filter(|(descriptor, _)| is_alike(descriptor));
+            layers.extend(alike.map(|(descriptor, diff_id)| Layer { descriptor, diff_id }));
+        }
+        Ok(layers)
+    }
+}
+
+fn warn(progress: Progress<'_>, title: &str, error: &Error) {
+    progress(Event::Warning { message: &format!("no layers are taken from {title}: {}", error.message) });
+}
