@@ -8,6 +8,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::layout::{Image, Layout};
+
 pub const NOBODY: u32 = 65534;
 
 /// The program with an empty store, home and docker config, and no environment beside `PATH` and what is set here.
@@ -114,6 +116,15 @@ impl Program {
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
         }
+    }
+
+    /// Builds `context`, a directory that is removed at the end: the images' blobs lie in it.
+    #[track_caller]
+    pub fn images(&self, context: &Path, flags: &[&str]) -> Vec<Image> {
+        let place = tempfile::tempdir_in(context).unwrap().keep();
+        let layout = format!("{}/layout/", place.display());
+        self.run([&["build", context.to_str().unwrap(), "-o", &layout], flags].concat()).success();
+        Layout::open(&layout).images()
     }
 }
 
