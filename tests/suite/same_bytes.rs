@@ -1,7 +1,6 @@
 //! The same content gives the same digest, whoever builds it, where, how and how often.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -133,11 +132,10 @@ fn on_another_processor() {
         let expected = build(&Program::new(), context.path(), &[compression]);
         for processor in ["Nehalem", "max"] {
             let program = Program::new();
-            let here = program.command(["build".as_ref(), context.path().as_os_str(), compression.as_ref()]);
-            let mut emulator = Command::new("qemu-x86_64-static");
-            emulator.args(["-cpu", processor, "-L", "/"]).arg(here.get_program()).args(here.get_args()).env_clear();
-            emulator.envs(here.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            assert_eq!(tool::checked(&mut emulator).trim_end(), expected, "{compression} on {processor}");
+            let emulator = ["qemu-x86_64-static", "-cpu", processor, "-L", "/"];
+            let words = ["build".as_ref(), context.path().as_os_str(), compression.as_ref()];
+            let mut emulated = program.command_under(&emulator, words);
+            assert_eq!(tool::checked(&mut emulated).trim_end(), expected, "{compression} on {processor}");
         }
     }
 }

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -20,7 +19,7 @@ use crate::support::noise::noise;
 use crate::support::program::Program;
 use crate::support::rebuild::{BOTH, Rebuild, SPEC, settle, tree};
 use crate::support::tool::{checked, require, require_root};
-use crate::support::traces::{assert_blobs_hold, assert_store_is_sound};
+use crate::support::traces::{all_files, assert_blobs_hold, assert_store_is_sound};
 use crate::support::tree::{Tree, any_tree};
 
 #[test]
@@ -58,11 +57,9 @@ fn no_file_is_opened_when_nothing_changed() {
     world.build(&[]);
     let opened = |options: &[&str]| {
         let log = world.place.path().join("log");
-        let build = world.command(options);
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-e", "trace=open,openat,openat2", "-o"]).arg(&log);
-        strace.arg(build.get_program()).args(build.get_args()).env_clear();
-        strace.envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let tracer = ["strace", "-f", "-qq", "-e", "trace=open,openat,openat2", "-o", log.to_str().unwrap()];
+        let words = ["build", world.context.path().to_str().unwrap()];
+        let mut strace = world.program.command_under(&tracer, words.iter().chain(options));
         checked(&mut strace);
         let log = fs::read_to_string(log).unwrap();
         let file = |path: &&str| log.contains(&format!("{}/{path}\"", world.context.path().display()));
@@ -364,22 +361,6 @@ fn copy_time(from: &Path, to: &Path) {
 
 fn set_time(file: &Path, time: std::time::SystemTime) {
     File::open(file).unwrap().set_modified(time).unwrap();
-}
-
-/// Every regular file below `directory`, sorted.
-fn all_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let Ok(listing) = fs::read_dir(directory) else { return files };
-    for item in listing.map(Result::unwrap) {
-        let kind = item.file_type().unwrap();
-        if kind.is_dir() {
-            files.extend(all_files(&item.path()));
-        } else if kind.is_file() {
-            files.push(item.path());
-        }
-    }
-    files.sort_by(|one, other| one.as_os_str().as_bytes().cmp(other.as_os_str().as_bytes()));
-    files
 }
 
 /// What is done to a directory, and its name.

@@ -14,6 +14,8 @@ pub mod program;
 pub mod python;
 pub mod rebuild;
 pub mod registry_client;
+pub mod small_disk;
+pub mod strace;
 pub mod tool;
 pub mod traces;
 pub mod tree;

@@ -81,7 +81,12 @@ impl Program {
 
     /// The command that a run starts, for tests that feed it or kill it.
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut words: Vec<OsString> = Vec::new();
+        self.command_under(&[], arguments)
+    }
+
+    /// The same, started by another program, such as a tracer or an emulator.
+    pub fn command_under(&self, starter: &[&str], arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut words: Vec<OsString> = starter.iter().map(OsString::from).collect();
         if let Some(umask) = self.umask {
             words.extend(["sh", "-c", &format!("umask {umask:03o}; exec \"$@\""), "sh"].map(OsString::from));
         }
@@ -109,13 +114,7 @@ impl Program {
     }
 
     pub fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Outcome {
-        let mut command = self.command(arguments);
-        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Outcome {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
-        }
+        Outcome::of(&mut self.command(arguments))
     }
 
     /// Builds `context`, a directory that is removed at the end: the images' blobs lie in it.
@@ -129,6 +128,15 @@ impl Program {
 }
 
 impl Outcome {
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Outcome {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+
     /// The run ended with 0.
     #[track_caller]
     pub fn success(self) -> Self {
