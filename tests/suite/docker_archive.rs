@@ -149,3 +149,35 @@ fn an_image_with_attestations_is_one_image_for_docker() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["images"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn an_index_without_an_image_is_refused_before_anything_is_written() {
+    let world = World::new(SPEC);
+    let registry = FakeRegistry::new();
+    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let (size, hex) = digest(&index[..]);
+    fs::create_dir_all(world.path("layout/blobs/sha256")).unwrap();
+    fs::write(world.path("layout/blobs/sha256").join(&hex), index).unwrap();
+    fs::write(world.path("layout/oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let root = json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": size});
+    fs::write(world.path("layout/index.json"), json!({"schemaVersion": 2, "manifests": [root]}).to_string()).unwrap();
+    let name = format!("{}/org/app:1", registry.address());
+    let outputs = ["-o", "x.tar", "-o", "type=docker,dest=docker.tar"];
+    let refused = world.push(&name, &[&["layout"], &outputs[..]].concat()).failure(1);
+    refused.says(&["docker.tar would hold no image", "hint: "]);
+    assert_eq!(world.names(), ["layout"]);
+    assert!(registry.requests().is_empty());
+}
+
+#[test]
+fn zstd_layers_in_a_docker_archive_are_pointed_out() {
+    let world = World::new(SPEC);
+    let docker = ["--platform=linux/amd64", "-o", "type=docker,dest=docker.tar"];
+    let warning = "warning: docker archive docker.tar has zstd layers, which docker before version 23 cannot load";
+    world.build(&[&docker[..], &["--compression=zstd"]].concat()).success().says(&[warning]);
+    assert!(world.path("docker.tar").is_file());
+    let quiet = |flags: &[&str]| assert!(!world.build(flags).success().stderr.contains("zstd"), "{flags:?}");
+    quiet(&[&docker[..], &["--compression=gzip"]].concat());
+    quiet(&["--compression=zstd", "-o", "x.tar"]);
+}

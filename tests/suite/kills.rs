@@ -38,7 +38,7 @@ fn two_hundred_kills_at_random_moments() {
         killed.change();
         kills += usize::from(killed.kill());
         killed.check_blobs();
-        if round % 5 == 4 {
+        if round % 8 == 7 {
             killed.build_to_the_end();
         }
     }
@@ -67,7 +67,7 @@ impl Killed {
     fn new() -> Self {
         let seed = RandomState::new().hash_one(0);
         println!("the seed is {seed}");
-        let tree = Tree::new().file("ocibake.toml", SPEC).file("large/noise", noise(1, 3 << 20));
+        let tree = Tree::new().file("ocibake.toml", SPEC).file("large/noise", noise(1, 2 << 20));
         let tree = tree.file("large/text", "it repeats itself, ".repeat(60_000)).file("large/changing", CONTENTS[0]);
         let tree = (0..40).fold(tree, |tree, number| tree.file(format!("many/{number}"), noise(number, 9000)));
         let mut killed = Killed {

@@ -31,6 +31,7 @@ mod registry_auth;
 mod registry_pull;
 mod registry_push;
 mod registry_push_failure;
+mod registry_refusal;
 mod registry_scheme;
 mod same_bytes;
 mod self_image;
