@@ -129,6 +129,26 @@ fn connections_that_break() {
 }
 
 #[test]
+fn connections_that_are_reset() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // Closed with something unread, a connection is reset.
+            let _ = stream.peek(&mut [0]);
+        }
+    });
+    let world = World::new(SPEC);
+    let name = format!("{address}/org/app:1");
+    for outcome in [world.push(&name, &[world.context(), "--jobs=1"]), world.inspect(&[&name])] {
+        let said = refused(&world, &address, outcome);
+        for part in ["error: HEAD http://HOST/v2/org/app/", "reset by peer", "hint: look for a proxy or a network"] {
+            assert!(said.contains(part), "{part:?} is not in {said:?}");
+        }
+    }
+}
+
+#[test]
 fn nobody_at_the_port() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
