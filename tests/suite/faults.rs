@@ -184,7 +184,7 @@ impl Build {
             // The first ones are all different, later ones much alike.
             nth += 1 + nth / 5;
         }
-        assert!(met > 0, "no {calls} failed");
+        assert!(met >= 4, "only {met} of {calls} failed");
     }
 
     fn check(&self, trace: &Trace) {
