@@ -75,9 +75,9 @@ fn find_cached<'a>(
     options: &Options<'_>,
     pool: &ThreadPool,
 ) -> Result<(Cached<'a>, Vec<Task<'a>>)> {
-    if tasks.is_empty() || options.cached.is_empty() {
+    let Some(images) = options.cached.filter(|images| !tasks.is_empty() && !images.is_empty()) else {
         return Ok((Vec::new(), tasks));
-    }
+    };
     let jobs = tasks.iter().map(|task| Job {
         number: task.number,
         title: task.title,
@@ -90,7 +90,7 @@ fn find_cached<'a>(
     let diff_ids: Vec<Digest> = written.into_iter().map(|tar| tar.diff_id).collect();
     let (mut cached, mut left) = (Vec::new(), Vec::new());
     for (task, diff_id) in tasks.into_iter().zip(diff_ids) {
-        let Some((layer, from)) = options.cached.find(&diff_id) else {
+        let Some((layer, from)) = images.find(&diff_id) else {
             left.push(task);
             continue;
         };

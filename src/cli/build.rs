@@ -191,7 +191,7 @@ impl Request<'_> {
     fn produce(&self, order: &Order, store: &LocalStore, client: &OnDemand, progress: Progress<'_>) -> Result<Built> {
         let Order { plan, created, modified, names, outputs } = order;
         let compression = self.build.compression.unwrap_or_default();
-        let build = |cached: &Cached<'_>| {
+        let build = |cached: Option<&Cached<'_>>| {
             output::while_building(outputs, names, client, progress, |follow| {
                 let options = build::Options {
                     store,
@@ -211,13 +211,13 @@ impl Request<'_> {
             output::write(outputs, Image { store, root: &built.root, names }, client, progress)
         };
         let cached = Cached::new(&self.output.cache_from, compression, client, progress);
-        let built = build(&cached)?;
+        let built = build(Some(&cached))?;
         let layered = Layered::new(store, &cached);
         match write(&built, &layered) {
             Err(error) if layered.has_failed() => {
                 let message = format!("a layer is made here after all: {}", error.message);
                 progress(Event::Warning { message: &message });
-                let built = build(&Cached::new(&[], compression, client, progress))?;
+                let built = build(None)?;
                 write(&built, store).map(|()| built)
             }
             written => written.map(|()| built),

@@ -27,7 +27,7 @@ pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progre
     let _lock = lock(directory);
     let mut index = Layout::open(directory)?.index().clone();
     enter(&mut index, image.root, image.names);
-    put(&directory.join(INDEX), &to_json(&index))
+    put(&directory.join(INDEX), directory, &to_json(&index))
 }
 
 /// Makes a new layout. False: another build has made one there in the meantime.
@@ -48,8 +48,8 @@ fn create(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<
     let pending = PendingDirectory::begin(directory)?;
     pending.create(BLOBS)?;
     fill(pending.path(), directory, image.store, graph, None, progress)?;
-    put(&pending.path().join(INDEX), &index(image.root, image.names))?;
-    put(&pending.path().join(MARKER), MARKER_CONTENT.as_bytes())?;
+    put(&pending.path().join(INDEX), directory, &index(image.root, image.names))?;
+    put(&pending.path().join(MARKER), directory, MARKER_CONTENT.as_bytes())?;
     let _lock = lock(directory);
     if Layout::is_at(directory) {
         return Ok(false);
@@ -137,8 +137,11 @@ fn is_whole(layout: &Layout, descriptor: &Descriptor) -> bool {
     layout.open(descriptor).is_ok_and(|mut blob| io::copy(&mut blob, &mut io::sink()).is_ok())
 }
 
-fn put(path: &Path, content: &[u8]) -> Result<()> {
-    let mut file = PendingFile::beside(path)?;
-    file.write_all(content).map_err(|source| Error::io("write", path, source))?;
-    file.keep(path)
+/// Writes a document of the layout that errors call `shown`.
+fn put(path: &Path, shown: &Path, content: &[u8]) -> Result<()> {
+    let written = PendingFile::beside(path).and_then(|mut file| {
+        file.write_all(content).map_err(|source| Error::io("write", path, source))?;
+        file.keep(path)
+    });
+    written.map_err(|error| Error { message: format!("cannot write {}", shown.display()), ..error })
 }

@@ -45,9 +45,14 @@ impl Output {
         }
     }
 
-    /// Refuses what cannot be written: several images in a docker archive, or an image without a name to a registry.
+    /// Refuses what cannot be written: several images, or none, in a docker archive, or an image without a name to a
+    /// registry.
     pub fn check(&self, images: usize, names: &[Reference]) -> Result<()> {
         match self {
+            Output::DockerArchive(file) if images == 0 => {
+                Err(Error::input(format!("{} would hold no image", file.display()))
+                    .with_hint("a docker archive holds one image: what is no image goes into an OCI archive or layout"))
+            }
             Output::DockerArchive(file) if images > 1 => {
                 Err(Error::input(format!("{} would hold several platforms", file.display()))
                     .with_hint("a docker archive holds one: choose it with --platform, or write an OCI archive"))
@@ -78,6 +83,7 @@ pub fn write(outputs: &[Output], image: Image<'_>, client: &OnDemand, progress: 
     let graph = Graph::of(image.store, image.root)?;
     let images = graph.images().count();
     outputs.iter().try_for_each(|output| output.check(images, image.names))?;
+    warn_of_zstd(outputs, &graph, progress);
     outputs.iter().try_for_each(|output| output.write(image, &graph, client, progress))
 }
 
@@ -154,6 +160,16 @@ impl fmt::Display for Output {
             Output::OciArchive(path) => write!(f, "OCI archive {}", path.display()),
             Output::DockerArchive(path) => write!(f, "docker archive {}", path.display()),
             Output::Registry => write!(f, "registry"),
+        }
+    }
+}
+
+/// Tells of docker archives that only newer versions of docker can load.
+fn warn_of_zstd(outputs: &[Output], graph: &Graph, progress: Progress<'_>) {
+    if graph.blobs.iter().any(|blob| blob.media_type.ends_with("zstd")) {
+        for output in outputs.iter().filter(|output| matches!(output, Output::DockerArchive(_))) {
+            let message = format!("{output} has zstd layers, which docker before version 23 cannot load; gzip it can");
+            progress(Event::Warning { message: &message });
         }
     }
 }

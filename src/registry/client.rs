@@ -327,7 +327,10 @@ impl Connection {
 pub(super) fn location(method: &Method, answer: &Response) -> Result<Url> {
     let from = answer.url();
     let refuse = |why: &str| Error::new(ErrorKind::Registry, format!("{}: {why}", label(method, from)));
-    let value = answer.headers().get(LOCATION).ok_or_else(|| refuse("the answer has no Location"))?;
+    let value = answer.headers().get(LOCATION).ok_or_else(|| {
+        refuse("the answer has no Location")
+            .with_hint("is there a registry, and not some other server, at this address?")
+    })?;
     let value = value.to_str().map_err(|_| refuse("the answer's Location is not a URL"))?;
     let to = from.join(value).map_err(|_| refuse("the answer's Location is not a URL"))?;
     match (from.scheme(), to.scheme()) {

@@ -64,7 +64,9 @@ impl Failure {
             return Error::new(ErrorKind::Registry, message).with_hint(hint).into();
         }
         if !source.is_connect() {
-            return Self::passing(request, format!("the connection broke: {cause}"));
+            let mut failure = Self::passing(request, format!("the connection broke: {cause}"));
+            failure.error.hint = Some(format!("look for a proxy or a network between here and {host} that cuts it"));
+            return failure;
         }
         let mut failure = Self::passing(request, format!("cannot connect: {cause}"));
         failure.error.hint = Some(match url.scheme() {
@@ -145,6 +147,7 @@ fn hint(access: &Access, status: StatusCode) -> Option<String> {
         404 => repository.map(|repository| format!("check the name {repository}, and the tag or digest")),
         413 => Some("the registry, or a proxy before it, limits the size of uploads".to_owned()),
         429 => Some("the registry limits how much it is asked: try again later".to_owned()),
+        500 | 502 | 503 | 504 => Some("the registry, or a proxy before it, has trouble: try again later".to_owned()),
         _ => None,
     }
 }

@@ -100,7 +100,9 @@ impl Repository<'_> {
         let media_type = match content_type(&answer).filter(|kind| media_type::is_manifest_or_index(kind)) {
             Some(media_type) => media_type.to_owned(),
             None => {
-                let document: Value = from_json(&format!("the manifest of {label}"), &body)?;
+                let document: Value = from_json(&format!("the manifest of {label}"), &body).map_err(|error| {
+                    error.with_hint("is there a registry, and not some other server, at this address?")
+                })?;
                 document["mediaType"].as_str().unwrap_or("of no type").to_owned()
             }
         };

@@ -165,11 +165,14 @@ struct Mending<R> {
 
 impl<R: Read> Read for Mending<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.blob.read(buffer).inspect_err(|error| {
-            if error.kind() == io::ErrorKind::InvalidData {
+        self.blob.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            io::ErrorKind::InvalidData => {
                 // If it will not go, the error that follows says what is wrong.
                 let _ = fs::remove_file(&self.path);
+                error
             }
+            kind => io::Error::new(kind, format!("{}: {error}", self.path.display())),
         })
     }
 }

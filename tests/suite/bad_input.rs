@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::support::noise::noise;
 use crate::support::program::{NOBODY, Outcome, Program};
-use crate::support::tool::{self, require, require_root};
+use crate::support::small_disk::SmallDisk;
+use crate::support::tool::{require, require_root};
 use crate::support::traces::{assert_store_is_sound, names_in};
 use crate::support::tree::Tree;
 
@@ -173,7 +172,7 @@ fn an_output_into_a_directory_that_is_missing() {
 
 #[test]
 fn a_full_disk_for_the_store() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::mount("size=1m") else { return };
     let context = context(ALL).file("files/noise", noise(0, 4 << 20)).plant();
     let program = Program::new().environment("OCIBAKE_STORE", disk.path());
     let output = tempfile::tempdir().unwrap();
@@ -183,13 +182,13 @@ fn a_full_disk_for_the_store() {
         .failure(1)
         .says(&["No space left on device", "free some space"]);
     assert_eq!(names_in(output.path()), [""; 0]);
-    assert_store_is_sound(&disk.path());
+    assert_store_is_sound(disk.path());
 }
 
 #[test]
 fn a_full_disk_for_an_output() {
     for output in ["x.tar", "layout/"] {
-        let Some(disk) = SmallDisk::mount() else { return };
+        let Some(disk) = SmallDisk::mount("size=1m") else { return };
         let context = context(ALL).file("files/noise", noise(0, 4 << 20)).plant();
         let program = Program::new();
         let destination = format!("{}/{output}", disk.path().display());
@@ -198,7 +197,7 @@ fn a_full_disk_for_an_output() {
             output.trim_end_matches('/'),
             "free some space",
         ]);
-        assert_eq!(names_in(&disk.path()), [""; 0], "what is left of {output}");
+        assert_eq!(names_in(disk.path()), [""; 0], "what is left of {output}");
         assert_store_is_sound(&program.store());
     }
 }
@@ -284,31 +283,4 @@ fn fails_with(program: Program, context: &TempDir, options: &[&str], code: i32) 
     };
     run("layout/");
     run("x.tar")
-}
-
-/// A file system of one megabyte, unmounted at the end.
-struct SmallDisk {
-    point: TempDir,
-}
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        if !require_root() || !require("mount") {
-            return None;
-        }
-        let point = tempfile::tempdir().unwrap();
-        tool::run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", point.path().to_str().unwrap()]);
-        Some(SmallDisk { point })
-    }
-
-    fn path(&self) -> PathBuf {
-        self.point.path().to_owned()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // A test that fails must not abort over this.
-        let _ = Command::new("umount").arg("--lazy").arg(self.point.path()).status();
-    }
 }

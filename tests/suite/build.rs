@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::layout::{Image, Layout};
-use crate::support::program::{NOBODY, Program};
-use crate::support::tool::{self, checked, require, require_root};
+use crate::support::program::Program;
 use crate::support::tree::Tree;
 
 const SPEC: &str = r#"
@@ -258,14 +256,14 @@ fn times_come_from_the_flag() {
     old.set_modified(UNIX_EPOCH + Duration::from_secs(1_111_111_111)).unwrap();
 
     let image = build_one(&context, Program::new(), &["--timestamp=1700000000"]);
-    assert_eq!(times(&image, "srv/old"), ("2023-11-14T22:13:20Z".to_owned(), 1_700_000_000));
+    assert_eq!(image.times("srv/old"), ("2023-11-14T22:13:20Z".to_owned(), 1_700_000_000));
 
     let before = now();
     let image = build_one(&context, Program::new(), &["--timestamp=now"]);
-    assert!((before..=now()).contains(&times(&image, "srv/old").1));
+    assert!((before..=now()).contains(&image.times("srv/old").1));
 
     let image = build_one(&context, Program::new(), &["--timestamp=preserve"]);
-    assert_eq!(times(&image, "srv/old"), ("1970-01-01T00:00:00Z".to_owned(), 1_111_111_111));
+    assert_eq!(image.times("srv/old"), ("1970-01-01T00:00:00Z".to_owned(), 1_111_111_111));
 
     let program = Program::new();
     let path = context.path().to_str().unwrap();
@@ -280,11 +278,11 @@ fn source_date_epoch_stands_for_the_time() {
     let context = context(SPEC);
     let program = || Program::new().environment("SOURCE_DATE_EPOCH", "1600000000");
     let image = build_one(&context, program(), &[]);
-    assert_eq!(times(&image, "srv/a"), ("2020-09-13T12:26:40Z".to_owned(), 1_600_000_000));
+    assert_eq!(image.times("srv/a"), ("2020-09-13T12:26:40Z".to_owned(), 1_600_000_000));
     let image = build_one(&context, program(), &["--timestamp=1"]);
-    assert_eq!(times(&image, "srv/a").1, 1, "the flag wins");
+    assert_eq!(image.times("srv/a").1, 1, "the flag wins");
     let image = build_one(&context, Program::new().environment("SOURCE_DATE_EPOCH", ""), &[]);
-    assert_eq!(times(&image, "srv/a"), ("1970-01-01T00:00:00Z".to_owned(), 0));
+    assert_eq!(image.times("srv/a"), ("1970-01-01T00:00:00Z".to_owned(), 0));
     let wrong = Program::new().environment("SOURCE_DATE_EPOCH", "soon");
     wrong.run(["build", context.path().to_str().unwrap()]).failure(2).says(&["SOURCE_DATE_EPOCH", "soon"]);
     wrong.run(["tags", "r.example/api:1"]).success();
@@ -322,126 +320,6 @@ fn result_files_that_cannot_be_written_are_found_before_the_build() {
             assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
         }
     }
-}
-
-#[test]
-fn the_environment_of_git_changes_nothing() {
-    if !require("git") {
-        return;
-    }
-    let checkout = Tree::new().file("app/ocibake.toml", SPEC).file("app/files/a", "a").plant();
-    let revision = commit(&checkout, 1_500_000_000);
-    git(&checkout, &["remote", "add", "origin", "https://git.example/org/app.git"]);
-    let app = checkout.path().join("app");
-    let expected = Program::new().run(["build", app.to_str().unwrap()]).digest();
-    for (name, value) in [
-        ("GIT_OBJECT_DIRECTORY", "/nowhere"),
-        ("GIT_INDEX_FILE", "/nowhere"),
-        ("GIT_COMMON_DIR", "/nowhere"),
-        ("GIT_CEILING_DIRECTORIES", checkout.path().to_str().unwrap()),
-        ("GIT_CONFIG", "/nowhere"),
-        ("GIT_CONFIG_PARAMETERS", "'remote.origin.url'='https://other.example/x'"),
-    ] {
-        let program = Program::new().environment(name, value);
-        assert_eq!(program.run(["build", app.to_str().unwrap()]).digest(), expected, "{name}");
-    }
-    let program =
-        Program::new().environment("GIT_CONFIG_COUNT", "1").environment("GIT_CONFIG_KEY_0", "remote.origin.url");
-    let program = program.environment("GIT_CONFIG_VALUE_0", "https://other.example/x");
-    assert_eq!(program.run(["build", app.to_str().unwrap()]).digest(), expected);
-    // A replacement has another time, and is not what the revision names.
-    let other =
-        git(&checkout, &["-c", "user.name=T", "-c", "user.email=t@e.org", "commit-tree", "HEAD^{tree}", "-m", "x"]);
-    git(&checkout, &["replace", &revision, &other]);
-    assert_eq!(Program::new().run(["build", app.to_str().unwrap()]).digest(), expected);
-}
-
-#[test]
-fn a_git_checkout_gives_time_revision_and_source() {
-    if !require("git") {
-        return;
-    }
-    let context = context(SPEC);
-    let revision = commit(&context, 1_500_000_000);
-    git(&context, &["remote", "add", "origin", "https://user:s3cret@git.example/org/app.git"]);
-
-    let image = build_one(&context, Program::new(), &["-t", "example/app:v2.0.1"]);
-    assert_eq!(times(&image, "srv/a"), ("2017-07-14T02:40:00Z".to_owned(), 1_500_000_000));
-    for pairs in [&image.config["config"]["Labels"], &image.manifest["annotations"]] {
-        assert_eq!(pairs["org.opencontainers.image.revision"], revision.as_str());
-        assert_eq!(pairs["org.opencontainers.image.source"], "https://git.example/org/app");
-        assert_eq!(pairs["org.opencontainers.image.created"], "2017-07-14T02:40:00Z");
-        assert_eq!(pairs["org.opencontainers.image.version"], "2.0.1");
-    }
-    assert!(!image.config.to_string().contains("s3cret") && !image.manifest.to_string().contains("s3cret"));
-
-    // The environment wins over git, and `git` over the environment.
-    let program = || Program::new().environment("SOURCE_DATE_EPOCH", "1600000000");
-    assert_eq!(times(&build_one(&context, program(), &[]), "srv/a").1, 1_600_000_000);
-    assert_eq!(times(&build_one(&context, program(), &["--timestamp=git"]), "srv/a").1, 1_500_000_000);
-
-    // What an earlier build wrote into the checkout does not make it dirty; a change does.
-    let label = |image: Image| image.config["config"]["Labels"]["org.opencontainers.image.revision"].clone();
-    let program = Program::new().directory(context.path());
-    program.run(["build", ".", "-o", "x.tar"]).success();
-    assert_eq!(label(build_one(&context, Program::new(), &[])), revision.as_str());
-    fs::write(context.path().join("files/a"), "changed").unwrap();
-    assert_eq!(label(build_one(&context, Program::new(), &[])), format!("{revision}-dirty"));
-    let flags = ["--label=org.opencontainers.image.revision=mine"];
-    assert_eq!(label(build_one(&context, Program::new(), &flags)), "mine");
-}
-
-#[test]
-fn a_context_within_a_checkout_is_part_of_it() {
-    if !require("git") {
-        return;
-    }
-    let checkout = Tree::new().file("app/ocibake.toml", SPEC).file("app/files/a", "a").plant();
-    let revision = commit(&checkout, 1_500_000_000);
-    let place = tempfile::tempdir().unwrap();
-    let program = Program::new().directory(checkout.path().join("app"));
-    let out = place.path().join("out/");
-    // As in a hook, which names another repository.
-    let program = program.environment("GIT_DIR", place.path());
-    program.run(["build", "--platform=linux/amd64", "-o", out.to_str().unwrap()]).success();
-    let image = only_image(&out);
-    assert_eq!(image.config["config"]["Labels"]["org.opencontainers.image.revision"], revision.as_str());
-}
-
-#[test]
-fn a_repository_without_a_commit_says_nothing() {
-    if !require("git") {
-        return;
-    }
-    let context = context(SPEC);
-    git(&context, &["init", "-q"]);
-    let image = build_one(&context, Program::new(), &[]);
-    assert_eq!(times(&image, "srv/a").1, 0);
-    assert_eq!(image.config["config"]["Labels"].get("org.opencontainers.image.revision"), None);
-}
-
-#[test]
-fn a_checkout_that_git_refuses_is_built_with_a_warning() {
-    if !require_root() || !require("setpriv") || !require("git") {
-        return;
-    }
-    let context = context(SPEC);
-    commit(&context, 1_500_000_000);
-    let program = Program::new().user(NOBODY);
-    let outcome = program.run(["build", context.path().to_str().unwrap()]).success();
-    outcome.says(&["warning: no revision", "dubious ownership", "git config --global --add safe.directory"]);
-}
-
-#[test]
-fn a_checkout_without_git_is_built_with_a_warning() {
-    if !require("git") {
-        return;
-    }
-    let context = context(SPEC);
-    commit(&context, 1_500_000_000);
-    let program = Program::new().environment("PATH", "/nowhere");
-    let outcome = program.run(["build", context.path().to_str().unwrap()]).success();
-    outcome.says(&["warning: no revision", "there is no git here", "install git"]);
 }
 
 #[test]
@@ -504,19 +382,7 @@ fn build_digest(context: &TempDir, flags: &[&str]) -> String {
 }
 
 fn build(context: &TempDir, flags: &[&str]) -> Vec<Image> {
-    build_by(context, Program::new(), flags)
-}
-
-fn build_one(context: &TempDir, program: Program, flags: &[&str]) -> Image {
-    build_by(context, program, &[flags, &["--platform=linux/amd64"]].concat()).remove(0)
-}
-
-/// The layers' files are gone afterwards unless the caller reads them; so the layout outlives the test.
-fn build_by(context: &TempDir, program: Program, flags: &[&str]) -> Vec<Image> {
-    let place = tempfile::tempdir_in(context.path()).unwrap().keep();
-    let out = format!("{}/out/", place.display());
-    program.run([&["build", context.path().to_str().unwrap(), "-o", &out], flags].concat()).success();
-    Layout::open(&out).images()
+    Program::new().images(context.path(), flags)
 }
 
 fn only_image(layout: &Path) -> Image {
@@ -530,40 +396,10 @@ fn tar_names(layer: &[u8]) -> Vec<String> {
     tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
-/// What config, history and labels, which have to agree, say of the creation; and the time of the file `path`.
-fn times(image: &Image, path: &str) -> (String, u64) {
-    let created = image.config["created"].as_str().unwrap();
-    for step in image.config["history"].as_array().unwrap() {
-        assert_eq!(step["created"], created);
-    }
-    assert_eq!(image.config["config"]["Labels"]["org.opencontainers.image.created"], created);
-    let layer = fs::read(&image.layers[0]).unwrap();
-    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(&layer[..]));
-    let mut entries = tar.entries().unwrap().map(Result::unwrap);
-    let entry = entries.find(|entry| entry.path().unwrap() == Path::new(path)).unwrap();
-    (created.to_owned(), entry.header().mtime().unwrap())
-}
-
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn git(directory: &TempDir, arguments: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(directory.path()).args(arguments).env("HOME", directory.path());
-    command.env_remove("GIT_DIR").env("GIT_CONFIG_NOSYSTEM", "1");
-    tool::checked(&mut command).trim().to_owned()
-}
-
-/// Makes `directory` a checkout with one commit of that time, whose name it returns.
-fn commit(directory: &TempDir, time: u64) -> String {
-    git(directory, &["init", "-q", "-b", "main"]);
-    git(directory, &["add", "."]);
-    let mut command = Command::new("git");
-    command.arg("-C").arg(directory.path()).args(["-c", "user.name=T", "-c", "user.email=t@example.org"]);
-    command.args(["commit", "-q", "-m", "all"]).env("HOME", directory.path());
-    // The author's is another one, which does not count.
-    command.env("GIT_COMMITTER_DATE", format!("@{time} +0200")).env("GIT_AUTHOR_DATE", "@1000000000 +0000");
-    checked(&mut command);
-    git(directory, &["rev-parse", "HEAD"])
+fn build_one(context: &TempDir, program: Program, flags: &[&str]) -> Image {
+    program.images(context.path(), &[flags, &["--platform=linux/amd64"]].concat()).remove(0)
 }

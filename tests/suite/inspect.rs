@@ -13,9 +13,9 @@ use tempfile::TempDir;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::layout::Layout;
 use crate::support::listing::digest;
-use crate::support::program::{Outcome, Program};
+use crate::support::program::Program;
 use crate::support::tool::{checked, require};
-use crate::support::tree::Tree;
+use crate::support::world::World;
 
 const SPEC: &str = r#"
 name = "example/app"
@@ -44,45 +44,10 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
-struct World {
-    context: TempDir,
-    place: TempDir,
-    program: Program,
-}
-
-impl World {
-    fn new() -> Self {
-        let context = Tree::new().file("ocibake.toml", SPEC).file("files/a", "content").plant();
-        let place = tempfile::tempdir().unwrap();
-        let program = Program::new().directory(place.path());
-        World { context, place, program }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.place.path().join(name)
-    }
-
-    fn build(&self, flags: &[&str]) -> String {
-        self.program.run([&["build", self.context.path().to_str().unwrap()], flags].concat()).digest()
-    }
-
-    fn inspect(&self, arguments: &[&str]) -> Outcome {
-        self.program.run([&["inspect"], arguments].concat())
-    }
-
-    fn json(&self, image: &str) -> Value {
-        serde_json::from_str(&self.inspect(&["--json", image]).success().stdout).unwrap()
-    }
-
-    fn skopeo(&self, arguments: &[&str]) -> String {
-        checked(Command::new("skopeo").arg("--insecure-policy").args(arguments).current_dir(self.place.path()))
-    }
-}
-
 #[test]
 fn the_text_shows_what_the_documents_say() {
-    let world = World::new();
-    world.build(&["--platform=linux/amd64", "-o", "layout/"]);
+    let world = World::new(SPEC);
+    world.build(&["--platform=linux/amd64", "-o", "layout/"]).success();
     let image = Layout::open(world.path("layout")).images().remove(0);
     let mut text = world.inspect(&["./layout"]).success().stdout;
     // Each digest stands where it belongs; the names given to them here come from the documents.
@@ -108,9 +73,9 @@ fn the_text_shows_what_the_documents_say() {
 
 #[test]
 fn the_json_agrees_with_the_documents() {
-    let world = World::new();
-    let root = world.build(&["-o", "layout/", "--annotation=org.example.x=y"]);
-    let report = world.json("oci:layout");
+    let world = World::new(SPEC);
+    let root = world.build(&["-o", "layout/", "--annotation=org.example.x=y"]).digest();
+    let report = world.report("oci:layout");
     let layout = Layout::open(world.path("layout"));
     let index: Value = serde_json::from_slice(&fs::read(layout.blob(&root)).unwrap()).unwrap();
     assert_eq!(report["digest"], root.as_str());
@@ -142,16 +107,16 @@ fn raw_is_byte_for_byte_what_is_there() {
     if !require("skopeo") || !require("docker-registry") {
         return;
     }
-    let world = World::new();
+    let world = World::new(SPEC);
     let registry = DockerRegistry::open();
     let name = format!("{}/org/app", registry.address());
-    let root = world.build(&["-o", "layout/", "-o", "x.tar", "--push", "-t", &format!("{name}:1")]);
+    let root = world.build(&["-o", "layout/", "-o", "x.tar", "--push", "-t", &format!("{name}:1")]).digest();
     let expected = fs::read_to_string(Layout::open(world.path("layout")).blob(&root)).unwrap();
     let tagged = format!("{name}:1");
     let by_digest = format!("{name}@{root}");
     for image in ["./layout", "oci:layout:1", "./x.tar", "oci-archive:x.tar", &tagged, &by_digest] {
         assert_eq!(world.inspect(&["--raw", image]).success().stdout, expected, "{image}");
-        assert_eq!(world.json(image)["digest"], root.as_str(), "{image}");
+        assert_eq!(world.report(image)["digest"], root.as_str(), "{image}");
     }
     let seen = world.skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{tagged}")]);
     assert_eq!(seen, expected);
@@ -163,20 +128,20 @@ fn docker_archives_of_ours_and_of_others() {
     if !require("skopeo") {
         return;
     }
-    let world = World::new();
+    let world = World::new(SPEC);
     let flags = ["--platform=linux/amd64", "-t", "example/app:1", "-o", "layout/", "-o", "type=docker,dest=ours.tar"];
-    let digest = world.build(&flags);
+    let digest = world.build(&flags).digest();
     world.skopeo(&["copy", "-q", "oci:layout:1", "docker-archive:theirs.tar:example/app:1"]);
     let config = world.skopeo(&["inspect", "--config", "--raw", "oci:layout:1"]);
     let config: Value = serde_json::from_str(&config).unwrap();
-    assert_eq!(world.json("./ours.tar")["digest"], digest.as_str(), "ours has the manifest, too");
+    assert_eq!(world.report("./ours.tar")["digest"], digest.as_str(), "ours has the manifest, too");
     for image in [
         "docker-archive:ours.tar",
         "docker-archive:theirs.tar",
         "docker-archive:theirs.tar:example/app:1",
         "./theirs.tar",
     ] {
-        let report = world.json(image);
+        let report = world.report(image);
         assert_eq!(report["images"][0]["config"], config["config"], "{image}");
         assert_eq!(report["images"][0]["layers"].as_array().unwrap().len(), 2);
         let diff_ids: Value =
@@ -187,23 +152,23 @@ fn docker_archives_of_ours_and_of_others() {
 
 #[test]
 fn an_archive_may_be_compressed_as_a_whole() {
-    let world = World::new();
-    let digest = world.build(&["-o", "x.tar"]);
+    let world = World::new(SPEC);
+    let digest = world.build(&["-o", "x.tar"]).digest();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&fs::read(world.path("x.tar")).unwrap()).unwrap();
     let bytes = gzip.finish().unwrap();
     fs::write(world.path("x.tar.gz"), &bytes).unwrap();
-    assert_eq!(world.json("./x.tar.gz")["digest"], digest.as_str());
+    assert_eq!(world.report("./x.tar.gz")["digest"], digest.as_str());
     fs::write(world.path("x.tar.gz"), &bytes[..bytes.len() / 2]).unwrap();
     world.inspect(&["./x.tar.gz"]).failure(1).says(&["x.tar.gz"]);
 }
 
 #[test]
 fn what_is_not_there_is_told_with_what_is() {
-    let world = World::new();
-    world.build(&["-t", "example/app:1", "-o", "layout/", "-o", "x.tar"]);
-    world.build(&["-t", "example/app:2", "-t", "example/app:3", "--label=x=y", "-o", "layout/"]);
-    world.build(&["-t", "example/app:1", "--platform=linux/amd64", "-o", "type=docker,dest=docker.tar"]);
+    let world = World::new(SPEC);
+    world.build(&["-t", "example/app:1", "-o", "layout/", "-o", "x.tar"]).success();
+    world.build(&["-t", "example/app:2", "-t", "example/app:3", "--label=x=y", "-o", "layout/"]).success();
+    world.build(&["-t", "example/app:1", "--platform=linux/amd64", "-o", "type=docker,dest=docker.tar"]).success();
     let all = "it has docker.io/example/app:1, docker.io/example/app:2, docker.io/example/app:3";
     world.inspect(&["oci:layout:4"]).failure(1).says(&["layout has no image `4`", all]);
     world.inspect(&["./layout"]).failure(1).says(&["layout holds several images", "oci:./layout:NAME", all]);
@@ -226,13 +191,13 @@ fn several_images_of_an_archive_are_told_apart_as_skopeo_does() {
     if !require("skopeo") {
         return;
     }
-    let world = World::new();
-    world.build(&["-t", "example/app:1", "-o", "layout/"]);
-    world.build(&["-t", "example/app:2", "--label=x=y", "-o", "layout/"]);
+    let world = World::new(SPEC);
+    world.build(&["-t", "example/app:1", "-o", "layout/"]).success();
+    world.build(&["-t", "example/app:2", "--label=x=y", "-o", "layout/"]).success();
     checked(Command::new("tar").args(["-cf", "both.tar", "-C", "layout", "."]).current_dir(world.place.path()));
     world.inspect(&["./both.tar"]).failure(1).says(&["both.tar holds several images", "oci-archive:./both.tar:NAME"]);
-    let digest = world.json("oci:layout:2")["digest"].clone();
-    assert_eq!(world.json("oci-archive:both.tar:2")["digest"], digest);
+    let digest = world.report("oci:layout:2")["digest"].clone();
+    assert_eq!(world.report("oci-archive:both.tar:2")["digest"], digest);
     assert_eq!(
         world.skopeo(&["inspect", "--raw", "oci-archive:both.tar:2"]),
         world.inspect(&["--raw", "oci:layout:2"]).stdout

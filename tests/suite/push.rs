@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::FakeRegistry;
 use crate::support::program::{Outcome, Program};
 use crate::support::tool::{self, checked, require};
-use crate::support::tree::Tree;
+use crate::support::world::World;
 
 const SPEC: &str = r#"
 name = "example/app"
@@ -21,44 +20,13 @@ platforms = ["linux/amd64", "linux/arm64"]
 add = [{ from = "files", to = "/srv/" }]
 "#;
 
-struct World {
-    context: TempDir,
-    place: TempDir,
-    program: Program,
-}
-
-impl World {
-    fn new() -> Self {
-        let context = Tree::new().file("ocibake.toml", SPEC).file("files/a", "content").plant();
-        let place = tempfile::tempdir().unwrap();
-        let program = Program::new().directory(place.path());
-        World { context, place, program }
-    }
-
-    fn context(&self) -> &str {
-        self.context.path().to_str().unwrap()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.place.path().join(name)
-    }
-
-    fn build(&self, flags: &[&str]) -> String {
-        self.program.run([&["build", self.context()], flags].concat()).digest()
-    }
-
-    fn push(&self, name: &str, flags: &[&str]) -> Outcome {
-        self.program.run([&["push", name], flags].concat())
-    }
-}
-
 #[test]
 fn a_context_is_built_and_pushed() {
-    let world = World::new();
+    let world = World::new(SPEC);
     let registry = FakeRegistry::new();
     let name = format!("{}/org/app", registry.address());
     let outcome = world.push(&format!("{name}:v0.2.0"), &[world.context()]).success();
-    let digest = world.build(&["-t", &format!("{name}:v0.2.0")]);
+    let digest = world.build(&["-t", &format!("{name}:v0.2.0")]).digest();
     assert_eq!(outcome.stdout, format!("{name}:v0.2.0@{digest}\n"));
     assert_eq!(tags(&registry), set(&["v0.2.0", "0.2.0", "0.2", "0", "latest"]));
     for tag in tags(&registry) {
@@ -74,10 +42,10 @@ fn a_context_is_built_and_pushed() {
 
 #[test]
 fn what_is_built_already_is_pushed_as_it_is() {
-    let world = World::new();
-    let index = world.build(&["-o", "layout/", "-o", "x.tar"]);
+    let world = World::new(SPEC);
+    let index = world.build(&["-o", "layout/", "-o", "x.tar"]).digest();
     let single = ["--platform=linux/amd64", "-t", "example/app:1"];
-    let manifest = world.build(&[&single[..], &["-o", "type=docker,dest=docker.tar"]].concat());
+    let manifest = world.build(&[&single[..], &["-o", "type=docker,dest=docker.tar"]].concat()).digest();
     for (source, digest) in [
         ("layout", &index),
         ("./layout/", &index),
@@ -101,9 +69,9 @@ fn docker_archives_of_others_are_pushed() {
     if !require("skopeo") {
         return;
     }
-    let world = World::new();
+    let world = World::new(SPEC);
     let registry = FakeRegistry::new();
-    world.build(&["--platform=linux/amd64", "-t", "example/app:1", "-o", "layout/"]);
+    world.build(&["--platform=linux/amd64", "-t", "example/app:1", "-o", "layout/"]).success();
     let arguments = ["--insecure-policy", "copy", "-q", "oci:layout:1", "docker-archive:docker.tar:example/app:1"];
     checked(Command::new("skopeo").args(arguments).current_dir(world.place.path()));
     let name = format!("{}/org/app:1.0.0", registry.address());
@@ -119,9 +87,9 @@ fn docker_archives_of_others_are_pushed() {
 
 #[test]
 fn one_of_several_images_is_pushed_by_its_name() {
-    let world = World::new();
-    let one = world.build(&["-t", "example/app:1", "-o", "layout/"]);
-    let two = world.build(&["-t", "example/app:2", "--label=x=y", "-o", "layout/"]);
+    let world = World::new(SPEC);
+    let one = world.build(&["-t", "example/app:1", "-o", "layout/"]).digest();
+    let two = world.build(&["-t", "example/app:2", "--label=x=y", "-o", "layout/"]).digest();
     let registry = FakeRegistry::new();
     let name = format!("{}/org/app:x", registry.address());
     world.push(&name, &["layout"]).failure(1).says(&[
@@ -139,8 +107,8 @@ fn one_of_several_images_is_pushed_by_its_name() {
 
 #[test]
 fn tags_are_those_of_the_design() {
-    let world = World::new();
-    world.build(&["-o", "layout/"]);
+    let world = World::new(SPEC);
+    world.build(&["-o", "layout/"]).success();
     for (tag, flags, expected) in [
         (":v1.2.3", &[][..], &["v1.2.3", "1.2.3", "1.2", "1", "latest"][..]),
         (":1.2.3", &[], &["1.2.3", "1.2", "1", "latest"]),
@@ -162,7 +130,7 @@ fn a_branch_is_pushed_with_its_commit() {
     if !require("git") {
         return;
     }
-    let world = World::new();
+    let world = World::new(SPEC);
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.arg("-C").arg(world.context()).args(["-c", "user.name=T", "-c", "user.email=t@example.org"]);
@@ -193,8 +161,8 @@ fn a_branch_is_pushed_with_its_commit() {
 
 #[test]
 fn flags_of_a_build_do_not_go_with_a_built_image() {
-    let world = World::new();
-    world.build(&["-o", "layout/", "-o", "x.tar"]);
+    let world = World::new(SPEC);
+    world.build(&["-o", "layout/", "-o", "x.tar"]).success();
     for flag in ["--label=a=b", "--platform=linux/amd64", "--compression=none", "--timestamp=1", "--file=x", "--index"]
     {
         for source in ["layout", "x.tar"] {
@@ -208,7 +176,7 @@ fn flags_of_a_build_do_not_go_with_a_built_image() {
 
 #[test]
 fn what_is_there_is_not_sent_again() {
-    let world = World::new();
+    let world = World::new(SPEC);
     let registry = FakeRegistry::new();
     let name = format!("{}/org/app:1.0.0", registry.address());
     let first = world.push(&name, &[world.context()]).success();
@@ -222,7 +190,7 @@ fn what_is_there_is_not_sent_again() {
 
 #[test]
 fn other_outputs_go_along_and_files_tell_of_it() {
-    let world = World::new();
+    let world = World::new(SPEC);
     let registry = FakeRegistry::new();
     let name = format!("{}/org/app:1.0.0", registry.address());
     let files = ["-o", "x.tar", "--iidfile", "iid", "--metadata-file", "metadata"];
@@ -238,10 +206,10 @@ fn other_outputs_go_along_and_files_tell_of_it() {
 
 #[test]
 fn a_build_pushes_each_name_as_it_is() {
-    let world = World::new();
+    let world = World::new(SPEC);
     let registry = FakeRegistry::new();
     let name = format!("{}/org/app", registry.address());
-    world.build(&["--push", "-t", &format!("{name}:v1.0.0"), "-t", &format!("{name}:x")]);
+    world.build(&["--push", "-t", &format!("{name}:v1.0.0"), "-t", &format!("{name}:x")]).success();
     assert_eq!(tags(&registry), set(&["v1.0.0", "x"]), "build does not fan out");
 }
 
@@ -250,7 +218,7 @@ fn a_registry_with_users() {
     if !["docker-registry", "htpasswd", "skopeo"].into_iter().all(require) {
         return;
     }
-    let world = World::new();
+    let world = World::new(SPEC);
     let registry = DockerRegistry::with_user("ada", "correct horse");
     let address = registry.address();
     let name = format!("{address}/org/app:v1.0.0");
@@ -281,7 +249,7 @@ fn a_registry_with_users() {
 
 #[test]
 fn plain_http_beyond_this_machine_has_to_be_allowed() {
-    let world = World::new();
+    let world = World::new(SPEC);
     let registry = FakeRegistry::new();
     let name = format!("{}/org/app:1.0.0", registry.other_address());
     world.push(&name, &[world.context()]).failure(1).says(&["--insecure"]);
@@ -292,8 +260,8 @@ fn plain_http_beyond_this_machine_has_to_be_allowed() {
 
 #[test]
 fn a_damaged_image_gets_no_tag() {
-    let world = World::new();
-    world.build(&["-o", "layout/", "-o", "x.tar"]);
+    let world = World::new(SPEC);
+    world.build(&["-o", "layout/", "-o", "x.tar"]).success();
     let refused = |source: &str, part: &str| {
         let registry = FakeRegistry::new();
         world.push(&format!("{}/org/app:1.0.0", registry.address()), &[source]).failure(1).says(&[part]);
@@ -324,7 +292,7 @@ fn a_damaged_image_gets_no_tag() {
 
 #[test]
 fn names_that_are_none() {
-    let world = World::new();
+    let world = World::new(SPEC);
     let digest = format!("example/app@sha256:{}", "0".repeat(64));
     for (name, part) in
         [("", "empty"), ("Org/app:1", "lower case"), ("org/app:", "tag"), ("org/app:-x", "-x"), (&digest, "digest")]

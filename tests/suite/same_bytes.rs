@@ -1,17 +1,25 @@
 //! The same content gives the same digest, whoever builds it, where, how and how often.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use ocibake::build::Options;
+use ocibake::plan::{Automatic, Spec};
+use ocibake::progress::silent;
+use ocibake::source::local::Modified;
+use ocibake::store::LocalStore;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::support::damage::{each, flip};
 use crate::support::layout::Layout;
 use crate::support::listing::Listing;
 use crate::support::noise::noise;
-use crate::support::program::{NOBODY, Program};
+use crate::support::program::{NOBODY, Outcome, Program};
 use crate::support::tool::{self, require, require_root};
-use crate::support::tree::{Tree, any_tree};
+use crate::support::traces::assert_store_is_sound;
+use crate::support::tree::{Tree, any_large_tree, any_tree};
 
 const SPEC: &str = r#"
 name = "example/same"
@@ -32,6 +40,14 @@ env = { B = "2", A = "1", C = "3" }
 [labels]
 z = "last"
 a = "first"
+"#;
+
+const ANY: &str = r#"
+name = "example/any"
+platforms = ["linux/amd64"]
+[[layer]]
+name = "any"
+add = [{ from = "files", to = "/" }]
 "#;
 
 #[test]
@@ -133,11 +149,10 @@ fn on_another_processor() {
         let expected = build(&Program::new(), context.path(), &[compression]);
         for processor in ["Nehalem", "max"] {
             let program = Program::new();
-            let here = program.command(["build".as_ref(), context.path().as_os_str(), compression.as_ref()]);
-            let mut emulator = Command::new("qemu-x86_64-static");
-            emulator.args(["-cpu", processor, "-L", "/"]).arg(here.get_program()).args(here.get_args()).env_clear();
-            emulator.envs(here.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            assert_eq!(tool::checked(&mut emulator).trim_end(), expected, "{compression} on {processor}");
+            let emulator = ["qemu-x86_64-static", "-cpu", processor, "-L", "/"];
+            let words = ["build".as_ref(), context.path().as_os_str(), compression.as_ref()];
+            let mut emulated = program.command_under(&emulator, words);
+            assert_eq!(tool::checked(&mut emulated).trim_end(), expected, "{compression} on {processor}");
         }
     }
 }
@@ -156,10 +171,8 @@ fn from_any_tree() {
     let config = Config { cases: 8, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new(config);
     let outcome = runner.run(&any_tree(), |tree| {
-        let spec = "name = \"example/any\"\nplatforms = [\"linux/amd64\"]\n\
-                    [[layer]]\nname = \"any\"\nadd = [{ from = \"files\", to = \"/\" }]\n";
         let contexts = [tree.clone(), tree.reversed()].map(|tree| {
-            let context = Tree::new().file("ocibake.toml", spec).plant();
+            let context = Tree::new().file("ocibake.toml", ANY).plant();
             tree.plant_in(&context.path().join("files"));
             context
         });
@@ -178,6 +191,89 @@ fn from_any_tree() {
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Whatever the tree and the compression: any number of threads, with a store that has nothing, everything, or a part.
+#[test]
+fn with_any_number_of_threads_and_any_store() {
+    let compression = prop_oneof![Just("gzip:1"), Just("gzip:6"), Just("zstd:1"), Just("zstd:3"), Just("none")];
+    let inputs = (any_large_tree(), compression, any::<u64>());
+    let mut runner = TestRunner::new(Config { cases: 16, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&inputs, |(tree, compression, seed)| {
+        let context = Tree::new().file("ocibake.toml", ANY).plant();
+        tree.plant_in(&context.path().join("files"));
+        let stores = tempfile::tempdir().unwrap();
+        let digest = |store: &str, jobs: usize, trust_times: bool| {
+            library_build(context.path(), &stores.path().join(store), compression, jobs, trust_times)
+        };
+        let expected = digest("1", 1, true);
+        for jobs in [2, 3, 8, 64] {
+            prop_assert_eq!(&digest(&jobs.to_string(), jobs, true), &expected, "{} threads, cold", jobs);
+            prop_assert_eq!(&digest("1", jobs, false), &expected, "{} threads, with all blocks", jobs);
+            prop_assert_eq!(&digest("1", jobs, true), &expected, "{} threads, warm", jobs);
+        }
+        for (round, jobs) in [1, 2, 3, 8, 64].into_iter().enumerate() {
+            wreck(&stores.path().join("1"), seed.wrapping_add(round as u64));
+            prop_assert_eq!(&digest("1", jobs, round % 2 == 0), &expected, "{} threads, from ruins", jobs);
+            prop_assert_eq!(&digest("1", jobs, false), &expected, "{} threads, from what is left", jobs);
+            assert_store_is_sound(&stores.path().join("1"));
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn from_any_tree_on_another_processor() {
+    if !require("qemu-x86_64-static") {
+        return;
+    }
+    let compression = prop_oneof![Just("--compression=gzip:6"), Just("--compression=zstd:3")];
+    let mut runner = TestRunner::new(Config { cases: 2, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&(any_large_tree(), compression), |(tree, compression)| {
+        let context = Tree::new().file("ocibake.toml", ANY).plant();
+        tree.plant_in(&context.path().join("files"));
+        let expected = build(&Program::new(), context.path(), &[compression]);
+        // The least there is, one without AVX, and one with AVX2 but without instructions for SHA.
+        for processor in ["qemu64", "Nehalem", "Haswell"] {
+            let emulator = ["qemu-x86_64-static", "-cpu", processor, "-L", "/"];
+            let words = ["build".as_ref(), context.path().as_os_str(), compression.as_ref()];
+            let emulated = Outcome::of(&mut Program::new().command_under(&emulator, words));
+            prop_assert_eq!(&emulated.digest(), &expected, "{} on {}", compression, processor);
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// What the program does, without its start.
+fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, trust_times: bool) -> String {
+    let plan = Spec::parse("ocibake.toml", ANY).unwrap().plan(context, &Automatic::default()).unwrap();
+    let options = Options {
+        store: &LocalStore::open(store).unwrap(),
+        compression: compression.parse().unwrap(),
+        created: 0,
+        modified: Modified::At(0),
+        jobs,
+        trust_times,
+        cached: None,
+        follow: None,
+        progress: &silent,
+    };
+    ocibake::build::build(&plan, &options).unwrap().root.digest.to_string()
+}
+
+/// Removes, cuts or changes about every other file of a store.
+fn wreck(store: &Path, seed: u64) {
+    let mut fate = noise(seed, 64).into_iter();
+    for directory in ["blobs/sha256", "records"] {
+        each(&store.join(directory), |file| match fate.next().unwrap_or(0) % 6 {
+            0 => fs::remove_file(file).unwrap(),
+            1 => fs::File::options().write(true).open(file).unwrap().set_len(40).unwrap(),
+            2 => flip(file, 39),
+            _ => {}
+        });
+    }
 }
 
 /// Several layers, one of them of several megabytes, and names that sort differently by locale.

@@ -1,37 +1,30 @@
 //! Layers that an earlier build has made are not made again, and every change is seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::Value;
-use tempfile::TempDir;
 
+use crate::support::damage::each;
 use crate::support::layout::Layout;
 use crate::support::noise::noise;
-use crate::support::program::{Outcome, Program};
+use crate::support::program::Program;
+use crate::support::rebuild::{BOTH, Rebuild, SPEC, settle, tree};
 use crate::support::tool::{checked, require, require_root};
-use crate::support::traces::{assert_blobs_hold, assert_store_is_sound, names_in};
+use crate::support::traces::{all_files, assert_blobs_hold, assert_store_is_sound};
 use crate::support::tree::{Tree, any_tree};
-
-const SPEC: &str = "name = \"example/known\"\nplatforms = [\"linux/amd64\"]\n\
-                    [[layer]]\nname = \"changing\"\nadd = [{ from = \"files\", to = \"/\" }]\n\
-                    [[layer]]\nname = \"constant\"\nadd = [{ from = \"other\", to = \"/other/\" }]\n";
-
-const BOTH: [&str; 2] = ["changing", "constant"];
 
 #[test]
 fn nothing_is_made_again_when_nothing_changed() {
-    let world = World::new();
+    let world = Rebuild::new();
     let first = world.build(&[]);
     assert_eq!((&first.made[..], &first.known[..]), (&BOTH.map(str::to_owned)[..], &[][..]));
     let again = world.build(&[]);
@@ -47,7 +40,7 @@ fn nothing_is_made_again_when_nothing_changed() {
 
 #[test]
 fn a_known_layer_is_written_to_outputs() {
-    let world = World::new();
+    let world = Rebuild::new();
     world.build(&[]);
     let layout = world.place.path().join("layout");
     let run = world.build(&["-o", &format!("{}/", layout.display())]);
@@ -60,15 +53,13 @@ fn no_file_is_opened_when_nothing_changed() {
     if !require("strace") {
         return;
     }
-    let world = World::new();
+    let world = Rebuild::new();
     world.build(&[]);
     let opened = |options: &[&str]| {
         let log = world.place.path().join("log");
-        let build = world.command(options);
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-e", "trace=open,openat,openat2", "-o"]).arg(&log);
-        strace.arg(build.get_program()).args(build.get_args()).env_clear();
-        strace.envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let tracer = ["strace", "-f", "-qq", "-e", "trace=open,openat,openat2", "-o", log.to_str().unwrap()];
+        let words = ["build", world.context.path().to_str().unwrap()];
+        let mut strace = world.program.command_under(&tracer, words.iter().chain(options));
         checked(&mut strace);
         let log = fs::read_to_string(log).unwrap();
         let file = |path: &&str| log.contains(&format!("{}/{path}\"", world.context.path().display()));
@@ -81,7 +72,7 @@ fn no_file_is_opened_when_nothing_changed() {
 
 #[test]
 fn every_file_is_read_when_asked_for() {
-    let world = World::new();
+    let world = Rebuild::new();
     let first = world.build(&[]);
     let again = world.build(&["--no-stat-cache"]);
     assert_eq!((again.made, again.digest), (BOTH.map(str::to_owned).to_vec(), first.digest));
@@ -145,7 +136,7 @@ fn every_change_is_seen() {
         changes.push(("owner", |files| lchown(files.join("a"), Some(7), Some(8)).unwrap()));
     }
     for (what, change) in changes {
-        let world = World::new();
+        let world = Rebuild::new();
         world.build(&[]);
         change(&world.context.path().join("files"));
         settle();
@@ -157,7 +148,7 @@ fn every_change_is_seen() {
 
 #[test]
 fn another_rule_makes_another_layer() {
-    let world = World::new();
+    let world = Rebuild::new();
     let usual = world.build(&[]).digest;
     let mut digests = BTreeSet::from([usual.clone()]);
     for options in [
@@ -192,7 +183,7 @@ fn another_rule_makes_another_layer() {
 
 #[test]
 fn a_file_written_just_before_is_not_remembered() {
-    let world = World::new();
+    let world = Rebuild::new();
     let files = world.context.path().join("files");
     for _ in 0..100 {
         let start = Instant::now();
@@ -221,7 +212,7 @@ fn a_file_written_just_before_is_not_remembered() {
 
 #[test]
 fn a_change_during_the_tick_is_seen() {
-    let world = World::new();
+    let world = Rebuild::new();
     let file = world.context.path().join("files/a");
     for content in ["b", "c", "d", "e", "f", "g"] {
         keeping_time(&file, || fs::write(&file, content).unwrap());
@@ -232,7 +223,7 @@ fn a_change_during_the_tick_is_seen() {
 #[test]
 fn times_of_the_future_and_the_far_past_do_no_harm() {
     let tree = tree().file("files/future", "1").time(4_102_444_800).file("files/past", "1").time(-1000);
-    let world = World::of(&tree);
+    let world = Rebuild::of(&tree);
     for options in [&[][..], &["--timestamp", "preserve"]] {
         let first = world.build(options);
         let again = world.build(options);
@@ -247,123 +238,8 @@ fn times_of_the_future_and_the_far_past_do_no_harm() {
 }
 
 #[test]
-fn a_store_that_lost_something_makes_it_again() {
-    let damages: &[Change] = &[
-        ("no blobs", |store| each(&store.join("blobs/sha256"), |blob| fs::remove_file(blob).unwrap())),
-        ("no directory of blobs", |store| fs::remove_dir_all(store.join("blobs")).unwrap()),
-        ("blobs cut short", |store| {
-            each(&store.join("blobs/sha256"), |blob| {
-                File::options().write(true).open(blob).unwrap().set_len(9).unwrap()
-            });
-        }),
-        ("empty blobs", |store| each(&store.join("blobs/sha256"), |blob| fs::write(blob, "").unwrap())),
-        ("longer blobs", |store| {
-            each(&store.join("blobs/sha256"), |blob| {
-                let length = fs::metadata(blob).unwrap().len();
-                File::options().write(true).open(blob).unwrap().set_len(length + 1).unwrap();
-            });
-        }),
-        ("no records", |store| fs::remove_dir_all(store.join("records")).unwrap()),
-        ("empty records", |store| each(&store.join("records"), |record| fs::write(record, "").unwrap())),
-        ("garbage for records", |store| {
-            each(&store.join("records"), |record| fs::write(record, noise(1, 300)).unwrap())
-        }),
-        ("JSON for records", |store| each(&store.join("records"), |record| fs::write(record, "{}").unwrap())),
-        ("records cut short", |store| {
-            each(&store.join("records"), |record| {
-                File::options().write(true).open(record).unwrap().set_len(99).unwrap()
-            });
-        }),
-        ("directories for records", |store| {
-            each(&store.join("records"), |record| {
-                fs::remove_file(record).unwrap();
-                symlink("/nowhere", record).unwrap();
-            });
-        }),
-        ("nothing in the making", |store| fs::remove_dir(store.join("tmp")).unwrap()),
-        ("nothing at all", |store| fs::remove_dir_all(store).unwrap()),
-    ];
-    for (what, damage) in damages {
-        let world = World::new();
-        let expected = world.build(&[]).digest;
-        damage(&world.program.store());
-        let layout = world.place.path().join("layout");
-        assert_eq!(world.build(&["-o", &format!("{}/", layout.display())]).digest, expected, "{what}");
-        assert_eq!(Layout::open(&layout).images()[0].digest, expected, "{what}");
-        assert_store_is_sound(&world.program.store());
-        assert_eq!(world.build(&[]).known, BOTH, "{what}: it is remembered again");
-    }
-}
-
-#[test]
-fn no_bit_of_a_record_can_turn_into_a_wrong_image() {
-    let world = World::new();
-    let expected = world.build(&[]).digest;
-    let records = world.program.store().join("records");
-    let record = records.join(&names_in(&records)[0]);
-    let length = fs::metadata(&record).unwrap().len() as usize;
-    // All would take long; these meet every field.
-    for at in (0..length).step_by(19) {
-        flip(&record, at as u64);
-        assert_eq!(world.build(&[]).digest, expected, "byte {at}");
-    }
-}
-
-#[test]
-fn a_damaged_blob_is_found_when_it_is_written_and_made_again_by_the_next_build() {
-    for layer in BOTH {
-        let world = World::new();
-        let expected = world.build(&[]);
-        let digest = expected.layers[layer].trim_start_matches("sha256:").to_owned();
-        let blob = world.program.store().join("blobs/sha256").join(&digest);
-        flip(&blob, fs::metadata(&blob).unwrap().len() / 2);
-        let layout = world.place.path().join("layout");
-        let into = format!("{}/", layout.display());
-        world.run(&["-o", &into]).failure(1).says(&[&digest, "build it again"]);
-        assert!(!layout.exists(), "nothing half done");
-        let next = world.build(&["-o", &into]);
-        assert_eq!((next.made, next.digest), (vec![layer.to_owned()], expected.digest.clone()));
-        assert_eq!(Layout::open(&layout).images()[0].digest, expected.digest);
-        assert_store_is_sound(&world.program.store());
-    }
-}
-
-#[test]
-fn a_build_that_reads_everything_mends_a_damaged_blob() {
-    let world = World::new();
-    let expected = world.build(&[]).digest;
-    each(&world.program.store().join("blobs/sha256"), |blob| flip(blob, 0));
-    assert_eq!(world.build(&["--no-stat-cache"]).digest, expected);
-    assert_store_is_sound(&world.program.store());
-}
-
-#[test]
-fn a_store_in_ruins_gives_the_right_image_in_the_end() {
-    let world = World::new();
-    let expected = world.build(&[]).digest;
-    let layout = world.place.path().join("layout");
-    for seed in 0..12 {
-        let mut fate = noise(seed, 64).into_iter();
-        for directory in ["blobs/sha256", "records"] {
-            each(&world.program.store().join(directory), |file| match fate.next().unwrap_or(0) % 5 {
-                0 => fs::remove_file(file).unwrap(),
-                1 => File::options().write(true).open(file).unwrap().set_len(20).unwrap(),
-                2 => flip(file, 15),
-                _ => {}
-            });
-        }
-        let _ = fs::remove_dir_all(&layout);
-        // Each build that fails mends a layer.
-        let builds = (0..=BOTH.len()).map(|_| world.run(&["-o", &format!("{}/", layout.display())]));
-        let built = builds.into_iter().find(|build| build.code == Some(0)).expect("one comes through");
-        assert_eq!(built.digest(), expected);
-        assert_eq!(Layout::open(&layout).images()[0].digest, expected, "seed {seed}");
-    }
-}
-
-#[test]
 fn builds_share_a_store_at_once() {
-    let world = World::of(&tree().file("files/large", noise(1, 3_000_000)));
+    let world = Rebuild::of(&tree().file("files/large", noise(1, 3_000_000)));
     let expected = world.cold(&[]);
     for round in 0..6 {
         let mut fate = noise(round, 64).into_iter();
@@ -439,9 +315,6 @@ fn a_warm_store_gives_what_a_cold_one_gives() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// What is done to a directory, and its name.
-type Change = (&'static str, fn(&Path));
-
 /// What may happen to a file; the second path is not there yet.
 type Edit = fn(&Path, &Path);
 
@@ -471,95 +344,6 @@ const EDITS: &[(&str, Edit)] = &[
     ("nothing", |_, _| {}),
 ];
 
-/// A context whose files have settled, and a program with a store of its own.
-struct World {
-    program: Program,
-    context: TempDir,
-    place: TempDir,
-}
-
-/// What a build did.
-struct Run {
-    digest: String,
-    /// Titles, sorted.
-    made: Vec<String>,
-    known: Vec<String>,
-    /// The digests of all layers, by title.
-    layers: BTreeMap<String, String>,
-}
-
-impl World {
-    fn new() -> Self {
-        Self::of(&tree())
-    }
-
-    fn of(tree: &Tree) -> Self {
-        let world = World { program: Program::new(), context: tree.plant(), place: tempfile::tempdir().unwrap() };
-        settle();
-        world
-    }
-
-    fn command(&self, options: &[&str]) -> Command {
-        let words = ["build".as_ref(), self.context.path().as_os_str(), "--progress=json".as_ref()].into_iter();
-        self.program.command(words.chain(options.iter().map(OsStr::new)))
-    }
-
-    fn run(&self, options: &[&str]) -> Outcome {
-        let words = ["build".as_ref(), self.context.path().as_os_str()].into_iter();
-        self.program.run(words.chain(options.iter().map(OsStr::new)))
-    }
-
-    fn build(&self, options: &[&str]) -> Run {
-        let output = self.command(options).output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{stderr}");
-        let mut run = Run {
-            digest: String::from_utf8(output.stdout).unwrap().trim_end().to_owned(),
-            made: Vec::new(),
-            known: Vec::new(),
-            layers: BTreeMap::new(),
-        };
-        let mut titles = BTreeMap::new();
-        for event in stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
-            let title = event["title"].as_str().unwrap_or_default().to_owned();
-            let digest = event["descriptor"]["digest"].as_str().unwrap_or_default().to_owned();
-            let number = event["layer"].as_u64();
-            match event["event"].as_str().unwrap() {
-                "layer-started" => {
-                    titles.insert(number, title.clone());
-                    run.made.push(title);
-                }
-                "layer-known" => {
-                    run.layers.insert(title.clone(), digest);
-                    run.known.push(title);
-                }
-                "layer-finished" => drop(run.layers.insert(titles[&number].clone(), digest)),
-                _ => {}
-            }
-        }
-        run.made.sort();
-        run.known.sort();
-        run
-    }
-
-    /// What a build with an empty store gives.
-    fn cold(&self, options: &[&str]) -> String {
-        let words = ["build".as_ref(), self.context.path().as_os_str()].into_iter();
-        Program::new().run(words.chain(options.iter().map(OsStr::new))).digest()
-    }
-}
-
-fn tree() -> Tree {
-    let tree = Tree::new().file("ocibake.toml", SPEC).file("files/a", "a").file("files/b", "b");
-    let tree = tree.attribute("user.note", "old").file("files/dir/c", "c").file("files/z", "z");
-    tree.hard_link("files/hard", "files/a").symlink("files/link", "a").file("other/d", "d")
-}
-
-/// Waits until a change to what was written before is sure to show in its times.
-fn settle() {
-    std::thread::sleep(Duration::from_millis(150));
-}
-
 fn write(directory: &Path, name: &str, content: &str) {
     fs::write(directory.join(name), content).unwrap();
 }
@@ -580,30 +364,5 @@ fn set_time(file: &Path, time: std::time::SystemTime) {
     File::open(file).unwrap().set_modified(time).unwrap();
 }
 
-fn each(directory: &Path, mut change: impl FnMut(&Path)) {
-    names_in(directory).iter().for_each(|name| change(&directory.join(name)));
-}
-
-/// Changes one byte and no size.
-fn flip(path: &Path, at: u64) {
-    let mut byte = [0];
-    let file = File::options().read(true).write(true).open(path).unwrap();
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
-}
-
-/// Every regular file below `directory`, sorted.
-fn all_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let Ok(listing) = fs::read_dir(directory) else { return files };
-    for item in listing.map(Result::unwrap) {
-        let kind = item.file_type().unwrap();
-        if kind.is_dir() {
-            files.extend(all_files(&item.path()));
-        } else if kind.is_file() {
-            files.push(item.path());
-        }
-    }
-    files.sort_by(|one, other| one.as_os_str().as_bytes().cmp(other.as_os_str().as_bytes()));
-    files
-}
+/// What is done to a directory, and its name.
+type Change = (&'static str, fn(&Path));

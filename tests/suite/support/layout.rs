@@ -118,6 +118,20 @@ impl Image {
         listing
     }
 
+    /// What config, history and labels, which have to agree, say of the creation; and the time of the file `path`, which
+    /// the lowest layer has.
+    pub fn times(&self, path: &str) -> (String, u64) {
+        let created = self.config["created"].as_str().unwrap();
+        for step in self.config["history"].as_array().unwrap() {
+            assert_eq!(step["created"], created);
+        }
+        assert_eq!(self.config["config"]["Labels"]["org.opencontainers.image.created"], created);
+        let mut tar = tar::Archive::new(tar_of(&self.layers[0]));
+        let mut entries = tar.entries().unwrap().map(Result::unwrap);
+        let entry = entries.find(|entry| entry.path().unwrap() == Path::new(path)).unwrap();
+        (created.to_owned(), entry.header().mtime().unwrap())
+    }
+
     /// The config's diff_ids are those of the layers.
     fn check_layers(&self) {
         let diff_ids: Vec<_> = self.layers.iter().map(|layer| format!("sha256:{}", digest(tar_of(layer)).1)).collect();

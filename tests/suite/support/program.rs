@@ -8,6 +8,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::layout::{Image, Layout};
+
 pub const NOBODY: u32 = 65534;
 
 /// The program with an empty store, home and docker config, and no environment beside `PATH` and what is set here.
@@ -79,7 +81,12 @@ impl Program {
 
     /// The command that a run starts, for tests that feed it or kill it.
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut words: Vec<OsString> = Vec::new();
+        self.command_under(&[], arguments)
+    }
+
+    /// The same, started by another program, such as a tracer or an emulator.
+    pub fn command_under(&self, starter: &[&str], arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut words: Vec<OsString> = starter.iter().map(OsString::from).collect();
         if let Some(umask) = self.umask {
             words.extend(["sh", "-c", &format!("umask {umask:03o}; exec \"$@\""), "sh"].map(OsString::from));
         }
@@ -107,7 +114,21 @@ impl Program {
     }
 
     pub fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Outcome {
-        let mut command = self.command(arguments);
+        Outcome::of(&mut self.command(arguments))
+    }
+
+    /// Builds `context`, a directory that is removed at the end: the images' blobs lie in it.
+    #[track_caller]
+    pub fn images(&self, context: &Path, flags: &[&str]) -> Vec<Image> {
+        let place = tempfile::tempdir_in(context).unwrap().keep();
+        let layout = format!("{}/layout/", place.display());
+        self.run([&["build", context.to_str().unwrap(), "-o", &layout], flags].concat()).success();
+        Layout::open(&layout).images()
+    }
+}
+
+impl Outcome {
+    pub fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Outcome {
             code: output.status.code(),
@@ -115,9 +136,7 @@ impl Program {
             stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
         }
     }
-}
 
-impl Outcome {
     /// The run ended with 0.
     #[track_caller]
     pub fn success(self) -> Self {

@@ -15,6 +15,8 @@ use proptest::prelude::*;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, mknodat, utimensat};
 use tempfile::TempDir;
 
+use super::noise::noise;
+
 /// What a tree is to hold, in the order in which it is created. The calls that set an attribute ([`mode`](Tree::mode),
 /// [`owner`](Tree::owner), …) are about the node added last. Parents that are not named are created with mode 0755.
 #[derive(Debug, Clone, Default)]
@@ -260,6 +262,20 @@ pub fn any_tree() -> impl Strategy<Value = Tree> {
             tree = tree.hard_link(format!("{directory}/one"), link.get(&files));
         }
         tree
+    })
+}
+
+/// The same, and a few files that are large enough for several blocks, of content that compresses well, badly or not.
+pub fn any_large_tree() -> impl Strategy<Value = Tree> {
+    let content = prop_oneof![
+        (any::<u64>(), 0usize..2_500_000).prop_map(|(seed, size)| noise(seed, size)),
+        ("[a-z]{1,40}", 0usize..60_000).prop_map(|(words, times)| words.repeat(times).into_bytes()),
+        // Half and half.
+        (any::<u64>(), 0usize..700_000).prop_map(|(seed, size)| [noise(seed, size), vec![b'x'; size]].concat()),
+    ];
+    (any_tree(), proptest::collection::vec(content, 0..4)).prop_map(|(tree, contents)| {
+        let numbered = contents.into_iter().enumerate();
+        numbered.fold(tree, |tree, (number, content)| tree.file(format!("a large one/{number}"), content))
     })
 }
 

@@ -1,0 +1,166 @@
+//! What a build takes from the git checkout that its context is in.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::layout::{Image, Layout};
+use crate::support::program::{NOBODY, Program};
+use crate::support::tool::{self, checked, require, require_root};
+use crate::support::tree::Tree;
+
+const SPEC: &str = r#"
+name = "example/app"
+platforms = ["linux/amd64", "linux/arm64"]
+[[layer]]
+add = [{ from = "files", to = "/srv/" }]
+"#;
+
+#[test]
+fn the_environment_of_git_changes_nothing() {
+    if !require("git") {
+        return;
+    }
+    let checkout = Tree::new().file("app/ocibake.toml", SPEC).file("app/files/a", "a").plant();
+    let revision = commit(&checkout, 1_500_000_000);
+    git(&checkout, &["remote", "add", "origin", "https://git.example/org/app.git"]);
+    let app = checkout.path().join("app");
+    let expected = Program::new().run(["build", app.to_str().unwrap()]).digest();
+    for (name, value) in [
+        ("GIT_OBJECT_DIRECTORY", "/nowhere"),
+        ("GIT_INDEX_FILE", "/nowhere"),
+        ("GIT_COMMON_DIR", "/nowhere"),
+        ("GIT_CEILING_DIRECTORIES", checkout.path().to_str().unwrap()),
+        ("GIT_CONFIG", "/nowhere"),
+        ("GIT_CONFIG_PARAMETERS", "'remote.origin.url'='https://other.example/x'"),
+    ] {
+        let program = Program::new().environment(name, value);
+        assert_eq!(program.run(["build", app.to_str().unwrap()]).digest(), expected, "{name}");
+    }
+    let program =
+        Program::new().environment("GIT_CONFIG_COUNT", "1").environment("GIT_CONFIG_KEY_0", "remote.origin.url");
+    let program = program.environment("GIT_CONFIG_VALUE_0", "https://other.example/x");
+    assert_eq!(program.run(["build", app.to_str().unwrap()]).digest(), expected);
+    // A replacement has another time, and is not what the revision names.
+    let other =
+        git(&checkout, &["-c", "user.name=T", "-c", "user.email=t@e.org", "commit-tree", "HEAD^{tree}", "-m", "x"]);
+    git(&checkout, &["replace", &revision, &other]);
+    assert_eq!(Program::new().run(["build", app.to_str().unwrap()]).digest(), expected);
+}
+
+#[test]
+fn a_git_checkout_gives_time_revision_and_source() {
+    if !require("git") {
+        return;
+    }
+    let context = context(SPEC);
+    let revision = commit(&context, 1_500_000_000);
+    git(&context, &["remote", "add", "origin", "https://user:s3cret@git.example/org/app.git"]);
+
+    let image = build_one(&context, Program::new(), &["-t", "example/app:v2.0.1"]);
+    assert_eq!(image.times("srv/a"), ("2017-07-14T02:40:00Z".to_owned(), 1_500_000_000));
+    for pairs in [&image.config["config"]["Labels"], &image.manifest["annotations"]] {
+        assert_eq!(pairs["org.opencontainers.image.revision"], revision.as_str());
+        assert_eq!(pairs["org.opencontainers.image.source"], "https://git.example/org/app");
+        assert_eq!(pairs["org.opencontainers.image.created"], "2017-07-14T02:40:00Z");
+        assert_eq!(pairs["org.opencontainers.image.version"], "2.0.1");
+    }
+    assert!(!image.config.to_string().contains("s3cret") && !image.manifest.to_string().contains("s3cret"));
+
+    // The environment wins over git, and `git` over the environment.
+    let program = || Program::new().environment("SOURCE_DATE_EPOCH", "1600000000");
+    assert_eq!(build_one(&context, program(), &[]).times("srv/a").1, 1_600_000_000);
+    assert_eq!(build_one(&context, program(), &["--timestamp=git"]).times("srv/a").1, 1_500_000_000);
+
+    // What an earlier build wrote into the checkout does not make it dirty; a change does.
+    let label = |image: Image| image.config["config"]["Labels"]["org.opencontainers.image.revision"].clone();
+    let program = Program::new().directory(context.path());
+    program.run(["build", ".", "-o", "x.tar"]).success();
+    assert_eq!(label(build_one(&context, Program::new(), &[])), revision.as_str());
+    fs::write(context.path().join("files/a"), "changed").unwrap();
+    assert_eq!(label(build_one(&context, Program::new(), &[])), format!("{revision}-dirty"));
+    let flags = ["--label=org.opencontainers.image.revision=mine"];
+    assert_eq!(label(build_one(&context, Program::new(), &flags)), "mine");
+}
+
+#[test]
+fn a_context_within_a_checkout_is_part_of_it() {
+    if !require("git") {
+        return;
+    }
+    let checkout = Tree::new().file("app/ocibake.toml", SPEC).file("app/files/a", "a").plant();
+    let revision = commit(&checkout, 1_500_000_000);
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(checkout.path().join("app"));
+    let out = place.path().join("out/");
+    // As in a hook, which names another repository.
+    let program = program.environment("GIT_DIR", place.path());
+    program.run(["build", "--platform=linux/amd64", "-o", out.to_str().unwrap()]).success();
+    let image = Layout::open(&out).images().remove(0);
+    assert_eq!(image.config["config"]["Labels"]["org.opencontainers.image.revision"], revision.as_str());
+}
+
+#[test]
+fn a_repository_without_a_commit_says_nothing() {
+    if !require("git") {
+        return;
+    }
+    let context = context(SPEC);
+    git(&context, &["init", "-q"]);
+    let image = build_one(&context, Program::new(), &[]);
+    assert_eq!(image.times("srv/a").1, 0);
+    assert_eq!(image.config["config"]["Labels"].get("org.opencontainers.image.revision"), None);
+}
+
+#[test]
+fn a_checkout_that_git_refuses_is_built_with_a_warning() {
+    if !require_root() || !require("setpriv") || !require("git") {
+        return;
+    }
+    let context = context(SPEC);
+    commit(&context, 1_500_000_000);
+    let program = Program::new().user(NOBODY);
+    let outcome = program.run(["build", context.path().to_str().unwrap()]).success();
+    outcome.says(&["warning: no revision", "dubious ownership", "git config --global --add safe.directory"]);
+}
+
+#[test]
+fn a_checkout_without_git_is_built_with_a_warning() {
+    if !require("git") {
+        return;
+    }
+    let context = context(SPEC);
+    commit(&context, 1_500_000_000);
+    let program = Program::new().environment("PATH", "/nowhere");
+    let outcome = program.run(["build", context.path().to_str().unwrap()]).success();
+    outcome.says(&["warning: no revision", "there is no git here", "install git"]);
+}
+
+fn git(directory: &TempDir, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(directory.path()).args(arguments).env("HOME", directory.path());
+    command.env_remove("GIT_DIR").env("GIT_CONFIG_NOSYSTEM", "1");
+    tool::checked(&mut command).trim().to_owned()
+}
+
+/// Makes `directory` a checkout with one commit of that time, whose name it returns.
+fn commit(directory: &TempDir, time: u64) -> String {
+    git(directory, &["init", "-q", "-b", "main"]);
+    git(directory, &["add", "."]);
+    let mut command = Command::new("git");
+    command.arg("-C").arg(directory.path()).args(["-c", "user.name=T", "-c", "user.email=t@example.org"]);
+    command.args(["commit", "-q", "-m", "all"]).env("HOME", directory.path());
+    // The author's is another one, which does not count.
+    command.env("GIT_COMMITTER_DATE", format!("@{time} +0200")).env("GIT_AUTHOR_DATE", "@1000000000 +0000");
+    checked(&mut command);
+    git(directory, &["rev-parse", "HEAD"])
+}
+
+fn build_one(context: &TempDir, program: Program, flags: &[&str]) -> Image {
+    program.images(context.path(), &[flags, &["--platform=linux/amd64"]].concat()).remove(0)
+}
+
+fn context(spec: &str) -> TempDir {
+    Tree::new().file("ocibake.toml", spec).file("files/a", "content").plant()
+}

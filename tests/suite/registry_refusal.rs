@@ -1,0 +1,214 @@
+//! What `ocibake push` and `ocibake inspect` say of a registry that refuses, fails or is not there.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::fake_registry::{FakeRegistry, Reply, Request};
+use crate::support::program::Outcome;
+use crate::support::traces::assert_store_is_sound;
+use crate::support::world::World;
+
+const SPEC: &str = "platforms = [\"linux/amd64\"]\n[[layer]]\nadd = [{ from = \"files\", to = \"/\" }]\n";
+
+#[test]
+fn credentials_that_are_missing() {
+    let answer = |_: &Request| Some(Reply::refusal(401, "UNAUTHORIZED", "authentication required"));
+    insta::assert_snapshot!(pushed(answer), @"
+    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 401 Unauthorized
+      hint: log in with `ocibake login HOST`
+    ");
+    insta::assert_snapshot!(inspected(answer), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: 401 Unauthorized
+      hint: log in with `ocibake login HOST`
+    ");
+}
+
+#[test]
+fn what_is_not_allowed() {
+    let answer = |_: &Request| Some(Reply::refusal(403, "DENIED", "requested access to the resource is denied"));
+    insta::assert_snapshot!(pushed(answer), @"
+    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 403 Forbidden
+      hint: log in with `ocibake login HOST`
+    ");
+    insta::assert_snapshot!(inspected(answer), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: 403 Forbidden
+      hint: log in with `ocibake login HOST`
+    ");
+}
+
+#[test]
+fn what_is_not_there() {
+    // To look for a blob that is not there is no failure.
+    let answer = |request: &Request| {
+        (request.method != "HEAD").then(|| Reply::refusal(404, "NAME_UNKNOWN", "repository name not known to registry"))
+    };
+    insta::assert_snapshot!(pushed(answer), @"
+    error: POST http://HOST/v2/org/app/blobs/uploads/: 404 Not Found: NAME_UNKNOWN: repository name not known to registry
+      hint: check the name org/app: some registries want a repository to be created before the first push
+    ");
+    insta::assert_snapshot!(inspected(answer), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: 404 Not Found
+      hint: check the name org/app, and the tag or digest
+    ");
+}
+
+#[test]
+fn too_many_requests() {
+    let answer = |_: &Request| Some(Reply::refusal(429, "TOOMANYREQUESTS", "slow down").with("retry-after", "0"));
+    insta::assert_snapshot!(pushed(answer), @"
+    (tried again 4 times)
+    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 429 Too Many Requests
+      hint: the registry limits how much it is asked: try again later
+    ");
+    insta::assert_snapshot!(inspected(answer), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: 429 Too Many Requests
+      hint: the registry limits how much it is asked: try again later
+    ");
+}
+
+#[test]
+fn failures_of_the_registry() {
+    let broken = |_: &Request| Some(Reply::refusal(500, "UNKNOWN", "unknown error").with("retry-after", "0"));
+    insta::assert_snapshot!(pushed(broken), @"
+    (tried again 4 times)
+    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 500 Internal Server Error
+      hint: the registry, or a proxy before it, has trouble: try again later
+    ");
+    insta::assert_snapshot!(inspected(broken), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: 500 Internal Server Error
+      hint: the registry, or a proxy before it, has trouble: try again later
+    ");
+    let page = |_: &Request| {
+        let page = b"<html><h1>Service Unavailable</h1></html>".to_vec();
+        Some(Reply::Answer(503, Vec::new(), page).with("retry-after", "0"))
+    };
+    insta::assert_snapshot!(pushed(page), @"
+    (tried again 4 times)
+    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 503 Service Unavailable
+      hint: the registry, or a proxy before it, has trouble: try again later
+    ");
+    insta::assert_snapshot!(inspected(page), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: 503 Service Unavailable
+      hint: the registry, or a proxy before it, has trouble: try again later
+    ");
+}
+
+#[test]
+fn answers_that_make_no_sense() {
+    let answer = |request: &Request| match request.method.as_str() {
+        "HEAD" => Some(Reply::status(404)),
+        _ => Some(Reply::Answer(200, Vec::new(), b"{\"schemaVersion\": tw".to_vec())),
+    };
+    insta::assert_snapshot!(pushed(answer), @"
+    error: POST http://HOST/v2/org/app/blobs/uploads/: the answer has no Location
+      hint: is there a registry, and not some other server, at this address?
+    ");
+    let answer = |_: &Request| Some(Reply::Answer(200, Vec::new(), b"{\"schemaVersion\": tw".to_vec()));
+    insta::assert_snapshot!(inspected(answer), @"
+    error: the manifest of GET http://HOST/v2/org/app/manifests/1 is not valid
+      caused by: expected ident at line 1 column 20
+      hint: is there a registry, and not some other server, at this address?
+    ");
+}
+
+#[test]
+fn connections_that_break() {
+    let answer = |_: &Request| Some(Reply::Cut(0));
+    insta::assert_snapshot!(pushed(answer), @"
+    (tried again 4 times)
+    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: the connection broke: connection closed before message completed
+      hint: look for a proxy or a network between here and 127.0.0.1 that cuts it
+    ");
+    insta::assert_snapshot!(inspected(answer), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: the connection broke: connection closed before message completed
+      hint: look for a proxy or a network between here and 127.0.0.1 that cuts it
+    ");
+}
+
+#[test]
+fn connections_that_are_reset() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // Closed with something unread, a connection is reset.
+            let _ = stream.peek(&mut [0]);
+        }
+    });
+    let world = World::new(SPEC);
+    let name = format!("{address}/org/app:1");
+    for outcome in [world.push(&name, &[world.context(), "--jobs=1"]), world.inspect(&[&name])] {
+        let said = refused(&world, &address, outcome);
+        for part in ["error: HEAD http://HOST/v2/org/app/", "reset by peer", "hint: look for a proxy or a network"] {
+            assert!(said.contains(part), "{part:?} is not in {said:?}");
+        }
+    }
+}
+
+#[test]
+fn nobody_at_the_port() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let world = World::new(SPEC);
+    let name = format!("{address}/org/app:1");
+    insta::assert_snapshot!(refused(&world, &address, world.push(&name, &[world.context(), "--jobs=1"])), @"
+    (tried again 4 times)
+    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: cannot connect: Connection refused (os error 111)
+      hint: is the registry at 127.0.0.1 running, and are its name and port right?
+    ");
+    insta::assert_snapshot!(refused(&world, &address, world.inspect(&[&name])), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: cannot connect: Connection refused (os error 111)
+      hint: is the registry at 127.0.0.1 running, and are its name and port right?
+    ");
+}
+
+/// The wait that is asked for is granted as far as a minute, and told.
+#[test]
+fn a_registry_that_wants_to_be_asked_tomorrow() {
+    let registry = FakeRegistry::scripted(|_| Some(Reply::status(429).with("retry-after", "86400")));
+    let world = World::new(SPEC);
+    let name = format!("{}/org/app:1", registry.address());
+    let mut command = world.program.command(["push", &name, world.context()]);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(process.stderr.take().unwrap());
+    let line = stderr.lines().map(Result::unwrap).find(|line| line.contains("429")).expect("the wait is told");
+    assert!(line.contains("again in 60"), "{line}");
+    kill_process(Pid::from_child(&process), Signal::INT).unwrap();
+    let mut stdout = String::new();
+    process.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert_eq!((process.wait().unwrap().code(), stdout.as_str()), (None, ""));
+    assert_store_is_sound(&world.program.store());
+}
+
+/// What a push to a registry that answers so says.
+fn pushed(answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> String {
+    let registry = FakeRegistry::scripted(answer);
+    let world = World::new(SPEC);
+    let outcome = world.push(&format!("{}/org/app:1", registry.address()), &[world.context(), "--jobs=1"]);
+    refused(&world, &registry.address(), outcome)
+}
+
+fn inspected(answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> String {
+    let registry = FakeRegistry::scripted(answer);
+    let world = World::new(SPEC);
+    let outcome = world.inspect(&[&format!("{}/org/app:1", registry.address())]);
+    refused(&world, &registry.address(), outcome)
+}
+
+/// The error of a run that failed and left nothing, and how often something was tried again.
+fn refused(world: &World, address: &str, outcome: Outcome) -> String {
+    let outcome = outcome.failure(1);
+    assert_eq!(world.names(), [""; 0]);
+    assert_store_is_sound(&world.program.store());
+    let error = &outcome.stderr[outcome.stderr.find("error: ").expect("it complains")..];
+    let again = outcome.stderr.matches("again in").count();
+    let again = if again > 0 { format!("(tried again {again} times)\n") } else { String::new() };
+    let text = error.replace(address, "HOST");
+    // Which blob comes first is left to the threads.
+    let digest = text.find("sha256:").map(|at| text[at..at + 71].to_owned());
+    let text = digest.map_or(text.clone(), |digest| text.replace(&digest, "DIGEST"));
+    format!("{again}{text}")
+}
