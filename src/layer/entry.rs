@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
-use std::sync::Arc;
+
+use super::Content;
 
 /// One file-system object as it will stand in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,51 +30,6 @@ pub enum Kind {
     HardLink {
         target: Vec<u8>,
     },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    Bytes(Arc<[u8]>),
-    /// Read when the layer is written; it must still be the file of that identity then.
-    Disk {
-        path: PathBuf,
-        identity: Identity,
-    },
-}
-
-/// What tells a file from any other and from itself at another time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    pub device: u64,
-    pub inode: u64,
-    pub links: u64,
-    pub size: u64,
-    /// Seconds and nanoseconds.
-    pub modified: (i64, i64),
-    pub changed: (i64, i64),
-}
-
-impl Identity {
-    pub fn of(metadata: &Metadata) -> Self {
-        Identity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            links: metadata.nlink(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-impl Content {
-    /// In bytes.
-    pub fn size(&self) -> u64 {
-        match self {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Disk { identity, .. } => identity.size,
-        }
-    }
 }
 
 impl Entry {

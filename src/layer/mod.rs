@@ -5,6 +5,7 @@
 mod blocks;
 mod chain;
 mod compress;
+mod content;
 mod deflate;
 mod entry;
 mod estargz;
@@ -15,7 +16,8 @@ mod walk;
 mod write;
 
 pub use compress::Compression;
-pub use entry::{Content, Entry, Identity, Kind};
+pub use content::{Content, Identity};
+pub use entry::{Entry, Kind};
 pub use ignore::Ignore;
 pub use pieces::{Earlier, Piece};
 pub use tar::header;

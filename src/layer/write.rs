@@ -6,17 +6,13 @@
 //! blocks is in flight, so memory does not depend on the size of anything.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::ThreadPool;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use super::blocks::{Geometry, LONGEST_BLOCK};
 use super::chain::{Buffers, Chain, Gate, Permit};
@@ -24,7 +20,7 @@ use super::compress::BlockEncoder;
 use super::estargz::{self, Chunk, Members, Placed};
 use super::pieces::{Earlier, Fingerprint, Piece, SHORTEST_PIECE};
 use super::tar::{header, padded};
-use super::{Compression, Content, Entry, Identity, Kind};
+use super::{Compression, Entry, Kind};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Hasher, Map};
 use crate::progress::{Event, Progress, silent};
@@ -286,7 +282,7 @@ impl<'a, W: Write> Layer<'a, W> {
                 let body = overlap(&range, content..content + source.size());
                 // An empty file is looked at too: it may be empty no longer.
                 if !body.is_empty() || source.size() == 0 {
-                    read_content(source, body.start - content..body.end - content, out)?;
+                    source.read(body.start - content..body.end - content, out)?;
                 }
                 let padding = overlap(&range, content + source.size()..content + padded(source.size()));
                 out.resize(out.len() + (padding.end - padding.start) as usize, 0);
@@ -363,44 +359,4 @@ impl<W: Write> BlobState<'_, W> {
 fn overlap(range: &Range<u64>, part: Range<u64>) -> Range<u64> {
     let start = range.start.clamp(part.start, part.end);
     start..range.end.clamp(start, part.end.max(start))
-}
-
-/// Appends `range` of a file's content to `out`.
-fn read_content(content: &Content, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
-    match content {
-        Content::Bytes(bytes) => out.extend_from_slice(&bytes[range.start as usize..range.end as usize]),
-        Content::Disk { path, identity } => {
-            let file = open(path)?;
-            unchanged(&file, path, identity)?;
-            let from = out.len();
-            out.resize(from + (range.end - range.start) as usize, 0);
-            match file.read_exact_at(&mut out[from..], range.start) {
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(changed(path)),
-                other => other.map_err(|source| Error::io("read", path, source))?,
-            }
-            unchanged(&file, path, identity)?;
-        }
-    }
-    Ok(())
-}
-
-/// Opens what was a regular file when it was walked: never a link, and without waiting should it be a FIFO by now.
-fn open(path: &Path) -> Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
-    opened.map_err(|source| match Errno::from_io_error(&source) {
-        // It is gone, or a link or a socket by now.
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => changed(path).with_source(source),
-        _ => Error::io("read", path, source),
-    })
-}
-
-fn unchanged(file: &File, path: &Path, identity: &Identity) -> Result<()> {
-    let metadata = file.metadata().map_err(|source| Error::io("read", path, source))?;
-    if Identity::of(&metadata) == *identity { Ok(()) } else { Err(changed(path)) }
-}
-
-fn changed(path: &Path) -> Error {
-    Error::input(format!("{} changed while it was read", path.display()))
-        .with_hint("let whatever writes it finish first, or exclude it")
 }
