@@ -58,6 +58,20 @@ def make_single(place):
                 left -= out.write(path.read_bytes()[:left])
 
 
+# What `crane append` does to a tar: Go's own gzip at its fastest level, and both digests, on one core.
+GO_GZIP = """package main
+
+import ("compress/gzip"; "crypto/sha256"; "io"; "os")
+
+func main() {
+	digest, blob := sha256.New(), sha256.New()
+	writer, _ := gzip.NewWriterLevel(io.MultiWriter(os.Stdout, blob), gzip.BestSpeed)
+	if _, err := io.Copy(io.MultiWriter(writer, digest), os.Stdin); err != nil || writer.Close() != nil {
+		os.Exit(1)
+	}
+}
+"""
+
 CORPORA = {"mixed": make_mixed, "small": make_small, "single": make_single}
 
 
@@ -68,6 +82,12 @@ class Bench:
         self.runs = options.runs
         self.scratch = self.place / "scratch"
         self.environment = dict(os.environ, OCIBAKE_STORE=str(self.scratch / "store"), LC_ALL="C")
+        self.go_gzip = self.place / "go-gzip"
+        if shutil.which("go"):
+            self.place.mkdir(parents=True, exist_ok=True)
+            source = self.place / "go-gzip.go"
+            source.write_text(GO_GZIP)
+            subprocess.run(["go", "build", "-o", self.go_gzip, source], check=True)
 
     def corpus(self, name):
         directory = self.place / name
@@ -93,6 +113,7 @@ class Bench:
         rows = [
             ("tar, gzip -6, sha256sum", "gzip", fresh, piped("gzip -6"), f"cat {self.scratch}/size"),
             ("tar, pigz -6, sha256sum", "pigz", fresh, piped("pigz -6"), f"cat {self.scratch}/size"),
+            ("tar, Go's gzip level 1", "go", fresh, f"tar -C {corpus} -cf - . | {self.go_gzip} >{out}", f"stat -c %s {out}"),
             (
                 "umoci insert",
                 "umoci",
@@ -108,13 +129,25 @@ class Bench:
                 f"&& buildah --storage-driver vfs push -q x oci:{out}:x",
                 largest,
             ),
+            (
+                "docker build, not compressed",
+                "docker",
+                f"{fresh}; printf 'FROM scratch\\nCOPY . /data\\n' >{self.scratch}/Dockerfile",
+                f"docker build -q --no-cache -f {self.scratch}/Dockerfile {corpus}",
+                "echo 0",
+            ),
         ]
         for level in ["gzip:5", "gzip:1", "zstd"]:
             rows.append((f"ocibake {level}", None, fresh, f"{build} --compression {level} -o {out}/", largest))
         warm = f"{fresh}; {build} -o {out}/; rm -rf {out}"
         rows.append(("ocibake, nothing changed", None, warm, build, "echo 0"))
         rows.append(("ocibake, one file changed", None, f"{warm}; {change}", build, "echo 0"))
-        return [row for row in rows if row[1] is None or shutil.which(row[1])]
+        return [row for row in rows if row[1] is None or self.has(row[1])]
+
+    def has(self, tool):
+        if tool == "docker":
+            return subprocess.run(["docker", "info"], capture_output=True).returncode == 0
+        return shutil.which(tool)
 
     def shell(self, command):
         return subprocess.run(["bash", "-c", command], env=self.environment, check=True, capture_output=True, text=True)

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use crate::error::Result;
 use crate::progress::{Event, Progress};
 
-/// The longest wait that a registry's `Retry-After` is granted.
+/// The longest wait there is. A registry that asks for more is not waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How often and how patiently a step whose failure may pass is tried.
@@ -28,7 +28,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Runs `step` until it succeeds, fails for good or has had all its tries; the last failure is the one returned.
+    /// Runs `step` until it succeeds, fails for good, is to wait too long or has had all its tries; the last failure is
+    /// the one returned.
     pub(super) async fn run<T>(
         &self,
         progress: Progress<'_>,
@@ -44,6 +45,10 @@ impl Backoff {
                 return Err(failure.error);
             };
             let wait = passing.retry_after.unwrap_or_else(|| self.wait(tried));
+            if wait > LONGEST_WAIT {
+                let hint = format!("the registry is to be left alone for {} s", wait.as_secs());
+                return Err(failure.error.with_hint(hint));
+            }
             progress(Event::Retrying { request: &passing.request, reason: &passing.reason, wait });
             tokio::time::sleep(wait).await;
             tried += 1;
@@ -64,14 +69,13 @@ pub(super) fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The wait that a `Retry-After` asks for: seconds, or an HTTP date (RFC 9110, section 10.2.3). At most a minute.
+/// The wait that a `Retry-After` asks for: seconds, or an HTTP date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    let wait = match value.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => http_date(value)?.duration_since(now).unwrap_or_default(),
-    };
-    Some(wait.min(LONGEST_WAIT))
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(http_date(value)?.duration_since(now).unwrap_or_default()),
+    }
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that may be sent today (RFC 9110, section 5.6.7).
@@ -112,12 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_at_most_a_minute() {
+    fn retry_after_is_seconds_or_a_date() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
         assert_eq!(retry_after("3", now), Some(Duration::from_secs(3)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(7)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:00 GMT", now), Some(Duration::ZERO));
-        assert_eq!(retry_after("86400", now), Some(Duration::from_secs(60)));
+        assert_eq!(retry_after("86400", now), Some(Duration::from_secs(86_400)));
         assert_eq!(retry_after("-1", now), None);
     }
 

@@ -1,10 +1,6 @@
 //! What `ocibake push` and `ocibake inspect` say of a registry that refuses, fails or is not there.
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::process::Stdio;
-
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::fake_registry::{FakeRegistry, Reply, Request};
 use crate::support::program::Outcome;
@@ -165,22 +161,17 @@ fn nobody_at_the_port() {
     ");
 }
 
-/// The wait that is asked for is granted as far as a minute, and told.
 #[test]
 fn a_registry_that_wants_to_be_asked_tomorrow() {
-    let registry = FakeRegistry::scripted(|_| Some(Reply::status(429).with("retry-after", "86400")));
-    let world = World::new(SPEC);
-    let name = format!("{}/org/app:1", registry.address());
-    let mut command = world.program.command(["push", &name, world.context()]);
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let stderr = BufReader::new(process.stderr.take().unwrap());
-    let line = stderr.lines().map(Result::unwrap).find(|line| line.contains("429")).expect("the wait is told");
-    assert!(line.contains("again in 60"), "{line}");
-    kill_process(Pid::from_child(&process), Signal::INT).unwrap();
-    let mut stdout = String::new();
-    process.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-    assert_eq!((process.wait().unwrap().code(), stdout.as_str()), (None, ""));
-    assert_store_is_sound(&world.program.store());
+    let limited = |_: &Request| Some(Reply::status(429).with("retry-after", "86400"));
+    insta::assert_snapshot!(pushed(limited), @"
+    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 429 Too Many Requests
+      hint: the registry is to be left alone for 86400 s
+    ");
+    insta::assert_snapshot!(inspected(limited), @"
+    error: HEAD http://HOST/v2/org/app/manifests/1: 429 Too Many Requests
+      hint: the registry is to be left alone for 86400 s
+    ");
 }
 
 /// What a push to a registry that answers so says.
