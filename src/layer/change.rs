@@ -105,7 +105,7 @@ impl Tree {
     fn apply_one(&mut self, layer: usize, member: Member) -> Result<()> {
         let Member { path, object, attributes } = member;
         let (parent, name) = split(&path);
-        for part in parent.split(|byte| *byte == b'/').filter(|part| part.starts_with(WHITEOUT)) {
+        if let Some(part) = parent.split(|byte| *byte == b'/').find(|part| part.starts_with(WHITEOUT)) {
             if part.starts_with(WHITEOUT_META) {
                 return Ok(());
             }

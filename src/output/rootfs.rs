@@ -146,8 +146,7 @@ fn directory_name(platform: &Platform) -> Result<String> {
     let platform = platform.to_string().parse().unwrap_or_else(|_| platform.clone());
     let parts = [Some(&platform.os), Some(&platform.architecture), platform.variant.as_ref()];
     let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-    let is_word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric());
-    if !parts.iter().all(|part| is_word(part)) {
+    if !parts.iter().all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric())) {
         let platform = platform.to_string();
         return Err(Error::input(format!("`{}` is not a platform", platform.escape_debug())));
     }
