@@ -42,8 +42,11 @@ fn read_one(layer: &Layer, open: &Open<'_>, budget: &Budget) -> Result<Vec<Membe
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
         let tar = TarStream::start(scope, layer.descriptor.digest, blob);
-        let mut tar = Checked { tar, hasher: Hasher::new(), budget };
+        let mut tar = Checked { tar, hasher: Hasher::new(), budget, is_broken: false };
         let members = members(&mut tar, layer.descriptor.digest, budget);
+        if tar.is_broken {
+            return members;
+        }
         // If the digests do not hold, that is what is wrong, and not what was found in the bytes.
         io::copy(&mut tar, &mut io::sink()).map_err(failed)?;
         let actual = tar.hasher.finish();
@@ -138,14 +141,22 @@ struct Checked<'a> {
     tar: TarStream,
     hasher: Hasher,
     budget: &'a Budget,
+    /// Nothing more is to be had from it.
+    is_broken: bool,
+}
+
+impl Checked<'_> {
+    fn next(&mut self) -> io::Result<()> {
+        let chunk = self.tar.fill()?;
+        self.hasher.update(chunk);
+        self.budget.size(chunk.len() as u64).map_err(io::Error::other)
+    }
 }
 
 impl Read for Checked<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.tar.at == self.tar.chunk.len() {
-            let chunk = self.tar.fill()?;
-            self.hasher.update(chunk);
-            self.budget.size(chunk.len() as u64).map_err(io::Error::other)?;
+            self.next().inspect_err(|_| self.is_broken = true)?;
         }
         self.tar.read(buffer)
     }

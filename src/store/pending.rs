@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 /// Passing names start with this.
 pub const PREFIX: &str = ".ocibake-";
 
+/// How often the removal of a directory is tried that others are still at work in.
+const DISCARD_TRIES: usize = 50;
+
 /// What exists now and must not outlive this process.
 static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -45,8 +48,10 @@ pub struct PendingDirectory {
 pub fn discard_all() -> impl Sized {
     let live = live();
     for name in live.iter() {
-        // Nobody is left to be told of a failure; what stays is cleared away by the next run.
-        let _ = if name.is_dir() { std::fs::remove_dir_all(name) } else { std::fs::remove_file(name) };
+        // Nobody is left to be told of a failure; what stays is cleared away by the next run. Other threads may still put
+        // files into a directory, until it is gone from under them.
+        let remove = || if name.is_dir() { std::fs::remove_dir_all(name) } else { std::fs::remove_file(name) };
+        let _ = (0..DISCARD_TRIES).find(|_| remove().is_ok() || !name.exists());
     }
     live
 }
