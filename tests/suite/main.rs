@@ -28,6 +28,7 @@ mod registry_auth;
 mod registry_pull;
 mod registry_push;
 mod registry_scheme;
+mod rootfs;
 mod same_bytes;
 mod self_image;
 mod source;
