@@ -61,6 +61,7 @@ fn unpack(criterion: &mut Criterion) {
     let files = content.chunks(64 << 10).enumerate();
     let entries: Vec<Entry> =
         files.map(|(number, part)| file(format!("{number:05}").into_bytes(), part.to_vec())).collect();
+    let pool = one_thread();
     let mut group = group(criterion, "unpack", SIZE);
     for name in ["none", "gzip:6", "zstd:3"] {
         let compression: Compression = name.parse().expect("the list has valid names");
@@ -81,14 +82,14 @@ fn unpack(criterion: &mut Criterion) {
         };
         let read = || {
             let limits = Limits::of(&layers, None);
-            layer::read(&layers, &open, limits, &one_thread()).expect("it was written just before")
+            layer::read(&layers, &open, limits, &pool).expect("it was written just before")
         };
         group.bench_function(format!("read {name}"), |bencher| bencher.iter(read));
         let tree = read();
         group.bench_function(format!("write {name}"), |bencher| {
             bencher.iter_batched(
                 || tempfile::tempdir().expect("there is room"),
-                |root| layer::unpack(&tree, &layers, &open, root.path(), 1).map(|_| root),
+                |root| layer::unpack(&tree, &layers, &open, root.path(), &pool).map(|_| root),
                 BatchSize::PerIteration,
             )
         });

@@ -1,13 +1,17 @@
-//! From a tree to one tar.
+//! From a tree to one tar. Every header is known before a content is read, and so is the place of every content: they
+//! are written where they belong as the layers bring them, all layers side by side.
 
-use std::io::Write;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rayon::ThreadPool;
+use rayon::prelude::*;
 use tar::EntryType;
 
 use super::member::{Attributes, Object};
 use super::read::Open;
-use super::survey::{Content, Link, Place, Survey, Wanted, contents};
+use super::survey::{Content, Survey, Wanted, contents};
 use super::tar::{Head, padded, records};
 use super::{Layer, Tree};
 use crate::error::{Error, Result};
@@ -15,104 +19,124 @@ use crate::error::{Error, Result};
 /// How much of a file is copied at a time.
 const CHUNK: u64 = 256 << 10;
 
-/// Writes `tree`, which was made of `layers`, to `sink` as entries of a tar whose paths begin with `prefix`; errors call
-/// the sink `destination`. The end of the archive is left to write: [`TRAILER`](super::TRAILER) zeros.
+/// Writes `tree`, which was made of `layers`, into `file` from the offset `start` on, as entries of a tar whose paths begin
+/// with `prefix`, and returns where they end; `file` is longer by nothing but that. Errors call it `destination`.
 ///
-/// The order depends on the layers alone, and suits whoever extracts it: directories, then files as the layers bring
-/// them, then symlinks, FIFOs and devices, then hard links. The root is among the directories if it has a name, that is,
-/// a prefix.
+/// The bytes depend on the tree and the contents alone. Entries come directory by directory, sorted by name; of the names
+/// of one file all but the first are hard links. The root has an entry if it has a name, that is, a prefix.
 pub fn flatten(
     tree: &Tree,
     layers: &[Layer],
     open: &Open<'_>,
     prefix: &str,
-    sink: impl Write,
+    (file, start): (&File, u64),
     destination: &Path,
-) -> Result<()> {
-    let survey = Survey::of(tree, layers.len());
-    let mut out = Out { tree, prefix, sink, destination };
-    for Place { path, node } in survey.directories.iter().filter(|place| !(prefix.is_empty() && place.path.is_empty()))
-    {
-        out.head(&[&out.path(path)[..], b"/"].concat(), *node, EntryType::Directory, None)?;
-    }
-    for (layer, files) in layers.iter().zip(&survey.files).filter(|(_, files)| !files.is_empty()) {
-        contents(layer, files, open, |file, content| out.file(file, content))?;
-    }
-    for Place { path, node } in &survey.others {
-        let (entry_type, target) = match &tree.node(*node).object {
-            Object::Symlink { target } => (EntryType::Symlink, Some(target.as_slice())),
-            Object::Fifo => (EntryType::Fifo, None),
-            Object::CharacterDevice { .. } => (EntryType::Char, None),
-            Object::BlockDevice { .. } => (EntryType::Block, None),
-            // The survey has these elsewhere.
-            Object::File { .. } | Object::Directory | Object::HardLink { .. } => continue,
-        };
-        out.head(&out.path(path), *node, entry_type, target)?;
-    }
-    for Link { path, node, target } in &survey.links {
-        out.head(&out.path(path), *node, EntryType::Link, Some(&out.path(target)))?;
-    }
-    Ok(())
+    pool: &ThreadPool,
+) -> Result<u64> {
+    let mut tar = Tar { tree, prefix, file, destination, places: vec![None; tree.len()] };
+    let end = tar.headers(start)?;
+    // What nobody writes to, which is padding, is zeros.
+    file.set_len(end).map_err(|source| Error::io("write", destination, source))?;
+    let files = Survey::of(tree, layers.len()).files;
+    pool.install(|| {
+        let layers = layers.par_iter().zip(&files).filter(|(_, files)| !files.is_empty());
+        layers.try_for_each(|(layer, files)| contents(layer, files, open, |file, content| tar.content(file, content)))
+    })?;
+    Ok(end)
 }
 
-struct Out<'a, W> {
+struct Tar<'a> {
     tree: &'a Tree,
     prefix: &'a str,
-    sink: W,
+    file: &'a File,
     destination: &'a Path,
+    /// By node: its first path, and where its content begins.
+    places: Vec<Option<(Vec<u8>, u64)>>,
 }
 
-impl<W: Write> Out<'_, W> {
-    fn path(&self, path: &[u8]) -> Vec<u8> {
+impl Tar<'_> {
+    /// Writes the headers of all entries, and returns where they and the contents end.
+    fn headers(&mut self, start: u64) -> Result<u64> {
+        let mut at = start;
+        for (path, node) in self.tree.paths().filter(|(path, _)| !(path.is_empty() && self.prefix.is_empty())) {
+            let path = self.prefixed(&path);
+            let (header, size) = match &self.places[node] {
+                Some((first, _)) => (self.header(&path, node, Some(first))?, 0),
+                None => (self.header(&path, node, None)?, self.size(node)),
+            };
+            self.write(&header, at)?;
+            at += header.len() as u64;
+            self.places[node].get_or_insert((path, at));
+            at += padded(size);
+        }
+        Ok(at)
+    }
+
+    /// `first` is the path that a hard link leads to.
+    fn header(&self, path: &[u8], node: usize, first: Option<&Vec<u8>>) -> Result<Vec<u8>> {
+        let (size, node) = (self.size(node), self.tree.node(node));
+        let Attributes { mode, user, group, modified, xattrs } = &node.attributes;
+        let head = Head {
+            path,
+            entry_type: EntryType::Link,
+            target: first.map(Vec::as_slice),
+            size: 0,
+            mode: *mode,
+            user: (*user).into(),
+            group: (*group).into(),
+            modified: *modified,
+            device: (0, 0),
+            xattrs,
+        };
+        if first.is_some() {
+            return records(&head);
+        }
+        let directory = [path, b"/"].concat();
+        records(&match &node.object {
+            Object::File { .. } => Head { entry_type: EntryType::Regular, size, ..head },
+            Object::Directory => Head { entry_type: EntryType::Directory, path: &directory, ..head },
+            Object::Symlink { target } => Head { entry_type: EntryType::Symlink, target: Some(target), ..head },
+            Object::HardLink { target } => Head { target: Some(target), ..head },
+            Object::Fifo => Head { entry_type: EntryType::Fifo, ..head },
+            Object::CharacterDevice { major, minor } => {
+                Head { entry_type: EntryType::Char, device: (*major, *minor), ..head }
+            }
+            Object::BlockDevice { major, minor } => {
+                Head { entry_type: EntryType::Block, device: (*major, *minor), ..head }
+            }
+        })
+    }
+
+    fn content(&self, file: &Wanted, content: &mut Content<'_>) -> Result<()> {
+        // Every file that the survey has found has a header.
+        let Some((_, start)) = &self.places[file.place.node] else { return Ok(()) };
+        let mut buffer = vec![0; file.size.min(CHUNK) as usize];
+        let mut done = 0;
+        while done < file.size {
+            let part = &mut buffer[..(file.size - done).min(CHUNK) as usize];
+            content.read(part)?;
+            self.write(part, start + done)?;
+            done += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
+        self.file.write_all_at(bytes, at).map_err(|source| Error::io("write", self.destination, source))
+    }
+
+    fn size(&self, node: usize) -> u64 {
+        match self.tree.node(node).object {
+            Object::File { size, .. } => size,
+            _ => 0,
+        }
+    }
+
+    fn prefixed(&self, path: &[u8]) -> Vec<u8> {
         match (self.prefix, path) {
             ("", path) => path.to_owned(),
             (prefix, b"") => prefix.as_bytes().to_owned(),
             (prefix, path) => [prefix.as_bytes(), b"/", path].concat(),
         }
-    }
-
-    fn head(&mut self, path: &[u8], node: usize, entry_type: EntryType, target: Option<&[u8]>) -> Result<()> {
-        let node = self.tree.node(node);
-        let Attributes { mode, user, group, modified, xattrs } = &node.attributes;
-        let (size, device) = match node.object {
-            Object::File { size, .. } if entry_type == EntryType::Regular => (size, (0, 0)),
-            Object::CharacterDevice { major, minor } | Object::BlockDevice { major, minor }
-                if entry_type != EntryType::Link =>
-            {
-                (0, (major, minor))
-            }
-            _ => (0, (0, 0)),
-        };
-        let head = Head {
-            path,
-            entry_type,
-            target,
-            size,
-            mode: *mode,
-            user: (*user).into(),
-            group: (*group).into(),
-            modified: *modified,
-            device,
-            xattrs,
-        };
-        self.bytes(&records(&head)?)
-    }
-
-    fn file(&mut self, file: &Wanted, content: &mut Content<'_>) -> Result<()> {
-        self.head(&self.path(&file.place.path), file.place.node, EntryType::Regular, None)?;
-        let mut buffer = vec![0; file.size.min(CHUNK) as usize];
-        let mut left = file.size;
-        while left > 0 {
-            let part = &mut buffer[..left.min(CHUNK) as usize];
-            content.read(part)?;
-            self.bytes(part)?;
-            left -= part.len() as u64;
-        }
-        let padding = padded(file.size) - file.size;
-        self.bytes(&vec![0; padding as usize])
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        self.sink.write_all(bytes).map_err(|source| Error::io("write", self.destination, source))
     }
 }

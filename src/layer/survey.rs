@@ -36,7 +36,6 @@ pub(super) struct Wanted {
 /// The path of a further name of what stands at `target`.
 pub(super) struct Link {
     pub path: Vec<u8>,
-    pub node: usize,
     pub target: Vec<u8>,
 }
 
@@ -59,7 +58,7 @@ impl Survey {
                 continue;
             }
             if let Some(target) = &first[node] {
-                survey.links.push(Link { path: place.path, node, target: target.clone() });
+                survey.links.push(Link { path: place.path, target: target.clone() });
                 continue;
             }
             first[node] = Some(place.path.clone());

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
+use rayon::ThreadPool;
+use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat};
 use rustix::io::Errno;
 
@@ -35,22 +37,23 @@ pub struct Directories(Vec<(Vec<u8>, Attributes)>);
 const SMALL: u64 = 256 << 10;
 
 /// More threads than this only wait for each other, or for the disk.
-const MOST_THREADS: usize = 16;
+const MOST_WRITERS: usize = 16;
 
-/// Writes `tree`, which was made of `layers`, into the empty directory at `root`, on `threads` threads.
+/// Writes `tree`, which was made of `layers`, into the empty directory at `root`, on the threads of `pool` and as
+/// many more.
 ///
 /// Layers are read side by side, and files written side by side. Root gets owners, modes, times, attributes and devices
 /// as the layers have them. Others get files of their own, without set-user-ID and set-group-ID bits, which would lend
 /// out other rights than were meant; devices and attributes that only root may have are left out. What is written is
 /// all there when this returns, but for the attributes of directories: see [`Directories::finish`].
-pub fn unpack(tree: &Tree, layers: &[Layer], open: &Open<'_>, root: &Path, threads: usize) -> Result<Unpacked> {
+pub fn unpack(tree: &Tree, layers: &[Layer], open: &Open<'_>, root: &Path, pool: &ThreadPool) -> Result<Unpacked> {
     let survey = Survey::of(tree, layers.len());
     let target = Target::open(root)?;
     let mut cursor = Cursor::new(&target);
     for place in survey.directories.iter().filter(|place| !place.path.is_empty()) {
         cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
     }
-    Writing { tree, layers, open, files: &survey.files, target: &target }.run(threads.clamp(1, MOST_THREADS))?;
+    Writing { tree, layers, open, files: &survey.files, target: &target }.run(pool)?;
     for place in &survey.others {
         cursor.other(tree, place)?;
     }
@@ -105,55 +108,52 @@ struct Writing<'a, 'o> {
 type Small<'a> = (&'a Wanted, Vec<u8>);
 
 impl<'a> Writing<'a, '_> {
-    /// Half of the threads' work is to decompress: each layer under way has two more that do, and wait for those that
-    /// write.
-    fn run(&self, threads: usize) -> Result<()> {
-        let (send, receive) = sync_channel(2 * threads);
+    /// The threads of `pool` read layers, others write: neither wait for the disk while they could decompress.
+    fn run(&self, pool: &ThreadPool) -> Result<()> {
+        let writers = pool.current_num_threads().min(MOST_WRITERS);
+        let (send, receive) = sync_channel(2 * writers);
         let receive = Mutex::new(receive);
-        let next = AtomicUsize::new(0);
         let failure = Failure::default();
         std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| failure.note(self.write_small(&receive, &failure)));
+            for _ in 0..writers {
+                scope.spawn(|| self.write_small(&receive, &failure));
             }
-            for _ in 0..threads.min(self.layers.len()) {
-                let send = send.clone();
-                let (next, failure) = (&next, &failure);
-                scope.spawn(move || failure.note(self.read_layers(next, &send, failure)));
-            }
-            drop(send);
+            let layers = self.layers.par_iter().zip(self.files).filter(|(_, files)| !files.is_empty());
+            let read = |send: &mut SyncSender<_>, (layer, files): (_, &'a Vec<_>)| {
+                self.read_layer(layer, files, send, &failure)
+            };
+            // Those that write are done when the last sender is gone, which is given away here.
+            failure.note(pool.install(|| layers.try_for_each_with(send, read)));
         });
         failure.outcome()
     }
 
-    /// Reads one layer after the other until none is left.
-    fn read_layers(&self, next: &AtomicUsize, send: &SyncSender<Small<'a>>, failure: &Failure) -> Result<()> {
+    fn read_layer(
+        &self,
+        layer: &Layer,
+        files: &'a [Wanted],
+        send: &SyncSender<Small<'a>>,
+        failure: &Failure,
+    ) -> Result<()> {
         let mut cursor = Cursor::new(self.target);
-        while let Some(number) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|next| *next < self.layers.len()) {
-            let files: &'a [Wanted] = &self.files[number];
-            if files.is_empty() || failure.is_noted() {
-                continue;
+        contents(layer, files, self.open, |file, content| {
+            if failure.is_noted() {
+                return Err(Error::input("another part has failed"));
             }
-            contents(&self.layers[number], files, self.open, |file, content| {
-                if failure.is_noted() {
-                    return Err(Error::input("another part has failed"));
-                }
-                if file.size > SMALL {
-                    return self.write_large(&mut cursor, file, content);
-                }
-                let mut bytes = vec![0; file.size as usize];
-                content.read(&mut bytes)?;
-                let _ = send.send((file, bytes)); // those that receive leave only after a failure, which is noted
-                Ok(())
-            })?;
-        }
-        Ok(())
+            if file.size > SMALL {
+                return self.write_large(&mut cursor, file, content);
+            }
+            let mut bytes = vec![0; file.size as usize];
+            content.read(&mut bytes)?;
+            let _ = send.send((file, bytes)); // those that receive stay to the end
+            Ok(())
+        })
     }
 
-    fn write_small(&self, receive: &Mutex<Receiver<Small<'a>>>, failure: &Failure) -> Result<()> {
+    fn write_small(&self, receive: &Mutex<Receiver<Small<'a>>>, failure: &Failure) {
         let mut cursor = Cursor::new(self.target);
         loop {
-            let Ok((file, bytes)) = locked(receive).recv() else { return Ok(()) };
+            let Ok((file, bytes)) = locked(receive).recv() else { return };
             if failure.is_noted() {
                 continue;
             }

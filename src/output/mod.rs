@@ -140,8 +140,6 @@ struct Fields<'a> {
     limit: Option<u64>,
 }
 
-const KINDS: [&str; 5] = ["oci", "docker", "registry", "local", "tar"];
-
 impl<'a> Fields<'a> {
     fn of(text: &'a str) -> Result<Self> {
         let mut fields = Fields { text, kind: "", destination: None, tar: true, limit: None };
@@ -184,9 +182,9 @@ impl<'a> Fields<'a> {
             ("registry", Some(_)) => Err(Error::usage("type=registry takes no dest: the image's names say where")
                 .with_hint("name it with -t REGISTRY/NAME:TAG")),
             (kind, _) => {
-                let hint = match suggestion(kind, KINDS) {
+                let hint = match suggestion(kind, ["oci", "docker", "registry", "local", "tar"]) {
                     Some(near) => format!("did you mean type={near}?"),
-                    None => format!("known are {}", KINDS.join(", ")),
+                    None => "known are oci, docker, registry, local and tar".to_owned(),
                 };
                 Err(Error::usage(format!("there is no output of type `{kind}`")).with_hint(hint))
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -53,7 +53,7 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
         let tree = rootfs.read(image.store, &pool, unpacking)?;
         let root = pending.path().join(&rootfs.name);
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        let unpacked = layer::unpack(&tree, &rootfs.layers, &open, &root, pool.current_num_threads())?;
+        let unpacked = layer::unpack(&tree, &rootfs.layers, &open, &root, &pool)?;
         for message in &unpacked.left_out {
             (unpacking.progress)(Event::Warning { message: &format!("{}: {message}", directory.display()) });
         }
@@ -80,15 +80,17 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
 pub fn write_tar(file: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
     let pool = pool(unpacking.jobs)?;
     let images = Rootfs::all(image, graph)?;
-    let mut out = BufWriter::new(PendingFile::beside(file)?);
+    let pending = PendingFile::beside(file)?;
+    let mut end = 0;
     for rootfs in &images {
         let tree = rootfs.read(image.store, &pool, unpacking)?;
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        layer::flatten(&tree, &rootfs.layers, &open, &rootfs.name, &mut out, file)?;
+        let to = (pending.as_file(), end);
+        end = layer::flatten(&tree, &rootfs.layers, &open, &rootfs.name, to, file, &pool)?;
     }
-    let failed = |source| Error::io("write", file, source);
-    out.write_all(&[0; TRAILER as usize]).map_err(failed)?;
-    out.into_inner().map_err(|error| failed(error.into_error()))?.keep(file)
+    // The trailer is zeros.
+    pending.as_file().set_len(end + TRAILER).map_err(|source| Error::io("write", file, source))?;
+    pending.keep(file)
 }
 
 /// An image for one platform, to be unpacked.
