@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::limits::{DEPTH, ENTRIES};
 use super::member::{Attributes, LONGEST_PATH, Member, Object};
 use crate::error::{Error, Result};
 
@@ -25,8 +26,16 @@ pub struct Node {
     pub attributes: Attributes,
     /// By name; only a directory has any.
     children: BTreeMap<Box<[u8]>, Name>,
-    /// Of a directory's path, in bytes.
-    path_length: usize,
+    reach: Reach,
+}
+
+/// How far from the root something is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reach {
+    /// Of its path, in bytes, with a slash before each name.
+    length: u32,
+    /// In names.
+    depth: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +64,7 @@ impl Default for Tree {
 impl Tree {
     /// A root without anything in it.
     pub fn new() -> Self {
-        Tree { nodes: vec![Node::new(0, Object::Directory, Attributes::implied(), 0)] }
+        Tree { nodes: vec![Node::new(0, Object::Directory, Attributes::implied(), Reach::default())] }
     }
 
     /// Puts layer number `layer` over those below it; numbers grow.
@@ -126,7 +135,7 @@ impl Tree {
             _ => None,
         };
         let parent = self.directory(layer, parent).map_err(|what| what.error(&path))?;
-        let path_length = self.length(parent, name).ok_or_else(|| Obstacle::TooLong.error(&path))?;
+        let reach = self.reach(parent, name).map_err(|what| what.error(&path))?;
         let present = self.nodes[parent].children.get(name).map(|name| name.node);
         let node = match (linked, present) {
             (Some(node), _) => node,
@@ -134,7 +143,7 @@ impl Tree {
                 (self.nodes[present].layer, self.nodes[present].attributes) = (layer, attributes);
                 present
             }
-            _ => self.add(Node::new(layer, object, attributes, path_length)),
+            _ => self.add(Node::new(layer, object, attributes, reach)).map_err(|what| what.error(&path))?,
         };
         self.nodes[parent].children.insert(name.into(), Name { node, layer });
         Ok(())
@@ -215,8 +224,8 @@ impl Tree {
         let mut way = Way::new(path);
         while let Some(part) = way.next() {
             if let Step::Missing = self.step(&mut way, &part)? {
-                let path_length = self.length(way.at(), &part).ok_or(Obstacle::TooLong)?;
-                let node = self.add(Node::new(layer, Object::Directory, Attributes::implied(), path_length));
+                let reach = self.reach(way.at(), &part)?;
+                let node = self.add(Node::new(layer, Object::Directory, Attributes::implied(), reach))?;
                 self.nodes[way.at()].children.insert(part.into(), Name { node, layer });
                 way.behind.push(node);
             }
@@ -243,25 +252,36 @@ impl Tree {
         Ok(Step::Taken)
     }
 
-    fn add(&mut self, node: Node) -> usize {
+    fn add(&mut self, node: Node) -> Result<usize, Obstacle> {
+        // One entry can bring many directories that nobody tells of.
+        if self.nodes.len() as u64 > ENTRIES {
+            return Err(Obstacle::TooMany);
+        }
         self.nodes.push(node);
-        self.nodes.len() - 1
+        Ok(self.nodes.len() - 1)
     }
 
     fn is_directory(&self, node: usize) -> bool {
         self.nodes[node].object == Object::Directory
     }
 
-    /// Of the path of `name` in `parent`; none if no program could open it. Links can lead to longer paths than any
-    /// entry has.
-    fn length(&self, parent: usize, name: &[u8]) -> Option<usize> {
-        Some(self.nodes[parent].path_length + 1 + name.len()).filter(|length| *length <= LONGEST_PATH + 1)
+    /// Of `name` in `parent`. Links can lead to longer paths than any entry has.
+    fn reach(&self, parent: usize, name: &[u8]) -> Result<Reach, Obstacle> {
+        let Reach { length, depth } = self.nodes[parent].reach;
+        let reach = Reach { length: length + 1 + name.len() as u32, depth: depth + 1 };
+        if reach.length as usize > 1 + LONGEST_PATH {
+            return Err(Obstacle::TooLong);
+        }
+        if reach.depth > DEPTH {
+            return Err(Obstacle::TooDeep);
+        }
+        Ok(reach)
     }
 }
 
 impl Node {
-    fn new(layer: usize, object: Object, attributes: Attributes, path_length: usize) -> Self {
-        Node { layer, object, attributes, children: BTreeMap::new(), path_length }
+    fn new(layer: usize, object: Object, attributes: Attributes, reach: Reach) -> Self {
+        Node { layer, object, attributes, children: BTreeMap::new(), reach }
     }
 }
 
@@ -284,6 +304,8 @@ enum Obstacle {
     NoDirectory(Vec<u8>),
     Loop,
     TooLong,
+    TooDeep,
+    TooMany,
 }
 
 impl Way {
@@ -327,6 +349,10 @@ impl Obstacle {
             }
             Obstacle::Loop => format!("the way to {path} leads through more than {LINKS_LIMIT} links"),
             Obstacle::TooLong => format!("{path} leads to a path of more than {LONGEST_PATH} bytes"),
+            Obstacle::TooDeep => format!("{path} lies more than {DEPTH} directories deep"),
+            Obstacle::TooMany => {
+                format!("{path} is one too many of {ENTRIES} entries with the directories they are in")
+            }
         })
     }
 }

@@ -227,14 +227,15 @@ impl<R: Read> Reader<'_, R> {
         let Extension { long_name, long_target, mut records } = extension;
         // An empty record takes nothing back, as Go's reader has it.
         let mut text = |key: &[u8]| records.remove(key).filter(|value| !value.is_empty());
-        let path = text(b"path").or(long_name).unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = text(b"path").or(long_name).unwrap_or_else(|| header.path_bytes().into_owned());
         let field = |header: &Header| header.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
         let target = text(b"linkpath").or(long_target).unwrap_or_else(|| field(header));
+        let path = self.clean(&name)?;
         let attributes = self.attributes(header, &path, &mut records)?;
         let offset = self.at;
         let object = match header.as_old().linkflag[0] {
             // A directory, before there was a type for it (POSIX, "ustar", on the trailing slash).
-            0 if path.ends_with(b"/") => Object::Directory,
+            0 if name.ends_with(b"/") => Object::Directory,
             0 | b'0' | b'7' => Object::File { offset, size },
             b'1' => Object::HardLink { target: self.clean(&target)? },
             b'2' => Object::Symlink { target: self.target(&path, target)? },
@@ -249,7 +250,6 @@ impl<R: Read> Reader<'_, R> {
             }
         };
         self.skip(padded(size))?;
-        let path = self.clean(&path)?;
         let text = |object: &Object| match object {
             Object::Symlink { target } | Object::HardLink { target } => target.len(),
             _ => 0,
@@ -319,17 +319,17 @@ impl<R: Read> Reader<'_, R> {
     /// `path` below the root, without slashes before and behind it and without what means nothing.
     fn clean(&self, path: &[u8]) -> Result<Vec<u8>> {
         let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect();
-        let wrong = |what: &str| self.wrong(&format!("{} {what}", path.escape_ascii()));
+        let clean = names.join(&b'/');
+        let wrong = |what: &str| self.wrong(&format!("{} {what}", clean.escape_ascii()));
+        if clean.len() > LONGEST_PATH {
+            let start = clean[..40].escape_ascii();
+            return Err(self.wrong(&format!("the path {start}… is longer than {LONGEST_PATH} bytes")));
+        }
         if names.contains(&&b".."[..]) {
             return Err(wrong("has `..` in it, by which it might leave the root").with_hint(HOSTILE));
         }
-        if path.contains(&0) {
+        if clean.contains(&0) {
             return Err(wrong("has a NUL in it").with_hint(HOSTILE));
-        }
-        let clean = names.join(&b'/');
-        if clean.len() > LONGEST_PATH {
-            let start = path[..40].escape_ascii();
-            return Err(self.wrong(&format!("the path {start}… is longer than {LONGEST_PATH} bytes")));
         }
         Ok(clean)
     }

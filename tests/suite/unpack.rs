@@ -296,11 +296,13 @@ fn nothing_gets_out_of_the_root() {
     refused(&[&[symlink("l", "a").record("linkpath", "a\0b")]], "a target that cannot be");
     refused(&[&[file("x", "").record("path", "a\0b")]], "NUL");
     refused(&[&[file("x", "").record("path", [b"y/".repeat(3000), b"x".to_vec()].concat())]], "4095");
-    let deep = "d/".repeat(1500);
-    let steps =
-        [symlink("a", &deep), file("a/b", ""), symlink(format!("{deep}l"), &deep), file(format!("{deep}l/x"), "")];
-    harmless(&[&[symlink("a", &deep), file("a/x", "x")]], &format!("{deep}x"));
-    refused(&[&steps, &[symlink(format!("{deep}m"), &deep[2..]), file(format!("{deep}m/x"), "")]], "4095 bytes");
+
+    // Links lead to where no path could; and no deeper than any program can follow.
+    let far = format!("{}/", "d".repeat(200)).repeat(15);
+    harmless(&[&[symlink("a", &far), file("a/x", "x")]], &format!("{far}x"));
+    refused(&[&[symlink(format!("{far}l"), &far), file(format!("{far}l/x"), "")]], "4095 bytes");
+    harmless(&[&[file(format!("{}x", "d/".repeat(255)), "x")]], &format!("{}x", "d/".repeat(255)));
+    refused(&[&[file(format!("{}x", "d/".repeat(256)), "x")]], "256 directories deep");
 }
 
 #[test]
@@ -496,6 +498,9 @@ fn the_number_of_entries_is_limited() {
     let diff_id = sha2::Digest::finalize(hasher).iter().map(|byte| format!("{byte:02x}")).collect();
     let bytes = encoder.finish().unwrap();
     fails(&Handmade::new(&[Blob { media_type: GZIP, bytes, diff_id }]), &["more than 2000000 entries"]);
+    // Some thousand entries, and each of them in 250 directories of its own.
+    let entries: Vec<_> = (0..8100).map(|number| file(format!("{number}/{}", "d/".repeat(250)), "")).collect();
+    fails(&Handmade::of(&[&entries]), &["one too many of 2000000 entries with the directories they are in"]);
 }
 
 #[test]
