@@ -92,18 +92,14 @@ impl Target {
         let all = locked(&self.left_out);
         all.iter()
             .map(|(what, (count, first))| {
-                let first = first.escape_ascii();
+                let which = format!("({count}, /{} the first)", first.escape_ascii());
                 match what {
-                    LeftOut::Device => {
-                        format!("{count} devices were left out, /{first} the first: only root can make them")
-                    }
+                    LeftOut::Device => format!("devices were left out {which}: only root can make them"),
                     LeftOut::SetId => format!(
-                        "{count} files lost their set-user-ID or set-group-ID bits, /{first} the first: \
-                         they belong to another user now"
+                        "set-user-ID and set-group-ID bits were left out {which}: the files have another owner now"
                     ),
                     LeftOut::Xattr => format!(
-                        "{count} extended attributes were left out, one of /{first} the first: \
-                         the file system has none, or only root may set them"
+                        "extended attributes were left out {which}: the file system has none, or only root may set them"
                     ),
                 }
             })
