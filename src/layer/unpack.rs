@@ -36,11 +36,8 @@ pub struct Directories(Vec<(Vec<u8>, Attributes)>);
 /// Files up to this size wait for their turn in memory, larger ones are written as they come.
 const SMALL: u64 = 256 << 10;
 
-/// More threads than this only wait for each other, or for the disk.
-const MOST_WRITERS: usize = 16;
-
 /// Writes `tree`, which was made of `layers`, into the empty directory at `root`, on the threads of `pool` and as
-/// many more.
+/// many more. Memory beside the tree: some 2 MiB for each thread.
 ///
 /// Layers are read side by side, and files written side by side. Root gets owners, modes, times, attributes and devices
 /// as the layers have them. Others get files of their own, without set-user-ID and set-group-ID bits, which would lend
@@ -58,7 +55,7 @@ pub fn unpack(tree: &Tree, layers: &[Layer], open: &Open<'_>, root: &Path, pool:
         cursor.other(tree, place)?;
     }
     let mut from = Cursor::new(&target);
-    for Link { path, target: to, .. } in &survey.links {
+    for Link { path, target: to } in &survey.links {
         let (old, old_name) = from.parent(to)?;
         cursor.make(path, |parent, name| match linkat(old, old_name, parent, name, AtFlags::empty()) {
             // Nothing else is missing but devices that were left out.
@@ -71,10 +68,8 @@ pub fn unpack(tree: &Tree, layers: &[Layer], open: &Open<'_>, root: &Path, pool:
     }
     let attributes = |place: Place| (place.path, tree.node(place.node).attributes.clone());
     let mut directories: Vec<_> = survey.directories.into_iter().map(attributes).collect();
-    // Only one of all that is left out is named, so it should always be the same.
-    let left_out = target.left_out();
     directories.reverse();
-    Ok(Unpacked { directories: Directories(directories), left_out })
+    Ok(Unpacked { directories: Directories(directories), left_out: target.left_out() })
 }
 
 impl Directories {
@@ -110,7 +105,7 @@ type Small<'a> = (&'a Wanted, Vec<u8>);
 impl<'a> Writing<'a, '_> {
     /// The threads of `pool` read layers, others write: neither wait for the disk while they could decompress.
     fn run(&self, pool: &ThreadPool) -> Result<()> {
-        let writers = pool.current_num_threads().min(MOST_WRITERS);
+        let writers = pool.current_num_threads();
         let (send, receive) = sync_channel(2 * writers);
         let receive = Mutex::new(receive);
         let failure = Failure::default();

@@ -19,7 +19,7 @@ use crate::store::{Graph, Store, read_document};
 pub struct Unpacking<'a> {
     /// How many bytes the layers of an image may unpack to, if it is not the usual number.
     pub limit: Option<u64>,
-    /// Threads; 0 is one for each core.
+    /// Threads; 0 is one for each core, and more than 16 are not started.
     pub jobs: usize,
     pub progress: Progress<'a>,
 }
@@ -42,10 +42,10 @@ pub fn check_directory(directory: &Path) -> Result<()> {
 pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
     check_directory(directory)?;
     let pool = pool(unpacking.jobs)?;
+    let images = Rootfs::all(image, graph)?;
     if let Some(parent) = directory.parent() {
         fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
     }
-    let images = Rootfs::all(image, graph)?;
     let pending = PendingDirectory::begin(directory)?;
     let mut finishing: Vec<(String, Directories)> = Vec::new();
     for rootfs in &images {
@@ -155,8 +155,13 @@ fn directory_name(platform: &Platform) -> Result<String> {
     Ok(parts.join("_"))
 }
 
+/// More threads than this only wait for each other, or for the disk, and each takes memory.
+const MOST_THREADS: usize = 16;
+
 fn pool(jobs: usize) -> Result<ThreadPool> {
-    let pool = ThreadPoolBuilder::new().num_threads(jobs).build();
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if jobs == 0 { cores() } else { jobs };
+    let pool = ThreadPoolBuilder::new().num_threads(threads.min(MOST_THREADS)).build();
     pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ocibake::layer::{Attributes, Member, Object, Time, Tree};
+use ocibake::progress::silent;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -10,6 +11,7 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::support::handmade::{self, Entry, Handmade};
 use crate::support::listing::{Kind, Listing};
 use crate::support::tool::{self, require, require_root};
+use crate::support::tree::Tree as DiskTree;
 
 /// One thing that a layer says. The content of a file, and the mode of a directory, is the number of the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +164,60 @@ fn layers_make_what_umoci_makes_of_them() {
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// The layer that umoci makes of what has changed in a root file system leads there.
+#[test]
+fn a_layer_of_changes_by_umoci_is_applied() {
+    if !require_root() || !require("umoci") {
+        return;
+    }
+    let image = Handmade::of(&[&[handmade::directory("kept"), handmade::file("kept/lower", "lower")]]);
+    let place = tempfile::tempdir().unwrap();
+    let bundle = place.path().join("bundle");
+    let umoci = |command: &str, name: &str| {
+        let image = format!("{}:{name}", image.path().display());
+        tool::run("umoci", [command, "--image", &image, bundle.to_str().unwrap()]);
+    };
+    umoci("unpack", "it");
+    let root = bundle.join("rootfs");
+    let first = DiskTree::new()
+        .file("removed", "r")
+        .file("replaced/by/file", "f")
+        .file("file", "by a directory")
+        .symlink("link", "replaced")
+        .file("linked", "two names")
+        .hard_link("also", "linked")
+        .file("full/a", "a")
+        .file("full/b", "b");
+    first.plant_in(&root);
+    umoci("repack", "first");
+    std::fs::remove_dir_all(&bundle).unwrap();
+    umoci("unpack", "first");
+    std::fs::remove_file(root.join("removed")).unwrap();
+    std::fs::remove_dir_all(root.join("replaced")).unwrap();
+    std::fs::remove_dir_all(root.join("full")).unwrap();
+    std::fs::remove_file(root.join("file")).unwrap();
+    std::fs::remove_file(root.join("link")).unwrap();
+    std::fs::remove_file(root.join("also")).unwrap();
+    let second = DiskTree::new()
+        .file("replaced", "now a file")
+        .file("file/within", "now a directory")
+        .file("link/within", "now a directory")
+        .directory("full")
+        .mode(0o700)
+        .file("kept/upper", "upper")
+        .mode(0o4755);
+    second.plant_in(&root);
+    umoci("repack", "second");
+
+    let store = ocibake::store::Layout::open(image.path()).unwrap();
+    let descriptor = ocibake::store::Store::resolve(&store, Some("second")).unwrap();
+    let output = format!("type=local,dest={}/root", place.path().display());
+    handmade::write_root(&store, &descriptor, &output, &silent).unwrap();
+    let ours = Listing::of_directory(&place.path().join("root"));
+    ours.assert_is(&Listing::of_directory(&root));
+    assert_eq!(ours.0.len(), 10, "{ours:?}");
 }
 
 fn timeless(mut listing: Listing) -> Listing {

@@ -380,6 +380,45 @@ fn what_is_no_whole_tar_is_refused() {
     assert_eq!(names_in(unpacked(&of(&[whole.clone(), noise(3, 300_000)].concat())).path()), ["a", "b"]);
 }
 
+/// Whatever the headers say, with checksums that are right: it is unpacked or refused, and nothing is hit beside it.
+#[test]
+fn a_tar_of_arbitrary_headers_does_no_harm() {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
+    let whole = tar(&[
+        directory("d"),
+        file("d/a", "content").record("SCHILY.xattr.user.note", "kept"),
+        symlink("l", "../beside"),
+        hard_link("h", "d/a"),
+        file("l/b", noise(1, 700)),
+        file("n".repeat(150), "long"),
+        file("d/.wh.a", ""),
+    ]);
+    let edit = (any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0), Just(b'/'), Just(b'.'), b'0'..b'8']);
+    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&proptest::collection::vec(edit, 1..6), |edits| {
+        let mut bytes = whole.clone();
+        for (at, byte) in &edits {
+            *at.get_mut(&mut bytes) = *byte;
+        }
+        for record in bytes.chunks_mut(512).filter(|record| &record[257..262] == b"ustar") {
+            record[148..156].fill(b' ');
+            let sum: u32 = record.iter().map(|byte| u32::from(*byte)).sum();
+            record[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        }
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("beside")).unwrap();
+        let image = Handmade::new(&[Blob::of(&bytes, PLAIN)]);
+        let outcome = image.write(&format!("type=local,dest={}/root", place.path().display()));
+        let expected: &[&str] = if outcome.is_ok() { &["beside", "root"] } else { &["beside"] };
+        prop_assert_eq!(names_in(place.path()), expected, "{:?}", outcome);
+        prop_assert_eq!(names_in(&place.path().join("beside")), [""; 0]);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 #[test]
 fn what_cannot_be_decompressed_is_refused() {
     let whole = tar(&[file("a", noise(1, 500_000))]);
