@@ -83,7 +83,7 @@ impl Tree {
             return Some(&self.nodes[ROOT]);
         }
         let (parent, name) = split(path);
-        let parent = self.existing(parent).ok().flatten()?;
+        let parent = self.existing(Way::new(parent)).ok().flatten()?;
         self.nodes[parent].children.get(name).map(|name| &self.nodes[name.node])
     }
 
@@ -155,7 +155,7 @@ impl Tree {
             Error::input(format!("{path} is a hard link to {target}, {what}"))
         };
         let (parent, name) = split(target);
-        let parent = self.existing(parent).map_err(|what| what.error(path))?;
+        let parent = self.existing(Way::new(parent)).map_err(|what| what.error(path))?;
         let found = parent.and_then(|parent| self.nodes[parent].children.get(name)).map(|name| name.node);
         match found {
             _ if target.is_empty() => Err(wrong("which is the root")),
@@ -174,8 +174,9 @@ impl Tree {
             return Err(Error::input(format!("{} is a whiteout of nothing that can be", path.escape_ascii()))
                 .with_hint("no tool makes such a layer by accident: do not trust this image"));
         }
-        // Where there is no such directory, there is nothing to hide.
-        let Some(parent) = self.existing(parent).map_err(|what| what.error(path))? else { return Ok(()) };
+        // Where there is no such directory any more, there is nothing to hide. Some tools tell of all that was in one that
+        // is a file or a link now: what that link leads to is not meant.
+        let Ok(Some(parent)) = self.existing(Way { not_by: Some(layer), ..Way::new(parent) }) else { return Ok(()) };
         if name == OPAQUE {
             self.hide_children(layer, parent);
         } else {
@@ -207,9 +208,8 @@ impl Tree {
         names.iter().for_each(|name| self.hide(layer, directory, name));
     }
 
-    /// The directory at `path`, if there is one.
-    fn existing(&self, path: &[u8]) -> Result<Option<usize>, Obstacle> {
-        let mut way = Way::new(path);
+    /// The directory at the end of `way`, if there is one.
+    fn existing(&self, mut way: Way) -> Result<Option<usize>, Obstacle> {
         while let Some(part) = way.next() {
             match self.step(&mut way, &part)? {
                 Step::Taken => {}
@@ -246,6 +246,7 @@ impl Tree {
         let Some(name) = self.nodes[way.at()].children.get(part) else { return Ok(Step::Missing) };
         match &self.nodes[name.node].object {
             Object::Directory => way.behind.push(name.node),
+            Object::Symlink { .. } if way.not_by == Some(name.layer) => return Ok(Step::Missing),
             Object::Symlink { target } => way.follow(target)?,
             _ => return Err(Obstacle::NoDirectory(part.to_vec())),
         }
@@ -292,6 +293,8 @@ struct Way {
     /// Names to come, the next one last.
     ahead: Vec<Vec<u8>>,
     links: usize,
+    /// A layer whose links are not followed.
+    not_by: Option<usize>,
 }
 
 enum Step {
@@ -310,7 +313,7 @@ enum Obstacle {
 
 impl Way {
     fn new(path: &[u8]) -> Self {
-        let mut way = Way { behind: Vec::new(), ahead: Vec::new(), links: 0 };
+        let mut way = Way { behind: Vec::new(), ahead: Vec::new(), links: 0, not_by: None };
         way.push(path);
         way
     }

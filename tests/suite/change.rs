@@ -93,6 +93,17 @@ fn a_link_in_the_way_is_followed_within_the_root() {
     assert_eq!(paths(&tree), ["", "lib", "lib/b", "usr", "usr/lib", "usr/lib/a"]);
 }
 
+/// umoci's repack tells of all that was in a directory that is something else now.
+#[test]
+fn a_whiteout_in_what_is_no_directory_any_more_hides_nothing() {
+    let below = [file("a/x", 1), file("b/x", 2)];
+    let tree = applied(&[&below, &[file("a", 3), whiteout("a", "x")]]);
+    assert_eq!(paths(&tree), ["", "a", "b", "b/x"]);
+    let tree = applied(&[&below, &[symlink("a", "b"), whiteout("a", "x"), whiteout("a", ".wh..opq")]]);
+    assert_eq!(paths(&tree), ["", "a", "b", "b/x"]);
+    assert!(matches!(tree.find(b"a").unwrap().object, Object::Symlink { .. }));
+}
+
 #[test]
 fn a_hard_link_is_a_name_of_its_own() {
     let tree = applied(&[&[file("a", 1)], &[hard_link("b", "a")], &[whiteout("", "a")], &[hard_link("c", "b")]]);
@@ -261,13 +272,14 @@ impl Model {
                     Some(what) => self.put(layer, path, what),
                 }
             }
-            Change::Whiteout(path) => match self.place(path) {
+            // Where there is no way, there is nothing to hide.
+            Change::Whiteout(path) => match self.place_not_by(path, Some(layer)) {
                 Some(path) => self.hide(layer, &path, true),
-                None => false,
+                None => true,
             },
-            Change::Opaque(path) => match self.place(&format!("{path}/x")) {
+            Change::Opaque(path) => match self.place_not_by(&format!("{path}/x"), Some(layer)) {
                 Some(inside) => self.hide(layer, inside.trim_end_matches("/x").trim_end_matches('x'), false),
-                None => false,
+                None => true,
             },
         }
     }
@@ -303,6 +315,11 @@ impl Model {
 
     /// The canonical path of what `path` means, its last name not followed; none if the way is barred.
     fn place(&self, path: &str) -> Option<String> {
+        self.place_not_by(path, None)
+    }
+
+    /// The same, where links of one layer bar the way, too.
+    fn place_not_by(&self, path: &str, layer: Option<usize>) -> Option<String> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let mut left: Vec<String> = parent.split('/').map(str::to_owned).collect();
         let mut at: Vec<String> = Vec::new();
@@ -320,6 +337,7 @@ impl Model {
             let here = [at.clone(), vec![part.clone()]].concat().join("/");
             match self.names.get(&here).map(|named| &named.what) {
                 Some(What::File(_)) => return None,
+                Some(What::Symlink(..)) if self.names.get(&here).map(|named| named.layer) == layer => return None,
                 Some(What::Symlink(target, _)) => {
                     links += 1;
                     if links > 40 {
