@@ -87,8 +87,8 @@ impl Tree {
         self.nodes[parent].children.get(name).map(|name| &self.nodes[name.node])
     }
 
-    /// Every path and the number of the node that stands there, sorted by path, so that parents come before what is in
-    /// them. Hard links show as several paths with one number. The root comes first, with an empty path.
+    /// Every path and the number of the node that stands there: directory by directory, sorted by name, parents before
+    /// what is in them. Hard links show as several paths with one number. The root comes first, with an empty path.
     pub fn paths(&self) -> impl Iterator<Item = (Vec<u8>, usize)> {
         let mut left = vec![(Vec::new(), ROOT)];
         std::iter::from_fn(move || {
