@@ -16,9 +16,6 @@ use super::tar::{Head, padded, records};
 use super::{Layer, Tree};
 use crate::error::{Error, Result};
 
-/// How much of a file is copied at a time.
-const CHUNK: u64 = 256 << 10;
-
 /// Writes `tree`, which was made of `layers`, into `file` from the offset `start` on, as entries of a tar whose paths begin
 /// with `prefix`, and returns where they end; `file` is longer by nothing but that. Errors call it `destination`.
 ///
@@ -35,7 +32,7 @@ pub fn flatten(
 ) -> Result<u64> {
     let mut tar = Tar { tree, prefix, file, destination, places: vec![None; tree.len()] };
     let end = tar.headers(start)?;
-    // What nobody writes to, which is padding, is zeros.
+    // What nobody writes to, padding and holes, is zeros.
     file.set_len(end).map_err(|source| Error::io("write", destination, source))?;
     let files = Survey::of(tree, layers.len()).files;
     pool.install(|| {
@@ -110,15 +107,7 @@ impl Tar<'_> {
     fn content(&self, file: &Wanted, content: &mut Content<'_>) -> Result<()> {
         // Every file that the survey has found has a header.
         let Some((_, start)) = &self.places[file.place.node] else { return Ok(()) };
-        let mut buffer = vec![0; file.size.min(CHUNK) as usize];
-        let mut done = 0;
-        while done < file.size {
-            let part = &mut buffer[..(file.size - done).min(CHUNK) as usize];
-            content.read(part)?;
-            self.write(part, start + done)?;
-            done += part.len() as u64;
-        }
-        Ok(())
+        content.each_part(|part, at| self.write(part, start + at))
     }
 
     fn write(&self, bytes: &[u8], at: u64) -> Result<()> {

@@ -103,7 +103,26 @@ pub(super) struct Content<'a> {
     content: Take<&'a mut TarStream>,
 }
 
+/// How much of a large file is copied at a time.
+const PART: u64 = 256 << 10;
+
 impl Content<'_> {
+    /// Gives all of it to `take`, part by part, each with its place in the file. Parts that are zeros are not given.
+    pub fn each_part(&mut self, mut take: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+        let size = self.content.limit();
+        let mut buffer = vec![0; size.min(PART) as usize];
+        let mut at = 0;
+        while at < size {
+            let part = &mut buffer[..(size - at).min(PART) as usize];
+            self.read(part)?;
+            if part.iter().any(|byte| *byte != 0) {
+                take(part, at)?;
+            }
+            at += part.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Fills `buffer` with what comes next.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
         self.content.read_exact(buffer).map_err(|source| match source.kind() {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -33,7 +34,8 @@ pub struct Unpacked {
 #[derive(Debug)]
 pub struct Directories(Vec<(Vec<u8>, Attributes)>);
 
-/// Files up to this size wait for their turn in memory, larger ones are written as they come.
+/// Files up to this size wait for their turn in memory. Larger ones are written as they come, long stretches of zeros
+/// being left as holes.
 const SMALL: u64 = 256 << 10;
 
 /// Writes `tree`, which was made of `layers`, into the empty directory at `root`, on the threads of `pool` and as
@@ -161,15 +163,10 @@ impl<'a> Writing<'a, '_> {
     }
 
     fn write_large(&self, cursor: &mut Cursor<'_>, file: &Wanted, content: &mut Content<'_>) -> Result<()> {
-        let mut created = self.create(cursor, file)?;
-        let mut buffer = vec![0; SMALL as usize];
-        let mut left = file.size;
-        while left > 0 {
-            let part = &mut buffer[..left.min(SMALL) as usize];
-            content.read(part)?;
-            created.write_all(part).map_err(|source| self.target.failed("write", &file.place.path, source))?;
-            left -= part.len() as u64;
-        }
+        let created = self.create(cursor, file)?;
+        let failed = |source| self.target.failed("write", &file.place.path, source);
+        created.set_len(file.size).map_err(failed)?;
+        content.each_part(|part, at| created.write_all_at(part, at).map_err(failed))?;
         self.settle(&created, file)
     }
 
