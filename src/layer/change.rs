@@ -106,9 +106,11 @@ impl Tree {
         &self.nodes[number]
     }
 
-    /// Numbers of nodes are less than this.
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
+    /// How many paths lead to each node, by its number.
+    pub(super) fn names(&self) -> Vec<u32> {
+        let mut names = vec![0; self.nodes.len()];
+        self.paths().for_each(|(_, number)| names[number] += 1);
+        names
     }
 
     fn apply_one(&mut self, layer: usize, member: Member) -> Result<()> {

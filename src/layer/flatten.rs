@@ -1,6 +1,7 @@
 //! From a tree to one tar. Every header is known before a content is read, and so is the place of every content: they
 //! are written where they belong as the layers bring them, all layers side by side.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -30,8 +31,9 @@ pub fn flatten(
     destination: &Path,
     pool: &ThreadPool,
 ) -> Result<u64> {
-    let mut tar = Tar { tree, prefix, file, destination, places: vec![None; tree.len()] };
-    let end = tar.headers(start)?;
+    let names = tree.names();
+    let mut tar = Tar { tree, prefix, file, destination, contents: vec![0; names.len()] };
+    let end = tar.headers(start, &names)?;
     // What nobody writes to, padding and holes, is zeros.
     file.set_len(end).map_err(|source| Error::io("write", destination, source))?;
     let files = Survey::of(tree, layers.len()).files;
@@ -47,24 +49,29 @@ struct Tar<'a> {
     prefix: &'a str,
     file: &'a File,
     destination: &'a Path,
-    /// By node: its first path, and where its content begins.
-    places: Vec<Option<(Vec<u8>, u64)>>,
+    /// Where the content of each node begins.
+    contents: Vec<u64>,
 }
 
 impl Tar<'_> {
-    /// Writes the headers of all entries, and returns where they and the contents end.
-    fn headers(&mut self, start: u64) -> Result<u64> {
+    /// Writes the headers of all entries, and returns where they and the contents end; `names` are those of the tree.
+    fn headers(&mut self, start: u64, names: &[u32]) -> Result<u64> {
+        // The first paths of nodes that have several.
+        let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
         let mut at = start;
         for (path, node) in self.tree.paths().filter(|(path, _)| !(path.is_empty() && self.prefix.is_empty())) {
             let path = self.prefixed(&path);
-            let (header, size) = match &self.places[node] {
-                Some((first, _)) => (self.header(&path, node, Some(first))?, 0),
-                None => (self.header(&path, node, None)?, self.size(node)),
-            };
+            let target = first.get(&node);
+            let header = self.header(&path, node, target)?;
             self.write(&header, at)?;
             at += header.len() as u64;
-            self.places[node].get_or_insert((path, at));
-            at += padded(size);
+            if target.is_none() {
+                self.contents[node] = at;
+                at += padded(self.size(node));
+                if names[node] > 1 {
+                    first.insert(node, path);
+                }
+            }
         }
         Ok(at)
     }
@@ -105,8 +112,7 @@ impl Tar<'_> {
     }
 
     fn content(&self, file: &Wanted, content: &mut Content<'_>) -> Result<()> {
-        // Every file that the survey has found has a header.
-        let Some((_, start)) = &self.places[file.place.node] else { return Ok(()) };
+        let start = self.contents[file.place.node];
         content.each_part(|part, at| self.write(part, start + at))
     }
 

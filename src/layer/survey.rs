@@ -1,6 +1,7 @@
 //! What of the layers is in the tree that they make, in the order in which it can be had: contents as they come by in
 //! the layers' tars, and before and after them what needs none.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Take};
 
 use super::member::Object;
@@ -48,8 +49,9 @@ impl Survey {
             links: Vec::new(),
             others: Vec::new(),
         };
-        // The first paths of nodes that could have several.
-        let mut first: Vec<Option<Vec<u8>>> = vec![None; tree.len()];
+        let names = tree.names();
+        // The first paths of nodes that have several.
+        let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
         for (path, node) in tree.paths() {
             let place = Place { path, node };
             let object = &tree.node(node).object;
@@ -57,11 +59,13 @@ impl Survey {
                 survey.directories.push(place);
                 continue;
             }
-            if let Some(target) = &first[node] {
+            if let Some(target) = first.get(&node) {
                 survey.links.push(Link { path: place.path, target: target.clone() });
                 continue;
             }
-            first[node] = Some(place.path.clone());
+            if names[node] > 1 {
+                first.insert(node, place.path.clone());
+            }
             match *object {
                 Object::File { offset, size } => {
                     survey.files[tree.node(node).layer].push(Wanted { place, offset, size });
