@@ -157,6 +157,11 @@ fn layers_make_what_umoci_makes_of_them() {
                 let has_way = match change {
                     Change::Whiteout(path) => model.place(path).is_some(),
                     Change::Opaque(path) => model.place(&format!("{path}/x")).is_some(),
+                    // umoci removes what is in a link's place first, and with it what it would link to.
+                    Change::HardLink(path, target) => match (model.place(path), model.place(target)) {
+                        (Some(path), Some(target)) => path != target && !is_below(&target, &path),
+                        _ => false,
+                    },
                     _ => true,
                 };
                 has_way && model.apply(number, at, change)
