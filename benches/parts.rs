@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::io::sink;
+use std::io::{Read, sink};
 use std::path::Path;
 use std::sync::Arc;
 
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
-use ocibake::layer::{self, Compression, Content, Entry, Ignore, Job, Kind};
-use ocibake::oci::Digest;
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use ocibake::layer::{self, Compression, Content, Entry, Ignore, Job, Kind, Layer, Limits};
+use ocibake::oci::{Descriptor, Digest, VerifyingReader};
 use ocibake::progress::silent;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Of the content that is compressed and hashed, in bytes.
 const SIZE: usize = 16 << 20;
 
-criterion_group!(parts, hash, compress, headers, walk);
+criterion_group!(parts, hash, compress, headers, walk, unpack);
 criterion_main!(parts);
 
 fn hash(criterion: &mut Criterion) {
@@ -52,6 +53,47 @@ fn walk(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("walk");
     group.throughput(Throughput::Elements(count as u64));
     group.bench_function("this package", |bencher| bencher.iter(|| layer::walk(root, &ignore)));
+}
+
+/// A layer of files of 64 KiB: read and checked, and then written to a directory.
+fn unpack(criterion: &mut Criterion) {
+    let content = content();
+    let files = content.chunks(64 << 10).enumerate();
+    let entries: Vec<Entry> =
+        files.map(|(number, part)| file(format!("{number:05}").into_bytes(), part.to_vec())).collect();
+    let pool = one_thread();
+    let mut group = group(criterion, "unpack", SIZE);
+    for name in ["none", "gzip:6", "zstd:3"] {
+        let compression: Compression = name.parse().expect("the list has valid names");
+        let job = Job {
+            number: 0,
+            title: "",
+            entries: &entries,
+            sink: Vec::new(),
+            destination: Path::new(""),
+            earlier: None,
+        };
+        let written = layer::write(vec![job], compression, &one_thread(), &silent).expect("nothing that could fail");
+        let (blob, diff_id) = (&written[0].sink, written[0].diff_id);
+        let layers = [Layer { descriptor: Descriptor::of(compression.media_type(), blob), diff_id }];
+        let open = |at: &Descriptor| {
+            let blob = VerifyingReader::new(&blob[..], at.digest, at.size);
+            Ok(Box::new(blob) as Box<dyn Read + Send + '_>)
+        };
+        let read = || {
+            let limits = Limits::of(&layers, None);
+            layer::read(&layers, &open, limits, &pool).expect("it was written just before")
+        };
+        group.bench_function(format!("read {name}"), |bencher| bencher.iter(read));
+        let tree = read();
+        group.bench_function(format!("write {name}"), |bencher| {
+            bencher.iter_batched(
+                || tempfile::tempdir().expect("there is room"),
+                |root| layer::unpack(&tree, &layers, &open, root.path(), &pool).map(|_| root),
+                BatchSize::PerIteration,
+            )
+        });
+    }
 }
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str, bytes: usize) -> BenchmarkGroup<'a, WallTime> {

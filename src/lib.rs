@@ -3,8 +3,8 @@
 //! ```text
 //!  flags + ocibake.toml ──► Plan ──► build ──► Store ──► Output
 //!                          (data)   (layers,  (blobs,   (registry, OCI layout,
-//!                                    images,   local)    OCI archive, docker archive)
-//!                                    index)
+//!                                    images,   local)    OCI archive, docker archive,
+//!                                    index)              root file system)
 //! ```
 //!
 //! Data flows one way. A front end turns what the user wrote into a [`plan::Plan`] and nothing else; [`build`] writes

@@ -53,7 +53,7 @@ pub enum Event<'a> {
         digest: Digest,
         outcome: BlobOutcome,
     },
-    /// A layout or archive is complete.
+    /// An output on disk is complete.
     OutputWritten {
         output: &'a str,
     },

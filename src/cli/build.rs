@@ -14,7 +14,7 @@ use crate::build::{self, Built};
 use crate::error::{Error, Result};
 use crate::layer::Compression;
 use crate::oci::{Descriptor, Reference, to_json};
-use crate::output::{self, Image, Output};
+use crate::output::{self, Image, Means, Output};
 use crate::plan::tag;
 use crate::plan::{Automatic, Checkout, Plan, Spec};
 use crate::progress::{Event, Progress};
@@ -75,15 +75,16 @@ pub struct BuildFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
-    /// Write to FILE (OCI archive), DIR/ (OCI layout), or type=oci|docker|registry[,dest=PATH]
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), or type=oci|docker|registry|local|tar[,dest=PATH]
     ///
-    /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`. Several
-    /// outputs of one build are written in their order.
+    /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`.
+    /// type=local,dest=DIR and type=tar,dest=FILE are the files of the image; limit=SIZE is what they may have together,
+    /// by default 4g or 100 times what is compressed. Several outputs of one build are written in their order.
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     output: Vec<Output>,
     /// Threads, and uploads at a time [default: one per core, at most 16]
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    jobs: usize,
+    pub jobs: usize,
     /// Read every file, even those whose size, times and inode are as an earlier build saw them
     #[arg(long)]
     no_stat_cache: bool,
@@ -208,7 +209,11 @@ impl Request<'_> {
             })
         };
         let write = |built: &Built, store: &dyn Store| {
-            output::write(outputs, Image { store, root: &built.root, names }, client, progress)
+            output::write(
+                outputs,
+                Image { store, root: &built.root, names },
+                &Means { client, jobs: self.output.jobs, progress },
+            )
         };
         let cached = Cached::new(&self.output.cache_from, compression, client, progress);
         let built = build(Some(&cached))?;

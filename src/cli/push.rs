@@ -9,7 +9,7 @@ use super::progress::{ProgressFlags, Reporter};
 use super::tags::TagChoice;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::{self, Image};
+use crate::output::{self, Image, Means};
 use crate::progress::Progress;
 use crate::source::image::Location;
 
@@ -82,7 +82,8 @@ fn push(
     let client = arguments.output.client(environment);
     let (store, root) = location.open(&client, progress)?;
     let image = Image { store: store.as_ref(), root: &root, names };
-    output::write(&arguments.output.outputs(true), image, &client, progress)?;
+    let means = Means { client: &client, jobs: arguments.output.jobs, progress };
+    output::write(&arguments.output.outputs(true), image, &means)?;
     arguments.output.note(&root, names)?;
     Ok(root)
 }

@@ -1,9 +1,11 @@
 //! Tar headers (POSIX.1-2017, pax, "ustar Interchange Format"): plain ustar, with a pax header before it where a path,
 //! size, link, id, time or extended attribute does not fit.
 
+use std::collections::BTreeMap;
+
 use tar::{EntryType, Header};
 
-use super::{Entry, Kind};
+use super::{Entry, Kind, Time};
 use crate::error::{Error, Result};
 
 /// Everything in a tar is padded to a multiple of this.
@@ -13,11 +15,28 @@ pub const RECORD: u64 = 512;
 pub const TRAILER: u64 = 2 * RECORD;
 
 /// The largest number in a field of 8 and of 12 octal digits, the last being a terminator.
-const LARGEST_ID: u64 = 0o7777777;
+pub(super) const LARGEST_ID: u64 = 0o7777777;
 const LARGEST_NUMBER: u64 = 0o77777777777;
 
 /// What Python's tarfile calls its pax headers.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
+
+/// What the header of an entry tells.
+pub(super) struct Head<'a> {
+    /// With a slash behind it for a directory.
+    pub path: &'a [u8],
+    pub entry_type: EntryType,
+    /// Of a link of either kind.
+    pub target: Option<&'a [u8]>,
+    pub size: u64,
+    pub mode: u32,
+    pub user: u64,
+    pub group: u64,
+    pub modified: Time,
+    /// Major and minor.
+    pub device: (u32, u32),
+    pub xattrs: &'a BTreeMap<Vec<u8>, Vec<u8>>,
+}
 
 /// The header records of `entry`: a whole number of 512-byte records, a function of the entry alone.
 pub fn header(entry: &Entry) -> Result<Vec<u8>> {
@@ -28,19 +47,35 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
             path.push(b'/');
             (EntryType::Directory, None)
         }
-        Kind::Symlink { target } => (EntryType::Symlink, Some(target)),
-        Kind::HardLink { target } => (EntryType::Link, Some(target)),
+        Kind::Symlink { target } => (EntryType::Symlink, Some(target.as_slice())),
+        Kind::HardLink { target } => (EntryType::Link, Some(target.as_slice())),
     };
-    let mut header = plain_header(entry_type, entry.mode);
+    records(&Head {
+        path: &path,
+        entry_type,
+        target,
+        size: entry.content_size(),
+        mode: entry.mode,
+        user: entry.user,
+        group: entry.group,
+        modified: Time { seconds: entry.modified, nanoseconds: 0 },
+        device: (0, 0),
+        xattrs: &entry.xattrs,
+    })
+}
+
+/// The header records that tell `head`, a function of it alone.
+pub(super) fn records(head: &Head<'_>) -> Result<Vec<u8>> {
+    let mut header = plain_header(head.entry_type, head.mode);
     if let Some(ustar) = header.as_ustar_mut() {
-        ustar.set_device_major(0);
-        ustar.set_device_minor(0);
+        ustar.set_device_major(head.device.0);
+        ustar.set_device_minor(head.device.1);
     }
     let mut records = Vec::new();
-    if !set_path(&mut header, &path) {
-        records.push(record("path", &path));
+    if !set_path(&mut header, head.path) {
+        records.push(record("path", head.path));
     }
-    if let Some(target) = target {
+    if let Some(target) = head.target {
         let field = &mut header.as_old_mut().linkname;
         let fits = target.len().min(field.len());
         field[..fits].copy_from_slice(&target[..fits]);
@@ -56,13 +91,19 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
         records.push(record(key, value.to_string().as_bytes()));
         0
     };
-    header.set_size(number("size", entry.content_size().into(), LARGEST_NUMBER));
-    header.set_uid(number("uid", entry.user.into(), LARGEST_ID));
-    header.set_gid(number("gid", entry.group.into(), LARGEST_ID));
-    header.set_mtime(number("mtime", entry.modified.into(), LARGEST_NUMBER));
-    for (name, value) in &entry.xattrs {
+    header.set_size(number("size", head.size.into(), LARGEST_NUMBER));
+    header.set_uid(number("uid", head.user.into(), LARGEST_ID));
+    header.set_gid(number("gid", head.group.into(), LARGEST_ID));
+    if head.modified.nanoseconds == 0 {
+        header.set_mtime(number("mtime", head.modified.seconds.into(), LARGEST_NUMBER));
+    } else {
+        records.push(record("mtime", head.modified.to_string().as_bytes()));
+        header.set_mtime(u64::try_from(head.modified.seconds).ok().filter(|time| *time <= LARGEST_NUMBER).unwrap_or(0));
+    }
+    for (name, value) in head.xattrs {
         let name = std::str::from_utf8(name).ok().filter(|name| !name.contains('=')).ok_or_else(|| {
-            let (name, path) = (String::from_utf8_lossy(name), String::from_utf8_lossy(&entry.path));
+            let (name, path) = (String::from_utf8_lossy(name), String::from_utf8_lossy(head.path));
+            let path = path.trim_end_matches('/');
             Error::input(format!("the extended attribute `{name}` of {path} has a name that no tar can hold"))
         })?;
         records.push(record(&format!("SCHILY.xattr.{name}"), value));

@@ -18,6 +18,18 @@ pub fn is_nondistributable(media_type: &str) -> bool {
         || media_type.starts_with("application/vnd.docker.image.rootfs.foreign.")
 }
 
+/// A layer of files of either family, as a tar or compressed with gzip or zstd; one that may not be given on, too.
+pub fn is_layer(media_type: &str) -> bool {
+    const TARS: [&str; 4] = [
+        LAYER,
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    ];
+    let suffix = TARS.iter().find_map(|tar| media_type.strip_prefix(tar));
+    suffix.is_some_and(|suffix| matches!(suffix, "" | "+gzip" | "+zstd" | ".gzip" | ".zstd"))
+}
+
 /// An index of manifests, or docker's manifest list.
 pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, IMAGE_INDEX | DOCKER_MANIFEST_LIST)

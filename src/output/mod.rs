@@ -4,6 +4,7 @@ mod docker_archive;
 mod layout;
 mod oci_archive;
 mod registry;
+mod rootfs;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -15,6 +16,7 @@ use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::{Follow, Graph, Store};
+use rootfs::Unpacking;
 
 /// A place to write an image to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,17 @@ pub enum Output {
     DockerArchive(PathBuf),
     /// Under each of the image's names.
     Registry,
+    /// The files of the image; those of several platforms in a directory each. The layers of an image may unpack to
+    /// `limit` bytes, or to [`Limits::of`](crate::layer::Limits::of) them.
+    Directory {
+        path: PathBuf,
+        limit: Option<u64>,
+    },
+    /// The same as one tar.
+    Tar {
+        path: PathBuf,
+        limit: Option<u64>,
+    },
 }
 
 /// What is written: a root, its names, and the store that has its content.
@@ -41,12 +54,13 @@ impl Output {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Output::Layout(path) | Output::OciArchive(path) | Output::DockerArchive(path) => Some(path),
+            Output::Directory { path, .. } | Output::Tar { path, .. } => Some(path),
             Output::Registry => None,
         }
     }
 
-    /// Refuses what cannot be written: several images, or none, in a docker archive, or an image without a name to a
-    /// registry.
+    /// Refuses what cannot be written: several images, or none, in a docker archive, an image without a name to a
+    /// registry, files into what is no directory.
     pub fn check(&self, images: usize, names: &[Reference]) -> Result<()> {
         match self {
             Output::DockerArchive(file) if images == 0 => {
@@ -61,30 +75,44 @@ impl Output {
                 Err(Error::usage("the image has no name to push it under")
                     .with_hint("name it with -t REGISTRY/NAME:TAG"))
             }
+            Output::Directory { path, .. } => rootfs::check_directory(path),
             _ => Ok(()),
         }
     }
 
-    fn write(&self, image: Image<'_>, graph: &Graph, client: &OnDemand, progress: Progress<'_>) -> Result<()> {
+    fn write(&self, image: Image<'_>, graph: &Graph, means: &Means<'_>) -> Result<()> {
+        let Means { client, jobs, progress } = *means;
+        let unpacking = |limit: &Option<u64>| Unpacking { limit: *limit, jobs, progress };
         match self {
             Output::Layout(directory) => layout::write(directory, image, graph, progress)?,
             Output::OciArchive(file) => oci_archive::write(file, image, graph, progress)?,
             Output::DockerArchive(file) => docker_archive::write(file, image, graph, progress)?,
             Output::Registry => return registry::write(image, graph, client.client()?, progress),
+            Output::Directory { path, limit } => rootfs::write_directory(path, image, graph, &unpacking(limit))?,
+            Output::Tar { path, limit } => rootfs::write_tar(path, image, graph, &unpacking(limit))?,
         }
         progress(Event::OutputWritten { output: &self.to_string() });
         Ok(())
     }
 }
 
-/// Writes `image` to each of `outputs`, in their order, once all of them have passed [`Output::check`]; `client` is used
-/// by [`Output::Registry`] alone.
-pub fn write(outputs: &[Output], image: Image<'_>, client: &OnDemand, progress: Progress<'_>) -> Result<()> {
+/// What outputs are written with.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// For [`Output::Registry`] alone.
+    pub client: &'a OnDemand,
+    /// Threads that unpack; 0 is one for each core.
+    pub jobs: usize,
+    pub progress: Progress<'a>,
+}
+
+/// Writes `image` to each of `outputs`, in their order, once all of them have passed [`Output::check`].
+pub fn write(outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
     let graph = Graph::of(image.store, image.root)?;
     let images = graph.images().count();
     outputs.iter().try_for_each(|output| output.check(images, image.names))?;
-    warn_of_zstd(outputs, &graph, progress);
-    outputs.iter().try_for_each(|output| output.write(image, &graph, client, progress))
+    warn_of_zstd(outputs, &graph, means.progress);
+    outputs.iter().try_for_each(|output| output.write(image, &graph, means))
 }
 
 /// Does `build`. If its result goes to a registry, the layers that it tells of are sent to the repository of the first
@@ -105,52 +133,103 @@ pub fn while_building<T>(
 impl FromStr for Output {
     type Err = Error;
 
-    /// buildx's `type=oci,dest=FILE[,tar=false]`, `type=docker,dest=FILE`, `type=registry`; a path with a trailing slash
-    /// (or of a directory that exists) is a layout, any other an OCI archive.
+    /// buildx's `type=oci,dest=FILE[,tar=false]`, `type=docker,dest=FILE`, `type=registry`, `type=local,dest=DIR`,
+    /// `type=tar,dest=FILE`, the last two with `limit=SIZE` if need be; a path with a trailing slash (or of a directory
+    /// that exists) is a layout, any other an OCI archive.
     fn from_str(text: &str) -> Result<Self> {
-        if !text.split(',').next().is_some_and(|first| first.contains('=')) {
-            let path = PathBuf::from(text);
-            return match text {
-                "" => Err(Error::usage("an output is empty")),
-                "-" => Err(Error::usage("an image is not written to standard output, which has the digest")
-                    .with_hint("name a file")),
-                _ if text.ends_with('/') || path.is_dir() => Ok(Output::Layout(path)),
-                _ => Ok(Output::OciArchive(path)),
-            };
+        if text.split(',').next().is_some_and(|first| first.contains('=')) {
+            return Fields::of(text)?.output();
         }
-        let needed = || Error::usage(format!("the output `{text}` says not where to")).with_hint("add dest=PATH");
-        let (mut kind, mut destination, mut tar) = ("", None, true);
+        let path = PathBuf::from(text);
+        match text {
+            "" => Err(Error::usage("an output is empty")),
+            "-" => Err(Error::usage("an image is not written to standard output, which has the digest")
+                .with_hint("name a file")),
+            _ if text.ends_with('/') || path.is_dir() => Ok(Output::Layout(path)),
+            _ => Ok(Output::OciArchive(path)),
+        }
+    }
+}
+
+/// What stands in an output, `key=value` by `key=value`.
+struct Fields<'a> {
+    text: &'a str,
+    kind: &'a str,
+    destination: Option<&'a str>,
+    tar: bool,
+    limit: Option<u64>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(text: &'a str) -> Result<Self> {
+        let mut fields = Fields { text, kind: "", destination: None, tar: true, limit: None };
         for field in text.split(',') {
             match field.split_once('=') {
-                Some(("type", value)) => kind = value,
-                Some(("dest", value)) if !value.is_empty() => destination = Some(PathBuf::from(value)),
-                Some(("tar", "true")) => tar = true,
-                Some(("tar", "false")) => tar = false,
-                Some(("dest", _)) => return Err(needed()),
+                Some(("type", value)) => fields.kind = value,
+                Some(("dest", "-")) => {
+                    return Err(Error::usage("nothing is written to standard output, which has the digest")
+                        .with_hint("name a file"));
+                }
+                Some(("dest", "")) => return Err(fields.needs_destination()),
+                Some(("dest", value)) => fields.destination = Some(value),
+                Some(("tar", "true")) => fields.tar = true,
+                Some(("tar", "false")) => fields.tar = false,
+                Some(("limit", value)) => fields.limit = Some(size(value)?),
                 _ => {
-                    return Err(Error::usage(format!("`{field}` in the output `{text}` is not known"))
-                        .with_hint("known are type=…, dest=… and, for type=oci, tar=true|false"));
+                    return Err(Error::usage(format!("`{field}` in the output `{text}` is not known")).with_hint(
+                        "known are type=…, dest=…, for type=oci tar=true|false, for type=local and type=tar limit=SIZE",
+                    ));
                 }
             }
         }
-        match (kind, destination) {
+        Ok(fields)
+    }
+
+    fn output(self) -> Result<Output> {
+        let (limit, tar) = (self.limit, self.tar);
+        if limit.is_some() && !matches!(self.kind, "local" | "tar") {
+            return Err(Error::usage(format!("type={} takes no limit: nothing is unpacked for it", self.kind)));
+        }
+        match (self.kind, self.destination.map(PathBuf::from)) {
             ("oci", Some(path)) if tar => Ok(Output::OciArchive(path)),
             ("oci", Some(path)) => Ok(Output::Layout(path)),
             ("docker", Some(path)) if tar => Ok(Output::DockerArchive(path)),
+            ("local", Some(path)) => Ok(Output::Directory { path, limit }),
+            ("tar", Some(path)) => Ok(Output::Tar { path, limit }),
             ("registry", None) => Ok(Output::Registry),
-            ("oci" | "docker", None) => Err(needed()),
+            ("oci" | "docker" | "local" | "tar", None) => Err(self.needs_destination()),
             ("docker", Some(_)) => Err(Error::usage("a docker archive is always a tar: leave out tar=false")),
             ("registry", Some(_)) => Err(Error::usage("type=registry takes no dest: the image's names say where")
                 .with_hint("name it with -t REGISTRY/NAME:TAG")),
             (kind, _) => {
-                let near = suggestion(kind, ["oci", "docker", "registry"]);
-                let hint = near.map_or("known are oci, docker and registry".to_owned(), |near| {
-                    format!("did you mean type={near}?")
-                });
+                let hint = match suggestion(kind, ["oci", "docker", "registry", "local", "tar"]) {
+                    Some(near) => format!("did you mean type={near}?"),
+                    None => "known are oci, docker, registry, local and tar".to_owned(),
+                };
                 Err(Error::usage(format!("there is no output of type `{kind}`")).with_hint(hint))
             }
         }
     }
+
+    fn needs_destination(&self) -> Error {
+        Error::usage(format!("the output `{}` says not where to", self.text)).with_hint("add dest=PATH")
+    }
+}
+
+/// A number of bytes, or of KiB, MiB, GiB or TiB with `k`, `m`, `g` or `t` behind it.
+fn size(text: &str) -> Result<u64> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, shift) = match lower.char_indices().last() {
+        Some((at, 'k')) => (&lower[..at], 10),
+        Some((at, 'm')) => (&lower[..at], 20),
+        Some((at, 'g')) => (&lower[..at], 30),
+        Some((at, 't')) => (&lower[..at], 40),
+        _ => (&lower[..], 0),
+    };
+    let number: Option<u64> = digits.parse().ok();
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
+        Error::usage(format!("`{text}` is not a size")).with_hint("it is a number of bytes, or such as 500m or 20g")
+    })
 }
 
 impl fmt::Display for Output {
@@ -160,6 +239,8 @@ impl fmt::Display for Output {
             Output::OciArchive(path) => write!(f, "OCI archive {}", path.display()),
             Output::DockerArchive(path) => write!(f, "docker archive {}", path.display()),
             Output::Registry => write!(f, "registry"),
+            Output::Directory { path, .. } => write!(f, "files in {}", path.display()),
+            Output::Tar { path, .. } => write!(f, "files in the tar {}", path.display()),
         }
     }
 }

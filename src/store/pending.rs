@@ -2,19 +2,27 @@
 //! they are kept.
 
 use std::collections::BTreeSet;
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, access, openat, renameat, statat, unlinkat};
+use rustix::io::Errno;
+use rustix::path::Arg;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
 /// Passing names start with this.
 pub const PREFIX: &str = ".ocibake-";
+
+/// How often the removal of a directory is tried that others are still at work in.
+const DISCARD_TRIES: usize = 50;
 
 /// What exists now and must not outlive this process.
 static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -40,8 +48,10 @@ pub struct PendingDirectory {
 pub fn discard_all() -> impl Sized {
     let live = live();
     for name in live.iter() {
-        // Nobody is left to be told of a failure; what stays is cleared away by the next run.
-        let _ = if name.is_dir() { std::fs::remove_dir_all(name) } else { std::fs::remove_file(name) };
+        // Nobody is left to be told of a failure; what stays is cleared away by the next run. Other threads may still put
+        // files into a directory, until it is gone from under them.
+        let remove = || if name.is_dir() { std::fs::remove_dir_all(name) } else { std::fs::remove_file(name) };
+        let _ = (0..DISCARD_TRIES).find(|_| remove().is_ok() || !name.exists());
     }
     live
 }
@@ -145,18 +155,25 @@ impl PendingDirectory {
         std::fs::create_dir_all(&path).map_err(|source| Error::io("create", path, source))
     }
 
+    /// Whether it stands in its destination, which was there before.
+    pub fn is_inside(&self) -> bool {
+        self.inside
+    }
+
     /// Gives it its final name, in one step. If the destination was there, its content goes there instead, sorted by
-    /// name: what makes the others valid should come last.
+    /// name: what makes the others valid should come last. Directories that are on both sides keep what else they have,
+    /// all else is replaced. Where that would take a directory with something in it, nothing is touched.
     pub fn keep(self, destination: &Path) -> Result<()> {
         let failed = |source| Error::io("create", destination, source);
         let _live = live();
         if !self.inside {
             return std::fs::rename(&self.name, destination).map_err(failed);
         }
-        let listing = std::fs::read_dir(&self.name).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let mut names: Vec<_> = listing.map_err(failed)?.into_iter().map(|item| item.file_name()).collect();
-        names.sort();
-        names.iter().try_for_each(|name| std::fs::rename(self.name.join(name), destination.join(name))).map_err(failed)
+        let from = open_directory(CWD, &self.name).map_err(failed)?;
+        // The destination itself may be a link.
+        let to = File::open(destination).map(OwnedFd::from).map_err(failed)?;
+        merge(&from, &to, destination, Merge::Check)?;
+        merge(&from, &to, destination, Merge::Move)
     }
 }
 
@@ -166,6 +183,72 @@ impl Drop for PendingDirectory {
         let _ = std::fs::remove_dir_all(&self.name);
         live().remove(&self.name);
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Merge {
+    /// Fails if something stands in the way.
+    Check,
+    Move,
+}
+
+/// Brings what is in `from` to `to`, which errors call `shown`. No link is followed, neither here nor there.
+fn merge(from: &OwnedFd, to: &OwnedFd, shown: &Path, merge_step: Merge) -> Result<()> {
+    let failed = |shown: &Path, errno: Errno| Error::io("create", shown, errno.into());
+    for name in names(from).map_err(|errno| failed(shown, errno))? {
+        let shown = shown.join(OsStr::from_bytes(name.to_bytes()));
+        let failed = |errno| failed(&shown, errno);
+        let (ours, theirs) = (kind(from, &name).map_err(failed)?, kind(to, &name).map_err(failed)?);
+        if (ours, theirs) == (Some(FileType::Directory), Some(FileType::Directory)) {
+            let ours = open_directory(from, &name).map_err(|error| Error::io("open", &shown, error))?;
+            let theirs = open_directory(to, &name).map_err(|error| Error::io("open", &shown, error))?;
+            merge(&ours, &theirs, &shown, merge_step)?;
+        } else if merge_step == Merge::Check {
+            if theirs == Some(FileType::Directory)
+                && open_directory(to, &name).is_ok_and(|it| names(&it).is_ok_and(|names| !names.is_empty()))
+            {
+                return Err(Error::input(format!("{} is a directory with something in it", shown.display()))
+                    .with_hint("something else is to be there: remove it, or write to another directory"));
+            }
+        } else {
+            match theirs {
+                Some(FileType::Directory) => unlinkat(to, &name, AtFlags::REMOVEDIR).map_err(failed)?,
+                Some(_) if ours == Some(FileType::Directory) => {
+                    unlinkat(to, &name, AtFlags::empty()).map_err(failed)?;
+                }
+                _ => {}
+            }
+            renameat(from, &name, to, &name).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sorted.
+fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
+    let mut names = Vec::new();
+    for item in Dir::read_from(directory)? {
+        let name = item?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// None if there is no such name.
+fn kind(directory: &OwnedFd, name: &CStr) -> Result<Option<FileType>, Errno> {
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn open_directory(at: impl AsFd, name: impl Arg) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(at, name, flags, Mode::empty())?)
 }
 
 fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {

@@ -80,6 +80,15 @@ fn a_sparse_file_of_9_gib_comes_out_whole() {
     let tar = shell("gzip -dc < \"$1\" | sha256sum", &[&blob]);
     assert_eq!(format!("sha256:{}", &tar[..64]), diff_id);
     assert!(peak < LIMIT, "it took {peak} KiB");
+
+    // And as a file again, which has its holes.
+    let root = place.path().join("root");
+    let arguments = ["build", context.path().to_str().unwrap(), "--compression", "gzip:1", "--jobs", "2", "-o"];
+    let into = format!("type=local,dest={},limit=10g", root.display());
+    let (_, peak) = measured(&Program::new().command(arguments.into_iter().chain([into.as_str()])));
+    shell("cmp \"$1\" \"$2\"", &[&root.join("sparse"), &sparse]);
+    assert!(fs::metadata(root.join("sparse")).unwrap().blocks() * 512 < 10 << 20);
+    assert!(peak < LIMIT, "it took {peak} KiB");
 }
 
 #[test]
@@ -105,14 +114,23 @@ fn a_layer_of_60_000_files_needs_few_open_files_and_little_memory() {
     let mut bounded = Command::new("sh");
     bounded.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(build.get_program()).args(build.get_args());
     bounded.envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let (_, peak) = measured(&bounded);
+    let (answer, peak) = measured(&bounded);
+    assert!(peak < LIMIT, "it took {peak} KiB");
+    let root = format!("type=local,dest={}", place.path().join("root").display());
+    let flat = format!("type=tar,dest={}", place.path().join("flat.tar").display());
+    let outputs = ["build", context.path().to_str().unwrap(), "--jobs", "8", "-o", &root, "-o", &flat];
+    let (again, peak) = measured(&program.command(outputs));
+    assert_eq!(again, answer);
+    assert!(peak < LIMIT, "it took {peak} KiB");
 
     let (blob, _) = only_layer(&layout);
     let listed = shell("gzip -dc < \"$1\" | tar --list --file -", &[&blob]);
     assert_eq!(listed.lines().count(), 60_000 + 3 * 600);
     let content = "file='directory 99/below/it/file 42'; gzip -dc < \"$1\" | tar -xOf - \"$file\"";
     assert_eq!(shell(content, &[&blob]), "99 42\n".repeat(42));
-    assert!(peak < LIMIT, "it took {peak} KiB");
+    shell("diff --recursive \"$1\" \"$2\"", &[&context.path().join("files"), &place.path().join("root")]);
+    let listed = shell("tar --list --file \"$1\"", &[&place.path().join("flat.tar")]);
+    assert_eq!(listed.lines().count(), 60_000 + 3 * 600);
 }
 
 fn context() -> TempDir {

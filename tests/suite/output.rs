@@ -235,7 +235,7 @@ fn an_output_that_is_written_wrongly_is_explained() {
         ("-", "standard output"),
         ("type=ocy,dest=x", "did you mean type=oci?"),
         ("type=dokcer,dest=x", "did you mean type=docker?"),
-        ("type=tape,dest=x", "known are oci, docker and registry"),
+        ("type=tape,dest=x", "known are oci, docker, registry, local and tar"),
         ("type=oci", "add dest=PATH"),
         ("type=docker,dest=", "add dest=PATH"),
         ("type=docker,dest=x,tar=false", "leave out tar=false"),

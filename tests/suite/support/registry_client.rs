@@ -6,7 +6,7 @@ use std::time::Duration;
 use ocibake::error::{Error, Result};
 use ocibake::oci::{Descriptor, Reference};
 use ocibake::progress::{BlobOutcome, Event};
-use ocibake::registry::{Backoff, Client, Credential, Credentials, Options};
+use ocibake::registry::{Backoff, Client, Credential, Credentials, OnDemand, Options};
 
 use super::memory_store::MemoryStore;
 
@@ -21,6 +21,10 @@ pub fn options() -> Options {
 
 pub fn client() -> Client {
     Client::new(options()).unwrap()
+}
+
+pub fn on_demand() -> OnDemand {
+    OnDemand::new(options())
 }
 
 /// Credentials with one entry in a `config.json`, which goes away with the directory.

@@ -1,0 +1,115 @@
+//! What the layers of an image may ask of the machine that reads them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Layer;
+use crate::error::{Error, Result};
+
+/// How much all layers of an image may hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the tars, in bytes.
+    pub size: u64,
+    pub entries: u64,
+    /// Of paths, links and extended attributes, in bytes: what is kept in memory of an entry grows with them.
+    pub text: u64,
+}
+
+/// Layers of programs and data unpack to some 2 to 5 times their size, logs to 20; a hundred times as much is
+/// a bomb, or a file full of zeros.
+const RATIO: u64 = 100;
+
+/// What is less than this is no bomb, however well it was compressed: a disk image with nothing on it, for one.
+const FLOOR: u64 = 4 << 30;
+
+/// The largest images have some hundred thousand files. At most 700 bytes of memory are taken for one.
+pub(super) const ENTRIES: u64 = 2_000_000;
+
+/// Directories do not lie in one another deeper than this: no real tree comes near it, and some programs, Rust's own
+/// library among them, have a file open for every level when they remove one.
+pub(super) const DEPTH: u32 = 256;
+
+/// Two million paths of the usual 60 bytes, and as much again.
+const TEXT: u64 = 256 << 20;
+
+impl Limits {
+    /// Those of an image of `layers`: `size` bytes, if it is given, else 4 GiB or 100 times what the blobs have.
+    pub fn of(layers: &[Layer], size: Option<u64>) -> Self {
+        let blobs = layers.iter().map(|layer| layer.descriptor.size).fold(0, u64::saturating_add);
+        let usual = blobs.saturating_mul(RATIO).max(FLOOR);
+        Limits { size: size.unwrap_or(usual), entries: ENTRIES, text: TEXT }
+    }
+}
+
+/// What is left of the limits while layers are read, all of them side by side.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limits: Limits,
+    size: AtomicU64,
+    entries: AtomicU64,
+    text: AtomicU64,
+}
+
+impl Budget {
+    pub fn new(limits: Limits) -> Self {
+        Budget { limits, size: limits.size.into(), entries: limits.entries.into(), text: limits.text.into() }
+    }
+
+    /// Accounts for so many bytes of a tar.
+    pub fn size(&self, bytes: u64) -> Result<()> {
+        if take(&self.size, bytes) { Ok(()) } else { Err(self.too_large()) }
+    }
+
+    /// Fails early where so many bytes of a tar are sure to be too many.
+    pub fn foresee(&self, bytes: u64) -> Result<()> {
+        if bytes <= self.limits.size { Ok(()) } else { Err(self.too_large()) }
+    }
+
+    /// Accounts for an entry with so many bytes of path and link.
+    pub fn entry(&self, text: u64) -> Result<()> {
+        if !take(&self.entries, 1) {
+            let most = self.limits.entries;
+            return Err(Error::input(format!("the image has more than {most} entries")).with_hint(BOMB));
+        }
+        self.text(text)
+    }
+
+    /// Accounts for so many bytes of pax records and long names.
+    pub fn text(&self, bytes: u64) -> Result<()> {
+        if take(&self.text, bytes) {
+            return Ok(());
+        }
+        let most = self.limits.text;
+        let message = format!("the paths, links and extended attributes of the image have more than {most} bytes");
+        Err(Error::input(message).with_hint(BOMB))
+    }
+
+    fn too_large(&self) -> Error {
+        Error::input(format!("the layers of the image unpack to more than {} bytes", self.limits.size)).with_hint(
+            "it may be a bomb; if it is to be so large, raise the limit of the output, as in type=local,dest=DIR,limit=50g",
+        )
+    }
+}
+
+const BOMB: &str = "no real image has as much; it may be a bomb";
+
+fn take(left: &AtomicU64, count: u64) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(count)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::{Descriptor, Digest};
+
+    #[test]
+    fn small_images_may_grow_to_4_gib_and_large_ones_a_hundredfold() {
+        let layer =
+            |size| Layer { descriptor: Descriptor::new("any", Digest::of(b"blob"), size), diff_id: Digest::of(b"tar") };
+        assert_eq!(Limits::of(&[], None).size, 4 << 30);
+        assert_eq!(Limits::of(&[layer(1000), layer(1000)], None).size, 4 << 30);
+        assert_eq!(Limits::of(&[layer(1 << 30), layer(1 << 29)], None).size, 150 << 30);
+        assert_eq!(Limits::of(&[layer(u64::MAX), layer(1 << 29)], None).size, u64::MAX);
+        assert_eq!(Limits::of(&[layer(1 << 30)], Some(5)).size, 5);
+    }
+}

@@ -1,0 +1,371 @@
+//! The members of a layer's tar as others wrote them (POSIX.1-2017, pax, "ustar Interchange Format"; GNU's long names):
+//! read with suspicion, for they decide what is written where.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read};
+
+use tar::Header;
+
+use super::field::{decimal, decoded, number, record, time, unescaped};
+use super::limits::Budget;
+use super::tar::{LARGEST_ID, RECORD, padded};
+use crate::error::{Error, Result};
+use crate::oci::Digest;
+
+/// One entry of a layer as it stands in its tar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Names with a slash between them; none is empty, `.` or `..`. The path of the root itself is empty.
+    pub path: Vec<u8>,
+    pub object: Object,
+    pub attributes: Attributes,
+}
+
+/// What a member is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Object {
+    /// The content's `size` bytes begin `offset` bytes into the tar.
+    File {
+        offset: u64,
+        size: u64,
+    },
+    Directory,
+    /// The target's bytes, whatever they lead to.
+    Symlink {
+        target: Vec<u8>,
+    },
+    /// Another name of what stands at `target`, a path like that of a member.
+    HardLink {
+        target: Vec<u8>,
+    },
+    Fifo,
+    CharacterDevice {
+        major: u32,
+        minor: u32,
+    },
+    BlockDevice {
+        major: u32,
+        minor: u32,
+    },
+}
+
+/// Whose a file-system object is, who may do what with it, and when it last changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// The low 12 bits: permissions, setuid, setgid, sticky.
+    pub mode: u32,
+    pub user: u32,
+    pub group: u32,
+    pub modified: Time,
+    /// By full name; without those that belong to the machine that the tar was made on.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// Since 1970; a time before that has negative seconds, and nanoseconds that lead forward from there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time {
+    pub seconds: i64,
+    pub nanoseconds: u32,
+}
+
+impl fmt::Display for Time {
+    /// In decimal seconds, as pax headers have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanoseconds = i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds);
+        let sign = if nanoseconds < 0 { "-" } else { "" };
+        let (seconds, fraction) = (nanoseconds.abs() / 1_000_000_000, nanoseconds.abs() % 1_000_000_000);
+        let text = format!("{sign}{seconds}.{fraction:09}");
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// Longer paths no program could open (Linux' `PATH_MAX`, less the terminator).
+pub const LONGEST_PATH: usize = 4095;
+
+/// The largest pax header or long name; Go's reader has the same limit.
+const LONGEST_HEADER: u64 = 1 << 20;
+
+/// Attributes that tell of the machine they were read on: SELinux labels, signatures that the kernel checks, and what
+/// overlay file systems note. In an image that somebody else made, the last could redirect a later mount.
+const LEFT_OUT: [&[u8]; 6] =
+    [b"security.selinux", b"security.ima", b"security.evm", b"system.nfs4_acl", b"trusted.overlay.", b"user.overlay."];
+
+impl Attributes {
+    /// Those of a directory that must be there and that no layer tells of.
+    pub fn implied() -> Self {
+        Attributes { mode: 0o755, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() }
+    }
+}
+
+/// Reads all members of `tar`, the layer `layer`, up to the end of the archive; what follows that is left unread.
+/// pax records outrank GNU's long names, and these the header's fields. Global pax headers are passed over, as docker and
+/// containerd do.
+pub(super) fn members(tar: impl Read, layer: Digest, budget: &Budget) -> Result<Vec<Member>> {
+    let mut reader = Reader { tar, at: 0, layer, budget };
+    let mut members = Vec::new();
+    let mut extension = Extension::default();
+    while let Some(header) = reader.header()? {
+        let size = reader.size(&header, &extension)?;
+        match header.as_old().linkflag[0] {
+            b'x' => reader.records(size, &mut extension)?,
+            b'L' => extension.long_name = Some(reader.name(size)?),
+            b'K' => extension.long_target = Some(reader.name(size)?),
+            b'g' => reader.skip(padded(size))?,
+            _ => members.push(reader.member(&header, std::mem::take(&mut extension), size)?),
+        }
+    }
+    Ok(members)
+}
+
+/// What stands before a header and is about its member.
+#[derive(Default)]
+struct Extension {
+    long_name: Option<Vec<u8>>,
+    long_target: Option<Vec<u8>>,
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+struct Reader<'a, R> {
+    tar: R,
+    at: u64,
+    layer: Digest,
+    budget: &'a Budget,
+}
+
+impl<R: Read> Reader<'_, R> {
+    /// The next header; none at the end, which is an empty record, or no record at all.
+    fn header(&mut self) -> Result<Option<Header>> {
+        let mut record = [0; RECORD as usize];
+        let mut filled = 0;
+        while filled < record.len() {
+            match self.tar.read(&mut record[filled..]) {
+                Ok(0) if filled == 0 => return Ok(None),
+                Ok(0) => return Err(self.cut_short()),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        self.at += RECORD;
+        if record.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        let mut header = Header::new_old();
+        header.as_mut_bytes().copy_from_slice(&record);
+        // Some old writers summed signed bytes.
+        let blank = 8 * i64::from(b' ');
+        let field = &header.as_old().cksum;
+        let sum = |value: fn(u8) -> i64| {
+            let of = |bytes: &[u8]| bytes.iter().map(|byte| value(*byte)).sum::<i64>();
+            i128::from(of(&record) - of(field) + blank)
+        };
+        match number(field) {
+            Some(noted) if noted == sum(i64::from) || noted == sum(|byte| i64::from(byte.cast_signed())) => {
+                Ok(Some(header))
+            }
+            _ => Err(self.wrong(&format!("the header at byte {} has a wrong checksum", self.at - RECORD))),
+        }
+    }
+
+    /// How many bytes of content follow `header`. Links, directories and devices have none, whatever they say: so Go's
+    /// reader has it, by which docker and containerd read.
+    fn size(&self, header: &Header, extension: &Extension) -> Result<u64> {
+        let kind = header.as_old().linkflag[0];
+        if matches!(kind, b'1'..=b'6') {
+            return Ok(0);
+        }
+        let is_extension = matches!(kind, b'x' | b'g' | b'L' | b'K');
+        let noted = extension.records.get(&b"size"[..]).filter(|_| !is_extension);
+        let size = match noted {
+            Some(digits) => decimal(digits),
+            None => number(&header.as_old().size),
+        };
+        let size = size.and_then(|size| u64::try_from(size).ok()).filter(|size| *size < 1 << 62);
+        let size = size.ok_or_else(|| self.wrong(&format!("{} has no size that can be", shown(header))))?;
+        if size > LONGEST_HEADER && is_extension {
+            return Err(self.wrong(&format!("a header has {size} bytes, and {LONGEST_HEADER} are the most")));
+        }
+        self.budget.foresee(size)?;
+        Ok(size)
+    }
+
+    /// The content of a header's extension, and the padding behind it.
+    fn bytes(&mut self, size: u64) -> Result<Vec<u8>> {
+        self.budget.text(size)?;
+        let mut bytes = vec![0; size as usize]; // at most LONGEST_HEADER
+        self.tar.read_exact(&mut bytes).map_err(|error| self.failed(error))?;
+        self.at += size;
+        self.skip(padded(size) - size)?;
+        Ok(bytes)
+    }
+
+    fn name(&mut self, size: u64) -> Result<Vec<u8>> {
+        let mut name = self.bytes(size)?;
+        while name.last() == Some(&0) {
+            name.pop();
+        }
+        Ok(name)
+    }
+
+    /// pax records: `length key=value` and a newline, where the length is that of the whole record.
+    fn records(&mut self, size: u64, extension: &mut Extension) -> Result<()> {
+        let bytes = self.bytes(size)?;
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let (record, after) = record(rest).ok_or_else(|| self.wrong("a pax header is damaged"))?;
+            if record.0.starts_with(b"GNU.sparse.") {
+                return Err(self.sparse());
+            }
+            extension.records.insert(record.0.to_vec(), record.1.to_vec());
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, header: &Header, extension: Extension, size: u64) -> Result<Member> {
+        let Extension { long_name, long_target, mut records } = extension;
+        // An empty record takes nothing back, as Go's reader has it.
+        let mut text = |key: &[u8]| records.remove(key).filter(|value| !value.is_empty());
+        let name = text(b"path").or(long_name).unwrap_or_else(|| header.path_bytes().into_owned());
+        let field = |header: &Header| header.link_name_bytes().map(|name| name.into_owned()).unwrap_or_default();
+        let target = text(b"linkpath").or(long_target).unwrap_or_else(|| field(header));
+        let path = self.clean(&name)?;
+        let attributes = self.attributes(header, &path, &mut records)?;
+        let offset = self.at;
+        let object = match header.as_old().linkflag[0] {
+            // A directory, before there was a type for it (POSIX, "ustar", on the trailing slash).
+            0 if name.ends_with(b"/") => Object::Directory,
+            0 | b'0' | b'7' => Object::File { offset, size },
+            b'1' => Object::HardLink { target: self.clean(&target)? },
+            b'2' => Object::Symlink { target: self.target(&path, target)? },
+            b'3' => self.device(header, &path, |major, minor| Object::CharacterDevice { major, minor })?,
+            b'4' => self.device(header, &path, |major, minor| Object::BlockDevice { major, minor })?,
+            b'5' => Object::Directory,
+            b'6' => Object::Fifo,
+            b'S' => return Err(self.sparse()),
+            other => {
+                let what = format!("{} is of the type `{}`", path.escape_ascii(), other.escape_ascii());
+                return Err(self.wrong(&format!("{what}, which no layer has")));
+            }
+        };
+        self.skip(padded(size))?;
+        let text = |object: &Object| match object {
+            Object::Symlink { target } | Object::HardLink { target } => target.len(),
+            _ => 0,
+        };
+        self.budget.entry((path.len() + text(&object)) as u64)?;
+        Ok(Member { path, object, attributes })
+    }
+
+    fn attributes(&self, header: &Header, path: &[u8], records: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attributes> {
+        let old = header.as_old();
+        let wrong = |what: &str| self.wrong(&format!("{} has no {what} that can be", path.escape_ascii()));
+        let mut id = |key: &str, field: &[u8]| {
+            let noted = records.remove(key.as_bytes()).filter(|value| !value.is_empty());
+            let id = noted.map_or_else(|| number(field), |digits| decimal(&digits));
+            // The last number stands for "leave it as it is" where owners are set.
+            id.and_then(|id| u32::try_from(id).ok()).filter(|id| *id != u32::MAX).ok_or_else(|| wrong(key))
+        };
+        let (user, group) = (id("uid", &old.uid)?, id("gid", &old.gid)?);
+        let noted = records.remove(&b"mtime"[..]).filter(|value| !value.is_empty());
+        let modified = match noted {
+            Some(text) => time(&text),
+            None => number(&old.mtime)
+                .and_then(|seconds| i64::try_from(seconds).ok())
+                .map(|seconds| Time { seconds, nanoseconds: 0 }),
+        };
+        let modified = modified.ok_or_else(|| wrong("time"))?;
+        let mode = number(&old.mode).ok_or_else(|| wrong("mode"))? as u32 & 0o7777;
+        let mut xattrs = BTreeMap::new();
+        for (key, value) in std::mem::take(records) {
+            let (name, value) = if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                (name.to_vec(), value)
+            } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
+                (unescaped(name), decoded(&value).ok_or_else(|| wrong("extended attribute"))?)
+            } else {
+                continue;
+            };
+            if name.is_empty() || name.contains(&0) {
+                return Err(wrong("extended attribute"));
+            }
+            if !LEFT_OUT.iter().any(|left_out| name.starts_with(left_out)) {
+                xattrs.insert(name, value);
+            }
+        }
+        Ok(Attributes { mode, user, group, modified, xattrs })
+    }
+
+    fn device(&self, header: &Header, path: &[u8], device: fn(u32, u32) -> Object) -> Result<Object> {
+        // The same place in ustar's and GNU's headers.
+        let bytes = header.as_bytes();
+        // Larger ones neither Linux knows nor a plain header holds.
+        let fits = |number: &u32| u64::from(*number) <= LARGEST_ID;
+        let field = |range| number(&bytes[range]).and_then(|number| u32::try_from(number).ok()).filter(fits);
+        match (field(329..337), field(337..345)) {
+            (Some(major), Some(minor)) => Ok(device(major, minor)),
+            _ => Err(self.wrong(&format!("{} has no device number that can be", path.escape_ascii()))),
+        }
+    }
+
+    /// The target of a symlink, which is never followed but must be one that can be written.
+    fn target(&self, path: &[u8], target: Vec<u8>) -> Result<Vec<u8>> {
+        if target.is_empty() || target.contains(&0) || target.len() > LONGEST_PATH {
+            return Err(self.wrong(&format!("{} is a link with a target that cannot be", path.escape_ascii())));
+        }
+        Ok(target)
+    }
+
+    /// `path` below the root, without slashes before and behind it and without what means nothing.
+    fn clean(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect();
+        let clean = names.join(&b'/');
+        let wrong = |what: &str| self.wrong(&format!("{} {what}", clean.escape_ascii()));
+        if clean.len() > LONGEST_PATH {
+            let start = clean[..40].escape_ascii();
+            return Err(self.wrong(&format!("the path {start}… is longer than {LONGEST_PATH} bytes")));
+        }
+        if names.contains(&&b".."[..]) {
+            return Err(wrong("has `..` in it, by which it might leave the root").with_hint(HOSTILE));
+        }
+        if clean.contains(&0) {
+            return Err(wrong("has a NUL in it").with_hint(HOSTILE));
+        }
+        Ok(clean)
+    }
+
+    fn skip(&mut self, size: u64) -> Result<()> {
+        let skipped = io::copy(&mut self.tar.by_ref().take(size), &mut io::sink());
+        if skipped.map_err(|error| self.failed(error))? < size {
+            return Err(self.cut_short());
+        }
+        self.at += size;
+        Ok(())
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none_or(|own| !own.is::<Error>()) {
+            return self.cut_short();
+        }
+        Error::from_read("read", format!("layer {}", self.layer), error)
+    }
+
+    fn cut_short(&self) -> Error {
+        self.wrong("its tar ends in the middle of an entry")
+    }
+
+    fn sparse(&self) -> Error {
+        self.wrong("it has a sparse file in GNU's form, which layers do not have")
+            .with_hint("make the layer without tar's --sparse")
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        Error::input(format!("layer {}: {what}", self.layer))
+    }
+}
+
+const HOSTILE: &str = "no tool makes such a layer by accident: do not trust this image";
+
+fn shown(header: &Header) -> String {
+    header.path_bytes().escape_ascii().to_string()
+}

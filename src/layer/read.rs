@@ -1,0 +1,233 @@
+//! From blobs to what is in them: decompressed on a thread of its own, digested and counted as it passes.
+
+use std::io::{self, BufReader, Cursor, Read};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Scope;
+
+use flate2::bufread::MultiGzDecoder;
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::limits::{Budget, Limits};
+use super::member::{Member, members};
+use super::{Layer, Tree};
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest, Hasher, media_type};
+
+/// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
+/// they do not hold.
+pub type Open<'a> = dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send + 'a>> + Sync + 'a;
+
+/// Reads the headers of all of `layers`, side by side on the threads of `pool`, and puts them together to the root file
+/// system that they make, the first being the lowest.
+///
+/// When it returns, every layer has been read to its end, and the digests of its blob and of its tar hold.
+pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Tree> {
+    let budget = Budget::new(limits);
+    let all = pool.install(|| {
+        layers.par_iter().map(|layer| read_one(layer, open, &budget)).collect::<Result<Vec<Vec<Member>>>>()
+    })?;
+    let mut tree = Tree::new();
+    for (number, (members, layer)) in all.into_iter().zip(layers).enumerate() {
+        tree.apply(number, members).map_err(|error| Error {
+            message: format!("layer {}: {}", layer.descriptor.digest, error.message),
+            ..error
+        })?;
+    }
+    Ok(tree)
+}
+
+fn read_one(layer: &Layer, open: &Open<'_>, budget: &Budget) -> Result<Vec<Member>> {
+    let failed = |source| Error::from_read("read", format!("layer {}", layer.descriptor.digest), source);
+    std::thread::scope(|scope| {
+        let blob = opened(&layer.descriptor, open)?;
+        let tar = TarStream::start(scope, layer.descriptor.digest, blob);
+        let mut tar = Checked { tar, hasher: Hasher::new(), budget, is_broken: false };
+        let members = members(&mut tar, layer.descriptor.digest, budget);
+        if tar.is_broken {
+            return members;
+        }
+        // If the digests do not hold, that is what is wrong, and not what was found in the bytes.
+        io::copy(&mut tar, &mut io::sink()).map_err(failed)?;
+        let actual = tar.hasher.finish();
+        if actual != layer.diff_id {
+            return Err(Error::integrity(format!(
+                "layer {} unpacks to {actual}, not to the {} of the image's config",
+                layer.descriptor.digest, layer.diff_id
+            ))
+            .with_hint("the image was put together wrongly: fetch or build it again"));
+        }
+        members
+    })
+}
+
+/// The blob of a layer of files; what else a manifest may list as a layer is refused.
+pub(super) fn opened<'a>(descriptor: &Descriptor, open: &Open<'a>) -> Result<Box<dyn Read + Send + 'a>> {
+    if !media_type::is_layer(&descriptor.media_type) {
+        let kind = descriptor.media_type.escape_debug();
+        return Err(Error::input(format!("layer {} is of the type `{kind}`", descriptor.digest))
+            .with_hint("only tars can be unpacked, as they are or compressed with gzip or zstd"));
+    }
+    open(descriptor)
+}
+
+/// The tar in a blob, decompressed ahead on a thread of its own. The blob is read to its end, so that its reader can
+/// check it; if the blob turns out to be another, that is the error, and not what was wrong with its compression.
+pub(super) struct TarStream {
+    full: Receiver<io::Result<Vec<u8>>>,
+    empty: Sender<Vec<u8>>,
+    chunk: Vec<u8>,
+    at: usize,
+}
+
+/// How much is decompressed at a time, and how many times that ahead: together 1 MiB for a layer.
+const CHUNK: usize = 256 << 10;
+const AHEAD: usize = 4;
+
+impl TarStream {
+    pub fn start<'scope, 'a: 'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        layer: Digest,
+        blob: Box<dyn Read + Send + 'a>,
+    ) -> TarStream {
+        let ((send, full), (empty, buffers)) = (channel(), channel());
+        for _ in 0..AHEAD {
+            let _ = empty.send(Vec::new()); // the receiver is here
+        }
+        scope.spawn(move || {
+            let mut blob = blob;
+            let outcome = decompress(&mut blob, &buffers, &send);
+            if matches!(outcome, Ok(Pumped::Abandoned)) {
+                return;
+            }
+            let verified = io::copy(&mut blob, &mut io::sink()).map(drop);
+            let error = verified.err().or(outcome.err().map(|error| undecompressed(layer, error)));
+            if let Some(error) = error {
+                let _ = send.send(Err(error)); // the reader of the tar may have gone by now
+            }
+        });
+        TarStream { full, empty, chunk: Vec::new(), at: 0 }
+    }
+
+    /// What has been decompressed and not been read. Empty at the end.
+    fn fill(&mut self) -> io::Result<&[u8]> {
+        while self.at == self.chunk.len() {
+            let spent = std::mem::take(&mut self.chunk);
+            self.at = 0;
+            if spent.capacity() > 0 {
+                let _ = self.empty.send(spent); // at the end nobody takes it
+            }
+            match self.full.recv() {
+                Ok(chunk) => self.chunk = chunk?,
+                Err(_) => return Ok(&[]),
+            }
+        }
+        Ok(&self.chunk[self.at..])
+    }
+}
+
+impl Read for TarStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let ready = self.fill()?;
+        let count = ready.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&ready[..count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+/// Digests and counts what is read of a tar, a chunk at a time.
+struct Checked<'a> {
+    tar: TarStream,
+    hasher: Hasher,
+    budget: &'a Budget,
+    /// Nothing more is to be had from it.
+    is_broken: bool,
+}
+
+impl Checked<'_> {
+    fn next(&mut self) -> io::Result<()> {
+        let chunk = self.tar.fill()?;
+        self.hasher.update(chunk);
+        self.budget.size(chunk.len() as u64).map_err(io::Error::other)
+    }
+}
+
+impl Read for Checked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.tar.at == self.tar.chunk.len() {
+            self.next().inspect_err(|_| self.is_broken = true)?;
+        }
+        self.tar.read(buffer)
+    }
+}
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Of frames without content; such as zstd:chunked has may come first (RFC 8878, 3.1.2).
+const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
+
+/// The largest window of a zstd frame, 2^27 bytes: what the zstd program takes without being told to, and the most that
+/// its highest level uses. It is memory that the frame's author decides about.
+const ZSTD_WINDOW: u32 = 27;
+
+/// Sends the content of `blob`, in buffers that come back. What the bytes look like decides and not the media type,
+/// which is often wrong; containerd does the same, and the diff_id tells whether it was right.
+fn decompress(
+    mut blob: impl Read,
+    buffers: &Receiver<Vec<u8>>,
+    send: &Sender<io::Result<Vec<u8>>>,
+) -> io::Result<Pumped> {
+    let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
+    blob.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
+    let is_gzip = magic.starts_with(&GZIP_MAGIC);
+    let is_zstd = magic == ZSTD_MAGIC || magic.get(1..).is_some_and(|rest| rest == ZSTD_SKIPPABLE);
+    let blob = BufReader::with_capacity(CHUNK, Cursor::new(magic).chain(blob));
+    if is_gzip {
+        pump(MultiGzDecoder::new(blob), buffers, send)
+    } else if is_zstd {
+        let mut frames = zstd::stream::read::Decoder::with_buffer(blob)?;
+        frames.window_log_max(ZSTD_WINDOW)?;
+        pump(frames, buffers, send)
+    } else {
+        pump(blob, buffers, send)
+    }
+}
+
+enum Pumped {
+    ToTheEnd,
+    /// Nobody wants the rest.
+    Abandoned,
+}
+
+fn pump(mut tar: impl Read, buffers: &Receiver<Vec<u8>>, send: &Sender<io::Result<Vec<u8>>>) -> io::Result<Pumped> {
+    // No buffer comes back once the reader of the tar has gone.
+    while let Ok(mut chunk) = buffers.recv() {
+        chunk.resize(CHUNK, 0);
+        let mut filled = 0;
+        while filled < CHUNK {
+            match tar.read(&mut chunk[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        chunk.truncate(filled);
+        if send.send(Ok(chunk)).is_err() {
+            return Ok(Pumped::Abandoned);
+        }
+        if filled < CHUNK {
+            return Ok(Pumped::ToTheEnd);
+        }
+    }
+    Ok(Pumped::Abandoned)
+}
+
+/// Errors of the blob's reader are what they are; all others come from the decoder.
+fn undecompressed(layer: Digest, error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() || error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+        return error;
+    }
+    io::Error::other(Error::input(format!("layer {layer} cannot be decompressed")).with_source(error))
+}

@@ -1,0 +1,214 @@
+//! A directory that a root file system is made in. Whatever is made is made in a directory that was opened name by name
+//! from there, no name being a link: even a mistake elsewhere could not lead outside.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
+    fsetxattr, futimens, lsetxattr, makedev, mknodat, openat, symlinkat, utimensat,
+};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::Tree;
+use super::chain::locked;
+use super::member::{Attributes, Object};
+use super::survey::Place;
+use crate::error::{Error, Result};
+
+/// The directory that all goes into.
+pub struct Target {
+    root: OwnedFd,
+    /// For errors.
+    shown: PathBuf,
+    pub is_root: bool,
+    left_out: Mutex<BTreeMap<LeftOut, (u64, Vec<u8>)>>,
+}
+
+/// What may be left out, for nobody's content is lost with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftOut {
+    Device,
+    SetId,
+    Xattr,
+}
+
+impl Target {
+    pub fn open(root: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = openat(CWD, root, flags, Mode::empty()).map_err(|errno| Error::io("open", root, errno.into()))?;
+        let (shown, is_root) = (root.to_owned(), geteuid().is_root());
+        Ok(Target { root: opened, shown, is_root, left_out: Mutex::default() })
+    }
+
+    /// In the order that is right: a new owner clears set-user-ID bits and capabilities, and all of it changes times.
+    pub fn settle(&self, object: impl AsFd, path: &[u8], attributes: &Attributes, mode: u32) -> Result<()> {
+        let failed = |errno: Errno| self.failed("set the attributes of", path, errno.into());
+        if self.is_root {
+            let (user, group) = owner(attributes);
+            fchown(&object, user, group).map_err(failed)?;
+        }
+        self.xattrs(path, attributes, |name, value| fsetxattr(&object, name, value, XattrFlags::empty()))?;
+        fchmod(&object, Mode::from_raw_mode(mode)).map_err(failed)?;
+        futimens(&object, &times(attributes)).map_err(failed)
+    }
+
+    fn xattrs(
+        &self,
+        path: &[u8],
+        attributes: &Attributes,
+        set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>,
+    ) -> Result<()> {
+        for (name, value) in &attributes.xattrs {
+            match set(name, value) {
+                Ok(()) => {}
+                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) => self.leave_out(LeftOut::Xattr, path),
+                Err(errno) => {
+                    let action = format!("set the extended attribute {} of", name.escape_ascii());
+                    return Err(self.failed(&action, path, errno.into()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn leave_out(&self, what: LeftOut, path: &[u8]) {
+        let mut all = locked(&self.left_out);
+        let (count, first) = all.entry(what).or_insert_with(|| (0, path.to_owned()));
+        *count += 1;
+        // Threads come in any order; the words should not depend on it.
+        if path < &first[..] {
+            path.clone_into(first);
+        }
+    }
+
+    pub fn left_out(&self) -> Vec<String> {
+        let all = locked(&self.left_out);
+        all.iter()
+            .map(|(what, (count, first))| {
+                let which = format!("({count}, /{} the first)", first.escape_ascii());
+                match what {
+                    LeftOut::Device => format!("devices were left out {which}: only root can make them"),
+                    LeftOut::SetId => format!(
+                        "set-user-ID and set-group-ID bits were left out {which}: the files have another owner now"
+                    ),
+                    LeftOut::Xattr => format!(
+                        "extended attributes were left out {which}: the file system has none, or only root may set them"
+                    ),
+                }
+            })
+            .collect()
+    }
+
+    pub fn failed(&self, action: &str, path: &[u8], source: io::Error) -> Error {
+        Error::io(action, self.shown.join(OsStr::from_bytes(path)), source)
+    }
+}
+
+/// Goes from parent to parent. What follows in a layer mostly lies in the same directory, which then stays open.
+pub struct Cursor<'a> {
+    target: &'a Target,
+    path: Vec<u8>,
+    /// None for the root.
+    directory: Option<OwnedFd>,
+}
+
+impl<'a> Cursor<'a> {
+    pub fn new(target: &'a Target) -> Self {
+        Cursor { target, path: Vec::new(), directory: None }
+    }
+
+    /// The directory that `path` is in, and its name there; the root is `.` in itself.
+    pub fn parent<'p>(&mut self, path: &'p [u8]) -> Result<(BorrowedFd<'_>, &'p [u8])> {
+        let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (&path[..slash], &path[slash + 1..]),
+            None => (&path[..0], if path.is_empty() { b"." } else { path }),
+        };
+        if self.path != parent {
+            let mut directory: Option<OwnedFd> = None;
+            for part in parent.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+                let from = directory.as_ref().unwrap_or(&self.target.root);
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let opened = openat(from, part, flags, Mode::empty());
+                directory = Some(opened.map_err(|errno| self.target.failed("open", parent, errno.into()))?);
+            }
+            (self.directory, self.path) = (directory, parent.to_owned());
+        }
+        Ok((self.directory.as_ref().unwrap_or(&self.target.root).as_fd(), name))
+    }
+
+    pub fn open(&mut self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let action = if flags.contains(OFlags::CREATE) { "create" } else { "open" };
+        let (target, (parent, name)) = (self.target, self.parent(path)?);
+        openat(parent, name, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| target.failed(action, path, errno.into()))
+    }
+
+    pub fn make(&mut self, path: &[u8], make: impl FnOnce(BorrowedFd<'_>, &[u8]) -> Result<(), Errno>) -> Result<()> {
+        let (target, (parent, name)) = (self.target, self.parent(path)?);
+        make(parent, name).map_err(|errno| target.failed("create", path, errno.into()))
+    }
+
+    /// Makes what is neither a file nor a directory.
+    pub fn other(&mut self, tree: &Tree, place: &Place) -> Result<()> {
+        let Place { path, node } = place;
+        let node = tree.node(*node);
+        let (kind, device) = match &node.object {
+            Object::Symlink { target } => {
+                self.make(path, |parent, name| symlinkat(target.as_slice(), parent, name))?;
+                return self.settle_other(path, &node.attributes, true);
+            }
+            Object::Fifo => (FileType::Fifo, 0),
+            Object::CharacterDevice { major, minor } => (FileType::CharacterDevice, makedev(*major, *minor)),
+            Object::BlockDevice { major, minor } => (FileType::BlockDevice, makedev(*major, *minor)),
+            // The survey has these elsewhere.
+            Object::File { .. } | Object::Directory | Object::HardLink { .. } => return Ok(()),
+        };
+        let (target, (parent, name)) = (self.target, self.parent(path)?);
+        match mknodat(parent, name, kind, Mode::empty(), device) {
+            Err(Errno::PERM) if kind != FileType::Fifo => {
+                target.leave_out(LeftOut::Device, path);
+                Ok(())
+            }
+            Err(errno) => Err(target.failed("create", path, errno.into())),
+            Ok(()) => self.settle_other(path, &node.attributes, false),
+        }
+    }
+
+    /// As [`Target::settle`], for what cannot be opened: by its name, which was made just before.
+    fn settle_other(&mut self, path: &[u8], attributes: &Attributes, is_link: bool) -> Result<()> {
+        let (target, (parent, name)) = (self.target, self.parent(path)?);
+        let failed = |errno: Errno| target.failed("set the attributes of", path, errno.into());
+        if target.is_root {
+            let (user, group) = owner(attributes);
+            chownat(parent, name, user, group, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+        }
+        if !attributes.xattrs.is_empty() {
+            // There is no call that takes a directory and a name.
+            let through = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
+            target.xattrs(path, attributes, |name, value| {
+                lsetxattr(through.as_slice(), name, value, XattrFlags::empty())
+            })?;
+        }
+        if !is_link {
+            let mode = Mode::from_raw_mode(attributes.mode);
+            chmodat(parent, name, mode, AtFlags::empty()).map_err(failed)?;
+        }
+        utimensat(parent, name, &times(attributes), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)
+    }
+}
+
+fn owner(attributes: &Attributes) -> (Option<Uid>, Option<Gid>) {
+    (Some(Uid::from_raw(attributes.user)), Some(Gid::from_raw(attributes.group)))
+}
+
+fn times(attributes: &Attributes) -> Timestamps {
+    let time = Timespec { tv_sec: attributes.modified.seconds, tv_nsec: attributes.modified.nanoseconds.into() };
+    Timestamps { last_access: time, last_modification: time }
+}

@@ -1,0 +1,213 @@
+//! From a tree to a directory.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat};
+use rustix::io::Errno;
+
+use super::chain::locked;
+use super::member::Attributes;
+use super::read::Open;
+use super::survey::{Content, Link, Place, Survey, Wanted, contents};
+use super::target::{Cursor, LeftOut, Target};
+use super::{Layer, Tree};
+use crate::error::{Error, Result};
+
+/// What is left to do once all is in place, and what could not be done.
+#[derive(Debug)]
+pub struct Unpacked {
+    pub directories: Directories,
+    /// What was left out, in words; no content is among it.
+    pub left_out: Vec<String>,
+}
+
+/// The attributes of directories. They are set last: a directory may be one that nothing can be put into, and what is
+/// put into it changes its time.
+#[derive(Debug)]
+pub struct Directories(Vec<(Vec<u8>, Attributes)>);
+
+/// Files up to this size wait for their turn in memory. Larger ones are written as they come, long stretches of zeros
+/// being left as holes.
+const SMALL: u64 = 256 << 10;
+
+/// Writes `tree`, which was made of `layers`, into the empty directory at `root`, on the threads of `pool` and as
+/// many more. Memory beside the tree: some 2 MiB for each thread.
+///
+/// Layers are read side by side, and files written side by side. Root gets owners, modes, times, attributes and devices
+/// as the layers have them. Others get files of their own, without set-user-ID and set-group-ID bits, which would lend
+/// out other rights than were meant; devices and attributes that only root may have are left out. What is written is
+/// all there when this returns, but for the attributes of directories: see [`Directories::finish`].
+pub fn unpack(tree: &Tree, layers: &[Layer], open: &Open<'_>, root: &Path, pool: &ThreadPool) -> Result<Unpacked> {
+    let survey = Survey::of(tree, layers.len());
+    let target = Target::open(root)?;
+    let mut cursor = Cursor::new(&target);
+    for place in survey.directories.iter().filter(|place| !place.path.is_empty()) {
+        cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
+    }
+    Writing { tree, layers, open, files: &survey.files, target: &target }.run(pool)?;
+    for place in &survey.others {
+        cursor.other(tree, place)?;
+    }
+    let mut from = Cursor::new(&target);
+    for Link { path, target: to } in &survey.links {
+        let (old, old_name) = from.parent(to)?;
+        cursor.make(path, |parent, name| match linkat(old, old_name, parent, name, AtFlags::empty()) {
+            // Nothing else is missing but devices that were left out.
+            Err(Errno::NOENT) => {
+                target.leave_out(LeftOut::Device, path);
+                Ok(())
+            }
+            linked => linked,
+        })?;
+    }
+    let attributes = |place: Place| (place.path, tree.node(place.node).attributes.clone());
+    let mut directories: Vec<_> = survey.directories.into_iter().map(attributes).collect();
+    directories.reverse();
+    Ok(Unpacked { directories: Directories(directories), left_out: target.left_out() })
+}
+
+impl Directories {
+    /// Gives all directories below `root`, where they stand by now, their attributes.
+    pub fn finish(self, root: &Path) -> Result<()> {
+        let target = Target::open(root)?;
+        let mut cursor = Cursor::new(&target);
+        self.0.iter().try_for_each(|(path, attributes)| {
+            let directory = cursor.open(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+            target.settle(&directory, path, attributes, attributes.mode)
+        })
+    }
+
+    /// Leaves the root as it is, for one that was there before.
+    pub fn without_root(mut self) -> Self {
+        self.0.retain(|(path, _)| !path.is_empty());
+        self
+    }
+}
+
+/// The contents of all files on their way.
+struct Writing<'a, 'o> {
+    tree: &'a Tree,
+    layers: &'a [Layer],
+    open: &'a Open<'o>,
+    files: &'a [Vec<Wanted>],
+    target: &'a Target,
+}
+
+/// A small file and its content.
+type Small<'a> = (&'a Wanted, Vec<u8>);
+
+impl<'a> Writing<'a, '_> {
+    /// The threads of `pool` read layers, others write: neither wait for the disk while they could decompress.
+    fn run(&self, pool: &ThreadPool) -> Result<()> {
+        let writers = pool.current_num_threads();
+        let (send, receive) = sync_channel(2 * writers);
+        let receive = Mutex::new(receive);
+        let failure = Failure::default();
+        std::thread::scope(|scope| {
+            for _ in 0..writers {
+                scope.spawn(|| self.write_small(&receive, &failure));
+            }
+            let layers = self.layers.par_iter().zip(self.files).filter(|(_, files)| !files.is_empty());
+            let read = |send: &mut SyncSender<_>, (layer, files): (_, &'a Vec<_>)| {
+                self.read_layer(layer, files, send, &failure)
+            };
+            // Those that write are done when the last sender is gone, which is given away here.
+            failure.note(pool.install(|| layers.try_for_each_with(send, read)));
+        });
+        failure.outcome()
+    }
+
+    fn read_layer(
+        &self,
+        layer: &Layer,
+        files: &'a [Wanted],
+        send: &SyncSender<Small<'a>>,
+        failure: &Failure,
+    ) -> Result<()> {
+        let mut cursor = Cursor::new(self.target);
+        contents(layer, files, self.open, |file, content| {
+            if failure.is_noted() {
+                return Err(Error::input("another part has failed"));
+            }
+            if file.size > SMALL {
+                return self.write_large(&mut cursor, file, content);
+            }
+            let mut bytes = vec![0; file.size as usize];
+            content.read(&mut bytes)?;
+            let _ = send.send((file, bytes)); // those that receive stay to the end
+            Ok(())
+        })
+    }
+
+    fn write_small(&self, receive: &Mutex<Receiver<Small<'a>>>, failure: &Failure) {
+        let mut cursor = Cursor::new(self.target);
+        loop {
+            let Ok((file, bytes)) = locked(receive).recv() else { return };
+            if failure.is_noted() {
+                continue;
+            }
+            let written = self.create(&mut cursor, file).and_then(|mut created| {
+                created.write_all(&bytes).map_err(|source| self.target.failed("write", &file.place.path, source))?;
+                self.settle(&created, file)
+            });
+            failure.note(written);
+        }
+    }
+
+    fn write_large(&self, cursor: &mut Cursor<'_>, file: &Wanted, content: &mut Content<'_>) -> Result<()> {
+        let created = self.create(cursor, file)?;
+        let failed = |source| self.target.failed("write", &file.place.path, source);
+        created.set_len(file.size).map_err(failed)?;
+        content.each_part(|part, at| created.write_all_at(part, at).map_err(failed))?;
+        self.settle(&created, file)
+    }
+
+    fn create(&self, cursor: &mut Cursor<'_>, file: &Wanted) -> Result<File> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+        cursor.open(&file.place.path, flags).map(File::from)
+    }
+
+    fn settle(&self, created: &File, file: &Wanted) -> Result<()> {
+        let attributes = &self.tree.node(file.place.node).attributes;
+        let mode = if self.target.is_root { attributes.mode } else { attributes.mode & !SET_ID };
+        if mode != attributes.mode {
+            self.target.leave_out(LeftOut::SetId, &file.place.path);
+        }
+        self.target.settle(created, &file.place.path, attributes, mode)
+    }
+}
+
+/// Set-user-ID and set-group-ID.
+const SET_ID: u32 = 0o6000;
+
+/// The first failure of several threads.
+#[derive(Default)]
+struct Failure {
+    first: Mutex<Option<Error>>,
+    is_noted: AtomicBool,
+}
+
+impl Failure {
+    fn note(&self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            locked(&self.first).get_or_insert(error);
+            self.is_noted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_noted(&self) -> bool {
+        self.is_noted.load(Ordering::Relaxed)
+    }
+
+    fn outcome(self) -> Result<()> {
+        self.first.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,198 @@
+//! The files of an image without the image: as a directory, or as one tar.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::Image;
+use crate::error::{Error, Result};
+use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree};
+use crate::oci::{Descriptor, ImageConfig, ImageManifest, Platform, from_json, media_type};
+use crate::progress::{BlobOutcome, Event, Progress};
+use crate::store::pending::{PendingDirectory, PendingFile};
+use crate::store::{Graph, Store, read_document};
+
+/// How to unpack.
+pub struct Unpacking<'a> {
+    /// How many bytes the layers of an image may unpack to, if it is not the usual number.
+    pub limit: Option<u64>,
+    /// Threads; 0 is one for each core, and more than 16 are not started.
+    pub jobs: usize,
+    pub progress: Progress<'a>,
+}
+
+/// Fails where [`write_directory`] is sure to.
+pub fn check_directory(directory: &Path) -> Result<()> {
+    match fs::metadata(directory) {
+        Ok(present) if !present.is_dir() => Err(Error::input(format!("{} is no directory", directory.display()))
+            .with_hint("name a directory, or a path where there is nothing yet")),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the root file system of an image into `directory`; those of several, each into a directory named for its
+/// platform, as buildx does it: `linux_amd64`, `linux_arm_v7`.
+///
+/// A new directory appears in one step. One that is there keeps what it has beside what is written, as well as its own
+/// attributes; everything is ready beforehand and then moved to its place. What is on its way there is removed if
+/// anything fails.
+pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
+    check_directory(directory)?;
+    let pool = pool(unpacking.jobs)?;
+    let images = Rootfs::all(image, graph)?;
+    if let Some(parent) = directory.parent() {
+        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
+    }
+    let pending = PendingDirectory::begin(directory)?;
+    let mut finishing: Vec<(String, Directories)> = Vec::new();
+    for rootfs in &images {
+        pending.create(&rootfs.name)?;
+        let tree = rootfs.read(image.store, &pool, unpacking)?;
+        let root = pending.path().join(&rootfs.name);
+        let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
+        let unpacked = layer::unpack(&tree, &rootfs.layers, &open, &root, &pool)?;
+        for message in &unpacked.left_out {
+            (unpacking.progress)(Event::Warning { message: &format!("{}: {message}", directory.display()) });
+        }
+        finishing.push((rootfs.name.clone(), unpacked.directories));
+    }
+    let finish = |root: &Path| {
+        finishing.into_iter().try_for_each(|(name, directories)| {
+            let is_theirs = name.is_empty() && root == directory;
+            let directories = if is_theirs { directories.without_root() } else { directories };
+            directories.finish(&root.join(name))
+        })
+    };
+    // A directory that may not be written to could not be moved into another.
+    if pending.is_inside() {
+        pending.keep(directory)?;
+        return finish(directory);
+    }
+    finish(pending.path())?;
+    pending.keep(directory)
+}
+
+/// Writes the root file system of an image as a tar, in one step, with owners, devices and all, whoever writes it; those
+/// of several platforms in directories as [`write_directory`] names them. The bytes depend on the image alone.
+pub fn write_tar(file: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
+    let pool = pool(unpacking.jobs)?;
+    let images = Rootfs::all(image, graph)?;
+    let pending = PendingFile::beside(file)?;
+    let mut end = 0;
+    for rootfs in &images {
+        let tree = rootfs.read(image.store, &pool, unpacking)?;
+        let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
+        let to = (pending.as_file(), end);
+        end = layer::flatten(&tree, &rootfs.layers, &open, &rootfs.name, to, file, &pool)?;
+    }
+    // The trailer is zeros.
+    pending.as_file().set_len(end + TRAILER).map_err(|source| Error::io("write", file, source))?;
+    pending.keep(file)
+}
+
+/// An image for one platform, to be unpacked.
+struct Rootfs {
+    /// Of the directory for its platform; empty for the only one.
+    name: String,
+    layers: Vec<Layer>,
+}
+
+impl Rootfs {
+    fn all(image: Image<'_>, graph: &Graph) -> Result<Vec<Rootfs>> {
+        let mut all = Vec::new();
+        for (descriptor, bytes) in graph.images() {
+            let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
+            if !media_type::is_image_config(&manifest.config.media_type) {
+                return Err(Error::input(format!("{} is no image but an artifact", descriptor.digest)));
+            }
+            let config = read_document(image.store, &manifest.config)?;
+            let config: ImageConfig = from_json(&format!("config {}", manifest.config.digest), &config)?;
+            let diff_ids = config.rootfs.diff_ids;
+            if diff_ids.len() != manifest.layers.len() {
+                let (layers, diff_ids) = (manifest.layers.len(), diff_ids.len());
+                return Err(Error::integrity(format!(
+                    "the manifest {} has {layers} layers where its config has {diff_ids} diff_ids",
+                    descriptor.digest
+                )));
+            }
+            let layers = manifest.layers.into_iter().zip(diff_ids);
+            all.push(Rootfs {
+                name: directory_name(descriptor.platform.as_ref().unwrap_or(&config.platform))?,
+                layers: layers.map(|(descriptor, diff_id)| Layer { descriptor, diff_id }).collect(),
+            });
+        }
+        if let [only] = &mut all[..] {
+            only.name.clear();
+        }
+        let mut names = BTreeSet::new();
+        match all.iter().find(|rootfs| !names.insert(&rootfs.name)) {
+            Some(twice) => Err(Error::input(format!("there are several images for {}", twice.name.replace('_', "/")))
+                .with_hint("choose one by its digest")),
+            None => Ok(all),
+        }
+    }
+
+    fn read(&self, store: &dyn Store, pool: &ThreadPool, unpacking: &Unpacking<'_>) -> Result<Tree> {
+        let limits = Limits::of(&self.layers, unpacking.limit);
+        let open: &Open<'_> = &|layer: &Descriptor| store.open(layer);
+        layer::read(&self.layers, open, limits, pool)
+    }
+}
+
+/// `linux_arm_v7`. What an image says of its platform must not lead anywhere.
+fn directory_name(platform: &Platform) -> Result<String> {
+    // As users write it: `linux/arm64`, not `linux/arm64/v8`.
+    let platform = platform.to_string().parse().unwrap_or_else(|_| platform.clone());
+    let parts = [Some(&platform.os), Some(&platform.architecture), platform.variant.as_ref()];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    if !parts.iter().all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric())) {
+        let platform = platform.to_string();
+        return Err(Error::input(format!("`{}` is not a platform", platform.escape_debug())));
+    }
+    Ok(parts.join("_"))
+}
+
+/// More threads than this only wait for each other, or for the disk, and each takes memory.
+const MOST_THREADS: usize = 16;
+
+fn pool(jobs: usize) -> Result<ThreadPool> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if jobs == 0 { cores() } else { jobs };
+    let pool = ThreadPoolBuilder::new().num_threads(threads.min(MOST_THREADS)).build();
+    pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))
+}
+
+/// The blob of a layer, whose reading is reported.
+fn watched<'a>(
+    store: &'a dyn Store,
+    descriptor: &Descriptor,
+    progress: Progress<'a>,
+) -> Result<Box<dyn Read + Send + 'a>> {
+    let blob = store.open(descriptor)?;
+    progress(Event::BlobStarted { descriptor });
+    Ok(Box::new(Watched { blob, descriptor: descriptor.clone(), is_done: false, progress }))
+}
+
+struct Watched<'a> {
+    blob: Box<dyn Read + Send + 'a>,
+    descriptor: Descriptor,
+    is_done: bool,
+    progress: Progress<'a>,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.blob.read(buffer)?;
+        let digest = self.descriptor.digest;
+        if count > 0 {
+            (self.progress)(Event::BlobAdvanced { digest, bytes: count as u64 });
+        } else if !self.is_done && !buffer.is_empty() {
+            self.is_done = true;
+            (self.progress)(Event::BlobFinished { digest, outcome: BlobOutcome::Written });
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,492 @@
+//! Layers put one over the other, against a model that is nothing but a list of paths, and against umoci.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ocibake::layer::{Attributes, Member, Object, Time, Tree};
+use ocibake::progress::silent;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::support::handmade::{self, Entry, Handmade};
+use crate::support::listing::{Kind, Listing};
+use crate::support::tool::{self, require, require_root};
+use crate::support::tree::Tree as DiskTree;
+
+/// One thing that a layer says. The content of a file, and the mode of a directory, is the number of the change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Change {
+    File(String),
+    Directory(String),
+    Symlink(String, String),
+    HardLink(String, String),
+    Whiteout(String),
+    Opaque(String),
+}
+
+#[test]
+fn a_whiteout_hides_what_is_below_and_only_that() {
+    let tree = applied(&[
+        &[file("a/b", 1), file("a/c", 2), file("d/e/f", 3), file("g", 4)],
+        &[whiteout("a", "b"), file("a/new", 5), whiteout("", "d"), whiteout("", "nothing")],
+    ]);
+    assert_eq!(paths(&tree), ["", "a", "a/c", "a/new", "g"]);
+    // Wherever in its own layer it stands.
+    let tree = applied(&[&[file("a/b", 1)], &[file("a/b", 2), whiteout("a", "b"), file("c", 3), whiteout("", "c")]]);
+    assert_eq!(paths(&tree), ["", "a", "a/b", "c"]);
+    assert_eq!(tree.find(b"a/b").unwrap().layer, 1);
+}
+
+#[test]
+fn an_opaque_directory_shows_nothing_from_below() {
+    let below = [directory("a", 0o700), file("a/b", 1), file("a/c/d", 2), file("e", 3)];
+    for layer in [
+        [whiteout("a", ".wh..opq"), file("a/new", 4), file("a/c/new", 5)],
+        [file("a/new", 4), file("a/c/new", 5), whiteout("a", ".wh..opq")],
+    ] {
+        let tree = applied(&[&below, &layer]);
+        assert_eq!(paths(&tree), ["", "a", "a/c", "a/c/new", "a/new", "e"]);
+        assert_eq!(tree.find(b"a").unwrap().attributes.mode, 0o700, "the directory itself stays");
+    }
+    let tree = applied(&[&below, &[whiteout("", ".wh..opq")]]);
+    assert_eq!(paths(&tree), [""]);
+}
+
+#[test]
+fn a_directory_that_is_replaced_by_itself_keeps_its_children() {
+    let tree = applied(&[&[directory("a", 0o700), file("a/b", 1)], &[directory("a", 0o755)]]);
+    assert_eq!(paths(&tree), ["", "a", "a/b"]);
+    assert_eq!((tree.find(b"a").unwrap().layer, tree.find(b"a").unwrap().attributes.mode), (1, 0o755));
+    // By a whiteout and itself it does not.
+    let tree = applied(&[&[directory("a", 0o700), file("a/b", 1)], &[whiteout("", "a"), directory("a", 0o755)]]);
+    assert_eq!(paths(&tree), ["", "a"]);
+    // Nor by way of anything else.
+    let tree = applied(&[&[directory("a", 0o700), file("a/b", 1)], &[file("a", 2)], &[directory("a", 0o755)]]);
+    assert_eq!(paths(&tree), ["", "a"]);
+}
+
+#[test]
+fn a_link_in_the_way_is_followed_within_the_root() {
+    let tree = applied(&[
+        &[
+            directory("usr/lib", 0o755),
+            symlink("lib", "usr/lib"),
+            symlink("usr/up", "../../../lib"),
+            symlink("abs", "/usr"),
+        ],
+        &[file("lib/a", 1), file("usr/up/b", 2), file("abs/c", 3), file("abs/lib/d", 4)],
+        &[whiteout("lib", "d")],
+    ]);
+    assert_eq!(paths(&tree), ["", "abs", "lib", "usr", "usr/c", "usr/lib", "usr/lib/a", "usr/lib/b", "usr/up"]);
+    assert_eq!(tree.find(b"abs/lib/a").unwrap().object, tree.find(b"usr/lib/a").unwrap().object);
+    assert!(matches!(tree.find(b"lib").unwrap().object, Object::Symlink { .. }), "the last name is not followed");
+    assert!(tree.find(b"lib/none/x").is_none());
+    // One that leads nowhere yet leads to where directories are made.
+    let tree = applied(&[&[symlink("data", "/var/data"), file("data/x", 1)]]);
+    assert_eq!(paths(&tree), ["", "data", "var", "var/data", "var/data/x"]);
+    assert_eq!(tree.find(b"var").unwrap().attributes, Attributes::implied());
+    // As overlay file systems tell that a link has become a directory.
+    let tree = applied(&[
+        &[file("usr/lib/a", 1), symlink("lib", "usr/lib")],
+        &[directory("lib", 0o755), whiteout("lib", ".wh..opq"), whiteout("lib", "a"), file("lib/b", 2)],
+    ]);
+    assert_eq!(paths(&tree), ["", "lib", "lib/b", "usr", "usr/lib", "usr/lib/a"]);
+}
+
+/// umoci's repack tells of all that was in a directory that is something else now.
+#[test]
+fn a_whiteout_in_what_is_no_directory_any_more_hides_nothing() {
+    let below = [file("a/x", 1), file("b/x", 2)];
+    let tree = applied(&[&below, &[file("a", 3), whiteout("a", "x")]]);
+    assert_eq!(paths(&tree), ["", "a", "b", "b/x"]);
+    let tree = applied(&[&below, &[symlink("a", "b"), whiteout("a", "x"), whiteout("a", ".wh..opq")]]);
+    assert_eq!(paths(&tree), ["", "a", "b", "b/x"]);
+    assert!(matches!(tree.find(b"a").unwrap().object, Object::Symlink { .. }));
+}
+
+#[test]
+fn a_hard_link_is_a_name_of_its_own() {
+    let tree = applied(&[&[file("a", 1)], &[hard_link("b", "a")], &[whiteout("", "a")], &[hard_link("c", "b")]]);
+    assert_eq!(paths(&tree), ["", "b", "c"]);
+    let numbers: Vec<_> = tree.paths().map(|(_, number)| number).collect();
+    assert_eq!(numbers[1], numbers[2]);
+    assert_eq!(tree.node(numbers[1]).layer, 0, "the content is the lowest layer's");
+    // A whiteout in the layer that made the link is about lower layers.
+    let tree = applied(&[&[file("a", 1)], &[hard_link("b", "a"), whiteout("", "b"), whiteout("", "a")]]);
+    assert_eq!(paths(&tree), ["", "b"]);
+}
+
+#[test]
+fn layers_make_what_the_model_says() {
+    let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&any_layers(), |layers| {
+        let mut tree = Tree::new();
+        let mut model = Model::default();
+        for (number, changes) in layers.iter().enumerate() {
+            for (at, change) in changes.iter().enumerate() {
+                let id = (number * 100 + at) as u64;
+                let expected = model.apply(number, id, change);
+                let result = tree.apply(number, vec![member(change, id)]);
+                prop_assert_eq!(result.is_ok(), expected, "{:?} after {:?}", change, &layers[..=number]);
+            }
+        }
+        prop_assert_eq!(shown(&tree), model.shown());
+        for path in model.names.keys() {
+            prop_assert!(tree.find(path.as_bytes()).is_some(), "{} is not found", path);
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// As umoci does it, whiteouts standing first in their layers, as they should.
+#[test]
+fn layers_make_what_umoci_makes_of_them() {
+    if !require_root() || !require("umoci") {
+        return;
+    }
+    let config = Config { cases: 25, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&any_layers(), |mut layers| {
+        let mut model = Model::default();
+        for (number, changes) in layers.iter_mut().enumerate() {
+            changes.sort_by_key(|change| !matches!(change, Change::Whiteout(_) | Change::Opaque(_)));
+            let mut at = 0;
+            // What cannot be is another test's.
+            changes.retain(|change| {
+                at += 1;
+                let has_way = match change {
+                    Change::Whiteout(path) => model.place(path).is_some(),
+                    Change::Opaque(path) => model.place(&format!("{path}/x")).is_some(),
+                    // umoci removes what is in a link's place first, and with it what it would link to.
+                    Change::HardLink(path, target) => match (model.place(path), model.place(target)) {
+                        (Some(path), Some(target)) => path != target && !is_below(&target, &path),
+                        _ => false,
+                    },
+                    _ => true,
+                };
+                has_way && model.apply(number, at, change)
+            });
+        }
+        let entries: Vec<Vec<Entry>> = layers
+            .iter()
+            .enumerate()
+            .map(|(number, layer)| layer.iter().map(|change| entry(change, number)).collect())
+            .collect();
+        let image = Handmade::of(&entries.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let place = tempfile::tempdir().unwrap();
+        image.write(&format!("type=local,dest={}/root", place.path().display())).unwrap();
+        let bundle = place.path().join("bundle");
+        let name = format!("{}:it", image.path().display());
+        tool::run("umoci", ["unpack", "--image", &name, bundle.to_str().unwrap()]);
+        let (ours, theirs) =
+            (Listing::of_directory(&place.path().join("root")), Listing::of_directory(&bundle.join("rootfs")));
+        // Directories that nobody tells of are of the present there.
+        timeless(ours).assert_is(&timeless(theirs));
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// The layer that umoci makes of what has changed in a root file system leads there.
+#[test]
+fn a_layer_of_changes_by_umoci_is_applied() {
+    if !require_root() || !require("umoci") {
+        return;
+    }
+    let image = Handmade::of(&[&[handmade::directory("kept"), handmade::file("kept/lower", "lower")]]);
+    let place = tempfile::tempdir().unwrap();
+    let bundle = place.path().join("bundle");
+    let umoci = |command: &str, name: &str| {
+        let image = format!("{}:{name}", image.path().display());
+        tool::run("umoci", [command, "--image", &image, bundle.to_str().unwrap()]);
+    };
+    umoci("unpack", "it");
+    let root = bundle.join("rootfs");
+    let first = DiskTree::new()
+        .file("removed", "r")
+        .file("replaced/by/file", "f")
+        .file("file", "by a directory")
+        .symlink("link", "replaced")
+        .file("linked", "two names")
+        .hard_link("also", "linked")
+        .file("full/a", "a")
+        .file("full/b", "b");
+    first.plant_in(&root);
+    umoci("repack", "first");
+    std::fs::remove_dir_all(&bundle).unwrap();
+    umoci("unpack", "first");
+    std::fs::remove_file(root.join("removed")).unwrap();
+    std::fs::remove_dir_all(root.join("replaced")).unwrap();
+    std::fs::remove_dir_all(root.join("full")).unwrap();
+    std::fs::remove_file(root.join("file")).unwrap();
+    std::fs::remove_file(root.join("link")).unwrap();
+    std::fs::remove_file(root.join("also")).unwrap();
+    let second = DiskTree::new()
+        .file("replaced", "now a file")
+        .file("file/within", "now a directory")
+        .file("link/within", "now a directory")
+        .directory("full")
+        .mode(0o700)
+        .file("kept/upper", "upper")
+        .mode(0o4755);
+    second.plant_in(&root);
+    umoci("repack", "second");
+
+    let store = ocibake::store::Layout::open(image.path()).unwrap();
+    let descriptor = ocibake::store::Store::resolve(&store, Some("second")).unwrap();
+    let output = format!("type=local,dest={}/root", place.path().display());
+    handmade::write_root(&store, &descriptor, &output, &silent).unwrap();
+    // umoci rounds times up.
+    let ours = Listing::of_directory(&place.path().join("root")).normalised();
+    ours.assert_is(&Listing::of_directory(&root).normalised());
+    assert_eq!(ours.0.len(), 10, "{ours:?}");
+}
+
+fn timeless(mut listing: Listing) -> Listing {
+    listing.0.values_mut().filter(|record| record.kind == Kind::Directory).for_each(|record| record.time = 0);
+    listing
+}
+
+/// The root file system as a list of canonical paths. Everything is found by looking at all of them.
+#[derive(Default)]
+struct Model {
+    names: BTreeMap<String, Named>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
+    layer: usize,
+    what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    /// Whose content or mode is which; several names of one number are one file.
+    File(u64),
+    /// None: nobody tells of it.
+    Directory(Option<u64>),
+    /// The number tells links apart that are not the same one.
+    Symlink(String, u64),
+}
+
+impl Model {
+    /// False: it cannot be.
+    fn apply(&mut self, layer: usize, id: u64, change: &Change) -> bool {
+        match change {
+            Change::File(path) => self.put(layer, path, What::File(id)),
+            Change::Symlink(path, target) => self.put(layer, path, What::Symlink(target.clone(), id)),
+            Change::Directory(path) => self.put(layer, path, What::Directory(Some(id))),
+            Change::HardLink(path, target) => {
+                let Some(target) = self.place(target) else { return false };
+                match self.names.get(&target).map(|named| named.what.clone()) {
+                    None | Some(What::Directory(_)) => false,
+                    Some(what) => self.put(layer, path, what),
+                }
+            }
+            // Where there is no way, there is nothing to hide.
+            Change::Whiteout(path) => match self.place_not_by(path, Some(layer)) {
+                Some(path) => self.hide(layer, &path, true),
+                None => true,
+            },
+            Change::Opaque(path) => match self.place_not_by(&format!("{path}/x"), Some(layer)) {
+                Some(inside) => self.hide(layer, inside.trim_end_matches("/x").trim_end_matches('x'), false),
+                None => true,
+            },
+        }
+    }
+
+    fn put(&mut self, layer: usize, path: &str, what: What) -> bool {
+        let Some(path) = self.place(path) else { return false };
+        let ancestors: Vec<_> = path.match_indices('/').map(|(at, _)| path[..at].to_owned()).collect();
+        for ancestor in ancestors {
+            self.names.entry(ancestor).or_insert(Named { layer, what: What::Directory(None) });
+        }
+        let is_directory = |what: &What| matches!(what, What::Directory(_));
+        let keeps = is_directory(&what) && self.names.get(&path).is_some_and(|named| is_directory(&named.what));
+        if !keeps {
+            self.names.retain(|name, _| !is_below(name, &path));
+        }
+        self.names.insert(path, Named { layer, what });
+        true
+    }
+
+    fn hide(&mut self, layer: usize, path: &str, itself: bool) -> bool {
+        let is_meant = |name: &str| is_below(name, path) || (itself && name == path);
+        let own: Vec<String> =
+            self.names.iter().filter(|(_, named)| named.layer == layer).map(|(name, _)| name.clone()).collect();
+        let needed = |name: &str| own.iter().any(|own| is_below(own, name));
+        self.names.retain(|name, named| !is_meant(name) || named.layer == layer || needed(name));
+        for (name, named) in &mut self.names {
+            if is_meant(name) && named.layer < layer {
+                *named = Named { layer, what: What::Directory(None) };
+            }
+        }
+        true
+    }
+
+    /// The canonical path of what `path` means, its last name not followed; none if the way is barred.
+    fn place(&self, path: &str) -> Option<String> {
+        self.place_not_by(path, None)
+    }
+
+    /// The same, where links of one layer bar the way, too.
+    fn place_not_by(&self, path: &str, layer: Option<usize>) -> Option<String> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut left: Vec<String> = parent.split('/').map(str::to_owned).collect();
+        let mut at: Vec<String> = Vec::new();
+        let mut links = 0;
+        while !left.is_empty() {
+            let part = left.remove(0);
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    at.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let here = [at.clone(), vec![part.clone()]].concat().join("/");
+            match self.names.get(&here).map(|named| &named.what) {
+                Some(What::File(_)) => return None,
+                Some(What::Symlink(..)) if self.names.get(&here).map(|named| named.layer) == layer => return None,
+                Some(What::Symlink(target, _)) => {
+                    links += 1;
+                    if links > 40 {
+                        return None;
+                    }
+                    if target.starts_with('/') {
+                        at.clear();
+                    }
+                    left.splice(0..0, target.split('/').map(str::to_owned));
+                }
+                Some(What::Directory(_)) | None => at.push(part),
+            }
+        }
+        at.push(name.to_owned());
+        Some(at.join("/"))
+    }
+
+    /// Each path with what is there; a number that means nothing to others is left out.
+    fn shown(&self) -> BTreeMap<String, String> {
+        self.names
+            .iter()
+            .map(|(name, named)| {
+                let what = match &named.what {
+                    What::File(id) => format!("file {id}{}", self.names_of(name)),
+                    What::Directory(id) => format!("directory {}", id.map_or(0o755, |id| id % 0o1000)),
+                    What::Symlink(target, _) => format!("link {target}{}", self.names_of(name)),
+                };
+                (name.clone(), what)
+            })
+            .collect()
+    }
+
+    /// The other names of the same thing.
+    fn names_of(&self, name: &str) -> String {
+        let what = &self.names[name].what;
+        let same: BTreeSet<&String> =
+            self.names.iter().filter(|(_, named)| named.what == *what).map(|(name, _)| name).collect();
+        format!(" {same:?}")
+    }
+}
+
+fn is_below(name: &str, directory: &str) -> bool {
+    directory.is_empty() || name.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// A tree in the words of [`Model::shown`].
+fn shown(tree: &Tree) -> BTreeMap<String, String> {
+    let mut names: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+    for (path, number) in tree.paths() {
+        names.entry(number).or_default().insert(String::from_utf8(path).unwrap());
+    }
+    let shown = |number: usize| match &tree.node(number).object {
+        Object::File { size, .. } => format!("file {size} {:?}", names[&number]),
+        Object::Directory => format!("directory {}", tree.node(number).attributes.mode),
+        Object::Symlink { target } => format!("link {} {:?}", String::from_utf8_lossy(target), names[&number]),
+        other => panic!("{other:?}"),
+    };
+    let all = tree.paths().filter(|(path, _)| !path.is_empty());
+    all.map(|(path, number)| (String::from_utf8(path).unwrap(), shown(number))).collect()
+}
+
+fn any_layers() -> impl Strategy<Value = Vec<Vec<Change>>> {
+    let name = prop::sample::select(vec!["a", "b", "c", "d"]);
+    let path = vec(name, 1..4).prop_map(|names| names.join("/"));
+    let target = (prop::sample::select(vec!["", "/", "../", "../../../", "./"]), path.clone())
+        .prop_map(|(start, path)| format!("{start}{path}"));
+    let change = prop_oneof![
+        4 => path.clone().prop_map(Change::File),
+        3 => path.clone().prop_map(Change::Directory),
+        2 => (path.clone(), target).prop_map(|(path, target)| Change::Symlink(path, target)),
+        2 => (path.clone(), path.clone()).prop_map(|(path, target)| Change::HardLink(path, target)),
+        3 => path.clone().prop_map(Change::Whiteout),
+        1 => prop_oneof![path, Just(String::new())].prop_map(Change::Opaque),
+    ];
+    vec(vec(change, 0..8), 1..5)
+}
+
+/// As the tree gets it.
+fn member(change: &Change, id: u64) -> Member {
+    match change {
+        Change::File(path) => file(path, id),
+        Change::Directory(path) => directory(path, (id % 0o1000) as u32),
+        Change::Symlink(path, target) => symlink(path, target),
+        Change::HardLink(path, target) => hard_link(path, target),
+        Change::Whiteout(path) => {
+            let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+            whiteout(parent, name)
+        }
+        Change::Opaque(path) => whiteout(path, ".wh..opq"),
+    }
+}
+
+/// As a tar has it.
+fn entry(change: &Change, number: usize) -> Entry {
+    let path = member(change, 0).path;
+    match change {
+        Change::File(_) => handmade::file(path, format!("of layer {number}")),
+        Change::Directory(_) => handmade::directory(path).mode(0o700 + number as u32),
+        Change::Symlink(_, target) => handmade::symlink(path, target),
+        Change::HardLink(_, target) => handmade::hard_link(path, target),
+        Change::Whiteout(_) | Change::Opaque(_) => handmade::file(path, ""),
+    }
+}
+
+fn made(path: &str, object: Object, mode: u32) -> Member {
+    let attributes = Attributes { mode, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() };
+    Member { path: path.as_bytes().to_vec(), object, attributes }
+}
+
+fn file(path: &str, size: u64) -> Member {
+    made(path, Object::File { offset: 0, size }, 0o644)
+}
+
+fn directory(path: &str, mode: u32) -> Member {
+    made(path, Object::Directory, mode)
+}
+
+fn symlink(path: &str, target: &str) -> Member {
+    made(path, Object::Symlink { target: target.as_bytes().to_vec() }, 0o777)
+}
+
+fn hard_link(path: &str, target: &str) -> Member {
+    made(path, Object::HardLink { target: target.as_bytes().to_vec() }, 0o644)
+}
+
+fn whiteout(parent: &str, name: &str) -> Member {
+    let parent = if parent.is_empty() { String::new() } else { format!("{parent}/") };
+    file(&format!("{parent}.wh.{name}"), 0)
+}
+
+fn applied(layers: &[&[Member]]) -> Tree {
+    let mut tree = Tree::new();
+    for (number, members) in layers.iter().enumerate() {
+        tree.apply(number, members.to_vec()).unwrap();
+    }
+    tree
+}
+
+fn paths(tree: &Tree) -> Vec<String> {
+    tree.paths().map(|(path, _)| String::from_utf8(path).unwrap()).collect()
+}
