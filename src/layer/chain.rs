@@ -102,6 +102,11 @@ impl Gate {
         state.permits.pop().map(|buffers| Permit { gate: self, buffers })
     }
 
+    /// Ends it for all should the thread that holds this panic: what it had in hand never comes back.
+    pub fn presence(&self) -> Presence<'_> {
+        Presence(self)
+    }
+
     /// Ends it for all; the first failure is the one that counts.
     pub fn fail(&self, error: Error) {
         let mut state = locked(&self.state);
@@ -115,6 +120,18 @@ impl Gate {
     /// What it failed with, if it did.
     pub fn outcome(&self) -> Result<()> {
         locked(&self.state).failure.take().map_or(Ok(()), Err)
+    }
+}
+
+/// A thread that takes part.
+pub struct Presence<'a>(&'a Gate);
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            locked(&self.0.state).failed = true;
+            self.0.changed.notify_all();
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Node {
     pub attributes: Attributes,
     /// By name; only a directory has any.
     children: BTreeMap<Box<[u8]>, Name>,
+    /// The layer that has hidden all that lower ones have in it: however often it says so again, nothing is left to hide.
+    cleared_by: Option<u32>,
     reach: Reach,
 }
 
@@ -206,6 +208,11 @@ impl Tree {
     }
 
     fn hide_children(&mut self, layer: usize, directory: usize) {
+        let cleared_by = u32::try_from(layer).ok();
+        if cleared_by.is_some() && self.nodes[directory].cleared_by == cleared_by {
+            return;
+        }
+        self.nodes[directory].cleared_by = cleared_by;
         let names: Vec<Box<[u8]>> = self.nodes[directory].children.keys().cloned().collect();
         names.iter().for_each(|name| self.hide(layer, directory, name));
     }
@@ -284,7 +291,7 @@ impl Tree {
 
 impl Node {
     fn new(layer: usize, object: Object, attributes: Attributes, reach: Reach) -> Self {
-        Node { layer, object, attributes, children: BTreeMap::new(), reach }
+        Node { layer, object, attributes, children: BTreeMap::new(), cleared_by: None, reach }
     }
 }
 

@@ -74,7 +74,7 @@ impl Budget {
         self.text(text)
     }
 
-    /// Accounts for so many bytes of pax records and long names.
+    /// Accounts for so many bytes of pax records and long names, or of what keeping them takes.
     pub fn text(&self, bytes: u64) -> Result<()> {
         if take(&self.text, bytes) {
             return Ok(());

@@ -91,6 +91,13 @@ const LONGEST_HEADER: u64 = 1 << 20;
 const LEFT_OUT: [&[u8]; 6] =
     [b"security.selinux", b"security.ima", b"security.evm", b"system.nfs4_acl", b"trusted.overlay.", b"user.overlay."];
 
+/// The pax records that are heeded, beside those of extended attributes.
+const KEYS: [&[u8]; 6] = [b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"];
+/// What the records of extended attributes begin with: as GNU and Go write them, and as libarchive does.
+const XATTRS: [&[u8]; 2] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr."];
+/// What an extended attribute takes beside its own bytes, at most, in bytes.
+const XATTR_MEMORY: u64 = 128;
+
 impl Attributes {
     /// Those of a directory that must be there and that no layer tells of.
     pub fn implied() -> Self {
@@ -217,8 +224,14 @@ impl<R: Read> Reader<'_, R> {
             if record.0.starts_with(b"GNU.sparse.") {
                 return Err(self.sparse());
             }
-            extension.records.insert(record.0.to_vec(), record.1.to_vec());
             rest = after;
+            let is_xattr = XATTRS.iter().any(|prefix| record.0.starts_with(prefix));
+            if is_xattr {
+                self.budget.text(XATTR_MEMORY)?;
+            } else if !KEYS.contains(&record.0) {
+                continue;
+            }
+            extension.records.insert(record.0.to_vec(), record.1.to_vec());
         }
         Ok(())
     }
@@ -279,9 +292,9 @@ impl<R: Read> Reader<'_, R> {
         let mode = number(&old.mode).ok_or_else(|| wrong("mode"))? as u32 & 0o7777;
         let mut xattrs = BTreeMap::new();
         for (key, value) in std::mem::take(records) {
-            let (name, value) = if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+            let (name, value) = if let Some(name) = key.strip_prefix(XATTRS[0]) {
                 (name.to_vec(), value)
-            } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
+            } else if let Some(name) = key.strip_prefix(XATTRS[1]) {
                 (unescaped(name), decoded(&value).ok_or_else(|| wrong("extended attribute"))?)
             } else {
                 continue;

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 
 use flate2::bufread::MultiGzDecoder;
 use rayon::ThreadPool;
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::limits::{Budget, Limits};
 use super::member::{Member, members};
 use super::{Layer, Tree};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Hasher, media_type};
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
@@ -41,7 +41,7 @@ fn read_one(layer: &Layer, open: &Open<'_>, budget: &Budget) -> Result<Vec<Membe
     let failed = |source| Error::from_read("read", format!("layer {}", layer.descriptor.digest), source);
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let tar = TarStream::start(scope, layer.descriptor.digest, blob);
+        let tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
         let mut tar = Checked { tar, hasher: Hasher::new(), budget, is_broken: false };
         let members = members(&mut tar, layer.descriptor.digest, budget);
         if tar.is_broken {
@@ -71,6 +71,12 @@ pub(super) fn opened<'a>(descriptor: &Descriptor, open: &Open<'a>) -> Result<Box
     open(descriptor)
 }
 
+/// Does `work` on a thread of its own, unless the system has no more of them.
+pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) -> Result<()> {
+    let started = Builder::new().name("unpack".to_owned()).spawn_scoped(scope, work);
+    started.map(drop).map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread to unpack").with_source(source))
+}
+
 /// The tar in a blob, decompressed ahead on a thread of its own. The blob is read to its end, so that its reader can
 /// check it; if the blob turns out to be another, that is the error, and not what was wrong with its compression.
 pub(super) struct TarStream {
@@ -89,12 +95,12 @@ impl TarStream {
         scope: &'scope Scope<'scope, '_>,
         layer: Digest,
         blob: Box<dyn Read + Send + 'a>,
-    ) -> TarStream {
+    ) -> Result<TarStream> {
         let ((send, full), (empty, buffers)) = (channel(), channel());
         for _ in 0..AHEAD {
             let _ = empty.send(Vec::new()); // the receiver is here
         }
-        scope.spawn(move || {
+        start(scope, move || {
             let mut blob = blob;
             let outcome = decompress(&mut blob, &buffers, &send);
             if matches!(outcome, Ok(Pumped::Abandoned)) {
@@ -105,8 +111,8 @@ impl TarStream {
             if let Some(error) = error {
                 let _ = send.send(Err(error)); // the reader of the tar may have gone by now
             }
-        });
-        TarStream { full, empty, chunk: Vec::new(), at: 0 }
+        })?;
+        Ok(TarStream { full, empty, chunk: Vec::new(), at: 0 })
     }
 
     /// What has been decompressed and not been read. Empty at the end.

@@ -88,7 +88,7 @@ pub(super) fn contents<'f>(
 ) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let mut tar = TarStream::start(scope, layer.descriptor.digest, blob);
+        let mut tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
         let failed = |source| Error::from_read("read", format!("layer {}", layer.descriptor.digest), source);
         let mut at = 0;
         for file in files {

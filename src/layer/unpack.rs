@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::chain::locked;
 use super::member::Attributes;
-use super::read::Open;
+use super::read::{Open, start};
 use super::survey::{Content, Link, Place, Survey, Wanted, contents};
 use super::target::{Cursor, LeftOut, Target};
 use super::{Layer, Tree};
@@ -109,15 +109,18 @@ impl<'a> Writing<'a, '_> {
     fn run(&self, pool: &ThreadPool) -> Result<()> {
         let writers = pool.current_num_threads();
         let (send, receive) = sync_channel(2 * writers);
-        let receive = Mutex::new(receive);
-        let failure = Failure::default();
+        let receive = Arc::new(Mutex::new(receive));
+        let failure = &Failure::default();
         std::thread::scope(|scope| {
             for _ in 0..writers {
-                scope.spawn(|| self.write_small(&receive, &failure));
+                let receive = receive.clone();
+                failure.note(start(scope, move || self.write_small(&receive, failure)));
             }
+            // Theirs alone: should all of them end, nobody waits for them to take what is sent.
+            drop(receive);
             let layers = self.layers.par_iter().zip(self.files).filter(|(_, files)| !files.is_empty());
             let read = |send: &mut SyncSender<_>, (layer, files): (_, &'a Vec<_>)| {
-                self.read_layer(layer, files, send, &failure)
+                self.read_layer(layer, files, send, failure)
             };
             // Those that write are done when the last sender is gone, which is given away here.
             failure.note(pool.install(|| layers.try_for_each_with(send, read)));
@@ -142,7 +145,7 @@ impl<'a> Writing<'a, '_> {
             }
             let mut bytes = vec![0; file.size as usize];
             content.read(&mut bytes)?;
-            let _ = send.send((file, bytes)); // those that receive stay to the end
+            let _ = send.send((file, bytes)); // if nobody receives any more, that has an error of its own
             Ok(())
         })
     }
@@ -207,7 +210,7 @@ impl Failure {
         self.is_noted.load(Ordering::Relaxed)
     }
 
-    fn outcome(self) -> Result<()> {
-        self.first.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    fn outcome(&self) -> Result<()> {
+        locked(&self.first).take().map_or(Ok(()), Err)
     }
 }

@@ -60,6 +60,7 @@ pub struct Written<W> {
 ///
 /// The bytes depend on the entries (with the contents they name) and on `compression` alone. A file that is not, from
 /// first byte to last, the one that was walked is an error. On an error the sinks are dropped with whatever they took.
+/// A panic, of a sink or of `progress`, ends all threads and is passed on.
 pub fn write<W: Write + Send>(
     jobs: Vec<Job<'_, W>>,
     compression: Compression,
@@ -93,6 +94,7 @@ fn run<'a, W: Write + Send>(
     let turns = turns(layers);
     let next = AtomicUsize::new(0);
     pool.broadcast(|_| {
+        let _presence = gate.presence();
         let mut encoder = BlockEncoder::new(compression);
         // Turns are taken in order and only with a permit in hand: all blocks before a taken one are taken as well, so
         // the chains always move on and permits always come back.

@@ -52,6 +52,21 @@ fn an_opaque_directory_shows_nothing_from_below() {
     assert_eq!(paths(&tree), [""]);
 }
 
+/// Each of the whiteouts would look at each of the files: some hours, where this takes a second.
+#[test]
+fn whiteouts_without_end_take_no_time_without_end() {
+    let files = || (0..50_000).map(|number| file(&format!("a/{number}"), 1));
+    for again in [whiteout("a", ".wh..opq"), whiteout("", "a")] {
+        let whiteouts = std::iter::repeat_n(again, 50_000);
+        let upper: Vec<Member> = files().chain(whiteouts).chain([file("a/last", 2)]).collect();
+        let (done, outcome) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(paths(&applied(&[&[file("a/below", 0)], &upper])).len()));
+        let count = outcome.recv_timeout(std::time::Duration::from_secs(60)).expect("it goes on for ever");
+        // The root and the directory are among them, and what is below is not.
+        assert_eq!(count, 50_003);
+    }
+}
+
 #[test]
 fn a_directory_that_is_replaced_by_itself_keeps_its_children() {
     let tree = applied(&[&[directory("a", 0o700), file("a/b", 1)], &[directory("a", 0o755)]]);

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::param::page_size;
 
 use crate::support::noise::noise;
-use crate::support::program::Program;
+use crate::support::program::{Outcome, Program};
 use crate::support::small_disk::SmallDisk;
 use crate::support::strace::Trace;
 use crate::support::tool::require;
@@ -73,6 +73,33 @@ fn a_call_that_was_only_interrupted_is_made_again() {
         }
         assert!(met >= 8, "{calls}: {met}");
     }
+}
+
+#[test]
+fn when_the_system_has_no_more_threads() {
+    if !require("strace") {
+        return;
+    }
+    let build = Build::new();
+    let (store, root) = (build.world.program.store(), build.world.path("root"));
+    let output = format!("type=local,dest={}", root.display());
+    let arguments = ["build", build.world.context(), "--platform=linux/amd64", "--jobs=2", "-o", &output];
+    let mut failed = 0;
+    for nth in 1..=12 {
+        let trace = Trace::run(&build.world.program, ("/^clone3?$", "EAGAIN", nth), &[], &arguments);
+        let Outcome { code, stderr, .. } = &trace.outcome;
+        assert!(!stderr.contains("panicked"), "{nth}: {stderr}");
+        if *code == Some(0) {
+            assert_eq!(names_in(&root), ["large", "many"].map(str::to_owned), "{nth}");
+            remove(&root);
+        } else {
+            assert!(stderr.contains("thread"), "{nth}: {stderr}");
+            failed += 1;
+        }
+        assert_eq!(build.world.names(), ["before", "x.tar"], "{nth}");
+        assert_store_is_sound(&store);
+    }
+    assert!(failed >= 4, "{failed}");
 }
 
 #[test]

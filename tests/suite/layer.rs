@@ -351,3 +351,30 @@ pub fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
         entries.into_values().collect()
     })
 }
+
+/// Takes some, and then panics.
+struct Panics(usize);
+
+impl Write for Panics {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).expect("the sink has had enough");
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_that_panics_ends_the_write_on_all_threads() {
+    for threads in [1, 2, 8] {
+        let (done, outcome) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let write = || write_to(Panics(3 << 20), &[file("large", noise(1, 32 << 20))], Compression::None, threads);
+            done.send(std::panic::catch_unwind(write).map(drop).is_err())
+        });
+        let panicked = outcome.recv_timeout(std::time::Duration::from_secs(60));
+        assert_eq!(panicked, Ok(true), "with {threads} threads");
+    }
+}

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use ocibake::error::{Error, ErrorKind};
+use ocibake::layer::{self, Layer, Limits};
+use ocibake::oci::{Descriptor, Digest};
 use tar::EntryType;
 use tempfile::TempDir;
 
@@ -506,6 +508,26 @@ fn bombs_are_refused() {
     let output = format!("type=local,dest={}/root,limit=20m", place.path().display());
     Handmade::new(&[part.clone(), part.clone(), part]).write(&output).unwrap();
     assert_eq!(fs::metadata(place.path().join("root/zeros")).unwrap().len(), 6 << 20);
+}
+
+/// A million short attributes have few bytes in the tar and many in memory.
+#[test]
+fn what_attributes_take_in_memory_is_limited() {
+    let read = |key: &str, count: usize| {
+        let many = (0..count).fold(file("a", ""), |file, number| file.record(&format!("{key}{number:04}"), "x"));
+        let tar = tar(&[many]);
+        let (blob, diff_id) = (Descriptor::of(PLAIN, &tar), Digest::of(&tar));
+        let open = |_: &Descriptor| Ok(Box::new(&tar[..]) as Box<dyn std::io::Read + Send>);
+        let limits = Limits { size: 1 << 20, entries: 10, text: 100_000 };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        layer::read(&[Layer { descriptor: blob, diff_id }], &open, limits, &pool)
+    };
+    let error = read("SCHILY.xattr.user.", 1000).unwrap_err();
+    assert!(error.message.contains("extended attributes of the image have more than 100000 bytes"), "{error:?}");
+    let tree = read("SCHILY.xattr.user.", 500).unwrap();
+    assert_eq!(tree.find(b"a").unwrap().attributes.xattrs.len(), 500);
+    // What is not heeded is not kept.
+    assert_eq!(read("comment", 1000).unwrap().find(b"a").unwrap().attributes.xattrs.len(), 0);
 }
 
 #[test]
