@@ -1,15 +1,17 @@
+use std::thread::Builder;
+
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::pending;
 
 /// From now on a signal to end removes what is half written and then ends the process as the signal would have.
 pub fn watch() -> Result<()> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|source| Error::io("watch for", "signals", source))?;
-    std::thread::spawn(move || {
+    let watching = Builder::new().name("signals".to_owned()).spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let _nothing_new_begins = pending::discard_all();
             // It does not come back; if it could not end the process, the exit would.
@@ -17,5 +19,7 @@ pub fn watch() -> Result<()> {
             std::process::exit(128 + signal);
         }
     });
-    Ok(())
+    watching
+        .map(drop)
+        .map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread to watch for signals").with_source(source))
 }
