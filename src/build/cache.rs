@@ -8,6 +8,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -17,7 +18,10 @@ use crate::store::LocalStore;
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 2\n");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 3\n");
+
+/// Entries that are summed up by one thread at a time.
+const SUMMED: usize = 512;
 
 /// The largest step in which file systems with nanoseconds keep time (the kernel's tick), and with room to spare.
 const TICK: Duration = Duration::from_millis(100);
@@ -43,21 +47,12 @@ struct Pieces {
 
 impl Key {
     pub fn of(entries: &[Entry], compression: Compression) -> Result<Key> {
+        let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect::<Result<_>>()?;
         let mut hasher = Hasher::new();
         hasher.update(FORM.as_bytes());
         hasher.update(compression.identity().as_bytes());
         hasher.update(b"\n");
-        for entry in entries {
-            // The header begins with its length in whole records or says it in itself; nothing runs together.
-            hasher.update(&header(entry)?);
-            match &entry.kind {
-                Kind::File(Content::Bytes(bytes)) => hasher.update(Digest::of(bytes).as_bytes()),
-                Kind::File(Content::Disk { identity, .. }) => {
-                    numbers(identity).iter().for_each(|number| hasher.update(&number.to_le_bytes()));
-                }
-                Kind::Directory | Kind::Symlink { .. } | Kind::HardLink { .. } => {}
-            }
-        }
+        sums.iter().for_each(|sum| hasher.update(sum.as_bytes()));
         Ok(Key(hasher.finish()))
     }
 
@@ -105,6 +100,23 @@ pub fn is_settled(entries: &[Entry], walked: SystemTime) -> bool {
         }
         _ => true,
     })
+}
+
+/// What `entries` are made of.
+fn sum(entries: &[Entry]) -> Result<Digest> {
+    let mut hasher = Hasher::new();
+    for entry in entries {
+        // The header begins with its length in whole records or says it in itself; nothing runs together.
+        hasher.update(&header(entry)?);
+        match &entry.kind {
+            Kind::File(Content::Bytes(bytes)) => hasher.update(Digest::of(bytes).as_bytes()),
+            Kind::File(Content::Disk { identity, .. }) => {
+                numbers(identity).iter().for_each(|number| hasher.update(&number.to_le_bytes()));
+            }
+            Kind::Directory | Kind::Symlink { .. } | Kind::HardLink { .. } => {}
+        }
+    }
+    Ok(hasher.finish())
 }
 
 fn numbers(identity: &Identity) -> [u64; 8] {

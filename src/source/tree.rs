@@ -76,9 +76,14 @@ fn implied(found: &[Found], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
 fn imply<'a>(found: &'a [Found], directory: &[u8], implied: &mut BTreeSet<Vec<u8>>) -> Result<(), &'a Found> {
     for above in std::iter::successors(Some(directory), |path| parent(path)) {
         match find(found, above) {
-            Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => {}
+            // Those above it are seen to when its own turn comes.
+            Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => break,
             Some(other) => return Err(other),
-            None => drop(implied.insert(above.to_vec())),
+            None => {
+                if !implied.insert(above.to_vec()) {
+                    break;
+                }
+            }
         }
     }
     Ok(())
