@@ -1,45 +1,29 @@
 //! The layer engine: file-system entries in, a compressed tar with both its digests out, in one pass and on every core;
 //! and back, from layers to the root file system that they make.
 //!
-//! A layer's bytes are a function of its entries and the compression alone: [`write()`] says how. What comes from
-//! elsewhere is read twice: [`read()`] checks all of it and learns what is to be, [`unpack()`] brings that to disk.
+//! - `walk`, `ignore`: what is on disk, as entries; `entry`, `content`: what they say; `tar`: the headers they become.
+//! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`write()`] says how.
+//! - `read`: blobs to the tree that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
+//!   learns what is to be,
+//! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
 
-mod blocks;
-mod chain;
-mod change;
-mod compress;
 mod content;
-mod deflate;
 mod entry;
-mod estargz;
-mod field;
-mod flatten;
 mod ignore;
-mod limits;
-mod member;
-mod pieces;
 mod read;
-mod survey;
 mod tar;
-mod target;
 mod unpack;
 mod walk;
 mod write;
 
-pub use change::{Node, Tree};
-pub use compress::Compression;
 pub use content::{Content, Identity};
 pub use entry::{Entry, Kind};
-pub use flatten::flatten;
 pub use ignore::Ignore;
-pub use limits::Limits;
-pub use member::{Attributes, LONGEST_PATH, Member, Object, Time};
-pub use pieces::{Earlier, Piece};
-pub use read::{Open, read};
+pub use read::{Attributes, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, read};
 pub use tar::{TRAILER, header};
-pub use unpack::{Directories, Unpacked, unpack};
+pub use unpack::{Directories, Unpacked, flatten, unpack};
 pub use walk::{inspect, walk};
-pub use write::{Job, Written, write};
+pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
 use crate::oci::{Descriptor, Digest};
 

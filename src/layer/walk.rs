@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::Scope;
 use rayon::prelude::*;
 
-use super::chain::locked;
+use super::write::locked;
 use super::{Content, Entry, Identity, Ignore, Kind};
 use crate::error::{Error, Result};
 

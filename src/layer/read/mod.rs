@@ -1,5 +1,10 @@
 //! From blobs to what is in them: decompressed on a thread of its own, digested and counted as it passes.
 
+mod change;
+mod field;
+mod limits;
+mod member;
+
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
@@ -8,11 +13,16 @@ use flate2::bufread::MultiGzDecoder;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::limits::{Budget, Limits};
-use super::member::{Member, members};
-use super::{Layer, Tree};
+use super::Layer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Hasher, media_type};
+
+use limits::Budget;
+use member::members;
+
+pub use change::{Node, Tree};
+pub use limits::Limits;
+pub use member::{Attributes, LONGEST_PATH, Member, Object, Time};
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.

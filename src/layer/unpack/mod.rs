@@ -1,5 +1,9 @@
 //! From a tree to a directory.
 
+mod flatten;
+mod survey;
+mod target;
+
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -13,13 +17,15 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat};
 use rustix::io::Errno;
 
-use super::chain::locked;
-use super::member::Attributes;
-use super::read::{Open, start};
-use super::survey::{Content, Link, Place, Survey, Wanted, contents};
-use super::target::{Cursor, LeftOut, Target};
-use super::{Layer, Tree};
+use super::read::start;
+use super::write::locked;
+use super::{Attributes, Layer, Open, Tree};
 use crate::error::{Error, Result};
+
+use survey::{Content, Link, Place, Survey, Wanted, contents};
+use target::{Cursor, LeftOut, Target};
+
+pub use flatten::flatten;
 
 /// What is left to do once all is in place, and what could not be done.
 #[derive(Debug)]

@@ -16,11 +16,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::Tree;
-use super::chain::locked;
-use super::member::{Attributes, Object};
 use super::survey::Place;
 use crate::error::{Error, Result};
+use crate::layer::write::locked;
+use crate::layer::{Attributes, Object, Tree};
 
 /// The directory that all goes into.
 pub struct Target {

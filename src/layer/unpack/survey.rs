@@ -4,10 +4,9 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Take};
 
-use super::member::Object;
-use super::read::{Open, TarStream, opened};
-use super::{Layer, Tree};
 use crate::error::{Error, Result};
+use crate::layer::read::{TarStream, opened};
+use crate::layer::{Layer, Object, Open, Tree};
 
 /// All paths of a tree, each once.
 pub(super) struct Survey {

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::tar::{TRAILER, header, padded};
-use super::{Entry, Kind};
 use crate::error::Result;
+use crate::layer::tar::{TRAILER, header, padded};
+use crate::layer::{Entry, Kind};
 use crate::oci::Digest;
 
 /// No block is longer.

@@ -109,7 +109,7 @@ impl Tree {
     }
 
     /// How many paths lead to each node, by its number.
-    pub(super) fn names(&self) -> Vec<u32> {
+    pub(in crate::layer) fn names(&self) -> Vec<u32> {
         let mut names = vec![0; self.nodes.len()];
         self.paths().for_each(|(_, number)| names[number] += 1);
         names

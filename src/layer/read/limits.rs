@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Layer;
 use crate::error::{Error, Result};
+use crate::layer::Layer;
 
 /// How much all layers of an image may hold together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,9 +13,10 @@ use rayon::prelude::*;
 
 use super::blocks::{Cuts, Geometry, LONGEST_BLOCK};
 use super::compress::BlockEncoder;
-use super::tar::{header, padded};
-use super::{Compression, Content, Entry, Kind};
+use super::compress::Compression;
 use crate::error::{Error, Result};
+use crate::layer::tar::{header, padded};
+use crate::layer::{Content, Entry, Kind};
 use crate::oci::{Digest, Hasher, Map};
 
 use toc::TOC_NAME;

@@ -9,8 +9,8 @@ use tar::Header;
 
 use super::field::{decimal, decoded, number, record, time, unescaped};
 use super::limits::Budget;
-use super::tar::{LARGEST_ID, RECORD, padded};
 use crate::error::{Error, Result};
+use crate::layer::tar::{LARGEST_ID, RECORD, padded};
 use crate::oci::Digest;
 
 /// One entry of a layer as it stands in its tar.

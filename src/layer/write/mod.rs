@@ -5,6 +5,13 @@
 //! blocks in order. No thread is kept for hashing: whoever brings a block drains what is ready. A fixed number of
 //! blocks is in flight, so memory does not depend on the size of anything.
 
+mod blocks;
+mod chain;
+mod compress;
+mod deflate;
+mod estargz;
+mod pieces;
+
 use std::borrow::Cow;
 use std::io::Write;
 use std::ops::Range;
@@ -14,16 +21,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::ThreadPool;
 
-use super::blocks::{Geometry, LONGEST_BLOCK};
-use super::chain::{Buffers, Chain, Gate, Permit};
-use super::compress::BlockEncoder;
-use super::estargz::{self, Chunk, Members, Placed};
-use super::pieces::{Earlier, Fingerprint, Piece, SHORTEST_PIECE};
 use super::tar::{header, padded};
-use super::{Compression, Entry, Kind};
+use super::{Entry, Kind};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Hasher, Map};
 use crate::progress::{Event, Progress, silent};
+
+use blocks::{Geometry, LONGEST_BLOCK};
+use chain::{Buffers, Chain, Gate, Permit};
+use compress::BlockEncoder;
+use estargz::{Chunk, Members, Placed};
+use pieces::{Fingerprint, SHORTEST_PIECE};
+
+pub(super) use chain::locked;
+pub use compress::Compression;
+pub use pieces::{Earlier, Piece};
 
 /// One layer to write.
 pub struct Job<'a, W> {

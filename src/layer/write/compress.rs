@@ -220,7 +220,7 @@ mod tests {
     /// digests are to be looked at.
     #[test]
     fn the_encoders_are_those_of_the_lock_file() {
-        let lock = include_str!("../../Cargo.lock");
+        let lock = include_str!("../../../Cargo.lock");
         for encoder in [LIBDEFLATE, LIBZSTD] {
             let (name, version) = encoder.split_once(' ').unwrap();
             let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");

@@ -10,12 +10,10 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use tar::EntryType;
 
-use super::member::{Attributes, Object};
-use super::read::Open;
 use super::survey::{Content, Survey, Wanted, contents};
-use super::tar::{Head, padded, records};
-use super::{Layer, Tree};
 use crate::error::{Error, Result};
+use crate::layer::tar::{Head, padded, records};
+use crate::layer::{Attributes, Layer, Object, Open, Tree};
 
 /// Writes `tree`, which was made of `layers`, into `file` from the offset `start` on, as entries of a tar whose paths begin
 /// with `prefix`, and returns where they end; `file` is longer by nothing but that. Errors call it `destination`.
