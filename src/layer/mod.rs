@@ -25,6 +25,7 @@ pub use unpack::{Directories, Unpacked, flatten, unpack};
 pub use walk::{inspect, walk};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
+use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest};
 
 /// A finished layer; immutable.
@@ -33,4 +34,36 @@ pub struct Layer {
     pub descriptor: Descriptor,
     /// The digest of the uncompressed tar (image-spec, config.md "Layer DiffID").
     pub diff_id: Digest,
+}
+
+impl Layer {
+    /// The layers of an image, the lowest first: those that its manifest lists, each with its diff_id in the config.
+    pub fn all(manifest: Digest, layers: Vec<Descriptor>, diff_ids: Vec<Digest>) -> Result<Vec<Layer>> {
+        let (listed, named) = (layers.len(), diff_ids.len());
+        if listed != named {
+            return Err(Error::integrity(format!(
+                "the manifest {manifest} has {listed} layers where its config has {named} diff_ids"
+            )));
+        }
+        let layers = layers.into_iter().zip(diff_ids);
+        Ok(layers.map(|(descriptor, diff_id)| Layer { descriptor, diff_id }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layer_has_one_diff_id() {
+        let [one, two, tar] = [b"one", b"two", b"tar"].map(|content| Descriptor::of("any", content));
+        let layers = Layer::all(tar.digest, vec![one.clone(), two.clone()], vec![two.digest, one.digest]).unwrap();
+        let expected = [(&one, two.digest), (&two, one.digest)];
+        assert_eq!(layers.iter().map(|layer| (&layer.descriptor, layer.diff_id)).collect::<Vec<_>>(), expected);
+        for diff_ids in [vec![], vec![one.digest], vec![one.digest; 3]] {
+            let says = format!("2 layers where its config has {} diff_ids", diff_ids.len());
+            let error = Layer::all(tar.digest, vec![one.clone(), two.clone()], diff_ids).unwrap_err();
+            assert!(error.message.contains(&says), "{error:?}");
+        }
+    }
 }

@@ -110,18 +110,9 @@ impl Rootfs {
             }
             let config = read_document(image.store, &manifest.config)?;
             let config: ImageConfig = from_json(&format!("config {}", manifest.config.digest), &config)?;
-            let diff_ids = config.rootfs.diff_ids;
-            if diff_ids.len() != manifest.layers.len() {
-                let (layers, diff_ids) = (manifest.layers.len(), diff_ids.len());
-                return Err(Error::integrity(format!(
-                    "the manifest {} has {layers} layers where its config has {diff_ids} diff_ids",
-                    descriptor.digest
-                )));
-            }
-            let layers = manifest.layers.into_iter().zip(diff_ids);
             all.push(Rootfs {
                 name: directory_name(descriptor.platform.as_ref().unwrap_or(&config.platform))?,
-                layers: layers.map(|(descriptor, diff_id)| Layer { descriptor, diff_id }).collect(),
+                layers: Layer::all(descriptor.digest, manifest.layers, config.rootfs.diff_ids)?,
             });
         }
         if let [only] = &mut all[..] {

@@ -11,10 +11,11 @@ impl OnDemand {
         OnDemand(LazyLock::new(Box::new(|| Client::new(options))))
     }
 
+    /// Makes the client, the first time; if that fails, each time tells of the same failure.
     pub fn client(&self) -> Result<&Client> {
         self.0.as_ref().map_err(|error| {
             let cause = error.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
-            Error::new(error.kind, format!("{}{cause}", error.message))
+            Error { hint: error.hint.clone(), ..Error::new(error.kind, format!("{}{cause}", error.message)) }
         })
     }
 }

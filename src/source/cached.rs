@@ -36,11 +36,17 @@ struct Taken {
 }
 
 impl<'a> Cached<'a> {
-    /// The layers of the images at `titles` that are, descriptor and all, what `compression` makes. No registry is
-    /// asked before the first layer is.
+    /// The layers of the images at `titles` that are, descriptor and all, what `compression` makes; none of
+    /// eStargz, which is a warning. No registry is asked before the first layer is.
     pub fn new(titles: &[String], compression: Compression, client: &'a OnDemand, progress: Progress<'a>) -> Self {
         let mut images = Vec::new();
-        for title in titles {
+        // Their tars hold where things are in the blob, so what such a tar would be is not known without the blob.
+        let is_in_vain = matches!(compression, Compression::Estargz(_));
+        if is_in_vain && !titles.is_empty() {
+            let message = "no layers are taken from images with --compression estargz: they are all made here";
+            progress(Event::Warning { message });
+        }
+        for title in titles.iter().filter(|_| !is_in_vain) {
             match title.parse().and_then(|location: Location| location.store(client, progress)) {
                 Ok((store, name)) => images.push(Image { title: title.clone(), store, name }),
                 Err(error) => warn(progress, title, &error),
@@ -117,14 +123,8 @@ impl Image<'_> {
             budget.take(config)?;
             let document: ImageConfig =
                 from_json(&format!("config {}", config.digest), &read_document(store, config)?)?;
-            let diff_ids = document.rootfs.diff_ids;
-            if diff_ids.len() != manifest.layers.len() {
-                let counts = format!("{} layers and {} diff_ids", manifest.layers.len(), diff_ids.len());
-                return Err(Error::input(format!("the image {} has {counts}", descriptor.digest)));
-            }
-            let all = manifest.layers.into_iter().zip(diff_ids);
-            let alike = all.filter(|(descriptor, _)| is_alike(descriptor));
-            layers.extend(alike.map(|(descriptor, diff_id)| Layer { descriptor, diff_id }));
+            let all = Layer::all(descriptor.digest, manifest.layers, document.rootfs.diff_ids)?;
+            layers.extend(all.into_iter().filter(|layer| is_alike(&layer.descriptor)));
         }
         Ok(layers)
     }

@@ -210,6 +210,21 @@ fn what_another_encoder_made_is_not_taken() {
     }
 }
 
+#[test]
+fn layers_of_estargz_are_made_and_a_warning_says_so() {
+    let context = context();
+    let registry = FakeRegistry::new();
+    let name = format!("{}/org/app:1", registry.address());
+    let expected = Runner::new(&context).push(&name, &["--compression=estargz"]);
+    assert_eq!(expected.warnings, [""; 0]);
+    let pushed = registry.requests().len();
+    let cached = Runner::new(&context).build(&["--compression=estargz", "--cache-from", &name, "--cache-from", &name]);
+    assert_eq!((cached.digest, cached.taken), (expected.digest, Vec::new()));
+    let [warning] = &cached.warnings[..] else { panic!("{:?}", cached.warnings) };
+    assert!(warning.contains("no layers are taken from images with --compression estargz"), "{warning}");
+    assert_eq!(registry.requests().len(), pushed, "nobody is asked for what is not taken");
+}
+
 /// What the annotation of a layer of the default level is to be, by the lock file.
 fn encoder() -> String {
     let lock = include_str!("../../Cargo.lock");
