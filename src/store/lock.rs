@@ -25,8 +25,7 @@ impl Lock {
     pub fn exclusive(&self, wait: bool) -> io::Result<()> {
         // Two that both want it, and both still share it, would wait for each other.
         flock(&self.0, FlockOperation::Unlock)?;
-        let operation =
-            if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
+        let operation = if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
         Ok(retry_on_intr(|| flock(&self.0, operation))?)
     }
 }
