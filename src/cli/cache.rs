@@ -44,7 +44,7 @@ struct ListArguments {
 /// Builds that run are waited for. What killed builds have left goes, too.
 #[derive(Debug, Args)]
 struct PruneArguments {
-    /// Remove everything
+    /// Remove every blob and record
     #[arg(short, long, conflicts_with_all = ["keep_size", "unused_for"])]
     all: bool,
     /// Remove until no more than this is left, such as 500m or 2GB, instead of the limit
