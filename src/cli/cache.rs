@@ -50,7 +50,7 @@ struct PruneArguments {
     /// Remove until no more than this is left, such as 500m or 2GB, instead of the limit
     #[arg(long, value_name = "SIZE", value_parser = value::<Size>)]
     keep_size: Option<Size>,
-    /// Remove only what was not used for so long, such as 7d or 24h; all of it without --keep-size
+    /// Remove what was not used for so long, such as 7d or 24h; with --keep-size, until that is reached
     #[arg(long, value_name = "DURATION", value_parser = value::<Age>)]
     unused_for: Option<Age>,
     /// Show what would be removed, and remove nothing
