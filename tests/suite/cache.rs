@@ -138,7 +138,8 @@ fn the_usual_limit_is_a_tenth_of_a_small_file_system_and_can_be_lifted() {
     let contexts = contexts::<6>();
     let program = Program::new().environment("OCIBAKE_STORE", disk.path());
     contexts.iter().for_each(|context| drop(build(&program, context).success()));
-    assert!(4 * (SIZE + SMALL) < LIMIT && LIMIT < 5 * SIZE, "four builds fit in");
+    // Four builds fit in.
+    const { assert!(4 * (SIZE + SMALL) < LIMIT && LIMIT < 5 * SIZE) };
     assert_eq!(layers_in(disk.path()).len(), 4);
     assert_eq!(listing(&program)["limit"], LIMIT);
     for value in ["none", "0"] {
