@@ -186,6 +186,18 @@ fn a_pruned_store_builds_the_same_and_has_no_hits() {
 }
 
 #[test]
+fn a_build_that_changes_nothing_uses_all_that_is_known_of_its_layers() {
+    let world = known();
+    world.build(&[]);
+    for directory in ["blobs/sha256", "records"] {
+        each(&world.program.store().join(directory), |file| set_age(file, 2));
+    }
+    assert_eq!(world.build(&[]).known, BOTH);
+    let outcome = world.program.run(["cache", "prune", "--unused-for=1d"]).success();
+    assert_eq!(outcome.stdout, "freed 0 B: 0 blobs, 0 records\n");
+}
+
+#[test]
 fn records_of_blobs_that_are_gone_go() {
     let world = known();
     world.build(&[]);
