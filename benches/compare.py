@@ -155,7 +155,11 @@ class Bench:
     def timed(self, command):
         start = time.monotonic()
         process = subprocess.Popen(
-            ["bash", "-c", command], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["bash", "-c", command],
+            cwd=self.place,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(process.pid, 0)
         if status != 0:
