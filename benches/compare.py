@@ -2,7 +2,8 @@
 """Runs whole commands side by side on the same files and prints a Markdown table.
 
     cargo build --release
-    benches/compare.py [--runs 5] [--place DIR] [--only mixed,small,single] [--binary target/release/ocibake]
+    benches/compare.py [--runs 5] [--place DIR] [--only mixed,small,single] [--without docker,buildah]
+                       [--binary target/release/ocibake]
 
 The corpora are made once, below DIR (default: target/bench): `mixed`, 1 GB of what this machine has installed (programs,
 libraries, documentation, sources); `small`, 60,000 files of up to 4 KiB; `single`, one file of 200 MB. Tools that are
@@ -80,6 +81,7 @@ class Bench:
         self.place = Path(options.place).resolve()
         self.binary = Path(options.binary).resolve()
         self.runs = options.runs
+        self.without = options.without.split(",")
         self.scratch = self.place / "scratch"
         self.environment = dict(os.environ, OCIBAKE_STORE=str(self.scratch / "store"), LC_ALL="C")
         self.go_gzip = self.place / "go-gzip"
@@ -145,6 +147,8 @@ class Bench:
         return [row for row in rows if row[1] is None or self.has(row[1])]
 
     def has(self, tool):
+        if tool in self.without:
+            return False
         if tool == "docker":
             return subprocess.run(["docker", "info"], capture_output=True).returncode == 0
         return shutil.which(tool)
@@ -155,7 +159,11 @@ class Bench:
     def timed(self, command):
         start = time.monotonic()
         process = subprocess.Popen(
-            ["bash", "-c", command], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["bash", "-c", command],
+            cwd=self.place,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(process.pid, 0)
         if status != 0:
@@ -186,6 +194,7 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--place", default="target/bench")
     parser.add_argument("--only", default=",".join(CORPORA))
+    parser.add_argument("--without", default="")
     parser.add_argument("--binary", default="target/release/ocibake")
     options = parser.parse_args()
     bench = Bench(options)

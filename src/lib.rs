@@ -14,6 +14,7 @@
 //! What is never true:
 //! - a blob that depends on a clock, host name, locale, thread count, cache or the file system's order;
 //! - a name (of a blob, a layout, an archive, a tag) that stands for something half done;
+//! - a blob that goes from the local store while a build or a push relies on it;
 //! - bytes from elsewhere that are used without their digest checked;
 //! - the library printing, reading the environment or touching the terminal: `cli` alone does;
 //! - async outside of `registry`.

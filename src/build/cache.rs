@@ -18,7 +18,7 @@ use crate::store::LocalStore;
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 3\n");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 4\n");
 
 /// Entries that are summed up by one thread at a time.
 const SUMMED: usize = 512;
@@ -38,13 +38,6 @@ struct Record {
     diff_id: Digest,
 }
 
-/// What is remembered of the blocks of a layer.
-#[derive(Debug, Serialize, Deserialize)]
-struct Pieces {
-    blob: Digest,
-    pieces: Vec<Piece>,
-}
-
 impl Key {
     pub fn of(entries: &[Entry], compression: Compression) -> Result<Key> {
         let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect::<Result<_>>()?;
@@ -58,32 +51,34 @@ impl Key {
 
     /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
     pub fn find(&self, store: &LocalStore) -> Option<Layer> {
-        let record: Record = from_json("a layer's record", &store.record(&self.0)?).ok()?;
+        let (_, content) = store.record(&self.0)?;
+        let record: Record = from_json("a layer's record", &content).ok()?;
         store.has(&record.descriptor).then_some(Layer { descriptor: record.descriptor, diff_id: record.diff_id })
     }
 
     /// Remembers `layer`, which is in the store.
     pub fn remember(&self, store: &LocalStore, layer: &Layer) -> Result<()> {
         let record = Record { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id };
-        store.put_record(&self.0, &to_json(&record))
+        store.put_record(&self.0, &layer.descriptor.digest, &to_json(&record))
     }
 }
 
 /// Where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
 /// title say which. Another context may have the same place, which does no harm: blocks are found by their digests.
 pub fn place(number: usize, title: &str, compression: Compression) -> Digest {
-    Digest::of(format!("ocibake pieces 2\n{}\n{number} {title}", compression.identity()).as_bytes())
+    Digest::of(format!("ocibake pieces 3\n{}\n{number} {title}", compression.identity()).as_bytes())
 }
 
 /// The layer that was noted at `place`, if the store still has its blob.
 pub fn earlier(store: &LocalStore, place: &Digest) -> Option<Earlier> {
-    let pieces: Pieces = from_json("a layer's pieces", &store.record(place)?).ok()?;
-    Some(Earlier::new(store.blob(&pieces.blob)?, pieces.pieces))
+    let (blob, content) = store.record(place)?;
+    let pieces: Vec<Piece> = from_json("a layer's pieces", &content).ok()?;
+    Some(Earlier::new(store.blob(&blob)?, pieces))
 }
 
-/// Notes a layer at `place`.
-pub fn note(store: &LocalStore, place: &Digest, blob: Digest, pieces: Vec<Piece>) -> Result<()> {
-    store.put_record(place, &to_json(&Pieces { blob, pieces }))
+/// Notes a layer, which is in the store as `blob`, at `place`.
+pub fn note(store: &LocalStore, place: &Digest, blob: &Digest, pieces: &[Piece]) -> Result<()> {
+    store.put_record(place, blob, &to_json(&pieces))
 }
 
 /// Whether a change to any of the files after `walked`, when they were looked at, is sure to show in its change time,

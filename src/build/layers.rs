@@ -34,6 +34,8 @@ pub fn make(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result
         let known = if options.trust_times { task.key.find(options.store) } else { None };
         match &known {
             Some(Layer { descriptor, .. }) => {
+                // The next build may have to make it, of the same blocks.
+                options.store.touch_record(&cache::place(number, task.title, options.compression));
                 (options.progress)(Event::LayerKnown { title: task.title, descriptor });
             }
             None => tasks.push(task),
@@ -126,7 +128,7 @@ fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result
     for (blob, place) in layer::write(jobs, options.compression, pool, options.progress)?.into_iter().zip(&places) {
         options.store.commit(blob.sink, blob.digest)?;
         if !blob.pieces.is_empty() {
-            cache::note(options.store, place, blob.digest, blob.pieces)?;
+            cache::note(options.store, place, &blob.digest, &blob.pieces)?;
         }
         let mut descriptor = options.compression.descriptor(blob.digest, blob.size);
         descriptor.annotations.extend(blob.annotations);

@@ -156,10 +156,16 @@ impl Request<'_> {
     /// Builds and writes every output.
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
         let order = self.resolve(environment, progress)?;
+        let limit = environment.store_limit()?;
         let store = LocalStore::open(environment.store()?)?;
         let client = self.output.client(environment);
         let built = self.produce(&order, &store, &client, progress)?;
         self.output.note(&built.root, &order.names)?;
+        if let Err(error) = store.trim(limit) {
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let message = format!("the local store may be over its limit: {}{hint}", error.message);
+            progress(Event::Warning { message: &message });
+        }
         Ok(built)
     }
 

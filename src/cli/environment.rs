@@ -1,13 +1,16 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::quantity::Size;
 use crate::error::{Error, Result};
 use crate::registry::{Credentials, OnDemand, Options};
+use crate::store::prune::Limit;
 
 /// What the environment variables say, read once.
 #[derive(Debug)]
 pub struct Environment {
     store: Option<PathBuf>,
+    store_limit: Option<String>,
     /// `DOCKER_CONFIG`, else `~/.docker`.
     pub docker_config: Option<PathBuf>,
     source_date_epoch: Option<String>,
@@ -25,8 +28,9 @@ impl Environment {
             .or_else(|| home.as_ref().map(|home| home.join(".cache/ocibake")));
         let docker_config =
             variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| home.map(|home| home.join(".docker")));
-        let source_date_epoch = variable("SOURCE_DATE_EPOCH").map(|value| value.to_string_lossy().into_owned());
-        Environment { store, docker_config, source_date_epoch }
+        let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
+        let (store_limit, source_date_epoch) = (text("OCIBAKE_STORE_LIMIT"), text("SOURCE_DATE_EPOCH"));
+        Environment { store, store_limit, docker_config, source_date_epoch }
     }
 
     /// `OCIBAKE_STORE`, else `ocibake` in the user's cache directory. There is no other place that is the user's alone:
@@ -36,6 +40,20 @@ impl Environment {
             Error::usage("there is no place for the local store: neither HOME nor XDG_CACHE_HOME is set")
                 .with_hint("set OCIBAKE_STORE to a directory of yours")
         })
+    }
+
+    /// `OCIBAKE_STORE_LIMIT`: a size, or `none` (or 0) for a store that only grows.
+    pub fn store_limit(&self) -> Result<Limit> {
+        match self.store_limit.as_deref() {
+            None => Ok(Limit::Usual),
+            Some("none") => Ok(Limit::None),
+            Some(text) => match text.parse() {
+                Ok(Size(0)) => Ok(Limit::None),
+                Ok(Size(bytes)) => Ok(Limit::Bytes(bytes)),
+                Err(_) => Err(Error::usage(format!("OCIBAKE_STORE_LIMIT is `{text}`"))
+                    .with_hint("it is a size, as in 500m or 20GB, or none")),
+            },
+        }
     }
 
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).

@@ -2,12 +2,14 @@
 //! reads the environment and touches the terminal; results go to stdout, everything else to stderr.
 
 mod build;
+mod cache;
 mod environment;
 mod inspect;
 mod interrupt;
 mod login;
 mod progress;
 mod push;
+mod quantity;
 mod spec_flags;
 mod tags;
 
@@ -38,6 +40,7 @@ enum Command {
     Tags(tags::Arguments),
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
+    Cache(cache::Arguments),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for, shows an error if there is one, and
@@ -68,6 +71,7 @@ impl Command {
             Command::Tags(arguments) => tags::run(arguments),
             Command::Login(arguments) => login::login(arguments, &environment),
             Command::Logout(arguments) => login::logout(arguments, &environment),
+            Command::Cache(arguments) => cache::run(arguments, &environment),
         }
     }
 

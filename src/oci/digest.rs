@@ -68,6 +68,13 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// The bytes of a SHA-256, wherever they come from.
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Digest(bytes)
+    }
+}
+
 impl From<Digest> for String {
     fn from(digest: Digest) -> String {
         digest.to_string()

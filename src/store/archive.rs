@@ -269,8 +269,8 @@ impl Store for Archive {
     }
 }
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// How large an archive may become that is compressed as a whole: this many times what it is, or this many bytes if
 /// that is more. Images are mostly compressed within; deflate itself would allow some thousand times.

@@ -1,22 +1,37 @@
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use super::Store;
 use super::follow::{Follower, Growing};
+use super::layout::BLOBS;
+use super::lock::Lock;
 use super::pending::{PREFIX, PendingFile};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
 
 /// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, `records/<hex>` for what they want to
-/// remember, each behind its own SHA-256, and `tmp/` for what is in the making.
+/// remember of a blob, and `tmp/` for what is in the making. A record is the SHA-256 of what follows, the digest of the
+/// blob that it is of, and the content.
 ///
 /// A blob appears under its name only when it is whole, in one step, so any number of builds may share a store and any
-/// of them may be killed at any time.
+/// of them may be killed at any time. Nothing is [pruned](super::prune) while the store is open anywhere.
+///
+/// The time of a blob or a record, as the file system has it, is that of its last use: when it was written, when a build
+/// took it over, or when it was read for an output.
 #[derive(Debug)]
 pub struct LocalStore {
     root: PathBuf,
+    pub(super) lock: Lock,
+    /// The digests of blobs and the keys of records that were used since it was opened.
+    used: Mutex<BTreeSet<Digest>>,
+    grown: AtomicBool,
 }
 
 /// A blob that is being written; it vanishes unless it is committed.
@@ -26,19 +41,26 @@ pub struct PendingBlob {
     growing: Growing,
 }
 
+const RECORDS: &str = "records";
+const PENDING: &str = "tmp";
+
 /// What a killed build has left in `tmp/` is removed once nothing has written to it for this long.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl LocalStore {
     /// Opens the store at `root`, creating it if need be.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
-        let store = LocalStore { root: root.into() };
-        for directory in [store.blobs(), store.records(), store.pending()] {
-            fs::create_dir_all(&directory).map_err(|source| {
-                Error::io("create the local store", &directory, source)
-                    .with_hint("set OCIBAKE_STORE to a directory that can be written to")
-            })?;
+        let root = root.into();
+        let failed = |path: &Path, source| {
+            Error::io("create the local store", path, source)
+                .with_hint("set OCIBAKE_STORE to a directory that can be written to")
+        };
+        for directory in [BLOBS, RECORDS, PENDING].map(|name| root.join(name)) {
+            fs::create_dir_all(&directory).map_err(|source| failed(&directory, source))?;
         }
+        let lock = root.join("lock");
+        let lock = Lock::shared(&lock).map_err(|source| failed(&lock, source))?;
+        let store = LocalStore { root, lock, used: Mutex::default(), grown: AtomicBool::new(false) };
         store.sweep()?;
         Ok(store)
     }
@@ -54,8 +76,13 @@ impl LocalStore {
 
     /// Puts a written blob under `digest`, which the caller has computed over exactly the bytes it wrote.
     pub fn commit(&self, blob: PendingBlob, digest: Digest) -> Result<()> {
-        blob.file.keep(&self.path(&digest))?;
+        let path = self.path(&digest);
+        if !path.exists() {
+            self.grown.store(true, Ordering::Relaxed);
+        }
+        blob.file.keep(&path)?;
         blob.growing.commit(digest);
+        self.used().insert(digest);
         Ok(())
     }
 
@@ -68,46 +95,93 @@ impl LocalStore {
         Ok(descriptor)
     }
 
-    /// Whether a blob of this digest and size is there. Its content is checked when it is read.
+    /// Takes a blob over: whether one of this digest and size is there. Its content is checked when it is read.
     pub fn has(&self, descriptor: &Descriptor) -> bool {
-        fs::metadata(self.path(&descriptor.digest)).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size)
+        let path = self.path(&descriptor.digest);
+        let is_there = fs::metadata(&path).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size);
+        if is_there {
+            self.touch(descriptor.digest, &path);
+        }
+        is_there
     }
 
-    /// The file of a blob, for whoever checks what it reads; none if it is not there.
+    /// The file of a blob, for whoever checks what it reads; none if it is not there. To read parts of it is no use of it
+    /// as a whole.
     pub fn blob(&self, digest: &Digest) -> Option<File> {
         File::open(self.path(digest)).ok()
     }
 
-    /// What was noted under `key`, if anything was and it is undamaged.
-    pub fn record(&self, key: &Digest) -> Option<Vec<u8>> {
-        let noted = fs::read(self.records().join(key.hex())).ok()?;
-        let (digest, content) = noted.split_at_checked(Digest::of(b"").as_bytes().len())?;
-        (Digest::of(content).as_bytes() == digest).then(|| content.to_vec())
+    /// What was noted under `key`, and the blob that it is of, if anything was and it is undamaged.
+    pub fn record(&self, key: &Digest) -> Option<(Digest, Vec<u8>)> {
+        let path = self.record_path(key);
+        let noted = fs::read(&path).ok()?;
+        let (digest, rest) = noted.split_first_chunk()?;
+        let (blob, content) = rest.split_first_chunk()?;
+        if Digest::of(rest) != Digest::from(*digest) {
+            return None;
+        }
+        self.touch(*key, &path);
+        Some((Digest::from(*blob), content.to_vec()))
     }
 
-    /// Notes something under `key`, in place of what was noted before.
-    pub fn put_record(&self, key: &Digest, content: &[u8]) -> Result<()> {
-        let path = self.records().join(key.hex());
+    /// Notes something of `blob` under `key`, in place of what was noted before.
+    pub fn put_record(&self, key: &Digest, blob: &Digest, content: &[u8]) -> Result<()> {
+        let path = self.record_path(key);
         let mut file = PendingFile::in_directory(&self.pending())?;
-        let noted = [Digest::of(content).as_bytes(), content].concat();
+        let rest = [blob.as_bytes(), content].concat();
+        let noted = [Digest::of(&rest).as_bytes(), &rest[..]].concat();
         file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;
-        file.keep(&path)
+        file.keep(&path)?;
+        self.used().insert(*key);
+        Ok(())
     }
 
-    fn records(&self) -> PathBuf {
-        self.root.join("records")
+    /// Takes it that a record is used which need not be read; there may be none.
+    pub fn touch_record(&self, key: &Digest) {
+        self.touch(*key, &self.record_path(key));
     }
 
-    fn blobs(&self) -> PathBuf {
-        self.root.join("blobs/sha256")
+    /// Whether blobs were added, since it was opened, that it did not have.
+    pub(super) fn has_grown(&self) -> bool {
+        self.grown.load(Ordering::Relaxed)
     }
 
-    fn pending(&self) -> PathBuf {
-        self.root.join("tmp")
+    /// Whether a blob, or the record of a key, was used since it was opened.
+    pub(super) fn has_used(&self, digest: &Digest) -> bool {
+        self.used().contains(digest)
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.root.join(BLOBS)
+    }
+
+    pub(super) fn records(&self) -> PathBuf {
+        self.root.join(RECORDS)
+    }
+
+    pub(super) fn pending(&self) -> PathBuf {
+        self.root.join(PENDING)
+    }
+
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.hex())
+    }
+
+    pub(super) fn record_path(&self, key: &Digest) -> PathBuf {
+        self.records().join(key.hex())
+    }
+
+    /// A use that cannot be noted only makes the blob or the record go earlier.
+    fn touch(&self, digest: Digest, path: &Path) {
+        if self.used().insert(digest) {
+            let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+            let times = Timestamps { last_access: at(UTIME_OMIT), last_modification: at(UTIME_NOW) };
+            let _ = utimensat(CWD, path, &times, AtFlags::empty());
+        }
+    }
+
+    fn used(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sweep(&self) -> Result<()> {
@@ -130,7 +204,9 @@ impl Store for LocalStore {
     /// A blob that turns out to be damaged is removed, so that the next build makes it anew.
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         let path = self.path(&descriptor.digest);
-        Ok(Box::new(Mending { blob: open_blob(&path, descriptor)?, path }))
+        let blob = open_blob(&path, descriptor)?;
+        self.touch(descriptor.digest, &path);
+        Ok(Box::new(Mending { blob, path }))
     }
 
     /// The local store has no names.

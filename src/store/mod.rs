@@ -1,14 +1,18 @@
 //! Where content is kept and read from: by digest, and by name where the place has names.
 
 pub mod archive;
+mod contents;
 mod follow;
 mod graph;
 mod layered;
 pub mod layout;
 mod local;
+mod lock;
 pub mod pending;
+pub mod prune;
 
 pub use archive::Archive;
+pub use contents::{Contents, Item, Kind};
 pub use follow::{Follow, Follower};
 pub use graph::{DocumentBudget, Graph, read_document};
 pub use layered::Layered;

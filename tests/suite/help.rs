@@ -2,6 +2,18 @@
 
 use crate::support::program::Program;
 
+const COMMANDS: &[&[&str]] = &[
+    &["build"],
+    &["push"],
+    &["inspect"],
+    &["tags"],
+    &["login"],
+    &["logout"],
+    &["cache"],
+    &["cache", "ls"],
+    &["cache", "prune"],
+];
+
 fn help(arguments: &[&str]) -> String {
     let outcome = Program::new().run(arguments).success();
     assert_eq!(outcome.stderr, "");
@@ -11,22 +23,22 @@ fn help(arguments: &[&str]) -> String {
 #[test]
 fn help_of_every_command() {
     insta::assert_snapshot!("help", help(&["--help"]));
-    for command in ["build", "push", "inspect", "tags", "login", "logout"] {
-        insta::assert_snapshot!(format!("help-{command}"), help(&[command, "-h"]));
-        assert!(help(&[command, "--help"]).contains("Usage: ocibake"));
+    for command in COMMANDS {
+        insta::assert_snapshot!(format!("help-{}", command.join("-")), help(&[*command, &["-h"]].concat()));
+        assert!(help(&[*command, &["--help"]].concat()).contains("Usage: ocibake"));
     }
 }
 
 /// An option without a word about it is no help.
 #[test]
 fn every_option_is_described() {
-    for command in ["build", "push", "inspect", "tags", "login", "logout"] {
-        let text = help(&[command, "-h"]);
+    for command in COMMANDS {
+        let text = help(&[*command, &["-h"]].concat());
         let lines: Vec<_> = text.lines().chain([""]).map(str::trim).collect();
         for pair in lines.windows(2).filter(|pair| pair[0].starts_with('-')) {
             // It may stand on a line of its own.
             let description = pair[0].split_once("  ").map_or(pair[1], |(_, description)| description.trim());
-            assert!(description.len() > 5 && !description.starts_with('-'), "{command}: {pair:?}");
+            assert!(description.len() > 5 && !description.starts_with('-'), "{command:?}: {pair:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ mod architecture;
 mod archive;
 mod bad_input;
 mod build;
+mod cache;
 mod cache_from;
 mod change;
 mod checkout;

@@ -1,0 +1,152 @@
+use std::fmt::Write as _;
+use std::time::UNIX_EPOCH;
+
+use clap::{Args, Subcommand};
+use indicatif::HumanBytes;
+use serde_json::json;
+
+use super::environment::Environment;
+use super::quantity::{Age, Size};
+use super::{answer, tell, value};
+use crate::error::Result;
+use crate::oci::to_json;
+use crate::plan::label::rfc3339;
+use crate::store::prune::{Bound, IdleStore, Pruned};
+use crate::store::{Contents, Item, LocalStore};
+
+/// Show or prune the local store, where builds keep their blobs
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ls(ListArguments),
+    Prune(PruneArguments),
+}
+
+/// List the blobs of the local store, those used least recently first
+///
+/// That is the order in which they are removed once the store is over its limit: OCIBAKE_STORE_LIMIT (such as 5GB, or
+/// none), else 20 GiB, or a tenth of the file system if that is less.
+#[derive(Debug, Args)]
+struct ListArguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Remove blobs from the local store, those used least recently first, until it is under its limit
+///
+/// The limit is OCIBAKE_STORE_LIMIT (such as 5GB, or none), else 20 GiB, or a tenth of the file system if that is less.
+/// Builds that run are waited for. What killed builds have left goes, too.
+#[derive(Debug, Args)]
+struct PruneArguments {
+    /// Remove every blob and record
+    #[arg(short, long, conflicts_with_all = ["keep_size", "unused_for"])]
+    all: bool,
+    /// Remove until no more than this is left, such as 500m or 2GB, instead of the limit
+    #[arg(long, value_name = "SIZE", value_parser = value::<Size>)]
+    keep_size: Option<Size>,
+    /// Remove what was not used for so long, such as 7d or 24h; with --keep-size, until that is reached
+    #[arg(long, value_name = "DURATION", value_parser = value::<Age>)]
+    unused_for: Option<Age>,
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    match &arguments.command {
+        Command::Ls(arguments) => list(arguments, environment),
+        Command::Prune(arguments) => prune(arguments, environment),
+    }
+}
+
+fn list(arguments: &ListArguments, environment: &Environment) -> Result<()> {
+    let store = LocalStore::open(environment.store()?)?;
+    let limit = environment.store_limit()?.bytes(store.root())?;
+    let mut contents = store.contents()?;
+    contents.blobs.sort_by_key(|blob| (blob.used, blob.digest));
+    if arguments.json {
+        return answer(&String::from_utf8_lossy(&to_json(&document(&store, &contents, limit))));
+    }
+    let mut text = String::new();
+    for blob in &contents.blobs {
+        let (kind, size) = (store.kind(&blob.digest).name(), HumanBytes(blob.size).to_string());
+        // A String takes everything.
+        let _ = writeln!(text, "{}  {size:>11}  {}  {kind}", blob.digest, last_used(blob));
+    }
+    let limit = limit.map_or("no limit".to_owned(), |limit| format!("the limit is {}", HumanBytes(limit)));
+    let (size, counts) = (HumanBytes(contents.size()), counts(&contents.blobs, &contents.records));
+    let _ = write!(text, "{size} in {}: {counts}; {limit}", store.root().display());
+    answer(&text)
+}
+
+fn document(store: &LocalStore, contents: &Contents, limit: Option<u64>) -> serde_json::Value {
+    let blob = |blob: &Item| {
+        let kind = store.kind(&blob.digest);
+        json!({"digest": blob.digest, "size": blob.size, "lastUsed": last_used(blob), "kind": kind})
+    };
+    json!({
+        "store": store.root().to_string_lossy(),
+        "limit": limit,
+        "size": contents.size(),
+        "records": contents.records.len(),
+        "blobs": contents.blobs.iter().map(blob).collect::<Vec<_>>(),
+    })
+}
+
+fn prune(arguments: &PruneArguments, environment: &Environment) -> Result<()> {
+    let root = environment.store()?;
+    let limit = environment.store_limit()?;
+    let store = LocalStore::open(root)?;
+    let keep = match (arguments.keep_size, arguments.unused_for) {
+        (Some(Size(bytes)), _) => bytes,
+        (None, None) if !arguments.all => limit.bytes(root)?.unwrap_or(u64::MAX),
+        _ => 0,
+    };
+    let bound = Bound { keep, unused_for: arguments.unused_for.map(|Age(time)| time) };
+    if arguments.dry_run {
+        return answer(&removed(&store.prunable(&bound)?, "would free"));
+    }
+    let idle = match store.idle()? {
+        Some(idle) => idle,
+        None => wait(LocalStore::open(root)?)?,
+    };
+    answer(&removed(&idle.prune(&bound)?, "freed"))
+}
+
+fn wait(store: LocalStore) -> Result<IdleStore> {
+    tell("waiting for the builds that use the store");
+    store.wait_until_idle()
+}
+
+fn removed(pruned: &Pruned, freed: &str) -> String {
+    let mut text = String::new();
+    for blob in &pruned.blobs {
+        let _ = writeln!(text, "{}  {:>11}", blob.digest, HumanBytes(blob.size).to_string());
+    }
+    let contents = counts(&pruned.blobs, &pruned.records);
+    let pending = match pruned.pending.len() {
+        0 => String::new(),
+        number => format!(", {} of killed builds", count(number, "file")),
+    };
+    text + &format!("{freed} {}: {contents}{pending}", HumanBytes(pruned.size()))
+}
+
+fn counts(blobs: &[Item], records: &[Item]) -> String {
+    format!("{}, {}", count(blobs.len(), "blob"), count(records.len(), "record"))
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// In UTC. A time that no calendar has is that of a file that somebody has changed, and is left out.
+fn last_used(item: &Item) -> String {
+    let seconds = item.used.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
+    seconds.and_then(|seconds| rfc3339(seconds).ok()).unwrap_or_default()
+}

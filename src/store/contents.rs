@@ -1,0 +1,144 @@
+use std::fs::{self, DirEntry, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::LocalStore;
+use super::archive::{GZIP_MAGIC, ZSTD_MAGIC};
+use super::layout::read_limited;
+use super::pending::PREFIX;
+use crate::error::{Error, Result};
+use crate::oci::{Digest, MANIFEST_LIMIT, from_json, media_type};
+
+/// What lies in a local store, in no order. Files whose names the store does not give are not looked at.
+#[derive(Debug)]
+pub struct Contents {
+    pub blobs: Vec<Item>,
+    pub records: Vec<Item>,
+    /// What is in the making, or was when its build was killed, and how many bytes each has.
+    pub pending: Vec<(PathBuf, u64)>,
+}
+
+/// A blob, or a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item {
+    /// Of a record, its key.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// Last.
+    pub used: SystemTime,
+}
+
+/// What a blob looks like; nothing promises that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Index,
+    Manifest,
+    Config,
+    Layer,
+    Unknown,
+}
+
+impl Contents {
+    /// Of blobs and records, in bytes.
+    pub fn size(&self) -> u64 {
+        total(&self.blobs) + total(&self.records)
+    }
+}
+
+impl LocalStore {
+    pub fn contents(&self) -> Result<Contents> {
+        let mut pending = Vec::new();
+        visit(&self.pending(), |entry, name| {
+            if name.starts_with(PREFIX) {
+                pending.push((entry.path(), entry.metadata()?.len()));
+            }
+            Ok(())
+        })?;
+        Ok(Contents { blobs: items(&self.blobs())?, records: items(&self.records())?, pending })
+    }
+
+    /// What the blob of this digest looks like, by its first bytes, or by a few keys of a document.
+    pub fn kind(&self, digest: &Digest) -> Kind {
+        let look = || -> io::Result<Kind> {
+            let mut file = File::open(self.path(digest))?;
+            let mut head = Vec::with_capacity(TAR_MAGIC.1 + TAR_MAGIC.0.len());
+            file.by_ref().take(head.capacity() as u64).read_to_end(&mut head)?;
+            if head.starts_with(b"{") {
+                return Ok(document_kind(&read_limited(head.chain(file), MANIFEST_LIMIT)?));
+            }
+            let is_tar = head.get(TAR_MAGIC.1..).is_some_and(|rest| rest == TAR_MAGIC.0);
+            let is_layer = is_tar || head.starts_with(&GZIP_MAGIC) || head.starts_with(&ZSTD_MAGIC);
+            Ok(if is_layer { Kind::Layer } else { Kind::Unknown })
+        };
+        look().unwrap_or(Kind::Unknown)
+    }
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Index => "index",
+            Kind::Manifest => "manifest",
+            Kind::Config => "config",
+            Kind::Layer => "layer",
+            Kind::Unknown => "unknown",
+        }
+    }
+}
+
+/// In bytes.
+pub(super) fn total(items: &[Item]) -> u64 {
+    items.iter().map(|item| item.size).sum()
+}
+
+/// And where it stands in the first header (POSIX, pax, "ustar Interchange Format").
+const TAR_MAGIC: (&[u8], usize) = (b"ustar", 257);
+
+fn document_kind(bytes: &[u8]) -> Kind {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document {
+        media_type: Option<String>,
+        rootfs: Option<serde_json::Value>,
+    }
+    match from_json("a document", bytes) {
+        Ok(Document { media_type: Some(name), .. }) if name == media_type::IMAGE_INDEX => Kind::Index,
+        Ok(Document { media_type: Some(name), .. }) if name == media_type::IMAGE_MANIFEST => Kind::Manifest,
+        Ok(Document { rootfs: Some(_), .. }) => Kind::Config,
+        _ => Kind::Unknown,
+    }
+}
+
+/// The files in `directory` that have the hex of a digest for their name.
+fn items(directory: &Path) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    visit(directory, |entry, name| {
+        let Ok(digest) = format!("sha256:{name}").parse() else { return Ok(()) };
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
+            items.push(Item { digest, size: metadata.len(), used: metadata.modified()? });
+        }
+        Ok(())
+    })?;
+    Ok(items)
+}
+
+/// What vanishes meanwhile is not there.
+fn visit(directory: &Path, mut each: impl FnMut(&DirEntry, &str) -> io::Result<()>) -> Result<()> {
+    let failed = |source| Error::io("list", directory, source);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        match each(&entry, &entry.file_name().to_string_lossy()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("look at", entry.path(), source));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! The local store, kept small: what was used least recently goes first.
+//!
+//! Whoever removes something has the store for himself. Builds share it from when they open it until their outputs are
+//! written, so nothing vanishes that one of them relies on. Files that the store does not know by their names stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::statvfs;
+
+use super::contents::{Contents, Item, total};
+use super::local::LocalStore;
+use crate::error::{Error, Result};
+use crate::oci::Digest;
+
+/// How large the store may become before something is removed by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// 20 GiB, or a tenth of the file system if that is less.
+    Usual,
+    None,
+    Bytes(u64),
+}
+
+/// What may go. Blobs and records do in the order of their last use, and each blob takes the records along that are
+/// of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Nothing more goes once no more bytes than this are left.
+    pub keep: u64,
+    /// Nothing goes that was used more recently.
+    pub unused_for: Option<Duration>,
+}
+
+/// What was removed, or would be: besides what the bound says, records of blobs that are gone, and what killed builds have
+/// left.
+#[derive(Debug)]
+pub struct Pruned {
+    /// Those used least recently first.
+    pub blobs: Vec<Item>,
+    pub records: Vec<Item>,
+    /// Files in the making, and how many bytes each has.
+    pub pending: Vec<(PathBuf, u64)>,
+}
+
+/// The local store while nobody else uses it.
+#[derive(Debug)]
+pub struct IdleStore(LocalStore);
+
+impl Limit {
+    /// In bytes, for a store at `root`; none if there is no limit.
+    pub fn bytes(self, root: &Path) -> Result<Option<u64>> {
+        match self {
+            Limit::None => Ok(None),
+            Limit::Bytes(bytes) => Ok(Some(bytes)),
+            Limit::Usual => {
+                let system = statvfs(root).map_err(|errno| Error::io("look at", root, errno.into()))?;
+                Ok(Some(USUAL_LIMIT.min(system.f_blocks.saturating_mul(system.f_frsize) / SHARE)))
+            }
+        }
+    }
+}
+
+impl Pruned {
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        total(&self.blobs) + total(&self.records) + self.pending.iter().map(|(_, size)| size).sum::<u64>()
+    }
+}
+
+impl LocalStore {
+    /// Ends the use of the store; and brings it under `limit`, if it has grown over it and nobody else uses it. Whatever
+    /// was used through this value stays.
+    pub fn trim(self, limit: Limit) -> Result<()> {
+        if !self.has_grown() {
+            return Ok(());
+        }
+        let Some(keep) = limit.bytes(self.root())? else { return Ok(()) };
+        if self.contents()?.size() <= keep {
+            return Ok(());
+        }
+        match self.idle()? {
+            Some(idle) => idle.prune(&Bound { keep, unused_for: None }).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The store for oneself alone; none if others use it now.
+    pub fn idle(self) -> Result<Option<IdleStore>> {
+        match self.lock.exclusive(false) {
+            Ok(()) => Ok(Some(IdleStore(self))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(self.cannot_be_locked(error)),
+        }
+    }
+
+    /// The store for oneself alone, as soon as no others use it.
+    pub fn wait_until_idle(self) -> Result<IdleStore> {
+        self.lock.exclusive(true).map_err(|error| self.cannot_be_locked(error))?;
+        Ok(IdleStore(self))
+    }
+
+    /// What [`IdleStore::prune`] would remove.
+    pub fn prunable(&self, bound: &Bound) -> Result<Pruned> {
+        let Contents { mut blobs, mut records, pending } = self.contents()?;
+        let chosen = Choice::new(self, &blobs, &records).choose(bound);
+        blobs.retain(|blob| chosen.contains(&blob.digest));
+        records.retain(|record| chosen.contains(&record.digest));
+        blobs.sort_by_key(order);
+        Ok(Pruned { blobs, records, pending })
+    }
+
+    /// The blob that a record is of; none if it cannot be told.
+    fn blob_of(&self, record: &Digest) -> Option<Digest> {
+        let mut head = [[0; 32]; 2];
+        File::open(self.record_path(record)).ok()?.read_exact(head.as_flattened_mut()).ok()?;
+        let [_, blob] = head;
+        Some(Digest::from(blob))
+    }
+
+    fn cannot_be_locked(&self, source: io::Error) -> Error {
+        Error::io("lock the local store", self.root(), source)
+            .with_hint("a store on a file system without locks is not pruned: delete it when no build runs")
+    }
+}
+
+impl IdleStore {
+    /// Removes what `bound` says. A process that is killed meanwhile leaves a store with the rest of it.
+    pub fn prune(&self, bound: &Bound) -> Result<Pruned> {
+        let IdleStore(store) = self;
+        let pruned = store.prunable(bound)?;
+        pruned.records.iter().try_for_each(|record| remove(&store.record_path(&record.digest)))?;
+        pruned.blobs.iter().try_for_each(|blob| remove(&store.path(&blob.digest)))?;
+        pruned.pending.iter().try_for_each(|(path, _)| remove(path))?;
+        Ok(pruned)
+    }
+}
+
+const USUAL_LIMIT: u64 = 20 << 30;
+
+/// One part in so many of the file system.
+const SHARE: u64 = 10;
+
+/// Chooses among blobs and records.
+struct Choice<'a> {
+    /// By their last use, with the blob that each is, or is of; what was used through the store is not among them.
+    candidates: Vec<(&'a Item, Digest)>,
+    /// By their blob.
+    records: BTreeMap<Digest, Vec<&'a Item>>,
+    chosen: BTreeSet<Digest>,
+    /// In bytes, of all that is not chosen.
+    left: u64,
+}
+
+impl<'a> Choice<'a> {
+    fn new(store: &LocalStore, blobs: &'a [Item], records: &'a [Item]) -> Self {
+        let mut choice = Choice {
+            candidates: blobs.iter().map(|blob| (blob, blob.digest)).collect(),
+            records: BTreeMap::new(),
+            chosen: BTreeSet::new(),
+            left: total(blobs) + total(records),
+        };
+        let present: BTreeSet<Digest> = blobs.iter().map(|blob| blob.digest).collect();
+        for record in records {
+            match store.blob_of(&record.digest).filter(|blob| present.contains(blob)) {
+                Some(blob) => {
+                    choice.candidates.push((record, blob));
+                    choice.records.entry(blob).or_default().push(record);
+                }
+                None => choice.add(record),
+            }
+        }
+        choice.candidates.retain(|(item, _)| !store.has_used(&item.digest));
+        choice.candidates.sort_by_key(|(item, _)| order(item));
+        choice
+    }
+
+    fn choose(mut self, bound: &Bound) -> BTreeSet<Digest> {
+        let now = SystemTime::now();
+        let is_old = |item: &Item| match bound.unused_for {
+            Some(time) => now.duration_since(item.used).is_ok_and(|age| age >= time),
+            None => true,
+        };
+        for (item, blob) in std::mem::take(&mut self.candidates) {
+            if self.left <= bound.keep || !is_old(item) {
+                break;
+            }
+            self.add(item);
+            if item.digest == blob {
+                self.records.remove(&blob).into_iter().flatten().for_each(|record| self.add(record));
+            }
+        }
+        self.chosen
+    }
+
+    fn add(&mut self, item: &Item) {
+        if self.chosen.insert(item.digest) {
+            self.left -= item.size;
+        }
+    }
+}
+
+/// Of two that were used at the same time, it does not matter which goes first, as long as it is always the same.
+fn order(item: &Item) -> (SystemTime, Digest) {
+    (item.used, item.digest)
+}
+
+/// What is gone already is well gone.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, source)),
+        _ => Ok(()),
+    }
+}
