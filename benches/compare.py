@@ -127,8 +127,8 @@ class Bench:
                 "buildah",
                 "buildah",
                 f"{fresh}; printf 'FROM scratch\\nCOPY . /data\\n' >{self.scratch}/Dockerfile",
-                f"buildah --storage-driver vfs build -q --no-cache -f {self.scratch}/Dockerfile -t x {corpus} "
-                f"&& buildah --storage-driver vfs push -q x oci:{out}:x",
+                f"buildah build -q --no-cache -f {self.scratch}/Dockerfile -t x {corpus} "
+                f"&& buildah push -q x oci:{out}:x",
                 largest,
             ),
             (
