@@ -127,10 +127,11 @@ struct Order {
 }
 
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
-    let named = arguments.tag.iter().map(|name| tag::split_name(name)).collect::<Result<Vec<_>>>()?;
+    let named = arguments.tag.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
+    let named = named.collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
     for (repository, tag) in &named {
-        for tag in tag::alone(tag.as_deref().unwrap_or("latest"))?.tags {
+        for tag in tag::alone(tag.as_deref().unwrap_or("latest")).map_err(Error::on_command_line)?.tags {
             let name = repository.with_tag(&tag.name);
             if !names.contains(&name) {
                 names.push(name);
@@ -177,7 +178,7 @@ impl Request<'_> {
         let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
         let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout })?;
         let outputs = self.output.outputs(self.push);
-        outputs.iter().try_for_each(|output| output.check(plan.stages.len(), &names))?;
+        output::check(&outputs, plan.stages.len(), &names)?;
         self.output.check_notes()?;
         warn_of_outputs_within(&plan, &outputs, progress);
         if outputs.is_empty() {
