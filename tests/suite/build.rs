@@ -245,7 +245,7 @@ fn a_name_with_a_digest_is_refused() {
     let program = Program::new();
     program
         .run(["build", "-t", &name, context.path().to_str().unwrap()])
-        .failure(1)
+        .failure(2)
         .says(&["digest", "give a name and a tag"]);
 }
 
@@ -351,8 +351,11 @@ fn flags_that_are_wrong_are_named() {
         ("--volume=data", ["--volume", "absolute"]),
         ("--stop-signal=SIGTREM", ["--stop-signal", "did you mean `SIGTERM`?"]),
     ] {
-        Program::new().run(["build", context.path().to_str().unwrap(), flag]).failure(1).says(&parts);
+        Program::new().run(["build", context.path().to_str().unwrap(), flag]).failure(2).says(&parts);
     }
+    let flags = ["--health-cmd=x", "--health-interval=often"];
+    let outcome = Program::new().run([&["build", context.path().to_str().unwrap()], &flags[..]].concat());
+    outcome.failure(2).says(&["--health-interval: `often`"]);
 }
 
 #[test]
