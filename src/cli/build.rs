@@ -30,6 +30,8 @@ use crate::store::{Layered, LocalStore, Store};
 const SPEC: &str = "ocibake.toml";
 const DOCKERFILE: &str = "Dockerfile";
 
+const DOCKERIGNORE: &str = ".dockerignore";
+
 /// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
 const SPEC_LIMIT: u64 = 1 << 20;
 
@@ -181,6 +183,7 @@ impl Request<'_> {
         output::check(&outputs, plan.stages.len(), &names)?;
         self.output.check_notes()?;
         warn_of_outputs_within(&plan, &outputs, progress);
+        warn_of_dockerignore(&plan, context, progress);
         if outputs.is_empty() {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
             progress(Event::Warning { message });
@@ -353,6 +356,15 @@ fn warn_of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_
             let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
             progress(Event::Warning { message: &message });
         }
+    }
+}
+
+/// docker would leave out what the context's `.dockerignore` says. Where that file itself is added, all of it is.
+fn warn_of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
+    let mut adds = plan.stages.iter().flat_map(|stage| &stage.steps).flat_map(|step| &step.adds);
+    if adds.any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
+        let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");
+        progress(Event::Warning { message: &message });
     }
 }
 

@@ -325,6 +325,21 @@ fn an_output_among_what_is_added_is_pointed_out() {
 }
 
 #[test]
+fn a_dockerignore_that_docker_would_heed_is_pointed_out() {
+    let world = World::new(SPEC);
+    let program = Program::new().directory(world.context.path());
+    let warning = |add: &str| {
+        let outcome = program.run(["build", "--add", add, "--platform=linux/amd64", "-o", "x.tar"]).success();
+        outcome.stderr.contains("warning: .dockerignore is not read")
+    };
+    assert!(!warning(".:/:exclude=*.tar"), "there is none");
+    fs::write(world.context.path().join(".dockerignore"), "secret\n").unwrap();
+    assert!(warning(".:/:exclude=*.tar"));
+    assert!(!warning("files:/"), "what is added is named");
+    assert!(!warning(".:/:exclude=*.tar,exclude=.dockerignore"));
+}
+
+#[test]
 fn what_was_written_into_the_context_is_not_in_the_way() {
     let world = World::new(SPEC);
     let program = Program::new().directory(world.context.path());
