@@ -80,6 +80,11 @@ impl PendingFile {
             return Err(Error::input(format!("{} is there and is not a regular file", destination.display()))
                 .with_hint("name a file, or a path where there is nothing yet"));
         }
+        // `/dev/stdout` and its like: nobody who names one wants it replaced by a file.
+        if std::fs::read_link(destination).is_ok_and(|target| target.starts_with("/proc")) {
+            return Err(Error::input(format!("{} leads to an open file", destination.display()))
+                .with_hint("name a file, or a path where there is nothing yet"));
+        }
         let directory = parent(destination);
         let is_missing = match std::fs::metadata(directory) {
             Ok(present) => !present.is_dir(),
