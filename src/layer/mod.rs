@@ -26,7 +26,7 @@ mod unpack;
 mod walk;
 mod write;
 
-pub use change::{Node, Tree};
+pub use change::{Node, Tree, WHITEOUT};
 pub use compress::Compression;
 pub use content::{Content, Identity};
 pub use entry::{Entry, Kind};

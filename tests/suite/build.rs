@@ -359,6 +359,16 @@ fn flags_that_are_wrong_are_named() {
 }
 
 #[test]
+fn a_file_that_would_be_a_whiteout_is_pointed_out() {
+    let context = Tree::new().file("d/.wh.a", "").file("d/.wharf", "").file("e/.wharf", "").plant();
+    let program = Program::new().directory(context.path());
+    let said = |add: &str| program.run(["build", "--add", add]).success().stderr;
+    assert!(said("d:/x").contains("warning: /x/.wh.a will not be a file in the image"));
+    assert!(said("d:/x").contains("warning: /x/.wh.a"), "of a layer that is known, too");
+    assert!(!said("e:/x").contains("will not be"));
+}
+
+#[test]
 fn usage_is_explained_with_code_2() {
     for (arguments, parts) in [
         (&["build", "a", "b"][..], ["b", "Usage: ocibake build"]),
