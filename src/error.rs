@@ -25,7 +25,7 @@ pub struct Error {
 pub enum ErrorKind {
     /// The command line asks for something that makes no sense; exit code 2.
     Usage,
-    /// A file, a spec or a value that the user gave is wrong.
+    /// A file or a spec that the user gave, or a value in it, is wrong.
     Input,
     /// A named thing (file, tag, blob, repository) is not there.
     NotFound,
@@ -101,6 +101,14 @@ impl Error {
 
     pub fn with_excerpt(mut self, excerpt: Excerpt) -> Self {
         self.excerpt = Some(Box::new(excerpt));
+        self
+    }
+
+    /// The same of a value that stands on the command line: where it is wrong, the command was asked wrongly.
+    pub fn on_command_line(mut self) -> Self {
+        if self.kind == ErrorKind::Input {
+            self.kind = ErrorKind::Usage;
+        }
         self
     }
 

@@ -6,7 +6,7 @@ use rayon::ThreadPool;
 use super::Options;
 use super::cache::{self, Key, is_settled};
 use crate::error::Result;
-use crate::layer::{self, Compression, Earlier, Entry, Job, Layer};
+use crate::layer::{self, Compression, Earlier, Entry, Job, Layer, WHITEOUT};
 use crate::oci::Digest;
 use crate::plan::Step;
 use crate::progress::Event;
@@ -63,8 +63,23 @@ pub fn make(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result
 impl<'a> Task<'a> {
     fn of(number: usize, step: &'a Step, options: &Options<'_>) -> Result<Self> {
         let entries = local::entries(&step.adds, options.modified)?;
+        warn_of_whiteout(&entries, options);
         let key = Key::of(&entries, options.compression)?;
         Ok(Task { number, title: &step.title, entries, key })
+    }
+}
+
+/// A file of such a name is not in the image of anyone who unpacks the layer, and takes others away (image-spec,
+/// layer.md, "Whiteouts").
+fn warn_of_whiteout(entries: &[Entry], options: &Options<'_>) {
+    let is_whiteout = |entry: &&Entry| {
+        let name = entry.path.rsplit(|byte| *byte == b'/').next();
+        name.is_some_and(|name| name.starts_with(WHITEOUT))
+    };
+    if let Some(first) = entries.iter().find(is_whiteout) {
+        let path = String::from_utf8_lossy(&first.path);
+        let message = format!("/{path} will not be a file in the image: a name with .wh. before it removes that name");
+        (options.progress)(Event::Warning { message: &message });
     }
 }
 

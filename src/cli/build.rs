@@ -30,6 +30,8 @@ use crate::store::{Layered, LocalStore, Store};
 const SPEC: &str = "ocibake.toml";
 const DOCKERFILE: &str = "Dockerfile";
 
+const DOCKERIGNORE: &str = ".dockerignore";
+
 /// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
 const SPEC_LIMIT: u64 = 1 << 20;
 
@@ -127,10 +129,11 @@ struct Order {
 }
 
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
-    let named = arguments.tag.iter().map(|name| tag::split_name(name)).collect::<Result<Vec<_>>>()?;
+    let named = arguments.tag.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
+    let named = named.collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
     for (repository, tag) in &named {
-        for tag in tag::alone(tag.as_deref().unwrap_or("latest"))?.tags {
+        for tag in tag::alone(tag.as_deref().unwrap_or("latest")).map_err(Error::on_command_line)?.tags {
             let name = repository.with_tag(&tag.name);
             if !names.contains(&name) {
                 names.push(name);
@@ -183,9 +186,10 @@ impl Request<'_> {
         let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
         let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout })?;
         let outputs = self.output.outputs(self.push);
-        outputs.iter().try_for_each(|output| output.check(plan.stages.len(), &names))?;
+        output::check(&outputs, plan.stages.len(), &names)?;
         self.output.check_notes()?;
         warn_of_outputs_within(&plan, &outputs, progress);
+        warn_of_dockerignore(&plan, context, progress);
         if outputs.is_empty() {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
             progress(Event::Warning { message });
@@ -358,6 +362,15 @@ fn warn_of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_
             let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
             progress(Event::Warning { message: &message });
         }
+    }
+}
+
+/// docker would leave out what the context's `.dockerignore` says. Where that file itself is added, all of it is.
+fn warn_of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
+    let mut adds = plan.stages.iter().flat_map(|stage| &stage.steps).flat_map(|step| &step.adds);
+    if adds.any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
+        let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");
+        progress(Event::Warning { message: &message });
     }
 }
 

@@ -88,8 +88,9 @@ impl SpecFlags {
 
     /// Lays the flags over `spec`.
     pub fn overlay(&self, spec: &mut Spec) -> Result<()> {
-        let flag =
-            |name: &'static str| move |error: Error| Error { message: format!("--{name}: {}", error.message), ..error };
+        let flag = |name: &'static str| {
+            move |error: Error| Error { message: format!("--{name}: {}", error.message), ..error.on_command_line() }
+        };
         if let Some(base) = &self.base {
             spec.base = base.parse().map_err(flag("base"))?;
         }
@@ -145,13 +146,13 @@ impl SpecFlags {
         if !self.on_build.is_empty() {
             settings.on_build = Some(self.on_build.clone());
         }
-        if let Some(healthcheck) = self.healthcheck()? {
+        if let Some(healthcheck) = self.healthcheck(flag)? {
             settings.healthcheck = Some(healthcheck);
         }
         Ok(())
     }
 
-    fn healthcheck(&self) -> Result<Option<Healthcheck>> {
+    fn healthcheck<F: Fn(Error) -> Error>(&self, flag: impl Fn(&'static str) -> F) -> Result<Option<Healthcheck>> {
         if self.no_healthcheck {
             return Ok(Some(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() }));
         }
@@ -160,14 +161,16 @@ impl SpecFlags {
         let is_list = command.trim_start().starts_with('[');
         let kind = if is_list { "CMD" } else { "CMD-SHELL" };
         let mut test = vec![kind.to_owned()];
-        test.extend(setting::words(command)?);
-        let duration = |text: &Option<String>| text.as_deref().map_or(Ok(0), setting::duration);
+        test.extend(setting::words(command).map_err(flag("health-cmd"))?);
+        let duration = |name, text: &Option<String>| {
+            text.as_deref().map_or(Ok(0), |text| setting::duration(text).map_err(flag(name)))
+        };
         Ok(Some(Healthcheck {
-            test: setting::health_test(test)?,
-            interval: duration(&self.health_interval)?,
-            timeout: duration(&self.health_timeout)?,
-            start_period: duration(&self.health_start_period)?,
-            start_interval: duration(&self.health_start_interval)?,
+            test: setting::health_test(test).map_err(flag("health-cmd"))?,
+            interval: duration("health-interval", &self.health_interval)?,
+            timeout: duration("health-timeout", &self.health_timeout)?,
+            start_period: duration("health-start-period", &self.health_start_period)?,
+            start_interval: duration("health-start-interval", &self.health_start_interval)?,
             retries: self.health_retries.unwrap_or(0),
         }))
     }

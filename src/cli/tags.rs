@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::answer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::oci::{Reference, to_json};
 use crate::plan::tag::{self, TagKind, TagPlan};
 use crate::source::git;
@@ -37,16 +37,16 @@ impl TagChoice {
     /// The name taken apart, and its tags; without a tag it is `latest`. `checkout` is a directory in the git checkout
     /// whose branch counts.
     pub fn resolve(&self, name: &str, checkout: &Path) -> Result<(Reference, String, TagPlan)> {
-        let (repository, tag) = tag::split_name(name)?;
+        let (repository, tag) = tag::split_name(name).map_err(Error::on_command_line)?;
         let tag = tag.unwrap_or_else(|| "latest".to_owned());
         // Where git will not answer, no tag is a branch's.
         let branch = git::checkout(checkout).ok().flatten().and_then(|checkout| checkout.branch);
         let plan = match &self.tag_template {
-            Some(template) => tag::from_template(template, &tag, branch.as_ref())?,
-            None if self.no_fan_out => tag::alone(&tag)?,
-            None => tag::fan_out(&tag, branch.as_ref())?,
+            Some(template) => tag::from_template(template, &tag, branch.as_ref()),
+            None if self.no_fan_out => tag::alone(&tag),
+            None => tag::fan_out(&tag, branch.as_ref()),
         };
-        Ok((repository, tag, plan))
+        Ok((repository, tag, plan.map_err(Error::on_command_line)?))
     }
 }
 

@@ -30,20 +30,21 @@ pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progre
     put(&directory.join(INDEX), directory, &to_json(&index))
 }
 
+/// Fails where [`write`] is sure to.
+pub fn check(directory: &Path) -> Result<()> {
+    PendingDirectory::check(directory)?;
+    if !Layout::is_at(directory) && fs::read_dir(directory).is_ok_and(|mut listing| listing.next().is_some()) {
+        return Err(Error::input(format!("{} is neither empty nor an OCI layout", directory.display()))
+            .with_hint("name a new directory, or one that a layout is in"));
+    }
+    Ok(())
+}
+
 /// Makes a new layout. False: another build has made one there in the meantime.
 fn create(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<bool> {
-    match fs::read_dir(directory).map(|mut listing| listing.next().is_some()) {
-        Ok(true) => {
-            return Err(Error::input(format!("{} is neither empty nor an OCI layout", directory.display()))
-                .with_hint("name a new directory, or one that a layout is in"));
-        }
-        Ok(false) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(parent) = directory.parent() {
-                fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
-            }
-        }
-        Err(error) => return Err(Error::io("write", directory, error)),
+    check(directory)?;
+    if let Some(parent) = directory.parent() {
+        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
     }
     let pending = PendingDirectory::begin(directory)?;
     pending.create(BLOBS)?;

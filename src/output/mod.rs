@@ -15,6 +15,7 @@ use crate::error::{Error, Result, suggestion};
 use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::registry::OnDemand;
+use crate::store::pending::{PendingDirectory, PendingFile};
 use crate::store::{Follow, Graph, Store};
 use rootfs::Unpacking;
 
@@ -59,9 +60,8 @@ impl Output {
         }
     }
 
-    /// Refuses what cannot be written: several images, or none, in a docker archive, an image without a name to a
-    /// registry, files into what is no directory.
-    pub fn check(&self, images: usize, names: &[Reference]) -> Result<()> {
+    /// Refuses what makes no sense: several images, or none, in a docker archive, an image without a name to a registry.
+    fn check_image(&self, images: usize, names: &[Reference]) -> Result<()> {
         match self {
             Output::DockerArchive(file) if images == 0 => {
                 Err(Error::input(format!("{} would hold no image", file.display()))
@@ -75,8 +75,18 @@ impl Output {
                 Err(Error::usage("the image has no name to push it under")
                     .with_hint("name it with -t REGISTRY/NAME:TAG"))
             }
-            Output::Directory { path, .. } => rootfs::check_directory(path),
             _ => Ok(()),
+        }
+    }
+
+    fn check_place(&self) -> Result<()> {
+        match self {
+            Output::Layout(path) => layout::check(path),
+            Output::OciArchive(path) | Output::DockerArchive(path) | Output::Tar { path, .. } => {
+                PendingFile::check(path)
+            }
+            Output::Directory { path, .. } => PendingDirectory::check(path),
+            Output::Registry => Ok(()),
         }
     }
 
@@ -106,11 +116,26 @@ pub struct Means<'a> {
     pub progress: Progress<'a>,
 }
 
-/// Writes `image` to each of `outputs`, in their order, once all of them have passed [`Output::check`].
+/// Refuses outputs of so many `images` that are sure to fail, before any work is done and any of them is written.
+pub fn check(outputs: &[Output], images: usize, names: &[Reference]) -> Result<()> {
+    for (number, output) in outputs.iter().enumerate() {
+        output.check_image(images, names)?;
+        // What an earlier output makes is not there yet.
+        let leads_to = |earlier: &Output| {
+            earlier.path().zip(output.path()).is_some_and(|(earlier, path)| path.starts_with(earlier))
+        };
+        if !outputs.iter().take(number).any(leads_to) {
+            output.check_place()?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes `image` to each of `outputs`, in their order, once all of them have passed [`check`].
 pub fn write(outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
     let graph = Graph::of(image.store, image.root)?;
     let images = graph.images().count();
-    outputs.iter().try_for_each(|output| output.check(images, image.names))?;
+    check(outputs, images, image.names)?;
     warn_of_zstd(outputs, &graph, means.progress);
     outputs.iter().try_for_each(|output| output.write(image, &graph, means))
 }
@@ -201,6 +226,8 @@ impl<'a> Fields<'a> {
             ("docker", Some(_)) => Err(Error::usage("a docker archive is always a tar: leave out tar=false")),
             ("registry", Some(_)) => Err(Error::usage("type=registry takes no dest: the image's names say where")
                 .with_hint("name it with -t REGISTRY/NAME:TAG")),
+            ("", _) => Err(Error::usage(format!("the output `{}` says not of what type it is", self.text))
+                .with_hint("add type=oci, docker, registry, local or tar")),
             (kind, _) => {
                 let hint = match suggestion(kind, ["oci", "docker", "registry", "local", "tar"]) {
                     Some(near) => format!("did you mean type={near}?"),

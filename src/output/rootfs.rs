@@ -24,15 +24,6 @@ pub struct Unpacking<'a> {
     pub progress: Progress<'a>,
 }
 
-/// Fails where [`write_directory`] is sure to.
-pub fn check_directory(directory: &Path) -> Result<()> {
-    match fs::metadata(directory) {
-        Ok(present) if !present.is_dir() => Err(Error::input(format!("{} is no directory", directory.display()))
-            .with_hint("name a directory, or a path where there is nothing yet")),
-        _ => Ok(()),
-    }
-}
-
 /// Writes the root file system of an image into `directory`; those of several, each into a directory named for its
 /// platform, as buildx does it: `linux_amd64`, `linux_arm_v7`.
 ///
@@ -40,7 +31,6 @@ pub fn check_directory(directory: &Path) -> Result<()> {
 /// attributes; everything is ready beforehand and then moved to its place. What is on its way there is removed if
 /// anything fails.
 pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
-    check_directory(directory)?;
     let pool = pool(unpacking.jobs)?;
     let images = Rootfs::all(image, graph)?;
     if let Some(parent) = directory.parent() {
@@ -55,7 +45,9 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
         let unpacked = layer::unpack(&tree, &rootfs.layers, &open, &root, &pool)?;
         for message in &unpacked.left_out {
-            (unpacking.progress)(Event::Warning { message: &format!("{}: {message}", directory.display()) });
+            (unpacking.progress)(Event::Warning {
+                message: &format!("{}: {message}", directory.join(&rootfs.name).display()),
+            });
         }
         finishing.push((rootfs.name.clone(), unpacked.directories));
     }

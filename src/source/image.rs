@@ -60,6 +60,10 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self> {
         if let Some((kind @ ("oci" | "oci-archive" | "docker-archive"), rest)) = text.split_once(':') {
+            if rest.is_empty() {
+                return Err(Error::usage(format!("`{text}` says not where the image is"))
+                    .with_hint(format!("add its path, as in {kind}:PATH")));
+            }
             let (path, name) = split_name(rest);
             return Ok(match kind {
                 "oci" => Location::Layout(path, name),
@@ -77,7 +81,7 @@ impl FromStr for Location {
                 }
             });
         }
-        Ok(Location::Registry(text.parse()?))
+        Ok(Location::Registry(text.parse().map_err(Error::on_command_line)?))
     }
 }
 

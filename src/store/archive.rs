@@ -285,6 +285,11 @@ const DAMAGED: &str = "the archive is damaged or was put together wrongly: fetch
 /// The file itself, or, if it is compressed as a whole, its content in a file that has no name.
 fn unpacked(path: &Path) -> Result<File> {
     let failed = |source| Error::io("read", path, source);
+    // To open a pipe is to wait for who writes to it, and it cannot be read at offsets.
+    if path.metadata().is_ok_and(|present| !present.is_file()) {
+        return Err(Error::input(format!("{} is not a regular file", path.display()))
+            .with_hint("an archive is read here and there: put it into a file first"));
+    }
     let file = File::open(path).map_err(failed)?;
     let mut magic = [0; 2];
     if file.read_at(&mut magic, 0).map_err(failed)? < 2 || magic != GZIP_MAGIC {

@@ -11,7 +11,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, access, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, access, accessat, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use tempfile::NamedTempFile;
@@ -78,8 +80,22 @@ impl PendingFile {
             return Err(Error::input(format!("{} is there and is not a regular file", destination.display()))
                 .with_hint("name a file, or a path where there is nothing yet"));
         }
-        access(parent(destination), Access::WRITE_OK | Access::EXEC_OK)
-            .map_err(|errno| Error::io("write", destination, errno.into()))
+        // `/dev/stdout` and its like: nobody who names one wants it replaced by a file.
+        if std::fs::read_link(destination).is_ok_and(|target| target.starts_with("/proc")) {
+            return Err(Error::input(format!("{} leads to an open file", destination.display()))
+                .with_hint("name a file, or a path where there is nothing yet"));
+        }
+        let directory = parent(destination);
+        let is_missing = match std::fs::metadata(directory) {
+            Ok(present) => !present.is_dir(),
+            Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
+        };
+        if is_missing {
+            let (destination, directory) = (destination.display(), directory.display());
+            return Err(Error::not_found(format!("cannot write {destination}: {directory} is no directory"))
+                .with_hint("create it, or write elsewhere"));
+        }
+        may_write_in(directory, destination)
     }
 
     /// Begins a file beside `destination`, which has to pass [`check`](Self::check).
@@ -129,6 +145,18 @@ impl Drop for PendingFile {
 }
 
 impl PendingDirectory {
+    /// Whether a directory can be begun for `destination` once the parents that it lacks are there, found out without
+    /// touching anything: of the path, what is there must be a directory that may be written to.
+    pub fn check(destination: &Path) -> Result<()> {
+        let present = destination.ancestors().find(|path| std::fs::symlink_metadata(here(path)).is_ok());
+        let present = here(present.unwrap_or(destination));
+        if !present.is_dir() {
+            return Err(Error::input(format!("{} is no directory", present.display()))
+                .with_hint("name a directory, or a path where there is nothing yet"));
+        }
+        may_write_in(present, destination)
+    }
+
     /// Begins a directory for `destination`: beside it or, if that is a directory, in it. For a directory that exists
     /// may be a link, the root of a file system or where somebody stands, and is not to be replaced.
     pub fn begin(destination: &Path) -> Result<Self> {
@@ -204,6 +232,7 @@ fn merge(from: &OwnedFd, to: &OwnedFd, shown: &Path, merge_step: Merge) -> Resul
             let theirs = open_directory(to, &name).map_err(|error| Error::io("open", &shown, error))?;
             merge(&ours, &theirs, &shown, merge_step)?;
         } else if merge_step == Merge::Check {
+            accessat(to, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()).map_err(failed)?;
             if theirs == Some(FileType::Directory)
                 && open_directory(to, &name).is_ok_and(|it| names(&it).is_ok_and(|names| !names.is_empty()))
             {
@@ -255,9 +284,15 @@ fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn may_write_in(directory: &Path, destination: &Path) -> Result<()> {
+    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| Error::io("write", destination, errno.into()))
+}
+
 fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+    path.parent().map_or(Path::new("."), here)
+}
+
+/// A relative path of one name has a parent without any.
+fn here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::listing::digest;
 use crate::support::program::{Outcome, Program};
+use crate::support::tree::Tree;
 
 const LAYER: &[u8] = b"not looked into, so it need not be a tar";
 
@@ -148,4 +149,14 @@ fn a_small_file_does_not_fill_the_disk() {
     (0..257).for_each(|_| gzip.write_all(&zeros).unwrap());
     gzip.finish().unwrap();
     world.inspect().failure(1).says(&["x.tar unpacks to more than 268435456 bytes", "gunzip"]);
+}
+
+/// Nobody may ever write to it, and the program would wait.
+#[test]
+fn a_pipe_is_refused() {
+    let place = Tree::new().fifo("pipe").plant();
+    for kind in ["oci-archive", "docker-archive"] {
+        let outcome = Program::new().directory(place.path()).run(["inspect", &format!("{kind}:pipe")]).failure(1);
+        outcome.says(&["pipe is not a regular file", "put it into a file first"]);
+    }
 }

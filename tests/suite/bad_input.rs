@@ -99,16 +99,16 @@ fn a_device() {
 #[test]
 fn a_name_that_is_none() {
     let context = context(ALL).plant();
-    fails_with(Program::new(), &context, &["-t", "Example/Upper:1"], 1).says(&["Example/Upper", "lower case"]);
-    fails_with(Program::new(), &context, &["-t", "a//b:1"], 1).says(&["a//b"]);
+    fails_with(Program::new(), &context, &["-t", "Example/Upper:1"], 2).says(&["Example/Upper", "lower case"]);
+    fails_with(Program::new(), &context, &["-t", "a//b:1"], 2).says(&["a//b"]);
 }
 
 #[test]
 fn a_tag_that_is_none() {
     let context = context(ALL).plant();
-    fails_with(Program::new(), &context, &["-t", "example/x:-first"], 1).says(&["-first", "tag"]);
+    fails_with(Program::new(), &context, &["-t", "example/x:-first"], 2).says(&["-first", "tag"]);
     let long = format!("example/x:{}", "t".repeat(129));
-    fails_with(Program::new(), &context, &["-t", &long], 1).says(&["tag"]);
+    fails_with(Program::new(), &context, &["-t", &long], 2).says(&["tag"]);
 }
 
 #[test]

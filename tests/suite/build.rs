@@ -245,7 +245,7 @@ fn a_name_with_a_digest_is_refused() {
     let program = Program::new();
     program
         .run(["build", "-t", &name, context.path().to_str().unwrap()])
-        .failure(1)
+        .failure(2)
         .says(&["digest", "give a name and a tag"]);
 }
 
@@ -351,8 +351,21 @@ fn flags_that_are_wrong_are_named() {
         ("--volume=data", ["--volume", "absolute"]),
         ("--stop-signal=SIGTREM", ["--stop-signal", "did you mean `SIGTERM`?"]),
     ] {
-        Program::new().run(["build", context.path().to_str().unwrap(), flag]).failure(1).says(&parts);
+        Program::new().run(["build", context.path().to_str().unwrap(), flag]).failure(2).says(&parts);
     }
+    let flags = ["--health-cmd=x", "--health-interval=often"];
+    let outcome = Program::new().run([&["build", context.path().to_str().unwrap()], &flags[..]].concat());
+    outcome.failure(2).says(&["--health-interval: `often`"]);
+}
+
+#[test]
+fn a_file_that_would_be_a_whiteout_is_pointed_out() {
+    let context = Tree::new().file("d/.wh.a", "").file("d/.wharf", "").file("e/.wharf", "").plant();
+    let program = Program::new().directory(context.path());
+    let said = |add: &str| program.run(["build", "--add", add]).success().stderr;
+    assert!(said("d:/x").contains("warning: /x/.wh.a will not be a file in the image"));
+    assert!(said("d:/x").contains("warning: /x/.wh.a"), "of a layer that is known, too");
+    assert!(!said("e:/x").contains("will not be"));
 }
 
 #[test]

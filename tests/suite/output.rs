@@ -242,7 +242,7 @@ fn an_output_that_is_written_wrongly_is_explained() {
         ("type=registry,dest=x", "-t REGISTRY/NAME:TAG"),
         ("type=oci,dst=x", "`dst=x`"),
         ("type=oci,dest=x,tar=maybe", "`tar=maybe`"),
-        ("dest=x", "no output of type ``"),
+        ("dest=x", "says not of what type it is"),
     ] {
         world.build(&["-o", output]).failure(2).says(&["--output", parts]);
     }
@@ -265,6 +265,34 @@ fn where_nothing_can_be_written() {
     fs::create_dir(world.path("empty")).unwrap();
     program.run(["build", context, "-o", "empty/"]).failure(1).says(&["empty", "Permission denied"]);
     assert_eq!(world.names(), ["empty"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused_before_the_work() {
+    let world = World::new(SPEC);
+    fs::write(world.path("file"), "mine").unwrap();
+    fs::create_dir(world.path("full")).unwrap();
+    fs::write(world.path("full/file"), "mine").unwrap();
+    for (output, parts) in [
+        ("missing/x.tar", &["missing/x.tar", "missing is no directory", "create it"][..]),
+        ("type=tar,dest=file/x.tar", &["file/x.tar", "file is no directory"]),
+        ("type=docker,dest=full", &["full is there and is not a regular file"]),
+        ("type=oci,tar=false,dest=file", &["file is no directory"]),
+        ("type=oci,tar=false,dest=file/below/it", &["file is no directory"]),
+        ("full/", &["full/ is neither empty nor an OCI layout"]),
+        ("type=local,dest=file/below/it", &["file is no directory"]),
+    ] {
+        let outcome = world.build(&["--platform=linux/amd64", "-o", "x.tar", "-o", output]).failure(1).says(parts);
+        assert!(!outcome.stderr.contains("layer"), "{output} was refused after a layer was made: {}", outcome.stderr);
+        assert_eq!(world.names(), ["file", "full"], "{output}");
+    }
+}
+
+#[test]
+fn an_output_may_lie_in_an_earlier_one() {
+    let world = World::new(SPEC);
+    world.build(&["-o", "type=local,dest=root", "-o", "root/image/", "-o", "root/image/x.tar"]).success();
+    assert_eq!(names_in(&world.path("root/image")), ["blobs", "index.json", "oci-layout", "x.tar"]);
 }
 
 #[test]
@@ -294,6 +322,21 @@ fn an_output_among_what_is_added_is_pointed_out() {
     assert!(!warning(".:/:exclude=*.tar", "x.tar"));
     assert!(!warning(".:/", "layout/"));
     assert!(warning(".:/", "layout/"));
+}
+
+#[test]
+fn a_dockerignore_that_docker_would_heed_is_pointed_out() {
+    let world = World::new(SPEC);
+    let program = Program::new().directory(world.context.path());
+    let warning = |add: &str| {
+        let outcome = program.run(["build", "--add", add, "--platform=linux/amd64", "-o", "x.tar"]).success();
+        outcome.stderr.contains("warning: .dockerignore is not read")
+    };
+    assert!(!warning(".:/:exclude=*.tar"), "there is none");
+    fs::write(world.context.path().join(".dockerignore"), "secret\n").unwrap();
+    assert!(warning(".:/:exclude=*.tar"));
+    assert!(!warning("files:/"), "what is added is named");
+    assert!(!warning(".:/:exclude=*.tar,exclude=.dockerignore"));
 }
 
 #[test]

@@ -22,6 +22,19 @@ fn a_pipe_is_not_replaced_by_a_file() {
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 2, "nothing is left behind");
 }
 
+/// As `/dev/stdout` is one.
+#[test]
+fn a_link_to_an_open_file_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("stdout");
+    for target in ["/proc/self/fd/1", "/proc/self/fd/99"] {
+        symlink(target, &link).unwrap();
+        assert_eq!(PendingFile::beside(&link).unwrap_err().kind, ErrorKind::Input, "{target}");
+        assert_eq!(fs::read_link(&link).unwrap().to_str(), Some(target));
+        fs::remove_file(&link).unwrap();
+    }
+}
+
 #[test]
 fn a_directory_that_exists_is_filled_and_not_replaced() {
     let directory = tempfile::tempdir().unwrap();

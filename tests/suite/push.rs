@@ -65,6 +65,25 @@ fn what_is_built_already_is_pushed_as_it_is() {
 }
 
 #[test]
+fn what_goes_to_two_repositories_of_a_registry_is_sent_once() {
+    if !["docker-registry", "skopeo"].into_iter().all(require) {
+        return;
+    }
+    let world = World::new(SPEC);
+    let registry = DockerRegistry::open();
+    let names = ["org/app:1", "org/app:2", "org/other:1"].map(|name| format!("{}/{name}", registry.address()));
+    let tags = names.each_ref().map(|name| ["-t", name.as_str()]).concat();
+    let outcome = world.build(&[&tags[..], &["--push", "--progress=json"]].concat()).success();
+    let said = |outcome: &Outcome, what: &str| outcome.stderr.matches(&format!("\"outcome\":\"{what}\"")).count();
+    // A layer for both platforms, a config for each.
+    assert_eq!((said(&outcome, "sent"), said(&outcome, "mounted")), (3, 3), "{outcome:?}");
+    for name in &names {
+        let layout = format!("oci:{}:x", world.path("pulled").display());
+        world.skopeo(&["copy", "-q", "--all", "--src-tls-verify=false", &format!("docker://{name}"), &layout]);
+    }
+}
+
+#[test]
 fn docker_archives_of_others_are_pushed() {
     if !require("skopeo") {
         return;
@@ -297,7 +316,7 @@ fn names_that_are_none() {
     for (name, part) in
         [("", "empty"), ("Org/app:1", "lower case"), ("org/app:", "tag"), ("org/app:-x", "-x"), (&digest, "digest")]
     {
-        world.push(name, &[world.context()]).failure(1).says(&[part]);
+        world.push(name, &[world.context()]).failure(2).says(&[part]);
     }
     world.program.run(["push"]).failure(2).says(&["<NAME[:TAG]>", "Usage: ocibake push"]);
     let both = ["--no-fan-out", "--tag-template=x"];

@@ -1,7 +1,7 @@
 //! `-o type=local` and `-o type=tar`: the files of an image without the image.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink as link};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink as link};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -152,6 +152,26 @@ fn a_directory_with_something_in_it_is_not_replaced() {
     let before = Listing::of_directory(&root);
     let outcome = world.build(&["-o", "type=local,dest=root"]).failure(1);
     outcome.says(&["root/srv/a is a directory with something in it", "remove it"]);
+    Listing::of_directory(&root).assert_is(&before);
+}
+
+/// Where only root could write, others find out before anything has been touched.
+#[test]
+fn a_directory_that_may_not_be_written_to_is_found_before_any_other() {
+    if !require_root() || !require("setpriv") {
+        return;
+    }
+    let world = World::new();
+    let root = world.path("root");
+    Tree::new().file("etc/arch", "old").directory("srv").mode(0o755).plant_in(&root);
+    for owned in ["", "etc", "etc/arch"] {
+        chown(root.join(owned), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let before = Listing::of_directory(&root);
+    let program = Program::new().user(NOBODY).directory(world.place.path());
+    let context = world.context.path().to_str().unwrap();
+    let arguments = ["build", context, "--platform=linux/amd64", "-o", "type=local,dest=root"];
+    program.run(arguments).failure(1).says(&["root/srv/", "Permission denied"]);
     Listing::of_directory(&root).assert_is(&before);
 }
 

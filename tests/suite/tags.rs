@@ -66,13 +66,13 @@ fn the_branch_is_that_of_the_working_directory() {
 
 #[test]
 fn what_is_wrong_is_explained() {
-    tags(&["r.example/api:"]).failure(1).says(&["tag"]);
+    tags(&["r.example/api:"]).failure(2).says(&["tag"]);
     for name in ["r.example:5000/api:feature/x", "r.example/api:feature/x", "api:feature/x"] {
-        tags(&[name]).failure(1).says(&["`feature/x`", "is not a tag", "`feature-x`", "api:feature-x"]);
+        tags(&[name]).failure(2).says(&["`feature/x`", "is not a tag", "`feature-x`", "api:feature-x"]);
     }
-    tags(&["r.example/API:1"]).failure(1).says(&["lower case"]);
-    tags(&["r.example/api:nightly", "--tag-template={version}"]).failure(1).says(&["{version}", "nightly"]);
-    tags(&["r.example/api:1.0.0", "--tag-template={verison}"]).failure(1).says(&["did you mean `{version}`"]);
+    tags(&["r.example/API:1"]).failure(2).says(&["lower case"]);
+    tags(&["r.example/api:nightly", "--tag-template={version}"]).failure(2).says(&["{version}", "nightly"]);
+    tags(&["r.example/api:1.0.0", "--tag-template={verison}"]).failure(2).says(&["did you mean `{version}`"]);
     tags(&[]).failure(2).says(&["Usage: ocibake tags"]);
     tags(&["x:1", "--no-fan-out", "--tag-template=x"]).failure(2).says(&["Usage: ocibake tags"]);
 }

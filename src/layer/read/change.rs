@@ -52,7 +52,8 @@ const ROOT: usize = 0;
 /// Links that lead to links are followed this far, as far as Linux does it.
 const LINKS_LIMIT: usize = 40;
 
-const WHITEOUT: &[u8] = b".wh.";
+/// What names begin with that stand for the removal of the rest of the name.
+pub const WHITEOUT: &[u8] = b".wh.";
 /// What AUFS keeps for itself has names with this prefix.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";

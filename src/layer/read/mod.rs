@@ -20,7 +20,7 @@ use crate::oci::{Descriptor, Digest, Hasher, media_type};
 use limits::Budget;
 use member::members;
 
-pub use change::{Node, Tree};
+pub use change::{Node, Tree, WHITEOUT};
 pub use limits::Limits;
 pub use member::{Attributes, LONGEST_PATH, Member, Object, Time};
 
