@@ -139,8 +139,10 @@ class Bench:
                 "echo 0",
             ),
         ]
+        stored = largest.replace(out, f"{self.scratch}/store")
         for level in ["gzip:5", "gzip:1", "zstd"]:
-            rows.append((f"ocibake {level}", None, fresh, f"{build} --compression {level} -o {out}/", largest))
+            rows.append((f"ocibake {level}", None, fresh, f"{build} --compression {level}", stored))
+        rows.append(("ocibake gzip:5, to a layout", None, fresh, f"{build} -o {out}/", largest))
         warm = f"{fresh}; {build} -o {out}/; rm -rf {out}"
         rows.append(("ocibake, nothing changed", None, warm, build, "echo 0"))
         rows.append(("ocibake, one file changed", None, f"{warm}; {change}", build, "echo 0"))
@@ -154,7 +156,10 @@ class Bench:
         return shutil.which(tool)
 
     def shell(self, command):
-        return subprocess.run(["bash", "-c", command], env=self.environment, check=True, capture_output=True, text=True)
+        command = ["bash", "-c", command]
+        return subprocess.run(
+            command, cwd=self.place, env=self.environment, check=True, capture_output=True, text=True
+        )
 
     def timed(self, command):
         start = time.monotonic()
