@@ -19,7 +19,9 @@ mod write;
 pub use content::{Content, Identity};
 pub use entry::{Entry, Kind};
 pub use ignore::Ignore;
-pub use read::{Attributes, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, read};
+pub use read::{
+    Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC, read,
+};
 pub use tar::{TRAILER, header};
 pub use unpack::{Directories, Unpacked, flatten, unpack};
 pub use walk::{inspect, walk};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::layout::{CONTAINERD_NAME, INDEX, MARKER, blob_path, choose, read_limited};
 use crate::error::{Error, Result};
+use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{
     Descriptor, Digest, HashingWriter, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, VerifyingReader,
     from_json, media_type, null_as_empty, to_json,
@@ -268,9 +269,6 @@ impl Store for Archive {
         choose(&self.index, name, self.kind, &self.path)
     }
 }
-
-pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// How large an archive may become that is compressed as a whole: this many times what it is, or this many bytes if
 /// that is more. Images are mostly compressed within; deflate itself would allow some thousand times.

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::LocalStore;
-use super::archive::{GZIP_MAGIC, ZSTD_MAGIC};
 use super::layout::read_limited;
 use super::pending::PREFIX;
 use crate::error::{Error, Result};
+use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{Digest, MANIFEST_LIMIT, from_json, media_type};
 
 /// What lies in a local store, in no order. Files whose names the store does not give are not looked at.

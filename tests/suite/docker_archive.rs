@@ -10,25 +10,14 @@ use crate::support::fake_registry::FakeRegistry;
 use crate::support::layout::Layout;
 use crate::support::listing::digest;
 use crate::support::tool::{self, require, require_root};
-use crate::support::world::World;
-
-const SPEC: &str = r#"
-name = "example/app"
-platforms = ["linux/amd64", "linux/arm64"]
-[[layer]]
-add = [{ from = "files", to = "/srv/" }]
-[config]
-entrypoint = ["/bin/app"]
-env = { A = "1" }
-user = "1000"
-"#;
+use crate::support::world::{APP, World};
 
 #[test]
 fn a_docker_archive_names_the_image_as_docker_does() {
     if !require("tar") {
         return;
     }
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let names = ["-t", "nginx", "-t", "org/app:2", "-t", "registry.example:5000/app:3"];
     let flags = ["-o", "type=docker,dest=x.tar", "--platform=linux/amd64"];
     world.build(&[&names[..], &flags].concat()).success();
@@ -41,7 +30,7 @@ fn a_docker_archive_names_the_image_as_docker_does() {
 
 #[test]
 fn a_docker_archive_of_several_platforms_is_refused_before_anything_is_written() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let outputs = ["-o", "x.tar", "-o", "layout/", "-o", "type=docker,dest=docker.tar"];
     world.build(&outputs).failure(1).says(&["docker.tar", "several platforms", "--platform"]);
     assert_eq!(world.names(), [""; 0]);
@@ -55,7 +44,7 @@ fn docker_loads_the_archive_and_saves_the_same_layers() {
     if !require_root() || !["dockerd", "docker"].into_iter().all(require) {
         return;
     }
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let flags = ["-o", "type=docker,dest=x.tar", "-o", "layout/", "--platform=linux/amd64"];
     let names = ["-t", "example/app:1", "-t", "registry.example:5000/app:v2"];
     world.build(&[&flags[..], &names].concat()).success();
@@ -96,7 +85,7 @@ fn podman_loads_the_archives() {
     if !require_root() || !require("podman") {
         return;
     }
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let names = ["-t", "registry.example/app:1", "-t", "registry.example/app:2", "--platform=linux/amd64"];
     world.build(&[&names[..], &["-o", "type=docker,dest=docker.tar", "-o", "layout/"]].concat()).success();
     // Of an OCI archive podman takes one name only.
@@ -124,7 +113,7 @@ fn podman_loads_the_archives() {
 
 #[test]
 fn an_image_with_attestations_is_one_image_for_docker() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     world.build(&["-o", "layout/", "--platform=linux/amd64", "--index", "-t", "example/app:1"]).success();
     let layout = Layout::open(world.path("layout"));
     let root = layout.roots().remove(0);
@@ -155,7 +144,7 @@ fn an_image_with_attestations_is_one_image_for_docker() {
 
 #[test]
 fn an_index_without_an_image_is_refused_before_anything_is_written() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let registry = FakeRegistry::new();
     let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
     let (size, hex) = digest(&index[..]);
@@ -175,7 +164,7 @@ fn an_index_without_an_image_is_refused_before_anything_is_written() {
 
 #[test]
 fn zstd_layers_in_a_docker_archive_are_pointed_out() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let docker = ["--platform=linux/amd64", "-o", "type=docker,dest=docker.tar"];
     let warning = "warning: docker archive docker.tar has zstd layers, which docker before version 23 cannot load";
     world.build(&[&docker[..], &["--compression=zstd"]].concat()).success().says(&[warning]);

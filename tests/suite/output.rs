@@ -12,22 +12,11 @@ use crate::support::program::{NOBODY, Program};
 use crate::support::tool::{self, require, require_root};
 use crate::support::traces::names_in;
 use crate::support::tree::Tree;
-use crate::support::world::World;
-
-const SPEC: &str = r#"
-name = "example/app"
-platforms = ["linux/amd64", "linux/arm64"]
-[[layer]]
-add = [{ from = "files", to = "/srv/" }]
-[config]
-entrypoint = ["/bin/app"]
-env = { A = "1" }
-user = "1000"
-"#;
+use crate::support::world::{APP, World};
 
 #[test]
 fn a_layout_with_all_the_parents_that_it_lacks() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let digest = world.build(&["-o", "a/b/layout/"]).digest();
     let layout = Layout::open(world.path("a/b/layout"));
     assert_eq!(layout.images().len(), 2);
@@ -37,7 +26,7 @@ fn a_layout_with_all_the_parents_that_it_lacks() {
 
 #[test]
 fn an_empty_directory_becomes_a_layout() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     fs::create_dir(world.path("empty")).unwrap();
     fs::set_permissions(world.path("empty"), fs::Permissions::from_mode(0o750)).unwrap();
     world.build(&["-o", "empty"]).success();
@@ -52,7 +41,7 @@ fn an_empty_directory_becomes_a_layout() {
 
 #[test]
 fn the_working_directory_becomes_a_layout() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     world.build(&["-o", "."]).success();
     assert_eq!(Layout::open(world.place.path()).images().len(), 2);
     assert_eq!(world.names(), ["blobs", "index.json", "oci-layout"]);
@@ -63,7 +52,7 @@ fn a_mount_point_becomes_a_layout() {
     if !require_root() || !require("mount") {
         return;
     }
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     fs::create_dir(world.path("out")).unwrap();
     let point = world.path("out");
     tool::run("mount", ["-t", "tmpfs", "tmpfs", point.to_str().unwrap()]);
@@ -76,7 +65,7 @@ fn a_mount_point_becomes_a_layout() {
 
 #[test]
 fn a_layout_keeps_what_it_has() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let first = world.build(&["-t", "example/app:1", "-o", "layout/"]).digest();
     world.change("other");
     let second = world.build(&["-t", "example/app:2", "-o", "layout/"]).digest();
@@ -98,7 +87,7 @@ fn a_name_that_skopeo_gave_is_replaced() {
     if !require("skopeo") {
         return;
     }
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     world.build(&["-t", "example/app:1", "-o", "one.tar"]).success();
     world.skopeo(&["copy", "-q", "--all", "oci-archive:one.tar:1", "oci:layout:1"]);
     world.skopeo(&["copy", "-q", "--all", "oci-archive:one.tar:1", "oci:layout:other"]);
@@ -114,8 +103,8 @@ fn a_name_that_skopeo_gave_is_replaced() {
 
 #[test]
 fn the_same_image_without_a_name_is_there_once() {
-    let world = World::new(SPEC);
-    fs::write(world.context.path().join("ocibake.toml"), SPEC.replace("name =", "#")).unwrap();
+    let world = World::new(APP);
+    fs::write(world.context.path().join("ocibake.toml"), APP.replace("name =", "#")).unwrap();
     for _ in 0..2 {
         world.build(&["-o", "layout/"]).success();
     }
@@ -128,7 +117,7 @@ fn the_same_image_without_a_name_is_there_once() {
 
 #[test]
 fn a_damaged_blob_in_a_layout_is_mended() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     world.build(&["-o", "layout/"]).success();
     let blobs = world.path("layout/blobs/sha256");
     for name in names_in(&blobs) {
@@ -144,7 +133,7 @@ fn a_damaged_blob_in_a_layout_is_mended() {
 
 #[test]
 fn a_directory_of_something_else_is_left_alone() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     fs::create_dir(world.path("full")).unwrap();
     fs::write(world.path("full/thesis.txt"), "years").unwrap();
     world.build(&["-o", "full/"]).failure(1).says(&["full", "neither empty nor an OCI layout"]);
@@ -158,7 +147,7 @@ fn a_directory_of_something_else_is_left_alone() {
 
 #[test]
 fn an_archive_is_replaced_whole() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     world.build(&["-o", "x.tar"]).success();
     let one = fs::read(world.path("x.tar")).unwrap();
     // Whoever has it open still reads the old one to its end.
@@ -179,7 +168,7 @@ fn an_archive_is_replaced_whole() {
 
 #[test]
 fn archives_are_the_same_bytes_from_any_store() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     world.build(&["-o", "a.tar", "-o", "type=oci,dest=b.tar"]).success();
     let one = fs::read(world.path("a.tar")).unwrap();
     assert!(one == fs::read(world.path("b.tar")).unwrap());
@@ -196,7 +185,7 @@ fn an_archive_is_the_tar_of_the_layout() {
     if !require("tar") {
         return;
     }
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     world.build(&["-o", "x.tar", "-o", "layout/"]).success();
     fs::create_dir(world.path("unpacked")).unwrap();
     tool::run("tar", ["-xf", world.path("x.tar").to_str().unwrap(), "-C", world.path("unpacked").to_str().unwrap()]);
@@ -208,7 +197,7 @@ fn several_outputs_of_one_build_agree() {
     if !require("skopeo") {
         return;
     }
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let flags = ["-o", "x.tar", "-o", "layout/", "-o", "type=docker,dest=docker.tar", "--platform=linux/amd64"];
     let digest = world.build(&[&flags[..], &["-t", "example/app:1"]].concat()).digest();
     for source in ["oci-archive:x.tar:1", "oci:layout:1"] {
@@ -221,15 +210,15 @@ fn several_outputs_of_one_build_agree() {
 
 #[test]
 fn a_push_without_a_name_is_refused_before_anything_is_written() {
-    let world = World::new(SPEC);
-    fs::write(world.context.path().join("ocibake.toml"), SPEC.replace("name =", "#")).unwrap();
+    let world = World::new(APP);
+    fs::write(world.context.path().join("ocibake.toml"), APP.replace("name =", "#")).unwrap();
     world.build(&["-o", "x.tar", "--push"]).failure(2).says(&["no name", "-t REGISTRY/NAME:TAG"]);
     assert_eq!(world.names(), [""; 0]);
 }
 
 #[test]
 fn an_output_that_is_written_wrongly_is_explained() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     for (output, parts) in [
         ("", "an output is empty"),
         ("-", "standard output"),
@@ -254,7 +243,7 @@ fn where_nothing_can_be_written() {
     if !require_root() || !require("setpriv") {
         return;
     }
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     fs::set_permissions(world.place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = Program::new().user(NOBODY).directory(world.place.path());
     let context = world.context.path().to_str().unwrap();
@@ -269,7 +258,7 @@ fn where_nothing_can_be_written() {
 
 #[test]
 fn an_output_that_cannot_be_written_is_refused_before_the_work() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     fs::write(world.path("file"), "mine").unwrap();
     fs::create_dir(world.path("full")).unwrap();
     fs::write(world.path("full/file"), "mine").unwrap();
@@ -290,14 +279,14 @@ fn an_output_that_cannot_be_written_is_refused_before_the_work() {
 
 #[test]
 fn an_output_may_lie_in_an_earlier_one() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     world.build(&["-o", "type=local,dest=root", "-o", "root/image/", "-o", "root/image/x.tar"]).success();
     assert_eq!(names_in(&world.path("root/image")), ["blobs", "index.json", "oci-layout", "x.tar"]);
 }
 
 #[test]
 fn devices_and_directories_are_not_replaced_by_archives() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     fs::create_dir(world.path("directory")).unwrap();
     world.build(&["-o", "type=docker,dest=directory", "--platform=linux/amd64"]).failure(1).says(&["directory"]);
     assert_eq!(names_in(&world.path("directory")), [""; 0]);
@@ -309,7 +298,7 @@ fn devices_and_directories_are_not_replaced_by_archives() {
 
 #[test]
 fn an_output_among_what_is_added_is_pointed_out() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let program = Program::new().directory(world.context.path());
     let warning = |add: &str, output: &str| {
         let outcome = program.run(["build", "--add", add, "--platform=linux/amd64", "-o", output]).success();
@@ -326,7 +315,7 @@ fn an_output_among_what_is_added_is_pointed_out() {
 
 #[test]
 fn a_dockerignore_that_docker_would_heed_is_pointed_out() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let program = Program::new().directory(world.context.path());
     let warning = |add: &str| {
         let outcome = program.run(["build", "--add", add, "--platform=linux/amd64", "-o", "x.tar"]).success();
@@ -341,7 +330,7 @@ fn a_dockerignore_that_docker_would_heed_is_pointed_out() {
 
 #[test]
 fn what_was_written_into_the_context_is_not_in_the_way() {
-    let world = World::new(SPEC);
+    let world = World::new(APP);
     let program = Program::new().directory(world.context.path());
     let one = program.run(["build", ".", "-o", "x.tar", "-o", "layout/", "--iidfile=iid"]).digest();
     let two = program.run(["build", ".", "-o", "x.tar", "-o", "layout/", "--iidfile=iid"]).digest();

@@ -178,8 +178,9 @@ impl Read for Checked<'_> {
     }
 }
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What gzip (RFC 1952, 2.3.1) and zstd (RFC 8878, 3.1.1) begin with.
+pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Of frames without content; such as zstd:chunked has may come first (RFC 8878, 3.1.2).
 const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
 

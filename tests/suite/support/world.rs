@@ -12,6 +12,18 @@ use super::tool::checked;
 use super::traces::names_in;
 use super::tree::Tree;
 
+/// A spec for two platforms.
+pub const APP: &str = r#"
+name = "example/app"
+platforms = ["linux/amd64", "linux/arm64"]
+[[layer]]
+add = [{ from = "files", to = "/srv/" }]
+[config]
+entrypoint = ["/bin/app"]
+env = { A = "1" }
+user = "1000"
+"#;
+
 pub struct World {
     pub context: TempDir,
     pub place: TempDir,
