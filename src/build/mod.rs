@@ -9,7 +9,7 @@ use rayon::ThreadPoolBuilder;
 
 use crate::error::{Error, Result};
 use crate::image::{self, Document, Image};
-use crate::layer::{Compression, Layer};
+use crate::layer::{self, Compression, Layer};
 use crate::oci::{Descriptor, Settings};
 use crate::plan::{Base, Plan, Stage, Step, label};
 use crate::progress::Progress;
@@ -24,7 +24,7 @@ pub struct Options<'a> {
     /// What image and history say, in seconds since 1970.
     pub created: i64,
     pub modified: Modified,
-    /// Threads; 0 is one for each core up to [`USUAL_JOBS`], and more than [`MOST_JOBS`] are not started.
+    /// Threads; 0 is one for each core up to [`layer::USUAL_THREADS`], and more than [`MOST_JOBS`] are not started.
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,
@@ -35,9 +35,7 @@ pub struct Options<'a> {
     pub progress: Progress<'a>,
 }
 
-/// With more threads than this a layer hardly gets done any sooner: the digests of the tar and of the blob are each
-/// computed by one at a time. And each costs memory, 4 MiB or so, for it has blocks of a layer in hand.
-pub const USUAL_JOBS: usize = 16;
+/// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
 
 /// What a build has left in the store. Blobs of layers that it took from `Options::cached` are not there.
@@ -52,7 +50,7 @@ pub struct Built {
 /// Builds every stage of `plan`. Layers that stages share are made once, all layers side by side.
 pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
     let pool = ThreadPoolBuilder::new()
-        .num_threads(threads(options.jobs))
+        .num_threads(layer::threads(options.jobs).min(MOST_JOBS))
         .build()
         .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
     let steps = distinct_steps(plan);
@@ -79,13 +77,6 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
         }
     };
     Ok(Built { root, images })
-}
-
-fn threads(jobs: usize) -> usize {
-    match jobs {
-        0 => std::thread::available_parallelism().map_or(1, usize::from).min(USUAL_JOBS),
-        jobs => jobs.min(MOST_JOBS),
-    }
 }
 
 /// The steps of all stages, each once, in the order in which they are met.

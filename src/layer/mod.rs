@@ -30,6 +30,18 @@ pub use write::{Compression, Earlier, Job, Piece, Written, write};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest};
 
+/// With more threads than this a layer hardly gets done any sooner: the digests of the tar and of the blob are each
+/// computed by one at a time. And each costs memory, 4 MiB or so, for it has blocks of a layer in hand.
+pub const USUAL_THREADS: usize = 16;
+
+/// How many threads `jobs` stands for: 0 is one for each core, up to [`USUAL_THREADS`].
+pub fn threads(jobs: usize) -> usize {
+    match jobs {
+        0 => std::thread::available_parallelism().map_or(1, usize::from).min(USUAL_THREADS),
+        jobs => jobs,
+    }
+}
+
 /// A finished layer; immutable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {

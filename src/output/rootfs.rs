@@ -9,7 +9,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::Image;
 use crate::error::{Error, Result};
-use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree};
+use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree, USUAL_THREADS};
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Platform, from_json, media_type};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{PendingDirectory, PendingFile};
@@ -138,13 +138,9 @@ fn directory_name(platform: &Platform) -> Result<String> {
     Ok(parts.join("_"))
 }
 
-/// More threads than this only wait for each other, or for the disk, and each takes memory.
-const MOST_THREADS: usize = 16;
-
+/// More threads than usual would only wait for each other, or for the disk.
 fn pool(jobs: usize) -> Result<ThreadPool> {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if jobs == 0 { cores() } else { jobs };
-    let pool = ThreadPoolBuilder::new().num_threads(threads.min(MOST_THREADS)).build();
+    let pool = ThreadPoolBuilder::new().num_threads(layer::threads(jobs).min(USUAL_THREADS)).build();
     pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))
 }
 
