@@ -7,6 +7,7 @@ use ocibake::registry::{Credential, Credentials, Keeper};
 use serde_json::{Value, json};
 
 use super::support::registry_client::basic;
+use super::support::tool;
 
 /// Credentials over a directory with this `config.json`.
 fn with_config(text: &str) -> (tempfile::TempDir, Credentials) {
@@ -46,8 +47,9 @@ esac
 fn with_helper(config: &str) -> (tempfile::TempDir, Credentials) {
     let (directory, credentials) = with_config(config);
     let program = directory.path().join("docker-credential-test");
-    fs::write(&program, HELPER).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let source = directory.path().join("source");
+    fs::write(&source, HELPER).unwrap();
+    tool::install(&source, &program);
     let search_path = format!("{}:/usr/bin:/bin", directory.path().display());
     (directory, credentials.with_search_path(search_path))
 }

@@ -270,7 +270,7 @@ fn wreck(store: &Path, seed: u64) {
         each(&store.join(directory), |file| match fate.next().unwrap_or(0) % 6 {
             0 => fs::remove_file(file).unwrap(),
             1 => fs::File::options().write(true).open(file).unwrap().set_len(40).unwrap(),
-            2 => flip(file, 39),
+            2 => flip(file, 39.min(fs::metadata(file).unwrap().len() - 1)),
             _ => {}
         });
     }

@@ -9,6 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::layout::{Image, Layout};
+use super::tool;
 
 pub const NOBODY: u32 = 65534;
 
@@ -73,8 +74,7 @@ impl Program {
         }
         // Where the program was built, another user may not be let in.
         let program = self.home.path().join("ocibake");
-        fs::copy(env!("CARGO_BIN_EXE_ocibake"), &program).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        tool::install(Path::new(env!("CARGO_BIN_EXE_ocibake")), &program);
         self.user = Some(user);
         self
     }

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// Whether the program `name` can be found. Without it the test is to return at once.
@@ -28,6 +29,12 @@ pub fn skip(reason: &str) -> bool {
     assert!(std::env::var_os("CI").is_none_or(|value| value.is_empty()), "{reason}");
     let _ = writeln!(std::io::stderr(), "skipped: {reason}");
     false
+}
+
+/// Copies a program to where a test will start it. Written by another process: a file that this one has open for
+/// writing, even for an instant, can be open in whatever another test starts at that instant, and then nobody can run it.
+pub fn install(program: &Path, to: &Path) {
+    run("install", [OsStr::new("-m755"), program.as_os_str(), to.as_os_str()]);
 }
 
 /// Runs `program`, which has to succeed, and returns its standard output.
