@@ -7,8 +7,9 @@ use crate::progress::Progress;
 use crate::registry::Client;
 use crate::store::{Graph, Store};
 
-/// Pushes to the repository of each name, under the tags it is named with, in their order; there is a name. A registry is
-/// asked to take the blobs of further repositories from the first one in it.
+/// Uploads to the repository of each name, and then sets the tags of all of them, in their order: as long as one
+/// repository lacks something, no tag of any has changed. There is a name. A registry is asked to take the blobs of
+/// further repositories from the first one in it.
 pub fn write(image: Image<'_>, graph: &Graph, client: &Client, progress: Progress<'_>) -> Result<()> {
     let mut repositories: Vec<(&Reference, Vec<String>)> = Vec::new();
     for name in image.names {
@@ -18,13 +19,13 @@ pub fn write(image: Image<'_>, graph: &Graph, client: &Client, progress: Progres
             None => repositories.push((name, vec![tag])),
         }
     }
-    for (number, (repository, tags)) in repositories.iter().enumerate() {
+    for (number, (repository, _)) in repositories.iter().enumerate() {
         let mut pushed = repositories.iter().take(number).map(|(pushed, _)| *pushed);
         let first = pushed.find(|pushed| pushed.registry() == repository.registry());
         let store = Pushed { store: image.store, first };
-        client.repository(repository, progress).push(graph, &store, tags)?;
+        client.repository(repository, progress).upload(graph, &store)?;
     }
-    Ok(())
+    repositories.iter().try_for_each(|(repository, tags)| client.repository(repository, progress).tag(graph, tags))
 }
 
 /// A store whose content is in the repository `first` by now, if there is one.

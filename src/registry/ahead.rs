@@ -16,7 +16,8 @@ use tokio::sync::watch;
 
 use super::auth::Access;
 use super::body::{PieceSender, Pieces, read_piece, spawn};
-use super::client::{Activity, Body, Repository, Request, check_digest, location};
+use super::client::Repository;
+use super::connection::{Activity, Body, Request, check_digest, location};
 use super::failure::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Compression;

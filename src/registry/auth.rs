@@ -12,7 +12,7 @@ use reqwest::{Method, Response, Url};
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::client::Connection;
+use super::connection::Connection;
 use super::credential::{Credential, Credentials};
 use super::failure::{Failure, label};
 use crate::error::{Error, ErrorKind, Result};

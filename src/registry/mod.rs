@@ -19,6 +19,7 @@ mod ahead;
 mod auth;
 mod body;
 mod client;
+mod connection;
 mod credential;
 mod failure;
 mod on_demand;

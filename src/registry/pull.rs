@@ -7,7 +7,8 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
-use super::client::{Client, Repository, Request, check_digest, content_digest};
+use super::client::{Client, Repository};
+use super::connection::{Request, check_digest, content_digest};
 use super::failure::{Failure, label};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, Reference, VerifyingReader, from_json, is_valid_tag, media_type};

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use super::auth::Access;
 use super::body::{Pieces, read_piece, spawn};
-use super::client::{Activity, Body, Repository, Request, check_digest, location};
+use super::client::Repository;
+use super::connection::{Activity, Body, Request, check_digest, location};
 use super::failure::Failure;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, MANIFEST_LIMIT, Reference, is_valid_tag};
@@ -23,14 +24,13 @@ use crate::store::{Graph, Store};
 
 impl Repository<'_> {
     /// Brings `graph`, whose blobs are in `store`, to this repository: first the blobs that it does not have, several
-    /// at once; then the manifests by digest, children before parents; then the root under each of `tags`, in order.
-    /// So a tag never stands for something that is not all there. Of a blob that the repository has, progress hears no
-    /// more than [`Event::BlobFinished`].
+    /// at once; then the manifests by digest, children before parents. No tag is touched. Of a blob that the repository
+    /// has, progress hears no more than [`Event::BlobFinished`].
     ///
     /// The first failure ends it and is the one returned; what has arrived stays. A failure of `store` is returned as
     /// it is, and damaged content never becomes a blob of the registry.
-    pub fn push(&self, graph: &Graph, store: &dyn Store, tags: &[String]) -> Result<()> {
-        check(graph, tags)?;
+    pub fn upload(&self, graph: &Graph, store: &dyn Store) -> Result<()> {
+        check(graph)?;
         let access = self.access.push();
         let mut seen = HashSet::new();
         let blobs: Vec<_> = graph.blobs.iter().filter(|blob| seen.insert(blob.digest)).collect();
@@ -44,13 +44,24 @@ impl Repository<'_> {
                 for (descriptor, bytes) in &graph.manifests {
                     self.push_manifest(&access, &descriptor.digest.to_string(), descriptor, bytes).await?;
                 }
-                if let Some((root, bytes)) = graph.manifests.last() {
-                    for tag in tags {
-                        self.push_manifest(&access, tag, root, bytes).await?;
-                    }
-                }
                 Ok(())
             })
+        })
+    }
+
+    /// Lets each of `tags`, in their order, stand for the root of `graph`, which has been [uploaded](Self::upload): a tag
+    /// never stands for something that is not all there. The first failure ends it.
+    pub fn tag(&self, graph: &Graph, tags: &[String]) -> Result<()> {
+        if let Some(tag) = tags.iter().find(|tag| !is_valid_tag(tag)) {
+            return Err(Error::input(format!("`{tag}` is not a tag")));
+        }
+        let Some((root, bytes)) = graph.manifests.last() else { return Ok(()) };
+        let access = self.access.push();
+        self.client.runtime.block_on(async {
+            for tag in tags {
+                self.push_manifest(&access, tag, root, bytes).await?;
+            }
+            Ok(())
         })
     }
 
@@ -153,10 +164,7 @@ impl Repository<'_> {
 }
 
 /// What can be refused before anything is sent.
-fn check(graph: &Graph, tags: &[String]) -> Result<()> {
-    if let Some(tag) = tags.iter().find(|tag| !is_valid_tag(tag)) {
-        return Err(Error::input(format!("`{tag}` is not a tag")));
-    }
+fn check(graph: &Graph) -> Result<()> {
     match graph.manifests.iter().find(|(_, bytes)| bytes.len() as u64 > MANIFEST_LIMIT) {
         Some((descriptor, bytes)) => Err(Error::input(format!(
             "{} {} has {} bytes, more than the {MANIFEST_LIMIT} that registries take",

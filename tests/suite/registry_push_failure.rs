@@ -145,7 +145,7 @@ fn a_blob_that_the_store_lacks_is_the_stores_error() {
     let (store, root) = one_image();
     let client = client();
     let repository = client.repository(&reference(&registry.address(), "org/api"), &ocibake::progress::silent);
-    let error = repository.push(&store.graph(&root), &Empty, &[]).unwrap_err();
+    let error = repository.upload(&store.graph(&root), &Empty).unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::NotFound, "the store is empty"));
 }
 
@@ -300,7 +300,7 @@ fn a_manifest_over_four_mebibytes_is_refused_before_anything_is_sent() {
     let graph = Graph { blobs: Vec::new(), manifests: vec![(descriptor, bytes)] };
     let client = client();
     let repository = client.repository(&reference(&registry.address(), "org/api"), &ocibake::progress::silent);
-    let error = repository.push(&graph, &store, &[]).unwrap_err();
+    let error = repository.upload(&graph, &store).unwrap_err();
     assert_eq!((error.kind, error.message), (ErrorKind::Input, message));
     assert_eq!(registry.requests().len(), 0);
 }

@@ -54,7 +54,9 @@ pub fn push(
 ) -> Result<()> {
     let tags: Vec<String> = tags.iter().map(|tag| tag.to_string()).collect();
     let tell = |event: Event<'_>| news.tell(event);
-    client.repository(&reference(address, "org/api"), &tell).push(&store.graph(root), store, &tags)
+    let (repository, graph) = (client.repository(&reference(address, "org/api"), &tell), store.graph(root));
+    repository.upload(&graph, store)?;
+    repository.tag(&graph, &tags)
 }
 
 /// Message and hint, with HOST for the address.

@@ -1,0 +1,314 @@
+//! Requests: over which scheme, with what patience, through which redirects, and how their answers are judged.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, Response, StatusCode, Url, redirect};
+
+use super::auth::Access;
+use super::client::Options;
+use super::failure::{Failure, label, said};
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::Digest;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const REDIRECTS: usize = 10;
+/// The most that is read of an answer that refuses, in bytes.
+const REFUSAL_LIMIT: u64 = 64 << 10;
+
+pub(super) struct Request<'r> {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Body<'r>,
+    /// Answers that the caller takes as they are, beside the 2xx ones.
+    pub expected: &'static [StatusCode],
+}
+
+pub(super) enum Body<'r> {
+    Empty,
+    Bytes(Bytes),
+    /// Made anew each time that the request is sent.
+    Stream(&'r dyn Fn() -> Result<reqwest::Body>, &'r Activity),
+}
+
+impl Request<'_> {
+    pub fn new(method: Method, url: Url) -> Self {
+        Request { method, url, headers: HeaderMap::new(), body: Body::Empty, expected: &[] }
+    }
+}
+
+/// Counts signs of life, for those who wait for a silence.
+#[derive(Default)]
+pub(super) struct Activity(AtomicU64);
+
+impl Activity {
+    pub fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The outcome of `work`, or `None` once there was no sign of life for as long as `patience`.
+    async fn watch<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let seen = self.0.load(Ordering::Relaxed);
+            match tokio::time::timeout(patience, &mut work).await {
+                Ok(done) => return Some(done),
+                Err(_) if self.0.load(Ordering::Relaxed) == seen => return None,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+pub(super) struct Connection {
+    pub options: Options,
+    /// Checks certificates. Made when first needed: it reads the system's, which plain HTTP can do without.
+    verifying: OnceLock<Result<reqwest::Client, String>>,
+    /// Takes any certificate: for plain HTTP and, with `insecure`, for the registry's host.
+    trusting: reqwest::Client,
+}
+
+impl Connection {
+    pub fn new(options: Options) -> Result<Connection> {
+        let trusting = builder().tls_danger_accept_invalid_certs(true).build().map_err(|source| {
+            Error::new(ErrorKind::Registry, "cannot set up HTTP").with_source(source.without_url())
+        })?;
+        Ok(Connection { options, verifying: OnceLock::new(), trusting })
+    }
+
+    /// Where the registry answers, decided at the first call.
+    pub async fn base<'a>(&self, access: &'a Access) -> Result<&'a Url, Failure> {
+        access.place.base.get_or_try_init(|| self.decide(access)).await
+    }
+
+    async fn decide(&self, access: &Access) -> Result<Url, Failure> {
+        let host = access.place.host();
+        let parse = |scheme: &str| {
+            Url::parse(&format!("{scheme}://{host}/"))
+                .map_err(|_| Error::input(format!("`{host}` is not the name of a registry")))
+        };
+        let (https, http) = (parse("https")?, parse("http")?);
+        if !self.options.insecure {
+            return Ok(if is_loopback(&https) { http } else { https });
+        }
+        let first = match self.probe(access, &https).await {
+            Ok(()) => return Ok(https),
+            Err(failure) => failure,
+        };
+        self.probe(access, &http).await.map(|()| http).map_err(|_| first)
+    }
+
+    async fn probe(&self, access: &Access, base: &Url) -> Result<(), Failure> {
+        self.transmit(access, &Method::GET, &join(base, "v2/")?, &HeaderMap::new(), None).await.map(drop)
+    }
+
+    /// Sends a request, logging in where that is asked for and following redirects of GET and HEAD; returns an answer
+    /// that is 2xx or `expected`.
+    pub async fn exchange(&self, access: &Access, request: &Request<'_>) -> Result<Response, Failure> {
+        let shown = access.authorization().await;
+        let mut answer = self.follow(access, request, shown.as_ref()).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED
+            && access.owns(answer.url())
+            && let Some(fresh) = self.authorize(access, &answer, shown.as_ref()).await?
+        {
+            answer = self.follow(access, request, Some(&fresh)).await?;
+        }
+        if answer.status().is_success() || request.expected.contains(&answer.status()) {
+            return Ok(answer);
+        }
+        Err(self.refusal(access, &request.method, answer).await)
+    }
+
+    /// The failure that `answer` stands for, with the registry's words where they can be read.
+    pub async fn refusal(&self, access: &Access, method: &Method, mut answer: Response) -> Failure {
+        let body = self.read(method, &mut answer, REFUSAL_LIMIT).await;
+        Failure::status(access, method, &answer, body.ok().and_then(|body| said(&body)))
+    }
+
+    async fn follow(
+        &self,
+        access: &Access,
+        request: &Request<'_>,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, Failure> {
+        let mut url = request.url.clone();
+        for _ in 0..=REDIRECTS {
+            let mut headers = request.headers.clone();
+            if let Some(authorization) = authorization
+                && access.owns(&url)
+            {
+                headers.insert(AUTHORIZATION, authorization.clone());
+            }
+            let (body, activity) = match &request.body {
+                Body::Empty => (None, &Activity::default()),
+                Body::Bytes(bytes) => (Some(bytes.clone().into()), &Activity::default()),
+                Body::Stream(make, activity) => (Some(make()?), *activity),
+            };
+            let answer = self.transmit_watched(access, &request.method, &url, &headers, body, activity).await?;
+            let moved = answer.status().is_redirection() && answer.headers().contains_key(LOCATION);
+            if !moved || !matches!(request.method, Method::GET | Method::HEAD) {
+                return Ok(answer);
+            }
+            url = location(&request.method, &answer)?;
+        }
+        let request = label(&request.method, &request.url);
+        Err(Error::new(ErrorKind::Registry, format!("{request}: more than {REDIRECTS} redirects")).into())
+    }
+
+    /// One request as it is: no login, no redirects, any status.
+    pub async fn transmit(
+        &self,
+        access: &Access,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+        body: Option<Bytes>,
+    ) -> Result<Response, Failure> {
+        self.transmit_watched(access, method, url, headers, body.map(Into::into), &Activity::default()).await
+    }
+
+    async fn transmit_watched(
+        &self,
+        access: &Access,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+        body: Option<reqwest::Body>,
+        activity: &Activity,
+    ) -> Result<Response, Failure> {
+        let mut request = reqwest::Request::new(method.clone(), url.clone());
+        *request.headers_mut() = headers.clone();
+        *request.body_mut() = body;
+        let sent = self.http(access, url)?.execute(request);
+        match activity.watch(self.options.patience, sent).await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(source)) => Err(Failure::transport(label(method, url), url, &source)),
+            None => Err(Failure::silent(label(method, url), self.options.patience)),
+        }
+    }
+
+    fn http(&self, access: &Access, url: &Url) -> Result<&reqwest::Client> {
+        if url.scheme() == "http" || (self.options.insecure && access.place.is_host_of(url)) {
+            return Ok(&self.trusting);
+        }
+        let build = || builder().build().map_err(|source| super::failure::root_cause(&source));
+        self.verifying.get_or_init(build).as_ref().map_err(|cause| {
+            Error::new(ErrorKind::Registry, format!("cannot set up HTTPS: {cause}"))
+                .with_hint("are the system's root certificates installed (on Debian: ca-certificates)?")
+        })
+    }
+
+    /// The rest of the body of `answer`; one over `limit` bytes is an error.
+    pub async fn read(&self, method: &Method, answer: &mut Response, limit: u64) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk(method, answer).await? {
+            if (body.len() + chunk.len()) as u64 > limit {
+                let request = label(method, answer.url());
+                let message = format!("{request}: the answer has more than {limit} bytes");
+                return Err(Error::new(ErrorKind::Registry, message).into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The next bytes of a body; `None` at its end.
+    pub async fn chunk(&self, method: &Method, answer: &mut Response) -> Result<Option<Bytes>, Failure> {
+        let patience = self.options.patience;
+        let next = tokio::time::timeout(patience, answer.chunk()).await;
+        let url = answer.url();
+        match next {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(source)) => Err(Failure::transport(label(method, url), url, &source)),
+            Err(_) => Err(Failure::silent(label(method, url), patience)),
+        }
+    }
+}
+
+/// Where an answer points to.
+pub(super) fn location(method: &Method, answer: &Response) -> Result<Url> {
+    let from = answer.url();
+    let refuse = |why: &str| Error::new(ErrorKind::Registry, format!("{}: {why}", label(method, from)));
+    let value = answer.headers().get(LOCATION).ok_or_else(|| {
+        refuse("the answer has no Location")
+            .with_hint("is there a registry, and not some other server, at this address?")
+    })?;
+    let value = value.to_str().map_err(|_| refuse("the answer's Location is not a URL"))?;
+    let to = from.join(value).map_err(|_| refuse("the answer's Location is not a URL"))?;
+    match (from.scheme(), to.scheme()) {
+        ("http", "http") | (_, "https") => Ok(to),
+        ("https", "http") => Err(refuse("the answer leads from HTTPS to plain HTTP")
+            .with_hint("if the registry is behind a proxy, that has to tell it the scheme (X-Forwarded-Proto)")),
+        _ => Err(refuse("the answer leads away from HTTP")),
+    }
+}
+
+/// Checks the digest that an answer gives, if it gives one that can be read (distribution-spec, `Docker-Content-Digest`).
+pub(super) fn check_digest(method: &Method, answer: &Response, expected: Digest) -> Result<()> {
+    match content_digest(answer) {
+        Some(actual) if actual != expected => Err(Error::integrity(format!(
+            "{}: the registry has the digest {actual} where {expected} is right",
+            label(method, answer.url())
+        ))),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn content_digest(answer: &Response) -> Option<Digest> {
+    answer.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
+}
+
+pub(super) fn join(base: &Url, path: &str) -> Result<Url> {
+    base.join(path).map_err(|_| Error::input(format!("`{path}` is not a path in a registry")))
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("ocibake/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        || host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_hosts_are_told_from_others() {
+        let loopback = |host: &str| is_loopback(&Url::parse(&format!("https://{host}/")).unwrap());
+        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.9.1", "[::1]", "[::1]:5000"] {
+            assert!(loopback(host), "{host}");
+        }
+        for host in ["localhost.example.com", "128.0.0.1", "127.0.0.1.example.com", "[::2]", "docker.io"] {
+            assert!(!loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn work_is_given_up_after_a_silence_and_not_after_a_time() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let busy = async |activity: &Activity, notes: bool| {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                notes.then(|| activity.note());
+            }
+        };
+        let activity = Activity::default();
+        let patience = Duration::from_millis(200);
+        assert_eq!(runtime.block_on(activity.watch(patience, busy(&activity, true))), Some(()));
+        assert_eq!(runtime.block_on(activity.watch(patience, busy(&activity, false))), None);
+    }
+}
