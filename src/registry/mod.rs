@@ -26,6 +26,7 @@ mod on_demand;
 mod pull;
 mod push;
 mod retry;
+mod tags;
 
 pub use client::{Client, Options, Repository};
 pub use credential::{Credential, Credentials, Keeper};
