@@ -22,12 +22,9 @@ const VERSION: &str = "org.opencontainers.image.version";
 pub fn survey(target: &Target, pushed: &Pushed, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
     let repository = client.repository(&target.repository, progress);
     let (releases, standing) = if target.tags.iter().any(|tag| tag.line.is_some()) {
-        let (listed, standing) = thread::scope(|scope| {
-            let listed = scope.spawn(|| repository.tags());
-            let standing = find(&repository, &target.tags);
-            (joined(listed), standing)
-        });
-        let standing = standing?;
+        // Not beside the others: one request alone gets the token that is then there for all.
+        let listed = repository.tags();
+        let standing = find(&repository, &target.tags)?;
         let listed = usable(listed, &standing, target, progress);
         let releases = |listed: Vec<String>| ratchet::releases(&listed, &target.tags, pushed.version.as_ref());
         (listed.map(releases), standing)
