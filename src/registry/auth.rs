@@ -97,6 +97,11 @@ impl Access {
         Access { other: Some(other.to_owned()), ..self.clone() }
     }
 
+    /// No more than to be let in.
+    pub fn without_repository(&self) -> Self {
+        Self::entry(self.place.clone())
+    }
+
     pub fn registry(&self) -> &str {
         &self.place.name
     }
@@ -255,15 +260,25 @@ fn secret_header(value: &str) -> Result<HeaderValue> {
 
 /// One way in that a 401 offers. Scheme and names of parameters are in lower case.
 #[derive(Debug, PartialEq, Eq)]
-struct Challenge {
+pub(super) struct Challenge {
     scheme: String,
     parameters: Vec<(String, String)>,
 }
 
 impl Challenge {
-    fn all(headers: &HeaderMap) -> Vec<Challenge> {
+    pub fn all(headers: &HeaderMap) -> Vec<Challenge> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(Challenge::parse).collect()
+    }
+
+    /// For people: `basic authentication`, `bearer tokens of https://auth.example/token`.
+    pub fn describe(&self) -> String {
+        match (self.scheme.as_str(), self.get("realm").and_then(|realm| Url::parse(realm).ok())) {
+            ("bearer", Some(realm)) => {
+                format!("bearer tokens of {}{}", realm.origin().ascii_serialization(), realm.path())
+            }
+            (scheme, _) => format!("{scheme} authentication"),
+        }
     }
 
     fn get(&self, name: &str) -> Option<&str> {

@@ -10,6 +10,7 @@ mod change;
 mod checkout;
 mod credential;
 mod docker_archive;
+mod doctor;
 mod estargz;
 mod extremes;
 mod faults;
