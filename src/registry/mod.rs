@@ -27,6 +27,7 @@ mod probe;
 mod pull;
 mod push;
 mod retry;
+mod tags;
 
 pub use client::{Client, Options, Repository};
 pub use credential::{Credential, Credentials, Keeper};

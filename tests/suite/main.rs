@@ -39,6 +39,7 @@ mod registry_push;
 mod registry_push_failure;
 mod registry_refusal;
 mod registry_scheme;
+mod registry_tags;
 mod rootfs;
 mod same_bytes;
 mod self_image;
