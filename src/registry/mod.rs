@@ -28,6 +28,6 @@ mod push;
 mod retry;
 
 pub use client::{Client, Options, Repository};
-pub use credential::{Credential, Credentials, Keeper};
+pub use credential::{Credential, Credentials, Keeper, Keyring};
 pub use on_demand::OnDemand;
 pub use retry::Backoff;
