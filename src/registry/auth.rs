@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::connection::Connection;
-use super::credential::{Credential, Credentials};
+use super::credential::{Credential, Credentials, Keyring};
 use super::failure::{Failure, label};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -28,7 +28,7 @@ pub(super) struct Registry {
     name: String,
     /// `scheme://host[:port]/`, decided at the first request.
     pub base: OnceCell<Url>,
-    credential: OnceCell<Option<Credential>>,
+    keyring: OnceCell<Keyring>,
     authorizations: SyncMutex<HashMap<String, Authorization>>,
 }
 
@@ -37,14 +37,14 @@ impl Registry {
         Registry {
             name: name.to_owned(),
             base: OnceCell::new(),
-            credential: OnceCell::new(),
+            keyring: OnceCell::new(),
             authorizations: SyncMutex::default(),
         }
     }
 
     /// One whose credential is given and not looked up.
     pub fn with_credential(name: &str, credential: &Credential) -> Self {
-        Registry { credential: OnceCell::new_with(Some(Some(credential.clone()))), ..Self::new(name) }
+        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name) }
     }
 
     /// Where the registry answers: Docker Hub's API is not at the host that its names give.
@@ -58,9 +58,8 @@ impl Registry {
     }
 
     /// Looked up once, when it is first asked for: a helper may be slow or want to be unlocked.
-    async fn credential(&self, credentials: &Credentials) -> Result<Option<&Credential>> {
-        let find = async || credentials.find(&self.name);
-        Ok(self.credential.get_or_try_init(find).await?.as_ref())
+    async fn keyring(&self, credentials: &Credentials) -> Result<&Keyring> {
+        self.keyring.get_or_try_init(async || credentials.find(&self.name)).await
     }
 
     fn authorization(&self, scope: &str) -> Authorization {
@@ -116,7 +115,7 @@ impl Access {
 
     /// The user that the registry was asked as, if it has asked who we are.
     pub fn user(&self) -> Option<&str> {
-        self.place.credential.get()?.as_ref().map(Credential::user)
+        self.place.keyring.get()?.credential(self.repository()).map(Credential::user)
     }
 
     /// Whether `url` is the registry itself, the only place that its credentials and tokens are for.
@@ -151,7 +150,7 @@ impl Connection {
             return Ok(known.clone());
         }
         let challenges = Challenge::all(refusal.headers());
-        let credential = access.place.credential(&self.options.credentials).await?;
+        let credential = access.place.keyring(&self.options.credentials).await?.credential(access.repository());
         let bearer =
             challenges.iter().find(|challenge| challenge.scheme == "bearer" && challenge.get("realm").is_some());
         *known = if let Some(bearer) = bearer {

@@ -30,7 +30,7 @@ mod retry;
 mod tags;
 
 pub use client::{Client, Options, Repository};
-pub use credential::{Credential, Credentials, Keeper};
+pub use credential::{Credential, Credentials, Keeper, Keyring};
 pub use on_demand::OnDemand;
 pub use probe::{Exchange, Finding, Verdict};
 pub use retry::Backoff;
