@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::connection::Connection;
 use super::credential::{Credential, Credentials, Keyring};
 use super::failure::{Failure, label};
+use super::push::Known;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most that is read of a token server's answer, in bytes.
@@ -28,6 +29,8 @@ pub(super) struct Registry {
     name: String,
     /// `scheme://host[:port]/`, decided at the first request.
     pub base: OnceCell<Url>,
+    /// What pushes have found out about it.
+    pub known: Known,
     keyring: OnceCell<Keyring>,
     authorizations: SyncMutex<HashMap<String, Authorization>>,
 }
@@ -37,6 +40,7 @@ impl Registry {
         Registry {
             name: name.to_owned(),
             base: OnceCell::new(),
+            known: Known::default(),
             keyring: OnceCell::new(),
             authorizations: SyncMutex::default(),
         }

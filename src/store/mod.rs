@@ -14,7 +14,7 @@ pub mod prune;
 pub use archive::Archive;
 pub use contents::{Contents, Item, Kind};
 pub use follow::{Follow, Follower};
-pub use graph::{DocumentBudget, Graph, read_document};
+pub use graph::{DocumentBudget, Graph, children, read_document};
 pub use layered::Layered;
 pub use layout::Layout;
 pub use local::{LocalStore, PendingBlob};
