@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::auth::Access;
 use super::body::{Pieces, read_piece, spawn};
 use super::client::Repository;
-use super::connection::{Activity, Body, Request, check_digest, location};
+use super::connection::{Activity, Body, Request, UNSETTLED, check_digest, location};
 use super::failure::Failure;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, MANIFEST_LIMIT, Reference, is_valid_tag};
@@ -91,9 +91,8 @@ impl Repository<'_> {
 
     pub(super) async fn has_blob(&self, access: &Access, descriptor: &Descriptor) -> Result<bool, Failure> {
         let url = self.url(access, &format!("blobs/{}", descriptor.digest)).await?;
-        // A registry that cannot tell is sent the blob.
-        let expected = &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
-        let request = Request { expected, ..Request::new(Method::HEAD, url) };
+        // A registry that cannot tell, or does not want to, is sent the blob: what is wrong, it says to that.
+        let request = Request { expected: UNSETTLED, ..Request::new(Method::HEAD, url) };
         let answer = self.client.connection.exchange(access, &request).await?;
         if answer.status().is_success() {
             check_digest(&request.method, &answer, descriptor.digest)?;

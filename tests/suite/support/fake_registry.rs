@@ -365,7 +365,7 @@ pub fn token_auth(uses: usize) -> impl Fn(&Request) -> Option<Reply> + Send + Sy
             return None;
         }
         let host = request.header("host").unwrap();
-        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="ignored""#);
+        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="aws""#);
         Some(Reply::refusal(401, "UNAUTHORIZED", "authentication required").with("www-authenticate", challenge))
     }
 }
