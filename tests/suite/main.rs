@@ -37,6 +37,7 @@ mod registry_pull;
 mod registry_push;
 mod registry_push_failure;
 mod registry_refusal;
+mod registry_resume;
 mod registry_scheme;
 mod registry_tags;
 mod rootfs;
