@@ -69,7 +69,13 @@ impl Connection {
         }
         if !answer.status().is_success() {
             let shown = if credential.is_some() { Shown::Credential } else { Shown::Nothing };
-            return Err(self.refusal(access, &method, answer, shown).await);
+            let mut failure = self.refusal(access, &method, answer, shown).await;
+            if failure.error.kind == ErrorKind::NotFound {
+                // What was not found is not what was looked for.
+                failure.error.kind = ErrorKind::Registry;
+                failure.error.hint = Some(format!("{} names a token server that is not there", access.registry()));
+            }
+            return Err(failure);
         }
         let fetched = Instant::now();
         let now = answer.headers().get(DATE).and_then(|date| http_date(date.to_str().ok()?));

@@ -40,6 +40,8 @@ mod registry_refusal;
 mod registry_resume;
 mod registry_scheme;
 mod registry_tags;
+mod registry_token;
+mod registry_wait;
 mod rootfs;
 mod same_bytes;
 mod self_image;
