@@ -82,8 +82,12 @@ struct Content {
     uploads: HashMap<String, Vec<u8>>,
 }
 
+/// What becomes of an answer that a registry would give.
+type Change = dyn Fn(&Request, Reply) -> Reply + Send + Sync;
+
 struct State {
     script: Box<Script>,
+    change: Box<Change>,
     content: Mutex<Content>,
     requests: Mutex<Vec<Request>>,
     sessions: AtomicUsize,
@@ -101,10 +105,19 @@ impl FakeRegistry {
     }
 
     pub fn scripted(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::changed(script, |_, reply| reply)
+    }
+
+    /// One that answers in its own manner: what `script` leaves to it goes through `change`.
+    pub fn changed(
+        script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+        change: impl Fn(&Request, Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Box::new(script),
+            change: Box::new(change),
             content: Mutex::default(),
             requests: Mutex::default(),
             sessions: AtomicUsize::new(0),
@@ -200,7 +213,7 @@ impl State {
                 if !complete {
                     return Ok(false);
                 }
-                let reply = scripted.unwrap_or_else(|| self.answer(&request));
+                let reply = scripted.unwrap_or_else(|| (self.change)(&request, self.answer(&request)));
                 if let Reply::Unmeasured(body, time) = reply {
                     stream.write_all(b"HTTP/1.1 200 -\r\nconnection: close\r\n\r\n")?;
                     stream.write_all(&body)?;
