@@ -175,12 +175,7 @@ impl Repository<'_> {
 
     /// Has the registry take the blob from another of its repositories (distribution-spec, "Mounting a blob from another
     /// repository"). One that does not may open an upload instead.
-    async fn mount(
-        &self,
-        access: &Access,
-        descriptor: &Descriptor,
-        source: &str,
-    ) -> Result<Option<Session>, Failure> {
+    async fn mount(&self, access: &Access, descriptor: &Descriptor, source: &str) -> Result<Option<Session>, Failure> {
         let query = [("mount", &*descriptor.digest.to_string()), ("from", source)];
         self.begin_upload(&access.mounting(source), &query).await
     }

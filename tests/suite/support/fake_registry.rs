@@ -45,6 +45,8 @@ pub enum Reply {
     Cut(usize),
     /// Nothing for so long, then the connection ends.
     Silence(Duration),
+    /// A body of unknown length (status 200), then nothing for so long, then the connection ends.
+    Unmeasured(Vec<u8>, Duration),
 }
 
 impl Reply {
@@ -80,8 +82,12 @@ struct Content {
     uploads: HashMap<String, Vec<u8>>,
 }
 
+/// What becomes of an answer that a registry would give.
+type Change = dyn Fn(&Request, Reply) -> Reply + Send + Sync;
+
 struct State {
     script: Box<Script>,
+    change: Box<Change>,
     content: Mutex<Content>,
     requests: Mutex<Vec<Request>>,
     sessions: AtomicUsize,
@@ -99,10 +105,19 @@ impl FakeRegistry {
     }
 
     pub fn scripted(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::changed(script, |_, reply| reply)
+    }
+
+    /// One that answers in its own manner: what `script` leaves to it goes through `change`.
+    pub fn changed(
+        script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+        change: impl Fn(&Request, Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Box::new(script),
+            change: Box::new(change),
             content: Mutex::default(),
             requests: Mutex::default(),
             sessions: AtomicUsize::new(0),
@@ -198,7 +213,13 @@ impl State {
                 if !complete {
                     return Ok(false);
                 }
-                let reply = scripted.unwrap_or_else(|| self.answer(&request));
+                let reply = scripted.unwrap_or_else(|| (self.change)(&request, self.answer(&request)));
+                if let Reply::Unmeasured(body, time) = reply {
+                    stream.write_all(b"HTTP/1.1 200 -\r\nconnection: close\r\n\r\n")?;
+                    stream.write_all(&body)?;
+                    std::thread::sleep(time);
+                    return Ok(false);
+                }
                 let Reply::Answer(status, headers, body) = reply else { unreachable!("handled above") };
                 write_answer(&mut stream, &request.method, status, &headers, &body)
             }
@@ -215,7 +236,7 @@ impl State {
         }
         if let Some((_, digest)) = rest.split_once("/blobs/") {
             return match self.content.lock().unwrap().blobs.get(digest) {
-                Some(bytes) => Reply::Answer(200, Vec::new(), bytes.clone()).with("docker-content-digest", digest),
+                Some(bytes) => part_of(bytes, request).with("docker-content-digest", digest),
                 None => Reply::refusal(404, "BLOB_UNKNOWN", "blob unknown to registry"),
             };
         }
@@ -279,6 +300,17 @@ impl State {
             content.manifests.insert(format!("{name}/{key}"), (media_type.clone(), request.body.clone()));
         }
         Reply::status(201).with("docker-content-digest", own)
+    }
+}
+
+/// What a request wants of a blob: all of it, or what comes from a byte on (RFC 9110, section 14).
+fn part_of(bytes: &[u8], request: &Request) -> Reply {
+    let from = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    match from {
+        None => Reply::Answer(200, Vec::new(), bytes.to_vec()),
+        Some(from) if from < bytes.len() => Reply::Answer(206, Vec::new(), bytes[from..].to_vec())
+            .with("content-range", format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len())),
+        Some(_) => Reply::status(416),
     }
 }
 
@@ -365,7 +397,7 @@ pub fn token_auth(uses: usize) -> impl Fn(&Request) -> Option<Reply> + Send + Sy
             return None;
         }
         let host = request.header("host").unwrap();
-        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="ignored""#);
+        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="aws""#);
         Some(Reply::refusal(401, "UNAUTHORIZED", "authentication required").with("www-authenticate", challenge))
     }
 }
