@@ -177,13 +177,12 @@ fn a_stranger_that_a_redirect_leads_to_gets_no_token_when_it_asks() {
 fn refusals_say_what_to_do_about_them() {
     let registry = FakeRegistry::scripted(wants_basic);
     let (store, root) = image(&[]);
-    let config = store.graph(&root).blobs[0].digest;
     let refused = |client: &Client| {
         let error = push(client, &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Denied);
         text(&error, &registry.address())
     };
-    let message = format!("HEAD http://HOST/v2/org/api/blobs/{config}: 401 Unauthorized");
+    let message = format!("HEAD http://HOST/v2/org/api/manifests/{}: 401 Unauthorized", root.digest);
     assert_eq!(refused(&client()), (message.clone(), "log in with `ocibake login HOST`".to_owned()));
     let (_directory, credentials) = logged_in(&registry.address(), "ada", "wr0ng");
     let hint = "logged in to HOST as ada: check that this user may push to org/api, or log in again with \

@@ -45,7 +45,7 @@ impl Repository<'_> {
             }
             let answer = self.client.connection.exchange(access, &head).await?;
             let is_there = answer.status().is_success();
-            Ok(is_there && content_digest(&answer).is_none_or(|digest| digest == descriptor.digest))
+            Ok(is_there && content_digest(&answer) == Some(descriptor.digest))
         })
         .await
     }
@@ -64,12 +64,7 @@ impl Repository<'_> {
 
     /// Puts the tags of `root` in as few requests as it takes, and returns those that the registry confirms
     /// (distribution-spec, "Pushing Manifests", the parameter `tag`).
-    pub(super) async fn put_tags_together(
-        &self,
-        access: &Access,
-        root: &Document,
-        tags: &[String],
-    ) -> HashSet<String> {
+    pub(super) async fn put_tags_together(&self, access: &Access, root: &Document, tags: &[String]) -> HashSet<String> {
         let ignores_tags = &access.place.known.ignores_tags;
         let mut confirmed = HashSet::new();
         for tags in tags.chunks(TAGS_AT_ONCE).filter(|tags| tags.len() > 1) {
