@@ -3,6 +3,7 @@
 
 mod build;
 mod cache;
+mod doctor;
 mod environment;
 mod inspect;
 mod interrupt;
@@ -41,6 +42,7 @@ enum Command {
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
     Cache(cache::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for, shows an error if there is one, and
@@ -72,6 +74,7 @@ impl Command {
             Command::Login(arguments) => login::login(arguments, &environment),
             Command::Logout(arguments) => login::logout(arguments, &environment),
             Command::Cache(arguments) => cache::run(arguments, &environment),
+            Command::Doctor(arguments) => doctor::run(arguments, &environment),
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::client::{Client, Repository};
 use super::connection::{Request, check_digest, content_digest};
 use super::failure::{Failure, label};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, Reference, VerifyingReader, from_json, is_valid_tag, media_type};
 use crate::store::Store;
 
@@ -45,16 +45,8 @@ impl Store for Repository<'_> {
             return Err(Error::input(format!("`{name}` is neither a tag nor a digest")));
         }
         self.attempt(async || {
-            let mut head = self.manifest_request(Method::HEAD, name).await?;
-            head.expected = &[StatusCode::METHOD_NOT_ALLOWED];
-            let answer = self.client.connection.exchange(&self.access, &head).await?;
-            if answer.status().is_success()
-                && let Some(found) = described(&answer)
-            {
-                check_digest(&Method::HEAD, &answer, digest.unwrap_or(found.digest))?;
-                return Ok(found);
-            }
-            self.resolve_by_content(name, digest).await
+            let head = self.head_of_manifest(name, &[StatusCode::METHOD_NOT_ALLOWED]).await?;
+            self.describe(head, name, digest).await
         })
     }
 
@@ -64,7 +56,25 @@ impl Store for Repository<'_> {
 }
 
 impl Repository<'_> {
-    fn attempt<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
+    /// What `tag` stands for; `None` if the repository has no such tag, or does not exist.
+    pub fn find(&self, tag: &str) -> Result<Option<Descriptor>> {
+        if !is_valid_tag(tag) {
+            return Err(Error::input(format!("`{tag}` is not a tag")));
+        }
+        self.attempt(async || {
+            let expected = &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+            let head = self.head_of_manifest(tag, expected).await?;
+            if head.status() == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
+            match self.describe(head, tag, None).await {
+                Err(failure) if failure.error.kind == ErrorKind::NotFound => Ok(None),
+                described => described.map(Some),
+            }
+        })
+    }
+
+    pub(super) fn attempt<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
         let backoff = self.client.connection.options.backoff;
         self.client.runtime.block_on(backoff.run(self.progress, step))
     }
@@ -82,6 +92,22 @@ impl Repository<'_> {
             request.headers.append(ACCEPT, HeaderValue::from_static(media_type));
         }
         Ok(request)
+    }
+
+    async fn head_of_manifest(&self, name: &str, expected: &'static [StatusCode]) -> Result<Response, Failure> {
+        let head = Request { expected, ..self.manifest_request(Method::HEAD, name).await? };
+        self.client.connection.exchange(&self.access, &head).await
+    }
+
+    /// The manifest that `name` stands for, by the answer to HEAD where that tells.
+    async fn describe(&self, head: Response, name: &str, digest: Option<Digest>) -> Result<Descriptor, Failure> {
+        if head.status().is_success()
+            && let Some(found) = described(&head)
+        {
+            check_digest(&Method::HEAD, &head, digest.unwrap_or(found.digest))?;
+            return Ok(found);
+        }
+        self.resolve_by_content(name, digest).await
     }
 
     /// For registries that do not describe a manifest in the answer to HEAD.

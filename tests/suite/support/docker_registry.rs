@@ -13,7 +13,7 @@ use tempfile::TempDir;
 pub struct DockerRegistry {
     process: Child,
     port: u16,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl DockerRegistry {
@@ -62,6 +62,16 @@ impl DockerRegistry {
         format!("0.0.0.0:{}", self.port)
     }
 
+    /// Lets each of `names` stand for what `tag` does, without a request for each.
+    pub fn copy_tag(&self, repository: &str, tag: &str, names: &[String]) {
+        let tags = format!("data/docker/registry/v2/repositories/{repository}/_manifests/tags");
+        let tags = self.directory.path().join(tags);
+        for name in names {
+            fs::create_dir_all(tags.join(name).join("current")).unwrap();
+            fs::copy(tags.join(tag).join("current/link"), tags.join(name).join("current/link")).unwrap();
+        }
+    }
+
     fn start(http: &str, rest: &str, prepare: impl Fn(&TempDir)) -> Self {
         // Another program may take the port between the choice and its use; then the next try has another.
         for _ in 0..5 {
@@ -85,7 +95,7 @@ impl DockerRegistry {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            let mut registry = DockerRegistry { process, port, _directory: directory };
+            let mut registry = DockerRegistry { process, port, directory };
             if registry.wait() {
                 return registry;
             }
