@@ -6,6 +6,7 @@ pub mod docker_daemon;
 pub mod docker_registry;
 pub mod entry;
 pub mod fake_registry;
+pub mod faulty_proxy;
 pub mod handmade;
 pub mod layout;
 pub mod listing;
