@@ -8,6 +8,7 @@ mod environment;
 mod inspect;
 mod interrupt;
 mod login;
+mod metadata;
 mod progress;
 mod push;
 mod quantity;
@@ -70,7 +71,7 @@ impl Command {
             Command::Build(arguments) => build::run(arguments, &environment),
             Command::Push(arguments) => push::run(arguments, &environment),
             Command::Inspect(arguments) => inspect::run(arguments, &environment),
-            Command::Tags(arguments) => tags::run(arguments),
+            Command::Tags(arguments) => tags::run(arguments, &environment),
             Command::Login(arguments) => login::login(arguments, &environment),
             Command::Logout(arguments) => login::logout(arguments, &environment),
             Command::Cache(arguments) => cache::run(arguments, &environment),

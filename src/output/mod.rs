@@ -1,9 +1,11 @@
 //! Where a finished image goes. Every output is a walk over the graph below one root; none of them leaves half a result.
 
 mod docker_archive;
+mod flip;
 mod layout;
 mod oci_archive;
 mod registry;
+pub mod release;
 mod rootfs;
 
 use std::fmt;

@@ -1,31 +1,40 @@
 use std::io::Read;
 
 use super::Image;
+use super::flip::flip;
 use crate::error::Result;
 use crate::oci::{Descriptor, Reference};
 use crate::progress::Progress;
 use crate::registry::Client;
 use crate::store::{Graph, Store};
 
-/// Uploads to the repository of each name, and then sets the tags of all of them, in their order: as long as one
-/// repository lacks something, no tag of any has changed. There is a name. A registry is asked to take the blobs of
-/// further repositories from the first one in it.
+/// Uploads to the repository of each name, and then sets the tags of all of them: as long as one repository lacks
+/// something, no tag of any has changed. There is a name.
 pub fn write(image: Image<'_>, graph: &Graph, client: &Client, progress: Progress<'_>) -> Result<()> {
-    let mut repositories: Vec<(&Reference, Vec<String>)> = Vec::new();
-    for name in image.names {
-        let tag = name.tag().unwrap_or("latest").to_owned();
-        match repositories.iter_mut().find(|(other, _)| other.name() == name.name()) {
-            Some((_, tags)) => tags.push(tag),
-            None => repositories.push((name, vec![tag])),
+    upload(image.store, graph, image.names, client, progress)?;
+    let names: Vec<_> = image.names.iter().map(|name| (name, graph)).collect();
+    flip(&names, None, client, progress)
+}
+
+/// Uploads to the repository of each of `names`, and touches no tag. A registry is asked to take the blobs of further
+/// repositories from the first one in it.
+pub fn upload(
+    store: &dyn Store,
+    graph: &Graph,
+    names: &[Reference],
+    client: &Client,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let mut done: Vec<&Reference> = Vec::new();
+    for name in names {
+        if done.iter().any(|other| other.name() == name.name()) {
+            continue;
         }
+        let first = done.iter().copied().find(|other| other.registry() == name.registry());
+        client.repository(name, progress).upload(graph, &Pushed { store, first })?;
+        done.push(name);
     }
-    for (number, (repository, _)) in repositories.iter().enumerate() {
-        let mut pushed = repositories.iter().take(number).map(|(pushed, _)| *pushed);
-        let first = pushed.find(|pushed| pushed.registry() == repository.registry());
-        let store = Pushed { store: image.store, first };
-        client.repository(repository, progress).upload(graph, &store)?;
-    }
-    repositories.iter().try_for_each(|(repository, tags)| client.repository(repository, progress).tag(graph, tags))
+    Ok(())
 }
 
 /// A store whose content is in the repository `first` by now, if there is one.

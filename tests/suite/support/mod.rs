@@ -18,6 +18,7 @@ pub mod rebuild;
 pub mod registry_client;
 pub mod registry_profile;
 pub mod small_disk;
+pub mod standing;
 pub mod stargz;
 pub mod strace;
 pub mod tool;
