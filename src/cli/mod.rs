@@ -3,7 +3,9 @@
 
 mod build;
 mod cache;
+mod copy;
 mod environment;
+mod index;
 mod inspect;
 mod interrupt;
 mod login;
@@ -35,6 +37,8 @@ struct Arguments {
 enum Command {
     Build(build::Arguments),
     Push(push::Arguments),
+    Index(index::Arguments),
+    Copy(copy::Arguments),
     #[command(visible_alias = "ls")]
     Inspect(inspect::Arguments),
     Tags(tags::Arguments),
@@ -67,6 +71,8 @@ impl Command {
         match self {
             Command::Build(arguments) => build::run(arguments, &environment),
             Command::Push(arguments) => push::run(arguments, &environment),
+            Command::Index(arguments) => index::run(arguments, &environment),
+            Command::Copy(arguments) => copy::run(arguments, &environment),
             Command::Inspect(arguments) => inspect::run(arguments, &environment),
             Command::Tags(arguments) => tags::run(arguments),
             Command::Login(arguments) => login::login(arguments, &environment),
@@ -79,6 +85,8 @@ impl Command {
         match self {
             Command::Build(arguments) => Some(&arguments.progress),
             Command::Push(arguments) => Some(&arguments.progress),
+            Command::Index(arguments) => Some(&arguments.progress),
+            Command::Copy(arguments) => Some(&arguments.progress),
             _ => None,
         }
     }

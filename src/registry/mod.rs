@@ -25,6 +25,7 @@ mod failure;
 mod on_demand;
 mod pull;
 mod push;
+mod referrers;
 mod retry;
 mod tags;
 
