@@ -8,6 +8,7 @@ mod cache;
 mod cache_from;
 mod change;
 mod checkout;
+mod copy;
 mod credential;
 mod docker_archive;
 mod estargz;
