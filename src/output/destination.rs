@@ -159,7 +159,7 @@ impl FromStr for Destination {
         }
         let is_path = ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..");
         let host = text.split('/').next().unwrap_or_default();
-        let is_host = host.contains(['.', ':']) || host == "localhost";
+        let is_host = text.contains('/') && (host.contains(['.', ':']) || host == "localhost");
         if is_path || (text.ends_with('/') && !is_host) {
             return Ok(Destination::Output(text.parse()?, None));
         }

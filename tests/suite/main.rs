@@ -9,6 +9,7 @@ mod cache_from;
 mod change;
 mod checkout;
 mod copy;
+mod copy_registry;
 mod credential;
 mod docker_archive;
 mod estargz;
