@@ -4,6 +4,7 @@
 mod build;
 mod cache;
 mod copy;
+mod doctor;
 mod environment;
 mod index;
 mod inspect;
@@ -45,6 +46,7 @@ enum Command {
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
     Cache(cache::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for, shows an error if there is one, and
@@ -78,6 +80,7 @@ impl Command {
             Command::Login(arguments) => login::login(arguments, &environment),
             Command::Logout(arguments) => login::logout(arguments, &environment),
             Command::Cache(arguments) => cache::run(arguments, &environment),
+            Command::Doctor(arguments) => doctor::run(arguments, &environment),
         }
     }
 

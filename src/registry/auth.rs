@@ -13,8 +13,9 @@ use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::connection::Connection;
-use super::credential::{Credential, Credentials};
+use super::credential::{Credential, Credentials, Keyring};
 use super::failure::{Failure, label};
+use super::push::Known;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most that is read of a token server's answer, in bytes.
@@ -28,7 +29,9 @@ pub(super) struct Registry {
     name: String,
     /// `scheme://host[:port]/`, decided at the first request.
     pub base: OnceCell<Url>,
-    credential: OnceCell<Option<Credential>>,
+    /// What pushes have found out about it.
+    pub known: Known,
+    keyring: OnceCell<Keyring>,
     authorizations: SyncMutex<HashMap<String, Authorization>>,
 }
 
@@ -37,14 +40,15 @@ impl Registry {
         Registry {
             name: name.to_owned(),
             base: OnceCell::new(),
-            credential: OnceCell::new(),
+            known: Known::default(),
+            keyring: OnceCell::new(),
             authorizations: SyncMutex::default(),
         }
     }
 
     /// One whose credential is given and not looked up.
     pub fn with_credential(name: &str, credential: &Credential) -> Self {
-        Registry { credential: OnceCell::new_with(Some(Some(credential.clone()))), ..Self::new(name) }
+        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name) }
     }
 
     /// Where the registry answers: Docker Hub's API is not at the host that its names give.
@@ -58,9 +62,8 @@ impl Registry {
     }
 
     /// Looked up once, when it is first asked for: a helper may be slow or want to be unlocked.
-    async fn credential(&self, credentials: &Credentials) -> Result<Option<&Credential>> {
-        let find = async || credentials.find(&self.name);
-        Ok(self.credential.get_or_try_init(find).await?.as_ref())
+    async fn keyring(&self, credentials: &Credentials) -> Result<&Keyring> {
+        self.keyring.get_or_try_init(async || credentials.find(&self.name)).await
     }
 
     fn authorization(&self, scope: &str) -> Authorization {
@@ -97,6 +100,11 @@ impl Access {
         Access { other: Some(other.to_owned()), ..self.clone() }
     }
 
+    /// No more than to be let in.
+    pub fn without_repository(&self) -> Self {
+        Self::entry(self.place.clone())
+    }
+
     pub fn registry(&self) -> &str {
         &self.place.name
     }
@@ -111,7 +119,7 @@ impl Access {
 
     /// The user that the registry was asked as, if it has asked who we are.
     pub fn user(&self) -> Option<&str> {
-        self.place.credential.get()?.as_ref().map(Credential::user)
+        self.place.keyring.get()?.credential(self.repository()).map(Credential::user)
     }
 
     /// Whether `url` is the registry itself, the only place that its credentials and tokens are for.
@@ -146,7 +154,7 @@ impl Connection {
             return Ok(known.clone());
         }
         let challenges = Challenge::all(refusal.headers());
-        let credential = access.place.credential(&self.options.credentials).await?;
+        let credential = access.place.keyring(&self.options.credentials).await?.credential(access.repository());
         let bearer =
             challenges.iter().find(|challenge| challenge.scheme == "bearer" && challenge.get("realm").is_some());
         *known = if let Some(bearer) = bearer {
@@ -255,15 +263,25 @@ fn secret_header(value: &str) -> Result<HeaderValue> {
 
 /// One way in that a 401 offers. Scheme and names of parameters are in lower case.
 #[derive(Debug, PartialEq, Eq)]
-struct Challenge {
+pub(super) struct Challenge {
     scheme: String,
     parameters: Vec<(String, String)>,
 }
 
 impl Challenge {
-    fn all(headers: &HeaderMap) -> Vec<Challenge> {
+    pub fn all(headers: &HeaderMap) -> Vec<Challenge> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(Challenge::parse).collect()
+    }
+
+    /// For people: `basic authentication`, `bearer tokens of https://auth.example/token`.
+    pub fn describe(&self) -> String {
+        match (self.scheme.as_str(), self.get("realm").and_then(|realm| Url::parse(realm).ok())) {
+            ("bearer", Some(realm)) => {
+                format!("bearer tokens of {}{}", realm.origin().ascii_serialization(), realm.path())
+            }
+            (scheme, _) => format!("{scheme} authentication"),
+        }
     }
 
     fn get(&self, name: &str) -> Option<&str> {

@@ -110,6 +110,15 @@ impl Connection {
     /// Sends a request, logging in where that is asked for and following redirects of GET and HEAD; returns an answer
     /// that is 2xx or `expected`.
     pub async fn exchange(&self, access: &Access, request: &Request<'_>) -> Result<Response, Failure> {
+        let answer = self.converse(access, request).await?;
+        if answer.status().is_success() || request.expected.contains(&answer.status()) {
+            return Ok(answer);
+        }
+        Err(self.refusal(access, &request.method, answer).await)
+    }
+
+    /// The same for whom any answer will do.
+    pub async fn converse(&self, access: &Access, request: &Request<'_>) -> Result<Response, Failure> {
         let shown = access.authorization().await;
         let mut answer = self.follow(access, request, shown.as_ref()).await?;
         if answer.status() == StatusCode::UNAUTHORIZED
@@ -118,10 +127,7 @@ impl Connection {
         {
             answer = self.follow(access, request, Some(&fresh)).await?;
         }
-        if answer.status().is_success() || request.expected.contains(&answer.status()) {
-            return Ok(answer);
-        }
-        Err(self.refusal(access, &request.method, answer).await)
+        Ok(answer)
     }
 
     /// The failure that `answer` stands for, with the registry's words where they can be read.

@@ -23,6 +23,7 @@ mod connection;
 mod credential;
 mod failure;
 mod on_demand;
+mod probe;
 mod pull;
 mod push;
 mod referrers;
@@ -30,6 +31,7 @@ mod retry;
 mod tags;
 
 pub use client::{Client, Options, Repository};
-pub use credential::{Credential, Credentials, Keeper};
+pub use credential::{Credential, Credentials, Keeper, Keyring};
 pub use on_demand::OnDemand;
+pub use probe::{Exchange, Finding, Verdict};
 pub use retry::Backoff;

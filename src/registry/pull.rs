@@ -87,7 +87,7 @@ impl Repository<'_> {
         self.client.runtime.block_on(backoff.run(self.progress, step))
     }
 
-    async fn manifest_request(&self, method: Method, name: &str) -> Result<Request<'static>, Failure> {
+    pub(super) async fn manifest_request(&self, method: Method, name: &str) -> Result<Request<'static>, Failure> {
         const ALL: [&str; 4] = [
             media_type::IMAGE_INDEX,
             media_type::IMAGE_MANIFEST,

@@ -66,9 +66,9 @@ impl Graph {
     }
 }
 
-/// What a manifest or index points to. One that could be read as either is refused: another program might see another
+/// What a manifest or index points to: its config and layers, or the manifests below it. One that could be read as either is refused: another program might see another
 /// image in it than this one does.
-fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
+pub fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
     let ambiguous = || Err(Error::input(format!("{} is an index and a manifest at once", at.digest)));
     if media_type::is_index(&at.media_type) {
         let index: ImageIndex = from_json(&format!("index {}", at.digest), bytes)?;

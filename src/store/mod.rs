@@ -17,7 +17,7 @@ pub use archive::Archive;
 pub use contents::{Contents, Item, Kind};
 pub use follow::{Follow, Follower};
 pub use gathered::Gathered;
-pub use graph::{DocumentBudget, Graph, read_document};
+pub use graph::{DocumentBudget, Graph, children, read_document};
 pub use layered::Layered;
 pub use layout::Layout;
 pub use listed::{Listed, images};

@@ -12,6 +12,7 @@ mod copy;
 mod copy_registry;
 mod credential;
 mod docker_archive;
+mod doctor;
 mod estargz;
 mod extremes;
 mod faults;

@@ -90,9 +90,9 @@ impl News {
     fn tell(&self, event: Event<'_>) {
         let line = match event {
             Event::BlobStarted { descriptor } => format!("started {}", descriptor.digest),
-            Event::BlobRestarted { digest } => {
-                *self.advanced.lock().unwrap() = 0;
-                format!("restarted {digest}")
+            Event::BlobRestarted { digest, from } => {
+                *self.advanced.lock().unwrap() = from;
+                format!("restarted {digest} at {from}")
             }
             Event::BlobAdvanced { bytes, .. } => {
                 *self.advanced.lock().unwrap() += bytes;
