@@ -10,6 +10,7 @@ mod index;
 mod inspect;
 mod interrupt;
 mod login;
+mod metadata;
 mod progress;
 mod push;
 mod quantity;
@@ -76,7 +77,7 @@ impl Command {
             Command::Index(arguments) => index::run(arguments, &environment),
             Command::Copy(arguments) => copy::run(arguments, &environment),
             Command::Inspect(arguments) => inspect::run(arguments, &environment),
-            Command::Tags(arguments) => tags::run(arguments),
+            Command::Tags(arguments) => tags::run(arguments, &environment),
             Command::Login(arguments) => login::login(arguments, &environment),
             Command::Logout(arguments) => login::logout(arguments, &environment),
             Command::Cache(arguments) => cache::run(arguments, &environment),

@@ -3,9 +3,11 @@
 mod bundle;
 mod destination;
 mod docker_archive;
+mod flip;
 mod layout;
 mod oci_archive;
 mod registry;
+pub mod release;
 mod rootfs;
 
 use std::collections::HashSet;

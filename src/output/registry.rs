@@ -2,56 +2,72 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use super::bundle::Item;
+use super::flip::flip;
 use crate::error::Result;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;
 use crate::registry::Client;
-use crate::store::Store;
+use crate::store::{Graph, Store};
 
-/// Uploads each image to the repositories of its names, and then sets all tags, in their order: as long as one repository
-/// lacks something, no tag of any has changed. Each has a name; one with a digest in the place of a tag sets none. A
-/// registry is asked to take the blobs of further repositories from the first one that they went to.
+/// Uploads each image, and what refers to it, to the repositories of its names, and then sets all tags: as long as one
+/// repository lacks something, no tag of any has changed. Each image has a name; one with a digest in the place of a tag sets
+/// none.
 pub fn write(items: &[Item<'_>], client: &Client, progress: Progress<'_>) -> Result<()> {
-    let targets: Vec<Target<'_>> = items.iter().flat_map(targets).collect();
-    let mut sent = Sent::new();
-    for Target { item, repository, .. } in &targets {
+    let mut sent = Sent::default();
+    for item in items {
+        let image = item.entry.image;
         for graph in std::iter::once(&item.graph).chain(&item.referrers) {
-            let store = Pushed { store: item.entry.image.store, registry: repository.registry(), sent: &sent };
-            client.repository(repository, progress).upload(graph, &store)?;
-            for blob in &graph.blobs {
-                sent.entry((repository.registry(), blob.digest)).or_insert(repository);
+            sent.upload(image.store, graph, image.names, client, progress)?;
+        }
+    }
+    let is_tag = |name: &&Reference| name.tag().is_some() || name.digest().is_none();
+    let tags = items.iter().flat_map(|item| {
+        let names = item.entry.image.names.iter().filter(is_tag);
+        names.map(|name| (name, &item.graph))
+    });
+    flip(&tags.collect::<Vec<_>>(), None, client, progress)
+}
+
+/// Uploads to the repository of each of `names`, and touches no tag. A registry is asked to take the blobs of further
+/// repositories from the first one in it.
+pub fn upload(
+    store: &dyn Store,
+    graph: &Graph,
+    names: &[Reference],
+    client: &Client,
+    progress: Progress<'_>,
+) -> Result<()> {
+    Sent::default().upload(store, graph, names, client, progress)
+}
+
+/// By registry and blob a repository that it went to.
+#[derive(Default)]
+struct Sent<'a>(HashMap<(&'a str, Digest), &'a Reference>);
+
+impl<'a> Sent<'a> {
+    fn upload(
+        &mut self,
+        store: &dyn Store,
+        graph: &Graph,
+        names: &'a [Reference],
+        client: &Client,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        let mut done: Vec<&Reference> = Vec::new();
+        for name in names {
+            if done.iter().any(|other| other.name() == name.name()) {
+                continue;
             }
+            let pushed = Pushed { store, registry: name.registry(), sent: self };
+            client.repository(name, progress).upload(graph, &pushed)?;
+            for blob in &graph.blobs {
+                self.0.entry((name.registry(), blob.digest)).or_insert(name);
+            }
+            done.push(name);
         }
+        Ok(())
     }
-    targets
-        .iter()
-        .try_for_each(|target| client.repository(target.repository, progress).tag(&target.item.graph, &target.tags))
 }
-
-/// An image in one repository.
-struct Target<'a> {
-    item: &'a Item<'a>,
-    repository: &'a Reference,
-    tags: Vec<String>,
-}
-
-fn targets<'a>(item: &'a Item<'a>) -> Vec<Target<'a>> {
-    let mut targets: Vec<Target<'a>> = Vec::new();
-    for name in item.entry.image.names {
-        let tag = match (name.tag(), name.digest()) {
-            (None, Some(_)) => None,
-            (tag, _) => Some(tag.unwrap_or("latest").to_owned()),
-        };
-        match targets.iter_mut().find(|target| target.repository.name() == name.name()) {
-            Some(target) => target.tags.extend(tag),
-            None => targets.push(Target { item, repository: name, tags: tag.into_iter().collect() }),
-        }
-    }
-    targets
-}
-
-/// By registry and blob the repository that it went to first.
-type Sent<'a> = HashMap<(&'a str, Digest), &'a Reference>;
 
 /// A store some of whose content is in `registry` by now.
 struct Pushed<'a> {
@@ -70,7 +86,7 @@ impl Store for Pushed<'_> {
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
-        let sent = self.sent.get(&(self.registry, descriptor.digest)).copied();
+        let sent = self.sent.0.get(&(self.registry, descriptor.digest)).copied();
         sent.or_else(|| self.store.origin(descriptor))
     }
 }

@@ -16,6 +16,7 @@ pub mod python;
 pub mod rebuild;
 pub mod registry_client;
 pub mod small_disk;
+pub mod standing;
 pub mod stargz;
 pub mod strace;
 pub mod tool;
