@@ -31,6 +31,7 @@ mod on_demand;
 mod probe;
 mod pull;
 mod push;
+mod referrers;
 mod retry;
 mod tags;
 mod token;

@@ -8,6 +8,8 @@ mod cache;
 mod cache_from;
 mod change;
 mod checkout;
+mod copy;
+mod copy_registry;
 mod credential;
 mod docker_archive;
 mod doctor;
