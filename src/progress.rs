@@ -45,9 +45,10 @@ pub enum Event<'a> {
         digest: Digest,
         bytes: u64,
     },
-    /// What had advanced is void: the blob starts again from its first byte.
+    /// What had advanced is void: the far side has the first `from` bytes, and the blob goes on from there.
     BlobRestarted {
         digest: Digest,
+        from: u64,
     },
     BlobFinished {
         digest: Digest,

@@ -117,9 +117,10 @@ impl Reporter {
                 }
             }
             Event::BlobAdvanced { digest, bytes } => advance(state.blobs.get(&digest), bytes),
-            Event::BlobRestarted { digest } => {
+            Event::BlobRestarted { digest, from } => {
                 if let Some(bar) = state.blobs.get(&digest).and_then(|blob| blob.bar.as_ref()) {
                     bar.reset();
+                    bar.inc(from);
                 }
             }
             Event::BlobFinished { digest, outcome } => {
@@ -243,7 +244,9 @@ fn json(event: Event<'_>) -> Value {
         }
         Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
         Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),
-        Event::BlobRestarted { digest } => json!({"event": "blob-restarted", "digest": digest}),
+        Event::BlobRestarted { digest, from } => {
+            json!({"event": "blob-restarted", "digest": digest, "from": from})
+        }
         Event::BlobFinished { digest, outcome } => {
             json!({"event": "blob-finished", "digest": digest, "outcome": outcome_word(outcome)})
         }
