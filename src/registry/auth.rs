@@ -26,6 +26,8 @@ type Authorization = Arc<Mutex<Option<HeaderValue>>>;
 /// One registry: where it is and who we are to it, shared by all that speaks to it.
 pub(super) struct Registry {
     name: String,
+    /// Whether any certificate, and plain HTTP, will do.
+    pub insecure: bool,
     /// `scheme://host[:port]/`, decided at the first request.
     pub base: OnceCell<Url>,
     keyring: OnceCell<Keyring>,
@@ -33,9 +35,10 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, insecure: bool) -> Self {
         Registry {
             name: name.to_owned(),
+            insecure,
             base: OnceCell::new(),
             keyring: OnceCell::new(),
             authorizations: SyncMutex::default(),
@@ -43,8 +46,8 @@ impl Registry {
     }
 
     /// One whose credential is given and not looked up.
-    pub fn with_credential(name: &str, credential: &Credential) -> Self {
-        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name) }
+    pub fn with_credential(name: &str, insecure: bool, credential: &Credential) -> Self {
+        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name, insecure) }
     }
 
     /// Where the registry answers: Docker Hub's API is not at the host that its names give.

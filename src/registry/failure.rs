@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::auth::Access;
 use super::retry;
+use super::settings::tls_hint;
 use crate::error::{Error, ErrorKind};
 
 /// The most of an answer's own words that an error repeats, in characters.
@@ -48,18 +49,7 @@ impl Failure {
     pub fn transport(request: String, url: &Url, source: &reqwest::Error) -> Self {
         let cause = root_cause(source);
         let host = url.host_str().unwrap_or_default();
-        // The TLS library's own error type is out of reach behind reqwest's; its words are what can be told apart.
-        let tls_hint = if cause.contains("certificate") {
-            Some(format!(
-                "the certificate of {host} is not trusted: add the authority that signed it to the system's \
-                 certificates, or accept any with --insecure"
-            ))
-        } else if cause.contains("corrupt message") {
-            Some(format!("{host} does not speak TLS: --insecure allows plain HTTP"))
-        } else {
-            None
-        };
-        if let Some(hint) = tls_hint {
+        if let Some(hint) = tls_hint(url, source) {
             let message = format!("{request}: no TLS connection: {cause}");
             return Error::new(ErrorKind::Registry, message).with_hint(hint).into();
         }

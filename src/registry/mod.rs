@@ -22,12 +22,17 @@ mod client;
 mod connection;
 mod credential;
 mod failure;
+mod http;
+mod mirrored;
 mod on_demand;
 mod pull;
 mod push;
 mod retry;
+mod settings;
 
 pub use client::{Client, Options, Repository};
 pub use credential::{Credential, Credentials, Keeper, Keyring};
+pub use mirrored::Mirrored;
 pub use on_demand::OnDemand;
 pub use retry::Backoff;
+pub use settings::{Certificates, Proxies, RegistriesConf};

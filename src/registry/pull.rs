@@ -65,8 +65,7 @@ impl Store for Repository<'_> {
 
 impl Repository<'_> {
     fn attempt<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
-        let backoff = self.client.connection.options.backoff;
-        self.client.runtime.block_on(backoff.run(self.progress, step))
+        self.client.runtime.block_on(self.backoff.run(self.progress, step))
     }
 
     async fn manifest_request(&self, method: Method, name: &str) -> Result<Request<'static>, Failure> {

@@ -1,5 +1,6 @@
 //! What the tests stand on. What judges the program's output here does not use the library under test.
 
+pub mod authority;
 pub mod container;
 pub mod damage;
 pub mod docker_daemon;
@@ -12,6 +13,7 @@ pub mod listing;
 pub mod memory_store;
 pub mod noise;
 pub mod program;
+pub mod proxy;
 pub mod python;
 pub mod rebuild;
 pub mod registry_client;
