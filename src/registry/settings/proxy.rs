@@ -88,8 +88,7 @@ impl Route {
         let error = Error::new(ErrorKind::Registry, format!("{request}: {reason}"));
         let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
         let hint = self.hint(url, status).unwrap_or_else(|| format!("ask whoever runs the proxy about {host}"));
-        let passing =
-            status.is_server_error().then(|| Passing { request: request.to_owned(), reason, retry_after: None });
+        let passing = status.is_server_error().then(|| Passing { request: request.to_owned(), reason, asked: None });
         Some(Failure { error: error.with_hint(hint), passing })
     }
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,11 @@ pub struct DockerRegistry {
 impl DockerRegistry {
     pub fn open() -> Self {
         Self::start("", "", |_| {})
+    }
+
+    /// One that keeps its content in the directory `data`.
+    pub fn keeping(data: &Path) -> Self {
+        Self::start("", "", |directory| symlink(data, directory.path().join("data")).unwrap())
     }
 
     /// One that speaks TLS alone, with a certificate that nobody vouches for. `http` and `rest` go into the section
@@ -77,6 +83,16 @@ impl DockerRegistry {
     /// The same registry by an address that is not taken for loopback.
     pub fn other_address(&self) -> String {
         format!("0.0.0.0:{}", self.port)
+    }
+
+    /// Lets each of `names` stand for what `tag` does, without a request for each.
+    pub fn copy_tag(&self, repository: &str, tag: &str, names: &[String]) {
+        let tags = format!("data/docker/registry/v2/repositories/{repository}/_manifests/tags");
+        let tags = self.directory.path().join(tags);
+        for name in names {
+            fs::create_dir_all(tags.join(name).join("current")).unwrap();
+            fs::copy(tags.join(tag).join("current/link"), tags.join(name).join("current/link")).unwrap();
+        }
     }
 
     fn start(http: &str, rest: &str, prepare: impl Fn(&TempDir)) -> Self {
