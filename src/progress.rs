@@ -45,9 +45,10 @@ pub enum Event<'a> {
         digest: Digest,
         bytes: u64,
     },
-    /// What had advanced is void: the blob starts again from its first byte.
+    /// What had advanced is void: the far side has the first `from` bytes, and the blob goes on from there.
     BlobRestarted {
         digest: Digest,
+        from: u64,
     },
     BlobFinished {
         digest: Digest,
@@ -56,6 +57,11 @@ pub enum Event<'a> {
     /// An output on disk is complete.
     OutputWritten {
         output: &'a str,
+    },
+    /// What becomes of a tag of a release, before any is set; `change` is in words.
+    TagPlanned {
+        name: &'a str,
+        change: &'a str,
     },
     /// An index or manifest now stands under this name (or digest) in the registry.
     ManifestPushed {

@@ -3,10 +3,14 @@
 
 mod build;
 mod cache;
+mod copy;
+mod doctor;
 mod environment;
+mod index;
 mod inspect;
 mod interrupt;
 mod login;
+mod metadata;
 mod progress;
 mod push;
 mod quantity;
@@ -35,12 +39,15 @@ struct Arguments {
 enum Command {
     Build(build::Arguments),
     Push(push::Arguments),
+    Index(index::Arguments),
+    Copy(copy::Arguments),
     #[command(visible_alias = "ls")]
     Inspect(inspect::Arguments),
     Tags(tags::Arguments),
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
     Cache(cache::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for, shows an error if there is one, and
@@ -67,11 +74,14 @@ impl Command {
         match self {
             Command::Build(arguments) => build::run(arguments, &environment),
             Command::Push(arguments) => push::run(arguments, &environment),
+            Command::Index(arguments) => index::run(arguments, &environment),
+            Command::Copy(arguments) => copy::run(arguments, &environment),
             Command::Inspect(arguments) => inspect::run(arguments, &environment),
-            Command::Tags(arguments) => tags::run(arguments),
+            Command::Tags(arguments) => tags::run(arguments, &environment),
             Command::Login(arguments) => login::login(arguments, &environment),
             Command::Logout(arguments) => login::logout(arguments, &environment),
             Command::Cache(arguments) => cache::run(arguments, &environment),
+            Command::Doctor(arguments) => doctor::run(arguments, &environment),
         }
     }
 
@@ -79,6 +89,8 @@ impl Command {
         match self {
             Command::Build(arguments) => Some(&arguments.progress),
             Command::Push(arguments) => Some(&arguments.progress),
+            Command::Index(arguments) => Some(&arguments.progress),
+            Command::Copy(arguments) => Some(&arguments.progress),
             _ => None,
         }
     }

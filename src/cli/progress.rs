@@ -117,9 +117,10 @@ impl Reporter {
                 }
             }
             Event::BlobAdvanced { digest, bytes } => advance(state.blobs.get(&digest), bytes),
-            Event::BlobRestarted { digest } => {
+            Event::BlobRestarted { digest, from } => {
                 if let Some(bar) = state.blobs.get(&digest).and_then(|blob| blob.bar.as_ref()) {
                     bar.reset();
+                    bar.inc(from);
                 }
             }
             Event::BlobFinished { digest, outcome } => {
@@ -130,6 +131,7 @@ impl Reporter {
                 }
             }
             Event::OutputWritten { output } => self.line(&format!("wrote {output}")),
+            Event::TagPlanned { name, change } => self.line(&format!("{name} {change}")),
             // By its digest alone nobody asks for it.
             Event::ManifestPushed { name, digest } if name == digest.to_string() => {}
             Event::ManifestPushed { name, digest } => self.line(&format!("tag {name} is {digest}")),
@@ -242,11 +244,14 @@ fn json(event: Event<'_>) -> Value {
         }
         Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
         Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),
-        Event::BlobRestarted { digest } => json!({"event": "blob-restarted", "digest": digest}),
+        Event::BlobRestarted { digest, from } => {
+            json!({"event": "blob-restarted", "digest": digest, "from": from})
+        }
         Event::BlobFinished { digest, outcome } => {
             json!({"event": "blob-finished", "digest": digest, "outcome": outcome_word(outcome)})
         }
         Event::OutputWritten { output } => json!({"event": "output-written", "output": output}),
+        Event::TagPlanned { name, change } => json!({"event": "tag-planned", "name": name, "change": change}),
         Event::ManifestPushed { name, digest } => json!({"event": "manifest-pushed", "name": name, "digest": digest}),
         Event::Retrying { request, reason, wait } => {
             json!({"event": "retrying", "request": request, "reason": reason, "wait": wait.as_secs_f64()})

@@ -5,6 +5,8 @@ mod add;
 pub mod label;
 mod mode;
 mod pattern;
+pub mod ratchet;
+pub mod record;
 pub mod setting;
 mod spec;
 pub mod tag;

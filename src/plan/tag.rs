@@ -27,6 +27,8 @@ pub struct TagPlan {
 pub struct PlannedTag {
     pub name: String,
     pub kind: TagKind,
+    /// The releases that hold a floating tag; none if it moves whatever they are.
+    pub line: Option<Line>,
     /// In a word or two, for people: `as given`, `minor`, `default branch`.
     pub reason: &'static str,
 }
@@ -35,15 +37,22 @@ pub struct PlannedTag {
 pub enum TagKind {
     /// The tag that was asked for, in its spellings, and what names this one build.
     Exact,
-    /// Moves to the newest build.
+    /// Moves to the newest build, as a branch's does.
     Floating,
+}
+
+/// Releases that have something in common: all of them, those of a major version, those of a minor one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Line {
+    pub major: Option<u64>,
+    pub minor: Option<u64>,
 }
 
 /// All tags that `tag` stands for:
 ///
 /// - a release (`v0.2.0`) is `v0.2.0 0.2.0`, and moves `0.2 0 latest`;
 /// - a pre-release is its own spellings and moves nothing;
-/// - the branch, by its name or the tag made of it, is `main main-<sha7>`, and moves `latest` if it is the default;
+/// - the branch, by its name or the tag made of it, is `main-<sha7>`, and moves `main`, and `latest` if it is the default;
 /// - everything else stands alone.
 ///
 /// The `+` of build metadata becomes `-`. Metadata has no precedence in semver, so `v1.2.3+b5` moves what `v1.2.3`
@@ -51,20 +60,21 @@ pub enum TagKind {
 pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
     let mut plan = TagPlan { tags: Vec::new() };
     if let Some(branch) = branch.filter(|branch| tag == branch.name || tag == branch.tag()) {
-        plan.push(branch.tag(), TagKind::Exact, "as given")?;
-        plan.push(branch.commit_tag(), TagKind::Exact, "commit")?;
+        plan.exact(branch.commit_tag(), "commit")?;
+        plan.floating(branch.tag(), None, "as given")?;
         if branch.is_default {
-            plan.push("latest".to_owned(), TagKind::Floating, "default branch")?;
+            plan.floating("latest".to_owned(), Some(Line::default()), "default branch")?;
         }
         return Ok(plan);
     }
-    plan.push(sanitised_version(tag), TagKind::Exact, "as given")?;
+    plan.exact(sanitised_version(tag), "as given")?;
     let Some(version) = version(tag) else { return Ok(plan) };
-    plan.push(sanitised_version(&version.to_string()), TagKind::Exact, "version")?;
+    plan.exact(sanitised_version(&version.to_string()), "version")?;
     if version.pre.is_empty() {
-        plan.push(format!("{}.{}", version.major, version.minor), TagKind::Floating, "minor")?;
-        plan.push(version.major.to_string(), TagKind::Floating, "major")?;
-        plan.push("latest".to_owned(), TagKind::Floating, "latest release")?;
+        let (major, minor) = (Some(version.major), Some(version.minor));
+        plan.floating(format!("{}.{}", version.major, version.minor), Some(Line { major, minor }), "minor")?;
+        plan.floating(version.major.to_string(), Some(Line { major, minor: None }), "major")?;
+        plan.floating("latest".to_owned(), Some(Line::default()), "latest release")?;
     }
     Ok(plan)
 }
@@ -72,24 +82,31 @@ pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
 /// Just the named tag, with `-` for the `+` of build metadata.
 pub fn alone(tag: &str) -> Result<TagPlan> {
     let mut plan = TagPlan { tags: Vec::new() };
-    plan.push(sanitised_version(tag), TagKind::Exact, "as given")?;
+    plan.exact(sanitised_version(tag), "as given")?;
     Ok(plan)
 }
 
 /// Tags from a template as in `{version},{major}.{minor},latest`, in place of the fan-out. It may use
-/// `{tag} {version} {major} {minor} {patch} {branch} {sha7}`; what uses none of `{tag} {version} {patch} {sha7}` floats.
+/// `{tag} {version} {major} {minor} {patch} {branch} {sha7}`; what uses none of `{tag} {version} {patch} {sha7}` floats:
+/// with `{branch}` freely, else with the releases whose `{major}` and `{minor}` it names.
 pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
     let version = version(tag);
     let mut plan = TagPlan { tags: Vec::new() };
     for part in template.split(',').map(str::trim) {
-        let mut kind = TagKind::Floating;
+        let mut used = Vec::new();
         let name = template::expand(part, |name| {
-            if matches!(name, "tag" | "version" | "patch" | "sha7") {
-                kind = TagKind::Exact;
-            }
+            used.push(name.to_owned());
             placeholder(name, tag, version.as_ref(), branch)
         })?;
-        plan.push(name, kind, "template")?;
+        let uses = |names: &[&str]| used.iter().any(|used| names.contains(&used.as_str()));
+        if uses(&["tag", "version", "patch", "sha7"]) {
+            plan.exact(name, "template")?;
+            continue;
+        }
+        let number = |name: &str, of: fn(&Version) -> u64| version.as_ref().filter(|_| uses(&[name])).map(of);
+        let line =
+            Line { major: number("major", |version| version.major), minor: number("minor", |version| version.minor) };
+        plan.floating(name, Some(line).filter(|_| !uses(&["branch"])), "template")?;
     }
     plan.tags.sort_by_key(|tag| tag.kind == TagKind::Floating);
     Ok(plan)
@@ -98,6 +115,15 @@ pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Resu
 /// The semantic version that a tag is: three numbers with an optional leading `v`.
 pub fn version(tag: &str) -> Option<Version> {
     Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()
+}
+
+impl Line {
+    /// Whether `version` is a release of this line.
+    pub fn has(&self, version: &Version) -> bool {
+        version.pre.is_empty()
+            && self.major.is_none_or(|major| major == version.major)
+            && self.minor.is_none_or(|minor| minor == version.minor)
+    }
 }
 
 /// A name to push to, apart: the reference without a tag, and the tag as it was typed. Unlike a reference's, the tag
@@ -123,11 +149,19 @@ pub fn split_name(text: &str) -> Result<(Reference, Option<String>)> {
 }
 
 impl TagPlan {
+    fn exact(&mut self, name: String, reason: &'static str) -> Result<()> {
+        self.push(PlannedTag { name, kind: TagKind::Exact, line: None, reason })
+    }
+
+    fn floating(&mut self, name: String, line: Option<Line>, reason: &'static str) -> Result<()> {
+        self.push(PlannedTag { name, kind: TagKind::Floating, line, reason })
+    }
+
     /// Adds a tag unless the plan has it.
-    fn push(&mut self, name: String, kind: TagKind, reason: &'static str) -> Result<()> {
-        check(&name)?;
-        if self.tags.iter().all(|tag| tag.name != name) {
-            self.tags.push(PlannedTag { name, kind, reason });
+    fn push(&mut self, tag: PlannedTag) -> Result<()> {
+        check(&tag.name)?;
+        if self.tags.iter().all(|known| known.name != tag.name) {
+            self.tags.push(tag);
         }
         Ok(())
     }
@@ -185,7 +219,7 @@ fn placeholder(name: &str, tag: &str, version: Option<&Version>, branch: Option<
 }
 
 /// `+` is the one character of a version that no tag may hold.
-fn sanitised_version(tag: &str) -> String {
+pub(super) fn sanitised_version(tag: &str) -> String {
     tag.replace('+', "-")
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Scope};
 
 use futures_util::future::{Either, ready, select};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use tokio::sync::watch;
 
@@ -83,7 +83,8 @@ impl Repository<'_> {
         }
         transfer.tell(&descriptor);
         let url = patch.await?;
-        self.complete(&access, url, digest).await?;
+        let answer = self.complete(&access, &url, digest, &[]).await?;
+        check_digest(&Method::PUT, &answer, digest)?;
         (self.progress)(Event::BlobFinished { digest, outcome: BlobOutcome::Sent });
         Ok(())
     }
@@ -97,9 +98,9 @@ impl Repository<'_> {
         transfer: Arc<Transfer<'env>>,
     ) -> Result<Url, Failure> {
         let again = || Error::new(ErrorKind::Registry, "a layer is sent ahead only once");
-        let url = self.begin_upload(access, &[]).await?.ok_or_else(again)?;
+        let url = self.begin_upload(access, &[]).await?.ok_or_else(again)?.url;
         let (sender, pieces) = Pieces::channel();
-        let body = Cell::new(Some(pieces.body()));
+        let body = Cell::new(pieces.body(0, u64::MAX));
         let make_body = || body.take().ok_or_else(again);
         let feeding = transfer.clone();
         spawn(scope, move || feed(follower, sender, &feeding))?;
@@ -108,14 +109,6 @@ impl Repository<'_> {
         patch.body = Body::Stream(&make_body, &transfer.activity);
         let answer = self.client.connection.exchange(access, &patch).await?;
         Ok(location(&patch.method, &answer)?)
-    }
-
-    async fn complete(&self, access: &Access, mut url: Url, digest: Digest) -> Result<(), Failure> {
-        url.query_pairs_mut().append_pair("digest", &digest.to_string());
-        let mut put = Request::new(Method::PUT, url);
-        put.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let answer = self.client.connection.exchange(access, &put).await?;
-        Ok(check_digest(&put.method, &answer, digest)?)
     }
 }
 

@@ -12,8 +12,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::challenge::Challenge;
 use super::connection::Connection;
-use super::credential::{Credential, Credentials};
+use super::credential::{Credential, Credentials, Keyring};
 use super::failure::Failure;
+use super::push::Known;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a registry accepted, or is about to be shown.
@@ -36,7 +37,9 @@ pub(super) struct Registry {
     name: String,
     /// `scheme://host[:port]/`, decided at the first request.
     pub base: OnceCell<Url>,
-    credential: OnceCell<Option<Credential>>,
+    /// What pushes have found out about it.
+    pub known: Known,
+    keyring: OnceCell<Keyring>,
     authorizations: SyncMutex<HashMap<String, Slot>>,
 }
 
@@ -45,14 +48,15 @@ impl Registry {
         Registry {
             name: name.to_owned(),
             base: OnceCell::new(),
-            credential: OnceCell::new(),
+            known: Known::default(),
+            keyring: OnceCell::new(),
             authorizations: SyncMutex::default(),
         }
     }
 
     /// One whose credential is given and not looked up.
     pub fn with_credential(name: &str, credential: &Credential) -> Self {
-        Registry { credential: OnceCell::new_with(Some(Some(credential.clone()))), ..Self::new(name) }
+        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name) }
     }
 
     /// Where the registry answers: Docker Hub's API is not at the host that its names give.
@@ -66,9 +70,8 @@ impl Registry {
     }
 
     /// Looked up once, when it is first asked for: a helper may be slow or want to be unlocked.
-    async fn credential(&self, credentials: &Credentials) -> Result<Option<&Credential>> {
-        let find = async || credentials.find(&self.name);
-        Ok(self.credential.get_or_try_init(find).await?.as_ref())
+    async fn keyring(&self, credentials: &Credentials) -> Result<&Keyring> {
+        self.keyring.get_or_try_init(async || credentials.find(&self.name)).await
     }
 }
 
@@ -100,6 +103,11 @@ impl Access {
         Access { other: Some(other.to_owned()), ..self.clone() }
     }
 
+    /// No more than to be let in.
+    pub fn without_repository(&self) -> Self {
+        Self::entry(self.place.clone())
+    }
+
     pub fn registry(&self) -> &str {
         &self.place.name
     }
@@ -114,7 +122,7 @@ impl Access {
 
     /// The user that the registry was asked as, if it has asked who we are.
     pub fn user(&self) -> Option<&str> {
-        self.place.credential.get()?.as_ref().map(Credential::user)
+        self.place.keyring.get()?.credential(self.repository()).map(Credential::user)
     }
 
     /// Whether `url` is the registry itself, the only place that its credentials and tokens are for.
@@ -149,8 +157,9 @@ impl Connection {
         let mut known = slot.lock().await;
         let known = known.as_mut()?;
         if let Some(renewal) = known.renewal.take_if(|renewal| renewal.at <= Instant::now())
-            && let Some(credential) = access.place.credential.get()
-            && let Ok(renewed) = self.token(access, &renewal.challenge, credential.as_ref()).await
+            && let Some(keyring) = access.place.keyring.get()
+            && let credential = keyring.credential(access.repository())
+            && let Ok(renewed) = self.token(access, &renewal.challenge, credential).await
         {
             *known = renewed;
         }
@@ -172,7 +181,7 @@ impl Connection {
             return Ok(Some(Answer { header: known.header.clone(), is_fresh: false }));
         }
         let challenges = Challenge::all(refusal.headers());
-        let credential = access.place.credential(&self.options.credentials).await?;
+        let credential = access.place.keyring(&self.options.credentials).await?.credential(access.repository());
         let bearer =
             challenges.iter().find(|challenge| challenge.scheme == "bearer" && challenge.get("realm").is_some());
         let basic = match credential {

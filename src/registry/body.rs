@@ -1,8 +1,8 @@
 //! Bodies whose pieces are read by a thread: what they are read from blocks.
 
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Context;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::thread::{self, Scope};
 
 use bytes::Bytes;
@@ -15,9 +15,18 @@ use crate::error::{Error, ErrorKind, Result};
 const PIECE: usize = 128 << 10;
 const AHEAD: usize = 4;
 
-/// The pieces of one body on their way. Their thread ends when this is dropped: the HTTP library may keep a body whose
-/// request nobody waits for any more.
-pub(super) struct Pieces(Arc<Mutex<mpsc::Receiver<io::Result<Bytes>>>>);
+/// Pieces on their way into one body, or into several that follow one another. Their thread ends when this is dropped:
+/// the HTTP library may keep a body whose request nobody waits for any more.
+pub(super) struct Pieces(Arc<Mutex<Arrived>>);
+
+struct Arrived {
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+    /// What the last body left of a piece.
+    rest: Bytes,
+    taken: u64,
+    /// How many bodies there were: only the last one gets anything.
+    bodies: u64,
+}
 
 /// The end that a thread sends them into.
 pub(super) type PieceSender = mpsc::Sender<io::Result<Bytes>>;
@@ -25,19 +34,44 @@ pub(super) type PieceSender = mpsc::Sender<io::Result<Bytes>>;
 impl Pieces {
     pub fn channel() -> (PieceSender, Pieces) {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        (sender, Pieces(Arc::new(Mutex::new(receiver))))
+        (sender, Pieces(Arc::new(Mutex::new(Arrived { receiver, rest: Bytes::new(), taken: 0, bodies: 0 }))))
     }
 
-    pub fn body(&self) -> reqwest::Body {
-        let pieces = self.0.clone();
-        let next =
-            move |context: &mut Context<'_>| pieces.lock().unwrap_or_else(PoisonError::into_inner).poll_recv(context);
-        reqwest::Body::wrap_stream(stream::poll_fn(next))
+    /// A body of the next `length` bytes, or of fewer if no more come; none if it is not to begin where the bodies
+    /// before it have got to. Those get nothing more: the HTTP library may still hold one.
+    pub fn body(&self, from: u64, length: u64) -> Option<reqwest::Body> {
+        let mut begun = lock(&self.0);
+        if begun.taken != from {
+            return None;
+        }
+        begun.bodies += 1;
+        let (number, arrived) = (begun.bodies, self.0.clone());
+        let mut left = length;
+        let next = move |context: &mut Context<'_>| {
+            if left == 0 {
+                return Poll::Ready(None);
+            }
+            let mut arrived = lock(&arrived);
+            if arrived.bodies != number {
+                return Poll::Ready(Some(Err(io::ErrorKind::Interrupted.into())));
+            }
+            if arrived.rest.is_empty() {
+                match ready!(arrived.receiver.poll_recv(context)) {
+                    Some(Ok(piece)) => arrived.rest = piece,
+                    end => return Poll::Ready(end),
+                }
+            }
+            let count = left.min(arrived.rest.len() as u64);
+            left -= count;
+            arrived.taken += count;
+            Poll::Ready(Some(Ok(arrived.rest.split_to(count as usize))))
+        };
+        Some(reqwest::Body::wrap_stream(stream::poll_fn(next)))
     }
 
     /// Nobody takes further pieces: the thread need not wait for that.
     pub fn stop(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).close();
+        lock(&self.0).receiver.close();
     }
 }
 
@@ -45,6 +79,10 @@ impl Drop for Pieces {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn lock(arrived: &Mutex<Arrived>) -> MutexGuard<'_, Arrived> {
+    arrived.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As much as fits into a piece; empty only at the end.

@@ -1,5 +1,6 @@
 //! Challenges: the ways in that a refusal offers (RFC 9110, section 11.6.1).
 
+use reqwest::Url;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// One way in that a 401 offers. Scheme and names of parameters are in lower case.
@@ -17,6 +18,16 @@ impl Challenge {
 
     pub fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// For people: `basic authentication`, `bearer tokens of https://auth.example/token`.
+    pub fn describe(&self) -> String {
+        match (self.scheme.as_str(), self.get("realm").and_then(|realm| Url::parse(realm).ok())) {
+            ("bearer", Some(realm)) => {
+                format!("bearer tokens of {}{}", realm.origin().ascii_serialization(), realm.path())
+            }
+            (scheme, _) => format!("{scheme} authentication"),
+        }
     }
 
     /// A header may hold several challenges, with the same comma between them as between their parameters: a word with

@@ -129,6 +129,15 @@ impl Connection {
     /// Sends a request, logging in where that is asked for and following redirects; returns an answer that is 2xx or
     /// `expected`. What was shown, and the registry then tired of, is renewed once, and the request sent again.
     pub async fn exchange(&self, access: &Access, request: &Request<'_>) -> Result<Response, Failure> {
+        let answer = self.converse(access, request).await?;
+        if answer.status().is_success() || request.expected.contains(&answer.status()) {
+            return Ok(answer);
+        }
+        Err(self.refusal(access, &request.method, answer).await)
+    }
+
+    /// The same for whom any answer will do.
+    pub async fn converse(&self, access: &Access, request: &Request<'_>) -> Result<Response, Failure> {
         let owns = |url: &Url| access.owns(url);
         let mut shown = self.authorization(access).await;
         let mut answer = self.follow(access, request, shown.as_ref(), owns).await?;
@@ -143,18 +152,16 @@ impl Connection {
                 break;
             }
         }
-        if answer.status().is_success() || request.expected.contains(&answer.status()) {
-            return Ok(answer);
-        }
-        let shown = if access.owns(answer.url()) { Shown::in_header(shown.as_ref()) } else { Shown::Nothing };
-        Err(self.refusal(access, &request.method, answer, shown).await)
+        let shown = shown.filter(|_| access.owns(answer.url()));
+        answer.extensions_mut().insert(Shown::in_header(shown.as_ref()));
+        Ok(answer)
     }
 
     /// The failure that `answer` stands for, with the registry's words where they can be read. If it asks for a while
     /// of peace, all that goes to the same host waits from now on.
-    pub async fn refusal(&self, access: &Access, method: &Method, mut answer: Response, shown: Shown) -> Failure {
+    pub async fn refusal(&self, access: &Access, method: &Method, mut answer: Response) -> Failure {
         let body = self.read(method, &mut answer, REFUSAL_LIMIT).await.unwrap_or_default();
-        let mut failure = Failure::status(access, method, &answer, &body, shown);
+        let mut failure = Failure::status(access, method, &answer, &body);
         if let Some(asked) = failure.passing.as_mut().and_then(|passing| passing.asked.as_mut())
             && asked.wait <= LONGEST_WAIT
         {

@@ -85,7 +85,8 @@ impl Failure {
     }
 
     /// An answer with a status that the request cannot do with, its body (or the start of it), and what was `shown`.
-    pub fn status(access: &Access, method: &Method, answer: &Response, body: &[u8], shown: Shown) -> Self {
+    pub fn status(access: &Access, method: &Method, answer: &Response, body: &[u8]) -> Self {
+        let shown = answer.extensions().get().copied().unwrap_or(Shown::Nothing);
         let status = answer.status();
         let request = label(method, answer.url());
         let said = said(answer.headers(), body);
@@ -150,7 +151,7 @@ pub(super) fn label(method: &Method, url: &Url) -> String {
 
 /// What a refusal says: the errors of the distribution-spec ("Error Codes"), a token server's words, a line of text;
 /// or, where there is no body, the error of its challenge (RFC 6750, section 3.1).
-fn said(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+pub(super) fn said(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     let is_text = || headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
     let said = match serde_json::from_slice(body) {
         Ok(document) => document_says(&document),

@@ -28,13 +28,16 @@ mod failure;
 mod gate;
 mod hint;
 mod on_demand;
+mod probe;
 mod pull;
 mod push;
+mod referrers;
 mod retry;
 mod tags;
 mod token;
 
 pub use client::{Client, Options, Repository};
-pub use credential::{Credential, Credentials, Keeper};
+pub use credential::{Credential, Credentials, Keeper, Keyring};
 pub use on_demand::OnDemand;
+pub use probe::{Exchange, Finding, Verdict};
 pub use retry::Backoff;

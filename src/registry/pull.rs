@@ -42,6 +42,14 @@ impl Store for Repository<'_> {
         })
     }
 
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.attempt(async || self.has_blob(&self.access, descriptor).await)
+    }
+
+    fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        self.list_referrers(subject)
+    }
+
     fn origin(&self, _: &Descriptor) -> Option<&Reference> {
         Some(&self.reference)
     }

@@ -68,8 +68,8 @@ impl Connection {
             }
         }
         if !answer.status().is_success() {
-            let shown = if credential.is_some() { Shown::Credential } else { Shown::Nothing };
-            let mut failure = self.refusal(access, &method, answer, shown).await;
+            answer.extensions_mut().insert(if credential.is_some() { Shown::Credential } else { Shown::Nothing });
+            let mut failure = self.refusal(access, &method, answer).await;
             if failure.error.kind == ErrorKind::NotFound {
                 // What was not found is not what was looked for.
                 failure.error.kind = ErrorKind::Registry;

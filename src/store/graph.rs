@@ -23,11 +23,16 @@ pub struct Graph {
 impl Graph {
     /// Reads the manifests below `root`, itself a manifest or an index, from `store`; blobs are not opened.
     pub fn of(store: &dyn Store, root: &Descriptor) -> Result<Graph> {
+        Self::read(store, root, &mut DocumentBudget::default())
+    }
+
+    /// The same, where what is read counts against a budget that others may share.
+    pub fn read(store: &dyn Store, root: &Descriptor, budget: &mut DocumentBudget) -> Result<Graph> {
         if !media_type::is_manifest_or_index(&root.media_type) {
             return Err(Error::input(format!("{} is of the type `{}`", root.digest, root.media_type.escape_debug()))
                 .with_hint("an image is a manifest or an index, of OCI's types or docker's"));
         }
-        let mut walk = Walk { store, seen: HashSet::new(), budget: DocumentBudget::default() };
+        let mut walk = Walk { store, seen: HashSet::new(), budget };
         let mut graph = Graph { blobs: Vec::new(), manifests: Vec::new() };
         graph.visit(&mut walk, root, 0)?;
         Ok(graph)
@@ -61,9 +66,9 @@ impl Graph {
     }
 }
 
-/// What a manifest or index points to. One that could be read as either is refused: another program might see another
+/// What a manifest or index points to: its config and layers, or the manifests below it. One that could be read as either is refused: another program might see another
 /// image in it than this one does.
-fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
+pub fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
     let ambiguous = || Err(Error::input(format!("{} is an index and a manifest at once", at.digest)));
     if media_type::is_index(&at.media_type) {
         let index: ImageIndex = from_json(&format!("index {}", at.digest), bytes)?;
@@ -82,7 +87,7 @@ fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
 struct Walk<'a> {
     store: &'a dyn Store,
     seen: HashSet<Digest>,
-    budget: DocumentBudget,
+    budget: &'a mut DocumentBudget,
 }
 
 impl Walk<'_> {
@@ -92,7 +97,7 @@ impl Walk<'_> {
     }
 }
 
-/// How many bytes of documents may still be read of one image: 64 MiB at first.
+/// How many bytes of documents may still be read of an image, or of several together: 64 MiB at first.
 #[derive(Debug)]
 pub struct DocumentBudget(u64);
 
@@ -105,7 +110,11 @@ impl Default for DocumentBudget {
 impl DocumentBudget {
     /// Accounts for a document that is about to be read.
     pub fn take(&mut self, descriptor: &Descriptor) -> Result<()> {
-        let too_large = || Error::input(format!("the documents of the image have more than {DOCUMENTS_LIMIT} bytes"));
+        let too_large = || {
+            Error::input(format!(
+                "the documents of the image, or of all together, have more than {DOCUMENTS_LIMIT} bytes"
+            ))
+        };
         self.0 = self.0.checked_sub(descriptor.size).ok_or_else(too_large)?;
         Ok(())
     }

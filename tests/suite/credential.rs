@@ -17,6 +17,11 @@ fn with_config(text: &str) -> (tempfile::TempDir, Credentials) {
     (directory, credentials)
 }
 
+/// The credential for all of a registry.
+fn find_whole(credentials: &Credentials, registry: &str) -> Option<Credential> {
+    credentials.find(registry).unwrap().credential(None).cloned()
+}
+
 fn config(directory: &Path) -> Value {
     serde_json::from_slice(&fs::read(directory.join("config.json")).unwrap()).unwrap()
 }
@@ -67,7 +72,7 @@ fn every_form_of_an_entry_is_read() {
             "path.example/some/path": {"auth": "YWRhOnMzY3JldA=="}
         }}"#,
     );
-    let find = |registry: &str| credentials.find(registry).unwrap();
+    let find = |registry: &str| find_whole(&credentials, registry);
     let ada = Some(basic("ada", "s3cret"));
     assert_eq!(find("docker.io"), Some(basic("hub", "secret:with:colons")));
     assert_eq!(find("localhost:5000"), ada);
@@ -81,10 +86,10 @@ fn every_form_of_an_entry_is_read() {
 
 #[test]
 fn no_directory_and_no_file_hold_no_credentials() {
-    assert_eq!(Credentials::none().find("docker.io").unwrap(), None);
+    assert_eq!(find_whole(&Credentials::none(), "docker.io"), None);
     let directory = tempfile::tempdir().unwrap();
     let nowhere = Credentials::from_docker_config(Some(directory.path().join("missing")));
-    assert_eq!(nowhere.find("docker.io").unwrap(), None);
+    assert_eq!(find_whole(&nowhere, "docker.io"), None);
     assert!(!nowhere.erase("docker.io").unwrap());
     assert!(!directory.path().join("missing").exists());
     assert_eq!(Credentials::none().store("a.example", &basic("a", "b")).unwrap_err().kind, ErrorKind::Input);
@@ -123,13 +128,13 @@ fn storing_keeps_what_else_the_file_holds_and_hides_it_from_others() {
         })
     );
     assert_eq!(mode(&path), 0o600);
-    assert_eq!(credentials.find("a.example").unwrap(), Some(basic("ada", "s3cret")));
+    assert_eq!(find_whole(&credentials, "a.example"), Some(basic("ada", "s3cret")));
     let files = fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(files, 1, "no temporary file is left");
 
     assert!(credentials.erase("a.example").unwrap());
     assert!(!credentials.erase("a.example").unwrap());
-    assert_eq!(credentials.find("a.example").unwrap(), None);
+    assert_eq!(find_whole(&credentials, "a.example"), None);
     assert_eq!(config(directory.path())["auths"], json!({"other.example": {"auth": "eDp5"}}));
     assert_eq!(config(directory.path())["detachKeys"], "ctrl-e");
 }
@@ -169,10 +174,10 @@ fn a_helper_is_given_and_asked_for_credentials() {
     assert_eq!(told, wanted);
     assert_eq!(config(directory.path()), json!({"credsStore": "test"}), "nothing goes into the file");
 
-    assert_eq!(credentials.find("docker.io").unwrap(), Some(basic("ada", "s3cret")));
+    assert_eq!(find_whole(&credentials, "docker.io"), Some(basic("ada", "s3cret")));
     assert_eq!(fs::read_to_string(directory.path().join("asked")).unwrap(), "https://index.docker.io/v1/\n");
     assert!(credentials.erase("docker.io").unwrap());
-    assert_eq!(credentials.find("docker.io").unwrap(), None);
+    assert_eq!(find_whole(&credentials, "docker.io"), None);
     assert!(!credentials.erase("docker.io").unwrap());
 }
 
@@ -181,7 +186,7 @@ fn a_helpers_identity_token_is_one() {
     let (_directory, credentials) = with_helper(r#"{"credsStore": "test"}"#);
     let token = Credential::IdentityToken { user: None, token: "t0ken".to_owned() };
     credentials.store("a.example", &token).unwrap();
-    assert_eq!(credentials.find("a.example").unwrap(), Some(token));
+    assert_eq!(find_whole(&credentials, "a.example"), Some(token));
 }
 
 #[test]
@@ -197,7 +202,7 @@ fn a_helper_for_one_registry_goes_before_the_one_for_all() {
 fn a_helper_that_has_nothing_leaves_it_to_the_file() {
     let (_directory, credentials) =
         with_helper(r#"{"credsStore": "test", "auths": {"a.example": {"auth": "YWRhOnMzY3JldA=="}}}"#);
-    assert_eq!(credentials.find("a.example").unwrap(), Some(basic("ada", "s3cret")));
+    assert_eq!(find_whole(&credentials, "a.example"), Some(basic("ada", "s3cret")));
 }
 
 #[test]

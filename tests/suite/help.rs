@@ -12,6 +12,7 @@ const COMMANDS: &[&[&str]] = &[
     &["cache"],
     &["cache", "ls"],
     &["cache", "prune"],
+    &["doctor"],
 ];
 
 fn help(arguments: &[&str]) -> String {

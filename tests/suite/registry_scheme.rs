@@ -26,7 +26,7 @@ fn other_hosts_than_this_one_are_not_spoken_to_in_plain_http() {
     let error = try_push(&client(), &address).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
     let (message, _) = text(&error, &address);
-    assert!(message.starts_with("HEAD https://HOST/v2/org/api/blobs/sha256:"), "{message}");
+    assert!(message.starts_with("HEAD https://HOST/v2/org/api/manifests/sha256:"), "{message}");
     assert_eq!(registry.requests().len(), 0);
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,11 @@ pub struct DockerRegistry {
 impl DockerRegistry {
     pub fn open() -> Self {
         Self::start("", "", |_| {})
+    }
+
+    /// One that keeps its content in the directory `data`.
+    pub fn keeping(data: &Path) -> Self {
+        Self::start("", "", |directory| symlink(data, directory.path().join("data")).unwrap())
     }
 
     /// One that speaks TLS alone, with a certificate that nobody vouches for. `http` and `rest` go into the section

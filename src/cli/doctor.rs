@@ -1,0 +1,102 @@
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde_json::json;
+
+use super::environment::Environment;
+use super::{answer, harmless};
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Reference, to_json};
+use crate::progress::silent;
+use crate::registry::{Finding, Verdict};
+
+/// Find out what a registry can do
+///
+/// Nothing is changed in the registry. Uploads are begun, to learn how they may be sent, and never completed; registries
+/// forget them by themselves.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A repository, such as registry.example/org/api; with a tag, that image is what it is tried with
+    #[arg(value_name = "REGISTRY/REPO[:TAG]")]
+    repository: String,
+    /// Also upload six small images without a tag, and set a tag that is there to what it stands for already
+    ///
+    /// What kinds of images a registry takes, and whether it sets several tags at once, is not to be learnt otherwise.
+    #[arg(long)]
+    write: bool,
+    /// Show the answers as they are
+    #[arg(short, long)]
+    verbose: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
+}
+
+pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    let reference: Reference = arguments.repository.parse().map_err(Error::on_command_line)?;
+    let client = environment.client(arguments.insecure, 0);
+    let findings = client.client()?.repository(&reference, &silent).probe(arguments.write)?;
+    if arguments.json {
+        answer(&String::from_utf8_lossy(&to_json(&document(&reference, &findings, arguments.verbose))))?;
+    } else {
+        answer(text(&findings, arguments.verbose).trim_end())?;
+    }
+    let refused = |question: &str| findings.iter().any(|f| f.question == question && f.verdict == Verdict::No);
+    match ["api", "login", "pull", "push"].into_iter().find(|question| refused(question)) {
+        Some(question) => {
+            Err(Error::new(ErrorKind::Registry, format!("{} cannot be used: {question}", reference.name()))
+                .with_hint("what the registry answered is shown with -v"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn text(findings: &[Finding], verbose: bool) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        // A String takes everything.
+        let _ = writeln!(text, "{:13} {:8} {}", finding.question, word(finding.verdict), harmless(&finding.detail));
+        for exchange in finding.exchanges.iter().filter(|_| verbose) {
+            let _ = writeln!(text, "    {} -> {}", exchange.request, exchange.status);
+            for (name, value) in &exchange.headers {
+                let _ = writeln!(text, "        {name}: {}", harmless(value));
+            }
+            if let Some(words) = &exchange.words {
+                let _ = writeln!(text, "        {}", harmless(words));
+            }
+        }
+    }
+    text
+}
+
+fn document(reference: &Reference, findings: &[Finding], verbose: bool) -> serde_json::Value {
+    let exchanges = |finding: &Finding| -> Vec<_> {
+        let shown = finding.exchanges.iter().filter(|_| verbose);
+        shown
+            .map(|e| json!({"request": e.request, "status": e.status, "headers": e.headers, "words": e.words}))
+            .collect()
+    };
+    let findings: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            let (verdict, detail) = (word(finding.verdict), &finding.detail);
+            let mut entry = json!({"question": finding.question, "verdict": verdict, "detail": detail});
+            if verbose {
+                entry["exchanges"] = json!(exchanges(finding));
+            }
+            entry
+        })
+        .collect();
+    json!({"repository": reference.name(), "findings": findings})
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Yes => "yes",
+        Verdict::No => "no",
+        Verdict::Unknown => "unknown",
+    }
+}

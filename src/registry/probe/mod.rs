@@ -1,0 +1,396 @@
+//! What a registry can do, found out by asking it.
+
+mod sample;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use reqwest::{Method, Response, StatusCode, Url};
+use serde_json::Value;
+
+use crate::registry::auth::Access;
+use crate::registry::challenge::Challenge;
+use crate::registry::client::Repository;
+use crate::registry::connection::{Body, Request, join, location};
+use crate::registry::failure::{Failure, label, said};
+use sample::Samples;
+
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT};
+
+/// The answer to one question, and how it was found.
+pub struct Finding {
+    /// In a word or two, such as `referrers`.
+    pub question: &'static str,
+    pub verdict: Verdict,
+    /// One line.
+    pub detail: String,
+    pub exchanges: Vec<Exchange>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Yes,
+    No,
+    /// It could not be asked.
+    Unknown,
+}
+
+/// A request and its answer as they were, without what is secret in them: queries, cookies and credentials.
+pub struct Exchange {
+    /// `METHOD scheme://host/path`.
+    pub request: String,
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    /// Of a refusal, what it says.
+    pub words: Option<String>,
+}
+
+/// In bytes: of the first chunks that are tried, and what the pickiest registries (S3 behind them) ask for.
+const SMALL_CHUNK: usize = 64 << 10;
+const LARGE_CHUNK: usize = 5 << 20;
+
+impl Repository<'_> {
+    /// Asks one question after the other. Nothing is changed by it; uploads that are begun are never completed, and
+    /// registries forget them by themselves. With `writes` a tag that is there is set to what it stands for already, and
+    /// small images are uploaded without a tag. The only failure is that of the first question: there is no registry, or
+    /// no way to it.
+    pub fn probe(&self, writes: bool) -> Result<Vec<Finding>> {
+        let mut probe = Probe { repository: self, push: self.access.push(), exchanges: Vec::new() };
+        let mut findings = self.client.runtime.block_on(async {
+            let mut findings = vec![probe.api().await.map_err(|failure| failure.error)?];
+            findings.push(probe.login().await);
+            let (pull, tag) = probe.pull().await;
+            findings.push(pull);
+            let image = match &tag {
+                Some(tag) => probe.image(tag).await.ok(),
+                None => None,
+            };
+            findings.push(probe.push().await);
+            findings.push(probe.chunks().await);
+            findings.push(probe.mount(image.as_ref()).await);
+            findings.push(probe.referrers(image.as_ref()).await);
+            findings.push(probe.tags_at_once(tag.zip(image).filter(|_| writes), writes).await);
+            Ok::<_, Error>(findings)
+        })?;
+        findings.push(self.media_types(writes)?);
+        Ok(findings)
+    }
+
+    /// Which kinds of images it takes: whether they can be uploaded is all that says so.
+    fn media_types(&self, writes: bool) -> Result<Finding> {
+        let finding = |verdict, detail| Finding { question: "media types", verdict, detail, exchanges: Vec::new() };
+        if !writes {
+            return Ok(finding(Verdict::Unknown, WITHOUT_WRITE.to_owned()));
+        }
+        let mut samples = Samples::default();
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
+        for (kind, graph) in samples.all()? {
+            match self.upload(&graph, &samples) {
+                Ok(()) => taken.push(kind),
+                Err(_) => refused.push(kind),
+            }
+        }
+        let verdict = if taken.is_empty() { Verdict::No } else { Verdict::Yes };
+        let but = if refused.is_empty() { String::new() } else { format!("; not {}", refused.join(", ")) };
+        Ok(finding(verdict, format!("{}{but}", taken.join(", "))))
+    }
+}
+
+const WITHOUT_WRITE: &str = "not tried without --write";
+
+struct Probe<'r> {
+    repository: &'r Repository<'r>,
+    push: Access,
+    /// Since the last finding.
+    exchanges: Vec<Exchange>,
+}
+
+/// What is known of an image in the repository.
+struct Known {
+    /// A manifest or an index.
+    root: Descriptor,
+    bytes: Vec<u8>,
+    /// The config of one of its images.
+    config: Option<String>,
+}
+
+struct Answer {
+    response: Response,
+    body: Vec<u8>,
+}
+
+impl Probe<'_> {
+    /// What answers before anybody has logged in.
+    async fn api(&mut self) -> Result<Finding, Failure> {
+        let connection = &self.repository.client.connection;
+        let access = &self.repository.access;
+        let url = join(connection.base(access).await?, "v2/")?;
+        let response = connection.follow(access, &Request::new(Method::GET, url.clone()), None, |_| false).await?;
+        let answer = self.read(Method::GET, response).await?;
+        let status = answer.response.status();
+        let is_api = status.is_success() || status == StatusCode::UNAUTHORIZED;
+        let challenges = Challenge::all(answer.response.headers());
+        let ways: Vec<String> = challenges.iter().map(Challenge::describe).collect();
+        let wants = if ways.is_empty() { "asks nobody who they are".to_owned() } else { ways.join(" or ") };
+        let (scheme, version) = (url.scheme(), answer.response.version());
+        Ok(match is_api {
+            true => self.finding("api", Verdict::Yes, format!("{scheme}, {version:?}; {wants}")),
+            false => self.finding("api", Verdict::No, format!("{status} where a registry answers 200 or 401")),
+        })
+    }
+
+    async fn login(&mut self) -> Finding {
+        let access = self.repository.access.without_repository();
+        let url = self.base("v2/").await;
+        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url)).await;
+        let who = match access.user() {
+            Some(user) => format!("as {user}"),
+            None => "without a user".to_owned(),
+        };
+        self.judged("login", outcome, |_| who)
+    }
+
+    /// Also a tag that is there.
+    async fn pull(&mut self) -> (Finding, Option<String>) {
+        let access = self.repository.access.clone();
+        let url = self.repository.url(&access, "tags/list").await.map(|mut url| {
+            url.set_query(Some("n=1"));
+            url
+        });
+        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url)).await;
+        let Ok(answer) = &outcome else { return (self.judged("pull", outcome, |_| String::new()), None) };
+        if answer.response.status() == StatusCode::NOT_FOUND {
+            let detail = "there is no such repository yet".to_owned();
+            return (self.finding("pull", Verdict::Unknown, detail), None);
+        }
+        let own = self.repository.reference.tag().map(str::to_owned);
+        let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let tag = own.or_else(|| document["tags"][0].as_str().map(str::to_owned));
+        let detail = match &tag {
+            Some(tag) => format!("it has tags, such as {tag}"),
+            None => "it has no tags".to_owned(),
+        };
+        (self.judged("pull", outcome, |_| detail), tag)
+    }
+
+    async fn image(&mut self, tag: &str) -> Result<Known, Failure> {
+        let (root, bytes) = self.manifest(tag).await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let config = match text(&document["manifests"][0]["digest"]) {
+            Some(child) => {
+                let (_, bytes) = self.manifest(&child).await?;
+                let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+                text(&document["config"]["digest"])
+            }
+            None => text(&document["config"]["digest"]),
+        };
+        Ok(Known { root, bytes, config })
+    }
+
+    async fn manifest(&mut self, name: &str) -> Result<(Descriptor, Vec<u8>), Failure> {
+        let connection = &self.repository.client.connection;
+        let request = self.repository.manifest_request(Method::GET, name).await?;
+        let mut answer = connection.exchange(&self.repository.access, &request).await?;
+        let bytes = connection.read(&request.method, &mut answer, MANIFEST_LIMIT).await?;
+        let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok((Descriptor::of(kind, &bytes), bytes))
+    }
+
+    async fn push(&mut self) -> Finding {
+        let outcome = self.begin(&[]).await;
+        self.judged("push", outcome, |answer| {
+            let place = match location(&Method::POST, &answer.response) {
+                Ok(to) if to.origin() == answer.response.url().origin() => "here".to_owned(),
+                Ok(to) => format!("at {}", to.origin().ascii_serialization()),
+                Err(_) => "nowhere".to_owned(),
+            };
+            format!("uploads go on {place}")
+        })
+    }
+
+    async fn chunks(&mut self) -> Finding {
+        const QUESTION: &str = "chunks";
+        let mut least = None;
+        for size in [SMALL_CHUNK, LARGE_CHUNK] {
+            let begun = match self.begin(&[]).await {
+                Ok(answer) if answer.response.status() == StatusCode::ACCEPTED => answer,
+                outcome => return self.judged(QUESTION, outcome, |_| String::new()),
+            };
+            let stated = begun.response.headers().get("oci-chunk-min-length").and_then(|value| value.to_str().ok());
+            least = stated.map(str::to_owned).or(least);
+            let mut url = location(&Method::POST, &begun.response).map_err(Failure::from);
+            let mut outcome = Ok(begun);
+            for (from, length) in [(0, size), (size, 1)] {
+                outcome = self.ask(&self.push.clone(), url, |url| chunk(url, from, length)).await;
+                let Ok(answer) = &outcome else { break };
+                if !answer.response.status().is_success() {
+                    break;
+                }
+                url = location(&Method::PATCH, &answer.response).map_err(Failure::from);
+            }
+            let taken = matches!(&outcome, Ok(answer) if answer.response.status().is_success());
+            if taken || size == LARGE_CHUNK {
+                let stated = least.map(|least| format!("; it asks for at least {least} bytes")).unwrap_or_default();
+                return self.judged(QUESTION, outcome, |_| format!("of {} KiB and more{stated}", size >> 10));
+            }
+        }
+        self.finding(QUESTION, Verdict::Unknown, String::new())
+    }
+
+    /// From the repository itself, which it has in common with every other way to mount.
+    async fn mount(&mut self, image: Option<&Known>) -> Finding {
+        const QUESTION: &str = "mount";
+        let Some(blob) = image.and_then(|image| image.config.clone()) else {
+            return self.finding(QUESTION, Verdict::Unknown, "there is no image to try it with".to_owned());
+        };
+        let from = self.repository.reference.repository().to_owned();
+        let outcome = self.begin(&[("mount", blob), ("from", from)]).await;
+        match &outcome {
+            Ok(answer) if answer.response.status() == StatusCode::ACCEPTED => {
+                self.finding(QUESTION, Verdict::No, "it wants the blob sent".to_owned())
+            }
+            _ => self.judged(QUESTION, outcome, |_| "blobs of other repositories are taken over".to_owned()),
+        }
+    }
+
+    async fn referrers(&mut self, image: Option<&Known>) -> Finding {
+        let digest = image.map_or_else(|| Digest::of(b""), |image| image.root.digest);
+        let access = self.repository.access.clone();
+        let url = self.repository.url(&access, &format!("referrers/{digest}")).await;
+        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url)).await;
+        match &outcome {
+            Ok(answer) if answer.response.status() == StatusCode::NOT_FOUND => {
+                self.finding("referrers", Verdict::No, "they are kept under a tag sha256-…".to_owned())
+            }
+            Ok(answer) if answer.response.status().is_success() && !is_index(&answer.body) => {
+                self.finding("referrers", Verdict::No, "the answer is no index".to_owned())
+            }
+            _ => self.judged("referrers", outcome, |_| "it lists what refers to an image".to_owned()),
+        }
+    }
+
+    /// Puts the image under the tag that it has, by digest (distribution-spec after 1.1, "Pushing Manifests").
+    async fn tags_at_once(&mut self, there: Option<(String, Known)>, writes: bool) -> Finding {
+        const QUESTION: &str = "tags at once";
+        let Some((tag, image)) = there else {
+            let why = if writes { "there is no image to try it with" } else { WITHOUT_WRITE };
+            return self.finding(QUESTION, Verdict::Unknown, why.to_owned());
+        };
+        let url = self.repository.url(&self.push, &format!("manifests/{}", image.root.digest)).await;
+        let url = url.map(|mut url| {
+            url.query_pairs_mut().append_pair("tag", &tag);
+            url
+        });
+        let kind = HeaderValue::from_str(&image.root.media_type).ok();
+        let bytes = Bytes::from(image.bytes);
+        let put = |url| {
+            let mut request = Request::new(Method::PUT, url);
+            request.headers.extend(kind.map(|kind| (CONTENT_TYPE, kind)));
+            request.body = Body::Bytes(bytes);
+            request
+        };
+        let outcome = self.ask(&self.push.clone(), url, put).await;
+        match &outcome {
+            Ok(answer)
+                if answer.response.status().is_success() && !answer.response.headers().contains_key("oci-tag") =>
+            {
+                self.finding(QUESTION, Verdict::No, "each tag is a request of its own".to_owned())
+            }
+            _ => self.judged(QUESTION, outcome, |_| "one request sets them all".to_owned()),
+        }
+    }
+
+    async fn begin(&mut self, query: &[(&str, String)]) -> Result<Answer, Failure> {
+        let url = self.repository.url(&self.push, "blobs/uploads/").await.map(|mut url| {
+            if !query.is_empty() {
+                url.query_pairs_mut().extend_pairs(query);
+            }
+            url
+        });
+        let post = |url| {
+            let mut request = Request::new(Method::POST, url);
+            request.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            request
+        };
+        self.ask(&self.push.clone(), url, post).await
+    }
+
+    async fn base(&self, path: &str) -> Result<Url, Failure> {
+        let base = self.repository.client.connection.base(&self.repository.access).await?;
+        Ok(join(base, path)?)
+    }
+
+    /// Any answer, noted.
+    async fn ask<'b>(
+        &mut self,
+        access: &Access,
+        url: Result<Url, Failure>,
+        request: impl FnOnce(Url) -> Request<'b>,
+    ) -> Result<Answer, Failure> {
+        let request = request(url?);
+        let response = self.repository.client.connection.converse(access, &request).await?;
+        self.read(request.method, response).await
+    }
+
+    async fn read(&mut self, method: Method, mut response: Response) -> Result<Answer, Failure> {
+        let body = self.repository.client.connection.read(&method, &mut response, MANIFEST_LIMIT).await?;
+        let is_secret = |name: &str| [SET_COOKIE.as_str(), AUTHORIZATION.as_str()].contains(&name);
+        let shown = response.headers().iter().filter(|(name, _)| !is_secret(name.as_str()));
+        let headers = shown
+            .map(|(name, value)| (name.to_string(), without_query(&String::from_utf8_lossy(value.as_bytes()))))
+            .collect();
+        let status = response.status();
+        let words = if status.is_success() { None } else { said(response.headers(), &body) };
+        let request = label(&method, response.url());
+        self.exchanges.push(Exchange { request, status: status.as_u16(), headers, words });
+        Ok(Answer { response, body })
+    }
+
+    /// Yes where the answer is a success, no where it is another.
+    fn judged(
+        &mut self,
+        question: &'static str,
+        outcome: Result<Answer, Failure>,
+        detail: impl FnOnce(&Answer) -> String,
+    ) -> Finding {
+        match outcome {
+            Ok(answer) if answer.response.status().is_success() => {
+                let detail = detail(&answer);
+                self.finding(question, Verdict::Yes, detail)
+            }
+            Ok(answer) => {
+                let said =
+                    said(answer.response.headers(), &answer.body).map(|said| format!(": {said}")).unwrap_or_default();
+                self.finding(question, Verdict::No, format!("{}{said}", answer.response.status()))
+            }
+            Err(failure) => self.finding(question, Verdict::Unknown, failure.error.message),
+        }
+    }
+
+    fn finding(&mut self, question: &'static str, verdict: Verdict, detail: String) -> Finding {
+        Finding { question, verdict, detail, exchanges: std::mem::take(&mut self.exchanges) }
+    }
+}
+
+fn chunk<'b>(url: Url, from: usize, length: usize) -> Request<'b> {
+    let mut request = Request::new(Method::PATCH, url);
+    request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    request.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let range = HeaderValue::from_str(&format!("{from}-{}", from + length - 1));
+    request.headers.extend(range.ok().map(|range| (CONTENT_RANGE, range)));
+    request.body = Body::Bytes(vec![0; length].into());
+    request
+}
+
+fn is_index(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|document| document["manifests"].is_array())
+}
+
+/// A URL's query may be a key to what is there.
+fn without_query(value: &str) -> String {
+    match value.split_once('?') {
+        Some((place, _)) if place.contains('/') => format!("{place}?…"),
+        _ => value.to_owned(),
+    }
+}

@@ -1,0 +1,196 @@
+//! A blob into a repository: found there, mounted from another one, or sent.
+
+use std::cell::{Cell, RefCell};
+use std::thread::Scope;
+
+use reqwest::header::{CONTENT_LENGTH, HeaderValue};
+use reqwest::{Method, StatusCode};
+
+use super::super::auth::Access;
+use super::super::client::Repository;
+use super::super::connection::{Request, UNSETTLED, check_digest};
+use super::super::failure::Failure;
+use super::content::Content;
+use super::known::Form;
+use super::session::{Refusal, Session};
+use crate::error::Result;
+use crate::oci::{Descriptor, Reference};
+use crate::progress::{BlobOutcome, Event};
+use crate::store::Store;
+
+/// What is kept of a blob from one try to the next.
+struct Upload<'scope, 'env> {
+    content: Content<'scope, 'env>,
+    /// Repositories of the same registry that may have it.
+    sources: Vec<String>,
+    form: Cell<Form>,
+    /// Why the first form was not the right one.
+    refused: RefCell<Option<Failure>>,
+    /// One that was cut off.
+    session: RefCell<Option<Session>>,
+    /// The furthest that the registry has got, in bytes.
+    reached: Cell<u64>,
+}
+
+impl Repository<'_> {
+    pub(super) async fn push_blob<'scope, 'env>(
+        &'env self,
+        access: &Access,
+        scope: &'scope Scope<'scope, 'env>,
+        store: &'env dyn Store,
+        descriptor: &'env Descriptor,
+    ) -> Result<()> {
+        let digest = descriptor.digest;
+        let known = &access.place.known;
+        let places = known.places(digest);
+        let mut places = places.lock().await;
+        let own = self.reference.repository();
+        let outcome = if places.iter().any(|place| place == own) {
+            BlobOutcome::Present
+        } else {
+            let origin = store.origin(descriptor).filter(|origin| origin.registry() == self.reference.registry());
+            let origin = origin.map(Reference::repository).filter(|origin| *origin != own);
+            let upload = Upload {
+                content: Content::new(scope, store, descriptor, self.progress),
+                sources: places.iter().map(String::as_str).chain(origin).map(str::to_owned).collect(),
+                form: Cell::new(known.form()),
+                refused: RefCell::new(None),
+                session: RefCell::new(None),
+                reached: Cell::new(0),
+            };
+            self.bring(access, &upload).await?
+        };
+        places.push(own.to_owned());
+        (self.progress)(Event::BlobFinished { digest, outcome });
+        Ok(())
+    }
+
+    pub(in crate::registry) async fn has_blob(
+        &self,
+        access: &Access,
+        descriptor: &Descriptor,
+    ) -> Result<bool, Failure> {
+        let url = self.url(access, &format!("blobs/{}", descriptor.digest)).await?;
+        // A registry that cannot tell is sent the blob.
+        let request = Request { expected: UNSETTLED, ..Request::new(Method::HEAD, url) };
+        let answer = self.client.connection.exchange(access, &request).await?;
+        if answer.status().is_success() {
+            check_digest(&request.method, &answer, descriptor.digest)?;
+        }
+        Ok(answer.status().is_success())
+    }
+
+    /// A place to upload a blob to; none, if the registry has it by now.
+    pub(in crate::registry) async fn begin_upload(
+        &self,
+        access: &Access,
+        query: &[(&str, &str)],
+    ) -> Result<Option<Session>, Failure> {
+        let mut url = self.url(access, "blobs/uploads/").await?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut post = Request::new(Method::POST, url);
+        post.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let answer = self.client.connection.exchange(access, &post).await?;
+        match answer.status() {
+            StatusCode::CREATED => Ok(None),
+            _ => Ok(Some(Session::opened(&answer)?)),
+        }
+    }
+
+    /// Tries as often as is set, and for as long as that leads further.
+    async fn bring(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome> {
+        let backoff = self.client.connection.options.backoff;
+        loop {
+            let before = upload.reached.get();
+            let outcome = backoff.run(self.progress, async || self.try_blob(access, upload).await).await;
+            let goes_on = upload.session.borrow().is_some() && upload.reached.get() > before;
+            if outcome.is_ok() || !goes_on {
+                return outcome;
+            }
+        }
+    }
+
+    async fn try_blob(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome, Failure> {
+        if self.resume(access, upload).await? {
+            return Ok(BlobOutcome::Sent);
+        }
+        if self.has_blob(access, upload.content.descriptor).await? {
+            return Ok(BlobOutcome::Present);
+        }
+        let mut opened = None;
+        for source in &upload.sources {
+            match self.mount(access, upload.content.descriptor, source).await {
+                Ok(None) => return Ok(BlobOutcome::Mounted),
+                Ok(Some(session)) => opened = Some(session),
+                // No registry need mount, nor tell why not.
+                Err(_) => {}
+            }
+        }
+        loop {
+            let session = match opened.take() {
+                Some(session) => session,
+                None => match self.begin_upload(access, &[]).await? {
+                    Some(session) => session,
+                    None => return Ok(BlobOutcome::Present),
+                },
+            };
+            match self.send_to(access, upload, session).await? {
+                None => {
+                    access.place.known.set_form(upload.form.get());
+                    return Ok(BlobOutcome::Sent);
+                }
+                Some(refusal) => {
+                    if let Some(failure) = upload.change_form(refusal) {
+                        return Err(failure);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes on with an upload that was cut off; whether that has brought it to its end.
+    async fn resume(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<bool, Failure> {
+        let Some(session) = upload.session.take() else { return Ok(false) };
+        let standing = self.stand(access, &session, upload.content.descriptor.size).await;
+        if standing.is_err() {
+            upload.session.replace(Some(session));
+        }
+        let Some(session) = standing? else { return Ok(false) };
+        upload.reached.set(upload.reached.get().max(session.offset));
+        // Refused, it begins anew.
+        Ok(self.send_to(access, upload, session).await?.is_none())
+    }
+
+    async fn send_to(
+        &self,
+        access: &Access,
+        upload: &Upload<'_, '_>,
+        mut session: Session,
+    ) -> Result<Option<Refusal>, Failure> {
+        let sent = self.send(access, &upload.content, &mut session, upload.form.get()).await;
+        if sent.as_ref().is_err_and(|failure| failure.passing.is_some()) {
+            upload.session.replace(Some(session));
+        }
+        sent
+    }
+
+    /// Has the registry take the blob from another of its repositories (distribution-spec, "Mounting a blob from another
+    /// repository"). One that does not may open an upload instead.
+    async fn mount(&self, access: &Access, descriptor: &Descriptor, source: &str) -> Result<Option<Session>, Failure> {
+        let query = [("mount", &*descriptor.digest.to_string()), ("from", source)];
+        self.begin_upload(&access.mounting(source), &query).await
+    }
+}
+
+impl Upload<'_, '_> {
+    /// Takes another form for what was refused. Where there is none, what the registry said at first is the failure.
+    fn change_form(&self, refusal: Refusal) -> Option<Failure> {
+        let first = self.refused.take().unwrap_or(refusal.failure);
+        let Some(form) = self.form.get().after(refusal.status, refusal.least) else { return Some(first) };
+        self.form.set(form);
+        self.refused.replace(Some(first));
+        None
+    }
+}

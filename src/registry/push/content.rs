@@ -1,0 +1,161 @@
+//! One blob on its way out of a store. Stores block, so it is read by a thread of its own.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::Arc;
+use std::thread::Scope;
+
+use bytes::{Buf, Bytes};
+use tokio::sync::oneshot;
+
+use super::super::body::{PieceSender, Pieces, read_piece, spawn};
+use super::super::connection::Activity;
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest};
+use crate::progress::{Event, Progress};
+use crate::store::Store;
+
+pub(super) struct Content<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    store: &'env dyn Store,
+    pub descriptor: &'env Descriptor,
+    progress: Progress<'env>,
+    pub activity: Arc<Activity>,
+    begun: Cell<bool>,
+    reading: RefCell<Option<Reading>>,
+}
+
+/// The blob from byte `from` on, for the bodies of as many requests as follow one another without a gap.
+struct Reading {
+    from: u64,
+    pieces: Pieces,
+    outcome: oneshot::Receiver<Result<()>>,
+}
+
+impl<'scope, 'env> Content<'scope, 'env> {
+    pub fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        store: &'env dyn Store,
+        descriptor: &'env Descriptor,
+        progress: Progress<'env>,
+    ) -> Self {
+        Content {
+            scope,
+            store,
+            descriptor,
+            progress,
+            activity: Arc::default(),
+            begun: Cell::new(false),
+            reading: RefCell::new(None),
+        }
+    }
+
+    /// A body of `length` bytes from byte `from` on. Where that is not what is read next, the blob is read again from
+    /// its first byte, for it is verified as a whole.
+    pub fn body(&self, from: u64, length: u64) -> Result<reqwest::Body> {
+        let mut reading = self.reading.borrow_mut();
+        let body_of = |reading: &Reading| reading.pieces.body(from.checked_sub(reading.from)?, length);
+        if let Some(body) = reading.as_ref().and_then(body_of) {
+            return Ok(body);
+        }
+        let begun = self.read(from)?;
+        let body = body_of(&begun).expect("nobody has had any of it");
+        *reading = Some(begun);
+        Ok(body)
+    }
+
+    /// Ends what is read; the failure of the store, if it is what ended the last body. `wait` for an outcome that is
+    /// sure to come.
+    pub async fn end(&self, wait: bool) -> Result<()> {
+        let Some(mut reading) = self.reading.take() else { return Ok(()) };
+        // A registry may have answered before the end of the body, which then waits to be sent for ever.
+        reading.pieces.stop();
+        let outcome = if wait { (&mut reading.outcome).await.ok() } else { reading.outcome.try_recv().ok() };
+        outcome.unwrap_or(Ok(()))
+    }
+
+    fn read(&self, from: u64) -> Result<Reading> {
+        let (sender, pieces) = Pieces::channel();
+        let (ended, outcome) = oneshot::channel();
+        let digest = self.descriptor.digest;
+        match self.begun.replace(true) {
+            false => (self.progress)(Event::BlobStarted { descriptor: self.descriptor }),
+            true => (self.progress)(Event::BlobRestarted { digest, from }),
+        }
+        let (store, descriptor) = (self.store, self.descriptor);
+        let sending = Sending { digest, sender, progress: self.progress, activity: self.activity.clone() };
+        spawn(self.scope, move || feed(store, descriptor, from, &sending, ended))?;
+        Ok(Reading { from, pieces, outcome })
+    }
+}
+
+/// Where the pieces of a blob go.
+struct Sending<'env> {
+    digest: Digest,
+    sender: PieceSender,
+    progress: Progress<'env>,
+    activity: Arc<Activity>,
+}
+
+impl Sending<'_> {
+    /// Waits until there is room; false once nobody takes any more.
+    fn send(&self, piece: Bytes) -> bool {
+        // Told before it goes: the far side may answer the last piece, and the blob be finished, at once.
+        (self.progress)(Event::BlobAdvanced { digest: self.digest, bytes: piece.len() as u64 });
+        let sent = self.sender.blocking_send(Ok(piece)).is_ok();
+        self.activity.note();
+        sent
+    }
+
+    /// A piece that need not go; false once nobody takes any more.
+    fn skip(&self) -> bool {
+        self.activity.note();
+        !self.sender.is_closed()
+    }
+}
+
+/// Reads a blob and sends it in pieces, without its first `from` bytes. The last piece is held back until the store has
+/// vouched for the whole, so that damaged content is never completed at the far side; and `outcome` is told before that
+/// side can know of the end.
+fn feed(
+    store: &dyn Store,
+    descriptor: &Descriptor,
+    from: u64,
+    sending: &Sending<'_>,
+    outcome: oneshot::Sender<Result<()>>,
+) {
+    let mut held: Option<Bytes> = None;
+    let mut skip = from;
+    let mut read = || -> Result<bool> {
+        let mut reader = store.open(descriptor)?;
+        loop {
+            let mut piece = read_piece(&mut reader)
+                .map_err(|source| Error::from_read("read", descriptor.digest.to_string(), source))?;
+            if piece.is_empty() {
+                return Ok(true);
+            }
+            let skipped = skip.min(piece.len() as u64);
+            skip -= skipped;
+            piece.advance(skipped as usize);
+            let goes_on = match piece.is_empty() {
+                true => sending.skip(),
+                false => held.replace(piece).is_none_or(|before| sending.send(before)),
+            };
+            if !goes_on {
+                return Ok(false);
+            }
+        }
+    };
+    match read() {
+        Ok(complete) => {
+            let _ = outcome.send(Ok(()));
+            if let Some(last) = held.filter(|_| complete) {
+                sending.send(last);
+            }
+        }
+        Err(error) => {
+            let _ = outcome.send(Err(error));
+            let _ = sending.sender.blocking_send(Err(io::Error::other("the blob could not be read")));
+        }
+    }
+}

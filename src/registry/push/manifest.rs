@@ -1,0 +1,196 @@
+//! Manifests, the tags that stand for them, and the lists of those that refer to another
+//! (distribution-spec, "Pushing Manifests").
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
+
+use super::super::auth::Access;
+use super::super::client::Repository;
+use super::super::connection::{Body, Request, UNSETTLED, check_digest, content_digest};
+use super::super::failure::{Failure, label};
+use super::Document;
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, from_json, media_type, to_json};
+use crate::progress::Event;
+
+/// How many tags go into one request: a URL must not get too long.
+const TAGS_AT_ONCE: usize = 10;
+
+/// Answers to the PUT of a tag that may not move: ECR's 400, Artifactory's 403, Harbor's 412, and what others chose.
+const IMMOVABLE: &[StatusCode] = &[
+    StatusCode::BAD_REQUEST,
+    StatusCode::FORBIDDEN,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::CONFLICT,
+    StatusCode::PRECONDITION_FAILED,
+    StatusCode::UNPROCESSABLE_ENTITY,
+];
+
+impl Repository<'_> {
+    /// Whether the repository has a manifest that needs nothing more. One with a subject does: whether it has got into
+    /// the list of the subject's referrers shows only in the answer to its PUT.
+    pub(super) async fn has_manifest(&self, access: &Access, (descriptor, bytes): &Document) -> Result<bool> {
+        if subject(bytes).is_some() {
+            return Ok(false);
+        }
+        self.retrying(async || {
+            let name = descriptor.digest.to_string();
+            let mut head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, &name).await? };
+            if let Ok(accept) = HeaderValue::from_str(&descriptor.media_type) {
+                head.headers.insert(reqwest::header::ACCEPT, accept);
+            }
+            let answer = self.client.connection.exchange(access, &head).await?;
+            let is_there = answer.status().is_success();
+            Ok(is_there && content_digest(&answer) == Some(descriptor.digest))
+        })
+        .await
+    }
+
+    /// Puts a manifest under its digest, and into the list of its subject's referrers.
+    pub(super) async fn push_manifest(&self, access: &Access, document: &Document) -> Result<()> {
+        let (descriptor, bytes) = document;
+        let name = descriptor.digest.to_string();
+        let answer = self.retrying(async || self.put(access, &name, document, &[]).await).await?;
+        (self.progress)(Event::ManifestPushed { name: &name, digest: descriptor.digest });
+        match subject(bytes).filter(|_| !answer.headers().contains_key("oci-subject")) {
+            Some(subject) => self.list_referrer(access, subject, referrer(document)?).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Puts the tags of `root` in as few requests as it takes, and returns those that the registry confirms
+    /// (distribution-spec, "Pushing Manifests", the parameter `tag`).
+    pub(super) async fn put_tags_together(&self, access: &Access, root: &Document, tags: &[String]) -> HashSet<String> {
+        let ignores_tags = &access.place.known.ignores_tags;
+        let mut confirmed = HashSet::new();
+        for tags in tags.chunks(TAGS_AT_ONCE).filter(|tags| tags.len() > 1) {
+            if ignores_tags.is_set() {
+                break;
+            }
+            // What becomes of each tag, its own request will tell.
+            let Ok(answer) = self.put(access, &root.0.digest.to_string(), root, tags).await else { break };
+            let values = answer.headers().get_all("oci-tag").iter().filter_map(|value| value.to_str().ok());
+            let named: HashSet<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+            if named.is_empty() {
+                ignores_tags.set();
+            }
+            confirmed.extend(tags.iter().filter(|tag| named.contains(tag.as_str())).cloned());
+        }
+        confirmed
+    }
+
+    pub(super) async fn put_tag(&self, access: &Access, root: &Document, tag: &str) -> Result<()> {
+        self.retrying(async || {
+            let answer = self.put(access, tag, root, &[]).await?;
+            if answer.status().is_success() {
+                return Ok(());
+            }
+            let refusal = self.client.connection.refusal(access, &Method::PUT, answer).await;
+            match self.standing_of(access, tag).await? {
+                Some(digest) if digest == root.0.digest => Ok(()),
+                Some(digest) => Err(immutable(refusal, tag, digest)),
+                None => Err(refusal),
+            }
+        })
+        .await
+    }
+
+    /// PUT; the answer to that of a tag may be [one of those](IMMOVABLE) that refuse to move it.
+    async fn put(
+        &self,
+        access: &Access,
+        name: &str,
+        (descriptor, bytes): &Document,
+        tags: &[String],
+    ) -> Result<Response, Failure> {
+        let content_type = HeaderValue::from_str(&descriptor.media_type)
+            .map_err(|_| Error::input(format!("manifest {} has a malformed media type", descriptor.digest)))?;
+        let mut put = Request::new(Method::PUT, self.url(access, &format!("manifests/{name}")).await?);
+        if !tags.is_empty() {
+            put.url.query_pairs_mut().extend_pairs(tags.iter().map(|tag| ("tag", tag)));
+        }
+        put.headers.insert(CONTENT_TYPE, content_type);
+        put.body = Body::Bytes(Bytes::copy_from_slice(bytes));
+        if name.parse::<Digest>().is_err() {
+            put.expected = IMMOVABLE;
+        }
+        let answer = self.client.connection.exchange(access, &put).await?;
+        if answer.status().is_success() {
+            check_digest(&put.method, &answer, descriptor.digest)?;
+        }
+        Ok(answer)
+    }
+
+    /// What `tag` stands for, as far as the registry says it.
+    async fn standing_of(&self, access: &Access, tag: &str) -> Result<Option<Digest>, Failure> {
+        let head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, tag).await? };
+        let answer = self.client.connection.exchange(access, &head).await?;
+        Ok(content_digest(&answer).filter(|_| answer.status().is_success()))
+    }
+
+    /// Adds to the list that stands in for a registry's own (distribution-spec, "Referrers Tag Schema").
+    async fn list_referrer(&self, access: &Access, subject: Digest, referrer: Descriptor) -> Result<()> {
+        let tag = format!("sha256-{}", subject.hex());
+        let _alone = access.place.known.referrers.lock().await;
+        self.retrying(async || {
+            let mut list = self.referrers(access, &tag).await?;
+            if list.manifests.iter().any(|listed| listed.digest == referrer.digest) {
+                return Ok(());
+            }
+            list.manifests.push(referrer.clone());
+            let bytes = to_json(&list);
+            let document = (Descriptor::of(media_type::IMAGE_INDEX, &bytes), bytes);
+            let answer = self.put(access, &tag, &document, &[]).await?;
+            match answer.status().is_success() {
+                true => Ok(()),
+                false => Err(self.client.connection.refusal(access, &Method::PUT, answer).await),
+            }
+        })
+        .await
+    }
+
+    async fn referrers(&self, access: &Access, tag: &str) -> Result<ImageIndex, Failure> {
+        let get = Request { expected: &[StatusCode::NOT_FOUND], ..self.manifest_request(Method::GET, tag).await? };
+        let connection = &self.client.connection;
+        let mut answer = connection.exchange(access, &get).await?;
+        if !answer.status().is_success() {
+            return Ok(ImageIndex::new(Vec::new(), Map::new()));
+        }
+        let bytes = connection.read(&get.method, &mut answer, MANIFEST_LIMIT).await?;
+        Ok(from_json(&format!("the list of referrers of {}", label(&get.method, &get.url)), &bytes)?)
+    }
+
+    async fn retrying<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
+        self.client.connection.options.backoff.run(self.progress, step).await
+    }
+}
+
+fn immutable(mut refusal: Failure, tag: &str, digest: Digest) -> Failure {
+    refusal.error.message = format!("the tag {tag} does not move, it stands for {digest}: {}", refusal.error.message);
+    refusal.error.hint = Some(format!("tags of this repository are immutable, it seems: push {tag} under a new name"));
+    refusal
+}
+
+/// What a manifest or index refers to (image-spec, `subject`).
+fn subject(bytes: &[u8]) -> Option<Digest> {
+    serde_json::from_slice::<Value>(bytes).ok()?["subject"]["digest"].as_str()?.parse().ok()
+}
+
+/// How a manifest with a subject stands in the list of referrers: with its type, that of the config in the place of one
+/// that has none, and its annotations.
+fn referrer((descriptor, bytes): &Document) -> Result<Descriptor> {
+    let document: Value = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
+    let mut referrer = Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size);
+    let own = document["artifactType"].as_str().filter(|kind| !kind.is_empty());
+    if let Some(kind) = own.or(document["config"]["mediaType"].as_str()) {
+        referrer.other.insert("artifactType".to_owned(), kind.into());
+    }
+    for (key, value) in document["annotations"].as_object().into_iter().flatten() {
+        referrer.annotations.extend(value.as_str().map(|value| (key.clone(), value.to_owned())));
+    }
+    Ok(referrer)
+}

@@ -1,0 +1,156 @@
+//! A graph into a repository (distribution-spec, "Push"): blobs, then the manifests that name them, then the tags.
+//!
+//! ```text
+//!  manifest there? ──► what it names is there, too
+//!  blob: there? ─► mount ─► POST ─► PUT      refused: POST ─► PATCH, PATCH, … ─► PUT
+//!                                            cut off: GET ─► PATCH the rest ─► PUT, or anew
+//! ```
+
+mod blob;
+mod content;
+mod known;
+mod manifest;
+mod session;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+pub(super) use known::Known;
+
+use super::auth::Access;
+use super::client::Repository;
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, is_valid_tag};
+use crate::progress::{BlobOutcome, Event};
+use crate::store::{Graph, Store, children};
+
+impl Repository<'_> {
+    /// Brings `graph`, whose blobs are in `store`, to this repository: first the blobs that it does not have, several
+    /// at once; then the manifests by digest, children before parents. No tag is touched. What a manifest names that the
+    /// repository has is taken to be there. Of a blob that is there, progress hears no more than
+    /// [`Event::BlobFinished`].
+    ///
+    /// The first failure ends it and is the one returned; what has arrived stays. A failure of `store` is returned as
+    /// it is, and damaged content never becomes a blob of the registry.
+    pub fn upload(&self, graph: &Graph, store: &dyn Store) -> Result<()> {
+        check(graph)?;
+        let levels = levels(graph)?;
+        let access = self.access.push();
+        let parallel = self.parallel();
+        thread::scope(|scope| {
+            self.client.runtime.block_on(async {
+                let present = self.present(&access, graph).await?;
+                let vouched = vouched(graph, &present)?;
+                let mut seen = HashSet::new();
+                let blobs = graph.blobs.iter().filter(|blob| seen.insert(blob.digest));
+                let (there, missing): (Vec<_>, Vec<_>) = blobs.partition(|blob| vouched.contains(&blob.digest));
+                for Descriptor { digest, .. } in there {
+                    (self.progress)(Event::BlobFinished { digest: *digest, outcome: BlobOutcome::Present });
+                }
+                stream::iter(missing)
+                    .map(Ok)
+                    .try_for_each_concurrent(parallel, |blob| self.push_blob(&access, scope, store, blob))
+                    .await?;
+                self.push_manifests(&access, levels, &present).await
+            })
+        })
+    }
+
+    /// Lets each of `tags`, in their order, stand for the root of `graph`, which has been [uploaded](Self::upload): a tag
+    /// never stands for something that is not all there. The first failure ends it. A tag that may not move is no
+    /// failure if it stands for that root already.
+    pub fn tag(&self, graph: &Graph, tags: &[String]) -> Result<()> {
+        if let Some(tag) = tags.iter().find(|tag| !is_valid_tag(tag)) {
+            return Err(Error::input(format!("`{tag}` is not a tag")));
+        }
+        let Some(root) = graph.manifests.last() else { return Ok(()) };
+        let access = self.access.push();
+        self.client.runtime.block_on(async {
+            let confirmed = self.put_tags_together(&access, root, tags).await;
+            for tag in tags {
+                if !confirmed.contains(tag) {
+                    self.put_tag(&access, root, tag).await?;
+                }
+                (self.progress)(Event::ManifestPushed { name: tag, digest: root.0.digest });
+            }
+            Ok(())
+        })
+    }
+
+    /// The manifests of `graph` that are in the repository.
+    async fn present(&self, access: &Access, graph: &Graph) -> Result<HashSet<Digest>> {
+        let present = Mutex::new(HashSet::new());
+        let find = async |document: &Document| {
+            if self.has_manifest(access, document).await? {
+                present.lock().unwrap_or_else(PoisonError::into_inner).insert(document.0.digest);
+            }
+            Ok::<_, Error>(())
+        };
+        stream::iter(&graph.manifests).map(Ok).try_for_each_concurrent(self.parallel(), find).await?;
+        Ok(present.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn push_manifests(
+        &self,
+        access: &Access,
+        levels: Vec<Vec<&Document>>,
+        present: &HashSet<Digest>,
+    ) -> Result<()> {
+        for level in levels {
+            let missing = level.into_iter().filter(|(descriptor, _)| !present.contains(&descriptor.digest));
+            stream::iter(missing)
+                .map(Ok)
+                .try_for_each_concurrent(self.parallel(), |manifest| self.push_manifest(access, manifest))
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn parallel(&self) -> usize {
+        self.client.connection.options.parallel.clamp(1, 64)
+    }
+}
+
+/// A manifest or an index, and its bytes.
+type Document = (Descriptor, Vec<u8>);
+
+/// What can be refused before anything is sent.
+fn check(graph: &Graph) -> Result<()> {
+    match graph.manifests.iter().find(|(_, bytes)| bytes.len() as u64 > MANIFEST_LIMIT) {
+        Some((descriptor, bytes)) => Err(Error::input(format!(
+            "{} {} has {} bytes, more than the {MANIFEST_LIMIT} that registries take",
+            descriptor.media_type,
+            descriptor.digest,
+            bytes.len()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The manifests of `graph`: those that name no other, then those that name only these, and so on.
+fn levels(graph: &Graph) -> Result<Vec<Vec<&Document>>> {
+    let mut level_of = HashMap::new();
+    let mut levels: Vec<Vec<&Document>> = Vec::new();
+    for document in &graph.manifests {
+        let (descriptor, bytes) = document;
+        let below = children(descriptor, bytes)?;
+        let level = below.iter().filter_map(|child| level_of.get(&child.digest)).map(|level| level + 1).max();
+        let level = level.unwrap_or(0);
+        level_of.insert(descriptor.digest, level);
+        levels.resize_with(levels.len().max(level + 1), Vec::new);
+        levels[level].push(document);
+    }
+    Ok(levels)
+}
+
+/// What the manifests that are `present` name.
+fn vouched(graph: &Graph, present: &HashSet<Digest>) -> Result<HashSet<Digest>> {
+    let mut vouched = HashSet::new();
+    for (descriptor, bytes) in graph.manifests.iter().filter(|(at, _)| present.contains(&at.digest)) {
+        vouched.extend(children(descriptor, bytes)?.into_iter().map(|child| child.digest));
+    }
+    Ok(vouched)
+}
