@@ -109,7 +109,8 @@ fn unreachable(url: &Url, source: &reqwest::Error) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     let plain = if url.scheme() == "https" { " (--insecure allows plain HTTP)" } else { "" };
     let io = causes(source).find_map(|cause| cause.downcast_ref::<io::Error>());
-    let is_unknown = causes(source).any(|cause| cause.to_string().contains("dns error"));
+    // "dns error" where it is looked up, and "invalid dns name" where it cannot be one.
+    let is_unknown = causes(source).any(|cause| cause.to_string().contains("dns "));
     match io.map(io::Error::kind) {
         _ if is_unknown => format!("the name {host} is not known: is it right, and is there a network?"),
         Some(io::ErrorKind::ConnectionRefused) => {
