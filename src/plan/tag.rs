@@ -104,7 +104,8 @@ pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Resu
             continue;
         }
         let number = |name: &str, of: fn(&Version) -> u64| version.as_ref().filter(|_| uses(&[name])).map(of);
-        let line = Line { major: number("major", |version| version.major), minor: number("minor", |version| version.minor) };
+        let line =
+            Line { major: number("major", |version| version.major), minor: number("minor", |version| version.minor) };
         plan.floating(name, Some(line).filter(|_| !uses(&["branch"])), "template")?;
     }
     plan.tags.sort_by_key(|tag| tag.kind == TagKind::Floating);

@@ -34,6 +34,7 @@ mod pending;
 mod progress;
 mod push;
 mod push_again;
+mod reference;
 mod registry_auth;
 mod registry_chunks;
 mod registry_mount;
