@@ -18,16 +18,22 @@
 mod ahead;
 mod auth;
 mod body;
+mod challenge;
 mod client;
 mod connection;
 mod credential;
+mod date;
+mod download;
 mod failure;
+mod gate;
+mod hint;
 mod on_demand;
 mod probe;
 mod pull;
 mod push;
 mod retry;
 mod tags;
+mod token;
 
 pub use client::{Client, Options, Repository};
 pub use credential::{Credential, Credentials, Keeper, Keyring};

@@ -189,7 +189,7 @@ fn a_refusal_is_told_in_the_registrys_words_and_not_repeated() {
             413,
             ErrorKind::Registry,
             "413 Payload Too Large",
-            "the registry, or a proxy before it, limits the size of uploads",
+            "the registry, or a proxy before it, limits the size of uploads (nginx does by client_max_body_size)",
         ),
     ];
     for (status, kind, words, hint) in cases {
@@ -216,7 +216,7 @@ fn a_refusal_before_the_end_of_an_upload_is_heard() {
     let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
     let (message, hint) = text(&error, &registry.address());
     assert!(message.starts_with("PUT ") && message.ends_with(": 413 Payload Too Large"), "{message}");
-    assert_eq!(hint, "the registry, or a proxy before it, limits the size of uploads");
+    assert!(hint.starts_with("the registry, or a proxy before it, limits the size of uploads"), "{hint}");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn a_registry_that_is_not_there_is_said_to_be_so() {
             root.digest
         )
     );
-    assert_eq!(hint, "is the registry at 127.0.0.1 running, and are its name and port right?");
+    assert_eq!(hint, "nothing listens at HOST: is the registry running, and are its name and port right?");
     assert_eq!(news.waits().len(), 4);
 }
 

@@ -13,11 +13,11 @@ const SPEC: &str = "platforms = [\"linux/amd64\"]\n[[layer]]\nadd = [{ from = \"
 fn credentials_that_are_missing() {
     let answer = |_: &Request| Some(Reply::refusal(401, "UNAUTHORIZED", "authentication required"));
     insta::assert_snapshot!(pushed(answer), @"
-    error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 401 Unauthorized
+    error: POST http://HOST/v2/org/app/blobs/uploads/: 401 Unauthorized: UNAUTHORIZED: authentication required
       hint: log in with `ocibake login HOST`
     ");
     insta::assert_snapshot!(inspected(answer), @"
-    error: HEAD http://HOST/v2/org/app/manifests/1: 401 Unauthorized
+    error: GET http://HOST/v2/org/app/manifests/1: 401 Unauthorized: UNAUTHORIZED: authentication required
       hint: log in with `ocibake login HOST`
     ");
 }
@@ -30,7 +30,7 @@ fn what_is_not_allowed() {
       hint: log in with `ocibake login HOST`
     ");
     insta::assert_snapshot!(inspected(answer), @"
-    error: HEAD http://HOST/v2/org/app/manifests/1: 403 Forbidden
+    error: GET http://HOST/v2/org/app/manifests/1: 403 Forbidden: DENIED: requested access to the resource is denied
       hint: log in with `ocibake login HOST`
     ");
 }
@@ -46,8 +46,8 @@ fn what_is_not_there() {
       hint: check the name org/app: some registries want a repository to be created before the first push
     ");
     insta::assert_snapshot!(inspected(answer), @"
-    error: HEAD http://HOST/v2/org/app/manifests/1: 404 Not Found
-      hint: check the name org/app, and the tag or digest
+    error: GET http://HOST/v2/org/app/manifests/1: 404 Not Found: NAME_UNKNOWN: repository name not known to registry
+      hint: check the name org/app: HOST has no such repository, or does not show it to you
     ");
 }
 
@@ -153,11 +153,11 @@ fn nobody_at_the_port() {
     insta::assert_snapshot!(refused(&world, &address, world.push(&name, &[world.context(), "--jobs=1"])), @"
     (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/DIGEST: cannot connect: Connection refused (os error 111)
-      hint: is the registry at 127.0.0.1 running, and are its name and port right?
+      hint: nothing listens at HOST: is the registry running, and are its name and port right?
     ");
     insta::assert_snapshot!(refused(&world, &address, world.inspect(&[&name])), @"
     error: HEAD http://HOST/v2/org/app/manifests/1: cannot connect: Connection refused (os error 111)
-      hint: is the registry at 127.0.0.1 running, and are its name and port right?
+      hint: nothing listens at HOST: is the registry running, and are its name and port right?
     ");
 }
 
@@ -166,11 +166,11 @@ fn a_registry_that_wants_to_be_asked_tomorrow() {
     let limited = |_: &Request| Some(Reply::status(429).with("retry-after", "86400"));
     insta::assert_snapshot!(pushed(limited), @"
     error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 429 Too Many Requests
-      hint: the registry is to be left alone for 86400 s
+      hint: the registry limits how much it is asked: wait for 24 h before the next try
     ");
     insta::assert_snapshot!(inspected(limited), @"
     error: HEAD http://HOST/v2/org/app/manifests/1: 429 Too Many Requests
-      hint: the registry is to be left alone for 86400 s
+      hint: the registry limits how much it is asked: wait for 24 h before the next try
     ");
 }
 

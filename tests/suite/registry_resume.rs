@@ -1,221 +1,212 @@
-//! Uploads that are cut off and taken up again.
+//! Downloads that break off: how they go on, and when they do not.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ocibake::error::{Error, ErrorKind, Result};
+use ocibake::oci::{Descriptor, media_type};
+use ocibake::progress::{Event, silent};
+use ocibake::registry::{Client, Options};
+use ocibake::store::Store;
+use proptest::prelude::*;
+
 use super::support::fake_registry::{FakeRegistry, Reply, Request, digest};
-use super::support::memory_store::MemoryStore;
 use super::support::noise::noise;
-use super::support::registry_client::{News, alone, push, text};
+use super::support::registry_client::{News, client, options, reference, text};
 
-const SIZE: usize = 3 << 20;
-
-/// Has bytes of a layer of [`SIZE`] in it: the config is smaller.
-fn carries(request: &Request) -> bool {
-    let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
-    request.path.contains("/uploads/") && length > 10_000
-}
-
-/// Does what `replies` has for them to the requests that [carry](carries) a part of the layer.
-fn at_each_part(
-    replies: impl Fn(usize) -> Option<Reply> + Send + Sync + 'static,
-) -> impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static {
-    let seen = AtomicUsize::new(0);
-    move |request| carries(request).then(|| replies(seen.fetch_add(1, Ordering::SeqCst))).flatten()
-}
-
-/// Pushes an image with one layer of [`SIZE`], which arrives as it is. Returns the methods and lengths of the requests that carry it.
-#[track_caller]
-fn pushed(registry: &FakeRegistry) -> (News, Vec<(String, usize)>) {
-    let mut store = MemoryStore::default();
-    let layer = noise(1, SIZE);
-    let root = store.image(&[&layer]);
-    let news = News::default();
-    push(&alone(), &registry.address(), &store, &root, &["v1"], &news).unwrap();
-    assert!(registry.blob(digest(&layer)) == Some(layer.clone()));
-    assert!(registry.manifest("org/api/v1").is_some());
-    assert_eq!(news.advanced_of(&layer), SIZE as u64);
-    let parts = registry.requests().into_iter().filter(carries);
-    (news, parts.map(|part| (part.method, part.body.len())).collect())
-}
-
-fn parts(wanted: &[(&str, usize)]) -> Vec<(String, usize)> {
-    wanted.iter().map(|(method, size)| (method.to_string(), *size)).collect()
-}
-
-#[test]
-fn an_upload_goes_on_where_it_was_cut_off() {
-    let registry = FakeRegistry::scripted(at_each_part(|part| (part < 2).then_some(Reply::Cut(1_000_000))));
-    let (news, sent) = pushed(&registry);
-    assert_eq!(sent, parts(&[("PUT", 1_000_000), ("PATCH", 1_000_000), ("PATCH", SIZE - 2_000_000)]));
-    assert_eq!(registry.count("POST", "/uploads/"), 2, "one for the layer and one for the config");
-    assert_eq!(registry.count("GET", "/uploads/"), 2);
-    let restarts: Vec<_> = news.lines().into_iter().filter(|line| line.starts_with("restarted")).collect();
-    let at = |from: usize| format!("restarted {} at {from}", digest(&noise(1, SIZE)));
-    assert_eq!(restarts, [at(1_000_000), at(2_000_000)]);
-}
-
-#[test]
-fn it_is_cut_more_often_than_there_are_tries_and_gets_further_each_time() {
-    let registry = FakeRegistry::scripted(at_each_part(|part| (part < 20).then_some(Reply::Cut(100_000))));
-    let (_, sent) = pushed(&registry);
-    assert_eq!(sent.len(), 21);
-    assert_eq!(sent.iter().map(|(_, size)| size).sum::<usize>(), SIZE, "no byte goes twice");
-}
-
-#[test]
-fn an_answer_that_was_lost_is_not_needed() {
-    // All bytes have come, the answer has not; the second time it is that to the PATCH.
-    let registry = FakeRegistry::scripted(at_each_part(|part| (part < 1).then_some(Reply::Cut(SIZE))));
-    let (_, sent) = pushed(&registry);
-    assert_eq!(sent, parts(&[("PUT", SIZE)]));
-    let registry = FakeRegistry::scripted(at_each_part(|part| match part {
-        0 => Some(Reply::Cut(1_000_000)),
-        1 => Some(Reply::Cut(SIZE - 1_000_000)),
-        _ => None,
-    }));
-    let (_, sent) = pushed(&registry);
-    assert_eq!(sent, parts(&[("PUT", 1_000_000), ("PATCH", SIZE - 1_000_000)]));
-}
-
-/// The registry took the blob, and only its answer was cut off: HEAD tells.
-#[test]
-fn a_blob_that_arrived_unheard_is_not_sent_again() {
-    let missed = AtomicUsize::new(0);
-    let blob = format!("/blobs/{}", digest(&noise(1, SIZE)));
+/// A registry that has `blob`, and does what `answer` says to the Nth request for it, counted from 0.
+fn holding(
+    blob: &[u8],
+    answer: impl Fn(usize, &Request) -> Option<Reply> + Send + Sync + 'static,
+) -> (FakeRegistry, Descriptor) {
+    let asked = AtomicUsize::new(0);
     let registry = FakeRegistry::scripted(move |request| {
-        let first = request.is("HEAD", &blob) && missed.fetch_add(1, Ordering::SeqCst) == 0;
-        match carries(request) {
-            true => Some(Reply::Cut(0)),
-            false => first.then(|| Reply::status(404)),
-        }
+        assert!(request.is("GET", "/blobs/"), "{}", request.line());
+        answer(asked.fetch_add(1, Ordering::SeqCst), request)
     });
-    registry.put_blob(&noise(1, SIZE));
-    let mut store = MemoryStore::default();
-    let root = store.image(&[&noise(1, SIZE)]);
-    push(&alone(), &registry.address(), &store, &root, &["v1"], &News::default()).unwrap();
-    assert_eq!(registry.requests().iter().filter(|request| carries(request)).count(), 1);
+    registry.put_blob(blob);
+    (registry, Descriptor::of(media_type::LAYER, blob))
+}
+
+fn read(client: &Client, registry: &FakeRegistry, blob: &Descriptor) -> Result<Vec<u8>> {
+    let repository = client.repository(&reference(&registry.address(), "org/api"), &silent);
+    let mut bytes = Vec::new();
+    let mut reader = repository.open(blob)?;
+    reader.read_to_end(&mut bytes).map_err(|source| Error::from_read("read", "blob", source))?;
+    Ok(bytes)
+}
+
+/// So much of `bytes` from byte `from` on, promised to be all of the rest.
+fn broken_part(bytes: &[u8], from: usize, length: usize) -> Reply {
+    let end = bytes.len().min(from + length);
+    let reply = match from {
+        0 => Reply::Answer(200, Vec::new(), bytes[..end].to_vec()),
+        _ => Reply::Answer(206, Vec::new(), bytes[from..end].to_vec())
+            .with("content-range", format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len())),
+    };
+    reply.with("content-length", (bytes.len() - from).to_string())
+}
+
+fn begins_at(request: &Request) -> usize {
+    let range = request.header("range").unwrap_or("bytes=0-");
+    range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap()
+}
+
+fn ranges(registry: &FakeRegistry) -> Vec<Option<String>> {
+    registry.requests().iter().map(|request| request.header("range").map(str::to_owned)).collect()
 }
 
 #[test]
-fn a_failure_of_the_server_in_the_middle_is_taken_up_too() {
-    for status in [500, 502, 503, 504, 429] {
-        let registry = FakeRegistry::scripted(at_each_part(move |part| match part {
-            0 => Some(Reply::Cut(2_000_000)),
-            1 => Some(Reply::status(status)),
-            _ => None,
-        }));
-        let (_, sent) = pushed(&registry);
-        let rest = SIZE - 2_000_000;
-        assert_eq!(sent, parts(&[("PUT", 2_000_000), ("PATCH", rest), ("PATCH", rest)]), "{status}");
-    }
+fn a_download_goes_on_where_it_broke_off_and_says_so() {
+    let blob = noise(1, 3 << 20);
+    let bytes = blob.clone();
+    let (registry, descriptor) =
+        holding(&blob, move |number, _| (number == 0).then(|| broken_part(&bytes, 0, 1_000_000)));
+    let (client, news) = (client(), News::default());
+    let tell = |event: Event<'_>| news.tell(event);
+    let repository = client.repository(&reference(&registry.address(), "org/api"), &tell);
+    let mut got = Vec::new();
+    repository.open(&descriptor).unwrap().read_to_end(&mut got).unwrap();
+    assert!(got == blob);
+    assert_eq!(ranges(&registry), [None, Some("bytes=1000000-".to_owned())]);
+    let lines = news.lines();
+    let wanted = format!("retrying GET http://{}/v2/org/api/blobs/{}: ", registry.address(), descriptor.digest);
+    assert!(lines.len() == 1 && lines[0].starts_with(&wanted), "{lines:?}");
 }
 
 #[test]
-fn a_registry_that_falls_silent_in_the_middle_is_asked_where_it_stands() {
-    let registry = FakeRegistry::scripted(at_each_part(|part| match part {
-        0 => Some(Reply::Cut(2_000_000)),
-        1 => Some(Reply::Silence(Duration::from_secs(20))),
-        _ => None,
-    }));
-    let mut store = MemoryStore::default();
-    let root = store.image(&[&noise(1, SIZE)]);
-    let client = super::support::registry_client::with_patience(Duration::from_millis(500));
-    push(&client, &registry.address(), &store, &root, &["v1"], &News::default()).unwrap();
-    assert!(registry.blob(digest(&noise(1, SIZE))).is_some());
-}
-
-#[test]
-fn where_the_registry_cannot_tell_the_upload_begins_anew() {
-    let answers: [fn() -> Reply; 8] = [
-        || Reply::refusal(404, "BLOB_UPLOAD_INVALID", "blob upload invalid"),
-        || Reply::status(405),
-        || Reply::status(500),
-        || Reply::status(204),
-        || Reply::status(204).with("range", "0-0"),
-        || Reply::status(204).with("range", "0-99999999"),
-        || Reply::status(204).with("range", "5-100000"),
-        || Reply::status(307).with("location", "."),
-    ];
-    for (number, answer) in answers.into_iter().enumerate() {
-        let cut = at_each_part(|part| (part == 0).then_some(Reply::Cut(1_000_000)));
-        let registry = FakeRegistry::scripted(move |request| match request.is("GET", "/uploads/") {
-            true => Some(answer()),
-            false => cut(request),
-        });
-        let (news, sent) = pushed(&registry);
-        assert_eq!(sent, parts(&[("PUT", 1_000_000), ("PUT", SIZE)]), "answer {number}");
-        assert_eq!(news.waits().len(), 1, "answer {number}");
-    }
-}
-
-#[test]
-fn where_the_rest_is_refused_the_upload_begins_anew() {
-    for status in [400, 404, 405, 416] {
-        let registry = FakeRegistry::scripted(at_each_part(move |part| match part {
-            0 => Some(Reply::Cut(1_000_000)),
-            1 => Some(Reply::status(status)),
-            _ => None,
-        }));
-        let (_, sent) = pushed(&registry);
-        let wanted = [("PUT", 1_000_000), ("PATCH", SIZE - 1_000_000), ("PUT", SIZE)];
-        assert_eq!(sent, parts(&wanted), "{status}");
-    }
-}
-
-#[test]
-fn a_registry_that_wants_other_bytes_than_it_said_gets_them() {
-    let cut = at_each_part(|part| (part == 0).then_some(Reply::Cut(1_000_000)));
-    let registry = FakeRegistry::scripted(move |request| match request.is("GET", "/uploads/") {
-        true => {
-            let reply = Reply::status(204).with("range", "0-899999");
-            Some(reply.with("location", format!("{}?_state=a%2Bb%3D1", request.path)))
-        }
-        false => cut(request),
+fn a_registry_that_knows_no_ranges_begins_again_and_nothing_is_read_twice() {
+    let blob = noise(2, 3 << 20);
+    let bytes = blob.clone();
+    let (registry, descriptor) = holding(&blob, move |number, _| match number {
+        0 => Some(broken_part(&bytes, 0, 1_000_000)),
+        // It breaks before what is new begins, and in the middle of it.
+        1 => Some(broken_part(&bytes, 0, 500_000)),
+        2 => Some(broken_part(&bytes, 0, 2_000_000)),
+        _ => Some(Reply::Answer(200, Vec::new(), bytes.clone())),
     });
-    let (_, sent) = pushed(&registry);
-    let wanted = [("PUT", 1_000_000), ("PATCH", SIZE - 900_000), ("PATCH", SIZE - 1_000_000)];
-    assert_eq!(sent, parts(&wanted));
-}
-
-/// What it has is not what it was sent: its own check of the digest fails, and what is sent anew passes.
-#[test]
-fn a_registry_that_lost_some_bytes_gets_all_of_them_again() {
-    let cut = at_each_part(|part| (part == 0).then_some(Reply::Cut(1_000_000)));
-    let refused = AtomicUsize::new(0);
-    let registry = FakeRegistry::scripted(move |request| {
-        let completes = request.is("PUT", "/uploads/1") && !carries(request);
-        let refuses = completes && refused.fetch_add(1, Ordering::SeqCst) == 0;
-        match refuses {
-            true => Some(Reply::refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content")),
-            false => cut(request),
-        }
-    });
-    let (_, sent) = pushed(&registry);
-    assert_eq!(sent, parts(&[("PUT", 1_000_000), ("PATCH", SIZE - 1_000_000), ("PUT", SIZE)]));
+    assert!(read(&client(), &registry, &descriptor).unwrap() == blob);
+    let wanted = [None, Some(1_000_000), Some(1_000_000), Some(2_000_000)];
+    assert_eq!(ranges(&registry), wanted.map(|from| from.map(|from| format!("bytes={from}-"))));
 }
 
 #[test]
-fn a_chunk_that_was_cut_off_goes_on_in_chunks() {
-    let cut = at_each_part(|part| (part == 3).then_some(Reply::Cut(65_536)));
-    let registry = FakeRegistry::scripted(move |request| {
-        let length: usize = request.header("content-length").map_or(0, |length| length.parse().unwrap());
-        let reply = cut(request);
-        reply.or_else(|| (length > 1 << 20).then_some(Reply::Hasty(413)))
-    });
-    let (_, sent) = pushed(&registry);
-    let taken: Vec<_> = sent.iter().map(|(_, size)| *size).filter(|size| *size > 0).collect();
-    // The whole and 4 MiB are refused unread; then 1 MiB, 64 KiB of the second chunk, and the rest of all.
-    assert_eq!(taken, [1 << 20, 65_536, 1 << 20, (1 << 20) - 65_536]);
+fn breaks_are_forgotten_as_long_as_there_is_progress() {
+    let blob = noise(3, 13 << 20);
+    let bytes = blob.clone();
+    let (registry, descriptor) =
+        holding(&blob, move |_, request| Some(broken_part(&bytes, begins_at(request), (1 << 20) + 1)));
+    assert!(read(&client(), &registry, &descriptor).unwrap() == blob);
+    assert_eq!(registry.requests().len(), 13, "12 breaks, though a request is tried no more than five times");
 }
 
 #[test]
-fn an_upload_that_gets_nowhere_ends_with_the_last_reason() {
-    let registry = FakeRegistry::scripted(|request| carries(request).then_some(Reply::Cut(0)));
-    let mut store = MemoryStore::default();
-    let root = store.image(&[&noise(1, SIZE)]);
-    let error = push(&alone(), &registry.address(), &store, &root, &["v1"], &News::default()).unwrap_err();
+fn breaks_without_progress_end_with_the_last_of_them() {
+    let blob = noise(4, 1 << 20);
+    let bytes = blob.clone();
+    let (registry, descriptor) = holding(&blob, move |_, request| Some(broken_part(&bytes, begins_at(request), 100)));
+    let error = read(&client(), &registry, &descriptor).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Registry);
     let (message, _) = text(&error, &registry.address());
-    assert!(message.starts_with("PUT http://HOST/v2/org/api/blobs/uploads/"), "{message}");
-    assert_eq!(registry.requests().iter().filter(|request| carries(request)).count(), 5);
+    let wanted = format!("GET http://HOST/v2/org/api/blobs/{}: the connection broke: ", descriptor.digest);
+    assert!(message.starts_with(&wanted), "{message}");
+    assert_eq!(registry.requests().len(), 5);
+}
+
+#[test]
+fn an_end_without_a_length_is_no_end() {
+    let blob = noise(5, 100_000);
+    let bytes = blob.clone();
+    let (registry, descriptor) = holding(&blob, move |number, _| {
+        (number == 0).then(|| Reply::Unmeasured(bytes[..60_000].to_vec(), Duration::ZERO))
+    });
+    assert!(read(&client(), &registry, &descriptor).unwrap() == blob);
+    assert_eq!(ranges(&registry), [None, Some("bytes=60000-".to_owned())]);
+}
+
+#[test]
+fn a_silence_in_the_middle_is_a_break() {
+    let blob = noise(6, 100_000);
+    let bytes = blob.clone();
+    let (registry, descriptor) = holding(&blob, move |number, _| {
+        (number == 0).then(|| Reply::Unmeasured(bytes[..60_000].to_vec(), Duration::from_secs(20)))
+    });
+    let hurried = Client::new(Options { patience: Duration::from_millis(300), ..options() }).unwrap();
+    assert!(read(&hurried, &registry, &descriptor).unwrap() == blob);
+    assert_eq!(ranges(&registry), [None, Some("bytes=60000-".to_owned())]);
+}
+
+#[test]
+fn a_length_that_lies_does_no_harm_to_what_is_all_there() {
+    let blob = noise(7, 100_000);
+    let bytes = blob.clone();
+    let (registry, descriptor) = holding(&blob, move |_, _| {
+        Some(Reply::Answer(200, Vec::new(), bytes.clone()).with("content-length", "100007"))
+    });
+    assert!(read(&client(), &registry, &descriptor).unwrap() == blob);
+    assert_eq!(registry.requests().len(), 1);
+}
+
+#[test]
+fn a_part_that_cannot_be_the_next_one_is_an_error() {
+    let cases = [
+        (416, None, "416 Range Not Satisfiable"),
+        (206, None, "a partial answer does not say which part it is"),
+        (206, Some("bytes */100000"), "a partial answer does not say which part it is"),
+        (206, Some("bytes 60001-99999/100000"), "asked to go on at byte 60000, it goes on at 60001"),
+    ];
+    for (status, range, reason) in cases {
+        let blob = noise(8, 100_000);
+        let bytes = blob.clone();
+        let (registry, descriptor) = holding(&blob, move |number, _| {
+            let part = || Reply::Answer(status, Vec::new(), bytes[60_000..].to_vec());
+            Some(match range {
+                _ if number == 0 => broken_part(&bytes, 0, 60_000),
+                None => part(),
+                Some(range) => part().with("content-range", range),
+            })
+        });
+        let error = read(&client(), &registry, &descriptor).unwrap_err();
+        let message = format!("GET http://HOST/v2/org/api/blobs/{}: {reason}", descriptor.digest);
+        assert_eq!(text(&error, &registry.address()).0, message);
+        assert_eq!(registry.requests().len(), 2);
+    }
+}
+
+#[test]
+fn other_content_after_a_break_is_found_out() {
+    let (blob, other) = (noise(9, 100_000), noise(10, 100_000));
+    let (bytes, wrong) = (blob.clone(), other.clone());
+    let (registry, descriptor) = holding(&blob, move |number, request| {
+        Some(if number == 0 {
+            broken_part(&bytes, 0, 60_000)
+        } else {
+            broken_part(&wrong, begins_at(request), 1 << 20)
+        })
+    });
+    let error = read(&client(), &registry, &descriptor).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Integrity);
+    let mixed = [&blob[..60_000], &other[60_000..]].concat();
+    assert_eq!(error.message, format!("blob {} has the digest {}", digest(&blob), digest(&mixed)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the cuts are and whether the registry knows ranges, the content is the same.
+    #[test]
+    fn content_does_not_depend_on_where_it_was_cut(
+        cuts in proptest::collection::vec(0usize..200_000, 0..4),
+        ranges in any::<bool>(),
+    ) {
+        let blob = noise(11, 200_000);
+        let (bytes, plan) = (blob.clone(), cuts.clone());
+        let (registry, descriptor) = holding(&blob, move |number, request| {
+            let from = if ranges { begins_at(request) } else { 0 };
+            Some(broken_part(&bytes, from, plan.get(number).copied().unwrap_or(usize::MAX / 2)))
+        });
+        prop_assert!(read(&client(), &registry, &descriptor).unwrap() == blob);
+        prop_assert!(registry.requests().len() <= cuts.len() + 1);
+    }
 }

@@ -169,7 +169,7 @@ fn image(store: &mut MemoryStore, number: u64) -> Descriptor {
     let shared = noise(number % 7, 50_000);
     let own = noise(1_000 + number, (number as usize * 7_919) % 600_000);
     let first = store.image(&[&shared, &own]);
-    if number % 3 > 0 {
+    if !number.is_multiple_of(3) {
         return first;
     }
     let second = store.image(&[&shared, &noise(5_000 + number, 3_000)]);

@@ -8,9 +8,8 @@ use reqwest::{Method, StatusCode};
 
 use super::super::auth::Access;
 use super::super::client::Repository;
-use super::super::connection::{Request, check_digest};
+use super::super::connection::{Request, UNSETTLED, check_digest};
 use super::super::failure::Failure;
-use super::ABSENT;
 use super::content::Content;
 use super::known::Form;
 use super::session::{Refusal, Session};
@@ -73,7 +72,7 @@ impl Repository<'_> {
     ) -> Result<bool, Failure> {
         let url = self.url(access, &format!("blobs/{}", descriptor.digest)).await?;
         // A registry that cannot tell is sent the blob.
-        let request = Request { expected: ABSENT, ..Request::new(Method::HEAD, url) };
+        let request = Request { expected: UNSETTLED, ..Request::new(Method::HEAD, url) };
         let answer = self.client.connection.exchange(access, &request).await?;
         if answer.status().is_success() {
             check_digest(&request.method, &answer, descriptor.digest)?;

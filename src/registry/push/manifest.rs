@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::super::auth::Access;
 use super::super::client::Repository;
-use super::super::connection::{Body, Request, check_digest, content_digest};
+use super::super::connection::{Body, Request, UNSETTLED, check_digest, content_digest};
 use super::super::failure::{Failure, label};
-use super::{ABSENT, Document};
+use super::Document;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, from_json, media_type, to_json};
 use crate::progress::Event;
@@ -39,7 +39,7 @@ impl Repository<'_> {
         }
         self.retrying(async || {
             let name = descriptor.digest.to_string();
-            let mut head = Request { expected: ABSENT, ..self.manifest_request(Method::HEAD, &name).await? };
+            let mut head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, &name).await? };
             if let Ok(accept) = HeaderValue::from_str(&descriptor.media_type) {
                 head.headers.insert(reqwest::header::ACCEPT, accept);
             }
@@ -127,7 +127,7 @@ impl Repository<'_> {
 
     /// What `tag` stands for, as far as the registry says it.
     async fn standing_of(&self, access: &Access, tag: &str) -> Result<Option<Digest>, Failure> {
-        let head = Request { expected: ABSENT, ..self.manifest_request(Method::HEAD, tag).await? };
+        let head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, tag).await? };
         let answer = self.client.connection.exchange(access, &head).await?;
         Ok(content_digest(&answer).filter(|_| answer.status().is_success()))
     }

@@ -45,6 +45,8 @@ pub enum Reply {
     Cut(usize),
     /// Nothing for so long, then the connection ends.
     Silence(Duration),
+    /// A body of unknown length (status 200), then nothing for so long, then the connection ends.
+    Unmeasured(Vec<u8>, Duration),
 }
 
 impl Reply {
@@ -112,8 +114,12 @@ pub struct Abilities {
     pub referrers: bool,
 }
 
+/// What becomes of an answer that a registry would give.
+type Change = dyn Fn(&Request, Reply) -> Reply + Send + Sync;
+
 struct State {
     script: Box<Script>,
+    change: Box<Change>,
     abilities: Abilities,
     content: Mutex<Content>,
     requests: Mutex<Vec<Request>>,
@@ -132,14 +138,31 @@ impl FakeRegistry {
     }
 
     pub fn scripted(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        Self::able(Abilities::default(), script)
+        Self::start(Abilities::default(), script, |_, reply| reply)
+    }
+
+    /// One that answers in its own manner: what `script` leaves to it goes through `change`.
+    pub fn changed(
+        script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+        change: impl Fn(&Request, Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Abilities::default(), script, change)
     }
 
     pub fn able(abilities: Abilities, script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::start(abilities, script, |_, reply| reply)
+    }
+
+    fn start(
+        abilities: Abilities,
+        script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+        change: impl Fn(&Request, Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Box::new(script),
+            change: Box::new(change),
             abilities,
             content: Mutex::default(),
             requests: Mutex::default(),
@@ -238,7 +261,13 @@ impl State {
                     self.keep(&request);
                     return Ok(false);
                 }
-                let reply = scripted.unwrap_or_else(|| self.answer(&request));
+                let reply = scripted.unwrap_or_else(|| (self.change)(&request, self.answer(&request)));
+                if let Reply::Unmeasured(body, time) = reply {
+                    stream.write_all(b"HTTP/1.1 200 -\r\nconnection: close\r\n\r\n")?;
+                    stream.write_all(&body)?;
+                    std::thread::sleep(time);
+                    return Ok(false);
+                }
                 let Reply::Answer(status, headers, body) = reply else { unreachable!("handled above") };
                 write_answer(&mut stream, &request.method, status, &headers, &body)
             }
@@ -255,7 +284,7 @@ impl State {
         }
         if let Some((_, digest)) = rest.split_once("/blobs/") {
             return match self.content.lock().unwrap().blobs.get(digest) {
-                Some(bytes) => Reply::Answer(200, Vec::new(), bytes.clone()).with("docker-content-digest", digest),
+                Some(bytes) => part_of(bytes, request).with("docker-content-digest", digest),
                 None => Reply::refusal(404, "BLOB_UNKNOWN", "blob unknown to registry"),
             };
         }
@@ -354,6 +383,17 @@ impl State {
     }
 }
 
+/// What a request wants of a blob: all of it, or what comes from a byte on (RFC 9110, section 14).
+fn part_of(bytes: &[u8], request: &Request) -> Reply {
+    let from = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    match from {
+        None => Reply::Answer(200, Vec::new(), bytes.to_vec()),
+        Some(from) if from < bytes.len() => Reply::Answer(206, Vec::new(), bytes[from..].to_vec())
+            .with("content-range", format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len())),
+        Some(_) => Reply::status(416),
+    }
+}
+
 pub fn digest(bytes: &[u8]) -> String {
     let hex: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
@@ -437,7 +477,7 @@ pub fn token_auth(uses: usize) -> impl Fn(&Request) -> Option<Reply> + Send + Sy
             return None;
         }
         let host = request.header("host").unwrap();
-        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="ignored""#);
+        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="aws""#);
         Some(Reply::refusal(401, "UNAUTHORIZED", "authentication required").with("www-authenticate", challenge))
     }
 }

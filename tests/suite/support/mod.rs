@@ -16,6 +16,7 @@ pub mod program;
 pub mod python;
 pub mod rebuild;
 pub mod registry_client;
+pub mod registry_profile;
 pub mod small_disk;
 pub mod stargz;
 pub mod strace;

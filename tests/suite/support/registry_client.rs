@@ -104,7 +104,7 @@ impl News {
         self.waits.lock().unwrap().clone()
     }
 
-    fn tell(&self, event: Event<'_>) {
+    pub fn tell(&self, event: Event<'_>) {
         let line = match event {
             Event::BlobStarted { descriptor } => format!("started {}", descriptor.digest),
             Event::BlobRestarted { digest, from } => {
