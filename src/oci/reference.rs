@@ -82,6 +82,9 @@ impl FromStr for Reference {
             Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
             _ => (DOCKER_HUB, name),
         };
+        let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
+        let is_official = registry == DOCKER_HUB && !repository.contains('/');
+        let repository = if is_official { format!("library/{repository}") } else { repository.to_owned() };
         let is_well_formed = is_host(registry)
             && repository.len() <= LONGEST_REPOSITORY
             && repository.split('/').all(is_path_component)
@@ -89,14 +92,8 @@ impl FromStr for Reference {
         if !is_well_formed {
             return Err(malformed(text));
         }
-        let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
-        let is_official = registry == DOCKER_HUB && !repository.contains('/');
-        Ok(Reference {
-            registry: registry.to_owned(),
-            repository: if is_official { format!("library/{repository}") } else { repository.to_owned() },
-            tag: tag.map(str::to_owned),
-            digest: digest.map(str::parse).transpose()?,
-        })
+        let digest = digest.map(str::parse).transpose()?;
+        Ok(Reference { registry: registry.to_owned(), repository, tag: tag.map(str::to_owned), digest })
     }
 }
 
