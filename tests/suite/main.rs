@@ -38,6 +38,7 @@ mod push;
 mod push_again;
 mod push_names;
 mod ratchet;
+mod reference;
 mod registry_auth;
 mod registry_mirror;
 mod registry_proxy;
