@@ -174,6 +174,20 @@ fn a_registry_that_kept_something_else_is_found_out() {
 }
 
 #[test]
+fn a_manifest_that_was_kept_as_something_else_is_found_out() {
+    for name in ["sha256:", "v1"] {
+        let registry = FakeRegistry::scripted(move |request| {
+            let wrong = digest(b"something else");
+            let is_it = request.is("PUT", &format!("/manifests/{name}"));
+            is_it.then(|| Reply::status(201).with("docker-content-digest", wrong))
+        });
+        let (kind, message, _) = failing_push(&registry, &client());
+        assert_eq!(kind, ErrorKind::Integrity);
+        assert!(message.contains(&format!("the registry has the digest {}", digest(b"something else"))), "{message}");
+    }
+}
+
+#[test]
 fn a_refusal_is_told_in_the_registrys_words_and_not_repeated() {
     let cases = [
         (401, ErrorKind::Denied, "401 Unauthorized", "log in with `ocibake login HOST`"),
