@@ -58,6 +58,11 @@ pub enum Event<'a> {
     OutputWritten {
         output: &'a str,
     },
+    /// What becomes of a tag of a release, before any is set; `change` is in words.
+    TagPlanned {
+        name: &'a str,
+        change: &'a str,
+    },
     /// An index or manifest now stands under this name (or digest) in the registry.
     ManifestPushed {
         name: &'a str,

@@ -1,19 +1,20 @@
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use serde_json::json;
 
 use super::environment::Environment;
+use super::metadata;
 use super::progress::{ProgressFlags, Reporter};
 use super::spec_flags::SpecFlags;
 use super::{answer, value};
 use crate::build::{self, Built};
 use crate::error::{Error, Result};
 use crate::layer::Compression;
-use crate::oci::{Descriptor, Reference, to_json};
+use crate::oci::{Descriptor, Reference};
+use crate::output::release::Release;
 use crate::output::{self, Image, Means, Output};
 use crate::plan::tag;
 use crate::plan::{Automatic, Checkout, Plan, Spec};
@@ -102,9 +103,9 @@ pub struct OutputFlags {
     /// Write the image's digest to FILE
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
-    /// Write digest, descriptor and names to FILE, as JSON
+    /// Write digest, descriptor and names to FILE, as JSON; `push` adds what its tags stood for
     #[arg(long, value_name = "FILE")]
-    metadata_file: Option<PathBuf>,
+    pub metadata_file: Option<PathBuf>,
 }
 
 /// One build, its arguments resolved.
@@ -115,7 +116,19 @@ pub struct Request<'a> {
     /// The tag that was named; a version in it becomes the image's.
     pub tag: Option<String>,
     pub names: Vec<Reference>,
-    pub push: bool,
+    pub delivery: Delivery<'a>,
+}
+
+/// Where what is built goes.
+pub enum Delivery<'a> {
+    /// To the outputs that the flags name.
+    Outputs,
+    /// And to the registry, under each name.
+    Push,
+    /// And to the registry, as a release, which keeps its own record.
+    Release(Release<'a>),
+    /// Nowhere yet.
+    Store,
 }
 
 /// What is to be built, and where it goes.
@@ -147,7 +160,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
         output: &arguments.output,
         tag: versions().find(|tag| tag::version(tag).is_some()).or_else(|| versions().next()),
         names,
-        push: arguments.push,
+        delivery: if arguments.push { Delivery::Push } else { Delivery::Outputs },
     };
     let reporter = Reporter::new(&arguments.progress);
     let built = request.run(environment, &|event| reporter.report(event))?;
@@ -163,7 +176,9 @@ impl Request<'_> {
         let store = LocalStore::open(environment.store()?)?;
         let client = self.output.client(environment);
         let built = self.produce(&order, &store, &client, progress)?;
-        self.output.note(&built.root, &order.names)?;
+        if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
+            self.output.note(&built.root, &order.names)?;
+        }
         if let Err(error) = store.trim(limit) {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             let message = format!("the local store may be over its limit: {}{hint}", error.message);
@@ -185,12 +200,16 @@ impl Request<'_> {
         });
         let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
         let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout })?;
-        let outputs = self.output.outputs(self.push);
+        let outputs = match self.delivery {
+            Delivery::Outputs => self.output.outputs(false),
+            Delivery::Push | Delivery::Release(_) => self.output.outputs(true),
+            Delivery::Store => Vec::new(),
+        };
         output::check(&outputs, plan.stages.len(), &names)?;
         self.output.check_notes()?;
         warn_of_outputs_within(&plan, &outputs, progress);
         warn_of_dockerignore(&plan, context, progress);
-        if outputs.is_empty() {
+        if outputs.is_empty() && matches!(self.delivery, Delivery::Outputs) {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
             progress(Event::Warning { message });
         }
@@ -202,8 +221,11 @@ impl Request<'_> {
     fn produce(&self, order: &Order, store: &LocalStore, client: &OnDemand, progress: Progress<'_>) -> Result<Built> {
         let Order { plan, created, modified, names, outputs } = order;
         let compression = self.build.compression.unwrap_or_default();
+        // What may be refused once its digest is known is not sent before.
+        let ahead =
+            if matches!(&self.delivery, Delivery::Release(release) if release.immutable) { &[] } else { &names[..] };
         let build = |cached: Option<&Cached<'_>>| {
-            output::while_building(outputs, names, client, progress, |follow| {
+            output::while_building(outputs, ahead, client, progress, |follow| {
                 let options = build::Options {
                     store,
                     compression,
@@ -219,11 +241,12 @@ impl Request<'_> {
             })
         };
         let write = |built: &Built, store: &dyn Store| {
-            output::write(
-                outputs,
-                Image { store, root: &built.root, names },
-                &Means { client, jobs: self.output.jobs, progress },
-            )
+            let image = Image { store, root: &built.root, names };
+            let means = Means { client, jobs: self.output.jobs, progress };
+            match &self.delivery {
+                Delivery::Release(release) => release.write(outputs, image, &means),
+                _ => output::write(outputs, image, &means),
+            }
         };
         let cached = Cached::new(&self.output.cache_from, compression, client, progress);
         let built = build(Some(&cached))?;
@@ -297,25 +320,14 @@ impl OutputFlags {
 
     /// Writes the files that tell of the result, each in one step.
     pub fn note(&self, root: &Descriptor, names: &[Reference]) -> Result<()> {
-        let write = |path: &Path, bytes: &[u8]| {
-            let mut file = PendingFile::beside(path)?;
-            file.write_all(bytes).map_err(|source| Error::io("write", path, source))?;
-            file.keep(path)
-        };
-        if let Some(path) = &self.iidfile {
-            write(path, root.digest.to_string().as_bytes())?;
-        }
-        if let Some(path) = &self.metadata_file {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            // buildx's keys.
-            let metadata = json!({
-                "containerimage.digest": root.digest,
-                "containerimage.descriptor": root,
-                "image.name": names.join(","),
-            });
-            write(path, &to_json(&metadata))?;
-        }
-        Ok(())
+        self.note_digest(root)?;
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, root, &names, None))
+    }
+
+    /// Writes the file of the digest alone.
+    pub fn note_digest(&self, root: &Descriptor) -> Result<()> {
+        self.iidfile.as_ref().map_or(Ok(()), |path| PendingFile::replace(path, root.digest.to_string().as_bytes()))
     }
 }
 

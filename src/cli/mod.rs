@@ -3,11 +3,14 @@
 
 mod build;
 mod cache;
+mod copy;
 mod doctor;
 mod environment;
+mod index;
 mod inspect;
 mod interrupt;
 mod login;
+mod metadata;
 mod progress;
 mod push;
 mod quantity;
@@ -36,6 +39,8 @@ struct Arguments {
 enum Command {
     Build(build::Arguments),
     Push(push::Arguments),
+    Index(index::Arguments),
+    Copy(copy::Arguments),
     #[command(visible_alias = "ls")]
     Inspect(inspect::Arguments),
     Tags(tags::Arguments),
@@ -69,8 +74,10 @@ impl Command {
         match self {
             Command::Build(arguments) => build::run(arguments, &environment),
             Command::Push(arguments) => push::run(arguments, &environment),
+            Command::Index(arguments) => index::run(arguments, &environment),
+            Command::Copy(arguments) => copy::run(arguments, &environment),
             Command::Inspect(arguments) => inspect::run(arguments, &environment),
-            Command::Tags(arguments) => tags::run(arguments),
+            Command::Tags(arguments) => tags::run(arguments, &environment),
             Command::Login(arguments) => login::login(arguments, &environment),
             Command::Logout(arguments) => login::logout(arguments, &environment),
             Command::Cache(arguments) => cache::run(arguments, &environment),
@@ -82,6 +89,8 @@ impl Command {
         match self {
             Command::Build(arguments) => Some(&arguments.progress),
             Command::Push(arguments) => Some(&arguments.progress),
+            Command::Index(arguments) => Some(&arguments.progress),
+            Command::Copy(arguments) => Some(&arguments.progress),
             _ => None,
         }
     }

@@ -131,6 +131,7 @@ impl Reporter {
                 }
             }
             Event::OutputWritten { output } => self.line(&format!("wrote {output}")),
+            Event::TagPlanned { name, change } => self.line(&format!("{name} {change}")),
             // By its digest alone nobody asks for it.
             Event::ManifestPushed { name, digest } if name == digest.to_string() => {}
             Event::ManifestPushed { name, digest } => self.line(&format!("tag {name} is {digest}")),
@@ -250,6 +251,7 @@ fn json(event: Event<'_>) -> Value {
             json!({"event": "blob-finished", "digest": digest, "outcome": outcome_word(outcome)})
         }
         Event::OutputWritten { output } => json!({"event": "output-written", "output": output}),
+        Event::TagPlanned { name, change } => json!({"event": "tag-planned", "name": name, "change": change}),
         Event::ManifestPushed { name, digest } => json!({"event": "manifest-pushed", "name": name, "digest": digest}),
         Event::Retrying { request, reason, wait } => {
             json!({"event": "retrying", "request": request, "reason": reason, "wait": wait.as_secs_f64()})

@@ -1,27 +1,53 @@
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::Args;
+use serde_json::json;
 
-use super::answer;
-use super::build::{BuildFlags, OutputFlags, Request};
+use super::build::{BuildFlags, Delivery, OutputFlags, Request};
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
-use super::tags::TagChoice;
+use super::tags::{TagChoice, kind_word};
+use super::{answer, metadata};
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Reference};
-use crate::output::{self, Image, Means};
+use crate::oci::{Descriptor, Reference, to_json};
+use crate::output::release::{Release, Step, Target};
+use crate::output::{Image, Means};
+use crate::plan::ratchet::{Change, Obstacle};
+use crate::plan::record::RecordedTag;
+use crate::plan::tag;
 use crate::progress::Progress;
+use crate::registry::OnDemand;
 use crate::source::image::Location;
+
+const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCHIVE]";
 
 /// Push an image under all tags of its version, and build it first if need be
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE)]
 pub struct Arguments {
-    /// Name to push to, such as registry.example/org/api:v0.2.0
-    #[arg(value_name = "NAME[:TAG]")]
-    name: String,
-    /// Context to build [default: .], or OCI layout or archive to push as it is
-    #[arg(value_name = "CONTEXT|LAYOUT|ARCHIVE")]
-    source: Option<PathBuf>,
+    /// Names to push to, such as registry.example/org/api:v0.2.0, and then what to push: a context to build [default: .], or
+    /// an OCI layout or archive as it is
+    ///
+    /// Each name after the first has a tag. What has none is what to push, as is a path that begins with ./, ../ or /, and
+    /// oci:DIR, oci-archive:FILE and docker-archive:FILE; it stands last. All content goes to every repository before the
+    /// first tag is set anywhere, and exact tags are set before floating ones. A floating tag (0.2, 0, latest) only
+    /// moves forward: where the repository has a newer release of its line, it stays.
+    #[arg(value_name = "NAME[:TAG]", required = true)]
+    names: Vec<OsString>,
+    /// Show what would become of each tag, and change nothing in the registry
+    #[arg(long, conflicts_with_all = ["output", "iidfile", "metadata_file"])]
+    dry_run: bool,
+    /// With --dry-run: print JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+    /// Move floating tags back, too, if a newer release holds them
+    #[arg(long)]
+    force_tags: bool,
+    /// Refuse to change an exact tag that stands for another image
+    #[arg(long)]
+    immutable: bool,
     #[command(flatten)]
     choice: TagChoice,
     #[command(flatten)]
@@ -32,26 +58,183 @@ pub struct Arguments {
     pub progress: ProgressFlags,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
-    let source = arguments.source.as_deref();
-    let built = source.map(built).transpose()?.flatten();
-    let checkout = source.filter(|_| built.is_none()).unwrap_or(Path::new("."));
-    let (repository, tag, plan) = arguments.choice.resolve(&arguments.name, checkout)?;
-    let names: Vec<Reference> = plan.tags.iter().map(|tag| repository.with_tag(&tag.name)).collect();
-    let first = names.first().cloned().unwrap_or(repository);
+/// What is asked for, and from where.
+struct Order<'a> {
+    source: Option<&'a Path>,
+    /// Where the source is an image already.
+    built: Option<Location>,
+    targets: Vec<Target>,
+    /// For the image: the first tag that is a version, else the first tag.
+    tag: String,
+    /// To answer with: each name that was asked for.
+    asked: Vec<Reference>,
+}
 
+pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    let order = Order::of(arguments)?;
     let reporter = Reporter::new(&arguments.progress);
     let progress: Progress<'_> = &|event| reporter.report(event);
-    let root = match built {
-        Some(location) => push(arguments, &location, &names, environment, progress)?,
-        None => {
-            let (build, output) = (&arguments.build, &arguments.output);
-            let request = Request { context: source, build, output, tag: Some(tag), names, push: true };
-            request.run(environment, progress)?.root
-        }
-    };
+    let client = arguments.output.client(environment);
+    if arguments.dry_run {
+        let (root, steps) = order.rehearse(arguments, environment, &client, progress)?;
+        reporter.finish();
+        return answer(&if arguments.json { plan_json(&root, &steps) } else { plan_text(&steps) });
+    }
+    let root = order.carry_out(arguments, environment, &client, progress)?;
     reporter.finish();
-    answer(&format!("{first}@{}", root.digest))
+    let lines: Vec<String> = order.asked.iter().map(|name| format!("{name}@{}", root.digest)).collect();
+    answer(&lines.join("\n"))
+}
+
+impl<'a> Order<'a> {
+    fn of(arguments: &'a Arguments) -> Result<Self> {
+        let (names, source) = names_and_source(&arguments.names)?;
+        let built = source.map(built).transpose()?.flatten();
+        if built.is_some() && arguments.build != BuildFlags::default() {
+            return Err(Error::usage(
+                "an image that is built already is pushed as it is: flags that shape it do nothing",
+            )
+            .with_hint("leave them out, or name a context to build"));
+        }
+        let checkout = source.filter(|_| built.is_none()).unwrap_or(Path::new("."));
+        let (mut targets, mut tags, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+        for name in names {
+            let (repository, tag, mut plan) = arguments.choice.resolve(name, checkout)?;
+            let given = plan.tags.iter().find(|tag| tag.reason == "as given").or(plan.tags.first());
+            let given = given.map_or(repository.clone(), |tag| repository.with_tag(&tag.name));
+            if asked.contains(&given) {
+                continue;
+            }
+            asked.push(given);
+            if arguments.force_tags {
+                plan.tags.iter_mut().for_each(|tag| tag.line = None);
+            }
+            targets.push(Target { repository, version: tag::version(&tag), tags: plan.tags });
+            tags.push(tag);
+        }
+        share_out(&mut targets);
+        let tag = tags.iter().find(|tag| tag::version(tag).is_some()).or(tags.first()).cloned().unwrap_or_default();
+        Ok(Order { source, built, targets, tag, asked })
+    }
+
+    /// Builds, and asks what would become of the tags.
+    fn rehearse(
+        &self,
+        arguments: &Arguments,
+        environment: &Environment,
+        client: &OnDemand,
+        progress: Progress<'_>,
+    ) -> Result<(Descriptor, Vec<Step>)> {
+        let release =
+            Release { targets: &self.targets, immutable: arguments.immutable, undo: None, keep: &|_, _| Ok(()) };
+        let root = match &self.built {
+            Some(location) => location.open(client, progress)?.1,
+            None => self.request(arguments, Delivery::Store).run(environment, progress)?.root,
+        };
+        let steps = release.plan(&root, client.client()?, progress)?;
+        Ok((root, steps))
+    }
+
+    /// Builds and pushes.
+    fn carry_out(
+        &self,
+        arguments: &Arguments,
+        environment: &Environment,
+        client: &OnDemand,
+        progress: Progress<'_>,
+    ) -> Result<Descriptor> {
+        let Arguments { immutable, output, .. } = arguments;
+        let file = output.metadata_file.as_deref();
+        output.check_notes()?;
+        // A file that tells of no push does not matter: it is about to be replaced.
+        let earlier = file.and_then(|file| metadata::record(file).ok());
+        let undo = file.map(|file| format!("ocibake tags --rollback {}", file.display()));
+        let names: Vec<Reference> = names_of(&self.targets).collect();
+        let release = Release {
+            targets: &self.targets,
+            immutable: *immutable,
+            undo: undo.as_deref(),
+            keep: &|root, mut record| {
+                earlier.iter().for_each(|earlier| record.carry_over(earlier));
+                let stands = |tag: &&RecordedTag| tag.after.as_ref().is_some_and(|after| after.digest == root.digest);
+                let set = record.tags.iter().filter(stands).map(|tag| format!("{}:{}", tag.repository, tag.tag));
+                let set: Vec<String> = set.collect();
+                file.map_or(Ok(()), |file| metadata::write(file, root, &set, Some(&record)))
+            },
+        };
+        let root = match &self.built {
+            Some(location) => {
+                let (store, root) = location.open(client, progress)?;
+                let image = Image { store: store.as_ref(), root: &root, names: &names };
+                release.write(&output.outputs(true), image, &Means { client, jobs: output.jobs, progress })?;
+                root
+            }
+            None => self.request(arguments, Delivery::Release(release)).run(environment, progress)?.root,
+        };
+        output.note_digest(&root)?;
+        Ok(root)
+    }
+
+    fn request<'r>(&'r self, arguments: &'r Arguments, delivery: Delivery<'r>) -> Request<'r> {
+        let (build, output, names) = (&arguments.build, &arguments.output, names_of(&self.targets).collect());
+        Request { context: self.source, build, output, tag: Some(self.tag.clone()), names, delivery }
+    }
+}
+
+fn names_of(targets: &[Target]) -> impl Iterator<Item = Reference> {
+    targets.iter().flat_map(|target| target.tags.iter().map(|tag| target.repository.with_tag(&tag.name)))
+}
+
+/// A tag that follows from two names of a repository is set once: for the higher version.
+fn share_out(targets: &mut [Target]) {
+    let mut highest_first: Vec<&mut Target> = targets.iter_mut().collect();
+    highest_first.sort_by(|a, b| b.version.cmp(&a.version));
+    let mut taken = HashSet::new();
+    for Target { repository, tags, .. } in highest_first {
+        tags.retain(|tag| taken.insert(repository.with_tag(&tag.name)));
+    }
+}
+
+/// The names among the arguments, and what is to be pushed, if that is said. Which is which depends on the words alone,
+/// never on what happens to be on disk.
+fn names_and_source(arguments: &[OsString]) -> Result<(Vec<&str>, Option<&Path>)> {
+    let mut names = Vec::new();
+    let mut source: Option<&OsStr> = None;
+    for (at, argument) in arguments.iter().enumerate() {
+        let text = argument.to_string_lossy();
+        if let Some(source) = source {
+            let source = source.to_string_lossy();
+            return Err(Error::usage(format!("`{text}` stands behind `{source}`, which is what to push")).with_hint(
+                "names come first and what to push last, once; each name after the first has a tag, as in NAME:latest",
+            ));
+        }
+        match argument.to_str() {
+            Some(name) if at == 0 && !is_place(name) => names.push(name),
+            _ if at == 0 => {
+                return Err(Error::usage(format!("`{text}` is what to push, and not a name to push to"))
+                    .with_hint(format!("names come first: {USAGE}")));
+            }
+            Some(name) if !is_place(name) && has_tag(name) => {
+                if Path::new(name).exists() {
+                    return Err(Error::usage(format!("`{name}` is a name, and there is a file of that name, too"))
+                        .with_hint(format!("write ./{name} for the file, or docker.io/… in full for the name")));
+                }
+                names.push(name);
+            }
+            _ => source = Some(argument),
+        }
+    }
+    Ok((names, source.map(Path::new)))
+}
+
+/// Whether it can only be a place.
+fn is_place(text: &str) -> bool {
+    ["./", "../", "/", "oci:", "oci-archive:", "docker-archive:"].iter().any(|start| text.starts_with(start))
+        || matches!(text, "." | "..")
+}
+
+fn has_tag(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }
 
 /// The image that lies at `source` ready to be pushed; none if it is a context.
@@ -61,29 +244,39 @@ fn built(source: &Path) -> Result<Option<Location>> {
         return text.parse().map(Some);
     }
     if !source.exists() {
-        return Err(Error::not_found(format!("there is no {}", source.display()))
-            .with_hint("it is a context to build, an OCI layout or an archive"));
+        return Err(Error::not_found(format!("there is no {}", source.display())).with_hint(
+            "it is a context to build, an OCI layout or an archive; a further name to push to has a tag, as in NAME:latest",
+        ));
     }
     Ok(Location::of_path(source))
 }
 
-fn push(
-    arguments: &Arguments,
-    location: &Location,
-    names: &[Reference],
-    environment: &Environment,
-    progress: Progress<'_>,
-) -> Result<Descriptor> {
-    if arguments.build != BuildFlags::default() {
-        return Err(Error::usage("an image that is built already is pushed as it is: flags that shape it do nothing")
-            .with_hint("leave them out, or name a context to build"));
-    }
-    arguments.output.check_notes()?;
-    let client = arguments.output.client(environment);
-    let (store, root) = location.open(&client, progress)?;
-    let image = Image { store: store.as_ref(), root: &root, names };
-    let means = Means { client: &client, jobs: arguments.output.jobs, progress };
-    output::write(&arguments.output.outputs(true), image, &means)?;
-    arguments.output.note(&root, names)?;
-    Ok(root)
+fn plan_text(steps: &[Step]) -> String {
+    let names: Vec<String> = steps.iter().map(|step| step.name.to_string()).collect();
+    let width = names.iter().map(String::len).max().unwrap_or_default();
+    let lines = names.iter().zip(steps).map(|(name, step)| format!("{name:width$}  {}", step.change));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn plan_json(root: &Descriptor, steps: &[Step]) -> String {
+    let tags: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let (from, because) = match &step.change {
+                Change::New | Change::Same => (None, None),
+                Change::Moves { from } => (Some(from), None),
+                Change::Stays { at, because } => (at.as_ref(), Some(because)),
+            };
+            json!({
+                "name": step.name.to_string(),
+                "tag": step.name.tag(),
+                "kind": kind_word(step.kind),
+                "change": step.change.word(),
+                "from": from.map(|from| from.digest),
+                "version": from.and_then(|from| from.version.as_ref()).map(ToString::to_string),
+                "because": because.map(Obstacle::to_string),
+            })
+        })
+        .collect();
+    String::from_utf8_lossy(&to_json(&json!({"digest": root.digest, "tags": tags}))).into_owned()
 }

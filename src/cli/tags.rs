@@ -1,25 +1,42 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::answer;
+use super::environment::Environment;
+use super::{answer, metadata};
 use crate::error::{Error, Result};
 use crate::oci::{Reference, to_json};
+use crate::output::release::rollback;
+use crate::plan::record::Return;
 use crate::plan::tag::{self, TagKind, TagPlan};
+use crate::progress::silent;
 use crate::source::git;
 
-/// Show the tags that a push would set, without pushing
+/// Show the tags that a version stands for, without asking a registry; or undo what a push did to tags
 #[derive(Debug, Args)]
+#[command(override_usage = "ocibake tags [OPTIONS] <NAME:VERSION>\n       ocibake tags --rollback <FILE> [--dry-run]")]
 pub struct Arguments {
     /// Name as for `push`, such as registry.example/org/api:v0.2.0
-    #[arg(value_name = "NAME:VERSION")]
-    name: String,
+    #[arg(value_name = "NAME:VERSION", required_unless_present = "rollback")]
+    name: Option<String>,
     #[command(flatten)]
     choice: TagChoice,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Return each tag to what it stood for before the push that wrote FILE, its --metadata-file
+    ///
+    /// Floating tags return before exact ones. A tag that stands for anything but what that push set is left alone; one
+    /// that was new stays, for ocibake deletes nothing in a registry.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "no_fan_out", "tag_template"])]
+    rollback: Option<PathBuf>,
+    /// With --rollback: show what would be done, and do nothing
+    #[arg(long, conflicts_with = "name")]
+    dry_run: bool,
+    /// With --rollback: allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long, conflicts_with = "name")]
+    insecure: bool,
 }
 
 /// Which tags a name stands for.
@@ -50,8 +67,23 @@ impl TagChoice {
     }
 }
 
-pub fn run(arguments: &Arguments) -> Result<()> {
-    let (repository, _, plan) = arguments.choice.resolve(&arguments.name, Path::new("."))?;
+pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    match (&arguments.rollback, &arguments.name) {
+        (Some(file), _) => roll_back(file, arguments, environment),
+        (None, name) => show(name.as_deref().unwrap_or_default(), arguments),
+    }
+}
+
+/// In a word, for programs.
+pub fn kind_word(kind: TagKind) -> &'static str {
+    match kind {
+        TagKind::Exact => "exact",
+        TagKind::Floating => "floating",
+    }
+}
+
+fn show(name: &str, arguments: &Arguments) -> Result<()> {
+    let (repository, _, plan) = arguments.choice.resolve(name, Path::new("."))?;
     if !arguments.json {
         let names: Vec<String> = plan.tags.iter().map(|tag| repository.with_tag(&tag.name).to_string()).collect();
         return answer(&names.join("\n"));
@@ -60,12 +92,51 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .tags
         .iter()
         .map(|tag| {
-            let kind = match tag.kind {
-                TagKind::Exact => "exact",
-                TagKind::Floating => "floating",
-            };
-            json!({"name": repository.with_tag(&tag.name).to_string(), "tag": tag.name, "kind": kind, "reason": tag.reason})
+            let (name, kind) = (repository.with_tag(&tag.name).to_string(), kind_word(tag.kind));
+            json!({"name": name, "tag": tag.name, "kind": kind, "reason": tag.reason})
         })
         .collect();
     answer(&String::from_utf8_lossy(&to_json(&json!({"repository": repository.name(), "tags": tags}))))
+}
+
+fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> Result<()> {
+    let record = metadata::record(file)?;
+    let client = environment.client(arguments.insecure, 0);
+    let client = client.client()?;
+    let steps = rollback::plan(&record, client, &silent)?;
+    if !arguments.dry_run {
+        rollback::run(&steps, client, &silent)?;
+    }
+    if arguments.json {
+        let tags: Vec<_> = steps.iter().map(returned_json).collect();
+        return answer(&String::from_utf8_lossy(&to_json(&json!({"complete": record.complete, "tags": tags}))));
+    }
+    let names: Vec<String> = steps.iter().map(|step| step.name.to_string()).collect();
+    let width = names.iter().map(String::len).max().unwrap_or_default();
+    let lines = names.iter().zip(&steps).map(|(name, step)| format!("{name:width$}  {}", returned_text(&step.back)));
+    answer(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn returned_text(back: &Return) -> String {
+    match back {
+        Return::Unchanged => "was not changed".to_owned(),
+        Return::Done => "is back already".to_owned(),
+        Return::Back(former) => format!("back to {}", former.digest),
+        Return::New => "was new and stays: nothing is deleted in a registry".to_owned(),
+        Return::Gone => "was new and is gone".to_owned(),
+        Return::Elsewhere(Some(digest)) => format!("left alone: it is {digest}, which that push did not set"),
+        Return::Elsewhere(None) => "left alone: it is gone".to_owned(),
+    }
+}
+
+fn returned_json(step: &rollback::Step) -> Value {
+    let (outcome, digest) = match &step.back {
+        Return::Unchanged => ("unchanged", None),
+        Return::Done => ("done", None),
+        Return::Back(former) => ("back", Some(former.digest)),
+        Return::New => ("new", None),
+        Return::Gone => ("gone", None),
+        Return::Elsewhere(now) => ("left", *now),
+    };
+    json!({"name": step.name.to_string(), "tag": step.name.tag(), "outcome": outcome, "digest": digest})
 }

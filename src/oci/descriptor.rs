@@ -42,6 +42,11 @@ impl Descriptor {
         self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
     }
 
+    /// Whether it is listed as an artifact that refers to something else, and not as an image.
+    pub fn is_artifact(&self) -> bool {
+        self.other.contains_key("artifactType")
+    }
+
     pub fn with_platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self

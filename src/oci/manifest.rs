@@ -3,6 +3,9 @@ use serde_json::Value;
 
 use super::{Descriptor, Map, media_type, null_as_empty};
 
+/// The field of a descriptor that tells what kind of artifact it leads to.
+const ARTIFACT_TYPE: &str = "artifactType";
+
 /// An image for one platform (image-spec, manifest.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,6 +37,30 @@ pub struct ImageIndex {
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
     pub other: Map<Value>,
+}
+
+/// What a manifest or index of any type refers to, if it refers to anything (image-spec 1.1, manifest.md and
+/// image-index.md, `subject`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Referrer {
+    pub subject: Option<Descriptor>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    #[serde(default, deserialize_with = "null_as_empty")]
+    annotations: Map<String>,
+}
+
+impl Referrer {
+    /// `descriptor`, which is its own, as lists of referrers have it: with its annotations and the type of the artifact,
+    /// which is that of the config where none is given (distribution-spec 1.1, "Listing Referrers").
+    pub fn listed(self, descriptor: &Descriptor) -> Descriptor {
+        let kind = self.artifact_type.or(self.config.map(|config| config.media_type));
+        let mut listed = Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size);
+        listed.annotations = self.annotations;
+        listed.other.extend(kind.map(|kind| (ARTIFACT_TYPE.to_owned(), kind.into())));
+        listed
+    }
 }
 
 impl ImageManifest {

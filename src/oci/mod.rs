@@ -14,7 +14,7 @@ mod reference;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, Settings};
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, HashingWriter, VerifyingReader};
-pub use manifest::{ImageIndex, ImageManifest};
+pub use manifest::{ImageIndex, ImageManifest, Referrer};
 pub use platform::Platform;
 pub use reference::{Reference, is_valid_tag};
 

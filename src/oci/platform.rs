@@ -67,6 +67,12 @@ impl Platform {
         Platform::new("linux", &architecture, variant.as_deref())
     }
 
+    /// The same in the spelling that names have once they are read: what an image says of itself may be another.
+    pub fn normalised(&self) -> Platform {
+        let (architecture, variant) = normalise(&self.architecture, self.variant.as_deref());
+        Platform { architecture, variant, ..self.clone() }
+    }
+
     /// The target triple of compilers, with `libc` as its last part (`musl`, `gnu`); none where no such triple exists.
     pub fn triple(&self, libc: &str) -> Option<String> {
         if self.os != "linux" {

@@ -55,6 +55,11 @@ impl Reference {
         Reference { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
     }
 
+    /// The same repository by digest, without a tag.
+    pub fn with_digest(&self, digest: Digest) -> Self {
+        Reference { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
     /// What to ask a registry for: the digest if there is one, else the tag, else `latest`.
     pub fn tag_or_digest(&self) -> String {
         match (&self.digest, &self.tag) {

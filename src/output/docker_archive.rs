@@ -1,23 +1,28 @@
+use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Image, oci_archive};
+use super::bundle::Item;
+use super::oci_archive;
 use crate::error::{Error, Result};
-use crate::oci::{ImageManifest, from_json, to_json};
+use crate::oci::{ImageManifest, Reference, from_json, to_json};
 use crate::progress::Progress;
-use crate::store::Graph;
 use crate::store::archive::{DOCKER_MANIFEST, DockerImage};
 use crate::store::layout::blob_path;
 
 /// Writes what `docker load` reads, with all names: docker's `manifest.json` over the blobs of an OCI archive, as
-/// `docker save` itself has written it since version 25. It holds one platform, the only one of `graph`.
-pub fn write(file: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
+/// `docker save` itself has written it since version 25. Of each image it holds one platform, the only one of its graph.
+pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
+    let images = items.iter().map(|item| image(file, item)).collect::<Result<Vec<_>>>()?;
+    oci_archive::write_with(file, items, &HashSet::new(), &[(DOCKER_MANIFEST, to_json(&images))], progress)
+}
+
+fn image(file: &Path, item: &Item<'_>) -> Result<DockerImage> {
     let (descriptor, bytes) =
-        graph.images().next().ok_or_else(|| Error::input(format!("{} would hold no image", file.display())))?;
+        item.graph.images().next().ok_or_else(|| Error::input(format!("{} would hold no image", file.display())))?;
     let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
-    let images = [DockerImage {
+    Ok(DockerImage {
         config: blob_path(&manifest.config.digest),
-        repo_tags: Some(image.names.iter().map(|name| name.familiar()).collect()),
+        repo_tags: Some(item.entry.image.names.iter().map(Reference::familiar).collect()),
         layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
-    }];
-    oci_archive::write_with(file, image, graph, &[(DOCKER_MANIFEST, to_json(&images))], progress)
+    })
 }

@@ -5,28 +5,30 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Image, copy_blob};
+use super::bundle::{Entry, Item};
+use super::copy_blob;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
+use crate::store::archive::LEFT_OUT;
 use crate::store::layout::{BLOBS, CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_NAME, blob_path};
 use crate::store::pending::{PendingDirectory, PendingFile};
-use crate::store::{Graph, Layout, Store};
+use crate::store::{Layout, Store};
 
 /// Writes a layout. A new one appears in one step, unless its directory is there already: then `index.json` and the
 /// marker come last. In a layout that exists, `index.json` is replaced in one step after all blobs are there, and what else it
 /// names stays. Builds that write to one layout at once wait for each other.
-pub fn write(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
-    if !Layout::is_at(directory) && create(directory, image, graph, progress)? {
+pub fn write(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
+    if !Layout::is_at(directory) && create(directory, items, progress)? {
         return Ok(());
     }
     let present = Layout::open(directory)?;
     let blobs = directory.join(BLOBS);
     fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
-    fill(directory, directory, image.store, graph, Some(&present), progress)?;
+    fill(directory, directory, items, Some(&present), progress)?;
     let _lock = lock(directory);
     let mut index = Layout::open(directory)?.index().clone();
-    enter(&mut index, image.root, image.names);
+    items.iter().for_each(|item| enter(&mut index, item));
     put(&directory.join(INDEX), directory, &to_json(&index))
 }
 
@@ -41,15 +43,15 @@ pub fn check(directory: &Path) -> Result<()> {
 }
 
 /// Makes a new layout. False: another build has made one there in the meantime.
-fn create(directory: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<bool> {
+fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<bool> {
     check(directory)?;
     if let Some(parent) = directory.parent() {
         fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
     }
     let pending = PendingDirectory::begin(directory)?;
     pending.create(BLOBS)?;
-    fill(pending.path(), directory, image.store, graph, None, progress)?;
-    put(&pending.path().join(INDEX), directory, &index(image.root, image.names))?;
+    fill(pending.path(), directory, items, None, progress)?;
+    put(&pending.path().join(INDEX), directory, &index(items, 0))?;
     put(&pending.path().join(MARKER), directory, MARKER_CONTENT.as_bytes())?;
     let _lock = lock(directory);
     if Layout::is_at(directory) {
@@ -70,56 +72,64 @@ fn lock(directory: &Path) -> Option<File> {
     Some(file)
 }
 
-/// The `index.json` of a layout that holds one image.
-pub fn index(root: &Descriptor, names: &[Reference]) -> Vec<u8> {
+/// The `index.json` of a layout that holds these images, without so many of their blobs.
+pub fn index(items: &[Item<'_>], left_out: usize) -> Vec<u8> {
     let mut index = ImageIndex::new(Vec::new(), Map::new());
-    enter(&mut index, root, names);
+    items.iter().for_each(|item| enter(&mut index, item));
+    if left_out > 0 {
+        index.annotations.insert(LEFT_OUT.to_owned(), left_out.to_string());
+    }
     to_json(&index)
 }
 
-/// Enters `root` under each of its names, in place of what had that name; without a name, once.
-fn enter(index: &mut ImageIndex, root: &Descriptor, names: &[Reference]) {
-    if names.is_empty() {
-        if !index.manifests.iter().any(|present| present.digest == root.digest) {
-            index.manifests.push(root.clone());
-        }
-        return;
-    }
-    for name in names {
-        let mut named = root.clone();
-        named.annotations.insert(REF_NAME.to_owned(), name.tag().unwrap_or("latest").to_owned());
-        named.annotations.insert(CONTAINERD_NAME.to_owned(), full_name(name));
+/// Enters an image under each of its names, in place of what had that name; without a name, once. What refers to it has
+/// no name.
+fn enter(index: &mut ImageIndex, item: &Item<'_>) {
+    let Entry { image, short_names, referrers } = item.entry;
+    let mut names = Vec::with_capacity(image.names.len() + short_names.len());
+    names.extend(image.names.iter().map(|name| [(REF_NAME, tag(name)), (CONTAINERD_NAME, full_name(name))].to_vec()));
+    names.extend(short_names.iter().map(|name| [(REF_NAME, name.clone())].to_vec()));
+    for name in &names {
+        let mut named = image.root.clone();
+        named.annotations.extend(name.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         let same_name = |present: &Descriptor| {
-            [REF_NAME, CONTAINERD_NAME].iter().all(|key| {
-                // An entry that another tool wrote may know only the short name.
-                let present = present.annotations.get(*key);
-                present == named.annotations.get(*key) || (*key == CONTAINERD_NAME && present.is_none())
-            })
+            // An entry that another tool wrote may know only the short name.
+            let is_same = |(key, value): &(&str, String)| match present.annotations.get(*key) {
+                Some(present) => present == value,
+                None => *key == CONTAINERD_NAME,
+            };
+            name.iter().all(is_same)
         };
         index.manifests.retain(|present| !same_name(present));
         // The image itself is no longer without a name.
-        index.manifests.retain(|present| present.digest != root.digest || present.annotations.contains_key(REF_NAME));
+        index
+            .manifests
+            .retain(|present| present.digest != image.root.digest || present.annotations.contains_key(REF_NAME));
         index.manifests.push(named);
+    }
+    let unnamed = Some(image.root).filter(|_| names.is_empty());
+    for root in unnamed.into_iter().chain(referrers) {
+        if !index.manifests.iter().any(|present| present.digest == root.digest) {
+            index.manifests.push(root.clone());
+        }
     }
 }
 
-fn full_name(name: &Reference) -> String {
-    format!("{}:{}", name.name(), name.tag().unwrap_or("latest"))
+fn tag(name: &Reference) -> String {
+    name.tag().unwrap_or("latest").to_owned()
 }
 
-/// Brings all blobs of `graph` into the layout at `root`, which errors call `shown`; those that `present` has, whole,
-/// are left as they are.
-fn fill(
-    root: &Path,
-    shown: &Path,
-    store: &dyn Store,
-    graph: &Graph,
-    present: Option<&Layout>,
-    progress: Progress<'_>,
-) -> Result<()> {
+fn full_name(name: &Reference) -> String {
+    format!("{}:{}", name.name(), tag(name))
+}
+
+/// Brings all content of `items` into the layout at `root`, which errors call `shown`; what `present` has, whole, is left
+/// as it is.
+fn fill(root: &Path, shown: &Path, items: &[Item<'_>], present: Option<&Layout>, progress: Progress<'_>) -> Result<()> {
     let blobs = root.join(BLOBS);
     let mut done = HashSet::new();
-    for descriptor in graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor)) {
+    let content = items.iter().flat_map(|item| item.content().map(|descriptor| (descriptor, item.entry.image.store)));
+    for (descriptor, store) in content {
         if !done.insert(descriptor.digest) {
             continue;
         }

@@ -1,22 +1,30 @@
-//! Where a finished image goes. Every output is a walk over the graph below one root; none of them leaves half a result.
+//! Where finished images go. Every output is a walk over the graphs below their roots; none of them leaves half a result.
 
+mod bundle;
+mod destination;
 mod docker_archive;
+mod flip;
 mod layout;
 mod oci_archive;
 mod registry;
+pub mod release;
 mod rootfs;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result, suggestion};
-use crate::oci::{Descriptor, Reference};
+use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::pending::{PendingDirectory, PendingFile};
-use crate::store::{Follow, Graph, Store};
+use crate::store::{Follow, Store};
+use bundle::Item;
+pub use bundle::{Bundle, Entry};
+pub use destination::{Destination, Names, Prefix, hold};
 use rootfs::Unpacking;
 
 /// A place to write an image to.
@@ -60,7 +68,8 @@ impl Output {
         }
     }
 
-    /// Refuses what makes no sense: several images, or none, in a docker archive, an image without a name to a registry.
+    /// Refuses what makes no sense of an image that is `images`, one for each platform: several of them, or none, in a
+    /// docker archive, an image without a name to a registry.
     fn check_image(&self, images: usize, names: &[Reference]) -> Result<()> {
         match self {
             Output::DockerArchive(file) if images == 0 => {
@@ -90,16 +99,24 @@ impl Output {
         }
     }
 
-    fn write(&self, image: Image<'_>, graph: &Graph, means: &Means<'_>) -> Result<()> {
+    fn write(&self, items: &[Item<'_>], left_out: &HashSet<Digest>, means: &Means<'_>) -> Result<()> {
         let Means { client, jobs, progress } = *means;
         let unpacking = |limit: &Option<u64>| Unpacking { limit: *limit, jobs, progress };
-        match self {
-            Output::Layout(directory) => layout::write(directory, image, graph, progress)?,
-            Output::OciArchive(file) => oci_archive::write(file, image, graph, progress)?,
-            Output::DockerArchive(file) => docker_archive::write(file, image, graph, progress)?,
-            Output::Registry => return registry::write(image, graph, client.client()?, progress),
-            Output::Directory { path, limit } => rootfs::write_directory(path, image, graph, &unpacking(limit))?,
-            Output::Tar { path, limit } => rootfs::write_tar(path, image, graph, &unpacking(limit))?,
+        match (self, items) {
+            (Output::Layout(directory), _) => layout::write(directory, items, progress)?,
+            (Output::OciArchive(file), _) => oci_archive::write(file, items, left_out, progress)?,
+            (Output::DockerArchive(file), _) => docker_archive::write(file, items, progress)?,
+            (Output::Registry, _) => return registry::write(items, client.client()?, progress),
+            (Output::Directory { path, limit }, [item]) => {
+                rootfs::write_directory(path, item.entry.image, &item.graph, &unpacking(limit))?;
+            }
+            (Output::Tar { path, limit }, [item]) => {
+                rootfs::write_tar(path, item.entry.image, &item.graph, &unpacking(limit))?;
+            }
+            (Output::Directory { .. } | Output::Tar { .. }, _) => {
+                return Err(Error::usage(format!("{self}: the files of several images are not put together"))
+                    .with_hint("name one image"));
+            }
         }
         progress(Event::OutputWritten { output: &self.to_string() });
         Ok(())
@@ -133,11 +150,20 @@ pub fn check(outputs: &[Output], images: usize, names: &[Reference]) -> Result<(
 
 /// Writes `image` to each of `outputs`, in their order, once all of them have passed [`check`].
 pub fn write(outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
-    let graph = Graph::of(image.store, image.root)?;
-    let images = graph.images().count();
-    check(outputs, images, image.names)?;
-    warn_of_zstd(outputs, &graph, means.progress);
-    outputs.iter().try_for_each(|output| output.write(image, &graph, means))
+    let entry = Entry { image, short_names: &[], referrers: &[] };
+    write_all(outputs, &Bundle { entries: vec![entry], left_out: &HashSet::new() }, means)
+}
+
+/// The same with several images: what they share is written once, and no name stands for any of them before all of
+/// them are there.
+pub fn write_all(outputs: &[Output], bundle: &Bundle<'_>, means: &Means<'_>) -> Result<()> {
+    let items = bundle.items()?;
+    for item in &items {
+        check(outputs, item.graph.images().count(), item.entry.image.names)?;
+    }
+    bundle.check(outputs)?;
+    warn_of_zstd(outputs, &items, means.progress);
+    outputs.iter().try_for_each(|output| output.write(&items, bundle.left_out, means))
 }
 
 /// Does `build`. If its result goes to a registry, the layers that it tells of are sent to the repository of the first
@@ -273,8 +299,9 @@ impl fmt::Display for Output {
 }
 
 /// Tells of docker archives that only newer versions of docker can load.
-fn warn_of_zstd(outputs: &[Output], graph: &Graph, progress: Progress<'_>) {
-    if graph.blobs.iter().any(|blob| blob.media_type.ends_with("zstd")) {
+fn warn_of_zstd(outputs: &[Output], items: &[Item<'_>], progress: Progress<'_>) {
+    let mut blobs = items.iter().flat_map(|item| &item.graph.blobs);
+    if blobs.any(|blob| blob.media_type.ends_with("zstd")) {
         for output in outputs.iter().filter(|output| matches!(output, Output::DockerArchive(_))) {
             let message = format!("{output} has zstd layers, which docker before version 23 cannot load; gzip it can");
             progress(Event::Warning { message: &message });

@@ -1,42 +1,46 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use tar::{EntryType, Header};
 
-use super::{Image, copy_blob, layout};
+use super::bundle::Item;
+use super::{copy_blob, layout};
 use crate::error::{Error, Result};
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Digest};
 use crate::progress::Progress;
+use crate::store::Store;
 use crate::store::layout::{INDEX, MARKER, MARKER_CONTENT, blob_path};
 use crate::store::pending::PendingFile;
-use crate::store::{Graph, Store};
 
-/// Writes an OCI archive: the tar of a layout with this image alone, in place of what is there, in one step.
-pub fn write(file: &Path, image: Image<'_>, graph: &Graph, progress: Progress<'_>) -> Result<()> {
-    write_with(file, image, graph, &[], progress)
+/// Writes an OCI archive: the tar of a layout with these images alone, in place of what is there, in one step. Without
+/// blobs that are `left_out` it is a delta, and its index says so.
+pub fn write(file: &Path, items: &[Item<'_>], left_out: &HashSet<Digest>, progress: Progress<'_>) -> Result<()> {
+    write_with(file, items, left_out, &[], progress)
 }
 
 /// An OCI archive with further documents at its top. Members are sorted by name and carry no time and no owner.
 pub(super) fn write_with(
     file: &Path,
-    image: Image<'_>,
-    graph: &Graph,
+    items: &[Item<'_>],
+    left_out: &HashSet<Digest>,
     documents: &[(&str, Vec<u8>)],
     progress: Progress<'_>,
 ) -> Result<()> {
-    let descriptors = graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor));
-    let blobs: BTreeMap<String, &Descriptor> =
-        descriptors.map(|descriptor| (blob_path(&descriptor.digest), descriptor)).collect();
-    let index = layout::index(image.root, image.names);
+    let content = items.iter().flat_map(|item| item.content().map(|descriptor| (descriptor, item.entry.image.store)));
+    let mut blobs: BTreeMap<String, (&Descriptor, &dyn Store)> =
+        content.map(|(descriptor, store)| (blob_path(&descriptor.digest), (descriptor, store))).collect();
+    let all = blobs.len();
+    blobs.retain(|_, (descriptor, _)| !left_out.contains(&descriptor.digest));
+    let index = layout::index(items, all - blobs.len());
     let mut tops: BTreeMap<&str, &[u8]> = documents.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     tops.extend([(INDEX, index.as_slice()), (MARKER, MARKER_CONTENT.as_bytes())]);
 
     let mut archive = Members { out: BufWriter::new(PendingFile::beside(file)?), file };
     archive.directory("blobs/")?;
     archive.directory("blobs/sha256/")?;
-    for (name, descriptor) in blobs {
-        archive.blob(&name, image.store, descriptor, progress)?;
+    for (name, (descriptor, store)) in blobs {
+        archive.blob(&name, store, descriptor, progress)?;
     }
     for (name, bytes) in tops {
         archive.document(name, bytes)?;

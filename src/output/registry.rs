@@ -1,37 +1,79 @@
+use std::collections::HashMap;
 use std::io::Read;
 
-use super::Image;
+use super::bundle::Item;
+use super::flip::flip;
 use crate::error::Result;
-use crate::oci::{Descriptor, Reference};
+use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;
 use crate::registry::Client;
 use crate::store::{Graph, Store};
 
-/// Uploads to the repository of each name, and then sets the tags of all of them, in their order: as long as one
-/// repository lacks something, no tag of any has changed. There is a name. A registry is asked to take the blobs of
-/// further repositories from the first one in it.
-pub fn write(image: Image<'_>, graph: &Graph, client: &Client, progress: Progress<'_>) -> Result<()> {
-    let mut repositories: Vec<(&Reference, Vec<String>)> = Vec::new();
-    for name in image.names {
-        let tag = name.tag().unwrap_or("latest").to_owned();
-        match repositories.iter_mut().find(|(other, _)| other.name() == name.name()) {
-            Some((_, tags)) => tags.push(tag),
-            None => repositories.push((name, vec![tag])),
+/// Uploads each image, and what refers to it, to the repositories of its names, and then sets all tags: as long as one
+/// repository lacks something, no tag of any has changed. Each image has a name; one with a digest in the place of a tag sets
+/// none.
+pub fn write(items: &[Item<'_>], client: &Client, progress: Progress<'_>) -> Result<()> {
+    let mut sent = Sent::default();
+    for item in items {
+        let image = item.entry.image;
+        for graph in std::iter::once(&item.graph).chain(&item.referrers) {
+            sent.upload(image.store, graph, image.names, client, progress)?;
         }
     }
-    for (number, (repository, _)) in repositories.iter().enumerate() {
-        let mut pushed = repositories.iter().take(number).map(|(pushed, _)| *pushed);
-        let first = pushed.find(|pushed| pushed.registry() == repository.registry());
-        let store = Pushed { store: image.store, first };
-        client.repository(repository, progress).upload(graph, &store)?;
-    }
-    repositories.iter().try_for_each(|(repository, tags)| client.repository(repository, progress).tag(graph, tags))
+    let is_tag = |name: &&Reference| name.tag().is_some() || name.digest().is_none();
+    let tags = items.iter().flat_map(|item| {
+        let names = item.entry.image.names.iter().filter(is_tag);
+        names.map(|name| (name, &item.graph))
+    });
+    flip(&tags.collect::<Vec<_>>(), None, client, progress)
 }
 
-/// A store whose content is in the repository `first` by now, if there is one.
+/// Uploads to the repository of each of `names`, and touches no tag. A registry is asked to take the blobs of further
+/// repositories from the first one in it.
+pub fn upload(
+    store: &dyn Store,
+    graph: &Graph,
+    names: &[Reference],
+    client: &Client,
+    progress: Progress<'_>,
+) -> Result<()> {
+    Sent::default().upload(store, graph, names, client, progress)
+}
+
+/// By registry and blob a repository that it went to.
+#[derive(Default)]
+struct Sent<'a>(HashMap<(&'a str, Digest), &'a Reference>);
+
+impl<'a> Sent<'a> {
+    fn upload(
+        &mut self,
+        store: &dyn Store,
+        graph: &Graph,
+        names: &'a [Reference],
+        client: &Client,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        let mut done: Vec<&Reference> = Vec::new();
+        for name in names {
+            if done.iter().any(|other| other.name() == name.name()) {
+                continue;
+            }
+            let pushed = Pushed { store, registry: name.registry(), sent: self };
+            client.repository(name, progress).upload(graph, &pushed)?;
+            for blob in &graph.blobs {
+                self.0.entry((name.registry(), blob.digest)).or_insert(name);
+            }
+            done.push(name);
+        }
+        Ok(())
+    }
+}
+
+/// A store some of whose content is in `registry` by now.
 struct Pushed<'a> {
     store: &'a dyn Store,
-    first: Option<&'a Reference>,
+    registry: &'a str,
+    sent: &'a Sent<'a>,
 }
 
 impl Store for Pushed<'_> {
@@ -44,6 +86,7 @@ impl Store for Pushed<'_> {
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
-        self.first.or_else(|| self.store.origin(descriptor))
+        let sent = self.sent.0.get(&(self.registry, descriptor.digest)).copied();
+        sent.or_else(|| self.store.origin(descriptor))
     }
 }

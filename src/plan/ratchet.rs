@@ -54,15 +54,11 @@ pub fn change(tag: &PlannedTag, pushed: &Pushed, now: Option<Standing>, listed: 
     if now.as_ref().is_some_and(|now| now.digest == pushed.root) {
         return Change::Same;
     }
-    match obstacle(tag, pushed.version.as_ref(), now.as_ref(), listed) {
-        Some(because) => Change::Stays { at: now, because },
-        None => moved(now),
+    match (obstacle(tag, pushed.version.as_ref(), now.as_ref(), listed), now) {
+        (Some(because), at) => Change::Stays { at, because },
+        (None, Some(from)) => Change::Moves { from },
+        (None, None) => Change::New,
     }
-}
-
-/// The same where nothing holds a tag back.
-pub fn forced(pushed: &Pushed, now: Option<Standing>) -> Change {
-    if now.as_ref().is_some_and(|now| now.digest == pushed.root) { Change::Same } else { moved(now) }
 }
 
 /// The releases among `listed`, the tags of a repository. What stands around the version in the exact ones of `planned`
@@ -100,15 +96,6 @@ impl Change {
             Change::Stays { .. } => "stays",
         }
     }
-
-    /// What the tag stood for, unless it is what is pushed.
-    pub fn from(&self) -> Option<&Standing> {
-        match self {
-            Change::New | Change::Same => None,
-            Change::Moves { from } => Some(from),
-            Change::Stays { at, .. } => at.as_ref(),
-        }
-    }
 }
 
 impl fmt::Display for Change {
@@ -129,14 +116,10 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Obstacle::Newer(version) => write!(f, "{version} is newer"),
-            Obstacle::Release(version) => write!(f, "it is for releases, as {version} is one"),
+            Obstacle::Release(version) => write!(f, "it belongs to releases, such as {version}"),
             Obstacle::PreRelease(version) => write!(f, "{version} is a pre-release"),
         }
     }
-}
-
-fn moved(now: Option<Standing>) -> Change {
-    now.map_or(Change::New, |from| Change::Moves { from })
 }
 
 fn obstacle(

@@ -11,6 +11,7 @@ use super::auth::Access;
 use super::challenge::Challenge;
 use super::hint::{Shown, hint};
 use super::retry;
+use super::settings::tls_hint;
 use crate::error::{Error, ErrorKind};
 
 /// The most of an answer's own words that an error repeats, in characters.
@@ -59,18 +60,7 @@ impl Failure {
     pub fn transport(request: String, url: &Url, source: &reqwest::Error) -> Self {
         let cause = root_cause(source);
         let host = url.host_str().unwrap_or_default();
-        // The TLS library's own error type is out of reach behind reqwest's; its words are what can be told apart.
-        let tls_hint = if cause.contains("certificate") {
-            Some(format!(
-                "the certificate of {host} is not trusted: add the authority that signed it to the system's \
-                 certificates, or accept any with --insecure"
-            ))
-        } else if cause.contains("corrupt message") {
-            Some(format!("{host} does not speak TLS: --insecure allows plain HTTP"))
-        } else {
-            None
-        };
-        if let Some(hint) = tls_hint {
+        if let Some(hint) = tls_hint(url, source) {
             let message = format!("{request}: no TLS connection: {cause}");
             return Error::new(ErrorKind::Registry, message).with_hint(hint).into();
         }
@@ -119,7 +109,8 @@ fn unreachable(url: &Url, source: &reqwest::Error) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     let plain = if url.scheme() == "https" { " (--insecure allows plain HTTP)" } else { "" };
     let io = causes(source).find_map(|cause| cause.downcast_ref::<io::Error>());
-    let is_unknown = causes(source).any(|cause| cause.to_string().contains("dns error"));
+    // "dns error" where it is looked up, and "invalid dns name" where it cannot be one.
+    let is_unknown = causes(source).any(|cause| cause.to_string().contains("dns "));
     match io.map(io::Error::kind) {
         _ if is_unknown => format!("the name {host} is not known: is it right, and is there a network?"),
         Some(io::ErrorKind::ConnectionRefused) => {

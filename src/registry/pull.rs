@@ -42,6 +42,14 @@ impl Store for Repository<'_> {
         })
     }
 
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.attempt(async || self.has_blob(&self.access, descriptor).await)
+    }
+
+    fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        self.list_referrers(subject)
+    }
+
     fn origin(&self, _: &Descriptor) -> Option<&Reference> {
         Some(&self.reference)
     }
@@ -66,8 +74,7 @@ impl Repository<'_> {
     }
 
     pub(super) fn attempt<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
-        let backoff = self.client.connection.options.backoff;
-        self.client.runtime.block_on(backoff.run(self.progress, step))
+        self.client.runtime.block_on(self.backoff.run(self.progress, step))
     }
 
     /// For the manifest that `name` stands for, of whatever type.

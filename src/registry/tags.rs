@@ -65,17 +65,7 @@ impl Repository<'_> {
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok((Vec::new(), None));
         }
-        let next = match next_page(&answer) {
-            // Behind a proxy a registry may know its own scheme and name wrongly: what counts is the path.
-            Some(target) => {
-                let there = join(answer.url(), &target)?;
-                let mut next = request.url.clone();
-                next.set_path(there.path());
-                next.set_query(there.query());
-                Some(next)
-            }
-            None => None,
-        };
+        let next = next_page(&request.url, &answer)?;
         let place = label(&request.method, answer.url());
         let body = connection.read(&request.method, &mut answer, PAGE_LIMIT).await?;
         let page: Page = from_json(&format!("the list of tags of {place}"), &body)?;
@@ -83,10 +73,16 @@ impl Repository<'_> {
     }
 }
 
-/// The target of the `Link` to the next page (RFC 8288).
-fn next_page(answer: &Response) -> Option<String> {
+/// Where the page is that follows the one at `url`, by the `Link` in its answer (RFC 8288).
+pub(super) fn next_page(url: &Url, answer: &Response) -> Result<Option<Url>> {
     let mut values = answer.headers().get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    values.find_map(next_of)
+    let Some(target) = values.find_map(next_of) else { return Ok(None) };
+    // Behind a proxy a registry may know its own scheme and name wrongly: what counts is the path.
+    let there = join(answer.url(), &target)?;
+    let mut next = url.clone();
+    next.set_path(there.path());
+    next.set_query(there.query());
+    Ok(Some(next))
 }
 
 fn next_of(header: &str) -> Option<String> {

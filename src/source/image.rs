@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Reference};
+use crate::oci::{Descriptor, ImageIndex, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
-use crate::store::{Archive, Layout, Store};
+use crate::store::archive::is_delta;
+use crate::store::{self, Archive, Layout, Listed, Store};
 
 /// Where an image is, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
-/// `docker-archive:FILE[:NAME]`; a path that begins with `./`, `../` or `/`, or is `.` or `..`, is looked at.
+/// `docker-archive:FILE[:NAME]`; a path that begins with `./`, `../` or `/`, ends with `/`, or is `.` or `..`, is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     Registry(Reference),
@@ -38,6 +39,37 @@ impl Location {
         Ok((store, root))
     }
 
+    /// Opens the place and lists the images in it that are meant: without a name, all of a layout or an archive. They keep
+    /// the names that they have there.
+    pub fn find<'a>(&self, client: &'a OnDemand, progress: Progress<'a>) -> Result<Found<'a>> {
+        match self {
+            Location::Registry(reference) => {
+                let (store, root) = self.open(client, progress)?;
+                let name = match (reference.tag(), reference.digest()) {
+                    (None, None) => reference.with_tag("latest"),
+                    _ => reference.clone(),
+                };
+                let images = vec![Listed { root, names: vec![name], short_names: Vec::new() }];
+                Ok(Found { store, images, is_delta: false })
+            }
+            Location::Layout(path, name) => {
+                let layout = Layout::open(path)?;
+                let index = layout.index().clone();
+                Found::in_index(Box::new(layout), &index, name.as_deref())
+            }
+            Location::OciArchive(path, name) => Found::in_archive(Archive::open(path)?, name.as_deref()),
+            Location::DockerArchive(path, name) => Found::in_archive(Archive::open_docker(path)?, name.as_deref()),
+        }
+    }
+
+    /// Where it is on disk.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Location::Registry(_) => None,
+            Location::Layout(path, _) | Location::OciArchive(path, _) | Location::DockerArchive(path, _) => Some(path),
+        }
+    }
+
     /// Opens the place, and says by what name it knows the image. Nothing is asked of a registry yet.
     pub fn store<'a>(
         &self,
@@ -46,12 +78,38 @@ impl Location {
     ) -> Result<(Box<dyn Store + 'a>, Option<String>)> {
         Ok(match self {
             Location::Registry(reference) => {
-                (Box::new(client.client()?.repository(reference, progress)), Some(reference.tag_or_digest()))
+                (Box::new(client.client()?.mirrored(reference, progress)?), Some(reference.tag_or_digest()))
             }
             Location::Layout(path, name) => (Box::new(Layout::open(path)?), name.clone()),
             Location::OciArchive(path, name) => (Box::new(Archive::open(path)?), name.clone()),
             Location::DockerArchive(path, name) => (Box::new(Archive::open_docker(path)?), name.clone()),
         })
+    }
+}
+
+/// A place, opened, and the images in it that are meant.
+pub struct Found<'a> {
+    pub store: Box<dyn Store + 'a>,
+    pub images: Vec<Listed>,
+    /// Blobs are left out of it on purpose.
+    pub is_delta: bool,
+}
+
+impl<'a> Found<'a> {
+    fn in_archive(archive: Archive, name: Option<&str>) -> Result<Self> {
+        let index = archive.index().clone();
+        Self::in_index(Box::new(archive), &index, name)
+    }
+
+    fn in_index(store: Box<dyn Store + 'a>, index: &ImageIndex, name: Option<&str>) -> Result<Self> {
+        let mut images = store::images(index);
+        if let Some(name) = name {
+            let root = store.resolve(Some(name))?;
+            images.retain(|image| image.root.digest == root.digest);
+            let unnamed = Listed { root, names: Vec::new(), short_names: Vec::new() };
+            images = vec![images.pop().map_or(unnamed, |image| image.named(name))];
+        }
+        Ok(Found { store, images, is_delta: is_delta(index) })
     }
 }
 
@@ -71,7 +129,8 @@ impl FromStr for Location {
                 _ => Location::DockerArchive(path, name),
             });
         }
-        if ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..") {
+        let is_path = ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..");
+        if is_path || text.ends_with('/') {
             let path = Path::new(text);
             return Location::of_path(path).ok_or_else(|| {
                 if path.exists() {
@@ -80,6 +139,10 @@ impl FromStr for Location {
                     Error::not_found(format!("there is no {text}"))
                 }
             });
+        }
+        if text.ends_with(".tar") && Path::new(text).is_file() {
+            return Err(Error::usage(format!("is {text} the file or a name in a registry?"))
+                .with_hint(format!("the file is ./{text}")));
         }
         Ok(Location::Registry(text.parse().map_err(Error::on_command_line)?))
     }

@@ -11,12 +11,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::layout::{CONTAINERD_NAME, INDEX, MARKER, blob_path, choose, read_limited};
+use super::listed::Subjects;
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{
     Descriptor, Digest, HashingWriter, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, VerifyingReader,
     from_json, media_type, null_as_empty, to_json,
 };
+
+/// The annotation of an `index.json` that is a delta's: of all the blobs that its images have, so many are left out,
+/// because who gets it has them.
+pub const LEFT_OUT: &str = "dev.ocibake.delta.left-out";
 
 /// The list of images at the top of a docker archive.
 pub const DOCKER_MANIFEST: &str = "manifest.json";
@@ -43,6 +48,7 @@ pub struct Archive {
     members: HashMap<String, Member>,
     index: ImageIndex,
     blobs: HashMap<Digest, Blob>,
+    subjects: Subjects,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +128,15 @@ impl Archive {
         let linked: Vec<_> = links.keys().filter_map(|name| Some((name, follow(name, &links, &members)?))).collect();
         members.extend(linked.into_iter().map(|(name, member)| (name.clone(), member)));
         let index = ImageIndex::new(Vec::new(), Map::new());
-        Ok(Archive { path, kind: "oci-archive", file, members, index, blobs: HashMap::new() })
+        Ok(Archive {
+            path,
+            kind: "oci-archive",
+            file,
+            members,
+            index,
+            blobs: HashMap::new(),
+            subjects: Subjects::default(),
+        })
     }
 
     fn read_oci(&mut self) -> Result<()> {
@@ -239,6 +253,15 @@ impl Archive {
         self.members.get(name).copied().ok_or_else(missing)
     }
 
+    fn blob(&self, digest: &Digest) -> Result<Member> {
+        self.member(&blob_path(digest)).map_err(|error| match is_delta(&self.index) {
+            true => {
+                error.with_hint("it is a delta, without the blobs of an earlier archive: see `ocibake copy --since`")
+            }
+            false => error,
+        })
+    }
+
     fn document(&self, name: &str) -> Result<Vec<u8>> {
         let member = self.member(name)?;
         read_limited(self.reader(member), MANIFEST_LIMIT).map_err(|source| Error::io("read", &self.path, source))
@@ -260,7 +283,7 @@ impl Store for Archive {
         let reader: Box<dyn Read + Send + '_> = match self.blobs.get(&descriptor.digest) {
             Some(Blob::Made(bytes)) => Box::new(bytes.as_slice()),
             Some(Blob::Member(member)) => Box::new(self.reader(*member)),
-            None => Box::new(self.reader(self.member(&blob_path(&descriptor.digest))?)),
+            None => Box::new(self.reader(self.blob(&descriptor.digest)?)),
         };
         Ok(Box::new(VerifyingReader::new(reader, descriptor.digest, descriptor.size)))
     }
@@ -268,6 +291,26 @@ impl Store for Archive {
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
         choose(&self.index, name, self.kind, &self.path)
     }
+
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(match self.blobs.get(&descriptor.digest) {
+            Some(Blob::Made(bytes)) => bytes.len() as u64 == descriptor.size,
+            Some(Blob::Member(member)) => member.size == descriptor.size,
+            None => {
+                let member = self.members.get(&blob_path(&descriptor.digest));
+                member.is_some_and(|member| member.size == descriptor.size)
+            }
+        })
+    }
+
+    fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        self.subjects.referrers(self, &self.index, subject)
+    }
+}
+
+/// Whether blobs of the images are left out on purpose.
+pub fn is_delta(index: &ImageIndex) -> bool {
+    index.annotations.contains_key(LEFT_OUT)
 }
 
 /// How large an archive may become that is compressed as a whole: this many times what it is, or this many bytes if
@@ -289,8 +332,13 @@ fn unpacked(path: &Path) -> Result<File> {
             .with_hint("an archive is read here and there: put it into a file first"));
     }
     let file = File::open(path).map_err(failed)?;
-    let mut magic = [0; 2];
-    if file.read_at(&mut magic, 0).map_err(failed)? < 2 || magic != GZIP_MAGIC {
+    let mut magic = [0; ZSTD_MAGIC.len()];
+    let count = file.read_at(&mut magic, 0).map_err(failed)?;
+    if magic[..count] == ZSTD_MAGIC {
+        return Err(Error::input(format!("{} is compressed with zstd as a whole", path.display()))
+            .with_hint("unpack it first, with zstd -d: the images in it are compressed already"));
+    }
+    if !magic[..count].starts_with(&GZIP_MAGIC) {
         return Ok(file);
     }
     let limit = file.metadata().map_err(failed)?.len().saturating_mul(UNPACKED_RATIO).max(UNPACKED_FLOOR);

@@ -23,11 +23,16 @@ pub struct Graph {
 impl Graph {
     /// Reads the manifests below `root`, itself a manifest or an index, from `store`; blobs are not opened.
     pub fn of(store: &dyn Store, root: &Descriptor) -> Result<Graph> {
+        Self::read(store, root, &mut DocumentBudget::default())
+    }
+
+    /// The same, where what is read counts against a budget that others may share.
+    pub fn read(store: &dyn Store, root: &Descriptor, budget: &mut DocumentBudget) -> Result<Graph> {
         if !media_type::is_manifest_or_index(&root.media_type) {
             return Err(Error::input(format!("{} is of the type `{}`", root.digest, root.media_type.escape_debug()))
                 .with_hint("an image is a manifest or an index, of OCI's types or docker's"));
         }
-        let mut walk = Walk { store, seen: HashSet::new(), budget: DocumentBudget::default() };
+        let mut walk = Walk { store, seen: HashSet::new(), budget };
         let mut graph = Graph { blobs: Vec::new(), manifests: Vec::new() };
         graph.visit(&mut walk, root, 0)?;
         Ok(graph)
@@ -82,7 +87,7 @@ pub fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
 struct Walk<'a> {
     store: &'a dyn Store,
     seen: HashSet<Digest>,
-    budget: DocumentBudget,
+    budget: &'a mut DocumentBudget,
 }
 
 impl Walk<'_> {
@@ -92,7 +97,7 @@ impl Walk<'_> {
     }
 }
 
-/// How many bytes of documents may still be read of one image: 64 MiB at first.
+/// How many bytes of documents may still be read of an image, or of several together: 64 MiB at first.
 #[derive(Debug)]
 pub struct DocumentBudget(u64);
 
@@ -105,7 +110,11 @@ impl Default for DocumentBudget {
 impl DocumentBudget {
     /// Accounts for a document that is about to be read.
     pub fn take(&mut self, descriptor: &Descriptor) -> Result<()> {
-        let too_large = || Error::input(format!("the documents of the image have more than {DOCUMENTS_LIMIT} bytes"));
+        let too_large = || {
+            Error::input(format!(
+                "the documents of the image, or of all together, have more than {DOCUMENTS_LIMIT} bytes"
+            ))
+        };
         self.0 = self.0.checked_sub(descriptor.size).ok_or_else(too_large)?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Store;
+use super::listed::Subjects;
 use super::local::open_blob;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Reference, from_json};
@@ -28,6 +29,7 @@ pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 pub struct Layout {
     root: PathBuf,
     index: ImageIndex,
+    subjects: Subjects,
 }
 
 impl Layout {
@@ -42,7 +44,7 @@ impl Layout {
             .and_then(|file| read_limited(file, MANIFEST_LIMIT))
             .map_err(|source| Error::io("read", &path, source))?;
         let index = from_json(&path.display().to_string(), &bytes)?;
-        Ok(Layout { root, index })
+        Ok(Layout { root, index, subjects: Subjects::default() })
     }
 
     pub fn is_at(path: &Path) -> bool {
@@ -62,6 +64,19 @@ impl Store for Layout {
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
         choose(&self.index, name, "oci", &self.root)
     }
+
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        let path = self.root.join(blob_path(&descriptor.digest));
+        match fs::metadata(&path) {
+            Ok(blob) => Ok(blob.is_file() && blob.len() == descriptor.size),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(Error::io("look at", path, source)),
+        }
+    }
+
+    fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        self.subjects.referrers(self, &self.index, subject)
+    }
 }
 
 /// Where a blob lies in a layout.
@@ -70,14 +85,17 @@ pub fn blob_path(digest: &Digest) -> String {
 }
 
 /// The image of an `index.json` that `name` means: its reference name, full name (in docker's short form, too) or digest. Without a name there must
-/// be only one image, though it may have several names. `kind` is what skopeo writes before `place`.
+/// be only one image, though it may have several names; an artifact that is listed as such counts only beside no image. `kind` is what skopeo writes before `place`.
 pub(super) fn choose(index: &ImageIndex, name: Option<&str>, kind: &str, place: &Path) -> Result<Descriptor> {
     let names = |descriptor: &Descriptor| {
         let named = [REF_NAME, CONTAINERD_NAME].map(|key| descriptor.annotations.get(key).cloned());
         named.into_iter().flatten().collect::<Vec<_>>()
     };
     let wanted: Vec<&Descriptor> = match name {
-        None => index.manifests.iter().collect(),
+        None => {
+            let images: Vec<_> = index.manifests.iter().filter(|each| !each.is_artifact()).collect();
+            if images.is_empty() { index.manifests.iter().collect() } else { images }
+        }
         Some(name) => {
             let is_meant = |descriptor: &&Descriptor| {
                 descriptor.digest.to_string() == name || names(descriptor).iter().any(|each| each == name)

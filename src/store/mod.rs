@@ -3,9 +3,11 @@
 pub mod archive;
 mod contents;
 mod follow;
+mod gathered;
 mod graph;
 mod layered;
 pub mod layout;
+mod listed;
 mod local;
 mod lock;
 pub mod pending;
@@ -14,14 +16,16 @@ pub mod prune;
 pub use archive::Archive;
 pub use contents::{Contents, Item, Kind};
 pub use follow::{Follow, Follower};
+pub use gathered::Gathered;
 pub use graph::{DocumentBudget, Graph, children, read_document};
 pub use layered::Layered;
 pub use layout::Layout;
+pub use listed::{Listed, images};
 pub use local::{LocalStore, PendingBlob};
 
 use std::io::Read;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::oci::{Descriptor, Reference};
 
 /// A place that holds blobs: the local store, a layout, an archive, a registry's repository.
@@ -34,6 +38,19 @@ pub trait Store: Sync {
 
     /// The root (index or manifest) that `name` stands for; `None` asks for the only one there is.
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor>;
+
+    /// Whether the content of a descriptor is there, as far as that is known without reading it.
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        match self.open(descriptor) {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            opened => opened.map(|_| true),
+        }
+    }
+
+    /// What is listed as referring to the manifest or index `subject`. Nothing of it is verified.
+    fn referrers(&self, _subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        Ok(Vec::new())
+    }
 
     /// The repository that has the content of a descriptor, for its registry to take it from there.
     fn origin(&self, _: &Descriptor) -> Option<&Reference> {

@@ -105,6 +105,13 @@ impl PendingFile {
         pending.map_err(|error| Error { message: format!("cannot write {}", destination.display()), ..error })
     }
 
+    /// Puts `bytes` at `destination` in one step, in place of what may be there.
+    pub fn replace(destination: &Path, bytes: &[u8]) -> Result<()> {
+        let mut file = Self::beside(destination)?;
+        file.write_all(bytes).map_err(|source| Error::io("write", destination, source))?;
+        file.keep(destination)
+    }
+
     /// Gives it its final name, in one step, in place of the file, or link, that may stand there.
     pub fn keep(mut self, destination: &Path) -> Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };

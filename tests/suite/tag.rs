@@ -36,11 +36,11 @@ fn what_is_no_version_stands_alone() {
 
 #[test]
 fn a_branch_gets_its_commit_and_the_default_one_latest() {
-    assert_eq!(names(&fan_out("main", Some(&branch("main", true))).unwrap()), "main main-0123456 latest");
-    assert_eq!(names(&fan_out("next", Some(&branch("next", false))).unwrap()), "next next-0123456");
+    assert_eq!(names(&fan_out("main", Some(&branch("main", true))).unwrap()), "main-0123456 main latest");
+    assert_eq!(names(&fan_out("next", Some(&branch("next", false))).unwrap()), "next-0123456 next");
     let feature = branch("feature/new+x", false);
-    assert_eq!(names(&fan_out("feature-new-x", Some(&feature)).unwrap()), "feature-new-x feature-new-x-0123456");
-    assert_eq!(names(&fan_out("feature/new+x", Some(&feature)).unwrap()), "feature-new-x feature-new-x-0123456");
+    assert_eq!(names(&fan_out("feature-new-x", Some(&feature)).unwrap()), "feature-new-x-0123456 feature-new-x");
+    assert_eq!(names(&fan_out("feature/new+x", Some(&feature)).unwrap()), "feature-new-x-0123456 feature-new-x");
     assert_eq!(names(&fan_out("other", Some(&branch("main", true))).unwrap()), "other");
     assert_eq!(names(&fan_out("v1.0.0", Some(&branch("main", true))).unwrap()), "v1.0.0 1.0.0 1.0 1 latest");
 }

@@ -59,7 +59,7 @@ fn the_branch_is_that_of_the_working_directory() {
     let commit = &git(&["rev-parse", "HEAD"])[..7];
     let program = Program::new().directory(place.path());
     let lines = program.run(["tags", "r.example/api:main"]).success().stdout;
-    assert_eq!(lines, format!("r.example/api:main\nr.example/api:main-{commit}\nr.example/api:latest\n"));
+    assert_eq!(lines, format!("r.example/api:main-{commit}\nr.example/api:main\nr.example/api:latest\n"));
     let lines = program.run(["tags", "r.example/api", "--tag-template={branch}-{sha7}"]).success().stdout;
     assert_eq!(lines, format!("r.example/api:main-{commit}\n"));
 }

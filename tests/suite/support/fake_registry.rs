@@ -296,7 +296,7 @@ impl State {
                     .with("docker-content-digest", digest(bytes)),
                 None => Reply::refusal(404, "MANIFEST_UNKNOWN", "manifest unknown"),
             },
-            None => Reply::status(404),
+            None => rest.strip_suffix("/tags/list").map_or(Reply::status(404), |name| self.tags(name)),
         }
     }
 
@@ -305,6 +305,17 @@ impl State {
         if let Some(upload) = self.content.lock().unwrap().uploads.get_mut(&request.path) {
             upload.bytes.extend_from_slice(&request.body);
         }
+    }
+
+    fn tags(&self, name: &str) -> Reply {
+        let content = self.content.lock().unwrap();
+        let references = content.manifests.keys().filter_map(|key| key.strip_prefix(name)?.strip_prefix('/'));
+        let mut tags: Vec<_> = references.filter(|reference| !reference.contains([':', '/'])).collect();
+        tags.sort();
+        if tags.is_empty() {
+            return Reply::refusal(404, "NAME_UNKNOWN", "repository name not known to registry");
+        }
+        Reply::Answer(200, Vec::new(), serde_json::json!({"name": name, "tags": tags}).to_string().into_bytes())
     }
 
     fn upload(&self, request: &Request, session: &str) -> Reply {

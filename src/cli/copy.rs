@@ -1,0 +1,203 @@
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use clap::Args;
+
+use super::environment::Environment;
+use super::progress::{ProgressFlags, Reporter};
+use super::{answer, value};
+use crate::error::{Error, Result};
+use crate::oci::{Digest, Platform};
+use crate::output::{self, Bundle, Destination, Entry, Image, Means, Names, Output};
+use crate::plan::setting;
+use crate::progress::Progress;
+use crate::registry::OnDemand;
+use crate::source::collection::{Choice, Collected, Collection};
+use crate::source::image::Location;
+
+/// Copy images, with all their platforms, between registries, layouts and archives
+///
+/// SRC and DST are names in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]; a path begins
+/// with ./ or /. A layout or archive without NAME is all of its images. A DST without a tag takes those of SRC; one that ends with
+/// a slash, such as registry.example/mirror/, takes any number of images, each under its own repository's path and tag.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Images to copy, and where to: without -o the last one is the destination
+    #[arg(value_name = "SRC... DST", required = true)]
+    places: Vec<String>,
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), or type=oci|docker|local|tar,dest=PATH, instead of DST
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
+    output: Vec<Output>,
+    /// Copy these platforms only, such as linux/amd64,linux/arm64
+    ///
+    /// Several of an index make a new index that lists no others, with the attestations about them; a single one is copied as
+    /// the plain image that it is.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    platform: Vec<String>,
+    /// Copy what refers to the images, too: signatures, SBOMs and the like, and what refers to those
+    #[arg(long)]
+    referrers: bool,
+    /// What the far side has already: an archive, a layout or an image in a registry
+    ///
+    /// An OCI archive is written without the blobs of its images: a delta. Where a delta is copied from, it is where the blobs
+    /// that are not in it come from; they may also be at the destination. If any is nowhere, nothing is written.
+    #[arg(long, value_name = "REF")]
+    since: Vec<String>,
+    /// Blobs that move at a time [default: 4]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
+    #[command(flatten)]
+    pub progress: ProgressFlags,
+}
+
+/// What is to be copied, and where to.
+struct Order<'a> {
+    sources: &'a [String],
+    /// None if outputs alone say where to.
+    destination: Option<Destination>,
+    outputs: Vec<Output>,
+    platforms: Vec<Platform>,
+}
+
+pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    let reporter = Reporter::new(&arguments.progress);
+    let lines = copy(arguments, environment, &|event| reporter.report(event))?;
+    reporter.finish();
+    answer(&lines.join("\n"))
+}
+
+/// Returns a line for each image: what it is called where it went, and its digest.
+fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>) -> Result<Vec<String>> {
+    let order = Order::of(arguments)?;
+    let client = environment.client(arguments.insecure, arguments.jobs);
+    let mut collection = Collection::new(&client, progress);
+    for source in order.sources {
+        collection.add(source, Choice { platforms: &order.platforms, referrers: arguments.referrers })?;
+    }
+    let names = order.names(&collection.images)?;
+    let left_out = since(arguments, &order, &mut collection, &client, progress)?;
+    collection.check_complete(|number, blob| {
+        let full = names.get(number).map(|names| names.full.as_slice()).unwrap_or_default();
+        output::hold(&order.outputs, full, blob, &client, progress)
+    })?;
+    let entries = collection.images.iter().zip(&names).map(|(collected, names)| Entry {
+        image: Image { store: &collection.content, root: &collected.image.root, names: &names.full },
+        short_names: &names.short,
+        referrers: &collected.referrers,
+    });
+    let bundle = Bundle { entries: entries.collect(), left_out: &left_out };
+    output::write_all(&order.outputs, &bundle, &Means { client: &client, jobs: arguments.jobs, progress })?;
+    let line = |(collected, names): (&Collected, &Names)| {
+        let digest = collected.image.root.digest;
+        match names.full.first() {
+            Some(name) if name.digest().is_none() => format!("{name}@{digest}"),
+            Some(name) => name.to_string(),
+            None => digest.to_string(),
+        }
+    };
+    Ok(collection.images.iter().zip(&names).map(line).collect())
+}
+
+/// The blobs that a delta goes without. If it is deltas that are copied, they are completed instead.
+fn since<'a>(
+    arguments: &Arguments,
+    order: &Order<'_>,
+    collection: &mut Collection<'a>,
+    client: &'a OnDemand,
+    progress: Progress<'a>,
+) -> Result<HashSet<Digest>> {
+    if collection.is_delta() {
+        arguments.since.iter().try_for_each(|title| collection.complete_from(title))?;
+        return Ok(HashSet::new());
+    }
+    if arguments.since.is_empty() {
+        return Ok(HashSet::new());
+    }
+    if !order.outputs.iter().any(|output| matches!(output, Output::OciArchive(_))) {
+        return Err(Error::usage("--since leaves blobs out of an OCI archive, and none is written")
+            .with_hint("write one with -o FILE; what is copied is no delta that it could complete"));
+    }
+    let mut present = Collection::new(client, progress);
+    arguments.since.iter().try_for_each(|title| present.add(title, Choice::default()))?;
+    Ok(present.blobs())
+}
+
+impl<'a> Order<'a> {
+    fn of(arguments: &'a Arguments) -> Result<Self> {
+        let platforms = match arguments.platform.is_empty() {
+            true => Vec::new(),
+            false => setting::platforms(&arguments.platform.join(",")).map_err(|error| Error {
+                message: format!("--platform: {}", error.message),
+                ..error.on_command_line()
+            })?,
+        };
+        if !arguments.output.is_empty() {
+            if arguments.output.contains(&Output::Registry) {
+                return Err(Error::usage("-o type=registry does not say which registry the copies go to")
+                    .with_hint("name it last, in the place of -o: ocibake copy SRC... DST"));
+            }
+            let outputs = arguments.output.clone();
+            return Ok(Order { sources: &arguments.places, destination: None, outputs, platforms });
+        }
+        match arguments.places.split_last() {
+            Some((destination, sources)) if !sources.is_empty() => {
+                let destination: Destination = destination.parse()?;
+                let outputs = vec![destination.output()];
+                Ok(Order { sources, destination: Some(destination), outputs, platforms })
+            }
+            _ => {
+                Err(Error::usage("there is nowhere to copy to").with_hint("name it behind what is copied, or with -o"))
+            }
+        }
+    }
+
+    /// What each of `images` is called where it goes.
+    fn names(&self, images: &[Collected]) -> Result<Vec<Names>> {
+        if let ([_, other, ..], true) = (images, self.destination.as_ref().is_some_and(Destination::is_for_one)) {
+            let hint = match self.outputs.first() {
+                Some(Output::Registry) => "name one of them, or end the destination with a slash",
+                _ => "name one of them, or leave out the name at the destination",
+            };
+            return Err(Error::usage(format!("{} images do not go under one name, {} not", images.len(), other.title))
+                .with_hint(hint));
+        }
+        let names = images.iter().map(|collected| {
+            let names = match &self.destination {
+                Some(destination) => destination.names(&collected.title, &collected.image)?,
+                None => Names::kept(&collected.image),
+            };
+            self.check_is_elsewhere(collected, &names)?;
+            Ok(names)
+        });
+        names.collect()
+    }
+
+    /// Refuses to copy an image to where it is.
+    fn check_is_elsewhere(&self, collected: &Collected, names: &Names) -> Result<()> {
+        let same = |from: &Path, to: &Path| {
+            fs::canonicalize(from).is_ok_and(|from| fs::canonicalize(to).is_ok_and(|to| from == to))
+        };
+        let is_there = self.outputs.iter().any(|output| match (&collected.location, output, output.path()) {
+            (Location::Registry(_), Output::Registry, _) => {
+                let image = &collected.image;
+                let is_own = |name: &_| image.names.contains(name);
+                names.full.iter().any(is_own)
+            }
+            (Location::Layout(from, _), Output::Layout(to), _) => {
+                let kept = Names::kept(&collected.image);
+                same(from, to) && *names == kept
+            }
+            (location, _, Some(to)) => location.path().is_some_and(|from| same(from, to)),
+            _ => false,
+        });
+        match is_there {
+            true => Err(Error::usage(format!("{} would be copied to where it is", collected.title))
+                .with_hint("name another destination")),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use std::collections::HashSet;
+use std::path::Path;
+
+use clap::Args;
+
+use super::environment::Environment;
+use super::progress::{ProgressFlags, Reporter};
+use super::tags::TagChoice;
+use super::{answer, value};
+use crate::error::{Error, Result};
+use crate::image;
+use crate::oci::{Descriptor, Map, Reference};
+use crate::output::{self, Image, Means, Output};
+use crate::plan::setting;
+use crate::progress::Progress;
+use crate::source::collection::{Choice, Collection};
+
+/// Make one index of images that were built apart, and push it
+///
+/// Each REF is an image for one platform or several; an index is taken apart into its images and their attestations. No
+/// layer is pulled: what is in the registry already is mounted from where it is, the rest is sent. Without --annotation the
+/// index has the annotations that all of its images share, as one that is built in one go has.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Name to push to, such as registry.example/org/api:v0.2.0
+    #[arg(value_name = "NAME[:TAG]")]
+    name: String,
+    /// Images to list: names in a registry, best by digest, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
+    #[arg(value_name = "REF", required = true)]
+    images: Vec<String>,
+    #[command(flatten)]
+    choice: TagChoice,
+    /// Set an annotation on the index
+    #[arg(long, value_name = "KEY=VALUE")]
+    annotation: Vec<String>,
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), or as for `build`, instead of pushing; type=registry pushes, too
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
+    output: Vec<Output>,
+    /// Uploads at a time [default: 4]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
+    #[command(flatten)]
+    pub progress: ProgressFlags,
+}
+
+pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    let (repository, _, plan) = arguments.choice.resolve(&arguments.name, Path::new("."))?;
+    let names: Vec<Reference> = plan.tags.iter().map(|tag| repository.with_tag(&tag.name)).collect();
+    let first = names.first().cloned().unwrap_or(repository);
+    let reporter = Reporter::new(&arguments.progress);
+    let root = join(arguments, &names, environment, &|event| reporter.report(event))?;
+    reporter.finish();
+    answer(&format!("{first}@{}", root.digest))
+}
+
+fn join(
+    arguments: &Arguments,
+    names: &[Reference],
+    environment: &Environment,
+    progress: Progress<'_>,
+) -> Result<Descriptor> {
+    let mut annotations = Map::new();
+    for annotation in &arguments.annotation {
+        setting::set_pair(&mut annotations, annotation).map_err(|error| Error {
+            message: format!("--annotation: {}", error.message),
+            ..error.on_command_line()
+        })?;
+    }
+    let pushed = [Output::Registry];
+    let outputs = if arguments.output.is_empty() { &pushed[..] } else { &arguments.output };
+    let client = environment.client(arguments.insecure, arguments.jobs);
+    let mut collection = Collection::new(&client, progress);
+    let mut seen = HashSet::new();
+    for title in arguments.images.iter().filter(|title| seen.insert(*title)) {
+        collection.add(title, Choice::default())?;
+    }
+    let index = image::join(&collection.members()?, &annotations)?;
+    collection.check_complete(|_, blob| output::hold(outputs, names, blob, &client, progress))?;
+    collection.content.put(index.descriptor.digest, index.bytes);
+    let image = Image { store: &collection.content, root: &index.descriptor, names };
+    output::write(outputs, image, &Means { client: &client, jobs: arguments.jobs, progress })?;
+    Ok(index.descriptor)
+}

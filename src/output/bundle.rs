@@ -1,0 +1,91 @@
+use std::collections::{HashMap, HashSet};
+
+use super::{Image, Output};
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest};
+use crate::store::{DocumentBudget, Graph};
+
+/// Images that are written together.
+pub struct Bundle<'a> {
+    pub entries: Vec<Entry<'a>>,
+    /// Blobs that an OCI archive goes without, because whoever gets it has them: it is a delta then, and says so. Nothing is
+    /// left out of anything else.
+    pub left_out: &'a HashSet<Digest>,
+}
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    pub image: Image<'a>,
+    /// Names that say not in which repository, for layouts and archives alone.
+    pub short_names: &'a [String],
+    /// Manifests that refer to the image, or to what does, and go where it goes. Their content is in its store.
+    pub referrers: &'a [Descriptor],
+}
+
+/// An entry whose documents are read.
+pub(super) struct Item<'a> {
+    pub entry: Entry<'a>,
+    pub graph: Graph,
+    /// A graph for each referrer.
+    pub referrers: Vec<Graph>,
+}
+
+impl<'a> Bundle<'a> {
+    pub(super) fn items(&self) -> Result<Vec<Item<'a>>> {
+        let mut budget = DocumentBudget::default();
+        let item = |entry: &Entry<'a>| {
+            let store = entry.image.store;
+            let graph = Graph::read(store, entry.image.root, &mut budget)?;
+            let referrers = entry.referrers.iter().map(|root| Graph::read(store, root, &mut budget));
+            Ok(Item { entry: *entry, graph, referrers: referrers.collect::<Result<_>>()? })
+        };
+        self.entries.iter().map(item).collect()
+    }
+
+    /// Refuses one name for two images, and outputs that have no place for what goes along with the images.
+    pub(super) fn check(&self, outputs: &[Output]) -> Result<()> {
+        self.check_names()?;
+        let has_referrers = self.entries.iter().any(|entry| !entry.referrers.is_empty());
+        match outputs.iter().find(|output| matches!(output, Output::DockerArchive(_))) {
+            Some(output) if has_referrers => Err(Error::usage(format!("{output} has no place for referrers"))
+                .with_hint("leave out --referrers, or write an OCI archive")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_names(&self) -> Result<()> {
+        let mut known: HashMap<String, Digest> = HashMap::new();
+        for entry in &self.entries {
+            let digest = entry.image.root.digest;
+            let full = entry.image.names.iter().filter(|name| name.tag().is_some()).map(ToString::to_string);
+            for name in full.chain(entry.short_names.iter().cloned()) {
+                match known.insert(name.clone(), digest) {
+                    Some(other) if other != digest => {
+                        return Err(Error::input(format!("`{name}` would name two images, {other} and {digest}"))
+                            .with_hint("copy one of them by itself, under another name"));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        // In a layout a short name is the tag of whatever has that tag.
+        for entry in &self.entries {
+            let digest = entry.image.root.digest;
+            let clashes = |tag: &str| known.get(tag).is_some_and(|other| *other != digest);
+            if let Some(tag) = entry.image.names.iter().filter_map(|name| name.tag()).find(|tag| clashes(tag)) {
+                return Err(Error::input(format!("`{tag}` would name an image that has no other name, and {digest}"))
+                    .with_hint("copy the former by itself, under a name with a repository"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Item<'_> {
+    /// All content: blobs and manifests of the image, then those of what refers to it. Some may come twice.
+    pub fn content(&self) -> impl Iterator<Item = &Descriptor> {
+        let graphs = std::iter::once(&self.graph).chain(&self.referrers);
+        graphs.flat_map(|graph| graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor)))
+    }
+}

@@ -1,0 +1,120 @@
+//! A push that sets the tags of versions and branches: all content first, to every repository; then the tags, exact ones
+//! before those that float, and these only forward (see [`ratchet`](crate::plan::ratchet)).
+
+pub mod rollback;
+mod survey;
+
+use semver::Version;
+
+use super::flip::flip;
+use super::{Image, Means, Output, registry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Descriptor, Reference};
+use crate::plan::ratchet::{Change, Pushed};
+use crate::plan::record::{Record, RecordedTag};
+use crate::plan::tag::{PlannedTag, TagKind};
+use crate::progress::{Event, Progress};
+use crate::registry::Client;
+use crate::store::Graph;
+
+/// How tags are set.
+#[derive(Clone, Copy)]
+pub struct Release<'a> {
+    pub targets: &'a [Target],
+    /// No exact tag that stands for another image is changed.
+    pub immutable: bool,
+    /// The command that undoes it, once a record is kept.
+    pub undo: Option<&'a str>,
+    /// Keeps the record of what is done: before the first tag is set, and after the last.
+    pub keep: &'a (dyn Fn(&Descriptor, Record) -> Result<()> + Sync),
+}
+
+/// A repository, and the tags that are to be set in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub repository: Reference,
+    /// That of the tag which was asked for, if it is one.
+    pub version: Option<Version>,
+    pub tags: Vec<PlannedTag>,
+}
+
+/// What becomes of one tag.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// With the tag.
+    pub name: Reference,
+    pub kind: TagKind,
+    /// What the tag stands for.
+    pub now: Option<Descriptor>,
+    pub change: Change,
+}
+
+impl Release<'_> {
+    /// What a push of `root` would do, in the order in which it would do it. Asks the registries, and changes nothing.
+    /// That an exact tag would have to change is an error if the release is immutable.
+    pub fn plan(&self, root: &Descriptor, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        for target in self.targets {
+            let pushed = Pushed { root: root.digest, version: target.version.clone() };
+            steps.extend(survey::survey(target, &pushed, client, progress)?);
+        }
+        steps.sort_by_key(|step| step.kind == TagKind::Floating);
+        if self.immutable {
+            check_exact(&steps, root)?;
+        }
+        Ok(steps)
+    }
+
+    /// Writes `image` to each of `outputs`, to the registry last and under the tags of the release.
+    pub fn write(&self, outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
+        let Means { client, progress, .. } = *means;
+        let client = client.client()?;
+        if self.immutable {
+            self.plan(image.root, client, progress)?;
+        }
+        let others: Vec<Output> = outputs.iter().filter(|output| **output != Output::Registry).cloned().collect();
+        if !others.is_empty() {
+            super::write(&others, image, means)?;
+        }
+        let graph = Graph::of(image.store, image.root)?;
+        let repositories: Vec<Reference> = self.targets.iter().map(|target| target.repository.clone()).collect();
+        registry::upload(image.store, &graph, &repositories, client, progress)?;
+        // Only now: while all of that was on its way, another push may have moved the tags.
+        let steps = self.plan(image.root, client, progress)?;
+        for step in &steps {
+            progress(Event::TagPlanned { name: &step.name.to_string(), change: &step.change.to_string() });
+        }
+        (self.keep)(image.root, record(&steps, image.root, false))?;
+        let names: Vec<_> = steps.iter().filter(|step| step.change.sets()).map(|step| (&step.name, &graph)).collect();
+        flip(&names, self.undo, client, progress)?;
+        (self.keep)(image.root, record(&steps, image.root, true))
+    }
+}
+
+fn check_exact(steps: &[Step], root: &Descriptor) -> Result<()> {
+    let changes = |step: &&Step| step.kind == TagKind::Exact && matches!(step.change, Change::Moves { .. });
+    let changed: Vec<_> = steps.iter().filter(changes).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let line = |step: &&Step| {
+        let now = step.now.as_ref().map(|now| now.digest.to_string()).unwrap_or_default();
+        format!("\n    {} is {now}", step.name)
+    };
+    let list: String = changed.iter().map(line).collect();
+    let message = format!("tags that are not to change stand for another image than {}{list}", root.digest);
+    Err(Error::new(ErrorKind::Registry, message)
+        .with_hint("give what is pushed a new version; or leave out --immutable to let the tags change"))
+}
+
+fn record(steps: &[Step], root: &Descriptor, complete: bool) -> Record {
+    let pushed = Descriptor::new(root.media_type.clone(), root.digest, root.size);
+    let tags = steps.iter().map(|step| RecordedTag {
+        repository: step.name.name(),
+        tag: step.name.tag().unwrap_or("latest").to_owned(),
+        change: step.change.word().to_owned(),
+        before: step.now.clone(),
+        after: if step.change.sets() { Some(pushed.clone()) } else { step.now.clone() },
+    });
+    Record { complete, tags: tags.collect() }
+}

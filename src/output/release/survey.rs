@@ -1,0 +1,116 @@
+use std::collections::HashMap;
+use std::thread::{self, ScopedJoinHandle};
+
+use semver::Version;
+
+use super::{Step, Target};
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Descriptor, ImageConfig, ImageIndex, ImageManifest, from_json, media_type};
+use crate::plan::ratchet::{self, Pushed, Standing};
+use crate::plan::tag::{self, PlannedTag, TagKind};
+use crate::progress::{Event, Progress};
+use crate::registry::{Client, Repository};
+use crate::store::read_document;
+
+/// How many requests are under way at once.
+const PARALLEL: usize = 8;
+
+const VERSION: &str = "org.opencontainers.image.version";
+
+/// What becomes of each tag of `target`, by what its repository has: one request for the list of tags, one for each tag,
+/// and one or a few for the version of each image that a floating tag would leave.
+pub fn survey(target: &Target, pushed: &Pushed, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
+    let repository = client.repository(&target.repository, progress);
+    let (releases, standing) = if target.tags.iter().any(|tag| tag.line.is_some()) {
+        // Not beside the others: one request alone gets the token that is then there for all.
+        let listed = repository.tags();
+        let standing = find(&repository, &target.tags)?;
+        let listed = usable(listed, &standing, target, progress);
+        let releases = |listed: Vec<String>| ratchet::releases(&listed, &target.tags, pushed.version.as_ref());
+        (listed.map(releases), standing)
+    } else {
+        (Some(Vec::new()), find(&repository, &target.tags)?)
+    };
+    let mut versions = HashMap::new();
+    for (tag, now) in target.tags.iter().zip(&standing) {
+        if let Some(now) = now.as_ref().filter(|now| now.digest != pushed.root && tag.kind == TagKind::Floating)
+            && !versions.contains_key(&now.digest)
+        {
+            versions.insert(now.digest, version_of(&repository, now, releases.is_none())?);
+        }
+    }
+    let known =
+        |now: &Descriptor| Standing { digest: now.digest, version: versions.get(&now.digest).cloned().flatten() };
+    let steps = target.tags.iter().zip(standing).map(|(tag, now)| {
+        let change = ratchet::change(tag, pushed, now.as_ref().map(known), releases.as_deref());
+        Step { name: target.repository.with_tag(&tag.name), kind: tag.kind, now, change }
+    });
+    Ok(steps.collect())
+}
+
+/// What each of `tags` stands for.
+fn find(repository: &Repository<'_>, tags: &[PlannedTag]) -> Result<Vec<Option<Descriptor>>> {
+    let mut found = Vec::with_capacity(tags.len());
+    for some in tags.chunks(PARALLEL) {
+        let results: Vec<_> = thread::scope(|scope| {
+            let asked: Vec<_> = some.iter().map(|tag| scope.spawn(|| repository.find(&tag.name))).collect();
+            asked.into_iter().map(joined).collect()
+        });
+        for result in results {
+            found.push(result?);
+        }
+    }
+    Ok(found)
+}
+
+/// The list, if it is one to go by: not every registry lists tags, and some list none to those who may only push.
+fn usable(
+    listed: Result<Vec<String>>,
+    standing: &[Option<Descriptor>],
+    target: &Target,
+    progress: Progress<'_>,
+) -> Option<Vec<String>> {
+    let why = match listed {
+        Ok(listed) if !listed.is_empty() || standing.iter().all(Option::is_none) => return Some(listed),
+        Ok(_) => "the list is empty".to_owned(),
+        Err(Error { message, .. }) => message,
+    };
+    let name = target.repository.name();
+    let message = format!(
+        "the tags of {name} cannot be listed ({why}): floating tags are compared with the versions of the images that \
+         they stand for alone"
+    );
+    progress(Event::Warning { message: &message });
+    None
+}
+
+/// The version of the image at `root`, as its annotation says; or its label, if `labels` count, which an image may have
+/// from the one that it is based on. An image that is not all there, or is none, has none.
+fn version_of(repository: &Repository<'_>, root: &Descriptor, labels: bool) -> Result<Option<Version>> {
+    match stated_version(repository, root, labels) {
+        Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Input) => Ok(None),
+        stated => Ok(stated?.and_then(|text| tag::version(&text))),
+    }
+}
+
+fn stated_version(repository: &Repository<'_>, root: &Descriptor, labels: bool) -> Result<Option<String>> {
+    let mut bytes = read_document(repository, root)?;
+    if media_type::is_index(&root.media_type) {
+        let index: ImageIndex = from_json("the index", &bytes)?;
+        let is_image = |at: &&Descriptor| media_type::is_manifest(&at.media_type) && !at.is_attestation();
+        match (index.annotations.get(VERSION), index.manifests.iter().find(is_image)) {
+            (None, Some(image)) if labels => bytes = read_document(repository, image)?,
+            (stated, _) => return Ok(stated.cloned()),
+        }
+    }
+    let manifest: ImageManifest = from_json("the manifest", &bytes)?;
+    if manifest.annotations.contains_key(VERSION) || !labels {
+        return Ok(manifest.annotations.get(VERSION).cloned());
+    }
+    let config: ImageConfig = from_json("the config", &read_document(repository, &manifest.config)?)?;
+    Ok(config.config.labels.and_then(|labels| labels.get(VERSION).cloned()))
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

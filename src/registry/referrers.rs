@@ -1,0 +1,70 @@
+//! What refers to a manifest (distribution-spec, "Listing Referrers").
+
+use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::{Method, StatusCode, Url};
+
+use super::client::Repository;
+use super::connection::Request;
+use super::failure::{Failure, label};
+use super::tags::next_page;
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Descriptor, ImageIndex, MANIFEST_LIMIT, from_json, media_type};
+use crate::store::read_document;
+
+const MOST_PAGES: usize = 100;
+
+/// One page of the list, and where the next one is.
+type Page = (Vec<Descriptor>, Option<Url>);
+
+impl Repository<'_> {
+    /// As the registry lists it; where it does not, as the index under the fallback tag does, which clients keep
+    /// ("Referrers Tag Schema").
+    pub(super) fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        let mut url = self.attempt(async || self.url(&self.access, &format!("referrers/{}", subject.digest)).await)?;
+        let mut referrers = Vec::new();
+        for _ in 0..MOST_PAGES {
+            match self.attempt(async || self.page_of_referrers(url.clone()).await)? {
+                None => return self.fallback_referrers(subject),
+                Some((page, next)) => {
+                    referrers.extend(page);
+                    match next {
+                        Some(next) => url = next,
+                        None => return Ok(referrers),
+                    }
+                }
+            }
+        }
+        let place = label(&Method::GET, &url);
+        Err(Error::new(ErrorKind::Registry, format!("{place}: there are more than {MOST_PAGES} pages of referrers")))
+    }
+
+    /// None where the registry does not know the question. Some answer it with a page for people.
+    async fn page_of_referrers(&self, url: Url) -> Result<Option<Page>, Failure> {
+        const UNKNOWN: &[StatusCode] = &[
+            StatusCode::NOT_FOUND,
+            StatusCode::BAD_REQUEST,
+            StatusCode::METHOD_NOT_ALLOWED,
+            StatusCode::NOT_ACCEPTABLE,
+        ];
+        let mut request = Request { expected: UNKNOWN, ..Request::new(Method::GET, url) };
+        request.headers.insert(ACCEPT, HeaderValue::from_static(media_type::IMAGE_INDEX));
+        let connection = &self.client.connection;
+        let mut answer = connection.exchange(&self.access, &request).await?;
+        if !answer.status().is_success() {
+            return Ok(None);
+        }
+        let next = next_page(&request.url, &answer)?;
+        let body = connection.read(&request.method, &mut answer, MANIFEST_LIMIT).await?;
+        let Ok(index) = serde_json::from_slice::<ImageIndex>(&body) else { return Ok(None) };
+        Ok(Some((index.manifests, next)))
+    }
+
+    fn fallback_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        let Some(listed) = self.find(&format!("sha256-{}", subject.digest.hex()))? else { return Ok(Vec::new()) };
+        if !media_type::is_index(&listed.media_type) {
+            return Ok(Vec::new());
+        }
+        let bytes = read_document(self, &listed)?;
+        Ok(from_json::<ImageIndex>(&format!("index {}", listed.digest), &bytes)?.manifests)
+    }
+}

@@ -1,0 +1,222 @@
+//! Images that are to be copied or joined, from as many places as there are.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::image::{Found, Location};
+use super::narrow::narrowed;
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Digest, Platform, Referrer, from_json};
+use crate::progress::{Event, Progress};
+use crate::registry::OnDemand;
+use crate::store::{DocumentBudget, Gathered, Graph, Listed};
+
+/// How far what refers to an image, and to that, and so on, is followed, and how much of it there may be.
+const REFERRERS_DEPTH: usize = 8;
+const REFERRERS_LIMIT: usize = 1000;
+
+/// How many of the blobs that are missing an error names.
+const NAMED_BLOBS: usize = 3;
+
+/// What of an image is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Choice<'a> {
+    /// All, if there are none.
+    pub platforms: &'a [Platform],
+    /// What refers to it, too, and to that.
+    pub referrers: bool,
+}
+
+/// Images whose documents have been read, and the store of all their content. No layer is opened for it.
+pub struct Collection<'a> {
+    pub content: Gathered<'a>,
+    pub images: Vec<Collected>,
+    client: &'a OnDemand,
+    progress: Progress<'a>,
+    budget: DocumentBudget,
+    is_delta: bool,
+}
+
+/// One of the images.
+pub struct Collected {
+    pub location: Location,
+    /// What errors call it.
+    pub title: String,
+    pub image: Listed,
+    /// What refers to it.
+    pub referrers: Vec<Descriptor>,
+    /// Those of its referrers, too.
+    pub blobs: Vec<Descriptor>,
+    /// Manifests and indexes, children before parents; the root is the last.
+    pub manifests: Vec<Descriptor>,
+}
+
+impl<'a> Collection<'a> {
+    pub fn new(client: &'a OnDemand, progress: Progress<'a>) -> Self {
+        let budget = DocumentBudget::default();
+        Collection { content: Gathered::default(), images: Vec::new(), client, progress, budget, is_delta: false }
+    }
+
+    /// Adds what is at `title`, which names a [`Location`]: one image, or all of a layout or archive.
+    pub fn add(&mut self, title: &str, choice: Choice<'_>) -> Result<()> {
+        let location: Location = title.parse()?;
+        let Found { store, images, is_delta } = location.find(self.client, self.progress)?;
+        self.is_delta |= is_delta;
+        let number = self.content.join(store);
+        let count = self.images.len();
+        let is_only = images.len() == 1;
+        for image in images {
+            let is_named = is_only || !image.names.is_empty() || !image.short_names.is_empty();
+            let title = if is_only { title.to_owned() } else { titled(title, &image) };
+            let graph = Graph::read(self.content.store(number), &image.root, &mut self.budget)?;
+            // What stands in a layout beside what it refers to is no image of its own.
+            if is_named || subject(&graph)?.is_none() {
+                let collected = self.collect(number, location.clone(), title, image, graph, choice)?;
+                self.images.push(collected);
+            }
+        }
+        if self.images.len() == count {
+            return Err(Error::not_found(format!("{title} holds no image")));
+        }
+        Ok(())
+    }
+
+    /// Whether one of the places is an archive that blobs were left out of.
+    pub fn is_delta(&self) -> bool {
+        self.is_delta
+    }
+
+    /// All blobs of all images.
+    pub fn blobs(&self) -> HashSet<Digest> {
+        self.images.iter().flat_map(|image| &image.blobs).map(|blob| blob.digest).collect()
+    }
+
+    /// Has what the images lack read from what is at `title`.
+    pub fn complete_from(&mut self, title: &str) -> Result<()> {
+        let found = title.parse::<Location>()?.find(self.client, self.progress)?;
+        self.content.join(found.store);
+        Ok(())
+    }
+
+    /// Fails unless every blob of every image is in one of the places, or `is_present` where it goes. A registry is taken
+    /// at its word for its own images.
+    pub fn check_complete(&mut self, is_present: impl Fn(usize, &Descriptor) -> Result<bool>) -> Result<()> {
+        let mut first: Option<(&str, Vec<Digest>)> = None;
+        let mut others = 0;
+        for (number, image) in self.images.iter().enumerate() {
+            if matches!(image.location, Location::Registry(_)) {
+                continue;
+            }
+            let mut missing = Vec::new();
+            for blob in &image.blobs {
+                if !missing.contains(&blob.digest) && !self.content.find(blob)? && !is_present(number, blob)? {
+                    missing.push(blob.digest);
+                }
+            }
+            match (&first, missing.is_empty()) {
+                (_, true) => {}
+                (None, false) => first = Some((&image.title, missing)),
+                (Some(_), false) => others += 1,
+            }
+        }
+        match first {
+            None => Ok(()),
+            Some((title, missing)) => Err(incomplete(title, &missing, others, self.is_delta)),
+        }
+    }
+
+    fn collect(
+        &mut self,
+        number: usize,
+        location: Location,
+        title: String,
+        mut image: Listed,
+        mut graph: Graph,
+        choice: Choice<'_>,
+    ) -> Result<Collected> {
+        self.content.add(number, &graph);
+        if !choice.platforms.is_empty()
+            && let Some(narrow) = narrowed(self.content.store(number), &title, &graph, choice.platforms)?
+        {
+            if let Some(document) = narrow.document {
+                self.content.put(narrow.root.digest, document);
+            }
+            graph = Graph::read(&self.content, &narrow.root, &mut self.budget)?;
+            image.root = narrow.root;
+        }
+        let graphs = if choice.referrers { self.referrers(number, &graph)? } else { Vec::new() };
+        let mut collected =
+            Collected { location, title, image, referrers: Vec::new(), blobs: Vec::new(), manifests: Vec::new() };
+        collected.blobs.extend(graph.blobs);
+        collected.manifests.extend(graph.manifests.into_iter().map(|(descriptor, _)| descriptor));
+        for (descriptor, graph) in graphs {
+            self.content.add(number, &graph);
+            collected.referrers.push(descriptor);
+            collected.blobs.extend(graph.blobs);
+        }
+        Ok(collected)
+    }
+
+    /// What refers to any manifest of `graph`, or to what refers to it; each once, with what it reaches.
+    fn referrers(&mut self, number: usize, graph: &Graph) -> Result<Vec<(Descriptor, Graph)>> {
+        let store = self.content.store(number);
+        let mut found: Vec<(Descriptor, Graph)> = Vec::new();
+        let mut seen: HashSet<Digest> = graph.manifests.iter().map(|(descriptor, _)| descriptor.digest).collect();
+        let mut subjects: VecDeque<(Descriptor, usize)> =
+            graph.manifests.iter().rev().map(|(descriptor, _)| (descriptor.clone(), 0)).collect();
+        while let Some((at, depth)) = subjects.pop_front() {
+            for listed in store.referrers(&at)? {
+                if !seen.insert(listed.digest) {
+                    continue;
+                }
+                if depth == REFERRERS_DEPTH || found.len() == REFERRERS_LIMIT {
+                    return Err(Error::input(format!(
+                        "more refers to {} than is copied: {REFERRERS_LIMIT} artifacts, {REFERRERS_DEPTH} deep",
+                        at.digest
+                    )));
+                }
+                let graph = Graph::read(store, &listed, &mut self.budget)?;
+                let Some(referrer) =
+                    subject(&graph)?.filter(|own| own.subject.as_ref().is_some_and(|to| to.digest == at.digest))
+                else {
+                    let message = format!("{} is listed as referring to {}, and does not", listed.digest, at.digest);
+                    (self.progress)(Event::Warning { message: &message });
+                    continue;
+                };
+                subjects.extend(graph.manifests.iter().map(|(descriptor, _)| (descriptor.clone(), depth + 1)));
+                found.push((referrer.listed(&listed), graph));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What the root of `graph` says of what it refers to, if it refers to anything.
+fn subject(graph: &Graph) -> Result<Option<Referrer>> {
+    let Some((root, bytes)) = graph.manifests.last() else { return Ok(None) };
+    let referrer: Referrer = from_json(&format!("manifest {}", root.digest), bytes)?;
+    Ok(Some(referrer).filter(|referrer| referrer.subject.is_some()))
+}
+
+/// One of several images at a place.
+fn titled(place: &str, image: &Listed) -> String {
+    let full = image.names.first().map(ToString::to_string);
+    let name = full.or_else(|| image.short_names.first().cloned()).unwrap_or_else(|| image.root.digest.to_string());
+    format!("{name} in {place}")
+}
+
+fn incomplete(title: &str, missing: &[Digest], others: usize, is_delta: bool) -> Error {
+    let named: Vec<String> = missing.iter().take(NAMED_BLOBS).map(ToString::to_string).collect();
+    let more = if missing.len() > named.len() { ", …" } else { "" };
+    let others = match others {
+        0 => String::new(),
+        1 => "; another image lacks some, too".to_owned(),
+        others => format!("; {others} other images lack some, too"),
+    };
+    let blobs = if missing.len() == 1 { "1 blob".to_owned() } else { format!("{} blobs", missing.len()) };
+    let error = Error::not_found(format!("{title} lacks {blobs}: {}{more}{others}", named.join(", ")));
+    error.with_hint(if is_delta {
+        "it is a delta: name what it was made for with --since, or copy it to where that is; nothing has been written"
+    } else {
+        "it is not whole: fetch or make it again; nothing has been written"
+    })
+}
