@@ -186,12 +186,18 @@ fn a_location_takes_the_place_of_the_prefix_for_pulls() {
     for name in ["registry.example/team/api:v1", "other.registry.example/org/api:v1"] {
         assert_eq!(pull(&client, name).0.unwrap(), root.digest.to_string(), "{name}");
     }
-    // As skopeo and podman have it, a push goes where it says.
-    let repository = client.repository(&"127.0.0.1:1/org/api:v1".parse().unwrap(), &silent);
-    assert!(repository.resolve(None).is_err());
+    // A push goes where it says, as with skopeo and podman.
+    let registry = FakeRegistry::new();
+    let text =
+        format!("[[registry]]\nprefix = \"{}/org\"\nlocation = \"{}/org\"\n", registry.address(), place.address());
+    let (_directory, client) = configured(&text);
+    let client = client.unwrap();
+    assert_eq!(pull(&client, &format!("{}/org/api:v1", registry.address())).0.unwrap(), root.digest.to_string());
     let before = place.requests().len();
-    let name: Reference = "registry.example.invalid/team/api:v1".parse().unwrap();
-    assert!(client.repository(&name, &silent).resolve(None).is_err());
+    let mut store = MemoryStore::default();
+    let root = store.image(&[b"a new layer"]);
+    push(&client, &registry.address(), &store, &root, &["v2"], &News::default()).unwrap();
+    assert!(registry.manifest("org/api/v2").is_some());
     assert_eq!(place.requests().len(), before);
 }
 
