@@ -187,7 +187,7 @@ fn the_program_takes_proxies_from_the_environment_as_curl_does() {
         return;
     }
     let authority = Authority::new();
-    let registry = DockerRegistry::with_certificate(&authority.issue("server", "IP:0.0.0.0"), "");
+    let registry = DockerRegistry::with_certificate(&authority.issue("server", "IP:0.0.0.0"), "", "");
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let name = format!("{}/org/api:v1", registry.other_address());
     // Whether the proxy was used, with these variables: PROXY is its address, GONE that of none.
