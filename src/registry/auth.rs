@@ -35,6 +35,8 @@ type Slot = Arc<Mutex<Option<Authorization>>>;
 /// One registry: where it is and who we are to it, shared by all that speaks to it.
 pub(super) struct Registry {
     name: String,
+    /// Whether any certificate, and plain HTTP, will do.
+    pub insecure: bool,
     /// `scheme://host[:port]/`, decided at the first request.
     pub base: OnceCell<Url>,
     /// What pushes have found out about it.
@@ -44,9 +46,10 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, insecure: bool) -> Self {
         Registry {
             name: name.to_owned(),
+            insecure,
             base: OnceCell::new(),
             known: Known::default(),
             keyring: OnceCell::new(),
@@ -55,8 +58,8 @@ impl Registry {
     }
 
     /// One whose credential is given and not looked up.
-    pub fn with_credential(name: &str, credential: &Credential) -> Self {
-        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name) }
+    pub fn with_credential(name: &str, insecure: bool, credential: &Credential) -> Self {
+        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name, insecure) }
     }
 
     /// Where the registry answers: Docker Hub's API is not at the host that its names give.

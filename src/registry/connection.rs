@@ -1,24 +1,23 @@
 //! Requests: over which scheme, with what patience, through which redirects, and how their answers are judged.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Method, Response, StatusCode, Url, redirect};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use super::auth::Access;
 use super::client::Options;
-use super::failure::{Failure, label};
+use super::failure::{Failure, label, said};
 use super::gate::Gates;
 use super::hint::Shown;
+use super::http::Http;
 use super::retry::LONGEST_WAIT;
+use super::settings::is_loopback;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const REDIRECTS: usize = 10;
 /// How often one request is answered with what others have fetched meanwhile, or with something of its own.
 const AUTHORIZATIONS: usize = 4;
@@ -86,18 +85,12 @@ impl Activity {
 pub(super) struct Connection {
     pub options: Options,
     gates: Gates,
-    /// Checks certificates. Made when first needed: it reads the system's, which plain HTTP can do without.
-    verifying: OnceLock<Result<reqwest::Client, String>>,
-    /// Takes any certificate: for plain HTTP and, with `insecure`, for the registry's host.
-    trusting: reqwest::Client,
+    http: Http,
 }
 
 impl Connection {
     pub fn new(options: Options) -> Result<Connection> {
-        let trusting = builder().tls_danger_accept_invalid_certs(true).build().map_err(|source| {
-            Error::new(ErrorKind::Registry, "cannot set up HTTP").with_source(source.without_url())
-        })?;
-        Ok(Connection { options, gates: Gates::default(), verifying: OnceLock::new(), trusting })
+        Ok(Connection { gates: Gates::default(), http: Http::new(&options)?, options })
     }
 
     /// Where the registry answers, decided at the first call.
@@ -112,7 +105,7 @@ impl Connection {
                 .map_err(|_| Error::input(format!("`{host}` is not the name of a registry")))
         };
         let (https, http) = (parse("https")?, parse("http")?);
-        if !self.options.insecure {
+        if !self.is_insecure(access) {
             return Ok(if is_loopback(&https) { http } else { https });
         }
         let first = match self.probe(access, &https).await {
@@ -163,6 +156,12 @@ impl Connection {
     pub async fn refusal(&self, access: &Access, method: &Method, mut answer: Response) -> Failure {
         let body = self.read(method, &mut answer, REFUSAL_LIMIT).await.unwrap_or_default();
         let mut failure = Failure::status(access, method, &answer, &body);
+        // In plain HTTP a proxy may answer in the registry's place, and not in its way.
+        let (url, status) = (answer.url(), answer.status());
+        let is_strange = method != Method::HEAD && said(answer.headers(), &body).is_none();
+        if url.scheme() == "http" && (is_strange || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            failure.error.hint = self.http.route.hint(url, status).or(failure.error.hint);
+        }
         if let Some(asked) = failure.passing.as_mut().and_then(|passing| passing.asked.as_mut())
             && asked.wait <= LONGEST_WAIT
         {
@@ -221,23 +220,20 @@ impl Connection {
         let mut sent = reqwest::Request::new(request.method.clone(), url.clone());
         *sent.headers_mut() = headers;
         *sent.body_mut() = body;
-        let sent = self.http(access, url)?.execute(sent);
+        let sent = self.http.client(access, url, self.is_insecure(access))?.execute(sent);
         match activity.watch(self.options.patience, sent).await {
             Some(Ok(answer)) => Ok(answer),
-            Some(Err(source)) => Err(Failure::transport(label(&request.method, url), url, &source)),
+            Some(Err(source)) => {
+                let label = label(&request.method, url);
+                let proxys = self.http.route.failure(&label, url, &source).await;
+                Err(proxys.unwrap_or_else(|| Failure::transport(label, url, &source)))
+            }
             None => Err(Failure::silent(label(&request.method, url), self.options.patience)),
         }
     }
 
-    fn http(&self, access: &Access, url: &Url) -> Result<&reqwest::Client> {
-        if url.scheme() == "http" || (self.options.insecure && access.place.is_host_of(url)) {
-            return Ok(&self.trusting);
-        }
-        let build = || builder().build().map_err(|source| super::failure::root_cause(&source));
-        self.verifying.get_or_init(build).as_ref().map_err(|cause| {
-            Error::new(ErrorKind::Registry, format!("cannot set up HTTPS: {cause}"))
-                .with_hint("are the system's root certificates installed (on Debian: ca-certificates)?")
-        })
+    fn is_insecure(&self, access: &Access) -> bool {
+        self.options.insecure || access.place.insecure
     }
 
     /// The rest of the body of `answer`; one over `limit` bytes is an error.
@@ -304,35 +300,9 @@ pub(super) fn join(base: &Url, path: &str) -> Result<Url> {
     base.join(path).map_err(|_| Error::input(format!("`{path}` is not a path in a registry")))
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .user_agent(concat!("ocibake/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-        || host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_hosts_are_told_from_others() {
-        let loopback = |host: &str| is_loopback(&Url::parse(&format!("https://{host}/")).unwrap());
-        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.9.1", "[::1]", "[::1]:5000"] {
-            assert!(loopback(host), "{host}");
-        }
-        for host in ["localhost.example.com", "128.0.0.1", "127.0.0.1.example.com", "[::2]", "docker.io"] {
-            assert!(!loopback(host), "{host}");
-        }
-    }
 
     #[test]
     fn work_is_given_up_after_a_silence_and_not_after_a_time() {

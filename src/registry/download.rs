@@ -42,13 +42,15 @@ impl<'r> Download<'r> {
             chunk: Bytes::new(),
             arrived: 0,
             repeated: 0,
-            tries: Tries::new(client.connection.options.backoff, repository.progress),
+            tries: Tries::new(repository.backoff, repository.progress),
             arrived_at_last_break: 0,
         };
         client.runtime.block_on(async {
             while let Err(failure) = download.ask().await {
                 download.tries.next(failure).await?;
             }
+            // From now on there is no other place to ask.
+            download.tries = Tries::new(client.connection.options.backoff, repository.progress);
             Ok(download)
         })
     }

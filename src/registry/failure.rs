@@ -11,6 +11,7 @@ use super::auth::Access;
 use super::challenge::Challenge;
 use super::hint::{Shown, hint};
 use super::retry;
+use super::settings::tls_hint;
 use crate::error::{Error, ErrorKind};
 
 /// The most of an answer's own words that an error repeats, in characters.
@@ -59,18 +60,7 @@ impl Failure {
     pub fn transport(request: String, url: &Url, source: &reqwest::Error) -> Self {
         let cause = root_cause(source);
         let host = url.host_str().unwrap_or_default();
-        // The TLS library's own error type is out of reach behind reqwest's; its words are what can be told apart.
-        let tls_hint = if cause.contains("certificate") {
-            Some(format!(
-                "the certificate of {host} is not trusted: add the authority that signed it to the system's \
-                 certificates, or accept any with --insecure"
-            ))
-        } else if cause.contains("corrupt message") {
-            Some(format!("{host} does not speak TLS: --insecure allows plain HTTP"))
-        } else {
-            None
-        };
-        if let Some(hint) = tls_hint {
+        if let Some(hint) = tls_hint(url, source) {
             let message = format!("{request}: no TLS connection: {cause}");
             return Error::new(ErrorKind::Registry, message).with_hint(hint).into();
         }
@@ -174,6 +164,11 @@ fn document_says(document: &Value) -> Option<String> {
     match document["errors"].as_array() {
         Some(errors) => {
             let line = |error: &Value| match (text(&error["code"]), text(&error["message"])) {
+                // This code says nothing, and all that is known is in the detail.
+                (Some(code), Some(message)) if code == "UNKNOWN" && !error["detail"].is_null() => {
+                    let detail = text(&error["detail"]).unwrap_or_else(|| printable(&error["detail"].to_string()));
+                    Some(format!("{code}: {message}: {detail}"))
+                }
                 (Some(code), Some(message)) => Some(format!("{code}: {message}")),
                 (code, message) => code.or(message),
             };
@@ -211,6 +206,12 @@ mod tests {
             r#"{"errors":[{"code":"DENIED","message":"not\n yours \u001b[31m","detail":[]},{"code":"NAME_INVALID"}]}"#;
         assert_eq!(said(two).as_deref(), Some("DENIED: not yours [31m; NAME_INVALID"));
         assert_eq!(said(r#"{"details":"incorrect password"}"#).as_deref(), Some("incorrect password"));
+        let unknown = |detail: &str| {
+            said(&format!(r#"{{"errors":[{{"code":"UNKNOWN","message":"unknown error","detail":{detail}}}]}}"#))
+        };
+        assert_eq!(unknown(r#""no space""#).as_deref(), Some("UNKNOWN: unknown error: no space"));
+        assert_eq!(unknown(r#"{"Err":28}"#).as_deref(), Some(r#"UNKNOWN: unknown error: {"Err":28}"#));
+        assert_eq!(unknown("null").as_deref(), Some("UNKNOWN: unknown error"));
         assert_eq!(said(r#"{"errors":[]}"#), None);
         assert_eq!(said("<html>Bad Gateway</html>"), None);
         let long = format!(r#"{{"message":"{}"}}"#, "é".repeat(400));

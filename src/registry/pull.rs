@@ -74,8 +74,7 @@ impl Repository<'_> {
     }
 
     pub(super) fn attempt<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
-        let backoff = self.client.connection.options.backoff;
-        self.client.runtime.block_on(backoff.run(self.progress, step))
+        self.client.runtime.block_on(self.backoff.run(self.progress, step))
     }
 
     /// For the manifest that `name` stands for, of whatever type.

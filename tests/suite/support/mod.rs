@@ -1,5 +1,6 @@
 //! What the tests stand on. What judges the program's output here does not use the library under test.
 
+pub mod authority;
 pub mod container;
 pub mod damage;
 pub mod docker_daemon;
@@ -14,6 +15,7 @@ pub mod memory_store;
 pub mod nginx;
 pub mod noise;
 pub mod program;
+pub mod proxy;
 pub mod python;
 pub mod rebuild;
 pub mod registry_client;
