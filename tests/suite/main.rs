@@ -11,6 +11,7 @@ mod checkout;
 mod copy;
 mod copy_registry;
 mod credential;
+mod credential_auth_file;
 mod docker_archive;
 mod doctor;
 mod estargz;
