@@ -1,9 +1,10 @@
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::quantity::Size;
 use crate::error::{Error, Result};
-use crate::registry::{Credentials, OnDemand, Options};
+use crate::registry::{Certificates, Credentials, OnDemand, Options, Proxies, RegistriesConf};
 use crate::store::prune::Limit;
 
 /// What the environment variables say, read once.
@@ -14,23 +15,40 @@ pub struct Environment {
     /// `DOCKER_CONFIG`, else `~/.docker`.
     pub docker_config: Option<PathBuf>,
     source_date_epoch: Option<String>,
+    /// podman's files, in its order.
+    auth_files: Vec<PathBuf>,
+    certificates: Certificates,
+    proxies: Proxies,
+    registries: RegistriesConf,
 }
 
 impl Environment {
     pub fn read() -> Self {
         // An empty variable is an unset one.
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-        let home = variable("HOME").map(PathBuf::from);
-        let cache = variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let store = variable("OCIBAKE_STORE")
-            .map(PathBuf::from)
-            .or_else(|| cache.map(|cache| cache.join("ocibake")))
-            .or_else(|| home.as_ref().map(|home| home.join(".cache/ocibake")));
-        let docker_config =
-            variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| home.map(|home| home.join(".docker")));
+        let path = |name: &str| variable(name).map(PathBuf::from);
+        let home = path("HOME");
+        // The directory of that variable, which is to be absolute (XDG Base Directory Specification).
+        let xdg = |name: &str, usual: &str| {
+            let own = path(name).filter(|path| path.is_absolute());
+            own.or_else(|| home.as_ref().map(|home| home.join(usual)))
+        };
+        let config = xdg("XDG_CONFIG_HOME", ".config");
+        let cache = xdg("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("ocibake"));
         let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
-        let (store_limit, source_date_epoch) = (text("OCIBAKE_STORE_LIMIT"), text("SOURCE_DATE_EPOCH"));
-        Environment { store, store_limit, docker_config, source_date_epoch }
+        Environment {
+            store: path("OCIBAKE_STORE").or(cache),
+            store_limit: text("OCIBAKE_STORE_LIMIT"),
+            docker_config: path("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker"))),
+            source_date_epoch: text("SOURCE_DATE_EPOCH"),
+            auth_files: auth_files(path("REGISTRY_AUTH_FILE"), path("XDG_RUNTIME_DIR"), config.as_deref()),
+            certificates: Certificates {
+                roots: roots(path("SSL_CERT_FILE"), variable("SSL_CERT_DIR")),
+                directories: certificate_directories(config.as_deref()),
+            },
+            proxies: proxies(text),
+            registries: registries(path("CONTAINERS_REGISTRIES_CONF"), config.as_deref()),
+        }
     }
 
     /// `OCIBAKE_STORE`, else `ocibake` in the user's cache directory. There is no other place that is the user's alone:
@@ -66,14 +84,67 @@ impl Environment {
         self.source_date_epoch.as_ref().map(parse).transpose()
     }
 
-    /// A client with the user's credentials. `parallel` blobs move at a time; 0 is the usual number.
+    /// A client with the user's credentials and settings. `parallel` blobs move at a time; 0 is the usual number.
     pub fn client(&self, insecure: bool, parallel: usize) -> OnDemand {
         let usual = Options::default();
-        let parallel = if parallel == 0 { usual.parallel } else { parallel };
-        OnDemand::new(Options { insecure, parallel, credentials: self.credentials(), ..usual })
+        OnDemand::new(Options {
+            insecure,
+            parallel: if parallel == 0 { usual.parallel } else { parallel },
+            credentials: self.credentials(),
+            certificates: self.certificates.clone(),
+            proxies: self.proxies.clone(),
+            registries: self.registries.clone(),
+            ..usual
+        })
     }
 
     pub fn credentials(&self) -> Credentials {
-        Credentials::from_docker_config(self.docker_config.clone())
+        Credentials::from_docker_config(self.docker_config.clone()).with_auth_files(self.auth_files.clone())
+    }
+}
+
+/// The file that is named, or else those that podman looks at (containers-auth.json(5)).
+fn auth_files(named: Option<PathBuf>, runtime: Option<PathBuf>, config: Option<&Path>) -> Vec<PathBuf> {
+    if let Some(named) = named {
+        return vec![named];
+    }
+    let user = || PathBuf::from(format!("/run/containers/{}", rustix::process::getuid().as_raw()));
+    let runtime = runtime.map_or_else(user, |runtime| runtime.join("containers"));
+    let config = config.map(|config| config.join("containers"));
+    [runtime].into_iter().chain(config).map(|directory| directory.join("auth.json")).collect()
+}
+
+fn roots(file: Option<PathBuf>, directories: Option<OsString>) -> Vec<PathBuf> {
+    let directories: Vec<PathBuf> = directories.iter().flat_map(env::split_paths).collect();
+    file.into_iter().chain(directories).filter(|path| !path.as_os_str().is_empty()).collect()
+}
+
+/// Those of podman, docker without root, podman and docker, the user's first (containers-certs.d(5)).
+fn certificate_directories(config: Option<&Path>) -> Vec<PathBuf> {
+    let places = config.into_iter().chain([Path::new("/etc")]);
+    places.flat_map(|place| ["containers/certs.d", "docker/certs.d"].map(|name| place.join(name))).collect()
+}
+
+/// As curl and Go's programs have it: the lower case goes first, and `HTTP_PROXY` is not believed where a web server may
+/// have set it for a client's header `Proxy:` (CGI, RFC 3875, section 4.1.18).
+fn proxies(text: impl Fn(&str) -> Option<String>) -> Proxies {
+    let either = |lower: &str| text(lower).or_else(|| text(&lower.to_ascii_uppercase()));
+    let all = either("all_proxy");
+    let http = text("http_proxy").or_else(|| text("HTTP_PROXY").filter(|_| text("REQUEST_METHOD").is_none()));
+    Proxies { http: http.or_else(|| all.clone()), https: either("https_proxy").or(all), exceptions: either("no_proxy") }
+}
+
+/// The file that is named, else the user's, else the system's; the system's drop-ins do not count beside a file of the
+/// user's (containers-registries.conf.d(5)).
+fn registries(named: Option<PathBuf>, config: Option<&Path>) -> RegistriesConf {
+    let system = Path::new("/etc/containers");
+    let user = config.map(|config| config.join("containers"));
+    let user_file = user.as_deref().map(|user| user.join("registries.conf")).filter(|file| file.exists());
+    let is_users = named.is_none() && user_file.is_some();
+    let usual = || user_file.or_else(|| Some(system.join("registries.conf")).filter(|file| file.exists()));
+    let places = (!is_users).then_some(system).into_iter().chain(user.as_deref());
+    RegistriesConf {
+        file: named.or_else(usual),
+        directories: places.map(|place| place.join("registries.conf.d")).collect(),
     }
 }

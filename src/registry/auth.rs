@@ -1,44 +1,55 @@
-//! Who we are to a registry: challenges (RFC 9110, section 11.6.1) and what answers them (distribution's token and
-//! oauth2 documents).
+//! Who we are to a registry, and what it is shown of that.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Method, Response, Url};
-use serde_json::Value;
+use reqwest::header::HeaderValue;
+use reqwest::{Response, Url};
 use tokio::sync::{Mutex, OnceCell};
 
+use super::challenge::Challenge;
 use super::connection::Connection;
 use super::credential::{Credential, Credentials, Keyring};
-use super::failure::{Failure, label};
+use super::failure::Failure;
 use super::push::Known;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The most that is read of a token server's answer, in bytes.
-const TOKEN_LIMIT: u64 = 1 << 20;
+/// What a registry accepted, or is about to be shown.
+pub(super) struct Authorization {
+    pub header: HeaderValue,
+    pub renewal: Option<Renewal>,
+}
 
-/// The header that a registry accepted, or is about to be shown; held while it is fetched, so that it is fetched once.
-type Authorization = Arc<Mutex<Option<HeaderValue>>>;
+/// When a token is to be renewed, and by the answer to which challenge.
+pub(super) struct Renewal {
+    pub challenge: Challenge,
+    pub at: Instant,
+}
+
+/// Held while a token is fetched, so that it is fetched once.
+type Slot = Arc<Mutex<Option<Authorization>>>;
 
 /// One registry: where it is and who we are to it, shared by all that speaks to it.
 pub(super) struct Registry {
     name: String,
+    /// Whether any certificate, and plain HTTP, will do.
+    pub insecure: bool,
     /// `scheme://host[:port]/`, decided at the first request.
     pub base: OnceCell<Url>,
     /// What pushes have found out about it.
     pub known: Known,
     keyring: OnceCell<Keyring>,
-    authorizations: SyncMutex<HashMap<String, Authorization>>,
+    authorizations: SyncMutex<HashMap<String, Slot>>,
 }
 
 impl Registry {
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, insecure: bool) -> Self {
         Registry {
             name: name.to_owned(),
+            insecure,
             base: OnceCell::new(),
             known: Known::default(),
             keyring: OnceCell::new(),
@@ -47,8 +58,8 @@ impl Registry {
     }
 
     /// One whose credential is given and not looked up.
-    pub fn with_credential(name: &str, credential: &Credential) -> Self {
-        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name) }
+    pub fn with_credential(name: &str, insecure: bool, credential: &Credential) -> Self {
+        Registry { keyring: OnceCell::new_with(Some(credential.clone().into())), ..Self::new(name, insecure) }
     }
 
     /// Where the registry answers: Docker Hub's API is not at the host that its names give.
@@ -64,11 +75,6 @@ impl Registry {
     /// Looked up once, when it is first asked for: a helper may be slow or want to be unlocked.
     async fn keyring(&self, credentials: &Credentials) -> Result<&Keyring> {
         self.keyring.get_or_try_init(async || credentials.find(&self.name)).await
-    }
-
-    fn authorization(&self, scope: &str) -> Authorization {
-        let mut authorizations = self.authorizations.lock().unwrap_or_else(PoisonError::into_inner);
-        authorizations.entry(scope.to_owned()).or_default().clone()
     }
 }
 
@@ -127,249 +133,91 @@ impl Access {
         self.place.base.get().is_some_and(|base| base.origin() == url.origin())
     }
 
-    pub async fn authorization(&self) -> Option<HeaderValue> {
-        self.place.authorization(&self.scopes().join(" ")).lock().await.clone()
+    fn slot(&self) -> Slot {
+        let mut authorizations = self.place.authorizations.lock().unwrap_or_else(PoisonError::into_inner);
+        authorizations.entry(self.scopes().join(" ")).or_default().clone()
     }
 
     /// None where no repository is meant.
-    fn scopes(&self) -> Vec<String> {
+    pub fn scopes(&self) -> Vec<String> {
         let actions = if self.pushes { "pull,push" } else { "pull" };
         let own = self.repository.iter().map(|repository| format!("repository:{repository}:{actions}"));
         own.chain(self.other.iter().map(|other| format!("repository:{other}:pull"))).collect()
     }
 }
 
+/// What answers a refusal.
+pub(super) struct Answer {
+    pub header: HeaderValue,
+    /// It was made for this refusal: if it is refused as well, there is nothing better.
+    pub is_fresh: bool,
+}
+
 impl Connection {
-    /// An `Authorization` that answers `refusal`, a 401 to a request that carried `shown`; `None` if there is nothing
-    /// to answer it with. Of many that are refused at once one asks for a token, and the others wait for that.
+    /// The `Authorization` that the registry has accepted before. A token that is about to expire is renewed first.
+    pub(super) async fn authorization(&self, access: &Access) -> Option<HeaderValue> {
+        let slot = access.slot();
+        let mut known = slot.lock().await;
+        let known = known.as_mut()?;
+        if let Some(renewal) = known.renewal.take_if(|renewal| renewal.at <= Instant::now())
+            && let Some(keyring) = access.place.keyring.get()
+            && let credential = keyring.credential(access.repository())
+            && let Ok(renewed) = self.token(access, &renewal.challenge, credential).await
+        {
+            *known = renewed;
+        }
+        // Should there be no new one, the old may still be good; if not, the registry says so, and why is then told.
+        Some(known.header.clone())
+    }
+
+    /// What answers `refusal`, a 401 to a request that carried `shown`; `None` if there is nothing to answer it with
+    /// that was not shown already. Of many that are refused at once one asks for a token, and the others wait for that.
     pub(super) async fn authorize(
         &self,
         access: &Access,
         refusal: &Response,
         shown: Option<&HeaderValue>,
-    ) -> Result<Option<HeaderValue>, Failure> {
-        let slot = access.place.authorization(&access.scopes().join(" "));
+    ) -> Result<Option<Answer>, Failure> {
+        let slot = access.slot();
         let mut known = slot.lock().await;
-        if known.is_some() && known.as_ref() != shown {
-            return Ok(known.clone());
+        if let Some(known) = known.as_ref().filter(|known| Some(&known.header) != shown) {
+            return Ok(Some(Answer { header: known.header.clone(), is_fresh: false }));
         }
         let challenges = Challenge::all(refusal.headers());
         let credential = access.place.keyring(&self.options.credentials).await?.credential(access.repository());
         let bearer =
             challenges.iter().find(|challenge| challenge.scheme == "bearer" && challenge.get("realm").is_some());
-        *known = if let Some(bearer) = bearer {
-            let token = self.token(access, bearer, credential).await?;
-            Some(secret_header(&format!("Bearer {token}"))?)
-        } else if challenges.iter().any(|challenge| challenge.scheme == "basic") {
-            match credential {
-                Some(Credential::Basic { user, password }) => Some(basic(user, password)?),
-                _ => None,
+        let basic = match credential {
+            Some(Credential::Basic { user, password }) if challenges.iter().any(|known| known.scheme == "basic") => {
+                Some(Authorization { header: basic(user, password)?, renewal: None })
             }
-        } else {
-            None
+            _ => None,
         };
-        Ok(known.clone())
-    }
-
-    async fn token(
-        &self,
-        access: &Access,
-        challenge: &Challenge,
-        credential: Option<&Credential>,
-    ) -> Result<String, Failure> {
-        let realm = realm(access, challenge)?;
-        let (method, url, headers, body) = token_request(access, challenge, credential, realm)?;
-        let request = label(&method, &url);
-        let mut answer = self.transmit(access, &method, &url, &headers, body).await?;
-        if !answer.status().is_success() {
-            return Err(self.refusal(access, &method, answer).await);
-        }
-        let body = self.read(&method, &mut answer, TOKEN_LIMIT).await?;
-        let document: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let token = ["token", "access_token"].iter().find_map(|key| document[*key].as_str());
-        let token = token.filter(|token| !token.is_empty());
-        Ok(token
-            .ok_or_else(|| Error::new(ErrorKind::Registry, format!("{request}: the answer holds no token")))?
-            .to_owned())
+        *known = match bearer {
+            None => basic,
+            Some(bearer) => match (self.token(access, bearer, credential).await, basic) {
+                (Err(failure), Some(basic)) if is_no_token_server(&failure) => Some(basic),
+                (token, _) => Some(token?),
+            },
+        };
+        let new = known.as_ref().filter(|known| Some(&known.header) != shown);
+        Ok(new.map(|known| Answer { header: known.header.clone(), is_fresh: true }))
     }
 }
 
-/// Where tokens are had, unless the way there is less safe than that to the registry.
-fn realm(access: &Access, challenge: &Challenge) -> Result<Url> {
-    let registry = access.registry();
-    let refuse = |what: String| Error::new(ErrorKind::Registry, format!("{registry} sends to a token server {what}"));
-    let url = Url::parse(challenge.get("realm").unwrap_or_default())
-        .map_err(|_| refuse("without saying where it is".to_owned()))?;
-    let place = format!("{}{}", url.origin().ascii_serialization(), url.path());
-    let plain_registry = access.place.base.get().is_some_and(|base| base.scheme() == "http");
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if plain_registry => Ok(url),
-        "http" => Err(refuse(format!("in plain HTTP, {place}, and speaks HTTPS itself: no credential goes there"))),
-        _ => Err(refuse("that does not speak HTTP".to_owned())),
-    }
-}
-
-type Parts = (Method, Url, HeaderMap, Option<Bytes>);
-
-fn token_request(
-    access: &Access,
-    challenge: &Challenge,
-    credential: Option<&Credential>,
-    mut realm: Url,
-) -> Result<Parts> {
-    let scopes = access.scopes();
-    let all_scopes = scopes.join(" ");
-    let mut parameters = Vec::new();
-    if let Some(service) = challenge.get("service") {
-        parameters.push(("service", service));
-    }
-    let mut headers = HeaderMap::new();
-    if let Some(Credential::IdentityToken { token, .. }) = credential {
-        if !scopes.is_empty() {
-            parameters.push(("scope", &all_scopes));
-        }
-        parameters.extend([("grant_type", "refresh_token"), ("client_id", "ocibake"), ("refresh_token", token)]);
-        // A query and a form are written alike.
-        let mut form = realm.clone();
-        form.set_query(None);
-        form.query_pairs_mut().extend_pairs(parameters);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let body = Bytes::from(form.query().unwrap_or_default().to_owned());
-        return Ok((Method::POST, realm, headers, Some(body)));
-    }
-    // A query names them one by one, a form all at once (distribution's token and oauth2 documents).
-    parameters.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
-    if !parameters.is_empty() {
-        realm.query_pairs_mut().extend_pairs(parameters);
-    }
-    if let Some(Credential::Basic { user, password }) = credential {
-        headers.insert(AUTHORIZATION, basic(user, password)?);
-    }
-    Ok((Method::GET, realm, headers, None))
+/// Whether it failed for another reason than who we are or the moment.
+fn is_no_token_server(failure: &Failure) -> bool {
+    failure.passing.is_none() && failure.error.kind != ErrorKind::Denied
 }
 
 /// RFC 7617.
-fn basic(user: &str, password: &str) -> Result<HeaderValue> {
+pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     secret_header(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
 }
 
-fn secret_header(value: &str) -> Result<HeaderValue> {
+pub(super) fn secret_header(value: &str) -> Result<HeaderValue> {
     let refuse = |_| Error::new(ErrorKind::Registry, "a token holds characters that no header can carry");
     let mut header = HeaderValue::from_str(value).map_err(refuse)?;
     header.set_sensitive(true);
     Ok(header)
-}
-
-/// One way in that a 401 offers. Scheme and names of parameters are in lower case.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
-    scheme: String,
-    parameters: Vec<(String, String)>,
-}
-
-impl Challenge {
-    pub fn all(headers: &HeaderMap) -> Vec<Challenge> {
-        let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(Challenge::parse).collect()
-    }
-
-    /// For people: `basic authentication`, `bearer tokens of https://auth.example/token`.
-    pub fn describe(&self) -> String {
-        match (self.scheme.as_str(), self.get("realm").and_then(|realm| Url::parse(realm).ok())) {
-            ("bearer", Some(realm)) => {
-                format!("bearer tokens of {}{}", realm.origin().ascii_serialization(), realm.path())
-            }
-            (scheme, _) => format!("{scheme} authentication"),
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// A header may hold several challenges, with the same comma between them as between their parameters: a word with
-    /// `=` behind it is a parameter, any other begins a challenge.
-    fn parse(header: &str) -> Vec<Challenge> {
-        let mut challenges: Vec<Challenge> = Vec::new();
-        let mut rest = header;
-        loop {
-            rest = rest.trim_start_matches([' ', '\t', ',', '=']);
-            let end = rest.find([' ', '\t', ',', '=']).unwrap_or(rest.len());
-            let (word, behind) = rest.split_at(end);
-            if word.is_empty() {
-                return challenges;
-            }
-            let word = word.to_ascii_lowercase();
-            match (behind.trim_start().strip_prefix('='), challenges.last_mut()) {
-                (Some(value), Some(challenge)) => {
-                    let (value, behind) = parameter_value(value.trim_start());
-                    challenge.parameters.push((word, value));
-                    rest = behind;
-                }
-                _ => {
-                    challenges.push(Challenge { scheme: word, parameters: Vec::new() });
-                    rest = behind;
-                }
-            }
-        }
-    }
-}
-
-/// A token or quoted string (RFC 9110, section 5.6.4), and what follows it.
-fn parameter_value(text: &str) -> (String, &str) {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let (value, behind) = text.split_at(text.find([' ', '\t', ',']).unwrap_or(text.len()));
-        return (value.to_owned(), behind);
-    };
-    let mut value = String::new();
-    let mut characters = quoted.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return (value, &quoted[at + 1..]),
-            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
-            _ => value.push(character),
-        }
-    }
-    (value, "")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn challenge(scheme: &str, parameters: &[(&str, &str)]) -> Challenge {
-        let owned = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
-        Challenge { scheme: scheme.to_owned(), parameters: parameters.iter().map(owned).collect() }
-    }
-
-    #[test]
-    fn challenges_are_read_in_any_case_with_commas_in_quotes() {
-        assert_eq!(
-            Challenge::parse(r#"bEaReR Realm="https://auth.io/token",SERVICE="reg",scope="repository:a/b:pull,push""#),
-            [challenge(
-                "bearer",
-                &[("realm", "https://auth.io/token"), ("service", "reg"), ("scope", "repository:a/b:pull,push")]
-            )]
-        );
-    }
-
-    #[test]
-    fn one_header_holds_several_challenges() {
-        assert_eq!(
-            Challenge::parse(r#"Negotiate, Basic realm="a \"b\", c" , Bearer realm = x, error=invalid_token"#),
-            [
-                challenge("negotiate", &[]),
-                challenge("basic", &[("realm", r#"a "b", c"#)]),
-                challenge("bearer", &[("realm", "x"), ("error", "invalid_token")]),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_broken_challenge_ends_and_does_not_panic() {
-        for header in ["", "=", ",,,", "Bearer realm=\"", "Bearer realm=\"a\\", "a=b", "Bearer =, = x", "é=\"ü"] {
-            Challenge::parse(header);
-        }
-    }
 }

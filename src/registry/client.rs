@@ -11,7 +11,9 @@ use super::auth::{Access, Registry};
 use super::connection::{Connection, Request, join};
 use super::credential::{Credential, Credentials};
 use super::failure::Failure;
+use super::mirrored::Mirrored;
 use super::retry::Backoff;
+use super::settings::{Certificates, Place, Proxies, Registries, RegistriesConf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Reference;
 use crate::progress::{Progress, silent};
@@ -24,6 +26,9 @@ use crate::progress::{Progress, silent};
 pub struct Options {
     pub insecure: bool,
     pub credentials: Credentials,
+    pub certificates: Certificates,
+    pub proxies: Proxies,
+    pub registries: RegistriesConf,
     /// Blobs that are on their way at once; 0 counts as 1, and more than 64 as 64.
     pub parallel: usize,
     pub backoff: Backoff,
@@ -37,6 +42,9 @@ impl Default for Options {
         Options {
             insecure: false,
             credentials: Credentials::none(),
+            certificates: Certificates::default(),
+            proxies: Proxies::default(),
+            registries: RegistriesConf::default(),
             parallel: 4,
             backoff: Backoff::default(),
             patience: Duration::from_secs(120),
@@ -48,37 +56,63 @@ impl Default for Options {
 pub struct Client {
     pub(super) runtime: Runtime,
     pub(super) connection: Connection,
-    registries: Mutex<HashMap<String, Arc<Registry>>>,
+    settings: Registries,
+    registries: Mutex<HashMap<(String, bool), Arc<Registry>>>,
 }
 
 impl Client {
+    /// Reads `registries.conf`; certificates and credentials are read when they are needed.
     pub fn new(options: Options) -> Result<Client> {
+        let settings = Registries::read(&options.registries)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.parallel.clamp(1, 4))
             .thread_name("registry")
             .enable_all()
             .build()
             .map_err(|source| Error::new(ErrorKind::Io, "cannot start the network threads").with_source(source))?;
-        Ok(Client { runtime, connection: Connection::new(options)?, registries: Mutex::default() })
+        Ok(Client { runtime, connection: Connection::new(options)?, settings, registries: Mutex::default() })
     }
 
-    /// The repository that `reference` names. Nothing is sent yet.
+    /// The repository that `reference` names, wherever its mirrors are: what is to be pushed to, and asked for what it
+    /// has. Nothing is sent yet. One that is blocked fails at the first request.
     pub fn repository<'a>(&'a self, reference: &Reference, progress: Progress<'a>) -> Repository<'a> {
+        let insecure = self.settings.is_insecure(&reference.to_string()).unwrap_or_default();
+        let place = Place { reference: reference.clone(), insecure };
+        self.repository_at(&place, self.connection.options.backoff, progress)
+    }
+
+    /// What `reference` names, to be pulled from its mirrors, and from its registry at the end. Nothing is sent yet.
+    pub fn mirrored<'a>(&'a self, reference: &Reference, progress: Progress<'a>) -> Result<Mirrored<'a>> {
+        let places = self.settings.places(reference)?;
+        let last = places.len().saturating_sub(1);
+        let sources = places.iter().enumerate().map(|(number, place)| {
+            let backoff = self.connection.options.backoff;
+            // Where there is another place to ask, a failure is not waited for.
+            let tries = if number < last { 1 } else { backoff.tries };
+            self.repository_at(place, Backoff { tries, ..backoff }, progress)
+        });
+        Ok(Mirrored::new(reference.clone(), sources.collect(), progress))
+    }
+
+    fn repository_at<'a>(&'a self, place: &Place, backoff: Backoff, progress: Progress<'a>) -> Repository<'a> {
+        let (reference, insecure) = (&place.reference, place.insecure);
         let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
         let registry = registries
-            .entry(reference.registry().to_owned())
-            .or_insert_with(|| Arc::new(Registry::new(reference.registry())));
+            .entry((reference.registry().to_owned(), insecure))
+            .or_insert_with(|| Arc::new(Registry::new(reference.registry(), insecure)));
         Repository {
             client: self,
             access: Access::pull(registry.clone(), reference.repository()),
             reference: reference.clone(),
+            backoff,
             progress,
         }
     }
 
     /// Whether `registry` lets `credential` in (distribution-spec, end-1), or [`ErrorKind::Denied`].
     pub fn check(&self, registry: &str, credential: &Credential) -> Result<()> {
-        let access = Access::entry(Arc::new(Registry::with_credential(registry, credential)));
+        let insecure = self.settings.is_insecure(registry)?;
+        let access = Access::entry(Arc::new(Registry::with_credential(registry, insecure, credential)));
         let connection = &self.connection;
         self.runtime.block_on(connection.options.backoff.run(&silent, async || {
             let request = Request::new(Method::GET, join(connection.base(&access).await?, "v2/")?);
@@ -94,12 +128,14 @@ pub struct Repository<'a> {
     pub(super) client: &'a Client,
     pub(super) access: Access,
     pub(super) reference: Reference,
+    pub(super) backoff: Backoff,
     pub(super) progress: Progress<'a>,
 }
 
 impl Repository<'_> {
     /// The URL of something in this repository.
     pub(super) async fn url(&self, access: &Access, path: &str) -> Result<Url, Failure> {
+        self.client.settings.is_insecure(&self.reference.to_string())?;
         let base = self.client.connection.base(access).await?;
         Ok(join(base, &format!("v2/{}/{path}", self.reference.repository()))?)
     }

@@ -1,24 +1,39 @@
 //! Requests: over which scheme, with what patience, through which redirects, and how their answers are judged.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Method, Response, StatusCode, Url, redirect};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use super::auth::Access;
 use super::client::Options;
 use super::failure::{Failure, label, said};
+use super::gate::Gates;
+use super::hint::Shown;
+use super::http::Http;
+use super::retry::LONGEST_WAIT;
+use super::settings::is_loopback;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const REDIRECTS: usize = 10;
+/// How often one request is answered with what others have fetched meanwhile, or with something of its own.
+const AUTHORIZATIONS: usize = 4;
 /// The most that is read of an answer that refuses, in bytes.
 const REFUSAL_LIMIT: u64 = 64 << 10;
+
+/// Answers to HEAD that settle nothing: the registry may not know the method, or take what is missing for forbidden
+/// (Artifactory), and without a body nobody learns why. The request that comes next, with a body of words, tells.
+pub(super) const UNSETTLED: &[StatusCode] = &[
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::NOT_ACCEPTABLE,
+    StatusCode::NOT_IMPLEMENTED,
+];
 
 pub(super) struct Request<'r> {
     pub method: Method,
@@ -32,6 +47,8 @@ pub(super) struct Request<'r> {
 pub(super) enum Body<'r> {
     Empty,
     Bytes(Bytes),
+    /// Goes to no other host than the first, wherever that sends us.
+    Secret(Bytes),
     /// Made anew each time that the request is sent.
     Stream(&'r dyn Fn() -> Result<reqwest::Body>, &'r Activity),
 }
@@ -67,18 +84,13 @@ impl Activity {
 
 pub(super) struct Connection {
     pub options: Options,
-    /// Checks certificates. Made when first needed: it reads the system's, which plain HTTP can do without.
-    verifying: OnceLock<Result<reqwest::Client, String>>,
-    /// Takes any certificate: for plain HTTP and, with `insecure`, for the registry's host.
-    trusting: reqwest::Client,
+    gates: Gates,
+    http: Http,
 }
 
 impl Connection {
     pub fn new(options: Options) -> Result<Connection> {
-        let trusting = builder().tls_danger_accept_invalid_certs(true).build().map_err(|source| {
-            Error::new(ErrorKind::Registry, "cannot set up HTTP").with_source(source.without_url())
-        })?;
-        Ok(Connection { options, verifying: OnceLock::new(), trusting })
+        Ok(Connection { gates: Gates::default(), http: Http::new(&options)?, options })
     }
 
     /// Where the registry answers, decided at the first call.
@@ -93,7 +105,7 @@ impl Connection {
                 .map_err(|_| Error::input(format!("`{host}` is not the name of a registry")))
         };
         let (https, http) = (parse("https")?, parse("http")?);
-        if !self.options.insecure {
+        if !self.is_insecure(access) {
             return Ok(if is_loopback(&https) { http } else { https });
         }
         let first = match self.probe(access, &https).await {
@@ -104,11 +116,12 @@ impl Connection {
     }
 
     async fn probe(&self, access: &Access, base: &Url) -> Result<(), Failure> {
-        self.transmit(access, &Method::GET, &join(base, "v2/")?, &HeaderMap::new(), None).await.map(drop)
+        let request = Request::new(Method::GET, join(base, "v2/")?);
+        self.transmit(access, &request, &request.url, HeaderMap::new()).await.map(drop)
     }
 
-    /// Sends a request, logging in where that is asked for and following redirects of GET and HEAD; returns an answer
-    /// that is 2xx or `expected`.
+    /// Sends a request, logging in where that is asked for and following redirects; returns an answer that is 2xx or
+    /// `expected`. What was shown, and the registry then tired of, is renewed once, and the request sent again.
     pub async fn exchange(&self, access: &Access, request: &Request<'_>) -> Result<Response, Failure> {
         let answer = self.converse(access, request).await?;
         if answer.status().is_success() || request.expected.contains(&answer.status()) {
@@ -119,94 +132,108 @@ impl Connection {
 
     /// The same for whom any answer will do.
     pub async fn converse(&self, access: &Access, request: &Request<'_>) -> Result<Response, Failure> {
-        let shown = access.authorization().await;
-        let mut answer = self.follow(access, request, shown.as_ref()).await?;
-        if answer.status() == StatusCode::UNAUTHORIZED
-            && access.owns(answer.url())
-            && let Some(fresh) = self.authorize(access, &answer, shown.as_ref()).await?
-        {
-            answer = self.follow(access, request, Some(&fresh)).await?;
+        let owns = |url: &Url| access.owns(url);
+        let mut shown = self.authorization(access).await;
+        let mut answer = self.follow(access, request, shown.as_ref(), owns).await?;
+        for _ in 0..AUTHORIZATIONS {
+            if answer.status() != StatusCode::UNAUTHORIZED || !access.owns(answer.url()) {
+                break;
+            }
+            let Some(better) = self.authorize(access, &answer, shown.as_ref()).await? else { break };
+            shown = Some(better.header);
+            answer = self.follow(access, request, shown.as_ref(), owns).await?;
+            if better.is_fresh {
+                break;
+            }
         }
+        let shown = shown.filter(|_| access.owns(answer.url()));
+        answer.extensions_mut().insert(Shown::in_header(shown.as_ref()));
         Ok(answer)
     }
 
-    /// The failure that `answer` stands for, with the registry's words where they can be read.
+    /// The failure that `answer` stands for, with the registry's words where they can be read. If it asks for a while
+    /// of peace, all that goes to the same host waits from now on.
     pub async fn refusal(&self, access: &Access, method: &Method, mut answer: Response) -> Failure {
-        let body = self.read(method, &mut answer, REFUSAL_LIMIT).await;
-        Failure::status(access, method, &answer, body.ok().and_then(|body| said(&body)))
+        let body = self.read(method, &mut answer, REFUSAL_LIMIT).await.unwrap_or_default();
+        let mut failure = Failure::status(access, method, &answer, &body);
+        // In plain HTTP a proxy may answer in the registry's place, and not in its way.
+        let (url, status) = (answer.url(), answer.status());
+        let is_strange = method != Method::HEAD && said(answer.headers(), &body).is_none();
+        if url.scheme() == "http" && (is_strange || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            failure.error.hint = self.http.route.hint(url, status).or(failure.error.hint);
+        }
+        if let Some(asked) = failure.passing.as_mut().and_then(|passing| passing.asked.as_mut())
+            && asked.wait <= LONGEST_WAIT
+        {
+            asked.is_news = self.gates.close(answer.url(), asked.wait);
+        }
+        failure
     }
 
-    async fn follow(
+    /// Sends a request, and sends it on where it is redirected to: GET and HEAD by any redirect, others only by those
+    /// that keep method and body (RFC 9110, section 15.4). `authorization` is shown to what `owns` holds for alone.
+    pub async fn follow(
         &self,
         access: &Access,
         request: &Request<'_>,
         authorization: Option<&HeaderValue>,
+        owns: impl Fn(&Url) -> bool,
     ) -> Result<Response, Failure> {
         let mut url = request.url.clone();
         for _ in 0..=REDIRECTS {
             let mut headers = request.headers.clone();
             if let Some(authorization) = authorization
-                && access.owns(&url)
+                && owns(&url)
             {
                 headers.insert(AUTHORIZATION, authorization.clone());
             }
-            let (body, activity) = match &request.body {
-                Body::Empty => (None, &Activity::default()),
-                Body::Bytes(bytes) => (Some(bytes.clone().into()), &Activity::default()),
-                Body::Stream(make, activity) => (Some(make()?), *activity),
-            };
-            let answer = self.transmit_watched(access, &request.method, &url, &headers, body, activity).await?;
+            let answer = self.transmit(access, request, &url, headers).await?;
+            let is_safe = matches!(request.method, Method::GET | Method::HEAD);
+            let keeps = matches!(answer.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
             let moved = answer.status().is_redirection() && answer.headers().contains_key(LOCATION);
-            if !moved || !matches!(request.method, Method::GET | Method::HEAD) {
+            if !moved || !(is_safe || keeps) {
                 return Ok(answer);
             }
             url = location(&request.method, &answer)?;
+            if matches!(request.body, Body::Secret(_)) && !owns(&url) {
+                return Ok(answer);
+            }
         }
         let request = label(&request.method, &request.url);
         Err(Error::new(ErrorKind::Registry, format!("{request}: more than {REDIRECTS} redirects")).into())
     }
 
-    /// One request as it is: no login, no redirects, any status.
-    pub async fn transmit(
+    /// One request to `url` with `headers`, once its host may be asked: no login, no redirects, any status.
+    async fn transmit(
         &self,
         access: &Access,
-        method: &Method,
+        request: &Request<'_>,
         url: &Url,
-        headers: &HeaderMap,
-        body: Option<Bytes>,
+        headers: HeaderMap,
     ) -> Result<Response, Failure> {
-        self.transmit_watched(access, method, url, headers, body.map(Into::into), &Activity::default()).await
-    }
-
-    async fn transmit_watched(
-        &self,
-        access: &Access,
-        method: &Method,
-        url: &Url,
-        headers: &HeaderMap,
-        body: Option<reqwest::Body>,
-        activity: &Activity,
-    ) -> Result<Response, Failure> {
-        let mut request = reqwest::Request::new(method.clone(), url.clone());
-        *request.headers_mut() = headers.clone();
-        *request.body_mut() = body;
-        let sent = self.http(access, url)?.execute(request);
+        self.gates.pass(url).await;
+        let (body, activity) = match &request.body {
+            Body::Empty => (None, &Activity::default()),
+            Body::Bytes(bytes) | Body::Secret(bytes) => (Some(bytes.clone().into()), &Activity::default()),
+            Body::Stream(make, activity) => (Some(make()?), *activity),
+        };
+        let mut sent = reqwest::Request::new(request.method.clone(), url.clone());
+        *sent.headers_mut() = headers;
+        *sent.body_mut() = body;
+        let sent = self.http.client(access, url, self.is_insecure(access))?.execute(sent);
         match activity.watch(self.options.patience, sent).await {
             Some(Ok(answer)) => Ok(answer),
-            Some(Err(source)) => Err(Failure::transport(label(method, url), url, &source)),
-            None => Err(Failure::silent(label(method, url), self.options.patience)),
+            Some(Err(source)) => {
+                let label = label(&request.method, url);
+                let proxys = self.http.route.failure(&label, url, &source).await;
+                Err(proxys.unwrap_or_else(|| Failure::transport(label, url, &source)))
+            }
+            None => Err(Failure::silent(label(&request.method, url), self.options.patience)),
         }
     }
 
-    fn http(&self, access: &Access, url: &Url) -> Result<&reqwest::Client> {
-        if url.scheme() == "http" || (self.options.insecure && access.place.is_host_of(url)) {
-            return Ok(&self.trusting);
-        }
-        let build = || builder().build().map_err(|source| super::failure::root_cause(&source));
-        self.verifying.get_or_init(build).as_ref().map_err(|cause| {
-            Error::new(ErrorKind::Registry, format!("cannot set up HTTPS: {cause}"))
-                .with_hint("are the system's root certificates installed (on Debian: ca-certificates)?")
-        })
+    fn is_insecure(&self, access: &Access) -> bool {
+        self.options.insecure || access.place.insecure
     }
 
     /// The rest of the body of `answer`; one over `limit` bytes is an error.
@@ -273,35 +300,9 @@ pub(super) fn join(base: &Url, path: &str) -> Result<Url> {
     base.join(path).map_err(|_| Error::input(format!("`{path}` is not a path in a registry")))
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .user_agent(concat!("ocibake/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-        || host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_hosts_are_told_from_others() {
-        let loopback = |host: &str| is_loopback(&Url::parse(&format!("https://{host}/")).unwrap());
-        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.9.1", "[::1]", "[::1]:5000"] {
-            assert!(loopback(host), "{host}");
-        }
-        for host in ["localhost.example.com", "128.0.0.1", "127.0.0.1.example.com", "[::2]", "docker.io"] {
-            assert!(!loopback(host), "{host}");
-        }
-    }
 
     #[test]
     fn work_is_given_up_after_a_silence_and_not_after_a_time() {

@@ -1,13 +1,17 @@
 //! How requests fail: in words for the reader, and with what the retry needs to know.
 
+use std::io;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::auth::Access;
+use super::challenge::Challenge;
+use super::hint::{Shown, hint};
 use super::retry;
+use super::settings::tls_hint;
 use crate::error::{Error, ErrorKind};
 
 /// The most of an answer's own words that an error repeats, in characters.
@@ -24,7 +28,15 @@ pub(super) struct Failure {
 pub(super) struct Passing {
     pub request: String,
     pub reason: String,
-    pub retry_after: Option<Duration>,
+    /// What the registry asked for.
+    pub asked: Option<Asked>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub wait: Duration,
+    /// Nobody was told of it yet.
+    pub is_news: bool,
 }
 
 impl From<Error> for Failure {
@@ -37,7 +49,7 @@ impl Failure {
     /// The registry, or the way to it, failed in a manner that may pass.
     pub fn passing(request: String, reason: String) -> Self {
         let error = Error::new(ErrorKind::Registry, format!("{request}: {reason}"));
-        Failure { error, passing: Some(Passing { request, reason, retry_after: None }) }
+        Failure { error, passing: Some(Passing { request, reason, asked: None }) }
     }
 
     pub fn silent(request: String, patience: Duration) -> Self {
@@ -48,18 +60,7 @@ impl Failure {
     pub fn transport(request: String, url: &Url, source: &reqwest::Error) -> Self {
         let cause = root_cause(source);
         let host = url.host_str().unwrap_or_default();
-        // The TLS library's own error type is out of reach behind reqwest's; its words are what can be told apart.
-        let tls_hint = if cause.contains("certificate") {
-            Some(format!(
-                "the certificate of {host} is not trusted: add the authority that signed it to the system's \
-                 certificates, or accept any with --insecure"
-            ))
-        } else if cause.contains("corrupt message") {
-            Some(format!("{host} does not speak TLS: --insecure allows plain HTTP"))
-        } else {
-            None
-        };
-        if let Some(hint) = tls_hint {
+        if let Some(hint) = tls_hint(url, source) {
             let message = format!("{request}: no TLS connection: {cause}");
             return Error::new(ErrorKind::Registry, message).with_hint(hint).into();
         }
@@ -69,35 +70,67 @@ impl Failure {
             return failure;
         }
         let mut failure = Self::passing(request, format!("cannot connect: {cause}"));
-        failure.error.hint = Some(match url.scheme() {
-            "http" => format!("is the registry at {host} running, and are its name and port right?"),
-            _ => format!("is the registry at {host} running, and is its name right? (--insecure allows plain HTTP)"),
-        });
+        failure.error.hint = Some(unreachable(url, source));
         failure
     }
 
-    /// An answer with a status that the request cannot do with. `said` is what its body says of it.
-    pub fn status(access: &Access, method: &Method, answer: &Response, said: Option<String>) -> Self {
+    /// An answer with a status that the request cannot do with, its body (or the start of it), and what was `shown`.
+    pub fn status(access: &Access, method: &Method, answer: &Response, body: &[u8]) -> Self {
+        let shown = answer.extensions().get().copied().unwrap_or(Shown::Nothing);
         let status = answer.status();
         let request = label(method, answer.url());
-        let mut reason = status.to_string();
-        if let Some(said) = said {
-            reason.push_str(": ");
-            reason.push_str(&said);
-        }
+        let said = said(answer.headers(), body);
+        let reason = match &said {
+            Some(said) => format!("{status}: {said}"),
+            None => status.to_string(),
+        };
         let kind = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorKind::Denied,
             StatusCode::NOT_FOUND => ErrorKind::NotFound,
             _ => ErrorKind::Registry,
         };
+        let wait = retry::asked_wait(status, answer.headers(), SystemTime::now());
         let mut error = Error::new(kind, format!("{request}: {reason}"));
-        error.hint = hint(access, status);
+        error.hint = match answer.headers().get(LOCATION).filter(|_| status.is_redirection()) {
+            Some(location) => Some(moved(answer.url(), location)),
+            None => hint(access, status, said.as_deref(), shown, wait),
+        };
         let passing = retry::may_pass(status).then(|| {
-            let header = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let retry_after = header.and_then(|value| retry::retry_after(value, SystemTime::now()));
-            Passing { request, reason, retry_after }
+            let asked = wait.map(|wait| Asked { wait, is_news: true });
+            Passing { request, reason, asked }
         });
         Failure { error, passing }
+    }
+}
+
+/// What to do about a host that no connection came about with.
+fn unreachable(url: &Url, source: &reqwest::Error) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    let plain = if url.scheme() == "https" { " (--insecure allows plain HTTP)" } else { "" };
+    let io = causes(source).find_map(|cause| cause.downcast_ref::<io::Error>());
+    // "dns error" where it is looked up, and "invalid dns name" where it cannot be one.
+    let is_unknown = causes(source).any(|cause| cause.to_string().contains("dns "));
+    match io.map(io::Error::kind) {
+        _ if is_unknown => format!("the name {host} is not known: is it right, and is there a network?"),
+        Some(io::ErrorKind::ConnectionRefused) => {
+            format!(
+                "nothing listens at {host}:{port}: is the registry running, and are its name and port right?{plain}"
+            )
+        }
+        _ => format!("nothing answers at {host}:{port}: are its name and port right, and is it within reach?{plain}"),
+    }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| cause.source())
+}
+
+/// For a redirect that is not followed. Of where it leads no more is told than the host.
+fn moved(from: &Url, location: &HeaderValue) -> String {
+    match location.to_str().ok().and_then(|location| from.join(location).ok()) {
+        Some(to) => format!("it sends to {}: is that the registry's address?", to.origin().ascii_serialization()),
+        None => "it sends elsewhere, but not to a URL".to_owned(),
     }
 }
 
@@ -106,49 +139,42 @@ pub(super) fn label(method: &Method, url: &Url) -> String {
     format!("{method} {}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// What the body of a refusal says: the errors of the distribution-spec ("Error Codes"), or a token server's words.
-pub(super) fn said(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let text = |value: &Value| value.as_str().map(printable).filter(|text| !text.is_empty());
-    let said = match body["errors"].as_array() {
-        Some(errors) => {
-            let line = |error: &Value| match (text(&error["code"]), text(&error["message"])) {
-                (Some(code), Some(message)) => Some(format!("{code}: {message}")),
-                (code, message) => code.or(message),
-            };
-            errors.iter().filter_map(line).collect::<Vec<_>>().join("; ")
-        }
-        None => ["error_description", "details", "message", "error"].iter().find_map(|key| text(&body[*key]))?,
+/// What a refusal says: the errors of the distribution-spec ("Error Codes"), a token server's words, a line of text;
+/// or, where there is no body, the error of its challenge (RFC 6750, section 3.1).
+pub(super) fn said(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let is_text = || headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let said = match serde_json::from_slice(body) {
+        Ok(document) => document_says(&document),
+        Err(_) if is_text() => Some(printable(&String::from_utf8_lossy(body))),
+        Err(_) => None,
     };
+    let challenged = || {
+        let challenges = Challenge::all(headers);
+        challenges.iter().find_map(|challenge| challenge.get("error")).map(printable)
+    };
+    let said = said.filter(|said| !said.is_empty()).or_else(challenged)?;
     match said.char_indices().nth(LONGEST_MESSAGE) {
         Some((end, _)) => Some(format!("{}…", said[..end].trim_end())),
         None => Some(said).filter(|said| !said.is_empty()),
     }
 }
 
-fn hint(access: &Access, status: StatusCode) -> Option<String> {
-    let registry = access.registry();
-    let repository = access.repository();
-    match status.as_u16() {
-        401 | 403 => Some(match (access.user(), repository) {
-            (None, _) => format!("log in with `ocibake login {registry}`"),
-            (Some(_), None) => "check the user name and the password".to_owned(),
-            (Some(user), Some(repository)) => format!(
-                "logged in to {registry} as {user}: check that this user may {} {repository}, or log in again with \
-                 `ocibake login {registry}`",
-                if access.pushes() { "push to" } else { "pull from" },
-            ),
-        }),
-        404 if access.pushes() => repository.map(|repository| {
-            format!(
-                "check the name {repository}: some registries want a repository to be created before the first push"
-            )
-        }),
-        404 => repository.map(|repository| format!("check the name {repository}, and the tag or digest")),
-        413 => Some("the registry, or a proxy before it, limits the size of uploads".to_owned()),
-        429 => Some("the registry limits how much it is asked: try again later".to_owned()),
-        500 | 502 | 503 | 504 => Some("the registry, or a proxy before it, has trouble: try again later".to_owned()),
-        _ => None,
+fn document_says(document: &Value) -> Option<String> {
+    let text = |value: &Value| value.as_str().map(printable).filter(|text| !text.is_empty());
+    match document["errors"].as_array() {
+        Some(errors) => {
+            let line = |error: &Value| match (text(&error["code"]), text(&error["message"])) {
+                // This code says nothing, and all that is known is in the detail.
+                (Some(code), Some(message)) if code == "UNKNOWN" && !error["detail"].is_null() => {
+                    let detail = text(&error["detail"]).unwrap_or_else(|| printable(&error["detail"].to_string()));
+                    Some(format!("{code}: {message}: {detail}"))
+                }
+                (Some(code), Some(message)) => Some(format!("{code}: {message}")),
+                (code, message) => code.or(message),
+            };
+            Some(errors.iter().filter_map(line).collect::<Vec<_>>().join("; "))
+        }
+        None => ["error_description", "details", "message", "error"].iter().find_map(|key| text(&document[*key])),
     }
 }
 
@@ -169,19 +195,38 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::WWW_AUTHENTICATE;
+
     use super::*;
 
     #[test]
     fn the_registrys_own_words_are_found_and_trimmed() {
-        let said = |body: &str| said(body.as_bytes());
+        let said = |body: &str| said(&HeaderMap::new(), body.as_bytes());
         let two =
             r#"{"errors":[{"code":"DENIED","message":"not\n yours \u001b[31m","detail":[]},{"code":"NAME_INVALID"}]}"#;
         assert_eq!(said(two).as_deref(), Some("DENIED: not yours [31m; NAME_INVALID"));
         assert_eq!(said(r#"{"details":"incorrect password"}"#).as_deref(), Some("incorrect password"));
+        let unknown = |detail: &str| {
+            said(&format!(r#"{{"errors":[{{"code":"UNKNOWN","message":"unknown error","detail":{detail}}}]}}"#))
+        };
+        assert_eq!(unknown(r#""no space""#).as_deref(), Some("UNKNOWN: unknown error: no space"));
+        assert_eq!(unknown(r#"{"Err":28}"#).as_deref(), Some(r#"UNKNOWN: unknown error: {"Err":28}"#));
+        assert_eq!(unknown("null").as_deref(), Some("UNKNOWN: unknown error"));
         assert_eq!(said(r#"{"errors":[]}"#), None);
         assert_eq!(said("<html>Bad Gateway</html>"), None);
         let long = format!(r#"{{"message":"{}"}}"#, "é".repeat(400));
         assert_eq!(said(&long).unwrap().chars().count(), 301);
+    }
+
+    #[test]
+    fn without_json_a_line_of_text_or_the_challenge_says_why() {
+        let header = |name, value| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+        let text = header(CONTENT_TYPE, "text/plain; charset=utf-8");
+        assert_eq!(said(&text, b"no\r\nquota left\n").as_deref(), Some("no quota left"));
+        assert_eq!(said(&header(CONTENT_TYPE, "text/html"), b"no quota left"), None);
+        let challenge = header(WWW_AUTHENTICATE, r#"Bearer realm="x",error="insufficient_scope""#);
+        assert_eq!(said(&challenge, b"").as_deref(), Some("insufficient_scope"));
+        assert_eq!(said(&challenge, br#"{"message":"not yours"}"#).as_deref(), Some("not yours"));
     }
 
     #[test]

@@ -15,7 +15,8 @@ impl OnDemand {
     pub fn client(&self) -> Result<&Client> {
         self.0.as_ref().map_err(|error| {
             let cause = error.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
-            Error { hint: error.hint.clone(), ..Error::new(error.kind, format!("{}{cause}", error.message)) }
+            let again = Error::new(error.kind, format!("{}{cause}", error.message));
+            Error { hint: error.hint.clone(), excerpt: error.excerpt.clone(), ..again }
         })
     }
 }

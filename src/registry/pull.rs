@@ -1,38 +1,30 @@
 //! A repository as a [`Store`] to read from (distribution-spec, "Pull").
 
-use std::io::{self, Read};
+use std::io::Read;
 
-use bytes::{Buf, Bytes};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
-use super::client::{Client, Repository};
-use super::connection::{Request, check_digest, content_digest};
+use super::client::Repository;
+use super::connection::{Request, UNSETTLED, check_digest, content_digest};
+use super::download::Download;
 use super::failure::{Failure, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, Reference, VerifyingReader, from_json, is_valid_tag, media_type};
 use crate::store::Store;
 
+const ALL_MANIFESTS: [&str; 4] = [
+    media_type::IMAGE_INDEX,
+    media_type::IMAGE_MANIFEST,
+    media_type::DOCKER_MANIFEST_LIST,
+    media_type::DOCKER_MANIFEST,
+];
+
 impl Store for Repository<'_> {
-    /// A blob that breaks off in the middle is an error of the reader: what has been read cannot be taken back.
+    /// A download that breaks off goes on where it was, as often as anything else is tried again.
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        let client = self.client;
-        let answer = self.attempt(async || {
-            let is_manifest = media_type::is_manifest_or_index(&descriptor.media_type);
-            let kind = if is_manifest { "manifests" } else { "blobs" };
-            let url = self.url(&self.access, &format!("{kind}/{}", descriptor.digest)).await?;
-            let mut request = Request::new(Method::GET, url);
-            if let Ok(accept) = HeaderValue::from_str(&descriptor.media_type)
-                && is_manifest
-            {
-                request.headers.insert(ACCEPT, accept);
-            }
-            let answer = client.connection.exchange(&self.access, &request).await?;
-            check_digest(&request.method, &answer, descriptor.digest)?;
-            Ok(answer)
-        })?;
-        let body = Download { client, answer, chunk: Bytes::new() };
+        let body = Download::begin(self, descriptor)?;
         Ok(Box::new(VerifyingReader::new(body, descriptor.digest, descriptor.size)))
     }
 
@@ -45,7 +37,7 @@ impl Store for Repository<'_> {
             return Err(Error::input(format!("`{name}` is neither a tag nor a digest")));
         }
         self.attempt(async || {
-            let head = self.head_of_manifest(name, &[StatusCode::METHOD_NOT_ALLOWED]).await?;
+            let head = self.head_of_manifest(name).await?;
             self.describe(head, name, digest).await
         })
     }
@@ -70,8 +62,7 @@ impl Repository<'_> {
             return Err(Error::input(format!("`{tag}` is not a tag")));
         }
         self.attempt(async || {
-            let expected = &[StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
-            let head = self.head_of_manifest(tag, expected).await?;
+            let head = self.head_of_manifest(tag).await?;
             if head.status() == StatusCode::NOT_FOUND {
                 return Ok(None);
             }
@@ -83,31 +74,26 @@ impl Repository<'_> {
     }
 
     pub(super) fn attempt<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
-        let backoff = self.client.connection.options.backoff;
-        self.client.runtime.block_on(backoff.run(self.progress, step))
+        self.client.runtime.block_on(self.backoff.run(self.progress, step))
     }
 
+    /// For the manifest that `name` stands for, of whatever type.
     pub(super) async fn manifest_request(&self, method: Method, name: &str) -> Result<Request<'static>, Failure> {
-        const ALL: [&str; 4] = [
-            media_type::IMAGE_INDEX,
-            media_type::IMAGE_MANIFEST,
-            media_type::DOCKER_MANIFEST_LIST,
-            media_type::DOCKER_MANIFEST,
-        ];
         let mut request = Request::new(method, self.url(&self.access, &format!("manifests/{name}")).await?);
-        // One header each: there are registries that do not split them at commas.
-        for media_type in ALL {
+        // One header each: there are registries that do not split them at commas. And all of them even where the type
+        // is known: there are such that look for no more than the types that are listed.
+        for media_type in ALL_MANIFESTS {
             request.headers.append(ACCEPT, HeaderValue::from_static(media_type));
         }
         Ok(request)
     }
 
-    async fn head_of_manifest(&self, name: &str, expected: &'static [StatusCode]) -> Result<Response, Failure> {
-        let head = Request { expected, ..self.manifest_request(Method::HEAD, name).await? };
+    async fn head_of_manifest(&self, name: &str) -> Result<Response, Failure> {
+        let head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, name).await? };
         self.client.connection.exchange(&self.access, &head).await
     }
 
-    /// The manifest that `name` stands for, by the answer to HEAD where that tells.
+    /// What `name` stands for, by the answer to HEAD where that tells.
     async fn describe(&self, head: Response, name: &str, digest: Option<Digest>) -> Result<Descriptor, Failure> {
         if head.status().is_success()
             && let Some(found) = described(&head)
@@ -118,7 +104,7 @@ impl Repository<'_> {
         self.resolve_by_content(name, digest).await
     }
 
-    /// For registries that do not describe a manifest in the answer to HEAD.
+    /// For registries that do not describe a manifest in the answer to HEAD, or refuse to.
     async fn resolve_by_content(&self, name: &str, digest: Option<Digest>) -> Result<Descriptor, Failure> {
         let request = self.manifest_request(Method::GET, name).await?;
         let connection = &self.client.connection;
@@ -152,33 +138,13 @@ impl Repository<'_> {
 fn described(answer: &Response) -> Option<Descriptor> {
     let media_type = content_type(answer).filter(|kind| media_type::is_manifest_or_index(kind))?;
     let size = answer.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    if size == 0 {
+        return None; // no manifest is empty: it is the body of this answer that was counted
+    }
     Some(Descriptor::new(media_type, content_digest(answer)?, size))
 }
 
 fn content_type(answer: &Response) -> Option<&str> {
     let value = answer.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or(value).trim())
-}
-
-/// A body as it arrives, one chunk at a time.
-struct Download<'a> {
-    client: &'a Client,
-    answer: Response,
-    chunk: Bytes,
-}
-
-impl Read for Download<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.is_empty() {
-            let next = self.client.connection.chunk(&Method::GET, &mut self.answer);
-            match self.client.runtime.block_on(next) {
-                Ok(Some(chunk)) => self.chunk = chunk,
-                Ok(None) => return Ok(0),
-                Err(failure) => return Err(io::Error::other(failure.error)),
-            }
-        }
-        let count = self.chunk.len().min(buffer.len());
-        self.chunk.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
 }

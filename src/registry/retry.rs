@@ -4,18 +4,20 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderValue};
 
+use super::date::http_date;
 use super::failure::Failure;
 use crate::error::Result;
 use crate::progress::{Event, Progress};
 
 /// The longest wait there is. A registry that asks for more is not waited for.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How often and how patiently a step whose failure may pass is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
-    /// In all, so 1 never tries again.
+    /// In all, so 1 never tries again. What the registry asks to wait for itself does not count, within limits.
     pub tries: u32,
     /// Before the second try, on average; it doubles with each further one. A `Retry-After` takes its place.
     pub base: Duration,
@@ -35,23 +37,12 @@ impl Backoff {
         progress: Progress<'_>,
         mut step: impl AsyncFnMut() -> Result<T, Failure>,
     ) -> Result<T> {
-        let mut tried = 1;
+        let mut tries = Tries::new(*self, progress);
         loop {
-            let failure = match step().await {
+            match step().await {
                 Ok(done) => return Ok(done),
-                Err(failure) => failure,
-            };
-            let Some(passing) = failure.passing.filter(|_| tried < self.tries) else {
-                return Err(failure.error);
-            };
-            let wait = passing.retry_after.unwrap_or_else(|| self.wait(tried));
-            if wait > LONGEST_WAIT {
-                let hint = format!("the registry is to be left alone for {} s", wait.as_secs());
-                return Err(failure.error.with_hint(hint));
+                Err(failure) => tries.next(failure).await?,
             }
-            progress(Event::Retrying { request: &passing.request, reason: &passing.reason, wait });
-            tokio::time::sleep(wait).await;
-            tried += 1;
         }
     }
 
@@ -64,13 +55,71 @@ impl Backoff {
     }
 }
 
+/// The tries of one step.
+pub(super) struct Tries<'p> {
+    backoff: Backoff,
+    progress: Progress<'p>,
+    failed: u32,
+    /// As long as the registry asked for.
+    waited: Duration,
+}
+
+impl<'p> Tries<'p> {
+    pub fn new(backoff: Backoff, progress: Progress<'p>) -> Self {
+        Tries { backoff, progress, failed: 0, waited: Duration::ZERO }
+    }
+
+    /// Returns when it is time for another try, or at once, with the failure's error, if there is to be none.
+    ///
+    /// Where the registry says itself how long to wait, that is no failure until it adds up to the longest wait: many
+    /// requests share what it grants, and which of them are served first is left to chance.
+    pub async fn next(&mut self, failure: Failure) -> Result<()> {
+        let asked = failure.passing.as_ref().and_then(|passing| passing.asked).map(|asked| asked.wait);
+        self.waited += asked.unwrap_or_default();
+        if asked.is_none_or(|wait| wait.is_zero()) || self.waited > LONGEST_WAIT {
+            self.failed += 1;
+        }
+        let Some(passing) = failure.passing.filter(|_| self.failed.max(1) < self.backoff.tries) else {
+            return Err(failure.error);
+        };
+        let wait = asked.unwrap_or_else(|| self.backoff.wait(self.failed));
+        if wait > LONGEST_WAIT {
+            return Err(failure.error);
+        }
+        if passing.asked.is_none_or(|asked| asked.is_news) {
+            (self.progress)(Event::Retrying { request: &passing.request, reason: &passing.reason, wait });
+        }
+        if passing.asked.is_none() {
+            tokio::time::sleep(wait).await; // else the gate of the host holds the next try back
+        }
+        Ok(())
+    }
+
+    /// Something was gained: what failed before does not count any more.
+    pub fn reset(&mut self) {
+        self.failed = 0;
+    }
+}
+
 /// Answers that tell of the moment and not of the request.
 pub(super) fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
+/// How long an answer asks to be left alone: by `Retry-After`, or for as long as a limit's window is when nothing is
+/// left of it (Docker Hub, `ratelimit-remaining: 0;w=21600`).
+pub(super) fn asked_wait(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let window = || {
+        let (left, window) = text("ratelimit-remaining")?.split_once(";w=")?;
+        (left.trim() == "0").then(|| window.trim().parse().ok().map(Duration::from_secs))?
+    };
+    let after = text("retry-after").and_then(|value| retry_after(value, now));
+    after.or_else(|| window().filter(|_| status == StatusCode::TOO_MANY_REQUESTS))
+}
+
 /// The wait that a `Retry-After` asks for: seconds, or an HTTP date (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -78,42 +127,9 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that may be sent today (RFC 9110, section 5.6.7).
-fn http_date(text: &str) -> Option<SystemTime> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let day: u64 = words.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
-    let name = words.next()?;
-    let month = MONTHS.iter().position(|month| *month == name)? as u64 + 1;
-    let year: u64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut clock = words.next()?.split(':').map(str::parse::<u64>);
-    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
-    if words.next() != Some("GMT") || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    // Counting years from March puts the leap day at a year's end, and 30.6 days to a month come out right.
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 1;
-    const DAYS_TO_1970: u64 = 719_468;
-    let seconds = (days - DAYS_TO_1970) * 86_400 + hour * 3_600 + minute * 60 + second;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The times are those of `date -u -d '…' +%s`.
-    #[test]
-    fn http_dates_are_read() {
-        let seconds = |text| http_date(text).map(|t| t.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
-        assert_eq!(seconds("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(seconds("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
-        assert_eq!(seconds("Fri, 01 Mar 2024 00:00:00 GMT"), Some(1_709_251_200));
-        assert_eq!(seconds("Sunday, 06-Nov-94 08:49:37 GMT"), None);
-        assert_eq!(seconds("soon"), None);
-    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
@@ -123,6 +139,21 @@ mod tests {
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("86400", now), Some(Duration::from_secs(86_400)));
         assert_eq!(retry_after("-1", now), None);
+    }
+
+    #[test]
+    fn a_limit_that_is_used_up_is_waited_for_as_long_as_its_window() {
+        let asked = |status: u16, headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            asked_wait(StatusCode::from_u16(status).unwrap(), &HeaderMap::from_iter(headers), SystemTime::UNIX_EPOCH)
+                .map(|wait| wait.as_secs())
+        };
+        assert_eq!(asked(429, &[("ratelimit-remaining", "0;w=21600")]), Some(21_600));
+        assert_eq!(asked(429, &[("ratelimit-remaining", "0;w=21600"), ("retry-after", "30")]), Some(30));
+        assert_eq!(asked(429, &[("ratelimit-remaining", "7;w=21600")]), None);
+        assert_eq!(asked(429, &[("ratelimit-remaining", "0")]), None);
+        assert_eq!(asked(500, &[("ratelimit-remaining", "0;w=21600")]), None);
+        assert_eq!(asked(503, &[("retry-after", "5")]), Some(5));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Location {
     ) -> Result<(Box<dyn Store + 'a>, Option<String>)> {
         Ok(match self {
             Location::Registry(reference) => {
-                (Box::new(client.client()?.repository(reference, progress)), Some(reference.tag_or_digest()))
+                (Box::new(client.client()?.mirrored(reference, progress)?), Some(reference.tag_or_digest()))
             }
             Location::Layout(path, name) => (Box::new(Layout::open(path)?), name.clone()),
             Location::OciArchive(path, name) => (Box::new(Archive::open(path)?), name.clone()),

@@ -89,11 +89,15 @@ fn after_five_tries_the_last_failure_is_reported() {
 }
 
 #[test]
-fn an_upload_that_is_cut_off_begins_again_with_a_new_session() {
+fn an_upload_that_is_cut_off_begins_again_where_the_registry_cannot_tell_where_it_stands() {
     let layer = noise(1, 2 << 20);
     let size = layer.len().to_string();
     let big = move |request: &Request| request.method == "PUT" && request.header("content-length") == Some(&size);
-    let registry = FakeRegistry::scripted(first(2, big.clone(), || Reply::Cut(700_000)));
+    let cut = first(2, big.clone(), || Reply::Cut(700_000));
+    let registry = FakeRegistry::scripted(move |request| match request.is("GET", "/uploads/") {
+        true => Some(Reply::refusal(404, "BLOB_UPLOAD_INVALID", "blob upload invalid")),
+        false => cut(request),
+    });
     let mut store = MemoryStore::default();
     let root = store.image(&[&layer]);
     let news = News::default();
@@ -105,7 +109,7 @@ fn an_upload_that_is_cut_off_begins_again_with_a_new_session() {
     let sessions: std::collections::HashSet<_> = puts.iter().map(|put| put.path.clone()).collect();
     assert_eq!(sessions.len(), 3);
     assert_eq!(registry.blob(digest(&layer)).unwrap(), layer);
-    let restarted = format!("restarted {}", digest(&layer));
+    let restarted = format!("restarted {} at 0", digest(&layer));
     assert_eq!(news.lines().iter().filter(|line| **line == restarted).count(), 2);
     assert_eq!(news.advanced(), layer.len() as u64, "bytes of the voided tries are not counted after a restart");
 }
@@ -185,7 +189,7 @@ fn a_refusal_is_told_in_the_registrys_words_and_not_repeated() {
             413,
             ErrorKind::Registry,
             "413 Payload Too Large",
-            "the registry, or a proxy before it, limits the size of uploads",
+            "the registry, or a proxy before it, limits the size of uploads (nginx does by client_max_body_size)",
         ),
     ];
     for (status, kind, words, hint) in cases {
@@ -204,14 +208,15 @@ fn a_refusal_is_told_in_the_registrys_words_and_not_repeated() {
 #[test]
 fn a_refusal_before_the_end_of_an_upload_is_heard() {
     let registry = FakeRegistry::scripted(|request| {
-        (request.method == "PUT" && request.header("content-length") == Some("8388608")).then_some(Reply::Hasty(413))
+        let size: usize = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+        (size > 10_000).then_some(Reply::Hasty(413))
     });
     let mut store = MemoryStore::default();
     let root = store.image(&[&noise(1, 8 << 20)]);
     let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
     let (message, hint) = text(&error, &registry.address());
-    assert!(message.ends_with(": 413 Payload Too Large"), "{message}");
-    assert_eq!(hint, "the registry, or a proxy before it, limits the size of uploads");
+    assert!(message.starts_with("PUT ") && message.ends_with(": 413 Payload Too Large"), "{message}");
+    assert!(hint.starts_with("the registry, or a proxy before it, limits the size of uploads"), "{hint}");
 }
 
 #[test]
@@ -231,17 +236,42 @@ fn a_registry_that_is_not_there_is_said_to_be_so() {
     let address = format!("127.0.0.1:{port}");
     let mut store = MemoryStore::default();
     let root = store.image(&[]);
-    let config = store.graph(&root).blobs[0].digest;
     let news = News::default();
     let error = push(&client(), &address, &store, &root, &[], &news).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
     let (message, hint) = text(&error, &address);
     assert_eq!(
         message,
-        format!("HEAD http://HOST/v2/org/api/blobs/{config}: cannot connect: Connection refused (os error 111)")
+        format!(
+            "HEAD http://HOST/v2/org/api/manifests/{}: cannot connect: Connection refused (os error 111)",
+            root.digest
+        )
     );
-    assert_eq!(hint, "is the registry at 127.0.0.1 running, and are its name and port right?");
+    assert_eq!(hint, "nothing listens at HOST: is the registry running, and are its name and port right?");
     assert_eq!(news.waits().len(), 4);
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_said_to_be_so() {
+    // No name server is asked for a label of more than 63 characters.
+    let host = format!("{}.test", "a".repeat(64));
+    let mut store = MemoryStore::default();
+    let root = store.image(&[]);
+    let error = push(&client(), &host, &store, &root, &[], &News::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Registry);
+    let (message, hint) = text(&error, &host);
+    assert!(message.starts_with("HEAD https://HOST/v2/org/api/blobs/sha256:"), "{message}");
+    assert!(message.contains(": cannot connect: "), "{message}");
+    let unknown = "the name HOST is not known: is it right, and is there a network?";
+    assert_eq!(hint, unknown);
+
+    // Without TLS it is the resolver that finds out.
+    let elsewhere = format!("http://{host}/key");
+    let registry = FakeRegistry::scripted(move |_| Some(Reply::status(307).with("location", elsewhere.clone())));
+    let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
+    let (message, hint) = text(&error, &host);
+    assert!(message.starts_with("HEAD http://HOST/key: cannot connect: "), "{message}");
+    assert_eq!(hint, unknown);
 }
 
 #[test]

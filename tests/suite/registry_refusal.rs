@@ -13,11 +13,11 @@ const SPEC: &str = "platforms = [\"linux/amd64\"]\n[[layer]]\nadd = [{ from = \"
 fn credentials_that_are_missing() {
     let answer = |_: &Request| Some(Reply::refusal(401, "UNAUTHORIZED", "authentication required"));
     insta::assert_snapshot!(pushed(answer), @"
-    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 401 Unauthorized
+    error: POST http://HOST/v2/org/app/blobs/uploads/: 401 Unauthorized: UNAUTHORIZED: authentication required
       hint: log in with `ocibake login HOST`
     ");
     insta::assert_snapshot!(inspected(answer), @"
-    error: HEAD http://HOST/v2/org/app/manifests/1: 401 Unauthorized
+    error: GET http://HOST/v2/org/app/manifests/1: 401 Unauthorized: UNAUTHORIZED: authentication required
       hint: log in with `ocibake login HOST`
     ");
 }
@@ -26,18 +26,18 @@ fn credentials_that_are_missing() {
 fn what_is_not_allowed() {
     let answer = |_: &Request| Some(Reply::refusal(403, "DENIED", "requested access to the resource is denied"));
     insta::assert_snapshot!(pushed(answer), @"
-    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 403 Forbidden
+    error: POST http://HOST/v2/org/app/blobs/uploads/: 403 Forbidden: DENIED: requested access to the resource is denied
       hint: log in with `ocibake login HOST`
     ");
     insta::assert_snapshot!(inspected(answer), @"
-    error: HEAD http://HOST/v2/org/app/manifests/1: 403 Forbidden
+    error: GET http://HOST/v2/org/app/manifests/1: 403 Forbidden: DENIED: requested access to the resource is denied
       hint: log in with `ocibake login HOST`
     ");
 }
 
 #[test]
 fn what_is_not_there() {
-    // To look for a blob that is not there is no failure.
+    // To look for something that is not there is no failure.
     let answer = |request: &Request| {
         (request.method != "HEAD").then(|| Reply::refusal(404, "NAME_UNKNOWN", "repository name not known to registry"))
     };
@@ -46,8 +46,8 @@ fn what_is_not_there() {
       hint: check the name org/app: some registries want a repository to be created before the first push
     ");
     insta::assert_snapshot!(inspected(answer), @"
-    error: HEAD http://HOST/v2/org/app/manifests/1: 404 Not Found
-      hint: check the name org/app, and the tag or digest
+    error: GET http://HOST/v2/org/app/manifests/1: 404 Not Found: NAME_UNKNOWN: repository name not known to registry
+      hint: check the name org/app: HOST has no such repository, or does not show it to you
     ");
 }
 
@@ -56,7 +56,7 @@ fn too_many_requests() {
     let answer = |_: &Request| Some(Reply::refusal(429, "TOOMANYREQUESTS", "slow down").with("retry-after", "0"));
     insta::assert_snapshot!(pushed(answer), @"
     (tried again 4 times)
-    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 429 Too Many Requests
+    error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 429 Too Many Requests
       hint: the registry limits how much it is asked: try again later
     ");
     insta::assert_snapshot!(inspected(answer), @"
@@ -70,7 +70,7 @@ fn failures_of_the_registry() {
     let broken = |_: &Request| Some(Reply::refusal(500, "UNKNOWN", "unknown error").with("retry-after", "0"));
     insta::assert_snapshot!(pushed(broken), @"
     (tried again 4 times)
-    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 500 Internal Server Error
+    error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 500 Internal Server Error
       hint: the registry, or a proxy before it, has trouble: try again later
     ");
     insta::assert_snapshot!(inspected(broken), @"
@@ -83,7 +83,7 @@ fn failures_of_the_registry() {
     };
     insta::assert_snapshot!(pushed(page), @"
     (tried again 4 times)
-    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 503 Service Unavailable
+    error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 503 Service Unavailable
       hint: the registry, or a proxy before it, has trouble: try again later
     ");
     insta::assert_snapshot!(inspected(page), @"
@@ -115,7 +115,7 @@ fn connections_that_break() {
     let answer = |_: &Request| Some(Reply::Cut(0));
     insta::assert_snapshot!(pushed(answer), @"
     (tried again 4 times)
-    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: the connection broke: connection closed before message completed
+    error: HEAD http://HOST/v2/org/app/manifests/DIGEST: the connection broke: connection closed before message completed
       hint: look for a proxy or a network between here and 127.0.0.1 that cuts it
     ");
     insta::assert_snapshot!(inspected(answer), @"
@@ -152,12 +152,12 @@ fn nobody_at_the_port() {
     let name = format!("{address}/org/app:1");
     insta::assert_snapshot!(refused(&world, &address, world.push(&name, &[world.context(), "--jobs=1"])), @"
     (tried again 4 times)
-    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: cannot connect: Connection refused (os error 111)
-      hint: is the registry at 127.0.0.1 running, and are its name and port right?
+    error: HEAD http://HOST/v2/org/app/manifests/DIGEST: cannot connect: Connection refused (os error 111)
+      hint: nothing listens at HOST: is the registry running, and are its name and port right?
     ");
     insta::assert_snapshot!(refused(&world, &address, world.inspect(&[&name])), @"
     error: HEAD http://HOST/v2/org/app/manifests/1: cannot connect: Connection refused (os error 111)
-      hint: is the registry at 127.0.0.1 running, and are its name and port right?
+      hint: nothing listens at HOST: is the registry running, and are its name and port right?
     ");
 }
 
@@ -165,12 +165,12 @@ fn nobody_at_the_port() {
 fn a_registry_that_wants_to_be_asked_tomorrow() {
     let limited = |_: &Request| Some(Reply::status(429).with("retry-after", "86400"));
     insta::assert_snapshot!(pushed(limited), @"
-    error: HEAD http://HOST/v2/org/app/blobs/DIGEST: 429 Too Many Requests
-      hint: the registry is to be left alone for 86400 s
+    error: HEAD http://HOST/v2/org/app/manifests/DIGEST: 429 Too Many Requests
+      hint: the registry limits how much it is asked: wait for 24 h before the next try
     ");
     insta::assert_snapshot!(inspected(limited), @"
     error: HEAD http://HOST/v2/org/app/manifests/1: 429 Too Many Requests
-      hint: the registry is to be left alone for 86400 s
+      hint: the registry limits how much it is asked: wait for 24 h before the next try
     ");
 }
 

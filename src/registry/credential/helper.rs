@@ -56,11 +56,10 @@ impl Helper {
         }
         let failed = |source: io::Error| self.failed(action, &source.to_string());
         let mut child = command.spawn().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => Error::not_found(format!("cannot find {}", self.program))
-                .with_hint(format!(
-                    "{} names it under credsStore or credHelpers: install it, or take it out",
-                    self.named_by.display()
-                )),
+            io::ErrorKind::NotFound => Error::not_found(format!("cannot find {}", self.program)).with_hint(format!(
+                "{} names it under credsStore or credHelpers: install it, or take it out",
+                self.named_by.display()
+            )),
             _ => failed(source),
         })?;
         // A helper that does not read its input says why with its exit.

@@ -3,11 +3,12 @@
 mod sample;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
-use crate::registry::auth::{Access, Challenge};
+use crate::registry::auth::Access;
+use crate::registry::challenge::Challenge;
 use crate::registry::client::Repository;
 use crate::registry::connection::{Body, Request, join, location};
 use crate::registry::failure::{Failure, label, said};
@@ -124,7 +125,7 @@ impl Probe<'_> {
         let connection = &self.repository.client.connection;
         let access = &self.repository.access;
         let url = join(connection.base(access).await?, "v2/")?;
-        let response = connection.transmit(access, &Method::GET, &url, &HeaderMap::new(), None).await?;
+        let response = connection.follow(access, &Request::new(Method::GET, url.clone()), None, |_| false).await?;
         let answer = self.read(Method::GET, response).await?;
         let status = answer.response.status();
         let is_api = status.is_success() || status == StatusCode::UNAUTHORIZED;
@@ -340,7 +341,7 @@ impl Probe<'_> {
             .map(|(name, value)| (name.to_string(), without_query(&String::from_utf8_lossy(value.as_bytes()))))
             .collect();
         let status = response.status();
-        let words = if status.is_success() { None } else { said(&body) };
+        let words = if status.is_success() { None } else { said(response.headers(), &body) };
         let request = label(&method, response.url());
         self.exchanges.push(Exchange { request, status: status.as_u16(), headers, words });
         Ok(Answer { response, body })
@@ -359,7 +360,8 @@ impl Probe<'_> {
                 self.finding(question, Verdict::Yes, detail)
             }
             Ok(answer) => {
-                let said = said(&answer.body).map(|said| format!(": {said}")).unwrap_or_default();
+                let said =
+                    said(answer.response.headers(), &answer.body).map(|said| format!(": {said}")).unwrap_or_default();
                 self.finding(question, Verdict::No, format!("{}{said}", answer.response.status()))
             }
             Err(failure) => self.finding(question, Verdict::Unknown, failure.error.message),

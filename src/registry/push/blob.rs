@@ -8,9 +8,8 @@ use reqwest::{Method, StatusCode};
 
 use super::super::auth::Access;
 use super::super::client::Repository;
-use super::super::connection::{Request, check_digest};
+use super::super::connection::{Request, UNSETTLED, check_digest};
 use super::super::failure::Failure;
-use super::ABSENT;
 use super::content::Content;
 use super::known::Form;
 use super::session::{Refusal, Session};
@@ -73,7 +72,7 @@ impl Repository<'_> {
     ) -> Result<bool, Failure> {
         let url = self.url(access, &format!("blobs/{}", descriptor.digest)).await?;
         // A registry that cannot tell is sent the blob.
-        let request = Request { expected: ABSENT, ..Request::new(Method::HEAD, url) };
+        let request = Request { expected: UNSETTLED, ..Request::new(Method::HEAD, url) };
         let answer = self.client.connection.exchange(access, &request).await?;
         if answer.status().is_success() {
             check_digest(&request.method, &answer, descriptor.digest)?;
@@ -96,7 +95,7 @@ impl Repository<'_> {
         let answer = self.client.connection.exchange(access, &post).await?;
         match answer.status() {
             StatusCode::CREATED => Ok(None),
-            _ => Session::opened(&answer).map(Some),
+            _ => Ok(Some(Session::opened(&answer)?)),
         }
     }
 
@@ -142,7 +141,11 @@ impl Repository<'_> {
                     access.place.known.set_form(upload.form.get());
                     return Ok(BlobOutcome::Sent);
                 }
-                Some(refusal) => upload.change_form(refusal)?,
+                Some(refusal) => {
+                    if let Some(failure) = upload.change_form(refusal) {
+                        return Err(failure);
+                    }
+                }
             }
         }
     }
@@ -175,24 +178,19 @@ impl Repository<'_> {
 
     /// Has the registry take the blob from another of its repositories (distribution-spec, "Mounting a blob from another
     /// repository"). One that does not may open an upload instead.
-    async fn mount(
-        &self,
-        access: &Access,
-        descriptor: &Descriptor,
-        source: &str,
-    ) -> Result<Option<Session>, Failure> {
+    async fn mount(&self, access: &Access, descriptor: &Descriptor, source: &str) -> Result<Option<Session>, Failure> {
         let query = [("mount", &*descriptor.digest.to_string()), ("from", source)];
         self.begin_upload(&access.mounting(source), &query).await
     }
 }
 
 impl Upload<'_, '_> {
-    /// Another form for what was refused. Where there is none, what the registry said at first is the failure.
-    fn change_form(&self, refusal: Refusal) -> Result<(), Failure> {
+    /// Takes another form for what was refused. Where there is none, what the registry said at first is the failure.
+    fn change_form(&self, refusal: Refusal) -> Option<Failure> {
         let first = self.refused.take().unwrap_or(refusal.failure);
-        let Some(form) = self.form.get().after(refusal.status, refusal.least) else { return Err(first) };
+        let Some(form) = self.form.get().after(refusal.status, refusal.least) else { return Some(first) };
         self.form.set(form);
         self.refused.replace(Some(first));
-        Ok(())
+        None
     }
 }

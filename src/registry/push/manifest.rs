@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::super::auth::Access;
 use super::super::client::Repository;
-use super::super::connection::{Body, Request, check_digest, content_digest};
+use super::super::connection::{Body, Request, UNSETTLED, check_digest, content_digest};
 use super::super::failure::{Failure, label};
-use super::{ABSENT, Document};
+use super::Document;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, from_json, media_type, to_json};
 use crate::progress::Event;
@@ -39,13 +39,13 @@ impl Repository<'_> {
         }
         self.retrying(async || {
             let name = descriptor.digest.to_string();
-            let mut head = Request { expected: ABSENT, ..self.manifest_request(Method::HEAD, &name).await? };
+            let mut head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, &name).await? };
             if let Ok(accept) = HeaderValue::from_str(&descriptor.media_type) {
                 head.headers.insert(reqwest::header::ACCEPT, accept);
             }
             let answer = self.client.connection.exchange(access, &head).await?;
             let is_there = answer.status().is_success();
-            Ok(is_there && content_digest(&answer).is_none_or(|digest| digest == descriptor.digest))
+            Ok(is_there && content_digest(&answer) == Some(descriptor.digest))
         })
         .await
     }
@@ -64,12 +64,7 @@ impl Repository<'_> {
 
     /// Puts the tags of `root` in as few requests as it takes, and returns those that the registry confirms
     /// (distribution-spec, "Pushing Manifests", the parameter `tag`).
-    pub(super) async fn put_tags_together(
-        &self,
-        access: &Access,
-        root: &Document,
-        tags: &[String],
-    ) -> HashSet<String> {
+    pub(super) async fn put_tags_together(&self, access: &Access, root: &Document, tags: &[String]) -> HashSet<String> {
         let ignores_tags = &access.place.known.ignores_tags;
         let mut confirmed = HashSet::new();
         for tags in tags.chunks(TAGS_AT_ONCE).filter(|tags| tags.len() > 1) {
@@ -132,7 +127,7 @@ impl Repository<'_> {
 
     /// What `tag` stands for, as far as the registry says it.
     async fn standing_of(&self, access: &Access, tag: &str) -> Result<Option<Digest>, Failure> {
-        let head = Request { expected: ABSENT, ..self.manifest_request(Method::HEAD, tag).await? };
+        let head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, tag).await? };
         let answer = self.client.connection.exchange(access, &head).await?;
         Ok(content_digest(&answer).filter(|_| answer.status().is_success()))
     }

@@ -17,7 +17,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use reqwest::StatusCode;
 
 pub(super) use known::Known;
 
@@ -27,15 +26,6 @@ use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, is_valid_tag};
 use crate::progress::{BlobOutcome, Event};
 use crate::store::{Graph, Store, children};
-
-/// Answers to HEAD of what a registry does not have, or cannot be asked for. Artifactory answers 403.
-const ABSENT: &[StatusCode] = &[
-    StatusCode::NOT_FOUND,
-    StatusCode::METHOD_NOT_ALLOWED,
-    StatusCode::FORBIDDEN,
-    StatusCode::NOT_ACCEPTABLE,
-    StatusCode::NOT_IMPLEMENTED,
-];
 
 impl Repository<'_> {
     /// Brings `graph`, whose blobs are in `store`, to this repository: first the blobs that it does not have, several

@@ -10,7 +10,7 @@ use super::super::connection::{Body, Request, check_digest, location};
 use super::super::failure::{Failure, label};
 use super::content::Content;
 use super::known::Form;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 
 /// Answers to the bytes of a blob by which a registry, or a proxy before it, may only mean the form in which they come.
@@ -46,7 +46,7 @@ pub(super) struct Refusal {
 
 impl Session {
     /// The upload that the answer to a POST opens.
-    pub fn opened(answer: &Response) -> Result<Session, Failure> {
+    pub fn opened(answer: &Response) -> Result<Session> {
         let least = answer.headers().get("oci-chunk-min-length").and_then(|value| value.to_str().ok()?.parse().ok());
         Ok(Session { url: location(&Method::POST, answer)?, offset: 0, least: least.unwrap_or(0) })
     }
@@ -196,9 +196,9 @@ fn completing(url: &Url, digest: Digest) -> Url {
     url
 }
 
-fn next_url(method: &Method, answer: &Response, before: &Url) -> Result<Url, Failure> {
+fn next_url(method: &Method, answer: &Response, before: &Url) -> Result<Url> {
     match answer.headers().contains_key(LOCATION) {
-        true => Ok(location(method, answer)?),
+        true => location(method, answer),
         false => Ok(before.clone()),
     }
 }

@@ -3,10 +3,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::authority::Issued;
 
 pub struct DockerRegistry {
     process: Child,
@@ -17,6 +21,11 @@ pub struct DockerRegistry {
 impl DockerRegistry {
     pub fn open() -> Self {
         Self::start("", "", |_| {})
+    }
+
+    /// One that keeps its content in the directory `data`.
+    pub fn keeping(data: &Path) -> Self {
+        Self::start("", "", |directory| symlink(data, directory.path().join("data")).unwrap())
     }
 
     /// One that speaks TLS alone, with a certificate that nobody vouches for. `http` and `rest` go into the section
@@ -35,6 +44,17 @@ impl DockerRegistry {
         })
     }
 
+    /// One that speaks TLS alone, with this certificate; `tls` goes into the section of that name.
+    pub fn with_certificate(certificate: &Issued, tls: &str) -> Self {
+        let (path, key) = (certificate.path.display(), certificate.key.display());
+        Self::start(&format!(", tls: {{certificate: {path}, key: {key}{tls}}}"), "", |_| {})
+    }
+
+    /// A cache of another registry, which it asks in its turn (`proxy.remoteurl`).
+    pub fn mirror_of(remote: &str) -> Self {
+        Self::start("", &format!("proxy: {{remoteurl: '{remote}'}}\n"), |_| {})
+    }
+
     /// One that lets in nobody but `user` with `password` (basic authentication).
     pub fn with_user(user: &str, password: &str) -> Self {
         let auth = "auth: {htpasswd: {realm: test, path: DIRECTORY/htpasswd}}\n";
@@ -43,6 +63,21 @@ impl DockerRegistry {
             assert!(output.status.success(), "htpasswd: {output:?}");
             fs::write(directory.path().join("htpasswd"), output.stdout).unwrap();
         })
+    }
+
+    /// Whether it keeps something of a repository.
+    pub fn has_seen(&self, repository: &str) -> bool {
+        self.directory.path().join("data/docker/registry/v2/repositories").join(repository).exists()
+    }
+
+    /// The certificate of one that was started [with TLS](Self::with_tls).
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join("certificate")
+    }
+
+    /// One with `rest` at the end of its configuration.
+    pub fn with_configuration(rest: &str) -> Self {
+        Self::start("", rest, |_| {})
     }
 
     /// `host:port`.

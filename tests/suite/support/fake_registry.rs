@@ -45,6 +45,8 @@ pub enum Reply {
     Cut(usize),
     /// Nothing for so long, then the connection ends.
     Silence(Duration),
+    /// A body of unknown length (status 200), then nothing for so long, then the connection ends.
+    Unmeasured(Vec<u8>, Duration),
 }
 
 impl Reply {
@@ -76,12 +78,49 @@ struct Content {
     blobs: HashMap<String, Vec<u8>>,
     /// By `repository/reference`: media type and bytes.
     manifests: HashMap<String, (String, Vec<u8>)>,
-    /// What has come by PATCH, by path.
-    uploads: HashMap<String, Vec<u8>>,
+    /// By path.
+    uploads: HashMap<String, Upload>,
 }
+
+/// What has come, and how often its location has changed: with each answer it does.
+#[derive(Default)]
+struct Upload {
+    bytes: Vec<u8>,
+    moves: usize,
+}
+
+impl Upload {
+    fn location(&mut self, path: &str) -> String {
+        self.moves += 1;
+        format!("{path}?{}", self.state())
+    }
+
+    fn state(&self) -> String {
+        format!("_state=a%2Bb%3D{}", self.moves)
+    }
+
+    /// `0-0` is what docker's registry says of nothing.
+    fn range(&self) -> String {
+        format!("0-{}", self.bytes.len().saturating_sub(1))
+    }
+}
+
+/// What a registry may do and need not.
+#[derive(Default)]
+pub struct Abilities {
+    /// Takes the tags of a manifest that is put by its digest.
+    pub tags: bool,
+    /// Lists referrers.
+    pub referrers: bool,
+}
+
+/// What becomes of an answer that a registry would give.
+type Change = dyn Fn(&Request, Reply) -> Reply + Send + Sync;
 
 struct State {
     script: Box<Script>,
+    change: Box<Change>,
+    abilities: Abilities,
     content: Mutex<Content>,
     requests: Mutex<Vec<Request>>,
     sessions: AtomicUsize,
@@ -99,10 +138,32 @@ impl FakeRegistry {
     }
 
     pub fn scripted(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::start(Abilities::default(), script, |_, reply| reply)
+    }
+
+    /// One that answers in its own manner: what `script` leaves to it goes through `change`.
+    pub fn changed(
+        script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+        change: impl Fn(&Request, Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Abilities::default(), script, change)
+    }
+
+    pub fn able(abilities: Abilities, script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::start(abilities, script, |_, reply| reply)
+    }
+
+    fn start(
+        abilities: Abilities,
+        script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+        change: impl Fn(&Request, Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Box::new(script),
+            change: Box::new(change),
+            abilities,
             content: Mutex::default(),
             requests: Mutex::default(),
             sessions: AtomicUsize::new(0),
@@ -181,6 +242,7 @@ impl State {
             }
             Some(Reply::Cut(bytes)) => {
                 reader.by_ref().take(bytes as u64).read_to_end(&mut request.body)?;
+                self.keep(&request);
                 self.requests.lock().unwrap().push(request);
                 Ok(false)
             }
@@ -196,9 +258,16 @@ impl State {
                 };
                 self.requests.lock().unwrap().push(request.clone());
                 if !complete {
+                    self.keep(&request);
                     return Ok(false);
                 }
-                let reply = scripted.unwrap_or_else(|| self.answer(&request));
+                let reply = scripted.unwrap_or_else(|| (self.change)(&request, self.answer(&request)));
+                if let Reply::Unmeasured(body, time) = reply {
+                    stream.write_all(b"HTTP/1.1 200 -\r\nconnection: close\r\n\r\n")?;
+                    stream.write_all(&body)?;
+                    std::thread::sleep(time);
+                    return Ok(false);
+                }
                 let Reply::Answer(status, headers, body) = reply else { unreachable!("handled above") };
                 write_answer(&mut stream, &request.method, status, &headers, &body)
             }
@@ -215,7 +284,7 @@ impl State {
         }
         if let Some((_, digest)) = rest.split_once("/blobs/") {
             return match self.content.lock().unwrap().blobs.get(digest) {
-                Some(bytes) => Reply::Answer(200, Vec::new(), bytes.clone()).with("docker-content-digest", digest),
+                Some(bytes) => part_of(bytes, request).with("docker-content-digest", digest),
                 None => Reply::refusal(404, "BLOB_UNKNOWN", "blob unknown to registry"),
             };
         }
@@ -231,6 +300,13 @@ impl State {
         }
     }
 
+    /// What came of a request that was cut off.
+    fn keep(&self, request: &Request) {
+        if let Some(upload) = self.content.lock().unwrap().uploads.get_mut(&request.path) {
+            upload.bytes.extend_from_slice(&request.body);
+        }
+    }
+
     fn tags(&self, name: &str) -> Reply {
         let content = self.content.lock().unwrap();
         let references = content.manifests.keys().filter_map(|key| key.strip_prefix(name)?.strip_prefix('/'));
@@ -243,24 +319,43 @@ impl State {
     }
 
     fn upload(&self, request: &Request, session: &str) -> Reply {
-        if request.method == "POST" {
-            let session = self.sessions.fetch_add(1, Ordering::SeqCst);
-            return Reply::status(202).with("location", format!("{}{session}?_state=a%2Bb%3D", request.path));
-        }
         let mut content = self.content.lock().unwrap();
-        let sent = content.uploads.entry(request.path.clone()).or_default();
-        sent.extend_from_slice(&request.body);
-        if request.method == "PATCH" {
-            let range = format!("0-{}", sent.len() - 1);
-            return Reply::status(202).with("location", request.path.clone()).with("range", range);
+        if request.method == "POST" {
+            let path = format!("{}{}", request.path, self.sessions.fetch_add(1, Ordering::SeqCst));
+            let upload = content.uploads.entry(path.clone()).or_default();
+            return Reply::status(202).with("location", upload.location(&path)).with("range", "0-0");
         }
-        let sent = std::mem::take(sent);
+        let known = content.uploads.get_mut(&request.path).filter(|_| !session.is_empty());
+        let Some(upload) = known else {
+            return Reply::refusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+        };
+        let standing = |status, upload: &mut Upload| {
+            let range = upload.range();
+            Reply::status(status).with("location", upload.location(&request.path)).with("range", range)
+        };
+        // Whoever has missed an answer may ask with the state of the one before.
+        if request.method == "GET" {
+            return standing(204, upload);
+        }
+        let is_own = |pair: &&str| pair.starts_with("_state=a%2Bb%3D");
+        if request.query.split('&').filter(is_own).any(|pair| pair != upload.state()) {
+            return Reply::refusal(404, "BLOB_UPLOAD_INVALID", "blob upload invalid");
+        }
+        let start = request.header("content-range").map(|range| range.split('-').next().unwrap().parse().ok());
+        if start.is_some_and(|start| start != Some(upload.bytes.len())) {
+            return standing(416, upload);
+        }
+        upload.bytes.extend_from_slice(&request.body);
+        if request.method == "PATCH" {
+            return standing(202, upload);
+        }
         let expected = request.query.split('&').find_map(|pair| pair.strip_prefix("digest="));
         let expected = expected.unwrap_or_default().replace("%3A", ":");
-        if request.method != "PUT" || session.is_empty() || expected != digest(&sent) {
+        let bytes = content.uploads.remove(&request.path).unwrap().bytes;
+        if request.method != "PUT" || expected != digest(&bytes) {
             return Reply::refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
         }
-        content.blobs.insert(expected.clone(), sent);
+        content.blobs.insert(expected.clone(), bytes);
         Reply::status(201).with("docker-content-digest", expected)
     }
 
@@ -286,10 +381,28 @@ impl State {
             return Reply::refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
         }
         let media_type = request.header("content-type").unwrap_or_default().to_owned();
-        for key in [reference, &own] {
+        let tags = request.query.split('&').filter_map(|pair| pair.strip_prefix("tag="));
+        let tags: Vec<_> = tags.filter(|_| self.abilities.tags).collect();
+        for key in [reference, &own].iter().chain(&tags) {
             content.manifests.insert(format!("{name}/{key}"), (media_type.clone(), request.body.clone()));
         }
-        Reply::status(201).with("docker-content-digest", own)
+        let reply = Reply::status(201).with("docker-content-digest", own);
+        let reply = tags.into_iter().fold(reply, |reply, tag| reply.with("oci-tag", tag));
+        match document["subject"]["digest"].as_str().filter(|_| self.abilities.referrers) {
+            Some(subject) => reply.with("oci-subject", subject),
+            None => reply,
+        }
+    }
+}
+
+/// What a request wants of a blob: all of it, or what comes from a byte on (RFC 9110, section 14).
+fn part_of(bytes: &[u8], request: &Request) -> Reply {
+    let from = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    match from {
+        None => Reply::Answer(200, Vec::new(), bytes.to_vec()),
+        Some(from) if from < bytes.len() => Reply::Answer(206, Vec::new(), bytes[from..].to_vec())
+            .with("content-range", format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len())),
+        Some(_) => Reply::status(416),
     }
 }
 
@@ -298,7 +411,7 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
-fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+pub fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -376,7 +489,7 @@ pub fn token_auth(uses: usize) -> impl Fn(&Request) -> Option<Reply> + Send + Sy
             return None;
         }
         let host = request.header("host").unwrap();
-        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="ignored""#);
+        let challenge = format!(r#"Bearer realm="http://{host}/token",service="fake, really",scope="aws""#);
         Some(Reply::refusal(401, "UNAUTHORIZED", "authentication required").with("www-authenticate", challenge))
     }
 }

@@ -35,9 +35,11 @@ impl Program {
     pub fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for name in ["store", "docker"] {
-            fs::create_dir(home.path().join(name)).unwrap();
+        for name in ["store", "docker", ".config/containers"] {
+            fs::create_dir_all(home.path().join(name)).unwrap();
         }
+        // Where the user has one, the machine's is not read.
+        fs::write(home.path().join(".config/containers/registries.conf"), "").unwrap();
         Program { home, directory: None, environment: Vec::new(), umask: None, user: None }
     }
 
@@ -49,6 +51,11 @@ impl Program {
     /// Where docker's `config.json` belongs (`DOCKER_CONFIG`).
     pub fn docker_config(&self) -> PathBuf {
         self.home.path().join("docker")
+    }
+
+    /// The home, whose `.config/containers/registries.conf` is empty.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// Runs in this directory instead of the home.

@@ -1,5 +1,6 @@
 //! A client that does not wait long, and what it says of itself.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use ocibake::oci::{Descriptor, Reference};
 use ocibake::progress::{BlobOutcome, Event};
 use ocibake::registry::{Backoff, Client, Credential, Credentials, OnDemand, Options};
 
+use super::fake_registry::digest;
 use super::memory_store::MemoryStore;
 
 pub fn options() -> Options {
@@ -21,6 +23,15 @@ pub fn options() -> Options {
 
 pub fn client() -> Client {
     Client::new(options()).unwrap()
+}
+
+/// One blob at a time.
+pub fn alone() -> Client {
+    Client::new(Options { parallel: 1, ..options() }).unwrap()
+}
+
+pub fn with_patience(patience: Duration) -> Client {
+    Client::new(Options { patience, ..options() }).unwrap()
 }
 
 pub fn on_demand() -> OnDemand {
@@ -70,6 +81,7 @@ pub fn text(error: &Error, address: &str) -> (String, String) {
 pub struct News {
     lines: Mutex<Vec<String>>,
     advanced: Mutex<u64>,
+    advanced_of: Mutex<HashMap<String, u64>>,
     waits: Mutex<Vec<Duration>>,
 }
 
@@ -83,19 +95,26 @@ impl News {
         *self.advanced.lock().unwrap()
     }
 
+    /// Of the blob with this content, since its last start or restart.
+    pub fn advanced_of(&self, content: &[u8]) -> u64 {
+        self.advanced_of.lock().unwrap()[&digest(content)]
+    }
+
     pub fn waits(&self) -> Vec<Duration> {
         self.waits.lock().unwrap().clone()
     }
 
-    fn tell(&self, event: Event<'_>) {
+    pub fn tell(&self, event: Event<'_>) {
         let line = match event {
             Event::BlobStarted { descriptor } => format!("started {}", descriptor.digest),
             Event::BlobRestarted { digest, from } => {
                 *self.advanced.lock().unwrap() = from;
+                self.advanced_of.lock().unwrap().insert(digest.to_string(), from);
                 format!("restarted {digest} at {from}")
             }
-            Event::BlobAdvanced { bytes, .. } => {
+            Event::BlobAdvanced { digest, bytes } => {
                 *self.advanced.lock().unwrap() += bytes;
+                *self.advanced_of.lock().unwrap().entry(digest.to_string()).or_default() += bytes;
                 return;
             }
             Event::BlobFinished { digest, outcome: BlobOutcome::Sent } => format!("sent {digest}"),

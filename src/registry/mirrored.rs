@@ -1,0 +1,63 @@
+use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::client::Repository;
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Descriptor, Reference};
+use crate::progress::{Event, Progress};
+use crate::store::Store;
+
+/// An image's repository as it is pulled from: its mirrors are asked first, in their order, and the registry itself at
+/// the end. A mirror that fails once, or lacks something, is not asked again; progress hears why, unless the mirror
+/// just does not have the image. A blob that breaks off in the middle is an error of its reader.
+pub struct Mirrored<'a> {
+    reference: Reference,
+    sources: Vec<Repository<'a>>,
+    /// The number of the first source that has not failed.
+    first: AtomicUsize,
+    progress: Progress<'a>,
+}
+
+impl<'a> Mirrored<'a> {
+    pub(super) fn new(reference: Reference, sources: Vec<Repository<'a>>, progress: Progress<'a>) -> Self {
+        Mirrored { reference, sources, first: AtomicUsize::new(0), progress }
+    }
+
+    fn ask<'s, T>(&'s self, question: impl Fn(&'s Repository<'a>) -> Result<T>) -> Result<T> {
+        let first = self.first.load(Ordering::Relaxed);
+        let mut sources = self.sources.iter().enumerate().skip(first).peekable();
+        while let Some((number, source)) = sources.next() {
+            match question(source) {
+                Err(error) if sources.peek().is_some() => {
+                    let was_first = self.first.fetch_max(number + 1, Ordering::Relaxed) <= number;
+                    if was_first && error.kind != ErrorKind::NotFound {
+                        self.warn(source, &error);
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(Error::not_found(format!("{} is nowhere", self.reference)))
+    }
+
+    fn warn(&self, source: &Repository<'_>, error: &Error) {
+        let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let message = format!("the mirror {} is left out: {error}{hint}", source.reference.name());
+        (self.progress)(Event::Warning { message: &message });
+    }
+}
+
+impl Store for Mirrored<'_> {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        self.ask(|source| source.open(descriptor))
+    }
+
+    /// `name` is a tag or a digest; `None` is what the reference says.
+    fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
+        self.ask(|source| source.resolve(name))
+    }
+
+    fn origin(&self, _: &Descriptor) -> Option<&Reference> {
+        Some(&self.reference)
+    }
+}

@@ -1,0 +1,115 @@
+//! Pushes that end before their end, and the next try of the same.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use ocibake::error::ErrorKind;
+use ocibake::progress::silent;
+use ocibake::registry::{Backoff, Client, Options};
+use ocibake::store::{Graph, Store};
+
+use crate::support::docker_registry::DockerRegistry;
+use crate::support::memory_store::MemoryStore;
+use crate::support::noise::noise;
+use crate::support::program::Program;
+use crate::support::registry_client::{News, client, options, push, reference};
+use crate::support::small_disk::SmallDisk;
+use crate::support::tool::require;
+use crate::support::tree::Tree;
+
+const LAYERS: usize = 12;
+
+/// An OCI layout with that many layers of noise.
+fn layout(place: &Path) -> String {
+    let mut spec = "platforms = [\"linux/amd64\"]\n".to_owned();
+    let mut tree = Tree::new();
+    for number in 0..LAYERS {
+        spec.push_str(&format!("[[layer]]\nadd = [{{ from = \"{number}\", to = \"/{number}\" }}]\n"));
+        tree = tree.file(number.to_string(), noise(number as u64, 6 << 20));
+    }
+    let context = tree.file("ocibake.toml", spec).plant();
+    let output = format!("{}/", place.join("layout").display());
+    Program::new().run(["build", context.path().to_str().unwrap(), "-o", &output]).success();
+    output
+}
+
+/// The blobs that a repository of docker-registry has, by their hexadecimal digests.
+fn blobs_in(data: &Path) -> Vec<String> {
+    let links = data.join("docker/registry/v2/repositories/org/app/_layers/sha256");
+    let Ok(entries) = fs::read_dir(links) else { return Vec::new() };
+    let entries = entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().join("link").exists());
+    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_push_that_was_killed_sends_only_what_is_missing_the_next_time() {
+    if !require("docker-registry") {
+        return;
+    }
+    let (place, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let layout = layout(place.path());
+    let registry = DockerRegistry::keeping(data.path());
+    let name = format!("{}/org/app:1", registry.address());
+    let program = Program::new();
+    let words = ["push", "--no-fan-out", &name, &layout];
+    let mut process = program.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while blobs_in(data.path()).len() < 3 {
+        assert!(process.try_wait().unwrap().is_none(), "it came to its end too soon");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+    // What the registry was about to keep, it may still keep.
+    std::thread::sleep(Duration::from_millis(300));
+    let there = blobs_in(data.path());
+    assert!((3..=LAYERS).contains(&there.len()), "{} blobs", there.len());
+    let tags = data.path().join("docker/registry/v2/repositories/org/app/_manifests/tags");
+    assert!(!tags.exists(), "no tag before its time");
+
+    let outcome = program.run(words).success();
+    let lines = |what: &str| {
+        let blobs = outcome.stderr.lines().filter(|line| line.starts_with("blob ") && line.contains(what));
+        blobs.count()
+    };
+    assert_eq!((lines(": present"), lines(": sent")), (there.len(), LAYERS + 1 - there.len()), "{}", outcome.stderr);
+    let outcome = program.run(words).success();
+    assert!(!outcome.stderr.contains(": sent"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_registry_whose_disk_is_full_says_so_and_takes_it_once_there_is_room() {
+    if !require("docker-registry") {
+        return;
+    }
+    let Some(disk) = SmallDisk::mount("size=6m") else { return };
+    let registry = DockerRegistry::keeping(disk.path());
+    let mut store = MemoryStore::default();
+    let images = vec![store.image(&[b"small"]), store.image(&[&noise(1, 8 << 20)])];
+    let root = store.index(images);
+    let backoff = Backoff { tries: 3, base: Duration::from_millis(20) };
+    let hasty = Client::new(Options { backoff, ..options() }).unwrap();
+    let error = push(&hasty, &registry.address(), &store, &root, &["v1", "latest"], &News::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Registry);
+    assert!(error.message.contains("500 Internal Server Error: UNKNOWN: unknown error: "), "{}", error.message);
+    let hint = "the registry has no space left: push again once it has some, what has arrived stays";
+    assert_eq!(error.hint.as_deref(), Some(hint), "{}", error.message);
+    let client = client();
+    let repository = client.repository(&reference(&registry.address(), "org/api"), &silent);
+    for name in ["v1", "latest", &root.digest.to_string()] {
+        assert_eq!(repository.resolve(Some(name)).unwrap_err().kind, ErrorKind::NotFound, "{name}");
+    }
+
+    disk.limit("size=64m");
+    push(&hasty, &registry.address(), &store, &root, &["v1", "latest"], &News::default()).unwrap();
+    for tag in ["v1", "latest"] {
+        let found = repository.resolve(Some(tag)).unwrap();
+        assert_eq!(found.digest, root.digest);
+        for blob in &Graph::of(&repository, &found).unwrap().blobs {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut repository.open(blob).unwrap(), &mut bytes).unwrap();
+            assert!(bytes == store.bytes(blob.digest));
+        }
+    }
+}
