@@ -9,7 +9,7 @@ use crate::store::Store;
 
 /// An image's repository as it is pulled from: its mirrors are asked first, in their order, and the registry itself at
 /// the end. A mirror that fails once, or lacks something, is not asked again; progress hears why, unless the mirror
-/// just does not have the image. A blob that breaks off in the middle is an error of its reader.
+/// just does not have the image. A blob that breaks off in the middle goes on from the place that it came from.
 pub struct Mirrored<'a> {
     reference: Reference,
     sources: Vec<Repository<'a>>,

@@ -1,7 +1,7 @@
 //! Registries over the OCI distribution API (distribution-spec; docker's token and oauth2 documents for logging in).
 //!
 //! ```text
-//!  Client ──► Repository ──► Store   (pull)        every request: scheme ─► token ─► redirects ─► judged answer
+//!  Client ──► Repository ──► Store   (pull)        every request: scheme ─► token ─► gate ─► redirects ─► judged answer
 //!                       ├──► push    (Graph)       every step:    tried again while its failure may pass
 //!                       └──► ahead   (Follower)    layers, while they are made; never needed
 //!         ──► Mirrored ────► Store   (pull)        the mirrors' repositories, then the registry's
