@@ -1,10 +1,13 @@
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
-
-use oci_spec::distribution::Reference as Parsed;
 
 use super::Digest;
 use crate::error::{Error, Result};
+
+const DOCKER_HUB: &str = "docker.io";
+/// In bytes, as docker has it.
+const LONGEST_REPOSITORY: usize = 255;
 
 /// The name of an image in a registry: `[registry/]repository[:tag][@digest]`, completed as docker completes it
 /// (`nginx` is `docker.io/library/nginx`). Unlike docker's, it remembers whether a tag was given.
@@ -71,21 +74,31 @@ impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let parsed: Parsed = text.parse().map_err(|_| malformed(text))?;
-        // In `Org/api` the parser takes `Org` for a host, which may have capitals, before it finds that it is none.
-        if parsed.repository().contains(char::is_uppercase) {
+        let (before, digest) = match text.split_once('@') {
+            Some((before, digest)) => (before, Some(digest)),
+            None => (text, None),
+        };
+        let last = before.rfind('/').map_or(0, |slash| slash + 1);
+        let (name, tag) = match before[last..].find(':') {
+            Some(colon) => (&before[..last + colon], Some(&before[last + colon + 1..])),
+            None => (before, None),
+        };
+        let (registry, repository) = match name.split_once('/') {
+            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
+            _ => (DOCKER_HUB, name),
+        };
+        let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
+        let is_official = registry == DOCKER_HUB && !repository.contains('/');
+        let repository = if is_official { format!("library/{repository}") } else { repository.to_owned() };
+        let is_well_formed = is_host(registry)
+            && repository.len() <= LONGEST_REPOSITORY
+            && repository.split('/').all(is_path_component)
+            && tag.is_none_or(is_valid_tag);
+        if !is_well_formed {
             return Err(malformed(text));
         }
-        let digest = parsed.digest().map(str::parse).transpose()?;
-        // The parser completes a missing tag with `latest`; only a name that says so has a tag.
-        let before_digest = text.split('@').next().unwrap_or(text);
-        let has_tag = before_digest.rsplit('/').next().is_some_and(|last| last.contains(':'));
-        Ok(Reference {
-            registry: parsed.registry().to_owned(),
-            repository: parsed.repository().to_owned(),
-            tag: parsed.tag().filter(|_| has_tag).map(str::to_owned),
-            digest,
-        })
+        let digest = digest.map(str::parse).transpose()?;
+        Ok(Reference { registry: registry.to_owned(), repository, tag: tag.map(str::to_owned), digest })
     }
 }
 
@@ -106,6 +119,36 @@ impl fmt::Display for Reference {
 pub fn is_valid_tag(tag: &str) -> bool {
     let word = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
     tag.len() <= 128 && tag.bytes().next().is_some_and(word) && tag.bytes().all(|c| word(c) || matches!(c, b'.' | b'-'))
+}
+
+/// A name or address, and a port (the grammar of docker's references, `domain`).
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rfind(':').filter(|colon| !host[*colon..].contains(']')) {
+        Some(colon) => (&host[..colon], Some(&host[colon + 1..])),
+        None => (host, None),
+    };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_name = match address {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => name.split('.').all(is_label),
+    };
+    is_name && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit()))
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` (distribution-spec, "Pulling manifests").
+fn is_path_component(component: &str) -> bool {
+    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let ends_well = component.starts_with(is_alphanumeric) && component.ends_with(is_alphanumeric);
+    let mut separators = component.split(is_alphanumeric);
+    ends_well
+        && separators
+            .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|c| c == b'-'))
 }
 
 fn malformed(text: &str) -> Error {

@@ -31,6 +31,7 @@ pub(super) const UNSETTLED: &[StatusCode] = &[
     StatusCode::FORBIDDEN,
     StatusCode::NOT_FOUND,
     StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::NOT_ACCEPTABLE,
     StatusCode::NOT_IMPLEMENTED,
 ];
 

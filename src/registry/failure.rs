@@ -109,7 +109,8 @@ fn unreachable(url: &Url, source: &reqwest::Error) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     let plain = if url.scheme() == "https" { " (--insecure allows plain HTTP)" } else { "" };
     let io = causes(source).find_map(|cause| cause.downcast_ref::<io::Error>());
-    let is_unknown = causes(source).any(|cause| cause.to_string().contains("dns error"));
+    // "dns error" where it is looked up, and "invalid dns name" where it cannot be one.
+    let is_unknown = causes(source).any(|cause| cause.to_string().contains("dns "));
     match io.map(io::Error::kind) {
         _ if is_unknown => format!("the name {host} is not known: is it right, and is there a network?"),
         Some(io::ErrorKind::ConnectionRefused) => {
@@ -163,6 +164,11 @@ fn document_says(document: &Value) -> Option<String> {
     match document["errors"].as_array() {
         Some(errors) => {
             let line = |error: &Value| match (text(&error["code"]), text(&error["message"])) {
+                // This code says nothing, and all that is known is in the detail.
+                (Some(code), Some(message)) if code == "UNKNOWN" && !error["detail"].is_null() => {
+                    let detail = text(&error["detail"]).unwrap_or_else(|| printable(&error["detail"].to_string()));
+                    Some(format!("{code}: {message}: {detail}"))
+                }
                 (Some(code), Some(message)) => Some(format!("{code}: {message}")),
                 (code, message) => code.or(message),
             };
@@ -200,6 +206,12 @@ mod tests {
             r#"{"errors":[{"code":"DENIED","message":"not\n yours \u001b[31m","detail":[]},{"code":"NAME_INVALID"}]}"#;
         assert_eq!(said(two).as_deref(), Some("DENIED: not yours [31m; NAME_INVALID"));
         assert_eq!(said(r#"{"details":"incorrect password"}"#).as_deref(), Some("incorrect password"));
+        let unknown = |detail: &str| {
+            said(&format!(r#"{{"errors":[{{"code":"UNKNOWN","message":"unknown error","detail":{detail}}}]}}"#))
+        };
+        assert_eq!(unknown(r#""no space""#).as_deref(), Some("UNKNOWN: unknown error: no space"));
+        assert_eq!(unknown(r#"{"Err":28}"#).as_deref(), Some(r#"UNKNOWN: unknown error: {"Err":28}"#));
+        assert_eq!(unknown("null").as_deref(), Some("UNKNOWN: unknown error"));
         assert_eq!(said(r#"{"errors":[]}"#), None);
         assert_eq!(said("<html>Bad Gateway</html>"), None);
         let long = format!(r#"{{"message":"{}"}}"#, "é".repeat(400));

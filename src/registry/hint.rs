@@ -59,9 +59,18 @@ pub(super) fn hint(
             let login = if anonymous { format!(", or log in with `ocibake login {registry}`") } else { String::new() };
             Some(format!("the registry limits how much it is asked: {}{login}", again()))
         }
+        (500..=599, _) if is_full(status, said) => {
+            Some("the registry has no space left: push again once it has some, what has arrived stays".to_owned())
+        }
         (500 | 502 | 503 | 504, _) => Some(format!("the registry, or a proxy before it, has trouble: {}", again())),
         _ => None,
     }
+}
+
+/// Docker's registry gives the system's words for it, or its number.
+fn is_full(status: StatusCode, said: Option<&str>) -> bool {
+    let says = |words: &str| said.is_some_and(|said| said.contains(words));
+    status == StatusCode::INSUFFICIENT_STORAGE || says("no space left on device") || says("\"Err\":28")
 }
 
 fn denied(access: &Access, status: StatusCode, shown: Shown) -> String {

@@ -17,7 +17,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How often and how patiently a step whose failure may pass is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
-    /// In all, so 1 never tries again.
+    /// In all, so 1 never tries again. What the registry asks to wait for itself does not count, within limits.
     pub tries: u32,
     /// Before the second try, on average; it doubles with each further one. A `Retry-After` takes its place.
     pub base: Duration,
@@ -60,20 +60,29 @@ pub(super) struct Tries<'p> {
     backoff: Backoff,
     progress: Progress<'p>,
     failed: u32,
+    /// As long as the registry asked for.
+    waited: Duration,
 }
 
 impl<'p> Tries<'p> {
     pub fn new(backoff: Backoff, progress: Progress<'p>) -> Self {
-        Tries { backoff, progress, failed: 0 }
+        Tries { backoff, progress, failed: 0, waited: Duration::ZERO }
     }
 
     /// Returns when it is time for another try, or at once, with the failure's error, if there is to be none.
+    ///
+    /// Where the registry says itself how long to wait, that is no failure until it adds up to the longest wait: many
+    /// requests share what it grants, and which of them are served first is left to chance.
     pub async fn next(&mut self, failure: Failure) -> Result<()> {
-        self.failed += 1;
-        let Some(passing) = failure.passing.filter(|_| self.failed < self.backoff.tries) else {
+        let asked = failure.passing.as_ref().and_then(|passing| passing.asked).map(|asked| asked.wait);
+        self.waited += asked.unwrap_or_default();
+        if asked.is_none_or(|wait| wait.is_zero()) || self.waited > LONGEST_WAIT {
+            self.failed += 1;
+        }
+        let Some(passing) = failure.passing.filter(|_| self.failed.max(1) < self.backoff.tries) else {
             return Err(failure.error);
         };
-        let wait = passing.asked.map_or_else(|| self.backoff.wait(self.failed), |asked| asked.wait);
+        let wait = asked.unwrap_or_else(|| self.backoff.wait(self.failed));
         if wait > LONGEST_WAIT {
             return Err(failure.error);
         }

@@ -13,6 +13,8 @@ const COMMANDS: &[&[&str]] = &[
     &["cache", "ls"],
     &["cache", "prune"],
     &["doctor"],
+    &["copy"],
+    &["index"],
 ];
 
 fn help(arguments: &[&str]) -> String {

@@ -92,8 +92,9 @@ fn a_registry_whose_disk_is_full_says_so_and_takes_it_once_there_is_room() {
     let hasty = Client::new(Options { backoff, ..options() }).unwrap();
     let error = push(&hasty, &registry.address(), &store, &root, &["v1", "latest"], &News::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
-    assert!(error.message.starts_with("PUT http://") && error.message.contains("500 Internal"), "{}", error.message);
-    assert_eq!(error.hint.as_deref(), Some("the registry, or a proxy before it, has trouble: try again later"));
+    assert!(error.message.contains("500 Internal Server Error: UNKNOWN: unknown error: "), "{}", error.message);
+    let hint = "the registry has no space left: push again once it has some, what has arrived stays";
+    assert_eq!(error.hint.as_deref(), Some(hint), "{}", error.message);
     let client = client();
     let repository = client.repository(&reference(&registry.address(), "org/api"), &silent);
     for name in ["v1", "latest", &root.digest.to_string()] {

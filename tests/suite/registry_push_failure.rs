@@ -252,6 +252,29 @@ fn a_registry_that_is_not_there_is_said_to_be_so() {
 }
 
 #[test]
+fn a_name_that_nobody_knows_is_said_to_be_so() {
+    // No name server is asked for a label of more than 63 characters.
+    let host = format!("{}.test", "a".repeat(64));
+    let mut store = MemoryStore::default();
+    let root = store.image(&[]);
+    let error = push(&client(), &host, &store, &root, &[], &News::default()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Registry);
+    let (message, hint) = text(&error, &host);
+    assert!(message.starts_with("HEAD https://HOST/v2/org/api/blobs/sha256:"), "{message}");
+    assert!(message.contains(": cannot connect: "), "{message}");
+    let unknown = "the name HOST is not known: is it right, and is there a network?";
+    assert_eq!(hint, unknown);
+
+    // Without TLS it is the resolver that finds out.
+    let elsewhere = format!("http://{host}/key");
+    let registry = FakeRegistry::scripted(move |_| Some(Reply::status(307).with("location", elsewhere.clone())));
+    let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
+    let (message, hint) = text(&error, &host);
+    assert!(message.starts_with("HEAD http://HOST/key: cannot connect: "), "{message}");
+    assert_eq!(hint, unknown);
+}
+
+#[test]
 fn a_registry_that_falls_silent_is_given_up() {
     let registry = FakeRegistry::scripted(|request| {
         request.is("PUT", "/manifests/").then(|| Reply::Silence(Duration::from_secs(5)))

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use ocibake::error::ErrorKind;
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::progress::{Event, silent};
+use ocibake::registry::Client;
 use ocibake::store::Store;
 
 use super::support::fake_registry::{FakeRegistry, Reply, Request, token_auth};
 use super::support::memory_store::MemoryStore;
-use super::support::registry_client::{News, client, push, reference, text};
+use super::support::registry_client::{News, client, options, push, reference, text};
 
 fn many_layers() -> (MemoryStore, Descriptor) {
     let layers: Vec<Vec<u8>> = (0..24u8).map(|number| vec![number; 100]).collect();
@@ -43,6 +44,30 @@ fn all_requests_wait_when_one_is_told_to_and_it_is_said_once() {
         assert_eq!(news.waits(), [Duration::from_secs(2)], "{status}");
         assert!(registry.manifest("org/api/v1").is_some());
     }
+}
+
+#[test]
+fn waits_that_the_registry_asks_for_do_not_use_up_the_tries() {
+    let refused = |refusals: usize, wait: &'static str| {
+        let asked = AtomicUsize::new(0);
+        let registry = FakeRegistry::scripted(move |request| {
+            let is_one = request.is("PUT", "/manifests/") && asked.fetch_add(1, Ordering::SeqCst) < refusals;
+            is_one.then(|| too_many(wait))
+        });
+        let mut hurried = options();
+        hurried.backoff.tries = 2;
+        let mut store = MemoryStore::default();
+        let root = store.image(&[]);
+        let client = Client::new(hurried).unwrap();
+        (push(&client, &registry.address(), &store, &root, &[], &News::default()), registry.count("PUT", "/manifests/"))
+    };
+    let (pushed, requests) = refused(3, "1");
+    pushed.unwrap();
+    assert_eq!(requests, 4);
+    // Without a time to wait it is a failure like any other.
+    let (pushed, requests) = refused(3, "0");
+    assert!(pushed.unwrap_err().message.ends_with(": 429 Too Many Requests: TOOMANYREQUESTS: slow down"));
+    assert_eq!(requests, 2);
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Releases: content before tags, exact tags before floating ones, and these only forward.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::{FakeRegistry, Reply, Request};
-use crate::support::program::Outcome;
+use crate::support::noise::noise;
+use crate::support::program::{Outcome, Program};
 use crate::support::standing::{digest_of, plain, read_by_skopeo, tags_set, writes};
 use crate::support::tool::require;
 use crate::support::world::World;
@@ -239,8 +241,10 @@ fn an_immutable_tag_is_not_changed_and_nothing_is_sent() {
     world.push(&name, &[world.context(), "--immutable"]).success();
     let done = registry.requests().len();
 
-    world.change("another");
-    let second = world.build(&["-t", &name]).digest();
+    // Large enough to be on its way while it is compressed, were that allowed; and in no store yet.
+    fs::write(world.context.path().join("files/large"), noise(1, 6 << 20)).unwrap();
+    let elsewhere = Program::new();
+    let second = elsewhere.run(["build", world.context(), "-t", &name]).digest();
     let names = [(registry.address(), "HOST"), (first.clone(), "FIRST"), (second, "SECOND")];
     let names = names.each_ref().map(|(value, name)| (value.as_str(), *name));
     let refused = world.push(&name, &[world.context(), "--immutable", "-o", "x.tar", "--progress=quiet"]).failure(1);
@@ -323,7 +327,13 @@ fn two_versions_of_one_image_share_what_follows_from_both() {
     let name = |tag: &str| format!("{}/org/app:{tag}", registry.address());
     let before = release(&world, &name("v0.1.9"), &[]);
     world.change("both");
-    let outcome = world.push(&name("v0.1.8"), &[&name("v0.2.0"), &name("nightly"), world.context()]).success();
+    let arguments = [&name("v0.2.0"), &name("nightly"), world.context()];
+    let plan = world.push(&name("v0.1.8"), &[&arguments[..], &["--dry-run"]].concat()).success().stdout;
+    let mut planned: Vec<_> = plan.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    planned.sort();
+    planned.dedup();
+    assert_eq!(planned.len(), plan.lines().count(), "each tag is decided once: {plan}");
+    let outcome = world.push(&name("v0.1.8"), &arguments).success();
     let both = outcome.stdout.lines().next().unwrap().rsplit_once('@').unwrap().1.to_owned();
     let expected: String = ["v0.1.8", "v0.2.0", "nightly"].map(|tag| format!("{}@{both}\n", name(tag))).concat();
     assert_eq!(outcome.stdout, expected);

