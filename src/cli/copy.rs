@@ -89,7 +89,7 @@ fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>
         short_names: &names.short,
         referrers: &collected.referrers,
     });
-    let bundle = Bundle { entries: entries.collect(), left_out: &left_out };
+    let bundle = Bundle { entries: entries.collect(), left_out: left_out.as_ref() };
     output::write_all(&order.outputs, &bundle, &Means { client: &client, jobs: arguments.jobs, progress })?;
     let line = |(collected, names): (&Collected, &Names)| {
         let digest = collected.image.root.digest;
@@ -102,20 +102,20 @@ fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>
     Ok(collection.images.iter().zip(&names).map(line).collect())
 }
 
-/// The blobs that a delta goes without. If it is deltas that are copied, they are completed instead.
+/// The blobs that a delta goes without, if one is to be written. If it is deltas that are copied, they are completed instead.
 fn since<'a>(
     arguments: &Arguments,
     order: &Order<'_>,
     collection: &mut Collection<'a>,
     client: &'a OnDemand,
     progress: Progress<'a>,
-) -> Result<HashSet<Digest>> {
+) -> Result<Option<HashSet<Digest>>> {
     if collection.is_delta() {
         arguments.since.iter().try_for_each(|title| collection.complete_from(title))?;
-        return Ok(HashSet::new());
+        return Ok(None);
     }
     if arguments.since.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(None);
     }
     if !order.outputs.iter().any(|output| matches!(output, Output::OciArchive(_))) {
         return Err(Error::usage("--since leaves blobs out of an OCI archive, and none is written")
@@ -123,7 +123,7 @@ fn since<'a>(
     }
     let mut present = Collection::new(client, progress);
     arguments.since.iter().try_for_each(|title| present.add(title, Choice::default()))?;
-    Ok(present.blobs())
+    Ok(Some(present.blobs()))
 }
 
 impl<'a> Order<'a> {

@@ -1,19 +1,21 @@
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::TagChoice;
-use super::{answer, value};
+use super::{answer, metadata, value};
 use crate::error::{Error, Result};
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};
+use crate::output::release::{Release, Target};
 use crate::output::{self, Image, Means, Output};
-use crate::plan::setting;
+use crate::plan::{setting, tag};
 use crate::progress::Progress;
 use crate::source::collection::{Choice, Collection};
+use crate::store::pending::PendingFile;
 
 /// Make one index of images that were built apart, and push it
 ///
@@ -36,6 +38,15 @@ pub struct Arguments {
     /// Write to FILE (OCI archive), DIR/ (OCI layout), or as for `build`, instead of pushing; type=registry pushes, too
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     output: Vec<Output>,
+    /// Move floating tags back, too, if a newer release holds them
+    #[arg(long)]
+    force_tags: bool,
+    /// Refuse to change an exact tag that stands for another image
+    #[arg(long)]
+    immutable: bool,
+    /// Write digest, descriptor and names to FILE, as JSON, and what becomes of tags, for `tags --rollback`
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
     /// Uploads at a time [default: 4]
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     jobs: usize,
@@ -47,18 +58,22 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
-    let (repository, _, plan) = arguments.choice.resolve(&arguments.name, Path::new("."))?;
-    let names: Vec<Reference> = plan.tags.iter().map(|tag| repository.with_tag(&tag.name)).collect();
-    let first = names.first().cloned().unwrap_or(repository);
+    let (repository, tag, mut plan) = arguments.choice.resolve(&arguments.name, Path::new("."))?;
+    if arguments.force_tags {
+        plan.tags.iter_mut().for_each(|tag| tag.line = None);
+    }
+    let target = Target { repository, version: tag::version(&tag), tags: plan.tags };
+    let first = target.tags.first().map_or(target.repository.clone(), |tag| target.repository.with_tag(&tag.name));
+    arguments.metadata_file.as_deref().map_or(Ok(()), PendingFile::check)?;
     let reporter = Reporter::new(&arguments.progress);
-    let root = join(arguments, &names, environment, &|event| reporter.report(event))?;
+    let root = join(arguments, target, environment, &|event| reporter.report(event))?;
     reporter.finish();
     answer(&format!("{first}@{}", root.digest))
 }
 
 fn join(
     arguments: &Arguments,
-    names: &[Reference],
+    target: Target,
     environment: &Environment,
     progress: Progress<'_>,
 ) -> Result<Descriptor> {
@@ -71,6 +86,7 @@ fn join(
     }
     let pushed = [Output::Registry];
     let outputs = if arguments.output.is_empty() { &pushed[..] } else { &arguments.output };
+    let names: Vec<Reference> = target.tags.iter().map(|tag| target.repository.with_tag(&tag.name)).collect();
     let client = environment.client(arguments.insecure, arguments.jobs);
     let mut collection = Collection::new(&client, progress);
     let mut seen = HashSet::new();
@@ -78,9 +94,20 @@ fn join(
         collection.add(title, Choice::default())?;
     }
     let index = image::join(&collection.members()?, &annotations)?;
-    collection.check_complete(|_, blob| output::hold(outputs, names, blob, &client, progress))?;
+    collection.check_complete(|_, blob| output::hold(outputs, &names, blob, &client, progress))?;
     collection.content.put(index.descriptor.digest, index.bytes);
-    let image = Image { store: &collection.content, root: &index.descriptor, names };
-    output::write(outputs, image, &Means { client: &client, jobs: arguments.jobs, progress })?;
+    let image = Image { store: &collection.content, root: &index.descriptor, names: &names };
+    let means = Means { client: &client, jobs: arguments.jobs, progress };
+    let file = arguments.metadata_file.as_deref();
+    let keep = metadata::keeper(file);
+    if outputs.contains(&Output::Registry) {
+        let (targets, undo) = ([target], file.map(metadata::undo));
+        let release = Release { targets: &targets, immutable: arguments.immutable, undo: undo.as_deref(), keep: &keep };
+        release.write(outputs, image, &means)?;
+    } else {
+        output::write(outputs, image, &means)?;
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        file.map_or(Ok(()), |file| metadata::write(file, &index.descriptor, &names, None))?;
+    }
     Ok(index.descriptor)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, from_json, to_json};
-use crate::plan::record::Record;
+use crate::plan::record::{Record, RecordedTag};
 use crate::store::pending::PendingFile;
 
 /// The key of what a push did to tags, beside buildx's.
@@ -27,6 +27,24 @@ pub fn write(path: &Path, root: &Descriptor, names: &[String], record: Option<&R
         metadata[RELEASE] = json!(record);
     }
     PendingFile::replace(path, &to_json(&metadata))
+}
+
+/// Keeps the record of a push in `file`, over that of the one before it.
+pub fn keeper(file: Option<&Path>) -> impl Fn(&Descriptor, Record) -> Result<()> + Sync {
+    // A file that tells of no push does not matter: it is about to be replaced.
+    let earlier = file.and_then(|file| record(file).ok());
+    move |root, mut record| {
+        earlier.iter().for_each(|earlier| record.carry_over(earlier));
+        let stands = |tag: &&RecordedTag| tag.after.as_ref().is_some_and(|after| after.digest == root.digest);
+        let set = record.tags.iter().filter(stands).map(|tag| format!("{}:{}", tag.repository, tag.tag));
+        let set: Vec<String> = set.collect();
+        file.map_or(Ok(()), |file| write(file, root, &set, Some(&record)))
+    }
+}
+
+/// The command that returns tags to what they stood for before the push that `file` tells of.
+pub fn undo(file: &Path) -> String {
+    format!("ocibake tags --rollback {}", file.display())
 }
 
 /// What the last push recorded in `path`.

@@ -15,7 +15,6 @@ use crate::oci::{Descriptor, Reference, to_json};
 use crate::output::release::{Release, Step, Target};
 use crate::output::{Image, Means};
 use crate::plan::ratchet::{Change, Obstacle};
-use crate::plan::record::RecordedTag;
 use crate::plan::tag;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -146,21 +145,13 @@ impl<'a> Order<'a> {
         let Arguments { immutable, output, .. } = arguments;
         let file = output.metadata_file.as_deref();
         output.check_notes()?;
-        // A file that tells of no push does not matter: it is about to be replaced.
-        let earlier = file.and_then(|file| metadata::record(file).ok());
-        let undo = file.map(|file| format!("ocibake tags --rollback {}", file.display()));
+        let undo = file.map(metadata::undo);
         let names: Vec<Reference> = names_of(&self.targets).collect();
         let release = Release {
             targets: &self.targets,
             immutable: *immutable,
             undo: undo.as_deref(),
-            keep: &|root, mut record| {
-                earlier.iter().for_each(|earlier| record.carry_over(earlier));
-                let stands = |tag: &&RecordedTag| tag.after.as_ref().is_some_and(|after| after.digest == root.digest);
-                let set = record.tags.iter().filter(stands).map(|tag| format!("{}:{}", tag.repository, tag.tag));
-                let set: Vec<String> = set.collect();
-                file.map_or(Ok(()), |file| metadata::write(file, root, &set, Some(&record)))
-            },
+            keep: &metadata::keeper(file),
         };
         let root = match &self.built {
             Some(location) => {

@@ -8,9 +8,9 @@ use crate::store::{DocumentBudget, Graph};
 /// Images that are written together.
 pub struct Bundle<'a> {
     pub entries: Vec<Entry<'a>>,
-    /// Blobs that an OCI archive goes without, because whoever gets it has them: it is a delta then, and says so. Nothing is
-    /// left out of anything else.
-    pub left_out: &'a HashSet<Digest>,
+    /// Blobs that an OCI archive goes without, because whoever gets it has them: it is a delta then, and says so, even if
+    /// its images have none of them. Nothing is left out of anything else.
+    pub left_out: Option<&'a HashSet<Digest>>,
 }
 
 /// One of them.

@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::path::Path;
 
 use super::bundle::Item;
@@ -13,7 +12,7 @@ use crate::store::layout::blob_path;
 /// `docker save` itself has written it since version 25. Of each image it holds one platform, the only one of its graph.
 pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
     let images = items.iter().map(|item| image(file, item)).collect::<Result<Vec<_>>>()?;
-    oci_archive::write_with(file, items, &HashSet::new(), &[(DOCKER_MANIFEST, to_json(&images))], progress)
+    oci_archive::write_with(file, items, None, &[(DOCKER_MANIFEST, to_json(&images))], progress)
 }
 
 fn image(file: &Path, item: &Item<'_>) -> Result<DockerImage> {

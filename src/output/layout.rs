@@ -51,7 +51,7 @@ fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Resul
     let pending = PendingDirectory::begin(directory)?;
     pending.create(BLOBS)?;
     fill(pending.path(), directory, items, None, progress)?;
-    put(&pending.path().join(INDEX), directory, &index(items, 0))?;
+    put(&pending.path().join(INDEX), directory, &index(items, None))?;
     put(&pending.path().join(MARKER), directory, MARKER_CONTENT.as_bytes())?;
     let _lock = lock(directory);
     if Layout::is_at(directory) {
@@ -72,11 +72,11 @@ fn lock(directory: &Path) -> Option<File> {
     Some(file)
 }
 
-/// The `index.json` of a layout that holds these images, without so many of their blobs.
-pub fn index(items: &[Item<'_>], left_out: usize) -> Vec<u8> {
+/// The `index.json` of a layout that holds these images; if it is a delta, without so many of their blobs.
+pub fn index(items: &[Item<'_>], left_out: Option<usize>) -> Vec<u8> {
     let mut index = ImageIndex::new(Vec::new(), Map::new());
     items.iter().for_each(|item| enter(&mut index, item));
-    if left_out > 0 {
+    if let Some(left_out) = left_out {
         index.annotations.insert(LEFT_OUT.to_owned(), left_out.to_string());
     }
     to_json(&index)

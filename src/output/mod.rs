@@ -99,7 +99,7 @@ impl Output {
         }
     }
 
-    fn write(&self, items: &[Item<'_>], left_out: &HashSet<Digest>, means: &Means<'_>) -> Result<()> {
+    fn write(&self, items: &[Item<'_>], left_out: Option<&HashSet<Digest>>, means: &Means<'_>) -> Result<()> {
         let Means { client, jobs, progress } = *means;
         let unpacking = |limit: &Option<u64>| Unpacking { limit: *limit, jobs, progress };
         match (self, items) {
@@ -151,7 +151,7 @@ pub fn check(outputs: &[Output], images: usize, names: &[Reference]) -> Result<(
 /// Writes `image` to each of `outputs`, in their order, once all of them have passed [`check`].
 pub fn write(outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
     let entry = Entry { image, short_names: &[], referrers: &[] };
-    write_all(outputs, &Bundle { entries: vec![entry], left_out: &HashSet::new() }, means)
+    write_all(outputs, &Bundle { entries: vec![entry], left_out: None }, means)
 }
 
 /// The same with several images: what they share is written once, and no name stands for any of them before all of

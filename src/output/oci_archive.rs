@@ -13,9 +13,14 @@ use crate::store::Store;
 use crate::store::layout::{INDEX, MARKER, MARKER_CONTENT, blob_path};
 use crate::store::pending::PendingFile;
 
-/// Writes an OCI archive: the tar of a layout with these images alone, in place of what is there, in one step. Without
-/// blobs that are `left_out` it is a delta, and its index says so.
-pub fn write(file: &Path, items: &[Item<'_>], left_out: &HashSet<Digest>, progress: Progress<'_>) -> Result<()> {
+/// Writes an OCI archive: the tar of a layout with these images alone, in place of what is there, in one step. If
+/// blobs may be `left_out` it is a delta, and its index says so.
+pub fn write(
+    file: &Path,
+    items: &[Item<'_>],
+    left_out: Option<&HashSet<Digest>>,
+    progress: Progress<'_>,
+) -> Result<()> {
     write_with(file, items, left_out, &[], progress)
 }
 
@@ -23,7 +28,7 @@ pub fn write(file: &Path, items: &[Item<'_>], left_out: &HashSet<Digest>, progre
 pub(super) fn write_with(
     file: &Path,
     items: &[Item<'_>],
-    left_out: &HashSet<Digest>,
+    left_out: Option<&HashSet<Digest>>,
     documents: &[(&str, Vec<u8>)],
     progress: Progress<'_>,
 ) -> Result<()> {
@@ -31,8 +36,8 @@ pub(super) fn write_with(
     let mut blobs: BTreeMap<String, (&Descriptor, &dyn Store)> =
         content.map(|(descriptor, store)| (blob_path(&descriptor.digest), (descriptor, store))).collect();
     let all = blobs.len();
-    blobs.retain(|_, (descriptor, _)| !left_out.contains(&descriptor.digest));
-    let index = layout::index(items, all - blobs.len());
+    blobs.retain(|_, (descriptor, _)| !left_out.is_some_and(|left_out| left_out.contains(&descriptor.digest)));
+    let index = layout::index(items, left_out.map(|_| all - blobs.len()));
     let mut tops: BTreeMap<&str, &[u8]> = documents.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     tops.extend([(INDEX, index.as_slice()), (MARKER, MARKER_CONTENT.as_bytes())]);
 

@@ -57,6 +57,23 @@ impl Store for Mirrored<'_> {
         self.ask(|source| source.resolve(name))
     }
 
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.ask(|source| source.has(descriptor))
+    }
+
+    /// From the first that lists any: a mirror need not know of them, which is no failure of it.
+    fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        let mut sources = self.sources.iter().skip(self.first.load(Ordering::Relaxed)).peekable();
+        while let Some(source) = sources.next() {
+            match source.referrers(subject) {
+                Ok(none) if none.is_empty() => {}
+                Err(_) if sources.peek().is_some() => {}
+                listed => return listed,
+            }
+        }
+        Ok(Vec::new())
+    }
+
     fn origin(&self, _: &Descriptor) -> Option<&Reference> {
         Some(&self.reference)
     }

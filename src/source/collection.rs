@@ -165,7 +165,7 @@ impl<'a> Collection<'a> {
             graph.manifests.iter().rev().map(|(descriptor, _)| (descriptor.clone(), 0)).collect();
         while let Some((at, depth)) = subjects.pop_front() {
             for listed in store.referrers(&at)? {
-                if !seen.insert(listed.digest) {
+                if seen.contains(&listed.digest) {
                     continue;
                 }
                 if depth == REFERRERS_DEPTH || found.len() == REFERRERS_LIMIT {
@@ -182,6 +182,7 @@ impl<'a> Collection<'a> {
                     (self.progress)(Event::Warning { message: &message });
                     continue;
                 };
+                seen.insert(listed.digest);
                 subjects.extend(graph.manifests.iter().map(|(descriptor, _)| (descriptor.clone(), depth + 1)));
                 found.push((referrer.listed(&listed), graph));
             }

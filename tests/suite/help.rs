@@ -5,6 +5,8 @@ use crate::support::program::Program;
 const COMMANDS: &[&[&str]] = &[
     &["build"],
     &["push"],
+    &["index"],
+    &["copy"],
     &["inspect"],
     &["tags"],
     &["login"],
