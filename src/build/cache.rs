@@ -1,6 +1,6 @@
 //! Layers that need not be made again, because everything they were made of still looks the same.
 //!
-//! What a layer is made of is summed up without a look into the files: each entry's header, and for a file on disk its
+//! What a layer is made of is summed up without a look into the files: all that an entry says, and for a file on disk its
 //! identity (device, inode, size, times). The sum and the layer it led to are kept in the local store. A file that was
 //! touched so shortly before it was read that a later change might leave its times as they are is racy, as git calls
 //! it, and a layer with such a file is not remembered. What a program still writes to through a mapping changes without
@@ -12,13 +12,13 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::layer::{Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece, header};
+use crate::layer::{Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece};
 use crate::oci::{Descriptor, Digest, Hasher, from_json, to_json};
 use crate::store::LocalStore;
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 4\n");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 5\n");
 
 /// Entries that are summed up by one thread at a time.
 const SUMMED: usize = 512;
@@ -39,14 +39,14 @@ struct Record {
 }
 
 impl Key {
-    pub fn of(entries: &[Entry], compression: Compression) -> Result<Key> {
-        let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect::<Result<_>>()?;
+    pub fn of(entries: &[Entry], compression: Compression) -> Key {
+        let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect();
         let mut hasher = Hasher::new();
         hasher.update(FORM.as_bytes());
         hasher.update(compression.identity().as_bytes());
         hasher.update(b"\n");
         sums.iter().for_each(|sum| hasher.update(sum.as_bytes()));
-        Ok(Key(hasher.finish()))
+        Key(hasher.finish())
     }
 
     /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
@@ -98,27 +98,56 @@ pub fn is_settled(entries: &[Entry], walked: SystemTime) -> bool {
 }
 
 /// What `entries` are made of.
-fn sum(entries: &[Entry]) -> Result<Digest> {
-    let mut hasher = Hasher::new();
-    for entry in entries {
-        // The header begins with its length in whole records or says it in itself; nothing runs together.
-        hasher.update(&header(entry)?);
-        match &entry.kind {
-            Kind::File(Content::Bytes(bytes)) => hasher.update(Digest::of(bytes).as_bytes()),
-            Kind::File(Content::Disk { identity, .. }) => {
-                numbers(identity).iter().for_each(|number| hasher.update(&number.to_le_bytes()));
+fn sum(entries: &[Entry]) -> Digest {
+    let mut noted = Vec::new();
+    for Entry { path, kind, mode, user, group, modified, xattrs } in entries {
+        note_bytes(&mut noted, path);
+        note_numbers(&mut noted, [u64::from(*mode), *user, *group, bits(*modified), xattrs.len() as u64]);
+        for (name, value) in xattrs {
+            note_bytes(&mut noted, name);
+            note_bytes(&mut noted, value);
+        }
+        match kind {
+            Kind::File(Content::Bytes(bytes)) => {
+                noted.push(0);
+                noted.extend_from_slice(Digest::of(bytes).as_bytes());
             }
-            Kind::Directory | Kind::Symlink { .. } | Kind::HardLink { .. } => {}
+            Kind::File(Content::Disk { identity, .. }) => {
+                noted.push(1);
+                note_numbers(&mut noted, numbers(identity));
+            }
+            Kind::Directory => noted.push(2),
+            Kind::Symlink { target } => {
+                noted.push(3);
+                note_bytes(&mut noted, target);
+            }
+            Kind::HardLink { target } => {
+                noted.push(4);
+                note_bytes(&mut noted, target);
+            }
         }
     }
-    Ok(hasher.finish())
+    Digest::of(&noted)
+}
+
+/// With its length, so that nothing runs together.
+fn note_bytes(noted: &mut Vec<u8>, bytes: &[u8]) {
+    note_numbers(noted, [bytes.len() as u64]);
+    noted.extend_from_slice(bytes);
+}
+
+fn note_numbers<const COUNT: usize>(noted: &mut Vec<u8>, numbers: [u64; COUNT]) {
+    noted.extend_from_slice(numbers.map(u64::to_le_bytes).as_flattened());
 }
 
 fn numbers(identity: &Identity) -> [u64; 8] {
     let Identity { device, inode, links, size, modified, changed } = *identity;
-    // Reinterpreted, not converted: all that counts is that different times stay different.
-    let bits = |number: i64| u64::from_le_bytes(number.to_le_bytes());
     [device, inode, links, size, bits(modified.0), bits(modified.1), bits(changed.0), bits(changed.1)]
+}
+
+/// Reinterpreted, not converted: all that counts is that different times stay different.
+fn bits(number: i64) -> u64 {
+    u64::from_le_bytes(number.to_le_bytes())
 }
 
 #[cfg(test)]

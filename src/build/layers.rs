@@ -64,7 +64,7 @@ impl<'a> Task<'a> {
     fn of(number: usize, step: &'a Step, options: &Options<'_>) -> Result<Self> {
         let entries = local::entries(&step.adds, options.modified)?;
         warn_of_whiteout(&entries, options);
-        let key = Key::of(&entries, options.compression)?;
+        let key = Key::of(&entries, options.compression);
         Ok(Task { number, title: &step.title, entries, key })
     }
 }

@@ -1,11 +1,10 @@
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, Stat, fstat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -34,14 +33,15 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub fn of(metadata: &Metadata) -> Self {
+    #[allow(clippy::unnecessary_cast, reason = "the number of links has 32 bits on some machines")]
+    pub fn of(status: &Stat) -> Self {
         Identity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            links: metadata.nlink(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            device: status.st_dev,
+            inode: status.st_ino,
+            links: status.st_nlink as u64,
+            size: status.st_size as u64,
+            modified: (status.st_mtime, status.st_mtime_nsec as i64),
+            changed: (status.st_ctime, status.st_ctime_nsec as i64),
         }
     }
 }
@@ -55,21 +55,21 @@ impl Content {
         }
     }
 
-    /// Appends `range`, which lies within, to `out`. A file that is not, from its first byte to its last, the one that
-    /// was walked is an error.
-    pub(super) fn read(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+    /// Fills `out` with what is from byte `at` on; it has no more room than there is content. A file that is not, from its
+    /// first byte to its last, the one that was walked is an error.
+    pub(super) fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
         match self {
-            Content::Bytes(bytes) => out.extend_from_slice(&bytes[range.start as usize..range.end as usize]),
+            Content::Bytes(bytes) => out.copy_from_slice(&bytes[at as usize..][..out.len()]),
             Content::Disk { path, identity } => {
                 let file = open(path)?;
+                let done = file.read_exact_at(out, at);
+                // Nobody can set the time of change back, so one look afterwards tells of all that was done before; and of
+                // another file in this one's place. What went wrong then says no more.
                 unchanged(&file, path, identity)?;
-                let from = out.len();
-                out.resize(from + (range.end - range.start) as usize, 0);
-                match file.read_exact_at(&mut out[from..], range.start) {
+                match done {
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(changed(path)),
                     other => other.map_err(|source| Error::io("read", path, source))?,
                 }
-                unchanged(&file, path, identity)?;
             }
         }
         Ok(())
@@ -88,8 +88,8 @@ fn open(path: &Path) -> Result<File> {
 }
 
 fn unchanged(file: &File, path: &Path, identity: &Identity) -> Result<()> {
-    let metadata = file.metadata().map_err(|source| Error::io("read", path, source))?;
-    if Identity::of(&metadata) == *identity { Ok(()) } else { Err(changed(path)) }
+    let status = fstat(file).map_err(|errno| Error::io("read", path, errno.into()))?;
+    if Identity::of(&status) == *identity { Ok(()) } else { Err(changed(path)) }
 }
 
 fn changed(path: &Path) -> Error {

@@ -22,7 +22,7 @@ pub use ignore::Ignore;
 pub use read::{
     Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC, read,
 };
-pub use tar::{TRAILER, header};
+pub use tar::TRAILER;
 pub use unpack::{Directories, Unpacked, flatten, unpack};
 pub use walk::{inspect, walk};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};

@@ -1,6 +1,7 @@
 //! Tar headers (POSIX.1-2017, pax, "ustar Interchange Format"): plain ustar, with a pax header before it where a path,
 //! size, link, id, time or extended attribute does not fit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use tar::{EntryType, Header};
@@ -17,6 +18,11 @@ pub const TRAILER: u64 = 2 * RECORD;
 /// The largest number in a field of 8 and of 12 octal digits, the last being a terminator.
 pub(super) const LARGEST_ID: u64 = 0o7777777;
 const LARGEST_NUMBER: u64 = 0o77777777777;
+
+/// Bytes in the fields for a path and its prefix, and for the target of a link.
+const NAME: usize = 100;
+const PREFIX: usize = 155;
+const LINK: usize = 100;
 
 /// What Python's tarfile calls its pax headers.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
@@ -39,19 +45,67 @@ pub(super) struct Head<'a> {
 }
 
 /// The header records of `entry`: a whole number of 512-byte records, a function of the entry alone.
-pub fn header(entry: &Entry) -> Result<Vec<u8>> {
-    let mut path = entry.path.clone();
+pub(super) fn header(entry: &Entry) -> Result<Vec<u8>> {
+    records(&head(entry, &path(entry)))
+}
+
+/// The length of [`header`], in bytes.
+pub(super) fn header_size(entry: &Entry) -> Result<u64> {
+    Ok(match extension(&head(entry, &path(entry)))?.len() as u64 {
+        0 => RECORD,
+        length => RECORD + padded(length) + RECORD,
+    })
+}
+
+/// The header records that tell `head`, a function of it alone.
+pub(super) fn records(head: &Head<'_>) -> Result<Vec<u8>> {
+    let extension = extension(head)?;
+    let mut header = plain_header(head.entry_type, head.mode);
+    if let Some(ustar) = header.as_ustar_mut() {
+        octal(&mut ustar.dev_major, head.device.0.into());
+        octal(&mut ustar.dev_minor, head.device.1.into());
+        let (prefix, name) = split(head.path).unwrap_or((b"", &head.path[..head.path.len().min(NAME)]));
+        ustar.prefix[..prefix.len()].copy_from_slice(prefix);
+        ustar.name[..name.len()].copy_from_slice(name);
+    }
+    let old = header.as_old_mut();
+    if let Some(target) = head.target {
+        let fits = target.len().min(LINK);
+        old.linkname[..fits].copy_from_slice(&target[..fits]);
+    }
+    // A number that its field cannot hold is 0 there, as Go's writer has it; the pax record stands for it.
+    octal(&mut old.size, within(head.size, LARGEST_NUMBER).unwrap_or(0));
+    octal(&mut old.uid, within(head.user, LARGEST_ID).unwrap_or(0));
+    octal(&mut old.gid, within(head.group, LARGEST_ID).unwrap_or(0));
+    octal(&mut old.mtime, within(head.modified.seconds, LARGEST_NUMBER).unwrap_or(0));
+    seal(&mut header);
+    let mut bytes = if extension.is_empty() { Vec::new() } else { pax_header(&extension) };
+    bytes.extend_from_slice(header.as_bytes());
+    Ok(bytes)
+}
+
+/// `size` and the padding behind it.
+pub fn padded(size: u64) -> u64 {
+    size.next_multiple_of(RECORD)
+}
+
+/// With a slash behind it for a directory.
+fn path(entry: &Entry) -> Cow<'_, [u8]> {
+    match entry.kind {
+        Kind::Directory => [&entry.path, &b"/"[..]].concat().into(),
+        _ => entry.path.as_slice().into(),
+    }
+}
+
+fn head<'a>(entry: &'a Entry, path: &'a [u8]) -> Head<'a> {
     let (entry_type, target) = match &entry.kind {
         Kind::File(_) => (EntryType::Regular, None),
-        Kind::Directory => {
-            path.push(b'/');
-            (EntryType::Directory, None)
-        }
+        Kind::Directory => (EntryType::Directory, None),
         Kind::Symlink { target } => (EntryType::Symlink, Some(target.as_slice())),
         Kind::HardLink { target } => (EntryType::Link, Some(target.as_slice())),
     };
-    records(&Head {
-        path: &path,
+    Head {
+        path,
         entry_type,
         target,
         size: entry.content_size(),
@@ -61,44 +115,26 @@ pub fn header(entry: &Entry) -> Result<Vec<u8>> {
         modified: Time { seconds: entry.modified, nanoseconds: 0 },
         device: (0, 0),
         xattrs: &entry.xattrs,
-    })
+    }
 }
 
-/// The header records that tell `head`, a function of it alone.
-pub(super) fn records(head: &Head<'_>) -> Result<Vec<u8>> {
-    let mut header = plain_header(head.entry_type, head.mode);
-    if let Some(ustar) = header.as_ustar_mut() {
-        ustar.set_device_major(head.device.0);
-        ustar.set_device_minor(head.device.1);
-    }
+/// The pax records of what a plain header cannot tell; mostly none.
+fn extension(head: &Head<'_>) -> Result<Vec<u8>> {
     let mut records = Vec::new();
-    if !set_path(&mut header, head.path) {
-        records.push(record("path", head.path));
+    let mut add = |key: &str, value: &[u8]| records.extend_from_slice(&record(key, value));
+    if split(head.path).is_none() {
+        add("path", head.path);
     }
-    if let Some(target) = head.target {
-        let field = &mut header.as_old_mut().linkname;
-        let fits = target.len().min(field.len());
-        field[..fits].copy_from_slice(&target[..fits]);
-        if fits < target.len() {
-            records.push(record("linkpath", target));
-        }
+    if let Some(target) = head.target.filter(|target| target.len() > LINK) {
+        add("linkpath", target);
     }
-    // A number that its field cannot hold is 0 there, as Go's writer has it; the pax record stands for it.
-    let mut number = |key: &str, value: i128, largest: u64| {
-        if (0..=i128::from(largest)).contains(&value) {
-            return value as u64;
-        }
-        records.push(record(key, value.to_string().as_bytes()));
-        0
-    };
-    header.set_size(number("size", head.size.into(), LARGEST_NUMBER));
-    header.set_uid(number("uid", head.user.into(), LARGEST_ID));
-    header.set_gid(number("gid", head.group.into(), LARGEST_ID));
-    if head.modified.nanoseconds == 0 {
-        header.set_mtime(number("mtime", head.modified.seconds.into(), LARGEST_NUMBER));
-    } else {
-        records.push(record("mtime", head.modified.to_string().as_bytes()));
-        header.set_mtime(u64::try_from(head.modified.seconds).ok().filter(|time| *time <= LARGEST_NUMBER).unwrap_or(0));
+    let numbers =
+        [("size", head.size, LARGEST_NUMBER), ("uid", head.user, LARGEST_ID), ("gid", head.group, LARGEST_ID)];
+    for (key, number, _) in numbers.into_iter().filter(|(_, number, largest)| number > largest) {
+        add(key, number.to_string().as_bytes());
+    }
+    if head.modified.nanoseconds != 0 || within(head.modified.seconds, LARGEST_NUMBER).is_none() {
+        add("mtime", head.modified.to_string().as_bytes());
     }
     for (name, value) in head.xattrs {
         let name = std::str::from_utf8(name).ok().filter(|name| !name.contains('=')).ok_or_else(|| {
@@ -106,17 +142,9 @@ pub(super) fn records(head: &Head<'_>) -> Result<Vec<u8>> {
             let path = path.trim_end_matches('/');
             Error::input(format!("the extended attribute `{name}` of {path} has a name that no tar can hold"))
         })?;
-        records.push(record(&format!("SCHILY.xattr.{name}"), value));
+        add(&format!("SCHILY.xattr.{name}"), value);
     }
-    seal(&mut header);
-    let mut bytes = if records.is_empty() { Vec::new() } else { pax_header(&records.concat()) };
-    bytes.extend_from_slice(header.as_bytes());
-    Ok(bytes)
-}
-
-/// `size` and the padding behind it.
-pub fn padded(size: u64) -> u64 {
-    size.next_multiple_of(RECORD)
+    Ok(records)
 }
 
 /// A header without a name, whose numbers are 0: some readers take an empty field for a damaged one.
@@ -148,7 +176,23 @@ fn seal(header: &mut Header) {
     header.as_old_mut().cksum = [b' '; 8];
     let sum: u32 = header.as_bytes().iter().map(|byte| u32::from(*byte)).sum();
     // 512 bytes of 255 have a sum of six digits.
-    header.as_old_mut().cksum[..7].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    octal(&mut header.as_old_mut().cksum[..7], sum.into());
+}
+
+/// Fills a field with the digits of `number`, as many as there is room for, and a NUL.
+fn octal(field: &mut [u8], number: u64) {
+    if let Some((end, digits)) = field.split_last_mut() {
+        *end = 0;
+        let mut left = number;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (left % 8) as u8;
+            left /= 8;
+        }
+    }
+}
+
+fn within(number: impl TryInto<u64>, largest: u64) -> Option<u64> {
+    number.try_into().ok().filter(|number| *number <= largest)
 }
 
 /// `length key=value` and a newline, where the length is that of the whole record with its own digits.
@@ -161,22 +205,13 @@ fn record(key: &str, value: &[u8]) -> Vec<u8> {
     [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
 }
 
-/// Puts `path` into the name field, or splits it at a slash between prefix and name. False, with the field holding as
-/// much as it can, if neither has room.
-fn set_path(header: &mut Header, path: &[u8]) -> bool {
-    let Some(ustar) = header.as_ustar_mut() else { return false };
-    let (name, prefix) = (ustar.name.len(), ustar.prefix.len());
-    if path.len() <= name {
-        ustar.name[..path.len()].copy_from_slice(path);
-        return true;
+/// What the fields for prefix and name hold of `path`: all of it in the name, or split between them at a slash that
+/// neither has. None if there is no room.
+fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    if path.len() <= NAME {
+        return Some((b"", path));
     }
-    // The slash itself is stored nowhere, and a directory's own last slash must stay in the name.
-    let split = (1..path.len() - 1).find(|at| path[*at] == b'/' && *at <= prefix && path.len() - at - 1 <= name);
-    let Some(split) = split else {
-        ustar.name.copy_from_slice(&path[..name]);
-        return false;
-    };
-    ustar.prefix[..split].copy_from_slice(&path[..split]);
-    ustar.name[..path.len() - split - 1].copy_from_slice(&path[split + 1..]);
-    true
+    // A directory's own last slash must stay in the name.
+    let fits = |at: &usize| path[*at] == b'/' && *at <= PREFIX && path.len() - at - 1 <= NAME;
+    (1..path.len() - 1).find(fits).map(|at| (&path[..at], &path[at + 1..]))
 }

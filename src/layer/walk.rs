@@ -1,14 +1,16 @@
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
-use std::fs;
+use std::ffi::{CString, OsStr};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::Scope;
 use rayon::prelude::*;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, open, readlinkat, statat};
+use rustix::io::Errno;
+use rustix::path::Arg;
 
 use super::write::locked;
 use super::{Content, Entry, Identity, Ignore, Kind};
@@ -35,40 +37,7 @@ pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
 
 /// The object at `disk` itself, as an entry at `path`. A link is not followed.
 pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
-    let metadata = fs::symlink_metadata(disk).map_err(|source| Error::io("read", disk, source))?;
-    let file_type = metadata.file_type();
-    let kind = if file_type.is_file() {
-        Kind::File(Content::Disk { path: disk.to_owned(), identity: Identity::of(&metadata) })
-    } else if file_type.is_dir() {
-        Kind::Directory
-    } else if file_type.is_symlink() {
-        let target = fs::read_link(disk).map_err(|source| Error::io("read the link", disk, source))?;
-        Kind::Symlink { target: target.into_os_string().into_vec() }
-    } else {
-        let what = if file_type.is_socket() {
-            "a socket"
-        } else if file_type.is_fifo() {
-            "a FIFO"
-        } else if file_type.is_block_device() {
-            "a block device"
-        } else {
-            "a character device"
-        };
-        return Err(Error::input(format!("{} is {what}", disk.display()))
-            .with_hint("only files, directories and links go into a layer: exclude it or remove it"));
-    };
-    // Links have no permissions of their own; what lstat shows for them differs between systems.
-    let mode = if file_type.is_symlink() { 0o777 } else { metadata.mode() & 0o7777 };
-    let xattrs = if file_type.is_symlink() { BTreeMap::new() } else { xattrs(disk)? };
-    Ok(Entry {
-        path,
-        kind,
-        mode,
-        user: metadata.uid().into(),
-        group: metadata.gid().into(),
-        modified: metadata.mtime(),
-        xattrs,
-    })
+    entry(CWD, disk, &status(CWD, disk, disk)?, disk.to_owned(), path)
 }
 
 struct Walk<'a> {
@@ -84,43 +53,51 @@ struct Found {
 }
 
 impl<'a> Walk<'a> {
-    /// Every directory is a task, and so is every batch of names in it: however deep the tree, the stack stays flat.
+    /// Every directory is a task, and so is every batch of names in it: however deep the tree, the stack stays flat. No
+    /// directory is kept open for a task to come.
     fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>) {
-        let failed = |source| Error::io("list", &disk, source);
-        let names = fs::read_dir(&disk)
-            .and_then(|listing| listing.map(|item| item.map(|item| item.file_name())).collect::<io::Result<Vec<_>>>());
-        let names = match names.map_err(failed) {
-            Ok(names) => names,
-            Err(error) => return self.fail(error),
-        };
-        for batch in names.chunks(BATCH) {
-            let (disk, path, batch) = (disk.clone(), path.clone(), batch.to_vec());
-            scope.spawn(move |scope| {
-                if let Err(error) = self.batch(scope, &disk, &path, &batch) {
-                    self.fail(error);
-                }
-            });
-        }
+        let done = list(&disk).and_then(|(listing, mut names)| {
+            while names.len() > BATCH {
+                let (disk, path, batch) = (disk.clone(), path.clone(), names.split_off(names.len() - BATCH));
+                scope.spawn(move |scope| {
+                    let opened = open_directory(&disk);
+                    let done = opened.and_then(|directory| self.batch(scope, directory.as_fd(), &disk, &path, &batch));
+                    done.unwrap_or_else(|error| self.fail(error));
+                });
+            }
+            let directory = listing.fd().map_err(|errno| failed("list", &disk, errno))?;
+            self.batch(scope, directory, &disk, &path, &names)
+        });
+        done.unwrap_or_else(|error| self.fail(error));
     }
 
-    fn batch<'s>(&'s self, scope: &Scope<'s>, directory: &Path, path: &[u8], names: &[OsString]) -> Result<()> {
+    fn batch<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        directory: BorrowedFd<'_>,
+        disk: &Path,
+        path: &[u8],
+        names: &[CString],
+    ) -> Result<()> {
+        if locked(&self.failure).is_some() {
+            return Ok(());
+        }
         let mut found = Vec::with_capacity(names.len());
         for name in names {
-            if locked(&self.failure).is_some() {
-                return Ok(());
-            }
-            let (disk, path) = (directory.join(name), joined(path, name.as_bytes()));
+            let path = joined(path, name.to_bytes());
             let is_ignored = self.ignore.matches(&path);
-            if is_ignored {
-                let is_directory = || fs::symlink_metadata(&disk).is_ok_and(|metadata| metadata.is_dir());
-                if !self.ignore.has_exceptions() || !is_directory() {
-                    continue;
-                }
+            let disk = below(disk, name.to_bytes());
+            if is_ignored
+                && !(self.ignore.has_exceptions() && status(directory, name, &disk).is_ok_and(|it| is_directory(&it)))
+            {
+                continue;
             }
-            let entry = inspect(&disk, path)?;
-            if matches!(entry.kind, Kind::Directory) {
-                self.directory(scope, disk, entry.path.clone());
+            let status = status(directory, name, &disk)?;
+            if is_directory(&status) {
+                let (disk, path) = (disk.clone(), path.clone());
+                scope.spawn(move |scope| self.directory(scope, disk, path));
             }
+            let entry = entry(directory, name, &status, disk, path)?;
             found.push(Found { entry, is_ignored });
         }
         locked(&self.found).append(&mut found);
@@ -158,6 +135,78 @@ fn unlocked<T>(mutex: Mutex<T>) -> T {
 
 fn joined(prefix: &[u8], name: &[u8]) -> Vec<u8> {
     if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
+}
+
+/// As `join`, which would reserve twice the room.
+fn below(disk: &Path, name: &[u8]) -> PathBuf {
+    let mut path = PathBuf::with_capacity(disk.as_os_str().len() + 1 + name.len());
+    path.push(disk);
+    path.push(OsStr::from_bytes(name));
+    path
+}
+
+/// What `name` in `directory` is, and how it is called in errors.
+fn status(directory: impl AsFd, name: impl Arg, disk: &Path) -> Result<Stat> {
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("read", disk, errno))
+}
+
+/// What has this `status`, as an entry at `path`.
+fn entry(directory: impl AsFd, name: impl Arg, status: &Stat, disk: PathBuf, path: Vec<u8>) -> Result<Entry> {
+    let file_type = FileType::from_raw_mode(status.st_mode);
+    // Links have no permissions of their own; what lstat shows for them differs between systems.
+    let (mode, xattrs) = match file_type {
+        FileType::Symlink => (0o777, BTreeMap::new()),
+        FileType::RegularFile | FileType::Directory => (status.st_mode & 0o7777, xattrs(&disk)?),
+        other => return Err(not_for_a_layer(&disk, other)),
+    };
+    let kind = match file_type {
+        FileType::RegularFile => Kind::File(Content::Disk { path: disk, identity: Identity::of(status) }),
+        FileType::Directory => Kind::Directory,
+        _ => {
+            let target = readlinkat(directory, name, Vec::new());
+            Kind::Symlink { target: target.map_err(|errno| failed("read the link", &disk, errno))?.into_bytes() }
+        }
+    };
+    let (user, group) = (status.st_uid.into(), status.st_gid.into());
+    Ok(Entry { path, kind, mode, user, group, modified: status.st_mtime, xattrs })
+}
+
+fn is_directory(status: &Stat) -> bool {
+    FileType::from_raw_mode(status.st_mode) == FileType::Directory
+}
+
+fn not_for_a_layer(disk: &Path, file_type: FileType) -> Error {
+    let what = match file_type {
+        FileType::Socket => "a socket",
+        FileType::Fifo => "a FIFO",
+        FileType::BlockDevice => "a block device",
+        _ => "a character device",
+    };
+    Error::input(format!("{} is {what}", disk.display()))
+        .with_hint("only files, directories and links go into a layer: exclude it or remove it")
+}
+
+/// A directory that is open, and the names in it.
+fn list(disk: &Path) -> Result<(Dir, Vec<CString>)> {
+    let failed = |errno| failed("list", disk, errno);
+    let mut listing = Dir::new(open_directory(disk)?).map_err(failed)?;
+    let mut names = Vec::new();
+    while let Some(item) = listing.read() {
+        let name = item.map_err(failed)?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    Ok((listing, names))
+}
+
+fn open_directory(disk: &Path) -> Result<OwnedFd> {
+    open(disk, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| failed("list", disk, errno))
+}
+
+fn failed(action: &str, disk: &Path, errno: Errno) -> Error {
+    Error::io(action, disk, errno.into())
 }
 
 /// The extended attributes that belong to a file's content and not to the machine it lies on: capabilities and what

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::str::FromStr;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{self, Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -16,9 +16,7 @@ pub struct Digest([u8; 32]);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::new();
-        hasher.update(bytes);
-        hasher.finish()
+        finished(digest::digest(&SHA256, bytes))
     }
 
     /// The 64 hex digits without the algorithm.
@@ -103,10 +101,14 @@ impl Hasher {
     }
 
     pub fn finish(self) -> Digest {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(self.0.finish().as_ref());
-        Digest(bytes)
+        finished(self.0.finish())
     }
+}
+
+fn finished(digest: digest::Digest) -> Digest {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    Digest(bytes)
 }
 
 impl Default for Hasher {

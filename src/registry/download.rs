@@ -28,7 +28,8 @@ pub(super) struct Download<'r> {
     /// What the answer repeats of that.
     repeated: u64,
     tries: Tries<'r>,
-    arrived_at_last_break: u64,
+    /// Where the breaks before were last forgotten.
+    forgotten_at: u64,
 }
 
 impl<'r> Download<'r> {
@@ -43,7 +44,7 @@ impl<'r> Download<'r> {
             arrived: 0,
             repeated: 0,
             tries: Tries::new(repository.backoff, repository.progress),
-            arrived_at_last_break: 0,
+            forgotten_at: 0,
         };
         client.runtime.block_on(async {
             while let Err(failure) = download.ask().await {
@@ -67,10 +68,10 @@ impl<'r> Download<'r> {
                 Err(failure) => failure,
             };
             self.answer = None;
-            if self.arrived >= self.arrived_at_last_break + PROGRESS {
+            if self.arrived >= self.forgotten_at + PROGRESS {
                 self.tries.reset();
+                self.forgotten_at = self.arrived;
             }
-            self.arrived_at_last_break = self.arrived;
             self.tries.next(failure).await?;
         }
     }

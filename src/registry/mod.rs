@@ -4,13 +4,19 @@
 //!  Client ──► Repository ──► Store   (pull)        every request: scheme ─► token ─► redirects ─► judged answer
 //!                       ├──► push    (Graph)       every step:    tried again while its failure may pass
 //!                       └──► ahead   (Follower)    layers, while they are made; never needed
+//!         ──► Mirrored ────► Store   (pull)        the mirrors' repositories, then the registry's
 //! ```
+//!
+//! `settings` says how a registry is reached (certificates, proxies, mirrors), `credential` who the user is to it, and
+//! `http` makes a client of that.
 //!
 //! Everything public blocks; one tokio runtime inside [`Client`] does the work, so none of it may be called from
 //! within another async runtime. What is always true:
 //!
 //! - A credential goes to the registry it belongs to and to the token server which that registry names, a token to the
 //!   registry alone: neither follows a redirect or an upload's `Location` to another host.
+//! - The user's own TLS certificate is shown to the registry's own host alone (and to a proxy in HTTPS that wants one),
+//!   and no user or password of a proxy to anyone but the proxy.
 //! - What was begun with HTTPS never goes on in plain HTTP.
 //! - Memory does not grow with the size of a blob, up or down.
 //! - Errors name method, scheme, host and path, and never a query, a header or a credential.

@@ -49,12 +49,12 @@ fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
     for (written, disk) in sources {
         let top = inspect(&disk, add.to.path.clone().into_bytes())?;
         if matches!(top.kind, Kind::Directory) {
-            for entry in walk(&disk, &ignore)? {
-                found(Entry { path: joined(&add.to.path, &entry.path), ..entry });
-            }
             // As docker has it: a destination with a slash is a directory of its own, one without becomes the source.
             if !add.to.into {
                 found(top);
+            }
+            for entry in walk(&disk, &ignore)? {
+                found(Entry { path: joined(&add.to.path, &entry.path), ..entry });
             }
             continue;
         }

@@ -39,8 +39,10 @@ pub fn together(mut found: Vec<Found>, adds: &[Add], modified: Modified) -> Resu
         Modified::Preserve => 0,
     };
     let mut entries: Vec<Entry> = found.into_iter().map(|found| found.entry).collect();
-    entries.extend(implied.into_iter().map(|path| Entry::directory(path, time)));
-    entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    if !implied.is_empty() {
+        entries.extend(implied.into_iter().map(|path| Entry::directory(path, time)));
+        entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    }
     link(&mut entries);
     Ok(entries)
 }

@@ -15,6 +15,8 @@ const COMMANDS: &[&[&str]] = &[
     &["cache", "ls"],
     &["cache", "prune"],
     &["doctor"],
+    &["copy"],
+    &["index"],
 ];
 
 fn help(arguments: &[&str]) -> String {

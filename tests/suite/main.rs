@@ -13,6 +13,7 @@ mod copy_bundle;
 mod copy_referrers;
 mod copy_registry;
 mod credential;
+mod credential_auth_file;
 mod docker_archive;
 mod doctor;
 mod estargz;

@@ -1,12 +1,19 @@
-//! Which tags a push moves: the rule, without a registry.
+//! Which tags a push moves: the rule, first without a registry.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 
 use ocibake::oci::Digest;
 use ocibake::plan::ratchet::{Change, Obstacle, Pushed, Standing, change, releases};
 use ocibake::plan::tag::{Branch, PlannedTag, fan_out, from_template, version};
 use proptest::prelude::*;
 use semver::Version;
+
+use crate::support::docker_registry::DockerRegistry;
+use crate::support::noise::noise;
+use crate::support::standing::read_by_skopeo;
+use crate::support::tool::require;
+use crate::support::world::World;
 
 /// A registry's tags, each with the number of the push that set it, and what that push said of itself.
 #[derive(Default)]
@@ -174,36 +181,67 @@ fn tags() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec(tag, 1..24)
 }
 
+/// Whatever is pushed in whatever order: each floating tag stands for the newest release of its line and, of those
+/// that are equally new, for the one that was pushed last; each exact tag for what was pushed last under it.
+fn expected(pushed: &[String]) -> BTreeMap<String, usize> {
+    let mut floating: BTreeMap<String, ((u64, u64, u64), usize)> = BTreeMap::new();
+    let mut exact: BTreeMap<String, usize> = BTreeMap::new();
+    for (number, tag) in pushed.iter().enumerate() {
+        let plain = tag.trim_start_matches('v');
+        for name in [tag.as_str(), plain] {
+            exact.insert(name.replace('+', "-"), number);
+        }
+        if plain.contains('-') {
+            continue;
+        }
+        let numbers: Vec<u64> = plain.split('+').next().unwrap().split('.').map(|n| n.parse().unwrap()).collect();
+        let this = ((numbers[0], numbers[1], numbers[2]), number);
+        for name in [format!("{}.{}", numbers[0], numbers[1]), numbers[0].to_string(), "latest".to_owned()] {
+            let best = floating.entry(name).or_insert(this);
+            *best = this.max(*best);
+        }
+    }
+    let floating = floating.into_iter().map(|(name, (_, number))| (name, number));
+    exact.into_iter().chain(floating).collect()
+}
+
+#[test]
+fn a_real_registry_comes_to_the_same() {
+    if !["docker-registry", "skopeo"].into_iter().all(require) {
+        return;
+    }
+    let seed = RandomState::new().hash_one(0);
+    println!("the seed is {seed}");
+    let fate = noise(seed, 4 * 12);
+    let extras = ["", "", "", "-rc.1", "+b1"];
+    let tag = |bytes: &[u8]| {
+        let v = if bytes[3].is_multiple_of(2) { "v" } else { "" };
+        let extra = extras[usize::from(bytes[3] / 2) % extras.len()];
+        format!("{v}{}.{}.{}{extra}", bytes[0] % 2, bytes[1] % 2, bytes[2] % 3)
+    };
+    let pushed: Vec<String> = fate.chunks(4).map(tag).collect();
+    let world = World::new("platforms = [\"linux/amd64\"]\n[[layer]]\nadd = [{ from = \"files\", to = \"/\" }]\n");
+    let registry = DockerRegistry::open();
+    let repository = format!("{}/org/app", registry.address());
+    let mut digests = Vec::new();
+    for (number, tag) in pushed.iter().enumerate() {
+        world.change(&number.to_string());
+        let outcome = world.push(&format!("{repository}:{tag}"), &[world.context()]).success();
+        digests.push(outcome.stdout.trim().rsplit_once('@').unwrap().1.to_owned());
+    }
+    let expected = expected(&pushed).into_iter().map(|(tag, number)| (tag, digests[number].clone()));
+    assert_eq!(read_by_skopeo(&repository), expected.collect(), "{pushed:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is pushed in whatever order: each floating tag stands for the newest release of its line and, of those
-    /// that are equally new, for the one that was pushed last; each exact tag for what was pushed last under it.
     #[test]
     fn floating_tags_stand_for_the_newest_of_their_line(pushed in tags(), lists: bool) {
         let mut model = Model::lists(lists);
-        let mut floating: BTreeMap<String, ((u64, u64, u64), usize)> = BTreeMap::new();
-        let mut exact: BTreeMap<String, usize> = BTreeMap::new();
-        for (number, tag) in pushed.iter().enumerate() {
-            model.release(number, tag);
-            let plain = tag.trim_start_matches('v');
-            for name in [tag.as_str(), plain] {
-                exact.insert(name.replace('+', "-"), number);
-            }
-            if plain.contains('-') {
-                continue;
-            }
-            let numbers: Vec<u64> = plain.split('+').next().unwrap().split('.').map(|n| n.parse().unwrap()).collect();
-            let this = ((numbers[0], numbers[1], numbers[2]), number);
-            for name in [format!("{}.{}", numbers[0], numbers[1]), numbers[0].to_string(), "latest".to_owned()] {
-                let best = floating.entry(name).or_insert(this);
-                *best = this.max(*best);
-            }
-        }
-        let floating = floating.into_iter().map(|(name, (_, number))| (name, number));
-        let expected: BTreeMap<String, usize> = exact.into_iter().chain(floating).collect();
+        pushed.iter().enumerate().for_each(|(number, tag)| model.release(number, tag));
         let actual: BTreeMap<String, usize> = model.tags.iter().map(|(tag, push)| (tag.clone(), push.number)).collect();
-        prop_assert_eq!(actual, expected);
+        prop_assert_eq!(actual, expected(&pushed));
     }
 
     /// What is pushed again changes nothing.

@@ -103,6 +103,26 @@ fn chunks_grow_where_they_are_too_small() {
     assert_eq!(sizes, [4 * MIB, 16 * MIB, 5 * MIB]);
 }
 
+/// A small blob that goes up whole after that does not undo what a large one has found out.
+#[test]
+fn a_form_that_was_found_is_kept() {
+    let registry = FakeRegistry::scripted(|request| {
+        let size = length(request);
+        if request.method == "PUT" && size == 7 {
+            std::thread::sleep(std::time::Duration::from_secs(2));
+        }
+        (size > 4 * MIB).then_some(Reply::Hasty(413))
+    });
+    let client = client();
+    for layers in [[noise(1, 5 * MIB), b"7 bytes".to_vec()], [noise(2, 5 * MIB), b"other".to_vec()]] {
+        let mut store = MemoryStore::default();
+        let root = store.image(&[&layers[0], &layers[1]]);
+        push(&client, &registry.address(), &store, &root, &[], &News::default()).unwrap();
+    }
+    let refused = registry.requests().into_iter().filter(|request| length(request) > 4 * MIB);
+    assert_eq!(refused.count(), 1);
+}
+
 /// As GHCR does it with what is over 4 MiB; Google's takes no chunks at all.
 #[test]
 fn a_registry_that_takes_no_chunks_gets_none() {

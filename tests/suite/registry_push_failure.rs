@@ -174,6 +174,20 @@ fn a_registry_that_kept_something_else_is_found_out() {
 }
 
 #[test]
+fn a_manifest_that_was_kept_as_something_else_is_found_out() {
+    for name in ["sha256:", "v1"] {
+        let registry = FakeRegistry::scripted(move |request| {
+            let wrong = digest(b"something else");
+            let is_it = request.is("PUT", &format!("/manifests/{name}"));
+            is_it.then(|| Reply::status(201).with("docker-content-digest", wrong))
+        });
+        let (kind, message, _) = failing_push(&registry, &client());
+        assert_eq!(kind, ErrorKind::Integrity);
+        assert!(message.contains(&format!("the registry has the digest {}", digest(b"something else"))), "{message}");
+    }
+}
+
+#[test]
 fn a_refusal_is_told_in_the_registrys_words_and_not_repeated() {
     let cases = [
         (401, ErrorKind::Denied, "401 Unauthorized", "log in with `ocibake login HOST`"),
@@ -260,7 +274,7 @@ fn a_name_that_nobody_knows_is_said_to_be_so() {
     let error = push(&client(), &host, &store, &root, &[], &News::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
     let (message, hint) = text(&error, &host);
-    assert!(message.starts_with("HEAD https://HOST/v2/org/api/blobs/sha256:"), "{message}");
+    assert!(message.starts_with("HEAD https://HOST/v2/org/api/manifests/sha256:"), "{message}");
     assert!(message.contains(": cannot connect: "), "{message}");
     let unknown = "the name HOST is not known: is it right, and is there a network?";
     assert_eq!(hint, unknown);

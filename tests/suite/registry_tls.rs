@@ -13,7 +13,7 @@ use super::support::authority::{Authority, Issued};
 use super::support::docker_registry::DockerRegistry;
 use super::support::memory_store::MemoryStore;
 use super::support::program::Program;
-use super::support::registry_client::{News, options, push, text};
+use super::support::registry_client::{News, basic, options, push, text};
 use super::support::tool;
 
 const OWN_ADDRESS: &str = "IP:0.0.0.0";
@@ -56,7 +56,7 @@ fn an_authority_in_a_registrys_directory_is_trusted_for_that_registry_alone() {
     }
     let authority = Authority::new();
     let certificate = authority.issue("server", OWN_ADDRESS);
-    let [one, other] = [(); 2].map(|()| DockerRegistry::with_certificate(&certificate, ""));
+    let [one, other] = [(); 2].map(|()| DockerRegistry::with_certificate(&certificate, "", ""));
     let (_directory, _, certificates) = certificates_of(&one.other_address(), Some(&authority));
     try_push(certificates.clone(), &one.other_address()).unwrap();
 
@@ -89,7 +89,7 @@ fn a_certificate_that_vouches_for_itself_is_trusted_where_it_is_named() {
 
     // One that is for no host at all.
     let authority = Authority::new();
-    let registry = DockerRegistry::with_certificate(&authority.own(), "");
+    let registry = DockerRegistry::with_certificate(&authority.own(), "", "");
     let address = registry.other_address();
     let (_directory, _, certificates) = certificates_of(&address, Some(&authority));
     let error = try_push(certificates, &address).unwrap_err();
@@ -121,11 +121,11 @@ fn each_fault_of_a_certificate_has_its_own_hint() {
         ),
     ];
     for (certificate, fault, expected) in cases {
-        let registry = DockerRegistry::with_certificate(&certificate, "");
+        let registry = DockerRegistry::with_certificate(&certificate, "", "");
         let address = registry.other_address();
         let (_directory, _, certificates) = certificates_of(&address, Some(&authority));
         let (message, hint) = text(&try_push(certificates, &address).unwrap_err(), &address);
-        assert!(message.starts_with("HEAD https://HOST/v2/org/api/blobs/sha256:"), "{message}");
+        assert!(message.starts_with("HEAD https://HOST/v2/org/api/"), "{message}");
         assert!(message.contains(&format!(": no TLS connection: invalid peer certificate: {fault}")), "{message}");
         assert_eq!(hint, expected);
     }
@@ -138,7 +138,7 @@ fn a_registry_that_wants_to_know_its_users_is_shown_their_certificate() {
     }
     let authority = Authority::new();
     let tls = format!(", clientcas: [{}]", authority.certificate().display());
-    let registry = DockerRegistry::with_certificate(&authority.issue("server", OWN_ADDRESS), &tls);
+    let registry = DockerRegistry::with_certificate(&authority.issue("server", OWN_ADDRESS), &tls, "");
     let address = registry.other_address();
     let (_directory, own, certificates) = certificates_of(&address, Some(&authority));
 
@@ -156,6 +156,30 @@ fn a_registry_that_wants_to_know_its_users_is_shown_their_certificate() {
 
     authority.issue("ada", "DNS:ada").install(&own);
     try_push(certificates, &address).unwrap();
+}
+
+#[test]
+fn a_users_certificate_goes_to_the_registry_alone_and_trust_in_its_authority_wherever_it_leads() {
+    if !there() {
+        return;
+    }
+    let authority = Authority::new();
+    let certificate = authority.issue("server", "IP:0.0.0.0,IP:127.0.0.1");
+    let tls = format!(", clientcas: [{}]", authority.certificate().display());
+    let token_server = DockerRegistry::with_certificate(&certificate, &tls, "");
+    let realm = format!("https://{}/token", token_server.address());
+    let bundle = authority.certificate();
+    let auth =
+        format!("auth: {{token: {{realm: '{realm}', service: s, issuer: i, rootcertbundle: {}}}}}\n", bundle.display());
+    let registry = DockerRegistry::with_certificate(&certificate, &tls, &auth);
+    let address = registry.other_address();
+    let (_directory, own, certificates) = certificates_of(&address, Some(&authority));
+    authority.issue("ada", "DNS:ada").install(&own);
+    let client = Client::new(Options { certificates, ..options() }).unwrap();
+    let error = client.check(&address, &basic("ada", "s3cret")).unwrap_err();
+    assert!(error.message.starts_with(&format!("GET {realm}: no TLS connection: received fatal alert: ")), "{error}");
+    let place = token_server.address();
+    assert!(error.hint.as_ref().is_some_and(|hint| hint.contains(&format!("certs.d/{place}/"))), "{error:?}");
 }
 
 #[test]
@@ -199,7 +223,7 @@ fn roots_take_the_place_of_the_systems() {
         return;
     }
     let (authority, other) = (Authority::new(), Authority::new());
-    let registry = DockerRegistry::with_certificate(&authority.issue("server", OWN_ADDRESS), "");
+    let registry = DockerRegistry::with_certificate(&authority.issue("server", OWN_ADDRESS), "", "");
     let address = registry.other_address();
     let with_roots =
         |roots: &[PathBuf]| try_push(Certificates { roots: roots.to_vec(), ..Certificates::default() }, &address);
@@ -227,7 +251,7 @@ fn the_program_finds_certificates_where_docker_and_podman_do() {
         return;
     }
     let (authority, context) = (Authority::new(), context());
-    let registry = DockerRegistry::with_certificate(&authority.issue("server", OWN_ADDRESS), "");
+    let registry = DockerRegistry::with_certificate(&authority.issue("server", OWN_ADDRESS), "", "");
     let address = registry.other_address();
     let name = format!("{address}/org/api:v1.0.0");
     let pushes = |program: &Program| program.run(["push", &name, context.path().to_str().unwrap()]);

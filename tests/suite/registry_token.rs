@@ -342,8 +342,9 @@ fn where_both_ways_in_are_offered_the_other_is_taken_if_there_is_no_token_server
     assert_eq!(found(403).unwrap_err().kind, ErrorKind::Denied, "a token server that says no is believed");
 }
 
-/// A registry whose token ends, with a refusal, at the request with this number, counted from 1.
-fn ending_at(number: usize) -> FakeRegistry {
+/// A registry whose token ends, with a refusal, at the request with this number, counted from 1. If it is not `whole`
+/// blobs that it takes, they come by PATCH.
+fn ending_at(number: usize, whole: bool) -> FakeRegistry {
     let (auth, seen) = (token_auth(usize::MAX), AtomicUsize::new(0));
     FakeRegistry::scripted(move |request| {
         let is_the_one = request.path != "/token" && seen.fetch_add(1, Ordering::SeqCst) + 1 == number;
@@ -352,23 +353,24 @@ fn ending_at(number: usize) -> FakeRegistry {
             headers: request.headers.iter().filter(|(name, _)| name != "authorization").cloned().collect(),
             ..request.clone()
         };
-        auth(if is_the_one { &stripped } else { request })
+        let is_whole = request.is("PUT", "/blobs/uploads/") && request.header("content-length") != Some("0");
+        let refusal = || (is_whole && !whole).then(|| Reply::status(405));
+        auth(if is_the_one { &stripped } else { request }).or_else(refusal)
     })
 }
 
-#[test]
-fn a_token_may_end_at_any_request_of_a_push_and_of_a_pull() {
+/// Lets the token end at each request of a push and a pull in turn; returns at which kinds of requests it did.
+fn ended_at_all(whole: bool) -> Vec<String> {
     let layer = noise(1, 300_000);
     let mut store = MemoryStore::default();
     let (one, two) = (store.image(&[&layer, b"small"]), store.image(&[b"other"]));
     let root = store.index(vec![one, two]);
-    let calm = || Client::new(Options { parallel: 1, ..options() }).unwrap();
     let mut ended = std::collections::BTreeSet::new();
     for number in 1.. {
-        let registry = ending_at(number);
+        let registry = ending_at(number, whole);
         let news = News::default();
-        push(&calm(), &registry.address(), &store, &root, &["v1"], &news).unwrap();
-        let client = calm();
+        let client = Client::new(Options { parallel: 1, ..options() }).unwrap();
+        push(&client, &registry.address(), &store, &root, &["v1"], &news).unwrap();
         let repository = client.repository(&reference(&registry.address(), "org/api:v1"), &silent);
         assert_eq!(repository.resolve(None).unwrap().digest, root.digest);
         for descriptor in store.graph(&root).blobs.iter().chain([&root]) {
@@ -378,13 +380,20 @@ fn a_token_may_end_at_any_request_of_a_push_and_of_a_pull() {
         }
         assert_eq!(news.waits().len(), 0, "renewing a token is no failure");
         let requests: Vec<_> = registry.requests().into_iter().filter(|request| request.path != "/token").collect();
-        if requests.len() < number {
-            break;
-        }
-        let what = if requests[number - 1].path.contains("/manifests/") { "manifest" } else { "blob" };
-        ended.insert((requests[number - 1].method.clone(), what));
+        let Some(request) = requests.get(number - 1) else { break };
+        let what = if request.path.contains("/manifests/") { "manifest" } else { "blob" };
+        ended.insert(format!("{} {what}", request.method));
     }
-    let ended: Vec<_> = ended.iter().map(|(method, what)| format!("{method} {what}")).collect();
+    ended.into_iter().collect()
+}
+
+#[test]
+fn a_token_may_end_at_any_request_of_a_push_and_of_a_pull() {
     let all = ["GET blob", "GET manifest", "HEAD blob", "HEAD manifest", "POST blob", "PUT blob", "PUT manifest"];
-    assert_eq!(ended, all);
+    assert_eq!(ended_at_all(true), all);
+}
+
+#[test]
+fn a_token_may_end_at_any_request_of_a_push_in_chunks() {
+    assert!(ended_at_all(false).contains(&"PATCH blob".to_owned()));
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::fake_registry::{FakeRegistry, Reply, Request};
+use crate::support::fake_registry::{Abilities, FakeRegistry, Reply, Request, token_auth};
 use crate::support::noise::noise;
 use crate::support::program::{Outcome, Program};
 use crate::support::standing::{digest_of, plain, read_by_skopeo, tags_set, writes};
@@ -318,6 +318,39 @@ fn what_is_there_already_takes_few_requests() {
     // One for the list, and one for each tag.
     assert_eq!(again.iter().filter(of_tags).count(), 6, "{:?}", again.iter().map(Request::line).collect::<Vec<_>>());
     assert!(again.iter().all(|request| tags_set(request).is_empty()), "what is the same needs no PUT");
+}
+
+#[test]
+fn logging_in_does_not_multiply_requests() {
+    let world = World::new(SPEC);
+    let registry = FakeRegistry::scripted(token_auth(usize::MAX));
+    let name = format!("{}/org/app:v1.2.3", registry.address());
+    world.push(&name, &[world.context()]).success();
+    let done = registry.requests().len();
+    world.push(&name, &[world.context()]).success();
+    let again: Vec<_> = registry.requests()[done..].iter().map(Request::line).collect();
+    assert!(again.len() < 15, "{again:?}");
+}
+
+#[test]
+fn tags_that_a_registry_takes_together_are_told_even_if_another_fails() {
+    let world = World::new(SPEC);
+    let abilities = || Abilities { tags: true, ..Abilities::default() };
+    let registry = FakeRegistry::able(abilities(), |_| None);
+    let name = format!("{}/app:1.2.3", registry.address());
+    world.push(&name, &[world.context()]).success();
+    let sets: Vec<_> = registry.requests().iter().map(tags_set).filter(|tags| !tags.is_empty()).collect();
+    assert_eq!(sets, [["1.2.3", "1.2", "1", "latest"]], "one request");
+
+    let registry = FakeRegistry::able(abilities(), |request| match tags_set(request)[..] {
+        [] => None,
+        [_] => Some(Reply::refusal(500, "UNKNOWN", "no more")),
+        _ => Some(Reply::status(201).with("oci-tag", "1.2.3").with("oci-tag", "latest")),
+    });
+    let name = format!("{}/app", registry.address());
+    let failed = world.push(&format!("{name}:1.2.3"), &[world.context()]).failure(1);
+    let expected = format!("  set:\n    {name}:1.2.3\n    {name}:latest\n  not set:\n    {name}:1.2\n    {name}:1\n");
+    failed.says(&[&expected]);
 }
 
 #[test]

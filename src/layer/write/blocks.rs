@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::layer::tar::{TRAILER, header, padded};
+use crate::layer::tar::{TRAILER, header_size, padded};
 use crate::layer::{Entry, Kind};
 use crate::oci::Digest;
 
@@ -35,7 +35,7 @@ impl Geometry {
     pub fn of(entries: &[Entry]) -> Result<Geometry> {
         let lengths: Vec<u64> = entries
             .par_iter()
-            .map(|entry| Ok(header(entry)?.len() as u64 + padded(entry.content_size())))
+            .map(|entry| Ok(header_size(entry)? + padded(entry.content_size())))
             .collect::<Result<_>>()?;
         let mut offsets = Vec::with_capacity(entries.len() + 1);
         let mut cuts = Cuts::default();
@@ -103,6 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::layer::tar::header;
     use crate::layer::{Content, Identity};
 
     proptest! {

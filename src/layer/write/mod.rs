@@ -280,8 +280,9 @@ impl<'a, W: Write> Layer<'a, W> {
     /// Replaces what `out` holds with the bytes of the tar in `range`.
     fn fill(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
         let offsets = &self.geometry.offsets;
-        let length = (range.end - range.start) as usize;
-        out.clear();
+        // Every byte is written below; what stands here from another block need not be cleared.
+        out.resize((range.end - range.start) as usize, 0);
+        let mut rest = &mut out[..];
         // The first offset is 0, so at least one is not behind the beginning.
         let first = offsets.partition_point(|offset| *offset <= range.start) - 1;
         for (entry, offset) in self.entries.iter().zip(offsets).skip(first) {
@@ -291,18 +292,23 @@ impl<'a, W: Write> Layer<'a, W> {
             let header = header(entry)?;
             let content = offset + header.len() as u64;
             let head = overlap(&range, *offset..content);
-            out.extend_from_slice(&header[(head.start - offset) as usize..(head.end - offset) as usize]);
+            let (room, behind) = rest.split_at_mut((head.end - head.start) as usize);
+            room.copy_from_slice(&header[(head.start - offset) as usize..(head.end - offset) as usize]);
+            rest = behind;
             if let Kind::File(source) = &entry.kind {
                 let body = overlap(&range, content..content + source.size());
+                let padding = overlap(&range, content + source.size()..content + padded(source.size()));
+                let (room, behind) = rest.split_at_mut((body.end - body.start) as usize);
                 // An empty file is looked at too: it may be empty no longer.
                 if !body.is_empty() || source.size() == 0 {
-                    source.read(body.start - content..body.end - content, out)?;
+                    source.read(body.start - content, room)?;
                 }
-                let padding = overlap(&range, content + source.size()..content + padded(source.size()));
-                out.resize(out.len() + (padding.end - padding.start) as usize, 0);
+                let (room, behind) = behind.split_at_mut((padding.end - padding.start) as usize);
+                room.fill(0);
+                rest = behind;
             }
         }
-        out.resize(length, 0); // the trailer, if it is in the range
+        rest.fill(0); // the trailer, if it is in the range
         Ok(())
     }
 }

@@ -21,8 +21,8 @@ use crate::store::Store;
 /// What is kept of a blob from one try to the next.
 struct Upload<'scope, 'env> {
     content: Content<'scope, 'env>,
-    /// Repositories of the same registry that may have it.
-    sources: Vec<String>,
+    /// Another repository of the same registry that may have it.
+    source: Option<String>,
     form: Cell<Form>,
     /// Why the first form was not the right one.
     refused: RefCell<Option<Failure>>,
@@ -52,7 +52,7 @@ impl Repository<'_> {
             let origin = origin.map(Reference::repository).filter(|origin| *origin != own);
             let upload = Upload {
                 content: Content::new(scope, store, descriptor, self.progress),
-                sources: places.iter().map(String::as_str).chain(origin).map(str::to_owned).collect(),
+                source: places.last().map(String::as_str).or(origin).map(str::to_owned),
                 form: Cell::new(known.form()),
                 refused: RefCell::new(None),
                 session: RefCell::new(None),
@@ -120,12 +120,11 @@ impl Repository<'_> {
             return Ok(BlobOutcome::Present);
         }
         let mut opened = None;
-        for source in &upload.sources {
+        if let Some(source) = &upload.source {
+            // No registry need mount, nor tell why not.
             match self.mount(access, upload.content.descriptor, source).await {
                 Ok(None) => return Ok(BlobOutcome::Mounted),
-                Ok(Some(session)) => opened = Some(session),
-                // No registry need mount, nor tell why not.
-                Err(_) => {}
+                mounted => opened = mounted.ok().flatten(),
             }
         }
         loop {
@@ -138,7 +137,9 @@ impl Repository<'_> {
             };
             match self.send_to(access, upload, session).await? {
                 None => {
-                    access.place.known.set_form(upload.form.get());
+                    if upload.refused.borrow().is_some() {
+                        access.place.known.set_form(upload.form.get());
+                    }
                     return Ok(BlobOutcome::Sent);
                 }
                 Some(refusal) => {

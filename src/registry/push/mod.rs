@@ -70,11 +70,13 @@ impl Repository<'_> {
         let access = self.access.push();
         self.client.runtime.block_on(async {
             let confirmed = self.put_tags_together(&access, root, tags).await;
-            for tag in tags {
-                if !confirmed.contains(tag) {
-                    self.put_tag(&access, root, tag).await?;
-                }
-                (self.progress)(Event::ManifestPushed { name: tag, digest: root.0.digest });
+            // Told first: a failure of the others must not hide what is set.
+            let (together, alone): (Vec<_>, Vec<_>) = tags.iter().partition(|tag| confirmed.contains(*tag));
+            let told = |tag: &String| (self.progress)(Event::ManifestPushed { name: tag, digest: root.0.digest });
+            together.into_iter().for_each(told);
+            for tag in alone {
+                self.put_tag(&access, root, tag).await?;
+                told(tag);
             }
             Ok(())
         })

@@ -68,8 +68,10 @@ impl Route {
         let (name, host) = (name(proxy), url.host_str().unwrap_or_default());
         let trouble = tunnel_trouble(error);
         let unreached = trouble.as_ref().is_some_and(|trouble| trouble.contains("underlying connection"));
-        if unreached || (trouble.is_none() && url.scheme() == "http" && error.is_connect()) {
-            let reason = format!("cannot connect to the proxy {name}: {}", root_cause(error));
+        let unreached = unreached || (trouble.is_none() && url.scheme() == "http" && error.is_connect());
+        if unreached || (error.is_connect() && error.is_timeout()) {
+            let way = if unreached { "to" } else { "through" };
+            let reason = format!("cannot connect {way} the proxy {name}: {}", root_cause(error));
             let mut failure = Failure::passing(request.to_owned(), reason);
             failure.error.hint = Some(format!(
                 "is the proxy running, and is {} right? If there is a way to {host} without it, name {host} in NO_PROXY",

@@ -44,10 +44,10 @@ impl DockerRegistry {
         })
     }
 
-    /// One that speaks TLS alone, with this certificate; `tls` goes into the section of that name.
-    pub fn with_certificate(certificate: &Issued, tls: &str) -> Self {
+    /// One that speaks TLS alone, with this certificate; `tls` goes into the section of that name, `rest` to the end.
+    pub fn with_certificate(certificate: &Issued, tls: &str, rest: &str) -> Self {
         let (path, key) = (certificate.path.display(), certificate.key.display());
-        Self::start(&format!(", tls: {{certificate: {path}, key: {key}{tls}}}"), "", |_| {})
+        Self::start(&format!(", tls: {{certificate: {path}, key: {key}{tls}}}"), rest, |_| {})
     }
 
     /// A cache of another registry, which it asks in its turn (`proxy.remoteurl`).

@@ -87,14 +87,10 @@ pub fn acr() -> Profile {
             "POST" => {
                 let Reply::Answer(202, headers, body) = reply else { return reply };
                 let location = headers.iter().find(|(name, _)| name == "location").unwrap().1.clone();
-                let (path, _) = location.split_once('?').unwrap();
-                let location = format!("{path}?{ACR_STATE}");
+                let location = location.replacen('?', &format!("?{ACR_STATE}&"), 1);
                 without(Reply::Answer(202, headers, body), "location").with("location", location)
             }
-            "PUT"
-                if request.path.contains("/uploads/")
-                    && !request.query.starts_with(&format!("{ACR_STATE}&digest=")) =>
-            {
+            "PUT" if request.path.contains("/uploads/") && !request.query.starts_with(ACR_STATE) => {
                 Reply::refusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
             }
             _ => reply,

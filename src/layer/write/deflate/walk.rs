@@ -11,6 +11,7 @@ pub struct Stream {
 /// Finds the last block. None if it is no valid stream.
 pub fn walk(stream: &[u8]) -> Option<Stream> {
     let mut bits = Bits { bytes: stream, next: 0, buffer: 0, count: 0 };
+    let mut tables = Tables::new();
     loop {
         let header = bits.position();
         let is_last = bits.take(1)? == 1;
@@ -20,9 +21,9 @@ pub fn walk(stream: &[u8]) -> Option<Stream> {
                 let mut lengths = [8; 288];
                 lengths[144..256].fill(9);
                 lengths[256..280].fill(7);
-                Codes::new(&lengths, &[5; 32])?.skip_block(&mut bits)?;
+                Codes::new(&lengths, &[5; 32])?.skip_block(&mut bits, &mut tables)?;
             }
-            2 => Codes::read(&mut bits)?.skip_block(&mut bits)?,
+            2 => Codes::read(&mut bits)?.skip_block(&mut bits, &mut tables)?,
             _ => return None,
         }
         if is_last {
@@ -47,32 +48,8 @@ const CODE_LENGTH_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4,
 
 /// The two Huffman codes of a block.
 struct Codes {
-    symbols: Table,
-    distances: Table,
-}
-
-/// What a look into a table finds: how many bits to skip (codes and what follows them), and then what comes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Step {
-    bits: u8,
-    then: Then,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Then {
-    Symbol,
-    Distance,
-    End,
-    /// The code is longer than the table's.
-    Long,
-    /// No code begins like this.
-    Nothing,
-}
-
-struct Table {
-    steps: Box<[Step; TABLE_SIZE]>,
-    code: Code,
-    meaning: fn(u16) -> Step,
+    symbols: Code,
+    distances: Code,
 }
 
 /// A canonical Huffman code (3.2.2).
@@ -82,6 +59,22 @@ struct Code {
     /// Symbols, ordered by their codes.
     symbols: Vec<u16>,
 }
+
+/// What the next bits of a block are to be looked up in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Symbol,
+    Distance,
+}
+
+/// What a look into the tables finds, packed: in the lowest bits how many bits to skip (codes and what follows them),
+/// then how many of them are codes, and whether a distance is due behind them.
+#[derive(Clone, Copy)]
+struct Step(u16);
+
+/// The table of symbols, in which a look finds as many literals as there is room for and what follows them, and behind
+/// it that of distances.
+struct Tables(Box<[Step; 2 * TABLE_SIZE]>);
 
 impl Codes {
     /// The codes at the beginning of a block that has its own (3.2.7).
@@ -111,114 +104,146 @@ impl Codes {
     }
 
     fn new(symbols: &[u8], distances: &[u8]) -> Option<Codes> {
-        let symbols = Table::new(Code::new(symbols)?, |symbol| match symbol {
-            ..END_OF_BLOCK => Step { bits: 0, then: Then::Symbol },
-            END_OF_BLOCK => Step { bits: 0, then: Then::End },
-            length => Step { bits: LENGTH_EXTRA[usize::from(length - 257)], then: Then::Distance },
-        });
-        let distances = Table::new(Code::new(distances)?, |distance| Step {
-            bits: DISTANCE_EXTRA[usize::from(distance)],
-            then: Then::Symbol,
-        });
-        Some(Codes { symbols: symbols.combined(), distances })
+        Some(Codes { symbols: Code::new(symbols)?, distances: Code::new(distances)? })
     }
 
     /// Skips to behind the end of the block.
-    fn skip_block(&self, bits: &mut Bits) -> Option<()> {
+    fn skip_block(&self, bits: &mut Bits, tables: &mut Tables) -> Option<()> {
+        tables.set(self);
+        let mut due = Due::Symbol;
         loop {
-            self.skip_usual(bits);
-            // At most a code of 15 bits or a table's 11, and 13 that follow, twice: always within what is filled.
-            bits.fill();
-            let mut step = self.symbols.look(bits)?;
-            bits.skip(step.bits)?;
-            if step.then == Then::Distance {
-                step = self.distances.look(bits)?;
-                bits.skip(step.bits)?;
-            }
-            if step.then == Then::End {
-                return Some(());
-            }
-        }
-    }
-
-    /// Skips what two looks into the tables tell all about, up to the first symbol that is not like that, or to near the
-    /// end of the stream. Nearly everything is of this kind, so this loop is what a walk costs.
-    fn skip_usual(&self, bits: &mut Bits) {
-        let Bits { bytes, mut next, mut buffer, mut count } = *bits;
-        let (symbols, distances) = (&self.symbols.steps, &self.distances.steps);
-        while let Some(eight) = bytes.get(next..).and_then(|rest| rest.first_chunk()) {
-            // As in `fill`: at least 56 bits, of which 11 and 5 go to the symbol and 11 and 13 to the distance at most.
-            buffer |= u64::from_le_bytes(*eight) << count;
-            next += (63 - count as usize) / 8;
-            count |= 56;
-            let symbol = symbols[buffer as usize % TABLE_SIZE];
-            let mut skipped = u32::from(symbol.bits);
-            if symbol.then == Then::Distance {
-                let distance = distances[(buffer >> skipped) as usize % TABLE_SIZE];
-                if distance.then != Then::Symbol {
-                    break;
+            due = tables.skip_usual(bits, due);
+            due = match due {
+                Due::Symbol => match self.symbols.read(bits)? {
+                    ..END_OF_BLOCK => Due::Symbol,
+                    END_OF_BLOCK => return Some(()),
+                    length => {
+                        bits.take(length_extra(length))?;
+                        Due::Distance
+                    }
+                },
+                Due::Distance => {
+                    let distance = self.distances.read(bits)?;
+                    bits.take(distance_extra(distance))?;
+                    Due::Symbol
                 }
-                skipped += u32::from(distance.bits);
-            } else if symbol.then != Then::Symbol {
-                break;
-            }
-            buffer >>= skipped;
-            count -= skipped;
+            };
         }
-        (bits.next, bits.buffer, bits.count) = (next, buffer, count);
     }
 }
 
-impl Table {
-    fn new(code: Code, meaning: fn(u16) -> Step) -> Table {
-        let mut steps = Box::new([Step { bits: 0, then: Then::Long }; TABLE_SIZE]);
-        let (mut next, mut index) = (0u32, 0);
-        for length in 1..=TABLE_BITS {
-            let count = usize::from(code.counts[length as usize]);
-            for symbol in &code.symbols[index..index + count] {
-                // Codes are stored from their most significant bit, everything else from its least.
-                let reversed = (next.reverse_bits() >> (32 - length)) as usize;
-                let step = meaning(*symbol);
-                let step = Step { bits: step.bits + length as u8, ..step };
-                steps[reversed..].iter_mut().step_by(1 << length).for_each(|slot| *slot = step);
-                next += 1;
-            }
-            index += count;
-            next <<= 1;
-        }
-        if index == code.symbols.len() {
-            steps.iter_mut().filter(|step| step.then == Then::Long).for_each(|step| step.then = Then::Nothing);
-        }
-        Table { steps, code, meaning }
+impl Step {
+    /// Where the count of bits that are codes begins; the count of all bits is before it.
+    const CODE: u32 = 6;
+    /// A distance is due. Just where the table of distances begins.
+    const DISTANCE: u16 = TABLE_SIZE as u16;
+    /// The end of the block, a code that is longer than the table's, or none. Nothing is skipped, so that the next look
+    /// finds it again.
+    const RARE: u16 = 1 << 15;
+
+    fn new(code: u32, extra: u8, flags: u16) -> Step {
+        let code = code as u16;
+        Step((code + u16::from(extra)) | (code << Step::CODE) | flags)
     }
 
-    /// The same, but a look finds as many literals as there is room for, and what follows them.
-    fn combined(mut self) -> Table {
-        let single = self.steps.clone();
-        for (index, step) in self.steps.iter_mut().enumerate() {
-            while step.then == Then::Symbol && u32::from(step.bits) < TABLE_BITS {
-                let following = single[index >> step.bits];
-                let known = matches!(following.then, Then::Symbol | Then::Distance | Then::End);
-                if !known || u32::from(step.bits + following.bits) > TABLE_BITS {
+    /// This and what follows it.
+    fn and(self, following: Step) -> Step {
+        Step(self.0 + following.0)
+    }
+
+    /// At most 24.
+    fn bits(self) -> u32 {
+        u32::from(self.0) % (1 << Step::CODE)
+    }
+
+    fn skip(self, buffer: u64) -> u64 {
+        // Takes the lowest six bits of its argument, which are just the count.
+        buffer.wrapping_shr(self.0.into())
+    }
+
+    fn code(self) -> u32 {
+        u32::from(self.0 >> Step::CODE) % 16
+    }
+
+    fn next_table(self) -> usize {
+        usize::from(self.0 & Step::DISTANCE)
+    }
+
+    fn is_literal(self) -> bool {
+        self.0 & (Step::RARE | Step::DISTANCE) == 0
+    }
+
+    fn is_rare(self) -> bool {
+        self.0 & Step::RARE != 0
+    }
+}
+
+impl Tables {
+    fn new() -> Tables {
+        Tables(Box::new([Step(Step::RARE); 2 * TABLE_SIZE]))
+    }
+
+    fn set(&mut self, codes: &Codes) {
+        let (symbols, distances) = self.0.split_at_mut(TABLE_SIZE);
+        distances.fill(Step(Step::RARE | Step::DISTANCE));
+        codes.distances.fill(distances, |distance, code| Step::new(code, distance_extra(distance), 0));
+        let mut single = [Step(Step::RARE); TABLE_SIZE];
+        codes.symbols.fill(&mut single, |symbol, code| match symbol {
+            ..END_OF_BLOCK => Step::new(code, 0, 0),
+            END_OF_BLOCK => Step(Step::RARE),
+            length => Step::new(code, length_extra(length), Step::DISTANCE),
+        });
+        for (index, combined) in symbols.iter_mut().enumerate() {
+            let mut step = single[index];
+            while step.is_literal() {
+                let following = single[index >> step.code()];
+                if following.is_rare() || step.code() + following.code() > TABLE_BITS {
                     break;
                 }
-                *step = Step { bits: step.bits + following.bits, then: following.then };
+                step = step.and(following);
             }
+            *combined = step;
         }
-        self
     }
 
-    fn look(&self, bits: &mut Bits) -> Option<Step> {
-        let step = self.steps[bits.peek(TABLE_BITS) as usize];
-        match step.then {
-            Then::Long => {
-                let symbol = self.code.read(bits)?;
-                Some((self.meaning)(symbol))
-            }
-            Then::Nothing => None,
-            _ => Some(step),
+    /// Skips all that looks into the tables find, up to what is rare or near the end of the stream, and returns what is
+    /// due there. Nearly everything is skipped here, so this loop is what a walk costs. It has no branch that depends on
+    /// what is found: literals and matches come in no order that a processor could guess.
+    fn skip_usual(&self, bits: &mut Bits, due: Due) -> Due {
+        bits.fill();
+        if bits.count < TABLE_BITS {
+            return due;
         }
+        let Bits { bytes, mut next, mut buffer, mut count } = *bits;
+        let look = |buffer: u64, after: Step| self.0[after.next_table() | (buffer as usize % TABLE_SIZE)];
+        let mut last = Step(if due == Due::Distance { Step::DISTANCE } else { 0 });
+        while let Some(eight) = bytes.get(next..).and_then(|rest| rest.first_chunk()) {
+            // The bits for this look are here already: it does not wait for the next ones.
+            let first = look(buffer, last);
+            // As in `fill`: at least 56 bits, of which one of two looks takes 11 and 5 at most, and the other 11 and 13. That
+            // leaves 16.
+            buffer |= u64::from_le_bytes(*eight) << count;
+            next += (63 - count as usize) / 8;
+            count |= 56;
+            buffer = first.skip(buffer);
+            last = look(buffer, first);
+            buffer = last.skip(buffer);
+            count -= first.bits() + last.bits();
+            if last.is_rare() {
+                break;
+            }
+        }
+        (bits.next, bits.buffer, bits.count) = (next, buffer, count);
+        if last.next_table() == 0 { Due::Symbol } else { Due::Distance }
     }
+}
+
+fn length_extra(symbol: u16) -> u8 {
+    LENGTH_EXTRA[usize::from(symbol - 257)]
+}
+
+fn distance_extra(distance: u16) -> u8 {
+    DISTANCE_EXTRA[usize::from(distance)]
 }
 
 impl Code {
@@ -234,6 +259,23 @@ impl Code {
         let mut symbols: Vec<u16> = (0u16..).take(lengths.len()).filter(|at| lengths[usize::from(*at)] > 0).collect();
         symbols.sort_by_key(|symbol| lengths[usize::from(*symbol)]);
         Some(Code { counts, symbols })
+    }
+
+    /// Puts the step of each symbol whose code is short enough wherever that code stands before other bits.
+    fn fill(&self, table: &mut [Step], step: impl Fn(u16, u32) -> Step) {
+        let (mut next, mut index) = (0u32, 0);
+        for length in 1..=TABLE_BITS {
+            let count = usize::from(self.counts[length as usize]);
+            for symbol in &self.symbols[index..index + count] {
+                // Codes are stored from their most significant bit, everything else from its least.
+                let reversed = (next.reverse_bits() >> (32 - length)) as usize;
+                let step = step(*symbol, length);
+                table[reversed..].iter_mut().step_by(1 << length).for_each(|slot| *slot = step);
+                next += 1;
+            }
+            index += count;
+            next <<= 1;
+        }
     }
 
     /// Reads one symbol, bit by bit.

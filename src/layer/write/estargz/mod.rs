@@ -15,7 +15,7 @@ use super::blocks::{Cuts, Geometry, LONGEST_BLOCK};
 use super::compress::BlockEncoder;
 use super::compress::Compression;
 use crate::error::{Error, Result};
-use crate::layer::tar::{header, padded};
+use crate::layer::tar::{header, header_size, padded};
 use crate::layer::{Content, Entry, Kind};
 use crate::oci::{Digest, Hasher, Map};
 
@@ -74,7 +74,7 @@ impl Members {
     /// No trailer ends this tar: that of the TOC does, which follows.
     pub fn of(entries: &[Entry]) -> Result<Members> {
         check(entries)?;
-        let heads: Vec<u64> = entries.par_iter().map(|entry| Ok(header(entry)?.len() as u64)).collect::<Result<_>>()?;
+        let heads: Vec<u64> = entries.par_iter().map(header_size).collect::<Result<_>>()?;
         let mut offsets = Vec::with_capacity(entries.len() + 1);
         let mut cuts = Cuts::default();
         let mut chunks = Vec::new();
