@@ -353,7 +353,8 @@ fn nobody_is_asked_when_nothing_changed() {
     runner.push(&name, &[]);
     let before = registry.requests().len();
     runner.build(&["--cache-from", &name]);
-    assert_eq!(registry.requests().len(), before);
+    let more: Vec<_> = registry.requests()[before..].iter().map(|r| r.line()).collect();
+    assert_eq!(more, [""; 0]);
 }
 
 #[test]
