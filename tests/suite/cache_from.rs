@@ -11,6 +11,7 @@ use crate::support::fake_registry::{FakeRegistry, Reply, Request, digest};
 use crate::support::layout::Layout;
 use crate::support::noise::noise;
 use crate::support::program::{Outcome, Program};
+use crate::support::rebuild::settle;
 use crate::support::tool::{self, require};
 use crate::support::traces::assert_store_is_sound;
 use crate::support::tree::Tree;
@@ -350,6 +351,7 @@ fn nobody_is_asked_when_nothing_changed() {
     let registry = FakeRegistry::new();
     let name = format!("{}/org/app:1", registry.address());
     let runner = Runner::new(&context);
+    settle();
     runner.push(&name, &[]);
     let before = registry.requests().len();
     runner.build(&["--cache-from", &name]);
