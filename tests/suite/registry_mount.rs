@@ -53,6 +53,10 @@ fn what_another_repository_got_is_mounted_from_there() {
     let client = client();
     assert_eq!(upload(&client, &registry.address(), "org/one", &store, &graph), ["Sent"; 3]);
     assert_eq!(upload(&client, &registry.address(), "org/two", &store, &graph), ["Mounted"; 3]);
+    // Whoever finds it all in one repository, takes it from there for another, too.
+    let other = self::client();
+    assert_eq!(upload(&other, &registry.address(), "org/two", &store, &graph), ["Present"; 3]);
+    assert_eq!(upload(&other, &registry.address(), "org/three", &store, &graph), ["Mounted"; 3]);
     let repository = reference(&registry.address(), "org/two");
     let found = client.repository(&repository, &silent).resolve(Some(&root.digest.to_string())).unwrap();
     assert_eq!(found.digest, root.digest);

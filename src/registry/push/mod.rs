@@ -48,6 +48,8 @@ impl Repository<'_> {
                 let blobs = graph.blobs.iter().filter(|blob| seen.insert(blob.digest));
                 let (there, missing): (Vec<_>, Vec<_>) = blobs.partition(|blob| vouched.contains(&blob.digest));
                 for Descriptor { digest, .. } in there {
+                    // For other repositories of the registry to take it from.
+                    access.place.known.places(*digest).lock().await.push(self.reference.repository().to_owned());
                     (self.progress)(Event::BlobFinished { digest: *digest, outcome: BlobOutcome::Present });
                 }
                 stream::iter(missing)
