@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, Reference};
 
 /// Called from many threads at once and in no promised order between different layers and blobs.
 pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
@@ -63,8 +63,9 @@ pub enum Event<'a> {
         name: &'a str,
         change: &'a str,
     },
-    /// An index or manifest now stands under this name (or digest) in the registry.
+    /// An index or manifest now stands under this tag (or digest) in the repository.
     ManifestPushed {
+        repository: &'a Reference,
         name: &'a str,
         digest: Digest,
     },

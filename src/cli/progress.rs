@@ -133,8 +133,10 @@ impl Reporter {
             Event::OutputWritten { output } => self.line(&format!("wrote {output}")),
             Event::TagPlanned { name, change } => self.line(&format!("{name} {change}")),
             // By its digest alone nobody asks for it.
-            Event::ManifestPushed { name, digest } if name == digest.to_string() => {}
-            Event::ManifestPushed { name, digest } => self.line(&format!("tag {name} is {digest}")),
+            Event::ManifestPushed { name, digest, .. } if name == digest.to_string() => {}
+            Event::ManifestPushed { repository, name, digest } => {
+                self.line(&format!("tag {}:{name} is {digest}", repository.name()));
+            }
             Event::Retrying { request, reason, wait } => {
                 self.say(&format!("{request} failed, again in {:.1} s: {reason}", wait.as_secs_f32()));
             }
@@ -252,7 +254,9 @@ fn json(event: Event<'_>) -> Value {
         }
         Event::OutputWritten { output } => json!({"event": "output-written", "output": output}),
         Event::TagPlanned { name, change } => json!({"event": "tag-planned", "name": name, "change": change}),
-        Event::ManifestPushed { name, digest } => json!({"event": "manifest-pushed", "name": name, "digest": digest}),
+        Event::ManifestPushed { repository, name, digest } => {
+            json!({"event": "manifest-pushed", "repository": repository.name(), "name": name, "digest": digest})
+        }
         Event::Retrying { request, reason, wait } => {
             json!({"event": "retrying", "request": request, "reason": reason, "wait": wait.as_secs_f64()})
         }

@@ -137,7 +137,7 @@ fn bars_on_a_terminal_leave_the_result_alone() {
     assert_eq!(fs::read_to_string(result).unwrap(), format!("{name}@{digest}\n"));
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.contains('\u{1b}'), "there are bars: {shown:?}");
-    assert!(shown.contains("layer one: sha256:") && shown.contains("tag 1.0.0 is sha256:"), "{shown:?}");
+    assert!(shown.contains("layer one: sha256:") && shown.contains("/org/app:1.0.0 is sha256:"), "{shown:?}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Repository<'_> {
         let (descriptor, bytes) = document;
         let name = descriptor.digest.to_string();
         let answer = self.retrying(async || self.put(access, &name, document, &[]).await).await?;
-        (self.progress)(Event::ManifestPushed { name: &name, digest: descriptor.digest });
+        (self.progress)(Event::ManifestPushed { repository: &self.reference, name: &name, digest: descriptor.digest });
         match subject(bytes).filter(|_| !answer.headers().contains_key("oci-subject")) {
             Some(subject) => self.list_referrer(access, subject, referrer(document)?).await,
             None => Ok(()),

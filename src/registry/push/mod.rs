@@ -74,7 +74,8 @@ impl Repository<'_> {
             let confirmed = self.put_tags_together(&access, root, tags).await;
             // Told first: a failure of the others must not hide what is set.
             let (together, alone): (Vec<_>, Vec<_>) = tags.iter().partition(|tag| confirmed.contains(*tag));
-            let told = |tag: &String| (self.progress)(Event::ManifestPushed { name: tag, digest: root.0.digest });
+            let (repository, digest) = (&self.reference, root.0.digest);
+            let told = |tag: &String| (self.progress)(Event::ManifestPushed { repository, name: tag, digest });
             together.into_iter().for_each(told);
             for tag in alone {
                 self.put_tag(&access, root, tag).await?;
