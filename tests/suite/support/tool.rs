@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -34,7 +34,8 @@ pub fn skip(reason: &str) -> bool {
 /// Copies a program to where a test will start it. Written by another process: a file that this one has open for
 /// writing, even for an instant, can be open in whatever another test starts at that instant, and then nobody can run it.
 pub fn install(program: &Path, to: &Path) {
-    run("install", [OsStr::new("-m755"), program.as_os_str(), to.as_os_str()]);
+    run("cp", [program, to]);
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Runs `program`, which has to succeed, and returns its standard output.
