@@ -19,8 +19,9 @@ use crate::source::image::Location;
 /// Copy images, with all their platforms, between registries, layouts and archives
 ///
 /// SRC and DST are names in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]; a path begins
-/// with ./ or /. A layout or archive without NAME is all of its images. A DST without a tag takes those of SRC; one that ends with
-/// a slash, such as registry.example/mirror/, takes any number of images, each under its own repository's path and tag.
+/// with ./ or /, or ends with /. A layout or archive without NAME is all of its images. A DST without a tag takes those of SRC;
+/// one that begins with a host and ends with a slash, such as registry.example/mirror/, takes any number of images, each under
+/// its own repository's path and tag.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Images to copy, and where to: without -o the last one is the destination
