@@ -19,8 +19,9 @@ use crate::source::image::Location;
 /// Copy images, with all their platforms, between registries, layouts and archives
 ///
 /// SRC and DST are names in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]; a path begins
-/// with ./ or /. A layout or archive without NAME is all of its images. A DST without a tag takes those of SRC; one that ends with
-/// a slash, such as registry.example/mirror/, takes any number of images, each under its own repository's path and tag.
+/// with ./ or /, or ends with /. A layout or archive without NAME is all of its images. A DST without a tag takes those of SRC;
+/// one that begins with a host and ends with a slash, such as registry.example/mirror/, takes any number of images, each under
+/// its own repository's path and tag.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Images to copy, and where to: without -o the last one is the destination
@@ -123,7 +124,16 @@ fn since<'a>(
     }
     let mut present = Collection::new(client, progress);
     arguments.since.iter().try_for_each(|title| present.add(title, Choice::default()))?;
-    Ok(Some(present.blobs()))
+    let paths = || order.outputs.iter().filter_map(Output::path);
+    let is_overwritten = |collected: &&Collected| {
+        collected.location.path().is_some_and(|from| paths().any(|to| is_same_place(from, to)))
+    };
+    match present.images.iter().find(is_overwritten) {
+        // What is left out may be nowhere else.
+        Some(collected) => Err(Error::usage(format!("{} would be overwritten by what needs it", collected.title))
+            .with_hint("write the delta elsewhere")),
+        None => Ok(Some(present.blobs())),
+    }
 }
 
 impl<'a> Order<'a> {
@@ -178,9 +188,6 @@ impl<'a> Order<'a> {
 
     /// Refuses to copy an image to where it is.
     fn check_is_elsewhere(&self, collected: &Collected, names: &Names) -> Result<()> {
-        let same = |from: &Path, to: &Path| {
-            fs::canonicalize(from).is_ok_and(|from| fs::canonicalize(to).is_ok_and(|to| from == to))
-        };
         let is_there = self.outputs.iter().any(|output| match (&collected.location, output, output.path()) {
             (Location::Registry(_), Output::Registry, _) => {
                 let image = &collected.image;
@@ -189,9 +196,9 @@ impl<'a> Order<'a> {
             }
             (Location::Layout(from, _), Output::Layout(to), _) => {
                 let kept = Names::kept(&collected.image);
-                same(from, to) && *names == kept
+                is_same_place(from, to) && *names == kept
             }
-            (location, _, Some(to)) => location.path().is_some_and(|from| same(from, to)),
+            (location, _, Some(to)) => location.path().is_some_and(|from| is_same_place(from, to)),
             _ => false,
         });
         match is_there {
@@ -200,4 +207,8 @@ impl<'a> Order<'a> {
             false => Ok(()),
         }
     }
+}
+
+fn is_same_place(from: &Path, to: &Path) -> bool {
+    fs::canonicalize(from).is_ok_and(|from| fs::canonicalize(to).is_ok_and(|to| from == to))
 }

@@ -36,6 +36,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    check_is_no_registry(&arguments.repository)?;
     let reference: Reference = arguments.repository.parse().map_err(Error::on_command_line)?;
     let client = environment.client(arguments.insecure, 0);
     let findings = client.client()?.repository(&reference, &silent).probe(arguments.write)?;
@@ -47,11 +48,27 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     let refused = |question: &str| findings.iter().any(|f| f.question == question && f.verdict == Verdict::No);
     match ["api", "login", "pull", "push"].into_iter().find(|question| refused(question)) {
         Some(question) => {
+            let answers = "what the registry answered is shown with -v";
+            let hint = match question {
+                "login" => format!("log in with `ocibake login {}`; {answers}", reference.registry()),
+                _ => answers.to_owned(),
+            };
             Err(Error::new(ErrorKind::Registry, format!("{} cannot be used: {question}", reference.name()))
-                .with_hint("what the registry answered is shown with -v"))
+                .with_hint(hint))
         }
         None => Ok(()),
     }
+}
+
+/// A host by itself would be taken for a repository of Docker Hub's.
+fn check_is_no_registry(text: &str) -> Result<()> {
+    let registry = text.trim_end_matches('/');
+    let host = registry.split(':').next().unwrap_or(registry);
+    if registry.contains('/') || !(host.contains('.') || host == "localhost") {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{text}` is a registry, and no repository in it"))
+        .with_hint(format!("name one that you pull from or push to, as in {registry}/org/api")))
 }
 
 fn text(findings: &[Finding], verbose: bool) -> String {

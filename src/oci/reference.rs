@@ -158,6 +158,9 @@ fn malformed(text: &str) -> Error {
     if text.is_empty() {
         return Error::input("an image name is empty");
     }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return error.with_hint(format!("leave out `{scheme}://`: `{rest}`"));
+    }
     if let Some(tag) = tag
         && !is_valid_tag(tag)
     {

@@ -150,6 +150,10 @@ impl FromStr for Destination {
                     .with_hint(format!("add a path, as in {kind}:PATH")));
             }
             let (path, name) = split_name(rest);
+            if name.as_deref() == Some("") {
+                return Err(Error::usage(format!("`{text}` ends before the name"))
+                    .with_hint("add one, or leave out the last colon to keep the names that there are"));
+            }
             let output = match kind {
                 "oci" => Output::Layout(path),
                 "oci-archive" => Output::OciArchive(path),

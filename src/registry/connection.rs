@@ -11,7 +11,7 @@ use super::auth::Access;
 use super::client::Options;
 use super::failure::{Failure, label, said};
 use super::gate::Gates;
-use super::hint::Shown;
+use super::hint::{Shown, wants_tls};
 use super::http::Http;
 use super::retry::LONGEST_WAIT;
 use super::settings::is_loopback;
@@ -106,7 +106,8 @@ impl Connection {
         };
         let (https, http) = (parse("https")?, parse("http")?);
         if !self.is_insecure(access) {
-            return Ok(if is_loopback(&https) { http } else { https });
+            let is_plain = is_loopback(&https) && !self.options.certificates.are_there_for(access.registry());
+            return Ok(if is_plain { http } else { https });
         }
         let first = match self.probe(access, &https).await {
             Ok(()) => return Ok(https),
@@ -158,9 +159,14 @@ impl Connection {
         let mut failure = Failure::status(access, method, &answer, &body);
         // In plain HTTP a proxy may answer in the registry's place, and not in its way.
         let (url, status) = (answer.url(), answer.status());
-        let is_strange = method != Method::HEAD && said(answer.headers(), &body).is_none();
+        let is_wordless = said(answer.headers(), &body).is_none();
+        let is_strange = method != Method::HEAD && is_wordless;
         if url.scheme() == "http" && (is_strange || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             failure.error.hint = self.http.route.hint(url, status).or(failure.error.hint);
+        }
+        // Servers that want TLS say no more than this to those who do not speak it.
+        if url.scheme() == "http" && is_loopback(url) && status == StatusCode::BAD_REQUEST && is_wordless {
+            failure.error.hint.get_or_insert_with(|| wants_tls(access.registry()));
         }
         if let Some(asked) = failure.passing.as_mut().and_then(|passing| passing.asked.as_mut())
             && asked.wait <= LONGEST_WAIT

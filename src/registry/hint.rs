@@ -67,6 +67,14 @@ pub(super) fn hint(
     }
 }
 
+/// The next step after a registry on this machine did not understand plain HTTP.
+pub(super) fn wants_tls(registry: &str) -> String {
+    format!(
+        "{registry} was asked in plain HTTP, as registries on this machine are: if it wants TLS, put the certificate of the \
+         authority which signed its own into ~/.config/containers/certs.d/{registry}/ca.crt, or accept any with --insecure"
+    )
+}
+
 /// Docker's registry gives the system's words for it, or its number.
 fn is_full(status: StatusCode, said: Option<&str>) -> bool {
     let says = |words: &str| said.is_some_and(|said| said.contains(words));

@@ -211,6 +211,18 @@ fn a_copy_has_the_names_of_its_source_unless_it_is_given_others() {
 }
 
 #[test]
+fn a_name_at_the_destination_is_not_empty() {
+    let world = World::new(APP);
+    world.build(&["-t", "example/app:1", "-o", "from/", "--platform=linux/amd64"]).success();
+    for kind in ["oci", "oci-archive", "docker-archive"] {
+        copy(&world, &["./from", &format!("{kind}:to:")])
+            .failure(2)
+            .says(&[":to:` ends before the name", "last colon"]);
+    }
+    assert_eq!(world.names(), ["from"]);
+}
+
+#[test]
 fn a_registry_gets_the_tags_of_the_source_unless_it_is_given_one() {
     let world = World::new(APP);
     let digest = world.build(&["-t", "example/app:1", "-t", "example/app:2", "-o", "from/", "-o", "x.tar"]).digest();

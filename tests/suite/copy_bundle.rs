@@ -149,6 +149,24 @@ fn a_delta_lacks_what_the_far_side_has_and_says_so() {
 }
 
 #[test]
+fn a_delta_does_not_overwrite_what_it_needs() {
+    let world = world();
+    air_gap(&world);
+    let old = fs::read(world.path("old.tar")).unwrap();
+    for output in ["old.tar", "type=docker,dest=old.tar", "old"] {
+        let since = if output == "old" { "./old" } else { "oci-archive:old.tar:1" };
+        let outputs = ["-o", "delta.tar", "-o", output];
+        copy(&world, &[&["./new", "--since", since], &outputs[..]].concat())
+            .failure(2)
+            .says(&["would be overwritten by what needs it", "elsewhere"]);
+    }
+    assert!(fs::read(world.path("old.tar")).unwrap() == old);
+    // Whole images may take the place of older ones.
+    copy(&world, &["./delta.tar", "--since", "./old.tar", "-o", "old.tar"]).success();
+    assert!(fs::read(world.path("old.tar")).unwrap() == fs::read(world.path("new.tar")).unwrap());
+}
+
+#[test]
 fn a_delta_and_what_it_was_made_for_are_whole_again() {
     let world = world();
     air_gap(&world);

@@ -12,6 +12,8 @@ use crate::support::listing::digest;
 use crate::support::tool::{self, require, require_root};
 use crate::support::world::{APP, World};
 
+use super::copy::put;
+
 #[test]
 fn a_docker_archive_names_the_image_as_docker_does() {
     if !require("tar") {
@@ -140,6 +142,23 @@ fn an_image_with_attestations_is_one_image_for_docker() {
     let report = world.program.run(["inspect", "--json", "docker-archive:docker.tar"]).success().stdout;
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["images"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_artifact_is_not_for_docker() {
+    let world = World::new(APP);
+    let layout = world.path("layout");
+    fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+    fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let config = put(&layout, "application/vnd.oci.empty.v1+json", b"{}");
+    let content = put(&layout, "text/plain", b"a signature");
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [content]});
+    let root = put(&layout, media_type, manifest.to_string().as_bytes());
+    fs::write(layout.join("index.json"), json!({"schemaVersion": 2, "manifests": [root]}).to_string()).unwrap();
+    let outcome = world.program.run(["copy", "./layout", "-o", "type=docker,dest=docker.tar"]).failure(1);
+    outcome.says(&[root["digest"].as_str().unwrap(), "is no image but an artifact", "OCI archive"]);
+    assert_eq!(world.names(), ["layout"]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_user_who_is_not_let_in_learns_of_it() {
     assert_eq!(lines[0], "api           yes      http, HTTP/1.1; basic authentication");
     assert!(lines.iter().any(|line| line.starts_with("login         no       401 Unauthorized")), "{outcome:#?}");
     assert!(lines.iter().any(|line| line.trim() == r#"www-authenticate: Basic realm="test""#), "{outcome:#?}");
-    outcome.says(&["cannot be used: login", "-v"]);
+    outcome.says(&["cannot be used: login", &format!("`ocibake login {address}`"), "-v"]);
 
     let program = Program::new();
     let words = ["login", &address, "-u", "ada", "--password-stdin"];
@@ -71,6 +71,15 @@ fn a_user_who_is_not_let_in_learns_of_it() {
     let outcome = program.run(["doctor", "-v", &name]).success();
     assert!(outcome.stdout.contains("login         yes      as ada"), "{outcome:#?}");
     assert!(!outcome.stdout.contains("s3cret") && !outcome.stdout.contains("YWRhOnMzY3JldA"), "{outcome:#?}");
+}
+
+#[test]
+fn a_registry_by_itself_is_not_taken_for_a_repository_of_docker_hubs() {
+    for registry in ["registry.example", "registry.example:5000", "localhost:5000", "127.0.0.1:5000", "127.0.0.1:5000/"]
+    {
+        let name = format!("{}/org/api", registry.trim_end_matches('/'));
+        doctor(&[registry]).failure(2).says(&[&format!("`{registry}` is a registry"), &name]);
+    }
 }
 
 /// One like ECR: large chunks or none, answered with 201; with referrers and several tags at once; without mounts.

@@ -107,6 +107,18 @@ fn where_the_other_one_is_stricter_or_more_lenient() {
     }
 }
 
+#[test]
+fn a_name_as_other_programs_have_it_is_told_from_one() {
+    for (text, name) in [
+        ("docker://registry.example:5000/org/api:v1", "registry.example:5000/org/api:v1"),
+        ("https://registry.example/org/api", "registry.example/org/api"),
+    ] {
+        let hint = text.parse::<Reference>().unwrap_err().hint.unwrap();
+        assert!(hint.starts_with("leave out `") && hint.ends_with(&format!("`{name}`")), "{hint}");
+        name.parse::<Reference>().unwrap();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 

@@ -52,6 +52,20 @@ fn a_registry_without_tls_is_told_apart() {
 }
 
 #[test]
+fn a_registry_on_this_machine_that_wants_tls_is_told_apart() {
+    if !tool::require("docker-registry") || !tool::require("openssl") {
+        return;
+    }
+    let registry = DockerRegistry::with_tls("", "");
+    let address = registry.address();
+    let (message, hint) = text(&try_push(&client(), &address).unwrap_err(), &address);
+    assert!(message.starts_with("HEAD http://HOST/") && message.ends_with(": 400 Bad Request"), "{message}");
+    assert!(hint.starts_with("HOST was asked in plain HTTP, "), "{hint}");
+    assert!(hint.contains("certs.d/HOST/ca.crt") && hint.ends_with("--insecure"), "{hint}");
+    try_push(&insecure(), &address).unwrap();
+}
+
+#[test]
 fn a_certificate_that_nobody_vouches_for_is_taken_with_insecure_alone() {
     if !tool::require("docker-registry") || !tool::require("openssl") {
         return;

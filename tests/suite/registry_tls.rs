@@ -73,6 +73,22 @@ fn an_authority_in_a_registrys_directory_is_trusted_for_that_registry_alone() {
     );
 }
 
+#[test]
+fn a_registry_on_this_machine_is_spoken_to_in_tls_if_it_has_a_directory() {
+    if !there() {
+        return;
+    }
+    let authority = Authority::new();
+    let registry = DockerRegistry::with_certificate(&authority.issue("server", "IP:127.0.0.1"), "", "");
+    let address = registry.address();
+    let (_directory, _, certificates) = certificates_of(&address, Some(&authority));
+    try_push(certificates, &address).unwrap();
+    // And nothing less will do then.
+    let (_directory, _, certificates) = certificates_of(&address, None);
+    let (message, _) = text(&try_push(certificates, &address).unwrap_err(), &address);
+    assert!(message.starts_with("HEAD https://HOST/") && message.contains("UnknownIssuer"), "{message}");
+}
+
 /// Docker's documentation tells users to make such a one.
 #[test]
 fn a_certificate_that_vouches_for_itself_is_trusted_where_it_is_named() {

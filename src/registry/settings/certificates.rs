@@ -53,6 +53,11 @@ impl Certificates {
         Ok(None)
     }
 
+    /// Whether there is a directory for a registry, whatever it holds.
+    pub(in crate::registry) fn are_there_for(&self, registry: &str) -> bool {
+        self.directories.iter().any(|directory| directory.join(registry).is_dir())
+    }
+
     /// The authorities that are trusted whatever the registry. There is one at least.
     pub fn roots(&self) -> Result<Vec<CertificateDer<'static>>> {
         let roots = match self.roots.is_empty() {
