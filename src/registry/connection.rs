@@ -14,6 +14,7 @@ use super::gate::Gates;
 use super::hint::Shown;
 use super::http::Http;
 use super::retry::LONGEST_WAIT;
+use super::secrets::Secrets;
 use super::settings::is_loopback;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
@@ -146,6 +147,7 @@ impl Connection {
                 break;
             }
         }
+        answer.extensions_mut().insert(Secrets::in_header(shown.as_ref()));
         let shown = shown.filter(|_| access.owns(answer.url()));
         answer.extensions_mut().insert(Shown::in_header(shown.as_ref()));
         Ok(answer)
@@ -158,7 +160,7 @@ impl Connection {
         let mut failure = Failure::status(access, method, &answer, &body);
         // In plain HTTP a proxy may answer in the registry's place, and not in its way.
         let (url, status) = (answer.url(), answer.status());
-        let is_strange = method != Method::HEAD && said(answer.headers(), &body).is_none();
+        let is_strange = method != Method::HEAD && said(&answer, &body).is_none();
         if url.scheme() == "http" && (is_strange || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             failure.error.hint = self.http.route.hint(url, status).or(failure.error.hint);
         }
