@@ -15,7 +15,7 @@ use crate::registry::failure::{Failure, label, said};
 use crate::registry::secrets::Secrets;
 use sample::Samples;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT};
 
 /// The answer to one question, and how it was found.
@@ -363,6 +363,10 @@ impl Probe<'_> {
             Ok(answer) => {
                 let said = said(&answer.response, &answer.body).map(|said| format!(": {said}")).unwrap_or_default();
                 self.finding(question, Verdict::No, format!("{}{said}", answer.response.status()))
+            }
+            // It is the token server that has refused.
+            Err(Failure { error, .. }) if error.kind == ErrorKind::Denied => {
+                self.finding(question, Verdict::No, error.message)
             }
             Err(failure) => self.finding(question, Verdict::Unknown, failure.error.message),
         }
