@@ -14,6 +14,7 @@ use super::gate::Gates;
 use super::hint::{Shown, wants_tls};
 use super::http::Http;
 use super::retry::LONGEST_WAIT;
+use super::secrets::Secrets;
 use super::settings::is_loopback;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
@@ -147,6 +148,7 @@ impl Connection {
                 break;
             }
         }
+        answer.extensions_mut().insert(Secrets::in_header(shown.as_ref()));
         let shown = shown.filter(|_| access.owns(answer.url()));
         answer.extensions_mut().insert(Shown::in_header(shown.as_ref()));
         Ok(answer)
@@ -159,7 +161,7 @@ impl Connection {
         let mut failure = Failure::status(access, method, &answer, &body);
         // In plain HTTP a proxy may answer in the registry's place, and not in its way.
         let (url, status) = (answer.url(), answer.status());
-        let is_wordless = said(answer.headers(), &body).is_none();
+        let is_wordless = said(&answer, &body).is_none();
         let is_strange = method != Method::HEAD && is_wordless;
         if url.scheme() == "http" && (is_strange || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
             failure.error.hint = self.http.route.hint(url, status).or(failure.error.hint);

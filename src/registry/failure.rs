@@ -11,6 +11,7 @@ use super::auth::Access;
 use super::challenge::Challenge;
 use super::hint::{Shown, hint};
 use super::retry;
+use super::secrets::Secrets;
 use super::settings::tls_hint;
 use crate::error::{Error, ErrorKind};
 
@@ -79,7 +80,7 @@ impl Failure {
         let shown = answer.extensions().get().copied().unwrap_or(Shown::Nothing);
         let status = answer.status();
         let request = label(method, answer.url());
-        let said = said(answer.headers(), body);
+        let said = said(answer, body);
         let reason = match &said {
             Some(said) => format!("{status}: {said}"),
             None => status.to_string(),
@@ -140,8 +141,12 @@ pub(super) fn label(method: &Method, url: &Url) -> String {
 }
 
 /// What a refusal says: the errors of the distribution-spec ("Error Codes"), a token server's words, a line of text;
-/// or, where there is no body, the error of its challenge (RFC 6750, section 3.1).
-pub(super) fn said(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+/// or, where there is no body, the error of its challenge (RFC 6750, section 3.1). Without what it was shown.
+pub(super) fn said(answer: &Response, body: &[u8]) -> Option<String> {
+    words(answer.headers(), body, answer.extensions().get().unwrap_or(&Secrets::default()))
+}
+
+fn words(headers: &HeaderMap, body: &[u8], secrets: &Secrets) -> Option<String> {
     let is_text = || headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
     let said = match serde_json::from_slice(body) {
         Ok(document) => document_says(&document),
@@ -153,6 +158,8 @@ pub(super) fn said(headers: &HeaderMap, body: &[u8]) -> Option<String> {
         challenges.iter().find_map(|challenge| challenge.get("error")).map(printable)
     };
     let said = said.filter(|said| !said.is_empty()).or_else(challenged)?;
+    // Before it is cut: part of a secret is no better.
+    let said = secrets.hide(&said);
     match said.char_indices().nth(LONGEST_MESSAGE) {
         Some((end, _)) => Some(format!("{}…", said[..end].trim_end())),
         None => Some(said).filter(|said| !said.is_empty()),
@@ -201,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_registrys_own_words_are_found_and_trimmed() {
-        let said = |body: &str| said(&HeaderMap::new(), body.as_bytes());
+        let said = |body: &str| words(&HeaderMap::new(), body.as_bytes(), &Secrets::default());
         let two =
             r#"{"errors":[{"code":"DENIED","message":"not\n yours \u001b[31m","detail":[]},{"code":"NAME_INVALID"}]}"#;
         assert_eq!(said(two).as_deref(), Some("DENIED: not yours [31m; NAME_INVALID"));
@@ -221,6 +228,7 @@ mod tests {
     #[test]
     fn without_json_a_line_of_text_or_the_challenge_says_why() {
         let header = |name, value| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+        let said = |headers: &HeaderMap, body: &[u8]| words(headers, body, &Secrets::default());
         let text = header(CONTENT_TYPE, "text/plain; charset=utf-8");
         assert_eq!(said(&text, b"no\r\nquota left\n").as_deref(), Some("no quota left"));
         assert_eq!(said(&header(CONTENT_TYPE, "text/html"), b"no quota left"), None);

@@ -41,6 +41,7 @@ mod pull;
 mod push;
 mod referrers;
 mod retry;
+mod secrets;
 mod settings;
 mod tags;
 mod token;

@@ -12,22 +12,35 @@ use crate::oci::{Descriptor, ImageIndex, MANIFEST_LIMIT, from_json, media_type};
 use crate::store::read_document;
 
 const MOST_PAGES: usize = 100;
+/// In bytes, of all pages together.
+const LISTS_LIMIT: u64 = 16 << 20;
 
 /// One page of the list, and where the next one is.
-type Page = (Vec<Descriptor>, Option<Url>);
+struct Page {
+    referrers: Vec<Descriptor>,
+    /// In bytes.
+    size: u64,
+    next: Option<Url>,
+}
 
 impl Repository<'_> {
     /// As the registry lists it; where it does not, as the index under the fallback tag does, which clients keep
     /// ("Referrers Tag Schema").
     pub(super) fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         let mut url = self.attempt(async || self.url(&self.access, &format!("referrers/{}", subject.digest)).await)?;
-        let mut referrers = Vec::new();
+        let (mut referrers, mut size) = (Vec::new(), 0);
         for _ in 0..MOST_PAGES {
             match self.attempt(async || self.page_of_referrers(url.clone()).await)? {
                 None => return self.fallback_referrers(subject),
-                Some((page, next)) => {
-                    referrers.extend(page);
-                    match next {
+                Some(page) => {
+                    referrers.extend(page.referrers);
+                    size += page.size;
+                    match page.next {
+                        Some(_) if size > LISTS_LIMIT => {
+                            let place = label(&Method::GET, &url);
+                            let message = format!("{place}: the lists of referrers have more than {LISTS_LIMIT} bytes");
+                            return Err(Error::new(ErrorKind::Registry, message));
+                        }
                         Some(next) => url = next,
                         None => return Ok(referrers),
                     }
@@ -56,7 +69,7 @@ impl Repository<'_> {
         let next = next_page(&request.url, &answer)?;
         let body = connection.read(&request.method, &mut answer, MANIFEST_LIMIT).await?;
         let Ok(index) = serde_json::from_slice::<ImageIndex>(&body) else { return Ok(None) };
-        Ok(Some((index.manifests, next)))
+        Ok(Some(Page { referrers: index.manifests, size: body.len() as u64, next }))
     }
 
     fn fallback_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

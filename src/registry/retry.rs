@@ -75,7 +75,7 @@ impl<'p> Tries<'p> {
     /// requests share what it grants, and which of them are served first is left to chance.
     pub async fn next(&mut self, failure: Failure) -> Result<()> {
         let asked = failure.passing.as_ref().and_then(|passing| passing.asked).map(|asked| asked.wait);
-        self.waited += asked.unwrap_or_default();
+        self.waited = self.waited.saturating_add(asked.unwrap_or_default());
         if asked.is_none_or(|wait| wait.is_zero()) || self.waited > LONGEST_WAIT {
             self.failed += 1;
         }

@@ -17,7 +17,7 @@ const TAGS_OF_A_PAGE: &str = "n=1000";
 /// In bytes.
 const PAGE_LIMIT: u64 = 4 << 20;
 const MOST_PAGES: usize = 10_000;
-/// In bytes, of all tags of a repository.
+/// In bytes, of all tags of a repository, and of where their pages are.
 const TAGS_LIMIT: usize = 16 << 20;
 
 #[derive(Deserialize)]
@@ -41,6 +41,7 @@ impl Repository<'_> {
                 bytes += tag.len();
                 tags.insert(tag);
             }
+            bytes += url.as_str().len();
             let refuse = |why: String| Err(Error::new(ErrorKind::Registry, format!("{place}: {why}")));
             if bytes > TAGS_LIMIT {
                 return refuse(format!("the tags are more than {TAGS_LIMIT} bytes"));

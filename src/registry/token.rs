@@ -14,6 +14,7 @@ use super::credential::Credential;
 use super::date::{http_date, rfc3339};
 use super::failure::{Failure, label};
 use super::hint::Shown;
+use super::secrets::Secrets;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most that is read of a token server's answer, in bytes.
@@ -69,6 +70,7 @@ impl Connection {
         }
         if !answer.status().is_success() {
             answer.extensions_mut().insert(if credential.is_some() { Shown::Credential } else { Shown::Nothing });
+            answer.extensions_mut().insert(Secrets::in_header(password.as_ref()));
             let mut failure = self.refusal(access, &method, answer).await;
             if failure.error.kind == ErrorKind::NotFound {
                 // What was not found is not what was looked for.

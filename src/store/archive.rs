@@ -107,6 +107,10 @@ impl Archive {
                 .with_source(source)
                 .with_hint("it may be cut short or not an archive at all: fetch or make it again")
         };
+        if length_of_names(&file).map_err(broken)? > NAMES_LIMIT {
+            return Err(Error::input(format!("the names in {} have more than {NAMES_LIMIT} bytes", path.display()))
+                .with_hint("no image needs so long ones: where does the archive come from?"));
+        }
         let (mut members, mut links) = (HashMap::new(), HashMap::new());
         let mut tar = tar::Archive::new(BufReader::new(&file));
         for entry in tar.entries_with_seek().map_err(broken)? {
@@ -318,6 +322,9 @@ pub fn is_delta(index: &ImageIndex) -> bool {
 const UNPACKED_RATIO: u64 = 100;
 const UNPACKED_FLOOR: u64 = 256 << 20;
 
+/// In bytes, of all long names in an archive. What an image is made of has short ones.
+const NAMES_LIMIT: u64 = 16 << 20;
+
 /// Links that lead to links are followed this far, as far as Linux does it.
 const LINKS_LIMIT: usize = 40;
 
@@ -359,6 +366,21 @@ fn unpacked(path: &Path) -> Result<File> {
     }
     plain.seek(SeekFrom::Start(0)).map_err(failed)?;
     Ok(plain)
+}
+
+/// How many bytes there are in the records that hold the names of entries for which a header has no room: whoever reads
+/// the entries themselves has them in memory. Begins and ends at the start of the file.
+fn length_of_names(mut file: &File) -> io::Result<u64> {
+    let mut length: u64 = 0;
+    for entry in tar::Archive::new(BufReader::new(file)).entries_with_seek()?.raw(true) {
+        let entry = entry?;
+        let kind = entry.header().entry_type();
+        if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
+            length = length.saturating_add(entry.size());
+        }
+    }
+    file.rewind()?;
+    Ok(length)
 }
 
 /// Copies all to `writer`, and returns it with the digest and the size of what it took.

@@ -1,7 +1,7 @@
 //! Docker archives put together by hand, and archives that are compressed as a whole.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use flate2::Compression;
@@ -149,6 +149,22 @@ fn a_small_file_does_not_fill_the_disk() {
     (0..257).for_each(|_| gzip.write_all(&zeros).unwrap());
     gzip.finish().unwrap();
     world.inspect().failure(1).says(&["x.tar unpacks to more than 268435456 bytes", "gunzip"]);
+}
+
+/// Names are read into memory: these would take 64 MiB and more of it.
+#[test]
+fn a_small_file_does_not_fill_the_memory() {
+    for kind in [b'L', b'K', b'x'] {
+        let world = World::new(&[]);
+        let gzip = GzEncoder::new(fs::File::create(world.path()).unwrap(), Compression::new(6));
+        let mut tar = tar::Builder::new(gzip);
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_size(64 << 20);
+        tar.append_data(&mut header, "name", std::io::repeat(b'a').take(64 << 20)).unwrap();
+        tar.into_inner().unwrap().finish().unwrap();
+        world.inspect().failure(1).says(&["the names in ", "x.tar have more than 16777216 bytes"]);
+    }
 }
 
 /// Nobody may ever write to it, and the program would wait.

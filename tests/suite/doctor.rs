@@ -135,6 +135,19 @@ fn what_other_registries_do_is_told() {
 }
 
 #[test]
+fn a_token_server_that_refuses_is_a_registry_that_cannot_be_used() {
+    let registry = FakeRegistry::scripted(|request| {
+        let realm = format!("Bearer realm=\"http://{}/token\"", request.header("host").unwrap());
+        let denied = Reply::refusal(401, "UNAUTHORIZED", "incorrect password");
+        Some(if request.path == "/token" { denied } else { Reply::status(401).with("www-authenticate", realm) })
+    });
+    let outcome = doctor(&[&format!("{}/org/app", registry.address())]).failure_with_result(1);
+    assert!(outcome.stdout.contains("login         no       GET http://"), "{outcome:#?}");
+    assert!(outcome.stdout.contains("incorrect password"), "{outcome:#?}");
+    outcome.says(&["cannot be used: login"]);
+}
+
+#[test]
 fn what_is_no_registry_is_an_error() {
     let registry = FakeRegistry::scripted(|_| Some(Reply::status(404)));
     let outcome = doctor(&[&format!("{}/org/app", registry.address())]).failure_with_result(1);

@@ -46,6 +46,7 @@ mod reference;
 mod registry_auth;
 mod registry_body_limit;
 mod registry_chunks;
+mod registry_echo;
 mod registry_mirror;
 mod registry_mount;
 mod registry_present;

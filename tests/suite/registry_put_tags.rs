@@ -159,3 +159,24 @@ fn a_tag_that_is_refused_and_not_there_is_the_registrys_own_error() {
     assert_eq!(message, format!("PUT http://HOST/v2/org/api/manifests/v1: {said}"));
     assert_eq!(hint, "log in with `ocibake login HOST`");
 }
+
+/// More than go into one request: those of a later one are set only after all of an earlier one.
+#[test]
+fn a_tag_that_is_refused_holds_back_all_that_come_after_its_request() {
+    let tags: Vec<String> = (0..14).map(|number| format!("t{number}")).collect();
+    let named: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let change = |request: &Request, reply: Reply| {
+        let others: Vec<&str> = request.query.split('&').filter_map(|pair| pair.strip_prefix("tag=")).collect();
+        let others = others.into_iter().filter(|tag| *tag != "t0").collect::<Vec<_>>().join(", ");
+        if others.is_empty() { reply } else { reply.with("oci-tag", others) }
+    };
+    let registry = FakeRegistry::changed(
+        |request| request.is("PUT", "/manifests/t0").then(|| Reply::refusal(409, "DENIED", "it is immutable")),
+        change,
+    );
+    let (store, root) = image(b"layer");
+    push(&client(), &registry.address(), &store, &root, &named, &News::default()).unwrap_err();
+    let later: Vec<_> =
+        puts(&registry).into_iter().filter(|(name, query)| name == "t13" || query.contains("t13")).collect();
+    assert_eq!(later, []);
+}

@@ -1,11 +1,12 @@
 //! Manifests that refer to another, and registries that do not list them.
 
 use ocibake::oci::{Descriptor, media_type};
-use ocibake::store::Graph;
+use ocibake::progress::silent;
+use ocibake::store::{Graph, Store};
 use serde_json::{Value, json};
 
 use super::support::docker_registry::DockerRegistry;
-use super::support::fake_registry::{Abilities, FakeRegistry};
+use super::support::fake_registry::{Abilities, FakeRegistry, Reply};
 use super::support::memory_store::MemoryStore;
 use super::support::registry_client::{News, client, push, reference};
 use super::support::tool;
@@ -123,4 +124,21 @@ fn a_real_registry_without_referrers_gets_the_list() {
     let found = ocibake::store::Store::resolve(&repository, Some(&tag)).unwrap();
     let bytes = ocibake::store::read_document(&repository, &found).unwrap();
     assert_listed(&serde_json::from_slice(&bytes).unwrap(), &referrers);
+}
+
+#[test]
+fn lists_without_end_are_not_kept() {
+    let note = "x".repeat(4_000_000);
+    let registry = FakeRegistry::scripted(move |request| {
+        let number: usize = request.query.strip_prefix("n=").unwrap_or("0").parse().unwrap();
+        let list = json!({"schemaVersion": 2, "manifests": [], "annotations": {"note": note}});
+        let reply = Reply::Answer(200, Vec::new(), list.to_string().into_bytes());
+        request.is("GET", "/referrers/").then(|| reply.with("link", format!(r#"<?n={}>; rel="next""#, number + 1)))
+    });
+    let client = client();
+    let repository = client.repository(&reference(&registry.address(), "org/api"), &silent);
+    let subject = Descriptor::of(media_type::IMAGE_MANIFEST, b"{}");
+    let error = repository.referrers(&subject).unwrap_err();
+    assert!(error.message.ends_with("the lists of referrers have more than 16777216 bytes"), "{error}");
+    assert_eq!(registry.count("GET", "/referrers/"), 5, "16 MiB are reached with the fifth list of 4 MB");
 }

@@ -88,6 +88,19 @@ fn tags_and_pages_without_end_end() {
 }
 
 #[test]
+fn addresses_of_pages_count_as_the_tags_do() {
+    let long = "x".repeat(60_000);
+    let registry = listing(move |request| {
+        let number: usize = request.query.split('&').next().unwrap().strip_prefix("n=").unwrap().parse().unwrap();
+        page("[]").with("link", format!(r#"<?n={}&{long}>; rel="next""#, number + 1))
+    });
+    let error = tags(&registry.address(), "org/api").unwrap_err();
+    let message = "GET http://HOST/v2/org/api/tags/list: the tags are more than 16777216 bytes";
+    assert_eq!(text(&error, &registry.address()).0, message);
+    assert!(registry.requests().len() < 300);
+}
+
+#[test]
 fn a_registry_that_refuses_to_list_is_told_from_one_without_tags() {
     let no_tags = listing(|_| Reply::refusal(404, "NAME_UNKNOWN", "repository name not known to registry"));
     assert_eq!(tags(&no_tags.address(), "org/api").unwrap(), [""; 0]);

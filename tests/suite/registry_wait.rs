@@ -71,6 +71,20 @@ fn waits_that_the_registry_asks_for_do_not_use_up_the_tries() {
 }
 
 #[test]
+fn a_wait_without_end_ends_it_after_a_short_one_too() {
+    let (asked, forever) = (AtomicUsize::new(0), u64::MAX.to_string());
+    let registry = FakeRegistry::scripted(move |request| {
+        let is_first = || asked.fetch_add(1, Ordering::SeqCst) == 0;
+        request.is("PUT", "/manifests/").then(|| too_many(if is_first() { "1" } else { &forever }))
+    });
+    let mut store = MemoryStore::default();
+    let root = store.index(Vec::new());
+    let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
+    assert!(error.hint.unwrap().contains("wait for 5124095576030432 h"));
+    assert_eq!(registry.count("PUT", "/manifests/"), 2);
+}
+
+#[test]
 fn a_token_server_is_waited_for_as_well() {
     let (asked, auth) = (AtomicUsize::new(0), token_auth(usize::MAX));
     let registry = FakeRegistry::scripted(move |request| {

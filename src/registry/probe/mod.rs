@@ -12,9 +12,10 @@ use crate::registry::challenge::Challenge;
 use crate::registry::client::Repository;
 use crate::registry::connection::{Body, Request, join, location};
 use crate::registry::failure::{Failure, label, said};
+use crate::registry::secrets::Secrets;
 use sample::Samples;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT};
 
 /// The answer to one question, and how it was found.
@@ -337,11 +338,11 @@ impl Probe<'_> {
         let body = self.repository.client.connection.read(&method, &mut response, MANIFEST_LIMIT).await?;
         let is_secret = |name: &str| [SET_COOKIE.as_str(), AUTHORIZATION.as_str()].contains(&name);
         let shown = response.headers().iter().filter(|(name, _)| !is_secret(name.as_str()));
-        let headers = shown
-            .map(|(name, value)| (name.to_string(), without_query(&String::from_utf8_lossy(value.as_bytes()))))
-            .collect();
+        let secrets = response.extensions().get::<Secrets>().cloned().unwrap_or_default();
+        let value = |value: &HeaderValue| secrets.hide(&without_query(&String::from_utf8_lossy(value.as_bytes())));
+        let headers = shown.map(|(name, text)| (name.to_string(), value(text))).collect();
         let status = response.status();
-        let words = if status.is_success() { None } else { said(response.headers(), &body) };
+        let words = if status.is_success() { None } else { said(&response, &body) };
         let request = label(&method, response.url());
         self.exchanges.push(Exchange { request, status: status.as_u16(), headers, words });
         Ok(Answer { response, body })
@@ -360,9 +361,12 @@ impl Probe<'_> {
                 self.finding(question, Verdict::Yes, detail)
             }
             Ok(answer) => {
-                let said =
-                    said(answer.response.headers(), &answer.body).map(|said| format!(": {said}")).unwrap_or_default();
+                let said = said(&answer.response, &answer.body).map(|said| format!(": {said}")).unwrap_or_default();
                 self.finding(question, Verdict::No, format!("{}{said}", answer.response.status()))
+            }
+            // It is the token server that has refused.
+            Err(Failure { error, .. }) if error.kind == ErrorKind::Denied => {
+                self.finding(question, Verdict::No, error.message)
             }
             Err(failure) => self.finding(question, Verdict::Unknown, failure.error.message),
         }

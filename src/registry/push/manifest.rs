@@ -78,7 +78,12 @@ impl Repository<'_> {
             if named.is_empty() {
                 ignores_tags.set();
             }
+            let before = confirmed.len();
             confirmed.extend(tags.iter().filter(|tag| named.contains(tag.as_str())).cloned());
+            // A tag does not go before those that stand in front of it.
+            if confirmed.len() < before + tags.len() {
+                break;
+            }
         }
         confirmed
     }

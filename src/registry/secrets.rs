@@ -1,0 +1,30 @@
+//! What an answer must not give away where it is repeated.
+
+use std::cmp::Reverse;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::header::HeaderValue;
+
+/// What a request showed of who we are, in the forms in which a registry may repeat it. Answers carry it as an
+/// extension.
+#[derive(Clone, Default)]
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Those in an `Authorization`: a token, or a password by itself and as it is sent (RFC 7617).
+    pub fn in_header(header: Option<&HeaderValue>) -> Self {
+        let sent = header.and_then(|header| header.to_str().ok()?.split_once(' ')).map(|(_, sent)| sent);
+        let pair = sent.and_then(|sent| String::from_utf8(BASE64_STANDARD.decode(sent).ok()?).ok());
+        let password = pair.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
+        let mut secrets: Vec<String> =
+            sent.into_iter().chain(password).filter(|secret| !secret.is_empty()).map(str::to_owned).collect();
+        secrets.sort_by_key(|secret| Reverse(secret.len()));
+        Secrets(secrets)
+    }
+
+    /// `text` with `…` in place of each of them.
+    pub fn hide(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "…"))
+    }
+}
