@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, ErrorKind, Result};
 
 /// In bytes; this many of them may wait to be sent.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 8 << 10;
 const AHEAD: usize = 4;
 
 /// Pieces on their way into one body, or into several that follow one another. Their thread ends when this is dropped:
