@@ -234,10 +234,11 @@ impl State {
             Some(Reply::Hasty(status)) => {
                 self.requests.lock().unwrap().push(request);
                 write_answer(&mut stream, "PUT", status, &[("connection".to_owned(), "close".to_owned())], b"")?;
-                // As servers do it: what still comes is read for a while, lest the answer be lost with a reset.
-                stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+                // As servers do it: what still comes is read until the other side has heard, lest the answer be lost with
+                // a reset.
+                stream.set_read_timeout(Some(Duration::from_secs(10)))?;
                 stream.shutdown(std::net::Shutdown::Write)?;
-                io::copy(&mut reader.take(1 << 20), &mut io::sink())?;
+                io::copy(&mut reader, &mut io::sink())?;
                 Ok(false)
             }
             Some(Reply::Cut(bytes)) => {
