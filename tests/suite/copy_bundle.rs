@@ -339,7 +339,9 @@ proptest! {
         run(&["copy", "./delta.tar", "-o", "both.tar", "--since", "./old.tar"]);
         let at = |name: &str| place.path().join(name);
         prop_assert_eq!(contents(&at("both/blobs/sha256")), contents(&at("new/blobs/sha256")));
-        prop_assert_eq!(names(&at("both")), names(&at("new")));
+        // In a copy the names of one image stand together.
+        let sorted = |name: &str| names(&at(name)).into_iter().collect::<BTreeSet<_>>();
+        prop_assert_eq!(sorted("both"), sorted("new"));
         prop_assert!(fs::read(at("both.tar")).unwrap() == fs::read(at("new.tar")).unwrap());
         let pool = |images: &[BTreeSet<usize>]| images.iter().flatten().copied().collect::<BTreeSet<usize>>();
         let is_smaller = fs::metadata(at("delta.tar")).unwrap().len() < fs::metadata(at("new.tar")).unwrap().len();
