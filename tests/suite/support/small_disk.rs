@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -28,7 +29,16 @@ impl SmallDisk {
 
     /// Another limit, with what is on it kept.
     pub fn limit(&self, limit: &str) {
-        tool::run("mount", ["-o", &format!("remount,{limit}"), self.point.path().to_str().unwrap()]);
+        let arguments = ["-o", &format!("remount,{limit}"), self.point.path().to_str().unwrap()];
+        // What was removed takes its place until nobody has it open, and whatever another test starts at this instant
+        // has for a moment what this process has.
+        for _ in 0..100 {
+            if Command::new("mount").args(arguments).output().unwrap().status.success() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        tool::run("mount", arguments);
     }
 }
 
