@@ -18,7 +18,7 @@ use crate::plan::ratchet::{Change, Obstacle};
 use crate::plan::tag;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
-use crate::source::image::Location;
+use crate::source::image::{self, Location};
 
 const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCHIVE]";
 
@@ -220,8 +220,7 @@ fn names_and_source(arguments: &[OsString]) -> Result<(Vec<&str>, Option<&Path>)
 
 /// Whether it can only be a place.
 fn is_place(text: &str) -> bool {
-    ["./", "../", "/", "oci:", "oci-archive:", "docker-archive:"].iter().any(|start| text.starts_with(start))
-        || matches!(text, "." | "..")
+    image::is_path(text) || image::kind(text).is_some()
 }
 
 fn has_tag(name: &str) -> bool {
@@ -231,7 +230,7 @@ fn has_tag(name: &str) -> bool {
 /// The image that lies at `source` ready to be pushed; none if it is a context.
 fn built(source: &Path) -> Result<Option<Location>> {
     let text = source.to_string_lossy();
-    if ["oci:", "oci-archive:", "docker-archive:"].iter().any(|kind| text.starts_with(kind)) {
+    if image::kind(&text).is_some() {
         return text.parse().map(Some);
     }
     if !source.exists() {

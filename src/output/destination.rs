@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
+use crate::source::image;
 use crate::store::{Layout, Listed, Store};
 
 /// Where copies of images go, in the words in which [`Location`](crate::source::image::Location) tells where they are.
@@ -144,7 +145,7 @@ impl FromStr for Destination {
     /// a colon, or is `localhost`); `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`; any other
     /// text that ends with a slash, and a path that begins with `./`, `../` or `/`, as `-o` has it.
     fn from_str(text: &str) -> Result<Self> {
-        if let Some((kind @ ("oci" | "oci-archive" | "docker-archive"), rest)) = text.split_once(':') {
+        if let Some((kind, rest)) = image::kind(text) {
             if rest.is_empty() {
                 return Err(Error::usage(format!("`{text}` says not where to"))
                     .with_hint(format!("add a path, as in {kind}:PATH")));
@@ -161,10 +162,9 @@ impl FromStr for Destination {
             };
             return Ok(Destination::Output(output, name));
         }
-        let is_path = ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..");
         let host = text.split('/').next().unwrap_or_default();
         let is_host = text.contains('/') && (host.contains(['.', ':']) || host == "localhost");
-        if is_path || (text.ends_with('/') && !is_host) {
+        if image::is_path(text) || (text.ends_with('/') && !is_host) {
             return Ok(Destination::Output(text.parse()?, None));
         }
         if text.ends_with('/') {

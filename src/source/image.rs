@@ -117,7 +117,7 @@ impl FromStr for Location {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if let Some((kind @ ("oci" | "oci-archive" | "docker-archive"), rest)) = text.split_once(':') {
+        if let Some((kind, rest)) = kind(text) {
             if rest.is_empty() {
                 return Err(Error::usage(format!("`{text}` says not where the image is"))
                     .with_hint(format!("add its path, as in {kind}:PATH")));
@@ -129,8 +129,7 @@ impl FromStr for Location {
                 _ => Location::DockerArchive(path, name),
             });
         }
-        let is_path = ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..");
-        if is_path || text.ends_with('/') {
+        if is_path(text) || text.ends_with('/') {
             let path = Path::new(text);
             return Location::of_path(path).ok_or_else(|| {
                 if path.exists() {
@@ -146,6 +145,16 @@ impl FromStr for Location {
         }
         Ok(Location::Registry(text.parse().map_err(Error::on_command_line)?))
     }
+}
+
+/// What stands before a path and says what is there (`oci`, `oci-archive` or `docker-archive`), and what stands behind it.
+pub fn kind(text: &str) -> Option<(&str, &str)> {
+    text.split_once(':').filter(|(kind, _)| matches!(*kind, "oci" | "oci-archive" | "docker-archive"))
+}
+
+/// Whether it cannot be a name, but only a path.
+pub fn is_path(text: &str) -> bool {
+    ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..")
 }
 
 /// `PATH[:NAME]`. A path that exists is taken whole, so that a colon in it does no harm.
