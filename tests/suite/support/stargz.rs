@@ -85,6 +85,12 @@ impl Containerd {
 
 impl Drop for Containerd {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["containerd.log", "stargz.log"] {
+                let log = fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
+                eprintln!("{name}:\n{log}");
+            }
+        }
         // While the daemon still answers: what it has mounted cannot even be looked at without it.
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
         let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
@@ -109,7 +115,7 @@ fn snapshotter() -> PathBuf {
 }
 
 fn wait_for(socket: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(300);
     while std::os::unix::net::UnixStream::connect(socket).is_err() {
         assert!(Instant::now() < deadline, "nobody listens on {}", socket.display());
         std::thread::sleep(Duration::from_millis(50));
