@@ -8,7 +8,7 @@ use super::cache::{self, Key, is_settled};
 use crate::error::Result;
 use crate::layer::{self, Compression, Earlier, Entry, Job, Layer, WHITEOUT};
 use crate::oci::Digest;
-use crate::plan::Step;
+use crate::plan::Add;
 use crate::progress::Event;
 use crate::source::local;
 
@@ -25,12 +25,12 @@ struct Task<'a> {
 
 /// The layers of `steps`, in their order: those that are known from earlier builds, those that are in a cached image,
 /// and all others made anew.
-pub fn make(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result<Vec<Layer>> {
+pub fn make(steps: &[(&str, &[Add])], options: &Options<'_>, pool: &ThreadPool) -> Result<Vec<Layer>> {
     let walked = SystemTime::now();
     let mut layers: Vec<Option<Layer>> = Vec::with_capacity(steps.len());
     let mut tasks = Vec::new();
-    for (number, step) in steps.iter().enumerate() {
-        let task = pool.install(|| Task::of(number, step, options))?;
+    for (number, (title, adds)) in steps.iter().enumerate() {
+        let task = pool.install(|| Task::of(number, title, adds, options))?;
         let known = if options.trust_times { task.key.find(options.store) } else { None };
         match &known {
             Some(Layer { descriptor, .. }) => {
@@ -61,11 +61,11 @@ pub fn make(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result
 }
 
 impl<'a> Task<'a> {
-    fn of(number: usize, step: &'a Step, options: &Options<'_>) -> Result<Self> {
-        let entries = local::entries(&step.adds, options.modified)?;
+    fn of(number: usize, title: &'a str, adds: &[Add], options: &Options<'_>) -> Result<Self> {
+        let entries = local::entries(adds, options.modified)?;
         warn_of_whiteout(&entries, options);
         let key = Key::of(&entries, options.compression);
-        Ok(Task { number, title: &step.title, entries, key })
+        Ok(Task { number, title, entries, key })
     }
 }
 

@@ -10,8 +10,8 @@ use rayon::ThreadPoolBuilder;
 use crate::error::{Error, Result};
 use crate::image::{self, Document, Image};
 use crate::layer::{self, Compression, Layer};
-use crate::oci::{Descriptor, Settings};
-use crate::plan::{Base, Plan, Stage, Step, label};
+use crate::oci::Descriptor;
+use crate::plan::{Add, Base, Plan, Stage, Step, Work, label};
 use crate::progress::Progress;
 use crate::source::cached::Cached;
 use crate::source::local::Modified;
@@ -55,12 +55,14 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
         .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
     let steps = distinct_steps(plan);
     let layers = layers::make(&steps, options, &pool)?;
-    let made: HashMap<&Step, &Layer> = steps.into_iter().zip(&layers).collect();
+    let made: HashMap<Making<'_>, &Layer> = steps.into_iter().zip(&layers).collect();
     let created = label::rfc3339(options.created)?;
 
-    let mut images = Vec::with_capacity(plan.stages.len());
-    for stage in &plan.stages {
-        let Base::Scratch = stage.base;
+    let mut images = Vec::with_capacity(plan.images.len());
+    for stage in plan.images.iter().filter_map(|number| plan.stages.get(*number)) {
+        let Base::Scratch = stage.base else {
+            return Err(Error::input(format!("the base of {} is not scratch", stage.title)));
+        };
         images.push(image(plan, stage, &made, &created));
     }
     for image in &images {
@@ -79,24 +81,32 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
     Ok(Built { root, images })
 }
 
+/// The title of a step and its adds.
+type Making<'a> = (&'a str, &'a [Add]);
+
 /// The steps of all stages, each once, in the order in which they are met.
-fn distinct_steps(plan: &Plan) -> Vec<&Step> {
+fn distinct_steps(plan: &Plan) -> Vec<Making<'_>> {
     let mut seen = std::collections::HashSet::new();
-    plan.stages.iter().flat_map(|stage| &stage.steps).filter(|step| seen.insert(*step)).collect()
+    plan.stages.iter().flat_map(|stage| &stage.steps).map(making).filter(|step| seen.insert(*step)).collect()
 }
 
-fn image(plan: &Plan, stage: &Stage, made: &HashMap<&Step, &Layer>, created: &str) -> Image {
+fn making(step: &Step) -> Making<'_> {
+    match &step.work {
+        Work::Adds(adds) => (&step.title, adds),
+        _ => (&step.title, &[]),
+    }
+}
+
+fn image(plan: &Plan, stage: &Stage, made: &HashMap<Making<'_>, &Layer>, created: &str) -> Image {
     let histories: Vec<String> = stage.steps.iter().map(|step| format!("ocibake: {}", step.title)).collect();
     let steps: Vec<image::Step<'_>> = stage
         .steps
         .iter()
         .zip(&histories)
         // Every step of every stage is among the distinct ones, which all were made.
-        .map(|(step, created_by)| image::Step { layer: made[step], created_by })
+        .map(|(step, created_by)| image::Step { layer: made[&making(step)], created_by })
         .collect();
-    let settings =
-        Settings { labels: Some(plan.labels.clone()).filter(|labels| !labels.is_empty()), ..stage.settings.clone() };
-    Image::new(&stage.platform, &settings, &steps, created, &plan.annotations)
+    Image::new(&stage.platform, &stage.settings, &steps, created, &plan.annotations)
 }
 
 fn put(store: &LocalStore, document: &Document) -> Result<()> {

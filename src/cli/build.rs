@@ -199,13 +199,16 @@ impl Request<'_> {
             None
         });
         let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
-        let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout })?;
+        let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout }, &mut |name, _| {
+            Err(Error::input(format!("the base `{name}` is not scratch"))
+                .with_hint("bases other than scratch cannot be built on yet"))
+        })?;
         let outputs = match self.delivery {
             Delivery::Outputs => self.output.outputs(false),
             Delivery::Push | Delivery::Release(_) => self.output.outputs(true),
             Delivery::Store => Vec::new(),
         };
-        output::check(&outputs, plan.stages.len(), &names)?;
+        output::check(&outputs, plan.images.len(), &names)?;
         self.output.check_notes()?;
         warn_of_outputs_within(&plan, &outputs, progress);
         warn_of_dockerignore(&plan, context, progress);
@@ -368,9 +371,8 @@ fn no_dockerfiles(error: Error) -> Error {
 /// An output of an earlier build that lies among what is added makes each build another image. It is not left out by
 /// itself: the same plan would stand for other files, depending on where the image goes.
 fn warn_of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>) {
-    let adds = || plan.stages.iter().flat_map(|stage| &stage.steps).flat_map(|step| &step.adds);
     for output in outputs {
-        if output.path().is_some_and(|path| adds().any(|add| reaches(add, path))) {
+        if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, path))) {
             let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
             progress(Event::Warning { message: &message });
         }
@@ -379,8 +381,7 @@ fn warn_of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_
 
 /// docker would leave out what the context's `.dockerignore` says. Where that file itself is added, all of it is.
 fn warn_of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
-    let mut adds = plan.stages.iter().flat_map(|stage| &stage.steps).flat_map(|step| &step.adds);
-    if adds.any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
+    if plan.adds().any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
         let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");
         progress(Event::Warning { message: &message });
     }

@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::error::{Error, Result};
 use crate::oci::Healthcheck;
-use crate::plan::{AddSpec, LayerSpec, Spec, setting};
+use crate::plan::{self, AddSpec, LayerSpec, Spec, setting};
 
 /// Every key of ocibake.toml as a flag, with the same syntax. Given over a spec, a list replaces the spec's and a map
 /// is merged into it; adds come as one more layer on top.
@@ -92,7 +92,7 @@ impl SpecFlags {
             move |error: Error| Error { message: format!("--{name}: {}", error.message), ..error.on_command_line() }
         };
         if let Some(base) = &self.base {
-            spec.base = base.parse().map_err(flag("base"))?;
+            spec.base = plan::base(base).map_err(flag("base"))?;
         }
         if !self.platform.is_empty() {
             spec.platforms = setting::platforms(&self.platform.join(",")).map_err(flag("platform"))?;

@@ -1,4 +1,4 @@
-//! What is to be built, as plain data. A front end (today `ocibake.toml` and the command line) produces a [`Plan`] and
+//! What is to be built, as plain data. A front end (`ocibake.toml`, a Dockerfile, the command line) produces a [`Plan`] and
 //! nothing else; nothing here touches a file system, a network or the environment.
 
 mod add;
@@ -15,50 +15,153 @@ mod template;
 pub use label::{About, Automatic, Checkout};
 pub use mode::Mode;
 pub use pattern::Pattern;
-pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec};
+pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec, base};
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::error::{Error, Excerpt, Result};
-use crate::oci::{Map, Platform, Settings};
+use crate::error::{Excerpt, Result};
+use crate::oci::{Descriptor, Digest, ImageConfig, Map, Platform, Settings};
 
-/// One build: a stage for each wanted platform, in the order in which the platforms were asked for.
+/// One build.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// Each behind those that it takes from.
     pub stages: Vec<Stage>,
+    /// The stages that become images, by their place in `stages`: one for each wanted platform, in the order in which the
+    /// platforms were asked for.
+    pub images: Vec<usize>,
+    /// What stages take files from by its place here.
+    pub contexts: Vec<Context>,
     /// Write an index even for a single platform.
     pub index: bool,
-    /// For the config of every image; already complete (see [`label`]).
-    pub labels: Map<String>,
     /// For every manifest and the index; already complete.
     pub annotations: Map<String>,
 }
 
-/// The making of one image.
+/// The making of one file system, and of the settings that go with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
+    /// For progress.
+    pub title: String,
     pub platform: Platform,
     pub base: Base,
-    /// Each becomes one layer, the lowest first. Equal steps of different stages are done once.
+    /// Each becomes one layer or none, the lowest first. Equal steps of different stages are done once.
     pub steps: Vec<Step>,
+    /// Those of the image in full: what the base has is among them, and all labels.
     pub settings: Settings,
+    /// Of the image, as `MAINTAINER` names it.
+    pub author: Option<String>,
+    /// For its manifest, beside those of the plan.
+    pub annotations: Map<String>,
 }
 
 /// What the first layer stands on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum Base {
     #[default]
     Scratch,
+    Image(Arc<BaseImage>),
+    /// By its place among the plan's stages.
+    Stage(usize),
 }
 
-/// Adds that make up one layer. Their order does not matter: two that put different things at one path are an error.
+/// An image for one platform that exists already: found, and pinned by its digest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaseImage {
+    /// As it was written.
+    pub name: String,
+    /// Of what the name stands for: an index, or the manifest itself.
+    pub root: Digest,
+    pub manifest: Digest,
+    /// The lowest first, as many as the config has diff_ids.
+    pub layers: Vec<Descriptor>,
+    pub config: ImageConfig,
+}
+
+/// A directory that files are taken from. Links never lead out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Context {
+    pub root: PathBuf,
+    /// What is not in it for any step: patterns of `.dockerignore`, in their order.
+    pub ignore: Vec<String>,
+}
+
+/// One change to a stage's file system, or none.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// For progress and the image's history.
     pub title: String,
-    pub adds: Vec<Add>,
+    pub work: Work,
+    /// The line that asked for it, for errors that show up later.
+    pub place: Option<Excerpt>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    /// Puts files together regardless of what is below them. The order of the adds does not matter: two that put different
+    /// things at one path are an error.
+    Adds(Vec<Add>),
+    /// `COPY` and `ADD`.
+    Copy(Copy),
+    /// `WORKDIR`: sees to it that a directory is there.
+    Directory {
+        /// Without a leading slash.
+        path: String,
+        /// `user[:group]` as in [`Copy::owner`]; those that are made are root's without it.
+        owner: Option<String>,
+    },
+    /// Nothing: it is there for the image's history.
+    Nothing,
+}
+
+/// Files brought into what a stage has so far, as BuildKit does it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    pub from: Provider,
+    /// In the order in which they were written: where two bring one path, the later wins.
+    pub items: Vec<Item>,
+    /// Links on the way to it are followed, unless it is a `link`.
+    pub to: Destination,
+    /// `user[:group]`, by name or number; names are those of the stage's `/etc/passwd` and `/etc/group`. Without it, what
+    /// comes from a context is root's, and what comes from an image or a stage keeps its owner.
+    pub owner: Option<String>,
+    pub mode: Option<Mode>,
+    /// Patterns of moby's `.dockerignore` language, relative to what is copied from.
+    pub exclude: Vec<String>,
+    /// Keep the directories that lead to each source (`--parents`), from the last `/./` in its pattern on.
+    pub parents: bool,
+    /// Do not look at what is below: directories on the way take the place of links (`--link`).
+    pub link: bool,
+    /// Whether archives are unpacked: `ADD` does so with files but not with what it downloads, unless it is told.
+    pub unpack: Option<bool>,
+    /// `ADD`, not `COPY`.
+    pub is_add: bool,
+}
+
+/// Whose files a [`Copy`] takes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Provider {
+    /// By its place among the plan's contexts.
+    Context(usize),
+    /// By its place among the plan's stages.
+    Stage(usize),
+    Image(Arc<BaseImage>),
+}
+
+/// One source of a [`Copy`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// Paths that the provider has, as Go's `filepath.Match` reads it, name by name.
+    Pattern(String),
+    /// The text of a heredoc, and the name that it has in a directory.
+    Text { name: String, content: Arc<str> },
+    /// Downloaded over HTTP.
+    Url { url: String, checksum: Option<Digest> },
+    /// A repository, or a directory of it, at some commit.
+    Git { url: String, keep_git_dir: bool, checksum: Option<String> },
 }
 
 /// Files that go into a layer, and how they look there.
@@ -109,15 +212,17 @@ impl fmt::Display for Destination {
     }
 }
 
-impl FromStr for Base {
-    type Err = Error;
+/// Finds the image that a name stands for, for one platform.
+pub type FindBase<'a> = dyn FnMut(&str, &Platform) -> Result<Arc<BaseImage>> + 'a;
 
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "scratch" => Ok(Base::Scratch),
-            other => Err(Error::input(format!("the base `{other}` is not scratch"))
-                .with_hint("bases other than scratch cannot be built on yet")),
-        }
+impl Plan {
+    /// The adds of all its steps.
+    pub fn adds(&self) -> impl Iterator<Item = &Add> {
+        let adds = |step| match step {
+            &Step { work: Work::Adds(ref adds), .. } => &adds[..],
+            _ => &[],
+        };
+        self.stages.iter().flat_map(|stage| &stage.steps).flat_map(adds)
     }
 }
 

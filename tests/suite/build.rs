@@ -340,7 +340,6 @@ fn flags_that_are_wrong_are_named() {
     for (flag, parts) in [
         ("--add=files", ["--add", "files"]),
         ("--platform=linux/amd46", ["--platform", "did you mean `amd64`?"]),
-        ("--base=debian", ["--base", "scratch"]),
         ("--label=x", ["--label", "key=value"]),
         ("--annotation=x", ["--annotation", "key=value"]),
         ("--entrypoint=[1]", ["--entrypoint", "JSON"]),

@@ -12,6 +12,7 @@ use ocibake::store::LocalStore;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::support::base::no_base;
 use crate::support::damage::{each, flip};
 use crate::support::layout::Layout;
 use crate::support::listing::Listing;
@@ -248,7 +249,7 @@ fn from_any_tree_on_another_processor() {
 
 /// What the program does, without its start.
 fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, trust_times: bool) -> String {
-    let plan = Spec::parse("ocibake.toml", ANY).unwrap().plan(context, &Automatic::default()).unwrap();
+    let plan = Spec::parse("ocibake.toml", ANY).unwrap().plan(context, &Automatic::default(), &mut no_base).unwrap();
     let options = Options {
         store: &LocalStore::open(store).unwrap(),
         compression: compression.parse().unwrap(),

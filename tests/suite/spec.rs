@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ocibake::oci::Platform;
-use ocibake::plan::{AddSpec, Automatic, Base, Destination, Libc, Mode, Owner, Plan, Source, Spec, setting};
+use ocibake::oci::{Platform, Settings};
+use ocibake::plan::{
+    Add, AddSpec, Automatic, Base, Destination, Libc, Mode, Owner, Plan, Source, Spec, Step, Work, setting,
+};
 use proptest::prelude::*;
+
+use crate::support::base::no_base;
 
 const EVERYTHING: &str = r#"
 name = "example.org/org/api"
@@ -48,8 +52,15 @@ healthcheck = { test = ["CMD", "/bin/api", "--health"], interval = "1m30s", time
 "org.example.note" = "x"
 "#;
 
+fn adds(step: &Step) -> &[Add] {
+    match &step.work {
+        Work::Adds(adds) => adds,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn plan(text: &str) -> Plan {
-    Spec::parse("ocibake.toml", text).unwrap().plan(Path::new("/context"), &Automatic::default()).unwrap()
+    Spec::parse("ocibake.toml", text).unwrap().plan(Path::new("/context"), &Automatic::default(), &mut no_base).unwrap()
 }
 
 #[test]
@@ -67,20 +78,20 @@ fn a_spec_is_expanded_for_every_platform() {
         assert_eq!(stage.base, Base::Scratch);
         let [application, assets] = &stage.steps[..] else { panic!("{:?}", stage.steps) };
         assert_eq!(application.title, "application");
-        assert_eq!(application.adds[0].source, context(format!("target/{triple}/release/api")));
-        assert_eq!(application.adds[0].to, Destination { path: "bin".to_owned(), into: true });
-        assert_eq!(application.adds[0].mode, Some(Mode::parse("755").unwrap()));
-        assert_eq!(application.adds[0].owner, Owner::Numbers { user: 65532, group: 65532 });
-        assert_eq!(application.adds[0].place.as_ref().unwrap().line, 13);
-        assert_eq!(application.adds[1].source, context(format!("share/linux-{name}")));
-        assert_eq!(application.adds[1].to, Destination { path: "usr/share/{x}".to_owned(), into: false });
-        assert_eq!(application.adds[1].mode, Some(Mode::parse("640").unwrap()));
-        assert_eq!(application.adds[1].owner, Owner::ROOT);
-        assert_eq!(application.adds[1].exclude[0], "**/*.tmp");
-        assert_eq!(application.adds[1].exclude[1], format!("!{}.tmp", stage.platform.architecture));
+        assert_eq!(adds(application)[0].source, context(format!("target/{triple}/release/api")));
+        assert_eq!(adds(application)[0].to, Destination { path: "bin".to_owned(), into: true });
+        assert_eq!(adds(application)[0].mode, Some(Mode::parse("755").unwrap()));
+        assert_eq!(adds(application)[0].owner, Owner::Numbers { user: 65532, group: 65532 });
+        assert_eq!(adds(application)[0].place.as_ref().unwrap().line, 13);
+        assert_eq!(adds(application)[1].source, context(format!("share/linux-{name}")));
+        assert_eq!(adds(application)[1].to, Destination { path: "usr/share/{x}".to_owned(), into: false });
+        assert_eq!(adds(application)[1].mode, Some(Mode::parse("640").unwrap()));
+        assert_eq!(adds(application)[1].owner, Owner::ROOT);
+        assert_eq!(adds(application)[1].exclude[0], "**/*.tmp");
+        assert_eq!(adds(application)[1].exclude[1], format!("!{}.tmp", stage.platform.architecture));
         assert_eq!(assets.title, "add to /");
-        assert_eq!(assets.adds[0].to, Destination { path: String::new(), into: true });
-        assert_eq!(assets.adds[0].owner, Owner::Preserve);
+        assert_eq!(adds(assets)[0].to, Destination { path: String::new(), into: true });
+        assert_eq!(adds(assets)[0].owner, Owner::Preserve);
     }
 }
 
@@ -106,14 +117,16 @@ fn the_config_is_written_as_docker_writes_it() {
         "Shell": ["/bin/sh", "-c"],
         "OnBuild": ["RUN true"],
     });
-    assert_eq!(serde_json::to_value(&plan(EVERYTHING).stages[0].settings).unwrap(), expected);
+    let settings = plan(EVERYTHING).stages[0].settings.clone();
+    assert_eq!(serde_json::to_value(&Settings { labels: None, ..settings }).unwrap(), expected);
 }
 
 #[test]
 fn labels_and_annotations_are_complete() {
     let plan = plan(EVERYTHING);
-    assert_eq!(plan.labels["org.opencontainers.image.title"], "api");
-    assert_eq!(plan.labels["org.example.team"], "core");
+    let labels = plan.stages[0].settings.labels.as_ref().unwrap();
+    assert_eq!(labels["org.opencontainers.image.title"], "api");
+    assert_eq!(labels["org.example.team"], "core");
     assert_eq!(plan.annotations["org.opencontainers.image.licenses"], "MIT");
     assert_eq!(plan.annotations["org.example.note"], "x");
 }
@@ -160,10 +173,10 @@ fn the_flag_of_an_add_says_what_the_spec_says() {
         layers: vec![ocibake::plan::LayerSpec { name: None, adds: vec![flag] }],
         ..Spec::default()
     };
-    let plan = spec.plan(Path::new("/nowhere"), &Automatic::default()).unwrap();
+    let plan = spec.plan(Path::new("/nowhere"), &Automatic::default(), &mut no_base).unwrap();
     let step = &plan.stages[0].steps[0];
     assert_eq!(step.title, "add to /srv/app/");
-    let add = &step.adds[0];
+    let add = &adds(step)[0];
     assert_eq!(add.source, Source::Path(PathBuf::from("dir:x/arm64")));
     assert_eq!(add.to, Destination { path: "srv/app".to_owned(), into: true });
     assert_eq!(add.mode, Some(Mode::parse("u=rwX,go=rX").unwrap()));

@@ -5,6 +5,8 @@ use std::path::Path;
 use ocibake::error::Error;
 use ocibake::plan::{AddSpec, Automatic, Spec};
 
+use crate::support::base::no_base;
+
 /// As the command line shows it.
 fn shown(error: &Error) -> String {
     let excerpt = error.excerpt.as_ref().map(|excerpt| format!("\n{excerpt}")).unwrap_or_default();
@@ -93,7 +95,7 @@ fn placeholders_that_say_nothing_are_refused() {
     "#);
     let windows = "platforms = [\"windows/amd64\"]\n[[layer]]\nadd = [{ from = \"{triple}/x\", to = \"/\" }]";
     let windows = Spec::parse("ocibake.toml", windows).unwrap();
-    let error = windows.plan(Path::new("."), &Automatic::default()).unwrap_err();
+    let error = windows.plan(Path::new("."), &Automatic::default(), &mut no_base).unwrap_err();
     insta::assert_snapshot!(shown(&error), @r#"
     there is no target triple for windows/amd64, so `{triple}/x` says nothing
      --> ocibake.toml:3:17
@@ -121,18 +123,6 @@ fn modes_and_owners_are_explained() {
     2 | add = [{ from = "a", to = "/", owner = "nobody" }]
       |                                        ^^^^^^^^
     hint: an owner is `user[:group]` as numbers (names need the passwd file that scratch does not have), or `preserve`
-    "#);
-}
-
-#[test]
-fn other_bases_are_refused() {
-    insta::assert_snapshot!(refusal("base = \"debian:13\""), @r#"
-    the base `debian:13` is not scratch
-     --> ocibake.toml:1:8
-      |
-    1 | base = "debian:13"
-      |        ^^^^^^^^^^^
-    hint: bases other than scratch cannot be built on yet
     "#);
 }
 
@@ -213,7 +203,7 @@ fn a_missing_key_is_shown_at_its_table() {
 #[test]
 fn several_platforms_are_not_one_manifest() {
     let spec = Spec::parse("ocibake.toml", "index = false\nplatforms = [\"amd64\", \"arm64\"]").unwrap();
-    let error = spec.plan(Path::new("."), &Automatic::default()).unwrap_err();
+    let error = spec.plan(Path::new("."), &Automatic::default(), &mut no_base).unwrap_err();
     assert_eq!(error.to_string(), "an image for several platforms needs an index");
 }
 

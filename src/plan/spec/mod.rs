@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::add::context_pattern;
 use super::label::{self, About, Automatic};
-use super::{Add, Base, Destination, Mode, Owner, Plan, Source, Stage, Step, template};
+use super::{Add, Base, Destination, FindBase, Mode, Owner, Plan, Source, Stage, Step, Work, template};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 
@@ -18,7 +18,8 @@ const PLACEHOLDERS: &[&str] = &["os", "arch", "variant", "triple"];
 pub struct Spec {
     /// Without a tag.
     pub name: Option<Reference>,
-    pub base: Base,
+    /// None for scratch.
+    pub base: Option<String>,
     /// Each once; empty for the host's.
     pub platforms: Vec<Platform>,
     pub index: Option<bool>,
@@ -72,24 +73,45 @@ impl Spec {
     }
 
     /// The plan for files below `context`, with all placeholders expanded.
-    pub fn plan(&self, context: &Path, automatic: &Automatic) -> Result<Plan> {
+    pub fn plan(&self, context: &Path, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Plan> {
         let platforms = self.wanted_platforms();
         if self.index == Some(false) && platforms.len() > 1 {
             return Err(Error::input("an image for several platforms needs an index")
                 .with_hint("leave out `index = false`, or ask for a single platform"));
         }
         let (labels, annotations) = label::complete(&self.about, automatic, &self.labels, &self.annotations)?;
-        let stages = platforms.into_iter().map(|platform| self.stage(context, platform)).collect::<Result<_>>()?;
-        Ok(Plan { stages, index: self.index.unwrap_or(false), labels, annotations })
+        let stage = |platform| self.stage(context, platform, &labels, bases);
+        let stages: Vec<Stage> = platforms.into_iter().map(stage).collect::<Result<_>>()?;
+        let images = (0..stages.len()).collect();
+        Ok(Plan { stages, images, contexts: Vec::new(), index: self.index.unwrap_or(false), annotations })
     }
 
     fn wanted_platforms(&self) -> Vec<Platform> {
         if self.platforms.is_empty() { vec![Platform::host()] } else { self.platforms.clone() }
     }
 
-    fn stage(&self, context: &Path, platform: Platform) -> Result<Stage> {
+    fn stage(
+        &self,
+        context: &Path,
+        platform: Platform,
+        labels: &Map<String>,
+        bases: &mut FindBase<'_>,
+    ) -> Result<Stage> {
+        let base = match &self.base {
+            None => Base::Scratch,
+            Some(name) => Base::Image(bases(name, &platform)?),
+        };
         let steps = self.layers.iter().map(|layer| layer.step(context, &platform, self.libc)).collect::<Result<_>>()?;
-        Ok(Stage { platform, base: self.base.clone(), steps, settings: self.config.clone() })
+        let labels = Some(labels.clone()).filter(|labels| !labels.is_empty());
+        Ok(Stage {
+            title: platform.to_string(),
+            platform,
+            base,
+            steps,
+            settings: Settings { labels, ..self.config.clone() },
+            author: None,
+            annotations: Map::new(),
+        })
     }
 }
 
@@ -97,7 +119,7 @@ impl LayerSpec {
     fn step(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Step> {
         let adds: Vec<Add> = self.adds.iter().map(|add| add.expand(context, platform, libc)).collect::<Result<_>>()?;
         let title = self.name.clone().unwrap_or_else(|| title(&adds));
-        Ok(Step { title, adds })
+        Ok(Step { title, work: Work::Adds(adds), place: None })
     }
 }
 
@@ -159,6 +181,15 @@ impl Libc {
             Libc::Musl => "musl",
             Libc::Gnu => "gnu",
         }
+    }
+}
+
+/// The name of a base image; none for scratch.
+pub fn base(text: &str) -> Result<Option<String>> {
+    match text {
+        "" => Err(Error::input("the name of the base is empty").with_hint("an image of nothing else is on `scratch`")),
+        "scratch" => Ok(None),
+        name => Ok(Some(name.to_owned())),
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn spec(file: &str, text: &str) -> Result<Spec> {
     let root = document.root(entries.get_ref());
     let spec = Spec {
         name: root.take("name").map(|value| value.parse(name)).transpose()?,
-        base: root.take("base").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
+        base: root.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
         platforms: root.take("platforms").map(platforms).transpose()?.unwrap_or_default(),
         index: root.take("index").map(|value| value.boolean()).transpose()?,
         libc: root.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! What the tests stand on. What judges the program's output here does not use the library under test.
 
 pub mod authority;
+pub mod base;
 pub mod container;
 pub mod damage;
 pub mod docker_daemon;
