@@ -7,7 +7,7 @@ use super::environment::Environment;
 use super::{answer, metadata};
 use crate::error::{Error, Result};
 use crate::oci::{Reference, to_json};
-use crate::output::release::rollback;
+use crate::output::release::{Target, rollback};
 use crate::plan::record::Return;
 use crate::plan::tag::{self, TagKind, TagPlan};
 use crate::progress::silent;
@@ -64,6 +64,28 @@ impl TagChoice {
             None => tag::fan_out(&tag, branch.as_ref()),
         };
         Ok((repository, tag, plan.map_err(Error::on_command_line)?))
+    }
+}
+
+/// What a push may do to tags that are there already.
+#[derive(Debug, Args)]
+pub struct ReleaseFlags {
+    /// Move floating tags back, too, if a newer release holds them
+    #[arg(long)]
+    force_tags: bool,
+    /// Refuse to change an exact tag that stands for another image
+    #[arg(long)]
+    pub immutable: bool,
+}
+
+impl ReleaseFlags {
+    /// Where a push to `name` goes, and the tag that the name has; as [`TagChoice::resolve`] has it.
+    pub fn target(&self, choice: &TagChoice, name: &str, checkout: &Path) -> Result<(Target, String)> {
+        let (repository, tag, mut plan) = choice.resolve(name, checkout)?;
+        if self.force_tags {
+            plan.tags.iter_mut().for_each(|tag| tag.line = None);
+        }
+        Ok((Target { repository, version: tag::version(&tag), tags: plan.tags }, tag))
     }
 }
 
