@@ -3,15 +3,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::build::{BuildFlags, Delivery, OutputFlags, Request};
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice, kind_word};
-use super::{answer, metadata};
+use super::{answer, answer_json, metadata};
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Reference, to_json};
+use crate::oci::{Descriptor, Reference};
 use crate::output::release::{Release, Step, Target};
 use crate::output::{Image, Means};
 use crate::plan::ratchet::{Change, Obstacle};
@@ -73,7 +73,10 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     if arguments.dry_run {
         let (root, steps) = order.rehearse(arguments, environment, &client, progress)?;
         reporter.finish();
-        return answer(&if arguments.json { plan_json(&root, &steps) } else { plan_text(&steps) });
+        return match arguments.json {
+            true => answer_json(&plan_json(&root, &steps)),
+            false => answer(&plan_text(&steps)),
+        };
     }
     let root = order.carry_out(arguments, environment, &client, progress)?;
     reporter.finish();
@@ -242,7 +245,7 @@ fn plan_text(steps: &[Step]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn plan_json(root: &Descriptor, steps: &[Step]) -> String {
+fn plan_json(root: &Descriptor, steps: &[Step]) -> Value {
     let tags: Vec<_> = steps
         .iter()
         .map(|step| {
@@ -262,5 +265,5 @@ fn plan_json(root: &Descriptor, steps: &[Step]) -> String {
             })
         })
         .collect();
-    String::from_utf8_lossy(&to_json(&json!({"digest": root.digest, "tags": tags}))).into_owned()
+    json!({"digest": root.digest, "tags": tags})
 }

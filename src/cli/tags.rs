@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::environment::Environment;
-use super::{answer, metadata};
+use super::{answer, answer_json, metadata};
 use crate::error::{Error, Result};
-use crate::oci::{Reference, to_json};
+use crate::oci::Reference;
 use crate::output::release::{Target, rollback};
 use crate::plan::record::Return;
 use crate::plan::tag::{self, TagKind, TagPlan};
@@ -118,7 +118,7 @@ fn show(name: &str, arguments: &Arguments) -> Result<()> {
             json!({"name": name, "tag": tag.name, "kind": kind, "reason": tag.reason})
         })
         .collect();
-    answer(&String::from_utf8_lossy(&to_json(&json!({"repository": repository.name(), "tags": tags}))))
+    answer_json(&json!({"repository": repository.name(), "tags": tags}))
 }
 
 fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> Result<()> {
@@ -131,7 +131,7 @@ fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> R
     }
     if arguments.json {
         let tags: Vec<_> = steps.iter().map(returned_json).collect();
-        return answer(&String::from_utf8_lossy(&to_json(&json!({"complete": record.complete, "tags": tags}))));
+        return answer_json(&json!({"complete": record.complete, "tags": tags}));
     }
     let names: Vec<String> = steps.iter().map(|step| step.name.to_string()).collect();
     let width = names.iter().map(String::len).max().unwrap_or_default();
