@@ -6,8 +6,8 @@ use clap::Args;
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice};
-use super::{answer, metadata, value};
-use crate::error::{Error, Result};
+use super::{answer, flag, metadata, value};
+use crate::error::Result;
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};
 use crate::output::release::{Release, Target};
@@ -71,10 +71,7 @@ fn join(
 ) -> Result<Descriptor> {
     let mut annotations = Map::new();
     for annotation in &arguments.annotation {
-        setting::set_pair(&mut annotations, annotation).map_err(|error| Error {
-            message: format!("--annotation: {}", error.message),
-            ..error.on_command_line()
-        })?;
+        setting::set_pair(&mut annotations, annotation).map_err(flag("annotation"))?;
     }
     let pushed = [Output::Registry];
     let outputs = if arguments.output.is_empty() { &pushed[..] } else { &arguments.output };

@@ -143,6 +143,11 @@ fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
     })
 }
 
+/// Says of an error that it lies in the value of the flag `--name`.
+fn flag(name: &str) -> impl Fn(Error) -> Error {
+    move |error| Error { message: format!("--{name}: {}", error.message), ..error.on_command_line() }
+}
+
 /// Writes a result, a line or several, to stdout.
 fn answer(text: &str) -> Result<()> {
     answer_bytes(format!("{text}\n").as_bytes())
