@@ -2,6 +2,7 @@
 //! nothing else; nothing here touches a file system, a network or the environment.
 
 mod add;
+pub mod dockerfile;
 pub mod label;
 mod mode;
 mod pattern;
