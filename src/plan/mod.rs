@@ -3,8 +3,10 @@
 
 mod add;
 pub mod dockerfile;
+mod git_url;
 pub mod label;
 mod mode;
+mod named_context;
 mod pattern;
 pub mod ratchet;
 pub mod record;
@@ -13,8 +15,10 @@ mod spec;
 pub mod tag;
 mod template;
 
+pub use git_url::GitUrl;
 pub use label::{About, Automatic, Checkout};
 pub use mode::Mode;
+pub use named_context::{ContextPlace, NamedContext, context_name, is_http};
 pub use pattern::Pattern;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec, base};
 
