@@ -7,6 +7,7 @@ mod command;
 mod directive;
 pub mod lint;
 mod mount;
+pub mod word;
 
 pub use command::{
     Add, Argument, Command, CommandLine, Copy, Device, Heredoc, Instruction, Network, Pair, Run, Security, Stage,
