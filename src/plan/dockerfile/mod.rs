@@ -6,6 +6,7 @@
 mod command;
 mod directive;
 pub mod lint;
+mod lower;
 mod mount;
 pub mod word;
 
@@ -14,6 +15,7 @@ pub use command::{
 };
 pub use directive::{Check, Directives, Rules};
 pub use lint::{Rule, Warning};
+pub use lower::{Lowered, Named, Request};
 pub use mount::{Mount, MountFlag, MountKind, Sharing};
 
 use std::ops::Range;
