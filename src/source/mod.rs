@@ -1,5 +1,6 @@
 //! Where content comes from: local files and directories, images that exist, and what a git checkout knows of itself.
 
+pub mod base;
 pub mod cached;
 pub mod collection;
 pub mod git;
