@@ -116,6 +116,11 @@ fn sum(entries: &[Entry]) -> Digest {
                 noted.push(1);
                 note_numbers(&mut noted, numbers(identity));
             }
+            Kind::File(Content::Part { spool, offset, size }) => {
+                noted.push(5);
+                noted.extend_from_slice(spool.tar().as_bytes());
+                note_numbers(&mut noted, [*offset, *size]);
+            }
             Kind::Directory => noted.push(2),
             Kind::Symlink { target } => {
                 noted.push(3);

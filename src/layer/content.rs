@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustix::fs::{OFlags, Stat, fstat};
 use rustix::io::Errno;
 
+use super::spool::Spool;
 use crate::error::{Error, Result};
 
 /// What is in a file.
@@ -17,6 +18,12 @@ pub enum Content {
     Disk {
         path: PathBuf,
         identity: Identity,
+    },
+    /// `size` bytes of a tar from `offset` on; looked for when the layer is written.
+    Part {
+        spool: Arc<Spool>,
+        offset: u64,
+        size: u64,
     },
 }
 
@@ -52,7 +59,15 @@ impl Content {
         match self {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Disk { identity, .. } => identity.size,
+            Content::Part { size, .. } => *size,
         }
+    }
+
+    /// All of it, for what is known to be small.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.size() as usize];
+        self.read(0, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// Fills `out` with what is from byte `at` on; it has no more room than there is content. A file that is not, from its
@@ -60,6 +75,7 @@ impl Content {
     pub(super) fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
         match self {
             Content::Bytes(bytes) => out.copy_from_slice(&bytes[at as usize..][..out.len()]),
+            Content::Part { spool, offset, .. } => spool.read(offset + at, out)?,
             Content::Disk { path, identity } => {
                 let file = open(path)?;
                 let done = file.read_exact_at(out, at);

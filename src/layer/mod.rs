@@ -1,7 +1,8 @@
 //! The layer engine: file-system entries in, a compressed tar with both its digests out, in one pass and on every core;
 //! and back, from layers to the root file system that they make.
 //!
-//! - `walk`, `ignore`: what is on disk, as entries; `entry`, `content`: what they say; `tar`: the headers they become.
+//! - `walk`, `ignore`: what is on disk, as entries; `entry`, `content`, `spool`: what they say and where it lies; `tar`: the
+//!   headers they become.
 //! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`write()`] says how.
 //! - `read`: blobs to the tree that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
@@ -11,6 +12,7 @@ mod content;
 mod entry;
 mod ignore;
 mod read;
+mod spool;
 mod tar;
 mod unpack;
 mod walk;
@@ -22,6 +24,7 @@ pub use ignore::Ignore;
 pub use read::{
     Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC, read,
 };
+pub use spool::Spool;
 pub use tar::TRAILER;
 pub use unpack::{Directories, Unpacked, flatten, unpack};
 pub use walk::{inspect, walk};

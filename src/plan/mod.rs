@@ -3,9 +3,12 @@
 
 mod add;
 mod inherit;
+pub mod dockerfile;
+mod git_url;
 pub mod label;
 mod lock;
 mod mode;
+mod named_context;
 mod pattern;
 pub mod ratchet;
 pub mod record;
@@ -15,9 +18,11 @@ mod table;
 pub mod tag;
 mod template;
 
+pub use git_url::GitUrl;
 pub use label::{About, Automatic, Checkout};
 pub use lock::Lock;
 pub use mode::Mode;
+pub use named_context::{ContextPlace, NamedContext, context_name, is_http};
 pub use pattern::Pattern;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec, base};
 

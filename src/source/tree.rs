@@ -159,6 +159,7 @@ fn digest(content: &Content) -> Result<Digest> {
             io::copy(&mut fs::File::open(path).map_err(failed)?, &mut hashing).map_err(failed)?;
             Ok(hashing.finish().1)
         }
+        Content::Part { .. } => Ok(Digest::of(&content.bytes()?)),
     }
 }
 

@@ -95,6 +95,12 @@ impl LocalStore {
         Ok(descriptor)
     }
 
+    /// An empty file without a name, for what is needed only as long as it is open.
+    pub fn scratch(&self) -> Result<File> {
+        let pending = self.pending();
+        tempfile::tempfile_in(&pending).map_err(|source| Error::io("create a file in", &pending, source))
+    }
+
     /// Takes a blob over: whether one of this digest and size is there. Its content is checked when it is read.
     pub fn has(&self, descriptor: &Descriptor) -> bool {
         let path = self.path(&descriptor.digest);

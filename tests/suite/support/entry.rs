@@ -86,6 +86,7 @@ pub fn listing_of(entries: &[Entry]) -> Listing {
                 let (size, sha256) = digest(&bytes[..]);
                 listing::Kind::File { size, sha256, link: None }
             }
+            Kind::File(Content::Part { .. }) => unreachable!("it is made in code or of files"),
             Kind::File(Content::Disk { path, .. }) => {
                 let (size, sha256) = digest(std::fs::File::open(path).unwrap());
                 listing::Kind::File { size, sha256, link: None }
