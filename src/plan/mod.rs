@@ -3,9 +3,10 @@
 
 mod add;
 pub mod dockerfile;
+pub mod dockerignore;
 pub mod label;
 mod mode;
-mod pattern;
+pub(crate) mod pattern;
 pub mod ratchet;
 pub mod record;
 pub mod setting;

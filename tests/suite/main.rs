@@ -15,6 +15,8 @@ mod copy_registry;
 mod credential;
 mod credential_auth_file;
 mod docker_archive;
+mod dockerfile_word;
+mod dockerignore;
 mod doctor;
 mod estargz;
 mod extremes;
