@@ -20,7 +20,7 @@ mod write;
 
 pub use content::{Content, Identity};
 pub use entry::{Entry, Kind};
-pub use ignore::Ignore;
+pub use ignore::{Above, Ignore};
 pub use read::{
     Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC, read,
 };

@@ -11,6 +11,7 @@ mod lock;
 mod mode;
 mod named_context;
 mod pattern;
+pub(crate) mod pattern;
 pub mod ratchet;
 pub mod record;
 pub mod setting;

@@ -16,6 +16,8 @@ mod credential;
 mod credential_auth_file;
 mod docker_archive;
 mod dockerfile_lower;
+mod dockerfile_word;
+mod dockerignore;
 mod doctor;
 mod estargz;
 mod extremes;

@@ -15,6 +15,7 @@ pub mod listing;
 pub mod memory_store;
 pub mod nginx;
 pub mod noise;
+pub mod pattern_matcher;
 pub mod program;
 pub mod proxy;
 pub mod python;
