@@ -1,5 +1,6 @@
 use clap::Args;
 
+use super::flag;
 use crate::error::{Error, Result};
 use crate::oci::Healthcheck;
 use crate::plan::{self, AddSpec, LayerSpec, Spec, setting};
@@ -12,7 +13,7 @@ pub struct SpecFlags {
     /// Add files; options are mode=MODE, owner=UID[:GID] and exclude=PATTERN
     #[arg(long, value_name = "SRC:DST[:OPTIONS]")]
     add: Vec<String>,
-    /// Base image: scratch, the only one so far
+    /// Base image, or scratch
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
     /// Platforms to build for, such as linux/amd64,linux/arm64
@@ -86,11 +87,16 @@ impl SpecFlags {
         !self.add.is_empty()
     }
 
+    /// Refuses `--base` where something else says what the image stands on.
+    pub fn refuse_base(&self) -> Result<()> {
+        match &self.base {
+            Some(_) => Err(Error::usage("--base is not for Dockerfiles").with_hint("its FROM names the base")),
+            None => Ok(()),
+        }
+    }
+
     /// Lays the flags over `spec`.
     pub fn overlay(&self, spec: &mut Spec) -> Result<()> {
-        let flag = |name: &'static str| {
-            move |error: Error| Error { message: format!("--{name}: {}", error.message), ..error.on_command_line() }
-        };
         if let Some(base) = &self.base {
             spec.base = plan::base(base).map_err(flag("base"))?;
         }
@@ -110,10 +116,10 @@ impl SpecFlags {
         for annotation in &self.annotation {
             setting::set_pair(&mut spec.annotations, annotation).map_err(flag("annotation"))?;
         }
-        self.overlay_settings(spec, flag)
+        self.overlay_settings(spec)
     }
 
-    fn overlay_settings<F: Fn(Error) -> Error>(&self, spec: &mut Spec, flag: impl Fn(&'static str) -> F) -> Result<()> {
+    fn overlay_settings(&self, spec: &mut Spec) -> Result<()> {
         let settings = &mut spec.config;
         let words = |name, text: &Option<String>| text.as_deref().map(setting::words).transpose().map_err(flag(name));
         settings.entrypoint = words("entrypoint", &self.entrypoint)?.or(settings.entrypoint.take());
@@ -146,13 +152,13 @@ impl SpecFlags {
         if !self.on_build.is_empty() {
             settings.on_build = Some(self.on_build.clone());
         }
-        if let Some(healthcheck) = self.healthcheck(flag)? {
+        if let Some(healthcheck) = self.healthcheck()? {
             settings.healthcheck = Some(healthcheck);
         }
         Ok(())
     }
 
-    fn healthcheck<F: Fn(Error) -> Error>(&self, flag: impl Fn(&'static str) -> F) -> Result<Option<Healthcheck>> {
+    fn healthcheck(&self) -> Result<Option<Healthcheck>> {
         if self.no_healthcheck {
             return Ok(Some(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() }));
         }

@@ -2,6 +2,7 @@
 //! repositories, images that exist, and what a git checkout knows of itself.
 
 pub mod archive;
+pub mod base;
 pub mod cached;
 pub mod collection;
 pub mod context;

@@ -1,6 +1,7 @@
 //! Where content is kept and read from: by digest, and by name where the place has names.
 
 pub mod archive;
+mod beside;
 mod contents;
 mod follow;
 mod gathered;
@@ -14,6 +15,7 @@ pub mod pending;
 pub mod prune;
 
 pub use archive::Archive;
+pub use beside::Beside;
 pub use contents::{Contents, Item, Kind};
 pub use follow::{Follow, Follower};
 pub use gathered::Gathered;
@@ -29,7 +31,7 @@ use crate::error::{ErrorKind, Result};
 use crate::oci::{Descriptor, Reference};
 
 /// A place that holds blobs: the local store, a layout, an archive, a registry's repository.
-pub trait Store: Sync {
+pub trait Store: Send + Sync {
     /// Opens the content of a descriptor. The reader checks digest and size and fails, at the latest in place of the
     /// end of file, if they do not hold. Content that is not there is [`ErrorKind::NotFound`].
     ///
