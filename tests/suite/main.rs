@@ -1,5 +1,7 @@
 //! All tests that run the program or real servers, in one binary; a file for each feature.
 
+mod add_archive;
+mod add_download;
 mod architecture;
 mod archive;
 mod bad_input;
@@ -8,6 +10,9 @@ mod cache;
 mod cache_from;
 mod change;
 mod checkout;
+mod context_archive;
+mod context_dockerfile;
+mod context_git;
 mod copy;
 mod copy_bundle;
 mod copy_referrers;

@@ -9,6 +9,7 @@ pub mod docker_registry;
 pub mod entry;
 pub mod fake_registry;
 pub mod faulty_proxy;
+pub mod git_server;
 pub mod handmade;
 pub mod layout;
 pub mod listing;
