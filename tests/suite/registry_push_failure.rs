@@ -11,6 +11,7 @@ use ocibake::store::{Graph, Store};
 use super::support::fake_registry::{FakeRegistry, Reply, Request, digest};
 use super::support::memory_store::MemoryStore;
 use super::support::noise::noise;
+use super::support::port::Port;
 use super::support::registry_client::{News, client, options, push, reference, text};
 
 fn one_image() -> (MemoryStore, Descriptor) {
@@ -246,8 +247,8 @@ fn the_query_of_an_upload_is_in_no_error() {
 
 #[test]
 fn a_registry_that_is_not_there_is_said_to_be_so() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let port = Port::new();
+    let address = port.to_string();
     let mut store = MemoryStore::default();
     let root = store.image(&[]);
     let news = News::default();

@@ -15,6 +15,7 @@ pub mod memory_store;
 pub mod nginx;
 pub mod noise;
 pub mod program;
+pub mod port;
 pub mod proxy;
 pub mod python;
 pub mod rebuild;
