@@ -18,6 +18,7 @@ pub mod nginx;
 pub mod noise;
 pub mod pattern_matcher;
 pub mod program;
+pub mod port;
 pub mod proxy;
 pub mod python;
 pub mod rebuild;
