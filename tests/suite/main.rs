@@ -3,6 +3,9 @@
 mod architecture;
 mod archive;
 mod bad_input;
+mod base;
+mod base_lock;
+mod base_pull;
 mod build;
 mod cache;
 mod cache_from;
