@@ -170,7 +170,7 @@ pub enum Item {
     /// Downloaded over HTTP.
     Url { url: String, checksum: Option<Digest> },
     /// A repository, or a directory of it, at some commit.
-    Git { url: String, keep_git_dir: bool, checksum: Option<String> },
+    Git { url: GitUrl, keep_git_dir: bool, checksum: Option<String> },
 }
 
 /// Files that go into a layer, and how they look there.

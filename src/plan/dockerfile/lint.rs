@@ -35,6 +35,7 @@ pub enum Rule {
     InvalidDefinitionDescription,
     ExposeProtoCasing,
     ExposeInvalidFormat,
+    InvalidBaseImagePlatform,
 }
 
 impl Rule {

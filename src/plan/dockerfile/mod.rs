@@ -6,13 +6,16 @@
 mod command;
 mod directive;
 pub mod lint;
+mod lower;
 mod mount;
+pub mod word;
 
 pub use command::{
     Add, Argument, Command, CommandLine, Copy, Device, Heredoc, Instruction, Network, Pair, Run, Security, Stage,
 };
 pub use directive::{Check, Directives, Rules};
 pub use lint::{Rule, Warning};
+pub use lower::{Lowered, Named, Request};
 pub use mount::{Mount, MountFlag, MountKind, Sharing};
 
 use std::ops::Range;

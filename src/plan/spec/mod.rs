@@ -118,7 +118,8 @@ impl Spec {
 }
 
 impl LayerSpec {
-    fn step(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Step> {
+    /// The step for files below `context`, with all placeholders expanded.
+    pub fn step(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Step> {
         let adds: Vec<Add> = self.adds.iter().map(|add| add.expand(context, platform, libc)).collect::<Result<_>>()?;
         let title = self.name.clone().unwrap_or_else(|| title(&adds));
         Ok(Step { title, work: Work::Adds(adds), place: None })
