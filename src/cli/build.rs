@@ -1,5 +1,3 @@
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,38 +6,35 @@ use clap::Args;
 use super::environment::Environment;
 use super::metadata;
 use super::progress::{ProgressFlags, Reporter};
+use super::recipe::{Recipe, RecipeFlags};
 use super::spec_flags::SpecFlags;
-use super::{answer, value};
+use super::{answer, harmless, value};
 use crate::build::{self, Built};
 use crate::error::{Error, Result};
 use crate::layer::Compression;
 use crate::oci::{Descriptor, Reference};
 use crate::output::release::Release;
 use crate::output::{self, Image, Means, Output};
+use crate::plan::dockerfile::Warning;
 use crate::plan::tag;
 use crate::plan::{Automatic, Checkout, Plan, Spec};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
+use crate::source::base::{self, Bases, Pins, Pull};
 use crate::source::cached::Cached;
-use crate::source::git;
+use crate::source::context::Access;
 use crate::source::local::Modified;
 use crate::source::reach::reaches;
 use crate::store::pending::PendingFile;
-use crate::store::{Layered, LocalStore, Store};
-
-/// What a context is looked through for, in this order.
-const SPEC: &str = "ocibake.toml";
-const DOCKERFILE: &str = "Dockerfile";
+use crate::store::{Beside, Layered, LocalStore, Store};
 
 const DOCKERIGNORE: &str = ".dockerignore";
 
-/// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
-const SPEC_LIMIT: u64 = 1 << 20;
-
-/// Build an image from ocibake.toml, from flags, or from both
+/// Build an image from a Dockerfile, from ocibake.toml, or from flags
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Directory to build from [default: .]
+    /// What to build from: a directory, a tar, the URL of a tar or of a git repository, or - for a tar or a Dockerfile on
+    /// standard input [default: .]
     context: Option<PathBuf>,
     /// Name of the image
     #[arg(short, long, value_name = "NAME[:TAG]")]
@@ -47,6 +42,9 @@ pub struct Arguments {
     /// Push to the registry of each name, as -o type=registry does
     #[arg(long)]
     push: bool,
+    /// Only look for what the Dockerfile should not say; exit code 1 if there is anything
+    #[arg(long, conflicts_with = "push")]
+    check: bool,
     #[command(flatten)]
     build: BuildFlags,
     #[command(flatten)]
@@ -58,9 +56,8 @@ pub struct Arguments {
 /// What shapes the image.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub struct BuildFlags {
-    /// Spec to build from [default: CONTEXT/ocibake.toml]
-    #[arg(short, long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeFlags,
     /// Compression of layers: gzip or estargz[:1 to 12], zstd[:1 to 19] or none; higher is smaller and slower [default: gzip:5]
     #[arg(long, value_name = "TYPE[:LEVEL]", value_parser = value::<Compression>)]
     compression: Option<Compression>,
@@ -89,7 +86,7 @@ pub struct OutputFlags {
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub jobs: usize,
     /// Read every file, even those whose size, times and inode are as an earlier build saw them
-    #[arg(long)]
+    #[arg(long, visible_alias = "no-cache")]
     no_stat_cache: bool,
     /// Take layers that come out the same from this image; also type=registry,ref=NAME
     ///
@@ -131,6 +128,12 @@ pub enum Delivery<'a> {
     Store,
 }
 
+/// What builds are made with.
+struct BuildMeans {
+    store: LocalStore,
+    client: OnDemand,
+}
+
 /// What is to be built, and where it goes.
 struct Order {
     plan: Plan,
@@ -163,23 +166,42 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
         delivery: if arguments.push { Delivery::Push } else { Delivery::Outputs },
     };
     let reporter = Reporter::new(&arguments.progress);
+    if arguments.check {
+        let warnings = request.check(environment, &|event| reporter.report(event))?;
+        return tell_of_checks(&warnings);
+    }
     let built = request.run(environment, &|event| reporter.report(event))?;
     reporter.finish();
     answer(&built.root.digest.to_string())
 }
 
+/// What the build checks have found.
+fn tell_of_checks(warnings: &[Warning]) -> Result<()> {
+    if warnings.is_empty() {
+        return answer("no warnings");
+    }
+    for Warning { rule, message, place, .. } in warnings {
+        answer(&harmless(&format!("{rule:?}: {message}\n{place}\n")))?;
+    }
+    let count = warnings.len();
+    Err(Error::input(format!("{count} {}", if count == 1 { "warning" } else { "warnings" }))
+        .with_hint("a line `# check=skip=RULE` at the top of the Dockerfile leaves a check out"))
+}
+
 impl Request<'_> {
     /// Builds and writes every output.
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
-        let order = self.resolve(environment, progress)?;
         let limit = environment.store_limit()?;
-        let store = LocalStore::open(environment.store()?)?;
-        let client = self.output.client(environment);
-        let built = self.produce(&order, &store, &client, progress)?;
-        if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
-            self.output.note(&built.root, &order.names)?;
-        }
-        if let Err(error) = store.trim(limit) {
+        let means = self.means(environment)?;
+        let built = self.with_recipe(&means, progress, |recipe, bases| {
+            let order = self.resolve(environment, recipe, bases, progress)?;
+            let built = self.produce(&order, &means, bases, progress)?;
+            if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
+                self.output.note(&built.root, &order.names)?;
+            }
+            Ok(built)
+        })?;
+        if let Err(error) = means.store.trim(limit) {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             let message = format!("the local store may be over its limit: {}{hint}", error.message);
             progress(Event::Warning { message: &message });
@@ -187,22 +209,54 @@ impl Request<'_> {
         Ok(built)
     }
 
-    fn resolve(&self, environment: &Environment, progress: Progress<'_>) -> Result<Order> {
-        let context = self.context.unwrap_or(Path::new("."));
-        let (mut spec, place) = self.spec(context)?;
-        self.build.spec.overlay(&mut spec)?;
-        let names = self.names(&spec);
-        let checkout = git::checkout(place).unwrap_or_else(|error| {
-            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            let message = format!("no revision, source and commit time from git: {}{hint}", error.message);
-            progress(Event::Warning { message: &message });
-            None
-        });
+    /// Goes through the Dockerfile for its build checks alone.
+    fn check(&self, environment: &Environment, progress: Progress<'_>) -> Result<Vec<Warning>> {
+        let means = self.means(environment)?;
+        self.with_recipe(&means, progress, |recipe, bases| {
+            recipe.check(&Automatic::default(), &mut |name, platform| bases.find(name, platform))
+        })
+    }
+
+    fn means(&self, environment: &Environment) -> Result<BuildMeans> {
+        let store = LocalStore::open(environment.store()?)?;
+        Ok(BuildMeans { store, client: self.output.client(environment) })
+    }
+
+    fn with_recipe<T>(
+        &self,
+        BuildMeans { store, client }: &BuildMeans,
+        progress: Progress<'_>,
+        work: impl FnOnce(&Recipe<'_>, &Bases<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let flags = &self.build.recipe;
+        let recipe = flags.read(
+            self.context,
+            &self.build.spec,
+            &Access { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
+        )?;
+        let options = base::Options {
+            store,
+            client,
+            pull: Pull::default(),
+            contexts: &flags.images(),
+            directory: recipe.spec().map(|_| recipe.root()),
+            progress,
+        };
+        work(&recipe, &Bases::new(options, Pins::default()))
+    }
+
+    fn resolve(
+        &self,
+        environment: &Environment,
+        recipe: &Recipe<'_>,
+        bases: &Bases<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Order> {
+        let names = self.names(recipe.spec());
+        let checkout = recipe.checkout(progress);
         let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
-        let plan = spec.plan(context, &Automatic { created, tag: self.tag.clone(), checkout }, &mut |name, _| {
-            Err(Error::input(format!("the base `{name}` is not scratch"))
-                .with_hint("bases other than scratch cannot be built on yet"))
-        })?;
+        let automatic = Automatic { created, tag: self.tag.clone(), checkout };
+        let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
         let outputs = match self.delivery {
             Delivery::Outputs => self.output.outputs(false),
             Delivery::Push | Delivery::Release(_) => self.output.outputs(true),
@@ -211,7 +265,9 @@ impl Request<'_> {
         output::check(&outputs, plan.images.len(), &names)?;
         self.output.check_notes()?;
         warn_of_outputs_within(&plan, &outputs, progress);
-        warn_of_dockerignore(&plan, context, progress);
+        if recipe.spec().is_some() {
+            warn_of_dockerignore(&plan, recipe.root(), progress);
+        }
         if outputs.is_empty() && matches!(self.delivery, Delivery::Outputs) {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
             progress(Event::Warning { message });
@@ -221,7 +277,13 @@ impl Request<'_> {
 
     /// Builds with layers of the images that `--cache-from` names. Should such a layer not be had when it comes to writing
     /// it, builds once more without.
-    fn produce(&self, order: &Order, store: &LocalStore, client: &OnDemand, progress: Progress<'_>) -> Result<Built> {
+    fn produce(
+        &self,
+        order: &Order,
+        BuildMeans { store, client }: &BuildMeans,
+        bases: &Bases<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Built> {
         let Order { plan, created, modified, names, outputs } = order;
         let compression = self.build.compression.unwrap_or_default();
         // What may be refused once its digest is known is not sent before.
@@ -244,6 +306,7 @@ impl Request<'_> {
             })
         };
         let write = |built: &Built, store: &dyn Store| {
+            let store = &Beside { first: bases, second: store };
             let image = Image { store, root: &built.root, names };
             let means = Means { client, jobs: self.output.jobs, progress };
             match &self.delivery {
@@ -265,37 +328,8 @@ impl Request<'_> {
         }
     }
 
-    /// The spec, and the directory whose checkout it belongs to.
-    fn spec<'s>(&'s self, context: &'s Path) -> Result<(Spec, &'s Path)> {
-        if self.build.file.is_none() && self.context.is_none() && self.build.spec.add_files() {
-            return Ok((Spec::default(), context));
-        }
-        if !context.is_dir() {
-            return Err(Error::not_found(format!("the context {} is not a directory", context.display())));
-        }
-        let file = match &self.build.file {
-            Some(file) => file.clone(),
-            None => context.join(SPEC),
-        };
-        match read_spec(&file) {
-            Ok(_) if is_dockerfile(&file) => {
-                Err(no_dockerfiles(Error::input(format!("{} is a {DOCKERFILE}", file.display()))))
-            }
-            Ok(text) => Ok((Spec::parse(&file.display().to_string(), &text)?, context)),
-            Err(error) if error.kind() != io::ErrorKind::NotFound || self.build.file.is_some() => {
-                Err(Error::io("read", &file, error))
-            }
-            Err(_) if self.build.spec.add_files() => Ok((Spec::default(), context)),
-            Err(_) if context.join(DOCKERFILE).exists() => {
-                Err(no_dockerfiles(Error::input(format!("{} has a {DOCKERFILE} but no {SPEC}", context.display()))))
-            }
-            Err(_) => Err(Error::not_found(format!("there is no {SPEC} in {}", context.display()))
-                .with_hint("name another file with -f, another context, or say it all with --add SRC:DST")),
-        }
-    }
-
-    fn names(&self, spec: &Spec) -> Vec<Reference> {
-        match &spec.name {
+    fn names(&self, spec: Option<&Spec>) -> Vec<Reference> {
+        match spec.and_then(|spec| spec.name.as_ref()) {
             Some(name) if self.names.is_empty() => vec![name.with_tag("latest")],
             _ => self.names.clone(),
         }
@@ -348,24 +382,6 @@ fn cached_image(text: &str) -> Result<String, String> {
         }
     }
     name.ok_or_else(|| "it does not say which image: add ref=NAME".to_owned())
-}
-
-fn read_spec(file: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(SPEC_LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SPEC_LIMIT {
-        return Err(io::Error::other(format!("it is larger than {SPEC_LIMIT} bytes, which no spec is")));
-    }
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-fn is_dockerfile(file: &Path) -> bool {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    name == DOCKERFILE || name.starts_with("Dockerfile.") || name.ends_with(".Dockerfile")
-}
-
-fn no_dockerfiles(error: Error) -> Error {
-    error.with_hint(format!("Dockerfiles are not read yet: describe the image in {SPEC}, or with --add"))
 }
 
 /// An output of an earlier build that lies among what is added makes each build another image. It is not left out by

@@ -14,6 +14,7 @@ mod metadata;
 mod progress;
 mod push;
 mod quantity;
+mod recipe;
 mod spec_flags;
 mod tags;
 

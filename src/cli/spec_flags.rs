@@ -1,7 +1,7 @@
 use clap::Args;
 
 use super::flag;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::oci::Healthcheck;
 use crate::plan::{self, AddSpec, LayerSpec, Spec, setting};
 
@@ -13,7 +13,7 @@ pub struct SpecFlags {
     /// Add files; options are mode=MODE, owner=UID[:GID] and exclude=PATTERN
     #[arg(long, value_name = "SRC:DST[:OPTIONS]")]
     add: Vec<String>,
-    /// Base image: scratch, the only one so far
+    /// Base image, or scratch
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
     /// Platforms to build for, such as linux/amd64,linux/arm64
@@ -85,6 +85,14 @@ impl SpecFlags {
     /// Whether they alone say what to build.
     pub fn add_files(&self) -> bool {
         !self.add.is_empty()
+    }
+
+    /// Refuses `--base` where something else says what the image stands on.
+    pub fn refuse_base(&self) -> Result<()> {
+        match &self.base {
+            Some(_) => Err(Error::usage("--base is not for Dockerfiles").with_hint("its FROM names the base")),
+            None => Ok(()),
+        }
     }
 
     /// Lays the flags over `spec`.

@@ -4,6 +4,7 @@
 mod add;
 mod inherit;
 pub mod dockerfile;
+pub mod dockerignore;
 mod git_url;
 pub mod label;
 mod lock;

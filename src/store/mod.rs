@@ -1,6 +1,7 @@
 //! Where content is kept and read from: by digest, and by name where the place has names.
 
 pub mod archive;
+mod beside;
 mod contents;
 mod follow;
 mod gathered;
@@ -14,6 +15,7 @@ pub mod pending;
 pub mod prune;
 
 pub use archive::Archive;
+pub use beside::Beside;
 pub use contents::{Contents, Item, Kind};
 pub use follow::{Follow, Follower};
 pub use gathered::Gathered;

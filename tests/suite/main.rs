@@ -18,6 +18,7 @@ mod copy_registry;
 mod credential;
 mod credential_auth_file;
 mod docker_archive;
+mod dockerfile_lower;
 mod doctor;
 mod estargz;
 mod extremes;

@@ -1,0 +1,281 @@
+//! What a build is told by: a Dockerfile, ocibake.toml, or flags alone.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::spec_flags::SpecFlags;
+use super::{flag, value};
+use crate::error::{Error, Result};
+use crate::layer::Ignore;
+use crate::oci::{Map, Platform};
+use crate::plan::dockerfile::{Dockerfile, Named, Request, Warning};
+use crate::plan::{
+    Automatic, Checkout, Context, ContextPlace, FindBase, NamedContext, Plan, Spec, context_name, dockerignore,
+};
+use crate::progress::{Event, Progress};
+use crate::source::context::{self, Access, OpenContext};
+use crate::source::git;
+use crate::source::image::Location;
+
+/// What a context is looked through for, in this order.
+const SPEC: &str = "ocibake.toml";
+const DOCKERFILE: &str = "Dockerfile";
+
+/// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
+const SPEC_LIMIT: u64 = 1 << 20;
+
+/// What tells a build what to do, beside the context.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub struct RecipeFlags {
+    /// Dockerfile, or spec (*.toml), to build from; - is standard input [default: CONTEXT/ocibake.toml, CONTEXT/Dockerfile]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Stage of the Dockerfile to build [default: the last]
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// Give an ARG of the Dockerfile a value; without one, that of the environment variable of this name
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    build_arg: Vec<String>,
+    /// Take NAME in a Dockerfile for a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
+    #[arg(long, value_name = "NAME=PLACE", value_parser = value::<NamedContext>)]
+    build_context: Vec<NamedContext>,
+}
+
+/// What a build is told by, read.
+pub struct Recipe<'a> {
+    kind: Kind,
+    flags: &'a RecipeFlags,
+    spec_flags: &'a SpecFlags,
+    context: OpenContext,
+    /// Of `--build-context`, those that are directories now.
+    directories: Vec<(String, OpenContext)>,
+}
+
+enum Kind {
+    Spec(Box<Spec>),
+    Dockerfile { dockerfile: Dockerfile, ignore: Vec<String> },
+}
+
+impl RecipeFlags {
+    /// Reads the recipe for a build of `context`; without one, that of the working directory is meant, unless flags say all.
+    pub fn read<'a>(
+        &'a self,
+        context: Option<&Path>,
+        spec_flags: &'a SpecFlags,
+        access: &Access<'_>,
+    ) -> Result<Recipe<'a>> {
+        let location = match context.map(Path::to_str) {
+            None => context::Location::Directory(PathBuf::from(".")),
+            Some(Some(text)) => text.parse()?,
+            Some(None) => context::Location::Directory(context.unwrap_or(Path::new(".")).to_owned()),
+        };
+        let is_spec_in = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
+        let opened = location.open(access, &mut io::stdin().lock())?;
+        let spec_in_context = opened.root.join(SPEC);
+        let kind = match &self.file {
+            None if context.is_none() && spec_flags.add_files() => Kind::Spec(Box::default()),
+            Some(file) if is_spec_in(file) => spec(file)?,
+            Some(file) if file == Path::new("-") => dockerfile(&opened, context::Named::StandardInput)?,
+            Some(file) => dockerfile(&opened, context::Named::File(file))?,
+            None if opened.dockerfile.is_some() => dockerfile(&opened, context::Named::Not)?,
+            None if spec_in_context.exists() => spec(&spec_in_context)?,
+            None if opened.root.join(DOCKERFILE).exists() => dockerfile(&opened, context::Named::Not)?,
+            None if spec_flags.add_files() => Kind::Spec(Box::default()),
+            None => {
+                let message = format!("there is no {SPEC} and no {DOCKERFILE} in {}", opened.root.display());
+                return Err(Error::not_found(message)
+                    .with_hint("name another file with -f, another context, or say it all with --add SRC:DST"));
+            }
+        };
+        let mut recipe = Recipe { kind, flags: self, spec_flags, context: opened, directories: Vec::new() };
+        match &mut recipe.kind {
+            Kind::Spec(spec) => {
+                self.refuse_for_spec()?;
+                spec_flags.overlay(spec)?;
+            }
+            Kind::Dockerfile { dockerfile, .. } => {
+                spec_flags.refuse_base()?;
+                if let Some(syntax) = &dockerfile.directives.syntax {
+                    let message = format!("`# syntax={}` is not fetched: the built-in reader is used", syntax.text);
+                    (access.progress)(Event::Warning { message: &message });
+                }
+                for named in &self.build_context {
+                    if let Some(opened) = OpenContext::named(&named.place, access)? {
+                        recipe.directories.push((named.name.clone(), opened));
+                    }
+                }
+            }
+        }
+        Ok(recipe)
+    }
+
+    /// The images that take the place of names.
+    pub fn images(&self) -> Map<Location> {
+        let image = |named: &NamedContext| {
+            let location = match &named.place {
+                ContextPlace::Image(name) if name != "scratch" => Location::Registry(name.parse().ok()?),
+                ContextPlace::Layout { path, name } => Location::Layout(path.clone(), name.clone()),
+                _ => return None,
+            };
+            Some((named.name.clone(), location))
+        };
+        self.build_context.iter().filter_map(image).collect()
+    }
+
+    fn refuse_for_spec(&self) -> Result<()> {
+        let only = |flag: &str| {
+            let hint = format!("build from one, with -f {DOCKERFILE}, or leave the flag out");
+            Err(Error::usage(format!("{flag} is for Dockerfiles")).with_hint(hint))
+        };
+        match self {
+            RecipeFlags { target: Some(_), .. } => only("--target"),
+            RecipeFlags { build_arg, .. } if !build_arg.is_empty() => only("--build-arg"),
+            RecipeFlags { build_context, .. } if !build_context.is_empty() => only("--build-context"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `.git` stays in a context that is a repository.
+    pub fn keeps_git_dir(&self) -> Result<bool> {
+        Ok(self.arguments()?.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").is_some_and(|value| value == "1"))
+    }
+
+    /// `--build-arg`, those without a value taken from the environment; a variable that is not set gives none.
+    pub fn arguments(&self) -> Result<Map<String>> {
+        let mut arguments = Map::new();
+        for text in &self.build_arg {
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (text.as_str(), std::env::var_os(text).map(|value| value.to_string_lossy().into_owned())),
+            };
+            if name.is_empty() {
+                let error = Error::input(format!("`{text}` has no name")).with_hint("write it as in VERSION=1.2");
+                return Err(flag("build-arg")(error));
+            }
+            if let Some(value) = value {
+                arguments.insert(name.to_owned(), value);
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+impl Recipe<'_> {
+    /// The directory that it is about.
+    pub fn root(&self) -> &Path {
+        &self.context.root
+    }
+
+    /// What git knows of the context; nothing, with a warning, where git will not say.
+    pub fn checkout(&self, progress: Progress<'_>) -> Option<Checkout> {
+        if self.context.checkout.is_some() || !self.context.is_local {
+            return self.context.checkout.clone();
+        }
+        git::checkout(self.root()).unwrap_or_else(|error| {
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let message = format!("no revision, source and commit time from git: {}{hint}", error.message);
+            progress(Event::Warning { message: &message });
+            None
+        })
+    }
+
+    /// The spec, if it is one.
+    pub fn spec(&self) -> Option<&Spec> {
+        match &self.kind {
+            Kind::Spec(spec) => Some(spec),
+            Kind::Dockerfile { .. } => None,
+        }
+    }
+
+    /// The plan that it comes to, its build checks told as warnings.
+    pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
+        let (dockerfile, ignore) = match &self.kind {
+            Kind::Spec(spec) => return spec.plan(self.root(), automatic, bases),
+            Kind::Dockerfile { dockerfile, ignore } => (dockerfile, ignore),
+        };
+        let lowered = self.with_request(ignore, automatic, |request| dockerfile.lower(request, bases))?;
+        for warning in &lowered.warnings {
+            let Warning { rule, message, place, .. } = warning;
+            let message = format!("{rule:?}: {message} ({}:{})", place.file, place.line);
+            progress(Event::Warning { message: &message });
+        }
+        if let (Some(first), true) = (lowered.warnings.first(), dockerfile.directives.check.error) {
+            let error = Error::input(format!("{:?}: {}", first.rule, first.message));
+            return Err(error.with_excerpt(first.place.clone()).with_hint("`# check=error=true` makes it one"));
+        }
+        for name in &lowered.unused {
+            let message = format!("the build argument {name} is not used: no ARG names it");
+            progress(Event::Warning { message: &message });
+        }
+        Ok(lowered.plan)
+    }
+
+    /// What the build checks find.
+    pub fn check(&self, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
+        match &self.kind {
+            Kind::Spec(_) => Err(Error::usage("--check is for Dockerfiles")),
+            Kind::Dockerfile { dockerfile, ignore } => {
+                self.with_request(ignore, automatic, |request| dockerfile.check(request, bases))
+            }
+        }
+    }
+
+    fn with_request<T>(
+        &self,
+        ignore: &[String],
+        automatic: &Automatic,
+        work: impl FnOnce(&Request<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut flags = Spec::default();
+        self.spec_flags.overlay(&mut flags)?;
+        let main = Context { root: self.context.root.clone(), ignore: ignore.to_vec() };
+        let mut contexts = vec![main];
+        for (_, opened) in &self.directories {
+            let text = context::Dockerfile::ignore(opened)?;
+            let ignore = text.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
+            contexts.push(Context { root: opened.root.clone(), ignore });
+        }
+        let named = |name: &str| {
+            let name = context_name(name)?;
+            let directory = self.directories.iter().position(|(own, _)| *own == name);
+            let is_image = self.flags.build_context.iter().any(|named| named.name == name);
+            directory.map(|number| Named::Directory(number + 1)).or_else(|| is_image.then_some(Named::Image(name)))
+        };
+        let patterns = Ignore::new(ignore.iter().map(String::as_str))?;
+        let request = Request {
+            platforms: &flags.platforms,
+            build_platform: Platform::host(),
+            target: self.flags.target.as_deref(),
+            arguments: &self.flags.arguments()?,
+            contexts: &contexts,
+            named: &named,
+            ignores: &|path| !patterns.has_exceptions() && patterns.matches(path.as_bytes()),
+            overlay: &|spec| self.spec_flags.overlay(spec),
+            automatic,
+        };
+        work(&request)
+    }
+}
+
+fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<Kind> {
+    let found = context::Dockerfile::find(context, named, &mut io::stdin().lock())?;
+    let dockerfile = Dockerfile::read(&found.file.name, found.file.text.as_bytes())?;
+    let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
+    Ok(Kind::Dockerfile { dockerfile, ignore })
+}
+
+fn spec(file: &Path) -> Result<Kind> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(file)?.take(SPEC_LIMIT + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > SPEC_LIMIT {
+            return Err(io::Error::other(format!("it is larger than {SPEC_LIMIT} bytes, which no spec is")));
+        }
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    };
+    let text = read().map_err(|source| Error::io("read", file, source))?;
+    Ok(Kind::Spec(Box::new(Spec::parse(&file.display().to_string(), &text)?)))
+}

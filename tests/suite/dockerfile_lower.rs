@@ -1,0 +1,348 @@
+//! From a Dockerfile to stages of a plan: scopes of variables, stages and what they stand on, settings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ocibake::error::{Error, Result};
+use ocibake::oci::{Digest, ImageConfig, Map, Platform, Settings, from_json};
+use ocibake::plan::dockerfile::{Dockerfile, Lowered, Named, Request};
+use ocibake::plan::{Automatic, Base, BaseImage, Context, Copy, Destination, Item, Provider, Spec, Stage, Work};
+use serde_json::{Value, json};
+
+/// What a build is asked for, beside its Dockerfile.
+struct Asked<'a> {
+    platforms: &'a [&'a str],
+    target: Option<&'a str>,
+    arguments: &'a [(&'a str, &'a str)],
+    named: &'a [(&'a str, Named)],
+    /// The `config` of the one image that is there, `base`.
+    base: Value,
+}
+
+impl Default for Asked<'_> {
+    fn default() -> Self {
+        Asked { platforms: &[], target: None, arguments: &[], named: &[], base: json!({}) }
+    }
+}
+
+impl Asked<'_> {
+    fn lower(&self, text: &str) -> Result<Lowered> {
+        let platforms: Vec<Platform> = self.platforms.iter().map(|name| name.parse().unwrap()).collect();
+        let arguments = self.arguments.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let named = |name: &str| {
+            let found = self.named.iter().find(|(own, _)| *own == name);
+            found.map(|(_, named)| named.clone())
+        };
+        let contexts = ["/context", "/other"].map(|root| Context { root: PathBuf::from(root), ignore: Vec::new() });
+        let request = Request {
+            platforms: &platforms,
+            build_platform: Platform::new("linux", "amd64", None),
+            target: self.target,
+            arguments: &arguments,
+            contexts: &contexts,
+            named: &named,
+            ignores: &|path| path == "ignored",
+            overlay: &|_: &mut Spec| Ok(()),
+            automatic: &Automatic::default(),
+        };
+        Dockerfile::read("Dockerfile", text.as_bytes())?
+            .lower(&request, &mut |name, platform| self.find(name, platform))
+    }
+
+    fn find(&self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
+        if name != "base" {
+            return Err(Error::not_found(format!("there is no {name}")));
+        }
+        let config = json!({
+            "architecture": platform.architecture, "os": platform.os, "config": self.base,
+            "rootfs": { "type": "layers", "diff_ids": [] }, "author": "who made the base",
+        });
+        let config: ImageConfig = from_json("config", config.to_string().as_bytes()).unwrap();
+        let digest = Digest::of(platform.to_string().as_bytes());
+        Ok(Arc::new(BaseImage { name: name.to_owned(), root: digest, manifest: digest, layers: Vec::new(), config }))
+    }
+}
+
+fn lower(text: &str) -> Lowered {
+    Asked::default().lower(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn image(lowered: &Lowered) -> &Stage {
+    &lowered.plan.stages[lowered.plan.images[0]]
+}
+
+/// The settings of the image, without what every image has, and without labels that come by themselves.
+fn settings(text: &str) -> Value {
+    let lowered = lower(text);
+    let stage = image(&lowered);
+    let mut labels = stage.settings.labels.clone().unwrap_or_default();
+    labels.retain(|key, _| !key.starts_with("org.opencontainers.image."));
+    let labels = Some(labels).filter(|labels| !labels.is_empty());
+    let mut value = serde_json::to_value(Settings { labels, ..stage.settings.clone() }).unwrap();
+    value["Env"].as_array_mut().unwrap().retain(|variable| !variable.as_str().unwrap().starts_with("PATH="));
+    if value["WorkingDir"] == "/" {
+        value.as_object_mut().unwrap().remove("WorkingDir");
+    }
+    if value["Env"].as_array().unwrap().is_empty() {
+        value.as_object_mut().unwrap().remove("Env");
+    }
+    value
+}
+
+fn copies(stage: &Stage) -> Vec<&Copy> {
+    let copy = |step: &'_ ocibake::plan::Step| matches!(step.work, Work::Copy(_));
+    let steps = stage.steps.iter().filter(|step| copy(step));
+    steps
+        .map(|step| match &step.work {
+            Work::Copy(copy) => copy,
+            _ => unreachable!(),
+        })
+        .collect()
+}
+
+fn destination(path: &str, into: bool) -> Destination {
+    Destination { path: path.to_owned(), into }
+}
+
+/// By the Dockerfile reference's chapters of the instructions.
+#[test]
+fn settings_are_those_that_instructions_give() {
+    for (text, expected) in [
+        ("ENV A=1 B=\"two words\" C=x\\ y", json!({ "Env": ["A=1", "B=two words", "C=x y"] })),
+        ("ENV A=1\nENV B=$A A=2\nENV A=3", json!({ "Env": ["A=3", "B=1"] })),
+        // The reference's own example: a value is that of before the instruction.
+        ("ENV abc=hello\nENV abc=bye def=$abc\nENV ghi=$abc", json!({ "Env": ["abc=bye", "def=hello", "ghi=bye"] })),
+        ("ENV A=x\nLABEL \"a b\"=\"$A y\" c='$A'", json!({ "Env": ["A=x"], "Labels": { "a b": "x y", "c": "$A" } })),
+        ("EXPOSE 80 53/udp 8000-8002", {
+            json!({ "ExposedPorts": { "80/tcp": {}, "53/udp": {}, "8000/tcp": {}, "8001/tcp": {}, "8002/tcp": {} } })
+        }),
+        ("ENV P=\"80 90/UDP\"\nEXPOSE $P", {
+            json!({ "Env": ["P=80 90/UDP"], "ExposedPorts": { "80/tcp": {}, "90/udp": {} } })
+        }),
+        ("VOLUME /a /b\nVOLUME [\"/c d\"]", json!({ "Volumes": { "/a": {}, "/b": {}, "/c d": {} } })),
+        ("USER 1:2", json!({ "User": "1:2" })),
+        ("CMD echo $A", json!({ "Cmd": ["/bin/sh", "-c", "echo $A"] })),
+        ("SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nCMD a b", {
+            json!({ "Shell": ["/bin/bash", "-o", "pipefail", "-c"], "Cmd": ["/bin/bash", "-o", "pipefail", "-c", "a b"] })
+        }),
+        ("CMD [\"a\", \"$B\"]", json!({ "Cmd": ["a", "$B"] })),
+        ("ENTRYPOINT [\"e\"]\nCMD [\"c\"]", json!({ "Entrypoint": ["e"], "Cmd": ["c"] })),
+        ("CMD [\"c\"]\nENTRYPOINT [\"e\"]", json!({ "Entrypoint": ["e"], "Cmd": ["c"] })),
+        ("STOPSIGNAL SIGQUIT", json!({ "StopSignal": "SIGQUIT" })),
+        ("HEALTHCHECK --interval=1m --retries=2 CMD true", {
+            json!({ "Healthcheck": { "Test": ["CMD-SHELL", "true"], "Interval": 60_000_000_000_u64, "Retries": 2 } })
+        }),
+        ("HEALTHCHECK NONE", json!({ "Healthcheck": { "Test": ["NONE"] } })),
+        ("ONBUILD COPY . /src\nONBUILD USER 7", json!({ "OnBuild": ["COPY . /src", "USER 7"] })),
+        ("WORKDIR /a\nWORKDIR b\nWORKDIR ../c/./d/", json!({ "WorkingDir": "/a/c/d" })),
+        ("ARG V=1\nENV A=$V\nARG V=2\nENV B=${V}x", json!({ "Env": ["A=1", "B=2x"] })),
+    ] {
+        assert_eq!(settings(&format!("FROM scratch\n{text}\n")), expected, "{text}");
+    }
+}
+
+/// The Dockerfile reference, "Understand how ARG and FROM interact" and "Scope".
+#[test]
+fn arguments_are_seen_where_they_are_declared() {
+    for (text, expected) in [
+        ("ARG A=1\nFROM scratch\nENV B=$A", "B="),
+        ("ARG A=1\nFROM scratch\nARG A\nENV B=$A", "B=1"),
+        ("ARG A=1\nFROM scratch\nARG A=2\nENV B=$A", "B=2"),
+        ("ARG A=1\nARG C=${A}2\nFROM scratch\nARG C\nENV B=$C", "B=12"),
+        ("FROM scratch AS one\nARG A=1\nFROM one\nENV B=$A", "B=1"),
+        ("FROM scratch AS one\nARG A=1\nFROM scratch\nENV B=$A", "B="),
+        ("FROM scratch\nENV B=$TARGETARCH", "B="),
+        ("FROM scratch\nARG TARGETARCH\nENV B=$TARGETARCH", "B=amd64"),
+        ("FROM scratch\nARG BUILDPLATFORM TARGETVARIANT\nENV B=$BUILDPLATFORM,$TARGETVARIANT", "B=linux/amd64,"),
+        ("FROM scratch\nENV A=e\nARG A=a\nENV B=$A", "B=a"),
+        ("FROM scratch\nARG A=a\nENV A=e\nENV B=$A", "B=e"),
+    ] {
+        let lowered = lower(text);
+        let variables = image(&lowered).settings.env.clone().unwrap();
+        assert_eq!(variables.last().unwrap(), expected, "{text}");
+    }
+}
+
+#[test]
+fn build_arguments_take_the_place_of_defaults() {
+    let asked =
+        Asked { arguments: &[("A", "given"), ("B", "base"), ("TARGETARCH", "own"), ("X", "1")], ..Asked::default() };
+    let lowered = asked.lower("ARG B=other\nFROM $B\nARG A=default\nARG TARGETARCH\nENV C=$A D=$TARGETARCH").unwrap();
+    let variables = image(&lowered).settings.env.clone().unwrap();
+    assert_eq!(variables[variables.len() - 2..], ["C=given", "D=own"]);
+    assert!(matches!(&image(&lowered).base, Base::Image(base) if base.name == "base"));
+    assert_eq!(lowered.unused, ["X"]);
+}
+
+#[test]
+fn what_the_base_has_is_inherited() {
+    let asked = Asked {
+        base: json!({
+            "Env": ["PATH=/opt", "A=1"], "Cmd": ["c"], "Entrypoint": ["e"], "WorkingDir": "/w", "User": "u",
+            "Labels": { "l": "1" }, "ExposedPorts": { "1/tcp": {} },
+        }),
+        ..Asked::default()
+    };
+    let lowered = asked.lower("FROM base\nENV B=$A$PATH\nWORKDIR x\nENTRYPOINT [\"f\"]\nEXPOSE 2\nLABEL m=2").unwrap();
+    let stage = image(&lowered);
+    let settings = &stage.settings;
+    assert_eq!(settings.env.as_ref().unwrap()[..], ["PATH=/opt", "A=1", "B=1/opt"]);
+    assert_eq!((settings.working_dir.as_str(), settings.user.as_str()), ("/w/x", "u"));
+    assert_eq!((&settings.entrypoint, &settings.cmd), (&Some(vec!["f".to_owned()]), &None));
+    assert_eq!(settings.exposed_ports.as_ref().unwrap().keys().collect::<Vec<_>>(), ["1/tcp", "2/tcp"]);
+    let labels = settings.labels.as_ref().unwrap();
+    assert_eq!((labels["l"].as_str(), labels["m"].as_str()), ("1", "2"));
+    assert_eq!(stage.author.as_deref(), Some("who made the base"));
+    // What USER says owns the directories that WORKDIR makes.
+    let owner = Some("u".to_owned());
+    assert!(
+        stage.steps.iter().any(|step| step.work == Work::Directory { path: "w/x".to_owned(), owner: owner.clone() })
+    );
+}
+
+#[test]
+fn triggers_of_the_base_run_first_and_once() {
+    let asked = Asked { base: json!({ "OnBuild": ["ENV A=1", "COPY a /b"] }), ..Asked::default() };
+    let lowered = asked.lower("FROM base AS one\nENV A=${A}2\nFROM one\nENV B=$A").unwrap();
+    let stage = image(&lowered);
+    assert_eq!(stage.settings.env.as_ref().unwrap()[1..], ["A=12", "B=12"]);
+    assert_eq!(stage.settings.on_build, None);
+    let Base::Stage(one) = stage.base else { panic!("{:?}", stage.base) };
+    assert_eq!(copies(&lowered.plan.stages[one]).len(), 1);
+
+    let own = lower("FROM scratch AS one\nONBUILD ENV A=1\nFROM one AS two\nFROM two\nENV B=$A");
+    assert_eq!(image(&own).settings.env.as_ref().unwrap()[1..], ["A=1", "B=1"]);
+}
+
+#[test]
+fn only_what_the_target_needs_is_there() {
+    let text = "FROM missing AS unneeded\nRUN x\nFROM scratch AS files\nCOPY f /\nFROM scratch AS wanted\nCOPY --from=files /f /g\n\
+                FROM missing2\nCOPY --from=unneeded a b";
+    let lowered = Asked { target: Some("Wanted"), ..Asked::default() }.lower(text).unwrap();
+    let titles: Vec<&str> = lowered.plan.stages.iter().map(|stage| stage.title.as_str()).collect();
+    assert_eq!(titles, ["files", "wanted"]);
+    let copy = copies(image(&lowered))[0];
+    assert_eq!((&copy.from, &copy.to), (&Provider::Stage(0), &destination("g", false)));
+    assert_eq!(copy.items, [Item::Pattern("/f".to_owned())]);
+}
+
+#[test]
+fn stages_are_one_for_all_platforms_where_the_platform_does_not_matter() {
+    let text = "FROM --platform=$BUILDPLATFORM base AS build\nCOPY a /\n\
+                FROM base\nARG TARGETARCH\nCOPY --from=build /a /$TARGETARCH";
+    let lowered = Asked { platforms: &["linux/amd64", "linux/arm64"], ..Asked::default() }.lower(text).unwrap();
+    let of: Vec<(&str, String)> =
+        lowered.plan.stages.iter().map(|stage| (stage.title.as_str(), stage.platform.to_string())).collect();
+    let expected = [("build", "linux/amd64"), ("stage-1", "linux/amd64"), ("stage-1", "linux/arm64")];
+    assert_eq!(of, expected.map(|(title, platform)| (title, platform.to_owned())));
+    assert_eq!(lowered.plan.images, [1, 2]);
+    assert_eq!(copies(&lowered.plan.stages[2])[0].to, destination("arm64", false));
+}
+
+#[test]
+fn destinations_are_relative_to_the_working_directory() {
+    for (to, expected) in [
+        ("x", destination("w/x", false)),
+        ("x/", destination("w/x", true)),
+        (".", destination("w", true)),
+        ("./", destination("w", true)),
+        ("..", destination("", true)),
+        ("/", destination("", true)),
+        ("/a/./b/../c/", destination("a/c", true)),
+        ("/a/.", destination("a", true)),
+        ("../../../x", destination("x", false)),
+    ] {
+        let lowered = lower(&format!("FROM scratch\nWORKDIR /w\nCOPY f {to}"));
+        assert_eq!(copies(image(&lowered))[0].to, expected, "{to}");
+    }
+}
+
+#[test]
+fn named_contexts_take_the_place_of_stages_and_images() {
+    let named =
+        [("lib", Named::Directory(1)), ("alpine", Named::Image("base".to_owned())), ("two", Named::Directory(1))];
+    let asked = Asked { named: &named, ..Asked::default() };
+    let lowered =
+        asked.lower("FROM missing AS two\nRUN x\nFROM alpine\nCOPY --from=lib a /\nCOPY --from=two b /").unwrap();
+    let stage = image(&lowered);
+    assert!(matches!(&stage.base, Base::Image(base) if base.name == "base"));
+    let [lib, two] = copies(stage)[..] else { panic!() };
+    assert_eq!(lib.from, Provider::Context(1));
+    let Provider::Stage(two) = two.from else { panic!("{:?}", two.from) };
+    assert_eq!(copies(&lowered.plan.stages[two])[0].from, Provider::Context(1));
+}
+
+#[test]
+fn what_is_wrong_is_shown_where_it_stands() {
+    for (text, line, words) in [
+        ("FROM scratch\nCOPY --from=later a /\nFROM scratch AS later", 2, "stage `later`"),
+        ("FROM scratch AS own\nCOPY --from=own a /", 2, "stage `own`"),
+        ("FROM scratch AS builder\nFROM scratch\nCOPY --from=bulider a /", 3, "there is no bulider"),
+        ("FROM scratch\nCOPY --from=7 a /", 2, "no stage 7"),
+        ("ARG X=1\nFROM scratch\nCOPY --from=$X a /", 3, "--from"),
+        ("FROM scratch\n\nRUN make", 3, "RUN"),
+        ("ARG V\nFROM $V", 2, "names no image"),
+        ("FROM scratch\nENV A=${B:?missing}", 2, "missing"),
+        ("FROM scratch\nEXPOSE 70000", 2, "70000"),
+        ("FROM scratch\nSTOPSIGNAL SIGX", 2, "SIGX"),
+        ("FROM scratch\nCOPY --chmod=888 a /", 2, "888"),
+        ("FROM scratch\nCOPY https://example.com/a /", 2, "COPY cannot download"),
+        ("FROM scratch\nADD --checksum=sha256:0 a /", 2, "checksum"),
+        ("FROM nothing", 1, "there is no nothing"),
+        ("FROM --platform=linux/amd46 scratch", 1, "amd46"),
+    ] {
+        let error = Asked::default().lower(text).unwrap_err();
+        let place = error.excerpt.as_ref().unwrap_or_else(|| panic!("{text}: {error} is nowhere"));
+        assert_eq!(place.line, line, "{text}: {error}");
+        assert!(error.message.contains(words), "{text}: {error}");
+    }
+    let error = Asked { target: Some("biuld"), ..Asked::default() }.lower("FROM scratch AS build").unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("did you mean `build`?"));
+}
+
+/// The names and words of the rules are those of docker's build checks.
+#[test]
+fn checks_that_need_values_are_made() {
+    for (text, line, expected) in [
+        ("FROM scratch\nENV FOO=1\nLABEL a=$FOP", 3, "Usage of undefined variable '$FOP' (did you mean $FOO?)"),
+        ("FROM scratch\nCOPY ignored /", 2, "Attempting to Copy file \"ignored\" that is excluded by .dockerignore"),
+        ("FROM --platform=$TARGETPLATFORM base", 1, {
+            "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior"
+        }),
+        ("FROM scratch\nWORKDIR app", 2, {
+            "Relative workdir \"app\" can have unexpected results if the base image changes"
+        }),
+        ("ARG V=base\nFROM ${V}${W}", 2, "FROM argument 'W' is not declared"),
+        ("FROM --platform=linux/amd64 base", 1, "FROM --platform flag should not use constant value \"linux/amd64\""),
+    ] {
+        let warnings = lower(text).warnings;
+        let messages: Vec<(usize, &str)> =
+            warnings.iter().map(|warning| (warning.place.line, warning.message.as_str())).collect();
+        assert!(messages.contains(&(line, expected)), "{text}: {messages:?}");
+        let skipped = lower(&format!("# check=skip=all\n{text}")).warnings;
+        assert_eq!(skipped, [], "{text}");
+    }
+    assert_eq!(lower("ARG A\nFROM scratch\nARG A\nLABEL b=$A").warnings, []);
+    let arguments = [("V", "base")];
+    let given = Asked { arguments: &arguments, ..Asked::default() }.lower("ARG V\nFROM $V").unwrap().warnings;
+    assert_eq!(given[0].message, "Default value for ARG $V results in empty or invalid base image name");
+}
+
+#[test]
+fn heredocs_are_files() {
+    let lowered = lower("FROM scratch\nARG A=1\nCOPY <<one <<-\"two\" f /d/\n$A \"q\"\none\n\t$A\ntwo\n");
+    let text = |name: &str, content: &str| Item::Text { name: name.to_owned(), content: content.into() };
+    let expected = [Item::Pattern("f".to_owned()), text("one", "1 \"q\"\n"), text("two", "$A\n")];
+    assert_eq!(copies(image(&lowered))[0].items, expected);
+}
+
+#[test]
+fn maps_of_many_arguments_are_no_burden() {
+    let mut text = "FROM scratch AS s0\n".to_owned();
+    for number in 1..2000 {
+        text.push_str(&format!("FROM s{} AS s{number}\n", number - 1));
+    }
+    let arguments: Map<String> = Map::new();
+    assert!(arguments.is_empty());
+    assert_eq!(lower(&text).plan.stages.len(), 2000);
+}
