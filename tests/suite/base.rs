@@ -102,12 +102,11 @@ fn the_only_image_there_is_will_do_for_another_platform() {
     let mut store = MemoryStore::default();
     let only = root(&simple(&mut store, "linux/arm64"));
     let (_registry, name) = pushed(&store, &only);
-    let machine = Machine::new();
-    let found = machine.find(&name, "linux/amd64").unwrap();
+    let found = Machine::new().find(&name, "linux/amd64").unwrap();
     assert_eq!((found.root, found.manifest), (only.digest, only.digest));
-    assert_eq!(machine.warnings(), [format!("the base {name} is for linux/arm64, where linux/amd64 is built")]);
-    machine.find(&name, "linux/arm64/v8").unwrap();
-    assert_eq!(machine.warnings(), [""; 0], "it is the same platform");
+    let warning = format!("the base {name} is for linux/arm64, where linux/amd64 is built");
+    assert_eq!(found.mismatch(&"linux/amd64".parse().unwrap()), Some(warning));
+    assert_eq!(found.mismatch(&"linux/arm64/v8".parse().unwrap()), None, "it is the same platform");
 }
 
 #[test]

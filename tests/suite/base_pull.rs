@@ -180,7 +180,7 @@ fn many_threads_find_one_base() {
         let before = registry.count("HEAD", "/manifests/v1");
         let roots: Vec<_> = std::thread::scope(|scope| {
             let find = |number: usize| {
-                let of = if number % 2 == 0 { AMD64 } else { ARM64 };
+                let of = if number.is_multiple_of(2) { AMD64 } else { ARM64 };
                 let (name, bases) = (&name, &bases);
                 scope.spawn(move || bases.find(name, &of.parse().unwrap()).unwrap())
             };

@@ -81,7 +81,7 @@ impl<'a> Bases<'a> {
     }
 
     /// The image that `name` stands for, for `platform`: a name in a registry, or what a [`Location`] is written like.
-    /// One for another platform that is all the name has is taken as docker takes it, with a warning.
+    /// One for another platform that is all the name has is taken, as docker takes it: [`BaseImage::mismatch`] tells.
     pub fn find(&self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
         let place = self.place(name)?;
         let mut images = lock(&place.images);
@@ -96,7 +96,7 @@ impl<'a> Bases<'a> {
             }
         };
         let reader = Reader { bases: self, found };
-        let image = choose::image(&reader, &place.name, &found.root, platform, self.options.progress)?;
+        let image = choose::image(&reader, &place.name, &found.root, platform)?;
         let image = Arc::new(image);
         images.insert(platform.clone(), image.clone());
         Ok(image)
@@ -108,33 +108,32 @@ impl<'a> Bases<'a> {
     }
 
     fn place(&self, name: &str) -> Result<&Place<'a>> {
-        let location = self.location(name)?;
+        let (location, name) = self.location(name)?;
         let _adding = lock(&self.adding);
         if let Some(place) = self.places.iter().find(|place| place.location == location) {
             return Ok(place);
         }
-        let name = match &location {
-            Location::Registry(reference) => reference.to_string(),
-            _ => name.to_owned(),
-        };
         Ok(self.places.push(Place { location, name, found: OnceLock::new(), images: Mutex::default() }))
     }
 
-    fn location(&self, name: &str) -> Result<Location> {
-        let location = match (self.options.contexts.get(&key(name)), self.options.directory) {
-            (Some(location), _) => location.clone(),
-            (None, Some(directory)) => Location::below(directory, name)?,
+    /// Where it is, and what it is called.
+    fn location(&self, name: &str) -> Result<(Location, String)> {
+        let (location, name) = match (self.options.contexts.get(&key(name)), self.options.directory) {
+            (Some(location), _) => (location.clone(), location.to_string()),
+            (None, Some(directory)) => (Location::below(directory, name)?, name.to_owned()),
             (None, None) if image::is_path(name) || image::kind(name).is_some() => {
                 return Err(Error::input(format!("`{name}` is no name in a registry"))
                     .with_hint("this build may not use images that lie on this machine"));
             }
-            (None, None) => Location::Registry(name.parse()?),
+            (None, None) => (Location::Registry(name.parse()?), name.to_owned()),
         };
         Ok(match location {
-            Location::Registry(name) if name.tag().is_none() && name.digest().is_none() => {
-                Location::Registry(name.with_tag("latest"))
+            Location::Registry(name) => {
+                let is_bare = name.tag().is_none() && name.digest().is_none();
+                let name = if is_bare { name.with_tag("latest") } else { name };
+                (Location::Registry(name.clone()), name.to_string())
             }
-            other => other,
+            elsewhere => (elsewhere, name),
         })
     }
 
