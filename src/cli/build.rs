@@ -181,7 +181,7 @@ fn tell_of_checks(warnings: &[Warning]) -> Result<()> {
         return answer("no warnings");
     }
     for Warning { rule, message, place, .. } in warnings {
-        answer(&harmless(&format!("{rule:?}: {message}\n{place}\n")))?;
+        answer(&harmless(&format!("{}: {message}\n{place}\n", rule.name())))?;
     }
     let count = warnings.len();
     Err(Error::input(format!("{count} {}", if count == 1 { "warning" } else { "warnings" }))

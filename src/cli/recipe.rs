@@ -199,11 +199,11 @@ impl Recipe<'_> {
         let lowered = self.with_request(ignore, automatic, |request| dockerfile.lower(request, bases))?;
         for warning in &lowered.warnings {
             let Warning { rule, message, place, .. } = warning;
-            let message = format!("{rule:?}: {message} ({}:{})", place.file, place.line);
+            let message = format!("{}: {message} ({}:{})", rule.name(), place.file, place.line);
             progress(Event::Warning { message: &message });
         }
         if let (Some(first), true) = (lowered.warnings.first(), dockerfile.directives.check.error) {
-            let error = Error::input(format!("{:?}: {}", first.rule, first.message));
+            let error = Error::input(format!("{}: {}", first.rule.name(), first.message));
             return Err(error.with_excerpt(first.place.clone()).with_hint("`# check=error=true` makes it one"));
         }
         for name in &lowered.unused {

@@ -51,7 +51,8 @@ pub enum Command {
     Healthcheck(Healthcheck),
     Label(Vec<Pair>),
     Maintainer(Word),
-    /// The trigger: an instruction with its heredocs, for [`super::read_trigger`]. It was read once, so it is a known one.
+    /// The trigger: an instruction with its heredocs as the image's configuration keeps it, for [`super::read_trigger`]. Only
+    /// its name was looked at.
     OnBuild(Word),
     Run(Run),
     /// Nothing in it is expanded.
@@ -167,6 +168,31 @@ pub enum Security {
 pub struct Device {
     pub name: Word,
     pub required: bool,
+}
+
+impl Command {
+    /// As the reference writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Add(_) => "ADD",
+            Command::Arg(_) => "ARG",
+            Command::Cmd(_) => "CMD",
+            Command::Copy(_) => "COPY",
+            Command::Entrypoint(_) => "ENTRYPOINT",
+            Command::Env(_) => "ENV",
+            Command::Expose(_) => "EXPOSE",
+            Command::Healthcheck(_) => "HEALTHCHECK",
+            Command::Label(_) => "LABEL",
+            Command::Maintainer(_) => "MAINTAINER",
+            Command::OnBuild(_) => "ONBUILD",
+            Command::Run(_) => "RUN",
+            Command::Shell(_) => "SHELL",
+            Command::StopSignal(_) => "STOPSIGNAL",
+            Command::User(_) => "USER",
+            Command::Volume(_) => "VOLUME",
+            Command::Workdir(_) => "WORKDIR",
+        }
+    }
 }
 
 impl Instruction {

@@ -1,6 +1,13 @@
 //! What comments at the very top tell the reader.
 
-use super::{Rule, Word};
+use super::line::BYTE_ORDER_MARK;
+use super::{Rule, Span, Text, Word};
+use crate::error::{Error, Result};
+
+/// Where no directive says otherwise.
+pub(super) const ESCAPE: char = '\\';
+
+const NAMES: [&str; 3] = ["syntax", "escape", "check"];
 
 /// Parser directives.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,20 +29,135 @@ pub struct Check {
     pub error: bool,
 }
 
+/// Names that no rule has mean nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
     All,
     These(Vec<Rule>),
 }
 
+/// One line `# name=value`.
+struct Directive {
+    name: &'static str,
+    value: Word,
+    line: Span,
+    /// Where the next line begins.
+    next: usize,
+}
+
+impl Directives {
+    /// Reads them, and tells where the lines behind them begin. Directives end at the first line that is none; those for the
+    /// choice of a front end and for the checks may stand below a `#!` line.
+    pub(super) fn read(text: &Text) -> Result<(Directives, usize)> {
+        let start = if text.content.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+        let strict = scan(text, start, str::trim_start);
+        for (at, directive) in strict.iter().enumerate() {
+            if strict[..at].iter().any(|earlier| earlier.name == directive.name) {
+                return Err(Error::input(format!("there are two `{}` directives", directive.name))
+                    .with_excerpt(text.excerpt(&directive.line))
+                    .with_hint("leave one of them out"));
+            }
+        }
+        let escape = match strict.iter().find(|directive| directive.name == "escape") {
+            None => ESCAPE,
+            Some(directive) => escape(text, &directive.value)?,
+        };
+        let front = scan(text, behind_interpreter_line(text, start), |line| line);
+        let find = |name| front.iter().find(|directive| directive.name == name).map(|directive| &directive.value);
+        let syntax = find("syntax").map(|value| {
+            let length = value.text.find(' ').unwrap_or(value.text.len());
+            Word { text: value.text[..length].to_owned(), span: value.span.start..value.span.start + length }
+        });
+        let check = find("check").map(|value| Check::read(text, value)).transpose()?.unwrap_or_default();
+        let end = strict.last().map_or(start, |directive| directive.next);
+        Ok((Directives { syntax, escape, check }, end))
+    }
+}
+
+/// The directives from `start` on, each line as `prepare` leaves it.
+fn scan(text: &Text, start: usize, prepare: fn(&str) -> &str) -> Vec<Directive> {
+    let mut at = start;
+    let mut directives = Vec::new();
+    for whole in text.content[start..].split_inclusive('\n') {
+        let line = whole.trim_end_matches(['\r', '\n']);
+        let Some(comment) = prepare(line).strip_prefix('#') else { break };
+        let Some((name, value)) = directive(comment.trim_start()) else { break };
+        let end = at + line.trim_end_matches(ASCII_WHITESPACE).len();
+        let value = Word { text: value.to_owned(), span: end - value.len()..end };
+        let start = at;
+        at += whole.len();
+        directives.push(Directive { name, value, line: start..end, next: at });
+    }
+    directives
+}
+
+const ASCII_WHITESPACE: [char; 5] = ['\t', '\n', '\u{c}', '\r', ' '];
+
+fn directive(comment: &str) -> Option<(&'static str, &str)> {
+    let (name, value) = comment.split_once('=')?;
+    let name = name.trim_end_matches(ASCII_WHITESPACE);
+    let name = NAMES.into_iter().find(|known| name.eq_ignore_ascii_case(known))?;
+    Some((name, value.trim_matches(ASCII_WHITESPACE))).filter(|(_, value)| !value.is_empty())
+}
+
+fn behind_interpreter_line(text: &Text, start: usize) -> usize {
+    let rest = &text.content[start..];
+    match rest.starts_with("#!") {
+        true => start + rest.find('\n').map_or(rest.len(), |newline| newline + 1),
+        false => start,
+    }
+}
+
+fn escape(text: &Text, value: &Word) -> Result<char> {
+    match value.text.as_str() {
+        "\\" => Ok('\\'),
+        "`" => Ok('`'),
+        other => Err(Error::input(format!("`{other}` cannot be the escape character"))
+            .with_excerpt(text.excerpt(&value.span))
+            .with_hint("it is a backslash (\\) or a backtick (`)")),
+    }
+}
+
 impl Check {
+    /// As it stands behind `check=`, or in the build argument `BUILDKIT_DOCKERFILE_CHECK`. Errors have no excerpt.
+    pub fn parse(options: &str) -> Result<Check> {
+        let mut check = Check::default();
+        if options.trim().is_empty() {
+            return Ok(check);
+        }
+        for option in options.splitn(3, ';') {
+            let known = "known are skip=RULE,… (or skip=all), error=true and experimental=RULE,…";
+            let refuse = || Error::input(format!("`{option}` is not a check option")).with_hint(known);
+            let (name, value) = option.split_once('=').ok_or_else(refuse)?;
+            let value = value.trim();
+            match name.trim() {
+                "skip" => check.skip = Rules::parse(value),
+                "experimental" => check.experimental = Rules::parse(value),
+                "error" => check.error = boolean(value).ok_or_else(refuse)?,
+                _ => return Err(refuse()),
+            }
+        }
+        Ok(check)
+    }
+
     /// Whether a warning of that rule is shown.
     pub fn wants(&self, rule: Rule) -> bool {
         if rule.is_experimental() { self.experimental.has(rule) } else { !self.skip.has(rule) }
     }
+
+    fn read(text: &Text, value: &Word) -> Result<Check> {
+        Check::parse(&value.text).map_err(|error| error.with_excerpt(text.excerpt(&value.span)))
+    }
 }
 
 impl Rules {
+    fn parse(names: &str) -> Rules {
+        match names {
+            "all" => Rules::All,
+            names => Rules::These(names.split(',').filter_map(|name| Rule::named(name.trim())).collect()),
+        }
+    }
+
     pub fn has(&self, rule: Rule) -> bool {
         match self {
             Rules::All => true,
@@ -47,5 +169,14 @@ impl Rules {
 impl Default for Rules {
     fn default() -> Self {
         Rules::These(Vec::new())
+    }
+}
+
+/// Go's `strconv.ParseBool`.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }

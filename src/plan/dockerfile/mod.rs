@@ -3,11 +3,23 @@
 //! [`Dockerfile::read`] decides everything that the text alone decides. Words stay as they were written, with their quotes and
 //! escapes and variables: what they stand for depends on the scope, which only the build of a stage knows.
 
+mod arguments;
+mod check;
 mod command;
+mod copy;
 mod directive;
+mod flags;
+mod health;
+mod heredoc;
+mod instruction;
+mod lexer;
+mod line;
 pub mod lint;
 mod lower;
 mod mount;
+mod run;
+mod setting;
+mod text;
 pub mod word;
 
 pub use command::{
@@ -17,11 +29,14 @@ pub use directive::{Check, Directives, Rules};
 pub use lint::{Rule, Warning};
 pub use lower::{Lowered, Named, Request};
 pub use mount::{Mount, MountFlag, MountKind, Sharing};
+pub use text::{Span, Text, Word};
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use crate::error::{Excerpt, Result};
+use self::check::Spoken;
+use self::instruction::Statement;
+use self::line::Reader;
+use crate::error::{Error, Excerpt, Result};
 
 /// A Dockerfile that was read in full.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,31 +51,27 @@ pub struct Dockerfile {
     pub warnings: Vec<Warning>,
 }
 
-/// What instructions were read from, to point at their lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
-    /// Its name in errors.
-    pub file: String,
-    /// Bytes that are not UTF-8 stand as U+FFFD; they occur in comments alone.
-    pub content: String,
-}
-
-/// A part of a [`Text`], in bytes.
-pub type Span = Range<usize>;
-
-/// A part of an instruction as it stands, before variables, quotes and escapes mean something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
-    /// Without the continuations that it may run over.
-    pub text: String,
-    pub span: Span,
-}
-
 impl Dockerfile {
     /// Reads all of it; `file` is its name in errors and warnings. An error shows the line that is wrong.
     pub fn read(file: &str, text: &[u8]) -> Result<Dockerfile> {
-        let _ = (file, text);
-        todo!()
+        if text.is_empty() {
+            return Err(Error::input(format!("{file} is empty")).with_hint(FIRST_LINE));
+        }
+        let text = Arc::new(Text::new(file, text));
+        let (directives, start) = Directives::read(&text)?;
+        let mut reader = Reader::new(&text, directives.escape, start);
+        let mut reading = Reading::default();
+        while let Some(line) = reader.next_instruction()? {
+            let statement = Statement::read(line, &mut reader)?;
+            reading.take(statement)?;
+        }
+        let Reading { arguments, stages, spoken } = reading;
+        if stages.is_empty() {
+            let found = if spoken.is_empty() { "no instructions" } else { "no `FROM`" };
+            return Err(Error::input(format!("{file} has {found}: there is nothing to build")).with_hint(FIRST_LINE));
+        }
+        let warnings = check::warnings(&text, &stages, &spoken);
+        Ok(Dockerfile { text, directives, arguments, stages, warnings })
     }
 
     /// The line that `span` begins on.
@@ -68,23 +79,72 @@ impl Dockerfile {
         self.text.excerpt(span)
     }
 
-    /// The last stage of that name, regardless of case; names that are numbers are those of stages by their place.
+    /// The stage that `COPY --from` or a mount's `from` means by `name`: the last one of that name, regardless of case, or the
+    /// one at that place, counted from 0. (`FROM` is stricter: it knows only earlier stages, by their lower-case names.)
     pub fn stage(&self, name: &str) -> Option<usize> {
-        let _ = name;
-        todo!()
+        if let Ok(place) = name.parse::<usize>() {
+            return Some(place).filter(|place| *place < self.stages.len());
+        }
+        let name = name.to_lowercase();
+        self.stages.iter().rposition(|stage| stage.name.as_ref().is_some_and(|word| word.text == name))
     }
 }
 
 /// Reads what an `ONBUILD` of a base image left behind (`config.OnBuild`). Excerpts show the trigger itself, and `file` names
 /// where it comes from.
 pub fn read_trigger(file: &str, trigger: &str) -> Result<Instruction> {
-    let _ = (file, trigger);
-    todo!()
+    let text = Arc::new(Text::new(file, trigger.as_bytes()));
+    let mut reader = Reader::new(&text, directive::ESCAPE, 0);
+    let single = || Error::input(format!("a trigger of {file} is not one instruction: {trigger:?}"));
+    let line = reader.next_instruction()?.ok_or_else(single)?;
+    match Statement::read(line, &mut reader)? {
+        Statement::Instruction(instruction, _) if reader.next_instruction()?.is_none() => Ok(instruction),
+        Statement::Stage(stage, _) => Err(Error::input("`FROM` cannot be a trigger")
+            .with_excerpt(text.excerpt(&stage.span))
+            .with_hint("the image that the trigger comes from has to be built again without it")),
+        Statement::Instruction(..) => Err(single()),
+    }
 }
 
-impl Text {
-    /// The line that `span` begins on.
-    pub fn excerpt(&self, span: &Span) -> Excerpt {
-        Excerpt::new(&self.file, &self.content, span.clone())
+const FIRST_LINE: &str = "a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`";
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    arguments: Vec<Argument>,
+    stages: Vec<Stage>,
+    spoken: Vec<Spoken>,
+}
+
+impl Reading {
+    fn take(&mut self, statement: Statement) -> Result<()> {
+        match statement {
+            Statement::Stage(stage, manner) => {
+                self.stages.push(stage);
+                self.note(manner);
+            }
+            Statement::Instruction(instruction, manner) => match (self.stages.last_mut(), instruction.command) {
+                (Some(stage), command) => {
+                    stage.instructions.push(Instruction { command, ..instruction });
+                    self.note(manner);
+                }
+                (None, Command::Arg(arguments)) => {
+                    self.arguments.extend(arguments);
+                    self.note(manner);
+                }
+                (None, command) => {
+                    return Err(Error::input(format!("`{}` stands before the first `FROM`", command.name()))
+                        .with_excerpt(instruction.text.excerpt(&manner.name.span))
+                        .with_hint("only `ARG` may: a stage begins with `FROM`"));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, manner: instruction::Manner) {
+        let stage = self.stages.len().checked_sub(1);
+        let instruction = stage.and_then(|stage| self.stages[stage].instructions.len().checked_sub(1));
+        self.spoken.push(Spoken { stage, instruction, manner });
     }
 }

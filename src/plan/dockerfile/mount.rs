@@ -1,7 +1,32 @@
 //! `RUN --mount=…`.
 
-use super::{Span, Word};
-use crate::error::Result;
+use super::instruction::Parts;
+use super::line::Line;
+use super::{Span, Word, directive};
+use crate::error::{Error, Result, suggestion};
+
+const KEYS: &[&str] = &[
+    "type",
+    "from",
+    "source",
+    "src",
+    "target",
+    "dst",
+    "destination",
+    "readonly",
+    "ro",
+    "readwrite",
+    "rw",
+    "required",
+    "size",
+    "id",
+    "sharing",
+    "mode",
+    "uid",
+    "gid",
+    "env",
+];
+const TYPES: &[&str] = &["bind", "cache", "tmpfs", "secret", "ssh"];
 
 /// The value of one `--mount`, split but not expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +54,10 @@ pub enum MountKind {
         source: Option<String>,
     },
     Cache {
+        /// The target without it.
         id: Option<String>,
         sharing: Sharing,
+        /// What an empty cache begins with; nothing without it.
         from: Option<String>,
         source: Option<String>,
         mode: Option<u32>,
@@ -42,9 +69,9 @@ pub enum MountKind {
         size: Option<u64>,
     },
     Secret {
-        /// As `--secret` names it; `env` or the base name of the target tell it otherwise.
+        /// As `--secret` names it; without it, the base name of the target is meant, which is then not empty.
         id: Option<String>,
-        /// The variable that holds it.
+        /// The variable that it is given in; it is a file as well only if there is a target.
         env: Option<String>,
         required: bool,
         mode: Option<u32>,
@@ -69,9 +96,244 @@ pub enum Sharing {
 }
 
 impl MountFlag {
-    /// The mount once `expand` has replaced the variables of every value. Errors have no excerpt: `span` gives it.
+    /// The mount once `expand` has replaced the variables of each value. Errors have no excerpt: `span` gives it.
     pub fn mount(&self, expand: &mut dyn FnMut(&Word) -> Result<String>) -> Result<Mount> {
-        let _ = expand;
-        todo!()
+        let mut settings = Settings { kind: "bind", ..Settings::default() };
+        for (key, value) in &self.fields {
+            match value {
+                None => settings.switch(key)?,
+                Some(value) => settings.set(key, expand(value)?)?,
+            }
+        }
+        settings.mount()
     }
+}
+
+/// Splits `value` and refuses what no expansion could mend.
+pub(super) fn flag(parts: &Parts<'_>, value: &Line) -> Result<MountFlag> {
+    let mut split = Vec::new();
+    for field in fields(parts, value)? {
+        let (key, value) = field.split_once('=').map_or((field.clone(), None), |(key, value)| (key, Some(value)));
+        let key = key.text().to_lowercase();
+        let variable = |value: &Line| value.text().find('$').is_some_and(|at| at + 1 < value.text().len());
+        if key == "from" && value.as_ref().is_some_and(variable) {
+            return Err(parts
+                .error(&field, "the `from` of a mount cannot hold variables")
+                .with_hint("give the image a name with `FROM … AS name`, and mount from that"));
+        }
+        split.push((key, value.map(|value| value.word())));
+    }
+    Ok(MountFlag { fields: split, span: value.span() })
+}
+
+/// The fields of one CSV record (RFC 4180): quotes around a field keep its commas, and two in it are one.
+pub(super) fn fields(parts: &Parts<'_>, value: &Line) -> Result<Vec<Line>> {
+    let refuse =
+        |message: &str| parts.error(value, message).with_hint("options are `key=value`, with commas between them");
+    if value.is_empty() {
+        return Err(refuse("this says nothing"));
+    }
+    let mut fields = Vec::new();
+    let mut kept = Vec::new();
+    let mut characters = value.text().char_indices().peekable();
+    loop {
+        if characters.next_if(|(_, character)| *character == '"').is_some() {
+            loop {
+                match characters.next() {
+                    Some((_, '"')) => match characters.next_if(|(_, character)| *character == '"') {
+                        Some(quote) => kept.push(quote),
+                        None => break,
+                    },
+                    Some(other) => kept.push(other),
+                    None => return Err(refuse("a quotation mark has no partner")),
+                }
+            }
+        } else {
+            while let Some(character) = characters.next_if(|(_, character)| !matches!(character, ',' | '"')) {
+                kept.push(character);
+            }
+        }
+        match characters.next() {
+            None => {
+                fields.push(value.pick(&kept, value.text().len()));
+                return Ok(fields);
+            }
+            Some((at, ',')) => fields.push(value.pick(&kept, at)),
+            Some(_) => return Err(refuse("quotes stand around a whole option or not at all")),
+        }
+        kept.clear();
+    }
+}
+
+/// What was said so far, of whatever kind the mount is.
+#[derive(Default)]
+struct Settings {
+    kind: &'static str,
+    from: String,
+    source: String,
+    target: String,
+    read_only: Option<bool>,
+    required: bool,
+    size: Option<u64>,
+    id: String,
+    sharing: Option<Sharing>,
+    mode: Option<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    env: Option<String>,
+}
+
+impl Settings {
+    fn switch(&mut self, key: &str) -> Result<()> {
+        match key {
+            "readonly" | "ro" => self.read_only = Some(true),
+            "readwrite" | "rw" => self.read_only = Some(false),
+            "required" => {
+                self.only_for(key, &["secret", "ssh"])?;
+                self.required = true;
+            }
+            key if KEYS.contains(&key) => return Err(refused(format!("`{key}` of a mount needs a value"))),
+            key => return Err(unknown(key)),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: String) -> Result<()> {
+        match key {
+            "type" => self.kind = kind(&value)?,
+            "from" => self.from = value,
+            "source" | "src" => self.source = value,
+            "target" | "dst" | "destination" => self.target = value,
+            "readonly" | "ro" => self.read_only = Some(parsed(key, &value, directive::boolean)?),
+            "readwrite" | "rw" => self.read_only = Some(!parsed(key, &value, directive::boolean)?),
+            "required" => {
+                self.only_for(key, &["secret", "ssh"])?;
+                self.required = parsed(key, &value, directive::boolean)?;
+            }
+            "size" => {
+                self.only_for(key, &["tmpfs"])?;
+                self.size = Some(parsed(key, &value, bytes)?);
+            }
+            "id" => self.id = value,
+            "sharing" => self.sharing = Some(parsed(key, &value, sharing)?),
+            "mode" => self.mode = Some(parsed(key, &value, |text| number(text, 8))?),
+            "uid" => self.uid = Some(parsed(key, &value, |text| number(text, 10))?),
+            "gid" => self.gid = Some(parsed(key, &value, |text| number(text, 10))?),
+            "env" => self.env = Some(value),
+            _ => return Err(unknown(key)),
+        }
+        Ok(())
+    }
+
+    /// The type counts that was said before the key.
+    fn only_for(&self, key: &str, kinds: &[&str]) -> Result<()> {
+        match kinds.contains(&self.kind) {
+            true => Ok(()),
+            false => Err(refused(format!("a mount of type `{}` has no `{key}`", self.kind))
+                .with_hint(format!("say `type={}` before it", kinds.join("` or `type=")))),
+        }
+    }
+
+    fn mount(self) -> Result<Mount> {
+        let owned = matches!(self.kind, "cache" | "secret" | "ssh");
+        if !owned && (self.mode.is_some() || self.uid.is_some() || self.gid.is_some()) {
+            return Err(refused(format!("a mount of type `{}` has no mode, uid or gid", self.kind)));
+        }
+        if self.sharing.is_some() && self.kind != "cache" {
+            return Err(refused(format!("a mount of type `{}` has no `sharing`", self.kind)));
+        }
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        let Settings { mode, uid, gid, required, .. } = self;
+        let read_only = self.read_only.unwrap_or(!matches!(self.kind, "cache" | "tmpfs"));
+        let kind = match self.kind {
+            "bind" => MountKind::Bind { from: some(self.from), source: some(self.source) },
+            "cache" => MountKind::Cache {
+                id: some(self.id),
+                sharing: self.sharing.unwrap_or_default(),
+                from: some(self.from),
+                source: some(self.source),
+                mode,
+                uid,
+                gid,
+            },
+            "tmpfs" => MountKind::Tmpfs { size: self.size },
+            "ssh" => MountKind::Ssh { id: some(self.id), required, mode, uid, gid },
+            _ if !self.from.is_empty() => return Err(refused("a secret has no `from`")),
+            _ if !self.source.is_empty() && !self.id.is_empty() => {
+                return Err(refused("a secret has an `id` or a `source`, not both"));
+            }
+            _ => {
+                let id = some(self.source).or(some(self.id));
+                if id.is_none() && self.target.is_empty() {
+                    return Err(refused("a secret needs an `id`").with_hint("as in `--mount=type=secret,id=token`"));
+                }
+                MountKind::Secret { id, env: self.env, required, mode, uid, gid }
+            }
+        };
+        Ok(Mount { kind, target: self.target, read_only })
+    }
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::input(message)
+}
+
+fn unknown(key: &str) -> Error {
+    let error = refused(format!("a mount has no option `{key}`"));
+    match suggestion(key, KEYS.iter().copied()) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error.with_hint(format!("known are {}", KEYS.join(", "))),
+    }
+}
+
+fn kind(value: &str) -> Result<&'static str> {
+    if let Some(kind) = TYPES.iter().find(|kind| value.eq_ignore_ascii_case(kind)) {
+        return Ok(kind);
+    }
+    let error = refused(format!("there is no mount of type `{value}`"));
+    Err(match suggestion(value, TYPES.iter().copied()) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error.with_hint(format!("known are {}", TYPES.join(", "))),
+    })
+}
+
+fn parsed<T>(key: &str, value: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
+    parse(value).ok_or_else(|| refused(format!("`{value}` cannot be the `{key}` of a mount")))
+}
+
+fn sharing(text: &str) -> Option<Sharing> {
+    match text.to_lowercase().as_str() {
+        "shared" => Some(Sharing::Shared),
+        "private" => Some(Sharing::Private),
+        "locked" => Some(Sharing::Locked),
+        _ => None,
+    }
+}
+
+fn number(text: &str, radix: u32) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| u32::from_str_radix(text, radix).ok()).flatten()
+}
+
+/// A size with a binary unit: `64m` is 64 MiB.
+fn bytes(text: &str) -> Option<u64> {
+    let lower = text.to_lowercase();
+    let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(end);
+    let unit = unit.strip_prefix(' ').unwrap_or(unit);
+    let shift = match unit.strip_suffix('b').unwrap_or(unit).strip_suffix('i').unwrap_or(unit.trim_end_matches('b')) {
+        "" if !unit.starts_with('i') => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        "p" => 50,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if whole.is_empty() || fraction.is_empty() || fraction.len() > 15 {
+        return None;
+    }
+    let scale = |digits: &str| digits.parse::<u128>().ok()?.checked_mul(1 << shift);
+    let part = scale(fraction)? / 10u128.pow(u32::try_from(fraction.len()).ok()?);
+    u64::try_from(scale(whole)?.checked_add(part)?).ok()
 }

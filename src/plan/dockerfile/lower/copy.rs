@@ -6,7 +6,7 @@ use super::made::State;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
-use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Rule, Word};
+use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Warning, Word};
 use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http};
 
 impl Lowering<'_, '_> {
@@ -158,8 +158,8 @@ impl Lowering<'_, '_> {
         for source in sources {
             let path = below("", source);
             if (self.request.ignores)(&path) {
-                let message = format!("Attempting to {verb} file {source:?} that is excluded by .dockerignore");
-                self.warn(Rule::CopyIgnoredFile, message, instruction.excerpt(&instruction.span));
+                let place = instruction.excerpt(&instruction.span);
+                self.warn(Warning::copy_ignored_file(verb, source, place));
             }
         }
     }

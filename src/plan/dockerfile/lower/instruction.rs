@@ -4,7 +4,7 @@ use super::made::State;
 use super::{Lowering, Scope, expose};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
-use crate::plan::dockerfile::{Argument, Command, CommandLine, Instruction, Pair, Rule, Span, Text, Word};
+use crate::plan::dockerfile::{Argument, Command, CommandLine, Instruction, Pair, Span, Text, Warning, Word};
 use crate::plan::{Work, setting};
 
 /// What runs commands in shell form unless `SHELL` says otherwise.
@@ -134,9 +134,7 @@ impl Lowering<'_, '_> {
             return Err(Error::input(format!("the path `{}` is empty", word.text)));
         }
         if !state.is_workdir_set && !written.starts_with('/') {
-            let message =
-                format!("Relative workdir \"{written}\" can have unexpected results if the base image changes");
-            self.warn(Rule::WorkdirRelativePath, message, place.clone());
+            self.warn(Warning::workdir_relative_path(&written, place.clone()));
         }
         state.is_workdir_set = true;
         let path = below(&state.settings.working_dir, &written);
@@ -152,8 +150,12 @@ impl Lowering<'_, '_> {
         let mut all = Vec::new();
         for word in words {
             let expanded = self.expanded(state, instruction, word)?;
+            let place = instruction.excerpt(&word.span);
             for text in &expanded.words {
-                all.extend(expose::ports(text)?);
+                if *text != word.text {
+                    Warning::expose(text, &place).into_iter().for_each(|warning| self.warn(warning));
+                }
+                all.extend(expose::ports(text).map_err(|error| error.with_excerpt(place.clone()))?);
             }
         }
         let ports = state.settings.exposed_ports.get_or_insert_default();
@@ -209,8 +211,7 @@ impl Lowering<'_, '_> {
         let name = &unset.name;
         if !state.scope.arguments.contains(name) {
             let near = suggestion(name, state.scope.names());
-            let near = near.map(|near| format!(" (did you mean ${near}?)")).unwrap_or_default();
-            self.warn(Rule::UndefinedVar, format!("Usage of undefined variable '${name}'{near}"), place);
+            self.warn(Warning::undefined_var(name, near, place));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Lowering, Named, Scope, place};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
-use crate::plan::dockerfile::{Rule, Stage, Warning, read_trigger};
+use crate::plan::dockerfile::{Stage, Warning, read_trigger};
 use crate::plan::{Base, BaseImage, Copy, Destination, Item, Provider, Work};
 
 /// The name of no image.
@@ -169,19 +169,8 @@ impl Lowering<'_, '_> {
         let platform: Platform = expanded.text.parse().map_err(|error: Error| error.with_excerpt(excerpt()))?;
         let is_target = matches!(word.text.as_str(), "$TARGETPLATFORM" | "${TARGETPLATFORM}");
         if is_target && expanded.text == self.platform.to_string() {
-            let message = format!(
-                "Setting platform to predefined {} in FROM is redundant as this is the default behavior",
-                word.text
-            );
-            self.warn(Rule::RedundantTargetPlatform, message, self.dockerfile.excerpt(&from.span));
-        }
-        let is_named_for_it = from
-            .name
-            .as_ref()
-            .is_some_and(|name| name.text.contains(&platform.os) || name.text.contains(&platform.architecture));
-        if !word.text.contains('$') && !is_named_for_it {
-            let message = format!("FROM --platform flag should not use constant value \"{}\"", expanded.text);
-            self.warn(Rule::FromPlatformFlagConstDisallowed, message, self.dockerfile.excerpt(&from.span));
+            let place = self.dockerfile.excerpt(&from.span);
+            self.warn(Warning::redundant_target_platform(&word.text, place));
         }
         Ok(Some(platform))
     }
@@ -189,19 +178,17 @@ impl Lowering<'_, '_> {
     fn note_undefined_in_from(&mut self, unset: &[Unset], scope: &Scope, from: &Stage) {
         for name in unset.iter().map(|unset| &unset.name).filter(|name| !scope.arguments.contains(*name)) {
             let names = scope.names().chain(scope.arguments.iter().map(String::as_str));
-            let near = suggestion(name, names).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-            let message = format!("FROM argument '{name}' is not declared{near}");
-            self.warn(Rule::UndefinedArgInFrom, message, self.dockerfile.excerpt(&from.span));
+            let place = self.dockerfile.excerpt(&from.span);
+            self.warn(Warning::undefined_arg_in_from(name, suggestion(name, names), place));
         }
     }
 
     fn check_platform(&mut self, name: &str, wanted: &Platform, image: &BaseImage, from: &Stage) {
         let actual = image.config.platform.normalised();
         if (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture) {
-            let message = format!(
-                "Base image {name} was pulled with platform \"{actual}\", expected \"{wanted}\" for current build"
-            );
-            self.warn(Rule::InvalidBaseImagePlatform, message, self.dockerfile.excerpt(&from.span));
+            let place = self.dockerfile.excerpt(&from.span);
+            let (wanted, actual) = (wanted.to_string(), actual.to_string());
+            self.warn(Warning::invalid_base_image_platform(name, &wanted, &actual, place));
         }
     }
 
@@ -254,16 +241,15 @@ impl Lowering<'_, '_> {
                 && let Ok(expanded) = self.expand_in_from(defaults, &from.base)
                 && expanded.text.parse::<Reference>().is_err()
             {
-                let message =
-                    format!("Default value for ARG {} results in empty or invalid base image name", from.base.text);
-                self.warn(Rule::InvalidDefaultArgInFrom, message, dockerfile.excerpt(&from.span));
+                let place = dockerfile.excerpt(&from.span);
+                self.warn(Warning::invalid_default_arg_in_from(&from.base.text, place));
             }
         }
         Ok(())
     }
 
-    pub fn warn(&mut self, rule: Rule, message: String, place: Excerpt) {
-        self.findings.warnings.push(Warning { rule, message, place, stage: None });
+    pub fn warn(&mut self, warning: Warning) {
+        self.findings.warnings.push(warning);
     }
 }
 

@@ -1,0 +1,123 @@
+//! `--name[=value]` between an instruction's name and its arguments.
+
+use super::line::Line;
+use super::{Text, Word};
+use crate::error::{Error, Result, suggestion};
+
+/// What a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A value, once.
+    Text,
+    /// A value each time.
+    Texts,
+    /// `true`, `false`, or nothing for `true`; once.
+    Switch,
+}
+
+/// The flags of one instruction, all of them known to it.
+#[derive(Debug, Default)]
+pub(super) struct Flags {
+    /// Names and values, in order; a switch without a value has an empty one.
+    given: Vec<(&'static str, Line)>,
+}
+
+/// Splits flags, without their quotes and backslashes, from the arguments behind them. Flags end before the first word that does
+/// not begin with `--`, or behind `--` itself.
+pub(super) fn split(line: &Line) -> (Vec<Line>, Line) {
+    let mut flags = Vec::new();
+    let mut rest = line.trimmed();
+    while rest.text().starts_with("--") {
+        let (flag, end) = unquoted(&rest);
+        rest = rest.from(end).trimmed();
+        if flag.text() == "--" {
+            break;
+        }
+        flags.push(flag);
+    }
+    (flags, rest)
+}
+
+/// The first word without its quotes and backslashes, and where it ends.
+fn unquoted(line: &Line) -> (Line, usize) {
+    let mut kept = Vec::new();
+    let mut quote = None;
+    let mut characters = line.text().char_indices();
+    while let Some((at, character)) = characters.next() {
+        if quote.is_none() && character.is_whitespace() {
+            return (line.pick(&kept, at), at);
+        }
+        if quote == Some(character) {
+            quote = None;
+        } else if quote.is_none() && (character == '\'' || character == '"') {
+            quote = Some(character);
+        } else if character == '\\' {
+            kept.extend(characters.next());
+        } else {
+            kept.push((at, character));
+        }
+    }
+    let end = line.text().len();
+    (line.pick(&kept, end), end)
+}
+
+impl Flags {
+    /// Checks `flags` against those that `instruction` knows.
+    pub fn read(text: &Text, instruction: &str, flags: &[Line], known: &[(&'static str, Kind)]) -> Result<Flags> {
+        let mut given: Vec<(&'static str, Line)> = Vec::new();
+        for flag in flags {
+            let refuse = |message: String| Error::input(message).with_excerpt(text.excerpt(&flag.span()));
+            let (name, value) = flag.split_once('=').map_or((flag.clone(), None), |(name, value)| (name, Some(value)));
+            let name = name.text();
+            let Some((known_name, kind)) = known.iter().find(|(known, _)| name.strip_prefix("--") == Some(known))
+            else {
+                return Err(unknown(refuse(format!("`{instruction}` has no flag `{name}`")), name, known));
+            };
+            if *kind != Kind::Texts && given.iter().any(|(given, _)| given == known_name) {
+                return Err(refuse(format!("`{name}` is given twice")).with_hint("only one of them can hold"));
+            }
+            let value = match (kind, value) {
+                (Kind::Switch, None) => flag.from(flag.text().len()),
+                (Kind::Switch, Some(value)) => match value.text().to_lowercase().as_str() {
+                    "true" | "false" => value,
+                    _ => return Err(refuse(format!("`{name}` takes `true` or `false`, not `{}`", value.text()))),
+                },
+                (_, Some(value)) => value,
+                (_, None) => {
+                    return Err(refuse(format!("`{name}` needs a value"))
+                        .with_hint(format!("write it with an equals sign: `{name}=…`")));
+                }
+            };
+            given.push((known_name, value));
+        }
+        Ok(Flags { given })
+    }
+
+    /// The value of a flag that was given; an empty one is none.
+    pub fn text(&self, name: &str) -> Option<Word> {
+        self.value(name).filter(|value| !value.is_empty()).map(Line::word)
+    }
+
+    pub fn value(&self, name: &str) -> Option<&Line> {
+        self.values(name).next()
+    }
+
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &Line> {
+        self.given.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value)
+    }
+
+    pub fn switch(&self, name: &str) -> Option<bool> {
+        self.value(name).map(|value| !value.text().eq_ignore_ascii_case("false"))
+    }
+}
+
+fn unknown(error: Error, name: &str, known: &[(&'static str, Kind)]) -> Error {
+    let names: Vec<String> = known.iter().map(|(known, _)| format!("--{known}")).collect();
+    if names.is_empty() {
+        return error.with_hint("it has none");
+    }
+    match suggestion(name, names.iter().map(String::as_str)) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error.with_hint(format!("it has {}", names.join(", "))),
+    }
+}

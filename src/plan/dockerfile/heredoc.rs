@@ -1,0 +1,78 @@
+//! Heredocs: which words of a line begin one, and the lines that belong to it.
+
+use super::lexer::{Keep, words};
+use super::line::{Line, Reader};
+use super::{Heredoc, Span};
+use crate::error::{Error, Result};
+
+/// Reads the contents of all heredocs that `line` begins, from the lines that follow it.
+pub(super) fn read(line: &Line, reader: &mut Reader<'_>) -> Result<Vec<Heredoc>> {
+    if !line.text().contains("<<") {
+        return Ok(Vec::new());
+    }
+    let mut heredocs = Vec::new();
+    // A line whose quotes or braces do not match begins none.
+    for word in words(line.text(), Keep::QuotesAndEscapes).unwrap_or_default() {
+        if let Some(mut heredoc) = opening(&word) {
+            heredoc.span = line.span();
+            read_content(&mut heredoc, reader)?;
+            heredocs.push(heredoc);
+        }
+    }
+    Ok(heredocs)
+}
+
+/// What `[FD]<<[-]NAME` begins, without its content; None if the word is something else.
+pub(super) fn opening(word: &str) -> Option<Heredoc> {
+    let (descriptor, rest) = word.split_once("<<")?;
+    if !descriptor.bytes().all(|byte| byte.is_ascii_digit()) || rest.contains('<') {
+        return None;
+    }
+    let (strip_tabs, name) = rest.strip_prefix('-').map_or((false, rest), |name| (true, name));
+    let quotes = |text: &str| text.matches(['\'', '"']).count();
+    let plain = single(words(name, Keep::Nothing)?)?;
+    let raw = single(words(name, Keep::Quotes)?)?;
+    Some(Heredoc {
+        expand: quotes(&plain) == quotes(&raw),
+        name: plain,
+        content: String::new(),
+        strip_tabs,
+        file_descriptor: match descriptor {
+            "" => 0,
+            digits => digits.parse().unwrap_or(u32::MAX),
+        },
+        span: Span::default(),
+    })
+}
+
+fn single(words: Vec<String>) -> Option<String> {
+    <[String; 1]>::try_from(words).ok().map(|[word]| word)
+}
+
+fn read_content(heredoc: &mut Heredoc, reader: &mut Reader<'_>) -> Result<()> {
+    let begin = reader.position();
+    while let Some(range) = reader.next_line()? {
+        let line = &reader.text.content[range.clone()];
+        let end = line.trim_end_matches(['\r', '\n']);
+        let end = if heredoc.strip_tabs { end.trim_start_matches('\t') } else { end };
+        if end == heredoc.name {
+            if begin < range.start {
+                heredoc.span = begin..range.start;
+            }
+            return check_characters(heredoc, reader);
+        }
+        heredoc.content.push_str(line);
+    }
+    Err(Error::input(format!("the heredoc `{}` has no end", heredoc.name))
+        .with_excerpt(reader.text.excerpt(&heredoc.span))
+        .with_hint(format!("it ends with a line that holds only `{}`", heredoc.name)))
+}
+
+fn check_characters(heredoc: &Heredoc, reader: &Reader<'_>) -> Result<()> {
+    match reader.text.broken_in(&heredoc.span) {
+        Some(at) if !heredoc.content.is_empty() => Err(Error::input("the heredoc is not UTF-8 here")
+            .with_excerpt(reader.text.excerpt(&(at..at + char::REPLACEMENT_CHARACTER.len_utf8())))
+            .with_hint("copy it from a file of the context instead")),
+        _ => Ok(()),
+    }
+}

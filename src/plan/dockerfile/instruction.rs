@@ -1,0 +1,246 @@
+//! From the lines of an instruction to what it says.
+
+use super::arguments::{first_word, quoted_words, words};
+use super::line::{Joined, Line, Reader};
+use super::{Argument, Command, Heredoc, Instruction, Span, Stage, Text, Word};
+use super::{arguments, copy, flags, health, heredoc, run, setting};
+use crate::error::{Error, Result, suggestion};
+use flags::{Flags, Kind};
+
+const NAMES: &[&str] = &[
+    "add",
+    "arg",
+    "cmd",
+    "copy",
+    "entrypoint",
+    "env",
+    "expose",
+    "from",
+    "healthcheck",
+    "label",
+    "maintainer",
+    "onbuild",
+    "run",
+    "shell",
+    "stopsignal",
+    "user",
+    "volume",
+    "workdir",
+];
+
+/// What one instruction is.
+pub(super) enum Statement {
+    Stage(Stage, Manner),
+    Instruction(Instruction, Manner),
+}
+
+/// How it was written, for the build checks.
+pub(super) struct Manner {
+    /// Its name as it was written.
+    pub name: Word,
+    /// What stands behind its flags, between whitespace.
+    pub words: Vec<Word>,
+    /// `ENV` and `LABEL` without an equals sign.
+    pub legacy: bool,
+    /// Comments right above it.
+    pub comments: Vec<String>,
+    /// The first empty line in it.
+    pub gap: Option<Span>,
+}
+
+/// An instruction's parts, before they are understood.
+pub(super) struct Parts<'a> {
+    pub text: &'a Text,
+    pub escape: char,
+    pub name: Line,
+    pub flags: Vec<Line>,
+    /// Without whitespace around it.
+    pub rest: Line,
+    pub heredocs: Vec<Heredoc>,
+}
+
+impl Statement {
+    /// Takes the heredocs from the lines that follow.
+    pub fn read(joined: Joined, reader: &mut Reader<'_>) -> Result<Statement> {
+        let Joined { line, comments, gap } = joined;
+        let mut parts = Parts::split(&line, reader);
+        let name = parts.known_name()?;
+        if parts.may_have_heredocs(name, reader)? {
+            parts.heredocs = heredoc::read(&line, reader)?;
+        }
+        let span = line.span().start..reader.position();
+        let span = span.start..span.start + reader.text.content[span.clone()].trim_end().len();
+        let original = line.text().trim().to_owned();
+        let legacy = parts.is_legacy(name);
+        let words = words(&parts.rest).iter().map(Line::word).collect();
+        let manner = Manner { name: parts.name.word(), words, legacy, comments, gap };
+        let number = reader.text.line(span.start);
+        if name == "from" {
+            return Ok(Statement::Stage(parts.stage(original, span, number)?, manner));
+        }
+        let command = parts.command(name, &line)?;
+        let instruction = Instruction { command, original, span, line: number, text: reader.text.clone() };
+        Ok(Statement::Instruction(instruction, manner))
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn split(line: &Line, reader: &Reader<'a>) -> Parts<'a> {
+        let (name, rest) = first_word(&line.trimmed());
+        let (flags, rest) = flags::split(&rest.unwrap_or_else(|| name.from(name.text().len())));
+        Parts { text: reader.text, escape: reader.escape, name, flags, rest, heredocs: Vec::new() }
+    }
+
+    fn known_name(&self) -> Result<&'static str> {
+        let written = self.name.text();
+        if let Some(name) = NAMES.iter().find(|name| written.eq_ignore_ascii_case(name)) {
+            return Ok(name);
+        }
+        let error = self.error(&self.name, format!("unknown instruction `{written}`"));
+        Err(match suggestion(written, NAMES.iter().copied()) {
+            Some(near) => error.with_hint(format!("did you mean `{}`?", near.to_uppercase())),
+            None => error.with_hint("a line goes on below only where it ends with the escape character"),
+        })
+    }
+
+    fn may_have_heredocs(&self, name: &str, reader: &Reader<'_>) -> Result<bool> {
+        match name {
+            "add" | "copy" | "run" => Ok(arguments::json(self.text, &self.rest)?.is_none()),
+            "onbuild" => {
+                let trigger = Parts::split(&self.rest, reader);
+                let name = trigger.name.text().to_lowercase();
+                Ok(name != "onbuild" && trigger.may_have_heredocs(&name, reader)?)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn is_legacy(&self, name: &str) -> bool {
+        let first = || quoted_words(&self.rest, self.escape).into_iter().next();
+        matches!(name, "env" | "label") && first().is_some_and(|word| !word.text().contains('='))
+    }
+
+    fn command(&self, name: &str, line: &Line) -> Result<Command> {
+        match name {
+            "add" => copy::add(self).map(Command::Add),
+            "arg" => self.arguments().map(Command::Arg),
+            "cmd" => self.without_flags()?.command_line().map(Command::Cmd),
+            "copy" => copy::copy(self).map(Command::Copy),
+            "entrypoint" => self.without_flags()?.command_line().map(Command::Entrypoint),
+            "env" => setting::pairs(self.without_flags()?, "ENV").map(Command::Env),
+            "expose" => setting::expose(self.without_flags()?).map(Command::Expose),
+            "healthcheck" => health::read(self).map(Command::Healthcheck),
+            "label" => setting::pairs(self.without_flags()?, "LABEL").map(Command::Label),
+            "maintainer" => self.without_flags()?.single("MAINTAINER").map(Command::Maintainer),
+            "onbuild" => self.without_flags()?.trigger(line).map(Command::OnBuild),
+            "run" => run::read(self).map(Command::Run),
+            "shell" => setting::shell(self.without_flags()?).map(Command::Shell),
+            "stopsignal" => self.without_flags()?.single("STOPSIGNAL").map(Command::StopSignal),
+            "user" => self.without_flags()?.single("USER").map(Command::User),
+            "volume" => setting::volume(self.without_flags()?).map(Command::Volume),
+            _ => self.without_flags()?.single("WORKDIR").map(Command::Workdir),
+        }
+    }
+
+    pub fn error(&self, place: &Line, message: impl Into<String>) -> Error {
+        Error::input(message).with_excerpt(self.text.excerpt(&place.span()))
+    }
+
+    /// For an instruction whose arguments are missing.
+    pub fn missing(&self, message: impl Into<String>, example: &str) -> Error {
+        self.error(&self.name, message).with_hint(format!("as in `{example}`"))
+    }
+
+    pub fn flags(&self, known: &[(&'static str, Kind)]) -> Result<Flags> {
+        Flags::read(self.text, &self.name.text().to_uppercase(), &self.flags, known)
+    }
+
+    fn without_flags(&self) -> Result<&Self> {
+        self.flags(&[]).map(|_| self)
+    }
+
+    fn command_line(&self) -> Result<super::CommandLine> {
+        arguments::command_line(self.text, &self.rest)
+    }
+
+    /// All that stands there, as one word.
+    fn single(&self, name: &str) -> Result<Word> {
+        match self.rest.is_empty() {
+            true => Err(self.error(&self.name, format!("`{name}` needs an argument"))),
+            false => Ok(self.rest.word()),
+        }
+    }
+
+    fn stage(&self, original: String, span: Span, line: usize) -> Result<Stage> {
+        let words = words(&self.rest);
+        let (base, name) = match &words[..] {
+            [base] => (base, None),
+            [base, keyword, name] if keyword.text().eq_ignore_ascii_case("as") => (base, Some(name)),
+            [] => return Err(self.missing("`FROM` needs an image", "FROM debian")),
+            [_, more @ ..] => {
+                let place = more.first().unwrap_or(&self.rest);
+                return Err(self
+                    .error(place, "`FROM` takes an image, or an image and a name")
+                    .with_hint("as in `FROM debian` or `FROM debian AS build`"));
+            }
+        };
+        let flags = self.flags(&[("platform", Kind::Text)])?;
+        Ok(Stage {
+            base: base.word(),
+            platform: flags.text("platform"),
+            name: name.map(|name| self.stage_name(name)).transpose()?,
+            instructions: Vec::new(),
+            original,
+            span,
+            line,
+        })
+    }
+
+    /// `[a-z][a-z0-9-_.]*`, in any case.
+    fn stage_name(&self, name: &Line) -> Result<Word> {
+        let word = Word { text: name.text().to_lowercase(), span: name.span() };
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+        if word.text.starts_with(|c: char| c.is_ascii_lowercase()) && word.text.chars().all(allowed) {
+            return Ok(word);
+        }
+        Err(self
+            .error(name, format!("`{}` cannot be the name of a stage", name.text()))
+            .with_hint("a name begins with a letter and goes on with letters, digits, `-`, `_` and `.`"))
+    }
+
+    fn arguments(&self) -> Result<Vec<Argument>> {
+        self.without_flags()?;
+        let words = quoted_words(&self.rest, self.escape);
+        if words.is_empty() {
+            return Err(self.missing("`ARG` needs a name", "ARG VERSION=1"));
+        }
+        let argument = |word: &Line| match word.split_once('=') {
+            None => Ok(Argument { name: word.word(), default: None }),
+            Some((name, _)) if name.is_empty() => {
+                Err(self.error(word, "there is no name before the equals sign").with_hint("as in `ARG VERSION=1`"))
+            }
+            Some((name, default)) => Ok(Argument { name: name.word(), default: Some(default.word()) }),
+        };
+        words.iter().map(argument).collect()
+    }
+
+    /// The text that a build on top of this image will read.
+    fn trigger(&self, line: &Line) -> Result<Word> {
+        let (name, _) = first_word(&self.rest);
+        match name.text().to_uppercase().as_str() {
+            "" => return Err(self.missing("`ONBUILD` needs an instruction", "ONBUILD COPY . /src")),
+            "ONBUILD" => return Err(self.error(&name, "`ONBUILD` cannot stand in `ONBUILD`")),
+            name_of_trigger @ ("FROM" | "MAINTAINER") => {
+                return Err(self.error(&name, format!("`{name_of_trigger}` cannot stand in `ONBUILD`")));
+            }
+            _ => {}
+        }
+        // Nothing is taken from the end: BuildKit keeps what stands there.
+        let written = line.text().trim_start();
+        let mut text = written["ONBUILD".len()..].trim_start_matches(arguments::WHITESPACE).to_owned();
+        for heredoc in &self.heredocs {
+            text = format!("{text}\n{}{}", heredoc.content, heredoc.name);
+        }
+        Ok(Word { text, span: self.rest.span() })
+    }
+}

@@ -1,0 +1,72 @@
+//! `RUN`.
+
+use super::arguments::command_line;
+use super::flags::{Flags, Kind};
+use super::instruction::Parts;
+use super::line::Line;
+use super::mount::{self, fields};
+use super::{Device, Network, Run, Security, directive};
+use crate::error::{Error, Result, suggestion};
+
+const NETWORKS: &[(&str, Network)] = &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
+const SECURITIES: &[(&str, Security)] = &[("sandbox", Security::Sandbox), ("insecure", Security::Insecure)];
+
+pub(super) fn read(parts: &Parts<'_>) -> Result<Run> {
+    let flags = parts.flags(&[
+        ("mount", Kind::Texts),
+        ("network", Kind::Text),
+        ("security", Kind::Text),
+        ("device", Kind::Texts),
+    ])?;
+    if let Some(heredoc) = parts.heredocs.iter().find(|heredoc| heredoc.content.contains('\0')) {
+        return Err(Error::input("a command cannot hold a NUL byte").with_excerpt(parts.text.excerpt(&heredoc.span)));
+    }
+    Ok(Run {
+        line: command_line(parts.text, &parts.rest)?,
+        heredocs: parts.heredocs.clone(),
+        mounts: flags.values("mount").map(|value| mount::flag(parts, value)).collect::<Result<_>>()?,
+        network: choice(parts, &flags, "network", NETWORKS)?,
+        security: choice(parts, &flags, "security", SECURITIES)?,
+        devices: flags.values("device").map(|value| device(parts, value)).collect::<Result<_>>()?,
+    })
+}
+
+fn choice<T: Copy + Default>(parts: &Parts<'_>, flags: &Flags, name: &str, known: &[(&str, T)]) -> Result<T> {
+    let Some(value) = flags.value(name) else { return Ok(T::default()) };
+    if let Some((_, choice)) = known.iter().find(|(word, _)| *word == value.text()) {
+        return Ok(*choice);
+    }
+    let words = || known.iter().map(|(word, _)| *word);
+    let error = parts.error(value, format!("`--{name}` cannot be `{}`", value.text()));
+    Err(match suggestion(value.text(), words()) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error.with_hint(format!("known are {}", words().collect::<Vec<_>>().join(", "))),
+    })
+}
+
+/// `[name=]NAME[,required[=BOOLEAN]]`.
+fn device(parts: &Parts<'_>, value: &Line) -> Result<Device> {
+    let refuse = |place: &Line, message: String| {
+        parts.error(place, message).with_hint("as in `--device=vendor.com/class=name,required`")
+    };
+    let mut name: Option<Line> = None;
+    let mut required = false;
+    for field in fields(parts, value)? {
+        let (key, setting) = field.split_once('=').map_or((field.clone(), None), |(key, value)| (key, Some(value)));
+        match (key.text().to_lowercase().as_str(), setting) {
+            ("required", None) => required = true,
+            ("required", Some(setting)) => {
+                required = directive::boolean(setting.text())
+                    .ok_or_else(|| refuse(&setting, format!("`required` cannot be `{}`", setting.text())))?;
+            }
+            ("name", Some(_)) if name.is_some() => return Err(refuse(&field, "a device has one name".to_owned())),
+            ("name", Some(setting)) => name = Some(setting),
+            _ if name.is_none() => name = Some(field),
+            _ => return Err(refuse(&field, format!("`{}` says nothing about a device", field.text()))),
+        }
+    }
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => Ok(Device { name: name.word(), required }),
+        None => Err(refuse(value, "`--device` names no device".to_owned())),
+    }
+}
