@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::image::Document;
 use crate::oci::{
-    Descriptor, Digest, Healthcheck, History, ImageConfig, ImageIndex, ImageManifest, Map, Platform, RootFs, Settings,
-    from_json, media_type, to_json,
+    Descriptor, Digest, History, ImageConfig, ImageIndex, ImageManifest, Map, Platform, RootFs, Settings, from_json,
+    media_type, to_json,
 };
 use crate::plan::{BASE_DIGEST, BASE_NAME, BaseImage, FindBase, put_variable};
 use crate::progress::{Event, Progress};
@@ -176,7 +176,6 @@ fn settings(image: Settings, old: &Settings, new: &Settings) -> Settings {
         true => kept(image.cmd, &old.cmd, &new.cmd),
         false => image.cmd,
     };
-    let healthcheck: Option<Healthcheck> = kept(image.healthcheck, &old.healthcheck, &new.healthcheck);
     Settings {
         user: kept(image.user, &old.user, &new.user),
         exposed_ports: optional(image.exposed_ports, &old.exposed_ports, &new.exposed_ports),
@@ -187,7 +186,7 @@ fn settings(image: Settings, old: &Settings, new: &Settings) -> Settings {
         working_dir: kept(image.working_dir, &old.working_dir, &new.working_dir),
         labels: optional(image.labels, &old.labels, &new.labels),
         stop_signal: kept(image.stop_signal, &old.stop_signal, &new.stop_signal),
-        healthcheck,
+        healthcheck: kept(image.healthcheck, &old.healthcheck, &new.healthcheck),
         shell: kept(image.shell, &old.shell, &new.shell),
         on_build: kept(image.on_build, &old.on_build, &new.on_build),
         other: entries(image.other, &old.other, &new.other),

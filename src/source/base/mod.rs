@@ -15,7 +15,7 @@ use places::Places;
 use super::image::{self, Location};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Map, Platform, Reference, from_json, to_json};
-use crate::plan::{BaseImage, Lock};
+use crate::plan::{BaseImage, Lock, context_name};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::{LocalStore, Store, read_document};
@@ -37,7 +37,7 @@ pub struct Options<'a> {
     pub store: &'a LocalStore,
     pub client: &'a OnDemand,
     pub pull: Pull,
-    /// What stands in the place of names, by these names as [`key`] has them.
+    /// What stands in the place of names, by these names as [`context_name`] has them.
     pub contexts: &'a Map<Location>,
     /// The directory that relative paths are relative to; without one, only a registry's names are names.
     pub directory: Option<&'a Path>,
@@ -118,9 +118,10 @@ impl<'a> Bases<'a> {
 
     /// Where it is, and what it is called.
     fn location(&self, name: &str) -> Result<(Location, String)> {
-        let (location, name) = match (self.options.contexts.get(&key(name)), self.options.directory) {
+        let context = context_name(name).and_then(|name| self.options.contexts.get(&name));
+        let (location, name) = match (context, self.options.directory) {
             (Some(location), _) => (location.clone(), location.to_string()),
-            (None, Some(directory)) => (Location::below(directory, name)?, name.to_owned()),
+            (None, Some(directory)) => (Location::below(directory, name).map_err(in_a_file)?, name.to_owned()),
             (None, None) if image::is_path(name) || image::kind(name).is_some() => {
                 return Err(Error::input(format!("`{name}` is no name in a registry"))
                     .with_hint("this build may not use images that lie on this machine"));
@@ -279,15 +280,10 @@ impl Store for Reader<'_, '_> {
     }
 }
 
-/// What a context is called that takes the place of images called `name`: however that is written, `debian`, `debian:latest`
-/// and `docker.io/library/debian` are one.
-pub fn key(name: &str) -> String {
-    let Ok(reference) = name.parse::<Reference>() else { return name.to_owned() };
-    if reference.digest().is_some() {
-        return reference.to_string();
-    }
-    let familiar = reference.familiar();
-    familiar.strip_suffix(":latest").unwrap_or(&familiar).to_owned()
+/// The same error about a name that does not stand on the command line.
+fn in_a_file(error: Error) -> Error {
+    let kind = if error.kind == ErrorKind::Usage { ErrorKind::Input } else { error.kind };
+    Error { kind, ..error }
 }
 
 /// Where the root that a registry's name stands for is noted.
