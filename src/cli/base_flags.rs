@@ -17,10 +17,10 @@ pub const LOCK: &str = "ocibake.lock";
 /// In bytes; far more than any lock needs.
 const LOCK_LIMIT: u64 = 1 << 20;
 
-/// Where images to build on come from.
+/// Whether registries are asked for bases.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Base images")]
-pub struct BaseFlags {
+pub struct PullFlag {
     /// Ask registries what the tags of bases stand for: always, missing or never [default: ask those that can be reached]
     ///
     /// By default, a registry that cannot be reached is a warning if the base was pulled before; with --pull, or
@@ -35,6 +35,14 @@ pub struct BaseFlags {
         value_parser = value::<Pull>
     )]
     pull: Option<Pull>,
+}
+
+/// Where images to build on come from.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Base images")]
+pub struct BaseFlags {
+    #[command(flatten)]
+    pull: PullFlag,
     /// Add the bases that are not in ocibake.lock to it, which is made if it is not there
     #[arg(long)]
     lock: bool,
@@ -43,9 +51,15 @@ pub struct BaseFlags {
     update_lock: bool,
 }
 
-impl BaseFlags {
+impl PullFlag {
     pub fn pull(&self) -> Pull {
         self.pull.unwrap_or_default()
+    }
+}
+
+impl BaseFlags {
+    pub fn pull(&self) -> Pull {
+        self.pull.pull()
     }
 
     /// What the lock at `file` says, if there is one, and what becomes of it. It cannot be written unless it `is_lasting`.
@@ -55,7 +69,7 @@ impl BaseFlags {
                 .with_hint("lock the bases where the context comes from"));
         }
         let holding = match (self.lock, self.update_lock) {
-            (_, true) if matches!(self.pull, Some(Pull::Missing | Pull::Never)) => {
+            (_, true) if matches!(self.pull(), Pull::Missing | Pull::Never) => {
                 return Err(Error::usage("--update-lock asks registries, and --pull says not to")
                     .with_hint("leave out one of them"));
             }

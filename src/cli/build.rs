@@ -204,11 +204,7 @@ impl Request<'_> {
             }
             Ok(built)
         })?;
-        if let Err(error) = means.store.trim(limit) {
-            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            let message = format!("the local store may be over its limit: {}{hint}", error.message);
-            progress(Event::Warning { message: &message });
-        }
+        super::trim(means.store, limit, progress);
         Ok(built)
     }
 
