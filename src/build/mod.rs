@@ -2,6 +2,7 @@
 
 mod cache;
 mod layers;
+pub mod rebase;
 
 use std::collections::HashMap;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::base_flags::LOCK;
 use super::spec_flags::SpecFlags;
 use super::{flag, value};
 use crate::error::{Error, Result};
@@ -169,6 +170,21 @@ impl Recipe<'_> {
         &self.context.root
     }
 
+    /// Where its bases are locked: beside the file that it is.
+    pub fn lock(&self) -> PathBuf {
+        match &self.flags.file {
+            Some(file) if file == Path::new("-") => self.root().join(LOCK),
+            Some(file) if self.context.is_local => file.with_file_name(LOCK),
+            Some(file) => self.root().join(file).with_file_name(LOCK),
+            None => self.root().join(LOCK),
+        }
+    }
+
+    /// Whether the context is a directory of the user's.
+    pub fn is_local(&self) -> bool {
+        self.context.is_local
+    }
+
     /// What git knows of the context; nothing, with a warning, where git will not say.
     pub fn checkout(&self, progress: Progress<'_>) -> Option<Checkout> {
         if self.context.checkout.is_some() || !self.context.is_local {
@@ -193,7 +209,13 @@ impl Recipe<'_> {
     /// The plan that it comes to, its build checks told as warnings.
     pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
         let (dockerfile, ignore) = match &self.kind {
-            Kind::Spec(spec) => return spec.plan(self.root(), automatic, bases),
+            Kind::Spec(spec) => {
+                return spec.plan(self.root(), automatic, &mut |name, platform| {
+                    let base = bases(name, platform)?;
+                    base.mismatch(platform).iter().for_each(|message| progress(Event::Warning { message }));
+                    Ok(base)
+                });
+            }
             Kind::Dockerfile { dockerfile, ignore } => (dockerfile, ignore),
         };
         let lowered = self.with_request(ignore, automatic, |request| dockerfile.lower(request, bases))?;
