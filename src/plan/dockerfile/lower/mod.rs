@@ -181,7 +181,11 @@ impl<'a, 'b> Lowering<'a, 'b> {
 
     /// The stage of an image, with all that the command line lays over it.
     fn image(&mut self, made: &Made) -> Result<(Stage, Spec)> {
-        let mut stage = self.plan[made.number].clone();
+        let mut stage = made.state.stage();
+        // Nothing stands on the target, which comes to the plan with what is laid over it.
+        if made.number + 1 == self.plan.len() {
+            self.plan.pop();
+        }
         let mut spec = Spec {
             config: Settings { labels: None, ..stage.settings },
             labels: made.state.labels.clone(),
