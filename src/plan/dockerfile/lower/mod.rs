@@ -167,7 +167,8 @@ impl<'a, 'b> Lowering<'a, 'b> {
         let Some(name) = self.request.target.filter(|name| !name.is_empty()) else {
             return Ok(self.dockerfile.stages.len() - 1);
         };
-        self.dockerfile.stage(name).ok_or_else(|| {
+        let is_number = name.bytes().all(|c| c.is_ascii_digit());
+        self.dockerfile.stage(name).filter(|_| !is_number).ok_or_else(|| {
             let names = || self.dockerfile.stages.iter().filter_map(|stage| Some(stage.name.as_ref()?.text.as_str()));
             let file = &self.dockerfile.text.file;
             let error = Error::usage(format!("there is no stage `{name}` in {file}"));
