@@ -130,6 +130,15 @@ fn sum(entries: &[Entry]) -> Digest {
                 noted.push(4);
                 note_bytes(&mut noted, target);
             }
+            Kind::Fifo => noted.push(6),
+            Kind::CharacterDevice { major, minor } => {
+                noted.push(7);
+                note_numbers(&mut noted, [u64::from(*major), u64::from(*minor)]);
+            }
+            Kind::BlockDevice { major, minor } => {
+                noted.push(8);
+                note_numbers(&mut noted, [u64::from(*major), u64::from(*minor)]);
+            }
         }
     }
     Digest::of(&noted)

@@ -1,6 +1,7 @@
 //! From a plan to blobs in the local store.
 
 mod cache;
+mod files;
 mod layers;
 
 use std::collections::HashMap;

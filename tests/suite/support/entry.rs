@@ -91,6 +91,8 @@ pub fn listing_of(entries: &[Entry]) -> Listing {
                 let (size, sha256) = digest(std::fs::File::open(path).unwrap());
                 listing::Kind::File { size, sha256, link: None }
             }
+            Kind::Fifo => listing::Kind::Other("fifo"),
+            Kind::CharacterDevice { .. } | Kind::BlockDevice { .. } => listing::Kind::Other("device"),
             Kind::Directory => listing::Kind::Directory,
             Kind::Symlink { target } => listing::Kind::Symlink { target: target.clone() },
             Kind::HardLink { target } => {
