@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::environment::Environment;
 use super::quantity::{Age, Size};
-use super::{answer, tell, value};
+use super::{answer, answer_json, tell, value};
 use crate::error::Result;
-use crate::oci::to_json;
 use crate::plan::label::rfc3339;
 use crate::store::prune::{Bound, IdleStore, Pruned};
 use crate::store::{Contents, Item, LocalStore};
@@ -71,7 +70,7 @@ fn list(arguments: &ListArguments, environment: &Environment) -> Result<()> {
     let mut contents = store.contents()?;
     contents.blobs.sort_by_key(|blob| (blob.used, blob.digest));
     if arguments.json {
-        return answer(&String::from_utf8_lossy(&to_json(&document(&store, &contents, limit))));
+        return answer_json(&document(&store, &contents, limit));
     }
     let mut text = String::new();
     for blob in &contents.blobs {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
-use super::{answer, value};
+use super::{answer, flag, value};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};
 use crate::output::{self, Bundle, Destination, Entry, Image, Means, Names, Output};
@@ -140,10 +140,7 @@ impl<'a> Order<'a> {
     fn of(arguments: &'a Arguments) -> Result<Self> {
         let platforms = match arguments.platform.is_empty() {
             true => Vec::new(),
-            false => setting::platforms(&arguments.platform.join(",")).map_err(|error| Error {
-                message: format!("--platform: {}", error.message),
-                ..error.on_command_line()
-            })?,
+            false => setting::platforms(&arguments.platform.join(",")).map_err(flag("platform"))?,
         };
         if !arguments.output.is_empty() {
             if arguments.output.contains(&Output::Registry) {

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::environment::Environment;
-use super::{answer, harmless};
+use super::{answer, answer_json, harmless};
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Reference, to_json};
+use crate::oci::Reference;
 use crate::progress::silent;
 use crate::registry::{Finding, Verdict};
 
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     let client = environment.client(arguments.insecure, 0);
     let findings = client.client()?.repository(&reference, &silent).probe(arguments.write)?;
     if arguments.json {
-        answer(&String::from_utf8_lossy(&to_json(&document(&reference, &findings, arguments.verbose))))?;
+        answer_json(&document(&reference, &findings, arguments.verbose))?;
     } else {
         answer(text(&findings, arguments.verbose).trim_end())?;
     }

@@ -5,14 +5,14 @@ use clap::Args;
 
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
-use super::tags::TagChoice;
-use super::{answer, metadata, value};
-use crate::error::{Error, Result};
+use super::tags::{ReleaseFlags, TagChoice};
+use super::{answer, flag, metadata, value};
+use crate::error::Result;
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};
 use crate::output::release::{Release, Target};
 use crate::output::{self, Image, Means, Output};
-use crate::plan::{setting, tag};
+use crate::plan::setting;
 use crate::progress::Progress;
 use crate::source::collection::{Choice, Collection};
 use crate::store::pending::PendingFile;
@@ -38,12 +38,8 @@ pub struct Arguments {
     /// Write to FILE (OCI archive), DIR/ (OCI layout), or as for `build`, instead of pushing; type=registry pushes, too
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     output: Vec<Output>,
-    /// Move floating tags back, too, if a newer release holds them
-    #[arg(long)]
-    force_tags: bool,
-    /// Refuse to change an exact tag that stands for another image
-    #[arg(long)]
-    immutable: bool,
+    #[command(flatten)]
+    release: ReleaseFlags,
     /// Write digest, descriptor and names to FILE, as JSON, and what becomes of tags, for `tags --rollback`
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -58,12 +54,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
-    let (repository, tag, mut plan) = arguments.choice.resolve(&arguments.name, Path::new("."))?;
-    if arguments.force_tags {
-        plan.tags.iter_mut().for_each(|tag| tag.line = None);
-    }
-    let target = Target { repository, version: tag::version(&tag), tags: plan.tags };
-    let first = target.tags.first().map_or(target.repository.clone(), |tag| target.repository.with_tag(&tag.name));
+    let (target, _) = arguments.release.target(&arguments.choice, &arguments.name, Path::new("."))?;
+    let first = target.names().next().unwrap_or(target.repository.clone());
     arguments.metadata_file.as_deref().map_or(Ok(()), PendingFile::check)?;
     let reporter = Reporter::new(&arguments.progress);
     let root = join(arguments, target, environment, &|event| reporter.report(event))?;
@@ -79,14 +71,11 @@ fn join(
 ) -> Result<Descriptor> {
     let mut annotations = Map::new();
     for annotation in &arguments.annotation {
-        setting::set_pair(&mut annotations, annotation).map_err(|error| Error {
-            message: format!("--annotation: {}", error.message),
-            ..error.on_command_line()
-        })?;
+        setting::set_pair(&mut annotations, annotation).map_err(flag("annotation"))?;
     }
     let pushed = [Output::Registry];
     let outputs = if arguments.output.is_empty() { &pushed[..] } else { &arguments.output };
-    let names: Vec<Reference> = target.tags.iter().map(|tag| target.repository.with_tag(&tag.name)).collect();
+    let names: Vec<Reference> = target.names().collect();
     let client = environment.client(arguments.insecure, arguments.jobs);
     let mut collection = Collection::new(&client, progress);
     let mut seen = HashSet::new();
@@ -102,7 +91,8 @@ fn join(
     let keep = metadata::keeper(file);
     if outputs.contains(&Output::Registry) {
         let (targets, undo) = ([target], file.map(metadata::undo));
-        let release = Release { targets: &targets, immutable: arguments.immutable, undo: undo.as_deref(), keep: &keep };
+        let release =
+            Release { targets: &targets, immutable: arguments.release.immutable, undo: undo.as_deref(), keep: &keep };
         release.write(outputs, image, &means)?;
     } else {
         output::write(outputs, image, &means)?;

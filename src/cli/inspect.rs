@@ -4,10 +4,10 @@ use clap::Args;
 use indicatif::HumanBytes;
 
 use super::environment::Environment;
-use super::{answer, answer_bytes, harmless};
+use super::{answer, answer_bytes, answer_json, harmless};
 use crate::error::Result;
 use crate::inspect::{ImageReport, Report, report};
-use crate::oci::{Map, to_json};
+use crate::oci::Map;
 use crate::progress::silent;
 use crate::source::image::Location;
 use crate::store::read_document;
@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     }
     let report = report(store.as_ref(), &root)?;
     if arguments.json {
-        return answer(&String::from_utf8_lossy(&to_json(&report)));
+        return answer_json(&report);
     }
     answer(text(&report).trim_end())
 }

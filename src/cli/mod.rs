@@ -22,8 +22,10 @@ use std::io::{IsTerminal, Write};
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::oci::to_json;
 use environment::Environment;
 use progress::ProgressFlags;
 
@@ -141,9 +143,21 @@ fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
     })
 }
 
+/// Says of an error that it lies in the value of the flag `--name`.
+fn flag(name: &str) -> impl Fn(Error) -> Error {
+    move |error| Error { message: format!("--{name}: {}", error.message), ..error.on_command_line() }
+}
+
 /// Writes a result, a line or several, to stdout.
 fn answer(text: &str) -> Result<()> {
     answer_bytes(format!("{text}\n").as_bytes())
+}
+
+/// Writes a result to stdout as JSON.
+fn answer_json(value: &impl Serialize) -> Result<()> {
+    let mut bytes = to_json(value);
+    bytes.push(b'\n');
+    answer_bytes(&bytes)
 }
 
 /// Writes a result to stdout as it is.

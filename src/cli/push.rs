@@ -3,15 +3,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::build::{BuildFlags, Delivery, OutputFlags, Request};
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
-use super::tags::{TagChoice, kind_word};
-use super::{answer, metadata};
+use super::tags::{ReleaseFlags, TagChoice, kind_word};
+use super::{answer, answer_json, metadata};
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Reference, to_json};
+use crate::oci::{Descriptor, Reference};
 use crate::output::release::{Release, Step, Target};
 use crate::output::{Image, Means};
 use crate::plan::ratchet::{Change, Obstacle};
@@ -41,12 +41,8 @@ pub struct Arguments {
     /// With --dry-run: print JSON
     #[arg(long, requires = "dry_run")]
     json: bool,
-    /// Move floating tags back, too, if a newer release holds them
-    #[arg(long)]
-    force_tags: bool,
-    /// Refuse to change an exact tag that stands for another image
-    #[arg(long)]
-    immutable: bool,
+    #[command(flatten)]
+    release: ReleaseFlags,
     #[command(flatten)]
     choice: TagChoice,
     #[command(flatten)]
@@ -77,7 +73,10 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     if arguments.dry_run {
         let (root, steps) = order.rehearse(arguments, environment, &client, progress)?;
         reporter.finish();
-        return answer(&if arguments.json { plan_json(&root, &steps) } else { plan_text(&steps) });
+        return match arguments.json {
+            true => answer_json(&plan_json(&root, &steps)),
+            false => answer(&plan_text(&steps)),
+        };
     }
     let root = order.carry_out(arguments, environment, &client, progress)?;
     reporter.finish();
@@ -98,17 +97,14 @@ impl<'a> Order<'a> {
         let checkout = source.filter(|_| built.is_none()).unwrap_or(Path::new("."));
         let (mut targets, mut tags, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
-            let (repository, tag, mut plan) = arguments.choice.resolve(name, checkout)?;
-            let given = plan.tags.iter().find(|tag| tag.reason == "as given").or(plan.tags.first());
-            let given = given.map_or(repository.clone(), |tag| repository.with_tag(&tag.name));
+            let (target, tag) = arguments.release.target(&arguments.choice, name, checkout)?;
+            let given = target.tags.iter().find(|tag| tag.reason == "as given").or(target.tags.first());
+            let given = given.map_or(target.repository.clone(), |tag| target.repository.with_tag(&tag.name));
             if asked.contains(&given) {
                 continue;
             }
             asked.push(given);
-            if arguments.force_tags {
-                plan.tags.iter_mut().for_each(|tag| tag.line = None);
-            }
-            targets.push(Target { repository, version: tag::version(&tag), tags: plan.tags });
+            targets.push(target);
             tags.push(tag);
         }
         share_out(&mut targets);
@@ -124,8 +120,12 @@ impl<'a> Order<'a> {
         client: &OnDemand,
         progress: Progress<'_>,
     ) -> Result<(Descriptor, Vec<Step>)> {
-        let release =
-            Release { targets: &self.targets, immutable: arguments.immutable, undo: None, keep: &|_, _| Ok(()) };
+        let release = Release {
+            targets: &self.targets,
+            immutable: arguments.release.immutable,
+            undo: None,
+            keep: &|_, _| Ok(()),
+        };
         let root = match &self.built {
             Some(location) => location.open(client, progress)?.1,
             None => self.request(arguments, Delivery::Store).run(environment, progress)?.root,
@@ -142,11 +142,11 @@ impl<'a> Order<'a> {
         client: &OnDemand,
         progress: Progress<'_>,
     ) -> Result<Descriptor> {
-        let Arguments { immutable, output, .. } = arguments;
+        let Arguments { release: ReleaseFlags { immutable, .. }, output, .. } = arguments;
         let file = output.metadata_file.as_deref();
         output.check_notes()?;
         let undo = file.map(metadata::undo);
-        let names: Vec<Reference> = names_of(&self.targets).collect();
+        let names: Vec<Reference> = self.targets.iter().flat_map(Target::names).collect();
         let release = Release {
             targets: &self.targets,
             immutable: *immutable,
@@ -167,13 +167,10 @@ impl<'a> Order<'a> {
     }
 
     fn request<'r>(&'r self, arguments: &'r Arguments, delivery: Delivery<'r>) -> Request<'r> {
-        let (build, output, names) = (&arguments.build, &arguments.output, names_of(&self.targets).collect());
+        let names = self.targets.iter().flat_map(Target::names).collect();
+        let (build, output) = (&arguments.build, &arguments.output);
         Request { context: self.source, build, output, tag: Some(self.tag.clone()), names, delivery }
     }
-}
-
-fn names_of(targets: &[Target]) -> impl Iterator<Item = Reference> {
-    targets.iter().flat_map(|target| target.tags.iter().map(|tag| target.repository.with_tag(&tag.name)))
 }
 
 /// A tag that follows from two names of a repository is set once: for the higher version.
@@ -248,7 +245,7 @@ fn plan_text(steps: &[Step]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn plan_json(root: &Descriptor, steps: &[Step]) -> String {
+fn plan_json(root: &Descriptor, steps: &[Step]) -> Value {
     let tags: Vec<_> = steps
         .iter()
         .map(|step| {
@@ -268,5 +265,5 @@ fn plan_json(root: &Descriptor, steps: &[Step]) -> String {
             })
         })
         .collect();
-    String::from_utf8_lossy(&to_json(&json!({"digest": root.digest, "tags": tags}))).into_owned()
+    json!({"digest": root.digest, "tags": tags})
 }

@@ -1,6 +1,7 @@
 use clap::Args;
 
-use crate::error::{Error, Result};
+use super::flag;
+use crate::error::Result;
 use crate::oci::Healthcheck;
 use crate::plan::{self, AddSpec, LayerSpec, Spec, setting};
 
@@ -88,9 +89,6 @@ impl SpecFlags {
 
     /// Lays the flags over `spec`.
     pub fn overlay(&self, spec: &mut Spec) -> Result<()> {
-        let flag = |name: &'static str| {
-            move |error: Error| Error { message: format!("--{name}: {}", error.message), ..error.on_command_line() }
-        };
         if let Some(base) = &self.base {
             spec.base = plan::base(base).map_err(flag("base"))?;
         }
@@ -110,10 +108,10 @@ impl SpecFlags {
         for annotation in &self.annotation {
             setting::set_pair(&mut spec.annotations, annotation).map_err(flag("annotation"))?;
         }
-        self.overlay_settings(spec, flag)
+        self.overlay_settings(spec)
     }
 
-    fn overlay_settings<F: Fn(Error) -> Error>(&self, spec: &mut Spec, flag: impl Fn(&'static str) -> F) -> Result<()> {
+    fn overlay_settings(&self, spec: &mut Spec) -> Result<()> {
         let settings = &mut spec.config;
         let words = |name, text: &Option<String>| text.as_deref().map(setting::words).transpose().map_err(flag(name));
         settings.entrypoint = words("entrypoint", &self.entrypoint)?.or(settings.entrypoint.take());
@@ -146,13 +144,13 @@ impl SpecFlags {
         if !self.on_build.is_empty() {
             settings.on_build = Some(self.on_build.clone());
         }
-        if let Some(healthcheck) = self.healthcheck(flag)? {
+        if let Some(healthcheck) = self.healthcheck()? {
             settings.healthcheck = Some(healthcheck);
         }
         Ok(())
     }
 
-    fn healthcheck<F: Fn(Error) -> Error>(&self, flag: impl Fn(&'static str) -> F) -> Result<Option<Healthcheck>> {
+    fn healthcheck(&self) -> Result<Option<Healthcheck>> {
         if self.no_healthcheck {
             return Ok(Some(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() }));
         }

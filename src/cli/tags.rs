@@ -4,10 +4,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::environment::Environment;
-use super::{answer, metadata};
+use super::{answer, answer_json, metadata};
 use crate::error::{Error, Result};
-use crate::oci::{Reference, to_json};
-use crate::output::release::rollback;
+use crate::oci::Reference;
+use crate::output::release::{Target, rollback};
 use crate::plan::record::Return;
 use crate::plan::tag::{self, TagKind, TagPlan};
 use crate::progress::silent;
@@ -67,6 +67,28 @@ impl TagChoice {
     }
 }
 
+/// What a push may do to tags that are there already.
+#[derive(Debug, Args)]
+pub struct ReleaseFlags {
+    /// Move floating tags back, too, if a newer release holds them
+    #[arg(long)]
+    force_tags: bool,
+    /// Refuse to change an exact tag that stands for another image
+    #[arg(long)]
+    pub immutable: bool,
+}
+
+impl ReleaseFlags {
+    /// Where a push to `name` goes, and the tag that the name has; as [`TagChoice::resolve`] has it.
+    pub fn target(&self, choice: &TagChoice, name: &str, checkout: &Path) -> Result<(Target, String)> {
+        let (repository, tag, mut plan) = choice.resolve(name, checkout)?;
+        if self.force_tags {
+            plan.tags.iter_mut().for_each(|tag| tag.line = None);
+        }
+        Ok((Target { repository, version: tag::version(&tag), tags: plan.tags }, tag))
+    }
+}
+
 pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     match (&arguments.rollback, &arguments.name) {
         (Some(file), _) => roll_back(file, arguments, environment),
@@ -96,7 +118,7 @@ fn show(name: &str, arguments: &Arguments) -> Result<()> {
             json!({"name": name, "tag": tag.name, "kind": kind, "reason": tag.reason})
         })
         .collect();
-    answer(&String::from_utf8_lossy(&to_json(&json!({"repository": repository.name(), "tags": tags}))))
+    answer_json(&json!({"repository": repository.name(), "tags": tags}))
 }
 
 fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> Result<()> {
@@ -109,7 +131,7 @@ fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> R
     }
     if arguments.json {
         let tags: Vec<_> = steps.iter().map(returned_json).collect();
-        return answer(&String::from_utf8_lossy(&to_json(&json!({"complete": record.complete, "tags": tags}))));
+        return answer_json(&json!({"complete": record.complete, "tags": tags}));
     }
     let names: Vec<String> = steps.iter().map(|step| step.name.to_string()).collect();
     let width = names.iter().map(String::len).max().unwrap_or_default();

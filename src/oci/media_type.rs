@@ -18,6 +18,24 @@ pub fn is_nondistributable(media_type: &str) -> bool {
         || media_type.starts_with("application/vnd.docker.image.rootfs.foreign.")
 }
 
+/// OCI's name of the type of a layer that docker has another name for; all others as they are.
+pub fn oci_layer(media_type: &str) -> String {
+    const NAMES: [(&str, &str); 2] = [
+        ("application/vnd.docker.image.rootfs.diff.tar", LAYER),
+        (
+            "application/vnd.docker.image.rootfs.foreign.diff.tar",
+            "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        ),
+    ];
+    let named = NAMES.iter().find_map(|(docker, oci)| Some((media_type.strip_prefix(docker)?, oci)));
+    match named {
+        Some(("", oci)) => (*oci).to_owned(),
+        Some((".gzip", oci)) => format!("{oci}+gzip"),
+        Some((".zstd", oci)) => format!("{oci}+zstd"),
+        _ => media_type.to_owned(),
+    }
+}
+
 /// A layer of files of either family, as a tar or compressed with gzip or zstd; one that may not be given on, too.
 pub fn is_layer(media_type: &str) -> bool {
     const TARS: [&str; 4] = [

@@ -29,6 +29,9 @@ const ARCHITECTURES: &[&str] = &[
     "mips64le", "wasm",
 ];
 
+/// Far above what there is, so that a number in a name does not fill the memory.
+const HIGHEST_VARIANT: u32 = 100;
+
 /// What an image runs on, normalised as containerd does it: `linux/x86_64` is `linux/amd64`, `linux/arm64/v8` is
 /// `linux/arm64`, `linux/arm` is `linux/arm/v7`.
 ///
@@ -71,6 +74,36 @@ impl Platform {
     pub fn normalised(&self) -> Platform {
         let (architecture, variant) = normalise(&self.architecture, self.variant.as_deref());
         Platform { architecture, variant, ..self.clone() }
+    }
+
+    /// How well an image for `other` does where this platform is wanted: 0 for the same, more for a lesser one that
+    /// runs there too, none if it does not run. As containerd has it: arm takes lower variants, amd64 lower ones and then
+    /// 386, arm64 then arm. `os.version` and `os.features` do not count.
+    pub fn fit(&self, other: &Platform) -> Option<usize> {
+        let same = |one: &Platform| {
+            let (one, other) = (one.normalised(), other.normalised());
+            (one.os, one.architecture, one.variant) == (other.os, other.architecture, other.variant)
+        };
+        self.lesser().iter().position(same)
+    }
+
+    /// This one, and those whose images run on it, the best first.
+    fn lesser(&self) -> Vec<Platform> {
+        let own = self.normalised();
+        let of = |architecture: &str, variant: Option<String>| Platform::new(&own.os, architecture, variant.as_deref());
+        let down = |architecture: &'static str, from: u32, to: u32| {
+            (to..from).rev().map(move |version| of(architecture, Some(format!("v{version}"))))
+        };
+        let version = own.variant.as_deref().and_then(|variant| variant.strip_prefix('v')?.parse::<u32>().ok());
+        let version = version.unwrap_or(0).min(HIGHEST_VARIANT);
+        let mut all = vec![own.clone()];
+        match own.architecture.as_str() {
+            "amd64" => all.extend(down("amd64", version, 1).chain([of("386", None)])),
+            "arm" => all.extend(down("arm", version, 5)),
+            "arm64" => all.extend(down("arm64", version, 8).chain(down("arm", 9, 5))),
+            _ => {}
+        }
+        all
     }
 
     /// The target triple of compilers, with `libc` as its last part (`musl`, `gnu`); none where no such triple exists.

@@ -2,18 +2,27 @@
 //! nothing else; nothing here touches a file system, a network or the environment.
 
 mod add;
+mod inherit;
+pub mod dockerfile;
+mod git_url;
 pub mod label;
+mod lock;
 mod mode;
+mod named_context;
 mod pattern;
 pub mod ratchet;
 pub mod record;
 pub mod setting;
 mod spec;
+mod table;
 pub mod tag;
 mod template;
 
+pub use git_url::GitUrl;
 pub use label::{About, Automatic, Checkout};
+pub use lock::Lock;
 pub use mode::Mode;
+pub use named_context::{ContextPlace, NamedContext, context_name, is_http};
 pub use pattern::Pattern;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec, base};
 
@@ -70,7 +79,7 @@ pub enum Base {
 /// An image for one platform that exists already: found, and pinned by its digest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BaseImage {
-    /// As it was written.
+    /// A registry's in full, as in `docker.io/library/debian:13`; that of another place as it was written.
     pub name: String,
     /// Of what the name stands for: an index, or the manifest itself.
     pub root: Digest,
@@ -161,7 +170,7 @@ pub enum Item {
     /// Downloaded over HTTP.
     Url { url: String, checksum: Option<Digest> },
     /// A repository, or a directory of it, at some commit.
-    Git { url: String, keep_git_dir: bool, checksum: Option<String> },
+    Git { url: GitUrl, keep_git_dir: bool, checksum: Option<String> },
 }
 
 /// Files that go into a layer, and how they look there.

@@ -35,13 +35,18 @@ pub fn set_variable(settings: &mut Settings, text: &str) -> Result<()> {
     if text.contains('\0') {
         return Err(Error::input(format!("the variable `{}` has a NUL character", name.replace('\0', "␀"))));
     }
-    let variables = settings.env.get_or_insert_default();
-    let is_same = |set: &&mut String| set.split_once('=').is_some_and(|(set, _)| set == name);
-    match variables.iter_mut().find(is_same) {
-        Some(set) => *set = text.to_owned(),
-        None => variables.push(text.to_owned()),
-    }
+    put_variable(settings.env.get_or_insert_default(), text);
     Ok(())
+}
+
+/// Puts `variable`, which is `NAME=value`, in the place of the one of that name or at the end.
+pub fn put_variable(variables: &mut Vec<String>, variable: &str) {
+    let name = |text: &str| text.split_once('=').map_or(text, |(name, _)| name).to_owned();
+    let own = name(variable);
+    match variables.iter_mut().find(|set| name(set) == own) {
+        Some(set) => *set = variable.to_owned(),
+        None => variables.push(variable.to_owned()),
+    }
 }
 
 /// Exposes `port[-port][/protocol]`. A range becomes one key for each port, as docker writes it.

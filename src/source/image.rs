@@ -32,6 +32,17 @@ impl Location {
         }
     }
 
+    /// What `text` names, a relative path being below `directory`.
+    pub fn below(directory: &Path, text: &str) -> Result<Location> {
+        let joined = |path: &str| directory.join(path).to_string_lossy().into_owned();
+        let text = match kind(text) {
+            Some((kind, path)) if !path.is_empty() => format!("{kind}:{}", joined(path)),
+            None if is_path(text) || text.ends_with('/') => joined(text),
+            _ => text.to_owned(),
+        };
+        text.parse()
+    }
+
     /// Opens the place and finds the image in it. `client` is used for registries alone.
     pub fn open<'a>(&self, client: &'a OnDemand, progress: Progress<'a>) -> Result<(Box<dyn Store + 'a>, Descriptor)> {
         let (store, name) = self.store(client, progress)?;

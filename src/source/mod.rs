@@ -1,7 +1,12 @@
-//! Where content comes from: local files and directories, images that exist, and what a git checkout knows of itself.
+//! Where content comes from: local files and directories, build contexts wherever they are, archives, downloads, git
+//! repositories, images that exist, and what a git checkout knows of itself.
 
+pub mod archive;
+pub mod base;
 pub mod cached;
 pub mod collection;
+pub mod context;
+pub mod download;
 pub mod git;
 pub mod image;
 pub mod local;

@@ -30,7 +30,7 @@ impl Store for Layered<'_> {
             opened => return opened,
         }
         let from = self.far.open(descriptor).inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
-        Ok(Box::new(Keeping { from, blob: Some(self.near.begin()?), digest: descriptor.digest, to: self }))
+        self.near.keeping(Box::new(Watched { from, failed: &self.failed }), descriptor.digest)
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
@@ -42,12 +42,34 @@ impl Store for Layered<'_> {
     }
 }
 
-/// Keeps what it reads once `from`, which verifies it, has come to its end.
+impl LocalStore {
+    /// A reader of `from`, which verifies that it has `digest`; what was read is kept once the end has come.
+    pub fn keeping<'a>(&'a self, from: Box<dyn Read + Send + 'a>, digest: Digest) -> Result<Box<dyn Read + Send + 'a>> {
+        Ok(Box::new(Keeping { from, blob: Some(self.begin()?), digest, store: self }))
+    }
+}
+
+/// Takes note when what it reads fails.
+struct Watched<'a> {
+    from: Box<dyn Read + Send + 'a>,
+    failed: &'a AtomicBool,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.from.read(buffer).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+        })
+    }
+}
+
 struct Keeping<'a> {
     from: Box<dyn Read + Send + 'a>,
     blob: Option<PendingBlob>,
     digest: Digest,
-    to: &'a Layered<'a>,
+    store: &'a LocalStore,
 }
 
 impl Read for Keeping<'_> {
@@ -55,17 +77,13 @@ impl Read for Keeping<'_> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let count = self.from.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                self.to.failed.store(true, Ordering::Relaxed);
-            }
-        })?;
-        let failed = |source| io::Error::other(Error::io("write to", self.to.near.root(), source));
+        let count = self.from.read(buffer)?;
+        let failed = |source| io::Error::other(Error::io("write to", self.store.root(), source));
         match &mut self.blob {
             Some(blob) if count > 0 => blob.write_all(&buffer[..count]).map_err(failed)?,
             _ => {
                 if let Some(blob) = self.blob.take() {
-                    self.to.near.commit(blob, self.digest).map_err(io::Error::other)?;
+                    self.store.commit(blob, self.digest).map_err(io::Error::other)?;
                 }
             }
         }

@@ -29,7 +29,7 @@ use crate::error::{ErrorKind, Result};
 use crate::oci::{Descriptor, Reference};
 
 /// A place that holds blobs: the local store, a layout, an archive, a registry's repository.
-pub trait Store: Sync {
+pub trait Store: Send + Sync {
     /// Opens the content of a descriptor. The reader checks digest and size and fails, at the latest in place of the
     /// end of file, if they do not hold. Content that is not there is [`ErrorKind::NotFound`].
     ///

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use crate::support::fake_registry::{FakeRegistry, Reply, Request};
 use crate::support::program::Outcome;
+use crate::support::server::Server;
 use crate::support::traces::assert_store_is_sound;
 use crate::support::world::World;
 
@@ -126,14 +127,11 @@ fn connections_that_break() {
 
 #[test]
 fn connections_that_are_reset() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            // Closed with something unread, a connection is reset.
-            let _ = stream.peek(&mut [0]);
-        }
+    let server = Server::new(|stream| {
+        // Closed with something unread, a connection is reset.
+        let _ = stream.peek(&mut [0]);
     });
+    let address = server.address().to_string();
     let world = World::new(SPEC);
     let name = format!("{address}/org/app:1");
     for outcome in [world.push(&name, &[world.context(), "--jobs=1"]), world.inspect(&[&name])] {

@@ -38,6 +38,13 @@ pub struct Target {
     pub tags: Vec<PlannedTag>,
 }
 
+impl Target {
+    /// With each of the tags.
+    pub fn names(&self) -> impl Iterator<Item = Reference> {
+        self.tags.iter().map(|tag| self.repository.with_tag(&tag.name))
+    }
+}
+
 /// What becomes of one tag.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {

@@ -1,7 +1,6 @@
 //! What the user asks for, before it is expanded for each platform: `ocibake.toml`, the flags, or one over the other.
 
 mod read;
-mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -80,7 +79,7 @@ impl Spec {
                 .with_hint("leave out `index = false`, or ask for a single platform"));
         }
         let (labels, annotations) = label::complete(&self.about, automatic, &self.labels, &self.annotations)?;
-        let stage = |platform| self.stage(context, platform, &labels, bases);
+        let stage = |platform| self.stage(context, platform, &labels, &annotations, bases);
         let stages: Vec<Stage> = platforms.into_iter().map(stage).collect::<Result<_>>()?;
         let images = (0..stages.len()).collect();
         Ok(Plan { stages, images, contexts: Vec::new(), index: self.index.unwrap_or(false), annotations })
@@ -95,28 +94,32 @@ impl Spec {
         context: &Path,
         platform: Platform,
         labels: &Map<String>,
+        set: &Map<String>,
         bases: &mut FindBase<'_>,
     ) -> Result<Stage> {
-        let base = match &self.base {
-            None => Base::Scratch,
-            Some(name) => Base::Image(bases(name, &platform)?),
-        };
         let steps = self.layers.iter().map(|layer| layer.step(context, &platform, self.libc)).collect::<Result<_>>()?;
         let labels = Some(labels.clone()).filter(|labels| !labels.is_empty());
+        let settings = Settings { labels, ..self.config.clone() };
+        let base = self.base.as_ref().map(|name| bases(name, &platform)).transpose()?;
+        let (settings, annotations, author) = match &base {
+            None => (settings, Map::new(), None),
+            Some(base) => (base.settings(&settings), base.annotations(), base.config.author.clone()),
+        };
         Ok(Stage {
             title: platform.to_string(),
             platform,
-            base,
+            base: base.map_or(Base::Scratch, Base::Image),
             steps,
-            settings: Settings { labels, ..self.config.clone() },
-            author: None,
-            annotations: Map::new(),
+            settings,
+            author,
+            annotations: annotations.into_iter().filter(|(key, _)| !set.contains_key(key)).collect(),
         })
     }
 }
 
 impl LayerSpec {
-    fn step(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Step> {
+    /// The step for files below `context`, with all placeholders expanded.
+    pub fn step(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Step> {
         let adds: Vec<Add> = self.adds.iter().map(|add| add.expand(context, platform, libc)).collect::<Result<_>>()?;
         let title = self.name.clone().unwrap_or_else(|| title(&adds));
         Ok(Step { title, work: Work::Adds(adds), place: None })

@@ -1,9 +1,9 @@
 use toml::de::DeTable;
 
-use super::table::{Document, Table, Value};
 use super::{AddSpec, LayerSpec, Libc, Origin, Spec};
 use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
+use crate::plan::table::{Document, Table, Value};
 use crate::plan::{About, Mode, Owner, setting};
 
 /// Reads `ocibake.toml`.

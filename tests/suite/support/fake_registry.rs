@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::Digest as _;
+
+use super::server::Server;
 
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -124,11 +126,10 @@ struct State {
     content: Mutex<Content>,
     requests: Mutex<Vec<Request>>,
     sessions: AtomicUsize,
-    closing: AtomicBool,
 }
 
 pub struct FakeRegistry {
-    address: SocketAddr,
+    server: Server,
     state: Arc<State>,
 }
 
@@ -158,8 +159,6 @@ impl FakeRegistry {
         script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
         change: impl Fn(&Request, Reply) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Box::new(script),
             change: Box::new(change),
@@ -167,29 +166,20 @@ impl FakeRegistry {
             content: Mutex::default(),
             requests: Mutex::default(),
             sessions: AtomicUsize::new(0),
-            closing: AtomicBool::new(false),
         });
         let shared = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if shared.closing.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = shared.clone();
-                std::thread::spawn(move || while let Ok(true) = shared.serve(&stream) {});
-            }
-        });
-        FakeRegistry { address, state }
+        let server = Server::new(move |stream| while let Ok(true) = shared.serve(&stream) {});
+        FakeRegistry { server, state }
     }
 
     /// `host:port`.
     pub fn address(&self) -> String {
-        self.address.to_string()
+        self.server.address().to_string()
     }
 
     /// The same registry by an address that is not taken for loopback.
     pub fn other_address(&self) -> String {
-        format!("0.0.0.0:{}", self.address.port())
+        format!("0.0.0.0:{}", self.server.address().port())
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -212,13 +202,6 @@ impl FakeRegistry {
     /// Puts a blob there without a request.
     pub fn put_blob(&self, bytes: &[u8]) {
         self.state.content.lock().unwrap().blobs.insert(digest(bytes), bytes.to_vec());
-    }
-}
-
-impl Drop for FakeRegistry {
-    fn drop(&mut self) {
-        self.state.closing.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
     }
 }
 

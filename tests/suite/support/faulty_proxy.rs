@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::fake_registry::{Request, read_head};
+use super::server::Server;
 
 /// What becomes of a request.
 const FAULTS: [&str; 8] =
     ["request cut", "answer lost", "answer cut", "answer truncated", "500", "429", "503", "delay"];
 
 pub struct FaultyProxy {
-    address: SocketAddr,
+    server: Server,
     state: Arc<State>,
 }
 
@@ -26,14 +27,11 @@ struct State {
     requests: AtomicUsize,
     resumed: AtomicUsize,
     faults: Mutex<BTreeMap<&'static str, usize>>,
-    closing: AtomicBool,
 }
 
 impl FaultyProxy {
     /// One before the registry at this address that damages `share` of 1,000 requests.
     pub fn before(registry: &str, share: u64, seed: u64) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             registry: registry.to_owned(),
             share,
@@ -41,25 +39,16 @@ impl FaultyProxy {
             requests: AtomicUsize::new(0),
             resumed: AtomicUsize::new(0),
             faults: Mutex::default(),
-            closing: AtomicBool::new(false),
         });
         let shared = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if shared.closing.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = shared.clone();
-                // A connection that ends early is what this is for.
-                std::thread::spawn(move || shared.serve(&stream).unwrap_or(()));
-            }
-        });
-        FaultyProxy { address, state }
+        // A connection that ends early is what this is for.
+        let server = Server::new(move |stream| shared.serve(&stream).unwrap_or(()));
+        FaultyProxy { server, state }
     }
 
     /// `host:port`.
     pub fn address(&self) -> String {
-        self.address.to_string()
+        self.server.address().to_string()
     }
 
     pub fn requests(&self) -> usize {
@@ -73,13 +62,6 @@ impl FaultyProxy {
 
     pub fn faults(&self) -> BTreeMap<&'static str, usize> {
         self.state.faults.lock().unwrap().clone()
-    }
-}
-
-impl Drop for FaultyProxy {
-    fn drop(&mut self) {
-        self.state.closing.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
     }
 }
 

@@ -21,6 +21,7 @@ pub mod python;
 pub mod rebuild;
 pub mod registry_client;
 pub mod registry_profile;
+pub mod server;
 pub mod small_disk;
 pub mod standing;
 pub mod stargz;

@@ -1,12 +1,13 @@
 //! A proxy of the tests' own: it tunnels (CONNECT) and forwards, counts, wants to know who asks, and refuses.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use super::server::Server;
+
 pub struct Proxy {
-    address: SocketAddr,
+    server: Server,
     state: Arc<State>,
 }
 
@@ -16,7 +17,6 @@ struct State {
     /// The status with which everything is refused.
     refusal: Option<u16>,
     requests: Mutex<Vec<String>>,
-    closing: AtomicBool,
 }
 
 impl Proxy {
@@ -35,7 +35,7 @@ impl Proxy {
 
     /// `host:port`.
     pub fn address(&self) -> String {
-        self.address.to_string()
+        self.server.address().to_string()
     }
 
     /// `METHOD target` of each request.
@@ -44,28 +44,11 @@ impl Proxy {
     }
 
     fn start(authorization: Option<String>, refusal: Option<u16>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (requests, closing) = (Mutex::default(), AtomicBool::new(false));
-        let state = Arc::new(State { authorization, refusal, requests, closing });
+        let state = Arc::new(State { authorization, refusal, requests: Mutex::default() });
         let shared = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if shared.closing.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = shared.clone();
-                std::thread::spawn(move || shared.serve(stream));
-            }
-        });
-        Proxy { address, state }
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.state.closing.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
+        // Either side may end the connection at any time.
+        let server = Server::new(move |stream| shared.serve(stream).unwrap_or(()));
+        Proxy { server, state }
     }
 }
 

@@ -1,0 +1,185 @@
+//! What a Dockerfile says, as data.
+
+use std::sync::Arc;
+
+use super::{MountFlag, Span, Text, Word};
+use crate::error::Excerpt;
+use crate::oci::Healthcheck;
+
+/// From one `FROM` to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// The image or the stage that it stands on, or `scratch`.
+    pub base: Word,
+    /// Of `--platform`.
+    pub platform: Option<Word>,
+    /// What `AS` calls it, in lower case.
+    pub name: Option<Word>,
+    pub instructions: Vec<Instruction>,
+    /// Its `FROM` in one line.
+    pub original: String,
+    /// Of the whole `FROM` line.
+    pub span: Span,
+    /// Of the `FROM`, counted from 1.
+    pub line: usize,
+}
+
+/// One instruction of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instruction {
+    pub command: Command,
+    /// In one line as it was written, continuations joined, without heredocs' contents: BuildKit puts that into progress.
+    pub original: String,
+    /// From its name to its last line, heredocs included.
+    pub span: Span,
+    /// Counted from 1.
+    pub line: usize,
+    /// What the spans of it and its words refer to.
+    pub text: Arc<Text>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    Add(Add),
+    Arg(Vec<Argument>),
+    Cmd(CommandLine),
+    Copy(Copy),
+    Entrypoint(CommandLine),
+    Env(Vec<Pair>),
+    Expose(Vec<Word>),
+    /// Nothing in it is expanded.
+    Healthcheck(Healthcheck),
+    Label(Vec<Pair>),
+    Maintainer(Word),
+    /// The trigger: an instruction with its heredocs, for [`super::read_trigger`]. It was read once, so it is a known one.
+    OnBuild(Word),
+    Run(Run),
+    /// Nothing in it is expanded.
+    Shell(Vec<String>),
+    StopSignal(Word),
+    User(Word),
+    Volume(Vec<Word>),
+    Workdir(Word),
+}
+
+/// `name[=default]` of `ARG`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    pub name: Word,
+    pub default: Option<Word>,
+}
+
+/// `key=value` of `ENV` and `LABEL`; the key is not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    pub key: Word,
+    pub value: Word,
+}
+
+/// `COPY`. A flag that was written without a value, or with an empty one, is as good as absent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    /// A stage, a named context or an image; a number is a stage's place.
+    pub from: Option<Word>,
+    /// Paths, in order; they come before `texts` whatever was written first.
+    pub sources: Vec<Word>,
+    /// Heredocs: the name of each is the file's.
+    pub texts: Vec<Heredoc>,
+    pub to: Word,
+    pub chown: Option<Word>,
+    pub chmod: Option<Word>,
+    pub link: bool,
+    pub parents: bool,
+    pub exclude: Vec<Word>,
+}
+
+/// `ADD`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Add {
+    /// Paths and URLs, in order; they come before `texts` whatever was written first.
+    pub sources: Vec<Word>,
+    /// Heredocs: the name of each is the file's.
+    pub texts: Vec<Heredoc>,
+    pub to: Word,
+    pub chown: Option<Word>,
+    pub chmod: Option<Word>,
+    pub link: bool,
+    pub checksum: Option<Word>,
+    pub keep_git_dir: Option<bool>,
+    pub unpack: Option<bool>,
+    pub exclude: Vec<Word>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub line: CommandLine,
+    /// In the order in which the line begins them.
+    pub heredocs: Vec<Heredoc>,
+    pub mounts: Vec<MountFlag>,
+    pub network: Network,
+    pub security: Security,
+    pub devices: Vec<Device>,
+}
+
+/// A command in one of its two forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandLine {
+    /// The strings of a JSON array; possibly none.
+    Exec(Vec<String>),
+    /// For the shell, after whitespace before and after it was taken away; possibly empty.
+    Shell(Word),
+}
+
+/// A text that stands in the lines below an instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heredoc {
+    /// The word that ends it, without quotes.
+    pub name: String,
+    /// Each line with its line feed; empty for none. Tabs that `<<-` takes away are still there: see [`Heredoc::stripped`].
+    pub content: String,
+    /// Whether variables are expanded in it: its name was not quoted.
+    pub expand: bool,
+    /// Whether it was written with `<<-`.
+    pub strip_tabs: bool,
+    /// As in `3<<EOF`; 0 if none was written.
+    pub file_descriptor: u32,
+    /// Of `<<NAME`, or of the content if that is on lines of its own.
+    pub span: Span,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    #[default]
+    Default,
+    None,
+    Host,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Security {
+    #[default]
+    Sandbox,
+    Insecure,
+}
+
+/// `--device=NAME[,required]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub name: Word,
+    pub required: bool,
+}
+
+impl Instruction {
+    /// The line that `span`, one of its own or its words', begins on.
+    pub fn excerpt(&self, span: &Span) -> Excerpt {
+        self.text.excerpt(span)
+    }
+}
+
+impl Heredoc {
+    /// The content as the build sees it before expansion: without tabs at the beginning of lines if it was written with `<<-`.
+    pub fn stripped(&self) -> String {
+        let strip = |line| if self.strip_tabs { str::trim_start_matches(line, '\t') } else { line };
+        self.content.split_inclusive('\n').map(strip).collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! `COPY` and `ADD`.
+
+use super::Lowering;
+use super::instruction::below;
+use super::made::State;
+use crate::error::{Error, Result};
+use crate::oci::Digest;
+use crate::plan::dockerfile::word::Lexer;
+use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Rule, Word};
+use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http};
+
+impl Lowering<'_, '_> {
+    pub fn copy(
+        &mut self,
+        state: &mut State,
+        number: usize,
+        copy: &CopyCommand,
+        instruction: &Instruction,
+    ) -> Result<()> {
+        let from = match &copy.from {
+            None => Provider::Context(0),
+            Some(word) => {
+                let at = |error: Error| Error {
+                    excerpt: error.excerpt.or_else(|| Some(Box::new(instruction.excerpt(&word.span)))),
+                    ..error
+                };
+                let plain = Lexer::new(self.dockerfile.directives.escape).expand(&word.text, &|_| None);
+                if plain.is_ok_and(|plain| plain.text != word.text) {
+                    return Err(at(Error::input("`--from` cannot have variables or quotes").with_hint(
+                        "give the image a name with a stage of its own, `FROM $IMAGE AS name`, and copy from that",
+                    )));
+                }
+                self.provider(&word.text, number).map_err(at)?
+            }
+        };
+        let sources = self.expand_all(state, instruction, &copy.sources)?;
+        for (source, word) in sources.iter().zip(&copy.sources) {
+            if is_http(source) || GitUrl::of_source(source)?.is_some() {
+                let place = instruction.excerpt(&word.span);
+                return Err(Error::input(format!("COPY cannot download `{source}`")).with_excerpt(place).with_hint("ADD can"));
+            }
+        }
+        if copy.from.is_none() {
+            self.note_ignored("Copy", &sources, instruction);
+        }
+        let mut items: Vec<Item> = sources.into_iter().map(Item::Pattern).collect();
+        items.extend(self.texts(state, &copy.texts, instruction)?);
+        let flags = Flags { chown: &copy.chown, chmod: &copy.chmod, exclude: &copy.exclude, to: &copy.to };
+        let work = Copy {
+            from,
+            items,
+            parents: copy.parents,
+            link: copy.link,
+            ..self.transfer(state, flags, instruction)?
+        };
+        state.push(title("COPY", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
+        Ok(())
+    }
+
+    pub fn add(&mut self, state: &mut State, add: &Add, instruction: &Instruction) -> Result<()> {
+        let checksum = match &add.checksum {
+            Some(word) => Some((self.expand(state, instruction, word)?, word)),
+            None => None,
+        };
+        if let Some((_, word)) = checksum.as_ref().filter(|_| add.sources.len() + add.texts.len() != 1) {
+            let error = Error::input("`--checksum` can be of one source only");
+            return Err(error.with_excerpt(instruction.excerpt(&word.span)).with_hint("write an ADD for each of them"));
+        }
+        let sources = self.expand_all(state, instruction, &add.sources)?;
+        let mut items = Vec::with_capacity(sources.len());
+        let mut paths = Vec::new();
+        for (source, word) in sources.into_iter().zip(&add.sources) {
+            let place = || instruction.excerpt(&word.span);
+            let repository = GitUrl::of_source(&source).map_err(|error| error.with_excerpt(place()))?;
+            items.push(match repository {
+                Some(url) => {
+                    if let (Some(flag), Some(query)) = (add.keep_git_dir, url.keep_git_dir)
+                        && flag != query
+                    {
+                        let error = Error::input("`--keep-git-dir` and the query of the URL contradict each other");
+                        return Err(error.with_excerpt(place()));
+                    }
+                    let keep_git_dir = url.keep_git_dir.or(add.keep_git_dir).unwrap_or(false);
+                    Item::Git { url, keep_git_dir, checksum: checksum.as_ref().map(|(sum, _)| sum.clone()) }
+                }
+                None if is_http(&source) => {
+                    let sum = checksum.as_ref().map(|(sum, word)| {
+                        sum.parse::<Digest>().map_err(|error| error.with_excerpt(instruction.excerpt(&word.span)))
+                    });
+                    Item::Url { url: source, checksum: sum.transpose()? }
+                }
+                None => {
+                    if let Some((_, word)) = &checksum {
+                        let error = Error::input("`--checksum` is of what is downloaded, and this source is not");
+                        return Err(error.with_excerpt(instruction.excerpt(&word.span)));
+                    }
+                    paths.push(source.clone());
+                    Item::Pattern(source)
+                }
+            });
+        }
+        self.note_ignored("Add", &paths, instruction);
+        items.extend(self.texts(state, &add.texts, instruction)?);
+        let flags = Flags { chown: &add.chown, chmod: &add.chmod, exclude: &add.exclude, to: &add.to };
+        let work = Copy {
+            items,
+            link: add.link,
+            unpack: add.unpack,
+            is_add: true,
+            ..self.transfer(state, flags, instruction)?
+        };
+        state.push(title("ADD", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
+        Ok(())
+    }
+
+    /// What `COPY` and `ADD` have in common; nothing from the context yet.
+    fn transfer(&mut self, state: &State, flags: Flags<'_>, instruction: &Instruction) -> Result<Copy> {
+        let owner = match flags.chown {
+            Some(word) => Some(self.expand(state, instruction, word)?).filter(|owner| !owner.is_empty()),
+            None => None,
+        };
+        let mode = match flags.chmod {
+            Some(word) => {
+                let text = self.expand(state, instruction, word)?;
+                let mode = Some(text).filter(|text| !text.is_empty()).map(|text| Mode::parse(&text)).transpose();
+                mode.map_err(|error| error.with_excerpt(instruction.excerpt(&word.span)))?
+            }
+            None => None,
+        };
+        let to = self.expand(state, instruction, flags.to)?;
+        let path = below(&state.settings.working_dir, &to);
+        let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
+        Ok(Copy {
+            from: Provider::Context(0),
+            items: Vec::new(),
+            to: Destination { path, into },
+            owner,
+            mode,
+            exclude: self.expand_all(state, instruction, flags.exclude)?,
+            parents: false,
+            link: false,
+            unpack: None,
+            is_add: false,
+        })
+    }
+
+    fn texts(&mut self, state: &State, texts: &[Heredoc], instruction: &Instruction) -> Result<Vec<Item>> {
+        let mut items = Vec::with_capacity(texts.len());
+        for text in texts {
+            let content = text.stripped();
+            let content = match text.expand {
+                true => self.expand_content(state, instruction, &content)?,
+                false => content,
+            };
+            items.push(Item::Text { name: text.name.clone(), content: content.into() });
+        }
+        Ok(items)
+    }
+
+    fn note_ignored(&mut self, verb: &str, sources: &[String], instruction: &Instruction) {
+        for source in sources {
+            let path = below("", source);
+            if (self.request.ignores)(&path) {
+                let message =
+                    format!("Attempting to {verb} file {source:?} that is excluded by .dockerignore");
+                self.warn(Rule::CopyIgnoredFile, message, instruction.excerpt(&instruction.span));
+            }
+        }
+    }
+}
+
+struct Flags<'a> {
+    chown: &'a Option<Word>,
+    chmod: &'a Option<Word>,
+    exclude: &'a [Word],
+    to: &'a Word,
+}
+
+/// What the image's history says.
+fn title(name: &str, copy: &Copy) -> String {
+    let mut title = name.to_owned();
+    let mut add = |text: &str| {
+        title.push(' ');
+        title.push_str(text);
+    };
+    if copy.parents {
+        add("--parents");
+    }
+    if let Some(owner) = &copy.owner {
+        add(&format!("--chown={owner}"));
+    }
+    for item in &copy.items {
+        match item {
+            Item::Pattern(pattern) => add(pattern),
+            Item::Text { name, .. } => add(&format!("<<{name}")),
+            Item::Url { url, .. } => add(url),
+            Item::Git { url, .. } => add(&url.to_string()),
+        }
+    }
+    add(&copy.to.to_string());
+    title
+}

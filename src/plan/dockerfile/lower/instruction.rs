@@ -1,0 +1,276 @@
+//! What each instruction does to a stage.
+
+use super::made::State;
+use super::{Lowering, Scope, expose};
+use crate::error::{Error, Excerpt, Result, suggestion};
+use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
+use crate::plan::dockerfile::{Argument, Command, CommandLine, Instruction, Pair, Rule, Span, Text, Word};
+use crate::plan::{Work, setting};
+
+/// What runs commands in shell form unless `SHELL` says otherwise.
+const SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
+impl Lowering<'_, '_> {
+    /// Does what `instruction` of the stage `number` says.
+    pub fn instruction(&mut self, state: &mut State, number: usize, instruction: &Instruction) -> Result<()> {
+        let place = instruction.excerpt(&instruction.span);
+        self.apply(state, number, instruction).map_err(|error| match error.excerpt {
+            Some(_) => error,
+            None => error.with_excerpt(place),
+        })
+    }
+
+    fn apply(&mut self, state: &mut State, number: usize, instruction: &Instruction) -> Result<()> {
+        let place = instruction.excerpt(&instruction.span);
+        let title = match &instruction.command {
+            Command::Add(add) => return self.add(state, add, instruction),
+            Command::Copy(copy) => return self.copy(state, number, copy, instruction),
+            Command::Workdir(path) => return self.workdir(state, path, instruction),
+            Command::Run(_) if self.is_check => return Ok(()),
+            Command::Run(_) => {
+                return Err(Error::input("RUN cannot be executed yet").with_hint(
+                    "copy what the command would make into the context, or build on an image that has it",
+                ));
+            }
+            Command::OnBuild(trigger) => {
+                state.settings.on_build.get_or_insert_default().push(trigger.text.clone());
+                return Ok(());
+            }
+            Command::Arg(arguments) => self.arg(state, arguments, instruction)?,
+            Command::Env(pairs) => {
+                let pairs = self.pairs(state, pairs, instruction)?;
+                for (name, value) in &pairs {
+                    set_variable(state, name, value);
+                }
+                told("ENV", &pairs)
+            }
+            Command::Label(pairs) => {
+                let pairs = self.pairs(state, pairs, instruction)?;
+                state.labels.extend(pairs.iter().cloned());
+                told("LABEL", &pairs)
+            }
+            Command::Expose(words) => self.expose(state, words, instruction)?,
+            Command::Cmd(line) => {
+                state.has_command = true;
+                let words = in_shell(state, line);
+                let title = format!("CMD {}", list(&words));
+                state.settings.cmd = Some(words);
+                title
+            }
+            Command::Entrypoint(line) => {
+                let words = in_shell(state, line);
+                let title = format!("ENTRYPOINT {}", list(&words));
+                state.settings.entrypoint = Some(words);
+                // That of the base was meant for the entrypoint of the base.
+                if !state.has_command {
+                    state.settings.cmd = None;
+                }
+                title
+            }
+            Command::Healthcheck(healthcheck) => {
+                state.settings.healthcheck = Some(healthcheck.clone());
+                instruction.original.clone()
+            }
+            Command::Maintainer(name) => {
+                state.author = Some(name.text.clone());
+                format!("MAINTAINER {}", name.text)
+            }
+            Command::Shell(words) => {
+                state.settings.shell = Some(words.clone());
+                format!("SHELL {}", list(words))
+            }
+            Command::StopSignal(word) => {
+                let signal = self.expand(state, instruction, word)?;
+                setting::stop_signal(&signal)?;
+                state.settings.stop_signal.clone_from(&signal);
+                format!("STOPSIGNAL {signal}")
+            }
+            Command::User(word) => {
+                let user = self.expand(state, instruction, word)?;
+                state.settings.user.clone_from(&user);
+                format!("USER {user}")
+            }
+            Command::Volume(words) => {
+                let paths = self.expand_all(state, instruction, words)?;
+                let volumes = state.settings.volumes.get_or_insert_default();
+                for path in &paths {
+                    if path.is_empty() {
+                        return Err(Error::input("a volume's path is empty"));
+                    }
+                    volumes.insert(path.clone(), serde_json::Value::Object(serde_json::Map::new()));
+                }
+                format!("VOLUME {}", list(&paths))
+            }
+        };
+        state.push(title, Work::Nothing, place);
+        Ok(())
+    }
+
+    fn arg(&mut self, state: &mut State, arguments: &[Argument], instruction: &Instruction) -> Result<String> {
+        let mut title = "ARG".to_owned();
+        for argument in arguments {
+            let name = &argument.name.text;
+            self.findings.arguments.insert(name.clone());
+            let value = match (self.request.arguments.get(name), &argument.default) {
+                (Some(given), _) => Some(given.clone()),
+                (None, Some(default)) => Some(self.expand(state, instruction, default)?),
+                (None, None) => self.global.get(name).map(str::to_owned),
+            };
+            title.push(' ');
+            title.push_str(name);
+            if let Some(value) = &value {
+                state.scope.set(name, value);
+                title.push('=');
+                title.push_str(value);
+            }
+            state.scope.arguments.insert(name.clone());
+        }
+        Ok(title)
+    }
+
+    fn workdir(&mut self, state: &mut State, word: &Word, instruction: &Instruction) -> Result<()> {
+        let written = self.expand(state, instruction, word)?;
+        let place = instruction.excerpt(&instruction.span);
+        if written.is_empty() {
+            return Err(Error::input(format!("the path `{}` is empty", word.text)));
+        }
+        if !state.is_workdir_set && !written.starts_with('/') {
+            let message = format!("Relative workdir \"{written}\" can have unexpected results if the base image changes");
+            self.warn(Rule::WorkdirRelativePath, message, place.clone());
+        }
+        state.is_workdir_set = true;
+        let path = below(&state.settings.working_dir, &written);
+        state.settings.working_dir = format!("/{path}");
+        let title = format!("WORKDIR /{path}");
+        let owner = Some(state.settings.user.clone()).filter(|user| !user.is_empty());
+        let work = if path.is_empty() { Work::Nothing } else { Work::Directory { path, owner } };
+        state.push(title, work, place);
+        Ok(())
+    }
+
+    fn expose(&mut self, state: &mut State, words: &[Word], instruction: &Instruction) -> Result<String> {
+        let mut all = Vec::new();
+        for word in words {
+            let expanded = self.expanded(state, instruction, word)?;
+            for text in &expanded.words {
+                all.extend(expose::ports(text)?);
+            }
+        }
+        let ports = state.settings.exposed_ports.get_or_insert_default();
+        for port in &all {
+            ports.insert(port.clone(), serde_json::Value::Object(serde_json::Map::new()));
+        }
+        Ok(format!("EXPOSE {}", list(&all)))
+    }
+
+    fn pairs(&mut self, state: &State, pairs: &[Pair], instruction: &Instruction) -> Result<Vec<(String, String)>> {
+        let pair = |pair: &Pair| {
+            let key = self.expand(state, instruction, &pair.key)?;
+            if key.is_empty() {
+                let place = instruction.excerpt(&pair.key.span);
+                return Err(Error::input(format!("the name `{}` is empty", pair.key.text)).with_excerpt(place));
+            }
+            Ok((key, self.expand(state, instruction, &pair.value)?))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    pub fn expand_all(&mut self, state: &State, instruction: &Instruction, words: &[Word]) -> Result<Vec<String>> {
+        words.iter().map(|word| self.expand(state, instruction, word)).collect()
+    }
+
+    /// What `word` comes to with the variables of the stage.
+    pub fn expand(&mut self, state: &State, instruction: &Instruction, word: &Word) -> Result<String> {
+        Ok(self.expanded(state, instruction, word)?.text)
+    }
+
+    fn expanded(&mut self, state: &State, instruction: &Instruction, word: &Word) -> Result<Expanded> {
+        let expanded = expand(self.dockerfile.directives.escape, word, &state.scope, &instruction.text)?;
+        for unset in &expanded.unset {
+            self.note_undefined(unset, state, instruction.excerpt(&part(word, &unset.at, &instruction.text)));
+        }
+        Ok(expanded)
+    }
+
+    /// The same for the content of a heredoc, in which quotes are what they are.
+    pub fn expand_content(&mut self, state: &State, instruction: &Instruction, content: &str) -> Result<String> {
+        let place = instruction.excerpt(&instruction.span);
+        let expanded = Lexer::heredoc().expand(content, &|name| state.scope.get(name));
+        let expanded = expanded.map_err(|error| Error::input(error.message).with_excerpt(place.clone()))?;
+        expanded.unset.iter().for_each(|unset| self.note_undefined(unset, state, place.clone()));
+        Ok(expanded.text)
+    }
+
+    pub fn expand_in_from(&self, scope: &Scope, word: &Word) -> Result<Expanded> {
+        expand(self.dockerfile.directives.escape, word, scope, &self.dockerfile.text)
+    }
+
+    fn note_undefined(&mut self, unset: &Unset, state: &State, place: Excerpt) {
+        let name = &unset.name;
+        if !state.scope.arguments.contains(name) {
+            let near = suggestion(name, state.scope.names());
+            let near = near.map(|near| format!(" (did you mean ${near}?)")).unwrap_or_default();
+            self.warn(Rule::UndefinedVar, format!("Usage of undefined variable '${name}'{near}"), place);
+        }
+    }
+}
+
+/// What `word`, a part of `text`, comes to.
+fn expand(escape: char, word: &Word, scope: &Scope, text: &Text) -> Result<Expanded> {
+    let expanded = Lexer::new(escape).expand(&word.text, &|name| scope.get(name));
+    expanded.map_err(|error| Error::input(error.message).with_excerpt(text.excerpt(&part(word, &error.at, text))))
+}
+
+/// Where a part of `word` stands in `text`; all of the word if it runs over several lines.
+fn part(word: &Word, part: &Span, text: &Text) -> Span {
+    match text.content.get(word.span.clone()) {
+        Some(written) if written == word.text => word.span.start + part.start..word.span.start + part.end,
+        _ => word.span.clone(),
+    }
+}
+
+/// `path` as seen from the directory `from`, cleaned; without a leading slash.
+pub fn below(from: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let start = if path.starts_with('/') { "" } else { from };
+    for part in start.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            // Above the root is the root.
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn set_variable(state: &mut State, name: &str, value: &str) {
+    state.scope.set(name, value);
+    let variables = state.settings.env.get_or_insert_default();
+    let is_same = |set: &&mut String| set.split_once('=').map_or(set.as_str(), |(set, _)| set) == name;
+    let text = format!("{name}={value}");
+    match variables.iter_mut().find(is_same) {
+        Some(set) => *set = text,
+        None => variables.push(text),
+    }
+}
+
+fn in_shell(state: &State, line: &CommandLine) -> Vec<String> {
+    match line {
+        CommandLine::Exec(words) => words.clone(),
+        CommandLine::Shell(command) => {
+            let shell = state.settings.shell.clone().filter(|shell| !shell.is_empty());
+            let mut words = shell.unwrap_or_else(|| SHELL.map(str::to_owned).to_vec());
+            words.push(command.text.clone());
+            words
+        }
+    }
+}
+
+fn told(name: &str, pairs: &[(String, String)]) -> String {
+    pairs.iter().fold(name.to_owned(), |told, (key, value)| format!("{told} {key}={value}"))
+}
+
+fn list(words: &[String]) -> String {
+    serde_json::Value::from(words).to_string()
+}

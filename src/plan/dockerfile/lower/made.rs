@@ -1,0 +1,95 @@
+use super::Scope;
+use crate::error::Excerpt;
+use crate::oci::{Map, Platform, Settings};
+use crate::plan::{Base, Stage, Step, Work};
+
+/// A stage of a Dockerfile, lowered: its place in the plan, and what stages on top of it go on with.
+#[derive(Debug)]
+pub struct Made {
+    pub number: usize,
+    pub state: State,
+}
+
+/// What a stage has come to.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub title: String,
+    pub platform: Platform,
+    /// What the image that everything stands on is for; none on scratch.
+    pub base_platform: Option<Platform>,
+    pub base: Base,
+    pub steps: Vec<Step>,
+    /// Without labels.
+    pub settings: Settings,
+    pub author: Option<String>,
+    /// Those of the image that everything stands on.
+    pub inherited_labels: Map<String>,
+    /// Those that `LABEL` has set.
+    pub labels: Map<String>,
+    pub annotations: Map<String>,
+    pub scope: Scope,
+    /// The Dockerfile has set the working directory.
+    pub is_workdir_set: bool,
+    /// This stage itself has a `CMD`.
+    pub has_command: bool,
+}
+
+/// What programs are looked for in where an image does not say (moby, `DefaultPathEnvUnix`).
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl State {
+    /// The state before the first instruction of a stage that stands on `base`, whose settings and author these are.
+    pub fn new(title: String, platform: Platform, base: Base, mut settings: Settings, author: Option<String>) -> Self {
+        let inherited_labels = settings.labels.take().unwrap_or_default();
+        let variables = settings.env.get_or_insert_default();
+        let is_path = |variable: &String| variable.split_once('=').is_some_and(|(name, _)| name == "PATH");
+        if !variables.iter().any(is_path) {
+            variables.push(format!("PATH={PATH}"));
+        }
+        let mut scope = Scope::default();
+        for variable in variables {
+            let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+            scope.set(name, value);
+        }
+        State {
+            title,
+            platform,
+            base_platform: None,
+            base,
+            steps: Vec::new(),
+            settings,
+            author,
+            inherited_labels,
+            labels: Map::new(),
+            annotations: Map::new(),
+            scope,
+            is_workdir_set: false,
+            has_command: false,
+        }
+    }
+
+    /// The same before the first instruction of a stage called `title` that stands on this one, which is `number` in the plan.
+    pub fn above(&self, title: String, number: usize) -> Self {
+        State { title, base: Base::Stage(number), steps: Vec::new(), has_command: false, ..self.clone() }
+    }
+
+    pub fn push(&mut self, title: String, work: Work, place: Excerpt) {
+        self.steps.push(Step { title, work, place: Some(place) });
+    }
+
+    /// The stage with all labels.
+    pub fn stage(&self) -> Stage {
+        let mut labels = self.inherited_labels.clone();
+        labels.extend(self.labels.clone());
+        let labels = Some(labels).filter(|labels| !labels.is_empty());
+        Stage {
+            title: self.title.clone(),
+            platform: self.platform.clone(),
+            base: self.base.clone(),
+            steps: self.steps.clone(),
+            settings: Settings { labels, ..self.settings.clone() },
+            author: self.author.clone(),
+            annotations: self.annotations.clone(),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! From a Dockerfile to stages of a plan, as BuildKit's front end does it: for each wanted platform, variables get their
+//! values, names become stages or images, and instructions become steps and settings.
+
+mod copy;
+mod expose;
+mod instruction;
+mod made;
+mod scope;
+mod stage;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::{Dockerfile, Warning};
+use crate::error::{Error, Result, suggestion};
+use crate::oci::{Map, Platform, Settings};
+use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, label};
+
+use made::Made;
+use scope::Scope;
+
+/// What is wanted of a Dockerfile, and what it finds around it.
+pub struct Request<'a> {
+    /// Those that were asked for; the build's own if none was.
+    pub platforms: &'a [Platform],
+    /// Of the machine that builds.
+    pub build_platform: Platform,
+    /// The last stage without it.
+    pub target: Option<&'a str>,
+    /// Of `--build-arg`.
+    pub arguments: &'a Map<String>,
+    /// The first is the one that `COPY` takes from if it does not say.
+    pub contexts: &'a [Context],
+    /// What `--build-context` puts in the place of a name.
+    pub named: &'a dyn Fn(&str) -> Option<Named>,
+    /// Whether the first context leaves a path out, as far as its patterns alone can tell.
+    pub ignores: &'a dyn Fn(&str) -> bool,
+    /// What the command line lays over the image's settings, labels and annotations, and adds to it.
+    pub overlay: &'a dyn Fn(&mut Spec) -> Result<()>,
+    pub automatic: &'a Automatic,
+}
+
+/// What a name stands for that `--build-context` gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// By its place among [`Request::contexts`].
+    Directory(usize),
+    /// An image of this name.
+    Image(String),
+}
+
+/// A Dockerfile's plan, and what there is to say about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lowered {
+    pub plan: Plan,
+    /// Each once, by line; without those that the Dockerfile skips.
+    pub warnings: Vec<Warning>,
+    /// The names of build arguments that nothing took.
+    pub unused: Vec<String>,
+}
+
+impl Dockerfile {
+    /// The plan that this Dockerfile stands for. `bases` is asked for an image each time one is needed. Of stages that the
+    /// target does not need, only the `FROM` is looked at; equal stages of several platforms are there once.
+    pub fn lower(&self, request: &Request<'_>, bases: &mut FindBase<'_>) -> Result<Lowered> {
+        let build = std::slice::from_ref(&request.build_platform);
+        let platforms = if request.platforms.is_empty() { build } else { request.platforms };
+        let contexts = request.contexts.to_vec();
+        let mut plan =
+            Plan { stages: Vec::new(), images: Vec::new(), contexts, index: false, annotations: Map::new() };
+        let mut findings = Findings::default();
+        for platform in platforms {
+            let mut lowering = Lowering::new(self, request, platform, bases, &mut plan.stages, &mut findings)?;
+            let target = lowering.target()?;
+            let image = lowering.stage(target)?;
+            let (stage, spec) = lowering.image(&image)?;
+            plan.images.push(place(&mut plan.stages, stage));
+            plan.index = spec.index.unwrap_or(false);
+            plan.annotations = spec.annotations;
+        }
+        Ok(Lowered { plan, warnings: self.all_warnings(&findings), unused: findings.unused(request) })
+    }
+
+    /// What the build checks find: in all stages, or in those that the target needs.
+    pub fn check(&self, request: &Request<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
+        let platform = request.platforms.first().unwrap_or(&request.build_platform);
+        let (mut stages, mut findings) = (Vec::new(), Findings::default());
+        let mut lowering = Lowering::new(self, request, platform, bases, &mut stages, &mut findings)?;
+        lowering.is_check = true;
+        match request.target {
+            Some(_) => drop(lowering.target().and_then(|target| lowering.stage(target))?),
+            None => (0..self.stages.len()).try_for_each(|number| lowering.stage(number).map(drop))?,
+        }
+        Ok(self.all_warnings(&findings))
+    }
+
+    /// Those of the text and `findings`, each once, by line.
+    fn all_warnings(&self, findings: &Findings) -> Vec<Warning> {
+        let is_reached = |warning: &&Warning| warning.stage.is_none_or(|stage| findings.reached.contains(&stage));
+        let mut all: Vec<Warning> = self.warnings.iter().filter(is_reached).chain(&findings.warnings).cloned().collect();
+        all.retain(|warning| self.directives.check.wants(warning.rule));
+        all.sort_by_key(|warning| warning.place.line);
+        let mut seen: Vec<Warning> = Vec::with_capacity(all.len());
+        for warning in all {
+            if !seen.contains(&warning) {
+                seen.push(warning);
+            }
+        }
+        seen
+    }
+}
+
+/// What comes to light on the way, of all platforms.
+#[derive(Default)]
+struct Findings {
+    warnings: Vec<Warning>,
+    /// Stages that were looked at.
+    reached: BTreeSet<usize>,
+    /// The names of all `ARG`s that were met.
+    arguments: BTreeSet<String>,
+}
+
+impl Findings {
+    fn unused(&self, request: &Request<'_>) -> Vec<String> {
+        let is_used = |name: &&String| self.arguments.contains(*name) || is_predefined(name);
+        request.arguments.keys().filter(|name| !is_used(name)).cloned().collect()
+    }
+}
+
+/// A Dockerfile on the way to stages for one platform.
+struct Lowering<'a, 'b> {
+    dockerfile: &'a Dockerfile,
+    request: &'a Request<'a>,
+    platform: &'a Platform,
+    bases: &'a mut FindBase<'b>,
+    /// What `FROM` lines see.
+    global: Scope,
+    /// By their place in the Dockerfile.
+    made: Vec<Option<Rc<Made>>>,
+    plan: &'a mut Vec<Stage>,
+    findings: &'a mut Findings,
+    /// Nothing is to be built.
+    is_check: bool,
+}
+
+impl<'a, 'b> Lowering<'a, 'b> {
+    fn new(
+        dockerfile: &'a Dockerfile,
+        request: &'a Request<'a>,
+        platform: &'a Platform,
+        bases: &'a mut FindBase<'b>,
+        plan: &'a mut Vec<Stage>,
+        findings: &'a mut Findings,
+    ) -> Result<Self> {
+        let made = dockerfile.stages.iter().map(|_| None).collect();
+        let global = Scope::default();
+        let mut lowering =
+            Lowering { dockerfile, request, platform, bases, global, made, plan, findings, is_check: false };
+        lowering.read_global_arguments()?;
+        lowering.check_bases()?;
+        Ok(lowering)
+    }
+
+    /// The stage that is wanted.
+    fn target(&self) -> Result<usize> {
+        let Some(name) = self.request.target.filter(|name| !name.is_empty()) else {
+            return Ok(self.dockerfile.stages.len() - 1);
+        };
+        self.dockerfile.stage(name).ok_or_else(|| {
+            let names = || self.dockerfile.stages.iter().filter_map(|stage| Some(stage.name.as_ref()?.text.as_str()));
+            let file = &self.dockerfile.text.file;
+            let error = Error::usage(format!("there is no stage `{name}` in {file}"));
+            match suggestion(name, names()) {
+                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                None if names().next().is_none() => error.with_hint("no stage of it has a name: give one with AS"),
+                None => error.with_hint(format!("its stages are {}", names().collect::<Vec<_>>().join(", "))),
+            }
+        })
+    }
+
+    /// The stage of an image, with all that the command line lays over it.
+    fn image(&mut self, made: &Made) -> Result<(Stage, Spec)> {
+        let mut stage = self.plan[made.number].clone();
+        let mut spec = Spec {
+            config: Settings { labels: None, ..stage.settings },
+            labels: made.state.labels.clone(),
+            ..Spec::default()
+        };
+        (self.request.overlay)(&mut spec)?;
+        let (labels, annotations) =
+            label::complete(&spec.about, self.request.automatic, &spec.labels, &spec.annotations)?;
+        let mut all = made.state.inherited_labels.clone();
+        all.extend(labels);
+        stage.settings = spec.config.clone();
+        stage.settings.labels = Some(all).filter(|labels| !labels.is_empty());
+        stage.platform = match (&made.state.base_platform, self.request.platforms) {
+            // Nobody said for what, so it is for what its base is for.
+            (Some(platform), []) => platform.clone(),
+            _ => self.platform.clone(),
+        };
+        let step = |layer: &LayerSpec| layer.step(Path::new("."), self.platform, Libc::default());
+        for step in spec.layers.iter().map(step) {
+            stage.steps.push(step?);
+        }
+        spec.annotations = annotations;
+        Ok((stage, spec))
+    }
+}
+
+/// Where `stage` stands among `stages`: it is there once.
+fn place(stages: &mut Vec<Stage>, stage: Stage) -> usize {
+    stages.iter().position(|other| *other == stage).unwrap_or_else(|| {
+        stages.push(stage);
+        stages.len() - 1
+    })
+}
+
+/// Arguments that are there without an `ARG`: those of proxies (docs.docker.com/reference/dockerfile, "Predefined ARGs")
+/// and those that speak to BuildKit itself.
+fn is_predefined(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    matches!(lower.as_str(), "http_proxy" | "https_proxy" | "ftp_proxy" | "no_proxy" | "all_proxy")
+        || name.starts_with("BUILDKIT_")
+        || name == "SOURCE_DATE_EPOCH"
+}

@@ -1,0 +1,45 @@
+use std::collections::BTreeSet;
+
+use crate::oci::{Map, Platform};
+
+/// The variables that words may name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scope {
+    values: Map<String>,
+    /// What `ARG` has named, with a value or without one.
+    pub arguments: BTreeSet<String>,
+}
+
+impl Scope {
+    /// What is known before the first line: the platforms of the build, each of which a build argument may override.
+    pub fn automatic(build: &Platform, target: &Platform, stage: &str, arguments: &Map<String>) -> Self {
+        let mut values = Map::new();
+        for (prefix, platform) in [("BUILD", build), ("TARGET", target)] {
+            let mut set = |name: &str, value: String| values.insert(format!("{prefix}{name}"), value);
+            set("PLATFORM", platform.to_string());
+            set("OS", platform.os.clone());
+            set("OSVERSION", platform.os_version.clone().unwrap_or_default());
+            set("ARCH", platform.architecture.clone());
+            set("VARIANT", platform.variant.clone().unwrap_or_default());
+        }
+        values.insert("TARGETSTAGE".to_owned(), stage.to_owned());
+        for (name, value) in &mut values {
+            if let Some(given) = arguments.get(name) {
+                value.clone_from(given);
+            }
+        }
+        Scope { values, arguments: BTreeSet::new() }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.values.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+}

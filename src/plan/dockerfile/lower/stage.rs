@@ -1,0 +1,290 @@
+//! What a stage stands on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::made::{Made, State};
+use super::{Lowering, Named, Scope, place};
+use crate::error::{Error, Excerpt, Result, suggestion};
+use crate::oci::{Map, Platform, Reference, Settings};
+use crate::plan::dockerfile::word::Unset;
+use crate::plan::dockerfile::{Rule, Stage, Warning, read_trigger};
+use crate::plan::{Base, BaseImage, Copy, Destination, Item, Provider, Work};
+
+/// The name of no image.
+const SCRATCH: &str = "scratch";
+
+impl Lowering<'_, '_> {
+    /// The stage of that place in the Dockerfile, and all that it needs.
+    pub fn stage(&mut self, number: usize) -> Result<Rc<Made>> {
+        if let Some(made) = &self.made[number] {
+            return Ok(Rc::clone(made));
+        }
+        self.findings.reached.insert(number);
+        let dockerfile = self.dockerfile;
+        let from = &dockerfile.stages[number];
+        let mut state = self.foundation(number, from)?;
+        let is_replaced = from.name.as_ref().is_some_and(|name| (self.request.named)(&name.text).is_some());
+        if !is_replaced {
+            for trigger in state.settings.on_build.take().unwrap_or_default() {
+                let title = format!("ONBUILD of {}", from.base.text);
+                let instruction = read_trigger(&title, &trigger)?;
+                self.instruction(&mut state, number, &instruction)?;
+            }
+            for instruction in &from.instructions {
+                self.instruction(&mut state, number, instruction)?;
+            }
+        }
+        let made = Rc::new(Made { number: place(self.plan, state.stage()), state });
+        self.made[number] = Some(Rc::clone(&made));
+        Ok(made)
+    }
+
+    /// The state before the first instruction.
+    fn foundation(&mut self, number: usize, from: &Stage) -> Result<State> {
+        let title = from.name.as_ref().map_or_else(|| format!("stage-{number}"), |name| name.text.clone());
+        let excerpt = || self.dockerfile.excerpt(&from.span);
+        let platform = self.stage_platform(from)?;
+        if let Some(named) = from.name.as_ref().and_then(|name| (self.request.named)(&name.text)) {
+            return self.on_named(title, named, platform, excerpt());
+        }
+        let base = self.base_name(from)?;
+        if let Some(earlier) = self.earlier_stage(&base, number) {
+            let made = self.stage(earlier)?;
+            return Ok(made.state.above(title, made.number));
+        }
+        if base == SCRATCH {
+            return Ok(State::new(title, self.platform.clone(), Base::Scratch, Settings::default(), None));
+        }
+        let platform = platform.unwrap_or_else(|| self.platform.clone());
+        if let Some(named) = (self.request.named)(&base) {
+            return self.on_named(title, named, Some(platform), excerpt());
+        }
+        let image = self.base_image(&base, &platform).map_err(|error| self.no_image(error, &base, number, from))?;
+        self.check_platform(&base, &platform, &image, from);
+        Ok(on_image(title, platform, image))
+    }
+
+    /// A stage, an image or a directory that `COPY --from` takes files of, `number` being the stage that it stands in.
+    pub fn provider(&mut self, name: &str, number: usize) -> Result<Provider> {
+        let not_before = |what: &str| {
+            Error::input(format!("files cannot be copied from {what}"))
+                .with_hint("a stage takes files from those that stand before it in the Dockerfile")
+        };
+        if let Ok(index) = name.parse::<usize>() {
+            return match index {
+                index if index < number => Ok(Provider::Stage(self.stage(index)?.number)),
+                index if index < self.dockerfile.stages.len() => Err(not_before(&format!("stage {index}"))),
+                index => Err(Error::input(format!("there is no stage {index}"))
+                    .with_hint("stages are counted from 0, and names serve better")),
+            };
+        }
+        if let Some(stage) = self.dockerfile.stage(name) {
+            return match stage {
+                stage if stage < number => Ok(Provider::Stage(self.stage(stage)?.number)),
+                _ => Err(not_before(&format!("stage `{name}`"))),
+            };
+        }
+        match (self.request.named)(name) {
+            Some(Named::Directory(directory)) => Ok(Provider::Context(directory)),
+            Some(Named::Image(image)) => Ok(Provider::Image(self.base_image(&image, &self.platform.clone())?)),
+            None => {
+                let image = self.base_image(name, &self.platform.clone());
+                image.map(Provider::Image).map_err(|error| with_near_name(error, name, &self.stage_names(number)))
+            }
+        }
+    }
+
+    /// The stage before `number` that a `FROM` means by `name`.
+    fn earlier_stage(&self, name: &str, number: usize) -> Option<usize> {
+        let stages = self.dockerfile.stages.get(..number)?;
+        stages.iter().rposition(|stage| stage.name.as_ref().is_some_and(|own| own.text == name))
+    }
+
+    fn stage_names(&self, number: usize) -> Vec<&str> {
+        let stages = self.dockerfile.stages.iter().take(number);
+        stages.filter_map(|stage| Some(stage.name.as_ref()?.text.as_str())).collect()
+    }
+
+    fn base_image(&mut self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
+        (self.bases)(name, platform)
+    }
+
+    fn no_image(&self, error: Error, name: &str, number: usize, from: &Stage) -> Error {
+        let excerpt = self.dockerfile.excerpt(&from.base.span);
+        let error = Error { excerpt: error.excerpt.or(Some(Box::new(excerpt))), ..error };
+        with_near_name(error, name, &self.stage_names(number))
+    }
+
+    fn on_named(
+        &mut self,
+        title: String,
+        named: Named,
+        platform: Option<Platform>,
+        place: Excerpt,
+    ) -> Result<State> {
+        let platform = platform.unwrap_or_else(|| self.platform.clone());
+        match named {
+            Named::Image(name) => {
+                let image = self.base_image(&name, &platform).map_err(|error| error.with_excerpt(place))?;
+                Ok(on_image(title, platform, image))
+            }
+            Named::Directory(directory) => {
+                let mut state = State::new(title, platform, Base::Scratch, Settings::default(), None);
+                let copy = Copy {
+                    from: Provider::Context(directory),
+                    items: vec![Item::Pattern("/".to_owned())],
+                    to: Destination { path: String::new(), into: true },
+                    owner: None,
+                    mode: None,
+                    exclude: Vec::new(),
+                    parents: false,
+                    link: false,
+                    unpack: None,
+                    is_add: false,
+                };
+                state.push("COPY / /".to_owned(), Work::Copy(copy), place);
+                Ok(state)
+            }
+        }
+    }
+
+    /// The name behind `FROM`, its variables expanded.
+    fn base_name(&mut self, from: &Stage) -> Result<String> {
+        let global = self.global.clone();
+        let expanded = self.expand_in_from(&global, &from.base)?;
+        self.note_undefined_in_from(&expanded.unset, &global, from);
+        if expanded.text.is_empty() {
+            let error = Error::input(format!("`FROM {}` names no image", from.base.text));
+            return Err(error
+                .with_excerpt(self.dockerfile.excerpt(&from.base.span))
+                .with_hint("give the variable a default with an ARG before the first FROM, or a value with --build-arg"));
+        }
+        Ok(expanded.text)
+    }
+
+    fn stage_platform(&mut self, from: &Stage) -> Result<Option<Platform>> {
+        let Some(word) = &from.platform else { return Ok(None) };
+        let global = self.global.clone();
+        let expanded = self.expand_in_from(&global, word)?;
+        self.note_undefined_in_from(&expanded.unset, &global, from);
+        let excerpt = || self.dockerfile.excerpt(&word.span);
+        if expanded.text.is_empty() {
+            return Err(Error::input(format!("the platform `{}` is empty", word.text)).with_excerpt(excerpt()));
+        }
+        let platform: Platform = expanded.text.parse().map_err(|error: Error| error.with_excerpt(excerpt()))?;
+        let is_target = matches!(word.text.as_str(), "$TARGETPLATFORM" | "${TARGETPLATFORM}");
+        if is_target && expanded.text == self.platform.to_string() {
+            let message = format!(
+                "Setting platform to predefined {} in FROM is redundant as this is the default behavior",
+                word.text
+            );
+            self.warn(Rule::RedundantTargetPlatform, message, self.dockerfile.excerpt(&from.span));
+        }
+        let is_named_for_it = from.name.as_ref().is_some_and(|name| {
+            name.text.contains(&platform.os) || name.text.contains(&platform.architecture)
+        });
+        if !word.text.contains('$') && !is_named_for_it {
+            let message =
+                format!("FROM --platform flag should not use constant value \"{}\"", expanded.text);
+            self.warn(Rule::FromPlatformFlagConstDisallowed, message, self.dockerfile.excerpt(&from.span));
+        }
+        Ok(Some(platform))
+    }
+
+    fn note_undefined_in_from(&mut self, unset: &[Unset], scope: &Scope, from: &Stage) {
+        for name in unset.iter().map(|unset| &unset.name).filter(|name| !scope.arguments.contains(*name)) {
+            let names = scope.names().chain(scope.arguments.iter().map(String::as_str));
+            let near = suggestion(name, names).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+            let message = format!("FROM argument '{name}' is not declared{near}");
+            self.warn(Rule::UndefinedArgInFrom, message, self.dockerfile.excerpt(&from.span));
+        }
+    }
+
+    fn check_platform(&mut self, name: &str, wanted: &Platform, image: &BaseImage, from: &Stage) {
+        let actual = image.config.platform.normalised();
+        if (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture) {
+            let message = format!(
+                "Base image {name} was pulled with platform \"{actual}\", expected \"{wanted}\" for current build"
+            );
+            self.warn(Rule::InvalidBaseImagePlatform, message, self.dockerfile.excerpt(&from.span));
+        }
+    }
+
+    /// What the `ARG`s before the first `FROM` come to.
+    pub fn read_global_arguments(&mut self) -> Result<()> {
+        let stage = self.request.target.filter(|name| !name.is_empty());
+        let last = self.dockerfile.stages.last().and_then(|stage| Some(stage.name.as_ref()?.text.as_str()));
+        let stage = stage.or(last).unwrap_or("default");
+        let request = self.request;
+        self.global = Scope::automatic(&request.build_platform, self.platform, stage, request.arguments);
+        self.findings.arguments.extend(self.global.names().map(str::to_owned));
+        self.global = self.with_arguments(request.arguments)?;
+        Ok(())
+    }
+
+    /// The automatic scope with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
+    fn with_arguments(&mut self, given: &Map<String>) -> Result<Scope> {
+        let mut scope = self.global.clone();
+        for argument in &self.dockerfile.arguments {
+            let name = &argument.name.text;
+            let value = match (given.get(name), &argument.default) {
+                (Some(given), _) => Some(given.clone()),
+                (None, Some(default)) => Some(self.expand_in_from(&scope, default)?.text),
+                (None, None) => None,
+            };
+            if let Some(value) = value {
+                scope.set(name, &value);
+            }
+            scope.arguments.insert(name.clone());
+            self.findings.arguments.insert(name.clone());
+        }
+        Ok(scope)
+    }
+
+    /// Every `FROM` has to name something, whether it is needed or not; and should without build arguments, too.
+    pub fn check_bases(&mut self) -> Result<()> {
+        let dockerfile = self.dockerfile;
+        let global = self.global.clone();
+        self.global = Scope::automatic(&self.request.build_platform, self.platform, "default", &Map::new());
+        let defaults = self.with_arguments(&Map::new());
+        self.global = global;
+        for (number, from) in dockerfile.stages.iter().enumerate() {
+            let name = self.base_name(from)?;
+            self.stage_platform(from)?;
+            let is_image = self.earlier_stage(&name, number).is_none() && name != SCRATCH;
+            if is_image && (self.request.named)(&name).is_none() {
+                name.parse::<Reference>().map(drop).map_err(|error| self.no_image(error, &name, number, from))?;
+            }
+            if let Ok(defaults) = &defaults
+                && let Ok(expanded) = self.expand_in_from(defaults, &from.base)
+                && expanded.text.parse::<Reference>().is_err()
+            {
+                let message =
+                    format!("Default value for ARG {} results in empty or invalid base image name", from.base.text);
+                self.warn(Rule::InvalidDefaultArgInFrom, message, dockerfile.excerpt(&from.span));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn warn(&mut self, rule: Rule, message: String, place: Excerpt) {
+        self.findings.warnings.push(Warning { rule, message, place, stage: None });
+    }
+}
+
+fn on_image(title: String, platform: Platform, image: Arc<BaseImage>) -> State {
+    let (settings, author) = (image.config.config.clone(), image.config.author.clone());
+    let base_platform = Some(image.config.platform.normalised());
+    let annotations = image.annotations();
+    let state = State::new(title, platform, Base::Image(image), settings, author);
+    State { base_platform, annotations, ..state }
+}
+
+/// A name that is no image's may have been meant as a stage's.
+fn with_near_name(error: Error, name: &str, stages: &[&str]) -> Error {
+    match suggestion(name, stages.iter().copied()) {
+        Some(near) => error.with_hint(format!("did you mean the stage `{near}`?")),
+        None => error,
+    }
+}

@@ -1,0 +1,77 @@
+use std::fmt;
+
+use toml::de::DeTable;
+
+use super::table::{Document, Value};
+use crate::error::{Error, Result};
+use crate::oci::{Digest, Map, Reference};
+
+const HEAD: &str = "\
+# What the bases of images stand for: kept by `ocibake build --lock`, renewed by `--update-lock`.
+version = 1
+
+[base]
+";
+
+/// The digests that names of base images are held to: `ocibake.lock`. A digest is that of all that a name stands for,
+/// mostly an index, and so the same for all platforms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lock {
+    /// By the name as docker shows it, always with a tag.
+    bases: Map<Digest>,
+}
+
+impl Lock {
+    /// Reads the file's `text`; `file` is its name in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Lock> {
+        let document = Document { file, text };
+        let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
+        let root = document.root(entries.get_ref());
+        match root.take("version") {
+            Some(version) if version.integer() == Some(("1", 10)) => {}
+            Some(version) => {
+                return Err(version
+                    .blame(Error::input("this version of the lock file is not known"))
+                    .with_hint("use the ocibake that wrote it, or write it anew with --update-lock"));
+            }
+            None => return Err(Error::input(format!("{file} does not say its `version`")).with_hint("it is 1")),
+        }
+        let base = root.take("base");
+        root.finish()?;
+        let mut lock = Lock::default();
+        for entry in base.map(|base| base.table()).transpose()?.iter().flat_map(|table| table.entries()) {
+            lock.read(&entry)?;
+        }
+        Ok(lock)
+    }
+
+    /// What a name, whose own digest does not count, is held to.
+    pub fn get(&self, name: &Reference) -> Option<Digest> {
+        self.bases.get(&name.familiar()).copied()
+    }
+
+    pub fn insert(&mut self, name: &Reference, digest: Digest) {
+        self.bases.insert(name.familiar(), digest);
+    }
+
+    fn read(&mut self, entry: &Value<'_>) -> Result<()> {
+        let name: Reference = entry.key.parse().map_err(|error| entry.blame_key(error))?;
+        if name.digest().is_some() {
+            return Err(entry.blame_key(Error::input(format!("the name `{}` has a digest itself", entry.key))));
+        }
+        let digest = entry.parse(str::parse)?;
+        match self.bases.insert(name.familiar(), digest) {
+            None => Ok(()),
+            Some(_) => Err(entry.blame_key(Error::input(format!("{} is there twice", name.familiar())))),
+        }
+    }
+}
+
+/// The file's text.
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HEAD)?;
+        // No character of a name needs to be escaped.
+        self.bases.iter().try_for_each(|(name, digest)| writeln!(f, "\"{name}\" = \"{digest}\""))
+    }
+}

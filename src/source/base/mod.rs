@@ -1,0 +1,302 @@
+//! Images to build on: found by name for a platform, their layers had when something reads them.
+
+mod choose;
+mod pins;
+mod places;
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+pub use pins::{Holding, Pins};
+use places::Places;
+
+use super::image::{self, Location};
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Descriptor, Digest, Map, Platform, Reference, from_json, to_json};
+use crate::plan::{BaseImage, Lock};
+use crate::progress::{Event, Progress};
+use crate::registry::OnDemand;
+use crate::store::{LocalStore, Store, read_document};
+
+/// Finds the images that builds stand on, and is the [`Store`] of their layers. A name stands for one thing for all its
+/// platforms and as long as this is there. What comes from a registry is verified, and kept in the local store; what lies
+/// in a layout or an archive is read there.
+pub struct Bases<'a> {
+    options: Options<'a>,
+    pins: Mutex<Pins>,
+    places: Places<Place<'a>>,
+    /// Held while a place is looked for and added.
+    adding: Mutex<()>,
+}
+
+/// Where bases come from.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    pub store: &'a LocalStore,
+    pub client: &'a OnDemand,
+    pub pull: Pull,
+    /// What stands in the place of names, by these names as [`key`] has them.
+    pub contexts: &'a Map<Location>,
+    /// The directory that relative paths are relative to; without one, only a registry's names are names.
+    pub directory: Option<&'a Path>,
+    pub progress: Progress<'a>,
+}
+
+/// Whether a registry is asked what a tag stands for now. What stands under a digest is never asked for twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// It is; where it cannot be reached, what it said before counts, with a warning.
+    #[default]
+    Usual,
+    /// It is, and has to answer.
+    Always,
+    /// Only if it was never asked, or what it said is not kept any more.
+    Missing,
+    /// No registry is asked for anything.
+    Never,
+}
+
+/// Where bases were looked for, and what was found.
+struct Place<'a> {
+    location: Location,
+    /// In full, if it is a registry's.
+    name: String,
+    found: OnceLock<Found<'a>>,
+    /// Held while the place is searched, so that it is once.
+    images: Mutex<HashMap<Platform, Arc<BaseImage>>>,
+}
+
+struct Found<'a> {
+    root: Descriptor,
+    /// None for what may be in the local store only.
+    store: Option<Box<dyn Store + 'a>>,
+    is_kept: bool,
+}
+
+impl<'a> Bases<'a> {
+    pub fn new(options: Options<'a>, pins: Pins) -> Self {
+        Bases { options, pins: Mutex::new(pins), places: Places::default(), adding: Mutex::default() }
+    }
+
+    /// The image that `name` stands for, for `platform`: a name in a registry, or what a [`Location`] is written like.
+    /// One for another platform that is all the name has is taken as docker takes it, with a warning.
+    pub fn find(&self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
+        let place = self.place(name)?;
+        let mut images = lock(&place.images);
+        if let Some(image) = images.get(platform) {
+            return Ok(image.clone());
+        }
+        let found = match place.found.get() {
+            Some(found) => found,
+            None => {
+                let found = self.search(place)?;
+                place.found.get_or_init(|| found)
+            }
+        };
+        let reader = Reader { bases: self, found };
+        let image = choose::image(&reader, &place.name, &found.root, platform, self.options.progress)?;
+        let image = Arc::new(image);
+        images.insert(platform.clone(), image.clone());
+        Ok(image)
+    }
+
+    /// The lock as it is to be written, if it is to be: with all that was found.
+    pub fn lock(&self) -> Option<Lock> {
+        lock(&self.pins).changed()
+    }
+
+    fn place(&self, name: &str) -> Result<&Place<'a>> {
+        let location = self.location(name)?;
+        let _adding = lock(&self.adding);
+        if let Some(place) = self.places.iter().find(|place| place.location == location) {
+            return Ok(place);
+        }
+        let name = match &location {
+            Location::Registry(reference) => reference.to_string(),
+            _ => name.to_owned(),
+        };
+        Ok(self.places.push(Place { location, name, found: OnceLock::new(), images: Mutex::default() }))
+    }
+
+    fn location(&self, name: &str) -> Result<Location> {
+        let location = match (self.options.contexts.get(&key(name)), self.options.directory) {
+            (Some(location), _) => location.clone(),
+            (None, Some(directory)) => Location::below(directory, name)?,
+            (None, None) if image::is_path(name) || image::kind(name).is_some() => {
+                return Err(Error::input(format!("`{name}` is no name in a registry"))
+                    .with_hint("this build may not use images that lie on this machine"));
+            }
+            (None, None) => Location::Registry(name.parse()?),
+        };
+        Ok(match location {
+            Location::Registry(name) if name.tag().is_none() && name.digest().is_none() => {
+                Location::Registry(name.with_tag("latest"))
+            }
+            other => other,
+        })
+    }
+
+    fn search(&self, place: &Place<'a>) -> Result<Found<'a>> {
+        let Options { client, progress, .. } = self.options;
+        let Location::Registry(name) = &place.location else {
+            let (store, root) = place.location.open(client, progress)?;
+            return Ok(Found { root, store: Some(store), is_kept: false });
+        };
+        let pinned = if name.digest().is_none() { lock(&self.pins).get(name)? } else { None };
+        // The tag says nothing beside a digest, and a registry need not have it any more.
+        let asked = match name.digest().or(pinned) {
+            Some(digest) => name.with_digest(digest),
+            None => name.clone(),
+        };
+        let found = self.pull(&asked).map_err(|error| match pinned {
+            Some(digest) if error.kind == ErrorKind::NotFound && self.options.pull != Pull::Never => {
+                Error::not_found(format!("{} is gone, which {name} is locked to", name.with_digest(digest)))
+                    .with_source(error)
+                    .with_hint("--update-lock takes what the name stands for now")
+            }
+            _ => error,
+        })?;
+        if name.digest().is_none() {
+            lock(&self.pins).put(name, found.root.digest);
+        }
+        Ok(found)
+    }
+
+    /// What a registry's name stands for: as it says now, or as it said before.
+    fn pull(&self, name: &Reference) -> Result<Found<'a>> {
+        let Options { store, client, pull, progress, .. } = self.options;
+        let record = record(name);
+        let known = || -> Option<Descriptor> {
+            let (_, content) = store.record(&record)?;
+            from_json("a base's record", &content).ok().filter(|root| store.has(root))
+        };
+        let pull = if lock(&self.pins).is_refreshing() { Pull::Always } else { pull };
+        if pull == Pull::Never {
+            let root = known().ok_or_else(|| {
+                Error::not_found(format!("{name} is not in the local store"))
+                    .with_hint("--pull=missing asks the registry for it")
+            })?;
+            return Ok(Found { root, store: None, is_kept: true });
+        }
+        let far = client.client()?.mirrored(name, progress)?;
+        let is_settled = name.digest().is_some() || pull == Pull::Missing;
+        let root = match known().filter(|_| is_settled) {
+            Some(root) => root,
+            None => match (far.resolve(None), pull) {
+                (Err(error), Pull::Usual) if error.kind == ErrorKind::Registry => match known() {
+                    Some(root) => {
+                        let message = format!("{name} is taken as it was when it was last pulled: {}", error.message);
+                        progress(Event::Warning { message: &message });
+                        root
+                    }
+                    None => return Err(error),
+                },
+                (Err(error), _) if error.kind == ErrorKind::Registry && known().is_some() => {
+                    return Err(error.with_hint("--pull=never takes it as it was when it was last pulled"));
+                }
+                (resolved, _) => resolved?,
+            },
+        };
+        let found = Found { root, store: Some(Box::new(far)), is_kept: true };
+        self.remember(name, &found)?;
+        Ok(found)
+    }
+
+    /// Has the root in the local store, under the name that was asked for and its digest.
+    fn remember(&self, name: &Reference, found: &Found<'a>) -> Result<()> {
+        let root = &found.root;
+        read_document(&Reader { bases: self, found }, root)?;
+        for name in [name.clone(), name.with_digest(root.digest)] {
+            self.options.store.put_record(&record(&name), &root.digest, &to_json(root))?;
+        }
+        Ok(())
+    }
+
+    /// Where a layer of what was found is, if it is one.
+    fn found(&self, descriptor: &Descriptor) -> Option<&Found<'a>> {
+        let has = |image: &Arc<BaseImage>| image.layers.iter().any(|layer| layer.digest == descriptor.digest);
+        let place = self.places.iter().find(|place| lock(&place.images).values().any(has))?;
+        place.found.get()
+    }
+}
+
+impl Store for Bases<'_> {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        match self.found(descriptor) {
+            Some(found) => Reader { bases: self, found }.read(descriptor),
+            None => Err(Error::not_found(format!("no base has the layer {}", descriptor.digest))),
+        }
+    }
+
+    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
+        Err(Error::not_found("layers have no names"))
+    }
+
+    /// Whether it is a layer of a base. Those who have the bases are taken at their word.
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.found(descriptor).is_some())
+    }
+
+    fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
+        self.found(descriptor)?.store.as_ref()?.origin(descriptor)
+    }
+}
+
+/// All content of what was found.
+#[derive(Clone, Copy)]
+struct Reader<'r, 'a> {
+    bases: &'r Bases<'a>,
+    found: &'r Found<'a>,
+}
+
+impl<'r> Reader<'r, '_> {
+    fn read(self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + 'r>> {
+        let near = self.bases.options.store;
+        let Found { store, is_kept, .. } = self.found;
+        if *is_kept {
+            match near.open(descriptor) {
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                opened => return opened,
+            }
+        }
+        let Some(far) = store else {
+            return Err(Error::not_found(format!("{} is not in the local store", descriptor.digest))
+                .with_hint("--pull=missing asks the registry for it"));
+        };
+        let from = far.open(descriptor)?;
+        if *is_kept { near.keeping(from, descriptor.digest) } else { Ok(from) }
+    }
+}
+
+impl Store for Reader<'_, '_> {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        self.read(descriptor)
+    }
+
+    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
+        Ok(self.found.root.clone())
+    }
+}
+
+/// What a context is called that takes the place of images called `name`: however that is written, `debian`, `debian:latest`
+/// and `docker.io/library/debian` are one.
+pub fn key(name: &str) -> String {
+    let Ok(reference) = name.parse::<Reference>() else { return name.to_owned() };
+    if reference.digest().is_some() {
+        return reference.to_string();
+    }
+    let familiar = reference.familiar();
+    familiar.strip_suffix(":latest").unwrap_or(&familiar).to_owned()
+}
+
+/// Where the root that a registry's name stands for is noted.
+fn record(name: &Reference) -> Digest {
+    Digest::of(format!("ocibake base 1\n{name}").as_bytes())
+}
+
+/// What was being done under a lock whose holder panicked is done again.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,7 @@
+//! Git, by the `git` program: what a checkout knows of itself, and what is in a repository elsewhere.
+
+mod checkout;
+mod fetch;
+
+pub use checkout::checkout;
+pub use fetch::{Fetched, fetch};
