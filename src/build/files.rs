@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::layer::{Attributes, Content, Entry, Kind, Spool, Time, Tree};
 use crate::layer::Object as Member;
+use crate::layer::{Attributes, Content, Entry, Kind, Spool, Time, Tree};
 
 /// A root and all below it. A clone shares everything with the original; who changes something has his own from there up.
 #[derive(Debug, Clone)]
@@ -102,17 +102,17 @@ impl Files {
 
     /// Puts `node` at `path`, in place of what is there. Parents that are missing, or no directories, are root's.
     pub fn put(&mut self, path: &[u8], node: Node) {
-        *self.place(path) = node;
+        match path.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => drop(self.place(&path[..slash]).entered().insert(path[slash + 1..].into(), node)),
+            None if path.is_empty() => self.root = node,
+            None => drop(self.root.entered().insert(path.into(), node)),
+        }
     }
 
     /// The node at `path`, to be changed; a directory of root's if there was none, and so are its parents.
     pub fn place(&mut self, path: &[u8]) -> &mut Node {
         names(path).fold(&mut self.root, |node, name| {
             let children = node.entered();
-            if !children.contains_key(name) {
-                children.insert(name.into(), Node::directory(Attributes::implied()));
-            }
-            // It was put there if it was missing.
             children.entry(name.into()).or_insert_with(|| Node::directory(Attributes::implied()))
         })
     }
@@ -140,7 +140,10 @@ impl Files {
                 None => None,
                 Some(None) => {
                     let file = String::from_utf8_lossy(&behind.join(&b'/')).into_owned();
-                    return Err(Error::input(format!("the way to {} leads through /{file}, which is no directory", shown())));
+                    return Err(Error::input(format!(
+                        "the way to {} leads through /{file}, which is no directory",
+                        shown()
+                    )));
                 }
                 Some(Some(children)) => children.get(&name[..]),
             };

@@ -22,11 +22,12 @@ pub use content::{Content, Identity};
 pub use entry::{Entry, Kind};
 pub use ignore::Ignore;
 pub use read::{
-    Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC, read, read_members,
+    Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC, read,
+    read_members,
 };
 pub use spool::Spool;
 pub use tar::TRAILER;
-pub use unpack::{Directories, Unpacked, flatten, unpack};
+pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
 pub use walk::{inspect, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 

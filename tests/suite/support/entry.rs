@@ -18,7 +18,7 @@ pub fn entry(path: impl AsRef<[u8]>, kind: Kind) -> Entry {
     let mode = match kind {
         Kind::Directory => 0o755,
         Kind::Symlink { .. } => 0o777,
-        Kind::File(_) | Kind::HardLink { .. } => 0o644,
+        _ => 0o644,
     };
     let path = path.as_ref().to_owned();
     Entry { path, kind, mode, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }

@@ -87,9 +87,9 @@ struct TocEntry {
     /// Of the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     dev_major: u32,
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     dev_minor: u32,
     /// Of the member in the blob.
     #[serde(skip_serializing_if = "is_zero")]
@@ -158,10 +158,6 @@ impl TocEntry {
     }
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn is_none(number: &u32) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }

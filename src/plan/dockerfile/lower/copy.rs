@@ -37,7 +37,9 @@ impl Lowering<'_, '_> {
         for (source, word) in sources.iter().zip(&copy.sources) {
             if is_http(source) || GitUrl::of_source(source)?.is_some() {
                 let place = instruction.excerpt(&word.span);
-                return Err(Error::input(format!("COPY cannot download `{source}`")).with_excerpt(place).with_hint("ADD can"));
+                return Err(Error::input(format!("COPY cannot download `{source}`"))
+                    .with_excerpt(place)
+                    .with_hint("ADD can"));
             }
         }
         if copy.from.is_none() {
@@ -46,13 +48,8 @@ impl Lowering<'_, '_> {
         let mut items: Vec<Item> = sources.into_iter().map(Item::Pattern).collect();
         items.extend(self.texts(state, &copy.texts, instruction)?);
         let flags = Flags { chown: &copy.chown, chmod: &copy.chmod, exclude: &copy.exclude, to: &copy.to };
-        let work = Copy {
-            from,
-            items,
-            parents: copy.parents,
-            link: copy.link,
-            ..self.transfer(state, flags, instruction)?
-        };
+        let work =
+            Copy { from, items, parents: copy.parents, link: copy.link, ..self.transfer(state, flags, instruction)? };
         state.push(title("COPY", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
         Ok(())
     }
@@ -161,8 +158,7 @@ impl Lowering<'_, '_> {
         for source in sources {
             let path = below("", source);
             if (self.request.ignores)(&path) {
-                let message =
-                    format!("Attempting to {verb} file {source:?} that is excluded by .dockerignore");
+                let message = format!("Attempting to {verb} file {source:?} that is excluded by .dockerignore");
                 self.warn(Rule::CopyIgnoredFile, message, instruction.excerpt(&instruction.span));
             }
         }

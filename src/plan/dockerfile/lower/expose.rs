@@ -28,9 +28,11 @@ pub fn ports(text: &str) -> Result<Vec<String>> {
         let (first, last) = (number(first)?, number(last)?);
         (first <= last).then_some(first..=last)
     };
-    let container = between(range).ok_or_else(|| wrong(&format!("`{range}` is not a number up to 65535, or a range")))?;
+    let container =
+        between(range).ok_or_else(|| wrong(&format!("`{range}` is not a number up to 65535, or a range")))?;
     if !host.is_empty() {
-        let host_ports = between(host).ok_or_else(|| wrong(&format!("`{host}` is not a number up to 65535, or a range")))?;
+        let host_ports =
+            between(host).ok_or_else(|| wrong(&format!("`{host}` is not a number up to 65535, or a range")))?;
         if container.len() > 1 && container.len() != host_ports.len() {
             return Err(wrong("its two ranges are of different length"));
         }

@@ -28,9 +28,8 @@ impl Lowering<'_, '_> {
             Command::Workdir(path) => return self.workdir(state, path, instruction),
             Command::Run(_) if self.is_check => return Ok(()),
             Command::Run(_) => {
-                return Err(Error::input("RUN cannot be executed yet").with_hint(
-                    "copy what the command would make into the context, or build on an image that has it",
-                ));
+                return Err(Error::input("RUN cannot be executed yet")
+                    .with_hint("copy what the command would make into the context, or build on an image that has it"));
             }
             Command::OnBuild(trigger) => {
                 state.settings.on_build.get_or_insert_default().push(trigger.text.clone());
@@ -135,7 +134,8 @@ impl Lowering<'_, '_> {
             return Err(Error::input(format!("the path `{}` is empty", word.text)));
         }
         if !state.is_workdir_set && !written.starts_with('/') {
-            let message = format!("Relative workdir \"{written}\" can have unexpected results if the base image changes");
+            let message =
+                format!("Relative workdir \"{written}\" can have unexpected results if the base image changes");
             self.warn(Rule::WorkdirRelativePath, message, place.clone());
         }
         state.is_workdir_set = true;

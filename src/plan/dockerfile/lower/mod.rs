@@ -67,8 +67,7 @@ impl Dockerfile {
         let build = std::slice::from_ref(&request.build_platform);
         let platforms = if request.platforms.is_empty() { build } else { request.platforms };
         let contexts = request.contexts.to_vec();
-        let mut plan =
-            Plan { stages: Vec::new(), images: Vec::new(), contexts, index: false, annotations: Map::new() };
+        let mut plan = Plan { stages: Vec::new(), images: Vec::new(), contexts, index: false, annotations: Map::new() };
         let mut findings = Findings::default();
         for platform in platforms {
             let mut lowering = Lowering::new(self, request, platform, bases, &mut plan.stages, &mut findings)?;
@@ -98,7 +97,8 @@ impl Dockerfile {
     /// Those of the text and `findings`, each once, by line.
     fn all_warnings(&self, findings: &Findings) -> Vec<Warning> {
         let is_reached = |warning: &&Warning| warning.stage.is_none_or(|stage| findings.reached.contains(&stage));
-        let mut all: Vec<Warning> = self.warnings.iter().filter(is_reached).chain(&findings.warnings).cloned().collect();
+        let mut all: Vec<Warning> =
+            self.warnings.iter().filter(is_reached).chain(&findings.warnings).cloned().collect();
         all.retain(|warning| self.directives.check.wants(warning.rule));
         all.sort_by_key(|warning| warning.place.line);
         let mut seen: Vec<Warning> = Vec::with_capacity(all.len());

@@ -116,13 +116,7 @@ impl Lowering<'_, '_> {
         with_near_name(error, name, &self.stage_names(number))
     }
 
-    fn on_named(
-        &mut self,
-        title: String,
-        named: Named,
-        platform: Option<Platform>,
-        place: Excerpt,
-    ) -> Result<State> {
+    fn on_named(&mut self, title: String, named: Named, platform: Option<Platform>, place: Excerpt) -> Result<State> {
         let platform = platform.unwrap_or_else(|| self.platform.clone());
         match named {
             Named::Image(name) => {
@@ -156,9 +150,9 @@ impl Lowering<'_, '_> {
         self.note_undefined_in_from(&expanded.unset, &global, from);
         if expanded.text.is_empty() {
             let error = Error::input(format!("`FROM {}` names no image", from.base.text));
-            return Err(error
-                .with_excerpt(self.dockerfile.excerpt(&from.base.span))
-                .with_hint("give the variable a default with an ARG before the first FROM, or a value with --build-arg"));
+            return Err(error.with_excerpt(self.dockerfile.excerpt(&from.base.span)).with_hint(
+                "give the variable a default with an ARG before the first FROM, or a value with --build-arg",
+            ));
         }
         Ok(expanded.text)
     }
@@ -181,12 +175,12 @@ impl Lowering<'_, '_> {
             );
             self.warn(Rule::RedundantTargetPlatform, message, self.dockerfile.excerpt(&from.span));
         }
-        let is_named_for_it = from.name.as_ref().is_some_and(|name| {
-            name.text.contains(&platform.os) || name.text.contains(&platform.architecture)
-        });
+        let is_named_for_it = from
+            .name
+            .as_ref()
+            .is_some_and(|name| name.text.contains(&platform.os) || name.text.contains(&platform.architecture));
         if !word.text.contains('$') && !is_named_for_it {
-            let message =
-                format!("FROM --platform flag should not use constant value \"{}\"", expanded.text);
+            let message = format!("FROM --platform flag should not use constant value \"{}\"", expanded.text);
             self.warn(Rule::FromPlatformFlagConstDisallowed, message, self.dockerfile.excerpt(&from.span));
         }
         Ok(Some(platform))
