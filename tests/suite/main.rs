@@ -88,6 +88,7 @@ mod soak;
 mod source;
 mod spec;
 mod spec_refusal;
+mod stage_copy;
 mod stat_cache;
 mod store_damage;
 mod support;

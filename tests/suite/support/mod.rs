@@ -26,6 +26,7 @@ pub mod registry_client;
 pub mod registry_profile;
 pub mod server;
 pub mod small_disk;
+pub mod stages;
 pub mod standing;
 pub mod stargz;
 pub mod strace;
