@@ -18,6 +18,7 @@ pub mod noise;
 pub mod program;
 pub mod proxy;
 pub mod python;
+pub mod reading;
 pub mod rebuild;
 pub mod registry_client;
 pub mod registry_profile;
