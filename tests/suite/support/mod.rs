@@ -21,6 +21,7 @@ pub mod program;
 pub mod port;
 pub mod proxy;
 pub mod python;
+pub mod reading;
 pub mod rebuild;
 pub mod registry_client;
 pub mod registry_profile;
