@@ -70,6 +70,11 @@ impl Content {
         Ok(bytes)
     }
 
+    /// For reading it from its first byte on.
+    pub fn reader(&self) -> ContentReader<'_> {
+        ContentReader { content: self, at: 0 }
+    }
+
     /// Fills `out` with what is from byte `at` on; it has no more room than there is content. A file that is not, from its
     /// first byte to its last, the one that was walked is an error.
     pub(super) fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
@@ -89,6 +94,23 @@ impl Content {
             }
         }
         Ok(())
+    }
+}
+
+/// Reads a [`Content`]: best by large parts, for a file is looked at each time.
+#[derive(Debug)]
+pub struct ContentReader<'a> {
+    content: &'a Content,
+    at: u64,
+}
+
+impl io::Read for ContentReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.content.size() - self.at;
+        let count = left.min(buffer.len() as u64) as usize;
+        self.content.read(self.at, &mut buffer[..count]).map_err(io::Error::other)?;
+        self.at += count as u64;
+        Ok(count)
     }
 }
 

@@ -18,14 +18,15 @@ mod unpack;
 mod walk;
 mod write;
 
-pub use content::{Content, Identity};
+pub use content::{Content, ContentReader, Identity};
 pub use entry::{Entry, Kind};
-pub use ignore::Ignore;
+pub use ignore::{Above, Ignore};
 pub use read::{
-    Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC, read,
+    Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC,
+    ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read, read_archive,
 };
 pub use spool::Spool;
-pub use tar::TRAILER;
+pub use tar::{RECORD, TRAILER};
 pub use unpack::{Directories, Unpacked, flatten, unpack};
 pub use walk::{inspect, walk};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};

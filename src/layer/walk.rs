@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, open, readlink
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use super::ignore::Above;
 use super::write::locked;
 use super::{Content, Entry, Identity, Ignore, Kind};
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ const BATCH: usize = 256;
 /// Sockets, FIFOs and devices are errors that name them.
 pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
     let walk = Walk { ignore, found: Mutex::default(), failure: Mutex::default() };
-    rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new()));
+    rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new(), Above::default()));
     if let Some(error) = unlocked(walk.failure) {
         return Err(error);
     }
@@ -55,18 +56,20 @@ struct Found {
 impl<'a> Walk<'a> {
     /// Every directory is a task, and so is every batch of names in it: however deep the tree, the stack stays flat. No
     /// directory is kept open for a task to come.
-    fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>) {
+    fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>, above: Above) {
         let done = list(&disk).and_then(|(listing, mut names)| {
             while names.len() > BATCH {
                 let (disk, path, batch) = (disk.clone(), path.clone(), names.split_off(names.len() - BATCH));
+                let above = above.clone();
                 scope.spawn(move |scope| {
                     let opened = open_directory(&disk);
-                    let done = opened.and_then(|directory| self.batch(scope, directory.as_fd(), &disk, &path, &batch));
+                    let done =
+                        opened.and_then(|directory| self.batch(scope, directory.as_fd(), &disk, &path, &above, &batch));
                     done.unwrap_or_else(|error| self.fail(error));
                 });
             }
             let directory = listing.fd().map_err(|errno| failed("list", &disk, errno))?;
-            self.batch(scope, directory, &disk, &path, &names)
+            self.batch(scope, directory, &disk, &path, &above, &names)
         });
         done.unwrap_or_else(|error| self.fail(error));
     }
@@ -77,6 +80,7 @@ impl<'a> Walk<'a> {
         directory: BorrowedFd<'_>,
         disk: &Path,
         path: &[u8],
+        above: &Above,
         names: &[CString],
     ) -> Result<()> {
         if locked(&self.failure).is_some() {
@@ -85,17 +89,18 @@ impl<'a> Walk<'a> {
         let mut found = Vec::with_capacity(names.len());
         for name in names {
             let path = joined(path, name.to_bytes());
-            let is_ignored = self.ignore.matches(&path);
+            let is_ignored = self.ignore.matches_in(above, &path);
             let disk = below(disk, name.to_bytes());
             if is_ignored
-                && !(self.ignore.has_exceptions() && status(directory, name, &disk).is_ok_and(|it| is_directory(&it)))
+                && !(self.ignore.may_take_back_below(&path)
+                    && status(directory, name, &disk).is_ok_and(|it| is_directory(&it)))
             {
                 continue;
             }
             let status = status(directory, name, &disk)?;
             if is_directory(&status) {
-                let (disk, path) = (disk.clone(), path.clone());
-                scope.spawn(move |scope| self.directory(scope, disk, path));
+                let (disk, path, above) = (disk.clone(), path.clone(), self.ignore.enter(above, &path));
+                scope.spawn(move |scope| self.directory(scope, disk, path, above));
             }
             let entry = entry(directory, name, &status, disk, path)?;
             found.push(Found { entry, is_ignored });

@@ -241,6 +241,9 @@ fn is_reference(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// Remote, reference and directory.
+    type Expected = Option<(&'static str, Option<&'static str>, Option<&'static str>)>;
+
     fn parts(url: GitUrl) -> (String, Option<String>, Option<String>) {
         (url.remote, url.reference, url.subdirectory)
     }
@@ -248,7 +251,7 @@ mod tests {
     /// The expectations are those of BuildKit's documentation and of its own table of such names.
     #[test]
     fn what_is_a_repository_and_what_is_wanted_of_it() {
-        let cases: &[(&str, Option<(&str, Option<&str>, Option<&str>)>)] = &[
+        let cases: &[(&str, Expected)] = &[
             ("https://example.com/", None),
             ("https://example.com/foo", None),
             ("https://example.com/foo.git", Some(("https://example.com/foo.git", None, None))),

@@ -10,7 +10,7 @@ pub mod label;
 mod lock;
 mod mode;
 mod named_context;
-mod pattern;
+pub(crate) mod pattern;
 pub mod ratchet;
 pub mod record;
 pub mod setting;

@@ -133,7 +133,7 @@ impl Read for Download<'_> {
 }
 
 /// Where a partial answer begins: `bytes 5-9/10`.
-fn first_byte(answer: &Response) -> Result<u64> {
+pub(super) fn first_byte(answer: &Response) -> Result<u64> {
     let range = answer.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
     let first = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok());
     first.ok_or_else(|| {

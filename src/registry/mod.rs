@@ -5,6 +5,7 @@
 //!                       ├──► push    (Graph)       every step:    tried again while its failure may pass
 //!                       └──► ahead   (Follower)    layers, while they are made; never needed
 //!         ──► Mirrored ────► Store   (pull)        the mirrors' repositories, then the registry's
+//!         ──► download               (GET)         any web server's files, into the local store
 //! ```
 //!
 //! `settings` says how a registry is reached (certificates, proxies, mirrors), `credential` who the user is to it, and
@@ -45,6 +46,7 @@ mod secrets;
 mod settings;
 mod tags;
 mod token;
+mod web;
 
 pub use client::{Client, Options, Repository};
 pub use credential::{Credential, Credentials, Keeper, Keyring};
@@ -53,3 +55,4 @@ pub use on_demand::OnDemand;
 pub use probe::{Exchange, Finding, Verdict};
 pub use retry::Backoff;
 pub use settings::{Certificates, Proxies, RegistriesConf};
+pub use web::{Headers, Outcome};

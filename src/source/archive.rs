@@ -1,17 +1,256 @@
 //! Archives that are unpacked: tars, as they are or compressed with gzip, bzip2, xz or zstd. What the content looks like
 //! decides, not its name.
 
-use crate::error::Result;
-use crate::layer::{Content, Entry};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layer::{
+    self, Content, Entry, GZIP_MAGIC, Kind, Layer, Limits, Object, RECORD, Spool, Tree, ZSTD_MAGIC, ZSTD_SKIPPABLE,
+    ZSTD_WINDOW, is_header, read_archive,
+};
+use crate::oci::{Descriptor, Digest, Hasher, media_type};
+use crate::progress::{Event, Progress};
 use crate::store::LocalStore;
+
+/// What bzip2 and xz (the .xz file format, 2.1.1.1) begin with.
+const BZIP2_MAGIC: [u8; 3] = *b"BZh";
+const XZ_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
+
+/// How much of a file tells what it is.
+pub const HEAD: usize = RECORD as usize;
+
+/// How much is read at a time.
+const CHUNK: usize = 256 << 10;
+
+/// The most memory that an xz decoder may take, in KiB: its highest level needs half of it. Its author decides about it.
+const XZ_MEMORY: u32 = 130 << 10;
 
 /// What `content` unpacks to: sorted by path, each path once, links within the archive followed where they lead to a
 /// directory that something lies in; owner, mode, time and attributes as the archive has them. Directories that it does not
-/// tell of are not among them, nor is its root, unless it tells of that. Hard links lead to a file that stands before them.
+/// tell of are not among them, nor is its root. Hard links lead to a file that stands before them.
 ///
 /// None if it is not a tar: so is one without a single entry. Errors call it `name`. One that has a device in it, a path
-/// with `..`, or more than [`Limits`](crate::layer::Limits) allow, is an error.
+/// with `..`, or more than [`Limits`] allow, is an error.
 pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Option<Vec<Entry>>> {
-    let _ = (content, name, store);
-    todo!()
+    let Some(packed) = Packed::read(content.reader(), content.size(), name, store)? else { return Ok(None) };
+    let mut paths: Vec<(Vec<u8>, usize)> = packed.tree.paths().collect();
+    paths.sort_unstable();
+    let spool = Arc::new(packed.spool);
+    let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
+    let mut entries = Vec::with_capacity(paths.len());
+    for (path, number) in paths {
+        let node = packed.tree.node(number);
+        if path.is_empty() || node.is_implied {
+            continue;
+        }
+        let kind = match &node.object {
+            Object::Directory => Kind::Directory,
+            Object::Symlink { target } => Kind::Symlink { target: target.clone() },
+            Object::HardLink { target } => Kind::HardLink { target: target.clone() },
+            Object::File { offset, size } => match first.get(&number) {
+                Some(target) => Kind::HardLink { target: target.clone() },
+                None => {
+                    first.insert(number, path.clone());
+                    Kind::File(Content::Part { spool: spool.clone(), offset: *offset, size: *size })
+                }
+            },
+            Object::Fifo | Object::CharacterDevice { .. } | Object::BlockDevice { .. } => {
+                return Err(Error::input(format!("{name}: {} is a device or a FIFO", path.escape_ascii()))
+                    .with_hint("only files, directories and links go into a layer: leave it out of the archive"));
+            }
+        };
+        let attributes = &node.attributes;
+        entries.push(Entry {
+            path,
+            kind,
+            mode: attributes.mode,
+            user: attributes.user.into(),
+            group: attributes.group.into(),
+            modified: attributes.modified.seconds,
+            xattrs: attributes.xattrs.clone(),
+        });
+    }
+    Ok(Some(entries))
+}
+
+/// Whether what begins with `head`, at least [`HEAD`] bytes if there are as many, is taken for an archive by docker.
+pub fn is_archive(head: &[u8]) -> bool {
+    let is_tar = head.first_chunk().is_some_and(is_header);
+    is_tar || Compression::of(head) != Compression::None
+}
+
+/// Unpacks the archive in `raw`, which has `size` bytes as far as that is known, into the directory at `root`, which is
+/// there and empty. Errors call it `name`. As with [`layer::unpack`], files get the owners that they had only by root;
+/// modes stay as they are in the archive.
+pub fn unpack(
+    raw: impl Read + Send,
+    size: u64,
+    name: &str,
+    root: &Path,
+    store: &LocalStore,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let Some(packed) = Packed::read(raw, size, name, store)? else {
+        return Err(Error::input(format!("{name} is not an archive with anything in it"))
+            .with_hint("a tar is taken, as it is or compressed with gzip, bzip2, xz or zstd"));
+    };
+    let Packed { tree, file, size, spool } = packed;
+    let descriptor = Descriptor::new(media_type::LAYER, spool.tar(), size);
+    let layers = [Layer { descriptor, diff_id: spool.tar() }];
+    let open = |_: &Descriptor| -> Result<Box<dyn Read + Send>> { Ok(Box::new(Positioned { file: &file, at: 0 })) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(layer::threads(0)).build();
+    let pool = pool.map_err(|source| Error::new(ErrorKind::Io, "cannot start threads").with_source(source))?;
+    let unpacked = layer::unpack(&tree, &layers, &open, root, &pool)?;
+    unpacked.directories.without_root().finish(root)?;
+    restore_set_id(&tree, root)?;
+    let kept = |what: &&String| !what.starts_with("set-user-ID");
+    for what in unpacked.left_out.iter().filter(kept) {
+        progress(Event::Warning { message: &format!("{name}: {what}") });
+    }
+    Ok(())
+}
+
+/// Nobody but us can reach the files, so that these bits lend nothing out.
+fn restore_set_id(tree: &Tree, root: &Path) -> Result<()> {
+    for (path, number) in tree.paths() {
+        let node = tree.node(number);
+        if matches!(node.object, Object::File { .. }) && node.attributes.mode & 0o6000 != 0 {
+            let path = root.join(OsStr::from_bytes(&path));
+            fs::set_permissions(&path, Permissions::from_mode(node.attributes.mode))
+                .map_err(|source| Error::io("set the mode of", &path, source))?;
+        }
+    }
+    Ok(())
+}
+
+/// An archive that was read once, and lies uncompressed in a file without a name.
+struct Packed {
+    tree: Tree,
+    file: File,
+    /// In bytes, uncompressed, up to its end.
+    size: u64,
+    spool: Spool,
+}
+
+impl Packed {
+    /// None if it is not one.
+    fn read(raw: impl Read, size: u64, name: &str, store: &LocalStore) -> Result<Option<Self>> {
+        let failed = |source| Error::from_read("read", name, source);
+        let Some((head, tar)) = begin(raw).map_err(failed)? else { return Ok(None) };
+        let file = store.scratch()?;
+        let copy = BufWriter::with_capacity(CHUNK, file.try_clone().map_err(|source| Error::io("open", name, source))?);
+        let mut tar = Teed { tar: Cursor::new(head).chain(tar), copy, hasher: Hasher::new(), size: 0 };
+        let tree = read_archive(&mut tar, name, Limits::of_archive(size))?;
+        tar.copy.flush().map_err(|source| Error::io("write the content of", name, source))?;
+        let digest: Digest = tar.hasher.finish();
+        let spool = Spool::new(digest);
+        spool.fill(file.try_clone().map_err(|source| Error::io("open", name, source))?);
+        Ok(Some(Packed { tree, file, size: tar.size, spool }))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    None,
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstd,
+}
+
+impl Compression {
+    fn of(head: &[u8]) -> Self {
+        if head.starts_with(&GZIP_MAGIC) {
+            Compression::Gzip
+        } else if head.starts_with(&BZIP2_MAGIC) {
+            Compression::Bzip2
+        } else if head.starts_with(&XZ_MAGIC) {
+            Compression::Xz
+        } else if head.starts_with(&ZSTD_MAGIC) || head.get(1..4) == Some(&ZSTD_SKIPPABLE) {
+            Compression::Zstd
+        } else {
+            Compression::None
+        }
+    }
+
+    fn reader<'a>(self, raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        let raw = BufReader::with_capacity(CHUNK, raw);
+        Ok(match self {
+            Compression::None => Box::new(raw),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(raw)),
+            Compression::Bzip2 => Box::new(MultiBzDecoder::new(raw)),
+            Compression::Xz => Box::new(XzReader::new_mem_limit(raw, true, XZ_MEMORY)),
+            Compression::Zstd => {
+                let mut frames = zstd::stream::read::Decoder::with_buffer(raw)?;
+                frames.window_log_max(ZSTD_WINDOW)?;
+                Box::new(frames)
+            }
+        })
+    }
+}
+
+/// The first record of the tar in `raw`, and what follows it; none if there is no tar in it.
+#[allow(clippy::type_complexity, reason = "two parts of one stream")]
+fn begin<'a>(mut raw: impl Read + 'a) -> io::Result<Option<(Vec<u8>, Box<dyn Read + 'a>)>> {
+    let mut magic = Vec::new();
+    raw.by_ref().take(HEAD as u64).read_to_end(&mut magic)?;
+    let compression = Compression::of(&magic);
+    let mut tar = compression.reader(Cursor::new(magic).chain(raw))?;
+    let mut head = Vec::new();
+    match tar.by_ref().take(HEAD as u64).read_to_end(&mut head) {
+        // What only looks compressed is a file like any other.
+        Err(error) if compression != Compression::None && is_decoders(&error) => return Ok(None),
+        read => read?,
+    };
+    let is_tar = head.first_chunk().is_some_and(is_header);
+    Ok(is_tar.then(|| (head, Box::new(BufReader::with_capacity(CHUNK, tar)) as Box<dyn Read + 'a>)))
+}
+
+/// Whether it tells of the bytes, and not of the file that they are read from or of memory.
+fn is_decoders(error: &io::Error) -> bool {
+    let is_files = error.raw_os_error().is_some() || error.get_ref().is_some_and(|inner| inner.is::<Error>());
+    !is_files && error.kind() != io::ErrorKind::OutOfMemory
+}
+
+/// Keeps and digests what is read.
+struct Teed<R> {
+    tar: R,
+    copy: BufWriter<File>,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R: Read> Read for Teed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.tar.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.copy.write_all(&buffer[..count])?;
+        self.size += count as u64;
+        Ok(count)
+    }
+}
+
+/// Reads a file that others read, too.
+struct Positioned<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for Positioned<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
 }

@@ -1,16 +1,18 @@
 //! Files downloaded over HTTP, kept in the local store.
 
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
 use crate::layer::Content;
-use crate::oci::Digest;
+use crate::oci::{Digest, from_json, to_json};
 use crate::progress::Progress;
-use crate::registry::OnDemand;
+use crate::registry::{Headers, OnDemand, Outcome};
 use crate::store::LocalStore;
 
 /// A file as it was downloaded, now or before.
 #[derive(Debug, Clone)]
 pub struct Downloaded {
-    /// What it is called in a directory: the name in `Content-Disposition`, or the last of the URL's path.
+    /// What it is called in a directory: the last name in the URL's path. BuildKit heeds nothing that the server says of it.
     pub name: String,
     pub digest: Digest,
     pub content: Content,
@@ -18,8 +20,17 @@ pub struct Downloaded {
     pub modified: i64,
 }
 
-/// Downloads `url` into `store`. What the store has of that `checksum` is not asked for; what it has of this URL is taken if
-/// the server says that it is unchanged. Another content than `checksum` says is an integrity error.
+/// What is remembered of a URL, beside the blob that it led to.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    headers: Headers,
+}
+
+/// What BuildKit calls a file that its URL gives no name.
+const NAMELESS: &str = "__unnamed__";
+
+/// Downloads `url` into `store`. What the store has of that URL is taken if the server says that it is unchanged; and
+/// without asking anybody if it is what `checksum` says. Another content than that is an integrity error.
 pub fn download(
     url: &str,
     checksum: Option<Digest>,
@@ -27,6 +38,111 @@ pub fn download(
     client: &OnDemand,
     progress: Progress<'_>,
 ) -> Result<Downloaded> {
-    let _ = (url, checksum, store, client, progress);
-    todo!()
+    // The URL itself may hold a password.
+    let key = Digest::of(format!("ocibake download 1\n{url}").as_bytes());
+    let known = earlier(&key, store);
+    if let Some((digest, content, headers)) = &known
+        && checksum == Some(*digest)
+    {
+        return Ok(downloaded(url, *digest, content.clone(), headers));
+    }
+    let asked = known.as_ref().map(|(_, _, headers)| headers);
+    let (digest, content, headers) = match client.client()?.download(url, asked, store, progress)? {
+        Outcome::Stored { digest, headers } => {
+            let content = store.content(&digest).ok_or_else(|| gone(&digest))?;
+            store.put_record(&key, &digest, &to_json(&Record { headers: headers.clone() }))?;
+            (digest, content, headers)
+        }
+        Outcome::Unchanged => known.ok_or_else(|| Error::input("the server says that nothing has changed"))?,
+    };
+    match checksum {
+        Some(expected) if expected != digest => {
+            Err(Error::integrity(format!("{} has the digest {digest}, not {expected}", shown(url)))
+                .with_hint("if it is meant to be another file by now, set its --checksum to that"))
+        }
+        _ => Ok(downloaded(url, digest, content, &headers)),
+    }
+}
+
+/// A URL as it may be shown: without user, password and query, which may be a key to it.
+pub fn shown(url: &str) -> String {
+    let before = url.split(['?', '#']).next().unwrap_or_default();
+    match before.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => before.to_owned(),
+    }
+}
+
+fn earlier(key: &Digest, store: &LocalStore) -> Option<(Digest, Content, Headers)> {
+    let (digest, record) = store.record(key)?;
+    let record: Record = from_json("a download's record", &record).ok()?;
+    Some((digest, store.content(&digest)?, record.headers))
+}
+
+fn downloaded(url: &str, digest: Digest, content: Content, headers: &Headers) -> Downloaded {
+    Downloaded { name: name(url), digest, content, modified: headers.modified().unwrap_or_default() }
+}
+
+fn gone(digest: &Digest) -> Error {
+    Error::not_found(format!("the blob {digest} is gone from the store"))
+}
+
+fn name(url: &str) -> String {
+    let before = url.split(['?', '#']).next().unwrap_or_default();
+    let path = before.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    let path = unescaped(path);
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let is_name = !matches!(last, "" | "." | "..") && !last.contains('\0');
+    if is_name { last.to_owned() } else { NAMELESS.to_owned() }
+}
+
+/// Without percent escapes; one that is none stays as it is.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Go's `path.Base` of the path without its escapes.
+    #[test]
+    fn names_come_from_the_path() {
+        for (url, expected) in [
+            ("https://example.com/a/file%20one.txt?x=/y#z", "file one.txt"),
+            ("https://example.com/a/", "a"),
+            ("https://example.com/100%", "100%"),
+            ("https://example.com/a%2Fb", "b"),
+            ("https://example.com", NAMELESS),
+            ("https://example.com/", NAMELESS),
+            ("https://example.com/..", NAMELESS),
+            ("https://example.com/a%2F..", NAMELESS),
+        ] {
+            assert_eq!(name(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_of_a_url_is_shown() {
+        assert_eq!(shown("https://me:secret@example.com:1/a@b?key=secret#c"), "https://example.com:1/a@b");
+        assert_eq!(shown("https://me:secret@example.com"), "https://example.com");
+    }
 }

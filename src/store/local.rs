@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
@@ -12,8 +13,9 @@ use super::Store;
 use super::follow::{Follower, Growing};
 use super::layout::BLOBS;
 use super::lock::Lock;
-use super::pending::{PREFIX, PendingFile};
+use super::pending::{self, PREFIX, PendingDirectory, PendingFile};
 use crate::error::{Error, Result};
+use crate::layer::{Content, Spool};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
 
 /// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, `records/<hex>` for what they want to
@@ -95,6 +97,16 @@ impl LocalStore {
         Ok(descriptor)
     }
 
+    /// An empty directory that nobody else may look into, for what is needed during a build. It goes with the value, and
+    /// if this process is killed, with one to come.
+    pub fn directory(&self) -> Result<PendingDirectory> {
+        let directory = PendingDirectory::begin(&self.pending())?;
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(directory.path(), private)
+            .map_err(|source| Error::io("set the mode of", directory.path(), source))?;
+        Ok(directory)
+    }
+
     /// An empty file without a name, for what is needed only as long as it is open.
     pub fn scratch(&self) -> Result<File> {
         let pending = self.pending();
@@ -115,6 +127,23 @@ impl LocalStore {
     /// as a whole.
     pub fn blob(&self, digest: &Digest) -> Option<File> {
         File::open(self.path(digest)).ok()
+    }
+
+    /// A blob as the content of a file; none if it is not there. It is checked when it is first read, and removed if it is
+    /// damaged.
+    pub fn content(&self, digest: &Digest) -> Option<Content> {
+        let path = self.path(digest);
+        let size = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
+        self.touch(*digest, &path);
+        let descriptor = Descriptor::new("application/octet-stream", *digest, size);
+        let spool = Spool::made_by(*digest, move || {
+            let failed = |source| Error::from_read("read", &path, source);
+            let file = File::open(&path).map_err(failed)?;
+            let mut blob = Mending { blob: open_blob(&path, &descriptor)?, path: path.clone() };
+            io::copy(&mut blob, &mut io::sink()).map_err(failed)?;
+            Ok(file)
+        });
+        Some(Content::Part { spool: Arc::new(spool), offset: 0, size })
     }
 
     /// What was noted under `key`, and the blob that it is of, if anything was and it is undamaged.
@@ -199,7 +228,7 @@ impl LocalStore {
             let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
             if item.file_name().to_string_lossy().starts_with(PREFIX) && age.is_some_and(|age| age > STALE) {
                 // Another process may be sweeping too; a leftover that will not go harms nobody.
-                let _ = fs::remove_file(item.path());
+                let _ = pending::remove(&item.path());
             }
         }
         Ok(())

@@ -52,10 +52,36 @@ pub fn discard_all() -> impl Sized {
     for name in live.iter() {
         // Nobody is left to be told of a failure; what stays is cleared away by the next run. Other threads may still put
         // files into a directory, until it is gone from under them.
-        let remove = || if name.is_dir() { std::fs::remove_dir_all(name) } else { std::fs::remove_file(name) };
-        let _ = (0..DISCARD_TRIES).find(|_| remove().is_ok() || !name.exists());
+        let _ = (0..DISCARD_TRIES).find(|_| remove(name).is_ok() || !name.exists());
     }
     live
+}
+
+/// Removes a file, or a directory with all that is in it: what was unpacked may have directories that even their owner
+/// may not change. No link is followed.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    if !std::fs::symlink_metadata(path)?.is_dir() {
+        return std::fs::remove_file(path);
+    }
+    std::fs::remove_dir_all(path).or_else(|_| {
+        open_up(path)?;
+        std::fs::remove_dir_all(path)
+    })
+}
+
+/// Lets the owner change `directory` and those in it.
+fn open_up(directory: &Path) -> io::Result<()> {
+    let mut left = vec![directory.to_owned()];
+    while let Some(directory) = left.pop() {
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
+        for item in std::fs::read_dir(&directory)? {
+            let item = item?;
+            if item.file_type()?.is_dir() {
+                left.push(item.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 impl PendingFile {
@@ -215,7 +241,7 @@ impl PendingDirectory {
 impl Drop for PendingDirectory {
     fn drop(&mut self) {
         // It may be gone: renamed by `keep`. The list forgets it afterwards, so that a signal in between removes it.
-        let _ = std::fs::remove_dir_all(&self.name);
+        let _ = remove(&self.name);
         live().remove(&self.name);
     }
 }

@@ -4,7 +4,7 @@
 //! written, so nothing vanishes that one of them relies on. Files that the store does not know by their names stay.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -13,6 +13,7 @@ use rustix::fs::statvfs;
 
 use super::contents::{Contents, Item, total};
 use super::local::LocalStore;
+use super::pending;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 
@@ -210,7 +211,7 @@ fn order(item: &Item) -> (SystemTime, Digest) {
 
 /// What is gone already is well gone.
 fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+    match pending::remove(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, source)),
         _ => Ok(()),
     }

@@ -374,7 +374,7 @@ fn a_sink_that_panics_ends_the_write_on_all_threads() {
             let write = || write_to(Panics(3 << 20), &[file("large", noise(1, 32 << 20))], Compression::None, threads);
             done.send(std::panic::catch_unwind(write).map(drop).is_err())
         });
-        let panicked = outcome.recv_timeout(std::time::Duration::from_secs(60));
+        let panicked = outcome.recv_timeout(std::time::Duration::from_secs(300));
         assert_eq!(panicked, Ok(true), "with {threads} threads");
     }
 }

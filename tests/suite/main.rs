@@ -1,5 +1,7 @@
 //! All tests that run the program or real servers, in one binary; a file for each feature.
 
+mod add_archive;
+mod add_download;
 mod architecture;
 mod archive;
 mod bad_input;
@@ -11,6 +13,9 @@ mod cache;
 mod cache_from;
 mod change;
 mod checkout;
+mod context_archive;
+mod context_dockerfile;
+mod context_git;
 mod copy;
 mod copy_bundle;
 mod copy_referrers;
@@ -19,6 +24,8 @@ mod credential;
 mod credential_auth_file;
 mod docker_archive;
 mod dockerfile_lower;
+mod dockerfile_word;
+mod dockerignore;
 mod doctor;
 mod estargz;
 mod extremes;

@@ -24,6 +24,8 @@ pub struct Node {
     /// Never a [`Object::HardLink`].
     pub object: Object,
     pub attributes: Attributes,
+    /// It is there for what lies in it, and no layer tells of it.
+    pub is_implied: bool,
     /// By name; only a directory has any.
     children: BTreeMap<Box<[u8]>, Name>,
     /// The layer that has hidden all that lower ones have in it: however often it says so again, nothing is left to hide.
@@ -145,7 +147,8 @@ impl Tree {
         let node = match (linked, present) {
             (Some(node), _) => node,
             (None, Some(present)) if object == Object::Directory && self.is_directory(present) => {
-                (self.nodes[present].layer, self.nodes[present].attributes) = (layer, attributes);
+                let known = &mut self.nodes[present];
+                (known.layer, known.attributes, known.is_implied) = (layer, attributes, false);
                 present
             }
             _ => self.add(Node::new(layer, object, attributes, reach)).map_err(|what| what.error(&path))?,
@@ -177,7 +180,7 @@ impl Tree {
         }
         if matches!(hidden, b"" | b"." | b"..") {
             return Err(Error::input(format!("{} is a whiteout of nothing that can be", path.escape_ascii()))
-                .with_hint("no tool makes such a layer by accident: do not trust this image"));
+                .with_hint("no tool makes such a tar by accident: do not trust it"));
         }
         // Where there is no such directory any more, there is nothing to hide. Some tools tell of all that was in one that
         // is a file or a link now: what that link leads to is not meant.
@@ -203,7 +206,8 @@ impl Tree {
         if self.nodes[node].children.is_empty() {
             self.nodes[parent].children.remove(name);
         } else {
-            (self.nodes[node].layer, self.nodes[node].attributes) = (layer, Attributes::implied());
+            let hidden = &mut self.nodes[node];
+            (hidden.layer, hidden.attributes, hidden.is_implied) = (layer, Attributes::implied(), true);
             self.nodes[parent].children.insert(name.into(), Name { node, layer });
         }
     }
@@ -235,7 +239,8 @@ impl Tree {
         while let Some(part) = way.next() {
             if let Step::Missing = self.step(&mut way, &part)? {
                 let reach = self.reach(way.at(), &part)?;
-                let node = self.add(Node::new(layer, Object::Directory, Attributes::implied(), reach))?;
+                let new = Node::new(layer, Object::Directory, Attributes::implied(), reach);
+                let node = self.add(Node { is_implied: true, ..new })?;
                 self.nodes[way.at()].children.insert(part.into(), Name { node, layer });
                 way.behind.push(node);
             }
@@ -292,7 +297,7 @@ impl Tree {
 
 impl Node {
     fn new(layer: usize, object: Object, attributes: Attributes, reach: Reach) -> Self {
-        Node { layer, object, attributes, children: BTreeMap::new(), cleared_by: None, reach }
+        Node { layer, object, attributes, is_implied: false, children: BTreeMap::new(), cleared_by: None, reach }
     }
 }
 

@@ -1,11 +1,11 @@
-//! What the layers of an image may ask of the machine that reads them.
+//! What the layers of an image, and archives, may ask of the machine that reads them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 
-/// How much all layers of an image may hold together.
+/// How much all layers of an image may hold together, or an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Of the tars, in bytes.
@@ -36,8 +36,13 @@ impl Limits {
     /// Those of an image of `layers`: `size` bytes, if it is given, else 4 GiB or 100 times what the blobs have.
     pub fn of(layers: &[Layer], size: Option<u64>) -> Self {
         let blobs = layers.iter().map(|layer| layer.descriptor.size).fold(0, u64::saturating_add);
-        let usual = blobs.saturating_mul(RATIO).max(FLOOR);
-        Limits { size: size.unwrap_or(usual), entries: ENTRIES, text: TEXT }
+        let usual = Self::of_archive(blobs);
+        Limits { size: size.unwrap_or(usual.size), ..usual }
+    }
+
+    /// Those of an archive that has `size` bytes as it is, compressed: 4 GiB or 100 times as much.
+    pub fn of_archive(size: u64) -> Self {
+        Limits { size: size.saturating_mul(RATIO).max(FLOOR), entries: ENTRIES, text: TEXT }
     }
 }
 
@@ -45,14 +50,22 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Budget {
     limits: Limits,
+    whole: Whole,
     size: AtomicU64,
     entries: AtomicU64,
     text: AtomicU64,
 }
 
+/// What the limits are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whole {
+    Image,
+    Archive,
+}
+
 impl Budget {
-    pub fn new(limits: Limits) -> Self {
-        Budget { limits, size: limits.size.into(), entries: limits.entries.into(), text: limits.text.into() }
+    pub fn new(limits: Limits, whole: Whole) -> Self {
+        Budget { limits, whole, size: limits.size.into(), entries: limits.entries.into(), text: limits.text.into() }
     }
 
     /// Accounts for so many bytes of a tar.
@@ -69,7 +82,7 @@ impl Budget {
     pub fn entry(&self, text: u64) -> Result<()> {
         if !take(&self.entries, 1) {
             let most = self.limits.entries;
-            return Err(Error::input(format!("the image has more than {most} entries")).with_hint(BOMB));
+            return Err(Error::input(format!("{} has more than {most} entries", self.whole())).with_hint(BOMB));
         }
         self.text(text)
     }
@@ -80,18 +93,31 @@ impl Budget {
             return Ok(());
         }
         let most = self.limits.text;
-        let message = format!("the paths, links and extended attributes of the image have more than {most} bytes");
+        let message =
+            format!("the paths, links and extended attributes of {} have more than {most} bytes", self.whole());
         Err(Error::input(message).with_hint(BOMB))
     }
 
     fn too_large(&self) -> Error {
-        Error::input(format!("the layers of the image unpack to more than {} bytes", self.limits.size)).with_hint(
-            "it may be a bomb; if it is to be so large, raise the limit of the output, as in type=local,dest=DIR,limit=50g",
-        )
+        let most = self.limits.size;
+        match self.whole {
+            Whole::Image => Error::input(format!("the layers of the image unpack to more than {most} bytes")).with_hint(
+                "it may be a bomb; if it is to be so large, raise the limit of the output, as in type=local,dest=DIR,limit=50g",
+            ),
+            Whole::Archive => Error::input(format!("the archive unpacks to more than {most} bytes"))
+                .with_hint("it may be a bomb; if it is to be so large, unpack it yourself first"),
+        }
+    }
+
+    fn whole(&self) -> &'static str {
+        match self.whole {
+            Whole::Image => "the image",
+            Whole::Archive => "the archive",
+        }
     }
 }
 
-const BOMB: &str = "no real image has as much; it may be a bomb";
+const BOMB: &str = "hardly anything real has as much; it may be a bomb";
 
 fn take(left: &AtomicU64, count: u64) -> bool {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(count)).is_ok()

@@ -11,7 +11,6 @@ use super::field::{decimal, decoded, number, record, time, unescaped};
 use super::limits::Budget;
 use crate::error::{Error, Result};
 use crate::layer::tar::{LARGEST_ID, RECORD, padded};
-use crate::oci::Digest;
 
 /// One entry of a layer as it stands in its tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,11 +104,11 @@ impl Attributes {
     }
 }
 
-/// Reads all members of `tar`, the layer `layer`, up to the end of the archive; what follows that is left unread.
+/// Reads all members of `tar`, which errors call `name`, up to the end of the archive; what follows that is left unread.
 /// pax records outrank GNU's long names, and these the header's fields. Global pax headers are passed over, as docker and
 /// containerd do.
-pub(super) fn members(tar: impl Read, layer: Digest, budget: &Budget) -> Result<Vec<Member>> {
-    let mut reader = Reader { tar, at: 0, layer, budget };
+pub(super) fn members(tar: impl Read, name: &str, budget: &Budget) -> Result<Vec<Member>> {
+    let mut reader = Reader { tar, at: 0, name, budget };
     let mut members = Vec::new();
     let mut extension = Extension::default();
     while let Some(header) = reader.header()? {
@@ -125,6 +124,22 @@ pub(super) fn members(tar: impl Read, layer: Digest, budget: &Budget) -> Result<
     Ok(members)
 }
 
+/// Whether a record has the checksum of a header: nothing else tells a tar, for the oldest have no magic number.
+pub fn is_header(record: &[u8; RECORD as usize]) -> bool {
+    let mut header = Header::new_old();
+    header.as_mut_bytes().copy_from_slice(record);
+    // Some old writers summed signed bytes.
+    let blank = 8 * i64::from(b' ');
+    let field = &header.as_old().cksum;
+    let sum = |value: fn(u8) -> i64| {
+        let of = |bytes: &[u8]| bytes.iter().map(|byte| value(*byte)).sum::<i64>();
+        i128::from(of(record) - of(field) + blank)
+    };
+    let is_empty = record.iter().all(|byte| *byte == 0);
+    let noted = number(field).filter(|_| !is_empty);
+    noted.is_some_and(|noted| noted == sum(i64::from) || noted == sum(|byte| i64::from(byte.cast_signed())))
+}
+
 /// What stands before a header and is about its member.
 #[derive(Default)]
 struct Extension {
@@ -136,7 +151,7 @@ struct Extension {
 struct Reader<'a, R> {
     tar: R,
     at: u64,
-    layer: Digest,
+    name: &'a str,
     budget: &'a Budget,
 }
 
@@ -158,21 +173,12 @@ impl<R: Read> Reader<'_, R> {
         if record.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
+        if !is_header(&record) {
+            return Err(self.wrong(&format!("the header at byte {} has a wrong checksum", self.at - RECORD)));
+        }
         let mut header = Header::new_old();
         header.as_mut_bytes().copy_from_slice(&record);
-        // Some old writers summed signed bytes.
-        let blank = 8 * i64::from(b' ');
-        let field = &header.as_old().cksum;
-        let sum = |value: fn(u8) -> i64| {
-            let of = |bytes: &[u8]| bytes.iter().map(|byte| value(*byte)).sum::<i64>();
-            i128::from(of(&record) - of(field) + blank)
-        };
-        match number(field) {
-            Some(noted) if noted == sum(i64::from) || noted == sum(|byte| i64::from(byte.cast_signed())) => {
-                Ok(Some(header))
-            }
-            _ => Err(self.wrong(&format!("the header at byte {} has a wrong checksum", self.at - RECORD))),
-        }
+        Ok(Some(header))
     }
 
     /// How many bytes of content follow `header`. Links, directories and devices have none, whatever they say: so Go's
@@ -259,7 +265,7 @@ impl<R: Read> Reader<'_, R> {
             b'S' => return Err(self.sparse()),
             other => {
                 let what = format!("{} is of the type `{}`", path.escape_ascii(), other.escape_ascii());
-                return Err(self.wrong(&format!("{what}, which no layer has")));
+                return Err(self.wrong(&format!("{what}, which is not known")));
             }
         };
         self.skip(padded(size))?;
@@ -360,7 +366,7 @@ impl<R: Read> Reader<'_, R> {
         if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none_or(|own| !own.is::<Error>()) {
             return self.cut_short();
         }
-        Error::from_read("read", format!("layer {}", self.layer), error)
+        Error::from_read("read", self.name, error)
     }
 
     fn cut_short(&self) -> Error {
@@ -368,16 +374,15 @@ impl<R: Read> Reader<'_, R> {
     }
 
     fn sparse(&self) -> Error {
-        self.wrong("it has a sparse file in GNU's form, which layers do not have")
-            .with_hint("make the layer without tar's --sparse")
+        self.wrong("it has a sparse file in GNU's form, which is not read").with_hint("make it without tar's --sparse")
     }
 
     fn wrong(&self, what: &str) -> Error {
-        Error::input(format!("layer {}: {what}", self.layer))
+        Error::input(format!("{}: {what}", self.name))
     }
 }
 
-const HOSTILE: &str = "no tool makes such a layer by accident: do not trust this image";
+const HOSTILE: &str = "no tool makes such a tar by accident: do not trust it";
 
 fn shown(header: &Header) -> String {
     header.path_bytes().escape_ascii().to_string()

@@ -1,5 +1,6 @@
 //! From blobs to what is in them: decompressed on a thread of its own, digested and counted as it passes.
 
+mod archive;
 mod change;
 mod field;
 mod limits;
@@ -17,12 +18,13 @@ use super::Layer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Hasher, media_type};
 
-use limits::Budget;
+use limits::{Budget, Whole};
 use member::members;
 
+pub use archive::read_archive;
 pub use change::{Node, Tree, WHITEOUT};
 pub use limits::Limits;
-pub use member::{Attributes, LONGEST_PATH, Member, Object, Time};
+pub use member::{Attributes, LONGEST_PATH, Member, Object, Time, is_header};
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.
@@ -33,7 +35,7 @@ pub type Open<'a> = dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send + 'a>> + S
 ///
 /// When it returns, every layer has been read to its end, and the digests of its blob and of its tar hold.
 pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Tree> {
-    let budget = Budget::new(limits);
+    let budget = Budget::new(limits, Whole::Image);
     let all = pool.install(|| {
         layers.par_iter().map(|layer| read_one(layer, open, &budget)).collect::<Result<Vec<Vec<Member>>>>()
     })?;
@@ -53,7 +55,7 @@ fn read_one(layer: &Layer, open: &Open<'_>, budget: &Budget) -> Result<Vec<Membe
         let blob = opened(&layer.descriptor, open)?;
         let tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
         let mut tar = Checked { tar, hasher: Hasher::new(), budget, is_broken: false };
-        let members = members(&mut tar, layer.descriptor.digest, budget);
+        let members = members(&mut tar, &format!("layer {}", layer.descriptor.digest), budget);
         if tar.is_broken {
             return members;
         }
@@ -182,11 +184,11 @@ impl Read for Checked<'_> {
 pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Of frames without content; such as zstd:chunked has may come first (RFC 8878, 3.1.2).
-const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
+pub const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
 
 /// The largest window of a zstd frame, 2^27 bytes: what the zstd program takes without being told to, and the most that
 /// its highest level uses. It is memory that the frame's author decides about.
-const ZSTD_WINDOW: u32 = 27;
+pub const ZSTD_WINDOW: u32 = 27;
 
 /// Sends the content of `blob`, in buffers that come back. What the bytes look like decides and not the media type,
 /// which is often wrong; containerd does the same, and the diff_id tells whether it was right.

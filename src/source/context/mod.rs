@@ -2,18 +2,23 @@
 
 mod dockerfile;
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::archive::{self, HEAD, is_archive};
+use super::download::{self, download};
+use super::git::{self, Fetched};
 use crate::error::{Error, Result};
-use crate::plan::{Checkout, ContextPlace, GitUrl};
+use crate::plan::{Checkout, ContextPlace, GitUrl, is_http};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::LocalStore;
 use crate::store::pending::PendingDirectory;
 
-pub use dockerfile::{Dockerfile, Named};
+pub use dockerfile::{Dockerfile, Named, TEXT_LIMIT};
 
 /// Where the context of a build is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub struct OpenContext {
     pub checkout: Option<Checkout>,
     /// It is a directory of the user's, to which `.dockerignore` applies; BuildKit leaves whatever else it unpacks whole.
     pub is_local: bool,
+    /// It was read from the standard input, where nothing else can come from any more.
+    has_input: bool,
     _directory: Option<PendingDirectory>,
 }
 
@@ -57,21 +64,51 @@ pub struct Text {
     pub text: String,
 }
 
+/// What BuildKit calls a downloaded file that is no archive, in the directory that it makes of it.
+const DOWNLOADED: &str = "context";
+
 impl FromStr for Location {
     type Err = Error;
 
     /// A directory that is there goes before a URL.
     fn from_str(text: &str) -> Result<Self> {
-        let _ = text;
-        todo!()
+        let path = Path::new(text);
+        if text == "-" {
+            return Ok(Location::StandardInput);
+        }
+        if path.is_dir() {
+            return Ok(Location::Directory(path.to_owned()));
+        }
+        if let Some(url) = GitUrl::of_context(text)? {
+            return Ok(Location::Git(url));
+        }
+        if is_http(text) {
+            return Ok(Location::Http(text.to_owned()));
+        }
+        if path.is_file() {
+            return Ok(Location::Archive(path.to_owned()));
+        }
+        Err(Error::not_found(format!("there is no context {text}")).with_hint(
+            "a directory is one, a tar, the URL of a tar, a git repository (https://HOST/PATH.git#BRANCH:DIRECTORY), or - \
+             for the standard input",
+        ))
     }
 }
 
 impl Location {
     /// `input` is read for [`StandardInput`](Location::StandardInput) alone.
-    pub fn open(&self, access: &Access<'_>, input: &mut dyn Read) -> Result<OpenContext> {
-        let _ = (access, input);
-        todo!()
+    pub fn open(&self, access: &Access<'_>, input: &mut (dyn Read + Send)) -> Result<OpenContext> {
+        match self {
+            Location::StandardInput => of_input(input, access),
+            Location::Directory(path) => Ok(OpenContext::local(path)),
+            Location::Archive(path) => of_archive(path, access),
+            Location::Http(url) => {
+                let (context, file) = of_url(url, access)?;
+                let dockerfile = file.map(|path| dockerfile::read_file(&path, &download::shown(url))).transpose()?;
+                Ok(OpenContext { dockerfile, ..context })
+            }
+            Location::Git(url) => of_git(url, access),
+        }
     }
 }
 
@@ -79,7 +116,89 @@ impl OpenContext {
     /// The context behind a name of `--build-context`; none if that is an image ([`ContextPlace::Image`],
     /// [`ContextPlace::Layout`]). To one that is local its own `.dockerignore` applies: see [`Dockerfile::ignore`].
     pub fn named(place: &ContextPlace, access: &Access<'_>) -> Result<Option<OpenContext>> {
-        let _ = (place, access);
-        todo!()
+        match place {
+            ContextPlace::Image(_) | ContextPlace::Layout { .. } => Ok(None),
+            ContextPlace::Directory(path) if path.is_dir() => Ok(Some(OpenContext::local(path))),
+            ContextPlace::Directory(path) => {
+                Err(Error::not_found(format!("there is no directory {} to be a context", path.display()))
+                    .with_hint("an image is written docker-image://NAME, and a layout oci-layout://DIRECTORY"))
+            }
+            // One that the URL does not ask for comes without .git: BUILDKIT_CONTEXT_KEEP_GIT_DIR is about the main one.
+            ContextPlace::Git(url) => of_git(url, &Access { keep_git_dir: false, ..*access }).map(Some),
+            ContextPlace::Http(url) => of_url(url, access).map(|(context, _)| Some(context)),
+        }
     }
+
+    fn local(path: &Path) -> Self {
+        let root = path.to_owned();
+        OpenContext { root, dockerfile: None, checkout: None, is_local: true, has_input: false, _directory: None }
+    }
+
+    /// An empty directory, to be filled.
+    fn brought(store: &LocalStore) -> Result<Self> {
+        let directory = store.directory()?;
+        let root = directory.path().join("context");
+        fs::create_dir(&root).map_err(|source| Error::io("create", &root, source))?;
+        let plain = Permissions::from_mode(0o755);
+        fs::set_permissions(&root, plain).map_err(|source| Error::io("set the mode of", &root, source))?;
+        let _directory = Some(directory);
+        Ok(OpenContext { root, dockerfile: None, checkout: None, is_local: false, has_input: false, _directory })
+    }
+
+    fn unpacked(raw: impl Read + Send, size: u64, name: &str, access: &Access<'_>) -> Result<Self> {
+        let context = Self::brought(access.store)?;
+        archive::unpack(raw, size, name, &context.root, access.store, access.progress)?;
+        Ok(context)
+    }
+}
+
+fn of_input(input: &mut (dyn Read + Send), access: &Access<'_>) -> Result<OpenContext> {
+    let name = "the standard input";
+    let head = head(&mut *input, name)?;
+    let is_archive = is_archive(&head);
+    let all = io::Cursor::new(head).chain(input);
+    let context = if is_archive {
+        OpenContext::unpacked(all, 0, name, access)?
+    } else {
+        let dockerfile = Some(dockerfile::read(all, "Dockerfile")?);
+        OpenContext { dockerfile, ..OpenContext::brought(access.store)? }
+    };
+    Ok(OpenContext { has_input: true, ..context })
+}
+
+fn of_archive(path: &Path, access: &Access<'_>) -> Result<OpenContext> {
+    let failed = |source| Error::io("read", path, source);
+    let file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    OpenContext::unpacked(file, size, &path.display().to_string(), access)
+}
+
+/// What is no archive is alone in its directory, and its path is told.
+fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf>)> {
+    let name = download::shown(url);
+    let content = download(url, None, access.store, access.client, access.progress)?.content;
+    if is_archive(&head(content.reader(), &name)?) {
+        return OpenContext::unpacked(content.reader(), content.size(), &name, access).map(|context| (context, None));
+    }
+    let context = OpenContext::brought(access.store)?;
+    let path = context.root.join(DOWNLOADED);
+    let mut file = File::create_new(&path).map_err(|source| Error::io("create", &path, source))?;
+    io::copy(&mut BufReader::with_capacity(1 << 18, content.reader()), &mut file)
+        .map_err(|source| Error::from_read("write", &path, source))?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))
+        .map_err(|source| Error::io("set the mode of", &path, source))?;
+    Ok((context, Some(path)))
+}
+
+fn of_git(url: &GitUrl, access: &Access<'_>) -> Result<OpenContext> {
+    let Fetched { root, checkout, directory } = git::fetch(url, access.keep_git_dir, None, access.store)?;
+    let (checkout, _directory) = (Some(checkout), Some(directory));
+    Ok(OpenContext { root, dockerfile: None, checkout, is_local: false, has_input: false, _directory })
+}
+
+fn head(content: impl Read, name: &str) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let read = content.take(HEAD as u64).read_to_end(&mut head);
+    read.map_err(|source| Error::from_read("read", name, source))?;
+    Ok(head)
 }

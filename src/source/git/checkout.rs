@@ -94,7 +94,7 @@ impl Git<'_> {
 /// What would have git look into another repository, or see other content or settings in this one: a hook that calls us
 /// has some of it set. The list is that of `git rev-parse --local-env-vars`, and what confines or shifts the search
 /// beside it. `GIT_CONFIG_GLOBAL` and `GIT_CONFIG_SYSTEM` stay, for `safe.directory` is found through them.
-const REPOSITORY_VARIABLES: &[&str] = &[
+pub(super) const REPOSITORY_VARIABLES: &[&str] = &[
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CONFIG",
     "GIT_CONFIG_PARAMETERS",

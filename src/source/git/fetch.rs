@@ -1,7 +1,13 @@
-use std::path::PathBuf;
+//! The files of one commit of a repository elsewhere, as BuildKit fetches them: by the `git` program, shallow, with its
+//! submodules. Nothing that the repository or a git configuration says is run, and nobody is asked for a password.
 
-use crate::error::Result;
-use crate::plan::{Checkout, GitUrl};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::program::{Git, complaint};
+use crate::error::{Error, Result};
+use crate::plan::tag::Branch;
+use crate::plan::{Checkout, GitUrl, label};
 use crate::store::LocalStore;
 use crate::store::pending::PendingDirectory;
 
@@ -11,13 +17,244 @@ pub struct Fetched {
     /// The repository's root, or the directory in it that was asked for. It goes with this value.
     pub root: PathBuf,
     pub checkout: Checkout,
-    _directory: PendingDirectory,
+    pub directory: PendingDirectory,
 }
+
+/// Where a commit is kept that is no branch and no tag.
+const WANTED: &str = "refs/ocibake/wanted";
 
 /// Brings the files of the commit that `url` names into a directory of the store. `.git` is left out unless the URL or
 /// `keep_git_dir` asks for it, which only the whole repository can have. `checksum`, or that of the URL, is what the commit
 /// (or an annotated tag) must begin with. Submodules are fetched unless the URL says no.
 pub fn fetch(url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>, store: &LocalStore) -> Result<Fetched> {
-    let _ = (url, keep_git_dir, checksum, store);
-    todo!()
+    let directory = store.directory()?;
+    let work_tree = directory.path().join("context");
+    fs::create_dir(&work_tree).map_err(|source| Error::io("create", &work_tree, source))?;
+    let keeps = url.keep_git_dir.unwrap_or(keep_git_dir) && url.subdirectory.is_none();
+    let git_dir = if keeps { work_tree.join(".git") } else { directory.path().join("git") };
+    let repository = Repository { git: Git::new(&git_dir, &work_tree), url, git_dir: &git_dir };
+    repository.begin()?;
+    let wanted = repository.resolve()?;
+    let revision = repository.fetch(&wanted, checksum.or(url.checksum.as_deref()))?;
+    repository.check_out(&revision)?;
+    if url.submodules.unwrap_or(true) && work_tree.join(".gitmodules").is_file() {
+        repository.submodules()?;
+        if !keeps {
+            remove_git_files(&work_tree)?;
+        }
+    }
+    let checkout = repository.describe(revision, wanted)?;
+    if keeps {
+        repository.tidy()?;
+    }
+    let root = below(&work_tree, url)?;
+    Ok(Fetched { root, checkout, directory })
+}
+
+struct Repository<'a> {
+    git: Git<'a>,
+    url: &'a GitUrl,
+    git_dir: &'a Path,
+}
+
+/// What a name stands for on the other side.
+struct Wanted {
+    /// A reference in full, or a commit.
+    source: String,
+    /// Where it is kept here.
+    local: String,
+    default_branch: Option<String>,
+}
+
+impl Repository<'_> {
+    /// An empty repository that knows the remote: by its file, for arguments are shown to everybody on the machine.
+    fn begin(&self) -> Result<()> {
+        self.run(&["init", "--quiet", "--template="], "set up a repository for")?;
+        let config = self.git_dir.join("config");
+        let failed = |source| Error::io("write", &config, source);
+        let known = fs::read_to_string(&config).map_err(failed)?;
+        let quoted = self.url.remote.replace('\\', "\\\\").replace('"', "\\\"");
+        fs::write(&config, format!("{known}[remote \"origin\"]\n\turl = \"{quoted}\"\n")).map_err(failed)
+    }
+
+    /// Of a branch and a tag with one name the branch is meant, as git itself has it.
+    fn resolve(&self) -> Result<Wanted> {
+        let Some(name) = &self.url.reference else {
+            let answer = self.run(&["ls-remote", "--symref", "origin", "HEAD"], "list")?;
+            let branch = answer.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
+            let Some(branch) = branch else {
+                return Err(Error::not_found(format!("{}: it has no default branch", self.url))
+                    .with_hint("name a branch, a tag or a commit behind a `#`"));
+            };
+            let default_branch = branch.strip_prefix("refs/heads/").map(str::to_owned);
+            return Ok(Wanted { source: branch.to_owned(), local: branch.to_owned(), default_branch });
+        };
+        let is_hexadecimal = name.bytes().all(|c| c.is_ascii_hexdigit());
+        if is_hexadecimal && matches!(name.len(), 40 | 64) {
+            let (source, local) = (name.to_ascii_lowercase(), WANTED.to_owned());
+            return Ok(Wanted { source, local, default_branch: None });
+        }
+        let short = |space: &str| format!("{space}{}", name.strip_prefix(space).unwrap_or(name));
+        let candidates = [short("refs/heads/"), short("refs/tags/"), short("refs/")];
+        let [head, tag, other] = &candidates;
+        let answer = self.run(&["ls-remote", "--symref", "origin", "HEAD", head, tag, other], "list")?;
+        let has = |candidate: &&String| answer.lines().any(|line| line.split('\t').nth(1) == Some(candidate));
+        let Some(found) = candidates.iter().find(has) else {
+            let error = Error::not_found(format!("{}: it has no branch and no tag `{name}`", self.url));
+            return Err(if is_hexadecimal && name.len() >= 7 {
+                error.with_hint("a commit is written in full, with 40 digits")
+            } else {
+                error.with_hint(format!("git ls-remote {} lists those that it has", self.url_alone()))
+            });
+        };
+        let is_kept = found.starts_with("refs/heads/") || found.starts_with("refs/tags/");
+        let default = answer.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
+        Ok(Wanted {
+            source: found.clone(),
+            local: if is_kept { found.clone() } else { WANTED.to_owned() },
+            default_branch: default.map(str::to_owned),
+        })
+    }
+
+    /// The commit, once it is here.
+    fn fetch(&self, wanted: &Wanted, checksum: Option<&str>) -> Result<String> {
+        let Wanted { source, local, .. } = wanted;
+        let refspec = format!("+{source}:{local}");
+        let common = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "--no-recurse-submodules"];
+        let with = |more: &[&str]| self.git.run(&[&common[..], more].concat());
+        let mut output = with(&["--depth=1", "origin", &refspec])?;
+        // Servers of plain files have no shallow clones.
+        if !output.status.success() && complaint(&output, self.url).contains("shallow") {
+            output = with(&["origin", &refspec])?;
+        }
+        let mut found = local.as_str();
+        if !output.status.success() && local == WANTED && is_unadvertised(&complaint(&output, self.url)) {
+            output = with(&["origin", "+refs/heads/*:refs/ocibake/heads/*", "+refs/tags/*:refs/ocibake/tags/*"])?;
+            found = source;
+        }
+        if !output.status.success() {
+            return Err(self.failed("fetch", &complaint(&output, self.url)));
+        }
+        let verify = |name: &str| self.git.run(&["rev-parse", "--verify", "--quiet", name]);
+        let commit = verify(&format!("{found}^{{commit}}"))?;
+        if !commit.status.success() {
+            return Err(Error::not_found(format!("{}: it has no such commit", self.url)));
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        let (commit, object) = (text(&commit.stdout), text(&verify(found)?.stdout));
+        if let Some(expected) = checksum.map(str::to_ascii_lowercase)
+            && !commit.starts_with(&expected)
+            && !object.starts_with(&expected)
+        {
+            return Err(Error::integrity(format!("{} is the commit {commit}, not {expected}", self.url))
+                .with_hint("if it is meant to have moved, set the checksum to the new commit"));
+        }
+        Ok(commit)
+    }
+
+    fn check_out(&self, revision: &str) -> Result<()> {
+        self.run(&["checkout", "--quiet", "--force", "--detach", revision, "--"], "check out").map(drop)
+    }
+
+    fn submodules(&self) -> Result<()> {
+        let update = ["submodule", "--quiet", "update", "--init", "--recursive"];
+        let output = self.git.run(&[&update[..], &["--depth=1"]].concat())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        if complaint(&output, self.url).contains("shallow") {
+            return self.run(&update, "fetch the submodules of").map(drop);
+        }
+        Err(self.failed("fetch the submodules of", &complaint(&output, self.url)))
+    }
+
+    fn describe(&self, revision: String, wanted: Wanted) -> Result<Checkout> {
+        let time = self.run(&["log", "-1", "--no-show-signature", "--format=%ct", &revision], "read")?;
+        let commit_time =
+            time.parse().map_err(|_| Error::input(format!("git gave `{time}` as the time of {revision}")))?;
+        let branch = wanted.source.strip_prefix("refs/heads/").map(|name| Branch {
+            name: name.to_owned(),
+            commit: revision.clone(),
+            is_default: wanted.default_branch.as_deref() == Some(name),
+        });
+        Ok(Checkout { source: label::source(&self.url.remote), dirty: false, commit_time, branch, revision })
+    }
+
+    /// What stays is what any other fetch of the same leaves, and no password.
+    fn tidy(&self) -> Result<()> {
+        let remote = self.url_alone();
+        self.run(&["remote", "set-url", "origin", &remote], "write the address of")?;
+        for leftover in ["FETCH_HEAD", "ORIG_HEAD"] {
+            let path = self.git_dir.join(leftover);
+            if path.exists() {
+                fs::remove_file(&path).map_err(|source| Error::io("remove", &path, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn url_alone(&self) -> String {
+        GitUrl { reference: None, subdirectory: None, ..self.url.clone() }.to_string()
+    }
+
+    /// What git says. `action` completes "cannot …".
+    fn run(&self, arguments: &[&str], action: &str) -> Result<String> {
+        let output = self.git.run(arguments)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        Err(self.failed(action, &complaint(&output, self.url)))
+    }
+
+    fn failed(&self, action: &str, complaint: &str) -> Error {
+        let error = Error::input(format!("cannot {action} {}: {complaint}", self.url));
+        let says = |words: &str| complaint.contains(words);
+        if says("could not read Username") || says("Authentication failed") || says("terminal prompts disabled") {
+            error.with_hint("it wants a login: use an SSH address and an agent, or clone it and build the directory")
+        } else if says("Host key verification failed") {
+            error.with_hint("the host is not known here: add its key to ~/.ssh/known_hosts")
+        } else if says("not allowed") && says("transport") {
+            error.with_hint("only http, https, ssh and git are spoken, by submodules too")
+        } else {
+            error
+        }
+    }
+}
+
+/// Servers need not give commits that no reference leads to at once.
+fn is_unadvertised(complaint: &str) -> bool {
+    ["not our ref", "unadvertised object", "remote ref", "does not allow"].iter().any(|says| complaint.contains(says))
+}
+
+/// Those in which submodules note where their repository is. No commit can have a file of that name.
+fn remove_git_files(work_tree: &Path) -> Result<()> {
+    let failed = |path: &Path, source| Error::io("remove", path, source);
+    let mut left = vec![work_tree.to_owned()];
+    while let Some(directory) = left.pop() {
+        for item in fs::read_dir(&directory).map_err(|source| failed(&directory, source))? {
+            let item = item.map_err(|source| failed(&directory, source))?;
+            let path = item.path();
+            let kind = item.file_type().map_err(|source| failed(&path, source))?;
+            if kind.is_dir() {
+                left.push(path);
+            } else if item.file_name() == ".git" {
+                fs::remove_file(&path).map_err(|source| failed(&path, source))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The directory that is wanted. A link on the way may lead anywhere within the repository.
+fn below(work_tree: &Path, url: &GitUrl) -> Result<PathBuf> {
+    let Some(below) = &url.subdirectory else { return Ok(work_tree.to_owned()) };
+    let real = |path: &Path| fs::canonicalize(path).map_err(|source| Error::io("read", path, source));
+    let root = real(work_tree)?;
+    match fs::canonicalize(root.join(below)) {
+        Ok(path) if !path.starts_with(&root) => {
+            Err(Error::input(format!("{url}: the directory `{below}` is a link that leads out of it")))
+        }
+        Ok(path) if path.is_dir() => Ok(path),
+        _ => Err(Error::not_found(format!("{url}: it has no directory `{below}`"))),
+    }
 }

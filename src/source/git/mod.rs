@@ -2,6 +2,7 @@
 
 mod checkout;
 mod fetch;
+mod program;
 
 pub use checkout::checkout;
 pub use fetch::{Fetched, fetch};

@@ -28,7 +28,7 @@ impl DockerDaemon {
             .spawn()
             .unwrap();
         let mut daemon = DockerDaemon { process, directory };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(300);
         while !daemon.command(&["version"]).output().unwrap().status.success() {
             let gone = daemon.process.try_wait().unwrap().is_some();
             if gone || Instant::now() > deadline {

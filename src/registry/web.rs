@@ -1,0 +1,275 @@
+//! Files on any web server, downloaded into the local store.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use reqwest::header::{
+    DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+};
+use reqwest::{Method, Response, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+
+use super::auth::{Access, Registry, basic};
+use super::client::Client;
+use super::connection::Request;
+use super::date::http_date;
+use super::download::first_byte;
+use super::failure::{Failure, label};
+use super::retry::Tries;
+use crate::error::{Error, ErrorKind, Result};
+use crate::oci::{Digest, Hasher};
+use crate::progress::Progress;
+use crate::store::{LocalStore, PendingBlob};
+
+/// What a server says of a file beside its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Headers {
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+    /// It was modified long enough before it was sent, that another change would show (RFC 9110, section 8.8.2.2).
+    pub is_settled: bool,
+}
+
+/// How a download ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is what it was when the headers given were received.
+    Unchanged,
+    /// The store has it now.
+    Stored { digest: Digest, headers: Headers },
+}
+
+/// A change within this time of another might have the same date.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// In bytes. Once so many more have arrived, the breaks before them are forgotten.
+const PROGRESS: u64 = 1 << 20;
+
+impl Headers {
+    fn of(answer: &HeaderMap) -> Self {
+        let text = |name: HeaderName| answer.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let last_modified = text(LAST_MODIFIED);
+        let modified = last_modified.as_deref().and_then(http_date);
+        let sent = text(DATE).and_then(|date| http_date(&date));
+        let is_settled = match (modified, sent) {
+            (Some(modified), Some(sent)) => sent.duration_since(modified).is_ok_and(|age| age >= SETTLED),
+            _ => false,
+        };
+        Headers { etag: text(ETAG), last_modified, is_settled }
+    }
+
+    /// In seconds since 1970.
+    pub fn modified(&self) -> Option<i64> {
+        let since = http_date(self.last_modified.as_deref()?)?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_secs()).ok()
+    }
+
+    /// Whether the file is certainly the same one as it was with `self`.
+    fn is_same(&self, other: &Headers) -> bool {
+        match (&self.etag, &other.etag) {
+            (Some(one), Some(other)) => one.trim_start_matches("W/") == other.trim_start_matches("W/"),
+            (None, None) => self.is_settled && self.last_modified == other.last_modified,
+            _ => false,
+        }
+    }
+
+    /// What tells the server to go on only with the same bytes (RFC 9110, section 13.1.5).
+    fn if_range(&self) -> Option<&str> {
+        let strong = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
+        strong.or_else(|| self.last_modified.as_deref().filter(|_| self.is_settled && self.etag.is_none()))
+    }
+}
+
+impl Client {
+    /// Downloads `url`, of HTTP or HTTPS, unless it is still what it was with the headers in `known`. What breaks off goes on
+    /// where it was, or from the start where the server cannot tell that it is the same file. No credential is shown to
+    /// anybody but a user and password that the URL itself has, and they to its own host alone.
+    pub fn download(
+        &self,
+        url: &str,
+        known: Option<&Headers>,
+        store: &LocalStore,
+        progress: Progress<'_>,
+    ) -> Result<Outcome> {
+        let mut transfer = Transfer::new(self, url, known.cloned(), store)?;
+        let backoff = self.connection.options.backoff;
+        self.runtime.block_on(async {
+            let mut tries = Tries::new(backoff, progress);
+            let mut forgotten_at = 0;
+            loop {
+                let failure = match transfer.run().await {
+                    Ok(outcome) => return Ok(outcome),
+                    Err(failure) => failure,
+                };
+                if transfer.arrived >= forgotten_at + PROGRESS {
+                    tries.reset();
+                    forgotten_at = transfer.arrived;
+                }
+                tries.next(failure).await?;
+            }
+        })
+    }
+}
+
+struct Transfer<'a> {
+    client: &'a Client,
+    access: Access,
+    url: Url,
+    authorization: Option<HeaderValue>,
+    known: Option<Headers>,
+    store: &'a LocalStore,
+    /// What has arrived so far, and what the server said of it.
+    begun: Option<(PendingBlob, Hasher, Headers)>,
+    arrived: u64,
+}
+
+impl<'a> Transfer<'a> {
+    fn new(client: &'a Client, text: &str, known: Option<Headers>, store: &'a LocalStore) -> Result<Self> {
+        let wrong = || Error::input("this is not a URL of something that can be downloaded");
+        let mut url = Url::parse(text).map_err(|_| wrong())?;
+        let host = url.host_str().ok_or_else(wrong)?;
+        let name = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
+        let access = Access::entry(Arc::new(Registry::new(&name, false)));
+        let authorization = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, password) => Some(basic(&unescaped(user), &unescaped(password.unwrap_or_default()))?),
+        };
+        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| wrong())?;
+        url.set_fragment(None);
+        Ok(Transfer { client, access, url, authorization, known, store, begun: None, arrived: 0 })
+    }
+
+    /// One request, to the end of its answer.
+    async fn run(&mut self) -> Result<Outcome, Failure> {
+        let mut answer = self.ask().await?;
+        if answer.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Outcome::Unchanged);
+        }
+        let headers = Headers::of(answer.headers());
+        if self.known.as_ref().is_some_and(|known| known.etag.is_some() && known.is_same(&headers)) {
+            return Ok(Outcome::Unchanged); // there are servers that do not heed conditions
+        }
+        if answer.status() == StatusCode::PARTIAL_CONTENT {
+            let begins_at = first_byte(&answer)?;
+            if begins_at != self.arrived {
+                let place = label(&Method::GET, answer.url());
+                let message = format!("{place}: asked to go on at byte {}, it goes on at {begins_at}", self.arrived);
+                return Err(Error::new(ErrorKind::Registry, message).into());
+            }
+        } else {
+            self.begun = None;
+        }
+        if self.begun.is_none() {
+            self.begun = Some((self.store.begin()?, Hasher::new(), headers));
+            self.arrived = 0;
+        }
+        self.take(&mut answer).await?;
+        let Some((blob, hasher, headers)) = self.begun.take() else { return Ok(Outcome::Unchanged) };
+        let digest = hasher.finish();
+        self.store.commit(blob, digest)?;
+        Ok(Outcome::Stored { digest, headers })
+    }
+
+    async fn take(&mut self, answer: &mut Response) -> Result<(), Failure> {
+        while let Some(chunk) = self.client.connection.chunk(&Method::GET, answer).await? {
+            let Some((blob, hasher, _)) = &mut self.begun else { break };
+            blob.write_all(&chunk).map_err(|source| Error::io("write to", self.store.root(), source))?;
+            hasher.update(&chunk);
+            self.arrived += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self) -> Result<Response, Failure> {
+        let mut request = Request::new(Method::GET, self.url.clone());
+        let mut set = |name: HeaderName, value: &str| {
+            // What a server sent as a header can be sent back as one.
+            HeaderValue::from_str(value).map(|value| drop(request.headers.insert(name, value))).unwrap_or_default();
+        };
+        let resumed = self.begun.as_ref().and_then(|(_, _, headers)| headers.if_range()).filter(|_| self.arrived > 0);
+        if let Some(if_range) = resumed {
+            set(RANGE, &format!("bytes={}-", self.arrived));
+            set(IF_RANGE, if_range);
+        } else if let Some(known) = &self.known {
+            match (&known.etag, &known.last_modified) {
+                (Some(etag), _) => set(IF_NONE_MATCH, etag),
+                (None, Some(modified)) if known.is_settled => set(IF_MODIFIED_SINCE, modified),
+                _ => {}
+            }
+        }
+        let connection = &self.client.connection;
+        let owns = |url: &Url| url.origin() == self.url.origin();
+        let answer = connection.follow(&self.access, &request, self.authorization.as_ref(), owns).await?;
+        let is_whole = answer.status() == StatusCode::OK;
+        let is_rest = answer.status() == StatusCode::PARTIAL_CONTENT && resumed.is_some();
+        let is_unchanged = answer.status() == StatusCode::NOT_MODIFIED && self.known.is_some() && resumed.is_none();
+        if is_whole || is_rest || is_unchanged {
+            return Ok(answer);
+        }
+        if answer.status().is_success() || answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            self.begun = None;
+            let (place, status) = (label(&Method::GET, answer.url()), answer.status());
+            return Err(Failure::passing(place, format!("{status}, which is not the file")));
+        }
+        let mut failure = connection.refusal(&self.access, &Method::GET, answer).await;
+        failure.error.hint = hint(failure.error.kind);
+        Err(failure)
+    }
+}
+
+fn hint(kind: ErrorKind) -> Option<String> {
+    match kind {
+        ErrorKind::NotFound => Some("check the URL: the server has nothing there".to_owned()),
+        ErrorKind::Denied => {
+            Some("the server lets nobody have it without more: download it into the context".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Of user and password in a URL.
+fn unescaped(text: &str) -> String {
+    let name = text.replace('+', "%2B");
+    let decoded = Url::parse(&format!("http://h/?a={name}"));
+    let pair = decoded.ok().and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned()));
+    pair.unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> Headers {
+        let lines = lines.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+        Headers::of(&HeaderMap::from_iter(lines))
+    }
+
+    #[test]
+    fn only_what_is_certainly_the_same_is_taken_for_it() {
+        let date = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let later = ("date", "Sun, 06 Nov 1994 08:50:37 GMT");
+        let soon = ("date", "Sun, 06 Nov 1994 08:50:36 GMT");
+        assert!(headers(&[("etag", "\"a\"")]).is_same(&headers(&[("etag", "W/\"a\"")])));
+        assert!(!headers(&[("etag", "\"a\"")]).is_same(&headers(&[("etag", "\"b\"")])));
+        assert!(!headers(&[("etag", "\"a\""), date, later]).is_same(&headers(&[date, later])));
+        assert!(headers(&[date, later]).is_same(&headers(&[date, soon])));
+        assert!(!headers(&[date, soon]).is_same(&headers(&[date, soon])), "it may have changed in that second");
+        assert!(!headers(&[]).is_same(&headers(&[])));
+        assert_eq!(headers(&[date]).modified(), Some(784_111_777));
+    }
+
+    #[test]
+    fn a_weak_tag_says_nothing_of_single_bytes() {
+        assert_eq!(headers(&[("etag", "\"a\"")]).if_range(), Some("\"a\""));
+        assert_eq!(headers(&[("etag", "W/\"a\"")]).if_range(), None);
+        assert_eq!(headers(&[]).if_range(), None);
+    }
+
+    #[test]
+    fn users_and_passwords_are_unescaped() {
+        assert_eq!(unescaped("a%40b+c%26d"), "a@b+c&d");
+        assert_eq!(unescaped(""), "");
+    }
+}
