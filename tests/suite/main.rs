@@ -58,6 +58,7 @@ mod push;
 mod push_again;
 mod push_names;
 mod ratchet;
+mod rebase;
 mod reference;
 mod registry_auth;
 mod registry_body_limit;
