@@ -26,6 +26,7 @@ mod docker_archive;
 mod dockerfile_lower;
 mod dockerfile_word;
 mod dockerignore;
+mod dockerfile_corpus;
 mod doctor;
 mod estargz;
 mod extremes;
