@@ -74,7 +74,7 @@ impl RecipeFlags {
             Some(None) => context::Location::Directory(context.unwrap_or(Path::new(".")).to_owned()),
         };
         let is_spec_in = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
-        let opened = location.open(access, &mut io::stdin().lock())?;
+        let opened = location.open(access, &mut io::stdin())?;
         let spec_in_context = opened.root.join(SPEC);
         let kind = match &self.file {
             None if context.is_none() && spec_flags.add_files() => Kind::Spec(Box::default()),
@@ -267,6 +267,8 @@ impl Recipe<'_> {
             directory.map(|number| Named::Directory(number + 1)).or_else(|| is_image.then_some(Named::Image(name)))
         };
         let patterns = Ignore::new(ignore.iter().map(String::as_str))?;
+        // What a pattern takes back may lie anywhere below.
+        let takes_back = ignore.iter().any(|pattern| pattern.starts_with('!'));
         let request = Request {
             platforms: &flags.platforms,
             build_platform: Platform::host(),
@@ -274,7 +276,7 @@ impl Recipe<'_> {
             arguments: &self.flags.arguments()?,
             contexts: &contexts,
             named: &named,
-            ignores: &|path| !patterns.has_exceptions() && patterns.matches(path.as_bytes()),
+            ignores: &|path| !takes_back && patterns.matches(path.as_bytes()),
             overlay: &|spec| self.spec_flags.overlay(spec),
             automatic,
         };
@@ -283,7 +285,7 @@ impl Recipe<'_> {
 }
 
 fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<Kind> {
-    let found = context::Dockerfile::find(context, named, &mut io::stdin().lock())?;
+    let found = context::Dockerfile::find(context, named, &mut io::stdin())?;
     let dockerfile = Dockerfile::read(&found.file.name, found.file.text.as_bytes())?;
     let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
     Ok(Kind::Dockerfile { dockerfile, ignore })

@@ -10,7 +10,6 @@ pub mod label;
 mod lock;
 mod mode;
 mod named_context;
-mod pattern;
 pub(crate) mod pattern;
 pub mod ratchet;
 pub mod record;
