@@ -31,6 +31,7 @@ mod dockerfile_heredoc;
 mod dockerfile_lint;
 mod dockerfile_refusal;
 mod dockerfile_syntax;
+mod dockerfile_corpus;
 mod doctor;
 mod estargz;
 mod extremes;

@@ -1,7 +1,6 @@
 //! A docker daemon of its own, without any network, for as long as the value lives.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -51,11 +50,15 @@ impl DockerDaemon {
         checked(&mut self.command(arguments))
     }
 
+    /// Where it listens, as docker's `--host` takes it.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.directory.path().join("socket").display())
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
-        let socket: PathBuf = self.directory.path().join("socket");
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.directory.path()).env("DOCKER_HOST", format!("unix://{}", socket.display()));
+        command.env("HOME", self.directory.path()).env("DOCKER_HOST", self.host());
         command.args(arguments);
         command
     }
