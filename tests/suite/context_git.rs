@@ -225,7 +225,7 @@ fn what_is_not_there_is_told_in_gits_words_and_without_a_password() {
         ("a.git#:a", ErrorKind::NotFound, "it has no directory `a`"),
         ("a.git#:out", ErrorKind::Input, "leads out of it"),
         ("none.git", ErrorKind::Input, "cannot list"),
-        (&format!("a.git#{other}"), ErrorKind::Input, "cannot fetch"),
+        (&format!("a.git#{other}"), ErrorKind::NotFound, "it has no such commit"),
         ("a.git?ref=main&checksum=00000000", ErrorKind::Integrity, "is the commit"),
     ] {
         let error = fetched(&server.url(wanted), &store).unwrap_err();
