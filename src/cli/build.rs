@@ -3,6 +3,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::base_flags::BaseFlags;
 use super::environment::Environment;
 use super::metadata;
 use super::progress::{ProgressFlags, Reporter};
@@ -20,7 +21,7 @@ use crate::plan::tag;
 use crate::plan::{Automatic, Checkout, Plan, Spec};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
-use crate::source::base::{self, Bases, Pins, Pull};
+use crate::source::base::{self, Bases};
 use crate::source::cached::Cached;
 use crate::source::context::Access;
 use crate::source::local::Modified;
@@ -67,6 +68,8 @@ pub struct BuildFlags {
     /// the time of the git commit, else 0.
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     timestamp: Option<String>,
+    #[command(flatten)]
+    base: BaseFlags,
     #[command(flatten)]
     spec: SpecFlags,
 }
@@ -201,11 +204,7 @@ impl Request<'_> {
             }
             Ok(built)
         })?;
-        if let Err(error) = means.store.trim(limit) {
-            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            let message = format!("the local store may be over its limit: {}{hint}", error.message);
-            progress(Event::Warning { message: &message });
-        }
+        super::trim(means.store, limit, progress);
         Ok(built)
     }
 
@@ -237,12 +236,13 @@ impl Request<'_> {
         let options = base::Options {
             store,
             client,
-            pull: Pull::default(),
+            pull: self.build.base.pull(),
             contexts: &flags.images(),
             directory: recipe.spec().map(|_| recipe.root()),
             progress,
         };
-        work(&recipe, &Bases::new(options, Pins::default()))
+        let bases = Bases::new(options, self.build.base.pins(&recipe.lock(), recipe.is_local())?);
+        work(&recipe, &bases)
     }
 
     fn resolve(
@@ -257,6 +257,7 @@ impl Request<'_> {
         let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
         let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        self.build.base.keep(&recipe.lock(), bases)?;
         let outputs = match self.delivery {
             Delivery::Outputs => self.output.outputs(false),
             Delivery::Push | Delivery::Release(_) => self.output.outputs(true),
@@ -293,6 +294,8 @@ impl Request<'_> {
             output::while_building(outputs, ahead, client, progress, |follow| {
                 let options = build::Options {
                     store,
+                    bases: store,
+                    client,
                     compression,
                     created: *created,
                     modified: *modified,

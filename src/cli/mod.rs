@@ -1,6 +1,7 @@
 //! The command line: arguments are read as written, resolved against environment and files, and run. Only this module
 //! reads the environment and touches the terminal; results go to stdout, everything else to stderr.
 
+mod base_flags;
 mod build;
 mod cache;
 mod copy;
@@ -14,6 +15,7 @@ mod metadata;
 mod progress;
 mod push;
 mod quantity;
+mod rebase;
 mod recipe;
 mod spec_flags;
 mod tags;
@@ -27,6 +29,9 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::oci::to_json;
+use crate::progress::{Event, Progress};
+use crate::store::LocalStore;
+use crate::store::prune::Limit;
 use environment::Environment;
 use progress::ProgressFlags;
 
@@ -43,6 +48,7 @@ enum Command {
     Build(build::Arguments),
     Push(push::Arguments),
     Index(index::Arguments),
+    Rebase(rebase::Arguments),
     Copy(copy::Arguments),
     #[command(visible_alias = "ls")]
     Inspect(inspect::Arguments),
@@ -78,6 +84,7 @@ impl Command {
             Command::Build(arguments) => build::run(arguments, &environment),
             Command::Push(arguments) => push::run(arguments, &environment),
             Command::Index(arguments) => index::run(arguments, &environment),
+            Command::Rebase(arguments) => rebase::run(arguments, &environment),
             Command::Copy(arguments) => copy::run(arguments, &environment),
             Command::Inspect(arguments) => inspect::run(arguments, &environment),
             Command::Tags(arguments) => tags::run(arguments, &environment),
@@ -93,6 +100,7 @@ impl Command {
             Command::Build(arguments) => Some(&arguments.progress),
             Command::Push(arguments) => Some(&arguments.progress),
             Command::Index(arguments) => Some(&arguments.progress),
+            Command::Rebase(arguments) => Some(&arguments.progress),
             Command::Copy(arguments) => Some(&arguments.progress),
             _ => None,
         }
@@ -142,6 +150,15 @@ fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
         Some(hint) => format!("{} ({hint})", error.message),
         None => error.message,
     })
+}
+
+/// Ends the use of the local store, which is brought under its limit if it can be.
+fn trim(store: LocalStore, limit: Limit, progress: Progress<'_>) {
+    if let Err(error) = store.trim(limit) {
+        let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let message = format!("the local store may be over its limit: {}{hint}", error.message);
+        progress(Event::Warning { message: &message });
+    }
 }
 
 /// Says of an error that it lies in the value of the flag `--name`.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::base_flags::LOCK;
 use super::spec_flags::SpecFlags;
 use super::{flag, value};
 use crate::error::{Error, Result};
@@ -73,7 +74,7 @@ impl RecipeFlags {
             Some(None) => context::Location::Directory(context.unwrap_or(Path::new(".")).to_owned()),
         };
         let is_spec_in = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
-        let opened = location.open(access, &mut io::stdin().lock())?;
+        let opened = location.open(access, &mut io::stdin())?;
         let spec_in_context = opened.root.join(SPEC);
         let kind = match &self.file {
             None if context.is_none() && spec_flags.add_files() => Kind::Spec(Box::default()),
@@ -169,6 +170,21 @@ impl Recipe<'_> {
         &self.context.root
     }
 
+    /// Where its bases are locked: beside the file that it is.
+    pub fn lock(&self) -> PathBuf {
+        match &self.flags.file {
+            Some(file) if file == Path::new("-") => self.root().join(LOCK),
+            Some(file) if self.context.is_local => file.with_file_name(LOCK),
+            Some(file) => self.root().join(file).with_file_name(LOCK),
+            None => self.root().join(LOCK),
+        }
+    }
+
+    /// Whether the context is a directory of the user's.
+    pub fn is_local(&self) -> bool {
+        self.context.is_local
+    }
+
     /// What git knows of the context; nothing, with a warning, where git will not say.
     pub fn checkout(&self, progress: Progress<'_>) -> Option<Checkout> {
         if self.context.checkout.is_some() || !self.context.is_local {
@@ -193,7 +209,13 @@ impl Recipe<'_> {
     /// The plan that it comes to, its build checks told as warnings.
     pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
         let (dockerfile, ignore) = match &self.kind {
-            Kind::Spec(spec) => return spec.plan(self.root(), automatic, bases),
+            Kind::Spec(spec) => {
+                return spec.plan(self.root(), automatic, &mut |name, platform| {
+                    let base = bases(name, platform)?;
+                    base.mismatch(platform).iter().for_each(|message| progress(Event::Warning { message }));
+                    Ok(base)
+                });
+            }
             Kind::Dockerfile { dockerfile, ignore } => (dockerfile, ignore),
         };
         let lowered = self.with_request(ignore, automatic, |request| dockerfile.lower(request, bases))?;
@@ -233,11 +255,9 @@ impl Recipe<'_> {
         self.spec_flags.overlay(&mut flags)?;
         let main = Context { root: self.context.root.clone(), ignore: ignore.to_vec() };
         let mut contexts = vec![main];
-        for (_, opened) in &self.directories {
-            let text = context::Dockerfile::ignore(opened)?;
-            let ignore = text.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
-            contexts.push(Context { root: opened.root.clone(), ignore });
-        }
+        // As docker has it, what `.dockerignore` says is said of the main context alone.
+        let others = self.directories.iter().map(|(_, opened)| opened.root.clone());
+        contexts.extend(others.map(|root| Context { root, ignore: Vec::new() }));
         let named = |name: &str| {
             let name = context_name(name)?;
             let directory = self.directories.iter().position(|(own, _)| *own == name);
@@ -245,6 +265,8 @@ impl Recipe<'_> {
             directory.map(|number| Named::Directory(number + 1)).or_else(|| is_image.then_some(Named::Image(name)))
         };
         let patterns = Ignore::new(ignore.iter().map(String::as_str))?;
+        // What a pattern takes back may lie anywhere below.
+        let takes_back = ignore.iter().any(|pattern| pattern.starts_with('!'));
         let request = Request {
             platforms: &flags.platforms,
             build_platform: Platform::host(),
@@ -252,7 +274,7 @@ impl Recipe<'_> {
             arguments: &self.flags.arguments()?,
             contexts: &contexts,
             named: &named,
-            ignores: &|path| !patterns.has_exceptions() && patterns.matches(path.as_bytes()),
+            ignores: &|path| !takes_back && patterns.matches(path.as_bytes()),
             overlay: &|spec| self.spec_flags.overlay(spec),
             automatic,
         };
@@ -261,7 +283,7 @@ impl Recipe<'_> {
 }
 
 fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<Kind> {
-    let found = context::Dockerfile::find(context, named, &mut io::stdin().lock())?;
+    let found = context::Dockerfile::find(context, named, &mut io::stdin())?;
     let dockerfile = Dockerfile::read(&found.file.name, found.file.text.as_bytes())?;
     let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
     Ok(Kind::Dockerfile { dockerfile, ignore })

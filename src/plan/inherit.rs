@@ -1,20 +1,29 @@
 //! What an image has of the one that it stands on.
 
 use super::{BaseImage, setting};
-use crate::oci::{Map, Reference, Settings};
+use crate::oci::{Map, Platform, Reference, Settings};
 
-const NAME: &str = "org.opencontainers.image.base.name";
-const DIGEST: &str = "org.opencontainers.image.base.digest";
+/// The annotation that names the base (image-spec, annotations.md).
+pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
+/// The annotation with the digest of what that name stood for.
+pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 impl BaseImage {
     /// What an image says of the one below it (image-spec, annotations.md "Pre-Defined Annotation Keys"): the digest of
     /// what the name stands for, and the name, where it is that of a registry.
     pub fn annotations(&self) -> Map<String> {
-        let mut annotations = Map::from([(DIGEST.to_owned(), self.root.to_string())]);
+        let mut annotations = Map::from([(BASE_DIGEST.to_owned(), self.root.to_string())]);
         if self.reference().is_some() {
-            annotations.insert(NAME.to_owned(), self.name.clone());
+            annotations.insert(BASE_NAME.to_owned(), self.name.clone());
         }
         annotations
+    }
+
+    /// A warning, where the image is for another system or processor than `wanted`.
+    pub fn mismatch(&self, wanted: &Platform) -> Option<String> {
+        let actual = self.config.platform.normalised();
+        let is_other = (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture);
+        is_other.then(|| format!("the base {} is for {actual}, where {wanted} is built", self.name))
     }
 
     /// The name, where it is that of a registry.

@@ -10,7 +10,7 @@ pub mod label;
 mod lock;
 mod mode;
 mod named_context;
-mod pattern;
+pub(crate) mod pattern;
 pub mod ratchet;
 pub mod record;
 pub mod setting;
@@ -20,11 +20,13 @@ pub mod tag;
 mod template;
 
 pub use git_url::GitUrl;
+pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
 pub use lock::Lock;
 pub use mode::Mode;
 pub use named_context::{ContextPlace, NamedContext, context_name, is_http};
 pub use pattern::Pattern;
+pub use setting::put_variable;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec, base};
 
 use std::fmt;

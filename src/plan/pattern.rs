@@ -28,7 +28,8 @@ impl FromStr for Pattern {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        expression(text).and_then(|expression| Regex::new(&expression).ok()).map(Pattern).ok_or_else(|| {
+        let expression = Some(text).filter(|text| is_well_formed(text)).map(expression);
+        expression.and_then(|expression| Regex::new(&expression).ok()).map(Pattern).ok_or_else(|| {
             Error::input(format!("`{text}` is not a pattern"))
                 .with_hint("patterns have *, ?, [a-z], ** and a backslash before what is meant as it stands")
         })
@@ -36,7 +37,7 @@ impl FromStr for Pattern {
 }
 
 /// `path` as Go reads it: every byte that is no UTF-8 is U+FFFD.
-fn characters(path: &[u8]) -> Cow<'_, str> {
+pub(crate) fn characters(path: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(path) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => {
@@ -47,10 +48,66 @@ fn characters(path: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// None if it ends with a backslash. A set that does not end is left to the expression's own grammar.
-fn expression(pattern: &str) -> Option<String> {
+/// Go's `filepath.Clean`: the shortest path of the same meaning; `.` if nothing is left.
+pub(crate) fn clean(path: &str) -> String {
+    let root = if path.starts_with('/') { "/" } else { "" };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            ".." if !root.is_empty() => {}
+            part => parts.push(part),
+        }
+    }
+    match (root, &parts[..]) {
+        ("", []) => ".".to_owned(),
+        (root, parts) => format!("{root}{}", parts.join("/")),
+    }
+}
+
+/// Whether Go's `filepath.Match` takes `pattern`: every `[` has its `]`, with something in it, a `-` stands between two
+/// characters, and something follows every backslash. `[]a]`, `[a-]` and `[-a]` are refused.
+pub(crate) fn is_well_formed(pattern: &str) -> bool {
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        let is_whole = match character {
+            '\\' => characters.next().is_some(),
+            '[' => is_set(&mut characters),
+            _ => true,
+        };
+        if !is_whole {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a set stands behind a `[`; takes it.
+fn is_set(characters: &mut Peekable<Chars<'_>>) -> bool {
+    fn is_member(characters: &mut Peekable<Chars<'_>>) -> bool {
+        match characters.next() {
+            None | Some('-' | ']') => false,
+            Some('\\') => characters.next().is_some(),
+            Some(_) => true,
+        }
+    }
+    characters.next_if_eq(&'^');
+    loop {
+        if !is_member(characters) || characters.next_if_eq(&'-').is_some() && !is_member(characters) {
+            return false;
+        }
+        if characters.next_if_eq(&']').is_some() {
+            return true;
+        }
+    }
+}
+
+/// The regular expression of a well-formed `pattern`.
+fn expression(pattern: &str) -> String {
     const CHARACTER: &str = "[^/]";
     const ANYTHING: &str = "(?s:.)*";
+    let literal = |character: char| regex::escape(character.encode_utf8(&mut [0; 4]));
     let mut expression = String::from(r"\A");
     let mut characters = pattern.chars().peekable();
     while let Some(character) = characters.next() {
@@ -65,15 +122,15 @@ fn expression(pattern: &str) -> Option<String> {
             '*' => expression.push_str(&format!("{CHARACTER}*")),
             '?' => expression.push_str(CHARACTER),
             '[' => expression.push_str(&set(&mut characters)),
-            '\\' => expression.push_str(&regex::escape(characters.next()?.encode_utf8(&mut [0; 4]))),
-            other => expression.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+            '\\' => expression.push_str(&characters.next().map(literal).unwrap_or_default()),
+            other => expression.push_str(&literal(other)),
         }
     }
     expression.push_str(r"\z");
-    Some(expression)
+    expression
 }
 
-/// The set behind a `[`. One that does not end stays open, which no regular expression may.
+/// The set behind a `[`.
 fn set(characters: &mut Peekable<Chars<'_>>) -> String {
     let mut set = String::from("[");
     if characters.next_if_eq(&'^').is_some() {
@@ -85,15 +142,9 @@ fn set(characters: &mut Peekable<Chars<'_>>) -> String {
                 set.push(']');
                 break;
             }
+            '-' => set.push('-'),
             '\\' => set.push_str(&characters.next().map(escaped).unwrap_or_default()),
-            first => {
-                set.push_str(&escaped(first));
-                // A range, unless the set ends here.
-                if characters.peek() == Some(&'-') && characters.clone().nth(1).is_some_and(|last| last != ']') {
-                    characters.next();
-                    set.push('-');
-                }
-            }
+            member => set.push_str(&escaped(member)),
         }
     }
     set
@@ -124,8 +175,6 @@ mod tests {
             ("[^\u{e9}]*", "\u{e9}".as_bytes(), false),
             ("[a-c]x", b"bx", true),
             ("[^a-c]x", b"bx", false),
-            ("[a-]x", b"-x", true),
-            ("[]-a]", b"-a]", false),
             ("[&&~]", b"&", true),
             ("[\\]]", b"]", true),
             ("**/b", b"b", true),
@@ -137,7 +186,9 @@ mod tests {
             let pattern_matches = pattern.parse::<Pattern>().is_ok_and(|pattern| pattern.matches(path));
             assert_eq!(pattern_matches, *matches, "{pattern} on {}", path.escape_ascii());
         }
-        for malformed in ["[a", "[", "a\\", "[z-a]"] {
+        for malformed in
+            ["[a", "[", "a\\", "[z-a]", "[a-]x", "[-a]", "[]a]", "[^]a]", "[]", "[^]", "[a-", "[a-\\", "[\\"]
+        {
             assert!(malformed.parse::<Pattern>().is_err(), "{malformed}");
         }
     }

@@ -1,5 +1,6 @@
 //! Images that exist already, by the names that users give them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -155,6 +156,20 @@ impl FromStr for Location {
                 .with_hint(format!("the file is ./{text}")));
         }
         Ok(Location::Registry(text.parse().map_err(Error::on_command_line)?))
+    }
+}
+
+/// As skopeo writes it.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, path, name) = match self {
+            Location::Registry(reference) => return write!(f, "{reference}"),
+            Location::Layout(path, name) => ("oci", path, name),
+            Location::OciArchive(path, name) => ("oci-archive", path, name),
+            Location::DockerArchive(path, name) => ("docker-archive", path, name),
+        };
+        write!(f, "{kind}:{}", path.display())?;
+        name.iter().try_for_each(|name| write!(f, ":{name}"))
     }
 }
 

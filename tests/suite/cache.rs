@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -319,15 +320,18 @@ fn a_running_push_keeps_what_it_needs() {
     // What would be removed can be said at once.
     assert!(program.run(["cache", "prune", "--all", "--dry-run"]).success().stdout.contains(&layer));
     let mut prune = program.command(["cache", "prune", "--all"]);
-    let prune = prune.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    sleep(Duration::from_millis(300));
+    let mut prune = prune.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stderr, mut said) = (BufReader::new(prune.stderr.take().unwrap()), String::new());
+    // It begins to wait with these words.
+    stderr.read_line(&mut said).unwrap();
     assert!(layers_in(&store).contains(&layer));
     // Neither does it keep others from building.
     build(&program, &contexts[1]).success();
     push.finish();
     let outcome = prune.wait_with_output().unwrap();
     assert!(outcome.status.success());
-    assert_eq!(String::from_utf8(outcome.stderr).unwrap(), "waiting for the builds that use the store\n");
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "waiting for the builds that use the store\n");
     assert!(String::from_utf8(outcome.stdout).unwrap().contains("freed "));
     assert_eq!(layers_in(&store), BTreeSet::new());
     assert_store_is_sound(&store);
@@ -365,7 +369,7 @@ impl SlowPush {
             // A manifest is asked for or sent last, when all blobs were read; a blob's upload begins before that.
             if request.is("HEAD", "/blobs/") || request.is("POST", "/blobs/") {
                 let _ = arrived.send(());
-                let deadline = Instant::now() + Duration::from_secs(30);
+                let deadline = Instant::now() + Duration::from_secs(300);
                 while !is_to_go_on.load(Ordering::SeqCst) && Instant::now() < deadline {
                     sleep(Duration::from_millis(5));
                 }
@@ -375,8 +379,8 @@ impl SlowPush {
         let name = format!("{}/org/app:1", registry.address());
         let mut command = program.command(["push", "--no-fan-out", &name, context.path().to_str().unwrap()]);
         let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        arrival.recv_timeout(Duration::from_secs(30)).expect("the push comes to its registry");
-        let deadline = Instant::now() + Duration::from_secs(30);
+        arrival.recv_timeout(Duration::from_secs(300)).expect("the push comes to its registry");
+        let deadline = Instant::now() + Duration::from_secs(300);
         while layers_in(&program.store()).is_empty() {
             assert!(Instant::now() < deadline, "no layer was made");
             sleep(Duration::from_millis(5));

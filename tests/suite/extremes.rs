@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::support::program::Program;
+use super::support::tool;
 use super::support::tree::Tree;
 
 #[test]
@@ -28,9 +29,11 @@ fn more_layers_than_files_may_be_open() {
 #[test]
 fn directories_as_deep_as_a_path_can_name() {
     let context = tempfile::tempdir().unwrap();
-    let deep = format!("{}/d", context.path().display()) + &"/d".repeat(1_900);
-    assert!(Command::new("mkdir").args(["-p", &deep]).status().unwrap().success());
+    let top = context.path().join("d").display().to_string();
+    tool::run("mkdir", ["-p", &(top.clone() + &"/d".repeat(1_900))]);
     let outcome = Program::new().run(["build", "--jobs=2", "--add", &format!("{}:/", context.path().display())]);
+    // Not by this process: it would have each of them open at a time, and no file be left for the other tests.
+    tool::run("rm", ["-r", &top]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }
 

@@ -160,7 +160,7 @@ fn attempt(context: &TempDir, entries: Vec<Entry>) -> Result<(), Error> {
             // Whoever waited may have given up.
             let _ = sender.send(written.map(|written| (written.sink, written.digest)));
         });
-        match receiver.recv_timeout(Duration::from_secs(30)).expect("it hangs") {
+        match receiver.recv_timeout(Duration::from_secs(300)).expect("it hangs") {
             Ok((blob, digest)) => store.commit(blob, digest).unwrap(),
             Err(error) => {
                 assert_eq!(names_in(&store_place.path().join("tmp")), [""; 0]);

@@ -52,7 +52,7 @@ fn a_follower_reads_what_is_written_and_ends_with_it() {
         blob.write_all(part).unwrap();
         let expected = seen.len() + part.len();
         while seen.len() < expected {
-            seen.extend(pieces.recv_timeout(Duration::from_secs(20)).expect("what is written can be read"));
+            seen.extend(pieces.recv_timeout(Duration::from_secs(300)).expect("what is written can be read"));
         }
     }
     assert!(seen == content);

@@ -1,7 +1,7 @@
 //! `ocibake login` and `logout`.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
@@ -127,16 +127,23 @@ fn a_terminal_is_asked_and_does_not_show_the_password() {
     script.args(["-qec", &words.join(" "), "/dev/null"]).env_clear();
     script.envs(ocibake.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut keyboard = child.stdin.take().unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
     // A person types once asked; what comes earlier would be shown, or thrown away when the echo is switched off.
-    for line in ["ada\n", "correct horse\n"] {
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+    for (question, line) in [("Username: ", "ada\n"), ("Password: ", "correct horse\n")] {
+        while !shown.ends_with(question.as_bytes()) {
+            let mut byte = [0];
+            screen.read_exact(&mut byte).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&shown)));
+            shown.push(byte[0]);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1000));
         keyboard.write_all(line.as_bytes()).unwrap();
     }
-    let output = child.wait_with_output().unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    let status = child.wait().unwrap();
     drop(keyboard);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
+    let text = String::from_utf8(shown).unwrap();
+    assert!(status.success(), "{text}");
     assert!(text.contains("Username: ") && text.contains("Password: ") && text.contains("logged in"), "{text}");
     assert!(!text.contains("horse"), "{text}");
 }

@@ -11,6 +11,7 @@ use ocibake::registry::{Backoff, Client, Options};
 use ocibake::store::{Graph, Store};
 
 use crate::support::docker_registry::DockerRegistry;
+use crate::support::faulty_proxy::FaultyProxy;
 use crate::support::memory_store::MemoryStore;
 use crate::support::noise::noise;
 use crate::support::program::Program;
@@ -45,35 +46,36 @@ fn blobs_in(data: &Path) -> Vec<String> {
 
 #[test]
 fn a_push_that_was_killed_sends_only_what_is_missing_the_next_time() {
+    const FIRST: usize = 5;
     if !require("docker-registry") {
         return;
     }
     let (place, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let layout = layout(place.path());
     let registry = DockerRegistry::keeping(data.path());
-    let name = format!("{}/org/app:1", registry.address());
     let program = Program::new();
-    let words = ["push", "--no-fan-out", &name, &layout];
+    let name = |address: &str| format!("{address}/org/app:1");
+    // Once both of those that move at a time are stuck, nothing else is on its way.
+    let way = FaultyProxy::stuck_after(&registry.address(), FIRST);
+    let words = ["push", "--no-fan-out", "--jobs=2", &name(&way.address()), &layout];
     let mut process = program.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while blobs_in(data.path()).len() < 3 {
+    while way.stuck() < 2 {
         assert!(process.try_wait().unwrap().is_none(), "it came to its end too soon");
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(5));
     }
     process.kill().unwrap();
     process.wait().unwrap();
-    // What the registry was about to keep, it may still keep.
-    std::thread::sleep(Duration::from_millis(300));
-    let there = blobs_in(data.path());
-    assert!((3..=LAYERS).contains(&there.len()), "{} blobs", there.len());
+    assert_eq!(blobs_in(data.path()).len(), FIRST);
     let tags = data.path().join("docker/registry/v2/repositories/org/app/_manifests/tags");
     assert!(!tags.exists(), "no tag before its time");
 
+    let words = ["push", "--no-fan-out", &name(&registry.address()), &layout];
     let outcome = program.run(words).success();
     let lines = |what: &str| {
         let blobs = outcome.stderr.lines().filter(|line| line.starts_with("blob ") && line.contains(what));
         blobs.count()
     };
-    assert_eq!((lines(": present"), lines(": sent")), (there.len(), LAYERS + 1 - there.len()), "{}", outcome.stderr);
+    assert_eq!((lines(": present"), lines(": sent")), (FIRST, LAYERS + 1 - FIRST), "{}", outcome.stderr);
     let outcome = program.run(words).success();
     assert!(!outcome.stderr.contains(": sent"), "{}", outcome.stderr);
 }

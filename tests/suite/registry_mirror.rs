@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
@@ -18,6 +17,7 @@ use tempfile::TempDir;
 use super::support::docker_registry::DockerRegistry;
 use super::support::fake_registry::{FakeRegistry, Reply, Request, digest};
 use super::support::memory_store::MemoryStore;
+use super::support::port::Port;
 use super::support::program::Program;
 use super::support::registry_client::{News, basic, client, options, push};
 use super::support::tool;
@@ -73,10 +73,6 @@ fn pull(client: &Client, name: &str) -> (Result<String, Error>, Vec<String>) {
     (outcome, warnings.into_inner().unwrap())
 }
 
-fn gone() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
 #[test]
 fn a_pull_takes_everything_from_the_mirror_and_a_push_nothing() {
     let (mirror, root) = with_image(|_| None);
@@ -105,8 +101,8 @@ fn mirrors_are_asked_in_their_order_once_and_the_registry_at_the_end() {
     });
     let layer = digest(b"another");
     let (partial, _) = with_image(move |request| request.is("GET", &layer).then(|| Reply::status(404)));
-    let gone = gone();
-    let mirrors = [gone.clone(), empty.address(), forbidden.address(), partial.address()];
+    let gone = Port::new();
+    let mirrors = [gone.to_string(), empty.address(), forbidden.address(), partial.address()];
     let mirrors = mirrors.each_ref().map(String::as_str);
     let (_directory, client) = configured(&mirrored(&registry.address(), &mirrors));
     let before = registry.requests().len();

@@ -1,7 +1,5 @@
 //! Proxies on the way to a registry: which are used, and what is said of those that refuse.
 
-use std::net::TcpListener;
-
 use ocibake::error::{Error, ErrorKind};
 use ocibake::registry::{Client, Options, Proxies};
 
@@ -9,6 +7,7 @@ use super::support::authority::Authority;
 use super::support::docker_registry::DockerRegistry;
 use super::support::fake_registry::{FakeRegistry, Reply};
 use super::support::memory_store::MemoryStore;
+use super::support::port::Port;
 use super::support::program::Program;
 use super::support::proxy::Proxy;
 use super::support::registry_client::{News, basic, options, push, text};
@@ -141,7 +140,8 @@ fn a_proxy_that_forbids_a_host_is_told_from_one_that_does_not_reach_it() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_told_from_a_registry_that_is_not() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let port = Port::new();
+    let gone = port.to_string();
     let (message, hint) = failure(&gone, through(&gone), "registry.example:5000");
     assert!(
         message.starts_with("GET https://HOST/v2/: cannot connect to the proxy http://PROXY: Connection refused"),
@@ -188,14 +188,15 @@ fn the_program_takes_proxies_from_the_environment_as_curl_does() {
     }
     let authority = Authority::new();
     let registry = DockerRegistry::with_certificate(&authority.issue("server", "IP:0.0.0.0"), "", "");
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let gone = Port::new();
     let name = format!("{}/org/api:v1", registry.other_address());
     // Whether the proxy was used, with these variables: PROXY is its address, GONE that of none.
     let uses = |variables: &[(&str, &str)]| {
         let proxy = Proxy::open();
         let mut program = Program::new().environment("SSL_CERT_FILE", authority.certificate());
         for (variable, value) in variables {
-            program = program.environment(variable, value.replace("PROXY", &proxy.address()).replace("GONE", &gone));
+            program = program
+                .environment(variable, value.replace("PROXY", &proxy.address()).replace("GONE", &gone.to_string()));
         }
         program.run(["inspect", &name]).failure(1).says(&["404"]);
         !proxy.requests().is_empty()

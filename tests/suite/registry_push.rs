@@ -153,7 +153,7 @@ fn an_upload_that_is_taken_before_its_end_is_done() {
         let outcome = push(&client(), &registry.address(), &store, &root, &["v1"], &News::default());
         sender.send(outcome.map_err(|error| error.to_string())).unwrap();
     });
-    done.recv_timeout(Duration::from_secs(20)).expect("the push comes to an end").unwrap();
+    done.recv_timeout(Duration::from_secs(300)).expect("the push comes to an end").unwrap();
 }
 
 #[test]

@@ -11,6 +11,7 @@ use ocibake::store::{Graph, Store};
 use super::support::fake_registry::{FakeRegistry, Reply, Request, digest};
 use super::support::memory_store::MemoryStore;
 use super::support::noise::noise;
+use super::support::port::Port;
 use super::support::registry_client::{News, client, options, push, reference, text};
 
 fn one_image() -> (MemoryStore, Descriptor) {
@@ -246,8 +247,8 @@ fn the_query_of_an_upload_is_in_no_error() {
 
 #[test]
 fn a_registry_that_is_not_there_is_said_to_be_so() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let port = Port::new();
+    let address = port.to_string();
     let mut store = MemoryStore::default();
     let root = store.image(&[]);
     let news = News::default();
@@ -291,7 +292,7 @@ fn a_name_that_nobody_knows_is_said_to_be_so() {
 #[test]
 fn a_registry_that_falls_silent_is_given_up() {
     let registry = FakeRegistry::scripted(|request| {
-        request.is("PUT", "/manifests/").then(|| Reply::Silence(Duration::from_secs(5)))
+        request.is("PUT", "/manifests/").then(|| Reply::Silence(Duration::from_secs(600)))
     });
     let mut hurried = Options { patience: Duration::from_millis(200), ..options() };
     hurried.backoff.tries = 2;
@@ -299,7 +300,7 @@ fn a_registry_that_falls_silent_is_given_up() {
     let (kind, message, _) = failing_push(&registry, &Client::new(hurried).unwrap());
     assert_eq!(kind, ErrorKind::Registry);
     assert!(message.ends_with(": no answer for 0.2 s"), "{message}");
-    assert!(start.elapsed() < Duration::from_secs(4));
+    assert!(start.elapsed() < Duration::from_secs(300));
 }
 
 #[test]
@@ -317,7 +318,7 @@ fn the_first_failure_stops_the_other_uploads() {
             }
             ("PUT", "33554432") => {
                 begun.store(true, Ordering::SeqCst);
-                Some(Reply::Silence(Duration::from_secs(20)))
+                Some(Reply::Silence(Duration::from_secs(600)))
             }
             _ => None,
         }
@@ -328,7 +329,7 @@ fn the_first_failure_stops_the_other_uploads() {
     let start = Instant::now();
     let error = push(&client(), &registry.address(), &store, &root, &[], &News::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
-    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(200), "it took {:?}", start.elapsed());
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! What `ocibake push` and `ocibake inspect` say of a registry that refuses, fails or is not there.
 
-use std::net::TcpListener;
-
 use crate::support::fake_registry::{FakeRegistry, Reply, Request};
+use crate::support::port::Port;
 use crate::support::program::Outcome;
 use crate::support::server::Server;
 use crate::support::traces::assert_store_is_sound;
@@ -144,8 +143,8 @@ fn connections_that_are_reset() {
 
 #[test]
 fn nobody_at_the_port() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let port = Port::new();
+    let address = port.to_string();
     let world = World::new(SPEC);
     let name = format!("{address}/org/app:1");
     insta::assert_snapshot!(refused(&world, &address, world.push(&name, &[world.context(), "--jobs=1"])), @"

@@ -130,7 +130,7 @@ fn a_silence_in_the_middle_is_a_break() {
     let blob = noise(6, 100_000);
     let bytes = blob.clone();
     let (registry, descriptor) = holding(&blob, move |number, _| {
-        (number == 0).then(|| Reply::Unmeasured(bytes[..60_000].to_vec(), Duration::from_secs(20)))
+        (number == 0).then(|| Reply::Unmeasured(bytes[..60_000].to_vec(), Duration::from_secs(600)))
     });
     let hurried = Client::new(Options { patience: Duration::from_millis(300), ..options() }).unwrap();
     assert!(read(&hurried, &registry, &descriptor).unwrap() == blob);

@@ -115,7 +115,7 @@ fn a_failure_of_the_server_in_the_middle_is_taken_up_too() {
 fn a_registry_that_falls_silent_in_the_middle_is_asked_where_it_stands() {
     let registry = FakeRegistry::scripted(at_each_part(|part| match part {
         0 => Some(Reply::Cut(2_000_000)),
-        1 => Some(Reply::Silence(Duration::from_secs(20))),
+        1 => Some(Reply::Silence(Duration::from_secs(600))),
         _ => None,
     }));
     let mut store = MemoryStore::default();

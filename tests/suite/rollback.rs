@@ -147,7 +147,7 @@ fn a_push_that_is_killed_between_tags_can_be_undone_and_completed() {
         let stalls = stalls.clone();
         move |request| {
             let stalled = stalls.load(Ordering::SeqCst) && is_tag_0(request);
-            stalled.then_some(Reply::Silence(Duration::from_secs(120)))
+            stalled.then_some(Reply::Silence(Duration::from_secs(600)))
         }
     });
     let name = |tag: &str| format!("{}/org/app:{tag}", registry.address());
@@ -159,7 +159,7 @@ fn a_push_that_is_killed_between_tags_can_be_undone_and_completed() {
         let done = registry.requests().len();
         let arguments = ["push", &name("v0.1.1"), world.context(), RECORD];
         let mut child = world.program.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(300);
         while !registry.requests()[done..].iter().any(is_tag_0) {
             assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it does not come to the tag");
             sleep(Duration::from_millis(10));

@@ -97,7 +97,7 @@ impl Side<'_> {
 
     fn client(&self, tries: u32) -> Client {
         let backoff = Backoff { tries, base: Duration::from_millis(2) };
-        Client::new(Options { backoff, patience: Duration::from_secs(20), ..Options::default() }).unwrap()
+        Client::new(Options { backoff, patience: Duration::from_secs(300), ..Options::default() }).unwrap()
     }
 
     /// Whether the push reports success.

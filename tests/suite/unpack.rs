@@ -18,6 +18,7 @@ use crate::support::handmade::{
 use crate::support::listing::{Listing, digest};
 use crate::support::noise::noise;
 use crate::support::program::NOBODY;
+use crate::support::small_disk::SmallDisk;
 use crate::support::tool::{self, require, require_root};
 use crate::support::traces::names_in;
 use crate::support::tree::Tree;
@@ -164,7 +165,7 @@ fn an_ordinary_user_gets_the_files() {
         }
         // A second binary of this very test does the work as that user.
         let program = place.path().join("test");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        tool::install(&std::env::current_exe().unwrap(), &program);
         let mut unpack = Command::new("setpriv");
         unpack.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]);
         unpack.arg(&program).args(["--exact", "unpack::as_the_user_that_this_runs_as", "--ignored", "--nocapture"]);
@@ -566,27 +567,20 @@ fn the_number_of_entries_is_limited() {
 
 #[test]
 fn a_full_disk_leaves_nothing() {
-    if !require_root() || !require("mount") {
-        return;
-    }
+    let Some(disk) = SmallDisk::mount("size=1m") else { return };
     let image = Handmade::of(&[&[file("large", noise(1, 3 << 20))], &[file("small", noise(2, 100_000))]]);
-    let point = tempfile::tempdir().unwrap();
-    tool::run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", point.path().to_str().unwrap()]);
-    let into = |output: &str| image.write(&format!("{output}{}/root", point.path().display()));
-    let outcomes = [into("type=local,dest="), into("type=tar,dest=")];
-    let existing = point.path().join("existing");
+    // First of all: what is removed takes its place until nobody has it open, and whatever another test starts has for a
+    // moment what this process has.
+    let existing = disk.path().join("existing");
     fs::create_dir(&existing).unwrap();
     fs::write(existing.join("mine"), "mine").unwrap();
-    let into_existing = image.write(&format!("type=local,dest={}", existing.display()));
-    let (names, names_existing) = (names_in(point.path()), names_in(&existing));
-    tool::run("umount", ["--lazy", point.path().to_str().unwrap()]);
-    for outcome in outcomes.into_iter().chain([into_existing]) {
-        let error = outcome.unwrap_err();
+    for output in ["type=local,dest=root", "type=tar,dest=root", "type=local,dest=existing"] {
+        let error = image.write(&output.replace("dest=", &format!("dest={}/", disk.path().display()))).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Io, "{error:?}");
         assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("free some space")), "{error:?}");
     }
-    assert_eq!(names, ["existing"]);
-    assert_eq!(names_existing, ["mine"]);
+    assert_eq!(names_in(disk.path()), ["existing"]);
+    assert_eq!(names_in(&existing), ["mine"]);
 }
 
 /// Modes and owners of all kinds, capabilities and other attributes, links, long and odd names, an empty directory,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::add::context_pattern;
 use super::label::{self, About, Automatic};
-use super::{Add, Base, Destination, FindBase, Mode, Owner, Plan, Source, Stage, Step, Work, template};
+use super::{Add, Base, Destination, FindBase, Mode, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 
@@ -162,12 +162,13 @@ impl AddSpec {
                 }
                 Origin::Path(path) => Source::Path(PathBuf::from(expand(path, platform, libc)?)),
             };
+            let exclude = |text: &String| Ok(dockerignore::pattern(&expand(text, platform, libc)?).unwrap_or_default());
             Ok(Add {
                 source,
                 to: expand(&self.to, platform, libc)?.parse()?,
                 mode: self.mode.clone(),
                 owner: self.owner,
-                exclude: self.exclude.iter().map(|text| expand(text, platform, libc)).collect::<Result<_>>()?,
+                exclude: self.exclude.iter().map(exclude).collect::<Result<_>>()?,
                 place: self.place.clone(),
             })
         };

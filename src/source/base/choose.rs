@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Platform, from_json, media_type};
 use crate::plan::BaseImage;
-use crate::progress::{Event, Progress};
 use crate::store::{DocumentBudget, Store, children, read_document};
 
 /// How deep indexes may stand in one another.
@@ -17,24 +16,13 @@ const FIRST_SCHEMA: &str = "application/vnd.docker.distribution.manifest.v1+";
 
 /// The image for `platform` of what `root`, which `name` stands for, reaches. All documents on the way are read from
 /// `store`, and no others.
-pub(super) fn image(
-    store: &dyn Store,
-    name: &str,
-    root: &Descriptor,
-    platform: &Platform,
-    progress: Progress<'_>,
-) -> Result<BaseImage> {
+pub(super) fn image(store: &dyn Store, name: &str, root: &Descriptor, platform: &Platform) -> Result<BaseImage> {
     let mut search = Search { store, name, platform, budget: DocumentBudget::default() };
     let found = if media_type::is_index(&root.media_type) { search.among(root)? } else { root.clone() };
     let Some(Image { manifest, config }) = search.image(&found)? else {
         return Err(Error::input(format!("{name} is no image but an artifact"))
             .with_hint("only an image with a config and layers can be built on"));
     };
-    let actual = config.platform.normalised();
-    if (&actual.os, &actual.architecture) != (&platform.os, &platform.architecture) {
-        let message = format!("the base {name} is for {actual}, where {platform} is built");
-        progress(Event::Warning { message: &message });
-    }
     let layers = Layer::all(found.digest, manifest.layers, config.rootfs.diff_ids.clone())?;
     let layers = layers.into_iter().map(|layer| in_oci_terms(name, layer.descriptor)).collect::<Result<_>>()?;
     Ok(BaseImage { name: name.to_owned(), root: root.digest, manifest: found.digest, layers, config })

@@ -15,7 +15,7 @@ use places::Places;
 use super::image::{self, Location};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Map, Platform, Reference, from_json, to_json};
-use crate::plan::{BaseImage, Lock};
+use crate::plan::{BaseImage, Lock, context_name};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::{LocalStore, Store, read_document};
@@ -37,7 +37,7 @@ pub struct Options<'a> {
     pub store: &'a LocalStore,
     pub client: &'a OnDemand,
     pub pull: Pull,
-    /// What stands in the place of names, by these names as [`key`] has them.
+    /// What stands in the place of names, by these names as [`context_name`] has them.
     pub contexts: &'a Map<Location>,
     /// The directory that relative paths are relative to; without one, only a registry's names are names.
     pub directory: Option<&'a Path>,
@@ -81,7 +81,7 @@ impl<'a> Bases<'a> {
     }
 
     /// The image that `name` stands for, for `platform`: a name in a registry, or what a [`Location`] is written like.
-    /// One for another platform that is all the name has is taken as docker takes it, with a warning.
+    /// One for another platform that is all the name has is taken, as docker takes it: [`BaseImage::mismatch`] tells.
     pub fn find(&self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
         let place = self.place(name)?;
         let mut images = lock(&place.images);
@@ -96,7 +96,7 @@ impl<'a> Bases<'a> {
             }
         };
         let reader = Reader { bases: self, found };
-        let image = choose::image(&reader, &place.name, &found.root, platform, self.options.progress)?;
+        let image = choose::image(&reader, &place.name, &found.root, platform)?;
         let image = Arc::new(image);
         images.insert(platform.clone(), image.clone());
         Ok(image)
@@ -108,33 +108,33 @@ impl<'a> Bases<'a> {
     }
 
     fn place(&self, name: &str) -> Result<&Place<'a>> {
-        let location = self.location(name)?;
+        let (location, name) = self.location(name)?;
         let _adding = lock(&self.adding);
         if let Some(place) = self.places.iter().find(|place| place.location == location) {
             return Ok(place);
         }
-        let name = match &location {
-            Location::Registry(reference) => reference.to_string(),
-            _ => name.to_owned(),
-        };
         Ok(self.places.push(Place { location, name, found: OnceLock::new(), images: Mutex::default() }))
     }
 
-    fn location(&self, name: &str) -> Result<Location> {
-        let location = match (self.options.contexts.get(&key(name)), self.options.directory) {
-            (Some(location), _) => location.clone(),
-            (None, Some(directory)) => Location::below(directory, name)?,
+    /// Where it is, and what it is called.
+    fn location(&self, name: &str) -> Result<(Location, String)> {
+        let context = context_name(name).and_then(|name| self.options.contexts.get(&name));
+        let (location, name) = match (context, self.options.directory) {
+            (Some(location), _) => (location.clone(), location.to_string()),
+            (None, Some(directory)) => (Location::below(directory, name).map_err(in_a_file)?, name.to_owned()),
             (None, None) if image::is_path(name) || image::kind(name).is_some() => {
                 return Err(Error::input(format!("`{name}` is no name in a registry"))
                     .with_hint("this build may not use images that lie on this machine"));
             }
-            (None, None) => Location::Registry(name.parse()?),
+            (None, None) => (Location::Registry(name.parse()?), name.to_owned()),
         };
         Ok(match location {
-            Location::Registry(name) if name.tag().is_none() && name.digest().is_none() => {
-                Location::Registry(name.with_tag("latest"))
+            Location::Registry(name) => {
+                let is_bare = name.tag().is_none() && name.digest().is_none();
+                let name = if is_bare { name.with_tag("latest") } else { name };
+                (Location::Registry(name.clone()), name.to_string())
             }
-            other => other,
+            elsewhere => (elsewhere, name),
         })
     }
 
@@ -280,15 +280,10 @@ impl Store for Reader<'_, '_> {
     }
 }
 
-/// What a context is called that takes the place of images called `name`: however that is written, `debian`, `debian:latest`
-/// and `docker.io/library/debian` are one.
-pub fn key(name: &str) -> String {
-    let Ok(reference) = name.parse::<Reference>() else { return name.to_owned() };
-    if reference.digest().is_some() {
-        return reference.to_string();
-    }
-    let familiar = reference.familiar();
-    familiar.strip_suffix(":latest").unwrap_or(&familiar).to_owned()
+/// The same error about a name that does not stand on the command line.
+fn in_a_file(error: Error) -> Error {
+    let kind = if error.kind == ErrorKind::Usage { ErrorKind::Input } else { error.kind };
+    Error { kind, ..error }
 }
 
 /// Where the root that a registry's name stands for is noted.

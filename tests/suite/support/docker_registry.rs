@@ -1,8 +1,8 @@
 //! Debian's `docker-registry` on a free port of the loopback interface, for as long as the value lives.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::authority::Issued;
+use super::port::Port;
 
 pub struct DockerRegistry {
     process: Child,
-    port: u16,
+    port: Port,
     directory: TempDir,
 }
 
@@ -82,12 +83,12 @@ impl DockerRegistry {
 
     /// `host:port`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.port.to_string()
     }
 
     /// The same registry by an address that is not taken for loopback.
     pub fn other_address(&self) -> String {
-        format!("0.0.0.0:{}", self.port)
+        format!("0.0.0.0:{}", self.port.number())
     }
 
     /// Lets each of `names` stand for what `tag` does, without a request for each.
@@ -101,52 +102,36 @@ impl DockerRegistry {
     }
 
     fn start(http: &str, rest: &str, prepare: impl Fn(&TempDir)) -> Self {
-        // Another program may take the port between the choice and its use; then the next try has another.
-        for _ in 0..5 {
-            let directory = tempfile::tempdir().unwrap();
-            prepare(&directory);
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let config = format!(
-                "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: DIRECTORY/data}}}}\n\
-                 http: {{addr: '127.0.0.1:{port}'{http}}}\n{rest}"
-            );
-            let path = directory.path().join("config.yml");
-            fs::write(
-                &path,
-                config.replace("DIRECTORY", directory.path().to_str().unwrap()).replace("PORT", &port.to_string()),
-            )
-            .unwrap();
-            let process = Command::new("docker-registry")
-                .arg("serve")
-                .arg(&path)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut registry = DockerRegistry { process, port, directory };
-            if registry.wait() {
-                return registry;
-            }
-        }
-        panic!("docker-registry does not start");
+        let (directory, port) = (tempfile::tempdir().unwrap(), Port::new());
+        prepare(&directory);
+        let config = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: DIRECTORY/data}}}}\n\
+             http: {{addr: '{port}'{http}}}\n{rest}"
+        );
+        let config = config.replace("DIRECTORY", directory.path().to_str().unwrap());
+        let path = directory.path().join("config.yml");
+        fs::write(&path, config.replace("PORT", &port.number().to_string())).unwrap();
+        let log = File::create(directory.path().join("log")).unwrap();
+        let process = Command::new("docker-registry").arg("serve").arg(&path).stdout(Stdio::null()).stderr(log).spawn();
+        let mut registry = DockerRegistry { process: process.unwrap(), port, directory };
+        registry.wait();
+        registry
     }
 
-    fn wait(&mut self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if self.process.try_wait().unwrap().is_some() {
-                return false;
-            }
-            if self.answers() {
-                return true;
+    fn wait(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(300);
+        while !self.answers() {
+            let gone = self.process.try_wait().unwrap();
+            if gone.is_some() || Instant::now() > deadline {
+                let log = fs::read_to_string(self.directory.path().join("log"));
+                panic!("docker-registry does not start: {gone:?} {log:?}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        false
     }
 
     fn answers(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let Ok(mut stream) = TcpStream::connect(self.address()) else { return false };
         let request = b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         // With TLS it answers this in HTTP/1.0, to complain.
         let mut start = [0; 7];

@@ -219,7 +219,7 @@ impl State {
                 write_answer(&mut stream, "PUT", status, &[("connection".to_owned(), "close".to_owned())], b"")?;
                 // As servers do it: what still comes is read until the other side has heard, lest the answer be lost with
                 // a reset.
-                stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+                stream.set_read_timeout(Some(Duration::from_secs(300)))?;
                 stream.shutdown(std::net::Shutdown::Write)?;
                 io::copy(&mut reader, &mut io::sink())?;
                 Ok(false)
@@ -396,10 +396,14 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 pub fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
+    // TLS is not spoken here, and what it begins with may have no end of a line.
+    match reader.fill_buf()?.first() {
+        None => return Ok(None),
+        Some(b'A'..=b'Z') => {}
+        Some(_) => return Err(io::ErrorKind::InvalidData.into()),
     }
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
     let mut words = line.split_whitespace();
     let method = words.next().unwrap_or_default().to_owned();
     let target = words.next().unwrap_or_default();

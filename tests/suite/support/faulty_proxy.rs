@@ -23,7 +23,13 @@ struct State {
     registry: String,
     /// Of requests, out of 1,000.
     share: u64,
-    random: AtomicU64,
+    /// How many blobs are let through.
+    blobs: usize,
+    /// How many have come.
+    sent: AtomicUsize,
+    /// What becomes of the Nth request of a kind, the same in each run whatever the order in which the kinds come.
+    short: Fate,
+    long: Fate,
     requests: AtomicUsize,
     resumed: AtomicUsize,
     faults: Mutex<BTreeMap<&'static str, usize>>,
@@ -32,10 +38,22 @@ struct State {
 impl FaultyProxy {
     /// One before the registry at this address that damages `share` of 1,000 requests.
     pub fn before(registry: &str, share: u64, seed: u64) -> Self {
+        Self::start(registry, share, usize::MAX, seed)
+    }
+
+    /// One that damages nothing, and is stuck with all blobs that come after so many.
+    pub fn stuck_after(registry: &str, blobs: usize) -> Self {
+        Self::start(registry, 0, blobs, 0)
+    }
+
+    fn start(registry: &str, share: u64, blobs: usize, seed: u64) -> Self {
         let state = Arc::new(State {
             registry: registry.to_owned(),
             share,
-            random: AtomicU64::new(seed),
+            blobs,
+            sent: AtomicUsize::new(0),
+            short: Fate::new(seed),
+            long: Fate::new(!seed),
             requests: AtomicUsize::new(0),
             resumed: AtomicUsize::new(0),
             faults: Mutex::default(),
@@ -60,6 +78,11 @@ impl FaultyProxy {
         self.state.resumed.load(Ordering::SeqCst)
     }
 
+    /// How many blobs it is stuck with.
+    pub fn stuck(&self) -> usize {
+        self.state.sent.load(Ordering::SeqCst).saturating_sub(self.state.blobs)
+    }
+
     pub fn faults(&self) -> BTreeMap<&'static str, usize> {
         self.state.faults.lock().unwrap().clone()
     }
@@ -75,10 +98,16 @@ impl State {
         if request.header("content-range").is_some_and(|range| !range.starts_with("0-")) {
             self.resumed.fetch_add(1, Ordering::SeqCst);
         }
-        let fault = (self.draw(1000) < self.share).then(|| match self.draw(2) {
+        if request.is("PUT", "/blobs/uploads/") && self.sent.fetch_add(1, Ordering::SeqCst) >= self.blobs {
+            std::thread::sleep(Duration::from_secs(600));
+            return Ok(());
+        }
+        let is_long = length > 1000;
+        let fate = if is_long { &self.long } else { &self.short }.next();
+        let fault = (fate.draw(1000) < self.share).then(|| match fate.draw(2) {
             // What takes long is cut more often than what does not.
-            0 if length > 1000 => "request cut",
-            _ => FAULTS[self.draw(FAULTS.len() as u64) as usize],
+            0 if is_long => "request cut",
+            _ => FAULTS[fate.draw(FAULTS.len() as u64) as usize],
         });
         if let Some(fault) = fault {
             *self.faults.lock().unwrap().entry(fault).or_default() += 1;
@@ -87,30 +116,43 @@ impl State {
             Some("500") => return refuse(client, &mut reader, length, "500 Internal Server Error"),
             Some("429") => return refuse(client, &mut reader, length, "429 Too Many Requests\r\nretry-after: 0"),
             Some("503") => return refuse(client, &mut reader, length, "503 Service Unavailable\r\nretry-after: 0"),
-            Some("delay") => std::thread::sleep(Duration::from_millis(self.draw(40))),
+            Some("delay") => std::thread::sleep(Duration::from_millis(fate.draw(40))),
             _ => {}
         }
         let mut registry = TcpStream::connect(&self.registry)?;
         registry.write_all(head_of(&request).as_bytes())?;
         if fault == Some("request cut") {
-            io::copy(&mut reader.take(self.draw(length + 1)), &mut registry)?;
+            io::copy(&mut reader.take(fate.draw(length + 1)), &mut registry)?;
             return Ok(());
         }
         io::copy(&mut reader.take(length), &mut registry)?;
         let answer = read_answer(&mut BufReader::new(registry), &request.method)?;
         let length = match fault {
             Some("answer lost") => 0,
-            Some("answer cut") => answer.head.min(self.draw(answer.head as u64) as usize),
-            Some("answer truncated") => self.draw(answer.bytes.len() as u64) as usize,
+            Some("answer cut") => answer.head.min(fate.draw(answer.head as u64) as usize),
+            Some("answer truncated") => fate.draw(answer.bytes.len() as u64) as usize,
             _ => answer.bytes.len(),
         };
         client.write_all(&answer.bytes[..length])
     }
+}
+
+/// Unpredictable numbers: splitmix64.
+struct Fate(AtomicU64);
+
+impl Fate {
+    fn new(seed: u64) -> Self {
+        Fate(AtomicU64::new(seed))
+    }
+
+    /// One of its own for the next request.
+    fn next(&self) -> Self {
+        Fate::new(self.draw(u64::MAX))
+    }
 
     /// A number below `limit`.
     fn draw(&self, limit: u64) -> u64 {
-        // splitmix64
-        let mut z = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+        let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % limit.max(1)

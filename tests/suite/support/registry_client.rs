@@ -1,4 +1,4 @@
-//! A client that does not wait long, and what it says of itself.
+//! A client that does not wait long between its tries, and what it says of itself.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ pub fn options() -> Options {
     Options {
         parallel: 8,
         backoff: Backoff { tries: 5, base: Duration::from_millis(5) },
-        patience: Duration::from_secs(10),
+        patience: Duration::from_secs(300),
         ..Options::default()
     }
 }

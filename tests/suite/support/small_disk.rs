@@ -32,7 +32,7 @@ impl SmallDisk {
         let arguments = ["-o", &format!("remount,{limit}"), self.point.path().to_str().unwrap()];
         // What was removed takes its place until nobody has it open, and whatever another test starts at this instant
         // has for a moment what this process has.
-        for _ in 0..100 {
+        for _ in 0..3000 {
             if Command::new("mount").args(arguments).output().unwrap().status.success() {
                 return;
             }

@@ -64,12 +64,15 @@ impl Containerd {
         Containerd { containerd, snapshotter, directory }
     }
 
-    /// Pulls the image `name` and shows its root file system at `place`. `chain` is its chain id (image-spec, config.md).
-    pub fn mount(&self, name: &str, chain: &str, place: &Path) {
+    /// Pulls the image `name`, whose chain id is `chain` (image-spec, config.md); where its root file system is shown.
+    pub fn mount(&self, name: &str, chain: &str) -> PathBuf {
+        let place = self.directory.path().join("mounted");
+        fs::create_dir(&place).unwrap();
         self.ctr(&["image", "rpull", "--plain-http", "--snapshotter", "stargz", name]);
         let snapshots = |arguments: &[&str]| self.ctr(&[&["snapshot", "--snapshotter", "stargz"], arguments].concat());
         snapshots(&["view", "view", chain]);
         checked(Command::new("sh").args(["-c", &snapshots(&["mounts", place.to_str().unwrap(), "view"])]));
+        place
     }
 
     /// The digests of all blobs that it has fetched whole.

@@ -38,6 +38,11 @@ const TABLE_SIZE: usize = 1 << TABLE_BITS;
 const LONGEST_CODE: usize = 15;
 const END_OF_BLOCK: u16 = 256;
 
+/// How far ahead of the first walker the scout sets out, in bytes. Beyond the end of a block its way is in vain.
+const STRETCH: usize = 3 << 9;
+/// After so many bytes a scout, which begins anywhere, mostly goes from code to code as they were written.
+const SETTLING: usize = 3 << 5;
+
 /// Bits that follow the code of a length (symbols from 257) and of a distance (3.2.5).
 const LENGTH_EXTRA: [u8; 31] =
     [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0, 0, 0];
@@ -65,6 +70,28 @@ struct Code {
 enum Due {
     Symbol,
     Distance,
+    /// The end of the block is behind.
+    Nothing,
+    /// What is there has no meaning.
+    Unknown,
+}
+
+/// On its way through the codes of a block.
+#[derive(Clone, Copy)]
+struct Walker<'a> {
+    bits: Bits<'a>,
+    due: Due,
+}
+
+impl Walker<'_> {
+    /// What its way depends on from here.
+    fn place(&self) -> (usize, Due) {
+        (self.bits.position(), self.due)
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self.due, Due::Symbol | Due::Distance)
+    }
 }
 
 /// What a look into the tables finds, packed: in the lowest bits how many bits to skip (codes and what follows them),
@@ -72,8 +99,8 @@ enum Due {
 #[derive(Clone, Copy)]
 struct Step(u16);
 
-/// The table of symbols, in which a look finds as many literals as there is room for and what follows them, and behind
-/// it that of distances.
+/// The table of symbols, in which a look finds a literal and what follows it if there is room for both, and behind it that
+/// of distances.
 struct Tables(Box<[Step; 2 * TABLE_SIZE]>);
 
 impl Codes {
@@ -108,27 +135,65 @@ impl Codes {
     }
 
     /// Skips to behind the end of the block.
+    ///
+    /// A walker spends its time waiting for one look after the other, so two walk at a time. The scout sets out where no
+    /// code may begin, but Huffman codes soon fall into step. Where it goes from a place, everyone does: if the first walker
+    /// comes to a place where the scout has been, it goes on where the scout is by now. If not, the scout was in vain.
     fn skip_block(&self, bits: &mut Bits, tables: &mut Tables) -> Option<()> {
         tables.set(self);
-        let mut due = Due::Symbol;
-        loop {
-            due = tables.skip_usual(bits, due);
-            due = match due {
-                Due::Symbol => match self.symbols.read(bits)? {
-                    ..END_OF_BLOCK => Due::Symbol,
-                    END_OF_BLOCK => return Some(()),
-                    length => {
-                        bits.take(length_extra(length))?;
-                        Due::Distance
-                    }
-                },
-                Due::Distance => {
-                    let distance = self.distances.read(bits)?;
-                    bits.take(distance_extra(distance))?;
-                    Due::Symbol
-                }
-            };
+        let mut first = Walker { bits: *bits, due: Due::Symbol };
+        while first.is_under_way() {
+            let start = first.bits.next + STRETCH;
+            let mut scout = Walker { bits: Bits { next: start, buffer: 0, count: 0, ..*bits }, due: Due::Symbol };
+            self.advance(tables, [&mut first, &mut scout], [start, start + SETTLING]);
+            let meeting = scout;
+            // As looks find several codes at once, the last ones before the meeting are skipped one by one. What is before
+            // `next` by up to 8 bytes may be due yet, and a pair of looks goes on for up to 5.
+            self.advance(tables, [&mut first, &mut scout], [meeting.bits.next - 16, usize::MAX]);
+            while first.is_under_way() && first.bits.position() < meeting.bits.position() {
+                self.step(&mut first);
+            }
+            if first.place() == meeting.place() {
+                first = scout;
+            }
         }
+        *bits = first.bits;
+        (first.due == Due::Nothing).then_some(())
+    }
+
+    /// Moves both, until one is past its limit, a byte, or the first one is no longer under way.
+    fn advance(&self, tables: &Tables, [first, scout]: [&mut Walker<'_>; 2], limits: [usize; 2]) {
+        while first.is_under_way() {
+            if scout.is_under_way() {
+                [*first, *scout] = tables.skip_usual([*first, *scout], limits);
+            } else {
+                [*first] = tables.skip_usual([*first], [limits[0]]);
+            }
+            if first.bits.next > limits[0] || scout.bits.next > limits[1] {
+                return;
+            }
+            self.step(first);
+            self.step(scout);
+        }
+    }
+
+    /// Skips what is due, whatever it is.
+    fn step(&self, walker: &mut Walker<'_>) {
+        let bits = &mut walker.bits;
+        let next = match walker.due {
+            Due::Symbol => match self.symbols.read(bits) {
+                Some(..END_OF_BLOCK) => Some(Due::Symbol),
+                Some(END_OF_BLOCK) => Some(Due::Nothing),
+                Some(length) => bits.take(length_extra(length)).map(|_| Due::Distance),
+                None => None,
+            },
+            Due::Distance => {
+                let distance = self.distances.read(bits);
+                distance.and_then(|distance| bits.take(distance_extra(distance))).map(|_| Due::Symbol)
+            }
+            Due::Nothing | Due::Unknown => return,
+        };
+        walker.due = next.unwrap_or(Due::Unknown);
     }
 }
 
@@ -148,7 +213,7 @@ impl Step {
 
     /// This and what follows it.
     fn and(self, following: Step) -> Step {
-        Step(self.0 + following.0)
+        Step(self.0.wrapping_add(following.0))
     }
 
     /// At most 24.
@@ -194,47 +259,62 @@ impl Tables {
             length => Step::new(code, length_extra(length), Step::DISTANCE),
         });
         for (index, combined) in symbols.iter_mut().enumerate() {
-            let mut step = single[index];
-            while step.is_literal() {
-                let following = single[index >> step.code()];
-                if following.is_rare() || step.code() + following.code() > TABLE_BITS {
-                    break;
-                }
-                step = step.and(following);
-            }
-            *combined = step;
+            let step = single[index];
+            let following = single[index >> step.code()];
+            let fits = step.code() + following.code() <= TABLE_BITS;
+            // No branch: literals come in no order that a processor could guess.
+            let pair = step.is_literal() & !following.is_rare() & fits;
+            *combined = if pair { step.and(following) } else { step };
         }
     }
 
-    /// Skips all that looks into the tables find, up to what is rare or near the end of the stream, and returns what is
-    /// due there. Nearly everything is skipped here, so this loop is what a walk costs. It has no branch that depends on
-    /// what is found: literals and matches come in no order that a processor could guess.
-    fn skip_usual(&self, bits: &mut Bits, due: Due) -> Due {
-        bits.fill();
-        if bits.count < TABLE_BITS {
-            return due;
+    /// Moves walkers of one stream over all that looks into the tables find, until one is past its limit, at what is rare or
+    /// near the end of the stream. Nearly everything is skipped here, so this loop is what a walk costs. It has no branch
+    /// that depends on what is found.
+    fn skip_usual<'a, const COUNT: usize>(
+        &self,
+        mut walkers: [Walker<'a>; COUNT],
+        limits: [usize; COUNT],
+    ) -> [Walker<'a>; COUNT] {
+        walkers.iter_mut().for_each(|walker| walker.bits.fill());
+        if walkers.iter().any(|walker| walker.bits.count < TABLE_BITS) {
+            return walkers;
         }
-        let Bits { bytes, mut next, mut buffer, mut count } = *bits;
         let look = |buffer: u64, after: Step| self.0[after.next_table() | (buffer as usize % TABLE_SIZE)];
-        let mut last = Step(if due == Due::Distance { Step::DISTANCE } else { 0 });
-        while let Some(eight) = bytes.get(next..).and_then(|rest| rest.first_chunk()) {
-            // The bits for this look are here already: it does not wait for the next ones.
-            let first = look(buffer, last);
-            // As in `fill`: at least 56 bits, of which one of two looks takes 11 and 5 at most, and the other 11 and 13. That
-            // leaves 16.
-            buffer |= u64::from_le_bytes(*eight) << count;
-            next += (63 - count as usize) / 8;
-            count |= 56;
-            buffer = first.skip(buffer);
-            last = look(buffer, first);
-            buffer = last.skip(buffer);
-            count -= first.bits() + last.bits();
-            if last.is_rare() {
-                break;
+        let bytes = std::array::from_fn::<_, COUNT, _>(|at| {
+            let bytes = walkers[at].bits.bytes;
+            bytes.get(..limits[at].saturating_add(8)).unwrap_or(bytes)
+        });
+        let mut next = walkers.map(|walker| walker.bits.next);
+        let mut buffer = walkers.map(|walker| walker.bits.buffer);
+        let mut count = walkers.map(|walker| walker.bits.count);
+        let mut last = walkers.map(|walker| Step(if walker.due == Due::Distance { Step::DISTANCE } else { 0 }));
+        let mut goes_on = true;
+        while goes_on {
+            for at in 0..COUNT {
+                let Some(eight) = bytes[at].get(next[at]..).and_then(|rest| rest.first_chunk()) else {
+                    goes_on = false;
+                    continue;
+                };
+                // The bits for this look are here already: it does not wait for the next ones.
+                let first = look(buffer[at], last[at]);
+                // As in `fill`: at least 56 bits, of which one of two looks takes 11 and 5 at most, and the other 11 and 13.
+                // That leaves 16.
+                buffer[at] |= u64::from_le_bytes(*eight) << count[at];
+                next[at] += (63 - count[at] as usize) / 8;
+                count[at] |= 56;
+                buffer[at] = first.skip(buffer[at]);
+                last[at] = look(buffer[at], first);
+                buffer[at] = last[at].skip(buffer[at]);
+                count[at] -= first.and(last[at]).bits();
+                goes_on &= !last[at].is_rare();
             }
         }
-        (bits.next, bits.buffer, bits.count) = (next, buffer, count);
-        if last.next_table() == 0 { Due::Symbol } else { Due::Distance }
+        for (at, walker) in walkers.iter_mut().enumerate() {
+            walker.bits = Bits { bytes: walker.bits.bytes, next: next[at], buffer: buffer[at], count: count[at] };
+            walker.due = if last[at].next_table() == 0 { Due::Symbol } else { Due::Distance };
+        }
+        walkers
     }
 }
 
@@ -278,24 +358,29 @@ impl Code {
         }
     }
 
-    /// Reads one symbol, bit by bit.
+    /// Reads one symbol.
     fn read(&self, bits: &mut Bits) -> Option<u16> {
-        let (mut code, mut first, mut index) = (0u32, 0u32, 0u32);
+        if bits.count < LONGEST_CODE as u32 {
+            bits.fill();
+        }
+        let ahead = bits.buffer.reverse_bits();
+        let (mut first, mut index) = (0u32, 0u32);
         for length in 1..=LONGEST_CODE {
-            code |= bits.take(1)?;
+            let code = (ahead >> (64 - length)) as u32;
             let count = u32::from(self.counts[length]);
             if code < first + count {
+                bits.skip(length as u8)?;
                 return self.symbols.get((index + code - first) as usize).copied();
             }
             index += count;
             first = (first + count) << 1;
-            code <<= 1;
         }
         None
     }
 }
 
 /// Bits of a stream, the least significant of a byte first.
+#[derive(Clone, Copy)]
 struct Bits<'a> {
     bytes: &'a [u8],
     /// The first byte that is not in `buffer`.

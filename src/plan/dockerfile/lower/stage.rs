@@ -1,5 +1,6 @@
 //! What a stage stands on.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::{Lowering, Named, Scope, place};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
-use crate::plan::dockerfile::{Stage, Warning, read_trigger};
+use crate::plan::dockerfile::{self, Command, Stage, Warning, read_trigger};
 use crate::plan::{Base, BaseImage, Copy, Destination, Item, Provider, Work};
 
 /// The name of no image.
@@ -20,6 +21,31 @@ impl Lowering<'_, '_> {
         if let Some(made) = &self.made[number] {
             return Ok(Rc::clone(made));
         }
+        // In their order, so that however long the chain is, each finds what it stands on.
+        for below in self.below(number)? {
+            self.stage(below)?;
+        }
+        self.make(number)
+    }
+
+    /// The stages that are not made yet and that `number` stands on or copies from, and those that these do. What triggers
+    /// of images copy from is not among them.
+    fn below(&mut self, number: usize) -> Result<BTreeSet<usize>> {
+        let (mut all, mut left) = (BTreeSet::new(), vec![number]);
+        while let Some(number) = left.pop() {
+            let from = &self.dockerfile.stages[number];
+            let base = self.base_name(from)?;
+            let copied = from.instructions.iter().filter_map(|instruction| match &instruction.command {
+                Command::Copy(dockerfile::Copy { from: Some(word), .. }) => self.dockerfile.stage(&word.text),
+                _ => None,
+            });
+            let below = copied.chain(self.earlier_stage(&base, number)).filter(|below| *below < number);
+            left.extend(below.filter(|below| self.made[*below].is_none() && all.insert(*below)));
+        }
+        Ok(all)
+    }
+
+    fn make(&mut self, number: usize) -> Result<Rc<Made>> {
         self.findings.reached.insert(number);
         let dockerfile = self.dockerfile;
         let from = &dockerfile.stages[number];

@@ -1,0 +1,118 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::value;
+use crate::error::{Error, Result};
+use crate::plan::Lock;
+use crate::source::base::{Bases, Holding, Pins, Pull};
+use crate::store::pending::PendingFile;
+
+/// The file that bases are locked in, beside what tells the build what to do.
+pub const LOCK: &str = "ocibake.lock";
+
+/// In bytes; far more than any lock needs.
+const LOCK_LIMIT: u64 = 1 << 20;
+
+/// Whether registries are asked for bases.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Base images")]
+pub struct PullFlag {
+    /// Ask registries what the tags of bases stand for: always, missing or never [default: ask those that can be reached]
+    ///
+    /// By default, a registry that cannot be reached is a warning if the base was pulled before; with --pull, or
+    /// --pull=always, it is an error. With missing, only bases that were never pulled are asked for; with never, no registry
+    /// is asked for anything.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "always",
+        value_parser = value::<Pull>
+    )]
+    pull: Option<Pull>,
+}
+
+/// Where images to build on come from.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Base images")]
+pub struct BaseFlags {
+    #[command(flatten)]
+    pull: PullFlag,
+    /// Add the bases that are not in ocibake.lock to it, which is made if it is not there
+    #[arg(long)]
+    lock: bool,
+    /// Take what bases stand for now, and write that to ocibake.lock
+    #[arg(long, conflicts_with = "lock")]
+    update_lock: bool,
+}
+
+impl PullFlag {
+    pub fn pull(&self) -> Pull {
+        self.pull.unwrap_or_default()
+    }
+}
+
+impl BaseFlags {
+    pub fn pull(&self) -> Pull {
+        self.pull.pull()
+    }
+
+    /// What the lock at `file` says, if there is one, and what becomes of it. It cannot be written unless it `is_lasting`.
+    pub fn pins(&self, file: &Path, is_lasting: bool) -> Result<Pins> {
+        if !is_lasting && (self.lock || self.update_lock) {
+            return Err(Error::usage(format!("there is no place for {LOCK}: the context is not a directory"))
+                .with_hint("lock the bases where the context comes from"));
+        }
+        let holding = match (self.lock, self.update_lock) {
+            (_, true) if matches!(self.pull(), Pull::Missing | Pull::Never) => {
+                return Err(Error::usage("--update-lock asks registries, and --pull says not to")
+                    .with_hint("leave out one of them"));
+            }
+            (_, true) => Holding::Renewed,
+            (true, _) => Holding::Completed,
+            _ => Holding::Obeyed,
+        };
+        let text = match File::open(file).and_then(read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Pins::new(None, holding)),
+            text => text.map_err(|source| Error::io("read", file, source))?,
+        };
+        Ok(Pins::new(Some(Lock::parse(&file.display().to_string(), &text)?), holding))
+    }
+
+    /// Writes the lock to `file`, if it is to be and has changed; in one step.
+    pub fn keep(&self, file: &Path, bases: &Bases<'_>) -> Result<()> {
+        bases.lock().map_or(Ok(()), |lock| PendingFile::replace(file, lock.to_string().as_bytes()))
+    }
+}
+
+impl FromStr for Pull {
+    type Err = Error;
+
+    /// With docker's `true` and `false`, too.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "always" | "true" => Ok(Pull::Always),
+            "missing" => Ok(Pull::Missing),
+            "never" => Ok(Pull::Never),
+            "false" => Ok(Pull::Usual),
+            _ => {
+                Err(Error::usage(format!("`{text}` does not say when to pull"))
+                    .with_hint("it is always, missing or never"))
+            }
+        }
+    }
+}
+
+fn read(file: File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.take(LOCK_LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LOCK_LIMIT {
+        return Err(io::Error::other(format!("it is larger than {LOCK_LIMIT} bytes, which no lock is")));
+    }
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}

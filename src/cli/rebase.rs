@@ -1,0 +1,131 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::base_flags::PullFlag;
+use super::environment::Environment;
+use super::progress::{ProgressFlags, Reporter};
+use super::{answer, metadata, value};
+use crate::build::rebase::Rebase;
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, Map, Reference};
+use crate::output::{self, Image, Means, Output};
+use crate::plan::tag;
+use crate::progress::{Event, Progress};
+use crate::source::base::{self, Bases, Pins};
+use crate::source::image::Location;
+use crate::store::pending::PendingFile;
+use crate::store::{Beside, Layered, LocalStore};
+
+/// Put an image on another base, with all its platforms and without building it
+///
+/// The layers of the old base are replaced by those of the new one. What the image has changed in the old base's settings
+/// stays changed, all others are the new base's. Layers are only moved to where they are not yet: in one registry, none is.
+/// Attestations are left out, for what they say was true of the image on its old base.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Image to put on another base: a name in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Base that it is to have, named in the same way
+    #[arg(long, value_name = "BASE")]
+    onto: String,
+    /// Base that it has [default: what its annotations org.opencontainers.image.base.* say]
+    #[arg(long, value_name = "BASE")]
+    from: Option<String>,
+    /// Name of what comes out [default: REF, if it is a name in a registry]
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    tag: Vec<String>,
+    /// Push to the registry of each name, as -o type=registry does
+    #[arg(long)]
+    push: bool,
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), or as for `build`
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
+    output: Vec<Output>,
+    #[command(flatten)]
+    pull: PullFlag,
+    /// Write digest, descriptor and names to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+    /// Blobs that move at a time [default: 4]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
+    #[command(flatten)]
+    pub progress: ProgressFlags,
+}
+
+pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+    let reporter = Reporter::new(&arguments.progress);
+    let root = arguments.rebase(environment, &|event| reporter.report(event))?;
+    reporter.finish();
+    answer(&root.digest.to_string())
+}
+
+impl Arguments {
+    fn rebase(&self, environment: &Environment, progress: Progress<'_>) -> Result<Descriptor> {
+        let location: Location = self.image.parse()?;
+        let names = self.names(&location)?;
+        let mut outputs = self.output.clone();
+        if self.push && !outputs.contains(&Output::Registry) {
+            outputs.push(Output::Registry);
+        }
+        if outputs.is_empty() {
+            return Err(Error::usage("there is nowhere to put the image").with_hint("write it with -o, or --push it"));
+        }
+        self.metadata_file.as_deref().map_or(Ok(()), PendingFile::check)?;
+        let limit = environment.store_limit()?;
+        let store = LocalStore::open(environment.store()?)?;
+        let root = self.write(&location, &names, &outputs, &store, environment, progress)?;
+        let written: Vec<String> = names.iter().map(ToString::to_string).collect();
+        self.metadata_file.as_ref().map_or(Ok(()), |file| metadata::write(file, &root, &written, None))?;
+        super::trim(store, limit, progress);
+        Ok(root)
+    }
+
+    fn write(
+        &self,
+        location: &Location,
+        names: &[Reference],
+        outputs: &[Output],
+        store: &LocalStore,
+        environment: &Environment,
+        progress: Progress<'_>,
+    ) -> Result<Descriptor> {
+        let client = &environment.client(self.insecure, self.jobs);
+        let (image, root) = location.open(client, progress)?;
+        let directory = Some(".".as_ref());
+        let pull = self.pull.pull();
+        let options = base::Options { store, client, pull, contexts: &Map::new(), directory, progress };
+        let bases = Bases::new(options, Pins::default());
+        let rebase = Rebase { title: &self.image, from: self.from.as_deref(), onto: &self.onto, progress };
+        let rebased = rebase.apply(image.as_ref(), &root, &mut |name, platform| bases.find(name, platform), store)?;
+        if rebased.digest == root.digest {
+            let message = format!("{} is on {} already", self.image, self.onto);
+            progress(Event::Warning { message: &message });
+        }
+        let second = &Layered::new(store, image.as_ref());
+        let image = Image { store: &Beside { first: &bases, second }, root: &rebased, names };
+        output::write(outputs, image, &Means { client, jobs: self.jobs, progress })?;
+        Ok(rebased)
+    }
+
+    /// What the image is to be called.
+    fn names(&self, location: &Location) -> Result<Vec<Reference>> {
+        let mut names = Vec::new();
+        for name in &self.tag {
+            let (repository, tag) = tag::split_name(name).map_err(Error::on_command_line)?;
+            for tag in tag::alone(tag.as_deref().unwrap_or("latest")).map_err(Error::on_command_line)?.tags {
+                names.push(repository.with_tag(&tag.name));
+            }
+        }
+        match location {
+            Location::Registry(name) if names.is_empty() && name.digest().is_none() => {
+                Ok(vec![name.with_tag(name.tag().unwrap_or("latest"))])
+            }
+            _ => Ok(names),
+        }
+    }
+}
