@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::add_archive::compressed;
 use crate::support::fake_registry::{FakeRegistry, Reply};
+use crate::support::program::{Outcome, Program};
 use crate::support::registry_client::on_demand;
 use crate::support::tool::{checked, is_root, require};
 use crate::support::tree::Tree;
@@ -210,6 +211,42 @@ fn directories_that_nobody_may_write_to_go_away_too() {
     let place = Place::new();
     drop(place.open("-", &archive).unwrap());
     assert_eq!(place.left_over(), 0);
+}
+
+#[test]
+fn what_a_killed_build_has_left_is_removed_a_day_later() {
+    let place = Place::new();
+    let tmp = place.directory.path().join("store/tmp");
+    for (name, age) in [("old", 25), ("new", 23)] {
+        let left = tmp.join(format!(".ocibake-{name}"));
+        fs::create_dir_all(left.join("context/d")).unwrap();
+        fs::write(left.join("context/d/x"), "x").unwrap();
+        fs::set_permissions(left.join("context/d"), fs::Permissions::from_mode(0o555)).unwrap();
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(age * 3600);
+        fs::File::open(&left).unwrap().set_modified(time).unwrap();
+    }
+    LocalStore::open(place.directory.path().join("store")).unwrap();
+    assert!(!tmp.join(".ocibake-old").exists() && tmp.join(".ocibake-new").exists());
+}
+
+/// The program itself: what it builds does not depend on how the context got there.
+#[test]
+fn one_context_makes_one_image() {
+    if !["tar", "xz"].iter().all(|tool| require(tool)) {
+        return;
+    }
+    let tree = Tree::new().file("Dockerfile", "FROM scratch\nCOPY d /d\n").file("d/x", "x").mode(0o4755).plant();
+    let packed = compressed("xz", &["-c"], &tar(&tree));
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("context.tar.xz");
+    fs::write(&file, &packed).unwrap();
+    let expected = Program::new().run(["build", tree.path().to_str().unwrap()]).digest();
+    assert_eq!(Program::new().run(["build", file.to_str().unwrap()]).digest(), expected);
+    assert_eq!(Program::new().umask(0o077).run(["build", file.to_str().unwrap()]).digest(), expected);
+    let program = Program::new();
+    let mut command = program.command(["build", "-"]);
+    command.stdin(fs::File::open(&file).unwrap());
+    assert_eq!(Outcome::of(&mut command).digest(), expected);
 }
 
 #[test]
