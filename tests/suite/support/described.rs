@@ -216,18 +216,16 @@ impl Tree {
 
     fn lines(&self) -> BTreeMap<String, String> {
         let mut first: BTreeMap<u64, &str> = BTreeMap::new();
-        let line = |(path, node): (&String, &Node)| {
-            let earlier = node.link.and_then(|link| {
-                let file = *first.entry(link).or_insert(path);
-                (file != path).then_some(file)
-            });
-            let line = match earlier {
+        let mut lines = BTreeMap::new();
+        for (path, node) in &self.files {
+            let file = node.link.map(|link| *first.entry(link).or_insert(path));
+            let line = match file.filter(|file| file != path) {
                 Some(file) => format!("hard {} {}", quoted(path), quoted(file)),
                 None => format!("{} {} {}", node.kind, quoted(path), node.rest),
             };
-            (path.clone(), line)
-        };
-        self.files.iter().map(line).collect()
+            lines.insert(path.clone(), line);
+        }
+        lines
     }
 }
 
