@@ -15,6 +15,13 @@ pub struct DockerDaemon {
 
 impl DockerDaemon {
     pub fn start() -> Self {
+        // It waits for its containerd no longer than some seconds, and goes.
+        let tries = (0..3).fold(Self::try_start(), |started, _| started.or_else(|_| Self::try_start()));
+        tries.unwrap_or_else(|log| panic!("dockerd does not start: {log}"))
+    }
+
+    /// Or what it said before it went.
+    fn try_start() -> Result<Self, String> {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
         let log = File::create(at("log")).unwrap();
@@ -31,12 +38,11 @@ impl DockerDaemon {
         while !daemon.command(&["version"]).output().unwrap().status.success() {
             let gone = daemon.process.try_wait().unwrap().is_some();
             if gone || Instant::now() > deadline {
-                let log = std::fs::read_to_string(daemon.directory.path().join("log"));
-                panic!("dockerd does not start: {log:?}");
+                return Err(std::fs::read_to_string(daemon.directory.path().join("log")).unwrap_or_default());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        daemon
+        Ok(daemon)
     }
 
     /// Runs docker's own client against it.
