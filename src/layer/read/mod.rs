@@ -51,7 +51,7 @@ pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool
 ///
 /// When it returns, every layer has been read to its end, and the digests of its blob and of its tar hold.
 pub fn read_members(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Vec<Vec<Member>>> {
-    let budget = Budget::new(limits);
+    let budget = Budget::new(limits, Whole::Image);
     pool.install(|| layers.par_iter().map(|layer| read_one(layer, open, &budget)).collect())
 }
 
