@@ -8,6 +8,7 @@ mod bad_input;
 mod base;
 mod base_lock;
 mod base_pull;
+mod base_spec;
 mod build;
 mod cache;
 mod cache_from;
