@@ -5,6 +5,7 @@ use crate::layer::Layer;
 use crate::oci::{
     Descriptor, History, ImageConfig, ImageIndex, ImageManifest, Map, Platform, RootFs, Settings, media_type, to_json,
 };
+use crate::plan::BaseImage;
 use crate::source::member::Member;
 
 /// An image for one platform: its documents, and what they are called.
@@ -22,40 +23,60 @@ pub struct Document {
     pub bytes: Vec<u8>,
 }
 
-/// A layer and how it came to be.
+/// What an image is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    pub platform: &'a Platform,
+    /// All of them: those of the image below are not added.
+    pub settings: &'a Settings,
+    /// In place of the author of the image below.
+    pub author: Option<&'a str>,
+    /// Its layers, its history and whatever else its config says come first.
+    pub below: Option<&'a BaseImage>,
+    /// The lowest first.
+    pub steps: &'a [Step<'a>],
+    /// RFC 3339.
+    pub created: &'a str,
+    pub annotations: &'a Map<String>,
+}
+
+/// How something came to be, and the layer that it is, if it changed anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    pub layer: &'a Layer,
+    pub layer: Option<&'a Layer>,
     pub created_by: &'a str,
 }
 
 impl Image {
-    /// An image of `steps`, the lowest first. `created` is RFC 3339.
-    pub fn new(
-        platform: &Platform,
-        settings: &Settings,
-        steps: &[Step<'_>],
-        created: &str,
-        annotations: &Map<String>,
-    ) -> Image {
+    pub fn new(parts: &Parts<'_>) -> Image {
+        let Parts { platform, settings, author, below, steps, created, annotations } = *parts;
+        let below_config = below.map(|below| &below.config);
+        let platform = below_config.map_or(platform, |config| &config.platform);
         let history = |step: &Step<'_>| History {
             created: Some(created.to_owned()),
             created_by: Some(step.created_by.to_owned()),
+            empty_layer: step.layer.is_none(),
             ..History::default()
         };
+        let made = || steps.iter().filter_map(|step| step.layer);
+        let mut diff_ids = below_config.map(|config| config.rootfs.diff_ids.clone()).unwrap_or_default();
+        diff_ids.extend(made().map(|layer| layer.diff_id));
+        let mut all_history = below_config.map(|config| config.history.clone()).unwrap_or_default();
+        all_history.extend(steps.iter().map(history));
         let config = Document::new(
             media_type::IMAGE_CONFIG,
             to_json(&ImageConfig {
                 created: Some(created.to_owned()),
-                author: None,
+                author: author.map(str::to_owned).or_else(|| below_config.and_then(|config| config.author.clone())),
                 platform: platform.clone(),
                 config: settings.clone(),
-                rootfs: RootFs::new(steps.iter().map(|step| step.layer.diff_id).collect()),
-                history: steps.iter().map(history).collect(),
-                other: Map::new(),
+                rootfs: RootFs::new(diff_ids),
+                history: all_history,
+                other: below_config.map(|config| config.other.clone()).unwrap_or_default(),
             }),
         );
-        let layers = steps.iter().map(|step| step.layer.descriptor.clone()).collect();
+        let mut layers = below.map(|below| below.layers.clone()).unwrap_or_default();
+        layers.extend(made().map(|layer| layer.descriptor.clone()));
         let manifest = ImageManifest::new(config.descriptor.clone(), layers, annotations.clone());
         let mut manifest = Document::new(media_type::IMAGE_MANIFEST, to_json(&manifest));
         manifest.descriptor.platform = Some(platform.clone());

@@ -1,71 +1,98 @@
+use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rayon::ThreadPool;
 
 use super::Options;
-use super::cache::{self, Key, is_settled};
+use super::cache::{self, Key, are_settled};
 use crate::error::Result;
-use crate::layer::{self, Compression, Earlier, Entry, Job, Layer, WHITEOUT};
+use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, WHITEOUT};
 use crate::oci::Digest;
-use crate::plan::Add;
 use crate::progress::Event;
-use crate::source::local;
 
 /// Layers that are written side by side, each to an open file.
 const ABREAST: usize = 64;
+
+/// The layers of a build, each by its number: those that are known from earlier builds, and those that are to be made.
+pub struct Layers<'a> {
+    options: &'a Options<'a>,
+    pool: &'a ThreadPool,
+    known: HashMap<usize, Layer>,
+    tasks: Vec<Task<'a>>,
+    numbers: HashMap<Key, usize>,
+}
 
 /// A step that is to become a layer.
 struct Task<'a> {
     number: usize,
     title: &'a str,
-    entries: Vec<Entry>,
+    entries: Arc<Vec<Entry>>,
+    /// When the files were looked at.
+    walked: SystemTime,
     key: Key,
 }
 
-/// The layers of `steps`, in their order: those that are known from earlier builds, those that are in a cached image,
-/// and all others made anew.
-pub fn make(steps: &[(&str, &[Add])], options: &Options<'_>, pool: &ThreadPool) -> Result<Vec<Layer>> {
-    let walked = SystemTime::now();
-    let mut layers: Vec<Option<Layer>> = Vec::with_capacity(steps.len());
-    let mut tasks = Vec::new();
-    for (number, (title, adds)) in steps.iter().enumerate() {
-        let task = pool.install(|| Task::of(number, title, adds, options))?;
-        let known = if options.trust_times { task.key.find(options.store) } else { None };
-        match &known {
-            Some(Layer { descriptor, .. }) => {
-                // The next build may have to make it, of the same blocks.
-                options.store.touch_record(&cache::place(number, task.title, options.compression));
-                (options.progress)(Event::LayerKnown { title: task.title, descriptor });
-            }
-            None => tasks.push(task),
-        }
-        layers.push(known);
+impl<'a> Layers<'a> {
+    pub fn new(options: &'a Options<'a>, pool: &'a ThreadPool) -> Self {
+        Layers { options, pool, known: HashMap::new(), tasks: Vec::new(), numbers: HashMap::new() }
     }
-    let mut put = |task: &Task<'_>, layer: Layer| {
-        if is_settled(&task.entries, walked) && options.store.has(&layer.descriptor) {
-            task.key.remember(options.store, &layer)?;
-        }
-        layers[task.number] = Some(layer);
-        Ok(())
-    };
-    let (cached, tasks) = find_cached(tasks, options, pool)?;
-    cached.into_iter().try_for_each(|(task, layer)| put(&task, layer))?;
-    for tasks in tasks.chunks(ABREAST) {
-        for (task, layer) in tasks.iter().zip(write(tasks, options, pool)?) {
-            (options.progress)(Event::LayerFinished { layer: task.number, descriptor: &layer.descriptor });
-            put(task, layer)?;
-        }
-    }
-    Ok(layers.into_iter().flatten().collect())
-}
 
-impl<'a> Task<'a> {
-    fn of(number: usize, title: &'a str, adds: &[Add], options: &Options<'_>) -> Result<Self> {
-        let entries = local::entries(adds, options.modified)?;
+    /// Takes `layer`, which an earlier build has made of the same, for number `number`.
+    pub fn take(&mut self, number: usize, title: &str, layer: Layer) {
+        let options = self.options;
+        // The next build may have to make it, of the same blocks.
+        options.store.touch_record(&cache::place(number, title, options.compression));
+        (options.progress)(Event::LayerKnown { title, descriptor: &layer.descriptor });
+        self.known.insert(number, layer);
+    }
+
+    /// Adds a layer of `entries`, which is given the number of an equal one, if there is one, else `number`. The files were
+    /// `walked` no earlier than then.
+    pub fn add(&mut self, number: usize, title: &'a str, entries: Arc<Vec<Entry>>, walked: SystemTime) -> usize {
+        let options = self.options;
+        let key = self.pool.install(|| Key::of(&entries, options.compression));
+        if let Some(number) = self.numbers.get(&key) {
+            return *number;
+        }
+        self.numbers.insert(key, number);
         warn_of_whiteout(&entries, options);
-        let key = Key::of(&entries, options.compression);
-        Ok(Task { number, title, entries, key })
+        let known = if options.trust_times { key.find(options.store) } else { None };
+        match known {
+            Some(layer) => self.take(number, title, layer),
+            None => self.tasks.push(Task { number, title, entries, walked, key }),
+        }
+        number
+    }
+
+    /// The contents of all files that are to be read.
+    pub fn contents(&self) -> impl Iterator<Item = &Content> {
+        self.tasks.iter().flat_map(|task| task.entries.iter()).filter_map(|entry| match &entry.kind {
+            Kind::File(content) => Some(content),
+            _ => None,
+        })
+    }
+
+    /// All layers, by their numbers: those that are in a cached image, and all others made anew.
+    pub fn make(self) -> Result<HashMap<usize, Layer>> {
+        let Layers { options, pool, known: mut layers, tasks, .. } = self;
+        let mut put = |task: &Task<'_>, layer: Layer| {
+            if are_settled(&task.entries, task.walked) && options.store.has(&layer.descriptor) {
+                task.key.remember(options.store, &layer)?;
+            }
+            layers.insert(task.number, layer);
+            Ok(())
+        };
+        let (cached, tasks) = find_cached(tasks, options, pool)?;
+        cached.into_iter().try_for_each(|(task, layer)| put(&task, layer))?;
+        for tasks in tasks.chunks(ABREAST) {
+            for (task, layer) in tasks.iter().zip(write(tasks, options, pool)?) {
+                (options.progress)(Event::LayerFinished { layer: task.number, descriptor: &layer.descriptor });
+                put(task, layer)?;
+            }
+        }
+        Ok(layers)
     }
 }
 

@@ -1,26 +1,43 @@
 //! From a plan to blobs in the local store.
 
+mod bases;
 mod cache;
+mod contexts;
+mod copy;
+mod files;
 mod layers;
+mod members;
+mod owner;
 pub mod rebase;
+mod stages;
+mod target;
 
 use std::collections::HashMap;
 
-use rayon::ThreadPoolBuilder;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
-use crate::image::{self, Document, Image};
+use crate::image::{self, Document, Image, Parts};
 use crate::layer::{self, Compression, Layer};
-use crate::oci::Descriptor;
-use crate::plan::{Add, Base, Plan, Stage, Step, Work, label};
+use crate::oci::{Descriptor, Map};
+use crate::plan::{Add, Base, BaseImage, Plan, Stage, Step, Work, label};
 use crate::progress::Progress;
+use crate::registry::OnDemand;
 use crate::source::cached::Cached;
 use crate::source::local::Modified;
-use crate::store::{Follow, LocalStore};
+use crate::store::{Follow, LocalStore, Store};
+
+use cache::Key;
+use layers::Layers;
+use stages::{Mark, Stages};
 
 /// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
 pub struct Options<'a> {
     pub store: &'a LocalStore,
+    /// Has the layers of the images that the plan stands on and takes from.
+    pub bases: &'a dyn Store,
+    /// For what is downloaded.
+    pub client: &'a OnDemand,
     pub compression: Compression,
     /// What image and history say, in seconds since 1970.
     pub created: i64,
@@ -39,33 +56,26 @@ pub struct Options<'a> {
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
 
-/// What a build has left in the store. Blobs of layers that it took from `Options::cached` are not there.
+/// What a build has left in the store. Blobs of layers that it took from `Options::cached` are not there, nor need those of
+/// base images be.
 #[derive(Debug)]
 pub struct Built {
     /// The index, or the manifest where there is only one image and no index was wanted.
     pub root: Descriptor,
-    /// In the order of the plan's stages.
+    /// In the order of the plan's images.
     pub images: Vec<Image>,
 }
 
-/// Builds every stage of `plan`. Layers that stages share are made once, all layers side by side.
+/// Builds the images of `plan`. Stages that none of them needs are not looked at, steps that stages share are done once, and
+/// layers are made side by side.
 pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
     let pool = ThreadPoolBuilder::new()
         .num_threads(layer::threads(options.jobs).min(MOST_JOBS))
         .build()
         .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
-    let steps = distinct_steps(plan);
-    let layers = layers::make(&steps, options, &pool)?;
-    let made: HashMap<Making<'_>, &Layer> = steps.into_iter().zip(&layers).collect();
     let created = label::rfc3339(options.created)?;
-
-    let mut images = Vec::with_capacity(plan.images.len());
-    for stage in plan.images.iter().filter_map(|number| plan.stages.get(*number)) {
-        let Base::Scratch = stage.base else {
-            return Err(Error::input(format!("the base of {} is not scratch", stage.title)));
-        };
-        images.push(image(plan, stage, &made, &created));
-    }
+    let made = made(plan, options, &pool)?;
+    let images: Vec<Image> = made.iter().map(|made| image(plan, made, &created)).collect();
     for image in &images {
         put(options.store, &image.config)?;
         put(options.store, &image.manifest)?;
@@ -74,7 +84,7 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
         [] => return Err(Error::input("there is nothing to build: the plan has no platform")),
         [only] if !plan.index => only.manifest.descriptor.clone(),
         several => {
-            let index = image::index(several, &plan.annotations);
+            let index = image::index(several, &common_annotations(plan));
             put(options.store, &index)?;
             index.descriptor
         }
@@ -82,32 +92,155 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
     Ok(Built { root, images })
 }
 
-/// The title of a step and its adds.
-type Making<'a> = (&'a str, &'a [Add]);
-
-/// The steps of all stages, each once, in the order in which they are met.
-fn distinct_steps(plan: &Plan) -> Vec<Making<'_>> {
-    let mut seen = std::collections::HashSet::new();
-    plan.stages.iter().flat_map(|stage| &stage.steps).map(making).filter(|step| seen.insert(*step)).collect()
+/// An image that is to be put together: its stage, what the lowest stage stands on, and the steps of all stages.
+struct Made<'a> {
+    stage: &'a Stage,
+    below: Option<&'a BaseImage>,
+    steps: Vec<(&'a Step, Option<Layer>)>,
 }
 
-fn making(step: &Step) -> Making<'_> {
-    match &step.work {
-        Work::Adds(adds) => (&step.title, adds),
-        _ => (&step.title, &[]),
+fn made<'a>(plan: &'a Plan, options: &'a Options<'a>, pool: &'a ThreadPool) -> Result<Vec<Made<'a>>> {
+    let mut making = Making::new(plan, options, pool);
+    let mut images = Vec::with_capacity(plan.images.len());
+    for image in &plan.images {
+        let chain = making.stages.chain(*image)?;
+        let mut steps = Vec::new();
+        for stage in &chain {
+            for (number, step) in making.stages.stage(*stage)?.steps.iter().enumerate() {
+                steps.push((step, making.step(*stage, number, step)?));
+            }
+        }
+        let lowest = making.stages.stage(chain.first().copied().unwrap_or(*image))?;
+        let below = match &lowest.base {
+            Base::Image(below) => Some(&**below),
+            _ => None,
+        };
+        images.push((making.stages.stage(*image)?, below, steps));
+    }
+    let layers = making.finish()?;
+    let layer = |number: Option<usize>| number.and_then(|number| layers.get(&number).cloned());
+    let made = images.into_iter().map(|(stage, below, steps)| {
+        let steps = steps.into_iter().map(|(step, number)| (step, layer(number))).collect();
+        Made { stage, below, steps }
+    });
+    Ok(made.collect())
+}
+
+/// What steps are told apart by: those that look at nothing below them by what they are told, all others by their keys.
+#[derive(PartialEq, Eq, Hash)]
+enum Doing<'a> {
+    Adds(&'a str, &'a [Add]),
+    Step(Key),
+}
+
+/// Steps on their way to layers.
+struct Making<'a> {
+    stages: Stages<'a>,
+    layers: Layers<'a>,
+    options: &'a Options<'a>,
+    /// The number of the layer that each came to, if it changed anything.
+    done: HashMap<Doing<'a>, Option<usize>>,
+    /// What there is to remember once all layers are made.
+    new: Vec<(Key, Option<usize>)>,
+}
+
+impl<'a> Making<'a> {
+    fn new(plan: &'a Plan, options: &'a Options<'a>, pool: &'a ThreadPool) -> Self {
+        let (stages, layers) = (Stages::new(plan, options, pool), Layers::new(options, pool));
+        Making { stages, layers, options, done: HashMap::new(), new: Vec::new() }
+    }
+
+    /// The number of the layer that a step comes to; none if it changes nothing.
+    fn step(&mut self, stage: usize, number: usize, step: &'a Step) -> Result<Option<usize>> {
+        let doing = match &step.work {
+            Work::Nothing => return Ok(None),
+            Work::Adds(adds) => Doing::Adds(&step.title, adds),
+            Work::Directory { .. } | Work::Copy(_) => {
+                let Mark { key, .. } = self.stages.mark(stage, number + 1)?;
+                Doing::Step(key.ok_or_else(|| Error::input(format!("the step `{}` has no key", step.title)))?)
+            }
+        };
+        if let Some(layer) = self.done.get(&doing) {
+            return Ok(*layer);
+        }
+        let layer = match &doing {
+            Doing::Adds(title, adds) => {
+                let entries = self.stages.added(adds)?;
+                Some(self.layers.add(self.done.len(), title, entries, self.stages.started()))
+            }
+            Doing::Step(key) => self.change(stage, number, step, *key)?,
+        };
+        self.done.insert(doing, layer);
+        Ok(layer)
+    }
+
+    fn change(&mut self, stage: usize, number: usize, step: &'a Step, key: Key) -> Result<Option<usize>> {
+        let new = self.done.len();
+        match if self.options.trust_times { key.outcome(self.options.store) } else { None } {
+            Some(None) => return Ok(None),
+            Some(Some(layer)) => {
+                self.layers.take(new, &step.title, layer);
+                return Ok(Some(new));
+            }
+            None => {}
+        }
+        let entries = self.stages.change(stage, number)?;
+        let layer = (!entries.is_empty()).then(|| self.layers.add(new, &step.title, entries, self.stages.started()));
+        if self.stages.mark(stage, number + 1)?.is_settled {
+            self.new.push((key, layer));
+        }
+        Ok(layer)
+    }
+
+    /// Makes the layers, and remembers what the steps came to.
+    fn finish(mut self) -> Result<HashMap<usize, Layer>> {
+        self.stages.bring(self.layers.contents())?;
+        let layers = self.layers.make()?;
+        for (key, number) in self.new {
+            let layer = number.and_then(|number| layers.get(&number));
+            // One that is taken from a cached image is not in the store.
+            if layer.is_none_or(|layer| self.options.store.has(&layer.descriptor)) {
+                key.remember_outcome(self.options.store, layer)?;
+            }
+        }
+        Ok(layers)
     }
 }
 
-fn image(plan: &Plan, stage: &Stage, made: &HashMap<Making<'_>, &Layer>, created: &str) -> Image {
-    let histories: Vec<String> = stage.steps.iter().map(|step| format!("ocibake: {}", step.title)).collect();
-    let steps: Vec<image::Step<'_>> = stage
-        .steps
+fn image(plan: &Plan, made: &Made<'_>, created: &str) -> Image {
+    let Made { stage, below, steps } = made;
+    let created_by = |step: &Step| match step.work {
+        Work::Adds(_) => format!("ocibake: {}", step.title),
+        _ => step.title.clone(),
+    };
+    let histories: Vec<String> = steps.iter().map(|(step, _)| created_by(step)).collect();
+    let steps: Vec<image::Step<'_>> = steps
         .iter()
         .zip(&histories)
-        // Every step of every stage is among the distinct ones, which all were made.
-        .map(|(step, created_by)| image::Step { layer: made[&making(step)], created_by })
+        .map(|((_, layer), created_by)| image::Step { layer: layer.as_ref(), created_by })
         .collect();
-    Image::new(&stage.platform, &stage.settings, &steps, created, &plan.annotations)
+    let mut annotations = stage.annotations.clone();
+    annotations.extend(plan.annotations.clone());
+    Image::new(&Parts {
+        platform: &stage.platform,
+        settings: &stage.settings,
+        author: stage.author.as_deref(),
+        below: *below,
+        steps: &steps,
+        created,
+        annotations: &annotations,
+    })
+}
+
+/// The annotations of the plan, and those that all of its images have in common.
+fn common_annotations(plan: &Plan) -> Map<String> {
+    let mut stages = plan.images.iter().filter_map(|number| plan.stages.get(*number));
+    let mut common = stages.next().map(|first| first.annotations.clone()).unwrap_or_default();
+    for stage in stages {
+        common.retain(|key, value| stage.annotations.get(key) == Some(value));
+    }
+    common.extend(plan.annotations.clone());
+    common
 }
 
 fn put(store: &LocalStore, document: &Document) -> Result<()> {

@@ -294,6 +294,8 @@ impl Request<'_> {
             output::while_building(outputs, ahead, client, progress, |follow| {
                 let options = build::Options {
                     store,
+                    bases: store,
+                    client,
                     compression,
                     created: *created,
                     modified: *modified,

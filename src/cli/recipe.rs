@@ -255,11 +255,9 @@ impl Recipe<'_> {
         self.spec_flags.overlay(&mut flags)?;
         let main = Context { root: self.context.root.clone(), ignore: ignore.to_vec() };
         let mut contexts = vec![main];
-        for (_, opened) in &self.directories {
-            let text = context::Dockerfile::ignore(opened)?;
-            let ignore = text.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
-            contexts.push(Context { root: opened.root.clone(), ignore });
-        }
+        // As docker has it, what `.dockerignore` says is said of the main context alone.
+        let others = self.directories.iter().map(|(_, opened)| opened.root.clone());
+        contexts.extend(others.map(|root| Context { root, ignore: Vec::new() }));
         let named = |name: &str| {
             let name = context_name(name)?;
             let directory = self.directories.iter().position(|(own, _)| *own == name);

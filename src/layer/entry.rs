@@ -30,6 +30,15 @@ pub enum Kind {
     HardLink {
         target: Vec<u8>,
     },
+    Fifo,
+    CharacterDevice {
+        major: u32,
+        minor: u32,
+    },
+    BlockDevice {
+        major: u32,
+        minor: u32,
+    },
 }
 
 impl Entry {

@@ -23,12 +23,12 @@ pub use entry::{Entry, Kind};
 pub use ignore::{Above, Ignore};
 pub use read::{
     Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC,
-    ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read, read_archive,
+    ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read, read_archive, read_members,
 };
 pub use spool::Spool;
 pub use tar::{RECORD, TRAILER};
-pub use unpack::{Directories, Unpacked, flatten, unpack};
-pub use walk::{inspect, walk};
+pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
+pub use walk::{inspect, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
 use crate::error::{Error, Result};

@@ -103,6 +103,13 @@ fn head<'a>(entry: &'a Entry, path: &'a [u8]) -> Head<'a> {
         Kind::Directory => (EntryType::Directory, None),
         Kind::Symlink { target } => (EntryType::Symlink, Some(target.as_slice())),
         Kind::HardLink { target } => (EntryType::Link, Some(target.as_slice())),
+        Kind::Fifo => (EntryType::Fifo, None),
+        Kind::CharacterDevice { .. } => (EntryType::Char, None),
+        Kind::BlockDevice { .. } => (EntryType::Block, None),
+    };
+    let device = match entry.kind {
+        Kind::CharacterDevice { major, minor } | Kind::BlockDevice { major, minor } => (major, minor),
+        _ => (0, 0),
     };
     Head {
         path,
@@ -113,7 +120,7 @@ fn head<'a>(entry: &'a Entry, path: &'a [u8]) -> Head<'a> {
         user: entry.user,
         group: entry.group,
         modified: Time { seconds: entry.modified, nanoseconds: 0 },
-        device: (0, 0),
+        device,
         xattrs: &entry.xattrs,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::Scope;
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, open, readlinkat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, major, minor, open, readlinkat, statat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -26,7 +26,16 @@ const BATCH: usize = 256;
 ///
 /// Sockets, FIFOs and devices are errors that name them.
 pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
-    let walk = Walk { ignore, found: Mutex::default(), failure: Mutex::default() };
+    walk_with(root, ignore, false)
+}
+
+/// As [`walk`], but FIFOs and devices come as entries, and sockets, which no tar can hold, are passed over.
+pub fn walk_all(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
+    walk_with(root, ignore, true)
+}
+
+fn walk_with(root: &Path, ignore: &Ignore, takes_specials: bool) -> Result<Vec<Entry>> {
+    let walk = Walk { ignore, takes_specials, found: Mutex::default(), failure: Mutex::default() };
     rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new(), Above::default()));
     if let Some(error) = unlocked(walk.failure) {
         return Err(error);
@@ -38,11 +47,16 @@ pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
 
 /// The object at `disk` itself, as an entry at `path`. A link is not followed.
 pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
-    entry(CWD, disk, &status(CWD, disk, disk)?, disk.to_owned(), path)
+    let status = status(CWD, disk, disk)?;
+    if let Some(kind) = special(&status) {
+        return Err(not_for_a_layer(disk, kind));
+    }
+    entry(CWD, disk, &status, disk.to_owned(), path)
 }
 
 struct Walk<'a> {
     ignore: &'a Ignore,
+    takes_specials: bool,
     found: Mutex<Vec<Found>>,
     /// The first one; it ends the walk.
     failure: Mutex<Option<Error>>,
@@ -98,6 +112,11 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let status = status(directory, name, &disk)?;
+            match special(&status) {
+                Some(kind) if !self.takes_specials => return Err(not_for_a_layer(&disk, kind)),
+                Some(FileType::Socket) => continue,
+                _ => {}
+            }
             if is_directory(&status) {
                 let (disk, path, above) = (disk.clone(), path.clone(), self.ignore.enter(above, &path));
                 scope.spawn(move |scope| self.directory(scope, disk, path, above));
@@ -155,18 +174,22 @@ fn status(directory: impl AsFd, name: impl Arg, disk: &Path) -> Result<Stat> {
     statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("read", disk, errno))
 }
 
-/// What has this `status`, as an entry at `path`.
+/// What has this `status`, which is no socket's, as an entry at `path`.
 fn entry(directory: impl AsFd, name: impl Arg, status: &Stat, disk: PathBuf, path: Vec<u8>) -> Result<Entry> {
     let file_type = FileType::from_raw_mode(status.st_mode);
     // Links have no permissions of their own; what lstat shows for them differs between systems.
     let (mode, xattrs) = match file_type {
         FileType::Symlink => (0o777, BTreeMap::new()),
         FileType::RegularFile | FileType::Directory => (status.st_mode & 0o7777, xattrs(&disk)?),
-        other => return Err(not_for_a_layer(&disk, other)),
+        _ => (status.st_mode & 0o7777, BTreeMap::new()),
     };
+    let (major, minor) = (major(status.st_rdev), minor(status.st_rdev));
     let kind = match file_type {
         FileType::RegularFile => Kind::File(Content::Disk { path: disk, identity: Identity::of(status) }),
         FileType::Directory => Kind::Directory,
+        FileType::Fifo => Kind::Fifo,
+        FileType::CharacterDevice => Kind::CharacterDevice { major, minor },
+        FileType::BlockDevice => Kind::BlockDevice { major, minor },
         _ => {
             let target = readlinkat(directory, name, Vec::new());
             Kind::Symlink { target: target.map_err(|errno| failed("read the link", &disk, errno))?.into_bytes() }
@@ -178,6 +201,13 @@ fn entry(directory: impl AsFd, name: impl Arg, status: &Stat, disk: PathBuf, pat
 
 fn is_directory(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::Directory
+}
+
+/// What it is, if it is special.
+fn special(status: &Stat) -> Option<FileType> {
+    let kind = FileType::from_raw_mode(status.st_mode);
+    let is_plain = matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Symlink);
+    (!is_plain).then_some(kind)
 }
 
 fn not_for_a_layer(disk: &Path, file_type: FileType) -> Error {

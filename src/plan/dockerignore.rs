@@ -4,7 +4,7 @@
 use super::pattern::{characters, clean};
 
 /// The patterns in `text`, in their order. A line that begins with `#` is a comment, and so is an empty one; a byte order
-/// mark may stand before the first. Bytes that are no UTF-8 are U+FFFD, each of them.
+/// mark may stand before the first. Bytes that are no UTF-8 are U+FFFD, each of them, as they are in paths: one stands for another.
 pub fn patterns(text: &[u8]) -> Vec<String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#"));

@@ -73,6 +73,15 @@ impl Mode {
             }
         }
     }
+
+    /// As [`apply`](Mode::apply), but for an octal mode, which is that of directories too, bit for bit: so `--chmod` of a
+    /// Dockerfile has it.
+    pub fn apply_alike(&self, current: u32, is_directory: bool) -> u32 {
+        match &self.0 {
+            Change::Octal(bits) => *bits,
+            Change::Symbolic(_) => self.apply(current, is_directory),
+        }
+    }
 }
 
 impl Action {

@@ -275,7 +275,7 @@ fn named_contexts_take_the_place_of_stages_and_images() {
 #[test]
 fn what_is_wrong_is_shown_where_it_stands() {
     for (text, line, words) in [
-        ("FROM scratch\nCOPY --from=later a /\nFROM scratch AS later", 2, "stage `later`"),
+        ("FROM scratch AS one\nCOPY --from=two a /\nFROM scratch AS two\nCOPY --from=one a /", 2, "stage `two`"),
         ("FROM scratch AS own\nCOPY --from=own a /", 2, "stage `own`"),
         ("FROM scratch AS builder\nFROM scratch\nCOPY --from=bulider a /", 3, "there is no bulider"),
         ("FROM scratch\nCOPY --from=7 a /", 2, "no stage 7"),
@@ -305,7 +305,11 @@ fn what_is_wrong_is_shown_where_it_stands() {
 fn checks_that_need_values_are_made() {
     for (text, line, expected) in [
         ("FROM scratch\nENV FOO=1\nLABEL a=$FOP", 3, "Usage of undefined variable '$FOP' (did you mean $FOO?)"),
-        ("FROM scratch\nCOPY ignored /", 2, "Attempting to Copy file \"ignored\" that is excluded by .dockerignore"),
+        (
+            "# check=experimental=CopyIgnoredFile\nFROM scratch\nCOPY ignored /",
+            3,
+            "Attempting to Copy file \"ignored\" that is excluded by .dockerignore",
+        ),
         ("FROM --platform=$TARGETPLATFORM base", 1, {
             "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior"
         }),
@@ -319,8 +323,9 @@ fn checks_that_need_values_are_made() {
         let messages: Vec<(usize, &str)> =
             warnings.iter().map(|warning| (warning.place.line, warning.message.as_str())).collect();
         assert!(messages.contains(&(line, expected)), "{text}: {messages:?}");
-        let skipped = lower(&format!("# check=skip=all\n{text}")).warnings;
-        assert_eq!(skipped, [], "{text}");
+        if !text.starts_with('#') {
+            assert_eq!(lower(&format!("# check=skip=all\n{text}")).warnings, [], "{text}");
+        }
     }
     assert_eq!(lower("ARG A\nFROM scratch\nARG A\nLABEL b=$A").warnings, []);
     let arguments = [("V", "base")];

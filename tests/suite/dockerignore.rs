@@ -108,6 +108,10 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("[[:x]", "[ : x", "a"),
     ("[\\d]", "4", "d \\"),
     ("a]", "a]", "a"),
+    // Behind a star that cannot match a dot, patterns are looked at by Go's regular expressions alone.
+    ("x*[a-]", "xa x- xyza", "x xb"),
+    ("x/*[-_]t", "x/a-t x/_t", "x/at"),
+    ("x*\\", "x$ xa$ xa$b", "x xa"),
     // What moby leaves to Go's regular expressions.
     ("[*]", "[] ^] ^^]", "* a"),
     ("[?]", "[] ^]", "? a"),
@@ -386,9 +390,9 @@ fn any_file() -> impl Strategy<Value = Vec<u8>> {
         "2",
         ",",
         "[:alpha:]",
-        "\u{feff}",
     ];
-    let piece = prop_oneof![30 => prop::sample::select(PIECES).prop_map(|piece| piece.as_bytes().to_vec()), 1 => Just(vec![0xe9])];
+    // Bytes that are no UTF-8 are left out: docker compares some of them as they are.
+    let piece = prop::sample::select(PIECES).prop_map(str::as_bytes);
     prop::collection::vec(piece, 1..14).prop_map(|pieces| pieces.concat())
 }
 

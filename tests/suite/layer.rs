@@ -284,7 +284,8 @@ pub fn golden() -> Vec<Entry> {
 fn plant(tree: Tree, entry: &Entry) -> Tree {
     let tree = match &entry.kind {
         Kind::File(Content::Bytes(bytes)) => tree.file(&entry.path, bytes),
-        Kind::File(_) => unreachable!("it is made in code"),
+        Kind::Fifo => tree.fifo(&entry.path),
+        Kind::File(_) | Kind::CharacterDevice { .. } | Kind::BlockDevice { .. } => unreachable!("it is not made here"),
         Kind::Directory => tree.directory(&entry.path),
         Kind::Symlink { target } => return tree.symlink(&entry.path, target).time(0),
         Kind::HardLink { target } => return tree.hard_link(&entry.path, target),

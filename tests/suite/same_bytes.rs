@@ -18,6 +18,7 @@ use crate::support::layout::Layout;
 use crate::support::listing::Listing;
 use crate::support::noise::noise;
 use crate::support::program::{NOBODY, Outcome, Program};
+use crate::support::registry_client::on_demand;
 use crate::support::tool::{self, require, require_root};
 use crate::support::traces::assert_store_is_sound;
 use crate::support::tree::{Tree, any_large_tree, any_tree};
@@ -250,8 +251,11 @@ fn from_any_tree_on_another_processor() {
 /// What the program does, without its start.
 fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, trust_times: bool) -> String {
     let plan = Spec::parse("ocibake.toml", ANY).unwrap().plan(context, &Automatic::default(), &mut no_base).unwrap();
+    let store = LocalStore::open(store).unwrap();
     let options = Options {
-        store: &LocalStore::open(store).unwrap(),
+        store: &store,
+        bases: &store,
+        client: &on_demand(),
         compression: compression.parse().unwrap(),
         created: 0,
         modified: Modified::At(0),

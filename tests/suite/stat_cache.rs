@@ -196,7 +196,7 @@ fn a_file_written_just_before_is_not_remembered() {
             assert!(events.read_line(&mut event).unwrap() > 0, "the layer is made anew");
         }
         // The walk is over. Only now it is sure that it saw a file younger than the clock's tick.
-        let is_racy = start.elapsed() < Duration::from_millis(90);
+        let is_racy = start.elapsed() < Duration::from_millis(80);
         io::copy(&mut events, &mut io::sink()).unwrap();
         assert!(build.wait().unwrap().success());
         if is_racy {

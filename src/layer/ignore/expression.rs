@@ -8,10 +8,10 @@ use regex::Regex;
 ///
 /// None for what Go refuses, and for `\B`, `\C`, `\p`, `\P` and `\Q`, which nobody means by them.
 pub(super) fn translated(written: &str) -> Option<Regex> {
-    let (rest, text) = (written.chars().peekable(), String::from(r"\A"));
-    let mut translation = Translation { rest, text, last: Last::One, names_end: false };
+    let whole = format!("^{written}$");
+    let (rest, text) = (whole.chars().peekable(), String::new());
+    let mut translation = Translation { rest, text, last: Last::Nothing, names_end: false };
     translation.all()?;
-    translation.text.push_str(r"\z");
     Regex::new(&translation.text).ok()
 }
 
@@ -54,6 +54,7 @@ impl Translation<'_> {
                 ')' => self.one(")"),
                 '.' => self.one("."),
                 '^' => self.one(r"\A"),
+                '$' => self.one(r"\z"),
                 '[' => self.set()?,
                 '\\' => self.escape()?,
                 other => self.one(&literal(other)),

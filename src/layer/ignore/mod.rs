@@ -1,5 +1,6 @@
 mod expression;
 mod rule;
+mod syntax;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 use regex::Regex;
 
-use super::expression;
-use crate::plan::pattern::{clean, is_well_formed};
+use super::{expression, syntax};
+use crate::plan::pattern::clean;
 
 /// One pattern of moby's patternmatcher.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Rule {
             Some(body) => (true, body),
             None => (false, &clean[..]),
         };
-        if takes_back && body.is_empty() || !is_well_formed(body) {
+        if takes_back && body.is_empty() || !syntax::is_taken(body) {
             return None;
         }
         Some(Rule { takes_back, form: form(body)?, lead: lead(body) })
@@ -117,8 +117,12 @@ fn form(pattern: &str) -> Option<Form> {
             }
             '.' | '+' | '(' | ')' | '$' => written.extend(['\\', character]),
             '\\' => {
-                written.extend(['\\', characters.next()?]);
-                kind = Kind::Expression;
+                // A last one, which can only stand behind a star, escapes the `$` of the expression.
+                written.push('\\');
+                if let Some(escaped) = characters.next() {
+                    written.push(escaped);
+                    kind = Kind::Expression;
+                }
             }
             other => written.push(other),
         }

@@ -35,10 +35,7 @@ pub type Open<'a> = dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send + 'a>> + S
 ///
 /// When it returns, every layer has been read to its end, and the digests of its blob and of its tar hold.
 pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Tree> {
-    let budget = Budget::new(limits, Whole::Image);
-    let all = pool.install(|| {
-        layers.par_iter().map(|layer| read_one(layer, open, &budget)).collect::<Result<Vec<Vec<Member>>>>()
-    })?;
+    let all = read_members(layers, open, limits, pool)?;
     let mut tree = Tree::new();
     for (number, (members, layer)) in all.into_iter().zip(layers).enumerate() {
         tree.apply(number, members).map_err(|error| Error {
@@ -47,6 +44,15 @@ pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool
         })?;
     }
     Ok(tree)
+}
+
+/// Reads the headers of all of `layers`, side by side on the threads of `pool`: the members of each, as they stand in its
+/// tar.
+///
+/// When it returns, every layer has been read to its end, and the digests of its blob and of its tar hold.
+pub fn read_members(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Vec<Vec<Member>>> {
+    let budget = Budget::new(limits, Whole::Image);
+    pool.install(|| layers.par_iter().map(|layer| read_one(layer, open, &budget)).collect())
 }
 
 fn read_one(layer: &Layer, open: &Open<'_>, budget: &Budget) -> Result<Vec<Member>> {

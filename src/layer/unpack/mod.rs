@@ -1,5 +1,6 @@
 //! From a tree to a directory.
 
+mod extract;
 mod flatten;
 mod survey;
 mod target;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use survey::{Content, Link, Place, Survey, Wanted, contents};
 use target::{Cursor, LeftOut, Target};
 
+pub use extract::extract;
 pub use flatten::flatten;
 
 /// What is left to do once all is in place, and what could not be done.

@@ -63,12 +63,9 @@ impl Directives {
             Some(directive) => escape(text, &directive.value)?,
         };
         let front = scan(text, behind_interpreter_line(text, start), |line| line);
-        let find = |name| front.iter().find(|directive| directive.name == name).map(|directive| &directive.value);
-        let syntax = find("syntax").map(|value| {
-            let length = value.text.find(' ').unwrap_or(value.text.len());
-            Word { text: value.text[..length].to_owned(), span: value.span.start..value.span.start + length }
-        });
-        let check = find("check").map(|value| Check::read(text, value)).transpose()?.unwrap_or_default();
+        let find = |name| front.iter().find(|directive| directive.name == name).map(|found| until_space(&found.value));
+        let syntax = find("syntax");
+        let check = find("check").map(|value| Check::read(text, &value)).transpose()?.unwrap_or_default();
         let end = strict.last().map_or(start, |directive| directive.next);
         Ok((Directives { syntax, escape, check }, end))
     }
@@ -106,6 +103,12 @@ fn behind_interpreter_line(text: &Text, start: usize) -> usize {
         true => start + rest.find('\n').map_or(rest.len(), |newline| newline + 1),
         false => start,
     }
+}
+
+/// What stands behind the first space is for front ends that know of it.
+fn until_space(value: &Word) -> Word {
+    let length = value.text.find(' ').unwrap_or(value.text.len());
+    Word { text: value.text[..length].to_owned(), span: value.span.start..value.span.start + length }
 }
 
 fn escape(text: &Text, value: &Word) -> Result<char> {

@@ -22,13 +22,15 @@ pub(super) fn read(line: &Line, reader: &mut Reader<'_>) -> Result<Vec<Heredoc>>
     Ok(heredocs)
 }
 
-/// What `[FD]<<[-]NAME` begins, without its content; None if the word is something else.
+/// What `[FD]<<[-]NAME` begins, possibly with whitespace before the name, without its content; None if the word is something
+/// else.
 pub(super) fn opening(word: &str) -> Option<Heredoc> {
     let (descriptor, rest) = word.split_once("<<")?;
     if !descriptor.bytes().all(|byte| byte.is_ascii_digit()) || rest.contains('<') {
         return None;
     }
     let (strip_tabs, name) = rest.strip_prefix('-').map_or((false, rest), |name| (true, name));
+    let name = name.trim_start();
     let quotes = |text: &str| text.matches(['\'', '"']).count();
     let plain = single(words(name, Keep::Nothing)?)?;
     let raw = single(words(name, Keep::Quotes)?)?;

@@ -78,6 +78,11 @@ impl Lexer<'_> {
                     words.word.push_str(&quoted);
                     text.push_str(&quoted);
                 }
+                '<' => {
+                    let opening = self.opening();
+                    words.word.push_str(&opening);
+                    text.push_str(&opening);
+                }
                 '\\' => {
                     self.rest.next();
                     let kept = Some('\\').filter(|_| self.keep_escapes);
@@ -93,6 +98,16 @@ impl Lexer<'_> {
             }
         }
         stop.is_none().then_some(text)
+    }
+
+    /// Whitespace behind `<<` belongs to the word: a heredoc's name may stand apart.
+    fn opening(&mut self) -> String {
+        let mut text: String = self.rest.next().into_iter().collect();
+        if self.rest.next_if_eq(&'<').is_some() {
+            text.push('<');
+            text.push_str(&self.while_some(char::is_whitespace));
+        }
+        text
     }
 
     fn single_quoted(&mut self) -> Option<String> {
@@ -144,8 +159,8 @@ impl Lexer<'_> {
         match self.rest.next()? {
             '}' => Some(format!("${{{name}}}")),
             ':' => {
-                let modifier = self.rest.next()?;
-                let word = self.braced('}', matches!(modifier, '#' | '%'))?;
+                let modifier = self.rest.next().filter(|modifier| !matches!(modifier, '#' | '%'))?;
+                let word = self.braced('}', false)?;
                 Some(format!("${{{name}:{modifier}{word}}}"))
             }
             modifier @ ('+' | '-' | '?' | '#' | '%') => {

@@ -1,7 +1,6 @@
 //! A docker daemon of its own, without any network, for as long as the value lives.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,13 @@ pub struct DockerDaemon {
 
 impl DockerDaemon {
     pub fn start() -> Self {
+        // It waits for its containerd no longer than some seconds, and goes.
+        let tries = (0..3).fold(Self::try_start(), |started, _| started.or_else(|_| Self::try_start()));
+        tries.unwrap_or_else(|log| panic!("dockerd does not start: {log}"))
+    }
+
+    /// Or what it said before it went.
+    fn try_start() -> Result<Self, String> {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
         let log = File::create(at("log")).unwrap();
@@ -32,12 +38,11 @@ impl DockerDaemon {
         while !daemon.command(&["version"]).output().unwrap().status.success() {
             let gone = daemon.process.try_wait().unwrap().is_some();
             if gone || Instant::now() > deadline {
-                let log = std::fs::read_to_string(daemon.directory.path().join("log"));
-                panic!("dockerd does not start: {log:?}");
+                return Err(std::fs::read_to_string(daemon.directory.path().join("log")).unwrap_or_default());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        daemon
+        Ok(daemon)
     }
 
     /// Runs docker's own client against it.
@@ -45,11 +50,15 @@ impl DockerDaemon {
         checked(&mut self.command(arguments))
     }
 
+    /// Where it listens, as docker's `--host` takes it.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.directory.path().join("socket").display())
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
-        let socket: PathBuf = self.directory.path().join("socket");
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.directory.path()).env("DOCKER_HOST", format!("unix://{}", socket.display()));
+        command.env("HOME", self.directory.path()).env("DOCKER_HOST", self.host());
         command.args(arguments);
         command
     }

@@ -18,7 +18,7 @@ pub fn entry(path: impl AsRef<[u8]>, kind: Kind) -> Entry {
     let mode = match kind {
         Kind::Directory => 0o755,
         Kind::Symlink { .. } => 0o777,
-        Kind::File(_) | Kind::HardLink { .. } => 0o644,
+        _ => 0o644,
     };
     let path = path.as_ref().to_owned();
     Entry { path, kind, mode, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }
@@ -91,6 +91,8 @@ pub fn listing_of(entries: &[Entry]) -> Listing {
                 let (size, sha256) = digest(std::fs::File::open(path).unwrap());
                 listing::Kind::File { size, sha256, link: None }
             }
+            Kind::Fifo => listing::Kind::Other("fifo"),
+            Kind::CharacterDevice { .. } | Kind::BlockDevice { .. } => listing::Kind::Other("device"),
             Kind::Directory => listing::Kind::Directory,
             Kind::Symlink { target } => listing::Kind::Symlink { target: target.clone() },
             Kind::HardLink { target } => {

@@ -60,6 +60,10 @@ pub fn hard_link(path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Entry {
     Entry { target: target.as_ref().to_owned(), ..entry(EntryType::Link, path) }
 }
 
+pub fn fifo(path: impl AsRef<[u8]>) -> Entry {
+    entry(EntryType::Fifo, path)
+}
+
 pub fn device(path: impl AsRef<[u8]>, major: u32, minor: u32) -> Entry {
     Entry { device: (major, minor), ..entry(EntryType::Char, path) }
 }
@@ -162,14 +166,16 @@ pub struct Handmade {
 
 impl Handmade {
     pub fn new(layers: &[Blob]) -> Self {
+        Handmade::configured(layers, json!({"architecture": "amd64", "os": "linux", "config": {}}))
+    }
+
+    /// With this configuration; what it says of the layers is added to it.
+    pub fn configured(layers: &[Blob], mut config: serde_json::Value) -> Self {
         let this = Handmade { directory: tempfile::tempdir().unwrap() };
         fs::create_dir_all(this.path().join("blobs/sha256")).unwrap();
         let descriptors: Vec<_> = layers.iter().map(|layer| this.blob(layer.media_type, &layer.bytes)).collect();
         let diff_ids: Vec<_> = layers.iter().map(|layer| format!("sha256:{}", layer.diff_id)).collect();
-        let config = json!({
-            "architecture": "amd64", "os": "linux", "config": {},
-            "rootfs": {"type": "layers", "diff_ids": diff_ids},
-        });
+        config["rootfs"] = json!({"type": "layers", "diff_ids": diff_ids});
         let config = this.blob("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
         let manifest_type = "application/vnd.oci.image.manifest.v1+json";
         let manifest = json!({"schemaVersion": 2, "mediaType": manifest_type, "config": config, "layers": descriptors});

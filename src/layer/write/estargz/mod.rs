@@ -186,7 +186,7 @@ fn check(entries: &[Entry]) -> Result<()> {
         }
         let target = match &entry.kind {
             Kind::Symlink { target } | Kind::HardLink { target } => &target[..],
-            Kind::File(_) | Kind::Directory => &[],
+            _ => &[],
         };
         if std::str::from_utf8(&entry.path).and(std::str::from_utf8(target)).is_err() {
             return Err(Error::input(format!("the name or the target of `{path}` is not UTF-8, as eStargz wants it"))

@@ -87,6 +87,10 @@ struct TocEntry {
     /// Of the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
+    #[serde(skip_serializing_if = "is_zero")]
+    dev_major: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    dev_minor: u32,
     /// Of the member in the blob.
     #[serde(skip_serializing_if = "is_zero")]
     offset: u64,
@@ -116,6 +120,13 @@ impl TocEntry {
             Kind::Directory => ("dir", String::new()),
             Kind::Symlink { target } => ("symlink", text(target)),
             Kind::HardLink { target } => ("hardlink", text(target)),
+            Kind::Fifo => ("fifo", String::new()),
+            Kind::CharacterDevice { .. } => ("char", String::new()),
+            Kind::BlockDevice { .. } => ("block", String::new()),
+        };
+        let (dev_major, dev_minor) = match entry.kind {
+            Kind::CharacterDevice { major, minor } | Kind::BlockDevice { major, minor } => (major, minor),
+            _ => (0, 0),
         };
         let slash = if kind == "dir" { "/" } else { "" };
         let is_empty_file = kind == "reg" && entry.content_size() == 0;
@@ -126,6 +137,8 @@ impl TocEntry {
             // The beginning of 1970, too: readers take no time for one long before that.
             modtime: rfc3339(entry.modified).ok(),
             link_name,
+            dev_major,
+            dev_minor,
             access: Some(Access { mode: entry.mode, uid: entry.user, gid: entry.group }),
             xattrs: entry.xattrs.iter().map(|(name, value)| (text(name), STANDARD.encode(value))).collect(),
             digest: is_empty_file.then(|| Digest::of(b"")),
@@ -145,6 +158,6 @@ impl TocEntry {
     }
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }

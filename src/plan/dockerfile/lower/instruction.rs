@@ -130,9 +130,6 @@ impl Lowering<'_, '_> {
     fn workdir(&mut self, state: &mut State, word: &Word, instruction: &Instruction) -> Result<()> {
         let written = self.expand(state, instruction, word)?;
         let place = instruction.excerpt(&instruction.span);
-        if written.is_empty() {
-            return Err(Error::input(format!("the path `{}` is empty", word.text)));
-        }
         if !state.is_workdir_set && !written.starts_with('/') {
             self.warn(Warning::workdir_relative_path(&written, place.clone()));
         }

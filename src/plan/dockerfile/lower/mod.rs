@@ -167,7 +167,8 @@ impl<'a, 'b> Lowering<'a, 'b> {
         let Some(name) = self.request.target.filter(|name| !name.is_empty()) else {
             return Ok(self.dockerfile.stages.len() - 1);
         };
-        self.dockerfile.stage(name).ok_or_else(|| {
+        let is_number = name.bytes().all(|c| c.is_ascii_digit());
+        self.dockerfile.stage(name).filter(|_| !is_number).ok_or_else(|| {
             let names = || self.dockerfile.stages.iter().filter_map(|stage| Some(stage.name.as_ref()?.text.as_str()));
             let file = &self.dockerfile.text.file;
             let error = Error::usage(format!("there is no stage `{name}` in {file}"));
@@ -181,7 +182,11 @@ impl<'a, 'b> Lowering<'a, 'b> {
 
     /// The stage of an image, with all that the command line lays over it.
     fn image(&mut self, made: &Made) -> Result<(Stage, Spec)> {
-        let mut stage = self.plan[made.number].clone();
+        let mut stage = made.state.stage();
+        // Nothing stands on the target, which comes to the plan with what is laid over it.
+        if made.number + 1 == self.plan.len() {
+            self.plan.pop();
+        }
         let mut spec = Spec {
             config: Settings { labels: None, ..stage.settings },
             labels: made.state.labels.clone(),

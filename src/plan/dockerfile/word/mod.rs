@@ -6,15 +6,17 @@
 //! | where | taken |
 //! |---|---|
 //! | FROM's image and `--platform` | `text`; only the arguments before the first FROM and the global platform ones are seen |
-//! | ARG's values; ENV's and LABEL's names and values | `text`; a line sees what stood before it, not its own pairs |
-//! | ADD's and COPY's paths, `--chown`, `--chmod`, `--exclude`, ADD's `--checksum` | `text` |
+//! | ARG's values, unless one is given by `--build-arg` | `text` |
+//! | ENV's and LABEL's names and values | `text`; a line sees what stood before it, not its own pairs |
+//! | ADD's and COPY's paths, `--chown`, `--chmod`; ADD's `--checksum` | `text` |
 //! | WORKDIR, USER, STOPSIGNAL, each of VOLUME's | `text` |
 //! | each of EXPOSE's | `words`: one variable may hold several ports |
-//! | the values in RUN's `--mount`, without `type=` and `from=` | `text` |
+//! | each value in RUN's `--mount`, but `from=` must have no `$` before its last character | `text` |
 //! | a heredoc of ADD and COPY whose name has no quotes | `text` by [`Lexer::heredoc`], escape `\` whatever the file says |
 //!
 //! Nothing else is: not RUN, CMD, ENTRYPOINT, SHELL, HEALTHCHECK and their heredocs (a shell expands those), not MAINTAINER,
-//! `--from`, the names of stages, nor any other flag. ONBUILD's instruction is expanded when it runs.
+//! the names of stages, ARG's names, nor any other flag; COPY's `--from` with a `$` is an error. ONBUILD's instruction is expanded
+//! when it runs.
 //!
 //! The line that names heredocs is split by [`Lexer::heredoc_line`]: quotes, escapes and variables stay.
 
@@ -374,10 +376,11 @@ impl<'r, 'v> Reader<'r, 'v> {
         }
         let pattern = self.part('/', true, start)?;
         let replacement = self.part('}', true, start)?;
-        let Some(value) = self.value(name, start) else {
-            let kept = format!("${{{name}/{pattern}/{replacement}}}");
-            return Ok(if self.lexer.keep_unset { kept } else { String::new() });
-        };
+        let value = self.value(name, start);
+        if value.is_none() && self.lexer.keep_unset {
+            return Ok(format!("${{{name}/{pattern}/{replacement}}}"));
+        }
+        let value = value.unwrap_or_default();
         self.spend_on_pattern(&pattern, value)?;
         self.spend(if all { (value.len() + 1).saturating_mul(replacement.len()) } else { replacement.len() })?;
         let replaced = replace(&pattern, value, &replacement, all).map_err(|reason| self.error(start, reason))?;

@@ -1,0 +1,276 @@
+//! `COPY` and `ADD`, from one file system in memory to another, as BuildKit does it (its file operations, and the copier of
+//! fsutil that they use).
+
+use std::collections::HashMap;
+
+use super::files::{Files, Node, Object, joined, names, parent};
+use super::target::Target;
+use crate::error::{Error, Result};
+use crate::layer::{Attributes, Ignore, Kind, Time};
+use crate::plan::{Destination, Mode, Pattern};
+
+/// How a step copies, whatever it copies from.
+pub struct Copier<'a> {
+    pub to: &'a Destination,
+    /// Of all that is copied; without it, everything keeps its own.
+    pub owner: Option<(u32, u32)>,
+    pub mode: Option<&'a Mode>,
+    /// Of all that is copied; without it, everything keeps its own.
+    pub time: Option<i64>,
+    pub exclude: Ignore,
+}
+
+/// What a pattern stands for in a file system.
+pub struct Matched<'a> {
+    /// The last name of the path by which it was found, which may be a link's.
+    pub name: Vec<u8>,
+    pub path: Vec<u8>,
+    pub node: &'a Node,
+}
+
+/// Something to be copied, by its path in what it is copied from.
+struct Found<'a> {
+    path: Vec<u8>,
+    node: &'a Node,
+    /// Something in it matches, and it does not.
+    only_leads: bool,
+}
+
+/// A pattern of `--parents`: where to start, and what is meant from there on.
+pub struct Pivot {
+    pub start: String,
+    pub pattern: String,
+}
+
+impl Pivot {
+    pub fn of(pattern: &str) -> Self {
+        let (start, pattern) = pattern.split_once("/./").unwrap_or(("", pattern));
+        Pivot { start: start.to_owned(), pattern: clean(pattern) }
+    }
+}
+
+/// What `pattern` stands for in `files`, sorted; links that it names are followed. One without wildcards that stands for
+/// nothing is an error; `what` is what `files` are called in it.
+pub fn matched<'f>(files: &'f Files, pattern: &str, what: &str) -> Result<Vec<Matched<'f>>> {
+    let pattern = clean(pattern);
+    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+    let literal = parts.iter().position(|part| has_wildcard(part)).unwrap_or(parts.len());
+    let (literal, wild) = parts.split_at(literal);
+    let start = literal.join("/").into_bytes();
+    if wild.is_empty() {
+        return Ok(vec![followed(files, start, &pattern, what)?]);
+    }
+    let start = followed(files, start, &pattern, what)?;
+    let wild = wild.iter().map(|part| one_name(part).parse()).collect::<Result<Vec<Pattern>>>()?;
+    let mut paths = Vec::new();
+    descend(start.node, &start.path, &wild, &mut paths);
+    paths.into_iter().map(|path| followed(files, path, &pattern, what)).collect()
+}
+
+/// Whether `name` has a character that means something in Go's `filepath.Match`. A backslash alone does not count.
+pub fn has_wildcard(name: &str) -> bool {
+    let mut characters = name.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => drop(characters.next()),
+            '*' | '?' | '[' => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// The start of `pattern` that has no wildcards, as a path.
+pub fn literal_start(pattern: &str) -> String {
+    let pattern = clean(pattern);
+    pattern.split('/').take_while(|part| !has_wildcard(part)).collect::<Vec<_>>().join("/")
+}
+
+impl Copier<'_> {
+    /// Copies `source`: a file to the destination, or into it if that is a directory, and a directory's contents. With
+    /// `only`, nothing but what it matches in a directory, and the directories that lead to it.
+    pub fn copy(&self, source: &Matched<'_>, only: Option<&Ignore>, target: &mut Target) -> Result<()> {
+        let path = self.to.path.as_bytes();
+        let ensured = if self.to.into { path } else { parent(path).unwrap_or_default() };
+        let ensured = target.files().real(ensured)?;
+        target.make_directory(&ensured)?;
+        let mut destination = target.files().real(path)?;
+        if source.node.is_directory() {
+            if target.files().get(&destination).is_none() {
+                target.make_directory(&destination)?;
+            }
+        } else {
+            if self.exclude.matches(&source.name) {
+                return Ok(());
+            }
+            if target.files().get(&destination).is_some_and(Node::is_directory) {
+                destination = joined(&destination, &source.name);
+            }
+            target.make_directory(parent(&destination).unwrap_or_default())?;
+        }
+        let mut found = Vec::new();
+        self.find(source.node, Vec::new(), only, &mut Vec::new(), &mut found);
+        let mut links = HashMap::new();
+        found.into_iter().try_for_each(|found| self.place(found, &destination, &mut links, target))
+    }
+
+    /// Notes `node` and all below it that is to be copied, each directory before what is in it.
+    fn find<'n>(
+        &self,
+        node: &'n Node,
+        path: Vec<u8>,
+        only: Option<&Ignore>,
+        leading: &mut Vec<Option<Found<'n>>>,
+        found: &mut Vec<Found<'n>>,
+    ) {
+        let is_wanted =
+            path.is_empty() || (only.is_none_or(|only| only.matches(&path)) && !self.exclude.matches(&path));
+        if is_wanted {
+            found.extend(leading.iter_mut().filter_map(Option::take));
+        }
+        let this = || Found { path: path.clone(), node, only_leads: !is_wanted };
+        let Some(children) = node.children() else {
+            found.extend(is_wanted.then(this));
+            return;
+        };
+        if is_wanted {
+            found.push(this());
+            leading.push(None);
+        } else {
+            leading.push(Some(this()));
+        }
+        for (name, child) in children {
+            self.find(child, joined(&path, name), only, leading, found);
+        }
+        leading.pop();
+    }
+
+    fn place(
+        &self,
+        found: Found<'_>,
+        destination: &[u8],
+        links: &mut HashMap<usize, Node>,
+        target: &mut Target,
+    ) -> Result<()> {
+        let path = joined(destination, &found.path);
+        let present = target.files().get(&path);
+        let conflict = |what: &str| {
+            let path = String::from_utf8_lossy(&path);
+            Err(Error::input(format!("/{path} {what}")))
+        };
+        let Object::Other(kind) = found.node.object() else {
+            match present {
+                None => target.put(path, Node::directory(self.dressed(found.node))),
+                Some(present) if !present.is_directory() => {
+                    return conflict("is no directory in the image, and a directory is copied to it");
+                }
+                // What is copied to stays as it is.
+                Some(_) if found.path.is_empty() => {}
+                Some(_) if found.only_leads => target.change(path).mode = found.node.attributes().mode,
+                Some(_) => *target.change(path) = self.dressed(found.node),
+            }
+            return Ok(());
+        };
+        if present.is_some_and(Node::is_directory) {
+            return conflict("is a directory in the image, and a file is copied to it");
+        }
+        let identity = found.node.identity();
+        let node = match identity.and_then(|identity| links.get(&identity)) {
+            Some(first) => first.clone(),
+            None => Node::new(Object::Other(kind.clone()), self.dressed(found.node)),
+        };
+        if let Some(identity) = identity {
+            links.insert(identity, node.clone());
+        }
+        target.put(path, node);
+        Ok(())
+    }
+
+    /// The attributes that a copy of `node` has.
+    fn dressed(&self, node: &Node) -> Attributes {
+        let mut attributes = node.attributes().clone();
+        if let Some((user, group)) = self.owner {
+            (attributes.user, attributes.group) = (user, group);
+        }
+        if let Some(seconds) = self.time {
+            attributes.modified = Time { seconds, nanoseconds: 0 };
+        }
+        if let Some(mode) = self.mode
+            && !matches!(node.object(), Object::Other(Kind::Symlink { .. }))
+        {
+            attributes.mode = mode.apply_alike(attributes.mode, node.is_directory());
+        }
+        attributes
+    }
+}
+
+/// What is at `path`, links followed.
+fn followed<'f>(files: &'f Files, path: Vec<u8>, pattern: &str, what: &str) -> Result<Matched<'f>> {
+    let real = files.real(&path)?;
+    let node = files.get(&real).ok_or_else(|| not_there(pattern, what))?;
+    let name = names(&path).next_back().unwrap_or_default().to_vec();
+    Ok(Matched { name, path: real, node })
+}
+
+/// That nothing is called `path` in `what`.
+pub fn not_there(path: &str, what: &str) -> Error {
+    Error::not_found(format!("there is no `{path}` in {what}"))
+}
+
+/// Notes the paths below `node` whose names match `wild`, one after the other. Links to directories are not followed.
+fn descend(node: &Node, path: &[u8], wild: &[Pattern], paths: &mut Vec<Vec<u8>>) {
+    let Some((first, rest)) = wild.split_first() else {
+        paths.push(path.to_vec());
+        return;
+    };
+    for (name, child) in node.children().into_iter().flatten().filter(|(name, _)| first.matches(name)) {
+        descend(child, &joined(path, name), rest, paths);
+    }
+}
+
+/// `pattern` as a path from the root, without what means nothing.
+fn clean(pattern: &str) -> String {
+    let mut parts = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// In Go's `filepath.Match` two stars are one.
+fn one_name(part: &str) -> String {
+    let mut text = String::new();
+    let mut characters = part.chars().peekable();
+    while let Some(character) = characters.next() {
+        text.push(character);
+        match character {
+            '\\' => text.extend(characters.next()),
+            '*' => while characters.next_if_eq(&'*').is_some() {},
+            _ => {}
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_split_at_the_first_wildcard() {
+        for (pattern, literal) in
+            [("a/b", "a/b"), ("/a/./b/../c*/d", "a"), ("*", ""), ("a\\*/b", "a\\*/b"), ("../../x", "x"), (".", "")]
+        {
+            assert_eq!(literal_start(pattern), literal, "{pattern}");
+        }
+        assert_eq!(one_name("a**b\\**"), "a*b\\**");
+        let Pivot { start, pattern } = Pivot::of("./a/./b/*.txt");
+        assert_eq!((start.as_str(), pattern.as_str()), ("./a", "b/*.txt"));
+        let Pivot { start, pattern } = Pivot::of("./a/b");
+        assert_eq!((start.as_str(), pattern.as_str()), ("", "a/b"));
+    }
+}

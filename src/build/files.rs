@@ -1,0 +1,324 @@
+//! A file system in memory: what a stage, an image or a context has, by headers alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::layer::Object as Member;
+use crate::layer::{Attributes, Content, Entry, Kind, Spool, Time, Tree};
+
+/// A root and all below it. A clone shares everything with the original; who changes something has his own from there up.
+#[derive(Debug, Clone)]
+pub struct Files {
+    root: Node,
+}
+
+/// One file-system object. Names that hard links have made lead to the same one.
+#[derive(Debug, Clone)]
+pub struct Node(Arc<Inode>);
+
+#[derive(Debug, Clone)]
+struct Inode {
+    object: Object,
+    attributes: Attributes,
+}
+
+#[derive(Debug, Clone)]
+pub enum Object {
+    Directory(BTreeMap<Box<[u8]>, Node>),
+    /// Never [`Kind::Directory`] and never [`Kind::HardLink`].
+    Other(Kind),
+}
+
+/// As many links are followed as BuildKit follows.
+const LINKS_LIMIT: usize = 255;
+
+impl Files {
+    /// A root without anything in it.
+    pub fn new() -> Self {
+        Files { root: Node::directory(Attributes::implied()) }
+    }
+
+    /// What layers make together; `spools` are their tars, the lowest first.
+    pub fn of_layers(tree: &Tree, spools: &[Arc<Spool>]) -> Self {
+        let mut files = Files::new();
+        let mut made: Vec<Option<Node>> = Vec::new();
+        for (path, number) in tree.paths() {
+            if made.len() <= number {
+                made.resize(number + 1, None);
+            }
+            let node = made[number].get_or_insert_with(|| {
+                let node = tree.node(number);
+                let object = match &node.object {
+                    Member::Directory => Object::Directory(BTreeMap::new()),
+                    Member::File { offset, size } => {
+                        let spool = spools[node.layer].clone();
+                        Object::Other(Kind::File(Content::Part { spool, offset: *offset, size: *size }))
+                    }
+                    Member::Symlink { target } | Member::HardLink { target } => {
+                        Object::Other(Kind::Symlink { target: target.clone() })
+                    }
+                    Member::Fifo => Object::Other(Kind::Fifo),
+                    Member::CharacterDevice { major, minor } => {
+                        Object::Other(Kind::CharacterDevice { major: *major, minor: *minor })
+                    }
+                    Member::BlockDevice { major, minor } => {
+                        Object::Other(Kind::BlockDevice { major: *major, minor: *minor })
+                    }
+                };
+                Node::new(object, node.attributes.clone())
+            });
+            let node = node.clone();
+            files.put(&path, node);
+        }
+        files
+    }
+
+    /// Puts the entries of a layer over what there is: sorted by path, parents before children. What is in the place of
+    /// a directory gives way.
+    pub fn apply(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let object = match &entry.kind {
+                Kind::Directory => match self.get(&entry.path).map(Node::object) {
+                    Some(Object::Directory(children)) => Object::Directory(children.clone()),
+                    _ => Object::Directory(BTreeMap::new()),
+                },
+                Kind::HardLink { target } => {
+                    if let Some(node) = self.get(target).cloned() {
+                        self.put(&entry.path, node);
+                    }
+                    continue;
+                }
+                other => Object::Other(other.clone()),
+            };
+            self.put(&entry.path, Node::new(object, attributes(entry)));
+        }
+    }
+
+    /// What stands at `path`; no link is followed.
+    pub fn get(&self, path: &[u8]) -> Option<&Node> {
+        names(path).try_fold(&self.root, |node, name| node.children()?.get(name))
+    }
+
+    /// Puts `node` at `path`, in place of what is there. Parents that are missing, or no directories, are root's.
+    pub fn put(&mut self, path: &[u8], node: Node) {
+        match path.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => drop(self.place(&path[..slash]).entered().insert(path[slash + 1..].into(), node)),
+            None if path.is_empty() => self.root = node,
+            None => drop(self.root.entered().insert(path.into(), node)),
+        }
+    }
+
+    /// The node at `path`, to be changed; a directory of root's if there was none, and so are its parents.
+    pub fn place(&mut self, path: &[u8]) -> &mut Node {
+        names(path).fold(&mut self.root, |node, name| {
+            let children = node.entered();
+            children.entry(name.into()).or_insert_with(|| Node::directory(Attributes::implied()))
+        })
+    }
+
+    /// Where `path` leads: links are followed, the last name's too, as if this were the root. What is not there is
+    /// taken by its name. A way that leads through a file is an error, as is one through too many links.
+    pub fn real(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let mut ahead: Vec<Vec<u8>> = names(path).rev().map(<[u8]>::to_vec).collect();
+        let mut behind: Vec<Vec<u8>> = Vec::new();
+        let mut nodes = vec![Some(&self.root)];
+        let mut links = 0;
+        while let Some(name) = ahead.pop() {
+            match &name[..] {
+                b"." => continue,
+                b".." => {
+                    behind.pop();
+                    nodes.truncate(nodes.len().saturating_sub(1).max(1));
+                    continue;
+                }
+                _ => {}
+            }
+            let shown = || format!("/{}", String::from_utf8_lossy(path));
+            let directory = nodes.last().copied().flatten();
+            let node = match directory.map(|node| node.children()) {
+                None => None,
+                Some(None) => {
+                    let file = String::from_utf8_lossy(&behind.join(&b'/')).into_owned();
+                    return Err(Error::input(format!(
+                        "the way to {} leads through /{file}, which is no directory",
+                        shown()
+                    )));
+                }
+                Some(Some(children)) => children.get(&name[..]),
+            };
+            if let Some(Object::Other(Kind::Symlink { target })) = node.map(Node::object) {
+                links += 1;
+                if links > LINKS_LIMIT {
+                    return Err(Error::input(format!("the way to {} leads through too many links", shown())));
+                }
+                if target.starts_with(b"/") {
+                    behind.clear();
+                    nodes.truncate(1);
+                }
+                ahead.extend(names(target).rev().map(<[u8]>::to_vec));
+                continue;
+            }
+            behind.push(name);
+            nodes.push(node);
+        }
+        Ok(behind.join(&b'/'))
+    }
+}
+
+impl Node {
+    pub fn new(object: Object, attributes: Attributes) -> Self {
+        Node(Arc::new(Inode { object, attributes }))
+    }
+
+    /// One without anything in it.
+    pub fn directory(attributes: Attributes) -> Self {
+        Node::new(Object::Directory(BTreeMap::new()), attributes)
+    }
+
+    pub fn object(&self) -> &Object {
+        &self.0.object
+    }
+
+    pub fn attributes(&self) -> &Attributes {
+        &self.0.attributes
+    }
+
+    pub fn is_directory(&self) -> bool {
+        self.children().is_some()
+    }
+
+    /// None for what is no directory.
+    pub fn children(&self) -> Option<&BTreeMap<Box<[u8]>, Node>> {
+        match self.object() {
+            Object::Directory(children) => Some(children),
+            Object::Other(_) => None,
+        }
+    }
+
+    /// To change; it is this name's alone from now on.
+    pub fn attributes_mut(&mut self) -> &mut Attributes {
+        &mut Arc::make_mut(&mut self.0).attributes
+    }
+
+    /// Its children, to be changed. What is no directory becomes one of root's.
+    pub fn entered(&mut self) -> &mut BTreeMap<Box<[u8]>, Node> {
+        if !self.is_directory() {
+            *self = Node::directory(Attributes::implied());
+        }
+        match &mut Arc::make_mut(&mut self.0).object {
+            Object::Directory(children) => children,
+            Object::Other(_) => unreachable!("it is a directory by now"),
+        }
+    }
+
+    /// What it is known by if it may have other names; none if it is sure to have one only.
+    pub fn identity(&self) -> Option<usize> {
+        (Arc::strong_count(&self.0) > 1).then(|| Arc::as_ptr(&self.0).addr())
+    }
+
+    /// As an entry at `path`.
+    pub fn entry(&self, path: Vec<u8>) -> Entry {
+        let kind = match self.object() {
+            Object::Directory(_) => Kind::Directory,
+            Object::Other(kind) => kind.clone(),
+        };
+        let Attributes { mode, user, group, modified, xattrs } = self.attributes();
+        let (user, group) = ((*user).into(), (*group).into());
+        Entry { path, kind, mode: *mode, user, group, modified: modified.seconds, xattrs: xattrs.clone() }
+    }
+}
+
+/// The names in `path`, without those that are empty.
+pub fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
+}
+
+/// `directory` and a name, or a path, in it.
+pub fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    match (directory, name) {
+        (b"", name) => name.to_vec(),
+        (directory, b"") => directory.to_vec(),
+        (directory, name) => [directory, b"/", name].concat(),
+    }
+}
+
+/// The directory that `path` is in; none for the root.
+pub fn parent(path: &[u8]) -> Option<&[u8]> {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => Some(&path[..slash]),
+        None => (!path.is_empty()).then_some(b""),
+    }
+}
+
+/// Those of `entry`. Numbers that no system has are those of nobody.
+pub fn attributes(entry: &Entry) -> Attributes {
+    let number = |id: u64| u32::try_from(id).unwrap_or(u32::MAX - 1);
+    Attributes {
+        mode: entry.mode,
+        user: number(entry.user),
+        group: number(entry.group),
+        modified: Time { seconds: entry.modified, nanoseconds: 0 },
+        xattrs: entry.xattrs.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, kind: Kind) -> Entry {
+        Entry { kind, ..Entry::directory(path.as_bytes().to_vec(), 0) }
+    }
+
+    fn files(entries: &[(&str, Kind)]) -> Files {
+        let mut files = Files::new();
+        files.apply(&entries.iter().map(|(path, kind)| entry(path, kind.clone())).collect::<Vec<_>>());
+        files
+    }
+
+    fn link(target: &str) -> Kind {
+        Kind::Symlink { target: target.as_bytes().to_vec() }
+    }
+
+    fn file() -> Kind {
+        Kind::File(Content::Bytes(b"x"[..].into()))
+    }
+
+    #[test]
+    fn links_are_followed_within_the_root() {
+        let files = files(&[
+            ("bin", link("usr/bin")),
+            ("deep/up", link("../../../usr/./bin")),
+            ("loop", link("/loop")),
+            ("nowhere", link("/not/there")),
+            ("usr/bin/sh", file()),
+            ("usr/bin/x", link("/etc/../bin/sh")),
+        ]);
+        let real = |path: &str| files.real(path.as_bytes()).map(|path| String::from_utf8(path).unwrap());
+        for (path, expected) in [
+            ("", ""),
+            ("bin/sh", "usr/bin/sh"),
+            ("bin/new/file", "usr/bin/new/file"),
+            ("deep/up/x", "usr/bin/sh"),
+            ("nowhere", "not/there"),
+            ("nowhere/a/../b", "not/there/b"),
+            ("../../usr", "usr"),
+        ] {
+            assert_eq!(real(path).unwrap(), expected, "{path}");
+        }
+        assert!(real("loop").unwrap_err().message.contains("too many links"));
+        assert!(real("bin/sh/x").unwrap_err().message.contains("/usr/bin/sh, which is no directory"));
+    }
+
+    #[test]
+    fn a_clone_does_not_see_what_is_changed_in_the_original() {
+        let mut one = files(&[("a/b/c", file()), ("d", file())]);
+        let other = one.clone();
+        one.place(b"a/b").attributes_mut().mode = 0o700;
+        one.put(b"a/b/new", Node::directory(Attributes::implied()));
+        assert_eq!(other.get(b"a/b").unwrap().attributes().mode, 0o755);
+        assert!(other.get(b"a/b/new").is_none());
+        assert!(one.get(b"a/b/c").is_some());
+    }
+}

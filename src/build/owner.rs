@@ -1,0 +1,66 @@
+//! Owners by name, as an image's own `/etc/passwd` and `/etc/group` have them.
+
+use super::bases::Bases;
+use super::files::Files;
+use crate::error::{Error, Result};
+
+/// Who is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    pub user: u32,
+    pub group: u32,
+    /// The user or the group has a name that the file system does not know: it is root, as BuildKit has it.
+    pub is_unknown: bool,
+}
+
+/// Whether `owner`, `user[:group]`, is told by numbers alone.
+pub fn is_numeric(owner: &str) -> bool {
+    owner.split(':').all(|part| part.is_empty() || part.parse::<u32>().is_ok())
+}
+
+/// Whom `owner`, `user[:group]`, means in `files`. A user's name brings his first group, a number the group of that
+/// number. Names that nobody has mean root; where there are no files at all that might have them, they are an error.
+pub fn find(owner: &str, files: &Files, bases: &mut Bases<'_>) -> Result<Found> {
+    let (user, group) = owner.split_once(':').map_or((owner, ""), |(user, group)| (user, group));
+    let mut found = Found { user: 0, group: 0, is_unknown: false };
+    let nobody = |name: &str| {
+        Error::input(format!("`{name}` is no owner: there is nothing below, and so no /etc/passwd and no /etc/group"))
+            .with_hint("give the number, as in --chown=1000:1000")
+    };
+    let is_empty = files.get(b"").and_then(|root| root.children()).is_none_or(|children| children.is_empty());
+    if let Ok(number) = user.parse() {
+        (found.user, found.group) = (number, number);
+    } else if !user.is_empty() {
+        if is_empty {
+            return Err(nobody(user));
+        }
+        let lines = bases.read(files, b"etc/passwd")?.unwrap_or_default();
+        match line(&lines, user).and_then(|fields| Some((number(fields.get(2)?)?, number(fields.get(3)?)?))) {
+            Some(numbers) => (found.user, found.group) = numbers,
+            None => found.is_unknown = true,
+        }
+    }
+    if let Ok(number) = group.parse() {
+        found.group = number;
+    } else if !group.is_empty() {
+        if is_empty {
+            return Err(nobody(group));
+        }
+        let lines = bases.read(files, b"etc/group")?.unwrap_or_default();
+        match line(&lines, group).and_then(|fields| number(fields.get(2)?)) {
+            Some(number) => found.group = number,
+            None => found.is_unknown = true,
+        }
+    }
+    Ok(found)
+}
+
+/// The fields of the first line that is about `name`.
+fn line<'l>(lines: &'l [u8], name: &str) -> Option<Vec<&'l [u8]>> {
+    let fields = |line: &'l [u8]| line.trim_ascii().split(|byte| *byte == b':').collect::<Vec<_>>();
+    lines.split(|byte| *byte == b'\n').map(fields).find(|fields| fields.first() == Some(&name.as_bytes()))
+}
+
+fn number(field: &[u8]) -> Option<u32> {
+    str::from_utf8(field).ok()?.trim().parse().ok()
+}

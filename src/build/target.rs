@@ -1,0 +1,90 @@
+//! A file system that a step changes, and the layer that the changes come to.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::files::{Files, Node, joined, names, parent};
+use crate::error::{Error, Result};
+use crate::layer::{Attributes, Entry, Kind, Time};
+
+/// What a step starts from, and what it has changed so far.
+pub struct Target {
+    files: Files,
+    /// Paths of what was put or changed, without links on the way; some may be there twice.
+    touched: Vec<Vec<u8>>,
+    /// Of directories that are made on the way.
+    made: Attributes,
+}
+
+impl Target {
+    /// Directories that are missing will be of `owner`, or of root.
+    pub fn new(files: Files, owner: Option<(u32, u32)>, time: i64) -> Self {
+        let (user, group) = owner.unwrap_or((0, 0));
+        let modified = Time { seconds: time, nanoseconds: 0 };
+        Target { files, touched: Vec::new(), made: Attributes { user, group, modified, ..Attributes::implied() } }
+    }
+
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Puts `node` at `path`, whose directory is there.
+    pub fn put(&mut self, path: Vec<u8>, node: Node) {
+        self.files.put(&path, node);
+        self.touched.push(path);
+    }
+
+    /// The attributes of what is at `path`, to be changed.
+    pub fn change(&mut self, path: Vec<u8>) -> &mut Attributes {
+        self.touched.push(path.clone());
+        self.files.place(&path).attributes_mut()
+    }
+
+    /// Makes what is missing of the directory at `path`, whose links have been followed.
+    pub fn make_directory(&mut self, path: &[u8]) -> Result<()> {
+        if self.files.get(path).is_some_and(Node::is_directory) {
+            return Ok(());
+        }
+        let mut so_far = Vec::new();
+        for name in names(path) {
+            so_far = joined(&so_far, name);
+            match self.files.get(&so_far) {
+                Some(node) if node.is_directory() => {}
+                Some(_) => {
+                    let path = String::from_utf8_lossy(&so_far);
+                    return Err(Error::input(format!("/{path} is to be a directory, and is there as something else")));
+                }
+                None => self.put(so_far.clone(), Node::directory(self.made.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The file system as it is now, and the layer that leads there: sorted by path; what was changed, and the directories
+    /// that lead to it as they are, for those who unpack a layer give others to what they miss.
+    pub fn finish(self) -> (Files, Vec<Entry>) {
+        let Target { files, touched, .. } = self;
+        let mut paths: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for path in touched.into_iter().filter(|path| !path.is_empty()) {
+            let mut above = parent(&path);
+            while let Some(directory) = above.filter(|directory| !directory.is_empty() && !paths.contains(*directory)) {
+                paths.insert(directory.to_vec());
+                above = parent(directory);
+            }
+            paths.insert(path);
+        }
+        let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
+        let mut entries = Vec::with_capacity(paths.len());
+        for path in paths {
+            let Some(node) = files.get(&path) else { continue };
+            let mut entry = node.entry(path);
+            if let Some(identity) = node.identity().filter(|_| !node.is_directory()) {
+                match first.get(&identity) {
+                    Some(target) => entry.kind = Kind::HardLink { target: target.clone() },
+                    None => drop(first.insert(identity, entry.path.clone())),
+                }
+            }
+            entries.push(entry);
+        }
+        (files, entries)
+    }
+}

@@ -1,0 +1,30 @@
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::layer::read::{TarStream, opened};
+use crate::layer::{Layer, Open};
+
+/// Reads the tar of `layer` once more and writes `parts` of it, sorted and apart from each other, to where they stand in it,
+/// into `file`. The blob is read to its end, so that its reader can check it.
+pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, file: &File) -> Result<()> {
+    std::thread::scope(|scope| {
+        let blob = opened(&layer.descriptor, open)?;
+        let mut tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
+        let title = || format!("layer {}", layer.descriptor.digest);
+        let failed = |source| Error::from_read("read", title(), source);
+        let mut file = file;
+        let mut at = 0;
+        for part in parts {
+            io::copy(&mut tar.by_ref().take(part.start - at), &mut io::sink()).map_err(failed)?;
+            file.seek(SeekFrom::Start(part.start)).map_err(failed)?;
+            let size = part.end - part.start;
+            if io::copy(&mut tar.by_ref().take(size), &mut file).map_err(failed)? < size {
+                return Err(Error::integrity(format!("{} is shorter than when it was read before", title())));
+            }
+            at = part.end;
+        }
+        io::copy(&mut tar, &mut io::sink()).map_err(failed).map(drop)
+    })
+}
