@@ -6,6 +6,7 @@ mod architecture;
 mod archive;
 mod bad_input;
 mod base;
+mod base_build;
 mod base_lock;
 mod base_pull;
 mod base_spec;
