@@ -63,7 +63,8 @@ pub fn tar(text: &str) -> Vec<u8> {
     let entries: Vec<Entry> = files
         .iter()
         .map(|file| {
-            let like = if file.kind == "hard" { files.iter().find(|other| other.path == file.data).unwrap() } else { file };
+            let like =
+                if file.kind == "hard" { files.iter().find(|other| other.path == file.data).unwrap() } else { file };
             let entry = match file.kind.as_str() {
                 "dir" => handmade::directory(format!("{}/", file.path)),
                 "file" => handmade::file(&file.path, &file.data),
@@ -183,7 +184,8 @@ impl Tree {
             EntryType::Symlink => ("link", format!("{owner} {}", quoted(&target.unwrap()))),
             EntryType::Fifo => ("fifo", format!("{mode} {owner}")),
             EntryType::Link => {
-                let file = self.files.get_mut(&plain(target.unwrap().as_bytes())).expect("a hard link follows its file");
+                let file =
+                    self.files.get_mut(&plain(target.unwrap().as_bytes())).expect("a hard link follows its file");
                 if file.link.is_none() {
                     self.links += 1;
                     file.link = Some(self.links);
@@ -214,18 +216,16 @@ impl Tree {
 
     fn lines(&self) -> BTreeMap<String, String> {
         let mut first: BTreeMap<u64, &str> = BTreeMap::new();
-        let line = |(path, node): (&String, &Node)| {
-            let earlier = node.link.and_then(|link| {
-                let file = *first.entry(link).or_insert(path);
-                (file != path).then_some(file)
-            });
-            let line = match earlier {
+        let mut lines = BTreeMap::new();
+        for (path, node) in &self.files {
+            let file = node.link.map(|link| *first.entry(link).or_insert(path));
+            let line = match file.filter(|file| file != path) {
                 Some(file) => format!("hard {} {}", quoted(path), quoted(file)),
                 None => format!("{} {} {}", node.kind, quoted(path), node.rest),
             };
-            (path.clone(), line)
-        };
-        self.files.iter().map(line).collect()
+            lines.insert(path.clone(), line);
+        }
+        lines
     }
 }
 

@@ -15,8 +15,18 @@ use super::program::Outcome;
 
 /// What is compared of an image's configuration. The rest is a time, says what made it, or follows from its layers.
 const SETTINGS: [&str; 12] = [
-    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "Healthcheck",
-    "Shell", "OnBuild",
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Labels",
+    "StopSignal",
+    "Healthcheck",
+    "Shell",
+    "OnBuild",
 ];
 const OUTER: [&str; 4] = ["author", "architecture", "os", "variant"];
 
