@@ -217,7 +217,7 @@ fn settings(config: &Value, wanted: &Map<String, Value>) -> Map<String, Value> {
     let pairs = pairs.chain(OUTER.iter().map(|key| (*key, &config[key])));
     let mut found: Map<String, Value> = pairs.map(|(key, value)| (key.to_owned(), value.clone())).collect();
     if let Some(labels) = found["Labels"].as_object_mut() {
-        labels.retain(|name, _| !name.starts_with(FILLED_IN) || wanted["Labels"].get(name).is_some());
+        labels.retain(|name, _| !name.starts_with(FILLED_IN) || wanted.get("Labels").is_some_and(|labels| labels.get(name).is_some()));
     }
     found.retain(|_, value| !is_empty(value));
     found
