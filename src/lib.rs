@@ -1,10 +1,11 @@
-//! ocibake builds OCI images from plain files and brings them to registries, layouts and archives.
+//! ocibake builds OCI images from plain files and Dockerfiles, and brings them to registries, layouts and archives.
 //!
 //! ```text
-//!  flags + ocibake.toml ──► Plan ──► build ──► Store ──► Output
-//!                          (data)   (layers,  (blobs,   (registry, OCI layout,
-//!                                    images,   local)    OCI archive, docker archive,
-//!                                    index)              root file system)
+//!  flags + ocibake.toml ─┐
+//!  Dockerfile ───────────┴─► Plan ──► build ──► Store ──► Output
+//!                           (data)   (layers,  (blobs,   (registry, OCI layout,
+//!                                     images,   local)    OCI archive, docker archive,
+//!                                     index)              root file system)
 //! ```
 //!
 //! Data flows one way. A front end turns what the user wrote into a [`plan::Plan`] and nothing else; [`build`] writes

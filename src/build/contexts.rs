@@ -53,7 +53,7 @@ impl Walked {
         let root = &context.root;
         let root = root.canonicalize().map_err(|source| Error::io("read", root, source))?;
         let entries = pool.install(|| walk_all(&root, &ignore))?;
-        let title = format!("the context {}", context.root.display());
+        let title = format!("the context {}", context.title);
         Ok(Walked { files: planted(entries), title, when, sums: HashMap::new() })
     }
 

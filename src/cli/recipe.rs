@@ -51,6 +51,8 @@ pub struct Recipe<'a> {
     flags: &'a RecipeFlags,
     spec_flags: &'a SpecFlags,
     context: OpenContext,
+    /// What errors call the context.
+    title: String,
     /// Of `--build-context`, those that are directories now.
     directories: Vec<(String, OpenContext)>,
 }
@@ -91,7 +93,11 @@ impl RecipeFlags {
                     .with_hint("name another file with -f, another context, or say it all with --add SRC:DST"));
             }
         };
-        let mut recipe = Recipe { kind, flags: self, spec_flags, context: opened, directories: Vec::new() };
+        let title = match &opened.dockerfile {
+            Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
+            None => context.unwrap_or(Path::new(".")).display().to_string(),
+        };
+        let mut recipe = Recipe { kind, flags: self, spec_flags, context: opened, title, directories: Vec::new() };
         match &mut recipe.kind {
             Kind::Spec(spec) => {
                 self.refuse_for_spec()?;
@@ -253,11 +259,11 @@ impl Recipe<'_> {
     ) -> Result<T> {
         let mut flags = Spec::default();
         self.spec_flags.overlay(&mut flags)?;
-        let main = Context { root: self.context.root.clone(), ignore: ignore.to_vec() };
+        let main = Context { title: self.title.clone(), root: self.context.root.clone(), ignore: ignore.to_vec() };
         let mut contexts = vec![main];
         // As docker has it, what `.dockerignore` says is said of the main context alone.
-        let others = self.directories.iter().map(|(_, opened)| opened.root.clone());
-        contexts.extend(others.map(|root| Context { root, ignore: Vec::new() }));
+        let others = self.directories.iter().map(|(name, opened)| (name.clone(), opened.root.clone()));
+        contexts.extend(others.map(|(title, root)| Context { title, root, ignore: Vec::new() }));
         let named = |name: &str| {
             let name = context_name(name)?;
             let directory = self.directories.iter().position(|(own, _)| *own == name);

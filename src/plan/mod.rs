@@ -95,6 +95,8 @@ pub struct BaseImage {
 /// A directory that files are taken from. Links never lead out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Context {
+    /// What errors call it, behind "the context".
+    pub title: String,
     pub root: PathBuf,
     /// What is not in it for any step: patterns of `.dockerignore`, in their order.
     pub ignore: Vec<String>,

@@ -33,7 +33,11 @@ impl Asked<'_> {
             let found = self.named.iter().find(|(own, _)| *own == name);
             found.map(|(_, named)| named.clone())
         };
-        let contexts = ["/context", "/other"].map(|root| Context { root: PathBuf::from(root), ignore: Vec::new() });
+        let contexts = ["/context", "/other"].map(|root| Context {
+            title: root.to_owned(),
+            root: PathBuf::from(root),
+            ignore: Vec::new(),
+        });
         let request = Request {
             platforms: &platforms,
             build_platform: Platform::new("linux", "amd64", None),

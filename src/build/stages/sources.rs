@@ -65,7 +65,7 @@ impl<'a> Sources<'a> {
         let key = format!("{:?}", (url, keep_git_dir, checksum));
         if !self.repositories.contains_key(&key) {
             let fetched = fetch(url, keep_git_dir, checksum, self.options.store)?;
-            let context = Context { root: fetched.root.clone(), ignore: Vec::new() };
+            let context = Context { title: url.to_string(), root: fetched.root.clone(), ignore: Vec::new() };
             let files = Walked::new(&context, std::time::SystemTime::now(), self.pool)?.files;
             self.repositories.insert(key.clone(), Repository { fetched, files });
         }

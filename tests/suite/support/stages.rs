@@ -80,7 +80,11 @@ impl Workshop {
 
     pub fn plan(&self, stages: Vec<Stage>) -> Plan {
         let contexts = self.contexts.iter();
-        let contexts = contexts.map(|(root, ignore)| Context { root: root.path().into(), ignore: ignore.clone() });
+        let contexts = contexts.map(|(root, ignore)| Context {
+            title: "of the test".to_owned(),
+            root: root.path().into(),
+            ignore: ignore.clone(),
+        });
         let images = vec![stages.len() - 1];
         Plan { stages, images, contexts: contexts.collect(), index: false, annotations: Map::new() }
     }
