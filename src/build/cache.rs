@@ -1,10 +1,10 @@
 //! Layers that need not be made again, because everything they were made of still looks the same.
 //!
 //! What a layer is made of is summed up without a look into the files: all that an entry says, and for a file on disk its
-//! identity (device, inode, size, times). The sum and the layer it led to are kept in the local store. A file that was
-//! touched so shortly before it was read that a later change might leave its times as they are is racy, as git calls
-//! it, and a layer with such a file is not remembered. What a program still writes to through a mapping changes without
-//! a sign for as long as the system likes; no look at times can tell.
+//! identity (device, inode, size, times) in place of its content and its extended attributes. The sum and the layer it
+//! led to are kept in the local store. A file that was touched so shortly before it was read that a later change might
+//! leave its times as they are is racy, as git calls it, and a layer with such a file is not remembered. What a program
+//! still writes to through a mapping changes without a sign for as long as the system likes; no look at times can tell.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ use crate::store::LocalStore;
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 5\n");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 6\n");
 
 /// Entries that are summed up by one thread at a time.
 const SUMMED: usize = 512;
@@ -39,6 +39,7 @@ struct Record {
 }
 
 impl Key {
+    /// `entries` are as they were walked, without the extended attributes of files.
     pub fn of(entries: &[Entry], compression: Compression) -> Key {
         let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect();
         let mut hasher = Hasher::new();

@@ -6,7 +6,7 @@ use rayon::ThreadPool;
 use super::Options;
 use super::cache::{self, Key, is_settled};
 use crate::error::Result;
-use crate::layer::{self, Compression, Earlier, Entry, Job, Layer, WHITEOUT};
+use crate::layer::{self, Compression, Earlier, Entry, Job, Layer, WHITEOUT, read_xattrs};
 use crate::oci::Digest;
 use crate::plan::Step;
 use crate::progress::Event;
@@ -19,6 +19,7 @@ const ABREAST: usize = 64;
 struct Task<'a> {
     number: usize,
     title: &'a str,
+    /// With the extended attributes of files once the layer is not known from an earlier build.
     entries: Vec<Entry>,
     key: Key,
 }
@@ -30,7 +31,7 @@ pub fn make(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result
     let mut layers: Vec<Option<Layer>> = Vec::with_capacity(steps.len());
     let mut tasks = Vec::new();
     for (number, step) in steps.iter().enumerate() {
-        let task = pool.install(|| Task::of(number, step, options))?;
+        let mut task = pool.install(|| Task::of(number, step, options))?;
         let known = if options.trust_times { task.key.find(options.store) } else { None };
         match &known {
             Some(Layer { descriptor, .. }) => {
@@ -38,7 +39,10 @@ pub fn make(steps: &[&Step], options: &Options<'_>, pool: &ThreadPool) -> Result
                 options.store.touch_record(&cache::place(number, task.title, options.compression));
                 (options.progress)(Event::LayerKnown { title: task.title, descriptor });
             }
-            None => tasks.push(task),
+            None => {
+                pool.install(|| read_xattrs(&mut task.entries))?;
+                tasks.push(task);
+            }
         }
         layers.push(known);
     }

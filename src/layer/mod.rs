@@ -24,7 +24,7 @@ pub use read::{
 };
 pub use tar::TRAILER;
 pub use unpack::{Directories, Unpacked, flatten, unpack};
-pub use walk::{inspect, walk};
+pub use walk::{inspect, read_xattrs, walk};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
 use crate::error::{Error, Result};
