@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::base::{INDEX, image, index, layer};
 use crate::support::container::Bundle;
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::handmade::{Blob, DOCKER, ZSTD, file};
+use crate::support::handmade::{Blob, DOCKER, GZIP, file};
 use crate::support::layout::Layout;
 use crate::support::memory_store::MemoryStore;
 use crate::support::registry_client::client;
@@ -22,7 +22,7 @@ const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 fn layers(content: &str, of: &str) -> [Blob; 2] {
     [
         layer(file("base", format!("{content} for {of}")), DOCKER),
-        layer(file("more", format!("more {content} for {of}")), ZSTD),
+        layer(file("more", format!("more {content} for {of}")), GZIP),
     ]
 }
 
