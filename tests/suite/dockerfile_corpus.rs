@@ -65,7 +65,16 @@ fn faults(case: &Case, bases: &Bases) -> Vec<String> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = program.run([&["build", ".", "-o", &layout], &arguments[..]].concat());
     let images = if Path::new(&layout).exists() { Layout::open(&layout).images() } else { Vec::new() };
-    case.differences(&outcome, &images, bases)
+    let mut faults = case.differences(&outcome, &images, bases);
+    if case.builds() {
+        let checked = program.run([&["build", ".", "--check"], &arguments[..]].concat());
+        faults.extend(case.differences_of_checks(&checked));
+    }
+    match case.but() {
+        Some(reason) if faults.is_empty() => vec![format!("is as docker does it, but was not to be: {reason}")],
+        Some(_) => Vec::new(),
+        None => faults,
+    }
 }
 
 /// Has docker build those cases of which it was seen to do what they expect.

@@ -97,6 +97,8 @@ mod soak;
 mod source;
 mod spec;
 mod spec_refusal;
+mod stage_base;
+mod stage_cache;
 mod stage_copy;
 mod stat_cache;
 mod store_damage;

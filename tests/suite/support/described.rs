@@ -218,8 +218,11 @@ impl Tree {
         let mut first: BTreeMap<u64, &str> = BTreeMap::new();
         let mut lines = BTreeMap::new();
         for (path, node) in &self.files {
-            let file = node.link.map(|link| *first.entry(link).or_insert(path));
-            let line = match file.filter(|file| file != path) {
+            let earlier = node.link.and_then(|link| {
+                let file = *first.entry(link).or_insert(path);
+                (file != path).then_some(file)
+            });
+            let line = match earlier {
                 Some(file) => format!("hard {} {}", quoted(path), quoted(file)),
                 None => format!("{} {} {}", node.kind, quoted(path), node.rest),
             };

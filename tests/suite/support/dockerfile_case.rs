@@ -102,7 +102,7 @@ impl Case {
             faults.push(format!("a panic: {}", outcome.stderr));
         }
         if let Some((title, parts)) = self.section("fails") {
-            if outcome.code != Some(1) {
+            if !matches!(outcome.code, Some(1 | 2)) {
                 faults.push(format!("ends with {:?}, but is to fail: {parts}", outcome.code));
             }
             let line = title.get(1).map(|line| format!("Dockerfile:{line}:"));
@@ -120,11 +120,31 @@ impl Case {
         faults
     }
 
-    /// The checks' rules and lines, each once.
-    pub fn warnings(&self) -> BTreeSet<(String, String)> {
+    /// Why ocibake is not to do what docker does here.
+    pub fn but(&self) -> Option<&str> {
+        self.head.get("but").map(String::as_str)
+    }
+
+    /// Whether there is an image to be had.
+    pub fn builds(&self) -> bool {
+        self.section("fails").is_none()
+    }
+
+    /// How what `--check` found differs from the checks' rules and lines, each once.
+    pub fn differences_of_checks(&self, outcome: &Outcome) -> Vec<String> {
         let body = self.section("warnings").map_or("", |(_, body)| body);
-        let pair = |line: &str| line.split_once(' ').map(|(rule, line)| (rule.to_owned(), line.to_owned()));
-        body.lines().filter_map(pair).collect()
+        let wanted: BTreeSet<String> = body.lines().map(str::to_owned).collect();
+        let mut found = BTreeSet::new();
+        let mut rule = "";
+        for line in outcome.stdout.lines() {
+            if let Some((_, place)) = line.split_once("--> ") {
+                let number = place.split(':').nth(1).expect("a place has a line");
+                found.insert(format!("{rule} {number}"));
+            } else if let Some((name, _)) = line.split_once(": ").filter(|(name, _)| !name.contains(' ')) {
+                rule = name;
+            }
+        }
+        if wanted == found { Vec::new() } else { vec![format!("checks: {found:?} instead of {wanted:?}")] }
     }
 
     fn compare_config(&self, found: &Value, faults: &mut Vec<String>) {
@@ -188,7 +208,8 @@ impl Bases {
             for argument in &mut arguments {
                 *argument = argument.replace(&format!("docker-image://{name}"), &self.reference(name));
             }
-            if sections.iter().any(|(_, body)| body.contains(name.as_str())) {
+            let says = |words: &str| sections.iter().any(|(_, body)| body.contains(words));
+            if says(name) && !says(&format!("AS {name}")) {
                 arguments.extend(["--build-context".to_owned(), format!("{name}={}", self.reference(name))]);
             }
         }
@@ -223,7 +244,9 @@ fn settings(config: &Value, wanted: &Map<String, Value>) -> Map<String, Value> {
     let pairs = pairs.chain(OUTER.iter().map(|key| (*key, &config[key])));
     let mut found: Map<String, Value> = pairs.map(|(key, value)| (key.to_owned(), value.clone())).collect();
     if let Some(labels) = found["Labels"].as_object_mut() {
-        labels.retain(|name, _| !name.starts_with(FILLED_IN) || wanted["Labels"].get(name).is_some());
+        labels.retain(|name, _| {
+            !name.starts_with(FILLED_IN) || wanted.get("Labels").is_some_and(|labels| labels.get(name).is_some())
+        });
     }
     found.retain(|_, value| !is_empty(value));
     found
