@@ -123,6 +123,11 @@ fn a_build_without_the_registry_takes_what_is_in_the_store() {
     outcome.says(&["is taken as it was when it was last pulled"]);
     world.build(&["-o", "three.tar", "--pull"]).failure(1).says(&["--pull=never"]);
     world.build(&["--pull=sometimes"]).failure(2);
+    for blob in PLATFORMS.iter().flat_map(|of| layers("old", of)) {
+        let (_, hex) = crate::support::listing::digest(&blob.bytes[..]);
+        fs::remove_file(world.program.store().join("blobs/sha256").join(hex)).unwrap();
+    }
+    world.build(&["-o", "four.tar", "--pull=never"]).failure(1).says(&["is not in the local store", "--pull=missing"]);
 }
 
 #[test]
