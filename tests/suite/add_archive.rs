@@ -51,6 +51,7 @@ fn line(entry: &Entry) -> String {
         Kind::Directory => "directory".to_owned(),
         Kind::Symlink { target } => format!("-> {}", String::from_utf8_lossy(target)),
         Kind::HardLink { target } => format!("= {}", String::from_utf8_lossy(target)),
+        other => format!("{other:?}"),
     };
     let path = String::from_utf8_lossy(&entry.path);
     format!("{path} {kind} {:o} {}:{} {}", entry.mode, entry.user, entry.group, entry.modified)
