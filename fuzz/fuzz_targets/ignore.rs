@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use ocibake::layer::{Above, Ignore};
 use ocibake::plan::dockerignore;
 
-/// What stands before a NUL is the file, the rest is a path.
+// What stands before a NUL is the file, the rest is a path.
 fuzz_target!(|input: &[u8]| {
     let (file, path) = match input.iter().position(|byte| *byte == 0) {
         Some(nul) => (&input[..nul], &input[nul + 1..]),

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use ocibake::plan::dockerfile::word::{Lexer, Quotes};
 
-/// The first byte chooses how words are read, what follows it up to a NUL is the value of a variable, the rest is the word.
+// The first byte chooses how words are read, what follows it up to a NUL is the value of a variable, the rest is the word.
 fuzz_target!(|input: (u8, &str)| {
     let (mode, text) = input;
     let (value, word) = text.split_once('\0').unwrap_or(("value", text));

@@ -5,10 +5,10 @@
 //! file system. Else its entries are put together, and may still be those of a known layer.
 //!
 //! What a layer is made of is summed up without a look into the files: all that an entry says, and for a file on disk its
-//! identity (device, inode, size, times). The sum and the layer it led to are kept in the local store. A file that was
-//! touched so shortly before it was read that a later change might leave its times as they are is racy, as git calls
-//! it, and a layer with such a file is not remembered. What a program still writes to through a mapping changes without
-//! a sign for as long as the system likes; no look at times can tell.
+//! identity (device, inode, size, times) in place of its content and its extended attributes. The sum and the layer it
+//! led to are kept in the local store. A file that was touched so shortly before it was read that a later change might
+//! leave its times as they are is racy, as git calls it, and a layer with such a file is not remembered. What a program
+//! still writes to through a mapping changes without a sign for as long as the system likes; no look at times can tell.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,7 +24,7 @@ use crate::store::LocalStore;
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 5\n");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 6\n");
 
 /// Entries that are summed up by one thread at a time.
 const SUMMED: usize = 512;
@@ -141,12 +141,13 @@ impl Key {
         store.put_record(&self.0, &blob, &to_json(&outcome))
     }
 
-    pub fn of(entries: &[Entry], compression: Compression) -> Key {
+    /// `entries` are as they were walked, without the extended attributes that files on disk have, which the layer gets or not.
+    pub fn of(entries: &[Entry], has_xattrs: bool, compression: Compression) -> Key {
         let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect();
         let mut hasher = Hasher::new();
         hasher.update(FORM.as_bytes());
         hasher.update(compression.identity().as_bytes());
-        hasher.update(b"\n");
+        hasher.update(if has_xattrs { b"\nattributes\n" } else { b"\n" });
         sums.iter().for_each(|sum| hasher.update(sum.as_bytes()));
         Key(hasher.finish())
     }

@@ -73,6 +73,8 @@ fn planted(entries: Vec<Entry>) -> Files {
     let mut linked: HashMap<(u64, u64), Node> = HashMap::new();
     for mut entry in entries {
         (entry.user, entry.group) = (0, 0);
+        // As docker has it, they stay behind with the owners.
+        entry.xattrs.clear();
         let attributes = attributes(&entry);
         let node = match entry.kind {
             Kind::Directory => Node::directory(attributes),

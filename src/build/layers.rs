@@ -8,7 +8,7 @@ use rayon::ThreadPool;
 use super::Options;
 use super::cache::{self, Key, are_settled};
 use crate::error::Result;
-use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, WHITEOUT};
+use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, WHITEOUT, read_xattrs};
 use crate::oci::Digest;
 use crate::progress::Event;
 
@@ -49,21 +49,35 @@ impl<'a> Layers<'a> {
     }
 
     /// Adds a layer of `entries`, which is given the number of an equal one, if there is one, else `number`. The files were
-    /// `walked` no earlier than then.
-    pub fn add(&mut self, number: usize, title: &'a str, entries: Arc<Vec<Entry>>, walked: SystemTime) -> usize {
+    /// `walked` no earlier than then; their extended attributes count if the layer is to have them.
+    pub fn add(
+        &mut self,
+        number: usize,
+        title: &'a str,
+        entries: Arc<Vec<Entry>>,
+        walked: SystemTime,
+        has_xattrs: bool,
+    ) -> Result<usize> {
         let options = self.options;
-        let key = self.pool.install(|| Key::of(&entries, options.compression));
+        let key = self.pool.install(|| Key::of(&entries, has_xattrs, options.compression));
         if let Some(number) = self.numbers.get(&key) {
-            return *number;
+            return Ok(*number);
         }
         self.numbers.insert(key, number);
         warn_of_whiteout(&entries, options);
         let known = if options.trust_times { key.find(options.store) } else { None };
         match known {
             Some(layer) => self.take(number, title, layer),
-            None => self.tasks.push(Task { number, title, entries, walked, key }),
+            None => {
+                let mut entries = entries;
+                if has_xattrs {
+                    let all: &mut Vec<Entry> = Arc::make_mut(&mut entries);
+                    self.pool.install(|| read_xattrs(all))?;
+                }
+                self.tasks.push(Task { number, title, entries, walked, key });
+            }
         }
-        number
+        Ok(number)
     }
 
     /// The contents of all files that are to be read.

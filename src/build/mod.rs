@@ -166,7 +166,7 @@ impl<'a> Making<'a> {
         let layer = match &doing {
             Doing::Adds(title, adds) => {
                 let entries = self.stages.added(adds)?;
-                Some(self.layers.add(self.done.len(), title, entries, self.stages.started()))
+                Some(self.layers.add(self.done.len(), title, entries, self.stages.started(), true)?)
             }
             Doing::Step(key) => self.change(stage, number, step, *key)?,
         };
@@ -185,7 +185,10 @@ impl<'a> Making<'a> {
             None => {}
         }
         let entries = self.stages.change(stage, number)?;
-        let layer = (!entries.is_empty()).then(|| self.layers.add(new, &step.title, entries, self.stages.started()));
+        let layer = match entries.is_empty() {
+            true => None,
+            false => Some(self.layers.add(new, &step.title, entries, self.stages.started(), false)?),
+        };
         if self.stages.mark(stage, number + 1)?.is_settled {
             self.new.push((key, layer));
         }

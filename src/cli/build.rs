@@ -27,7 +27,7 @@ use crate::source::context::Access;
 use crate::source::local::Modified;
 use crate::source::reach::reaches;
 use crate::store::pending::PendingFile;
-use crate::store::{Beside, Layered, LocalStore, Store};
+use crate::store::{Beside, Graph, Layered, LocalStore, Store};
 
 const DOCKERIGNORE: &str = ".dockerignore";
 
@@ -294,7 +294,7 @@ impl Request<'_> {
             output::while_building(outputs, ahead, client, progress, |follow| {
                 let options = build::Options {
                     store,
-                    bases: store,
+                    bases,
                     client,
                     compression,
                     created: *created,
@@ -310,6 +310,9 @@ impl Request<'_> {
         };
         let write = |built: &Built, store: &dyn Store| {
             let store = &Beside { first: bases, second: store };
+            if outputs.iter().any(|output| *output != Output::Registry) {
+                bases.fetch(&Graph::of(store, &built.root)?.blobs, self.output.jobs)?;
+            }
             let image = Image { store, root: &built.root, names };
             let means = Means { client, jobs: self.output.jobs, progress };
             match &self.delivery {

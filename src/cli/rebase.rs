@@ -15,7 +15,7 @@ use crate::progress::{Event, Progress};
 use crate::source::base::{self, Bases, Pins};
 use crate::source::image::Location;
 use crate::store::pending::PendingFile;
-use crate::store::{Beside, Layered, LocalStore};
+use crate::store::{Beside, Graph, Layered, LocalStore};
 
 /// Put an image on another base, with all its platforms and without building it
 ///
@@ -107,7 +107,11 @@ impl Arguments {
             progress(Event::Warning { message: &message });
         }
         let second = &Layered::new(store, image.as_ref());
-        let image = Image { store: &Beside { first: &bases, second }, root: &rebased, names };
+        let store = &Beside { first: &bases, second };
+        if outputs.iter().any(|output| *output != Output::Registry) {
+            bases.fetch(&Graph::of(store, &rebased)?.blobs, self.jobs)?;
+        }
+        let image = Image { store, root: &rebased, names };
         output::write(outputs, image, &Means { client, jobs: self.jobs, progress })?;
         Ok(rebased)
     }

@@ -130,7 +130,8 @@ fn unchanged(file: &File, path: &Path, identity: &Identity) -> Result<()> {
     if Identity::of(&status) == *identity { Ok(()) } else { Err(changed(path)) }
 }
 
-fn changed(path: &Path) -> Error {
+/// For a file that is not the one that was walked.
+pub(super) fn changed(path: &Path) -> Error {
     Error::input(format!("{} changed while it was read", path.display()))
         .with_hint("let whatever writes it finish first, or exclude it")
 }

@@ -28,7 +28,7 @@ pub use read::{
 pub use spool::Spool;
 pub use tar::{RECORD, TRAILER};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
-pub use walk::{inspect, walk, walk_all};
+pub use walk::{inspect, read_xattrs, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
 use crate::error::{Error, Result};

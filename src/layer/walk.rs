@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, major, minor, 
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use super::content::changed;
 use super::ignore::Above;
 use super::write::locked;
 use super::{Content, Entry, Identity, Ignore, Kind};
@@ -23,6 +24,8 @@ const BATCH: usize = 256;
 /// Everything below `root`, a directory, that `ignore` leaves; sorted by path, paths relative to `root`. Links are not
 /// followed; hard links come as files of one [`Identity`]. A directory that is ignored comes along if something below
 /// it is not. Directories are read in parallel on the current rayon pool.
+///
+/// The extended attributes of files are left to [`read_xattrs`].
 ///
 /// Sockets, FIFOs and devices are errors that name them.
 pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
@@ -45,13 +48,37 @@ fn walk_with(root: &Path, ignore: &Ignore, takes_specials: bool) -> Result<Vec<E
     Ok(wanted(found))
 }
 
-/// The object at `disk` itself, as an entry at `path`. A link is not followed.
+/// The object at `disk` itself, as an entry at `path`. A link is not followed. The extended attributes of a file are left
+/// to [`read_xattrs`].
 pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     let status = status(CWD, disk, disk)?;
     if let Some(kind) = special(&status) {
         return Err(not_for_a_layer(disk, kind));
     }
     entry(CWD, disk, &status, disk.to_owned(), path)
+}
+
+/// Reads the extended attributes of the files on disk among `entries`, sorted by path; their hard links have the same. To
+/// read them takes as long as the walk. Who only wants to know whether a file is as it was need not: its [`Identity`] is
+/// another when they are.
+pub fn read_xattrs(entries: &mut [Entry]) -> Result<()> {
+    entries.par_iter_mut().try_for_each(|entry| {
+        if let Kind::File(Content::Disk { path, .. }) = &entry.kind {
+            entry.xattrs = xattrs(path)?;
+        }
+        Ok(())
+    })?;
+    let targets: HashMap<Vec<u8>, BTreeMap<_, _>> = entries
+        .iter()
+        .filter(|entry| matches!(entry.kind, Kind::File(_)) && !entry.xattrs.is_empty())
+        .map(|entry| (entry.path.clone(), entry.xattrs.clone()))
+        .collect();
+    for entry in entries {
+        if let Kind::HardLink { target } = &entry.kind {
+            entry.xattrs = targets.get(target).cloned().unwrap_or_default();
+        }
+    }
+    Ok(())
 }
 
 struct Walk<'a> {
@@ -180,7 +207,7 @@ fn entry(directory: impl AsFd, name: impl Arg, status: &Stat, disk: PathBuf, pat
     // Links have no permissions of their own; what lstat shows for them differs between systems.
     let (mode, xattrs) = match file_type {
         FileType::Symlink => (0o777, BTreeMap::new()),
-        FileType::RegularFile | FileType::Directory => (status.st_mode & 0o7777, xattrs(&disk)?),
+        FileType::Directory => (status.st_mode & 0o7777, xattrs(&disk)?),
         _ => (status.st_mode & 0o7777, BTreeMap::new()),
     };
     let (major, minor) = (major(status.st_rdev), minor(status.st_rdev));
@@ -252,6 +279,7 @@ fn xattrs(disk: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         Ok(names) => names,
         // A file system without them has none.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(BTreeMap::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed(disk).with_source(error)),
         Err(error) => return Err(failed(error)),
     };
     let mut all = BTreeMap::new();

@@ -94,7 +94,7 @@ pub fn is_archive(head: &[u8]) -> bool {
 /// there and empty. Errors call it `name`. As with [`layer::unpack`], files get the owners that they had only by root;
 /// modes stay as they are in the archive.
 pub fn unpack(
-    raw: impl Read + Send,
+    raw: impl Read,
     size: u64,
     name: &str,
     root: &Path,

@@ -27,7 +27,9 @@ pub enum Modified {
 /// A directory's contents go to the destination; a file goes to it, or into it if it was written with a trailing
 /// slash. A destination with a slash is there even if nothing goes into it. Two adds may name one path only if they put
 /// the same thing there. Directories that no add describes are root's, `rwxr-xr-x`. Files that are one inode on disk,
-/// and come out alike, are hard links of the first by path.
+/// and come out alike, are hard links of the first by path. The extended attributes of files are left to [`read_xattrs`].
+///
+/// [`read_xattrs`]: crate::layer::read_xattrs
 pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     for (number, add) in adds.iter().enumerate() {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::local::Modified;
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry, Identity, Kind};
+use crate::layer::{Content, Entry, Identity, Kind, read_xattrs};
 use crate::oci::{Digest, HashingWriter};
 use crate::plan::{Add, Source};
 
@@ -133,6 +133,12 @@ fn written(source: &Source) -> &Path {
 
 /// Whether two entries of one path are the same thing.
 fn alike(a: &Entry, b: &Entry) -> Result<bool> {
+    if a == b {
+        return Ok(true);
+    }
+    let mut both = [a.clone(), b.clone()];
+    read_xattrs(&mut both)?;
+    let [a, b] = &both;
     let attributes = |entry: &Entry| (entry.mode, entry.user, entry.group, entry.modified, entry.xattrs.clone());
     if attributes(a) != attributes(b) {
         return Ok(false);

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::fake_registry::{FakeRegistry, Reply};
 use crate::support::git_server::GitServer;
+use crate::support::program::Program;
 use crate::support::tool::require;
 
 fn store() -> (TempDir, LocalStore) {
@@ -177,6 +178,34 @@ fn a_submodule_cannot_reach_for_files_or_start_programs() {
     }
 }
 
+/// The program itself, for whom the environment counts.
+#[test]
+fn neither_the_users_settings_nor_the_umask_count() {
+    if !require("git") {
+        return;
+    }
+    let server = GitServer::new();
+    let repository = server.repository("a.git");
+    repository
+        .write(".gitattributes", "* filter=bad\n")
+        .write("a", "a")
+        .write("Dockerfile", "FROM scratch\nCOPY a /\n");
+    repository.commit(1_500_000_000);
+    let home = tempfile::tempdir().unwrap();
+    let marker = home.path().join("was-run");
+    let touch = format!("touch {}", marker.display());
+    let settings = format!(
+        "[filter \"bad\"]\n\tsmudge = {touch}\n\trequired = true\n[core]\n\tfsmonitor = {touch}\n\tgitProxy = {touch}\n\
+         [url \"https://elsewhere.example/\"]\n\tinsteadOf = git://\n"
+    );
+    fs::write(home.path().join(".gitconfig"), settings).unwrap();
+    let url = server.url("a.git");
+    let expected = Program::new().run(["build", &url]).digest();
+    let unusual = Program::new().environment("HOME", home.path()).environment("GIT_PROXY_COMMAND", &touch).umask(0o077);
+    assert_eq!(unusual.run(["build", &url]).digest(), expected);
+    assert!(!marker.exists());
+}
+
 #[test]
 fn the_git_directory_is_kept_where_it_is_wanted_and_tells_no_password() {
     if !require("git") {
@@ -224,8 +253,8 @@ fn what_is_not_there_is_told_in_gits_words_and_without_a_password() {
         ("a.git#:none", ErrorKind::NotFound, "it has no directory `none`"),
         ("a.git#:a", ErrorKind::NotFound, "it has no directory `a`"),
         ("a.git#:out", ErrorKind::Input, "leads out of it"),
-        ("none.git", ErrorKind::Input, "cannot list"),
-        (&format!("a.git#{other}"), ErrorKind::Input, "cannot fetch"),
+        ("none.git", ErrorKind::Input, "fatal: remote error"),
+        (&format!("a.git#{other}"), ErrorKind::NotFound, "it has no such commit"),
         ("a.git?ref=main&checksum=00000000", ErrorKind::Integrity, "is the commit"),
     ] {
         let error = fetched(&server.url(wanted), &store).unwrap_err();

@@ -6,6 +6,7 @@ const COMMANDS: &[&[&str]] = &[
     &["build"],
     &["push"],
     &["index"],
+    &["rebase"],
     &["copy"],
     &["inspect"],
     &["tags"],

@@ -23,6 +23,9 @@ const SPEC: &str = "name = \"example/interrupted\"\nplatforms = [\"linux/amd64\"
 /// For how long a process is waited for that is to end at once.
 const LONG: Duration = Duration::from_secs(300);
 
+/// How long a push waits for the answer to a request.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// How an interrupted process ended.
 struct Ended {
     status: ExitStatus,
@@ -84,7 +87,8 @@ fn a_push_ends_at_a_signal_whatever_the_registry_does() {
             assert!(Instant::now() < deadline, "no {method} came");
             sleep(Duration::from_millis(5));
         }
-        let Ended { status, .. } = end(&mut process, signal).expect("a push to a silent registry goes on");
+        let Ended { status, time } = end(&mut process, signal).expect("a push to a silent registry goes on");
+        assert!(time < PATIENCE / 2, "{method}: it took {time:?}");
         assert_eq!(status.signal(), Some(signal.as_raw()), "{method}: {status}");
         assert_store_is_sound(&program.store());
     }

@@ -1,9 +1,10 @@
 //! Where adds put what they name: docker's COPY rules, and the errors beyond them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ocibake::error::{Error, Result};
-use ocibake::layer::{Entry, Kind};
+use ocibake::layer::{Entry, Kind, read_xattrs};
 use ocibake::plan::{Add, Mode, Owner, Source};
 use ocibake::source::local::{Modified, entries};
 use tempfile::TempDir;
@@ -122,6 +123,8 @@ fn two_adds_may_put_the_same_thing_at_one_path() {
     assert_eq!(paths(&added(&context, &[add("a", "/x"), add("b", "/x")]).unwrap()), ["x"]);
     assert_eq!(paths(&added(&context, &[add("a", "/x"), add("a", "/x")]).unwrap()), ["x"]);
     assert_eq!(paths(&added(&context, &[add("c", "/"), add("e", "/")]).unwrap()), ["d"]);
+    let noted = Tree::new().file("a", "same").attribute("user.note", "n").file("b", "same").attribute("user.note", "n");
+    assert_eq!(paths(&added(&noted.plant(), &[add("a", "/x"), add("b", "/x")]).unwrap()), ["x"]);
     // With their own times they are not the same.
     assert!(
         entries(&[within(&context, add("a", "/x")), within(&context, add("b", "/x"))], Modified::Preserve).is_err()
@@ -131,12 +134,14 @@ fn two_adds_may_put_the_same_thing_at_one_path() {
 #[test]
 fn two_adds_that_put_different_things_at_one_path_disagree() {
     let tree = Tree::new().file("a", "one").file("b", "two").file("b-longer", "longer").file("m", "one").mode(0o600);
+    let tree = tree.file("noted", "one").attribute("user.note", "n");
     let context =
         tree.directory("dir").symlink("links/x", "one").symlink("others/x", "two").file("files/x", "").plant();
     for (one, other) in [
         (add("a", "/x"), add("b", "/x")),
         (add("a", "/x"), add("b-longer", "/x")),
         (add("a", "/x"), add("m", "/x")),
+        (add("a", "/x"), add("noted", "/x")),
         (add("a", "/x"), add("dir", "/x")),
         (add("links", "/"), add("others", "/")),
         (add("links", "/"), add("files", "/")),
@@ -148,6 +153,17 @@ fn two_adds_that_put_different_things_at_one_path_disagree() {
             assert!(error.hint.is_some());
         }
     }
+}
+
+#[test]
+fn a_hard_link_has_the_attributes_of_its_file() {
+    let tree = Tree::new().file("dir/a", "").attribute("user.note", "n").hard_link("dir/b", "dir/a").file("dir/c", "");
+    let context = tree.plant();
+    let mut made = added(&context, &[add("dir", "/")]).unwrap();
+    read_xattrs(&mut made).unwrap();
+    assert_eq!(made[1].kind, Kind::HardLink { target: b"a".to_vec() });
+    let noted = BTreeMap::from([(b"user.note".to_vec(), b"n".to_vec())]);
+    assert_eq!(made.into_iter().map(|entry| entry.xattrs).collect::<Vec<_>>(), [noted.clone(), noted, BTreeMap::new()]);
 }
 
 #[test]

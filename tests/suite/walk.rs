@@ -3,7 +3,7 @@
 use std::fs;
 
 use ocibake::error::ErrorKind;
-use ocibake::layer::{Entry, Ignore, Kind, inspect, walk};
+use ocibake::layer::{Entry, Ignore, Kind, inspect, read_xattrs, walk};
 
 use crate::support::entry::listing_of;
 use crate::support::listing::Listing;
@@ -24,7 +24,7 @@ fn an_entry_is_what_is_on_disk() {
     let tree = Tree::new().file("file", "content").mode(0o6755).time(7).file("noted", "").attribute("user.note", "n");
     let tree = tree.directory("directory").mode(0o1777).time(8).symlink("link", "no/where").time(9);
     let context = tree.plant();
-    let entries = walk(context.path(), &Ignore::default()).unwrap();
+    let entries = with_xattrs(walk(context.path(), &Ignore::default()).unwrap());
     listing_of(&entries).assert_is(&Listing::of_directory(context.path()));
 }
 
@@ -32,8 +32,17 @@ fn an_entry_is_what_is_on_disk() {
 fn notes_of_the_machine_stay_behind() {
     let tree = Tree::new().file("file", "").attribute("user.kept", "k").attribute("user.overlay.opaque", "y");
     let context = tree.plant();
-    let entries = walk(context.path(), &Ignore::default()).unwrap();
+    let entries = with_xattrs(walk(context.path(), &Ignore::default()).unwrap());
     assert_eq!(entries[0].xattrs.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"user.kept"]);
+}
+
+#[test]
+fn a_file_that_is_gone_when_its_attributes_are_read_has_changed() {
+    let context = Tree::new().file("file", "").plant();
+    let mut entries = walk(context.path(), &Ignore::default()).unwrap();
+    fs::remove_file(context.path().join("file")).unwrap();
+    let error = read_xattrs(&mut entries).unwrap_err();
+    assert_eq!(error.message, format!("{} changed while it was read", context.path().join("file").display()));
 }
 
 #[test]
@@ -153,6 +162,11 @@ fn a_path_of_4000_bytes_is_walked() {
     let entries = walk(context.path(), &Ignore::default()).unwrap();
     assert_eq!(entries.last().unwrap().path.len(), 15 * 201 - 1);
     assert_eq!(entries.len(), 15);
+}
+
+fn with_xattrs(mut entries: Vec<Entry>) -> Vec<Entry> {
+    read_xattrs(&mut entries).unwrap();
+    entries
 }
 
 fn paths(entries: &[Entry]) -> Vec<&[u8]> {

@@ -161,7 +161,7 @@ impl<'a> Stages<'a> {
             Work::Nothing => Ok(below),
             Work::Adds(adds) => {
                 let entries = self.added(adds)?;
-                let sum = self.pool.install(|| Key::of(&entries, compression)).digest();
+                let sum = self.pool.install(|| Key::of(&entries, true, compression)).digest();
                 let key = Key::of_step(below.key.as_ref(), "adds", &[sum], compression);
                 let is_settled = below.is_settled && are_settled(&entries, self.started);
                 Ok(Mark { key: Some(key), is_settled })

@@ -1,6 +1,6 @@
 //! The build checks that need nothing but the text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use super::instruction::Manner;
@@ -177,14 +177,13 @@ impl Findings<'_> {
     /// `CMD` and `ENTRYPOINT` in shell form, unless the stage or one below it has chosen the shell.
     fn shell_forms(&mut self, stages: &[Stage], spoken: &[Spoken]) {
         let mut with_shell: Vec<bool> = Vec::new();
+        let mut named: BTreeMap<&str, usize> = BTreeMap::new();
         for instruction in spoken {
             let Some(stage) = instruction.stage else { continue };
             let Some(place) = instruction.instruction else {
-                let base = &stages[stage].base.text;
-                let below = stages[..stage]
-                    .iter()
-                    .rposition(|stage| stage.name.as_ref().is_some_and(|name| name.text == *base));
-                with_shell.push(below.is_some_and(|below| with_shell[below]));
+                let below = named.get(stages[stage].base.text.as_str());
+                with_shell.push(below.is_some_and(|below| with_shell[*below]));
+                named.extend(stages[stage].name.as_ref().map(|name| (name.text.as_str(), stage)));
                 continue;
             };
             let Manner { name, .. } = &instruction.manner;

@@ -26,23 +26,27 @@ pub(super) struct Flags {
 /// not begin with `--`, or behind `--` itself.
 pub(super) fn split(line: &Line) -> (Vec<Line>, Line) {
     let mut flags = Vec::new();
-    let mut rest = line.trimmed();
-    while rest.text().starts_with("--") {
-        let (flag, end) = unquoted(&rest);
-        rest = rest.from(end).trimmed();
+    let mut at = behind_whitespace(line, 0);
+    while line.text()[at..].starts_with("--") {
+        let (flag, end) = unquoted(line, at);
+        at = behind_whitespace(line, end);
         if flag.text() == "--" {
             break;
         }
         flags.push(flag);
     }
-    (flags, rest)
+    (flags, line.from(at).trimmed())
 }
 
-/// The first word without its quotes and backslashes, and where it ends.
-fn unquoted(line: &Line) -> (Line, usize) {
+fn behind_whitespace(line: &Line, at: usize) -> usize {
+    line.text().len() - line.text()[at..].trim_start().len()
+}
+
+/// The word that begins at `start` without its quotes and backslashes, and where it ends.
+fn unquoted(line: &Line, start: usize) -> (Line, usize) {
     let mut kept = Vec::new();
     let mut quote = None;
-    let mut characters = line.text().char_indices();
+    let mut characters = line.text()[start..].char_indices().map(|(at, character)| (start + at, character));
     while let Some((at, character)) = characters.next() {
         if quote.is_none() && character.is_whitespace() {
             return (line.pick(&kept, at), at);

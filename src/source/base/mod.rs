@@ -5,9 +5,12 @@ mod pins;
 mod places;
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 
 pub use pins::{Holding, Pins};
 use places::Places;
@@ -19,6 +22,9 @@ use crate::plan::{BaseImage, Lock, context_name};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::{LocalStore, Store, read_document};
+
+/// Layers that are pulled at a time if nobody says.
+const USUAL_PULLS: usize = 4;
 
 /// Finds the images that builds stand on, and is the [`Store`] of their layers. A name stands for one thing for all its
 /// platforms and as long as this is there. What comes from a registry is verified, and kept in the local store; what lies
@@ -105,6 +111,27 @@ impl<'a> Bases<'a> {
     /// The lock as it is to be written, if it is to be: with all that was found.
     pub fn lock(&self) -> Option<Lock> {
         lock(&self.pins).changed()
+    }
+
+    /// Has those of `blobs` that are layers of a registry's bases in the local store, and pulls what is not there, so many
+    /// at a time; 0 is the usual number.
+    pub fn fetch(&self, blobs: &[Descriptor], parallel: usize) -> Result<()> {
+        let is_missing =
+            |blob: &&Descriptor| self.found(blob).is_some_and(|found| found.is_kept) && !self.options.store.has(blob);
+        let missing: Vec<&Descriptor> = blobs.iter().filter(is_missing).collect();
+        let next = AtomicUsize::new(0);
+        let pull = || {
+            while let Some(blob) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                io::copy(&mut self.open(blob)?, &mut io::sink())
+                    .map_err(|source| Error::from_read("pull", blob.digest.to_string(), source))?;
+            }
+            Ok(())
+        };
+        let parallel = if parallel == 0 { USUAL_PULLS } else { parallel }.min(missing.len());
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..parallel).map(|_| scope.spawn(pull)).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })
     }
 
     fn place(&self, name: &str) -> Result<&Place<'a>> {

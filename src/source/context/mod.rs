@@ -97,7 +97,7 @@ impl FromStr for Location {
 
 impl Location {
     /// `input` is read for [`StandardInput`](Location::StandardInput) alone.
-    pub fn open(&self, access: &Access<'_>, input: &mut (dyn Read + Send)) -> Result<OpenContext> {
+    pub fn open(&self, access: &Access<'_>, input: &mut dyn Read) -> Result<OpenContext> {
         match self {
             Location::StandardInput => of_input(input, access),
             Location::Directory(path) => Ok(OpenContext::local(path)),
@@ -145,14 +145,14 @@ impl OpenContext {
         Ok(OpenContext { root, dockerfile: None, checkout: None, is_local: false, has_input: false, _directory })
     }
 
-    fn unpacked(raw: impl Read + Send, size: u64, name: &str, access: &Access<'_>) -> Result<Self> {
+    fn unpacked(raw: impl Read, size: u64, name: &str, access: &Access<'_>) -> Result<Self> {
         let context = Self::brought(access.store)?;
         archive::unpack(raw, size, name, &context.root, access.store, access.progress)?;
         Ok(context)
     }
 }
 
-fn of_input(input: &mut (dyn Read + Send), access: &Access<'_>) -> Result<OpenContext> {
+fn of_input(input: &mut dyn Read, access: &Access<'_>) -> Result<OpenContext> {
     let name = "the standard input";
     let head = head(&mut *input, name)?;
     let is_archive = is_archive(&head);

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::error::{Error, Result};
 use crate::plan::label::{self, Checkout};
@@ -17,18 +17,27 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
         return Ok(None);
     }
     let git = Git { directory: &directory };
-    git.answer(&["rev-parse", "--git-dir"])?; // what it refuses altogether, it says here
-    let Some(revision) = git.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])? else { return Ok(None) };
-    let time = git.answer(&["log", "-1", "--no-show-signature", "--format=%ct", &revision])?;
-    let commit_time = time.parse().map_err(|_| Error::input(format!("git gave `{time}` as the time of {revision}")))?;
+    git.answer(git.run(&["rev-parse", "--git-dir"])?)?; // what it refuses altogether, it says here
+    let Some(revision) = answer(&git.run(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?) else {
+        return Ok(None);
+    };
+    // None needs another's answer: they think side by side.
+    let log = ["log", "-1", "--no-show-signature", "--format=%ct", &revision];
     // As `git describe --dirty` has it: a file that git does not know leaves the checkout clean.
-    let dirty = !git.answer(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    let remote = git.ask(&["config", "--get", "remote.origin.url"])?;
+    let status = ["status", "--porcelain", "--untracked-files=no"];
+    let config = ["config", "--get", "remote.origin.url"];
+    let thinking = [&log[..], &status, &config].map(|question| git.start(question));
+    let branch = git.branch(&revision);
+    let [log, status, config] = thinking.map(finished);
+    let time = git.answer(log?)?;
+    let commit_time = time.parse().map_err(|_| Error::input(format!("git gave `{time}` as the time of {revision}")))?;
+    let dirty = !git.answer(status?)?.is_empty();
+    let remote = answer(&config?);
     Ok(Some(Checkout {
         source: remote.as_deref().and_then(label::source),
         dirty,
         commit_time,
-        branch: git.branch(&revision)?,
+        branch: branch?,
         revision,
     }))
 }
@@ -39,8 +48,8 @@ struct Git<'a> {
 
 impl Git<'_> {
     fn branch(&self, revision: &str) -> Result<Option<Branch>> {
-        let Some(name) = self.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"])? else { return Ok(None) };
-        let default = self.ask(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"])?;
+        let Some(name) = answer(&self.run(&["symbolic-ref", "--quiet", "--short", "HEAD"])?) else { return Ok(None) };
+        let default = answer(&self.run(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"])?);
         let is_default = match default.as_deref().and_then(|default| default.strip_prefix("origin/")) {
             Some(default) => default == name,
             None => matches!(name.as_str(), "main" | "master"),
@@ -48,15 +57,8 @@ impl Git<'_> {
         Ok(Some(Branch { name, commit: revision.to_owned(), is_default }))
     }
 
-    /// The answer, or none if git has none to give.
-    fn ask(&self, arguments: &[&str]) -> Result<Option<String>> {
-        let output = self.run(arguments)?;
-        Ok(output.status.success().then(|| text(&output.stdout)).filter(|answer| !answer.is_empty()))
-    }
-
     /// The answer to what a sound checkout can always answer.
-    fn answer(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.run(arguments)?;
+    fn answer(&self, output: Output) -> Result<String> {
         if output.status.success() {
             return Ok(text(&output.stdout));
         }
@@ -74,14 +76,18 @@ impl Git<'_> {
     }
 
     fn run(&self, arguments: &[&str]) -> Result<Output> {
+        finished(self.start(arguments))
+    }
+
+    fn start(&self, arguments: &[&str]) -> Result<Child> {
         let mut command = Command::new("git");
         command.arg("-C").arg(self.directory).args(["-c", "core.fsmonitor=false"]).args(arguments);
         for variable in REPOSITORY_VARIABLES {
             command.env_remove(variable);
         }
         command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").env("GIT_NO_REPLACE_OBJECTS", "1");
-        command.stdin(Stdio::null());
-        command.output().map_err(|source| match source.kind() {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
                 Error::not_found(format!("{} is a git checkout, but there is no git here", self.directory.display()))
                     .with_hint("install git, and revision, source and commit time find their way into the image")
@@ -89,6 +95,15 @@ impl Git<'_> {
             _ => Error::io("run", "git", source),
         })
     }
+}
+
+fn finished(child: Result<Child>) -> Result<Output> {
+    child?.wait_with_output().map_err(|source| Error::io("run", "git", source))
+}
+
+/// The answer, or none if git has none to give.
+fn answer(output: &Output) -> Option<String> {
+    output.status.success().then(|| text(&output.stdout)).filter(|answer| !answer.is_empty())
 }
 
 /// What would have git look into another repository, or see other content or settings in this one: a hook that calls us

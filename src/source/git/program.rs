@@ -103,10 +103,10 @@ pub(super) fn complaint(output: &Output, url: &GitUrl) -> String {
             said = said.replace(password, "…");
         }
     }
-    let told = |line: &&str| ["fatal:", "error:", "remote:", "ssh:"].iter().any(|start| line.starts_with(start));
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let chosen: Vec<&str> = lines.iter().copied().filter(told).collect();
-    let words = if chosen.is_empty() { lines } else { chosen }.join("; ");
+    let is_news =
+        |line: &&str| ["hint:", "warning:", "Cloning into", "Submodule"].iter().any(|start| line.starts_with(start));
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty() && !is_news(line));
+    let words = lines.collect::<Vec<_>>().join(" ");
     let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
     if words.is_empty() { "git does not say why".to_owned() } else { words }
 }

@@ -1,4 +1,9 @@
 //! What the tests stand on. What judges the program's output here does not use the library under test.
+//!
+//! Tests run side by side in one process, on machines of any speed. Whatever one of them starts has for a moment all that
+//! the others have open: a program that is to be started is written by [`tool::install`], what was mounted is taken away
+//! lazily, and what was removed may still take its place. A server gets its port from [`port`]. What is waited for is
+//! waited for until it is there, for minutes if need be; what must not happen is given as long.
 
 pub mod authority;
 pub mod base;
