@@ -155,7 +155,7 @@ pub struct Copy {
     pub is_add: bool,
 }
 
-/// Whose files a [`Copy`] takes.
+/// Whose files a [`Copy`](struct@Copy) takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Provider {
     /// By its place among the plan's contexts.
@@ -165,7 +165,7 @@ pub enum Provider {
     Image(Arc<BaseImage>),
 }
 
-/// One source of a [`Copy`].
+/// One source of a [`Copy`](struct@Copy).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// Paths that the provider has, as Go's `filepath.Match` reads it, name by name.
