@@ -156,6 +156,7 @@ pub struct Copy {
 }
 
 /// Whose files a [`struct@Copy`] takes.
+/// Whose files a [`Copy`](struct@Copy) takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Provider {
     /// By its place among the plan's contexts.
@@ -166,6 +167,7 @@ pub enum Provider {
 }
 
 /// One source of a [`struct@Copy`].
+/// One source of a [`Copy`](struct@Copy).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// Paths that the provider has, as Go's `filepath.Match` reads it, name by name.
