@@ -24,6 +24,7 @@ use crate::source::image::Location;
 /// What a context is looked through for, in this order.
 const SPEC: &str = "ocibake.toml";
 const DOCKERFILE: &str = "Dockerfile";
+const LOWER_CASE: &str = "dockerfile";
 
 /// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
 const SPEC_LIMIT: u64 = 1 << 20;
@@ -84,8 +85,10 @@ impl RecipeFlags {
             Some(file) if file == Path::new("-") => dockerfile(&opened, context::Named::StandardInput)?,
             Some(file) => dockerfile(&opened, context::Named::File(file))?,
             None if opened.dockerfile.is_some() => dockerfile(&opened, context::Named::Not)?,
-            None if spec_in_context.exists() => spec(&spec_in_context)?,
-            None if opened.root.join(DOCKERFILE).exists() => dockerfile(&opened, context::Named::Not)?,
+            None if is_there(&spec_in_context)? => spec(&spec_in_context)?,
+            None if is_there(&opened.root.join(DOCKERFILE))? || is_there(&opened.root.join(LOWER_CASE))? => {
+                dockerfile(&opened, context::Named::Not)?
+            }
             None if spec_flags.add_files() => Kind::Spec(Box::default()),
             None => {
                 let message = format!("there is no {SPEC} and no {DOCKERFILE} in {}", opened.root.display());
@@ -147,7 +150,10 @@ impl RecipeFlags {
 
     /// Whether `.git` stays in a context that is a repository.
     pub fn keeps_git_dir(&self) -> Result<bool> {
-        Ok(self.arguments()?.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").is_some_and(|value| value == "1"))
+        Ok(self
+            .arguments()?
+            .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
+            .is_some_and(|value| matches!(value.as_str(), "1" | "true")))
     }
 
     /// `--build-arg`, those without a value taken from the environment; a variable that is not set gives none.
@@ -261,9 +267,11 @@ impl Recipe<'_> {
         self.spec_flags.overlay(&mut flags)?;
         let main = Context { title: self.title.clone(), root: self.context.root.clone(), ignore: ignore.to_vec() };
         let mut contexts = vec![main];
-        // As docker has it, what `.dockerignore` says is said of the main context alone.
-        let others = self.directories.iter().map(|(name, opened)| (name.clone(), opened.root.clone()));
-        contexts.extend(others.map(|(title, root)| Context { title, root, ignore: Vec::new() }));
+        for (name, opened) in &self.directories {
+            let text = context::Dockerfile::ignore(opened)?;
+            let ignore = text.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
+            contexts.push(Context { title: name.clone(), root: opened.root.clone(), ignore });
+        }
         let named = |name: &str| {
             let name = context_name(name)?;
             let directory = self.directories.iter().position(|(own, _)| *own == name);
@@ -293,6 +301,10 @@ fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<Kind> 
     let dockerfile = Dockerfile::read(&found.file.name, found.file.text.as_bytes())?;
     let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
     Ok(Kind::Dockerfile { dockerfile, ignore })
+}
+
+fn is_there(file: &Path) -> Result<bool> {
+    file.try_exists().map_err(|source| Error::io("read", file, source))
 }
 
 fn spec(file: &Path) -> Result<Kind> {

@@ -40,8 +40,8 @@ const XZ_MEMORY: u32 = 130 << 10;
 /// directory that something lies in; owner, mode, time and attributes as the archive has them. Directories that it does not
 /// tell of are not among them, nor is its root. Hard links lead to a file that stands before them.
 ///
-/// None if it is not a tar: so is one without a single entry. Errors call it `name`. One that has a device in it, a path
-/// with `..`, or more than [`Limits`] allow, is an error.
+/// None if it is not a tar: so is one without a single entry. Errors call it `name`. One that has a path with `..` in it, or
+/// more than [`Limits`] allow, is an error.
 pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Option<Vec<Entry>>> {
     let Some(packed) = Packed::read(content.reader(), content.size(), name, store)? else { return Ok(None) };
     let mut paths: Vec<(Vec<u8>, usize)> = packed.tree.paths().collect();
@@ -65,10 +65,9 @@ pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Opti
                     Kind::File(Content::Part { spool: spool.clone(), offset: *offset, size: *size })
                 }
             },
-            Object::Fifo | Object::CharacterDevice { .. } | Object::BlockDevice { .. } => {
-                return Err(Error::input(format!("{name}: {} is a device or a FIFO", path.escape_ascii()))
-                    .with_hint("only files, directories and links go into a layer: leave it out of the archive"));
-            }
+            Object::Fifo => Kind::Fifo,
+            Object::CharacterDevice { major, minor } => Kind::CharacterDevice { major: *major, minor: *minor },
+            Object::BlockDevice { major, minor } => Kind::BlockDevice { major: *major, minor: *minor },
         };
         let attributes = &node.attributes;
         entries.push(Entry {

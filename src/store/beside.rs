@@ -1,10 +1,10 @@
 use std::io::Read;
 
 use super::Store;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::oci::{Descriptor, Reference};
 
-/// Two stores as one: what the first does not have is looked for in the second, which has the names.
+/// Two stores as one: what the first does not say it has is looked for in the second, which has the names.
 pub struct Beside<'a> {
     pub first: &'a dyn Store,
     pub second: &'a dyn Store,
@@ -12,10 +12,8 @@ pub struct Beside<'a> {
 
 impl Store for Beside<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        match self.first.open(descriptor) {
-            Err(error) if error.kind == ErrorKind::NotFound => self.second.open(descriptor),
-            opened => opened,
-        }
+        // What the first should have and has not is an error that it alone can tell of.
+        if self.first.has(descriptor)? { self.first.open(descriptor) } else { self.second.open(descriptor) }
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::base::{INDEX, image, index, layer};
 use crate::support::container::Bundle;
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::handmade::{Blob, DOCKER, ZSTD, file};
+use crate::support::handmade::{Blob, DOCKER, GZIP, file};
 use crate::support::layout::Layout;
 use crate::support::memory_store::MemoryStore;
 use crate::support::registry_client::client;
@@ -22,7 +22,7 @@ const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 fn layers(content: &str, of: &str) -> [Blob; 2] {
     [
         layer(file("base", format!("{content} for {of}")), DOCKER),
-        layer(file("more", format!("more {content} for {of}")), ZSTD),
+        layer(file("more", format!("more {content} for {of}")), GZIP),
     ]
 }
 
@@ -123,6 +123,11 @@ fn a_build_without_the_registry_takes_what_is_in_the_store() {
     outcome.says(&["is taken as it was when it was last pulled"]);
     world.build(&["-o", "three.tar", "--pull"]).failure(1).says(&["--pull=never"]);
     world.build(&["--pull=sometimes"]).failure(2);
+    for blob in PLATFORMS.iter().flat_map(|of| layers("old", of)) {
+        let (_, hex) = crate::support::listing::digest(&blob.bytes[..]);
+        fs::remove_file(world.program.store().join("blobs/sha256").join(hex)).unwrap();
+    }
+    world.build(&["-o", "four.tar", "--pull=never"]).failure(1).says(&["is not in the local store", "--pull=missing"]);
 }
 
 #[test]
