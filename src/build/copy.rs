@@ -93,11 +93,11 @@ impl Copier<'_> {
         let path = self.to.path.as_bytes();
         let ensured = if self.to.into { path } else { parent(path).unwrap_or_default() };
         let ensured = target.files().real(ensured)?;
-        target.make_directory(&ensured)?;
+        target.make_directory_for(&ensured, self.mode)?;
         let mut destination = target.files().real(path)?;
         if source.node.is_directory() {
             if target.files().get(&destination).is_none() {
-                target.make_directory(&destination)?;
+                target.make_directory_for(&destination, self.mode)?;
             }
         } else {
             if self.exclude.matches(&source.name) {
@@ -106,7 +106,7 @@ impl Copier<'_> {
             if target.files().get(&destination).is_some_and(Node::is_directory) {
                 destination = joined(&destination, &source.name);
             }
-            target.make_directory(parent(&destination).unwrap_or_default())?;
+            target.make_directory_for(parent(&destination).unwrap_or_default(), self.mode)?;
         }
         let mut found = Vec::new();
         self.find(source.node, Vec::new(), only, &mut Vec::new(), &mut found);

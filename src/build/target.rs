@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::files::{Files, Node, joined, names, parent};
 use crate::error::{Error, Result};
 use crate::layer::{Attributes, Entry, Kind, Time};
+use crate::plan::Mode;
 
 /// What a step starts from, and what it has changed so far.
 pub struct Target {
@@ -41,9 +42,16 @@ impl Target {
 
     /// Makes what is missing of the directory at `path`, whose links have been followed.
     pub fn make_directory(&mut self, path: &[u8]) -> Result<()> {
+        self.make_directory_for(path, None)
+    }
+
+    /// The same for what gets `mode`.
+    pub fn make_directory_for(&mut self, path: &[u8], mode: Option<&Mode>) -> Result<()> {
         if self.files.get(path).is_some_and(Node::is_directory) {
             return Ok(());
         }
+        let mut made = self.made.clone();
+        made.mode = mode.map_or(made.mode, |mode| mode.of_made_directory(made.mode));
         let mut so_far = Vec::new();
         for name in names(path) {
             so_far = joined(&so_far, name);
@@ -53,7 +61,7 @@ impl Target {
                     let path = String::from_utf8_lossy(&so_far);
                     return Err(Error::input(format!("/{path} is to be a directory, and is there as something else")));
                 }
-                None => self.put(so_far.clone(), Node::directory(self.made.clone())),
+                None => self.put(so_far.clone(), Node::directory(made.clone())),
             }
         }
         Ok(())

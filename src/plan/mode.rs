@@ -82,6 +82,15 @@ impl Mode {
             Change::Symbolic(_) => self.apply(current, is_directory),
         }
     }
+
+    /// The mode of a directory that is made on the way to what gets this mode, whose own would be `usual`: so `--chmod` of a
+    /// Dockerfile has it.
+    pub fn of_made_directory(&self, usual: u32) -> u32 {
+        match &self.0 {
+            Change::Octal(bits) => *bits,
+            Change::Symbolic(_) => usual,
+        }
+    }
 }
 
 impl Action {
