@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::GitUrl;
+use super::{GitUrl, is_http};
 use crate::error::{Error, Result};
 use crate::oci::Reference;
 
@@ -94,12 +94,6 @@ fn layout_of(text: &str) -> ContextPlace {
         None => (rest, None),
     };
     ContextPlace::Layout { path: PathBuf::from(path), name: digest.or(tag).map(str::to_owned) }
-}
-
-/// Whether it is a URL to download from.
-pub fn is_http(text: &str) -> bool {
-    let has = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    has("http://") || has("https://")
 }
 
 /// The form of a name by which contexts are found, whether it is that of a stage or of an image in short or in full:

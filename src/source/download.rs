@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::layer::Content;
 use crate::oci::{Digest, from_json, to_json};
+use crate::plan::shown_url;
 use crate::progress::Progress;
 use crate::registry::{Headers, OnDemand, Outcome};
 use crate::store::LocalStore;
@@ -57,23 +58,10 @@ pub fn download(
     };
     match checksum {
         Some(expected) if expected != digest => {
-            Err(Error::integrity(format!("{} has the digest {digest}, not {expected}", shown(url)))
+            Err(Error::integrity(format!("{} has the digest {digest}, not {expected}", shown_url(url)))
                 .with_hint("if it is meant to be another file by now, set its --checksum to that"))
         }
         _ => Ok(downloaded(url, digest, content, &headers)),
-    }
-}
-
-/// A URL as it may be shown: without user, password and query, which may be a key to it.
-pub fn shown(url: &str) -> String {
-    let before = url.split(['?', '#']).next().unwrap_or_default();
-    match before.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        None => before.to_owned(),
     }
 }
 
@@ -138,11 +126,5 @@ mod tests {
         ] {
             assert_eq!(name(url), expected, "{url}");
         }
-    }
-
-    #[test]
-    fn nothing_secret_of_a_url_is_shown() {
-        assert_eq!(shown("https://me:secret@example.com:1/a@b?key=secret#c"), "https://example.com:1/a@b");
-        assert_eq!(shown("https://me:secret@example.com"), "https://example.com");
     }
 }

@@ -378,6 +378,9 @@ fn shell_word() -> impl Strategy<Value = String> {
         .prop_filter("for bash, a pattern of stars alone matches the empty end, too", |(_, _, pattern, _)| {
             pattern.iter().any(|piece| *piece != "*")
         })
+        .prop_filter("bash finds nothing if a star comes first and something is escaped", |(_, _, pattern, _)| {
+            pattern[0] != "*" || !pattern.iter().any(|piece| piece.starts_with('\\'))
+        })
         .prop_map(|(name, slash, pattern, by)| format!("${{{name}{slash}{}/{by}}}", pattern.concat()));
     let leaf = prop_oneof![3 => simple, 1 => cut, 1 => replaced];
     let nested = leaf.prop_recursive(3, 12, 3, move |inner| {

@@ -2,6 +2,7 @@
 
 mod add_archive;
 mod add_download;
+mod add_remote;
 mod architecture;
 mod archive;
 mod bad_input;

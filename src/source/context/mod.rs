@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::archive::{self, HEAD, is_archive};
-use super::download::{self, download};
+use super::download::download;
 use super::git::{self, Fetched};
 use crate::error::{Error, Result};
-use crate::plan::{Checkout, ContextPlace, GitUrl, is_http};
+use crate::plan::{Checkout, ContextPlace, GitUrl, is_http, shown_url};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::LocalStore;
@@ -104,7 +104,7 @@ impl Location {
             Location::Archive(path) => of_archive(path, access),
             Location::Http(url) => {
                 let (context, file) = of_url(url, access)?;
-                let dockerfile = file.map(|path| dockerfile::read_file(&path, &download::shown(url))).transpose()?;
+                let dockerfile = file.map(|path| dockerfile::read_file(&path, &shown_url(url))).transpose()?;
                 Ok(OpenContext { dockerfile, ..context })
             }
             Location::Git(url) => of_git(url, access),
@@ -175,7 +175,7 @@ fn of_archive(path: &Path, access: &Access<'_>) -> Result<OpenContext> {
 
 /// What is no archive is alone in its directory, and its path is told.
 fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf>)> {
-    let name = download::shown(url);
+    let name = shown_url(url);
     let content = download(url, None, access.store, access.client, access.progress)?.content;
     if is_archive(&head(content.reader(), &name)?) {
         return OpenContext::unpacked(content.reader(), content.size(), &name, access).map(|context| (context, None));

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
 use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Warning, Word};
-use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http};
+use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http, shown_url};
 
 impl Lowering<'_, '_> {
     pub fn copy(
@@ -37,7 +37,7 @@ impl Lowering<'_, '_> {
         for (source, word) in sources.iter().zip(&copy.sources) {
             if is_http(source) || GitUrl::of_source(source)?.is_some() {
                 let place = instruction.excerpt(&word.span);
-                return Err(Error::input(format!("COPY cannot download `{source}`"))
+                return Err(Error::input(format!("COPY cannot download `{}`", shown_url(source)))
                     .with_excerpt(place)
                     .with_hint("ADD can"));
             }
@@ -189,7 +189,8 @@ fn title(name: &str, copy: &Copy) -> String {
         match item {
             Item::Pattern(pattern) => add(pattern),
             Item::Text { name, .. } => add(&format!("<<{name}")),
-            Item::Url { url, .. } => add(url),
+            // What may be a key to it is nobody else's business.
+            Item::Url { url, .. } => add(&shown_url(url)),
             Item::Git { url, .. } => add(&url.to_string()),
         }
     }

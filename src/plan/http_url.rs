@@ -1,0 +1,31 @@
+//! What is to be known of a URL to download from before it is asked.
+
+/// Whether it is a URL to download from.
+pub fn is_http(text: &str) -> bool {
+    let has = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    has("http://") || has("https://")
+}
+
+/// A URL as it may be shown: without user, password and query, which may be a key to it.
+pub fn shown_url(url: &str) -> String {
+    let before = url.split(['?', '#']).next().unwrap_or_default();
+    match before.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => before.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_secret_of_a_url_is_shown() {
+        assert_eq!(shown_url("https://me:secret@example.com:1/a@b?key=secret#c"), "https://example.com:1/a@b");
+        assert_eq!(shown_url("https://me:secret@example.com"), "https://example.com");
+    }
+}
