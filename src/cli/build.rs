@@ -212,7 +212,12 @@ impl Request<'_> {
     fn check(&self, environment: &Environment, progress: Progress<'_>) -> Result<Vec<Warning>> {
         let means = self.means(environment)?;
         self.with_recipe(&means, progress, |recipe, bases| {
-            recipe.check(&Automatic::default(), &mut |name, platform| bases.find(name, platform))
+            recipe.check(&Automatic::default(), &mut |name, platform| {
+                bases.find(name, platform).inspect_err(|error| {
+                    let message = format!("the checks do without the image {name}: {}", error.message);
+                    progress(Event::Warning { message: &message });
+                })
+            })
         })
     }
 
@@ -254,7 +259,9 @@ impl Request<'_> {
     ) -> Result<Order> {
         let names = self.names(recipe.spec());
         let checkout = recipe.checkout(progress);
-        let (created, modified) = times(self.build.timestamp.as_deref(), environment, checkout.as_ref())?;
+        let epoch =
+            self.build.recipe.source_date_epoch()?.map_or_else(|| environment.source_date_epoch(), |it| Ok(Some(it)));
+        let (created, modified) = times(self.build.timestamp.as_deref(), epoch?, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
         let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
         self.build.base.keep(&recipe.lock(), bases)?;
@@ -410,9 +417,9 @@ fn warn_of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
 }
 
 /// The time of the image, and that of its files.
-fn times(flag: Option<&str>, environment: &Environment, checkout: Option<&Checkout>) -> Result<(i64, Modified)> {
+fn times(flag: Option<&str>, epoch: Option<i64>, checkout: Option<&Checkout>) -> Result<(i64, Modified)> {
     let commit = checkout.map(|checkout| checkout.commit_time);
-    let usual = environment.source_date_epoch()?.or(commit).unwrap_or(0);
+    let usual = epoch.or(commit).unwrap_or(0);
     let created = match flag {
         None => usual,
         Some("preserve") => return Ok((usual, Modified::Preserve)),

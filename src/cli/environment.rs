@@ -76,12 +76,7 @@ impl Environment {
 
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
     pub fn source_date_epoch(&self) -> Result<Option<i64>> {
-        let parse = |text: &String| {
-            text.parse().map_err(|_| {
-                Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`")).with_hint("it is a number of seconds since 1970")
-            })
-        };
-        self.source_date_epoch.as_ref().map(parse).transpose()
+        self.source_date_epoch.as_deref().map(epoch).transpose()
     }
 
     /// A client with the user's credentials and settings. `parallel` blobs move at a time; 0 is the usual number.
@@ -101,6 +96,12 @@ impl Environment {
     pub fn credentials(&self) -> Credentials {
         Credentials::from_docker_config(self.docker_config.clone()).with_auth_files(self.auth_files.clone())
     }
+}
+
+/// The value of `SOURCE_DATE_EPOCH`.
+pub fn epoch(text: &str) -> Result<i64> {
+    let wrong = |_| Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`"));
+    text.parse().map_err(wrong).map_err(|error| error.with_hint("it is a number of seconds since 1970"))
 }
 
 /// The file that is named, or else those that podman looks at (containers-auth.json(5)).

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::base_flags::LOCK;
+use super::environment::epoch;
 use super::spec_flags::SpecFlags;
 use super::{flag, value};
 use crate::error::{Error, Result};
@@ -146,6 +147,12 @@ impl RecipeFlags {
             RecipeFlags { build_context, .. } if !build_context.is_empty() => only("--build-context"),
             _ => Ok(()),
         }
+    }
+
+    /// `--build-arg SOURCE_DATE_EPOCH=…`, in seconds since 1970: BuildKit heeds it as it heeds the variable.
+    pub fn source_date_epoch(&self) -> Result<Option<i64>> {
+        let given = self.arguments()?.remove("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());
+        given.map(|text| epoch(&text).map_err(flag("build-arg"))).transpose()
     }
 
     /// Whether `.git` stays in a context that is a repository.

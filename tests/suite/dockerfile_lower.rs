@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ocibake::error::{Error, Result};
 use ocibake::oci::{Digest, ImageConfig, Platform, Settings, from_json};
-use ocibake::plan::dockerfile::{Dockerfile, Lowered, Named, Request};
+use ocibake::plan::dockerfile::{Dockerfile, Lowered, Named, Request, Rule, Warning};
 use ocibake::plan::{Automatic, Base, BaseImage, Context, Copy, Destination, Item, Provider, Spec, Stage, Work};
 use serde_json::{Value, json};
 
@@ -27,30 +27,38 @@ impl Default for Asked<'_> {
 
 impl Asked<'_> {
     fn lower(&self, text: &str) -> Result<Lowered> {
+        self.with_request(|request| {
+            let bases = &mut |name: &str, platform: &Platform| self.find(name, platform);
+            Dockerfile::read("Dockerfile", text.as_bytes())?.lower(request, bases)
+        })
+    }
+
+    fn check(&self, text: &str) -> Result<Vec<Warning>> {
+        self.with_request(|request| {
+            let bases = &mut |name: &str, platform: &Platform| self.find(name, platform);
+            Dockerfile::read("Dockerfile", text.as_bytes())?.check(request, bases)
+        })
+    }
+
+    fn with_request<T>(&self, work: impl FnOnce(&Request<'_>) -> Result<T>) -> Result<T> {
         let platforms: Vec<Platform> = self.platforms.iter().map(|name| name.parse().unwrap()).collect();
         let arguments = self.arguments.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let named = |name: &str| {
             let found = self.named.iter().find(|(own, _)| *own == name);
             found.map(|(_, named)| named.clone())
         };
-        let contexts = ["/context", "/other"].map(|root| Context {
-            title: root.to_owned(),
-            root: PathBuf::from(root),
-            ignore: Vec::new(),
-        });
-        let request = Request {
+        let context = |root: &str| Context { title: root.to_owned(), root: PathBuf::from(root), ignore: Vec::new() };
+        work(&Request {
             platforms: &platforms,
             build_platform: Platform::new("linux", "amd64", None),
             target: self.target,
             arguments: &arguments,
-            contexts: &contexts,
+            contexts: &["/context", "/other"].map(context),
             named: &named,
             ignores: &|path| path == "ignored",
             overlay: &|_: &mut Spec| Ok(()),
             automatic: &Automatic::default(),
-        };
-        Dockerfile::read("Dockerfile", text.as_bytes())?
-            .lower(&request, &mut |name, platform| self.find(name, platform))
+        })
     }
 
     fn find(&self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
@@ -335,6 +343,14 @@ fn checks_that_need_values_are_made() {
     let arguments = [("V", "base")];
     let given = Asked { arguments: &arguments, ..Asked::default() }.lower("ARG V\nFROM $V").unwrap().warnings;
     assert_eq!(given[0].message, "Default value for ARG $V results in empty or invalid base image name");
+}
+
+#[test]
+fn checks_do_without_an_image_that_is_not_to_be_had() {
+    let text = "FROM missing AS one\nENV A=$OF_THE_IMAGE\nRUN make\nCOPY --from=missing2 a /\nFROM scratch\nENV B=$C\nWORKDIR w";
+    let found = Asked::default().check(text).unwrap();
+    let lines: Vec<(usize, Rule)> = found.iter().map(|warning| (warning.place.line, warning.rule)).collect();
+    assert_eq!(lines, [(6, Rule::UndefinedVar), (7, Rule::WorkdirRelativePath)]);
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod dockerfile_heredoc;
 mod dockerfile_lint;
 mod dockerfile_refusal;
 mod dockerfile_syntax;
+mod dockerfile_build;
 mod dockerfile_corpus;
 mod doctor;
 mod estargz;

@@ -206,7 +206,7 @@ impl Lowering<'_, '_> {
 
     fn note_undefined(&mut self, unset: &Unset, state: &State, place: Excerpt) {
         let name = &unset.name;
-        if !state.scope.arguments.contains(name) {
+        if !state.scope.is_open && !state.scope.arguments.contains(name) {
             let near = suggestion(name, state.scope.names());
             self.warn(Warning::undefined_var(name, near, place));
         }

@@ -81,7 +81,8 @@ impl Dockerfile {
         Ok(Lowered { plan, warnings: self.all_warnings(&findings), unused: findings.unused(request) })
     }
 
-    /// What the build checks find: in all stages, or in those that the target needs.
+    /// What the build checks find: in all stages, or in those that the target needs. An image that `bases` does not have is
+    /// no error, but what is said of variables that it may have is left out.
     pub fn check(&self, request: &Request<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
         let platform = request.platforms.first().unwrap_or(&request.build_platform);
         let (mut stages, mut findings) = (Vec::new(), Findings::default());

@@ -8,6 +8,8 @@ pub struct Scope {
     values: Map<String>,
     /// What `ARG` has named, with a value or without one.
     pub arguments: BTreeSet<String>,
+    /// There may be more variables, of an image that nobody has seen.
+    pub is_open: bool,
 }
 
 impl Scope {
@@ -28,7 +30,7 @@ impl Scope {
                 value.clone_from(given);
             }
         }
-        Scope { values, arguments: BTreeSet::new() }
+        Scope { values, ..Scope::default() }
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -86,7 +86,10 @@ impl Lowering<'_, '_> {
         if let Some(named) = (self.request.named)(&base) {
             return self.on_named(title, named, Some(platform), excerpt());
         }
-        let image = self.base_image(&base, &platform).map_err(|error| self.no_image(error, &base, number, from))?;
+        let image = match self.base_image(&base, &platform) {
+            Err(_) if self.is_check => return Ok(on_unknown(title, platform)),
+            image => image.map_err(|error| self.no_image(error, &base, number, from))?,
+        };
         self.check_platform(&base, &platform, &image, from);
         Ok(on_image(title, platform, image))
     }
@@ -116,6 +119,9 @@ impl Lowering<'_, '_> {
             Some(Named::Image(image)) => Ok(Provider::Image(self.base_image(&image, &self.platform.clone())?)),
             None => {
                 let image = self.base_image(name, &self.platform.clone());
+                if self.is_check && image.is_err() {
+                    return Ok(Provider::Context(0));
+                }
                 image.map(Provider::Image).map_err(|error| with_near_name(error, name, &self.stage_names(number)))
             }
         }
@@ -282,6 +288,13 @@ impl Lowering<'_, '_> {
 fn on_nothing(title: String, platform: Platform) -> State {
     let settings = Settings { working_dir: "/".to_owned(), ..Settings::default() };
     State::new(title, platform, Base::Scratch, settings, None)
+}
+
+/// Checks do without an image that cannot be had, and without what they would say of its variables.
+fn on_unknown(title: String, platform: Platform) -> State {
+    let mut state = on_nothing(title, platform);
+    state.scope.is_open = true;
+    state
 }
 
 fn on_image(title: String, platform: Platform, image: Arc<BaseImage>) -> State {
