@@ -7,7 +7,7 @@ mod run;
 mod sources;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use rayon::ThreadPool;
@@ -40,7 +40,7 @@ pub struct Stages<'a> {
     marks: HashMap<(usize, usize), Mark>,
     files: HashMap<(usize, usize), Files>,
     changes: HashMap<(usize, usize), Arc<Vec<Entry>>>,
-    adds: HashMap<&'a [Add], Arc<Vec<Entry>>>,
+    adds: HashMap<&'a [Add], Weak<Vec<Entry>>>,
 }
 
 /// What the state of a stage is known by.
@@ -125,13 +125,13 @@ impl<'a> Stages<'a> {
         Ok(entries)
     }
 
-    /// What `adds` put together; equal ones do it once.
+    /// What `adds` put together; equal ones do it once, as long as somebody has it.
     pub fn added(&mut self, adds: &'a [Add]) -> Result<Arc<Vec<Entry>>> {
-        if let Some(entries) = self.adds.get(adds) {
-            return Ok(entries.clone());
+        if let Some(entries) = self.adds.get(adds).and_then(Weak::upgrade) {
+            return Ok(entries);
         }
         let entries = Arc::new(self.pool.install(|| local::entries(adds, self.options.modified))?);
-        self.adds.insert(adds, entries.clone());
+        self.adds.insert(adds, Arc::downgrade(&entries));
         Ok(entries)
     }
 
