@@ -259,9 +259,11 @@ impl Request<'_> {
     ) -> Result<Order> {
         let names = self.names(recipe.spec());
         let checkout = recipe.checkout(progress);
-        let epoch =
-            self.build.recipe.source_date_epoch()?.map_or_else(|| environment.source_date_epoch(), |it| Ok(Some(it)));
-        let (created, modified) = times(self.build.timestamp.as_deref(), epoch?, checkout.as_ref())?;
+        let epoch = match self.build.recipe.source_date_epoch()? {
+            None => environment.source_date_epoch()?,
+            given => given,
+        };
+        let (created, modified) = times(self.build.timestamp.as_deref(), epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
         let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
         self.build.base.keep(&recipe.lock(), bases)?;

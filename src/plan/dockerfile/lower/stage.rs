@@ -230,15 +230,14 @@ impl Lowering<'_, '_> {
         let last = self.dockerfile.stages.last().and_then(|stage| Some(stage.name.as_ref()?.text.as_str()));
         let stage = stage.or(last).unwrap_or("default");
         let request = self.request;
-        self.global = Scope::automatic(&request.build_platform, self.platform, stage, request.arguments);
-        self.findings.arguments.extend(self.global.names().map(str::to_owned));
-        self.global = self.with_arguments(request.arguments)?;
+        let automatic = Scope::automatic(&request.build_platform, self.platform, stage, request.arguments);
+        self.findings.arguments.extend(automatic.names().map(str::to_owned));
+        self.global = self.with_arguments(automatic, request.arguments)?;
         Ok(())
     }
 
-    /// The automatic scope with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
-    fn with_arguments(&mut self, given: &Map<String>) -> Result<Scope> {
-        let mut scope = self.global.clone();
+    /// `scope` with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
+    fn with_arguments(&mut self, mut scope: Scope, given: &Map<String>) -> Result<Scope> {
         for argument in &self.dockerfile.arguments {
             let name = &argument.name.text;
             let value = match (given.get(name), &argument.default) {
@@ -258,10 +257,8 @@ impl Lowering<'_, '_> {
     /// Every `FROM` has to name something, whether it is needed or not; and should without build arguments, too.
     pub fn check_bases(&mut self) -> Result<()> {
         let dockerfile = self.dockerfile;
-        let global = self.global.clone();
-        self.global = Scope::automatic(&self.request.build_platform, self.platform, "default", &Map::new());
-        let defaults = self.with_arguments(&Map::new());
-        self.global = global;
+        let automatic = Scope::automatic(&self.request.build_platform, self.platform, "default", &Map::new());
+        let defaults = self.with_arguments(automatic, &Map::new());
         for (number, from) in dockerfile.stages.iter().enumerate() {
             let name = self.base_name(from)?;
             self.stage_platform(from)?;
