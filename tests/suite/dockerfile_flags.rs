@@ -37,31 +37,34 @@ fn mount(flag: &str) -> Result<Mount, String> {
 #[test]
 fn copies_have_their_flags() {
     let found = copy("COPY --from=build --chown=a:b --chmod=u+x --link --parents --exclude=*.md --exclude=x a b /c");
-    assert_eq!([&found.from, &found.chown, &found.chmod].map(text), [Some("build"), Some("a:b"), Some("u+x")]);
-    assert_eq!((found.link, found.parents), (true, true));
-    assert_eq!(texts(&found.exclude), ["*.md", "x"]);
-    assert_eq!(texts(&found.sources), ["a", "b"]);
+    assert_eq!(
+        [&found.from, &found.transfer.chown, &found.transfer.chmod].map(text),
+        [Some("build"), Some("a:b"), Some("u+x")]
+    );
+    assert_eq!((found.transfer.link, found.parents), (true, true));
+    assert_eq!(texts(&found.transfer.exclude), ["*.md", "x"]);
+    assert_eq!(texts(&found.transfer.sources), ["a", "b"]);
     let found = add("ADD --checksum=sha256:00 --keep-git-dir=false --unpack --link=FALSE --chown= https://x/y /z");
     assert_eq!((text(&found.checksum), found.keep_git_dir, found.unpack), (Some("sha256:00"), Some(false), Some(true)));
-    assert_eq!((found.link, text(&found.chown)), (false, None), "an empty value is none");
+    assert_eq!((found.transfer.link, text(&found.transfer.chown)), (false, None), "an empty value is none");
 }
 
 #[test]
 fn flags_end_where_arguments_begin() {
     let found = copy("COPY --link -- --from=x /y");
-    assert_eq!((texts(&found.sources), text(&found.from)), (vec!["--from=x"], None));
+    assert_eq!((texts(&found.transfer.sources), text(&found.from)), (vec!["--from=x"], None));
     let found = copy("COPY a --from=x /y");
-    assert_eq!(texts(&found.sources), ["a", "--from=x"]);
+    assert_eq!(texts(&found.transfer.sources), ["a", "--from=x"]);
     let found = copy("COPY --from=x \\\n # c\n --link \\\n a /y");
-    assert_eq!((text(&found.from), found.link), (Some("x"), true));
+    assert_eq!((text(&found.from), found.transfer.link), (Some("x"), true));
     assert!(matches!(command("CMD -x --y"), Command::Cmd(_)));
 }
 
 #[test]
 fn quotes_and_backslashes_hold_a_flag_together() {
     let found = copy("COPY --from=\"a b\" --chown='$c d' --exclude=e\\ \\\"f --exclude=\"g\\\"\"é a /y");
-    assert_eq!((text(&found.from), text(&found.chown)), (Some("a b"), Some("$c d")));
-    assert_eq!(texts(&found.exclude), ["e \"f", "g\"é"]);
+    assert_eq!((text(&found.from), text(&found.transfer.chown)), (Some("a b"), Some("$c d")));
+    assert_eq!(texts(&found.transfer.exclude), ["e \"f", "g\"é"]);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::support::reading::{command, commands, read, refused, texts};
 fn heredocs(lines: &str) -> Vec<Heredoc> {
     match command(lines) {
         Command::Run(run) => run.heredocs,
-        Command::Copy(copy) => copy.texts,
-        Command::Add(add) => add.texts,
+        Command::Copy(copy) => copy.transfer.texts,
+        Command::Add(add) => add.transfer.texts,
         other => panic!("{other:?}"),
     }
 }
@@ -85,9 +85,9 @@ fn the_command_line_keeps_its_words() {
 #[test]
 fn files_come_behind_paths() {
     let copy = copy("COPY --chmod=755 <<a.sh b <<'c' d/ /e/\n$x\na.sh\n$y\nc");
-    assert_eq!(texts(&copy.sources), ["b", "d/"]);
-    assert_eq!(copy.to.text, "/e/");
-    let files: Vec<_> = copy.texts.iter().map(|text| (&*text.name, &*text.content, text.expand)).collect();
+    assert_eq!(texts(&copy.transfer.sources), ["b", "d/"]);
+    assert_eq!(copy.transfer.to.text, "/e/");
+    let files: Vec<_> = copy.transfer.texts.iter().map(|text| (&*text.name, &*text.content, text.expand)).collect();
     assert_eq!(files, [("a.sh", "$x\n", true), ("c", "$y\n", false)]);
 }
 
@@ -139,8 +139,8 @@ fn what_is_no_heredoc_begins_none() {
 #[test]
 fn json_form_copies_have_no_content() {
     let copy = copy("COPY [\"a b\", \"c\", \"/d e/\"]");
-    assert_eq!(texts(&copy.sources), ["a b", "c"]);
-    assert_eq!(copy.to.text, "/d e/");
+    assert_eq!(texts(&copy.transfer.sources), ["a b", "c"]);
+    assert_eq!(copy.transfer.to.text, "/d e/");
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn triggers_are_kept_as_they_stand_and_read_later() {
     assert_eq!(heredoc, "COPY <<A <<-B /x\n1\nA\n\t2\nB");
     let instruction = read_trigger("a trigger of debian", &heredoc).unwrap();
     let Command::Copy(copy) = &instruction.command else { panic!("{instruction:?}") };
-    assert_eq!(copy.texts.iter().map(|text| text.stripped()).collect::<Vec<_>>(), ["1\n", "2\n"]);
+    assert_eq!(copy.transfer.texts.iter().map(|text| text.stripped()).collect::<Vec<_>>(), ["1\n", "2\n"]);
     assert_eq!((instruction.line, instruction.original.as_str()), (1, "COPY <<A <<-B /x"));
     let error = |text: &str| shown(&read_trigger("a trigger of debian", text).unwrap_err());
     insta::assert_snapshot!(error("COPI a b"), @r"

@@ -77,27 +77,28 @@ pub struct Pair {
     pub value: Word,
 }
 
-/// `COPY`. A flag that was written without a value, or with an empty one, is as good as absent.
+/// `COPY`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Copy {
+    pub transfer: Transfer,
     /// A stage, a named context or an image; a number is a stage's place.
     pub from: Option<Word>,
-    /// Paths, in order; they come before `texts` whatever was written first.
-    pub sources: Vec<Word>,
-    /// Heredocs: the name of each is the file's.
-    pub texts: Vec<Heredoc>,
-    pub to: Word,
-    pub chown: Option<Word>,
-    pub chmod: Option<Word>,
-    pub link: bool,
     pub parents: bool,
-    pub exclude: Vec<Word>,
 }
 
 /// `ADD`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Add {
-    /// Paths and URLs, in order; they come before `texts` whatever was written first.
+    pub transfer: Transfer,
+    pub checksum: Option<Word>,
+    pub keep_git_dir: Option<bool>,
+    pub unpack: Option<bool>,
+}
+
+/// What `COPY` and `ADD` share. A flag that was written without a value, or with an empty one, is as good as absent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transfer {
+    /// Paths, and URLs of `ADD`, in order; they come before `texts` whatever was written first.
     pub sources: Vec<Word>,
     /// Heredocs: the name of each is the file's.
     pub texts: Vec<Heredoc>,
@@ -105,9 +106,6 @@ pub struct Add {
     pub chown: Option<Word>,
     pub chmod: Option<Word>,
     pub link: bool,
-    pub checksum: Option<Word>,
-    pub keep_git_dir: Option<bool>,
-    pub unpack: Option<bool>,
     pub exclude: Vec<Word>,
 }
 

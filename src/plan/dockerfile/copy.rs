@@ -3,69 +3,73 @@
 use super::flags::{Flags, Kind};
 use super::instruction::Parts;
 use super::line::Line;
-use super::{Add, Copy, Heredoc, Word, arguments, heredoc};
+use super::{Add, Copy, Heredoc, Transfer, Word, arguments, heredoc};
 use crate::error::Result;
 
-/// What both have.
-struct Operands {
-    sources: Vec<Word>,
-    texts: Vec<Heredoc>,
-    to: Word,
-}
-
 pub(super) fn copy(parts: &Parts<'_>) -> Result<Copy> {
-    let Operands { sources, texts, to } = operands(parts, "COPY")?;
-    let flags = parts.flags(&[
-        ("from", Kind::Text),
-        ("chown", Kind::Text),
-        ("chmod", Kind::Text),
-        ("link", Kind::Switch),
-        ("parents", Kind::Switch),
-        ("exclude", Kind::Texts),
-    ])?;
-    Ok(Copy {
-        from: flags.text("from"),
-        sources,
-        texts,
-        to,
-        chown: flags.text("chown"),
-        chmod: flags.text("chmod"),
-        link: flags.switch("link").unwrap_or(false),
-        parents: flags.switch("parents").unwrap_or(false),
-        exclude: exclude(&flags),
-    })
+    let (transfer, flags) = transfer(
+        parts,
+        "COPY",
+        &[
+            ("from", Kind::Text),
+            ("chown", Kind::Text),
+            ("chmod", Kind::Text),
+            ("link", Kind::Switch),
+            ("parents", Kind::Switch),
+            ("exclude", Kind::Texts),
+        ],
+    )?;
+    Ok(Copy { transfer, from: flags.text("from"), parents: flags.switch("parents").unwrap_or(false) })
 }
 
 pub(super) fn add(parts: &Parts<'_>) -> Result<Add> {
-    let Operands { sources, texts, to } = operands(parts, "ADD")?;
-    let flags = parts.flags(&[
-        ("chown", Kind::Text),
-        ("chmod", Kind::Text),
-        ("link", Kind::Switch),
-        ("checksum", Kind::Text),
-        ("keep-git-dir", Kind::Switch),
-        ("unpack", Kind::Switch),
-        ("exclude", Kind::Texts),
-    ])?;
+    let (transfer, flags) = transfer(
+        parts,
+        "ADD",
+        &[
+            ("chown", Kind::Text),
+            ("chmod", Kind::Text),
+            ("link", Kind::Switch),
+            ("checksum", Kind::Text),
+            ("keep-git-dir", Kind::Switch),
+            ("unpack", Kind::Switch),
+            ("exclude", Kind::Texts),
+        ],
+    )?;
     Ok(Add {
+        transfer,
+        checksum: flags.text("checksum"),
+        keep_git_dir: flags.switch("keep-git-dir"),
+        unpack: flags.switch("unpack"),
+    })
+}
+
+/// What both have, and all flags of the one that is called `name`, which has the `known` ones.
+fn transfer(parts: &Parts<'_>, name: &str, known: &[(&'static str, Kind)]) -> Result<(Transfer, Flags)> {
+    let (words, to) = operands(parts, name)?;
+    let flags = parts.flags(known)?;
+    let mut sources = Vec::new();
+    let mut texts = Vec::new();
+    for word in words {
+        match heredoc::opening(&word.text) {
+            None => sources.push(word),
+            Some(opening) => texts.push(with_content(opening, &parts.heredocs, word)),
+        }
+    }
+    let transfer = Transfer {
         sources,
         texts,
         to,
         chown: flags.text("chown"),
         chmod: flags.text("chmod"),
         link: flags.switch("link").unwrap_or(false),
-        checksum: flags.text("checksum"),
-        keep_git_dir: flags.switch("keep-git-dir"),
-        unpack: flags.switch("unpack"),
-        exclude: exclude(&flags),
-    })
+        exclude: flags.values("exclude").map(Line::word).collect(),
+    };
+    Ok((transfer, flags))
 }
 
-fn exclude(flags: &Flags) -> Vec<Word> {
-    flags.values("exclude").map(Line::word).collect()
-}
-
-fn operands(parts: &Parts<'_>, name: &str) -> Result<Operands> {
+/// What is copied, at least one, and where to.
+fn operands(parts: &Parts<'_>, name: &str) -> Result<(Vec<Word>, Word)> {
     let mut words = arguments::list(parts.text, &parts.rest)?;
     let to = words.pop().filter(|_| !words.is_empty()).ok_or_else(|| {
         parts.missing(format!("`{name}` needs at least one source and a destination"), &format!("{name} app /usr/bin/"))
@@ -75,15 +79,7 @@ fn operands(parts: &Parts<'_>, name: &str) -> Result<Operands> {
             .error(&parts.rest, format!("a heredoc cannot be the destination of `{name}`"))
             .with_hint(format!("the destination comes last, as in `{name} <<EOF /etc/motd`")));
     }
-    let mut sources = Vec::new();
-    let mut texts = Vec::new();
-    for word in words {
-        match heredoc::opening(&word.text) {
-            None => sources.push(word),
-            Some(opening) => texts.push(with_content(opening, &parts.heredocs, word)),
-        }
-    }
-    Ok(Operands { sources, texts, to })
+    Ok((words, to))
 }
 
 /// Of heredocs of one name the last one's content counts, as in BuildKit.

@@ -24,6 +24,7 @@ pub mod word;
 
 pub use command::{
     Add, Argument, Command, CommandLine, Copy, Device, Heredoc, Instruction, Network, Pair, Run, Security, Stage,
+    Transfer,
 };
 pub use directive::{Check, Directives, Rules};
 pub use lint::{Rule, Warning};

@@ -6,7 +6,7 @@ use super::made::State;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
-use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Warning, Word};
+use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Transfer, Warning};
 use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http, shown_url};
 
 impl Lowering<'_, '_> {
@@ -33,8 +33,9 @@ impl Lowering<'_, '_> {
                 self.provider(&word.text, number).map_err(at)?
             }
         };
-        let sources = self.expand_all(state, instruction, &copy.sources)?;
-        for (source, word) in sources.iter().zip(&copy.sources) {
+        let transfer = &copy.transfer;
+        let sources = self.expand_all(state, instruction, &transfer.sources)?;
+        for (source, word) in sources.iter().zip(&transfer.sources) {
             if is_http(source) || GitUrl::of_source(source)?.is_some() {
                 let place = instruction.excerpt(&word.span);
                 return Err(Error::input(format!("COPY cannot download `{}`", shown_url(source)))
@@ -45,28 +46,26 @@ impl Lowering<'_, '_> {
         if copy.from.is_none() {
             self.note_ignored("Copy", &sources, instruction);
         }
-        let mut items: Vec<Item> = sources.into_iter().map(Item::Pattern).collect();
-        items.extend(self.texts(state, &copy.texts, instruction)?);
-        let flags = Flags { chown: &copy.chown, chmod: &copy.chmod, exclude: &copy.exclude, to: &copy.to };
-        let work =
-            Copy { from, items, parents: copy.parents, link: copy.link, ..self.transfer(state, flags, instruction)? };
+        let items = sources.into_iter().map(Item::Pattern).collect();
+        let work = Copy { from, parents: copy.parents, ..self.transfer(state, transfer, items, instruction)? };
         state.push(title("COPY", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
         Ok(())
     }
 
     pub fn add(&mut self, state: &mut State, add: &Add, instruction: &Instruction) -> Result<()> {
+        let transfer = &add.transfer;
         let checksum = match &add.checksum {
             Some(word) => Some((self.expand(state, instruction, word)?, word)),
             None => None,
         };
-        if let Some((_, word)) = checksum.as_ref().filter(|_| add.sources.len() + add.texts.len() != 1) {
+        if let Some((_, word)) = checksum.as_ref().filter(|_| transfer.sources.len() + transfer.texts.len() != 1) {
             let error = Error::input("`--checksum` can be of one source only");
             return Err(error.with_excerpt(instruction.excerpt(&word.span)).with_hint("write an ADD for each of them"));
         }
-        let sources = self.expand_all(state, instruction, &add.sources)?;
+        let sources = self.expand_all(state, instruction, &transfer.sources)?;
         let mut items = Vec::with_capacity(sources.len());
         let mut paths = Vec::new();
-        for (source, word) in sources.into_iter().zip(&add.sources) {
+        for (source, word) in sources.into_iter().zip(&transfer.sources) {
             let place = || instruction.excerpt(&word.span);
             let repository = GitUrl::of_source(&source).map_err(|error| error.with_excerpt(place()))?;
             items.push(match repository {
@@ -97,26 +96,25 @@ impl Lowering<'_, '_> {
             });
         }
         self.note_ignored("Add", &paths, instruction);
-        items.extend(self.texts(state, &add.texts, instruction)?);
-        let flags = Flags { chown: &add.chown, chmod: &add.chmod, exclude: &add.exclude, to: &add.to };
-        let work = Copy {
-            items,
-            link: add.link,
-            unpack: add.unpack,
-            is_add: true,
-            ..self.transfer(state, flags, instruction)?
-        };
+        let work = Copy { unpack: add.unpack, is_add: true, ..self.transfer(state, transfer, items, instruction)? };
         state.push(title("ADD", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
         Ok(())
     }
 
-    /// What `COPY` and `ADD` have in common; nothing from the context yet.
-    fn transfer(&mut self, state: &State, flags: Flags<'_>, instruction: &Instruction) -> Result<Copy> {
-        let owner = match flags.chown {
+    /// What `COPY` and `ADD` share, as if from the first context; the texts come behind `items`.
+    fn transfer(
+        &mut self,
+        state: &State,
+        transfer: &Transfer,
+        mut items: Vec<Item>,
+        instruction: &Instruction,
+    ) -> Result<Copy> {
+        items.extend(self.texts(state, &transfer.texts, instruction)?);
+        let owner = match &transfer.chown {
             Some(word) => Some(self.expand(state, instruction, word)?).filter(|owner| !owner.is_empty()),
             None => None,
         };
-        let mode = match flags.chmod {
+        let mode = match &transfer.chmod {
             Some(word) => {
                 let text = self.expand(state, instruction, word)?;
                 let mode = Some(text).filter(|text| !text.is_empty()).map(|text| Mode::parse(&text)).transpose();
@@ -124,18 +122,18 @@ impl Lowering<'_, '_> {
             }
             None => None,
         };
-        let to = self.expand(state, instruction, flags.to)?;
+        let to = self.expand(state, instruction, &transfer.to)?;
         let path = below(&state.settings.working_dir, &to);
         let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
         Ok(Copy {
             from: Provider::Context(0),
-            items: Vec::new(),
+            items,
             to: Destination { path, into },
             owner,
             mode,
-            exclude: self.expand_all(state, instruction, flags.exclude)?,
+            exclude: self.expand_all(state, instruction, &transfer.exclude)?,
             parents: false,
-            link: false,
+            link: transfer.link,
             unpack: None,
             is_add: false,
         })
@@ -163,13 +161,6 @@ impl Lowering<'_, '_> {
             }
         }
     }
-}
-
-struct Flags<'a> {
-    chown: &'a Option<Word>,
-    chmod: &'a Option<Word>,
-    exclude: &'a [Word],
-    to: &'a Word,
 }
 
 /// What the image's history says.
