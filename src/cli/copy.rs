@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
+use super::transfer_flags::TransferFlags;
 use super::{answer, flag, value};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};
@@ -45,12 +46,8 @@ pub struct Arguments {
     /// that are not in it come from; they may also be at the destination. If any is nowhere, nothing is written.
     #[arg(long, value_name = "REF")]
     since: Vec<String>,
-    /// Blobs that move at a time [default: 4]
-    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    jobs: usize,
-    /// Allow plain HTTP, and TLS certificates that cannot be verified
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    transfer: TransferFlags,
     #[command(flatten)]
     pub progress: ProgressFlags,
 }
@@ -74,7 +71,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 /// Returns a line for each image: what it is called where it went, and its digest.
 fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>) -> Result<Vec<String>> {
     let order = Order::of(arguments)?;
-    let client = environment.client(arguments.insecure, arguments.jobs);
+    let client = arguments.transfer.client(environment);
     let mut collection = Collection::new(&client, progress);
     for source in order.sources {
         collection.add(source, Choice { platforms: &order.platforms, referrers: arguments.referrers })?;
@@ -91,7 +88,7 @@ fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>
         referrers: &collected.referrers,
     });
     let bundle = Bundle { entries: entries.collect(), left_out: left_out.as_ref() };
-    output::write_all(&order.outputs, &bundle, &Means { client: &client, jobs: arguments.jobs, progress })?;
+    output::write_all(&order.outputs, &bundle, &Means { client: &client, jobs: arguments.transfer.jobs, progress })?;
     let line = |(collected, names): (&Collected, &Names)| {
         let digest = collected.image.root.digest;
         match names.full.first() {

@@ -6,6 +6,7 @@ use clap::Args;
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice};
+use super::transfer_flags::TransferFlags;
 use super::{answer, flag, metadata, value};
 use crate::error::Result;
 use crate::image;
@@ -43,12 +44,8 @@ pub struct Arguments {
     /// Write digest, descriptor and names to FILE, as JSON, and what becomes of tags, for `tags --rollback`
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
-    /// Uploads at a time [default: 4]
-    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    jobs: usize,
-    /// Allow plain HTTP, and TLS certificates that cannot be verified
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    transfer: TransferFlags,
     #[command(flatten)]
     pub progress: ProgressFlags,
 }
@@ -76,7 +73,7 @@ fn join(
     let pushed = [Output::Registry];
     let outputs = if arguments.output.is_empty() { &pushed[..] } else { &arguments.output };
     let names: Vec<Reference> = target.names().collect();
-    let client = environment.client(arguments.insecure, arguments.jobs);
+    let client = arguments.transfer.client(environment);
     let mut collection = Collection::new(&client, progress);
     let mut seen = HashSet::new();
     for title in arguments.images.iter().filter(|title| seen.insert(*title)) {
@@ -86,7 +83,7 @@ fn join(
     collection.check_complete(|_, blob| output::hold(outputs, &names, blob, &client, progress))?;
     collection.content.put(index.descriptor.digest, index.bytes);
     let image = Image { store: &collection.content, root: &index.descriptor, names: &names };
-    let means = Means { client: &client, jobs: arguments.jobs, progress };
+    let means = Means { client: &client, jobs: arguments.transfer.jobs, progress };
     let file = arguments.metadata_file.as_deref();
     let keep = metadata::keeper(file);
     if outputs.contains(&Output::Registry) {

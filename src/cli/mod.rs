@@ -19,6 +19,7 @@ mod rebase;
 mod recipe;
 mod spec_flags;
 mod tags;
+mod transfer_flags;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};

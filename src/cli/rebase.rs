@@ -5,6 +5,7 @@ use clap::Args;
 use super::base_flags::PullFlag;
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
+use super::transfer_flags::TransferFlags;
 use super::{answer, metadata, value};
 use crate::build::rebase::Rebase;
 use crate::error::{Error, Result};
@@ -47,12 +48,8 @@ pub struct Arguments {
     /// Write digest, descriptor and names to FILE, as JSON
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
-    /// Blobs that move at a time [default: 4]
-    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    jobs: usize,
-    /// Allow plain HTTP, and TLS certificates that cannot be verified
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    transfer: TransferFlags,
     #[command(flatten)]
     pub progress: ProgressFlags,
 }
@@ -94,7 +91,7 @@ impl Arguments {
         environment: &Environment,
         progress: Progress<'_>,
     ) -> Result<Descriptor> {
-        let client = &environment.client(self.insecure, self.jobs);
+        let client = &self.transfer.client(environment);
         let (image, root) = location.open(client, progress)?;
         let directory = Some(".".as_ref());
         let pull = self.pull.pull();
@@ -109,10 +106,10 @@ impl Arguments {
         let second = &Layered::new(store, image.as_ref());
         let store = &Beside { first: &bases, second };
         if outputs.iter().any(|output| *output != Output::Registry) {
-            bases.fetch(&Graph::of(store, &rebased)?.blobs, self.jobs)?;
+            bases.fetch(&Graph::of(store, &rebased)?.blobs, self.transfer.jobs)?;
         }
         let image = Image { store, root: &rebased, names };
-        output::write(outputs, image, &Means { client, jobs: self.jobs, progress })?;
+        output::write(outputs, image, &Means { client, jobs: self.transfer.jobs, progress })?;
         Ok(rebased)
     }
 

@@ -1,0 +1,21 @@
+use clap::Args;
+
+use super::environment::Environment;
+use crate::registry::OnDemand;
+
+/// How blobs move between here and registries.
+#[derive(Debug, Args)]
+pub struct TransferFlags {
+    /// Blobs that move at a time [default: 4]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub jobs: usize,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
+}
+
+impl TransferFlags {
+    pub fn client(&self, environment: &Environment) -> OnDemand {
+        environment.client(self.insecure, self.jobs)
+    }
+}
