@@ -118,6 +118,8 @@ fn what_is_no_heredoc_begins_none() {
         "RUN cat <E",
         "RUN echo <<",
         "RUN cat <<- E",
+        // Only spaces, tabs and carriage returns may stand before the name.
+        "RUN cat <<\u{b}E",
         "RUN \\<<E",
         "RUN a=<<E",
         // A quote or a brace without its end: BuildKit then looks for none.

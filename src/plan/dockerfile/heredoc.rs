@@ -1,7 +1,7 @@
 //! Heredocs: which words of a line begin one, and the lines that belong to it.
 
-use super::lexer::{Keep, words};
 use super::line::{Line, Reader};
+use super::word::{Lexer, Quotes};
 use super::{Heredoc, Span};
 use crate::error::{Error, Result};
 
@@ -12,7 +12,7 @@ pub(super) fn read(line: &Line, reader: &mut Reader<'_>) -> Result<Vec<Heredoc>>
     }
     let mut heredocs = Vec::new();
     // A line whose quotes or braces do not match begins none.
-    for word in words(line.text(), Keep::QuotesAndEscapes).unwrap_or_default() {
+    for word in words(line.text(), Lexer::heredoc_line()).unwrap_or_default() {
         if let Some(mut heredoc) = opening(&word) {
             heredoc.span = line.span();
             read_content(&mut heredoc, reader)?;
@@ -32,8 +32,9 @@ pub(super) fn opening(word: &str) -> Option<Heredoc> {
     let (strip_tabs, name) = rest.strip_prefix('-').map_or((false, rest), |name| (true, name));
     let name = name.trim_start();
     let quotes = |text: &str| text.matches(['\'', '"']).count();
-    let plain = single(words(name, Keep::Nothing)?)?;
-    let raw = single(words(name, Keep::Quotes)?)?;
+    let keep_quotes = Lexer { keep_escapes: false, ..Lexer::heredoc_line() };
+    let raw = single(words(name, keep_quotes)?)?;
+    let plain = single(words(name, Lexer { quotes: Quotes::Remove, ..keep_quotes })?)?;
     Some(Heredoc {
         expand: quotes(&plain) == quotes(&raw),
         name: plain,
@@ -45,6 +46,11 @@ pub(super) fn opening(word: &str) -> Option<Heredoc> {
         },
         span: Span::default(),
     })
+}
+
+/// The words of `text`, in which no variable has a value; None if it makes no sense.
+fn words(text: &str, lexer: Lexer) -> Option<Vec<String>> {
+    lexer.expand(text, &|_| None).ok().map(|expanded| expanded.words)
 }
 
 fn single(words: Vec<String>) -> Option<String> {

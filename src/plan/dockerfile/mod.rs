@@ -12,7 +12,6 @@ mod flags;
 mod health;
 mod heredoc;
 mod instruction;
-mod lexer;
 mod line;
 pub mod lint;
 mod lower;
