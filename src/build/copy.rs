@@ -7,6 +7,7 @@ use super::files::{Files, Node, Object, joined, names, parent};
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::layer::{Attributes, Ignore, Kind, Time};
+use crate::plan::pattern::from_root;
 use crate::plan::{Destination, Mode, Pattern};
 
 /// How a step copies, whatever it copies from.
@@ -45,14 +46,14 @@ pub struct Pivot {
 impl Pivot {
     pub fn of(pattern: &str) -> Self {
         let (start, pattern) = pattern.split_once("/./").unwrap_or(("", pattern));
-        Pivot { start: start.to_owned(), pattern: clean(pattern) }
+        Pivot { start: start.to_owned(), pattern: from_root(pattern) }
     }
 }
 
 /// What `pattern` stands for in `files`, sorted; links that it names are followed. One without wildcards that stands for
 /// nothing is an error; `what` is what `files` are called in it.
 pub fn matched<'f>(files: &'f Files, pattern: &str, what: &str) -> Result<Vec<Matched<'f>>> {
-    let pattern = clean(pattern);
+    let pattern = from_root(pattern);
     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let literal = parts.iter().position(|part| has_wildcard(part)).unwrap_or(parts.len());
     let (literal, wild) = parts.split_at(literal);
@@ -82,7 +83,7 @@ pub fn has_wildcard(name: &str) -> bool {
 
 /// The start of `pattern` that has no wildcards, as a path.
 pub fn literal_start(pattern: &str) -> String {
-    let pattern = clean(pattern);
+    let pattern = from_root(pattern);
     pattern.split('/').take_while(|part| !has_wildcard(part)).collect::<Vec<_>>().join("/")
 }
 
@@ -226,19 +227,6 @@ fn descend(node: &Node, path: &[u8], wild: &[Pattern], paths: &mut Vec<Vec<u8>>)
     for (name, child) in node.children().into_iter().flatten().filter(|(name, _)| first.matches(name)) {
         descend(child, &joined(path, name), rest, paths);
     }
-}
-
-/// `pattern` as a path from the root, without what means nothing.
-fn clean(pattern: &str) -> String {
-    let mut parts = Vec::new();
-    for part in pattern.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 /// In Go's `filepath.Match` two stars are one.

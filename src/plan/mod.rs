@@ -157,7 +157,6 @@ pub struct Copy {
     pub is_add: bool,
 }
 
-/// Whose files a [`struct@Copy`] takes.
 /// Whose files a [`Copy`](struct@Copy) takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Provider {
@@ -168,7 +167,6 @@ pub enum Provider {
     Image(Arc<BaseImage>),
 }
 
-/// One source of a [`struct@Copy`].
 /// One source of a [`Copy`](struct@Copy).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {

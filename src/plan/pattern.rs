@@ -66,6 +66,11 @@ pub(crate) fn clean(path: &str) -> String {
     }
 }
 
+/// What `path` means from the root on, [`clean`], without a leading slash: empty for the root.
+pub(crate) fn from_root(path: &str) -> String {
+    clean(&format!("/{path}")).split_off(1)
+}
+
 /// Whether Go's `filepath.Match` takes `pattern`: every `[` has its `]`, with something in it, a `-` stands between two
 /// characters, and something follows every backslash. `[]a]`, `[a-]` and `[-a]` are refused.
 pub(crate) fn is_well_formed(pattern: &str) -> bool {

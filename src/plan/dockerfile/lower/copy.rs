@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
 use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Transfer, Warning};
+use crate::plan::pattern::from_root;
 use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http, shown_url};
 
 impl Lowering<'_, '_> {
@@ -154,8 +155,7 @@ impl Lowering<'_, '_> {
 
     fn note_ignored(&mut self, verb: &str, sources: &[String], instruction: &Instruction) {
         for source in sources {
-            let path = below("", source);
-            if (self.request.ignores)(&path) {
+            if (self.request.ignores)(&from_root(source)) {
                 let place = instruction.excerpt(&instruction.span);
                 self.warn(Warning::copy_ignored_file(verb, source, place));
             }

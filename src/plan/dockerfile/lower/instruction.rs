@@ -5,6 +5,7 @@ use super::{Lowering, Scope, expose};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
 use crate::plan::dockerfile::{Argument, Command, CommandLine, Instruction, Pair, Span, Text, Warning, Word};
+use crate::plan::pattern::from_root;
 use crate::plan::{Work, setting};
 
 /// What runs commands in shell form unless `SHELL` says otherwise.
@@ -229,17 +230,7 @@ fn part(word: &Word, part: &Span, text: &Text) -> Span {
 
 /// `path` as seen from the directory `from`, cleaned; without a leading slash.
 pub fn below(from: &str, path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    let start = if path.starts_with('/') { "" } else { from };
-    for part in start.split('/').chain(path.split('/')) {
-        match part {
-            "" | "." => {}
-            // Above the root is the root.
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
+    if path.starts_with('/') { from_root(path) } else { from_root(&format!("{from}/{path}")) }
 }
 
 fn set_variable(state: &mut State, name: &str, value: &str) {
