@@ -242,6 +242,24 @@ impl Plan {
     }
 }
 
+impl Copy {
+    /// Without any flag.
+    pub fn new(from: Provider, items: Vec<Item>, to: Destination) -> Self {
+        Copy {
+            from,
+            items,
+            to,
+            owner: None,
+            mode: None,
+            exclude: Vec::new(),
+            parents: false,
+            link: false,
+            unpack: None,
+            is_add: false,
+        }
+    }
+}
+
 impl Owner {
     pub const ROOT: Owner = Owner::Numbers { user: 0, group: 0 };
 }

@@ -230,18 +230,8 @@ pub fn stage(base: Base, works: Vec<Work>) -> Stage {
 
 /// `COPY pattern… to` from the first context.
 pub fn copy(patterns: &[&str], to: &str) -> Copy {
-    Copy {
-        from: Provider::Context(0),
-        items: patterns.iter().map(|pattern| Item::Pattern((*pattern).to_owned())).collect(),
-        to: destination(to),
-        owner: None,
-        mode: None,
-        exclude: Vec::new(),
-        parents: false,
-        link: false,
-        unpack: None,
-        is_add: false,
-    }
+    let items = patterns.iter().map(|pattern| Item::Pattern((*pattern).to_owned())).collect();
+    Copy::new(Provider::Context(0), items, destination(to))
 }
 
 pub fn destination(to: &str) -> Destination {

@@ -126,18 +126,9 @@ impl Lowering<'_, '_> {
         let to = self.expand(state, instruction, &transfer.to)?;
         let path = below(&state.settings.working_dir, &to);
         let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
-        Ok(Copy {
-            from: Provider::Context(0),
-            items,
-            to: Destination { path, into },
-            owner,
-            mode,
-            exclude: self.expand_all(state, instruction, &transfer.exclude)?,
-            parents: false,
-            link: transfer.link,
-            unpack: None,
-            is_add: false,
-        })
+        let exclude = self.expand_all(state, instruction, &transfer.exclude)?;
+        let plain = Copy::new(Provider::Context(0), items, Destination { path, into });
+        Ok(Copy { owner, mode, exclude, link: transfer.link, ..plain })
     }
 
     fn texts(&mut self, state: &State, texts: &[Heredoc], instruction: &Instruction) -> Result<Vec<Item>> {

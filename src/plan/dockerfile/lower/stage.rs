@@ -157,18 +157,8 @@ impl Lowering<'_, '_> {
             }
             Named::Directory(directory) => {
                 let mut state = on_nothing(title, platform);
-                let copy = Copy {
-                    from: Provider::Context(directory),
-                    items: vec![Item::Pattern("/".to_owned())],
-                    to: Destination { path: String::new(), into: true },
-                    owner: None,
-                    mode: None,
-                    exclude: Vec::new(),
-                    parents: false,
-                    link: false,
-                    unpack: None,
-                    is_add: false,
-                };
+                let root = Destination { path: String::new(), into: true };
+                let copy = Copy::new(Provider::Context(directory), vec![Item::Pattern("/".to_owned())], root);
                 state.push("COPY / /".to_owned(), Work::Copy(copy), place);
                 Ok(state)
             }
