@@ -1,11 +1,10 @@
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
 use clap::Args;
 
-use super::value;
+use super::{read_text, value};
 use crate::error::{Error, Result};
 use crate::plan::Lock;
 use crate::source::base::{Bases, Holding, Pins, Pull};
@@ -77,7 +76,7 @@ impl BaseFlags {
             (true, _) => Holding::Completed,
             _ => Holding::Obeyed,
         };
-        let text = match File::open(file).and_then(read) {
+        let text = match read_text(file, LOCK_LIMIT, "lock") {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Pins::new(None, holding)),
             text => text.map_err(|source| Error::io("read", file, source))?,
         };
@@ -106,13 +105,4 @@ impl FromStr for Pull {
             }
         }
     }
-}
-
-fn read(file: File) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    file.take(LOCK_LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LOCK_LIMIT {
-        return Err(io::Error::other(format!("it is larger than {LOCK_LIMIT} bytes, which no lock is")));
-    }
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

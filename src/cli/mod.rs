@@ -22,7 +22,9 @@ mod tags;
 mod transfer_flags;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
@@ -165,6 +167,23 @@ fn trim(store: LocalStore, limit: Limit, progress: Progress<'_>) {
 /// Says of an error that it lies in the value of the flag `--name`.
 fn flag(name: &str) -> impl Fn(Error) -> Error {
     move |error| Error { message: format!("--{name}: {}", error.message), ..error.on_command_line() }
+}
+
+/// Reads a small file that is UTF-8; one over `limit` bytes is refused, as more than any `what` has.
+fn read_text(file: &Path, limit: u64, what: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes, which no {what} is")));
+    }
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Lines of a name and what is said of it, one below the other.
+fn columns(rows: impl IntoIterator<Item = (String, String)>) -> String {
+    let rows: Vec<(String, String)> = rows.into_iter().collect();
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    rows.iter().map(|(name, text)| format!("{name:width$}  {text}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Writes a result, a line or several, to stdout.

@@ -9,7 +9,7 @@ use super::build::{BuildFlags, Delivery, OutputFlags, Request};
 use super::environment::Environment;
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice, kind_word};
-use super::{answer, answer_json, metadata};
+use super::{answer, answer_json, columns, metadata};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::release::{Release, Step, Target};
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
         reporter.finish();
         return match arguments.json {
             true => answer_json(&plan_json(&root, &steps)),
-            false => answer(&plan_text(&steps)),
+            false => answer(&columns(steps.iter().map(|step| (step.name.to_string(), step.change.to_string())))),
         };
     }
     let root = order.carry_out(arguments, environment, &client, progress)?;
@@ -236,13 +236,6 @@ fn built(source: &Path) -> Result<Option<Location>> {
         ));
     }
     Ok(Location::of_path(source))
-}
-
-fn plan_text(steps: &[Step]) -> String {
-    let names: Vec<String> = steps.iter().map(|step| step.name.to_string()).collect();
-    let width = names.iter().map(String::len).max().unwrap_or_default();
-    let lines = names.iter().zip(steps).map(|(name, step)| format!("{name:width$}  {}", step.change));
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn plan_json(root: &Descriptor, steps: &[Step]) -> Value {

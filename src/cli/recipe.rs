@@ -1,7 +1,6 @@
 //! What a build is told by: a Dockerfile, ocibake.toml, or flags alone.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,7 +8,7 @@ use clap::Args;
 use super::base_flags::LOCK;
 use super::environment::epoch;
 use super::spec_flags::SpecFlags;
-use super::{flag, value};
+use super::{flag, read_text, value};
 use crate::error::{Error, Result};
 use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
@@ -315,14 +314,6 @@ fn is_there(file: &Path) -> Result<bool> {
 }
 
 fn spec(file: &Path) -> Result<Kind> {
-    let read = || {
-        let mut bytes = Vec::new();
-        File::open(file)?.take(SPEC_LIMIT + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > SPEC_LIMIT {
-            return Err(io::Error::other(format!("it is larger than {SPEC_LIMIT} bytes, which no spec is")));
-        }
-        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-    };
-    let text = read().map_err(|source| Error::io("read", file, source))?;
+    let text = read_text(file, SPEC_LIMIT, "spec").map_err(|source| Error::io("read", file, source))?;
     Ok(Kind::Spec(Box::new(Spec::parse(&file.display().to_string(), &text)?)))
 }

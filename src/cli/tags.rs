@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::environment::Environment;
-use super::{answer, answer_json, metadata};
+use super::{answer, answer_json, columns, metadata};
 use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::output::release::{Target, rollback};
@@ -133,10 +133,7 @@ fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> R
         let tags: Vec<_> = steps.iter().map(returned_json).collect();
         return answer_json(&json!({"complete": record.complete, "tags": tags}));
     }
-    let names: Vec<String> = steps.iter().map(|step| step.name.to_string()).collect();
-    let width = names.iter().map(String::len).max().unwrap_or_default();
-    let lines = names.iter().zip(&steps).map(|(name, step)| format!("{name:width$}  {}", returned_text(&step.back)));
-    answer(&lines.collect::<Vec<_>>().join("\n"))
+    answer(&columns(steps.iter().map(|step| (step.name.to_string(), returned_text(&step.back)))))
 }
 
 fn returned_text(back: &Return) -> String {
