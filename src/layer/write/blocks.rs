@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::deflate::Plain;
 use crate::error::Result;
 use crate::layer::tar::{TRAILER, header_size, padded};
 use crate::layer::{Entry, Kind};
 use crate::oci::Digest;
 
 /// No block is longer.
-pub const LONGEST_BLOCK: u64 = 1 << 20;
+pub const LONGEST_BLOCK: u64 = Plain::LONGEST as u64;
 
 /// A file of this size or more begins a block of its own and is cut at every multiple of it.
 const LARGE_FILE: u64 = 3 << 18;

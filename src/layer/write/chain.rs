@@ -2,8 +2,10 @@
 //! are under way.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::deflate::Plain;
 use crate::error::{Error, Result};
 
 /// Handles items strictly by number, on whichever thread brings the one that was missing.
@@ -64,25 +66,25 @@ struct GateState {
 
 /// What a block is worked on in; serves one block after the other. Memory that no block has needed yet is reserved
 /// only: the system gives it when it is first written to.
-#[derive(Default)]
 pub struct Buffers {
     /// The block itself.
-    pub tar: Vec<u8>,
+    pub tar: Plain,
     /// Has the block's compressed form at its beginning.
     pub blob: Vec<u8>,
 }
 
 impl Buffers {
-    /// For blocks of up to `block` bytes that compress to `compressed` at most.
-    pub fn new(block: usize, compressed: usize) -> Self {
-        Buffers { tar: Vec::with_capacity(block), blob: vec![0; compressed] }
+    /// For blocks that compress to `compressed` bytes at most.
+    pub fn new(compressed: usize) -> Self {
+        Buffers { tar: Plain::new(), blob: vec![0; compressed] }
     }
 }
 
 /// Leave to have one block under way, and the buffers for it; given back when dropped.
 pub struct Permit<'a> {
     gate: &'a Gate,
-    pub buffers: Buffers,
+    /// There until it is dropped.
+    buffers: Option<Buffers>,
 }
 
 impl Gate {
@@ -99,7 +101,7 @@ impl Gate {
             return None;
         }
         // The one that was given back last, so that no more buffers grow than are needed.
-        state.permits.pop().map(|buffers| Permit { gate: self, buffers })
+        state.permits.pop().map(|buffers| Permit { gate: self, buffers: Some(buffers) })
     }
 
     /// Ends it for all should the thread that holds this panic: what it had in hand never comes back.
@@ -135,9 +137,23 @@ impl Drop for Presence<'_> {
     }
 }
 
+impl Deref for Permit<'_> {
+    type Target = Buffers;
+
+    fn deref(&self) -> &Buffers {
+        self.buffers.as_ref().expect("only its drop takes them")
+    }
+}
+
+impl DerefMut for Permit<'_> {
+    fn deref_mut(&mut self) -> &mut Buffers {
+        self.buffers.as_mut().expect("only its drop takes them")
+    }
+}
+
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        locked(&self.gate.state).permits.push(std::mem::take(&mut self.buffers));
+        locked(&self.gate.state).permits.extend(self.buffers.take());
         self.gate.changed.notify_one();
     }
 }

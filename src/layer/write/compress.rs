@@ -2,7 +2,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::deflate::{self, Deflater};
+use super::deflate::{self, Deflater, Plain};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, media_type};
 
@@ -23,6 +23,9 @@ const ENCODER: &str = "dev.ocibake.encoder";
 
 /// How blocks are cut and joined. What changes that changes the number, and the pinned digests with it.
 const FORM: &str = "form 1";
+
+/// Of this crate. What changes its bytes changes the number, and the pinned digests with it.
+const DEFLATE: &str = "deflate 1";
 
 const LIBDEFLATE: &str = "libdeflate-sys 1.26.1";
 const LIBZSTD: &str = "zstd-sys 2.1.2+zstd.1.5.7";
@@ -50,7 +53,8 @@ impl Compression {
     pub fn identity(self) -> String {
         let encoder = match self {
             Compression::None => return self.to_string(),
-            Compression::Gzip(_) | Compression::Estargz(_) => LIBDEFLATE,
+            Compression::Gzip(level) | Compression::Estargz(level) if Deflater::is_libdeflate(level) => LIBDEFLATE,
+            Compression::Gzip(_) | Compression::Estargz(_) => DEFLATE,
             Compression::Zstd(_) => LIBZSTD,
         };
         format!("{self}, {encoder}, {FORM}")
@@ -67,8 +71,7 @@ impl Compression {
     /// What stands before the first block.
     pub(super) fn head(self) -> &'static [u8] {
         match self {
-            // RFC 1952, 2.3: deflate, no flags, no time, no level hint, unknown system; nothing of this machine.
-            Compression::Gzip(_) => &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255],
+            Compression::Gzip(_) => &deflate::MEMBER,
             Compression::None | Compression::Estargz(_) | Compression::Zstd(_) => &[],
         }
     }
@@ -133,7 +136,7 @@ pub(super) enum BlockEncoder {
     Gzip {
         usual: Deflater,
         fastest: Deflater,
-        encode: fn(&mut Deflater, &[u8], &mut [u8]) -> usize,
+        encode: fn(&mut Deflater, &Plain, &mut [u8]) -> usize,
     },
     Zstd(zstd::bulk::Compressor<'static>),
 }
@@ -167,7 +170,7 @@ impl BlockEncoder {
 
     /// Writes the compressed form of `block` to the beginning of `out`, which has room for the longest, and returns its
     /// length.
-    pub fn encode(&mut self, block: &[u8], out: &mut [u8]) -> usize {
+    pub fn encode(&mut self, block: &Plain, out: &mut [u8]) -> usize {
         match self {
             BlockEncoder::None => 0,
             BlockEncoder::Gzip { usual, fastest, encode } => {
@@ -186,7 +189,7 @@ impl BlockEncoder {
         }
     }
 
-    fn gzip(level: i32, encode: fn(&mut Deflater, &[u8], &mut [u8]) -> usize) -> Self {
+    fn gzip(level: i32, encode: fn(&mut Deflater, &Plain, &mut [u8]) -> usize) -> Self {
         BlockEncoder::Gzip { usual: Deflater::new(level), fastest: Deflater::new(*GZIP_LEVELS.start()), encode }
     }
 }
@@ -280,7 +283,7 @@ mod tests {
         assert_eq!(identities.len(), 12 + 12 + 19 + 1);
     }
 
-    fn blocks() -> [(&'static str, Vec<u8>); 8] {
+    fn blocks() -> [(&'static str, Plain); 8] {
         const LENGTH: usize = 256 << 10;
         let noise = noise(LENGTH);
         let line = |(at, byte): (usize, &u8)| format!("line {at} says {} and {byte}\n", at * usize::from(*byte));
@@ -304,6 +307,7 @@ mod tests {
             ("noise, again and again", noise[..20 << 10].repeat(13)),
             ("text", text[..LENGTH].to_vec()),
         ]
+        .map(|(what, block)| (what, Plain::from(&*block)))
     }
 
     /// xorshift (Marsaglia, 2003).

@@ -27,9 +27,10 @@ use crate::error::{Error, Result};
 use crate::oci::{Digest, Hasher, Map};
 use crate::progress::{Event, Progress, silent};
 
-use blocks::{Geometry, LONGEST_BLOCK};
+use blocks::Geometry;
 use chain::{Buffers, Chain, Gate, Permit};
 use compress::BlockEncoder;
+use deflate::Plain;
 use estargz::{Chunk, Members, Placed};
 use pieces::{Fingerprint, SHORTEST_PIECE};
 
@@ -81,9 +82,8 @@ pub fn write<W: Write + Send>(
 ) -> Result<Vec<Written<W>>> {
     // A few more blocks than threads keep everyone busy while a chain waits for a slow block.
     let threads = pool.current_num_threads();
-    let longest = LONGEST_BLOCK as usize;
-    let bound = BlockEncoder::new(compression).bound(longest);
-    let buffers = || Buffers::new(longest, bound);
+    let bound = BlockEncoder::new(compression).bound(Plain::LONGEST);
+    let buffers = || Buffers::new(bound);
     let gate = Gate::new(std::iter::repeat_with(buffers).take(threads + threads / 4 + 2).collect());
     let mut layers: Vec<Layer<'_, W>> =
         pool.install(|| jobs.into_iter().map(|job| Layer::new(job, compression, progress)).collect::<Result<_>>())?;
@@ -250,7 +250,7 @@ impl<'a, W: Write> Layer<'a, W> {
     }
 
     fn process(&self, number: usize, mut permit: Permit<'a>, encoder: &mut BlockEncoder) -> Result<()> {
-        let Buffers { tar, blob } = &mut permit.buffers;
+        let Buffers { tar, blob } = &mut *permit;
         self.fill(self.geometry.blocks[number].clone(), tar)?;
         let mut crc = crc32fast::Hasher::new();
         crc.update(tar);
@@ -278,10 +278,9 @@ impl<'a, W: Write> Layer<'a, W> {
     }
 
     /// Replaces what `out` holds with the bytes of the tar in `range`.
-    fn fill(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+    fn fill(&self, range: Range<u64>, out: &mut Plain) -> Result<()> {
         let offsets = &self.geometry.offsets;
-        // Every byte is written below; what stands here from another block need not be cleared.
-        out.resize((range.end - range.start) as usize, 0);
+        out.resize((range.end - range.start) as usize);
         let mut rest = &mut out[..];
         // The first offset is 0, so at least one is not behind the beginning.
         let first = offsets.partition_point(|offset| *offset <= range.start) - 1;
@@ -315,7 +314,7 @@ impl<'a, W: Write> Layer<'a, W> {
 
 impl TarState<'_> {
     fn block(&mut self, block: Arc<Block<'_>>) -> Result<()> {
-        let tar = &block.permit.buffers.tar;
+        let tar = &block.permit.tar;
         self.take(tar);
         (self.progress)(Event::LayerAdvanced { layer: self.layer, bytes: tar.len() as u64 });
         Ok(())
@@ -342,7 +341,7 @@ impl Part {
 impl<W: Write> BlobState<'_, W> {
     fn block(&mut self, block: Arc<Block<'_>>) -> Result<()> {
         self.part.crc.combine(&block.crc);
-        let Buffers { tar, blob } = &block.permit.buffers;
+        let Buffers { tar, blob } = &*block.permit;
         if let Some((chunk, digest)) = &block.chunk {
             self.placed.note(chunk, self.offset, *digest, &tar[chunk.range()]);
         }

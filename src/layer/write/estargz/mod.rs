@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::blocks::{Cuts, Geometry, LONGEST_BLOCK};
 use super::compress::BlockEncoder;
 use super::compress::Compression;
+use super::deflate::Plain;
 use crate::error::{Error, Result};
 use crate::layer::tar::{header, header_size, padded};
 use crate::layer::{Content, Entry, Kind};
@@ -133,9 +134,9 @@ pub fn landmark(level: i32, placed: &mut Placed) -> Result<(Vec<u8>, Vec<u8>)> {
     tar.resize(padded(tar.len() as u64) as usize, 0);
     let mut encoder = BlockEncoder::new(Compression::Estargz(level));
     let mut blob = vec![0; 2 * encoder.bound(tar.len())];
-    let first = encoder.encode(&tar[..head], &mut blob);
+    let first = encoder.encode(&Plain::from(&tar[..head]), &mut blob);
     placed.landmark = first as u64;
-    let second = encoder.encode(&tar[head..], &mut blob[first..]);
+    let second = encoder.encode(&Plain::from(&tar[head..]), &mut blob[first..]);
     blob.truncate(first + second);
     Ok((tar, blob))
 }
