@@ -14,11 +14,11 @@ pub struct Repeats {
     last_four: Box<[u16; 1 << 16]>,
     last_eight: Box<[u16; 1 << 16]>,
     /// By position.
-    previous: Box<[Previous; 1 << 16]>,
-    /// By group, a bit for each position at which a repeat begins that has been found on entering.
-    found: Box<[u64; FOUND]>,
+    previous: Box<[Previous; WINDOW]>,
     /// All before this position are entered.
     entered: usize,
+    /// Of the group before it, a bit for each position at which a repeat has been found on entering.
+    found: u64,
     /// Whether repeats of less than eight bytes are left out from here on.
     pub long_alone: bool,
 }
@@ -53,17 +53,14 @@ pub struct Effort {
 /// Positions that are entered in one go.
 const GROUP: usize = 64;
 
-/// Groups that are kept: as many as belong to 2^16 positions.
-const FOUND: usize = (1 << 16) / GROUP;
-
 impl Repeats {
     pub fn new() -> Self {
         Repeats {
             last_four: filled(0),
             last_eight: filled(0),
             previous: filled(Previous::default()),
-            found: filled(0),
             entered: 0,
+            found: 0,
             long_alone: false,
         }
     }
@@ -83,7 +80,7 @@ impl Repeats {
         let mut at = from;
         while at < end {
             self.enter_up_to(plain, at);
-            let found = self.found[at / GROUP % FOUND] >> (at % GROUP);
+            let found = self.found >> (at % GROUP);
             if found != 0 {
                 return end.min(at + found.trailing_zeros() as usize);
             }
@@ -96,7 +93,7 @@ impl Repeats {
     #[inline(always)]
     pub fn is_at(&mut self, plain: &Surrounded, at: usize) -> bool {
         self.enter_up_to(plain, at);
-        self.found[at / GROUP % FOUND] >> (at % GROUP) & 1 != 0
+        self.found >> (at % GROUP) & 1 != 0
     }
 
     /// The longest repeat that is found at `at`, an entered position with eight bytes from there on, if it is longer than
@@ -109,7 +106,7 @@ impl Repeats {
         }
         let reach = at.min(WINDOW);
         let word = eight_bytes(plain, at);
-        let previous = self.previous[at % (1 << 16)];
+        let previous = self.previous[at % WINDOW];
         let mut distance = distance_to(at, previous.eight);
         if eight_bytes(plain, at - distance) == word {
             let length = common(plain, at - distance, at, 8, limit);
@@ -120,7 +117,7 @@ impl Repeats {
             let mut tries = effort.eights;
             while repeat.length < enough && tries > 1 {
                 tries -= 1;
-                distance += distance_to(at - distance, self.previous[(at - distance) % (1 << 16)].eight);
+                distance += distance_to(at - distance, self.previous[(at - distance) % WINDOW].eight);
                 if distance > reach {
                     break;
                 }
@@ -136,9 +133,11 @@ impl Repeats {
             let mut distance = distance_to(at, previous.four);
             let mut tries = effort.fours;
             loop {
-                // Were all eight the same, the last would not count.
-                let difference = (eight_bytes(plain, at - distance) ^ word) | 1 << 63;
-                let length = (difference.trailing_zeros() / 8) as usize;
+                let difference = eight_bytes(plain, at - distance) ^ word;
+                let length = match difference {
+                    0 => common(plain, at - distance, at, 8, limit),
+                    _ => (difference.trailing_zeros() / 8) as usize,
+                };
                 let is_longer = length > repeat.length;
                 // Chosen, not branched to: nobody can foresee it.
                 repeat.length = if is_longer { length } else { repeat.length };
@@ -147,7 +146,7 @@ impl Repeats {
                 if tries == 0 {
                     break;
                 }
-                distance += distance_to(at - distance, self.previous[(at - distance) % (1 << 16)].four);
+                distance += distance_to(at - distance, self.previous[(at - distance) % WINDOW].four);
                 if distance > reach {
                     break;
                 }
@@ -159,33 +158,40 @@ impl Repeats {
     #[inline(always)]
     fn enter_up_to(&mut self, plain: &Surrounded, at: usize) {
         while at >= self.entered {
-            if self.long_alone { self.enter::<8>(plain) } else { self.enter::<4>(plain) }
+            // A group that a long repeat has passed over is not asked for.
+            let is_asked_for = at < self.entered + GROUP;
+            match (self.long_alone, is_asked_for) {
+                (false, true) => self.enter::<true, true>(plain),
+                (false, false) => self.enter::<true, false>(plain),
+                (true, true) => self.enter::<false, true>(plain),
+                (true, false) => self.enter::<false, false>(plain),
+            }
         }
     }
 
-    /// Enters the next group, and finds repeats of `SHORTEST` bytes, 4 or 8, in it: those of the last position with the
-    /// same hash.
+    /// Enters the next group, by the hash of four bytes too if `FOURS`. If `FINDS`, it looks for repeats of four bytes, or
+    /// else of eight: those of the last position with the same hash.
     #[inline(never)]
-    fn enter<const SHORTEST: usize>(&mut self, plain: &Surrounded) {
+    fn enter<const FOURS: bool, const FINDS: bool>(&mut self, plain: &Surrounded) {
         let start = self.entered;
         // As arrays, so that no index needs to be checked.
         let near: &[u8; WINDOW + GROUP + 8] = part(plain, start);
         let (groups, _) = self.previous.as_chunks_mut::<GROUP>();
-        let previous = &mut groups[start / GROUP % FOUND];
+        let previous = &mut groups[start % WINDOW / GROUP];
         let mut same = [0; GROUP];
         for nth in 0..GROUP {
             let here = WINDOW + nth;
-            let word = u64::from_le_bytes(*part(near, here));
+            let word: &[u8; 8] = part(near, here);
+            let bytes = u64::from_le_bytes(*word);
             let at = (start + nth) as u16;
-            let four = match SHORTEST {
-                4 => std::mem::replace(&mut self.last_four[hash(word << 32)], at),
-                _ => at,
-            };
-            let eight = std::mem::replace(&mut self.last_eight[hash(word)], at);
+            let four = if FOURS { std::mem::replace(&mut self.last_four[hash(bytes << 32)], at) } else { at };
+            let eight = std::mem::replace(&mut self.last_eight[hash(bytes)], at);
             previous[nth] = Previous { four, eight };
-            let last = if SHORTEST == 4 { four } else { eight };
-            let there = here - distance_to(usize::from(at), last);
-            same[nth] = u8::from(near[there..there + SHORTEST] == near[here..here + SHORTEST]);
+            if FINDS {
+                let there = here - distance_to(usize::from(at), if FOURS { four } else { eight });
+                let length = if FOURS { 4 } else { 8 };
+                same[nth] = u8::from(near[there..there + length] == word[..length]);
+            }
         }
         let mut found = 0;
         for (nth, eight) in same.as_chunks().0.iter().enumerate() {
@@ -193,7 +199,7 @@ impl Repeats {
             found |= (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * nth);
         }
         // Before the first byte there is nothing.
-        self.found[start / GROUP % FOUND] = if start == 0 { found & !1 } else { found };
+        self.found = if start == 0 { found & !1 } else { found };
         self.entered += GROUP;
     }
 }
