@@ -126,6 +126,10 @@ fn what_is_no_heredoc_begins_none() {
         "RUN echo don't <<E",
         "RUN echo ${x <<E",
         "RUN echo ${x^} <<E",
+        // These operators, which its lexer refuses, do the same, wherever they stand.
+        "RUN echo ${x:#a} <<E",
+        "RUN <<E cat ${x:%%a}",
+        "COPY <<E /${x:##a}",
         "ENV a=<<E",
         "ONBUILD CMD <<E",
         "ONBUILD RUN [\"<<E\"]",
@@ -135,7 +139,7 @@ fn what_is_no_heredoc_begins_none() {
     }
     // A shift to the left is one in shell, but not to BuildKit.
     assert!(refused("RUN echo $((1 << 2))").starts_with("the heredoc `2))` has no end"));
-    assert_eq!(heredocs("RUN echo ${x:-a} $y ${z//a/b} $(c) <<E\nE").len(), 1);
+    assert_eq!(heredocs("RUN echo ${x:-a} $y ${z//a/b} ${x:/a} $(c) <<E\nE").len(), 1);
 }
 
 #[test]

@@ -122,7 +122,6 @@ const TEXTS: &[(&str, &str)] = &[
     ("${FOO##}", "xxyy"),
     ("${FOO#$X}", "xyy"),
     ("${FOO#$NULL}", "xxyy"),
-    ("${FOO:#x}", "xyy"),
     ("${FOO#[x]}", "xxyy"),
     ("${FOO%y}", "xxy"),
     ("${FOO%y*}", "xxy"),
@@ -177,6 +176,19 @@ const ERRORS: &[(&str, &str)] = &[
     ("a${PWD=x}b", "${PWD="),
     ("a${PWD:=x}b", "${PWD:=x}"),
     ("a${XXX:YYY}b", "${XXX:YYY}"),
+    // BuildKit does not read what follows these, whether the variable is set or not.
+    ("a${FOO:#x}b", "${FOO:#"),
+    ("a${FOO:##x}b", "${FOO:#"),
+    ("a${FOO:%y}b", "${FOO:%"),
+    ("a${FOO:%%y}b", "${FOO:%"),
+    ("${XXX:#}", "${XXX:#"),
+    ("${XXX:##}", "${XXX:#"),
+    ("${XXX:%}", "${XXX:%"),
+    ("${XXX:%%}", "${XXX:%"),
+    ("a${FOO:#", "${FOO:#"),
+    ("a${XXX:-${FOO:#x}}b", "${FOO:#"),
+    ("a${FOO:/x/y}b", "${FOO:/x/y}"),
+    ("a${XXX:/x/y}b", "${XXX:/x/y}"),
     ("a${PWD,,}b", "${PWD,"),
     ("a${#PWD}b", "${#P"),
     ("a${PWD@Q}b", "${PWD@"),
@@ -231,6 +243,7 @@ fn errors_point_at_what_is_wrong() {
         assert_eq!(&word[error.at.clone()], *part, "{word}: {error}");
     }
     let message = |word| expanded(word).unwrap_err().message;
+    assert_eq!(message("${FOO:##x}"), "`:#` after `${FOO` is no operator; `#` is");
     assert_eq!(message("${XXX:?message here$X}"), "XXX: message herex");
     assert_eq!(message("${XXX?}"), "XXX: is not allowed to be unset");
     assert_eq!(message("${NULL:?}"), "NULL: is not allowed to be empty");
@@ -272,6 +285,9 @@ fn what_is_unset_is_kept_where_it_is_asked() {
     let text = |word: &str| lexer.expand(word, &value).unwrap().text;
     assert_eq!(text("$U ${U} $X ${X}"), "$U ${U} x x");
     assert_eq!(text("${U:-$X} ${U?no} ${U#x*} ${U//a/$X} ${NULL:-y}"), "${U:-x} ${U?no} ${U#x*} ${U/a/x} y");
+    // Nothing is asked of an operator before its variable is set, but of `:#` and `:%`.
+    assert_eq!(text("${U:/a/b} ${U:=a} ${U:^}"), "${U:/a/b} ${U:=a} ${U:^}");
+    assert!(["${U:#a}", "${U:%a}"].iter().all(|word| lexer.expand(word, &value).is_err()));
     let words = Lexer::heredoc_line().expand("<<\"A B\" <<-'C' 0<< $D e\\ f", &value).unwrap().words;
     assert_eq!(words, ["<<\"A B\"", "<<-'C'", "0<< $D", "e\\ f"]);
 }

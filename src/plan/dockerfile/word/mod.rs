@@ -327,6 +327,11 @@ impl<'r, 'v> Reader<'r, 'v> {
                 let kind = if first == ':' { self.next() } else { Some(first) };
                 let Some(kind) = kind else { return Err(self.error(start, format!("`${{{name}:` has no `}}`"))) };
                 let operator = &self.word[operator..self.at];
+                // These are refused even where what is unset stays, unlike the other operators that are none.
+                if matches!(operator, ":#" | ":%") {
+                    let message = format!("`{operator}` after `${{{name}` is no operator; `{kind}` is");
+                    return Err(self.error(start, message));
+                }
                 let argument = self.part('}', matches!(kind, '#' | '%'), start)?;
                 let substitution = value(self);
                 if substitution.value.is_none() && self.lexer.keep_unset {
