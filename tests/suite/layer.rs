@@ -212,8 +212,10 @@ fn the_bytes_are_those_they_have_always_been() {
     let expected = [
         (Compression::None, "21dd44226747ec229137b72cb605992fefa9798676b176f6e32da4fa8e478b5c"),
         (Compression::Gzip(1), "3bc9ce07329e208a187a1930623a6430b86074fa619a95082d241a308cb1c576"),
-        (Compression::Gzip(5), "9aacf5800d7817dbacfe45002914f3fc127f4e6a107ff45bf04187d2d7bf5290"),
-        (Compression::Gzip(6), "8a02493a8837b998f76b4511a8679faf71511098b08bb7422e12c828ae1d6562"),
+        (Compression::Gzip(2), "2a4b2d14b184ffbe763da4732b200dc01f021f7f8ec7b29ace7ffe092b922120"),
+        (Compression::Gzip(4), "7b650d5481f43d81728788a9343473feb25684c0976b600dff3a335cc0c9b341"),
+        (Compression::Gzip(5), "bd8633a240888edff39d260b8ddc083951b6ad5e57fd6301f21140cff3e5c84f"),
+        (Compression::Gzip(6), "ec58c2d6969150b80d86c139ec691aefc3264e8ee4cc05a52e1035ecbfab40df"),
         (Compression::Gzip(9), "26242b0d344aa7fa0f4806a9c00c1a68756e2281bfb6e17c527fad896ad12c94"),
         (Compression::Gzip(12), "6fae2164a033afd9b41a86fb3524a758cf40595c2e0a6b99a8b490fa5db03a61"),
         (Compression::Zstd(1), "4e7fa300d8525a111b435116df9aa28d5a9653900f6f3422bc3e12bbd0d5b55f"),
