@@ -172,7 +172,13 @@ mod tests {
         let words = (1..20_000usize, 2..50usize).prop_map(|(count, vocabulary)| {
             (0..count).flat_map(|at| format!("word{} ", at * at % vocabulary).into_bytes()).collect()
         });
-        prop::collection::vec(prop_oneof![noise, runs, words], 0..6).prop_map(|parts| parts.concat())
+        // Digits are cheap, and only long repeats are worth it.
+        let digits = (1..4_000u64, 2..900u64).prop_map(|(count, vocabulary)| {
+            let digits =
+                |at: u64| format!("{:010x} ", (at * at % vocabulary).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24);
+            (0..count).flat_map(|at| digits(at).into_bytes()).collect()
+        });
+        prop::collection::vec(prop_oneof![noise, runs, words, digits], 0..6).prop_map(|parts| parts.concat())
     }
 
     fn piece(deflater: &mut Deflater, plain: &[u8]) -> Vec<u8> {

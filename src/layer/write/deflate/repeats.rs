@@ -117,10 +117,8 @@ impl Repeats {
             let mut tries = effort.eights;
             while repeat.length < enough && tries > 1 {
                 tries -= 1;
-                distance += distance_to(at - distance, self.previous[(at - distance) % WINDOW].eight);
-                if distance > reach {
-                    break;
-                }
+                let farther = distance + distance_to(at - distance, self.previous[(at - distance) % WINDOW].eight);
+                distance = if farther > reach { distance } else { farther };
                 let tail = repeat.length - 3;
                 if four_bytes(plain, at - distance + tail) == four_bytes(plain, at + tail) {
                     let length = common(plain, at - distance, at, 0, limit);
@@ -132,7 +130,7 @@ impl Repeats {
         } else if floor < 7 {
             let mut distance = distance_to(at, previous.four);
             let mut tries = effort.fours;
-            loop {
+            while tries > 0 && distance <= reach {
                 let difference = eight_bytes(plain, at - distance) ^ word;
                 let length = match difference {
                     0 => common(plain, at - distance, at, 8, limit),
@@ -143,13 +141,7 @@ impl Repeats {
                 repeat.length = if is_longer { length } else { repeat.length };
                 repeat.distance = if is_longer { distance } else { repeat.distance };
                 tries -= 1;
-                if tries == 0 {
-                    break;
-                }
                 distance += distance_to(at - distance, self.previous[(at - distance) % WINDOW].four);
-                if distance > reach {
-                    break;
-                }
             }
         }
         repeat
