@@ -33,6 +33,8 @@ pub struct LocalStore {
     pub(super) lock: Lock,
     /// The digests of blobs and the keys of records that were used since it was opened.
     used: Mutex<BTreeSet<Digest>>,
+    /// The blobs that were written through this value: what is in them is known.
+    written: Mutex<BTreeSet<Digest>>,
     grown: AtomicBool,
 }
 
@@ -62,7 +64,8 @@ impl LocalStore {
         }
         let lock = root.join("lock");
         let lock = Lock::shared(&lock).map_err(|source| failed(&lock, source))?;
-        let store = LocalStore { root, lock, used: Mutex::default(), grown: AtomicBool::new(false) };
+        let store =
+            LocalStore { root, lock, used: Mutex::default(), written: Mutex::default(), grown: AtomicBool::new(false) };
         store.sweep()?;
         Ok(store)
     }
@@ -84,7 +87,8 @@ impl LocalStore {
         }
         blob.file.keep(&path)?;
         blob.growing.commit(digest);
-        self.used().insert(digest);
+        locked(&self.used).insert(digest);
+        locked(&self.written).insert(digest);
         Ok(())
     }
 
@@ -167,7 +171,7 @@ impl LocalStore {
         let noted = [Digest::of(&rest).as_bytes(), &rest[..]].concat();
         file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;
         file.keep(&path)?;
-        self.used().insert(*key);
+        locked(&self.used).insert(*key);
         Ok(())
     }
 
@@ -183,7 +187,7 @@ impl LocalStore {
 
     /// Whether a blob, or the record of a key, was used since it was opened.
     pub(super) fn has_used(&self, digest: &Digest) -> bool {
-        self.used().contains(digest)
+        locked(&self.used).contains(digest)
     }
 
     pub(super) fn blobs(&self) -> PathBuf {
@@ -208,15 +212,11 @@ impl LocalStore {
 
     /// A use that cannot be noted only makes the blob or the record go earlier.
     fn touch(&self, digest: Digest, path: &Path) {
-        if self.used().insert(digest) {
+        if locked(&self.used).insert(digest) {
             let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
             let times = Timestamps { last_access: at(UTIME_OMIT), last_modification: at(UTIME_NOW) };
             let _ = utimensat(CWD, path, &times, AtFlags::empty());
         }
-    }
-
-    fn used(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sweep(&self) -> Result<()> {
@@ -236,10 +236,18 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    /// A blob that turns out to be damaged is removed, so that the next build makes it anew.
+    /// A blob that turns out to be damaged is removed, so that the next build makes it anew. One that was written through
+    /// this value, and is as long as it should be, is not hashed a second time.
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         let path = self.path(&descriptor.digest);
-        let blob = open_blob(&path, descriptor)?;
+        let is_written = locked(&self.written).contains(&descriptor.digest);
+        let whole = File::open(&path)
+            .ok()
+            .filter(|file| is_written && file.metadata().is_ok_and(|file| file.len() == descriptor.size));
+        let blob = match whole {
+            Some(file) => Box::new(file),
+            None => open_blob(&path, descriptor)?,
+        };
         self.touch(descriptor.digest, &path);
         Ok(Box::new(Mending { blob, path }))
     }
@@ -286,6 +294,10 @@ impl<R: Read> Read for Mending<R> {
             kind => io::Error::new(kind, format!("{}: {error}", self.path.display())),
         })
     }
+}
+
+fn locked(digests: &Mutex<BTreeSet<Digest>>) -> MutexGuard<'_, BTreeSet<Digest>> {
+    digests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A blob that is a file of its own, as in the store and in layouts.
