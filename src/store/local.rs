@@ -241,12 +241,11 @@ impl Store for LocalStore {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         let path = self.path(&descriptor.digest);
         let is_written = locked(&self.written).contains(&descriptor.digest);
-        let whole = File::open(&path)
-            .ok()
-            .filter(|file| is_written && file.metadata().is_ok_and(|file| file.len() == descriptor.size));
-        let blob = match whole {
-            Some(file) => Box::new(file),
-            None => open_blob(&path, descriptor)?,
+        let is_whole = || fs::metadata(&path).is_ok_and(|blob| blob.len() == descriptor.size);
+        let blob = if is_written && is_whole() {
+            Box::new(File::open(&path).map_err(|source| Error::io("read", &path, source))?)
+        } else {
+            open_blob(&path, descriptor)?
         };
         self.touch(descriptor.digest, &path);
         Ok(Box::new(Mending { blob, path }))
