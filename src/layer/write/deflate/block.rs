@@ -1,5 +1,7 @@
 //! Blocks of a deflate stream (RFC 1951, 3.2.3 to 3.2.7).
 
+use std::sync::LazyLock;
+
 use super::bits::BitWriter;
 use super::huffman::Codes;
 use super::plain::Surrounded;
@@ -34,9 +36,8 @@ pub fn write_block(out: &mut BitWriter<'_>, content: &Content<'_>, is_final: boo
     let mut counts = content.counts.clone();
     counts.literals[END_OF_BLOCK] = 1;
     let dynamic = Coding::dynamic(&counts);
-    let fixed = Coding::fixed();
     let header = Header::new(&dynamic);
-    let (dynamic_bits, fixed_bits) = (header.bits() + dynamic.bits(&counts), fixed.bits(&counts));
+    let (dynamic_bits, fixed_bits) = (header.bits() + dynamic.bits(&counts), FIXED_CODING.bits(&counts));
     if stored_bits(content.end - content.start) < dynamic_bits.min(fixed_bits) {
         let bytes = &content.plain[WINDOW + content.start..WINDOW + content.end];
         let parts = bytes.len().div_ceil(LONGEST_STORED);
@@ -46,7 +47,7 @@ pub fn write_block(out: &mut BitWriter<'_>, content: &Content<'_>, is_final: boo
     } else if fixed_bits <= dynamic_bits {
         out.add(FIXED | u32::from(is_final), 3);
         out.flush();
-        write_sequences(out, &fixed, content);
+        write_sequences(out, &FIXED_CODING, content);
     } else {
         out.add(DYNAMIC | u32::from(is_final), 3);
         header.write(out);
@@ -83,6 +84,9 @@ fn stored_bits(length: usize) -> u64 {
     (length + 5 * length.div_ceil(LONGEST_STORED).max(1)) as u64 * 8
 }
 
+/// The same for every block (3.2.6), so it is made once.
+static FIXED_CODING: LazyLock<Coding> = LazyLock::new(Coding::fixed);
+
 /// The codes of a block.
 struct Coding {
     literals: Codes<LITERALS>,
@@ -97,7 +101,6 @@ impl Coding {
         }
     }
 
-    /// 3.2.6.
     fn fixed() -> Self {
         let length = |symbol| match symbol {
             0..144 => 8,

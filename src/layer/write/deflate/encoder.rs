@@ -44,7 +44,6 @@ impl Encoder {
     pub fn encode(&mut self, piece: &Plain, out: &mut BitWriter<'_>, is_whole: bool) {
         self.repeats.clear();
         self.last_three.fill(0);
-        self.sequences.clear();
         let plain = piece.surrounded();
         let mut block = Block { start: 0, end: 0, counts: Counts::NONE, sequences: 0 };
         let mut worth = Worth::USUAL;
