@@ -55,9 +55,7 @@ impl GitUrl {
 
     /// User and password, as they stand before the `@`; none where git is told no password.
     pub fn secret(&self) -> Option<&str> {
-        let (_, rest) = self.remote.split_once("://")?;
-        let (user, _) = rest.split('/').next()?.rsplit_once('@')?;
-        Some(user)
+        user_information(&self.remote)
     }
 }
 
@@ -79,6 +77,19 @@ impl fmt::Debug for GitUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GitUrl({self})")
     }
+}
+
+/// What stands before the `@` of an address with a scheme. A slash in it, which should be written `%2F`, is known by what
+/// would be no port before it.
+pub(crate) fn user_information(remote: &str) -> Option<&str> {
+    let (_, rest) = remote.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    if let Some((user, _)) = authority.rsplit_once('@') {
+        return Some(user);
+    }
+    let (host, port) = authority.rsplit_once(':')?;
+    let is_port = host.starts_with('[') || port.bytes().all(|c| c.is_ascii_digit());
+    rest.rsplit_once('@').map(|(user, _)| user).filter(|_| !is_port)
 }
 
 /// `user@host:path`, with letters, digits, `-`, `_` (and `.` in the host).
@@ -109,7 +120,16 @@ fn read(text: &str) -> Result<GitUrl> {
     };
     let refused = |url: &GitUrl, what: &str| Error::input(format!("{url}: {what}"));
     let host = remote.split_once("://").map_or(remote, |(_, rest)| rest);
-    let host = host.split('/').next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
+    let host = user_information(remote).and_then(|user| host.strip_prefix(user)).unwrap_or(host);
+    let host = host
+        .strip_prefix('@')
+        .unwrap_or(host)
+        .split('/')
+        .next()
+        .unwrap_or_default()
+        .rsplit('@')
+        .next()
+        .unwrap_or_default();
     if host.is_empty() || host.starts_with('-') || remote.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(refused(&url, "this is not the address of a repository"));
     }
@@ -340,6 +360,12 @@ mod tests {
         assert_eq!(url.to_string(), "https://example.com/a.git#main:sub");
         assert_eq!(format!("{url:?}"), "GitUrl(https://example.com/a.git#main:sub)");
         assert_eq!(url.secret(), Some("me:secret"));
+        let url = GitUrl::of_source("https://me:sec/ret@example.com:8443/a@b.git").unwrap().unwrap();
+        assert_eq!(url.secret(), Some("me:sec/ret@example.com:8443/a"), "rather more than less");
+        let url = GitUrl::of_source("https://me:sec/ret@example.com:8443/a.git").unwrap().unwrap();
+        assert_eq!((url.secret(), url.to_string().as_str()), (Some("me:sec/ret"), "https://example.com:8443/a.git"));
+        let url = GitUrl::of_source("https://example.com:8443/a@b.git").unwrap().unwrap();
+        assert_eq!(url.secret(), None);
         let error = GitUrl::of_source("https://me:secret@example.com/a.git#-x").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
     }

@@ -21,6 +21,7 @@ pub mod tag;
 mod template;
 
 pub use git_url::GitUrl;
+pub(crate) use git_url::user_information;
 pub use http_url::{is_http, shown_url};
 pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};

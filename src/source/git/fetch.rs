@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::program::{Git, complaint};
+use super::address::Address;
+use super::program::{Credentials, Git, complaint, failed};
+use super::submodules;
 use crate::error::{Error, Result};
 use crate::plan::tag::Branch;
 use crate::plan::{Checkout, GitUrl, label};
@@ -32,16 +34,15 @@ pub fn fetch(url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>, store: &L
     fs::create_dir(&work_tree).map_err(|source| Error::io("create", &work_tree, source))?;
     let keeps = url.keep_git_dir.unwrap_or(keep_git_dir) && url.subdirectory.is_none();
     let git_dir = if keeps { work_tree.join(".git") } else { directory.path().join("git") };
-    let repository = Repository { git: Git::new(&git_dir, &work_tree), url, git_dir: &git_dir };
+    let credentials = Credentials::new(directory.path());
+    let git = Git { git_dir: &git_dir, work_tree: &work_tree, credentials: &credentials };
+    let repository = Repository { git, url, git_dir: &git_dir };
     repository.begin()?;
     let wanted = repository.resolve()?;
     let revision = repository.fetch(&wanted, checksum.or(url.checksum.as_deref()))?;
     repository.check_out(&revision)?;
-    if url.submodules.unwrap_or(true) && work_tree.join(".gitmodules").is_file() {
-        repository.submodules()?;
-        if !keeps {
-            remove_git_files(&work_tree)?;
-        }
+    if url.submodules.unwrap_or(true) && submodules::fetch(&repository.git, url)? && !keeps {
+        remove_git_files(&work_tree)?;
     }
     let checkout = repository.describe(revision, wanted)?;
     if keeps {
@@ -67,13 +68,17 @@ struct Wanted {
 }
 
 impl Repository<'_> {
-    /// An empty repository that knows the remote: by its file, for arguments are shown to everybody on the machine.
+    /// An empty repository that knows the remote.
     fn begin(&self) -> Result<()> {
-        self.run(&["init", "--quiet", "--template="], "set up a repository for")?;
+        // A later git may have another default.
+        let format = ["init", "--quiet", "--template=", "--object-format=sha1"];
+        self.run(&format, "set up a repository for")?;
+        let Address { url, credential } = Address::of(&self.url.remote);
+        credential.iter().try_for_each(|line| self.git.credentials.add(line))?;
         let config = self.git_dir.join("config");
         let failed = |source| Error::io("write", &config, source);
         let known = fs::read_to_string(&config).map_err(failed)?;
-        let quoted = self.url.remote.replace('\\', "\\\\").replace('"', "\\\"");
+        let quoted = url.replace('\\', "\\\\").replace('"', "\\\"");
         fs::write(&config, format!("{known}[remote \"origin\"]\n\turl = \"{quoted}\"\n")).map_err(failed)
     }
 
@@ -156,18 +161,6 @@ impl Repository<'_> {
         self.run(&["checkout", "--quiet", "--force", "--detach", revision, "--"], "check out").map(drop)
     }
 
-    fn submodules(&self) -> Result<()> {
-        let update = ["submodule", "--quiet", "update", "--init", "--recursive"];
-        let output = self.git.run(&[&update[..], &["--depth=1"]].concat())?;
-        if output.status.success() {
-            return Ok(());
-        }
-        if complaint(&output, self.url).contains("shallow") {
-            return self.run(&update, "fetch the submodules of").map(drop);
-        }
-        Err(self.failed("fetch the submodules of", &complaint(&output, self.url)))
-    }
-
     fn describe(&self, revision: String, wanted: Wanted) -> Result<Checkout> {
         let time = self.run(&["log", "-1", "--no-show-signature", "--format=%ct", &revision], "read")?;
         let commit_time =
@@ -199,25 +192,11 @@ impl Repository<'_> {
 
     /// What git says. `action` completes "cannot …".
     fn run(&self, arguments: &[&str], action: &str) -> Result<String> {
-        let output = self.git.run(arguments)?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        }
-        Err(self.failed(action, &complaint(&output, self.url)))
+        self.git.answer(arguments, action, self.url)
     }
 
     fn failed(&self, action: &str, complaint: &str) -> Error {
-        let error = Error::input(format!("cannot {action} {}: {complaint}", self.url));
-        let says = |words: &str| complaint.contains(words);
-        if says("could not read Username") || says("Authentication failed") || says("terminal prompts disabled") {
-            error.with_hint("it wants a login: use an SSH address and an agent, or clone it and build the directory")
-        } else if says("Host key verification failed") {
-            error.with_hint("the host is not known here: add its key to ~/.ssh/known_hosts")
-        } else if says("not allowed") && says("transport") {
-            error.with_hint("only http, https, ssh and git are spoken, by submodules too")
-        } else {
-            error
-        }
+        failed(action, self.url, complaint)
     }
 }
 

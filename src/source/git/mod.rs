@@ -1,8 +1,13 @@
-//! Git, by the `git` program: what a checkout knows of itself, and what is in a repository elsewhere.
+//! Git: what a checkout knows of itself, read from its files, and what is in a repository elsewhere, fetched by the `git`
+//! program.
 
+mod address;
 mod checkout;
+mod config;
 mod fetch;
 mod program;
+mod regular;
+mod submodules;
 
 pub use checkout::checkout;
 pub use fetch::{Fetched, fetch};

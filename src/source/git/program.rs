@@ -1,78 +1,87 @@
 //! The `git` program, run so that what is fetched decides about nothing.
 
-use std::io;
-use std::path::Path;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::checkout::REPOSITORY_VARIABLES;
+use super::address::without_user_information;
 use crate::error::{Error, Result};
 use crate::plan::GitUrl;
 
 pub(super) struct Git<'a> {
-    git_dir: &'a Path,
-    work_tree: &'a Path,
+    pub git_dir: &'a Path,
+    pub work_tree: &'a Path,
+    pub credentials: &'a Credentials,
 }
 
-/// What decides about programs that git starts, beside those of [`REPOSITORY_VARIABLES`].
-const PROGRAM_VARIABLES: [&str; 9] = [
-    "GIT_EXTERNAL_DIFF",
-    "GIT_EDITOR",
-    "GIT_PAGER",
-    "GIT_PROXY_COMMAND",
-    "GIT_SSH",
-    "GIT_SSH_VARIANT",
-    "GIT_TEMPLATE_DIR",
-    "GIT_ATTR_NOSYSTEM",
-    "GIT_PROTOCOL_FROM_USER",
-];
+/// Who may fetch: a file that only the user can read, from which git's own helper takes what belongs to a host. It goes
+/// with this value.
+pub(super) struct Credentials {
+    file: PathBuf,
+}
 
-/// Settings for every call; submodules inherit them.
-const SETTINGS: [&str; 11] = [
+/// Settings for every call; submodules inherit them. The helper for credentials is added to them.
+const SETTINGS: [&str; 18] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.autocrlf=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
     "core.logAllRefUpdates=false",
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    "safe.bareRepository=explicit",
     "init.defaultBranch=master",
     "credential.helper=",
+    "transfer.credentialsInUrl=die",
     "gc.auto=0",
     "maintenance.auto=false",
+    "submodule.recurse=false",
     "advice.detachedHead=false",
     // A server that sends nothing for two minutes has gone.
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=120",
 ];
 
-/// The user's own settings are not read: for ssh they may be the way to a program, too.
-const SSH: &str = "ssh -F /dev/null -o BatchMode=yes";
+/// Starts git. Modes do not depend on who builds. Of git's variables only those remain that say where its own programs
+/// are and how servers and proxies are known; all others could have it look elsewhere, write elsewhere or run something.
+/// Nothing but the shell is needed for that.
+const START: &str = r#"umask 022
+set -f
+IFS='
+'
+for name in $(export -p); do
+    name=${name#export }
+    name=${name#declare -x }
+    name=${name%%=*}
+    case $name in
+    *[!A-Za-z0-9_]*) ;;
+    GIT_EXEC_PATH | GIT_SSL_* | GIT_PROXY_SSL_* | GIT_HTTP_PROXY_AUTHMETHOD) ;;
+    GIT_*) unset "$name" ;;
+    esac
+done
+unset IFS name
+export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1
+export GIT_TERMINAL_PROMPT=0 GIT_ASKPASS= GIT_LFS_SKIP_SMUDGE=1 GIT_NO_REPLACE_OBJECTS=1
+export GIT_ALLOW_PROTOCOL=http:https:ssh:git GIT_PROTOCOL_FROM_USER=0
+# The user's own settings are not read: for ssh they may be the way to a program, too.
+export GIT_SSH_COMMAND='ssh -F /dev/null -o BatchMode=yes' LC_ALL=C
+exec git "$@""#;
 
-/// Modes do not depend on who builds.
-const WITH_UMASK: &str = "umask 022; exec git \"$@\"";
-
-impl<'a> Git<'a> {
-    pub fn new(git_dir: &'a Path, work_tree: &'a Path) -> Self {
-        Git { git_dir, work_tree }
-    }
-
+impl Git<'_> {
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new("sh");
-        command.args(["-c", WITH_UMASK, "git"]);
+        command.args(["-c", START, "git"]);
         command.arg("--git-dir").arg(self.git_dir).arg("--work-tree").arg(self.work_tree);
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
+        command.arg("-c").arg(self.credentials.setting());
         command.args(arguments).current_dir(self.work_tree).stdin(Stdio::null());
-        for variable in REPOSITORY_VARIABLES.iter().chain(&PROGRAM_VARIABLES) {
-            command.env_remove(variable);
-        }
-        command
-            .env("LC_ALL", "C")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_ASKPASS", "")
-            .env("GIT_LFS_SKIP_SMUDGE", "1")
-            .env("GIT_ALLOW_PROTOCOL", "http:https:ssh:git")
-            .env("GIT_SSH_COMMAND", SSH);
         let output = command.output().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::not_found("there is no sh here, by which git is started"),
             _ => Error::io("run", "git", source),
@@ -84,6 +93,50 @@ impl<'a> Git<'a> {
         }
         Ok(output)
     }
+
+    /// What git says. `action` completes "cannot …", as of the repository at `url`.
+    pub fn answer(&self, arguments: &[&str], action: &str, url: &GitUrl) -> Result<String> {
+        let output = self.run(arguments)?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+            false => Err(failed(action, url, &complaint(&output, url))),
+        }
+    }
+}
+
+impl Credentials {
+    /// None yet, which are to be in a file of that name in `directory`.
+    pub fn new(directory: &Path) -> Self {
+        Credentials { file: directory.join("credentials") }
+    }
+
+    /// Adds a line of git-credential-store(1). Of several for one host the first counts.
+    pub fn add(&self, line: &str) -> Result<()> {
+        let mut file = OpenOptions::new();
+        let file = file.create(true).append(true).mode(0o600).open(&self.file);
+        file.and_then(|mut file| file.write_all(line.as_bytes()))
+            .map_err(|source| Error::io("write", &self.file, source))
+    }
+
+    /// What git is told of the file: its path, quoted for the shell that starts the helper.
+    fn setting(&self) -> OsString {
+        let mut setting = b"credential.helper=store --file='".to_vec();
+        for byte in self.file.as_os_str().as_bytes() {
+            match byte {
+                b'\'' => setting.extend_from_slice(b"'\\''"),
+                other => setting.push(*other),
+            }
+        }
+        setting.push(b'\'');
+        OsString::from_vec(setting)
+    }
+}
+
+impl Drop for Credentials {
+    fn drop(&mut self) {
+        // Where there are none there is no file; and what cannot be removed goes with the directory.
+        let _ = std::fs::remove_file(&self.file);
+    }
 }
 
 /// The shell's status where it finds no program (POSIX.1-2017, 2.8.2).
@@ -94,8 +147,7 @@ const LONGEST: usize = 400;
 
 /// What git says is wrong, in one line and without what only `url` should know.
 pub(super) fn complaint(output: &Output, url: &GitUrl) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let mut said = said.into_owned();
+    let mut said = without_user_information(&String::from_utf8_lossy(&output.stderr));
     if let Some(secret) = url.secret() {
         said = said.replace(&format!("{secret}@"), "");
         let password = secret.split_once(':').map_or(secret, |(_, password)| password);
@@ -110,3 +162,22 @@ pub(super) fn complaint(output: &Output, url: &GitUrl) -> String {
     let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
     if words.is_empty() { "git does not say why".to_owned() } else { words }
 }
+
+/// Git has complained. `action` completes "cannot …".
+pub(super) fn failed(action: &str, url: &GitUrl, complaint: &str) -> Error {
+    let error = Error::input(format!("cannot {action} {url}: {complaint}"));
+    let says = |words: &str| complaint.contains(words);
+    let wants_login =
+        ["could not read Username", "could not read Password", "Authentication failed", "prompts disabled"];
+    if wants_login.iter().any(|words| says(words)) {
+        error.with_hint("it wants a login: use an SSH address and an agent, or clone it and build the directory")
+    } else if says("Host key verification failed") {
+        error.with_hint("the host is not known here: add its key to ~/.ssh/known_hosts")
+    } else if says("not allowed") && says("transport") {
+        error.with_hint(SPOKEN)
+    } else {
+        error
+    }
+}
+
+pub(super) const SPOKEN: &str = "only http, https, ssh and git are spoken, by submodules too";

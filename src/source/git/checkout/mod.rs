@@ -1,0 +1,53 @@
+//! What the git checkout around a context says of itself. Its files are read here, and git is not asked: a configuration
+//! that came with them, as in an archive, would have git run programs.
+
+mod blob;
+mod index;
+mod object;
+mod object_id;
+mod pack;
+mod repository;
+mod tree;
+mod work_tree;
+
+use std::path::Path;
+
+use self::object::{Commit, Objects};
+use self::object_id::ObjectId;
+use self::repository::Repository;
+use crate::error::{Error, Result};
+use crate::plan::label::{self, Checkout};
+use crate::plan::tag::Branch;
+
+/// The facts of the checkout that `directory` is in: none if it is in none, or in one without a commit. An error if there
+/// is one and it cannot be read.
+///
+/// The checkout's configuration is believed about its remote, its format and its file system alone; no other
+/// configuration, attribute or environment is read. Objects that replace others do not count.
+pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
+    let directory = directory.canonicalize().map_err(|source| Error::io("read", directory, source))?;
+    let Some(repository) = Repository::around(&directory)? else { return Ok(None) };
+    let Some((head, branch)) = repository.head()? else { return Ok(None) };
+    let commit = commit_of(&repository, head)?;
+    let revision = head.to_string();
+    let branch = branch.map(|name| named(&repository, name, &revision)).transpose()?;
+    Ok(Some(Checkout {
+        source: repository.config.get("remote.origin.url").and_then(label::source),
+        dirty: work_tree::is_dirty(&repository, commit.tree)?,
+        commit_time: commit.time,
+        branch,
+        revision,
+    }))
+}
+
+fn commit_of(repository: &Repository, id: ObjectId) -> Result<Commit> {
+    Objects::new(repository.common.join("objects"), repository.format)?.commit(id)
+}
+
+fn named(repository: &Repository, name: String, revision: &str) -> Result<Branch> {
+    let is_default = match repository.default_branch()? {
+        Some(default) => default == name,
+        None => matches!(name.as_str(), "main" | "master"),
+    };
+    Ok(Branch { name, commit: revision.to_owned(), is_default })
+}

@@ -1,0 +1,149 @@
+//! Commits, from where git keeps its objects: a file each, or in packs.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use flate2::read::ZlibDecoder;
+
+use super::object_id::{ObjectFormat, ObjectId};
+use super::pack::Pack;
+use crate::error::{Error, Result};
+use crate::source::git::regular;
+
+/// What is asked of a commit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Commit {
+    pub tree: ObjectId,
+    /// When it was committed, in seconds since 1970.
+    pub time: i64,
+}
+
+/// All that is unpacked for one object, with what it is a change of, in bytes.
+pub(super) const OBJECT_LIMIT: usize = 16 << 20;
+
+/// Where objects are that others keep: so many directories are looked at.
+const ALTERNATES: usize = 64;
+const ALTERNATES_LIMIT: u64 = 1 << 20;
+
+pub(super) struct Objects {
+    /// The repository's own, and those that it borrows from (gitrepository-layout(5), "objects/info/alternates").
+    directories: Vec<PathBuf>,
+    format: ObjectFormat,
+}
+
+impl Objects {
+    pub fn new(directory: PathBuf, format: ObjectFormat) -> Result<Self> {
+        let mut directories = vec![directory];
+        let mut next = 0;
+        while let Some(directory) = directories.get(next) {
+            let list = regular::read(&directory.join("info/alternates"), ALTERNATES_LIMIT)?.unwrap_or_default();
+            let lines = list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+            let found: Vec<_> = lines.map(|line| directory.join(std::ffi::OsStr::from_bytes(line))).collect();
+            for directory in found {
+                if directories.len() < ALTERNATES && !directories.contains(&directory) {
+                    directories.push(directory);
+                }
+            }
+            next += 1;
+        }
+        Ok(Objects { directories, format })
+    }
+
+    /// The commit of this name; its content has that name.
+    pub fn commit(&self, id: ObjectId) -> Result<Commit> {
+        for directory in &self.directories {
+            let (kind, content) = match self.loose(directory, &id)? {
+                Some(object) => object,
+                None => match self.packed(directory, &id)? {
+                    Some(object) => object,
+                    None => continue,
+                },
+            };
+            if kind != "commit" || self.format.name(&kind, &content) != id {
+                return Err(Error::integrity(format!("{}: the object {id} is not that commit", directory.display()))
+                    .with_hint("`git fsck` tells what is wrong with a repository"));
+            }
+            return read_commit(&content, self.format)
+                .ok_or_else(|| Error::input(format!("{}: the commit {id} is malformed", directory.display())));
+        }
+        let message = format!("the commit {id} is missing in {}", self.directories[0].display());
+        Err(Error::not_found(message).with_hint("`git fsck` tells what is wrong with a repository"))
+    }
+
+    fn loose(&self, directory: &Path, id: &ObjectId) -> Result<Option<(String, Vec<u8>)>> {
+        let name = id.to_string();
+        let path = directory.join(&name[..2]).join(&name[2..]);
+        let Some(file) = regular::open(&path)? else { return Ok(None) };
+        let content = inflated(io::BufReader::new(file), OBJECT_LIMIT).map_err(|e| Error::io("read", &path, e))?;
+        let header = content.iter().position(|byte| *byte == 0).and_then(|end| {
+            let header = std::str::from_utf8(&content[..end]).ok()?;
+            Some((header.split_once(' ')?.0.to_owned(), end + 1))
+        });
+        let (kind, start) = header.ok_or_else(|| Error::input(format!("{} is no git object", path.display())))?;
+        Ok(Some((kind, content[start..].to_vec())))
+    }
+
+    fn packed(&self, directory: &Path, id: &ObjectId) -> Result<Option<(String, Vec<u8>)>> {
+        let packs = directory.join("pack");
+        let failed = |source| Error::io("list", &packs, source);
+        let listing = match fs::read_dir(&packs) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        for item in listing {
+            let index = item.map_err(failed)?.path();
+            if index.extension().is_none_or(|extension| extension != "idx") {
+                continue;
+            }
+            let path = index.with_extension("pack");
+            let (Some(index), Some(file)) = (regular::open(&index)?, regular::open(&path)?) else { continue };
+            let pack = Pack { index, file, format: self.format };
+            if let Some(object) = pack.object(id).map_err(|source| Error::io("read", &path, source))? {
+                return Ok(Some(object));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What zlib has made smaller, which is of no more than `limit` bytes.
+pub(super) fn inflated(compressed: impl Read, limit: usize) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    ZlibDecoder::new(compressed).take(limit as u64 + 1).read_to_end(&mut content)?;
+    match content.len() > limit {
+        true => Err(malformed("an object is too large for a commit")),
+        false => Ok(content),
+    }
+}
+
+pub(super) fn malformed(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Its header: lines up to an empty one, of which the tree's is the first.
+fn read_commit(content: &[u8], format: ObjectFormat) -> Option<Commit> {
+    let mut lines = content.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+    let tree = std::str::from_utf8(lines.next()?.strip_prefix(b"tree ")?).ok()?;
+    let committer = lines.find_map(|line| line.strip_prefix(b"committer "))?;
+    // A name may hold anything but what ends an address.
+    let end = committer.iter().rposition(|byte| *byte == b'>')?;
+    let time = std::str::from_utf8(&committer[end + 1..]).ok()?.split_whitespace().next()?;
+    Some(Commit { tree: format.parse(tree)?, time: time.parse().ok()? })
+}
+
+/// The file, from `offset` on.
+pub(super) struct From<'f> {
+    pub file: &'f File,
+    pub offset: u64,
+}
+
+impl Read for From<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}

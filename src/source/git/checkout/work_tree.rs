@@ -1,0 +1,212 @@
+//! Whether the files of a checkout are those of its commit, as `git status --untracked-files=no` would tell, but without
+//! its running a filter or anything else that a configuration names.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
+use rustix::io::Errno;
+
+use super::blob::Blob;
+use super::commit_of;
+use super::index::{Entry, Index, Status, Time, is_tree, low};
+use super::object_id::ObjectId;
+use super::repository::Repository;
+use super::tree::Tree;
+use crate::error::{Error, Result};
+use crate::source::git::config::Config;
+use crate::source::git::regular;
+
+/// How many repositories may be checked out in one another.
+const SUBMODULE_DEPTH: usize = 32;
+
+const GITMODULES_LIMIT: u64 = 1 << 20;
+
+/// Whether something differs from the commit whose tree is `committed`: in the index, on disk, or in a submodule. What git
+/// does not track is no difference.
+pub(super) fn is_dirty(repository: &Repository, committed: ObjectId) -> Result<bool> {
+    is_dirty_at(repository, committed, 0)
+}
+
+fn is_dirty_at(repository: &Repository, committed: ObjectId, depth: usize) -> Result<bool> {
+    let Repository { work_tree, directory, format, .. } = repository;
+    let mut tree = Tree::new(*format);
+    let Some(index) = Index::read(directory, *format)? else { return Ok(tree.finish() != committed) };
+    let mut files = Files { repository, written: index.modified, open: vec![open_root(work_tree)?], names: Vec::new() };
+    let (mut is_dirty, mut submodules) = (false, Vec::new());
+    index.visit(|entry| {
+        is_dirty = entry.is_unmerged || entry.is_intended || files.is_changed(entry)?;
+        if is_submodule(entry.mode) && !entry.is_skipped {
+            submodules.push(entry.clone());
+        }
+        tree.add(entry);
+        Ok(!is_dirty)
+    })?;
+    if is_dirty || tree.finish() != committed {
+        return Ok(true);
+    }
+    let ignored = if submodules.is_empty() { Ignored::default() } else { Ignored::of(repository)? };
+    for submodule in submodules {
+        if is_changed_below(repository, &submodule, &ignored, depth)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the submodule has another commit checked out, or is itself dirty. One that is not checked out is not.
+fn is_changed_below(repository: &Repository, submodule: &Entry, ignored: &Ignored, depth: usize) -> Result<bool> {
+    let place = repository.work_tree.join(std::ffi::OsStr::from_bytes(&submodule.path));
+    let how_much = ignored.how_much(&submodule.path);
+    if how_much == "all" {
+        return Ok(false);
+    }
+    let Some(inner) = Repository::of(&place)? else { return Ok(false) };
+    if depth == SUBMODULE_DEPTH {
+        return Err(Error::input(format!("{}: too many submodules lie in one another", place.display())));
+    }
+    let Some((head, _)) = inner.head()? else { return Ok(true) };
+    if head != submodule.id {
+        return Ok(true);
+    }
+    Ok(how_much != "dirty" && is_dirty_at(&inner, commit_of(&inner, head)?.tree, depth + 1)?)
+}
+
+/// What of the changes in submodules is none of their checkout's (gitmodules(5), "submodule.<name>.ignore").
+#[derive(Default)]
+struct Ignored {
+    own: Config,
+    shared: Config,
+}
+
+impl Ignored {
+    fn of(repository: &Repository) -> Result<Self> {
+        let read = |path: &Path| Ok(Config::parse(&regular::read(path, GITMODULES_LIMIT)?.unwrap_or_default()));
+        let shared = read(&repository.work_tree.join(".gitmodules"))?;
+        Ok(Ignored { own: read(&repository.common.join("config"))?, shared })
+    }
+
+    fn how_much(&self, path: &[u8]) -> &str {
+        let mut paths = self.shared.of_each("submodule", "path");
+        let name = paths.find(|(_, of)| of.as_bytes() == path).map(|(name, _)| format!("submodule.{name}.ignore"));
+        let set = name.and_then(|name| self.own.get(&name).or(self.shared.get(&name)));
+        set.or(self.own.get("diff.ignoresubmodules")).unwrap_or_default()
+    }
+}
+
+/// The files on disk, of which the directories on the way to the last one are open.
+struct Files<'r> {
+    repository: &'r Repository,
+    /// When the index was.
+    written: Time,
+    open: Vec<OwnedFd>,
+    names: Vec<Vec<u8>>,
+}
+
+impl Files<'_> {
+    fn is_changed(&mut self, entry: &Entry) -> Result<bool> {
+        if entry.is_assumed || entry.is_skipped || is_tree(entry.mode) {
+            return Ok(false);
+        }
+        let path = self.repository.work_tree.join(std::ffi::OsStr::from_bytes(&entry.path));
+        let failed = |errno: Errno| Error::io("read", &path, errno.into());
+        let mut parts: Vec<&[u8]> = entry.path.split(|byte| *byte == b'/').collect();
+        let name = parts.pop().unwrap_or_default();
+        if !self.go_to(&parts).map_err(failed)? {
+            return Ok(true);
+        }
+        let directory = self.open[parts.len()].as_fd();
+        match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) => self.differs(directory, name, &status, entry).map_err(|e| Error::io("read", &path, e)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(true),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Opens the directories on the way to one; false if it is not there. Links are none.
+    fn go_to(&mut self, parts: &[&[u8]]) -> std::result::Result<bool, Errno> {
+        let shared = self.names.iter().zip(parts).take_while(|(name, part)| name == *part).count();
+        self.names.truncate(shared);
+        self.open.truncate(1 + shared);
+        for part in &parts[shared..] {
+            match openat(&self.open[self.names.len()], *part, DIRECTORY, Mode::empty()) {
+                Ok(directory) => self.open.push(directory),
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
+                Err(errno) => return Err(errno),
+            }
+            self.names.push(part.to_vec());
+        }
+        Ok(true)
+    }
+
+    fn differs(&self, directory: BorrowedFd<'_>, name: &[u8], status: &Stat, entry: &Entry) -> io::Result<bool> {
+        let config = &self.repository.config;
+        let kind = FileType::from_raw_mode(status.st_mode);
+        if is_submodule(entry.mode) {
+            return Ok(kind != FileType::Directory);
+        }
+        let is_link = entry.mode & 0o170_000 == 0o120_000;
+        // Where there are no links, files stand for them.
+        let is_file = kind == FileType::RegularFile && (!is_link || config.is("core.symlinks") == Some(false));
+        if !is_file && !(is_link && kind == FileType::Symlink) {
+            return Ok(true);
+        }
+        let counts_mode = !is_link && config.is("core.filemode") != Some(false);
+        if counts_mode && (status.st_mode & 0o100 != 0) != (entry.mode & 0o100 != 0) {
+            return Ok(true);
+        }
+        if self.is_as_noted(status, &entry.status) {
+            return Ok(false);
+        }
+        // Git notes no size of what it found changed in the instant in which the index was written.
+        if entry.status.size != 0 && entry.status.size != low(status.st_size) {
+            return Ok(true);
+        }
+        let format = self.repository.format;
+        if !is_file {
+            let target = readlinkat(directory, name, Vec::new())?;
+            return Ok(format.name("blob", target.to_bytes()) != entry.id);
+        }
+        let mut file = File::from(openat(directory, name, FILE, Mode::empty())?);
+        let blob = Blob { format, id: entry.id, is_size_noted: entry.status.size != 0 };
+        Ok(!blob.is_content_of(&mut file)?)
+    }
+
+    /// Whether a file is as it was when its content was that of the index. One that was changed when the index was written,
+    /// or later, may be another and look the same. Programs that know no fractions of a second write none.
+    fn is_as_noted(&self, status: &Stat, noted: &Status) -> bool {
+        let time = |seconds: i64, nanoseconds: u64, noted: Time| {
+            let nanoseconds = if noted.nanoseconds == 0 { 0 } else { low(nanoseconds.cast_signed()) };
+            Time { seconds: low(seconds), nanoseconds }
+        };
+        let found = Status {
+            changed: time(status.st_ctime, status.st_ctime_nsec, noted.changed),
+            modified: time(status.st_mtime, status.st_mtime_nsec, noted.modified),
+            inode: low(status.st_ino.cast_signed()),
+            user: status.st_uid,
+            group: status.st_gid,
+            size: low(status.st_size),
+        };
+        let is_precise = noted.modified.nanoseconds != 0;
+        let is_before = match is_precise {
+            true => noted.modified < self.written,
+            false => noted.modified.seconds < self.written.seconds,
+        };
+        found == *noted && is_before
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+fn open_root(work_tree: &Path) -> Result<OwnedFd> {
+    openat(CWD, work_tree, DIRECTORY, Mode::empty()).map_err(|errno| Error::io("read", work_tree, errno.into()))
+}
+
+/// A commit of another repository.
+fn is_submodule(mode: u32) -> bool {
+    mode & 0o170_000 == 0o160_000
+}
