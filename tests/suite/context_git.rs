@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ocibake::error::{Error, ErrorKind};
 use ocibake::plan::GitUrl;
 use ocibake::source::git::{Fetched, fetch};
@@ -13,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::support::fake_registry::{FakeRegistry, Reply};
 use crate::support::git_server::GitServer;
-use crate::support::program::Program;
+use crate::support::program::{Outcome, Program};
 use crate::support::tool::require;
 
 fn store() -> (TempDir, LocalStore) {
@@ -308,4 +310,162 @@ fn commits_that_a_server_does_not_give_alone_are_fetched_with_all_others() {
     let found = fetched(&format!("{}#{first}", server.url("a.git")), &store).unwrap();
     assert_eq!(files(&found.root)["a"], "1");
     assert!(server.connections() > 0);
+}
+
+/// Serves what git needs of repositories at `root` as plain files, to `user` with `password` alone.
+fn serve_to(root: std::path::PathBuf, user: &str, password: &str) -> FakeRegistry {
+    let expected = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    FakeRegistry::scripted(move |request| {
+        if request.header("authorization") != Some(&expected) {
+            return Some(Reply::status(401).with("www-authenticate", "Basic realm=x"));
+        }
+        let path = request.path.split('?').next().unwrap_or_default();
+        let (name, file) = path.trim_start_matches('/').split_once(".git/")?;
+        let found = fs::read(root.join(name).join(".git").join(file)).ok();
+        Some(found.map_or(Reply::status(404), |bytes| Reply::Answer(200, Vec::new(), bytes)))
+    })
+}
+
+#[test]
+fn a_password_is_in_no_argument_of_any_process() {
+    if !require("git") || !require("strace") {
+        return;
+    }
+    let server = GitServer::new();
+    let inner = server.repository("inner");
+    let commit = inner.write("i", "inner").commit(1);
+    let outer = server.repository("outer");
+    let plain = serve_to(server.root().to_owned(), "me", "s3cr%t/");
+    let address = format!("http://me:s3cr%25t%2F@{}", plain.address());
+    // The submodule's has it, too.
+    outer
+        .write("o", "outer")
+        .write(".gitmodules", &format!("[submodule \"x\"]\n\tpath = x\n\turl = {address}/inner.git\n"));
+    outer.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},x")]);
+    outer.git(&["add", ".gitmodules", "o"]);
+    outer.git(&["commit", "--quiet", "--message", "m"]);
+    [&inner, &outer].map(|repository| repository.git(&["update-server-info"]));
+    let context = tempfile::tempdir().unwrap();
+    let dockerfile = format!("FROM scratch\nADD --keep-git-dir=true {address}/outer.git /x/\n");
+    fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
+    let log = context.path().join("log");
+    let tracer = ["strace", "-f", "-qq", "-s", "100000", "-e", "trace=execve", "-o", log.to_str().unwrap()];
+    let program = Program::new().directory(context.path());
+    let build = ["build", context.path().to_str().unwrap(), "-o", "type=local,dest=out"];
+    let outcome = Outcome::of(&mut program.command_under(&tracer, build)).success();
+    let read = |name: &str| fs::read_to_string(context.path().join("out/x").join(name)).unwrap();
+    assert_eq!((read("o"), read("x/i")), ("outer".to_owned(), "inner".to_owned()));
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("git-remote-http") || log.contains("remote-http"), "git fetched");
+    assert!(log.contains("inner.git"), "the submodule's address is an argument");
+    let kept = read(".git/config") + &read(".git/modules/x/config");
+    for text in [log, outcome.stderr, kept] {
+        assert!(!text.contains("s3cr"), "{text}");
+    }
+    // Nor is it left behind.
+    let left = crate::support::traces::all_files(&program.store());
+    let has_password = |path: &std::path::PathBuf| fs::read(path).unwrap().windows(4).any(|window| window == b"s3cr");
+    assert_eq!(left.iter().filter(|path| has_password(path)).count(), 0);
+}
+
+#[test]
+fn a_token_alone_is_a_user_without_a_password() {
+    if !require("git") {
+        return;
+    }
+    let server = GitServer::new();
+    let repository = server.repository("a");
+    let commit = repository.write("a", "a").commit(1);
+    repository.git(&["update-server-info"]);
+    let plain = serve_to(server.root().to_owned(), "t0ken", "");
+    let (_directory, store) = store();
+    let url = format!("http://t0ken@{}/a.git", plain.address());
+    assert_eq!(fetched(&url, &store).unwrap().checkout.revision, commit);
+}
+
+#[test]
+fn a_password_goes_to_the_host_that_it_belongs_to() {
+    if !require("git") {
+        return;
+    }
+    let other = FakeRegistry::scripted(|_| Some(Reply::status(401).with("www-authenticate", "Basic realm=x")));
+    let elsewhere = format!("http://{}", other.address());
+    let first = FakeRegistry::scripted(move |request| {
+        let location = format!("{elsewhere}{}", request.path);
+        Some(Reply::status(302).with("location", &location))
+    });
+    let (_directory, store) = store();
+    fetched(&format!("http://me:s3cret@{}/a.git", first.address()), &store).unwrap_err();
+    assert!(!other.requests().is_empty(), "it was followed");
+    assert!(other.requests().iter().all(|request| request.header("authorization").is_none()));
+}
+
+/// What is fetched is the same bytes, `.git` and all, whatever git's variables say.
+#[test]
+fn variables_of_git_do_not_count() {
+    if !require("git") {
+        return;
+    }
+    let server = GitServer::new();
+    let repository = server.repository("a.git");
+    repository.write("a", "a\n").write("Dockerfile", "FROM scratch\nCOPY a /\n").commit(1_500_000_000);
+    let place = tempfile::tempdir().unwrap();
+    let marker = place.path().join("was-run");
+    let touch = format!("touch {}", marker.display());
+    let nowhere = place.path().join("nowhere");
+    fs::create_dir(place.path().join("git")).unwrap();
+    fs::write(place.path().join("git/attributes"), "* text eol=crlf\n").unwrap();
+    let url = server.url("a.git");
+    let expected = Program::new().run(["build", &url]).digest();
+    for (name, value) in [
+        ("GIT_DIR", nowhere.to_str().unwrap()),
+        ("GIT_WORK_TREE", nowhere.to_str().unwrap()),
+        ("GIT_DEFAULT_HASH", "sha256"),
+        ("GIT_DEFAULT_REF_FORMAT", "reftable"),
+        ("GIT_CONFIG_PARAMETERS", "'core.autocrlf'='true'"),
+        ("GIT_SSH_COMMAND", &touch),
+        ("GIT_EXTERNAL_DIFF", &touch),
+        ("GIT_TRACE", marker.to_str().unwrap()),
+        ("GIT_TRACE2_EVENT", marker.to_str().unwrap()),
+        ("GIT_ALLOW_PROTOCOL", "file"),
+        ("GIT_CONFIG_COUNT", "x"),
+        ("OTHER", "one\nGIT_a-b=1\nGIT_x y"),
+        ("XDG_CONFIG_HOME", place.path().to_str().unwrap()),
+    ] {
+        assert_eq!(Program::new().environment(name, value).run(["build", &url]).digest(), expected, "{name}");
+        assert!(!marker.exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_list_of_submodules_is_a_file_and_names_no_program() {
+    if !require("git") {
+        return;
+    }
+    let server = GitServer::new();
+    let (_directory, store) = store();
+    let marker = server.root().join("was-run");
+    let commit = server.repository("inner.git").write("i", "inner").commit(1);
+    let list = |name: &str, more: &str| {
+        format!("[submodule \"{name}\"]\n\tpath = x\n\turl = {}\n{more}", server.url("inner.git"))
+    };
+    let link = server.repository("link.git");
+    link.write("list", &list("x", ""));
+    std::os::unix::fs::symlink("list", link.path().join(".gitmodules")).unwrap();
+    let program = server.repository("program.git");
+    program.write(".gitmodules", &list("x", &format!("\tupdate = \"!touch {}\"\n", marker.display())));
+    let outside = server.repository("outside.git");
+    outside.write(".gitmodules", &list("../../outside", ""));
+    for repository in [&link, &program, &outside] {
+        repository.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},x")]);
+        repository.git(&["add", "."]);
+        repository.git(&["commit", "--quiet", "--message", "m"]);
+    }
+    for name in ["link.git", "program.git", "outside.git"] {
+        match fetched(&server.url(name), &store) {
+            Err(error) => assert!(error.message.contains("cannot fetch the submodules"), "{name}: {error}"),
+            Ok(found) => assert!(name == "program.git" && files(&found.root).contains_key("x/i"), "{name}"),
+        }
+        assert!(!marker.exists(), "{name}");
+    }
 }

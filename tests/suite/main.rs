@@ -16,6 +16,8 @@ mod cache;
 mod cache_from;
 mod change;
 mod checkout;
+mod checkout_hostile;
+mod checkout_state;
 mod context_archive;
 mod context_dockerfile;
 mod context_git;
