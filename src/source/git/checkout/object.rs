@@ -135,12 +135,12 @@ fn read_commit(content: &[u8], format: ObjectFormat) -> Option<Commit> {
 }
 
 /// The file, from `offset` on.
-pub(super) struct From<'f> {
+pub(super) struct FileFrom<'f> {
     pub file: &'f File,
     pub offset: u64,
 }
 
-impl Read for From<'_> {
+impl Read for FileFrom<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.offset)?;
         self.offset += count as u64;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
-use super::object::{From, OBJECT_LIMIT, inflated, malformed};
+use super::object::{FileFrom, OBJECT_LIMIT, inflated, malformed};
 use super::object_id::{ObjectFormat, ObjectId};
 
 pub(super) struct Pack {
@@ -86,7 +86,7 @@ impl Pack {
 
     /// What is at `offset`, as it is stored: an object, or a change of another one.
     fn entry(&self, offset: u64, limit: usize) -> io::Result<(&'static str, Base, Vec<u8>)> {
-        let mut input = BufReader::new(From { file: &self.file, offset });
+        let mut input = BufReader::new(FileFrom { file: &self.file, offset });
         let first = byte(&mut input)?;
         let mut has_more = first & 0x80 != 0;
         while has_more {

@@ -48,7 +48,10 @@ fn is_dirty_at(repository: &Repository, committed: ObjectId, depth: usize) -> Re
     if is_dirty || tree.finish() != committed {
         return Ok(true);
     }
-    let ignored = if submodules.is_empty() { Ignored::default() } else { Ignored::of(repository)? };
+    if submodules.is_empty() {
+        return Ok(false);
+    }
+    let ignored = Ignored::of(repository)?;
     for submodule in submodules {
         if is_changed_below(repository, &submodule, &ignored, depth)? {
             return Ok(true);
@@ -58,7 +61,7 @@ fn is_dirty_at(repository: &Repository, committed: ObjectId, depth: usize) -> Re
 }
 
 /// Whether the submodule has another commit checked out, or is itself dirty. One that is not checked out is not.
-fn is_changed_below(repository: &Repository, submodule: &Entry, ignored: &Ignored, depth: usize) -> Result<bool> {
+fn is_changed_below(repository: &Repository, submodule: &Entry, ignored: &Ignored<'_>, depth: usize) -> Result<bool> {
     let place = repository.work_tree.join(std::ffi::OsStr::from_bytes(&submodule.path));
     let how_much = ignored.how_much(&submodule.path);
     if how_much == "all" {
@@ -76,17 +79,15 @@ fn is_changed_below(repository: &Repository, submodule: &Entry, ignored: &Ignore
 }
 
 /// What of the changes in submodules is none of their checkout's (gitmodules(5), "submodule.<name>.ignore").
-#[derive(Default)]
-struct Ignored {
-    own: Config,
+struct Ignored<'r> {
+    own: &'r Config,
     shared: Config,
 }
 
-impl Ignored {
-    fn of(repository: &Repository) -> Result<Self> {
-        let read = |path: &Path| Ok(Config::parse(&regular::read(path, GITMODULES_LIMIT)?.unwrap_or_default()));
-        let shared = read(&repository.work_tree.join(".gitmodules"))?;
-        Ok(Ignored { own: read(&repository.common.join("config"))?, shared })
+impl<'r> Ignored<'r> {
+    fn of(repository: &'r Repository) -> Result<Self> {
+        let shared = regular::read(&repository.work_tree.join(".gitmodules"), GITMODULES_LIMIT)?.unwrap_or_default();
+        Ok(Ignored { own: &repository.config, shared: Config::parse(&shared) })
     }
 
     fn how_much(&self, path: &[u8]) -> &str {
@@ -151,7 +152,8 @@ impl Files<'_> {
         let is_link = entry.mode & 0o170_000 == 0o120_000;
         // Where there are no links, files stand for them.
         let is_file = kind == FileType::RegularFile && (!is_link || config.is("core.symlinks") == Some(false));
-        if !is_file && !(is_link && kind == FileType::Symlink) {
+        let is_same_kind = is_file || (is_link && kind == FileType::Symlink);
+        if !is_same_kind {
             return Ok(true);
         }
         let counts_mode = !is_link && config.is("core.filemode") != Some(false);
