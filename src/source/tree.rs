@@ -34,13 +34,9 @@ pub fn together(mut found: Vec<Found>, adds: &[Add], modified: Modified) -> Resu
     }
     found.dedup_by(|second, first| first.entry.path == second.entry.path);
     let implied = implied(&found, adds)?;
-    let time = match modified {
-        Modified::At(time) => time,
-        Modified::Preserve => 0,
-    };
     let mut entries: Vec<Entry> = found.into_iter().map(|found| found.entry).collect();
     if !implied.is_empty() {
-        entries.extend(implied.into_iter().map(|path| Entry::directory(path, time)));
+        entries.extend(implied.into_iter().map(|path| Entry::directory(path, modified.of_made())));
         entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
     }
     link(&mut entries);

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::layer::{Content, Entry};
 use crate::oci::Digest;
 use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work};
-use crate::source::local::{self, Modified};
+use crate::source::local;
 
 use sources::Sources;
 
@@ -167,14 +167,14 @@ impl<'a> Stages<'a> {
                 Ok(Mark { key: Some(key), is_settled })
             }
             Work::Directory { path, owner } => {
-                let work = format!("directory {:?}", (path, owner, self.time()));
+                let work = format!("directory {:?}", (path, owner, self.options.modified.of_made()));
                 let key = Key::of_step(below.key.as_ref(), &work, &[], compression);
                 Ok(Mark { key: Some(key), is_settled: below.is_settled })
             }
             Work::Copy(copy) => {
                 let Copy { from: _, items, to, owner, mode, exclude, parents, link, unpack, is_add } = copy;
                 let work = (items, to, owner, mode, exclude, parents, link, unpack, is_add);
-                let work = format!("copy {:?}", (work, self.time(), self.options.modified));
+                let work = format!("copy {:?}", (work, self.options.modified.of_made(), self.options.modified));
                 let sums = self.sums(copy)?;
                 let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
                 let key = Key::of_step(below.key.as_ref(), &work, &digests, compression);
@@ -254,14 +254,6 @@ impl<'a> Stages<'a> {
     fn last_files(&mut self, stage: usize) -> Result<Files> {
         let steps = self.stage(stage)?.steps.len();
         self.files(stage, steps)
-    }
-
-    /// That of what is made here and comes from nowhere.
-    fn time(&self) -> i64 {
-        match self.options.modified {
-            Modified::At(time) => time,
-            Modified::Preserve => self.options.created,
-        }
     }
 }
 

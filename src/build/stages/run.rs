@@ -30,7 +30,7 @@ impl<'a> Stages<'a> {
             Work::Adds(adds) => return Ok((self.added(adds)?, None)),
             Work::Directory { path, owner } => {
                 let owner = self.owner(owner.as_deref(), place)?;
-                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.time());
+                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.options.modified.of_made());
                 let path = target.files().real(path.as_bytes())?;
                 target.make_directory(&path)?;
                 target.finish()
@@ -38,11 +38,11 @@ impl<'a> Stages<'a> {
             Work::Copy(copy) => {
                 let owner = self.owner(copy.owner.as_deref(), place)?;
                 if stands_alone(copy) {
-                    let mut target = Target::new(Files::new(), owner, self.time());
+                    let mut target = Target::new(Files::new(), owner, self.options.modified.of_made());
                     self.copy(copy, owner, &mut target)?;
                     return Ok((Arc::new(target.finish().1), None));
                 }
-                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.time());
+                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.options.modified.of_made());
                 self.copy(copy, owner, &mut target)?;
                 target.finish()
             }
@@ -83,7 +83,7 @@ impl<'a> Stages<'a> {
                 }
                 Item::Text { name, content } => {
                     let content = Content::Bytes(content.as_bytes().into());
-                    let node = file(content, 0o644, self.time());
+                    let node = file(content, 0o644, self.options.modified.of_made());
                     copier.copy(&named(name, &node), None, target)?;
                 }
                 Item::Url { url, checksum } => {
