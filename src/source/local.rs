@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::tree::{self, Found};
+pub use super::tree::{Added, Role};
 use crate::error::{Error, Result};
 use crate::layer::{Entry, Ignore, Kind, inspect, walk};
 use crate::plan::{Add, Owner, Pattern, Source};
@@ -43,7 +44,7 @@ impl Modified {
     }
 }
 
-/// The entries that `adds` make together, sorted by path, with the directories above them.
+/// Returns what `adds` make together, sorted by path, with the directories above them.
 ///
 /// A directory's contents go to the destination; a file goes to it, or into it if it was written with a trailing
 /// slash. A destination with a slash is there even if nothing goes into it. Two adds may name one path only if they put
@@ -51,7 +52,7 @@ impl Modified {
 /// and come out alike, are hard links of the first by path. The extended attributes of files are left to [`read_xattrs`].
 ///
 /// [`read_xattrs`]: crate::layer::read_xattrs
-pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
+pub fn added(adds: &[Add], modified: Modified) -> Result<Added> {
     let mut found = Vec::new();
     for (number, add) in adds.iter().enumerate() {
         let found = &mut found;

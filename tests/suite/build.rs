@@ -277,7 +277,8 @@ fn times_come_from_the_flag() {
 fn files_have_the_first_time_that_a_zip_archive_can_hold() {
     // `date -u -d 1980-01-01T00:00:00Z +%s`
     assert_eq!(FILES_TIME, 315_532_800);
-    let image = build_one(&context(SPEC), Program::new(), &[]);
+    let context = context(SPEC);
+    let image = build_one(&context, Program::new(), &[]);
     for path in ["srv", "srv/a"] {
         assert_eq!(image.times(path).1, 315_532_800, "{path}");
     }

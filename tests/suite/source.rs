@@ -6,9 +6,10 @@ use std::path::Path;
 use ocibake::error::{Error, Result};
 use ocibake::layer::{Entry, Kind, read_xattrs};
 use ocibake::plan::{Add, Mode, Owner, Source};
-use ocibake::source::local::{FILES_TIME, Modified, entries};
+use ocibake::source::local::{FILES_TIME, Modified};
 use tempfile::TempDir;
 
+use crate::support::entry::entries;
 use crate::support::tool::require_root;
 use crate::support::tree::Tree;
 

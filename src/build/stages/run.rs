@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::Stages;
 use crate::build::copy::{Copier, Matched, Pivot, has_wildcard, matched, not_there};
 use crate::build::files::{Files, Node, Object, attributes, joined, parent};
+use crate::build::lay::lay_over;
 use crate::build::owner;
 use crate::build::target::Target;
 use crate::error::Result;
@@ -27,7 +28,15 @@ impl<'a> Stages<'a> {
     pub(super) fn run(&mut self, place: Place, work: &'a Work) -> Result<(Arc<Vec<Entry>>, Option<Files>)> {
         let (files, entries) = match work {
             Work::Nothing => return Ok((Arc::default(), None)),
-            Work::Adds(adds) => return Ok((self.added(adds)?, None)),
+            Work::Adds(adds) => {
+                let below = self.files(place.0, place.1)?;
+                let time = self.options.modified.of_made();
+                let added = self.added(adds)?;
+                if below.is_empty() {
+                    return Ok((added.entries.clone(), None));
+                }
+                lay_over(added, below, time)?
+            }
             Work::Directory { path, owner } => {
                 let owner = self.owner(owner.as_deref(), place)?;
                 let mut target = Target::new(self.files(place.0, place.1)?, owner, self.options.modified.of_made());
