@@ -39,6 +39,11 @@ impl Files {
         Files { root: Node::directory(Attributes::implied()) }
     }
 
+    /// Returns whether nothing is in the root.
+    pub fn is_empty(&self) -> bool {
+        self.root.children().is_none_or(BTreeMap::is_empty)
+    }
+
     /// What layers make together; `spools` are their tars, the lowest first.
     pub fn of_layers(tree: &Tree, spools: &[Arc<Spool>]) -> Self {
         let mut files = Files::new();

@@ -5,6 +5,7 @@ mod cache;
 mod contexts;
 mod copy;
 mod files;
+mod lay;
 mod layers;
 mod members;
 mod owner;
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::image::{self, Document, Image, Parts};
 use crate::layer::{self, Compression, Layer};
 use crate::oci::{Descriptor, Map};
-use crate::plan::{Add, Base, BaseImage, Plan, Stage, Step, Work, label};
+use crate::plan::{Base, BaseImage, Plan, Stage, Step, Work, label};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::source::cached::Cached;
@@ -126,20 +127,13 @@ fn made<'a>(plan: &'a Plan, options: &'a Options<'a>, pool: &'a ThreadPool) -> R
     Ok(made.collect())
 }
 
-/// What steps are told apart by: those that look at nothing below them by what they are told, all others by their keys.
-#[derive(PartialEq, Eq, Hash)]
-enum Doing<'a> {
-    Adds(&'a str, &'a [Add]),
-    Step(Key),
-}
-
 /// Steps on their way to layers.
 struct Making<'a> {
     stages: Stages<'a>,
     layers: Layers<'a>,
     options: &'a Options<'a>,
     /// The number of the layer that each came to, if it changed anything.
-    done: HashMap<Doing<'a>, Option<usize>>,
+    done: HashMap<Key, Option<usize>>,
     /// What there is to remember once all layers are made.
     new: Vec<(Key, Option<usize>)>,
 }
@@ -152,25 +146,16 @@ impl<'a> Making<'a> {
 
     /// The number of the layer that a step comes to; none if it changes nothing.
     fn step(&mut self, stage: usize, number: usize, step: &'a Step) -> Result<Option<usize>> {
-        let doing = match &step.work {
-            Work::Nothing => return Ok(None),
-            Work::Adds(adds) => Doing::Adds(&step.title, adds),
-            Work::Directory { .. } | Work::Copy(_) => {
-                let Mark { key, .. } = self.stages.mark(stage, number + 1)?;
-                Doing::Step(key.ok_or_else(|| Error::input(format!("the step `{}` has no key", step.title)))?)
-            }
-        };
-        if let Some(layer) = self.done.get(&doing) {
+        if matches!(step.work, Work::Nothing) {
+            return Ok(None);
+        }
+        let Mark { key, .. } = self.stages.mark(stage, number + 1)?;
+        let key = key.ok_or_else(|| Error::input(format!("the step `{}` has no key", step.title)))?;
+        if let Some(layer) = self.done.get(&key) {
             return Ok(*layer);
         }
-        let layer = match &doing {
-            Doing::Adds(title, adds) => {
-                let entries = self.stages.added(adds)?;
-                Some(self.layers.add(self.done.len(), title, entries, self.stages.started(), true)?)
-            }
-            Doing::Step(key) => self.change(stage, number, step, *key)?,
-        };
-        self.done.insert(doing, layer);
+        let layer = self.change(stage, number, step, key)?;
+        self.done.insert(key, layer);
         Ok(layer)
     }
 
@@ -187,7 +172,11 @@ impl<'a> Making<'a> {
         let entries = self.stages.change(stage, number)?;
         let layer = match entries.is_empty() {
             true => None,
-            false => Some(self.layers.add(new, &step.title, entries, self.stages.started(), false)?),
+            false => {
+                // As docker has it, extended attributes stay behind for `COPY`; a spec brings them along.
+                let has_xattrs = matches!(step.work, Work::Adds(_));
+                Some(self.layers.add(new, &step.title, entries, self.stages.started(), has_xattrs)?)
+            }
         };
         if self.stages.mark(stage, number + 1)?.is_settled {
             self.new.push((key, layer));

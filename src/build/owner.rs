@@ -27,7 +27,7 @@ pub fn find(owner: &str, files: &Files, bases: &mut Bases<'_>) -> Result<Found> 
         Error::input(format!("`{name}` is no owner: there is nothing below, and so no /etc/passwd and no /etc/group"))
             .with_hint("give the number, as in --chown=1000:1000")
     };
-    let is_empty = files.get(b"").and_then(|root| root.children()).is_none_or(|children| children.is_empty());
+    let is_empty = files.is_empty();
     if let Ok(number) = user.parse() {
         (found.user, found.group) = (number, number);
     } else if !user.is_empty() {

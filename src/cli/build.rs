@@ -64,8 +64,8 @@ pub struct BuildFlags {
     compression: Option<Compression>,
     /// Time of the image and its files: seconds since 1970, git, now, or preserve
     ///
-    /// `git` is the time of the commit; with `preserve`, files keep their own. By default it is SOURCE_DATE_EPOCH, else
-    /// the time of the git commit, else 0.
+    /// `git` is the time of the commit; with `preserve`, files keep their own. By default the image has SOURCE_DATE_EPOCH,
+    /// else the time of the git commit, else 0, and files have 1980-01-01: a layer changes with its files alone.
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     timestamp: Option<String>,
     #[command(flatten)]
@@ -140,8 +140,8 @@ struct BuildMeans {
 /// What is to be built, and where it goes.
 struct Order {
     plan: Plan,
-    /// In seconds since 1970.
-    created: i64,
+    /// In seconds since 1970; none if nothing says.
+    created: Option<i64>,
     modified: Modified,
     names: Vec<Reference>,
     outputs: Vec<Output>,
@@ -306,7 +306,7 @@ impl Request<'_> {
                     bases,
                     client,
                     compression,
-                    created: *created,
+                    created: created.unwrap_or(0),
                     modified: *modified,
                     jobs: self.output.jobs,
                     trust_times: !self.output.no_stat_cache,
@@ -418,12 +418,13 @@ fn warn_of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
     }
 }
 
-/// The time of the image, and that of its files.
-fn times(flag: Option<&str>, epoch: Option<i64>, checkout: Option<&Checkout>) -> Result<(i64, Modified)> {
+/// Returns the time of the image and its history, if there is one to go by, and that of its files. A commit gives its time to
+/// the image alone: files that it did not change are to make the layers that they made before it.
+fn times(flag: Option<&str>, epoch: Option<i64>, checkout: Option<&Checkout>) -> Result<(Option<i64>, Modified)> {
     let commit = checkout.map(|checkout| checkout.commit_time);
-    let usual = epoch.or(commit).unwrap_or(0);
-    let created = match flag {
-        None => usual,
+    let usual = epoch.or(commit);
+    let given = match flag {
+        None => return Ok((usual, Modified::default())),
         Some("preserve") => return Ok((usual, Modified::Preserve)),
         Some("now") => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64),
         Some("git") => commit.ok_or_else(|| {
@@ -435,5 +436,5 @@ fn times(flag: Option<&str>, epoch: Option<i64>, checkout: Option<&Checkout>) ->
                 .with_hint("it is a number of seconds since 1970, git, now or preserve")
         })?,
     };
-    Ok((created, Modified::At(created)))
+    Ok((Some(given), Modified::At(given)))
 }

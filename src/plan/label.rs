@@ -41,8 +41,8 @@ pub struct About {
 /// What is known without the user's saying.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Automatic {
-    /// In seconds since 1970.
-    pub created: i64,
+    /// In seconds since 1970; an image of which nobody knows when it was made has no label of it.
+    pub created: Option<i64>,
     /// As it was typed; gives the version if it is one.
     pub tag: Option<String>,
     pub checkout: Option<Checkout>,
@@ -155,7 +155,7 @@ fn standard(about: &About, automatic: &Automatic) -> Result<Map<String>> {
         ("source", about.source.clone().or_else(|| checkout.and_then(|checkout| checkout.source.clone()))),
         ("version", about.version.clone().or(version)),
         ("revision", revision),
-        ("created", Some(rfc3339(automatic.created)?)),
+        ("created", automatic.created.map(rfc3339).transpose()?),
     ];
     Ok(values.into_iter().filter_map(|(key, value)| Some((format!("{PREFIX}{key}"), value?))).collect())
 }

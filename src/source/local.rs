@@ -9,20 +9,42 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::tree::{self, Found};
+pub use super::tree::{Added, Role};
 use crate::error::{Error, Result};
 use crate::layer::{Entry, Ignore, Kind, inspect, walk};
 use crate::plan::{Add, Owner, Pattern, Source};
+
+/// The time that the files of layers carry unless another is asked for: 1980-01-01T00:00:00Z in seconds since the epoch, the
+/// first that a zip archive can hold. It depends on no commit and no clock, so an unchanged directory is the same layer in
+/// every release.
+pub const FILES_TIME: i64 = 315_532_800;
 
 /// The time that entries carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Modified {
     /// All the same, in seconds since the epoch.
     At(i64),
-    /// As on disk, in whole seconds.
+    /// As on disk, in whole seconds. What has no time of its own, such as a directory made on the way, has [`FILES_TIME`].
     Preserve,
 }
 
-/// The entries that `adds` make together, sorted by path, with the directories above them.
+impl Default for Modified {
+    fn default() -> Self {
+        Modified::At(FILES_TIME)
+    }
+}
+
+impl Modified {
+    /// Returns the time of what is made and comes from nowhere, in seconds since the epoch.
+    pub fn of_made(self) -> i64 {
+        match self {
+            Modified::At(time) => time,
+            Modified::Preserve => FILES_TIME,
+        }
+    }
+}
+
+/// Returns what `adds` make together, sorted by path, with the directories above them.
 ///
 /// A directory's contents go to the destination; a file goes to it, or into it if it was written with a trailing
 /// slash. A destination with a slash is there even if nothing goes into it. Two adds may name one path only if they put
@@ -30,7 +52,7 @@ pub enum Modified {
 /// and come out alike, are hard links of the first by path. The extended attributes of files are left to [`read_xattrs`].
 ///
 /// [`read_xattrs`]: crate::layer::read_xattrs
-pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
+pub fn added(adds: &[Add], modified: Modified) -> Result<Added> {
     let mut found = Vec::new();
     for (number, add) in adds.iter().enumerate() {
         let found = &mut found;

@@ -5,6 +5,7 @@ use std::collections::hash_map::{Entry as Slot, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -12,7 +13,7 @@ use super::local::Modified;
 use crate::error::{Error, Result};
 use crate::layer::{Content, Entry, Identity, Kind, read_xattrs};
 use crate::oci::{Digest, HashingWriter};
-use crate::plan::{Add, Source};
+use crate::plan::{Add, Owner, Source};
 
 /// An entry and the number of the add that brings it.
 pub struct Found {
@@ -20,9 +21,28 @@ pub struct Found {
     pub add: usize,
 }
 
-/// All of `found`, each path once, sorted by path, with the directories that are above them and above the destinations
-/// of `adds`.
-pub fn together(mut found: Vec<Found>, adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
+/// What several adds bring, for a file system that has nothing below it.
+#[derive(Debug, Clone)]
+pub struct Added {
+    /// Each path once, sorted, with the directories on the way.
+    pub entries: Arc<Vec<Entry>>,
+    /// What each of `entries` is there for.
+    pub roles: Vec<Role>,
+}
+
+/// What an entry is there for, which says how much of it counts where there is a directory at its path already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A directory that no add describes: it only leads to others.
+    OnTheWay,
+    /// The directory that an add goes to: the add says of its mode and owner what is true here.
+    Destination { mode: bool, owner: bool },
+    /// What an add brings.
+    Content,
+}
+
+/// Puts `found` together. Two that disagree about one path are an error, and so is one that goes through what is no directory.
+pub fn together(mut found: Vec<Found>, adds: &[Add], modified: Modified) -> Result<Added> {
     found.par_sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
     for pair in found.windows(2) {
         if let [first, second] = pair
@@ -33,18 +53,32 @@ pub fn together(mut found: Vec<Found>, adds: &[Add], modified: Modified) -> Resu
         }
     }
     found.dedup_by(|second, first| first.entry.path == second.entry.path);
-    let implied = implied(&found, adds)?;
-    let time = match modified {
-        Modified::At(time) => time,
-        Modified::Preserve => 0,
+    let mut implied = implied(&found, adds)?.into_iter().peekable();
+    let mut entries = Vec::with_capacity(found.len() + implied.len());
+    let mut roles = Vec::with_capacity(entries.capacity());
+    let mut put = |entry, role| {
+        entries.push(entry);
+        roles.push(role);
     };
-    let mut entries: Vec<Entry> = found.into_iter().map(|found| found.entry).collect();
-    if !implied.is_empty() {
-        entries.extend(implied.into_iter().map(|path| Entry::directory(path, time)));
-        entries.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    let made = |path| Entry::directory(path, modified.of_made());
+    for Found { entry, add } in found {
+        while let Some(path) = implied.next_if(|path| *path < entry.path) {
+            put(made(path), Role::OnTheWay);
+        }
+        let role = role(&entry, &adds[add]);
+        put(entry, role);
     }
+    implied.for_each(|path| put(made(path), Role::OnTheWay));
     link(&mut entries);
-    Ok(entries)
+    Ok(Added { entries: Arc::new(entries), roles })
+}
+
+fn role(entry: &Entry, add: &Add) -> Role {
+    let is_destination = matches!(entry.kind, Kind::Directory) && entry.path == add.to.path.as_bytes();
+    match is_destination {
+        true => Role::Destination { mode: add.mode.is_some(), owner: add.owner != Owner::ROOT },
+        false => Role::Content,
+    }
 }
 
 /// The error with the line that asked for `add`, unless it has one.

@@ -88,13 +88,16 @@ fn a_spec_is_built_on_an_image() {
 }
 
 #[test]
-fn a_push_to_the_registry_of_the_base_pulls_none_of_its_layers() {
+fn a_push_to_the_registry_of_the_base_pulls_no_layer_that_nothing_is_put_over() {
     if !require("docker-registry") {
         return;
     }
     let registry = DockerRegistry::open();
     put(&registry, "old");
-    let world = world(&registry);
+    let world = World::new(&format!(
+        "base = \"{}/org/base:13\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n[config]\nenv = {{ MINE = \"1\" }}\n",
+        registry.address()
+    ));
     let name = format!("{}/org/app:v1", registry.address());
     let outcome = world.build(&["-t", &name, "--push", "--progress=json"]).success();
     assert_eq!(outcome.stderr.matches("\"outcome\":\"mounted\"").count(), 4, "{}", outcome.stderr);

@@ -4,12 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ocibake::source::local::FILES_TIME;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::layout::{Image, Layout};
 use crate::support::program::Program;
 use crate::support::tree::Tree;
+
+const CREATED: &str = "org.opencontainers.image.created";
 
 const SPEC: &str = r#"
 name = "example/app"
@@ -271,15 +274,30 @@ fn times_come_from_the_flag() {
 }
 
 #[test]
+fn files_have_the_first_time_that_a_zip_archive_can_hold() {
+    // `date -u -d 1980-01-01T00:00:00Z +%s`
+    assert_eq!(FILES_TIME, 315_532_800);
+    let context = context(SPEC);
+    let image = build_one(&context, Program::new(), &[]);
+    for path in ["srv", "srv/a"] {
+        assert_eq!(image.times(path).1, 315_532_800, "{path}");
+    }
+}
+
+#[test]
 fn source_date_epoch_stands_for_the_time() {
     let context = context(SPEC);
     let program = || Program::new().environment("SOURCE_DATE_EPOCH", "1600000000");
     let image = build_one(&context, program(), &[]);
-    assert_eq!(image.times("srv/a"), ("2020-09-13T12:26:40Z".to_owned(), 1_600_000_000));
+    assert_eq!(image.times("srv/a"), ("2020-09-13T12:26:40Z".to_owned(), FILES_TIME));
+    assert_eq!(image.config["config"]["Labels"][CREATED], "2020-09-13T12:26:40Z");
     let image = build_one(&context, program(), &["--timestamp=1"]);
-    assert_eq!(image.times("srv/a").1, 1, "the flag wins");
+    assert_eq!(image.times("srv/a"), ("1970-01-01T00:00:01Z".to_owned(), 1), "the flag wins");
     let image = build_one(&context, Program::new().environment("SOURCE_DATE_EPOCH", ""), &[]);
-    assert_eq!(image.times("srv/a"), ("1970-01-01T00:00:00Z".to_owned(), 0));
+    assert_eq!(image.times("srv/a"), ("1970-01-01T00:00:00Z".to_owned(), FILES_TIME));
+    for pairs in [&image.config["config"]["Labels"], &image.manifest["annotations"]] {
+        assert_eq!(pairs.get(CREATED), None, "nobody knows when it was made");
+    }
     let wrong = Program::new().environment("SOURCE_DATE_EPOCH", "soon");
     wrong.run(["build", context.path().to_str().unwrap()]).failure(2).says(&["SOURCE_DATE_EPOCH", "soon"]);
     wrong.run(["tags", "r.example/api:1"]).success();
@@ -405,8 +423,8 @@ fn tar_names(layer: &[u8]) -> Vec<String> {
     tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
 fn build_one(context: &TempDir, program: Program, flags: &[&str]) -> Image {

@@ -7,10 +7,11 @@ use std::path::Path;
 use ocibake::error::Result;
 use ocibake::layer::Entry;
 use ocibake::plan::{Add, Owner, Source};
-use ocibake::source::local::{Modified, entries};
+use ocibake::source::local::Modified;
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use tempfile::TempDir;
 
+use crate::support::entry::entries;
 use crate::support::tree::Tree;
 
 #[test]

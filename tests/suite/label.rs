@@ -20,7 +20,7 @@ fn checkout(dirty: bool) -> Checkout {
 }
 
 fn automatic(tag: &str, dirty: bool) -> Automatic {
-    Automatic { created: 0, tag: Some(tag.to_owned()), checkout: Some(checkout(dirty)) }
+    Automatic { created: Some(0), tag: Some(tag.to_owned()), checkout: Some(checkout(dirty)) }
 }
 
 #[test]

@@ -100,6 +100,7 @@ mod send_ahead;
 mod soak;
 mod source;
 mod spec;
+mod spec_layers;
 mod spec_refusal;
 mod stage_base;
 mod stage_cache;

@@ -6,9 +6,10 @@ use std::path::Path;
 use ocibake::error::{Error, Result};
 use ocibake::layer::{Entry, Kind, read_xattrs};
 use ocibake::plan::{Add, Mode, Owner, Source};
-use ocibake::source::local::{Modified, entries};
+use ocibake::source::local::{FILES_TIME, Modified};
 use tempfile::TempDir;
 
+use crate::support::entry::entries;
 use crate::support::tool::require_root;
 use crate::support::tree::Tree;
 
@@ -250,7 +251,7 @@ fn times_are_given_or_preserved() {
     let context = Tree::new().file("dir/a", "").time(1234).plant();
     let made = |modified| entries(&[within(&context, add("dir/a", "/x/a"))], modified).unwrap();
     assert_eq!(made(Modified::At(-5)).iter().map(|entry| entry.modified).collect::<Vec<_>>(), [-5, -5]);
-    assert_eq!(made(Modified::Preserve).iter().map(|entry| entry.modified).collect::<Vec<_>>(), [0, 1234]);
+    assert_eq!(made(Modified::Preserve).iter().map(|entry| entry.modified).collect::<Vec<_>>(), [FILES_TIME, 1234]);
 }
 
 #[test]

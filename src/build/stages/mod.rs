@@ -7,7 +7,7 @@ mod run;
 mod sources;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rayon::ThreadPool;
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::layer::{Content, Entry};
 use crate::oci::Digest;
 use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work};
-use crate::source::local::{self, Modified};
+use crate::source::local::{self, Added};
 
 use sources::Sources;
 
@@ -40,7 +40,7 @@ pub struct Stages<'a> {
     marks: HashMap<(usize, usize), Mark>,
     files: HashMap<(usize, usize), Files>,
     changes: HashMap<(usize, usize), Arc<Vec<Entry>>>,
-    adds: HashMap<&'a [Add], Weak<Vec<Entry>>>,
+    adds: HashMap<&'a [Add], Added>,
 }
 
 /// What the state of a stage is known by.
@@ -125,14 +125,13 @@ impl<'a> Stages<'a> {
         Ok(entries)
     }
 
-    /// What `adds` put together; equal ones do it once, as long as somebody has it.
-    pub fn added(&mut self, adds: &'a [Add]) -> Result<Arc<Vec<Entry>>> {
-        if let Some(entries) = self.adds.get(adds).and_then(Weak::upgrade) {
-            return Ok(entries);
+    /// Returns what `adds` put together; equal ones do it once.
+    fn added(&mut self, adds: &'a [Add]) -> Result<&Added> {
+        if !self.adds.contains_key(adds) {
+            let added = self.pool.install(|| local::added(adds, self.options.modified))?;
+            self.adds.insert(adds, added);
         }
-        let entries = Arc::new(self.pool.install(|| local::entries(adds, self.options.modified))?);
-        self.adds.insert(adds, Arc::downgrade(&entries));
-        Ok(entries)
+        Ok(&self.adds[adds])
     }
 
     /// Sees to it that those of `contents` that lie in images can be read.
@@ -160,21 +159,21 @@ impl<'a> Stages<'a> {
         match work {
             Work::Nothing => Ok(below),
             Work::Adds(adds) => {
-                let entries = self.added(adds)?;
+                let entries = self.added(adds)?.entries.clone();
                 let sum = self.pool.install(|| Key::of(&entries, true, compression)).digest();
                 let key = Key::of_step(below.key.as_ref(), "adds", &[sum], compression);
                 let is_settled = below.is_settled && are_settled(&entries, self.started);
                 Ok(Mark { key: Some(key), is_settled })
             }
             Work::Directory { path, owner } => {
-                let work = format!("directory {:?}", (path, owner, self.time()));
+                let work = format!("directory {:?}", (path, owner, self.options.modified.of_made()));
                 let key = Key::of_step(below.key.as_ref(), &work, &[], compression);
                 Ok(Mark { key: Some(key), is_settled: below.is_settled })
             }
             Work::Copy(copy) => {
                 let Copy { from: _, items, to, owner, mode, exclude, parents, link, unpack, is_add } = copy;
                 let work = (items, to, owner, mode, exclude, parents, link, unpack, is_add);
-                let work = format!("copy {:?}", (work, self.time(), self.options.modified));
+                let work = format!("copy {:?}", (work, self.options.modified.of_made(), self.options.modified));
                 let sums = self.sums(copy)?;
                 let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
                 let key = Key::of_step(below.key.as_ref(), &work, &digests, compression);
@@ -254,14 +253,6 @@ impl<'a> Stages<'a> {
     fn last_files(&mut self, stage: usize) -> Result<Files> {
         let steps = self.stage(stage)?.steps.len();
         self.files(stage, steps)
-    }
-
-    /// That of what is made here and comes from nowhere.
-    fn time(&self) -> i64 {
-        match self.options.modified {
-            Modified::At(time) => time,
-            Modified::Preserve => self.options.created,
-        }
     }
 }
 

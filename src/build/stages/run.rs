@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::Stages;
 use crate::build::copy::{Copier, Matched, Pivot, has_wildcard, matched, not_there};
 use crate::build::files::{Files, Node, Object, attributes, joined, parent};
+use crate::build::lay::lay_over;
 use crate::build::owner;
 use crate::build::target::Target;
 use crate::error::Result;
@@ -27,10 +28,18 @@ impl<'a> Stages<'a> {
     pub(super) fn run(&mut self, place: Place, work: &'a Work) -> Result<(Arc<Vec<Entry>>, Option<Files>)> {
         let (files, entries) = match work {
             Work::Nothing => return Ok((Arc::default(), None)),
-            Work::Adds(adds) => return Ok((self.added(adds)?, None)),
+            Work::Adds(adds) => {
+                let below = self.files(place.0, place.1)?;
+                let time = self.options.modified.of_made();
+                let added = self.added(adds)?;
+                if below.is_empty() {
+                    return Ok((added.entries.clone(), None));
+                }
+                lay_over(added, below, time)?
+            }
             Work::Directory { path, owner } => {
                 let owner = self.owner(owner.as_deref(), place)?;
-                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.time());
+                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.options.modified.of_made());
                 let path = target.files().real(path.as_bytes())?;
                 target.make_directory(&path)?;
                 target.finish()
@@ -38,11 +47,11 @@ impl<'a> Stages<'a> {
             Work::Copy(copy) => {
                 let owner = self.owner(copy.owner.as_deref(), place)?;
                 if stands_alone(copy) {
-                    let mut target = Target::new(Files::new(), owner, self.time());
+                    let mut target = Target::new(Files::new(), owner, self.options.modified.of_made());
                     self.copy(copy, owner, &mut target)?;
                     return Ok((Arc::new(target.finish().1), None));
                 }
-                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.time());
+                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.options.modified.of_made());
                 self.copy(copy, owner, &mut target)?;
                 target.finish()
             }
@@ -83,7 +92,7 @@ impl<'a> Stages<'a> {
                 }
                 Item::Text { name, content } => {
                     let content = Content::Bytes(content.as_bytes().into());
-                    let node = file(content, 0o644, self.time());
+                    let node = file(content, 0o644, self.options.modified.of_made());
                     copier.copy(&named(name, &node), None, target)?;
                 }
                 Item::Url { url, checksum } => {

@@ -7,11 +7,18 @@ use std::path::Path;
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use ocibake::error::Result;
 use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
+use ocibake::plan::Add;
 use ocibake::progress::silent;
+use ocibake::source::local::{self, Modified};
 use rayon::ThreadPoolBuilder;
 use ruzstd::decoding::StreamingDecoder;
 
 use super::listing::{self, Listing, Record, digest};
+
+/// What `adds` bring where nothing is below them.
+pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
+    Ok(local::added(adds, modified)?.entries.to_vec())
+}
 
 /// Of root, at time 0, with the usual mode.
 pub fn entry(path: impl AsRef<[u8]>, kind: Kind) -> Entry {

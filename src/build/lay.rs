@@ -1,0 +1,102 @@
+//! What the adds of a spec bring, laid over the file system that is below them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::files::{Files, Node, Object, attributes, joined, parent};
+use super::target::Target;
+use crate::error::{Error, Result};
+use crate::layer::{Entry, Kind};
+use crate::source::local::{Added, Role};
+
+/// Lays `added` over `below`, and returns the file system that this makes and the layer that leads there.
+///
+/// A directory on the way that is there already keeps its owner and mode, and a link that is there is followed, as `COPY` does
+/// it: the layer says nothing that no add asks for. A destination that is there changes as far as its add gives a mode or an
+/// owner. A file where a directory is, and a directory where a file is, are errors. What is made on the way has `time`, in
+/// seconds since the epoch.
+pub fn lay_over(added: &Added, below: Files, time: i64) -> Result<(Files, Vec<Entry>)> {
+    let mut target = Target::new(below, None, time);
+    let mut linked = Linked::new(&added.entries);
+    // Neighbours share their directory, whose links are followed once.
+    let mut last: Option<(&[u8], Vec<u8>)> = None;
+    for (entry, role) in added.entries.iter().zip(&added.roles) {
+        if matches!(entry.kind, Kind::Directory) {
+            put_directory(entry, *role, &mut target)?;
+            continue;
+        }
+        let directory = parent(&entry.path).unwrap_or_default();
+        if last.as_ref().is_none_or(|(known, _)| *known != directory) {
+            last = Some((directory, target.files().real(directory)?));
+        }
+        let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let path = joined(last.as_ref().map_or(directory, |(_, real)| real), name);
+        if target.files().get(&path).is_some_and(Node::is_directory) {
+            return Err(conflict(&path, "is a directory in the image, and a file is added there"));
+        }
+        target.put(path, linked.node(entry));
+    }
+    Ok(target.finish())
+}
+
+/// The files of a layer that have several names there.
+struct Linked<'a> {
+    targets: HashSet<&'a [u8]>,
+    nodes: HashMap<&'a [u8], Node>,
+}
+
+impl<'a> Linked<'a> {
+    fn new(entries: &'a [Entry]) -> Self {
+        let target = |entry: &'a Entry| match &entry.kind {
+            Kind::HardLink { target } => Some(target.as_slice()),
+            _ => None,
+        };
+        Linked { targets: entries.iter().filter_map(target).collect(), nodes: HashMap::new() }
+    }
+
+    /// Returns the node of `entry`, which is that of its target for a hard link. Entries come sorted, so a target comes before
+    /// its links.
+    fn node(&mut self, entry: &'a Entry) -> Node {
+        let first = match &entry.kind {
+            Kind::HardLink { target } => self.nodes.get(target.as_slice()).cloned(),
+            _ => None,
+        };
+        let node = first.unwrap_or_else(|| Node::new(Object::Other(entry.kind.clone()), attributes(entry)));
+        if self.targets.contains(entry.path.as_slice()) {
+            self.nodes.insert(&entry.path, node.clone());
+        }
+        node
+    }
+}
+
+fn put_directory(entry: &Entry, role: Role, target: &mut Target) -> Result<()> {
+    let path = target.files().real(&entry.path)?;
+    let attributes = attributes(entry);
+    match target.files().get(&path) {
+        None => {
+            target.make_directory(parent(&path).unwrap_or_default())?;
+            target.put(path, Node::directory(attributes));
+        }
+        Some(present) if !present.is_directory() => {
+            return Err(conflict(&path, "is no directory in the image, and a directory is added there"));
+        }
+        Some(_) => match role {
+            Role::OnTheWay | Role::Destination { mode: false, owner: false } => {}
+            Role::Destination { mode, owner } => {
+                let present = target.change(path);
+                if mode {
+                    present.mode = attributes.mode;
+                }
+                if owner {
+                    (present.user, present.group) = (attributes.user, attributes.group);
+                }
+            }
+            Role::Content => *target.change(path) = attributes,
+        },
+    }
+    Ok(())
+}
+
+fn conflict(path: &[u8], what: &str) -> Error {
+    Error::input(format!("/{} {what}", String::from_utf8_lossy(path)))
+        .with_hint("add it under another name, or leave it out with `exclude`")
+}
