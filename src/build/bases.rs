@@ -114,7 +114,7 @@ impl<'a> Bases<'a> {
         for (layer, members) in missing.iter().zip(&read) {
             let marker = super::cache::marker(self.options.store)?;
             self.options.store.put_record(&record(layer), &marker, &members::encoded(members))?;
-            self.options.store.note_diff_id(layer);
+            self.options.store.note_diff_id(layer)?;
         }
         let mut read = read.into_iter();
         Ok(known.into_iter().filter_map(|known| known.or_else(|| read.next())).collect())

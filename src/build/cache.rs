@@ -179,7 +179,7 @@ impl Record {
         match store.diff_id(&layer.descriptor) {
             Some(known) => (known == diff_id).then_some(layer),
             None => {
-                store.note_diff_id(&layer);
+                store.take_diff_id(&layer);
                 Some(layer)
             }
         }

@@ -171,14 +171,12 @@ fn may_be(layer: &Layer, from: &str, options: &Options<'_>) -> bool {
         let read = io::copy(&mut LayerReader::new(blob, layer), &mut io::sink());
         read.map_err(|source| Error::from_read("read", layer.descriptor.digest.to_string(), source))
     });
-    match &read {
-        Ok(_) => store.note_diff_id(layer),
-        Err(error) => {
-            let message = format!("a layer is not taken from {from}: {}", error.message);
-            progress(Event::Warning { message: &message });
-        }
+    let noted = read.and_then(|_| store.note_diff_id(layer));
+    if let Err(error) = &noted {
+        let message = format!("a layer is not taken from {from}: {}", error.message);
+        progress(Event::Warning { message: &message });
     }
-    read.is_ok()
+    noted.is_ok()
 }
 
 /// Makes layers side by side. Blocks that the last layer of the same step has are taken over from it.
@@ -211,7 +209,7 @@ fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result
         let mut descriptor = options.compression.descriptor(blob.digest, blob.size);
         descriptor.annotations.extend(blob.annotations);
         let layer = Layer { descriptor, diff_id: blob.diff_id };
-        options.store.note_diff_id(&layer);
+        options.store.take_diff_id(&layer);
         layers.push(layer);
     }
     Ok(layers)

@@ -338,8 +338,7 @@ fn copy_layer(
         None => {
             let from = LayerReader::new(store.open(descriptor)?, layer);
             copy_content(from, descriptor, to, destination, progress)?;
-            store.note_diff_id(layer);
-            Ok(())
+            store.note_diff_id(layer)
         }
     }
 }

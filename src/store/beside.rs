@@ -30,8 +30,8 @@ impl Store for Beside<'_> {
     }
 
     /// The second is told: it has what is made.
-    fn note_diff_id(&self, layer: &Layer) {
-        self.second.note_diff_id(layer);
+    fn note_diff_id(&self, layer: &Layer) -> Result<()> {
+        self.second.note_diff_id(layer)
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {

@@ -42,8 +42,8 @@ impl Store for Layered<'_> {
         self.near.diff_id(layer)
     }
 
-    fn note_diff_id(&self, layer: &Layer) {
-        self.near.note_diff_id(layer);
+    fn note_diff_id(&self, layer: &Layer) -> Result<()> {
+        self.near.note_diff_id(layer)
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {

@@ -212,6 +212,13 @@ impl LocalStore {
         self.touch(*key, &self.record_path(key));
     }
 
+    /// Takes it, as long as the store is open, that the blob of `layer` unpacks to its diff_id: it was made here, or that is
+    /// noted elsewhere.
+    pub fn take_diff_id(&self, layer: &Layer) {
+        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        unpacked.insert(layer.descriptor.digest, layer.diff_id);
+    }
+
     /// Whether blobs were added, since it was opened, that it did not have.
     pub(super) fn has_grown(&self) -> bool {
         self.grown.load(Ordering::Relaxed)
@@ -307,11 +314,10 @@ impl Store for LocalStore {
         })
     }
 
-    fn note_diff_id(&self, layer: &Layer) {
+    fn note_diff_id(&self, layer: &Layer) -> Result<()> {
+        self.take_diff_id(layer);
         let Layer { descriptor, diff_id } = layer;
-        self.unpacked.lock().unwrap_or_else(PoisonError::into_inner).insert(descriptor.digest, *diff_id);
-        // One that cannot be noted is found out again.
-        let _ = self.put_record(&diff_id_key(&descriptor.digest), &descriptor.digest, diff_id.as_bytes());
+        self.put_record(&diff_id_key(&descriptor.digest), &descriptor.digest, diff_id.as_bytes())
     }
 
     /// The local store has no names.

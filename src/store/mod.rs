@@ -64,7 +64,9 @@ pub trait Store: Send + Sync {
 
     /// Takes it that the content of `layer`, all of which was read and is what its descriptor says, unpacks to its diff_id.
     /// Where there is no place for it, it will have to be found out again.
-    fn note_diff_id(&self, _layer: &Layer) {}
+    fn note_diff_id(&self, _layer: &Layer) -> Result<()> {
+        Ok(())
+    }
 
     /// The repository that has the content of a descriptor, for its registry to take it from there.
     fn origin(&self, _: &Descriptor) -> Option<&Reference> {
