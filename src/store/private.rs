@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, RawMode, chmodat, fchmod, fstat, mkdirat, openat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, RawMode, chmodat, fchmod, fstat, openat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -77,11 +77,11 @@ fn open_root(root: &Path) -> Result<OwnedFd> {
 
 /// The directory at `path` in `top`, which is no link.
 fn open_or_make(top: &OwnedFd, path: &str, shown: &Path) -> Result<OwnedFd> {
-    match mkdirat(top, path, Mode::RWXU) {
+    match DirBuilder::new().mode(0o700).create(shown) {
         // A umask may have taken something of it.
         Ok(()) => chmodat(top, path, Mode::RWXU, AtFlags::empty()).map_err(|errno| failed(shown, errno))?,
-        Err(Errno::EXIST) => {}
-        Err(errno) => return Err(failed(shown, errno)),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(source) => return Err(failed(shown, source)),
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(top, path, flags, Mode::empty()).map_err(|errno| match errno {

@@ -10,7 +10,7 @@ use crate::support::damage::each;
 use crate::support::handmade::{Handmade, file};
 use crate::support::layout::Layout;
 use crate::support::program::{NOBODY, Program};
-use crate::support::rebuild::{BOTH, Rebuild};
+use crate::support::rebuild::{BOTH, Rebuild, settle};
 use crate::support::tool::{self, require, require_root};
 use crate::support::traces::{all_files, assert_store_is_sound, names_in};
 use crate::support::tree::Tree;
@@ -47,6 +47,7 @@ fn a_store_is_its_owners_alone_whatever_the_umask() {
     let context =
         Tree::new().file("ocibake.toml", "name = \"a/b\"\n[[layer]]\nadd = [{ from = \"x\", to = \"/x\" }]\n");
     let context = context.file("x", "x").plant();
+    settle();
     for umask in [0, 0o002, 0o022, 0o077, 0o277, 0o777] {
         let program = Program::new().umask(umask).directory(context.path());
         fs::remove_dir(program.store()).unwrap();
@@ -154,7 +155,7 @@ fn what_stands_in_the_place_of_a_blob_or_a_record_is_mended() {
                 fs::remove_file(path).unwrap();
                 replace(path);
             });
-            world.program.run(["cache"]).success();
+            world.program.run(["cache", "ls"]).success();
             let layout = world.place.path().join("layout");
             let into = format!("{}/", layout.display());
             assert_eq!(world.build(&["-o", &into]).digest, expected, "{what} in {directory}");
