@@ -1,10 +1,10 @@
 //! The directories of the local store, which are its owner's alone: what lies there was pulled with his credentials, or
 //! made of files that only he may read.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RawMode, chmodat, fchmod, fstat, openat};
@@ -67,8 +67,12 @@ fn open_root(root: &Path) -> Result<OwnedFd> {
         let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
         parent.map_or(Ok(()), fs::create_dir_all).map_err(|source| failed(root, source))?;
         match DirBuilder::new().mode(0o700).create(root) {
+            // A umask may have taken something of it.
+            Ok(()) => {
+                fs::set_permissions(root, Permissions::from_mode(0o700)).map_err(|source| failed(root, source))?
+            }
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => return Err(failed(root, source)),
-            _ => {}
+            Err(_) => {}
         }
     }
     let opened = File::options().read(true).custom_flags(OFlags::DIRECTORY.bits() as i32).open(root);
