@@ -24,7 +24,7 @@ enum Unpacking {
     /// Too little to tell what it is.
     Begun(Vec<u8>, Tar),
     Plain(Tar),
-    Gzip(MultiGzDecoder<Tar>),
+    Gzip(Box<MultiGzDecoder<Tar>>),
     Zstd(Decoder<'static, Tar>),
 }
 
@@ -77,7 +77,7 @@ impl Unpacking {
     fn told(self) -> io::Result<Self> {
         let Unpacking::Begun(head, tar) = self else { return Ok(self) };
         let unpacking = if head.starts_with(&GZIP_MAGIC) {
-            Unpacking::Gzip(MultiGzDecoder::new(tar))
+            Unpacking::Gzip(Box::new(MultiGzDecoder::new(tar)))
         } else if is_zstd(&head) {
             let mut decoder = Decoder::new(tar)?;
             decoder.window_log_max(ZSTD_WINDOW)?;
