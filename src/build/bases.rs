@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::layer::{self, Content, Kind, Layer, Limits, Member, Spool, Tree};
 use crate::oci::{Descriptor, Digest};
 use crate::plan::BaseImage;
+use crate::store::Store;
 
 /// The images that a build looks into.
 pub struct Bases<'a> {
@@ -102,7 +103,7 @@ impl<'a> Bases<'a> {
         content.bytes().map(Some)
     }
 
-    /// The members of each layer: as they were noted, else read.
+    /// The members of each layer: as they were noted, else read. Each is one whose blob unpacks to its diff_id.
     fn members(&self, layers: &[Layer]) -> Result<Vec<Vec<Member>>> {
         let known = self.pool.install(|| layers.par_iter().map(|layer| self.noted(layer)).collect::<Vec<_>>());
         let missing: Vec<Layer> =
@@ -112,14 +113,15 @@ impl<'a> Bases<'a> {
         let read = layer::read_members(&missing, &open, Limits::of(layers, None), self.pool)?;
         for (layer, members) in missing.iter().zip(&read) {
             let marker = super::cache::marker(self.options.store)?;
-            self.options.store.put_record(&record(&layer.diff_id), &marker, &members::encoded(members))?;
+            self.options.store.put_record(&record(layer), &marker, &members::encoded(members))?;
+            self.options.store.note_diff_id(layer)?;
         }
         let mut read = read.into_iter();
         Ok(known.into_iter().filter_map(|known| known.or_else(|| read.next())).collect())
     }
 
     fn noted(&self, layer: &Layer) -> Option<Vec<Member>> {
-        let (_, noted) = self.options.store.record(&record(&layer.diff_id))?;
+        let (_, noted) = self.options.store.record(&record(layer))?;
         members::decoded(&noted)
     }
 
@@ -132,9 +134,10 @@ impl<'a> Bases<'a> {
     }
 }
 
-/// Where the members of a layer are noted.
-fn record(diff_id: &Digest) -> Digest {
-    Digest::of(format!("ocibake members 1\n{diff_id}").as_bytes())
+/// Where the members of a layer are noted, once its blob was found to unpack to its diff_id: what an image says of another
+/// blob leads elsewhere.
+fn record(layer: &Layer) -> Digest {
+    Digest::of(format!("ocibake members 2\n{}\n{}", layer.descriptor.digest, layer.diff_id).as_bytes())
 }
 
 fn about(error: Error, image: &BaseImage) -> Error {

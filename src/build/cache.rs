@@ -20,7 +20,7 @@ use super::files::{Node, Object};
 use crate::error::Result;
 use crate::layer::{Attributes, Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece};
 use crate::oci::{Descriptor, Digest, Hasher, from_json, media_type, to_json};
-use crate::store::LocalStore;
+use crate::store::{LocalStore, Store};
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
@@ -127,14 +127,14 @@ impl Key {
 
     /// What the step of this key came to, which is a layer or none, if the store still has it.
     pub fn outcome(&self, store: &LocalStore) -> Option<Option<Layer>> {
-        let (_, content) = store.record(&self.0)?;
+        let (blob, content) = store.record(&self.0)?;
         match from_json::<Outcome>("a step's record", &content).ok()?.layer {
             None => Some(None),
-            Some(record) => record.layer(store).map(Some),
+            Some(record) => record.layer(&blob, store).map(Some),
         }
     }
 
-    /// Remembers what the step of this key came to; a layer is in the store.
+    /// Remembers what the step of this key came to; a layer [is certain](is_certain).
     pub fn remember_outcome(&self, store: &LocalStore, layer: Option<&Layer>) -> Result<()> {
         let outcome = Outcome { layer: layer.map(Record::of) };
         let blob = layer.map_or_else(|| marker(store), |layer| Ok(layer.descriptor.digest))?;
@@ -154,11 +154,11 @@ impl Key {
 
     /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
     pub fn find(&self, store: &LocalStore) -> Option<Layer> {
-        let (_, content) = store.record(&self.0)?;
-        from_json::<Record>("a layer's record", &content).ok()?.layer(store)
+        let (blob, content) = store.record(&self.0)?;
+        from_json::<Record>("a layer's record", &content).ok()?.layer(&blob, store)
     }
 
-    /// Remembers `layer`, which is in the store.
+    /// Remembers `layer`, which [is certain](is_certain).
     pub fn remember(&self, store: &LocalStore, layer: &Layer) -> Result<()> {
         store.put_record(&self.0, &layer.descriptor.digest, &to_json(&Record::of(layer)))
     }
@@ -169,11 +169,27 @@ impl Record {
         Record { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id }
     }
 
-    /// If the store still has its blob.
-    fn layer(self, store: &LocalStore) -> Option<Layer> {
+    /// If it is of `blob`, and the store still has that.
+    fn layer(self, blob: &Digest, store: &LocalStore) -> Option<Layer> {
         let Record { descriptor, diff_id } = self;
-        store.has(&descriptor).then_some(Layer { descriptor, diff_id })
+        let layer = Layer { descriptor, diff_id };
+        if layer.descriptor.digest != *blob || !store.has(&layer.descriptor) {
+            return None;
+        }
+        match store.diff_id(&layer.descriptor) {
+            Some(known) => (known == diff_id).then_some(layer),
+            None => {
+                store.take_diff_id(&layer);
+                Some(layer)
+            }
+        }
     }
+}
+
+/// Whether the store has a layer, and it was found out there that it unpacks to its diff_id. Nothing is remembered of any
+/// other: what an image says of its layers may be a lie.
+pub fn is_certain(store: &LocalStore, layer: &Layer) -> bool {
+    store.has(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
 }
 
 /// The blob that records are of which are of no layer in the store.

@@ -7,10 +7,11 @@ use rayon::ThreadPool;
 
 use super::Options;
 use super::cache::{self, Key, are_settled};
-use crate::error::Result;
-use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, WHITEOUT, read_xattrs};
+use crate::error::{Error, Result};
+use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, LayerReader, WHITEOUT, read_xattrs};
 use crate::oci::Digest;
 use crate::progress::Event;
+use crate::store::Store;
 
 /// Layers that are written side by side, each to an open file.
 const ABREAST: usize = 64;
@@ -92,7 +93,7 @@ impl<'a> Layers<'a> {
     pub fn make(self) -> Result<HashMap<usize, Layer>> {
         let Layers { options, pool, known: mut layers, tasks, .. } = self;
         let mut put = |task: &Task<'_>, layer: Layer| {
-            if are_settled(&task.entries, task.walked) && options.store.has(&layer.descriptor) {
+            if are_settled(&task.entries, task.walked) && cache::is_certain(options.store, &layer) {
                 task.key.remember(options.store, &layer)?;
             }
             layers.insert(task.number, layer);
@@ -148,7 +149,7 @@ fn find_cached<'a>(
     let diff_ids: Vec<Digest> = written.into_iter().map(|tar| tar.diff_id).collect();
     let (mut cached, mut left) = (Vec::new(), Vec::new());
     for (task, diff_id) in tasks.into_iter().zip(diff_ids) {
-        let Some((layer, from)) = images.find(&diff_id) else {
+        let Some((layer, from)) = images.find(&diff_id).filter(|(layer, from)| may_be(layer, from, options)) else {
             left.push(task);
             continue;
         };
@@ -157,6 +158,25 @@ fn find_cached<'a>(
         cached.push((task, layer.clone()));
     }
     Ok((cached, left))
+}
+
+/// Whether a layer is what the image `from` says that it is, as far as that can be told without having it brought here: what
+/// is read of it later is checked then.
+fn may_be(layer: &Layer, from: &str, options: &Options<'_>) -> bool {
+    let Options { store, progress, .. } = *options;
+    if !store.has(&layer.descriptor) || cache::is_certain(store, layer) {
+        return true;
+    }
+    let read = store.open(&layer.descriptor).and_then(|blob| {
+        let read = io::copy(&mut LayerReader::new(blob, layer), &mut io::sink());
+        read.map_err(|source| Error::from_read("read", layer.descriptor.digest.to_string(), source))
+    });
+    let noted = read.and_then(|_| store.note_diff_id(layer));
+    if let Err(error) = &noted {
+        let message = format!("a layer is not taken from {from}: {}", error.message);
+        progress(Event::Warning { message: &message });
+    }
+    noted.is_ok()
 }
 
 /// Makes layers side by side. Blocks that the last layer of the same step has are taken over from it.
@@ -188,7 +208,9 @@ fn write(tasks: &[Task<'_>], options: &Options<'_>, pool: &ThreadPool) -> Result
         }
         let mut descriptor = options.compression.descriptor(blob.digest, blob.size);
         descriptor.annotations.extend(blob.annotations);
-        layers.push(Layer { descriptor, diff_id: blob.diff_id });
+        let layer = Layer { descriptor, diff_id: blob.diff_id };
+        options.store.take_diff_id(&layer);
+        layers.push(layer);
     }
     Ok(layers)
 }

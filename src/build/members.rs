@@ -1,11 +1,12 @@
 //! The members of a layer as a record of the local store.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use crate::layer::{Attributes, Member, Object, Time};
 
 /// The most that a record is taken to unpack to, in bytes: what layers may have in paths and attributes, and then some.
-const LARGEST: usize = 1 << 30;
+const LARGEST: u64 = 1 << 30;
 
 /// `members` as bytes.
 pub fn encoded(members: &[Member]) -> Vec<u8> {
@@ -41,7 +42,9 @@ pub fn encoded(members: &[Member]) -> Vec<u8> {
 
 /// The members that became `bytes`; none if it is nothing of the kind.
 pub fn decoded(bytes: &[u8]) -> Option<Vec<Member>> {
-    let plain = zstd::stream::decode_all(bytes).ok().filter(|plain| !bytes.is_empty() && plain.len() <= LARGEST)?;
+    let mut plain = Vec::new();
+    let decoder = zstd::stream::read::Decoder::new(bytes).ok().filter(|_| !bytes.is_empty())?;
+    decoder.take(LARGEST).read_to_end(&mut plain).ok()?;
     let mut rest = &plain[..];
     let mut members = Vec::new();
     while !rest.is_empty() {

@@ -190,8 +190,8 @@ impl<'a> Making<'a> {
         let layers = self.layers.make()?;
         for (key, number) in self.new {
             let layer = number.and_then(|number| layers.get(&number));
-            // One that is taken from a cached image is not in the store.
-            if layer.is_none_or(|layer| self.options.store.has(&layer.descriptor)) {
+            // One that is taken from a cached image may not be in the store.
+            if layer.is_none_or(|layer| cache::is_certain(self.options.store, layer)) {
                 key.remember_outcome(self.options.store, layer)?;
             }
         }

@@ -22,8 +22,8 @@ pub use content::{Content, ContentReader, Identity};
 pub use entry::{Entry, Kind};
 pub use ignore::{Above, Ignore};
 pub use read::{
-    Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC,
-    ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read, read_archive, read_members,
+    Attributes, GZIP_MAGIC, LONGEST_PATH, LayerReader, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT,
+    ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read, read_archive, read_members,
 };
 pub use spool::Spool;
 pub use tar::{RECORD, TRAILER};
@@ -65,6 +65,17 @@ impl Layer {
         }
         let layers = layers.into_iter().zip(diff_ids);
         Ok(layers.map(|(descriptor, diff_id)| Layer { descriptor, diff_id }).collect())
+    }
+
+    /// Fails unless `actual`, the digest of the tar in its blob, is its diff_id.
+    pub fn check_diff_id(&self, actual: Digest) -> Result<()> {
+        if actual == self.diff_id {
+            return Ok(());
+        }
+        let Layer { descriptor, diff_id } = self;
+        let message =
+            format!("layer {} unpacks to {actual}, not to the {diff_id} of the image's config", descriptor.digest);
+        Err(Error::integrity(message).with_hint("the image was put together wrongly: fetch or build it again"))
     }
 }
 

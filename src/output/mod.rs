@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result, suggestion};
+use crate::layer::{Layer, LayerReader};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::registry::OnDemand;
@@ -317,8 +318,39 @@ fn copy_blob(
     destination: &Path,
     progress: Progress<'_>,
 ) -> Result<()> {
+    copy_content(store.open(descriptor)?, descriptor, to, destination, progress)
+}
+
+/// The same for a layer, which has to unpack to its diff_id.
+fn copy_layer(
+    store: &dyn Store,
+    layer: &Layer,
+    to: &mut dyn Write,
+    destination: &Path,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let descriptor = &layer.descriptor;
+    match store.diff_id(descriptor) {
+        Some(known) => {
+            layer.check_diff_id(known)?;
+            copy_blob(store, descriptor, to, destination, progress)
+        }
+        None => {
+            let from = LayerReader::new(store.open(descriptor)?, layer);
+            copy_content(from, descriptor, to, destination, progress)?;
+            store.note_diff_id(layer)
+        }
+    }
+}
+
+fn copy_content(
+    mut from: impl Read,
+    descriptor: &Descriptor,
+    to: &mut dyn Write,
+    destination: &Path,
+    progress: Progress<'_>,
+) -> Result<()> {
     progress(Event::BlobStarted { descriptor });
-    let mut from = store.open(descriptor)?;
     let mut buffer = vec![0; 1 << 18];
     loop {
         let count = match from.read(&mut buffer) {

@@ -1,12 +1,13 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use tar::{EntryType, Header};
 
 use super::bundle::Item;
-use super::{copy_blob, layout};
+use super::{copy_blob, copy_layer, layout};
 use crate::error::{Error, Result};
+use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -21,15 +22,24 @@ pub fn write(
     left_out: Option<&HashSet<Digest>>,
     progress: Progress<'_>,
 ) -> Result<()> {
-    write_with(file, items, left_out, &[], progress)
+    write_with(file, items, left_out, &Documents::default(), progress)
 }
 
-/// An OCI archive with further documents at its top. Members are sorted by name and carry no time and no owner.
+/// What an archive has beside what an OCI archive has.
+#[derive(Default)]
+pub(super) struct Documents<'a> {
+    /// At its top.
+    pub tops: Vec<(&'a str, Vec<u8>)>,
+    /// By their blobs: layers that are held against their diff_ids, because readers of these documents go by them.
+    pub layers: HashMap<Digest, Layer>,
+}
+
+/// An OCI archive with further documents. Members are sorted by name and carry no time and no owner.
 pub(super) fn write_with(
     file: &Path,
     items: &[Item<'_>],
     left_out: Option<&HashSet<Digest>>,
-    documents: &[(&str, Vec<u8>)],
+    documents: &Documents<'_>,
     progress: Progress<'_>,
 ) -> Result<()> {
     let content = items.iter().flat_map(|item| item.content().map(|descriptor| (descriptor, item.entry.image.store)));
@@ -38,14 +48,15 @@ pub(super) fn write_with(
     let all = blobs.len();
     blobs.retain(|_, (descriptor, _)| !left_out.is_some_and(|left_out| left_out.contains(&descriptor.digest)));
     let index = layout::index(items, left_out.map(|_| all - blobs.len()));
-    let mut tops: BTreeMap<&str, &[u8]> = documents.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    let mut tops: BTreeMap<&str, &[u8]> =
+        documents.tops.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     tops.extend([(INDEX, index.as_slice()), (MARKER, MARKER_CONTENT.as_bytes())]);
 
     let mut archive = Members { out: BufWriter::new(PendingFile::beside(file)?), file };
     archive.directory("blobs/")?;
     archive.directory("blobs/sha256/")?;
     for (name, (descriptor, store)) in blobs {
-        archive.blob(&name, store, descriptor, progress)?;
+        archive.blob(&name, store, descriptor, documents.layers.get(&descriptor.digest), progress)?;
     }
     for (name, bytes) in tops {
         archive.document(name, bytes)?;
@@ -69,9 +80,19 @@ impl Members<'_> {
         self.pad(bytes.len() as u64)
     }
 
-    fn blob(&mut self, name: &str, store: &dyn Store, descriptor: &Descriptor, progress: Progress<'_>) -> Result<()> {
+    fn blob(
+        &mut self,
+        name: &str,
+        store: &dyn Store,
+        descriptor: &Descriptor,
+        layer: Option<&Layer>,
+        progress: Progress<'_>,
+    ) -> Result<()> {
         self.header(name, EntryType::Regular, 0o644, descriptor.size)?;
-        copy_blob(store, descriptor, &mut self.out, self.file, progress)?;
+        match layer {
+            Some(layer) => copy_layer(store, layer, &mut self.out, self.file, progress)?,
+            None => copy_blob(store, descriptor, &mut self.out, self.file, progress)?,
+        }
         self.pad(descriptor.size)
     }
 

@@ -1,24 +1,25 @@
 //! Layers of images that exist already: the same tar, stored in the same way, need not be compressed and sent again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::sync::OnceLock;
 
 use super::image::Location;
 use crate::error::{Error, Result};
-use crate::layer::{Compression, Layer};
+use crate::layer::{Compression, Layer, LayerReader};
 use crate::oci::{Descriptor, Digest, ImageConfig, ImageManifest, Reference, from_json, media_type};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::{DocumentBudget, Graph, Store, read_document};
 
 /// Images whose layers a build may take over, and the [`Store`] of these layers. They are trusted to say of each layer
-/// which tar is in it and which encoder made it. One that cannot be read is a warning and has no layers.
+/// which tar is in it and which encoder made it as long as its blob stays where it is; whoever reads the blob is told at
+/// its end if it is another tar. One that cannot be read is a warning and has no layers.
 pub struct Cached<'a> {
     images: Vec<Image<'a>>,
     compression: Compression,
     progress: Progress<'a>,
-    /// By diff_id; the first image that has it counts.
+    /// By diff_id; of each, and of each blob, the first image that has it counts.
     layers: OnceLock<HashMap<Digest, Taken>>,
 }
 
@@ -67,12 +68,14 @@ impl<'a> Cached<'a> {
 
     fn layers(&self) -> &HashMap<Digest, Taken> {
         self.layers.get_or_init(|| {
-            let mut layers = HashMap::new();
+            let (mut layers, mut blobs) = (HashMap::new(), HashSet::new());
             for (number, image) in self.images.iter().enumerate() {
                 match image.layers(self.compression) {
-                    Ok(found) => found.into_iter().for_each(|layer| {
-                        layers.entry(layer.diff_id).or_insert(Taken { layer, image: number });
-                    }),
+                    Ok(found) => {
+                        found.into_iter().filter(|layer| blobs.insert(layer.descriptor.digest)).for_each(|layer| {
+                            layers.entry(layer.diff_id).or_insert(Taken { layer, image: number });
+                        })
+                    }
                     Err(error) => warn(self.progress, &image.title, &error),
                 }
             }
@@ -80,18 +83,18 @@ impl<'a> Cached<'a> {
         })
     }
 
-    /// The image with this blob, if its layers are known.
-    fn image_with(&self, descriptor: &Descriptor) -> Option<&Image<'a>> {
+    /// The layer of this blob and its image, if its layers are known.
+    fn taken(&self, descriptor: &Descriptor) -> Option<(&Layer, &Image<'a>)> {
         let mut known = self.layers.get()?.values();
         let taken = known.find(|taken| taken.layer.descriptor.digest == descriptor.digest)?;
-        self.images.get(taken.image)
+        Some((&taken.layer, self.images.get(taken.image)?))
     }
 }
 
 impl Store for Cached<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        match self.image_with(descriptor) {
-            Some(image) => image.store.open(descriptor),
+        match self.taken(descriptor) {
+            Some((layer, image)) => Ok(Box::new(LayerReader::new(image.store.open(descriptor)?, layer))),
             None => Err(Error::not_found(format!("there is no blob {}", descriptor.digest))),
         }
     }
@@ -102,7 +105,8 @@ impl Store for Cached<'_> {
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
-        self.image_with(descriptor)?.store.origin(descriptor)
+        let (_, image) = self.taken(descriptor)?;
+        image.store.origin(descriptor)
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::layout::{CONTAINERD_NAME, INDEX, MARKER, blob_path, choose, read_limited};
 use super::listed::Subjects;
+use super::regular;
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{
@@ -338,7 +339,7 @@ fn unpacked(path: &Path) -> Result<File> {
         return Err(Error::input(format!("{} is not a regular file", path.display()))
             .with_hint("an archive is read here and there: put it into a file first"));
     }
-    let file = File::open(path).map_err(failed)?;
+    let file = regular::open(path).map_err(failed)?;
     let mut magic = [0; ZSTD_MAGIC.len()];
     let count = file.read_at(&mut magic, 0).map_err(failed)?;
     if magic[..count] == ZSTD_MAGIC {

@@ -2,7 +2,8 @@ use std::io::Read;
 
 use super::Store;
 use crate::error::Result;
-use crate::oci::{Descriptor, Reference};
+use crate::layer::Layer;
+use crate::oci::{Descriptor, Digest, Reference};
 
 /// Two stores as one: what the first does not say it has is looked for in the second, which has the names.
 pub struct Beside<'a> {
@@ -22,6 +23,15 @@ impl Store for Beside<'_> {
 
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         Ok(self.first.has(descriptor)? || self.second.has(descriptor)?)
+    }
+
+    fn diff_id(&self, layer: &Descriptor) -> Option<Digest> {
+        self.first.diff_id(layer).or_else(|| self.second.diff_id(layer))
+    }
+
+    /// The second is told: it has what is made.
+    fn note_diff_id(&self, layer: &Layer) -> Result<()> {
+        self.second.note_diff_id(layer)
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {

@@ -1,4 +1,4 @@
-use std::fs::{self, DirEntry, File};
+use std::fs::{self, DirEntry};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::LocalStore;
 use super::layout::read_limited;
 use super::pending::PREFIX;
+use super::regular;
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{Digest, MANIFEST_LIMIT, from_json, media_type};
@@ -65,7 +66,7 @@ impl LocalStore {
     /// What the blob of this digest looks like, by its first bytes, or by a few keys of a document.
     pub fn kind(&self, digest: &Digest) -> Kind {
         let look = || -> io::Result<Kind> {
-            let mut file = File::open(self.path(digest))?;
+            let mut file = regular::open_no_link(&self.path(digest))?;
             let mut head = Vec::with_capacity(TAR_MAGIC.1 + TAR_MAGIC.0.len());
             file.by_ref().take(head.capacity() as u64).read_to_end(&mut head)?;
             if head.starts_with(b"{") {

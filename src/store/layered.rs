@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{LocalStore, PendingBlob, Store};
 use crate::error::{Error, ErrorKind, Result};
+use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, Reference};
 
 /// The local store, and behind it one that may be far away. What is read from there is kept here.
@@ -35,6 +36,14 @@ impl Store for Layered<'_> {
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
         self.near.resolve(name)
+    }
+
+    fn diff_id(&self, layer: &Descriptor) -> Option<Digest> {
+        self.near.diff_id(layer)
+    }
+
+    fn note_diff_id(&self, layer: &Layer) -> Result<()> {
+        self.near.note_diff_id(layer)
     }
 
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::listed::Subjects;
-use super::local::open_blob;
+use super::local::{unopened, verified};
+use super::regular;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Reference, from_json};
 
@@ -40,7 +41,7 @@ impl Layout {
                 .with_hint(format!("a layout is a directory with `{MARKER}`, `{INDEX}` and `blobs`")));
         }
         let path = root.join(INDEX);
-        let bytes = fs::File::open(&path)
+        let bytes = regular::open(&path)
             .and_then(|file| read_limited(file, MANIFEST_LIMIT))
             .map_err(|source| Error::io("read", &path, source))?;
         let index = from_json(&path.display().to_string(), &bytes)?;
@@ -58,7 +59,9 @@ impl Layout {
 
 impl Store for Layout {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        open_blob(&self.root.join(blob_path(&descriptor.digest)), descriptor)
+        let path = self.root.join(blob_path(&descriptor.digest));
+        let file = regular::open(&path).map_err(|source| unopened(&path, descriptor, source))?;
+        Ok(Box::new(verified(file, descriptor)))
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {

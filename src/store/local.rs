@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -7,20 +7,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+use rustix::fs::{AtFlags, CWD, RawMode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use super::Store;
 use super::follow::{Follower, Growing};
 use super::layout::BLOBS;
 use super::lock::Lock;
 use super::pending::{self, PREFIX, PendingDirectory, PendingFile};
+use super::private::{self, OTHERS, OTHERS_WRITE};
+use super::regular;
 use crate::error::{Error, Result};
-use crate::layer::{Content, Spool};
+use crate::layer::{Content, Layer, Spool};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
 
 /// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, `records/<hex>` for what they want to
-/// remember of a blob, and `tmp/` for what is in the making. A record is the SHA-256 of what follows, the digest of the
-/// blob that it is of, and the content.
+/// remember of a blob, and `tmp/` for what is in the making. A record is the SHA-256 of what follows, the key that it lies
+/// under, the digest of the blob that it is of, and the content: what was moved to the place of another is no record.
+///
+/// Nobody but its owner may look into it, as with docker's and podman's. Blobs and records are regular files; whatever else
+/// stands in the place of one is not there, and goes.
 ///
 /// A blob appears under its name only when it is whole, in one step, so any number of builds may share a store and any
 /// of them may be killed at any time. Nothing is [pruned](super::prune) while the store is open anywhere.
@@ -35,6 +40,8 @@ pub struct LocalStore {
     used: Mutex<BTreeSet<Digest>>,
     /// The blobs that were written through this value: what is in them is known.
     written: Mutex<BTreeSet<Digest>>,
+    /// The diff_ids of layers, by their blobs, that were found out since it was opened.
+    unpacked: Mutex<BTreeMap<Digest, Digest>>,
     grown: AtomicBool,
 }
 
@@ -47,25 +54,37 @@ pub struct PendingBlob {
 
 const RECORDS: &str = "records";
 const PENDING: &str = "tmp";
+const LOCK: &str = "lock";
+
+/// The directories of a store, and all names that stand in it.
+const DIRECTORIES: [&str; 4] = ["blobs", BLOBS, RECORDS, PENDING];
+const NAMES: [&str; 4] = ["blobs", RECORDS, PENDING, LOCK];
+
+/// In bytes; what is larger is none of ours.
+const LARGEST_RECORD: u64 = 1 << 30;
 
 /// What a killed build has left in `tmp/` is removed once nothing has written to it for this long.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl LocalStore {
-    /// Opens the store at `root`, creating it if need be.
+    /// Opens the store at `root`, creating it if need be. If others were let in until now they are not any more, and the
+    /// records that they could have written are gone; a store of another user is an error.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        let failed = |path: &Path, source| {
-            Error::io("create the local store", path, source)
-                .with_hint("set OCIBAKE_STORE to a directory that can be written to")
+        let allowed = private::prepare(&root, &DIRECTORIES, &NAMES)?;
+        let lock = root.join(LOCK);
+        let lock = Lock::shared(&lock).map_err(|source| {
+            Error::io("lock the local store", &lock, source).with_hint("if it is not a file, remove it")
+        })?;
+        let store = LocalStore {
+            root,
+            lock,
+            used: Mutex::default(),
+            written: Mutex::default(),
+            unpacked: Mutex::default(),
+            grown: AtomicBool::new(false),
         };
-        for directory in [BLOBS, RECORDS, PENDING].map(|name| root.join(name)) {
-            fs::create_dir_all(&directory).map_err(|source| failed(&directory, source))?;
-        }
-        let lock = root.join("lock");
-        let lock = Lock::shared(&lock).map_err(|source| failed(&lock, source))?;
-        let store =
-            LocalStore { root, lock, used: Mutex::default(), written: Mutex::default(), grown: AtomicBool::new(false) };
+        store.mend(allowed)?;
         store.sweep()?;
         Ok(store)
     }
@@ -76,16 +95,16 @@ impl LocalStore {
 
     /// Begins a blob.
     pub fn begin(&self) -> Result<PendingBlob> {
-        Ok(PendingBlob { file: PendingFile::in_directory(&self.pending())?, growing: Growing::default() })
+        Ok(PendingBlob { file: PendingFile::private_in(&self.pending())?, growing: Growing::default() })
     }
 
     /// Puts a written blob under `digest`, which the caller has computed over exactly the bytes it wrote.
     pub fn commit(&self, blob: PendingBlob, digest: Digest) -> Result<()> {
         let path = self.path(&digest);
-        if !path.exists() {
+        if !is_file(&path) {
             self.grown.store(true, Ordering::Relaxed);
         }
-        blob.file.keep(&path)?;
+        keep(blob.file, &path)?;
         blob.growing.commit(digest);
         locked(&self.used).insert(digest);
         locked(&self.written).insert(digest);
@@ -120,7 +139,7 @@ impl LocalStore {
     /// Takes a blob over: whether one of this digest and size is there. Its content is checked when it is read.
     pub fn has(&self, descriptor: &Descriptor) -> bool {
         let path = self.path(&descriptor.digest);
-        let is_there = fs::metadata(&path).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size);
+        let is_there = fs::symlink_metadata(&path).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size);
         if is_there {
             self.touch(descriptor.digest, &path);
         }
@@ -130,20 +149,21 @@ impl LocalStore {
     /// The file of a blob, for whoever checks what it reads; none if it is not there. To read parts of it is no use of it
     /// as a whole.
     pub fn blob(&self, digest: &Digest) -> Option<File> {
-        File::open(self.path(digest)).ok()
+        own(&self.path(digest)).ok()
     }
 
     /// A blob as the content of a file; none if it is not there. It is checked when it is first read, and removed if it is
     /// damaged.
     pub fn content(&self, digest: &Digest) -> Option<Content> {
         let path = self.path(digest);
-        let size = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
+        let size = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
         self.touch(*digest, &path);
         let descriptor = Descriptor::new("application/octet-stream", *digest, size);
         let spool = Spool::made_by(*digest, move || {
             let failed = |source| Error::from_read("read", &path, source);
-            let file = File::open(&path).map_err(failed)?;
-            let mut blob = Mending { blob: open_blob(&path, &descriptor)?, path: path.clone() };
+            let file = own(&path).map_err(failed)?;
+            let blob = VerifyingReader::new(&file, descriptor.digest, descriptor.size);
+            let mut blob = Mending { blob, path: path.clone() };
             io::copy(&mut blob, &mut io::sink()).map_err(failed)?;
             Ok(file)
         });
@@ -153,10 +173,14 @@ impl LocalStore {
     /// What was noted under `key`, and the blob that it is of, if anything was and it is undamaged.
     pub fn record(&self, key: &Digest) -> Option<(Digest, Vec<u8>)> {
         let path = self.record_path(key);
-        let noted = fs::read(&path).ok()?;
+        let file = own(&path).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut noted = Vec::with_capacity(usize::try_from(length).ok().filter(|_| length <= LARGEST_RECORD)?);
+        file.take(LARGEST_RECORD).read_to_end(&mut noted).ok()?;
         let (digest, rest) = noted.split_first_chunk()?;
-        let (blob, content) = rest.split_first_chunk()?;
-        if Digest::of(rest) != Digest::from(*digest) {
+        let (own_key, told) = rest.split_first_chunk()?;
+        let (blob, content) = told.split_first_chunk()?;
+        if Digest::from(*own_key) != *key || Digest::of(rest) != Digest::from(*digest) {
             return None;
         }
         self.touch(*key, &path);
@@ -166,18 +190,33 @@ impl LocalStore {
     /// Notes something of `blob` under `key`, in place of what was noted before.
     pub fn put_record(&self, key: &Digest, blob: &Digest, content: &[u8]) -> Result<()> {
         let path = self.record_path(key);
-        let mut file = PendingFile::in_directory(&self.pending())?;
-        let rest = [blob.as_bytes(), content].concat();
+        let mut file = PendingFile::private_in(&self.pending())?;
+        let rest = [key.as_bytes(), blob.as_bytes(), content].concat();
         let noted = [Digest::of(&rest).as_bytes(), &rest[..]].concat();
         file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;
-        file.keep(&path)?;
+        keep(file, &path)?;
         locked(&self.used).insert(*key);
         Ok(())
+    }
+
+    /// The blob that the record of this key says it is of; none if it cannot be told. The rest of it is not looked at.
+    pub(super) fn blob_of(&self, key: &Digest) -> Option<Digest> {
+        let mut head = [[0; 32]; 3];
+        own(&self.record_path(key)).ok()?.read_exact(head.as_flattened_mut()).ok()?;
+        let [_, own_key, blob] = head.map(Digest::from);
+        (own_key == *key).then_some(blob)
     }
 
     /// Takes it that a record is used which need not be read; there may be none.
     pub fn touch_record(&self, key: &Digest) {
         self.touch(*key, &self.record_path(key));
+    }
+
+    /// Takes it, as long as the store is open, that the blob of `layer` unpacks to its diff_id: it was made here, or that is
+    /// noted elsewhere.
+    pub fn take_diff_id(&self, layer: &Layer) {
+        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        unpacked.insert(layer.descriptor.digest, layer.diff_id);
     }
 
     /// Whether blobs were added, since it was opened, that it did not have.
@@ -215,8 +254,25 @@ impl LocalStore {
         if locked(&self.used).insert(digest) {
             let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
             let times = Timestamps { last_access: at(UTIME_OMIT), last_modification: at(UTIME_NOW) };
-            let _ = utimensat(CWD, path, &times, AtFlags::empty());
+            let _ = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
         }
+    }
+
+    /// Makes up for what others were `allowed` before, as the bits of a mode.
+    fn mend(&self, allowed: RawMode) -> Result<()> {
+        if allowed & OTHERS_WRITE != 0 {
+            let records = self.records();
+            let failed = |source| Error::io("list", &records, source);
+            for item in fs::read_dir(&records).map_err(failed)? {
+                let path = item.map_err(failed)?.path();
+                pending::remove(&path).map_err(|source| Error::io("remove", &path, source))?;
+            }
+        }
+        if allowed & OTHERS != 0 {
+            private::narrow_files(&self.blobs())?;
+            private::narrow_files(&self.records())?;
+        }
+        Ok(())
     }
 
     fn sweep(&self) -> Result<()> {
@@ -240,15 +296,28 @@ impl Store for LocalStore {
     /// this value, and is as long as it should be, is not hashed a second time.
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         let path = self.path(&descriptor.digest);
+        let file = own(&path).map_err(|source| unopened(&path, descriptor, source))?;
         let is_written = locked(&self.written).contains(&descriptor.digest);
-        let is_whole = || fs::metadata(&path).is_ok_and(|blob| blob.len() == descriptor.size);
-        let blob = if is_written && is_whole() {
-            Box::new(File::open(&path).map_err(|source| Error::io("read", &path, source))?)
-        } else {
-            open_blob(&path, descriptor)?
-        };
+        let is_whole = || file.metadata().is_ok_and(|blob| blob.len() == descriptor.size);
+        let blob: Box<dyn Read + Send> =
+            if is_written && is_whole() { Box::new(file) } else { Box::new(verified(file, descriptor)) };
         self.touch(descriptor.digest, &path);
         Ok(Box::new(Mending { blob, path }))
+    }
+
+    fn diff_id(&self, layer: &Descriptor) -> Option<Digest> {
+        let known = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner).get(&layer.digest).copied();
+        known.or_else(|| {
+            let (blob, diff_id) = self.record(&diff_id_key(&layer.digest))?;
+            let diff_id = Digest::from(<[u8; 32]>::try_from(diff_id).ok()?);
+            (blob == layer.digest).then_some(diff_id)
+        })
+    }
+
+    fn note_diff_id(&self, layer: &Layer) -> Result<()> {
+        self.take_diff_id(layer);
+        let Layer { descriptor, diff_id } = layer;
+        self.put_record(&diff_id_key(&descriptor.digest), &descriptor.digest, diff_id.as_bytes())
     }
 
     /// The local store has no names.
@@ -299,13 +368,44 @@ fn locked(digests: &Mutex<BTreeSet<Digest>>) -> MutexGuard<'_, BTreeSet<Digest>>
     digests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A blob that is a file of its own, as in the store and in layouts.
-pub(super) fn open_blob(path: &Path, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + 'static>> {
-    match File::open(path) {
-        Ok(file) => Ok(Box::new(VerifyingReader::new(file, descriptor.digest, descriptor.size))),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => {
-            Err(Error::not_found(format!("there is no blob {} at {}", descriptor.digest, path.display())))
+/// Where the diff_id of a layer is noted.
+fn diff_id_key(blob: &Digest) -> Digest {
+    Digest::of(format!("ocibake diff_id 1\n{blob}").as_bytes())
+}
+
+/// Gives a file its final name, in place of what stands there.
+fn keep(file: PendingFile, path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|present| present.is_dir()) {
+        pending::remove(path).map_err(|source| Error::io("remove", path, source))?;
+    }
+    file.keep(path)
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|present| present.is_file())
+}
+
+/// Opens a blob or a record. Whatever else is in its place is not there, and removed.
+fn own(path: &Path) -> io::Result<File> {
+    regular::open_no_link(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => match pending::remove(path) {
+            Ok(()) => io::ErrorKind::NotFound.into(),
+            Err(_) => error,
+        },
+        _ => error,
+    })
+}
+
+pub(super) fn verified(file: File, descriptor: &Descriptor) -> impl Read + Send + 'static {
+    VerifyingReader::new(file, descriptor.digest, descriptor.size)
+}
+
+/// For a blob that is a file of its own, as in the store and in layouts.
+pub(super) fn unopened(path: &Path, descriptor: &Descriptor, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::NotFound => {
+            Error::not_found(format!("there is no blob {} at {}", descriptor.digest, path.display()))
         }
-        Err(source) => Err(Error::io("read", path, source)),
+        _ => Error::io("read", path, source),
     }
 }

@@ -12,7 +12,9 @@ mod listed;
 mod local;
 mod lock;
 pub mod pending;
+mod private;
 pub mod prune;
+mod regular;
 
 pub use archive::Archive;
 pub use beside::Beside;
@@ -28,7 +30,8 @@ pub use local::{LocalStore, PendingBlob};
 use std::io::Read;
 
 use crate::error::{ErrorKind, Result};
-use crate::oci::{Descriptor, Reference};
+use crate::layer::Layer;
+use crate::oci::{Descriptor, Digest, Reference};
 
 /// A place that holds blobs: the local store, a layout, an archive, a registry's repository.
 pub trait Store: Send + Sync {
@@ -52,6 +55,17 @@ pub trait Store: Send + Sync {
     /// What is listed as referring to the manifest or index `subject`. Nothing of it is verified.
     fn referrers(&self, _subject: &Descriptor) -> Result<Vec<Descriptor>> {
         Ok(Vec::new())
+    }
+
+    /// The diff_id of a layer, where it is known to have been computed from its bytes.
+    fn diff_id(&self, _: &Descriptor) -> Option<Digest> {
+        None
+    }
+
+    /// Takes it that the content of `layer`, all of which was read and is what its descriptor says, unpacks to its diff_id.
+    /// Where there is no place for it, it will have to be found out again.
+    fn note_diff_id(&self, _layer: &Layer) -> Result<()> {
+        Ok(())
     }
 
     /// The repository that has the content of a descriptor, for its registry to take it from there.

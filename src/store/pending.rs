@@ -87,10 +87,22 @@ fn open_up(directory: &Path) -> io::Result<()> {
 impl PendingFile {
     /// Begins a file in `directory`, which must be on the file system of its final place.
     pub fn in_directory(directory: &Path) -> Result<Self> {
+        Self::begin(directory, 0o666) // less the umask
+    }
+
+    /// The same for a file that only its owner may read and write, whatever the umask.
+    pub fn private_in(directory: &Path) -> Result<Self> {
+        let private = Self::begin(directory, 0o600)?;
+        let set = private.as_file().set_permissions(Permissions::from_mode(0o600));
+        set.map_err(|source| Error::io("set the mode of", &private.name, source))?;
+        Ok(private)
+    }
+
+    fn begin(directory: &Path, mode: u32) -> Result<Self> {
         let mut live = live();
         let file = tempfile::Builder::new()
             .prefix(PREFIX)
-            .permissions(Permissions::from_mode(0o666)) // less the umask
+            .permissions(Permissions::from_mode(mode))
             .tempfile_in(directory)
             .map_err(|source| Error::io("create a file in", directory, source))?;
         let name = file.path().to_owned();

@@ -4,8 +4,7 @@
 //! written, so nothing vanishes that one of them relies on. Files that the store does not know by their names stay.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -112,14 +111,6 @@ impl LocalStore {
         records.retain(|record| chosen.contains(&record.digest));
         blobs.sort_by_key(order);
         Ok(Pruned { blobs, records, pending })
-    }
-
-    /// The blob that a record is of; none if it cannot be told.
-    fn blob_of(&self, record: &Digest) -> Option<Digest> {
-        let mut head = [[0; 32]; 2];
-        File::open(self.record_path(record)).ok()?.read_exact(head.as_flattened_mut()).ok()?;
-        let [_, blob] = head;
-        Some(Digest::from(blob))
     }
 
     fn cannot_be_locked(&self, source: io::Error) -> Error {

@@ -1,6 +1,7 @@
 //! From blobs to what is in them: decompressed on a thread of its own, digested and counted as it passes.
 
 mod archive;
+mod blob;
 mod change;
 mod field;
 mod limits;
@@ -22,6 +23,7 @@ use limits::{Budget, Whole};
 use member::members;
 
 pub use archive::read_archive;
+pub use blob::LayerReader;
 pub use change::{Node, Tree, WHITEOUT};
 pub use limits::Limits;
 pub use member::{Attributes, LONGEST_PATH, Member, Object, Time, is_header};
@@ -67,14 +69,7 @@ fn read_one(layer: &Layer, open: &Open<'_>, budget: &Budget) -> Result<Vec<Membe
         }
         // If the digests do not hold, that is what is wrong, and not what was found in the bytes.
         io::copy(&mut tar, &mut io::sink()).map_err(failed)?;
-        let actual = tar.hasher.finish();
-        if actual != layer.diff_id {
-            return Err(Error::integrity(format!(
-                "layer {} unpacks to {actual}, not to the {} of the image's config",
-                layer.descriptor.digest, layer.diff_id
-            ))
-            .with_hint("the image was put together wrongly: fetch or build it again"));
-        }
+        layer.check_diff_id(tar.hasher.finish())?;
         members
     })
 }
@@ -206,7 +201,7 @@ fn decompress(
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
     blob.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
     let is_gzip = magic.starts_with(&GZIP_MAGIC);
-    let is_zstd = magic == ZSTD_MAGIC || magic.get(1..).is_some_and(|rest| rest == ZSTD_SKIPPABLE);
+    let is_zstd = is_zstd(&magic);
     let blob = BufReader::with_capacity(CHUNK, Cursor::new(magic).chain(blob));
     if is_gzip {
         pump(MultiGzDecoder::new(blob), buffers, send)
@@ -217,6 +212,11 @@ fn decompress(
     } else {
         pump(blob, buffers, send)
     }
+}
+
+/// Whether what begins with `head` looks like frames of zstd.
+fn is_zstd(head: &[u8]) -> bool {
+    head.starts_with(&ZSTD_MAGIC) || head.get(1..).is_some_and(|rest| rest.starts_with(&ZSTD_SKIPPABLE))
 }
 
 enum Pumped {

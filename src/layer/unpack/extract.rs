@@ -5,13 +5,15 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::layer::read::{TarStream, opened};
 use crate::layer::{Layer, Open};
+use crate::oci::Hasher;
 
 /// Reads the tar of `layer` once more and writes `parts` of it, sorted and apart from each other, to where they stand in it,
-/// into `file`. The blob is read to its end, so that its reader can check it.
+/// into `file`. When it returns the blob has been read to its end, so that its reader could check it, and the digest of its
+/// tar holds.
 pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, file: &File) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let mut tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
+        let mut tar = Hashed { tar: TarStream::start(scope, layer.descriptor.digest, blob)?, hasher: Hasher::new() };
         let title = || format!("layer {}", layer.descriptor.digest);
         let failed = |source| Error::from_read("read", title(), source);
         let mut file = file;
@@ -25,6 +27,20 @@ pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, file: &File
             }
             at = part.end;
         }
-        io::copy(&mut tar, &mut io::sink()).map_err(failed).map(drop)
+        io::copy(&mut tar, &mut io::sink()).map_err(failed)?;
+        layer.check_diff_id(tar.hasher.finish())
     })
+}
+
+struct Hashed {
+    tar: TarStream,
+    hasher: Hasher,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.tar.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
 }

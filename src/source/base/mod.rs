@@ -196,8 +196,10 @@ impl<'a> Bases<'a> {
         let Options { store, client, pull, progress, .. } = self.options;
         let record = record(name);
         let known = || -> Option<Descriptor> {
-            let (_, content) = store.record(&record)?;
-            from_json("a base's record", &content).ok().filter(|root| store.has(root))
+            let (blob, content) = store.record(&record)?;
+            let root: Descriptor = from_json("a base's record", &content).ok()?;
+            let is_meant = root.digest == blob && name.digest().is_none_or(|digest| digest == blob);
+            (is_meant && store.has(&root)).then_some(root)
         };
         let pull = if lock(&self.pins).is_refreshing() { Pull::Always } else { pull };
         if pull == Pull::Never {

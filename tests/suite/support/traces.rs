@@ -43,7 +43,7 @@ pub fn assert_blobs_hold(store: &Path) {
     }
 }
 
-/// Every record of a store begins with the SHA-256 of what follows.
+/// Every record of a store begins with the SHA-256 of what follows, and that with its key.
 #[track_caller]
 pub fn assert_records_hold(store: &Path) {
     let records = store.join("records");
@@ -52,6 +52,8 @@ pub fn assert_records_hold(store: &Path) {
             let record = fs::read(records.join(&name)).unwrap();
             let (promised, content) = record.split_at(32);
             assert_eq!(Sha256::digest(content)[..], *promised, "the record {name}");
+            let key: String = content[..32].iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(key, name);
         }
     }
 }

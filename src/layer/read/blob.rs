@@ -1,0 +1,113 @@
+//! The blob of a layer, held against its diff_id while it passes.
+
+use std::io::{self, Read, Write};
+
+use flate2::write::MultiGzDecoder;
+use zstd::stream::write::Decoder;
+
+use super::limits::{Budget, Limits, Whole};
+use super::{GZIP_MAGIC, ZSTD_MAGIC, ZSTD_WINDOW, is_zstd, undecompressed};
+use crate::layer::Layer;
+use crate::oci::Hasher;
+
+/// Reads the blob of a layer and fails in place of the end of file if it does not unpack to the layer's diff_id, or to
+/// more than [`Limits`] allow. That the blob is the right one is for the reader within to check.
+pub struct LayerReader<R> {
+    blob: R,
+    layer: Layer,
+    /// None once the end was told of.
+    unpacking: Option<io::Result<Unpacking>>,
+}
+
+/// As much as was read, decompressed.
+enum Unpacking {
+    /// Too little to tell what it is.
+    Begun(Vec<u8>, Tar),
+    Plain(Tar),
+    Gzip(Box<MultiGzDecoder<Tar>>),
+    Zstd(Decoder<'static, Tar>),
+}
+
+struct Tar {
+    hasher: Hasher,
+    budget: Budget,
+}
+
+impl<R: Read> LayerReader<R> {
+    pub fn new(blob: R, layer: &Layer) -> Self {
+        let budget = Budget::new(Limits::of(std::slice::from_ref(layer), None), Whole::Image);
+        let tar = Tar { hasher: Hasher::new(), budget };
+        LayerReader { blob, layer: layer.clone(), unpacking: Some(Ok(Unpacking::Begun(Vec::new(), tar))) }
+    }
+}
+
+impl<R: Read> Read for LayerReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.blob.read(buffer)?;
+        if count == 0 && !buffer.is_empty() {
+            let Some(unpacking) = self.unpacking.take() else { return Ok(0) };
+            let tar = unpacking.and_then(Unpacking::finish);
+            let tar = tar.map_err(|error| undecompressed(self.layer.descriptor.digest, error))?;
+            self.layer.check_diff_id(tar.hasher.finish()).map_err(io::Error::other)?;
+        } else if let Some(Ok(unpacking)) = self.unpacking.take_if(|unpacking| unpacking.is_ok()) {
+            // Should the blob be another, its reader tells of that at the end, and that is what is wrong.
+            self.unpacking = Some(unpacking.fed(&buffer[..count]));
+        }
+        Ok(count)
+    }
+}
+
+impl Unpacking {
+    fn fed(mut self, bytes: &[u8]) -> io::Result<Self> {
+        match &mut self {
+            Unpacking::Begun(head, _) => {
+                head.extend_from_slice(bytes);
+                if head.len() >= ZSTD_MAGIC.len() {
+                    return self.told();
+                }
+            }
+            Unpacking::Plain(tar) => tar.write_all(bytes)?,
+            Unpacking::Gzip(decoder) => decoder.write_all(bytes)?,
+            Unpacking::Zstd(decoder) => decoder.write_all(bytes)?,
+        }
+        Ok(self)
+    }
+
+    /// By its first bytes, as for whoever unpacks it.
+    fn told(self) -> io::Result<Self> {
+        let Unpacking::Begun(head, tar) = self else { return Ok(self) };
+        let unpacking = if head.starts_with(&GZIP_MAGIC) {
+            Unpacking::Gzip(Box::new(MultiGzDecoder::new(tar)))
+        } else if is_zstd(&head) {
+            let mut decoder = Decoder::new(tar)?;
+            decoder.window_log_max(ZSTD_WINDOW)?;
+            Unpacking::Zstd(decoder)
+        } else {
+            Unpacking::Plain(tar)
+        };
+        unpacking.fed(&head)
+    }
+
+    fn finish(self) -> io::Result<Tar> {
+        match self.told()? {
+            Unpacking::Begun(_, tar) | Unpacking::Plain(tar) => Ok(tar),
+            Unpacking::Gzip(decoder) => decoder.finish(),
+            Unpacking::Zstd(mut decoder) => {
+                decoder.flush()?;
+                Ok(decoder.into_inner())
+            }
+        }
+    }
+}
+
+impl Write for Tar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hasher.update(bytes);
+        self.budget.size(bytes.len() as u64).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
