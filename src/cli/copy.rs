@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Args;
 
 use super::environment::Environment;
+use super::print::answer_lines;
 use super::progress::{ProgressFlags, Reporter};
 use super::transfer_flags::TransferFlags;
-use super::print::answer_lines;
 use super::{flag, value};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};

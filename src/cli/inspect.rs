@@ -1,11 +1,12 @@
 use clap::Args;
 use indicatif::HumanBytes;
+use serde_json::Value;
 
 use super::environment::Environment;
 use super::print::{answer_bytes, answer_json, answer_lines};
 use crate::error::Result;
 use crate::inspect::{ImageReport, Report, report};
-use crate::oci::Map;
+use crate::oci::{Map, from_json};
 use crate::progress::silent;
 use crate::source::image::Location;
 use crate::store::read_document;
@@ -34,7 +35,9 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     let client = environment.client(arguments.insecure, 0);
     let (store, root) = location.open(&client, &silent)?;
     if arguments.raw {
-        return answer_bytes(&read_document(store.as_ref(), &root)?);
+        let document = read_document(store.as_ref(), &root)?;
+        from_json::<Value>(&root.digest.to_string(), &document)?;
+        return answer_bytes(&document);
     }
     let report = report(store.as_ref(), &root)?;
     if arguments.json {
@@ -68,7 +71,7 @@ fn image_lines(lines: &mut Vec<String>, image: &ImageReport) {
     field(lines, "  ", "Created", image.created.as_deref().unwrap_or_default());
     let config = &image.config;
     let words = |words: &Option<Vec<String>>| words.as_ref().map(|words| format!("{words:?}")).unwrap_or_default();
-    let keys = |map: &Option<Map<serde_json::Value>>| {
+    let keys = |map: &Option<Map<Value>>| {
         map.as_ref().map(|map| map.keys().cloned().collect::<Vec<_>>().join(" ")).unwrap_or_default()
     };
     field(lines, "  ", "Entrypoint", &words(&config.entrypoint));

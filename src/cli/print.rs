@@ -37,9 +37,9 @@ pub fn show(error: &Error) {
 
 /// Shows an error as an event.
 pub fn show_json(error: &Error) {
-    let excerpt = error.excerpt.as_ref().map(|excerpt| {
-        json!({"file": excerpt.file, "line": excerpt.line, "column": excerpt.column, "text": excerpt.text})
-    });
+    let excerpt = error.excerpt.as_ref().map(
+        |excerpt| json!({"file": excerpt.file, "line": excerpt.line, "column": excerpt.column, "text": excerpt.text}),
+    );
     tell_json(&json!({
         "event": "error",
         "message": error.message,

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::build::{BuildFlags, Delivery, OutputFlags, Request};
 use super::environment::Environment;
-use super::progress::{ProgressFlags, Reporter};
-use super::tags::{ReleaseFlags, TagChoice, kind_word};
 use super::metadata;
 use super::print::{answer_json, answer_lines, columns};
+use super::progress::{ProgressFlags, Reporter};
+use super::tags::{ReleaseFlags, TagChoice, kind_word};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::release::{Release, Step, Target};

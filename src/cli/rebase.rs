@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::base_flags::PullFlag;
 use super::environment::Environment;
+use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
 use super::transfer_flags::TransferFlags;
-use super::print::answer;
 use super::{metadata, value};
 use crate::build::rebase::Rebase;
 use crate::error::{Error, Result};

@@ -100,9 +100,31 @@ mod tests {
     /// Text that is likely to be one of the things that matter.
     fn foreign() -> impl Strategy<Value = String> {
         let hostile = prop::sample::select(vec![
-            "\n", "\r", "\t", "\u{1b}[2J", "\u{85}", "\u{9b}1m", "\u{2028}", "\u{2029}", "\u{202e}", "\u{2066}",
-            "\u{200b}", "\u{feff}", "\u{7f}", "\0", "\u{e0041}", "::error::x", "##vso[a]", "##[x]", "##teamcity[", "##",
-            "[", " ", "é", "名", "\\",
+            "\n",
+            "\r",
+            "\t",
+            "\u{1b}[2J",
+            "\u{85}",
+            "\u{9b}1m",
+            "\u{2028}",
+            "\u{2029}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200b}",
+            "\u{feff}",
+            "\u{7f}",
+            "\0",
+            "\u{e0041}",
+            "::error::x",
+            "##vso[a]",
+            "##[x]",
+            "##teamcity[",
+            "##",
+            "[",
+            " ",
+            "é",
+            "名",
+            "\\",
         ]);
         prop::collection::vec(prop_oneof![hostile.prop_map(str::to_owned), ".{0,3}"], 0..8).prop_map(|all| all.concat())
     }
