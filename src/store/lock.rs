@@ -2,19 +2,30 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::{Errno, retry_on_intr};
 
 /// A lock that the system gives back when the process ends, however it ends: shared by all who use the store, or held by
 /// one alone who removes things from it.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(crate) struct Lock(File);
 
 impl Lock {
     /// Waits while somebody holds it alone. Where the file system has no locks, nobody ever can, and none is needed.
     pub fn shared(path: &Path) -> io::Result<Lock> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         match retry_on_intr(|| flock(&file, FlockOperation::LockShared)) {
+            Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(Lock(file)),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Waits until nobody else holds it, and holds it alone from the beginning. The file is of its owner alone, for others
+    /// could hold it for ever. Where the file system has no locks, nobody is waited for.
+    pub fn alone(path: &Path) -> io::Result<Lock> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(open(path, flags, Mode::RUSR | Mode::WUSR)?);
+        match retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)) {
             Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(Lock(file)),
             Err(errno) => Err(errno.into()),
         }
