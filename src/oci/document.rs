@@ -36,8 +36,8 @@ pub enum Keys {
     Own(&'static [(&'static str, &'static Keys)]),
 }
 
-/// Reads a document; `what` names it in the error. One whose members are not all read alike by everybody is refused, and
-/// so is one with anything behind it.
+/// Reads a document; `what` names it in the error. One whose members are not all read alike by everybody is refused,
+/// and so is one with anything behind it.
 pub fn from_json<T: Keyed>(what: &str, bytes: &[u8]) -> Result<T> {
     let refused = |source: serde_json::Error| Error::input(format!("{what} is not valid")).with_source(source);
     let mut document = serde_json::Deserializer::from_slice(bytes);

@@ -223,7 +223,6 @@ fn what_is_no_file_is_not_waited_for() {
     let login = ["login", "-u", "ada", "--password-stdin", &address];
     feed(&program, &login, PASSWORD).failure(1).says(&["config.json", "not a regular file"]);
     program.run(["logout", &address]).failure(1).says(&["config.json", "not a regular file"]);
-    program.run(["inspect", &format!("{address}/a:1")]).failure(1).says(&["config.json", "not a regular file"]);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     feed(&program, &login, PASSWORD).failure(1).says(&["config.json"]);
