@@ -1,5 +1,6 @@
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
@@ -20,14 +21,24 @@ impl Lock {
         }
     }
 
-    /// Waits until nobody else holds it, and holds it alone from the beginning. The file is of its owner alone, for others
-    /// could hold it for ever. Where the file system has no locks, nobody is waited for.
+    /// Waits until nobody else holds it, and holds it alone from the beginning. The file is its owner's alone, for others
+    /// could hold it for ever. Whoever holds it may remove it: those who wait then make another one. Where the file
+    /// system has no locks, nobody is waited for.
     pub fn alone(path: &Path) -> io::Result<Lock> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = File::from(open(path, flags, Mode::RUSR | Mode::WUSR)?);
-        match retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)) {
-            Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(Lock(file)),
-            Err(errno) => Err(errno.into()),
+        loop {
+            let file = File::from(open(path, flags, Mode::RUSR | Mode::WUSR)?);
+            match retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)) {
+                Ok(()) => {}
+                Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => return Ok(Lock(file)),
+                Err(errno) => return Err(errno.into()),
+            }
+            let held = file.metadata()?;
+            match fs::symlink_metadata(path) {
+                Ok(there) if (there.dev(), there.ino()) == (held.dev(), held.ino()) => return Ok(Lock(file)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
     }
 

@@ -54,14 +54,18 @@ impl File {
         let mut name = place.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
         let lock = directory.join(name);
-        // Docker has no lock that could be shared with it. The file stays: were it removed, two could hold two of them.
+        // Docker has no lock that could be shared with it.
         let _alone = Lock::alone(&lock).map_err(|source| Error::io("lock", &lock, source))?;
-        let mut file = File::read(path)?;
-        let is_changed = change(&mut file)?;
-        if is_changed {
-            file.write(&place, directory).map_err(failed)?;
-        }
-        Ok(is_changed)
+        let done = File::read(path).and_then(|mut file| {
+            let is_changed = change(&mut file)?;
+            if is_changed {
+                file.write(&place, directory).map_err(failed)?;
+            }
+            Ok(is_changed)
+        });
+        // It is still held. One that stays, where this is killed or fails, is in nobody's way.
+        let _ = fs::remove_file(&lock);
+        done
     }
 
     /// The helper for whatever of `names` is named first, else the one for all registries.
