@@ -1,5 +1,7 @@
 //! The one error type: what failed, where, and what to do about it.
 
+pub mod escape;
+
 use std::fmt;
 use std::path::Path;
 
@@ -7,13 +9,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure as its reader needs it.
 ///
-/// `message` says what failed and where (path, URL, digest). `source` is the cause below it, `hint` the next step
-/// to take, `excerpt` the line of the user's file that is to blame. None of them ever holds a credential.
+/// `message` says what failed and where (path, URL, digest), in one line; `details` are lines below it. `source` is the
+/// cause below it, `hint` the next step to take, `excerpt` the line of the user's file that is to blame. None of them ever
+/// holds a credential. All may hold foreign text as it is: whoever shows them escapes it ([`escape`]).
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     pub kind: ErrorKind,
     pub message: String,
+    pub details: Vec<String>,
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
     pub hint: Option<String>,
@@ -54,7 +58,7 @@ pub struct Excerpt {
 
 impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), source: None, hint: None, excerpt: None }
+        Error { kind, message: message.into(), details: Vec::new(), source: None, hint: None, excerpt: None }
     }
 
     pub fn usage(message: impl Into<String>) -> Self {
@@ -87,6 +91,11 @@ impl Error {
         let mut error = Self::new(kind, format!("cannot {action} {}", path.as_ref().display())).with_source(source);
         error.hint = hint.map(str::to_owned);
         error
+    }
+
+    pub fn with_details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
+        self
     }
 
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -136,16 +145,21 @@ impl Excerpt {
 }
 
 impl fmt::Display for Excerpt {
+    /// Four lines, whatever they hold: the text is escaped, and the caret stands under what is seen.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
+        let at = |nth: usize| self.text.char_indices().nth(nth).map_or(self.text.len(), |(at, _)| at);
+        let (start, end) = (at(self.column - 1), at(self.column - 1 + self.width));
         // Tabs are kept in the lead so that the caret stands under its character whatever a tab's width is.
-        let lead: String =
-            self.text.chars().take(self.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        writeln!(f, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
+        let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
+        let lead: String = escape::source(&self.text[..start]).chars().map(blank).collect();
+        let seen = escape::source(&self.text[start..end]).chars().count();
+        let width = seen.max(self.width);
+        writeln!(f, "{margin}--> {}:{}:{}", escape::line(&self.file), self.line, self.column)?;
         writeln!(f, "{margin} |")?;
-        writeln!(f, "{number} | {}", self.text)?;
-        write!(f, "{margin} | {lead}{}", "^".repeat(self.width))
+        writeln!(f, "{number} | {}", escape::source(&self.text))?;
+        write!(f, "{margin} | {lead}{}", "^".repeat(width))
     }
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{Node, Object};
 use crate::error::Result;
 use crate::layer::{Attributes, Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece};
-use crate::oci::{Descriptor, Digest, Hasher, from_json, media_type, to_json};
+use crate::oci::{Descriptor, Digest, Hasher, Keyed, from_json, media_type, to_json};
 use crate::store::{LocalStore, Store};
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
@@ -59,6 +59,12 @@ struct Outcome {
     /// None if it changed nothing.
     layer: Option<Record>,
 }
+
+impl Keyed for Record {}
+
+impl Keyed for Outcome {}
+
+impl Keyed for Vec<Piece> {}
 
 impl Sum {
     /// Of `node` and all below it, when it was looked at.

@@ -6,10 +6,11 @@ use clap::Args;
 use super::base_flags::BaseFlags;
 use super::environment::Environment;
 use super::metadata;
+use super::print::{answer, answer_excerpt};
 use super::progress::{ProgressFlags, Reporter};
 use super::recipe::{Recipe, RecipeFlags};
 use super::spec_flags::SpecFlags;
-use super::{answer, harmless, value};
+use super::value;
 use crate::build::{self, Built};
 use crate::error::{Error, Result};
 use crate::layer::Compression;
@@ -184,7 +185,7 @@ fn tell_of_checks(warnings: &[Warning]) -> Result<()> {
         return answer("no warnings");
     }
     for Warning { rule, message, place, .. } in warnings {
-        answer(&harmless(&format!("{}: {message}\n{place}\n", rule.name())))?;
+        answer_excerpt(&format!("{}: {message}", rule.name()), place)?;
     }
     let count = warnings.len();
     Err(Error::input(format!("{count} {}", if count == 1 { "warning" } else { "warnings" }))

@@ -1,4 +1,3 @@
-use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
 use clap::{Args, Subcommand};
@@ -6,8 +5,9 @@ use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::environment::Environment;
+use super::print::{answer_json, answer_lines, tell};
 use super::quantity::{Age, Size};
-use super::{answer, answer_json, tell, value};
+use super::value;
 use crate::error::Result;
 use crate::plan::label::rfc3339;
 use crate::store::prune::{Bound, IdleStore, Pruned};
@@ -72,16 +72,14 @@ fn list(arguments: &ListArguments, environment: &Environment) -> Result<()> {
     if arguments.json {
         return answer_json(&document(&store, &contents, limit));
     }
-    let mut text = String::new();
-    for blob in &contents.blobs {
+    let line = |blob: &Item| {
         let (kind, size) = (store.kind(&blob.digest).name(), HumanBytes(blob.size).to_string());
-        // A String takes everything.
-        let _ = writeln!(text, "{}  {size:>11}  {}  {kind}", blob.digest, last_used(blob));
-    }
+        format!("{}  {size:>11}  {}  {kind}", blob.digest, last_used(blob))
+    };
     let limit = limit.map_or("no limit".to_owned(), |limit| format!("the limit is {}", HumanBytes(limit)));
     let (size, counts) = (HumanBytes(contents.size()), counts(&contents.blobs, &contents.records));
-    let _ = write!(text, "{size} in {}: {counts}; {limit}", store.root().display());
-    answer(&text)
+    let sum = format!("{size} in {}: {counts}; {limit}", store.root().display());
+    answer_lines(contents.blobs.iter().map(line).chain([sum]))
 }
 
 fn document(store: &LocalStore, contents: &Contents, limit: Option<u64>) -> serde_json::Value {
@@ -109,13 +107,13 @@ fn prune(arguments: &PruneArguments, environment: &Environment) -> Result<()> {
     };
     let bound = Bound { keep, unused_for: arguments.unused_for.map(|Age(time)| time) };
     if arguments.dry_run {
-        return answer(&removed(&store.prunable(&bound)?, "would free"));
+        return answer_lines(removed(&store.prunable(&bound)?, "would free"));
     }
     let idle = match store.idle()? {
         Some(idle) => idle,
         None => wait(LocalStore::open(root)?)?,
     };
-    answer(&removed(&idle.prune(&bound)?, "freed"))
+    answer_lines(removed(&idle.prune(&bound)?, "freed"))
 }
 
 fn wait(store: LocalStore) -> Result<IdleStore> {
@@ -123,17 +121,15 @@ fn wait(store: LocalStore) -> Result<IdleStore> {
     store.wait_until_idle()
 }
 
-fn removed(pruned: &Pruned, freed: &str) -> String {
-    let mut text = String::new();
-    for blob in &pruned.blobs {
-        let _ = writeln!(text, "{}  {:>11}", blob.digest, HumanBytes(blob.size).to_string());
-    }
+fn removed(pruned: &Pruned, freed: &str) -> Vec<String> {
+    let line = |blob: &Item| format!("{}  {:>11}", blob.digest, HumanBytes(blob.size).to_string());
     let contents = counts(&pruned.blobs, &pruned.records);
     let pending = match pruned.pending.len() {
         0 => String::new(),
         number => format!(", {} of killed builds", count(number, "file")),
     };
-    text + &format!("{freed} {}: {contents}{pending}", HumanBytes(pruned.size()))
+    let sum = format!("{freed} {}: {contents}{pending}", HumanBytes(pruned.size()));
+    pruned.blobs.iter().map(line).chain([sum]).collect()
 }
 
 fn counts(blobs: &[Item], records: &[Item]) -> String {

@@ -5,9 +5,10 @@ use std::path::Path;
 use clap::Args;
 
 use super::environment::Environment;
+use super::print::answer_lines;
 use super::progress::{ProgressFlags, Reporter};
 use super::transfer_flags::TransferFlags;
-use super::{answer, flag, value};
+use super::{flag, value};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};
 use crate::output::{self, Bundle, Destination, Entry, Image, Means, Names, Output};
@@ -65,7 +66,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     let reporter = Reporter::new(&arguments.progress);
     let lines = copy(arguments, environment, &|event| reporter.report(event))?;
     reporter.finish();
-    answer(&lines.join("\n"))
+    answer_lines(lines)
 }
 
 /// Returns a line for each image: what it is called where it went, and its digest.

@@ -1,10 +1,8 @@
-use std::fmt::Write as _;
-
 use clap::Args;
 use serde_json::json;
 
 use super::environment::Environment;
-use super::{answer, answer_json, harmless};
+use super::print::{answer_json, answer_lines};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Reference;
 use crate::progress::silent;
@@ -43,7 +41,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     if arguments.json {
         answer_json(&document(&reference, &findings, arguments.verbose))?;
     } else {
-        answer(text(&findings, arguments.verbose).trim_end())?;
+        answer_lines(lines(&findings, arguments.verbose))?;
     }
     let refused = |question: &str| findings.iter().any(|f| f.question == question && f.verdict == Verdict::No);
     match ["api", "login", "pull", "push"].into_iter().find(|question| refused(question)) {
@@ -71,22 +69,18 @@ fn check_is_no_registry(text: &str) -> Result<()> {
         .with_hint(format!("name one that you pull from or push to, as in {registry}/org/api")))
 }
 
-fn text(findings: &[Finding], verbose: bool) -> String {
-    let mut text = String::new();
+fn lines(findings: &[Finding], verbose: bool) -> Vec<String> {
+    let mut lines = Vec::new();
     for finding in findings {
-        // A String takes everything.
-        let _ = writeln!(text, "{:13} {:8} {}", finding.question, word(finding.verdict), harmless(&finding.detail));
+        let line = format!("{:13} {:8} {}", finding.question, word(finding.verdict), finding.detail);
+        lines.push(line.trim_end().to_owned());
         for exchange in finding.exchanges.iter().filter(|_| verbose) {
-            let _ = writeln!(text, "    {} -> {}", exchange.request, exchange.status);
-            for (name, value) in &exchange.headers {
-                let _ = writeln!(text, "        {name}: {}", harmless(value));
-            }
-            if let Some(words) = &exchange.words {
-                let _ = writeln!(text, "        {}", harmless(words));
-            }
+            lines.push(format!("    {} -> {}", exchange.request, exchange.status));
+            lines.extend(exchange.headers.iter().map(|(name, value)| format!("        {name}: {value}")));
+            lines.extend(exchange.words.iter().map(|words| format!("        {words}")));
         }
     }
-    text
+    lines
 }
 
 fn document(reference: &Reference, findings: &[Finding], verbose: bool) -> serde_json::Value {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::environment::Environment;
+use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice};
 use super::transfer_flags::TransferFlags;
-use super::{answer, flag, metadata, value};
+use super::{flag, metadata, value};
 use crate::error::Result;
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};

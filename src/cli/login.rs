@@ -3,7 +3,7 @@ use std::io::{IsTerminal, Read};
 use clap::Args;
 
 use super::environment::Environment;
-use super::{say, tell};
+use super::print::{self, tell};
 use crate::error::{Error, Result};
 use crate::registry::Credential;
 
@@ -94,7 +94,7 @@ fn read_password() -> Result<String> {
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
-fn ask(prompt: &str, hidden: bool) -> Result<String> {
+fn ask(prompt: &'static str, hidden: bool) -> Result<String> {
     if !std::io::stdin().is_terminal() {
         return Err(Error::usage("user name or password is missing, and there is no terminal to ask at")
             .with_hint("give -u USER and --password-stdin"));
@@ -103,7 +103,7 @@ fn ask(prompt: &str, hidden: bool) -> Result<String> {
     if hidden {
         return rpassword::prompt_password(prompt).map_err(failed);
     }
-    say(prompt);
+    print::ask(prompt);
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(failed)?;
     Ok(line.trim().to_owned())

@@ -12,6 +12,7 @@ mod inspect;
 mod interrupt;
 mod login;
 mod metadata;
+mod print;
 mod progress;
 mod push;
 mod quantity;
@@ -23,15 +24,14 @@ mod transfer_flags;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
-use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::oci::to_json;
+use crate::error::{Error, Result, escape};
 use crate::progress::{Event, Progress};
 use crate::store::LocalStore;
 use crate::store::prune::Limit;
@@ -66,13 +66,16 @@ enum Command {
 /// returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // What is asked wrongly, and --help, clap answers itself, with its own exit codes: 2 and 0.
-    let command = Arguments::parse_from(arguments).command;
+    let command = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command,
+        Err(error) => escaped(error).exit(),
+    };
     match command.run() {
         Ok(()) => 0,
         Err(error) => {
             match command.progress() {
                 Some(progress) => progress.show(&error),
-                None => show(&error),
+                None => print::show(&error),
             }
             error.exit_code()
         }
@@ -110,48 +113,31 @@ impl Command {
     }
 }
 
-/// Shows an error on stderr: what failed, the line that is to blame, the causes, and what to do.
-fn show(error: &Error) {
-    let (strong, plain) = if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-    let mut text = format!("{error}\n");
-    if let Some(excerpt) = &error.excerpt {
-        text += &format!("{excerpt}\n");
+/// An error of clap's, in which arguments are shown that a script may have from elsewhere.
+fn escaped(mut error: clap::Error) -> clap::Error {
+    let shown: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(escape::line(text)))),
+            ContextValue::Strings(texts) => {
+                Some((kind, ContextValue::Strings(texts.iter().map(|text| escape::line(text)).collect())))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in shown {
+        error.insert(kind, value);
     }
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text += &format!("  caused by: {cause}\n");
-        source = cause.source();
-    }
-    if let Some(hint) = &error.hint {
-        text += &format!("  hint: {hint}\n");
-    }
-    say(&format!("{strong}error:{plain} {}\n", harmless(text.trim_end())));
-}
-
-/// Says something to the user that is not the result.
-fn tell(text: &str) {
-    say(&format!("{}\n", harmless(text)));
-}
-
-fn say(text: &str) {
-    // Nobody is left to tell if stderr is closed.
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// `text`, which may come from an image or a registry, without what makes a terminal do anything but show it: control
-/// characters except line ends and tabs, and those that change the direction of what follows (Unicode's UAX #9) or end
-/// a line in another way.
-fn harmless(text: &str) -> String {
-    let is_hidden = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let replaced = |c: char| c.is_control() && !matches!(c, '\n' | '\t') || is_hidden(c);
-    text.chars().map(|c| if replaced(c) { '\u{fffd}' } else { c }).collect()
+    error
 }
 
 /// Reads the value of a flag; clap shows the error, to which the hint belongs.
 fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: Error| match error.hint {
-        Some(hint) => format!("{} ({hint})", error.message),
-        None => error.message,
+    text.parse().map_err(|error: Error| {
+        escape::line(&match error.hint {
+            Some(hint) => format!("{} ({hint})", error.message),
+            None => error.message,
+        })
     })
 }
 
@@ -177,30 +163,4 @@ fn read_text(file: &Path, limit: u64, what: &str) -> io::Result<String> {
         return Err(io::Error::other(format!("it is larger than {limit} bytes, which no {what} is")));
     }
     String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// Lines of a name and what is said of it, one below the other.
-fn columns(rows: impl IntoIterator<Item = (String, String)>) -> String {
-    let rows: Vec<(String, String)> = rows.into_iter().collect();
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    rows.iter().map(|(name, text)| format!("{name:width$}  {text}")).collect::<Vec<_>>().join("\n")
-}
-
-/// Writes a result, a line or several, to stdout.
-fn answer(text: &str) -> Result<()> {
-    answer_bytes(format!("{text}\n").as_bytes())
-}
-
-/// Writes a result to stdout as JSON.
-fn answer_json(value: &impl Serialize) -> Result<()> {
-    let mut bytes = to_json(value);
-    bytes.push(b'\n');
-    answer_bytes(&bytes)
-}
-
-/// Writes a result to stdout as it is.
-fn answer_bytes(bytes: &[u8]) -> Result<()> {
-    let mut stdout = std::io::stdout();
-    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    written.map_err(|source| Error::io("write to", "standard output", source))
 }

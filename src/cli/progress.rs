@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::tell;
-use crate::error::Error;
+use super::print::{show, show_json, tell, tell_json};
+use crate::error::{Error, escape};
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, Event};
 
@@ -33,17 +33,10 @@ enum Style {
 impl ProgressFlags {
     /// Shows the error that ended it all, as one event more where events are JSON.
     pub fn show(&self, error: &Error) {
-        if self.progress != Style::Json {
-            return super::show(error);
+        match self.progress {
+            Style::Json => show_json(error),
+            _ => show(error),
         }
-        let sources = std::iter::successors(std::error::Error::source(error), |source| source.source());
-        let causes: Vec<String> = sources.map(ToString::to_string).collect();
-        let excerpt = error.excerpt.as_ref().map(|excerpt| {
-            json!({"file": excerpt.file, "line": excerpt.line, "column": excerpt.column, "text": excerpt.text})
-        });
-        let (message, hint) = (&error.message, &error.hint);
-        let event = json!({"event": "error", "message": message, "causes": causes, "hint": hint, "excerpt": excerpt});
-        tell(&event.to_string());
     }
 }
 
@@ -86,7 +79,7 @@ impl Reporter {
 
     pub fn report(&self, event: Event<'_>) {
         if matches!(self.style, Shown::Json) {
-            self.say(&json(event).to_string());
+            tell_json(&json(event));
             return;
         }
         let mut state = self.state();
@@ -154,7 +147,7 @@ impl Reporter {
     fn start(&self, title: String, size: u64) -> Running {
         let bar = match &self.style {
             Shown::Bars(bars) => {
-                let bar = bars.add(ProgressBar::new(size).with_message(title.clone()));
+                let bar = bars.add(ProgressBar::new(size).with_message(escape::line(&title)));
                 let template = "{wide_msg} [{bar:24}] {bytes:>11}/{total_bytes:11} {bytes_per_sec:>12}";
                 if let Ok(style) = ProgressStyle::with_template(template) {
                     bar.set_style(style.progress_chars("=> "));

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::build::{BuildFlags, Delivery, OutputFlags, Request};
 use super::environment::Environment;
+use super::metadata;
+use super::print::{answer_json, answer_lines, columns};
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice, kind_word};
-use super::{answer, answer_json, columns, metadata};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::release::{Release, Step, Target};
@@ -75,13 +76,12 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
         reporter.finish();
         return match arguments.json {
             true => answer_json(&plan_json(&root, &steps)),
-            false => answer(&columns(steps.iter().map(|step| (step.name.to_string(), step.change.to_string())))),
+            false => answer_lines(columns(steps.iter().map(|step| (step.name.to_string(), step.change.to_string())))),
         };
     }
     let root = order.carry_out(arguments, environment, &client, progress)?;
     reporter.finish();
-    let lines: Vec<String> = order.asked.iter().map(|name| format!("{name}@{}", root.digest)).collect();
-    answer(&lines.join("\n"))
+    answer_lines(order.asked.iter().map(|name| format!("{name}@{}", root.digest)))
 }
 
 impl<'a> Order<'a> {

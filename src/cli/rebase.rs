@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::base_flags::PullFlag;
 use super::environment::Environment;
+use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
 use super::transfer_flags::TransferFlags;
-use super::{answer, metadata, value};
+use super::{metadata, value};
 use crate::build::rebase::Rebase;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Map, Reference};

@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::environment::Environment;
-use super::{answer, answer_json, columns, metadata};
+use super::metadata;
+use super::print::{answer_json, answer_lines, columns};
 use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::output::release::{Target, rollback};
@@ -107,8 +108,7 @@ pub fn kind_word(kind: TagKind) -> &'static str {
 fn show(name: &str, arguments: &Arguments) -> Result<()> {
     let (repository, _, plan) = arguments.choice.resolve(name, Path::new("."))?;
     if !arguments.json {
-        let names: Vec<String> = plan.tags.iter().map(|tag| repository.with_tag(&tag.name).to_string()).collect();
-        return answer(&names.join("\n"));
+        return answer_lines(plan.tags.iter().map(|tag| repository.with_tag(&tag.name).to_string()));
     }
     let tags: Vec<_> = plan
         .tags
@@ -133,7 +133,7 @@ fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> R
         let tags: Vec<_> = steps.iter().map(returned_json).collect();
         return answer_json(&json!({"complete": record.complete, "tags": tags}));
     }
-    answer(&columns(steps.iter().map(|step| (step.name.to_string(), returned_text(&step.back)))))
+    answer_lines(columns(steps.iter().map(|step| (step.name.to_string(), returned_text(&step.back)))))
 }
 
 fn returned_text(back: &Return) -> String {

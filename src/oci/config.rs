@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Digest, Map, Platform, null_as_empty};
+use super::{Digest, Keyed, Keys, Map, Platform, null_as_empty};
 
 /// What an image is made of and how it runs (image-spec, config.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +101,29 @@ pub struct History {
     pub empty_layer: bool,
 }
 
+impl Keyed for ImageConfig {
+    /// Those of the image-spec (config.md, "Properties"), and docker's own.
+    const KEYS: Keys = Keys::Own(&[
+        ("created", &Keys::Any),
+        ("author", &Keys::Any),
+        ("architecture", &Keys::Any),
+        ("os", &Keys::Any),
+        ("os.version", &Keys::Any),
+        ("os.features", &Keys::Any),
+        ("variant", &Keys::Any),
+        ("config", &SETTINGS),
+        ("rootfs", &Keys::Own(&[("type", &Keys::Any), ("diff_ids", &Keys::Any)])),
+        ("history", &Keys::Each(&HISTORY)),
+        ("id", &Keys::Any),
+        ("parent", &Keys::Any),
+        ("comment", &Keys::Any),
+        ("container", &Keys::Any),
+        ("container_config", &SETTINGS),
+        ("docker_version", &Keys::Any),
+        ("Size", &Keys::Any),
+    ]);
+}
+
 impl RootFs {
     pub fn new(diff_ids: Vec<Digest>) -> Self {
         RootFs { kind: "layers".to_owned(), diff_ids }
@@ -118,3 +141,52 @@ fn is_none_or_empty(list: &Option<Vec<String>>) -> bool {
 fn is_absent_or_empty(map: &Option<Map<Value>>) -> bool {
     map.as_ref().is_none_or(Map::is_empty)
 }
+
+const SETTINGS: Keys = Keys::Own(&[
+    ("Hostname", &Keys::Any),
+    ("Domainname", &Keys::Any),
+    ("User", &Keys::Any),
+    ("Memory", &Keys::Any),
+    ("MemorySwap", &Keys::Any),
+    ("CpuShares", &Keys::Any),
+    ("Cpuset", &Keys::Any),
+    ("AttachStdin", &Keys::Any),
+    ("AttachStdout", &Keys::Any),
+    ("AttachStderr", &Keys::Any),
+    ("ExposedPorts", &Keys::Free(&Keys::Any)),
+    ("Tty", &Keys::Any),
+    ("OpenStdin", &Keys::Any),
+    ("StdinOnce", &Keys::Any),
+    ("Env", &Keys::Any),
+    ("Cmd", &Keys::Any),
+    ("Healthcheck", &HEALTHCHECK),
+    ("ArgsEscaped", &Keys::Any),
+    ("Image", &Keys::Any),
+    ("Volumes", &Keys::Free(&Keys::Any)),
+    ("WorkingDir", &Keys::Any),
+    ("Entrypoint", &Keys::Any),
+    ("NetworkDisabled", &Keys::Any),
+    ("MacAddress", &Keys::Any),
+    ("OnBuild", &Keys::Any),
+    ("Labels", &Keys::Free(&Keys::Any)),
+    ("StopSignal", &Keys::Any),
+    ("StopTimeout", &Keys::Any),
+    ("Shell", &Keys::Any),
+]);
+
+const HEALTHCHECK: Keys = Keys::Own(&[
+    ("Test", &Keys::Any),
+    ("Interval", &Keys::Any),
+    ("Timeout", &Keys::Any),
+    ("StartPeriod", &Keys::Any),
+    ("StartInterval", &Keys::Any),
+    ("Retries", &Keys::Any),
+]);
+
+const HISTORY: Keys = Keys::Own(&[
+    ("created", &Keys::Any),
+    ("created_by", &Keys::Any),
+    ("author", &Keys::Any),
+    ("comment", &Keys::Any),
+    ("empty_layer", &Keys::Any),
+]);

@@ -1,7 +1,8 @@
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Digest, Map, Platform, null_as_empty};
+use super::{Digest, Keyed, Keys, Map, Platform, null_as_empty};
 
 /// A pointer to content: its type, digest and size (image-spec, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -10,6 +11,7 @@ pub struct Descriptor {
     pub media_type: String,
     pub digest: Digest,
     /// In bytes, as stored (that is, compressed).
+    #[serde(deserialize_with = "size")]
     pub size: u64,
     #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
     pub annotations: Map<String>,
@@ -18,6 +20,19 @@ pub struct Descriptor {
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
     pub other: Map<Value>,
+}
+
+impl Keyed for Descriptor {
+    const KEYS: Keys = Keys::Own(&[
+        ("mediaType", &Keys::Any),
+        ("digest", &Keys::Any),
+        ("size", &Keys::Any),
+        ("urls", &Keys::Any),
+        ("annotations", &Keys::Free(&Keys::Any)),
+        ("data", &Keys::Any),
+        ("platform", &Platform::KEYS),
+        ("artifactType", &Keys::Any),
+    ]);
 }
 
 impl Descriptor {
@@ -50,5 +65,14 @@ impl Descriptor {
     pub fn with_platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self
+    }
+}
+
+/// An int64 that is not negative (image-spec, descriptor.md, `size`).
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = u64::deserialize(deserializer)?;
+    match i64::try_from(size) {
+        Ok(_) => Ok(size),
+        Err(_) => Err(D::Error::custom(format!("{size} is more than a size can be"))),
     }
 }

@@ -1,7 +1,29 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Descriptor, Map, media_type, null_as_empty};
+use super::{Descriptor, Keyed, Keys, Map, media_type, null_as_empty};
+
+/// Of manifests and indexes of all kinds, for no document may be two of them: those of the image-spec, docker's, its old
+/// ones ("schema 1") and artifact manifests.
+const MANIFEST_OR_INDEX: Keys = Keys::Own(&[
+    ("schemaVersion", &Keys::Any),
+    ("mediaType", &Keys::Any),
+    ("artifactType", &Keys::Any),
+    ("config", &Descriptor::KEYS),
+    (LAYERS, &Keys::Each(&Descriptor::KEYS)),
+    (MANIFESTS, &Keys::Each(&Descriptor::KEYS)),
+    (BLOBS, &Keys::Each(&Descriptor::KEYS)),
+    ("subject", &Descriptor::KEYS),
+    ("annotations", &Keys::Free(&Keys::Any)),
+    (SCHEMA_1_LAYERS, &Keys::Any),
+    ("history", &Keys::Any),
+    ("signatures", &Keys::Any),
+]);
+
+const LAYERS: &str = "layers";
+const MANIFESTS: &str = "manifests";
+const BLOBS: &str = "blobs";
+const SCHEMA_1_LAYERS: &str = "fsLayers";
 
 /// The field of a descriptor that tells what kind of artifact it leads to.
 const ARTIFACT_TYPE: &str = "artifactType";
@@ -51,6 +73,30 @@ pub struct Referrer {
     annotations: Map<String>,
 }
 
+impl Keyed for ImageManifest {
+    const KEYS: Keys = MANIFEST_OR_INDEX;
+
+    fn check(&self) -> Result<(), String> {
+        let alien = [MANIFESTS, BLOBS, SCHEMA_1_LAYERS].into_iter().find(|key| self.other.contains_key(*key));
+        check_alone("a manifest", alien)?;
+        check_type("a manifest", self.media_type.as_deref(), media_type::is_manifest)
+    }
+}
+
+impl Keyed for ImageIndex {
+    const KEYS: Keys = MANIFEST_OR_INDEX;
+
+    fn check(&self) -> Result<(), String> {
+        let aliens = [LAYERS, "config", BLOBS, SCHEMA_1_LAYERS];
+        check_alone("an index", aliens.into_iter().find(|key| self.other.contains_key(*key)))?;
+        check_type("an index", self.media_type.as_deref(), media_type::is_index)
+    }
+}
+
+impl Keyed for Referrer {
+    const KEYS: Keys = MANIFEST_OR_INDEX;
+}
+
 impl Referrer {
     /// `descriptor`, which is its own, as lists of referrers have it: with its annotations and the type of the artifact,
     /// which is that of the config where none is given (distribution-spec 1.1, "Listing Referrers").
@@ -85,5 +131,19 @@ impl ImageIndex {
             annotations,
             other: Map::new(),
         }
+    }
+}
+
+fn check_alone(what: &str, alien: Option<&str>) -> Result<(), String> {
+    match alien {
+        Some(key) => Err(format!("is two things at once: {what}, and what `{key}` stands in")),
+        None => Ok(()),
+    }
+}
+
+fn check_type(what: &str, named: Option<&str>, is_right: fn(&str) -> bool) -> Result<(), String> {
+    match named.filter(|name| !name.is_empty() && !is_right(name)) {
+        Some(name) => Err(format!("is two things at once: {what}, and of the type `{name}` by its own `mediaType`")),
+        None => Ok(()),
     }
 }

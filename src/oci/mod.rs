@@ -6,6 +6,7 @@
 mod config;
 mod descriptor;
 mod digest;
+mod document;
 mod manifest;
 pub mod media_type;
 mod platform;
@@ -14,14 +15,13 @@ mod reference;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, Settings};
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, HashingWriter, VerifyingReader};
+pub use document::{Keyed, Keys, from_json};
 pub use manifest::{ImageIndex, ImageManifest, Referrer};
 pub use platform::Platform;
 pub use reference::{Reference, is_valid_tag};
 
 use serde::Serialize;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
-
-use crate::error::{Error, Result};
+use serde::de::{Deserialize, Deserializer};
 
 /// Maps in images are sorted, so that the same content is the same bytes.
 pub type Map<V> = std::collections::BTreeMap<String, V>;
@@ -40,9 +40,4 @@ pub(crate) fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Def
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-/// Reads a document; `what` names it in the error.
-pub fn from_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|source| Error::input(format!("{what} is not valid")).with_source(source))
 }

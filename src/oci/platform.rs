@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::null_as_empty;
+use super::{Keyed, Keys, null_as_empty};
 use crate::error::{Error, Result, suggestion};
 
 /// Operating systems and architectures by the Go names that the image-spec prescribes (config.md, `os` and
@@ -51,6 +51,17 @@ pub struct Platform {
         deserialize_with = "null_as_empty"
     )]
     pub os_features: Vec<String>,
+}
+
+impl Keyed for Platform {
+    const KEYS: Keys = Keys::Own(&[
+        ("architecture", &Keys::Any),
+        ("os", &Keys::Any),
+        ("os.version", &Keys::Any),
+        ("os.features", &Keys::Any),
+        ("variant", &Keys::Any),
+        ("features", &Keys::Any),
+    ]);
 }
 
 impl Platform {

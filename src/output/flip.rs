@@ -47,10 +47,11 @@ fn half_set(error: Error, set: &[(usize, &Reference)], unset: &[(usize, &Referen
         let hint = format!("{}no tag has been set", cause(""));
         return error.with_hint(hint);
     }
-    let list =
-        |names: &[(usize, &Reference)]| names.iter().map(|(_, name)| format!("\n    {name}")).collect::<String>();
-    let message = format!("only some tags are set\n  set:{}\n  not set:{}", list(set), list(unset));
+    let list = |title: &str, names: &[(usize, &Reference)]| -> Vec<String> {
+        std::iter::once(title.to_owned()).chain(names.iter().map(|(_, name)| format!("  {name}"))).collect()
+    };
+    let details = [list("set:", set), list("not set:", unset)].concat();
     let undo = undo.map(|command| format!(", or undo it with `{command}`")).unwrap_or_default();
     let hint = format!("{}run the same command again to set the rest{undo}", cause("then "));
-    Error::new(error.kind, message).with_hint(hint).with_source(error)
+    Error::new(error.kind, "only some tags are set").with_details(details).with_hint(hint).with_source(error)
 }

@@ -68,7 +68,11 @@ impl Repository<'_> {
         }
         let next = next_page(&request.url, &answer)?;
         let body = connection.read(&request.method, &mut answer, MANIFEST_LIMIT).await?;
-        let Ok(index) = serde_json::from_slice::<ImageIndex>(&body) else { return Ok(None) };
+        if serde_json::from_slice::<ImageIndex>(&body).is_err() {
+            return Ok(None); // no registry that knows of referrers, but one that has a page for everything
+        }
+        let label = label(&request.method, answer.url());
+        let index: ImageIndex = from_json(&format!("the list of referrers of {label}"), &body)?;
         Ok(Some(Page { referrers: index.manifests, size: body.len() as u64, next }))
     }
 

@@ -10,7 +10,7 @@ use super::client::Repository;
 use super::connection::{Request, join};
 use super::failure::{Failure, label};
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{from_json, is_valid_tag};
+use crate::oci::{Keyed, from_json, is_valid_tag};
 
 /// What is asked for at once. Registries give as many as they like, up to this.
 const TAGS_OF_A_PAGE: &str = "n=1000";
@@ -25,6 +25,8 @@ struct Page {
     /// Some registries write `null` where there are none.
     tags: Option<Vec<String>>,
 }
+
+impl Keyed for Page {}
 
 impl Repository<'_> {
     /// All tags of this repository, in the order of their bytes, each once. A repository that does not exist has none.

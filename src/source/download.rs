@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::layer::Content;
-use crate::oci::{Digest, from_json, to_json};
+use crate::oci::{Digest, Keyed, from_json, to_json};
 use crate::plan::shown_url;
 use crate::progress::Progress;
 use crate::registry::{Headers, OnDemand, Outcome};
@@ -26,6 +26,8 @@ pub struct Downloaded {
 struct Record {
     headers: Headers,
 }
+
+impl Keyed for Record {}
 
 /// What BuildKit calls a file that its URL gives no name.
 const NAMELESS: &str = "__unnamed__";

@@ -16,8 +16,8 @@ use super::regular;
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{
-    Descriptor, Digest, HashingWriter, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, VerifyingReader,
-    from_json, media_type, null_as_empty, to_json,
+    Descriptor, Digest, HashingWriter, ImageConfig, ImageIndex, ImageManifest, Keyed, Keys, MANIFEST_LIMIT, Map,
+    VerifyingReader, from_json, media_type, null_as_empty, to_json,
 };
 
 /// The annotation of an `index.json` that is a delta's: of all the blobs that its images have, so many are left out,
@@ -37,6 +37,16 @@ pub struct DockerImage {
     /// Some write `null` where there is none.
     #[serde(deserialize_with = "null_as_empty")]
     pub layers: Vec<String>,
+}
+
+impl Keyed for Vec<DockerImage> {
+    const KEYS: Keys = Keys::Each(&Keys::Own(&[
+        ("Config", &Keys::Any),
+        ("RepoTags", &Keys::Any),
+        ("Layers", &Keys::Any),
+        ("Parent", &Keys::Any),
+        ("LayerSources", &Keys::Free(&Descriptor::KEYS)),
+    ]));
 }
 
 /// An archive, read. Its blobs stay where they are and are read at their offsets; one compressed with gzip as a whole

@@ -11,7 +11,7 @@ use super::pending::PREFIX;
 use super::regular;
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
-use crate::oci::{Digest, MANIFEST_LIMIT, from_json, media_type};
+use crate::oci::{Digest, Keyed, MANIFEST_LIMIT, from_json, media_type};
 
 /// What lies in a local store, in no order. Files whose names the store does not give are not looked at.
 #[derive(Debug)]
@@ -107,6 +107,7 @@ fn document_kind(bytes: &[u8]) -> Kind {
         media_type: Option<String>,
         rootfs: Option<serde_json::Value>,
     }
+    impl Keyed for Document {}
     match from_json("a document", bytes) {
         Ok(Document { media_type: Some(name), .. }) if name == media_type::IMAGE_INDEX => Kind::Index,
         Ok(Document { media_type: Some(name), .. }) if name == media_type::IMAGE_MANIFEST => Kind::Manifest,

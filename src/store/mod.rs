@@ -10,7 +10,7 @@ mod layered;
 pub mod layout;
 mod listed;
 mod local;
-mod lock;
+pub(crate) mod lock;
 pub mod pending;
 mod private;
 pub mod prune;

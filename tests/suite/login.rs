@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::docker_registry::DockerRegistry;
+use crate::support::fake_registry::FakeRegistry;
 use crate::support::program::{Outcome, Program};
-use crate::support::tool::require;
+use crate::support::tool::{require, run};
 
 const PASSWORD: &str = "correct horse";
 
@@ -146,6 +148,90 @@ fn a_terminal_is_asked_and_does_not_show_the_password() {
     assert!(status.success(), "{text}");
     assert!(text.contains("Username: ") && text.contains("Password: ") && text.contains("logged in"), "{text}");
     assert!(!text.contains("horse"), "{text}");
+}
+
+#[test]
+fn logins_at_once_are_all_kept() {
+    let program = Program::new();
+    let path = program.docker_config().join("config.json");
+    fs::write(&path, r#"{"zz": 1, "auths": {"other.example": {"auth": "eDp5"}}, "aa": {"z": [1.5, null], "a": "é"}}"#)
+        .unwrap();
+    let registries: Vec<FakeRegistry> = (0..16).map(|_| FakeRegistry::new()).collect();
+    let addresses: Vec<String> = registries.iter().map(FakeRegistry::address).collect();
+    let all_at_once = |arguments: &[&str]| {
+        std::thread::scope(|scope| {
+            for address in &addresses {
+                let arguments = [arguments, &[address.as_str()]].concat();
+                scope.spawn(|| feed(&program, &{ arguments }, PASSWORD).success());
+            }
+        });
+    };
+    all_at_once(&["login", "-u", "ada", "--password-stdin"]);
+    let text = fs::read_to_string(&path).unwrap();
+    let config: Value = serde_json::from_str(&text).unwrap();
+    for address in addresses.iter().map(String::as_str).chain(["other.example"]) {
+        assert!(config["auths"][address]["auth"].is_string(), "{address} is not in {text}");
+    }
+    let order = ["\"zz\"", "\"auths\"", "\"other.example\"", "\"aa\"", "\"z\"", "\"a\""];
+    let places: Vec<usize> = order.iter().map(|key| text.find(key).unwrap()).collect();
+    assert!(places.is_sorted(), "{text}");
+    all_at_once(&["logout"]);
+    let config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let expected = json!({"zz": 1, "auths": {"other.example": {"auth": "eDp5"}}, "aa": {"z": [1.5, null], "a": "é"}});
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn the_file_is_its_users_alone_and_a_link_to_it_stays_one() {
+    let registry = FakeRegistry::new();
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("settings/docker");
+    let program = Program::new().environment("DOCKER_CONFIG", &directory);
+    let login = ["login", "-u", "ada", "--password-stdin", &registry.address()];
+    feed(&program, &login, PASSWORD).success();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    let path = directory.join("config.json");
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing is left beside it");
+    let kept = fs::read(&path).unwrap();
+    // To a file that is there, and to one that is not, by way of another link.
+    for target in ["there.json", "missing.json"] {
+        fs::remove_file(&path).unwrap();
+        symlink("link.json", &path).unwrap();
+        let link = directory.join("link.json");
+        let _ = fs::remove_file(&link);
+        symlink(home.path().join(target), &link).unwrap();
+        if target == "there.json" {
+            fs::write(home.path().join(target), r#"{"b": 1}"#).unwrap();
+        }
+        feed(&program, &login, PASSWORD).success();
+        assert!(path.is_symlink() && link.is_symlink());
+        let config: Value = serde_json::from_slice(&fs::read(home.path().join(target)).unwrap()).unwrap();
+        assert!(config["auths"][registry.address()]["auth"].is_string(), "{config}");
+        assert_eq!(mode(&home.path().join(target)), 0o600);
+    }
+    assert_eq!(serde_json::from_slice::<Value>(&kept).unwrap()["auths"].as_object().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let registry = FakeRegistry::new();
+    let program = Program::new();
+    let path = program.docker_config().join("config.json");
+    let address = registry.address();
+    mkfifo(&path);
+    let login = ["login", "-u", "ada", "--password-stdin", &address];
+    feed(&program, &login, PASSWORD).failure(1).says(&["config.json", "not a regular file"]);
+    program.run(["logout", &address]).failure(1).says(&["config.json", "not a regular file"]);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    feed(&program, &login, PASSWORD).failure(1).says(&["config.json"]);
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+}
+
+fn mkfifo(path: &Path) {
+    run("mkfifo", [path]);
 }
 
 fn registry() -> Option<DockerRegistry> {

@@ -106,11 +106,11 @@ fn check_exact(steps: &[Step], root: &Descriptor) -> Result<()> {
     }
     let line = |step: &&Step| {
         let now = step.now.as_ref().map(|now| now.digest.to_string()).unwrap_or_default();
-        format!("\n    {} is {now}", step.name)
+        format!("  {} is {now}", step.name)
     };
-    let list: String = changed.iter().map(line).collect();
-    let message = format!("tags that are not to change stand for another image than {}{list}", root.digest);
+    let message = format!("tags that are not to change stand for another image than {}", root.digest);
     Err(Error::new(ErrorKind::Registry, message)
+        .with_details(changed.iter().map(line).collect())
         .with_hint("give what is pushed a new version; or leave out --immutable to let the tags change"))
 }
 

@@ -1,26 +1,35 @@
 use std::fs::{self, DirBuilder};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use rustix::fs::OFlags;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
+use super::json::{Json, Object};
 use super::{Credential, TOKEN_USER};
 use crate::error::{Error, Result};
+use crate::store::lock::Lock;
+
+/// In bytes; far more than the credentials of any user need.
+const LIMIT: u64 = 16 << 20;
+
+/// The most links that lead on from one another, as the system has it.
+const MOST_LINKS: usize = 40;
 
 /// `config.json` or `auth.json`, with all that other programs keep there.
 pub(super) struct File {
     pub path: PathBuf,
-    document: Map<String, Value>,
+    document: Object,
 }
 
 impl File {
     /// An empty one where there is none.
     pub fn read(path: &Path) -> Result<File> {
-        let text = match fs::read(path) {
+        let text = match read_regular(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}".to_vec(),
             Err(error) => return Err(Error::io("read", path, error)),
@@ -33,6 +42,32 @@ impl File {
         Ok(File { path: path.to_owned(), document })
     }
 
+    /// Changes the file at `path`, and with it nothing that somebody else changes at the same time: whoever changes it
+    /// holds a lock meanwhile, reads it anew and replaces it in one step. It stays as it is if `change` says that
+    /// nothing is to be changed, which is returned.
+    pub fn change(path: &Path, change: impl FnOnce(&mut File) -> Result<bool>) -> Result<bool> {
+        // A link, as some keep for their settings, stays one.
+        let place = end_of_links(path);
+        let directory = place.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        let failed = |source| Error::io("write", &place, source);
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        let mut name = place.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let lock = directory.join(name);
+        // Docker has no lock that could be shared with it.
+        let _alone = Lock::alone(&lock).map_err(|source| Error::io("lock", &lock, source))?;
+        let done = File::read(path).and_then(|mut file| {
+            let is_changed = change(&mut file)?;
+            if is_changed {
+                file.write(&place, directory).map_err(failed)?;
+            }
+            Ok(is_changed)
+        });
+        // It is still held. One that stays, where this is killed or fails, is in nobody's way.
+        let _ = fs::remove_file(&lock);
+        done
+    }
+
     /// The helper for whatever of `names` is named first, else the one for all registries.
     pub fn helper(&self, names: [&str; 2]) -> Option<&str> {
         let own = self.document.get("credHelpers");
@@ -40,14 +75,14 @@ impl File {
         own.or_else(|| self.document.get("credsStore"))?.as_str().filter(|name| !name.is_empty())
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let auths = self.document.get("auths").and_then(Value::as_object);
-        auths.into_iter().flatten().map(|(name, entry)| (name.as_str(), entry))
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Json)> {
+        let auths = self.document.get("auths").and_then(Json::as_object);
+        auths.into_iter().flat_map(|auths| &auths.0).map(|(name, entry)| (name.as_str(), entry))
     }
 
     /// `None` for the empty entries that docker leaves for what its helpers keep.
-    pub fn credential(&self, name: &str, entry: &Value) -> Result<Option<Credential>> {
-        let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty());
+    pub fn credential(&self, name: &str, entry: &Json) -> Result<Option<Credential>> {
+        let text = |key: &str| entry.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
         let pair = match text("auth") {
             Some(auth) => {
                 let decoded = BASE64_STANDARD.decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -70,46 +105,76 @@ impl File {
     }
 
     pub fn insert(&mut self, server: &str, credential: &Credential) -> Result<()> {
-        let entry = match credential {
+        let text = |text: &str| Json::Plain(text.into());
+        let mut entry = Object::default();
+        match credential {
             Credential::Basic { user, password } => {
-                json!({ "auth": BASE64_STANDARD.encode(format!("{user}:{password}")) })
+                entry.insert("auth", text(&BASE64_STANDARD.encode(format!("{user}:{password}"))));
             }
             Credential::IdentityToken { user, token } => {
                 let user = user.as_deref().unwrap_or(TOKEN_USER);
-                json!({ "auth": BASE64_STANDARD.encode(format!("{user}:")), "identitytoken": token })
+                entry.insert("auth", text(&BASE64_STANDARD.encode(format!("{user}:"))));
+                entry.insert("identitytoken", text(token));
             }
-        };
-        let auths = self.document.entry("auths").or_insert_with(|| json!({}));
-        let auths = auths
-            .as_object_mut()
-            .ok_or_else(|| Error::input(format!("{}: `auths` is not an object", self.path.display())))?;
-        auths.insert(server.to_owned(), entry);
+        }
+        if self.document.get("auths").is_none_or(|auths| matches!(auths, Json::Plain(Value::Null))) {
+            self.document.insert("auths", Json::Object(Object::default()));
+        }
+        let auths = self.document.get_mut("auths").and_then(Json::as_object_mut);
+        let auths = auths.ok_or_else(|| Error::input(format!("{}: `auths` is not an object", self.path.display())))?;
+        auths.insert(server, Json::Object(entry));
         Ok(())
     }
 
     /// Removes the entries whose names `is_meant`; false if there is none.
     pub fn remove(&mut self, is_meant: impl Fn(&str) -> bool) -> bool {
-        let Some(auths) = self.document.get_mut("auths").and_then(Value::as_object_mut) else { return false };
-        let before = auths.len();
-        auths.retain(|entry, _| !is_meant(entry));
-        auths.len() < before
+        let Some(auths) = self.document.get_mut("auths").and_then(Json::as_object_mut) else { return false };
+        let before = auths.0.len();
+        auths.0.retain(|(entry, _)| !is_meant(entry));
+        auths.0.len() < before
     }
 
-    pub fn write(&self) -> Result<()> {
-        // A link, as some keep for their settings, stays one.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let failed = |source| Error::io("write", &path, source);
-        let directory = path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    fn write(&self, place: &Path, directory: &Path) -> io::Result<()> {
         // A temporary file has the mode 0600, and the rename keeps it.
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        if let Ok(former) = fs::metadata(place) {
+            // Root may log in for somebody else, to whom the file belongs; others may not give files away.
+            let _ = fchown(file.as_file(), Some(former.uid()), Some(former.gid()));
+        }
         let mut text = Vec::new();
         let style = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-        let mut serializer = serde_json::Serializer::with_formatter(&mut text, style);
-        self.document.serialize(&mut serializer).map_err(|source| failed(source.into()))?;
+        self.document.serialize(&mut serde_json::Serializer::with_formatter(&mut text, style))?;
         text.push(b'\n');
-        file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
+        file.write_all(&text)?;
+        file.as_file().sync_all()?;
+        file.persist(place)?;
         Ok(())
     }
+}
+
+/// The content of a regular file; whatever else is there is refused at once, also where opening it would wait for
+/// somebody, as a FIFO does.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(LIMIT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LIMIT {
+        return Err(io::Error::other(format!("it is larger than {LIMIT} bytes")));
+    }
+    Ok(text)
+}
+
+/// Where the links that begin at `path` lead, be there a file or not.
+fn end_of_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => break,
+        }
+    }
+    path
 }

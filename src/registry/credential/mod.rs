@@ -3,6 +3,7 @@
 
 mod file;
 mod helper;
+mod json;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -142,23 +143,26 @@ impl Credentials {
 
     /// Keeps a credential for all of a registry in docker's way, in the place of an older one: with the registry's
     /// helper if there is one, else in `config.json`. The file is replaced in one step and readable for its owner alone;
-    /// what else it holds stays.
+    /// what else it holds stays, in its order, and what others keep there by this program at the same time, too.
     pub fn store(&self, registry: &str, credential: &Credential) -> Result<Keeper> {
-        let mut config = self.config()?.ok_or_else(no_directory)?;
-        if let Some(helper) = self.helper(&config, registry) {
+        let path = self.config_path().ok_or_else(no_directory)?;
+        if let Some(helper) = self.helper(&File::read(&path)?, registry) {
             helper.store(server(registry), credential)?;
             return Ok(Keeper::Helper(helper.program));
         }
-        config.remove(|entry| path_below(registry, entry) == Some(""));
-        config.insert(server(registry), credential)?;
-        config.write()?;
-        Ok(Keeper::File(config.path))
+        File::change(&path, |config| {
+            config.remove(|entry| path_below(registry, entry) == Some("") && entry != server(registry));
+            config.insert(server(registry), credential)?;
+            Ok(true)
+        })?;
+        Ok(Keeper::File(path))
     }
 
     /// Forgets what docker's `config.json` and its helpers have for a registry and for paths of it; false if there was
     /// nothing.
     pub fn erase(&self, registry: &str) -> Result<bool> {
-        let Some(mut config) = self.config()? else { return Ok(false) };
+        let Some(path) = self.config_path() else { return Ok(false) };
+        let mut config = File::read(&path)?;
         let mut found = false;
         if let Some(helper) = self.helper(&config, registry)
             && helper.get(server(registry))?.is_some()
@@ -166,15 +170,20 @@ impl Credentials {
             helper.erase(server(registry))?;
             found = true;
         }
-        if config.remove(|entry| path_below(registry, entry).is_some()) {
-            config.write()?;
-            found = true;
+        let is_meant = |entry: &str| path_below(registry, entry).is_some();
+        // Where there is nothing to forget, the file may be one that cannot be changed.
+        if config.remove(is_meant) {
+            found |= File::change(&path, |config| Ok(config.remove(is_meant)))?;
         }
         Ok(found)
     }
 
+    fn config_path(&self) -> Option<PathBuf> {
+        Some(self.directory.as_deref()?.join("config.json"))
+    }
+
     fn config(&self) -> Result<Option<File>> {
-        self.directory.as_deref().map(|directory| File::read(&directory.join("config.json"))).transpose()
+        self.config_path().map(|path| File::read(&path)).transpose()
     }
 
     /// Adds what one file has. `server` is what its helpers know the registry by.

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
-use serde_json::Value;
 
 use super::super::auth::Access;
 use super::super::client::Repository;
@@ -14,7 +13,7 @@ use super::super::connection::{Body, Request, UNSETTLED, check_digest, content_d
 use super::super::failure::{Failure, label};
 use super::Document;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, from_json, media_type, to_json};
+use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, Referrer, from_json, media_type, to_json};
 use crate::progress::Event;
 
 /// How many tags go into one request: a URL must not get too long.
@@ -182,20 +181,10 @@ fn immutable(mut refusal: Failure, tag: &str, digest: Digest) -> Failure {
 
 /// What a manifest or index refers to (image-spec, `subject`).
 fn subject(bytes: &[u8]) -> Option<Digest> {
-    serde_json::from_slice::<Value>(bytes).ok()?["subject"]["digest"].as_str()?.parse().ok()
+    Some(from_json::<Referrer>("a manifest", bytes).ok()?.subject?.digest)
 }
 
-/// How a manifest with a subject stands in the list of referrers: with its type, that of the config in the place of one
-/// that has none, and its annotations.
+/// How a manifest with a subject stands in the list of referrers.
 fn referrer((descriptor, bytes): &Document) -> Result<Descriptor> {
-    let document: Value = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
-    let mut referrer = Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size);
-    let own = document["artifactType"].as_str().filter(|kind| !kind.is_empty());
-    if let Some(kind) = own.or(document["config"]["mediaType"].as_str()) {
-        referrer.other.insert("artifactType".to_owned(), kind.into());
-    }
-    for (key, value) in document["annotations"].as_object().into_iter().flatten() {
-        referrer.annotations.extend(value.as_str().map(|value| (key.clone(), value.to_owned())));
-    }
-    Ok(referrer)
+    Ok(from_json::<Referrer>(&format!("manifest {}", descriptor.digest), bytes)?.listed(descriptor))
 }

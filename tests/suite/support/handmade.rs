@@ -197,6 +197,24 @@ impl Handmade {
         self.directory.path()
     }
 
+    /// Its manifest.
+    pub fn manifest(&self) -> serde_json::Value {
+        let index: serde_json::Value =
+            serde_json::from_slice(&fs::read(self.path().join("index.json")).unwrap()).unwrap();
+        let digest = index["manifests"][0]["digest"].as_str().unwrap().replace(':', "/");
+        serde_json::from_slice(&fs::read(self.path().join("blobs").join(digest)).unwrap()).unwrap()
+    }
+
+    /// Sets this text in the place of its manifest, and `members` into the descriptor that leads there.
+    pub fn put_manifest(&self, text: &str, members: serde_json::Value) {
+        let mut manifest = self.blob("application/vnd.oci.image.manifest.v1+json", text.as_bytes());
+        for (key, value) in members.as_object().unwrap() {
+            manifest[key] = value.clone();
+        }
+        let index = json!({"schemaVersion": 2, "manifests": [manifest]});
+        fs::write(self.path().join("index.json"), index.to_string()).unwrap();
+    }
+
     pub fn blob_path(&self, bytes: &[u8]) -> PathBuf {
         self.path().join("blobs/sha256").join(digest(bytes).1)
     }
