@@ -22,7 +22,7 @@ pub use content::{Content, ContentReader, Identity};
 pub use entry::{Entry, Kind};
 pub use ignore::{Above, Ignore};
 pub use read::{
-    Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC,
+    Attributes, GZIP_MAGIC, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC,
     ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read, read_archive, read_members,
 };
 pub use spool::Spool;

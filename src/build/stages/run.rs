@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::Stages;
+use super::{Place, Stages};
 use crate::build::copy::{Copier, Matched, Pivot, has_wildcard, matched, not_there};
 use crate::build::files::{Files, Node, Object, attributes, joined, parent};
 use crate::build::owner;
@@ -11,9 +11,6 @@ use crate::plan::{Copy, Item, Provider, Work};
 use crate::progress::Event;
 use crate::source::archive;
 use crate::source::local::Modified;
-
-/// A step's place: its stage, and its number there.
-type Place = (usize, usize);
 
 /// Where a copy takes files from, and what errors call it.
 struct Provided {
@@ -30,7 +27,7 @@ impl<'a> Stages<'a> {
             Work::Adds(adds) => return Ok((self.added(adds)?, None)),
             Work::Directory { path, owner } => {
                 let owner = self.owner(owner.as_deref(), place)?;
-                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.time());
+                let mut target = Target::new(self.taken(place)?, owner, self.time());
                 let path = target.files().real(path.as_bytes())?;
                 target.make_directory(&path)?;
                 target.finish()
@@ -42,7 +39,7 @@ impl<'a> Stages<'a> {
                     self.copy(copy, owner, &mut target)?;
                     return Ok((Arc::new(target.finish().1), None));
                 }
-                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.time());
+                let mut target = Target::new(self.taken(place)?, owner, self.time());
                 self.copy(copy, owner, &mut target)?;
                 target.finish()
             }

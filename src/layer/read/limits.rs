@@ -25,10 +25,6 @@ const FLOOR: u64 = 4 << 30;
 /// The largest images have some hundred thousand files. At most 700 bytes of memory are taken for one.
 pub(super) const ENTRIES: u64 = 2_000_000;
 
-/// Directories do not lie in one another deeper than this: no real tree comes near it, and some programs, Rust's own
-/// library among them, have a file open for every level when they remove one.
-pub(super) const DEPTH: u32 = 256;
-
 /// Two million paths of the usual 60 bytes, and as much again.
 const TEXT: u64 = 256 << 20;
 

@@ -24,7 +24,7 @@ use member::members;
 pub use archive::read_archive;
 pub use change::{Node, Tree, WHITEOUT};
 pub use limits::Limits;
-pub use member::{Attributes, LONGEST_PATH, Member, Object, Time, is_header};
+pub use member::{Attributes, Member, Object, Time, is_header};
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.

@@ -6,7 +6,7 @@
 use crate::error::Excerpt;
 
 /// One finding of a build check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
     pub rule: Rule,
     pub message: String,
