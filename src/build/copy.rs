@@ -161,14 +161,14 @@ impl Copier<'_> {
         };
         let Object::Other(kind) = found.node.object() else {
             match present {
-                None => target.put(path, Node::directory(self.dressed(found.node))),
+                None => target.put(path, Node::directory(self.dressed(found.node)))?,
                 Some(present) if !present.is_directory() => {
                     return conflict("is no directory in the image, and a directory is copied to it");
                 }
                 // What is copied to stays as it is.
                 Some(_) if found.path.is_empty() => {}
-                Some(_) if found.only_leads => target.change(path).mode = found.node.attributes().mode,
-                Some(_) => *target.change(path) = self.dressed(found.node),
+                Some(_) if found.only_leads => target.change(path)?.mode = found.node.attributes().mode,
+                Some(_) => *target.change(path)? = self.dressed(found.node),
             }
             return Ok(());
         };
@@ -183,8 +183,7 @@ impl Copier<'_> {
         if let Some(identity) = identity {
             links.insert(identity, node.clone());
         }
-        target.put(path, node);
-        Ok(())
+        target.put(path, node)
     }
 
     /// The attributes that a copy of `node` has.

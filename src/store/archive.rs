@@ -1,21 +1,22 @@
 //! Image archives: a tar of an OCI layout, or what `docker save` writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use flate2::{read, write};
+use flate2::read;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::layout::{CONTAINERD_NAME, INDEX, MARKER, blob_path, choose, read_limited};
 use super::listed::Subjects;
 use crate::error::{Error, Result};
-use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
+use crate::layer::{self, Budget, GZIP_MAGIC, Limits, Whole, ZSTD_MAGIC};
 use crate::oci::{
-    Descriptor, Digest, HashingWriter, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, VerifyingReader,
+    Descriptor, Digest, Hasher, HashingWriter, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, VerifyingReader,
     from_json, media_type, null_as_empty, to_json,
 };
 
@@ -39,7 +40,8 @@ pub struct DockerImage {
 }
 
 /// An archive, read. Its blobs stay where they are and are read at their offsets; one compressed with gzip as a whole
-/// is first unpacked to a temporary file without a name, of at most 100 times its size, or 256 MiB if that is more.
+/// is first unpacked to a temporary file without a name, of at most 100 times its size, or 256 MiB if that is more. The layers
+/// of a docker archive are unpacked, each once and all together within [`Limits::of_archive`], when they are first used.
 pub struct Archive {
     path: PathBuf,
     /// As skopeo calls it.
@@ -49,18 +51,25 @@ pub struct Archive {
     index: ImageIndex,
     blobs: HashMap<Digest, Blob>,
     subjects: Subjects,
+    /// What the layers of a docker archive are to unpack to.
+    promises: HashMap<Digest, Promise>,
+    /// The layers that do.
+    kept: Mutex<HashSet<Digest>>,
+    /// For all that is unpacked to find that out.
+    budget: Budget,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Member {
     offset: u64,
     size: u64,
 }
 
-/// A layer of a docker archive, as it lies there.
-#[derive(Clone)]
-struct Layer {
-    descriptor: Descriptor,
+/// What a config says of a layer of a docker archive.
+struct Promise {
+    /// The path of the layer, for errors.
+    name: String,
+    member: Member,
     diff_id: Digest,
 }
 
@@ -140,6 +149,9 @@ impl Archive {
             index,
             blobs: HashMap::new(),
             subjects: Subjects::default(),
+            promises: HashMap::new(),
+            kept: Mutex::default(),
+            budget: Budget::new(Limits::of_archive(length), Whole::Layers),
         })
     }
 
@@ -150,12 +162,12 @@ impl Archive {
     }
 
     /// A docker archive has no manifests: each image gets one made of its config and its layers as they lie there.
-    /// Nothing but the config promises what the layers are, so each is held against it here.
+    /// Nothing but the config promises what the layers are, so each is held against it before it is used.
     fn read_docker(&mut self) -> Result<()> {
         self.kind = "docker-archive";
         let bytes = self.document(DOCKER_MANIFEST)?;
         let images: Vec<DockerImage> = from_json(&format!("{DOCKER_MANIFEST} in {}", self.path.display()), &bytes)?;
-        // Images share layers, which are read once.
+        // Images share layers, whatever they call them, and each is read once.
         let mut known = HashMap::new();
         for image in images {
             let config_bytes = self.document(&image.config)?;
@@ -180,12 +192,12 @@ impl Archive {
         Ok(())
     }
 
-    /// The layers of `image`, which are those that `config` promises: as many, and each with its diff_id.
+    /// The layers of `image`: as many as `config` promises. Those that are compressed are unpacked when they are used.
     fn docker_layers(
         &mut self,
         image: &DockerImage,
         config: &ImageConfig,
-        known: &mut HashMap<String, Layer>,
+        known: &mut HashMap<Member, Descriptor>,
     ) -> Result<Vec<Descriptor>> {
         let diff_ids = &config.rootfs.diff_ids;
         if image.layers.len() != diff_ids.len() {
@@ -200,56 +212,84 @@ impl Archive {
         }
         let mut layers = Vec::with_capacity(image.layers.len());
         for (name, diff_id) in image.layers.iter().zip(diff_ids) {
-            let layer = match known.get(name) {
+            let member = self.member(name)?;
+            let layer = match known.get(&member) {
                 Some(layer) => layer.clone(),
-                None => self.docker_layer(name)?,
+                None => self.docker_layer(member).map_err(|source| Error::io("read", &self.path, source))?,
             };
-            if layer.diff_id != *diff_id {
-                return Err(Error::integrity(format!(
-                    "the layer {name} in {} unpacks to {}, not to the {diff_id} of its config",
-                    self.path.display(),
-                    layer.diff_id
-                ))
-                .with_hint(DAMAGED));
+            known.insert(member, layer.clone());
+            self.blobs.insert(layer.digest, Blob::Member(member));
+            // Uncompressed, it is what it unpacks to.
+            let unpacked = Some(layer.digest).filter(|_| layer.media_type == media_type::LAYER);
+            let promised = unpacked.or_else(|| self.promises.get(&layer.digest).map(|promise| promise.diff_id));
+            match promised {
+                Some(other) if other != *diff_id => return Err(self.broken_promise(name, other, *diff_id)),
+                Some(_) => {}
+                None => {
+                    let promise = Promise { name: name.clone(), member, diff_id: *diff_id };
+                    self.promises.insert(layer.digest, promise);
+                }
             }
-            layers.push(layer.descriptor.clone());
-            known.insert(name.clone(), layer);
+            layers.push(layer);
         }
         Ok(layers)
     }
 
-    /// Reads a layer once, for its digest and for that of what it unpacks to.
-    fn docker_layer(&mut self, name: &str) -> Result<Layer> {
-        let member = self.member(name)?;
+    fn docker_layer(&self, member: Member) -> io::Result<Descriptor> {
+        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
+        self.reader(member).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
+        let mut hasher = HashingWriter::new(io::sink());
+        io::copy(&mut BufReader::with_capacity(CHUNK, self.reader(member)), &mut hasher)?;
+        let (_, digest, size) = hasher.finish();
+        Ok(Descriptor::new(layer::media_type_of(&magic), digest, size))
+    }
+
+    /// Fails unless the blob of this digest unpacks to what its config says, if it is a layer of a docker archive.
+    fn check_promise(&self, digest: &Digest) -> Result<()> {
+        let Some(promise) = self.promises.get(digest) else { return Ok(()) };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.contains(digest) {
+            return Ok(());
+        }
+        let diff_id = self.diff_id(promise)?;
+        if diff_id != promise.diff_id {
+            return Err(self.broken_promise(&promise.name, diff_id, promise.diff_id));
+        }
+        kept.insert(*digest);
+        Ok(())
+    }
+
+    /// What a layer unpacks to.
+    fn diff_id(&self, promise: &Promise) -> Result<Digest> {
         let failed = |source: io::Error| match source.raw_os_error() {
             Some(_) => Error::io("read", &self.path, source),
-            None => Error::integrity(format!("the layer {name} in {} cannot be unpacked", self.path.display()))
+            None => Error::integrity(format!("the layer {} in {} cannot be unpacked", promise.name, self.path.display()))
                 .with_source(source)
                 .with_hint(DAMAGED),
         };
-        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
-        self.reader(member).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic).map_err(failed)?;
-        let mut plain = HashingWriter::new(io::sink());
-        let mut reader = self.reader(member);
-        let (media_type, (digest, size)) = if magic.starts_with(&GZIP_MAGIC) {
-            let (mut unpack, digest, size) =
-                digested(&mut reader, write::MultiGzDecoder::new(&mut plain)).map_err(failed)?;
-            unpack.try_finish().map_err(failed)?;
-            drop(unpack);
-            (media_type::LAYER_GZIP, (digest, size))
-        } else if magic == ZSTD_MAGIC {
-            let unpack = zstd::stream::write::Decoder::new(&mut plain).map_err(failed)?;
-            let (mut unpack, digest, size) = digested(&mut reader, unpack).map_err(failed)?;
-            unpack.flush().map_err(failed)?;
-            (media_type::LAYER_ZSTD, (digest, size))
-        } else {
-            let (_, digest, size) = digested(&mut reader, &mut plain).map_err(failed)?;
-            (media_type::LAYER, (digest, size))
-        };
-        drop(reader);
-        let (_, diff_id, _) = plain.finish();
-        self.blobs.insert(digest, Blob::Member(member));
-        Ok(Layer { descriptor: Descriptor::new(media_type, digest, size), diff_id })
+        let mut tar = layer::decompressed(self.reader(promise.member)).map_err(failed)?;
+        let (mut hasher, mut chunk) = (Hasher::new(), vec![0; CHUNK]);
+        loop {
+            match tar.read(&mut chunk) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => {
+                    let within = self.budget.size(count as u64);
+                    within.map_err(|error| Error {
+                        message: format!("{}: {}", self.path.display(), error.message),
+                        ..error
+                    })?;
+                    hasher.update(&chunk[..count]);
+                }
+                Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(failed(source)),
+            }
+        }
+    }
+
+    fn broken_promise(&self, name: &str, actual: Digest, promised: Digest) -> Error {
+        let path = self.path.display();
+        let message = format!("the layer {name} in {path} unpacks to {actual}, not to the {promised} of its config");
+        Error::integrity(message).with_hint(DAMAGED)
     }
 
     fn member(&self, name: &str) -> Result<Member> {
@@ -284,6 +324,7 @@ impl Archive {
 
 impl Store for Archive {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        self.check_promise(&descriptor.digest)?;
         let reader: Box<dyn Read + Send + '_> = match self.blobs.get(&descriptor.digest) {
             Some(Blob::Made(bytes)) => Box::new(bytes.as_slice()),
             Some(Blob::Member(member)) => Box::new(self.reader(*member)),
@@ -296,7 +337,10 @@ impl Store for Archive {
         choose(&self.index, name, self.kind, &self.path)
     }
 
+    /// A layer of a docker archive is there only if it is what its config says: whoever asks is about to give it on, and not
+    /// everything that is given on is read.
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        self.check_promise(&descriptor.digest)?;
         Ok(match self.blobs.get(&descriptor.digest) {
             Some(Blob::Made(bytes)) => bytes.len() as u64 == descriptor.size,
             Some(Blob::Member(member)) => member.size == descriptor.size,
@@ -327,6 +371,9 @@ const NAMES_LIMIT: u64 = 16 << 20;
 
 /// Links that lead to links are followed this far, as far as Linux does it.
 const LINKS_LIMIT: usize = 40;
+
+/// How much is read at a time.
+const CHUNK: usize = 256 << 10;
 
 const DAMAGED: &str = "the archive is damaged or was put together wrongly: fetch or make it again";
 
@@ -381,13 +428,6 @@ fn length_of_names(mut file: &File) -> io::Result<u64> {
     }
     file.rewind()?;
     Ok(length)
-}
-
-/// Copies all to `writer`, and returns it with the digest and the size of what it took.
-fn digested<W: Write>(mut reader: impl Read, writer: W) -> io::Result<(W, Digest, u64)> {
-    let mut hashing = HashingWriter::new(writer);
-    io::copy(&mut reader, &mut hashing)?;
-    Ok(hashing.finish())
 }
 
 /// What the link called `name` may mean: a path in the archive, as hard links do, or one from where it stands.

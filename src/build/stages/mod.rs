@@ -19,9 +19,9 @@ use super::contexts::Contexts;
 use super::copy::{Pivot, has_wildcard, literal_start};
 use super::files::Files;
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry};
+use crate::layer::{Budget, Content, Entry, Limits, Whole};
 use crate::oci::Digest;
-use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work};
+use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work, path};
 use crate::source::local::{self, Modified};
 
 use sources::Sources;
@@ -41,6 +41,8 @@ pub struct Stages<'a> {
     files: HashMap<Place, Files>,
     changes: HashMap<Place, Arc<Vec<Entry>>>,
     adds: HashMap<&'a [Add], Weak<Vec<Entry>>>,
+    /// For what all steps change.
+    budget: Arc<Budget>,
 }
 
 /// A state of a stage: the stage, and how many of its steps are done; or a step: its stage, and its number there.
@@ -70,6 +72,7 @@ impl<'a> Stages<'a> {
             files: HashMap::new(),
             changes: HashMap::new(),
             adds: HashMap::new(),
+            budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
         }
     }
 
@@ -132,6 +135,10 @@ impl<'a> Stages<'a> {
             return Ok(entries);
         }
         let entries = Arc::new(self.pool.install(|| local::entries(adds, self.options.modified))?);
+        for entry in entries.iter() {
+            path::check(&entry.path)?;
+            self.budget.entry(entry.path.len() as u64)?;
+        }
         self.adds.insert(adds, Arc::downgrade(&entries));
         Ok(entries)
     }

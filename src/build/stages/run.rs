@@ -27,21 +27,21 @@ impl<'a> Stages<'a> {
             Work::Adds(adds) => return Ok((self.added(adds)?, None)),
             Work::Directory { path, owner } => {
                 let owner = self.owner(owner.as_deref(), place)?;
-                let mut target = Target::new(self.taken(place)?, owner, self.time());
+                let mut target = Target::new(self.taken(place)?, owner, self.time(), self.budget.clone());
                 let path = target.files().real(path.as_bytes())?;
                 target.make_directory(&path)?;
-                target.finish()
+                target.finish()?
             }
             Work::Copy(copy) => {
                 let owner = self.owner(copy.owner.as_deref(), place)?;
                 if stands_alone(copy) {
-                    let mut target = Target::new(Files::new(), owner, self.time());
+                    let mut target = Target::new(Files::new(), owner, self.time(), self.budget.clone());
                     self.copy(copy, owner, &mut target)?;
-                    return Ok((Arc::new(target.finish().1), None));
+                    return Ok((Arc::new(target.finish()?.1), None));
                 }
-                let mut target = Target::new(self.taken(place)?, owner, self.time());
+                let mut target = Target::new(self.taken(place)?, owner, self.time(), self.budget.clone());
                 self.copy(copy, owner, &mut target)?;
-                target.finish()
+                target.finish()?
             }
         };
         Ok((Arc::new(entries), Some(files)))
@@ -158,16 +158,16 @@ impl<'a> Stages<'a> {
             attributes.modified.seconds = copier.time.unwrap_or(attributes.modified.seconds);
             match entry.kind {
                 Kind::Directory if target.files().get(&path).is_some_and(Node::is_directory) => {
-                    *target.change(path) = attributes;
+                    *target.change(path)? = attributes;
                 }
-                Kind::Directory => target.put(path, Node::directory(attributes)),
+                Kind::Directory => target.put(path, Node::directory(attributes))?,
                 Kind::HardLink { target: first } => {
                     let first = target.files().real(&joined(&destination, &first))?;
                     if let Some(node) = target.files().get(&first).cloned() {
-                        target.put(path, node);
+                        target.put(path, node)?;
                     }
                 }
-                kind => target.put(path, Node::new(Object::Other(kind), attributes)),
+                kind => target.put(path, Node::new(Object::Other(kind), attributes))?,
             }
         }
         Ok(true)
