@@ -1,11 +1,10 @@
 //! Image archives: a tar of an OCI layout, or what `docker save` writes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use flate2::read;
 use serde::{Deserialize, Serialize};
@@ -41,7 +40,8 @@ pub struct DockerImage {
 
 /// An archive, read. Its blobs stay where they are and are read at their offsets; one compressed with gzip as a whole
 /// is first unpacked to a temporary file without a name, of at most 100 times its size, or 256 MiB if that is more. The layers
-/// of a docker archive are unpacked, each once and all together within [`Limits::of_archive`], when they are first used.
+/// of a docker archive are unpacked to see what they are, to 100 times the size of the archive together, or 2 GiB if that is
+/// more.
 pub struct Archive {
     path: PathBuf,
     /// As skopeo calls it.
@@ -51,12 +51,6 @@ pub struct Archive {
     index: ImageIndex,
     blobs: HashMap<Digest, Blob>,
     subjects: Subjects,
-    /// What the layers of a docker archive are to unpack to.
-    promises: HashMap<Digest, Promise>,
-    /// The layers that do.
-    kept: Mutex<HashSet<Digest>>,
-    /// For all that is unpacked to find that out.
-    budget: Budget,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,12 +59,21 @@ struct Member {
     size: u64,
 }
 
-/// What a config says of a layer of a docker archive.
-struct Promise {
-    /// The path of the layer, for errors.
-    name: String,
-    member: Member,
+/// A layer of a docker archive, as it lies there.
+#[derive(Clone)]
+struct Layer {
+    descriptor: Descriptor,
     diff_id: Digest,
+}
+
+/// What is known of the layers of a docker archive. Images share them, and the same one may have many names: each is read
+/// and unpacked once.
+struct Layers {
+    of_members: HashMap<Member, Layer>,
+    /// By the digest of the blob.
+    diff_ids: HashMap<Digest, Digest>,
+    /// For all that is unpacked.
+    budget: Budget,
 }
 
 /// Blobs that do not lie at their digest's path.
@@ -149,9 +152,6 @@ impl Archive {
             index,
             blobs: HashMap::new(),
             subjects: Subjects::default(),
-            promises: HashMap::new(),
-            kept: Mutex::default(),
-            budget: Budget::new(Limits::of_archive(length), Whole::Layers),
         })
     }
 
@@ -162,13 +162,15 @@ impl Archive {
     }
 
     /// A docker archive has no manifests: each image gets one made of its config and its layers as they lie there.
-    /// Nothing but the config promises what the layers are, so each is held against it before it is used.
+    /// Nothing but the config promises what the layers are, so each is held against it here.
     fn read_docker(&mut self) -> Result<()> {
         self.kind = "docker-archive";
         let bytes = self.document(DOCKER_MANIFEST)?;
         let images: Vec<DockerImage> = from_json(&format!("{DOCKER_MANIFEST} in {}", self.path.display()), &bytes)?;
-        // Images share layers, whatever they call them, and each is read once.
-        let mut known = HashMap::new();
+        let size = self.file.metadata().map_err(|source| Error::io("read", &self.path, source))?.len();
+        let size = size.saturating_mul(UNPACKED_RATIO).max(LAYERS_FLOOR);
+        let budget = Budget::new(Limits { size, ..Limits::of_archive(size) }, Whole::Layers);
+        let mut known = Layers { of_members: HashMap::new(), diff_ids: HashMap::new(), budget };
         for image in images {
             let config_bytes = self.document(&image.config)?;
             let config: ImageConfig =
@@ -192,12 +194,12 @@ impl Archive {
         Ok(())
     }
 
-    /// The layers of `image`: as many as `config` promises. Those that are compressed are unpacked when they are used.
+    /// The layers of `image`, which are those that `config` promises: as many, and each with its diff_id.
     fn docker_layers(
         &mut self,
         image: &DockerImage,
         config: &ImageConfig,
-        known: &mut HashMap<Member, Descriptor>,
+        known: &mut Layers,
     ) -> Result<Vec<Descriptor>> {
         let diff_ids = &config.rootfs.diff_ids;
         if image.layers.len() != diff_ids.len() {
@@ -212,30 +214,41 @@ impl Archive {
         }
         let mut layers = Vec::with_capacity(image.layers.len());
         for (name, diff_id) in image.layers.iter().zip(diff_ids) {
-            let member = self.member(name)?;
-            let layer = match known.get(&member) {
-                Some(layer) => layer.clone(),
-                None => self.docker_layer(member).map_err(|source| Error::io("read", &self.path, source))?,
-            };
-            known.insert(member, layer.clone());
-            self.blobs.insert(layer.digest, Blob::Member(member));
-            // Uncompressed, it is what it unpacks to.
-            let unpacked = Some(layer.digest).filter(|_| layer.media_type == media_type::LAYER);
-            let promised = unpacked.or_else(|| self.promises.get(&layer.digest).map(|promise| promise.diff_id));
-            match promised {
-                Some(other) if other != *diff_id => return Err(self.broken_promise(name, other, *diff_id)),
-                Some(_) => {}
-                None => {
-                    let promise = Promise { name: name.clone(), member, diff_id: *diff_id };
-                    self.promises.insert(layer.digest, promise);
-                }
+            let layer = self.docker_layer(name, known)?;
+            if layer.diff_id != *diff_id {
+                return Err(Error::integrity(format!(
+                    "the layer {name} in {} unpacks to {}, not to the {diff_id} of its config",
+                    self.path.display(),
+                    layer.diff_id
+                ))
+                .with_hint(DAMAGED));
             }
-            layers.push(layer);
+            layers.push(layer.descriptor);
         }
         Ok(layers)
     }
 
-    fn docker_layer(&self, member: Member) -> io::Result<Descriptor> {
+    fn docker_layer(&mut self, name: &str, known: &mut Layers) -> Result<Layer> {
+        let member = self.member(name)?;
+        if let Some(layer) = known.of_members.get(&member) {
+            return Ok(layer.clone());
+        }
+        let descriptor = self.blob_of(member).map_err(|source| Error::io("read", &self.path, source))?;
+        let diff_id = match known.diff_ids.get(&descriptor.digest) {
+            Some(diff_id) => *diff_id,
+            // Uncompressed, it is what it unpacks to.
+            None if descriptor.media_type == media_type::LAYER => descriptor.digest,
+            None => self.diff_id(name, member, &known.budget)?,
+        };
+        known.diff_ids.insert(descriptor.digest, diff_id);
+        self.blobs.insert(descriptor.digest, Blob::Member(member));
+        let layer = Layer { descriptor, diff_id };
+        known.of_members.insert(member, layer.clone());
+        Ok(layer)
+    }
+
+    /// What lies there, as a layer.
+    fn blob_of(&self, member: Member) -> io::Result<Descriptor> {
         let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
         self.reader(member).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
         let mut hasher = HashingWriter::new(io::sink());
@@ -244,36 +257,21 @@ impl Archive {
         Ok(Descriptor::new(layer::media_type_of(&magic), digest, size))
     }
 
-    /// Fails unless the blob of this digest unpacks to what its config says, if it is a layer of a docker archive.
-    fn check_promise(&self, digest: &Digest) -> Result<()> {
-        let Some(promise) = self.promises.get(digest) else { return Ok(()) };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.contains(digest) {
-            return Ok(());
-        }
-        let diff_id = self.diff_id(promise)?;
-        if diff_id != promise.diff_id {
-            return Err(self.broken_promise(&promise.name, diff_id, promise.diff_id));
-        }
-        kept.insert(*digest);
-        Ok(())
-    }
-
     /// What a layer unpacks to.
-    fn diff_id(&self, promise: &Promise) -> Result<Digest> {
+    fn diff_id(&self, name: &str, member: Member, budget: &Budget) -> Result<Digest> {
         let failed = |source: io::Error| match source.raw_os_error() {
             Some(_) => Error::io("read", &self.path, source),
-            None => Error::integrity(format!("the layer {} in {} cannot be unpacked", promise.name, self.path.display()))
+            None => Error::integrity(format!("the layer {name} in {} cannot be unpacked", self.path.display()))
                 .with_source(source)
                 .with_hint(DAMAGED),
         };
-        let mut tar = layer::decompressed(self.reader(promise.member)).map_err(failed)?;
+        let mut tar = layer::decompressed(self.reader(member)).map_err(failed)?;
         let (mut hasher, mut chunk) = (Hasher::new(), vec![0; CHUNK]);
         loop {
             match tar.read(&mut chunk) {
                 Ok(0) => return Ok(hasher.finish()),
                 Ok(count) => {
-                    let within = self.budget.size(count as u64);
+                    let within = budget.size(count as u64);
                     within.map_err(|error| Error {
                         message: format!("{}: {}", self.path.display(), error.message),
                         ..error
@@ -284,12 +282,6 @@ impl Archive {
                 Err(source) => return Err(failed(source)),
             }
         }
-    }
-
-    fn broken_promise(&self, name: &str, actual: Digest, promised: Digest) -> Error {
-        let path = self.path.display();
-        let message = format!("the layer {name} in {path} unpacks to {actual}, not to the {promised} of its config");
-        Error::integrity(message).with_hint(DAMAGED)
     }
 
     fn member(&self, name: &str) -> Result<Member> {
@@ -324,7 +316,6 @@ impl Archive {
 
 impl Store for Archive {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        self.check_promise(&descriptor.digest)?;
         let reader: Box<dyn Read + Send + '_> = match self.blobs.get(&descriptor.digest) {
             Some(Blob::Made(bytes)) => Box::new(bytes.as_slice()),
             Some(Blob::Member(member)) => Box::new(self.reader(*member)),
@@ -337,10 +328,7 @@ impl Store for Archive {
         choose(&self.index, name, self.kind, &self.path)
     }
 
-    /// A layer of a docker archive is there only if it is what its config says: whoever asks is about to give it on, and not
-    /// everything that is given on is read.
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        self.check_promise(&descriptor.digest)?;
         Ok(match self.blobs.get(&descriptor.digest) {
             Some(Blob::Made(bytes)) => bytes.len() as u64 == descriptor.size,
             Some(Blob::Member(member)) => member.size == descriptor.size,
@@ -365,6 +353,8 @@ pub fn is_delta(index: &ImageIndex) -> bool {
 /// that is more. Images are mostly compressed within; deflate itself would allow some thousand times.
 const UNPACKED_RATIO: u64 = 100;
 const UNPACKED_FLOOR: u64 = 256 << 20;
+/// The same of what its layers unpack to, which is not kept: all of it passes in some seconds.
+const LAYERS_FLOOR: u64 = 2 << 30;
 
 /// In bytes, of all long names in an archive. What an image is made of has short ones.
 const NAMES_LIMIT: u64 = 16 << 20;
