@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{
-    Descriptor, History, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, Platform, RootFs, Settings, media_type, to_json,
+    Descriptor, History, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, Platform, RootFs, Settings,
+    media_type, to_json,
 };
 use crate::plan::BaseImage;
 use crate::source::member::Member;

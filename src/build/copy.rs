@@ -7,6 +7,7 @@ use super::files::{Files, Node, Object, joined, names, parent};
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::layer::{Attributes, Ignore, Kind, Time};
+use crate::plan::path::{DEEPEST, shortened};
 use crate::plan::pattern::from_root;
 use crate::plan::{Destination, Mode, Pattern};
 
@@ -56,6 +57,13 @@ pub fn matched<'f>(files: &'f Files, pattern: &str, what: &str) -> Result<Vec<Ma
     let pattern = from_root(pattern);
     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let literal = parts.iter().position(|part| has_wildcard(part)).unwrap_or(parts.len());
+    if parts.len() > DEEPEST {
+        let shown = shortened(&pattern);
+        return Err(Error::input(format!(
+            "the path {shown} leads {} names deep, and {DEEPEST} are the most",
+            parts.len()
+        )));
+    }
     let (literal, wild) = parts.split_at(literal);
     let start = literal.join("/").into_bytes();
     if wild.is_empty() {

@@ -95,12 +95,7 @@ impl Activity {
 
     /// The outcome of `work`, unless there was no sign of life for as long as `patience`, or what was noted is slower than
     /// `least`.
-    async fn watch<T>(
-        &self,
-        patience: Duration,
-        least: LeastSpeed,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Stall> {
+    async fn watch<T>(&self, patience: Duration, least: LeastSpeed, work: impl Future<Output = T>) -> Result<T, Stall> {
         let mut work = std::pin::pin!(work);
         let (mut seen, mut silence) = (self.signs.load(Ordering::Relaxed), Duration::ZERO);
         loop {

@@ -15,8 +15,8 @@ use super::listed::Subjects;
 use crate::error::{Error, Result};
 use crate::layer::{self, Budget, GZIP_MAGIC, Limits, Whole, ZSTD_MAGIC};
 use crate::oci::{
-    Descriptor, Digest, Hasher, HashingWriter, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, VerifyingReader,
-    from_json, media_type, null_as_empty, to_json,
+    Descriptor, Digest, Hasher, HashingWriter, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map,
+    VerifyingReader, from_json, media_type, null_as_empty, to_json,
 };
 
 /// The annotation of an `index.json` that is a delta's: of all the blobs that its images have, so many are left out,

@@ -41,6 +41,8 @@ pub struct Stages<'a> {
     files: HashMap<Place, Files>,
     changes: HashMap<Place, Arc<Vec<Entry>>>,
     adds: HashMap<&'a [Add], Weak<Vec<Entry>>>,
+    /// How many stages stand on each stage, and how many steps copy from it.
+    takers: HashMap<usize, usize>,
     /// For what all steps change.
     budget: Arc<Budget>,
 }
@@ -72,6 +74,7 @@ impl<'a> Stages<'a> {
             files: HashMap::new(),
             changes: HashMap::new(),
             adds: HashMap::new(),
+            takers: takers(plan),
             budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
         }
     }
@@ -283,7 +286,10 @@ impl<'a> Stages<'a> {
             return match &self.stage(stage)?.base {
                 Base::Scratch => Ok(Files::new()),
                 Base::Image(image) => self.bases.files(image),
-                Base::Stage(base) => self.last_files(*base),
+                Base::Stage(base) => match self.takers.get(base) {
+                    Some(1) => self.taken(self.last(*base)?),
+                    _ => self.last_files(*base),
+                },
             };
         };
         let change = self.change(stage, number)?;
@@ -295,7 +301,8 @@ impl<'a> Stages<'a> {
         Ok(files)
     }
 
-    /// The file system at `place` for the step that comes next, which nobody else asks for: no copy is kept of each state.
+    /// The file system at `place` for the only one who asks for it: what is shared would have to be copied to be changed, and
+    /// each state would take as much memory as all that it has.
     fn taken(&mut self, place: Place) -> Result<Files> {
         let files = self.files(place.0, place.1)?;
         self.files.remove(&place);
@@ -334,6 +341,22 @@ impl<'a> Stages<'a> {
             Modified::Preserve => self.options.created,
         }
     }
+}
+
+fn takers(plan: &Plan) -> HashMap<usize, usize> {
+    let mut takers = HashMap::new();
+    for stage in &plan.stages {
+        let copied = stage.steps.iter().filter_map(|step| match step.work {
+            Work::Copy(Copy { from: Provider::Stage(from), .. }) => Some(from),
+            _ => None,
+        });
+        let base = match stage.base {
+            Base::Stage(base) => Some(base),
+            Base::Scratch | Base::Image(_) => None,
+        };
+        copied.chain(base).for_each(|taken| *takers.entry(taken).or_default() += 1);
+    }
+    takers
 }
 
 /// `stage`, if a stage called `number` may take from it: a plan has each behind those that it takes from.

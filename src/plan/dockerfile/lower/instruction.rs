@@ -155,12 +155,12 @@ impl Lowering<'_, '_> {
         let mut all = Vec::new();
         for word in words {
             let expanded = self.expanded(state, instruction, word)?;
-            let place = instruction.excerpt(&word.span);
+            let place = || instruction.excerpt(&word.span);
             for text in &expanded.words {
                 if *text != word.text {
-                    Warning::expose(text, &place).into_iter().try_for_each(|warning| self.warn(warning))?;
+                    Warning::expose(text, place).into_iter().try_for_each(|warning| self.warn(warning))?;
                 }
-                all.extend(expose::ports(text).map_err(|error| error.with_excerpt(place.clone()))?);
+                all.extend(expose::ports(text).map_err(|error| error.with_excerpt(place()))?);
             }
         }
         let ports = state.settings.exposed_ports.get_or_insert_default();
@@ -195,6 +195,7 @@ impl Lowering<'_, '_> {
         let expanded = expand(self.dockerfile.directives.escape, word, &state.scope, &instruction.text)?;
         self.budget.spend(expanded.cost)?;
         for unset in &expanded.unset {
+            self.budget.spend(word.span.len())?; // of which the line is found
             self.note_undefined(unset, state, || instruction.excerpt(&part(word, &unset.at, &instruction.text)))?;
         }
         Ok(expanded)
