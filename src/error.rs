@@ -2,6 +2,7 @@
 
 pub mod escape;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
@@ -42,6 +43,10 @@ pub enum ErrorKind {
     /// A registry, or the way to it, failed in another manner.
     Registry,
 }
+
+/// In characters: of a longer line only a part is shown.
+const LONGEST_LINE: usize = 400;
+const ELLIPSIS: &str = "…";
 
 /// One line of a text that the user wrote and the part of it that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -144,29 +149,50 @@ impl Excerpt {
     }
 }
 
+impl Excerpt {
+    /// What is shown of the line, and where the part that is wrong stands in that: of a long line only what is around it.
+    fn shown(&self) -> (Cow<'_, str>, usize, usize) {
+        let length = self.text.chars().count();
+        if length <= LONGEST_LINE {
+            return (Cow::Borrowed(&self.text), self.column, self.width);
+        }
+        let start = (self.column - 1).saturating_sub(LONGEST_LINE / 2).min(length - LONGEST_LINE);
+        let part: String = self.text.chars().skip(start).take(LONGEST_LINE).collect();
+        let (before, after) = (&ELLIPSIS[..ELLIPSIS.len() * usize::from(start > 0)], start + LONGEST_LINE < length);
+        let column = self.column - start + usize::from(start > 0);
+        let width = self.width.min((LONGEST_LINE + 2).saturating_sub(column)).max(1);
+        (Cow::Owned(format!("{before}{part}{}", if after { ELLIPSIS } else { "" })), column, width)
+    }
+}
+
 impl fmt::Display for Excerpt {
     /// Four lines, whatever they hold: the text is escaped, and the caret stands under what is seen.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        let at = |nth: usize| self.text.char_indices().nth(nth).map_or(self.text.len(), |(at, _)| at);
-        let (start, end) = (at(self.column - 1), at(self.column - 1 + self.width));
+        let (text, column, width) = self.shown();
+        let at = |nth: usize| text.char_indices().nth(nth).map_or(text.len(), |(at, _)| at);
+        let (start, end) = (at(column - 1), at(column - 1 + width));
         // Tabs are kept in the lead so that the caret stands under its character whatever a tab's width is.
         let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
-        let lead: String = escape::source(&self.text[..start]).chars().map(blank).collect();
-        let seen = escape::source(&self.text[start..end]).chars().count();
-        let width = seen.max(self.width);
+        let lead: String = escape::source(&text[..start]).chars().map(blank).collect();
+        let seen = escape::source(&text[start..end]).chars().count();
+        let width = seen.max(width);
         writeln!(f, "{margin}--> {}:{}:{}", escape::line(&self.file), self.line, self.column)?;
         writeln!(f, "{margin} |")?;
-        writeln!(f, "{number} | {}", escape::source(&self.text))?;
+        writeln!(f, "{number} | {}", escape::source(&text))?;
         write!(f, "{margin} | {lead}{}", "^".repeat(width))
     }
 }
+
+/// In bytes. Nobody mistypes longer words; to compare two takes as long as the product of their lengths.
+const LONGEST_WORD: usize = 128;
 
 /// The nearest of `candidates` to `word`, if one is near enough to be what was meant.
 pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
+        .filter(|candidate| word.len() <= LONGEST_WORD && candidate.len() <= LONGEST_WORD)
         .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -179,4 +205,39 @@ fn floor_boundary(text: &str, mut at: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_shown_around_what_is_wrong() {
+        let text = format!("{}wrong{}", "a".repeat(1000), "b".repeat(1000));
+        let excerpt = Excerpt::new("Dockerfile", &text, 1000..1005);
+        let lines: Vec<String> = excerpt.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], " --> Dockerfile:1:1001");
+        assert_eq!(lines[2], format!("1 | …{}wrong{}…", "a".repeat(200), "b".repeat(195)));
+        assert_eq!(lines[3], format!("  | {}^^^^^", " ".repeat(201)));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_long_line_is_marked_as_far_as_it_is_shown() {
+        let excerpt = Excerpt::new("Dockerfile", &"a".repeat(1000), 0..1000);
+        let lines: Vec<String> = excerpt.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines[2], format!("1 | {}…", "a".repeat(400)));
+        assert_eq!(lines[3], format!("  | {}", "^".repeat(401)));
+        let excerpt = Excerpt::new("Dockerfile", &"a".repeat(1000), 999..1000);
+        let lines: Vec<String> = excerpt.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines[2], format!("1 | …{}", "a".repeat(400)));
+        assert_eq!(lines[3], format!("  | {}^", " ".repeat(400)));
+    }
+
+    #[test]
+    fn nothing_is_suggested_for_what_nobody_mistypes() {
+        let long = "a".repeat(LONGEST_WORD);
+        assert_eq!(suggestion(&long, [&long[1..]]), Some(&long[1..]));
+        assert_eq!(suggestion(&format!("{long}a"), [&long[..]]), None);
+        assert_eq!(suggestion(&long, [&format!("{long}a")[..]]), None);
+    }
 }

@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{
-    Descriptor, History, ImageConfig, ImageIndex, ImageManifest, Map, Platform, RootFs, Settings, media_type, to_json,
+    Descriptor, History, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, Platform, RootFs, Settings,
+    media_type, to_json,
 };
 use crate::plan::BaseImage;
 use crate::source::member::Member;
@@ -87,6 +88,11 @@ impl Image {
 impl Document {
     pub fn new(media_type: &str, bytes: Vec<u8>) -> Self {
         Document { descriptor: Descriptor::of(media_type, &bytes), bytes }
+    }
+
+    /// Whether it is larger than registries take.
+    pub fn is_too_large(&self) -> bool {
+        self.bytes.len() as u64 > MANIFEST_LIMIT
     }
 }
 

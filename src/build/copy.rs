@@ -7,6 +7,7 @@ use super::files::{Files, Node, Object, joined, names, parent};
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::layer::{Attributes, Ignore, Kind, Time};
+use crate::plan::path::{DEEPEST, shortened};
 use crate::plan::pattern::from_root;
 use crate::plan::{Destination, Mode, Pattern};
 
@@ -56,6 +57,13 @@ pub fn matched<'f>(files: &'f Files, pattern: &str, what: &str) -> Result<Vec<Ma
     let pattern = from_root(pattern);
     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let literal = parts.iter().position(|part| has_wildcard(part)).unwrap_or(parts.len());
+    if parts.len() > DEEPEST {
+        let shown = shortened(&pattern);
+        return Err(Error::input(format!(
+            "the path {shown} leads {} names deep, and {DEEPEST} are the most",
+            parts.len()
+        )));
+    }
     let (literal, wild) = parts.split_at(literal);
     let start = literal.join("/").into_bytes();
     if wild.is_empty() {
@@ -161,14 +169,14 @@ impl Copier<'_> {
         };
         let Object::Other(kind) = found.node.object() else {
             match present {
-                None => target.put(path, Node::directory(self.dressed(found.node))),
+                None => target.put(path, Node::directory(self.dressed(found.node)))?,
                 Some(present) if !present.is_directory() => {
                     return conflict("is no directory in the image, and a directory is copied to it");
                 }
                 // What is copied to stays as it is.
                 Some(_) if found.path.is_empty() => {}
-                Some(_) if found.only_leads => target.change(path).mode = found.node.attributes().mode,
-                Some(_) => *target.change(path) = self.dressed(found.node),
+                Some(_) if found.only_leads => target.change(path)?.mode = found.node.attributes().mode,
+                Some(_) => *target.change(path)? = self.dressed(found.node),
             }
             return Ok(());
         };
@@ -183,8 +191,7 @@ impl Copier<'_> {
         if let Some(identity) = identity {
             links.insert(identity, node.clone());
         }
-        target.put(path, node);
-        Ok(())
+        target.put(path, node)
     }
 
     /// The attributes that a copy of `node` has.

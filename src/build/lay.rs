@@ -8,14 +8,12 @@ use crate::error::{Error, Result};
 use crate::layer::{Entry, Kind};
 use crate::source::local::{Added, Role};
 
-/// Lays `added` over `below`, and returns the file system that this makes and the layer that leads there.
+/// Lays `added` over what `target` starts from, and returns the file system that this makes and the layer that leads there.
 ///
 /// A directory on the way that is there already keeps its owner and mode, and a link that is there is followed, as `COPY` does
 /// it: the layer says nothing that no add asks for. A destination that is there changes as far as its add gives a mode or an
-/// owner. A file where a directory is, and a directory where a file is, are errors. What is made on the way has `time`, in
-/// seconds since the epoch.
-pub fn lay_over(added: &Added, below: Files, time: i64) -> Result<(Files, Vec<Entry>)> {
-    let mut target = Target::new(below, None, time);
+/// owner. A file where a directory is, and a directory where a file is, are errors.
+pub fn lay_over(added: &Added, mut target: Target) -> Result<(Files, Vec<Entry>)> {
     let mut linked = Linked::new(&added.entries);
     // Neighbours share their directory, whose links are followed once.
     let mut last: Option<(&[u8], Vec<u8>)> = None;
@@ -33,9 +31,9 @@ pub fn lay_over(added: &Added, below: Files, time: i64) -> Result<(Files, Vec<En
         if target.files().get(&path).is_some_and(Node::is_directory) {
             return Err(conflict(&path, "is a directory in the image, and a file is added there"));
         }
-        target.put(path, linked.node(entry));
+        target.put(path, linked.node(entry))?;
     }
-    Ok(target.finish())
+    target.finish()
 }
 
 /// The files of a layer that have several names there.
@@ -74,7 +72,7 @@ fn put_directory(entry: &Entry, role: Role, target: &mut Target) -> Result<()> {
     match target.files().get(&path) {
         None => {
             target.make_directory(parent(&path).unwrap_or_default())?;
-            target.put(path, Node::directory(attributes));
+            target.put(path, Node::directory(attributes))?;
         }
         Some(present) if !present.is_directory() => {
             return Err(conflict(&path, "is no directory in the image, and a directory is added there"));
@@ -82,7 +80,7 @@ fn put_directory(entry: &Entry, role: Role, target: &mut Target) -> Result<()> {
         Some(_) => match role {
             Role::OnTheWay | Role::Destination { mode: false, owner: false } => {}
             Role::Destination { mode, owner } => {
-                let present = target.change(path);
+                let present = target.change(path)?;
                 if mode {
                     present.mode = attributes.mode;
                 }
@@ -90,7 +88,7 @@ fn put_directory(entry: &Entry, role: Role, target: &mut Target) -> Result<()> {
                     (present.user, present.group) = (attributes.user, attributes.group);
                 }
             }
-            Role::Content => *target.change(path) = attributes,
+            Role::Content => *target.change(path)? = attributes,
         },
     }
     Ok(())

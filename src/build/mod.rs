@@ -20,7 +20,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::error::{Error, Result};
 use crate::image::{self, Document, Image, Parts};
 use crate::layer::{self, Compression, Layer};
-use crate::oci::{Descriptor, Map};
+use crate::oci::{Descriptor, MANIFEST_LIMIT, Map};
 use crate::plan::{Base, BaseImage, Plan, Stage, Step, Work, label};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -78,6 +78,13 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
     let made = made(plan, options, &pool)?;
     let images: Vec<Image> = made.iter().map(|made| image(plan, made, &created)).collect();
     for image in &images {
+        // Whoever reads an image, this program too, refuses a larger document.
+        let documents = [("config", &image.config), ("manifest", &image.manifest)];
+        if let Some((what, document)) = documents.into_iter().find(|(_, document)| document.is_too_large()) {
+            let size = document.bytes.len();
+            let message = format!("the {what} of the image has {size} bytes, and {MANIFEST_LIMIT} are the most");
+            return Err(Error::input(message).with_hint("it has too many steps, or too much in variables and labels"));
+        }
         put(options.store, &image.config)?;
         put(options.store, &image.manifest)?;
     }

@@ -1,11 +1,12 @@
 //! A file system that a step changes, and the layer that the changes come to.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::files::{Files, Node, joined, names, parent};
 use crate::error::{Error, Result};
-use crate::layer::{Attributes, Entry, Kind, Time};
-use crate::plan::Mode;
+use crate::layer::{Attributes, Budget, Entry, Kind, Time};
+use crate::plan::{Mode, path};
 
 /// What a step starts from, and what it has changed so far.
 pub struct Target {
@@ -14,30 +15,40 @@ pub struct Target {
     touched: Vec<Vec<u8>>,
     /// Of directories that are made on the way.
     made: Attributes,
+    budget: Arc<Budget>,
 }
 
 impl Target {
-    /// Directories that are missing will be of `owner`, or of root.
-    pub fn new(files: Files, owner: Option<(u32, u32)>, time: i64) -> Self {
+    /// Directories that are missing will be of `owner`, or of root. What is changed counts against `budget`.
+    pub fn new(files: Files, owner: Option<(u32, u32)>, time: i64, budget: Arc<Budget>) -> Self {
         let (user, group) = owner.unwrap_or((0, 0));
         let modified = Time { seconds: time, nanoseconds: 0 };
-        Target { files, touched: Vec::new(), made: Attributes { user, group, modified, ..Attributes::implied() } }
+        let made = Attributes { user, group, modified, ..Attributes::implied() };
+        Target { files, touched: Vec::new(), made, budget }
     }
 
     pub fn files(&self) -> &Files {
         &self.files
     }
 
-    /// Puts `node` at `path`, whose directory is there.
-    pub fn put(&mut self, path: Vec<u8>, node: Node) {
+    /// Puts `node` at `path`, whose directory is there. A path that no system opens is refused.
+    pub fn put(&mut self, path: Vec<u8>, node: Node) -> Result<()> {
+        self.touch(&path)?;
         self.files.put(&path, node);
-        self.touched.push(path);
+        Ok(())
     }
 
     /// The attributes of what is at `path`, to be changed.
-    pub fn change(&mut self, path: Vec<u8>) -> &mut Attributes {
-        self.touched.push(path.clone());
-        self.files.place(&path).attributes_mut()
+    pub fn change(&mut self, path: Vec<u8>) -> Result<&mut Attributes> {
+        self.touch(&path)?;
+        Ok(self.files.place(&path).attributes_mut())
+    }
+
+    fn touch(&mut self, path: &[u8]) -> Result<()> {
+        path::check(path)?;
+        self.budget.entry(path.len() as u64)?;
+        self.touched.push(path.to_vec());
+        Ok(())
     }
 
     /// Makes what is missing of the directory at `path`, whose links have been followed.
@@ -61,7 +72,7 @@ impl Target {
                     let path = String::from_utf8_lossy(&so_far);
                     return Err(Error::input(format!("/{path} is to be a directory, and is there as something else")));
                 }
-                None => self.put(so_far.clone(), Node::directory(made.clone())),
+                None => self.put(so_far.clone(), Node::directory(made.clone()))?,
             }
         }
         Ok(())
@@ -69,12 +80,15 @@ impl Target {
 
     /// The file system as it is now, and the layer that leads there: sorted by path; what was changed, and the directories
     /// that lead to it as they are, for those who unpack a layer give others to what they miss.
-    pub fn finish(self) -> (Files, Vec<Entry>) {
-        let Target { files, touched, .. } = self;
+    ///
+    /// Fails where there are more of those directories than the budget has left.
+    pub fn finish(self) -> Result<(Files, Vec<Entry>)> {
+        let Target { files, touched, budget, .. } = self;
         let mut paths: BTreeSet<Vec<u8>> = BTreeSet::new();
         for path in touched.into_iter().filter(|path| !path.is_empty()) {
             let mut above = parent(&path);
             while let Some(directory) = above.filter(|directory| !directory.is_empty() && !paths.contains(*directory)) {
+                budget.entry(directory.len() as u64)?;
                 paths.insert(directory.to_vec());
                 above = parent(directory);
             }
@@ -93,6 +107,6 @@ impl Target {
             }
             entries.push(entry);
         }
-        (files, entries)
+        Ok((files, entries))
     }
 }

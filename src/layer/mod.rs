@@ -22,8 +22,8 @@ pub use content::{Content, ContentReader, Identity};
 pub use entry::{Entry, Kind};
 pub use ignore::{Above, Ignore};
 pub use read::{
-    Attributes, GZIP_MAGIC, LONGEST_PATH, LayerReader, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT,
-    ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read, read_archive, read_members,
+    Attributes, Budget, GZIP_MAGIC, LayerReader, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, Whole,
+    ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, decompressed, is_header, media_type_of, read, read_archive, read_members,
 };
 pub use spool::Spool;
 pub use tar::{RECORD, TRAILER};

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Destination, Owner, Pattern};
+use super::{Destination, Owner, Pattern, path};
 use crate::error::{Error, Result};
 
 impl FromStr for Destination {
@@ -22,7 +22,9 @@ impl FromStr for Destination {
                 .with_hint("write the path from the image's root, as in `/srv/app/`"));
         }
         let into = parts.is_empty() || text.ends_with('/') || text.ends_with("/.");
-        Ok(Destination { path: parts.join("/"), into })
+        let path = parts.join("/");
+        path::check(path.as_bytes())?;
+        Ok(Destination { path, into })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod label;
 mod lock;
 mod mode;
 mod named_context;
+pub mod path;
 pub(crate) mod pattern;
 pub mod ratchet;
 pub mod record;

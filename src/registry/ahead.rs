@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Scope};
+use std::time::Instant;
 
 use futures_util::future::{Either, ready, select};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -19,6 +20,7 @@ use super::body::{PieceSender, Pieces, read_piece, spawn};
 use super::client::Repository;
 use super::connection::{Activity, Body, Request, check_digest, location};
 use super::failure::Failure;
+use super::pace::LeastSpeed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Compression;
 use crate::oci::{Descriptor, Digest};
@@ -68,7 +70,7 @@ impl Repository<'_> {
         done: impl Future<Output = bool>,
     ) -> Result<(), Failure> {
         let access = self.access.push();
-        let transfer = Arc::new(Transfer::new(self.progress));
+        let transfer = Arc::new(Transfer::new(self.progress, self.client.connection.options.least_speed));
         let patch = std::pin::pin!(self.patch(&access, scope, follower.clone(), transfer.clone()));
         let done = std::pin::pin!(done);
         let (is_done, patch) = match select(patch, done).await {
@@ -116,6 +118,7 @@ impl Repository<'_> {
 struct Transfer<'a> {
     progress: Progress<'a>,
     activity: Activity,
+    least_speed: LeastSpeed,
     sent: Mutex<Sent>,
 }
 
@@ -126,8 +129,8 @@ struct Sent {
 }
 
 impl<'a> Transfer<'a> {
-    fn new(progress: Progress<'a>) -> Self {
-        Transfer { progress, activity: Activity::default(), sent: Mutex::default() }
+    fn new(progress: Progress<'a>, least_speed: LeastSpeed) -> Self {
+        Transfer { progress, activity: Activity::default(), least_speed, sent: Mutex::default() }
     }
 
     fn tell(&self, descriptor: &Descriptor) {
@@ -154,10 +157,11 @@ fn feed(mut follower: Follower, sender: PieceSender, transfer: &Transfer<'_>) {
             Ok(piece) => {
                 // Told before it goes: the far side may answer the last piece, and the blob be finished, at once.
                 transfer.advance(piece.len() as u64);
+                let (length, begun) = (piece.len(), Instant::now());
                 if sender.blocking_send(Ok(piece)).is_err() {
                     return;
                 }
-                transfer.activity.note();
+                transfer.activity.note_taken(transfer.least_speed, begun.elapsed(), length);
             }
             Err(error) => {
                 let _ = sender.blocking_send(Err(error));

@@ -12,6 +12,7 @@ use super::connection::{Connection, Request, join};
 use super::credential::{Credential, Credentials};
 use super::failure::Failure;
 use super::mirrored::Mirrored;
+use super::pace::LeastSpeed;
 use super::retry::Backoff;
 use super::settings::{Certificates, Place, Proxies, Registries, RegistriesConf};
 use crate::error::{Error, ErrorKind, Result};
@@ -35,6 +36,8 @@ pub struct Options {
     /// How long neither side may be silent in the middle of a request. It covers what a registry does between the end
     /// of an upload and its answer, which for a large blob takes a while.
     pub patience: Duration,
+    /// A far side that is slower has failed, and is tried again as it is after other failures.
+    pub least_speed: LeastSpeed,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             parallel: 4,
             backoff: Backoff::default(),
             patience: Duration::from_secs(120),
+            least_speed: LeastSpeed::default(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Requests: over which scheme, with what patience, through which redirects, and how their answers are judged.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
@@ -13,6 +14,7 @@ use super::failure::{Failure, label, said};
 use super::gate::Gates;
 use super::hint::{Shown, wants_tls};
 use super::http::Http;
+use super::pace::{LeastSpeed, Pace};
 use super::retry::LONGEST_WAIT;
 use super::secrets::Secrets;
 use super::settings::is_loopback;
@@ -60,24 +62,55 @@ impl Request<'_> {
     }
 }
 
-/// Counts signs of life, for those who wait for a silence.
+/// What is noted of a body on its way, for those who wait for its end.
 #[derive(Default)]
-pub(super) struct Activity(AtomicU64);
+pub(super) struct Activity {
+    /// Signs of life.
+    signs: AtomicU64,
+    pace: Mutex<Pace>,
+    is_slow: AtomicBool,
+}
+
+/// Why work is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stall {
+    Silent,
+    Slow,
+}
 
 impl Activity {
+    /// Something happens.
     pub fn note(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.signs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The outcome of `work`, or `None` once there was no sign of life for as long as `patience`.
-    async fn watch<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
+    /// So many bytes were taken by the far side, which was `waited` for.
+    pub fn note_taken(&self, least: LeastSpeed, waited: Duration, bytes: usize) {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if !pace.advance(least, waited, bytes as u64) {
+            self.is_slow.store(true, Ordering::Relaxed);
+        }
+        self.note();
+    }
+
+    /// The outcome of `work`, unless there was no sign of life for as long as `patience`, or what was noted is slower than
+    /// `least`.
+    async fn watch<T>(&self, patience: Duration, least: LeastSpeed, work: impl Future<Output = T>) -> Result<T, Stall> {
         let mut work = std::pin::pin!(work);
+        let (mut seen, mut silence) = (self.signs.load(Ordering::Relaxed), Duration::ZERO);
         loop {
-            let seen = self.0.load(Ordering::Relaxed);
-            match tokio::time::timeout(patience, &mut work).await {
-                Ok(done) => return Some(done),
-                Err(_) if self.0.load(Ordering::Relaxed) == seen => return None,
-                Err(_) => {}
+            let wait = least.within.min(patience - silence);
+            if let Ok(done) = tokio::time::timeout(wait, &mut work).await {
+                return Ok(done);
+            }
+            if self.is_slow.swap(false, Ordering::Relaxed) {
+                return Err(Stall::Slow);
+            }
+            let signs = self.signs.load(Ordering::Relaxed);
+            silence = if signs == seen { silence + wait } else { Duration::ZERO };
+            seen = signs;
+            if silence >= patience {
+                return Err(Stall::Silent);
             }
         }
     }
@@ -229,14 +262,16 @@ impl Connection {
         *sent.headers_mut() = headers;
         *sent.body_mut() = body;
         let sent = self.http.client(access, url, self.is_insecure(access))?.execute(sent);
-        match activity.watch(self.options.patience, sent).await {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(source)) => {
+        let Options { patience, least_speed, .. } = self.options;
+        match activity.watch(patience, least_speed, sent).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(source)) => {
                 let label = label(&request.method, url);
                 let proxys = self.http.route.failure(&label, url, &source).await;
                 Err(proxys.unwrap_or_else(|| Failure::transport(label, url, &source)))
             }
-            None => Err(Failure::silent(label(&request.method, url), self.options.patience)),
+            Err(Stall::Silent) => Err(Failure::silent(label(&request.method, url), patience)),
+            Err(Stall::Slow) => Err(Failure::slow(label(&request.method, url), least_speed)),
         }
     }
 
@@ -260,8 +295,15 @@ impl Connection {
 
     /// The next bytes of a body; `None` at its end.
     pub async fn chunk(&self, method: &Method, answer: &mut Response) -> Result<Option<Bytes>, Failure> {
-        let patience = self.options.patience;
+        let Options { patience, least_speed, .. } = self.options;
+        let begun = Instant::now();
         let next = tokio::time::timeout(patience, answer.chunk()).await;
+        if let Ok(Ok(Some(chunk))) = &next {
+            let pace = answer.extensions_mut().get_or_insert_default::<Pace>();
+            if !pace.advance(least_speed, begun.elapsed(), chunk.len() as u64) {
+                return Err(Failure::slow(label(method, answer.url()), least_speed));
+            }
+        }
         let url = answer.url();
         match next {
             Ok(Ok(chunk)) => Ok(chunk),
@@ -322,8 +364,27 @@ mod tests {
             }
         };
         let activity = Activity::default();
-        let patience = Duration::from_millis(200);
-        assert_eq!(runtime.block_on(activity.watch(patience, busy(&activity, true))), Some(()));
-        assert_eq!(runtime.block_on(activity.watch(patience, busy(&activity, false))), None);
+        let (patience, least) = (Duration::from_millis(200), LeastSpeed::default());
+        assert_eq!(runtime.block_on(activity.watch(patience, least, busy(&activity, true))), Ok(()));
+        assert_eq!(runtime.block_on(activity.watch(patience, least, busy(&activity, false))), Err(Stall::Silent));
+        // A look at the speed now and then does not make it wait less.
+        let least = LeastSpeed { bytes: 1, within: Duration::from_millis(30) };
+        assert_eq!(runtime.block_on(activity.watch(patience, least, busy(&activity, true))), Ok(()));
+        assert_eq!(runtime.block_on(activity.watch(patience, least, busy(&activity, false))), Err(Stall::Silent));
+    }
+
+    #[test]
+    fn work_is_given_up_once_it_is_slow() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let activity = Activity::default();
+        let least = LeastSpeed { bytes: 100, within: Duration::from_millis(50) };
+        let slow = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                activity.note_taken(least, Duration::from_millis(5), 1);
+            }
+        };
+        let outcome: Result<(), Stall> = runtime.block_on(activity.watch(Duration::from_secs(60), least, slow));
+        assert_eq!(outcome, Err(Stall::Slow));
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::auth::Access;
 use super::challenge::Challenge;
 use super::hint::{Shown, hint};
+use super::pace::LeastSpeed;
 use super::retry;
 use super::secrets::Secrets;
 use super::settings::tls_hint;
@@ -55,6 +56,13 @@ impl Failure {
 
     pub fn silent(request: String, patience: Duration) -> Self {
         Self::passing(request, format!("no answer for {} s", patience.as_secs_f64()))
+    }
+
+    /// Less passed than is to pass.
+    pub fn slow(request: String, least: LeastSpeed) -> Self {
+        let LeastSpeed { bytes, within } = least;
+        let reason = format!("too slow: fewer than {bytes} bytes passed in {} s", within.as_secs_f64());
+        Self::passing(request, reason)
     }
 
     /// The request got no answer, or the answer broke off.

@@ -20,6 +20,7 @@
 //!   and no user or password of a proxy to anyone but the proxy.
 //! - What was begun with HTTPS never goes on in plain HTTP.
 //! - Memory does not grow with the size of a blob, up or down.
+//! - Nothing waits for ever: a far side that is silent for too long, or slower than [`LeastSpeed`], has failed.
 //! - Errors name method, scheme, host and path, and never a query, a header or a credential.
 
 mod ahead;
@@ -37,6 +38,7 @@ mod hint;
 mod http;
 mod mirrored;
 mod on_demand;
+mod pace;
 mod probe;
 mod pull;
 mod push;
@@ -52,6 +54,7 @@ pub use client::{Client, Options, Repository};
 pub use credential::{Credential, Credentials, Keeper, Keyring};
 pub use mirrored::Mirrored;
 pub use on_demand::OnDemand;
+pub use pace::LeastSpeed;
 pub use probe::{Exchange, Finding, Verdict};
 pub use retry::Backoff;
 pub use settings::{Certificates, Proxies, RegistriesConf};

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
-use flate2::{read, write};
+use flate2::read;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
@@ -14,10 +14,10 @@ use super::layout::{CONTAINERD_NAME, INDEX, MARKER, blob_path, choose, read_limi
 use super::listed::Subjects;
 use super::regular;
 use crate::error::{Error, Result};
-use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
+use crate::layer::{self, Budget, GZIP_MAGIC, Limits, Whole, ZSTD_MAGIC};
 use crate::oci::{
-    Descriptor, Digest, HashingWriter, ImageConfig, ImageIndex, ImageManifest, Keyed, Keys, MANIFEST_LIMIT, Map,
-    VerifyingReader, from_json, media_type, null_as_empty, to_json,
+    Descriptor, Digest, Hasher, HashingWriter, ImageConfig, ImageIndex, ImageManifest, Keyed, Keys, MANIFEST_LIMIT,
+    Map, VerifyingReader, from_json, media_type, null_as_empty, to_json,
 };
 
 /// The annotation of an `index.json` that is a delta's: of all the blobs that its images have, so many are left out,
@@ -50,7 +50,9 @@ impl Keyed for Vec<DockerImage> {
 }
 
 /// An archive, read. Its blobs stay where they are and are read at their offsets; one compressed with gzip as a whole
-/// is first unpacked to a temporary file without a name, of at most 100 times its size, or 256 MiB if that is more.
+/// is first unpacked to a temporary file without a name, of at most 100 times its size, or 256 MiB if that is more. The layers
+/// of a docker archive are unpacked to see what they are, to 100 times the size of the archive together, or 2 GiB if that is
+/// more.
 pub struct Archive {
     path: PathBuf,
     /// As skopeo calls it.
@@ -62,7 +64,7 @@ pub struct Archive {
     subjects: Subjects,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Member {
     offset: u64,
     size: u64,
@@ -73,6 +75,16 @@ struct Member {
 struct Layer {
     descriptor: Descriptor,
     diff_id: Digest,
+}
+
+/// What is known of the layers of a docker archive. Images share them, and the same one may have many names: each is read
+/// and unpacked once.
+struct Layers {
+    of_members: HashMap<Member, Layer>,
+    /// By the digest of the blob.
+    diff_ids: HashMap<Digest, Digest>,
+    /// For all that is unpacked.
+    budget: Budget,
 }
 
 /// Blobs that do not lie at their digest's path.
@@ -166,8 +178,10 @@ impl Archive {
         self.kind = "docker-archive";
         let bytes = self.document(DOCKER_MANIFEST)?;
         let images: Vec<DockerImage> = from_json(&format!("{DOCKER_MANIFEST} in {}", self.path.display()), &bytes)?;
-        // Images share layers, which are read once.
-        let mut known = HashMap::new();
+        let size = self.file.metadata().map_err(|source| Error::io("read", &self.path, source))?.len();
+        let size = size.saturating_mul(UNPACKED_RATIO).max(LAYERS_FLOOR);
+        let budget = Budget::new(Limits { size, ..Limits::of_archive(size) }, Whole::Layers);
+        let mut known = Layers { of_members: HashMap::new(), diff_ids: HashMap::new(), budget };
         for image in images {
             let config_bytes = self.document(&image.config)?;
             let config: ImageConfig =
@@ -196,7 +210,7 @@ impl Archive {
         &mut self,
         image: &DockerImage,
         config: &ImageConfig,
-        known: &mut HashMap<String, Layer>,
+        known: &mut Layers,
     ) -> Result<Vec<Descriptor>> {
         let diff_ids = &config.rootfs.diff_ids;
         if image.layers.len() != diff_ids.len() {
@@ -211,10 +225,7 @@ impl Archive {
         }
         let mut layers = Vec::with_capacity(image.layers.len());
         for (name, diff_id) in image.layers.iter().zip(diff_ids) {
-            let layer = match known.get(name) {
-                Some(layer) => layer.clone(),
-                None => self.docker_layer(name)?,
-            };
+            let layer = self.docker_layer(name, known)?;
             if layer.diff_id != *diff_id {
                 return Err(Error::integrity(format!(
                     "the layer {name} in {} unpacks to {}, not to the {diff_id} of its config",
@@ -223,44 +234,65 @@ impl Archive {
                 ))
                 .with_hint(DAMAGED));
             }
-            layers.push(layer.descriptor.clone());
-            known.insert(name.clone(), layer);
+            layers.push(layer.descriptor);
         }
         Ok(layers)
     }
 
-    /// Reads a layer once, for its digest and for that of what it unpacks to.
-    fn docker_layer(&mut self, name: &str) -> Result<Layer> {
+    fn docker_layer(&mut self, name: &str, known: &mut Layers) -> Result<Layer> {
         let member = self.member(name)?;
+        if let Some(layer) = known.of_members.get(&member) {
+            return Ok(layer.clone());
+        }
+        let descriptor = self.blob_of(member).map_err(|source| Error::io("read", &self.path, source))?;
+        let diff_id = match known.diff_ids.get(&descriptor.digest) {
+            Some(diff_id) => *diff_id,
+            // Uncompressed, it is what it unpacks to.
+            None if descriptor.media_type == media_type::LAYER => descriptor.digest,
+            None => self.diff_id(name, member, &known.budget)?,
+        };
+        known.diff_ids.insert(descriptor.digest, diff_id);
+        self.blobs.insert(descriptor.digest, Blob::Member(member));
+        let layer = Layer { descriptor, diff_id };
+        known.of_members.insert(member, layer.clone());
+        Ok(layer)
+    }
+
+    /// What lies there, as a layer.
+    fn blob_of(&self, member: Member) -> io::Result<Descriptor> {
+        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
+        self.reader(member).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
+        let mut hasher = HashingWriter::new(io::sink());
+        io::copy(&mut BufReader::with_capacity(CHUNK, self.reader(member)), &mut hasher)?;
+        let (_, digest, size) = hasher.finish();
+        Ok(Descriptor::new(layer::media_type_of(&magic), digest, size))
+    }
+
+    /// What a layer unpacks to.
+    fn diff_id(&self, name: &str, member: Member, budget: &Budget) -> Result<Digest> {
         let failed = |source: io::Error| match source.raw_os_error() {
             Some(_) => Error::io("read", &self.path, source),
             None => Error::integrity(format!("the layer {name} in {} cannot be unpacked", self.path.display()))
                 .with_source(source)
                 .with_hint(DAMAGED),
         };
-        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
-        self.reader(member).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic).map_err(failed)?;
-        let mut plain = HashingWriter::new(io::sink());
-        let mut reader = self.reader(member);
-        let (media_type, (digest, size)) = if magic.starts_with(&GZIP_MAGIC) {
-            let (mut unpack, digest, size) =
-                digested(&mut reader, write::MultiGzDecoder::new(&mut plain)).map_err(failed)?;
-            unpack.try_finish().map_err(failed)?;
-            drop(unpack);
-            (media_type::LAYER_GZIP, (digest, size))
-        } else if magic == ZSTD_MAGIC {
-            let unpack = zstd::stream::write::Decoder::new(&mut plain).map_err(failed)?;
-            let (mut unpack, digest, size) = digested(&mut reader, unpack).map_err(failed)?;
-            unpack.flush().map_err(failed)?;
-            (media_type::LAYER_ZSTD, (digest, size))
-        } else {
-            let (_, digest, size) = digested(&mut reader, &mut plain).map_err(failed)?;
-            (media_type::LAYER, (digest, size))
-        };
-        drop(reader);
-        let (_, diff_id, _) = plain.finish();
-        self.blobs.insert(digest, Blob::Member(member));
-        Ok(Layer { descriptor: Descriptor::new(media_type, digest, size), diff_id })
+        let mut tar = layer::decompressed(self.reader(member)).map_err(failed)?;
+        let (mut hasher, mut chunk) = (Hasher::new(), vec![0; CHUNK]);
+        loop {
+            match tar.read(&mut chunk) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => {
+                    let within = budget.size(count as u64);
+                    within.map_err(|error| Error {
+                        message: format!("{}: {}", self.path.display(), error.message),
+                        ..error
+                    })?;
+                    hasher.update(&chunk[..count]);
+                }
+                Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(failed(source)),
+            }
+        }
     }
 
     fn member(&self, name: &str) -> Result<Member> {
@@ -332,12 +364,17 @@ pub fn is_delta(index: &ImageIndex) -> bool {
 /// that is more. Images are mostly compressed within; deflate itself would allow some thousand times.
 const UNPACKED_RATIO: u64 = 100;
 const UNPACKED_FLOOR: u64 = 256 << 20;
+/// The same of what its layers unpack to, which is not kept: all of it passes in some seconds.
+const LAYERS_FLOOR: u64 = 2 << 30;
 
 /// In bytes, of all long names in an archive. What an image is made of has short ones.
 const NAMES_LIMIT: u64 = 16 << 20;
 
 /// Links that lead to links are followed this far, as far as Linux does it.
 const LINKS_LIMIT: usize = 40;
+
+/// How much is read at a time.
+const CHUNK: usize = 256 << 10;
 
 const DAMAGED: &str = "the archive is damaged or was put together wrongly: fetch or make it again";
 
@@ -392,13 +429,6 @@ fn length_of_names(mut file: &File) -> io::Result<u64> {
     }
     file.rewind()?;
     Ok(length)
-}
-
-/// Copies all to `writer`, and returns it with the digest and the size of what it took.
-fn digested<W: Write>(mut reader: impl Read, writer: W) -> io::Result<(W, Digest, u64)> {
-    let mut hashing = HashingWriter::new(writer);
-    io::copy(&mut reader, &mut hashing)?;
-    Ok(hashing.finish())
 }
 
 /// What the link called `name` may mean: a path in the archive, as hard links do, or one from where it stands.

@@ -19,9 +19,9 @@ use super::contexts::Contexts;
 use super::copy::{Pivot, has_wildcard, literal_start};
 use super::files::Files;
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry};
+use crate::layer::{Budget, Content, Entry, Limits, Whole};
 use crate::oci::Digest;
-use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work};
+use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work, path};
 use crate::source::local::{self, Added};
 
 use sources::Sources;
@@ -37,11 +37,18 @@ pub struct Stages<'a> {
     bases: Bases<'a>,
     sources: Sources<'a>,
     /// What the state of a stage after so many of its steps is known by; the one before all steps is that of its base.
-    marks: HashMap<(usize, usize), Mark>,
-    files: HashMap<(usize, usize), Files>,
-    changes: HashMap<(usize, usize), Arc<Vec<Entry>>>,
+    marks: HashMap<Place, Mark>,
+    files: HashMap<Place, Files>,
+    changes: HashMap<Place, Arc<Vec<Entry>>>,
     adds: HashMap<&'a [Add], Added>,
+    /// How many stages stand on each stage, and how many steps copy from it.
+    takers: HashMap<usize, usize>,
+    /// For what all steps change.
+    budget: Arc<Budget>,
 }
+
+/// A state of a stage: the stage, and how many of its steps are done; or a step: its stage, and its number there.
+type Place = (usize, usize);
 
 /// What the state of a stage is known by.
 #[derive(Debug, Clone, Copy)]
@@ -67,17 +74,18 @@ impl<'a> Stages<'a> {
             files: HashMap::new(),
             changes: HashMap::new(),
             adds: HashMap::new(),
+            takers: takers(plan),
+            budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
         }
     }
 
     /// The stages that `stage` stands on and itself, the lowest first.
     pub fn chain(&self, stage: usize) -> Result<Vec<usize>> {
         let mut chain = vec![stage];
-        while let Base::Stage(base) = self.stage(chain[chain.len() - 1])?.base {
-            if chain.contains(&base) {
-                return Err(Error::input(format!("stage {base} of the plan stands on itself")));
-            }
-            chain.push(base);
+        let mut at = stage;
+        while let Base::Stage(base) = self.stage(at)?.base {
+            at = before(base, at)?;
+            chain.push(at);
         }
         chain.reverse();
         Ok(chain)
@@ -89,26 +97,25 @@ impl<'a> Stages<'a> {
 
     /// What stage number `stage` after `steps` of its steps is known by.
     pub fn mark(&mut self, stage: usize, steps: usize) -> Result<Mark> {
-        if let Some(mark) = self.marks.get(&(stage, steps)) {
-            return Ok(*mark);
-        }
-        let mark = match steps.checked_sub(1) {
-            None => match &self.stage(stage)?.base {
-                Base::Scratch => Mark { key: None, is_settled: true },
-                Base::Image(image) => {
-                    let key = Key::of_step(None, "image", &[image.manifest], self.options.compression);
-                    Mark { key: Some(key), is_settled: true }
-                }
-                Base::Stage(base) => self.last_mark(*base)?,
-            },
-            Some(number) => {
-                let below = self.mark(stage, number)?;
-                let step = self.step(stage, number)?;
-                self.step_mark(&step.work, below).map_err(|error| at(error, step))?
+        // However many steps and stages stand on each other, each finds what it stands on.
+        let mut left = vec![(stage, steps)];
+        while let Some(&place) = left.last() {
+            let is_marked = |place: &Place| self.marks.contains_key(place);
+            if is_marked(&place) {
+                left.pop();
+                continue;
             }
-        };
-        self.marks.insert((stage, steps), mark);
-        Ok(mark)
+            let below = self.below(place)?;
+            let unmarked = below.into_iter().flatten().find(|below| !is_marked(below));
+            match unmarked {
+                Some(below) => left.push(below),
+                None => {
+                    let mark = self.mark_above(place)?;
+                    self.marks.insert(place, mark);
+                }
+            }
+        }
+        self.marked((stage, steps))
     }
 
     /// What step number `number` of stage number `stage` changes: the entries of its layer; none if it changes nothing.
@@ -129,6 +136,10 @@ impl<'a> Stages<'a> {
     fn added(&mut self, adds: &'a [Add]) -> Result<&Added> {
         if !self.adds.contains_key(adds) {
             let added = self.pool.install(|| local::added(adds, self.options.modified))?;
+            for entry in added.entries.iter() {
+                path::check(&entry.path)?;
+                self.budget.entry(entry.path.len() as u64)?;
+            }
             self.adds.insert(adds, added);
         }
         Ok(&self.adds[adds])
@@ -149,9 +160,30 @@ impl<'a> Stages<'a> {
         step.ok_or_else(|| Error::input(format!("stage {stage} of the plan has no step {number}")))
     }
 
-    fn last_mark(&mut self, stage: usize) -> Result<Mark> {
-        let steps = self.stage(stage)?.steps.len();
-        self.mark(stage, steps)
+    fn last_mark(&self, stage: usize) -> Result<Mark> {
+        self.marked(self.last(stage)?)
+    }
+
+    fn marked(&self, place: Place) -> Result<Mark> {
+        let mark = self.marks.get(&place).copied();
+        mark.ok_or_else(|| Error::input(format!("stage {} of the plan is not known by anything", place.0)))
+    }
+
+    /// What the state at `place` is known by, where those that it comes from are marked.
+    fn mark_above(&mut self, (stage, steps): Place) -> Result<Mark> {
+        let Some(number) = steps.checked_sub(1) else {
+            return match &self.stage(stage)?.base {
+                Base::Scratch => Ok(Mark { key: None, is_settled: true }),
+                Base::Image(image) => {
+                    let key = Key::of_step(None, "image", &[image.manifest], self.options.compression);
+                    Ok(Mark { key: Some(key), is_settled: true })
+                }
+                Base::Stage(base) => self.last_mark(*base),
+            };
+        };
+        let below = self.marked((stage, number))?;
+        let step = self.step(stage, number)?;
+        self.step_mark(&step.work, below).map_err(|error| at(error, step))
     }
 
     fn step_mark(&mut self, work: &'a Work, below: Mark) -> Result<Mark> {
@@ -225,35 +257,105 @@ impl<'a> Stages<'a> {
 
     /// The file system of stage number `stage` after `steps` of its steps.
     fn files(&mut self, stage: usize, steps: usize) -> Result<Files> {
-        if let Some(files) = self.files.get(&(stage, steps)) {
-            return Ok(files.clone());
-        }
-        let files = match steps.checked_sub(1) {
-            None => match &self.stage(stage)?.base {
-                Base::Scratch => Files::new(),
-                Base::Image(image) => self.bases.files(image)?,
-                Base::Stage(base) => self.last_files(*base)?,
-            },
-            Some(number) => {
-                let change = self.change(stage, number)?;
-                match self.files.get(&(stage, steps)) {
-                    Some(files) => files.clone(),
-                    None => {
-                        let mut files = self.files(stage, number)?;
-                        files.apply(&change);
-                        files
-                    }
+        let mut left = vec![(stage, steps)];
+        while let Some(&place) = left.last() {
+            if self.files.contains_key(&place) {
+                left.pop();
+                continue;
+            }
+            let is_known = place.1.checked_sub(1).is_some_and(|number| self.changes.contains_key(&(place.0, number)));
+            let [below, from] = self.below(place)?;
+            // What is known to change need not be copied again.
+            let needed = [below, from.filter(|_| !is_known)];
+            match needed.into_iter().flatten().find(|needed| !self.files.contains_key(needed)) {
+                Some(needed) => left.push(needed),
+                None => {
+                    let files = self.files_above(place)?;
+                    self.files.insert(place, files);
                 }
             }
+        }
+        let files = self.files.get(&(stage, steps)).cloned();
+        files.ok_or_else(|| Error::input(format!("stage {stage} of the plan has no file system")))
+    }
+
+    /// The same, where those that it comes from are there.
+    fn files_above(&mut self, (stage, steps): Place) -> Result<Files> {
+        let Some(number) = steps.checked_sub(1) else {
+            return match &self.stage(stage)?.base {
+                Base::Scratch => Ok(Files::new()),
+                Base::Image(image) => self.bases.files(image),
+                Base::Stage(base) => match self.takers.get(base) {
+                    Some(1) => self.taken(self.last(*base)?),
+                    _ => self.last_files(*base),
+                },
+            };
         };
-        self.files.insert((stage, steps), files.clone());
+        let change = self.change(stage, number)?;
+        if let Some(files) = self.files.remove(&(stage, steps)) {
+            return Ok(files);
+        }
+        let mut files = self.taken((stage, number))?;
+        files.apply(&change);
+        Ok(files)
+    }
+
+    /// The file system at `place` for the only one who asks for it: what is shared would have to be copied to be changed, and
+    /// each state would take as much memory as all that it has.
+    fn taken(&mut self, place: Place) -> Result<Files> {
+        let files = self.files(place.0, place.1)?;
+        self.files.remove(&place);
         Ok(files)
     }
 
     fn last_files(&mut self, stage: usize) -> Result<Files> {
-        let steps = self.stage(stage)?.steps.len();
-        self.files(stage, steps)
+        let last = self.last(stage)?;
+        self.files(last.0, last.1)
     }
+
+    /// The states that the one at `place` comes from: that below it, and that which its last step copies from.
+    fn below(&self, (stage, steps): Place) -> Result<[Option<Place>; 2]> {
+        let Some(number) = steps.checked_sub(1) else {
+            return match self.stage(stage)?.base {
+                Base::Stage(base) => Ok([Some(self.last(before(base, stage)?)?), None]),
+                Base::Scratch | Base::Image(_) => Ok([None, None]),
+            };
+        };
+        let from = match &self.step(stage, number)?.work {
+            Work::Copy(Copy { from: Provider::Stage(from), .. }) => Some(self.last(before(*from, stage)?)?),
+            _ => None,
+        };
+        Ok([Some((stage, number)), from])
+    }
+
+    /// What `stage` is after all of its steps.
+    fn last(&self, stage: usize) -> Result<Place> {
+        Ok((stage, self.stage(stage)?.steps.len()))
+    }
+}
+
+fn takers(plan: &Plan) -> HashMap<usize, usize> {
+    let mut takers = HashMap::new();
+    for stage in &plan.stages {
+        let copied = stage.steps.iter().filter_map(|step| match step.work {
+            Work::Copy(Copy { from: Provider::Stage(from), .. }) => Some(from),
+            _ => None,
+        });
+        let base = match stage.base {
+            Base::Stage(base) => Some(base),
+            Base::Scratch | Base::Image(_) => None,
+        };
+        copied.chain(base).for_each(|taken| *takers.entry(taken).or_default() += 1);
+    }
+    takers
+}
+
+/// `stage`, if a stage called `number` may take from it: a plan has each behind those that it takes from.
+fn before(stage: usize, number: usize) -> Result<usize> {
+    if stage < number {
+        return Ok(stage);
+    }
+    Err(Error::input(format!("stage {number} of the plan takes from stage {stage}, which does not stand before it")))
 }
 
 /// The error with the line that asked for `step`, unless it has one.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::Stages;
+use super::{Place, Stages};
 use crate::build::copy::{Copier, Matched, Pivot, has_wildcard, matched, not_there};
 use crate::build::files::{Files, Node, Object, attributes, joined, parent};
 use crate::build::lay::lay_over;
@@ -12,9 +12,6 @@ use crate::plan::{Copy, Item, Provider, Work};
 use crate::progress::Event;
 use crate::source::archive;
 use crate::source::local::Modified;
-
-/// A step's place: its stage, and its number there.
-type Place = (usize, usize);
 
 /// Where a copy takes files from, and what errors call it.
 struct Provided {
@@ -29,31 +26,33 @@ impl<'a> Stages<'a> {
         let (files, entries) = match work {
             Work::Nothing => return Ok((Arc::default(), None)),
             Work::Adds(adds) => {
-                let below = self.files(place.0, place.1)?;
-                let time = self.options.modified.of_made();
-                let added = self.added(adds)?;
+                let below = self.taken(place)?;
                 if below.is_empty() {
-                    return Ok((added.entries.clone(), None));
+                    return Ok((self.added(adds)?.entries.clone(), None));
                 }
-                lay_over(added, below, time)?
+                let target = Target::new(below, None, self.options.modified.of_made(), self.budget.clone());
+                lay_over(self.added(adds)?, target)?
             }
             Work::Directory { path, owner } => {
                 let owner = self.owner(owner.as_deref(), place)?;
-                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.options.modified.of_made());
+                let mut target =
+                    Target::new(self.taken(place)?, owner, self.options.modified.of_made(), self.budget.clone());
                 let path = target.files().real(path.as_bytes())?;
                 target.make_directory(&path)?;
-                target.finish()
+                target.finish()?
             }
             Work::Copy(copy) => {
                 let owner = self.owner(copy.owner.as_deref(), place)?;
                 if stands_alone(copy) {
-                    let mut target = Target::new(Files::new(), owner, self.options.modified.of_made());
+                    let mut target =
+                        Target::new(Files::new(), owner, self.options.modified.of_made(), self.budget.clone());
                     self.copy(copy, owner, &mut target)?;
-                    return Ok((Arc::new(target.finish().1), None));
+                    return Ok((Arc::new(target.finish()?.1), None));
                 }
-                let mut target = Target::new(self.files(place.0, place.1)?, owner, self.options.modified.of_made());
+                let mut target =
+                    Target::new(self.taken(place)?, owner, self.options.modified.of_made(), self.budget.clone());
                 self.copy(copy, owner, &mut target)?;
-                target.finish()
+                target.finish()?
             }
         };
         Ok((Arc::new(entries), Some(files)))
@@ -170,16 +169,16 @@ impl<'a> Stages<'a> {
             attributes.modified.seconds = copier.time.unwrap_or(attributes.modified.seconds);
             match entry.kind {
                 Kind::Directory if target.files().get(&path).is_some_and(Node::is_directory) => {
-                    *target.change(path) = attributes;
+                    *target.change(path)? = attributes;
                 }
-                Kind::Directory => target.put(path, Node::directory(attributes)),
+                Kind::Directory => target.put(path, Node::directory(attributes))?,
                 Kind::HardLink { target: first } => {
                     let first = target.files().real(&joined(&destination, &first))?;
                     if let Some(node) = target.files().get(&first).cloned() {
-                        target.put(path, node);
+                        target.put(path, node)?;
                     }
                 }
-                kind => target.put(path, Node::new(Object::Other(kind), attributes)),
+                kind => target.put(path, Node::new(Object::Other(kind), attributes))?,
             }
         }
         Ok(true)

@@ -20,12 +20,15 @@ pub struct Ignore {
     rules: Vec<Rule>,
 }
 
+/// The largest ignore files have some hundred. An expression takes some 10 KiB of memory.
+const MOST_PATTERNS: usize = 10_000;
+
 /// Which patterns match a directory, or one above it: all that is below it is matched by them, too.
 #[derive(Debug, Clone, Default)]
 pub struct Above(Arc<[bool]>);
 
 impl Ignore {
-    /// Patterns that are empty but for white space are none.
+    /// Patterns that are empty but for white space are none. More than 10,000 are refused.
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let written = patterns.into_iter().filter(|pattern| !pattern.trim().is_empty());
         let rule = |pattern: &str| {
@@ -34,7 +37,12 @@ impl Ignore {
                     .with_hint("patterns are those of .dockerignore: *, ?, [a-z], ** and a leading ! to take back")
             })
         };
-        Ok(Ignore { rules: written.map(rule).collect::<Result<_>>()? })
+        let rules = written.take(MOST_PATTERNS + 1).map(rule).collect::<Result<Vec<_>>>()?;
+        if rules.len() > MOST_PATTERNS {
+            return Err(Error::input(format!("there are more than {MOST_PATTERNS} patterns of what is left out"))
+                .with_hint("each is compared with every path: name directories instead of what is in them"));
+        }
+        Ok(Ignore { rules })
     }
 
     /// Whether `path` (relative, no leading slash) is left out.

@@ -6,7 +6,7 @@ use flate2::write::MultiGzDecoder;
 use zstd::stream::write::Decoder;
 
 use super::limits::{Budget, Limits, Whole};
-use super::{GZIP_MAGIC, ZSTD_MAGIC, ZSTD_WINDOW, is_zstd, undecompressed};
+use super::{Packing, ZSTD_MAGIC, ZSTD_WINDOW, undecompressed};
 use crate::layer::Layer;
 use crate::oci::Hasher;
 
@@ -76,14 +76,14 @@ impl Unpacking {
     /// By its first bytes, as for whoever unpacks it.
     fn told(self) -> io::Result<Self> {
         let Unpacking::Begun(head, tar) = self else { return Ok(self) };
-        let unpacking = if head.starts_with(&GZIP_MAGIC) {
-            Unpacking::Gzip(Box::new(MultiGzDecoder::new(tar)))
-        } else if is_zstd(&head) {
-            let mut decoder = Decoder::new(tar)?;
-            decoder.window_log_max(ZSTD_WINDOW)?;
-            Unpacking::Zstd(decoder)
-        } else {
-            Unpacking::Plain(tar)
+        let unpacking = match Packing::of(&head) {
+            Packing::Gzip => Unpacking::Gzip(Box::new(MultiGzDecoder::new(tar))),
+            Packing::Zstd => {
+                let mut decoder = Decoder::new(tar)?;
+                decoder.window_log_max(ZSTD_WINDOW)?;
+                Unpacking::Zstd(decoder)
+            }
+            Packing::None => Unpacking::Plain(tar),
         };
         unpacking.fed(&head)
     }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::{DEPTH, ENTRIES};
-use super::member::{Attributes, LONGEST_PATH, Member, Object};
+use super::limits::ENTRIES;
+use super::member::{Attributes, Member, Object};
 use crate::error::{Error, Result};
+use crate::plan::path::{DEEPEST, LONGEST_PATH};
 
 /// A root file system: every path in it, and which entry of which layer stands there.
 ///
@@ -288,7 +289,7 @@ impl Tree {
         if reach.length as usize > 1 + LONGEST_PATH {
             return Err(Obstacle::TooLong);
         }
-        if reach.depth > DEPTH {
+        if reach.depth as usize > DEEPEST {
             return Err(Obstacle::TooDeep);
         }
         Ok(reach)
@@ -367,7 +368,7 @@ impl Obstacle {
             }
             Obstacle::Loop => format!("the way to {path} leads through more than {LINKS_LIMIT} links"),
             Obstacle::TooLong => format!("{path} leads to a path of more than {LONGEST_PATH} bytes"),
-            Obstacle::TooDeep => format!("{path} lies more than {DEPTH} directories deep"),
+            Obstacle::TooDeep => format!("{path} lies more than {DEEPEST} directories deep"),
             Obstacle::TooMany => {
                 format!("{path} is one too many of {ENTRIES} entries with the directories they are in")
             }

@@ -25,14 +25,20 @@ const FLOOR: u64 = 4 << 30;
 /// The largest images have some hundred thousand files. At most 700 bytes of memory are taken for one.
 pub(super) const ENTRIES: u64 = 2_000_000;
 
-/// Directories do not lie in one another deeper than this: no real tree comes near it, and some programs, Rust's own
-/// library among them, have a file open for every level when they remove one.
-pub(super) const DEPTH: u32 = 256;
-
 /// Two million paths of the usual 60 bytes, and as much again.
 const TEXT: u64 = 256 << 20;
 
+/// A build may copy the largest image a few times from stage to stage. What each step changes is kept in memory until the
+/// layers are written.
+const BUILD_ENTRIES: u64 = 8_000_000;
+const BUILD_TEXT: u64 = 512 << 20;
+
 impl Limits {
+    /// Those of all that the steps of a build change. What the files hold is on disk, and not counted.
+    pub fn of_build() -> Self {
+        Limits { size: u64::MAX, entries: BUILD_ENTRIES, text: BUILD_TEXT }
+    }
+
     /// Those of an image of `layers`: `size` bytes, if it is given, else 4 GiB or 100 times what the blobs have.
     pub fn of(layers: &[Layer], size: Option<u64>) -> Self {
         let blobs = layers.iter().map(|layer| layer.descriptor.size).fold(0, u64::saturating_add);
@@ -46,9 +52,9 @@ impl Limits {
     }
 }
 
-/// What is left of the limits while layers are read, all of them side by side.
+/// What is left of the limits while layers, archives or steps are read, all of them side by side.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     limits: Limits,
     whole: Whole,
     size: AtomicU64,
@@ -58,9 +64,14 @@ pub(super) struct Budget {
 
 /// What the limits are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whole {
+pub enum Whole {
     Image,
+    /// One whose content is unpacked.
     Archive,
+    /// One of images, whose layers are digested.
+    Layers,
+    /// All that the steps of a build change.
+    Build,
 }
 
 impl Budget {
@@ -82,7 +93,8 @@ impl Budget {
     pub fn entry(&self, text: u64) -> Result<()> {
         if !take(&self.entries, 1) {
             let most = self.limits.entries;
-            return Err(Error::input(format!("{} has more than {most} entries", self.whole())).with_hint(BOMB));
+            let whole = self.whole();
+            return Err(Error::input(format!("there are more than {most} entries in {whole}")).with_hint(BOMB));
         }
         self.text(text)
     }
@@ -106,13 +118,17 @@ impl Budget {
             ),
             Whole::Archive => Error::input(format!("the archive unpacks to more than {most} bytes"))
                 .with_hint("it may be a bomb; if it is to be so large, unpack it yourself first"),
+            Whole::Layers => Error::input(format!("the layers in the archive unpack to more than {most} bytes"))
+                .with_hint("it may be a bomb: where does the archive come from?"),
+            Whole::Build => Error::input(format!("what the build copies has more than {most} bytes")),
         }
     }
 
     fn whole(&self) -> &'static str {
         match self.whole {
             Whole::Image => "the image",
-            Whole::Archive => "the archive",
+            Whole::Archive | Whole::Layers => "the archive",
+            Whole::Build => "the build's steps",
         }
     }
 }

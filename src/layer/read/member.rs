@@ -11,6 +11,7 @@ use super::field::{decimal, decoded, number, record, time, unescaped};
 use super::limits::Budget;
 use crate::error::{Error, Result};
 use crate::layer::tar::{LARGEST_ID, RECORD, padded};
+use crate::plan::path::{LONGEST_NAME, LONGEST_PATH};
 
 /// One entry of a layer as it stands in its tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +79,6 @@ impl fmt::Display for Time {
         f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
     }
 }
-
-/// Longer paths no program could open (Linux' `PATH_MAX`, less the terminator).
-pub const LONGEST_PATH: usize = 4095;
 
 /// The largest pax header or long name; Go's reader has the same limit.
 const LONGEST_HEADER: u64 = 1 << 20;
@@ -343,6 +341,10 @@ impl<R: Read> Reader<'_, R> {
         if clean.len() > LONGEST_PATH {
             let start = clean[..40].escape_ascii();
             return Err(self.wrong(&format!("the path {start}… is longer than {LONGEST_PATH} bytes")));
+        }
+        if let Some(name) = names.iter().find(|name| name.len() > LONGEST_NAME) {
+            let start = name[..40].escape_ascii();
+            return Err(self.wrong(&format!("the name {start}… is longer than {LONGEST_NAME} bytes")));
         }
         if names.contains(&&b".."[..]) {
             return Err(wrong("has `..` in it, by which it might leave the root").with_hint(HOSTILE));

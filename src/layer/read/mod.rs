@@ -19,14 +19,13 @@ use super::Layer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Hasher, media_type};
 
-use limits::{Budget, Whole};
 use member::members;
 
 pub use archive::read_archive;
 pub use blob::LayerReader;
 pub use change::{Node, Tree, WHITEOUT};
-pub use limits::Limits;
-pub use member::{Attributes, LONGEST_PATH, Member, Object, Time, is_header};
+pub use limits::{Budget, Limits, Whole};
+pub use member::{Attributes, Member, Object, Time, is_header};
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.
@@ -115,7 +114,7 @@ impl TarStream {
         }
         start(scope, move || {
             let mut blob = blob;
-            let outcome = decompress(&mut blob, &buffers, &send);
+            let outcome = decompressed(&mut blob).and_then(|tar| pump(tar, &buffers, &send));
             if matches!(outcome, Ok(Pumped::Abandoned)) {
                 return;
             }
@@ -191,32 +190,51 @@ pub const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
 /// its highest level uses. It is memory that the frame's author decides about.
 pub const ZSTD_WINDOW: u32 = 27;
 
-/// Sends the content of `blob`, in buffers that come back. What the bytes look like decides and not the media type,
-/// which is often wrong; containerd does the same, and the diff_id tells whether it was right.
-fn decompress(
-    mut blob: impl Read,
-    buffers: &Receiver<Vec<u8>>,
-    send: &Sender<io::Result<Vec<u8>>>,
-) -> io::Result<Pumped> {
+/// The tar in `blob`. What the bytes look like decides and not the media type, which is often wrong; containerd does the
+/// same, and the diff_id tells whether it was right.
+pub fn decompressed<'a>(mut blob: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
     blob.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
-    let is_gzip = magic.starts_with(&GZIP_MAGIC);
-    let is_zstd = is_zstd(&magic);
+    let packing = Packing::of(&magic);
     let blob = BufReader::with_capacity(CHUNK, Cursor::new(magic).chain(blob));
-    if is_gzip {
-        pump(MultiGzDecoder::new(blob), buffers, send)
-    } else if is_zstd {
-        let mut frames = zstd::stream::read::Decoder::with_buffer(blob)?;
-        frames.window_log_max(ZSTD_WINDOW)?;
-        pump(frames, buffers, send)
-    } else {
-        pump(blob, buffers, send)
+    Ok(match packing {
+        Packing::Gzip => Box::new(MultiGzDecoder::new(blob)),
+        Packing::Zstd => {
+            let mut frames = zstd::stream::read::Decoder::with_buffer(blob)?;
+            frames.window_log_max(ZSTD_WINDOW)?;
+            Box::new(frames)
+        }
+        Packing::None => Box::new(blob),
+    })
+}
+
+/// The media type of a layer that begins with `magic`, at least four bytes if there are as many: as [`decompressed`] reads
+/// it.
+pub fn media_type_of(magic: &[u8]) -> &'static str {
+    match Packing::of(magic) {
+        Packing::Gzip => media_type::LAYER_GZIP,
+        Packing::Zstd => media_type::LAYER_ZSTD,
+        Packing::None => media_type::LAYER,
     }
 }
 
-/// Whether what begins with `head` looks like frames of zstd.
-fn is_zstd(head: &[u8]) -> bool {
-    head.starts_with(&ZSTD_MAGIC) || head.get(1..).is_some_and(|rest| rest.starts_with(&ZSTD_SKIPPABLE))
+/// How a tar is packed, by the look of its first bytes.
+enum Packing {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    fn of(head: &[u8]) -> Self {
+        if head.starts_with(&GZIP_MAGIC) {
+            Packing::Gzip
+        } else if head.starts_with(&ZSTD_MAGIC) || head.get(1..4) == Some(&ZSTD_SKIPPABLE) {
+            Packing::Zstd
+        } else {
+            Packing::None
+        }
+    }
 }
 
 enum Pumped {
@@ -225,6 +243,7 @@ enum Pumped {
     Abandoned,
 }
 
+/// Sends what `tar` holds, in buffers that come back.
 fn pump(mut tar: impl Read, buffers: &Receiver<Vec<u8>>, send: &Sender<io::Result<Vec<u8>>>) -> io::Result<Pumped> {
     // No buffer comes back once the reader of the tar has gone.
     while let Ok(mut chunk) = buffers.recv() {

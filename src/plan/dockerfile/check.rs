@@ -24,11 +24,17 @@ pub(super) struct Spoken {
 struct Findings<'a> {
     text: &'a Text,
     found: Vec<(usize, Warning)>,
+    /// How many bytes of lines and words they have.
+    size: usize,
 }
+
+/// What has been found has so many bytes at most, for each finding has its line, which may be long. What is found beyond that
+/// is left out: nobody reads so much.
+const LARGEST: usize = 16 << 20;
 
 /// All of them, by line.
 pub(super) fn warnings(text: &Text, stages: &[Stage], spoken: &[Spoken]) -> Vec<Warning> {
-    let mut findings = Findings { text, found: Vec::new() };
+    let mut findings = Findings { text, found: Vec::new(), size: 0 };
     for instruction in spoken {
         if let Some(gap) = &instruction.manner.gap {
             findings.add(Rule::NoEmptyContinuation, gap, None, "Empty continuation line".to_owned());
@@ -51,7 +57,11 @@ pub(super) fn warnings(text: &Text, stages: &[Stage], spoken: &[Spoken]) -> Vec<
 
 impl Findings<'_> {
     fn add(&mut self, rule: Rule, place: &Span, stage: Option<usize>, message: String) {
+        if self.size > LARGEST {
+            return;
+        }
         let warning = Warning { rule, message, place: self.text.excerpt(place), stage };
+        self.size += warning.message.len() + warning.place.text.len();
         self.found.push((self.text.line(place.start), warning));
     }
 
@@ -97,9 +107,10 @@ impl Findings<'_> {
             Command::Env(pairs) => pairs.iter().for_each(|pair| self.secret("ENV", &pair.key, stage)),
             Command::Expose(ports) => {
                 for port in ports.iter().filter(|port| !port.text.contains('$')) {
-                    let found = Warning::expose(&port.text, &self.text.excerpt(&port.span));
-                    let at = self.text.line(port.span.start);
-                    self.found.extend(found.into_iter().map(|warning| (at, Warning { stage: Some(stage), ..warning })));
+                    let found = Warning::expose(&port.text, || self.text.excerpt(&port.span));
+                    for Warning { rule, message, .. } in found {
+                        self.add(rule, &port.span, Some(stage), message);
+                    }
                 }
             }
             Command::Maintainer(_) => {

@@ -6,7 +6,7 @@
 use crate::error::Excerpt;
 
 /// One finding of a build check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
     pub rule: Rule,
     pub message: String,
@@ -140,7 +140,7 @@ impl Warning {
     }
 
     /// What is wrong with a port of `EXPOSE` whose variables are expanded. (Reading looks at those without any.)
-    pub fn expose(port: &str, place: &Excerpt) -> Vec<Warning> {
+    pub fn expose(port: &str, place: impl Fn() -> Excerpt) -> Vec<Warning> {
         let (host, container) = port.rsplit_once(':').unwrap_or(("", port));
         let protocol = container.split_once('/').map_or("", |(_, protocol)| protocol);
         let mut found = Vec::new();
@@ -153,7 +153,7 @@ impl Warning {
                 format!("EXPOSE instruction should not define an IP address or host-port mapping, found '{port}'");
             found.push((Rule::ExposeInvalidFormat, message));
         }
-        found.into_iter().map(|(rule, message)| Warning { rule, message, place: place.clone(), stage: None }).collect()
+        found.into_iter().map(|(rule, message)| Warning { rule, message, place: place(), stage: None }).collect()
     }
 }
 

@@ -51,7 +51,13 @@ impl Repository<'_> {
             let origin = store.origin(descriptor).filter(|origin| origin.registry() == self.reference.registry());
             let origin = origin.map(Reference::repository).filter(|origin| *origin != own);
             let upload = Upload {
-                content: Content::new(scope, store, descriptor, self.progress),
+                content: Content::new(
+                    scope,
+                    store,
+                    descriptor,
+                    self.progress,
+                    self.client.connection.options.least_speed,
+                ),
                 source: places.last().map(String::as_str).or(origin).map(str::to_owned),
                 form: Cell::new(known.form()),
                 refused: RefCell::new(None),

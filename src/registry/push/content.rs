@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
 use std::thread::Scope;
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use tokio::sync::oneshot;
 
 use super::super::body::{PieceSender, Pieces, read_piece, spawn};
 use super::super::connection::Activity;
+use super::super::pace::LeastSpeed;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest};
 use crate::progress::{Event, Progress};
@@ -21,6 +23,7 @@ pub(super) struct Content<'scope, 'env> {
     pub descriptor: &'env Descriptor,
     progress: Progress<'env>,
     pub activity: Arc<Activity>,
+    least_speed: LeastSpeed,
     begun: Cell<bool>,
     reading: RefCell<Option<Reading>>,
 }
@@ -38,6 +41,7 @@ impl<'scope, 'env> Content<'scope, 'env> {
         store: &'env dyn Store,
         descriptor: &'env Descriptor,
         progress: Progress<'env>,
+        least_speed: LeastSpeed,
     ) -> Self {
         Content {
             scope,
@@ -45,6 +49,7 @@ impl<'scope, 'env> Content<'scope, 'env> {
             descriptor,
             progress,
             activity: Arc::default(),
+            least_speed,
             begun: Cell::new(false),
             reading: RefCell::new(None),
         }
@@ -83,7 +88,8 @@ impl<'scope, 'env> Content<'scope, 'env> {
             true => (self.progress)(Event::BlobRestarted { digest, from }),
         }
         let (store, descriptor) = (self.store, self.descriptor);
-        let sending = Sending { digest, sender, progress: self.progress, activity: self.activity.clone() };
+        let (activity, least_speed) = (self.activity.clone(), self.least_speed);
+        let sending = Sending { digest, sender, progress: self.progress, activity, least_speed };
         spawn(self.scope, move || feed(store, descriptor, from, &sending, ended))?;
         Ok(Reading { from, pieces, outcome })
     }
@@ -95,6 +101,7 @@ struct Sending<'env> {
     sender: PieceSender,
     progress: Progress<'env>,
     activity: Arc<Activity>,
+    least_speed: LeastSpeed,
 }
 
 impl Sending<'_> {
@@ -102,8 +109,9 @@ impl Sending<'_> {
     fn send(&self, piece: Bytes) -> bool {
         // Told before it goes: the far side may answer the last piece, and the blob be finished, at once.
         (self.progress)(Event::BlobAdvanced { digest: self.digest, bytes: piece.len() as u64 });
+        let (length, begun) = (piece.len(), Instant::now());
         let sent = self.sender.blocking_send(Ok(piece)).is_ok();
-        self.activity.note();
+        self.activity.note_taken(self.least_speed, begun.elapsed(), length);
         sent
     }
 

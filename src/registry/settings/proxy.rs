@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -191,7 +191,8 @@ fn ask(proxy: &Url, url: &Url) -> io::Result<StatusCode> {
     stream.write_all(format!("{request}\r\n").as_bytes())?;
     let mut answer = Vec::new();
     let mut rest = stream.take(ANSWER_LIMIT);
-    while !answer.contains(&b'\n') {
+    let begun = Instant::now();
+    while !answer.contains(&b'\n') && begun.elapsed() < PATIENCE {
         let mut piece = [0; 256];
         match rest.read(&mut piece)? {
             0 => break,

@@ -49,6 +49,10 @@ pub enum Reply {
     Silence(Duration),
     /// A body of unknown length (status 200), then nothing for so long, then the connection ends.
     Unmeasured(Vec<u8>, Duration),
+    /// This body (status 200), a byte each time that so long has passed.
+    Trickle(Vec<u8>, Duration),
+    /// The request's body is read a piece of 4 KiB each time that so long has passed, and never answered.
+    Sip(Duration),
 }
 
 impl Reply {
@@ -230,6 +234,13 @@ impl State {
                 self.requests.lock().unwrap().push(request);
                 Ok(false)
             }
+            Some(Reply::Sip(pause)) => {
+                let mut piece = vec![0; 4 << 10];
+                while reader.read(&mut piece)? > 0 {
+                    std::thread::sleep(pause);
+                }
+                Ok(false)
+            }
             Some(Reply::Silence(time)) => {
                 self.requests.lock().unwrap().push(request);
                 std::thread::sleep(time);
@@ -251,6 +262,14 @@ impl State {
                     stream.write_all(&body)?;
                     std::thread::sleep(time);
                     return Ok(false);
+                }
+                if let Reply::Trickle(body, pause) = reply {
+                    write!(stream, "HTTP/1.1 200 -\r\ncontent-length: {}\r\n\r\n", body.len())?;
+                    for byte in body {
+                        stream.write_all(&[byte])?;
+                        std::thread::sleep(pause);
+                    }
+                    return Ok(true);
                 }
                 let Reply::Answer(status, headers, body) = reply else { unreachable!("handled above") };
                 write_answer(&mut stream, &request.method, status, &headers, &body)

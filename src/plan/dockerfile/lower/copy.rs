@@ -8,7 +8,7 @@ use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
 use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Transfer, Warning};
 use crate::plan::pattern::from_root;
-use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http, shown_url};
+use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http, path, shown_url};
 
 impl Lowering<'_, '_> {
     pub fn copy(
@@ -45,7 +45,7 @@ impl Lowering<'_, '_> {
             }
         }
         if copy.from.is_none() {
-            self.note_ignored("Copy", &sources, instruction);
+            self.note_ignored("Copy", &sources, instruction)?;
         }
         let items = sources.into_iter().map(Item::Pattern).collect();
         let work = Copy { from, parents: copy.parents, ..self.transfer(state, transfer, items, instruction)? };
@@ -96,7 +96,7 @@ impl Lowering<'_, '_> {
                 }
             });
         }
-        self.note_ignored("Add", &paths, instruction);
+        self.note_ignored("Add", &paths, instruction)?;
         let work = Copy { unpack: add.unpack, is_add: true, ..self.transfer(state, transfer, items, instruction)? };
         state.push(title("ADD", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
         Ok(())
@@ -125,6 +125,7 @@ impl Lowering<'_, '_> {
         };
         let to = self.expand(state, instruction, &transfer.to)?;
         let path = below(&state.settings.working_dir, &to);
+        path::check(path.as_bytes()).map_err(|error| error.with_excerpt(instruction.excerpt(&transfer.to.span)))?;
         let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
         let exclude = self.expand_all(state, instruction, &transfer.exclude)?;
         let plain = Copy::new(Provider::Context(0), items, Destination { path, into });
@@ -144,13 +145,14 @@ impl Lowering<'_, '_> {
         Ok(items)
     }
 
-    fn note_ignored(&mut self, verb: &str, sources: &[String], instruction: &Instruction) {
+    fn note_ignored(&mut self, verb: &str, sources: &[String], instruction: &Instruction) -> Result<()> {
         for source in sources {
             if (self.request.ignores)(&from_root(source)) {
                 let place = instruction.excerpt(&instruction.span);
-                self.warn(Warning::copy_ignored_file(verb, source, place));
+                self.warn(Warning::copy_ignored_file(verb, source, place))?;
             }
         }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
 use crate::plan::dockerfile::{Argument, Command, CommandLine, Instruction, Pair, Span, Text, Warning, Word};
 use crate::plan::pattern::from_root;
-use crate::plan::{Work, setting};
+use crate::plan::{Work, path, setting};
 
 /// What runs commands in shell form unless `SHELL` says otherwise.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
@@ -14,10 +14,14 @@ const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 impl Lowering<'_, '_> {
     /// Does what `instruction` of the stage `number` says.
     pub fn instruction(&mut self, state: &mut State, number: usize, instruction: &Instruction) -> Result<()> {
-        let place = instruction.excerpt(&instruction.span);
-        self.apply(state, number, instruction).map_err(|error| match error.excerpt {
+        let steps = state.steps.len();
+        let applied = self.apply(state, number, instruction);
+        let new = state.steps.get(steps..).unwrap_or_default().iter();
+        // What it is called is kept in the plan and in the image's history, and its line with it.
+        let cost = new.map(|step| 4 * step.title.len() + step.place.as_ref().map_or(0, |place| place.text.len()));
+        applied.and_then(|()| self.budget.spend(cost.sum())).map_err(|error| match error.excerpt {
             Some(_) => error,
-            None => error.with_excerpt(place),
+            None => error.with_excerpt(instruction.excerpt(&instruction.span)),
         })
     }
 
@@ -40,6 +44,8 @@ impl Lowering<'_, '_> {
             Command::Env(pairs) => {
                 let pairs = self.pairs(state, pairs, instruction)?;
                 for (name, value) in &pairs {
+                    // Each is looked for among all.
+                    self.budget.spend(state.settings.env.as_ref().map_or(0, Vec::len))?;
                     set_variable(state, name, value);
                 }
                 told("ENV", &pairs)
@@ -132,10 +138,11 @@ impl Lowering<'_, '_> {
         let written = self.expand(state, instruction, word)?;
         let place = instruction.excerpt(&instruction.span);
         if !state.is_workdir_set && !written.starts_with('/') {
-            self.warn(Warning::workdir_relative_path(&written, place.clone()));
+            self.warn(Warning::workdir_relative_path(&written, place.clone()))?;
         }
         state.is_workdir_set = true;
         let path = below(&state.settings.working_dir, &written);
+        path::check(path.as_bytes())?;
         state.settings.working_dir = format!("/{path}");
         let title = format!("WORKDIR /{path}");
         let owner = Some(state.settings.user.clone()).filter(|user| !user.is_empty());
@@ -148,12 +155,12 @@ impl Lowering<'_, '_> {
         let mut all = Vec::new();
         for word in words {
             let expanded = self.expanded(state, instruction, word)?;
-            let place = instruction.excerpt(&word.span);
+            let place = || instruction.excerpt(&word.span);
             for text in &expanded.words {
                 if *text != word.text {
-                    Warning::expose(text, &place).into_iter().for_each(|warning| self.warn(warning));
+                    Warning::expose(text, place).into_iter().try_for_each(|warning| self.warn(warning))?;
                 }
-                all.extend(expose::ports(text).map_err(|error| error.with_excerpt(place.clone()))?);
+                all.extend(expose::ports(text).map_err(|error| error.with_excerpt(place()))?);
             }
         }
         let ports = state.settings.exposed_ports.get_or_insert_default();
@@ -186,8 +193,10 @@ impl Lowering<'_, '_> {
 
     fn expanded(&mut self, state: &State, instruction: &Instruction, word: &Word) -> Result<Expanded> {
         let expanded = expand(self.dockerfile.directives.escape, word, &state.scope, &instruction.text)?;
+        self.budget.spend(expanded.cost)?;
         for unset in &expanded.unset {
-            self.note_undefined(unset, state, instruction.excerpt(&part(word, &unset.at, &instruction.text)));
+            self.budget.spend(word.span.len())?; // of which the line is found
+            self.note_undefined(unset, state, || instruction.excerpt(&part(word, &unset.at, &instruction.text)))?;
         }
         Ok(expanded)
     }
@@ -197,20 +206,26 @@ impl Lowering<'_, '_> {
         let place = instruction.excerpt(&instruction.span);
         let expanded = Lexer::heredoc().expand(content, &|name| state.scope.get(name));
         let expanded = expanded.map_err(|error| Error::input(error.message).with_excerpt(place.clone()))?;
-        expanded.unset.iter().for_each(|unset| self.note_undefined(unset, state, place.clone()));
+        self.budget.spend(expanded.cost)?;
+        expanded.unset.iter().try_for_each(|unset| self.note_undefined(unset, state, || place.clone()))?;
         Ok(expanded.text)
     }
 
-    pub fn expand_in_from(&self, scope: &Scope, word: &Word) -> Result<Expanded> {
-        expand(self.dockerfile.directives.escape, word, scope, &self.dockerfile.text)
+    pub fn expand_in_from(&mut self, scope: &Scope, word: &Word) -> Result<Expanded> {
+        let text = &self.dockerfile.text;
+        let expanded = expand(self.dockerfile.directives.escape, word, scope, text)?;
+        self.budget.spend(expanded.cost).map_err(|error| error.with_excerpt(text.excerpt(&word.span)))?;
+        Ok(expanded)
     }
 
-    fn note_undefined(&mut self, unset: &Unset, state: &State, place: Excerpt) {
+    fn note_undefined(&mut self, unset: &Unset, state: &State, place: impl Fn() -> Excerpt) -> Result<()> {
         let name = &unset.name;
         if !state.scope.is_open && !state.scope.arguments.contains(name) {
+            self.budget.spend(state.scope.names().map(str::len).sum())?;
             let near = suggestion(name, state.scope.names());
-            self.warn(Warning::undefined_var(name, near, place));
+            self.warn(Warning::undefined_var(name, near, place()))?;
         }
+        Ok(())
     }
 }
 
@@ -257,7 +272,8 @@ fn in_shell(state: &State, line: &CommandLine) -> Vec<String> {
 }
 
 fn told(name: &str, pairs: &[(String, String)]) -> String {
-    pairs.iter().fold(name.to_owned(), |told, (key, value)| format!("{told} {key}={value}"))
+    let pairs = pairs.iter().flat_map(|(key, value)| [" ", key, "=", value]);
+    std::iter::once(name).chain(pairs).collect()
 }
 
 fn list(words: &[String]) -> String {

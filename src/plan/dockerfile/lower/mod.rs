@@ -1,6 +1,7 @@
 //! From a Dockerfile to stages of a plan, as BuildKit's front end does it: for each wanted platform, variables get their
 //! values, names become stages or images, and instructions become steps and settings.
 
+mod budget;
 mod copy;
 mod expose;
 mod instruction;
@@ -8,7 +9,7 @@ mod made;
 mod scope;
 mod stage;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -17,7 +18,8 @@ use crate::error::{Error, Result, suggestion};
 use crate::oci::{Map, Platform, Settings};
 use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, label};
 
-use made::Made;
+use budget::Budget;
+use made::{Made, State};
 use scope::Scope;
 
 /// What is wanted of a Dockerfile, and what it finds around it.
@@ -68,12 +70,14 @@ impl Dockerfile {
         let platforms = if request.platforms.is_empty() { build } else { request.platforms };
         let contexts = request.contexts.to_vec();
         let mut plan = Plan { stages: Vec::new(), images: Vec::new(), contexts, index: false, annotations: Map::new() };
-        let mut findings = Findings::default();
+        let (mut findings, mut budget) = (Findings::default(), Budget::new());
         for platform in platforms {
-            let mut lowering = Lowering::new(self, request, platform, bases, &mut plan.stages, &mut findings)?;
+            let mut lowering =
+                Lowering::new(self, request, platform, bases, &mut plan.stages, &mut findings, &mut budget)?;
             let target = lowering.target()?;
             let image = lowering.stage(target)?;
             let (stage, spec) = lowering.image(&image)?;
+            budget.spend(plan.stages.len())?;
             plan.images.push(place(&mut plan.stages, stage));
             plan.index = spec.index.unwrap_or(false);
             plan.annotations = spec.annotations;
@@ -85,8 +89,8 @@ impl Dockerfile {
     /// no error, but what is said of variables that it may have is left out.
     pub fn check(&self, request: &Request<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
         let platform = request.platforms.first().unwrap_or(&request.build_platform);
-        let (mut stages, mut findings) = (Vec::new(), Findings::default());
-        let mut lowering = Lowering::new(self, request, platform, bases, &mut stages, &mut findings)?;
+        let (mut stages, mut findings, mut budget) = (Vec::new(), Findings::default(), Budget::new());
+        let mut lowering = Lowering::new(self, request, platform, bases, &mut stages, &mut findings, &mut budget)?;
         lowering.is_check = true;
         match request.target {
             Some(_) => drop(lowering.target().and_then(|target| lowering.stage(target))?),
@@ -102,13 +106,9 @@ impl Dockerfile {
             self.warnings.iter().filter(is_reached).chain(&findings.warnings).cloned().collect();
         all.retain(|warning| self.directives.check.wants(warning.rule));
         all.sort_by_key(|warning| warning.place.line);
-        let mut seen: Vec<Warning> = Vec::with_capacity(all.len());
-        for warning in all {
-            if !seen.contains(&warning) {
-                seen.push(warning);
-            }
-        }
-        seen
+        let mut seen = HashSet::with_capacity(all.len());
+        all.retain(|warning| seen.insert(warning.clone()));
+        all
     }
 }
 
@@ -136,11 +136,14 @@ struct Lowering<'a, 'b> {
     platform: &'a Platform,
     bases: &'a mut FindBase<'b>,
     /// What `FROM` lines see.
-    global: Scope,
+    global: Rc<Scope>,
+    /// Where in the Dockerfile the stages of each name stand, in their order.
+    names: HashMap<&'a str, Vec<usize>>,
     /// By their place in the Dockerfile.
     made: Vec<Option<Rc<Made>>>,
     plan: &'a mut Vec<Stage>,
     findings: &'a mut Findings,
+    budget: &'a mut Budget,
     /// Nothing is to be built.
     is_check: bool,
 }
@@ -153,11 +156,17 @@ impl<'a, 'b> Lowering<'a, 'b> {
         bases: &'a mut FindBase<'b>,
         plan: &'a mut Vec<Stage>,
         findings: &'a mut Findings,
+        budget: &'a mut Budget,
     ) -> Result<Self> {
         let made = dockerfile.stages.iter().map(|_| None).collect();
-        let global = Scope::default();
+        let global = Rc::default();
+        let mut names: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (number, stage) in dockerfile.stages.iter().enumerate() {
+            stage.name.iter().for_each(|name| names.entry(&name.text).or_default().push(number));
+        }
+        let is_check = false;
         let mut lowering =
-            Lowering { dockerfile, request, platform, bases, global, made, plan, findings, is_check: false };
+            Lowering { dockerfile, request, platform, bases, global, names, made, plan, findings, budget, is_check };
         lowering.read_global_arguments()?;
         lowering.check_bases()?;
         Ok(lowering)

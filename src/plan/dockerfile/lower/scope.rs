@@ -41,7 +41,7 @@ impl Scope {
         self.values.insert(name.to_owned(), value.to_owned());
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.values.keys().map(String::as_str)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::budget;
 use super::made::{Made, State};
 use super::{Lowering, Named, Scope, place};
 use crate::error::{Error, Excerpt, Result, suggestion};
@@ -36,7 +37,7 @@ impl Lowering<'_, '_> {
             let from = &self.dockerfile.stages[number];
             let base = self.base_name(from)?;
             let copied = from.instructions.iter().filter_map(|instruction| match &instruction.command {
-                Command::Copy(dockerfile::Copy { from: Some(word), .. }) => self.dockerfile.stage(&word.text),
+                Command::Copy(dockerfile::Copy { from: Some(word), .. }) => self.copied_stage(&word.text),
                 _ => None,
             });
             let below = copied.chain(self.earlier_stage(&base, number)).filter(|below| *below < number);
@@ -61,6 +62,10 @@ impl Lowering<'_, '_> {
                 self.instruction(&mut state, number, instruction)?;
             }
         }
+        // It is kept twice, and compared with what may be the same.
+        let like = self.plan.iter().filter(|stage| stage.title == state.title).count();
+        let cost = (like + 2).saturating_mul(budget::size(&state)).saturating_add(self.plan.len() / 16);
+        self.budget.spend(cost).map_err(|error| error.with_excerpt(dockerfile.excerpt(&from.span)))?;
         let made = Rc::new(Made { number: place(self.plan, state.stage()), state });
         self.made[number] = Some(Rc::clone(&made));
         Ok(made)
@@ -90,7 +95,7 @@ impl Lowering<'_, '_> {
             Err(_) if self.is_check => return Ok(on_unknown(title, platform)),
             image => image.map_err(|error| self.no_image(error, &base, number, from))?,
         };
-        self.check_platform(&base, &platform, &image, from);
+        self.check_platform(&base, &platform, &image, from)?;
         Ok(on_image(title, platform, image))
     }
 
@@ -108,7 +113,7 @@ impl Lowering<'_, '_> {
                     .with_hint("stages are counted from 0, and names serve better")),
             };
         }
-        if let Some(stage) = self.dockerfile.stage(name) {
+        if let Some(stage) = self.copied_stage(name) {
             return match stage {
                 stage if stage < number => Ok(Provider::Stage(self.stage(stage)?.number)),
                 _ => Err(not_before(&format!("stage `{name}`"))),
@@ -129,8 +134,16 @@ impl Lowering<'_, '_> {
 
     /// The stage before `number` that a `FROM` means by `name`.
     fn earlier_stage(&self, name: &str, number: usize) -> Option<usize> {
-        let stages = self.dockerfile.stages.get(..number)?;
-        stages.iter().rposition(|stage| stage.name.as_ref().is_some_and(|own| own.text == name))
+        let named = self.names.get(name)?;
+        named[..named.partition_point(|stage| *stage < number)].last().copied()
+    }
+
+    /// The stage that `COPY --from` means by `name`, as [`dockerfile::Dockerfile::stage`] finds it.
+    fn copied_stage(&self, name: &str) -> Option<usize> {
+        if let Ok(place) = name.parse::<usize>() {
+            return Some(place).filter(|place| *place < self.dockerfile.stages.len());
+        }
+        self.names.get(&name.to_lowercase()[..])?.last().copied()
     }
 
     fn stage_names(&self, number: usize) -> Vec<&str> {
@@ -167,9 +180,9 @@ impl Lowering<'_, '_> {
 
     /// The name behind `FROM`, its variables expanded.
     fn base_name(&mut self, from: &Stage) -> Result<String> {
-        let global = self.global.clone();
+        let global = Rc::clone(&self.global);
         let expanded = self.expand_in_from(&global, &from.base)?;
-        self.note_undefined_in_from(&expanded.unset, &global, from);
+        self.note_undefined_in_from(&expanded.unset, &global, from)?;
         if expanded.text.is_empty() {
             let error = Error::input(format!("`FROM {}` names no image", from.base.text));
             return Err(error.with_excerpt(self.dockerfile.excerpt(&from.base.span)).with_hint(
@@ -181,9 +194,9 @@ impl Lowering<'_, '_> {
 
     fn stage_platform(&mut self, from: &Stage) -> Result<Option<Platform>> {
         let Some(word) = &from.platform else { return Ok(None) };
-        let global = self.global.clone();
+        let global = Rc::clone(&self.global);
         let expanded = self.expand_in_from(&global, word)?;
-        self.note_undefined_in_from(&expanded.unset, &global, from);
+        self.note_undefined_in_from(&expanded.unset, &global, from)?;
         let excerpt = || self.dockerfile.excerpt(&word.span);
         if expanded.text.is_empty() {
             return Err(Error::input(format!("the platform `{}` is empty", word.text)).with_excerpt(excerpt()));
@@ -192,26 +205,29 @@ impl Lowering<'_, '_> {
         let is_target = matches!(word.text.as_str(), "$TARGETPLATFORM" | "${TARGETPLATFORM}");
         if is_target && expanded.text == self.platform.to_string() {
             let place = self.dockerfile.excerpt(&from.span);
-            self.warn(Warning::redundant_target_platform(&word.text, place));
+            self.warn(Warning::redundant_target_platform(&word.text, place))?;
         }
         Ok(Some(platform))
     }
 
-    fn note_undefined_in_from(&mut self, unset: &[Unset], scope: &Scope, from: &Stage) {
+    fn note_undefined_in_from(&mut self, unset: &[Unset], scope: &Scope, from: &Stage) -> Result<()> {
         for name in unset.iter().map(|unset| &unset.name).filter(|name| !scope.arguments.contains(*name)) {
             let names = scope.names().chain(scope.arguments.iter().map(String::as_str));
+            self.budget.spend(names.clone().map(str::len).sum())?;
             let place = self.dockerfile.excerpt(&from.span);
-            self.warn(Warning::undefined_arg_in_from(name, suggestion(name, names), place));
+            self.warn(Warning::undefined_arg_in_from(name, suggestion(name, names), place))?;
         }
+        Ok(())
     }
 
-    fn check_platform(&mut self, name: &str, wanted: &Platform, image: &BaseImage, from: &Stage) {
+    fn check_platform(&mut self, name: &str, wanted: &Platform, image: &BaseImage, from: &Stage) -> Result<()> {
         let actual = image.config.platform.normalised();
         if (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture) {
             let place = self.dockerfile.excerpt(&from.span);
             let (wanted, actual) = (wanted.to_string(), actual.to_string());
-            self.warn(Warning::invalid_base_image_platform(name, &wanted, &actual, place));
+            self.warn(Warning::invalid_base_image_platform(name, &wanted, &actual, place))?;
         }
+        Ok(())
     }
 
     /// What the `ARG`s before the first `FROM` come to.
@@ -222,7 +238,7 @@ impl Lowering<'_, '_> {
         let request = self.request;
         let automatic = Scope::automatic(&request.build_platform, self.platform, stage, request.arguments);
         self.findings.arguments.extend(automatic.names().map(str::to_owned));
-        self.global = self.with_arguments(automatic, request.arguments)?;
+        self.global = Rc::new(self.with_arguments(automatic, request.arguments)?);
         Ok(())
     }
 
@@ -261,14 +277,16 @@ impl Lowering<'_, '_> {
                 && expanded.text.parse::<Reference>().is_err()
             {
                 let place = dockerfile.excerpt(&from.span);
-                self.warn(Warning::invalid_default_arg_in_from(&from.base.text, place));
+                self.warn(Warning::invalid_default_arg_in_from(&from.base.text, place))?;
             }
         }
         Ok(())
     }
 
-    pub fn warn(&mut self, warning: Warning) {
+    pub fn warn(&mut self, warning: Warning) -> Result<()> {
+        self.budget.spend(warning.message.len() + warning.place.text.len())?;
         self.findings.warnings.push(warning);
+        Ok(())
     }
 }
 

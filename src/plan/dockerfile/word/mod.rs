@@ -73,6 +73,8 @@ pub struct Expanded {
     pub words: Vec<String>,
     /// The variables that were asked for and are not set, each where it stands first. `${A:-}` asks, too.
     pub unset: Vec<Unset>,
+    /// What it took: bytes that were written, and characters that patterns were tried on.
+    pub cost: usize,
 }
 
 /// A variable without a value.
@@ -132,7 +134,7 @@ impl Lexer {
         };
         let mut words = Words::default();
         let text = reader.until(None, Some(&mut words))?;
-        Ok(Expanded { text, words: words.end(), unset: reader.unset })
+        Ok(Expanded { text, words: words.end(), unset: reader.unset, cost: reader.spent })
     }
 }
 
@@ -429,7 +431,7 @@ impl<'r, 'v> Reader<'r, 'v> {
         self.spent = self.spent.saturating_add(units);
         if self.spent > BUDGET {
             return Err(ExpandError {
-                message: "its variables expand to more than a word can hold".to_owned(),
+                message: format!("its variables expand to more than the {BUDGET} bytes that a word can hold"),
                 at: 0..self.word.len().max(1),
             });
         }

@@ -1,0 +1,78 @@
+//! Paths that a system can open: how long they may be, and how deep they may lead.
+
+use crate::error::{Error, Result};
+
+/// Longer paths no program could open (Linux' `PATH_MAX`, less the terminator), in bytes.
+pub const LONGEST_PATH: usize = 4095;
+
+/// Longer names no file system of Linux has (`NAME_MAX`), in bytes.
+pub const LONGEST_NAME: usize = 255;
+
+/// Directories do not lie in one another deeper than this: no real tree comes near it, and some programs, Rust's own
+/// library among them, have a file open for every level when they remove one.
+pub const DEEPEST: usize = 256;
+
+/// How much of a path an error shows, in characters.
+const SHOWN: usize = 40;
+
+/// Refuses a path, without a leading slash, that is longer than [`LONGEST_PATH`], has a name longer than [`LONGEST_NAME`] or
+/// leads deeper than [`DEEPEST`].
+pub fn check(path: &[u8]) -> Result<()> {
+    let shown = || shortened(&String::from_utf8_lossy(path));
+    if path.len() > LONGEST_PATH {
+        let message = format!("the path /{} has {} bytes, and {LONGEST_PATH} are the most", shown(), path.len());
+        return Err(Error::input(message).with_hint("no system opens a longer path (PATH_MAX)"));
+    }
+    let mut depth = 0;
+    for name in path.split(|byte| *byte == b'/') {
+        depth += 1;
+        if name.len() > LONGEST_NAME {
+            let (name, length) = (shortened(&String::from_utf8_lossy(name)), name.len());
+            let message = format!("the name {name} in a path has {length} bytes, and {LONGEST_NAME} are the most");
+            return Err(Error::input(message).with_hint("no file system of Linux has longer names (NAME_MAX)"));
+        }
+    }
+    if depth > DEEPEST {
+        let message = format!("the path /{} leads {depth} names deep, and {DEEPEST} are the most", shown());
+        return Err(Error::input(message));
+    }
+    Ok(())
+}
+
+/// The start of `text`, so that an error can be read.
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_refused_beyond_what_systems_open() {
+        let message = |path: &str| check(path.as_bytes()).map_err(|error| error.message);
+        let name = "n".repeat(LONGEST_NAME);
+        let deep = |count: usize| vec!["d"; count].join("/");
+        assert_eq!(message(""), Ok(()));
+        assert_eq!(message(&name), Ok(()));
+        assert_eq!(message(&deep(DEEPEST)), Ok(()));
+        assert_eq!(message(&[&name[..]; 15].join("/")), Ok(()));
+        assert_eq!(message(&[[&name[..]; 15].join("/"), name.clone()].join("/")), Ok(()), "4095 bytes");
+        let long = [[&name[..]; 15].join("/"), "n".repeat(254), "n".to_owned()].join("/");
+        assert_eq!(
+            message(&long).unwrap_err(),
+            format!("the path /{}\u{2026} has 4096 bytes, and 4095 are the most", "n".repeat(40))
+        );
+        assert_eq!(
+            message(&format!("a/{name}n")).unwrap_err(),
+            format!("the name {}\u{2026} in a path has 256 bytes, and 255 are the most", "n".repeat(40))
+        );
+        assert_eq!(
+            message(&deep(257)).unwrap_err(),
+            format!("the path /{}\u{2026} leads 257 names deep, and 256 are the most", "d/".repeat(20))
+        );
+    }
+}
