@@ -14,7 +14,7 @@ use super::files::{Files, Object};
 use super::{Options, members};
 use crate::error::{Error, Result};
 use crate::layer::{self, Content, Kind, Layer, Limits, Member, Spool, Tree};
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
 
 /// The images that a build looks into.
@@ -134,7 +134,7 @@ impl<'a> Bases<'a> {
 
 /// Where the members of a layer are noted.
 fn record(diff_id: &Digest) -> Digest {
-    Digest::of(format!("ocibake members 1\n{diff_id}").as_bytes())
+    KeyBuilder::new("members 2").part("diff_id", diff_id).finish()
 }
 
 fn about(error: Error, image: &BaseImage) -> Error {

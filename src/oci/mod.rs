@@ -6,6 +6,7 @@
 mod config;
 mod descriptor;
 mod digest;
+mod key;
 mod manifest;
 pub mod media_type;
 mod platform;
@@ -14,6 +15,7 @@ mod reference;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, Settings};
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, HashingWriter, VerifyingReader};
+pub use key::{Encode, KeyBuilder, encode_members};
 pub use manifest::{ImageIndex, ImageManifest, Referrer};
 pub use platform::Platform;
 pub use reference::{Reference, is_valid_tag};

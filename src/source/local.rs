@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::tree::{self, Found};
 use crate::error::{Error, Result};
 use crate::layer::{Entry, Ignore, Kind, inspect, walk};
+use crate::oci::Encode;
 use crate::plan::{Add, Owner, Pattern, Source};
 
 /// The time that entries carry.
@@ -20,6 +21,15 @@ pub enum Modified {
     At(i64),
     /// As on disk, in whole seconds.
     Preserve,
+}
+
+impl Encode for Modified {
+    fn encode(&self, to: &mut Vec<u8>) {
+        match self {
+            Modified::At(time) => Some(*time).encode(to),
+            Modified::Preserve => None::<i64>.encode(to),
+        }
+    }
 }
 
 /// The entries that `adds` make together, sorted by path, with the directories above them.
