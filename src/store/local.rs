@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,11 +103,7 @@ impl LocalStore {
     /// An empty directory that nobody else may look into, for what is needed during a build. It goes with the value, and
     /// if this process is killed, with one to come.
     pub fn directory(&self) -> Result<PendingDirectory> {
-        let directory = PendingDirectory::begin(&self.pending())?;
-        let private = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(directory.path(), private)
-            .map_err(|source| Error::io("set the mode of", directory.path(), source))?;
-        Ok(directory)
+        PendingDirectory::begin(&self.pending())
     }
 
     /// An empty file without a name, for what is needed only as long as it is open.
