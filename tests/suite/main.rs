@@ -38,6 +38,7 @@ mod dockerfile_build;
 mod dockerfile_corpus;
 mod doctor;
 mod estargz;
+mod exchange;
 mod extremes;
 mod faults;
 mod glob;
