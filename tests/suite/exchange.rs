@@ -189,7 +189,7 @@ fn a_directory_in_the_making_is_filled_and_removed_wherever_it_is() {
     let destination = world.theirs().join("new");
     let pending = PendingDirectory::begin(&destination).unwrap();
     assert_eq!(fs::metadata(pending.path()).unwrap().permissions().mode() & 0o777, 0o700);
-    world.exchange(&pending.path().to_owned());
+    world.exchange(pending.path());
     pending.create("a/b").unwrap();
     assert!(world.theirs().join("moved/a/b").is_dir());
     assert_eq!(pending.keep(&destination).unwrap_err().kind, ErrorKind::Io);
