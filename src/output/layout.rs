@@ -3,6 +3,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -29,11 +30,11 @@ pub fn write(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Re
         .try_clone()
         .and_then(|root| BLOBS.split('/').try_fold(root, |at, name| pending::enter_or_make(&at, name.as_ref())));
     let blobs = blobs.map_err(|source| Error::io("create", directory.join(BLOBS), source))?;
-    fill(&blobs, directory, items, Some(&Layout::open(directory)?), progress)?;
+    fill(&Arc::new(blobs), directory, items, Some(&Layout::open(directory)?), progress)?;
     let _lock = lock(directory);
     let mut index = Layout::open(directory)?.index().clone();
     items.iter().for_each(|item| enter(&mut index, item));
-    put(&root, directory, INDEX, &to_json(&index))
+    put(&Arc::new(root), directory, INDEX, &to_json(&index))
 }
 
 /// Fails where [`write`] is sure to.
@@ -50,8 +51,8 @@ pub fn check(directory: &Path) -> Result<()> {
 fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<bool> {
     check(directory)?;
     let pending = PendingDirectory::begin(directory)?;
-    fill(&pending.create(BLOBS)?, directory, items, None, progress)?;
-    let root = pending.create("")?;
+    fill(&Arc::new(pending.create(BLOBS)?), directory, items, None, progress)?;
+    let root = Arc::new(pending.create("")?);
     put(&root, directory, INDEX, &index(items, None))?;
     put(&root, directory, MARKER, MARKER_CONTENT.as_bytes())?;
     pending.open_up()?;
@@ -128,7 +129,7 @@ fn full_name(name: &Reference) -> String {
 /// Brings all content of `items` into `blobs`, which is that of the layout at `shown`; what `present` has, whole, is left as
 /// it is.
 fn fill(
-    blobs: &OwnedFd,
+    blobs: &Arc<OwnedFd>,
     shown: &Path,
     items: &[Item<'_>],
     present: Option<&Layout>,
@@ -156,7 +157,7 @@ fn is_whole(layout: &Layout, descriptor: &Descriptor) -> bool {
 }
 
 /// Writes the document `name` of the layout whose directory is `root`, and which errors call `shown`.
-fn put(root: &OwnedFd, shown: &Path, name: &str, content: &[u8]) -> Result<()> {
+fn put(root: &Arc<OwnedFd>, shown: &Path, name: &str, content: &[u8]) -> Result<()> {
     let written = PendingFile::within(root, shown).and_then(|mut file| {
         let path = shown.join(name);
         file.write_all(content).map_err(|source| Error::io("write", &path, source))?;

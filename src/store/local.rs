@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,8 @@ use crate::oci::{Descriptor, Digest, VerifyingReader};
 pub struct LocalStore {
     root: PathBuf,
     pub(super) lock: Lock,
+    /// `tmp/`, in which many files may be in the making at once.
+    making: Arc<OwnedFd>,
     /// The digests of blobs and the keys of records that were used since it was opened.
     used: Mutex<BTreeSet<Digest>>,
     /// The blobs that were written through this value: what is in them is known.
@@ -63,8 +66,16 @@ impl LocalStore {
         }
         let lock = root.join("lock");
         let lock = Lock::shared(&lock).map_err(|source| failed(&lock, source))?;
-        let store =
-            LocalStore { root, lock, used: Mutex::default(), written: Mutex::default(), grown: AtomicBool::new(false) };
+        let making = root.join(PENDING);
+        let making = Arc::new(File::open(&making).map_err(|source| failed(&making, source))?.into());
+        let store = LocalStore {
+            root,
+            lock,
+            making,
+            used: Mutex::default(),
+            written: Mutex::default(),
+            grown: AtomicBool::new(false),
+        };
         store.sweep()?;
         Ok(store)
     }
@@ -75,7 +86,7 @@ impl LocalStore {
 
     /// Begins a blob.
     pub fn begin(&self) -> Result<PendingBlob> {
-        Ok(PendingBlob { file: PendingFile::in_directory(&self.pending())?, growing: Growing::default() })
+        Ok(PendingBlob { file: PendingFile::within(&self.making, &self.pending())?, growing: Growing::default() })
     }
 
     /// Puts a written blob under `digest`, which the caller has computed over exactly the bytes it wrote.
@@ -161,7 +172,7 @@ impl LocalStore {
     /// Notes something of `blob` under `key`, in place of what was noted before.
     pub fn put_record(&self, key: &Digest, blob: &Digest, content: &[u8]) -> Result<()> {
         let path = self.record_path(key);
-        let mut file = PendingFile::in_directory(&self.pending())?;
+        let mut file = PendingFile::within(&self.making, &self.pending())?;
         let rest = [blob.as_bytes(), content].concat();
         let noted = [Digest::of(&rest).as_bytes(), &rest[..]].concat();
         file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;

@@ -54,7 +54,7 @@ impl PendingDirectory {
             let (name, ()) = named(|name| mkdirat(&place, name, Mode::RWXU))?;
             let made = made(&place, &name)?;
             directory = Some(made.try_clone()?);
-            Ok(Passing { parent: place, name, directory: Some(made) })
+            Ok(Passing { parent: Arc::new(place), name, directory: Some(made) })
         });
         let (number, passing) = registered.map_err(failed)?;
         let directory = directory.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;

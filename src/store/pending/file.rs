@@ -23,14 +23,14 @@ impl PendingFile {
     /// Begins a file in `directory`, which must be on the file system of its final place.
     pub fn in_directory(directory: &Path) -> Result<Self> {
         let opened = open(directory).map_err(|source| Error::io("create a file in", directory, source))?;
-        Self::within(&opened, directory)
+        Self::within(&Arc::new(opened), directory)
     }
 
     /// Begins a file in the open directory `parent`, whose path is `directory`.
-    pub fn within(parent: &OwnedFd, directory: &Path) -> Result<Self> {
+    pub fn within(parent: &Arc<OwnedFd>, directory: &Path) -> Result<Self> {
         let mut file = None;
         let registered = Passing::register(|| {
-            let parent = parent.try_clone()?;
+            let parent = parent.clone();
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mode = Mode::from_raw_mode(0o666); // less the umask
             let (name, made) = named(|name| openat(&parent, name, flags, mode))?;

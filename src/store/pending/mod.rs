@@ -97,7 +97,8 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 /// Something under a passing name.
 #[derive(Debug)]
 struct Passing {
-    parent: OwnedFd,
+    /// Those in one directory share it, so that few files are open.
+    parent: Arc<OwnedFd>,
     name: String,
     /// None if it is a file.
     directory: Option<OwnedFd>,
