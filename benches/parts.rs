@@ -1,8 +1,10 @@
 //! The parts of the layer engine, each on one thread: `cargo bench`. Whole commands are in `compare.py`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, sink};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -89,7 +91,13 @@ fn unpack(criterion: &mut Criterion) {
         group.bench_function(format!("write {name}"), |bencher| {
             bencher.iter_batched(
                 || tempfile::tempdir().expect("there is room"),
-                |root| layer::unpack(&tree, &layers, &open, root.path(), &pool).map(|_| root),
+                |root| {
+                    {
+                        let opened = File::open(root.path()).unwrap();
+                        layer::unpack(&tree, &layers, &open, (opened.as_fd(), root.path()), &pool)
+                    }
+                    .map(|_| root)
+                },
                 BatchSize::PerIteration,
             )
         });

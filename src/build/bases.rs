@@ -14,7 +14,7 @@ use super::files::{Files, Object};
 use super::{Options, members};
 use crate::error::{Error, Result};
 use crate::layer::{self, Content, Kind, Layer, Limits, Member, Spool, Tree};
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
 use crate::store::Store;
 
@@ -137,7 +137,7 @@ impl<'a> Bases<'a> {
 /// Where the members of a layer are noted, once its blob was found to unpack to its diff_id: what an image says of another
 /// blob leads elsewhere.
 fn record(layer: &Layer) -> Digest {
-    Digest::of(format!("ocibake members 2\n{}\n{}", layer.descriptor.digest, layer.diff_id).as_bytes())
+    KeyBuilder::new("members 3").part("blob", &layer.descriptor.digest).part("diff_id", &layer.diff_id).finish()
 }
 
 fn about(error: Error, image: &BaseImage) -> Error {

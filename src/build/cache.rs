@@ -10,7 +10,6 @@
 //! leave its times as they are is racy, as git calls it, and a layer with such a file is not remembered. What a program
 //! still writes to through a mapping changes without a sign for as long as the system likes; no look at times can tell.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
@@ -18,13 +17,15 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{Node, Object};
 use crate::error::Result;
-use crate::layer::{Attributes, Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece};
-use crate::oci::{Descriptor, Digest, Hasher, Keyed, from_json, media_type, to_json};
+use crate::layer::{Attributes, Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece, Time};
+use crate::oci::{
+    Descriptor, Digest, Encode, Hasher, KeyBuilder, Keyed, encode_members, from_json, media_type, to_json,
+};
 use crate::store::{LocalStore, Store};
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 6\n");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 7");
 
 /// Entries that are summed up by one thread at a time.
 const SUMMED: usize = 512;
@@ -91,18 +92,16 @@ struct Summary {
 
 impl Summary {
     fn add(&mut self, name: &[u8], node: &Node, walked: SystemTime) {
-        let Attributes { mode, user, group, modified, xattrs } = node.attributes();
+        let Attributes { mode, user, group, modified: Time { seconds, nanoseconds }, xattrs } = node.attributes();
         let noted = &mut self.noted;
-        note_bytes(noted, name);
-        note_numbers(noted, [u64::from(*mode), u64::from(*user), u64::from(*group), bits(modified.seconds)]);
-        note_xattrs(noted, xattrs);
+        encode_members(noted, &[&name, mode, user, group, seconds, nanoseconds, xattrs]);
         match node.object() {
             Object::Directory(children) => {
-                note_numbers(noted, [children.len() as u64]);
+                encode_members(noted, &[&Kind::Directory, &children.len()]);
                 children.iter().for_each(|(name, child)| self.add(name, child, walked));
             }
             Object::Other(kind) => {
-                note_kind(noted, kind);
+                kind.encode(noted);
                 self.is_settled &= is_settled(kind, walked);
                 self.has_links |= matches!(kind, Kind::Symlink { .. });
             }
@@ -115,16 +114,14 @@ impl Summary {
 }
 
 impl Key {
-    /// Of a step: `below` it is what that key stands for, it is told what `work` says, and takes what `sources` tell of.
-    pub fn of_step(below: Option<&Key>, work: &str, sources: &[Digest], compression: Compression) -> Key {
-        let mut noted = FORM.as_bytes().to_vec();
-        noted.extend_from_slice(b"step 1\n");
-        noted.extend_from_slice(compression.identity().as_bytes());
-        noted.push(below.is_some().into());
-        below.iter().for_each(|key| noted.extend_from_slice(key.0.as_bytes()));
-        note_bytes(&mut noted, work.as_bytes());
-        sources.iter().for_each(|source| noted.extend_from_slice(source.as_bytes()));
-        Key(Digest::of(&noted))
+    /// Begins that of a step that does what `kind` says on what the key `below` stands for; [`Key::of_parts`] ends it.
+    pub fn step(kind: &str, below: Option<&Key>, compression: Compression) -> KeyBuilder {
+        let below = below.map(Key::digest);
+        started(compression).part("step", kind).part("below", &below)
+    }
+
+    pub fn of_parts(parts: KeyBuilder) -> Key {
+        Key(parts.finish())
     }
 
     pub fn digest(&self) -> Digest {
@@ -150,12 +147,7 @@ impl Key {
     /// `entries` are as they were walked, without the extended attributes that files on disk have, which the layer gets or not.
     pub fn of(entries: &[Entry], has_xattrs: bool, compression: Compression) -> Key {
         let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect();
-        let mut hasher = Hasher::new();
-        hasher.update(FORM.as_bytes());
-        hasher.update(compression.identity().as_bytes());
-        hasher.update(if has_xattrs { b"\nattributes\n" } else { b"\n" });
-        sums.iter().for_each(|sum| hasher.update(sum.as_bytes()));
-        Key(hasher.finish())
+        Key(started(compression).part("entries", &sums).part("xattrs", &has_xattrs).finish())
     }
 
     /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
@@ -198,6 +190,11 @@ pub fn is_certain(store: &LocalStore, layer: &Layer) -> bool {
     store.has(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
 }
 
+/// A key of what is made here, in this form.
+fn started(compression: Compression) -> KeyBuilder {
+    KeyBuilder::new(FORM).part("compression", &compression.identity())
+}
+
 /// The blob that records are of which are of no layer in the store.
 pub fn marker(store: &LocalStore) -> Result<Digest> {
     let empty = Descriptor::of(media_type::EMPTY, b"{}");
@@ -210,7 +207,8 @@ pub fn marker(store: &LocalStore) -> Result<Digest> {
 /// Where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
 /// title say which. Another context may have the same place, which does no harm: blocks are found by their digests.
 pub fn place(number: usize, title: &str, compression: Compression) -> Digest {
-    Digest::of(format!("ocibake pieces 3\n{}\n{number} {title}", compression.identity()).as_bytes())
+    let encoder = compression.identity();
+    KeyBuilder::new("pieces 4").part("compression", &encoder).part("number", &number).part("title", title).finish()
 }
 
 /// The layer that was noted at `place`, if the store still has its blob.
@@ -249,76 +247,35 @@ fn is_settled(kind: &Kind, walked: SystemTime) -> bool {
 fn sum(entries: &[Entry]) -> Digest {
     let mut noted = Vec::new();
     for Entry { path, kind, mode, user, group, modified, xattrs } in entries {
-        note_bytes(&mut noted, path);
-        note_numbers(&mut noted, [u64::from(*mode), *user, *group, bits(*modified)]);
-        note_xattrs(&mut noted, xattrs);
-        note_kind(&mut noted, kind);
+        encode_members(&mut noted, &[path, mode, user, group, modified, xattrs, kind]);
     }
     Digest::of(&noted)
 }
 
-fn note_xattrs(noted: &mut Vec<u8>, xattrs: &BTreeMap<Vec<u8>, Vec<u8>>) {
-    note_numbers(noted, [xattrs.len() as u64]);
-    for (name, value) in xattrs {
-        note_bytes(noted, name);
-        note_bytes(noted, value);
-    }
-}
-
-fn note_kind(noted: &mut Vec<u8>, kind: &Kind) {
-    match kind {
-        Kind::File(Content::Bytes(bytes)) => {
-            noted.push(0);
-            noted.extend_from_slice(Digest::of(bytes).as_bytes());
-        }
-        Kind::File(Content::Disk { identity, .. }) => {
-            noted.push(1);
-            note_numbers(noted, numbers(identity));
-        }
-        Kind::File(Content::Part { spool, offset, size }) => {
-            noted.push(5);
-            noted.extend_from_slice(spool.tar().as_bytes());
-            note_numbers(noted, [*offset, *size]);
-        }
-        Kind::Directory => noted.push(2),
-        Kind::Symlink { target } => {
-            noted.push(3);
-            note_bytes(noted, target);
-        }
-        Kind::HardLink { target } => {
-            noted.push(4);
-            note_bytes(noted, target);
-        }
-        Kind::Fifo => noted.push(6),
-        Kind::CharacterDevice { major, minor } => {
-            noted.push(7);
-            note_numbers(noted, [u64::from(*major), u64::from(*minor)]);
-        }
-        Kind::BlockDevice { major, minor } => {
-            noted.push(8);
-            note_numbers(noted, [u64::from(*major), u64::from(*minor)]);
+impl Encode for Kind {
+    fn encode(&self, to: &mut Vec<u8>) {
+        match self {
+            Kind::File(Content::Bytes(bytes)) => encode_members(to, &[&0u8, &Digest::of(bytes)]),
+            // Whatever it is called, it is the same file.
+            Kind::File(Content::Disk { path: _, identity }) => encode_members(to, &[&1u8, identity]),
+            Kind::Directory => 2u8.encode(to),
+            Kind::Symlink { target } => encode_members(to, &[&3u8, target]),
+            Kind::HardLink { target } => encode_members(to, &[&4u8, target]),
+            Kind::File(Content::Part { spool, offset, size }) => {
+                encode_members(to, &[&5u8, &spool.tar(), offset, size]);
+            }
+            Kind::Fifo => 6u8.encode(to),
+            Kind::CharacterDevice { major, minor } => encode_members(to, &[&7u8, major, minor]),
+            Kind::BlockDevice { major, minor } => encode_members(to, &[&8u8, major, minor]),
         }
     }
 }
 
-/// With its length, so that nothing runs together.
-fn note_bytes(noted: &mut Vec<u8>, bytes: &[u8]) {
-    note_numbers(noted, [bytes.len() as u64]);
-    noted.extend_from_slice(bytes);
-}
-
-fn note_numbers<const COUNT: usize>(noted: &mut Vec<u8>, numbers: [u64; COUNT]) {
-    noted.extend_from_slice(numbers.map(u64::to_le_bytes).as_flattened());
-}
-
-fn numbers(identity: &Identity) -> [u64; 8] {
-    let Identity { device, inode, links, size, modified, changed } = *identity;
-    [device, inode, links, size, bits(modified.0), bits(modified.1), bits(changed.0), bits(changed.1)]
-}
-
-/// Reinterpreted, not converted: all that counts is that different times stay different.
-fn bits(number: i64) -> u64 {
-    u64::from_le_bytes(number.to_le_bytes())
+impl Encode for Identity {
+    fn encode(&self, to: &mut Vec<u8>) {
+        let Identity { device, inode, links, size, modified, changed } = self;
+        encode_members(to, &[device, inode, links, size, &modified.0, &modified.1, &changed.0, &changed.1]);
+    }
 }
 
 #[cfg(test)]

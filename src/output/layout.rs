@@ -1,7 +1,9 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -12,7 +14,7 @@ use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::archive::LEFT_OUT;
 use crate::store::layout::{BLOBS, CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_NAME, blob_path};
-use crate::store::pending::{PendingDirectory, PendingFile};
+use crate::store::pending::{self, PendingDirectory, PendingFile};
 use crate::store::{Layout, Store};
 
 /// Writes a layout. A new one appears in one step, unless its directory is there already: then `index.json` and the
@@ -22,14 +24,17 @@ pub fn write(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Re
     if !Layout::is_at(directory) && create(directory, items, progress)? {
         return Ok(());
     }
-    let present = Layout::open(directory)?;
-    let blobs = directory.join(BLOBS);
-    fs::create_dir_all(&blobs).map_err(|source| Error::io("create", &blobs, source))?;
-    fill(directory, directory, items, Some(&present), progress)?;
+    let opened = |source| Error::io("open", directory, source);
+    let root = File::open(directory).map(OwnedFd::from).map_err(opened)?;
+    let blobs = root
+        .try_clone()
+        .and_then(|root| BLOBS.split('/').try_fold(root, |at, name| pending::enter_or_make(&at, name.as_ref())));
+    let blobs = blobs.map_err(|source| Error::io("create", directory.join(BLOBS), source))?;
+    fill(&Arc::new(blobs), directory, items, Some(&Layout::open(directory)?), progress)?;
     let _lock = lock(directory);
     let mut index = Layout::open(directory)?.index().clone();
     items.iter().for_each(|item| enter(&mut index, item));
-    put(&directory.join(INDEX), directory, &to_json(&index))
+    put(&Arc::new(root), directory, INDEX, &to_json(&index))
 }
 
 /// Fails where [`write`] is sure to.
@@ -45,14 +50,12 @@ pub fn check(directory: &Path) -> Result<()> {
 /// Makes a new layout. False: another build has made one there in the meantime.
 fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<bool> {
     check(directory)?;
-    if let Some(parent) = directory.parent() {
-        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
-    }
     let pending = PendingDirectory::begin(directory)?;
-    pending.create(BLOBS)?;
-    fill(pending.path(), directory, items, None, progress)?;
-    put(&pending.path().join(INDEX), directory, &index(items, None))?;
-    put(&pending.path().join(MARKER), directory, MARKER_CONTENT.as_bytes())?;
+    fill(&Arc::new(pending.create(BLOBS)?), directory, items, None, progress)?;
+    let root = Arc::new(pending.create("")?);
+    put(&root, directory, INDEX, &index(items, None))?;
+    put(&root, directory, MARKER, MARKER_CONTENT.as_bytes())?;
+    pending.open_up()?;
     let _lock = lock(directory);
     if Layout::is_at(directory) {
         return Ok(false);
@@ -123,10 +126,15 @@ fn full_name(name: &Reference) -> String {
     format!("{}:{}", name.name(), tag(name))
 }
 
-/// Brings all content of `items` into the layout at `root`, which errors call `shown`; what `present` has, whole, is left
-/// as it is.
-fn fill(root: &Path, shown: &Path, items: &[Item<'_>], present: Option<&Layout>, progress: Progress<'_>) -> Result<()> {
-    let blobs = root.join(BLOBS);
+/// Brings all content of `items` into `blobs`, which is that of the layout at `shown`; what `present` has, whole, is left as
+/// it is.
+fn fill(
+    blobs: &Arc<OwnedFd>,
+    shown: &Path,
+    items: &[Item<'_>],
+    present: Option<&Layout>,
+    progress: Progress<'_>,
+) -> Result<()> {
     let mut done = HashSet::new();
     let content = items.iter().flat_map(|item| item.content().map(|descriptor| (descriptor, item.entry.image.store)));
     for (descriptor, store) in content {
@@ -137,9 +145,9 @@ fn fill(root: &Path, shown: &Path, items: &[Item<'_>], present: Option<&Layout>,
             progress(Event::BlobFinished { digest: descriptor.digest, outcome: BlobOutcome::Present });
             continue;
         }
-        let mut blob = PendingFile::in_directory(&blobs)?;
+        let mut blob = PendingFile::within(blobs, &shown.join(BLOBS))?;
         copy_blob(store, descriptor, &mut blob, shown, progress)?;
-        blob.keep(&root.join(blob_path(&descriptor.digest)))?;
+        blob.keep(&shown.join(blob_path(&descriptor.digest)))?;
     }
     Ok(())
 }
@@ -148,11 +156,12 @@ fn is_whole(layout: &Layout, descriptor: &Descriptor) -> bool {
     layout.open(descriptor).is_ok_and(|mut blob| io::copy(&mut blob, &mut io::sink()).is_ok())
 }
 
-/// Writes a document of the layout that errors call `shown`.
-fn put(path: &Path, shown: &Path, content: &[u8]) -> Result<()> {
-    let written = PendingFile::beside(path).and_then(|mut file| {
-        file.write_all(content).map_err(|source| Error::io("write", path, source))?;
-        file.keep(path)
+/// Writes the document `name` of the layout whose directory is `root`, and which errors call `shown`.
+fn put(root: &Arc<OwnedFd>, shown: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let written = PendingFile::within(root, shown).and_then(|mut file| {
+        let path = shown.join(name);
+        file.write_all(content).map_err(|source| Error::io("write", &path, source))?;
+        file.keep(&path)
     });
     written.map_err(|error| Error { message: format!("cannot write {}", shown.display()), ..error })
 }

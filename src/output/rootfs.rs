@@ -1,8 +1,10 @@
 //! The files of an image without the image: as a directory, or as one tar.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::ffi::OsStr;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -12,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree, USUAL_THREADS};
 use crate::oci::{Descriptor, ImageConfig, ImageManifest, Platform, from_json, media_type};
 use crate::progress::{BlobOutcome, Event, Progress};
-use crate::store::pending::{PendingDirectory, PendingFile};
+use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
 use crate::store::{Graph, Store, read_document};
 
 /// How to unpack.
@@ -33,37 +35,39 @@ pub struct Unpacking<'a> {
 pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
     let pool = pool(unpacking.jobs)?;
     let images = Rootfs::all(image, graph)?;
-    if let Some(parent) = directory.parent() {
-        fs::create_dir_all(parent).map_err(|source| Error::io("create", parent, source))?;
-    }
     let pending = PendingDirectory::begin(directory)?;
     let mut finishing: Vec<(String, Directories)> = Vec::new();
     for rootfs in &images {
-        pending.create(&rootfs.name)?;
+        let root = pending.create(&rootfs.name)?;
+        let shown = directory.join(&rootfs.name);
         let tree = rootfs.read(image.store, &pool, unpacking)?;
-        let root = pending.path().join(&rootfs.name);
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        let unpacked = layer::unpack(&tree, &rootfs.layers, &open, &root, &pool)?;
+        let unpacked = layer::unpack(&tree, &rootfs.layers, &open, (root.as_fd(), &shown), &pool)?;
         for message in &unpacked.left_out {
-            (unpacking.progress)(Event::Warning {
-                message: &format!("{}: {message}", directory.join(&rootfs.name).display()),
-            });
+            (unpacking.progress)(Event::Warning { message: &format!("{}: {message}", shown.display()) });
         }
         finishing.push((rootfs.name.clone(), unpacked.directories));
     }
-    let finish = |root: &Path| {
-        finishing.into_iter().try_for_each(|(name, directories)| {
-            let is_theirs = name.is_empty() && root == directory;
-            let directories = if is_theirs { directories.without_root() } else { directories };
-            directories.finish(&root.join(name))
-        })
-    };
     // A directory that may not be written to could not be moved into another.
     if pending.is_inside() {
-        pending.keep(directory)?;
-        return finish(directory);
+        return pending.keep_and(directory, &mut |path, arrived, how| {
+            let Some((directories, below)) = finishing.iter().find_map(|(name, all)| Some((all, within(path, name)?)))
+            else {
+                return Ok(());
+            };
+            let shown = directory.join(OsStr::from_bytes(path));
+            match how {
+                Arrival::Whole => directories.finish(below, arrived, &shown),
+                Arrival::Merged => directories.finish_one(below, arrived, &shown),
+            }
+        });
     }
-    finish(pending.path())?;
+    for (name, directories) in &finishing {
+        directories.finish(b"", pending.create(name)?.as_fd(), &directory.join(name))?;
+    }
+    if images.iter().all(|rootfs| !rootfs.name.is_empty()) {
+        pending.open_up()?;
+    }
     pending.keep(directory)
 }
 
@@ -136,6 +140,14 @@ fn directory_name(platform: &Platform) -> Result<String> {
         return Err(Error::input(format!("`{}` is not a platform", platform.escape_debug())));
     }
     Ok(parts.join("_"))
+}
+
+/// `path` as it is called in the directory `name`; none if it is elsewhere.
+fn within<'p>(path: &'p [u8], name: &str) -> Option<&'p [u8]> {
+    match path.strip_prefix(name.as_bytes())? {
+        below if name.is_empty() || below.is_empty() => Some(below),
+        below => below.strip_prefix(b"/"),
+    }
 }
 
 /// More threads than usual would only wait for each other, or for the disk.

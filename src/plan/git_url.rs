@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::oci::{Encode, encode_members};
 
 /// A git repository, and what is wanted of it. What shows it to anybody leaves user and password out.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -57,14 +58,27 @@ impl GitUrl {
     pub fn secret(&self) -> Option<&str> {
         user_information(&self.remote)
     }
+
+    /// The remote without what is secret.
+    fn shown_remote(&self) -> String {
+        match self.secret() {
+            Some(secret) => self.remote.replacen(&format!("{secret}@"), "", 1),
+            None => self.remote.clone(),
+        }
+    }
+}
+
+/// Without what is secret: a commit is what it is, whoever fetches it.
+impl Encode for GitUrl {
+    fn encode(&self, to: &mut Vec<u8>) {
+        let GitUrl { remote: _, reference, subdirectory, checksum, keep_git_dir, submodules } = self;
+        encode_members(to, &[&self.shown_remote(), reference, subdirectory, checksum, keep_git_dir, submodules]);
+    }
 }
 
 impl fmt::Display for GitUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.secret() {
-            Some(secret) => f.write_str(&self.remote.replacen(&format!("{secret}@"), "", 1))?,
-            None => f.write_str(&self.remote)?,
-        }
+        f.write_str(&self.shown_remote())?;
         match (&self.reference, &self.subdirectory) {
             (None, None) => Ok(()),
             (reference, None) => write!(f, "#{}", reference.as_deref().unwrap_or_default()),

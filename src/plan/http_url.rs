@@ -8,14 +8,18 @@ pub fn is_http(text: &str) -> bool {
 
 /// A URL as it may be shown: without user, password and query, which may be a key to it.
 pub fn shown_url(url: &str) -> String {
-    let before = url.split(['?', '#']).next().unwrap_or_default();
-    match before.split_once("://") {
+    url_without_user(url.split(['?', '#']).next().unwrap_or_default())
+}
+
+/// A URL without user and password, by which alone what it leads to is known.
+pub fn url_without_user(url: &str) -> String {
+    match url.split_once("://") {
         Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
             let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
             format!("{scheme}://{host}{path}")
         }
-        None => before.to_owned(),
+        None => url.to_owned(),
     }
 }
 
@@ -27,5 +31,10 @@ mod tests {
     fn nothing_secret_of_a_url_is_shown() {
         assert_eq!(shown_url("https://me:secret@example.com:1/a@b?key=secret#c"), "https://example.com:1/a@b");
         assert_eq!(shown_url("https://me:secret@example.com"), "https://example.com");
+        assert_eq!(
+            url_without_user("https://me:secret@example.com/a@b?key=k@l#c"),
+            "https://example.com/a@b?key=k@l#c"
+        );
+        assert_eq!(url_without_user("https://me:secret@example.com?a@b"), "https://example.com?a@b");
     }
 }

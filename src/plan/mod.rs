@@ -23,7 +23,7 @@ mod template;
 
 pub use git_url::GitUrl;
 pub(crate) use git_url::user_information;
-pub use http_url::{is_http, shown_url};
+pub use http_url::{is_http, shown_url, url_without_user};
 pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
 pub use lock::Lock;
@@ -38,7 +38,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Excerpt, Result};
-use crate::oci::{Descriptor, Digest, ImageConfig, Map, Platform, Settings};
+use crate::oci::{Descriptor, Digest, Encode, ImageConfig, Map, Platform, Settings, encode_members};
 
 /// One build.
 #[derive(Debug, Clone, PartialEq)]
@@ -221,6 +221,25 @@ pub enum Owner {
     },
     /// As on disk.
     Preserve,
+}
+
+/// URLs are encoded without user and password: what they open is known by its digest.
+impl Encode for Item {
+    fn encode(&self, to: &mut Vec<u8>) {
+        match self {
+            Item::Pattern(pattern) => encode_members(to, &[&0u8, pattern]),
+            Item::Text { name, content } => encode_members(to, &[&1u8, name, content]),
+            Item::Url { url, checksum } => encode_members(to, &[&2u8, &url_without_user(url), checksum]),
+            Item::Git { url, keep_git_dir, checksum } => encode_members(to, &[&3u8, url, keep_git_dir, checksum]),
+        }
+    }
+}
+
+impl Encode for Destination {
+    fn encode(&self, to: &mut Vec<u8>) {
+        let Destination { path, into } = self;
+        encode_members(to, &[path, into]);
+    }
 }
 
 impl fmt::Display for Destination {

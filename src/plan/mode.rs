@@ -1,4 +1,5 @@
 use crate::error::{Error, Result};
+use crate::oci::{Encode, encode_members};
 
 const READ: u32 = 0o444;
 const WRITE: u32 = 0o222;
@@ -42,6 +43,31 @@ enum Operand {
     Bits { bits: u32, search: bool },
     /// The read, write and execute bits that the named class has now.
     Copy { class: u32 },
+}
+
+impl Encode for Mode {
+    fn encode(&self, to: &mut Vec<u8>) {
+        match &self.0 {
+            Change::Octal(bits) => encode_members(to, &[&0u8, bits]),
+            Change::Symbolic(actions) => encode_members(to, &[&1u8, actions]),
+        }
+    }
+}
+
+impl Encode for Action {
+    fn encode(&self, to: &mut Vec<u8>) {
+        let Action { affected, operator, operand } = self;
+        let operator = match operator {
+            Operator::Add => 0u8,
+            Operator::Remove => 1,
+            Operator::Set => 2,
+        };
+        encode_members(to, &[affected, &operator]);
+        match operand {
+            Operand::Bits { bits, search } => encode_members(to, &[&0u8, bits, search]),
+            Operand::Copy { class } => encode_members(to, &[&1u8, class]),
+        }
+    }
 }
 
 impl Mode {

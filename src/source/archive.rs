@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
@@ -110,8 +111,9 @@ pub fn unpack(
     let open = |_: &Descriptor| -> Result<Box<dyn Read + Send>> { Ok(Box::new(Positioned { file: &file, at: 0 })) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(layer::threads(0)).build();
     let pool = pool.map_err(|source| Error::new(ErrorKind::Io, "cannot start threads").with_source(source))?;
-    let unpacked = layer::unpack(&tree, &layers, &open, root, &pool)?;
-    unpacked.directories.without_root().finish(root)?;
+    let opened = File::open(root).map_err(|source| Error::io("open", root, source))?;
+    let unpacked = layer::unpack(&tree, &layers, &open, (opened.as_fd(), root), &pool)?;
+    unpacked.directories.without_root().finish(b"", opened.as_fd(), root)?;
     restore_set_id(&tree, root)?;
     let kept = |what: &&String| !what.starts_with("set-user-ID");
     for what in unpacked.left_out.iter().filter(kept) {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::layer::Content;
-use crate::oci::{Digest, Keyed, from_json, to_json};
-use crate::plan::shown_url;
+use crate::oci::{Digest, KeyBuilder, Keyed, from_json, to_json};
+use crate::plan::{shown_url, url_without_user};
 use crate::progress::Progress;
 use crate::registry::{Headers, OnDemand, Outcome};
 use crate::store::LocalStore;
@@ -41,8 +41,8 @@ pub fn download(
     client: &OnDemand,
     progress: Progress<'_>,
 ) -> Result<Downloaded> {
-    // The URL itself may hold a password.
-    let key = Digest::of(format!("ocibake download 1\n{url}").as_bytes());
+    // Whoever asks, the server knows what it has sent by the URL and the tag, and says whether that is still so.
+    let key = KeyBuilder::new("download 2").part("url", &url_without_user(url)).finish();
     let known = earlier(&key, store);
     if let Some((digest, content, headers)) = &known
         && checksum == Some(*digest)

@@ -12,6 +12,7 @@ use super::tree::{self, Found};
 pub use super::tree::{Added, Role};
 use crate::error::{Error, Result};
 use crate::layer::{Entry, Ignore, Kind, inspect, walk};
+use crate::oci::Encode;
 use crate::plan::{Add, Owner, Pattern, Source};
 
 /// The time that the files of layers carry unless another is asked for: 1980-01-01T00:00:00Z in seconds since the epoch, the
@@ -40,6 +41,15 @@ impl Modified {
         match self {
             Modified::At(time) => time,
             Modified::Preserve => FILES_TIME,
+        }
+    }
+}
+
+impl Encode for Modified {
+    fn encode(&self, to: &mut Vec<u8>) {
+        match self {
+            Modified::At(time) => Some(*time).encode(to),
+            Modified::Preserve => None::<i64>.encode(to),
         }
     }
 }

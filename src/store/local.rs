@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +36,8 @@ use crate::oci::{Descriptor, Digest, VerifyingReader};
 pub struct LocalStore {
     root: PathBuf,
     pub(super) lock: Lock,
+    /// `tmp/`, in which many files may be in the making at once.
+    making: Arc<OwnedFd>,
     /// The digests of blobs and the keys of records that were used since it was opened.
     used: Mutex<BTreeSet<Digest>>,
     /// The blobs that were written through this value: what is in them is known.
@@ -76,9 +78,11 @@ impl LocalStore {
         let lock = Lock::shared(&lock).map_err(|source| {
             Error::io("lock the local store", &lock, source).with_hint("if it is not a file, remove it")
         })?;
+        let making = private::open_directory(&root.join(PENDING))?;
         let store = LocalStore {
             root,
             lock,
+            making: Arc::new(making),
             used: Mutex::default(),
             written: Mutex::default(),
             unpacked: Mutex::default(),
@@ -95,7 +99,10 @@ impl LocalStore {
 
     /// Begins a blob.
     pub fn begin(&self) -> Result<PendingBlob> {
-        Ok(PendingBlob { file: PendingFile::private_in(&self.pending())?, growing: Growing::default() })
+        Ok(PendingBlob {
+            file: PendingFile::private_within(&self.making, &self.pending())?,
+            growing: Growing::default(),
+        })
     }
 
     /// Puts a written blob under `digest`, which the caller has computed over exactly the bytes it wrote.
@@ -123,11 +130,7 @@ impl LocalStore {
     /// An empty directory that nobody else may look into, for what is needed during a build. It goes with the value, and
     /// if this process is killed, with one to come.
     pub fn directory(&self) -> Result<PendingDirectory> {
-        let directory = PendingDirectory::begin(&self.pending())?;
-        let private = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(directory.path(), private)
-            .map_err(|source| Error::io("set the mode of", directory.path(), source))?;
-        Ok(directory)
+        PendingDirectory::begin(&self.pending())
     }
 
     /// An empty file without a name, for what is needed only as long as it is open.
@@ -190,7 +193,7 @@ impl LocalStore {
     /// Notes something of `blob` under `key`, in place of what was noted before.
     pub fn put_record(&self, key: &Digest, blob: &Digest, content: &[u8]) -> Result<()> {
         let path = self.record_path(key);
-        let mut file = PendingFile::private_in(&self.pending())?;
+        let mut file = PendingFile::private_within(&self.making, &self.pending())?;
         let rest = [key.as_bytes(), blob.as_bytes(), content].concat();
         let noted = [Digest::of(&rest).as_bytes(), &rest[..]].concat();
         file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;

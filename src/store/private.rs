@@ -41,6 +41,13 @@ pub(super) fn prepare(root: &Path, paths: &[&str], names: &[&str]) -> Result<Raw
     Ok(allowed)
 }
 
+/// Opens the directory at `path`, which is no link.
+pub(super) fn open_directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let opened = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
+    opened.map(OwnedFd::from).map_err(|source| failed(path, source))
+}
+
 /// Takes from others what they may do with the files in `directory`, which is the user's alone.
 pub(super) fn narrow_files(directory: &Path) -> Result<()> {
     for entry in fs::read_dir(directory).map_err(|source| failed(directory, source))? {

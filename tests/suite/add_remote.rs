@@ -111,3 +111,66 @@ fn repositories_are_added_with_their_git_directory_if_it_is_wanted() {
     build(&program, place.path(), &dockerfile).success();
     assert_eq!(read(place.path(), "whole/a"), "three");
 }
+
+#[test]
+fn what_a_query_asks_for_is_not_taken_for_what_another_asked_for() {
+    if !require("git") {
+        return;
+    }
+    let server = GitServer::new();
+    server.repository("inner.git").write("inside", "i").commit(1_500_000_000);
+    let outer = server.repository("outer.git");
+    outer.git(&["-c", "protocol.git.allow=always", "submodule", "add", "--quiet", &server.url("inner.git"), "sub"]);
+    outer.write("d/a", "a").commit(1_500_000_000);
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(place.path());
+    let added = |queries: &[&str]| {
+        let lines =
+            queries.iter().enumerate().map(|(at, query)| format!("ADD {}{query} /{at}/\n", server.url("outer.git")));
+        let dockerfile = format!("FROM scratch\n{}", lines.collect::<String>());
+        let _ = fs::remove_dir_all(place.path().join("out"));
+        build(&program, place.path(), &dockerfile).success();
+    };
+    let has = |path: &str| place.path().join("out").join(path).exists();
+    // In one store, one build after the other: only what is asked for tells them apart.
+    added(&["?submodules=false"]);
+    assert_eq!((has("0/d/a"), has("0/sub/inside"), has("0/.git")), (true, false, false));
+    added(&["?submodules=true"]);
+    assert_eq!((has("0/d/a"), has("0/sub/inside"), has("0/.git")), (true, true, false));
+    added(&["?keep-git-dir=true"]);
+    assert_eq!((has("0/d/a"), has("0/sub/inside"), has("0/.git")), (true, true, true));
+    added(&["?subdir=d"]);
+    assert_eq!((has("0/d/a"), has("0/a")), (false, true));
+    // And in one build.
+    added(&["?submodules=false", "", "?keep-git-dir=true&submodules=false", "?subdir=d"]);
+    assert_eq!((has("0/sub/inside"), has("1/sub/inside"), has("2/sub/inside")), (false, true, false));
+    assert_eq!((has("0/.git"), has("1/.git"), has("2/.git"), has("3/a")), (false, false, true, true));
+}
+
+#[test]
+fn every_add_of_a_build_is_held_to_its_own_checksum() {
+    if !require("git") {
+        return;
+    }
+    let server = GitServer::new();
+    let commit = server.repository("app.git").write("a", "one").commit(1_500_000_000);
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(place.path());
+    let url = server.url("app.git");
+    let (right, wrong) = (&commit[..12], "0123456789ab");
+    let file = FakeRegistry::scripted(|_| Some(Reply::Answer(200, Vec::new(), b"content".to_vec())));
+    let file = format!("http://{}/file", file.address());
+    let (right_sum, wrong_sum) = (Digest::of(b"content"), Digest::of(b"other"));
+    for (first, second) in [
+        (format!("{url}?ref=main&checksum={right}"), format!("{url}?ref=main&checksum={wrong}")),
+        (format!("{url}#main"), format!("--checksum={wrong} {url}#main")),
+        (format!("--checksum={right} {url}#main"), format!("--checksum={wrong} {url}#main")),
+        (format!("{url}#main"), format!("--checksum={right} {url}?ref=main&checksum={wrong}")),
+        (format!("--checksum={right_sum} {file}"), format!("--checksum={wrong_sum} {file}")),
+        (file.clone(), format!("--checksum={wrong_sum} {file}")),
+    ] {
+        build(&program, place.path(), &format!("FROM scratch\nADD {first} /a/\n")).success();
+        let dockerfile = format!("FROM scratch\nADD {first} /a/\nADD {second} /b/\n");
+        build(&program, place.path(), &dockerfile).failure(1).says(&[", not "]);
+    }
+}

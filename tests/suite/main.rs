@@ -43,6 +43,7 @@ mod dockerfile_build;
 mod dockerfile_corpus;
 mod doctor;
 mod estargz;
+mod exchange;
 mod extremes;
 mod faults;
 mod foreign_text;

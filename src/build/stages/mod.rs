@@ -20,7 +20,7 @@ use super::copy::{Pivot, has_wildcard, literal_start};
 use super::files::Files;
 use crate::error::{Error, Result};
 use crate::layer::{Budget, Content, Entry, Limits, Whole};
-use crate::oci::Digest;
+use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work, path};
 use crate::source::local::{self, Added};
 
@@ -175,7 +175,8 @@ impl<'a> Stages<'a> {
             return match &self.stage(stage)?.base {
                 Base::Scratch => Ok(Mark { key: None, is_settled: true }),
                 Base::Image(image) => {
-                    let key = Key::of_step(None, "image", &[image.manifest], self.options.compression);
+                    let parts = Key::step("image", None, self.options.compression).part("manifest", &image.manifest);
+                    let key = Key::of_parts(parts);
                     Ok(Mark { key: Some(key), is_settled: true })
                 }
                 Base::Stage(base) => self.last_mark(*base),
@@ -188,31 +189,31 @@ impl<'a> Stages<'a> {
 
     fn step_mark(&mut self, work: &'a Work, below: Mark) -> Result<Mark> {
         let compression = self.options.compression;
-        match work {
-            Work::Nothing => Ok(below),
+        let begin = |kind| Key::step(kind, below.key.as_ref(), compression);
+        let (parts, is_settled) = match work {
+            Work::Nothing => return Ok(below),
             Work::Adds(adds) => {
                 let entries = self.added(adds)?.entries.clone();
                 let sum = self.pool.install(|| Key::of(&entries, true, compression)).digest();
-                let key = Key::of_step(below.key.as_ref(), "adds", &[sum], compression);
-                let is_settled = below.is_settled && are_settled(&entries, self.started);
-                Ok(Mark { key: Some(key), is_settled })
+                (begin("adds").part("entries", &sum), are_settled(&entries, self.started))
             }
-            Work::Directory { path, owner } => {
-                let work = format!("directory {:?}", (path, owner, self.options.modified.of_made()));
-                let key = Key::of_step(below.key.as_ref(), &work, &[], compression);
-                Ok(Mark { key: Some(key), is_settled: below.is_settled })
-            }
+            Work::Directory { path, owner } => (
+                begin("directory")
+                    .part("path", path)
+                    .part("owner", owner)
+                    .part("time", &self.options.modified.of_made()),
+                true,
+            ),
             Work::Copy(copy) => {
-                let Copy { from: _, items, to, owner, mode, exclude, parents, link, unpack, is_add } = copy;
-                let work = (items, to, owner, mode, exclude, parents, link, unpack, is_add);
-                let work = format!("copy {:?}", (work, self.options.modified.of_made(), self.options.modified));
                 let sums = self.sums(copy)?;
                 let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
-                let key = Key::of_step(below.key.as_ref(), &work, &digests, compression);
-                let is_settled = below.is_settled && sums.iter().all(|sum| sum.is_settled);
-                Ok(Mark { key: Some(key), is_settled })
+                let parts = copy_parts(begin("copy"), copy).part("sources", &digests);
+                let parts =
+                    parts.part("time", &self.options.modified.of_made()).part("modified", &self.options.modified);
+                (parts, sums.iter().all(|sum| sum.is_settled))
             }
-        }
+        };
+        Ok(Mark { key: Some(Key::of_parts(parts)), is_settled: below.is_settled && is_settled })
     }
 
     /// What all that a copy takes from looks like.
@@ -358,8 +359,136 @@ fn before(stage: usize, number: usize) -> Result<usize> {
     Err(Error::input(format!("stage {number} of the plan takes from stage {stage}, which does not stand before it")))
 }
 
+/// All that `copy` is told; what it takes from is known by what that looks like.
+fn copy_parts(parts: KeyBuilder, copy: &Copy) -> KeyBuilder {
+    let Copy { from: _, items, to, owner, mode, exclude, parents, link, unpack, is_add } = copy;
+    parts
+        .part("items", items)
+        .part("to", to)
+        .part("owner", owner)
+        .part("mode", mode)
+        .part("exclude", exclude)
+        .part("parents", parents)
+        .part("link", link)
+        .part("unpack", unpack)
+        .part("add", is_add)
+}
+
 /// The error with the line that asked for `step`, unless it has one.
 fn at(mut error: Error, step: &Step) -> Error {
     error.excerpt = error.excerpt.or_else(|| step.place.clone().map(Box::new));
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::plan::{Destination, GitUrl, Mode};
+
+    fn key(copy: &Copy) -> Digest {
+        copy_parts(KeyBuilder::new("copy"), copy).finish()
+    }
+
+    fn git_url() -> impl Strategy<Value = GitUrl> {
+        let name = || prop::option::of(select(vec!["a", "a:b", "ab"]).prop_map(str::to_owned));
+        let truth = || prop::option::of(any::<bool>());
+        (select(vec!["https://h/r.git", "git@h:r"]), name(), name(), name(), truth(), truth()).prop_map(
+            |(remote, reference, subdirectory, checksum, keep_git_dir, submodules)| {
+                let remote = remote.to_owned();
+                GitUrl { remote, reference, subdirectory, checksum, keep_git_dir, submodules }
+            },
+        )
+    }
+
+    fn item() -> impl Strategy<Value = Item> {
+        let text = || select(vec!["a", "b", "a,b", "", "a\0"]).prop_map(str::to_owned);
+        let checksum = || prop::option::of(select(vec!["ab", "abc"]).prop_map(str::to_owned));
+        prop_oneof![
+            text().prop_map(Item::Pattern),
+            (text(), text()).prop_map(|(name, content)| Item::Text { name, content: content.into() }),
+            (select(vec!["http://h/a?x", "http://h/a?y"]), prop::option::of(select(vec!["1", "2"]))).prop_map(
+                |(url, content)| {
+                    let checksum = content.map(|content| Digest::of(content.as_bytes()));
+                    Item::Url { url: url.to_owned(), checksum }
+                }
+            ),
+            (git_url(), any::<bool>(), checksum()).prop_map(|(url, keep_git_dir, checksum)| Item::Git {
+                url,
+                keep_git_dir,
+                checksum
+            }),
+        ]
+    }
+
+    fn copies() -> impl Strategy<Value = Copy> {
+        let owner = prop::option::of(select(vec!["0", "0:0", "a:b"]).prop_map(str::to_owned));
+        let modes = vec!["755", "4755", "u+x", "u-x", "u=x", "u+X", "g=u", "g=o", "u+x,g+x"];
+        let mode = prop::option::of(select(modes).prop_map(|text| Mode::parse(text).unwrap()));
+        let exclude = prop::collection::vec(select(vec!["a", "b", "a,b", "!a"]).prop_map(str::to_owned), 0..3);
+        let to = (select(vec!["a", "a/b", ""]), any::<bool>())
+            .prop_map(|(path, into)| Destination { path: path.to_owned(), into });
+        let flags = (any::<bool>(), any::<bool>(), prop::option::of(any::<bool>()), any::<bool>());
+        (prop::collection::vec(item(), 0..3), to, owner, mode, exclude, flags).prop_map(
+            |(items, to, owner, mode, exclude, (parents, link, unpack, is_add))| Copy {
+                owner,
+                mode,
+                exclude,
+                parents,
+                link,
+                unpack,
+                is_add,
+                ..Copy::new(Provider::Context(0), items, to)
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn copies_have_one_key_if_they_are_told_the_same(one in copies(), other in copies(), member in 0..9) {
+            let mut mixed = one.clone();
+            match member {
+                0 => mixed.items = other.items,
+                1 => mixed.to = other.to,
+                2 => mixed.owner = other.owner,
+                3 => mixed.mode = other.mode,
+                4 => mixed.exclude = other.exclude,
+                5 => mixed.parents = other.parents,
+                6 => mixed.link = other.link,
+                7 => mixed.unpack = other.unpack,
+                _ => mixed.is_add = other.is_add,
+            }
+            prop_assert_eq!(one == mixed, key(&one) == key(&mixed));
+        }
+
+        #[test]
+        fn repositories_have_one_key_if_the_same_is_asked_of_them(one in git_url(), other in git_url(), member in 0..6) {
+            let mut mixed = one.clone();
+            match member {
+                0 => mixed.remote = other.remote,
+                1 => mixed.reference = other.reference,
+                2 => mixed.subdirectory = other.subdirectory,
+                3 => mixed.checksum = other.checksum,
+                4 => mixed.keep_git_dir = other.keep_git_dir,
+                _ => mixed.submodules = other.submodules,
+            }
+            let key = |url: &GitUrl| KeyBuilder::new("url").part("url", url).finish();
+            prop_assert_eq!(one == mixed, key(&one) == key(&mixed));
+        }
+    }
+
+    #[test]
+    fn passwords_are_in_no_key() {
+        let git = |remote: &str| {
+            let url = GitUrl::of_source(remote).unwrap().unwrap();
+            Item::Git { url, keep_git_dir: false, checksum: None }
+        };
+        let http = |url: &str| Item::Url { url: url.to_owned(), checksum: None };
+        let key = |item: Item| KeyBuilder::new("item").part("item", &item).finish();
+        assert_eq!(key(git("https://me:secret@h/a.git")), key(git("https://h/a.git")));
+        assert_eq!(key(http("https://me:secret@h/a")), key(http("https://h/a")));
+        assert_ne!(key(http("https://h/a?b")), key(http("https://h/a?c")));
+    }
 }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rayon::ThreadPool;
 
@@ -6,7 +7,7 @@ use crate::build::Options;
 use crate::build::contexts::Walked;
 use crate::build::files::Files;
 use crate::error::Result;
-use crate::oci::Digest;
+use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Context, GitUrl, Item};
 use crate::source::download::{Downloaded, download};
 use crate::source::git::{Fetched, fetch};
@@ -16,7 +17,14 @@ pub struct Sources<'a> {
     options: &'a Options<'a>,
     pool: &'a ThreadPool,
     downloads: HashMap<(String, Option<Digest>), Downloaded>,
-    repositories: HashMap<String, Repository>,
+    repositories: HashMap<Request, Repository>,
+}
+
+/// All that decides about what is fetched of a repository. Checksums do not: they are held against it each time.
+#[derive(PartialEq, Eq, Hash)]
+struct Request {
+    url: GitUrl,
+    keep_git_dir: bool,
 }
 
 struct Repository {
@@ -36,11 +44,12 @@ impl<'a> Sources<'a> {
             Item::Pattern(_) | Item::Text { .. } => None,
             Item::Url { url, checksum } => {
                 let Downloaded { name, digest, modified, .. } = self.downloaded(url, *checksum)?;
-                Some(Digest::of(format!("{name}\n{digest} {modified}").as_bytes()))
+                let file = KeyBuilder::new("file").part("name", &name).part("content", &digest);
+                Some(file.part("modified", &modified).finish())
             }
             Item::Git { url, keep_git_dir, checksum } => {
                 let repository = self.fetched(url, *keep_git_dir, checksum.as_deref())?;
-                Some(Digest::of(repository.fetched.checkout.revision.as_bytes()))
+                Some(KeyBuilder::new("commit").part("revision", &repository.fetched.checkout.revision).finish())
             }
         })
     }
@@ -62,13 +71,17 @@ impl<'a> Sources<'a> {
     }
 
     fn fetched(&mut self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<&Repository> {
-        let key = format!("{:?}", (url, keep_git_dir, checksum));
-        if !self.repositories.contains_key(&key) {
-            let fetched = fetch(url, keep_git_dir, checksum, self.options.store)?;
-            let context = Context { title: url.to_string(), root: fetched.root.clone(), ignore: Vec::new() };
-            let files = Walked::new(&context, std::time::SystemTime::now(), self.pool)?.files;
-            self.repositories.insert(key.clone(), Repository { fetched, files });
-        }
-        Ok(&self.repositories[&key])
+        let request = Request { url: GitUrl { checksum: None, ..url.clone() }, keep_git_dir };
+        let repository = match self.repositories.entry(request) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let fetched = fetch(url, keep_git_dir, checksum, self.options.store)?;
+                let context = Context { title: url.to_string(), root: fetched.root.clone(), ignore: Vec::new() };
+                let files = Walked::new(&context, std::time::SystemTime::now(), self.pool)?.files;
+                place.insert(Repository { fetched, files })
+            }
+        };
+        repository.fetched.check(url, checksum)?;
+        Ok(repository)
     }
 }

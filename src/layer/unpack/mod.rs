@@ -5,8 +5,10 @@ mod flatten;
 mod survey;
 mod target;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,25 +39,31 @@ pub struct Unpacked {
     pub left_out: Vec<String>,
 }
 
-/// The attributes of directories. They are set last: a directory may be one that nothing can be put into, and what is
-/// put into it changes its time.
+/// The attributes of directories by their paths. They are set last: a directory may be one that nothing can be put into,
+/// what is put into it changes its time, and until then nobody but who writes may look into it.
 #[derive(Debug)]
-pub struct Directories(Vec<(Vec<u8>, Attributes)>);
+pub struct Directories(BTreeMap<Vec<u8>, Attributes>);
 
 /// Files up to this size wait for their turn in memory. Larger ones are written as they come, long stretches of zeros
 /// being left as holes.
 const SMALL: u64 = 256 << 10;
 
-/// Writes `tree`, which was made of `layers`, into the empty directory at `root`, on the threads of `pool` and as
-/// many more. Memory beside the tree: some 2 MiB for each thread.
+/// Writes `tree`, which was made of `layers`, into the empty directory `root`, which errors call `shown`, on the threads of
+/// `pool` and as many more. Nobody else may be able to look into it. Memory beside the tree: some 2 MiB for each thread.
 ///
 /// Layers are read side by side, and files written side by side. Root gets owners, modes, times, attributes and devices
 /// as the layers have them. Others get files of their own, without set-user-ID and set-group-ID bits, which would lend
 /// out other rights than were meant; devices and attributes that only root may have are left out. What is written is
 /// all there when this returns, but for the attributes of directories: see [`Directories::finish`].
-pub fn unpack(tree: &Tree, layers: &[Layer], open: &Open<'_>, root: &Path, pool: &ThreadPool) -> Result<Unpacked> {
+pub fn unpack(
+    tree: &Tree,
+    layers: &[Layer],
+    open: &Open<'_>,
+    (root, shown): (BorrowedFd<'_>, &Path),
+    pool: &ThreadPool,
+) -> Result<Unpacked> {
     let survey = Survey::of(tree, layers.len());
-    let target = Target::open(root)?;
+    let target = Target::new(root, shown)?;
     let mut cursor = Cursor::new(&target);
     for place in survey.directories.iter().filter(|place| !place.path.is_empty()) {
         cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
@@ -77,26 +85,39 @@ pub fn unpack(tree: &Tree, layers: &[Layer], open: &Open<'_>, root: &Path, pool:
         })?;
     }
     let attributes = |place: Place| (place.path, tree.node(place.node).attributes.clone());
-    let mut directories: Vec<_> = survey.directories.into_iter().map(attributes).collect();
-    directories.reverse();
+    let directories = survey.directories.into_iter().map(attributes).collect();
     Ok(Unpacked { directories: Directories(directories), left_out: target.left_out() })
 }
 
 impl Directories {
-    /// Gives all directories below `root`, where they stand by now, their attributes.
-    pub fn finish(self, root: &Path) -> Result<()> {
-        let target = Target::open(root)?;
+    /// Gives the directory at `path` and all below it their attributes, those that lie deeper first: as long as one has not
+    /// got its own, nobody can get to those in it. `directory` is where the one at `path` is by now, and errors call it
+    /// `shown`.
+    pub fn finish(&self, path: &[u8], directory: BorrowedFd<'_>, shown: &Path) -> Result<()> {
+        let target = Target::new(directory, shown)?;
         let mut cursor = Cursor::new(&target);
-        self.0.iter().try_for_each(|(path, attributes)| {
+        let start = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
+        let below = self.0.range(start.clone()..).take_while(|(path, _)| path.starts_with(&start));
+        let below: Vec<_> = below.map(|(path, attributes)| (&path[start.len()..], attributes)).collect();
+        for (path, attributes) in below.into_iter().rev().filter(|(path, _)| !path.is_empty()) {
             let directory = cursor.open(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-            target.settle(&directory, path, attributes, attributes.mode)
-        })
+            target.settle(&directory, path, attributes, attributes.mode)?;
+        }
+        self.finish_one(path, directory, shown)
     }
 
     /// Leaves the root as it is, for one that was there before.
     pub fn without_root(mut self) -> Self {
-        self.0.retain(|(path, _)| !path.is_empty());
+        self.0.remove(&b""[..]);
         self
+    }
+
+    /// As [`finish`](Self::finish), but for `directory` alone.
+    pub fn finish_one(&self, path: &[u8], directory: BorrowedFd<'_>, shown: &Path) -> Result<()> {
+        match self.0.get(path) {
+            Some(attributes) => Target::new(directory, shown)?.settle(directory, b"", attributes, attributes.mode),
+            None => Ok(()),
+        }
     }
 }
 

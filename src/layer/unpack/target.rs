@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
     fsetxattr, futimens, lsetxattr, makedev, mknodat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
@@ -39,11 +39,11 @@ pub enum LeftOut {
 }
 
 impl Target {
-    pub fn open(root: &Path) -> Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = openat(CWD, root, flags, Mode::empty()).map_err(|errno| Error::io("open", root, errno.into()))?;
-        let (shown, is_root) = (root.to_owned(), geteuid().is_root());
-        Ok(Target { root: opened, shown, is_root, left_out: Mutex::default() })
+    /// All goes into the open directory `root`, which errors call `shown`.
+    pub fn new(root: BorrowedFd<'_>, shown: &Path) -> Result<Self> {
+        let root = root.try_clone_to_owned().map_err(|source| Error::io("open", shown, source))?;
+        let (shown, is_root) = (shown.to_owned(), geteuid().is_root());
+        Ok(Target { root, shown, is_root, left_out: Mutex::default() })
     }
 
     /// In the order that is right: a new owner clears set-user-ID bits and capabilities, and all of it changes times.

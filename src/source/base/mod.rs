@@ -17,7 +17,7 @@ use places::Places;
 
 use super::image::{self, Location};
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Descriptor, Digest, Map, Platform, Reference, from_json, to_json};
+use crate::oci::{Descriptor, Digest, KeyBuilder, Map, Platform, Reference, from_json, to_json};
 use crate::plan::{BaseImage, Lock, context_name};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
@@ -317,7 +317,7 @@ fn in_a_file(error: Error) -> Error {
 
 /// Where the root that a registry's name stands for is noted.
 fn record(name: &Reference) -> Digest {
-    Digest::of(format!("ocibake base 1\n{name}").as_bytes())
+    KeyBuilder::new("base 2").part("name", &name.to_string()).finish()
 }
 
 /// What was being done under a lock whose holder panicked is done again.

@@ -191,7 +191,7 @@ fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf
 }
 
 fn of_git(url: &GitUrl, access: &Access<'_>) -> Result<OpenContext> {
-    let Fetched { root, checkout, directory } = git::fetch(url, access.keep_git_dir, None, access.store)?;
+    let Fetched { root, checkout, directory, .. } = git::fetch(url, access.keep_git_dir, None, access.store)?;
     let (checkout, _directory) = (Some(checkout), Some(directory));
     Ok(OpenContext { root, dockerfile: None, checkout, is_local: false, has_input: false, _directory })
 }

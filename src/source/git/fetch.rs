@@ -20,14 +20,23 @@ pub struct Fetched {
     pub root: PathBuf,
     pub checkout: Checkout,
     pub directory: PendingDirectory,
+    named: Named,
+}
+
+/// What the name that was asked for stands for, as digests in hexadecimal.
+#[derive(Debug)]
+struct Named {
+    commit: String,
+    /// The commit, or the annotated tag that leads to it.
+    object: String,
 }
 
 /// Where a commit is kept that is no branch and no tag.
 const WANTED: &str = "refs/ocibake/wanted";
 
 /// Brings the files of the commit that `url` names into a directory of the store. `.git` is left out unless the URL or
-/// `keep_git_dir` asks for it, which only the whole repository can have. `checksum`, or that of the URL, is what the commit
-/// (or an annotated tag) must begin with. Submodules are fetched unless the URL says no.
+/// `keep_git_dir` asks for it, which only the whole repository can have. `checksum` and that of the URL are
+/// what the commit (or an annotated tag) must begin with: see [`Fetched::check`]. Submodules are fetched unless the URL says no.
 pub fn fetch(url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>, store: &LocalStore) -> Result<Fetched> {
     let directory = store.directory()?;
     let work_tree = directory.path().join("context");
@@ -39,17 +48,38 @@ pub fn fetch(url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>, store: &L
     let repository = Repository { git, url, git_dir: &git_dir };
     repository.begin()?;
     let wanted = repository.resolve()?;
-    let revision = repository.fetch(&wanted, checksum.or(url.checksum.as_deref()))?;
-    repository.check_out(&revision)?;
+    let named = repository.fetch(&wanted)?;
+    named.check(url, checksum)?;
+    repository.check_out(&named.commit)?;
     if url.submodules.unwrap_or(true) && submodules::fetch(&repository.git, url)? && !keeps {
         remove_git_files(&work_tree)?;
     }
-    let checkout = repository.describe(revision, wanted)?;
+    let checkout = repository.describe(named.commit.clone(), wanted)?;
     if keeps {
         repository.tidy()?;
     }
     let root = below(&work_tree, url)?;
-    Ok(Fetched { root, checkout, directory })
+    Ok(Fetched { root, checkout, directory, named })
+}
+
+impl Fetched {
+    /// Fails unless the commit (or the annotated tag) begins with `checksum` and with that of `url`, as far as there are any.
+    pub fn check(&self, url: &GitUrl, checksum: Option<&str>) -> Result<()> {
+        self.named.check(url, checksum)
+    }
+}
+
+impl Named {
+    fn check(&self, url: &GitUrl, checksum: Option<&str>) -> Result<()> {
+        let Named { commit, object } = self;
+        for expected in [checksum, url.checksum.as_deref()].into_iter().flatten().map(str::to_ascii_lowercase) {
+            if !commit.starts_with(&expected) && !object.starts_with(&expected) {
+                return Err(Error::integrity(format!("{url} is the commit {commit}, not {expected}"))
+                    .with_hint("if it is meant to have moved, set the checksum to the new commit"));
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Repository<'a> {
@@ -121,8 +151,8 @@ impl Repository<'_> {
         })
     }
 
-    /// The commit, once it is here.
-    fn fetch(&self, wanted: &Wanted, checksum: Option<&str>) -> Result<String> {
+    /// What is `wanted`, once it is here.
+    fn fetch(&self, wanted: &Wanted) -> Result<Named> {
         let Wanted { source, local, .. } = wanted;
         let refspec = format!("+{source}:{local}");
         let common = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "--no-recurse-submodules"];
@@ -146,15 +176,7 @@ impl Repository<'_> {
             return Err(Error::not_found(format!("{}: it has no such commit", self.url)));
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        let (commit, object) = (text(&commit.stdout), text(&verify(found)?.stdout));
-        if let Some(expected) = checksum.map(str::to_ascii_lowercase)
-            && !commit.starts_with(&expected)
-            && !object.starts_with(&expected)
-        {
-            return Err(Error::integrity(format!("{} is the commit {commit}, not {expected}", self.url))
-                .with_hint("if it is meant to have moved, set the checksum to the new commit"));
-        }
-        Ok(commit)
+        Ok(Named { commit: text(&commit.stdout), object: text(&verify(found)?.stdout) })
     }
 
     fn check_out(&self, revision: &str) -> Result<()> {

@@ -1,0 +1,205 @@
+//! Keys: digests of named values, by which what was made of these values is found again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Digest;
+
+/// Puts a key together. Each part has a name and a value that is encoded explicitly, and only the digest of that value
+/// goes into the key: with the digests of its parts a key can tell in which of them it differs from another.
+pub struct KeyBuilder {
+    parts: Vec<u8>,
+}
+
+/// A value as bytes of which a key is made. No two values of a type have the same bytes, and none begin with those of
+/// another, so that nothing runs together whatever follows.
+///
+/// What a debug text says is no such thing, for it may leave members out: there is no implementation by `Debug`. One for a
+/// struct takes it apart without `..`, so that it cannot miss a member that is new.
+pub trait Encode {
+    fn encode(&self, to: &mut Vec<u8>);
+
+    /// All of a list, without its length.
+    fn encode_all(values: &[Self], to: &mut Vec<u8>)
+    where
+        Self: Sized,
+    {
+        values.iter().for_each(|value| value.encode(to));
+    }
+}
+
+impl KeyBuilder {
+    /// Begins a key of what `kind` says; another form of its parts is another kind.
+    pub fn new(kind: &str) -> Self {
+        let mut parts = Vec::new();
+        kind.encode(&mut parts);
+        KeyBuilder { parts }
+    }
+
+    pub fn part(mut self, name: &str, value: &(impl Encode + ?Sized)) -> Self {
+        let mut encoded = Vec::new();
+        value.encode(&mut encoded);
+        name.encode(&mut self.parts);
+        Digest::of(&encoded).encode(&mut self.parts);
+        self
+    }
+
+    pub fn finish(self) -> Digest {
+        Digest::of(&self.parts)
+    }
+}
+
+/// Encodes the members of a struct, or the number of an enum's variant and its members, one after the other.
+pub fn encode_members(to: &mut Vec<u8>, members: &[&dyn Encode]) {
+    members.iter().for_each(|member| member.encode(to));
+}
+
+impl Encode for u8 {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.push(*self);
+    }
+
+    fn encode_all(values: &[u8], to: &mut Vec<u8>) {
+        to.extend_from_slice(values);
+    }
+}
+
+impl Encode for bool {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.push((*self).into());
+    }
+}
+
+impl Encode for u32 {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.to_le_bytes());
+    }
+}
+
+impl Encode for u64 {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.to_le_bytes());
+    }
+}
+
+impl Encode for i64 {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.to_le_bytes());
+    }
+}
+
+impl Encode for usize {
+    fn encode(&self, to: &mut Vec<u8>) {
+        (*self as u64).encode(to);
+    }
+}
+
+impl Encode for Digest {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.as_bytes());
+    }
+}
+
+impl<T: Encode> Encode for [T] {
+    fn encode(&self, to: &mut Vec<u8>) {
+        self.len().encode(to);
+        T::encode_all(self, to);
+    }
+}
+
+impl<T: Encode> Encode for Vec<T> {
+    fn encode(&self, to: &mut Vec<u8>) {
+        self.as_slice().encode(to);
+    }
+}
+
+impl Encode for str {
+    fn encode(&self, to: &mut Vec<u8>) {
+        self.as_bytes().encode(to);
+    }
+}
+
+impl Encode for String {
+    fn encode(&self, to: &mut Vec<u8>) {
+        self.as_str().encode(to);
+    }
+}
+
+impl<T: Encode + ?Sized> Encode for &T {
+    fn encode(&self, to: &mut Vec<u8>) {
+        (**self).encode(to);
+    }
+}
+
+impl<T: Encode + ?Sized> Encode for Arc<T> {
+    fn encode(&self, to: &mut Vec<u8>) {
+        (**self).encode(to);
+    }
+}
+
+impl<T: Encode> Encode for Option<T> {
+    fn encode(&self, to: &mut Vec<u8>) {
+        self.is_some().encode(to);
+        self.iter().for_each(|value| value.encode(to));
+    }
+}
+
+impl<K: Encode, V: Encode> Encode for BTreeMap<K, V> {
+    fn encode(&self, to: &mut Vec<u8>) {
+        self.len().encode(to);
+        self.iter().for_each(|(key, value)| encode_members(to, &[key, value]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Written out by hand: other processes, and other machines, come to the same keys.
+    #[test]
+    fn a_key_is_made_of_names_and_of_the_digests_of_values() {
+        let digest = |bytes: &[u8]| *Digest::of(bytes).as_bytes();
+        let word = [&3u64.to_le_bytes()[..], b"abc"].concat();
+        let numbers = [&2u64.to_le_bytes()[..], &7u32.to_le_bytes(), &8u32.to_le_bytes()].concat();
+        let parts = [
+            &4u64.to_le_bytes()[..],
+            b"kind",
+            &4u64.to_le_bytes(),
+            b"word",
+            &digest(&word),
+            &7u64.to_le_bytes(),
+            b"numbers",
+            &digest(&numbers),
+            &4u64.to_le_bytes(),
+            b"none",
+            &digest(&[0]),
+        ];
+        let key =
+            KeyBuilder::new("kind").part("word", "abc").part("numbers", &vec![7u32, 8]).part("none", &None::<u64>);
+        assert_eq!(key.finish(), Digest::of(&parts.concat()));
+    }
+
+    fn encoded(value: &(impl Encode + ?Sized)) -> Vec<u8> {
+        let mut to = Vec::new();
+        value.encode(&mut to);
+        to
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_different_is_encoded_differently_wherever_it_is_cut(
+            one in prop::collection::vec(prop::option::of("[a,\u{0}/]{0,3}"), 0..4),
+            other in prop::collection::vec(prop::option::of("[a,\u{0}/]{0,3}"), 0..4),
+            behind in prop::collection::vec(any::<u8>(), 0..4),
+        ) {
+            prop_assert_eq!(one == other, encoded(&one) == encoded(&other));
+            // Not even with something behind it is one what the other begins with.
+            if one != other {
+                let longer = [encoded(&other), behind].concat();
+                prop_assert!(!longer.starts_with(&encoded(&one)));
+            }
+        }
+    }
+}
