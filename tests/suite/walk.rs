@@ -135,7 +135,7 @@ fn names_of_one_inode_have_one_identity() {
     let context = Tree::new().file("a", "content").hard_link("b", "a").file("c", "content").plant();
     let entries = walk(context.path(), &Ignore::default()).unwrap();
     let identity = |entry: &Entry| match &entry.kind {
-        Kind::File(ocibake::layer::Content::Disk { path, identity }) => {
+        Kind::File(ocibake::layer::Content::Disk { path, identity, .. }) => {
             assert_eq!(fs::read(path).unwrap(), b"content");
             *identity
         }
