@@ -75,7 +75,8 @@ impl BaseFlags {
             (true, _) => Holding::Completed,
             _ => Holding::Obeyed,
         };
-        let lock = recipe.open_lock()?.map(|(name, file)| Lock::parse(&name, &read_text(file, &name, LOCK_LIMIT, "lock")?));
+        let lock =
+            recipe.open_lock()?.map(|(name, file)| Lock::parse(&name, &read_text(file, &name, LOCK_LIMIT, "lock")?));
         Ok(Pins::new(lock.transpose()?, holding))
     }
 

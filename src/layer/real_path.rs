@@ -57,7 +57,9 @@ pub fn real_within(root: &Path, path: &Path, shown: &dyn Display) -> Result<Path
             } else {
                 way
             };
-            ahead.extend(way.components().rev().filter(|part| *part != Component::CurDir).map(|it| it.as_os_str().into()));
+            ahead.extend(
+                way.components().rev().filter(|part| *part != Component::CurDir).map(|it| it.as_os_str().into()),
+            );
         }
         let Some(name) = ahead.pop() else { return Ok(real) };
         if name == ".." {
@@ -128,4 +130,92 @@ fn open_by_names(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         opened = Some(next(name)?);
     }
     opened.ok_or(Errno::NOENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// What `openat2` does, where there is none.
+    #[test]
+    fn by_names_the_same_is_opened_and_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/f"), "x").unwrap();
+        symlink("b", root.join("a/link")).unwrap();
+        symlink("f", root.join("a/b/last")).unwrap();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for (path, is_opened) in [
+            ("a/b/f", true),
+            ("a/b", true),
+            ("a/link/f", false),
+            ("a/b/last", false),
+            ("a/b/none", false),
+            ("a/b/f/x", false),
+        ] {
+            for extra in [OFlags::empty(), OFlags::PATH, OFlags::DIRECTORY] {
+                let path = root.join(path);
+                let (whole, by_names) = (open_real(&path, flags | extra), open_by_names(&path, flags | extra));
+                let identity = |opened: &OwnedFd| fstat(opened).map(|status| (status.st_dev, status.st_ino)).unwrap();
+                assert_eq!(
+                    whole.as_ref().ok().map(identity),
+                    by_names.as_ref().ok().map(identity),
+                    "{path:?} {extra:?}"
+                );
+                if extra.is_empty() {
+                    assert_eq!(by_names.is_ok(), is_opened, "{path:?}");
+                }
+            }
+        }
+        assert!(open_by_names(Path::new(""), flags).is_err());
+    }
+
+    #[test]
+    fn links_are_followed_within() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("c/d")).unwrap();
+        for file in ["c/f", "c/d/g", "secret"] {
+            fs::write(root.join(file), "x").unwrap();
+        }
+        symlink(root.join("c"), root.join("other")).unwrap();
+        let (context, other) = (root.join("c"), root.join("other/d/g"));
+        for (link, target) in [
+            ("d/up", "../f"),
+            ("way", "d/up"),
+            ("own", context.join("d/g").to_str().unwrap()),
+            ("again", "../c/f"),
+            ("other", other.to_str().unwrap()),
+            ("out", "../secret"),
+            ("nothing", "../nothing"),
+            ("absolute", root.join("secret").to_str().unwrap()),
+            ("round", "d/../../secret"),
+            ("broken", "none"),
+            ("self", "self"),
+        ] {
+            symlink(target, context.join(link)).unwrap();
+        }
+        let real = |path: &str| real_within(&context, Path::new(path), &"it");
+        for (path, found) in [
+            ("f", "f"),
+            ("./d/../f", "f"),
+            ("d/up", "f"),
+            ("way", "f"),
+            ("own", "d/g"),
+            ("again", "f"),
+            ("other", "d/g"),
+            ("", ""),
+        ] {
+            assert_eq!(real(path).unwrap(), context.join(found), "{path}");
+        }
+        for path in ["out", "absolute", "round", "nothing", "../secret", "/etc/passwd", ".."] {
+            assert_eq!(real(path).unwrap_err().message, "it leads out of the context", "{path}");
+        }
+        assert_eq!(real("broken").unwrap_err().kind, crate::error::ErrorKind::NotFound);
+        assert!(real("self").unwrap_err().message.contains("too many links"));
+        assert!(real("f/x").is_err() && real("f/../f").is_err());
+    }
 }

@@ -138,7 +138,8 @@ impl<'a> Walk<'a> {
                 let above = above.clone();
                 scope.spawn(move |scope| {
                     let done = open_directory(&disk, false).and_then(|directory| {
-                        let place = Place { directory: directory.as_fd(), times, disk: &disk, path: &path, above: &above };
+                        let place =
+                            Place { directory: directory.as_fd(), times, disk: &disk, path: &path, above: &above };
                         self.batch(scope, &place, &batch)
                     });
                     done.unwrap_or_else(|error| self.fail(error));

@@ -58,7 +58,9 @@ impl Dockerfile {
                 let file = read(input, DOCKERFILE)?;
                 return Ok(Dockerfile { file, ignore: Self::ignore(context)? });
             }
-            Named::File(path) if context.is_local || path.is_absolute() => (either_case(path, &|it| Ok(it.exists()))?, true),
+            Named::File(path) if context.is_local || path.is_absolute() => {
+                (either_case(path, &|it| Ok(it.exists()))?, true)
+            }
             Named::File(path) => (either_case(path, &|it| Ok(context.find(it)?.is_some()))?, false),
             Named::Not => (either_case(usual, &|it| Ok(context.find(it)?.is_some()))?, false),
         };
@@ -134,7 +136,9 @@ fn ignore_in(context: &OpenContext, path: &Path) -> Result<Option<Text>> {
 /// As [`ignore_in`], of one that lies beside a Dockerfile elsewhere.
 fn ignore_at(path: &Path) -> Result<Option<Text>> {
     let real = match fs::canonicalize(path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         real => real.map_err(|source| Error::io("read", path, source))?,
     };
     let name = path.display().to_string();
