@@ -25,7 +25,7 @@ use crate::store::{LocalStore, Store};
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 7");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 8");
 
 /// Entries that are summed up by one thread at a time.
 const SUMMED: usize = 512;
@@ -224,14 +224,15 @@ pub fn note(store: &LocalStore, place: &Digest, blob: &Digest, pieces: &[Piece])
 }
 
 /// Whether a change to any of the files after `walked`, when they were looked at, is sure to show in its change time,
-/// which nobody can set. One in whole seconds tells nothing: file systems without nanoseconds (FAT, squashfs, ISO 9660)
-/// have no such time, and show the one that anybody can set.
+/// which nobody can set where the file system keeps one. One in whole seconds tells nothing: it may be that of a change to
+/// come.
 pub fn are_settled(entries: &[Entry], walked: SystemTime) -> bool {
     entries.iter().all(|entry| is_settled(&entry.kind, walked))
 }
 
 fn is_settled(kind: &Kind, walked: SystemTime) -> bool {
     match kind {
+        Kind::File(Content::Disk { tells_changes: false, .. }) => false,
         Kind::File(Content::Disk { identity: Identity { changed: (seconds, nanoseconds), .. }, .. }) => {
             let (Ok(seconds), Ok(nanoseconds @ 1..)) = (u64::try_from(*seconds), u32::try_from(*nanoseconds)) else {
                 return false;
@@ -257,7 +258,9 @@ impl Encode for Kind {
         match self {
             Kind::File(Content::Bytes(bytes)) => encode_members(to, &[&0u8, &Digest::of(bytes)]),
             // Whatever it is called, it is the same file.
-            Kind::File(Content::Disk { path: _, identity }) => encode_members(to, &[&1u8, identity]),
+            Kind::File(Content::Disk { path: _, identity, tells_changes }) => {
+                encode_members(to, &[&1u8, identity, tells_changes]);
+            }
             Kind::Directory => 2u8.encode(to),
             Kind::Symlink { target } => encode_members(to, &[&3u8, target]),
             Kind::HardLink { target } => encode_members(to, &[&4u8, target]),
@@ -285,17 +288,19 @@ mod tests {
     #[test]
     fn only_change_times_of_a_while_ago_and_with_nanoseconds_are_settled() {
         let walked = UNIX_EPOCH + Duration::from_secs(1000);
-        let settled = |modified, changed| {
+        let looks_settled = |modified, changed, tells_changes| {
             let identity = Identity { device: 1, inode: 1, links: 1, size: 1, modified, changed };
-            let kind = Kind::File(Content::Disk { path: "".into(), identity });
+            let kind = Kind::File(Content::Disk { path: "".into(), identity, tells_changes });
             are_settled(&[Entry { kind, ..Entry::directory(b"a".to_vec(), 0) }], walked)
         };
+        let settled = |modified, changed| looks_settled(modified, changed, true);
+        assert!(!looks_settled((5, 0), (999, 1), false), "a time that anybody could set");
         assert!(settled((5, 0), (999, 899_999_999)));
         assert!(settled((5000, 7), (999, 1)), "the time of modification may be anything");
         assert!(!settled((5, 0), (999, 900_000_001)), "just before");
         assert!(!settled((5, 0), (1000, 1)), "meanwhile");
         assert!(!settled((5, 0), (5000, 1)), "by another clock");
-        assert!(!settled((5, 0), (5, 0)), "squashfs has no change time of its own");
+        assert!(!settled((5, 0), (5, 0)), "there are no nanoseconds");
         assert!(!settled((-5, 1), (-5, 1)));
         assert!(are_settled(&[Entry::directory(b"a".to_vec(), 0)], walked));
     }

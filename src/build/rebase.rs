@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::image::Document;
 use crate::oci::{
-    Descriptor, Digest, History, ImageConfig, ImageIndex, ImageManifest, Map, Platform, RootFs, Settings, from_json,
-    media_type, to_json,
+    Descriptor, Digest, History, ImageConfig, ImageIndex, ImageManifest, Map, Platform, Reference, RootFs, Settings,
+    from_json, media_type, to_json,
 };
 use crate::plan::{BASE_DIGEST, BASE_NAME, BaseImage, FindBase, put_variable};
 use crate::progress::{Event, Progress};
@@ -123,7 +123,9 @@ impl Rebase<'_> {
         };
         let name = name.split('@').next().unwrap_or_default();
         let digest: Digest = digest.parse()?;
-        bases(&format!("{name}@{digest}"), platform).map_err(|error| {
+        // An image names no path of this machine.
+        let found = format!("{name}@{digest}").parse::<Reference>().and_then(|name| bases(&name.to_string(), platform));
+        found.map_err(|error| {
             let message = format!("the base that {} was built on cannot be had: {}", self.title, error.message);
             Error { message, hint: error.hint.or(Some(hint.to_owned())), ..error }
         })

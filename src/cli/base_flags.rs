@@ -1,9 +1,8 @@
-use std::io;
-use std::path::Path;
 use std::str::FromStr;
 
 use clap::Args;
 
+use super::recipe::Recipe;
 use super::{read_text, value};
 use crate::error::{Error, Result};
 use crate::plan::Lock;
@@ -61,9 +60,9 @@ impl BaseFlags {
         self.pull.pull()
     }
 
-    /// What the lock at `file` says, if there is one, and what becomes of it. It cannot be written unless it `is_lasting`.
-    pub fn pins(&self, file: &Path, is_lasting: bool) -> Result<Pins> {
-        if !is_lasting && (self.lock || self.update_lock) {
+    /// What the lock of `recipe` says, if there is one, and what becomes of it.
+    pub fn pins(&self, recipe: &Recipe<'_>) -> Result<Pins> {
+        if !recipe.is_local() && (self.lock || self.update_lock) {
             return Err(Error::usage(format!("there is no place for {LOCK}: the context is not a directory"))
                 .with_hint("lock the bases where the context comes from"));
         }
@@ -76,16 +75,14 @@ impl BaseFlags {
             (true, _) => Holding::Completed,
             _ => Holding::Obeyed,
         };
-        let text = match read_text(file, LOCK_LIMIT, "lock") {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Pins::new(None, holding)),
-            text => text.map_err(|source| Error::io("read", file, source))?,
-        };
-        Ok(Pins::new(Some(Lock::parse(&file.display().to_string(), &text)?), holding))
+        let lock =
+            recipe.open_lock()?.map(|(name, file)| Lock::parse(&name, &read_text(file, &name, LOCK_LIMIT, "lock")?));
+        Ok(Pins::new(lock.transpose()?, holding))
     }
 
-    /// Writes the lock to `file`, if it is to be and has changed; in one step.
-    pub fn keep(&self, file: &Path, bases: &Bases<'_>) -> Result<()> {
-        bases.lock().map_or(Ok(()), |lock| PendingFile::replace(file, lock.to_string().as_bytes()))
+    /// Writes the lock of `recipe`, if it is to be and has changed; in one step.
+    pub fn keep(&self, recipe: &Recipe<'_>, bases: &Bases<'_>) -> Result<()> {
+        bases.lock().map_or(Ok(()), |lock| PendingFile::replace(&recipe.lock(), lock.to_string().as_bytes()))
     }
 }
 

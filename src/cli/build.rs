@@ -244,10 +244,10 @@ impl Request<'_> {
             client,
             pull: self.build.base.pull(),
             contexts: &flags.images(),
-            directory: recipe.spec().map(|_| recipe.root()),
+            reach: recipe.reach(),
             progress,
         };
-        let bases = Bases::new(options, self.build.base.pins(&recipe.lock(), recipe.is_local())?);
+        let bases = Bases::new(options, self.build.base.pins(&recipe)?);
         work(&recipe, &bases)
     }
 
@@ -267,7 +267,7 @@ impl Request<'_> {
         let (created, modified) = times(self.build.timestamp.as_deref(), epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
         let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
-        self.build.base.keep(&recipe.lock(), bases)?;
+        self.build.base.keep(recipe, bases)?;
         let outputs = match self.delivery {
             Delivery::Outputs => self.output.outputs(false),
             Delivery::Push | Delivery::Release(_) => self.output.outputs(true),

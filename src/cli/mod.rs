@@ -25,7 +25,6 @@ mod transfer_flags;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::str::FromStr;
 
 use clap::error::{ContextKind, ContextValue};
@@ -155,12 +154,15 @@ fn flag(name: &str) -> impl Fn(Error) -> Error {
     move |error| Error { message: format!("--{name}: {}", error.message), ..error.on_command_line() }
 }
 
-/// Reads a small file that is UTF-8; one over `limit` bytes is refused, as more than any `what` has.
-fn read_text(file: &Path, limit: u64, what: &str) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes, which no {what} is")));
-    }
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+/// Reads a small file that is UTF-8, which errors call `name`; one over `limit` bytes is refused, as more than any `what` has.
+fn read_text(file: File, name: &str, limit: u64, what: &str) -> Result<String> {
+    let read = || {
+        let mut bytes = Vec::new();
+        file.take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(io::Error::other(format!("it is larger than {limit} bytes, which no {what} is")));
+        }
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    };
+    read().map_err(|source| Error::io("read", name, source))
 }

@@ -1,5 +1,6 @@
 //! What a build is told by: a Dockerfile, ocibake.toml, or flags alone.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use crate::plan::{
     Automatic, Checkout, Context, ContextPlace, FindBase, NamedContext, Plan, Spec, context_name, dockerignore,
 };
 use crate::progress::{Event, Progress};
+use crate::source::base::Reach;
 use crate::source::context::{self, Access, OpenContext};
 use crate::source::git;
 use crate::source::image::Location;
@@ -78,23 +80,13 @@ impl RecipeFlags {
         };
         let is_spec_in = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
         let opened = location.open(access, &mut io::stdin())?;
-        let spec_in_context = opened.root.join(SPEC);
         let kind = match &self.file {
             None if context.is_none() && spec_flags.add_files() => Kind::Spec(Box::default()),
-            Some(file) if is_spec_in(file) => spec(file)?,
+            Some(file) if is_spec_in(file) => named_spec(&opened, file)?,
             Some(file) if file == Path::new("-") => dockerfile(&opened, context::Named::StandardInput)?,
             Some(file) => dockerfile(&opened, context::Named::File(file))?,
             None if opened.dockerfile.is_some() => dockerfile(&opened, context::Named::Not)?,
-            None if is_there(&spec_in_context)? => spec(&spec_in_context)?,
-            None if is_there(&opened.root.join(DOCKERFILE))? || is_there(&opened.root.join(LOWER_CASE))? => {
-                dockerfile(&opened, context::Named::Not)?
-            }
-            None if spec_flags.add_files() => Kind::Spec(Box::default()),
-            None => {
-                let message = format!("there is no {SPEC} and no {DOCKERFILE} in {}", opened.root.display());
-                return Err(Error::not_found(message)
-                    .with_hint("name another file with -f, another context, or say it all with --add SRC:DST"));
-            }
+            None => in_context(&opened, spec_flags)?,
         };
         let title = match &opened.dockerfile {
             Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
@@ -190,11 +182,45 @@ impl Recipe<'_> {
 
     /// Where its bases are locked: beside the file that it is.
     pub fn lock(&self) -> PathBuf {
-        match &self.flags.file {
-            Some(file) if file == Path::new("-") => self.root().join(LOCK),
-            Some(file) if self.context.is_local => file.with_file_name(LOCK),
-            Some(file) => self.root().join(file).with_file_name(LOCK),
-            None => self.root().join(LOCK),
+        match self.file_of_this_machine() {
+            Some(file) => file.with_file_name(LOCK),
+            None => self.root().join(self.lock_in_context()),
+        }
+    }
+
+    /// Its lock, if there is one, and what errors call it.
+    pub fn open_lock(&self) -> Result<Option<(String, File)>> {
+        let (name, file) = match self.file_of_this_machine() {
+            Some(file) => {
+                let lock = file.with_file_name(LOCK);
+                (lock.display().to_string(), self.context.file_beside(&lock)?)
+            }
+            None => {
+                let lock = self.lock_in_context();
+                (self.context.shown(&lock).to_string(), self.context.file(&lock)?)
+            }
+        };
+        Ok(file.map(|file| (name, file)))
+    }
+
+    /// The file behind `-f`, unless it is looked for in the context.
+    fn file_of_this_machine(&self) -> Option<&Path> {
+        let file = self.flags.file.as_deref().filter(|file| *file != Path::new("-"));
+        file.filter(|file| self.context.is_local || file.is_absolute())
+    }
+
+    fn lock_in_context(&self) -> PathBuf {
+        let file = self.flags.file.as_deref().filter(|file| *file != Path::new("-"));
+        file.unwrap_or(Path::new(LOCK)).with_file_name(LOCK)
+    }
+
+    /// Which images it may build on. Only what the user wrote may name those of this machine.
+    pub fn reach(&self) -> Reach<'_> {
+        match self.kind {
+            Kind::Dockerfile { .. } => Reach::None,
+            Kind::Spec(_) if self.context.is_local => Reach::Machine(self.root()),
+            Kind::Spec(_) if self.spec_flags.names_base() => Reach::Machine(Path::new(".")),
+            Kind::Spec(_) => Reach::Within(self.root()),
         }
     }
 
@@ -309,11 +335,34 @@ fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<Kind> 
     Ok(Kind::Dockerfile { dockerfile, ignore })
 }
 
-fn is_there(file: &Path) -> Result<bool> {
-    file.try_exists().map_err(|source| Error::io("read", file, source))
+/// What a context has that tells a build what to do, or else the flags.
+fn in_context(context: &OpenContext, spec_flags: &SpecFlags) -> Result<Kind> {
+    if let Some(file) = context.file(Path::new(SPEC))? {
+        return spec(file, &context.shown(Path::new(SPEC)).to_string());
+    }
+    if context.has(Path::new(DOCKERFILE))? || context.has(Path::new(LOWER_CASE))? {
+        return dockerfile(context, context::Named::Not);
+    }
+    if spec_flags.add_files() {
+        return Ok(Kind::Spec(Box::default()));
+    }
+    let message = format!("there is no {SPEC} and no {DOCKERFILE} in {}", context.root.display());
+    Err(Error::not_found(message)
+        .with_hint("name another file with -f, another context, or say it all with --add SRC:DST"))
 }
 
-fn spec(file: &Path) -> Result<Kind> {
-    let text = read_text(file, SPEC_LIMIT, "spec").map_err(|source| Error::io("read", file, source))?;
-    Ok(Kind::Spec(Box::new(Spec::parse(&file.display().to_string(), &text)?)))
+/// The spec behind `-f`: as with a Dockerfile, a relative path is one in a context that came from elsewhere.
+fn named_spec(context: &OpenContext, path: &Path) -> Result<Kind> {
+    if context.is_local || path.is_absolute() {
+        let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
+        return spec(file, &path.display().to_string());
+    }
+    let name = context.shown(path).to_string();
+    let file = context.file(path)?.ok_or_else(|| Error::not_found(format!("there is no {name} in the context")))?;
+    spec(file, &name)
+}
+
+fn spec(file: File, name: &str) -> Result<Kind> {
+    let text = read_text(file, name, SPEC_LIMIT, "spec")?;
+    Ok(Kind::Spec(Box::new(Spec::parse(name, &text)?)))
 }

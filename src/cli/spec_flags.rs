@@ -87,6 +87,11 @@ impl SpecFlags {
         !self.add.is_empty()
     }
 
+    /// Whether they say what the image stands on.
+    pub fn names_base(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// Refuses `--base` where something else says what the image stands on.
     pub fn refuse_base(&self) -> Result<()> {
         match &self.base {

@@ -1,12 +1,13 @@
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat, fstat};
 use rustix::io::Errno;
 
+use super::real_path::open_real;
 use super::spool::Spool;
 use crate::error::{Error, Result};
 
@@ -16,8 +17,11 @@ pub enum Content {
     Bytes(Arc<[u8]>),
     /// Read when the layer is written; it must still be the file of that identity then.
     Disk {
+        /// A real one: none of its names is a link, or the file has changed.
         path: PathBuf,
         identity: Identity,
+        /// Whether the file system keeps the change time itself, so that a file of the same identity later is the same.
+        tells_changes: bool,
     },
     /// `size` bytes of a tar from `offset` on; looked for when the layer is written.
     Part {
@@ -81,7 +85,7 @@ impl Content {
         match self {
             Content::Bytes(bytes) => out.copy_from_slice(&bytes[at as usize..][..out.len()]),
             Content::Part { spool, offset, .. } => spool.read(offset + at, out)?,
-            Content::Disk { path, identity } => {
+            Content::Disk { path, identity, .. } => {
                 let file = open(path)?;
                 let done = file.read_exact_at(out, at);
                 // Nobody can set the time of change back, so one look afterwards tells of all that was done before; and of
@@ -114,18 +118,16 @@ impl io::Read for ContentReader<'_> {
     }
 }
 
-/// Opens what was a regular file when it was walked: never a link, and without waiting should it be a FIFO by now.
-fn open(path: &Path) -> Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
-    opened.map_err(|source| match Errno::from_io_error(&source) {
-        // It is gone, or a link or a socket by now.
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => changed(path).with_source(source),
-        _ => Error::io("read", path, source),
+/// Opens what was a regular file when it was walked: never by a link, and without waiting should it be a FIFO by now.
+pub(super) fn open(path: &Path) -> Result<File> {
+    open_real(path, OFlags::RDONLY | OFlags::NONBLOCK).map(File::from).map_err(|errno| match errno {
+        // It is gone, or it is a socket or behind a link by now.
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO => changed(path).with_source(io::Error::from(errno)),
+        _ => Error::io("read", path, errno.into()),
     })
 }
 
-fn unchanged(file: &File, path: &Path, identity: &Identity) -> Result<()> {
+pub(super) fn unchanged(file: &File, path: &Path, identity: &Identity) -> Result<()> {
     let status = fstat(file).map_err(|errno| Error::io("read", path, errno.into()))?;
     if Identity::of(&status) == *identity { Ok(()) } else { Err(changed(path)) }
 }

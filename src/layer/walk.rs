@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CString, OsStr};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,12 +9,15 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::Scope;
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, major, minor, open, readlinkat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, fstat, major, minor, readlinkat, statat};
 use rustix::io::Errno;
 use rustix::path::Arg;
+use xattr::FileExt;
 
-use super::content::changed;
+use super::change_time::ChangeTimes;
+use super::content::{self, changed};
 use super::ignore::Above;
+use super::real_path::{name_of, open_real};
 use super::write::locked;
 use super::{Content, Entry, Identity, Ignore, Kind};
 use crate::error::{Error, Result};
@@ -21,9 +25,10 @@ use crate::error::{Error, Result};
 /// Names that one task looks at.
 const BATCH: usize = 256;
 
-/// Everything below `root`, a directory, that `ignore` leaves; sorted by path, paths relative to `root`. Links are not
-/// followed; hard links come as files of one [`Identity`]. A directory that is ignored comes along if something below
-/// it is not. Directories are read in parallel on the current rayon pool.
+/// Everything below `root`, a directory, that `ignore` leaves; sorted by path, paths relative to `root`. `root` is a real path,
+/// and links are not followed, even if they take the place of a directory meanwhile: that is an error. Hard links come as
+/// files of one [`Identity`]. A directory that is ignored comes along if something below it is not. Directories are read in
+/// parallel on the current rayon pool.
 ///
 /// The extended attributes of files are left to [`read_xattrs`].
 ///
@@ -38,8 +43,9 @@ pub fn walk_all(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
 }
 
 fn walk_with(root: &Path, ignore: &Ignore, takes_specials: bool) -> Result<Vec<Entry>> {
-    let walk = Walk { ignore, takes_specials, found: Mutex::default(), failure: Mutex::default() };
-    rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new(), Above::default()));
+    let (found, times, failure) = Default::default();
+    let walk = Walk { ignore, takes_specials, found, times, failure };
+    rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new(), Above::default(), false));
     if let Some(error) = unlocked(walk.failure) {
         return Err(error);
     }
@@ -48,14 +54,23 @@ fn walk_with(root: &Path, ignore: &Ignore, takes_specials: bool) -> Result<Vec<E
     Ok(wanted(found))
 }
 
-/// The object at `disk` itself, as an entry at `path`. A link is not followed. The extended attributes of a file are left
-/// to [`read_xattrs`].
+/// The object at `disk`, a real path, as an entry at `path`. The extended attributes of a file are left to [`read_xattrs`].
 pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
-    let status = status(CWD, disk, disk)?;
+    let failed = |errno| failed("read", disk, errno);
+    let object = open_real(disk, OFlags::PATH).map_err(failed)?;
+    let status = fstat(&object).map_err(failed)?;
     if let Some(kind) = special(&status) {
         return Err(not_for_a_layer(disk, kind));
     }
-    entry(CWD, disk, &status, disk.to_owned(), path)
+    if is_directory(&status) {
+        let opened = open_real(disk, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
+        return directory_entry(&File::from(opened), disk, path).map(|(entry, _)| entry);
+    }
+    // A file of a file system that has no more than it is its own directory.
+    let parent = disk.parent().unwrap_or(disk);
+    let parent = open_real(parent, OFlags::PATH).map_err(failed)?;
+    let times = ChangeTimes::of(&parent, &fstat(&parent).map_err(failed)?);
+    entry(&object, "", &status, times, disk.to_owned(), path)
 }
 
 /// Reads the extended attributes of the files on disk among `entries`, sorted by path; their hard links have the same. To
@@ -63,8 +78,10 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
 /// another when they are.
 pub fn read_xattrs(entries: &mut [Entry]) -> Result<()> {
     entries.par_iter_mut().try_for_each(|entry| {
-        if let Kind::File(Content::Disk { path, .. }) = &entry.kind {
-            entry.xattrs = xattrs(path)?;
+        if let Kind::File(Content::Disk { path, identity, .. }) = &entry.kind {
+            let file = content::open(path)?;
+            content::unchanged(&file, path, identity)?;
+            entry.xattrs = xattrs(&file, path)?;
         }
         Ok(())
     })?;
@@ -85,6 +102,8 @@ struct Walk<'a> {
     ignore: &'a Ignore,
     takes_specials: bool,
     found: Mutex<Vec<Found>>,
+    /// By device.
+    times: Mutex<HashMap<u64, ChangeTimes>>,
     /// The first one; it ends the walk.
     failure: Mutex<Option<Error>>,
 }
@@ -94,44 +113,60 @@ struct Found {
     is_ignored: bool,
 }
 
+/// A directory that is open.
+struct Place<'a> {
+    directory: BorrowedFd<'a>,
+    times: ChangeTimes,
+    disk: &'a Path,
+    path: &'a [u8],
+    above: &'a Above,
+}
+
 impl<'a> Walk<'a> {
     /// Every directory is a task, and so is every batch of names in it: however deep the tree, the stack stays flat. No
     /// directory is kept open for a task to come.
-    fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>, above: Above) {
-        let done = list(&disk).and_then(|(listing, mut names)| {
+    fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>, above: Above, is_ignored: bool) {
+        let done = open_directory(&disk, path.is_empty()).map(File::from).and_then(|directory| {
+            let (entry, status) = directory_entry(&directory, &disk, path.clone())?;
+            if !path.is_empty() {
+                locked(&self.found).push(Found { entry, is_ignored });
+            }
+            let times = self.times(&directory, &status);
+            let (listing, mut names) = list(directory.into(), &disk)?;
             while names.len() > BATCH {
                 let (disk, path, batch) = (disk.clone(), path.clone(), names.split_off(names.len() - BATCH));
                 let above = above.clone();
                 scope.spawn(move |scope| {
-                    let opened = open_directory(&disk);
-                    let done =
-                        opened.and_then(|directory| self.batch(scope, directory.as_fd(), &disk, &path, &above, &batch));
+                    let done = open_directory(&disk, false).and_then(|directory| {
+                        let place =
+                            Place { directory: directory.as_fd(), times, disk: &disk, path: &path, above: &above };
+                        self.batch(scope, &place, &batch)
+                    });
                     done.unwrap_or_else(|error| self.fail(error));
                 });
             }
             let directory = listing.fd().map_err(|errno| failed("list", &disk, errno))?;
-            self.batch(scope, directory, &disk, &path, &above, &names)
+            self.batch(scope, &Place { directory, times, disk: &disk, path: &path, above: &above }, &names)
         });
         done.unwrap_or_else(|error| self.fail(error));
     }
 
-    fn batch<'s>(
-        &'s self,
-        scope: &Scope<'s>,
-        directory: BorrowedFd<'_>,
-        disk: &Path,
-        path: &[u8],
-        above: &Above,
-        names: &[CString],
-    ) -> Result<()> {
+    /// Each file system is asked once what it is.
+    fn times(&self, directory: &File, status: &Stat) -> ChangeTimes {
+        let mut times = locked(&self.times);
+        *times.entry(status.st_dev).or_insert_with(|| ChangeTimes::of(directory, status))
+    }
+
+    fn batch<'s>(&'s self, scope: &Scope<'s>, place: &Place<'_>, names: &[CString]) -> Result<()> {
         if locked(&self.failure).is_some() {
             return Ok(());
         }
+        let Place { directory, times, above, .. } = *place;
         let mut found = Vec::with_capacity(names.len());
         for name in names {
-            let path = joined(path, name.to_bytes());
+            let path = joined(place.path, name.to_bytes());
             let is_ignored = self.ignore.matches_in(above, &path);
-            let disk = below(disk, name.to_bytes());
+            let disk = below(place.disk, name.to_bytes());
             if is_ignored
                 && !(self.ignore.may_take_back_below(&path)
                     && status(directory, name, &disk).is_ok_and(|it| is_directory(&it)))
@@ -145,10 +180,11 @@ impl<'a> Walk<'a> {
                 _ => {}
             }
             if is_directory(&status) {
-                let (disk, path, above) = (disk.clone(), path.clone(), self.ignore.enter(above, &path));
-                scope.spawn(move |scope| self.directory(scope, disk, path, above));
+                let above = self.ignore.enter(above, &path);
+                scope.spawn(move |scope| self.directory(scope, disk, path, above, is_ignored));
+                continue;
             }
-            let entry = entry(directory, name, &status, disk, path)?;
+            let entry = entry(directory, name, &status, times, disk, path)?;
             found.push(Found { entry, is_ignored });
         }
         locked(&self.found).append(&mut found);
@@ -201,19 +237,22 @@ fn status(directory: impl AsFd, name: impl Arg, disk: &Path) -> Result<Stat> {
     statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("read", disk, errno))
 }
 
-/// What has this `status`, which is no socket's, as an entry at `path`.
-fn entry(directory: impl AsFd, name: impl Arg, status: &Stat, disk: PathBuf, path: Vec<u8>) -> Result<Entry> {
+/// What has this `status`, which is no socket's and no directory's, as an entry at `path`.
+fn entry(
+    directory: impl AsFd,
+    name: impl Arg,
+    status: &Stat,
+    times: ChangeTimes,
+    disk: PathBuf,
+    path: Vec<u8>,
+) -> Result<Entry> {
     let file_type = FileType::from_raw_mode(status.st_mode);
-    // Links have no permissions of their own; what lstat shows for them differs between systems.
-    let (mode, xattrs) = match file_type {
-        FileType::Symlink => (0o777, BTreeMap::new()),
-        FileType::Directory => (status.st_mode & 0o7777, xattrs(&disk)?),
-        _ => (status.st_mode & 0o7777, BTreeMap::new()),
-    };
     let (major, minor) = (major(status.st_rdev), minor(status.st_rdev));
     let kind = match file_type {
-        FileType::RegularFile => Kind::File(Content::Disk { path: disk, identity: Identity::of(status) }),
-        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => {
+            let (identity, tells_changes) = (Identity::of(status), times.are_kept(status));
+            Kind::File(Content::Disk { path: disk, identity, tells_changes })
+        }
         FileType::Fifo => Kind::Fifo,
         FileType::CharacterDevice => Kind::CharacterDevice { major, minor },
         FileType::BlockDevice => Kind::BlockDevice { major, minor },
@@ -222,8 +261,18 @@ fn entry(directory: impl AsFd, name: impl Arg, status: &Stat, disk: PathBuf, pat
             Kind::Symlink { target: target.map_err(|errno| failed("read the link", &disk, errno))?.into_bytes() }
         }
     };
+    // Links have no permissions of their own; what lstat shows for them differs between systems.
+    let mode = if file_type == FileType::Symlink { 0o777 } else { status.st_mode & 0o7777 };
     let (user, group) = (status.st_uid.into(), status.st_gid.into());
-    Ok(Entry { path, kind, mode, user, group, modified: status.st_mtime, xattrs })
+    Ok(Entry { path, kind, mode, user, group, modified: status.st_mtime, xattrs: BTreeMap::new() })
+}
+
+/// The directory that is open, as an entry at `path`, and its status.
+fn directory_entry(directory: &File, disk: &Path, path: Vec<u8>) -> Result<(Entry, Stat)> {
+    let status = fstat(directory).map_err(|errno| failed("read", disk, errno))?;
+    let (user, group) = (status.st_uid.into(), status.st_gid.into());
+    let (kind, mode, modified) = (Kind::Directory, status.st_mode & 0o7777, status.st_mtime);
+    Ok((Entry { path, kind, mode, user, group, modified, xattrs: xattrs(directory, disk)? }, status))
 }
 
 fn is_directory(status: &Stat) -> bool {
@@ -238,20 +287,14 @@ fn special(status: &Stat) -> Option<FileType> {
 }
 
 fn not_for_a_layer(disk: &Path, file_type: FileType) -> Error {
-    let what = match file_type {
-        FileType::Socket => "a socket",
-        FileType::Fifo => "a FIFO",
-        FileType::BlockDevice => "a block device",
-        _ => "a character device",
-    };
-    Error::input(format!("{} is {what}", disk.display()))
+    Error::input(format!("{} is {}", disk.display(), name_of(file_type)))
         .with_hint("only files, directories and links go into a layer: exclude it or remove it")
 }
 
-/// A directory that is open, and the names in it.
-fn list(disk: &Path) -> Result<(Dir, Vec<CString>)> {
+/// `directory`, and the names in it.
+fn list(directory: OwnedFd, disk: &Path) -> Result<(Dir, Vec<CString>)> {
     let failed = |errno| failed("list", disk, errno);
-    let mut listing = Dir::new(open_directory(disk)?).map_err(failed)?;
+    let mut listing = Dir::new(directory).map_err(failed)?;
     let mut names = Vec::new();
     while let Some(item) = listing.read() {
         let name = item.map_err(failed)?.file_name().to_owned();
@@ -262,9 +305,12 @@ fn list(disk: &Path) -> Result<(Dir, Vec<CString>)> {
     Ok((listing, names))
 }
 
-fn open_directory(disk: &Path) -> Result<OwnedFd> {
-    open(disk, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| failed("list", disk, errno))
+/// What was a directory just before, unless it `is_root`, is one that changed if it is none.
+fn open_directory(disk: &Path, is_root: bool) -> Result<OwnedFd> {
+    open_real(disk, OFlags::RDONLY | OFlags::DIRECTORY).map_err(|errno| match errno {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP if !is_root => changed(disk).with_source(io::Error::from(errno)),
+        errno => failed("list", disk, errno),
+    })
 }
 
 fn failed(action: &str, disk: &Path, errno: Errno) -> Error {
@@ -273,19 +319,18 @@ fn failed(action: &str, disk: &Path, errno: Errno) -> Error {
 
 /// The extended attributes that belong to a file's content and not to the machine it lies on: capabilities and what
 /// users set. SELinux labels, ACLs, IMA hashes and the notes that overlay file systems keep stay behind.
-fn xattrs(disk: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+fn xattrs(object: &File, disk: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     let failed = |source| Error::io("read the extended attributes of", disk, source);
-    let names = match xattr::list(disk) {
+    let names = match object.list_xattr() {
         Ok(names) => names,
         // A file system without them has none.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(BTreeMap::new()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed(disk).with_source(error)),
         Err(error) => return Err(failed(error)),
     };
     let mut all = BTreeMap::new();
     for name in names.filter(|name| belongs_to_content(name.as_bytes())) {
         // None: it was removed after it was listed.
-        if let Some(value) = xattr::get(disk, &name).map_err(failed)? {
+        if let Some(value) = object.get_xattr(&name).map_err(failed)? {
             all.insert(name.into_vec(), value);
         }
     }

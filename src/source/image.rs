@@ -1,10 +1,12 @@
 //! Images that exist already, by the names that users give them.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layer::{Ignore, Kind, open_file, real_within, walk};
 use crate::oci::{Descriptor, ImageIndex, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -42,6 +44,40 @@ impl Location {
             _ => text.to_owned(),
         };
         text.parse()
+    }
+
+    /// What `text` names where it stands in the context at `root` that somebody else made: a name in a registry, or what
+    /// lies in the context, without a link in it. Nothing on this machine is looked at beside that.
+    pub fn within(root: &Path, text: &str) -> Result<Location> {
+        let Some((kind, rest)) = kind(text).or((is_path(text) || text.ends_with('/')).then_some(("", text))) else {
+            return text.parse().map(Location::Registry);
+        };
+        let root = fs::canonicalize(root).map_err(|source| Error::io("read", root, source))?;
+        // A name may have a slash and a port: the path is the longest part that is there.
+        let colons = rest.rmatch_indices(':').map(|(at, _)| at).filter(|_| !kind.is_empty());
+        let mut parts = std::iter::once(rest.len()).chain(colons).map(|at| (&rest[..at], rest.get(at + 1..)));
+        let found = parts.find_map(|(path, name)| match real_within(&root, Path::new(path), &text) {
+            Err(error) if error.kind == ErrorKind::NotFound => None,
+            found => Some(found.map(|path| (path, name.map(str::to_owned)))),
+        });
+        let none = || Error::not_found(format!("there is no {rest} in the context"));
+        let (path, name) = found.unwrap_or_else(|| Err(none()))?;
+        if !path.is_dir() {
+            open_file(&path, &text)?;
+        } else if let Some(link) =
+            walk(&path, &Ignore::default())?.iter().find(|entry| matches!(entry.kind, Kind::Symlink { .. }))
+        {
+            let link = String::from_utf8_lossy(&link.path);
+            return Err(Error::input(format!("{text} is no image: {link} in it is a link")));
+        }
+        match kind {
+            "oci" => Ok(Location::Layout(path, name)),
+            "oci-archive" => Ok(Location::OciArchive(path, name)),
+            "docker-archive" => Ok(Location::DockerArchive(path, name)),
+            _ => Location::of_path(&path).ok_or_else(|| {
+                Error::input(format!("{text} is not an image")).with_hint("it is neither an OCI layout nor a file")
+            }),
+        }
     }
 
     /// Opens the place and finds the image in it. `client` is used for registries alone.

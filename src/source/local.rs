@@ -1,17 +1,18 @@
 //! Adds of local files and directories, resolved into the entries of a layer.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Dir, FileType, OFlags, fstat};
 use rustix::io::Errno;
 
 use super::tree::{self, Found};
 pub use super::tree::{Added, Role};
-use crate::error::{Error, Result};
-use crate::layer::{Entry, Ignore, Kind, inspect, walk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layer::{Entry, Ignore, Kind, inspect, open_real, real_within, walk};
 use crate::oci::Encode;
 use crate::plan::{Add, Owner, Pattern, Source};
 
@@ -80,12 +81,17 @@ fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
         return Err(Error::input(format!("{} sources cannot all become /{}", sources.len(), add.to.path))
             .with_hint(format!("to put them into a directory, write `to = \"/{}/\"`", add.to.path)));
     }
+    let mut walked = HashSet::new();
     for (written, disk) in sources {
         let top = inspect(&disk, add.to.path.clone().into_bytes())?;
         if matches!(top.kind, Kind::Directory) {
             // As docker has it: a destination with a slash is a directory of its own, one without becomes the source.
             if !add.to.into {
                 found(top);
+            }
+            // By whatever name it is reached, it brings the same.
+            if !walked.insert(disk.clone()) {
+                continue;
             }
             for entry in walk(&disk, &ignore)? {
                 found(Entry { path: joined(&add.to.path, &entry.path), ..entry });
@@ -117,8 +123,8 @@ fn dressed(mut entry: Entry, add: &Add, modified: Modified) -> Entry {
     entry
 }
 
-/// The files and directories that a source names, sorted: as written and with links resolved. A link that is itself
-/// named is followed, as docker follows it; those met further down are not.
+/// The files and directories that a source names, sorted: as written, and by real paths. A link that is itself named is
+/// followed within the context, as docker follows it; those met further down are not.
 fn sources(source: &Source) -> Result<Vec<(PathBuf, PathBuf)>> {
     let real = |path: &Path| fs::canonicalize(path).map_err(|source| Error::io("read", path, source));
     let (root, pattern) = match source {
@@ -127,46 +133,59 @@ fn sources(source: &Source) -> Result<Vec<(PathBuf, PathBuf)>> {
     };
     let context = real(root)?;
     let mut all = Vec::new();
-    for path in expand(root, pattern)? {
-        let target = real(&path)?;
-        if !target.starts_with(&context) {
-            return Err(Error::input(format!("{} leads out of the context to {}", path.display(), target.display()))
-                .with_hint("copy what is needed into the context, or name its place with --add"));
-        }
-        all.push((path, target));
+    for (written, real) in expand(&context, root, pattern)? {
+        let shown = root.join(&written);
+        let target = match real {
+            Some(real) => real,
+            None => real_within(&context, &written, &shown.display())?,
+        };
+        all.push((shown, target));
     }
     all.sort();
     Ok(all)
 }
 
-/// The paths below `root` that `pattern` names. `**` goes down into directories and not into links to them; at the end
-/// it is the directory itself.
-fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
-    let mut paths = vec![root.to_owned()];
-    let mut parts = pattern.split('/').peekable();
-    while let Some(part) = parts.next() {
-        let is_last = parts.peek().is_none();
+/// The paths in `context` that `pattern` names; `root` is what the user calls it. Each comes with its real path, unless that
+/// is still to be found out: it is a link.
+///
+/// Links are followed up to the first name with a wildcard in it, and never from there on: neither what `*` matches nor what
+/// `**` passes through is ever a link to a directory. At the end `**` is the directory itself.
+fn expand(context: &Path, root: &Path, pattern: &str) -> Result<Vec<(PathBuf, Option<PathBuf>)>> {
+    let mut parts: Vec<&str> = pattern.split('/').collect();
+    // Twice any number of directories is any number of them.
+    parts.dedup_by(|second, first| *second == "**" && *first == "**");
+    // The last name is looked for in its directory, for it may be a link.
+    let lead = parts.iter().take(parts.len() - 1).take_while(|part| !Pattern::is_in(part)).count();
+    let (lead, rest) = parts.split_at(lead);
+    let lead: PathBuf = lead.iter().collect();
+    let mut found = match real_within(context, &lead, &root.join(&lead).display()) {
+        Ok(real) => vec![(lead, real)],
+        Err(error) if error.kind == ErrorKind::NotFound || leads_nowhere(&error) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    for (number, part) in rest.iter().enumerate() {
+        let is_last = number + 1 == rest.len();
         let mut next = Vec::new();
-        for path in paths {
-            if part == "**" {
+        for (written, real) in found {
+            if *part == "**" {
                 match is_last {
-                    true => next.extend(Some(path).filter(|path| path.is_dir())),
-                    false => descend(path, &mut next)?,
+                    true => next.extend(Some((written, real)).filter(|(_, real)| is_directory(real))),
+                    false => descend(written, real, &mut next)?,
                 }
             } else if Pattern::is_in(part) {
                 let part: Pattern = part.parse()?;
-                let names = list(&path)?.into_iter().filter(|name| part.matches(name.as_bytes()));
-                next.extend(names.map(|name| path.join(name)));
-            } else if exists(&path.join(part))? {
-                next.push(path.join(part));
+                let names = list(&real)?.into_iter().map(|(name, _)| name).filter(|it| part.matches(it.as_bytes()));
+                next.extend(names.map(|name| (written.join(&name), real.join(&name))));
+            } else if file_type(&real.join(part))?.is_some() {
+                next.push((written.join(part), real.join(part)));
             }
         }
         // What two `**` reach by several ways comes once.
         next.sort();
         next.dedup();
-        paths = next;
+        found = next;
     }
-    if paths.is_empty() {
+    if found.is_empty() {
         let root = root.display();
         let message = match Pattern::is_in(pattern) {
             true => format!("nothing in {root} matches `{pattern}`"),
@@ -176,44 +195,68 @@ fn expand(root: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
             Error::not_found(message).with_hint("`from` is relative to the context; is it built, and not misspelt?")
         );
     }
-    Ok(paths)
+    let settled = |(written, real): (PathBuf, PathBuf)| {
+        let is_link = file_type(&real)? == Some(FileType::Symlink);
+        Ok((written, Some(real).filter(|_| !is_link)))
+    };
+    found.into_iter().map(settled).collect()
 }
 
-/// `directory` and all directories below it.
-fn descend(directory: PathBuf, into: &mut Vec<PathBuf>) -> Result<()> {
-    let mut left = vec![directory];
-    while let Some(directory) = left.pop() {
-        for name in list(&directory)? {
-            let path = directory.join(name);
-            if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
-                left.push(path);
+/// A directory and all directories below it, as written and by their real paths.
+fn descend(written: PathBuf, real: PathBuf, into: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
+    let mut left = vec![(written, real)];
+    while let Some((written, real)) = left.pop() {
+        for (name, kind) in list(&real)? {
+            let below = real.join(&name);
+            if kind == FileType::Directory || kind == FileType::Unknown && is_directory(&below) {
+                left.push((written.join(&name), below));
             }
         }
-        into.push(directory);
+        into.push((written, real));
     }
     Ok(())
 }
 
-/// The names in a directory; none in what is no directory, or a link that leads nowhere.
-fn list(directory: &Path) -> Result<Vec<OsString>> {
-    let failed = |source| Error::io("list", directory, source);
-    match fs::read_dir(directory) {
-        Ok(listing) => listing.map(|item| item.map(|item| item.file_name()).map_err(failed)).collect(),
-        Err(error) if leads_nowhere(&error) => Ok(Vec::new()),
-        Err(error) => Err(failed(error)),
+/// The names in the directory at a real path, and what they stand for, where the file system says so there; none in what is no
+/// directory.
+fn list(real: &Path) -> Result<Vec<(OsString, FileType)>> {
+    let failed = |errno: Errno| Error::io("list", real, errno.into());
+    let directory = match open_real(real, OFlags::RDONLY | OFlags::DIRECTORY) {
+        Err(errno) if is_nowhere(errno) => return Ok(Vec::new()),
+        opened => opened.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for item in Dir::new(directory).map_err(failed)? {
+        let item = item.map_err(failed)?;
+        let name = item.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            names.push((OsString::from_vec(name.to_vec()), item.file_type()));
+        }
+    }
+    Ok(names)
+}
+
+fn is_directory(real: &Path) -> bool {
+    matches!(file_type(real), Ok(Some(FileType::Directory)))
+}
+
+/// What is at a path that is real but for its last name; none if nothing is.
+fn file_type(path: &Path) -> Result<Option<FileType>> {
+    let status = open_real(path, OFlags::PATH).and_then(fstat);
+    match status {
+        Ok(status) => Ok(Some(FileType::from_raw_mode(status.st_mode))),
+        Err(errno) if is_nowhere(errno) => Ok(None),
+        Err(errno) => Err(Error::io("read", path, errno.into())),
     }
 }
 
-fn exists(path: &Path) -> Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if leads_nowhere(&error) => Ok(false),
-        Err(source) => Err(Error::io("read", path, source)),
-    }
+fn leads_nowhere(error: &Error) -> bool {
+    let cause = error.source.as_ref().and_then(|source| source.downcast_ref());
+    cause.and_then(Errno::from_io_error).is_some_and(is_nowhere)
 }
 
-fn leads_nowhere(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
+fn is_nowhere(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
 fn joined(directory: &str, path: &[u8]) -> Vec<u8> {

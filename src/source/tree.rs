@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry as Slot, HashMap};
-use std::fs;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -194,9 +193,9 @@ fn digest(content: &Content) -> Result<Digest> {
     match content {
         Content::Bytes(bytes) => Ok(Digest::of(bytes)),
         Content::Disk { path, .. } => {
-            let failed = |source| Error::io("read", path, source);
             let mut hashing = HashingWriter::new(io::sink());
-            io::copy(&mut fs::File::open(path).map_err(failed)?, &mut hashing).map_err(failed)?;
+            io::copy(&mut BufReader::with_capacity(1 << 18, content.reader()), &mut hashing)
+                .map_err(|source| Error::from_read("read", path, source))?;
             Ok(hashing.finish().1)
         }
         Content::Part { .. } => Ok(Digest::of(&content.bytes()?)),

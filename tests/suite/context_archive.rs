@@ -199,6 +199,98 @@ fn a_hostile_tar_writes_nothing_outside_and_shows_nothing_of_it() {
     assert_eq!(place.left_over(), 0);
 }
 
+/// Builds from a tar of `tree`, which somebody else made, and what is said of it.
+fn outcome_of(tree: &Tree, options: &[&str]) -> Outcome {
+    let program = Program::new();
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("context.tar"), tar(&tree.plant())).unwrap();
+    let words = ["build".to_owned(), path("context.tar"), "--pull=never".to_owned(), "-o".to_owned(), path("o.tar")];
+    program.run(words.into_iter().chain(options.iter().map(|option| (*option).to_owned())))
+}
+
+const SPEC: &str = "platforms = [\"linux/amd64\"]\n";
+
+#[test]
+fn nothing_that_a_foreign_context_names_lies_outside_or_is_waited_for() {
+    if !require("tar") {
+        return;
+    }
+    let machine = Tree::new().file("secret", "TOP-SECRET-LINE $6$abc").plant();
+    let secret = machine.path().join("secret");
+    let docker = || Tree::new().file("Dockerfile", "FROM scratch\n");
+    let recipes = [
+        ("ocibake.toml", Tree::new()),
+        ("ocibake.lock", docker()),
+        ("ocibake.lock", Tree::new().file("ocibake.toml", SPEC)),
+        ("Dockerfile", Tree::new()),
+        ("dockerfile", Tree::new()),
+    ];
+    for (name, tree) in recipes {
+        let outcome = outcome_of(&tree.clone().symlink(name, secret.to_str().unwrap()), &[]).failure(1);
+        assert!(!outcome.stderr.contains("TOP-SECRET"), "{name}: {}", outcome.stderr);
+        outcome.says(&[&format!("{name} leads out of the context")]);
+        outcome_of(&tree.clone().fifo(name), &[])
+            .failure(1)
+            .says(&[&format!("{name} is a FIFO, where a file is wanted")]);
+        outcome_of(&tree.directory(name), &[]).failure(1).says(&[&format!("{name} is a directory")]);
+    }
+    // What stays inside is a file like any other.
+    outcome_of(&Tree::new().file("d/spec", SPEC).symlink("ocibake.toml", "d/spec"), &[]).success();
+    outcome_of(&Tree::new().file("d/x", "FROM scratch\n").symlink("Dockerfile", "d/x"), &[]).success();
+    // A name behind -f is one of the context, as it is with docker.
+    outcome_of(&Tree::new().file("d/my.toml", SPEC), &["-f", "d/my.toml"]).success();
+    outcome_of(&Tree::new().symlink("my.toml", secret.to_str().unwrap()), &["-f", "my.toml"])
+        .failure(1)
+        .says(&["my.toml leads out of the context"]);
+}
+
+#[test]
+fn a_foreign_context_builds_on_no_image_of_this_machine() {
+    if !require("tar") {
+        return;
+    }
+    let machine = tempfile::tempdir().unwrap();
+    let program = Program::new();
+    let context = Tree::new().file("ocibake.toml", SPEC).file("x", "").plant();
+    let at = |name: &str| machine.path().join(name).to_str().unwrap().to_owned();
+    let (layout, archive) = (at("base"), at("base.tar"));
+    let outputs = ["-o", &format!("{layout}/"), "-o", &archive];
+    program.run(["build", context.path().to_str().unwrap()].into_iter().chain(outputs)).success();
+    let on = |base: &str| Tree::new().file("ocibake.toml", &format!("base = {base:?}\n{SPEC}"));
+    let linked = |base: &str| on(base).symlink("l", &layout).symlink("t.tar", &archive).symlink("d/blobs", "/etc");
+    for base in [
+        &format!("oci:{layout}"),
+        &format!("oci-archive:{archive}"),
+        &format!("docker-archive:{archive}:x"),
+        &archive,
+        &format!("{layout}/"),
+        "oci:l",
+        "./l",
+        "l/",
+        "oci-archive:t.tar",
+        "./t.tar",
+        "oci:../..",
+        "./../../x",
+    ] {
+        let outcome = outcome_of(&linked(base), &[]).failure(1);
+        outcome.says(&["leads out of the context"]);
+    }
+    outcome_of(&linked("oci:d"), &[]).failure(1).says(&["oci:d is no image: blobs in it is a link"]);
+    outcome_of(&on("./none.tar"), &[]).failure(1).says(&["there is no ./none.tar in the context"]);
+    outcome_of(&on("./f").fifo("f"), &[]).failure(1).says(&["./f is a FIFO"]);
+    // What the context has itself it may build on, and what the command line says is the user's own.
+    let bytes = fs::read(&archive).unwrap();
+    for base in ["./base.tar", "oci-archive:base.tar"] {
+        outcome_of(&on(base).file("base.tar", &bytes), &[]).success();
+    }
+    outcome_of(&on("debian"), &["--base", &archive]).success();
+    let dockerfile = |from: &str| Tree::new().file("Dockerfile", &format!("FROM scratch\nCOPY --from={from} / /\n"));
+    for from in [format!("oci:{layout}"), archive.clone()] {
+        outcome_of(&dockerfile(&from), &[]).failure(1).says(&["is no name in a registry"]);
+    }
+}
+
 #[test]
 fn directories_that_nobody_may_write_to_go_away_too() {
     if is_root() || !require("tar") {

@@ -88,3 +88,33 @@ fn what_is_not_utf8_is_replaced() {
     let tree = Tree::new().file("context/Dockerfile", b"# caf\xe9\n").plant();
     assert_eq!(found(&tree, Named::Not, "").unwrap().0, "# caf\u{fffd}\n");
 }
+
+#[test]
+fn what_a_context_has_is_looked_for_within_it() {
+    let tree = Tree::new()
+        .file("secret", "s3cret")
+        .file("context/deep/file", "inside")
+        .symlink("context/Dockerfile", "deep/file")
+        .symlink("context/.dockerignore", "../secret")
+        .symlink("context/out.Dockerfile", "../secret")
+        .symlink("context/deep/x.dockerignore", "../../secret")
+        .file("context/deep/x", "x")
+        .file("other/Dockerfile", "other")
+        .symlink("other/Dockerfile.dockerignore", "../secret")
+        .plant();
+    let context = tree.path().join("context");
+    for named in [Named::Not, Named::StandardInput, Named::File(&context.join("deep/x"))] {
+        let error = found(&tree, named, "in").unwrap_err();
+        assert!(error.message.ends_with("dockerignore leads out of the context"), "{named:?}: {error}");
+    }
+    fs::remove_file(context.join(".dockerignore")).unwrap();
+    assert_eq!(found(&tree, Named::Not, "").unwrap(), texts("inside", None));
+    // What the user names may be anywhere, and so may what lies beside it, out of the context.
+    assert_eq!(found(&tree, Named::File(&context.join("out.Dockerfile")), "").unwrap(), texts("s3cret", None));
+    let other = tree.path().join("other/Dockerfile");
+    assert_eq!(found(&tree, Named::File(&other), "").unwrap(), texts("other", Some("s3cret")));
+    fs::remove_file(context.join("Dockerfile")).unwrap();
+    std::os::unix::fs::symlink("../secret", context.join("Dockerfile")).unwrap();
+    let error = found(&tree, Named::Not, "").unwrap_err();
+    assert!(error.message.ends_with("context/Dockerfile leads out of the context"), "{error}");
+}

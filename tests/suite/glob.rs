@@ -91,12 +91,36 @@ fn two_stars_do_not_go_into_links() {
     let context = tree.symlink("loop", "loop").symlink("broken", "nowhere").plant();
     assert_eq!(sources(&context, "**/x"), 1);
     assert_matches(&context, "**/x", &[b"x"]);
-    // A link that a part names is gone through, and one that leads nowhere leads to nothing.
-    assert_eq!(sources(&context, "*/x"), 1);
+    // A link that is named before any wildcard is gone through, as COPY does it, and one that leads nowhere leads to nothing.
     assert_matches(&context, "link/x", &[b"x"]);
-    assert_matches(&context, "l*/x", &[b"x"]);
+    assert_matches(&context, "*/x", &[b"x"]);
+    assert_matches(&context, "l*/x", &[]);
+    assert_matches(&context, "*/self/x", &[]);
     assert_matches(&context, "loop/x", &[]);
     assert_matches(&context, "*/*/*/nothing", &[]);
+}
+
+#[test]
+fn links_to_directories_do_not_multiply_paths() {
+    let links = (0..10).fold(Tree::new().file("f", ""), |tree, number| tree.symlink(&number.to_string(), "."));
+    let context = links.symlink("root", "/").plant();
+    // Each way through a link would be a path of its own: a million of them.
+    assert_matches(&context, "*/*/*/*/*/*/f", &[]);
+    assert_matches(&context, "*/**/*/**/f", &[]);
+    let error = added(&context, "root/**/f").unwrap_err();
+    assert!(error.message.contains("leads out of the context"), "{error}");
+    // All these are one directory.
+    assert_eq!(added(&context, "[0-9]").unwrap().len(), 12);
+}
+
+#[test]
+fn a_way_through_too_many_links_is_refused() {
+    let chain =
+        (0..50).fold(Tree::new(), |tree, number| tree.symlink(&format!("l{number}"), &format!("l{}", number + 1)));
+    let context = chain.directory("l50").file("l50/x", "").plant();
+    assert_matches(&context, "l20/x", &[b"x"]);
+    let error = added(&context, "l0/x").unwrap_err();
+    assert!(error.message.contains("too many links"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::support::layout::Layout;
 use crate::support::noise::noise;
 use crate::support::program::Program;
 use crate::support::rebuild::{BOTH, Rebuild, SPEC, settle, tree};
-use crate::support::tool::{checked, require, require_root};
+use crate::support::tool::{checked, require, require_root, run};
 use crate::support::traces::{all_files, assert_blobs_hold, assert_store_is_sound};
 use crate::support::tree::{Tree, any_tree};
 
@@ -366,3 +366,39 @@ fn set_time(file: &Path, time: std::time::SystemTime) {
 
 /// What is done to a directory, and its name.
 type Change = (&'static str, fn(&Path));
+
+/// Unmounts what is there when it goes.
+struct Mounted(tempfile::TempDir);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // A test that fails must not abort over this.
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_file_system_that_shows_what_an_image_says_is_read_again() {
+    if !require_root() || !["mount", "mkfs.erofs", "touch"].iter().all(|tool| require(tool)) {
+        return;
+    }
+    let (program, place) = (Program::new(), tempfile::tempdir().unwrap());
+    let point = Mounted(tempfile::tempdir().unwrap());
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let context = Tree::new().file("f", "").file("Dockerfile", "FROM scratch\nCOPY f /f\n").plant();
+    let (file, shown) = (context.path().join("f"), point.0.path().join("f"));
+    let mut looks = Vec::new();
+    for content in ["OLD", "NEW"] {
+        fs::write(&file, content).unwrap();
+        run("touch", ["-d", "2024-01-02 03:04:05.123456789", file.to_str().unwrap()]);
+        run("mkfs.erofs", ["-Eforce-inode-extended", &path("image"), context.path().to_str().unwrap()]);
+        run("mount", ["-o", "loop,ro", &path("image"), point.0.path().to_str().unwrap()]);
+        let found = fs::metadata(&shown).unwrap();
+        looks.push((found.ino(), found.len(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()));
+        let output = format!("type=local,dest={}", path(content));
+        program.run(["build", point.0.path().to_str().unwrap(), "-o", &output]).success();
+        assert_eq!(fs::read_to_string(place.path().join(content).join("f")).unwrap(), content);
+        run("umount", [point.0.path()]);
+    }
+    assert_eq!(looks[0], looks[1], "it is by nothing but its content that they can be told apart");
+}

@@ -1,9 +1,12 @@
 //! What a walk takes along, what it leaves, and what it refuses.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ocibake::error::ErrorKind;
 use ocibake::layer::{Entry, Ignore, Kind, inspect, read_xattrs, walk};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::support::entry::listing_of;
 use crate::support::listing::Listing;
@@ -53,6 +56,73 @@ fn links_are_not_followed() {
     let entries = walk(context.path(), &Ignore::default()).unwrap();
     assert_eq!(paths(&entries), [&b"link"[..], b"loop", b"up"]);
     assert_eq!(entries[0].kind, Kind::Symlink { target: target.as_bytes().to_owned() });
+}
+
+#[test]
+fn what_is_behind_a_link_by_now_is_not_read() {
+    let context = Tree::new().file("a/b/f", "inside").attribute("user.note", "n").symlink("link", "b").plant();
+    let elsewhere = Tree::new().file("b/f", "OUTSIDE").file("f", "OUTSIDE").plant();
+    let (root, outside) = (context.path(), elsewhere.path());
+    let mut entries = walk(root, &Ignore::default()).unwrap();
+    let Kind::File(content) = entries[2].kind.clone() else { panic!("{entries:?}") };
+    assert_eq!(content.bytes().unwrap(), b"inside");
+    let changed = format!("{} changed while it was read", root.join("a/b/f").display());
+    // A file that is moved has another change time, so it comes last.
+    for place in ["a/b", "a", "a/b/f"] {
+        fs::rename(root.join(place), root.join("moved")).unwrap();
+        let there = if place == "a/b" {
+            outside.join("b")
+        } else if place == "a" {
+            outside.to_owned()
+        } else {
+            outside.join("f")
+        };
+        // Even if it leads to the very same file.
+        for target in [there, root.join("moved")] {
+            symlink(&target, root.join(place)).unwrap();
+            assert_eq!(content.bytes().unwrap_err().message, changed, "{place}");
+            assert_eq!(read_xattrs(&mut entries).unwrap_err().message, changed, "{place}");
+            if place != "a/b/f" {
+                assert!(inspect(&root.join("a/b/f"), b"f".to_vec()).is_err(), "{place}");
+                assert!(walk(&root.join("a/b"), &Ignore::default()).is_err(), "{place}");
+            }
+            fs::remove_file(root.join(place)).unwrap();
+        }
+        fs::rename(root.join("moved"), root.join(place)).unwrap();
+        assert_eq!(content.bytes().is_ok(), place != "a/b/f");
+    }
+    assert!(walk(&root.join("a/link"), &Ignore::default()).is_err());
+}
+
+#[test]
+fn a_directory_that_is_exchanged_for_a_link_is_not_gone_through() {
+    const ROUNDS: usize = 300;
+    let tree = (0..40).fold(Tree::new().file("d/f", "inside"), |tree, number| tree.file(&format!("p{number}"), ""));
+    let elsewhere = Tree::new().file("f", "OUTSIDE").plant();
+    let context = tree.symlink("z", elsewhere.path().to_str().unwrap()).plant();
+    let root = context.path();
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                renameat_with(CWD, root.join("d"), CWD, root.join("z"), RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        let look = || {
+            for _ in 0..ROUNDS {
+                // An error is an answer, too.
+                for entry in walk(root, &Ignore::default()).unwrap_or_default() {
+                    if let (true, Kind::File(content)) = (entry.path.ends_with(b"/f"), &entry.kind) {
+                        assert_eq!(content.size(), 6, "{entry:?}");
+                        assert!(content.bytes().is_ok_and(|bytes| bytes == b"inside") || content.bytes().is_err());
+                    }
+                }
+            }
+        };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(look));
+        is_done.store(true, Ordering::Relaxed);
+        outcome.unwrap();
+    });
 }
 
 #[test]
@@ -135,7 +205,7 @@ fn names_of_one_inode_have_one_identity() {
     let context = Tree::new().file("a", "content").hard_link("b", "a").file("c", "content").plant();
     let entries = walk(context.path(), &Ignore::default()).unwrap();
     let identity = |entry: &Entry| match &entry.kind {
-        Kind::File(ocibake::layer::Content::Disk { path, identity }) => {
+        Kind::File(ocibake::layer::Content::Disk { path, identity, .. }) => {
             assert_eq!(fs::read(path).unwrap(), b"content");
             *identity
         }

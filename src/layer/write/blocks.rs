@@ -187,7 +187,7 @@ mod tests {
     /// A file that is not there; the geometry does not look at its content.
     fn file_of_size(number: usize, size: u64) -> Entry {
         let identity = Identity { device: 0, inode: 0, links: 1, size, modified: (0, 0), changed: (0, 0) };
-        let kind = Kind::File(Content::Disk { path: "".into(), identity });
+        let kind = Kind::File(Content::Disk { path: "".into(), identity, tells_changes: true });
         Entry { kind, ..Entry::directory(format!("{number:05}").into_bytes(), 0) }
     }
 

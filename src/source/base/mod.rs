@@ -45,9 +45,18 @@ pub struct Options<'a> {
     pub pull: Pull,
     /// What stands in the place of names, by these names as [`context_name`] has them.
     pub contexts: &'a Map<Location>,
-    /// The directory that relative paths are relative to; without one, only a registry's names are names.
-    pub directory: Option<&'a Path>,
+    pub reach: Reach<'a>,
     pub progress: Progress<'a>,
+}
+
+/// Which images a base may be beside those in registries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach<'a> {
+    None,
+    /// Any of this machine: relative paths are relative to the directory.
+    Machine(&'a Path),
+    /// What lies in the directory, which somebody else made.
+    Within(&'a Path),
 }
 
 /// Whether a registry is asked what a tag stands for now. What stands under a digest is never asked for twice.
@@ -146,14 +155,17 @@ impl<'a> Bases<'a> {
     /// Where it is, and what it is called.
     fn location(&self, name: &str) -> Result<(Location, String)> {
         let context = context_name(name).and_then(|name| self.options.contexts.get(&name));
-        let (location, name) = match (context, self.options.directory) {
+        let (location, name) = match (context, self.options.reach) {
             (Some(location), _) => (location.clone(), location.to_string()),
-            (None, Some(directory)) => (Location::below(directory, name).map_err(in_a_file)?, name.to_owned()),
-            (None, None) if image::is_path(name) || image::kind(name).is_some() => {
+            (None, Reach::Machine(directory)) => {
+                (Location::below(directory, name).map_err(in_a_file)?, name.to_owned())
+            }
+            (None, Reach::Within(root)) => (Location::within(root, name)?, name.to_owned()),
+            (None, Reach::None) if image::is_path(name) || image::kind(name).is_some() => {
                 return Err(Error::input(format!("`{name}` is no name in a registry"))
                     .with_hint("this build may not use images that lie on this machine"));
             }
-            (None, None) => (Location::Registry(name.parse()?), name.to_owned()),
+            (None, Reach::None) => (Location::Registry(name.parse()?), name.to_owned()),
         };
         Ok(match location {
             Location::Registry(name) => {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{OpenContext, Text};
 use crate::error::{Error, ErrorKind, Result};
+use crate::layer::open_file;
 
 /// What a build is told by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,8 @@ const IGNORE: &str = ".dockerignore";
 
 impl Dockerfile {
     /// Reads the Dockerfile of a build of `context`. A file that is named is one of this machine, relative to where we are;
-    /// but in a context that is not [local](OpenContext::is_local) it is looked for there, unless its path is absolute.
+    /// but in a context that is not [local](OpenContext::is_local) it is looked for there, unless its path is absolute. What
+    /// the context itself has is read as [`OpenContext::file`] says.
     ///
     /// `input` is read for [`Named::StandardInput`] alone.
     pub fn find(context: &OpenContext, named: Named<'_>, input: &mut dyn Read) -> Result<Dockerfile> {
@@ -46,7 +48,8 @@ impl Dockerfile {
             }
             return Ok(Dockerfile { file: text.clone(), ignore: None });
         }
-        let path = match named {
+        let usual = Path::new(DOCKERFILE);
+        let (path, is_machines) = match named {
             Named::StandardInput if context.has_input => {
                 return Err(Error::usage("the context and the Dockerfile cannot both come from the standard input")
                     .with_hint("the tar can have a Dockerfile in it: leave out -f"));
@@ -55,18 +58,27 @@ impl Dockerfile {
                 let file = read(input, DOCKERFILE)?;
                 return Ok(Dockerfile { file, ignore: Self::ignore(context)? });
             }
-            Named::File(path) if context.is_local || path.is_absolute() => either_case(path),
-            Named::File(path) => inside(&context.root, &either_case(&context.root.join(path)))?,
-            Named::Not if context.is_local => either_case(&context.root.join(DOCKERFILE)),
-            Named::Not => inside(&context.root, &either_case(&context.root.join(DOCKERFILE)))?,
+            Named::File(path) if context.is_local || path.is_absolute() => {
+                (either_case(path, &|it| Ok(it.exists()))?, true)
+            }
+            Named::File(path) => (either_case(path, &|it| Ok(context.find(it)?.is_some()))?, false),
+            Named::Not => (either_case(usual, &|it| Ok(context.find(it)?.is_some()))?, false),
         };
-        let name = shown(&path, context);
-        let file = read_file(&path, &name).map_err(|error| missing(error, named, context))?;
+        let file = match is_machines {
+            true => read_named(&path, &path.display().to_string()),
+            false => read_in(context, &path),
+        };
+        let file = file.map_err(|error| missing(error, named, context))?;
         let mut beside = path.into_os_string();
         beside.push(IGNORE);
-        let ignore = match context.is_local {
-            true => read_if_there(Path::new(&beside), &format!("{name}{IGNORE}"))?,
-            false => None,
+        let beside = match is_machines {
+            true => context.place_of(Path::new(&beside)).ok_or(beside),
+            false => Ok(PathBuf::from(beside)),
+        };
+        let ignore = match beside {
+            _ if !context.is_local => None,
+            Ok(inside) => ignore_in(context, &inside)?,
+            Err(elsewhere) => ignore_at(Path::new(&elsewhere))?,
         };
         let ignore = match ignore {
             None => Self::ignore(context)?,
@@ -80,8 +92,7 @@ impl Dockerfile {
         if !context.is_local {
             return Ok(None);
         }
-        let path = context.root.join(IGNORE);
-        read_if_there(&path, &shown(&path, context))
+        ignore_in(context, Path::new(IGNORE))
     }
 }
 
@@ -97,55 +108,52 @@ pub(super) fn read(source: impl Read, name: &str) -> Result<Text> {
     Ok(Text { name: name.to_owned(), text })
 }
 
-pub(super) fn read_file(path: &Path, name: &str) -> Result<Text> {
+/// The text of a file that the user has named, which may be a pipe.
+pub(super) fn read_named(path: &Path, name: &str) -> Result<Text> {
     let failed = |source| Error::io("read", name, source);
-    let kind = fs::metadata(path).map_err(failed)?;
-    if kind.is_dir() {
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
         return Err(Error::input(format!("{name} is a directory, where a file is wanted")));
     }
-    read(File::open(path).map_err(failed)?, name)
+    read(file, name)
+}
+
+fn read_in(context: &OpenContext, path: &Path) -> Result<Text> {
+    let name = context.shown(path).to_string();
+    match context.file(path)? {
+        Some(file) => read(file, &name),
+        None => Err(Error::io("read", name, io::ErrorKind::NotFound.into())),
+    }
 }
 
 /// None also for what is no file: BuildKit passes over it.
-fn read_if_there(path: &Path, name: &str) -> Result<Option<Text>> {
-    match fs::metadata(path) {
-        Ok(kind) if kind.is_file() => read_file(path, name).map(Some),
-        Ok(_) => Ok(None),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(source) => Err(Error::io("read", name, source)),
-    }
+fn ignore_in(context: &OpenContext, path: &Path) -> Result<Option<Text>> {
+    let real = context.find(path)?.filter(|real| is_file(real));
+    let name = context.shown(path).to_string();
+    real.map(|real| open_file(&real, &name).and_then(|file| read(file, &name))).transpose()
+}
+
+/// As [`ignore_in`], of one that lies beside a Dockerfile elsewhere.
+fn ignore_at(path: &Path) -> Result<Option<Text>> {
+    let real = match fs::canonicalize(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        real => real.map_err(|source| Error::io("read", path, source))?,
+    };
+    let name = path.display().to_string();
+    is_file(&real).then(|| open_file(&real, &name).and_then(|file| read(file, &name))).transpose()
+}
+
+fn is_file(real: &Path) -> bool {
+    fs::symlink_metadata(real).is_ok_and(|found| found.is_file())
 }
 
 /// `path`, or if it ends with `Dockerfile` and is not there, the same in lower case.
-fn either_case(path: &Path) -> PathBuf {
+fn either_case(path: &Path, is_there: &dyn Fn(&Path) -> Result<bool>) -> Result<PathBuf> {
     let lower = path.with_file_name(LOWER_CASE);
     let is_usual = path.file_name().is_some_and(|name| name == DOCKERFILE);
-    if is_usual && !path.exists() && lower.exists() { lower } else { path.to_owned() }
-}
-
-/// What `path` leads to in `root`, which somebody else made: no link of it leads out.
-fn inside(root: &Path, path: &Path) -> Result<PathBuf> {
-    let real = |path: &Path| fs::canonicalize(path);
-    let Ok(root) = real(root) else { return Ok(path.to_owned()) };
-    match real(path) {
-        Ok(found) if !found.starts_with(&root) => {
-            let name = path.strip_prefix(&root).unwrap_or(path).display();
-            Err(Error::input(format!("{name} leads out of the context")))
-        }
-        Ok(found) => Ok(found),
-        Err(_) => Ok(path.to_owned()),
-    }
-}
-
-/// As the user knows it: without the place to which a context was brought.
-fn shown(path: &Path, context: &OpenContext) -> String {
-    let root = fs::canonicalize(&context.root).ok();
-    let is_here = context.root == Path::new(".");
-    let short = match context.is_local {
-        true => path.strip_prefix(".").ok().filter(|_| is_here),
-        false => root.as_ref().and_then(|root| path.strip_prefix(root).ok()).or(path.strip_prefix(&context.root).ok()),
-    };
-    short.unwrap_or(path).display().to_string()
+    Ok(if is_usual && !is_there(path)? && is_there(&lower)? { lower } else { path.to_owned() })
 }
 
 fn missing(error: Error, named: Named<'_>, context: &OpenContext) -> Error {

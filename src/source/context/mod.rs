@@ -2,6 +2,7 @@
 
 mod dockerfile;
 
+use std::fmt::Display;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,8 @@ use std::str::FromStr;
 use super::archive::{self, HEAD, is_archive};
 use super::download::download;
 use super::git::{self, Fetched};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layer::{open_file, real_within};
 use crate::plan::{Checkout, ContextPlace, GitUrl, is_http, shown_url};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -104,7 +106,7 @@ impl Location {
             Location::Archive(path) => of_archive(path, access),
             Location::Http(url) => {
                 let (context, file) = of_url(url, access)?;
-                let dockerfile = file.map(|path| dockerfile::read_file(&path, &shown_url(url))).transpose()?;
+                let dockerfile = file.map(|path| dockerfile::read_named(&path, &shown_url(url))).transpose()?;
                 Ok(OpenContext { dockerfile, ..context })
             }
             Location::Git(url) => of_git(url, access),
@@ -127,6 +129,54 @@ impl OpenContext {
             ContextPlace::Git(url) => of_git(url, &Access { keep_git_dir: false, ..*access }).map(Some),
             ContextPlace::Http(url) => of_url(url, access).map(|(context, _)| Some(context)),
         }
+    }
+
+    /// Opens the file that the context has at `path`; none if nothing is there. Links are followed within the context. What
+    /// leads out of it, and what is no file, is an error that says so.
+    pub fn file(&self, path: &Path) -> Result<Option<File>> {
+        let shown = self.shown(path);
+        self.find(path)?.map(|real| open_file(&real, &shown)).transpose()
+    }
+
+    /// Opens a file that stands on the command line, or beside one that does: what [lies in the context](Self::place_of) as
+    /// one of its files, any other wherever it leads.
+    pub fn file_beside(&self, path: &Path) -> Result<Option<File>> {
+        if let Some(inside) = self.place_of(path) {
+            return self.file(&inside);
+        }
+        match fs::canonicalize(path) {
+            Ok(real) => open_file(&real, &path.display()).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::io("read", path, source)),
+        }
+    }
+
+    /// Whether the context has anything at `path`.
+    pub fn has(&self, path: &Path) -> Result<bool> {
+        self.find(path).map(|found| found.is_some())
+    }
+
+    /// What errors call the file at `path` in the context: without the place to which a context was brought.
+    pub fn shown(&self, path: &Path) -> impl Display {
+        let is_here = self.root == Path::new(".");
+        let shown = if self.is_local && !is_here { self.root.join(path) } else { path.to_owned() };
+        shown.display().to_string()
+    }
+
+    /// The real path of what is at `path`; none if nothing is.
+    fn find(&self, path: &Path) -> Result<Option<PathBuf>> {
+        let root = fs::canonicalize(&self.root).map_err(|source| Error::io("read", &self.root, source))?;
+        match real_within(&root, path, &self.shown(path)) {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Where a path of this machine lies in the context, if its directory does.
+    fn place_of(&self, path: &Path) -> Option<PathBuf> {
+        let parent = path.parent().map(|parent| if parent == Path::new("") { Path::new(".") } else { parent })?;
+        let (parent, root) = (fs::canonicalize(parent).ok()?, fs::canonicalize(&self.root).ok()?);
+        Some(parent.strip_prefix(root).ok()?.join(path.file_name()?))
     }
 
     fn local(path: &Path) -> Self {

@@ -8,7 +8,7 @@ use ocibake::oci::{Descriptor, Map, Platform};
 use ocibake::plan::BaseImage;
 use ocibake::progress::Event;
 use ocibake::registry::OnDemand;
-use ocibake::source::base::{Bases, Options, Pins, Pull};
+use ocibake::source::base::{Bases, Options, Pins, Pull, Reach};
 use ocibake::source::image::Location;
 use ocibake::store::{LocalStore, Store};
 use serde_json::{Value, json};
@@ -124,7 +124,8 @@ impl Machine {
             }
         };
         let (client, contexts) = (&self.client, &self.contexts);
-        let options = Options { store: &store, client, pull, contexts, directory, progress: &progress };
+        let reach = directory.map_or(Reach::None, Reach::Machine);
+        let options = Options { store: &store, client, pull, contexts, reach, progress: &progress };
         act(&Bases::new(options, pins))
     }
 
