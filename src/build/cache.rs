@@ -59,6 +59,8 @@ struct Record {
 struct Outcome {
     /// None if it changed nothing.
     layer: Option<Record>,
+    /// The key of the layer itself, by what its files look like.
+    made_of: Option<Digest>,
 }
 
 impl Keyed for Record {}
@@ -128,18 +130,23 @@ impl Key {
         self.0
     }
 
-    /// What the step of this key came to, which is a layer or none, if the store still has it.
+    /// Returns what the step of this key came to, which is a layer or none, if the store still has it. What is known of the
+    /// layer's own key counts as used, too: a build that has to look at the files asks for that.
     pub fn outcome(&self, store: &LocalStore) -> Option<Option<Layer>> {
         let (blob, content) = store.record(&self.0)?;
-        match from_json::<Outcome>("a step's record", &content).ok()?.layer {
+        let Outcome { layer, made_of } = from_json::<Outcome>("a step's record", &content).ok()?;
+        if let Some(made_of) = made_of {
+            store.touch_record(&made_of);
+        }
+        match layer {
             None => Some(None),
             Some(record) => record.layer(&blob, store).map(Some),
         }
     }
 
-    /// Remembers what the step of this key came to; a layer [is certain](is_certain).
-    pub fn remember_outcome(&self, store: &LocalStore, layer: Option<&Layer>) -> Result<()> {
-        let outcome = Outcome { layer: layer.map(Record::of) };
+    /// Remembers what the step of this key came to; a layer [is certain](is_certain), and is beside its own key.
+    pub fn remember_outcome(&self, store: &LocalStore, layer: Option<&Layer>, made_of: Option<Key>) -> Result<()> {
+        let outcome = Outcome { layer: layer.map(Record::of), made_of: made_of.map(|key| key.0) };
         let blob = layer.map_or_else(|| marker(store), |layer| Ok(layer.descriptor.digest))?;
         store.put_record(&self.0, &blob, &to_json(&outcome))
     }

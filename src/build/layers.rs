@@ -81,6 +81,11 @@ impl<'a> Layers<'a> {
         Ok(number)
     }
 
+    /// Returns the key of each layer whose files were looked at, by its number.
+    pub fn keys(&self) -> HashMap<usize, Key> {
+        self.numbers.iter().map(|(key, number)| (*number, *key)).collect()
+    }
+
     /// The contents of all files that are to be read.
     pub fn contents(&self) -> impl Iterator<Item = &Content> {
         self.tasks.iter().flat_map(|task| task.entries.iter()).filter_map(|entry| match &entry.kind {

@@ -194,12 +194,14 @@ impl<'a> Making<'a> {
     /// Makes the layers, and remembers what the steps came to.
     fn finish(mut self) -> Result<HashMap<usize, Layer>> {
         self.stages.bring(self.layers.contents())?;
+        let keys = self.layers.keys();
         let layers = self.layers.make()?;
         for (key, number) in self.new {
             let layer = number.and_then(|number| layers.get(&number));
             // One that is taken from a cached image may not be in the store.
             if layer.is_none_or(|layer| cache::is_certain(self.options.store, layer)) {
-                key.remember_outcome(self.options.store, layer)?;
+                let made_of = number.and_then(|number| keys.get(&number).copied());
+                key.remember_outcome(self.options.store, layer, made_of)?;
             }
         }
         Ok(layers)
