@@ -6,8 +6,6 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::private::OTHERS;
-
 /// A lock that the system gives back when the process ends, however it ends: shared by all who use the store, or held by
 /// one alone who removes things from it.
 #[derive(Debug)]
@@ -68,7 +66,8 @@ fn open(path: &Path) -> io::Result<File> {
     if !status.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    if status.mode() & OTHERS != 0 {
+    // A umask may have taken something of it.
+    if status.mode() & 0o777 != 0o600 {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)

@@ -71,7 +71,7 @@ fn failed(path: &Path, source: impl Into<io::Error>) -> Error {
 
 fn open_root(root: &Path) -> Result<OwnedFd> {
     if !root.exists() {
-        let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
         parent.map_or(Ok(()), fs::create_dir_all).map_err(|source| failed(root, source))?;
         match DirBuilder::new().mode(0o700).create(root) {
             // A umask may have taken something of it.
