@@ -26,6 +26,9 @@ const SPEC: &str = "ocibake.toml";
 const DOCKERFILE: &str = "Dockerfile";
 const LOWER_CASE: &str = "dockerfile";
 
+/// The image of nothing.
+const SCRATCH: &str = "scratch";
+
 /// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
 const SPEC_LIMIT: u64 = 1 << 20;
 
@@ -126,7 +129,7 @@ impl RecipeFlags {
     pub fn images(&self) -> Map<Location> {
         let image = |named: &NamedContext| {
             let location = match &named.place {
-                ContextPlace::Image(name) if name != "scratch" => Location::Registry(name.parse().ok()?),
+                ContextPlace::Image(name) if name != SCRATCH => Location::Registry(name.parse().ok()?),
                 ContextPlace::Layout { path, name } => Location::Layout(path.clone(), name.clone()),
                 _ => return None,
             };
@@ -280,9 +283,13 @@ impl Recipe<'_> {
         }
         let named = |name: &str| {
             let name = context_name(name)?;
-            let directory = self.directories.iter().position(|(own, _)| *own == name);
-            let is_image = self.flags.build_context.iter().any(|named| named.name == name);
-            directory.map(|number| Named::Directory(number + 1)).or_else(|| is_image.then_some(Named::Image(name)))
+            if let Some(number) = self.directories.iter().position(|(own, _)| *own == name) {
+                return Some(Named::Directory(number + 1));
+            }
+            match &self.flags.build_context.iter().rfind(|named| named.name == name)?.place {
+                ContextPlace::Image(image) if image == SCRATCH => Some(Named::Nothing),
+                _ => Some(Named::Image(name)),
+            }
         };
         let patterns = Ignore::new(ignore.iter().map(String::as_str))?;
         // What a pattern takes back may lie anywhere below.
@@ -294,7 +301,12 @@ impl Recipe<'_> {
             arguments: &self.flags.arguments()?,
             contexts: &contexts,
             named: &named,
-            ignores: &|path| !takes_back && patterns.matches(path.as_bytes()),
+            ignores: &|path| match path {
+                _ if takes_back => false,
+                // The context itself is out only where a pattern is about all that is in it.
+                "" => ignore.iter().any(|pattern| matches!(pattern.as_str(), "*" | "**" | "**/*")),
+                path => patterns.matches(path.as_bytes()),
+            },
             overlay: &|spec| self.spec_flags.overlay(spec),
             automatic,
         };

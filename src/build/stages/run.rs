@@ -53,7 +53,7 @@ impl<'a> Stages<'a> {
     /// Whom `owner` means at `place`.
     fn owner(&mut self, owner: Option<&str>, place: Place) -> Result<Option<(u32, u32)>> {
         let Some(owner) = owner else { return Ok(None) };
-        let files = if owner::is_numeric(owner) { Files::new() } else { self.files(place.0, place.1)? };
+        let files = if owner::is_known(owner) { Files::new() } else { self.files(place.0, place.1)? };
         let found = owner::find(owner, &files, &mut self.bases)?;
         if found.is_unknown {
             let title = &self.step(place.0, place.1)?.title;

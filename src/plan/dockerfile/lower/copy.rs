@@ -56,7 +56,7 @@ impl Lowering<'_, '_> {
     pub fn add(&mut self, state: &mut State, add: &Add, instruction: &Instruction) -> Result<()> {
         let transfer = &add.transfer;
         let checksum = match &add.checksum {
-            Some(word) => Some((self.expand(state, instruction, word)?, word)),
+            Some(word) => Some((self.expand(state, instruction, word)?, word)).filter(|(sum, _)| !sum.is_empty()),
             None => None,
         };
         if let Some((_, word)) = checksum.as_ref().filter(|_| transfer.sources.len() + transfer.texts.len() != 1) {
@@ -146,9 +146,15 @@ impl Lowering<'_, '_> {
 
     fn note_ignored(&mut self, verb: &str, sources: &[String], instruction: &Instruction) {
         for source in sources {
-            if (self.request.ignores)(&from_root(source)) {
+            let path = from_root(source);
+            if (self.request.ignores)(&path) {
                 let place = instruction.excerpt(&instruction.span);
-                self.warn(Warning::copy_ignored_file(verb, source, place));
+                let shown = match (source.starts_with('/'), path.is_empty()) {
+                    (true, _) => format!("/{path}"),
+                    (false, true) => ".".to_owned(),
+                    (false, false) => path,
+                };
+                self.warn(Warning::copy_ignored_file(verb, &shown, place));
             }
         }
     }

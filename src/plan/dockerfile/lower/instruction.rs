@@ -147,7 +147,8 @@ impl Lowering<'_, '_> {
     fn expose(&mut self, state: &mut State, words: &[Word], instruction: &Instruction) -> Result<String> {
         let mut all = Vec::new();
         for word in words {
-            let expanded = self.expanded(state, instruction, word)?;
+            // BuildKit has no word on variables that are not declared here.
+            let expanded = expand(self.dockerfile.directives.escape, word, &state.scope, &instruction.text)?;
             let place = instruction.excerpt(&word.span);
             for text in &expanded.words {
                 if *text != word.text {

@@ -48,6 +48,8 @@ pub enum Named {
     Directory(usize),
     /// An image of this name.
     Image(String),
+    /// No files at all.
+    Nothing,
 }
 
 /// A Dockerfile's plan, and what there is to say about it.

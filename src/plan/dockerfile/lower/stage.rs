@@ -117,6 +117,10 @@ impl Lowering<'_, '_> {
         match (self.request.named)(name) {
             Some(Named::Directory(directory)) => Ok(Provider::Context(directory)),
             Some(Named::Image(image)) => Ok(Provider::Image(self.base_image(&image, &self.platform.clone())?)),
+            Some(Named::Nothing) => {
+                let nothing = on_nothing(name.to_owned(), self.platform.clone()).stage();
+                Ok(Provider::Stage(place(self.plan, nothing)))
+            }
             None => {
                 let image = self.base_image(name, &self.platform.clone());
                 if self.is_check && image.is_err() {
@@ -155,6 +159,7 @@ impl Lowering<'_, '_> {
                 let image = self.base_image(&name, &platform).map_err(|error| error.with_excerpt(place))?;
                 Ok(on_image(title, platform, image))
             }
+            Named::Nothing => Ok(on_nothing(title, platform)),
             Named::Directory(directory) => {
                 let mut state = on_nothing(title, platform);
                 let root = Destination { path: String::new(), into: true };
