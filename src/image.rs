@@ -51,7 +51,6 @@ impl Image {
     pub fn new(parts: &Parts<'_>) -> Image {
         let Parts { platform, settings, author, below, steps, created, annotations } = *parts;
         let below_config = below.map(|below| &below.config);
-        let platform = below_config.map_or(platform, |config| &config.platform);
         let history = |step: &Step<'_>| History {
             created: Some(created.to_owned()),
             created_by: Some(step.created_by.to_owned()),

@@ -185,8 +185,9 @@ impl Wanted {
         if let Some(checksum) = url.checksum.as_ref().filter(|checksum| !hexadecimal(checksum)) {
             return Err(format!("`{checksum}` is not a commit"));
         }
+        // The beginning of a commit says what the default branch is to be, and cannot be asked for.
         if url.reference.is_none() {
-            url.reference = url.checksum.clone();
+            url.reference = url.checksum.clone().filter(|checksum| matches!(checksum.len(), 40 | 64));
         }
         if let Some(reference) = url.reference.as_ref().filter(|reference| !is_reference(reference)) {
             return Err(format!("`{}` cannot be the name of a branch, a tag or a commit", reference.escape_debug()));

@@ -4,7 +4,9 @@ use super::made::State;
 use super::{Lowering, Scope, expose};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
-use crate::plan::dockerfile::{Argument, Command, CommandLine, Instruction, Pair, Span, Text, Warning, Word};
+use crate::plan::dockerfile::{
+    Argument, Command, CommandLine, Instruction, MountFlag, MountKind, Pair, Run, Span, Text, Warning, Word,
+};
 use crate::plan::pattern::from_root;
 use crate::plan::{Work, setting};
 
@@ -27,11 +29,7 @@ impl Lowering<'_, '_> {
             Command::Add(add) => return self.add(state, add, instruction),
             Command::Copy(copy) => return self.copy(state, number, copy, instruction),
             Command::Workdir(path) => return self.workdir(state, path, instruction),
-            Command::Run(_) if self.is_check => return Ok(()),
-            Command::Run(_) => {
-                return Err(Error::input("RUN cannot be executed yet")
-                    .with_hint("copy what the command would make into the context, or build on an image that has it"));
-            }
+            Command::Run(run) => return self.run(state, number, run, instruction),
             Command::OnBuild(trigger) => {
                 state.settings.on_build.get_or_insert_default().push(trigger.text.clone());
                 return Ok(());
@@ -128,6 +126,44 @@ impl Lowering<'_, '_> {
         Ok(title)
     }
 
+    fn run(&mut self, state: &State, number: usize, run: &Run, instruction: &Instruction) -> Result<()> {
+        for flag in &run.mounts {
+            // What a variable of an image stands for that nobody has seen may be anything.
+            if state.scope.is_open && flag.has_variables() {
+                continue;
+            }
+            let place = instruction.excerpt(&flag.span);
+            self.mount(state, number, flag, instruction).map_err(|error| match error.excerpt {
+                Some(_) => error,
+                None => error.with_excerpt(place),
+            })?;
+        }
+        if self.is_check {
+            return Ok(());
+        }
+        Err(Error::input("RUN cannot be executed yet")
+            .with_hint("copy what the command would make into the context, or build on an image that has it"))
+    }
+
+    /// Refuses a mount that cannot be.
+    fn mount(&mut self, state: &State, number: usize, flag: &MountFlag, instruction: &Instruction) -> Result<()> {
+        let mount = flag.mount(&mut |word| self.expand(state, instruction, word))?;
+        let from = match &mount.kind {
+            MountKind::Secret { .. } | MountKind::Ssh { .. } => return Ok(()),
+            MountKind::Bind { from, .. } | MountKind::Cache { from, .. } => from.as_deref(),
+            MountKind::Tmpfs { .. } => None,
+        };
+        if below(&state.settings.working_dir, &mount.target).is_empty() {
+            return Err(Error::input("a mount cannot have the root as its target")
+                .with_hint("say where it appears, as in `--mount=type=cache,target=/var/cache`"));
+        }
+        // A build has no use for it before commands are executed.
+        if let Some(from) = from.filter(|_| self.is_check) {
+            self.provider(from, number)?;
+        }
+        Ok(())
+    }
+
     fn workdir(&mut self, state: &mut State, word: &Word, instruction: &Instruction) -> Result<()> {
         let written = self.expand(state, instruction, word)?;
         let place = instruction.excerpt(&instruction.span);
@@ -136,8 +172,9 @@ impl Lowering<'_, '_> {
         }
         state.is_workdir_set = true;
         let path = below(&state.settings.working_dir, &written);
-        state.settings.working_dir = format!("/{path}");
-        let title = format!("WORKDIR /{path}");
+        // As BuildKit has it, an absolute path stays as it is written, with a slash behind it and all.
+        state.settings.working_dir = if written.starts_with('/') { written } else { format!("/{path}") };
+        let title = format!("WORKDIR {}", state.settings.working_dir);
         let owner = Some(state.settings.user.clone()).filter(|user| !user.is_empty());
         let work = if path.is_empty() { Work::Nothing } else { Work::Directory { path, owner } };
         state.push(title, work, place);

@@ -102,7 +102,7 @@ impl Dockerfile {
         let is_reached = |warning: &&Warning| warning.stage.is_none_or(|stage| findings.reached.contains(&stage));
         let mut all: Vec<Warning> =
             self.warnings.iter().filter(is_reached).chain(&findings.warnings).cloned().collect();
-        all.retain(|warning| self.directives.check.wants(warning.rule));
+        all.retain(|warning| self.wants(warning));
         all.sort_by_key(|warning| warning.place.line);
         let mut seen: Vec<Warning> = Vec::with_capacity(all.len());
         for warning in all {
@@ -204,8 +204,9 @@ impl<'a, 'b> Lowering<'a, 'b> {
         stage.settings.labels = Some(all).filter(|labels| !labels.is_empty());
         stage.platform = match (&made.state.base_platform, self.request.platforms) {
             // Nobody said for what, so it is for what its base is for.
-            (Some(platform), []) => platform.clone(),
-            _ => self.platform.clone(),
+            (Some(base), []) => base.clone(),
+            (Some(base), _) => self.platform.standing_on(base),
+            (None, _) => self.platform.clone(),
         };
         let step = |layer: &LayerSpec| layer.step(Path::new("."), self.platform, Libc::default());
         for step in spec.layers.iter().map(step) {
