@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::base_flags::LOCK;
-use super::environment::epoch;
+use super::environment::{Environment, epoch};
+use super::epoch::{Contexts, settle};
 use super::spec_flags::SpecFlags;
 use super::{flag, read_text, value};
 use crate::error::{Error, Result};
 use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
-use crate::plan::dockerfile::{Dockerfile, Named, Request, Warning};
+use crate::plan::dockerfile::{Dockerfile, Named, Request, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{
     Automatic, Checkout, Context, ContextPlace, FindBase, NamedContext, Plan, Spec, context_name, dockerignore,
 };
@@ -59,6 +60,10 @@ pub struct Recipe<'a> {
     title: String,
     /// Of `--build-context`, those that are directories now.
     directories: Vec<(String, OpenContext)>,
+    /// Of `--build-arg`; and of the environment, what buildx gives on.
+    arguments: Map<String>,
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970, wherever it was said.
+    pub epoch: Option<i64>,
 }
 
 enum Kind {
@@ -72,6 +77,7 @@ impl RecipeFlags {
         &'a self,
         context: Option<&Path>,
         spec_flags: &'a SpecFlags,
+        environment: &Environment,
         access: &Access<'_>,
     ) -> Result<Recipe<'a>> {
         let location = match context.map(Path::to_str) {
@@ -103,11 +109,14 @@ impl RecipeFlags {
             Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
             None => context.unwrap_or(Path::new(".")).display().to_string(),
         };
-        let mut recipe = Recipe { kind, flags: self, spec_flags, context: opened, title, directories: Vec::new() };
+        let (directories, arguments) = (Vec::new(), self.arguments()?);
+        let mut recipe =
+            Recipe { kind, flags: self, spec_flags, context: opened, title, directories, arguments, epoch: None };
         match &mut recipe.kind {
             Kind::Spec(spec) => {
                 self.refuse_for_spec()?;
                 spec_flags.overlay(spec)?;
+                recipe.epoch = environment.source_date_epoch().map(epoch).transpose()?;
             }
             Kind::Dockerfile { dockerfile, .. } => {
                 spec_flags.refuse_base()?;
@@ -120,6 +129,13 @@ impl RecipeFlags {
                         recipe.directories.push((named.name.clone(), opened));
                     }
                 }
+                let is_from_flag = recipe.arguments.contains_key(SOURCE_DATE_EPOCH);
+                if let Some(variable) = environment.source_date_epoch() {
+                    recipe.arguments.entry(SOURCE_DATE_EPOCH.to_owned()).or_insert_with(|| variable.to_owned());
+                }
+                let names: Vec<&str> = self.build_context.iter().map(|named| named.name.as_str()).collect();
+                let contexts = Contexts { main: &recipe.context, directories: &recipe.directories, names: &names };
+                recipe.epoch = settle(dockerfile, &mut recipe.arguments, is_from_flag, &contexts, access)?;
             }
         }
         Ok(recipe)
@@ -149,12 +165,6 @@ impl RecipeFlags {
             RecipeFlags { build_context, .. } if !build_context.is_empty() => only("--build-context"),
             _ => Ok(()),
         }
-    }
-
-    /// `--build-arg SOURCE_DATE_EPOCH=…`, in seconds since 1970: BuildKit heeds it as it heeds the variable.
-    pub fn source_date_epoch(&self) -> Result<Option<i64>> {
-        let given = self.arguments()?.remove("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());
-        given.map(|text| epoch(&text).map_err(flag("build-arg"))).transpose()
     }
 
     /// Whether `.git` stays in a context that is a repository.
@@ -298,7 +308,7 @@ impl Recipe<'_> {
             platforms: &flags.platforms,
             build_platform: Platform::host(),
             target: self.flags.target.as_deref(),
-            arguments: &self.flags.arguments()?,
+            arguments: &self.arguments,
             contexts: &contexts,
             named: &named,
             ignores: &|path| match path {

@@ -19,7 +19,7 @@ mod walk;
 mod write;
 
 pub use content::{Content, ContentReader, Identity};
-pub use entry::{Entry, Kind};
+pub use entry::{Entry, Kind, newest};
 pub use ignore::{Above, Ignore};
 pub use read::{
     Attributes, GZIP_MAGIC, LONGEST_PATH, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, ZSTD_MAGIC,
@@ -28,7 +28,7 @@ pub use read::{
 pub use spool::Spool;
 pub use tar::{RECORD, TRAILER};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
-pub use walk::{inspect, read_xattrs, walk, walk_all};
+pub use walk::{LeftOut, Reason, inspect, read_xattrs, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
 use crate::error::{Error, Result};

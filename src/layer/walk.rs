@@ -29,23 +29,28 @@ const BATCH: usize = 256;
 ///
 /// Sockets, FIFOs and devices are errors that name them.
 pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
-    walk_with(root, ignore, false)
+    walk_with(root, ignore, false).map(|(entries, _)| entries)
 }
 
-/// As [`walk`], but FIFOs and devices come as entries, and sockets, which no tar can hold, are passed over.
-pub fn walk_all(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
+/// As [`walk`], but FIFOs and devices come as entries, and whoever takes some of the files only need not be able to read
+/// the rest: beside the entries comes what was passed over, sorted by path. Directories come without extended attributes.
+pub fn walk_all(root: &Path, ignore: &Ignore) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
     walk_with(root, ignore, true)
 }
 
-fn walk_with(root: &Path, ignore: &Ignore, takes_specials: bool) -> Result<Vec<Entry>> {
-    let walk = Walk { ignore, takes_specials, found: Mutex::default(), failure: Mutex::default() };
-    rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new(), Above::default()));
+fn walk_with(root: &Path, ignore: &Ignore, takes_all: bool) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
+    let (found, left_out, failure) = (Mutex::default(), Mutex::default(), Mutex::default());
+    let walk = Walk { ignore, takes_all, found, left_out, failure };
+    rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new(), Above::default(), false));
     if let Some(error) = unlocked(walk.failure) {
         return Err(error);
     }
     let mut found = unlocked(walk.found);
     found.par_sort_unstable_by(|a, b| a.entry.path.cmp(&b.entry.path));
-    Ok(wanted(found))
+    let mut left_out = unlocked(walk.left_out);
+    left_out.sort_unstable();
+    left_out.dedup();
+    Ok((wanted(found), left_out))
 }
 
 /// The object at `disk` itself, as an entry at `path`. A link is not followed. The extended attributes of a file are left
@@ -55,7 +60,7 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     if let Some(kind) = special(&status) {
         return Err(not_for_a_layer(disk, kind));
     }
-    entry(CWD, disk, &status, disk.to_owned(), path)
+    entry(CWD, disk, &status, disk.to_owned(), path, true)
 }
 
 /// Reads the extended attributes of the files on disk among `entries`, sorted by path; their hard links have the same. To
@@ -81,10 +86,37 @@ pub fn read_xattrs(entries: &mut [Entry]) -> Result<()> {
     Ok(())
 }
 
+/// Something that a walk of all has passed over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftOut {
+    pub path: Vec<u8>,
+    pub reason: Reason,
+}
+
+/// Why it was passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No tar can hold it.
+    Socket,
+    /// A directory that the user may not read: what is in it is not known.
+    Unreadable,
+}
+
+impl LeftOut {
+    /// The error for who cannot do without it, `disk` being its path on this machine.
+    pub fn error(&self, disk: &Path) -> Error {
+        match self.reason {
+            Reason::Socket => not_for_a_layer(disk, FileType::Socket),
+            Reason::Unreadable => failed("list", disk, Errno::ACCESS),
+        }
+    }
+}
+
 struct Walk<'a> {
     ignore: &'a Ignore,
-    takes_specials: bool,
+    takes_all: bool,
     found: Mutex<Vec<Found>>,
+    left_out: Mutex<Vec<LeftOut>>,
     /// The first one; it ends the walk.
     failure: Mutex<Option<Error>>,
 }
@@ -97,7 +129,7 @@ struct Found {
 impl<'a> Walk<'a> {
     /// Every directory is a task, and so is every batch of names in it: however deep the tree, the stack stays flat. No
     /// directory is kept open for a task to come.
-    fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>, above: Above) {
+    fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>, above: Above, is_ignored: bool) {
         let done = list(&disk).and_then(|(listing, mut names)| {
             while names.len() > BATCH {
                 let (disk, path, batch) = (disk.clone(), path.clone(), names.split_off(names.len() - BATCH));
@@ -106,13 +138,13 @@ impl<'a> Walk<'a> {
                     let opened = open_directory(&disk);
                     let done =
                         opened.and_then(|directory| self.batch(scope, directory.as_fd(), &disk, &path, &above, &batch));
-                    done.unwrap_or_else(|error| self.fail(error));
+                    done.unwrap_or_else(|error| self.fail_in(&path, is_ignored, error));
                 });
             }
             let directory = listing.fd().map_err(|errno| failed("list", &disk, errno))?;
             self.batch(scope, directory, &disk, &path, &above, &names)
         });
-        done.unwrap_or_else(|error| self.fail(error));
+        done.unwrap_or_else(|error| self.fail_in(&path, is_ignored, error));
     }
 
     fn batch<'s>(
@@ -140,23 +172,31 @@ impl<'a> Walk<'a> {
             }
             let status = status(directory, name, &disk)?;
             match special(&status) {
-                Some(kind) if !self.takes_specials => return Err(not_for_a_layer(&disk, kind)),
-                Some(FileType::Socket) => continue,
+                Some(kind) if !self.takes_all => return Err(not_for_a_layer(&disk, kind)),
+                Some(FileType::Socket) => {
+                    locked(&self.left_out).push(LeftOut { path, reason: Reason::Socket });
+                    continue;
+                }
                 _ => {}
             }
             if is_directory(&status) {
                 let (disk, path, above) = (disk.clone(), path.clone(), self.ignore.enter(above, &path));
-                scope.spawn(move |scope| self.directory(scope, disk, path, above));
+                scope.spawn(move |scope| self.directory(scope, disk, path, above, is_ignored));
             }
-            let entry = entry(directory, name, &status, disk, path)?;
+            let entry = entry(directory, name, &status, disk, path, !self.takes_all)?;
             found.push(Found { entry, is_ignored });
         }
         locked(&self.found).append(&mut found);
         Ok(())
     }
 
-    fn fail(&self, error: Error) {
-        locked(&self.failure).get_or_insert(error);
+    /// What may not be read is only left out by who takes all; and is nobody's loss where it is ignored.
+    fn fail_in(&self, path: &[u8], is_ignored: bool, error: Error) {
+        match is_denied(&error) && self.takes_all {
+            true if is_ignored => {}
+            true => locked(&self.left_out).push(LeftOut { path: path.to_vec(), reason: Reason::Unreadable }),
+            false => drop(locked(&self.failure).get_or_insert(error)),
+        }
     }
 }
 
@@ -201,13 +241,26 @@ fn status(directory: impl AsFd, name: impl Arg, disk: &Path) -> Result<Stat> {
     statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("read", disk, errno))
 }
 
-/// What has this `status`, which is no socket's, as an entry at `path`.
-fn entry(directory: impl AsFd, name: impl Arg, status: &Stat, disk: PathBuf, path: Vec<u8>) -> Result<Entry> {
+fn is_denied(error: &Error) -> bool {
+    let source = error.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// What has this `status`, which is no socket's, as an entry at `path`; a directory with its extended attributes, if it
+/// `has_xattrs`.
+fn entry(
+    directory: impl AsFd,
+    name: impl Arg,
+    status: &Stat,
+    disk: PathBuf,
+    path: Vec<u8>,
+    has_xattrs: bool,
+) -> Result<Entry> {
     let file_type = FileType::from_raw_mode(status.st_mode);
     // Links have no permissions of their own; what lstat shows for them differs between systems.
     let (mode, xattrs) = match file_type {
         FileType::Symlink => (0o777, BTreeMap::new()),
-        FileType::Directory => (status.st_mode & 0o7777, xattrs(&disk)?),
+        FileType::Directory if has_xattrs => (status.st_mode & 0o7777, xattrs(&disk)?),
         _ => (status.st_mode & 0o7777, BTreeMap::new()),
     };
     let (major, minor) = (major(status.st_rdev), minor(status.st_rdev));

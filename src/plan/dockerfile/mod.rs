@@ -27,7 +27,7 @@ pub use command::{
 };
 pub use directive::{Check, Directives, Rules};
 pub use lint::{Rule, Warning};
-pub use lower::{Lowered, Named, Request};
+pub use lower::{Epoch, Lowered, Named, Request, SOURCE_DATE_EPOCH};
 pub use mount::{Mount, MountFlag, MountKind, Sharing};
 pub use text::{Span, Text, Word};
 

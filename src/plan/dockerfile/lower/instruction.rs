@@ -253,7 +253,7 @@ impl Lowering<'_, '_> {
 }
 
 /// What `word`, a part of `text`, comes to.
-fn expand(escape: char, word: &Word, scope: &Scope, text: &Text) -> Result<Expanded> {
+pub fn expand(escape: char, word: &Word, scope: &Scope, text: &Text) -> Result<Expanded> {
     let expanded = Lexer::new(escape).expand(&word.text, &|name| scope.get(name));
     expanded.map_err(|error| Error::input(error.message).with_excerpt(text.excerpt(&part(word, &error.at, text))))
 }

@@ -2,6 +2,7 @@
 //! values, names become stages or images, and instructions become steps and settings.
 
 mod copy;
+mod epoch;
 mod expose;
 mod instruction;
 mod made;
@@ -19,6 +20,8 @@ use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Sta
 
 use made::Made;
 use scope::Scope;
+
+pub use epoch::{Epoch, SOURCE_DATE_EPOCH};
 
 /// What is wanted of a Dockerfile, and what it finds around it.
 pub struct Request<'a> {
@@ -231,5 +234,5 @@ fn is_predefined(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     matches!(lower.as_str(), "http_proxy" | "https_proxy" | "ftp_proxy" | "no_proxy" | "all_proxy")
         || name.starts_with("BUILDKIT_")
-        || name == "SOURCE_DATE_EPOCH"
+        || name == SOURCE_DATE_EPOCH
 }

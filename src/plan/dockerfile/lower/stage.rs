@@ -227,33 +227,16 @@ impl Lowering<'_, '_> {
         let request = self.request;
         let automatic = Scope::automatic(&request.build_platform, self.platform, stage, request.arguments);
         self.findings.arguments.extend(automatic.names().map(str::to_owned));
-        self.global = self.with_arguments(automatic, request.arguments)?;
+        self.global = self.dockerfile.global_scope(automatic, request.arguments)?;
+        self.findings.arguments.extend(self.global.arguments.iter().cloned());
         Ok(())
-    }
-
-    /// `scope` with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
-    fn with_arguments(&mut self, mut scope: Scope, given: &Map<String>) -> Result<Scope> {
-        for argument in &self.dockerfile.arguments {
-            let name = &argument.name.text;
-            let value = match (given.get(name), &argument.default) {
-                (Some(given), _) => Some(given.clone()),
-                (None, Some(default)) => Some(self.expand_in_from(&scope, default)?.text),
-                (None, None) => None,
-            };
-            if let Some(value) = value {
-                scope.set(name, &value);
-            }
-            scope.arguments.insert(name.clone());
-            self.findings.arguments.insert(name.clone());
-        }
-        Ok(scope)
     }
 
     /// Every `FROM` has to name something, whether it is needed or not; and should without build arguments, too.
     pub fn check_bases(&mut self) -> Result<()> {
         let dockerfile = self.dockerfile;
         let automatic = Scope::automatic(&self.request.build_platform, self.platform, "default", &Map::new());
-        let defaults = self.with_arguments(automatic, &Map::new());
+        let defaults = self.dockerfile.global_scope(automatic, &Map::new());
         for (number, from) in dockerfile.stages.iter().enumerate() {
             let name = self.base_name(from)?;
             self.stage_platform(from)?;
