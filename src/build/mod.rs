@@ -11,14 +11,16 @@ mod owner;
 pub mod rebase;
 mod stages;
 mod target;
+mod windows;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 use crate::image::{self, Document, Image, Parts};
-use crate::layer::{self, Compression, Layer};
+use crate::layer::{self, Compression, Entry, Layer};
 use crate::oci::{Descriptor, Map};
 use crate::plan::{Add, Base, BaseImage, Plan, Stage, Step, Work, label};
 use crate::progress::Progress;
@@ -129,7 +131,8 @@ fn made<'a>(plan: &'a Plan, options: &'a Options<'a>, pool: &'a ThreadPool) -> R
 /// What steps are told apart by: those that look at nothing below them by what they are told, all others by their keys.
 #[derive(PartialEq, Eq, Hash)]
 enum Doing<'a> {
-    Adds(&'a str, &'a [Add]),
+    /// Also by whether the layer is for Windows.
+    Adds(&'a str, &'a [Add], bool),
     Step(Key),
 }
 
@@ -154,7 +157,7 @@ impl<'a> Making<'a> {
     fn step(&mut self, stage: usize, number: usize, step: &'a Step) -> Result<Option<usize>> {
         let doing = match &step.work {
             Work::Nothing => return Ok(None),
-            Work::Adds(adds) => Doing::Adds(&step.title, adds),
+            Work::Adds(adds) => Doing::Adds(&step.title, adds, self.stages.stage(stage)?.platform.is_windows()),
             Work::Directory { .. } | Work::Copy(_) => {
                 let Mark { key, .. } = self.stages.mark(stage, number + 1)?;
                 Doing::Step(key.ok_or_else(|| Error::input(format!("the step `{}` has no key", step.title)))?)
@@ -164,9 +167,10 @@ impl<'a> Making<'a> {
             return Ok(*layer);
         }
         let layer = match &doing {
-            Doing::Adds(title, adds) => {
+            Doing::Adds(title, adds, is_windows) => {
                 let entries = self.stages.added(adds)?;
-                Some(self.layers.add(self.done.len(), title, entries, self.stages.started(), true)?)
+                let entries = self.in_layer(stage, entries)?;
+                Some(self.layers.add(self.done.len(), title, entries, self.stages.started(), !is_windows)?)
             }
             Doing::Step(key) => self.change(stage, number, step, *key)?,
         };
@@ -187,12 +191,23 @@ impl<'a> Making<'a> {
         let entries = self.stages.change(stage, number)?;
         let layer = match entries.is_empty() {
             true => None,
-            false => Some(self.layers.add(new, &step.title, entries, self.stages.started(), false)?),
+            false => {
+                let entries = self.in_layer(stage, entries)?;
+                Some(self.layers.add(new, &step.title, entries, self.stages.started(), false)?)
+            }
         };
         if self.stages.mark(stage, number + 1)?.is_settled {
             self.new.push((key, layer));
         }
         Ok(layer)
+    }
+
+    /// What the layer has of a step of `stage` that changed `entries`.
+    fn in_layer(&self, stage: usize, entries: Arc<Vec<Entry>>) -> Result<Arc<Vec<Entry>>> {
+        match self.stages.stage(stage)?.platform.is_windows() {
+            true => windows::layer(&entries, self.stages.time()).map(Arc::new),
+            false => Ok(entries),
+        }
     }
 
     /// Makes the layers, and remembers what the steps came to.

@@ -26,7 +26,7 @@ pub use read::{
     ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read, read_archive, read_members,
 };
 pub use spool::Spool;
-pub use tar::{RECORD, TRAILER};
+pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
 pub use walk::{LeftOut, Reason, inspect, read_xattrs, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};

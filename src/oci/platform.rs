@@ -70,6 +70,11 @@ impl Platform {
         Platform::new("linux", &architecture, variant.as_deref())
     }
 
+    /// Whether its layers and its paths are those of Windows.
+    pub fn is_windows(&self) -> bool {
+        self.os == "windows"
+    }
+
     /// The same in the spelling that names have once they are read: what an image says of itself may be another.
     pub fn normalised(&self) -> Platform {
         let (architecture, variant) = normalise(&self.architecture, self.variant.as_deref());

@@ -92,13 +92,13 @@ impl<'a> Stages<'a> {
         if let Some(mark) = self.marks.get(&(stage, steps)) {
             return Ok(*mark);
         }
+        let is_windows = self.stage(stage)?.platform.is_windows();
         let mark = match steps.checked_sub(1) {
             None => match &self.stage(stage)?.base {
+                Base::Scratch if is_windows => self.base_mark("windows", &[]),
                 Base::Scratch => Mark { key: None, is_settled: true },
-                Base::Image(image) => {
-                    let key = Key::of_step(None, "image", &[image.manifest], self.options.compression);
-                    Mark { key: Some(key), is_settled: true }
-                }
+                Base::Image(image) if is_windows => self.base_mark("image for windows", &[image.manifest]),
+                Base::Image(image) => self.base_mark("image", &[image.manifest]),
                 Base::Stage(base) => self.last_mark(*base)?,
             },
             Some(number) => {
@@ -143,6 +143,10 @@ impl<'a> Stages<'a> {
     /// When the first file was looked at, at the earliest.
     pub fn started(&self) -> SystemTime {
         self.started
+    }
+
+    fn base_mark(&self, work: &str, sources: &[Digest]) -> Mark {
+        Mark { key: Some(Key::of_step(None, work, sources, self.options.compression)), is_settled: true }
     }
 
     fn step(&self, stage: usize, number: usize) -> Result<&'a Step> {
@@ -257,7 +261,7 @@ impl<'a> Stages<'a> {
     }
 
     /// That of what is made here and comes from nowhere.
-    fn time(&self) -> i64 {
+    pub fn time(&self) -> i64 {
         match self.options.modified {
             Modified::At(time) => time,
             Modified::Preserve => self.options.created,

@@ -101,6 +101,7 @@ impl Spec {
         let labels = Some(labels.clone()).filter(|labels| !labels.is_empty());
         let settings = Settings { labels, ..self.config.clone() };
         let base = self.base.as_ref().map(|name| bases(name, &platform)).transpose()?;
+        base.as_ref().map_or(Ok(()), |base| base.check_layers(&platform))?;
         let (settings, annotations, author) = match &base {
             None => (settings, Map::new(), None),
             Some(base) => (base.settings(&settings), base.annotations(), base.config.author.clone()),

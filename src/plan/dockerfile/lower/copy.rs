@@ -1,7 +1,6 @@
 //! `COPY` and `ADD`.
 
 use super::Lowering;
-use super::instruction::below;
 use super::made::State;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
@@ -35,7 +34,7 @@ impl Lowering<'_, '_> {
             }
         };
         let transfer = &copy.transfer;
-        let sources = self.expand_all(state, instruction, &transfer.sources)?;
+        let mut sources = self.expand_all(state, instruction, &transfer.sources)?;
         for (source, word) in sources.iter().zip(&transfer.sources) {
             if is_http(source) || GitUrl::of_source(source)?.is_some() {
                 let place = instruction.excerpt(&word.span);
@@ -43,6 +42,9 @@ impl Lowering<'_, '_> {
                     .with_excerpt(place)
                     .with_hint("ADD can"));
             }
+        }
+        for source in &mut sources {
+            *source = state.slashed(std::mem::take(source))?;
         }
         if copy.from.is_none() {
             self.note_ignored("Copy", &sources, instruction);
@@ -91,6 +93,7 @@ impl Lowering<'_, '_> {
                         let error = Error::input("`--checksum` is of what is downloaded, and this source is not");
                         return Err(error.with_excerpt(instruction.excerpt(&word.span)));
                     }
+                    let source = state.slashed(source)?;
                     paths.push(source.clone());
                     Item::Pattern(source)
                 }
@@ -123,8 +126,8 @@ impl Lowering<'_, '_> {
             }
             None => None,
         };
-        let to = self.expand(state, instruction, &transfer.to)?;
-        let path = below(&state.settings.working_dir, &to);
+        let to = state.slashed(self.expand(state, instruction, &transfer.to)?)?;
+        let path = state.path(&to)?;
         let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
         let exclude = self.expand_all(state, instruction, &transfer.exclude)?;
         let plain = Copy::new(Provider::Context(0), items, Destination { path, into });

@@ -1,7 +1,7 @@
 //! What each instruction does to a stage.
 
 use super::made::State;
-use super::{Lowering, Scope, expose};
+use super::{Lowering, Scope, expose, windows};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
 use crate::plan::dockerfile::{
@@ -53,6 +53,10 @@ impl Lowering<'_, '_> {
                 let words = in_shell(state, line);
                 let title = format!("CMD {}", list(&words));
                 state.settings.cmd = Some(words);
+                // Else Windows' docker would quote once more what the shell is to read.
+                if state.platform.is_windows() {
+                    state.settings.other.insert("ArgsEscaped".to_owned(), true.into());
+                }
                 title
             }
             Command::Entrypoint(line) => {
@@ -153,7 +157,7 @@ impl Lowering<'_, '_> {
             MountKind::Bind { from, .. } | MountKind::Cache { from, .. } => from.as_deref(),
             MountKind::Tmpfs { .. } => None,
         };
-        if below(&state.settings.working_dir, &mount.target).is_empty() {
+        if state.path(&mount.target)?.is_empty() {
             return Err(Error::input("a mount cannot have the root as its target")
                 .with_hint("say where it appears, as in `--mount=type=cache,target=/var/cache`"));
         }
@@ -167,15 +171,20 @@ impl Lowering<'_, '_> {
     fn workdir(&mut self, state: &mut State, word: &Word, instruction: &Instruction) -> Result<()> {
         let written = self.expand(state, instruction, word)?;
         let place = instruction.excerpt(&instruction.span);
-        if !state.is_workdir_set && !written.starts_with('/') {
+        let is_absolute = state.slashed(written.clone())?.starts_with('/');
+        if !state.is_workdir_set && !is_absolute {
             self.warn(Warning::workdir_relative_path(&written, place.clone()));
         }
         state.is_workdir_set = true;
-        let path = below(&state.settings.working_dir, &written);
+        let path = state.path(&written)?;
         // As BuildKit has it, an absolute path stays as it is written, with a slash behind it and all.
-        state.settings.working_dir = if written.starts_with('/') { written } else { format!("/{path}") };
+        state.settings.working_dir = match state.platform.is_windows() {
+            true => windows::workdir(&state.settings.working_dir, &written)?,
+            false if is_absolute => written,
+            false => format!("/{path}"),
+        };
         let title = format!("WORKDIR {}", state.settings.working_dir);
-        let owner = Some(state.settings.user.clone()).filter(|user| !user.is_empty());
+        let owner = Some(state.settings.user.clone()).filter(|user| !user.is_empty() && !state.platform.is_windows());
         let work = if path.is_empty() { Work::Nothing } else { Work::Directory { path, owner } };
         state.push(title, work, place);
         Ok(())
@@ -287,7 +296,8 @@ fn in_shell(state: &State, line: &CommandLine) -> Vec<String> {
         CommandLine::Exec(words) => words.clone(),
         CommandLine::Shell(command) => {
             let shell = state.settings.shell.clone().filter(|shell| !shell.is_empty());
-            let mut words = shell.unwrap_or_else(|| SHELL.map(str::to_owned).to_vec());
+            let usual = || if state.platform.is_windows() { &windows::SHELL[..] } else { &SHELL };
+            let mut words = shell.unwrap_or_else(|| usual().iter().map(|word| (*word).to_owned()).collect());
             words.push(command.text.clone());
             words
         }

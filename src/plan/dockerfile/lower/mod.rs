@@ -8,6 +8,7 @@ mod instruction;
 mod made;
 mod scope;
 mod stage;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -211,6 +212,15 @@ impl<'a, 'b> Lowering<'a, 'b> {
             (Some(base), _) => self.platform.standing_on(base),
             (None, _) => self.platform.clone(),
         };
+        if stage.platform.is_windows() != made.state.platform.is_windows() {
+            let message = format!(
+                "the stage {} is for {}, and cannot be the image for {}",
+                stage.title, made.state.platform, stage.platform
+            );
+            return Err(Error::input(message).with_hint(
+                "layers for Windows and for other systems are not alike: copy what is wanted into a stage",
+            ));
+        }
         let step = |layer: &LayerSpec| layer.step(Path::new("."), self.platform, Libc::default());
         for step in spec.layers.iter().map(step) {
             stage.steps.push(step?);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::made::{Made, State};
-use super::{Lowering, Named, Scope, place};
+use super::{Lowering, Named, Scope, place, windows};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
@@ -90,6 +90,7 @@ impl Lowering<'_, '_> {
             Err(_) if self.is_check => return Ok(on_unknown(title, platform)),
             image => image.map_err(|error| self.no_image(error, &base, number, from))?,
         };
+        image.check_layers(&platform).map_err(|error| error.with_excerpt(excerpt()))?;
         self.check_platform(&base, &platform, &image, from);
         Ok(on_image(title, platform, image))
     }
@@ -156,8 +157,11 @@ impl Lowering<'_, '_> {
         let platform = platform.unwrap_or_else(|| self.platform.clone());
         match named {
             Named::Image(name) => {
-                let image = self.base_image(&name, &platform).map_err(|error| error.with_excerpt(place))?;
-                Ok(on_image(title, platform, image))
+                let image = self.base_image(&name, &platform).and_then(|image| {
+                    image.check_layers(&platform)?;
+                    Ok(image)
+                });
+                Ok(on_image(title, platform, image.map_err(|error| error.with_excerpt(place))?))
             }
             Named::Nothing => Ok(on_nothing(title, platform)),
             Named::Directory(directory) => {
@@ -261,7 +265,8 @@ impl Lowering<'_, '_> {
 }
 
 fn on_nothing(title: String, platform: Platform) -> State {
-    let settings = Settings { working_dir: "/".to_owned(), ..Settings::default() };
+    let working_dir = if platform.is_windows() { windows::ROOT } else { "/" };
+    let settings = Settings { working_dir: working_dir.to_owned(), ..Settings::default() };
     State::new(title, platform, Base::Scratch, settings, None)
 }
 
