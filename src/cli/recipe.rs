@@ -68,7 +68,7 @@ pub struct Recipe<'a> {
 
 enum Kind {
     Spec(Box<Spec>),
-    Dockerfile { dockerfile: Dockerfile, ignore: Vec<String> },
+    Dockerfile { dockerfile: Box<Dockerfile>, ignore: Vec<String> },
 }
 
 impl RecipeFlags {
@@ -326,7 +326,7 @@ impl Recipe<'_> {
 
 fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<Kind> {
     let found = context::Dockerfile::find(context, named, &mut io::stdin())?;
-    let dockerfile = Dockerfile::read(&found.file.name, found.file.text.as_bytes())?;
+    let dockerfile = Box::new(Dockerfile::read(&found.file.name, found.file.text.as_bytes())?);
     let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
     Ok(Kind::Dockerfile { dockerfile, ignore })
 }

@@ -164,7 +164,7 @@ fn copies_of_what_the_context_leaves_out_are_told_of() {
     }
 }
 
-/// BuildKit takes it with a warning; so does a spec.
+/// BuildKit takes it, with a warning unless it has a name of `--build-context`; so does a spec.
 #[test]
 fn a_base_for_one_platform_is_taken_for_others() {
     let base = context(SIMPLE);
@@ -191,12 +191,8 @@ fn a_base_for_one_platform_is_taken_for_others() {
     };
     let both: (Vec<String>, Vec<String>) =
         (vec!["amd64".to_owned(), "arm64".to_owned()], vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()]);
-    let (listed, images, outcome) =
-        build(&above, "dockerfile", &[&platforms[..], &["--build-context", &named]].concat());
+    let (listed, images, _) = build(&above, "dockerfile", &[&platforms[..], &["--build-context", &named]].concat());
     assert_eq!((listed, images), both);
-    outcome.says(&[
-        "InvalidBaseImagePlatform: Base image base was pulled with platform \"linux/amd64\", expected \"linux/arm64\"",
-    ]);
     let spec = Tree::new().file("a", "").file("ocibake.toml", format!("base = \"oci:{}\"\n", layout.display())).plant();
     let (listed, images, outcome) = build(&spec, "spec", &platforms);
     assert_eq!((listed, images), both);

@@ -23,7 +23,7 @@ fn members(layer: &Path) -> Vec<(String, u32, String, BTreeMap<String, String>)>
         let records = member.pax_extensions().unwrap().into_iter().flatten().map(Result::unwrap);
         let records = records.map(|record| (record.key().unwrap().to_owned(), record.value().unwrap().to_owned()));
         let records = records.collect();
-        let path = member.path().unwrap().display().to_string();
+        let path = String::from_utf8(member.path_bytes().into_owned()).unwrap();
         let mode = member.header().mode().unwrap();
         all.push((path, mode, std::io::read_to_string(&mut member).unwrap(), records));
     }
@@ -35,7 +35,7 @@ fn paths(layer: &Path) -> Vec<String> {
 }
 
 fn context(dockerfile: &str) -> TempDir {
-    Tree::new().file("app.exe", "program").file("d/é.txt", "text").file("Dockerfile", dockerfile).plant()
+    Tree::new().file("app.exe", "program").mode(0o644).file("d/é.txt", "text").file("Dockerfile", dockerfile).plant()
 }
 
 /// A base as those of Microsoft are, but for the registry's hives.
@@ -66,7 +66,7 @@ fn build(context: &TempDir, flags: &[&str]) -> Outcome {
 
 #[test]
 fn a_layer_has_its_files_below_files_and_says_what_windows_wants_to_know() {
-    let context = context("FROM scratch\nCOPY --chmod=644 app.exe C:\\\\bin\\\\\n");
+    let context = context("FROM scratch\nCOPY app.exe C:\\\\bin\\\\\n");
     let images = images(&context, &[&WINDOWS[..], &["--timestamp", "7"]].concat());
     let found = members(&images[0].layers[0]);
     let names: Vec<(&str, u32, &str)> =
@@ -129,7 +129,8 @@ fn working_directories_keep_the_drive_that_they_are_written_with() {
         ("# escape=`\nFROM scratch\nWORKDIR C:\\app\nWORKDIR sub\n", "C:\\app\\sub"),
         ("FROM scratch\nWORKDIR /app\nWORKDIR sub\n", "\\app\\sub"),
     ] {
-        let images = images(&context(dockerfile), &WINDOWS);
+        let context = context(dockerfile);
+        let images = images(&context, &WINDOWS);
         assert_eq!(images[0].config["config"]["WorkingDir"], expected, "{dockerfile}");
         assert_eq!(paths(images[0].layers.last().unwrap()), ["Files/", "Files/app/", "Files/app/sub/", "Hives/"]);
     }

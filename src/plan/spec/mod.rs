@@ -109,10 +109,9 @@ impl Spec {
         Ok(Stage {
             title: platform.to_string(),
             platform: match &base {
-                None => platform,
                 // Nobody said for what, so it is for what its base is for.
                 Some(base) if self.platforms.is_empty() => base.config.platform.normalised(),
-                Some(base) => platform.standing_on(&base.config.platform),
+                _ => platform,
             },
             base: base.map_or(Base::Scratch, Base::Image),
             steps,

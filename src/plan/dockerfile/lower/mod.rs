@@ -209,8 +209,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
         stage.platform = match (&made.state.base_platform, self.request.platforms) {
             // Nobody said for what, so it is for what its base is for.
             (Some(base), []) => base.clone(),
-            (Some(base), _) => self.platform.standing_on(base),
-            (None, _) => self.platform.clone(),
+            _ => self.platform.clone(),
         };
         if stage.platform.is_windows() != made.state.platform.is_windows() {
             let message = format!(
