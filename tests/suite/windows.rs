@@ -117,7 +117,7 @@ fn a_base_is_looked_into_and_passed_through() {
     assert_eq!(last[0].config["os.version"], "10.0.20348.1");
     assert_eq!(last[0].config["config"]["WorkingDir"], "C:\\");
     let layers = &last[0].layers;
-    assert_eq!(paths(&layers[0])[..2], ["Files/", "Files/Windows/"]);
+    assert_eq!(paths(&layers[0])[..2], ["Files", "Files/Windows"], "those of the base as they are");
     let app = ["Files/", "Files/app/", "Files/app/app.exe", "Files/app/sub/", "Files/app/é.txt", "Hives/"];
     assert_eq!(paths(&layers[1]), app);
     assert_eq!(paths(&layers[2]), ["Files/", "Files/copy/", "Files/copy/cmd.exe", "Hives/"]);
