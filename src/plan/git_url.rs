@@ -350,7 +350,10 @@ mod tests {
         let read = |query: &str| GitUrl::of_source(&format!("https://example.com/a.git?{query}")).unwrap().unwrap();
         let url = read("checksum=0123abc&keep-git-dir&submodules=false");
         assert_eq!(url.checksum.as_deref(), Some("0123abc"));
-        assert_eq!(url.reference.as_deref(), Some("0123abc"), "the commit is what is wanted, too");
+        assert_eq!(url.reference, None, "the beginning of a commit cannot be asked for");
+        let (full, long) = ("a".repeat(40), "b".repeat(64));
+        assert_eq!(read(&format!("commit={full}")).reference, Some(full));
+        assert_eq!(read(&format!("checksum={long}")).reference, Some(long));
         assert_eq!((url.keep_git_dir, url.submodules), (Some(true), Some(false)));
         assert_eq!(url.name(), "a");
     }
