@@ -27,6 +27,7 @@ pub struct Document {
 /// What an image is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
+    /// That was asked for; what it leaves open is as the image below has it ([`Platform::standing_on`]).
     pub platform: &'a Platform,
     /// All of them: those of the image below are not added.
     pub settings: &'a Settings,
@@ -52,7 +53,7 @@ impl Image {
     pub fn new(parts: &Parts<'_>) -> Image {
         let Parts { platform, settings, author, below, steps, created, annotations } = *parts;
         let below_config = below.map(|below| &below.config);
-        let platform = below_config.map_or(platform, |config| &config.platform);
+        let platform = &below_config.map_or_else(|| platform.clone(), |config| platform.standing_on(&config.platform));
         let history = |step: &Step<'_>| History {
             created: Some(created.to_owned()),
             created_by: Some(step.created_by.to_owned()),

@@ -11,7 +11,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::files::{Files, Object};
-use super::{Options, members};
+use super::{Options, members, windows};
 use crate::error::{Error, Result};
 use crate::layer::{self, Content, Kind, Layer, Limits, Member, Spool, Tree};
 use crate::oci::{Descriptor, Digest, KeyBuilder};
@@ -55,6 +55,7 @@ impl<'a> Bases<'a> {
         }
         let spools: Vec<Arc<Spool>> = layers.into_iter().map(|layer| self.spool(layer)).collect();
         let files = Files::of_layers(&tree, &spools);
+        let files = if image.config.platform.is_windows() { windows::files(&files) } else { files };
         self.images.insert(image.manifest, files.clone());
         Ok(files)
     }

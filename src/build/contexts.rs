@@ -1,6 +1,10 @@
 //! What the contexts of a build have: each walked once, when a step first takes from it.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rayon::ThreadPool;
@@ -8,7 +12,7 @@ use rayon::ThreadPool;
 use super::cache::Sum;
 use super::files::{Files, Node, Object, attributes};
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry, Identity, Ignore, Kind, walk_all};
+use crate::layer::{Content, Entry, Identity, Ignore, Kind, LeftOut, walk_all};
 use crate::plan::Context;
 
 /// The contexts of a plan.
@@ -25,8 +29,16 @@ pub struct Walked {
     pub files: Files,
     /// For errors.
     pub title: String,
+    pub missing: Missing,
     when: SystemTime,
     sums: HashMap<Vec<u8>, Sum>,
+}
+
+/// What is there and is not among the files of a context; of anything else there is nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Missing {
+    root: PathBuf,
+    left_out: Arc<Vec<LeftOut>>,
 }
 
 impl<'a> Contexts<'a> {
@@ -52,9 +64,10 @@ impl Walked {
         let ignore = Ignore::new(context.ignore.iter().map(String::as_str))?;
         let root = &context.root;
         let root = root.canonicalize().map_err(|source| Error::io("read", root, source))?;
-        let entries = pool.install(|| walk_all(&root, &ignore))?;
+        let (entries, left_out) = pool.install(|| walk_all(&root, &ignore))?;
         let title = format!("the context {}", context.title);
-        Ok(Walked { files: planted(entries), title, when, sums: HashMap::new() })
+        let missing = Missing { root, left_out: Arc::new(left_out) };
+        Ok(Walked { files: planted(entries), title, missing, when, sums: HashMap::new() })
     }
 
     /// What all that is at `path`, which has no links, looks like.
@@ -64,6 +77,31 @@ impl Walked {
             Some(node) => Sum::of(node, *when),
             None => Sum::nothing(),
         })
+    }
+}
+
+impl Missing {
+    /// What is missing at `path` or below it, with its path as seen from there.
+    pub fn below(&self, path: &[u8]) -> impl Iterator<Item = (&[u8], &LeftOut)> {
+        self.left_out.iter().filter_map(move |left_out| Some((relative(&left_out.path, path)?, left_out)))
+    }
+
+    /// Why there is nothing at `path`, if that is because it, or a directory on the way, is missing.
+    pub fn at(&self, path: &[u8]) -> Option<Error> {
+        let found = self.left_out.iter().find(|left_out| relative(path, &left_out.path).is_some());
+        found.map(|left_out| self.error(left_out))
+    }
+
+    pub fn error(&self, left_out: &LeftOut) -> Error {
+        left_out.error(&self.root.join(OsStr::from_bytes(&left_out.path)))
+    }
+}
+
+/// `path` as seen from the directory `from`; none if it does not lie there.
+fn relative<'p>(path: &'p [u8], from: &[u8]) -> Option<&'p [u8]> {
+    match path.strip_prefix(from)? {
+        rest if rest.is_empty() || from.is_empty() => Some(rest),
+        rest => rest.strip_prefix(b"/"),
     }
 }
 

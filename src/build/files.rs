@@ -44,6 +44,14 @@ impl Files {
         self.root.children().is_none_or(BTreeMap::is_empty)
     }
 
+    /// What is in the directory at `path`; nothing if there is none.
+    pub fn below(&self, path: &[u8]) -> Files {
+        match self.get(path).filter(|node| node.is_directory()) {
+            Some(node) => Files { root: node.clone() },
+            None => Files::new(),
+        }
+    }
+
     /// What layers make together; `spools` are their tars, the lowest first.
     pub fn of_layers(tree: &Tree, spools: &[Arc<Spool>]) -> Self {
         let mut files = Files::new();

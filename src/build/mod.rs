@@ -12,8 +12,10 @@ mod owner;
 pub mod rebase;
 mod stages;
 mod target;
+mod windows;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -180,8 +182,13 @@ impl<'a> Making<'a> {
         let layer = match entries.is_empty() {
             true => None,
             false => {
+                let is_windows = self.stages.stage(stage)?.platform.is_windows();
+                let entries = match is_windows {
+                    true => Arc::new(windows::layer(&entries, self.options.modified.of_made())?),
+                    false => entries,
+                };
                 // As docker has it, extended attributes stay behind for `COPY`; a spec brings them along.
-                let has_xattrs = matches!(step.work, Work::Adds(_));
+                let has_xattrs = matches!(step.work, Work::Adds(_)) && !is_windows;
                 Some(self.layers.add(new, &step.title, entries, self.stages.started(), has_xattrs)?)
             }
         };

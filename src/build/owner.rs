@@ -13,13 +13,14 @@ pub struct Found {
     pub is_unknown: bool,
 }
 
-/// Whether `owner`, `user[:group]`, is told by numbers alone.
-pub fn is_numeric(owner: &str) -> bool {
-    owner.split(':').all(|part| part.is_empty() || part.parse::<u32>().is_ok())
+/// Whether `owner`, `user[:group]`, says what it means in whatever file system: it has numbers and `root` alone.
+pub fn is_known(owner: &str) -> bool {
+    owner.split(':').all(|part| part.is_empty() || known(part).is_some())
 }
 
 /// Whom `owner`, `user[:group]`, means in `files`. A user's name brings his first group, a number the group of that
-/// number. Names that nobody has mean root; where there are no files at all that might have them, they are an error.
+/// number. `root` is 0, whatever the files say. Names that nobody has mean root; where there are no files at all that
+/// might have them, they are an error.
 pub fn find(owner: &str, files: &Files, bases: &mut Bases<'_>) -> Result<Found> {
     let (user, group) = owner.split_once(':').map_or((owner, ""), |(user, group)| (user, group));
     let mut found = Found { user: 0, group: 0, is_unknown: false };
@@ -28,7 +29,7 @@ pub fn find(owner: &str, files: &Files, bases: &mut Bases<'_>) -> Result<Found> 
             .with_hint("give the number, as in --chown=1000:1000")
     };
     let is_empty = files.is_empty();
-    if let Ok(number) = user.parse() {
+    if let Some(number) = known(user) {
         (found.user, found.group) = (number, number);
     } else if !user.is_empty() {
         if is_empty {
@@ -40,7 +41,7 @@ pub fn find(owner: &str, files: &Files, bases: &mut Bases<'_>) -> Result<Found> 
             None => found.is_unknown = true,
         }
     }
-    if let Ok(number) = group.parse() {
+    if let Some(number) = known(group) {
         found.group = number;
     } else if !group.is_empty() {
         if is_empty {
@@ -53,6 +54,11 @@ pub fn find(owner: &str, files: &Files, bases: &mut Bases<'_>) -> Result<Found> 
         }
     }
     Ok(found)
+}
+
+/// The number of a user or a group that needs no look-up, as BuildKit has it.
+fn known(name: &str) -> Option<u32> {
+    if name == "root" { Some(0) } else { name.parse().ok() }
 }
 
 /// The fields of the first line that is about `name`.

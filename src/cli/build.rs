@@ -197,8 +197,8 @@ impl Request<'_> {
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
         let limit = environment.store_limit()?;
         let means = self.means(environment)?;
-        let built = self.with_recipe(&means, progress, |recipe, bases| {
-            let order = self.resolve(environment, recipe, bases, progress)?;
+        let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
+            let order = self.resolve(recipe, bases, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
                 self.output.note(&built.root, &order.names)?;
@@ -212,7 +212,7 @@ impl Request<'_> {
     /// Goes through the Dockerfile for its build checks alone.
     fn check(&self, environment: &Environment, progress: Progress<'_>) -> Result<Vec<Warning>> {
         let means = self.means(environment)?;
-        self.with_recipe(&means, progress, |recipe, bases| {
+        self.with_recipe(environment, &means, progress, |recipe, bases| {
             recipe.check(&Automatic::default(), &mut |name, platform| {
                 bases.find(name, platform).inspect_err(|error| {
                     let message = format!("the checks do without the image {name}: {}", error.message);
@@ -229,6 +229,7 @@ impl Request<'_> {
 
     fn with_recipe<T>(
         &self,
+        environment: &Environment,
         BuildMeans { store, client }: &BuildMeans,
         progress: Progress<'_>,
         work: impl FnOnce(&Recipe<'_>, &Bases<'_>) -> Result<T>,
@@ -237,6 +238,7 @@ impl Request<'_> {
         let recipe = flags.read(
             self.context,
             &self.build.spec,
+            environment,
             &Access { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
         )?;
         let options = base::Options {
@@ -251,20 +253,10 @@ impl Request<'_> {
         work(&recipe, &bases)
     }
 
-    fn resolve(
-        &self,
-        environment: &Environment,
-        recipe: &Recipe<'_>,
-        bases: &Bases<'_>,
-        progress: Progress<'_>,
-    ) -> Result<Order> {
+    fn resolve(&self, recipe: &Recipe<'_>, bases: &Bases<'_>, progress: Progress<'_>) -> Result<Order> {
         let names = self.names(recipe.spec());
         let checkout = recipe.checkout(progress);
-        let epoch = match self.build.recipe.source_date_epoch()? {
-            None => environment.source_date_epoch()?,
-            given => given,
-        };
-        let (created, modified) = times(self.build.timestamp.as_deref(), epoch, checkout.as_ref())?;
+        let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
         let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
         self.build.base.keep(recipe, bases)?;

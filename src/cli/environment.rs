@@ -74,9 +74,9 @@ impl Environment {
         }
     }
 
-    /// `SOURCE_DATE_EPOCH`, in seconds since 1970 (reproducible-builds.org's specification).
-    pub fn source_date_epoch(&self) -> Result<Option<i64>> {
-        self.source_date_epoch.as_deref().map(epoch).transpose()
+    /// `SOURCE_DATE_EPOCH` as it stands there (reproducible-builds.org's specification).
+    pub fn source_date_epoch(&self) -> Option<&str> {
+        self.source_date_epoch.as_deref()
     }
 
     /// A client with the user's credentials and settings. `parallel` blobs move at a time; 0 is the usual number.

@@ -7,6 +7,7 @@ mod cache;
 mod copy;
 mod doctor;
 mod environment;
+mod epoch;
 mod index;
 mod inspect;
 mod interrupt;

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::base_flags::LOCK;
-use super::environment::epoch;
+use super::environment::{Environment, epoch};
+use super::epoch::{Contexts, settle};
 use super::spec_flags::SpecFlags;
 use super::{flag, read_text, value};
 use crate::error::{Error, Result};
 use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
-use crate::plan::dockerfile::{Dockerfile, Named, Request, Warning};
+use crate::plan::dockerfile::{Dockerfile, Named, Request, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{
     Automatic, Checkout, Context, ContextPlace, FindBase, NamedContext, Plan, Spec, context_name, dockerignore,
 };
@@ -27,6 +28,9 @@ use crate::source::image::Location;
 const SPEC: &str = "ocibake.toml";
 const DOCKERFILE: &str = "Dockerfile";
 const LOWER_CASE: &str = "dockerfile";
+
+/// The image of nothing.
+const SCRATCH: &str = "scratch";
 
 /// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
 const SPEC_LIMIT: u64 = 1 << 20;
@@ -58,11 +62,15 @@ pub struct Recipe<'a> {
     title: String,
     /// Of `--build-context`, those that are directories now.
     directories: Vec<(String, OpenContext)>,
+    /// Of `--build-arg`; and of the environment, what buildx gives on.
+    arguments: Map<String>,
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970, wherever it was said.
+    pub epoch: Option<i64>,
 }
 
 enum Kind {
     Spec(Box<Spec>),
-    Dockerfile { dockerfile: Dockerfile, ignore: Vec<String> },
+    Dockerfile { dockerfile: Box<Dockerfile>, ignore: Vec<String> },
 }
 
 impl RecipeFlags {
@@ -71,6 +79,7 @@ impl RecipeFlags {
         &'a self,
         context: Option<&Path>,
         spec_flags: &'a SpecFlags,
+        environment: &Environment,
         access: &Access<'_>,
     ) -> Result<Recipe<'a>> {
         let location = match context.map(Path::to_str) {
@@ -92,11 +101,14 @@ impl RecipeFlags {
             Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
             None => context.unwrap_or(Path::new(".")).display().to_string(),
         };
-        let mut recipe = Recipe { kind, flags: self, spec_flags, context: opened, title, directories: Vec::new() };
+        let (directories, arguments) = (Vec::new(), self.arguments()?);
+        let mut recipe =
+            Recipe { kind, flags: self, spec_flags, context: opened, title, directories, arguments, epoch: None };
         match &mut recipe.kind {
             Kind::Spec(spec) => {
                 self.refuse_for_spec()?;
                 spec_flags.overlay(spec)?;
+                recipe.epoch = environment.source_date_epoch().map(epoch).transpose()?;
             }
             Kind::Dockerfile { dockerfile, .. } => {
                 spec_flags.refuse_base()?;
@@ -109,6 +121,13 @@ impl RecipeFlags {
                         recipe.directories.push((named.name.clone(), opened));
                     }
                 }
+                let is_from_flag = recipe.arguments.contains_key(SOURCE_DATE_EPOCH);
+                if let Some(variable) = environment.source_date_epoch() {
+                    recipe.arguments.entry(SOURCE_DATE_EPOCH.to_owned()).or_insert_with(|| variable.to_owned());
+                }
+                let names: Vec<&str> = self.build_context.iter().map(|named| named.name.as_str()).collect();
+                let contexts = Contexts { main: &recipe.context, directories: &recipe.directories, names: &names };
+                recipe.epoch = settle(dockerfile, &mut recipe.arguments, is_from_flag, &contexts, access)?;
             }
         }
         Ok(recipe)
@@ -118,7 +137,7 @@ impl RecipeFlags {
     pub fn images(&self) -> Map<Location> {
         let image = |named: &NamedContext| {
             let location = match &named.place {
-                ContextPlace::Image(name) if name != "scratch" => Location::Registry(name.parse().ok()?),
+                ContextPlace::Image(name) if name != SCRATCH => Location::Registry(name.parse().ok()?),
                 ContextPlace::Layout { path, name } => Location::Layout(path.clone(), name.clone()),
                 _ => return None,
             };
@@ -138,12 +157,6 @@ impl RecipeFlags {
             RecipeFlags { build_context, .. } if !build_context.is_empty() => only("--build-context"),
             _ => Ok(()),
         }
-    }
-
-    /// `--build-arg SOURCE_DATE_EPOCH=…`, in seconds since 1970: BuildKit heeds it as it heeds the variable.
-    pub fn source_date_epoch(&self) -> Result<Option<i64>> {
-        let given = self.arguments()?.remove("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());
-        given.map(|text| epoch(&text).map_err(flag("build-arg"))).transpose()
     }
 
     /// Whether `.git` stays in a context that is a repository.
@@ -306,9 +319,13 @@ impl Recipe<'_> {
         }
         let named = |name: &str| {
             let name = context_name(name)?;
-            let directory = self.directories.iter().position(|(own, _)| *own == name);
-            let is_image = self.flags.build_context.iter().any(|named| named.name == name);
-            directory.map(|number| Named::Directory(number + 1)).or_else(|| is_image.then_some(Named::Image(name)))
+            if let Some(number) = self.directories.iter().position(|(own, _)| *own == name) {
+                return Some(Named::Directory(number + 1));
+            }
+            match &self.flags.build_context.iter().rfind(|named| named.name == name)?.place {
+                ContextPlace::Image(image) if image == SCRATCH => Some(Named::Nothing),
+                _ => Some(Named::Image(name)),
+            }
         };
         let patterns = Ignore::new(ignore.iter().map(String::as_str))?;
         // What a pattern takes back may lie anywhere below.
@@ -317,10 +334,15 @@ impl Recipe<'_> {
             platforms: &flags.platforms,
             build_platform: Platform::host(),
             target: self.flags.target.as_deref(),
-            arguments: &self.flags.arguments()?,
+            arguments: &self.arguments,
             contexts: &contexts,
             named: &named,
-            ignores: &|path| !takes_back && patterns.matches(path.as_bytes()),
+            ignores: &|path| match path {
+                _ if takes_back => false,
+                // The context itself is out only where a pattern is about all that is in it.
+                "" => ignore.iter().any(|pattern| matches!(pattern.as_str(), "*" | "**" | "**/*")),
+                path => patterns.matches(path.as_bytes()),
+            },
             overlay: &|spec| self.spec_flags.overlay(spec),
             automatic,
         };
@@ -330,7 +352,7 @@ impl Recipe<'_> {
 
 fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<Kind> {
     let found = context::Dockerfile::find(context, named, &mut io::stdin())?;
-    let dockerfile = Dockerfile::read(&found.file.name, found.file.text.as_bytes())?;
+    let dockerfile = Box::new(Dockerfile::read(&found.file.name, found.file.text.as_bytes())?);
     let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
     Ok(Kind::Dockerfile { dockerfile, ignore })
 }

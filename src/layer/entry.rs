@@ -41,6 +41,11 @@ pub enum Kind {
     },
 }
 
+/// The latest time of the files among `entries`, in seconds since 1970.
+pub fn newest(entries: &[Entry]) -> Option<i64> {
+    entries.iter().filter(|entry| matches!(entry.kind, Kind::File(_))).map(|entry| entry.modified).max()
+}
+
 impl Entry {
     /// The bytes that follow the header in a tar; 0 for all but files.
     pub fn content_size(&self) -> u64 {

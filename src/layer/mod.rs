@@ -21,7 +21,7 @@ mod walk;
 mod write;
 
 pub use content::{Content, ContentReader, Identity};
-pub use entry::{Entry, Kind};
+pub use entry::{Entry, Kind, newest};
 pub use ignore::{Above, Ignore};
 pub use read::{
     Attributes, Budget, GZIP_MAGIC, LayerReader, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, Whole,
@@ -29,9 +29,9 @@ pub use read::{
 };
 pub use real_path::{name_of, open_file, open_real, real_within};
 pub use spool::Spool;
-pub use tar::{RECORD, TRAILER};
+pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
-pub use walk::{inspect, read_xattrs, walk, walk_all};
+pub use walk::{LeftOut, Reason, inspect, read_xattrs, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
 use crate::error::{Error, Result};

@@ -24,6 +24,13 @@ const NAME: usize = 100;
 const PREFIX: usize = 155;
 const LINK: usize = 100;
 
+/// The pax records in which a layer for Windows tells of a file's attributes, of its security descriptor and of the time at
+/// which it was made. Among the extended attributes of an entry they stand for themselves: no file on disk, and none in a
+/// layer that is read, has extended attributes of such names.
+pub const WINDOWS_ATTRIBUTES: &str = "MSWINDOWS.fileattr";
+pub const WINDOWS_SECURITY: &str = "MSWINDOWS.rawsd";
+pub const WINDOWS_CREATED: &str = "LIBARCHIVE.creationtime";
+
 /// What Python's tarfile calls its pax headers.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
 
@@ -149,7 +156,10 @@ fn extension(head: &Head<'_>) -> Result<Vec<u8>> {
             let path = path.trim_end_matches('/');
             Error::input(format!("the extended attribute `{name}` of {path} has a name that no tar can hold"))
         })?;
-        add(&format!("SCHILY.xattr.{name}"), value);
+        match name {
+            WINDOWS_ATTRIBUTES | WINDOWS_SECURITY | WINDOWS_CREATED => add(name, value),
+            _ => add(&format!("SCHILY.xattr.{name}"), value),
+        }
     }
     Ok(records)
 }

@@ -34,24 +34,28 @@ const BATCH: usize = 256;
 ///
 /// Sockets, FIFOs and devices are errors that name them.
 pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
-    walk_with(root, ignore, false)
+    walk_with(root, ignore, false).map(|(entries, _)| entries)
 }
 
-/// As [`walk`], but FIFOs and devices come as entries, and sockets, which no tar can hold, are passed over.
-pub fn walk_all(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
+/// As [`walk`], but FIFOs and devices come as entries, and whoever takes some of the files only need not be able to read
+/// the rest: beside the entries comes what was passed over, sorted by path. Directories come without extended attributes.
+pub fn walk_all(root: &Path, ignore: &Ignore) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
     walk_with(root, ignore, true)
 }
 
-fn walk_with(root: &Path, ignore: &Ignore, takes_specials: bool) -> Result<Vec<Entry>> {
-    let (found, times, failure) = Default::default();
-    let walk = Walk { ignore, takes_specials, found, times, failure };
+fn walk_with(root: &Path, ignore: &Ignore, takes_all: bool) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
+    let (found, left_out, times, failure) = Default::default();
+    let walk = Walk { ignore, takes_all, found, left_out, times, failure };
     rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new(), Above::default(), false));
     if let Some(error) = unlocked(walk.failure) {
         return Err(error);
     }
     let mut found = unlocked(walk.found);
     found.par_sort_unstable_by(|a, b| a.entry.path.cmp(&b.entry.path));
-    Ok(wanted(found))
+    let mut left_out = unlocked(walk.left_out);
+    left_out.sort_unstable();
+    left_out.dedup();
+    Ok((wanted(found), left_out))
 }
 
 /// The object at `disk`, a real path, as an entry at `path`. The extended attributes of a file are left to [`read_xattrs`].
@@ -64,7 +68,7 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     }
     if is_directory(&status) {
         let opened = open_real(disk, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
-        return directory_entry(&File::from(opened), disk, path).map(|(entry, _)| entry);
+        return directory_entry(&File::from(opened), disk, path, true).map(|(entry, _)| entry);
     }
     // A file of a file system that has no more than it is its own directory.
     let parent = disk.parent().unwrap_or(disk);
@@ -98,10 +102,37 @@ pub fn read_xattrs(entries: &mut [Entry]) -> Result<()> {
     Ok(())
 }
 
+/// Something that a walk of all has passed over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftOut {
+    pub path: Vec<u8>,
+    pub reason: Reason,
+}
+
+/// Why it was passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No tar can hold it.
+    Socket,
+    /// A directory that the user may not read: what is in it is not known.
+    Unreadable,
+}
+
+impl LeftOut {
+    /// The error for who cannot do without it, `disk` being its path on this machine.
+    pub fn error(&self, disk: &Path) -> Error {
+        match self.reason {
+            Reason::Socket => not_for_a_layer(disk, FileType::Socket),
+            Reason::Unreadable => failed("list", disk, Errno::ACCESS),
+        }
+    }
+}
+
 struct Walk<'a> {
     ignore: &'a Ignore,
-    takes_specials: bool,
+    takes_all: bool,
     found: Mutex<Vec<Found>>,
+    left_out: Mutex<Vec<LeftOut>>,
     /// By device.
     times: Mutex<HashMap<u64, ChangeTimes>>,
     /// The first one; it ends the walk.
@@ -126,29 +157,31 @@ impl<'a> Walk<'a> {
     /// Every directory is a task, and so is every batch of names in it: however deep the tree, the stack stays flat. No
     /// directory is kept open for a task to come.
     fn directory<'s>(&'s self, scope: &Scope<'s>, disk: PathBuf, path: Vec<u8>, above: Above, is_ignored: bool) {
-        let done = open_directory(&disk, path.is_empty()).map(File::from).and_then(|directory| {
-            let (entry, status) = directory_entry(&directory, &disk, path.clone())?;
-            if !path.is_empty() {
-                locked(&self.found).push(Found { entry, is_ignored });
-            }
-            let times = self.times(&directory, &status);
-            let (listing, mut names) = list(directory.into(), &disk)?;
-            while names.len() > BATCH {
-                let (disk, path, batch) = (disk.clone(), path.clone(), names.split_off(names.len() - BATCH));
-                let above = above.clone();
-                scope.spawn(move |scope| {
-                    let done = open_directory(&disk, false).and_then(|directory| {
-                        let place =
-                            Place { directory: directory.as_fd(), times, disk: &disk, path: &path, above: &above };
-                        self.batch(scope, &place, &batch)
+        let opened = open_directory(&disk, path.is_empty()).map(File::from);
+        let done =
+            opened.inspect_err(|error| self.keep_closed(&disk, &path, is_ignored, error)).and_then(|directory| {
+                let (entry, status) = directory_entry(&directory, &disk, path.clone(), !self.takes_all)?;
+                if !path.is_empty() {
+                    locked(&self.found).push(Found { entry, is_ignored });
+                }
+                let times = self.times(&directory, &status);
+                let (listing, mut names) = list(directory.into(), &disk)?;
+                while names.len() > BATCH {
+                    let (disk, path, batch) = (disk.clone(), path.clone(), names.split_off(names.len() - BATCH));
+                    let above = above.clone();
+                    scope.spawn(move |scope| {
+                        let done = open_directory(&disk, false).and_then(|directory| {
+                            let place =
+                                Place { directory: directory.as_fd(), times, disk: &disk, path: &path, above: &above };
+                            self.batch(scope, &place, &batch)
+                        });
+                        done.unwrap_or_else(|error| self.fail_in(&path, is_ignored, error));
                     });
-                    done.unwrap_or_else(|error| self.fail(error));
-                });
-            }
-            let directory = listing.fd().map_err(|errno| failed("list", &disk, errno))?;
-            self.batch(scope, &Place { directory, times, disk: &disk, path: &path, above: &above }, &names)
-        });
-        done.unwrap_or_else(|error| self.fail(error));
+                }
+                let directory = listing.fd().map_err(|errno| failed("list", &disk, errno))?;
+                self.batch(scope, &Place { directory, times, disk: &disk, path: &path, above: &above }, &names)
+            });
+        done.unwrap_or_else(|error| self.fail_in(&path, is_ignored, error));
     }
 
     /// Each file system is asked once what it is.
@@ -175,8 +208,11 @@ impl<'a> Walk<'a> {
             }
             let status = status(directory, name, &disk)?;
             match special(&status) {
-                Some(kind) if !self.takes_specials => return Err(not_for_a_layer(&disk, kind)),
-                Some(FileType::Socket) => continue,
+                Some(kind) if !self.takes_all => return Err(not_for_a_layer(&disk, kind)),
+                Some(FileType::Socket) => {
+                    locked(&self.left_out).push(LeftOut { path, reason: Reason::Socket });
+                    continue;
+                }
                 _ => {}
             }
             if is_directory(&status) {
@@ -191,8 +227,25 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn fail(&self, error: Error) {
-        locked(&self.failure).get_or_insert(error);
+    /// Keeps the directory at `disk`, which may not be opened because of `error`, for who takes all: it is there, whatever it
+    /// holds.
+    fn keep_closed(&self, disk: &Path, path: &[u8], is_ignored: bool, error: &Error) {
+        if !self.takes_all || path.is_empty() || !is_denied(error) {
+            return;
+        }
+        let object = open_real(disk, OFlags::PATH | OFlags::DIRECTORY).map(File::from);
+        if let Ok(Ok((entry, _))) = object.map(|object| directory_entry(&object, disk, path.to_vec(), false)) {
+            locked(&self.found).push(Found { entry, is_ignored });
+        }
+    }
+
+    /// What may not be read is only left out by who takes all; and is nobody's loss where it is ignored.
+    fn fail_in(&self, path: &[u8], is_ignored: bool, error: Error) {
+        match is_denied(&error) && self.takes_all {
+            true if is_ignored => {}
+            true => locked(&self.left_out).push(LeftOut { path: path.to_vec(), reason: Reason::Unreadable }),
+            false => drop(locked(&self.failure).get_or_insert(error)),
+        }
     }
 }
 
@@ -237,6 +290,11 @@ fn status(directory: impl AsFd, name: impl Arg, disk: &Path) -> Result<Stat> {
     statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("read", disk, errno))
 }
 
+fn is_denied(error: &Error) -> bool {
+    let source = error.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
+}
+
 /// What has this `status`, which is no socket's and no directory's, as an entry at `path`.
 fn entry(
     directory: impl AsFd,
@@ -267,12 +325,13 @@ fn entry(
     Ok(Entry { path, kind, mode, user, group, modified: status.st_mtime, xattrs: BTreeMap::new() })
 }
 
-/// The directory that is open, as an entry at `path`, and its status.
-fn directory_entry(directory: &File, disk: &Path, path: Vec<u8>) -> Result<(Entry, Stat)> {
+/// The directory that is open, as an entry at `path`, which has its extended attributes or none; and its status.
+fn directory_entry(directory: &File, disk: &Path, path: Vec<u8>, has_xattrs: bool) -> Result<(Entry, Stat)> {
     let status = fstat(directory).map_err(|errno| failed("read", disk, errno))?;
     let (user, group) = (status.st_uid.into(), status.st_gid.into());
     let (kind, mode, modified) = (Kind::Directory, status.st_mode & 0o7777, status.st_mtime);
-    Ok((Entry { path, kind, mode, user, group, modified, xattrs: xattrs(directory, disk)? }, status))
+    let xattrs = if has_xattrs { xattrs(directory, disk)? } else { BTreeMap::new() };
+    Ok((Entry { path, kind, mode, user, group, modified, xattrs }, status))
 }
 
 fn is_directory(status: &Stat) -> bool {

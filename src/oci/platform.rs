@@ -81,10 +81,32 @@ impl Platform {
         Platform::new("linux", &architecture, variant.as_deref())
     }
 
+    /// Whether its layers and its paths are those of Windows.
+    pub fn is_windows(&self) -> bool {
+        self.os == "windows"
+    }
+
     /// The same in the spelling that names have once they are read: what an image says of itself may be another.
     pub fn normalised(&self) -> Platform {
         let (architecture, variant) = normalise(&self.architecture, self.variant.as_deref());
         Platform { architecture, variant, ..self.clone() }
+    }
+
+    /// What an image says of itself that was asked for this platform and stands on one for `base`: as BuildKit has it, the
+    /// system and processor that were asked for; and the base's variant, version and features, where those are the base's
+    /// and nothing else was asked for.
+    pub fn standing_on(&self, base: &Platform) -> Platform {
+        let (own, base) = (self.normalised(), base.normalised());
+        if (&own.os, &own.architecture) != (&base.os, &base.architecture) {
+            return own;
+        }
+        Platform {
+            variant: own.variant.or(base.variant),
+            os_version: own.os_version.or(base.os_version),
+            os_features: if own.os_features.is_empty() { base.os_features } else { own.os_features },
+            os: own.os,
+            architecture: own.architecture,
+        }
     }
 
     /// How well an image for `other` does where this platform is wanted: 0 for the same, more for a lesser one that

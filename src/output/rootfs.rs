@@ -106,6 +106,15 @@ impl Rootfs {
             }
             let config = read_document(image.store, &manifest.config)?;
             let config: ImageConfig = from_json(&format!("config {}", manifest.config.digest), &config)?;
+            if config.platform.is_windows() {
+                return Err(Error::input(format!(
+                    "the files of an image for {} cannot be written alone",
+                    config.platform
+                ))
+                .with_hint(
+                    "its layers are made for Windows: write the image itself, with -o type=oci or type=docker",
+                ));
+            }
             all.push(Rootfs {
                 name: directory_name(descriptor.platform.as_ref().unwrap_or(&config.platform))?,
                 layers: Layer::all(descriptor.digest, manifest.layers, config.rootfs.diff_ids)?,

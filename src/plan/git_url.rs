@@ -219,8 +219,9 @@ impl Wanted {
         if let Some(checksum) = url.checksum.as_ref().filter(|checksum| !hexadecimal(checksum)) {
             return Err(format!("`{checksum}` is not a commit"));
         }
+        // The beginning of a commit says what the default branch is to be, and cannot be asked for.
         if url.reference.is_none() {
-            url.reference = url.checksum.clone();
+            url.reference = url.checksum.clone().filter(|checksum| matches!(checksum.len(), 40 | 64));
         }
         if let Some(reference) = url.reference.as_ref().filter(|reference| !is_reference(reference)) {
             return Err(format!("`{}` cannot be the name of a branch, a tag or a commit", reference.escape_debug()));
@@ -389,7 +390,10 @@ mod tests {
         let read = |query: &str| GitUrl::of_source(&format!("https://example.com/a.git?{query}")).unwrap().unwrap();
         let url = read("checksum=0123abc&keep-git-dir&submodules=false");
         assert_eq!(url.checksum.as_deref(), Some("0123abc"));
-        assert_eq!(url.reference.as_deref(), Some("0123abc"), "the commit is what is wanted, too");
+        assert_eq!(url.reference, None, "the beginning of a commit cannot be asked for");
+        let (full, long) = ("a".repeat(40), "b".repeat(64));
+        assert_eq!(read(&format!("commit={full}")).reference, Some(full));
+        assert_eq!(read(&format!("checksum={long}")).reference, Some(long));
         assert_eq!((url.keep_git_dir, url.submodules), (Some(true), Some(false)));
         assert_eq!(url.name(), "a");
     }

@@ -1,6 +1,7 @@
 //! What an image has of the one that it stands on.
 
 use super::{BaseImage, setting};
+use crate::error::{Error, Result};
 use crate::oci::{Map, Platform, Reference, Settings};
 
 /// The annotation that names the base (image-spec, annotations.md).
@@ -24,6 +25,17 @@ impl BaseImage {
         let actual = self.config.platform.normalised();
         let is_other = (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture);
         is_other.then(|| format!("the base {} is for {actual}, where {wanted} is built", self.name))
+    }
+
+    /// Refuses a base for Windows where another system is built, and the other way round: what their layers have is laid
+    /// out in different ways, so that no machine could run the image.
+    pub fn check_layers(&self, wanted: &Platform) -> Result<()> {
+        let actual = &self.config.platform;
+        if actual.is_windows() == wanted.is_windows() {
+            return Ok(());
+        }
+        let message = format!("the base {} is for {actual}, and nothing for {wanted} can stand on it", self.name);
+        Err(Error::input(message).with_hint(format!("build for its own platform, with --platform {actual}")))
     }
 
     /// The name, where it is that of a registry.

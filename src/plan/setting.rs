@@ -84,7 +84,8 @@ pub fn add_volume(settings: &mut Settings, path: &str) -> Result<()> {
 
 /// A working directory or volume, as given.
 pub fn absolute(path: &str) -> Result<String> {
-    if !path.starts_with('/') || path.contains('\0') {
+    let is_of_windows = matches!(path.as_bytes(), [b'c' | b'C', b':', b'\\' | b'/', ..]);
+    if !(path.starts_with('/') || is_of_windows) || path.contains('\0') {
         return Err(Error::input(format!("`{}` is not an absolute path", path.replace('\0', "␀")))
             .with_hint("a path in the image begins with `/`"));
     }

@@ -21,6 +21,13 @@ pub struct Downloaded {
     pub modified: i64,
 }
 
+impl Downloaded {
+    /// `Last-Modified`, in seconds since 1970, where the server said it.
+    pub fn last_modified(&self) -> Option<i64> {
+        Some(self.modified).filter(|modified| *modified != 0)
+    }
+}
+
 /// What is remembered of a URL, beside the blob that it led to.
 #[derive(Serialize, Deserialize)]
 struct Record {

@@ -86,8 +86,8 @@ fn branches_tags_commits_and_directories_are_fetched() {
     ] {
         let url = format!("{}{wanted}", server.url("app.git"));
         if wanted.starts_with("?checksum") {
-            // That alone names a commit, which is written in full.
-            assert_eq!(fetched(&url, &store).unwrap_err().kind, ErrorKind::NotFound);
+            // That alone is about the default branch, which is at another commit.
+            assert_eq!(fetched(&url, &store).unwrap_err().kind, ErrorKind::Integrity);
             continue;
         }
         let fetched = fetched(&url, &store).unwrap_or_else(|error| panic!("{wanted}: {error}"));
@@ -291,6 +291,17 @@ fn a_server_of_plain_files_is_fetched_from_without_a_shallow_clone() {
     assert_eq!(fetched(&url, &store).unwrap().checkout.revision, second);
     let old = fetched(&format!("{url}#{first}"), &store).unwrap();
     assert_eq!((&old.checkout.revision, &files(&old.root)["a"][..]), (&first, "1"));
+    // The beginning of a commit is what the default branch, or what was asked for, is to be.
+    let checked = |query: &str| fetched(&format!("{url}?{query}"), &store);
+    assert_eq!(checked(&format!("commit={}", &second[..8])).unwrap().checkout.revision, second);
+    assert_eq!(checked(&format!("checksum={}", &second[..7])).unwrap().checkout.revision, second);
+    assert_eq!(checked(&format!("branch=main&commit={}", &second[..8])).unwrap().checkout.revision, second);
+    assert_eq!(checked(&format!("commit={first}")).unwrap().checkout.revision, first, "all of it can be asked for");
+    for query in [format!("commit={}", &first[..8]), "commit=00000000".to_owned()] {
+        let error = checked(&query).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Integrity, "{error:?}");
+        assert!(error.message.contains(&second), "{error:?}");
+    }
 }
 
 #[test]

@@ -123,9 +123,88 @@ fn checks_end_with_what_they_find() {
     Program::new().run(["build", place]).success().says(&["UndefinedVar: Usage of undefined variable '$B'"]);
     fs::write(odd.path().join("Dockerfile"), "# check=error=true\nFROM scratch\nMAINTAINER me\n").unwrap();
     Program::new().run(["build", place]).failure(1).says(&["MaintainerDeprecated", "Dockerfile:3"]);
+    // BuildKit has no word on variables in EXPOSE.
+    let port = context("# check=error=true\nFROM scratch\nEXPOSE ${PORT}\n");
+    assert_eq!(run(&port, &[]).success().stdout, "no warnings\n");
     // Nothing is executed, so what cannot be is no matter.
     let run_only = context("FROM scratch\nRUN make\n");
     assert_eq!(run(&run_only, &[]).success().stdout, "no warnings\n");
+}
+
+/// The cases are BuildKit's own (`dockerfile_lint_test.go` and `validations_test.go` in its sources).
+#[test]
+fn copies_of_what_the_context_leaves_out_are_told_of() {
+    for (ignore, line, expected) in [
+        ("secret\n", "COPY secret /", Some("Copy file \"secret\"")),
+        ("secret\n", "COPY ./secret a /", Some("Copy file \"secret\"")),
+        ("secret\n", "ADD secret /", Some("Add file \"secret\"")),
+        ("d\n", "COPY a d/f /", Some("Copy file \"d/f\"")),
+        ("*\n", "COPY . .", Some("Copy file \".\"")),
+        ("**\n", "COPY . .", Some("Copy file \".\"")),
+        ("**/*\n", "COPY . .", Some("Copy file \".\"")),
+        ("**/a\n", "COPY . .", None),
+        ("secret\n", "COPY . .", None),
+        ("*\n!a\n", "COPY . .", None),
+        ("*\n!a\n", "COPY secret /", None),
+        ("secret\n", "COPY secre[t] /", None),
+        ("secret\n", "COPY --from=0 secret /", None),
+        ("secret\n", "ADD http://127.0.0.1:1/secret /", None),
+    ] {
+        let dockerfile = format!("FROM scratch\nFROM scratch\n{line}\n");
+        let tree = Tree::new().file("a", "").file("secret", "").file("d/f", "").file(".dockerignore", ignore);
+        let context = tree.file("Dockerfile", &dockerfile).plant();
+        let outcome = Program::new().run(["build", context.path().to_str().unwrap(), "--check"]);
+        match expected {
+            None => assert_eq!(outcome.success().stdout, "no warnings\n", "{ignore}{line}"),
+            Some(file) => {
+                let expected = format!("CopyIgnoredFile: Attempting to {file} that is excluded by .dockerignore");
+                assert!(outcome.stdout.contains(&expected), "{ignore}{line}: {}", outcome.stdout);
+            }
+        }
+    }
+}
+
+/// BuildKit takes it, with a warning unless it has a name of `--build-context`; so does a spec.
+#[test]
+fn a_base_for_one_platform_is_taken_for_others() {
+    let base = context(SIMPLE);
+    let layout = base.path().join("base/");
+    let place = base.path().to_str().unwrap();
+    Program::new().run(["build", place, "--platform", "linux/amd64", "-o", layout.to_str().unwrap()]).success();
+    let platforms = ["--platform", "linux/amd64,linux/arm64"];
+    let above = context("FROM base\nCOPY a /b\n");
+    let named = format!("base=oci-layout://{}", base.path().join("base").display());
+    let place = tempfile::tempdir().unwrap();
+    let build = |context: &TempDir, name: &str, flags: &[&str]| {
+        let out = format!("{}/{name}/", place.path().display());
+        let flags = [&["build", context.path().to_str().unwrap(), "-o", &out], flags].concat();
+        let outcome = Program::new().run(flags).success();
+        let layout = Layout::open(&out);
+        let index: Value =
+            serde_json::from_slice(&fs::read(layout.blob(layout.roots()[0]["digest"].as_str().unwrap())).unwrap())
+                .unwrap();
+        let listed = index["manifests"].as_array().map(|all| all.iter().map(|one| one["platform"].clone()).collect());
+        let listed: Vec<Value> = listed.unwrap_or_default();
+        let listed = listed.iter().map(|platform| platform["architecture"].as_str().unwrap().to_owned()).collect();
+        let images = layout.images().iter().map(Image::platform).collect();
+        (listed, images, outcome)
+    };
+    let both: (Vec<String>, Vec<String>) =
+        (vec!["amd64".to_owned(), "arm64".to_owned()], vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()]);
+    let (listed, images, _) = build(&above, "dockerfile", &[&platforms[..], &["--build-context", &named]].concat());
+    assert_eq!((listed, images), both);
+    let spec = Tree::new().file("a", "").file("ocibake.toml", format!("base = \"oci:{}\"\n", layout.display())).plant();
+    let (listed, images, outcome) = build(&spec, "spec", &platforms);
+    assert_eq!((listed, images), both);
+    outcome.says(&["is for linux/amd64, where linux/arm64 is built"]);
+}
+
+#[test]
+fn scratch_is_a_context() {
+    let context = context("FROM basis\nCOPY a /\nCOPY --from=basis / /\n");
+    let images = images(&context, &["--build-context", "basis=docker-image://scratch"]);
+    assert_eq!(images[0].layers.len(), 1);
+    assert_eq!(images[0].config["config"]["WorkingDir"], "/");
 }
 
 #[test]

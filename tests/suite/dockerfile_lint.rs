@@ -182,11 +182,46 @@ fn the_check_directive_says_what_is_told() {
     assert_eq!(findings(&format!("# check=skip=FromAsCasing;error=true\n{text}")), [(MaintainerDeprecated, 3)]);
     assert_eq!(findings(&format!("# check=error=1;skip=FromAsCasing,MaintainerDeprecated,What\n{text}")), []);
     assert_eq!(findings(&format!("#!x\n# check = skip=all // opts\n{text}")), []);
-    assert_eq!(findings(&format!("FROM a\n# check=skip=all\n{text}")).len(), 2);
+    assert_eq!(findings(&format!("FROM a\n# check=skip=all\n\n{text}")).len(), 2);
     let error = |text: &str| read(text).directives.check.error;
     assert!(error("# check=skip=all;error=True\nFROM a"));
     assert!(!error("# check=error=false\nFROM a"));
     assert!(!error("FROM a"));
+}
+
+/// BuildKit has it since November 2025 (moby/buildkit#6334).
+#[test]
+fn a_comment_above_an_instruction_leaves_rules_out_for_it_alone() {
+    for (comments, expected) in [
+        ("# check=skip=LegacyKeyValueFormat", &[4][..]),
+        ("# check=skip=LegacyKeyValueFormat // the old way", &[4]),
+        ("# Check = skip=What,LegacyKeyValueFormat// the old way", &[4]),
+        ("# check=skip=all", &[4]),
+        ("# check=skip=MaintainerDeprecated", &[3, 4]),
+        ("# check=skip=", &[3, 4]),
+        ("# check=what", &[3, 4]),
+        ("# check=error=true", &[3, 4]),
+        ("# checked: skip=all", &[3, 4]),
+        ("# check=skip=all\n#", &[4, 5]),
+        ("# check=skip=all\n", &[4, 5]),
+        ("# check=skip=all\n# another word", &[5]),
+        ("# check=skip=MaintainerDeprecated\n# check=skip=LegacyKeyValueFormat", &[5]),
+    ] {
+        let found = findings(&format!("FROM a\n{comments}\nENV a b\nENV c d\n"));
+        let lines: Vec<usize> = found.iter().map(|(_, line)| *line).collect();
+        assert_eq!(lines, expected, "{comments}");
+    }
+    let text =
+        "# check=skip=LegacyKeyValueFormat\nFROM a\n# check=skip=SecretsUsedInArgOrEnv\nENV A_TOKEN b\nENV B_TOKEN=c";
+    assert_eq!(findings(text), [(SecretsUsedInArgOrEnv, 5)], "what the file says holds as well");
+    // A finding on whatever line of the instruction is one of it, and `FROM` is an instruction, too.
+    assert_eq!(findings("FROM a\n# check=skip=all\nENV A=1 \\\n  B_TOKEN=2 \\\n\n  C=3\n"), []);
+    assert_eq!(findings("ARG X\n# check=skip=FromAsCasing\nFROM a as b\nFROM b as c"), [(FromAsCasing, 4)]);
+    // What describes stands above or below it.
+    let described = "# check=experimental=InvalidDefinitionDescription\nFROM a\n# A is one\n# check=skip=all\nARG A\n";
+    assert_eq!(findings(described), []);
+    let named = "FROM a\n# what it is\n# check=experimental=InvalidDefinitionDescription\nARG A\n# what\nARG B\n";
+    assert_eq!(findings(named), [(InvalidDefinitionDescription, 4)]);
 }
 
 #[test]

@@ -285,6 +285,121 @@ fn named_contexts_take_the_place_of_stages_and_images() {
 }
 
 #[test]
+fn a_context_of_nothing_is_a_base_and_a_source_without_files() {
+    let named = [("empty", Named::Nothing), ("two", Named::Nothing)];
+    let asked = Asked { named: &named, ..Asked::default() };
+    let lowered =
+        asked.lower("FROM missing AS two\nRUN x\nFROM empty\nENV A=1\nCOPY --from=two / /\nCOPY --from=empty / /");
+    let lowered = lowered.unwrap();
+    let stage = image(&lowered);
+    assert_eq!((&stage.base, &stage.settings.working_dir[..]), (&Base::Scratch, "/"));
+    for copy in copies(stage) {
+        let Provider::Stage(number) = copy.from else { panic!("{:?}", copy.from) };
+        let from = &lowered.plan.stages[number];
+        assert_eq!((&from.base, from.steps.len()), (&Base::Scratch, 0));
+    }
+}
+
+/// As BuildKit's `NormalizeWorkdir` has it for all but Windows.
+#[test]
+fn an_absolute_working_directory_stays_as_it_is_written() {
+    for (text, expected, made) in [
+        ("WORKDIR /a/", "/a/", "a"),
+        ("WORKDIR /a/../b//c", "/a/../b//c", "b/c"),
+        ("WORKDIR /a/\nWORKDIR b/", "/a/b", "a/b"),
+        ("WORKDIR /a/\nENV E=\nWORKDIR $E", "/a", "a"),
+        ("WORKDIR b/", "/b", "b"),
+    ] {
+        let lowered = lower(&format!("FROM scratch\n{text}\n"));
+        let stage = image(&lowered);
+        assert_eq!(stage.settings.working_dir, expected, "{text}");
+        let last = stage.steps.last().unwrap();
+        assert_eq!(last.title, format!("WORKDIR {expected}"));
+        assert_eq!(last.work, Work::Directory { path: made.to_owned(), owner: None });
+    }
+}
+
+#[test]
+fn an_empty_checksum_is_none() {
+    let of = |arguments: &[(&str, &str)], text: &str| Asked { arguments, ..Asked::default() }.lower(text);
+    for text in ["http://a.example/f", "http://a.example/f http://a.example/g", "local", "https://a.example/r.git"] {
+        let text = format!("FROM scratch\nARG SUM\nADD --checksum=$SUM {text} /x/\n");
+        let lowered = of(&[], &text).unwrap();
+        for item in &copies(image(&lowered))[0].items {
+            assert!(
+                !matches!(item, Item::Url { checksum: Some(_), .. } | Item::Git { checksum: Some(_), .. }),
+                "{item:?}"
+            );
+        }
+    }
+    let error = of(&[("SUM", "x")], "FROM scratch\nARG SUM\nADD --checksum=$SUM http://a.example/f /x/\n").unwrap_err();
+    assert!(error.message.contains("`x` is not a digest"), "{error:?}");
+}
+
+/// What BuildKit refuses of them as soon as a stage is looked at.
+#[test]
+fn mounts_are_looked_at_before_a_command_is_run() {
+    for (options, words) in [
+        ("typ=tmpfs", "no option `typ`"),
+        ("type=tmp,target=/x", "no mount of type `tmp`"),
+        ("type=cache,target=/x,sharing=some", "`some` cannot be the `sharing`"),
+        ("type=bind,source=a", "the root as its target"),
+        ("type=tmpfs,target=/", "the root as its target"),
+        ("type=cache,target=$NONE", "the root as its target"),
+        ("type=secret,mode=rw", "`rw` cannot be the `mode`"),
+        ("type=secret", "needs an `id`"),
+        ("type=$KIND,target=/x", "no mount of type `none`"),
+        ("type=bind,target=/x,from=later", "stage `later`"),
+        ("type=bind,target", "needs a value"),
+        ("type=tmpfs,target=/x,mode=700", "no mode, uid or gid"),
+    ] {
+        let text = format!("FROM scratch\nENV KIND=none\nRUN \\\n --mount={options} true\nFROM scratch AS later\n");
+        let error = Asked::default().check(&text).unwrap_err();
+        assert!(error.message.contains(words), "{options}: {error:?}");
+        assert_eq!(error.excerpt.map(|excerpt| excerpt.line), Some(4), "{options}");
+    }
+    for options in [
+        "type=cache,target=/x,sharing=LOCKED,mode=0755,uid=1",
+        "target=/x",
+        "type=bind,target=rel,ro=false",
+        "type=tmpfs,dst=/x,size=1m",
+        "type=secret,id=a,env=A",
+        "type=ssh",
+        "type=cache,target=$CACHE",
+    ] {
+        let text = format!("FROM scratch\nENV CACHE=/cache\nRUN --mount={options} true\n");
+        assert_eq!(Asked::default().check(&text).unwrap(), [], "{options}");
+    }
+    // Of an image that nobody has seen a variable may be anything.
+    assert_eq!(Asked::default().check("FROM other\nRUN --mount=type=cache,target=$HOME true\n").unwrap(), []);
+    let error = Asked::default().lower("FROM scratch\nRUN --mount=typ=a true\n").unwrap_err();
+    assert!(error.message.contains("no option `typ`"), "a build says so, too: {error:?}");
+}
+
+/// As BuildKit's `finalizeResultImage` has it.
+#[test]
+fn an_image_is_for_the_platform_that_was_asked_for() {
+    let of = |asked: &str, base: Value| {
+        let asked: Platform = asked.parse().unwrap();
+        let base: Platform = serde_json::from_value(base).unwrap();
+        let found = asked.standing_on(&base);
+        (found.to_string(), found.os_version.unwrap_or_default(), found.os_features.len())
+    };
+    let windows = json!({ "os": "windows", "architecture": "amd64", "os.version": "10.0", "os.features": ["win32k"] });
+    for (asked, base, expected) in [
+        ("linux/arm64", json!({ "os": "linux", "architecture": "amd64", "variant": "v2" }), ("linux/arm64", "", 0)),
+        ("linux/amd64", json!({ "os": "linux", "architecture": "amd64", "variant": "v2" }), ("linux/amd64/v2", "", 0)),
+        ("linux/arm/v6", json!({ "os": "linux", "architecture": "arm", "variant": "v7" }), ("linux/arm/v6", "", 0)),
+        ("linux/arm64", json!({ "os": "linux", "architecture": "arm64", "variant": "v8" }), ("linux/arm64", "", 0)),
+        ("windows/amd64", windows.clone(), ("windows/amd64", "10.0", 1)),
+        ("linux/amd64", windows, ("linux/amd64", "", 0)),
+    ] {
+        let (platform, version, features) = of(asked, base.clone());
+        assert_eq!((&platform[..], &version[..], features), expected, "{asked} on {base}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_shown_where_it_stands() {
     for (text, line, words) in [
         ("FROM scratch AS one\nCOPY --from=two a /\nFROM scratch AS two\nCOPY --from=one a /", 2, "stage `two`"),

@@ -202,6 +202,9 @@ fn owners_are_numbers_or_names_of_the_image() {
         ("5:staff", "5:50"),
         ("bob", "7:8"),
         (":staff", "0:50"),
+        ("root", "0:0"),
+        ("root:staff", "0:50"),
+        ("alice:root", "1000:0"),
     ] {
         assert_eq!(owned(owner), (expected.to_owned(), 0), "{owner}");
     }
@@ -211,6 +214,16 @@ fn owners_are_numbers_or_names_of_the_image() {
     let work = Copy { owner: Some("alice".to_owned()), ..copy(&["a.txt"], "/x/") };
     let error = workshop.error(Base::Scratch, vec![Work::Copy(work)]);
     assert!(error.message.contains("`alice`"), "{error:?}");
+    // As BuildKit has it, these need no file that knows them.
+    for owner in ["root", "0", "root:root", "0:root", ":root", "root:0"] {
+        for link in [false, true] {
+            let work = Copy { owner: Some(owner.to_owned()), link, ..copy(&["a.txt"], "/x/") };
+            let outcome = workshop.steps(Base::Scratch, vec![Work::Copy(work)]);
+            assert_eq!(outcome.lines(), ["d 755 0:0 x", "f 644 0:0 x/a.txt"], "{owner}");
+        }
+        let made = workshop.steps(Base::Scratch, vec![directory("made", Some(owner))]);
+        assert_eq!(made.lines(), ["d 755 0:0 made"], "{owner}");
+    }
 }
 
 #[test]

@@ -155,6 +155,11 @@ impl<'a> Stages<'a> {
         self.started
     }
 
+    fn base_mark(&self, kind: &str, manifest: Option<Digest>) -> Mark {
+        let parts = Key::step(kind, None, self.options.compression).part("manifest", &manifest);
+        Mark { key: Some(Key::of_parts(parts)), is_settled: true }
+    }
+
     fn step(&self, stage: usize, number: usize) -> Result<&'a Step> {
         let step = self.stage(stage)?.steps.get(number);
         step.ok_or_else(|| Error::input(format!("stage {stage} of the plan has no step {number}")))
@@ -172,15 +177,16 @@ impl<'a> Stages<'a> {
     /// What the state at `place` is known by, where those that it comes from are marked.
     fn mark_above(&mut self, (stage, steps): Place) -> Result<Mark> {
         let Some(number) = steps.checked_sub(1) else {
-            return match &self.stage(stage)?.base {
-                Base::Scratch => Ok(Mark { key: None, is_settled: true }),
-                Base::Image(image) => {
-                    let parts = Key::step("image", None, self.options.compression).part("manifest", &image.manifest);
-                    let key = Key::of_parts(parts);
-                    Ok(Mark { key: Some(key), is_settled: true })
+            let Stage { base, platform, .. } = self.stage(stage)?;
+            return Ok(match base {
+                Base::Scratch if platform.is_windows() => self.base_mark("windows", None),
+                Base::Scratch => Mark { key: None, is_settled: true },
+                Base::Image(image) if platform.is_windows() => {
+                    self.base_mark("image for windows", Some(image.manifest))
                 }
-                Base::Stage(base) => self.last_mark(*base),
-            };
+                Base::Image(image) => self.base_mark("image", Some(image.manifest)),
+                Base::Stage(base) => self.last_mark(*base)?,
+            });
         };
         let below = self.marked((stage, number))?;
         let step = self.step(stage, number)?;

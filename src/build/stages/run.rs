@@ -1,13 +1,15 @@
 use std::sync::Arc;
 
 use super::{Place, Stages};
+use crate::build::contexts::Missing;
 use crate::build::copy::{Copier, Matched, Pivot, has_wildcard, matched, not_there};
 use crate::build::files::{Files, Node, Object, attributes, joined, parent};
 use crate::build::lay::lay_over;
 use crate::build::owner;
 use crate::build::target::Target;
-use crate::error::Result;
-use crate::layer::{Attributes, Content, Entry, Ignore, Kind, Time};
+use crate::error::{ErrorKind, Result};
+use crate::layer::{Attributes, Content, Entry, Ignore, Kind, Reason, Time};
+use crate::plan::pattern::from_root;
 use crate::plan::{Copy, Item, Provider, Work};
 use crate::progress::Event;
 use crate::source::archive;
@@ -17,6 +19,7 @@ use crate::source::local::Modified;
 struct Provided {
     files: Files,
     title: String,
+    missing: Missing,
 }
 
 impl<'a> Stages<'a> {
@@ -61,7 +64,7 @@ impl<'a> Stages<'a> {
     /// Whom `owner` means at `place`.
     fn owner(&mut self, owner: Option<&str>, place: Place) -> Result<Option<(u32, u32)>> {
         let Some(owner) = owner else { return Ok(None) };
-        let files = if owner::is_numeric(owner) { Files::new() } else { self.files(place.0, place.1)? };
+        let files = if owner::is_known(owner) { Files::new() } else { self.files(place.0, place.1)? };
         let found = owner::find(owner, &files, &mut self.bases)?;
         if found.is_unknown {
             let title = &self.step(place.0, place.1)?.title;
@@ -84,7 +87,7 @@ impl<'a> Stages<'a> {
                 Item::Pattern(pattern) => {
                     let provided = self.provided(copy)?;
                     if copy.parents {
-                        copy_parents(&copier, &provided, pattern, target)?;
+                        self.copy_parents(&copier, &provided, pattern, target)?;
                     } else {
                         self.copy_pattern(copy, &copier, &provided, pattern, target)?;
                     }
@@ -117,14 +120,16 @@ impl<'a> Stages<'a> {
         Ok(match &copy.from {
             Provider::Context(number) => {
                 let context = self.contexts.get(*number)?;
-                Provided { files: context.files.clone(), title: context.title.clone() }
+                let (files, title) = (context.files.clone(), context.title.clone());
+                Provided { files, title, missing: context.missing.clone() }
             }
             Provider::Stage(number) => {
                 let title = format!("the stage {}", self.stage(*number)?.title);
-                Provided { files: self.last_files(*number)?, title }
+                Provided { files: self.last_files(*number)?, title, missing: Missing::default() }
             }
             Provider::Image(image) => {
-                Provided { files: self.bases.files(image)?, title: format!("the image {}", image.name) }
+                let title = format!("the image {}", image.name);
+                Provided { files: self.bases.files(image)?, title, missing: Missing::default() }
             }
         })
     }
@@ -137,14 +142,62 @@ impl<'a> Stages<'a> {
         pattern: &str,
         target: &mut Target,
     ) -> Result<()> {
-        let found = matched(&provided.files, pattern, &provided.title)?;
+        let found = provided.matched(pattern)?;
         if found.is_empty() {
             let message = format!("nothing in {} matches `{pattern}`, and so nothing is copied", provided.title);
             (self.options.progress)(Event::Warning { message: &message });
         }
         for source in &found {
+            self.check_missing(copier, provided, source, None)?;
             if !(copy.unpack.unwrap_or(copy.is_add) && self.unpack(copier, source, target)?) {
                 copier.copy(source, None, target)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_parents(
+        &mut self,
+        copier: &Copier<'_>,
+        provided: &Provided,
+        pattern: &str,
+        target: &mut Target,
+    ) -> Result<()> {
+        let Pivot { start, pattern } = Pivot::of(pattern);
+        let only = Ignore::new([pattern.as_str()])?;
+        let starts = provided.matched(&start)?;
+        if !has_wildcard(&start) && !has_wildcard(&pattern) {
+            let path = joined(start.as_bytes(), pattern.as_bytes());
+            if provided.files.get(&provided.files.real(&path)?).is_none() {
+                let missing = provided.missing.at(&path);
+                return Err(missing.unwrap_or_else(|| not_there(&String::from_utf8_lossy(&path), &provided.title)));
+            }
+        }
+        for start in &starts {
+            self.check_missing(copier, provided, start, Some(&only))?;
+            copier.copy(start, Some(&only), target)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to copy what cannot be read, and tells of what no layer can hold.
+    fn check_missing(
+        &self,
+        copier: &Copier<'_>,
+        provided: &Provided,
+        source: &Matched<'_>,
+        only: Option<&Ignore>,
+    ) -> Result<()> {
+        let Provided { missing, .. } = provided;
+        let is_wanted = |path: &[u8]| only.is_none_or(|only| only.matches(path)) && !copier.exclude.matches(path);
+        for (_, left_out) in missing.below(&source.path).filter(|(path, _)| path.is_empty() || is_wanted(path)) {
+            let error = missing.error(left_out);
+            match left_out.reason {
+                Reason::Unreadable => return Err(error),
+                Reason::Socket => {
+                    let message = format!("{}, and is left out", error.message);
+                    (self.options.progress)(Event::Warning { message: &message });
+                }
             }
         }
         Ok(())
@@ -190,18 +243,13 @@ fn stands_alone(copy: &Copy) -> bool {
     copy.link && copy.mode.is_none()
 }
 
-fn copy_parents(copier: &Copier<'_>, provided: &Provided, pattern: &str, target: &mut Target) -> Result<()> {
-    let Provided { files, title } = provided;
-    let Pivot { start, pattern } = Pivot::of(pattern);
-    let only = Ignore::new([pattern.as_str()])?;
-    let starts = matched(files, &start, title)?;
-    if !has_wildcard(&start) && !has_wildcard(&pattern) {
-        let path = joined(start.as_bytes(), pattern.as_bytes());
-        if files.get(&files.real(&path)?).is_none() {
-            return Err(not_there(&String::from_utf8_lossy(&path), title));
-        }
+impl Provided {
+    fn matched(&self, pattern: &str) -> Result<Vec<Matched<'_>>> {
+        matched(&self.files, pattern, &self.title).map_err(|error| match error.kind {
+            ErrorKind::NotFound => self.missing.at(from_root(pattern).as_bytes()).unwrap_or(error),
+            _ => error,
+        })
     }
-    starts.iter().try_for_each(|start| copier.copy(start, Some(&only), target))
 }
 
 /// A file of root's.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use super::instruction::Manner;
-use super::{Command, CommandLine, Rule, Span, Stage, Text, Warning, Word};
+use super::{Check, Command, CommandLine, Rule, Span, Stage, Text, Warning, Word};
 use crate::oci::Platform;
 
 const SECRETS: &[&str] =
@@ -132,7 +132,8 @@ impl Findings<'_> {
     }
 
     fn description(&mut self, instruction: &str, manner: &Manner, names: &[&str]) {
-        let Some(comment) = manner.comments.last() else { return };
+        let described = |comment: &&String| Check::of_comment(comment).is_none();
+        let Some(comment) = manner.comments.iter().rfind(described) else { return };
         let first = comment.split(' ').next().unwrap_or_default();
         if names.contains(&first) {
             return;

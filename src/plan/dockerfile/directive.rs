@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 /// Where no directive says otherwise.
 pub(super) const ESCAPE: char = '\\';
 
-const NAMES: [&str; 3] = ["syntax", "escape", "check"];
+const CHECK: &str = "check";
+const NAMES: [&str; 3] = ["syntax", "escape", CHECK];
 
 /// Parser directives.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +66,7 @@ impl Directives {
         let front = scan(text, behind_interpreter_line(text, start), |line| line);
         let find = |name| front.iter().find(|directive| directive.name == name).map(|found| until_space(&found.value));
         let syntax = find("syntax");
-        let check = find("check").map(|value| Check::read(text, &value)).transpose()?.unwrap_or_default();
+        let check = find(CHECK).map(|value| Check::read(text, &value)).transpose()?.unwrap_or_default();
         let end = strict.last().map_or(start, |directive| directive.next);
         Ok((Directives { syntax, escape, check }, end))
     }
@@ -143,6 +144,21 @@ impl Check {
         Ok(check)
     }
 
+    /// What a comment right above an instruction says of that instruction alone, as in `check=skip=RULE // REASON`. None if
+    /// it says nothing of checks that could be understood.
+    pub(super) fn of_comment(comment: &str) -> Option<Check> {
+        let (_, value) = directive(comment).filter(|(name, _)| *name == CHECK)?;
+        let options = value.split_once("//").map_or(value, |(options, _)| options);
+        Check::parse(options).ok()
+    }
+
+    /// This and `own` together; `error` is about the whole file, and stays.
+    pub(super) fn with(mut self, own: Check) -> Check {
+        self.skip.add(own.skip);
+        self.experimental.add(own.experimental);
+        self
+    }
+
     /// Whether a warning of that rule is shown.
     pub fn wants(&self, rule: Rule) -> bool {
         if rule.is_experimental() { self.experimental.has(rule) } else { !self.skip.has(rule) }
@@ -158,6 +174,14 @@ impl Rules {
         match names {
             "all" => Rules::All,
             names => Rules::These(names.split(',').filter_map(|name| Rule::named(name.trim())).collect()),
+        }
+    }
+
+    fn add(&mut self, more: Rules) {
+        match (&mut *self, more) {
+            (Rules::These(rules), Rules::These(more)) => rules.extend(more),
+            (_, Rules::These(_)) => {}
+            (all, Rules::All) => *all = Rules::All,
         }
     }
 

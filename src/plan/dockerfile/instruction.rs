@@ -46,6 +46,8 @@ pub(super) struct Manner {
     pub comments: Vec<String>,
     /// The first empty line in it.
     pub gap: Option<Span>,
+    /// All of it.
+    pub span: Span,
 }
 
 /// An instruction's parts, before they are understood.
@@ -73,7 +75,7 @@ impl Statement {
         let original = line.text().trim().to_owned();
         let legacy = parts.is_legacy(name);
         let words = words(&parts.rest).iter().map(Line::word).collect();
-        let manner = Manner { name: parts.name.word(), words, legacy, comments, gap };
+        let manner = Manner { name: parts.name.word(), words, legacy, comments, gap, span: span.clone() };
         let number = reader.text.line(span.start);
         if name == "from" {
             return Ok(Statement::Stage(parts.stage(original, span, number)?, manner));

@@ -88,7 +88,7 @@ impl Rule {
 
     /// Those that only run if `experimental=` names them.
     pub fn is_experimental(self) -> bool {
-        matches!(self, Rule::CopyIgnoredFile | Rule::InvalidDefinitionDescription)
+        matches!(self, Rule::InvalidDefinitionDescription)
     }
 
     fn entry(self) -> &'static (Rule, &'static str, Option<&'static str>) {

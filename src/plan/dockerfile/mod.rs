@@ -27,14 +27,15 @@ pub use command::{
 };
 pub use directive::{Check, Directives, Rules};
 pub use lint::{Rule, Warning};
-pub use lower::{Lowered, Named, Request};
+pub use lower::{Epoch, Lowered, Named, Request, SOURCE_DATE_EPOCH};
 pub use mount::{Mount, MountFlag, MountKind, Sharing};
 pub use text::{Span, Text, Word};
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use self::check::Spoken;
-use self::instruction::Statement;
+use self::instruction::{Manner, Statement};
 use self::line::Reader;
 use crate::error::{Error, Excerpt, Result};
 
@@ -47,8 +48,10 @@ pub struct Dockerfile {
     pub arguments: Vec<Argument>,
     /// At least one.
     pub stages: Vec<Stage>,
-    /// What the text alone shows, by line; those that `# check=` skips are among them ([`Check::wants`] tells).
+    /// What the text alone shows, by line; those that `# check=` skips are among them ([`Dockerfile::wants`] tells).
     pub warnings: Vec<Warning>,
+    /// The lines of instructions that have a `# check=` of their own, in their order, and what holds there.
+    own_checks: Vec<(RangeInclusive<usize>, Check)>,
 }
 
 impl Dockerfile {
@@ -71,7 +74,17 @@ impl Dockerfile {
             return Err(Error::input(format!("{file} has {found}: there is nothing to build")).with_hint(FIRST_LINE));
         }
         let warnings = check::warnings(&text, &stages, &spoken);
-        Ok(Dockerfile { text, directives, arguments, stages, warnings })
+        let own_checks = own_checks(&text, &directives.check, &spoken);
+        Ok(Dockerfile { text, directives, arguments, stages, warnings, own_checks })
+    }
+
+    /// Whether `warning` is shown: the file, and what stands right above the instruction, may leave its rule out.
+    pub fn wants(&self, warning: &Warning) -> bool {
+        let line = warning.place.line;
+        let behind = self.own_checks.partition_point(|(lines, _)| *lines.end() < line);
+        let own = self.own_checks.get(behind).filter(|(lines, _)| lines.contains(&line));
+        let own = own.filter(|_| warning.place.file == self.text.file).map(|(_, check)| check);
+        own.unwrap_or(&self.directives.check).wants(warning.rule)
     }
 
     /// The line that `span` begins on.
@@ -104,6 +117,15 @@ pub fn read_trigger(file: &str, trigger: &str) -> Result<Instruction> {
             .with_hint("the image that the trigger comes from has to be built again without it")),
         Statement::Instruction(..) => Err(single()),
     }
+}
+
+fn own_checks(text: &Text, check: &Check, spoken: &[Spoken]) -> Vec<(RangeInclusive<usize>, Check)> {
+    let own = |spoken: &Spoken| {
+        let Manner { comments, span, .. } = &spoken.manner;
+        let own = comments.iter().filter_map(|comment| Check::of_comment(comment)).reduce(Check::with)?;
+        Some((text.line(span.start)..=text.line(span.end), check.clone().with(own)))
+    };
+    spoken.iter().filter_map(own).collect()
 }
 
 const FIRST_LINE: &str = "a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`";
@@ -142,7 +164,7 @@ impl Reading {
         Ok(())
     }
 
-    fn note(&mut self, manner: instruction::Manner) {
+    fn note(&mut self, manner: Manner) {
         let stage = self.stages.len().checked_sub(1);
         let instruction = stage.and_then(|stage| self.stages[stage].instructions.len().checked_sub(1));
         self.spoken.push(Spoken { stage, instruction, manner });

@@ -96,6 +96,11 @@ pub enum Sharing {
 }
 
 impl MountFlag {
+    /// Whether a variable is named in it.
+    pub fn has_variables(&self) -> bool {
+        self.fields.iter().any(|(_, value)| value.as_ref().is_some_and(|value| value.text.contains('$')))
+    }
+
     /// The mount once `expand` has replaced the variables of each value. Errors have no excerpt: `span` gives it.
     pub fn mount(&self, expand: &mut dyn FnMut(&Word) -> Result<String>) -> Result<Mount> {
         let mut settings = Settings { kind: "bind", ..Settings::default() };

@@ -101,13 +101,18 @@ impl Spec {
         let labels = Some(labels.clone()).filter(|labels| !labels.is_empty());
         let settings = Settings { labels, ..self.config.clone() };
         let base = self.base.as_ref().map(|name| bases(name, &platform)).transpose()?;
+        base.as_ref().map_or(Ok(()), |base| base.check_layers(&platform))?;
         let (settings, annotations, author) = match &base {
             None => (settings, Map::new(), None),
             Some(base) => (base.settings(&settings), base.annotations(), base.config.author.clone()),
         };
         Ok(Stage {
             title: platform.to_string(),
-            platform,
+            platform: match &base {
+                // Nobody said for what, so it is for what its base is for.
+                Some(base) if self.platforms.is_empty() => base.config.platform.normalised(),
+                _ => platform,
+            },
             base: base.map_or(Base::Scratch, Base::Image),
             steps,
             settings,

@@ -13,7 +13,7 @@ use super::archive::{self, HEAD, is_archive};
 use super::download::download;
 use super::git::{self, Fetched};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::{open_file, real_within};
+use crate::layer::{Ignore, newest, open_file, real_within, walk_all};
 use crate::plan::{Checkout, ContextPlace, GitUrl, is_http, shown_url};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -52,6 +52,8 @@ pub struct OpenContext {
     pub dockerfile: Option<Text>,
     /// The commit that it is, for one from a git repository.
     pub checkout: Option<Checkout>,
+    /// `Last-Modified`, in seconds since 1970, of one that was downloaded.
+    modified: Option<i64>,
     /// It is a directory of the user's, to which `.dockerignore` applies; BuildKit leaves whatever else it unpacks whole.
     pub is_local: bool,
     /// It was read from the standard input, where nothing else can come from any more.
@@ -179,9 +181,30 @@ impl OpenContext {
         Some(parent.strip_prefix(root).ok()?.join(path.file_name()?))
     }
 
+    /// When it was made, in seconds since 1970: the time of the commit, `Last-Modified`, or that of the newest file in an
+    /// archive. None for a directory of the user's, whose times say nothing, and where there is no such time.
+    pub fn time(&self) -> Result<Option<i64>> {
+        if let Some(checkout) = self.checkout.as_ref() {
+            return Ok(Some(checkout.commit_time));
+        }
+        if self.is_local || self.dockerfile.is_some() || self.modified.is_some() {
+            return Ok(self.modified);
+        }
+        let (entries, _) = walk_all(&self.root, &Ignore::new([])?)?;
+        Ok(newest(&entries))
+    }
+
     fn local(path: &Path) -> Self {
         let root = path.to_owned();
-        OpenContext { root, dockerfile: None, checkout: None, is_local: true, has_input: false, _directory: None }
+        OpenContext {
+            root,
+            dockerfile: None,
+            checkout: None,
+            modified: None,
+            is_local: true,
+            has_input: false,
+            _directory: None,
+        }
     }
 
     /// An empty directory, to be filled.
@@ -192,7 +215,15 @@ impl OpenContext {
         let plain = Permissions::from_mode(0o755);
         fs::set_permissions(&root, plain).map_err(|source| Error::io("set the mode of", &root, source))?;
         let _directory = Some(directory);
-        Ok(OpenContext { root, dockerfile: None, checkout: None, is_local: false, has_input: false, _directory })
+        Ok(OpenContext {
+            root,
+            dockerfile: None,
+            checkout: None,
+            modified: None,
+            is_local: false,
+            has_input: false,
+            _directory,
+        })
     }
 
     fn unpacked(raw: impl Read, size: u64, name: &str, access: &Access<'_>) -> Result<Self> {
@@ -226,11 +257,13 @@ fn of_archive(path: &Path, access: &Access<'_>) -> Result<OpenContext> {
 /// What is no archive is alone in its directory, and its path is told.
 fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf>)> {
     let name = shown_url(url);
-    let content = download(url, None, access.store, access.client, access.progress)?.content;
+    let downloaded = download(url, None, access.store, access.client, access.progress)?;
+    let (content, modified) = (&downloaded.content, downloaded.last_modified());
     if is_archive(&head(content.reader(), &name)?) {
-        return OpenContext::unpacked(content.reader(), content.size(), &name, access).map(|context| (context, None));
+        let context = OpenContext::unpacked(content.reader(), content.size(), &name, access)?;
+        return Ok((OpenContext { modified, ..context }, None));
     }
-    let context = OpenContext::brought(access.store)?;
+    let context = OpenContext { modified, ..OpenContext::brought(access.store)? };
     let path = context.root.join(DOWNLOADED);
     let mut file = File::create_new(&path).map_err(|source| Error::io("create", &path, source))?;
     io::copy(&mut BufReader::with_capacity(1 << 18, content.reader()), &mut file)
@@ -243,7 +276,7 @@ fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf
 fn of_git(url: &GitUrl, access: &Access<'_>) -> Result<OpenContext> {
     let Fetched { root, checkout, directory, .. } = git::fetch(url, access.keep_git_dir, None, access.store)?;
     let (checkout, _directory) = (Some(checkout), Some(directory));
-    Ok(OpenContext { root, dockerfile: None, checkout, is_local: false, has_input: false, _directory })
+    Ok(OpenContext { root, dockerfile: None, checkout, modified: None, is_local: false, has_input: false, _directory })
 }
 
 fn head(content: impl Read, name: &str) -> Result<Vec<u8>> {

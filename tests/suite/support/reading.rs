@@ -51,6 +51,6 @@ pub fn text(word: &Option<Word>) -> Option<&str> {
 /// The rules that the text breaks, with the lines, those left out that `# check=` does not want.
 pub fn findings(text: &str) -> Vec<(Rule, usize)> {
     let dockerfile = read(text);
-    let wanted = dockerfile.warnings.iter().filter(|warning| dockerfile.directives.check.wants(warning.rule));
+    let wanted = dockerfile.warnings.iter().filter(|warning| dockerfile.wants(warning));
     wanted.map(|warning| (warning.rule, warning.place.line)).collect()
 }

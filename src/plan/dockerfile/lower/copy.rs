@@ -1,7 +1,6 @@
 //! `COPY` and `ADD`.
 
 use super::Lowering;
-use super::instruction::below;
 use super::made::State;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
@@ -35,7 +34,7 @@ impl Lowering<'_, '_> {
             }
         };
         let transfer = &copy.transfer;
-        let sources = self.expand_all(state, instruction, &transfer.sources)?;
+        let mut sources = self.expand_all(state, instruction, &transfer.sources)?;
         for (source, word) in sources.iter().zip(&transfer.sources) {
             if is_http(source) || GitUrl::of_source(source)?.is_some() {
                 let place = instruction.excerpt(&word.span);
@@ -43,6 +42,9 @@ impl Lowering<'_, '_> {
                     .with_excerpt(place)
                     .with_hint("ADD can"));
             }
+        }
+        for source in &mut sources {
+            *source = state.slashed(std::mem::take(source))?;
         }
         if copy.from.is_none() {
             self.note_ignored("Copy", &sources, instruction)?;
@@ -56,7 +58,7 @@ impl Lowering<'_, '_> {
     pub fn add(&mut self, state: &mut State, add: &Add, instruction: &Instruction) -> Result<()> {
         let transfer = &add.transfer;
         let checksum = match &add.checksum {
-            Some(word) => Some((self.expand(state, instruction, word)?, word)),
+            Some(word) => Some((self.expand(state, instruction, word)?, word)).filter(|(sum, _)| !sum.is_empty()),
             None => None,
         };
         if let Some((_, word)) = checksum.as_ref().filter(|_| transfer.sources.len() + transfer.texts.len() != 1) {
@@ -91,6 +93,7 @@ impl Lowering<'_, '_> {
                         let error = Error::input("`--checksum` is of what is downloaded, and this source is not");
                         return Err(error.with_excerpt(instruction.excerpt(&word.span)));
                     }
+                    let source = state.slashed(source)?;
                     paths.push(source.clone());
                     Item::Pattern(source)
                 }
@@ -123,8 +126,8 @@ impl Lowering<'_, '_> {
             }
             None => None,
         };
-        let to = self.expand(state, instruction, &transfer.to)?;
-        let path = below(&state.settings.working_dir, &to);
+        let to = state.slashed(self.expand(state, instruction, &transfer.to)?)?;
+        let path = state.path(&to)?;
         path::check(path.as_bytes()).map_err(|error| error.with_excerpt(instruction.excerpt(&transfer.to.span)))?;
         let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
         let exclude = self.expand_all(state, instruction, &transfer.exclude)?;
@@ -147,9 +150,15 @@ impl Lowering<'_, '_> {
 
     fn note_ignored(&mut self, verb: &str, sources: &[String], instruction: &Instruction) -> Result<()> {
         for source in sources {
-            if (self.request.ignores)(&from_root(source)) {
+            let path = from_root(source);
+            if (self.request.ignores)(&path) {
                 let place = instruction.excerpt(&instruction.span);
-                self.warn(Warning::copy_ignored_file(verb, source, place))?;
+                let shown = match (source.starts_with('/'), path.is_empty()) {
+                    (true, _) => format!("/{path}"),
+                    (false, true) => ".".to_owned(),
+                    (false, false) => path,
+                };
+                self.warn(Warning::copy_ignored_file(verb, &shown, place))?;
             }
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! What each instruction does to a stage.
 
 use super::made::State;
-use super::{Lowering, Scope, expose};
+use super::{Lowering, Scope, expose, windows};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
-use crate::plan::dockerfile::{Argument, Command, CommandLine, Instruction, Pair, Span, Text, Warning, Word};
+use crate::plan::dockerfile::{
+    Argument, Command, CommandLine, Instruction, MountFlag, MountKind, Pair, Run, Span, Text, Warning, Word,
+};
 use crate::plan::pattern::from_root;
 use crate::plan::{Work, path, setting};
 
@@ -31,11 +33,7 @@ impl Lowering<'_, '_> {
             Command::Add(add) => return self.add(state, add, instruction),
             Command::Copy(copy) => return self.copy(state, number, copy, instruction),
             Command::Workdir(path) => return self.workdir(state, path, instruction),
-            Command::Run(_) if self.is_check => return Ok(()),
-            Command::Run(_) => {
-                return Err(Error::input("RUN cannot be executed yet")
-                    .with_hint("copy what the command would make into the context, or build on an image that has it"));
-            }
+            Command::Run(run) => return self.run(state, number, run, instruction),
             Command::OnBuild(trigger) => {
                 state.settings.on_build.get_or_insert_default().push(trigger.text.clone());
                 return Ok(());
@@ -61,6 +59,10 @@ impl Lowering<'_, '_> {
                 let words = in_shell(state, line);
                 let title = format!("CMD {}", list(&words));
                 state.settings.cmd = Some(words);
+                // Else Windows' docker would quote once more what the shell is to read.
+                if state.platform.is_windows() {
+                    state.settings.other.insert("ArgsEscaped".to_owned(), true.into());
+                }
                 title
             }
             Command::Entrypoint(line) => {
@@ -134,18 +136,62 @@ impl Lowering<'_, '_> {
         Ok(title)
     }
 
+    fn run(&mut self, state: &State, number: usize, run: &Run, instruction: &Instruction) -> Result<()> {
+        for flag in &run.mounts {
+            // What a variable of an image stands for that nobody has seen may be anything.
+            if state.scope.is_open && flag.has_variables() {
+                continue;
+            }
+            let place = instruction.excerpt(&flag.span);
+            self.mount(state, number, flag, instruction).map_err(|error| match error.excerpt {
+                Some(_) => error,
+                None => error.with_excerpt(place),
+            })?;
+        }
+        if self.is_check {
+            return Ok(());
+        }
+        Err(Error::input("RUN cannot be executed yet")
+            .with_hint("copy what the command would make into the context, or build on an image that has it"))
+    }
+
+    /// Refuses a mount that cannot be.
+    fn mount(&mut self, state: &State, number: usize, flag: &MountFlag, instruction: &Instruction) -> Result<()> {
+        let mount = flag.mount(&mut |word| self.expand(state, instruction, word))?;
+        let from = match &mount.kind {
+            MountKind::Secret { .. } | MountKind::Ssh { .. } => return Ok(()),
+            MountKind::Bind { from, .. } | MountKind::Cache { from, .. } => from.as_deref(),
+            MountKind::Tmpfs { .. } => None,
+        };
+        if state.path(&mount.target)?.is_empty() {
+            return Err(Error::input("a mount cannot have the root as its target")
+                .with_hint("say where it appears, as in `--mount=type=cache,target=/var/cache`"));
+        }
+        // A build has no use for it before commands are executed.
+        if let Some(from) = from.filter(|_| self.is_check) {
+            self.provider(from, number)?;
+        }
+        Ok(())
+    }
+
     fn workdir(&mut self, state: &mut State, word: &Word, instruction: &Instruction) -> Result<()> {
         let written = self.expand(state, instruction, word)?;
         let place = instruction.excerpt(&instruction.span);
-        if !state.is_workdir_set && !written.starts_with('/') {
+        let is_absolute = state.slashed(written.clone())?.starts_with('/');
+        if !state.is_workdir_set && !is_absolute {
             self.warn(Warning::workdir_relative_path(&written, place.clone()))?;
         }
         state.is_workdir_set = true;
-        let path = below(&state.settings.working_dir, &written);
+        let path = state.path(&written)?;
         path::check(path.as_bytes())?;
-        state.settings.working_dir = format!("/{path}");
-        let title = format!("WORKDIR /{path}");
-        let owner = Some(state.settings.user.clone()).filter(|user| !user.is_empty());
+        // As BuildKit has it, an absolute path stays as it is written, with a slash behind it and all.
+        state.settings.working_dir = match state.platform.is_windows() {
+            true => windows::workdir(&state.settings.working_dir, &written)?,
+            false if is_absolute => written,
+            false => format!("/{path}"),
+        };
+        let title = format!("WORKDIR {}", state.settings.working_dir);
+        let owner = Some(state.settings.user.clone()).filter(|user| !user.is_empty() && !state.platform.is_windows());
         let work = if path.is_empty() { Work::Nothing } else { Work::Directory { path, owner } };
         state.push(title, work, place);
         Ok(())
@@ -154,7 +200,9 @@ impl Lowering<'_, '_> {
     fn expose(&mut self, state: &mut State, words: &[Word], instruction: &Instruction) -> Result<String> {
         let mut all = Vec::new();
         for word in words {
-            let expanded = self.expanded(state, instruction, word)?;
+            // BuildKit has no word on variables that are not declared here.
+            let expanded = expand(self.dockerfile.directives.escape, word, &state.scope, &instruction.text)?;
+            self.budget.spend(expanded.cost)?;
             let place = || instruction.excerpt(&word.span);
             for text in &expanded.words {
                 if *text != word.text {
@@ -230,7 +278,7 @@ impl Lowering<'_, '_> {
 }
 
 /// What `word`, a part of `text`, comes to.
-fn expand(escape: char, word: &Word, scope: &Scope, text: &Text) -> Result<Expanded> {
+pub fn expand(escape: char, word: &Word, scope: &Scope, text: &Text) -> Result<Expanded> {
     let expanded = Lexer::new(escape).expand(&word.text, &|name| scope.get(name));
     expanded.map_err(|error| Error::input(error.message).with_excerpt(text.excerpt(&part(word, &error.at, text))))
 }
@@ -264,7 +312,8 @@ fn in_shell(state: &State, line: &CommandLine) -> Vec<String> {
         CommandLine::Exec(words) => words.clone(),
         CommandLine::Shell(command) => {
             let shell = state.settings.shell.clone().filter(|shell| !shell.is_empty());
-            let mut words = shell.unwrap_or_else(|| SHELL.map(str::to_owned).to_vec());
+            let usual = || if state.platform.is_windows() { &windows::SHELL[..] } else { &SHELL };
+            let mut words = shell.unwrap_or_else(|| usual().iter().map(|word| (*word).to_owned()).collect());
             words.push(command.text.clone());
             words
         }

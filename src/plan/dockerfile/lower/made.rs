@@ -1,5 +1,6 @@
-use super::Scope;
-use crate::error::Excerpt;
+use super::instruction::below;
+use super::{Scope, windows};
+use crate::error::{Excerpt, Result};
 use crate::oci::{Map, Platform, Settings};
 use crate::plan::{Base, Stage, Step, Work};
 
@@ -43,7 +44,8 @@ impl State {
         let inherited_labels = settings.labels.take().unwrap_or_default();
         let variables = settings.env.get_or_insert_default();
         let is_path = |variable: &String| variable.split_once('=').is_some_and(|(name, _)| name == "PATH");
-        if !variables.iter().any(is_path) {
+        // Windows knows by itself where its programs are.
+        if !platform.is_windows() && !variables.iter().any(is_path) {
             variables.push(format!("PATH={PATH}"));
         }
         let mut scope = Scope::default();
@@ -71,6 +73,21 @@ impl State {
     /// The same before the first instruction of a stage called `title` that stands on this one, which is `number` in the plan.
     pub fn above(&self, title: String, number: usize) -> Self {
         State { title, base: Base::Stage(number), steps: Vec::new(), has_command: false, ..self.clone() }
+    }
+
+    /// `path` as seen from the working directory, with `/` between its parts, and behind them if it is written so.
+    pub fn path(&self, path: &str) -> Result<String> {
+        let directory = &self.settings.working_dir;
+        if !self.platform.is_windows() {
+            return Ok(below(directory, path));
+        }
+        let ((_, directory), (_, path)) = (windows::split(directory)?, windows::split(path)?);
+        Ok(below(&directory, &path))
+    }
+
+    /// A path as it is written, with `/` between its parts: relative, or from the root.
+    pub fn slashed(&self, path: String) -> Result<String> {
+        if self.platform.is_windows() { windows::split(&path).map(|(_, path)| path) } else { Ok(path) }
     }
 
     pub fn push(&mut self, title: String, work: Work, place: Excerpt) {

@@ -3,11 +3,13 @@
 
 mod budget;
 mod copy;
+mod epoch;
 mod expose;
 mod instruction;
 mod made;
 mod scope;
 mod stage;
+mod windows;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -21,6 +23,8 @@ use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Sta
 use budget::Budget;
 use made::{Made, State};
 use scope::Scope;
+
+pub use epoch::{Epoch, SOURCE_DATE_EPOCH};
 
 /// What is wanted of a Dockerfile, and what it finds around it.
 pub struct Request<'a> {
@@ -50,6 +54,8 @@ pub enum Named {
     Directory(usize),
     /// An image of this name.
     Image(String),
+    /// No files at all.
+    Nothing,
 }
 
 /// A Dockerfile's plan, and what there is to say about it.
@@ -104,7 +110,7 @@ impl Dockerfile {
         let is_reached = |warning: &&Warning| warning.stage.is_none_or(|stage| findings.reached.contains(&stage));
         let mut all: Vec<Warning> =
             self.warnings.iter().filter(is_reached).chain(&findings.warnings).cloned().collect();
-        all.retain(|warning| self.directives.check.wants(warning.rule));
+        all.retain(|warning| self.wants(warning));
         all.sort_by_key(|warning| warning.place.line);
         let mut seen = HashSet::with_capacity(all.len());
         all.retain(|warning| seen.insert(warning.clone()));
@@ -211,9 +217,18 @@ impl<'a, 'b> Lowering<'a, 'b> {
         stage.settings.labels = Some(all).filter(|labels| !labels.is_empty());
         stage.platform = match (&made.state.base_platform, self.request.platforms) {
             // Nobody said for what, so it is for what its base is for.
-            (Some(platform), []) => platform.clone(),
+            (Some(base), []) => base.clone(),
             _ => self.platform.clone(),
         };
+        if stage.platform.is_windows() != made.state.platform.is_windows() {
+            let message = format!(
+                "the stage {} is for {}, and cannot be the image for {}",
+                stage.title, made.state.platform, stage.platform
+            );
+            return Err(Error::input(message).with_hint(
+                "layers for Windows and for other systems are not alike: copy what is wanted into a stage",
+            ));
+        }
         let step = |layer: &LayerSpec| layer.step(Path::new("."), self.platform, Libc::default());
         for step in spec.layers.iter().map(step) {
             stage.steps.push(step?);
@@ -237,5 +252,5 @@ fn is_predefined(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     matches!(lower.as_str(), "http_proxy" | "https_proxy" | "ftp_proxy" | "no_proxy" | "all_proxy")
         || name.starts_with("BUILDKIT_")
-        || name == "SOURCE_DATE_EPOCH"
+        || name == SOURCE_DATE_EPOCH
 }

@@ -41,6 +41,10 @@ impl Scope {
         self.values.insert(name.to_owned(), value.to_owned());
     }
 
+    pub fn remove(&mut self, name: &str) {
+        self.values.remove(name);
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.values.keys().map(String::as_str)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::budget;
 use super::made::{Made, State};
-use super::{Lowering, Named, Scope, place};
+use super::{Lowering, Named, Scope, place, windows};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
@@ -95,6 +95,7 @@ impl Lowering<'_, '_> {
             Err(_) if self.is_check => return Ok(on_unknown(title, platform)),
             image => image.map_err(|error| self.no_image(error, &base, number, from))?,
         };
+        image.check_layers(&platform).map_err(|error| error.with_excerpt(excerpt()))?;
         self.check_platform(&base, &platform, &image, from)?;
         Ok(on_image(title, platform, image))
     }
@@ -122,6 +123,10 @@ impl Lowering<'_, '_> {
         match (self.request.named)(name) {
             Some(Named::Directory(directory)) => Ok(Provider::Context(directory)),
             Some(Named::Image(image)) => Ok(Provider::Image(self.base_image(&image, &self.platform.clone())?)),
+            Some(Named::Nothing) => {
+                let nothing = on_nothing(name.to_owned(), self.platform.clone()).stage();
+                Ok(Provider::Stage(place(self.plan, nothing)))
+            }
             None => {
                 let image = self.base_image(name, &self.platform.clone());
                 if self.is_check && image.is_err() {
@@ -165,9 +170,13 @@ impl Lowering<'_, '_> {
         let platform = platform.unwrap_or_else(|| self.platform.clone());
         match named {
             Named::Image(name) => {
-                let image = self.base_image(&name, &platform).map_err(|error| error.with_excerpt(place))?;
-                Ok(on_image(title, platform, image))
+                let image = self.base_image(&name, &platform).and_then(|image| {
+                    image.check_layers(&platform)?;
+                    Ok(image)
+                });
+                Ok(on_image(title, platform, image.map_err(|error| error.with_excerpt(place))?))
             }
+            Named::Nothing => Ok(on_nothing(title, platform)),
             Named::Directory(directory) => {
                 let mut state = on_nothing(title, platform);
                 let root = Destination { path: String::new(), into: true };
@@ -238,33 +247,16 @@ impl Lowering<'_, '_> {
         let request = self.request;
         let automatic = Scope::automatic(&request.build_platform, self.platform, stage, request.arguments);
         self.findings.arguments.extend(automatic.names().map(str::to_owned));
-        self.global = Rc::new(self.with_arguments(automatic, request.arguments)?);
+        self.global = Rc::new(self.dockerfile.global_scope(automatic, request.arguments, self.budget)?);
+        self.findings.arguments.extend(self.global.arguments.iter().cloned());
         Ok(())
-    }
-
-    /// `scope` with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
-    fn with_arguments(&mut self, mut scope: Scope, given: &Map<String>) -> Result<Scope> {
-        for argument in &self.dockerfile.arguments {
-            let name = &argument.name.text;
-            let value = match (given.get(name), &argument.default) {
-                (Some(given), _) => Some(given.clone()),
-                (None, Some(default)) => Some(self.expand_in_from(&scope, default)?.text),
-                (None, None) => None,
-            };
-            if let Some(value) = value {
-                scope.set(name, &value);
-            }
-            scope.arguments.insert(name.clone());
-            self.findings.arguments.insert(name.clone());
-        }
-        Ok(scope)
     }
 
     /// Every `FROM` has to name something, whether it is needed or not; and should without build arguments, too.
     pub fn check_bases(&mut self) -> Result<()> {
         let dockerfile = self.dockerfile;
         let automatic = Scope::automatic(&self.request.build_platform, self.platform, "default", &Map::new());
-        let defaults = self.with_arguments(automatic, &Map::new());
+        let defaults = self.dockerfile.global_scope(automatic, &Map::new(), self.budget);
         for (number, from) in dockerfile.stages.iter().enumerate() {
             let name = self.base_name(from)?;
             self.stage_platform(from)?;
@@ -291,7 +283,8 @@ impl Lowering<'_, '_> {
 }
 
 fn on_nothing(title: String, platform: Platform) -> State {
-    let settings = Settings { working_dir: "/".to_owned(), ..Settings::default() };
+    let working_dir = if platform.is_windows() { windows::ROOT } else { "/" };
+    let settings = Settings { working_dir: working_dir.to_owned(), ..Settings::default() };
     State::new(title, platform, Base::Scratch, settings, None)
 }
 

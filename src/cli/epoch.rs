@@ -1,0 +1,76 @@
+//! The time that a Dockerfile's `SOURCE_DATE_EPOCH` comes to.
+
+use super::environment::epoch;
+use super::flag;
+use crate::error::{Error, Result};
+use crate::layer::newest;
+use crate::oci::Map;
+use crate::plan::dockerfile::{Dockerfile, Epoch, SOURCE_DATE_EPOCH};
+use crate::plan::{Item, shown_url};
+use crate::source::context::{Access, OpenContext};
+use crate::source::download::download;
+use crate::source::{archive, git};
+
+/// The contexts of a build.
+pub struct Contexts<'a> {
+    pub main: &'a OpenContext,
+    /// Those of `--build-context` that are directories now.
+    pub directories: &'a [(String, OpenContext)],
+    /// The names of all of `--build-context`.
+    pub names: &'a [&'a str],
+}
+
+/// The time that the build argument or the `ARG` before the first `FROM` names, in seconds since 1970; what it names is put
+/// in its place in `arguments` and `dockerfile`, or taken away where that has no time. Errors know of the flag that the
+/// argument `is_from_flag`.
+pub fn settle(
+    dockerfile: &mut Dockerfile,
+    arguments: &mut Map<String>,
+    is_from_flag: bool,
+    contexts: &Contexts<'_>,
+    access: &Access<'_>,
+) -> Result<Option<i64>> {
+    let is_given = arguments.contains_key(SOURCE_DATE_EPOCH);
+    let is_context = |name: &str| contexts.names.contains(&name);
+    let named = dockerfile.epoch(arguments, &is_context).map_err(|error| match error.excerpt {
+        None if is_from_flag => flag("build-arg")(error),
+        None if is_given => error.on_command_line(),
+        _ => error,
+    })?;
+    let Some(named) = named else { return Ok(None) };
+    let time = time(&named, contexts, access)?;
+    let text = time.map(|time| time.to_string());
+    match &text {
+        Some(text) if is_given => drop(arguments.insert(SOURCE_DATE_EPOCH.to_owned(), text.clone())),
+        None if is_given => drop(arguments.remove(SOURCE_DATE_EPOCH)),
+        _ => {}
+    }
+    dockerfile.set_default(SOURCE_DATE_EPOCH, text.as_deref());
+    Ok(time)
+}
+
+fn time(named: &Epoch, contexts: &Contexts<'_>, access: &Access<'_>) -> Result<Option<i64>> {
+    match named {
+        Epoch::Seconds(seconds) => epoch(&seconds.to_string()).map(Some),
+        Epoch::Context => contexts.main.time(),
+        Epoch::Named(name) => {
+            let context = contexts.directories.iter().find(|(own, _)| own == name);
+            context.map_or(Ok(None), |(_, context)| context.time())
+        }
+        Epoch::Remote(Item::Url { url, checksum }) => {
+            let downloaded = download(url, *checksum, access.store, access.client, access.progress)?;
+            if let Some(modified) = downloaded.last_modified() {
+                return Ok(Some(modified));
+            }
+            let entries = archive::entries(&downloaded.content, &shown_url(url), access.store)?;
+            Ok(entries.and_then(|entries| newest(&entries)))
+        }
+        Epoch::Remote(Item::Git { url, keep_git_dir, checksum }) => {
+            let fetched = git::fetch(url, *keep_git_dir, checksum.as_deref(), access.store)?;
+            Ok(Some(fetched.checkout.commit_time))
+        }
+        Epoch::Remote(Item::Pattern(_) | Item::Text { .. }) => {
+            Err(Error::input("the time of a local file is none for SOURCE_DATE_EPOCH"))
+        }
+    }
+}
