@@ -8,7 +8,6 @@ mod files;
 mod layers;
 mod members;
 mod owner;
-pub mod rebase;
 mod stages;
 mod target;
 

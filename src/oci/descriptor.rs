@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Digest, Map, Platform, null_as_empty};
+use super::{Digest, Map, Platform, map};
 
 /// A pointer to content: its type, digest and size (image-spec, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,9 +11,10 @@ pub struct Descriptor {
     pub digest: Digest,
     /// In bytes, as stored (that is, compressed).
     pub size: u64,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// None where it says nothing of the processor.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "Platform::deserialize_stated")]
     pub platform: Option<Platform>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -44,7 +45,7 @@ impl Descriptor {
 
     /// Whether it is listed as an artifact that refers to something else, and not as an image.
     pub fn is_artifact(&self) -> bool {
-        self.other.contains_key("artifactType")
+        self.other.get("artifactType").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty())
     }
 
     pub fn with_platform(mut self, platform: Platform) -> Self {

@@ -1,7 +1,7 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Descriptor, Map, media_type, null_as_empty};
+use super::{Descriptor, Map, map, media_type, null_as_empty, optional_text};
 
 /// The field of a descriptor that tells what kind of artifact it leads to.
 const ARTIFACT_TYPE: &str = "artifactType";
@@ -10,13 +10,14 @@ const ARTIFACT_TYPE: &str = "artifactType";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageManifest {
+    #[serde(default = "version", deserialize_with = "version_or_null")]
     pub schema_version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     pub config: Descriptor,
     #[serde(deserialize_with = "null_as_empty")]
     pub layers: Vec<Descriptor>,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -27,12 +28,13 @@ pub struct ImageManifest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageIndex {
+    #[serde(default = "version", deserialize_with = "version_or_null")]
     pub schema_version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     #[serde(deserialize_with = "null_as_empty")]
     pub manifests: Vec<Descriptor>,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -45,9 +47,10 @@ pub struct ImageIndex {
 #[serde(rename_all = "camelCase")]
 pub struct Referrer {
     pub subject: Option<Descriptor>,
+    #[serde(default, deserialize_with = "optional_text")]
     artifact_type: Option<String>,
     config: Option<Descriptor>,
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "map")]
     annotations: Map<String>,
 }
 
@@ -74,6 +77,23 @@ impl ImageManifest {
             other: Map::new(),
         }
     }
+
+    /// Returns whether it is an image's, and not that of an artifact. Registries have changed the type of some configs
+    /// to one that says nothing (docker's `ImageTypes`): with layers of files and of nothing else it is an image.
+    pub fn is_image(&self) -> bool {
+        let config = self.config.media_type.as_str();
+        let has_files = || !self.layers.is_empty() && self.layers.iter().all(|it| media_type::is_layer(&it.media_type));
+        media_type::is_image_config(config) || (media_type::is_of_no_kind(config) && has_files())
+    }
+}
+
+/// Reads the version, which is 2 where nothing is said.
+fn version_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Option::deserialize(deserializer).map(|version| version.unwrap_or_else(self::version))
+}
+
+fn version() -> u32 {
+    2
 }
 
 impl ImageIndex {

@@ -3,7 +3,8 @@ use std::path::Path;
 use super::bundle::Item;
 use super::oci_archive;
 use crate::error::{Error, Result};
-use crate::oci::{ImageManifest, Reference, from_json, media_type, to_json};
+use crate::image::{self, Reader};
+use crate::oci::{Reference, to_json};
 use crate::progress::Progress;
 use crate::store::archive::{DOCKER_MANIFEST, DockerImage};
 use crate::store::layout::blob_path;
@@ -18,11 +19,12 @@ pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<
 fn image(file: &Path, item: &Item<'_>) -> Result<DockerImage> {
     let (descriptor, bytes) =
         item.graph.images().next().ok_or_else(|| Error::input(format!("{} would hold no image", file.display())))?;
-    let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
-    if !media_type::is_image_config(&manifest.config.media_type) {
-        return Err(Error::input(format!("{} is no image but an artifact", descriptor.digest))
-            .with_hint("docker takes images alone: what is none goes into an OCI archive or layout"));
-    }
+    let image = Reader::new(item.entry.image.store).image_in(descriptor, bytes)?.ok_or_else(|| {
+        image::no_image(descriptor)
+            .with_hint("docker takes images alone: what is none goes into an OCI archive or layout")
+    })?;
+    image.layers()?;
+    let manifest = image.manifest;
     Ok(DockerImage {
         config: blob_path(&manifest.config.digest),
         repo_tags: Some(item.entry.image.names.iter().map(Reference::familiar).collect()),

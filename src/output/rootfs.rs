@@ -9,11 +9,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::Image;
 use crate::error::{Error, Result};
+use crate::image::{Reader, no_image};
 use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree, USUAL_THREADS};
-use crate::oci::{Descriptor, ImageConfig, ImageManifest, Platform, from_json, media_type};
+use crate::oci::{Descriptor, Platform};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{PendingDirectory, PendingFile};
-use crate::store::{Graph, Store, read_document};
+use crate::store::{Graph, Store};
 
 /// How to unpack.
 pub struct Unpacking<'a> {
@@ -94,17 +95,13 @@ struct Rootfs {
 
 impl Rootfs {
     fn all(image: Image<'_>, graph: &Graph) -> Result<Vec<Rootfs>> {
+        let mut reader = Reader::new(image.store);
         let mut all = Vec::new();
         for (descriptor, bytes) in graph.images() {
-            let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
-            if !media_type::is_image_config(&manifest.config.media_type) {
-                return Err(Error::input(format!("{} is no image but an artifact", descriptor.digest)));
-            }
-            let config = read_document(image.store, &manifest.config)?;
-            let config: ImageConfig = from_json(&format!("config {}", manifest.config.digest), &config)?;
+            let image = reader.image_in(descriptor, bytes)?.ok_or_else(|| no_image(descriptor))?;
             all.push(Rootfs {
-                name: directory_name(descriptor.platform.as_ref().unwrap_or(&config.platform))?,
-                layers: Layer::all(descriptor.digest, manifest.layers, config.rootfs.diff_ids)?,
+                name: directory_name(descriptor.platform.as_ref().unwrap_or(&image.config.platform))?,
+                layers: image.layers()?,
             });
         }
         if let [only] = &mut all[..] {

@@ -1,9 +1,11 @@
 use std::collections::HashSet;
 use std::io::Read;
 
+use serde_json::Value;
+
 use super::Store;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest, ImageIndex, ImageManifest, MANIFEST_LIMIT, from_json, media_type};
+use crate::oci::{Descriptor, Digest, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, from_json, media_type};
 
 /// How deep indexes may stand in one another, and how many bytes all documents of an image may have together: far more
 /// than any image needs, and little enough that a hostile one takes neither the stack nor the memory.
@@ -28,6 +30,7 @@ impl Graph {
 
     /// The same, where what is read counts against a budget that others may share.
     pub fn read(store: &dyn Store, root: &Descriptor, budget: &mut DocumentBudget) -> Result<Graph> {
+        media_type::check_schema(&root.digest.to_string(), &root.media_type)?;
         if !media_type::is_manifest_or_index(&root.media_type) {
             return Err(Error::input(format!("{} is of the type `{}`", root.digest, root.media_type.escape_debug()))
                 .with_hint("an image is a manifest or an index, of OCI's types or docker's"));
@@ -69,16 +72,17 @@ impl Graph {
 /// What a manifest or index points to: its config and layers, or the manifests below it. One that could be read as either is refused: another program might see another
 /// image in it than this one does.
 pub fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
+    let says = |other: &Map<Value>, key: &str| other.get(key).is_some_and(|value| !value.is_null());
     let ambiguous = || Err(Error::input(format!("{} is an index and a manifest at once", at.digest)));
     if media_type::is_index(&at.media_type) {
         let index: ImageIndex = from_json(&format!("index {}", at.digest), bytes)?;
-        if index.other.contains_key("layers") || index.other.contains_key("config") {
+        if says(&index.other, "layers") || says(&index.other, "config") {
             return ambiguous();
         }
         return Ok(index.manifests);
     }
     let manifest: ImageManifest = from_json(&format!("manifest {}", at.digest), bytes)?;
-    if manifest.other.contains_key("manifests") {
+    if says(&manifest.other, "manifests") {
         return ambiguous();
     }
     Ok(std::iter::once(manifest.config).chain(manifest.layers).collect())
