@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::super::foreign::{first_value, key, member, text};
 use super::{Credential, TOKEN_USER};
 use crate::error::{Error, Result};
 
 /// `config.json` or `auth.json`, with all that other programs keep there.
 pub(super) struct File {
     pub path: PathBuf,
-    document: Map<String, Value>,
+    document: Value,
 }
 
 impl File {
@@ -22,34 +23,40 @@ impl File {
     pub fn read(path: &Path) -> Result<File> {
         let text = match fs::read(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}".to_vec(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(Error::io("read", path, error)),
         };
         // Only the place of an error is passed on: the text of the file may be secret.
-        let document = serde_json::from_slice(&text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            Error::input(format!("{}:{line}:{column}: not a JSON object", path.display()))
-        })?;
-        Ok(File { path: path.to_owned(), document })
+        let refuse = |line, column| Error::input(format!("{}:{line}:{column}: not a JSON object", path.display()));
+        match first_value(&text).map_err(|error| refuse(error.line(), error.column()))? {
+            Value::Null => Ok(File { path: path.to_owned(), document: json!({}) }),
+            document @ Value::Object(_) => Ok(File { path: path.to_owned(), document }),
+            _ => Err(refuse(1, 0)),
+        }
     }
 
     /// The helper for whatever of `names` is named first, else the one for all registries.
     pub fn helper(&self, names: [&str; 2]) -> Option<&str> {
-        let own = self.document.get("credHelpers");
+        let own = member(&self.document, "credHelpers");
         let own = own.and_then(|helpers| names.iter().find_map(|name| helpers.get(name)));
-        own.or_else(|| self.document.get("credsStore"))?.as_str().filter(|name| !name.is_empty())
+        own.or_else(|| member(&self.document, "credsStore"))?.as_str().filter(|name| !name.is_empty())
     }
 
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let auths = self.document.get("auths").and_then(Value::as_object);
+        let auths = member(&self.document, "auths").and_then(Value::as_object);
         auths.into_iter().flatten().map(|(name, entry)| (name.as_str(), entry))
     }
 
     /// `None` for the empty entries that docker leaves for what its helpers keep.
     pub fn credential(&self, name: &str, entry: &Value) -> Result<Option<Credential>> {
-        let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty());
+        let text = |key: &str| text(entry, key);
+        if let Some(token) = text("registrytoken") {
+            return Ok(Some(Credential::RegistryToken { token: token.to_owned() }));
+        }
         let pair = match text("auth") {
             Some(auth) => {
+                // Go passes over line ends, which `base64` puts in.
+                let auth: String = auth.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
                 let decoded = BASE64_STANDARD.decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
                 let pair = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
                 let (user, password) = pair.ok_or_else(|| self.malformed(name))?;
@@ -78,21 +85,33 @@ impl File {
                 let user = user.as_deref().unwrap_or(TOKEN_USER);
                 json!({ "auth": BASE64_STANDARD.encode(format!("{user}:")), "identitytoken": token })
             }
+            Credential::RegistryToken { token } => json!({ "registrytoken": token }),
         };
-        let auths = self.document.entry("auths").or_insert_with(|| json!({}));
-        let auths = auths
-            .as_object_mut()
-            .ok_or_else(|| Error::input(format!("{}: `auths` is not an object", self.path.display())))?;
+        let refuse = Error::input(format!("{}: `auths` is not an object", self.path.display()));
+        let Some(auths) = self.member_mut("auths") else { return Err(refuse) };
+        if auths.is_null() {
+            *auths = json!({});
+        }
+        let auths = auths.as_object_mut().ok_or(refuse)?;
         auths.insert(server.to_owned(), entry);
         Ok(())
     }
 
     /// Removes the entries whose names `is_meant`; false if there is none.
     pub fn remove(&mut self, is_meant: impl Fn(&str) -> bool) -> bool {
-        let Some(auths) = self.document.get_mut("auths").and_then(Value::as_object_mut) else { return false };
+        if member(&self.document, "auths").is_none() {
+            return false;
+        }
+        let Some(auths) = self.member_mut("auths").and_then(Value::as_object_mut) else { return false };
         let before = auths.len();
         auths.retain(|entry, _| !is_meant(entry));
         auths.len() < before
+    }
+
+    /// Returns a member to be changed, null if it is not there.
+    fn member_mut(&mut self, name: &str) -> Option<&mut Value> {
+        let document = self.document.as_object_mut()?;
+        Some(document.entry(key(document, name)).or_insert(Value::Null))
     }
 
     pub fn write(&self) -> Result<()> {
