@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Digest, Map, Platform, map};
+use super::{Digest, Map, Platform, map, media_type};
 
 /// A pointer to content: its type, digest and size (image-spec, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,16 @@ impl Descriptor {
     /// Whether it is listed as an artifact that refers to something else, and not as an image.
     pub fn is_artifact(&self) -> bool {
         self.other.get("artifactType").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty())
+    }
+
+    /// Returns whether it is a layer that is not given on, but had from the addresses that its descriptor names.
+    pub fn is_foreign(&self) -> bool {
+        media_type::is_nondistributable(&self.media_type) && self.urls().next().is_some()
+    }
+
+    /// Returns the addresses that its content can be had from, too (image-spec, descriptor.md, `urls`).
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        self.other.get("urls").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
     pub fn with_platform(mut self, platform: Platform) -> Self {

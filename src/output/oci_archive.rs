@@ -21,18 +21,20 @@ pub fn write(
     left_out: Option<&HashSet<Digest>>,
     progress: Progress<'_>,
 ) -> Result<()> {
-    write_with(file, items, left_out, &[], progress)
+    write_with(file, items, &[], left_out, &[], progress)
 }
 
-/// An OCI archive with further documents at its top. Members are sorted by name and carry no time and no owner.
+/// An OCI archive with further blobs, and further documents at its top. Members are sorted by name and carry no time and no owner.
 pub(super) fn write_with(
     file: &Path,
     items: &[Item<'_>],
+    further: &[(Descriptor, &dyn Store)],
     left_out: Option<&HashSet<Digest>>,
     documents: &[(&str, Vec<u8>)],
     progress: Progress<'_>,
 ) -> Result<()> {
     let content = items.iter().flat_map(|item| item.content().map(|descriptor| (descriptor, item.entry.image.store)));
+    let content = content.chain(further.iter().map(|(descriptor, store)| (descriptor, *store)));
     let mut blobs: BTreeMap<String, (&Descriptor, &dyn Store)> =
         content.map(|(descriptor, store)| (blob_path(&descriptor.digest), (descriptor, store))).collect();
     let all = blobs.len();

@@ -48,7 +48,7 @@ impl Limits {
 
 /// What is left of the limits while layers are read, all of them side by side.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     limits: Limits,
     whole: Whole,
     size: AtomicU64,
@@ -58,7 +58,7 @@ pub(super) struct Budget {
 
 /// What the limits are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whole {
+pub enum Whole {
     Image,
     Archive,
 }

@@ -5,6 +5,7 @@ mod change;
 mod field;
 mod limits;
 mod member;
+mod sparse;
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -25,6 +26,7 @@ pub use archive::read_archive;
 pub use change::{Node, Tree, WHITEOUT};
 pub use limits::Limits;
 pub use member::{Attributes, LONGEST_PATH, Member, Object, Time, is_header};
+pub(super) use sparse::Filled;
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.

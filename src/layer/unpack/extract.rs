@@ -3,7 +3,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::layer::read::{TarStream, opened};
+use crate::layer::read::{Filled, TarStream, opened};
 use crate::layer::{Layer, Open};
 
 /// Reads the tar of `layer` once more and writes `parts` of it, sorted and apart from each other, to where they stand in it,
@@ -11,7 +11,8 @@ use crate::layer::{Layer, Open};
 pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, file: &File) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let mut tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
+        let tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
+        let mut tar = Filled::new(tar, None);
         let title = || format!("layer {}", layer.descriptor.digest);
         let failed = |source| Error::from_read("read", title(), source);
         let mut file = file;
