@@ -1,6 +1,8 @@
 //! What the contexts of a build have: each walked once, when a step first takes from it.
 
 use std::collections::HashMap;
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use rayon::ThreadPool;
@@ -25,6 +27,7 @@ pub struct Walked {
     pub files: Files,
     /// For errors.
     pub title: String,
+    root: PathBuf,
     when: SystemTime,
     sums: HashMap<Vec<u8>, Sum>,
 }
@@ -54,7 +57,15 @@ impl Walked {
         let root = root.canonicalize().map_err(|source| Error::io("read", root, source))?;
         let entries = pool.install(|| walk_all(&root, &ignore))?;
         let title = format!("the context {}", context.title);
-        Ok(Walked { files: planted(entries), title, when, sums: HashMap::new() })
+        Ok(Walked { files: planted(entries), title, root, when, sums: HashMap::new() })
+    }
+
+    /// Returns whether `path` in the context is a socket, which no tar can hold and so `files` does not have.
+    pub fn is_socket(&self, path: &str) -> bool {
+        let place = self.root.join(path.trim_start_matches('/'));
+        let parent = place.parent().and_then(|parent| parent.canonicalize().ok());
+        parent.is_some_and(|parent| parent.starts_with(&self.root))
+            && place.symlink_metadata().is_ok_and(|status| status.file_type().is_socket())
     }
 
     /// What all that is at `path`, which has no links, looks like.

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result, suggestion};
+use crate::image;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::registry::OnDemand;
@@ -162,6 +163,7 @@ pub fn write_all(outputs: &[Output], bundle: &Bundle<'_>, means: &Means<'_>) -> 
         check(outputs, item.graph.images().count(), item.entry.image.names)?;
     }
     bundle.check(outputs)?;
+    items.iter().try_for_each(|item| check_layers(item))?;
     items.iter().try_for_each(|item| check_foreign(outputs, item, means.progress))?;
     warn_of_zstd(outputs, &items, means.progress);
     outputs.iter().try_for_each(|output| output.write(&items, bundle.left_out, means))
@@ -297,6 +299,24 @@ impl fmt::Display for Output {
             Output::Tar { path, .. } => write!(f, "files in the tar {}", path.display()),
         }
     }
+}
+
+/// Refuses an image whose config tells of more or fewer layers than its manifest. What is no image, or says nothing of its
+/// layers, is not looked at; nor is what a registry has, to which it goes as it is.
+fn check_layers(item: &Item<'_>) -> Result<()> {
+    let store = item.entry.image.store;
+    for (descriptor, bytes) in item.graph.images() {
+        let Ok(Some(manifest)) = image::manifest(descriptor, bytes) else { continue };
+        if store.origin(&manifest.config).is_some() {
+            continue;
+        }
+        if let Ok(image) = image::Reader::new(store).image_of(descriptor, manifest)
+            && !image.config.rootfs.diff_ids.is_empty()
+        {
+            image.layers()?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses outputs that need the bytes of a layer which is to be had from elsewhere, if its store does not have them; where

@@ -43,6 +43,7 @@ mod faults;
 mod glob;
 mod help;
 mod image_graph;
+mod image_reading;
 mod index_command;
 mod inspect;
 mod interrupt;

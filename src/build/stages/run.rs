@@ -5,7 +5,7 @@ use crate::build::copy::{Copier, Matched, Pivot, has_wildcard, matched, not_ther
 use crate::build::files::{Files, Node, Object, attributes, joined, parent};
 use crate::build::owner;
 use crate::build::target::Target;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer::{Attributes, Content, Entry, Ignore, Kind, Time};
 use crate::plan::{Copy, Item, Provider, Work};
 use crate::progress::Event;
@@ -129,7 +129,12 @@ impl<'a> Stages<'a> {
         pattern: &str,
         target: &mut Target,
     ) -> Result<()> {
-        let found = matched(&provided.files, pattern, &provided.title)?;
+        let found = matched(&provided.files, pattern, &provided.title).map_err(|error| match copy.from {
+            Provider::Context(number) if self.contexts.get(number).is_ok_and(|context| context.is_socket(pattern)) => {
+                Error::input(format!("`{pattern}` in {} is a socket, which no layer can hold", provided.title))
+            }
+            _ => error,
+        })?;
         if found.is_empty() {
             let message = format!("nothing in {} matches `{pattern}`, and so nothing is copied", provided.title);
             (self.options.progress)(Event::Warning { message: &message });

@@ -216,6 +216,10 @@ impl<'b, R: Read> Filled<'b, R> {
             if pieces.len() > MOST_PIECES { Err(damaged(&header)) } else { Ok(()) }
         };
         let bytes = header.as_bytes();
+        // Elsewhere these bytes are the prefix of the name.
+        if !bytes[257..].starts_with(b"ustar  ") {
+            return Err(damaged(&header));
+        }
         add(&bytes[386..482])?;
         let mut has_more = bytes[482] == 1;
         while has_more {

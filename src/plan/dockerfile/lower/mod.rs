@@ -15,6 +15,7 @@ use std::rc::Rc;
 use super::{Dockerfile, Warning};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{Map, Platform, Settings};
+use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, label};
 
 use made::Made;
@@ -67,7 +68,14 @@ impl Dockerfile {
         let build = std::slice::from_ref(&request.build_platform);
         let platforms = if request.platforms.is_empty() { build } else { request.platforms };
         let contexts = request.contexts.to_vec();
-        let mut plan = Plan { stages: Vec::new(), images: Vec::new(), contexts, index: false, annotations: Map::new() };
+        let mut plan = Plan {
+            stages: Vec::new(),
+            images: Vec::new(),
+            contexts,
+            index: false,
+            annotations: Map::new(),
+            placed_annotations: PlacedAnnotations::default(),
+        };
         let mut findings = Findings::default();
         for platform in platforms {
             let mut lowering = Lowering::new(self, request, platform, bases, &mut plan.stages, &mut findings)?;
@@ -77,6 +85,7 @@ impl Dockerfile {
             plan.images.push(place(&mut plan.stages, stage));
             plan.index = spec.index.unwrap_or(false);
             plan.annotations = spec.annotations;
+            plan.placed_annotations = spec.placed_annotations;
         }
         Ok(Lowered { plan, warnings: self.all_warnings(&findings), unused: findings.unused(request) })
     }
