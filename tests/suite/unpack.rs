@@ -274,7 +274,7 @@ fn nothing_gets_out_of_the_root() {
     refused(&[&[symlink("l", "f"), file("f", ""), file("l/x", "x")]], "f is no directory");
 
     refused(&[&[hard_link("h", "/etc/passwd")]], "not there");
-    refused(&[&[hard_link("h", "../beside/secret")]], "`..`");
+    refused(&[&[hard_link("h", "../beside/secret")]], "not there");
     refused(&[&[hard_link("h", format!("{away}/secret"))]], "not there");
     refused(&[&[symlink("l", &away), hard_link("h", "l/secret")]], "not there");
     refused(&[&[directory("d"), hard_link("h", "d")]], "a directory");
@@ -287,7 +287,7 @@ fn nothing_gets_out_of_the_root() {
     refused(&[&[file(".wh...", "")]], "a whiteout of nothing");
     refused(&[&[file(".wh..", "")]], "a whiteout of nothing");
     refused(&[&[file(".wh.", "")]], "a whiteout of nothing");
-    refused(&[&[file("../.wh.secret", "")]], "`..`");
+    go(&[&[file("../.wh.secret", "")]]).unwrap(); // what it removes is not there
     refused(&[&[file("a/.wh.b/c", "")]], "lies in a whiteout");
     harmless(&[&[file("x", "x"), symlink("l", &away)], &[file("l/.wh.secret", "")]], "x");
     harmless(&[&[file("x", "x"), symlink("l", &away)], &[file("l/.wh..wh..opq", "")]], "x");
