@@ -210,6 +210,9 @@ fn hostile_archives_are_refused_by_name() {
         return;
     }
     for (members, says) in [
+        ("add('ok'); add('../out', b'x')", "has `..` in it"),
+        ("add('ok'); add('a/../../out', b'x')", "has `..` in it"),
+        ("add('ok'); add('h', type=tarfile.LNKTYPE, linkname='../../etc/passwd')", "has `..` in it"),
         ("add('ok'); add('h', type=tarfile.LNKTYPE, linkname='none')", "is not there"),
         ("add('d/.wh.x')", "stands for a removal"),
         ("add('a', type=tarfile.SYMTYPE, linkname='a'); add('a/b')", "a/b"),
@@ -222,13 +225,6 @@ fn hostile_archives_are_refused_by_name() {
     assert_eq!(
         unpacked(&handmade("add('/etc/x')")).iter().map(line).collect::<Vec<_>>(),
         ["etc/x file \"\" 644 0:0 0"]
-    );
-    // And so does one that would lead above it: Bazel names what other repositories have `./../name`.
-    let above =
-        "add('../out', b'x'); add('a/../../b/../c', b'y'); add('h', type=tarfile.LNKTYPE, linkname='../../out')";
-    assert_eq!(
-        unpacked(&handmade(above)).iter().map(line).collect::<Vec<_>>(),
-        ["c file \"y\" 644 0:0 0", "h file \"x\" 644 0:0 0", "out = h 644 0:0 0"]
     );
 }
 

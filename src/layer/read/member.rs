@@ -333,13 +333,18 @@ impl<R: Read> Reader<'_, R> {
     }
 
     /// `path` below the root, without slashes before and behind it and without what means nothing. `..` goes up as far as
-    /// the root and no further, whatever stands there, as docker and umoci have it: Bazel writes `./../name`.
+    /// the root and no further, whatever stands there, as docker and umoci have it with layers: Bazel writes `./../name`. An
+    /// archive with a name that would leave it is refused, as BuildKit does.
     fn clean(&self, path: &[u8]) -> Result<Vec<u8>> {
         let mut names: Vec<&[u8]> = Vec::new();
         for name in path.split(|byte| *byte == b'/') {
             match name {
                 b"" | b"." => {}
-                b".." => drop(names.pop()),
+                b".." if names.pop().is_none() && self.budget.is_of_archive() => {
+                    let message = format!("{} has `..` in it, by which it might leave the root", path.escape_ascii());
+                    return Err(self.wrong(&message).with_hint(HOSTILE));
+                }
+                b".." => {}
                 name => names.push(name),
             }
         }
