@@ -9,7 +9,6 @@ mod lay;
 mod layers;
 mod members;
 mod owner;
-pub mod rebase;
 mod stages;
 mod target;
 mod windows;
@@ -22,7 +21,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::error::{Error, Result};
 use crate::image::{self, Document, Image, Parts};
 use crate::layer::{self, Compression, Layer};
-use crate::oci::{Descriptor, MANIFEST_LIMIT, Map};
+use crate::oci::{Descriptor, MANIFEST_LIMIT, Map, Platform};
 use crate::plan::{Base, BaseImage, Plan, Stage, Step, Work, label};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -76,6 +75,9 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
         .num_threads(layer::threads(options.jobs).min(MOST_JOBS))
         .build()
         .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
+    let platforms: Vec<&Platform> =
+        plan.images.iter().filter_map(|number| Some(&plan.stages.get(*number)?.platform)).collect();
+    plan.placed_annotations.check(&platforms, plan.index || platforms.len() > 1)?;
     let created = label::rfc3339(options.created)?;
     let made = made(plan, options, &pool)?;
     let images: Vec<Image> = made.iter().map(|made| image(plan, made, &created)).collect();
@@ -229,6 +231,7 @@ fn image(plan: &Plan, made: &Made<'_>, created: &str) -> Image {
         .collect();
     let mut annotations = stage.annotations.clone();
     annotations.extend(plan.annotations.clone());
+    annotations.extend(plan.placed_annotations.of_manifest(&stage.platform));
     Image::new(&Parts {
         platform: &stage.platform,
         settings: &stage.settings,
@@ -248,6 +251,7 @@ fn common_annotations(plan: &Plan) -> Map<String> {
         common.retain(|key, value| stage.annotations.get(key) == Some(value));
     }
     common.extend(plan.annotations.clone());
+    common.extend(plan.placed_annotations.index.clone());
     common
 }
 

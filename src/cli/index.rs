@@ -9,12 +9,12 @@ use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice};
 use super::transfer_flags::TransferFlags;
 use super::{flag, metadata, value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};
 use crate::output::release::{Release, Target};
 use crate::output::{self, Image, Means, Output};
-use crate::plan::setting;
+use crate::plan::annotation::{self, PlacedAnnotations};
 use crate::progress::Progress;
 use crate::source::collection::{Choice, Collection};
 use crate::store::pending::PendingFile;
@@ -68,8 +68,15 @@ fn join(
     progress: Progress<'_>,
 ) -> Result<Descriptor> {
     let mut annotations = Map::new();
-    for annotation in &arguments.annotation {
-        setting::set_pair(&mut annotations, annotation).map_err(flag("annotation"))?;
+    for text in &arguments.annotation {
+        let mut placed = PlacedAnnotations::default();
+        annotation::set(&mut annotations, &mut placed, text).map_err(flag("annotation"))?;
+        if !placed.manifests.is_empty() {
+            return Err(Error::usage(format!(
+                "--annotation {text}: only the index is made, the manifests stay as they are"
+            )));
+        }
+        annotations.extend(placed.index);
     }
     let pushed = [Output::Registry];
     let outputs = if arguments.output.is_empty() { &pushed[..] } else { &arguments.output };

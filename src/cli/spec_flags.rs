@@ -3,7 +3,7 @@ use clap::Args;
 use super::flag;
 use crate::error::{Error, Result};
 use crate::oci::Healthcheck;
-use crate::plan::{self, AddSpec, LayerSpec, Spec, setting};
+use crate::plan::{self, AddSpec, LayerSpec, Spec, annotation, setting};
 
 /// Every key of ocibake.toml as a flag, with the same syntax. Given over a spec, a list replaces the spec's and a map
 /// is merged into it; adds come as one more layer on top.
@@ -25,7 +25,9 @@ pub struct SpecFlags {
     /// Set a label
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<String>,
-    /// Set an annotation on manifests and index
+    /// Set an annotation on manifests and index, or on one of both: index:KEY=VALUE, manifest:KEY=VALUE
+    ///
+    /// `manifest[PLATFORM]:` means the manifest of one platform; several of these are parted by commas.
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<String>,
     /// Entrypoint of containers: one word, or a JSON list of words
@@ -118,8 +120,8 @@ impl SpecFlags {
         for label in &self.label {
             setting::set_pair(&mut spec.labels, label).map_err(flag("label"))?;
         }
-        for annotation in &self.annotation {
-            setting::set_pair(&mut spec.annotations, annotation).map_err(flag("annotation"))?;
+        for text in &self.annotation {
+            annotation::set(&mut spec.annotations, &mut spec.placed_annotations, text).map_err(flag("annotation"))?;
         }
         self.overlay_settings(spec)
     }

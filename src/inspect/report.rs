@@ -2,9 +2,10 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Map, Settings, from_json, media_type};
-use crate::store::{DocumentBudget, Store, read_document};
+use crate::error::Result;
+use crate::image::{Existing, Reader, no_image};
+use crate::oci::{Descriptor, Digest, ImageIndex, Map, Settings, from_json, media_type};
+use crate::store::Store;
 
 /// A root and the images below it. Serialises to what `ocibake inspect --json` prints.
 #[derive(Debug, Serialize)]
@@ -60,14 +61,14 @@ pub fn report(store: &dyn Store, root: &Descriptor) -> Result<Report> {
         images: Vec::new(),
         others: Vec::new(),
     };
-    let mut reader = Reader { store, budget: DocumentBudget::default() };
+    let mut reader = Reader::new(store);
     if !media_type::is_index(&root.media_type) {
-        let manifest = reader.manifest(root)?;
-        report.annotations.clone_from(&manifest.annotations);
-        report.images.push(image(&mut reader, root, manifest)?);
+        let found = reader.image(root)?.ok_or_else(|| no_image(root).with_hint("--raw shows its manifest"))?;
+        report.annotations.clone_from(&found.manifest.annotations);
+        report.images.push(image(root, found));
         return Ok(report);
     }
-    let index: ImageIndex = from_json(&format!("index {}", root.digest), &reader.read(root)?)?;
+    let index: ImageIndex = from_json(&format!("index {}", root.digest), &reader.document(root)?)?;
     report.annotations = index.annotations;
     let mut seen = HashSet::new();
     for descriptor in index.manifests {
@@ -78,43 +79,20 @@ pub fn report(store: &dyn Store, root: &Descriptor) -> Result<Report> {
             report.others.push(descriptor);
             continue;
         }
-        let manifest = reader.manifest(&descriptor)?;
-        if media_type::is_image_config(&manifest.config.media_type) {
-            report.images.push(image(&mut reader, &descriptor, manifest)?);
-        } else {
-            report.others.push(descriptor);
+        match reader.image(&descriptor)? {
+            Some(found) => report.images.push(image(&descriptor, found)),
+            None => report.others.push(descriptor),
         }
     }
     Ok(report)
 }
 
-struct Reader<'a> {
-    store: &'a dyn Store,
-    budget: DocumentBudget,
-}
-
-impl Reader<'_> {
-    fn read(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        self.budget.take(descriptor)?;
-        read_document(self.store, descriptor)
-    }
-
-    fn manifest(&mut self, descriptor: &Descriptor) -> Result<ImageManifest> {
-        from_json(&format!("manifest {}", descriptor.digest), &self.read(descriptor)?)
-    }
-}
-
-fn image(reader: &mut Reader<'_>, descriptor: &Descriptor, manifest: ImageManifest) -> Result<ImageReport> {
-    if !media_type::is_image_config(&manifest.config.media_type) {
-        return Err(Error::input(format!("{} is no image but an artifact", descriptor.digest))
-            .with_hint(format!("its config is of type {}; --raw shows the manifest", manifest.config.media_type)));
-    }
-    let config: ImageConfig =
-        from_json(&format!("config {}", manifest.config.digest), &reader.read(&manifest.config)?)?;
+fn image(descriptor: &Descriptor, image: Existing) -> ImageReport {
+    let Existing { manifest, config, .. } = image;
     let sizes = manifest.layers.iter().map(|layer| layer.size);
     let mut history = config.history.into_iter().filter(|step| !step.empty_layer);
     let mut diff_ids = config.rootfs.diff_ids.into_iter();
-    Ok(ImageReport {
+    ImageReport {
         platform: config.platform.to_string(),
         digest: descriptor.digest,
         total_size: sizes.fold(descriptor.size.saturating_add(manifest.config.size), u64::saturating_add),
@@ -133,5 +111,5 @@ fn image(reader: &mut Reader<'_>, descriptor: &Descriptor, manifest: ImageManife
             })
             .collect(),
         annotations: manifest.annotations,
-    })
+    }
 }

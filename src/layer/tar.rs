@@ -135,7 +135,7 @@ fn head<'a>(entry: &'a Entry, path: &'a [u8]) -> Head<'a> {
 /// The pax records of what a plain header cannot tell; mostly none.
 fn extension(head: &Head<'_>) -> Result<Vec<u8>> {
     let mut records = Vec::new();
-    let mut add = |key: &str, value: &[u8]| records.extend_from_slice(&record(key, value));
+    let mut add = |key: &str, value: &[u8]| records.extend_from_slice(&record(key.as_bytes(), value));
     if split(head.path).is_none() {
         add("path", head.path);
     }
@@ -177,7 +177,7 @@ fn plain_header(entry_type: EntryType, mode: u32) -> Header {
 }
 
 /// The header of type `x` that holds `records`, padded.
-fn pax_header(records: &[u8]) -> Vec<u8> {
+pub(super) fn pax_header(records: &[u8]) -> Vec<u8> {
     let mut header = plain_header(EntryType::XHeader, 0o644);
     // Readers that know pax ignore the name, but to some a header without one is the end of the archive.
     header.as_old_mut().name[..PAX_NAME.len()].copy_from_slice(PAX_NAME);
@@ -189,7 +189,7 @@ fn pax_header(records: &[u8]) -> Vec<u8> {
 }
 
 /// Sets the checksum as tar has always written it and old readers want it: six digits, NUL, space.
-fn seal(header: &mut Header) {
+pub(super) fn seal(header: &mut Header) {
     header.as_old_mut().cksum = [b' '; 8];
     let sum: u32 = header.as_bytes().iter().map(|byte| u32::from(*byte)).sum();
     // 512 bytes of 255 have a sum of six digits.
@@ -213,13 +213,13 @@ fn within(number: impl TryInto<u64>, largest: u64) -> Option<u64> {
 }
 
 /// `length key=value` and a newline, where the length is that of the whole record with its own digits.
-fn record(key: &str, value: &[u8]) -> Vec<u8> {
+pub(super) fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;
     while rest + length.to_string().len() > length {
         length += 1;
     }
-    [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
+    [format!("{length} ").as_bytes(), key, b"=", value, b"\n"].concat()
 }
 
 /// What the fields for prefix and name hold of `path`: all of it in the name, or split between them at a slash that

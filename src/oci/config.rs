@@ -1,7 +1,7 @@
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
-use super::{Digest, Keyed, Keys, Map, Platform, null_as_empty};
+use super::{Digest, Keyed, Keys, Map, Platform, list, null_as_empty, optional_list, optional_map};
 
 /// What an image is made of and how it runs (image-spec, config.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,8 +15,9 @@ pub struct ImageConfig {
     pub platform: Platform,
     #[serde(default, deserialize_with = "null_as_empty")]
     pub config: Settings,
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub rootfs: RootFs,
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub history: Vec<History>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -28,31 +29,31 @@ pub struct ImageConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Settings {
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "null_as_empty")]
     pub user: String,
     /// Keys are `port/protocol`.
-    #[serde(default, skip_serializing_if = "is_absent_or_empty")]
+    #[serde(default, skip_serializing_if = "is_absent_or_empty", deserialize_with = "names")]
     pub exposed_ports: Option<Map<Value>>,
     /// `NAME=value`, in the order in which they were set.
-    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub env: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub entrypoint: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub cmd: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "is_absent_or_empty")]
+    #[serde(default, skip_serializing_if = "is_absent_or_empty", deserialize_with = "names")]
     pub volumes: Option<Map<Value>>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "null_as_empty")]
     pub working_dir: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_map")]
     pub labels: Option<Map<String>>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "null_as_empty")]
     pub stop_signal: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
-    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub shell: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "is_none_or_empty")]
+    #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub on_build: Option<Vec<String>>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -64,26 +65,27 @@ pub struct Settings {
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", arg…]` or `["CMD-SHELL", command]`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub test: Vec<String>,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub interval: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub timeout: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub start_period: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub start_interval: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub retries: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootFs {
-    #[serde(rename = "type")]
+    /// `layers`, though not every image says so.
+    #[serde(rename = "type", default, deserialize_with = "null_as_empty")]
     pub kind: String,
     /// Digests of the uncompressed layers, the lowest first.
-    #[serde(deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub diff_ids: Vec<Digest>,
 }
 
@@ -97,7 +99,7 @@ pub struct History {
     pub author: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_as_empty")]
     pub empty_layer: bool,
 }
 
@@ -128,6 +130,13 @@ impl RootFs {
     pub fn new(diff_ids: Vec<Digest>) -> Self {
         RootFs { kind: "layers".to_owned(), diff_ids }
     }
+}
+
+/// Reads what Go has as a set: a map whose values are all empty objects, though some write null.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Map<Value>>, D::Error> {
+    let names: Option<Map<Value>> = Option::deserialize(deserializer)?;
+    let filled = |value: Value| if value.is_null() { json!({}) } else { value };
+    Ok(names.map(|names| names.into_iter().map(|(name, value)| (name, filled(value))).collect()))
 }
 
 fn is_zero(number: &u64) -> bool {

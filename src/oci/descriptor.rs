@@ -2,7 +2,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Digest, Keyed, Keys, Map, Platform, null_as_empty};
+use super::{Digest, Keyed, Keys, Map, Platform, map, media_type};
 
 /// A pointer to content: its type, digest and size (image-spec, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,9 +13,10 @@ pub struct Descriptor {
     /// In bytes, as stored (that is, compressed).
     #[serde(deserialize_with = "size")]
     pub size: u64,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// None where it says nothing of the processor.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "Platform::deserialize_stated")]
     pub platform: Option<Platform>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -59,7 +60,17 @@ impl Descriptor {
 
     /// Whether it is listed as an artifact that refers to something else, and not as an image.
     pub fn is_artifact(&self) -> bool {
-        self.other.contains_key("artifactType")
+        self.other.get("artifactType").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty())
+    }
+
+    /// Returns whether it is a layer that is not given on, but had from the addresses that its descriptor names.
+    pub fn is_foreign(&self) -> bool {
+        media_type::is_nondistributable(&self.media_type) && self.urls().next().is_some()
+    }
+
+    /// Returns the addresses that its content can be had from, too (image-spec, descriptor.md, `urls`).
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        self.other.get("urls").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
     pub fn with_platform(mut self, platform: Platform) -> Self {

@@ -1,7 +1,7 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Descriptor, Keyed, Keys, Map, media_type, null_as_empty};
+use super::{Descriptor, Keyed, Keys, Map, map, media_type, null_as_empty, optional_text};
 
 /// Of manifests and indexes of all kinds, for no document may be two of them: those of the image-spec, docker's, its old
 /// ones ("schema 1") and artifact manifests.
@@ -32,13 +32,14 @@ const ARTIFACT_TYPE: &str = "artifactType";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageManifest {
+    #[serde(default = "version", deserialize_with = "version_or_null")]
     pub schema_version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     pub config: Descriptor,
     #[serde(deserialize_with = "null_as_empty")]
     pub layers: Vec<Descriptor>,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -49,12 +50,13 @@ pub struct ImageManifest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageIndex {
+    #[serde(default = "version", deserialize_with = "version_or_null")]
     pub schema_version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     #[serde(deserialize_with = "null_as_empty")]
     pub manifests: Vec<Descriptor>,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
     /// Fields that this type does not name, kept as they came.
     #[serde(flatten)]
@@ -67,9 +69,10 @@ pub struct ImageIndex {
 #[serde(rename_all = "camelCase")]
 pub struct Referrer {
     pub subject: Option<Descriptor>,
+    #[serde(default, deserialize_with = "optional_text")]
     artifact_type: Option<String>,
     config: Option<Descriptor>,
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "map")]
     annotations: Map<String>,
 }
 
@@ -77,8 +80,7 @@ impl Keyed for ImageManifest {
     const KEYS: Keys = MANIFEST_OR_INDEX;
 
     fn check(&self) -> Result<(), String> {
-        let alien = [MANIFESTS, BLOBS, SCHEMA_1_LAYERS].into_iter().find(|key| self.other.contains_key(*key));
-        check_alone("a manifest", alien)?;
+        check_alone("a manifest", &self.other, &[MANIFESTS, BLOBS, SCHEMA_1_LAYERS])?;
         check_type("a manifest", self.media_type.as_deref(), media_type::is_manifest)
     }
 }
@@ -87,8 +89,7 @@ impl Keyed for ImageIndex {
     const KEYS: Keys = MANIFEST_OR_INDEX;
 
     fn check(&self) -> Result<(), String> {
-        let aliens = [LAYERS, "config", BLOBS, SCHEMA_1_LAYERS];
-        check_alone("an index", aliens.into_iter().find(|key| self.other.contains_key(*key)))?;
+        check_alone("an index", &self.other, &[LAYERS, "config", BLOBS, SCHEMA_1_LAYERS])?;
         check_type("an index", self.media_type.as_deref(), media_type::is_index)
     }
 }
@@ -120,6 +121,23 @@ impl ImageManifest {
             other: Map::new(),
         }
     }
+
+    /// Returns whether it is an image's, and not that of an artifact. Registries have changed the type of some configs
+    /// to one that says nothing (docker's `ImageTypes`): with layers of files and of nothing else it is an image.
+    pub fn is_image(&self) -> bool {
+        let config = self.config.media_type.as_str();
+        let has_files = || !self.layers.is_empty() && self.layers.iter().all(|it| media_type::is_layer(&it.media_type));
+        media_type::is_image_config(config) || (media_type::is_of_no_kind(config) && has_files())
+    }
+}
+
+/// Reads the version, which is 2 where nothing is said.
+fn version_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Option::deserialize(deserializer).map(|version| version.unwrap_or_else(self::version))
+}
+
+fn version() -> u32 {
+    2
 }
 
 impl ImageIndex {
@@ -134,8 +152,9 @@ impl ImageIndex {
     }
 }
 
-fn check_alone(what: &str, alien: Option<&str>) -> Result<(), String> {
-    match alien {
+/// Refuses a document that has any of `aliens` among its other members. One that is null says nothing.
+fn check_alone(what: &str, other: &Map<Value>, aliens: &[&str]) -> Result<(), String> {
+    match aliens.iter().find(|key| other.get(**key).is_some_and(|value| !value.is_null())) {
         Some(key) => Err(format!("is two things at once: {what}, and what `{key}` stands in")),
         None => Ok(()),
     }

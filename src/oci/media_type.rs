@@ -1,5 +1,7 @@
 //! Media types (image-spec, media-types.md) and docker's older names for the same things.
 
+use crate::error::{Error, Result};
+
 pub const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -11,6 +13,8 @@ pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// What the types of docker's first form of a manifest begin with.
+pub const FIRST_SCHEMA: &str = "application/vnd.docker.distribution.manifest.v1+";
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// A layer that may not be given on: registries keep its descriptor, and its content is had from the descriptor's
@@ -63,6 +67,29 @@ pub fn is_manifest(media_type: &str) -> bool {
 /// The config of an image of either family; that of an artifact is of another type.
 pub fn is_image_config(media_type: &str) -> bool {
     matches!(media_type, IMAGE_CONFIG | DOCKER_CONFIG)
+}
+
+/// Types that registries and proxies have put in the place of a config's own: they say nothing of what it is.
+pub fn is_of_no_kind(media_type: &str) -> bool {
+    matches!(media_type, "" | "application/octet-stream" | "application/json" | "text/html")
+}
+
+/// Refuses what is no manifest of a type that is read; `what` has this type.
+pub fn check_manifest(what: &str, media_type: &str) -> Result<()> {
+    check_schema(what, media_type)?;
+    if is_manifest(media_type) {
+        return Ok(());
+    }
+    Err(Error::input(format!("{what} is of the type `{}`, and no image", media_type.escape_debug())))
+}
+
+/// Refuses docker's first form of a manifest, signed or not, and says what to do about it; `what` has this type.
+pub fn check_schema(what: &str, media_type: &str) -> Result<()> {
+    if !media_type.starts_with(FIRST_SCHEMA) {
+        return Ok(());
+    }
+    Err(Error::input(format!("{what} is an image of docker's schema 1, which is not read"))
+        .with_hint("push it again with docker 1.10 or later, or copy it with `skopeo copy --format oci`"))
 }
 
 /// Everything that a registry keeps under `/manifests/` and not under `/blobs/`.

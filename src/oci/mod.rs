@@ -43,3 +43,39 @@ pub(crate) fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Def
 ) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
+
+/// Reads a list, and null as none; `null` in it is an empty element, as Go has it.
+pub(crate) fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let list: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(Option::unwrap_or_default).collect()))
+}
+
+/// Reads a list in the same way, and null as an empty one.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    optional_list(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Reads a map, and null as none; `null` in it is an empty value, as Go has it.
+pub(crate) fn optional_map<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<Option<Map<T>>, D::Error> {
+    let map: Option<Map<Option<T>>> = Option::deserialize(deserializer)?;
+    Ok(map.map(|map| map.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()))
+}
+
+/// Reads a map in the same way, and null as an empty one.
+pub(crate) fn map<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<Map<T>, D::Error> {
+    optional_map(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Reads a text, and null or an empty one as none.
+pub(crate) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()))
+}

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Keyed, Keys, null_as_empty};
+use super::{Keyed, Keys, list, null_as_empty, optional_text};
 use crate::error::{Error, Result, suggestion};
 
 /// Operating systems and architectures by the Go names that the image-spec prescribes (config.md, `os` and
@@ -38,18 +38,20 @@ const HIGHEST_VARIANT: u32 = 100;
 /// The order is that of the printed form, so that platforms sort the way they read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub architecture: String,
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub os: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_text")]
     pub variant: Option<String>,
-    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
-    pub os_version: Option<String>,
     #[serde(
-        rename = "os.features",
+        rename = "os.version",
         default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "null_as_empty"
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional_text"
     )]
+    pub os_version: Option<String>,
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub os_features: Vec<String>,
 }
 
@@ -84,6 +86,29 @@ impl Platform {
     /// Whether its layers and its paths are those of Windows.
     pub fn is_windows(&self) -> bool {
         self.os == "windows"
+    }
+
+    /// Returns the same with what it leaves out: `listed`, as the index lists it, says it in its stead, and else it is what
+    /// all images were when they did not say, linux/amd64.
+    pub fn completed(self, listed: Option<&Platform>) -> Platform {
+        let or = |own: String, listed: Option<&String>, usual: &str| match own.is_empty() {
+            true => listed.filter(|listed| !listed.is_empty()).cloned().unwrap_or_else(|| usual.to_owned()),
+            false => own,
+        };
+        let variant = if self.architecture.is_empty() { listed.and_then(|it| it.variant.clone()) } else { None };
+        Platform {
+            os: or(self.os, listed.map(|it| &it.os), "linux"),
+            architecture: or(self.architecture, listed.map(|it| &it.architecture), "amd64"),
+            variant: self.variant.or(variant),
+            ..self
+        }
+    }
+
+    /// Reads what an index says of an image; none if that does not name an architecture, by which alone one can choose.
+    pub(super) fn deserialize_stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        let platform: Option<Platform> = Option::deserialize(deserializer)?;
+        let stated = platform.filter(|platform| !platform.architecture.is_empty());
+        Ok(stated.map(|platform| platform.completed(None)))
     }
 
     /// The same in the spelling that names have once they are read: what an image says of itself may be another.

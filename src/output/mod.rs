@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result, suggestion};
+use crate::image;
 use crate::layer::{Layer, LayerReader};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{BlobOutcome, Event, Progress};
@@ -163,6 +164,8 @@ pub fn write_all(outputs: &[Output], bundle: &Bundle<'_>, means: &Means<'_>) -> 
         check(outputs, item.graph.images().count(), item.entry.image.names)?;
     }
     bundle.check(outputs)?;
+    items.iter().try_for_each(|item| check_layers(item))?;
+    items.iter().try_for_each(|item| check_foreign(outputs, item, means.progress))?;
     warn_of_zstd(outputs, &items, means.progress);
     outputs.iter().try_for_each(|output| output.write(&items, bundle.left_out, means))
 }
@@ -297,6 +300,49 @@ impl fmt::Display for Output {
             Output::Tar { path, .. } => write!(f, "files in the tar {}", path.display()),
         }
     }
+}
+
+/// Refuses an image whose config tells of more or fewer layers than its manifest. What is no image, or says nothing of its
+/// layers, is not looked at; nor is what a registry has, to which it goes as it is.
+fn check_layers(item: &Item<'_>) -> Result<()> {
+    let store = item.entry.image.store;
+    for (descriptor, bytes) in item.graph.images() {
+        let Ok(Some(manifest)) = image::manifest(descriptor, bytes) else { continue };
+        if store.origin(&manifest.config).is_some() {
+            continue;
+        }
+        if let Ok(image) = image::Reader::new(store).image_of(descriptor, manifest)
+            && !image.config.rootfs.diff_ids.is_empty()
+        {
+            image.layers()?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses outputs that need the bytes of a layer which is to be had from elsewhere, if its store does not have them; where
+/// the other outputs go without such a layer, a warning says so.
+fn check_foreign(outputs: &[Output], item: &Item<'_>, progress: Progress<'_>) -> Result<()> {
+    for layer in item.graph.foreign()? {
+        let from = layer.urls().next().unwrap_or_default();
+        let needs = |output: &&Output| {
+            matches!(output, Output::DockerArchive(_) | Output::Directory { .. } | Output::Tar { .. })
+        };
+        if let Some(output) = outputs.iter().find(needs)
+            && !item.entry.image.store.has(&layer)?
+        {
+            let message =
+                format!("{output} needs the layer {}, which is not there but to be had from {from}", layer.digest);
+            return Err(Error::not_found(message).with_hint(
+                "fetch it to where the image is, as blobs/sha256/… of a layout, or write an OCI archive or layout, which go without it",
+            ));
+        }
+        for output in outputs.iter().filter(|output| matches!(output, Output::OciArchive(_) | Output::Layout(_))) {
+            let message = format!("{output} goes without the layer {}, which is to be had from {from}", layer.digest);
+            progress(Event::Warning { message: &message });
+        }
+    }
+    Ok(())
 }
 
 /// Tells of docker archives that only newer versions of docker can load.

@@ -22,7 +22,7 @@ pub fn write(
     left_out: Option<&HashSet<Digest>>,
     progress: Progress<'_>,
 ) -> Result<()> {
-    write_with(file, items, left_out, &Documents::default(), progress)
+    write_with(file, items, &[], left_out, &Documents::default(), progress)
 }
 
 /// What an archive has beside what an OCI archive has.
@@ -34,15 +34,17 @@ pub(super) struct Documents<'a> {
     pub layers: HashMap<Digest, Layer>,
 }
 
-/// An OCI archive with further documents. Members are sorted by name and carry no time and no owner.
+/// An OCI archive with further blobs and documents. Members are sorted by name and carry no time and no owner.
 pub(super) fn write_with(
     file: &Path,
     items: &[Item<'_>],
+    further: &[(Descriptor, &dyn Store)],
     left_out: Option<&HashSet<Digest>>,
     documents: &Documents<'_>,
     progress: Progress<'_>,
 ) -> Result<()> {
     let content = items.iter().flat_map(|item| item.content().map(|descriptor| (descriptor, item.entry.image.store)));
+    let content = content.chain(further.iter().map(|(descriptor, store)| (descriptor, *store)));
     let mut blobs: BTreeMap<String, (&Descriptor, &dyn Store)> =
         content.map(|(descriptor, store)| (blob_path(&descriptor.digest), (descriptor, store))).collect();
     let all = blobs.len();

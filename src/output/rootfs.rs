@@ -11,11 +11,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::Image;
 use crate::error::{Error, Result};
+use crate::image::{Reader, no_image};
 use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree, USUAL_THREADS};
-use crate::oci::{Descriptor, ImageConfig, ImageManifest, Platform, from_json, media_type};
+use crate::oci::{Descriptor, Platform};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
-use crate::store::{Graph, Store, read_document};
+use crate::store::{Graph, Store};
 
 /// How to unpack.
 pub struct Unpacking<'a> {
@@ -98,26 +99,20 @@ struct Rootfs {
 
 impl Rootfs {
     fn all(image: Image<'_>, graph: &Graph) -> Result<Vec<Rootfs>> {
+        let mut reader = Reader::new(image.store);
         let mut all = Vec::new();
         for (descriptor, bytes) in graph.images() {
-            let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
-            if !media_type::is_image_config(&manifest.config.media_type) {
-                return Err(Error::input(format!("{} is no image but an artifact", descriptor.digest)));
-            }
-            let config = read_document(image.store, &manifest.config)?;
-            let config: ImageConfig = from_json(&format!("config {}", manifest.config.digest), &config)?;
-            if config.platform.is_windows() {
-                return Err(Error::input(format!(
-                    "the files of an image for {} cannot be written alone",
-                    config.platform
-                ))
-                .with_hint(
-                    "its layers are made for Windows: write the image itself, with -o type=oci or type=docker",
-                ));
+            let image = reader.image_in(descriptor, bytes)?.ok_or_else(|| no_image(descriptor))?;
+            let platform = &image.config.platform;
+            if platform.is_windows() {
+                return Err(Error::input(format!("the files of an image for {platform} cannot be written alone"))
+                    .with_hint(
+                        "its layers are made for Windows: write the image itself, with -o type=oci or type=docker",
+                    ));
             }
             all.push(Rootfs {
-                name: directory_name(descriptor.platform.as_ref().unwrap_or(&config.platform))?,
-                layers: Layer::all(descriptor.digest, manifest.layers, config.rootfs.diff_ids)?,
+                name: directory_name(descriptor.platform.as_ref().unwrap_or(&image.config.platform))?,
+                layers: image.layers()?,
             });
         }
         if let [only] = &mut all[..] {

@@ -65,7 +65,7 @@ pub struct Checkout {
 /// An image's labels and its manifests' annotations, in this order.
 ///
 /// What the user sets wins over what the user says in `about`, and that over what is automatic. A standard key that is
-/// set as a label is the annotation too, unless an annotation says otherwise.
+/// set as a label is the annotation too, unless an annotation says otherwise; one that is set to nothing is none.
 pub fn complete(
     about: &About,
     automatic: &Automatic,
@@ -78,6 +78,7 @@ pub fn complete(
     let mut all_annotations = standard;
     all_annotations.extend(labels.clone().into_iter().filter(|(key, _)| is_standard(key)));
     all_annotations.extend(annotations.clone());
+    all_annotations.retain(|key, value| !value.is_empty() || !is_standard(key));
     Ok((all_labels, all_annotations))
 }
 

@@ -2,6 +2,7 @@
 //! nothing else; nothing here touches a file system, a network or the environment.
 
 mod add;
+pub mod annotation;
 mod inherit;
 pub mod dockerfile;
 pub mod dockerignore;
@@ -54,6 +55,8 @@ pub struct Plan {
     pub index: bool,
     /// For every manifest and the index; already complete.
     pub annotations: Map<String>,
+    /// Those that are for some of them.
+    pub placed_annotations: annotation::PlacedAnnotations,
 }
 
 /// The making of one file system, and of the settings that go with it.

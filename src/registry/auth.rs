@@ -187,6 +187,12 @@ impl Connection {
         let credential = access.place.keyring(&self.options.credentials).await?.credential(access.repository());
         let bearer =
             challenges.iter().find(|challenge| challenge.scheme == "bearer" && challenge.get("realm").is_some());
+        if let Some(Credential::RegistryToken { token }) = credential {
+            let header = secret_header(&format!("Bearer {token}"))?;
+            let is_new = Some(&header) != shown;
+            *known = Some(Authorization { header: header.clone(), renewal: None });
+            return Ok(is_new.then_some(Answer { header, is_fresh: true }));
+        }
         let basic = match credential {
             Some(Credential::Basic { user, password }) if challenges.iter().any(|known| known.scheme == "basic") => {
                 Some(Authorization { header: basic(user, password)?, renewal: None })

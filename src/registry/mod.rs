@@ -33,6 +33,7 @@ mod credential;
 mod date;
 mod download;
 mod failure;
+mod foreign;
 mod gate;
 mod hint;
 mod http;

@@ -118,15 +118,22 @@ impl Repository<'_> {
         {
             return Err(Error::integrity(format!("{label}: the manifest has the digest {actual}")).into());
         }
-        let media_type = match content_type(&answer).filter(|kind| media_type::is_manifest_or_index(kind)) {
+        let of_a_manifest =
+            |kind: &&str| media_type::is_manifest_or_index(kind) || kind.starts_with(media_type::FIRST_SCHEMA);
+        let media_type = match content_type(&answer).filter(of_a_manifest) {
             Some(media_type) => media_type.to_owned(),
             None => {
                 let document: Value = from_json(&format!("the manifest of {label}"), &body).map_err(|error| {
                     error.with_hint("is there a registry, and not some other server, at this address?")
                 })?;
-                document["mediaType"].as_str().unwrap_or("of no type").to_owned()
+                match &document["mediaType"] {
+                    Value::String(kind) => kind.clone(),
+                    _ if document["schemaVersion"] == 1 => format!("{}json", media_type::FIRST_SCHEMA),
+                    _ => "of no type".to_owned(),
+                }
             }
         };
+        media_type::check_schema(&label, &media_type)?;
         if !media_type::is_manifest_or_index(&media_type) {
             return Err(Error::input(format!("{label}: `{media_type}` is not the type of an image or index")).into());
         }

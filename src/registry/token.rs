@@ -13,6 +13,7 @@ use super::connection::{Body, Connection, Request};
 use super::credential::Credential;
 use super::date::{http_date, rfc3339};
 use super::failure::{Failure, label};
+use super::foreign::{first_value, member, text};
 use super::hint::Shown;
 use super::secrets::Secrets;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,14 +43,14 @@ impl Connection {
         let scopes = scopes(access, challenge);
         let service = challenge.get("service");
         let (first, other) = match credential {
-            None => (by_get(&realm, service, &scopes), None),
+            None | Some(Credential::RegistryToken { .. }) => (by_get(&realm, service, &scopes), None),
             Some(Credential::Basic { .. }) => {
                 (by_get(&realm, service, &scopes), credential.map(|known| by_post(&realm, service, &scopes, known)))
             }
             Some(known) => (by_post(&realm, service, &scopes, known), Some(by_get(&realm, service, &scopes))),
         };
         let password = match credential {
-            None => None,
+            None | Some(Credential::RegistryToken { .. }) => None,
             Some(Credential::Basic { user, password }) => Some(basic(user, password)?),
             Some(Credential::IdentityToken { token, .. }) => Some(basic(access.user().unwrap_or_default(), token)?),
         };
@@ -83,9 +84,8 @@ impl Connection {
         let now = answer.headers().get(DATE).and_then(|date| http_date(date.to_str().ok()?));
         let request = label(&method, answer.url());
         let body = self.read(&method, &mut answer, ANSWER_LIMIT).await?;
-        let document: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let token = ["token", "access_token"].iter().find_map(|key| document[*key].as_str());
-        let token = token.filter(|token| !token.is_empty());
+        let document = first_value(&body).unwrap_or_default();
+        let token = ["token", "access_token"].iter().find_map(|key| text(&document, key));
         let token =
             token.ok_or_else(|| Error::new(ErrorKind::Registry, format!("{request}: the answer holds no token")))?;
         let lifetime = lifetime(&document, now.unwrap_or_else(SystemTime::now));
@@ -159,6 +159,8 @@ fn by_post(realm: &Url, service: Option<&str>, scopes: &[String], credential: &C
             Credential::Basic { user, password } => {
                 form.extend_pairs([("grant_type", "password"), ("username", user), ("password", password)])
             }
+            // It is for the registry itself.
+            Credential::RegistryToken { .. } => &mut form,
             Credential::IdentityToken { token, .. } => {
                 form.extend_pairs([("grant_type", "refresh_token"), ("refresh_token", token)])
             }
@@ -171,10 +173,12 @@ fn by_post(realm: &Url, service: Option<&str>, scopes: &[String], credential: &C
 
 /// How long the token in an answer that was given at `now` is good for.
 fn lifetime(answer: &Value, now: SystemTime) -> Duration {
-    let Some(lifetime) = answer["expires_in"].as_u64().filter(|seconds| *seconds > 0) else { return USUAL_LIFETIME };
+    let Some(lifetime) = member(answer, "expires_in").and_then(Value::as_u64).filter(|seconds| *seconds > 0) else {
+        return USUAL_LIFETIME;
+    };
     let lifetime = Duration::from_secs(lifetime.min(u64::from(u32::MAX)));
     // A server may give out a token that it has had for a while. One that claims more has a clock that is wrong.
-    let issued = answer["issued_at"].as_str().and_then(rfc3339);
+    let issued = text(answer, "issued_at").and_then(rfc3339);
     let age = issued.and_then(|issued| now.duration_since(issued).ok()).filter(|age| *age < lifetime);
     lifetime - age.unwrap_or_default()
 }

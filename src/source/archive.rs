@@ -20,7 +20,7 @@ use crate::layer::{
     self, Content, Entry, GZIP_MAGIC, Kind, Layer, Limits, Object, RECORD, Spool, Tree, ZSTD_MAGIC, ZSTD_SKIPPABLE,
     ZSTD_WINDOW, is_header, read_archive,
 };
-use crate::oci::{Descriptor, Digest, Hasher, media_type};
+use crate::oci::{Descriptor, HashingWriter, media_type};
 use crate::progress::{Event, Progress};
 use crate::store::LocalStore;
 
@@ -41,8 +41,8 @@ const XZ_MEMORY: u32 = 130 << 10;
 /// directory that something lies in; owner, mode, time and attributes as the archive has them. Directories that it does not
 /// tell of are not among them, nor is its root. Hard links lead to a file that stands before them.
 ///
-/// None if it is not a tar: so is one without a single entry. Errors call it `name`. One that has a path with `..` in it, or
-/// more than [`Limits`] allow, is an error.
+/// None if it is not a tar: so is one without a single entry. Errors call it `name`. One that has a path which leads out
+/// of it by `..`, or more than [`Limits`] allow, is an error.
 pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Option<Vec<Entry>>> {
     let Some(packed) = Packed::read(content.reader(), content.size(), name, store)? else { return Ok(None) };
     let mut paths: Vec<(Vec<u8>, usize)> = packed.tree.paths().collect();
@@ -151,13 +151,13 @@ impl Packed {
         let Some((head, tar)) = begin(raw).map_err(failed)? else { return Ok(None) };
         let file = store.scratch()?;
         let copy = BufWriter::with_capacity(CHUNK, file.try_clone().map_err(|source| Error::io("open", name, source))?);
-        let mut tar = Teed { tar: Cursor::new(head).chain(tar), copy, hasher: Hasher::new(), size: 0 };
-        let tree = read_archive(&mut tar, name, Limits::of_archive(size))?;
-        tar.copy.flush().map_err(|source| Error::io("write the content of", name, source))?;
-        let digest: Digest = tar.hasher.finish();
+        let mut copy = HashingWriter::new(copy);
+        let tree = read_archive(Cursor::new(head).chain(tar), &mut copy, name, Limits::of_archive(size))?;
+        let (mut copy, digest, size) = copy.finish();
+        copy.flush().map_err(|source| Error::io("write the content of", name, source))?;
         let spool = Spool::new(digest);
         spool.fill(file.try_clone().map_err(|source| Error::io("open", name, source))?);
-        Ok(Some(Packed { tree, file, size: tar.size, spool }))
+        Ok(Some(Packed { tree, file, size, spool }))
     }
 }
 
@@ -222,24 +222,6 @@ fn begin<'a>(mut raw: impl Read + 'a) -> io::Result<Option<(Vec<u8>, Box<dyn Rea
 fn is_decoders(error: &io::Error) -> bool {
     let is_files = error.raw_os_error().is_some() || error.get_ref().is_some_and(|inner| inner.is::<Error>());
     !is_files && error.kind() != io::ErrorKind::OutOfMemory
-}
-
-/// Keeps and digests what is read.
-struct Teed<R> {
-    tar: R,
-    copy: BufWriter<File>,
-    hasher: Hasher,
-    size: u64,
-}
-
-impl<R: Read> Read for Teed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.tar.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        self.copy.write_all(&buffer[..count])?;
-        self.size += count as u64;
-        Ok(count)
-    }
 }
 
 /// Reads a file that others read, too.

@@ -6,11 +6,12 @@ use std::sync::OnceLock;
 
 use super::image::Location;
 use crate::error::{Error, Result};
+use crate::image::{self, Reader};
 use crate::layer::{Compression, Layer, LayerReader};
-use crate::oci::{Descriptor, Digest, ImageConfig, ImageManifest, Reference, from_json, media_type};
+use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
-use crate::store::{DocumentBudget, Graph, Store, read_document};
+use crate::store::{Graph, Store};
 
 /// Images whose layers a build may take over, and the [`Store`] of these layers. They are trusted to say of each layer
 /// which tar is in it and which encoder made it as long as its blob stays where it is; whoever reads the blob is told at
@@ -116,18 +117,13 @@ impl Image<'_> {
         let store = self.store.as_ref();
         let graph = Graph::of(store, &store.resolve(self.name.as_deref())?)?;
         let is_alike = |layer: &Descriptor| *layer == compression.descriptor(layer.digest, layer.size);
-        let mut budget = DocumentBudget::default();
+        let mut reader = Reader::new(store);
         let mut layers = Vec::new();
         for (descriptor, bytes) in graph.images() {
-            let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
-            let config = &manifest.config;
-            if !media_type::is_image_config(&config.media_type) || !manifest.layers.iter().any(is_alike) {
+            let Some(manifest) = image::manifest(descriptor, bytes)?.filter(|it| it.layers.iter().any(is_alike)) else {
                 continue;
-            }
-            budget.take(config)?;
-            let document: ImageConfig =
-                from_json(&format!("config {}", config.digest), &read_document(store, config)?)?;
-            let all = Layer::all(descriptor.digest, manifest.layers, document.rootfs.diff_ids)?;
+            };
+            let all = reader.image_of(descriptor, manifest)?.layers()?;
             layers.extend(all.into_iter().filter(|layer| is_alike(&layer.descriptor)));
         }
         Ok(layers)

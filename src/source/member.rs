@@ -1,21 +1,10 @@
+//! The images for one platform that a collection is made of, as an index lists them.
+
 use super::collection::{Collected, Collection};
 use super::narrow::attestations;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, ImageConfig, ImageManifest, Map, Platform, from_json, media_type};
-use crate::store::read_document;
-
-/// An image for one platform that an index is to list.
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// What errors call it.
-    pub title: String,
-    pub manifest: Descriptor,
-    /// As its config says.
-    pub platform: Platform,
-    pub annotations: Map<String>,
-    /// Those that were listed beside it.
-    pub attestations: Vec<Descriptor>,
-}
+use crate::image::{Member, Reader};
+use crate::oci::{Descriptor, media_type};
 
 impl Collection<'_> {
     /// The images for one platform that those of the collection are made of.
@@ -34,21 +23,14 @@ impl Collection<'_> {
         Ok(members)
     }
 
-    /// None if it is no image.
+    /// Returns none if it is no image.
     fn member(&self, collected: &Collected, descriptor: &Descriptor) -> Result<Option<Member>> {
-        let what = |kind: &str, of: &Descriptor| format!("{kind} {}", of.digest);
-        let manifest: ImageManifest =
-            from_json(&what("manifest", descriptor), &read_document(&self.content, descriptor)?)?;
-        if !media_type::is_image_config(&manifest.config.media_type) {
-            return Ok(None);
-        }
-        let config: ImageConfig =
-            from_json(&what("config", &manifest.config), &read_document(&self.content, &manifest.config)?)?;
-        Ok(Some(Member {
+        let image = Reader::new(&self.content).image(descriptor)?;
+        Ok(image.map(|image| Member {
             title: collected.title.clone(),
             manifest: Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size),
-            platform: config.platform,
-            annotations: manifest.annotations,
+            platform: image.config.platform,
+            annotations: image.manifest.annotations,
             attestations: attestations(&collected.manifests, &[descriptor]).cloned().collect(),
         }))
     }

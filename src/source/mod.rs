@@ -10,7 +10,7 @@ pub mod download;
 pub mod git;
 pub mod image;
 pub mod local;
-pub mod member;
+mod member;
 mod narrow;
 pub mod reach;
 mod tree;

@@ -1,8 +1,9 @@
 use std::collections::HashSet;
 
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, ImageConfig, ImageIndex, ImageManifest, Platform, from_json, media_type, to_json};
-use crate::store::{Graph, Store, read_document};
+use crate::image::Reader;
+use crate::oci::{Descriptor, ImageIndex, Platform, from_json, media_type, to_json};
+use crate::store::{Graph, Store};
 
 /// The annotation by which BuildKit tells which image of an index an attestation is about.
 const ATTESTED: &str = "vnd.docker.reference.digest";
@@ -71,11 +72,5 @@ fn platform(store: &dyn Store, descriptor: &Descriptor, bytes: &[u8]) -> Result<
     if descriptor.platform.is_some() {
         return Ok(descriptor.platform.clone());
     }
-    let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
-    if !media_type::is_image_config(&manifest.config.media_type) {
-        return Ok(None);
-    }
-    let config = read_document(store, &manifest.config)?;
-    let config: ImageConfig = from_json(&format!("config {}", manifest.config.digest), &config)?;
-    Ok(Some(config.platform))
+    Ok(Reader::new(store).image_in(descriptor, bytes)?.map(|image| image.config.platform))
 }

@@ -13,8 +13,7 @@ const DOCUMENTS_LIMIT: u64 = 64 << 20;
 /// All that a root descriptor reaches. Push, save and copy are walks over this.
 #[derive(Debug)]
 pub struct Graph {
-    /// Configs and layers, each once, in the order in which they are met; without the layers that are not to be given
-    /// on ([`media_type::is_nondistributable`]).
+    /// Configs and layers, each once, in the order in which they are met; without the [foreign](Graph::foreign) ones.
     pub blobs: Vec<Descriptor>,
     /// Manifests and indexes with their bytes, children before parents; the root is the last.
     pub manifests: Vec<(Descriptor, Vec<u8>)>,
@@ -28,6 +27,7 @@ impl Graph {
 
     /// The same, where what is read counts against a budget that others may share.
     pub fn read(store: &dyn Store, root: &Descriptor, budget: &mut DocumentBudget) -> Result<Graph> {
+        media_type::check_schema(&root.digest.to_string(), &root.media_type)?;
         if !media_type::is_manifest_or_index(&root.media_type) {
             return Err(Error::input(format!("{} is of the type `{}`", root.digest, root.media_type.escape_debug()))
                 .with_hint("an image is a manifest or an index, of OCI's types or docker's"));
@@ -43,8 +43,21 @@ impl Graph {
         self.manifests.iter().filter(|(at, _)| media_type::is_manifest(&at.media_type) && !at.is_attestation())
     }
 
+    /// Returns the layers that are not given on, but had from elsewhere ([`Descriptor::is_foreign`]).
+    pub fn foreign(&self) -> Result<Vec<Descriptor>> {
+        let mut all: Vec<Descriptor> = Vec::new();
+        for (at, bytes) in &self.manifests {
+            for child in children(at, bytes)?.into_iter().filter(Descriptor::is_foreign) {
+                if all.iter().all(|known| known.digest != child.digest) {
+                    all.push(child);
+                }
+            }
+        }
+        Ok(all)
+    }
+
     fn visit(&mut self, walk: &mut Walk<'_>, at: &Descriptor, depth: usize) -> Result<()> {
-        if media_type::is_nondistributable(&at.media_type) || !walk.seen.insert(at.digest) {
+        if at.is_foreign() || !walk.seen.insert(at.digest) {
             return Ok(());
         }
         if !media_type::is_manifest_or_index(&at.media_type) {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A module uses only itself and those that stand before it.
 const ORDER: &[&str] = &[
-    "error", "oci", "progress", "plan", "layer", "store", "registry", "source", "run", "image", "attest", "build",
+    "error", "oci", "progress", "plan", "layer", "store", "registry", "image", "source", "run", "attest", "build",
     "output", "inspect", "cli",
 ];
 

@@ -88,6 +88,12 @@ fn a_fifo() {
 }
 
 #[test]
+fn a_socket_that_is_named_alone() {
+    let context = Tree::new().file("Dockerfile", "FROM scratch\nCOPY api.sock /x\n").socket("api.sock").plant();
+    fails(&context, 1).says(&["`api.sock` in the context", "is a socket", "Dockerfile:2"]);
+}
+
+#[test]
 fn a_device() {
     if !require_root() {
         return;

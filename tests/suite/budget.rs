@@ -218,7 +218,7 @@ proptest! {
         let archive = archived(&members, &packings);
         let mut unpacked = ocibake::layer::decompressed(&archive[..]).unwrap();
         let limits = ocibake::layer::Limits { size, entries, text };
-        match ocibake::layer::read_archive(&mut unpacked, "it", limits) {
+        match ocibake::layer::read_archive(&mut unpacked, std::io::sink(), "it", limits) {
             Ok(tree) => {
                 let paths: Vec<Vec<u8>> = tree.paths().map(|(path, _)| path).collect();
                 let told = tree.paths().filter(|(path, number)| !path.is_empty() && !tree.node(*number).is_implied);

@@ -206,11 +206,53 @@ fn a_helper_that_has_nothing_leaves_it_to_the_file() {
 }
 
 #[test]
-fn what_a_failing_helper_prints_is_not_shown() {
+fn a_failing_helper_says_why_on_standard_error_alone() {
     let (_directory, credentials) = with_helper(r#"{"credsStore": "test"}"#);
     let error = credentials.find("broken.example").unwrap_err();
-    assert_eq!(error.message, "docker-credential-test get: it failed");
-    assert!(!format!("{error:?}").contains("s3cret"));
+    assert_eq!(error.message, "docker-credential-test get: s3cret on stderr");
+    assert!(!format!("{error:?}").contains("on stdout"));
+}
+
+/// Each is what docker takes, whose files and helpers people write by hand. The base64 text is that of `printf ada:s3cret`.
+#[test]
+fn what_go_reads_is_read() {
+    let ada = Some(basic("ada", "s3cret"));
+    for text in [
+        r#"{"auths": {"any.example": {"auth": "YWRh\nOnMzY3Jl\r\ndA==\n"}}}"#,
+        r#"{"Auths": {"any.example": {"AUTH": "YWRhOnMzY3JldA=="}}} and more"#,
+        r#"{"auths": {"any.example": {"auth": null, "Username": "ada", "Password": "s3cret"}}, "credHelpers": null}"#,
+    ] {
+        assert_eq!(find_whole(&with_config(text).1, "any.example"), ada, "{text}");
+    }
+    for text in ["", "\n", "null", r#"{"auths": null}"#, r#"{"auths": {"any.example": null}}"#] {
+        let (directory, credentials) = with_config(text);
+        assert_eq!(find_whole(&credentials, "any.example"), None, "{text:?}");
+        credentials.store("any.example", &basic("ada", "s3cret")).unwrap();
+        assert_eq!(config(directory.path())["auths"]["any.example"]["auth"], "YWRhOnMzY3JldA==", "{text:?}");
+    }
+    let (directory, credentials) = with_config(r#"{"AUTHS": {"other.example": {"auth": "YWRhOnMzY3JldA=="}}}"#);
+    credentials.store("any.example", &basic("ada", "s3cret")).unwrap();
+    assert_eq!(config(directory.path())["AUTHS"].as_object().unwrap().len(), 2);
+    let (_directory, credentials) =
+        with_config(r#"{"auths": {"any.example": {"auth": "YTpi", "registrytoken": "t0ken"}}}"#);
+    assert_eq!(find_whole(&credentials, "any.example"), Some(Credential::RegistryToken { token: "t0ken".to_owned() }));
+}
+
+#[test]
+fn answers_of_helpers_are_read_as_go_reads_them() {
+    let (directory, credentials) = with_helper(r#"{"CREDSSTORE": "test"}"#);
+    for (answer, expected) in [
+        (r#"{"ServerURL": "x", "username": "ada", "SECRET": "s3cret"} done"#, Some(basic("ada", "s3cret"))),
+        ("{}", None),
+        (r#"{"Username": null, "Secret": null}"#, None),
+    ] {
+        fs::write(directory.path().join("kept"), answer).unwrap();
+        assert_eq!(find_whole(&credentials, "any.example"), expected, "{answer}");
+    }
+    for answer in ["done", "[]", r#"{"Username": "#] {
+        fs::write(directory.path().join("kept"), answer).unwrap();
+        assert!(credentials.find("any.example").unwrap_err().message.contains("is not a credential"), "{answer}");
+    }
 }
 
 #[test]

@@ -56,11 +56,22 @@ fn what_can_be_read_as_manifest_and_as_index_is_refused() {
 fn layers_that_are_not_to_be_given_on_are_no_blobs() {
     let mut store = MemoryStore::default();
     let image = store.image(&[b"layer"]);
-    let mut manifest: ImageManifest = from_json("manifest", store.bytes(image.digest)).unwrap();
-    manifest.layers.insert(0, Descriptor::new(FOREIGN, Digest::of(b"elsewhere"), 9));
-    let root = store.add(media_type::IMAGE_MANIFEST, &ocibake::oci::to_json(&manifest));
-    let blobs: Vec<Digest> = store.graph(&root).blobs.iter().map(|blob| blob.digest).collect();
-    assert_eq!(blobs, [manifest.config.digest, Digest::of(b"layer")]);
+    let manifest: ImageManifest = from_json("manifest", store.bytes(image.digest)).unwrap();
+    let mut blobs = |urls: serde_json::Value| -> Vec<Digest> {
+        let mut foreign = Descriptor::new(FOREIGN, Digest::of(b"elsewhere"), 9);
+        foreign.other.insert("urls".to_owned(), urls);
+        let mut manifest = manifest.clone();
+        manifest.layers.insert(0, foreign);
+        let root = store.add(media_type::IMAGE_MANIFEST, &ocibake::oci::to_json(&manifest));
+        store.graph(&root).blobs.iter().map(|blob| blob.digest).collect()
+    };
+    let plain = [manifest.config.digest, Digest::of(b"layer")];
+    assert_eq!(blobs(serde_json::json!(["https://example.com/elsewhere"])), plain);
+    // Where it does not say from where else it is to be had, it goes along.
+    let all = [manifest.config.digest, Digest::of(b"elsewhere"), Digest::of(b"layer")];
+    for urls in [serde_json::json!([]), serde_json::json!(null)] {
+        assert_eq!(blobs(urls), all);
+    }
 }
 
 /// Go's `encoding/json` writes a nil slice or map as `null`; umoci, docker and others leave such behind.

@@ -169,3 +169,14 @@ fn times_are_those_of_date() {
     });
     compared.unwrap();
 }
+
+#[test]
+fn what_is_set_to_nothing_is_no_annotation() {
+    let (created, vendor) = ("org.opencontainers.image.created", "org.opencontainers.image.vendor");
+    let set = map(&[(created, ""), ("org.example.note", "")]);
+    let about = About { vendor: Some(String::new()), ..About::default() };
+    let (labels, annotations) = complete(&about, &automatic("v1.0.0", false), &set, &set).unwrap();
+    assert_eq!(labels[created], "");
+    assert!(!annotations.contains_key(created) && !annotations.contains_key(vendor), "{annotations:?}");
+    assert_eq!(annotations["org.example.note"], "");
+}

@@ -52,6 +52,7 @@ mod foreign_text;
 mod glob;
 mod help;
 mod image_graph;
+mod image_reading;
 mod index_command;
 mod inspect;
 mod interrupt;

@@ -397,3 +397,35 @@ fn a_token_may_end_at_any_request_of_a_push_and_of_a_pull() {
 fn a_token_may_end_at_any_request_of_a_push_in_chunks() {
     assert!(ended_at_all(false).contains(&"PATCH blob".to_owned()));
 }
+
+/// docker's `registrytoken`.
+#[test]
+fn a_registrys_own_token_is_shown_to_it_alone() {
+    let registry = guarded(|_| Reply::status(500));
+    let directory = tempfile::tempdir().unwrap();
+    let credentials = Credentials::from_docker_config(Some(directory.path().to_owned()));
+    for (text, is_taken) in [("good", true), ("bad", false)] {
+        let token = Credential::RegistryToken { token: text.to_owned() };
+        credentials.store(&registry.address(), &token).unwrap();
+        let (store, root) = image();
+        let client = client_as(credentials.clone());
+        let pushed = push(&client, &registry.address(), &store, &root, &["v1"], &News::default());
+        assert_eq!(pushed.is_ok(), is_taken, "{pushed:?}");
+        assert!(!format!("{pushed:?}").contains("bad"), "{pushed:?}");
+    }
+    assert!(registry.requests().iter().all(|request| request.path != "/token"));
+}
+
+#[test]
+fn tokens_are_read_as_go_reads_them() {
+    for answer in [
+        r#"{"Token": "good"}"#,
+        r#"{"token": "", "access_token": "good"}"#,
+        r#"{"token": null, "ACCESS_TOKEN": "good", "expires_in": null} and more"#,
+    ] {
+        let registry = guarded(move |_| token(answer));
+        let (store, root) = image();
+        let client = client_as(Credentials::none());
+        push(&client, &registry.address(), &store, &root, &["v1"], &News::default()).unwrap();
+    }
+}

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::{Abilities, FakeRegistry, Reply, Request, token_auth};
+use crate::support::handmade::Handmade;
 use crate::support::noise::noise;
 use crate::support::program::{Outcome, Program};
 use crate::support::standing::{digest_of, plain, read_by_skopeo, tags_set, writes};
@@ -301,6 +302,20 @@ fn labels_tell_the_version_of_what_others_have_built() {
     assert_eq!(digest_of(&registry, "org/app", "latest"), Some(second));
     let third = release(&world, &name("2.0.1"), &[]);
     assert_eq!(digest_of(&registry, "org/app", "latest"), Some(third));
+}
+
+/// What is built on a base has its labels, too.
+#[test]
+fn the_version_of_a_base_is_not_that_of_the_image() {
+    let labels = json!({"Labels": {"org.opencontainers.image.version": "26.0.0"}});
+    let base = Handmade::configured(&[], json!({"architecture": "amd64", "os": "linux", "config": labels}));
+    let world = World::new(&format!("base = \"oci:{}:it\"\n{SPEC}", base.path().display()));
+    let registry = FakeRegistry::scripted(|request| request.is("GET", "/tags/list").then(|| Reply::status(405)));
+    let name = |tag: &str| format!("{}/org/app:{tag}", registry.address());
+    let before = release(&world, &name("latest"), &["--no-fan-out"]);
+    assert_eq!(digest_of(&registry, "org/app", "latest"), Some(before));
+    let first = release(&world, &name("v0.1.0"), &[]);
+    assert_eq!(digest_of(&registry, "org/app", "latest"), Some(first));
 }
 
 #[test]

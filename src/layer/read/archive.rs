@@ -1,17 +1,22 @@
 //! A tar that is no layer: what somebody packed, to be unpacked somewhere.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use super::change::{Tree, WHITEOUT};
 use super::limits::{Budget, Limits, Whole};
 use super::member::{Member, members};
+use super::sparse::Filled;
 use crate::error::{Error, Result};
 
 /// Reads `tar`, uncompressed and called `name` in errors, up to the end of the archive, and puts its entries together as
 /// [`read`](super::read) does with those of a single layer. Names that would remove something in a layer are refused.
-pub fn read_archive(tar: impl Read, name: &str, limits: Limits) -> Result<Tree> {
+///
+/// `copy` gets the tar in which the contents of files stand at the offsets that the tree tells: sparse files are plain ones
+/// in it.
+pub fn read_archive(tar: impl Read, copy: impl Write, name: &str, limits: Limits) -> Result<Tree> {
     let budget = Budget::new(limits, Whole::Archive);
-    let members = members(Counted { tar, budget: &budget }, name, &budget)?;
+    let tar = Filled::new(Counted { tar, budget: &budget }, Some(&budget));
+    let members = members(Teed { tar, copy }, name, &budget)?;
     let is_whiteout = |member: &&Member| member.path.split(|byte| *byte == b'/').any(|part| part.starts_with(WHITEOUT));
     if let Some(member) = members.iter().find(is_whiteout) {
         let path = member.path.escape_ascii();
@@ -32,6 +37,20 @@ impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.tar.read(buffer)?;
         self.budget.size(count as u64).map_err(io::Error::other)?;
+        Ok(count)
+    }
+}
+
+/// Keeps what is read.
+struct Teed<R, W> {
+    tar: R,
+    copy: W,
+}
+
+impl<R: Read, W: Write> Read for Teed<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.tar.read(buffer)?;
+        self.copy.write_all(&buffer[..count])?;
         Ok(count)
     }
 }

@@ -110,6 +110,10 @@ impl Budget {
         Err(Error::input(message).with_hint(BOMB))
     }
 
+    pub fn is_of_archive(&self) -> bool {
+        self.whole == Whole::Archive
+    }
+
     fn too_large(&self) -> Error {
         let most = self.limits.size;
         match self.whole {

@@ -9,6 +9,7 @@ use tar::Header;
 
 use super::field::{decimal, decoded, number, record, time, unescaped};
 use super::limits::Budget;
+use super::sparse::Filled;
 use crate::error::{Error, Result};
 use crate::layer::tar::{LARGEST_ID, RECORD, padded};
 use crate::plan::path::{LONGEST_NAME, LONGEST_PATH};
@@ -106,7 +107,7 @@ impl Attributes {
 /// pax records outrank GNU's long names, and these the header's fields. Global pax headers are passed over, as docker and
 /// containerd do.
 pub(super) fn members(tar: impl Read, name: &str, budget: &Budget) -> Result<Vec<Member>> {
-    let mut reader = Reader { tar, at: 0, name, budget };
+    let mut reader = Reader { tar: Filled::new(tar, Some(budget)), at: 0, name, budget };
     let mut members = Vec::new();
     let mut extension = Extension::default();
     while let Some(header) = reader.header()? {
@@ -225,9 +226,6 @@ impl<R: Read> Reader<'_, R> {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let (record, after) = record(rest).ok_or_else(|| self.wrong("a pax header is damaged"))?;
-            if record.0.starts_with(b"GNU.sparse.") {
-                return Err(self.sparse());
-            }
             rest = after;
             let is_xattr = XATTRS.iter().any(|prefix| record.0.starts_with(prefix));
             if is_xattr {
@@ -260,7 +258,6 @@ impl<R: Read> Reader<'_, R> {
             b'4' => self.device(header, &path, |major, minor| Object::BlockDevice { major, minor })?,
             b'5' => Object::Directory,
             b'6' => Object::Fifo,
-            b'S' => return Err(self.sparse()),
             other => {
                 let what = format!("{} is of the type `{}`", path.escape_ascii(), other.escape_ascii());
                 return Err(self.wrong(&format!("{what}, which is not known")));
@@ -333,9 +330,22 @@ impl<R: Read> Reader<'_, R> {
         Ok(target)
     }
 
-    /// `path` below the root, without slashes before and behind it and without what means nothing.
+    /// `path` below the root, without slashes before and behind it and without what means nothing. `..` goes up as far as
+    /// the root and no further, whatever stands there, as docker and umoci have it with layers: Bazel writes `./../name`. An
+    /// archive with a name that would leave it is refused, as BuildKit does.
     fn clean(&self, path: &[u8]) -> Result<Vec<u8>> {
-        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect();
+        let mut names: Vec<&[u8]> = Vec::new();
+        for name in path.split(|byte| *byte == b'/') {
+            match name {
+                b"" | b"." => {}
+                b".." if names.pop().is_none() && self.budget.is_of_archive() => {
+                    let message = format!("{} has `..` in it, by which it might leave the root", path.escape_ascii());
+                    return Err(self.wrong(&message).with_hint(HOSTILE));
+                }
+                b".." => {}
+                name => names.push(name),
+            }
+        }
         let clean = names.join(&b'/');
         let wrong = |what: &str| self.wrong(&format!("{} {what}", clean.escape_ascii()));
         if clean.len() > LONGEST_PATH {
@@ -345,9 +355,6 @@ impl<R: Read> Reader<'_, R> {
         if let Some(name) = names.iter().find(|name| name.len() > LONGEST_NAME) {
             let start = name[..40].escape_ascii();
             return Err(self.wrong(&format!("the name {start}… is longer than {LONGEST_NAME} bytes")));
-        }
-        if names.contains(&&b".."[..]) {
-            return Err(wrong("has `..` in it, by which it might leave the root").with_hint(HOSTILE));
         }
         if clean.contains(&0) {
             return Err(wrong("has a NUL in it").with_hint(HOSTILE));
@@ -373,10 +380,6 @@ impl<R: Read> Reader<'_, R> {
 
     fn cut_short(&self) -> Error {
         self.wrong("its tar ends in the middle of an entry")
-    }
-
-    fn sparse(&self) -> Error {
-        self.wrong("it has a sparse file in GNU's form, which is not read").with_hint("make it without tar's --sparse")
     }
 
     fn wrong(&self, what: &str) -> Error {

@@ -6,6 +6,7 @@ mod change;
 mod field;
 mod limits;
 mod member;
+mod sparse;
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -26,6 +27,7 @@ pub use blob::LayerReader;
 pub use change::{Node, Tree, WHITEOUT};
 pub use limits::{Budget, Limits, Whole};
 pub use member::{Attributes, Member, Object, Time, is_header};
+pub(super) use sparse::Filled;
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.

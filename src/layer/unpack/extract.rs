@@ -3,7 +3,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::layer::read::{TarStream, opened};
+use crate::layer::read::{Filled, TarStream, opened};
 use crate::layer::{Layer, Open};
 use crate::oci::Hasher;
 
@@ -13,7 +13,8 @@ use crate::oci::Hasher;
 pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, file: &File) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let mut tar = Hashed { tar: TarStream::start(scope, layer.descriptor.digest, blob)?, hasher: Hasher::new() };
+        let mut hashed = Hashed { tar: TarStream::start(scope, layer.descriptor.digest, blob)?, hasher: Hasher::new() };
+        let mut tar = Filled::new(&mut hashed, None);
         let title = || format!("layer {}", layer.descriptor.digest);
         let failed = |source| Error::from_read("read", title(), source);
         let mut file = file;
@@ -28,7 +29,7 @@ pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, file: &File
             at = part.end;
         }
         io::copy(&mut tar, &mut io::sink()).map_err(failed)?;
-        layer.check_diff_id(tar.hasher.finish())
+        layer.check_diff_id(hashed.hasher.finish())
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Take};
 
 use crate::error::{Error, Result};
-use crate::layer::read::{TarStream, opened};
+use crate::layer::read::{Filled, TarStream, opened};
 use crate::layer::{Layer, Object, Open, Tree};
 
 /// All paths of a tree, each once.
@@ -87,7 +87,7 @@ pub(super) fn contents<'f>(
 ) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let mut tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
+        let mut tar = Filled::new(TarStream::start(scope, layer.descriptor.digest, blob)?, None);
         let failed = |source| Error::from_read("read", format!("layer {}", layer.descriptor.digest), source);
         let mut at = 0;
         for file in files {
@@ -103,7 +103,7 @@ pub(super) fn contents<'f>(
 /// The content of a file as it comes by, which must be read to its end.
 pub(super) struct Content<'a> {
     layer: &'a Layer,
-    content: Take<&'a mut TarStream>,
+    content: Take<&'a mut Filled<'static, TarStream>>,
 }
 
 /// How much of a large file is copied at a time.

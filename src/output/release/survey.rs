@@ -5,12 +5,13 @@ use semver::Version;
 
 use super::{Step, Target};
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Descriptor, ImageConfig, ImageIndex, ImageManifest, from_json, media_type};
+use crate::image::Reader;
+use crate::oci::{Descriptor, ImageIndex, from_json, media_type};
 use crate::plan::ratchet::{self, Pushed, Standing};
 use crate::plan::tag::{self, PlannedTag, TagKind};
+use crate::plan::{BASE_DIGEST, BASE_NAME};
 use crate::progress::{Event, Progress};
 use crate::registry::{Client, Repository};
-use crate::store::read_document;
 
 /// How many requests are under way at once.
 const PARALLEL: usize = 8;
@@ -94,21 +95,24 @@ fn version_of(repository: &Repository<'_>, root: &Descriptor, labels: bool) -> R
 }
 
 fn stated_version(repository: &Repository<'_>, root: &Descriptor, labels: bool) -> Result<Option<String>> {
-    let mut bytes = read_document(repository, root)?;
+    let mut reader = Reader::new(repository);
+    let mut at = root.clone();
     if media_type::is_index(&root.media_type) {
-        let index: ImageIndex = from_json("the index", &bytes)?;
-        let is_image = |at: &&Descriptor| media_type::is_manifest(&at.media_type) && !at.is_attestation();
-        match (index.annotations.get(VERSION), index.manifests.iter().find(is_image)) {
-            (None, Some(image)) if labels => bytes = read_document(repository, image)?,
+        let index: ImageIndex = from_json("the index", &reader.document(root)?)?;
+        let is_image = |at: &Descriptor| media_type::is_manifest(&at.media_type) && !at.is_attestation();
+        match (index.annotations.get(VERSION), index.manifests.into_iter().find(is_image)) {
+            (None, Some(image)) if labels => at = image,
             (stated, _) => return Ok(stated.cloned()),
         }
     }
-    let manifest: ImageManifest = from_json("the manifest", &bytes)?;
-    if manifest.annotations.contains_key(VERSION) || !labels {
+    let Some(manifest) = reader.manifest(&at)? else { return Ok(None) };
+    // One that tells what it stands on tells its own version, too, if it has any: the label is that of its base.
+    let is_inherited = [BASE_NAME, BASE_DIGEST].iter().any(|key| manifest.annotations.contains_key(*key));
+    if manifest.annotations.contains_key(VERSION) || !labels || is_inherited {
         return Ok(manifest.annotations.get(VERSION).cloned());
     }
-    let config: ImageConfig = from_json("the config", &read_document(repository, &manifest.config)?)?;
-    Ok(config.config.labels.and_then(|labels| labels.get(VERSION).cloned()))
+    let image = reader.image_of(&at, manifest)?;
+    Ok(image.config.config.labels.and_then(|labels| labels.get(VERSION).cloned()))
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {

@@ -5,6 +5,7 @@ mod read;
 use std::path::{Path, PathBuf};
 
 use super::add::context_pattern;
+use super::annotation::PlacedAnnotations;
 use super::label::{self, About, Automatic};
 use super::{Add, Base, Destination, FindBase, Mode, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
 use crate::error::{Error, Excerpt, Result, suggestion};
@@ -29,6 +30,7 @@ pub struct Spec {
     pub config: Settings,
     pub labels: Map<String>,
     pub annotations: Map<String>,
+    pub placed_annotations: PlacedAnnotations,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +84,14 @@ impl Spec {
         let stage = |platform| self.stage(context, platform, &labels, &annotations, bases);
         let stages: Vec<Stage> = platforms.into_iter().map(stage).collect::<Result<_>>()?;
         let images = (0..stages.len()).collect();
-        Ok(Plan { stages, images, contexts: Vec::new(), index: self.index.unwrap_or(false), annotations })
+        Ok(Plan {
+            stages,
+            images,
+            contexts: Vec::new(),
+            index: self.index.unwrap_or(false),
+            annotations,
+            placed_annotations: self.placed_annotations.clone(),
+        })
     }
 
     fn wanted_platforms(&self) -> Vec<Platform> {

@@ -3,6 +3,7 @@ use toml::de::DeTable;
 use super::{AddSpec, LayerSpec, Libc, Origin, Spec};
 use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
+use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::table::{Document, Table, Value};
 use crate::plan::{About, Mode, Owner, setting};
 
@@ -21,6 +22,7 @@ pub(super) fn spec(file: &str, text: &str) -> Result<Spec> {
         layers: root.take("layer").map(layers).transpose()?.unwrap_or_default(),
         config: root.take("config").map(config).transpose()?.unwrap_or_default(),
         labels: root.take("labels").map(pairs).transpose()?.unwrap_or_default(),
+        placed_annotations: PlacedAnnotations::default(),
         annotations: root.take("annotations").map(pairs).transpose()?.unwrap_or_default(),
     };
     root.finish()?;

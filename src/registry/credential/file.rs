@@ -9,6 +9,7 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::super::foreign::first_value;
 use super::json::{Json, Object};
 use super::{Credential, TOKEN_USER};
 use crate::error::{Error, Result};
@@ -31,14 +32,16 @@ impl File {
     pub fn read(path: &Path) -> Result<File> {
         let text = match read_regular(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}".to_vec(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(Error::io("read", path, error)),
         };
         // Only the place of an error is passed on: the text of the file may be secret.
-        let document = serde_json::from_slice(&text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            Error::input(format!("{}:{line}:{column}: not a JSON object", path.display()))
-        })?;
+        let refuse = |line, column| Error::input(format!("{}:{line}:{column}: not a JSON object", path.display()));
+        let document = match first_value(&text).map_err(|error| refuse(error.line(), error.column()))? {
+            Json::Plain(Value::Null) => Object::default(),
+            Json::Object(document) => document,
+            _ => return Err(refuse(1, 0)),
+        };
         Ok(File { path: path.to_owned(), document })
     }
 
@@ -70,21 +73,26 @@ impl File {
 
     /// The helper for whatever of `names` is named first, else the one for all registries.
     pub fn helper(&self, names: [&str; 2]) -> Option<&str> {
-        let own = self.document.get("credHelpers");
+        let own = self.document.member("credHelpers");
         let own = own.and_then(|helpers| names.iter().find_map(|name| helpers.get(name)));
-        own.or_else(|| self.document.get("credsStore"))?.as_str().filter(|name| !name.is_empty())
+        own.or_else(|| self.document.member("credsStore"))?.as_str().filter(|name| !name.is_empty())
     }
 
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Json)> {
-        let auths = self.document.get("auths").and_then(Json::as_object);
+        let auths = self.document.member("auths").and_then(Json::as_object);
         auths.into_iter().flat_map(|auths| &auths.0).map(|(name, entry)| (name.as_str(), entry))
     }
 
     /// `None` for the empty entries that docker leaves for what its helpers keep.
     pub fn credential(&self, name: &str, entry: &Json) -> Result<Option<Credential>> {
-        let text = |key: &str| entry.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
+        let text = |key: &str| entry.as_object()?.member(key)?.as_str().filter(|text| !text.is_empty());
+        if let Some(token) = text("registrytoken") {
+            return Ok(Some(Credential::RegistryToken { token: token.to_owned() }));
+        }
         let pair = match text("auth") {
             Some(auth) => {
+                // Go passes over line ends, which `base64` puts in.
+                let auth: String = auth.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
                 let decoded = BASE64_STANDARD.decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
                 let pair = decoded.as_deref().and_then(|decoded| decoded.split_once(':'));
                 let (user, password) = pair.ok_or_else(|| self.malformed(name))?;
@@ -116,11 +124,12 @@ impl File {
                 entry.insert("auth", text(&BASE64_STANDARD.encode(format!("{user}:"))));
                 entry.insert("identitytoken", text(token));
             }
+            Credential::RegistryToken { token } => entry.insert("registrytoken", text(token)),
         }
-        if self.document.get("auths").is_none_or(|auths| matches!(auths, Json::Plain(Value::Null))) {
+        if self.document.member("auths").is_none() {
             self.document.insert("auths", Json::Object(Object::default()));
         }
-        let auths = self.document.get_mut("auths").and_then(Json::as_object_mut);
+        let auths = self.document.member_mut("auths").and_then(Json::as_object_mut);
         let auths = auths.ok_or_else(|| Error::input(format!("{}: `auths` is not an object", self.path.display())))?;
         auths.insert(server, Json::Object(entry));
         Ok(())
@@ -128,7 +137,7 @@ impl File {
 
     /// Removes the entries whose names `is_meant`; false if there is none.
     pub fn remove(&mut self, is_meant: impl Fn(&str) -> bool) -> bool {
-        let Some(auths) = self.document.get_mut("auths").and_then(Json::as_object_mut) else { return false };
+        let Some(auths) = self.document.member_mut("auths").and_then(Json::as_object_mut) else { return false };
         let before = auths.0.len();
         auths.0.retain(|(entry, _)| !is_meant(entry));
         auths.0.len() < before

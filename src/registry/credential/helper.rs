@@ -3,13 +3,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::super::foreign::{first_value, text};
 use super::{Credential, TOKEN_USER};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A `docker-credential-…` program (docker-credential-helpers, "Development"). What it prints may be a secret, so none
-/// of that is ever in an error.
+/// A `docker-credential-…` program (docker-credential-helpers, "Development"). Its answers may be secret, so none of what it
+/// prints to standard output is ever in an error; what it says on standard error is for people, and is.
 pub(super) struct Helper {
     pub program: String,
     /// Where to look for it, if not in the `PATH` of this process.
@@ -20,15 +21,16 @@ pub(super) struct Helper {
 impl Helper {
     pub fn get(&self, server: &str) -> Result<Option<Credential>> {
         let run = self.run("get", server)?;
-        if !run.success && run.output.windows(NOTHING_FOUND.len()).any(|window| window == NOTHING_FOUND) {
+        let has_nothing = |said: &[u8]| said.windows(NOTHING_FOUND.len()).any(|window| window == NOTHING_FOUND);
+        if !run.success && (has_nothing(&run.output) || has_nothing(&run.words)) {
             return Ok(None);
         }
         let output = run.succeed()?;
-        let answer: Value = serde_json::from_slice(&output).unwrap_or_default();
-        let (Some(user), Some(secret)) = (answer["Username"].as_str(), answer["Secret"].as_str()) else {
-            return Err(self.failed("get", "its answer is not a credential"));
-        };
-        Ok(match (user, secret) {
+        let answer =
+            first_value(&output).ok().filter(|answer: &serde_json::Value| answer.is_object() || answer.is_null());
+        let answer = answer.ok_or_else(|| self.failed("get", "its answer is not a credential"))?;
+        let text = |name: &str| text(&answer, name).unwrap_or_default();
+        Ok(match (text("Username"), text("Secret")) {
             (_, "") => None,
             (TOKEN_USER, token) => Some(Credential::IdentityToken { user: None, token: token.to_owned() }),
             (user, password) => Some(Credential::Basic { user: user.to_owned(), password: password.to_owned() }),
@@ -39,9 +41,15 @@ impl Helper {
         let (user, secret) = match credential {
             Credential::Basic { user, password } => (user.as_str(), password),
             Credential::IdentityToken { token, .. } => (TOKEN_USER, token),
+            Credential::RegistryToken { .. } => {
+                return Err(self.failed("store", "helpers have no place for a registry's own token"));
+            }
         };
         let input = json!({ "ServerURL": server, "Username": user, "Secret": secret });
-        self.run("store", &input.to_string())?.succeed().map(drop)
+        // What it was told to keep is secret even where it says it itself.
+        let run = self.run("store", &input.to_string())?;
+        let words = String::from_utf8_lossy(&run.words).replace(secret, "…").into_bytes();
+        Run { words, ..run }.succeed().map(drop)
     }
 
     pub fn erase(&self, server: &str) -> Result<()> {
@@ -50,7 +58,7 @@ impl Helper {
 
     fn run(&self, action: &'static str, input: &str) -> Result<Run<'_>> {
         let mut command = Command::new(&self.program);
-        command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(path) = &self.search_path {
             command.env("PATH", path);
         }
@@ -67,7 +75,7 @@ impl Helper {
             let _ = stdin.write_all(input.as_bytes());
         }
         let output = child.wait_with_output().map_err(failed)?;
-        Ok(Run { helper: self, action, success: output.status.success(), output: output.stdout })
+        Ok(Run { helper: self, action, success: output.status.success(), output: output.stdout, words: output.stderr })
     }
 
     fn failed(&self, action: &str, why: &str) -> Error {
@@ -84,10 +92,21 @@ struct Run<'h> {
     action: &'static str,
     success: bool,
     output: Vec<u8>,
+    /// What it said on standard error.
+    words: Vec<u8>,
 }
+
+/// How much of a helper's words is shown, in characters.
+const LONGEST_WORDS: usize = 1000;
 
 impl Run<'_> {
     fn succeed(self) -> Result<Vec<u8>> {
-        if self.success { Ok(self.output) } else { Err(self.helper.failed(self.action, "it failed")) }
+        if self.success {
+            return Ok(self.output);
+        }
+        let words = String::from_utf8_lossy(&self.words);
+        let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let words: String = lines.join("; ").chars().take(LONGEST_WORDS).collect();
+        Err(self.helper.failed(self.action, if words.is_empty() { "it failed" } else { &words }))
     }
 }

@@ -32,9 +32,15 @@ impl Json {
         if let Json::Object(object) = self { Some(object) } else { None }
     }
 
-    /// The member `key` of an object.
+    /// Returns the member of an object that has exactly this name.
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.as_object()?.get(key)
+    }
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Json::Plain(Value::Null)
     }
 }
 
@@ -47,6 +53,17 @@ impl Object {
         self.0.iter_mut().rfind(|(name, _)| name == key).map(|(_, value)| value)
     }
 
+    /// Returns a member as Go knows it: by its name in any case, and not where it is null.
+    pub fn member(&self, key: &str) -> Option<&Json> {
+        self.get(self.written(key)).filter(|value| !matches!(value, Json::Plain(Value::Null)))
+    }
+
+    /// The same to be changed.
+    pub fn member_mut(&mut self, key: &str) -> Option<&mut Json> {
+        let written = self.written(key).to_owned();
+        self.get_mut(&written).filter(|value| !matches!(value, Json::Plain(Value::Null)))
+    }
+
     /// Puts a value in the place of the one that is there, else behind all others.
     pub fn insert(&mut self, key: &str, value: Json) {
         match self.get_mut(key) {
@@ -54,14 +71,11 @@ impl Object {
             None => self.0.push((key.to_owned(), value)),
         }
     }
-}
 
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Json::deserialize(deserializer)? {
-            Json::Object(object) => Ok(object),
-            _ => Err(serde::de::Error::custom("not an object")),
-        }
+    /// The name under which a member called `key` stands: that very one, else one in another case.
+    fn written<'k>(&'k self, key: &'k str) -> &'k str {
+        let other = || self.0.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(name, _)| name.as_str());
+        if self.get(key).is_some() { key } else { other().unwrap_or(key) }
     }
 }
 

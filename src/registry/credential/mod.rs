@@ -30,6 +30,10 @@ pub enum Credential {
         user: Option<String>,
         token: String,
     },
+    /// A token that the registry itself takes (docker's `registrytoken`); no token server is asked.
+    RegistryToken {
+        token: String,
+    },
 }
 
 impl Credential {
@@ -38,6 +42,7 @@ impl Credential {
         match self {
             Credential::Basic { user, .. } => user,
             Credential::IdentityToken { user, .. } => user.as_deref().unwrap_or(TOKEN_USER),
+            Credential::RegistryToken { .. } => TOKEN_USER,
         }
     }
 }
@@ -47,6 +52,7 @@ impl fmt::Debug for Credential {
         let name = match self {
             Credential::Basic { .. } => "Basic",
             Credential::IdentityToken { .. } => "IdentityToken",
+            Credential::RegistryToken { .. } => "RegistryToken",
         };
         f.debug_struct(name).field("user", &self.user()).finish_non_exhaustive()
     }

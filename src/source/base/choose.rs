@@ -3,41 +3,32 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
-use crate::layer::Layer;
-use crate::oci::{Descriptor, ImageConfig, ImageManifest, Platform, from_json, media_type};
+use crate::image::{Existing, Reader};
+use crate::oci::{Descriptor, Platform, media_type};
 use crate::plan::BaseImage;
-use crate::store::{DocumentBudget, Store, children, read_document};
+use crate::store::{Store, children};
 
 /// How deep indexes may stand in one another.
 const DEPTH: usize = 8;
 
-/// Docker's first form of a manifest, signed or not.
-const FIRST_SCHEMA: &str = "application/vnd.docker.distribution.manifest.v1+";
-
 /// The image for `platform` of what `root`, which `name` stands for, reaches. All documents on the way are read from
 /// `store`, and no others.
 pub(super) fn image(store: &dyn Store, name: &str, root: &Descriptor, platform: &Platform) -> Result<BaseImage> {
-    let mut search = Search { store, name, platform, budget: DocumentBudget::default() };
+    let mut search = Search { reader: Reader::new(store), name, platform };
     let found = if media_type::is_index(&root.media_type) { search.among(root)? } else { root.clone() };
-    let Some(Image { manifest, config }) = search.image(&found)? else {
+    let Some(image) = search.image(&found)? else {
         return Err(Error::input(format!("{name} is no image but an artifact"))
             .with_hint("only an image with a config and layers can be built on"));
     };
-    let layers = Layer::all(found.digest, manifest.layers, config.rootfs.diff_ids.clone())?;
+    let layers = image.layers().map_err(|error| about(error, name))?;
     let layers = layers.into_iter().map(|layer| in_oci_terms(name, layer.descriptor)).collect::<Result<_>>()?;
-    Ok(BaseImage { name: name.to_owned(), root: root.digest, manifest: found.digest, layers, config })
+    Ok(BaseImage { name: name.to_owned(), root: root.digest, manifest: found.digest, layers, config: image.config })
 }
 
 struct Search<'s> {
-    store: &'s dyn Store,
+    reader: Reader<'s>,
     name: &'s str,
     platform: &'s Platform,
-    budget: DocumentBudget,
-}
-
-struct Image {
-    manifest: ImageManifest,
-    config: ImageConfig,
 }
 
 /// What indexes list.
@@ -67,7 +58,7 @@ impl Search<'_> {
             let message = format!("{}: indexes lie in one another more than {DEPTH} deep", self.name);
             return Err(Error::input(message));
         }
-        let bytes = self.read(index)?;
+        let bytes = self.reader.document(index)?;
         for each in children(index, &bytes)? {
             if each.is_attestation() || each.is_artifact() || !media_type::is_manifest_or_index(&each.media_type) {
                 continue;
@@ -95,33 +86,16 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// None for an artifact.
-    fn image(&mut self, descriptor: &Descriptor) -> Result<Option<Image>> {
-        let Search { name, .. } = *self;
-        if descriptor.media_type.starts_with(FIRST_SCHEMA) {
-            return Err(Error::input(format!("{name} is an image of docker's schema 1, which is not read"))
-                .with_hint("push it again with docker 1.10 or later, or copy it with `skopeo copy --format oci`"));
-        }
-        if !media_type::is_manifest(&descriptor.media_type) {
-            let kind = descriptor.media_type.escape_debug();
-            return Err(Error::input(format!("{name} is of the type `{kind}`, and no image")));
-        }
-        let bytes = self.read(descriptor)?;
-        // What could be read as something else is refused.
-        children(descriptor, &bytes)?;
-        let manifest: ImageManifest = from_json(&format!("manifest {} of {name}", descriptor.digest), &bytes)?;
-        if !media_type::is_image_config(&manifest.config.media_type) {
-            return Ok(None);
-        }
-        let bytes = self.read(&manifest.config)?;
-        let config = from_json(&format!("config {} of {name}", manifest.config.digest), &bytes)?;
-        Ok(Some(Image { manifest, config }))
+    /// Returns none for an artifact. What an image does not say of its platform, it is what is wanted.
+    fn image(&mut self, descriptor: &Descriptor) -> Result<Option<Existing>> {
+        let listed = descriptor.clone().with_platform(descriptor.platform.clone().unwrap_or(self.platform.clone()));
+        self.reader.image(&listed).map_err(|error| about(error, self.name))
     }
+}
 
-    fn read(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        self.budget.take(descriptor)?;
-        read_document(self.store, descriptor)
-    }
+/// `error`, which names a document by its digest alone.
+fn about(error: Error, name: &str) -> Error {
+    Error { message: format!("{name}: {}", error.message), ..error }
 }
 
 /// A layer under OCI's name of its type, as the manifests are that are made here; its bytes, and all else that its

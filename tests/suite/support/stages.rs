@@ -86,7 +86,14 @@ impl Workshop {
             ignore: ignore.clone(),
         });
         let images = vec![stages.len() - 1];
-        Plan { stages, images, contexts: contexts.collect(), index: false, annotations: Map::new() }
+        Plan {
+            stages,
+            images,
+            contexts: contexts.collect(),
+            index: false,
+            annotations: Map::new(),
+            placed_annotations: Default::default(),
+        }
     }
 
     pub fn build(&self, stages: Vec<Stage>) -> Outcome {

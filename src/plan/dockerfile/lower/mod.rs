@@ -18,6 +18,7 @@ use std::rc::Rc;
 use super::{Dockerfile, Warning};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{Map, Platform, Settings};
+use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, label};
 
 use budget::Budget;
@@ -75,7 +76,14 @@ impl Dockerfile {
         let build = std::slice::from_ref(&request.build_platform);
         let platforms = if request.platforms.is_empty() { build } else { request.platforms };
         let contexts = request.contexts.to_vec();
-        let mut plan = Plan { stages: Vec::new(), images: Vec::new(), contexts, index: false, annotations: Map::new() };
+        let mut plan = Plan {
+            stages: Vec::new(),
+            images: Vec::new(),
+            contexts,
+            index: false,
+            annotations: Map::new(),
+            placed_annotations: PlacedAnnotations::default(),
+        };
         let (mut findings, mut budget) = (Findings::default(), Budget::new());
         for platform in platforms {
             let mut lowering =
@@ -87,6 +95,7 @@ impl Dockerfile {
             plan.images.push(place(&mut plan.stages, stage));
             plan.index = spec.index.unwrap_or(false);
             plan.annotations = spec.annotations;
+            plan.placed_annotations = spec.placed_annotations;
         }
         Ok(Lowered { plan, warnings: self.all_warnings(&findings), unused: findings.unused(request) })
     }

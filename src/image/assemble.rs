@@ -1,13 +1,11 @@
 //! From settings and layers to an image, and from images to an index. Documents only: no I/O.
 
-use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{
     Descriptor, History, ImageConfig, ImageIndex, ImageManifest, MANIFEST_LIMIT, Map, Platform, RootFs, Settings,
     media_type, to_json,
 };
 use crate::plan::BaseImage;
-use crate::source::member::Member;
 
 /// An image for one platform: its documents, and what they are called.
 #[derive(Debug, Clone)]
@@ -101,36 +99,4 @@ impl Document {
 pub fn index(images: &[Image], annotations: &Map<String>) -> Document {
     let manifests = images.iter().map(|image| image.manifest.descriptor.clone()).collect();
     Document::new(media_type::IMAGE_INDEX, to_json(&ImageIndex::new(manifests, annotations.clone())))
-}
-
-/// An index of images that were built apart, sorted by platform, their attestations behind them: the same images give the
-/// same index in whatever order they come. It has the annotations that all of them have in common, as one that was built
-/// in one go does, and `annotations`. Two images for one platform are refused; one that is there twice is listed once.
-pub fn join(members: &[Member], annotations: &Map<String>) -> Result<Document> {
-    let mut sorted: Vec<&Member> = Vec::with_capacity(members.len());
-    for member in members {
-        match sorted.iter().find(|other| is_for_same(&other.platform, &member.platform)) {
-            None => sorted.push(member),
-            Some(other) if other.manifest.digest == member.manifest.digest => {}
-            Some(other) => {
-                let message = format!("{} and {} are both images for {}", other.title, member.title, member.platform);
-                return Err(
-                    Error::input(message).with_hint("an index lists one image for each platform: leave one out")
-                );
-            }
-        }
-    }
-    sorted.sort_by(|one, other| one.platform.cmp(&other.platform));
-    let images = sorted.iter().map(|member| member.manifest.clone().with_platform(member.platform.clone()));
-    let attestations = sorted.iter().flat_map(|member| member.attestations.iter().cloned());
-    let mut all = sorted.first().map(|first| first.annotations.clone()).unwrap_or_default();
-    all.retain(|key, value| sorted.iter().all(|member| member.annotations.get(key) == Some(value)));
-    all.extend(annotations.clone());
-    let index = ImageIndex::new(images.chain(attestations).collect(), all);
-    Ok(Document::new(media_type::IMAGE_INDEX, to_json(&index)))
-}
-
-/// Images of one platform may still be for several versions of its system, as those for Windows are.
-fn is_for_same(one: &Platform, other: &Platform) -> bool {
-    one.normalised() == other.normalised()
 }

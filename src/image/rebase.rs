@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use super::{Document, Existing, Reader};
 use crate::error::{Error, Result};
-use crate::image::Document;
 use crate::oci::{
     Descriptor, Digest, History, ImageConfig, ImageIndex, ImageManifest, Map, Platform, Reference, RootFs, Settings,
     from_json, media_type, to_json,
 };
 use crate::plan::{BASE_DIGEST, BASE_NAME, BaseImage, FindBase, put_variable};
 use crate::progress::{Event, Progress};
-use crate::store::{DocumentBudget, Graph, LocalStore, Store, read_document};
+use crate::store::{Graph, LocalStore, Store};
 
 /// What is to be put on what.
 pub struct Rebase<'a> {
@@ -35,18 +35,17 @@ impl Rebase<'_> {
         store: &LocalStore,
     ) -> Result<Descriptor> {
         let graph = Graph::of(image, root)?;
-        let mut budget = DocumentBudget::default();
+        let mut reader = Reader::new(image);
         let mut manifests = Vec::new();
         let mut others = 0;
         for (descriptor, bytes) in graph.manifests.iter().filter(|(at, _)| media_type::is_manifest(&at.media_type)) {
-            let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
-            if descriptor.is_attestation() || !media_type::is_image_config(&manifest.config.media_type) {
+            let found = if descriptor.is_attestation() { None } else { reader.image_in(descriptor, bytes)? };
+            let Some(found) = found else {
                 others += 1;
                 continue;
-            }
-            budget.take(&manifest.config)?;
-            let config = read_document(image, &manifest.config)?;
-            let config: ImageConfig = from_json(&format!("config {}", manifest.config.digest), &config)?;
+            };
+            found.layers()?;
+            let Existing { manifest, config, .. } = found;
             let platform = descriptor.platform.clone().unwrap_or_else(|| config.platform.clone());
             let rebased = self.image(manifest, config, bases, store)?;
             manifests.push(rebased.with_platform(platform));
