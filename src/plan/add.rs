@@ -23,7 +23,7 @@ impl FromStr for Destination {
         }
         let into = parts.is_empty() || text.ends_with('/') || text.ends_with("/.");
         let path = parts.join("/");
-        path::check(path.as_bytes())?;
+        path::check_written(path.as_bytes())?;
         Ok(Destination { path, into })
     }
 }

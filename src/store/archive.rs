@@ -1,6 +1,6 @@
 //! Image archives: a tar of an OCI layout, or what `docker save` writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -59,6 +59,8 @@ pub struct Archive {
     kind: &'static str,
     file: File,
     members: HashMap<String, Member>,
+    /// The names that several members have.
+    repeated: HashSet<String>,
     index: ImageIndex,
     blobs: HashMap<Digest, Blob>,
     subjects: Subjects,
@@ -134,7 +136,7 @@ impl Archive {
             return Err(Error::input(format!("the names in {} have more than {NAMES_LIMIT} bytes", path.display()))
                 .with_hint("no image needs so long ones: where does the archive come from?"));
         }
-        let (mut members, mut links) = (HashMap::new(), HashMap::new());
+        let (mut members, mut links, mut repeated) = (HashMap::new(), HashMap::new(), HashSet::new());
         let mut tar = tar::Archive::new(BufReader::new(&file));
         for entry in tar.entries_with_seek().map_err(broken)? {
             let entry = entry.map_err(broken)?;
@@ -143,7 +145,10 @@ impl Archive {
             if member.offset.checked_add(member.size).is_none_or(|end| end > length) {
                 return Err(broken(io::Error::other(format!("the archive ends within {name}"))));
             }
-            // Of several entries under one name the last counts.
+            if members.contains_key(&name) || links.contains_key(&name) {
+                repeated.insert(name.clone());
+            }
+            // Of several entries under one name the last counts, for what its digest tells from the others.
             if entry.header().entry_type().is_file() {
                 links.remove(&name);
                 members.insert(name, member);
@@ -160,6 +165,7 @@ impl Archive {
             kind: "oci-archive",
             file,
             members,
+            repeated,
             index,
             blobs: HashMap::new(),
             subjects: Subjects::default(),
@@ -240,7 +246,7 @@ impl Archive {
     }
 
     fn docker_layer(&mut self, name: &str, known: &mut Layers) -> Result<Layer> {
-        let member = self.member(name)?;
+        let member = self.only(name)?;
         if let Some(layer) = known.of_members.get(&member) {
             return Ok(layer.clone());
         }
@@ -300,6 +306,15 @@ impl Archive {
         self.members.get(name).copied().ok_or_else(missing)
     }
 
+    /// Returns the member that is known by its name alone. Of several, some programs take the first and others the last.
+    fn only(&self, name: &str) -> Result<Member> {
+        if self.repeated.contains(name) {
+            return Err(Error::input(format!("{} has `{name}` more than once", self.path.display()))
+                .with_hint("programs take one or the other: make the archive again, and do not append to one"));
+        }
+        self.member(name)
+    }
+
     fn blob(&self, digest: &Digest) -> Result<Member> {
         self.member(&blob_path(digest)).map_err(|error| match is_delta(&self.index) {
             true => {
@@ -310,7 +325,7 @@ impl Archive {
     }
 
     fn document(&self, name: &str) -> Result<Vec<u8>> {
-        let member = self.member(name)?;
+        let member = self.only(name)?;
         read_limited(self.reader(member), MANIFEST_LIMIT).map_err(|source| Error::io("read", &self.path, source))
     }
 

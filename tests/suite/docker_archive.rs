@@ -192,3 +192,25 @@ fn zstd_layers_in_a_docker_archive_are_pointed_out() {
     quiet(&[&docker[..], &["--compression=gzip"]].concat());
     quiet(&["--compression=zstd", "-o", "x.tar"]);
 }
+
+#[test]
+fn an_archive_with_two_documents_of_one_name_is_refused() {
+    if !require("tar") {
+        return;
+    }
+    let world = World::new(APP);
+    let flags = ["-o", "type=docker,dest=docker.tar", "-o", "oci.tar", "--platform=linux/amd64", "-t", "example/app:1"];
+    world.build(&flags).success();
+    for (archive, kind, name) in
+        [("docker.tar", "docker-archive", "manifest.json"), ("oci.tar", "oci-archive", "index.json")]
+    {
+        let image = format!("{kind}:{archive}");
+        world.inspect(&[&image]).success();
+        // Appended as it is, it still is another member, and programs differ in which of them they take.
+        let path = world.path(archive);
+        let place = tempfile::tempdir_in(world.place.path()).unwrap();
+        tool::run("tar", ["-xf", path.to_str().unwrap(), "-C", place.path().to_str().unwrap(), name]);
+        tool::run("tar", ["-rf", path.to_str().unwrap(), "-C", place.path().to_str().unwrap(), name]);
+        world.inspect(&[&image]).failure(1).says(&[archive, &format!("`{name}` more than once")]);
+    }
+}

@@ -41,7 +41,7 @@ fn when_the_context_cannot_be_read() {
         ("/^open", "EMFILE"),
         ("statx", "EIO"),
         ("getdents64", "EIO"),
-        ("llistxattr", "EIO"),
+        ("flistxattr", "EIO"),
     ] {
         build.fails(calls, fault);
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
+use ocibake::source::local::FILES_TIME;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -214,7 +215,7 @@ impl Built {
         self.place.path().join("layout")
     }
 
-    /// The tree as the image has to have it: all at the time 0, and what is of `plain` owned by root below `plain/`.
+    /// The tree as the image has to have it: all at the time that files of layers have, and what is of `plain` owned by root below `plain/`.
     fn expected(&self) -> Listing {
         let merged = tempfile::tempdir().unwrap();
         let copy = |from: &str, to: &Path| {
@@ -224,7 +225,7 @@ impl Built {
         };
         copy("rich", merged.path());
         copy("plain", &merged.path().join("plain"));
-        let mut listing = Listing::of_directory(merged.path()).at_time(0);
+        let mut listing = Listing::of_directory(merged.path()).at_time(FILES_TIME);
         for (path, record) in &mut listing.0 {
             if path.starts_with(b"plain") {
                 (record.user, record.group) = (0, 0);

@@ -369,12 +369,12 @@ fn a_working_directory_is_made_if_it_is_missing() {
 
 #[test]
 fn all_that_is_made_has_the_time_of_the_build_unless_times_are_kept() {
-    use ocibake::source::local::Modified;
+    use ocibake::source::local::{FILES_TIME, Modified};
     let mut workshop = Workshop::new(&Tree::new().file("d/f", "x").time(1_000_000_000).symlink("d/l", "f").time(5));
     let outcome = workshop.steps(Base::Scratch, vec![Work::Copy(copy(&["d"], "/x"))]);
     assert!(outcome.layer(0).0.values().all(|record| record.time == TIME), "{:?}", outcome.layer(0));
     workshop.options.modified = Modified::Preserve;
     let outcome = workshop.steps(Base::Scratch, vec![Work::Copy(copy(&["d"], "/x"))]);
     let times: Vec<i64> = outcome.layer(0).0.values().map(|record| record.time).collect();
-    assert_eq!(times, [TIME, 1_000_000_000, 5]);
+    assert_eq!(times, [FILES_TIME, 1_000_000_000, 5], "the directory is made here");
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use ocibake::source::local::FILES_TIME;
 use serde_json::{Value, json};
 
 use crate::support::container::{Bundle, require_runtime};
@@ -123,5 +124,5 @@ fn expected(program: &[u8]) -> Listing {
         .file("var/lib/greeter/friends.txt", "Ada\nGrace\n")
         .owner(65532, 65532)
         .plant();
-    Listing::of_directory(tree.path()).at_time(0)
+    Listing::of_directory(tree.path()).at_time(FILES_TIME)
 }

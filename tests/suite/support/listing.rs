@@ -8,6 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use ocibake::source::local::FILES_TIME;
 use sha2::{Digest, Sha256};
 
 /// Everything below a root, by path; the root itself is left out.
@@ -85,10 +86,10 @@ impl Listing {
         listing
     }
 
-    /// Without what an image's rules replace by fixed values: all of root, all at the time 0.
+    /// Without what an image's rules replace by fixed values: all of root, all at the time that files of layers have.
     pub fn normalised(mut self) -> Self {
         for record in self.0.values_mut() {
-            (record.user, record.group, record.time) = (0, 0, 0);
+            (record.user, record.group, record.time) = (0, 0, FILES_TIME);
         }
         self
     }

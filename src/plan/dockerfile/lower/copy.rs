@@ -128,7 +128,8 @@ impl Lowering<'_, '_> {
         };
         let to = state.slashed(self.expand(state, instruction, &transfer.to)?)?;
         let path = state.path(&to)?;
-        path::check(path.as_bytes()).map_err(|error| error.with_excerpt(instruction.excerpt(&transfer.to.span)))?;
+        path::check_written(path.as_bytes())
+            .map_err(|error| error.with_excerpt(instruction.excerpt(&transfer.to.span)))?;
         let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
         let exclude = self.expand_all(state, instruction, &transfer.exclude)?;
         let plain = Copy::new(Provider::Context(0), items, Destination { path, into });

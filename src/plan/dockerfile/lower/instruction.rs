@@ -183,7 +183,7 @@ impl Lowering<'_, '_> {
         }
         state.is_workdir_set = true;
         let path = state.path(&written)?;
-        path::check(path.as_bytes())?;
+        path::check_written(path.as_bytes())?;
         // As BuildKit has it, an absolute path stays as it is written, with a slash behind it and all.
         state.settings.working_dir = match state.platform.is_windows() {
             true => windows::workdir(&state.settings.working_dir, &written)?,
