@@ -1,127 +1,28 @@
-//! All tests that run the program or real servers, in one binary; a file for each feature.
+//! All tests that run the program or real servers, in one binary: a folder for each part of the program, a file for each
+//! feature.
+//!
+//! - `plan`: what users write, as data: specs, flags, labels, modes, names and tags.
+//! - `dockerfile`: Dockerfiles: their text, their words, their checks, and what docker makes of them.
+//! - `build`: from contexts, bases and steps to layers and images.
+//! - `layer`: the layer engine: what it writes, what it reads and what it unpacks.
+//! - `store`: where content is kept, and how documents and archives are read.
+//! - `output`: where finished images go, and how they are copied.
+//! - `registry`: registries: logging in, pulling and pushing, with everything that goes wrong on the way.
+//! - `release`: tags: which ones a push sets, in which order, and back again.
+//! - `cli`: what a person sees and types.
+//! - `whole`: the whole program under kills, faults, floods and size.
+//! - `architecture`: the order of the modules.
+//! - `support`: what tests are made of: trees, layouts, registries and the program itself.
 
-mod add_archive;
-mod add_download;
-mod add_remote;
 mod architecture;
-mod archive;
-mod bad_input;
-mod base;
-mod base_build;
-mod base_lock;
-mod base_pull;
-mod base_spec;
-mod budget;
 mod build;
-mod cache;
-mod cache_from;
-mod change;
-mod checkout;
-mod checkout_hostile;
-mod checkout_state;
-mod context_archive;
-mod context_dockerfile;
-mod context_git;
-mod context_left_out;
-mod copy;
-mod copy_bundle;
-mod copy_referrers;
-mod copy_registry;
-mod credential;
-mod credential_auth_file;
-mod diff_id;
-mod docker_archive;
-mod document;
-mod dockerfile_lower;
-mod dockerfile_word;
-mod dockerignore;
-mod dockerfile_flags;
-mod dockerfile_heredoc;
-mod dockerfile_lint;
-mod dockerfile_refusal;
-mod dockerfile_syntax;
-mod dockerfile_build;
-mod dockerfile_corpus;
-mod dockerfile_epoch;
-mod doctor;
-mod estargz;
-mod exchange;
-mod extremes;
-mod faults;
-mod foreign_text;
-mod glob;
-mod help;
-mod image_graph;
-mod image_reading;
-mod index_command;
-mod inspect;
-mod interrupt;
-mod kills;
-mod label;
-mod large;
+mod cli;
+mod dockerfile;
 mod layer;
-mod layer_change;
-mod layer_header;
-mod local_store;
-mod login;
-mod mode;
 mod output;
-mod peers;
-mod pending;
-mod progress;
-mod push;
-mod push_again;
-mod push_names;
-mod ratchet;
-mod rebase;
-mod reference;
-mod registry_auth;
-mod registry_body_limit;
-mod registry_chunks;
-mod registry_echo;
-mod registry_mirror;
-mod registry_mount;
-mod registry_present;
-mod registry_profile;
-mod registry_proxy;
-mod registry_pull;
-mod registry_push;
-mod registry_push_failure;
-mod registry_put_tags;
-mod registry_redirect;
-mod registry_referrers;
-mod registry_refusal;
-mod registry_resume;
-mod registry_scheme;
-mod registry_speed;
-mod registry_tags;
-mod registry_tls;
-mod registry_token;
-mod registry_token_server;
-mod registry_upload_resume;
-mod registry_wait;
+mod plan;
+mod registry;
 mod release;
-mod rollback;
-mod rootfs;
-mod same_bytes;
-mod self_image;
-mod send_ahead;
-mod soak;
-mod source;
-mod spec;
-mod spec_layers;
-mod spec_refusal;
-mod stage_base;
-mod stage_cache;
-mod stage_copy;
-mod stat_cache;
-mod store_damage;
-mod store_privacy;
+mod store;
 mod support;
-mod tag;
-mod tags;
-mod two_platforms;
-mod unpack;
-mod walk;
-mod windows;
-mod zstd;
+mod whole;

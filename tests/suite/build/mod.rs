@@ -1,0 +1,31 @@
+//! From contexts, bases and steps to layers and images.
+
+mod add_archive;
+mod add_download;
+mod add_remote;
+mod base;
+mod base_build;
+mod base_lock;
+mod base_pull;
+mod budget;
+mod build;
+mod cache_from;
+mod checkout;
+mod checkout_hostile;
+mod checkout_state;
+mod context_archive;
+mod context_dockerfile;
+mod context_git;
+mod context_left_out;
+mod extremes;
+mod glob;
+mod same_bytes;
+mod self_image;
+mod source;
+mod spec_layers;
+mod stage_base;
+mod stage_cache;
+mod stage_copy;
+mod stat_cache;
+mod two_platforms;
+mod windows;

@@ -1,0 +1,13 @@
+//! Dockerfiles: their text, their words, their checks, and what docker makes of them.
+
+mod build;
+mod corpus;
+mod dockerignore;
+mod epoch;
+mod flags;
+mod heredoc;
+mod lint;
+mod lower;
+mod refusal;
+mod syntax;
+mod word;

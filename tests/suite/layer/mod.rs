@@ -1,0 +1,10 @@
+//! The layer engine: what it writes, what it reads and what it unpacks.
+
+mod change;
+mod estargz;
+mod layer;
+mod layer_change;
+mod layer_header;
+mod unpack;
+mod walk;
+mod zstd;

@@ -1,0 +1,13 @@
+//! Where finished images go, and how they are copied.
+
+mod copy;
+mod copy_bundle;
+mod copy_referrers;
+mod copy_registry;
+mod docker_archive;
+mod exchange;
+mod index_command;
+mod output;
+mod peers;
+mod rebase;
+mod rootfs;

@@ -1,0 +1,9 @@
+//! What users write, as data: specs, flags, labels, modes, names and tags.
+
+mod base_spec;
+mod label;
+mod mode;
+mod reference;
+mod spec;
+mod spec_refusal;
+mod tag;

@@ -1,0 +1,30 @@
+//! Registries: logging in, pulling and pushing, with everything that goes wrong on the way.
+
+mod auth;
+mod body_limit;
+mod chunks;
+mod credential;
+mod credential_auth_file;
+mod echo;
+mod mirror;
+mod mount;
+mod present;
+mod profile;
+mod proxy;
+mod pull;
+mod push;
+mod push_failure;
+mod put_tags;
+mod redirect;
+mod referrers;
+mod refusal;
+mod resume;
+mod scheme;
+mod send_ahead;
+mod speed;
+mod tags;
+mod tls;
+mod token;
+mod token_server;
+mod upload_resume;
+mod wait;

@@ -1,0 +1,9 @@
+//! Tags: which ones a push sets, in which order, and back again.
+
+mod push;
+mod push_again;
+mod push_names;
+mod ratchet;
+mod release;
+mod rollback;
+mod tags;
