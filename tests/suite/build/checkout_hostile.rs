@@ -245,7 +245,7 @@ fn damage_is_no_panic() {
     repository.git(&["update-index", "--index-version", "4"]);
     let git_dir = repository.path().join(".git");
     let packs = fs::read_dir(git_dir.join("objects/pack")).unwrap().map(|item| item.unwrap().path());
-    let mut files: Vec<_> = packs.filter(|path| !path.extension().is_some_and(|it| it == "rev")).collect();
+    let mut files: Vec<_> = packs.filter(|path| path.extension().is_none_or(|it| it != "rev")).collect();
     files.extend(["HEAD", "index", "config", "packed-refs"].map(|name| git_dir.join(name)));
     let kept: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
     let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };

@@ -257,7 +257,7 @@ fn a_foreign_context_builds_on_no_image_of_this_machine() {
     let (layout, archive) = (at("base"), at("base.tar"));
     let outputs = ["-o", &format!("{layout}/"), "-o", &archive];
     program.run(["build", context.path().to_str().unwrap()].into_iter().chain(outputs)).success();
-    let on = |base: &str| Tree::new().file("ocibake.toml", &format!("base = {base:?}\n{SPEC}"));
+    let on = |base: &str| Tree::new().file("ocibake.toml", format!("base = {base:?}\n{SPEC}"));
     let linked = |base: &str| on(base).symlink("l", &layout).symlink("t.tar", &archive).symlink("d/blobs", "/etc");
     for base in [
         &format!("oci:{layout}"),
@@ -285,7 +285,7 @@ fn a_foreign_context_builds_on_no_image_of_this_machine() {
         outcome_of(&on(base).file("base.tar", &bytes), &[]).success();
     }
     outcome_of(&on("debian"), &["--base", &archive]).success();
-    let dockerfile = |from: &str| Tree::new().file("Dockerfile", &format!("FROM scratch\nCOPY --from={from} / /\n"));
+    let dockerfile = |from: &str| Tree::new().file("Dockerfile", format!("FROM scratch\nCOPY --from={from} / /\n"));
     for from in [format!("oci:{layout}"), archive.clone()] {
         outcome_of(&dockerfile(&from), &[]).failure(1).says(&["is no name in a registry"]);
     }

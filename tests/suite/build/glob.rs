@@ -102,7 +102,7 @@ fn two_stars_do_not_go_into_links() {
 
 #[test]
 fn links_to_directories_do_not_multiply_paths() {
-    let links = (0..10).fold(Tree::new().file("f", ""), |tree, number| tree.symlink(&number.to_string(), "."));
+    let links = (0..10).fold(Tree::new().file("f", ""), |tree, number| tree.symlink(number.to_string(), "."));
     let context = links.symlink("root", "/").plant();
     // Each way through a link would be a path of its own: a million of them.
     assert_matches(&context, "*/*/*/*/*/*/f", &[]);
@@ -116,7 +116,7 @@ fn links_to_directories_do_not_multiply_paths() {
 #[test]
 fn a_way_through_too_many_links_is_refused() {
     let chain =
-        (0..50).fold(Tree::new(), |tree, number| tree.symlink(&format!("l{number}"), &format!("l{}", number + 1)));
+        (0..50).fold(Tree::new(), |tree, number| tree.symlink(format!("l{number}"), format!("l{}", number + 1)));
     let context = chain.directory("l50").file("l50/x", "").plant();
     assert_matches(&context, "l20/x", &[b"x"]);
     let error = added(&context, "l0/x").unwrap_err();

@@ -18,7 +18,7 @@ use rayon::ThreadPoolBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::layer::{any_entries, assorted, golden};
+use super::write::{any_entries, assorted, golden};
 use crate::support::docker_daemon::DockerDaemon;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::entry::{directory, file, listing_of, symlink, tar_of, write, write_to};

@@ -2,9 +2,9 @@
 
 mod change;
 mod estargz;
-mod layer;
 mod layer_change;
 mod layer_header;
 mod unpack;
 mod walk;
+mod write;
 mod zstd;

@@ -97,7 +97,7 @@ fn what_is_behind_a_link_by_now_is_not_read() {
 #[test]
 fn a_directory_that_is_exchanged_for_a_link_is_not_gone_through() {
     const ROUNDS: usize = 300;
-    let tree = (0..40).fold(Tree::new().file("d/f", "inside"), |tree, number| tree.file(&format!("p{number}"), ""));
+    let tree = (0..40).fold(Tree::new().file("d/f", "inside"), |tree, number| tree.file(format!("p{number}"), ""));
     let elsewhere = Tree::new().file("f", "OUTSIDE").plant();
     let context = tree.symlink("z", elsewhere.path().to_str().unwrap()).plant();
     let root = context.path();

@@ -7,7 +7,7 @@ mod copy_registry;
 mod docker_archive;
 mod exchange;
 mod index_command;
-mod output;
 mod peers;
 mod rebase;
 mod rootfs;
+mod written;

@@ -4,6 +4,6 @@ mod push;
 mod push_again;
 mod push_names;
 mod ratchet;
-mod release;
 mod rollback;
 mod tags;
+mod versions;

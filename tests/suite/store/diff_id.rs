@@ -42,11 +42,11 @@ fn try_copy(workshop: &mut Workshop, layers: &[Blob], path: &str) -> Result<Outc
 fn members_that_were_noted_of_one_layer_are_not_used_with_another() {
     let mut workshop = Workshop::new(&Tree::new());
     let (good, evil) = (layer(b'g', PLAIN), layer(b'e', PLAIN));
-    try_copy(&mut workshop, &[good.clone()], "/other").unwrap();
+    try_copy(&mut workshop, std::slice::from_ref(&good), "/other").unwrap();
     let error = try_copy(&mut workshop, &[forged(&evil, &good)], "/app").err().expect("it is not what it says");
     assert_eq!(error.kind, ErrorKind::Integrity, "{error:?}");
     assert!(error.message.contains(&good.diff_id), "{error:?}");
-    let expected = try_copy(&mut Workshop::new(&Tree::new()), &[good.clone()], "/app").unwrap().digest;
+    let expected = try_copy(&mut Workshop::new(&Tree::new()), std::slice::from_ref(&good), "/app").unwrap().digest;
     assert_eq!(try_copy(&mut workshop, &[good], "/app").unwrap().digest, expected);
 }
 
@@ -64,7 +64,7 @@ proptest! {
             prop_assert_eq!(built.is_ok(), blob == claimed);
         }
         for honest in all {
-            let expected = try_copy(&mut Workshop::new(&Tree::new()), &[honest.clone()], "/app").unwrap().digest;
+            let expected = try_copy(&mut Workshop::new(&Tree::new()), std::slice::from_ref(&honest), "/app").unwrap().digest;
             prop_assert_eq!(try_copy(&mut workshop, &[honest], "/app").unwrap().digest, expected);
         }
     }
@@ -159,7 +159,7 @@ fn a_docker_archive_of_a_base_that_lies_is_refused_however_often() {
         let words = ["build", context.path().to_str().unwrap(), "--platform=linux/amd64", "--build-context", &named];
         program.run([&words[..], &["-o", "type=docker,dest=x.tar"]].concat())
     };
-    let (honest, hostile) = (Handmade::new(&[good.clone()]), Handmade::new(&[forged(&evil, &good)]));
+    let (honest, hostile) = (Handmade::new(std::slice::from_ref(&good)), Handmade::new(&[forged(&evil, &good)]));
     build(&hostile).failure(1).says(&[&good.diff_id]);
     build(&honest).success();
     // By now it is known what the one layer is, and that does not make it true of the other.
