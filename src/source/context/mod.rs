@@ -140,7 +140,7 @@ impl OpenContext {
         self.find(path)?.map(|real| open_file(&real, &shown)).transpose()
     }
 
-    /// Opens a file that stands on the command line, or beside one that does: what [lies in the context](Self::place_of) as
+    /// Opens a file that stands on the command line, or beside one that does: what lies in the context as
     /// one of its files, any other wherever it leads.
     pub fn file_beside(&self, path: &Path) -> Result<Option<File>> {
         if let Some(inside) = self.place_of(path) {

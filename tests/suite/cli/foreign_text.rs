@@ -93,14 +93,16 @@ fn of_an_image_that_is_inspected() {
 
 #[test]
 fn of_files_and_dockerfiles() {
-    let program = Program::new();
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(place.path());
     let context = Tree::new().file("Dockerfile", "FROM scratch\nCOPY . /\n").plant();
     let name = [b".wh.a", HOSTILE.as_bytes()].concat();
     fs::write(context.path().join(OsString::from_vec(name)), "").unwrap();
     let path = context.path().to_str().unwrap();
     for style in ["plain", "json", "quiet"] {
         // A layer that is known is not looked at again.
-        let outcome = harmless(Program::new().run(["build", path, "-o", "x.tar", "--progress", style]).success());
+        let program = Program::new().directory(place.path());
+        let outcome = harmless(program.run(["build", path, "-o", "x.tar", "--progress", style]).success());
         outcome.says(&["\\n::error", "removes that name"]);
     }
     let text = HOSTILE.replace(['\n', '\r'], " ");
@@ -127,6 +129,7 @@ fn a_caret_stands_under_what_is_seen() {
     let context =
         Tree::new().file("Dockerfile", "FROM scratch\nADD --\u{1b}x=1\u{85} \t--chown=:: nothing /\n").plant();
     let path = context.path().to_str().unwrap();
+    // Nothing is written: the build fails.
     let outcome = Program::new().run(["build", path, "-o", "x.tar"]).failure(1);
     assert_harmless(&outcome.stderr, &['\t']);
     let lines: Vec<&str> = outcome.stderr.lines().collect();
@@ -177,7 +180,8 @@ fn of_arguments_that_a_script_passes_on() {
 
 #[test]
 fn of_layers_that_are_built() {
-    let program = Program::new();
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(place.path());
     let name = serde_json::to_string(&HOSTILE.replace('\u{7f}', "")).unwrap().replace("\\b", "");
     let spec = format!("[[layer]]\nname = {name}\nadd = [{{ from = \"f\", to = \"/f\" }}]\n");
     let context = Tree::new().file("ocibake.toml", spec).file("f", "f").plant();
@@ -192,7 +196,7 @@ fn of_layers_that_are_built() {
     let words: Vec<_> = std::iter::once(ocibake.get_program()).chain(ocibake.get_args()).collect();
     let line = words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ");
     let mut script = std::process::Command::new("script");
-    script.args(["-qec", &line, "/dev/null"]).stdin(std::process::Stdio::null());
+    script.current_dir(place.path()).args(["-qec", &line, "/dev/null"]).stdin(std::process::Stdio::null());
     script.env_clear().envs(ocibake.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
     let shown = String::from_utf8(script.output().unwrap().stdout).unwrap();
     for part in ["\n::", "\u{1b}[2J", "\u{85}", "\u{2028}", "\u{202e}", "##vso[", "##["] {
