@@ -8,7 +8,7 @@ use rayon::ThreadPool;
 use super::Options;
 use super::cache::{self, Key, are_settled};
 use crate::error::{Error, Result};
-use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, LayerReader, WHITEOUT, read_xattrs};
+use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, LayerReader, WHITEOUT, find_xattrs};
 use crate::oci::Digest;
 use crate::progress::Event;
 use crate::store::Store;
@@ -72,8 +72,10 @@ impl<'a> Layers<'a> {
             None => {
                 let mut entries = entries;
                 if has_xattrs {
-                    let all: &mut Vec<Entry> = Arc::make_mut(&mut entries);
-                    self.pool.install(|| read_xattrs(all))?;
+                    // Hardly any file has some, and others have the entries, too: they are copied only if it must be.
+                    for (number, xattrs) in self.pool.install(|| find_xattrs(&entries))? {
+                        Arc::make_mut(&mut entries)[number].xattrs = xattrs;
+                    }
                 }
                 self.tasks.push(Task { number, title, entries, walked, key });
             }

@@ -31,7 +31,7 @@ pub use real_path::{name_of, open_file, open_real, real_within};
 pub use spool::Spool;
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
-pub use walk::{LeftOut, Reason, inspect, read_xattrs, walk, walk_all};
+pub use walk::{LeftOut, Reason, find_xattrs, inspect, read_xattrs, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
 use crate::error::{Error, Result};

@@ -77,29 +77,49 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     entry(&object, "", &status, times, disk.to_owned(), path)
 }
 
-/// Reads the extended attributes of the files on disk among `entries`, sorted by path; their hard links have the same. To
-/// read them takes as long as the walk. Who only wants to know whether a file is as it was need not: its [`Identity`] is
-/// another when they are.
+/// Reads the extended attributes of the files on disk among `entries`, sorted by path, into them; see [`find_xattrs`].
 pub fn read_xattrs(entries: &mut [Entry]) -> Result<()> {
-    entries.par_iter_mut().try_for_each(|entry| {
-        if let Kind::File(Content::Disk { path, identity, .. }) = &entry.kind {
-            let file = content::open(path)?;
-            content::unchanged(&file, path, identity)?;
-            entry.xattrs = xattrs(&file, path)?;
-        }
-        Ok(())
-    })?;
-    let targets: HashMap<Vec<u8>, BTreeMap<_, _>> = entries
-        .iter()
-        .filter(|entry| matches!(entry.kind, Kind::File(_)) && !entry.xattrs.is_empty())
-        .map(|entry| (entry.path.clone(), entry.xattrs.clone()))
-        .collect();
-    for entry in entries {
-        if let Kind::HardLink { target } = &entry.kind {
-            entry.xattrs = targets.get(target).cloned().unwrap_or_default();
-        }
+    for (number, xattrs) in find_xattrs(entries)? {
+        entries[number].xattrs = xattrs;
     }
     Ok(())
+}
+
+/// Extended attributes, by full name.
+pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Returns the extended attributes of the files on disk among `entries`, sorted by path, and of their hard links, with the
+/// numbers of those that have any. To look for them takes as long as the walk. Who only wants to know whether a file is as it
+/// was need not: its [`Identity`] is another when they are.
+pub fn find_xattrs(entries: &[Entry]) -> Result<Vec<(usize, Xattrs)>> {
+    let read = |(number, entry): (usize, &Entry)| match &entry.kind {
+        Kind::File(Content::Disk { path, identity, .. }) => match file_xattrs(path, identity) {
+            Ok(xattrs) if xattrs.is_empty() => None,
+            found => Some(found.map(|xattrs| (number, xattrs))),
+        },
+        _ => None,
+    };
+    let mut found = entries.par_iter().enumerate().filter_map(read).collect::<Result<Vec<_>>>()?;
+    let files: HashMap<&[u8], usize> =
+        found.iter().enumerate().map(|(at, (number, _))| (entries[*number].path.as_slice(), at)).collect();
+    let links = entries.iter().enumerate().filter_map(|(number, entry)| match &entry.kind {
+        Kind::HardLink { target } => Some((number, found[*files.get(target.as_slice())?].1.clone())),
+        _ => None,
+    });
+    let links: Vec<(usize, Xattrs)> = links.collect();
+    found.extend(links);
+    Ok(found)
+}
+
+/// Those of the file at `path`, read from the very file that was walked. Hardly any file has some, and to see that there are
+/// none it need not be opened: should the path lead elsewhere by now, reading the content tells.
+fn file_xattrs(path: &Path, identity: &Identity) -> Result<Xattrs> {
+    if xattr::list(path).is_ok_and(|mut names| !names.any(|name| belongs_to_content(name.as_bytes()))) {
+        return Ok(Xattrs::new());
+    }
+    let file = content::open(path)?;
+    content::unchanged(&file, path, identity)?;
+    xattrs(&file, path)
 }
 
 /// Something that a walk of all has passed over.

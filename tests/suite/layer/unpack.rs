@@ -168,7 +168,12 @@ fn an_ordinary_user_gets_the_files() {
         tool::install(&std::env::current_exe().unwrap(), &program);
         let mut unpack = Command::new("setpriv");
         unpack.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]);
-        unpack.arg(&program).args(["--exact", "unpack::as_the_user_that_this_runs_as", "--ignored", "--nocapture"]);
+        unpack.arg(&program).args([
+            "--exact",
+            "layer::unpack::as_the_user_that_this_runs_as",
+            "--ignored",
+            "--nocapture",
+        ]);
         unpack.env("OCIBAKE_TEST_IMAGE", image.path()).env("OCIBAKE_TEST_ROOT", &destination);
         let said = tool::checked(&mut unpack);
         for warning in [
