@@ -14,7 +14,7 @@ pub(crate) mod lock;
 pub mod pending;
 mod private;
 pub mod prune;
-mod regular;
+pub(crate) mod regular;
 
 pub use archive::Archive;
 pub use beside::Beside;

@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 
 /// Opens a regular file, or one that a link leads to. To open anything else might wait for ever, as with a FIFO, or do
 /// something, as with a device: it is an error of the kind [`io::ErrorKind::InvalidInput`].
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     checked(fs::metadata(path)?.is_file(), path, OFlags::empty())
 }
 
@@ -24,7 +24,7 @@ fn checked(is_file: bool, path: &Path, flags: OFlags) -> io::Result<File> {
         return Err(other());
     }
     // It may be another by now.
-    let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
 }

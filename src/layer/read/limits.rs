@@ -28,15 +28,11 @@ pub(super) const ENTRIES: u64 = 2_000_000;
 /// Two million paths of the usual 60 bytes, and as much again.
 const TEXT: u64 = 256 << 20;
 
-/// A build may copy the largest image a few times from stage to stage. What each step changes is kept in memory until the
-/// layers are written.
-const BUILD_ENTRIES: u64 = 8_000_000;
-const BUILD_TEXT: u64 = 512 << 20;
-
 impl Limits {
-    /// Those of all that the steps of a build change. What the files hold is on disk, and not counted.
+    /// Those of all that the steps of a build change, which is kept in memory until the layers are written: as much as the
+    /// largest image may have. Steps that stages share count once; what the files hold is on disk, and not counted.
     pub fn of_build() -> Self {
-        Limits { size: u64::MAX, entries: BUILD_ENTRIES, text: BUILD_TEXT }
+        Limits { size: u64::MAX, entries: ENTRIES, text: TEXT }
     }
 
     /// Those of an image of `layers`: `size` bytes, if it is given, else 4 GiB or 100 times what the blobs have.

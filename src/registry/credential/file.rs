@@ -1,11 +1,10 @@
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use rustix::fs::OFlags;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,6 +13,7 @@ use super::json::{Json, Object};
 use super::{Credential, TOKEN_USER};
 use crate::error::{Error, Result};
 use crate::store::lock::Lock;
+use crate::store::regular;
 
 /// In bytes; far more than the credentials of any user need.
 const LIMIT: u64 = 16 << 20;
@@ -161,15 +161,10 @@ impl File {
     }
 }
 
-/// The content of a regular file; whatever else is there is refused at once, also where opening it would wait for
-/// somebody, as a FIFO does.
+/// The content of a regular file; whatever else is there is refused at once, and so is one of more than [`LIMIT`].
 fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs::File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
     let mut text = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut text)?;
+    regular::open(path)?.take(LIMIT + 1).read_to_end(&mut text)?;
     if text.len() as u64 > LIMIT {
         return Err(io::Error::other(format!("it is larger than {LIMIT} bytes")));
     }
