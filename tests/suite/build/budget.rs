@@ -96,7 +96,7 @@ fn copies_that_double_come_to_an_end() {
         format!("FROM scratch AS s{number}\n{copies}")
     };
     build(&repeated(5, stage)).success();
-    build(&repeated(60, stage)).failure(1).says(&["of the build's steps have more than 536870912 bytes"]);
+    build(&repeated(60, stage)).failure(1).says(&["of the build's steps have more than 268435456 bytes"]);
 }
 
 /// A docker archive of `layers`, by name; with `links` to the first of them.
