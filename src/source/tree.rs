@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::local::Modified;
 use crate::error::{Error, Result};
 use crate::layer::{Content, Entry, Identity, Kind, read_xattrs};
-use crate::oci::{Digest, HashingWriter};
+use crate::oci::{Digest, Encode, HashingWriter, encode_members};
 use crate::plan::{Add, Owner, Source};
 
 /// An entry and the number of the add that brings it.
@@ -38,6 +38,16 @@ pub enum Role {
     Destination { mode: bool, owner: bool },
     /// What an add brings.
     Content,
+}
+
+impl Encode for Role {
+    fn encode(&self, to: &mut Vec<u8>) {
+        match self {
+            Role::OnTheWay => 0u8.encode(to),
+            Role::Destination { mode, owner } => encode_members(to, &[&1u8, mode, owner]),
+            Role::Content => 2u8.encode(to),
+        }
+    }
 }
 
 /// Puts `found` together. Two that disagree about one path are an error, and so is one that goes through what is no directory.

@@ -199,9 +199,10 @@ impl<'a> Stages<'a> {
         let (parts, is_settled) = match work {
             Work::Nothing => return Ok(below),
             Work::Adds(adds) => {
-                let entries = self.added(adds)?.entries.clone();
+                let Added { entries, roles } = self.added(adds)?.clone();
                 let sum = self.pool.install(|| Key::of(&entries, true, compression)).digest();
-                (begin("adds").part("entries", &sum), are_settled(&entries, self.started))
+                // The same entries change something else in what is below them if they are there for something else.
+                (begin("adds").part("entries", &sum).part("roles", &roles), are_settled(&entries, self.started))
             }
             Work::Directory { path, owner } => (
                 begin("directory")

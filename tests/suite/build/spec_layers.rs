@@ -109,6 +109,22 @@ fn a_destination_changes_as_far_as_its_add_says() {
     }
 }
 
+/// Both bring the same entries, and only one of them says something of the directory that is there.
+#[test]
+fn what_an_add_does_not_ask_for_is_not_taken_from_one_that_asks() {
+    let below = World::of(&merged().1.file("ocibake.toml", spec("", &[PRIVATE])));
+    below.build(&["-o", "base/"]).success();
+    let base = format!("base = \"oci:{}\"", below.path("base").display());
+    let world = World::of(&Tree::new().directory("only/sub").mode(0o755).file("ocibake.toml", ""));
+    for (options, expected) in [("", 0o700), (r#", mode = "0755""#, 0o755), ("", 0o700)] {
+        let adds = format!(r#"{{ from = "only", to = "/srv"{options} }}"#);
+        std::fs::write(world.context.path().join("ocibake.toml"), spec(&base, &[&adds])).unwrap();
+        let layer = &layers(&world, &[])[1];
+        assert_eq!(looks(layer, "srv"), (expected, 7, 8), "{adds}");
+        assert_eq!(looks(layer, "srv/sub"), (0o755, 0, 0), "{adds}");
+    }
+}
+
 #[test]
 fn files_and_directories_do_not_give_way_to_each_other() {
     for (adds, says) in [
