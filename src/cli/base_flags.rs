@@ -9,9 +9,6 @@ use crate::plan::Lock;
 use crate::source::base::{Bases, Holding, Pins, Pull};
 use crate::store::pending::PendingFile;
 
-/// The file that bases are locked in, beside what tells the build what to do.
-pub const LOCK: &str = "ocibake.lock";
-
 /// In bytes; far more than any lock needs.
 const LOCK_LIMIT: u64 = 1 << 20;
 
@@ -63,7 +60,7 @@ impl BaseFlags {
     /// What the lock of `recipe` says, if there is one, and what becomes of it.
     pub fn pins(&self, recipe: &Recipe<'_>) -> Result<Pins> {
         if !recipe.is_local() && (self.lock || self.update_lock) {
-            return Err(Error::usage(format!("there is no place for {LOCK}: the context is not a directory"))
+            return Err(Error::usage(format!("there is no place for {}: the context is not a directory", Lock::FILE))
                 .with_hint("lock the bases where the context comes from"));
         }
         let holding = match (self.lock, self.update_lock) {

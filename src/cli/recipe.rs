@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::base_flags::LOCK;
 use super::environment::{Environment, epoch};
 use super::epoch::{Contexts, settle};
 use super::spec_flags::SpecFlags;
@@ -16,7 +15,7 @@ use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
 use crate::plan::dockerfile::{Dockerfile, Named, Request, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{
-    Automatic, Checkout, Context, ContextPlace, FindBase, NamedContext, Plan, Spec, context_name, dockerignore,
+    Automatic, Checkout, Context, ContextPlace, FindBase, Lock, NamedContext, Plan, Spec, context_name, dockerignore,
 };
 use crate::progress::{Event, Progress};
 use crate::source::base::Reach;
@@ -196,7 +195,7 @@ impl Recipe<'_> {
     /// Where its bases are locked: beside the file that it is.
     pub fn lock(&self) -> PathBuf {
         match self.file_of_this_machine() {
-            Some(file) => file.with_file_name(LOCK),
+            Some(file) => file.with_file_name(Lock::FILE),
             None => self.root().join(self.lock_in_context()),
         }
     }
@@ -205,7 +204,7 @@ impl Recipe<'_> {
     pub fn open_lock(&self) -> Result<Option<(String, File)>> {
         let (name, file) = match self.file_of_this_machine() {
             Some(file) => {
-                let lock = file.with_file_name(LOCK);
+                let lock = file.with_file_name(Lock::FILE);
                 (lock.display().to_string(), self.context.file_beside(&lock)?)
             }
             None => {
@@ -224,7 +223,7 @@ impl Recipe<'_> {
 
     fn lock_in_context(&self) -> PathBuf {
         let file = self.flags.file.as_deref().filter(|file| *file != Path::new("-"));
-        file.unwrap_or(Path::new(LOCK)).with_file_name(LOCK)
+        file.unwrap_or(Path::new(Lock::FILE)).with_file_name(Lock::FILE)
     }
 
     /// Which images it may build on. Only what the user wrote may name those of this machine.

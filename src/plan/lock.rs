@@ -22,6 +22,9 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// What the file is called; it lies beside the file that tells a build what to do.
+    pub const FILE: &str = "ocibake.lock";
+
     /// Reads the file's `text`; `file` is its name in errors.
     pub fn parse(file: &str, text: &str) -> Result<Lock> {
         let document = Document { file, text };

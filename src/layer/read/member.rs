@@ -2,14 +2,15 @@
 //! read with suspicion, for they decide what is written where.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, Read};
 
 use tar::Header;
 
 use super::field::{decimal, decoded, number, record, time, unescaped};
+use super::header::is_header;
 use super::limits::Budget;
 use super::sparse::Filled;
+use super::time::Time;
 use crate::error::{Error, Result};
 use crate::layer::tar::{LARGEST_ID, RECORD, padded};
 use crate::plan::path::{LONGEST_NAME, LONGEST_PATH};
@@ -63,24 +64,6 @@ pub struct Attributes {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// Since 1970; a time before that has negative seconds, and nanoseconds that lead forward from there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time {
-    pub seconds: i64,
-    pub nanoseconds: u32,
-}
-
-impl fmt::Display for Time {
-    /// In decimal seconds, as pax headers have it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanoseconds = i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds);
-        let sign = if nanoseconds < 0 { "-" } else { "" };
-        let (seconds, fraction) = (nanoseconds.abs() / 1_000_000_000, nanoseconds.abs() % 1_000_000_000);
-        let text = format!("{sign}{seconds}.{fraction:09}");
-        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
-    }
-}
-
 /// The largest pax header or long name; Go's reader has the same limit.
 const LONGEST_HEADER: u64 = 1 << 20;
 
@@ -121,22 +104,6 @@ pub(super) fn members(tar: impl Read, name: &str, budget: &Budget) -> Result<Vec
         }
     }
     Ok(members)
-}
-
-/// Whether a record has the checksum of a header: nothing else tells a tar, for the oldest have no magic number.
-pub fn is_header(record: &[u8; RECORD as usize]) -> bool {
-    let mut header = Header::new_old();
-    header.as_mut_bytes().copy_from_slice(record);
-    // Some old writers summed signed bytes.
-    let blank = 8 * i64::from(b' ');
-    let field = &header.as_old().cksum;
-    let sum = |value: fn(u8) -> i64| {
-        let of = |bytes: &[u8]| bytes.iter().map(|byte| value(*byte)).sum::<i64>();
-        i128::from(of(record) - of(field) + blank)
-    };
-    let is_empty = record.iter().all(|byte| *byte == 0);
-    let noted = number(field).filter(|_| !is_empty);
-    noted.is_some_and(|noted| noted == sum(i64::from) || noted == sum(|byte| i64::from(byte.cast_signed())))
 }
 
 /// What stands before a header and is about its member.

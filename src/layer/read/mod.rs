@@ -4,9 +4,11 @@ mod archive;
 mod blob;
 mod change;
 mod field;
+mod header;
 mod limits;
 mod member;
 mod sparse;
+mod time;
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -25,9 +27,11 @@ use member::members;
 pub use archive::read_archive;
 pub use blob::LayerReader;
 pub use change::{Node, Tree, WHITEOUT};
+pub use header::is_header;
 pub use limits::{Budget, Limits, Whole};
-pub use member::{Attributes, Member, Object, Time, is_header};
+pub use member::{Attributes, Member, Object};
 pub(super) use sparse::Filled;
+pub use time::Time;
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use tar::Header;
 
 use super::field::{decimal, number, record};
+use super::header::is_header;
 use super::limits::Budget;
-use super::member::is_header;
 use crate::error::Error;
 use crate::layer::tar::{RECORD, padded, pax_header, record as written, seal};
 

@@ -1,8 +1,8 @@
 //! `COPY` and `ADD`.
 
 use super::flags::{Flags, Kind};
-use super::instruction::Parts;
 use super::line::Line;
+use super::parts::Parts;
 use super::{Add, Copy, Heredoc, Transfer, Word, arguments, heredoc};
 use crate::error::Result;
 

@@ -3,8 +3,8 @@
 use super::CommandLine;
 use super::arguments::{command_line, first_word};
 use super::flags::{Flags, Kind};
-use super::instruction::Parts;
 use super::line::Line;
+use super::parts::Parts;
 use crate::error::Result;
 use crate::oci::Healthcheck;
 

@@ -2,10 +2,11 @@
 
 use super::arguments::{first_word, quoted_words, words};
 use super::line::{Joined, Line, Reader};
-use super::{Argument, Command, Heredoc, Instruction, Span, Stage, Text, Word};
+use super::parts::Parts;
+use super::{Argument, Command, Instruction, Span, Stage, Word};
 use super::{arguments, copy, flags, health, heredoc, run, setting};
-use crate::error::{Error, Result, suggestion};
-use flags::{Flags, Kind};
+use crate::error::{Result, suggestion};
+use flags::Kind;
 
 const NAMES: &[&str] = &[
     "add",
@@ -50,17 +51,6 @@ pub(super) struct Manner {
     pub span: Span,
 }
 
-/// An instruction's parts, before they are understood.
-pub(super) struct Parts<'a> {
-    pub text: &'a Text,
-    pub escape: char,
-    pub name: Line,
-    pub flags: Vec<Line>,
-    /// Without whitespace around it.
-    pub rest: Line,
-    pub heredocs: Vec<Heredoc>,
-}
-
 impl Statement {
     /// Takes the heredocs from the lines that follow.
     pub fn read(joined: Joined, reader: &mut Reader<'_>) -> Result<Statement> {
@@ -86,13 +76,7 @@ impl Statement {
     }
 }
 
-impl<'a> Parts<'a> {
-    fn split(line: &Line, reader: &Reader<'a>) -> Parts<'a> {
-        let (name, rest) = first_word(&line.trimmed());
-        let (flags, rest) = flags::split(&rest.unwrap_or_else(|| name.from(name.text().len())));
-        Parts { text: reader.text, escape: reader.escape, name, flags, rest, heredocs: Vec::new() }
-    }
-
+impl Parts<'_> {
     fn known_name(&self) -> Result<&'static str> {
         let written = self.name.text();
         if let Some(name) = NAMES.iter().find(|name| written.eq_ignore_ascii_case(name)) {
@@ -142,19 +126,6 @@ impl<'a> Parts<'a> {
             "volume" => setting::volume(self.without_flags()?).map(Command::Volume),
             _ => self.without_flags()?.single("WORKDIR").map(Command::Workdir),
         }
-    }
-
-    pub fn error(&self, place: &Line, message: impl Into<String>) -> Error {
-        Error::input(message).with_excerpt(self.text.excerpt(&place.span()))
-    }
-
-    /// For an instruction whose arguments are missing.
-    pub fn missing(&self, message: impl Into<String>, example: &str) -> Error {
-        self.error(&self.name, message).with_hint(format!("as in `{example}`"))
-    }
-
-    pub fn flags(&self, known: &[(&'static str, Kind)]) -> Result<Flags> {
-        Flags::read(self.text, &self.name.text().to_uppercase(), &self.flags, known)
     }
 
     fn without_flags(&self) -> Result<&Self> {

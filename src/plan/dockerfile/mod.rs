@@ -16,6 +16,7 @@ mod line;
 pub mod lint;
 mod lower;
 mod mount;
+mod parts;
 mod run;
 mod setting;
 mod text;

@@ -1,7 +1,7 @@
 //! `RUN --mount=…`.
 
-use super::instruction::Parts;
 use super::line::Line;
+use super::parts::Parts;
 use super::{Span, Word, directive};
 use crate::error::{Error, Result, suggestion};
 

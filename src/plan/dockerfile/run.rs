@@ -2,9 +2,9 @@
 
 use super::arguments::command_line;
 use super::flags::{Flags, Kind};
-use super::instruction::Parts;
 use super::line::Line;
 use super::mount::{self, fields};
+use super::parts::Parts;
 use super::{Device, Network, Run, Security, directive};
 use crate::error::{Error, Result, suggestion};
 

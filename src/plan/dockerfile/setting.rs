@@ -2,8 +2,8 @@
 
 use super::Pair;
 use super::arguments::{self, first_word, quoted_words, words};
-use super::instruction::Parts;
 use super::line::Line;
+use super::parts::Parts;
 use super::{CommandLine, Word};
 use crate::error::Result;
 

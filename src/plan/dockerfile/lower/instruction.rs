@@ -7,7 +7,6 @@ use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
 use crate::plan::dockerfile::{
     Argument, Command, CommandLine, Instruction, MountFlag, MountKind, Pair, Run, Span, Text, Warning, Word,
 };
-use crate::plan::pattern::from_root;
 use crate::plan::{Work, path, setting};
 
 /// What runs commands in shell form unless `SHELL` says otherwise.
@@ -289,11 +288,6 @@ fn part(word: &Word, part: &Span, text: &Text) -> Span {
         Some(written) if written == word.text => word.span.start + part.start..word.span.start + part.end,
         _ => word.span.clone(),
     }
-}
-
-/// `path` as seen from the directory `from`, cleaned; without a leading slash.
-pub fn below(from: &str, path: &str) -> String {
-    if path.starts_with('/') { from_root(path) } else { from_root(&format!("{from}/{path}")) }
 }
 
 fn set_variable(state: &mut State, name: &str, value: &str) {

@@ -1,7 +1,9 @@
-use super::instruction::below;
+//! What the stages of a Dockerfile come to, instruction by instruction.
+
 use super::{Scope, windows};
 use crate::error::{Excerpt, Result};
 use crate::oci::{Map, Platform, Settings};
+use crate::plan::pattern::from_root;
 use crate::plan::{Base, Stage, Step, Work};
 
 /// A stage of a Dockerfile, lowered: its place in the plan, and what stages on top of it go on with.
@@ -109,4 +111,9 @@ impl State {
             annotations: self.annotations.clone(),
         }
     }
+}
+
+/// `path` as seen from the directory `from`, cleaned; without a leading slash.
+fn below(from: &str, path: &str) -> String {
+    if path.starts_with('/') { from_root(path) } else { from_root(&format!("{from}/{path}")) }
 }

@@ -3,6 +3,7 @@
 
 mod blob;
 mod index;
+mod inflate;
 mod object;
 mod object_id;
 mod pack;

@@ -1,12 +1,11 @@
 //! Commits, from where git keeps its objects: a file each, or in packs.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use flate2::read::ZlibDecoder;
-
+use super::inflate::{OBJECT_LIMIT, inflated};
 use super::object_id::{ObjectFormat, ObjectId};
 use super::pack::Pack;
 use crate::error::{Error, Result};
@@ -19,9 +18,6 @@ pub(super) struct Commit {
     /// When it was committed, in seconds since 1970.
     pub time: i64,
 }
-
-/// All that is unpacked for one object, with what it is a change of, in bytes.
-pub(super) const OBJECT_LIMIT: usize = 16 << 20;
 
 /// Where objects are that others keep: so many directories are looked at.
 const ALTERNATES: usize = 64;
@@ -109,20 +105,6 @@ impl Objects {
     }
 }
 
-/// What zlib has made smaller, which is of no more than `limit` bytes.
-pub(super) fn inflated(compressed: impl Read, limit: usize) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    ZlibDecoder::new(compressed).take(limit as u64 + 1).read_to_end(&mut content)?;
-    match content.len() > limit {
-        true => Err(malformed("an object is too large for a commit")),
-        false => Ok(content),
-    }
-}
-
-pub(super) fn malformed(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
 /// Its header: lines up to an empty one, of which the tree's is the first.
 fn read_commit(content: &[u8], format: ObjectFormat) -> Option<Commit> {
     let mut lines = content.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
@@ -132,18 +114,4 @@ fn read_commit(content: &[u8], format: ObjectFormat) -> Option<Commit> {
     let end = committer.iter().rposition(|byte| *byte == b'>')?;
     let time = std::str::from_utf8(&committer[end + 1..]).ok()?.split_whitespace().next()?;
     Some(Commit { tree: format.parse(tree)?, time: time.parse().ok()? })
-}
-
-/// The file, from `offset` on.
-pub(super) struct FileFrom<'f> {
-    pub file: &'f File,
-    pub offset: u64,
-}
-
-impl Read for FileFrom<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.offset)?;
-        self.offset += count as u64;
-        Ok(count)
-    }
 }

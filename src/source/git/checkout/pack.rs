@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
-use super::object::{FileFrom, OBJECT_LIMIT, inflated, malformed};
+use super::inflate::{FileFrom, OBJECT_LIMIT, inflated, malformed};
 use super::object_id::{ObjectFormat, ObjectId};
 
 pub(super) struct Pack {

@@ -1,0 +1,21 @@
+//! Times as pax headers have them.
+
+use std::fmt;
+
+/// Since 1970; a time before that has negative seconds, and nanoseconds that lead forward from there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time {
+    pub seconds: i64,
+    pub nanoseconds: u32,
+}
+
+impl fmt::Display for Time {
+    /// In decimal seconds, as pax headers have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanoseconds = i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds);
+        let sign = if nanoseconds < 0 { "-" } else { "" };
+        let (seconds, fraction) = (nanoseconds.abs() / 1_000_000_000, nanoseconds.abs() % 1_000_000_000);
+        let text = format!("{sign}{seconds}.{fraction:09}");
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
