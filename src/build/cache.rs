@@ -178,7 +178,7 @@ impl Record {
     fn layer(self, blob: &Digest, store: &LocalStore) -> Option<Layer> {
         let Record { descriptor, diff_id } = self;
         let layer = Layer { descriptor, diff_id };
-        if layer.descriptor.digest != *blob || !store.has(&layer.descriptor) {
+        if layer.descriptor.digest != *blob || !store.claim(&layer.descriptor) {
             return None;
         }
         match store.diff_id(&layer.descriptor) {
@@ -194,7 +194,7 @@ impl Record {
 /// Whether the store has a layer, and it was found out there that it unpacks to its diff_id. Nothing is remembered of any
 /// other: what an image says of its layers may be a lie.
 pub fn is_certain(store: &LocalStore, layer: &Layer) -> bool {
-    store.has(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
+    store.claim(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
 }
 
 /// A key of what is made here, in this form.
@@ -205,7 +205,7 @@ fn started(compression: Compression) -> KeyBuilder {
 /// The blob that records are of which are of no layer in the store.
 pub fn marker(store: &LocalStore) -> Result<Digest> {
     let empty = Descriptor::of(media_type::EMPTY, b"{}");
-    if !store.has(&empty) {
+    if !store.claim(&empty) {
         store.put(media_type::EMPTY, b"{}")?;
     }
     Ok(empty.digest)

@@ -171,7 +171,7 @@ fn find_cached<'a>(
 /// is read of it later is checked then.
 fn may_be(layer: &Layer, from: &str, options: &Options<'_>) -> bool {
     let Options { store, progress, .. } = *options;
-    if !store.has(&layer.descriptor) || cache::is_certain(store, layer) {
+    if !store.claim(&layer.descriptor) || cache::is_certain(store, layer) {
         return true;
     }
     let read = store.open(&layer.descriptor).and_then(|blob| {

@@ -26,7 +26,7 @@ use crate::plan::{Base, BaseImage, Plan, Stage, Step, Work, label};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::source::cached::Cached;
-use crate::source::local::Modified;
+use crate::source::modified::Modified;
 use crate::store::{Follow, LocalStore, Store};
 
 use cache::Key;

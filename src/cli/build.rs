@@ -25,7 +25,7 @@ use crate::registry::OnDemand;
 use crate::source::base::{self, Bases};
 use crate::source::cached::Cached;
 use crate::source::context::Access;
-use crate::source::local::Modified;
+use crate::source::modified::Modified;
 use crate::source::reach::reaches;
 use crate::store::pending::PendingFile;
 use crate::store::{Beside, Graph, Layered, LocalStore, Store};

@@ -13,8 +13,9 @@ use crate::error::{Error, Result};
 use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::archive::LEFT_OUT;
-use crate::store::layout::{BLOBS, CONTAINERD_NAME, INDEX, MARKER, MARKER_CONTENT, REF_NAME, blob_path};
+use crate::store::layout::{BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path};
 use crate::store::pending::{self, PendingDirectory, PendingFile};
+use crate::store::{CONTAINERD_NAME, REF_NAME};
 use crate::store::{Layout, Store};
 
 /// Writes a layout. A new one appears in one step, unless its directory is there already: then `index.json` and the

@@ -11,6 +11,7 @@ pub mod git;
 pub mod image;
 pub mod local;
 mod member;
+pub mod modified;
 mod narrow;
 pub mod reach;
 mod tree;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::local::Modified;
+use super::modified::Modified;
 use crate::error::{Error, Result};
 use crate::layer::{Content, Entry, Identity, Kind, read_xattrs};
 use crate::oci::{Digest, Encode, HashingWriter, encode_members};

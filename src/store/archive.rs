@@ -10,8 +10,8 @@ use flate2::read;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::layout::{CONTAINERD_NAME, INDEX, MARKER, blob_path, choose, read_limited};
-use super::listed::Subjects;
+use super::layout::{INDEX, MARKER, blob_path, choose, read_limited};
+use super::listed::{CONTAINERD_NAME, Subjects};
 use super::regular;
 use crate::error::{Error, Result};
 use crate::layer::{self, Budget, GZIP_MAGIC, Limits, Whole, ZSTD_MAGIC};

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Store;
-use super::listed::Subjects;
-use super::local::{unopened, verified};
+use super::blob_file::{unopened, verified};
+use super::listed::{CONTAINERD_NAME, REF_NAME, Subjects};
 use super::regular;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Reference, from_json};
@@ -18,12 +18,6 @@ pub const MARKER_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 pub const INDEX: &str = "index.json";
 
 pub const BLOBS: &str = "blobs/sha256";
-
-/// The annotation that names an image in a layout; skopeo's `oci:DIR:NAME` looks here.
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
-/// The annotation by which containerd, and docker with its image store, know the full name.
-pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// A layout directory, read.
 #[derive(Debug)]

@@ -1,10 +1,17 @@
+//! The images that an `index.json` lists (image-spec, image-layout.md), and what they are called there.
+
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use super::layout::{CONTAINERD_NAME, REF_NAME};
 use super::{DocumentBudget, Store, read_document};
 use crate::error::Result;
 use crate::oci::{Descriptor, Digest, ImageIndex, Reference, Referrer, from_json, media_type};
+
+/// The annotation that names an image in a layout; skopeo's `oci:DIR:NAME` looks here.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The annotation by which containerd, and docker with its image store, know the full name.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// An image that an `index.json` lists, with all names that it has there.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, RawMode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use super::Store;
+use super::blob_file::{unopened, verified};
 use super::follow::{Follower, Growing};
 use super::layout::BLOBS;
 use super::lock::Lock;
@@ -139,8 +140,9 @@ impl LocalStore {
         tempfile::tempfile_in(&pending).map_err(|source| Error::io("create a file in", &pending, source))
     }
 
-    /// Takes a blob over: whether one of this digest and size is there. Its content is checked when it is read.
-    pub fn has(&self, descriptor: &Descriptor) -> bool {
+    /// Claims a blob: returns whether one of this digest and size is there, which from now on counts as used by this process.
+    /// Its content is checked when it is read.
+    pub fn claim(&self, descriptor: &Descriptor) -> bool {
         let path = self.path(&descriptor.digest);
         let is_there = fs::symlink_metadata(&path).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size);
         if is_there {
@@ -397,18 +399,4 @@ fn own(path: &Path) -> io::Result<File> {
         },
         _ => error,
     })
-}
-
-pub(super) fn verified(file: File, descriptor: &Descriptor) -> impl Read + Send + 'static {
-    VerifyingReader::new(file, descriptor.digest, descriptor.size)
-}
-
-/// For a blob that is a file of its own, as in the store and in layouts.
-pub(super) fn unopened(path: &Path, descriptor: &Descriptor, source: io::Error) -> Error {
-    match source.kind() {
-        io::ErrorKind::NotFound => {
-            Error::not_found(format!("there is no blob {} at {}", descriptor.digest, path.display()))
-        }
-        _ => Error::io("read", path, source),
-    }
 }

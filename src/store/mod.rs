@@ -2,6 +2,7 @@
 
 pub mod archive;
 mod beside;
+mod blob_file;
 mod contents;
 mod follow;
 mod gathered;
@@ -24,7 +25,7 @@ pub use gathered::Gathered;
 pub use graph::{DocumentBudget, Graph, children, read_document};
 pub use layered::Layered;
 pub use layout::Layout;
-pub use listed::{Listed, images};
+pub use listed::{CONTAINERD_NAME, Listed, REF_NAME, images};
 pub use local::{LocalStore, PendingBlob};
 
 use std::io::Read;

@@ -13,7 +13,7 @@ use crate::plan::pattern::from_root;
 use crate::plan::{Copy, Item, Provider, Work};
 use crate::progress::Event;
 use crate::source::archive;
-use crate::source::local::Modified;
+use crate::source::modified::Modified;
 
 /// Where a copy takes files from, and what errors call it.
 struct Provided {

@@ -126,7 +126,7 @@ impl<'a> Bases<'a> {
     /// at a time; 0 is the usual number.
     pub fn fetch(&self, blobs: &[Descriptor], parallel: usize) -> Result<()> {
         let is_missing =
-            |blob: &&Descriptor| self.found(blob).is_some_and(|found| found.is_kept) && !self.options.store.has(blob);
+            |blob: &&Descriptor| self.found(blob).is_some_and(|found| found.is_kept) && !self.options.store.claim(blob);
         let missing: Vec<&Descriptor> = blobs.iter().filter(is_missing).collect();
         let next = AtomicUsize::new(0);
         let pull = || {
@@ -211,7 +211,7 @@ impl<'a> Bases<'a> {
             let (blob, content) = store.record(&record)?;
             let root: Descriptor = from_json("a base's record", &content).ok()?;
             let is_meant = root.digest == blob && name.digest().is_none_or(|digest| digest == blob);
-            (is_meant && store.has(&root)).then_some(root)
+            (is_meant && store.claim(&root)).then_some(root)
         };
         let pull = if lock(&self.pins).is_refreshing() { Pull::Always } else { pull };
         if pull == Pull::Never {

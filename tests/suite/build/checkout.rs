@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use ocibake::source::local::FILES_TIME;
+use ocibake::source::modified::FILES_TIME;
 use tempfile::TempDir;
 
 use crate::support::layout::{Image, Layout};

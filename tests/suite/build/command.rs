@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ocibake::source::local::FILES_TIME;
+use ocibake::source::modified::FILES_TIME;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use ocibake::error::Result;
 use ocibake::layer::Entry;
 use ocibake::plan::{Add, Owner, Source};
-use ocibake::source::local::Modified;
+use ocibake::source::modified::Modified;
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ocibake::build::Options;
 use ocibake::plan::{Automatic, Spec};
 use ocibake::progress::silent;
-use ocibake::source::local::Modified;
+use ocibake::source::modified::Modified;
 use ocibake::store::LocalStore;
 
 use proptest::prelude::*;

@@ -6,7 +6,7 @@ use std::path::Path;
 use ocibake::error::{Error, Result};
 use ocibake::layer::{Entry, Kind, read_xattrs};
 use ocibake::plan::{Add, Mode, Owner, Source};
-use ocibake::source::local::{FILES_TIME, Modified};
+use ocibake::source::modified::{FILES_TIME, Modified};
 use tempfile::TempDir;
 
 use crate::support::entry::entries;

@@ -369,7 +369,7 @@ fn a_working_directory_is_made_if_it_is_missing() {
 
 #[test]
 fn all_that_is_made_has_the_time_of_the_build_unless_times_are_kept() {
-    use ocibake::source::local::{FILES_TIME, Modified};
+    use ocibake::source::modified::{FILES_TIME, Modified};
     let mut workshop = Workshop::new(&Tree::new().file("d/f", "x").time(1_000_000_000).symlink("d/l", "f").time(5));
     let outcome = workshop.steps(Base::Scratch, vec![Work::Copy(copy(&["d"], "/x"))]);
     assert!(outcome.layer(0).0.values().all(|record| record.time == TIME), "{:?}", outcome.layer(0));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
-use ocibake::source::local::FILES_TIME;
+use ocibake::source::modified::FILES_TIME;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -9,7 +9,8 @@ use ocibake::error::Result;
 use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
 use ocibake::plan::Add;
 use ocibake::progress::silent;
-use ocibake::source::local::{self, Modified};
+use ocibake::source::local;
+use ocibake::source::modified::Modified;
 use rayon::ThreadPoolBuilder;
 use ruzstd::decoding::StreamingDecoder;
 

@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use ocibake::source::local::FILES_TIME;
+use ocibake::source::modified::FILES_TIME;
 use sha2::{Digest, Sha256};
 
 /// Everything below a root, by path; the root itself is left out.

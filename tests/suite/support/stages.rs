@@ -13,7 +13,7 @@ use ocibake::layer::Compression;
 use ocibake::oci::{Descriptor, ImageConfig, ImageManifest, Map, Platform, Settings, from_json};
 use ocibake::plan::{Base, BaseImage, Context, Copy, Destination, Item, Plan, Provider, Stage, Step, Work};
 use ocibake::progress::Event;
-use ocibake::source::local::Modified;
+use ocibake::source::modified::Modified;
 use ocibake::store::{Layout, LocalStore, Store, read_document};
 use tempfile::TempDir;
 
