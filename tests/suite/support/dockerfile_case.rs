@@ -47,7 +47,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/dockerfiles")
 }
 
-/// All of a folder of the corpus, by name.
+/// Returns the cases of a folder of the corpus and of the folders in it, by name.
 pub fn cases(group: &str) -> Vec<Case> {
     let mut cases: Vec<_> = files(&root().join(group)).iter().map(|path| Case::read(path)).collect();
     cases.sort_by(|one, other| one.name.cmp(&other.name));
@@ -290,6 +290,8 @@ fn write(path: &Path, content: &[u8]) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
 }
 
+/// Returns the files in `directory` and in the folders below it.
 fn files(directory: &Path) -> Vec<PathBuf> {
-    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
