@@ -1,0 +1,93 @@
+//! Events on a terminal: a bar for each layer and blob that is under way, and above them the plain lines.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::plain::Plain;
+use super::words::{blob_title, layer_title};
+use crate::cli::print::tell;
+use crate::error::escape;
+use crate::oci::Digest;
+use crate::progress::Event;
+
+pub struct Bars {
+    screen: MultiProgress,
+    running: Mutex<Running>,
+    lines: Plain,
+}
+
+#[derive(Default)]
+struct Running {
+    layers: HashMap<usize, ProgressBar>,
+    blobs: HashMap<Digest, ProgressBar>,
+}
+
+impl Bars {
+    pub fn new() -> Self {
+        Bars { screen: MultiProgress::new(), running: Mutex::default(), lines: Plain::new() }
+    }
+
+    pub fn report(&self, event: Event<'_>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        self.draw(&mut running, event);
+        self.lines.report(event, |line| self.screen.suspend(|| tell(line)));
+    }
+
+    /// Takes what is left of bars off the screen.
+    pub fn finish(&self) {
+        let _ = self.screen.clear(); // a terminal that is gone needs no clearing
+    }
+
+    fn draw(&self, running: &mut Running, event: Event<'_>) {
+        match event {
+            Event::LayerStarted { layer, title, size } => {
+                clear(running.layers.insert(layer, self.start(&layer_title(title), size)));
+            }
+            Event::LayerAdvanced { layer, bytes } => advance(running.layers.get(&layer), bytes),
+            Event::LayerFinished { layer, .. } | Event::LayerTaken { layer, .. } => {
+                clear(running.layers.remove(&layer));
+            }
+            Event::BlobStarted { descriptor } => {
+                let bar = self.start(&blob_title(descriptor.digest), descriptor.size);
+                clear(running.blobs.insert(descriptor.digest, bar));
+            }
+            Event::BlobAdvanced { digest, bytes } => advance(running.blobs.get(&digest), bytes),
+            Event::BlobRestarted { digest, from } => {
+                if let Some(bar) = running.blobs.get(&digest) {
+                    bar.reset();
+                    bar.inc(from);
+                }
+            }
+            Event::BlobFinished { digest, .. } => clear(running.blobs.remove(&digest)),
+            Event::LayerKnown { .. }
+            | Event::OutputWritten { .. }
+            | Event::TagPlanned { .. }
+            | Event::ManifestPushed { .. }
+            | Event::Retrying { .. }
+            | Event::Warning { .. } => {}
+        }
+    }
+
+    fn start(&self, title: &str, size: u64) -> ProgressBar {
+        let bar = self.screen.add(ProgressBar::new(size).with_message(escape::line(title)));
+        let template = "{wide_msg} [{bar:24}] {bytes:>11}/{total_bytes:11} {bytes_per_sec:>12}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar
+    }
+}
+
+fn clear(bar: Option<ProgressBar>) {
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
+fn advance(bar: Option<&ProgressBar>, bytes: u64) {
+    if let Some(bar) = bar {
+        bar.inc(bytes);
+    }
+}

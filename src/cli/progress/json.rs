@@ -1,0 +1,46 @@
+//! Events as JSON, one object per line, for a program that reads along.
+
+use serde_json::{Value, json};
+
+use super::words::outcome_word;
+use crate::cli::print::tell_json;
+use crate::progress::Event;
+
+pub fn report(event: Event<'_>) {
+    tell_json(&json(event));
+}
+
+fn json(event: Event<'_>) -> Value {
+    match event {
+        Event::LayerStarted { layer, title, size } => {
+            json!({"event": "layer-started", "layer": layer, "title": title, "size": size})
+        }
+        Event::LayerAdvanced { layer, bytes } => json!({"event": "layer-advanced", "layer": layer, "bytes": bytes}),
+        Event::LayerFinished { layer, descriptor } => {
+            json!({"event": "layer-finished", "layer": layer, "descriptor": descriptor})
+        }
+        Event::LayerKnown { title, descriptor } => {
+            json!({"event": "layer-known", "title": title, "descriptor": descriptor})
+        }
+        Event::LayerTaken { layer, title, descriptor, from } => {
+            json!({"event": "layer-taken", "layer": layer, "title": title, "descriptor": descriptor, "from": from})
+        }
+        Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
+        Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),
+        Event::BlobRestarted { digest, from } => {
+            json!({"event": "blob-restarted", "digest": digest, "from": from})
+        }
+        Event::BlobFinished { digest, outcome } => {
+            json!({"event": "blob-finished", "digest": digest, "outcome": outcome_word(outcome)})
+        }
+        Event::OutputWritten { output } => json!({"event": "output-written", "output": output}),
+        Event::TagPlanned { name, change } => json!({"event": "tag-planned", "name": name, "change": change}),
+        Event::ManifestPushed { repository, name, digest } => {
+            json!({"event": "manifest-pushed", "repository": repository.name(), "name": name, "digest": digest})
+        }
+        Event::Retrying { request, reason, wait } => {
+            json!({"event": "retrying", "request": request, "reason": reason, "wait": wait.as_secs_f64()})
+        }
+        Event::Warning { message } => json!({"event": "warning", "message": message}),
+    }
+}

@@ -1,0 +1,81 @@
+//! How progress is shown on stderr: the flag for its style, and the reporter that hands events to the one that shows
+//! them so.
+
+mod bars;
+mod json;
+mod plain;
+mod words;
+
+use std::io::IsTerminal;
+
+use clap::{Args, ValueEnum};
+
+use self::bars::Bars;
+use self::plain::Plain;
+use super::print::{show, show_json, tell};
+use crate::error::Error;
+use crate::progress::Event;
+
+#[derive(Debug, Args)]
+pub struct ProgressFlags {
+    /// How to show progress on stderr
+    #[arg(long, value_name = "STYLE", default_value = "auto")]
+    progress: Style,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Style {
+    /// Bars on a terminal, plain lines elsewhere
+    Auto,
+    /// A line for everything that is done
+    Plain,
+    /// JSON, one object per line
+    Json,
+    /// Warnings only
+    Quiet,
+}
+
+impl ProgressFlags {
+    /// Shows the error that ended it all, as one event more where events are JSON.
+    pub fn show(&self, error: &Error) {
+        match self.progress {
+            Style::Json => show_json(error),
+            _ => show(error),
+        }
+    }
+}
+
+/// Shows events on stderr.
+pub struct Reporter(Shown);
+
+enum Shown {
+    Bars(Bars),
+    Plain(Plain),
+    Json,
+}
+
+impl Reporter {
+    pub fn new(flags: &ProgressFlags) -> Self {
+        Reporter(match flags.progress {
+            Style::Auto if std::io::stderr().is_terminal() => Shown::Bars(Bars::new()),
+            Style::Auto | Style::Plain => Shown::Plain(Plain::new()),
+            Style::Json => Shown::Json,
+            Style::Quiet => Shown::Plain(Plain::quiet()),
+        })
+    }
+
+    pub fn report(&self, event: Event<'_>) {
+        match &self.0 {
+            Shown::Bars(bars) => bars.report(event),
+            Shown::Plain(plain) => plain.report(event, tell),
+            Shown::Json => json::report(event),
+        }
+    }
+
+    /// Takes what is left of bars off the screen.
+    pub fn finish(&self) {
+        if let Shown::Bars(bars) = &self.0 {
+            bars.finish();
+        }
+    }
+}

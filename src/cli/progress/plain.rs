@@ -1,0 +1,92 @@
+//! Events as plain lines: one for everything that is done, and for every warning.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::HumanBytes;
+
+use super::words::{blob_title, layer_title, outcome_word};
+use crate::oci::Digest;
+use crate::progress::{BlobOutcome, Event};
+
+pub struct Plain {
+    quiet: bool,
+    started: Mutex<Started>,
+}
+
+/// What is under way.
+#[derive(Default)]
+struct Started {
+    layers: HashMap<usize, Layer>,
+    /// The sizes in bytes.
+    blobs: HashMap<Digest, u64>,
+}
+
+struct Layer {
+    title: String,
+    size: u64,
+}
+
+impl Plain {
+    pub fn new() -> Self {
+        Plain { quiet: false, started: Mutex::default() }
+    }
+
+    /// Shows warnings and requests that are made again, and no other lines.
+    pub fn quiet() -> Self {
+        Plain { quiet: true, ..Plain::new() }
+    }
+
+    /// Calls `say` with the line that the event is worth, if any. Events wait for each other's lines.
+    pub fn report(&self, event: Event<'_>, say: impl Fn(&str)) {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        // For those who want to see what is done; what everyone sees is said.
+        let line = |text: &str| {
+            if !self.quiet {
+                say(text);
+            }
+        };
+        match event {
+            Event::LayerStarted { layer, title, size } => {
+                started.layers.insert(layer, Layer { title: layer_title(title), size });
+            }
+            Event::LayerFinished { layer, descriptor } => {
+                if let Some(Layer { title, size }) = started.layers.remove(&layer) {
+                    let sizes = format!("{} from {}", HumanBytes(descriptor.size), HumanBytes(size));
+                    line(&format!("{title}: {} {sizes}", descriptor.digest));
+                }
+            }
+            Event::LayerKnown { title, descriptor } => {
+                line(&format!("{}: {} unchanged", layer_title(title), descriptor.digest));
+            }
+            Event::LayerTaken { layer, title, descriptor, from } => {
+                started.layers.remove(&layer);
+                line(&format!("{}: {} as in {from}", layer_title(title), descriptor.digest));
+            }
+            Event::BlobStarted { descriptor } => {
+                started.blobs.insert(descriptor.digest, descriptor.size);
+            }
+            Event::BlobFinished { digest, outcome } => match (started.blobs.remove(&digest), outcome) {
+                // Whoever writes a file has the file to look at.
+                (Some(_), BlobOutcome::Written) => {}
+                (Some(size), sent) => {
+                    line(&format!("{}: {} {}", blob_title(digest), outcome_word(sent), HumanBytes(size)));
+                }
+                // What is there already never started.
+                (None, outcome) => line(&format!("{}: {}", blob_title(digest), outcome_word(outcome))),
+            },
+            Event::LayerAdvanced { .. } | Event::BlobAdvanced { .. } | Event::BlobRestarted { .. } => {}
+            Event::OutputWritten { output } => line(&format!("wrote {output}")),
+            Event::TagPlanned { name, change } => line(&format!("{name} {change}")),
+            // By its digest alone nobody asks for it.
+            Event::ManifestPushed { name, digest, .. } if name == digest.to_string() => {}
+            Event::ManifestPushed { repository, name, digest } => {
+                line(&format!("tag {}:{name} is {digest}", repository.name()));
+            }
+            Event::Retrying { request, reason, wait } => {
+                say(&format!("{request} failed, again in {:.1} s: {reason}", wait.as_secs_f32()));
+            }
+            Event::Warning { message } => say(&format!("warning: {message}")),
+        }
+    }
+}
