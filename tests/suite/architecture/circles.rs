@@ -43,7 +43,6 @@ const TO_UNDO: &[&[&str]] = &[
     &["registry/credential/file.rs", "registry/credential/helper.rs", "registry/credential/mod.rs"],
     &["source/context/dockerfile.rs", "source/context/mod.rs"],
     &["source/git/checkout/mod.rs", "source/git/checkout/work_tree.rs"],
-    &["source/local.rs", "source/tree.rs"],
     &[
         "registry/auth.rs",
         "registry/client.rs",
