@@ -442,9 +442,10 @@ fn a_prune_that_is_killed_leaves_a_sound_store() {
     let world = known();
     let expected = world.build(&[]).digest;
     let store = world.program.store();
-    let files = all_files(&store).len();
     // Three records and four blobs.
     for nth in 1..=7 {
+        // Counted anew: the build after a prune need not bring back every record.
+        let files = all_files(&store).len();
         let inject = format!("inject=/^unlink:signal=KILL:when={nth}");
         let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=/^unlink", "-e", &inject];
         let outcome = Outcome::of(&mut world.program.command_under(&strace, ["cache", "prune", "--all"]));
