@@ -15,8 +15,7 @@ use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::archive::LEFT_OUT;
 use crate::store::layout::{BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path};
 use crate::store::pending::{self, PendingDirectory, PendingFile};
-use crate::store::{CONTAINERD_NAME, REF_NAME};
-use crate::store::{Layout, Store};
+use crate::store::{CONTAINERD_NAME, Layout, REF_NAME, Store};
 
 /// Writes a layout. A new one appears in one step, unless its directory is there already: then `index.json` and the
 /// marker come last. In a layout that exists, `index.json` is replaced in one step after all blobs are there, and what else it

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use super::{find_word, visit, without_comments_and_strings, without_tests};
+use super::{find_word, parts, visit, without_comments_and_strings, without_tests};
 
 /// The circles that are still to be undone, each with its files in the order of their names.
 const TO_UNDO: &[&[&str]] = &[
@@ -310,7 +310,7 @@ fn add_uses(tree: &str, before: &[String], is_public: bool, uses: &mut Vec<Use>)
     let tree = tree.trim();
     if let Some((head, group)) = tree.split_once('{') {
         let path: Names = before.iter().cloned().chain(names(head)).collect();
-        for part in parts(group.strip_suffix('}').unwrap_or(group)) {
+        for part in parts(group) {
             add_uses(part, &path, is_public, uses);
         }
         return;
@@ -327,24 +327,6 @@ fn add_uses(tree: &str, before: &[String], is_public: bool, uses: &mut Vec<Use>)
 
 fn names(path: &str) -> Names {
     path.split("::").map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-/// The parts of a group between its own commas.
-fn parts(group: &str) -> Vec<&str> {
-    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&group[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&group[start..]);
-    parts
 }
 
 /// The paths of more than one name that stand in `code`.

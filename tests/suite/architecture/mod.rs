@@ -165,23 +165,33 @@ fn uses(code: &str) -> Vec<(usize, String)> {
 /// `a` of `a::b::C`; `a` and `b` of `{a::{C, D}, b}`.
 fn first_names(path: &str) -> Vec<String> {
     let path = path.trim_start();
-    let Some(group) = path.strip_prefix('{') else { return word_at(path).into_iter().collect() };
-    let mut names = Vec::new();
-    let (mut depth, mut is_first) = (0, true);
+    match path.strip_prefix('{') {
+        Some(group) => parts(group).into_iter().filter_map(|part| word_at(part.trim_start())).collect(),
+        None => word_at(path).into_iter().collect(),
+    }
+}
+
+/// The parts of a group between its own commas; `group` begins behind the brace that opens it, and what stands behind the one
+/// that closes it is left out.
+fn parts(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
     for (at, c) in group.char_indices() {
         match c {
             '{' => depth += 1,
-            '}' if depth == 0 => break,
+            '}' if depth == 0 => {
+                parts.push(&group[start..at]);
+                return parts;
+            }
             '}' => depth -= 1,
-            ',' if depth == 0 => is_first = true,
-            c if is_first && !c.is_whitespace() => {
-                names.extend(word_at(&group[at..]));
-                is_first = false;
+            ',' if depth == 0 => {
+                parts.push(&group[start..at]);
+                start = at + 1;
             }
             _ => {}
         }
     }
-    names
+    parts.push(&group[start..]);
+    parts
 }
 
 fn word_at(text: &str) -> Option<String> {

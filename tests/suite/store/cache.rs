@@ -444,7 +444,7 @@ fn a_prune_that_is_killed_leaves_a_sound_store() {
     let store = world.program.store();
     // Three records and four blobs.
     for nth in 1..=7 {
-        // Counted anew: the build after a prune need not bring back every record.
+        // Counted anew: a build that still knows a step does not write all records of its layer again.
         let files = all_files(&store).len();
         let inject = format!("inject=/^unlink:signal=KILL:when={nth}");
         let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=/^unlink", "-e", &inject];
