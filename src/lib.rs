@@ -23,6 +23,7 @@
 pub mod error;
 pub mod oci;
 pub mod progress;
+pub mod net;
 pub mod plan;
 pub mod layer;
 pub mod store;

@@ -15,12 +15,12 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Url};
 use tokio::sync::watch;
 
-use super::auth::Access;
-use super::body::{PieceSender, Pieces, read_piece, spawn};
+use super::access::Access;
+use crate::net::body::{PieceSender, Pieces, read_piece, spawn};
 use super::client::Repository;
 use super::connection::{Activity, Body, Request, check_digest, location};
-use super::failure::Failure;
-use super::pace::LeastSpeed;
+use crate::net::failure::Failure;
+use crate::net::pace::LeastSpeed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Compression;
 use crate::oci::{Descriptor, Digest};

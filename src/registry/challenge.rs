@@ -5,7 +5,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// One way in that a 401 offers. Scheme and names of parameters are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(crate) struct Challenge {
     pub scheme: String,
     parameters: Vec<(String, String)>,
 }

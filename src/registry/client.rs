@@ -7,14 +7,16 @@ use std::time::Duration;
 use reqwest::{Method, Url};
 use tokio::runtime::Runtime;
 
-use super::auth::{Access, Registry};
+use super::access::{Access, Registry};
 use super::connection::{Connection, Request, join};
 use super::credential::{Credential, Credentials};
-use super::failure::Failure;
+use crate::net::failure::Failure;
 use super::mirrored::Mirrored;
-use super::pace::LeastSpeed;
-use super::retry::Backoff;
-use super::settings::{Certificates, Place, Proxies, Registries, RegistriesConf};
+use crate::net::pace::LeastSpeed;
+use crate::net::retry::Backoff;
+use super::registries::{Place, Registries, RegistriesConf};
+use crate::net::certificates::Certificates;
+use crate::net::proxy::Proxies;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Reference;
 use crate::progress::{Progress, silent};
@@ -58,8 +60,8 @@ impl Default for Options {
 
 /// Speaks to any number of registries, and remembers their tokens. Its methods block.
 pub struct Client {
-    pub(super) runtime: Runtime,
-    pub(super) connection: Connection,
+    pub(crate) runtime: Runtime,
+    pub(crate) connection: Connection,
     settings: Registries,
     registries: Mutex<HashMap<(String, bool), Arc<Registry>>>,
 }
@@ -129,16 +131,16 @@ impl Client {
 ///
 /// [`Store`]: crate::store::Store
 pub struct Repository<'a> {
-    pub(super) client: &'a Client,
-    pub(super) access: Access,
-    pub(super) reference: Reference,
-    pub(super) backoff: Backoff,
-    pub(super) progress: Progress<'a>,
+    pub(crate) client: &'a Client,
+    pub(crate) access: Access,
+    pub(crate) reference: Reference,
+    pub(crate) backoff: Backoff,
+    pub(crate) progress: Progress<'a>,
 }
 
 impl Repository<'_> {
     /// The URL of something in this repository.
-    pub(super) async fn url(&self, access: &Access, path: &str) -> Result<Url, Failure> {
+    pub(crate) async fn url(&self, access: &Access, path: &str) -> Result<Url, Failure> {
         self.client.settings.is_insecure(&self.reference.to_string())?;
         let base = self.client.connection.base(access).await?;
         Ok(join(base, &format!("v2/{}/{path}", self.reference.repository()))?)

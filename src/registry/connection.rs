@@ -8,16 +8,16 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
-use super::auth::Access;
+use super::access::Access;
 use super::client::Options;
-use super::failure::{Failure, label, said};
-use super::gate::Gates;
+use crate::net::failure::{Failure, label, said};
+use crate::net::gate::Gates;
 use super::hint::{Shown, wants_tls};
-use super::http::Http;
-use super::pace::{LeastSpeed, Pace};
-use super::retry::LONGEST_WAIT;
-use super::secrets::Secrets;
-use super::settings::is_loopback;
+use crate::net::http::Http;
+use crate::net::pace::{LeastSpeed, Pace};
+use crate::net::retry::LONGEST_WAIT;
+use crate::net::secrets::Secrets;
+use crate::net::proxy::is_loopback;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 
@@ -29,7 +29,7 @@ const REFUSAL_LIMIT: u64 = 64 << 10;
 
 /// Answers to HEAD that settle nothing: the registry may not know the method, or take what is missing for forbidden
 /// (Artifactory), and without a body nobody learns why. The request that comes next, with a body of words, tells.
-pub(super) const UNSETTLED: &[StatusCode] = &[
+pub(crate) const UNSETTLED: &[StatusCode] = &[
     StatusCode::UNAUTHORIZED,
     StatusCode::FORBIDDEN,
     StatusCode::NOT_FOUND,
@@ -38,7 +38,7 @@ pub(super) const UNSETTLED: &[StatusCode] = &[
     StatusCode::NOT_IMPLEMENTED,
 ];
 
-pub(super) struct Request<'r> {
+pub(crate) struct Request<'r> {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
@@ -47,7 +47,7 @@ pub(super) struct Request<'r> {
     pub expected: &'static [StatusCode],
 }
 
-pub(super) enum Body<'r> {
+pub(crate) enum Body<'r> {
     Empty,
     Bytes(Bytes),
     /// Goes to no other host than the first, wherever that sends us.
@@ -64,7 +64,7 @@ impl Request<'_> {
 
 /// What is noted of a body on its way, for those who wait for its end.
 #[derive(Default)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     /// Signs of life.
     signs: AtomicU64,
     pace: Mutex<Pace>,
@@ -116,7 +116,7 @@ impl Activity {
     }
 }
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub options: Options,
     gates: Gates,
     http: Http,
@@ -314,7 +314,7 @@ impl Connection {
 }
 
 /// Where an answer points to.
-pub(super) fn location(method: &Method, answer: &Response) -> Result<Url> {
+pub(crate) fn location(method: &Method, answer: &Response) -> Result<Url> {
     let from = answer.url();
     let refuse = |why: &str| Error::new(ErrorKind::Registry, format!("{}: {why}", label(method, from)));
     let value = answer.headers().get(LOCATION).ok_or_else(|| {
@@ -332,7 +332,7 @@ pub(super) fn location(method: &Method, answer: &Response) -> Result<Url> {
 }
 
 /// Checks the digest that an answer gives, if it gives one that can be read (distribution-spec, `Docker-Content-Digest`).
-pub(super) fn check_digest(method: &Method, answer: &Response, expected: Digest) -> Result<()> {
+pub(crate) fn check_digest(method: &Method, answer: &Response, expected: Digest) -> Result<()> {
     match content_digest(answer) {
         Some(actual) if actual != expected => Err(Error::integrity(format!(
             "{}: the registry has the digest {actual} where {expected} is right",
@@ -342,11 +342,11 @@ pub(super) fn check_digest(method: &Method, answer: &Response, expected: Digest)
     }
 }
 
-pub(super) fn content_digest(answer: &Response) -> Option<Digest> {
+pub(crate) fn content_digest(answer: &Response) -> Option<Digest> {
     answer.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }
 
-pub(super) fn join(base: &Url, path: &str) -> Result<Url> {
+pub(crate) fn join(base: &Url, path: &str) -> Result<Url> {
     base.join(path).map_err(|_| Error::input(format!("`{path}` is not a path in a registry")))
 }
 

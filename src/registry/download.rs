@@ -8,8 +8,8 @@ use reqwest::{Method, Response, StatusCode};
 
 use super::client::Repository;
 use super::connection::{Request, check_digest};
-use super::failure::{Failure, label};
-use super::retry::Tries;
+use crate::net::failure::{Failure, label};
+use crate::net::retry::Tries;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, media_type};
 
@@ -18,7 +18,7 @@ const PROGRESS: u64 = 1 << 20;
 
 /// The bytes of a blob or manifest, not checked. One that breaks off is asked for again from where it was (RFC 9110,
 /// section 14); a registry that cannot do that begins again, and what is known already is skipped.
-pub(super) struct Download<'r> {
+pub(crate) struct Download<'r> {
     repository: &'r Repository<'r>,
     descriptor: Descriptor,
     answer: Option<Response>,
@@ -133,7 +133,7 @@ impl Read for Download<'_> {
 }
 
 /// Where a partial answer begins: `bytes 5-9/10`.
-pub(super) fn first_byte(answer: &Response) -> Result<u64> {
+pub(crate) fn first_byte(answer: &Response) -> Result<u64> {
     let range = answer.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
     let first = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok());
     first.ok_or_else(|| {

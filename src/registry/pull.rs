@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::client::Repository;
 use super::connection::{Request, UNSETTLED, check_digest, content_digest};
 use super::download::Download;
-use super::failure::{Failure, label};
+use crate::net::failure::{Failure, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, Reference, VerifyingReader, from_json, is_valid_tag, media_type};
 use crate::store::Store;

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::client::Repository;
 use super::connection::Request;
-use super::failure::{Failure, label};
+use crate::net::failure::{Failure, label};
 use super::tags::next_page;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, ImageIndex, MANIFEST_LIMIT, from_json, media_type};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::client::Repository;
 use super::connection::{Request, join};
-use super::failure::{Failure, label};
+use crate::net::failure::{Failure, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Keyed, from_json, is_valid_tag};
 

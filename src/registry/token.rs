@@ -7,15 +7,15 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
-use super::auth::{Access, Authorization, Renewal, basic, secret_header};
+use super::access::{Access, Authorization, Renewal, basic, secret_header};
 use super::challenge::Challenge;
 use super::connection::{Body, Connection, Request};
 use super::credential::Credential;
-use super::date::{http_date, rfc3339};
-use super::failure::{Failure, label};
+use crate::net::date::{http_date, rfc3339};
+use crate::net::failure::{Failure, label};
 use super::foreign::{first_value, member, text};
 use super::hint::Shown;
-use super::secrets::Secrets;
+use crate::net::secrets::Secrets;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most that is read of a token server's answer, in bytes.

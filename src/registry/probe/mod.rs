@@ -7,12 +7,12 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
-use crate::registry::auth::Access;
+use crate::registry::access::Access;
 use crate::registry::challenge::Challenge;
 use crate::registry::client::Repository;
 use crate::registry::connection::{Body, Request, join, location};
-use crate::registry::failure::{Failure, label, said};
-use crate::registry::secrets::Secrets;
+use crate::net::failure::{Failure, label, said};
+use crate::net::secrets::Secrets;
 use sample::Samples;
 
 use crate::error::{Error, ErrorKind, Result};

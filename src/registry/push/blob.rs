@@ -6,12 +6,12 @@ use std::thread::Scope;
 use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 use reqwest::{Method, StatusCode};
 
-use super::super::auth::Access;
+use super::super::access::Access;
 use super::super::client::Repository;
 use super::super::connection::{Request, UNSETTLED, check_digest};
-use super::super::failure::Failure;
+use crate::net::failure::Failure;
 use super::content::Content;
-use super::known::Form;
+use super::super::known::Form;
 use super::session::{Refusal, Session};
 use crate::error::Result;
 use crate::oci::{Descriptor, Reference};
@@ -71,7 +71,7 @@ impl Repository<'_> {
         Ok(())
     }
 
-    pub(in crate::registry) async fn has_blob(
+    pub(crate) async fn has_blob(
         &self,
         access: &Access,
         descriptor: &Descriptor,
@@ -87,7 +87,7 @@ impl Repository<'_> {
     }
 
     /// A place to upload a blob to; none, if the registry has it by now.
-    pub(in crate::registry) async fn begin_upload(
+    pub(crate) async fn begin_upload(
         &self,
         access: &Access,
         query: &[(&str, &str)],

@@ -9,9 +9,9 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use tokio::sync::oneshot;
 
-use super::super::body::{PieceSender, Pieces, read_piece, spawn};
+use crate::net::body::{PieceSender, Pieces, read_piece, spawn};
 use super::super::connection::Activity;
-use super::super::pace::LeastSpeed;
+use crate::net::pace::LeastSpeed;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest};
 use crate::progress::{Event, Progress};

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 
-use super::super::auth::Access;
+use super::super::access::Access;
 use super::super::client::Repository;
 use super::super::connection::{Body, Request, UNSETTLED, check_digest, content_digest};
-use super::super::failure::{Failure, label};
+use crate::net::failure::{Failure, label};
 use super::Document;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, Referrer, from_json, media_type, to_json};

@@ -8,7 +8,6 @@
 
 mod blob;
 mod content;
-mod known;
 mod manifest;
 mod session;
 
@@ -18,9 +17,8 @@ use std::thread;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-pub(super) use known::Known;
 
-use super::auth::Access;
+use super::access::Access;
 use super::client::Repository;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, is_valid_tag};

@@ -4,12 +4,12 @@
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
-use super::super::auth::Access;
+use super::super::access::Access;
 use super::super::client::Repository;
 use super::super::connection::{Body, Request, check_digest, location};
-use super::super::failure::{Failure, label};
+use crate::net::failure::{Failure, label};
 use super::content::Content;
-use super::known::Form;
+use super::super::known::Form;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 
@@ -28,7 +28,7 @@ const REFUSALS: &[StatusCode] = &[
 /// How often in one upload the registry may say that it wants other bytes than those that it is given.
 const CORRECTIONS: u32 = 4;
 
-pub(in crate::registry) struct Session {
+pub(crate) struct Session {
     /// Where the next request goes: each answer may move it.
     pub url: Url,
     /// How many bytes the registry has.
@@ -105,7 +105,7 @@ impl Repository<'_> {
     }
 
     /// PUT, to end an upload whose bytes are all there.
-    pub(in crate::registry) async fn complete(
+    pub(crate) async fn complete(
         &self,
         access: &Access,
         url: &Url,

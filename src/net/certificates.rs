@@ -26,13 +26,13 @@ pub struct Certificates {
 
 /// What one registry's directory holds.
 #[derive(Default)]
-pub(in crate::registry) struct Trust {
+pub(crate) struct Trust {
     pub authorities: Vec<CertificateDer<'static>>,
     pub identity: Option<Identity>,
 }
 
 /// The user, to a registry.
-pub(in crate::registry) struct Identity {
+pub(crate) struct Identity {
     pub path: PathBuf,
     /// Its own certificate first.
     pub chain: Vec<CertificateDer<'static>>,
@@ -41,7 +41,7 @@ pub(in crate::registry) struct Identity {
 
 impl Certificates {
     /// What there is for a registry beside the roots.
-    pub(in crate::registry) fn trust(&self, registry: &str) -> Result<Option<Trust>> {
+    pub(crate) fn trust(&self, registry: &str) -> Result<Option<Trust>> {
         for directory in self.directories.iter().map(|directory| directory.join(registry)) {
             match fs::read_dir(&directory) {
                 Ok(entries) => return Trust::read(&directory, entries).map(Some),
@@ -54,7 +54,7 @@ impl Certificates {
     }
 
     /// Whether there is a directory for a registry, whatever it holds.
-    pub(in crate::registry) fn are_there_for(&self, registry: &str) -> bool {
+    pub(crate) fn are_there_for(&self, registry: &str) -> bool {
         self.directories.iter().any(|directory| directory.join(registry).is_dir())
     }
 

@@ -43,7 +43,7 @@ impl Form {
 type Places = Arc<AsyncMutex<Vec<String>>>;
 
 #[derive(Default)]
-pub(in crate::registry) struct Known {
+pub(crate) struct Known {
     form: Mutex<Form>,
     /// Set once the registry has passed over the tags of a manifest that was put by its digest.
     pub(super) ignores_tags: Flag,

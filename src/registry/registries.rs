@@ -26,7 +26,7 @@ pub struct RegistriesConf {
 
 /// What all of the files say, by prefix.
 #[derive(Debug, Default)]
-pub(in crate::registry) struct Registries(BTreeMap<String, Entry>);
+pub(crate) struct Registries(BTreeMap<String, Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -58,7 +58,7 @@ enum Usage {
 
 /// Where an image is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::registry) struct Place {
+pub(crate) struct Place {
     pub reference: Reference,
     pub insecure: bool,
 }

@@ -7,27 +7,27 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
-use super::auth::Access;
-use super::challenge::Challenge;
-use super::hint::{Shown, hint};
+use crate::registry::access::Access;
+use crate::registry::challenge::Challenge;
+use crate::registry::hint::{Shown, hint};
 use super::pace::LeastSpeed;
 use super::retry;
 use super::secrets::Secrets;
-use super::settings::tls_hint;
+use super::tls::tls_hint;
 use crate::error::{Error, ErrorKind};
 
 /// The most of an answer's own words that an error repeats, in characters.
 const LONGEST_MESSAGE: usize = 300;
 
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub error: Error,
     /// What is to be said of another try; `None` where that would fail alike.
     pub passing: Option<Passing>,
 }
 
 #[derive(Debug)]
-pub(super) struct Passing {
+pub(crate) struct Passing {
     pub request: String,
     pub reason: String,
     /// What the registry asked for.
@@ -35,7 +35,7 @@ pub(super) struct Passing {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pub wait: Duration,
     /// Nobody was told of it yet.
     pub is_news: bool,
@@ -144,13 +144,13 @@ fn moved(from: &Url, location: &HeaderValue) -> String {
 }
 
 /// `METHOD scheme://host/path`. The query stays out: in signed URLs it is a key to the content.
-pub(super) fn label(method: &Method, url: &Url) -> String {
+pub(crate) fn label(method: &Method, url: &Url) -> String {
     format!("{method} {}{}", url.origin().ascii_serialization(), url.path())
 }
 
 /// What a refusal says: the errors of the distribution-spec ("Error Codes"), a token server's words, a line of text;
 /// or, where there is no body, the error of its challenge (RFC 6750, section 3.1). Without what it was shown.
-pub(super) fn said(answer: &Response, body: &[u8]) -> Option<String> {
+pub(crate) fn said(answer: &Response, body: &[u8]) -> Option<String> {
     words(answer.headers(), body, answer.extensions().get().unwrap_or(&Secrets::default()))
 }
 
@@ -193,7 +193,7 @@ fn document_says(document: &Value) -> Option<String> {
     }
 }
 
-pub(super) fn root_cause(error: &reqwest::Error) -> String {
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(below) = cause.source() {
         cause = below;

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::progress::{Event, Progress};
 
 /// The longest wait there is. A registry that asks for more is not waited for.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How often and how patiently a step whose failure may pass is tried.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ impl Default for Backoff {
 impl Backoff {
     /// Runs `step` until it succeeds, fails for good, is to wait too long or has had all its tries; the last failure is
     /// the one returned.
-    pub(super) async fn run<T>(
+    pub(crate) async fn run<T>(
         &self,
         progress: Progress<'_>,
         mut step: impl AsyncFnMut() -> Result<T, Failure>,
@@ -56,7 +56,7 @@ impl Backoff {
 }
 
 /// The tries of one step.
-pub(super) struct Tries<'p> {
+pub(crate) struct Tries<'p> {
     backoff: Backoff,
     progress: Progress<'p>,
     failed: u32,
@@ -102,13 +102,13 @@ impl<'p> Tries<'p> {
 }
 
 /// Answers that tell of the moment and not of the request.
-pub(super) fn may_pass(status: StatusCode) -> bool {
+pub(crate) fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// How long an answer asks to be left alone: by `Retry-After`, or for as long as a limit's window is when nothing is
 /// left of it (Docker Hub, `ratelimit-remaining: 0;w=21600`).
-pub(super) fn asked_wait(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn asked_wait(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let window = || {
         let (left, window) = text("ratelimit-remaining")?.split_once(";w=")?;

@@ -10,11 +10,11 @@ use reqwest::header::{
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
-use super::auth::{Access, Registry, basic};
-use super::client::Client;
-use super::connection::Request;
+use crate::registry::access::{Access, Registry, basic};
+use crate::registry::client::Client;
+use crate::registry::connection::Request;
 use super::date::http_date;
-use super::download::first_byte;
+use crate::registry::download::first_byte;
 use super::failure::{Failure, label};
 use super::retry::Tries;
 use crate::error::{Error, ErrorKind, Result};

@@ -7,14 +7,16 @@ use std::time::Duration;
 use reqwest::{Proxy, Url, redirect};
 use rustls::ClientConfig;
 
-use super::auth::Access;
-use super::client::Options;
-use super::settings::{Certificates, Route, configuration};
+use crate::registry::access::Access;
+use crate::registry::client::Options;
+use super::certificates::Certificates;
+use super::proxy::Route;
+use super::tls::configuration;
 use crate::error::{Error, ErrorKind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) struct Http {
+pub(crate) struct Http {
     pub route: Route,
     certificates: Certificates,
     clients: Mutex<HashMap<Kind, reqwest::Client>>,

@@ -17,7 +17,7 @@ const AHEAD: usize = 4;
 
 /// Pieces on their way into one body, or into several that follow one another. Their thread ends when this is dropped:
 /// the HTTP library may keep a body whose request nobody waits for any more.
-pub(super) struct Pieces(Arc<Mutex<Arrived>>);
+pub(crate) struct Pieces(Arc<Mutex<Arrived>>);
 
 struct Arrived {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
@@ -29,7 +29,7 @@ struct Arrived {
 }
 
 /// The end that a thread sends them into.
-pub(super) type PieceSender = mpsc::Sender<io::Result<Bytes>>;
+pub(crate) type PieceSender = mpsc::Sender<io::Result<Bytes>>;
 
 impl Pieces {
     pub fn channel() -> (PieceSender, Pieces) {
@@ -86,13 +86,13 @@ fn lock(arrived: &Mutex<Arrived>) -> MutexGuard<'_, Arrived> {
 }
 
 /// As much as fits into a piece; empty only at the end.
-pub(super) fn read_piece(reader: &mut impl Read) -> io::Result<Bytes> {
+pub(crate) fn read_piece(reader: &mut impl Read) -> io::Result<Bytes> {
     let mut piece = Vec::with_capacity(PIECE);
     reader.take(PIECE as u64).read_to_end(&mut piece)?;
     Ok(piece.into())
 }
 
-pub(super) fn spawn<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) -> Result<()> {
+pub(crate) fn spawn<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) -> Result<()> {
     let spawned = thread::Builder::new().name("upload".to_owned()).spawn_scoped(scope, work);
     spawned.map(drop).map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread").with_source(source))
 }

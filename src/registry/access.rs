@@ -13,18 +13,18 @@ use tokio::sync::{Mutex, OnceCell};
 use super::challenge::Challenge;
 use super::connection::Connection;
 use super::credential::{Credential, Credentials, Keyring};
-use super::failure::Failure;
-use super::push::Known;
+use crate::net::failure::Failure;
+use super::known::Known;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a registry accepted, or is about to be shown.
-pub(super) struct Authorization {
+pub(crate) struct Authorization {
     pub header: HeaderValue,
     pub renewal: Option<Renewal>,
 }
 
 /// When a token is to be renewed, and by the answer to which challenge.
-pub(super) struct Renewal {
+pub(crate) struct Renewal {
     pub challenge: Challenge,
     pub at: Instant,
 }
@@ -33,7 +33,7 @@ pub(super) struct Renewal {
 type Slot = Arc<Mutex<Option<Authorization>>>;
 
 /// One registry: where it is and who we are to it, shared by all that speaks to it.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     name: String,
     /// Whether any certificate, and plain HTTP, will do.
     pub insecure: bool,
@@ -80,7 +80,7 @@ impl Registry {
 
 /// What is wanted of a registry: a repository to pull from or to push to, or no more than to be let in.
 #[derive(Clone)]
-pub(super) struct Access {
+pub(crate) struct Access {
     pub place: Arc<Registry>,
     repository: Option<String>,
     pushes: bool,
@@ -147,7 +147,7 @@ impl Access {
 }
 
 /// What answers a refusal.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub header: HeaderValue,
     /// It was made for this refusal: if it is refused as well, there is nothing better.
     pub is_fresh: bool,
@@ -155,7 +155,7 @@ pub(super) struct Answer {
 
 impl Connection {
     /// The `Authorization` that the registry has accepted before. A token that is about to expire is renewed first.
-    pub(super) async fn authorization(&self, access: &Access) -> Option<HeaderValue> {
+    pub(crate) async fn authorization(&self, access: &Access) -> Option<HeaderValue> {
         let slot = access.slot();
         let mut known = slot.lock().await;
         let known = known.as_mut()?;
@@ -172,7 +172,7 @@ impl Connection {
 
     /// What answers `refusal`, a 401 to a request that carried `shown`; `None` if there is nothing to answer it with
     /// that was not shown already. Of many that are refused at once one asks for a token, and the others wait for that.
-    pub(super) async fn authorize(
+    pub(crate) async fn authorize(
         &self,
         access: &Access,
         refusal: &Response,
@@ -217,11 +217,11 @@ fn is_no_token_server(failure: &Failure) -> bool {
 }
 
 /// RFC 7617.
-pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
+pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     secret_header(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
 }
 
-pub(super) fn secret_header(value: &str) -> Result<HeaderValue> {
+pub(crate) fn secret_header(value: &str) -> Result<HeaderValue> {
     let refuse = |_| Error::new(ErrorKind::Registry, "a token holds characters that no header can carry");
     let mut header = HeaderValue::from_str(value).map_err(refuse)?;
     header.set_sensitive(true);

@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::{StatusCode, Url};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::failure::{Failure, Passing, root_cause};
+use crate::net::failure::{Failure, Passing, root_cause};
 
 /// How long a proxy that has refused is given to say why.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ impl fmt::Debug for Proxies {
 
 /// The same, understood.
 #[derive(Clone)]
-pub(in crate::registry) struct Route {
+pub(crate) struct Route {
     http: Option<Url>,
     https: Option<Url>,
     exceptions: Vec<Exception>,
@@ -121,7 +121,7 @@ impl Route {
 }
 
 /// Whether a URL leads to this machine, by what it says.
-pub(in crate::registry) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match host(url) {
         (name, None) => name == "localhost",
         (_, Some(address)) => address.is_loopback(),
