@@ -19,20 +19,20 @@ pub struct Certificates {
     /// is an error.
     pub roots: Vec<PathBuf>,
     /// Directories in the form of docker's `certs.d` (containers-certs.d(5)): in a directory with the name of the
-    /// registry, `*.crt` are further authorities, and `*.cert` with `*.key` is the user's own certificate; the first of
-    /// several. The first of `directories` that has one for a registry counts. A file in it that is no good is an error.
+    /// server, `*.crt` are further authorities, and `*.cert` with `*.key` is the user's own certificate; the first of
+    /// several. The first of `directories` that has one for a server counts. A file in it that is no good is an error.
     pub directories: Vec<PathBuf>,
 }
 
-/// What one registry's directory holds.
+/// What one server's directory holds.
 #[derive(Default)]
-pub(crate) struct Trust {
+pub(super) struct Trust {
     pub authorities: Vec<CertificateDer<'static>>,
     pub identity: Option<Identity>,
 }
 
-/// The user, to a registry.
-pub(crate) struct Identity {
+/// The user, to a server.
+pub(super) struct Identity {
     pub path: PathBuf,
     /// Its own certificate first.
     pub chain: Vec<CertificateDer<'static>>,
@@ -40,9 +40,9 @@ pub(crate) struct Identity {
 }
 
 impl Certificates {
-    /// What there is for a registry beside the roots.
-    pub(crate) fn trust(&self, registry: &str) -> Result<Option<Trust>> {
-        for directory in self.directories.iter().map(|directory| directory.join(registry)) {
+    /// What there is for a server beside the roots.
+    pub(super) fn trust(&self, server: &str) -> Result<Option<Trust>> {
+        for directory in self.directories.iter().map(|directory| directory.join(server)) {
             match fs::read_dir(&directory) {
                 Ok(entries) => return Trust::read(&directory, entries).map(Some),
                 // The directories of the system may be for root's eyes alone.
@@ -53,12 +53,12 @@ impl Certificates {
         Ok(None)
     }
 
-    /// Whether there is a directory for a registry, whatever it holds.
-    pub(crate) fn are_there_for(&self, registry: &str) -> bool {
-        self.directories.iter().any(|directory| directory.join(registry).is_dir())
+    /// Whether there is a directory for a server, whatever it holds.
+    pub(crate) fn are_there_for(&self, server: &str) -> bool {
+        self.directories.iter().any(|directory| directory.join(server).is_dir())
     }
 
-    /// The authorities that are trusted whatever the registry. There is one at least.
+    /// The authorities that are trusted whatever the server. There is one at least.
     pub fn roots(&self) -> Result<Vec<CertificateDer<'static>>> {
         let roots = match self.roots.is_empty() {
             true => rustls_native_certs::load_native_certs().certs,

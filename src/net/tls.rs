@@ -16,8 +16,8 @@ use super::certificates::{Identity, Trust};
 use crate::error::{Error, ErrorKind, Result};
 
 /// TLS that trusts `roots` and the authorities of `trust`, or, without roots, whatever certificate there is; and that
-/// shows the user's own certificate if it `is_own`: a host that the registry leads to need not know who the user is.
-pub(crate) fn configuration(
+/// shows the user's own certificate if it `is_own`: a host that the server leads to need not know who the user is.
+pub(super) fn configuration(
     roots: Option<Vec<CertificateDer<'static>>>,
     trust: Option<&Trust>,
     is_own: bool,
@@ -119,7 +119,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// What a failure of TLS on the way to `url` asks for; none if `error` is not one.
-pub(crate) fn tls_hint(url: &Url, error: &reqwest::Error) -> Option<String> {
+pub(super) fn tls_hint(url: &Url, error: &reqwest::Error) -> Option<String> {
     let host = url.host_str().unwrap_or_default();
     let place = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
     Some(match tls_error(error)? {

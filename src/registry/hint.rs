@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::header::HeaderValue;
-
 use super::access::Access;
+use crate::net::StatusCode;
+use crate::net::header::HeaderValue;
 
 /// What was shown of who we are when an answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub(super) enum Shown {
     Nothing,
     /// The password or identity token itself.
     Credential,
@@ -28,7 +27,7 @@ impl Shown {
 }
 
 /// The next step after an answer with `status`, in which the registry `said` something and asked for a `wait`.
-pub(crate) fn hint(
+pub(super) fn hint(
     access: &Access,
     status: StatusCode,
     said: Option<&str>,
@@ -68,7 +67,7 @@ pub(crate) fn hint(
 }
 
 /// The next step after a registry on this machine did not understand plain HTTP.
-pub(crate) fn wants_tls(registry: &str) -> String {
+pub(super) fn wants_tls(registry: &str) -> String {
     format!(
         "{registry} was asked in plain HTTP, as registries on this machine are: if it wants TLS, put the certificate of the \
          authority which signed its own into ~/.config/containers/certs.d/{registry}/ca.crt, or accept any with --insecure"

@@ -26,7 +26,7 @@ pub struct RegistriesConf {
 
 /// What all of the files say, by prefix.
 #[derive(Debug, Default)]
-pub(crate) struct Registries(BTreeMap<String, Entry>);
+pub(super) struct Registries(BTreeMap<String, Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -58,7 +58,7 @@ enum Usage {
 
 /// Where an image is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(super) struct Place {
     pub reference: Reference,
     pub insecure: bool,
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::foreign::first_value;
 use super::json::{Json, Object};
-use super::{Credential, TOKEN_USER};
+use super::kind::{Credential, TOKEN_USER};
 use crate::error::{Error, Result};
 use crate::store::lock::Lock;
 use crate::store::regular;
