@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 pub(crate) struct Failure {
     pub error: Error,
     /// What is to be said of another try; `None` where that would fail alike.
-    pub passing: Option<Passing>,
+    pub passing: Option<Box<Passing>>,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Failure {
     /// The server, or the way to it, failed in a manner that may pass.
     pub fn passing(request: String, reason: String) -> Self {
         let error = Error::new(ErrorKind::Registry, format!("{request}: {reason}"));
-        Failure { error, passing: Some(Passing { request, reason, asked: None }) }
+        Failure { error, passing: Some(Box::new(Passing { request, reason, asked: None })) }
     }
 
     pub(super) fn silent(request: String, patience: Duration) -> Self {
@@ -98,7 +98,7 @@ impl Failure {
         error.hint = location.map(|location| moved(url, noun, location));
         let passing = may_pass(status).then(|| {
             let asked = asked_wait(status, headers, SystemTime::now()).map(|wait| Asked { wait, is_news: true });
-            Passing { request, reason, asked }
+            Box::new(Passing { request, reason, asked })
         });
         Failure { error, passing }
     }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Everything blocks; one tokio runtime inside [`Client`] does the work, so none of it may be called from within another
-//! async runtime. A call is ended from another thread by its [`stop`]. What is always true:
+//! async runtime. A call is ended from another thread by its `Stop`. What is always true:
 //!
 //! - An `Authorization` is shown to its owner's origin alone: it follows no redirect to another.
 //! - The user's own TLS certificate is shown to the server's own host alone (and to a proxy in HTTPS that wants one),

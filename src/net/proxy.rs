@@ -92,7 +92,10 @@ impl Route {
         let error = Error::new(ErrorKind::Registry, format!("{request}: {reason}"));
         let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
         let hint = self.hint(url, status).unwrap_or_else(|| format!("ask whoever runs the proxy about {host}"));
-        let passing = status.is_server_error().then(|| Passing { request: request.to_owned(), reason, asked: None });
+        let passing = status
+            .is_server_error()
+            .then(|| Passing { request: request.to_owned(), reason, asked: None })
+            .map(Box::new);
         Some(Failure { error: error.with_hint(hint), passing })
     }
 
