@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::quantity::Size;
 use crate::error::{Error, Result};
-use crate::net::{self, Certificates, Proxies};
+use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::registry::{Credentials, OnDemand, Options, RegistriesConf};
 use crate::store::prune::Limit;
 
@@ -88,7 +88,7 @@ impl Environment {
             parallel: if parallel == 0 { usual.parallel } else { parallel },
             credentials: self.credentials(),
             registries: self.registries.clone(),
-            net: net::Options { certificates: self.certificates.clone(), proxies: self.proxies.clone(), ..usual.net },
+            http: HttpOptions { certificates: self.certificates.clone(), proxies: self.proxies.clone(), ..usual.http },
         })
     }
 

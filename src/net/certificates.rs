@@ -28,11 +28,11 @@ pub struct Certificates {
 #[derive(Default)]
 pub(super) struct Trust {
     pub authorities: Vec<CertificateDer<'static>>,
-    pub identity: Option<Identity>,
+    pub identity: Option<ClientIdentity>,
 }
 
 /// The user, to a server.
-pub(super) struct Identity {
+pub(super) struct ClientIdentity {
     pub path: PathBuf,
     /// Its own certificate first.
     pub chain: Vec<CertificateDer<'static>>,
@@ -96,15 +96,15 @@ impl Trust {
                 return Err(Error::input(format!("{} has no key beside it, {}", path.display(), key.display()))
                     .with_hint("the certificate of an authority ends in .crt"));
             }
-            let identity = Identity::read(path, &key)?;
+            let identity = ClientIdentity::read(path, &key)?;
             trust.identity.get_or_insert(identity);
         }
         Ok(trust)
     }
 }
 
-impl Identity {
-    fn read(path: &Path, key_path: &Path) -> Result<Identity> {
+impl ClientIdentity {
+    fn read(path: &Path, key_path: &Path) -> Result<ClientIdentity> {
         let malformed = |path: &Path, what: &str| {
             Error::input(format!("{} is not {what}", path.display()))
                 .with_hint("it is to be in PEM, and a key without a passphrase")
@@ -114,7 +114,7 @@ impl Identity {
             return Err(malformed(path, "a certificate"));
         }
         let key = PrivateKeyDer::from_pem_slice(&read(key_path)?).map_err(|_| malformed(key_path, "a key"))?;
-        Ok(Identity { path: path.to_owned(), chain, key })
+        Ok(ClientIdentity { path: path.to_owned(), chain, key })
     }
 }
 

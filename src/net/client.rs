@@ -10,11 +10,11 @@ use super::activity::{Activity, Stall};
 use super::failure::{Failure, label};
 use super::gate::Gates;
 use super::http::Http;
-use super::options::Options;
+use super::options::HttpOptions;
 use super::pace::Pace;
 use super::proxy::Route;
 use super::request::{Authorization, Body, Request};
-use super::response::{Reading, Response};
+use super::response::{BodyReader, Response};
 use super::secrets::Secrets;
 use super::server::Server;
 use super::stop::Stop;
@@ -27,17 +27,17 @@ const THREADS: usize = 4;
 pub(crate) const REFUSAL_LIMIT: u64 = 64 << 10;
 
 /// Speaks HTTP to any number of servers. Its methods block, so none of them may be called from within an async runtime.
-pub struct Client {
+pub struct HttpClient {
     runtime: Arc<Runtime>,
-    options: Options,
+    options: HttpOptions,
     gates: Gates,
     route: Route,
     http: Http,
 }
 
-impl Client {
+impl HttpClient {
     /// Returns a client that has sent nothing yet; certificates are read when they are needed.
-    pub fn new(options: Options) -> Result<Client> {
+    pub fn new(options: HttpOptions) -> Result<HttpClient> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("net")
@@ -46,10 +46,10 @@ impl Client {
             .map_err(|source| Error::new(ErrorKind::Io, "cannot start the network threads").with_source(source))?;
         let route = Route::new(&options.proxies)?;
         let http = Http::new(route.clone(), options.certificates.clone());
-        Ok(Client { runtime: Arc::new(runtime), options, gates: Gates::default(), route, http })
+        Ok(HttpClient { runtime: Arc::new(runtime), options, gates: Gates::default(), route, http })
     }
 
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &HttpOptions {
         &self.options
     }
 
@@ -136,13 +136,13 @@ impl Client {
         let shown = authorization.filter(|authorization| authorization.is_for(url));
         let mut headers = request.headers.clone();
         headers.extend(shown.map(|shown| (AUTHORIZATION, shown.header.clone())));
-        let Options { patience, least_speed, .. } = self.options;
+        let HttpOptions { patience, least_speed, .. } = self.options;
         let (runtime, stop) = (self.runtime.clone(), stop.clone());
         Ok(Response {
             method: request.method.clone(),
             noun: server.noun,
             inner: self.transmit(server, request, url, headers).await?,
-            reading: Reading { runtime, stop, patience, least_speed, pace: Pace::default() },
+            reader: BodyReader { runtime, stop, patience, least_speed, pace: Pace::default() },
             authorization: shown.map(|shown| shown.header.clone()),
             secrets: Secrets::in_header(authorization.map(|authorization| &authorization.header)),
         })
@@ -166,7 +166,7 @@ impl Client {
         *sent.headers_mut() = headers;
         *sent.body_mut() = body;
         let sent = self.http.client(server, url)?.execute(sent);
-        let Options { patience, least_speed, .. } = self.options;
+        let HttpOptions { patience, least_speed, .. } = self.options;
         match activity.watch(patience, least_speed, sent).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(source)) => {

@@ -9,7 +9,7 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
-use super::client::{Client, REFUSAL_LIMIT};
+use super::client::{HttpClient, REFUSAL_LIMIT};
 use super::date::http_date;
 use super::failure::Failure;
 use super::percent::percent_decoded_text;
@@ -34,7 +34,7 @@ pub struct Headers {
 
 /// How a download ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome<W> {
+pub enum Receipt<W> {
     /// It is what it was when the headers given were received.
     Unchanged,
     /// All of it has been written to `content`.
@@ -82,7 +82,7 @@ impl Headers {
     }
 }
 
-impl Client {
+impl HttpClient {
     /// Downloads `url` into what `begin` returns, which is asked for another one each time that the content starts anew.
     /// User and password in the URL are shown to its own host alone. With headers that are `known` nothing is downloaded
     /// that is still the same. What breaks off goes on where it was if the server vouches that it is the same; an error
@@ -93,8 +93,8 @@ impl Client {
         known: Option<&Headers>,
         begin: impl FnMut() -> Result<W>,
         progress: Progress<'_>,
-    ) -> Result<Outcome<W>> {
-        let mut transfer = Transfer::new(self, url, known, begin)?;
+    ) -> Result<Receipt<W>> {
+        let mut transfer = Fetching::new(self, url, known, begin)?;
         let mut tries = Tries::new(self.options().backoff, progress, &transfer.stop);
         let mut forgotten_at = 0;
         loop {
@@ -111,8 +111,8 @@ impl Client {
     }
 }
 
-struct Transfer<'a, W, B> {
-    client: &'a Client,
+struct Fetching<'a, W, B> {
+    client: &'a HttpClient,
     server: Server,
     url: Url,
     authorization: Option<Authorization>,
@@ -124,8 +124,8 @@ struct Transfer<'a, W, B> {
     stop: Stop,
 }
 
-impl<'a, W: Write, B: FnMut() -> Result<W>> Transfer<'a, W, B> {
-    fn new(client: &'a Client, text: &str, known: Option<&'a Headers>, begin: B) -> Result<Self> {
+impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
+    fn new(client: &'a HttpClient, text: &str, known: Option<&'a Headers>, begin: B) -> Result<Self> {
         let wrong = || Error::input("this is not a URL of something that can be downloaded");
         let mut url = Url::parse(text).map_err(|_| wrong())?;
         let host = url.host_str().ok_or_else(wrong)?;
@@ -141,18 +141,18 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Transfer<'a, W, B> {
         url.set_fragment(None);
         let authorization = header.map(|header| Authorization { header, owner: url.clone() });
         let stop = Stop::default();
-        Ok(Transfer { client, server, url, authorization, known, begin, begun: None, arrived: 0, stop })
+        Ok(Fetching { client, server, url, authorization, known, begin, begun: None, arrived: 0, stop })
     }
 
     /// One request, to the end of its answer.
-    fn run(&mut self) -> Result<Outcome<W>, Failure> {
+    fn run(&mut self) -> Result<Receipt<W>, Failure> {
         let mut answer = self.ask()?;
         if answer.status() == StatusCode::NOT_MODIFIED {
-            return Ok(Outcome::Unchanged);
+            return Ok(Receipt::Unchanged);
         }
         let headers = Headers::of(answer.headers());
         if self.known.is_some_and(|known| known.etag.is_some() && known.is_same(&headers)) {
-            return Ok(Outcome::Unchanged); // there are servers that do not heed conditions
+            return Ok(Receipt::Unchanged); // there are servers that do not heed conditions
         }
         if answer.status() == StatusCode::PARTIAL_CONTENT {
             let begins_at = answer.first_byte()?;
@@ -169,8 +169,8 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Transfer<'a, W, B> {
             self.arrived = 0;
         }
         self.take(&mut answer)?;
-        let Some((content, headers)) = self.begun.take() else { return Ok(Outcome::Unchanged) };
-        Ok(Outcome::Received { content, headers })
+        let Some((content, headers)) = self.begun.take() else { return Ok(Receipt::Unchanged) };
+        Ok(Receipt::Received { content, headers })
     }
 
     fn take(&mut self, answer: &mut Response) -> Result<(), Failure> {

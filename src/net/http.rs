@@ -18,12 +18,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Http {
     route: Route,
     certificates: Certificates,
-    clients: Mutex<HashMap<Kind, reqwest::Client>>,
+    clients: Mutex<HashMap<ClientKind, reqwest::Client>>,
 }
 
 /// What tells clients apart.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Kind {
+struct ClientKind {
     /// Whether certificates are checked.
     verifies: bool,
     /// The server whose certificates count.
@@ -42,8 +42,8 @@ impl Http {
     pub fn client(&self, server: &Server, url: &Url) -> Result<reqwest::Client> {
         let is_own = server.is_host_of(url);
         let kind = match url.scheme() {
-            "http" => Kind { verifies: false, server: None, is_own: false },
-            _ => Kind { verifies: !(server.insecure && is_own), server: Some(server.name.clone()), is_own },
+            "http" => ClientKind { verifies: false, server: None, is_own: false },
+            _ => ClientKind { verifies: !(server.insecure && is_own), server: Some(server.name.clone()), is_own },
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
@@ -51,7 +51,7 @@ impl Http {
         }
         let trust = kind.server.as_deref().map(|server| self.certificates.trust(server)).transpose()?.flatten();
         // Servers without anything of their own share one.
-        let shared = Kind { server: None, is_own: false, ..kind.clone() };
+        let shared = ClientKind { server: None, is_own: false, ..kind.clone() };
         let client = match clients.get(&shared).filter(|_| trust.is_none()) {
             Some(client) => client.clone(),
             None => {

@@ -7,7 +7,7 @@
 //!  URL     ──► download                                                           into any writer, only if it has changed
 //! ```
 //!
-//! Everything blocks; one tokio runtime inside [`Client`] does the work, so none of it may be called from within another
+//! Everything blocks; one tokio runtime inside [`HttpClient`] does the work, so none of it may be called from within another
 //! async runtime. A call is ended from another thread by its `Stop`. What is always true:
 //!
 //! - An `Authorization` is shown to its owner's origin alone: it follows no redirect to another.
@@ -43,9 +43,9 @@ mod wait;
 mod words;
 
 pub use certificates::Certificates;
-pub use client::Client;
-pub use download::{Headers, Outcome};
-pub use options::Options;
+pub use client::HttpClient;
+pub use download::{Headers, Receipt};
+pub use options::HttpOptions;
 pub use pace::LeastSpeed;
 pub use proxy::Proxies;
 pub use retry::Backoff;

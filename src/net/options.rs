@@ -10,7 +10,7 @@ use super::retry::Backoff;
 /// How to speak to servers. It is plain data; where it comes from (the environment, the user's home, `/etc`) is for the
 /// caller to say.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct HttpOptions {
     pub certificates: Certificates,
     pub proxies: Proxies,
     pub backoff: Backoff,
@@ -21,9 +21,9 @@ pub struct Options {
     pub least_speed: LeastSpeed,
 }
 
-impl Default for Options {
+impl Default for HttpOptions {
     fn default() -> Self {
-        Options {
+        HttpOptions {
             certificates: Certificates::default(),
             proxies: Proxies::default(),
             backoff: Backoff::default(),

@@ -19,7 +19,7 @@ pub(crate) struct Response {
     /// What people call the server that the request was for.
     pub(super) noun: &'static str,
     pub(super) inner: reqwest::Response,
-    pub(super) reading: Reading,
+    pub(super) reader: BodyReader,
     /// The `Authorization` that whoever answered was shown.
     pub authorization: Option<HeaderValue>,
     /// What of this answer is not to be repeated.
@@ -27,7 +27,7 @@ pub(crate) struct Response {
 }
 
 /// What the rest of a body is read with.
-pub(super) struct Reading {
+pub(super) struct BodyReader {
     pub runtime: Arc<Runtime>,
     pub stop: Stop,
     pub patience: Duration,
@@ -65,19 +65,19 @@ impl Response {
 
     /// Returns the next bytes of the body; none at its end.
     pub fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let Reading { runtime, stop, patience, least_speed, pace } = &mut self.reading;
+        let BodyReader { runtime, stop, patience, least_speed, pace } = &mut self.reader;
         let begun = Instant::now();
         let inner = &mut self.inner;
         let next = runtime.block_on(stop.race(async { tokio::time::timeout(*patience, inner.chunk()).await }));
         if let Some(Ok(Ok(Some(chunk)))) = &next
             && !pace.advance(*least_speed, begun.elapsed(), chunk.len() as u64)
         {
-            return Err(Failure::slow(self.label(), self.reading.least_speed));
+            return Err(Failure::slow(self.label(), self.reader.least_speed));
         }
         match next {
             Some(Ok(Ok(chunk))) => Ok(chunk),
             Some(Ok(Err(source))) => Err(Failure::transport(self.label(), self.url(), self.noun, &source)),
-            Some(Err(_)) => Err(Failure::silent(self.label(), self.reading.patience)),
+            Some(Err(_)) => Err(Failure::silent(self.label(), self.reader.patience)),
             None => Err(Failure::stopped(self.label())),
         }
     }

@@ -101,7 +101,12 @@ impl<'p> Tries<'p> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::thread;
+
     use super::*;
+    use crate::error::Error;
+    use crate::progress::silent;
 
     #[test]
     fn waits_double_and_spread_around_the_base() {
@@ -110,5 +115,50 @@ mod tests {
             let wait = backoff.wait(tried).as_millis();
             assert!((average / 2..=average * 3 / 2).contains(&wait), "{wait} ms after try {tried}");
         }
+    }
+
+    #[test]
+    fn a_step_is_tried_as_often_as_is_set_and_its_last_failure_is_the_one_returned() {
+        let backoff = Backoff { tries: 3, base: Duration::ZERO };
+        let news = Mutex::new(Vec::new());
+        let tell = |event: Event<'_>| {
+            if let Event::Retrying { request, reason, .. } = event {
+                news.lock().unwrap().push(format!("{request}: {reason}"));
+            }
+        };
+        let mut tries = 0;
+        let outcome: Result<()> = backoff.run(&tell, &Stop::default(), || {
+            tries += 1;
+            Err(Failure::passing("GET x".to_owned(), format!("failure {tries}")))
+        });
+        assert_eq!(outcome.unwrap_err().message, "GET x: failure 3");
+        assert_eq!(news.into_inner().unwrap(), ["GET x: failure 1", "GET x: failure 2"]);
+        let mut tries = 0;
+        let outcome: Result<()> = backoff.run(&silent, &Stop::default(), || {
+            tries += 1;
+            Err(Error::input("wrong").into())
+        });
+        assert_eq!((outcome.unwrap_err().message.as_str(), tries), ("wrong", 1));
+    }
+
+    #[test]
+    fn who_is_stopped_does_not_wait_for_the_next_try() {
+        let backoff = Backoff { tries: 5, base: Duration::from_secs(60) };
+        let (stop, tries) = (Stop::default(), Mutex::new(0));
+        let outcome: Result<()> = thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                backoff.run(&silent, &stop, || {
+                    *tries.lock().unwrap() += 1;
+                    Err(Failure::passing("GET x".to_owned(), "no".to_owned()))
+                })
+            });
+            while *tries.lock().unwrap() == 0 {
+                thread::yield_now();
+            }
+            stop.end();
+            waiting.join().unwrap()
+        });
+        assert_eq!(outcome.unwrap_err().message, "GET x: no");
+        assert_eq!(tries.into_inner().unwrap(), 1);
     }
 }

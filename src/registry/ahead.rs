@@ -107,7 +107,7 @@ impl Repository<'_> {
         let access = self.access.push().until(&Stop::default());
         // However this ends, so does the upload.
         let _ending = Ending(access.stop.clone());
-        let transfer = Arc::new(Transfer::new(self.progress, self.client.connection.net.options().least_speed));
+        let transfer = Arc::new(Ahead::new(self.progress, self.client.connection.http.options().least_speed));
         let (growing, patching, patched) = (follower.clone(), access.clone(), transfer.clone());
         spawn(scope, move || {
             let _ = sender.send(News::Arrived(self.patch(&patching, scope, growing, patched)));
@@ -145,7 +145,7 @@ impl Repository<'_> {
         access: &Access,
         scope: &'scope Scope<'scope, 'env>,
         follower: Follower,
-        transfer: Arc<Transfer<'env>>,
+        transfer: Arc<Ahead<'env>>,
     ) -> Result<Url, Failure> {
         let again = || Error::new(ErrorKind::Registry, "a layer is sent ahead only once");
         let url = self.begin_upload(access, &[])?.ok_or_else(again)?.url;
@@ -163,7 +163,7 @@ impl Repository<'_> {
 }
 
 /// How much of a blob has been sent. Progress can be told of it only once the blob has a digest.
-struct Transfer<'a> {
+struct Ahead<'a> {
     progress: Progress<'a>,
     activity: Activity,
     least_speed: LeastSpeed,
@@ -176,9 +176,9 @@ struct Sent {
     told_as: Option<Digest>,
 }
 
-impl<'a> Transfer<'a> {
+impl<'a> Ahead<'a> {
     fn new(progress: Progress<'a>, least_speed: LeastSpeed) -> Self {
-        Transfer { progress, activity: Activity::default(), least_speed, sent: Mutex::default() }
+        Ahead { progress, activity: Activity::default(), least_speed, sent: Mutex::default() }
     }
 
     fn tell(&self, descriptor: &Descriptor) {
@@ -198,7 +198,7 @@ impl<'a> Transfer<'a> {
 }
 
 /// Sends a blob in pieces as it grows. If it comes to nothing, so does the request.
-fn feed(mut follower: Follower, sender: PieceSender, transfer: &Transfer<'_>) {
+fn feed(mut follower: Follower, sender: PieceSender, transfer: &Ahead<'_>) {
     loop {
         match read_piece(&mut follower) {
             Ok(piece) if piece.is_empty() => return,

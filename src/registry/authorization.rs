@@ -12,7 +12,7 @@ use crate::net::header::HeaderValue;
 use crate::net::{Failure, Response, basic, secret_header};
 
 /// What answers a refusal.
-pub(super) struct Answer {
+pub(super) struct Renewed {
     pub header: HeaderValue,
     /// It was made for this refusal: if it is refused as well, there is nothing better.
     pub is_fresh: bool,
@@ -42,11 +42,11 @@ impl Connection {
         access: &Access,
         refusal: &Response,
         shown: Option<&HeaderValue>,
-    ) -> Result<Option<Answer>, Failure> {
+    ) -> Result<Option<Renewed>, Failure> {
         let slot = access.slot();
         let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref().filter(|known| Some(&known.header) != shown) {
-            return Ok(Some(Answer { header: known.header.clone(), is_fresh: false }));
+            return Ok(Some(Renewed { header: known.header.clone(), is_fresh: false }));
         }
         let challenges = Challenge::all(refusal.headers());
         let credential = self.keyring(access)?.credential(access.repository());
@@ -56,7 +56,7 @@ impl Connection {
             let header = secret_header(&format!("Bearer {token}"))?;
             let is_new = Some(&header) != shown;
             *known = Some(Grant { header: header.clone(), renewal: None });
-            return Ok(is_new.then_some(Answer { header, is_fresh: true }));
+            return Ok(is_new.then_some(Renewed { header, is_fresh: true }));
         }
         let basic = match credential {
             Some(Credential::Basic { user, password }) if challenges.iter().any(|known| known.scheme == "basic") => {
@@ -72,7 +72,7 @@ impl Connection {
             },
         };
         let new = known.as_ref().filter(|known| Some(&known.header) != shown);
-        Ok(new.map(|known| Answer { header: known.header.clone(), is_fresh: true }))
+        Ok(new.map(|known| Renewed { header: known.header.clone(), is_fresh: true }))
     }
 
     /// Looked up once, when it is first asked for: a helper may be slow or want to be unlocked.

@@ -10,7 +10,7 @@ use super::credential::Credential;
 use super::options::Options;
 use super::registries::Registries;
 use crate::error::Result;
-use crate::net::{self, Method, Request};
+use crate::net::{HttpClient, Method, Request};
 use crate::progress::silent;
 
 /// Speaks to any number of registries, and remembers their tokens. Its methods block.
@@ -26,15 +26,15 @@ pub struct Client {
 impl Client {
     /// Reads `registries.conf`; certificates and credentials are read when they are needed.
     pub fn new(options: Options) -> Result<Client> {
-        let Options { insecure, credentials, registries, parallel, net } = options;
+        let Options { insecure, credentials, registries, parallel, http } = options;
         let settings = Registries::read(&registries)?;
-        let connection = Connection { net: net::Client::new(net)?, credentials };
+        let connection = Connection { http: HttpClient::new(http)?, credentials };
         Ok(Client { connection, settings, parallel: parallel.clamp(1, 64), insecure, registries: Mutex::default() })
     }
 
     /// Returns what speaks to all other servers, with the same certificates, proxies and patience.
-    pub fn net(&self) -> &net::Client {
-        &self.connection.net
+    pub fn http(&self) -> &HttpClient {
+        &self.connection.http
     }
 
     /// Whether `registry` lets `credential` in (distribution-spec, end-1), or [`ErrorKind::Denied`].
@@ -44,7 +44,7 @@ impl Client {
         let insecure = self.settings.is_insecure(registry)? || self.insecure;
         let access = Access::entry(Arc::new(Registry::with_credential(registry, insecure, credential)));
         let connection = &self.connection;
-        connection.net.options().backoff.run(&silent, &access.stop, || {
+        connection.http.options().backoff.run(&silent, &access.stop, || {
             let request = Request::new(Method::GET, join(connection.base(&access)?, "v2/")?);
             connection.exchange(&access, &request).map(drop)
         })

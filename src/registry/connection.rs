@@ -8,11 +8,11 @@ use super::words::said;
 use crate::error::{Error, Result};
 use crate::net::header::HeaderValue;
 use crate::net::{
-    self, Authorization, Failure, Method, REFUSAL_LIMIT, Request, Response, StatusCode, Url, is_loopback,
+    Authorization, Failure, HttpClient, Method, REFUSAL_LIMIT, Request, Response, StatusCode, Url, is_loopback,
 };
 
 pub(super) struct Connection {
-    pub net: net::Client,
+    pub http: HttpClient,
     pub credentials: Credentials,
 }
 
@@ -30,7 +30,7 @@ impl Connection {
         };
         let (https, http) = (parse("https")?, parse("http")?);
         if !access.place.server.insecure {
-            let certificates = &self.net.options().certificates;
+            let certificates = &self.http.options().certificates;
             let is_plain = is_loopback(&https) && !certificates.are_there_for(access.registry());
             return Ok(if is_plain { http } else { https });
         }
@@ -44,7 +44,7 @@ impl Connection {
     /// Whatever it answers, a server that leads elsewhere included, it speaks the scheme of `base`.
     fn probe(&self, access: &Access, base: &Url) -> Result<(), Failure> {
         let request = Request::new(Method::GET, join(base, "v2/")?);
-        self.net.send_once(&access.place.server, &request, &access.stop).map(drop)
+        self.http.send_once(&access.place.server, &request, &access.stop).map(drop)
     }
 
     /// Sends a request, and sends it on where it is redirected to; returns any answer. `shown` is for the registry alone.
@@ -57,7 +57,7 @@ impl Connection {
         let base = access.place.base.get();
         let authorization =
             shown.zip(base).map(|(header, base)| Authorization { header: header.clone(), owner: base.clone() });
-        self.net.send(&access.place.server, request, authorization.as_ref(), &access.stop)
+        self.http.send(&access.place.server, request, authorization.as_ref(), &access.stop)
     }
 
     /// Returns the failure that `answer` stands for, with the registry's words where they can be read.
@@ -70,7 +70,7 @@ impl Connection {
     pub fn refusal_of(&self, access: &Access, mut answer: Response, shown: Shown) -> Failure {
         let body = answer.read(REFUSAL_LIMIT).unwrap_or_default();
         let said = said(&answer, &body);
-        let mut failure = self.net.refusal(&answer, said.as_deref());
+        let mut failure = self.http.refusal(&answer, said.as_deref());
         let wait = failure.passing.as_ref().and_then(|passing| passing.asked).map(|asked| asked.wait);
         let (url, status) = (answer.url(), answer.status());
         let own = || hint(access, status, said.as_deref(), shown, wait);

@@ -48,7 +48,7 @@ impl<'r> Download<'r> {
             download.tries.next(failure)?;
         }
         // From now on there is no other place to ask.
-        download.tries = Tries::new(repository.client.connection.net.options().backoff, progress, stop);
+        download.tries = Tries::new(repository.client.connection.http.options().backoff, progress, stop);
         Ok(download)
     }
 

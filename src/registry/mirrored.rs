@@ -28,7 +28,7 @@ impl Client {
         let places = self.settings.places(reference)?;
         let last = places.len().saturating_sub(1);
         let sources = places.iter().enumerate().map(|(number, place)| {
-            let backoff = self.connection.net.options().backoff;
+            let backoff = self.connection.http.options().backoff;
             // Where there is another place to ask, a failure is not waited for.
             let tries = if number < last { 1 } else { backoff.tries };
             self.repository_at(place, Backoff { tries, ..backoff }, progress)

@@ -2,7 +2,7 @@
 
 use super::credential::Credentials;
 use super::registries::RegistriesConf;
-use crate::net;
+use crate::net::HttpOptions;
 
 /// How to speak to registries.
 ///
@@ -15,7 +15,7 @@ pub struct Options {
     pub registries: RegistriesConf,
     /// Blobs that are on their way at once; 0 counts as 1, and more than 64 as 64.
     pub parallel: usize,
-    pub net: net::Options,
+    pub http: HttpOptions,
 }
 
 impl Default for Options {
@@ -25,7 +25,7 @@ impl Default for Options {
             credentials: Credentials::none(),
             registries: RegistriesConf::default(),
             parallel: 4,
-            net: net::Options::default(),
+            http: HttpOptions::default(),
         }
     }
 }

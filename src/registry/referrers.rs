@@ -13,7 +13,7 @@ const MOST_PAGES: usize = 100;
 const LISTS_LIMIT: u64 = 16 << 20;
 
 /// One page of the list, and where the next one is.
-struct Page {
+struct ReferrerPage {
     referrers: Vec<Descriptor>,
     /// In bytes.
     size: u64,
@@ -49,7 +49,7 @@ impl Repository<'_> {
     }
 
     /// None where the registry does not know the question. Some answer it with a page for people.
-    fn page_of_referrers(&self, url: Url) -> Result<Option<Page>, Failure> {
+    fn page_of_referrers(&self, url: Url) -> Result<Option<ReferrerPage>, Failure> {
         const UNKNOWN: &[StatusCode] = &[
             StatusCode::NOT_FOUND,
             StatusCode::BAD_REQUEST,
@@ -69,7 +69,7 @@ impl Repository<'_> {
         }
         let label = answer.label();
         let index: ImageIndex = from_json(&format!("the list of referrers of {label}"), &body)?;
-        Ok(Some(Page { referrers: index.manifests, size: body.len() as u64, next }))
+        Ok(Some(ReferrerPage { referrers: index.manifests, size: body.len() as u64, next }))
     }
 
     fn fallback_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

@@ -3,7 +3,7 @@
 use super::access::Access;
 use super::answer::join;
 use super::client::Client;
-use super::registries::Place;
+use super::registries::ImagePlace;
 use crate::error::Result;
 use crate::net::header::{ACCEPT, HeaderValue};
 use crate::net::{Backoff, Failure, Method, Request, Url};
@@ -33,13 +33,13 @@ impl Client {
     /// has. Nothing is sent yet. One that is blocked fails at the first request.
     pub fn repository<'a>(&'a self, reference: &Reference, progress: Progress<'a>) -> Repository<'a> {
         let insecure = self.settings.is_insecure(&reference.to_string()).unwrap_or_default();
-        let place = Place { reference: reference.clone(), insecure };
-        self.repository_at(&place, self.connection.net.options().backoff, progress)
+        let place = ImagePlace { reference: reference.clone(), insecure };
+        self.repository_at(&place, self.connection.http.options().backoff, progress)
     }
 
     pub(super) fn repository_at<'a>(
         &'a self,
-        place: &Place,
+        place: &ImagePlace,
         backoff: Backoff,
         progress: Progress<'a>,
     ) -> Repository<'a> {

@@ -20,12 +20,12 @@ const MOST_PAGES: usize = 10_000;
 const TAGS_LIMIT: usize = 16 << 20;
 
 #[derive(Deserialize)]
-struct Page {
+struct TagPage {
     /// Some registries write `null` where there are none.
     tags: Option<Vec<String>>,
 }
 
-impl Keyed for Page {}
+impl Keyed for TagPage {}
 
 impl Repository<'_> {
     /// All tags of this repository, in the order of their bytes, each once. A repository that does not exist has none.
@@ -69,7 +69,7 @@ impl Repository<'_> {
         let next = next_page(&request.url, &answer)?;
         let place = answer.label();
         let body = answer.read(PAGE_LIMIT)?;
-        let page: Page = from_json(&format!("the list of tags of {place}"), &body)?;
+        let page: TagPage = from_json(&format!("the list of tags of {place}"), &body)?;
         Ok((page.tags.unwrap_or_default(), next))
     }
 }

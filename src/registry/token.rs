@@ -55,7 +55,7 @@ impl Connection {
         let ask = |request: &Request<'_>| {
             let password = password.clone().filter(|_| request.method == Method::GET);
             let authorization = password.map(|header| Authorization { header, owner: realm.clone() });
-            self.net.send(&access.place.server, request, authorization.as_ref(), &access.stop)
+            self.http.send(&access.place.server, request, authorization.as_ref(), &access.stop)
         };
 
         let mut answer = ask(&first)?;

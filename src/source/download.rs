@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::layer::Content;
-use crate::net::{Headers, Outcome, percent_decoded_text};
+use crate::net::{Headers, Receipt, percent_decoded_text};
 use crate::oci::{Digest, Hasher, KeyBuilder, Keyed, from_json, to_json};
 use crate::plan::{shown_url, url_without_user};
 use crate::progress::Progress;
@@ -81,15 +81,15 @@ pub fn download(
     }
     let asked = known.as_ref().map(|(_, _, headers)| headers);
     let begin = || Ok(Arriving { blob: store.begin()?, hasher: Hasher::new(), store });
-    let (digest, content, headers) = match client.client()?.net().download(url, asked, begin, progress)? {
-        Outcome::Received { content: Arriving { blob, hasher, .. }, headers } => {
+    let (digest, content, headers) = match client.client()?.http().download(url, asked, begin, progress)? {
+        Receipt::Received { content: Arriving { blob, hasher, .. }, headers } => {
             let digest = hasher.finish();
             store.commit(blob, digest)?;
             let content = store.content(&digest).ok_or_else(|| gone(&digest))?;
             store.put_record(&key, &digest, &to_json(&Record { headers: headers.clone() }))?;
             (digest, content, headers)
         }
-        Outcome::Unchanged => known.ok_or_else(|| Error::input("the server says that nothing has changed"))?,
+        Receipt::Unchanged => known.ok_or_else(|| Error::input("the server says that nothing has changed"))?,
     };
     match checksum {
         Some(expected) if expected != digest => {

@@ -100,7 +100,7 @@ struct Probe<'r> {
 }
 
 /// What is known of an image in the repository.
-struct Known {
+struct KnownImage {
     /// A manifest or an index.
     root: Descriptor,
     bytes: Vec<u8>,
@@ -167,7 +167,7 @@ impl Probe<'_> {
         (self.judged("pull", outcome, |_| detail), tag)
     }
 
-    fn image(&mut self, tag: &str) -> Result<Known, Failure> {
+    fn image(&mut self, tag: &str) -> Result<KnownImage, Failure> {
         let (root, bytes) = self.manifest(tag)?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -179,7 +179,7 @@ impl Probe<'_> {
             }
             None => text(&document["config"]["digest"]),
         };
-        Ok(Known { root, bytes, config })
+        Ok(KnownImage { root, bytes, config })
     }
 
     fn manifest(&mut self, name: &str) -> Result<(Descriptor, Vec<u8>), Failure> {
@@ -233,7 +233,7 @@ impl Probe<'_> {
     }
 
     /// From the repository itself, which it has in common with every other way to mount.
-    fn mount(&mut self, image: Option<&Known>) -> Finding {
+    fn mount(&mut self, image: Option<&KnownImage>) -> Finding {
         const QUESTION: &str = "mount";
         let Some(blob) = image.and_then(|image| image.config.clone()) else {
             return self.finding(QUESTION, Verdict::Unknown, "there is no image to try it with".to_owned());
@@ -248,7 +248,7 @@ impl Probe<'_> {
         }
     }
 
-    fn referrers(&mut self, image: Option<&Known>) -> Finding {
+    fn referrers(&mut self, image: Option<&KnownImage>) -> Finding {
         let digest = image.map_or_else(|| Digest::of(b""), |image| image.root.digest);
         let access = self.repository.access.clone();
         let url = self.repository.url(&access, &format!("referrers/{digest}"));
@@ -265,7 +265,7 @@ impl Probe<'_> {
     }
 
     /// Puts the image under the tag that it has, by digest (distribution-spec after 1.1, "Pushing Manifests").
-    fn tags_at_once(&mut self, there: Option<(String, Known)>, writes: bool) -> Finding {
+    fn tags_at_once(&mut self, there: Option<(String, KnownImage)>, writes: bool) -> Finding {
         const QUESTION: &str = "tags at once";
         let Some((tag, image)) = there else {
             let why = if writes { "there is no image to try it with" } else { WITHOUT_WRITE };

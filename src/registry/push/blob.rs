@@ -55,7 +55,7 @@ impl Repository<'_> {
                     store,
                     descriptor,
                     self.progress,
-                    self.client.connection.net.options().least_speed,
+                    self.client.connection.http.options().least_speed,
                 ),
                 source: places.last().map(String::as_str).or(origin).map(str::to_owned),
                 form: Cell::new(known.form()),
@@ -102,7 +102,7 @@ impl Repository<'_> {
 
     /// Tries as often as is set, and for as long as that leads further.
     fn bring(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome> {
-        let backoff = self.client.connection.net.options().backoff;
+        let backoff = self.client.connection.http.options().backoff;
         loop {
             let before = upload.reached.get();
             let outcome = backoff.run(self.progress, &access.stop, || self.try_blob(access, upload));

@@ -165,7 +165,7 @@ impl Repository<'_> {
     }
 
     fn retrying<T>(&self, access: &Access, step: impl FnMut() -> Result<T, Failure>) -> Result<T> {
-        self.client.connection.net.options().backoff.run(self.progress, &access.stop, step)
+        self.client.connection.http.options().backoff.run(self.progress, &access.stop, step)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ocibake::error::ErrorKind;
-use ocibake::net;
+use ocibake::net::HttpOptions;
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::registry::{Client, Options};
 use ocibake::store::{Graph, Store};
@@ -296,8 +296,8 @@ fn a_registry_that_falls_silent_is_given_up() {
         request.is("PUT", "/manifests/").then(|| Reply::Silence(Duration::from_secs(600)))
     });
     let mut hurried =
-        Options { net: net::Options { patience: Duration::from_millis(200), ..options().net }, ..options() };
-    hurried.net.backoff.tries = 2;
+        Options { http: HttpOptions { patience: Duration::from_millis(200), ..options().http }, ..options() };
+    hurried.http.backoff.tries = 2;
     let start = Instant::now();
     let (kind, message, _) = failing_push(&registry, &Client::new(hurried).unwrap());
     assert_eq!(kind, ErrorKind::Registry);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ocibake::error::{Error, ErrorKind, Result};
-use ocibake::net;
+use ocibake::net::HttpOptions;
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::progress::{Event, silent};
 use ocibake::registry::{Client, Options};
@@ -134,7 +134,7 @@ fn a_silence_in_the_middle_is_a_break() {
         (number == 0).then(|| Reply::Unmeasured(bytes[..60_000].to_vec(), Duration::from_secs(600)))
     });
     let hurried = Client::new(Options {
-        net: net::Options { patience: Duration::from_millis(300), ..options().net },
+        http: HttpOptions { patience: Duration::from_millis(300), ..options().http },
         ..options()
     })
     .unwrap();

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use ocibake::error::{Error, Result};
-use ocibake::net::{self, Backoff};
+use ocibake::net::{Backoff, HttpOptions};
 use ocibake::oci::{Descriptor, Reference};
 use ocibake::progress::{BlobOutcome, Event};
 use ocibake::registry::{Client, Credential, Credentials, OnDemand, Options};
@@ -16,10 +16,10 @@ use super::memory_store::MemoryStore;
 pub fn options() -> Options {
     Options {
         parallel: 8,
-        net: net::Options {
+        http: HttpOptions {
             backoff: Backoff { tries: 5, base: Duration::from_millis(5) },
             patience: Duration::from_secs(300),
-            ..Options::default().net
+            ..Options::default().http
         },
         ..Options::default()
     }
@@ -35,7 +35,7 @@ pub fn alone() -> Client {
 }
 
 pub fn with_patience(patience: Duration) -> Client {
-    Client::new(Options { net: net::Options { patience, ..options().net }, ..options() }).unwrap()
+    Client::new(Options { http: HttpOptions { patience, ..options().http }, ..options() }).unwrap()
 }
 
 pub fn on_demand() -> OnDemand {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ocibake::error::ErrorKind;
-use ocibake::net::{self, Backoff};
+use ocibake::net::{Backoff, HttpOptions};
 use ocibake::oci::Descriptor;
 use ocibake::progress::{Event, silent};
 use ocibake::registry::{Client, Options, Repository};
@@ -99,7 +99,7 @@ impl Side<'_> {
     fn client(&self, tries: u32) -> Client {
         let backoff = Backoff { tries, base: Duration::from_millis(2) };
         Client::new(Options {
-            net: net::Options { backoff, patience: Duration::from_secs(300), ..Options::default().net },
+            http: HttpOptions { backoff, patience: Duration::from_secs(300), ..Options::default().http },
             ..Options::default()
         })
         .unwrap()
