@@ -1,3 +1,5 @@
+//! A file of credentials: docker's `config.json`, or podman's `auth.json`.
+
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};

@@ -1,3 +1,5 @@
+//! Credential helpers: the programs that keep credentials for docker.
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
