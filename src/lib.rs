@@ -18,11 +18,12 @@
 //! - a blob that goes from the local store while a build or a push relies on it;
 //! - bytes from elsewhere that are used without their digest checked;
 //! - the library printing, reading the environment or touching the terminal: `cli` alone does;
-//! - async outside of `registry`.
+//! - async outside of `net`.
 
 pub mod error;
 pub mod oci;
 pub mod progress;
+pub mod net;
 pub mod plan;
 pub mod layer;
 pub mod store;

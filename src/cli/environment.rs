@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::quantity::Size;
 use crate::error::{Error, Result};
-use crate::registry::{Certificates, Credentials, OnDemand, Options, Proxies, RegistriesConf};
+use crate::net::{Certificates, HttpOptions, Proxies};
+use crate::registry::{Credentials, OnDemand, Options, RegistriesConf};
 use crate::store::prune::Limit;
 
 /// What the environment variables say, read once.
@@ -86,10 +87,8 @@ impl Environment {
             insecure,
             parallel: if parallel == 0 { usual.parallel } else { parallel },
             credentials: self.credentials(),
-            certificates: self.certificates.clone(),
-            proxies: self.proxies.clone(),
             registries: self.registries.clone(),
-            ..usual
+            http: HttpOptions { certificates: self.certificates.clone(), proxies: self.proxies.clone(), ..usual.http },
         })
     }
 

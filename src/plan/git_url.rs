@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::net::percent_decoded_text;
 use crate::oci::{Encode, encode_members};
 
 /// A git repository, and what is wanted of it. What shows it to anybody leaves user and password out.
@@ -147,11 +148,12 @@ fn read(text: &str) -> Result<GitUrl> {
     if host.is_empty() || host.starts_with('-') || remote.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(refused(&url, "this is not the address of a repository"));
     }
-    let fragment = decoded(fragment);
+    let fragment = percent_decoded_text(fragment);
     let (reference, below) = fragment.split_once(':').unwrap_or((&fragment, ""));
     let mut wanted = Wanted { reference: some(reference), subdirectory: some(below), ..Wanted::default() };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').map_or((pair, None), |(key, value)| (key, some(&decoded(value))));
+        let (key, value) =
+            pair.split_once('=').map_or((pair, None), |(key, value)| (key, some(&percent_decoded_text(value))));
         wanted.set(&mut url, key, value).map_err(|what| refused(&url, &what))?;
     }
     wanted.finish(&mut url).map_err(|what| refused(&url, &what))?;
@@ -238,26 +240,6 @@ impl Wanted {
 
 fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Without percent escapes; one that is none stays as it is.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What git takes as the name of a reference (git-check-ref-format(1)), as far as it matters that no other argument, and

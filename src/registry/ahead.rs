@@ -6,23 +6,19 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Scope};
 use std::time::Instant;
 
-use futures_util::future::{Either, ready, select};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Url};
-use tokio::sync::watch;
-
-use super::auth::Access;
-use super::body::{PieceSender, Pieces, read_piece, spawn};
-use super::client::Repository;
-use super::connection::{Activity, Body, Request, check_digest, location};
-use super::failure::Failure;
-use super::pace::LeastSpeed;
+use super::access::Access;
+use super::answer::{check_digest, location};
+use super::parallel::spawn;
+use super::repository::Repository;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Compression;
+use crate::net::header::{CONTENT_TYPE, HeaderValue};
+use crate::net::{Activity, Body, Failure, LeastSpeed, Method, PieceSender, Pieces, Request, Stop, Url, read_piece};
 use crate::oci::{Descriptor, Digest};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::{Follow, Follower};
@@ -30,77 +26,129 @@ use crate::store::{Follow, Follower};
 /// In bytes. For less it is not worth the risk that the registry has the blob already.
 const WORTHWHILE: u64 = 4 << 20;
 
+/// What a layer on its way is waited for.
+enum News {
+    /// Whether the work that it comes from has succeeded.
+    Done(bool),
+    /// All of it is at the registry, which is to be told of the end at this URL; or it has failed.
+    Arrived(Result<Url, Failure>),
+}
+
+/// Those who wait for the end of the work, be it a panic.
+#[derive(Default)]
+struct Waiting(Mutex<Vec<Sender<News>>>);
+
+impl Waiting {
+    fn join(&self, sender: Sender<News>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+    }
+
+    /// Tells each of them once.
+    fn tell(&self, has_succeeded: bool) {
+        for sender in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Who has ended before need not know.
+            let _ = sender.send(News::Done(has_succeeded));
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.tell(false);
+    }
+}
+
+/// Ends what was begun with it when it goes.
+struct Ending(Stop);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Repository<'_> {
     /// Does `work`, and meanwhile sends the layers that it tells of to this repository. If it fails, that ends at once.
     /// If not, what the registry turns out to have is given up, and the rest is sent to its end.
     pub fn send_ahead<T>(&self, work: impl FnOnce(Follow<'_>) -> Result<T>) -> Result<T> {
-        let (done, outcome) = watch::channel(None);
         let under_way = &AtomicUsize::new(0);
-        let most = self.client.connection.options.parallel.clamp(1, 64);
         thread::scope(|scope| {
-            let done = done; // gone, should `work` panic
+            let waiting = Waiting::default();
             let result = work(&|follower: Follower, compression| {
-                let mut outcome = outcome.clone();
+                let (sender, news) = channel();
+                waiting.join(sender.clone());
                 let send = move || {
                     if !follower.reaches(WORTHWHILE) {
                         return;
                     }
-                    if under_way.fetch_add(1, Ordering::Relaxed) < most {
-                        let done =
-                            async { matches!(outcome.wait_for(Option::is_some).await.as_deref(), Ok(Some(true))) };
+                    if under_way.fetch_add(1, Ordering::Relaxed) < self.client.parallel {
                         // Whatever has failed is found out, and told, by the push.
-                        let _ = self.client.runtime.block_on(self.send_growing(scope, follower, compression, done));
+                        let _ = self.send_growing(scope, follower, compression, sender, &news);
                     }
                     under_way.fetch_sub(1, Ordering::Relaxed);
                 };
                 // Without a thread it is not sent ahead, that is all.
                 let _ = spawn(scope, send);
             });
-            let _ = done.send(Some(result.is_ok()));
+            waiting.tell(result.is_ok());
             result
         })
     }
 
-    /// POST, PATCH while the blob grows, and PUT once all blobs are `done`, if they are.
-    async fn send_growing<'scope, 'env>(
+    /// POST, PATCH while the blob grows, and PUT once the work is done, if it is.
+    fn send_growing<'scope, 'env>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
         follower: Follower,
         compression: Compression,
-        done: impl Future<Output = bool>,
+        sender: Sender<News>,
+        news: &Receiver<News>,
     ) -> Result<(), Failure> {
-        let access = self.access.push();
-        let transfer = Arc::new(Transfer::new(self.progress, self.client.connection.options.least_speed));
-        let patch = std::pin::pin!(self.patch(&access, scope, follower.clone(), transfer.clone()));
-        let done = std::pin::pin!(done);
-        let (is_done, patch) = match select(patch, done).await {
-            Either::Left((url, done)) => (url.is_ok() && done.await, Either::Left(ready(url))),
-            Either::Right((is_done, patch)) => (is_done, Either::Right(patch)),
-        };
-        let Some((digest, size)) = follower.outcome().filter(|_| is_done) else { return Ok(()) };
+        let access = self.access.push().until(&Stop::default());
+        // However this ends, so does the upload.
+        let _ending = Ending(access.stop.clone());
+        let transfer = Arc::new(Ahead::new(self.progress, self.client.connection.http.options().least_speed));
+        let (growing, patching, patched) = (follower.clone(), access.clone(), transfer.clone());
+        spawn(scope, move || {
+            let _ = sender.send(News::Arrived(self.patch(&patching, scope, growing, patched)));
+        })?;
+        let mut arrived = None;
+        loop {
+            match news.recv() {
+                Ok(News::Done(true)) => break,
+                Ok(News::Done(false)) | Err(_) => return Ok(()),
+                Ok(News::Arrived(url)) => arrived = Some(url?),
+            }
+        }
+        let Some((digest, size)) = follower.outcome() else { return Ok(()) };
         let descriptor = compression.descriptor(digest, size);
-        let is_under_way = matches!(patch, Either::Right(_));
-        if is_under_way && self.has_blob(&access, &descriptor).await? {
+        if arrived.is_none() && self.has_blob(&access, &descriptor)? {
             return Ok(());
         }
         transfer.tell(&descriptor);
-        let url = patch.await?;
-        let answer = self.complete(&access, &url, digest, &[]).await?;
-        check_digest(&Method::PUT, &answer, digest)?;
+        let url = match arrived {
+            Some(url) => url,
+            None => match news.recv() {
+                Ok(News::Arrived(url)) => url?,
+                _ => return Ok(()),
+            },
+        };
+        let answer = self.complete(&access, &url, digest, &[])?;
+        check_digest(&answer, digest)?;
         (self.progress)(Event::BlobFinished { digest, outcome: BlobOutcome::Sent });
         Ok(())
     }
 
     /// Sends what `follower` reads; returns where the upload is to be completed.
-    async fn patch<'scope, 'env>(
+    fn patch<'scope, 'env>(
         &'env self,
         access: &Access,
         scope: &'scope Scope<'scope, 'env>,
         follower: Follower,
-        transfer: Arc<Transfer<'env>>,
+        transfer: Arc<Ahead<'env>>,
     ) -> Result<Url, Failure> {
         let again = || Error::new(ErrorKind::Registry, "a layer is sent ahead only once");
-        let url = self.begin_upload(access, &[]).await?.ok_or_else(again)?.url;
+        let url = self.begin_upload(access, &[])?.ok_or_else(again)?.url;
         let (sender, pieces) = Pieces::channel();
         let body = Cell::new(pieces.body(0, u64::MAX));
         let make_body = || body.take().ok_or_else(again);
@@ -109,13 +157,13 @@ impl Repository<'_> {
         let mut patch = Request::new(Method::PATCH, url);
         patch.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         patch.body = Body::Stream(&make_body, &transfer.activity);
-        let answer = self.client.connection.exchange(access, &patch).await?;
-        Ok(location(&patch.method, &answer)?)
+        let answer = self.client.connection.exchange(access, &patch)?;
+        Ok(location(&answer)?)
     }
 }
 
 /// How much of a blob has been sent. Progress can be told of it only once the blob has a digest.
-struct Transfer<'a> {
+struct Ahead<'a> {
     progress: Progress<'a>,
     activity: Activity,
     least_speed: LeastSpeed,
@@ -128,9 +176,9 @@ struct Sent {
     told_as: Option<Digest>,
 }
 
-impl<'a> Transfer<'a> {
+impl<'a> Ahead<'a> {
     fn new(progress: Progress<'a>, least_speed: LeastSpeed) -> Self {
-        Transfer { progress, activity: Activity::default(), least_speed, sent: Mutex::default() }
+        Ahead { progress, activity: Activity::default(), least_speed, sent: Mutex::default() }
     }
 
     fn tell(&self, descriptor: &Descriptor) {
@@ -150,7 +198,7 @@ impl<'a> Transfer<'a> {
 }
 
 /// Sends a blob in pieces as it grows. If it comes to nothing, so does the request.
-fn feed(mut follower: Follower, sender: PieceSender, transfer: &Transfer<'_>) {
+fn feed(mut follower: Follower, sender: PieceSender, transfer: &Ahead<'_>) {
     loop {
         match read_piece(&mut follower) {
             Ok(piece) if piece.is_empty() => return,
@@ -158,13 +206,13 @@ fn feed(mut follower: Follower, sender: PieceSender, transfer: &Transfer<'_>) {
                 // Told before it goes: the far side may answer the last piece, and the blob be finished, at once.
                 transfer.advance(piece.len() as u64);
                 let (length, begun) = (piece.len(), Instant::now());
-                if sender.blocking_send(Ok(piece)).is_err() {
+                if !sender.send(Ok(piece)) {
                     return;
                 }
                 transfer.activity.note_taken(transfer.least_speed, begun.elapsed(), length);
             }
             Err(error) => {
-                let _ = sender.blocking_send(Err(error));
+                sender.send(Err(error));
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! Challenges: the ways in that a refusal offers (RFC 9110, section 11.6.1).
 
-use reqwest::Url;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use crate::net::Url;
+use crate::net::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// One way in that a 401 offers. Scheme and names of parameters are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]

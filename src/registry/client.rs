@@ -1,146 +1,60 @@
-//! What programs hold: the client, and the repositories that it speaks to.
+//! The client that programs hold.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use reqwest::{Method, Url};
-use tokio::runtime::Runtime;
-
-use super::auth::{Access, Registry};
-use super::connection::{Connection, Request, join};
-use super::credential::{Credential, Credentials};
-use super::failure::Failure;
-use super::mirrored::Mirrored;
-use super::pace::LeastSpeed;
-use super::retry::Backoff;
-use super::settings::{Certificates, Place, Proxies, Registries, RegistriesConf};
-use crate::error::{Error, ErrorKind, Result};
-use crate::oci::Reference;
-use crate::progress::{Progress, silent};
-
-/// How to speak to registries.
-///
-/// Loopback hosts (`localhost`, 127.0.0.0/8, `[::1]`) are spoken to over plain HTTP, all others over HTTPS. With
-/// `insecure` any host is tried over HTTPS with whatever certificate it has, then over plain HTTP. That is decided once
-/// for a registry.
-pub struct Options {
-    pub insecure: bool,
-    pub credentials: Credentials,
-    pub certificates: Certificates,
-    pub proxies: Proxies,
-    pub registries: RegistriesConf,
-    /// Blobs that are on their way at once; 0 counts as 1, and more than 64 as 64.
-    pub parallel: usize,
-    pub backoff: Backoff,
-    /// How long neither side may be silent in the middle of a request. It covers what a registry does between the end
-    /// of an upload and its answer, which for a large blob takes a while.
-    pub patience: Duration,
-    /// A far side that is slower has failed, and is tried again as it is after other failures.
-    pub least_speed: LeastSpeed,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            insecure: false,
-            credentials: Credentials::none(),
-            certificates: Certificates::default(),
-            proxies: Proxies::default(),
-            registries: RegistriesConf::default(),
-            parallel: 4,
-            backoff: Backoff::default(),
-            patience: Duration::from_secs(120),
-            least_speed: LeastSpeed::default(),
-        }
-    }
-}
+use super::access::{Access, Registry};
+use super::answer::join;
+use super::connection::Connection;
+use super::credential::Credential;
+use super::options::Options;
+use super::registries::Registries;
+use crate::error::Result;
+use crate::net::{HttpClient, Method, Request};
+use crate::progress::silent;
 
 /// Speaks to any number of registries, and remembers their tokens. Its methods block.
 pub struct Client {
-    pub(super) runtime: Runtime,
     pub(super) connection: Connection,
-    settings: Registries,
+    pub(super) settings: Registries,
+    /// Blobs that are on their way at once, 1 at least.
+    pub(super) parallel: usize,
+    insecure: bool,
     registries: Mutex<HashMap<(String, bool), Arc<Registry>>>,
 }
 
 impl Client {
     /// Reads `registries.conf`; certificates and credentials are read when they are needed.
     pub fn new(options: Options) -> Result<Client> {
-        let settings = Registries::read(&options.registries)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(options.parallel.clamp(1, 4))
-            .thread_name("registry")
-            .enable_all()
-            .build()
-            .map_err(|source| Error::new(ErrorKind::Io, "cannot start the network threads").with_source(source))?;
-        Ok(Client { runtime, connection: Connection::new(options)?, settings, registries: Mutex::default() })
+        let Options { insecure, credentials, registries, parallel, http } = options;
+        let settings = Registries::read(&registries)?;
+        let connection = Connection { http: HttpClient::new(http)?, credentials };
+        Ok(Client { connection, settings, parallel: parallel.clamp(1, 64), insecure, registries: Mutex::default() })
     }
 
-    /// The repository that `reference` names, wherever its mirrors are: what is to be pushed to, and asked for what it
-    /// has. Nothing is sent yet. One that is blocked fails at the first request.
-    pub fn repository<'a>(&'a self, reference: &Reference, progress: Progress<'a>) -> Repository<'a> {
-        let insecure = self.settings.is_insecure(&reference.to_string()).unwrap_or_default();
-        let place = Place { reference: reference.clone(), insecure };
-        self.repository_at(&place, self.connection.options.backoff, progress)
-    }
-
-    /// What `reference` names, to be pulled from its mirrors, and from its registry at the end. Nothing is sent yet.
-    pub fn mirrored<'a>(&'a self, reference: &Reference, progress: Progress<'a>) -> Result<Mirrored<'a>> {
-        let places = self.settings.places(reference)?;
-        let last = places.len().saturating_sub(1);
-        let sources = places.iter().enumerate().map(|(number, place)| {
-            let backoff = self.connection.options.backoff;
-            // Where there is another place to ask, a failure is not waited for.
-            let tries = if number < last { 1 } else { backoff.tries };
-            self.repository_at(place, Backoff { tries, ..backoff }, progress)
-        });
-        Ok(Mirrored::new(reference.clone(), sources.collect(), progress))
-    }
-
-    fn repository_at<'a>(&'a self, place: &Place, backoff: Backoff, progress: Progress<'a>) -> Repository<'a> {
-        let (reference, insecure) = (&place.reference, place.insecure);
-        let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
-        let registry = registries
-            .entry((reference.registry().to_owned(), insecure))
-            .or_insert_with(|| Arc::new(Registry::new(reference.registry(), insecure)));
-        Repository {
-            client: self,
-            access: Access::pull(registry.clone(), reference.repository()),
-            reference: reference.clone(),
-            backoff,
-            progress,
-        }
+    /// Returns what speaks to all other servers, with the same certificates, proxies and patience.
+    pub fn http(&self) -> &HttpClient {
+        &self.connection.http
     }
 
     /// Whether `registry` lets `credential` in (distribution-spec, end-1), or [`ErrorKind::Denied`].
+    ///
+    /// [`ErrorKind::Denied`]: crate::error::ErrorKind::Denied
     pub fn check(&self, registry: &str, credential: &Credential) -> Result<()> {
-        let insecure = self.settings.is_insecure(registry)?;
+        let insecure = self.settings.is_insecure(registry)? || self.insecure;
         let access = Access::entry(Arc::new(Registry::with_credential(registry, insecure, credential)));
         let connection = &self.connection;
-        self.runtime.block_on(connection.options.backoff.run(&silent, async || {
-            let request = Request::new(Method::GET, join(connection.base(&access).await?, "v2/")?);
-            connection.exchange(&access, &request).await.map(drop)
-        }))
+        connection.http.options().backoff.run(&silent, &access.stop, || {
+            let request = Request::new(Method::GET, join(connection.base(&access)?, "v2/")?);
+            connection.exchange(&access, &request).map(drop)
+        })
     }
-}
 
-/// One repository of a registry: a [`Store`] to pull from, and a place to push to.
-///
-/// [`Store`]: crate::store::Store
-pub struct Repository<'a> {
-    pub(super) client: &'a Client,
-    pub(super) access: Access,
-    pub(super) reference: Reference,
-    pub(super) backoff: Backoff,
-    pub(super) progress: Progress<'a>,
-}
-
-impl Repository<'_> {
-    /// The URL of something in this repository.
-    pub(super) async fn url(&self, access: &Access, path: &str) -> Result<Url, Failure> {
-        self.client.settings.is_insecure(&self.reference.to_string())?;
-        let base = self.client.connection.base(access).await?;
-        Ok(join(base, &format!("v2/{}/{path}", self.reference.repository()))?)
+    /// Returns what is known of a registry, to all who speak to it.
+    pub(super) fn registry(&self, name: &str, insecure: bool) -> Arc<Registry> {
+        let insecure = self.insecure || insecure;
+        let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = registries.entry((name.to_owned(), insecure));
+        registry.or_insert_with(|| Arc::new(Registry::new(name, insecure))).clone()
     }
 }

@@ -3,14 +3,12 @@
 use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
-use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
-use reqwest::{Method, Response, StatusCode};
 
-use super::client::Repository;
-use super::connection::{Request, check_digest};
-use super::failure::{Failure, label};
-use super::retry::Tries;
+use super::answer::check_digest;
+use super::repository::Repository;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::header::{HeaderValue, RANGE};
+use crate::net::{Failure, Method, Request, Response, StatusCode, Tries};
 use crate::oci::{Descriptor, media_type};
 
 /// In bytes. Once so many more have arrived, the breaks before them are forgotten.
@@ -35,7 +33,7 @@ pub(super) struct Download<'r> {
 impl<'r> Download<'r> {
     /// Returns when the first answer is there.
     pub fn begin(repository: &'r Repository<'r>, descriptor: &Descriptor) -> Result<Self> {
-        let client = repository.client;
+        let (progress, stop) = (repository.progress, &repository.access.stop);
         let mut download = Download {
             repository,
             descriptor: descriptor.clone(),
@@ -43,26 +41,24 @@ impl<'r> Download<'r> {
             chunk: Bytes::new(),
             arrived: 0,
             repeated: 0,
-            tries: Tries::new(repository.backoff, repository.progress),
+            tries: Tries::new(repository.backoff, progress, stop),
             forgotten_at: 0,
         };
-        client.runtime.block_on(async {
-            while let Err(failure) = download.ask().await {
-                download.tries.next(failure).await?;
-            }
-            // From now on there is no other place to ask.
-            download.tries = Tries::new(client.connection.options.backoff, repository.progress);
-            Ok(download)
-        })
+        while let Err(failure) = download.ask() {
+            download.tries.next(failure)?;
+        }
+        // From now on there is no other place to ask.
+        download.tries = Tries::new(repository.client.connection.http.options().backoff, progress, stop);
+        Ok(download)
     }
 
     /// The next bytes; none at the end.
-    async fn next(&mut self) -> Result<Bytes> {
+    fn next(&mut self) -> Result<Bytes> {
         loop {
             if self.answer.is_none() && self.arrived == self.descriptor.size {
                 return Ok(Bytes::new());
             }
-            let failure = match self.advance().await {
+            let failure = match self.advance() {
                 Ok(Some(chunk)) => return Ok(chunk),
                 Ok(None) => continue,
                 Err(failure) => failure,
@@ -72,18 +68,18 @@ impl<'r> Download<'r> {
                 self.tries.reset();
                 self.forgotten_at = self.arrived;
             }
-            self.tries.next(failure).await?;
+            self.tries.next(failure)?;
         }
     }
 
     /// One step: the next bytes, none at the end, or `None` where there was something else to do.
-    async fn advance(&mut self) -> Result<Option<Bytes>, Failure> {
-        let Some(answer) = &mut self.answer else { return self.ask().await.map(|()| None) };
-        let Some(mut chunk) = self.repository.client.connection.chunk(&Method::GET, answer).await? else {
+    fn advance(&mut self) -> Result<Option<Bytes>, Failure> {
+        let Some(answer) = &mut self.answer else { return self.ask().map(|()| None) };
+        let Some(mut chunk) = answer.chunk()? else {
             // Where no length was told, a connection that breaks looks like the end.
             if self.arrived < self.descriptor.size && answer.content_length().is_none() {
                 let reason = format!("the answer ended after {} of {} bytes", self.arrived, self.descriptor.size);
-                return Err(Failure::passing(label(&Method::GET, answer.url()), reason));
+                return Err(Failure::passing(answer.label(), reason));
             }
             return Ok(Some(Bytes::new()));
         };
@@ -95,22 +91,22 @@ impl<'r> Download<'r> {
     }
 
     /// Asks for what has not arrived.
-    async fn ask(&mut self) -> Result<(), Failure> {
+    fn ask(&mut self) -> Result<(), Failure> {
         let (repository, digest) = (self.repository, self.descriptor.digest);
         let mut request = if media_type::is_manifest_or_index(&self.descriptor.media_type) {
-            repository.manifest_request(Method::GET, &digest.to_string()).await?
+            repository.manifest_request(&repository.access, Method::GET, &digest.to_string())?
         } else {
-            Request::new(Method::GET, repository.url(&repository.access, &format!("blobs/{digest}")).await?)
+            Request::new(Method::GET, repository.url(&repository.access, &format!("blobs/{digest}"))?)
         };
         if self.arrived > 0 {
             let range = HeaderValue::from_str(&format!("bytes={}-", self.arrived));
             request.headers.insert(RANGE, range.expect("letters and digits are a header's value"));
         }
-        let answer = repository.client.connection.exchange(&repository.access, &request).await?;
-        check_digest(&request.method, &answer, digest)?;
-        let begins_at = if answer.status() == StatusCode::PARTIAL_CONTENT { first_byte(&answer)? } else { 0 };
+        let answer = repository.client.connection.exchange(&repository.access, &request)?;
+        check_digest(&answer, digest)?;
+        let begins_at = if answer.status() == StatusCode::PARTIAL_CONTENT { answer.first_byte()? } else { 0 };
         let Some(repeated) = self.arrived.checked_sub(begins_at) else {
-            let place = label(&request.method, answer.url());
+            let place = answer.label();
             let message = format!("{place}: asked to go on at byte {}, it goes on at {begins_at}", self.arrived);
             return Err(Error::new(ErrorKind::Registry, message).into());
         };
@@ -123,21 +119,10 @@ impl<'r> Download<'r> {
 impl Read for Download<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.chunk.is_empty() && !buffer.is_empty() {
-            let client = self.repository.client;
-            self.chunk = client.runtime.block_on(self.next()).map_err(io::Error::other)?;
+            self.chunk = self.next().map_err(io::Error::other)?;
         }
         let count = self.chunk.len().min(buffer.len());
         self.chunk.copy_to_slice(&mut buffer[..count]);
         Ok(count)
     }
-}
-
-/// Where a partial answer begins: `bytes 5-9/10`.
-pub(super) fn first_byte(answer: &Response) -> Result<u64> {
-    let range = answer.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
-    let first = range.and_then(|range| range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok());
-    first.ok_or_else(|| {
-        let place = label(&Method::GET, answer.url());
-        Error::new(ErrorKind::Registry, format!("{place}: a partial answer does not say which part it is"))
-    })
 }

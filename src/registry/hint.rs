@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::header::HeaderValue;
-
-use super::auth::Access;
+use super::access::Access;
+use crate::net::StatusCode;
+use crate::net::header::HeaderValue;
 
 /// What was shown of who we are when an answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,12 @@
+//! Images that are pulled from mirrors.
+
 use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::client::Repository;
+use super::client::Client;
+use super::repository::Repository;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::Backoff;
 use crate::oci::{Descriptor, Reference};
 use crate::progress::{Event, Progress};
 use crate::store::Store;
@@ -18,11 +22,22 @@ pub struct Mirrored<'a> {
     progress: Progress<'a>,
 }
 
-impl<'a> Mirrored<'a> {
-    pub(super) fn new(reference: Reference, sources: Vec<Repository<'a>>, progress: Progress<'a>) -> Self {
-        Mirrored { reference, sources, first: AtomicUsize::new(0), progress }
+impl Client {
+    /// What `reference` names, to be pulled from its mirrors, and from its registry at the end. Nothing is sent yet.
+    pub fn mirrored<'a>(&'a self, reference: &Reference, progress: Progress<'a>) -> Result<Mirrored<'a>> {
+        let places = self.settings.places(reference)?;
+        let last = places.len().saturating_sub(1);
+        let sources = places.iter().enumerate().map(|(number, place)| {
+            let backoff = self.connection.http.options().backoff;
+            // Where there is another place to ask, a failure is not waited for.
+            let tries = if number < last { 1 } else { backoff.tries };
+            self.repository_at(place, Backoff { tries, ..backoff }, progress)
+        });
+        Ok(Mirrored { reference: reference.clone(), sources: sources.collect(), first: AtomicUsize::new(0), progress })
     }
+}
 
+impl<'a> Mirrored<'a> {
     fn ask<'s, T>(&'s self, question: impl Fn(&'s Repository<'a>) -> Result<T>) -> Result<T> {
         let first = self.first.load(Ordering::Relaxed);
         let mut sources = self.sources.iter().enumerate().skip(first).peekable();

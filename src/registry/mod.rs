@@ -5,58 +5,51 @@
 //!                       ├──► push    (Graph)       every step:    tried again while its failure may pass
 //!                       └──► ahead   (Follower)    layers, while they are made; never needed
 //!         ──► Mirrored ────► Store   (pull)        the mirrors' repositories, then the registry's
-//!         ──► download               (GET)         any web server's files, into the local store
 //! ```
 //!
-//! `settings` says how a registry is reached (certificates, proxies, mirrors), `credential` who the user is to it, and
-//! `http` makes a client of that.
+//! `registries` says where an image really lies, `credential` who the user is to a registry; requests go through
+//! [`net`](crate::net), whose promises hold here, too.
 //!
-//! Everything public blocks; one tokio runtime inside [`Client`] does the work, so none of it may be called from
-//! within another async runtime. What is always true:
+//! Everything public blocks, and none of it may be called from within an async runtime. What is done at once is done by
+//! threads. What is always true:
 //!
 //! - A credential goes to the registry it belongs to and to the token server which that registry names, a token to the
 //!   registry alone: neither follows a redirect or an upload's `Location` to another host.
-//! - The user's own TLS certificate is shown to the registry's own host alone (and to a proxy in HTTPS that wants one),
-//!   and no user or password of a proxy to anyone but the proxy.
-//! - What was begun with HTTPS never goes on in plain HTTP.
 //! - Memory does not grow with the size of a blob, up or down.
-//! - Nothing waits for ever: a far side that is silent for too long, or slower than [`LeastSpeed`], has failed.
-//! - Errors name method, scheme, host and path, and never a query, a header or a credential.
 
+mod access;
 mod ahead;
-mod auth;
-mod body;
+mod answer;
+mod authorization;
 mod challenge;
 mod client;
 mod connection;
 mod credential;
-mod date;
 mod download;
-mod failure;
+mod exchange;
 mod foreign;
-mod gate;
 mod hint;
-mod http;
+mod known;
 mod mirrored;
 mod on_demand;
-mod pace;
+mod once;
+mod options;
+mod parallel;
 mod probe;
 mod pull;
 mod push;
 mod referrers;
-mod retry;
-mod secrets;
-mod settings;
+mod registries;
+mod repository;
 mod tags;
 mod token;
-mod web;
+mod words;
 
-pub use client::{Client, Options, Repository};
+pub use client::Client;
 pub use credential::{Credential, Credentials, Keeper, Keyring};
 pub use mirrored::Mirrored;
 pub use on_demand::OnDemand;
-pub use pace::LeastSpeed;
+pub use options::Options;
 pub use probe::{Exchange, Finding, Verdict};
-pub use retry::Backoff;
-pub use settings::{Certificates, Proxies, RegistriesConf};
-pub use web::{Headers, Outcome};
+pub use registries::RegistriesConf;
+pub use repository::Repository;

@@ -1,6 +1,9 @@
+//! A client that is made when it is first asked for.
+
 use std::sync::LazyLock;
 
-use super::client::{Client, Options};
+use super::client::Client;
+use super::options::Options;
 use crate::error::{Error, Result};
 
 /// A client that is made when it is first asked for: it has threads of its own, and much can be done without one.

@@ -2,24 +2,16 @@
 
 use std::io::Read;
 
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
-use super::client::Repository;
-use super::connection::{Request, UNSETTLED, check_digest, content_digest};
+use super::answer::{UNSETTLED, check_digest, content_digest};
 use super::download::Download;
-use super::failure::{Failure, label};
+use super::repository::Repository;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use crate::net::{Failure, Method, Request, Response, StatusCode};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, Reference, VerifyingReader, from_json, is_valid_tag, media_type};
 use crate::store::Store;
-
-const ALL_MANIFESTS: [&str; 4] = [
-    media_type::IMAGE_INDEX,
-    media_type::IMAGE_MANIFEST,
-    media_type::DOCKER_MANIFEST_LIST,
-    media_type::DOCKER_MANIFEST,
-];
 
 impl Store for Repository<'_> {
     /// A download that breaks off goes on where it was, as often as anything else is tried again.
@@ -36,14 +28,14 @@ impl Store for Repository<'_> {
         if digest.is_none() && !is_valid_tag(name) {
             return Err(Error::input(format!("`{name}` is neither a tag nor a digest")));
         }
-        self.attempt(async || {
-            let head = self.head_of_manifest(name).await?;
-            self.describe(head, name, digest).await
+        self.attempt(|| {
+            let head = self.head_of_manifest(name)?;
+            self.describe(head, name, digest)
         })
     }
 
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        self.attempt(async || self.has_blob(&self.access, descriptor).await)
+        self.attempt(|| self.has_blob(&self.access, descriptor))
     }
 
     fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
@@ -61,58 +53,42 @@ impl Repository<'_> {
         if !is_valid_tag(tag) {
             return Err(Error::input(format!("`{tag}` is not a tag")));
         }
-        self.attempt(async || {
-            let head = self.head_of_manifest(tag).await?;
+        self.attempt(|| {
+            let head = self.head_of_manifest(tag)?;
             if head.status() == StatusCode::NOT_FOUND {
                 return Ok(None);
             }
-            match self.describe(head, tag, None).await {
+            match self.describe(head, tag, None) {
                 Err(failure) if failure.error.kind == ErrorKind::NotFound => Ok(None),
                 described => described.map(Some),
             }
         })
     }
 
-    pub(super) fn attempt<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
-        self.client.runtime.block_on(self.backoff.run(self.progress, step))
-    }
-
-    /// For the manifest that `name` stands for, of whatever type.
-    pub(super) async fn manifest_request(&self, method: Method, name: &str) -> Result<Request<'static>, Failure> {
-        let mut request = Request::new(method, self.url(&self.access, &format!("manifests/{name}")).await?);
-        // One header each: there are registries that do not split them at commas. And all of them even where the type
-        // is known: there are such that look for no more than the types that are listed.
-        for media_type in ALL_MANIFESTS {
-            request.headers.append(ACCEPT, HeaderValue::from_static(media_type));
-        }
-        Ok(request)
-    }
-
-    async fn head_of_manifest(&self, name: &str) -> Result<Response, Failure> {
-        let head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, name).await? };
-        self.client.connection.exchange(&self.access, &head).await
+    fn head_of_manifest(&self, name: &str) -> Result<Response, Failure> {
+        let head = Request { expected: UNSETTLED, ..self.manifest_request(&self.access, Method::HEAD, name)? };
+        self.client.connection.exchange(&self.access, &head)
     }
 
     /// What `name` stands for, by the answer to HEAD where that tells.
-    async fn describe(&self, head: Response, name: &str, digest: Option<Digest>) -> Result<Descriptor, Failure> {
+    fn describe(&self, head: Response, name: &str, digest: Option<Digest>) -> Result<Descriptor, Failure> {
         if head.status().is_success()
             && let Some(found) = described(&head)
         {
-            check_digest(&Method::HEAD, &head, digest.unwrap_or(found.digest))?;
+            check_digest(&head, digest.unwrap_or(found.digest))?;
             return Ok(found);
         }
-        self.resolve_by_content(name, digest).await
+        self.resolve_by_content(name, digest)
     }
 
     /// For registries that do not describe a manifest in the answer to HEAD, or refuse to.
-    async fn resolve_by_content(&self, name: &str, digest: Option<Digest>) -> Result<Descriptor, Failure> {
-        let request = self.manifest_request(Method::GET, name).await?;
-        let connection = &self.client.connection;
-        let mut answer = connection.exchange(&self.access, &request).await?;
-        let body = connection.read(&request.method, &mut answer, MANIFEST_LIMIT).await?;
+    fn resolve_by_content(&self, name: &str, digest: Option<Digest>) -> Result<Descriptor, Failure> {
+        let request = self.manifest_request(&self.access, Method::GET, name)?;
+        let mut answer = self.client.connection.exchange(&self.access, &request)?;
+        let body = answer.read(MANIFEST_LIMIT)?;
         let actual = Digest::of(&body);
-        check_digest(&request.method, &answer, actual)?;
-        let label = label(&request.method, answer.url());
+        check_digest(&answer, actual)?;
+        let label = answer.label();
         if let Some(expected) = digest
             && expected != actual
         {

@@ -1,13 +1,10 @@
 //! What refers to a manifest (distribution-spec, "Listing Referrers").
 
-use reqwest::header::{ACCEPT, HeaderValue};
-use reqwest::{Method, StatusCode, Url};
-
-use super::client::Repository;
-use super::connection::Request;
-use super::failure::{Failure, label};
+use super::repository::Repository;
 use super::tags::next_page;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::header::{ACCEPT, HeaderValue};
+use crate::net::{Failure, Method, Request, StatusCode, Url, label};
 use crate::oci::{Descriptor, ImageIndex, MANIFEST_LIMIT, from_json, media_type};
 use crate::store::read_document;
 
@@ -16,7 +13,7 @@ const MOST_PAGES: usize = 100;
 const LISTS_LIMIT: u64 = 16 << 20;
 
 /// One page of the list, and where the next one is.
-struct Page {
+struct ReferrerPage {
     referrers: Vec<Descriptor>,
     /// In bytes.
     size: u64,
@@ -27,10 +24,10 @@ impl Repository<'_> {
     /// As the registry lists it; where it does not, as the index under the fallback tag does, which clients keep
     /// ("Referrers Tag Schema").
     pub(super) fn list_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
-        let mut url = self.attempt(async || self.url(&self.access, &format!("referrers/{}", subject.digest)).await)?;
+        let mut url = self.attempt(|| self.url(&self.access, &format!("referrers/{}", subject.digest)))?;
         let (mut referrers, mut size) = (Vec::new(), 0);
         for _ in 0..MOST_PAGES {
-            match self.attempt(async || self.page_of_referrers(url.clone()).await)? {
+            match self.attempt(|| self.page_of_referrers(url.clone()))? {
                 None => return self.fallback_referrers(subject),
                 Some(page) => {
                     referrers.extend(page.referrers);
@@ -52,7 +49,7 @@ impl Repository<'_> {
     }
 
     /// None where the registry does not know the question. Some answer it with a page for people.
-    async fn page_of_referrers(&self, url: Url) -> Result<Option<Page>, Failure> {
+    fn page_of_referrers(&self, url: Url) -> Result<Option<ReferrerPage>, Failure> {
         const UNKNOWN: &[StatusCode] = &[
             StatusCode::NOT_FOUND,
             StatusCode::BAD_REQUEST,
@@ -61,19 +58,18 @@ impl Repository<'_> {
         ];
         let mut request = Request { expected: UNKNOWN, ..Request::new(Method::GET, url) };
         request.headers.insert(ACCEPT, HeaderValue::from_static(media_type::IMAGE_INDEX));
-        let connection = &self.client.connection;
-        let mut answer = connection.exchange(&self.access, &request).await?;
+        let mut answer = self.client.connection.exchange(&self.access, &request)?;
         if !answer.status().is_success() {
             return Ok(None);
         }
         let next = next_page(&request.url, &answer)?;
-        let body = connection.read(&request.method, &mut answer, MANIFEST_LIMIT).await?;
+        let body = answer.read(MANIFEST_LIMIT)?;
         if serde_json::from_slice::<ImageIndex>(&body).is_err() {
             return Ok(None); // no registry that knows of referrers, but one that has a page for everything
         }
-        let label = label(&request.method, answer.url());
+        let label = answer.label();
         let index: ImageIndex = from_json(&format!("the list of referrers of {label}"), &body)?;
-        Ok(Some(Page { referrers: index.manifests, size: body.len() as u64, next }))
+        Ok(Some(ReferrerPage { referrers: index.manifests, size: body.len() as u64, next }))
     }
 
     fn fallback_referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use reqwest::header::LINK;
-use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 
-use super::client::Repository;
-use super::connection::{Request, join};
-use super::failure::{Failure, label};
+use super::answer::join;
+use super::repository::Repository;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::header::LINK;
+use crate::net::{Failure, Method, Request, Response, StatusCode, Url, label};
 use crate::oci::{Keyed, from_json, is_valid_tag};
 
 /// What is asked for at once. Registries give as many as they like, up to this.
@@ -21,24 +20,24 @@ const MOST_PAGES: usize = 10_000;
 const TAGS_LIMIT: usize = 16 << 20;
 
 #[derive(Deserialize)]
-struct Page {
+struct TagPage {
     /// Some registries write `null` where there are none.
     tags: Option<Vec<String>>,
 }
 
-impl Keyed for Page {}
+impl Keyed for TagPage {}
 
 impl Repository<'_> {
     /// All tags of this repository, in the order of their bytes, each once. A repository that does not exist has none.
     /// A registry that does not let its tags be listed is [`ErrorKind::Denied`] if it wants other credentials, else
     /// [`ErrorKind::Registry`].
     pub fn tags(&self) -> Result<Vec<String>> {
-        let mut url = self.attempt(async || self.url(&self.access, "tags/list").await)?;
+        let mut url = self.attempt(|| self.url(&self.access, "tags/list"))?;
         url.set_query(Some(TAGS_OF_A_PAGE));
         let (mut tags, mut bytes, mut seen) = (BTreeSet::new(), 0, HashSet::new());
         loop {
             let place = label(&Method::GET, &url);
-            let (page, next) = self.attempt(async || self.page_of_tags(url.clone()).await)?;
+            let (page, next) = self.attempt(|| self.page_of_tags(url.clone()))?;
             for tag in page.into_iter().filter(|tag| is_valid_tag(tag)) {
                 bytes += tag.len();
                 tags.insert(tag);
@@ -61,17 +60,16 @@ impl Repository<'_> {
     }
 
     /// The tags of one page, and where the next one is.
-    async fn page_of_tags(&self, url: Url) -> Result<(Vec<String>, Option<Url>), Failure> {
-        let connection = &self.client.connection;
+    fn page_of_tags(&self, url: Url) -> Result<(Vec<String>, Option<Url>), Failure> {
         let request = Request { expected: &[StatusCode::NOT_FOUND], ..Request::new(Method::GET, url) };
-        let mut answer = connection.exchange(&self.access, &request).await?;
+        let mut answer = self.client.connection.exchange(&self.access, &request)?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok((Vec::new(), None));
         }
         let next = next_page(&request.url, &answer)?;
-        let place = label(&request.method, answer.url());
-        let body = connection.read(&request.method, &mut answer, PAGE_LIMIT).await?;
-        let page: Page = from_json(&format!("the list of tags of {place}"), &body)?;
+        let place = answer.label();
+        let body = answer.read(PAGE_LIMIT)?;
+        let page: TagPage = from_json(&format!("the list of tags of {place}"), &body)?;
         Ok((page.tags.unwrap_or_default(), next))
     }
 }

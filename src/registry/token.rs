@@ -3,20 +3,19 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
-use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
-use super::auth::{Access, Authorization, Renewal, basic, secret_header};
+use super::access::{Access, Grant, Renewal};
 use super::challenge::Challenge;
-use super::connection::{Body, Connection, Request};
+use super::connection::Connection;
 use super::credential::Credential;
-use super::date::{http_date, rfc3339};
-use super::failure::{Failure, label};
 use super::foreign::{first_value, member, text};
 use super::hint::Shown;
-use super::secrets::Secrets;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
+use crate::net::{
+    Authorization, Body, Failure, Method, Request, Secrets, StatusCode, Url, basic, http_date, rfc3339, secret_header,
+};
 
 /// The most that is read of a token server's answer, in bytes.
 const ANSWER_LIMIT: u64 = 1 << 20;
@@ -32,14 +31,13 @@ impl Connection {
     /// A token for what `access` wants and what `challenge` asks for.
     ///
     /// A password is shown by GET, and where that is not known by POST; an identity token the other way round.
-    pub(super) async fn token(
+    pub(super) fn token(
         &self,
         access: &Access,
         challenge: &Challenge,
         credential: Option<&Credential>,
-    ) -> Result<Authorization, Failure> {
+    ) -> Result<Grant, Failure> {
         let realm = realm(access, challenge)?;
-        let owns = |url: &Url| url.origin() == realm.origin();
         let scopes = scopes(access, challenge);
         let service = challenge.get("service");
         let (first, other) = match credential {
@@ -54,25 +52,26 @@ impl Connection {
             Some(Credential::Basic { user, password }) => Some(basic(user, password)?),
             Some(Credential::IdentityToken { token, .. }) => Some(basic(access.user().unwrap_or_default(), token)?),
         };
-        let ask = async |request: &Request<'_>| {
-            let password = password.as_ref().filter(|_| request.method == Method::GET);
-            self.follow(access, request, password, owns).await
+        let ask = |request: &Request<'_>| {
+            let password = password.clone().filter(|_| request.method == Method::GET);
+            let authorization = password.map(|header| Authorization { header, owner: realm.clone() });
+            self.http.send(&access.place.server, request, authorization.as_ref(), &access.stop)
         };
 
-        let (mut method, mut answer) = (first.method.clone(), ask(&first).await?);
+        let mut answer = ask(&first)?;
         if OTHER_WAY.contains(&answer.status())
             && let Some(other) = other
         {
-            let second = ask(&other).await?;
+            let second = ask(&other)?;
             let unknown = |status| matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
             if second.status().is_success() || (unknown(answer.status()) && !unknown(second.status())) {
-                (method, answer) = (other.method, second);
+                answer = second;
             }
         }
         if !answer.status().is_success() {
-            answer.extensions_mut().insert(if credential.is_some() { Shown::Credential } else { Shown::Nothing });
-            answer.extensions_mut().insert(Secrets::in_header(password.as_ref()));
-            let mut failure = self.refusal(access, &method, answer).await;
+            answer.secrets = Secrets::in_header(password.as_ref());
+            let shown = if credential.is_some() { Shown::Credential } else { Shown::Nothing };
+            let mut failure = self.refusal_of(access, answer, shown);
             if failure.error.kind == ErrorKind::NotFound {
                 // What was not found is not what was looked for.
                 failure.error.kind = ErrorKind::Registry;
@@ -82,8 +81,8 @@ impl Connection {
         }
         let fetched = Instant::now();
         let now = answer.headers().get(DATE).and_then(|date| http_date(date.to_str().ok()?));
-        let request = label(&method, answer.url());
-        let body = self.read(&method, &mut answer, ANSWER_LIMIT).await?;
+        let request = answer.label();
+        let body = answer.read(ANSWER_LIMIT)?;
         let document = first_value(&body).unwrap_or_default();
         let token = ["token", "access_token"].iter().find_map(|key| text(&document, key));
         let token =
@@ -91,7 +90,7 @@ impl Connection {
         let lifetime = lifetime(&document, now.unwrap_or_else(SystemTime::now));
         let at = fetched + lifetime - MARGIN.min(lifetime / 4);
         let renewal = Some(Renewal { challenge: challenge.clone(), at });
-        Ok(Authorization { header: secret_header(&format!("Bearer {token}"))?, renewal })
+        Ok(Grant { header: secret_header(&format!("Bearer {token}"))?, renewal })
     }
 }
 

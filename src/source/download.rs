@@ -1,14 +1,17 @@
 //! Files downloaded over HTTP, kept in the local store.
 
+use std::io::{self, Write};
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::layer::Content;
-use crate::oci::{Digest, KeyBuilder, Keyed, from_json, to_json};
+use crate::net::{Headers, Receipt, percent_decoded_text};
+use crate::oci::{Digest, Hasher, KeyBuilder, Keyed, from_json, to_json};
 use crate::plan::{shown_url, url_without_user};
 use crate::progress::Progress;
-use crate::registry::{Headers, OnDemand, Outcome};
-use crate::store::LocalStore;
+use crate::registry::OnDemand;
+use crate::store::{LocalStore, PendingBlob};
 
 /// A file as it was downloaded, now or before.
 #[derive(Debug, Clone)]
@@ -36,6 +39,26 @@ struct Record {
 
 impl Keyed for Record {}
 
+/// A blob whose digest is not known yet.
+struct Arriving<'s> {
+    blob: PendingBlob,
+    hasher: Hasher,
+    store: &'s LocalStore,
+}
+
+impl Write for Arriving<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let failed = |source| io::Error::other(Error::io("write to", self.store.root(), source));
+        let count = self.blob.write(bytes).map_err(failed)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.blob.flush()
+    }
+}
+
 /// What BuildKit calls a file that its URL gives no name.
 const NAMELESS: &str = "__unnamed__";
 
@@ -57,13 +80,16 @@ pub fn download(
         return Ok(downloaded(url, *digest, content.clone(), headers));
     }
     let asked = known.as_ref().map(|(_, _, headers)| headers);
-    let (digest, content, headers) = match client.client()?.download(url, asked, store, progress)? {
-        Outcome::Stored { digest, headers } => {
+    let begin = || Ok(Arriving { blob: store.begin()?, hasher: Hasher::new(), store });
+    let (digest, content, headers) = match client.client()?.http().download(url, asked, begin, progress)? {
+        Receipt::Received { content: Arriving { blob, hasher, .. }, headers } => {
+            let digest = hasher.finish();
+            store.commit(blob, digest)?;
             let content = store.content(&digest).ok_or_else(|| gone(&digest))?;
             store.put_record(&key, &digest, &to_json(&Record { headers: headers.clone() }))?;
             (digest, content, headers)
         }
-        Outcome::Unchanged => known.ok_or_else(|| Error::input("the server says that nothing has changed"))?,
+        Receipt::Unchanged => known.ok_or_else(|| Error::input("the server says that nothing has changed"))?,
     };
     match checksum {
         Some(expected) if expected != digest => {
@@ -91,29 +117,10 @@ fn gone(digest: &Digest) -> Error {
 fn name(url: &str) -> String {
     let before = url.split(['?', '#']).next().unwrap_or_default();
     let path = before.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
-    let path = unescaped(path);
+    let path = percent_decoded_text(path);
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let is_name = !matches!(last, "" | "." | "..") && !last.contains('\0');
     if is_name { last.to_owned() } else { NAMELESS.to_owned() }
-}
-
-/// Without percent escapes; one that is none stays as it is.
-fn unescaped(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        match part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                bytes.extend_from_slice(&part.as_bytes()[2..]);
-            }
-            None => {
-                bytes.push(b'%');
-                bytes.extend_from_slice(part.as_bytes());
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

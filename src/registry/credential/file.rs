@@ -1,3 +1,5 @@
+//! A file of credentials: docker's `config.json`, or podman's `auth.json`.
+
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
@@ -10,7 +12,7 @@ use serde_json::Value;
 
 use super::super::foreign::first_value;
 use super::json::{Json, Object};
-use super::{Credential, TOKEN_USER};
+use super::kind::{Credential, TOKEN_USER};
 use crate::error::{Error, Result};
 use crate::store::lock::Lock;
 use crate::store::regular;

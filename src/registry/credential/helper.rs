@@ -1,3 +1,5 @@
+//! Credential helpers: the programs that keep credentials for docker.
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -6,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::super::foreign::{first_value, text};
-use super::{Credential, TOKEN_USER};
+use super::kind::{Credential, TOKEN_USER};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A `docker-credential-…` program (docker-credential-helpers, "Development"). Its answers may be secret, so none of what it

@@ -3,19 +3,18 @@
 mod sample;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, SET_COOKIE};
-use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
-use crate::registry::auth::Access;
-use crate::registry::challenge::Challenge;
-use crate::registry::client::Repository;
-use crate::registry::connection::{Body, Request, join, location};
-use crate::registry::failure::{Failure, label, said};
-use crate::registry::secrets::Secrets;
+use super::access::Access;
+use super::answer::{join, location};
+use super::challenge::Challenge;
+use super::repository::Repository;
+use super::words::said;
 use sample::Samples;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
+use crate::net::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use crate::net::{Body, Failure, Method, Request, Response, StatusCode, Url};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT};
 
 /// The answer to one question, and how it was found.
@@ -57,22 +56,16 @@ impl Repository<'_> {
     /// no way to it.
     pub fn probe(&self, writes: bool) -> Result<Vec<Finding>> {
         let mut probe = Probe { repository: self, push: self.access.push(), exchanges: Vec::new() };
-        let mut findings = self.client.runtime.block_on(async {
-            let mut findings = vec![probe.api().await.map_err(|failure| failure.error)?];
-            findings.push(probe.login().await);
-            let (pull, tag) = probe.pull().await;
-            findings.push(pull);
-            let image = match &tag {
-                Some(tag) => probe.image(tag).await.ok(),
-                None => None,
-            };
-            findings.push(probe.push().await);
-            findings.push(probe.chunks().await);
-            findings.push(probe.mount(image.as_ref()).await);
-            findings.push(probe.referrers(image.as_ref()).await);
-            findings.push(probe.tags_at_once(tag.zip(image).filter(|_| writes), writes).await);
-            Ok::<_, Error>(findings)
-        })?;
+        let mut findings = vec![probe.api().map_err(|failure| failure.error)?];
+        findings.push(probe.login());
+        let (pull, tag) = probe.pull();
+        findings.push(pull);
+        let image = tag.as_deref().and_then(|tag| probe.image(tag).ok());
+        findings.push(probe.push());
+        findings.push(probe.chunks());
+        findings.push(probe.mount(image.as_ref()));
+        findings.push(probe.referrers(image.as_ref()));
+        findings.push(probe.tags_at_once(tag.zip(image).filter(|_| writes), writes));
         findings.push(self.media_types(writes)?);
         Ok(findings)
     }
@@ -107,7 +100,7 @@ struct Probe<'r> {
 }
 
 /// What is known of an image in the repository.
-struct Known {
+struct KnownImage {
     /// A manifest or an index.
     root: Descriptor,
     bytes: Vec<u8>,
@@ -122,12 +115,12 @@ struct Answer {
 
 impl Probe<'_> {
     /// What answers before anybody has logged in.
-    async fn api(&mut self) -> Result<Finding, Failure> {
+    fn api(&mut self) -> Result<Finding, Failure> {
         let connection = &self.repository.client.connection;
         let access = &self.repository.access;
-        let url = join(connection.base(access).await?, "v2/")?;
-        let response = connection.follow(access, &Request::new(Method::GET, url.clone()), None, |_| false).await?;
-        let answer = self.read(Method::GET, response).await?;
+        let url = join(connection.base(access)?, "v2/")?;
+        let response = connection.send(access, &Request::new(Method::GET, url.clone()), None)?;
+        let answer = self.read(response)?;
         let status = answer.response.status();
         let is_api = status.is_success() || status == StatusCode::UNAUTHORIZED;
         let challenges = Challenge::all(answer.response.headers());
@@ -140,10 +133,10 @@ impl Probe<'_> {
         })
     }
 
-    async fn login(&mut self) -> Finding {
+    fn login(&mut self) -> Finding {
         let access = self.repository.access.without_repository();
-        let url = self.base("v2/").await;
-        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url)).await;
+        let url = self.base("v2/");
+        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url));
         let who = match access.user() {
             Some(user) => format!("as {user}"),
             None => "without a user".to_owned(),
@@ -152,13 +145,13 @@ impl Probe<'_> {
     }
 
     /// Also a tag that is there.
-    async fn pull(&mut self) -> (Finding, Option<String>) {
+    fn pull(&mut self) -> (Finding, Option<String>) {
         let access = self.repository.access.clone();
-        let url = self.repository.url(&access, "tags/list").await.map(|mut url| {
+        let url = self.repository.url(&access, "tags/list").map(|mut url| {
             url.set_query(Some("n=1"));
             url
         });
-        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url)).await;
+        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url));
         let Ok(answer) = &outcome else { return (self.judged("pull", outcome, |_| String::new()), None) };
         if answer.response.status() == StatusCode::NOT_FOUND {
             let detail = "there is no such repository yet".to_owned();
@@ -174,34 +167,34 @@ impl Probe<'_> {
         (self.judged("pull", outcome, |_| detail), tag)
     }
 
-    async fn image(&mut self, tag: &str) -> Result<Known, Failure> {
-        let (root, bytes) = self.manifest(tag).await?;
+    fn image(&mut self, tag: &str) -> Result<KnownImage, Failure> {
+        let (root, bytes) = self.manifest(tag)?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let config = match text(&document["manifests"][0]["digest"]) {
             Some(child) => {
-                let (_, bytes) = self.manifest(&child).await?;
+                let (_, bytes) = self.manifest(&child)?;
                 let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
                 text(&document["config"]["digest"])
             }
             None => text(&document["config"]["digest"]),
         };
-        Ok(Known { root, bytes, config })
+        Ok(KnownImage { root, bytes, config })
     }
 
-    async fn manifest(&mut self, name: &str) -> Result<(Descriptor, Vec<u8>), Failure> {
-        let connection = &self.repository.client.connection;
-        let request = self.repository.manifest_request(Method::GET, name).await?;
-        let mut answer = connection.exchange(&self.repository.access, &request).await?;
-        let bytes = connection.read(&request.method, &mut answer, MANIFEST_LIMIT).await?;
+    fn manifest(&mut self, name: &str) -> Result<(Descriptor, Vec<u8>), Failure> {
+        let access = &self.repository.access;
+        let request = self.repository.manifest_request(access, Method::GET, name)?;
+        let mut answer = self.repository.client.connection.exchange(access, &request)?;
+        let bytes = answer.read(MANIFEST_LIMIT)?;
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Ok((Descriptor::of(kind, &bytes), bytes))
     }
 
-    async fn push(&mut self) -> Finding {
-        let outcome = self.begin(&[]).await;
+    fn push(&mut self) -> Finding {
+        let outcome = self.begin(&[]);
         self.judged("push", outcome, |answer| {
-            let place = match location(&Method::POST, &answer.response) {
+            let place = match location(&answer.response) {
                 Ok(to) if to.origin() == answer.response.url().origin() => "here".to_owned(),
                 Ok(to) => format!("at {}", to.origin().ascii_serialization()),
                 Err(_) => "nowhere".to_owned(),
@@ -210,25 +203,25 @@ impl Probe<'_> {
         })
     }
 
-    async fn chunks(&mut self) -> Finding {
+    fn chunks(&mut self) -> Finding {
         const QUESTION: &str = "chunks";
         let mut least = None;
         for size in [SMALL_CHUNK, LARGE_CHUNK] {
-            let begun = match self.begin(&[]).await {
+            let begun = match self.begin(&[]) {
                 Ok(answer) if answer.response.status() == StatusCode::ACCEPTED => answer,
                 outcome => return self.judged(QUESTION, outcome, |_| String::new()),
             };
             let stated = begun.response.headers().get("oci-chunk-min-length").and_then(|value| value.to_str().ok());
             least = stated.map(str::to_owned).or(least);
-            let mut url = location(&Method::POST, &begun.response).map_err(Failure::from);
+            let mut url = location(&begun.response).map_err(Failure::from);
             let mut outcome = Ok(begun);
             for (from, length) in [(0, size), (size, 1)] {
-                outcome = self.ask(&self.push.clone(), url, |url| chunk(url, from, length)).await;
+                outcome = self.ask(&self.push.clone(), url, |url| chunk(url, from, length));
                 let Ok(answer) = &outcome else { break };
                 if !answer.response.status().is_success() {
                     break;
                 }
-                url = location(&Method::PATCH, &answer.response).map_err(Failure::from);
+                url = location(&answer.response).map_err(Failure::from);
             }
             let taken = matches!(&outcome, Ok(answer) if answer.response.status().is_success());
             if taken || size == LARGE_CHUNK {
@@ -240,13 +233,13 @@ impl Probe<'_> {
     }
 
     /// From the repository itself, which it has in common with every other way to mount.
-    async fn mount(&mut self, image: Option<&Known>) -> Finding {
+    fn mount(&mut self, image: Option<&KnownImage>) -> Finding {
         const QUESTION: &str = "mount";
         let Some(blob) = image.and_then(|image| image.config.clone()) else {
             return self.finding(QUESTION, Verdict::Unknown, "there is no image to try it with".to_owned());
         };
         let from = self.repository.reference.repository().to_owned();
-        let outcome = self.begin(&[("mount", blob), ("from", from)]).await;
+        let outcome = self.begin(&[("mount", blob), ("from", from)]);
         match &outcome {
             Ok(answer) if answer.response.status() == StatusCode::ACCEPTED => {
                 self.finding(QUESTION, Verdict::No, "it wants the blob sent".to_owned())
@@ -255,11 +248,11 @@ impl Probe<'_> {
         }
     }
 
-    async fn referrers(&mut self, image: Option<&Known>) -> Finding {
+    fn referrers(&mut self, image: Option<&KnownImage>) -> Finding {
         let digest = image.map_or_else(|| Digest::of(b""), |image| image.root.digest);
         let access = self.repository.access.clone();
-        let url = self.repository.url(&access, &format!("referrers/{digest}")).await;
-        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url)).await;
+        let url = self.repository.url(&access, &format!("referrers/{digest}"));
+        let outcome = self.ask(&access, url, |url| Request::new(Method::GET, url));
         match &outcome {
             Ok(answer) if answer.response.status() == StatusCode::NOT_FOUND => {
                 self.finding("referrers", Verdict::No, "they are kept under a tag sha256-…".to_owned())
@@ -272,13 +265,13 @@ impl Probe<'_> {
     }
 
     /// Puts the image under the tag that it has, by digest (distribution-spec after 1.1, "Pushing Manifests").
-    async fn tags_at_once(&mut self, there: Option<(String, Known)>, writes: bool) -> Finding {
+    fn tags_at_once(&mut self, there: Option<(String, KnownImage)>, writes: bool) -> Finding {
         const QUESTION: &str = "tags at once";
         let Some((tag, image)) = there else {
             let why = if writes { "there is no image to try it with" } else { WITHOUT_WRITE };
             return self.finding(QUESTION, Verdict::Unknown, why.to_owned());
         };
-        let url = self.repository.url(&self.push, &format!("manifests/{}", image.root.digest)).await;
+        let url = self.repository.url(&self.push, &format!("manifests/{}", image.root.digest));
         let url = url.map(|mut url| {
             url.query_pairs_mut().append_pair("tag", &tag);
             url
@@ -291,7 +284,7 @@ impl Probe<'_> {
             request.body = Body::Bytes(bytes);
             request
         };
-        let outcome = self.ask(&self.push.clone(), url, put).await;
+        let outcome = self.ask(&self.push.clone(), url, put);
         match &outcome {
             Ok(answer)
                 if answer.response.status().is_success() && !answer.response.headers().contains_key("oci-tag") =>
@@ -302,8 +295,8 @@ impl Probe<'_> {
         }
     }
 
-    async fn begin(&mut self, query: &[(&str, String)]) -> Result<Answer, Failure> {
-        let url = self.repository.url(&self.push, "blobs/uploads/").await.map(|mut url| {
+    fn begin(&mut self, query: &[(&str, String)]) -> Result<Answer, Failure> {
+        let url = self.repository.url(&self.push, "blobs/uploads/").map(|mut url| {
             if !query.is_empty() {
                 url.query_pairs_mut().extend_pairs(query);
             }
@@ -314,36 +307,36 @@ impl Probe<'_> {
             request.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             request
         };
-        self.ask(&self.push.clone(), url, post).await
+        self.ask(&self.push.clone(), url, post)
     }
 
-    async fn base(&self, path: &str) -> Result<Url, Failure> {
-        let base = self.repository.client.connection.base(&self.repository.access).await?;
+    fn base(&self, path: &str) -> Result<Url, Failure> {
+        let base = self.repository.client.connection.base(&self.repository.access)?;
         Ok(join(base, path)?)
     }
 
     /// Any answer, noted.
-    async fn ask<'b>(
+    fn ask<'b>(
         &mut self,
         access: &Access,
         url: Result<Url, Failure>,
         request: impl FnOnce(Url) -> Request<'b>,
     ) -> Result<Answer, Failure> {
         let request = request(url?);
-        let response = self.repository.client.connection.converse(access, &request).await?;
-        self.read(request.method, response).await
+        let response = self.repository.client.connection.converse(access, &request)?;
+        self.read(response)
     }
 
-    async fn read(&mut self, method: Method, mut response: Response) -> Result<Answer, Failure> {
-        let body = self.repository.client.connection.read(&method, &mut response, MANIFEST_LIMIT).await?;
+    fn read(&mut self, mut response: Response) -> Result<Answer, Failure> {
+        let body = response.read(MANIFEST_LIMIT)?;
         let is_secret = |name: &str| [SET_COOKIE.as_str(), AUTHORIZATION.as_str()].contains(&name);
         let shown = response.headers().iter().filter(|(name, _)| !is_secret(name.as_str()));
-        let secrets = response.extensions().get::<Secrets>().cloned().unwrap_or_default();
+        let secrets = &response.secrets;
         let value = |value: &HeaderValue| secrets.hide(&without_query(&String::from_utf8_lossy(value.as_bytes())));
         let headers = shown.map(|(name, text)| (name.to_string(), value(text))).collect();
         let status = response.status();
         let words = if status.is_success() { None } else { said(&response, &body) };
-        let request = label(&method, response.url());
+        let request = response.label();
         self.exchanges.push(Exchange { request, status: status.as_u16(), headers, words });
         Ok(Answer { response, body })
     }

@@ -1,19 +1,18 @@
 //! A blob into a repository: found there, mounted from another one, or sent.
 
 use std::cell::{Cell, RefCell};
+use std::sync::PoisonError;
 use std::thread::Scope;
 
-use reqwest::header::{CONTENT_LENGTH, HeaderValue};
-use reqwest::{Method, StatusCode};
-
-use super::super::auth::Access;
-use super::super::client::Repository;
-use super::super::connection::{Request, UNSETTLED, check_digest};
-use super::super::failure::Failure;
+use super::super::access::Access;
+use super::super::answer::{UNSETTLED, check_digest};
+use super::super::known::Form;
+use super::super::repository::Repository;
 use super::content::Content;
-use super::known::Form;
 use super::session::{Refusal, Session};
 use crate::error::Result;
+use crate::net::header::{CONTENT_LENGTH, HeaderValue};
+use crate::net::{Failure, Method, Request, StatusCode};
 use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event};
 use crate::store::Store;
@@ -33,7 +32,7 @@ struct Upload<'scope, 'env> {
 }
 
 impl Repository<'_> {
-    pub(super) async fn push_blob<'scope, 'env>(
+    pub(super) fn push_blob<'scope, 'env>(
         &'env self,
         access: &Access,
         scope: &'scope Scope<'scope, 'env>,
@@ -43,7 +42,7 @@ impl Repository<'_> {
         let digest = descriptor.digest;
         let known = &access.place.known;
         let places = known.places(digest);
-        let mut places = places.lock().await;
+        let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
         let own = self.reference.repository();
         let outcome = if places.iter().any(|place| place == own) {
             BlobOutcome::Present
@@ -56,7 +55,7 @@ impl Repository<'_> {
                     store,
                     descriptor,
                     self.progress,
-                    self.client.connection.options.least_speed,
+                    self.client.connection.http.options().least_speed,
                 ),
                 source: places.last().map(String::as_str).or(origin).map(str::to_owned),
                 form: Cell::new(known.form()),
@@ -64,41 +63,37 @@ impl Repository<'_> {
                 session: RefCell::new(None),
                 reached: Cell::new(0),
             };
-            self.bring(access, &upload).await?
+            self.bring(access, &upload)?
         };
         places.push(own.to_owned());
         (self.progress)(Event::BlobFinished { digest, outcome });
         Ok(())
     }
 
-    pub(in crate::registry) async fn has_blob(
-        &self,
-        access: &Access,
-        descriptor: &Descriptor,
-    ) -> Result<bool, Failure> {
-        let url = self.url(access, &format!("blobs/{}", descriptor.digest)).await?;
+    pub(in crate::registry) fn has_blob(&self, access: &Access, descriptor: &Descriptor) -> Result<bool, Failure> {
+        let url = self.url(access, &format!("blobs/{}", descriptor.digest))?;
         // A registry that cannot tell is sent the blob.
         let request = Request { expected: UNSETTLED, ..Request::new(Method::HEAD, url) };
-        let answer = self.client.connection.exchange(access, &request).await?;
+        let answer = self.client.connection.exchange(access, &request)?;
         if answer.status().is_success() {
-            check_digest(&request.method, &answer, descriptor.digest)?;
+            check_digest(&answer, descriptor.digest)?;
         }
         Ok(answer.status().is_success())
     }
 
     /// A place to upload a blob to; none, if the registry has it by now.
-    pub(in crate::registry) async fn begin_upload(
+    pub(in crate::registry) fn begin_upload(
         &self,
         access: &Access,
         query: &[(&str, &str)],
     ) -> Result<Option<Session>, Failure> {
-        let mut url = self.url(access, "blobs/uploads/").await?;
+        let mut url = self.url(access, "blobs/uploads/")?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         let mut post = Request::new(Method::POST, url);
         post.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let answer = self.client.connection.exchange(access, &post).await?;
+        let answer = self.client.connection.exchange(access, &post)?;
         match answer.status() {
             StatusCode::CREATED => Ok(None),
             _ => Ok(Some(Session::opened(&answer)?)),
@@ -106,11 +101,11 @@ impl Repository<'_> {
     }
 
     /// Tries as often as is set, and for as long as that leads further.
-    async fn bring(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome> {
-        let backoff = self.client.connection.options.backoff;
+    fn bring(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome> {
+        let backoff = self.client.connection.http.options().backoff;
         loop {
             let before = upload.reached.get();
-            let outcome = backoff.run(self.progress, async || self.try_blob(access, upload).await).await;
+            let outcome = backoff.run(self.progress, &access.stop, || self.try_blob(access, upload));
             let goes_on = upload.session.borrow().is_some() && upload.reached.get() > before;
             if outcome.is_ok() || !goes_on {
                 return outcome;
@@ -118,17 +113,17 @@ impl Repository<'_> {
         }
     }
 
-    async fn try_blob(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome, Failure> {
-        if self.resume(access, upload).await? {
+    fn try_blob(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<BlobOutcome, Failure> {
+        if self.resume(access, upload)? {
             return Ok(BlobOutcome::Sent);
         }
-        if self.has_blob(access, upload.content.descriptor).await? {
+        if self.has_blob(access, upload.content.descriptor)? {
             return Ok(BlobOutcome::Present);
         }
         let mut opened = None;
         if let Some(source) = &upload.source {
             // No registry need mount, nor tell why not.
-            match self.mount(access, upload.content.descriptor, source).await {
+            match self.mount(access, upload.content.descriptor, source) {
                 Ok(None) => return Ok(BlobOutcome::Mounted),
                 mounted => opened = mounted.ok().flatten(),
             }
@@ -136,12 +131,12 @@ impl Repository<'_> {
         loop {
             let session = match opened.take() {
                 Some(session) => session,
-                None => match self.begin_upload(access, &[]).await? {
+                None => match self.begin_upload(access, &[])? {
                     Some(session) => session,
                     None => return Ok(BlobOutcome::Present),
                 },
             };
-            match self.send_to(access, upload, session).await? {
+            match self.send_to(access, upload, session)? {
                 None => {
                     if upload.refused.borrow().is_some() {
                         access.place.known.set_form(upload.form.get());
@@ -158,25 +153,25 @@ impl Repository<'_> {
     }
 
     /// Goes on with an upload that was cut off; whether that has brought it to its end.
-    async fn resume(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<bool, Failure> {
+    fn resume(&self, access: &Access, upload: &Upload<'_, '_>) -> Result<bool, Failure> {
         let Some(session) = upload.session.take() else { return Ok(false) };
-        let standing = self.stand(access, &session, upload.content.descriptor.size).await;
+        let standing = self.stand(access, &session, upload.content.descriptor.size);
         if standing.is_err() {
             upload.session.replace(Some(session));
         }
         let Some(session) = standing? else { return Ok(false) };
         upload.reached.set(upload.reached.get().max(session.offset));
         // Refused, it begins anew.
-        Ok(self.send_to(access, upload, session).await?.is_none())
+        Ok(self.send_to(access, upload, session)?.is_none())
     }
 
-    async fn send_to(
+    fn send_to(
         &self,
         access: &Access,
         upload: &Upload<'_, '_>,
         mut session: Session,
     ) -> Result<Option<Refusal>, Failure> {
-        let sent = self.send(access, &upload.content, &mut session, upload.form.get()).await;
+        let sent = self.send(access, &upload.content, &mut session, upload.form.get());
         if sent.as_ref().is_err_and(|failure| failure.passing.is_some()) {
             upload.session.replace(Some(session));
         }
@@ -185,9 +180,9 @@ impl Repository<'_> {
 
     /// Has the registry take the blob from another of its repositories (distribution-spec, "Mounting a blob from another
     /// repository"). One that does not may open an upload instead.
-    async fn mount(&self, access: &Access, descriptor: &Descriptor, source: &str) -> Result<Option<Session>, Failure> {
+    fn mount(&self, access: &Access, descriptor: &Descriptor, source: &str) -> Result<Option<Session>, Failure> {
         let query = [("mount", &*descriptor.digest.to_string()), ("from", source)];
-        self.begin_upload(&access.mounting(source), &query).await
+        self.begin_upload(&access.mounting(source), &query)
     }
 }
 

@@ -3,16 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-use tokio::sync::oneshot;
 
-use super::super::body::{PieceSender, Pieces, read_piece, spawn};
-use super::super::connection::Activity;
-use super::super::pace::LeastSpeed;
+use super::super::parallel::spawn;
 use crate::error::{Error, Result};
+use crate::net::{Activity, LeastSpeed, PieceSender, Pieces, StreamedBody, read_piece};
 use crate::oci::{Descriptor, Digest};
 use crate::progress::{Event, Progress};
 use crate::store::Store;
@@ -32,7 +31,7 @@ pub(super) struct Content<'scope, 'env> {
 struct Reading {
     from: u64,
     pieces: Pieces,
-    outcome: oneshot::Receiver<Result<()>>,
+    outcome: Receiver<Result<()>>,
 }
 
 impl<'scope, 'env> Content<'scope, 'env> {
@@ -57,7 +56,7 @@ impl<'scope, 'env> Content<'scope, 'env> {
 
     /// A body of `length` bytes from byte `from` on. Where that is not what is read next, the blob is read again from
     /// its first byte, for it is verified as a whole.
-    pub fn body(&self, from: u64, length: u64) -> Result<reqwest::Body> {
+    pub fn body(&self, from: u64, length: u64) -> Result<StreamedBody> {
         let mut reading = self.reading.borrow_mut();
         let body_of = |reading: &Reading| reading.pieces.body(from.checked_sub(reading.from)?, length);
         if let Some(body) = reading.as_ref().and_then(body_of) {
@@ -71,17 +70,17 @@ impl<'scope, 'env> Content<'scope, 'env> {
 
     /// Ends what is read; the failure of the store, if it is what ended the last body. `wait` for an outcome that is
     /// sure to come.
-    pub async fn end(&self, wait: bool) -> Result<()> {
-        let Some(mut reading) = self.reading.take() else { return Ok(()) };
+    pub fn end(&self, wait: bool) -> Result<()> {
+        let Some(reading) = self.reading.take() else { return Ok(()) };
         // A registry may have answered before the end of the body, which then waits to be sent for ever.
         reading.pieces.stop();
-        let outcome = if wait { (&mut reading.outcome).await.ok() } else { reading.outcome.try_recv().ok() };
+        let outcome = if wait { reading.outcome.recv().ok() } else { reading.outcome.try_recv().ok() };
         outcome.unwrap_or(Ok(()))
     }
 
     fn read(&self, from: u64) -> Result<Reading> {
         let (sender, pieces) = Pieces::channel();
-        let (ended, outcome) = oneshot::channel();
+        let (ended, outcome) = sync_channel(1);
         let digest = self.descriptor.digest;
         match self.begun.replace(true) {
             false => (self.progress)(Event::BlobStarted { descriptor: self.descriptor }),
@@ -110,7 +109,7 @@ impl Sending<'_> {
         // Told before it goes: the far side may answer the last piece, and the blob be finished, at once.
         (self.progress)(Event::BlobAdvanced { digest: self.digest, bytes: piece.len() as u64 });
         let (length, begun) = (piece.len(), Instant::now());
-        let sent = self.sender.blocking_send(Ok(piece)).is_ok();
+        let sent = self.sender.send(Ok(piece));
         self.activity.note_taken(self.least_speed, begun.elapsed(), length);
         sent
     }
@@ -118,20 +117,14 @@ impl Sending<'_> {
     /// A piece that need not go; false once nobody takes any more.
     fn skip(&self) -> bool {
         self.activity.note();
-        !self.sender.is_closed()
+        self.sender.is_open()
     }
 }
 
 /// Reads a blob and sends it in pieces, without its first `from` bytes. The last piece is held back until the store has
 /// vouched for the whole, so that damaged content is never completed at the far side; and `outcome` is told before that
 /// side can know of the end.
-fn feed(
-    store: &dyn Store,
-    descriptor: &Descriptor,
-    from: u64,
-    sending: &Sending<'_>,
-    outcome: oneshot::Sender<Result<()>>,
-) {
+fn feed(store: &dyn Store, descriptor: &Descriptor, from: u64, sending: &Sending<'_>, outcome: SyncSender<Result<()>>) {
     let mut held: Option<Bytes> = None;
     let mut skip = from;
     let mut read = || -> Result<bool> {
@@ -163,7 +156,7 @@ fn feed(
         }
         Err(error) => {
             let _ = outcome.send(Err(error));
-            let _ = sending.sender.blocking_send(Err(io::Error::other("the blob could not be read")));
+            sending.sender.send(Err(io::Error::other("the blob could not be read")));
         }
     }
 }

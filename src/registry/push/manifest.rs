@@ -2,17 +2,17 @@
 //! (distribution-spec, "Pushing Manifests").
 
 use std::collections::HashSet;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Response, StatusCode};
 
-use super::super::auth::Access;
-use super::super::client::Repository;
-use super::super::connection::{Body, Request, UNSETTLED, check_digest, content_digest};
-use super::super::failure::{Failure, label};
-use super::Document;
+use super::super::access::Access;
+use super::super::answer::{UNSETTLED, check_digest, content_digest};
+use super::super::repository::Repository;
+use super::document::Document;
 use crate::error::{Error, Result};
+use crate::net::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use crate::net::{Body, Failure, Method, Request, Response, StatusCode, label};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, Referrer, from_json, media_type, to_json};
 use crate::progress::Event;
 
@@ -32,38 +32,37 @@ const IMMOVABLE: &[StatusCode] = &[
 impl Repository<'_> {
     /// Whether the repository has a manifest that needs nothing more. One with a subject does: whether it has got into
     /// the list of the subject's referrers shows only in the answer to its PUT.
-    pub(super) async fn has_manifest(&self, access: &Access, (descriptor, bytes): &Document) -> Result<bool> {
+    pub(super) fn has_manifest(&self, access: &Access, (descriptor, bytes): &Document) -> Result<bool> {
         if subject(bytes).is_some() {
             return Ok(false);
         }
-        self.retrying(async || {
+        self.retrying(access, || {
             let name = descriptor.digest.to_string();
-            let mut head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, &name).await? };
+            let mut head = Request { expected: UNSETTLED, ..self.manifest_request(access, Method::HEAD, &name)? };
             if let Ok(accept) = HeaderValue::from_str(&descriptor.media_type) {
-                head.headers.insert(reqwest::header::ACCEPT, accept);
+                head.headers.insert(ACCEPT, accept);
             }
-            let answer = self.client.connection.exchange(access, &head).await?;
+            let answer = self.client.connection.exchange(access, &head)?;
             let is_there = answer.status().is_success();
             Ok(is_there && content_digest(&answer) == Some(descriptor.digest))
         })
-        .await
     }
 
     /// Puts a manifest under its digest, and into the list of its subject's referrers.
-    pub(super) async fn push_manifest(&self, access: &Access, document: &Document) -> Result<()> {
+    pub(super) fn push_manifest(&self, access: &Access, document: &Document) -> Result<()> {
         let (descriptor, bytes) = document;
         let name = descriptor.digest.to_string();
-        let answer = self.retrying(async || self.put(access, &name, document, &[]).await).await?;
+        let answer = self.retrying(access, || self.put(access, &name, document, &[]))?;
         (self.progress)(Event::ManifestPushed { repository: &self.reference, name: &name, digest: descriptor.digest });
         match subject(bytes).filter(|_| !answer.headers().contains_key("oci-subject")) {
-            Some(subject) => self.list_referrer(access, subject, referrer(document)?).await,
+            Some(subject) => self.list_referrer(access, subject, referrer(document)?),
             None => Ok(()),
         }
     }
 
     /// Puts the tags of `root` in as few requests as it takes, and returns those that the registry confirms
     /// (distribution-spec, "Pushing Manifests", the parameter `tag`).
-    pub(super) async fn put_tags_together(&self, access: &Access, root: &Document, tags: &[String]) -> HashSet<String> {
+    pub(super) fn put_tags_together(&self, access: &Access, root: &Document, tags: &[String]) -> HashSet<String> {
         let ignores_tags = &access.place.known.ignores_tags;
         let mut confirmed = HashSet::new();
         for tags in tags.chunks(TAGS_AT_ONCE).filter(|tags| tags.len() > 1) {
@@ -71,7 +70,7 @@ impl Repository<'_> {
                 break;
             }
             // What becomes of each tag, its own request will tell.
-            let Ok(answer) = self.put(access, &root.0.digest.to_string(), root, tags).await else { break };
+            let Ok(answer) = self.put(access, &root.0.digest.to_string(), root, tags) else { break };
             let values = answer.headers().get_all("oci-tag").iter().filter_map(|value| value.to_str().ok());
             let named: HashSet<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
             if named.is_empty() {
@@ -87,24 +86,23 @@ impl Repository<'_> {
         confirmed
     }
 
-    pub(super) async fn put_tag(&self, access: &Access, root: &Document, tag: &str) -> Result<()> {
-        self.retrying(async || {
-            let answer = self.put(access, tag, root, &[]).await?;
+    pub(super) fn put_tag(&self, access: &Access, root: &Document, tag: &str) -> Result<()> {
+        self.retrying(access, || {
+            let answer = self.put(access, tag, root, &[])?;
             if answer.status().is_success() {
                 return Ok(());
             }
-            let refusal = self.client.connection.refusal(access, &Method::PUT, answer).await;
-            match self.standing_of(access, tag).await? {
+            let refusal = self.client.connection.refusal(access, answer);
+            match self.standing_of(access, tag)? {
                 Some(digest) if digest == root.0.digest => Ok(()),
                 Some(digest) => Err(immutable(refusal, tag, digest)),
                 None => Err(refusal),
             }
         })
-        .await
     }
 
     /// PUT; the answer to that of a tag may be [one of those](IMMOVABLE) that refuse to move it.
-    async fn put(
+    fn put(
         &self,
         access: &Access,
         name: &str,
@@ -113,7 +111,7 @@ impl Repository<'_> {
     ) -> Result<Response, Failure> {
         let content_type = HeaderValue::from_str(&descriptor.media_type)
             .map_err(|_| Error::input(format!("manifest {} has a malformed media type", descriptor.digest)))?;
-        let mut put = Request::new(Method::PUT, self.url(access, &format!("manifests/{name}")).await?);
+        let mut put = Request::new(Method::PUT, self.url(access, &format!("manifests/{name}"))?);
         if !tags.is_empty() {
             put.url.query_pairs_mut().extend_pairs(tags.iter().map(|tag| ("tag", tag)));
         }
@@ -122,54 +120,52 @@ impl Repository<'_> {
         if name.parse::<Digest>().is_err() {
             put.expected = IMMOVABLE;
         }
-        let answer = self.client.connection.exchange(access, &put).await?;
+        let answer = self.client.connection.exchange(access, &put)?;
         if answer.status().is_success() {
-            check_digest(&put.method, &answer, descriptor.digest)?;
+            check_digest(&answer, descriptor.digest)?;
         }
         Ok(answer)
     }
 
     /// What `tag` stands for, as far as the registry says it.
-    async fn standing_of(&self, access: &Access, tag: &str) -> Result<Option<Digest>, Failure> {
-        let head = Request { expected: UNSETTLED, ..self.manifest_request(Method::HEAD, tag).await? };
-        let answer = self.client.connection.exchange(access, &head).await?;
+    fn standing_of(&self, access: &Access, tag: &str) -> Result<Option<Digest>, Failure> {
+        let head = Request { expected: UNSETTLED, ..self.manifest_request(access, Method::HEAD, tag)? };
+        let answer = self.client.connection.exchange(access, &head)?;
         Ok(content_digest(&answer).filter(|_| answer.status().is_success()))
     }
 
     /// Adds to the list that stands in for a registry's own (distribution-spec, "Referrers Tag Schema").
-    async fn list_referrer(&self, access: &Access, subject: Digest, referrer: Descriptor) -> Result<()> {
+    fn list_referrer(&self, access: &Access, subject: Digest, referrer: Descriptor) -> Result<()> {
         let tag = format!("sha256-{}", subject.hex());
-        let _alone = access.place.known.referrers.lock().await;
-        self.retrying(async || {
-            let mut list = self.referrers(access, &tag).await?;
+        let _alone = access.place.known.referrers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.retrying(access, || {
+            let mut list = self.referrers(access, &tag)?;
             if list.manifests.iter().any(|listed| listed.digest == referrer.digest) {
                 return Ok(());
             }
             list.manifests.push(referrer.clone());
             let bytes = to_json(&list);
             let document = (Descriptor::of(media_type::IMAGE_INDEX, &bytes), bytes);
-            let answer = self.put(access, &tag, &document, &[]).await?;
+            let answer = self.put(access, &tag, &document, &[])?;
             match answer.status().is_success() {
                 true => Ok(()),
-                false => Err(self.client.connection.refusal(access, &Method::PUT, answer).await),
+                false => Err(self.client.connection.refusal(access, answer)),
             }
         })
-        .await
     }
 
-    async fn referrers(&self, access: &Access, tag: &str) -> Result<ImageIndex, Failure> {
-        let get = Request { expected: &[StatusCode::NOT_FOUND], ..self.manifest_request(Method::GET, tag).await? };
-        let connection = &self.client.connection;
-        let mut answer = connection.exchange(access, &get).await?;
+    fn referrers(&self, access: &Access, tag: &str) -> Result<ImageIndex, Failure> {
+        let get = Request { expected: &[StatusCode::NOT_FOUND], ..self.manifest_request(access, Method::GET, tag)? };
+        let mut answer = self.client.connection.exchange(access, &get)?;
         if !answer.status().is_success() {
             return Ok(ImageIndex::new(Vec::new(), Map::new()));
         }
-        let bytes = connection.read(&get.method, &mut answer, MANIFEST_LIMIT).await?;
+        let bytes = answer.read(MANIFEST_LIMIT)?;
         Ok(from_json(&format!("the list of referrers of {}", label(&get.method, &get.url)), &bytes)?)
     }
 
-    async fn retrying<T>(&self, step: impl AsyncFnMut() -> Result<T, Failure>) -> Result<T> {
-        self.client.connection.options.backoff.run(self.progress, step).await
+    fn retrying<T>(&self, access: &Access, step: impl FnMut() -> Result<T, Failure>) -> Result<T> {
+        self.client.connection.http.options().backoff.run(self.progress, &access.stop, step)
     }
 }
 

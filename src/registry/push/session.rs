@@ -1,16 +1,14 @@
 //! One upload that a registry has opened: what goes to it in which requests, and where it stands
 //! (distribution-spec, "Pushing Blobs").
 
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
-use reqwest::{Method, Response, StatusCode, Url};
-
-use super::super::auth::Access;
-use super::super::client::Repository;
-use super::super::connection::{Body, Request, check_digest, location};
-use super::super::failure::{Failure, label};
+use super::super::access::Access;
+use super::super::answer::{check_digest, location};
+use super::super::known::Form;
+use super::super::repository::Repository;
 use super::content::Content;
-use super::known::Form;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
+use crate::net::{Body, Failure, Method, Request, Response, StatusCode, Url};
 use crate::oci::Digest;
 
 /// Answers to the bytes of a blob by which a registry, or a proxy before it, may only mean the form in which they come.
@@ -48,14 +46,14 @@ impl Session {
     /// The upload that the answer to a POST opens.
     pub fn opened(answer: &Response) -> Result<Session> {
         let least = answer.headers().get("oci-chunk-min-length").and_then(|value| value.to_str().ok()?.parse().ok());
-        Ok(Session { url: location(&Method::POST, answer)?, offset: 0, least: least.unwrap_or(0) })
+        Ok(Session { url: location(answer)?, offset: 0, least: least.unwrap_or(0) })
     }
 }
 
 impl Repository<'_> {
     /// Sends what the registry does not have of `content`, in the given form, and completes the upload. One that was
     /// [taken up again](Self::stand) gets the rest by PATCH in any case: a PUT can carry no more than the last chunk.
-    pub(super) async fn send(
+    pub(super) fn send(
         &self,
         access: &Access,
         content: &Content<'_, '_>,
@@ -67,45 +65,40 @@ impl Repository<'_> {
         let answer = match form {
             Form::Whole if session.offset == 0 => {
                 let url = completing(&session.url, digest);
-                self.send_bytes(access, content, Method::PUT, url, 0..size).await?
+                self.send_bytes(access, content, Method::PUT, url, 0..size)?
             }
             _ => {
                 let most = if let Form::Chunks(size) = form { size.max(session.least) } else { size };
-                if let Some(refusal) = self.send_chunks(access, content, session, most).await? {
+                if let Some(refusal) = self.send_chunks(access, content, session, most)? {
                     return Ok(Some(refusal));
                 }
-                self.complete(access, &session.url, digest, REFUSALS).await?
+                self.complete(access, &session.url, digest, REFUSALS)?
             }
         };
         if !answer.status().is_success() {
-            return Ok(Some(self.refused(access, &Method::PUT, answer, session).await));
+            return Ok(Some(self.refused(access, answer, session)));
         }
-        check_digest(&Method::PUT, &answer, digest)?;
+        check_digest(&answer, digest)?;
         Ok(None)
     }
 
     /// The session, at the offset that the registry reports; none where it cannot tell, or has nothing.
-    pub(super) async fn stand(
-        &self,
-        access: &Access,
-        session: &Session,
-        size: u64,
-    ) -> Result<Option<Session>, Failure> {
+    pub(super) fn stand(&self, access: &Access, session: &Session, size: u64) -> Result<Option<Session>, Failure> {
         // Those who do not know the question answer it with anything; another host may want no such request at all.
         const UNKNOWN: &[StatusCode] = &[StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_IMPLEMENTED];
         let request = Request { expected: UNKNOWN, ..Request::new(Method::GET, session.url.clone()) };
-        let answer = match self.client.connection.exchange(access, &request).await {
+        let answer = match self.client.connection.exchange(access, &request) {
             Ok(answer) => answer,
             Err(failure) if failure.passing.is_some() => return Err(failure),
             Err(_) => return Ok(None),
         };
         let offset = received(&answer).filter(|offset| answer.status().is_success() && *offset <= size);
         let Some(offset) = offset else { return Ok(None) };
-        Ok(Some(Session { url: next_url(&request.method, &answer, &session.url)?, offset, least: session.least }))
+        Ok(Some(Session { url: next_url(&answer, &session.url)?, offset, least: session.least }))
     }
 
     /// PUT, to end an upload whose bytes are all there.
-    pub(in crate::registry) async fn complete(
+    pub(in crate::registry) fn complete(
         &self,
         access: &Access,
         url: &Url,
@@ -114,11 +107,11 @@ impl Repository<'_> {
     ) -> Result<Response, Failure> {
         let mut put = Request { expected, ..Request::new(Method::PUT, completing(url, digest)) };
         put.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        self.client.connection.exchange(access, &put).await
+        self.client.connection.exchange(access, &put)
     }
 
     /// The bytes that are missing, in PATCHes of `most` bytes.
-    async fn send_chunks(
+    fn send_chunks(
         &self,
         access: &Access,
         content: &Content<'_, '_>,
@@ -129,16 +122,15 @@ impl Repository<'_> {
         let mut corrections = 0;
         while session.offset < size {
             let end = session.offset.saturating_add(most).min(size);
-            let answer =
-                self.send_bytes(access, content, Method::PATCH, session.url.clone(), session.offset..end).await?;
+            let answer = self.send_bytes(access, content, Method::PATCH, session.url.clone(), session.offset..end)?;
             let reported = received(&answer);
             if !answer.status().is_success() {
                 let wanted = reported.filter(|at| *at != session.offset && *at <= size);
                 let Some(wanted) = wanted.filter(|_| is_out_of_step(&answer) && corrections < CORRECTIONS) else {
-                    return Ok(Some(self.refused(access, &Method::PATCH, answer, session).await));
+                    return Ok(Some(self.refused(access, answer, session)));
                 };
                 corrections += 1;
-                session.url = next_url(&Method::PATCH, &answer, &session.url)?;
+                session.url = next_url(&answer, &session.url)?;
                 session.offset = wanted;
                 continue;
             }
@@ -146,18 +138,18 @@ impl Repository<'_> {
             // not there.
             let has = reported.unwrap_or(end).min(end);
             if has <= session.offset {
-                let request = label(&Method::PATCH, answer.url());
+                let request = answer.label();
                 let message = format!("{request}: the registry took {end} bytes and has {has} of them");
                 return Err(Error::new(ErrorKind::Registry, message).into());
             }
-            session.url = next_url(&Method::PATCH, &answer, &session.url)?;
+            session.url = next_url(&answer, &session.url)?;
             session.offset = has;
         }
         Ok(None)
     }
 
     /// One request with the bytes of `range`.
-    async fn send_bytes(
+    fn send_bytes(
         &self,
         access: &Access,
         content: &Content<'_, '_>,
@@ -175,17 +167,17 @@ impl Repository<'_> {
             request.headers.insert(CONTENT_RANGE, HeaderValue::try_from(bytes).expect("digits and a dash"));
         }
         request.body = Body::Stream(&make_body, &content.activity);
-        let answer = self.client.connection.exchange(access, &request).await;
+        let answer = self.client.connection.exchange(access, &request);
         let is_taken = answer.as_ref().is_ok_and(|answer| answer.status().is_success());
         if !is_taken || range.end == content.descriptor.size {
-            content.end(is_taken).await?;
+            content.end(is_taken)?;
         }
         answer
     }
 
-    async fn refused(&self, access: &Access, method: &Method, answer: Response, session: &Session) -> Refusal {
+    fn refused(&self, access: &Access, answer: Response, session: &Session) -> Refusal {
         let status = answer.status();
-        let failure = self.client.connection.refusal(access, method, answer).await;
+        let failure = self.client.connection.refusal(access, answer);
         Refusal { status, least: session.least, failure }
     }
 }
@@ -196,9 +188,9 @@ fn completing(url: &Url, digest: Digest) -> Url {
     url
 }
 
-fn next_url(method: &Method, answer: &Response, before: &Url) -> Result<Url> {
+fn next_url(answer: &Response, before: &Url) -> Result<Url> {
     match answer.headers().contains_key(LOCATION) {
-        true => location(method, answer),
+        true => location(answer),
         false => Ok(before.clone()),
     }
 }

@@ -40,20 +40,8 @@ const TO_UNDO: &[&[&str]] = &[
         "plan/dockerfile/parts.rs",
     ],
     &["plan/spec/mod.rs", "plan/spec/read.rs"],
-    &["registry/credential/file.rs", "registry/credential/helper.rs", "registry/credential/mod.rs"],
     &["source/context/dockerfile.rs", "source/context/mod.rs"],
     &["source/git/checkout/mod.rs", "source/git/checkout/work_tree.rs"],
-    &[
-        "registry/auth.rs",
-        "registry/client.rs",
-        "registry/connection.rs",
-        "registry/failure.rs",
-        "registry/hint.rs",
-        "registry/http.rs",
-        "registry/mirrored.rs",
-        "registry/retry.rs",
-        "registry/settings/proxy.rs",
-    ],
 ];
 
 #[test]

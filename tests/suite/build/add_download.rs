@@ -11,7 +11,8 @@ use ocibake::store::LocalStore;
 use tempfile::TempDir;
 
 use crate::support::fake_registry::{FakeRegistry, Reply, Request};
-use crate::support::registry_client::on_demand;
+use crate::support::port::Port;
+use crate::support::registry_client::{on_demand, text};
 
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const LATER: &str = "Sun, 06 Nov 1994 09:49:37 GMT";
@@ -162,6 +163,31 @@ fn a_password_in_the_url_goes_to_its_own_host_alone() {
     // echo -n 'me:s3@cret' | base64
     assert_eq!(server.requests()[0].header("authorization"), Some("Basic bWU6czNAY3JldA=="));
     assert_eq!(other.requests()[0].header("authorization"), None);
+}
+
+#[test]
+fn a_refusal_is_told_in_the_servers_words_without_the_password() {
+    let server = FakeRegistry::scripted(|request| {
+        let sent = request.header("authorization").unwrap_or_default();
+        let body = format!("not for {sent}, nor for s3@cret\n").into_bytes();
+        Some(Reply::Answer(403, Vec::new(), body).with("content-type", "text/plain"))
+    });
+    let (_directory, store) = store();
+    let url = format!("http://me:s3%40cret@{}/file", server.address());
+    let error = download(&url, None, &store, &on_demand(), &silent).unwrap_err();
+    let (message, hint) = text(&error, &server.address());
+    assert_eq!(message, "GET http://HOST/file: 403 Forbidden: not for Basic …, nor for …");
+    assert_eq!(hint, "the server lets nobody have it without more: download it into the context");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_not_called_a_registry() {
+    let port = Port::new();
+    let address = port.to_string();
+    let (_directory, store) = store();
+    let error = download(&format!("http://{address}/file"), None, &store, &on_demand(), &silent).unwrap_err();
+    let hint = text(&error, &address).1;
+    assert_eq!(hint, "nothing listens at HOST: is the server running, and are its name and port right?");
 }
 
 #[test]

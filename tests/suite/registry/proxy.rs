@@ -1,7 +1,8 @@
 //! Proxies on the way to a registry: which are used, and what is said of those that refuse.
 
 use ocibake::error::{Error, ErrorKind};
-use ocibake::registry::{Client, Options, Proxies};
+use ocibake::net::{HttpOptions, Proxies};
+use ocibake::registry::{Client, Options};
 
 use crate::support::authority::Authority;
 use crate::support::docker_registry::DockerRegistry;
@@ -22,7 +23,7 @@ fn through(proxy: &str) -> Proxies {
 }
 
 fn try_push(proxies: Proxies, address: &str, news: &News) -> Result<(), Error> {
-    let client = Client::new(Options { proxies, insecure: true, ..options() })?;
+    let client = Client::new(Options { insecure: true, http: HttpOptions { proxies, ..options().http }, ..options() })?;
     let mut store = MemoryStore::default();
     let root = store.image(&[b"a layer"]);
     push(&client, address, &store, &root, &["v1"], news)
@@ -34,7 +35,7 @@ fn tls_registry() -> Option<DockerRegistry> {
 
 /// Message and hint of the failure to reach `address`, with HOST and PROXY for the addresses.
 fn failure(proxy: &str, proxies: Proxies, address: &str) -> (String, String) {
-    let client = Client::new(Options { proxies, ..options() }).unwrap();
+    let client = Client::new(Options { http: HttpOptions { proxies, ..options().http }, ..options() }).unwrap();
     let error = client.check(address, &basic("bob", "hunter2")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
     let shown = format!("{error:?}");
@@ -135,7 +136,7 @@ fn a_proxy_that_forbids_a_host_is_told_from_one_that_does_not_reach_it() {
         "the proxy http://PROXY may not reach 0.0.0.0: is that name right? If there is a way without it, name 0.0.0.0 \
          in NO_PROXY"
     );
-    assert_eq!(proxy.requests().len() as u32, 2 * options().backoff.tries, "that may pass");
+    assert_eq!(proxy.requests().len() as u32, 2 * options().http.backoff.tries, "that may pass");
 }
 
 #[test]
@@ -165,7 +166,12 @@ fn in_plain_http_the_answer_of_a_proxy_is_told_from_that_of_a_registry() {
     });
     let address = registry.other_address();
     let hints = |proxy: &Proxy| {
-        let client = Client::new(Options { proxies: through(&proxy.address()), insecure: true, ..options() }).unwrap();
+        let client = Client::new(Options {
+            insecure: true,
+            http: HttpOptions { proxies: through(&proxy.address()), ..options().http },
+            ..options()
+        })
+        .unwrap();
         let check = client.check(&address, &basic("bob", "hunter2")).map_err(|error| text(&error, &proxy.address()));
         let push = try_push(through(&proxy.address()), &address, &News::default());
         [check, push.map_err(|error| text(&error, &proxy.address()))].map(|result| result.err().map(|(_, hint)| hint))

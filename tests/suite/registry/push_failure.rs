@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ocibake::error::ErrorKind;
+use ocibake::net::HttpOptions;
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::registry::{Client, Options};
 use ocibake::store::{Graph, Store};
@@ -294,8 +295,9 @@ fn a_registry_that_falls_silent_is_given_up() {
     let registry = FakeRegistry::scripted(|request| {
         request.is("PUT", "/manifests/").then(|| Reply::Silence(Duration::from_secs(600)))
     });
-    let mut hurried = Options { patience: Duration::from_millis(200), ..options() };
-    hurried.backoff.tries = 2;
+    let mut hurried =
+        Options { http: HttpOptions { patience: Duration::from_millis(200), ..options().http }, ..options() };
+    hurried.http.backoff.tries = 2;
     let start = Instant::now();
     let (kind, message, _) = failing_push(&registry, &Client::new(hurried).unwrap());
     assert_eq!(kind, ErrorKind::Registry);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ocibake::error::{Error, ErrorKind, Result};
+use ocibake::net::HttpOptions;
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::progress::{Event, silent};
 use ocibake::registry::{Client, Options};
@@ -132,7 +133,11 @@ fn a_silence_in_the_middle_is_a_break() {
     let (registry, descriptor) = holding(&blob, move |number, _| {
         (number == 0).then(|| Reply::Unmeasured(bytes[..60_000].to_vec(), Duration::from_secs(600)))
     });
-    let hurried = Client::new(Options { patience: Duration::from_millis(300), ..options() }).unwrap();
+    let hurried = Client::new(Options {
+        http: HttpOptions { patience: Duration::from_millis(300), ..options().http },
+        ..options()
+    })
+    .unwrap();
     assert!(read(&hurried, &registry, &descriptor).unwrap() == blob);
     assert_eq!(ranges(&registry), [None, Some("bytes=60000-".to_owned())]);
 }

@@ -4,10 +4,11 @@ use std::io::Read;
 use std::time::Duration;
 
 use ocibake::error::{Error, ErrorKind};
+use ocibake::net::{Backoff, HttpOptions, LeastSpeed};
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::progress::silent;
-use ocibake::registry::{Backoff, Client, LeastSpeed, Options};
-use ocibake::store::{LocalStore, Store};
+use ocibake::registry::{Client, Options};
+use ocibake::store::Store;
 
 use crate::support::fake_registry::{FakeRegistry, Reply};
 use crate::support::memory_store::MemoryStore;
@@ -19,8 +20,8 @@ const LEAST: LeastSpeed = LeastSpeed { bytes: 1 << 20, within: Duration::from_mi
 const PAUSE: Duration = Duration::from_millis(10);
 
 fn hurried(least_speed: LeastSpeed) -> Client {
-    let backoff = Backoff { tries: 2, ..options().backoff };
-    Client::new(Options { least_speed, backoff, ..options() }).unwrap()
+    let backoff = Backoff { tries: 2, ..options().http.backoff };
+    Client::new(Options { http: HttpOptions { least_speed, backoff, ..options().http }, ..options() }).unwrap()
 }
 
 #[track_caller]
@@ -62,10 +63,8 @@ fn a_document_that_trickles_is_given_up() {
 #[test]
 fn a_file_that_trickles_is_given_up() {
     let server = FakeRegistry::scripted(|_| Some(Reply::Trickle(vec![b'x'; 100_000], PAUSE)));
-    let place = tempfile::tempdir().unwrap();
-    let store = LocalStore::open(place.path().join("store")).unwrap();
     let url = format!("http://{}/file", server.address());
-    let error = hurried(LEAST).download(&url, None, &store, &silent).unwrap_err();
+    let error = hurried(LEAST).http().download(&url, None, || Ok(Vec::new()), &silent).unwrap_err();
     is_slow(&error, &server.address(), "GET http://HOST/file");
 }
 
@@ -91,7 +90,7 @@ fn what_is_fast_enough_is_not_given_up() {
     let registry = FakeRegistry::new();
     registry.put_blob(&blob);
     let least_speed = LeastSpeed { bytes: 1, within: Duration::from_millis(1) };
-    let client = Client::new(Options { least_speed, ..options() }).unwrap();
+    let client = Client::new(Options { http: HttpOptions { least_speed, ..options().http }, ..options() }).unwrap();
     let repository = client.repository(&reference(&registry.address(), "org/api"), &silent);
     let mut got = Vec::new();
     repository.open(&Descriptor::of(media_type::LAYER, &blob)).unwrap().read_to_end(&mut got).unwrap();

@@ -55,7 +55,7 @@ fn waits_that_the_registry_asks_for_do_not_use_up_the_tries() {
             is_one.then(|| too_many(wait))
         });
         let mut hurried = options();
-        hurried.backoff.tries = 2;
+        hurried.http.backoff.tries = 2;
         let mut store = MemoryStore::default();
         let root = store.image(&[]);
         let client = Client::new(hurried).unwrap();

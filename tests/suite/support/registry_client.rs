@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use ocibake::error::{Error, Result};
+use ocibake::net::{Backoff, HttpOptions};
 use ocibake::oci::{Descriptor, Reference};
 use ocibake::progress::{BlobOutcome, Event};
-use ocibake::registry::{Backoff, Client, Credential, Credentials, OnDemand, Options};
+use ocibake::registry::{Client, Credential, Credentials, OnDemand, Options};
 
 use super::fake_registry::digest;
 use super::memory_store::MemoryStore;
@@ -15,8 +16,11 @@ use super::memory_store::MemoryStore;
 pub fn options() -> Options {
     Options {
         parallel: 8,
-        backoff: Backoff { tries: 5, base: Duration::from_millis(5) },
-        patience: Duration::from_secs(300),
+        http: HttpOptions {
+            backoff: Backoff { tries: 5, base: Duration::from_millis(5) },
+            patience: Duration::from_secs(300),
+            ..Options::default().http
+        },
         ..Options::default()
     }
 }
@@ -31,7 +35,7 @@ pub fn alone() -> Client {
 }
 
 pub fn with_patience(patience: Duration) -> Client {
-    Client::new(Options { patience, ..options() }).unwrap()
+    Client::new(Options { http: HttpOptions { patience, ..options().http }, ..options() }).unwrap()
 }
 
 pub fn on_demand() -> OnDemand {

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ocibake::error::ErrorKind;
+use ocibake::net::{Backoff, HttpOptions};
 use ocibake::oci::Descriptor;
 use ocibake::progress::{Event, silent};
-use ocibake::registry::{Backoff, Client, Options, Repository};
+use ocibake::registry::{Client, Options, Repository};
 use ocibake::store::{Graph, Store};
 
 use crate::support::docker_registry::DockerRegistry;
@@ -97,7 +98,11 @@ impl Side<'_> {
 
     fn client(&self, tries: u32) -> Client {
         let backoff = Backoff { tries, base: Duration::from_millis(2) };
-        Client::new(Options { backoff, patience: Duration::from_secs(300), ..Options::default() }).unwrap()
+        Client::new(Options {
+            http: HttpOptions { backoff, patience: Duration::from_secs(300), ..Options::default().http },
+            ..Options::default()
+        })
+        .unwrap()
     }
 
     /// Whether the push reports success.

@@ -3,13 +3,10 @@
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::thread::{self, Scope};
 
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
-
-use crate::error::{Error, ErrorKind, Result};
 
 /// In bytes; this many of them may wait to be sent.
 const PIECE: usize = 8 << 10;
@@ -17,7 +14,7 @@ const AHEAD: usize = 4;
 
 /// Pieces on their way into one body, or into several that follow one another. Their thread ends when this is dropped:
 /// the HTTP library may keep a body whose request nobody waits for any more.
-pub(super) struct Pieces(Arc<Mutex<Arrived>>);
+pub(crate) struct Pieces(Arc<Mutex<Arrived>>);
 
 struct Arrived {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
@@ -29,17 +26,36 @@ struct Arrived {
 }
 
 /// The end that a thread sends them into.
-pub(super) type PieceSender = mpsc::Sender<io::Result<Bytes>>;
+pub(crate) struct PieceSender(mpsc::Sender<io::Result<Bytes>>);
+
+impl PieceSender {
+    /// Returns true once there is room for the piece, and false if nobody takes any more. An error ends the body, and
+    /// with it the request.
+    pub fn send(&self, piece: io::Result<Bytes>) -> bool {
+        self.0.blocking_send(piece).is_ok()
+    }
+
+    /// Returns whether somebody may take further pieces.
+    pub fn is_open(&self) -> bool {
+        !self.0.is_closed()
+    }
+}
+
+/// A body that is read while it is sent.
+pub(crate) struct StreamedBody(pub(super) reqwest::Body);
 
 impl Pieces {
     pub fn channel() -> (PieceSender, Pieces) {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        (sender, Pieces(Arc::new(Mutex::new(Arrived { receiver, rest: Bytes::new(), taken: 0, bodies: 0 }))))
+        (
+            PieceSender(sender),
+            Pieces(Arc::new(Mutex::new(Arrived { receiver, rest: Bytes::new(), taken: 0, bodies: 0 }))),
+        )
     }
 
     /// A body of the next `length` bytes, or of fewer if no more come; none if it is not to begin where the bodies
     /// before it have got to. Those get nothing more: the HTTP library may still hold one.
-    pub fn body(&self, from: u64, length: u64) -> Option<reqwest::Body> {
+    pub fn body(&self, from: u64, length: u64) -> Option<StreamedBody> {
         let mut begun = lock(&self.0);
         if begun.taken != from {
             return None;
@@ -66,7 +82,7 @@ impl Pieces {
             arrived.taken += count;
             Poll::Ready(Some(Ok(arrived.rest.split_to(count as usize))))
         };
-        Some(reqwest::Body::wrap_stream(stream::poll_fn(next)))
+        Some(StreamedBody(reqwest::Body::wrap_stream(stream::poll_fn(next))))
     }
 
     /// Nobody takes further pieces: the thread need not wait for that.
@@ -86,13 +102,8 @@ fn lock(arrived: &Mutex<Arrived>) -> MutexGuard<'_, Arrived> {
 }
 
 /// As much as fits into a piece; empty only at the end.
-pub(super) fn read_piece(reader: &mut impl Read) -> io::Result<Bytes> {
+pub(crate) fn read_piece(reader: &mut impl Read) -> io::Result<Bytes> {
     let mut piece = Vec::with_capacity(PIECE);
     reader.take(PIECE as u64).read_to_end(&mut piece)?;
     Ok(piece.into())
-}
-
-pub(super) fn spawn<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) -> Result<()> {
-    let spawned = thread::Builder::new().name("upload".to_owned()).spawn_scoped(scope, work);
-    spawned.map(drop).map_err(|source| Error::new(ErrorKind::Io, "cannot start a thread").with_source(source))
 }

@@ -26,7 +26,7 @@ pub struct RegistriesConf {
 
 /// What all of the files say, by prefix.
 #[derive(Debug, Default)]
-pub(in crate::registry) struct Registries(BTreeMap<String, Entry>);
+pub(super) struct Registries(BTreeMap<String, Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -58,7 +58,7 @@ enum Usage {
 
 /// Where an image is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::registry) struct Place {
+pub(super) struct ImagePlace {
     pub reference: Reference,
     pub insecure: bool,
 }
@@ -86,11 +86,11 @@ impl Registries {
     }
 
     /// Where to pull an image from: its mirrors, in their order, and at the end the registry itself.
-    pub fn places(&self, reference: &Reference) -> Result<Vec<Place>> {
+    pub fn places(&self, reference: &Reference) -> Result<Vec<ImagePlace>> {
         let name = reference.to_string();
         let insecure = self.is_insecure(&name)?;
         let Some((matched, entry)) = self.find(&name) else {
-            return Ok(vec![Place { reference: reference.clone(), insecure }]);
+            return Ok(vec![ImagePlace { reference: reference.clone(), insecure }]);
         };
         let rest = &name[matched..];
         let moved = |location: &str| -> Result<Reference> { format!("{location}{rest}").parse() };
@@ -101,9 +101,9 @@ impl Registries {
         };
         let mirrors = entry.mirrors.iter().filter(is_meant);
         let mirrors =
-            mirrors.map(|mirror| Ok(Place { reference: moved(&mirror.location)?, insecure: mirror.insecure }));
+            mirrors.map(|mirror| Ok(ImagePlace { reference: moved(&mirror.location)?, insecure: mirror.insecure }));
         let own = entry.location.as_deref().map_or_else(|| Ok(reference.clone()), moved);
-        mirrors.chain([own.map(|reference| Place { reference, insecure })]).collect()
+        mirrors.chain([own.map(|reference| ImagePlace { reference, insecure })]).collect()
     }
 
     /// The entry with the longest prefix that fits, and how much of `reference` that is.

@@ -12,7 +12,7 @@ const SAME_WAIT: Duration = Duration::from_secs(1);
 
 /// Until when hosts (with their scheme and port) are left alone.
 #[derive(Default)]
-pub(super) struct Gates(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Gates(Mutex<HashMap<String, Instant>>);
 
 impl Gates {
     /// Returns once the host of `url` may be asked.

@@ -21,7 +21,7 @@ impl Default for LeastSpeed {
 
 /// How fast a transfer has been of late.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     waited: Duration,
     bytes: u64,
 }

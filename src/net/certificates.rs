@@ -19,20 +19,20 @@ pub struct Certificates {
     /// is an error.
     pub roots: Vec<PathBuf>,
     /// Directories in the form of docker's `certs.d` (containers-certs.d(5)): in a directory with the name of the
-    /// registry, `*.crt` are further authorities, and `*.cert` with `*.key` is the user's own certificate; the first of
-    /// several. The first of `directories` that has one for a registry counts. A file in it that is no good is an error.
+    /// server, `*.crt` are further authorities, and `*.cert` with `*.key` is the user's own certificate; the first of
+    /// several. The first of `directories` that has one for a server counts. A file in it that is no good is an error.
     pub directories: Vec<PathBuf>,
 }
 
-/// What one registry's directory holds.
+/// What one server's directory holds.
 #[derive(Default)]
-pub(in crate::registry) struct Trust {
+pub(super) struct Trust {
     pub authorities: Vec<CertificateDer<'static>>,
-    pub identity: Option<Identity>,
+    pub identity: Option<ClientIdentity>,
 }
 
-/// The user, to a registry.
-pub(in crate::registry) struct Identity {
+/// The user, to a server.
+pub(super) struct ClientIdentity {
     pub path: PathBuf,
     /// Its own certificate first.
     pub chain: Vec<CertificateDer<'static>>,
@@ -40,9 +40,9 @@ pub(in crate::registry) struct Identity {
 }
 
 impl Certificates {
-    /// What there is for a registry beside the roots.
-    pub(in crate::registry) fn trust(&self, registry: &str) -> Result<Option<Trust>> {
-        for directory in self.directories.iter().map(|directory| directory.join(registry)) {
+    /// What there is for a server beside the roots.
+    pub(super) fn trust(&self, server: &str) -> Result<Option<Trust>> {
+        for directory in self.directories.iter().map(|directory| directory.join(server)) {
             match fs::read_dir(&directory) {
                 Ok(entries) => return Trust::read(&directory, entries).map(Some),
                 // The directories of the system may be for root's eyes alone.
@@ -53,12 +53,12 @@ impl Certificates {
         Ok(None)
     }
 
-    /// Whether there is a directory for a registry, whatever it holds.
-    pub(in crate::registry) fn are_there_for(&self, registry: &str) -> bool {
-        self.directories.iter().any(|directory| directory.join(registry).is_dir())
+    /// Whether there is a directory for a server, whatever it holds.
+    pub(crate) fn are_there_for(&self, server: &str) -> bool {
+        self.directories.iter().any(|directory| directory.join(server).is_dir())
     }
 
-    /// The authorities that are trusted whatever the registry. There is one at least.
+    /// The authorities that are trusted whatever the server. There is one at least.
     pub fn roots(&self) -> Result<Vec<CertificateDer<'static>>> {
         let roots = match self.roots.is_empty() {
             true => rustls_native_certs::load_native_certs().certs,
@@ -96,15 +96,15 @@ impl Trust {
                 return Err(Error::input(format!("{} has no key beside it, {}", path.display(), key.display()))
                     .with_hint("the certificate of an authority ends in .crt"));
             }
-            let identity = Identity::read(path, &key)?;
+            let identity = ClientIdentity::read(path, &key)?;
             trust.identity.get_or_insert(identity);
         }
         Ok(trust)
     }
 }
 
-impl Identity {
-    fn read(path: &Path, key_path: &Path) -> Result<Identity> {
+impl ClientIdentity {
+    fn read(path: &Path, key_path: &Path) -> Result<ClientIdentity> {
         let malformed = |path: &Path, what: &str| {
             Error::input(format!("{} is not {what}", path.display()))
                 .with_hint("it is to be in PEM, and a key without a passphrase")
@@ -114,7 +114,7 @@ impl Identity {
             return Err(malformed(path, "a certificate"));
         }
         let key = PrivateKeyDer::from_pem_slice(&read(key_path)?).map_err(|_| malformed(key_path, "a key"))?;
-        Ok(Identity { path: path.to_owned(), chain, key })
+        Ok(ClientIdentity { path: path.to_owned(), chain, key })
     }
 }
 

@@ -6,10 +6,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::header::HeaderValue;
 
-/// What a request showed of who we are, in the forms in which a registry may repeat it. Answers carry it as an
-/// extension.
+/// What a request showed of who we are, in the forms in which a server may repeat it.
 #[derive(Clone, Default)]
-pub(super) struct Secrets(Vec<String>);
+pub(crate) struct Secrets(Vec<String>);
 
 impl Secrets {
     /// Those in an `Authorization`: a token, or a password by itself and as it is sent (RFC 7617).

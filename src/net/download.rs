@@ -1,26 +1,26 @@
-//! Files on any web server, downloaded into the local store.
+//! Files on any web server, as they are downloaded: over as many requests as it takes, and only what has changed.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::{
     DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
 };
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
-use super::auth::{Access, Registry, basic};
-use super::client::Client;
-use super::connection::Request;
+use super::client::{HttpClient, REFUSAL_LIMIT};
 use super::date::http_date;
-use super::download::first_byte;
-use super::failure::{Failure, label};
+use super::failure::Failure;
+use super::percent::percent_decoded_text;
+use super::request::{Authorization, Request, basic};
+use super::response::Response;
 use super::retry::Tries;
+use super::server::Server;
+use super::stop::Stop;
+use super::words::{repeatable, words};
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Digest, Hasher};
 use crate::progress::Progress;
-use crate::store::{LocalStore, PendingBlob};
 
 /// What a server says of a file beside its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,11 +34,11 @@ pub struct Headers {
 
 /// How a download ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Receipt<W> {
     /// It is what it was when the headers given were received.
     Unchanged,
-    /// The store has it now.
-    Stored { digest: Digest, headers: Headers },
+    /// All of it has been written to `content`.
+    Received { content: W, headers: Headers },
 }
 
 /// A change within this time of another might have the same date.
@@ -82,79 +82,82 @@ impl Headers {
     }
 }
 
-impl Client {
-    /// Downloads `url`, of HTTP or HTTPS, unless it is still what it was with the headers in `known`. What breaks off goes on
-    /// where it was, or from the start where the server cannot tell that it is the same file. No credential is shown to
-    /// anybody but a user and password that the URL itself has, and they to its own host alone.
-    pub fn download(
+impl HttpClient {
+    /// Downloads `url` into what `begin` returns, which is asked for another one each time that the content starts anew.
+    /// User and password in the URL are shown to its own host alone. With headers that are `known` nothing is downloaded
+    /// that is still the same. What breaks off goes on where it was if the server vouches that it is the same; an error
+    /// of `begin` or of writing is returned as it is.
+    pub fn download<W: Write>(
         &self,
         url: &str,
         known: Option<&Headers>,
-        store: &LocalStore,
+        begin: impl FnMut() -> Result<W>,
         progress: Progress<'_>,
-    ) -> Result<Outcome> {
-        let mut transfer = Transfer::new(self, url, known.cloned(), store)?;
-        let backoff = self.connection.options.backoff;
-        self.runtime.block_on(async {
-            let mut tries = Tries::new(backoff, progress);
-            let mut forgotten_at = 0;
-            loop {
-                let failure = match transfer.run().await {
-                    Ok(outcome) => return Ok(outcome),
-                    Err(failure) => failure,
-                };
-                if transfer.arrived >= forgotten_at + PROGRESS {
-                    tries.reset();
-                    forgotten_at = transfer.arrived;
-                }
-                tries.next(failure).await?;
+    ) -> Result<Receipt<W>> {
+        let mut transfer = Fetching::new(self, url, known, begin)?;
+        let mut tries = Tries::new(self.options().backoff, progress, &transfer.stop);
+        let mut forgotten_at = 0;
+        loop {
+            let failure = match transfer.run() {
+                Ok(outcome) => return Ok(outcome),
+                Err(failure) => failure,
+            };
+            if transfer.arrived >= forgotten_at + PROGRESS {
+                tries.reset();
+                forgotten_at = transfer.arrived;
             }
-        })
+            tries.next(failure)?;
+        }
     }
 }
 
-struct Transfer<'a> {
-    client: &'a Client,
-    access: Access,
+struct Fetching<'a, W, B> {
+    client: &'a HttpClient,
+    server: Server,
     url: Url,
-    authorization: Option<HeaderValue>,
-    known: Option<Headers>,
-    store: &'a LocalStore,
+    authorization: Option<Authorization>,
+    known: Option<&'a Headers>,
+    begin: B,
     /// What has arrived so far, and what the server said of it.
-    begun: Option<(PendingBlob, Hasher, Headers)>,
+    begun: Option<(W, Headers)>,
     arrived: u64,
+    stop: Stop,
 }
 
-impl<'a> Transfer<'a> {
-    fn new(client: &'a Client, text: &str, known: Option<Headers>, store: &'a LocalStore) -> Result<Self> {
+impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
+    fn new(client: &'a HttpClient, text: &str, known: Option<&'a Headers>, begin: B) -> Result<Self> {
         let wrong = || Error::input("this is not a URL of something that can be downloaded");
         let mut url = Url::parse(text).map_err(|_| wrong())?;
         let host = url.host_str().ok_or_else(wrong)?;
-        let name = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
-        let access = Access::entry(Arc::new(Registry::new(&name, false)));
-        let authorization = match (url.username(), url.password()) {
+        let host = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
+        let server = Server { noun: "server", name: host.clone(), host, insecure: false };
+        let header = match (url.username(), url.password()) {
             ("", None) => None,
-            (user, password) => Some(basic(&unescaped(user), &unescaped(password.unwrap_or_default()))?),
+            (user, password) => {
+                Some(basic(&percent_decoded_text(user), &percent_decoded_text(password.unwrap_or_default()))?)
+            }
         };
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| wrong())?;
         url.set_fragment(None);
-        Ok(Transfer { client, access, url, authorization, known, store, begun: None, arrived: 0 })
+        let authorization = header.map(|header| Authorization { header, owner: url.clone() });
+        let stop = Stop::default();
+        Ok(Fetching { client, server, url, authorization, known, begin, begun: None, arrived: 0, stop })
     }
 
     /// One request, to the end of its answer.
-    async fn run(&mut self) -> Result<Outcome, Failure> {
-        let mut answer = self.ask().await?;
+    fn run(&mut self) -> Result<Receipt<W>, Failure> {
+        let mut answer = self.ask()?;
         if answer.status() == StatusCode::NOT_MODIFIED {
-            return Ok(Outcome::Unchanged);
+            return Ok(Receipt::Unchanged);
         }
         let headers = Headers::of(answer.headers());
-        if self.known.as_ref().is_some_and(|known| known.etag.is_some() && known.is_same(&headers)) {
-            return Ok(Outcome::Unchanged); // there are servers that do not heed conditions
+        if self.known.is_some_and(|known| known.etag.is_some() && known.is_same(&headers)) {
+            return Ok(Receipt::Unchanged); // there are servers that do not heed conditions
         }
         if answer.status() == StatusCode::PARTIAL_CONTENT {
-            let begins_at = first_byte(&answer)?;
+            let begins_at = answer.first_byte()?;
             if begins_at != self.arrived {
-                let place = label(&Method::GET, answer.url());
+                let place = answer.label();
                 let message = format!("{place}: asked to go on at byte {}, it goes on at {begins_at}", self.arrived);
                 return Err(Error::new(ErrorKind::Registry, message).into());
             }
@@ -162,46 +165,41 @@ impl<'a> Transfer<'a> {
             self.begun = None;
         }
         if self.begun.is_none() {
-            self.begun = Some((self.store.begin()?, Hasher::new(), headers));
+            self.begun = Some(((self.begin)()?, headers));
             self.arrived = 0;
         }
-        self.take(&mut answer).await?;
-        let Some((blob, hasher, headers)) = self.begun.take() else { return Ok(Outcome::Unchanged) };
-        let digest = hasher.finish();
-        self.store.commit(blob, digest)?;
-        Ok(Outcome::Stored { digest, headers })
+        self.take(&mut answer)?;
+        let Some((content, headers)) = self.begun.take() else { return Ok(Receipt::Unchanged) };
+        Ok(Receipt::Received { content, headers })
     }
 
-    async fn take(&mut self, answer: &mut Response) -> Result<(), Failure> {
-        while let Some(chunk) = self.client.connection.chunk(&Method::GET, answer).await? {
-            let Some((blob, hasher, _)) = &mut self.begun else { break };
-            blob.write_all(&chunk).map_err(|source| Error::io("write to", self.store.root(), source))?;
-            hasher.update(&chunk);
+    fn take(&mut self, answer: &mut Response) -> Result<(), Failure> {
+        while let Some(chunk) = answer.chunk()? {
+            let Some((content, _)) = &mut self.begun else { break };
+            content.write_all(&chunk).map_err(|source| Error::from_read("write", answer.label(), source))?;
             self.arrived += chunk.len() as u64;
         }
         Ok(())
     }
 
-    async fn ask(&mut self) -> Result<Response, Failure> {
+    fn ask(&mut self) -> Result<Response, Failure> {
         let mut request = Request::new(Method::GET, self.url.clone());
         let mut set = |name: HeaderName, value: &str| {
             // What a server sent as a header can be sent back as one.
             HeaderValue::from_str(value).map(|value| drop(request.headers.insert(name, value))).unwrap_or_default();
         };
-        let resumed = self.begun.as_ref().and_then(|(_, _, headers)| headers.if_range()).filter(|_| self.arrived > 0);
+        let resumed = self.begun.as_ref().and_then(|(_, headers)| headers.if_range()).filter(|_| self.arrived > 0);
         if let Some(if_range) = resumed {
             set(RANGE, &format!("bytes={}-", self.arrived));
             set(IF_RANGE, if_range);
-        } else if let Some(known) = &self.known {
+        } else if let Some(known) = self.known {
             match (&known.etag, &known.last_modified) {
                 (Some(etag), _) => set(IF_NONE_MATCH, etag),
                 (None, Some(modified)) if known.is_settled => set(IF_MODIFIED_SINCE, modified),
                 _ => {}
             }
         }
-        let connection = &self.client.connection;
-        let owns = |url: &Url| url.origin() == self.url.origin();
-        let answer = connection.follow(&self.access, &request, self.authorization.as_ref(), owns).await?;
+        let mut answer = self.client.send(&self.server, &request, self.authorization.as_ref(), &self.stop)?;
         let is_whole = answer.status() == StatusCode::OK;
         let is_rest = answer.status() == StatusCode::PARTIAL_CONTENT && resumed.is_some();
         let is_unchanged = answer.status() == StatusCode::NOT_MODIFIED && self.known.is_some() && resumed.is_none();
@@ -210,10 +208,11 @@ impl<'a> Transfer<'a> {
         }
         if answer.status().is_success() || answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             self.begun = None;
-            let (place, status) = (label(&Method::GET, answer.url()), answer.status());
-            return Err(Failure::passing(place, format!("{status}, which is not the file")));
+            return Err(Failure::passing(answer.label(), format!("{}, which is not the file", answer.status())));
         }
-        let mut failure = connection.refusal(&self.access, &Method::GET, answer).await;
+        let body = answer.read(REFUSAL_LIMIT).unwrap_or_default();
+        let said = words(answer.headers(), &body).and_then(|said| repeatable(&said, &answer.secrets));
+        let mut failure = self.client.refusal(&answer, said.as_deref());
         failure.error.hint = hint(failure.error.kind);
         Err(failure)
     }
@@ -227,14 +226,6 @@ fn hint(kind: ErrorKind) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Of user and password in a URL.
-fn unescaped(text: &str) -> String {
-    let name = text.replace('+', "%2B");
-    let decoded = Url::parse(&format!("http://h/?a={name}"));
-    let pair = decoded.ok().and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned()));
-    pair.unwrap_or_else(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -265,11 +256,5 @@ mod tests {
         assert_eq!(headers(&[("etag", "\"a\"")]).if_range(), Some("\"a\""));
         assert_eq!(headers(&[("etag", "W/\"a\"")]).if_range(), None);
         assert_eq!(headers(&[]).if_range(), None);
-    }
-
-    #[test]
-    fn users_and_passwords_are_unescaped() {
-        assert_eq!(unescaped("a%40b+c%26d"), "a@b+c&d");
-        assert_eq!(unescaped(""), "");
     }
 }

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::StatusCode;
-use tokio::sync::Mutex as AsyncMutex;
-
+use crate::net::StatusCode;
 use crate::oci::Digest;
 
 /// In bytes: what GHCR takes at the most, and what all take that take chunks of any size.
@@ -40,15 +38,15 @@ impl Form {
 
 /// The repositories of a registry that have one blob by now. Held while it goes to one of them, so that what is in
 /// flight is not sent to another as well.
-type Places = Arc<AsyncMutex<Vec<String>>>;
+type Places = Arc<Mutex<Vec<String>>>;
 
 #[derive(Default)]
-pub(in crate::registry) struct Known {
+pub(super) struct Known {
     form: Mutex<Form>,
     /// Set once the registry has passed over the tags of a manifest that was put by its digest.
     pub(super) ignores_tags: Flag,
     /// Held while a list of referrers is read and written: of two at once one would get lost.
-    pub(super) referrers: AsyncMutex<()>,
+    pub(super) referrers: Mutex<()>,
     places: Mutex<HashMap<Digest, Places>>,
 }
 

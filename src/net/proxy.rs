@@ -9,8 +9,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::{StatusCode, Url};
 
+use super::failure::{Failure, Passing, root_cause};
+use super::host::{host, is_loopback};
+use super::percent::percent_decoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::registry::failure::{Failure, Passing, root_cause};
 
 /// How long a proxy that has refused is given to say why.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,9 +23,9 @@ const ANSWER_LIMIT: u64 = 8 << 10;
 /// `%XX` for what a URL cannot hold. `Debug` does not show them.
 #[derive(Clone, Default)]
 pub struct Proxies {
-    /// For registries in plain HTTP; the proxy sees all of it.
+    /// For servers in plain HTTP; the proxy sees all of it.
     pub http: Option<String>,
-    /// For registries in HTTPS; the proxy sees their hosts alone.
+    /// For servers in HTTPS; the proxy sees their hosts alone.
     pub https: Option<String>,
     /// What no proxy is for, apart by commas or blanks: `HOST` (and what is below it), `.HOST` or `*.HOST` (what is below
     /// it alone), an address, a network such as `10.0.0.0/8`, each but the last with `:PORT` if need be; or `*`. Loopback
@@ -39,7 +41,7 @@ impl fmt::Debug for Proxies {
 
 /// The same, understood.
 #[derive(Clone)]
-pub(in crate::registry) struct Route {
+pub(super) struct Route {
     http: Option<Url>,
     https: Option<Url>,
     exceptions: Vec<Exception>,
@@ -90,7 +92,10 @@ impl Route {
         let error = Error::new(ErrorKind::Registry, format!("{request}: {reason}"));
         let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
         let hint = self.hint(url, status).unwrap_or_else(|| format!("ask whoever runs the proxy about {host}"));
-        let passing = status.is_server_error().then(|| Passing { request: request.to_owned(), reason, asked: None });
+        let passing = status
+            .is_server_error()
+            .then(|| Passing { request: request.to_owned(), reason, asked: None })
+            .map(Box::new);
         Some(Failure { error: error.with_hint(hint), passing })
     }
 
@@ -120,20 +125,7 @@ impl Route {
     }
 }
 
-/// Whether a URL leads to this machine, by what it says.
-pub(in crate::registry) fn is_loopback(url: &Url) -> bool {
-    match host(url) {
-        (name, None) => name == "localhost",
-        (_, Some(address)) => address.is_loopback(),
-    }
-}
-
-fn host(url: &Url) -> (&str, Option<IpAddr>) {
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    (host, host.parse().ok())
-}
-
-/// `scheme` is that of the registries which the proxy is for. Neither error nor hint shows `text`, which may hold a
+/// `scheme` is that of the servers which the proxy is for. Neither error nor hint shows `text`, which may hold a
 /// password.
 fn proxy(scheme: &str, text: &str) -> Result<Url> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -180,7 +172,10 @@ fn ask(proxy: &Url, url: &Url) -> io::Result<StatusCode> {
     let place = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
     let mut request = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n");
     if !proxy.username().is_empty() {
-        let (user, password) = (decoded(proxy.username()), decoded(proxy.password().unwrap_or_default()));
+        let (user, password) = (
+            percent_decoded(proxy.username().as_bytes()),
+            percent_decoded(proxy.password().unwrap_or_default().as_bytes()),
+        );
         let pair = [user, b":".to_vec(), password].concat();
         request.push_str(&format!("Proxy-Authorization: Basic {}\r\n", BASE64_STANDARD.encode(pair)));
     }
@@ -202,25 +197,6 @@ fn ask(proxy: &Url, url: &Url) -> io::Result<StatusCode> {
     let answer = String::from_utf8_lossy(&answer);
     let status = answer.split_whitespace().nth(1).and_then(|code| StatusCode::from_bytes(code.as_bytes()).ok());
     status.ok_or(io::ErrorKind::InvalidData.into())
-}
-
-/// Without the `%XX` of a URL (RFC 3986, section 2.1).
-fn decoded(text: &str) -> Vec<u8> {
-    let mut parts = text.split('%');
-    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        match part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                decoded.extend(part.bytes().skip(2));
-            }
-            None => {
-                decoded.push(b'%');
-                decoded.extend(part.bytes());
-            }
-        }
-    }
-    decoded
 }
 
 /// What no proxy is for, by the rules of Go's programs, docker and podman among them.
@@ -333,22 +309,10 @@ mod tests {
     }
 
     #[test]
-    fn loopback_hosts_are_told_from_others() {
-        let loopback = |host: &str| is_loopback(&Url::parse(&format!("https://{host}/")).unwrap());
+    fn no_proxy_is_for_loopback_hosts() {
         for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.9.1", "[::1]", "[::1]:5000"] {
-            assert!(loopback(host), "{host}");
             assert!(covers("", &format!("https://{host}/")), "{host}");
         }
-        for host in ["localhost.example.com", "128.0.0.1", "127.0.0.1.example.com", "[::2]", "docker.io"] {
-            assert!(!loopback(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn escapes_are_undone() {
-        assert_eq!(decoded("p%40ss%3aw%C3%B6rd"), "p@ss:wörd".as_bytes());
-        assert_eq!(decoded("100%"), b"100%");
-        assert_eq!(decoded("%zz%4"), b"%zz%4");
     }
 
     #[test]

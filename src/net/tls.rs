@@ -12,12 +12,12 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::certificates::{Identity, Trust};
+use super::certificates::{ClientIdentity, Trust};
 use crate::error::{Error, ErrorKind, Result};
 
 /// TLS that trusts `roots` and the authorities of `trust`, or, without roots, whatever certificate there is; and that
-/// shows the user's own certificate if it `is_own`: a host that the registry leads to need not know who the user is.
-pub(in crate::registry) fn configuration(
+/// shows the user's own certificate if it `is_own`: a host that the server leads to need not know who the user is.
+pub(super) fn configuration(
     roots: Option<Vec<CertificateDer<'static>>>,
     trust: Option<&Trust>,
     is_own: bool,
@@ -35,7 +35,7 @@ pub(in crate::registry) fn configuration(
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut configuration = match trust.and_then(|trust| trust.identity.as_ref()).filter(|_| is_own) {
         None => builder.with_no_client_auth(),
-        Some(Identity { path, chain, key }) => {
+        Some(ClientIdentity { path, chain, key }) => {
             builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|cause| {
                 Error::input(format!("cannot use the certificate {}: {cause}", path.display()))
                     .with_hint("is the .key beside it that of this certificate?")
@@ -50,11 +50,11 @@ pub(in crate::registry) fn configuration(
 struct Verifier {
     provider: Arc<CryptoProvider>,
     /// None where any certificate will do.
-    known: Option<Known>,
+    known: Option<Trusted>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct Trusted {
     verifier: Arc<WebPkiServerVerifier>,
     authorities: HashSet<CertificateDer<'static>>,
 }
@@ -68,7 +68,7 @@ impl Verifier {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(authorities.iter().cloned());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
-        Ok(Verifier { provider, known: Some(Known { verifier, authorities }) })
+        Ok(Verifier { provider, known: Some(Trusted { verifier, authorities }) })
     }
 }
 
@@ -119,7 +119,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// What a failure of TLS on the way to `url` asks for; none if `error` is not one.
-pub(in crate::registry) fn tls_hint(url: &Url, error: &reqwest::Error) -> Option<String> {
+pub(super) fn tls_hint(url: &Url, error: &reqwest::Error) -> Option<String> {
     let host = url.host_str().unwrap_or_default();
     let place = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));
     Some(match tls_error(error)? {

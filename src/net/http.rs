@@ -1,4 +1,4 @@
-//! The HTTP clients: one for each way to trust and to be trusted.
+//! The HTTP library's clients: one for each way to trust and to be trusted.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,51 +7,51 @@ use std::time::Duration;
 use reqwest::{Proxy, Url, redirect};
 use rustls::ClientConfig;
 
-use super::auth::Access;
-use super::client::Options;
-use super::settings::{Certificates, Route, configuration};
+use super::certificates::Certificates;
+use super::proxy::Route;
+use super::server::Server;
+use super::tls::configuration;
 use crate::error::{Error, ErrorKind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct Http {
-    pub route: Route,
+    route: Route,
     certificates: Certificates,
-    clients: Mutex<HashMap<Kind, reqwest::Client>>,
+    clients: Mutex<HashMap<ClientKind, reqwest::Client>>,
 }
 
 /// What tells clients apart.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Kind {
+struct ClientKind {
     /// Whether certificates are checked.
     verifies: bool,
-    /// The registry whose certificates count.
-    registry: Option<String>,
-    /// Whether it speaks to the registry's own host, and not to one that the registry leads to.
+    /// The server whose certificates count.
+    server: Option<String>,
+    /// Whether it speaks to the server's own host, and not to one that the server leads to.
     is_own: bool,
 }
 
 impl Http {
-    pub fn new(options: &Options) -> Result<Http> {
-        let route = Route::new(&options.proxies)?;
-        Ok(Http { route, certificates: options.certificates.clone(), clients: Mutex::default() })
+    pub fn new(route: Route, certificates: Certificates) -> Http {
+        Http { route, certificates, clients: Mutex::default() }
     }
 
-    /// The client for a request to `url`, made when it is first asked for: certificates are read then. With `insecure`
-    /// the registry's own host may have any.
-    pub fn client(&self, access: &Access, url: &Url, insecure: bool) -> Result<reqwest::Client> {
-        let is_own = access.place.is_host_of(url);
+    /// Returns the client for a request to `url`, to which `server` has led; it is made when it is first asked for, and
+    /// certificates are read then.
+    pub fn client(&self, server: &Server, url: &Url) -> Result<reqwest::Client> {
+        let is_own = server.is_host_of(url);
         let kind = match url.scheme() {
-            "http" => Kind { verifies: false, registry: None, is_own: false },
-            _ => Kind { verifies: !(insecure && is_own), registry: Some(access.registry().to_owned()), is_own },
+            "http" => ClientKind { verifies: false, server: None, is_own: false },
+            _ => ClientKind { verifies: !(server.insecure && is_own), server: Some(server.name.clone()), is_own },
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
             return Ok(client.clone());
         }
-        let trust = kind.registry.as_deref().map(|registry| self.certificates.trust(registry)).transpose()?.flatten();
-        // Registries without anything of their own share one.
-        let shared = Kind { registry: None, is_own: false, ..kind.clone() };
+        let trust = kind.server.as_deref().map(|server| self.certificates.trust(server)).transpose()?.flatten();
+        // Servers without anything of their own share one.
+        let shared = ClientKind { server: None, is_own: false, ..kind.clone() };
         let client = match clients.get(&shared).filter(|_| trust.is_none()) {
             Some(client) => client.clone(),
             None => {

@@ -1,0 +1,82 @@
+//! Calls that are ended from another thread.
+
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::sync::Notify;
+
+/// Ends all calls that were given it or a clone of it, those that come later included. Unless it is used they go on.
+#[derive(Clone, Default)]
+pub(crate) struct Stop(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    is_ended: Mutex<bool>,
+    /// For those who sleep,
+    ended: Condvar,
+    /// and for those who wait for the network.
+    notify: Notify,
+}
+
+impl Stop {
+    pub fn end(&self) {
+        *self.lock() = true;
+        self.0.ended.notify_all();
+        self.0.notify.notify_waiters();
+    }
+
+    pub fn is_ended(&self) -> bool {
+        *self.lock()
+    }
+
+    /// Returns true after `time`, and false as soon as this is ended.
+    pub fn sleep(&self, time: Duration) -> bool {
+        let ended = self.0.ended.wait_timeout_while(self.lock(), time, |is_ended| !*is_ended);
+        !*ended.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Returns the outcome of `work`, or none once this is ended: `work` is then dropped.
+    pub(super) async fn race<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut ended = pin!(self.0.notify.notified());
+        // From here on no end is missed.
+        ended.as_mut().enable();
+        if self.is_ended() {
+            return None;
+        }
+        match select(pin!(work), ended).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.0.is_ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_ended_from_another_thread_and_what_comes_later_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let stop = Stop::default();
+        assert!(stop.sleep(Duration::ZERO));
+        assert_eq!(runtime.block_on(stop.race(async { 1 })), Some(1));
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| stop.sleep(Duration::from_secs(600)));
+            let waiter = scope.spawn(|| runtime.block_on(stop.race(std::future::pending::<()>())));
+            stop.clone().end();
+            assert!(!sleeper.join().unwrap());
+            assert_eq!(waiter.join().unwrap(), None);
+        });
+        assert!(stop.is_ended() && !stop.sleep(Duration::from_secs(600)));
+        assert_eq!(runtime.block_on(stop.race(async { 1 })), None);
+        assert!(!Stop::default().is_ended());
+    }
+}

@@ -1,0 +1,6 @@
+//! The manifests of a graph.
+
+use crate::oci::Descriptor;
+
+/// A manifest or an index, and its bytes.
+pub(super) type Document = (Descriptor, Vec<u8>);
