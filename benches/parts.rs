@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::hint::black_box;
-use std::io::{Read, sink};
+use std::io::{Read, Write, sink};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use ocibake::layer::{self, Compression, Content, Entry, Ignore, Job, Kind, Layer, Limits};
+use ocibake::layer::{self, Compression, Content, Entry, Ignore, Job, Kind, Layer, Limits, Writer, Written};
 use ocibake::oci::{Descriptor, Digest, VerifyingReader};
 use ocibake::progress::silent;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -67,17 +68,8 @@ fn unpack(criterion: &mut Criterion) {
     let mut group = group(criterion, "unpack", SIZE);
     for name in ["none", "gzip:6", "zstd:3"] {
         let compression: Compression = name.parse().expect("the list has valid names");
-        let job = Job {
-            number: 0,
-            title: "",
-            entries: &entries,
-            sink: Vec::new(),
-            destination: Path::new(""),
-            earlier: None,
-        };
-        let written = layer::write(vec![job], compression, &one_thread(), &silent).expect("nothing that could fail");
-        let (blob, diff_id) = (&written[0].sink, written[0].diff_id);
-        let layers = [Layer { descriptor: Descriptor::of(compression.media_type(), blob), diff_id }];
+        let Written { sink: blob, diff_id, .. } = written(&entries, Vec::new(), compression);
+        let layers = [Layer { descriptor: Descriptor::of(compression.media_type(), &blob), diff_id }];
         let open = |at: &Descriptor| {
             let blob = VerifyingReader::new(&blob[..], at.digest, at.size);
             Ok(Box::new(blob) as Box<dyn Read + Send + '_>)
@@ -111,10 +103,20 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str, bytes: usize) -> Benchmar
 }
 
 fn write(entries: &[Entry], compression: Compression) -> Digest {
-    let job =
-        Job { number: 0, title: "bench", entries, sink: sink(), destination: Path::new("nowhere"), earlier: None };
-    let written = layer::write(vec![job], compression, &one_thread(), &silent);
-    written.expect("nothing that could fail")[0].digest
+    written(entries, sink(), compression).digest
+}
+
+/// By one thread.
+fn written<W: Write + Send>(entries: &[Entry], sink: W, compression: Compression) -> Written<W> {
+    let writer = Writer::new(compression, 1, &silent);
+    let (entries, destination) = (Arc::new(entries.to_vec()), Path::new("nowhere"));
+    let job = Job { number: 0, title: "bench", entries, sink, destination, earlier: None };
+    thread::scope(|scope| {
+        scope.spawn(|| writer.serve());
+        let written = writer.write(job).expect("nothing that could fail");
+        writer.close();
+        written
+    })
 }
 
 fn one_thread() -> ThreadPool {

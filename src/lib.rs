@@ -21,6 +21,7 @@
 //! - async outside of `net`.
 
 pub mod error;
+pub mod sync;
 pub mod oci;
 pub mod progress;
 pub mod net;

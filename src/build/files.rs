@@ -33,6 +33,12 @@ pub enum Object {
 /// As many links are followed as BuildKit follows.
 const LINKS_LIMIT: usize = 255;
 
+impl Default for Files {
+    fn default() -> Self {
+        Files::new()
+    }
+}
+
 impl Files {
     /// A root without anything in it.
     pub fn new() -> Self {

@@ -1,7 +1,7 @@
 //! Owners by name, as an image's own `/etc/passwd` and `/etc/group` have them.
 
-use super::bases::Bases;
 use super::files::Files;
+use super::inputs::Bases;
 use crate::error::{Error, Result};
 
 /// Who is meant.
@@ -21,7 +21,7 @@ pub fn is_known(owner: &str) -> bool {
 /// Whom `owner`, `user[:group]`, means in `files`. A user's name brings his first group, a number the group of that
 /// number. `root` is 0, whatever the files say. Names that nobody has mean root; where there are no files at all that
 /// might have them, they are an error.
-pub fn find(owner: &str, files: &Files, bases: &mut Bases<'_>) -> Result<Found> {
+pub fn find(owner: &str, files: &Files, bases: &Bases<'_>) -> Result<Found> {
     let (user, group) = owner.split_once(':').map_or((owner, ""), |(user, group)| (user, group));
     let mut found = Found { user: 0, group: 0, is_unknown: false };
     let nobody = |name: &str| {

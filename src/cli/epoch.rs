@@ -4,6 +4,7 @@ use super::environment::epoch;
 use super::flag;
 use crate::error::{Error, Result};
 use crate::layer::newest;
+use crate::net::Stop;
 use crate::oci::Map;
 use crate::plan::dockerfile::{Dockerfile, Epoch, SOURCE_DATE_EPOCH};
 use crate::plan::{Item, shown_url};
@@ -58,7 +59,7 @@ fn time(named: &Epoch, contexts: &Contexts<'_>, access: &Access<'_>) -> Result<O
             context.map_or(Ok(None), |(_, context)| context.time())
         }
         Epoch::Remote(Item::Url { url, checksum }) => {
-            let downloaded = download(url, *checksum, access.store, access.client, access.progress)?;
+            let downloaded = download(url, *checksum, access.store, access.client, &Stop::default(), access.progress)?;
             if let Some(modified) = downloaded.last_modified() {
                 return Ok(Some(modified));
             }
@@ -66,7 +67,7 @@ fn time(named: &Epoch, contexts: &Contexts<'_>, access: &Access<'_>) -> Result<O
             Ok(entries.and_then(|entries| newest(&entries)))
         }
         Epoch::Remote(Item::Git { url, keep_git_dir, checksum }) => {
-            let fetched = git::fetch(url, *keep_git_dir, checksum.as_deref(), access.store)?;
+            let fetched = git::fetch(url, *keep_git_dir, checksum.as_deref(), access.store, &Stop::default())?;
             Ok(Some(fetched.checkout.commit_time))
         }
         Epoch::Remote(Item::Pattern(_) | Item::Text { .. }) => {

@@ -3,7 +3,7 @@
 //!
 //! - `walk`, `ignore`, `real_path`, `change_time`: what is on disk, as entries; `entry`, `content`, `spool`: what they say and where it lies; `tar`: the
 //!   headers they become.
-//! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`write()`] says how.
+//! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`Writer`] says how.
 //! - `read`: blobs to the tree that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
@@ -32,7 +32,7 @@ pub use spool::Spool;
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
 pub use walk::{LeftOut, Reason, find_xattrs, inspect, read_xattrs, walk, walk_all};
-pub use write::{Compression, Earlier, Job, Piece, Written, write};
+pub use write::{Compression, Earlier, Job, Piece, Writer, Written};
 
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest};

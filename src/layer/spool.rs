@@ -4,9 +4,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, OnceLock};
 
-use super::write::locked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
+use crate::sync::locked;
 
 /// A tar that lies elsewhere, compressed, packed or far away, and the file that it is brought into once, when a part of it
 /// is first read. Layers that are known already need no part of it.

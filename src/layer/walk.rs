@@ -18,9 +18,9 @@ use super::change_time::ChangeTimes;
 use super::content::{self, changed};
 use super::ignore::Above;
 use super::real_path::{name_of, open_real};
-use super::write::locked;
 use super::{Content, Entry, Identity, Ignore, Kind};
 use crate::error::{Error, Result};
+use crate::sync::locked;
 
 /// Names that one task looks at.
 const BATCH: usize = 256;

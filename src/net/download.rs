@@ -86,15 +86,16 @@ impl HttpClient {
     /// Downloads `url` into what `begin` returns, which is asked for another one each time that the content starts anew.
     /// User and password in the URL are shown to its own host alone. With headers that are `known` nothing is downloaded
     /// that is still the same. What breaks off goes on where it was if the server vouches that it is the same; an error
-    /// of `begin` or of writing is returned as it is.
+    /// of `begin` or of writing is returned as it is. It fails once `stop` is ended.
     pub fn download<W: Write>(
         &self,
         url: &str,
         known: Option<&Headers>,
         begin: impl FnMut() -> Result<W>,
+        stop: &Stop,
         progress: Progress<'_>,
     ) -> Result<Receipt<W>> {
-        let mut transfer = Fetching::new(self, url, known, begin)?;
+        let mut transfer = Fetching::new(self, url, known, begin, stop)?;
         let mut tries = Tries::new(self.options().backoff, progress, &transfer.stop);
         let mut forgotten_at = 0;
         loop {
@@ -125,7 +126,7 @@ struct Fetching<'a, W, B> {
 }
 
 impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
-    fn new(client: &'a HttpClient, text: &str, known: Option<&'a Headers>, begin: B) -> Result<Self> {
+    fn new(client: &'a HttpClient, text: &str, known: Option<&'a Headers>, begin: B, stop: &Stop) -> Result<Self> {
         let wrong = || Error::input("this is not a URL of something that can be downloaded");
         let mut url = Url::parse(text).map_err(|_| wrong())?;
         let host = url.host_str().ok_or_else(wrong)?;
@@ -140,7 +141,7 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| wrong())?;
         url.set_fragment(None);
         let authorization = header.map(|header| Authorization { header, owner: url.clone() });
-        let stop = Stop::default();
+        let stop = stop.clone();
         Ok(Fetching { client, server, url, authorization, known, begin, begun: None, arrived: 0, stop })
     }
 

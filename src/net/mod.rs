@@ -63,5 +63,5 @@ pub(crate) use response::Response;
 pub(crate) use retry::Tries;
 pub(crate) use secrets::Secrets;
 pub(crate) use server::Server;
-pub(crate) use stop::Stop;
+pub use stop::Stop;
 pub(crate) use words::{printable, repeatable, words};

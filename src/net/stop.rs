@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// Ends all calls that were given it or a clone of it, those that come later included. Unless it is used they go on.
 #[derive(Clone, Default)]
-pub(crate) struct Stop(Arc<State>);
+pub struct Stop(Arc<State>);
 
 #[derive(Default)]
 struct State {

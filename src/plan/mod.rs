@@ -127,15 +127,19 @@ pub enum Work {
     Adds(Vec<Add>),
     /// `COPY` and `ADD`.
     Copy(Copy),
-    /// `WORKDIR`: sees to it that a directory is there.
-    Directory {
-        /// Without a leading slash.
-        path: String,
-        /// `user[:group]` as in [`Copy::owner`]; those that are made are root's without it.
-        owner: Option<String>,
-    },
+    /// `WORKDIR`.
+    Directory(Directory),
     /// Nothing: it is there for the image's history.
     Nothing,
+}
+
+/// Sees to it that a directory is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Without a leading slash.
+    pub path: String,
+    /// `user[:group]` as in [`Copy::owner`]; those that are made are root's without it.
+    pub owner: Option<String>,
 }
 
 /// Files brought into what a stage has so far, as BuildKit does it.

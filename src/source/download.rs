@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::layer::Content;
-use crate::net::{Headers, Receipt, percent_decoded_text};
+use crate::net::{Headers, Receipt, Stop, percent_decoded_text};
 use crate::oci::{Digest, Hasher, KeyBuilder, Keyed, from_json, to_json};
 use crate::plan::{shown_url, url_without_user};
 use crate::progress::Progress;
@@ -63,12 +63,14 @@ impl Write for Arriving<'_> {
 const NAMELESS: &str = "__unnamed__";
 
 /// Downloads `url` into `store`. What the store has of that URL is taken if the server says that it is unchanged; and
-/// without asking anybody if it is what `checksum` says. Another content than that is an integrity error.
+/// without asking anybody if it is what `checksum` says. Another content than that is an integrity error. It fails once `stop`
+/// is ended.
 pub fn download(
     url: &str,
     checksum: Option<Digest>,
     store: &LocalStore,
     client: &OnDemand,
+    stop: &Stop,
     progress: Progress<'_>,
 ) -> Result<Downloaded> {
     // Whoever asks, the server knows what it has sent by the URL and the tag, and says whether that is still so.
@@ -81,7 +83,7 @@ pub fn download(
     }
     let asked = known.as_ref().map(|(_, _, headers)| headers);
     let begin = || Ok(Arriving { blob: store.begin()?, hasher: Hasher::new(), store });
-    let (digest, content, headers) = match client.client()?.http().download(url, asked, begin, progress)? {
+    let (digest, content, headers) = match client.client()?.http().download(url, asked, begin, stop, progress)? {
         Receipt::Received { content: Arriving { blob, hasher, .. }, headers } => {
             let digest = hasher.finish();
             store.commit(blob, digest)?;

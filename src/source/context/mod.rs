@@ -14,6 +14,7 @@ use super::download::download;
 use super::git::{self, Fetched};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Ignore, newest, open_file, real_within, walk_all};
+use crate::net::Stop;
 use crate::plan::{Checkout, ContextPlace, GitUrl, is_http, shown_url};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -257,7 +258,7 @@ fn of_archive(path: &Path, access: &Access<'_>) -> Result<OpenContext> {
 /// What is no archive is alone in its directory, and its path is told.
 fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf>)> {
     let name = shown_url(url);
-    let downloaded = download(url, None, access.store, access.client, access.progress)?;
+    let downloaded = download(url, None, access.store, access.client, &Stop::default(), access.progress)?;
     let (content, modified) = (&downloaded.content, downloaded.last_modified());
     if is_archive(&head(content.reader(), &name)?) {
         let context = OpenContext::unpacked(content.reader(), content.size(), &name, access)?;
@@ -274,7 +275,8 @@ fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf
 }
 
 fn of_git(url: &GitUrl, access: &Access<'_>) -> Result<OpenContext> {
-    let Fetched { root, checkout, directory, .. } = git::fetch(url, access.keep_git_dir, None, access.store)?;
+    let Fetched { root, checkout, directory, .. } =
+        git::fetch(url, access.keep_git_dir, None, access.store, &Stop::default())?;
     let (checkout, _directory) = (Some(checkout), Some(directory));
     Ok(OpenContext { root, dockerfile: None, checkout, modified: None, is_local: false, has_input: false, _directory })
 }

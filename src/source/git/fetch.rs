@@ -8,6 +8,7 @@ use super::address::Address;
 use super::program::{Credentials, Git, complaint, failed};
 use super::submodules;
 use crate::error::{Error, Result};
+use crate::net::Stop;
 use crate::plan::tag::Branch;
 use crate::plan::{Checkout, GitUrl, label};
 use crate::store::LocalStore;
@@ -37,14 +38,22 @@ const WANTED: &str = "refs/ocibake/wanted";
 /// Brings the files of the commit that `url` names into a directory of the store. `.git` is left out unless the URL or
 /// `keep_git_dir` asks for it, which only the whole repository can have. `checksum` and that of the URL are
 /// what the commit (or an annotated tag) must begin with: see [`Fetched::check`]. Submodules are fetched unless the URL says no.
-pub fn fetch(url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>, store: &LocalStore) -> Result<Fetched> {
+///
+/// It fails once `stop` is ended.
+pub fn fetch(
+    url: &GitUrl,
+    keep_git_dir: bool,
+    checksum: Option<&str>,
+    store: &LocalStore,
+    stop: &Stop,
+) -> Result<Fetched> {
     let directory = store.directory()?;
     let work_tree = directory.path().join("context");
     fs::create_dir(&work_tree).map_err(|source| Error::io("create", &work_tree, source))?;
     let keeps = url.keep_git_dir.unwrap_or(keep_git_dir) && url.subdirectory.is_none();
     let git_dir = if keeps { work_tree.join(".git") } else { directory.path().join("git") };
     let credentials = Credentials::new(directory.path());
-    let git = Git { git_dir: &git_dir, work_tree: &work_tree, credentials: &credentials };
+    let git = Git { git_dir: &git_dir, work_tree: &work_tree, credentials: &credentials, stop };
     let repository = Repository { git, url, git_dir: &git_dir };
     repository.begin()?;
     let wanted = repository.resolve()?;

@@ -2,20 +2,28 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::address::without_user_information;
 use crate::error::{Error, Result};
+use crate::net::Stop;
 use crate::plan::GitUrl;
 
 pub(super) struct Git<'a> {
     pub git_dir: &'a Path,
     pub work_tree: &'a Path,
     pub credentials: &'a Credentials,
+    /// Ends git when it is ended.
+    pub stop: &'a Stop,
 }
 
 /// Who may fetch: a file that only the user can read, from which git's own helper takes what belongs to a host. It goes
@@ -73,6 +81,7 @@ export GIT_SSH_COMMAND='ssh -F /dev/null -o BatchMode=yes' LC_ALL=C
 exec git "$@""#;
 
 impl Git<'_> {
+    /// Runs git and returns what it has said. Fails if there is no git, and once `stop` is ended.
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new("sh");
         command.args(["-c", START, "git"]);
@@ -82,7 +91,7 @@ impl Git<'_> {
         }
         command.arg("-c").arg(self.credentials.setting());
         command.args(arguments).current_dir(self.work_tree).stdin(Stdio::null());
-        let output = command.output().map_err(|source| match source.kind() {
+        let output = until(self.stop, &mut command).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::not_found("there is no sh here, by which git is started"),
             _ => Error::io("run", "git", source),
         })?;
@@ -102,6 +111,47 @@ impl Git<'_> {
             false => Err(failed(action, url, &complaint(&output, url))),
         }
     }
+}
+
+/// How often `until` looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Runs `command` and returns what it has said, as [`Command::output`] does; once `stop` is ended it is told to end, which
+/// git passes on to those that it has started.
+fn until(stop: &Stop, command: &mut Command) -> io::Result<Output> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (stdout, stderr) = (read_aside(child.stdout.take()), read_aside(child.stderr.take()));
+    let mut said = Vec::new();
+    for part in [stdout, stderr] {
+        said.push(loop {
+            match part.recv_timeout(LOOK) {
+                Ok(bytes) => break bytes?,
+                Err(RecvTimeoutError::Timeout) if !stop.is_ended() => {}
+                Err(_) => {
+                    if let Some(process) = Pid::from_raw(child.id().cast_signed()) {
+                        // It may have ended on its own.
+                        let _ = kill_process(process, Signal::TERM);
+                    }
+                    child.wait()?;
+                    return Err(io::Error::from(io::ErrorKind::Interrupted));
+                }
+            }
+        });
+    }
+    let [stdout, stderr] = [said.swap_remove(0), said.swap_remove(0)];
+    Ok(Output { status: child.wait()?, stdout, stderr })
+}
+
+/// All that comes through `pipe`, once it has ended.
+fn read_aside(pipe: Option<impl Read + Send + 'static>) -> Receiver<io::Result<Vec<u8>>> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut bytes));
+        // Who has ended git does not wait for it.
+        let _ = send.send(read.map(|_| bytes));
+    });
+    receive
 }
 
 impl Credentials {

@@ -20,7 +20,7 @@ pub(super) fn fetch(git: &Git<'_>, url: &GitUrl) -> Result<bool> {
     let mut left = vec![(git.git_dir.to_owned(), git.work_tree.to_owned(), 0)];
     let mut count = 0;
     while let Some((git_dir, work_tree, depth)) = left.pop() {
-        let git = Git { git_dir: &git_dir, work_tree: &work_tree, credentials: git.credentials };
+        let git = Git { git_dir: &git_dir, work_tree: &work_tree, credentials: git.credentials, stop: git.stop };
         let found = fetch_direct(&git, url)?;
         count += found.len();
         if !found.is_empty() && (depth == DEPTH || count > COUNT) {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ocibake::error::{Error, ErrorKind};
+use ocibake::net::Stop;
 use ocibake::oci::Digest;
 use ocibake::progress::silent;
 use ocibake::source::download::{Downloaded, download};
@@ -25,7 +26,7 @@ fn store() -> (TempDir, LocalStore) {
 
 fn get(server: &FakeRegistry, path: &str, checksum: Option<&[u8]>, store: &LocalStore) -> Result<Downloaded, Error> {
     let url = format!("http://{}{path}", server.address());
-    download(&url, checksum.map(Digest::of), store, &on_demand(), &silent)
+    download(&url, checksum.map(Digest::of), store, &on_demand(), &Stop::default(), &silent)
 }
 
 fn answer(content: &[u8]) -> Reply {
@@ -158,7 +159,7 @@ fn a_password_in_the_url_goes_to_its_own_host_alone() {
     let server = FakeRegistry::scripted(move |_| Some(Reply::status(302).with("location", to.clone())));
     let (_directory, store) = store();
     let url = format!("http://me:s3%40cret@{}/file", server.address());
-    let found = download(&url, None, &store, &on_demand(), &silent).unwrap();
+    let found = download(&url, None, &store, &on_demand(), &Stop::default(), &silent).unwrap();
     assert_eq!((found.name.as_str(), found.content.bytes().unwrap()), ("file", b"content".to_vec()));
     // echo -n 'me:s3@cret' | base64
     assert_eq!(server.requests()[0].header("authorization"), Some("Basic bWU6czNAY3JldA=="));
@@ -174,7 +175,7 @@ fn a_refusal_is_told_in_the_servers_words_without_the_password() {
     });
     let (_directory, store) = store();
     let url = format!("http://me:s3%40cret@{}/file", server.address());
-    let error = download(&url, None, &store, &on_demand(), &silent).unwrap_err();
+    let error = download(&url, None, &store, &on_demand(), &Stop::default(), &silent).unwrap_err();
     let (message, hint) = text(&error, &server.address());
     assert_eq!(message, "GET http://HOST/file: 403 Forbidden: not for Basic …, nor for …");
     assert_eq!(hint, "the server lets nobody have it without more: download it into the context");
@@ -185,7 +186,8 @@ fn a_server_that_is_not_there_is_not_called_a_registry() {
     let port = Port::new();
     let address = port.to_string();
     let (_directory, store) = store();
-    let error = download(&format!("http://{address}/file"), None, &store, &on_demand(), &silent).unwrap_err();
+    let error =
+        download(&format!("http://{address}/file"), None, &store, &on_demand(), &Stop::default(), &silent).unwrap_err();
     let hint = text(&error, &address).1;
     assert_eq!(hint, "nothing listens at HOST: is the server running, and are its name and port right?");
 }

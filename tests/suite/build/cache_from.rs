@@ -60,8 +60,10 @@ impl<'a> Runner<'a> {
         };
         Run {
             digest: outcome.stdout.trim().rsplit('@').next().unwrap().to_owned(),
-            made: of("layer-finished").iter().map(title).collect(),
-            taken: of("layer-taken").iter().map(|event| (text(&event["title"]), text(&event["from"]))).collect(),
+            made: sorted(of("layer-finished").iter().map(title).collect()),
+            taken: sorted(
+                of("layer-taken").iter().map(|event| (text(&event["title"]), text(&event["from"]))).collect(),
+            ),
             warnings: of("warning").iter().map(|event| text(&event["message"])).collect(),
             outcome,
         }
@@ -74,6 +76,12 @@ impl<'a> Runner<'a> {
     fn push(&self, name: &str, flags: &[&str]) -> Run {
         self.run(&["push", "--no-fan-out", name], flags)
     }
+}
+
+/// Layers are made side by side, and any may be done first.
+fn sorted<T: Ord>(mut all: Vec<T>) -> Vec<T> {
+    all.sort();
+    all
 }
 
 /// The digests of the layers of an image that was pushed.

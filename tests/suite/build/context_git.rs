@@ -8,6 +8,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ocibake::error::{Error, ErrorKind};
+use ocibake::net::Stop;
 use ocibake::plan::GitUrl;
 use ocibake::source::git::{Fetched, fetch};
 use ocibake::store::LocalStore;
@@ -25,7 +26,7 @@ fn store() -> (TempDir, LocalStore) {
 }
 
 fn fetched(url: &str, store: &LocalStore) -> Result<Fetched, Error> {
-    fetch(&GitUrl::of_source(url).unwrap().unwrap(), false, None, store)
+    fetch(&GitUrl::of_source(url).unwrap().unwrap(), false, None, store, &Stop::default())
 }
 
 /// Paths and contents; a link's is its target.

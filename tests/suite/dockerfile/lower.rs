@@ -6,7 +6,9 @@ use std::sync::Arc;
 use ocibake::error::{Error, Result};
 use ocibake::oci::{Digest, ImageConfig, Platform, Settings, from_json};
 use ocibake::plan::dockerfile::{Dockerfile, Lowered, Named, Request, Rule, Warning};
-use ocibake::plan::{Automatic, Base, BaseImage, Context, Copy, Destination, Item, Provider, Spec, Stage, Work};
+use ocibake::plan::{
+    Automatic, Base, BaseImage, Context, Copy, Destination, Directory, Item, Provider, Spec, Stage, Work,
+};
 use serde_json::{Value, json};
 
 /// What a build is asked for, beside its Dockerfile.
@@ -208,7 +210,10 @@ fn what_the_base_has_is_inherited() {
     // What USER says owns the directories that WORKDIR makes.
     let owner = Some("u".to_owned());
     assert!(
-        stage.steps.iter().any(|step| step.work == Work::Directory { path: "w/x".to_owned(), owner: owner.clone() })
+        stage
+            .steps
+            .iter()
+            .any(|step| step.work == Work::Directory(Directory { path: "w/x".to_owned(), owner: owner.clone() }))
     );
 }
 
@@ -315,7 +320,7 @@ fn an_absolute_working_directory_stays_as_it_is_written() {
         assert_eq!(stage.settings.working_dir, expected, "{text}");
         let last = stage.steps.last().unwrap();
         assert_eq!(last.title, format!("WORKDIR {expected}"));
-        assert_eq!(last.work, Work::Directory { path: made.to_owned(), owner: None });
+        assert_eq!(last.work, Work::Directory(Directory { path: made.to_owned(), owner: None }));
     }
 }
 

@@ -9,19 +9,17 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::bufread::GzDecoder;
-use ocibake::layer::{self, Compression, Entry, Job, Kind, Written};
+use ocibake::layer::{Compression, Entry, Kind, Written};
 use ocibake::plan::label::rfc3339;
-use ocibake::progress::silent;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use rayon::ThreadPoolBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::write::{any_entries, assorted, golden};
 use crate::support::docker_daemon::DockerDaemon;
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::entry::{directory, file, listing_of, symlink, tar_of, write, write_to};
+use crate::support::entry::{directory, file, listing_of, symlink, tar_of, write, write_all, write_to};
 use crate::support::layout::{Image, Layout};
 use crate::support::listing::{self, Listing, Record, digest};
 use crate::support::noise::noise;
@@ -83,13 +81,10 @@ fn the_bytes_are_the_same_for_any_number_of_threads() {
     assert_holds(&expected, &one);
     for threads in [1, 2, 3, 8, 64] {
         assert!(write(&one, Compression::Estargz(2), threads).sink == expected.sink, "{threads} threads");
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let jobs = [&one[..], &other, &[]].into_iter().enumerate().map(|(number, entries)| {
-            let destination = Path::new("the sink");
-            Job { number, title: "test", entries, sink: Vec::new(), destination, earlier: None }
-        });
-        let side_by_side = layer::write(jobs.collect(), Compression::Estargz(2), &pool, &silent).unwrap();
-        for (written, entries) in side_by_side.iter().zip([&one[..], &other, &[]]) {
+        let jobs = [&one[..], &other, &[]].into_iter().map(|entries| (Vec::new(), entries)).collect();
+        let side_by_side = write_all(jobs, Compression::Estargz(2), threads);
+        for (written, entries) in side_by_side.into_iter().zip([&one[..], &other, &[]]) {
+            let written = written.unwrap();
             let alone = write(entries, Compression::Estargz(2), 1);
             assert!(written.sink == alone.sink, "{threads} threads");
             assert_eq!((written.diff_id, &written.annotations), (alone.diff_id, &alone.annotations));

@@ -5,18 +5,16 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
-use ocibake::progress::silent;
+use ocibake::layer::{Compression, Content, Entry, Kind, Written};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
-use rayon::ThreadPoolBuilder;
 
-use crate::support::entry::{directory, file, hard_link, listing_of, symlink, tar_of, write, write_to};
+use crate::support::entry::{directory, file, hard_link, listing_of, symlink, tar_of, write, write_all, write_to};
 use crate::support::listing::{Listing, digest};
 use crate::support::noise::noise;
 use crate::support::python;
@@ -112,18 +110,11 @@ fn layers_side_by_side_are_each_as_if_alone() {
     let layers = [assorted(), vec![], vec![file("one", "1")], assorted().split_off(3), vec![directory("empty")]];
     let compression = Compression::Gzip(1);
     for threads in THREADS {
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let jobs = layers.iter().enumerate().map(|(number, entries)| Job {
-            number,
-            title: "test",
-            entries,
-            sink: Vec::new(),
-            destination: Path::new("the sink"),
-            earlier: None,
-        });
-        let written = layer::write(jobs.collect(), compression, &pool, &silent).unwrap();
+        let jobs = layers.iter().map(|entries| (Vec::new(), &entries[..])).collect();
+        let written = write_all(jobs, compression, threads);
         assert_eq!(written.len(), layers.len());
-        for (written, entries) in written.iter().zip(&layers) {
+        for (written, entries) in written.into_iter().zip(&layers) {
+            let written = written.unwrap();
             let alone = write(entries, compression, 1);
             assert!(written.sink == alone.sink, "{threads} threads");
             assert_eq!((written.digest, written.diff_id), (alone.digest, alone.diff_id));

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use ocibake::error::{Error, ErrorKind};
+use ocibake::net::Stop;
 use ocibake::net::{Backoff, HttpOptions, LeastSpeed};
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::progress::silent;
@@ -64,7 +65,7 @@ fn a_document_that_trickles_is_given_up() {
 fn a_file_that_trickles_is_given_up() {
     let server = FakeRegistry::scripted(|_| Some(Reply::Trickle(vec![b'x'; 100_000], PAUSE)));
     let url = format!("http://{}/file", server.address());
-    let error = hurried(LEAST).http().download(&url, None, || Ok(Vec::new()), &silent).unwrap_err();
+    let error = hurried(LEAST).http().download(&url, None, || Ok(Vec::new()), &Stop::default(), &silent).unwrap_err();
     is_slow(&error, &server.address(), "GET http://HOST/file");
 }
 

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use ocibake::error::Result;
-use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
+use ocibake::layer::{Compression, Content, Entry, Job, Kind, Writer, Written};
 use ocibake::plan::Add;
 use ocibake::progress::silent;
 use ocibake::source::local;
 use ocibake::source::modified::Modified;
-use rayon::ThreadPoolBuilder;
 use ruzstd::decoding::StreamingDecoder;
 
 use super::listing::{self, Listing, Record, digest};
@@ -60,9 +62,31 @@ pub fn write_to<W: Write + Send>(
     compression: Compression,
     threads: usize,
 ) -> Result<Written<W>> {
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let job = Job { number: 0, title: "test", entries, sink, destination: Path::new("the sink"), earlier: None };
-    layer::write(vec![job], compression, &pool, &silent).map(|mut written| written.remove(0))
+    write_all(vec![(sink, entries)], compression, threads).remove(0)
+}
+
+/// Several layers side by side, each into its sink, as [`write_to`] does.
+pub fn write_all<W: Write + Send>(
+    layers: Vec<(W, &[Entry])>,
+    compression: Compression,
+    threads: usize,
+) -> Vec<Result<Written<W>>> {
+    let writer = Writer::new(compression, threads, &silent);
+    let jobs = layers.into_iter().enumerate().map(|(number, (sink, entries))| Job {
+        number,
+        title: "test",
+        entries: Arc::new(entries.to_vec()),
+        sink,
+        destination: Path::new("the sink"),
+        earlier: None,
+    });
+    thread::scope(|scope| {
+        (0..threads).for_each(|_| drop(scope.spawn(|| writer.serve())));
+        let writing: Vec<_> = jobs.map(|job| scope.spawn(|| writer.write(job))).collect();
+        let written: Vec<_> = writing.into_iter().map(|layer| layer.join()).collect();
+        writer.close();
+        written.into_iter().map(|layer| layer.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 /// The tar in a blob, which has to be one gzip member with nothing behind it (several for eStargz), frames of zstd, or no

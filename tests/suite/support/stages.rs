@@ -11,7 +11,7 @@ use ocibake::build::{self, Options};
 use ocibake::error::{Error, Excerpt, Result};
 use ocibake::layer::Compression;
 use ocibake::oci::{Descriptor, ImageConfig, ImageManifest, Map, Platform, Settings, from_json};
-use ocibake::plan::{Base, BaseImage, Context, Copy, Destination, Item, Plan, Provider, Stage, Step, Work};
+use ocibake::plan::{Base, BaseImage, Context, Copy, Destination, Directory, Item, Plan, Provider, Stage, Step, Work};
 use ocibake::progress::Event;
 use ocibake::source::modified::Modified;
 use ocibake::store::{Layout, LocalStore, Store, read_document};
@@ -247,5 +247,5 @@ pub fn destination(to: &str) -> Destination {
 }
 
 pub fn directory(path: &str, owner: Option<&str>) -> Work {
-    Work::Directory { path: path.to_owned(), owner: owner.map(str::to_owned) }
+    Work::Directory(Directory { path: path.to_owned(), owner: owner.map(str::to_owned) })
 }

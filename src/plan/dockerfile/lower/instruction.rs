@@ -7,7 +7,7 @@ use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
 use crate::plan::dockerfile::{
     Argument, Command, CommandLine, Instruction, MountFlag, MountKind, Pair, Run, Span, Text, Warning, Word,
 };
-use crate::plan::{Work, path, setting};
+use crate::plan::{Directory, Work, path, setting};
 
 /// What runs commands in shell form unless `SHELL` says otherwise.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
@@ -191,7 +191,7 @@ impl Lowering<'_, '_> {
         };
         let title = format!("WORKDIR {}", state.settings.working_dir);
         let owner = Some(state.settings.user.clone()).filter(|user| !user.is_empty() && !state.platform.is_windows());
-        let work = if path.is_empty() { Work::Nothing } else { Work::Directory { path, owner } };
+        let work = if path.is_empty() { Work::Nothing } else { Work::Directory(Directory { path, owner }) };
         state.push(title, work, place);
         Ok(())
     }

@@ -9,18 +9,19 @@ use std::time::SystemTime;
 
 use rayon::ThreadPool;
 
-use super::cache::Sum;
-use super::files::{Files, Node, Object, attributes};
+use crate::build::cache::Sum;
+use crate::build::files::{Files, Node, Object, attributes};
 use crate::error::{Error, Result};
 use crate::layer::{Content, Entry, Identity, Ignore, Kind, LeftOut, walk_all};
 use crate::plan::Context;
+use crate::sync::Memo;
 
 /// The contexts of a plan.
 pub struct Contexts<'a> {
     contexts: &'a [Context],
     started: SystemTime,
     pool: &'a ThreadPool,
-    walked: HashMap<usize, Walked>,
+    walked: Memo<usize, Arc<Walked>>,
 }
 
 /// One that was walked.
@@ -31,7 +32,7 @@ pub struct Walked {
     pub title: String,
     pub missing: Missing,
     when: SystemTime,
-    sums: HashMap<Vec<u8>, Sum>,
+    sums: Memo<Vec<u8>, Sum>,
 }
 
 /// What is there and is not among the files of a context; of anything else there is nothing.
@@ -44,17 +45,15 @@ pub struct Missing {
 impl<'a> Contexts<'a> {
     /// No file is looked at before `started`.
     pub fn new(contexts: &'a [Context], started: SystemTime, pool: &'a ThreadPool) -> Self {
-        Contexts { contexts, started, pool, walked: HashMap::new() }
+        Contexts { contexts, started, pool, walked: Memo::default() }
     }
 
-    pub fn get(&mut self, number: usize) -> Result<&mut Walked> {
-        if !self.walked.contains_key(&number) {
+    pub fn get(&self, number: usize) -> Result<Arc<Walked>> {
+        self.walked.get(number, || {
             let context = self.contexts.get(number);
             let context = context.ok_or_else(|| Error::input(format!("the plan has no context {number}")))?;
-            let walked = Walked::new(context, self.started, self.pool)?;
-            self.walked.insert(number, walked);
-        }
-        self.walked.get_mut(&number).ok_or_else(|| Error::input("the context is gone"))
+            Walked::new(context, self.started, self.pool).map(Arc::new)
+        })
     }
 }
 
@@ -67,15 +66,16 @@ impl Walked {
         let (entries, left_out) = pool.install(|| walk_all(&root, &ignore))?;
         let title = format!("the context {}", context.title);
         let missing = Missing { root, left_out: Arc::new(left_out) };
-        Ok(Walked { files: planted(entries), title, missing, when, sums: HashMap::new() })
+        Ok(Walked { files: planted(entries), title, missing, when, sums: Memo::default() })
     }
 
     /// What all that is at `path`, which has no links, looks like.
-    pub fn sum(&mut self, path: Vec<u8>) -> Sum {
-        let Walked { files, when, sums, .. } = self;
-        *sums.entry(path).or_insert_with_key(|path| match files.get(path) {
-            Some(node) => Sum::of(node, *when),
-            None => Sum::nothing(),
+    pub fn sum(&self, path: Vec<u8>) -> Result<Sum> {
+        self.sums.get(path.clone(), || {
+            Ok(match self.files.get(&path) {
+                Some(node) => Sum::of(node, self.when),
+                None => Sum::nothing(),
+            })
         })
     }
 }

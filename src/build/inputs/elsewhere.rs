@@ -1,23 +1,28 @@
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+//! What `ADD` fetches from elsewhere.
+
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use rayon::ThreadPool;
 
-use crate::build::Options;
-use crate::build::contexts::Walked;
+use super::contexts::Walked;
 use crate::build::files::Files;
+use crate::build::options::Options;
 use crate::error::Result;
+use crate::net::Stop;
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Context, GitUrl, Item};
 use crate::source::download::{Downloaded, download};
 use crate::source::git::{Fetched, fetch};
+use crate::sync::Memo;
 
 /// What `ADD` fetches from elsewhere, each once.
-pub struct Sources<'a> {
+pub struct Elsewhere<'a> {
     options: &'a Options<'a>,
     pool: &'a ThreadPool,
-    downloads: HashMap<(String, Option<Digest>), Downloaded>,
-    repositories: HashMap<Request, Repository>,
+    stop: Stop,
+    downloads: Memo<(String, Option<Digest>), Downloaded>,
+    repositories: Memo<Request, Arc<Repository>>,
 }
 
 /// All that decides about what is fetched of a repository. Checksums do not: they are held against it each time.
@@ -33,13 +38,13 @@ struct Repository {
     files: Files,
 }
 
-impl<'a> Sources<'a> {
-    pub fn new(options: &'a Options<'a>, pool: &'a ThreadPool) -> Self {
-        Sources { options, pool, downloads: HashMap::new(), repositories: HashMap::new() }
+impl<'a> Elsewhere<'a> {
+    pub fn new(options: &'a Options<'a>, pool: &'a ThreadPool, stop: Stop) -> Self {
+        Elsewhere { options, pool, stop, downloads: Memo::default(), repositories: Memo::default() }
     }
 
     /// What `item` stands for now; none if it comes from nowhere else.
-    pub fn identity(&mut self, item: &Item) -> Result<Option<Digest>> {
+    pub fn identity(&self, item: &Item) -> Result<Option<Digest>> {
         Ok(match item {
             Item::Pattern(_) | Item::Text { .. } => None,
             Item::Url { url, checksum } => {
@@ -54,33 +59,26 @@ impl<'a> Sources<'a> {
         })
     }
 
-    pub fn downloaded(&mut self, url: &str, checksum: Option<Digest>) -> Result<Downloaded> {
-        let key = (url.to_owned(), checksum);
-        if let Some(downloaded) = self.downloads.get(&key) {
-            return Ok(downloaded.clone());
-        }
-        let Options { store, client, progress, .. } = self.options;
-        let downloaded = download(url, checksum, store, client, *progress)?;
-        self.downloads.insert(key, downloaded.clone());
-        Ok(downloaded)
+    pub fn downloaded(&self, url: &str, checksum: Option<Digest>) -> Result<Downloaded> {
+        self.downloads.get((url.to_owned(), checksum), || {
+            let Options { store, client, progress, .. } = *self.options;
+            download(url, checksum, store, client, &self.stop, progress)
+        })
     }
 
     /// The files of a commit, all of root.
-    pub fn repository(&mut self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<Files> {
+    pub fn repository(&self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<Files> {
         self.fetched(url, keep_git_dir, checksum).map(|repository| repository.files.clone())
     }
 
-    fn fetched(&mut self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<&Repository> {
+    fn fetched(&self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<Arc<Repository>> {
         let request = Request { url: GitUrl { checksum: None, ..url.clone() }, keep_git_dir };
-        let repository = match self.repositories.entry(request) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => {
-                let fetched = fetch(url, keep_git_dir, checksum, self.options.store)?;
-                let context = Context { title: url.to_string(), root: fetched.root.clone(), ignore: Vec::new() };
-                let files = Walked::new(&context, std::time::SystemTime::now(), self.pool)?.files;
-                place.insert(Repository { fetched, files })
-            }
-        };
+        let repository = self.repositories.get(request, || {
+            let fetched = fetch(url, keep_git_dir, checksum, self.options.store, &self.stop)?;
+            let context = Context { title: url.to_string(), root: fetched.root.clone(), ignore: Vec::new() };
+            let files = Walked::new(&context, SystemTime::now(), self.pool)?.files;
+            Ok(Arc::new(Repository { fetched, files }))
+        })?;
         repository.fetched.check(url, checksum)?;
         Ok(repository)
     }

@@ -1,27 +1,12 @@
-//! Layers that need not be made again, because everything they were made of still looks the same.
-//!
-//! There are two looks. A step is known by what it is told to do, by what is below it, and by what that which it takes from
-//! looks like: if nothing of it has changed, the layer it led to, or that it led to none, is known without a look at any
-//! file system. Else its entries are put together, and may still be those of a known layer.
-//!
-//! What a layer is made of is summed up without a look into the files: all that an entry says, and for a file on disk its
-//! identity (device, inode, size, times) in place of its content and its extended attributes. The sum and the layer it
-//! led to are kept in the local store. A file that was touched so shortly before it was read that a later change might
-//! leave its times as they are is racy, as git calls it, and a layer with such a file is not remembered. What a program
-//! still writes to through a mapping changes without a sign for as long as the system likes; no look at times can tell.
+//! Keys: what steps and layers are known by, and what files look like without a look into them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use super::files::{Node, Object};
-use crate::error::Result;
-use crate::layer::{Attributes, Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece, Time};
-use crate::oci::{
-    Descriptor, Digest, Encode, Hasher, KeyBuilder, Keyed, encode_members, from_json, media_type, to_json,
-};
-use crate::store::{LocalStore, Store};
+use crate::build::files::{Node, Object};
+use crate::layer::{Attributes, Compression, Content, Entry, Identity, Kind, Time};
+use crate::oci::{Digest, Encode, Hasher, KeyBuilder, encode_members};
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
@@ -37,6 +22,15 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(Digest);
 
+/// What the state of a stage is known by.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// None for an empty file system.
+    pub key: Option<Key>,
+    /// A later change of any file that it comes from is sure to show.
+    pub is_settled: bool,
+}
+
 /// What files look like, of which something is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
@@ -46,28 +40,12 @@ pub struct Sum {
     pub has_links: bool,
 }
 
-/// What is remembered of a layer.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    descriptor: Descriptor,
-    diff_id: Digest,
+impl Default for Mark {
+    /// That of an empty file system.
+    fn default() -> Self {
+        Mark { key: None, is_settled: true }
+    }
 }
-
-/// What is remembered of a step.
-#[derive(Debug, Serialize, Deserialize)]
-struct Outcome {
-    /// None if it changed nothing.
-    layer: Option<Record>,
-    /// The key of the layer itself, by what its files look like.
-    made_of: Option<Digest>,
-}
-
-impl Keyed for Record {}
-
-impl Keyed for Outcome {}
-
-impl Keyed for Vec<Piece> {}
 
 impl Sum {
     /// Of `node` and all below it, when it was looked at.
@@ -130,104 +108,16 @@ impl Key {
         self.0
     }
 
-    /// Returns what the step of this key came to, which is a layer or none, if the store still has it. What is known of the
-    /// layer's own key counts as used, too: a build that has to look at the files asks for that.
-    pub fn outcome(&self, store: &LocalStore) -> Option<Option<Layer>> {
-        let (blob, content) = store.record(&self.0)?;
-        let Outcome { layer, made_of } = from_json::<Outcome>("a step's record", &content).ok()?;
-        if let Some(made_of) = made_of {
-            store.touch_record(&made_of);
-        }
-        match layer {
-            None => Some(None),
-            Some(record) => record.layer(&blob, store).map(Some),
-        }
-    }
-
-    /// Remembers what the step of this key came to; a layer [is certain](is_certain), and is beside its own key.
-    pub fn remember_outcome(&self, store: &LocalStore, layer: Option<&Layer>, made_of: Option<Key>) -> Result<()> {
-        let outcome = Outcome { layer: layer.map(Record::of), made_of: made_of.map(|key| key.0) };
-        let blob = layer.map_or_else(|| marker(store), |layer| Ok(layer.descriptor.digest))?;
-        store.put_record(&self.0, &blob, &to_json(&outcome))
-    }
-
     /// `entries` are as they were walked, without the extended attributes that files on disk have, which the layer gets or not.
     pub fn of(entries: &[Entry], has_xattrs: bool, compression: Compression) -> Key {
         let sums: Vec<Digest> = entries.par_chunks(SUMMED).map(sum).collect();
         Key(started(compression).part("entries", &sums).part("xattrs", &has_xattrs).finish())
     }
-
-    /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
-    pub fn find(&self, store: &LocalStore) -> Option<Layer> {
-        let (blob, content) = store.record(&self.0)?;
-        from_json::<Record>("a layer's record", &content).ok()?.layer(&blob, store)
-    }
-
-    /// Remembers `layer`, which [is certain](is_certain).
-    pub fn remember(&self, store: &LocalStore, layer: &Layer) -> Result<()> {
-        store.put_record(&self.0, &layer.descriptor.digest, &to_json(&Record::of(layer)))
-    }
-}
-
-impl Record {
-    fn of(layer: &Layer) -> Self {
-        Record { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id }
-    }
-
-    /// If it is of `blob`, and the store still has that.
-    fn layer(self, blob: &Digest, store: &LocalStore) -> Option<Layer> {
-        let Record { descriptor, diff_id } = self;
-        let layer = Layer { descriptor, diff_id };
-        if layer.descriptor.digest != *blob || !store.claim(&layer.descriptor) {
-            return None;
-        }
-        match store.diff_id(&layer.descriptor) {
-            Some(known) => (known == diff_id).then_some(layer),
-            None => {
-                store.take_diff_id(&layer);
-                Some(layer)
-            }
-        }
-    }
-}
-
-/// Whether the store has a layer, and it was found out there that it unpacks to its diff_id. Nothing is remembered of any
-/// other: what an image says of its layers may be a lie.
-pub fn is_certain(store: &LocalStore, layer: &Layer) -> bool {
-    store.claim(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
 }
 
 /// A key of what is made here, in this form.
 fn started(compression: Compression) -> KeyBuilder {
     KeyBuilder::new(FORM).part("compression", &compression.identity())
-}
-
-/// The blob that records are of which are of no layer in the store.
-pub fn marker(store: &LocalStore) -> Result<Digest> {
-    let empty = Descriptor::of(media_type::EMPTY, b"{}");
-    if !store.claim(&empty) {
-        store.put(media_type::EMPTY, b"{}")?;
-    }
-    Ok(empty.digest)
-}
-
-/// Where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
-/// title say which. Another context may have the same place, which does no harm: blocks are found by their digests.
-pub fn place(number: usize, title: &str, compression: Compression) -> Digest {
-    let encoder = compression.identity();
-    KeyBuilder::new("pieces 4").part("compression", &encoder).part("number", &number).part("title", title).finish()
-}
-
-/// The layer that was noted at `place`, if the store still has its blob.
-pub fn earlier(store: &LocalStore, place: &Digest) -> Option<Earlier> {
-    let (blob, content) = store.record(place)?;
-    let pieces: Vec<Piece> = from_json("a layer's pieces", &content).ok()?;
-    Some(Earlier::new(store.blob(&blob)?, pieces))
-}
-
-/// Notes a layer, which is in the store as `blob`, at `place`.
-pub fn note(store: &LocalStore, place: &Digest, blob: &Digest, pieces: &[Piece]) -> Result<()> {
-    store.put_record(place, blob, &to_json(&pieces))
 }
 
 /// Whether a change to any of the files after `walked`, when they were looked at, is sure to show in its change time,

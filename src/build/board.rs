@@ -1,0 +1,111 @@
+//! Tasks that wait for each other.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
+
+/// Which tasks are asked for, which may be begun, and which are done. A task that nobody asks for is never begun.
+pub struct Board<T> {
+    /// Those that are asked for and not done, with how many others each waits for.
+    open: HashMap<T, usize>,
+    dependents: HashMap<T, Vec<T>>,
+    ready: BTreeSet<T>,
+    done: HashSet<T>,
+}
+
+impl<T> Default for Board<T> {
+    fn default() -> Self {
+        Board { open: HashMap::new(), dependents: HashMap::new(), ready: BTreeSet::new(), done: HashSet::new() }
+    }
+}
+
+impl<T: Copy + Ord + Hash> Board<T> {
+    /// Asks for `task`, and for all that it waits for: `needs` says what that is, and never leads back to a task.
+    pub fn ask(&mut self, task: T, needs: impl Fn(T) -> Vec<T>) {
+        let mut left = vec![task];
+        while let Some(task) = left.pop() {
+            if self.is_asked(task) {
+                continue;
+            }
+            let needed: Vec<T> = needs(task).into_iter().filter(|need| !self.done.contains(need)).collect();
+            self.open.insert(task, needed.len());
+            if needed.is_empty() {
+                self.ready.insert(task);
+            }
+            for need in needed {
+                self.dependents.entry(need).or_default().push(task);
+                left.push(need);
+            }
+        }
+    }
+
+    /// Returns the first task that may be begun and `is_wanted`; it is under way from now on.
+    pub fn begin(&mut self, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
+        let next = self.ready.iter().copied().find(is_wanted)?;
+        self.ready.remove(&next);
+        Some(next)
+    }
+
+    /// Notes that `task` is done: what waits for it alone may be begun.
+    pub fn finish(&mut self, task: T) {
+        self.open.remove(&task);
+        self.done.insert(task);
+        for dependent in self.dependents.remove(&task).unwrap_or_default() {
+            if let Some(waits_for) = self.open.get_mut(&dependent) {
+                *waits_for -= 1;
+                if *waits_for == 0 {
+                    self.ready.insert(dependent);
+                }
+            }
+        }
+    }
+
+    pub fn is_asked(&self, task: T) -> bool {
+        self.open.contains_key(&task) || self.done.contains(&task)
+    }
+
+    pub fn is_done(&self, task: T) -> bool {
+        self.done.contains(&task)
+    }
+
+    /// Returns whether all that was asked for is done.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_begun_once_all_that_it_needs_is_done() {
+        // 9 needs 3 and 5, 5 needs 3 twice, 3 needs 1, and nobody asks for 7.
+        let needs = |task| match task {
+            9 => vec![3, 5],
+            5 => vec![3, 3],
+            3 | 7 => vec![1],
+            _ => vec![],
+        };
+        let mut board = Board::default();
+        board.ask(9, needs);
+        for expected in [1, 3, 5, 9] {
+            assert_eq!(board.begin(|task| *task != expected), None, "before {expected}");
+            assert_eq!(board.begin(|_| true), Some(expected));
+            assert_eq!(board.begin(|_| true), None, "it is under way");
+            assert!(!board.is_done(expected) && !board.is_empty());
+            board.finish(expected);
+            assert!(board.is_done(expected));
+        }
+        assert!(board.is_empty() && !board.is_asked(7));
+        board.ask(7, needs);
+        assert_eq!(board.begin(|_| true), Some(7), "what it needs is done");
+    }
+
+    #[test]
+    fn the_first_of_those_that_may_be_begun_comes_first() {
+        let mut board = Board::default();
+        [4, 2, 6].into_iter().for_each(|task| board.ask(task, |_| Vec::new()));
+        assert_eq!(board.begin(|task| *task > 2), Some(4));
+        assert_eq!((board.begin(|_| true), board.begin(|_| true), board.begin(|_| true)), (Some(2), Some(6), None));
+    }
+}

@@ -1,0 +1,122 @@
+//! What earlier builds came to, as the local store remembers it.
+
+use serde::{Deserialize, Serialize};
+
+use super::key::Key;
+use crate::error::Result;
+use crate::layer::{Compression, Earlier, Layer, Piece};
+use crate::oci::{Descriptor, Digest, KeyBuilder, Keyed, from_json, media_type, to_json};
+use crate::store::{LocalStore, Store};
+
+/// What is remembered of a layer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    descriptor: Descriptor,
+    diff_id: Digest,
+}
+
+/// What is remembered of a step.
+#[derive(Debug, Serialize, Deserialize)]
+struct Outcome {
+    /// None if it changed nothing.
+    layer: Option<Record>,
+    /// The key of the layer itself, by what its files look like.
+    made_of: Option<Digest>,
+}
+
+impl Keyed for Record {}
+
+impl Keyed for Outcome {}
+
+impl Keyed for Vec<Piece> {}
+
+impl Key {
+    /// Returns what the step of this key came to, which is a layer or none, if the store still has it. What is known of the
+    /// layer's own key counts as used, too: a build that has to look at the files asks for that.
+    pub fn outcome(&self, store: &LocalStore) -> Option<Option<Layer>> {
+        let (blob, content) = store.record(&self.digest())?;
+        let Outcome { layer, made_of } = from_json::<Outcome>("a step's record", &content).ok()?;
+        if let Some(made_of) = made_of {
+            store.touch_record(&made_of);
+        }
+        match layer {
+            None => Some(None),
+            Some(record) => record.layer(&blob, store).map(Some),
+        }
+    }
+
+    /// Remembers what the step of this key came to; a layer [is certain](is_certain), and is beside its own key.
+    pub fn remember_outcome(&self, store: &LocalStore, layer: Option<&Layer>, made_of: Option<Key>) -> Result<()> {
+        let outcome = Outcome { layer: layer.map(Record::of), made_of: made_of.map(|key| key.digest()) };
+        let blob = layer.map_or_else(|| marker(store), |layer| Ok(layer.descriptor.digest))?;
+        store.put_record(&self.digest(), &blob, &to_json(&outcome))
+    }
+
+    /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
+    pub fn find(&self, store: &LocalStore) -> Option<Layer> {
+        let (blob, content) = store.record(&self.digest())?;
+        from_json::<Record>("a layer's record", &content).ok()?.layer(&blob, store)
+    }
+
+    /// Remembers `layer`, which [is certain](is_certain).
+    pub fn remember(&self, store: &LocalStore, layer: &Layer) -> Result<()> {
+        store.put_record(&self.digest(), &layer.descriptor.digest, &to_json(&Record::of(layer)))
+    }
+}
+
+impl Record {
+    fn of(layer: &Layer) -> Self {
+        Record { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id }
+    }
+
+    /// If it is of `blob`, and the store still has that.
+    fn layer(self, blob: &Digest, store: &LocalStore) -> Option<Layer> {
+        let Record { descriptor, diff_id } = self;
+        let layer = Layer { descriptor, diff_id };
+        if layer.descriptor.digest != *blob || !store.claim(&layer.descriptor) {
+            return None;
+        }
+        match store.diff_id(&layer.descriptor) {
+            Some(known) => (known == diff_id).then_some(layer),
+            None => {
+                store.take_diff_id(&layer);
+                Some(layer)
+            }
+        }
+    }
+}
+
+/// Whether the store has a layer, and it was found out there that it unpacks to its diff_id. Nothing is remembered of any
+/// other: what an image says of its layers may be a lie.
+pub fn is_certain(store: &LocalStore, layer: &Layer) -> bool {
+    store.claim(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
+}
+
+/// The blob that records are of which are of no layer in the store.
+pub fn marker(store: &LocalStore) -> Result<Digest> {
+    let empty = Descriptor::of(media_type::EMPTY, b"{}");
+    if !store.claim(&empty) {
+        store.put(media_type::EMPTY, b"{}")?;
+    }
+    Ok(empty.digest)
+}
+
+/// Where the last layer of a step is noted, for the next one to take over what has not changed: the step's number and
+/// title say which. Another context may have the same place, which does no harm: blocks are found by their digests.
+pub fn place(number: usize, title: &str, compression: Compression) -> Digest {
+    let encoder = compression.identity();
+    KeyBuilder::new("pieces 4").part("compression", &encoder).part("number", &number).part("title", title).finish()
+}
+
+/// The layer that was noted at `place`, if the store still has its blob.
+pub fn earlier(store: &LocalStore, place: &Digest) -> Option<Earlier> {
+    let (blob, content) = store.record(place)?;
+    let pieces: Vec<Piece> = from_json("a layer's pieces", &content).ok()?;
+    Some(Earlier::new(store.blob(&blob)?, pieces))
+}
+
+/// Notes a layer, which is in the store as `blob`, at `place`.
+pub fn note(store: &LocalStore, place: &Digest, blob: &Digest, pieces: &[Piece]) -> Result<()> {
+    store.put_record(place, blob, &to_json(&pieces))
+}

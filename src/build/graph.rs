@@ -1,0 +1,188 @@
+//! What a plan comes to: the states that the file systems of its stages go through, each of which stands on others.
+
+use std::collections::HashMap;
+
+use super::step;
+use crate::error::{Error, Result};
+use crate::plan::{Base, BaseImage, Plan, Stage, Step};
+
+/// The states of all stages that the images of a plan need, each behind those that it stands on. Equal ones are one.
+pub struct Graph<'a> {
+    pub states: Vec<State<'a>>,
+    pub images: Vec<ImageSteps<'a>>,
+}
+
+/// A file system that a stage goes through.
+pub struct State<'a> {
+    /// The first stage that goes through it.
+    pub stage: &'a Stage,
+    pub origin: Origin<'a>,
+    /// The number of the layer that its step becomes; none if no image has it.
+    pub layer: Option<usize>,
+    /// How many others may take files from it.
+    pub takers: usize,
+}
+
+/// Where a state comes from.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// It is what a stage starts from: nothing, or an image.
+    Start(Option<&'a BaseImage>),
+    /// A step leads there from the state `below` it, and may take files from the state `from`.
+    Step { step: &'a Step, below: usize, from: Option<usize> },
+}
+
+/// The steps of an image, those of the stages that it stands on before its own.
+pub struct ImageSteps<'a> {
+    pub stage: &'a Stage,
+    /// The image that the lowest stage starts from.
+    pub below: Option<&'a BaseImage>,
+    /// Each with the state that it leads to; none for one that does nothing.
+    pub steps: Vec<(&'a Step, Option<usize>)>,
+}
+
+impl<'a> Graph<'a> {
+    pub fn new(plan: &'a Plan) -> Result<Self> {
+        let needed = needed(plan)?;
+        let mut states = States { all: Vec::new(), starts: Vec::new(), above: HashMap::new() };
+        // Of each stage, its first state and the steps that lead on, with the states that they lead to.
+        let mut lines: HashMap<usize, Line<'a>> = HashMap::new();
+        for (number, stage) in plan.stages.iter().enumerate().filter(|(number, _)| needed[*number]) {
+            let last_of = |number: &usize| lines.get(number).map_or(0, Line::last);
+            let start = match &stage.base {
+                Base::Scratch => states.start(stage, None),
+                Base::Image(image) => states.start(stage, Some(image)),
+                Base::Stage(base) => last_of(base),
+            };
+            let mut line = Line { start, steps: Vec::new() };
+            for step in &stage.steps {
+                let Some(work) = step::work(&step.work) else {
+                    line.steps.push((step, None));
+                    continue;
+                };
+                let from = work.takes().stage.as_ref().map(last_of);
+                let state = states.above(stage, step, line.last(), from);
+                line.steps.push((step, Some(state)));
+            }
+            lines.insert(number, line);
+        }
+        let mut graph = Graph { states: states.all, images: Vec::new() };
+        for image in &plan.images {
+            let image = image_steps(plan, *image, &lines)?;
+            graph.images.push(image);
+        }
+        graph.number_layers();
+        Ok(graph)
+    }
+
+    fn number_layers(&mut self) {
+        let mut next = 0;
+        for state in self.images.iter().flat_map(|image| &image.steps).filter_map(|(_, state)| *state) {
+            let layer = &mut self.states[state].layer;
+            if layer.is_none() {
+                *layer = Some(next);
+                next += 1;
+            }
+        }
+    }
+}
+
+/// The way of one stage.
+struct Line<'a> {
+    start: usize,
+    steps: Vec<(&'a Step, Option<usize>)>,
+}
+
+impl Line<'_> {
+    fn last(&self) -> usize {
+        self.steps.iter().rev().find_map(|(_, state)| *state).unwrap_or(self.start)
+    }
+}
+
+struct States<'a> {
+    all: Vec<State<'a>>,
+    starts: Vec<usize>,
+    /// Those that stand on each.
+    above: HashMap<usize, Vec<usize>>,
+}
+
+impl<'a> States<'a> {
+    fn start(&mut self, stage: &'a Stage, image: Option<&'a BaseImage>) -> usize {
+        let is_windows = stage.platform.is_windows();
+        let is_equal = |state: &&usize| {
+            let State { stage, origin, .. } = &self.all[**state];
+            let Origin::Start(known) = origin else { return false };
+            known.map(|image| image.manifest) == image.map(|image| image.manifest)
+                && stage.platform.is_windows() == is_windows
+        };
+        if let Some(known) = self.starts.iter().find(is_equal) {
+            return *known;
+        }
+        let new = self.add(stage, Origin::Start(image));
+        self.starts.push(new);
+        new
+    }
+
+    fn above(&mut self, stage: &'a Stage, step: &'a Step, below: usize, from: Option<usize>) -> usize {
+        let is_equal = |state: &&usize| match &self.all[**state].origin {
+            Origin::Step { step: known, from: taken, .. } => *taken == from && known.work == step.work,
+            Origin::Start(_) => false,
+        };
+        if let Some(known) = self.above.get(&below).and_then(|above| above.iter().find(is_equal)) {
+            return *known;
+        }
+        let new = self.add(stage, Origin::Step { step, below, from });
+        self.above.entry(below).or_default().push(new);
+        for taken in [Some(below), from].into_iter().flatten() {
+            self.all[taken].takers += 1;
+        }
+        new
+    }
+
+    fn add(&mut self, stage: &'a Stage, origin: Origin<'a>) -> usize {
+        self.all.push(State { stage, origin, layer: None, takers: 0 });
+        self.all.len() - 1
+    }
+}
+
+/// Which stages the images need. Fails where one takes from a stage that does not stand before it.
+fn needed(plan: &Plan) -> Result<Vec<bool>> {
+    let mut needed = vec![false; plan.stages.len()];
+    for image in &plan.images {
+        let image = needed.get_mut(*image);
+        *image.ok_or_else(|| Error::input("the plan has an image without a stage"))? = true;
+    }
+    for (number, stage) in plan.stages.iter().enumerate().rev() {
+        if !needed[number] {
+            continue;
+        }
+        let base = match stage.base {
+            Base::Stage(base) => Some(base),
+            Base::Scratch | Base::Image(_) => None,
+        };
+        let copied = stage.steps.iter().filter_map(|step| step::work(&step.work)?.takes().stage);
+        for taken in copied.chain(base) {
+            if taken >= number {
+                let message =
+                    format!("stage {number} of the plan takes from stage {taken}, which does not stand before it");
+                return Err(Error::input(message));
+            }
+            needed[taken] = true;
+        }
+    }
+    Ok(needed)
+}
+
+fn image_steps<'a>(plan: &'a Plan, image: usize, lines: &HashMap<usize, Line<'a>>) -> Result<ImageSteps<'a>> {
+    let mut chain = vec![image];
+    let (stage, below) = loop {
+        let stage = &plan.stages[chain[chain.len() - 1]];
+        match &stage.base {
+            Base::Stage(base) => chain.push(*base),
+            Base::Image(below) => break (&plan.stages[image], Some(&**below)),
+            Base::Scratch => break (&plan.stages[image], None),
+        }
+    };
+    let steps = chain.iter().rev().filter_map(|stage| lines.get(stage)).flat_map(|line| line.steps.clone());
+    Ok(ImageSteps { stage, below, steps: steps.collect() })
+}

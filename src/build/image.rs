@@ -1,0 +1,50 @@
+//! Images, put together of what their steps have come to.
+
+use crate::image::{self, Image, Parts};
+use crate::layer::Layer;
+use crate::oci::Map;
+use crate::plan::{Plan, Step, Work};
+
+use super::graph::ImageSteps;
+
+/// The image of `steps`; `layers` are those of all states.
+pub fn image(plan: &Plan, image: &ImageSteps<'_>, layers: &[Option<Layer>], created: &str) -> Image {
+    let ImageSteps { stage, below, steps } = image;
+    let created_by = |step: &Step| match step.work {
+        Work::Adds(_) => format!("ocibake: {}", step.title),
+        _ => step.title.clone(),
+    };
+    let histories: Vec<String> = steps.iter().map(|(step, _)| created_by(step)).collect();
+    let steps: Vec<image::Step<'_>> = steps
+        .iter()
+        .zip(&histories)
+        .map(|((_, state), created_by)| image::Step {
+            layer: state.and_then(|state| layers[state].as_ref()),
+            created_by,
+        })
+        .collect();
+    let mut annotations = stage.annotations.clone();
+    annotations.extend(plan.annotations.clone());
+    annotations.extend(plan.placed_annotations.of_manifest(&stage.platform));
+    Image::new(&Parts {
+        platform: &stage.platform,
+        settings: &stage.settings,
+        author: stage.author.as_deref(),
+        below: *below,
+        steps: &steps,
+        created,
+        annotations: &annotations,
+    })
+}
+
+/// The annotations of the plan, and those that all of its images have in common.
+pub fn common_annotations(plan: &Plan) -> Map<String> {
+    let mut stages = plan.images.iter().filter_map(|number| plan.stages.get(*number));
+    let mut common = stages.next().map(|first| first.annotations.clone()).unwrap_or_default();
+    for stage in stages {
+        common.retain(|key, value| stage.annotations.get(key) == Some(value));
+    }
+    common.extend(plan.annotations.clone());
+    common.extend(plan.placed_annotations.index.clone());
+    common
+}

@@ -1,0 +1,183 @@
+//! What images that exist already hold: the headers of their layers, read once and noted in the local store, and of their
+//! contents what a build needs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::members;
+use crate::build::cache::marker;
+use crate::build::files::{Files, Object};
+use crate::build::options::Options;
+use crate::build::windows;
+use crate::error::{Error, Result};
+use crate::layer::{self, Content, Kind, Layer, Limits, Member, Spool, Tree};
+use crate::oci::{Descriptor, Digest, KeyBuilder};
+use crate::plan::BaseImage;
+use crate::store::Store;
+use crate::sync::{Memo, locked};
+
+/// The images that a build looks into.
+pub struct Bases<'a> {
+    options: &'a Options<'a>,
+    pool: &'a ThreadPool,
+    /// By the digest of the manifest.
+    images: Memo<Digest, Files>,
+    /// By diff_id.
+    spooled: Mutex<HashMap<Digest, Arc<Spooled>>>,
+}
+
+/// A layer, and as much of its tar as was needed so far.
+struct Spooled {
+    layer: Layer,
+    spool: Arc<Spool>,
+    /// What is yet to be brought: whoever comes next brings it for all who wait.
+    wanted: Mutex<Parts>,
+    brought: Mutex<Brought>,
+}
+
+/// Where each part of a tar begins, and where it ends.
+type Parts = BTreeMap<u64, u64>;
+
+#[derive(Default)]
+struct Brought {
+    file: Option<File>,
+    /// What is in the file.
+    parts: Parts,
+}
+
+impl<'a> Bases<'a> {
+    pub fn new(options: &'a Options<'a>, pool: &'a ThreadPool) -> Self {
+        Bases { options, pool, images: Memo::default(), spooled: Mutex::default() }
+    }
+
+    /// The file system of `image`. Its contents are there once they were [brought](Bases::bring).
+    pub fn files(&self, image: &BaseImage) -> Result<Files> {
+        self.images.get(image.manifest, || {
+            let diff_ids = image.config.rootfs.diff_ids.clone();
+            let layers = Layer::all(image.manifest, image.layers.clone(), diff_ids)?;
+            let mut tree = Tree::new();
+            for (number, members) in self.members(&layers)?.into_iter().enumerate() {
+                tree.apply(number, members).map_err(|error| about(error, image))?;
+            }
+            let spools: Vec<Arc<Spool>> = layers.into_iter().map(|layer| self.spool(layer)).collect();
+            let files = Files::of_layers(&tree, &spools);
+            Ok(if image.config.platform.is_windows() { windows::files(&files) } else { files })
+        })
+    }
+
+    /// Sees to it that those of `contents` that are in layers of images can be read, all layers side by side. Each layer is
+    /// read once for all that ask for parts of it while it is read for another.
+    pub fn bring<'c>(&self, contents: impl Iterator<Item = &'c Content>) -> Result<()> {
+        let mut wanted: BTreeMap<Digest, Parts> = BTreeMap::new();
+        for content in contents {
+            if let Content::Part { spool, offset, size } = content {
+                wanted.entry(spool.tar()).or_default().insert(*offset, offset + size);
+            }
+        }
+        let known = locked(&self.spooled);
+        let wanted: Vec<(Arc<Spooled>, Parts)> =
+            wanted.into_iter().filter_map(|(tar, parts)| Some((known.get(&tar)?.clone(), parts))).collect();
+        drop(known);
+        for (spooled, parts) in &wanted {
+            locked(&spooled.wanted).extend(parts);
+        }
+        // All that bring take the layers in one order, so that none waits for another who waits for it.
+        let mut all = Vec::new();
+        for (spooled, mut parts) in wanted.iter().map(|(spooled, parts)| (spooled, parts.clone())) {
+            let mut brought = locked(&spooled.brought);
+            parts.append(&mut locked(&spooled.wanted));
+            parts.retain(|start, _| !brought.parts.contains_key(start));
+            if parts.is_empty() {
+                continue;
+            }
+            let file = spooled.file(&mut brought, self.options)?;
+            all.push((&spooled.layer, brought, parts, file));
+        }
+        let bases = self.options.bases;
+        let open = move |descriptor: &Descriptor| bases.open(descriptor);
+        let layers: Vec<(&Layer, Vec<Range<u64>>, &File)> = all
+            .iter()
+            .map(|(layer, _, parts, file)| (*layer, parts.iter().map(|(start, end)| *start..*end).collect(), file))
+            .collect();
+        self.pool.install(|| {
+            layers.par_iter().try_for_each(|(layer, parts, file)| layer::extract(layer, parts, &open, file))
+        })?;
+        for (_, mut brought, parts, _) in all {
+            brought.parts.extend(parts);
+        }
+        Ok(())
+    }
+
+    /// What is in the file at `path`, links followed; none if there is no such file.
+    pub fn read(&self, files: &Files, path: &[u8]) -> Result<Option<Vec<u8>>> {
+        let real = files.real(path)?;
+        let Some(Object::Other(Kind::File(content))) = files.get(&real).map(|node| node.object()) else {
+            return Ok(None);
+        };
+        self.bring(std::iter::once(content))?;
+        content.bytes().map(Some)
+    }
+
+    /// The members of each layer: as they were noted, else read. Each is one whose blob unpacks to its diff_id.
+    fn members(&self, layers: &[Layer]) -> Result<Vec<Vec<Member>>> {
+        let known = self.pool.install(|| layers.par_iter().map(|layer| self.noted(layer)).collect::<Vec<_>>());
+        let missing: Vec<Layer> =
+            layers.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(layer, _)| layer.clone()).collect();
+        let bases = self.options.bases;
+        let open = move |descriptor: &Descriptor| -> Result<Box<dyn Read + Send>> { bases.open(descriptor) };
+        let read = layer::read_members(&missing, &open, Limits::of(layers, None), self.pool)?;
+        for (layer, members) in missing.iter().zip(&read) {
+            let marker = marker(self.options.store)?;
+            self.options.store.put_record(&record(layer), &marker, &members::encoded(members))?;
+            self.options.store.note_diff_id(layer)?;
+        }
+        let mut read = read.into_iter();
+        Ok(known.into_iter().filter_map(|known| known.or_else(|| read.next())).collect())
+    }
+
+    fn noted(&self, layer: &Layer) -> Option<Vec<Member>> {
+        let (_, noted) = self.options.store.record(&record(layer))?;
+        members::decoded(&noted)
+    }
+
+    fn spool(&self, layer: Layer) -> Arc<Spool> {
+        let mut all = locked(&self.spooled);
+        let spooled = all.entry(layer.diff_id).or_insert_with(|| {
+            let spool = Arc::new(Spool::new(layer.diff_id));
+            Arc::new(Spooled { layer, spool, wanted: Mutex::default(), brought: Mutex::default() })
+        });
+        spooled.spool.clone()
+    }
+}
+
+impl Spooled {
+    /// The file that the parts are `brought` into.
+    fn file(&self, brought: &mut Brought, options: &Options<'_>) -> Result<File> {
+        let failed = |source| Error::io("write", options.store.root(), source);
+        let file = match &brought.file {
+            Some(file) => file,
+            None => {
+                let file = options.store.scratch()?;
+                self.spool.fill(file.try_clone().map_err(failed)?);
+                brought.file.insert(file)
+            }
+        };
+        file.try_clone().map_err(failed)
+    }
+}
+
+/// Where the members of a layer are noted, once its blob was found to unpack to its diff_id: what an image says of another
+/// blob leads elsewhere.
+fn record(layer: &Layer) -> Digest {
+    KeyBuilder::new("members 3").part("blob", &layer.descriptor.digest).part("diff_id", &layer.diff_id).finish()
+}
+
+fn about(error: Error, image: &BaseImage) -> Error {
+    Error { message: format!("{}: {}", image.name, error.message), ..error }
+}

@@ -1,0 +1,72 @@
+//! Whatever steps take from outside of their stages: contexts, images, downloads, repositories, the files of a spec.
+
+mod bases;
+mod contexts;
+mod elsewhere;
+mod members;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rayon::ThreadPool;
+
+use super::options::Options;
+use crate::error::{Error, Result};
+use crate::layer::{Budget, Limits, Whole};
+use crate::net::Stop;
+use crate::plan::{Add, Plan, Stage, path};
+use crate::source::local::{self, Added};
+use crate::sync::Memo;
+
+pub use bases::Bases;
+pub use contexts::{Contexts, Missing};
+use elsewhere::Elsewhere;
+
+/// What the steps of a plan are given, from any thread.
+pub struct Inputs<'a> {
+    pub plan: &'a Plan,
+    pub options: &'a Options<'a>,
+    pub pool: &'a ThreadPool,
+    /// No file was looked at earlier.
+    pub started: SystemTime,
+    pub contexts: Contexts<'a>,
+    pub bases: Bases<'a>,
+    pub elsewhere: Elsewhere<'a>,
+    /// For what all steps change.
+    pub budget: Arc<Budget>,
+    adds: Memo<Vec<Add>, Arc<Added>>,
+}
+
+impl<'a> Inputs<'a> {
+    /// What is under way when `stop` is ended fails.
+    pub fn new(plan: &'a Plan, options: &'a Options<'a>, pool: &'a ThreadPool, stop: &Stop) -> Self {
+        let started = SystemTime::now();
+        Inputs {
+            plan,
+            options,
+            pool,
+            started,
+            contexts: Contexts::new(&plan.contexts, started, pool),
+            bases: Bases::new(options, pool),
+            elsewhere: Elsewhere::new(options, pool, stop.clone()),
+            budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
+            adds: Memo::default(),
+        }
+    }
+
+    pub fn stage(&self, number: usize) -> Result<&'a Stage> {
+        self.plan.stages.get(number).ok_or_else(|| Error::input(format!("the plan has no stage {number}")))
+    }
+
+    /// Returns what `adds` put together; equal ones do it once.
+    pub fn added(&self, adds: &[Add]) -> Result<Arc<Added>> {
+        self.adds.get(adds.to_vec(), || {
+            let added = self.pool.install(|| local::added(adds, self.options.modified))?;
+            for entry in added.entries.iter() {
+                path::check(&entry.path)?;
+                self.budget.entry(entry.path.len() as u64)?;
+            }
+            Ok(Arc::new(added))
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! How to build.
+
+use crate::layer::Compression;
+use crate::progress::Progress;
+use crate::registry::OnDemand;
+use crate::source::cached::Cached;
+use crate::source::modified::Modified;
+use crate::store::{Follow, LocalStore, Store};
+
+/// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
+pub struct Options<'a> {
+    pub store: &'a LocalStore,
+    /// Has the layers of the images that the plan stands on and takes from.
+    pub bases: &'a dyn Store,
+    /// For what is downloaded.
+    pub client: &'a OnDemand,
+    pub compression: Compression,
+    /// What image and history say, in seconds since 1970.
+    pub created: i64,
+    pub modified: Modified,
+    /// Threads; 0 is one for each core up to [`layer::USUAL_THREADS`], and more than [`MOST_JOBS`](super::MOST_JOBS) are not started.
+    pub jobs: usize,
+    /// Take files that look as they did in an earlier build for the same, unread.
+    pub trust_times: bool,
+    /// What layers need not be made, though their files are read. Their blobs stay where they are.
+    pub cached: Option<&'a Cached<'a>>,
+    /// Told of each layer that is made from the ground up, when it is begun.
+    pub follow: Option<Follow<'a>>,
+    pub progress: Progress<'a>,
+}

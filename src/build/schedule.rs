@@ -1,0 +1,490 @@
+//! The doing of a plan's steps: each as soon as what it stands on is there, several at once, each once.
+//!
+//! A state is worked at in up to four tasks. Its *mark* is what it is known by: where an earlier build has remembered what
+//! that came to, nothing else is done. Else the step's *change* is found out, which takes the *files* of other states, and it
+//! becomes a *layer*. What a task leaves is kept as long as another may ask for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
+use std::thread::{self, Scope};
+
+use super::board::Board;
+use super::cache::{self, Key, Mark};
+use super::files::Files;
+use super::graph::{Graph, Origin, State};
+use super::inputs::Inputs;
+use super::layers::{self, Layers};
+use super::step::{self, Below, Change, Doing, Given, Leaves};
+use super::windows;
+use crate::error::{Error, Result};
+use crate::layer::{Entry, Layer};
+use crate::net::Stop;
+use crate::plan::Step;
+use crate::sync::locked;
+
+/// Makes the layers of all states of `graph` that images have, on so many threads as the pool of `inputs` has, and as many
+/// that write layers. The first error ends all that is under way, which `stop` does for what waits for others.
+///
+/// Returns the layer of each state; none of one that no image has, or that changes nothing.
+pub fn run<'p>(graph: &'p Graph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -> Result<Vec<Option<Layer>>> {
+    let jobs = inputs.pool.current_num_threads();
+    let layers = Layers::new(inputs.options, inputs.pool);
+    let mut board = Board::default();
+    for state in 0..graph.states.len() {
+        board.ask(Task { phase: Phase::Mark, state }, |task| needs(graph, task));
+    }
+    let slots = graph.states.iter().map(|state| Slot { takers: state.takers, ..Slot::default() }).collect();
+    let progress = Progress { board, slots, ..Progress::default() };
+    let schedule = Schedule {
+        graph,
+        inputs,
+        layers: &layers,
+        stop,
+        jobs,
+        progress: Mutex::new(progress),
+        changed: Condvar::new(),
+        serving: Once::new(),
+    };
+    let made = graph.states.iter().filter(|state| state.layer.is_some()).count();
+    let threads = jobs.min(graph.states.len()) + jobs.min(made);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| schedule.work(scope));
+        }
+    });
+    schedule.outcome()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Task {
+    phase: Phase,
+    state: usize,
+}
+
+/// Those that may wait for others on a network come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Phase {
+    Mark,
+    Files,
+    Change,
+    Layer,
+}
+
+struct Schedule<'s, 'p> {
+    graph: &'p Graph<'p>,
+    inputs: &'p Inputs<'p>,
+    layers: &'s Layers<'p>,
+    stop: &'s Stop,
+    jobs: usize,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+    /// The threads that write layers are started when there is one to write.
+    serving: Once,
+}
+
+#[derive(Default)]
+struct Progress {
+    board: Board<Task>,
+    /// What there is of each state.
+    slots: Vec<Slot>,
+    /// The state that makes the layer of each key.
+    makers: HashMap<Key, usize>,
+    /// Tasks under way, those that make layers apart.
+    steps: usize,
+    layers: usize,
+    /// Steps that are to become layers and whose changes are being found out or wait: so many of them are in memory.
+    in_hand: usize,
+    failure: Option<Error>,
+    is_over: bool,
+}
+
+#[derive(Default)]
+struct Slot {
+    mark: Option<Mark>,
+    outcome: Outcome,
+    entries: Option<Arc<Vec<Entry>>>,
+    has_xattrs: bool,
+    /// It is to become a layer that nobody has made yet.
+    becomes_layer: bool,
+    leaves: Option<Leaves>,
+    files: Option<Files>,
+    /// How many others may still take files from it.
+    takers: usize,
+    /// It takes nothing from others any more.
+    is_settled: bool,
+}
+
+/// What a step has come to.
+#[derive(Default)]
+enum Outcome {
+    #[default]
+    Unknown,
+    /// None if it changes nothing.
+    Layer(Option<Box<Layer>>),
+    /// The same as another state, which has the same key.
+    SameAs(usize),
+}
+
+/// What a task has found out.
+enum Found {
+    /// With the outcome, where it is known by that.
+    Mark(Mark, Outcome),
+    Change(Change),
+    Files(Files),
+    Layer(Option<Box<Layer>>),
+}
+
+/// What a task stands on.
+fn needs(graph: &Graph<'_>, Task { phase, state }: Task) -> Vec<Task> {
+    let Origin::Step { step, below, from } = graph.states[state].origin else { return Vec::new() };
+    let takes = step::work(&step.work).map(|work| work.takes().below);
+    let task = |phase, state| Task { phase, state };
+    let from = |phase| from.map(|from| task(phase, from));
+    match phase {
+        Phase::Mark => [Some(task(Phase::Mark, below)), from(Phase::Mark)].into_iter().flatten().collect(),
+        Phase::Change => {
+            let below = (takes != Some(Below::Unseen)).then_some(task(Phase::Files, below));
+            [below, from(Phase::Files)].into_iter().flatten().collect()
+        }
+        // What was changed regardless of what is below leaves that with it.
+        Phase::Files => {
+            let below = (takes != Some(Below::Changed)).then_some(task(Phase::Files, below));
+            [Some(task(Phase::Change, state)), below].into_iter().flatten().collect()
+        }
+        Phase::Layer => vec![task(Phase::Change, state)],
+    }
+}
+
+impl<'p> Schedule<'_, 'p> {
+    /// Does one task after the other, until all are done or one has failed.
+    fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let _presence = Presence(self);
+        while let Some(task) = self.next() {
+            if task.phase == Phase::Layer {
+                self.serving.call_once(|| self.layers.serve(scope));
+            }
+            let found = self.find(task);
+            let mut progress = locked(&self.progress);
+            match found {
+                Ok(found) => progress.note(self.graph, task, found),
+                Err(error) if progress.is_over => drop(error), // it was ended
+                Err(error) => {
+                    progress.failure = Some(error);
+                    progress.is_over = true;
+                    drop(progress);
+                    self.end();
+                }
+            }
+            self.changed.notify_all();
+        }
+        self.layers.close();
+    }
+
+    fn outcome(self) -> Result<Vec<Option<Layer>>> {
+        let progress = self.progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = progress.failure {
+            return Err(error);
+        }
+        let slots = progress.slots;
+        let layer = |slot: &Slot| match &slot.outcome {
+            Outcome::Layer(layer) => layer.as_deref().cloned(),
+            Outcome::Unknown | Outcome::SameAs(_) => None,
+        };
+        let outcome = |slot: &Slot| match slot.outcome {
+            Outcome::SameAs(other) => layer(&slots[other]),
+            _ => layer(slot),
+        };
+        Ok(slots.iter().map(outcome).collect())
+    }
+
+    /// The next task that may be done, which it may have to wait for; none once there is none to come.
+    fn next(&self) -> Option<Task> {
+        let mut progress = locked(&self.progress);
+        loop {
+            if progress.is_over {
+                return None;
+            }
+            if let Some(task) = progress.begin(self.jobs) {
+                return Some(task);
+            }
+            if progress.board.is_empty() {
+                progress.is_over = true;
+                self.changed.notify_all();
+                return None;
+            }
+            progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn end(&self) {
+        self.stop.end();
+        self.layers.close();
+    }
+
+    fn find(&self, Task { phase, state }: Task) -> Result<Found> {
+        match (self.graph.states[state].origin, phase) {
+            (Origin::Start(_), Phase::Files) => {
+                let files = self.start(state).map(Found::Files);
+                files.map_err(|error| match self.asker(state) {
+                    Some(step) => at(error, step),
+                    None => error,
+                })
+            }
+            (Origin::Start(_), _) => Ok(Found::Mark(self.start_mark(state), Outcome::Unknown)),
+            (Origin::Step { step, .. }, phase) => {
+                let found = match phase {
+                    Phase::Mark => self.mark(state),
+                    Phase::Change => self.change(state).map(Found::Change),
+                    Phase::Files => self.files(state).map(Found::Files),
+                    Phase::Layer => return self.layer(state).map(|layer| Found::Layer(layer.map(Box::new))),
+                };
+                found.map_err(|error| at(error, step))
+            }
+        }
+    }
+
+    fn start(&self, state: usize) -> Result<Files> {
+        match self.graph.states[state].origin {
+            Origin::Start(Some(image)) => self.inputs.bases.files(image),
+            _ => Ok(Files::new()),
+        }
+    }
+
+    /// A step that has asked for the files of `state`.
+    fn asker(&self, state: usize) -> Option<&'p Step> {
+        let progress = locked(&self.progress);
+        self.graph.states.iter().enumerate().find_map(|(number, asker)| {
+            let Origin::Step { step, below, from } = asker.origin else { return None };
+            let is_asked = progress.board.is_asked(Task { phase: Phase::Change, state: number });
+            (is_asked && (below == state || from == Some(state))).then_some(step)
+        })
+    }
+
+    /// What the state that a stage starts from is known by.
+    fn start_mark(&self, state: usize) -> Mark {
+        let State { stage, origin, .. } = &self.graph.states[state];
+        let image = match origin {
+            Origin::Start(image) => image.map(|image| image.manifest),
+            Origin::Step { .. } => None,
+        };
+        let kind = match (image, stage.platform.is_windows()) {
+            (None, false) => return Mark::default(),
+            (None, true) => "windows",
+            (Some(_), true) => "image for windows",
+            (Some(_), false) => "image",
+        };
+        let parts = Key::step(kind, None, self.inputs.options.compression).part("manifest", &image);
+        Mark { key: Some(Key::of_parts(parts)), is_settled: true }
+    }
+
+    fn mark(&self, state: usize) -> Result<Found> {
+        let (step, work, below, from) = self.step(state)?;
+        let (below, from) = {
+            let progress = locked(&self.progress);
+            let mark = |state: usize| progress.slots[state].mark;
+            (mark(below).unwrap_or_default(), from.and_then(mark))
+        };
+        let key = Key::step(work.kind(), below.key.as_ref(), self.inputs.options.compression);
+        let (key, is_settled) = work.mark(key, from, self.inputs)?;
+        let key = Key::of_parts(key);
+        let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled };
+        let Some(number) = self.graph.states[state].layer else { return Ok(Found::Mark(mark, Outcome::Unknown)) };
+        let maker = *locked(&self.progress).makers.entry(key).or_insert(state);
+        if maker != state {
+            return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
+        }
+        let options = self.inputs.options;
+        let outcome = if options.trust_times { key.outcome(options.store) } else { None };
+        if let Some(Some(layer)) = &outcome {
+            self.layers.take(number, &step.title, layer);
+        }
+        let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
+        Ok(Found::Mark(mark, outcome))
+    }
+
+    fn change(&self, state: usize) -> Result<Change> {
+        let (step, work, below, from) = self.step(state)?;
+        let given = {
+            let mut progress = locked(&self.progress);
+            let below = match work.takes().below {
+                Below::Unseen => Files::new(),
+                Below::Seen => progress.slots[below].files.clone().unwrap_or_default(),
+                Below::Changed => progress.taken(below),
+            };
+            let from = from.and_then(|from| progress.slots[from].files.clone());
+            Given { title: &step.title, below, from }
+        };
+        work.change(given, self.inputs)
+    }
+
+    /// The file system that a step leaves.
+    fn files(&self, state: usize) -> Result<Files> {
+        let (_, _, below, _) = self.step(state)?;
+        let (mut files, entries) = {
+            let mut progress = locked(&self.progress);
+            let files = match progress.slots[state].leaves.take() {
+                Some(Leaves::Files(files)) => return Ok(files),
+                Some(Leaves::Over(files)) => files,
+                Some(Leaves::OverBelow) | None => progress.taken(below),
+            };
+            (files, progress.slots[state].entries.clone().unwrap_or_default())
+        };
+        files.apply(&entries);
+        Ok(files)
+    }
+
+    /// The layer that a step becomes; none if it has changed nothing.
+    fn layer(&self, state: usize) -> Result<Option<Layer>> {
+        let State { stage, layer: number, .. } = &self.graph.states[state];
+        let (step, ..) = self.step(state)?;
+        let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
+        let (entries, has_xattrs, mark) = locked(&self.progress).entries(state);
+        let options = self.inputs.options;
+        let is_windows = stage.platform.is_windows();
+        let (layer, made_of) = if entries.is_empty() {
+            (None, None)
+        } else {
+            let entries = match is_windows {
+                true => Arc::new(windows::layer(&entries, options.modified.of_made())?),
+                false => entries,
+            };
+            let has_xattrs = has_xattrs && !is_windows;
+            let task = layers::Task { number, title: &step.title, entries, has_xattrs };
+            let (layer, key) = self.layers.make(task, self.inputs)?;
+            (Some(layer), Some(key))
+        };
+        // One that is taken from a cached image may not be in the store.
+        let is_certain = layer.as_ref().is_none_or(|layer| cache::is_certain(options.store, layer));
+        if let Some(key) = mark.key.filter(|_| mark.is_settled && is_certain) {
+            key.remember_outcome(options.store, layer.as_ref(), made_of)?;
+        }
+        Ok(layer)
+    }
+
+    fn step(&self, state: usize) -> Result<(&'p Step, &'p dyn Doing, usize, Option<usize>)> {
+        let nothing = || Error::input("the plan starts where it should go on");
+        match self.graph.states[state].origin {
+            Origin::Step { step, below, from } => Ok((step, step::work(&step.work).ok_or_else(nothing)?, below, from)),
+            Origin::Start(_) => Err(nothing()),
+        }
+    }
+}
+
+impl Progress {
+    /// Begins a task, if there is one that may be begun.
+    fn begin(&mut self, jobs: usize) -> Option<Task> {
+        let Progress { board, slots, steps, layers, in_hand, .. } = self;
+        let may_begin = |task: &Task| match task.phase {
+            Phase::Layer => *layers < jobs,
+            // What waits to be written is in memory, and so the changes do not run far ahead of the writing.
+            Phase::Change if *in_hand > jobs => *steps < jobs && !slots[task.state].becomes_layer,
+            _ => *steps < jobs,
+        };
+        let task = board.begin(may_begin)?;
+        match task.phase {
+            Phase::Layer => *layers += 1,
+            _ => *steps += 1,
+        }
+        if task.phase == Phase::Change && slots[task.state].becomes_layer {
+            *in_hand += 1;
+        }
+        Some(task)
+    }
+
+    /// Notes what a task has found out, and asks for what is to be done with it.
+    fn note(&mut self, graph: &Graph<'_>, task: Task, found: Found) {
+        let Task { phase, state } = task;
+        match phase {
+            Phase::Layer => self.layers -= 1,
+            _ => self.steps -= 1,
+        }
+        self.board.finish(task);
+        let slot = &mut self.slots[state];
+        match found {
+            Found::Mark(mark, outcome) => {
+                slot.becomes_layer = graph.states[state].layer.is_some() && matches!(outcome, Outcome::Unknown);
+                (slot.mark, slot.outcome) = (Some(mark), outcome);
+                if slot.becomes_layer {
+                    self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
+                }
+            }
+            Found::Change(Change { entries, leaves, has_xattrs }) => {
+                (slot.entries, slot.leaves, slot.has_xattrs) = (Some(entries), Some(leaves), has_xattrs);
+            }
+            Found::Files(files) => slot.files = Some(files),
+            Found::Layer(layer) => {
+                slot.outcome = Outcome::Layer(layer);
+                self.in_hand -= 1;
+            }
+        }
+        self.release(graph, state);
+    }
+
+    /// Drops what nobody can ask for any more of a state, and of those that it has taken from.
+    fn release(&mut self, graph: &Graph<'_>, state: usize) {
+        let mut left = vec![state];
+        while let Some(state) = left.pop() {
+            let done = |phase| self.board.is_done(Task { phase, state });
+            let is_taken_from = self.slots[state].takers > 0;
+            let is_asked = self.board.is_asked(Task { phase: Phase::Change, state });
+            let (is_marked, is_changed, has_files) = (done(Phase::Mark), done(Phase::Change), done(Phase::Files));
+            let is_written = done(Phase::Layer);
+            let slot = &mut self.slots[state];
+            if !is_taken_from {
+                (slot.files, slot.leaves) = (None, None);
+            }
+            let becomes_files = is_taken_from && matches!(slot.leaves, Some(Leaves::Over(_) | Leaves::OverBelow));
+            if is_changed && !becomes_files && (!slot.becomes_layer || is_written) {
+                slot.entries = None;
+            }
+            let takes_nothing = match is_asked {
+                true => is_changed && (has_files || !matches!(slot.leaves, Some(Leaves::OverBelow))),
+                false => is_marked && !slot.becomes_layer && !is_taken_from,
+            };
+            if let (false, true, Origin::Step { below, from, .. }) =
+                (slot.is_settled, takes_nothing, graph.states[state].origin)
+            {
+                slot.is_settled = true;
+                for taken in [Some(below), from].into_iter().flatten() {
+                    self.slots[taken].takers -= 1;
+                    left.push(taken);
+                }
+            }
+        }
+    }
+
+    /// Takes the file system of `state`. The last who asks gets it for himself: what is shared would have to be copied to be
+    /// changed.
+    fn taken(&mut self, state: usize) -> Files {
+        let slot = &mut self.slots[state];
+        let files = if slot.takers == 1 { slot.files.take() } else { slot.files.clone() };
+        files.unwrap_or_default()
+    }
+
+    /// What the layer of `state` is made of: its entries, and whether they get extended attributes; and what it is known by.
+    fn entries(&mut self, state: usize) -> (Arc<Vec<Entry>>, bool, Mark) {
+        let slot = &mut self.slots[state];
+        let is_kept = slot.takers > 0 && matches!(slot.leaves, Some(Leaves::Over(_) | Leaves::OverBelow));
+        let entries = if is_kept { slot.entries.clone() } else { slot.entries.take() };
+        (entries.unwrap_or_default(), slot.has_xattrs, slot.mark.unwrap_or_default())
+    }
+}
+
+/// A thread at work: should it panic, the others end.
+struct Presence<'a, 's, 'p>(&'a Schedule<'s, 'p>);
+
+impl Drop for Presence<'_, '_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            locked(&self.0.progress).is_over = true;
+            self.0.end();
+            self.0.changed.notify_all();
+        }
+    }
+}
+
+/// The error with the line that asked for `step`, unless it has one.
+fn at(mut error: Error, step: &Step) -> Error {
+    error.excerpt = error.excerpt.or_else(|| step.place.clone().map(Box::new));
+    error
+}

@@ -1,0 +1,42 @@
+//! The adds of a spec.
+
+use std::sync::Arc;
+
+use super::{Change, Doing, Given, Leaves, Settled, Takes};
+use crate::build::cache::{Key, Mark, are_settled};
+use crate::build::inputs::Inputs;
+use crate::build::lay::lay_over;
+use crate::build::target::Target;
+use crate::error::Result;
+use crate::oci::KeyBuilder;
+use crate::plan::Add;
+use crate::source::local::Added;
+
+impl Doing for Vec<Add> {
+    fn takes(&self) -> Takes {
+        Takes::changed()
+    }
+
+    fn kind(&self) -> &'static str {
+        "adds"
+    }
+
+    fn mark(&self, key: KeyBuilder, _: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+        let added = inputs.added(self)?;
+        let Added { entries, roles } = &*added;
+        let sum = inputs.pool.install(|| Key::of(entries, true, inputs.options.compression)).digest();
+        // The same entries change something else in what is below them if they are there for something else.
+        Ok((key.part("entries", &sum).part("roles", roles), are_settled(entries, inputs.started)))
+    }
+
+    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<Change> {
+        let added = inputs.added(self)?;
+        if given.below.is_empty() {
+            let entries = added.entries.clone();
+            return Ok(Change { entries, leaves: Leaves::Over(given.below), has_xattrs: true });
+        }
+        let target = Target::new(given.below, None, inputs.options.modified.of_made(), inputs.budget.clone());
+        let (files, entries) = lay_over(&added, target)?;
+        Ok(Change { entries: Arc::new(entries), leaves: Leaves::Files(files), has_xattrs: true })
+    }
+}

@@ -1,0 +1,36 @@
+//! `WORKDIR`: a directory that is to be there.
+
+use std::sync::Arc;
+
+use super::{Change, Doing, Given, Leaves, Settled, Takes, owner};
+use crate::build::cache::Mark;
+use crate::build::inputs::Inputs;
+use crate::build::target::Target;
+use crate::error::Result;
+use crate::oci::KeyBuilder;
+use crate::plan::Directory;
+
+impl Doing for Directory {
+    fn takes(&self) -> Takes {
+        Takes::changed()
+    }
+
+    fn kind(&self) -> &'static str {
+        "directory"
+    }
+
+    fn mark(&self, key: KeyBuilder, _: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+        let Directory { path, owner } = self;
+        let key = key.part("path", path).part("owner", owner).part("time", &inputs.options.modified.of_made());
+        Ok((key, true))
+    }
+
+    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<Change> {
+        let owner = owner(self.owner.as_deref(), &given, inputs)?;
+        let mut target = Target::new(given.below, owner, inputs.options.modified.of_made(), inputs.budget.clone());
+        let path = target.files().real(self.path.as_bytes())?;
+        target.make_directory(&path)?;
+        let (files, entries) = target.finish()?;
+        Ok(Change { entries: Arc::new(entries), leaves: Leaves::Files(files), has_xattrs: false })
+    }
+}

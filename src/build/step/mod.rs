@@ -1,0 +1,110 @@
+//! The kinds of steps, a file each: what a step of that kind is known by, and what it changes in a file system.
+
+mod adds;
+mod copy;
+mod directory;
+
+use std::sync::Arc;
+
+use super::cache::Mark;
+use super::files::Files;
+use super::inputs::Inputs;
+use super::owner;
+use crate::error::Result;
+use crate::layer::Entry;
+use crate::oci::KeyBuilder;
+use crate::plan::Work;
+use crate::progress::Event;
+
+/// A kind of step.
+pub trait Doing {
+    /// What it takes files from, beside the plan's contexts and what comes from elsewhere.
+    fn takes(&self) -> Takes;
+
+    /// Adds to `key` all that decides about what it changes, beside what is below it; `from` is what the stage is known by
+    /// that it takes files from.
+    fn mark(&self, key: KeyBuilder, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)>;
+
+    /// Does it.
+    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<Change>;
+
+    /// The name of the kind in keys.
+    fn kind(&self) -> &'static str;
+}
+
+/// What a step takes files from.
+pub struct Takes {
+    pub below: Below,
+    /// The number of a stage.
+    pub stage: Option<usize>,
+}
+
+/// What a step does with the file system that is below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// It does not look at it.
+    Unseen,
+    /// It looks at it, and changes what it changes regardless of it.
+    Seen,
+    Changed,
+}
+
+/// Whether a later change of any file that a step takes is sure to show.
+pub type Settled = bool;
+
+/// What a step is given to take files from, as far as it said that it takes any.
+pub struct Given<'a> {
+    /// For warnings.
+    pub title: &'a str,
+    pub below: Files,
+    pub from: Option<Files>,
+}
+
+/// What a step has changed.
+pub struct Change {
+    /// Those of its layer, sorted by path; none if it changes nothing.
+    pub entries: Arc<Vec<Entry>>,
+    pub leaves: Leaves,
+    /// Whether files get their extended attributes from disk. As docker has it, they stay behind for `COPY`; a spec brings them
+    /// along.
+    pub has_xattrs: bool,
+}
+
+/// The file system that a step leaves.
+pub enum Leaves {
+    /// This one.
+    Files(Files),
+    /// These, with the entries that it has changed.
+    Over(Files),
+    /// The one below it, whatever that is, with the entries that it has changed.
+    OverBelow,
+}
+
+/// The kind of a step; none for one that does nothing.
+pub fn work(work: &Work) -> Option<&dyn Doing> {
+    match work {
+        Work::Nothing => None,
+        Work::Adds(adds) => Some(adds),
+        Work::Copy(copy) => Some(copy),
+        Work::Directory(directory) => Some(directory),
+    }
+}
+
+impl Takes {
+    /// For one that changes the file system below it, and takes files from no stage.
+    fn changed() -> Self {
+        Takes { below: Below::Changed, stage: None }
+    }
+}
+
+/// Whom `owner` means to the step that is `given` what it takes.
+fn owner(owner: Option<&str>, given: &Given<'_>, inputs: &Inputs<'_>) -> Result<Option<(u32, u32)>> {
+    let Some(owner) = owner else { return Ok(None) };
+    let found = owner::find(owner, &given.below, &inputs.bases)?;
+    if found.is_unknown {
+        let message =
+            format!("`{owner}` is not known in the image, and so it is root's, as docker has it: {}", given.title);
+        (inputs.options.progress)(Event::Warning { message: &message });
+    }
+    Ok(Some((found.user, found.group)))
+}

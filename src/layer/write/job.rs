@@ -1,0 +1,39 @@
+//! What is to be written, and what has become of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::pieces::{Earlier, Piece};
+use crate::layer::Entry;
+use crate::oci::{Digest, Map};
+
+/// One layer to write.
+pub struct Job<'a, W> {
+    /// For progress, as is the title.
+    pub number: usize,
+    pub title: &'a str,
+    /// Sorted by path, each path once, parents before children, a hard link after its target.
+    pub entries: Arc<Vec<Entry>>,
+    /// Takes the blob.
+    pub sink: W,
+    /// For errors: where the sink leads.
+    pub destination: &'a Path,
+    /// A layer of the same compression that may have some of the blocks already.
+    pub earlier: Option<Earlier>,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub struct Written<W> {
+    pub sink: W,
+    /// Of the tar.
+    pub diff_id: Digest,
+    /// Of the blob.
+    pub digest: Digest,
+    /// Of the blob, in bytes.
+    pub size: u64,
+    /// What the blob's descriptor has to say, for readers to make use of its form.
+    pub annotations: Map<String>,
+    /// The blob's blocks that are worth taking over, in their order; none if they are not compressed.
+    pub pieces: Vec<Piece>,
+}
