@@ -13,12 +13,12 @@ use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice, kind_word};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::release::{Release, Step, Target};
 use crate::output::{Image, Means};
-use crate::plan::ratchet::{Change, Obstacle};
-use crate::plan::tag;
+use crate::plan::version;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
+use crate::release::ratchet::{Change, Obstacle};
+use crate::release::{Release, Step, Target};
 use crate::source::image::{self, Location};
 
 const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCHIVE]";
@@ -108,7 +108,7 @@ impl<'a> Order<'a> {
             tags.push(tag);
         }
         share_out(&mut targets);
-        let tag = tags.iter().find(|tag| tag::version(tag).is_some()).or(tags.first()).cloned().unwrap_or_default();
+        let tag = tags.iter().find(|tag| version::of_tag(tag).is_some()).or(tags.first()).cloned().unwrap_or_default();
         Ok(Order { source, built, targets, tag, asked })
     }
 

@@ -8,10 +8,11 @@ use super::metadata;
 use super::print::{answer_json, answer_lines, columns};
 use crate::error::{Error, Result};
 use crate::oci::Reference;
-use crate::output::release::{Target, rollback};
-use crate::plan::record::Return;
-use crate::plan::tag::{self, TagKind, TagPlan};
+use crate::plan::version;
 use crate::progress::silent;
+use crate::release::record::Return;
+use crate::release::tag::{self, TagKind, TagPlan};
+use crate::release::{Target, rollback};
 use crate::source::git;
 
 /// Show the tags that a version stands for, without asking a registry; or undo what a push did to tags
@@ -86,7 +87,7 @@ impl ReleaseFlags {
         if self.force_tags {
             plan.tags.iter_mut().for_each(|tag| tag.line = None);
         }
-        Ok((Target { repository, version: tag::version(&tag), tags: plan.tags }, tag))
+        Ok((Target { repository, version: version::of_tag(&tag), tags: plan.tags }, tag))
     }
 }
 

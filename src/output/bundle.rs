@@ -1,9 +1,19 @@
+//! Images that are written together, and the documents that they are made of.
+
 use std::collections::{HashMap, HashSet};
 
-use super::{Image, Output};
+use super::kind::Output;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest};
-use crate::store::{DocumentBudget, Graph};
+use crate::oci::{Descriptor, Digest, Reference};
+use crate::store::{DocumentBudget, Graph, Store};
+
+/// What is written: a root, its names, and the store that has its content.
+#[derive(Clone, Copy)]
+pub struct Image<'a> {
+    pub store: &'a dyn Store,
+    pub root: &'a Descriptor,
+    pub names: &'a [Reference],
+}
 
 /// Images that are written together.
 pub struct Bundle<'a> {
@@ -83,6 +93,12 @@ impl<'a> Bundle<'a> {
 }
 
 impl Item<'_> {
+    /// Returns the names that are to stand for the image in registries: one with a digest alone stands for it as it is.
+    pub fn tags(&self) -> Vec<Reference> {
+        let is_tag = |name: &&Reference| name.tag().is_some() || name.digest().is_none();
+        self.entry.image.names.iter().filter(is_tag).cloned().collect()
+    }
+
     /// All content: blobs and manifests of the image, then those of what refers to it. Some may come twice.
     pub fn content(&self) -> impl Iterator<Item = &Descriptor> {
         let graphs = std::iter::once(&self.graph).chain(&self.referrers);

@@ -1,7 +1,9 @@
+//! Where copies of images go, and what they are called there.
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::Output;
+use super::kind::Output;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;

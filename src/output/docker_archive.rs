@@ -1,3 +1,5 @@
+//! Docker archives: what `docker load` reads.
+
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! OCI layouts: images in a directory (image-spec, image-layout.md).
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,8 +9,8 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::blob::copy_blob;
 use super::bundle::{Entry, Item};
-use super::copy_blob;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};

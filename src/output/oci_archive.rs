@@ -1,11 +1,14 @@
+//! OCI archives: the tar of a layout.
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use tar::{EntryType, Header};
 
+use super::blob::{copy_blob, copy_layer};
 use super::bundle::Item;
-use super::{copy_blob, copy_layer, layout};
+use super::layout;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest};

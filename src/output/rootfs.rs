@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::Image;
+use super::bundle::Image;
 use crate::error::{Error, Result};
 use crate::image::{Reader, no_image};
 use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree, USUAL_THREADS};

@@ -1,15 +1,17 @@
+//! What the tags of a release stand for in their registries, and what becomes of them.
+
 use std::collections::HashMap;
 use std::thread::{self, ScopedJoinHandle};
 
 use semver::Version;
 
-use super::{Step, Target};
+use super::ratchet::{self, Change, Pushed, Standing};
+use super::tag::{PlannedTag, TagKind};
+use super::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Reader;
-use crate::oci::{Descriptor, ImageIndex, from_json, media_type};
-use crate::plan::ratchet::{self, Pushed, Standing};
-use crate::plan::tag::{self, PlannedTag, TagKind};
-use crate::plan::{BASE_DIGEST, BASE_NAME};
+use crate::oci::{Descriptor, ImageIndex, Reference, from_json, media_type};
+use crate::plan::{BASE_DIGEST, BASE_NAME, version};
 use crate::progress::{Event, Progress};
 use crate::registry::{Client, Repository};
 
@@ -17,6 +19,17 @@ use crate::registry::{Client, Repository};
 const PARALLEL: usize = 8;
 
 const VERSION: &str = "org.opencontainers.image.version";
+
+/// What becomes of one tag.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// With the tag.
+    pub name: Reference,
+    pub kind: TagKind,
+    /// What the tag stands for.
+    pub now: Option<Descriptor>,
+    pub change: Change,
+}
 
 /// What becomes of each tag of `target`, by what its repository has: one request for the list of tags, one for each tag,
 /// and one or a few for the version of each image that a floating tag would leave.
@@ -90,7 +103,7 @@ fn usable(
 fn version_of(repository: &Repository<'_>, root: &Descriptor, labels: bool) -> Result<Option<Version>> {
     match stated_version(repository, root, labels) {
         Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Input) => Ok(None),
-        stated => Ok(stated?.and_then(|text| tag::version(&text))),
+        stated => Ok(stated?.and_then(|text| version::of_tag(&text))),
     }
 }
 

@@ -2,20 +2,11 @@
 
 use semver::Version;
 
-use super::template;
 use crate::error::{Error, Result};
 use crate::oci::{Reference, is_valid_tag};
+use crate::plan::{Branch, branch_tag, template, version};
 
 const PLACEHOLDERS: &[&str] = &["tag", "version", "major", "minor", "patch", "branch", "sha7"];
-
-/// The branch that is checked out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Branch {
-    pub name: String,
-    /// Hexadecimal, in full.
-    pub commit: String,
-    pub is_default: bool,
-}
 
 /// Valid tags, each once, the exact ones first: the order in which they are pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +59,7 @@ pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
         return Ok(plan);
     }
     plan.exact(sanitised_version(tag), "as given")?;
-    let Some(version) = version(tag) else { return Ok(plan) };
+    let Some(version) = version::of_tag(tag) else { return Ok(plan) };
     plan.exact(sanitised_version(&version.to_string()), "version")?;
     if version.pre.is_empty() {
         let (major, minor) = (Some(version.major), Some(version.minor));
@@ -90,7 +81,7 @@ pub fn alone(tag: &str) -> Result<TagPlan> {
 /// `{tag} {version} {major} {minor} {patch} {branch} {sha7}`; what uses none of `{tag} {version} {patch} {sha7}` floats:
 /// with `{branch}` freely, else with the releases whose `{major}` and `{minor}` it names.
 pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
-    let version = version(tag);
+    let version = version::of_tag(tag);
     let mut plan = TagPlan { tags: Vec::new() };
     for part in template.split(',').map(str::trim) {
         let mut used = Vec::new();
@@ -110,11 +101,6 @@ pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Resu
     }
     plan.tags.sort_by_key(|tag| tag.kind == TagKind::Floating);
     Ok(plan)
-}
-
-/// The semantic version that a tag is: three numbers with an optional leading `v`.
-pub fn version(tag: &str) -> Option<Version> {
-    Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()
 }
 
 impl Line {
@@ -165,26 +151,6 @@ impl TagPlan {
         }
         Ok(())
     }
-}
-
-impl Branch {
-    /// The branch's name with `-` for each character that no tag may hold.
-    pub fn tag(&self) -> String {
-        branch_tag(&self.name)
-    }
-
-    fn commit_tag(&self) -> String {
-        format!("{}-{}", self.tag(), self.short_commit())
-    }
-
-    fn short_commit(&self) -> String {
-        self.commit.chars().take(7).collect()
-    }
-}
-
-fn branch_tag(branch: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    branch.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
 }
 
 /// The name and the tag in `text` where the tag has a slash, as the name of a branch may have. The first colon may be

@@ -6,8 +6,9 @@ use std::fmt;
 
 use semver::Version;
 
-use super::tag::{self, PlannedTag, TagKind};
+use super::tag::{PlannedTag, TagKind, sanitised_version};
 use crate::oci::Digest;
+use crate::plan::version;
 
 /// What is pushed under the tags of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub fn change(tag: &PlannedTag, pushed: &Pushed, now: Option<Standing>, listed: 
 /// The releases among `listed`, the tags of a repository. What stands around the version in the exact ones of `planned`
 /// stands around it there, too: beside `0.2.0-alpine`, `0.1.0-alpine` is a release and `0.1.0` none.
 pub fn releases(listed: &[String], planned: &[PlannedTag], version: Option<&Version>) -> Vec<Version> {
-    let text = version.map(|version| tag::sanitised_version(&version.to_string()));
+    let text = version.map(|version| sanitised_version(&version.to_string()));
     let exact = planned.iter().filter(|tag| tag.kind == TagKind::Exact);
     let mut frames: Vec<(&str, &str)> = exact
         .filter_map(|tag| tag.name.split_once(text.as_deref()?))
@@ -77,7 +78,7 @@ pub fn releases(listed: &[String], planned: &[PlannedTag], version: Option<&Vers
         let framed = |(before, after): &(&str, &str)| name.strip_prefix(before)?.strip_suffix(after).map(str::to_owned);
         frames.iter().find_map(framed)
     };
-    let versions = listed.iter().filter_map(|name| tag::version(&inner(name)?));
+    let versions = listed.iter().filter_map(|name| version::of_tag(&inner(name)?));
     versions.filter(|version| version.pre.is_empty()).collect()
 }
 

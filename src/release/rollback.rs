@@ -1,7 +1,9 @@
+//! What a push did to tags, undone.
+
+use super::flip::flip;
+use super::record::{Record, Return};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::flip::flip;
-use crate::plan::record::{Record, Return};
 use crate::progress::Progress;
 use crate::registry::Client;
 use crate::store::{Graph, read_document};

@@ -1,21 +1,17 @@
 //! A push that sets the tags of versions and branches: all content first, to every repository; then the tags, exact ones
-//! before those that float, and these only forward (see [`ratchet`](crate::plan::ratchet)).
-
-pub mod rollback;
-mod survey;
-
-use semver::Version;
+//! before those that float, and these only forward (see [`ratchet`](super::ratchet)).
 
 use super::flip::flip;
-use super::{Image, Means, Output, registry};
+use super::ratchet::{Change, Pushed};
+use super::record::{Record, RecordedTag};
+use super::survey::{Step, survey};
+use super::tag::TagKind;
+use super::target::Target;
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Descriptor, Reference};
-use crate::plan::ratchet::{Change, Pushed};
-use crate::plan::record::{Record, RecordedTag};
-use crate::plan::tag::{PlannedTag, TagKind};
+use crate::oci::Descriptor;
+use crate::output::{self, Image, Means, Output};
 use crate::progress::{Event, Progress};
 use crate::registry::Client;
-use crate::store::Graph;
 
 /// How tags are set.
 #[derive(Clone, Copy)]
@@ -29,33 +25,6 @@ pub struct Release<'a> {
     pub keep: &'a (dyn Fn(&Descriptor, Record) -> Result<()> + Sync),
 }
 
-/// A repository, and the tags that are to be set in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    pub repository: Reference,
-    /// That of the tag which was asked for, if it is one.
-    pub version: Option<Version>,
-    pub tags: Vec<PlannedTag>,
-}
-
-impl Target {
-    /// With each of the tags.
-    pub fn names(&self) -> impl Iterator<Item = Reference> {
-        self.tags.iter().map(|tag| self.repository.with_tag(&tag.name))
-    }
-}
-
-/// What becomes of one tag.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// With the tag.
-    pub name: Reference,
-    pub kind: TagKind,
-    /// What the tag stands for.
-    pub now: Option<Descriptor>,
-    pub change: Change,
-}
-
 impl Release<'_> {
     /// What a push of `root` would do, in the order in which it would do it. Asks the registries, and changes nothing.
     /// That an exact tag would have to change is an error if the release is immutable.
@@ -63,7 +32,7 @@ impl Release<'_> {
         let mut steps = Vec::new();
         for target in self.targets {
             let pushed = Pushed { root: root.digest, version: target.version.clone() };
-            steps.extend(survey::survey(target, &pushed, client, progress)?);
+            steps.extend(survey(target, &pushed, client, progress)?);
         }
         steps.sort_by_key(|step| step.kind == TagKind::Floating);
         if self.immutable {
@@ -79,20 +48,17 @@ impl Release<'_> {
         if self.immutable {
             self.plan(image.root, client, progress)?;
         }
-        let others: Vec<Output> = outputs.iter().filter(|output| **output != Output::Registry).cloned().collect();
-        if !others.is_empty() {
-            super::write(&others, image, means)?;
-        }
-        let graph = Graph::of(image.store, image.root)?;
-        let repositories: Vec<Reference> = self.targets.iter().map(|target| target.repository.clone()).collect();
-        registry::upload(image.store, &graph, &repositories, client, progress)?;
+        let others = outputs.iter().filter(|output| **output != Output::Registry).cloned();
+        let outputs: Vec<Output> = others.chain([Output::Registry]).collect();
+        let uploaded = output::write(&outputs, image, means)?;
         // Only now: while all of that was on its way, another push may have moved the tags.
         let steps = self.plan(image.root, client, progress)?;
         for step in &steps {
             progress(Event::TagPlanned { name: &step.name.to_string(), change: &step.change.to_string() });
         }
         (self.keep)(image.root, record(&steps, image.root, false))?;
-        let names: Vec<_> = steps.iter().filter(|step| step.change.sets()).map(|step| (&step.name, &graph)).collect();
+        let names = steps.iter().filter(|step| step.change.sets()).map(|step| &step.name);
+        let names: Vec<_> = names.flat_map(|name| uploaded.iter().map(move |image| (name, &image.graph))).collect();
         flip(&names, self.undo, client, progress)?;
         (self.keep)(image.root, record(&steps, image.root, true))
     }
