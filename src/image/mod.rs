@@ -1,5 +1,6 @@
 //! Images as documents: read from wherever they are, made of settings and layers, joined to an index, put on another base.
 
+pub mod archive;
 mod assemble;
 mod join;
 mod read;

@@ -6,12 +6,12 @@ use std::path::Path;
 use super::bundle::Item;
 use super::oci_archive::{self, Documents};
 use crate::error::{Error, Result};
+use crate::image::archive::{DOCKER_MANIFEST, DockerImage};
 use crate::image::{self, Reader};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, Reference, to_json};
 use crate::progress::Progress;
 use crate::store::Store;
-use crate::store::archive::{DOCKER_MANIFEST, DockerImage};
 use crate::store::layout::blob_path;
 
 /// Writes what `docker load` reads, with all names: docker's `manifest.json` over the blobs of an OCI archive, as

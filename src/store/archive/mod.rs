@@ -1,4 +1,8 @@
-//! Image archives: a tar of an OCI layout, or what `docker save` writes.
+//! The tar that an image archive is, and what lies in it under which name. What its images are, `image::archive` reads.
+
+mod layers;
+
+pub(crate) use layers::{DAMAGED, KnownLayers};
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -7,52 +11,21 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read;
-use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::layout::{INDEX, MARKER, blob_path, choose, read_limited};
-use super::listed::{CONTAINERD_NAME, Subjects};
+use super::layout::{blob_path, choose, read_limited};
+use super::listed::Subjects;
 use super::regular;
 use crate::error::{Error, Result};
-use crate::layer::{self, Budget, GZIP_MAGIC, Limits, Whole, ZSTD_MAGIC};
-use crate::oci::{
-    Descriptor, Digest, Hasher, HashingWriter, ImageConfig, ImageIndex, ImageManifest, Keyed, Keys, MANIFEST_LIMIT,
-    Map, VerifyingReader, from_json, media_type, null_as_empty, to_json,
-};
+use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
+use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, VerifyingReader};
 
 /// The annotation of an `index.json` that is a delta's: of all the blobs that its images have, so many are left out,
 /// because who gets it has them.
 pub const LEFT_OUT: &str = "dev.ocibake.delta.left-out";
 
-/// The list of images at the top of a docker archive.
-pub const DOCKER_MANIFEST: &str = "manifest.json";
-
-/// An image in [`DOCKER_MANIFEST`]: paths of its parts in the archive.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct DockerImage {
-    pub config: String,
-    /// `null` where there is none.
-    pub repo_tags: Option<Vec<String>>,
-    /// Some write `null` where there is none.
-    #[serde(deserialize_with = "null_as_empty")]
-    pub layers: Vec<String>,
-}
-
-impl Keyed for Vec<DockerImage> {
-    const KEYS: Keys = Keys::Each(&Keys::Own(&[
-        ("Config", &Keys::Any),
-        ("RepoTags", &Keys::Any),
-        ("Layers", &Keys::Any),
-        ("Parent", &Keys::Any),
-        ("LayerSources", &Keys::Free(&Descriptor::KEYS)),
-    ]));
-}
-
 /// An archive, read. Its blobs stay where they are and are read at their offsets; one compressed with gzip as a whole
-/// is first unpacked to a temporary file without a name, of at most 100 times its size, or 256 MiB if that is more. The layers
-/// of a docker archive are unpacked to see what they are, to 100 times the size of the archive together, or 2 GiB if that is
-/// more.
+/// is first unpacked to a temporary file without a name, of at most 100 times its size, or 256 MiB if that is more.
 pub struct Archive {
     path: PathBuf,
     /// As skopeo calls it.
@@ -72,23 +45,6 @@ struct Member {
     size: u64,
 }
 
-/// A layer of a docker archive, as it lies there.
-#[derive(Clone)]
-struct Layer {
-    descriptor: Descriptor,
-    diff_id: Digest,
-}
-
-/// What is known of the layers of a docker archive. Images share them, and the same one may have many names: each is read
-/// and unpacked once.
-struct Layers {
-    of_members: HashMap<Member, Layer>,
-    /// By the digest of the blob.
-    diff_ids: HashMap<Digest, Digest>,
-    /// For all that is unpacked.
-    budget: Budget,
-}
-
 /// Blobs that do not lie at their digest's path.
 enum Blob {
     Member(Member),
@@ -96,34 +52,13 @@ enum Blob {
 }
 
 impl Archive {
-    /// Opens an archive of either kind. What holds both, as newer `docker save` writes, is read as an OCI layout.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let mut archive = Self::scan(path.into())?;
-        if archive.members.contains_key(MARKER) && archive.members.contains_key(INDEX) {
-            archive.read_oci()?;
-        } else if archive.members.contains_key(DOCKER_MANIFEST) {
-            archive.read_docker()?;
-        } else {
-            return Err(archive.not_an_archive());
-        }
-        Ok(archive)
-    }
-
-    /// Opens a docker archive, even if it is an OCI archive too.
-    pub fn open_docker(path: impl Into<PathBuf>) -> Result<Self> {
-        let mut archive = Self::scan(path.into())?;
-        if !archive.members.contains_key(DOCKER_MANIFEST) {
-            return Err(archive.not_an_archive());
-        }
-        archive.read_docker()?;
-        Ok(archive)
-    }
-
+    /// Returns the list of its images, each by its names.
     pub fn index(&self) -> &ImageIndex {
         &self.index
     }
 
-    fn scan(path: PathBuf) -> Result<Self> {
+    /// Opens a tar and reads its headers. It has no images until they are [listed](Self::list).
+    pub(crate) fn scan(path: PathBuf) -> Result<Self> {
         let failed = |source| Error::io("read", &path, source);
         let file = unpacked(&path)?;
         let length = file.metadata().map_err(failed)?.len();
@@ -172,133 +107,30 @@ impl Archive {
         })
     }
 
-    fn read_oci(&mut self) -> Result<()> {
-        let bytes = self.document(INDEX)?;
-        self.index = from_json(&format!("{INDEX} in {}", self.path.display()), &bytes)?;
-        Ok(())
+    /// Returns where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// A docker archive has no manifests: each image gets one made of its config and its layers as they lie there.
-    /// Nothing but the config promises what the layers are, so each is held against it here.
-    fn read_docker(&mut self) -> Result<()> {
-        self.kind = "docker-archive";
-        let bytes = self.document(DOCKER_MANIFEST)?;
-        let images: Vec<DockerImage> = from_json(&format!("{DOCKER_MANIFEST} in {}", self.path.display()), &bytes)?;
-        let size = self.file.metadata().map_err(|source| Error::io("read", &self.path, source))?.len();
-        let size = size.saturating_mul(UNPACKED_RATIO).max(LAYERS_FLOOR);
-        let budget = Budget::new(Limits { size, ..Limits::of_archive(size) }, Whole::Layers);
-        let mut known = Layers { of_members: HashMap::new(), diff_ids: HashMap::new(), budget };
-        for image in images {
-            let config_bytes = self.document(&image.config)?;
-            let config: ImageConfig =
-                from_json(&format!("{} in {}", image.config, self.path.display()), &config_bytes)?;
-            let layers = self.docker_layers(&image, &config, &mut known)?;
-            let config_descriptor = Descriptor::of(media_type::IMAGE_CONFIG, &config_bytes);
-            self.blobs.insert(config_descriptor.digest, Blob::Made(config_bytes));
-            let manifest = to_json(&ImageManifest::new(config_descriptor, layers, Map::new()));
-            let descriptor = Descriptor::of(media_type::IMAGE_MANIFEST, &manifest).with_platform(config.platform);
-            self.blobs.insert(descriptor.digest, Blob::Made(manifest));
-            let names = image.repo_tags.unwrap_or_default();
-            for name in &names {
-                let mut named = descriptor.clone();
-                named.annotations.insert(CONTAINERD_NAME.to_owned(), name.clone());
-                self.index.manifests.push(named);
-            }
-            if names.is_empty() {
-                self.index.manifests.push(descriptor);
-            }
-        }
-        Ok(())
+    /// Returns whether there is a file called `name`.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.members.contains_key(name)
     }
 
-    /// The layers of `image`, which are those that `config` promises: as many, and each with its diff_id.
-    fn docker_layers(
-        &mut self,
-        image: &DockerImage,
-        config: &ImageConfig,
-        known: &mut Layers,
-    ) -> Result<Vec<Descriptor>> {
-        let diff_ids = &config.rootfs.diff_ids;
-        if image.layers.len() != diff_ids.len() {
-            return Err(Error::integrity(format!(
-                "{} has {} layers where its config {} has {} diff_ids",
-                self.path.display(),
-                image.layers.len(),
-                image.config,
-                diff_ids.len()
-            ))
-            .with_hint(DAMAGED));
-        }
-        let mut layers = Vec::with_capacity(image.layers.len());
-        for (name, diff_id) in image.layers.iter().zip(diff_ids) {
-            let layer = self.docker_layer(name, known)?;
-            if layer.diff_id != *diff_id {
-                return Err(Error::integrity(format!(
-                    "the layer {name} in {} unpacks to {}, not to the {diff_id} of its config",
-                    self.path.display(),
-                    layer.diff_id
-                ))
-                .with_hint(DAMAGED));
-            }
-            layers.push(layer.descriptor);
-        }
-        Ok(layers)
-    }
-
-    fn docker_layer(&mut self, name: &str, known: &mut Layers) -> Result<Layer> {
+    /// Reads the document `name`, which is not verified. One of more than [`MANIFEST_LIMIT`] bytes is refused.
+    pub(crate) fn document(&self, name: &str) -> Result<Vec<u8>> {
         let member = self.only(name)?;
-        if let Some(layer) = known.of_members.get(&member) {
-            return Ok(layer.clone());
-        }
-        let descriptor = self.blob_of(member).map_err(|source| Error::io("read", &self.path, source))?;
-        let diff_id = match known.diff_ids.get(&descriptor.digest) {
-            Some(diff_id) => *diff_id,
-            // Uncompressed, it is what it unpacks to.
-            None if descriptor.media_type == media_type::LAYER => descriptor.digest,
-            None => self.diff_id(name, member, &known.budget)?,
-        };
-        known.diff_ids.insert(descriptor.digest, diff_id);
-        self.blobs.insert(descriptor.digest, Blob::Member(member));
-        let layer = Layer { descriptor, diff_id };
-        known.of_members.insert(member, layer.clone());
-        Ok(layer)
+        read_limited(self.reader(member), MANIFEST_LIMIT).map_err(|source| Error::io("read", &self.path, source))
     }
 
-    /// What lies there, as a layer.
-    fn blob_of(&self, member: Member) -> io::Result<Descriptor> {
-        let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
-        self.reader(member).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
-        let mut hasher = HashingWriter::new(io::sink());
-        io::copy(&mut BufReader::with_capacity(CHUNK, self.reader(member)), &mut hasher)?;
-        let (_, digest, size) = hasher.finish();
-        Ok(Descriptor::new(layer::media_type_of(&magic), digest, size))
+    /// Has the document to which `descriptor` points among its blobs from now on.
+    pub(crate) fn put(&mut self, descriptor: &Descriptor, bytes: Vec<u8>) {
+        self.blobs.insert(descriptor.digest, Blob::Made(bytes));
     }
 
-    /// What a layer unpacks to.
-    fn diff_id(&self, name: &str, member: Member, budget: &Budget) -> Result<Digest> {
-        let failed = |source: io::Error| match source.raw_os_error() {
-            Some(_) => Error::io("read", &self.path, source),
-            None => Error::integrity(format!("the layer {name} in {} cannot be unpacked", self.path.display()))
-                .with_source(source)
-                .with_hint(DAMAGED),
-        };
-        let mut tar = layer::decompressed(self.reader(member)).map_err(failed)?;
-        let (mut hasher, mut chunk) = (Hasher::new(), vec![0; CHUNK]);
-        loop {
-            match tar.read(&mut chunk) {
-                Ok(0) => return Ok(hasher.finish()),
-                Ok(count) => {
-                    let within = budget.size(count as u64);
-                    within.map_err(|error| Error {
-                        message: format!("{}: {}", self.path.display(), error.message),
-                        ..error
-                    })?;
-                    hasher.update(&chunk[..count]);
-                }
-                Err(source) if source.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(failed(source)),
-            }
-        }
+    /// Lists the images of `index` from now on, as those of an archive of a `kind`, as skopeo calls it.
+    pub(crate) fn list(&mut self, kind: &'static str, index: ImageIndex) {
+        (self.kind, self.index) = (kind, index);
     }
 
     fn member(&self, name: &str) -> Result<Member> {
@@ -324,19 +156,8 @@ impl Archive {
         })
     }
 
-    fn document(&self, name: &str) -> Result<Vec<u8>> {
-        let member = self.only(name)?;
-        read_limited(self.reader(member), MANIFEST_LIMIT).map_err(|source| Error::io("read", &self.path, source))
-    }
-
     fn reader(&self, member: Member) -> impl Read + Send + '_ {
         MemberReader { file: &self.file, at: member.offset, end: member.offset + member.size }
-    }
-
-    fn not_an_archive(&self) -> Error {
-        Error::input(format!("{} is not an image archive", self.path.display())).with_hint(format!(
-            "an OCI archive has `{MARKER}` and `{INDEX}` in it, a docker archive `{DOCKER_MANIFEST}`"
-        ))
     }
 }
 
@@ -379,19 +200,12 @@ pub fn is_delta(index: &ImageIndex) -> bool {
 /// that is more. Images are mostly compressed within; deflate itself would allow some thousand times.
 const UNPACKED_RATIO: u64 = 100;
 const UNPACKED_FLOOR: u64 = 256 << 20;
-/// The same of what its layers unpack to, which is not kept: all of it passes in some seconds.
-const LAYERS_FLOOR: u64 = 2 << 30;
 
 /// In bytes, of all long names in an archive. What an image is made of has short ones.
 const NAMES_LIMIT: u64 = 16 << 20;
 
 /// Links that lead to links are followed this far, as far as Linux does it.
 const LINKS_LIMIT: usize = 40;
-
-/// How much is read at a time.
-const CHUNK: usize = 256 << 10;
-
-const DAMAGED: &str = "the archive is damaged or was put together wrongly: fetch or make it again";
 
 /// The file itself, or, if it is compressed as a whole, its content in a file that has no name.
 fn unpacked(path: &Path) -> Result<File> {
