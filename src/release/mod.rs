@@ -1,5 +1,5 @@
-//! Names that come to stand for images in registries: which tags a version has, which of them a push moves, in which order
-//! they are set once everything is uploaded, and how that is undone.
+//! This module lets tags stand for images in registries: it knows which tags a version has and which of them a push moves,
+//! sets them once everything is uploaded, and undoes that.
 
 mod flip;
 mod push;

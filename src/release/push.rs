@@ -1,5 +1,5 @@
-//! A push that sets the tags of versions and branches: all content first, to every repository; then the tags, exact ones
-//! before those that float, and these only forward (see [`ratchet`](super::ratchet)).
+//! A [`Release`] sets the tags of versions and branches: all content goes first, to every repository; then the tags are set,
+//! exact ones before those that float, and these only forward (see [`ratchet`](super::ratchet)).
 
 use super::flip::flip;
 use super::ratchet::{Change, Pushed};
@@ -13,9 +13,10 @@ use crate::output::{self, Image, Means, Output};
 use crate::progress::{Event, Progress};
 use crate::registry::Client;
 
-/// How tags are set.
+/// A push that sets tags.
 #[derive(Clone, Copy)]
 pub struct Release<'a> {
+    /// The repositories that it goes to.
     pub targets: &'a [Target],
     /// No exact tag that stands for another image is changed.
     pub immutable: bool,
@@ -26,8 +27,8 @@ pub struct Release<'a> {
 }
 
 impl Release<'_> {
-    /// What a push of `root` would do, in the order in which it would do it. Asks the registries, and changes nothing.
-    /// That an exact tag would have to change is an error if the release is immutable.
+    /// Asks the registries, and returns what a push of `root` would do, in the order in which it would do it. Changes
+    /// nothing. That an exact tag would have to change is an error if the release is immutable.
     pub fn plan(&self, root: &Descriptor, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         for target in self.targets {
@@ -41,7 +42,8 @@ impl Release<'_> {
         Ok(steps)
     }
 
-    /// Writes `image` to each of `outputs`, to the registry last and under the tags of the release.
+    /// Writes `image` to each of `outputs`, to the registry last, and sets the tags of the release once all of it is there.
+    /// The record is kept before the first tag is set, so that a push that ends between tags can be undone.
     pub fn write(&self, outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
         let Means { client, progress, .. } = *means;
         let client = client.client()?;

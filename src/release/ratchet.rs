@@ -1,4 +1,4 @@
-//! Which tags a push moves. Floating tags go forward only: what was released before does not get a tag back from what is
+//! The ratchet decides which tags a push moves. Floating tags go forward only: what was released before does not get a tag back from what is
 //! newer (semver's precedence, so build metadata does not count).
 
 use std::cmp::Ordering;
@@ -13,14 +13,16 @@ use crate::plan::version;
 /// What is pushed under the tags of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
+    /// The digest of its manifest or index.
     pub root: Digest,
-    /// That of the tag which was asked for; none for a branch, or a tag that is no version.
+    /// The version of the tag which was asked for; none for a branch, or a tag that is no version.
     pub version: Option<Version>,
 }
 
-/// What a tag stands for in a registry.
+/// The image that a tag stands for in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
+    /// The digest of its manifest or index.
     pub digest: Digest,
     /// What the image says of itself (`org.opencontainers.image.version`), if it is a version and was looked for.
     pub version: Option<Version>,
@@ -29,22 +31,36 @@ pub struct Standing {
 /// What a push does with a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
+    /// There was no such tag, and it is set.
     New,
+    /// It stands for the image already.
     Same,
-    Moves { from: Standing },
-    Stays { at: Option<Standing>, because: Obstacle },
+    /// It is set to the image.
+    Moves {
+        /// What it stands for until then.
+        from: Standing,
+    },
+    /// It is not touched.
+    Stays {
+        /// What it stands for, if there is such a tag.
+        at: Option<Standing>,
+        /// Why it is not touched.
+        because: Obstacle,
+    },
 }
 
 /// Why a floating tag stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
+    /// Its line has this release, which is newer.
     Newer(Version),
     /// What is pushed has no version, and the tag belongs to releases, of which this is the newest.
     Release(Version),
+    /// What is pushed is this pre-release.
     PreRelease(Version),
 }
 
-/// What becomes of `tag`, which stands for `now`. `listed` are the releases that the repository has tags for, or none
+/// Returns what becomes of `tag`, which stands for `now`. `listed` are the releases that the repository has tags for, or none
 /// where it does not list its tags: then the version of the image that the tag stands for has to do.
 ///
 /// - A floating tag stays if its line has a release that is newer than what is pushed. What has no version, such as the
@@ -62,7 +78,7 @@ pub fn change(tag: &PlannedTag, pushed: &Pushed, now: Option<Standing>, listed: 
     }
 }
 
-/// The releases among `listed`, the tags of a repository. What stands around the version in the exact ones of `planned`
+/// Returns the releases among `listed`, the tags of a repository. What stands around the version in the exact ones of `planned`
 /// stands around it there, too: beside `0.2.0-alpine`, `0.1.0-alpine` is a release and `0.1.0` none.
 pub fn releases(listed: &[String], planned: &[PlannedTag], version: Option<&Version>) -> Vec<Version> {
     let text = version.map(|version| sanitised_version(&version.to_string()));
@@ -83,12 +99,12 @@ pub fn releases(listed: &[String], planned: &[PlannedTag], version: Option<&Vers
 }
 
 impl Change {
-    /// Whether the tag has to be set.
+    /// Returns whether the tag has to be set.
     pub fn sets(&self) -> bool {
         matches!(self, Change::New | Change::Moves { .. })
     }
 
-    /// In a word, for programs.
+    /// Returns it in a word, for programs.
     pub fn word(&self) -> &'static str {
         match self {
             Change::New => "new",

@@ -1,4 +1,4 @@
-//! What a push did to tags, undone.
+//! A rollback undoes what a push did to tags.
 
 use super::flip::flip;
 use super::record::{Record, Return};
@@ -13,11 +13,12 @@ use crate::store::{Graph, read_document};
 pub struct Step {
     /// With the tag.
     pub name: Reference,
+    /// What becomes of it.
     pub back: Return,
 }
 
-/// What undoing the push of `record` would do, in the order in which it would do it: the reverse of the push's. Asks the
-/// registries, and changes nothing.
+/// Asks the registries, and returns what undoing the push of `record` would do, in the order in which it would do it: the
+/// reverse of the push's. Changes nothing.
 pub fn plan(record: &Record, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     for recorded in record.tags.iter().rev() {
@@ -29,8 +30,8 @@ pub fn plan(record: &Record, client: &Client, progress: Progress<'_>) -> Result<
     Ok(steps)
 }
 
-/// Does it. The manifests that tags return to are fetched first, by digest and verified: should one be gone, nothing
-/// changes.
+/// Returns tags to what they stood for, as `steps` say. The manifests that they return to are fetched first, by digest and
+/// verified: should one be gone, nothing changes.
 pub fn run(steps: &[Step], client: &Client, progress: Progress<'_>) -> Result<()> {
     let mut returning = Vec::new();
     for step in steps {
@@ -42,7 +43,7 @@ pub fn run(steps: &[Step], client: &Client, progress: Progress<'_>) -> Result<()
     flip(&names, None, client, progress)
 }
 
-/// A graph of the root alone: what is below it is there.
+/// Fetches what `name` returns to, and returns it as a graph of the root alone: what is below it is there.
 fn former_root(name: &Reference, former: &Descriptor, client: &Client, progress: Progress<'_>) -> Result<Graph> {
     let repository = client.repository(name, progress);
     let bytes = read_document(&repository, former).map_err(|error| match error.kind {

@@ -1,4 +1,4 @@
-//! What the tags of a release stand for in their registries, and what becomes of them.
+//! A survey asks registries what the tags of a release stand for, and says what becomes of each.
 
 use std::collections::HashMap;
 use std::thread::{self, ScopedJoinHandle};
@@ -25,14 +25,16 @@ const VERSION: &str = "org.opencontainers.image.version";
 pub struct Step {
     /// With the tag.
     pub name: Reference,
+    /// Exact tags are set before floating ones.
     pub kind: TagKind,
-    /// What the tag stands for.
+    /// The image that the tag stands for; none if there is no such tag.
     pub now: Option<Descriptor>,
+    /// What the push does with it.
     pub change: Change,
 }
 
-/// What becomes of each tag of `target`, by what its repository has: one request for the list of tags, one for each tag,
-/// and one or a few for the version of each image that a floating tag would leave.
+/// Returns what becomes of each tag of `target`, by what its repository has. It takes one request for the list of tags, one
+/// for each tag, and one or a few for the version of each image that a floating tag would leave.
 pub fn survey(target: &Target, pushed: &Pushed, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
     let repository = client.repository(&target.repository, progress);
     let (releases, standing) = if target.tags.iter().any(|tag| tag.line.is_some()) {
@@ -62,7 +64,7 @@ pub fn survey(target: &Target, pushed: &Pushed, client: &Client, progress: Progr
     Ok(steps.collect())
 }
 
-/// What each of `tags` stands for.
+/// Returns what each of `tags` stands for, in their order.
 fn find(repository: &Repository<'_>, tags: &[PlannedTag]) -> Result<Vec<Option<Descriptor>>> {
     let mut found = Vec::with_capacity(tags.len());
     for some in tags.chunks(PARALLEL) {
@@ -77,7 +79,7 @@ fn find(repository: &Repository<'_>, tags: &[PlannedTag]) -> Result<Vec<Option<D
     Ok(found)
 }
 
-/// The list, if it is one to go by: not every registry lists tags, and some list none to those who may only push.
+/// Returns the list, if it is one to go by: not every registry lists tags, and some list none to those who may only push.
 fn usable(
     listed: Result<Vec<String>>,
     standing: &[Option<Descriptor>],
@@ -98,7 +100,7 @@ fn usable(
     None
 }
 
-/// The version of the image at `root`, as its annotation says; or its label, if `labels` count, which an image may have
+/// Returns the version of the image at `root`, as its annotation says; or its label, if `labels` count, which an image may have
 /// from the one that it is based on. An image that is not all there, or is none, has none.
 fn version_of(repository: &Repository<'_>, root: &Descriptor, labels: bool) -> Result<Option<Version>> {
     match stated_version(repository, root, labels) {

@@ -1,4 +1,4 @@
-//! Which tags one build gets.
+//! A [`TagPlan`] says which tags a name with a tag stands for.
 
 use semver::Version;
 
@@ -11,19 +11,24 @@ const PLACEHOLDERS: &[&str] = &["tag", "version", "major", "minor", "patch", "br
 /// Valid tags, each once, the exact ones first: the order in which they are pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagPlan {
+    /// In the order in which they are pushed.
     pub tags: Vec<PlannedTag>,
 }
 
+/// A tag that a build gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedTag {
+    /// The tag alone.
     pub name: String,
+    /// Exact tags are pushed before floating ones.
     pub kind: TagKind,
     /// The releases that hold a floating tag; none if it moves whatever they are.
     pub line: Option<Line>,
-    /// In a word or two, for people: `as given`, `minor`, `default branch`.
+    /// Why it has the tag, in a word or two for people: `as given`, `minor`, `default branch`.
     pub reason: &'static str,
 }
 
+/// Whether a tag is to stand for one image for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagKind {
     /// The tag that was asked for, in its spellings, and what names this one build.
@@ -35,11 +40,13 @@ pub enum TagKind {
 /// Releases that have something in common: all of them, those of a major version, those of a minor one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Line {
+    /// The major version of all of them; none if they have several.
     pub major: Option<u64>,
+    /// The minor version of all of them; none if they have several.
     pub minor: Option<u64>,
 }
 
-/// All tags that `tag` stands for:
+/// Returns all tags that `tag` stands for:
 ///
 /// - a release (`v0.2.0`) is `v0.2.0 0.2.0`, and moves `0.2 0 latest`;
 /// - a pre-release is its own spellings and moves nothing;
@@ -70,14 +77,14 @@ pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
     Ok(plan)
 }
 
-/// Just the named tag, with `-` for the `+` of build metadata.
+/// Returns just the named tag, with `-` for the `+` of build metadata.
 pub fn alone(tag: &str) -> Result<TagPlan> {
     let mut plan = TagPlan { tags: Vec::new() };
     plan.exact(sanitised_version(tag), "as given")?;
     Ok(plan)
 }
 
-/// Tags from a template as in `{version},{major}.{minor},latest`, in place of the fan-out. It may use
+/// Returns tags from a template as in `{version},{major}.{minor},latest`, in place of the fan-out. It may use
 /// `{tag} {version} {major} {minor} {patch} {branch} {sha7}`; what uses none of `{tag} {version} {patch} {sha7}` floats:
 /// with `{branch}` freely, else with the releases whose `{major}` and `{minor}` it names.
 pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
@@ -104,7 +111,7 @@ pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Resu
 }
 
 impl Line {
-    /// Whether `version` is a release of this line.
+    /// Returns whether `version` is a release of this line.
     pub fn has(&self, version: &Version) -> bool {
         version.pre.is_empty()
             && self.major.is_none_or(|major| major == version.major)
@@ -112,7 +119,7 @@ impl Line {
     }
 }
 
-/// A name to push to, apart: the reference without a tag, and the tag as it was typed. Unlike a reference's, the tag
+/// Takes a name to push to apart, and returns the reference without a tag, and the tag as it was typed. Unlike a reference's, the tag
 /// may hold the `+` of build metadata.
 pub fn split_name(text: &str) -> Result<(Reference, Option<String>)> {
     if text.contains('@') {
@@ -153,7 +160,7 @@ impl TagPlan {
     }
 }
 
-/// The name and the tag in `text` where the tag has a slash, as the name of a branch may have. The first colon may be
+/// Returns the name and the tag in `text` where the tag has a slash, as the name of a branch may have. The first colon may be
 /// that of a port.
 fn slashed_tag(text: &str) -> Option<(&str, &str)> {
     let has_slash = |colon: &usize| text[*colon..].contains('/');
@@ -184,7 +191,7 @@ fn placeholder(name: &str, tag: &str, version: Option<&Version>, branch: Option<
     }
 }
 
-/// `+` is the one character of a version that no tag may hold.
+/// Returns `tag` with `-` for each `+`, the one character of a version that no tag may hold.
 pub(super) fn sanitised_version(tag: &str) -> String {
     tag.replace('+', "-")
 }

@@ -1,4 +1,4 @@
-//! Where the tags of a release go.
+//! A [`Target`] says where the tags of a release go.
 
 use semver::Version;
 
@@ -8,9 +8,11 @@ use crate::oci::Reference;
 /// A repository, and the tags that are to be set in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    /// A name without a tag.
     pub repository: Reference,
-    /// That of the tag which was asked for, if it is one.
+    /// The version of the tag which was asked for, if it is one.
     pub version: Option<Version>,
+    /// The exact ones first.
     pub tags: Vec<PlannedTag>,
 }
 

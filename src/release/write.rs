@@ -1,4 +1,4 @@
-//! Images to outputs, and the names under which they go to registries.
+//! This file writes images to outputs, and then lets their names stand for them in registries.
 
 use super::flip::flip;
 use crate::error::Result;
