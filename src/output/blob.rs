@@ -1,4 +1,4 @@
-//! Blobs from a store to where an output is written.
+//! This file copies blobs from a store to where an output is written.
 
 use std::io::{self, Read, Write};
 use std::path::Path;

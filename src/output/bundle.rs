@@ -1,4 +1,4 @@
-//! Images that are written together, and the documents that they are made of.
+//! A [`Bundle`] holds the images that are written together; this file reads their documents.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,25 +7,30 @@ use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::store::{DocumentBudget, Graph, Store};
 
-/// What is written: a root, its names, and the store that has its content.
+/// An image to be written: its root, its names, and the store that has its content.
 #[derive(Clone, Copy)]
 pub struct Image<'a> {
+    /// The store that has all below `root`.
     pub store: &'a dyn Store,
+    /// Its manifest or index.
     pub root: &'a Descriptor,
+    /// The names that are to stand for it.
     pub names: &'a [Reference],
 }
 
 /// Images that are written together.
 pub struct Bundle<'a> {
+    /// The images, in their order.
     pub entries: Vec<Entry<'a>>,
     /// Blobs that an OCI archive goes without, because whoever gets it has them: it is a delta then, and says so, even if
     /// its images have none of them. Nothing is left out of anything else.
     pub left_out: Option<&'a HashSet<Digest>>,
 }
 
-/// One of them.
+/// An image of a bundle, and what goes along with it.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
+    /// The image itself.
     pub image: Image<'a>,
     /// Names that say not in which repository, for layouts and archives alone.
     pub short_names: &'a [String],
@@ -42,6 +47,7 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Bundle<'a> {
+    /// Reads the documents of all entries, which have one budget together.
     pub(super) fn items(&self) -> Result<Vec<Item<'a>>> {
         let mut budget = DocumentBudget::default();
         let item = |entry: &Entry<'a>| {
@@ -99,7 +105,7 @@ impl Item<'_> {
         self.entry.image.names.iter().filter(is_tag).cloned().collect()
     }
 
-    /// All content: blobs and manifests of the image, then those of what refers to it. Some may come twice.
+    /// Returns all content: blobs and manifests of the image, then those of what refers to it. Some may come twice.
     pub fn content(&self) -> impl Iterator<Item = &Descriptor> {
         let graphs = std::iter::once(&self.graph).chain(&self.referrers);
         graphs.flat_map(|graph| graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor)))

@@ -1,4 +1,4 @@
-//! What can be refused, or has to be told, before an image is written.
+//! This file refuses, before an image is written, what is sure to fail, and warns of what may surprise.
 
 use super::bundle::Item;
 use super::kind::Output;

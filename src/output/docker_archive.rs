@@ -1,4 +1,4 @@
-//! Docker archives: what `docker load` reads.
+//! This file writes docker archives: what `docker load` reads.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<
     oci_archive::write_with(file, items, &foreign, None, &documents, progress)
 }
 
-/// What docker's manifest says of an image, whose layers are added to `known`.
+/// Returns what docker's manifest says of an image, and adds its layers to `known`.
 fn image(file: &Path, item: &Item<'_>, known: &mut HashMap<Digest, Layer>) -> Result<DockerImage> {
     let (descriptor, bytes) =
         item.graph.images().next().ok_or_else(|| Error::input(format!("{} would hold no image", file.display())))?;

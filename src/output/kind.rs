@@ -1,4 +1,4 @@
-//! The places that an image can be written to, and how users write them.
+//! An [`Output`] is a place that an image can be written to; this file reads how users write it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,26 +11,31 @@ use crate::error::{Error, Result, suggestion};
 pub enum Output {
     /// An OCI layout directory; one that exists keeps what it has.
     Layout(PathBuf),
+    /// The tar of a layout.
     OciArchive(PathBuf),
-    /// What `docker load` reads.
+    /// A tar that `docker load` reads.
     DockerArchive(PathBuf),
     /// Under each of the image's names.
     Registry,
-    /// The files of the image; those of several platforms in a directory each. The layers of an image may unpack to
-    /// `limit` bytes, or to [`Limits::of`](crate::layer::Limits::of) them.
+    /// The files of the image; those of several platforms in a directory each.
     Directory {
+        /// The directory; one that exists keeps what it has beside them.
         path: PathBuf,
+        /// The bytes that the layers of an image may unpack to, if not as many as
+        /// [`Limits::of`](crate::layer::Limits::of) them says.
         limit: Option<u64>,
     },
     /// The same as one tar.
     Tar {
+        /// The tar, which is replaced in one step.
         path: PathBuf,
+        /// As for a directory.
         limit: Option<u64>,
     },
 }
 
 impl Output {
-    /// Where it is on disk.
+    /// Returns where it is on disk; none for a registry.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Output::Layout(path) | Output::OciArchive(path) | Output::DockerArchive(path) => Some(path),
@@ -56,7 +61,7 @@ impl fmt::Display for Output {
 impl FromStr for Output {
     type Err = Error;
 
-    /// buildx's `type=oci,dest=FILE[,tar=false]`, `type=docker,dest=FILE`, `type=registry`, `type=local,dest=DIR`,
+    /// Reads buildx's `type=oci,dest=FILE[,tar=false]`, `type=docker,dest=FILE`, `type=registry`, `type=local,dest=DIR`,
     /// `type=tar,dest=FILE`, the last two with `limit=SIZE` if need be; a path with a trailing slash (or of a directory
     /// that exists) is a layout, any other an OCI archive.
     fn from_str(text: &str) -> Result<Self> {
@@ -74,7 +79,7 @@ impl FromStr for Output {
     }
 }
 
-/// What stands in an output, `key=value` by `key=value`.
+/// The `key=value` pairs of an output.
 struct Fields<'a> {
     text: &'a str,
     kind: &'a str,
@@ -141,7 +146,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A number of bytes, or of KiB, MiB, GiB or TiB with `k`, `m`, `g` or `t` behind it.
+/// Returns a number of bytes, or of KiB, MiB, GiB or TiB with `k`, `m`, `g` or `t` behind it.
 fn size(text: &str) -> Result<u64> {
     let lower = text.to_ascii_lowercase();
     let (digits, shift) = match lower.char_indices().last() {

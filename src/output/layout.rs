@@ -1,4 +1,4 @@
-//! OCI layouts: images in a directory (image-spec, image-layout.md).
+//! This file writes OCI layouts: images in a directory (image-spec, image-layout.md).
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -49,7 +49,7 @@ pub fn check(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a new layout. False: another build has made one there in the meantime.
+/// Makes a new layout. Returns false if another build has made one there in the meantime.
 fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<bool> {
     check(directory)?;
     let pending = PendingDirectory::begin(directory)?;
@@ -69,15 +69,15 @@ fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Resul
     }
 }
 
-/// Keeps other builds from changing the layout's `index.json` as long as it is held. None if there is no directory yet,
-/// or on a file system that has no locks.
+/// Keeps other builds from changing the layout's `index.json` as long as what it returns is held. Returns none if there is
+/// no directory yet, or on a file system that has no locks.
 fn lock(directory: &Path) -> Option<File> {
     let file = File::open(directory).ok()?;
     flock(&file, FlockOperation::LockExclusive).ok()?;
     Some(file)
 }
 
-/// The `index.json` of a layout that holds these images; if it is a delta, without so many of their blobs.
+/// Returns the `index.json` of a layout that holds these images; if it is a delta, without so many of their blobs.
 pub fn index(items: &[Item<'_>], left_out: Option<usize>) -> Vec<u8> {
     let mut index = ImageIndex::new(Vec::new(), Map::new());
     items.iter().for_each(|item| enter(&mut index, item));

@@ -1,4 +1,4 @@
-//! Where finished images go. Every output is a walk over the graphs below their roots; none of them leaves half a result.
+//! An output is where finished images go. Every one of them is a walk over the graphs below their roots; none of them leaves half a result.
 
 mod blob;
 mod bundle;
@@ -27,18 +27,20 @@ use bundle::Item;
 use check::{check_foreign, check_layers, warn_of_zstd};
 use rootfs::Unpacking;
 
-/// What outputs are written with.
+/// The means by which outputs are written.
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
     /// For [`Output::Registry`] alone.
     pub client: &'a OnDemand,
     /// Threads that unpack; 0 is one for each core.
     pub jobs: usize,
+    /// Is told of each blob, manifest and output that is written.
     pub progress: Progress<'a>,
 }
 
 /// An image that the repositories of its names have in full, while their tags stand for what they stood for before.
 pub(crate) struct Uploaded {
+    /// What was uploaded, the root last.
     pub graph: Graph,
     /// The names that are to stand for it.
     pub tags: Vec<Reference>,

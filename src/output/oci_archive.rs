@@ -1,4 +1,4 @@
-//! OCI archives: the tar of a layout.
+//! This file writes OCI archives: the tar of a layout.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufWriter, Write};
@@ -28,16 +28,16 @@ pub fn write(
     write_with(file, items, &[], left_out, &Documents::default(), progress)
 }
 
-/// What an archive has beside what an OCI archive has.
+/// Further documents, and layers to be held against their diff_ids, of an archive that is more than an OCI archive.
 #[derive(Default)]
 pub(super) struct Documents<'a> {
-    /// At its top.
+    /// The documents at its top, with their names.
     pub tops: Vec<(&'a str, Vec<u8>)>,
-    /// By their blobs: layers that are held against their diff_ids, because readers of these documents go by them.
+    /// By their blobs' digests: the layers that are held against their diff_ids, because readers of these documents go by them.
     pub layers: HashMap<Digest, Layer>,
 }
 
-/// An OCI archive with further blobs and documents. Members are sorted by name and carry no time and no owner.
+/// Writes an OCI archive with further blobs and documents. Members are sorted by name and carry no time and no owner.
 pub(super) fn write_with(
     file: &Path,
     items: &[Item<'_>],
@@ -120,7 +120,7 @@ impl Members<'_> {
         self.out.write_all(bytes).map_err(|source| Error::io("write", self.file, source))
     }
 
-    /// Two empty records end a tar.
+    /// Writes the two empty records that end a tar, and moves it to its place.
     fn finish(mut self) -> Result<()> {
         self.bytes(&[0; 1024])?;
         let failed = |source| Error::io("write", self.file, source);

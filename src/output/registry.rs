@@ -1,4 +1,4 @@
-//! Images into the repositories of registries.
+//! This file uploads images to the repositories of registries.
 
 use super::bundle::Item;
 use crate::error::Result;
