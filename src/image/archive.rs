@@ -1,4 +1,4 @@
-//! The images of archives: of the tar of an OCI layout, and of what `docker save` writes.
+//! This file reads the images of archives: of the tar of an OCI layout, and of what `docker save` writes.
 
 use std::path::PathBuf;
 
@@ -17,14 +17,15 @@ use crate::store::layout::{INDEX, MARKER};
 /// The list of images at the top of a docker archive.
 pub const DOCKER_MANIFEST: &str = "manifest.json";
 
-/// An image in [`DOCKER_MANIFEST`]: paths of its parts in the archive.
+/// An image in [`DOCKER_MANIFEST`], and where its parts lie in the archive.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DockerImage {
+    /// The path of its config.
     pub config: String,
-    /// `null` where there is none.
+    /// Its names; `null` where there is none.
     pub repo_tags: Option<Vec<String>>,
-    /// Some write `null` where there is none.
+    /// The paths of its layers, the lowest first. Some write `null` where there is none.
     #[serde(deserialize_with = "null_as_empty")]
     pub layers: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What is in an image that exists: its manifest, its config and its layers, read from any store in this one place.
+//! This file reads images that exist, from any store: manifest, config and layers are read nowhere else.
 
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -11,7 +11,9 @@ use crate::store::{DocumentBudget, Store, read_document};
 pub struct Existing {
     /// The digest of its manifest.
     pub digest: Digest,
+    /// As it was read.
     pub manifest: ImageManifest,
+    /// Normalised.
     pub config: ImageConfig,
 }
 
@@ -22,6 +24,7 @@ pub struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
+    /// Returns a reader of the images in `store`, with a budget of its own.
     pub fn new(store: &'s dyn Store) -> Self {
         Reader { store, budget: DocumentBudget::default() }
     }
@@ -49,7 +52,7 @@ impl<'s> Reader<'s> {
         manifest(descriptor, &bytes)
     }
 
-    /// Reads the config of the image that `manifest`, to which `descriptor` points, is of.
+    /// Reads the config of the image whose manifest, to which `descriptor` points, has been read.
     pub fn image_of(&mut self, descriptor: &Descriptor, manifest: ImageManifest) -> Result<Existing> {
         let bytes = self.document(&manifest.config)?;
         let title = format!("config {}", manifest.config.digest);

@@ -1,4 +1,4 @@
-//! The upper layers of an image on another base, without building.
+//! A [`Rebase`] puts the upper layers of an image on another base, without building.
 
 use std::sync::Arc;
 
@@ -12,14 +12,15 @@ use crate::plan::{BASE_DIGEST, BASE_NAME, BaseImage, FindBase, put_variable};
 use crate::progress::{Event, Progress};
 use crate::store::{Graph, LocalStore, Store};
 
-/// What is to be put on what.
+/// An image, the base that it has, and the base that it is to have.
 pub struct Rebase<'a> {
-    /// What errors call the image.
+    /// The name by which errors call the image.
     pub title: &'a str,
-    /// The base that it has; what its annotations say without it.
+    /// The base that it has; none to go by its annotations.
     pub from: Option<&'a str>,
     /// The base that it is to have.
     pub onto: &'a str,
+    /// Is told of warnings.
     pub progress: Progress<'a>,
 }
 

@@ -1,4 +1,5 @@
-//! An output is where finished images go. Every one of them is a walk over the graphs below their roots; none of them leaves half a result.
+//! An output is where finished images go. Every one is a walk over the graphs below their roots, and none leaves half a
+//! result.
 
 mod blob;
 mod bundle;
@@ -69,8 +70,8 @@ pub(crate) fn write_all(outputs: &[Output], bundle: &Bundle<'_>, means: &Means<'
     Ok(uploaded.map(|item| Uploaded { tags: item.tags(), graph: item.graph }).collect())
 }
 
-/// Does `build`. If its result goes to a registry, the layers that it tells of are sent to the repository of the first
-/// name already while they are made.
+/// Does `build`, and returns its result. If that goes to a registry, the layers that `build` tells of are sent to the
+/// repository of the first name already while they are made.
 pub fn while_building<T>(
     outputs: &[Output],
     names: &[Reference],
