@@ -49,7 +49,7 @@ pub struct Parts<'a> {
 /// A step of the history, and the layer that it made, if it changed anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    /// None for a step that changed nothing.
+    /// The layer that it made; none for a step that changed nothing.
     pub layer: Option<&'a Layer>,
     /// As the history tells it.
     pub created_by: &'a str,

@@ -19,9 +19,10 @@ pub struct Member {
     pub attestations: Vec<Descriptor>,
 }
 
-/// Returns an index of images that were built apart, sorted by platform, their attestations behind them: the same images give the
-/// same index in whatever order they come. It has the annotations that all of them have in common, as one that was built
-/// in one go does, and `annotations`. Two images for one platform are refused; one that is there twice is listed once.
+/// Returns an index of images that were built apart, sorted by platform, their attestations behind them: the same
+/// images give the same index in whatever order they come. It has the annotations that all of them have in common, as
+/// one that was built in one go does, and `annotations`. Two images for one platform are refused; one that is there
+/// twice is listed once.
 pub fn join(members: &[Member], annotations: &Map<String>) -> Result<Document> {
     let mut sorted: Vec<&Member> = Vec::with_capacity(members.len());
     for member in members {

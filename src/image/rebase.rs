@@ -140,7 +140,7 @@ impl Rebase<'_> {
     }
 }
 
-/// `image`'s config with its changes against `old` made to `new`. Its time stays: nothing of it is made anew.
+/// Returns `image`'s config with its changes against `old` made to `new`. Its time stays: nothing of it is made anew.
 fn merged(image: ImageConfig, old: &ImageConfig, new: &ImageConfig) -> ImageConfig {
     let upper = image.rootfs.diff_ids.iter().skip(old.rootfs.diff_ids.len());
     let diff_ids = new.rootfs.diff_ids.iter().chain(upper).copied().collect();
@@ -157,7 +157,7 @@ fn merged(image: ImageConfig, old: &ImageConfig, new: &ImageConfig) -> ImageConf
     }
 }
 
-/// What came to pass above the layers of `old`.
+/// Returns the history of what came to pass above the layers of `old`.
 fn own_history(image: &ImageConfig, old: &ImageConfig) -> Vec<History> {
     if let Some(own) = image.history.strip_prefix(&old.history[..]) {
         return own.to_vec();
@@ -195,7 +195,7 @@ fn settings(image: Settings, old: &Settings, new: &Settings) -> Settings {
     }
 }
 
-/// The image's own value where it is another than that of its base, else the new base's.
+/// Returns the image's own value where it is another than that of its base, else the new base's.
 fn kept<T: PartialEq + Clone>(image: T, old: &T, new: &T) -> T {
     if image == *old { new.clone() } else { image }
 }
@@ -229,7 +229,7 @@ fn environment(
     Some(all).filter(|all| !all.is_empty())
 }
 
-/// What `annotations` say of the base, said of another.
+/// Returns `annotations`, and what they say of the base is said of `base`.
 fn renewed(mut annotations: Map<String>, base: &BaseImage) -> Map<String> {
     [BASE_NAME, BASE_DIGEST].iter().for_each(|key| drop(annotations.remove(*key)));
     annotations.extend(base.annotations());

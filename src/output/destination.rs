@@ -146,9 +146,9 @@ impl Prefix {
 impl FromStr for Destination {
     type Err = Error;
 
-    /// Reads a name in a registry, or a prefix of such names if it ends with a slash and begins with a host (which has a dot or
-    /// a colon, or is `localhost`); `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`; any other
-    /// text that ends with a slash, and a path that begins with `./`, `../` or `/`, as `-o` has it.
+    /// Reads a name in a registry, or a prefix of such names if it ends with a slash and begins with a host (which has
+    /// a dot or a colon, or is `localhost`); `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`;
+    /// any other text that ends with a slash, and a path that begins with `./`, `../` or `/`, as `-o` has it.
     fn from_str(text: &str) -> Result<Self> {
         if let Some((kind, rest)) = image::kind(text) {
             if rest.is_empty() {
@@ -185,7 +185,8 @@ impl FromStr for Destination {
     }
 }
 
-/// Returns the parts of `PATH[:NAME]`. A path that exists is taken whole; else the first colon ends it, for a name may have several.
+/// Returns the parts of `PATH[:NAME]`. A path that exists is taken whole; else the first colon ends it, for a name may
+/// have several.
 fn split_name(text: &str) -> (PathBuf, Option<String>) {
     match text.split_once(':') {
         Some((path, name)) if !Path::new(text).exists() => (PathBuf::from(path), Some(name.to_owned())),

@@ -17,8 +17,8 @@ use crate::store::layout::blob_path;
 /// Writes what `docker load` reads, with all names: docker's `manifest.json` over the blobs of an OCI archive, as
 /// `docker save` itself has written it since version 25. Of each image it holds one platform, the only one of its graph.
 ///
-/// Docker goes by the config, and fetches no layer from elsewhere: every layer is there, once, with the diff_id that the config
-/// gives it, or nothing is written.
+/// Docker goes by the config, and fetches no layer from elsewhere: every layer is there, once, with the diff_id that
+/// the config gives it, or nothing is written.
 pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
     let mut layers = HashMap::new();
     let images = items.iter().map(|item| image(file, item, &mut layers)).collect::<Result<Vec<_>>>()?;

@@ -20,8 +20,8 @@ use crate::store::pending::{self, PendingDirectory, PendingFile};
 use crate::store::{CONTAINERD_NAME, Layout, REF_NAME, Store};
 
 /// Writes a layout. A new one appears in one step, unless its directory is there already: then `index.json` and the
-/// marker come last. In a layout that exists, `index.json` is replaced in one step after all blobs are there, and what else it
-/// names stays. Builds that write to one layout at once wait for each other.
+/// marker come last. In a layout that exists, `index.json` is replaced in one step after all blobs are there, and what
+/// else it names stays. Builds that write to one layout at once wait for each other.
 pub fn write(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
     if !Layout::is_at(directory) && create(directory, items, progress)? {
         return Ok(());
@@ -128,8 +128,8 @@ fn full_name(name: &Reference) -> String {
     format!("{}:{}", name.name(), tag(name))
 }
 
-/// Brings all content of `items` into `blobs`, which is that of the layout at `shown`; what `present` has, whole, is left as
-/// it is.
+/// Brings all content of `items` into `blobs`, which is that of the layout at `shown`; what `present` has, whole, is
+/// left as it is.
 fn fill(
     blobs: &Arc<OwnedFd>,
     shown: &Path,

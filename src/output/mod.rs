@@ -41,7 +41,7 @@ pub struct Means<'a> {
 
 /// An image that the repositories of its names have in full, while their tags stand for what they stood for before.
 pub(crate) struct Uploaded {
-    /// What was uploaded, the root last.
+    /// The image's documents, the root last.
     pub graph: Graph,
     /// The names that are to stand for it.
     pub tags: Vec<Reference>,

@@ -33,7 +33,8 @@ pub fn write(
 pub(super) struct Documents<'a> {
     /// The documents at its top, with their names.
     pub tops: Vec<(&'a str, Vec<u8>)>,
-    /// By their blobs' digests: the layers that are held against their diff_ids, because readers of these documents go by them.
+    /// By their blobs' digests: the layers that are held against their diff_ids, because readers of these documents go
+    /// by them.
     pub layers: HashMap<Digest, Layer>,
 }
 

@@ -18,7 +18,7 @@ use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
 use crate::store::{Graph, Store};
 
-/// What layers are unpacked with.
+/// The means by which layers are unpacked.
 pub struct Unpacking<'a> {
     /// The bytes that the layers of an image may unpack to, if it is not the usual number.
     pub limit: Option<u64>,

@@ -9,8 +9,8 @@ use crate::registry::Client;
 use crate::store::Graph;
 
 /// Lets each name, in their order, stand for the root of the graph beside it, which its repository has; those of one
-/// repository that follow on one another go into one request where its registry takes them so. The first failure ends it, and the
-/// error says which have been set by then, and names the command that will `undo` it, if there is one.
+/// repository that follow on one another go into one request where its registry takes them so. The first failure ends
+/// it, and the error says which have been set by then, and names the command that will `undo` it, if there is one.
 pub fn flip(names: &[(&Reference, &Graph)], undo: Option<&str>, client: &Client, progress: Progress<'_>) -> Result<()> {
     let mut done = 0;
     for run in names.chunk_by(|a, b| a.0.name() == b.0.name() && std::ptr::eq(a.1, b.1)) {

@@ -1,5 +1,5 @@
-//! A [`Release`] sets the tags of versions and branches: all content goes first, to every repository; then the tags are set,
-//! exact ones before those that float, and these only forward (see [`ratchet`](super::ratchet)).
+//! A [`Release`] sets the tags of versions and branches: all content goes first, to every repository; then the tags are
+//! set, exact ones before those that float, and these only forward (see [`ratchet`](super::ratchet)).
 
 use super::flip::flip;
 use super::ratchet::{Change, Pushed};

@@ -1,5 +1,5 @@
-//! The ratchet decides which tags a push moves. Floating tags go forward only: what was released before does not get a tag back from what is
-//! newer (semver's precedence, so build metadata does not count).
+//! The ratchet decides which tags a push moves. Floating tags go forward only: what was released before does not get a
+//! tag back from what is newer (semver's precedence, so build metadata does not count).
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,7 +10,7 @@ use super::tag::{PlannedTag, TagKind, sanitised_version};
 use crate::oci::Digest;
 use crate::plan::version;
 
-/// What is pushed under the tags of one name.
+/// The image that is pushed under the tags of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
     /// The digest of its manifest or index.
@@ -24,11 +24,11 @@ pub struct Pushed {
 pub struct Standing {
     /// The digest of its manifest or index.
     pub digest: Digest,
-    /// What the image says of itself (`org.opencontainers.image.version`), if it is a version and was looked for.
+    /// The version that the image gives itself (`org.opencontainers.image.version`), if it does and was asked.
     pub version: Option<Version>,
 }
 
-/// What a push does with a tag.
+/// The change that a push makes to a tag, or does not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// There was no such tag, and it is set.
@@ -37,12 +37,12 @@ pub enum Change {
     Same,
     /// It is set to the image.
     Moves {
-        /// What it stands for until then.
+        /// The image that it stands for until then.
         from: Standing,
     },
     /// It is not touched.
     Stays {
-        /// What it stands for, if there is such a tag.
+        /// The image that it stands for, if there is such a tag.
         at: Option<Standing>,
         /// Why it is not touched.
         because: Obstacle,
@@ -54,14 +54,14 @@ pub enum Change {
 pub enum Obstacle {
     /// Its line has this release, which is newer.
     Newer(Version),
-    /// What is pushed has no version, and the tag belongs to releases, of which this is the newest.
+    /// The image that is pushed has no version, and the tag belongs to releases, of which this is the newest.
     Release(Version),
-    /// What is pushed is this pre-release.
+    /// The image that is pushed is this pre-release.
     PreRelease(Version),
 }
 
-/// Returns what becomes of `tag`, which stands for `now`. `listed` are the releases that the repository has tags for, or none
-/// where it does not list its tags: then the version of the image that the tag stands for has to do.
+/// Returns what becomes of `tag`, which stands for `now`. `listed` are the releases that the repository has tags for,
+/// or none where it does not list its tags: then the version of the image that the tag stands for has to do.
 ///
 /// - A floating tag stays if its line has a release that is newer than what is pushed. What has no version, such as the
 ///   build of a default branch, is older than any release: once there are releases, `latest` is theirs.
@@ -78,8 +78,8 @@ pub fn change(tag: &PlannedTag, pushed: &Pushed, now: Option<Standing>, listed: 
     }
 }
 
-/// Returns the releases among `listed`, the tags of a repository. What stands around the version in the exact ones of `planned`
-/// stands around it there, too: beside `0.2.0-alpine`, `0.1.0-alpine` is a release and `0.1.0` none.
+/// Returns the releases among `listed`, the tags of a repository. What stands around the version in the exact ones of
+/// `planned` stands around it there, too: beside `0.2.0-alpine`, `0.1.0-alpine` is a release and `0.1.0` none.
 pub fn releases(listed: &[String], planned: &[PlannedTag], version: Option<&Version>) -> Vec<Version> {
     let text = version.map(|version| sanitised_version(&version.to_string()));
     let exact = planned.iter().filter(|tag| tag.kind == TagKind::Exact);

@@ -29,7 +29,7 @@ pub struct RecordedTag {
     pub after: Option<Descriptor>,
 }
 
-/// What undoing a push does with a tag.
+/// The outcome for a tag when a push is undone.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Return {
     /// The push did not change it.

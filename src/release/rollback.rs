@@ -11,9 +11,9 @@ use crate::store::{Graph, read_document};
 /// A tag, and what undoing a push does with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// With the tag.
+    /// The repository's name with the tag.
     pub name: Reference,
-    /// What becomes of it.
+    /// The outcome for it.
     pub back: Return,
 }
 

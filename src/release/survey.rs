@@ -20,16 +20,16 @@ const PARALLEL: usize = 8;
 
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// What becomes of one tag.
+/// A tag, and what a push does with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// With the tag.
+    /// The repository's name with the tag.
     pub name: Reference,
     /// Exact tags are set before floating ones.
     pub kind: TagKind,
     /// The image that the tag stands for; none if there is no such tag.
     pub now: Option<Descriptor>,
-    /// What the push does with it.
+    /// The change that the push makes.
     pub change: Change,
 }
 
@@ -100,8 +100,8 @@ fn usable(
     None
 }
 
-/// Returns the version of the image at `root`, as its annotation says; or its label, if `labels` count, which an image may have
-/// from the one that it is based on. An image that is not all there, or is none, has none.
+/// Returns the version of the image at `root`, as its annotation says; or its label, if `labels` count, which an image
+/// may have from the one that it is based on. An image that is not all there, or is none, has none.
 fn version_of(repository: &Repository<'_>, root: &Descriptor, labels: bool) -> Result<Option<Version>> {
     match stated_version(repository, root, labels) {
         Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Input) => Ok(None),

@@ -28,12 +28,12 @@ pub struct PlannedTag {
     pub reason: &'static str,
 }
 
-/// Whether a tag is to stand for one image for good.
+/// The two kinds of tags: those that stand for one image for good, and those that move on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagKind {
     /// The tag that was asked for, in its spellings, and what names this one build.
     Exact,
-    /// Moves to the newest build, as a branch's does.
+    /// A tag that moves to the newest build, as a branch's does.
     Floating,
 }
 
@@ -119,8 +119,8 @@ impl Line {
     }
 }
 
-/// Takes a name to push to apart, and returns the reference without a tag, and the tag as it was typed. Unlike a reference's, the tag
-/// may hold the `+` of build metadata.
+/// Takes apart a name to push to: returns the reference without a tag, and the tag as it was typed. Unlike a
+/// reference's, the tag may hold the `+` of build metadata.
 pub fn split_name(text: &str) -> Result<(Reference, Option<String>)> {
     if text.contains('@') {
         return Err(Error::input(format!("`{text}` has a digest"))
@@ -160,8 +160,8 @@ impl TagPlan {
     }
 }
 
-/// Returns the name and the tag in `text` where the tag has a slash, as the name of a branch may have. The first colon may be
-/// that of a port.
+/// Returns the name and the tag in `text` where the tag has a slash, as the name of a branch may have. The first colon
+/// may be that of a port.
 fn slashed_tag(text: &str) -> Option<(&str, &str)> {
     let has_slash = |colon: &usize| text[*colon..].contains('/');
     let is_port = |colon: &usize| {

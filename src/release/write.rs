@@ -4,8 +4,8 @@ use super::flip::flip;
 use crate::error::Result;
 use crate::output::{self, Bundle, Image, Means, Output, Uploaded};
 
-/// Writes `image` to each of `outputs`, in their order, once all of them have passed [`check`](output::check); then sets its
-/// tags in registries. A name with a digest alone is no tag.
+/// Writes `image` to each of `outputs`, in their order, once all of them have passed [`check`](output::check); then
+/// sets its tags in registries. A name with a digest alone is no tag.
 pub fn write(outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
     set_tags(&output::write(outputs, image, means)?, means)
 }

@@ -1,4 +1,4 @@
-//! The layers of a docker archive, of which nothing but their bytes says what they are.
+//! This file reads the layers of a docker archive, of which nothing but their bytes says what they are.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read};
@@ -8,19 +8,19 @@ use crate::error::{Error, Result};
 use crate::layer::{self, Budget, Layer, Limits, Whole, ZSTD_MAGIC};
 use crate::oci::{Descriptor, Digest, Hasher, HashingWriter, media_type};
 
-/// What an error about a layer or a list of layers hints at.
+/// The hint of errors about layers that do not fit their config.
 pub(crate) const DAMAGED: &str = "the archive is damaged or was put together wrongly: fetch or make it again";
 
-/// How much the layers of an archive may unpack to: this many times what it is, or this many bytes if that is more.
-/// Nothing of it is kept: all of it passes in some seconds.
+/// The layers of an archive may unpack to this many times its size, or to this many bytes if that is more. Nothing of it
+/// is kept: all of it passes in some seconds.
 const UNPACKED_RATIO: u64 = 100;
 const UNPACKED_FLOOR: u64 = 2 << 30;
 
-/// In bytes; so much is read at a time.
+/// So many bytes are read at a time.
 const CHUNK: usize = 256 << 10;
 
-/// What is known of the layers of a docker archive. Images share them, and the same one may have many names: each is read
-/// and unpacked once.
+/// The layers of a docker archive that are known already. Images share them, and the same one may have many names: each
+/// is read and unpacked once.
 pub(crate) struct KnownLayers {
     of_members: HashMap<Member, Layer>,
     /// By the digest of the blob.
@@ -30,7 +30,7 @@ pub(crate) struct KnownLayers {
 }
 
 impl KnownLayers {
-    /// Returns what is known of the layers of `archive` at first: nothing.
+    /// Returns what is known of `archive` at first: no layer, and how much all may unpack to.
     pub fn none(archive: &Archive) -> Result<Self> {
         let size = archive.file.metadata().map_err(|source| Error::io("read", &archive.path, source))?.len();
         let size = size.saturating_mul(UNPACKED_RATIO).max(UNPACKED_FLOOR);

@@ -1,4 +1,5 @@
-//! The tar that an image archive is, and what lies in it under which name. What its images are, `image::archive` reads.
+//! An [`Archive`] is a tar that holds images; this file reads what lies in it under which name. Which images there are,
+//! only [`image::archive`](crate::image::archive) can tell.
 
 mod layers;
 
@@ -191,23 +192,23 @@ impl Store for Archive {
     }
 }
 
-/// Whether blobs of the images are left out on purpose.
+/// Returns whether blobs of the images are left out on purpose.
 pub fn is_delta(index: &ImageIndex) -> bool {
     index.annotations.contains_key(LEFT_OUT)
 }
 
-/// How large an archive may become that is compressed as a whole: this many times what it is, or this many bytes if
-/// that is more. Images are mostly compressed within; deflate itself would allow some thousand times.
+/// An archive that is compressed as a whole may unpack to this many times its size, or to this many bytes if that is
+/// more. Images are mostly compressed within; deflate itself would allow some thousand times.
 const UNPACKED_RATIO: u64 = 100;
 const UNPACKED_FLOOR: u64 = 256 << 20;
 
-/// In bytes, of all long names in an archive. What an image is made of has short ones.
+/// The size of all long names in an archive may be so many bytes. What an image is made of has short ones.
 const NAMES_LIMIT: u64 = 16 << 20;
 
 /// Links that lead to links are followed this far, as far as Linux does it.
 const LINKS_LIMIT: usize = 40;
 
-/// The file itself, or, if it is compressed as a whole, its content in a file that has no name.
+/// Returns the file itself, or, if it is compressed as a whole, its content in a file that has no name.
 fn unpacked(path: &Path) -> Result<File> {
     let failed = |source| Error::io("read", path, source);
     // To open a pipe is to wait for who writes to it, and it cannot be read at offsets.
@@ -245,7 +246,7 @@ fn unpacked(path: &Path) -> Result<File> {
     Ok(plain)
 }
 
-/// How many bytes there are in the records that hold the names of entries for which a header has no room: whoever reads
+/// Returns the size, in bytes, of the records that hold the names of entries for which a header has no room: whoever reads
 /// the entries themselves has them in memory. Begins and ends at the start of the file.
 fn length_of_names(mut file: &File) -> io::Result<u64> {
     let mut length: u64 = 0;
@@ -260,7 +261,7 @@ fn length_of_names(mut file: &File) -> io::Result<u64> {
     Ok(length)
 }
 
-/// What the link called `name` may mean: a path in the archive, as hard links do, or one from where it stands.
+/// Returns what the link called `name` may mean: a path in the archive, as hard links do, or one from where it stands.
 fn targets(name: &str, target: &Path) -> [String; 2] {
     let mut beside = PathBuf::new();
     for part in Path::new(name).parent().unwrap_or(Path::new("")).join(target).components() {
@@ -273,7 +274,7 @@ fn targets(name: &str, target: &Path) -> [String; 2] {
     [target, &beside].map(|path| path.to_string_lossy().trim_start_matches("./").to_owned())
 }
 
-/// The member that the link called `name` leads to, wherever in the archive it stands. Older `docker save` stores a
+/// Returns the member that the link called `name` leads to, wherever in the archive it stands. Older `docker save` stores a
 /// layer that two images share once and links to it.
 fn follow(name: &str, links: &HashMap<String, [String; 2]>, members: &HashMap<String, Member>) -> Option<Member> {
     let mut at = name;
