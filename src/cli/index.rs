@@ -15,7 +15,7 @@ use crate::oci::{Descriptor, Map, Reference};
 use crate::output::{self, Image, Means, Output};
 use crate::plan::annotation::{self, PlacedAnnotations};
 use crate::progress::Progress;
-use crate::release::{self, Release, Target};
+use crate::release::{self, Release, ReleaseTarget};
 use crate::source::collection::{Choice, Collection};
 use crate::store::pending::PendingFile;
 
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 
 fn join(
     arguments: &Arguments,
-    target: Target,
+    target: ReleaseTarget,
     environment: &Environment,
     progress: Progress<'_>,
 ) -> Result<Descriptor> {

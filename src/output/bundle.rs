@@ -39,7 +39,7 @@ pub struct Entry<'a> {
 }
 
 /// An entry whose documents are read.
-pub(super) struct Item<'a> {
+pub(super) struct ReadEntry<'a> {
     pub entry: Entry<'a>,
     pub graph: Graph,
     /// A graph for each referrer.
@@ -48,13 +48,13 @@ pub(super) struct Item<'a> {
 
 impl<'a> Bundle<'a> {
     /// Reads the documents of all entries, which have one budget together.
-    pub(super) fn items(&self) -> Result<Vec<Item<'a>>> {
+    pub(super) fn items(&self) -> Result<Vec<ReadEntry<'a>>> {
         let mut budget = DocumentBudget::default();
         let item = |entry: &Entry<'a>| {
             let store = entry.image.store;
             let graph = Graph::read(store, entry.image.root, &mut budget)?;
             let referrers = entry.referrers.iter().map(|root| Graph::read(store, root, &mut budget));
-            Ok(Item { entry: *entry, graph, referrers: referrers.collect::<Result<_>>()? })
+            Ok(ReadEntry { entry: *entry, graph, referrers: referrers.collect::<Result<_>>()? })
         };
         self.entries.iter().map(item).collect()
     }
@@ -98,7 +98,7 @@ impl<'a> Bundle<'a> {
     }
 }
 
-impl Item<'_> {
+impl ReadEntry<'_> {
     /// Returns the names that are to stand for the image in registries: one with a digest alone stands for it as it is.
     pub fn tags(&self) -> Vec<Reference> {
         let is_tag = |name: &&Reference| name.tag().is_some() || name.digest().is_none();

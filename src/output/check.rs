@@ -1,6 +1,6 @@
 //! This file refuses, before an image is written, what is sure to fail, and warns of what may surprise.
 
-use super::bundle::Item;
+use super::bundle::ReadEntry;
 use super::kind::Output;
 use super::layout;
 use crate::error::{Error, Result};
@@ -54,7 +54,7 @@ fn check_place(output: &Output) -> Result<()> {
 
 /// Refuses an image whose config tells of more or fewer layers than its manifest. What is no image, or says nothing of its
 /// layers, is not looked at; nor is what a registry has, to which it goes as it is.
-pub(super) fn check_layers(item: &Item<'_>) -> Result<()> {
+pub(super) fn check_layers(item: &ReadEntry<'_>) -> Result<()> {
     let store = item.entry.image.store;
     for (descriptor, bytes) in item.graph.images() {
         let Ok(Some(manifest)) = image::manifest(descriptor, bytes) else { continue };
@@ -72,7 +72,7 @@ pub(super) fn check_layers(item: &Item<'_>) -> Result<()> {
 
 /// Refuses outputs that need the bytes of a layer which is to be had from elsewhere, if its store does not have them; where
 /// the other outputs go without such a layer, a warning says so.
-pub(super) fn check_foreign(outputs: &[Output], item: &Item<'_>, progress: Progress<'_>) -> Result<()> {
+pub(super) fn check_foreign(outputs: &[Output], item: &ReadEntry<'_>, progress: Progress<'_>) -> Result<()> {
     for layer in item.graph.foreign()? {
         let from = layer.urls().next().unwrap_or_default();
         let needs = |output: &&Output| {
@@ -96,7 +96,7 @@ pub(super) fn check_foreign(outputs: &[Output], item: &Item<'_>, progress: Progr
 }
 
 /// Tells of docker archives that only newer versions of docker can load.
-pub(super) fn warn_of_zstd(outputs: &[Output], items: &[Item<'_>], progress: Progress<'_>) {
+pub(super) fn warn_of_zstd(outputs: &[Output], items: &[ReadEntry<'_>], progress: Progress<'_>) {
     let mut blobs = items.iter().flat_map(|item| &item.graph.blobs);
     if blobs.any(|blob| blob.media_type.ends_with("zstd")) {
         for output in outputs.iter().filter(|output| matches!(output, Output::DockerArchive(_))) {

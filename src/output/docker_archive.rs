@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::bundle::Item;
+use super::bundle::ReadEntry;
 use super::oci_archive::{self, Documents};
 use crate::error::{Error, Result};
 use crate::image::archive::{DOCKER_MANIFEST, DockerImage};
@@ -19,7 +19,7 @@ use crate::store::layout::blob_path;
 ///
 /// Docker goes by the config, and fetches no layer from elsewhere: every layer is there, once, with the diff_id that
 /// the config gives it, or nothing is written.
-pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
+pub fn write(file: &Path, items: &[ReadEntry<'_>], progress: Progress<'_>) -> Result<()> {
     let mut layers = HashMap::new();
     let images = items.iter().map(|item| image(file, item, &mut layers)).collect::<Result<Vec<_>>>()?;
     let mut foreign: Vec<(Descriptor, &dyn Store)> = Vec::new();
@@ -31,7 +31,7 @@ pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<
 }
 
 /// Returns what docker's manifest says of an image, and adds its layers to `known`.
-fn image(file: &Path, item: &Item<'_>, known: &mut HashMap<Digest, Layer>) -> Result<DockerImage> {
+fn image(file: &Path, item: &ReadEntry<'_>, known: &mut HashMap<Digest, Layer>) -> Result<DockerImage> {
     let (descriptor, bytes) =
         item.graph.images().next().ok_or_else(|| Error::input(format!("{} would hold no image", file.display())))?;
     let image = Reader::new(item.entry.image.store).image_in(descriptor, bytes)?.ok_or_else(|| {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, flock};
 
 use super::blob::copy_blob;
-use super::bundle::{Entry, Item};
+use super::bundle::{Entry, ReadEntry};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
@@ -22,7 +22,7 @@ use crate::store::{CONTAINERD_NAME, Layout, REF_NAME, Store};
 /// Writes a layout. A new one appears in one step, unless its directory is there already: then `index.json` and the
 /// marker come last. In a layout that exists, `index.json` is replaced in one step after all blobs are there, and what
 /// else it names stays. Builds that write to one layout at once wait for each other.
-pub fn write(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
+pub fn write(directory: &Path, items: &[ReadEntry<'_>], progress: Progress<'_>) -> Result<()> {
     if !Layout::is_at(directory) && create(directory, items, progress)? {
         return Ok(());
     }
@@ -50,7 +50,7 @@ pub fn check(directory: &Path) -> Result<()> {
 }
 
 /// Makes a new layout. Returns false if another build has made one there in the meantime.
-fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<bool> {
+fn create(directory: &Path, items: &[ReadEntry<'_>], progress: Progress<'_>) -> Result<bool> {
     check(directory)?;
     let pending = PendingDirectory::begin(directory)?;
     fill(&Arc::new(pending.create(BLOBS)?), directory, items, None, progress)?;
@@ -78,7 +78,7 @@ fn lock(directory: &Path) -> Option<File> {
 }
 
 /// Returns the `index.json` of a layout that holds these images; if it is a delta, without so many of their blobs.
-pub fn index(items: &[Item<'_>], left_out: Option<usize>) -> Vec<u8> {
+pub fn index(items: &[ReadEntry<'_>], left_out: Option<usize>) -> Vec<u8> {
     let mut index = ImageIndex::new(Vec::new(), Map::new());
     items.iter().for_each(|item| enter(&mut index, item));
     if let Some(left_out) = left_out {
@@ -89,7 +89,7 @@ pub fn index(items: &[Item<'_>], left_out: Option<usize>) -> Vec<u8> {
 
 /// Enters an image under each of its names, in place of what had that name; without a name, once. What refers to it has
 /// no name.
-fn enter(index: &mut ImageIndex, item: &Item<'_>) {
+fn enter(index: &mut ImageIndex, item: &ReadEntry<'_>) {
     let Entry { image, short_names, referrers } = item.entry;
     let mut names = Vec::with_capacity(image.names.len() + short_names.len());
     names.extend(image.names.iter().map(|name| [(REF_NAME, tag(name)), (CONTAINERD_NAME, full_name(name))].to_vec()));
@@ -133,7 +133,7 @@ fn full_name(name: &Reference) -> String {
 fn fill(
     blobs: &Arc<OwnedFd>,
     shown: &Path,
-    items: &[Item<'_>],
+    items: &[ReadEntry<'_>],
     present: Option<&Layout>,
     progress: Progress<'_>,
 ) -> Result<()> {

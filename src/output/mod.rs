@@ -24,7 +24,7 @@ use crate::oci::{Digest, Reference};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::{Follow, Graph};
-use bundle::Item;
+use bundle::ReadEntry;
 use check::{check_foreign, check_layers, warn_of_zstd};
 use rootfs::Unpacking;
 
@@ -86,7 +86,7 @@ pub fn while_building<T>(
 }
 
 impl Output {
-    fn write(&self, items: &[Item<'_>], left_out: Option<&HashSet<Digest>>, means: &Means<'_>) -> Result<()> {
+    fn write(&self, items: &[ReadEntry<'_>], left_out: Option<&HashSet<Digest>>, means: &Means<'_>) -> Result<()> {
         let Means { client, jobs, progress } = *means;
         let unpacking = |limit: &Option<u64>| Unpacking { limit: *limit, jobs, progress };
         match (self, items) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use tar::{EntryType, Header};
 
 use super::blob::{copy_blob, copy_layer};
-use super::bundle::Item;
+use super::bundle::ReadEntry;
 use super::layout;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -21,7 +21,7 @@ use crate::store::pending::PendingFile;
 /// blobs may be `left_out` it is a delta, and its index says so.
 pub fn write(
     file: &Path,
-    items: &[Item<'_>],
+    items: &[ReadEntry<'_>],
     left_out: Option<&HashSet<Digest>>,
     progress: Progress<'_>,
 ) -> Result<()> {
@@ -41,7 +41,7 @@ pub(super) struct Documents<'a> {
 /// Writes an OCI archive with further blobs and documents. Members are sorted by name and carry no time and no owner.
 pub(super) fn write_with(
     file: &Path,
-    items: &[Item<'_>],
+    items: &[ReadEntry<'_>],
     further: &[(Descriptor, &dyn Store)],
     left_out: Option<&HashSet<Digest>>,
     documents: &Documents<'_>,

@@ -1,6 +1,6 @@
 //! This file uploads images to the repositories of registries.
 
-use super::bundle::Item;
+use super::bundle::ReadEntry;
 use crate::error::Result;
 use crate::oci::Reference;
 use crate::progress::Progress;
@@ -8,7 +8,7 @@ use crate::registry::Client;
 use crate::store::{Graph, Store};
 
 /// Uploads each image, and what refers to it, to the repositories of its names. Touches no tag.
-pub fn upload(items: &[Item<'_>], client: &Client, progress: Progress<'_>) -> Result<()> {
+pub fn upload(items: &[ReadEntry<'_>], client: &Client, progress: Progress<'_>) -> Result<()> {
     for item in items {
         let image = item.entry.image;
         for graph in std::iter::once(&item.graph).chain(&item.referrers) {

@@ -12,6 +12,6 @@ mod target;
 mod write;
 
 pub use push::Release;
-pub use survey::Step;
-pub use target::Target;
+pub use survey::TagStep;
+pub use target::ReleaseTarget;
 pub use write::{write, write_all};

@@ -2,11 +2,11 @@
 //! set, exact ones before those that float, and these only forward (see [`ratchet`](super::ratchet)).
 
 use super::flip::flip;
-use super::ratchet::{Change, Pushed};
+use super::ratchet::{Pushed, TagChange};
 use super::record::{Record, RecordedTag};
-use super::survey::{Step, survey};
+use super::survey::{TagStep, survey};
 use super::tag::TagKind;
-use super::target::Target;
+use super::target::ReleaseTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Descriptor;
 use crate::output::{self, Image, Means, Output};
@@ -17,7 +17,7 @@ use crate::registry::Client;
 #[derive(Clone, Copy)]
 pub struct Release<'a> {
     /// The repositories that it goes to.
-    pub targets: &'a [Target],
+    pub targets: &'a [ReleaseTarget],
     /// No exact tag that stands for another image is changed.
     pub immutable: bool,
     /// The command that undoes it, once a record is kept.
@@ -29,7 +29,7 @@ pub struct Release<'a> {
 impl Release<'_> {
     /// Asks the registries, and returns what a push of `root` would do, in the order in which it would do it. Changes
     /// nothing. That an exact tag would have to change is an error if the release is immutable.
-    pub fn plan(&self, root: &Descriptor, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
+    pub fn plan(&self, root: &Descriptor, client: &Client, progress: Progress<'_>) -> Result<Vec<TagStep>> {
         let mut steps = Vec::new();
         for target in self.targets {
             let pushed = Pushed { root: root.digest, version: target.version.clone() };
@@ -66,13 +66,13 @@ impl Release<'_> {
     }
 }
 
-fn check_exact(steps: &[Step], root: &Descriptor) -> Result<()> {
-    let changes = |step: &&Step| step.kind == TagKind::Exact && matches!(step.change, Change::Moves { .. });
+fn check_exact(steps: &[TagStep], root: &Descriptor) -> Result<()> {
+    let changes = |step: &&TagStep| step.kind == TagKind::Exact && matches!(step.change, TagChange::Moves { .. });
     let changed: Vec<_> = steps.iter().filter(changes).collect();
     if changed.is_empty() {
         return Ok(());
     }
-    let line = |step: &&Step| {
+    let line = |step: &&TagStep| {
         let now = step.now.as_ref().map(|now| now.digest.to_string()).unwrap_or_default();
         format!("  {} is {now}", step.name)
     };
@@ -82,7 +82,7 @@ fn check_exact(steps: &[Step], root: &Descriptor) -> Result<()> {
         .with_hint("give what is pushed a new version; or leave out --immutable to let the tags change"))
 }
 
-fn record(steps: &[Step], root: &Descriptor, complete: bool) -> Record {
+fn record(steps: &[TagStep], root: &Descriptor, complete: bool) -> Record {
     let pushed = Descriptor::new(root.media_type.clone(), root.digest, root.size);
     let tags = steps.iter().map(|step| RecordedTag {
         repository: step.name.name(),

@@ -30,7 +30,7 @@ pub struct Standing {
 
 /// The change that a push makes to a tag, or does not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum TagChange {
     /// There was no such tag, and it is set.
     New,
     /// It stands for the image already.
@@ -67,14 +67,14 @@ pub enum Obstacle {
 ///   build of a default branch, is older than any release: once there are releases, `latest` is theirs.
 /// - A pre-release moves no floating tag.
 /// - What stands for the same image already is the same, whatever the versions.
-pub fn change(tag: &PlannedTag, pushed: &Pushed, now: Option<Standing>, listed: Option<&[Version]>) -> Change {
+pub fn change(tag: &PlannedTag, pushed: &Pushed, now: Option<Standing>, listed: Option<&[Version]>) -> TagChange {
     if now.as_ref().is_some_and(|now| now.digest == pushed.root) {
-        return Change::Same;
+        return TagChange::Same;
     }
     match (obstacle(tag, pushed.version.as_ref(), now.as_ref(), listed), now) {
-        (Some(because), at) => Change::Stays { at, because },
-        (None, Some(from)) => Change::Moves { from },
-        (None, None) => Change::New,
+        (Some(because), at) => TagChange::Stays { at, because },
+        (None, Some(from)) => TagChange::Moves { from },
+        (None, None) => TagChange::New,
     }
 }
 
@@ -98,33 +98,33 @@ pub fn releases(listed: &[String], planned: &[PlannedTag], version: Option<&Vers
     versions.filter(|version| version.pre.is_empty()).collect()
 }
 
-impl Change {
+impl TagChange {
     /// Returns whether the tag has to be set.
     pub fn sets(&self) -> bool {
-        matches!(self, Change::New | Change::Moves { .. })
+        matches!(self, TagChange::New | TagChange::Moves { .. })
     }
 
     /// Returns it in a word, for programs.
     pub fn word(&self) -> &'static str {
         match self {
-            Change::New => "new",
-            Change::Same => "same",
-            Change::Moves { .. } => "moves",
-            Change::Stays { .. } => "stays",
+            TagChange::New => "new",
+            TagChange::Same => "same",
+            TagChange::Moves { .. } => "moves",
+            TagChange::Stays { .. } => "stays",
         }
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for TagChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Change::New | Change::Same => f.write_str(self.word()),
-            Change::Moves { from: Standing { digest, version: None } } => write!(f, "moves from {digest}"),
-            Change::Moves { from: Standing { digest, version: Some(version) } } => {
+            TagChange::New | TagChange::Same => f.write_str(self.word()),
+            TagChange::Moves { from: Standing { digest, version: None } } => write!(f, "moves from {digest}"),
+            TagChange::Moves { from: Standing { digest, version: Some(version) } } => {
                 write!(f, "moves from {digest} ({version})")
             }
-            Change::Stays { at: Some(_), because } => write!(f, "stays ({because})"),
-            Change::Stays { at: None, because } => write!(f, "stays unset ({because})"),
+            TagChange::Stays { at: Some(_), because } => write!(f, "stays ({because})"),
+            TagChange::Stays { at: None, because } => write!(f, "stays unset ({because})"),
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct RecordedTag {
     pub repository: String,
     /// The tag alone.
     pub tag: String,
-    /// [`Change::word`](super::ratchet::Change::word).
+    /// [`TagChange::word`](super::ratchet::TagChange::word).
     pub change: String,
     /// The image that it stood for; none if there was no such tag.
     pub before: Option<Descriptor>,

@@ -10,7 +10,7 @@ use crate::store::{Graph, read_document};
 
 /// A tag, and what undoing a push does with it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct RollbackStep {
     /// The repository's name with the tag.
     pub name: Reference,
     /// The outcome for it.
@@ -19,20 +19,20 @@ pub struct Step {
 
 /// Asks the registries, and returns what undoing the push of `record` would do, in the order in which it would do it: the
 /// reverse of the push's. Changes nothing.
-pub fn plan(record: &Record, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
+pub fn plan(record: &Record, client: &Client, progress: Progress<'_>) -> Result<Vec<RollbackStep>> {
     let mut steps = Vec::new();
     for recorded in record.tags.iter().rev() {
         let repository: Reference = recorded.repository.parse()?;
         let now = client.repository(&repository, progress).find(&recorded.tag)?;
         let back = recorded.back(now.map(|now| now.digest));
-        steps.push(Step { name: repository.with_tag(&recorded.tag), back });
+        steps.push(RollbackStep { name: repository.with_tag(&recorded.tag), back });
     }
     Ok(steps)
 }
 
 /// Returns tags to what they stood for, as `steps` say. The manifests that they return to are fetched first, by digest and
 /// verified: should one be gone, nothing changes.
-pub fn run(steps: &[Step], client: &Client, progress: Progress<'_>) -> Result<()> {
+pub fn run(steps: &[RollbackStep], client: &Client, progress: Progress<'_>) -> Result<()> {
     let mut returning = Vec::new();
     for step in steps {
         if let Return::Back(former) = &step.back {

@@ -5,9 +5,9 @@ use std::thread::{self, ScopedJoinHandle};
 
 use semver::Version;
 
-use super::ratchet::{self, Change, Pushed, Standing};
+use super::ratchet::{self, Pushed, Standing, TagChange};
 use super::tag::{PlannedTag, TagKind};
-use super::target::Target;
+use super::target::ReleaseTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Reader;
 use crate::oci::{Descriptor, ImageIndex, Reference, from_json, media_type};
@@ -22,7 +22,7 @@ const VERSION: &str = "org.opencontainers.image.version";
 
 /// A tag, and what a push does with it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct TagStep {
     /// The repository's name with the tag.
     pub name: Reference,
     /// Exact tags are set before floating ones.
@@ -30,12 +30,17 @@ pub struct Step {
     /// The image that the tag stands for; none if there is no such tag.
     pub now: Option<Descriptor>,
     /// The change that the push makes.
-    pub change: Change,
+    pub change: TagChange,
 }
 
 /// Returns what becomes of each tag of `target`, by what its repository has. It takes one request for the list of tags, one
 /// for each tag, and one or a few for the version of each image that a floating tag would leave.
-pub fn survey(target: &Target, pushed: &Pushed, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
+pub fn survey(
+    target: &ReleaseTarget,
+    pushed: &Pushed,
+    client: &Client,
+    progress: Progress<'_>,
+) -> Result<Vec<TagStep>> {
     let repository = client.repository(&target.repository, progress);
     let (releases, standing) = if target.tags.iter().any(|tag| tag.line.is_some()) {
         // Not beside the others: one request alone gets the token that is then there for all.
@@ -59,7 +64,7 @@ pub fn survey(target: &Target, pushed: &Pushed, client: &Client, progress: Progr
         |now: &Descriptor| Standing { digest: now.digest, version: versions.get(&now.digest).cloned().flatten() };
     let steps = target.tags.iter().zip(standing).map(|(tag, now)| {
         let change = ratchet::change(tag, pushed, now.as_ref().map(known), releases.as_deref());
-        Step { name: target.repository.with_tag(&tag.name), kind: tag.kind, now, change }
+        TagStep { name: target.repository.with_tag(&tag.name), kind: tag.kind, now, change }
     });
     Ok(steps.collect())
 }
@@ -83,7 +88,7 @@ fn find(repository: &Repository<'_>, tags: &[PlannedTag]) -> Result<Vec<Option<D
 fn usable(
     listed: Result<Vec<String>>,
     standing: &[Option<Descriptor>],
-    target: &Target,
+    target: &ReleaseTarget,
     progress: Progress<'_>,
 ) -> Option<Vec<String>> {
     let why = match listed {

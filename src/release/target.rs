@@ -1,4 +1,4 @@
-//! A [`Target`] says where the tags of a release go.
+//! A [`ReleaseTarget`] says where the tags of a release go.
 
 use semver::Version;
 
@@ -7,7 +7,7 @@ use crate::oci::Reference;
 
 /// A repository, and the tags that are to be set in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct ReleaseTarget {
     /// A name without a tag.
     pub repository: Reference,
     /// The version of the tag which was asked for, if it is one.
@@ -16,7 +16,7 @@ pub struct Target {
     pub tags: Vec<PlannedTag>,
 }
 
-impl Target {
+impl ReleaseTarget {
     /// Returns the repository's name with each of the tags.
     pub fn names(&self) -> impl Iterator<Item = Reference> {
         self.tags.iter().map(|tag| self.repository.with_tag(&tag.name))

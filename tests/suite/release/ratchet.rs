@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use ocibake::oci::Digest;
 use ocibake::plan::{Branch, version};
-use ocibake::release::ratchet::{Change, Obstacle, Pushed, Standing, change, releases};
+use ocibake::release::ratchet::{Obstacle, Pushed, Standing, TagChange, change, releases};
 use ocibake::release::tag::{PlannedTag, fan_out, from_template};
 use proptest::prelude::*;
 use semver::Version;
@@ -41,7 +41,7 @@ impl Model {
     }
 
     /// What the rule says of each tag of a push.
-    fn changes(&self, planned: &[PlannedTag], push: &Push) -> Vec<(String, Change)> {
+    fn changes(&self, planned: &[PlannedTag], push: &Push) -> Vec<(String, TagChange)> {
         let listed: Vec<String> = self.tags.keys().cloned().collect();
         let releases = self.lists.then(|| releases(&listed, planned, push.version.as_ref()));
         let pushed = Pushed { root: push.digest(), version: push.version.clone() };
@@ -54,7 +54,7 @@ impl Model {
 
     fn push(&mut self, planned: &[PlannedTag], push: &Push) {
         for (name, change) in self.changes(planned, push) {
-            if matches!(change, Change::New | Change::Moves { .. }) {
+            if matches!(change, TagChange::New | TagChange::Moves { .. }) {
                 self.tags.insert(name, push.clone());
             }
         }
@@ -146,7 +146,7 @@ fn latest_is_for_releases_once_there_are_any() {
         assert_eq!(model.number("latest"), Some(3));
         let changes = model.changes(&planned, &build(4));
         let stays = Obstacle::Release(Version::new(0, 1, 0));
-        assert!(matches!(&changes[2].1, Change::Stays { because, .. } if *because == stays), "{changes:?}");
+        assert!(matches!(&changes[2].1, TagChange::Stays { because, .. } if *because == stays), "{changes:?}");
         model.push(&planned, &build(4));
         assert_eq!((model.number("main"), model.number("latest")), (Some(4), Some(3)));
     }
@@ -253,7 +253,7 @@ proptest! {
         let (number, tag) = (pushed.len() - 1, &pushed[pushed.len() - 1]);
         let push = Push { number, version: version::of_tag(tag) };
         for (name, change) in model.changes(&fan_out(tag, None).unwrap().tags, &push) {
-            prop_assert!(matches!(change, Change::Same | Change::Stays { .. }), "{}: {}", name, change);
+            prop_assert!(matches!(change, TagChange::Same | TagChange::Stays { .. }), "{}: {}", name, change);
         }
     }
 }
