@@ -2,15 +2,16 @@
 //!
 //! ```text
 //!  flags + ocibake.toml ─┐
-//!  Dockerfile ───────────┴─► Plan ──► build ──► Store ──► Output
-//!                           (data)   (layers,  (blobs,   (registry, OCI layout,
-//!                                     images,   local)    OCI archive, docker archive,
-//!                                     index)              root file system)
+//!  Dockerfile ───────────┴─► Plan ──► build ──► Store ──► Output ───────────► Release
+//!                           (data)   (layers,  (blobs,   (registry, OCI       (tags: plan,
+//!                                     images,   local)    layout, archives,    ratchet,
+//!                                     index)              root file system)    flip)
 //! ```
 //!
 //! Data flows one way. A front end turns what the user wrote into a [`plan::Plan`] and nothing else; [`build`] writes
-//! only to the local store; an [`output`] only reads a store. A module uses only modules that stand above it in the
-//! list below (`tests/suite/architecture.rs` holds the order).
+//! only to the local store; an [`output`] only reads a store; a [`release`] sets tags, once every output has all of its
+//! content. A module uses only modules that stand above it in the list below (`tests/suite/architecture/mod.rs` holds the
+//! order).
 //!
 //! What is never true:
 //! - a blob that depends on a clock, host name, locale, thread count, cache or the file system's order;
@@ -33,5 +34,6 @@ pub mod image;
 pub mod source;
 pub mod build;
 pub mod output;
+pub mod release;
 pub mod inspect;
 pub mod cli;

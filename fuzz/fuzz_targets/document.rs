@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use ocibake::image::archive::DockerImage;
 use ocibake::oci::{Descriptor, ImageConfig, ImageIndex, ImageManifest, Keyed, Keys, Referrer, from_json};
-use ocibake::store::archive::DockerImage;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;

@@ -15,13 +15,12 @@ use crate::build::{self, Built};
 use crate::error::{Error, Result};
 use crate::layer::Compression;
 use crate::oci::{Descriptor, Reference};
-use crate::output::release::Release;
 use crate::output::{self, Image, Means, Output};
 use crate::plan::dockerfile::Warning;
-use crate::plan::tag;
-use crate::plan::{Automatic, Checkout, Plan, Spec};
+use crate::plan::{Automatic, Checkout, Plan, Spec, version};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
+use crate::release::{self, Release, tag};
 use crate::source::base::{self, Bases};
 use crate::source::cached::Cached;
 use crate::source::context::Access;
@@ -165,7 +164,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
         context: arguments.context.as_deref(),
         build: &arguments.build,
         output: &arguments.output,
-        tag: versions().find(|tag| tag::version(tag).is_some()).or_else(|| versions().next()),
+        tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
         names,
         delivery: if arguments.push { Delivery::Push } else { Delivery::Outputs },
     };
@@ -319,7 +318,7 @@ impl Request<'_> {
             let means = Means { client, jobs: self.output.jobs, progress };
             match &self.delivery {
                 Delivery::Release(release) => release.write(outputs, image, &means),
-                _ => output::write(outputs, image, &means),
+                _ => release::write(outputs, image, &means),
             }
         };
         let cached = Cached::new(&self.output.cache_from, compression, client, progress);

@@ -15,6 +15,7 @@ use crate::output::{self, Bundle, Destination, Entry, Image, Means, Names, Outpu
 use crate::plan::setting;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
+use crate::release;
 use crate::source::collection::{Choice, Collected, Collection};
 use crate::source::image::Location;
 
@@ -89,7 +90,7 @@ fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>
         referrers: &collected.referrers,
     });
     let bundle = Bundle { entries: entries.collect(), left_out: left_out.as_ref() };
-    output::write_all(&order.outputs, &bundle, &Means { client: &client, jobs: arguments.transfer.jobs, progress })?;
+    release::write_all(&order.outputs, &bundle, &Means { client: &client, jobs: arguments.transfer.jobs, progress })?;
     let line = |(collected, names): (&Collected, &Names)| {
         let digest = collected.image.root.digest;
         match names.full.first() {

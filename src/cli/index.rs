@@ -12,10 +12,10 @@ use super::{flag, metadata, value};
 use crate::error::{Error, Result};
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};
-use crate::output::release::{Release, Target};
 use crate::output::{self, Image, Means, Output};
 use crate::plan::annotation::{self, PlacedAnnotations};
 use crate::progress::Progress;
+use crate::release::{self, Release, ReleaseTarget};
 use crate::source::collection::{Choice, Collection};
 use crate::store::pending::PendingFile;
 
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 
 fn join(
     arguments: &Arguments,
-    target: Target,
+    target: ReleaseTarget,
     environment: &Environment,
     progress: Progress<'_>,
 ) -> Result<Descriptor> {
@@ -96,11 +96,11 @@ fn join(
     let keep = metadata::keeper(file);
     if outputs.contains(&Output::Registry) {
         let (targets, undo) = ([target], file.map(metadata::undo));
-        let release =
-            Release { targets: &targets, immutable: arguments.release.immutable, undo: undo.as_deref(), keep: &keep };
+        let immutable = arguments.release.immutable;
+        let release = Release { targets: &targets, immutable, undo: undo.as_deref(), keep: &keep };
         release.write(outputs, image, &means)?;
     } else {
-        output::write(outputs, image, &means)?;
+        release::write(outputs, image, &means)?;
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         file.map_or(Ok(()), |file| metadata::write(file, &index.descriptor, &names, None))?;
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, from_json, to_json};
-use crate::plan::record::{Record, RecordedTag};
+use crate::release::record::{Record, RecordedTag};
 use crate::store::pending::PendingFile;
 
 /// The key of what a push did to tags, beside buildx's.

@@ -13,12 +13,12 @@ use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice, kind_word};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::release::{Release, Step, Target};
 use crate::output::{Image, Means};
-use crate::plan::ratchet::{Change, Obstacle};
-use crate::plan::tag;
+use crate::plan::version;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
+use crate::release::ratchet::{Obstacle, TagChange};
+use crate::release::{Release, ReleaseTarget, TagStep};
 use crate::source::image::{self, Location};
 
 const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCHIVE]";
@@ -59,7 +59,7 @@ struct Order<'a> {
     source: Option<&'a Path>,
     /// Where the source is an image already.
     built: Option<Location>,
-    targets: Vec<Target>,
+    targets: Vec<ReleaseTarget>,
     /// For the image: the first tag that is a version, else the first tag.
     tag: String,
     /// To answer with: each name that was asked for.
@@ -108,7 +108,7 @@ impl<'a> Order<'a> {
             tags.push(tag);
         }
         share_out(&mut targets);
-        let tag = tags.iter().find(|tag| tag::version(tag).is_some()).or(tags.first()).cloned().unwrap_or_default();
+        let tag = tags.iter().find(|tag| version::of_tag(tag).is_some()).or(tags.first()).cloned().unwrap_or_default();
         Ok(Order { source, built, targets, tag, asked })
     }
 
@@ -119,7 +119,7 @@ impl<'a> Order<'a> {
         environment: &Environment,
         client: &OnDemand,
         progress: Progress<'_>,
-    ) -> Result<(Descriptor, Vec<Step>)> {
+    ) -> Result<(Descriptor, Vec<TagStep>)> {
         let release = Release {
             targets: &self.targets,
             immutable: arguments.release.immutable,
@@ -146,7 +146,7 @@ impl<'a> Order<'a> {
         let file = output.metadata_file.as_deref();
         output.check_notes()?;
         let undo = file.map(metadata::undo);
-        let names: Vec<Reference> = self.targets.iter().flat_map(Target::names).collect();
+        let names: Vec<Reference> = self.targets.iter().flat_map(ReleaseTarget::names).collect();
         let release = Release {
             targets: &self.targets,
             immutable: *immutable,
@@ -167,18 +167,18 @@ impl<'a> Order<'a> {
     }
 
     fn request<'r>(&'r self, arguments: &'r Arguments, delivery: Delivery<'r>) -> Request<'r> {
-        let names = self.targets.iter().flat_map(Target::names).collect();
+        let names = self.targets.iter().flat_map(ReleaseTarget::names).collect();
         let (build, output) = (&arguments.build, &arguments.output);
         Request { context: self.source, build, output, tag: Some(self.tag.clone()), names, delivery }
     }
 }
 
 /// A tag that follows from two names of a repository is set once: for the higher version.
-fn share_out(targets: &mut [Target]) {
-    let mut highest_first: Vec<&mut Target> = targets.iter_mut().collect();
+fn share_out(targets: &mut [ReleaseTarget]) {
+    let mut highest_first: Vec<&mut ReleaseTarget> = targets.iter_mut().collect();
     highest_first.sort_by(|a, b| b.version.cmp(&a.version));
     let mut taken = HashSet::new();
-    for Target { repository, tags, .. } in highest_first {
+    for ReleaseTarget { repository, tags, .. } in highest_first {
         tags.retain(|tag| taken.insert(repository.with_tag(&tag.name)));
     }
 }
@@ -238,14 +238,14 @@ fn built(source: &Path) -> Result<Option<Location>> {
     Ok(Location::of_path(source))
 }
 
-fn plan_json(root: &Descriptor, steps: &[Step]) -> Value {
+fn plan_json(root: &Descriptor, steps: &[TagStep]) -> Value {
     let tags: Vec<_> = steps
         .iter()
         .map(|step| {
             let (from, because) = match &step.change {
-                Change::New | Change::Same => (None, None),
-                Change::Moves { from } => (Some(from), None),
-                Change::Stays { at, because } => (at.as_ref(), Some(because)),
+                TagChange::New | TagChange::Same => (None, None),
+                TagChange::Moves { from } => (Some(from), None),
+                TagChange::Stays { at, because } => (at.as_ref(), Some(because)),
             };
             json!({
                 "name": step.name.to_string(),

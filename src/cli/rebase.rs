@@ -11,9 +11,9 @@ use super::{metadata, value};
 use crate::error::{Error, Result};
 use crate::image::rebase::Rebase;
 use crate::oci::{Descriptor, Map, Reference};
-use crate::output::{self, Image, Means, Output};
-use crate::plan::tag;
+use crate::output::{Image, Means, Output};
 use crate::progress::{Event, Progress};
+use crate::release::{self, tag};
 use crate::source::base::{self, Bases, Pins, Reach};
 use crate::source::image::Location;
 use crate::store::pending::PendingFile;
@@ -110,7 +110,7 @@ impl Arguments {
             bases.fetch(&Graph::of(store, &rebased)?.blobs, self.transfer.jobs)?;
         }
         let image = Image { store, root: &rebased, names };
-        output::write(outputs, image, &Means { client, jobs: self.transfer.jobs, progress })?;
+        release::write(outputs, image, &Means { client, jobs: self.transfer.jobs, progress })?;
         Ok(rebased)
     }
 

@@ -8,10 +8,11 @@ use super::metadata;
 use super::print::{answer_json, answer_lines, columns};
 use crate::error::{Error, Result};
 use crate::oci::Reference;
-use crate::output::release::{Target, rollback};
-use crate::plan::record::Return;
-use crate::plan::tag::{self, TagKind, TagPlan};
+use crate::plan::version;
 use crate::progress::silent;
+use crate::release::record::Return;
+use crate::release::tag::{self, TagKind, TagPlan};
+use crate::release::{ReleaseTarget, rollback};
 use crate::source::git;
 
 /// Show the tags that a version stands for, without asking a registry; or undo what a push did to tags
@@ -81,12 +82,12 @@ pub struct ReleaseFlags {
 
 impl ReleaseFlags {
     /// Where a push to `name` goes, and the tag that the name has; as [`TagChoice::resolve`] has it.
-    pub fn target(&self, choice: &TagChoice, name: &str, checkout: &Path) -> Result<(Target, String)> {
+    pub fn target(&self, choice: &TagChoice, name: &str, checkout: &Path) -> Result<(ReleaseTarget, String)> {
         let (repository, tag, mut plan) = choice.resolve(name, checkout)?;
         if self.force_tags {
             plan.tags.iter_mut().for_each(|tag| tag.line = None);
         }
-        Ok((Target { repository, version: tag::version(&tag), tags: plan.tags }, tag))
+        Ok((ReleaseTarget { repository, version: version::of_tag(&tag), tags: plan.tags }, tag))
     }
 }
 
@@ -148,7 +149,7 @@ fn returned_text(back: &Return) -> String {
     }
 }
 
-fn returned_json(step: &rollback::Step) -> Value {
+fn returned_json(step: &rollback::RollbackStep) -> Value {
     let (outcome, digest) = match &step.back {
         Return::Unchanged => ("unchanged", None),
         Return::Done => ("done", None),

@@ -1,4 +1,4 @@
-//! From settings and layers to an image, and from images to an index. Documents only: no I/O.
+//! This file makes images of settings and layers, and an index of images. It makes documents only, and does no I/O.
 
 use crate::layer::Layer;
 use crate::oci::{
@@ -10,44 +10,53 @@ use crate::plan::BaseImage;
 /// An image for one platform: its documents, and what they are called.
 #[derive(Debug, Clone)]
 pub struct Image {
+    /// As the config has it.
     pub platform: Platform,
+    /// Its config.
     pub config: Document,
+    /// Its manifest, whose descriptor names the platform.
     pub manifest: Document,
 }
 
 /// The bytes of a config, manifest or index, and their descriptor.
 #[derive(Debug, Clone)]
 pub struct Document {
+    /// Points to the bytes.
     pub descriptor: Descriptor,
+    /// As they are stored.
     pub bytes: Vec<u8>,
 }
 
-/// What an image is made of.
+/// The parts that an image is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
-    /// That was asked for; what it leaves open is as the image below has it ([`Platform::standing_on`]).
+    /// The platform that was asked for; what it leaves open is as the image below has it ([`Platform::standing_on`]).
     pub platform: &'a Platform,
-    /// All of them: those of the image below are not added.
+    /// All settings: those of the image below are not added.
     pub settings: &'a Settings,
     /// In place of the author of the image below.
     pub author: Option<&'a str>,
-    /// Its layers, its history and whatever else its config says come first.
+    /// The image below: its layers, its history and whatever else its config says come first.
     pub below: Option<&'a BaseImage>,
     /// The lowest first.
     pub steps: &'a [Step<'a>],
     /// RFC 3339.
     pub created: &'a str,
+    /// The annotations of the manifest.
     pub annotations: &'a Map<String>,
 }
 
-/// How something came to be, and the layer that it is, if it changed anything.
+/// A step of the history, and the layer that it made, if it changed anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
+    /// The layer that it made; none for a step that changed nothing.
     pub layer: Option<&'a Layer>,
+    /// As the history tells it.
     pub created_by: &'a str,
 }
 
 impl Image {
+    /// Makes an image of `parts`.
     pub fn new(parts: &Parts<'_>) -> Image {
         let Parts { platform, settings, author, below, steps, created, annotations } = *parts;
         let below_config = below.map(|below| &below.config);
@@ -85,17 +94,18 @@ impl Image {
 }
 
 impl Document {
+    /// Returns `bytes` with the descriptor that points to them.
     pub fn new(media_type: &str, bytes: Vec<u8>) -> Self {
         Document { descriptor: Descriptor::of(media_type, &bytes), bytes }
     }
 
-    /// Whether it is larger than registries take.
+    /// Returns whether it is larger than registries take.
     pub fn is_too_large(&self) -> bool {
         self.bytes.len() as u64 > MANIFEST_LIMIT
     }
 }
 
-/// An index of `images`, in their order.
+/// Returns an index of `images`, in their order.
 pub fn index(images: &[Image], annotations: &Map<String>) -> Document {
     let manifests = images.iter().map(|image| image.manifest.descriptor.clone()).collect();
     Document::new(media_type::IMAGE_INDEX, to_json(&ImageIndex::new(manifests, annotations.clone())))

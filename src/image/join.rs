@@ -1,4 +1,4 @@
-//! From images that were built apart to one index.
+//! This file joins images that were built apart to one index.
 
 use super::Document;
 use crate::error::{Error, Result};
@@ -7,19 +7,22 @@ use crate::oci::{Descriptor, ImageIndex, Map, Platform, media_type, to_json};
 /// An image for one platform that an index is to list.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// What errors call it.
+    /// The name by which errors call it.
     pub title: String,
+    /// Its manifest.
     pub manifest: Descriptor,
     /// As its config says.
     pub platform: Platform,
+    /// The annotations of its manifest.
     pub annotations: Map<String>,
-    /// Those that were listed beside it.
+    /// The attestations that were listed beside it.
     pub attestations: Vec<Descriptor>,
 }
 
-/// An index of images that were built apart, sorted by platform, their attestations behind them: the same images give the
-/// same index in whatever order they come. It has the annotations that all of them have in common, as one that was built
-/// in one go does, and `annotations`. Two images for one platform are refused; one that is there twice is listed once.
+/// Returns an index of images that were built apart, sorted by platform, their attestations behind them: the same
+/// images give the same index in whatever order they come. It has the annotations that all of them have in common, as
+/// one that was built in one go does, and `annotations`. Two images for one platform are refused; one that is there
+/// twice is listed once.
 pub fn join(members: &[Member], annotations: &Map<String>) -> Result<Document> {
     let mut sorted: Vec<&Member> = Vec::with_capacity(members.len());
     for member in members {

@@ -1,5 +1,7 @@
-//! Images as documents: read from wherever they are, made of settings and layers, joined to an index, put on another base.
+//! This module has images as documents: it reads them from wherever they are, makes them of settings and layers, joins them
+//! to an index and puts them on another base.
 
+pub mod archive;
 mod assemble;
 mod join;
 mod read;

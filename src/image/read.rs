@@ -1,8 +1,8 @@
-//! What is in an image that exists: its manifest, its config and its layers, read from any store in this one place.
+//! This file reads images that exist, from any store: manifest, config and layers are read nowhere else.
 
 use crate::error::{Error, Result};
 use crate::layer::Layer;
-use crate::oci::{Descriptor, Digest, History, ImageConfig, ImageManifest, RootFs, from_json, media_type};
+use crate::oci::{Descriptor, Digest, History, ImageConfig, ImageManifest, Platform, RootFs, from_json, media_type};
 use crate::store::{DocumentBudget, Store, read_document};
 
 /// An image for one platform as its documents say, normalised: every layer has its entry in the history, the platform
@@ -11,7 +11,9 @@ use crate::store::{DocumentBudget, Store, read_document};
 pub struct Existing {
     /// The digest of its manifest.
     pub digest: Digest,
+    /// As it was read.
     pub manifest: ImageManifest,
+    /// Normalised.
     pub config: ImageConfig,
 }
 
@@ -22,6 +24,7 @@ pub struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
+    /// Returns a reader of the images in `store`, with a budget of its own.
     pub fn new(store: &'s dyn Store) -> Self {
         Reader { store, budget: DocumentBudget::default() }
     }
@@ -49,14 +52,11 @@ impl<'s> Reader<'s> {
         manifest(descriptor, &bytes)
     }
 
-    /// Reads the config of the image that `manifest`, to which `descriptor` points, is of.
+    /// Reads the config of the image whose manifest, to which `descriptor` points, has been read.
     pub fn image_of(&mut self, descriptor: &Descriptor, manifest: ImageManifest) -> Result<Existing> {
         let bytes = self.document(&manifest.config)?;
-        let config: ImageConfig = from_json(&format!("config {}", manifest.config.digest), &bytes)?;
-        let platform = config.platform.completed(descriptor.platform.as_ref());
-        let history = complete_history(config.history, manifest.layers.len());
-        let rootfs = RootFs::new(config.rootfs.diff_ids);
-        let config = ImageConfig { platform, history, rootfs, ..config };
+        let title = format!("config {}", manifest.config.digest);
+        let config = config(&title, &bytes, descriptor.platform.as_ref(), manifest.layers.len())?;
         Ok(Existing { digest: descriptor.digest, manifest, config })
     }
 
@@ -80,6 +80,16 @@ pub fn manifest(descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<ImageMan
     media_type::check_manifest(&descriptor.digest.to_string(), &descriptor.media_type)?;
     let manifest: ImageManifest = from_json(&format!("manifest {}", descriptor.digest), bytes)?;
     Ok(Some(manifest).filter(ImageManifest::is_image))
+}
+
+/// Reads the config of an image that has so many `layers`, normalised. `listed` is the platform that an index gives it, and
+/// `title` what errors call it.
+pub(super) fn config(title: &str, bytes: &[u8], listed: Option<&Platform>, layers: usize) -> Result<ImageConfig> {
+    let config: ImageConfig = from_json(title, bytes)?;
+    let platform = config.platform.completed(listed);
+    let history = complete_history(config.history, layers);
+    let rootfs = RootFs::new(config.rootfs.diff_ids);
+    Ok(ImageConfig { platform, history, rootfs, ..config })
 }
 
 /// Returns the error for an artifact where an image is needed.

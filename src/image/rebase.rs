@@ -1,4 +1,4 @@
-//! The upper layers of an image on another base, without building.
+//! A [`Rebase`] puts the upper layers of an image on another base, without building.
 
 use std::sync::Arc;
 
@@ -12,14 +12,15 @@ use crate::plan::{BASE_DIGEST, BASE_NAME, BaseImage, FindBase, put_variable};
 use crate::progress::{Event, Progress};
 use crate::store::{Graph, LocalStore, Store};
 
-/// What is to be put on what.
+/// An image, the base that it has, and the base that it is to have.
 pub struct Rebase<'a> {
-    /// What errors call the image.
+    /// The name by which errors call the image.
     pub title: &'a str,
-    /// The base that it has; what its annotations say without it.
+    /// The base that it has; none to go by its annotations.
     pub from: Option<&'a str>,
     /// The base that it is to have.
     pub onto: &'a str,
+    /// Is told of warnings.
     pub progress: Progress<'a>,
 }
 
@@ -139,7 +140,7 @@ impl Rebase<'_> {
     }
 }
 
-/// `image`'s config with its changes against `old` made to `new`. Its time stays: nothing of it is made anew.
+/// Returns `image`'s config with its changes against `old` made to `new`. Its time stays: nothing of it is made anew.
 fn merged(image: ImageConfig, old: &ImageConfig, new: &ImageConfig) -> ImageConfig {
     let upper = image.rootfs.diff_ids.iter().skip(old.rootfs.diff_ids.len());
     let diff_ids = new.rootfs.diff_ids.iter().chain(upper).copied().collect();
@@ -156,7 +157,7 @@ fn merged(image: ImageConfig, old: &ImageConfig, new: &ImageConfig) -> ImageConf
     }
 }
 
-/// What came to pass above the layers of `old`.
+/// Returns the history of what came to pass above the layers of `old`.
 fn own_history(image: &ImageConfig, old: &ImageConfig) -> Vec<History> {
     if let Some(own) = image.history.strip_prefix(&old.history[..]) {
         return own.to_vec();
@@ -194,7 +195,7 @@ fn settings(image: Settings, old: &Settings, new: &Settings) -> Settings {
     }
 }
 
-/// The image's own value where it is another than that of its base, else the new base's.
+/// Returns the image's own value where it is another than that of its base, else the new base's.
 fn kept<T: PartialEq + Clone>(image: T, old: &T, new: &T) -> T {
     if image == *old { new.clone() } else { image }
 }
@@ -228,7 +229,7 @@ fn environment(
     Some(all).filter(|all| !all.is_empty())
 }
 
-/// What `annotations` say of the base, said of another.
+/// Returns `annotations`, and what they say of the base is said of `base`.
 fn renewed(mut annotations: Map<String>, base: &BaseImage) -> Map<String> {
     [BASE_NAME, BASE_DIGEST].iter().for_each(|key| drop(annotations.remove(*key)));
     annotations.extend(base.annotations());

@@ -1,4 +1,4 @@
-//! What is in an image.
+//! This module tells what is in an image.
 
 mod report;
 

@@ -1,3 +1,5 @@
+//! A [`Report`] tells what an image is made of, for people and programs.
+
 use std::collections::HashSet;
 
 use serde::Serialize;
@@ -11,14 +13,18 @@ use crate::store::Store;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// The media type of the root.
     pub media_type: String,
+    /// The digest of the root.
     pub digest: Digest,
-    /// Of the root document itself, in bytes.
+    /// The size of the root document itself, in bytes.
     pub size: u64,
     #[serde(skip_serializing_if = "Map::is_empty")]
+    /// The annotations of the root.
     pub annotations: Map<String>,
+    /// The images for one platform each, in the order in which the index lists them.
     pub images: Vec<ImageReport>,
-    /// What else an index points to (attestations, artifacts), which is not looked into.
+    /// The other documents that an index points to (attestations, artifacts), which are not looked into.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Descriptor>,
 }
@@ -29,29 +35,40 @@ pub struct Report {
 pub struct ImageReport {
     /// `os/arch[/variant]`.
     pub platform: String,
+    /// The digest of its manifest.
     pub digest: Digest,
-    /// Of manifest, config and layers together: what a first pull moves, in bytes.
+    /// The size of manifest, config and layers together, in bytes: a first pull moves as many.
     pub total_size: u64,
+    /// As its config says it.
     pub created: Option<String>,
+    /// The digest of its config.
     pub config_digest: Digest,
+    /// The settings in its config.
     pub config: Settings,
+    /// The lowest first.
     pub layers: Vec<LayerReport>,
+    /// The annotations of its manifest.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub annotations: Map<String>,
 }
 
+/// One layer: its descriptor, and what the config says of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerReport {
+    /// The media type of its blob.
     pub media_type: String,
+    /// The digest of its blob.
     pub digest: Digest,
+    /// The size of its blob, in bytes.
     pub size: u64,
+    /// The digest of its tar; none if the config has fewer than there are layers.
     pub diff_id: Option<Digest>,
-    /// What the history says of it.
+    /// The command or step that made it, as the history says.
     pub created_by: Option<String>,
 }
 
-/// Reads what `root` is made of. Layers are not opened.
+/// Reads what `root` is made of, and returns it. Layers are not opened.
 pub fn report(store: &dyn Store, root: &Descriptor) -> Result<Report> {
     let mut report = Report {
         media_type: root.media_type.clone(),

@@ -1,21 +1,36 @@
+//! A [`Bundle`] holds the images that are written together; this file reads their documents.
+
 use std::collections::{HashMap, HashSet};
 
-use super::{Image, Output};
+use super::kind::Output;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Digest};
-use crate::store::{DocumentBudget, Graph};
+use crate::oci::{Descriptor, Digest, Reference};
+use crate::store::{DocumentBudget, Graph, Store};
+
+/// An image to be written: its root, its names, and the store that has its content.
+#[derive(Clone, Copy)]
+pub struct Image<'a> {
+    /// The store that has all below `root`.
+    pub store: &'a dyn Store,
+    /// Its manifest or index.
+    pub root: &'a Descriptor,
+    /// The names that are to stand for it.
+    pub names: &'a [Reference],
+}
 
 /// Images that are written together.
 pub struct Bundle<'a> {
+    /// The images, in their order.
     pub entries: Vec<Entry<'a>>,
     /// Blobs that an OCI archive goes without, because whoever gets it has them: it is a delta then, and says so, even if
     /// its images have none of them. Nothing is left out of anything else.
     pub left_out: Option<&'a HashSet<Digest>>,
 }
 
-/// One of them.
+/// An image of a bundle, and what goes along with it.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
+    /// The image itself.
     pub image: Image<'a>,
     /// Names that say not in which repository, for layouts and archives alone.
     pub short_names: &'a [String],
@@ -24,7 +39,7 @@ pub struct Entry<'a> {
 }
 
 /// An entry whose documents are read.
-pub(super) struct Item<'a> {
+pub(super) struct ReadEntry<'a> {
     pub entry: Entry<'a>,
     pub graph: Graph,
     /// A graph for each referrer.
@@ -32,13 +47,14 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    pub(super) fn items(&self) -> Result<Vec<Item<'a>>> {
+    /// Reads the documents of all entries, which have one budget together.
+    pub(super) fn items(&self) -> Result<Vec<ReadEntry<'a>>> {
         let mut budget = DocumentBudget::default();
         let item = |entry: &Entry<'a>| {
             let store = entry.image.store;
             let graph = Graph::read(store, entry.image.root, &mut budget)?;
             let referrers = entry.referrers.iter().map(|root| Graph::read(store, root, &mut budget));
-            Ok(Item { entry: *entry, graph, referrers: referrers.collect::<Result<_>>()? })
+            Ok(ReadEntry { entry: *entry, graph, referrers: referrers.collect::<Result<_>>()? })
         };
         self.entries.iter().map(item).collect()
     }
@@ -82,8 +98,14 @@ impl<'a> Bundle<'a> {
     }
 }
 
-impl Item<'_> {
-    /// All content: blobs and manifests of the image, then those of what refers to it. Some may come twice.
+impl ReadEntry<'_> {
+    /// Returns the names that are to stand for the image in registries: one with a digest alone stands for it as it is.
+    pub fn tags(&self) -> Vec<Reference> {
+        let is_tag = |name: &&Reference| name.tag().is_some() || name.digest().is_none();
+        self.entry.image.names.iter().filter(is_tag).cloned().collect()
+    }
+
+    /// Returns all content: blobs and manifests of the image, then those of what refers to it. Some may come twice.
     pub fn content(&self) -> impl Iterator<Item = &Descriptor> {
         let graphs = std::iter::once(&self.graph).chain(&self.referrers);
         graphs.flat_map(|graph| graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor)))

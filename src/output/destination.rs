@@ -1,7 +1,9 @@
+//! A [`Destination`] says where copies of images go, and what they are called there.
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::Output;
+use super::kind::Output;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;
@@ -9,7 +11,8 @@ use crate::registry::OnDemand;
 use crate::source::image;
 use crate::store::{Layout, Listed, Store};
 
-/// Where copies of images go, in the words in which [`Location`](crate::source::image::Location) tells where they are.
+/// A place that copies of images go to, in the words in which [`Location`](crate::source::image::Location) tells where they
+/// are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// One image to this repository, under this tag, or under those that it has.
@@ -20,19 +23,21 @@ pub enum Destination {
     Output(Output, Option<String>),
 }
 
-/// `registry/` or `registry/path/`.
+/// The beginning of names in a registry: `registry/` or `registry/path/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix(String);
 
-/// What an image is called where it goes.
+/// The names of an image where it goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
+    /// Names that say in which repository.
     pub full: Vec<Reference>,
-    /// In layouts and archives alone.
+    /// Names that do not, for layouts and archives alone.
     pub short: Vec<String>,
 }
 
 impl Destination {
+    /// Returns the output that the copies are written to.
     pub fn output(&self) -> Output {
         match self {
             Destination::Name(_) | Destination::Prefix(_) => Output::Registry,
@@ -40,12 +45,12 @@ impl Destination {
         }
     }
 
-    /// Whether it has one name, for one image.
+    /// Returns whether it has one name, for one image.
     pub fn is_for_one(&self) -> bool {
         matches!(self, Destination::Name(_) | Destination::Output(_, Some(_)))
     }
 
-    /// What `image`, which errors call `title`, is called there.
+    /// Returns what `image`, which errors call `title`, is called there.
     pub fn names(&self, title: &str, image: &Listed) -> Result<Names> {
         match self {
             Destination::Name(name) => Ok(Names { full: names_at(name, image)?, short: Vec::new() }),
@@ -73,14 +78,14 @@ impl Destination {
 }
 
 impl Names {
-    /// Those that it has.
+    /// Returns those that `image` has.
     pub fn kept(image: &Listed) -> Names {
         let full = image.names.iter().filter(|name| name.tag().is_some()).cloned().collect();
         Names { full, short: image.short_names.clone() }
     }
 }
 
-/// Whether all of `outputs` have `blob` already, where an image goes that has these names there.
+/// Returns whether all of `outputs` have `blob` already, where an image goes that has these names there.
 pub fn hold(
     outputs: &[Output],
     names: &[Reference],
@@ -108,7 +113,7 @@ pub fn hold(
     Ok(true)
 }
 
-/// The names in the repository that `name` says, under its tag or else under those that the image has.
+/// Returns the names in the repository that `name` says, under its tag or else under those that the image has.
 fn names_at(name: &Reference, image: &Listed) -> Result<Vec<Reference>> {
     let digest = image.root.digest;
     if let Some(wanted) = name.digest().filter(|wanted| *wanted != digest) {
@@ -141,9 +146,9 @@ impl Prefix {
 impl FromStr for Destination {
     type Err = Error;
 
-    /// A name in a registry, or a prefix of such names if it ends with a slash and begins with a host (which has a dot or
-    /// a colon, or is `localhost`); `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`; any other
-    /// text that ends with a slash, and a path that begins with `./`, `../` or `/`, as `-o` has it.
+    /// Reads a name in a registry, or a prefix of such names if it ends with a slash and begins with a host (which has
+    /// a dot or a colon, or is `localhost`); `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`;
+    /// any other text that ends with a slash, and a path that begins with `./`, `../` or `/`, as `-o` has it.
     fn from_str(text: &str) -> Result<Self> {
         if let Some((kind, rest)) = image::kind(text) {
             if rest.is_empty() {
@@ -180,7 +185,8 @@ impl FromStr for Destination {
     }
 }
 
-/// `PATH[:NAME]`. A path that exists is taken whole; else the first colon ends it, for a name may have several.
+/// Returns the parts of `PATH[:NAME]`. A path that exists is taken whole; else the first colon ends it, for a name may
+/// have several.
 fn split_name(text: &str) -> (PathBuf, Option<String>) {
     match text.split_once(':') {
         Some((path, name)) if !Path::new(text).exists() => (PathBuf::from(path), Some(name.to_owned())),

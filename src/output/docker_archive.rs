@@ -1,23 +1,25 @@
+//! This file writes docker archives: what `docker load` reads.
+
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::bundle::Item;
+use super::bundle::ReadEntry;
 use super::oci_archive::{self, Documents};
 use crate::error::{Error, Result};
+use crate::image::archive::{DOCKER_MANIFEST, DockerImage};
 use crate::image::{self, Reader};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, Reference, to_json};
 use crate::progress::Progress;
 use crate::store::Store;
-use crate::store::archive::{DOCKER_MANIFEST, DockerImage};
 use crate::store::layout::blob_path;
 
 /// Writes what `docker load` reads, with all names: docker's `manifest.json` over the blobs of an OCI archive, as
 /// `docker save` itself has written it since version 25. Of each image it holds one platform, the only one of its graph.
 ///
-/// Docker goes by the config, and fetches no layer from elsewhere: every layer is there, once, with the diff_id that the config
-/// gives it, or nothing is written.
-pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
+/// Docker goes by the config, and fetches no layer from elsewhere: every layer is there, once, with the diff_id that
+/// the config gives it, or nothing is written.
+pub fn write(file: &Path, items: &[ReadEntry<'_>], progress: Progress<'_>) -> Result<()> {
     let mut layers = HashMap::new();
     let images = items.iter().map(|item| image(file, item, &mut layers)).collect::<Result<Vec<_>>>()?;
     let mut foreign: Vec<(Descriptor, &dyn Store)> = Vec::new();
@@ -28,8 +30,8 @@ pub fn write(file: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<
     oci_archive::write_with(file, items, &foreign, None, &documents, progress)
 }
 
-/// What docker's manifest says of an image, whose layers are added to `known`.
-fn image(file: &Path, item: &Item<'_>, known: &mut HashMap<Digest, Layer>) -> Result<DockerImage> {
+/// Returns what docker's manifest says of an image, and adds its layers to `known`.
+fn image(file: &Path, item: &ReadEntry<'_>, known: &mut HashMap<Digest, Layer>) -> Result<DockerImage> {
     let (descriptor, bytes) =
         item.graph.images().next().ok_or_else(|| Error::input(format!("{} would hold no image", file.display())))?;
     let image = Reader::new(item.entry.image.store).image_in(descriptor, bytes)?.ok_or_else(|| {

@@ -1,3 +1,5 @@
+//! This file writes OCI layouts: images in a directory (image-spec, image-layout.md).
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,8 +9,8 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::bundle::{Entry, Item};
-use super::copy_blob;
+use super::blob::copy_blob;
+use super::bundle::{Entry, ReadEntry};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
@@ -18,9 +20,9 @@ use crate::store::pending::{self, PendingDirectory, PendingFile};
 use crate::store::{CONTAINERD_NAME, Layout, REF_NAME, Store};
 
 /// Writes a layout. A new one appears in one step, unless its directory is there already: then `index.json` and the
-/// marker come last. In a layout that exists, `index.json` is replaced in one step after all blobs are there, and what else it
-/// names stays. Builds that write to one layout at once wait for each other.
-pub fn write(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<()> {
+/// marker come last. In a layout that exists, `index.json` is replaced in one step after all blobs are there, and what
+/// else it names stays. Builds that write to one layout at once wait for each other.
+pub fn write(directory: &Path, items: &[ReadEntry<'_>], progress: Progress<'_>) -> Result<()> {
     if !Layout::is_at(directory) && create(directory, items, progress)? {
         return Ok(());
     }
@@ -47,8 +49,8 @@ pub fn check(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a new layout. False: another build has made one there in the meantime.
-fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Result<bool> {
+/// Makes a new layout. Returns false if another build has made one there in the meantime.
+fn create(directory: &Path, items: &[ReadEntry<'_>], progress: Progress<'_>) -> Result<bool> {
     check(directory)?;
     let pending = PendingDirectory::begin(directory)?;
     fill(&Arc::new(pending.create(BLOBS)?), directory, items, None, progress)?;
@@ -67,16 +69,16 @@ fn create(directory: &Path, items: &[Item<'_>], progress: Progress<'_>) -> Resul
     }
 }
 
-/// Keeps other builds from changing the layout's `index.json` as long as it is held. None if there is no directory yet,
-/// or on a file system that has no locks.
+/// Keeps other builds from changing the layout's `index.json` as long as what it returns is held. Returns none if there is
+/// no directory yet, or on a file system that has no locks.
 fn lock(directory: &Path) -> Option<File> {
     let file = File::open(directory).ok()?;
     flock(&file, FlockOperation::LockExclusive).ok()?;
     Some(file)
 }
 
-/// The `index.json` of a layout that holds these images; if it is a delta, without so many of their blobs.
-pub fn index(items: &[Item<'_>], left_out: Option<usize>) -> Vec<u8> {
+/// Returns the `index.json` of a layout that holds these images; if it is a delta, without so many of their blobs.
+pub fn index(items: &[ReadEntry<'_>], left_out: Option<usize>) -> Vec<u8> {
     let mut index = ImageIndex::new(Vec::new(), Map::new());
     items.iter().for_each(|item| enter(&mut index, item));
     if let Some(left_out) = left_out {
@@ -87,7 +89,7 @@ pub fn index(items: &[Item<'_>], left_out: Option<usize>) -> Vec<u8> {
 
 /// Enters an image under each of its names, in place of what had that name; without a name, once. What refers to it has
 /// no name.
-fn enter(index: &mut ImageIndex, item: &Item<'_>) {
+fn enter(index: &mut ImageIndex, item: &ReadEntry<'_>) {
     let Entry { image, short_names, referrers } = item.entry;
     let mut names = Vec::with_capacity(image.names.len() + short_names.len());
     names.extend(image.names.iter().map(|name| [(REF_NAME, tag(name)), (CONTAINERD_NAME, full_name(name))].to_vec()));
@@ -126,12 +128,12 @@ fn full_name(name: &Reference) -> String {
     format!("{}:{}", name.name(), tag(name))
 }
 
-/// Brings all content of `items` into `blobs`, which is that of the layout at `shown`; what `present` has, whole, is left as
-/// it is.
+/// Brings all content of `items` into `blobs`, which is that of the layout at `shown`; what `present` has, whole, is
+/// left as it is.
 fn fill(
     blobs: &Arc<OwnedFd>,
     shown: &Path,
-    items: &[Item<'_>],
+    items: &[ReadEntry<'_>],
     present: Option<&Layout>,
     progress: Progress<'_>,
 ) -> Result<()> {

@@ -1,11 +1,14 @@
+//! This file writes OCI archives: the tar of a layout.
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use tar::{EntryType, Header};
 
-use super::bundle::Item;
-use super::{copy_blob, copy_layer, layout};
+use super::blob::{copy_blob, copy_layer};
+use super::bundle::ReadEntry;
+use super::layout;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest};
@@ -18,26 +21,27 @@ use crate::store::pending::PendingFile;
 /// blobs may be `left_out` it is a delta, and its index says so.
 pub fn write(
     file: &Path,
-    items: &[Item<'_>],
+    items: &[ReadEntry<'_>],
     left_out: Option<&HashSet<Digest>>,
     progress: Progress<'_>,
 ) -> Result<()> {
     write_with(file, items, &[], left_out, &Documents::default(), progress)
 }
 
-/// What an archive has beside what an OCI archive has.
+/// Further documents, and layers to be held against their diff_ids, of an archive that is more than an OCI archive.
 #[derive(Default)]
 pub(super) struct Documents<'a> {
-    /// At its top.
+    /// The documents at its top, with their names.
     pub tops: Vec<(&'a str, Vec<u8>)>,
-    /// By their blobs: layers that are held against their diff_ids, because readers of these documents go by them.
+    /// By their blobs' digests: the layers that are held against their diff_ids, because readers of these documents go
+    /// by them.
     pub layers: HashMap<Digest, Layer>,
 }
 
-/// An OCI archive with further blobs and documents. Members are sorted by name and carry no time and no owner.
+/// Writes an OCI archive with further blobs and documents. Members are sorted by name and carry no time and no owner.
 pub(super) fn write_with(
     file: &Path,
-    items: &[Item<'_>],
+    items: &[ReadEntry<'_>],
     further: &[(Descriptor, &dyn Store)],
     left_out: Option<&HashSet<Digest>>,
     documents: &Documents<'_>,
@@ -117,7 +121,7 @@ impl Members<'_> {
         self.out.write_all(bytes).map_err(|source| Error::io("write", self.file, source))
     }
 
-    /// Two empty records end a tar.
+    /// Writes the two empty records that end a tar, and moves it to its place.
     fn finish(mut self) -> Result<()> {
         self.bytes(&[0; 1024])?;
         let failed = |source| Error::io("write", self.file, source);

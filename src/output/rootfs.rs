@@ -1,4 +1,4 @@
-//! The files of an image without the image: as a directory, or as one tar.
+//! This file writes the files of an image without the image: as a directory, or as one tar.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::Image;
+use super::bundle::Image;
 use crate::error::{Error, Result};
 use crate::image::{Reader, no_image};
 use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree, USUAL_THREADS};
@@ -18,12 +18,13 @@ use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
 use crate::store::{Graph, Store};
 
-/// How to unpack.
+/// The means by which layers are unpacked.
 pub struct Unpacking<'a> {
-    /// How many bytes the layers of an image may unpack to, if it is not the usual number.
+    /// The bytes that the layers of an image may unpack to, if it is not the usual number.
     pub limit: Option<u64>,
     /// Threads; 0 is one for each core, and more than 16 are not started.
     pub jobs: usize,
+    /// Is told of each layer, and of files that are left out.
     pub progress: Progress<'a>,
 }
 
@@ -92,7 +93,7 @@ pub fn write_tar(file: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpac
 
 /// An image for one platform, to be unpacked.
 struct Rootfs {
-    /// Of the directory for its platform; empty for the only one.
+    /// The name of the directory for its platform; empty for the only one.
     name: String,
     layers: Vec<Layer>,
 }
@@ -133,7 +134,8 @@ impl Rootfs {
     }
 }
 
-/// `linux_arm_v7`. What an image says of its platform must not lead anywhere.
+/// Returns the name of the directory for `platform`: `linux_arm_v7`. What an image says of its platform must not lead
+/// anywhere.
 fn directory_name(platform: &Platform) -> Result<String> {
     // As users write it: `linux/arm64`, not `linux/arm64/v8`.
     let platform = platform.to_string().parse().unwrap_or_else(|_| platform.clone());
@@ -146,7 +148,7 @@ fn directory_name(platform: &Platform) -> Result<String> {
     Ok(parts.join("_"))
 }
 
-/// `path` as it is called in the directory `name`; none if it is elsewhere.
+/// Returns `path` as it is called in the directory `name`; none if it is elsewhere.
 fn within<'p>(path: &'p [u8], name: &str) -> Option<&'p [u8]> {
     match path.strip_prefix(name.as_bytes())? {
         below if name.is_empty() || below.is_empty() => Some(below),
@@ -154,13 +156,13 @@ fn within<'p>(path: &'p [u8], name: &str) -> Option<&'p [u8]> {
     }
 }
 
-/// More threads than usual would only wait for each other, or for the disk.
+/// Starts the threads that unpack. More than usual would only wait for each other, or for the disk.
 fn pool(jobs: usize) -> Result<ThreadPool> {
     let pool = ThreadPoolBuilder::new().num_threads(layer::threads(jobs).min(USUAL_THREADS)).build();
     pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))
 }
 
-/// The blob of a layer, whose reading is reported.
+/// Opens the blob of a layer; `progress` is told of its reading.
 fn watched<'a>(
     store: &'a dyn Store,
     descriptor: &Descriptor,

@@ -1,6 +1,6 @@
 //! The standard labels and annotations (image-spec, annotations.md "Pre-Defined Annotation Keys").
 
-use super::tag::{self, Branch};
+use super::{Branch, version};
 use crate::error::{Error, Result};
 use crate::oci::Map;
 
@@ -142,7 +142,7 @@ pub fn rfc3339(seconds: i64) -> Result<String> {
 
 fn standard(about: &About, automatic: &Automatic) -> Result<Map<String>> {
     let checkout = automatic.checkout.as_ref();
-    let version = automatic.tag.as_deref().and_then(tag::version).map(|version| version.to_string());
+    let version = automatic.tag.as_deref().and_then(version::of_tag).map(|version| version.to_string());
     let revision =
         checkout.map(|checkout| format!("{}{}", checkout.revision, if checkout.dirty { "-dirty" } else { "" }));
     let values = [

@@ -3,6 +3,7 @@
 
 mod add;
 pub mod annotation;
+mod branch;
 mod inherit;
 pub mod dockerfile;
 pub mod dockerignore;
@@ -14,14 +15,13 @@ mod mode;
 mod named_context;
 pub mod path;
 pub(crate) mod pattern;
-pub mod ratchet;
-pub mod record;
 pub mod setting;
 mod spec;
 mod table;
-pub mod tag;
-mod template;
+pub(crate) mod template;
+pub mod version;
 
+pub use branch::{Branch, branch_tag};
 pub use git_url::GitUrl;
 pub(crate) use git_url::user_information;
 pub use http_url::{is_http, shown_url, url_without_user};

@@ -1,7 +1,7 @@
 use crate::error::{Error, Result, suggestion};
 
 /// `text` with what `value` gives in place of each `{name}`; `{{` and `}}` are literal braces.
-pub(super) fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
+pub fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['{', '}']) {
@@ -28,7 +28,7 @@ pub(super) fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) 
 }
 
 /// The error for a placeholder that is none of `known`.
-pub(super) fn unknown(name: &str, known: &[&str]) -> Error {
+pub fn unknown(name: &str, known: &[&str]) -> Error {
     let error = Error::input(format!("unknown placeholder `{{{name}}}`"));
     error.with_hint(match suggestion(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{{{near}}}`?"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::image::archive;
 use crate::layer::{Ignore, Kind, open_file, real_within, walk};
 use crate::oci::{Descriptor, ImageIndex, Reference};
 use crate::progress::Progress;
@@ -105,8 +106,8 @@ impl Location {
                 let index = layout.index().clone();
                 Found::in_index(Box::new(layout), &index, name.as_deref())
             }
-            Location::OciArchive(path, name) => Found::in_archive(Archive::open(path)?, name.as_deref()),
-            Location::DockerArchive(path, name) => Found::in_archive(Archive::open_docker(path)?, name.as_deref()),
+            Location::OciArchive(path, name) => Found::in_archive(archive::open(path)?, name.as_deref()),
+            Location::DockerArchive(path, name) => Found::in_archive(archive::open_docker(path)?, name.as_deref()),
         }
     }
 
@@ -129,8 +130,8 @@ impl Location {
                 (Box::new(client.client()?.mirrored(reference, progress)?), Some(reference.tag_or_digest()))
             }
             Location::Layout(path, name) => (Box::new(Layout::open(path)?), name.clone()),
-            Location::OciArchive(path, name) => (Box::new(Archive::open(path)?), name.clone()),
-            Location::DockerArchive(path, name) => (Box::new(Archive::open_docker(path)?), name.clone()),
+            Location::OciArchive(path, name) => (Box::new(archive::open(path)?), name.clone()),
+            Location::DockerArchive(path, name) => (Box::new(archive::open_docker(path)?), name.clone()),
         })
     }
 }

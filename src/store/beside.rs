@@ -1,3 +1,5 @@
+//! [`Beside`] has two stores as one.
+
 use std::io::Read;
 
 use super::Store;
@@ -7,7 +9,9 @@ use crate::oci::{Descriptor, Digest, Reference};
 
 /// Two stores as one: what the first does not say it has is looked for in the second, which has the names.
 pub struct Beside<'a> {
+    /// The store that is asked first.
     pub first: &'a dyn Store,
+    /// The store that has the rest, and the names.
     pub second: &'a dyn Store,
 }
 
@@ -29,7 +33,7 @@ impl Store for Beside<'_> {
         self.first.diff_id(layer).or_else(|| self.second.diff_id(layer))
     }
 
-    /// The second is told: it has what is made.
+    /// Tells the second, which has what is made.
     fn note_diff_id(&self, layer: &Layer) -> Result<()> {
         self.second.note_diff_id(layer)
     }

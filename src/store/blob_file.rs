@@ -1,4 +1,4 @@
-//! Blobs that are files of their own, as in the local store and in layouts.
+//! This file opens blobs that are files of their own, as in the local store and in layouts.
 
 use std::fs::File;
 use std::io::{self, Read};

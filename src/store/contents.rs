@@ -1,3 +1,5 @@
+//! [`Contents`] lists what lies in a local store, for people to look at and for pruning.
+
 use std::fs::{self, DirEntry};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,45 +15,53 @@ use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{Digest, Keyed, MANIFEST_LIMIT, from_json, media_type};
 
-/// What lies in a local store, in no order. Files whose names the store does not give are not looked at.
+/// All that lies in a local store, in no order. Files whose names the store does not give are not looked at.
 #[derive(Debug)]
 pub struct Contents {
+    /// The blobs.
     pub blobs: Vec<Item>,
+    /// The records.
     pub records: Vec<Item>,
-    /// What is in the making, or was when its build was killed, and how many bytes each has.
+    /// Files in the making, or left by killed builds, and how many bytes each has.
     pub pending: Vec<(PathBuf, u64)>,
 }
 
 /// A blob, or a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
-    /// Of a record, its key.
+    /// The digest of a blob, or the key of a record.
     pub digest: Digest,
-    /// In bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Last.
+    /// When it was last used.
     pub used: SystemTime,
 }
 
-/// What a blob looks like; nothing promises that it is.
+/// The kind of content that a blob looks like; nothing promises that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    /// An index.
     Index,
+    /// A manifest.
     Manifest,
+    /// A config.
     Config,
+    /// A layer, compressed or not.
     Layer,
+    /// Anything else.
     Unknown,
 }
 
 impl Contents {
-    /// Of blobs and records, in bytes.
+    /// Returns the size of blobs and records together, in bytes.
     pub fn size(&self) -> u64 {
         total(&self.blobs) + total(&self.records)
     }
 }
 
 impl LocalStore {
+    /// Lists all that lies in the store now.
     pub fn contents(&self) -> Result<Contents> {
         let mut pending = Vec::new();
         visit(&self.pending(), |entry, name| {
@@ -63,7 +73,7 @@ impl LocalStore {
         Ok(Contents { blobs: items(&self.blobs())?, records: items(&self.records())?, pending })
     }
 
-    /// What the blob of this digest looks like, by its first bytes, or by a few keys of a document.
+    /// Returns what the blob of this digest looks like, by its first bytes, or by a few keys of a document.
     pub fn kind(&self, digest: &Digest) -> Kind {
         let look = || -> io::Result<Kind> {
             let mut file = regular::open_no_link(&self.path(digest))?;
@@ -81,6 +91,7 @@ impl LocalStore {
 }
 
 impl Kind {
+    /// Returns it in a word.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Index => "index",
@@ -92,12 +103,12 @@ impl Kind {
     }
 }
 
-/// In bytes.
+/// Returns the size of all of `items`, in bytes.
 pub(super) fn total(items: &[Item]) -> u64 {
     items.iter().map(|item| item.size).sum()
 }
 
-/// And where it stands in the first header (POSIX, pax, "ustar Interchange Format").
+/// The magic of a tar, and where it stands in the first header (POSIX, pax, "ustar Interchange Format").
 const TAR_MAGIC: (&[u8], usize) = (b"ustar", 257);
 
 fn document_kind(bytes: &[u8]) -> Kind {
@@ -116,7 +127,7 @@ fn document_kind(bytes: &[u8]) -> Kind {
     }
 }
 
-/// The files in `directory` that have the hex of a digest for their name.
+/// Returns the files in `directory` that have the hex of a digest for their name.
 fn items(directory: &Path) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     visit(directory, |entry, name| {
@@ -130,7 +141,7 @@ fn items(directory: &Path) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// What vanishes meanwhile is not there.
+/// Calls `each` with every entry of `directory` and its name. That one vanishes meanwhile is no error.
 fn visit(directory: &Path, mut each: impl FnMut(&DirEntry, &str) -> io::Result<()>) -> Result<()> {
     let failed = |source| Error::io("list", directory, source);
     for entry in fs::read_dir(directory).map_err(failed)? {

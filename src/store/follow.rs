@@ -1,3 +1,5 @@
+//! A [`Follower`] reads a blob while it is written.
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -6,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::layer::Compression;
 use crate::oci::Digest;
 
-/// Told of a layer that is about to be written, and how it is compressed.
+/// A callback that is told of a layer which is about to be written, and how it is compressed.
 pub type Follow<'a> = &'a (dyn Fn(Follower, Compression) + Sync);
 
 /// Reads a pending blob while it is written: waits where there is no more yet, comes to its end once the blob is
@@ -30,7 +32,7 @@ struct Growth {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In bytes.
+    /// The bytes that are written.
     written: u64,
     end: Option<End>,
 }
@@ -42,12 +44,12 @@ enum End {
 }
 
 impl Follower {
-    /// Waits until `size` bytes are written; false if the blob ends before.
+    /// Waits until `size` bytes are written. Returns false if the blob ends before.
     pub fn reaches(&self, size: u64) -> bool {
         self.growth.wait(size).written >= size
     }
 
-    /// The digest and size of the blob, if it is committed.
+    /// Returns the digest and size of the blob, if it is committed.
     pub fn outcome(&self) -> Option<(Digest, u64)> {
         let state = self.growth.state();
         match state.end {
@@ -95,13 +97,13 @@ impl Drop for Growing {
 }
 
 impl Growth {
-    /// Waits until `size` bytes are written or it ends.
+    /// Waits until `size` bytes are written or it ends, and returns its state.
     fn wait(&self, size: u64) -> MutexGuard<'_, State> {
         let is_short = |state: &mut State| state.written < size && state.end.is_none();
         self.changed.wait_while(self.state(), is_short).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first end counts.
+    /// Ends it. The first end counts.
     fn end(&self, end: End) {
         self.state().end.get_or_insert(end);
         self.changed.notify_all();

@@ -1,3 +1,5 @@
+//! [`Gathered`] has the content of several stores as that of one.
+
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -22,7 +24,7 @@ impl<'a> Gathered<'a> {
         self.stores.len() - 1
     }
 
-    /// The store of this number, which [`join`](Self::join) gave it.
+    /// Returns the store of this number, which [`join`](Self::join) gave it.
     pub fn store(&self, number: usize) -> &(dyn Store + 'a) {
         self.stores[number].as_ref()
     }
@@ -42,8 +44,8 @@ impl<'a> Gathered<'a> {
         self.documents.insert(digest, bytes);
     }
 
-    /// Looks for a blob in the store that it is said to be in, then in all others in their order; false if none has it. From
-    /// then on it is read from where it was found.
+    /// Looks for a blob in the store that it is said to be in, then in all others in their order; false if none has it.
+    /// From then on it is read from where it was found.
     pub fn find(&mut self, blob: &Descriptor) -> Result<bool> {
         let first = self.places.get(&blob.digest).copied();
         let others = (0..self.stores.len()).filter(|number| Some(*number) != first);
@@ -68,7 +70,7 @@ impl Store for Gathered<'_> {
         }
     }
 
-    /// What is gathered is known by digest alone.
+    /// Always fails: all that is gathered is known by digest alone.
     fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
         Err(Error::not_found("what is gathered has no names"))
     }

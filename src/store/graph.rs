@@ -1,3 +1,5 @@
+//! A [`Graph`] is all that a manifest or an index reaches; this file reads it.
+
 use std::collections::HashSet;
 use std::io::Read;
 
@@ -5,8 +7,8 @@ use super::Store;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, ImageManifest, MANIFEST_LIMIT, from_json, media_type};
 
-/// How deep indexes may stand in one another, and how many bytes all documents of an image may have together: far more
-/// than any image needs, and little enough that a hostile one takes neither the stack nor the memory.
+/// Indexes may stand in one another so deep, and all documents of an image may have so many bytes together: far more than
+/// any image needs, and little enough that a hostile one takes neither the stack nor the memory.
 const DEPTH_LIMIT: usize = 32;
 const DOCUMENTS_LIMIT: u64 = 64 << 20;
 
@@ -38,7 +40,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The manifests of images, without the attestations that BuildKit puts beside them under an unknown platform.
+    /// Returns the manifests of images, without the attestations that BuildKit puts beside them under an unknown platform.
     pub fn images(&self) -> impl Iterator<Item = &(Descriptor, Vec<u8>)> {
         self.manifests.iter().filter(|(at, _)| media_type::is_manifest(&at.media_type) && !at.is_attestation())
     }
@@ -79,8 +81,8 @@ impl Graph {
     }
 }
 
-/// What a manifest or index points to: its config and layers, or the manifests below it. One that could be read as either
-/// is refused.
+/// Returns what a manifest or index points to: its config and layers, or the manifests below it. One that could be read as
+/// either is refused.
 pub fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
     if media_type::is_index(&at.media_type) {
         return Ok(from_json::<ImageIndex>(&format!("index {}", at.digest), bytes)?.manifests);
@@ -102,7 +104,7 @@ impl Walk<'_> {
     }
 }
 
-/// How many bytes of documents may still be read of an image, or of several together: 64 MiB at first.
+/// The number of bytes of documents that may still be read of an image, or of several together: 64 MiB at first.
 #[derive(Debug)]
 pub struct DocumentBudget(u64);
 

@@ -1,3 +1,5 @@
+//! [`Layered`] is the local store with another behind it, whose content it keeps.
+
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,11 +16,12 @@ pub struct Layered<'a> {
 }
 
 impl<'a> Layered<'a> {
+    /// Returns `near` with `far` behind it.
     pub fn new(near: &'a LocalStore, far: &'a dyn Store) -> Self {
         Layered { near, far, failed: AtomicBool::new(false) }
     }
 
-    /// Whether something that is not here could not be had from far away.
+    /// Returns whether something that is not here could not be had from far away.
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
@@ -52,7 +55,7 @@ impl Store for Layered<'_> {
 }
 
 impl LocalStore {
-    /// A reader of `from`, which verifies that it has `digest`; what was read is kept once the end has come.
+    /// Returns a reader of `from`, which verifies that it has `digest`; what was read is kept once the end has come.
     pub fn keeping<'a>(&'a self, from: Box<dyn Read + Send + 'a>, digest: Digest) -> Result<Box<dyn Read + Send + 'a>> {
         Ok(Box::new(Keeping { from, blob: Some(self.begin()?), digest, store: self }))
     }

@@ -1,4 +1,4 @@
-//! OCI image layouts (image-spec, image-layout.md): a directory, or the same in a tar.
+//! A [`Layout`] is an OCI image layout (image-spec, image-layout.md): a directory, or, in an archive, the same in a tar.
 
 use std::fs;
 use std::io::{self, Read};
@@ -11,12 +11,15 @@ use super::regular;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Reference, from_json};
 
-/// The file that makes a directory a layout, and what it holds.
+/// The file that makes a directory a layout.
 pub const MARKER: &str = "oci-layout";
+/// The content of that file.
 pub const MARKER_CONTENT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
+/// The file that lists the images.
 pub const INDEX: &str = "index.json";
 
+/// The directory of the blobs.
 pub const BLOBS: &str = "blobs/sha256";
 
 /// A layout directory, read.
@@ -28,6 +31,7 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Opens the layout at `root` and reads its list of images.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         if !Self::is_at(&root) {
@@ -42,10 +46,12 @@ impl Layout {
         Ok(Layout { root, index, subjects: Subjects::default() })
     }
 
+    /// Returns whether there is a layout at `path`.
     pub fn is_at(path: &Path) -> bool {
         path.join(MARKER).is_file()
     }
 
+    /// Returns the list of its images, each by its names.
     pub fn index(&self) -> &ImageIndex {
         &self.index
     }
@@ -76,13 +82,14 @@ impl Store for Layout {
     }
 }
 
-/// Where a blob lies in a layout.
+/// Returns where a blob lies in a layout.
 pub fn blob_path(digest: &Digest) -> String {
     format!("{BLOBS}/{}", digest.hex())
 }
 
-/// The image of an `index.json` that `name` means: its reference name, full name (in docker's short form, too) or digest. Without a name there must
-/// be only one image, though it may have several names; an artifact that is listed as such counts only beside no image. `kind` is what skopeo writes before `place`.
+/// Returns the image of an `index.json` that `name` means: its reference name, full name (in docker's short form, too) or
+/// digest. Without a name there must be only one image, though it may have several names; an artifact that is listed as
+/// such counts only beside no image. `kind` is what skopeo writes before `place`.
 pub(super) fn choose(index: &ImageIndex, name: Option<&str>, kind: &str, place: &Path) -> Result<Descriptor> {
     let names = |descriptor: &Descriptor| {
         let named = [REF_NAME, CONTAINERD_NAME].map(|key| descriptor.annotations.get(key).cloned());

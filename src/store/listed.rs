@@ -1,4 +1,4 @@
-//! The images that an `index.json` lists (image-spec, image-layout.md), and what they are called there.
+//! This file reads the images that an `index.json` lists (image-spec, image-layout.md), and what they are called there.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -16,13 +16,15 @@ pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// An image that an `index.json` lists, with all names that it has there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
+    /// Its manifest or index, without annotations.
     pub root: Descriptor,
+    /// Names that say in which repository.
     pub names: Vec<Reference>,
-    /// Names that say not in which repository: mostly no more than a tag.
+    /// Names that do not: mostly no more than a tag.
     pub short_names: Vec<String>,
 }
 
-/// All images of an `index.json`, each once, in the order in which they stand there; without what is only listed as
+/// Returns all images of an `index.json`, each once, in the order in which they stand there; without what is only listed as
 /// referring to others.
 pub fn images(index: &ImageIndex) -> Vec<Listed> {
     let mut images: Vec<Listed> = Vec::new();
@@ -48,7 +50,7 @@ pub fn images(index: &ImageIndex) -> Vec<Listed> {
 }
 
 impl Listed {
-    /// All its tags, each once; that in a short name, too, if it is one.
+    /// Returns all its tags, each once; that in a short name, too, if it is one.
     pub fn tags(&self) -> Vec<String> {
         let mut tags: Vec<String> = Vec::new();
         let short = self.short_names.iter().filter(|name| crate::oci::is_valid_tag(name)).cloned();
@@ -60,7 +62,7 @@ impl Listed {
         tags
     }
 
-    /// With those names alone that `name` may mean, if there are any.
+    /// Returns it with those names alone that `name` may mean, if there are any.
     pub fn named(mut self, name: &str) -> Self {
         let is_meant = |each: &Reference| {
             each.tag() == Some(name) || [each.to_string(), each.familiar()].contains(&name.to_owned())
@@ -80,7 +82,8 @@ enum Name {
 }
 
 impl Name {
-    /// The full name that containerd knows, or that stands, as podman has it, in place of the short one; else the short one.
+    /// Returns the full name that containerd knows, or that stands, as podman has it, in place of the short one; else
+    /// the short one.
     fn of(descriptor: &Descriptor) -> Name {
         let of = |key: &str| descriptor.annotations.get(key);
         let full = |text: &String| text.parse::<Reference>().ok().filter(|name| name.tag().is_some());
@@ -94,12 +97,12 @@ impl Name {
     }
 }
 
-/// What an `index.json` lists by the manifest that it refers to; read when it is first asked for.
+/// All that an `index.json` lists, by the manifest that it refers to; read when it is first asked for.
 #[derive(Debug, Default)]
 pub(super) struct Subjects(OnceLock<HashMap<Digest, Vec<Descriptor>>>);
 
 impl Subjects {
-    /// What refers to `subject` among what `index` lists. `store` has the documents.
+    /// Returns what refers to `subject` among what `index` lists. `store` has the documents.
     pub fn referrers(&self, store: &dyn Store, index: &ImageIndex, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         if self.0.get().is_none() {
             let mut subjects: HashMap<Digest, Vec<Descriptor>> = HashMap::new();

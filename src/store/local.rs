@@ -1,3 +1,5 @@
+//! The [`LocalStore`] is where builds keep their blobs, and what they remember of them.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -21,8 +23,8 @@ use crate::error::{Error, Result};
 use crate::layer::{Content, Layer, Spool};
 use crate::oci::{Descriptor, Digest, VerifyingReader};
 
-/// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, `records/<hex>` for what they want to
-/// remember of a blob, and `tmp/` for what is in the making. A record is the SHA-256 of what follows, the key that it lies
+/// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `records/<hex>` what they want to
+/// remember of a blob, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies
 /// under, the digest of the blob that it is of, and the content: what was moved to the place of another is no record.
 ///
 /// Nobody but its owner may look into it, as with docker's and podman's. Blobs and records are regular files; whatever else
@@ -63,10 +65,10 @@ const LOCK: &str = "lock";
 const DIRECTORIES: [&str; 4] = ["blobs", BLOBS, RECORDS, PENDING];
 const NAMES: [&str; 4] = ["blobs", RECORDS, PENDING, LOCK];
 
-/// In bytes; what is larger is none of ours.
+/// The size of the largest record, in bytes; what is larger is none of ours.
 const LARGEST_RECORD: u64 = 1 << 30;
 
-/// What a killed build has left in `tmp/` is removed once nothing has written to it for this long.
+/// The leftovers of a killed build in `tmp/` are removed once nothing has written to them for this long.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl LocalStore {
@@ -94,11 +96,12 @@ impl LocalStore {
         Ok(store)
     }
 
+    /// Returns where it is.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Begins a blob.
+    /// Begins a blob, which is in the store once it is [committed](Self::commit).
     pub fn begin(&self) -> Result<PendingBlob> {
         Ok(PendingBlob {
             file: PendingFile::private_within(&self.making, &self.pending())?,
@@ -119,7 +122,7 @@ impl LocalStore {
         Ok(())
     }
 
-    /// Stores content at hand.
+    /// Stores content at hand, and returns its descriptor.
     pub fn put(&self, media_type: &str, content: &[u8]) -> Result<Descriptor> {
         let descriptor = Descriptor::of(media_type, content);
         let mut blob = self.begin()?;
@@ -128,20 +131,20 @@ impl LocalStore {
         Ok(descriptor)
     }
 
-    /// An empty directory that nobody else may look into, for what is needed during a build. It goes with the value, and
-    /// if this process is killed, with one to come.
+    /// Makes an empty directory that nobody else may look into, for what is needed during a build. It goes with the
+    /// value, and if this process is killed, with one to come.
     pub fn directory(&self) -> Result<PendingDirectory> {
         PendingDirectory::begin(&self.pending())
     }
 
-    /// An empty file without a name, for what is needed only as long as it is open.
+    /// Makes an empty file without a name, for what is needed only as long as it is open.
     pub fn scratch(&self) -> Result<File> {
         let pending = self.pending();
         tempfile::tempfile_in(&pending).map_err(|source| Error::io("create a file in", &pending, source))
     }
 
-    /// Claims a blob: returns whether one of this digest and size is there, which from now on counts as used by this process.
-    /// Its content is checked when it is read.
+    /// Claims a blob: returns whether one of this digest and size is there, which from now on counts as used by this
+    /// process. The content is checked when it is read.
     pub fn claim(&self, descriptor: &Descriptor) -> bool {
         let path = self.path(&descriptor.digest);
         let is_there = fs::symlink_metadata(&path).is_ok_and(|blob| blob.is_file() && blob.len() == descriptor.size);
@@ -151,14 +154,14 @@ impl LocalStore {
         is_there
     }
 
-    /// The file of a blob, for whoever checks what it reads; none if it is not there. To read parts of it is no use of it
-    /// as a whole.
+    /// Returns the file of a blob, for whoever checks what it reads; none if it is not there. To read parts of it is no
+    /// use of it as a whole.
     pub fn blob(&self, digest: &Digest) -> Option<File> {
         own(&self.path(digest)).ok()
     }
 
-    /// A blob as the content of a file; none if it is not there. It is checked when it is first read, and removed if it is
-    /// damaged.
+    /// Returns a blob as the content of a file; none if it is not there. It is checked when it is first read, and
+    /// removed if it is damaged.
     pub fn content(&self, digest: &Digest) -> Option<Content> {
         let path = self.path(digest);
         let size = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
@@ -175,7 +178,7 @@ impl LocalStore {
         Some(Content::Part { spool: Arc::new(spool), offset: 0, size })
     }
 
-    /// What was noted under `key`, and the blob that it is of, if anything was and it is undamaged.
+    /// Returns the blob that the record under `key` is of, and what was noted; none if nothing was, or it is damaged.
     pub fn record(&self, key: &Digest) -> Option<(Digest, Vec<u8>)> {
         let path = self.record_path(key);
         let file = own(&path).ok()?;
@@ -204,7 +207,8 @@ impl LocalStore {
         Ok(())
     }
 
-    /// The blob that the record of this key says it is of; none if it cannot be told. The rest of it is not looked at.
+    /// Returns the blob that the record of this key says it is of; none if it cannot be told. The rest of it is not
+    /// looked at.
     pub(super) fn blob_of(&self, key: &Digest) -> Option<Digest> {
         let mut head = [[0; 32]; 3];
         own(&self.record_path(key)).ok()?.read_exact(head.as_flattened_mut()).ok()?;
@@ -212,24 +216,24 @@ impl LocalStore {
         (own_key == *key).then_some(blob)
     }
 
-    /// Takes it that a record is used which need not be read; there may be none.
+    /// Counts a record as used that need not be read; there may be none.
     pub fn touch_record(&self, key: &Digest) {
         self.touch(*key, &self.record_path(key));
     }
 
-    /// Takes it, as long as the store is open, that the blob of `layer` unpacks to its diff_id: it was made here, or that is
-    /// noted elsewhere.
+    /// Takes it, as long as the store is open, that the blob of `layer` unpacks to its diff_id: it was made here, or
+    /// that is noted elsewhere.
     pub fn take_diff_id(&self, layer: &Layer) {
         let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
         unpacked.insert(layer.descriptor.digest, layer.diff_id);
     }
 
-    /// Whether blobs were added, since it was opened, that it did not have.
+    /// Returns whether blobs were added, since it was opened, that it did not have.
     pub(super) fn has_grown(&self) -> bool {
         self.grown.load(Ordering::Relaxed)
     }
 
-    /// Whether a blob, or the record of a key, was used since it was opened.
+    /// Returns whether a blob, or the record of a key, was used since it was opened.
     pub(super) fn has_used(&self, digest: &Digest) -> bool {
         locked(&self.used).contains(digest)
     }
@@ -254,7 +258,7 @@ impl LocalStore {
         self.records().join(key.hex())
     }
 
-    /// A use that cannot be noted only makes the blob or the record go earlier.
+    /// Notes a use. One that cannot be noted only makes the blob or the record go earlier.
     fn touch(&self, digest: Digest, path: &Path) {
         if locked(&self.used).insert(digest) {
             let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
@@ -297,8 +301,8 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    /// A blob that turns out to be damaged is removed, so that the next build makes it anew. One that was written through
-    /// this value, and is as long as it should be, is not hashed a second time.
+    /// Opens a blob. One that turns out to be damaged is removed, so that the next build makes it anew. One that was
+    /// written through this value, and is as long as it should be, is not hashed a second time.
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         let path = self.path(&descriptor.digest);
         let file = own(&path).map_err(|source| unopened(&path, descriptor, source))?;
@@ -325,14 +329,14 @@ impl Store for LocalStore {
         self.put_record(&diff_id_key(&descriptor.digest), &descriptor.digest, diff_id.as_bytes())
     }
 
-    /// The local store has no names.
+    /// Always fails: the local store has no names.
     fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
         Err(Error::not_found(format!("the local store {} holds blobs without names", self.root.display())))
     }
 }
 
 impl PendingBlob {
-    /// Whoever wants to read it while it is written.
+    /// Returns a reader for whoever wants to read it while it is written.
     pub fn follow(&self) -> io::Result<Follower> {
         Ok(self.growing.follow(self.file.as_file().try_clone()?))
     }
@@ -350,6 +354,7 @@ impl Write for PendingBlob {
     }
 }
 
+/// Removes the blob at `path` if it turns out to be damaged as it is read.
 struct Mending<R> {
     blob: R,
     path: PathBuf,
@@ -373,7 +378,7 @@ fn locked(digests: &Mutex<BTreeSet<Digest>>) -> MutexGuard<'_, BTreeSet<Digest>>
     digests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where the diff_id of a layer is noted.
+/// Returns the key under which the diff_id of a layer is noted.
 fn diff_id_key(blob: &Digest) -> Digest {
     Digest::of(format!("ocibake diff_id 1\n{blob}").as_bytes())
 }

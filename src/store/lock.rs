@@ -1,3 +1,5 @@
+//! A lock keeps those who use a store from those who remove things from it.
+
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -50,8 +52,8 @@ impl Lock {
     }
 }
 
-/// Opens the file of a lock, or makes it. It is a regular file, and its owner's alone, for whoever may open it may hold it for
-/// ever. No link is followed, and a FIFO is not waited for.
+/// Opens the file of a lock, or makes it. It is a regular file, and its owner's alone, for whoever may open it may hold
+/// it for ever. No link is followed, and a FIFO is not waited for.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::options()

@@ -1,4 +1,4 @@
-//! Where content is kept and read from: by digest, and by name where the place has names.
+//! A [`Store`] is where content is kept and read from: by digest, and by name where the place has names.
 
 pub mod archive;
 mod beside;
@@ -42,10 +42,10 @@ pub trait Store: Send + Sync {
     /// [`ErrorKind::NotFound`]: crate::error::ErrorKind::NotFound
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>>;
 
-    /// The root (index or manifest) that `name` stands for; `None` asks for the only one there is.
+    /// Returns the root (index or manifest) that `name` stands for; `None` asks for the only one there is.
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor>;
 
-    /// Whether the content of a descriptor is there, as far as that is known without reading it.
+    /// Returns whether the content of a descriptor is there, as far as that is known without reading it.
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         match self.open(descriptor) {
             Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
@@ -53,12 +53,12 @@ pub trait Store: Send + Sync {
         }
     }
 
-    /// What is listed as referring to the manifest or index `subject`. Nothing of it is verified.
+    /// Returns what is listed as referring to the manifest or index `subject`. Nothing of it is verified.
     fn referrers(&self, _subject: &Descriptor) -> Result<Vec<Descriptor>> {
         Ok(Vec::new())
     }
 
-    /// The diff_id of a layer, where it is known to have been computed from its bytes.
+    /// Returns the diff_id of a layer, where it is known to have been computed from its bytes.
     fn diff_id(&self, _: &Descriptor) -> Option<Digest> {
         None
     }
@@ -69,7 +69,8 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// The repository that has the content of a descriptor, for its registry to take it from there.
+    /// Returns the repository that has the content of a descriptor, for its registry to take it from there; none if it
+    /// is in no registry.
     fn origin(&self, _: &Descriptor) -> Option<&Reference> {
         None
     }

@@ -1,5 +1,5 @@
-//! The directories of the local store, which are its owner's alone: what lies there was pulled with his credentials, or
-//! made of files that only he may read.
+//! This file makes the directories of the local store its owner's alone: what lies there was pulled with his credentials,
+//! or made of files that only he may read.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -14,7 +14,7 @@ use rustix::process::geteuid;
 use super::regular;
 use crate::error::{Error, Result};
 
-/// What a mode lets others do, and what of that is to write.
+/// The bits of a mode that let others in, and those of them that let others write.
 pub(super) const OTHERS: RawMode = 0o077;
 pub(super) const OTHERS_WRITE: RawMode = 0o022;
 
@@ -86,7 +86,7 @@ fn open_root(root: &Path) -> Result<OwnedFd> {
     opened.map(OwnedFd::from).map_err(|source| failed(root, source))
 }
 
-/// The directory at `path` in `top`, which is no link.
+/// Opens the directory at `path` in `top`, which is no link, and makes it if it is missing.
 fn open_or_make(top: &OwnedFd, path: &str, shown: &Path) -> Result<OwnedFd> {
     match DirBuilder::new().mode(0o700).create(shown) {
         // A umask may have taken something of it.
@@ -113,7 +113,7 @@ fn holds_only(directory: &OwnedFd, names: &[&str]) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// The mode of what is the user's.
+/// Returns the mode of what is the user's; what is another's is refused.
 fn mode(file: &OwnedFd, path: &Path) -> Result<RawMode> {
     let status = fstat(file).map_err(|errno| failed(path, errno))?;
     if status.st_uid != geteuid().as_raw() {

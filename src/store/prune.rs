@@ -1,4 +1,4 @@
-//! The local store, kept small: what was used least recently goes first.
+//! Pruning keeps the local store small: what was used least recently goes first.
 //!
 //! Whoever removes something has the store for himself. Builds share it from when they open it until their outputs are
 //! written, so nothing vanishes that one of them relies on. Files that the store does not know by their names stay.
@@ -16,17 +16,19 @@ use super::pending;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 
-/// How large the store may become before something is removed by itself.
+/// The size up to which the store may grow before something is removed by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// 20 GiB, or a tenth of the file system if that is less.
     Usual,
+    /// It may grow without end.
     None,
+    /// So many bytes.
     Bytes(u64),
 }
 
-/// What may go. Blobs and records do in the order of their last use, and each blob takes the records along that are
-/// of it.
+/// The bound that decides what may go. Blobs and records go in the order of their last use, and each blob takes the records along
+/// that are of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
     /// Nothing more goes once no more bytes than this are left.
@@ -35,12 +37,13 @@ pub struct Bound {
     pub unused_for: Option<Duration>,
 }
 
-/// What was removed, or would be: besides what the bound says, records of blobs that are gone, and what killed builds have
-/// left.
+/// All that was removed, or would be: besides what the bound says, records of blobs that are gone, and what killed builds
+/// have left.
 #[derive(Debug)]
 pub struct Pruned {
-    /// Those used least recently first.
+    /// The blobs, those used least recently first.
     pub blobs: Vec<Item>,
+    /// The records, in no order.
     pub records: Vec<Item>,
     /// Files in the making, and how many bytes each has.
     pub pending: Vec<(PathBuf, u64)>,
@@ -51,7 +54,7 @@ pub struct Pruned {
 pub struct IdleStore(LocalStore);
 
 impl Limit {
-    /// In bytes, for a store at `root`; none if there is no limit.
+    /// Returns it in bytes, for a store at `root`; none if there is no limit.
     pub fn bytes(self, root: &Path) -> Result<Option<u64>> {
         match self {
             Limit::None => Ok(None),
@@ -65,7 +68,7 @@ impl Limit {
 }
 
 impl Pruned {
-    /// In bytes.
+    /// Returns the size of all of it, in bytes.
     pub fn size(&self) -> u64 {
         total(&self.blobs) + total(&self.records) + self.pending.iter().map(|(_, size)| size).sum::<u64>()
     }
@@ -88,7 +91,7 @@ impl LocalStore {
         }
     }
 
-    /// The store for oneself alone; none if others use it now.
+    /// Returns the store for oneself alone; none if others use it now.
     pub fn idle(self) -> Result<Option<IdleStore>> {
         match self.lock.exclusive(false) {
             Ok(()) => Ok(Some(IdleStore(self))),
@@ -97,13 +100,13 @@ impl LocalStore {
         }
     }
 
-    /// The store for oneself alone, as soon as no others use it.
+    /// Waits until no others use the store, and returns it for oneself alone.
     pub fn wait_until_idle(self) -> Result<IdleStore> {
         self.lock.exclusive(true).map_err(|error| self.cannot_be_locked(error))?;
         Ok(IdleStore(self))
     }
 
-    /// What [`IdleStore::prune`] would remove.
+    /// Returns what [`IdleStore::prune`] would remove. Removes nothing.
     pub fn prunable(&self, bound: &Bound) -> Result<Pruned> {
         let Contents { mut blobs, mut records, pending } = self.contents()?;
         let chosen = Choice::new(self, &blobs, &records).choose(bound);
@@ -120,7 +123,7 @@ impl LocalStore {
 }
 
 impl IdleStore {
-    /// Removes what `bound` says. A process that is killed meanwhile leaves a store with the rest of it.
+    /// Removes what `bound` says, and returns it. A process that is killed meanwhile leaves a store with the rest of it.
     pub fn prune(&self, bound: &Bound) -> Result<Pruned> {
         let IdleStore(store) = self;
         let pruned = store.prunable(bound)?;
@@ -143,7 +146,7 @@ struct Choice<'a> {
     /// By their blob.
     records: BTreeMap<Digest, Vec<&'a Item>>,
     chosen: BTreeSet<Digest>,
-    /// In bytes, of all that is not chosen.
+    /// The size of all that is not chosen, in bytes.
     left: u64,
 }
 
@@ -195,12 +198,13 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// Of two that were used at the same time, it does not matter which goes first, as long as it is always the same.
+/// Returns the key by which items are sorted. Of two that were used at the same time, it does not matter which goes first,
+/// as long as it is always the same.
 fn order(item: &Item) -> (SystemTime, Digest) {
     (item.used, item.digest)
 }
 
-/// What is gone already is well gone.
+/// Removes what is at `path`. That it is gone already is no error.
 fn remove(path: &Path) -> Result<()> {
     match pending::remove(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, source)),

@@ -1,4 +1,4 @@
-//! Files that are opened for what is in them: regular ones, whatever stands at their path.
+//! This file opens files for what is in them: regular ones alone, whatever stands at their path.
 
 use std::fs::{self, File};
 use std::io;

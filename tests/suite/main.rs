@@ -1,7 +1,7 @@
 //! All tests that run the program or real servers, in one binary: a folder for each part of the program, a file for each
 //! feature.
 //!
-//! - `plan`: what users write, as data: specs, flags, labels, modes, names and tags.
+//! - `plan`: what users write, as data: specs, flags, labels, modes and names.
 //! - `dockerfile`: Dockerfiles: their text, their words, their checks, and what docker makes of them.
 //! - `build`: from contexts, bases and steps to layers and images.
 //! - `layer`: the layer engine: what it writes, what it reads and what it unpacks.

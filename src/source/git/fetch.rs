@@ -9,7 +9,7 @@ use super::program::{Credentials, Git, complaint, failed};
 use super::submodules;
 use crate::error::{Error, Result};
 use crate::net::Stop;
-use crate::plan::tag::Branch;
+use crate::plan::Branch;
 use crate::plan::{Checkout, GitUrl, label};
 use crate::store::LocalStore;
 use crate::store::pending::PendingDirectory;

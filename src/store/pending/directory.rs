@@ -1,3 +1,5 @@
+//! A [`PendingDirectory`] is filled beside its place or in it, and takes it once it is whole.
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,13 +24,13 @@ pub struct PendingDirectory {
     directory: OwnedFd,
     passing: Arc<Passing>,
     number: usize,
-    /// It stands in its destination and not beside it.
+    /// True if it stands in its destination and not beside it.
     inside: bool,
 }
 
 impl PendingDirectory {
-    /// Whether a directory can be begun for `destination` once the parents that it lacks are there, found out without
-    /// touching anything: of the path, what is there must be a directory that may be written to.
+    /// Fails where no directory can be begun for `destination` once the parents that it lacks are there, which it finds out
+    /// without touching anything: of the path, what is there must be a directory that may be written to.
     pub fn check(destination: &Path) -> Result<()> {
         let present = destination.ancestors().find(|path| std::fs::symlink_metadata(here(path)).is_ok());
         let present = here(present.unwrap_or(destination));
@@ -61,7 +63,7 @@ impl PendingDirectory {
         Ok(PendingDirectory { path: shown.join(&passing.name), directory, passing, number, inside })
     }
 
-    /// Where it is, as long as nobody else may change the directory that it is in.
+    /// Returns where it is, as long as nobody else may change the directory that it is in.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -76,7 +78,7 @@ impl PendingDirectory {
             .try_fold(root, |at, name| enter_or_make(&at, name.as_ref()).map_err(failed))
     }
 
-    /// Whether it stands in its destination, which was there before.
+    /// Returns whether it stands in its destination, which was there before.
     pub fn is_inside(&self) -> bool {
         self.inside
     }
@@ -153,8 +155,8 @@ fn made(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     if names(&directory)?.is_empty() { Ok(directory) } else { Err(exchanged()) }
 }
 
-/// Whom the file system says what is made in `parent` belongs to: one without owners, or one that takes root for nobody,
-/// has an answer of its own.
+/// Returns the owner that the file system gives to what is made in `parent`: one without owners, or one that takes root
+/// for nobody, has an answer of its own.
 fn owner_in(parent: &OwnedFd) -> Result<u32, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let (name, file) = named(|name| openat(parent, name, flags, Mode::RUSR | Mode::WUSR))?;

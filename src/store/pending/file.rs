@@ -1,3 +1,5 @@
+//! A [`PendingFile`] is written beside its place, and takes it in one step.
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -13,7 +15,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct PendingFile {
     file: File,
-    /// Of the directory that it is in.
+    /// The path of the directory that it is in.
     directory: PathBuf,
     passing: Arc<Passing>,
     number: usize,
@@ -54,9 +56,9 @@ impl PendingFile {
         Ok(PendingFile { file, directory: directory.to_owned(), passing, number })
     }
 
-    /// Whether a file can be begun beside `destination`, found out without touching anything: there must be a directory
-    /// that may be written to, and a file or nothing at the destination. A device or a pipe would be replaced, not
-    /// written to.
+    /// Fails where no file can be begun beside `destination`, which it finds out without touching anything: there must be a
+    /// directory that may be written to, and a file or nothing at the destination. A device or a pipe would be replaced,
+    /// not written to.
     pub fn check(destination: &Path) -> Result<()> {
         if std::fs::metadata(destination).is_ok_and(|present| !present.is_file()) {
             return Err(Error::input(format!("{} is there and is not a regular file", destination.display()))
@@ -114,7 +116,7 @@ impl PendingFile {
         Ok(())
     }
 
-    /// For reading back what was written.
+    /// Returns the file, for reading back what was written.
     pub fn as_file(&self) -> &File {
         &self.file
     }

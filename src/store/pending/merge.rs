@@ -1,4 +1,4 @@
-//! One directory's content brought into another.
+//! This file brings one directory's content into another.
 
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,19 +11,19 @@ use rustix::io::Errno;
 use super::{names, open_directory};
 use crate::error::{Error, Result};
 
-/// How a directory came to where it is.
+/// The way in which a directory came to where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// With all that is in it; there was no directory in its place.
+    /// It came with all that is in it; there was no directory in its place.
     Whole,
-    /// What is in it was brought into one that was there.
+    /// All that is in it was brought into a directory that was there.
     Merged,
 }
 
-/// Is told the path of a directory, and given the directory itself.
+/// A callback that is told the path of a directory, and given the directory itself.
 pub type Arrived<'a> = dyn FnMut(&[u8], BorrowedFd<'_>, Arrival) -> Result<()> + 'a;
 
-/// How deep directories that are on both sides may lie: each is held open.
+/// Directories that are on both sides may lie so deep: each is held open.
 const DEPTH_LIMIT: usize = 200;
 
 pub(super) struct Merging<'m, 'a> {
@@ -87,7 +87,7 @@ impl Merging<'_, '_> {
     }
 }
 
-/// None if there is no such name.
+/// Returns none if there is no such name.
 fn kind(directory: &OwnedFd, name: &CStr) -> Result<Option<FileType>, Errno> {
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),

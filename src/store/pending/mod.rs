@@ -1,5 +1,5 @@
-//! Files and directories in the making: they stand beside their final place under a passing name, and vanish unless
-//! they are kept.
+//! This module makes files and directories: in the making, they stand beside their final place under a passing name, and
+//! they vanish unless they are kept.
 //!
 //! The directory that they stand in may be another user's, who may exchange what is in it at any time for a link or for
 //! something else. It is opened once, and whatever is made, moved or removed is named from there: no path is looked up
@@ -33,17 +33,17 @@ use crate::error::{Error, Result};
 /// Passing names start with this.
 pub const PREFIX: &str = ".ocibake-";
 
-/// How often the removal of a directory is tried that others are still at work in.
+/// So often the removal of a directory is tried that others are still at work in.
 const DISCARD_TRIES: usize = 50;
 
-/// How often another passing name is tried where one is taken.
+/// So many passing names are tried where one after the other is taken.
 const NAME_TRIES: usize = 100;
 
-/// What exists now and must not outlive this process.
+/// All that exists now and must not outlive this process.
 static LIVE: Mutex<BTreeMap<usize, Arc<Passing>>> = Mutex::new(BTreeMap::new());
 
 /// Removes every pending file and directory of this process and lets no new one begin, nor one be kept, for a process
-/// that is about to end: the guard must be held until it does.
+/// that is about to end. Returns a guard, which must be held until it does.
 pub fn discard_all() -> impl Sized {
     let live = live();
     for passing in live.values() {
@@ -97,10 +97,10 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 /// Something under a passing name.
 #[derive(Debug)]
 struct Passing {
-    /// Those in one directory share it, so that few files are open.
+    /// The directory that it is in. Those in one directory share it, so that few files are open.
     parent: Arc<OwnedFd>,
     name: String,
-    /// None if it is a file.
+    /// The directory itself; none if it is a file.
     directory: Option<OwnedFd>,
 }
 
@@ -212,7 +212,7 @@ fn enter(at: impl AsFd + Copy, name: impl Arg + Copy) -> Result<OwnedFd, Errno> 
     Ok(opened)
 }
 
-/// Sorted.
+/// Returns the names in `directory`, sorted.
 fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
     let mut names = Vec::new();
     for item in Dir::read_from(directory)? {
@@ -241,7 +241,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().map_or(Path::new("."), here)
 }
 
-/// A relative path of one name has a parent without any.
+/// Returns `path`, or `.` for the empty one: a relative path of one name has a parent without any.
 fn here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }

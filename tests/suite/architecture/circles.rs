@@ -23,16 +23,6 @@ const TO_UNDO: &[&[&str]] = &[
     ],
     &["layer/write/estargz/mod.rs", "layer/write/estargz/toc.rs"],
     &[
-        "output/bundle.rs",
-        "output/docker_archive.rs",
-        "output/layout.rs",
-        "output/mod.rs",
-        "output/oci_archive.rs",
-        "output/registry.rs",
-        "output/rootfs.rs",
-    ],
-    &["output/release/mod.rs", "output/release/survey.rs"],
-    &[
         "plan/dockerfile/arguments.rs",
         "plan/dockerfile/command.rs",
         "plan/dockerfile/mount.rs",

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use ocibake::oci::{Descriptor, Reference};
-use ocibake::output::{self, Image, Means};
+use ocibake::output::{Image, Means};
 use ocibake::progress::silent;
+use ocibake::release;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -312,7 +313,7 @@ fn write_layout(directory: &Path, images: &[BTreeSet<usize>]) {
         let names: [Reference; 1] = [format!("example/app:{number}").parse().unwrap()];
         let outputs = [format!("{}/", directory.display()).parse().unwrap()];
         let image = Image { store: &store, root, names: &names };
-        output::write(&outputs, image, &Means { client: &on_demand(), jobs: 1, progress: &silent }).unwrap();
+        release::write(&outputs, image, &Means { client: &on_demand(), jobs: 1, progress: &silent }).unwrap();
     }
 }
 

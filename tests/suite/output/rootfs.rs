@@ -262,8 +262,8 @@ fn an_image_that_was_built_before_is_unpacked() {
         let root = format!("type=local,dest={}/root", place.path().display());
         let path = world.path(output.trim_start_matches("type=docker,dest="));
         let store: Box<dyn ocibake::store::Store> = match kind {
-            "docker-archive" => Box::new(ocibake::store::Archive::open_docker(path).unwrap()),
-            "oci-archive" => Box::new(ocibake::store::Archive::open(path).unwrap()),
+            "docker-archive" => Box::new(ocibake::image::archive::open_docker(path).unwrap()),
+            "oci-archive" => Box::new(ocibake::image::archive::open(path).unwrap()),
             _ => Box::new(ocibake::store::Layout::open(path).unwrap()),
         };
         crate::support::handmade::write(store.as_ref(), &root).unwrap();

@@ -1,4 +1,4 @@
-//! What users write, as data: specs, flags, labels, modes, names and tags.
+//! What users write, as data: specs, flags, labels, modes and names.
 
 mod base_spec;
 mod label;
@@ -6,4 +6,3 @@ mod mode;
 mod reference;
 mod spec;
 mod spec_refusal;
-mod tag;

@@ -5,5 +5,6 @@ mod push_again;
 mod push_names;
 mod ratchet;
 mod rollback;
+mod tag_plan;
 mod tags;
 mod versions;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::fake_registry::FakeRegistry;
-use crate::support::standing::digest_of;
+use crate::support::standing::{digest_of, tags_set};
 use crate::support::world::World;
 
 const SPEC: &str = "platforms = [\"linux/amd64\"]\n[[layer]]\nadd = [{ from = \"files\", to = \"/srv/\" }]\n";
@@ -64,4 +64,18 @@ fn a_name_given_twice_counts_once() {
     let name = format!("{}/app:1.0.0", registry.address());
     let outcome = world.push(&name, &[&name, world.context()]).success();
     assert_eq!(outcome.stdout.lines().count(), 1);
+}
+
+#[test]
+fn no_tag_is_set_before_every_output_is_written() {
+    let world = World::new(SPEC);
+    let registry = FakeRegistry::new();
+    let name = format!("{}/app:nightly", registry.address());
+    let failed = world.build(&["-t", &name, "-o", "type=registry", "-o", "type=tar,dest=files.tar,limit=1"]).failure(1);
+    failed.says(&["unpack to more than 1 bytes"]);
+    // The image itself is there, under its digest alone.
+    let puts: Vec<_> = registry.requests().into_iter().filter(|request| request.is("PUT", "/manifests/")).collect();
+    assert_eq!(puts.iter().map(tags_set).collect::<Vec<_>>(), [[""; 0]]);
+    let built = world.build(&["-t", &name, "-o", "type=registry"]).digest();
+    assert_eq!(digest_of(&registry, "app", "nightly"), Some(built));
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
 use ocibake::oci::Digest;
-use ocibake::plan::ratchet::{Change, Obstacle, Pushed, Standing, change, releases};
-use ocibake::plan::tag::{Branch, PlannedTag, fan_out, from_template, version};
+use ocibake::plan::{Branch, version};
+use ocibake::release::ratchet::{Obstacle, Pushed, Standing, TagChange, change, releases};
+use ocibake::release::tag::{PlannedTag, fan_out, from_template};
 use proptest::prelude::*;
 use semver::Version;
 
@@ -40,7 +41,7 @@ impl Model {
     }
 
     /// What the rule says of each tag of a push.
-    fn changes(&self, planned: &[PlannedTag], push: &Push) -> Vec<(String, Change)> {
+    fn changes(&self, planned: &[PlannedTag], push: &Push) -> Vec<(String, TagChange)> {
         let listed: Vec<String> = self.tags.keys().cloned().collect();
         let releases = self.lists.then(|| releases(&listed, planned, push.version.as_ref()));
         let pushed = Pushed { root: push.digest(), version: push.version.clone() };
@@ -53,14 +54,14 @@ impl Model {
 
     fn push(&mut self, planned: &[PlannedTag], push: &Push) {
         for (name, change) in self.changes(planned, push) {
-            if matches!(change, Change::New | Change::Moves { .. }) {
+            if matches!(change, TagChange::New | TagChange::Moves { .. }) {
                 self.tags.insert(name, push.clone());
             }
         }
     }
 
     fn release(&mut self, number: usize, tag: &str) {
-        self.push(&fan_out(tag, None).unwrap().tags, &Push { number, version: version(tag) });
+        self.push(&fan_out(tag, None).unwrap().tags, &Push { number, version: version::of_tag(tag) });
     }
 
     /// The number of the push that a tag stands for.
@@ -70,7 +71,7 @@ impl Model {
 
     /// What a push of `tag` would do, tag by tag, as users read it.
     fn plan(&self, tag: &str) -> Vec<String> {
-        let push = Push { number: usize::MAX, version: version(tag) };
+        let push = Push { number: usize::MAX, version: version::of_tag(tag) };
         let digest_of = |number: usize| Push { number, version: None }.digest().to_string();
         let text =
             |text: String| (0..9).fold(text, |text, number| text.replace(&digest_of(number), &format!("#{number}")));
@@ -105,7 +106,7 @@ fn an_older_release_takes_what_is_its_own() {
 fn a_release_that_no_floating_tag_stands_for_counts_where_tags_are_listed() {
     let mut model = Model::lists(true);
     let exact: Vec<_> = fan_out("v0.2.0", None).unwrap().tags.into_iter().take(1).collect();
-    model.push(&exact, &Push { number: 1, version: version("v0.2.0") });
+    model.push(&exact, &Push { number: 1, version: version::of_tag("v0.2.0") });
     let expected = [
         "v0.1.9: new",
         "0.1.9: new",
@@ -145,7 +146,7 @@ fn latest_is_for_releases_once_there_are_any() {
         assert_eq!(model.number("latest"), Some(3));
         let changes = model.changes(&planned, &build(4));
         let stays = Obstacle::Release(Version::new(0, 1, 0));
-        assert!(matches!(&changes[2].1, Change::Stays { because, .. } if *because == stays), "{changes:?}");
+        assert!(matches!(&changes[2].1, TagChange::Stays { because, .. } if *because == stays), "{changes:?}");
         model.push(&planned, &build(4));
         assert_eq!((model.number("main"), model.number("latest")), (Some(4), Some(3)));
     }
@@ -155,7 +156,7 @@ fn latest_is_for_releases_once_there_are_any() {
 fn variants_compete_with_their_like() {
     let template = "{tag}-alpine,{version}-alpine,{major}.{minor}-alpine,{major}-alpine,alpine";
     let push = |model: &mut Model, number, tag: &str, template: &str| {
-        model.push(&from_template(template, tag, None).unwrap().tags, &Push { number, version: version(tag) });
+        model.push(&from_template(template, tag, None).unwrap().tags, &Push { number, version: version::of_tag(tag) });
     };
     for lists in [true, false] {
         let mut model = Model::lists(lists);
@@ -250,9 +251,9 @@ proptest! {
         let mut model = Model::lists(lists);
         pushed.iter().enumerate().for_each(|(number, tag)| model.release(number, tag));
         let (number, tag) = (pushed.len() - 1, &pushed[pushed.len() - 1]);
-        let push = Push { number, version: version(tag) };
+        let push = Push { number, version: version::of_tag(tag) };
         for (name, change) in model.changes(&fan_out(tag, None).unwrap().tags, &push) {
-            prop_assert!(matches!(change, Change::Same | Change::Stays { .. }), "{}: {}", name, change);
+            prop_assert!(matches!(change, TagChange::Same | TagChange::Stays { .. }), "{}: {}", name, change);
         }
     }
 }

@@ -118,6 +118,19 @@ fn as_many_layers_as_the_config_has() {
 }
 
 #[test]
+fn a_config_that_names_no_platform_is_for_linux_amd64_as_anywhere() {
+    let config = json!({"rootfs": {"type": "layers", "diff_ids": [sha256(LAYER)]}}).to_string();
+    let members = [File("config.json", config.into_bytes()), File("layer", LAYER.to_vec()), manifest(json!(["layer"]))];
+    let world = World::new(&members);
+    let place = tempfile::tempdir().unwrap();
+    let layout = place.path().join("layout");
+    let archive = format!("docker-archive:{}", world.path().display());
+    Program::new().run(["copy", &archive, &format!("{}/", layout.display())]).success();
+    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    assert_eq!(index["manifests"][0]["platform"], json!({"architecture": "amd64", "os": "linux"}));
+}
+
+#[test]
 fn no_layers_may_be_null() {
     assert_eq!(World::new(&[config(&[]), manifest(Value::Null)]).layers(), [Value::Null; 0]);
 }

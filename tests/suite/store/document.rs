@@ -5,8 +5,8 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ocibake::image::archive::DockerImage;
 use ocibake::oci::{Descriptor, ImageConfig, ImageIndex, ImageManifest, Keyed, Platform, Referrer, from_json};
-use ocibake::store::archive::DockerImage;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::strategy::ValueTree;

@@ -5,12 +5,17 @@ use std::process::Command;
 
 use ocibake::image::Reader;
 use ocibake::oci::{Descriptor, Digest, media_type};
+use ocibake::output::{Image, Means, Output};
 use ocibake::plan::annotation::{self, PlacedAnnotations};
 use ocibake::progress::{Event, silent};
+use ocibake::release::{self, Release, ReleaseTarget, tag};
 use serde_json::{Value, json};
 
+use crate::support::fake_registry::FakeRegistry;
 use crate::support::handmade::{Blob, GZIP, Handmade, file, tar, write_root};
 use crate::support::memory_store::MemoryStore;
+use crate::support::registry_client::{on_demand, reference};
+use crate::support::standing::writes;
 use crate::support::tool::require;
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -118,6 +123,27 @@ fn counts_are_checked_before_anything_is_written() {
         assert!(error.message.contains("1 layers where its config has 2 diff_ids"), "{kind}: {error:?}");
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{kind}");
     }
+}
+
+#[test]
+fn counts_are_checked_before_anything_is_pushed() {
+    let mut store = MemoryStore::default();
+    let (one, diff_id) = layer(&mut store, "one");
+    let config = json!({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [diff_id, diff_id]}});
+    let root = image(&mut store, CONFIG, &config, &[one]);
+    let registry = FakeRegistry::new();
+    let repository = reference(&registry.address(), "app");
+    let names = [repository.with_tag("1.0.0")];
+    let image = Image { store: &store, root: &root, names: &names };
+    let means = Means { client: &on_demand(), jobs: 1, progress: &silent };
+    let tags = tag::alone("1.0.0").unwrap().tags;
+    let targets = [ReleaseTarget { repository, version: None, tags }];
+    let release = Release { targets: &targets, immutable: false, undo: None, keep: &|_, _| Ok(()) };
+    for outcome in [release::write(&[Output::Registry], image, &means), release.write(&[], image, &means)] {
+        let error = outcome.unwrap_err();
+        assert!(error.message.contains("1 layers where its config has 2 diff_ids"), "{error:?}");
+    }
+    assert!(!registry.requests().iter().any(writes));
 }
 
 #[test]

@@ -8,8 +8,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ocibake::error::Result;
 use ocibake::oci::Descriptor;
-use ocibake::output::{self, Image, Means};
+use ocibake::output::{Image, Means};
 use ocibake::progress::{Event, silent};
+use ocibake::release;
 use ocibake::store::{self, Store};
 use serde_json::json;
 use tar::{EntryType, Header};
@@ -255,5 +256,5 @@ pub fn write_root(
     progress: ocibake::progress::Progress<'_>,
 ) -> Result<()> {
     let outputs = [output.parse()?];
-    output::write(&outputs, Image { store, root, names: &[] }, &Means { client: &on_demand(), jobs: 3, progress })
+    release::write(&outputs, Image { store, root, names: &[] }, &Means { client: &on_demand(), jobs: 3, progress })
 }

@@ -17,8 +17,8 @@ use self::object::{Commit, Objects};
 use self::object_id::ObjectId;
 use self::repository::Repository;
 use crate::error::{Error, Result};
+use crate::plan::Branch;
 use crate::plan::label::{self, Checkout};
-use crate::plan::tag::Branch;
 
 /// The facts of the checkout that `directory` is in: none if it is in none, or in one without a commit. An error if there
 /// is one and it cannot be read.

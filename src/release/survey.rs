@@ -1,15 +1,17 @@
+//! A survey asks registries what the tags of a release stand for, and says what becomes of each.
+
 use std::collections::HashMap;
 use std::thread::{self, ScopedJoinHandle};
 
 use semver::Version;
 
-use super::{Step, Target};
+use super::ratchet::{self, Pushed, Standing, TagChange};
+use super::tag::{PlannedTag, TagKind};
+use super::target::ReleaseTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Reader;
-use crate::oci::{Descriptor, ImageIndex, from_json, media_type};
-use crate::plan::ratchet::{self, Pushed, Standing};
-use crate::plan::tag::{self, PlannedTag, TagKind};
-use crate::plan::{BASE_DIGEST, BASE_NAME};
+use crate::oci::{Descriptor, ImageIndex, Reference, from_json, media_type};
+use crate::plan::{BASE_DIGEST, BASE_NAME, version};
 use crate::progress::{Event, Progress};
 use crate::registry::{Client, Repository};
 
@@ -18,9 +20,27 @@ const PARALLEL: usize = 8;
 
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// What becomes of each tag of `target`, by what its repository has: one request for the list of tags, one for each tag,
-/// and one or a few for the version of each image that a floating tag would leave.
-pub fn survey(target: &Target, pushed: &Pushed, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
+/// A tag, and what a push does with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TagStep {
+    /// The repository's name with the tag.
+    pub name: Reference,
+    /// Exact tags are set before floating ones.
+    pub kind: TagKind,
+    /// The image that the tag stands for; none if there is no such tag.
+    pub now: Option<Descriptor>,
+    /// The change that the push makes.
+    pub change: TagChange,
+}
+
+/// Returns what becomes of each tag of `target`, by what its repository has. It takes one request for the list of tags, one
+/// for each tag, and one or a few for the version of each image that a floating tag would leave.
+pub fn survey(
+    target: &ReleaseTarget,
+    pushed: &Pushed,
+    client: &Client,
+    progress: Progress<'_>,
+) -> Result<Vec<TagStep>> {
     let repository = client.repository(&target.repository, progress);
     let (releases, standing) = if target.tags.iter().any(|tag| tag.line.is_some()) {
         // Not beside the others: one request alone gets the token that is then there for all.
@@ -44,12 +64,12 @@ pub fn survey(target: &Target, pushed: &Pushed, client: &Client, progress: Progr
         |now: &Descriptor| Standing { digest: now.digest, version: versions.get(&now.digest).cloned().flatten() };
     let steps = target.tags.iter().zip(standing).map(|(tag, now)| {
         let change = ratchet::change(tag, pushed, now.as_ref().map(known), releases.as_deref());
-        Step { name: target.repository.with_tag(&tag.name), kind: tag.kind, now, change }
+        TagStep { name: target.repository.with_tag(&tag.name), kind: tag.kind, now, change }
     });
     Ok(steps.collect())
 }
 
-/// What each of `tags` stands for.
+/// Returns what each of `tags` stands for, in their order.
 fn find(repository: &Repository<'_>, tags: &[PlannedTag]) -> Result<Vec<Option<Descriptor>>> {
     let mut found = Vec::with_capacity(tags.len());
     for some in tags.chunks(PARALLEL) {
@@ -64,11 +84,11 @@ fn find(repository: &Repository<'_>, tags: &[PlannedTag]) -> Result<Vec<Option<D
     Ok(found)
 }
 
-/// The list, if it is one to go by: not every registry lists tags, and some list none to those who may only push.
+/// Returns the list, if it is one to go by: not every registry lists tags, and some list none to those who may only push.
 fn usable(
     listed: Result<Vec<String>>,
     standing: &[Option<Descriptor>],
-    target: &Target,
+    target: &ReleaseTarget,
     progress: Progress<'_>,
 ) -> Option<Vec<String>> {
     let why = match listed {
@@ -85,12 +105,12 @@ fn usable(
     None
 }
 
-/// The version of the image at `root`, as its annotation says; or its label, if `labels` count, which an image may have
-/// from the one that it is based on. An image that is not all there, or is none, has none.
+/// Returns the version of the image at `root`, as its annotation says; or its label, if `labels` count, which an image
+/// may have from the one that it is based on. An image that is not all there, or is none, has none.
 fn version_of(repository: &Repository<'_>, root: &Descriptor, labels: bool) -> Result<Option<Version>> {
     match stated_version(repository, root, labels) {
         Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Input) => Ok(None),
-        stated => Ok(stated?.and_then(|text| tag::version(&text))),
+        stated => Ok(stated?.and_then(|text| version::of_tag(&text))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tags, set one after the other across repositories.
+//! This file sets tags, one after the other, across repositories.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +9,8 @@ use crate::registry::Client;
 use crate::store::Graph;
 
 /// Lets each name, in their order, stand for the root of the graph beside it, which its repository has; those of one
-/// repository that follow on one another go into one request where its registry takes them so. The first failure ends it, and the error says which have been set by then, and names the command that will `undo` it, if there is one.
+/// repository that follow on one another go into one request where its registry takes them so. The first failure ends
+/// it, and the error says which have been set by then, and names the command that will `undo` it, if there is one.
 pub fn flip(names: &[(&Reference, &Graph)], undo: Option<&str>, client: &Client, progress: Progress<'_>) -> Result<()> {
     let mut done = 0;
     for run in names.chunk_by(|a, b| a.0.name() == b.0.name() && std::ptr::eq(a.1, b.1)) {
@@ -40,7 +41,7 @@ fn tag_of(name: &Reference) -> &str {
     name.tag().unwrap_or("latest")
 }
 
-/// A failure between tags.
+/// Returns the error for a failure between tags.
 fn half_set(error: Error, set: &[(usize, &Reference)], unset: &[(usize, &Reference)], undo: Option<&str>) -> Error {
     let cause = |then: &str| error.hint.as_deref().map(|hint| format!("{hint}; {then}")).unwrap_or_default();
     if set.is_empty() {

@@ -1,7 +1,8 @@
 //! The tags that a build gets.
 
 use ocibake::oci::is_valid_tag;
-use ocibake::plan::tag::{Branch, TagKind, TagPlan, alone, fan_out, from_template, split_name, version};
+use ocibake::plan::{Branch, version};
+use ocibake::release::tag::{TagKind, TagPlan, alone, fan_out, from_template, split_name};
 use proptest::prelude::*;
 
 fn names(plan: &TagPlan) -> String {
@@ -93,9 +94,9 @@ fn a_template_that_cannot_be_filled_is_an_error() {
 
 #[test]
 fn a_version_is_three_numbers_with_or_without_v() {
-    assert_eq!(version("v1.2.3-rc.1+b5").unwrap().to_string(), "1.2.3-rc.1+b5");
-    assert_eq!(version("1.2.3").unwrap().to_string(), "1.2.3");
-    assert_eq!(version("1.2"), None);
+    assert_eq!(version::of_tag("v1.2.3-rc.1+b5").unwrap().to_string(), "1.2.3-rc.1+b5");
+    assert_eq!(version::of_tag("1.2.3").unwrap().to_string(), "1.2.3");
+    assert_eq!(version::of_tag("1.2"), None);
 }
 
 #[test]

@@ -1,26 +1,23 @@
-//! A push that sets the tags of versions and branches: all content first, to every repository; then the tags, exact ones
-//! before those that float, and these only forward (see [`ratchet`](crate::plan::ratchet)).
-
-pub mod rollback;
-mod survey;
-
-use semver::Version;
+//! A [`Release`] sets the tags of versions and branches: all content goes first, to every repository; then the tags are
+//! set, exact ones before those that float, and these only forward (see [`ratchet`](super::ratchet)).
 
 use super::flip::flip;
-use super::{Image, Means, Output, registry};
+use super::ratchet::{Pushed, TagChange};
+use super::record::{Record, RecordedTag};
+use super::survey::{TagStep, survey};
+use super::tag::TagKind;
+use super::target::ReleaseTarget;
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Descriptor, Reference};
-use crate::plan::ratchet::{Change, Pushed};
-use crate::plan::record::{Record, RecordedTag};
-use crate::plan::tag::{PlannedTag, TagKind};
+use crate::oci::Descriptor;
+use crate::output::{self, Image, Means, Output};
 use crate::progress::{Event, Progress};
 use crate::registry::Client;
-use crate::store::Graph;
 
-/// How tags are set.
+/// A push that sets tags.
 #[derive(Clone, Copy)]
 pub struct Release<'a> {
-    pub targets: &'a [Target],
+    /// The repositories that it goes to.
+    pub targets: &'a [ReleaseTarget],
     /// No exact tag that stands for another image is changed.
     pub immutable: bool,
     /// The command that undoes it, once a record is kept.
@@ -29,41 +26,14 @@ pub struct Release<'a> {
     pub keep: &'a (dyn Fn(&Descriptor, Record) -> Result<()> + Sync),
 }
 
-/// A repository, and the tags that are to be set in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    pub repository: Reference,
-    /// That of the tag which was asked for, if it is one.
-    pub version: Option<Version>,
-    pub tags: Vec<PlannedTag>,
-}
-
-impl Target {
-    /// With each of the tags.
-    pub fn names(&self) -> impl Iterator<Item = Reference> {
-        self.tags.iter().map(|tag| self.repository.with_tag(&tag.name))
-    }
-}
-
-/// What becomes of one tag.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// With the tag.
-    pub name: Reference,
-    pub kind: TagKind,
-    /// What the tag stands for.
-    pub now: Option<Descriptor>,
-    pub change: Change,
-}
-
 impl Release<'_> {
-    /// What a push of `root` would do, in the order in which it would do it. Asks the registries, and changes nothing.
-    /// That an exact tag would have to change is an error if the release is immutable.
-    pub fn plan(&self, root: &Descriptor, client: &Client, progress: Progress<'_>) -> Result<Vec<Step>> {
+    /// Asks the registries, and returns what a push of `root` would do, in the order in which it would do it. Changes
+    /// nothing. That an exact tag would have to change is an error if the release is immutable.
+    pub fn plan(&self, root: &Descriptor, client: &Client, progress: Progress<'_>) -> Result<Vec<TagStep>> {
         let mut steps = Vec::new();
         for target in self.targets {
             let pushed = Pushed { root: root.digest, version: target.version.clone() };
-            steps.extend(survey::survey(target, &pushed, client, progress)?);
+            steps.extend(survey(target, &pushed, client, progress)?);
         }
         steps.sort_by_key(|step| step.kind == TagKind::Floating);
         if self.immutable {
@@ -72,39 +42,37 @@ impl Release<'_> {
         Ok(steps)
     }
 
-    /// Writes `image` to each of `outputs`, to the registry last and under the tags of the release.
+    /// Writes `image` to each of `outputs`, to the registry last, and sets the tags of the release once all of it is there.
+    /// The record is kept before the first tag is set, so that a push that ends between tags can be undone.
     pub fn write(&self, outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
         let Means { client, progress, .. } = *means;
         let client = client.client()?;
         if self.immutable {
             self.plan(image.root, client, progress)?;
         }
-        let others: Vec<Output> = outputs.iter().filter(|output| **output != Output::Registry).cloned().collect();
-        if !others.is_empty() {
-            super::write(&others, image, means)?;
-        }
-        let graph = Graph::of(image.store, image.root)?;
-        let repositories: Vec<Reference> = self.targets.iter().map(|target| target.repository.clone()).collect();
-        registry::upload(image.store, &graph, &repositories, client, progress)?;
+        let others = outputs.iter().filter(|output| **output != Output::Registry).cloned();
+        let outputs: Vec<Output> = others.chain([Output::Registry]).collect();
+        let uploaded = output::write(&outputs, image, means)?;
         // Only now: while all of that was on its way, another push may have moved the tags.
         let steps = self.plan(image.root, client, progress)?;
         for step in &steps {
             progress(Event::TagPlanned { name: &step.name.to_string(), change: &step.change.to_string() });
         }
         (self.keep)(image.root, record(&steps, image.root, false))?;
-        let names: Vec<_> = steps.iter().filter(|step| step.change.sets()).map(|step| (&step.name, &graph)).collect();
+        let names = steps.iter().filter(|step| step.change.sets()).map(|step| &step.name);
+        let names: Vec<_> = names.flat_map(|name| uploaded.iter().map(move |image| (name, &image.graph))).collect();
         flip(&names, self.undo, client, progress)?;
         (self.keep)(image.root, record(&steps, image.root, true))
     }
 }
 
-fn check_exact(steps: &[Step], root: &Descriptor) -> Result<()> {
-    let changes = |step: &&Step| step.kind == TagKind::Exact && matches!(step.change, Change::Moves { .. });
+fn check_exact(steps: &[TagStep], root: &Descriptor) -> Result<()> {
+    let changes = |step: &&TagStep| step.kind == TagKind::Exact && matches!(step.change, TagChange::Moves { .. });
     let changed: Vec<_> = steps.iter().filter(changes).collect();
     if changed.is_empty() {
         return Ok(());
     }
-    let line = |step: &&Step| {
+    let line = |step: &&TagStep| {
         let now = step.now.as_ref().map(|now| now.digest.to_string()).unwrap_or_default();
         format!("  {} is {now}", step.name)
     };
@@ -114,7 +82,7 @@ fn check_exact(steps: &[Step], root: &Descriptor) -> Result<()> {
         .with_hint("give what is pushed a new version; or leave out --immutable to let the tags change"))
 }
 
-fn record(steps: &[Step], root: &Descriptor, complete: bool) -> Record {
+fn record(steps: &[TagStep], root: &Descriptor, complete: bool) -> Record {
     let pushed = Descriptor::new(root.media_type.clone(), root.digest, root.size);
     let tags = steps.iter().map(|step| RecordedTag {
         repository: step.name.name(),

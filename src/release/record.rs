@@ -1,4 +1,4 @@
-//! What a push did to tags, and how to undo it.
+//! A [`Record`] says what a push did to tags, and how to undo it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,31 +8,35 @@ use crate::oci::{Descriptor, Digest};
 /// that ends in the middle can be undone, too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Whether all of them are set.
+    /// True once all of them are set.
     pub complete: bool,
+    /// In the order in which they are set.
     pub tags: Vec<RecordedTag>,
 }
 
+/// A tag of a push, and what it stood for before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordedTag {
     /// `registry/repository`.
     pub repository: String,
+    /// The tag alone.
     pub tag: String,
-    /// [`Change::word`](super::ratchet::Change::word).
+    /// [`TagChange::word`](super::ratchet::TagChange::word).
     pub change: String,
-    /// What it stood for; none if there was no such tag.
+    /// The image that it stood for; none if there was no such tag.
     pub before: Option<Descriptor>,
-    /// What it stands for once the record is complete.
+    /// The image that it stands for once the record is complete.
     pub after: Option<Descriptor>,
 }
 
-/// What undoing a push does with a tag.
+/// The outcome for a tag when a push is undone.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Return {
     /// The push did not change it.
     Unchanged,
     /// It stands for what it stood for before already.
     Done,
+    /// It returns to this.
     Back(Descriptor),
     /// It was new, and nothing is deleted in a registry.
     New,
@@ -43,8 +47,8 @@ pub enum Return {
 }
 
 impl Record {
-    /// What a tag stood for before an `earlier` push of the same image set it counts, and for one that has not completed,
-    /// whatever it pushed: a push that is repeated leaves a record that undoes all of it.
+    /// Takes over what a tag stood for before an `earlier` push of the same image set it, and before one that has not
+    /// completed, whatever it pushed: a push that is repeated leaves a record that undoes all of it.
     pub fn carry_over(&mut self, earlier: &Record) {
         let digest = |descriptor: &Option<Descriptor>| descriptor.as_ref().map(|descriptor| descriptor.digest);
         for tag in &mut self.tags {
@@ -66,7 +70,7 @@ impl Record {
 }
 
 impl RecordedTag {
-    /// How to undo what was done to this tag, which stands for `now`.
+    /// Returns how to undo what was done to this tag, which stands for `now`.
     pub fn back(&self, now: Option<Digest>) -> Return {
         let digest = |descriptor: &Option<Descriptor>| descriptor.as_ref().map(|descriptor| descriptor.digest);
         let (before, after) = (digest(&self.before), digest(&self.after));

@@ -1,54 +1,52 @@
-//! Which tags one build gets.
+//! A [`TagPlan`] says which tags a name with a tag stands for.
 
 use semver::Version;
 
-use super::template;
 use crate::error::{Error, Result};
 use crate::oci::{Reference, is_valid_tag};
+use crate::plan::{Branch, branch_tag, template, version};
 
 const PLACEHOLDERS: &[&str] = &["tag", "version", "major", "minor", "patch", "branch", "sha7"];
-
-/// The branch that is checked out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Branch {
-    pub name: String,
-    /// Hexadecimal, in full.
-    pub commit: String,
-    pub is_default: bool,
-}
 
 /// Valid tags, each once, the exact ones first: the order in which they are pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagPlan {
+    /// In the order in which they are pushed.
     pub tags: Vec<PlannedTag>,
 }
 
+/// A tag that a build gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedTag {
+    /// The tag alone.
     pub name: String,
+    /// Exact tags are pushed before floating ones.
     pub kind: TagKind,
     /// The releases that hold a floating tag; none if it moves whatever they are.
     pub line: Option<Line>,
-    /// In a word or two, for people: `as given`, `minor`, `default branch`.
+    /// Why it has the tag, in a word or two for people: `as given`, `minor`, `default branch`.
     pub reason: &'static str,
 }
 
+/// The two kinds of tags: those that stand for one image for good, and those that move on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagKind {
     /// The tag that was asked for, in its spellings, and what names this one build.
     Exact,
-    /// Moves to the newest build, as a branch's does.
+    /// A tag that moves to the newest build, as a branch's does.
     Floating,
 }
 
 /// Releases that have something in common: all of them, those of a major version, those of a minor one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Line {
+    /// The major version of all of them; none if they have several.
     pub major: Option<u64>,
+    /// The minor version of all of them; none if they have several.
     pub minor: Option<u64>,
 }
 
-/// All tags that `tag` stands for:
+/// Returns all tags that `tag` stands for:
 ///
 /// - a release (`v0.2.0`) is `v0.2.0 0.2.0`, and moves `0.2 0 latest`;
 /// - a pre-release is its own spellings and moves nothing;
@@ -68,7 +66,7 @@ pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
         return Ok(plan);
     }
     plan.exact(sanitised_version(tag), "as given")?;
-    let Some(version) = version(tag) else { return Ok(plan) };
+    let Some(version) = version::of_tag(tag) else { return Ok(plan) };
     plan.exact(sanitised_version(&version.to_string()), "version")?;
     if version.pre.is_empty() {
         let (major, minor) = (Some(version.major), Some(version.minor));
@@ -79,18 +77,18 @@ pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
     Ok(plan)
 }
 
-/// Just the named tag, with `-` for the `+` of build metadata.
+/// Returns just the named tag, with `-` for the `+` of build metadata.
 pub fn alone(tag: &str) -> Result<TagPlan> {
     let mut plan = TagPlan { tags: Vec::new() };
     plan.exact(sanitised_version(tag), "as given")?;
     Ok(plan)
 }
 
-/// Tags from a template as in `{version},{major}.{minor},latest`, in place of the fan-out. It may use
+/// Returns tags from a template as in `{version},{major}.{minor},latest`, in place of the fan-out. It may use
 /// `{tag} {version} {major} {minor} {patch} {branch} {sha7}`; what uses none of `{tag} {version} {patch} {sha7}` floats:
 /// with `{branch}` freely, else with the releases whose `{major}` and `{minor}` it names.
 pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
-    let version = version(tag);
+    let version = version::of_tag(tag);
     let mut plan = TagPlan { tags: Vec::new() };
     for part in template.split(',').map(str::trim) {
         let mut used = Vec::new();
@@ -112,13 +110,8 @@ pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Resu
     Ok(plan)
 }
 
-/// The semantic version that a tag is: three numbers with an optional leading `v`.
-pub fn version(tag: &str) -> Option<Version> {
-    Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()
-}
-
 impl Line {
-    /// Whether `version` is a release of this line.
+    /// Returns whether `version` is a release of this line.
     pub fn has(&self, version: &Version) -> bool {
         version.pre.is_empty()
             && self.major.is_none_or(|major| major == version.major)
@@ -126,8 +119,8 @@ impl Line {
     }
 }
 
-/// A name to push to, apart: the reference without a tag, and the tag as it was typed. Unlike a reference's, the tag
-/// may hold the `+` of build metadata.
+/// Takes apart a name to push to: returns the reference without a tag, and the tag as it was typed. Unlike a
+/// reference's, the tag may hold the `+` of build metadata.
 pub fn split_name(text: &str) -> Result<(Reference, Option<String>)> {
     if text.contains('@') {
         return Err(Error::input(format!("`{text}` has a digest"))
@@ -167,28 +160,8 @@ impl TagPlan {
     }
 }
 
-impl Branch {
-    /// The branch's name with `-` for each character that no tag may hold.
-    pub fn tag(&self) -> String {
-        branch_tag(&self.name)
-    }
-
-    fn commit_tag(&self) -> String {
-        format!("{}-{}", self.tag(), self.short_commit())
-    }
-
-    fn short_commit(&self) -> String {
-        self.commit.chars().take(7).collect()
-    }
-}
-
-fn branch_tag(branch: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    branch.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
-}
-
-/// The name and the tag in `text` where the tag has a slash, as the name of a branch may have. The first colon may be
-/// that of a port.
+/// Returns the name and the tag in `text` where the tag has a slash, as the name of a branch may have. The first colon
+/// may be that of a port.
 fn slashed_tag(text: &str) -> Option<(&str, &str)> {
     let has_slash = |colon: &usize| text[*colon..].contains('/');
     let is_port = |colon: &usize| {
@@ -218,7 +191,7 @@ fn placeholder(name: &str, tag: &str, version: Option<&Version>, branch: Option<
     }
 }
 
-/// `+` is the one character of a version that no tag may hold.
+/// Returns `tag` with `-` for each `+`, the one character of a version that no tag may hold.
 pub(super) fn sanitised_version(tag: &str) -> String {
     tag.replace('+', "-")
 }

@@ -1,0 +1,163 @@
+//! An [`Output`] is a place that an image can be written to; this file reads how users write it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::error::{Error, Result, suggestion};
+
+/// A place to write an image to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// An OCI layout directory; one that exists keeps what it has.
+    Layout(PathBuf),
+    /// The tar of a layout.
+    OciArchive(PathBuf),
+    /// A tar that `docker load` reads.
+    DockerArchive(PathBuf),
+    /// Under each of the image's names.
+    Registry,
+    /// The files of the image; those of several platforms in a directory each.
+    Directory {
+        /// The directory; one that exists keeps what it has beside them.
+        path: PathBuf,
+        /// The bytes that the layers of an image may unpack to, if not as many as
+        /// [`Limits::of`](crate::layer::Limits::of) them says.
+        limit: Option<u64>,
+    },
+    /// The same as one tar.
+    Tar {
+        /// The tar, which is replaced in one step.
+        path: PathBuf,
+        /// As for a directory.
+        limit: Option<u64>,
+    },
+}
+
+impl Output {
+    /// Returns where it is on disk; none for a registry.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Output::Layout(path) | Output::OciArchive(path) | Output::DockerArchive(path) => Some(path),
+            Output::Directory { path, .. } | Output::Tar { path, .. } => Some(path),
+            Output::Registry => None,
+        }
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::Layout(path) => write!(f, "OCI layout {}", path.display()),
+            Output::OciArchive(path) => write!(f, "OCI archive {}", path.display()),
+            Output::DockerArchive(path) => write!(f, "docker archive {}", path.display()),
+            Output::Registry => write!(f, "registry"),
+            Output::Directory { path, .. } => write!(f, "files in {}", path.display()),
+            Output::Tar { path, .. } => write!(f, "files in the tar {}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Output {
+    type Err = Error;
+
+    /// Reads buildx's `type=oci,dest=FILE[,tar=false]`, `type=docker,dest=FILE`, `type=registry`, `type=local,dest=DIR`,
+    /// `type=tar,dest=FILE`, the last two with `limit=SIZE` if need be; a path with a trailing slash (or of a directory
+    /// that exists) is a layout, any other an OCI archive.
+    fn from_str(text: &str) -> Result<Self> {
+        if text.split(',').next().is_some_and(|first| first.contains('=')) {
+            return Fields::of(text)?.output();
+        }
+        let path = PathBuf::from(text);
+        match text {
+            "" => Err(Error::usage("an output is empty")),
+            "-" => Err(Error::usage("an image is not written to standard output, which has the digest")
+                .with_hint("name a file")),
+            _ if text.ends_with('/') || path.is_dir() => Ok(Output::Layout(path)),
+            _ => Ok(Output::OciArchive(path)),
+        }
+    }
+}
+
+/// The `key=value` pairs of an output.
+struct Fields<'a> {
+    text: &'a str,
+    kind: &'a str,
+    destination: Option<&'a str>,
+    tar: bool,
+    limit: Option<u64>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(text: &'a str) -> Result<Self> {
+        let mut fields = Fields { text, kind: "", destination: None, tar: true, limit: None };
+        for field in text.split(',') {
+            match field.split_once('=') {
+                Some(("type", value)) => fields.kind = value,
+                Some(("dest", "-")) => {
+                    return Err(Error::usage("nothing is written to standard output, which has the digest")
+                        .with_hint("name a file"));
+                }
+                Some(("dest", "")) => return Err(fields.needs_destination()),
+                Some(("dest", value)) => fields.destination = Some(value),
+                Some(("tar", "true")) => fields.tar = true,
+                Some(("tar", "false")) => fields.tar = false,
+                Some(("limit", value)) => fields.limit = Some(size(value)?),
+                _ => {
+                    return Err(Error::usage(format!("`{field}` in the output `{text}` is not known")).with_hint(
+                        "known are type=…, dest=…, for type=oci tar=true|false, for type=local and type=tar limit=SIZE",
+                    ));
+                }
+            }
+        }
+        Ok(fields)
+    }
+
+    fn output(self) -> Result<Output> {
+        let (limit, tar) = (self.limit, self.tar);
+        if limit.is_some() && !matches!(self.kind, "local" | "tar") {
+            return Err(Error::usage(format!("type={} takes no limit: nothing is unpacked for it", self.kind)));
+        }
+        match (self.kind, self.destination.map(PathBuf::from)) {
+            ("oci", Some(path)) if tar => Ok(Output::OciArchive(path)),
+            ("oci", Some(path)) => Ok(Output::Layout(path)),
+            ("docker", Some(path)) if tar => Ok(Output::DockerArchive(path)),
+            ("local", Some(path)) => Ok(Output::Directory { path, limit }),
+            ("tar", Some(path)) => Ok(Output::Tar { path, limit }),
+            ("registry", None) => Ok(Output::Registry),
+            ("oci" | "docker" | "local" | "tar", None) => Err(self.needs_destination()),
+            ("docker", Some(_)) => Err(Error::usage("a docker archive is always a tar: leave out tar=false")),
+            ("registry", Some(_)) => Err(Error::usage("type=registry takes no dest: the image's names say where")
+                .with_hint("name it with -t REGISTRY/NAME:TAG")),
+            ("", _) => Err(Error::usage(format!("the output `{}` says not of what type it is", self.text))
+                .with_hint("add type=oci, docker, registry, local or tar")),
+            (kind, _) => {
+                let hint = match suggestion(kind, ["oci", "docker", "registry", "local", "tar"]) {
+                    Some(near) => format!("did you mean type={near}?"),
+                    None => "known are oci, docker, registry, local and tar".to_owned(),
+                };
+                Err(Error::usage(format!("there is no output of type `{kind}`")).with_hint(hint))
+            }
+        }
+    }
+
+    fn needs_destination(&self) -> Error {
+        Error::usage(format!("the output `{}` says not where to", self.text)).with_hint("add dest=PATH")
+    }
+}
+
+/// Returns a number of bytes, or of KiB, MiB, GiB or TiB with `k`, `m`, `g` or `t` behind it.
+fn size(text: &str) -> Result<u64> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, shift) = match lower.char_indices().last() {
+        Some((at, 'k')) => (&lower[..at], 10),
+        Some((at, 'm')) => (&lower[..at], 20),
+        Some((at, 'g')) => (&lower[..at], 30),
+        Some((at, 't')) => (&lower[..at], 40),
+        _ => (&lower[..], 0),
+    };
+    let number: Option<u64> = digits.parse().ok();
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
+        Error::usage(format!("`{text}` is not a size")).with_hint("it is a number of bytes, or such as 500m or 20g")
+    })
+}

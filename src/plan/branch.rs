@@ -1,0 +1,33 @@
+//! The branch that a checkout is on, and how tags spell it.
+
+/// The branch that is checked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    pub name: String,
+    /// Hexadecimal, in full.
+    pub commit: String,
+    pub is_default: bool,
+}
+
+impl Branch {
+    /// Returns the branch's name as a tag spells it.
+    pub fn tag(&self) -> String {
+        branch_tag(&self.name)
+    }
+
+    /// Returns the tag of the commit: `main-<sha7>`.
+    pub fn commit_tag(&self) -> String {
+        format!("{}-{}", self.tag(), self.short_commit())
+    }
+
+    /// Returns the first seven digits of the commit.
+    pub fn short_commit(&self) -> String {
+        self.commit.chars().take(7).collect()
+    }
+}
+
+/// Returns the name of a branch with `-` for each character that no tag may hold.
+pub fn branch_tag(branch: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    branch.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
+}
