@@ -41,7 +41,6 @@ const TO_UNDO: &[&[&str]] = &[
     ],
     &["plan/spec/mod.rs", "plan/spec/read.rs"],
     &["source/context/dockerfile.rs", "source/context/mod.rs"],
-    &["source/git/checkout/mod.rs", "source/git/checkout/work_tree.rs"],
 ];
 
 #[test]

@@ -13,8 +13,7 @@ mod work_tree;
 
 use std::path::Path;
 
-use self::object::{Commit, Objects};
-use self::object_id::ObjectId;
+use self::object::Objects;
 use self::repository::Repository;
 use crate::error::{Error, Result};
 use crate::plan::label::{self, Checkout};
@@ -29,7 +28,7 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
     let directory = directory.canonicalize().map_err(|source| Error::io("read", directory, source))?;
     let Some(repository) = Repository::around(&directory)? else { return Ok(None) };
     let Some((head, branch)) = repository.head()? else { return Ok(None) };
-    let commit = commit_of(&repository, head)?;
+    let commit = Objects::of(&repository)?.commit(head)?;
     let revision = head.to_string();
     let branch = branch.map(|name| named(&repository, name, &revision)).transpose()?;
     Ok(Some(Checkout {
@@ -39,10 +38,6 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
         branch,
         revision,
     }))
-}
-
-fn commit_of(repository: &Repository, id: ObjectId) -> Result<Commit> {
-    Objects::new(repository.common.join("objects"), repository.format)?.commit(id)
 }
 
 fn named(repository: &Repository, name: String, revision: &str) -> Result<Branch> {

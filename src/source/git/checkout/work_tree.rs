@@ -11,8 +11,8 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, openat, readlinkat,
 use rustix::io::Errno;
 
 use super::blob::Blob;
-use super::commit_of;
 use super::index::{Entry, Index, Status, Time, is_tree, low};
+use super::object::Objects;
 use super::object_id::ObjectId;
 use super::repository::Repository;
 use super::tree::Tree;
@@ -75,7 +75,7 @@ fn is_changed_below(repository: &Repository, submodule: &Entry, ignored: &Ignore
     if head != submodule.id {
         return Ok(true);
     }
-    Ok(how_much != "dirty" && is_dirty_at(&inner, commit_of(&inner, head)?.tree, depth + 1)?)
+    Ok(how_much != "dirty" && is_dirty_at(&inner, Objects::of(&inner)?.commit(head)?.tree, depth + 1)?)
 }
 
 /// What of the changes in submodules is none of their checkout's (gitmodules(5), "submodule.<name>.ignore").
