@@ -1,10 +1,11 @@
 //! `HEALTHCHECK`.
 
 use super::CommandLine;
-use super::arguments::{command_line, first_word};
+use super::arguments::command_line;
 use super::flags::{Flags, Kind};
 use super::line::Line;
 use super::parts::Parts;
+use super::split::first_word;
 use crate::error::Result;
 use crate::oci::Healthcheck;
 

@@ -1,8 +1,8 @@
 //! From the lines of an instruction to what it says.
 
-use super::arguments::{first_word, quoted_words, words};
 use super::line::{Joined, Line, Reader};
 use super::parts::Parts;
+use super::split::{WHITESPACE, first_word, quoted_words, words};
 use super::{Argument, Command, Instruction, Span, Stage, Word};
 use super::{arguments, copy, flags, health, heredoc, run, setting};
 use crate::error::{Result, suggestion};
@@ -210,7 +210,7 @@ impl Parts<'_> {
         }
         // Nothing is taken from the end: BuildKit keeps what stands there.
         let written = line.text().trim_start();
-        let mut text = written["ONBUILD".len()..].trim_start_matches(arguments::WHITESPACE).to_owned();
+        let mut text = written["ONBUILD".len()..].trim_start_matches(WHITESPACE).to_owned();
         for heredoc in &self.heredocs {
             text = format!("{text}\n{}{}", heredoc.content, heredoc.name);
         }

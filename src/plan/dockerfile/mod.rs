@@ -19,6 +19,7 @@ mod mount;
 mod parts;
 mod run;
 mod setting;
+mod split;
 mod text;
 pub mod word;
 

@@ -1,8 +1,8 @@
 //! An instruction's parts, before they are understood.
 
-use super::arguments::first_word;
 use super::flags::{self, Flags, Kind};
 use super::line::{Line, Reader};
+use super::split::first_word;
 use super::{Heredoc, Text};
 use crate::error::{Error, Result};
 

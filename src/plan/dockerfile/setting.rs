@@ -1,9 +1,10 @@
 //! Instructions that only change an image's configuration.
 
 use super::Pair;
-use super::arguments::{self, first_word, quoted_words, words};
+use super::arguments;
 use super::line::Line;
 use super::parts::Parts;
+use super::split::{first_word, quoted_words, words};
 use super::{CommandLine, Word};
 use crate::error::Result;
 
