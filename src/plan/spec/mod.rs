@@ -68,11 +68,6 @@ pub enum Libc {
 }
 
 impl Spec {
-    /// Reads `ocibake.toml`; `file` is its name in errors. Everything is checked that does not depend on a platform.
-    pub fn parse(file: &str, text: &str) -> Result<Spec> {
-        read::spec(file, text)
-    }
-
     /// The plan for files below `context`, with all placeholders expanded.
     pub fn plan(&self, context: &Path, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Plan> {
         let platforms = self.wanted_platforms();

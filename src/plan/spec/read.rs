@@ -1,3 +1,5 @@
+//! Reads `ocibake.toml` into a spec; errors show the line that is wrong.
+
 use toml::de::DeTable;
 
 use super::{AddSpec, LayerSpec, Libc, Origin, Spec};
@@ -7,26 +9,28 @@ use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::table::{Document, Table, Value};
 use crate::plan::{About, Mode, Owner, setting};
 
-/// Reads `ocibake.toml`.
-pub(super) fn spec(file: &str, text: &str) -> Result<Spec> {
-    let document = Document { file, text };
-    let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
-    let root = document.root(entries.get_ref());
-    let spec = Spec {
-        name: root.take("name").map(|value| value.parse(name)).transpose()?,
-        base: root.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
-        platforms: root.take("platforms").map(platforms).transpose()?.unwrap_or_default(),
-        index: root.take("index").map(|value| value.boolean()).transpose()?,
-        libc: root.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
-        about: about(&root)?,
-        layers: root.take("layer").map(layers).transpose()?.unwrap_or_default(),
-        config: root.take("config").map(config).transpose()?.unwrap_or_default(),
-        labels: root.take("labels").map(pairs).transpose()?.unwrap_or_default(),
-        placed_annotations: PlacedAnnotations::default(),
-        annotations: root.take("annotations").map(pairs).transpose()?.unwrap_or_default(),
-    };
-    root.finish()?;
-    Ok(spec)
+impl Spec {
+    /// Reads `ocibake.toml`; `file` is its name in errors. Everything is checked that does not depend on a platform.
+    pub fn parse(file: &str, text: &str) -> Result<Spec> {
+        let document = Document { file, text };
+        let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
+        let root = document.root(entries.get_ref());
+        let spec = Spec {
+            name: root.take("name").map(|value| value.parse(name)).transpose()?,
+            base: root.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
+            platforms: root.take("platforms").map(platforms).transpose()?.unwrap_or_default(),
+            index: root.take("index").map(|value| value.boolean()).transpose()?,
+            libc: root.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
+            about: about(&root)?,
+            layers: root.take("layer").map(layers).transpose()?.unwrap_or_default(),
+            config: root.take("config").map(config).transpose()?.unwrap_or_default(),
+            labels: root.take("labels").map(pairs).transpose()?.unwrap_or_default(),
+            placed_annotations: PlacedAnnotations::default(),
+            annotations: root.take("annotations").map(pairs).transpose()?.unwrap_or_default(),
+        };
+        root.finish()?;
+        Ok(spec)
+    }
 }
 
 fn name(text: &str) -> Result<Reference> {

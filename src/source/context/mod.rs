@@ -1,6 +1,7 @@
 //! Build contexts, as `docker build` takes them: wherever they are, they become a directory.
 
 mod dockerfile;
+mod text;
 
 use std::fmt::Display;
 use std::fs::{self, File, Permissions};
@@ -20,7 +21,8 @@ use crate::registry::OnDemand;
 use crate::store::LocalStore;
 use crate::store::pending::PendingDirectory;
 
-pub use dockerfile::{Dockerfile, Named, TEXT_LIMIT};
+pub use dockerfile::{Dockerfile, Named};
+pub use text::{TEXT_LIMIT, Text};
 
 /// Where the context of a build is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,13 +61,6 @@ pub struct OpenContext {
     /// It was read from the standard input, where nothing else can come from any more.
     has_input: bool,
     _directory: Option<PendingDirectory>,
-}
-
-/// What somebody wrote, and what errors call it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
-    pub name: String,
-    pub text: String,
 }
 
 /// What BuildKit calls a downloaded file that is no archive, in the directory that it makes of it.
@@ -108,7 +103,7 @@ impl Location {
             Location::Archive(path) => of_archive(path, access),
             Location::Http(url) => {
                 let (context, file) = of_url(url, access)?;
-                let dockerfile = file.map(|path| dockerfile::read_named(&path, &shown_url(url))).transpose()?;
+                let dockerfile = file.map(|path| text::read_named(&path, &shown_url(url))).transpose()?;
                 Ok(OpenContext { dockerfile, ..context })
             }
             Location::Git(url) => of_git(url, access),
@@ -241,7 +236,7 @@ fn of_input(input: &mut dyn Read, access: &Access<'_>) -> Result<OpenContext> {
     let context = if is_archive {
         OpenContext::unpacked(all, 0, name, access)?
     } else {
-        let dockerfile = Some(dockerfile::read(all, "Dockerfile")?);
+        let dockerfile = Some(text::read(all, "Dockerfile")?);
         OpenContext { dockerfile, ..OpenContext::brought(access.store)? }
     };
     Ok(OpenContext { has_input: true, ..context })

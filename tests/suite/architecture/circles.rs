@@ -33,8 +33,6 @@ const TO_UNDO: &[&[&str]] = &[
         "output/rootfs.rs",
     ],
     &["output/release/mod.rs", "output/release/survey.rs"],
-    &["plan/spec/mod.rs", "plan/spec/read.rs"],
-    &["source/context/dockerfile.rs", "source/context/mod.rs"],
 ];
 
 #[test]
