@@ -22,7 +22,6 @@ const TO_UNDO: &[&[&str]] = &[
         "cli/recipe.rs",
         "cli/spec_flags.rs",
     ],
-    &["layer/write/estargz/mod.rs", "layer/write/estargz/toc.rs"],
     &[
         "output/bundle.rs",
         "output/docker_archive.rs",
