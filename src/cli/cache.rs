@@ -5,9 +5,9 @@ use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::environment::Environment;
+use super::flags::value::value;
 use super::print::{answer_json, answer_lines, tell};
 use super::quantity::{Age, Size};
-use super::value;
 use crate::error::Result;
 use crate::plan::label::rfc3339;
 use crate::store::prune::{Bound, IdleStore, Pruned};

@@ -5,10 +5,10 @@ use std::path::Path;
 use clap::Args;
 
 use super::environment::Environment;
+use super::flags::transfer::TransferFlags;
+use super::flags::value::{flag, value};
 use super::print::answer_lines;
 use super::progress::{ProgressFlags, Reporter};
-use super::transfer_flags::TransferFlags;
-use super::{flag, value};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};
 use crate::output::{self, Bundle, Destination, Entry, Image, Means, Names, Output};

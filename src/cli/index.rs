@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::environment::Environment;
+use super::flags::transfer::TransferFlags;
+use super::flags::value::{flag, value};
+use super::metadata;
 use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::{ReleaseFlags, TagChoice};
-use super::transfer_flags::TransferFlags;
-use super::{flag, metadata, value};
 use crate::error::{Error, Result};
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};

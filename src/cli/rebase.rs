@@ -2,12 +2,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::base_flags::PullFlag;
 use super::environment::Environment;
+use super::flags::base::PullFlag;
+use super::flags::transfer::TransferFlags;
+use super::flags::value::value;
+use super::metadata;
 use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
-use super::transfer_flags::TransferFlags;
-use super::{metadata, value};
+use super::store::trim;
 use crate::error::{Error, Result};
 use crate::image::rebase::Rebase;
 use crate::oci::{Descriptor, Map, Reference};
@@ -79,7 +81,7 @@ impl Arguments {
         let root = self.write(&location, &names, &outputs, &store, environment, progress)?;
         let written: Vec<String> = names.iter().map(ToString::to_string).collect();
         self.metadata_file.as_ref().map_or(Ok(()), |file| metadata::write(file, &root, &written, None))?;
-        super::trim(store, limit, progress);
+        trim(store, limit, progress);
         Ok(root)
     }
 

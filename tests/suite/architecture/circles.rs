@@ -10,19 +10,6 @@ use super::{find_word, parts, visit, without_comments_and_strings, without_tests
 const TO_UNDO: &[&[&str]] = &[
     &["build/bases.rs", "build/layers.rs", "build/mod.rs", "build/stages/mod.rs", "build/stages/sources.rs"],
     &[
-        "cli/base_flags.rs",
-        "cli/build.rs",
-        "cli/cache.rs",
-        "cli/copy.rs",
-        "cli/epoch.rs",
-        "cli/index.rs",
-        "cli/mod.rs",
-        "cli/push.rs",
-        "cli/rebase.rs",
-        "cli/recipe.rs",
-        "cli/spec_flags.rs",
-    ],
-    &[
         "output/bundle.rs",
         "output/docker_archive.rs",
         "output/layout.rs",

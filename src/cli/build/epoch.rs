@@ -1,7 +1,7 @@
 //! The time that a Dockerfile's `SOURCE_DATE_EPOCH` comes to.
 
-use super::environment::epoch;
-use super::flag;
+use crate::cli::environment::epoch;
+use crate::cli::flags::value::flag;
 use crate::error::{Error, Result};
 use crate::layer::newest;
 use crate::oci::Map;

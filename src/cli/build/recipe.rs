@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::environment::{Environment, epoch};
 use super::epoch::{Contexts, settle};
-use super::spec_flags::SpecFlags;
-use super::{flag, read_text, value};
+use crate::cli::environment::{Environment, epoch};
+use crate::cli::flags::spec::SpecFlags;
+use crate::cli::flags::value::{flag, value};
+use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
 use crate::layer::Ignore;
 use crate::oci::{Map, Platform};

@@ -1,6 +1,6 @@
 use clap::Args;
 
-use super::flag;
+use super::value::flag;
 use crate::error::{Error, Result};
 use crate::oci::Healthcheck;
 use crate::plan::{self, AddSpec, LayerSpec, Spec, annotation, setting};

@@ -1,6 +1,6 @@
 use clap::Args;
 
-use super::environment::Environment;
+use crate::cli::environment::Environment;
 use crate::registry::OnDemand;
 
 /// How blobs move between here and registries.

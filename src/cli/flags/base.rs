@@ -2,8 +2,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::recipe::Recipe;
-use super::{read_text, value};
+use super::value::value;
+use crate::cli::build::recipe::Recipe;
+use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
 use crate::plan::Lock;
 use crate::source::base::{Bases, Holding, Pins, Pull};

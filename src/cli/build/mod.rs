@@ -1,17 +1,23 @@
+//! `ocibake build`.
+
+mod epoch;
+pub mod recipe;
+
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::base_flags::BaseFlags;
-use super::environment::Environment;
-use super::metadata;
-use super::print::{answer, answer_excerpt};
-use super::progress::{ProgressFlags, Reporter};
-use super::recipe::{Recipe, RecipeFlags};
-use super::spec_flags::SpecFlags;
-use super::value;
+use self::recipe::{Recipe, RecipeFlags};
 use crate::build::{self, Built};
+use crate::cli::environment::Environment;
+use crate::cli::flags::base::BaseFlags;
+use crate::cli::flags::spec::SpecFlags;
+use crate::cli::flags::value::value;
+use crate::cli::metadata;
+use crate::cli::print::{answer, answer_excerpt};
+use crate::cli::progress::{ProgressFlags, Reporter};
+use crate::cli::store::trim;
 use crate::error::{Error, Result};
 use crate::layer::Compression;
 use crate::oci::{Descriptor, Reference};
@@ -205,7 +211,7 @@ impl Request<'_> {
             }
             Ok(built)
         })?;
-        super::trim(means.store, limit, progress);
+        trim(means.store, limit, progress);
         Ok(built)
     }
 
