@@ -16,6 +16,7 @@ mod line;
 pub mod lint;
 mod lower;
 mod mount;
+mod options;
 mod parts;
 mod run;
 mod setting;

@@ -1,7 +1,5 @@
 //! `RUN --mount=…`.
 
-use super::line::Line;
-use super::parts::Parts;
 use super::{Span, Word, directive};
 use crate::error::{Error, Result, suggestion};
 
@@ -111,62 +109,6 @@ impl MountFlag {
             }
         }
         settings.mount()
-    }
-}
-
-/// Splits `value` and refuses what no expansion could mend.
-pub(super) fn flag(parts: &Parts<'_>, value: &Line) -> Result<MountFlag> {
-    let mut split = Vec::new();
-    for field in fields(parts, value)? {
-        let (key, value) = field.split_once('=').map_or((field.clone(), None), |(key, value)| (key, Some(value)));
-        let key = key.text().to_lowercase();
-        let variable = |value: &Line| value.text().find('$').is_some_and(|at| at + 1 < value.text().len());
-        if key == "from" && value.as_ref().is_some_and(variable) {
-            return Err(parts
-                .error(&field, "the `from` of a mount cannot hold variables")
-                .with_hint("give the image a name with `FROM … AS name`, and mount from that"));
-        }
-        split.push((key, value.map(|value| value.word())));
-    }
-    Ok(MountFlag { fields: split, span: value.span() })
-}
-
-/// The fields of one CSV record (RFC 4180): quotes around a field keep its commas, and two in it are one.
-pub(super) fn fields(parts: &Parts<'_>, value: &Line) -> Result<Vec<Line>> {
-    let refuse =
-        |message: &str| parts.error(value, message).with_hint("options are `key=value`, with commas between them");
-    if value.is_empty() {
-        return Err(refuse("this says nothing"));
-    }
-    let mut fields = Vec::new();
-    let mut kept = Vec::new();
-    let mut characters = value.text().char_indices().peekable();
-    loop {
-        if characters.next_if(|(_, character)| *character == '"').is_some() {
-            loop {
-                match characters.next() {
-                    Some((_, '"')) => match characters.next_if(|(_, character)| *character == '"') {
-                        Some(quote) => kept.push(quote),
-                        None => break,
-                    },
-                    Some(other) => kept.push(other),
-                    None => return Err(refuse("a quotation mark has no partner")),
-                }
-            }
-        } else {
-            while let Some(character) = characters.next_if(|(_, character)| !matches!(character, ',' | '"')) {
-                kept.push(character);
-            }
-        }
-        match characters.next() {
-            None => {
-                fields.push(value.pick(&kept, value.text().len()));
-                return Ok(fields);
-            }
-            Some((at, ',')) => fields.push(value.pick(&kept, at)),
-            Some(_) => return Err(refuse("quotes stand around a whole option or not at all")),
-        }
-        kept.clear();
     }
 }
 

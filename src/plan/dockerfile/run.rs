@@ -3,9 +3,9 @@
 use super::arguments::command_line;
 use super::flags::{Flags, Kind};
 use super::line::Line;
-use super::mount::{self, fields};
+use super::options::fields;
 use super::parts::Parts;
-use super::{Device, Network, Run, Security, directive};
+use super::{Device, MountFlag, Network, Run, Security, directive};
 use crate::error::{Error, Result, suggestion};
 
 const NETWORKS: &[(&str, Network)] = &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
@@ -24,7 +24,7 @@ pub(super) fn read(parts: &Parts<'_>) -> Result<Run> {
     Ok(Run {
         line: command_line(parts.text, &parts.rest)?,
         heredocs: parts.heredocs.clone(),
-        mounts: flags.values("mount").map(|value| mount::flag(parts, value)).collect::<Result<_>>()?,
+        mounts: flags.values("mount").map(|value| mount(parts, value)).collect::<Result<_>>()?,
         network: choice(parts, &flags, "network", NETWORKS)?,
         security: choice(parts, &flags, "security", SECURITIES)?,
         devices: flags.values("device").map(|value| device(parts, value)).collect::<Result<_>>()?,
@@ -42,6 +42,23 @@ fn choice<T: Copy + Default>(parts: &Parts<'_>, flags: &Flags, name: &str, known
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
         None => error.with_hint(format!("known are {}", words().collect::<Vec<_>>().join(", "))),
     })
+}
+
+/// Splits the value of `--mount`. Fails for what no expansion could mend.
+fn mount(parts: &Parts<'_>, value: &Line) -> Result<MountFlag> {
+    let mut split = Vec::new();
+    for field in fields(parts, value)? {
+        let (key, value) = field.split_once('=').map_or((field.clone(), None), |(key, value)| (key, Some(value)));
+        let key = key.text().to_lowercase();
+        let variable = |value: &Line| value.text().find('$').is_some_and(|at| at + 1 < value.text().len());
+        if key == "from" && value.as_ref().is_some_and(variable) {
+            return Err(parts
+                .error(&field, "the `from` of a mount cannot hold variables")
+                .with_hint("give the image a name with `FROM … AS name`, and mount from that"));
+        }
+        split.push((key, value.map(|value| value.word())));
+    }
+    Ok(MountFlag { fields: split, span: value.span() })
 }
 
 /// `[name=]NAME[,required[=BOOLEAN]]`.
