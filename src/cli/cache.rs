@@ -15,13 +15,13 @@ use crate::store::{Contents, Item, LocalStore};
 
 /// Show or prune the local store, where builds keep their blobs
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct CacheArguments {
     #[command(subcommand)]
-    command: Command,
+    command: CacheCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CacheCommand {
     Ls(ListArguments),
     Prune(PruneArguments),
 }
@@ -57,10 +57,10 @@ struct PruneArguments {
     dry_run: bool,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &CacheArguments, environment: &Environment) -> Result<()> {
     match &arguments.command {
-        Command::Ls(arguments) => list(arguments, environment),
-        Command::Prune(arguments) => prune(arguments, environment),
+        CacheCommand::Ls(arguments) => list(arguments, environment),
+        CacheCommand::Prune(arguments) => prune(arguments, environment),
     }
 }
 

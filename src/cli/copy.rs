@@ -25,7 +25,7 @@ use crate::source::image::Location;
 /// one that begins with a host and ends with a slash, such as registry.example/mirror/, takes any number of images, each under
 /// its own repository's path and tag.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct CopyArguments {
     /// Images to copy, and where to: without -o the last one is the destination
     #[arg(value_name = "SRC... DST", required = true)]
     places: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Arguments {
 }
 
 /// What is to be copied, and where to.
-struct Order<'a> {
+struct CopyOrder<'a> {
     sources: &'a [String],
     /// None if outputs alone say where to.
     destination: Option<Destination>,
@@ -62,7 +62,7 @@ struct Order<'a> {
     platforms: Vec<Platform>,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &CopyArguments, environment: &Environment) -> Result<()> {
     let reporter = Reporter::new(&arguments.progress);
     let lines = copy(arguments, environment, &|event| reporter.report(event))?;
     reporter.finish();
@@ -70,8 +70,8 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 }
 
 /// Returns a line for each image: what it is called where it went, and its digest.
-fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>) -> Result<Vec<String>> {
-    let order = Order::of(arguments)?;
+fn copy(arguments: &CopyArguments, environment: &Environment, progress: Progress<'_>) -> Result<Vec<String>> {
+    let order = CopyOrder::of(arguments)?;
     let client = arguments.transfer.client(environment);
     let mut collection = Collection::new(&client, progress);
     for source in order.sources {
@@ -103,8 +103,8 @@ fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>
 
 /// The blobs that a delta goes without, if one is to be written. If it is deltas that are copied, they are completed instead.
 fn since<'a>(
-    arguments: &Arguments,
-    order: &Order<'_>,
+    arguments: &CopyArguments,
+    order: &CopyOrder<'_>,
     collection: &mut Collection<'a>,
     client: &'a OnDemand,
     progress: Progress<'a>,
@@ -134,8 +134,8 @@ fn since<'a>(
     }
 }
 
-impl<'a> Order<'a> {
-    fn of(arguments: &'a Arguments) -> Result<Self> {
+impl<'a> CopyOrder<'a> {
+    fn of(arguments: &'a CopyArguments) -> Result<Self> {
         let platforms = match arguments.platform.is_empty() {
             true => Vec::new(),
             false => setting::platforms(&arguments.platform.join(",")).map_err(flag("platform"))?,
@@ -146,13 +146,13 @@ impl<'a> Order<'a> {
                     .with_hint("name it last, in the place of -o: ocibake copy SRC... DST"));
             }
             let outputs = arguments.output.clone();
-            return Ok(Order { sources: &arguments.places, destination: None, outputs, platforms });
+            return Ok(CopyOrder { sources: &arguments.places, destination: None, outputs, platforms });
         }
         match arguments.places.split_last() {
             Some((destination, sources)) if !sources.is_empty() => {
                 let destination: Destination = destination.parse()?;
                 let outputs = vec![destination.output()];
-                Ok(Order { sources, destination: Some(destination), outputs, platforms })
+                Ok(CopyOrder { sources, destination: Some(destination), outputs, platforms })
             }
             _ => {
                 Err(Error::usage("there is nowhere to copy to").with_hint("name it behind what is copied, or with -o"))

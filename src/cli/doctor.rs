@@ -13,7 +13,7 @@ use crate::registry::{Finding, Verdict};
 /// Nothing is changed in the registry. Uploads are begun, to learn how they may be sent, and never completed; registries
 /// forget them by themselves.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct DoctorArguments {
     /// A repository, such as registry.example/org/api; with a tag, that image is what it is tried with
     #[arg(value_name = "REGISTRY/REPO[:TAG]")]
     repository: String,
@@ -33,7 +33,7 @@ pub struct Arguments {
     insecure: bool,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
     check_is_no_registry(&arguments.repository)?;
     let reference: Reference = arguments.repository.parse().map_err(Error::on_command_line)?;
     let client = environment.client(arguments.insecure, 0);

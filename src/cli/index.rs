@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::environment::Environment;
+use super::flags::tags::{ReleaseFlags, TagChoice};
 use super::flags::transfer::TransferFlags;
 use super::flags::value::{flag, value};
 use super::metadata;
 use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
-use super::tags::{ReleaseFlags, TagChoice};
 use crate::error::{Error, Result};
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};
@@ -26,7 +26,7 @@ use crate::store::pending::PendingFile;
 /// layer is pulled: what is in the registry already is mounted from where it is, the rest is sent. Without --annotation the
 /// index has the annotations that all of its images share, as one that is built in one go has.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct IndexArguments {
     /// Name to push to, such as registry.example/org/api:v0.2.0
     #[arg(value_name = "NAME[:TAG]")]
     name: String,
@@ -52,7 +52,7 @@ pub struct Arguments {
     pub progress: ProgressFlags,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &IndexArguments, environment: &Environment) -> Result<()> {
     let (target, _) = arguments.release.target(&arguments.choice, &arguments.name, Path::new("."))?;
     let first = target.names().next().unwrap_or(target.repository.clone());
     arguments.metadata_file.as_deref().map_or(Ok(()), PendingFile::check)?;
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 }
 
 fn join(
-    arguments: &Arguments,
+    arguments: &IndexArguments,
     target: Target,
     environment: &Environment,
     progress: Progress<'_>,

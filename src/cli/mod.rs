@@ -33,32 +33,32 @@ use crate::error::Result;
 /// Builds OCI images from plain files and pushes them: no daemon, no root, the same bytes every time.
 #[derive(Debug, Parser)]
 #[command(name = "ocibake", version, max_term_width = 100)]
-struct Arguments {
+struct ProgramArguments {
     #[command(subcommand)]
-    command: Command,
+    command: ProgramCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Build(build::Arguments),
-    Push(push::Arguments),
-    Index(index::Arguments),
-    Rebase(rebase::Arguments),
-    Copy(copy::Arguments),
+enum ProgramCommand {
+    Build(build::BuildArguments),
+    Push(push::PushArguments),
+    Index(index::IndexArguments),
+    Rebase(rebase::RebaseArguments),
+    Copy(copy::CopyArguments),
     #[command(visible_alias = "ls")]
-    Inspect(inspect::Arguments),
-    Tags(tags::Arguments),
+    Inspect(inspect::InspectArguments),
+    Tags(tags::TagsArguments),
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
-    Cache(cache::Arguments),
-    Doctor(doctor::Arguments),
+    Cache(cache::CacheArguments),
+    Doctor(doctor::DoctorArguments),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for, shows an error if there is one, and
 /// returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // What is asked wrongly, and --help, clap answers itself, with its own exit codes: 2 and 0.
-    let command = match Arguments::try_parse_from(arguments) {
+    let command = match ProgramArguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.command,
         Err(error) => usage::escaped(error).exit(),
     };
@@ -74,32 +74,32 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-impl Command {
+impl ProgramCommand {
     fn run(&self) -> Result<()> {
         interrupt::watch()?;
         let environment = Environment::read();
         match self {
-            Command::Build(arguments) => build::run(arguments, &environment),
-            Command::Push(arguments) => push::run(arguments, &environment),
-            Command::Index(arguments) => index::run(arguments, &environment),
-            Command::Rebase(arguments) => rebase::run(arguments, &environment),
-            Command::Copy(arguments) => copy::run(arguments, &environment),
-            Command::Inspect(arguments) => inspect::run(arguments, &environment),
-            Command::Tags(arguments) => tags::run(arguments, &environment),
-            Command::Login(arguments) => login::login(arguments, &environment),
-            Command::Logout(arguments) => login::logout(arguments, &environment),
-            Command::Cache(arguments) => cache::run(arguments, &environment),
-            Command::Doctor(arguments) => doctor::run(arguments, &environment),
+            ProgramCommand::Build(arguments) => build::run(arguments, &environment),
+            ProgramCommand::Push(arguments) => push::run(arguments, &environment),
+            ProgramCommand::Index(arguments) => index::run(arguments, &environment),
+            ProgramCommand::Rebase(arguments) => rebase::run(arguments, &environment),
+            ProgramCommand::Copy(arguments) => copy::run(arguments, &environment),
+            ProgramCommand::Inspect(arguments) => inspect::run(arguments, &environment),
+            ProgramCommand::Tags(arguments) => tags::run(arguments, &environment),
+            ProgramCommand::Login(arguments) => login::login(arguments, &environment),
+            ProgramCommand::Logout(arguments) => login::logout(arguments, &environment),
+            ProgramCommand::Cache(arguments) => cache::run(arguments, &environment),
+            ProgramCommand::Doctor(arguments) => doctor::run(arguments, &environment),
         }
     }
 
     fn progress(&self) -> Option<&ProgressFlags> {
         match self {
-            Command::Build(arguments) => Some(&arguments.progress),
-            Command::Push(arguments) => Some(&arguments.progress),
-            Command::Index(arguments) => Some(&arguments.progress),
-            Command::Rebase(arguments) => Some(&arguments.progress),
-            Command::Copy(arguments) => Some(&arguments.progress),
+            ProgramCommand::Build(arguments) => Some(&arguments.progress),
+            ProgramCommand::Push(arguments) => Some(&arguments.progress),
+            ProgramCommand::Index(arguments) => Some(&arguments.progress),
+            ProgramCommand::Rebase(arguments) => Some(&arguments.progress),
+            ProgramCommand::Copy(arguments) => Some(&arguments.progress),
             _ => None,
         }
     }

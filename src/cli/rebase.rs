@@ -27,7 +27,7 @@ use crate::store::{Beside, Graph, Layered, LocalStore};
 /// stays changed, all others are the new base's. Layers are only moved to where they are not yet: in one registry, none is.
 /// Attestations are left out, for what they say was true of the image on its old base.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct RebaseArguments {
     /// Image to put on another base: a name in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
     #[arg(value_name = "REF")]
     image: String,
@@ -57,14 +57,14 @@ pub struct Arguments {
     pub progress: ProgressFlags,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &RebaseArguments, environment: &Environment) -> Result<()> {
     let reporter = Reporter::new(&arguments.progress);
     let root = arguments.rebase(environment, &|event| reporter.report(event))?;
     reporter.finish();
     answer(&root.digest.to_string())
 }
 
-impl Arguments {
+impl RebaseArguments {
     fn rebase(&self, environment: &Environment, progress: Progress<'_>) -> Result<Descriptor> {
         let location: Location = self.image.parse()?;
         let names = self.names(&location)?;

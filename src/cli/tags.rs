@@ -4,20 +4,19 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::environment::Environment;
+use super::flags::tags::TagChoice;
 use super::metadata;
 use super::print::{answer_json, answer_lines, columns};
-use crate::error::{Error, Result};
-use crate::oci::Reference;
-use crate::output::release::{Target, rollback};
+use crate::error::Result;
+use crate::output::release::rollback;
 use crate::plan::record::Return;
-use crate::plan::tag::{self, TagKind, TagPlan};
+use crate::plan::tag::TagKind;
 use crate::progress::silent;
-use crate::source::git;
 
 /// Show the tags that a version stands for, without asking a registry; or undo what a push did to tags
 #[derive(Debug, Args)]
 #[command(override_usage = "ocibake tags [OPTIONS] <NAME:VERSION>\n       ocibake tags --rollback <FILE> [--dry-run]")]
-pub struct Arguments {
+pub struct TagsArguments {
     /// Name as for `push`, such as registry.example/org/api:v0.2.0
     #[arg(value_name = "NAME:VERSION", required_unless_present = "rollback")]
     name: Option<String>,
@@ -40,57 +39,7 @@ pub struct Arguments {
     insecure: bool,
 }
 
-/// Which tags a name stands for.
-#[derive(Debug, Args, Default, PartialEq, Eq)]
-pub struct TagChoice {
-    /// Set only the tag that is named
-    #[arg(long)]
-    pub no_fan_out: bool,
-    /// Set these tags instead, such as '{version},{major}.{minor},latest'
-    #[arg(long, value_name = "TEMPLATE", conflicts_with = "no_fan_out")]
-    pub tag_template: Option<String>,
-}
-
-impl TagChoice {
-    /// The name taken apart, and its tags; without a tag it is `latest`. `checkout` is a directory in the git checkout
-    /// whose branch counts.
-    pub fn resolve(&self, name: &str, checkout: &Path) -> Result<(Reference, String, TagPlan)> {
-        let (repository, tag) = tag::split_name(name).map_err(Error::on_command_line)?;
-        let tag = tag.unwrap_or_else(|| "latest".to_owned());
-        // Where git will not answer, no tag is a branch's.
-        let branch = git::checkout(checkout).ok().flatten().and_then(|checkout| checkout.branch);
-        let plan = match &self.tag_template {
-            Some(template) => tag::from_template(template, &tag, branch.as_ref()),
-            None if self.no_fan_out => tag::alone(&tag),
-            None => tag::fan_out(&tag, branch.as_ref()),
-        };
-        Ok((repository, tag, plan.map_err(Error::on_command_line)?))
-    }
-}
-
-/// What a push may do to tags that are there already.
-#[derive(Debug, Args)]
-pub struct ReleaseFlags {
-    /// Move floating tags back, too, if a newer release holds them
-    #[arg(long)]
-    force_tags: bool,
-    /// Refuse to change an exact tag that stands for another image
-    #[arg(long)]
-    pub immutable: bool,
-}
-
-impl ReleaseFlags {
-    /// Where a push to `name` goes, and the tag that the name has; as [`TagChoice::resolve`] has it.
-    pub fn target(&self, choice: &TagChoice, name: &str, checkout: &Path) -> Result<(Target, String)> {
-        let (repository, tag, mut plan) = choice.resolve(name, checkout)?;
-        if self.force_tags {
-            plan.tags.iter_mut().for_each(|tag| tag.line = None);
-        }
-        Ok((Target { repository, version: tag::version(&tag), tags: plan.tags }, tag))
-    }
-}
-
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &TagsArguments, environment: &Environment) -> Result<()> {
     match (&arguments.rollback, &arguments.name) {
         (Some(file), _) => roll_back(file, arguments, environment),
         (None, name) => show(name.as_deref().unwrap_or_default(), arguments),
@@ -105,7 +54,7 @@ pub fn kind_word(kind: TagKind) -> &'static str {
     }
 }
 
-fn show(name: &str, arguments: &Arguments) -> Result<()> {
+fn show(name: &str, arguments: &TagsArguments) -> Result<()> {
     let (repository, _, plan) = arguments.choice.resolve(name, Path::new("."))?;
     if !arguments.json {
         return answer_lines(plan.tags.iter().map(|tag| repository.with_tag(&tag.name).to_string()));
@@ -121,7 +70,7 @@ fn show(name: &str, arguments: &Arguments) -> Result<()> {
     answer_json(&json!({"repository": repository.name(), "tags": tags}))
 }
 
-fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> Result<()> {
+fn roll_back(file: &Path, arguments: &TagsArguments, environment: &Environment) -> Result<()> {
     let record = metadata::record(file)?;
     let client = environment.client(arguments.insecure, 0);
     let client = client.client()?;

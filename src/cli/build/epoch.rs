@@ -12,7 +12,7 @@ use crate::source::download::download;
 use crate::source::{archive, git};
 
 /// The contexts of a build.
-pub struct Contexts<'a> {
+pub struct EpochContexts<'a> {
     pub main: &'a OpenContext,
     /// Those of `--build-context` that are directories now.
     pub directories: &'a [(String, OpenContext)],
@@ -27,7 +27,7 @@ pub fn settle(
     dockerfile: &mut Dockerfile,
     arguments: &mut Map<String>,
     is_from_flag: bool,
-    contexts: &Contexts<'_>,
+    contexts: &EpochContexts<'_>,
     access: &Access<'_>,
 ) -> Result<Option<i64>> {
     let is_given = arguments.contains_key(SOURCE_DATE_EPOCH);
@@ -49,7 +49,7 @@ pub fn settle(
     Ok(time)
 }
 
-fn time(named: &Epoch, contexts: &Contexts<'_>, access: &Access<'_>) -> Result<Option<i64>> {
+fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &Access<'_>) -> Result<Option<i64>> {
     match named {
         Epoch::Seconds(seconds) => epoch(&seconds.to_string()).map(Some),
         Epoch::Context => contexts.main.time(),

@@ -4,57 +4,24 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-
-use super::epoch::{Contexts, settle};
+use super::epoch::{EpochContexts, settle};
+use super::find::{RecipeKind, refuse_flags_of_dockerfiles};
 use crate::cli::environment::{Environment, epoch};
+use crate::cli::flags::recipe::{RecipeFlags, SCRATCH};
 use crate::cli::flags::spec::SpecFlags;
-use crate::cli::flags::value::{flag, value};
-use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
 use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
-use crate::plan::dockerfile::{Dockerfile, Named, Request, SOURCE_DATE_EPOCH, Warning};
-use crate::plan::{
-    Automatic, Checkout, Context, ContextPlace, FindBase, Lock, NamedContext, Plan, Spec, context_name, dockerignore,
-};
+use crate::plan::dockerfile::{Named, Request, SOURCE_DATE_EPOCH, Warning};
+use crate::plan::{Automatic, Checkout, Context, ContextPlace, FindBase, Lock, Plan, Spec, context_name, dockerignore};
 use crate::progress::{Event, Progress};
 use crate::source::base::Reach;
 use crate::source::context::{self, Access, OpenContext};
 use crate::source::git;
-use crate::source::image::Location;
-
-/// What a context is looked through for, in this order.
-const SPEC: &str = "ocibake.toml";
-const DOCKERFILE: &str = "Dockerfile";
-const LOWER_CASE: &str = "dockerfile";
-
-/// The image of nothing.
-const SCRATCH: &str = "scratch";
-
-/// In bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
-const SPEC_LIMIT: u64 = 1 << 20;
-
-/// What tells a build what to do, beside the context.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
-pub struct RecipeFlags {
-    /// Dockerfile, or spec (*.toml), to build from; - is standard input [default: CONTEXT/ocibake.toml, CONTEXT/Dockerfile]
-    #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Stage of the Dockerfile to build [default: the last]
-    #[arg(long, value_name = "STAGE")]
-    target: Option<String>,
-    /// Give an ARG of the Dockerfile a value; without one, that of the environment variable of this name
-    #[arg(long, value_name = "NAME[=VALUE]")]
-    build_arg: Vec<String>,
-    /// Take NAME in a Dockerfile for a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
-    #[arg(long, value_name = "NAME=PLACE", value_parser = value::<NamedContext>)]
-    build_context: Vec<NamedContext>,
-}
 
 /// What a build is told by, read.
 pub struct Recipe<'a> {
-    kind: Kind,
+    kind: RecipeKind,
     flags: &'a RecipeFlags,
     spec_flags: &'a SpecFlags,
     context: OpenContext,
@@ -68,55 +35,42 @@ pub struct Recipe<'a> {
     pub epoch: Option<i64>,
 }
 
-enum Kind {
-    Spec(Box<Spec>),
-    Dockerfile { dockerfile: Box<Dockerfile>, ignore: Vec<String> },
-}
-
-impl RecipeFlags {
+impl<'a> Recipe<'a> {
     /// Reads the recipe for a build of `context`; without one, that of the working directory is meant, unless flags say all.
-    pub fn read<'a>(
-        &'a self,
+    pub fn read(
+        flags: &'a RecipeFlags,
         context: Option<&Path>,
         spec_flags: &'a SpecFlags,
         environment: &Environment,
         access: &Access<'_>,
-    ) -> Result<Recipe<'a>> {
+    ) -> Result<Self> {
         let location = match context.map(Path::to_str) {
             None => context::Location::Directory(PathBuf::from(".")),
             Some(Some(text)) => text.parse()?,
             Some(None) => context::Location::Directory(context.unwrap_or(Path::new(".")).to_owned()),
         };
-        let is_spec_in = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
         let opened = location.open(access, &mut io::stdin())?;
-        let kind = match &self.file {
-            None if context.is_none() && spec_flags.add_files() => Kind::Spec(Box::default()),
-            Some(file) if is_spec_in(file) => named_spec(&opened, file)?,
-            Some(file) if file == Path::new("-") => dockerfile(&opened, context::Named::StandardInput)?,
-            Some(file) => dockerfile(&opened, context::Named::File(file))?,
-            None if opened.dockerfile.is_some() => dockerfile(&opened, context::Named::Not)?,
-            None => in_context(&opened, spec_flags)?,
-        };
+        let kind = RecipeKind::find(flags, context, &opened, spec_flags)?;
         let title = match &opened.dockerfile {
             Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
             None => context.unwrap_or(Path::new(".")).display().to_string(),
         };
-        let (directories, arguments) = (Vec::new(), self.arguments()?);
+        let (directories, arguments) = (Vec::new(), flags.arguments()?);
         let mut recipe =
-            Recipe { kind, flags: self, spec_flags, context: opened, title, directories, arguments, epoch: None };
+            Recipe { kind, flags, spec_flags, context: opened, title, directories, arguments, epoch: None };
         match &mut recipe.kind {
-            Kind::Spec(spec) => {
-                self.refuse_for_spec()?;
+            RecipeKind::Spec(spec) => {
+                refuse_flags_of_dockerfiles(flags)?;
                 spec_flags.overlay(spec)?;
                 recipe.epoch = environment.source_date_epoch().map(epoch).transpose()?;
             }
-            Kind::Dockerfile { dockerfile, .. } => {
+            RecipeKind::Dockerfile { dockerfile, .. } => {
                 spec_flags.refuse_base()?;
                 if let Some(syntax) = &dockerfile.directives.syntax {
                     let message = format!("`# syntax={}` is not fetched: the built-in reader is used", syntax.text);
                     (access.progress)(Event::Warning { message: &message });
                 }
-                for named in &self.build_context {
+                for named in &flags.build_context {
                     if let Some(opened) = OpenContext::named(&named.place, access)? {
                         recipe.directories.push((named.name.clone(), opened));
                     }
@@ -125,65 +79,12 @@ impl RecipeFlags {
                 if let Some(variable) = environment.source_date_epoch() {
                     recipe.arguments.entry(SOURCE_DATE_EPOCH.to_owned()).or_insert_with(|| variable.to_owned());
                 }
-                let names: Vec<&str> = self.build_context.iter().map(|named| named.name.as_str()).collect();
-                let contexts = Contexts { main: &recipe.context, directories: &recipe.directories, names: &names };
+                let names: Vec<&str> = flags.build_context.iter().map(|named| named.name.as_str()).collect();
+                let contexts = EpochContexts { main: &recipe.context, directories: &recipe.directories, names: &names };
                 recipe.epoch = settle(dockerfile, &mut recipe.arguments, is_from_flag, &contexts, access)?;
             }
         }
         Ok(recipe)
-    }
-
-    /// The images that take the place of names.
-    pub fn images(&self) -> Map<Location> {
-        let image = |named: &NamedContext| {
-            let location = match &named.place {
-                ContextPlace::Image(name) if name != SCRATCH => Location::Registry(name.parse().ok()?),
-                ContextPlace::Layout { path, name } => Location::Layout(path.clone(), name.clone()),
-                _ => return None,
-            };
-            Some((named.name.clone(), location))
-        };
-        self.build_context.iter().filter_map(image).collect()
-    }
-
-    fn refuse_for_spec(&self) -> Result<()> {
-        let only = |flag: &str| {
-            let hint = format!("build from one, with -f {DOCKERFILE}, or leave the flag out");
-            Err(Error::usage(format!("{flag} is for Dockerfiles")).with_hint(hint))
-        };
-        match self {
-            RecipeFlags { target: Some(_), .. } => only("--target"),
-            RecipeFlags { build_arg, .. } if !build_arg.is_empty() => only("--build-arg"),
-            RecipeFlags { build_context, .. } if !build_context.is_empty() => only("--build-context"),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether `.git` stays in a context that is a repository.
-    pub fn keeps_git_dir(&self) -> Result<bool> {
-        Ok(self
-            .arguments()?
-            .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
-            .is_some_and(|value| matches!(value.as_str(), "1" | "true")))
-    }
-
-    /// `--build-arg`, those without a value taken from the environment; a variable that is not set gives none.
-    pub fn arguments(&self) -> Result<Map<String>> {
-        let mut arguments = Map::new();
-        for text in &self.build_arg {
-            let (name, value) = match text.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (text.as_str(), std::env::var_os(text).map(|value| value.to_string_lossy().into_owned())),
-            };
-            if name.is_empty() {
-                let error = Error::input(format!("`{text}` has no name")).with_hint("write it as in VERSION=1.2");
-                return Err(flag("build-arg")(error));
-            }
-            if let Some(value) = value {
-                arguments.insert(name.to_owned(), value);
-            }
-        }
-        Ok(arguments)
     }
 }
 
@@ -230,10 +131,10 @@ impl Recipe<'_> {
     /// Which images it may build on. Only what the user wrote may name those of this machine.
     pub fn reach(&self) -> Reach<'_> {
         match self.kind {
-            Kind::Dockerfile { .. } => Reach::None,
-            Kind::Spec(_) if self.context.is_local => Reach::Machine(self.root()),
-            Kind::Spec(_) if self.spec_flags.names_base() => Reach::Machine(Path::new(".")),
-            Kind::Spec(_) => Reach::Within(self.root()),
+            RecipeKind::Dockerfile { .. } => Reach::None,
+            RecipeKind::Spec(_) if self.context.is_local => Reach::Machine(self.root()),
+            RecipeKind::Spec(_) if self.spec_flags.names_base() => Reach::Machine(Path::new(".")),
+            RecipeKind::Spec(_) => Reach::Within(self.root()),
         }
     }
 
@@ -258,22 +159,22 @@ impl Recipe<'_> {
     /// The spec, if it is one.
     pub fn spec(&self) -> Option<&Spec> {
         match &self.kind {
-            Kind::Spec(spec) => Some(spec),
-            Kind::Dockerfile { .. } => None,
+            RecipeKind::Spec(spec) => Some(spec),
+            RecipeKind::Dockerfile { .. } => None,
         }
     }
 
     /// The plan that it comes to, its build checks told as warnings.
     pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
         let (dockerfile, ignore) = match &self.kind {
-            Kind::Spec(spec) => {
+            RecipeKind::Spec(spec) => {
                 return spec.plan(self.root(), automatic, &mut |name, platform| {
                     let base = bases(name, platform)?;
                     base.mismatch(platform).iter().for_each(|message| progress(Event::Warning { message }));
                     Ok(base)
                 });
             }
-            Kind::Dockerfile { dockerfile, ignore } => (dockerfile, ignore),
+            RecipeKind::Dockerfile { dockerfile, ignore } => (dockerfile, ignore),
         };
         let lowered = self.with_request(ignore, automatic, |request| dockerfile.lower(request, bases))?;
         for warning in &lowered.warnings {
@@ -295,8 +196,8 @@ impl Recipe<'_> {
     /// What the build checks find.
     pub fn check(&self, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
         match &self.kind {
-            Kind::Spec(_) => Err(Error::usage("--check is for Dockerfiles")),
-            Kind::Dockerfile { dockerfile, ignore } => {
+            RecipeKind::Spec(_) => Err(Error::usage("--check is for Dockerfiles")),
+            RecipeKind::Dockerfile { dockerfile, ignore } => {
                 self.with_request(ignore, automatic, |request| dockerfile.check(request, bases))
             }
         }
@@ -348,43 +249,4 @@ impl Recipe<'_> {
         };
         work(&request)
     }
-}
-
-fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<Kind> {
-    let found = context::Dockerfile::find(context, named, &mut io::stdin())?;
-    let dockerfile = Box::new(Dockerfile::read(&found.file.name, found.file.text.as_bytes())?);
-    let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
-    Ok(Kind::Dockerfile { dockerfile, ignore })
-}
-
-/// What a context has that tells a build what to do, or else the flags.
-fn in_context(context: &OpenContext, spec_flags: &SpecFlags) -> Result<Kind> {
-    if let Some(file) = context.file(Path::new(SPEC))? {
-        return spec(file, &context.shown(Path::new(SPEC)).to_string());
-    }
-    if context.has(Path::new(DOCKERFILE))? || context.has(Path::new(LOWER_CASE))? {
-        return dockerfile(context, context::Named::Not);
-    }
-    if spec_flags.add_files() {
-        return Ok(Kind::Spec(Box::default()));
-    }
-    let message = format!("there is no {SPEC} and no {DOCKERFILE} in {}", context.root.display());
-    Err(Error::not_found(message)
-        .with_hint("name another file with -f, another context, or say it all with --add SRC:DST"))
-}
-
-/// The spec behind `-f`: as with a Dockerfile, a relative path is one in a context that came from elsewhere.
-fn named_spec(context: &OpenContext, path: &Path) -> Result<Kind> {
-    if context.is_local || path.is_absolute() {
-        let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
-        return spec(file, &path.display().to_string());
-    }
-    let name = context.shown(path).to_string();
-    let file = context.file(path)?.ok_or_else(|| Error::not_found(format!("there is no {name} in the context")))?;
-    spec(file, &name)
-}
-
-fn spec(file: File, name: &str) -> Result<Kind> {
-    let text = read_text(file, name, SPEC_LIMIT, "spec")?;
-    Ok(Kind::Spec(Box::new(Spec::parse(name, &text)?)))
 }

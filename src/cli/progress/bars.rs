@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::plain::Plain;
+use super::plain::PlainLines;
 use super::words::{blob_title, layer_title};
 use crate::cli::print::tell;
 use crate::error::escape;
@@ -15,7 +15,7 @@ use crate::progress::Event;
 pub struct Bars {
     screen: MultiProgress,
     running: Mutex<Running>,
-    lines: Plain,
+    lines: PlainLines,
 }
 
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Running {
 
 impl Bars {
     pub fn new() -> Self {
-        Bars { screen: MultiProgress::new(), running: Mutex::default(), lines: Plain::new() }
+        Bars { screen: MultiProgress::new(), running: Mutex::default(), lines: PlainLines::new() }
     }
 
     pub fn report(&self, event: Event<'_>) {

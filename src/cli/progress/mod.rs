@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 use clap::{Args, ValueEnum};
 
 use self::bars::Bars;
-use self::plain::Plain;
+use self::plain::PlainLines;
 use super::print::{show, show_json, tell};
 use crate::error::Error;
 use crate::progress::Event;
@@ -50,7 +50,7 @@ pub struct Reporter(Shown);
 
 enum Shown {
     Bars(Bars),
-    Plain(Plain),
+    Plain(PlainLines),
     Json,
 }
 
@@ -58,9 +58,9 @@ impl Reporter {
     pub fn new(flags: &ProgressFlags) -> Self {
         Reporter(match flags.progress {
             Style::Auto if std::io::stderr().is_terminal() => Shown::Bars(Bars::new()),
-            Style::Auto | Style::Plain => Shown::Plain(Plain::new()),
+            Style::Auto | Style::Plain => Shown::Plain(PlainLines::new()),
             Style::Json => Shown::Json,
-            Style::Quiet => Shown::Plain(Plain::quiet()),
+            Style::Quiet => Shown::Plain(PlainLines::quiet()),
         })
     }
 
