@@ -8,6 +8,7 @@ mod expose;
 mod instruction;
 mod made;
 mod scope;
+mod setting;
 mod stage;
 mod windows;
 
