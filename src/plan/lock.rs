@@ -2,7 +2,7 @@ use std::fmt;
 
 use toml::de::DeTable;
 
-use super::table::{Document, Value};
+use super::table::{TomlDocument, TomlValue};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Map, Reference};
 
@@ -27,7 +27,7 @@ impl Lock {
 
     /// Reads the file's `text`; `file` is its name in errors.
     pub fn parse(file: &str, text: &str) -> Result<Lock> {
-        let document = Document { file, text };
+        let document = TomlDocument { file, text };
         let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
         let root = document.root(entries.get_ref());
         match root.take("version") {
@@ -57,7 +57,7 @@ impl Lock {
         self.bases.insert(name.familiar(), digest);
     }
 
-    fn read(&mut self, entry: &Value<'_>) -> Result<()> {
+    fn read(&mut self, entry: &TomlValue<'_>) -> Result<()> {
         let name: Reference = entry.key.parse().map_err(|error| entry.blame_key(error))?;
         if name.digest().is_some() {
             return Err(entry.blame_key(Error::input(format!("the name `{}` has a digest itself", entry.key))));

@@ -5,37 +5,37 @@ use toml::de::{DeArray, DeTable, DeValue};
 use crate::error::{Error, Excerpt, Result, suggestion};
 
 /// A span in bytes.
-type Span = std::ops::Range<usize>;
+type TomlSpan = std::ops::Range<usize>;
 
 /// The text that is being read, and what to call it.
 #[derive(Clone, Copy)]
-pub(super) struct Document<'a> {
+pub(super) struct TomlDocument<'a> {
     pub file: &'a str,
     pub text: &'a str,
 }
 
 /// A TOML table that knows which of its keys were asked for, so that the rest can be refused.
-pub(super) struct Table<'a> {
-    document: Document<'a>,
+pub(super) struct TomlTable<'a> {
+    document: TomlDocument<'a>,
     entries: &'a DeTable<'a>,
-    span: Span,
+    span: TomlSpan,
     /// As in `[config]`, for errors; empty for the document itself.
     name: &'a str,
     asked: RefCell<Vec<&'static str>>,
 }
 
 /// A TOML value and the key that it stands under. Errors show its place.
-pub(super) struct Value<'a> {
-    document: Document<'a>,
+pub(super) struct TomlValue<'a> {
+    document: TomlDocument<'a>,
     pub key: &'a str,
-    key_span: Span,
+    key_span: TomlSpan,
     value: &'a DeValue<'a>,
-    span: Span,
+    span: TomlSpan,
 }
 
-impl<'a> Document<'a> {
-    pub fn root(self, entries: &'a DeTable<'a>) -> Table<'a> {
-        Table { document: self, entries, span: 0..0, name: "", asked: RefCell::default() }
+impl<'a> TomlDocument<'a> {
+    pub fn root(self, entries: &'a DeTable<'a>) -> TomlTable<'a> {
+        TomlTable { document: self, entries, span: 0..0, name: "", asked: RefCell::default() }
     }
 
     /// The error for a text that is no TOML.
@@ -44,21 +44,21 @@ impl<'a> Document<'a> {
         error.with_excerpt(self.excerpt(cause.span().unwrap_or(0..0)))
     }
 
-    fn excerpt(self, span: Span) -> Excerpt {
+    fn excerpt(self, span: TomlSpan) -> Excerpt {
         Excerpt::new(self.file, self.text, span)
     }
 }
 
-impl<'a> Table<'a> {
-    pub fn take(&self, key: &'static str) -> Option<Value<'a>> {
+impl<'a> TomlTable<'a> {
+    pub fn take(&self, key: &'static str) -> Option<TomlValue<'a>> {
         self.asked.borrow_mut().push(key);
         let (key, value) = self.entries.get_key_value(key)?;
         Some(self.value(key, value))
     }
 
     /// All entries of a table whose keys are the user's, in the order of the file.
-    pub fn entries(&self) -> Vec<Value<'a>> {
-        let mut values: Vec<Value> = self.entries.iter().map(|(key, value)| self.value(key, value)).collect();
+    pub fn entries(&self) -> Vec<TomlValue<'a>> {
+        let mut values: Vec<TomlValue> = self.entries.iter().map(|(key, value)| self.value(key, value)).collect();
         values.sort_by_key(|value| value.key_span.start);
         values
     }
@@ -87,8 +87,8 @@ impl<'a> Table<'a> {
         &self,
         key: &'a toml::Spanned<toml::de::DeString<'a>>,
         value: &'a toml::Spanned<DeValue<'a>>,
-    ) -> Value<'a> {
-        Value {
+    ) -> TomlValue<'a> {
+        TomlValue {
             document: self.document,
             key: key.get_ref(),
             key_span: key.span(),
@@ -98,7 +98,7 @@ impl<'a> Table<'a> {
     }
 }
 
-impl<'a> Value<'a> {
+impl<'a> TomlValue<'a> {
     pub fn place(&self) -> Excerpt {
         self.document.excerpt(self.span.clone())
     }
@@ -152,7 +152,7 @@ impl<'a> Value<'a> {
         self.value.is_array()
     }
 
-    pub fn list(&self) -> Result<Vec<Value<'a>>> {
+    pub fn list(&self) -> Result<Vec<TomlValue<'a>>> {
         let listed = || match self.value {
             DeValue::String(text) => Some(format!("write it as a list: {} = [{text:?}]", self.key)),
             DeValue::Integer(number) => Some(format!("write it as a list: {} = [{number}]", self.key)),
@@ -160,7 +160,7 @@ impl<'a> Value<'a> {
             _ => None,
         };
         let array: &'a DeArray = self.value.as_array().ok_or_else(|| self.wrong_type("a list", listed()))?;
-        let element = |value: &'a toml::Spanned<DeValue<'a>>| Value {
+        let element = |value: &'a toml::Spanned<DeValue<'a>>| TomlValue {
             document: self.document,
             key: self.key,
             key_span: self.key_span.clone(),
@@ -174,10 +174,10 @@ impl<'a> Value<'a> {
         self.list()?.iter().map(|element| element.string().map(str::to_owned)).collect()
     }
 
-    pub fn table(&self) -> Result<Table<'a>> {
+    pub fn table(&self) -> Result<TomlTable<'a>> {
         let entries = self.value.as_table().ok_or_else(|| self.wrong_type("a table", None))?;
         let (document, span, name) = (self.document, self.span.clone(), self.key);
-        Ok(Table { document, entries, span, name, asked: RefCell::default() })
+        Ok(TomlTable { document, entries, span, name, asked: RefCell::default() })
     }
 
     fn wrong_type(&self, wanted: &str, hint: Option<String>) -> Error {

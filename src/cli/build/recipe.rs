@@ -12,7 +12,7 @@ use crate::cli::flags::spec::SpecFlags;
 use crate::error::{Error, Result};
 use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
-use crate::plan::dockerfile::{Named, Request, SOURCE_DATE_EPOCH, Warning};
+use crate::plan::dockerfile::{LoweringRequest, NamedSource, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{Automatic, Checkout, Context, ContextPlace, FindBase, Lock, Plan, Spec, context_name, dockerignore};
 use crate::progress::{Event, Progress};
 use crate::source::base::Reach;
@@ -207,7 +207,7 @@ impl Recipe<'_> {
         &self,
         ignore: &[String],
         automatic: &Automatic,
-        work: impl FnOnce(&Request<'_>) -> Result<T>,
+        work: impl FnOnce(&LoweringRequest<'_>) -> Result<T>,
     ) -> Result<T> {
         let mut flags = Spec::default();
         self.spec_flags.overlay(&mut flags)?;
@@ -221,17 +221,17 @@ impl Recipe<'_> {
         let named = |name: &str| {
             let name = context_name(name)?;
             if let Some(number) = self.directories.iter().position(|(own, _)| *own == name) {
-                return Some(Named::Directory(number + 1));
+                return Some(NamedSource::Directory(number + 1));
             }
             match &self.flags.build_context.iter().rfind(|named| named.name == name)?.place {
-                ContextPlace::Image(image) if image == SCRATCH => Some(Named::Nothing),
-                _ => Some(Named::Image(name)),
+                ContextPlace::Image(image) if image == SCRATCH => Some(NamedSource::Nothing),
+                _ => Some(NamedSource::Image(name)),
             }
         };
         let patterns = Ignore::new(ignore.iter().map(String::as_str))?;
         // What a pattern takes back may lie anywhere below.
         let takes_back = ignore.iter().any(|pattern| pattern.starts_with('!'));
-        let request = Request {
+        let request = LoweringRequest {
             platforms: &flags.platforms,
             build_platform: Platform::host(),
             target: self.flags.target.as_deref(),

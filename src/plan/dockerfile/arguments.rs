@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::line::Line;
+use super::line::LogicalLine;
 use super::split::words;
 use super::{CommandLine, Text, Word};
 use crate::error::{Error, Result};
 
 /// Returns the strings of a JSON array, and none if `line` is something else. Fails for an array of other things.
-pub fn json(text: &Text, line: &Line) -> Result<Option<Vec<String>>> {
+pub fn json(text: &Text, line: &LogicalLine) -> Result<Option<Vec<String>>> {
     if !line.text().trim_start().starts_with('[') {
         return Ok(None);
     }
@@ -23,15 +23,15 @@ pub fn json(text: &Text, line: &Line) -> Result<Option<Vec<String>>> {
 }
 
 /// Returns a JSON array's strings, or else the words between whitespace. Fails for an array of other things.
-pub fn list(text: &Text, line: &Line) -> Result<Vec<Word>> {
+pub fn list(text: &Text, line: &LogicalLine) -> Result<Vec<Word>> {
     Ok(match json(text, line)? {
         Some(strings) => strings.into_iter().map(|text| Word { text, span: line.span() }).collect(),
-        None => words(line).iter().map(Line::word).collect(),
+        None => words(line).iter().map(LogicalLine::word).collect(),
     })
 }
 
 /// Returns the exec form for a JSON array, or else the shell form. Fails for an array of other things.
-pub fn command_line(text: &Text, line: &Line) -> Result<CommandLine> {
+pub fn command_line(text: &Text, line: &LogicalLine) -> Result<CommandLine> {
     Ok(match json(text, line)? {
         Some(arguments) => CommandLine::Exec(arguments),
         None => CommandLine::Shell(line.word()),

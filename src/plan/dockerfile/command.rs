@@ -8,7 +8,7 @@ use crate::oci::Healthcheck;
 
 /// From one `FROM` to the next.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stage {
+pub struct DockerfileStage {
     /// The image or the stage that it stands on, or `scratch`.
     pub base: Word,
     /// Of `--platform`.
@@ -40,10 +40,10 @@ pub struct Instruction {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    Add(Add),
+    Add(AddCommand),
     Arg(Vec<Argument>),
     Cmd(CommandLine),
-    Copy(Copy),
+    Copy(CopyCommand),
     Entrypoint(CommandLine),
     Env(Vec<Pair>),
     Expose(Vec<Word>),
@@ -54,7 +54,7 @@ pub enum Command {
     /// The trigger: an instruction with its heredocs as the image's configuration keeps it, for [`super::read_trigger`]. Only
     /// its name was looked at.
     OnBuild(Word),
-    Run(Run),
+    Run(RunCommand),
     /// Nothing in it is expanded.
     Shell(Vec<String>),
     StopSignal(Word),
@@ -79,7 +79,7 @@ pub struct Pair {
 
 /// `COPY`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Copy {
+pub struct CopyCommand {
     pub transfer: Transfer,
     /// A stage, a named context or an image; a number is a stage's place.
     pub from: Option<Word>,
@@ -88,7 +88,7 @@ pub struct Copy {
 
 /// `ADD`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Add {
+pub struct AddCommand {
     pub transfer: Transfer,
     pub checksum: Option<Word>,
     pub keep_git_dir: Option<bool>,
@@ -110,7 +110,7 @@ pub struct Transfer {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub struct RunCommand {
     pub line: CommandLine,
     /// In the order in which the line begins them.
     pub heredocs: Vec<Heredoc>,

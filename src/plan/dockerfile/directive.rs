@@ -1,7 +1,7 @@
 //! What comments at the very top tell the reader.
 
 use super::line::BYTE_ORDER_MARK;
-use super::{Rule, Span, Text, Word};
+use super::{LintRule, Span, Text, Word};
 use crate::error::{Error, Result};
 
 /// Where no directive says otherwise.
@@ -34,7 +34,7 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
     All,
-    These(Vec<Rule>),
+    These(Vec<LintRule>),
 }
 
 /// One line `# name=value`.
@@ -160,7 +160,7 @@ impl Check {
     }
 
     /// Whether a warning of that rule is shown.
-    pub fn wants(&self, rule: Rule) -> bool {
+    pub fn wants(&self, rule: LintRule) -> bool {
         if rule.is_experimental() { self.experimental.has(rule) } else { !self.skip.has(rule) }
     }
 
@@ -173,7 +173,7 @@ impl Rules {
     fn parse(names: &str) -> Rules {
         match names {
             "all" => Rules::All,
-            names => Rules::These(names.split(',').filter_map(|name| Rule::named(name.trim())).collect()),
+            names => Rules::These(names.split(',').filter_map(|name| LintRule::named(name.trim())).collect()),
         }
     }
 
@@ -185,7 +185,7 @@ impl Rules {
         }
     }
 
-    pub fn has(&self, rule: Rule) -> bool {
+    pub fn has(&self, rule: LintRule) -> bool {
         match self {
             Rules::All => true,
             Rules::These(rules) => rules.contains(&rule),

@@ -14,7 +14,7 @@ pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Text that knows where each of its bytes stands in the file.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct LogicalLine {
     text: String,
     /// Of each byte, and of what follows the last.
     origins: Vec<usize>,
@@ -22,21 +22,21 @@ pub(super) struct Line {
 
 /// The lines of one instruction, joined, before any of its words is looked at.
 pub(super) struct Joined {
-    pub line: Line,
+    pub line: LogicalLine,
     /// Comments that stand right above it, without `#`.
     pub comments: Vec<String>,
     /// The first empty line in it.
     pub gap: Option<Span>,
 }
 
-pub(super) struct Reader<'a> {
+pub(super) struct LineReader<'a> {
     pub text: &'a Arc<Text>,
     /// `\` or `` ` ``.
     pub escape: char,
     at: usize,
 }
 
-impl Line {
+impl LogicalLine {
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -54,17 +54,20 @@ impl Line {
         Word { text: self.text.clone(), span: self.span() }
     }
 
-    pub fn slice(&self, range: Range<usize>) -> Line {
-        Line { text: self.text[range.clone()].to_owned(), origins: self.origins[range.start..=range.end].to_owned() }
+    pub fn slice(&self, range: Range<usize>) -> LogicalLine {
+        LogicalLine {
+            text: self.text[range.clone()].to_owned(),
+            origins: self.origins[range.start..=range.end].to_owned(),
+        }
     }
 
-    pub fn from(&self, start: usize) -> Line {
+    pub fn from(&self, start: usize) -> LogicalLine {
         self.slice(start..self.text.len())
     }
 
     /// The characters of `kept`, by their places, in that order.
-    pub fn pick(&self, kept: &[(usize, char)], end: usize) -> Line {
-        let mut line = Line { text: String::new(), origins: Vec::new() };
+    pub fn pick(&self, kept: &[(usize, char)], end: usize) -> LogicalLine {
+        let mut line = LogicalLine { text: String::new(), origins: Vec::new() };
         for &(at, character) in kept {
             line.text.push(character);
             line.origins.extend_from_slice(&self.origins[at..at + character.len_utf8()]);
@@ -73,19 +76,19 @@ impl Line {
         line
     }
 
-    pub fn trimmed(&self) -> Line {
+    pub fn trimmed(&self) -> LogicalLine {
         let start = self.text.len() - self.text.trim_start().len();
         self.slice(start..start.max(self.text.trim_end().len()))
     }
 
     /// What stands before and behind the first `separator`.
-    pub fn split_once(&self, separator: char) -> Option<(Line, Line)> {
+    pub fn split_once(&self, separator: char) -> Option<(LogicalLine, LogicalLine)> {
         let at = self.text.find(separator)?;
         Some((self.slice(0..at), self.from(at + separator.len_utf8())))
     }
 
-    fn empty_at(at: usize) -> Line {
-        Line { text: String::new(), origins: vec![at] }
+    fn empty_at(at: usize) -> LogicalLine {
+        LogicalLine { text: String::new(), origins: vec![at] }
     }
 
     fn append(&mut self, text: &str, from: usize) {
@@ -95,10 +98,10 @@ impl Line {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> LineReader<'a> {
     /// Reads from byte `start`, where a line begins.
     pub fn new(text: &'a Arc<Text>, escape: char, start: usize) -> Self {
-        Reader { text, escape, at: start }
+        LineReader { text, escape, at: start }
     }
 
     /// How far it has read.
@@ -143,7 +146,7 @@ impl<'a> Reader<'a> {
                 comments.clear();
                 continue;
             }
-            let mut line = Line::empty_at(start);
+            let mut line = LogicalLine::empty_at(start);
             line.append(kept, start);
             let gap = if ended { None } else { self.continuations(&mut line)? };
             self.check_characters(&line)?;
@@ -153,7 +156,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Appends the lines that continue `line`, and tells where the first empty one is.
-    fn continuations(&mut self, line: &mut Line) -> Result<Option<Span>> {
+    fn continuations(&mut self, line: &mut LogicalLine) -> Result<Option<Span>> {
         let mut gap = None;
         while let Some(range) = self.next_line()? {
             let body = self.body(&range);
@@ -187,7 +190,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn check_characters(&self, line: &Line) -> Result<()> {
+    fn check_characters(&self, line: &LogicalLine) -> Result<()> {
         let broken = line.origins.iter().find_map(|at| self.text.broken_in(&(*at..*at + 1)));
         if let Some(at) = broken {
             return Err(Error::input(format!("{} is not UTF-8 here", self.text.file))

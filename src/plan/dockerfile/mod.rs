@@ -25,12 +25,12 @@ mod text;
 pub mod word;
 
 pub use command::{
-    Add, Argument, Command, CommandLine, Copy, Device, Heredoc, Instruction, Network, Pair, Run, Security, Stage,
-    Transfer,
+    AddCommand, Argument, Command, CommandLine, CopyCommand, Device, DockerfileStage, Heredoc, Instruction, Network,
+    Pair, RunCommand, Security, Transfer,
 };
 pub use directive::{Check, Directives, Rules};
-pub use lint::{Rule, Warning};
-pub use lower::{Epoch, Lowered, Named, Request, SOURCE_DATE_EPOCH};
+pub use lint::{LintRule, Warning};
+pub use lower::{Epoch, Lowered, LoweringRequest, NamedSource, SOURCE_DATE_EPOCH};
 pub use mount::{Mount, MountFlag, MountKind, Sharing};
 pub use text::{Span, Text, Word};
 
@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use self::check::Spoken;
 use self::instruction::{Manner, Statement};
-use self::line::Reader;
+use self::line::LineReader;
 use crate::error::{Error, Excerpt, Result};
 
 /// A Dockerfile that was read in full.
@@ -50,7 +50,7 @@ pub struct Dockerfile {
     /// Those that stand before the first `FROM`, which `FROM` lines alone see.
     pub arguments: Vec<Argument>,
     /// At least one.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<DockerfileStage>,
     /// What the text alone shows, by line; those that `# check=` skips are among them ([`Dockerfile::wants`] tells).
     pub warnings: Vec<Warning>,
     /// The lines of instructions that have a `# check=` of their own, in their order, and what holds there.
@@ -65,7 +65,7 @@ impl Dockerfile {
         }
         let text = Arc::new(Text::new(file, text));
         let (directives, start) = Directives::read(&text)?;
-        let mut reader = Reader::new(&text, directives.escape, start);
+        let mut reader = LineReader::new(&text, directives.escape, start);
         let mut reading = Reading::default();
         while let Some(line) = reader.next_instruction()? {
             let statement = Statement::read(line, &mut reader)?;
@@ -110,7 +110,7 @@ impl Dockerfile {
 /// where it comes from.
 pub fn read_trigger(file: &str, trigger: &str) -> Result<Instruction> {
     let text = Arc::new(Text::new(file, trigger.as_bytes()));
-    let mut reader = Reader::new(&text, directive::ESCAPE, 0);
+    let mut reader = LineReader::new(&text, directive::ESCAPE, 0);
     let single = || Error::input(format!("a trigger of {file} is not one instruction: {trigger:?}"));
     let line = reader.next_instruction()?.ok_or_else(single)?;
     match Statement::read(line, &mut reader)? {
@@ -137,7 +137,7 @@ const FIRST_LINE: &str = "a Dockerfile names the image to begin with, as in `FRO
 #[derive(Default)]
 struct Reading {
     arguments: Vec<Argument>,
-    stages: Vec<Stage>,
+    stages: Vec<DockerfileStage>,
     spoken: Vec<Spoken>,
 }
 

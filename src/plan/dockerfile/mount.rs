@@ -101,7 +101,7 @@ impl MountFlag {
 
     /// The mount once `expand` has replaced the variables of each value. Errors have no excerpt: `span` gives it.
     pub fn mount(&self, expand: &mut dyn FnMut(&Word) -> Result<String>) -> Result<Mount> {
-        let mut settings = Settings { kind: "bind", ..Settings::default() };
+        let mut settings = MountSettings { kind: "bind", ..MountSettings::default() };
         for (key, value) in &self.fields {
             match value {
                 None => settings.switch(key)?,
@@ -114,7 +114,7 @@ impl MountFlag {
 
 /// What was said so far, of whatever kind the mount is.
 #[derive(Default)]
-struct Settings {
+struct MountSettings {
     kind: &'static str,
     from: String,
     source: String,
@@ -130,7 +130,7 @@ struct Settings {
     env: Option<String>,
 }
 
-impl Settings {
+impl MountSettings {
     fn switch(&mut self, key: &str) -> Result<()> {
         match key {
             "readonly" | "ro" => self.read_only = Some(true),
@@ -190,7 +190,7 @@ impl Settings {
             return Err(refused(format!("a mount of type `{}` has no `sharing`", self.kind)));
         }
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        let Settings { mode, uid, gid, required, .. } = self;
+        let MountSettings { mode, uid, gid, required, .. } = self;
         let read_only = self.read_only.unwrap_or(!matches!(self.kind, "cache" | "tmpfs"));
         let kind = match self.kind {
             "bind" => MountKind::Bind { from: some(self.from), source: some(self.source) },

@@ -1,12 +1,12 @@
 //! The options that one flag of `RUN` holds, with commas between them.
 
-use super::line::Line;
-use super::parts::Parts;
+use super::line::LogicalLine;
+use super::parts::InstructionParts;
 use crate::error::Result;
 
 /// Returns the fields of one CSV record (RFC 4180): quotes around a field keep its commas, and two in it are one. Fails for
 /// a record of nothing and for quotes that do not stand around a whole field.
-pub fn fields(parts: &Parts<'_>, value: &Line) -> Result<Vec<Line>> {
+pub fn fields(parts: &InstructionParts<'_>, value: &LogicalLine) -> Result<Vec<LogicalLine>> {
     let refuse =
         |message: &str| parts.error(value, message).with_hint("options are `key=value`, with commas between them");
     if value.is_empty() {

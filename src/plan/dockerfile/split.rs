@@ -1,12 +1,12 @@
 //! The places at which a line falls into words.
 
-use super::line::Line;
+use super::line::LogicalLine;
 
 /// The whitespace of Dockerfiles between words; Unicode has more.
 pub const WHITESPACE: [char; 5] = ['\t', '\u{b}', '\u{c}', '\r', ' '];
 
 /// Returns the words between whitespace, whatever quotes say.
-pub fn words(line: &Line) -> Vec<Line> {
+pub fn words(line: &LogicalLine) -> Vec<LogicalLine> {
     let mut words = Vec::new();
     let mut start = None;
     for (at, character) in line.text().char_indices() {
@@ -24,7 +24,7 @@ pub fn words(line: &Line) -> Vec<Line> {
 }
 
 /// Returns the first word, and what stands behind the whitespace after it; none if no whitespace follows.
-pub fn first_word(line: &Line) -> (Line, Option<Line>) {
+pub fn first_word(line: &LogicalLine) -> (LogicalLine, Option<LogicalLine>) {
     let Some(end) = line.text().find(WHITESPACE) else { return (line.clone(), None) };
     let rest = line.from(end);
     let start = rest.text().len() - rest.text().trim_start_matches(WHITESPACE).len();
@@ -32,7 +32,7 @@ pub fn first_word(line: &Line) -> (Line, Option<Line>) {
 }
 
 /// Returns the words between whitespace that is neither quoted nor escaped. Quotes and escapes stay in them.
-pub fn quoted_words(line: &Line, escape: char) -> Vec<Line> {
+pub fn quoted_words(line: &LogicalLine, escape: char) -> Vec<LogicalLine> {
     let mut words = Vec::new();
     let mut start = None;
     let mut quote = None;

@@ -1,6 +1,6 @@
 //! What a Dockerfile may come to: lines that are short may stand for much.
 
-use super::State;
+use super::StageState;
 use crate::error::{Error, Result};
 
 /// What all stages come to, for all platforms together: bytes of what words expand to, of titles, paths and settings, of
@@ -12,13 +12,13 @@ const MOST: usize = 256 << 20;
 const ENTRY: usize = 64;
 
 /// What is left of that.
-pub struct Budget {
+pub struct LoweringBudget {
     left: usize,
 }
 
-impl Budget {
+impl LoweringBudget {
     pub fn new() -> Self {
-        Budget { left: MOST }
+        LoweringBudget { left: MOST }
     }
 
     /// Accounts for so much.
@@ -32,7 +32,7 @@ impl Budget {
 }
 
 /// What `state` keeps in memory beside its steps, about.
-pub fn size(state: &State) -> usize {
+pub fn size(state: &StageState) -> usize {
     let settings = &state.settings;
     let of = |text: &str| text.len() + ENTRY;
     let list = |texts: &Option<Vec<String>>| texts.iter().flatten().map(|text| of(text)).sum::<usize>();

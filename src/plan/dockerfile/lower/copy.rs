@@ -1,18 +1,18 @@
 //! `COPY` and `ADD`.
 
 use super::Lowering;
-use super::made::State;
+use super::made::StageState;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
-use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Transfer, Warning};
+use crate::plan::dockerfile::{AddCommand, CopyCommand, Heredoc, Instruction, Transfer, Warning};
 use crate::plan::pattern::from_root;
 use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http, path, shown_url};
 
 impl Lowering<'_, '_> {
     pub fn copy(
         &mut self,
-        state: &mut State,
+        state: &mut StageState,
         number: usize,
         copy: &CopyCommand,
         instruction: &Instruction,
@@ -55,7 +55,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    pub fn add(&mut self, state: &mut State, add: &Add, instruction: &Instruction) -> Result<()> {
+    pub fn add(&mut self, state: &mut StageState, add: &AddCommand, instruction: &Instruction) -> Result<()> {
         let transfer = &add.transfer;
         let checksum = match &add.checksum {
             Some(word) => Some((self.expand(state, instruction, word)?, word)).filter(|(sum, _)| !sum.is_empty()),
@@ -108,7 +108,7 @@ impl Lowering<'_, '_> {
     /// What `COPY` and `ADD` share, as if from the first context; the texts come behind `items`.
     fn transfer(
         &mut self,
-        state: &State,
+        state: &StageState,
         transfer: &Transfer,
         mut items: Vec<Item>,
         instruction: &Instruction,
@@ -136,7 +136,7 @@ impl Lowering<'_, '_> {
         Ok(Copy { owner, mode, exclude, link: transfer.link, ..plain })
     }
 
-    fn texts(&mut self, state: &State, texts: &[Heredoc], instruction: &Instruction) -> Result<Vec<Item>> {
+    fn texts(&mut self, state: &StageState, texts: &[Heredoc], instruction: &Instruction) -> Result<Vec<Item>> {
         let mut items = Vec::with_capacity(texts.len());
         for text in texts {
             let content = text.stripped();

@@ -1,11 +1,11 @@
 //! What `SOURCE_DATE_EPOCH` names, as BuildKit reads it: a number, or something whose time it is.
 
 use super::Scope;
-use super::budget::Budget;
+use super::budget::LoweringBudget;
 use super::instruction::expand;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Map, Platform};
-use crate::plan::dockerfile::{Add, Command, Dockerfile, Stage, Text, Word};
+use crate::plan::dockerfile::{AddCommand, Command, Dockerfile, DockerfileStage, Text, Word};
 use crate::plan::{GitUrl, Item, is_http};
 
 /// The variable.
@@ -32,7 +32,7 @@ impl Dockerfile {
     /// value. `arguments` are those of the build, and `is_context` says whether `--build-context` gives a name. An error
     /// about the `ARG` shows its line.
     pub fn epoch(&self, arguments: &Map<String>, is_context: &dyn Fn(&str) -> bool) -> Result<Option<Epoch>> {
-        let budget = &mut Budget::new();
+        let budget = &mut LoweringBudget::new();
         let mut scope = self.global_scope(automatic(arguments), arguments, budget)?;
         let value = match arguments.get(SOURCE_DATE_EPOCH) {
             Some(given) => given.clone(),
@@ -50,7 +50,8 @@ impl Dockerfile {
         if is_context(&value) {
             return Ok(Some(Epoch::Named(value)));
         }
-        let is_meant = |stage: &&Stage| stage.name.as_ref().is_some_and(|name| name.text.eq_ignore_ascii_case(&value));
+        let is_meant =
+            |stage: &&DockerfileStage| stage.name.as_ref().is_some_and(|name| name.text.eq_ignore_ascii_case(&value));
         if let Some(stage) = self.stages.iter().find(is_meant) {
             scope.remove(SOURCE_DATE_EPOCH);
             return self.fetched(stage, scope, arguments, budget).map(|item| Some(Epoch::Remote(item)));
@@ -74,7 +75,12 @@ impl Dockerfile {
     }
 
     /// `scope` with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
-    pub(super) fn global_scope(&self, mut scope: Scope, given: &Map<String>, budget: &mut Budget) -> Result<Scope> {
+    pub(super) fn global_scope(
+        &self,
+        mut scope: Scope,
+        given: &Map<String>,
+        budget: &mut LoweringBudget,
+    ) -> Result<Scope> {
         for argument in &self.arguments {
             let name = &argument.name.text;
             let value = match (given.get(name), &argument.default) {
@@ -91,7 +97,13 @@ impl Dockerfile {
     }
 
     /// The one thing that `stage`, which has nothing else, fetches from elsewhere.
-    fn fetched(&self, stage: &Stage, mut scope: Scope, arguments: &Map<String>, budget: &mut Budget) -> Result<Item> {
+    fn fetched(
+        &self,
+        stage: &DockerfileStage,
+        mut scope: Scope,
+        arguments: &Map<String>,
+        budget: &mut LoweringBudget,
+    ) -> Result<Item> {
         let refuse = |what: &str, place| {
             Error::input(format!("the time of this stage is wanted for SOURCE_DATE_EPOCH, and {what}"))
                 .with_excerpt(place)
@@ -126,7 +138,13 @@ impl Dockerfile {
     }
 
     /// What `add` fetches, if it is one thing from elsewhere.
-    fn remote(&self, add: &Add, scope: &Scope, text: &Text, budget: &mut Budget) -> Result<Option<Item>> {
+    fn remote(
+        &self,
+        add: &AddCommand,
+        scope: &Scope,
+        text: &Text,
+        budget: &mut LoweringBudget,
+    ) -> Result<Option<Item>> {
         let ([source], []) = (&add.transfer.sources[..], &add.transfer.texts[..]) else { return Ok(None) };
         let at = |word: &Word| {
             let place = text.excerpt(&word.span);
@@ -147,7 +165,7 @@ impl Dockerfile {
         Ok(Some(Item::Url { url: address, checksum }))
     }
 
-    fn expanded(&self, word: &Word, scope: &Scope, text: &Text, budget: &mut Budget) -> Result<String> {
+    fn expanded(&self, word: &Word, scope: &Scope, text: &Text, budget: &mut LoweringBudget) -> Result<String> {
         let expanded = expand(self.directives.escape, word, scope, text)?;
         budget.spend(expanded.cost).map_err(|error| error.with_excerpt(text.excerpt(&word.span)))?;
         Ok(expanded.text)

@@ -1,15 +1,15 @@
 //! What each instruction does to a stage.
 
-use super::made::State;
+use super::made::StageState;
 use super::{Lowering, Scope, setting, windows};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
-use crate::plan::dockerfile::{Command, Instruction, MountFlag, MountKind, Run, Span, Text, Warning, Word};
+use crate::plan::dockerfile::{Command, Instruction, MountFlag, MountKind, RunCommand, Span, Text, Warning, Word};
 use crate::plan::{Work, path};
 
 impl Lowering<'_, '_> {
     /// Does what `instruction` of the stage `number` says.
-    pub fn instruction(&mut self, state: &mut State, number: usize, instruction: &Instruction) -> Result<()> {
+    pub fn instruction(&mut self, state: &mut StageState, number: usize, instruction: &Instruction) -> Result<()> {
         let steps = state.steps.len();
         let applied = self.apply(state, number, instruction);
         let new = state.steps.get(steps..).unwrap_or_default().iter();
@@ -21,7 +21,7 @@ impl Lowering<'_, '_> {
         })
     }
 
-    fn apply(&mut self, state: &mut State, number: usize, instruction: &Instruction) -> Result<()> {
+    fn apply(&mut self, state: &mut StageState, number: usize, instruction: &Instruction) -> Result<()> {
         let place = instruction.excerpt(&instruction.span);
         let title = match &instruction.command {
             Command::Add(add) => return self.add(state, add, instruction),
@@ -55,7 +55,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    fn run(&mut self, state: &State, number: usize, run: &Run, instruction: &Instruction) -> Result<()> {
+    fn run(&mut self, state: &StageState, number: usize, run: &RunCommand, instruction: &Instruction) -> Result<()> {
         for flag in &run.mounts {
             // What a variable of an image stands for that nobody has seen may be anything.
             if state.scope.is_open && flag.has_variables() {
@@ -75,7 +75,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Refuses a mount that cannot be.
-    fn mount(&mut self, state: &State, number: usize, flag: &MountFlag, instruction: &Instruction) -> Result<()> {
+    fn mount(&mut self, state: &StageState, number: usize, flag: &MountFlag, instruction: &Instruction) -> Result<()> {
         let mount = flag.mount(&mut |word| self.expand(state, instruction, word))?;
         let from = match &mount.kind {
             MountKind::Secret { .. } | MountKind::Ssh { .. } => return Ok(()),
@@ -93,7 +93,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    fn workdir(&mut self, state: &mut State, word: &Word, instruction: &Instruction) -> Result<()> {
+    fn workdir(&mut self, state: &mut StageState, word: &Word, instruction: &Instruction) -> Result<()> {
         let written = self.expand(state, instruction, word)?;
         let place = instruction.excerpt(&instruction.span);
         let is_absolute = state.slashed(written.clone())?.starts_with('/');
@@ -116,16 +116,16 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    pub fn expand_all(&mut self, state: &State, instruction: &Instruction, words: &[Word]) -> Result<Vec<String>> {
+    pub fn expand_all(&mut self, state: &StageState, instruction: &Instruction, words: &[Word]) -> Result<Vec<String>> {
         words.iter().map(|word| self.expand(state, instruction, word)).collect()
     }
 
     /// What `word` comes to with the variables of the stage.
-    pub fn expand(&mut self, state: &State, instruction: &Instruction, word: &Word) -> Result<String> {
+    pub fn expand(&mut self, state: &StageState, instruction: &Instruction, word: &Word) -> Result<String> {
         Ok(self.expanded(state, instruction, word)?.text)
     }
 
-    fn expanded(&mut self, state: &State, instruction: &Instruction, word: &Word) -> Result<Expanded> {
+    fn expanded(&mut self, state: &StageState, instruction: &Instruction, word: &Word) -> Result<Expanded> {
         let expanded = expand(self.dockerfile.directives.escape, word, &state.scope, &instruction.text)?;
         self.budget.spend(expanded.cost)?;
         for unset in &expanded.unset {
@@ -136,7 +136,7 @@ impl Lowering<'_, '_> {
     }
 
     /// The same for the content of a heredoc, in which quotes are what they are.
-    pub fn expand_content(&mut self, state: &State, instruction: &Instruction, content: &str) -> Result<String> {
+    pub fn expand_content(&mut self, state: &StageState, instruction: &Instruction, content: &str) -> Result<String> {
         let place = instruction.excerpt(&instruction.span);
         let expanded = Lexer::heredoc().expand(content, &|name| state.scope.get(name));
         let expanded = expanded.map_err(|error| Error::input(error.message).with_excerpt(place.clone()))?;
@@ -152,7 +152,7 @@ impl Lowering<'_, '_> {
         Ok(expanded)
     }
 
-    fn note_undefined(&mut self, unset: &Unset, state: &State, place: impl Fn() -> Excerpt) -> Result<()> {
+    fn note_undefined(&mut self, unset: &Unset, state: &StageState, place: impl Fn() -> Excerpt) -> Result<()> {
         let name = &unset.name;
         if !state.scope.is_open && !state.scope.arguments.contains(name) {
             self.budget.spend(state.scope.names().map(str::len).sum())?;

@@ -8,14 +8,14 @@ use crate::plan::{Base, Stage, Step, Work};
 
 /// A stage of a Dockerfile, lowered: its place in the plan, and what stages on top of it go on with.
 #[derive(Debug)]
-pub struct Made {
+pub struct MadeStage {
     pub number: usize,
-    pub state: State,
+    pub state: StageState,
 }
 
 /// What a stage has come to.
 #[derive(Debug, Clone)]
-pub struct State {
+pub struct StageState {
     pub title: String,
     pub platform: Platform,
     /// What the image that everything stands on is for; none on scratch.
@@ -40,7 +40,7 @@ pub struct State {
 /// What programs are looked for in where an image does not say (moby, `DefaultPathEnvUnix`).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-impl State {
+impl StageState {
     /// The state before the first instruction of a stage that stands on `base`, whose settings and author these are.
     pub fn new(title: String, platform: Platform, base: Base, mut settings: Settings, author: Option<String>) -> Self {
         let inherited_labels = settings.labels.take().unwrap_or_default();
@@ -55,7 +55,7 @@ impl State {
             let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
             scope.set(name, value);
         }
-        State {
+        StageState {
             title,
             platform,
             base_platform: None,
@@ -74,7 +74,7 @@ impl State {
 
     /// The same before the first instruction of a stage called `title` that stands on this one, which is `number` in the plan.
     pub fn above(&self, title: String, number: usize) -> Self {
-        State { title, base: Base::Stage(number), steps: Vec::new(), has_command: false, ..self.clone() }
+        StageState { title, base: Base::Stage(number), steps: Vec::new(), has_command: false, ..self.clone() }
     }
 
     /// `path` as seen from the working directory, with `/` between its parts, and behind them if it is written so.

@@ -22,14 +22,14 @@ use crate::oci::{Map, Platform, Settings};
 use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, label};
 
-use budget::Budget;
-use made::{Made, State};
+use budget::LoweringBudget;
+use made::{MadeStage, StageState};
 use scope::Scope;
 
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH};
 
 /// What is wanted of a Dockerfile, and what it finds around it.
-pub struct Request<'a> {
+pub struct LoweringRequest<'a> {
     /// Those that were asked for; the build's own if none was.
     pub platforms: &'a [Platform],
     /// Of the machine that builds.
@@ -41,7 +41,7 @@ pub struct Request<'a> {
     /// The first is the one that `COPY` takes from if it does not say.
     pub contexts: &'a [Context],
     /// What `--build-context` puts in the place of a name.
-    pub named: &'a dyn Fn(&str) -> Option<Named>,
+    pub named: &'a dyn Fn(&str) -> Option<NamedSource>,
     /// Whether the first context leaves a path out, as far as its patterns alone can tell.
     pub ignores: &'a dyn Fn(&str) -> bool,
     /// What the command line lays over the image's settings, labels and annotations, and adds to it.
@@ -51,8 +51,8 @@ pub struct Request<'a> {
 
 /// What a name stands for that `--build-context` gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
-    /// By its place among [`Request::contexts`].
+pub enum NamedSource {
+    /// By its place among [`LoweringRequest::contexts`].
     Directory(usize),
     /// An image of this name.
     Image(String),
@@ -73,7 +73,7 @@ pub struct Lowered {
 impl Dockerfile {
     /// The plan that this Dockerfile stands for. `bases` is asked for an image each time one is needed. Of stages that the
     /// target does not need, only the `FROM` is looked at; equal stages of several platforms are there once.
-    pub fn lower(&self, request: &Request<'_>, bases: &mut FindBase<'_>) -> Result<Lowered> {
+    pub fn lower(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Lowered> {
         let build = std::slice::from_ref(&request.build_platform);
         let platforms = if request.platforms.is_empty() { build } else { request.platforms };
         let contexts = request.contexts.to_vec();
@@ -85,7 +85,7 @@ impl Dockerfile {
             annotations: Map::new(),
             placed_annotations: PlacedAnnotations::default(),
         };
-        let (mut findings, mut budget) = (Findings::default(), Budget::new());
+        let (mut findings, mut budget) = (Findings::default(), LoweringBudget::new());
         for platform in platforms {
             let mut lowering =
                 Lowering::new(self, request, platform, bases, &mut plan.stages, &mut findings, &mut budget)?;
@@ -103,9 +103,9 @@ impl Dockerfile {
 
     /// What the build checks find: in all stages, or in those that the target needs. An image that `bases` does not have is
     /// no error, but what is said of variables that it may have is left out.
-    pub fn check(&self, request: &Request<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
+    pub fn check(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
         let platform = request.platforms.first().unwrap_or(&request.build_platform);
-        let (mut stages, mut findings, mut budget) = (Vec::new(), Findings::default(), Budget::new());
+        let (mut stages, mut findings, mut budget) = (Vec::new(), Findings::default(), LoweringBudget::new());
         let mut lowering = Lowering::new(self, request, platform, bases, &mut stages, &mut findings, &mut budget)?;
         lowering.is_check = true;
         match request.target {
@@ -139,7 +139,7 @@ struct Findings {
 }
 
 impl Findings {
-    fn unused(&self, request: &Request<'_>) -> Vec<String> {
+    fn unused(&self, request: &LoweringRequest<'_>) -> Vec<String> {
         let is_used = |name: &&String| self.arguments.contains(*name) || is_predefined(name);
         request.arguments.keys().filter(|name| !is_used(name)).cloned().collect()
     }
@@ -148,7 +148,7 @@ impl Findings {
 /// A Dockerfile on the way to stages for one platform.
 struct Lowering<'a, 'b> {
     dockerfile: &'a Dockerfile,
-    request: &'a Request<'a>,
+    request: &'a LoweringRequest<'a>,
     platform: &'a Platform,
     bases: &'a mut FindBase<'b>,
     /// What `FROM` lines see.
@@ -156,10 +156,10 @@ struct Lowering<'a, 'b> {
     /// Where in the Dockerfile the stages of each name stand, in their order.
     names: HashMap<&'a str, Vec<usize>>,
     /// By their place in the Dockerfile.
-    made: Vec<Option<Rc<Made>>>,
+    made: Vec<Option<Rc<MadeStage>>>,
     plan: &'a mut Vec<Stage>,
     findings: &'a mut Findings,
-    budget: &'a mut Budget,
+    budget: &'a mut LoweringBudget,
     /// Nothing is to be built.
     is_check: bool,
 }
@@ -167,12 +167,12 @@ struct Lowering<'a, 'b> {
 impl<'a, 'b> Lowering<'a, 'b> {
     fn new(
         dockerfile: &'a Dockerfile,
-        request: &'a Request<'a>,
+        request: &'a LoweringRequest<'a>,
         platform: &'a Platform,
         bases: &'a mut FindBase<'b>,
         plan: &'a mut Vec<Stage>,
         findings: &'a mut Findings,
-        budget: &'a mut Budget,
+        budget: &'a mut LoweringBudget,
     ) -> Result<Self> {
         let made = dockerfile.stages.iter().map(|_| None).collect();
         let global = Rc::default();
@@ -207,7 +207,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
     }
 
     /// The stage of an image, with all that the command line lays over it.
-    fn image(&mut self, made: &Made) -> Result<(Stage, Spec)> {
+    fn image(&mut self, made: &MadeStage) -> Result<(Stage, Spec)> {
         let mut stage = made.state.stage();
         // Nothing stands on the target, which comes to the plan with what is laid over it.
         if made.number + 1 == self.plan.len() {

@@ -2,7 +2,7 @@
 //! the image's history.
 
 use super::instruction::expand;
-use super::made::State;
+use super::made::StageState;
 use super::{Lowering, expose, windows};
 use crate::error::{Error, Result};
 use crate::plan::dockerfile::{Argument, CommandLine, Instruction, Pair, Warning, Word};
@@ -12,7 +12,7 @@ use crate::plan::setting::stop_signal;
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 impl Lowering<'_, '_> {
-    pub fn arg(&mut self, state: &mut State, arguments: &[Argument], instruction: &Instruction) -> Result<String> {
+    pub fn arg(&mut self, state: &mut StageState, arguments: &[Argument], instruction: &Instruction) -> Result<String> {
         let mut title = "ARG".to_owned();
         for argument in arguments {
             let name = &argument.name.text;
@@ -34,7 +34,7 @@ impl Lowering<'_, '_> {
         Ok(title)
     }
 
-    pub fn env(&mut self, state: &mut State, pairs: &[Pair], instruction: &Instruction) -> Result<String> {
+    pub fn env(&mut self, state: &mut StageState, pairs: &[Pair], instruction: &Instruction) -> Result<String> {
         let pairs = self.pairs(state, pairs, instruction)?;
         for (name, value) in &pairs {
             // Each is looked for among all.
@@ -44,13 +44,13 @@ impl Lowering<'_, '_> {
         Ok(told("ENV", &pairs))
     }
 
-    pub fn label(&mut self, state: &mut State, pairs: &[Pair], instruction: &Instruction) -> Result<String> {
+    pub fn label(&mut self, state: &mut StageState, pairs: &[Pair], instruction: &Instruction) -> Result<String> {
         let pairs = self.pairs(state, pairs, instruction)?;
         state.labels.extend(pairs.iter().cloned());
         Ok(told("LABEL", &pairs))
     }
 
-    pub fn expose(&mut self, state: &mut State, words: &[Word], instruction: &Instruction) -> Result<String> {
+    pub fn expose(&mut self, state: &mut StageState, words: &[Word], instruction: &Instruction) -> Result<String> {
         let mut all = Vec::new();
         for word in words {
             // BuildKit has no word on variables that are not declared here.
@@ -71,20 +71,20 @@ impl Lowering<'_, '_> {
         Ok(format!("EXPOSE {}", list(&all)))
     }
 
-    pub fn stop_signal(&mut self, state: &mut State, word: &Word, instruction: &Instruction) -> Result<String> {
+    pub fn stop_signal(&mut self, state: &mut StageState, word: &Word, instruction: &Instruction) -> Result<String> {
         let signal = self.expand(state, instruction, word)?;
         stop_signal(&signal)?;
         state.settings.stop_signal.clone_from(&signal);
         Ok(format!("STOPSIGNAL {signal}"))
     }
 
-    pub fn user(&mut self, state: &mut State, word: &Word, instruction: &Instruction) -> Result<String> {
+    pub fn user(&mut self, state: &mut StageState, word: &Word, instruction: &Instruction) -> Result<String> {
         let user = self.expand(state, instruction, word)?;
         state.settings.user.clone_from(&user);
         Ok(format!("USER {user}"))
     }
 
-    pub fn volume(&mut self, state: &mut State, words: &[Word], instruction: &Instruction) -> Result<String> {
+    pub fn volume(&mut self, state: &mut StageState, words: &[Word], instruction: &Instruction) -> Result<String> {
         let paths = self.expand_all(state, instruction, words)?;
         let volumes = state.settings.volumes.get_or_insert_default();
         for path in &paths {
@@ -96,7 +96,12 @@ impl Lowering<'_, '_> {
         Ok(format!("VOLUME {}", list(&paths)))
     }
 
-    fn pairs(&mut self, state: &State, pairs: &[Pair], instruction: &Instruction) -> Result<Vec<(String, String)>> {
+    fn pairs(
+        &mut self,
+        state: &StageState,
+        pairs: &[Pair],
+        instruction: &Instruction,
+    ) -> Result<Vec<(String, String)>> {
         let pair = |pair: &Pair| {
             let key = self.expand(state, instruction, &pair.key)?;
             if key.is_empty() {
@@ -109,7 +114,7 @@ impl Lowering<'_, '_> {
     }
 }
 
-pub fn cmd(state: &mut State, line: &CommandLine) -> String {
+pub fn cmd(state: &mut StageState, line: &CommandLine) -> String {
     state.has_command = true;
     let words = in_shell(state, line);
     let title = format!("CMD {}", list(&words));
@@ -121,7 +126,7 @@ pub fn cmd(state: &mut State, line: &CommandLine) -> String {
     title
 }
 
-pub fn entrypoint(state: &mut State, line: &CommandLine) -> String {
+pub fn entrypoint(state: &mut StageState, line: &CommandLine) -> String {
     let words = in_shell(state, line);
     let title = format!("ENTRYPOINT {}", list(&words));
     state.settings.entrypoint = Some(words);
@@ -132,12 +137,12 @@ pub fn entrypoint(state: &mut State, line: &CommandLine) -> String {
     title
 }
 
-pub fn shell(state: &mut State, words: &[String]) -> String {
+pub fn shell(state: &mut StageState, words: &[String]) -> String {
     state.settings.shell = Some(words.to_vec());
     format!("SHELL {}", list(words))
 }
 
-fn set_variable(state: &mut State, name: &str, value: &str) {
+fn set_variable(state: &mut StageState, name: &str, value: &str) {
     state.scope.set(name, value);
     let variables = state.settings.env.get_or_insert_default();
     let is_same = |set: &&mut String| set.split_once('=').map_or(set.as_str(), |(set, _)| set) == name;
@@ -148,7 +153,7 @@ fn set_variable(state: &mut State, name: &str, value: &str) {
     }
 }
 
-fn in_shell(state: &State, line: &CommandLine) -> Vec<String> {
+fn in_shell(state: &StageState, line: &CommandLine) -> Vec<String> {
     match line {
         CommandLine::Exec(words) => words.clone(),
         CommandLine::Shell(command) => {
