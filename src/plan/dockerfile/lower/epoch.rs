@@ -2,7 +2,7 @@
 
 use super::Scope;
 use super::budget::LoweringBudget;
-use super::instruction::expand;
+use super::expand::expand;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Map, Platform};
 use crate::plan::dockerfile::{AddCommand, Command, Dockerfile, DockerfileStage, Text, Word};

@@ -4,6 +4,7 @@
 mod budget;
 mod copy;
 mod epoch;
+mod expand;
 mod expose;
 mod instruction;
 mod made;

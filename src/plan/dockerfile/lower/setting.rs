@@ -1,7 +1,7 @@
 //! The instructions that change a stage's settings and none of its files. Each returns its title, which becomes a part of
 //! the image's history.
 
-use super::instruction::expand;
+use super::expand::expand;
 use super::made::StageState;
 use super::{Lowering, expose, windows};
 use crate::error::{Error, Result};
