@@ -15,7 +15,7 @@ use crate::output::{self, Bundle, Destination, Entry, Image, Means, Names, Outpu
 use crate::plan::setting;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
-use crate::source::collection::{Choice, Collected, Collection};
+use crate::source::collection::{Collected, Collection, ImageChoice};
 use crate::source::image::Location;
 
 /// Copy images, with all their platforms, between registries, layouts and archives
@@ -75,7 +75,7 @@ fn copy(arguments: &CopyArguments, environment: &Environment, progress: Progress
     let client = arguments.transfer.client(environment);
     let mut collection = Collection::new(&client, progress);
     for source in order.sources {
-        collection.add(source, Choice { platforms: &order.platforms, referrers: arguments.referrers })?;
+        collection.add(source, ImageChoice { platforms: &order.platforms, referrers: arguments.referrers })?;
     }
     let names = order.names(&collection.images)?;
     let left_out = since(arguments, &order, &mut collection, &client, progress)?;
@@ -121,7 +121,7 @@ fn since<'a>(
             .with_hint("write one with -o FILE; what is copied is no delta that it could complete"));
     }
     let mut present = Collection::new(client, progress);
-    arguments.since.iter().try_for_each(|title| present.add(title, Choice::default()))?;
+    arguments.since.iter().try_for_each(|title| present.add(title, ImageChoice::default()))?;
     let paths = || order.outputs.iter().filter_map(Output::path);
     let is_overwritten = |collected: &&Collected| {
         collected.location.path().is_some_and(|from| paths().any(|to| is_same_place(from, to)))

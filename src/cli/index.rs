@@ -17,7 +17,7 @@ use crate::output::release::{Release, Target};
 use crate::output::{self, Image, Means, Output};
 use crate::plan::annotation::{self, PlacedAnnotations};
 use crate::progress::Progress;
-use crate::source::collection::{Choice, Collection};
+use crate::source::collection::{Collection, ImageChoice};
 use crate::store::pending::PendingFile;
 
 /// Make one index of images that were built apart, and push it
@@ -86,7 +86,7 @@ fn join(
     let mut collection = Collection::new(&client, progress);
     let mut seen = HashSet::new();
     for title in arguments.images.iter().filter(|title| seen.insert(*title)) {
-        collection.add(title, Choice::default())?;
+        collection.add(title, ImageChoice::default())?;
     }
     let index = image::join(&collection.members()?, &annotations)?;
     collection.check_complete(|_, blob| output::hold(outputs, &names, blob, &client, progress))?;

@@ -16,7 +16,7 @@ use crate::oci::{Descriptor, Map, Reference};
 use crate::output::{self, Image, Means, Output};
 use crate::plan::tag;
 use crate::progress::{Event, Progress};
-use crate::source::base::{self, Bases, Pins, Reach};
+use crate::source::base::{self, BaseReach, BaseStore, Pins};
 use crate::source::image::Location;
 use crate::store::pending::PendingFile;
 use crate::store::{Beside, Graph, Layered, LocalStore};
@@ -96,10 +96,10 @@ impl RebaseArguments {
     ) -> Result<Descriptor> {
         let client = &self.transfer.client(environment);
         let (image, root) = location.open(client, progress)?;
-        let reach = Reach::Machine(".".as_ref());
+        let reach = BaseReach::Machine(".".as_ref());
         let pull = self.pull.pull();
-        let options = base::Options { store, client, pull, contexts: &Map::new(), reach, progress };
-        let bases = Bases::new(options, Pins::default());
+        let options = base::BaseOptions { store, client, pull, contexts: &Map::new(), reach, progress };
+        let bases = BaseStore::new(options, Pins::default());
         let rebase = Rebase { title: &self.image, from: self.from.as_deref(), onto: &self.onto, progress };
         let rebased = rebase.apply(image.as_ref(), &root, &mut |name, platform| bases.find(name, platform), store)?;
         if rebased.digest == root.digest {

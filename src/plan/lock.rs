@@ -16,17 +16,17 @@ version = 1
 /// The digests that names of base images are held to: `ocibake.lock`. A digest is that of all that a name stands for,
 /// mostly an index, and so the same for all platforms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lock {
+pub struct BaseLock {
     /// By the name as docker shows it, always with a tag.
     bases: Map<Digest>,
 }
 
-impl Lock {
+impl BaseLock {
     /// What the file is called; it lies beside the file that tells a build what to do.
     pub const FILE: &str = "ocibake.lock";
 
     /// Reads the file's `text`; `file` is its name in errors.
-    pub fn parse(file: &str, text: &str) -> Result<Lock> {
+    pub fn parse(file: &str, text: &str) -> Result<BaseLock> {
         let document = TomlDocument { file, text };
         let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
         let root = document.root(entries.get_ref());
@@ -41,7 +41,7 @@ impl Lock {
         }
         let base = root.take("base");
         root.finish()?;
-        let mut lock = Lock::default();
+        let mut lock = BaseLock::default();
         for entry in base.map(|base| base.table()).transpose()?.iter().flat_map(|table| table.entries()) {
             lock.read(&entry)?;
         }
@@ -71,7 +71,7 @@ impl Lock {
 }
 
 /// The file's text.
-impl fmt::Display for Lock {
+impl fmt::Display for BaseLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HEAD)?;
         // No character of a name needs to be escaped.

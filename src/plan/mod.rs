@@ -27,7 +27,7 @@ pub(crate) use git_url::user_information;
 pub use http_url::{is_http, shown_url, url_without_user};
 pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
-pub use lock::Lock;
+pub use lock::BaseLock;
 pub use mode::Mode;
 pub use named_context::{ContextPlace, NamedContext, context_name};
 pub use pattern::Pattern;

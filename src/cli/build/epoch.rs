@@ -7,7 +7,7 @@ use crate::layer::newest;
 use crate::oci::Map;
 use crate::plan::dockerfile::{Dockerfile, Epoch, SOURCE_DATE_EPOCH};
 use crate::plan::{Item, shown_url};
-use crate::source::context::{Access, OpenContext};
+use crate::source::context::{ContextAccess, OpenContext};
 use crate::source::download::download;
 use crate::source::{archive, git};
 
@@ -28,7 +28,7 @@ pub fn settle(
     arguments: &mut Map<String>,
     is_from_flag: bool,
     contexts: &EpochContexts<'_>,
-    access: &Access<'_>,
+    access: &ContextAccess<'_>,
 ) -> Result<Option<i64>> {
     let is_given = arguments.contains_key(SOURCE_DATE_EPOCH);
     let is_context = |name: &str| contexts.names.contains(&name);
@@ -49,7 +49,7 @@ pub fn settle(
     Ok(time)
 }
 
-fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &Access<'_>) -> Result<Option<i64>> {
+fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &ContextAccess<'_>) -> Result<Option<i64>> {
     match named {
         Epoch::Seconds(seconds) => epoch(&seconds.to_string()).map(Some),
         Epoch::Context => contexts.main.time(),

@@ -10,7 +10,7 @@ use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
 use crate::plan::dockerfile::Dockerfile;
 use crate::plan::{Spec, dockerignore};
-use crate::source::context::{self, OpenContext};
+use crate::source::context::{DockerfilePlace, DockerfileSource, OpenContext};
 
 /// The files that a context is looked through for, in this order.
 const SPEC: &str = "ocibake.toml";
@@ -39,9 +39,9 @@ impl RecipeKind {
         match &flags.file {
             None if context.is_none() && spec_flags.add_files() => Ok(RecipeKind::Spec(Box::default())),
             Some(file) if is_spec_in(file) => named_spec(opened, file),
-            Some(file) if file == Path::new("-") => dockerfile(opened, context::Named::StandardInput),
-            Some(file) => dockerfile(opened, context::Named::File(file)),
-            None if opened.dockerfile.is_some() => dockerfile(opened, context::Named::Not),
+            Some(file) if file == Path::new("-") => dockerfile(opened, DockerfilePlace::StandardInput),
+            Some(file) => dockerfile(opened, DockerfilePlace::File(file)),
+            None if opened.dockerfile.is_some() => dockerfile(opened, DockerfilePlace::Not),
             None => in_context(opened, spec_flags),
         }
     }
@@ -61,8 +61,8 @@ pub fn refuse_flags_of_dockerfiles(flags: &RecipeFlags) -> Result<()> {
     }
 }
 
-fn dockerfile(context: &OpenContext, named: context::Named<'_>) -> Result<RecipeKind> {
-    let found = context::Dockerfile::find(context, named, &mut io::stdin())?;
+fn dockerfile(context: &OpenContext, named: DockerfilePlace<'_>) -> Result<RecipeKind> {
+    let found = DockerfileSource::find(context, named, &mut io::stdin())?;
     let dockerfile = Box::new(Dockerfile::read(&found.file.name, found.file.text.as_bytes())?);
     let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
     Ok(RecipeKind::Dockerfile { dockerfile, ignore })
@@ -74,7 +74,7 @@ fn in_context(context: &OpenContext, spec_flags: &SpecFlags) -> Result<RecipeKin
         return spec(file, &context.shown(Path::new(SPEC)).to_string());
     }
     if context.has(Path::new(DOCKERFILE))? || context.has(Path::new(LOWER_CASE))? {
-        return dockerfile(context, context::Named::Not);
+        return dockerfile(context, DockerfilePlace::Not);
     }
     if spec_flags.add_files() {
         return Ok(RecipeKind::Spec(Box::default()));

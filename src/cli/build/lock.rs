@@ -4,8 +4,8 @@ use super::recipe::Recipe;
 use crate::cli::flags::base::BaseFlags;
 use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
-use crate::plan::Lock;
-use crate::source::base::{Bases, Holding, Pins, Pull};
+use crate::plan::BaseLock;
+use crate::source::base::{BaseStore, Holding, Pins, Pull};
 use crate::store::pending::PendingFile;
 
 /// In bytes; far more than any lock needs.
@@ -14,7 +14,7 @@ const LOCK_LIMIT: u64 = 1 << 20;
 /// What the lock of `recipe` says, if there is one, and what becomes of it.
 pub fn pins(flags: &BaseFlags, recipe: &Recipe<'_>) -> Result<Pins> {
     if !recipe.is_local() && (flags.lock || flags.update_lock) {
-        return Err(Error::usage(format!("there is no place for {}: the context is not a directory", Lock::FILE))
+        return Err(Error::usage(format!("there is no place for {}: the context is not a directory", BaseLock::FILE))
             .with_hint("lock the bases where the context comes from"));
     }
     let holding = match (flags.lock, flags.update_lock) {
@@ -26,11 +26,12 @@ pub fn pins(flags: &BaseFlags, recipe: &Recipe<'_>) -> Result<Pins> {
         (true, _) => Holding::Completed,
         _ => Holding::Obeyed,
     };
-    let lock = recipe.open_lock()?.map(|(name, file)| Lock::parse(&name, &read_text(file, &name, LOCK_LIMIT, "lock")?));
+    let lock =
+        recipe.open_lock()?.map(|(name, file)| BaseLock::parse(&name, &read_text(file, &name, LOCK_LIMIT, "lock")?));
     Ok(Pins::new(lock.transpose()?, holding))
 }
 
 /// Writes the lock of `recipe`, if it is to be and has changed; in one step.
-pub fn keep(recipe: &Recipe<'_>, bases: &Bases<'_>) -> Result<()> {
+pub fn keep(recipe: &Recipe<'_>, bases: &BaseStore<'_>) -> Result<()> {
     bases.lock().map_or(Ok(()), |lock| PendingFile::replace(&recipe.lock(), lock.to_string().as_bytes()))
 }

@@ -13,10 +13,12 @@ use crate::error::{Error, Result};
 use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
 use crate::plan::dockerfile::{LoweringRequest, NamedSource, SOURCE_DATE_EPOCH, Warning};
-use crate::plan::{Automatic, Checkout, Context, ContextPlace, FindBase, Lock, Plan, Spec, context_name, dockerignore};
+use crate::plan::{
+    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, Spec, context_name, dockerignore,
+};
 use crate::progress::{Event, Progress};
-use crate::source::base::Reach;
-use crate::source::context::{self, Access, OpenContext};
+use crate::source::base::BaseReach;
+use crate::source::context::{ContextAccess, ContextLocation, DockerfileSource, OpenContext};
 use crate::source::git;
 
 /// What a build is told by, read.
@@ -42,12 +44,12 @@ impl<'a> Recipe<'a> {
         context: Option<&Path>,
         spec_flags: &'a SpecFlags,
         environment: &Environment,
-        access: &Access<'_>,
+        access: &ContextAccess<'_>,
     ) -> Result<Self> {
         let location = match context.map(Path::to_str) {
-            None => context::Location::Directory(PathBuf::from(".")),
+            None => ContextLocation::Directory(PathBuf::from(".")),
             Some(Some(text)) => text.parse()?,
-            Some(None) => context::Location::Directory(context.unwrap_or(Path::new(".")).to_owned()),
+            Some(None) => ContextLocation::Directory(context.unwrap_or(Path::new(".")).to_owned()),
         };
         let opened = location.open(access, &mut io::stdin())?;
         let kind = RecipeKind::find(flags, context, &opened, spec_flags)?;
@@ -97,7 +99,7 @@ impl Recipe<'_> {
     /// Where its bases are locked: beside the file that it is.
     pub fn lock(&self) -> PathBuf {
         match self.file_of_this_machine() {
-            Some(file) => file.with_file_name(Lock::FILE),
+            Some(file) => file.with_file_name(BaseLock::FILE),
             None => self.root().join(self.lock_in_context()),
         }
     }
@@ -106,7 +108,7 @@ impl Recipe<'_> {
     pub fn open_lock(&self) -> Result<Option<(String, File)>> {
         let (name, file) = match self.file_of_this_machine() {
             Some(file) => {
-                let lock = file.with_file_name(Lock::FILE);
+                let lock = file.with_file_name(BaseLock::FILE);
                 (lock.display().to_string(), self.context.file_beside(&lock)?)
             }
             None => {
@@ -125,16 +127,16 @@ impl Recipe<'_> {
 
     fn lock_in_context(&self) -> PathBuf {
         let file = self.flags.file.as_deref().filter(|file| *file != Path::new("-"));
-        file.unwrap_or(Path::new(Lock::FILE)).with_file_name(Lock::FILE)
+        file.unwrap_or(Path::new(BaseLock::FILE)).with_file_name(BaseLock::FILE)
     }
 
     /// Which images it may build on. Only what the user wrote may name those of this machine.
-    pub fn reach(&self) -> Reach<'_> {
+    pub fn reach(&self) -> BaseReach<'_> {
         match self.kind {
-            RecipeKind::Dockerfile { .. } => Reach::None,
-            RecipeKind::Spec(_) if self.context.is_local => Reach::Machine(self.root()),
-            RecipeKind::Spec(_) if self.spec_flags.names_base() => Reach::Machine(Path::new(".")),
-            RecipeKind::Spec(_) => Reach::Within(self.root()),
+            RecipeKind::Dockerfile { .. } => BaseReach::None,
+            RecipeKind::Spec(_) if self.context.is_local => BaseReach::Machine(self.root()),
+            RecipeKind::Spec(_) if self.spec_flags.names_base() => BaseReach::Machine(Path::new(".")),
+            RecipeKind::Spec(_) => BaseReach::Within(self.root()),
         }
     }
 
@@ -214,7 +216,7 @@ impl Recipe<'_> {
         let main = Context { title: self.title.clone(), root: self.context.root.clone(), ignore: ignore.to_vec() };
         let mut contexts = vec![main];
         for (name, opened) in &self.directories {
-            let text = context::Dockerfile::ignore(opened)?;
+            let text = DockerfileSource::ignore(opened)?;
             let ignore = text.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
             contexts.push(Context { title: name.clone(), root: opened.root.clone(), ignore });
         }

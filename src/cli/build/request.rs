@@ -18,9 +18,9 @@ use crate::plan::dockerfile::Warning;
 use crate::plan::{Automatic, Plan, Spec};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
-use crate::source::base::{self, Bases};
-use crate::source::cached::Cached;
-use crate::source::context::Access;
+use crate::source::base::{self, BaseStore};
+use crate::source::cached::CachedImages;
+use crate::source::context::ContextAccess;
 use crate::source::modified::Modified;
 use crate::store::{Beside, Graph, Layered, LocalStore, Store};
 
@@ -103,7 +103,7 @@ impl BuildRequest<'_> {
         environment: &Environment,
         BuildMeans { store, client }: &BuildMeans,
         progress: Progress<'_>,
-        work: impl FnOnce(&Recipe<'_>, &Bases<'_>) -> Result<T>,
+        work: impl FnOnce(&Recipe<'_>, &BaseStore<'_>) -> Result<T>,
     ) -> Result<T> {
         let flags = &self.build.recipe;
         let recipe = Recipe::read(
@@ -111,9 +111,9 @@ impl BuildRequest<'_> {
             self.context,
             &self.build.spec,
             environment,
-            &Access { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
+            &ContextAccess { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
         )?;
-        let options = base::Options {
+        let options = base::BaseOptions {
             store,
             client,
             pull: self.build.base.pull(),
@@ -121,11 +121,11 @@ impl BuildRequest<'_> {
             reach: recipe.reach(),
             progress,
         };
-        let bases = Bases::new(options, lock::pins(&self.build.base, &recipe)?);
+        let bases = BaseStore::new(options, lock::pins(&self.build.base, &recipe)?);
         work(&recipe, &bases)
     }
 
-    fn resolve(&self, recipe: &Recipe<'_>, bases: &Bases<'_>, progress: Progress<'_>) -> Result<BuildOrder> {
+    fn resolve(&self, recipe: &Recipe<'_>, bases: &BaseStore<'_>, progress: Progress<'_>) -> Result<BuildOrder> {
         let names = self.names(recipe.spec());
         let checkout = recipe.checkout(progress);
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
@@ -156,7 +156,7 @@ impl BuildRequest<'_> {
         &self,
         order: &BuildOrder,
         BuildMeans { store, client }: &BuildMeans,
-        bases: &Bases<'_>,
+        bases: &BaseStore<'_>,
         progress: Progress<'_>,
     ) -> Result<Built> {
         let BuildOrder { plan, created, modified, names, outputs } = order;
@@ -164,7 +164,7 @@ impl BuildRequest<'_> {
         // What may be refused once its digest is known is not sent before.
         let ahead =
             if matches!(&self.delivery, Delivery::Release(release) if release.immutable) { &[] } else { &names[..] };
-        let build = |cached: Option<&Cached<'_>>| {
+        let build = |cached: Option<&CachedImages<'_>>| {
             output::while_building(outputs, ahead, client, progress, |follow| {
                 let options = build::Options {
                     store,
@@ -194,7 +194,7 @@ impl BuildRequest<'_> {
                 _ => output::write(outputs, image, &means),
             }
         };
-        let cached = Cached::new(&self.output.cache_from, compression, client, progress);
+        let cached = CachedImages::new(&self.output.cache_from, compression, client, progress);
         let built = build(Some(&cached))?;
         let layered = Layered::new(store, &cached);
         match write(&built, &layered) {

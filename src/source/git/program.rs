@@ -15,12 +15,12 @@ use crate::plan::GitUrl;
 pub(super) struct Git<'a> {
     pub git_dir: &'a Path,
     pub work_tree: &'a Path,
-    pub credentials: &'a Credentials,
+    pub credentials: &'a GitCredentials,
 }
 
 /// Who may fetch: a file that only the user can read, from which git's own helper takes what belongs to a host. It goes
 /// with this value.
-pub(super) struct Credentials {
+pub(super) struct GitCredentials {
     file: PathBuf,
 }
 
@@ -104,10 +104,10 @@ impl Git<'_> {
     }
 }
 
-impl Credentials {
+impl GitCredentials {
     /// None yet, which are to be in a file of that name in `directory`.
     pub fn new(directory: &Path) -> Self {
-        Credentials { file: directory.join("credentials") }
+        GitCredentials { file: directory.join("credentials") }
     }
 
     /// Adds a line of git-credential-store(1). Of several for one host the first counts.
@@ -132,7 +132,7 @@ impl Credentials {
     }
 }
 
-impl Drop for Credentials {
+impl Drop for GitCredentials {
     fn drop(&mut self) {
         // Where there are none there is no file; and what cannot be removed goes with the directory.
         let _ = std::fs::remove_file(&self.file);

@@ -14,7 +14,7 @@ mod work_tree;
 use std::path::Path;
 
 use self::object::Objects;
-use self::repository::Repository;
+use self::repository::GitRepository;
 use crate::error::{Error, Result};
 use crate::plan::label::{self, Checkout};
 use crate::plan::tag::Branch;
@@ -26,7 +26,7 @@ use crate::plan::tag::Branch;
 /// configuration, attribute or environment is read. Objects that replace others do not count.
 pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
     let directory = directory.canonicalize().map_err(|source| Error::io("read", directory, source))?;
-    let Some(repository) = Repository::around(&directory)? else { return Ok(None) };
+    let Some(repository) = GitRepository::around(&directory)? else { return Ok(None) };
     let Some((head, branch)) = repository.head()? else { return Ok(None) };
     let commit = Objects::of(&repository)?.commit(head)?;
     let revision = head.to_string();
@@ -40,7 +40,7 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
     }))
 }
 
-fn named(repository: &Repository, name: String, revision: &str) -> Result<Branch> {
+fn named(repository: &GitRepository, name: String, revision: &str) -> Result<Branch> {
     let is_default = match repository.default_branch()? {
         Some(default) => default == name,
         None => matches!(name.as_str(), "main" | "master"),

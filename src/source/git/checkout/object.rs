@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::inflate::{OBJECT_LIMIT, inflated};
 use super::object_id::{ObjectFormat, ObjectId};
 use super::pack::Pack;
-use super::repository::Repository;
+use super::repository::GitRepository;
 use crate::error::{Error, Result};
 use crate::source::git::regular;
 
@@ -32,7 +32,7 @@ pub(super) struct Objects {
 
 impl Objects {
     /// Returns the objects of `repository` and of those that it borrows from. Fails if a list of these cannot be read.
-    pub fn of(repository: &Repository) -> Result<Self> {
+    pub fn of(repository: &GitRepository) -> Result<Self> {
         let mut directories = vec![repository.common.join("objects")];
         let mut next = 0;
         while let Some(directory) = directories.get(next) {
