@@ -150,7 +150,7 @@ fn read(text: &str) -> Result<GitUrl> {
     }
     let fragment = percent_decoded_text(fragment);
     let (reference, below) = fragment.split_once(':').unwrap_or((&fragment, ""));
-    let mut wanted = Wanted { reference: some(reference), subdirectory: some(below), ..Wanted::default() };
+    let mut wanted = UrlSelection { reference: some(reference), subdirectory: some(below), ..UrlSelection::default() };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) =
             pair.split_once('=').map_or((pair, None), |(key, value)| (key, some(&percent_decoded_text(value))));
@@ -162,14 +162,14 @@ fn read(text: &str) -> Result<GitUrl> {
 
 /// What stands behind the address, until all of it is known.
 #[derive(Default)]
-struct Wanted {
+struct UrlSelection {
     reference: Option<String>,
     subdirectory: Option<String>,
     tag: Option<String>,
     branch: Option<String>,
 }
 
-impl Wanted {
+impl UrlSelection {
     fn set(&mut self, url: &mut GitUrl, key: &str, value: Option<String>) -> Result<(), String> {
         let once = |slot: &mut Option<String>| {
             let Some(value) = value.clone() else { return Err(format!("`{key}` has no value in its query")) };

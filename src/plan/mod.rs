@@ -143,9 +143,9 @@ pub enum Work {
 pub struct Copy {
     pub from: Provider,
     /// In the order in which they were written: where two bring one path, the later wins.
-    pub items: Vec<Item>,
+    pub items: Vec<CopyItem>,
     /// Links on the way to it are followed, unless it is a `link`.
-    pub to: Destination,
+    pub to: ImagePath,
     /// `user[:group]`, by name or number; names are those of the stage's `/etc/passwd` and `/etc/group`. Without it, what
     /// comes from a context is root's, and what comes from an image or a stage keeps its owner.
     pub owner: Option<String>,
@@ -174,7 +174,7 @@ pub enum Provider {
 
 /// One source of a [`Copy`](struct@Copy).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub enum CopyItem {
     /// Paths that the provider has, as Go's `filepath.Match` reads it, name by name.
     Pattern(String),
     /// The text of a heredoc, and the name that it has in a directory.
@@ -189,7 +189,7 @@ pub enum Item {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Add {
     pub source: Source,
-    pub to: Destination,
+    pub to: ImagePath,
     pub mode: Option<Mode>,
     pub owner: Owner,
     /// Patterns of moby's `.dockerignore` language, relative to each matched directory.
@@ -209,7 +209,7 @@ pub enum Source {
 
 /// A path in the image: no leading slash, no `.` or `..`, `/` between its parts; empty for the root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Destination {
+pub struct ImagePath {
     pub path: String,
     /// It was written with a trailing slash (or is the root): sources go into it under their own names.
     pub into: bool,
@@ -227,25 +227,25 @@ pub enum Owner {
 }
 
 /// URLs are encoded without user and password: what they open is known by its digest.
-impl Encode for Item {
+impl Encode for CopyItem {
     fn encode(&self, to: &mut Vec<u8>) {
         match self {
-            Item::Pattern(pattern) => encode_members(to, &[&0u8, pattern]),
-            Item::Text { name, content } => encode_members(to, &[&1u8, name, content]),
-            Item::Url { url, checksum } => encode_members(to, &[&2u8, &url_without_user(url), checksum]),
-            Item::Git { url, keep_git_dir, checksum } => encode_members(to, &[&3u8, url, keep_git_dir, checksum]),
+            CopyItem::Pattern(pattern) => encode_members(to, &[&0u8, pattern]),
+            CopyItem::Text { name, content } => encode_members(to, &[&1u8, name, content]),
+            CopyItem::Url { url, checksum } => encode_members(to, &[&2u8, &url_without_user(url), checksum]),
+            CopyItem::Git { url, keep_git_dir, checksum } => encode_members(to, &[&3u8, url, keep_git_dir, checksum]),
         }
     }
 }
 
-impl Encode for Destination {
+impl Encode for ImagePath {
     fn encode(&self, to: &mut Vec<u8>) {
-        let Destination { path, into } = self;
+        let ImagePath { path, into } = self;
         encode_members(to, &[path, into]);
     }
 }
 
-impl fmt::Display for Destination {
+impl fmt::Display for ImagePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slash = if self.into && !self.path.is_empty() { "/" } else { "" };
         write!(f, "/{}{slash}", self.path)
@@ -268,7 +268,7 @@ impl Plan {
 
 impl Copy {
     /// Without any flag.
-    pub fn new(from: Provider, items: Vec<Item>, to: Destination) -> Self {
+    pub fn new(from: Provider, items: Vec<CopyItem>, to: ImagePath) -> Self {
         Copy {
             from,
             items,

@@ -10,7 +10,7 @@ use crate::build::target::Target;
 use crate::error::{ErrorKind, Result};
 use crate::layer::{Attributes, Content, Entry, Ignore, Kind, Reason, Time};
 use crate::plan::pattern::from_root;
-use crate::plan::{Copy, Item, Provider, Work};
+use crate::plan::{Copy, CopyItem, Provider, Work};
 use crate::progress::Event;
 use crate::source::archive;
 use crate::source::modified::Modified;
@@ -84,7 +84,7 @@ impl<'a> Stages<'a> {
         let copier = Copier { to: &copy.to, owner, mode: copy.mode.as_ref(), time, exclude };
         for item in &copy.items {
             match item {
-                Item::Pattern(pattern) => {
+                CopyItem::Pattern(pattern) => {
                     let provided = self.provided(copy)?;
                     if copy.parents {
                         self.copy_parents(&copier, &provided, pattern, target)?;
@@ -92,12 +92,12 @@ impl<'a> Stages<'a> {
                         self.copy_pattern(copy, &copier, &provided, pattern, target)?;
                     }
                 }
-                Item::Text { name, content } => {
+                CopyItem::Text { name, content } => {
                     let content = Content::Bytes(content.as_bytes().into());
                     let node = file(content, 0o644, self.options.modified.of_made());
                     copier.copy(&named(name, &node), None, target)?;
                 }
-                Item::Url { url, checksum } => {
+                CopyItem::Url { url, checksum } => {
                     let downloaded = self.sources.downloaded(url, *checksum)?;
                     let node = file(downloaded.content, 0o600, downloaded.modified);
                     let source = named(&downloaded.name, &node);
@@ -105,7 +105,7 @@ impl<'a> Stages<'a> {
                         copier.copy(&source, None, target)?;
                     }
                 }
-                Item::Git { url, keep_git_dir, checksum } => {
+                CopyItem::Git { url, keep_git_dir, checksum } => {
                     let files = self.sources.repository(url, *keep_git_dir, checksum.as_deref())?;
                     matched(&files, "/", "the repository")?
                         .iter()

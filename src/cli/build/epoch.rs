@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::layer::newest;
 use crate::oci::Map;
 use crate::plan::dockerfile::{Dockerfile, Epoch, SOURCE_DATE_EPOCH};
-use crate::plan::{Item, shown_url};
+use crate::plan::{CopyItem, shown_url};
 use crate::source::context::{ContextAccess, OpenContext};
 use crate::source::download::download;
 use crate::source::{archive, git};
@@ -57,7 +57,7 @@ fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &ContextAccess<'_>)
             let context = contexts.directories.iter().find(|(own, _)| own == name);
             context.map_or(Ok(None), |(_, context)| context.time())
         }
-        Epoch::Remote(Item::Url { url, checksum }) => {
+        Epoch::Remote(CopyItem::Url { url, checksum }) => {
             let downloaded = download(url, *checksum, access.store, access.client, access.progress)?;
             if let Some(modified) = downloaded.last_modified() {
                 return Ok(Some(modified));
@@ -65,11 +65,11 @@ fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &ContextAccess<'_>)
             let entries = archive::entries(&downloaded.content, &shown_url(url), access.store)?;
             Ok(entries.and_then(|entries| newest(&entries)))
         }
-        Epoch::Remote(Item::Git { url, keep_git_dir, checksum }) => {
+        Epoch::Remote(CopyItem::Git { url, keep_git_dir, checksum }) => {
             let fetched = git::fetch(url, *keep_git_dir, checksum.as_deref(), access.store)?;
             Ok(Some(fetched.checkout.commit_time))
         }
-        Epoch::Remote(Item::Pattern(_) | Item::Text { .. }) => {
+        Epoch::Remote(CopyItem::Pattern(_) | CopyItem::Text { .. }) => {
             Err(Error::input("the time of a local file is none for SOURCE_DATE_EPOCH"))
         }
     }

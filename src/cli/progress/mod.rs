@@ -46,9 +46,9 @@ impl ProgressFlags {
 }
 
 /// Shows events on stderr.
-pub struct Reporter(Shown);
+pub struct Reporter(ShownStyle);
 
-enum Shown {
+enum ShownStyle {
     Bars(Bars),
     Plain(PlainLines),
     Json,
@@ -57,24 +57,24 @@ enum Shown {
 impl Reporter {
     pub fn new(flags: &ProgressFlags) -> Self {
         Reporter(match flags.progress {
-            Style::Auto if std::io::stderr().is_terminal() => Shown::Bars(Bars::new()),
-            Style::Auto | Style::Plain => Shown::Plain(PlainLines::new()),
-            Style::Json => Shown::Json,
-            Style::Quiet => Shown::Plain(PlainLines::quiet()),
+            Style::Auto if std::io::stderr().is_terminal() => ShownStyle::Bars(Bars::new()),
+            Style::Auto | Style::Plain => ShownStyle::Plain(PlainLines::new()),
+            Style::Json => ShownStyle::Json,
+            Style::Quiet => ShownStyle::Plain(PlainLines::quiet()),
         })
     }
 
     pub fn report(&self, event: Event<'_>) {
         match &self.0 {
-            Shown::Bars(bars) => bars.report(event),
-            Shown::Plain(plain) => plain.report(event, tell),
-            Shown::Json => json::report(event),
+            ShownStyle::Bars(bars) => bars.report(event),
+            ShownStyle::Plain(plain) => plain.report(event, tell),
+            ShownStyle::Json => json::report(event),
         }
     }
 
     /// Takes what is left of bars off the screen.
     pub fn finish(&self) {
-        if let Shown::Bars(bars) = &self.0 {
+        if let ShownStyle::Bars(bars) = &self.0 {
             bars.finish();
         }
     }

@@ -21,7 +21,7 @@ pub(super) struct Spoken {
     pub manner: Manner,
 }
 
-struct Findings<'a> {
+struct CheckFindings<'a> {
     text: &'a Text,
     found: Vec<(usize, Warning)>,
     /// How many bytes of lines and words they have.
@@ -34,7 +34,7 @@ const LARGEST: usize = 16 << 20;
 
 /// All of them, by line.
 pub(super) fn warnings(text: &Text, stages: &[DockerfileStage], spoken: &[Spoken]) -> Vec<Warning> {
-    let mut findings = Findings { text, found: Vec::new(), size: 0 };
+    let mut findings = CheckFindings { text, found: Vec::new(), size: 0 };
     for instruction in spoken {
         if let Some(gap) = &instruction.manner.gap {
             findings.add(LintRule::NoEmptyContinuation, gap, None, "Empty continuation line".to_owned());
@@ -55,7 +55,7 @@ pub(super) fn warnings(text: &Text, stages: &[DockerfileStage], spoken: &[Spoken
     findings.found.into_iter().map(|(_, warning)| warning).collect()
 }
 
-impl Findings<'_> {
+impl CheckFindings<'_> {
     fn add(&mut self, rule: LintRule, place: &Span, stage: Option<usize>, message: String) {
         if self.size > LARGEST {
             return;

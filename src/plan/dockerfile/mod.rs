@@ -66,12 +66,12 @@ impl Dockerfile {
         let text = Arc::new(Text::new(file, text));
         let (directives, start) = Directives::read(&text)?;
         let mut reader = LineReader::new(&text, directives.escape, start);
-        let mut reading = Reading::default();
+        let mut reading = DockerfileReading::default();
         while let Some(line) = reader.next_instruction()? {
             let statement = Statement::read(line, &mut reader)?;
             reading.take(statement)?;
         }
-        let Reading { arguments, stages, spoken } = reading;
+        let DockerfileReading { arguments, stages, spoken } = reading;
         if stages.is_empty() {
             let found = if spoken.is_empty() { "no instructions" } else { "no `FROM`" };
             return Err(Error::input(format!("{file} has {found}: there is nothing to build")).with_hint(FIRST_LINE));
@@ -135,13 +135,13 @@ const FIRST_LINE: &str = "a Dockerfile names the image to begin with, as in `FRO
 
 /// What was read so far.
 #[derive(Default)]
-struct Reading {
+struct DockerfileReading {
     arguments: Vec<Argument>,
     stages: Vec<DockerfileStage>,
     spoken: Vec<Spoken>,
 }
 
-impl Reading {
+impl DockerfileReading {
     fn take(&mut self, statement: Statement) -> Result<()> {
         match statement {
             Statement::Stage(stage, manner) => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::add::context_pattern;
 use super::annotation::PlacedAnnotations;
 use super::label::{self, About, Automatic};
-use super::{Add, Base, Destination, FindBase, Mode, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
+use super::{Add, Base, FindBase, ImagePath, Mode, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 
@@ -213,7 +213,7 @@ fn check_pattern(text: &str) -> Result<()> {
 
 /// Refuses a destination that is wrong for every platform.
 fn check_destination(text: &str) -> Result<()> {
-    expand(text, &stand_in(), Libc::Musl)?.parse::<Destination>().map(drop)
+    expand(text, &stand_in(), Libc::Musl)?.parse::<ImagePath>().map(drop)
 }
 
 fn check_exclude(text: &str) -> Result<()> {

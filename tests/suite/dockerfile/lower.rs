@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ocibake::error::{Error, Result};
 use ocibake::oci::{Digest, ImageConfig, Platform, Settings, from_json};
 use ocibake::plan::dockerfile::{Dockerfile, LintRule, Lowered, LoweringRequest, NamedSource, Warning};
-use ocibake::plan::{Automatic, Base, BaseImage, Context, Copy, Destination, Item, Provider, Spec, Stage, Work};
+use ocibake::plan::{Automatic, Base, BaseImage, Context, Copy, CopyItem, ImagePath, Provider, Spec, Stage, Work};
 use serde_json::{Value, json};
 
 /// What a build is asked for, beside its Dockerfile.
@@ -112,8 +112,8 @@ fn copies(stage: &Stage) -> Vec<&Copy> {
         .collect()
 }
 
-fn destination(path: &str, into: bool) -> Destination {
-    Destination { path: path.to_owned(), into }
+fn destination(path: &str, into: bool) -> ImagePath {
+    ImagePath { path: path.to_owned(), into }
 }
 
 /// By the Dockerfile reference's chapters of the instructions.
@@ -235,7 +235,7 @@ fn only_what_the_target_needs_is_there() {
     assert_eq!(titles, ["files", "wanted"]);
     let copy = copies(image(&lowered))[0];
     assert_eq!((&copy.from, &copy.to), (&Provider::Stage(0), &destination("g", false)));
-    assert_eq!(copy.items, [Item::Pattern("/f".to_owned())]);
+    assert_eq!(copy.items, [CopyItem::Pattern("/f".to_owned())]);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn an_empty_checksum_is_none() {
         let lowered = of(&[], &text).unwrap();
         for item in &copies(image(&lowered))[0].items {
             assert!(
-                !matches!(item, Item::Url { checksum: Some(_), .. } | Item::Git { checksum: Some(_), .. }),
+                !matches!(item, CopyItem::Url { checksum: Some(_), .. } | CopyItem::Git { checksum: Some(_), .. }),
                 "{item:?}"
             );
         }
@@ -474,8 +474,8 @@ fn checks_do_without_an_image_that_is_not_to_be_had() {
 #[test]
 fn heredocs_are_files() {
     let lowered = lower("FROM scratch\nARG A=1\nCOPY <<one <<-\"two\" f /d/\n$A \"q\"\none\n\t$A\ntwo\n");
-    let text = |name: &str, content: &str| Item::Text { name: name.to_owned(), content: content.into() };
-    let expected = [Item::Pattern("f".to_owned()), text("one", "1 \"q\"\n"), text("two", "$A\n")];
+    let text = |name: &str, content: &str| CopyItem::Text { name: name.to_owned(), content: content.into() };
+    let expected = [CopyItem::Pattern("f".to_owned()), text("one", "1 \"q\"\n"), text("two", "$A\n")];
     assert_eq!(copies(image(&lowered))[0].items, expected);
 }
 

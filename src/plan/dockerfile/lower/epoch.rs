@@ -6,7 +6,7 @@ use super::expand::expand;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Map, Platform};
 use crate::plan::dockerfile::{AddCommand, Command, Dockerfile, DockerfileStage, Text, Word};
-use crate::plan::{GitUrl, Item, is_http};
+use crate::plan::{CopyItem, GitUrl, is_http};
 
 /// The variable.
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -23,8 +23,8 @@ pub enum Epoch {
     Context,
     /// From a context that `--build-context` gives this name.
     Named(String),
-    /// From what a stage has fetched: [`Item::Url`] or [`Item::Git`].
-    Remote(Item),
+    /// From what a stage has fetched: [`CopyItem::Url`] or [`CopyItem::Git`].
+    Remote(CopyItem),
 }
 
 impl Dockerfile {
@@ -103,7 +103,7 @@ impl Dockerfile {
         mut scope: Scope,
         arguments: &Map<String>,
         budget: &mut LoweringBudget,
-    ) -> Result<Item> {
+    ) -> Result<CopyItem> {
         let refuse = |what: &str, place| {
             Error::input(format!("the time of this stage is wanted for SOURCE_DATE_EPOCH, and {what}"))
                 .with_excerpt(place)
@@ -144,7 +144,7 @@ impl Dockerfile {
         scope: &Scope,
         text: &Text,
         budget: &mut LoweringBudget,
-    ) -> Result<Option<Item>> {
+    ) -> Result<Option<CopyItem>> {
         let ([source], []) = (&add.transfer.sources[..], &add.transfer.texts[..]) else { return Ok(None) };
         let at = |word: &Word| {
             let place = text.excerpt(&word.span);
@@ -156,13 +156,13 @@ impl Dockerfile {
         let address = self.expanded(source, scope, text, budget)?;
         if let Some(url) = GitUrl::of_source(&address).map_err(at(source))? {
             let keep_git_dir = url.keep_git_dir.or(add.keep_git_dir).unwrap_or(false);
-            return Ok(Some(Item::Git { url, keep_git_dir, checksum: sum.map(|(sum, _)| sum) }));
+            return Ok(Some(CopyItem::Git { url, keep_git_dir, checksum: sum.map(|(sum, _)| sum) }));
         }
         if !is_http(&address) {
             return Ok(None);
         }
         let checksum = sum.map(|(sum, word)| sum.parse::<Digest>().map_err(at(word))).transpose()?;
-        Ok(Some(Item::Url { url: address, checksum }))
+        Ok(Some(CopyItem::Url { url: address, checksum }))
     }
 
     fn expanded(&self, word: &Word, scope: &Scope, text: &Text, budget: &mut LoweringBudget) -> Result<String> {

@@ -86,7 +86,7 @@ impl Dockerfile {
             annotations: Map::new(),
             placed_annotations: PlacedAnnotations::default(),
         };
-        let (mut findings, mut budget) = (Findings::default(), LoweringBudget::new());
+        let (mut findings, mut budget) = (LoweringFindings::default(), LoweringBudget::new());
         for platform in platforms {
             let mut lowering =
                 Lowering::new(self, request, platform, bases, &mut plan.stages, &mut findings, &mut budget)?;
@@ -106,7 +106,7 @@ impl Dockerfile {
     /// no error, but what is said of variables that it may have is left out.
     pub fn check(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
         let platform = request.platforms.first().unwrap_or(&request.build_platform);
-        let (mut stages, mut findings, mut budget) = (Vec::new(), Findings::default(), LoweringBudget::new());
+        let (mut stages, mut findings, mut budget) = (Vec::new(), LoweringFindings::default(), LoweringBudget::new());
         let mut lowering = Lowering::new(self, request, platform, bases, &mut stages, &mut findings, &mut budget)?;
         lowering.is_check = true;
         match request.target {
@@ -117,7 +117,7 @@ impl Dockerfile {
     }
 
     /// Those of the text and `findings`, each once, by line.
-    fn all_warnings(&self, findings: &Findings) -> Vec<Warning> {
+    fn all_warnings(&self, findings: &LoweringFindings) -> Vec<Warning> {
         let is_reached = |warning: &&Warning| warning.stage.is_none_or(|stage| findings.reached.contains(&stage));
         let mut all: Vec<Warning> =
             self.warnings.iter().filter(is_reached).chain(&findings.warnings).cloned().collect();
@@ -131,7 +131,7 @@ impl Dockerfile {
 
 /// What comes to light on the way, of all platforms.
 #[derive(Default)]
-struct Findings {
+struct LoweringFindings {
     warnings: Vec<Warning>,
     /// Stages that were looked at.
     reached: BTreeSet<usize>,
@@ -139,7 +139,7 @@ struct Findings {
     arguments: BTreeSet<String>,
 }
 
-impl Findings {
+impl LoweringFindings {
     fn unused(&self, request: &LoweringRequest<'_>) -> Vec<String> {
         let is_used = |name: &&String| self.arguments.contains(*name) || is_predefined(name);
         request.arguments.keys().filter(|name| !is_used(name)).cloned().collect()
@@ -159,7 +159,7 @@ struct Lowering<'a, 'b> {
     /// By their place in the Dockerfile.
     made: Vec<Option<Rc<MadeStage>>>,
     plan: &'a mut Vec<Stage>,
-    findings: &'a mut Findings,
+    findings: &'a mut LoweringFindings,
     budget: &'a mut LoweringBudget,
     /// Nothing is to be built.
     is_check: bool,
@@ -172,7 +172,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
         platform: &'a Platform,
         bases: &'a mut FindBase<'b>,
         plan: &'a mut Vec<Stage>,
-        findings: &'a mut Findings,
+        findings: &'a mut LoweringFindings,
         budget: &'a mut LoweringBudget,
     ) -> Result<Self> {
         let made = dockerfile.stages.iter().map(|_| None).collect();

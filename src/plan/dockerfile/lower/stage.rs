@@ -11,7 +11,7 @@ use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
 use crate::plan::dockerfile::{self, Command, DockerfileStage, Warning, read_trigger};
-use crate::plan::{Base, BaseImage, Copy, Destination, Item, Provider, Work};
+use crate::plan::{Base, BaseImage, Copy, CopyItem, ImagePath, Provider, Work};
 
 /// The name of no image.
 const SCRATCH: &str = "scratch";
@@ -185,8 +185,8 @@ impl Lowering<'_, '_> {
             NamedSource::Nothing => Ok(on_nothing(title, platform)),
             NamedSource::Directory(directory) => {
                 let mut state = on_nothing(title, platform);
-                let root = Destination { path: String::new(), into: true };
-                let copy = Copy::new(Provider::Context(directory), vec![Item::Pattern("/".to_owned())], root);
+                let root = ImagePath { path: String::new(), into: true };
+                let copy = Copy::new(Provider::Context(directory), vec![CopyItem::Pattern("/".to_owned())], root);
                 state.push("COPY / /".to_owned(), Work::Copy(copy), place);
                 Ok(state)
             }
