@@ -1,3 +1,5 @@
+//! `ocibake cache`: the local store, listed and pruned.
+
 use std::time::UNIX_EPOCH;
 
 use clap::{Args, Subcommand};
@@ -57,6 +59,7 @@ struct PruneArguments {
     dry_run: bool,
 }
 
+/// Answers with what the local store holds, or with what was removed from it.
 pub fn run(arguments: &CacheArguments, environment: &Environment) -> Result<()> {
     match &arguments.command {
         CacheCommand::Ls(arguments) => list(arguments, environment),
@@ -140,7 +143,8 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// In UTC. A time that no calendar has is that of a file that somebody has changed, and is left out.
+/// Returns the time of the last use in UTC, and nothing for one that no calendar has: that is of a file that somebody
+/// has changed.
 fn last_used(item: &Item) -> String {
     let seconds = item.used.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
     seconds.and_then(|seconds| rfc3339(seconds).ok()).unwrap_or_default()

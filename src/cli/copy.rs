@@ -1,3 +1,5 @@
+//! `ocibake copy`: images with all their platforms, from one place to another.
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -53,7 +55,7 @@ pub struct CopyArguments {
     pub progress: ProgressFlags,
 }
 
-/// What is to be copied, and where to.
+/// A copy's sources and where they go.
 struct CopyOrder<'a> {
     sources: &'a [String],
     /// None if outputs alone say where to.
@@ -62,6 +64,7 @@ struct CopyOrder<'a> {
     platforms: Vec<Platform>,
 }
 
+/// Copies images and answers with the name and the digest of each.
 pub fn run(arguments: &CopyArguments, environment: &Environment) -> Result<()> {
     let reporter = Reporter::new(&arguments.progress);
     let lines = copy(arguments, environment, &|event| reporter.report(event))?;
@@ -160,7 +163,8 @@ impl<'a> CopyOrder<'a> {
         }
     }
 
-    /// What each of `images` is called where it goes.
+    /// Returns the names of each of `images` where it goes. Fails for several under one name, and for one that is
+    /// there.
     fn names(&self, images: &[Collected]) -> Result<Vec<Names>> {
         if let ([_, other, ..], true) = (images, self.destination.as_ref().is_some_and(Destination::is_for_one)) {
             let hint = match self.outputs.first() {

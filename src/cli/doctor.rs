@@ -1,3 +1,5 @@
+//! `ocibake doctor`: what a registry can do.
+
 use clap::Args;
 use serde_json::json;
 
@@ -33,6 +35,7 @@ pub struct DoctorArguments {
     insecure: bool,
 }
 
+/// Answers with what a registry can do. Fails if images cannot be pulled from it or pushed to it.
 pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
     check_is_no_registry(&arguments.repository)?;
     let reference: Reference = arguments.repository.parse().map_err(Error::on_command_line)?;

@@ -1,3 +1,5 @@
+//! `ocibake index`: one index of images that were built apart.
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +54,7 @@ pub struct IndexArguments {
     pub progress: ProgressFlags,
 }
 
+/// Makes an index, writes or pushes it, and answers with its name and digest.
 pub fn run(arguments: &IndexArguments, environment: &Environment) -> Result<()> {
     let (target, _) = arguments.release.target(&arguments.choice, &arguments.name, Path::new("."))?;
     let first = target.names().next().unwrap_or(target.repository.clone());

@@ -1,3 +1,5 @@
+//! `ocibake inspect`: what is inside an image.
+
 use clap::Args;
 use indicatif::HumanBytes;
 use serde_json::Value;
@@ -30,6 +32,7 @@ pub struct InspectArguments {
     insecure: bool,
 }
 
+/// Answers with what is inside an image.
 pub fn run(arguments: &InspectArguments, environment: &Environment) -> Result<()> {
     let location: Location = arguments.image.parse()?;
     let client = environment.client(arguments.insecure, 0);

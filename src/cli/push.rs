@@ -1,3 +1,5 @@
+//! `ocibake push`: an image under all tags of its version, built first if need be.
+
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -57,7 +59,7 @@ pub struct PushArguments {
     pub progress: ProgressFlags,
 }
 
-/// What is asked for, and from where.
+/// A push's names, and what is to be pushed.
 struct PushOrder<'a> {
     source: Option<&'a Path>,
     /// Where the source is an image already.
@@ -69,6 +71,7 @@ struct PushOrder<'a> {
     asked: Vec<Reference>,
 }
 
+/// Pushes an image and answers with each name and the digest, or with what would become of the tags.
 pub fn run(arguments: &PushArguments, environment: &Environment) -> Result<()> {
     let order = PushOrder::of(arguments)?;
     let reporter = Reporter::new(&arguments.progress);
@@ -218,7 +221,7 @@ fn names_and_source(arguments: &[OsString]) -> Result<(Vec<&str>, Option<&Path>)
     Ok((names, source.map(Path::new)))
 }
 
-/// Whether it can only be a place.
+/// Returns whether `text` can only be a place.
 fn is_place(text: &str) -> bool {
     image::is_path(text) || image::kind(text).is_some()
 }

@@ -1,3 +1,5 @@
+//! `ocibake rebase`: an image on another base, without building it.
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -57,6 +59,7 @@ pub struct RebaseArguments {
     pub progress: ProgressFlags,
 }
 
+/// Puts an image on another base and answers with its digest.
 pub fn run(arguments: &RebaseArguments, environment: &Environment) -> Result<()> {
     let reporter = Reporter::new(&arguments.progress);
     let root = arguments.rebase(environment, &|event| reporter.report(event))?;
@@ -116,7 +119,7 @@ impl RebaseArguments {
         Ok(rebased)
     }
 
-    /// What the image is to be called.
+    /// Returns the names of the image that comes out. Fails for a name that is wrong.
     fn names(&self, location: &Location) -> Result<Vec<Reference>> {
         let mut names = Vec::new();
         for name in &self.tag {

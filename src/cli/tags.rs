@@ -1,3 +1,5 @@
+//! `ocibake tags`: the tags of a version, and the undoing of a push.
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -39,6 +41,7 @@ pub struct TagsArguments {
     insecure: bool,
 }
 
+/// Answers with the tags of a name, or with what became of those that were returned to what they stood for.
 pub fn run(arguments: &TagsArguments, environment: &Environment) -> Result<()> {
     match (&arguments.rollback, &arguments.name) {
         (Some(file), _) => roll_back(file, arguments, environment),
@@ -46,7 +49,7 @@ pub fn run(arguments: &TagsArguments, environment: &Environment) -> Result<()> {
     }
 }
 
-/// In a word, for programs.
+/// Returns the word that programs read for `kind`.
 pub fn kind_word(kind: TagKind) -> &'static str {
     match kind {
         TagKind::Exact => "exact",

@@ -1,3 +1,5 @@
+//! `ocibake.lock`: the digests that the tags of bases are pinned to.
+
 use std::fmt;
 
 use toml::de::DeTable;

@@ -1,3 +1,5 @@
+//! Modes of files, in octal or in symbols.
+
 use crate::error::{Error, Result};
 use crate::oci::{Encode, encode_members};
 

@@ -1,3 +1,5 @@
+//! The tables of a TOML document, read key by key, with errors that show the line.
+
 use std::cell::RefCell;
 
 use toml::de::{DeArray, DeTable, DeValue};

@@ -1,3 +1,5 @@
+//! Texts with placeholders in braces.
+
 use crate::error::{Error, Result, suggestion};
 
 /// `text` with what `value` gives in place of each `{name}`; `{{` and `}}` are literal braces.

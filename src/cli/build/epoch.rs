@@ -14,15 +14,15 @@ use crate::source::{archive, git};
 /// The contexts of a build.
 pub struct EpochContexts<'a> {
     pub main: &'a OpenContext,
-    /// Those of `--build-context` that are directories now.
+    /// The contexts of `--build-context` that are directories now.
     pub directories: &'a [(String, OpenContext)],
     /// The names of all of `--build-context`.
     pub names: &'a [&'a str],
 }
 
-/// The time that the build argument or the `ARG` before the first `FROM` names, in seconds since 1970; what it names is put
-/// in its place in `arguments` and `dockerfile`, or taken away where that has no time. Errors know of the flag that the
-/// argument `is_from_flag`.
+/// Returns the time that the build argument or the `ARG` before the first `FROM` names, in seconds since 1970, and none
+/// if neither is there or what it names has no time. The time takes the place of what named it in `arguments` and
+/// `dockerfile`, which lose it where there is none. Errors know of the flag that the argument `is_from_flag`.
 pub fn settle(
     dockerfile: &mut Dockerfile,
     arguments: &mut Map<String>,

@@ -68,7 +68,7 @@ fn dockerfile(context: &OpenContext, named: DockerfilePlace<'_>) -> Result<Recip
     Ok(RecipeKind::Dockerfile { dockerfile, ignore })
 }
 
-/// What a context has that tells a build what to do, or else the flags.
+/// Returns the spec or the Dockerfile of a context, and else a spec of the flags alone if these add files.
 fn in_context(context: &OpenContext, spec_flags: &SpecFlags) -> Result<RecipeKind> {
     if let Some(file) = context.file(Path::new(SPEC))? {
         return spec(file, &context.shown(Path::new(SPEC)).to_string());

@@ -8,10 +8,11 @@ use crate::plan::BaseLock;
 use crate::source::base::{BaseStore, Holding, Pins, Pull};
 use crate::store::pending::PendingFile;
 
-/// In bytes; far more than any lock needs.
+/// The largest lock, in bytes; far more than any needs.
 const LOCK_LIMIT: u64 = 1 << 20;
 
-/// What the lock of `recipe` says, if there is one, and what becomes of it.
+/// Returns the pins of the lock of `recipe`, none of them if there is no lock, and what becomes of it. Fails for a lock
+/// that cannot be read, and for flags that would write one where none can be.
 pub fn pins(flags: &BaseFlags, recipe: &Recipe<'_>) -> Result<Pins> {
     if !recipe.is_local() && (flags.lock || flags.update_lock) {
         return Err(Error::usage(format!("there is no place for {}: the context is not a directory", BaseLock::FILE))

@@ -45,6 +45,7 @@ pub struct BuildArguments {
     pub progress: ProgressFlags,
 }
 
+/// Builds an image and answers with its digest, or with what its Dockerfile should not say.
 pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> {
     let named = arguments.tag.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
     let named = named.collect::<Result<Vec<_>>>()?;
@@ -76,7 +77,7 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
     answer(&built.root.digest.to_string())
 }
 
-/// What the build checks have found.
+/// Answers with the warnings of the build checks; fails if there is one.
 fn tell_of_checks(warnings: &[Warning]) -> Result<()> {
     if warnings.is_empty() {
         return answer("no warnings");

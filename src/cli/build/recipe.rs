@@ -21,17 +21,17 @@ use crate::source::base::BaseReach;
 use crate::source::context::{ContextAccess, ContextLocation, DockerfileSource, OpenContext};
 use crate::source::git;
 
-/// What a build is told by, read.
+/// All that tells a build what to do, read.
 pub struct Recipe<'a> {
     kind: RecipeKind,
     flags: &'a RecipeFlags,
     spec_flags: &'a SpecFlags,
     context: OpenContext,
-    /// What errors call the context.
+    /// The context's name in errors.
     title: String,
-    /// Of `--build-context`, those that are directories now.
+    /// The contexts of `--build-context` that are directories now.
     directories: Vec<(String, OpenContext)>,
-    /// Of `--build-arg`; and of the environment, what buildx gives on.
+    /// The values of `--build-arg`, and those that buildx takes from the environment.
     arguments: Map<String>,
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970, wherever it was said.
     pub epoch: Option<i64>,
@@ -91,12 +91,12 @@ impl<'a> Recipe<'a> {
 }
 
 impl Recipe<'_> {
-    /// The directory that it is about.
+    /// Returns the directory of the context.
     pub fn root(&self) -> &Path {
         &self.context.root
     }
 
-    /// Where its bases are locked: beside the file that it is.
+    /// Returns the path of the lock of its bases: beside the file that it is.
     pub fn lock(&self) -> PathBuf {
         match self.file_of_this_machine() {
             Some(file) => file.with_file_name(BaseLock::FILE),
@@ -104,7 +104,7 @@ impl Recipe<'_> {
         }
     }
 
-    /// Its lock, if there is one, and what errors call it.
+    /// Opens its lock, and returns it with its name in errors; none if there is no lock.
     pub fn open_lock(&self) -> Result<Option<(String, File)>> {
         let (name, file) = match self.file_of_this_machine() {
             Some(file) => {
@@ -130,7 +130,7 @@ impl Recipe<'_> {
         file.unwrap_or(Path::new(BaseLock::FILE)).with_file_name(BaseLock::FILE)
     }
 
-    /// Which images it may build on. Only what the user wrote may name those of this machine.
+    /// Returns which images it may build on. Only what the user wrote may name those of this machine.
     pub fn reach(&self) -> BaseReach<'_> {
         match self.kind {
             RecipeKind::Dockerfile { .. } => BaseReach::None,
@@ -140,12 +140,13 @@ impl Recipe<'_> {
         }
     }
 
-    /// Whether the context is a directory of the user's.
+    /// Returns whether the context is a directory of the user's.
     pub fn is_local(&self) -> bool {
         self.context.is_local
     }
 
-    /// What git knows of the context; nothing, with a warning, where git will not say.
+    /// Returns what git knows of the context; none where there is no checkout and, with a warning, where git will not
+    /// say.
     pub fn checkout(&self, progress: Progress<'_>) -> Option<Checkout> {
         if self.context.checkout.is_some() || !self.context.is_local {
             return self.context.checkout.clone();
@@ -158,7 +159,7 @@ impl Recipe<'_> {
         })
     }
 
-    /// The spec, if it is one.
+    /// Returns the spec; none for a Dockerfile.
     pub fn spec(&self) -> Option<&Spec> {
         match &self.kind {
             RecipeKind::Spec(spec) => Some(spec),
@@ -166,7 +167,8 @@ impl Recipe<'_> {
         }
     }
 
-    /// The plan that it comes to, its build checks told as warnings.
+    /// Returns its plan, and tells what its build checks find as warnings. Fails for what the plan of a spec or of a
+    /// Dockerfile fails for, and for a warning that the Dockerfile calls an error.
     pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
         let (dockerfile, ignore) = match &self.kind {
             RecipeKind::Spec(spec) => {
@@ -195,7 +197,7 @@ impl Recipe<'_> {
         Ok(lowered.plan)
     }
 
-    /// What the build checks find.
+    /// Returns what the build checks find. Fails for a spec, which has none.
     pub fn check(&self, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
         match &self.kind {
             RecipeKind::Spec(_) => Err(Error::usage("--check is for Dockerfiles")),

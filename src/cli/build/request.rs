@@ -35,28 +35,28 @@ pub struct BuildRequest<'a> {
     pub delivery: Delivery<'a>,
 }
 
-/// Where what is built goes.
+/// The places to which a build goes.
 pub enum Delivery<'a> {
-    /// To the outputs that the flags name.
+    /// The outputs that the flags name.
     Outputs,
-    /// And to the registry, under each name.
+    /// These outputs, and the registry under each name.
     Push,
-    /// And to the registry, as a release, which keeps its own record.
+    /// These outputs, and the registry as a release, which keeps its own record.
     Release(Release<'a>),
     /// Nowhere yet.
     Store,
 }
 
-/// What builds are made with.
+/// The store and the client that a build is made with.
 struct BuildMeans {
     store: LocalStore,
     client: OnDemand,
 }
 
-/// What is to be built, and where it goes.
+/// A plan that is to be built, and where the image goes.
 struct BuildOrder {
     plan: Plan,
-    /// In seconds since 1970; none if nothing says.
+    /// The time of the image in seconds since 1970; none if nothing says.
     created: Option<i64>,
     modified: Modified,
     names: Vec<Reference>,
@@ -64,7 +64,8 @@ struct BuildOrder {
 }
 
 impl BuildRequest<'_> {
-    /// Builds and writes every output.
+    /// Builds, writes every output, and returns what was built. Fails before anything is built if an output cannot be
+    /// written.
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
         let limit = environment.store_limit()?;
         let means = self.means(environment)?;
@@ -80,7 +81,7 @@ impl BuildRequest<'_> {
         Ok(built)
     }
 
-    /// Goes through the Dockerfile for its build checks alone.
+    /// Goes through the Dockerfile for its build checks alone, and returns what they find.
     pub fn check(&self, environment: &Environment, progress: Progress<'_>) -> Result<Vec<Warning>> {
         let means = self.means(environment)?;
         self.with_recipe(environment, &means, progress, |recipe, bases| {

@@ -9,8 +9,8 @@ use crate::source::reach::reaches;
 
 const DOCKERIGNORE: &str = ".dockerignore";
 
-/// An output of an earlier build that lies among what is added makes each build another image. It is not left out by
-/// itself: the same plan would stand for other files, depending on where the image goes.
+/// Warns of an output of an earlier build that lies among what is added, and so makes each build another image. It is
+/// not left out by itself: the same plan would stand for other files, depending on where the image goes.
 pub fn of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>) {
     for output in outputs {
         if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, path))) {
@@ -20,7 +20,7 @@ pub fn of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>
     }
 }
 
-/// docker would leave out what the context's `.dockerignore` says. Where that file itself is added, all of it is.
+/// Warns of a `.dockerignore` that is itself added: docker would leave out what it says, and here all of it is added.
 pub fn of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
     if plan.adds().any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
         let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");

@@ -8,7 +8,7 @@ use super::value::value;
 use crate::error::{Error, Result};
 use crate::source::base::Pull;
 
-/// Whether registries are asked for bases.
+/// The flag that says when registries are asked for bases.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Base images")]
 pub struct PullFlag {
@@ -28,7 +28,7 @@ pub struct PullFlag {
     pull: Option<Pull>,
 }
 
-/// Where images to build on come from.
+/// The flags about where images to build on come from.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Base images")]
 pub struct BaseFlags {
@@ -43,12 +43,14 @@ pub struct BaseFlags {
 }
 
 impl PullFlag {
+    /// Returns when registries are asked.
     pub fn pull(&self) -> Pull {
         self.pull.unwrap_or_default()
     }
 }
 
 impl BaseFlags {
+    /// Returns when registries are asked.
     pub fn pull(&self) -> Pull {
         self.pull.pull()
     }
@@ -57,7 +59,7 @@ impl BaseFlags {
 impl FromStr for Pull {
     type Err = Error;
 
-    /// With docker's `true` and `false`, too.
+    /// Reads docker's `true` and `false`, too.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "always" | "true" => Ok(Pull::Always),

@@ -8,7 +8,7 @@ use super::spec::SpecFlags;
 use super::value::value;
 use crate::layer::Compression;
 
-/// What shapes the image.
+/// The flags that shape the image.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub struct BuildFlags {
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::registry::OnDemand;
 use crate::store::pending::PendingFile;
 
-/// Where the image goes, and how; nothing of this changes it.
+/// The flags that say where the image goes, and how; nothing of this changes it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
@@ -48,7 +48,7 @@ pub struct OutputFlags {
 }
 
 impl OutputFlags {
-    /// What is to be written, and the registry with it if `push`.
+    /// Returns the outputs that are to be written, and the registry with them if `push`.
     pub fn outputs(&self, push: bool) -> Vec<Output> {
         let mut outputs = self.output.clone();
         if push && !outputs.contains(&Output::Registry) {
@@ -57,6 +57,7 @@ impl OutputFlags {
         outputs
     }
 
+    /// Returns the client that moves blobs as these flags say.
     pub fn client(&self, environment: &Environment) -> OnDemand {
         environment.client(self.insecure, self.jobs)
     }

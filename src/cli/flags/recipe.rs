@@ -13,7 +13,7 @@ use crate::source::image::Location;
 /// The image of nothing.
 pub const SCRATCH: &str = "scratch";
 
-/// What tells a build what to do, beside the context.
+/// The flags that tell a build what to do, beside the context.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub struct RecipeFlags {
     /// Dockerfile, or spec (*.toml), to build from; - is standard input [default: CONTEXT/ocibake.toml, CONTEXT/Dockerfile]
@@ -31,7 +31,7 @@ pub struct RecipeFlags {
 }
 
 impl RecipeFlags {
-    /// The images that take the place of names.
+    /// Returns the images of `--build-context`, by the names that they take the place of.
     pub fn images(&self) -> Map<Location> {
         let image = |named: &NamedContext| {
             let location = match &named.place {
@@ -44,7 +44,7 @@ impl RecipeFlags {
         self.build_context.iter().filter_map(image).collect()
     }
 
-    /// Whether `.git` stays in a context that is a repository.
+    /// Returns whether `.git` stays in a context that is a repository. Fails where [`arguments`](Self::arguments) does.
     pub fn keeps_git_dir(&self) -> Result<bool> {
         Ok(self
             .arguments()?
@@ -52,7 +52,8 @@ impl RecipeFlags {
             .is_some_and(|value| matches!(value.as_str(), "1" | "true")))
     }
 
-    /// `--build-arg`, those without a value taken from the environment; a variable that is not set gives none.
+    /// Returns the values of `--build-arg`, those that are not given taken from the environment; a variable that is not
+    /// set gives none. Fails for a value without a name.
     pub fn arguments(&self) -> Result<Map<String>> {
         let mut arguments = Map::new();
         for text in &self.build_arg {

@@ -10,7 +10,7 @@ use crate::output::release::Target;
 use crate::plan::tag::{self, TagPlan};
 use crate::source::git;
 
-/// Which tags a name stands for.
+/// The flags that choose the tags that a name stands for.
 #[derive(Debug, Args, Default, PartialEq, Eq)]
 pub struct TagChoice {
     /// Set only the tag that is named
@@ -22,8 +22,8 @@ pub struct TagChoice {
 }
 
 impl TagChoice {
-    /// The name taken apart, and its tags; without a tag it is `latest`. `checkout` is a directory in the git checkout
-    /// whose branch counts.
+    /// Returns the repository of `name`, its tag (`latest` if it has none), and the plan of its tags. Fails for a name
+    /// or a template that is wrong. `checkout` is a directory in the git checkout whose branch counts.
     pub fn resolve(&self, name: &str, checkout: &Path) -> Result<(Reference, String, TagPlan)> {
         let (repository, tag) = tag::split_name(name).map_err(Error::on_command_line)?;
         let tag = tag.unwrap_or_else(|| "latest".to_owned());
@@ -38,7 +38,7 @@ impl TagChoice {
     }
 }
 
-/// What a push may do to tags that are there already.
+/// The flags that say what a push may do to tags that are there already.
 #[derive(Debug, Args)]
 pub struct ReleaseFlags {
     /// Move floating tags back, too, if a newer release holds them
@@ -50,7 +50,7 @@ pub struct ReleaseFlags {
 }
 
 impl ReleaseFlags {
-    /// Where a push to `name` goes, and the tag that the name has; as [`TagChoice::resolve`] has it.
+    /// Returns the target of a push to `name`, and the tag that the name has; as [`TagChoice::resolve`] has it.
     pub fn target(&self, choice: &TagChoice, name: &str, checkout: &Path) -> Result<(Target, String)> {
         let (repository, tag, mut plan) = choice.resolve(name, checkout)?;
         if self.force_tags {

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::progress::Event;
 
 #[derive(Debug, Args)]
+/// The flag that says how progress is shown.
 pub struct ProgressFlags {
     /// How to show progress on stderr
     #[arg(long, value_name = "STYLE", default_value = "auto")]
@@ -55,6 +56,7 @@ enum ShownStyle {
 }
 
 impl Reporter {
+    /// Returns the reporter that `flags` ask for.
     pub fn new(flags: &ProgressFlags) -> Self {
         Reporter(match flags.progress {
             Style::Auto if std::io::stderr().is_terminal() => ShownStyle::Bars(Bars::new()),
@@ -64,6 +66,7 @@ impl Reporter {
         })
     }
 
+    /// Shows `event`.
     pub fn report(&self, event: Event<'_>) {
         match &self.0 {
             ShownStyle::Bars(bars) => bars.report(event),

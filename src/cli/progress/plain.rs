@@ -9,12 +9,13 @@ use super::words::{blob_title, layer_title, outcome_word};
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, Event};
 
+/// Shows events as lines.
 pub struct PlainLines {
     quiet: bool,
     started: Mutex<Started>,
 }
 
-/// What is under way.
+/// The layers and blobs that are under way.
 #[derive(Default)]
 struct Started {
     layers: HashMap<usize, StartedLayer>,
@@ -28,11 +29,12 @@ struct StartedLayer {
 }
 
 impl PlainLines {
+    /// Returns one that has seen no events.
     pub fn new() -> Self {
         PlainLines { quiet: false, started: Mutex::default() }
     }
 
-    /// Shows warnings and requests that are made again, and no other lines.
+    /// Returns one that shows warnings and requests that are made again, and no other lines.
     pub fn quiet() -> Self {
         PlainLines { quiet: true, ..PlainLines::new() }
     }

@@ -1,3 +1,5 @@
+//! A Dockerfile's text, and words and places in it.
+
 use std::ops::Range;
 
 use crate::error::Excerpt;

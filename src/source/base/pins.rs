@@ -1,3 +1,5 @@
+//! What the lock says about the bases of a build, and what it is to say.
+
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Reference};
 use crate::plan::BaseLock;

@@ -1,3 +1,5 @@
+//! A list that grows while it is shared.
+
 use std::sync::OnceLock;
 
 /// A list that only grows, also while it is shared: what is in it is there as long as the list.

@@ -1,3 +1,5 @@
+//! The ports that a word of `EXPOSE` stands for.
+
 use std::net::IpAddr;
 
 use crate::error::{Error, Result};

@@ -1,3 +1,5 @@
+//! The variables that a line of a Dockerfile sees.
+
 use std::collections::BTreeSet;
 
 use crate::oci::{Map, Platform};
