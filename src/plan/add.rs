@@ -53,7 +53,8 @@ impl FromStr for Owner {
     }
 }
 
-/// A pattern of the context, checked and freed of `.` and doubled slashes; the context itself is `.`.
+/// Returns a pattern of the context, checked and freed of `.` and doubled slashes; the context itself is `.`. Fails for
+/// a pattern that leads out of the context or is malformed.
 pub(super) fn context_pattern(text: &str) -> Result<String> {
     if text.is_empty() {
         return Err(Error::input("a source is empty").with_hint("the whole context is `.`"));

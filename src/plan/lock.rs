@@ -19,12 +19,12 @@ version = 1
 /// mostly an index, and so the same for all platforms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BaseLock {
-    /// By the name as docker shows it, always with a tag.
+    /// The digests by the bases' names as docker shows them, always with a tag.
     bases: Map<Digest>,
 }
 
 impl BaseLock {
-    /// What the file is called; it lies beside the file that tells a build what to do.
+    /// The name of the file, which lies beside the one that tells a build what to do.
     pub const FILE: &str = "ocibake.lock";
 
     /// Reads the file's `text`; `file` is its name in errors.
@@ -50,11 +50,12 @@ impl BaseLock {
         Ok(lock)
     }
 
-    /// What a name, whose own digest does not count, is held to.
+    /// Returns the digest that a name, whose own digest does not count, is held to; none if it is not in the lock.
     pub fn get(&self, name: &Reference) -> Option<Digest> {
         self.bases.get(&name.familiar()).copied()
     }
 
+    /// Holds a name to a digest, whatever it was held to before.
     pub fn insert(&mut self, name: &Reference, digest: Digest) {
         self.bases.insert(name.familiar(), digest);
     }

@@ -44,45 +44,46 @@ use crate::oci::{Descriptor, Digest, Encode, ImageConfig, Map, Platform, Setting
 /// One build.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Each behind those that it takes from.
+    /// The stages, each behind those that it takes from.
     pub stages: Vec<Stage>,
     /// The stages that become images, by their place in `stages`: one for each wanted platform, in the order in which the
     /// platforms were asked for.
     pub images: Vec<usize>,
-    /// What stages take files from by its place here.
+    /// The contexts, which stages take files from by their place here.
     pub contexts: Vec<Context>,
     /// Write an index even for a single platform.
     pub index: bool,
-    /// For every manifest and the index; already complete.
+    /// The annotations of every manifest and of the index; already complete.
     pub annotations: Map<String>,
-    /// Those that are for some of them.
+    /// The annotations of some of them.
     pub placed_annotations: annotation::PlacedAnnotations,
 }
 
 /// The making of one file system, and of the settings that go with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
-    /// For progress.
+    /// The name of the stage in progress.
     pub title: String,
     pub platform: Platform,
     pub base: Base,
-    /// Each becomes one layer or none, the lowest first. Equal steps of different stages are done once.
+    /// The steps, each of which becomes one layer or none, the lowest first. Equal steps of different stages are done
+    /// once.
     pub steps: Vec<Step>,
-    /// Those of the image in full: what the base has is among them, and all labels.
+    /// The settings of the image in full: those of the base are among them, and all labels.
     pub settings: Settings,
-    /// Of the image, as `MAINTAINER` names it.
+    /// The author of the image, as `MAINTAINER` names it.
     pub author: Option<String>,
-    /// For its manifest, beside those of the plan.
+    /// The annotations of its manifest, beside those of the plan.
     pub annotations: Map<String>,
 }
 
-/// What the first layer stands on.
+/// The image or the stage that the first layer stands on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Base {
     #[default]
     Scratch,
     Image(Arc<BaseImage>),
-    /// By its place among the plan's stages.
+    /// A stage by its place among the plan's.
     Stage(usize),
 }
 
@@ -91,7 +92,7 @@ pub enum Base {
 pub struct BaseImage {
     /// A registry's in full, as in `docker.io/library/debian:13`; that of another place as it was written.
     pub name: String,
-    /// Of what the name stands for: an index, or the manifest itself.
+    /// The digest that the name stands for: of an index, or of the manifest itself.
     pub root: Digest,
     pub manifest: Digest,
     /// The lowest first, as many as the config has diff_ids.
@@ -102,24 +103,24 @@ pub struct BaseImage {
 /// A directory that files are taken from. Links never lead out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Context {
-    /// What errors call it, behind "the context".
+    /// The name of the context in errors, behind "the context".
     pub title: String,
     pub root: PathBuf,
-    /// What is not in it for any step: patterns of `.dockerignore`, in their order.
+    /// The patterns of `.dockerignore`, in their order: what they match is not there for any step.
     pub ignore: Vec<String>,
 }
 
 /// One change to a stage's file system, or none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// For progress and the image's history.
+    /// The name of the step in progress and in the image's history.
     pub title: String,
     pub work: Work,
     /// The line that asked for it, for errors that show up later.
     pub place: Option<Excerpt>,
 }
 
-/// What a step does.
+/// The work of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
     /// Puts files together regardless of what is below them. The order of the adds does not matter: two that put different
@@ -129,12 +130,12 @@ pub enum Work {
     Copy(Copy),
     /// `WORKDIR`: sees to it that a directory is there.
     Directory {
-        /// Without a leading slash.
+        /// The path without a leading slash.
         path: String,
         /// `user[:group]` as in [`Copy::owner`]; those that are made are root's without it.
         owner: Option<String>,
     },
-    /// Nothing: it is there for the image's history.
+    /// No work: the step is there for the image's history.
     Nothing,
 }
 
@@ -142,7 +143,7 @@ pub enum Work {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Copy {
     pub from: Provider,
-    /// In the order in which they were written: where two bring one path, the later wins.
+    /// The items in the order in which they were written: where two bring one path, the later wins.
     pub items: Vec<CopyItem>,
     /// Links on the way to it are followed, unless it is a `link`.
     pub to: ImagePath,
@@ -156,18 +157,18 @@ pub struct Copy {
     pub parents: bool,
     /// Do not look at what is below: directories on the way take the place of links (`--link`).
     pub link: bool,
-    /// Whether archives are unpacked: `ADD` does so with files but not with what it downloads, unless it is told.
+    /// Whether archives are unpacked; if it is not said, `ADD` does so with files but not with what it downloads.
     pub unpack: Option<bool>,
     /// `ADD`, not `COPY`.
     pub is_add: bool,
 }
 
-/// Whose files a [`Copy`](struct@Copy) takes.
+/// The owner of the files that a [`Copy`](struct@Copy) takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Provider {
-    /// By its place among the plan's contexts.
+    /// A context by its place among the plan's.
     Context(usize),
-    /// By its place among the plan's stages.
+    /// A stage by its place among the plan's.
     Stage(usize),
     Image(Arc<BaseImage>),
 }
@@ -198,7 +199,7 @@ pub struct Add {
     pub place: Option<Excerpt>,
 }
 
-/// Where content comes from.
+/// The place that content comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// Files below `root` that `pattern`, a relative glob or plain path, matches. Links never lead out of `root`.
@@ -215,14 +216,14 @@ pub struct ImagePath {
     pub into: bool,
 }
 
-/// Who owns what is added.
+/// The owner of what is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
     Numbers {
         user: u64,
         group: u64,
     },
-    /// As on disk.
+    /// The owner that a file has on disk.
     Preserve,
 }
 
@@ -256,7 +257,7 @@ impl fmt::Display for ImagePath {
 pub type FindBase<'a> = dyn FnMut(&str, &Platform) -> Result<Arc<BaseImage>> + 'a;
 
 impl Plan {
-    /// The adds of all its steps.
+    /// Returns the adds of all its steps.
     pub fn adds(&self) -> impl Iterator<Item = &Add> {
         let adds = |step| match step {
             &Step { work: Work::Adds(ref adds), .. } => &adds[..],
@@ -267,7 +268,7 @@ impl Plan {
 }
 
 impl Copy {
-    /// Without any flag.
+    /// Returns a copy without any flag.
     pub fn new(from: Provider, items: Vec<CopyItem>, to: ImagePath) -> Self {
         Copy {
             from,
@@ -285,5 +286,6 @@ impl Copy {
 }
 
 impl Owner {
+    /// User and group 0.
     pub const ROOT: Owner = Owner::Numbers { user: 0, group: 0 };
 }

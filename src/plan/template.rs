@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result, suggestion};
 
-/// `text` with what `value` gives in place of each `{name}`; `{{` and `}}` are literal braces.
+/// Returns `text` with what `value` gives in place of each `{name}`; `{{` and `}}` are literal braces. Fails for a
+/// brace without its partner, and where `value` does.
 pub(super) fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -29,7 +30,7 @@ pub(super) fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) 
     Ok(expanded)
 }
 
-/// The error for a placeholder that is none of `known`.
+/// Returns the error for a placeholder that is none of `known`.
 pub(super) fn unknown(name: &str, known: &[&str]) -> Error {
     let error = Error::input(format!("unknown placeholder `{{{name}}}`"));
     error.with_hint(match suggestion(name, known.iter().copied()) {
