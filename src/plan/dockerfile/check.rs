@@ -14,9 +14,9 @@ const RESERVED: &[&str] = &["context", "scratch"];
 
 /// One instruction as it was written, and which one it is.
 pub(super) struct Spoken {
-    /// None for those before the first `FROM`.
+    /// The number of its stage; none before the first `FROM`.
     pub stage: Option<usize>,
-    /// Its place in the stage; None for `FROM` itself.
+    /// The place in the stage; none for `FROM` itself.
     pub instruction: Option<usize>,
     pub manner: Manner,
 }
@@ -24,15 +24,15 @@ pub(super) struct Spoken {
 struct CheckFindings<'a> {
     text: &'a Text,
     found: Vec<(usize, Warning)>,
-    /// How many bytes of lines and words they have.
+    /// The bytes of lines and words that they have.
     size: usize,
 }
 
-/// What has been found has so many bytes at most, for each finding has its line, which may be long. What is found beyond that
-/// is left out: nobody reads so much.
+/// The most bytes that all findings have together, for each has its line, which may be long. Findings beyond that are
+/// left out: nobody reads so much.
 const LARGEST: usize = 16 << 20;
 
-/// All of them, by line.
+/// Returns what the text alone shows, by line.
 pub(super) fn warnings(text: &Text, stages: &[DockerfileStage], spoken: &[Spoken]) -> Vec<Warning> {
     let mut findings = CheckFindings { text, found: Vec::new(), size: 0 };
     for instruction in spoken {
@@ -169,7 +169,8 @@ impl CheckFindings<'_> {
         }
     }
 
-    /// Each but the last is without effect.
+    /// Notes `CMD`, `ENTRYPOINT` and `HEALTHCHECK` where they are repeated in a stage: each but the last is without
+    /// effect.
     fn repetitions(&mut self, stages: &[DockerfileStage], spoken: &[Spoken]) {
         let mut later = BTreeSet::new();
         for instruction in spoken.iter().rev() {
@@ -216,12 +217,12 @@ impl CheckFindings<'_> {
     }
 }
 
-/// Whether a letter has another case than it should.
+/// Returns whether a letter has another case than it should.
 fn is_mixed(word: &str, upper: bool) -> bool {
     if upper { word != word.to_uppercase() } else { word != word.to_lowercase() }
 }
 
-/// Of an `ARG` before the first `FROM`.
+/// Returns the names of an `ARG` before the first `FROM`.
 fn argument_names(manner: &Manner) -> Vec<&str> {
     manner.words.iter().map(|word| word.text.split('=').next().unwrap_or_default()).collect()
 }

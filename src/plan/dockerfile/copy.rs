@@ -6,6 +6,7 @@ use super::parts::InstructionParts;
 use super::{AddCommand, CopyCommand, Heredoc, Transfer, Word, arguments, heredoc};
 use crate::error::Result;
 
+/// Reads `COPY`.
 pub(super) fn copy(parts: &InstructionParts<'_>) -> Result<CopyCommand> {
     let (transfer, flags) = transfer(
         parts,
@@ -22,6 +23,7 @@ pub(super) fn copy(parts: &InstructionParts<'_>) -> Result<CopyCommand> {
     Ok(CopyCommand { transfer, from: flags.text("from"), parents: flags.switch("parents").unwrap_or(false) })
 }
 
+/// Reads `ADD`.
 pub(super) fn add(parts: &InstructionParts<'_>) -> Result<AddCommand> {
     let (transfer, flags) = transfer(
         parts,
@@ -44,7 +46,7 @@ pub(super) fn add(parts: &InstructionParts<'_>) -> Result<AddCommand> {
     })
 }
 
-/// What both have, and all flags of the one that is called `name`, which has the `known` ones.
+/// Returns what both have, and all flags of the one that is called `name`, which has the `known` ones.
 fn transfer(parts: &InstructionParts<'_>, name: &str, known: &[(&'static str, FlagKind)]) -> Result<(Transfer, Flags)> {
     let (words, to) = operands(parts, name)?;
     let flags = parts.flags(known)?;
@@ -68,7 +70,7 @@ fn transfer(parts: &InstructionParts<'_>, name: &str, known: &[(&'static str, Fl
     Ok((transfer, flags))
 }
 
-/// What is copied, at least one, and where to.
+/// Returns what is copied, at least one, and where to.
 fn operands(parts: &InstructionParts<'_>, name: &str) -> Result<(Vec<Word>, Word)> {
     let mut words = arguments::list(parts.text, &parts.rest)?;
     let to = words.pop().filter(|_| !words.is_empty()).ok_or_else(|| {
@@ -82,7 +84,7 @@ fn operands(parts: &InstructionParts<'_>, name: &str) -> Result<(Vec<Word>, Word
     Ok((words, to))
 }
 
-/// Of heredocs of one name the last one's content counts, as in BuildKit.
+/// Returns `opening` with its content: of heredocs of one name the last one's counts, as in BuildKit.
 fn with_content(opening: Heredoc, heredocs: &[Heredoc], word: Word) -> Heredoc {
     match heredocs.iter().rev().find(|heredoc| heredoc.name == opening.name) {
         Some(found) => Heredoc { content: found.content.clone(), span: found.span.clone(), ..opening },

@@ -4,7 +4,7 @@ use super::line::LogicalLine;
 use super::{Text, Word};
 use crate::error::{Error, Result, suggestion};
 
-/// What a flag takes.
+/// The kind of value that a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlagKind {
     /// A value, once.
@@ -66,7 +66,8 @@ fn unquoted(line: &LogicalLine, start: usize) -> (LogicalLine, usize) {
 }
 
 impl Flags {
-    /// Checks `flags` against those that `instruction` knows.
+    /// Checks `flags` against those that `instruction` knows, and returns them. Fails for one that it does not know,
+    /// one that is given too often, and a value of the wrong kind.
     pub fn read(
         text: &Text,
         instruction: &str,
@@ -102,19 +103,22 @@ impl Flags {
         Ok(Flags { given })
     }
 
-    /// The value of a flag that was given; an empty one is none.
+    /// Returns the value of a flag that was given; an empty one is none.
     pub fn text(&self, name: &str) -> Option<Word> {
         self.value(name).filter(|value| !value.is_empty()).map(LogicalLine::word)
     }
 
+    /// Returns the value of a flag; none if it was not given.
     pub fn value(&self, name: &str) -> Option<&LogicalLine> {
         self.values(name).next()
     }
 
+    /// Returns the values of a flag that may be given several times, in their order.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &LogicalLine> {
         self.given.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value)
     }
 
+    /// Returns how a switch is set; none if it was not given.
     pub fn switch(&self, name: &str) -> Option<bool> {
         self.value(name).map(|value| !value.text().eq_ignore_ascii_case("false"))
     }

@@ -11,6 +11,7 @@ use crate::oci::Healthcheck;
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
+/// Reads `HEALTHCHECK`.
 pub(super) fn read(parts: &InstructionParts<'_>) -> Result<Healthcheck> {
     let flags = parts.flags(&[
         ("interval", FlagKind::Text),

@@ -22,8 +22,8 @@ pub(super) fn read(line: &LogicalLine, reader: &mut LineReader<'_>) -> Result<Ve
     Ok(heredocs)
 }
 
-/// What `[FD]<<[-]NAME` begins, possibly with whitespace before the name, without its content; None if the word is something
-/// else.
+/// Returns the heredoc that `[FD]<<[-]NAME` begins, possibly with whitespace before the name, without its content; none
+/// if the word is something else.
 pub(super) fn opening(word: &str) -> Option<Heredoc> {
     let (descriptor, rest) = word.split_once("<<")?;
     if !descriptor.bytes().all(|byte| byte.is_ascii_digit()) || rest.contains('<') {

@@ -29,17 +29,17 @@ const NAMES: &[&str] = &[
     "workdir",
 ];
 
-/// What one instruction is.
+/// An instruction that was read: the `FROM` of a stage, or one within a stage.
 pub(super) enum Statement {
     Stage(DockerfileStage, Manner),
     Instruction(Instruction, Manner),
 }
 
-/// How it was written, for the build checks.
+/// The way in which an instruction was written, for the build checks.
 pub(super) struct Manner {
-    /// Its name as it was written.
+    /// The name as it was written.
     pub name: Word,
-    /// What stands behind its flags, between whitespace.
+    /// The words behind its flags, between whitespace.
     pub words: Vec<Word>,
     /// `ENV` and `LABEL` without an equals sign.
     pub legacy: bool,

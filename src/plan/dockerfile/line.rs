@@ -16,7 +16,7 @@ pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 #[derive(Debug, Clone)]
 pub(super) struct LogicalLine {
     text: String,
-    /// Of each byte, and of what follows the last.
+    /// The place in the text of each byte, and of what follows the last.
     origins: Vec<usize>,
 }
 
@@ -29,6 +29,7 @@ pub(super) struct Joined {
     pub gap: Option<Span>,
 }
 
+/// Reads lines, one after the other.
 pub(super) struct LineReader<'a> {
     pub text: &'a Arc<Text>,
     /// `\` or `` ` ``.
@@ -37,23 +38,28 @@ pub(super) struct LineReader<'a> {
 }
 
 impl LogicalLine {
+    /// Returns the characters of the line.
     pub fn text(&self) -> &str {
         &self.text
     }
 
+    /// Returns whether it has no characters.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
+    /// Returns its place in the text.
     pub fn span(&self) -> Span {
         let start = self.origins[0];
         start..self.text.len().checked_sub(1).map_or(start, |last| self.origins[last] + 1)
     }
 
+    /// Returns the line as a word.
     pub fn word(&self) -> Word {
         Word { text: self.text.clone(), span: self.span() }
     }
 
+    /// Returns the part of the line at `range`, in bytes.
     pub fn slice(&self, range: Range<usize>) -> LogicalLine {
         LogicalLine {
             text: self.text[range.clone()].to_owned(),
@@ -61,11 +67,12 @@ impl LogicalLine {
         }
     }
 
+    /// Returns the part of the line from the byte `start` on.
     pub fn from(&self, start: usize) -> LogicalLine {
         self.slice(start..self.text.len())
     }
 
-    /// The characters of `kept`, by their places, in that order.
+    /// Returns the characters of `kept`, by their places, in that order.
     pub fn pick(&self, kept: &[(usize, char)], end: usize) -> LogicalLine {
         let mut line = LogicalLine { text: String::new(), origins: Vec::new() };
         for &(at, character) in kept {
@@ -76,12 +83,13 @@ impl LogicalLine {
         line
     }
 
+    /// Returns the line without whitespace around it.
     pub fn trimmed(&self) -> LogicalLine {
         let start = self.text.len() - self.text.trim_start().len();
         self.slice(start..start.max(self.text.trim_end().len()))
     }
 
-    /// What stands before and behind the first `separator`.
+    /// Returns what stands before and behind the first `separator`; none without one.
     pub fn split_once(&self, separator: char) -> Option<(LogicalLine, LogicalLine)> {
         let at = self.text.find(separator)?;
         Some((self.slice(0..at), self.from(at + separator.len_utf8())))
@@ -104,12 +112,12 @@ impl<'a> LineReader<'a> {
         LineReader { text, escape, at: start }
     }
 
-    /// How far it has read.
+    /// Returns the place up to which it has read.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// The next line as it stands, with its end.
+    /// Returns the next line as it stands, with its end; none behind the last.
     pub fn next_line(&mut self) -> Result<Option<Range<usize>>> {
         let rest = &self.text.content[self.at..];
         if rest.is_empty() {
@@ -126,7 +134,8 @@ impl<'a> LineReader<'a> {
         Ok(Some(start..self.at))
     }
 
-    /// The next lines that make one instruction: without comments and empty lines before and in it.
+    /// Returns the next lines that make one instruction: without comments and empty lines before and in it. None behind
+    /// the last.
     pub fn next_instruction(&mut self) -> Result<Option<Joined>> {
         let mut comments = Vec::new();
         while let Some(range) = self.next_line()? {
@@ -182,7 +191,8 @@ impl<'a> LineReader<'a> {
         self.text.content[range.clone()].trim_end_matches(['\r', '\n'])
     }
 
-    /// Whether the line ends here: the escape character continues it unless another stands before it.
+    /// Returns the line without what continues it, and whether it ends here: the escape character continues it unless
+    /// another stands before it.
     fn without_continuation<'t>(&self, body: &'t str) -> (&'t str, bool) {
         match body.trim_end_matches([' ', '\t']).strip_suffix(self.escape) {
             Some(kept) if !kept.ends_with(self.escape) => (kept, false),

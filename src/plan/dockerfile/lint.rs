@@ -15,6 +15,7 @@ pub struct Warning {
     pub stage: Option<usize>,
 }
 
+/// The rules of the build checks, by BuildKit's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LintRule {
     StageNameCasing,
@@ -76,21 +77,22 @@ const RULES: [(LintRule, &str, Option<&str>); 22] = [
 ];
 
 impl LintRule {
-    /// As the reference names it.
+    /// Returns the name that the reference gives it.
     pub fn name(self) -> &'static str {
         self.entry().1
     }
 
+    /// Returns the rule of exactly that name; none if there is no such rule.
     pub fn named(name: &str) -> Option<LintRule> {
         RULES.iter().find(|(_, known, _)| *known == name).map(|(rule, ..)| *rule)
     }
 
-    /// What explains it.
+    /// Returns the page that explains it; none if there is no such page.
     pub fn url(self) -> Option<String> {
         self.entry().2.map(|page| format!("https://docs.docker.com/go/dockerfile/rule/{page}/"))
     }
 
-    /// Those that only run if `experimental=` names them.
+    /// Returns whether it only runs if `experimental=` names it.
     pub fn is_experimental(self) -> bool {
         matches!(self, LintRule::InvalidDefinitionDescription)
     }
@@ -101,49 +103,53 @@ impl LintRule {
 }
 
 impl Warning {
-    /// A variable in `FROM` that no `ARG` before the first `FROM` declares.
+    /// Returns the warning of a variable in `FROM` that no `ARG` before the first `FROM` declares.
     pub fn undefined_arg_in_from(name: &str, near: Option<&str>, place: Excerpt) -> Warning {
         let message = format!("FROM argument '{name}' is not declared{}", meant(near, ""));
         Warning { rule: LintRule::UndefinedArgInFrom, message, place, stage: None }
     }
 
+    /// Returns the warning of a variable that nothing declares.
     pub fn undefined_var(name: &str, near: Option<&str>, place: Excerpt) -> Warning {
         let message = format!("Usage of undefined variable '${name}'{}", meant(near, "$"));
         Warning { rule: LintRule::UndefinedVar, message, place, stage: None }
     }
 
-    /// `base` as it is written, which makes no image's name with the defaults of its arguments.
+    /// Returns the warning of a `base`, as it is written, that makes no image's name with the defaults of its
+    /// arguments.
     pub fn invalid_default_arg_in_from(base: &str, place: Excerpt) -> Warning {
         let message = format!("Default value for ARG {base} results in empty or invalid base image name");
         Warning { rule: LintRule::InvalidDefaultArgInFrom, message, place, stage: None }
     }
 
-    /// `platform` as it is written.
+    /// Returns the warning of a `platform`, as it is written, that is the usual one.
     pub fn redundant_target_platform(platform: &str, place: Excerpt) -> Warning {
         let message =
             format!("Setting platform to predefined {platform} in FROM is redundant as this is the default behavior");
         Warning { rule: LintRule::RedundantTargetPlatform, message, place, stage: None }
     }
 
-    /// The stage's first `WORKDIR`, also among the stages below it, is relative.
+    /// Returns the warning of a stage's first `WORKDIR`, also among the stages below it, that is relative.
     pub fn workdir_relative_path(path: &str, place: Excerpt) -> Warning {
         let message = format!("Relative workdir {path:?} can have unexpected results if the base image changes");
         Warning { rule: LintRule::WorkdirRelativePath, message, place, stage: None }
     }
 
+    /// Returns the warning of an image that is for another platform than the stage.
     pub fn invalid_base_image_platform(image: &str, expected: &str, actual: &str, place: Excerpt) -> Warning {
         let message =
             format!("Base image {image} was pulled with platform {actual:?}, expected {expected:?} for current build");
         Warning { rule: LintRule::InvalidBaseImagePlatform, message, place, stage: None }
     }
 
-    /// `instruction` is `Copy` or `Add`.
+    /// Returns the warning of a path that the context leaves out; `instruction` is `Copy` or `Add`.
     pub fn copy_ignored_file(instruction: &str, path: &str, place: Excerpt) -> Warning {
         let message = format!("Attempting to {instruction} file {path:?} that is excluded by .dockerignore");
         Warning { rule: LintRule::CopyIgnoredFile, message, place, stage: None }
     }
 
-    /// What is wrong with a port of `EXPOSE` whose variables are expanded. (Reading looks at those without any.)
+    /// Returns what is wrong with a port of `EXPOSE` whose variables are expanded. (Reading looks at those without
+    /// any.)
     pub fn expose(port: &str, place: impl Fn() -> Excerpt) -> Vec<Warning> {
         let (host, container) = port.rsplit_once(':').unwrap_or(("", port));
         let protocol = container.split_once('/').map_or("", |(_, protocol)| protocol);

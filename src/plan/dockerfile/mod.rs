@@ -47,11 +47,12 @@ use crate::error::{Error, Excerpt, Result};
 pub struct Dockerfile {
     pub text: Arc<Text>,
     pub directives: Directives,
-    /// Those that stand before the first `FROM`, which `FROM` lines alone see.
+    /// The arguments before the first `FROM`, which `FROM` lines alone see.
     pub arguments: Vec<Argument>,
     /// At least one.
     pub stages: Vec<DockerfileStage>,
-    /// What the text alone shows, by line; those that `# check=` skips are among them ([`Dockerfile::wants`] tells).
+    /// The warnings of the text alone, by line; those that `# check=` skips are among them ([`Dockerfile::wants`]
+    /// tells).
     pub warnings: Vec<Warning>,
     /// The lines of instructions that have a `# check=` of their own, in their order, and what holds there.
     own_checks: Vec<(RangeInclusive<usize>, Check)>,
@@ -81,7 +82,8 @@ impl Dockerfile {
         Ok(Dockerfile { text, directives, arguments, stages, warnings, own_checks })
     }
 
-    /// Whether `warning` is shown: the file, and what stands right above the instruction, may leave its rule out.
+    /// Returns whether `warning` is shown: the file, and what stands right above the instruction, may leave its rule
+    /// out.
     pub fn wants(&self, warning: &Warning) -> bool {
         let line = warning.place.line;
         let behind = self.own_checks.partition_point(|(lines, _)| *lines.end() < line);
@@ -90,13 +92,14 @@ impl Dockerfile {
         own.unwrap_or(&self.directives.check).wants(warning.rule)
     }
 
-    /// The line that `span` begins on.
+    /// Returns the line that `span` begins on.
     pub fn excerpt(&self, span: &Span) -> Excerpt {
         self.text.excerpt(span)
     }
 
-    /// The stage that `COPY --from` or a mount's `from` means by `name`: the last one of that name, regardless of case, or the
-    /// one at that place, counted from 0. (`FROM` is stricter: it knows only earlier stages, by their lower-case names.)
+    /// Returns the stage that `COPY --from` or a mount's `from` means by `name`: the last one of that name, regardless
+    /// of case, or the one at that place, counted from 0; none if there is no such stage. (`FROM` is stricter: it knows
+    /// only earlier stages, by their lower-case names.)
     pub fn stage(&self, name: &str) -> Option<usize> {
         if let Ok(place) = name.parse::<usize>() {
             return Some(place).filter(|place| *place < self.stages.len());
@@ -133,7 +136,7 @@ fn own_checks(text: &Text, check: &Check, spoken: &[Spoken]) -> Vec<(RangeInclus
 
 const FIRST_LINE: &str = "a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`";
 
-/// What was read so far.
+/// The part of a Dockerfile that was read so far.
 #[derive(Default)]
 struct DockerfileReading {
     arguments: Vec<Argument>,

@@ -29,20 +29,22 @@ const TYPES: &[&str] = &["bind", "cache", "tmpfs", "secret", "ssh"];
 /// The value of one `--mount`, split but not expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountFlag {
-    /// In order: the key in lower case, and what stands behind `=`.
+    /// The fields in order: the key in lower case, and what stands behind `=`.
     pub fields: Vec<(String, Option<Word>)>,
     pub span: Span,
 }
 
-/// What one `--mount` asks for.
+/// A mount as one `--mount` asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     pub kind: MountKind,
-    /// Where it appears; possibly relative, possibly empty for a secret or ssh, which then have their default places.
+    /// The place where it appears; possibly relative, possibly empty for a secret or ssh, which then have their default
+    /// places.
     pub target: String,
     pub read_only: bool,
 }
 
+/// The kind of a mount, with what that kind alone has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountKind {
     Bind {
@@ -55,7 +57,7 @@ pub enum MountKind {
         /// The target without it.
         id: Option<String>,
         sharing: Sharing,
-        /// What an empty cache begins with; nothing without it.
+        /// The stage, context or image that an empty cache begins with; nothing without it.
         from: Option<String>,
         source: Option<String>,
         mode: Option<u32>,
@@ -63,11 +65,11 @@ pub enum MountKind {
         gid: Option<u32>,
     },
     Tmpfs {
-        /// In bytes.
+        /// The size in bytes.
         size: Option<u64>,
     },
     Secret {
-        /// As `--secret` names it; without it, the base name of the target is meant, which is then not empty.
+        /// The name as `--secret` has it; without it, the base name of the target is meant, which is then not empty.
         id: Option<String>,
         /// The variable that it is given in; it is a file as well only if there is a target.
         env: Option<String>,
@@ -85,6 +87,7 @@ pub enum MountKind {
     },
 }
 
+/// The way in which steps that run side by side share a cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sharing {
     #[default]
@@ -94,12 +97,13 @@ pub enum Sharing {
 }
 
 impl MountFlag {
-    /// Whether a variable is named in it.
+    /// Returns whether a variable is named in it.
     pub fn has_variables(&self) -> bool {
         self.fields.iter().any(|(_, value)| value.as_ref().is_some_and(|value| value.text.contains('$')))
     }
 
-    /// The mount once `expand` has replaced the variables of each value. Errors have no excerpt: `span` gives it.
+    /// Returns the mount once `expand` has replaced the variables of each value. Fails for a mount that cannot be, with
+    /// no excerpt: `span` gives it.
     pub fn mount(&self, expand: &mut dyn FnMut(&Word) -> Result<String>) -> Result<Mount> {
         let mut settings = MountSettings { kind: "bind", ..MountSettings::default() };
         for (key, value) in &self.fields {
@@ -112,7 +116,7 @@ impl MountFlag {
     }
 }
 
-/// What was said so far, of whatever kind the mount is.
+/// The settings that were read so far, of whatever kind the mount is.
 #[derive(Default)]
 struct MountSettings {
     kind: &'static str,

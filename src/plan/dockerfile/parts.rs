@@ -12,7 +12,7 @@ pub(super) struct InstructionParts<'a> {
     pub escape: char,
     pub name: LogicalLine,
     pub flags: Vec<LogicalLine>,
-    /// Without whitespace around it.
+    /// The arguments without whitespace around them.
     pub rest: LogicalLine,
     pub heredocs: Vec<Heredoc>,
 }
@@ -30,7 +30,7 @@ impl<'a> InstructionParts<'a> {
         Error::input(message).with_excerpt(self.text.excerpt(&place.span()))
     }
 
-    /// For an instruction whose arguments are missing.
+    /// Returns the error for an instruction whose arguments are missing.
     pub fn missing(&self, message: impl Into<String>, example: &str) -> Error {
         self.error(&self.name, message).with_hint(format!("as in `{example}`"))
     }

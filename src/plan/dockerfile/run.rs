@@ -11,6 +11,7 @@ use crate::error::{Error, Result, suggestion};
 const NETWORKS: &[(&str, Network)] = &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
 const SECURITIES: &[(&str, Security)] = &[("sandbox", Security::Sandbox), ("insecure", Security::Insecure)];
 
+/// Reads `RUN`.
 pub(super) fn read(parts: &InstructionParts<'_>) -> Result<RunCommand> {
     let flags = parts.flags(&[
         ("mount", FlagKind::Texts),

@@ -8,7 +8,7 @@ use super::split::{first_word, quoted_words, words};
 use super::{CommandLine, Word};
 use crate::error::Result;
 
-/// `KEY=VALUE…`, or the older `KEY VALUE`, where the value is all of the rest.
+/// Reads `KEY=VALUE…`, or the older `KEY VALUE`, where the value is all of the rest.
 pub(super) fn pairs(parts: &InstructionParts<'_>, name: &str) -> Result<Vec<Pair>> {
     let words = quoted_words(&parts.rest, parts.escape);
     let Some(first) = words.first() else {
@@ -32,7 +32,7 @@ pub(super) fn pairs(parts: &InstructionParts<'_>, name: &str) -> Result<Vec<Pair
     words.iter().map(pair).collect()
 }
 
-/// Ports in the order of their text, as BuildKit sorts them.
+/// Reads the ports of `EXPOSE`, in the order of their text, as BuildKit sorts them.
 pub(super) fn expose(parts: &InstructionParts<'_>) -> Result<Vec<Word>> {
     let mut ports: Vec<Word> = words(&parts.rest).iter().map(LogicalLine::word).collect();
     if ports.is_empty() {
@@ -42,6 +42,7 @@ pub(super) fn expose(parts: &InstructionParts<'_>) -> Result<Vec<Word>> {
     Ok(ports)
 }
 
+/// Reads the paths of `VOLUME`.
 pub(super) fn volume(parts: &InstructionParts<'_>) -> Result<Vec<Word>> {
     let mut volumes = arguments::list(parts.text, &parts.rest)?;
     if volumes.is_empty() {
@@ -56,7 +57,7 @@ pub(super) fn volume(parts: &InstructionParts<'_>) -> Result<Vec<Word>> {
     Ok(volumes)
 }
 
-/// The exec form only.
+/// Reads the words of `SHELL`. Fails for anything but the exec form.
 pub(super) fn shell(parts: &InstructionParts<'_>) -> Result<Vec<String>> {
     let example = r#"SHELL ["/bin/bash", "-c"]"#;
     match arguments::command_line(parts.text, &parts.rest)? {

@@ -10,6 +10,7 @@ use crate::plan::pattern::from_root;
 use crate::plan::{Copy, CopyItem, GitUrl, ImagePath, Mode, Provider, Work, is_http, path, shown_url};
 
 impl Lowering<'_, '_> {
+    /// Adds the step of `COPY` in the stage `number`.
     pub fn copy(
         &mut self,
         state: &mut StageState,
@@ -55,6 +56,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
+    /// Adds the step of `ADD`.
     pub fn add(&mut self, state: &mut StageState, add: &AddCommand, instruction: &Instruction) -> Result<()> {
         let transfer = &add.transfer;
         let checksum = match &add.checksum {
@@ -105,7 +107,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    /// What `COPY` and `ADD` share, as if from the first context; the texts come behind `items`.
+    /// Returns what `COPY` and `ADD` share, as if from the first context; the texts come behind `items`.
     fn transfer(
         &mut self,
         state: &StageState,
@@ -166,7 +168,7 @@ impl Lowering<'_, '_> {
     }
 }
 
-/// What the image's history says.
+/// Returns the title in the image's history.
 fn title(name: &str, copy: &Copy) -> String {
     let mut title = name.to_owned();
     let mut add = |text: &str| {

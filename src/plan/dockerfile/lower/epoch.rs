@@ -14,23 +14,23 @@ pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// The word for the build's own context.
 const CONTEXT: &str = "context";
 
-/// Where a time comes from.
+/// The place that a time comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Epoch {
     /// Since 1970.
     Seconds(i64),
-    /// From the build's context.
+    /// The build's context.
     Context,
-    /// From a context that `--build-context` gives this name.
+    /// The context that `--build-context` gives this name.
     Named(String),
-    /// From what a stage has fetched: [`CopyItem::Url`] or [`CopyItem::Git`].
+    /// The content that a stage has fetched: [`CopyItem::Url`] or [`CopyItem::Git`].
     Remote(CopyItem),
 }
 
 impl Dockerfile {
-    /// The time that `given`, a build argument, names, or else the `ARG` before the first `FROM`; none if neither has a
-    /// value. `arguments` are those of the build, and `is_context` says whether `--build-context` gives a name. An error
-    /// about the `ARG` shows its line.
+    /// Returns the time that the build argument names, or else the `ARG` before the first `FROM`; none if neither has a
+    /// value. `arguments` are those of the build, and `is_context` says whether `--build-context` gives a name. An
+    /// error about the `ARG` shows its line.
     pub fn epoch(&self, arguments: &Map<String>, is_context: &dyn Fn(&str) -> bool) -> Result<Option<Epoch>> {
         let budget = &mut LoweringBudget::new();
         let mut scope = self.global_scope(automatic(arguments), arguments, budget)?;
@@ -74,7 +74,7 @@ impl Dockerfile {
         }
     }
 
-    /// `scope` with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
+    /// Returns `scope` with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
     pub(super) fn global_scope(
         &self,
         mut scope: Scope,
@@ -137,7 +137,7 @@ impl Dockerfile {
         found.ok_or_else(|| refuse("it fetches nothing", self.excerpt(&stage.span)))
     }
 
-    /// What `add` fetches, if it is one thing from elsewhere.
+    /// Returns what `add` fetches, if it is one thing from elsewhere.
     fn remote(
         &self,
         add: &AddCommand,
@@ -172,7 +172,7 @@ impl Dockerfile {
     }
 }
 
-/// What is known before the first line. The time is that of all platforms, and so none of them is the one.
+/// Returns what is known before the first line. The time is that of all platforms, and so none of them is the one.
 fn automatic(arguments: &Map<String>) -> Scope {
     let host = Platform::host();
     Scope::automatic(&host, &host, "default", arguments)

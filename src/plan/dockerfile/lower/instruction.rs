@@ -7,7 +7,7 @@ use crate::plan::dockerfile::{Command, Instruction, MountFlag, MountKind, RunCom
 use crate::plan::{Work, path};
 
 impl Lowering<'_, '_> {
-    /// Does what `instruction` of the stage `number` says.
+    /// Does what `instruction` of the stage `number` says. Fails with the line of the instruction.
     pub fn instruction(&mut self, state: &mut StageState, number: usize, instruction: &Instruction) -> Result<()> {
         let steps = state.steps.len();
         let applied = self.apply(state, number, instruction);

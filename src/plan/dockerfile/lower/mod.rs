@@ -29,31 +29,31 @@ use scope::Scope;
 
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH};
 
-/// What is wanted of a Dockerfile, and what it finds around it.
+/// The wishes of a build for a Dockerfile, and what this finds around it.
 pub struct LoweringRequest<'a> {
-    /// Those that were asked for; the build's own if none was.
+    /// The platforms that were asked for; the build's own if none was.
     pub platforms: &'a [Platform],
-    /// Of the machine that builds.
+    /// The platform of the machine that builds.
     pub build_platform: Platform,
     /// The last stage without it.
     pub target: Option<&'a str>,
-    /// Of `--build-arg`.
+    /// The values of `--build-arg`.
     pub arguments: &'a Map<String>,
     /// The first is the one that `COPY` takes from if it does not say.
     pub contexts: &'a [Context],
-    /// What `--build-context` puts in the place of a name.
+    /// Returns what `--build-context` puts in the place of a name.
     pub named: &'a dyn Fn(&str) -> Option<NamedSource>,
-    /// Whether the first context leaves a path out, as far as its patterns alone can tell.
+    /// Returns whether the first context leaves a path out, as far as its patterns alone can tell.
     pub ignores: &'a dyn Fn(&str) -> bool,
-    /// What the command line lays over the image's settings, labels and annotations, and adds to it.
+    /// Lays the command line over the image's settings, labels and annotations, and adds to it.
     pub overlay: &'a dyn Fn(&mut Spec) -> Result<()>,
     pub automatic: &'a Automatic,
 }
 
-/// What a name stands for that `--build-context` gave.
+/// The source of files that `--build-context` gave a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedSource {
-    /// By its place among [`LoweringRequest::contexts`].
+    /// A directory by its place among [`LoweringRequest::contexts`].
     Directory(usize),
     /// An image of this name.
     Image(String),
@@ -65,15 +65,16 @@ pub enum NamedSource {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lowered {
     pub plan: Plan,
-    /// Each once, by line; without those that the Dockerfile skips.
+    /// The warnings, each once, by line; without those that the Dockerfile skips.
     pub warnings: Vec<Warning>,
     /// The names of build arguments that nothing took.
     pub unused: Vec<String>,
 }
 
 impl Dockerfile {
-    /// The plan that this Dockerfile stands for. `bases` is asked for an image each time one is needed. Of stages that the
-    /// target does not need, only the `FROM` is looked at; equal stages of several platforms are there once.
+    /// Returns the plan that this Dockerfile stands for. `bases` is asked for an image each time one is needed. Of
+    /// stages that the target does not need, only the `FROM` is looked at; equal stages of several platforms are there
+    /// once. Fails with the line that is wrong.
     pub fn lower(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Lowered> {
         let build = std::slice::from_ref(&request.build_platform);
         let platforms = if request.platforms.is_empty() { build } else { request.platforms };
@@ -102,8 +103,8 @@ impl Dockerfile {
         Ok(Lowered { plan, warnings: self.all_warnings(&findings), unused: findings.unused(request) })
     }
 
-    /// What the build checks find: in all stages, or in those that the target needs. An image that `bases` does not have is
-    /// no error, but what is said of variables that it may have is left out.
+    /// Returns what the build checks find: in all stages, or in those that the target needs. An image that `bases` does
+    /// not have is no error, but what is said of variables that it may have is left out.
     pub fn check(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
         let platform = request.platforms.first().unwrap_or(&request.build_platform);
         let (mut stages, mut findings, mut budget) = (Vec::new(), LoweringFindings::default(), LoweringBudget::new());
@@ -116,7 +117,7 @@ impl Dockerfile {
         Ok(self.all_warnings(&findings))
     }
 
-    /// Those of the text and `findings`, each once, by line.
+    /// Returns the warnings of the text and `findings`, each once, by line.
     fn all_warnings(&self, findings: &LoweringFindings) -> Vec<Warning> {
         let is_reached = |warning: &&Warning| warning.stage.is_none_or(|stage| findings.reached.contains(&stage));
         let mut all: Vec<Warning> =
@@ -129,7 +130,7 @@ impl Dockerfile {
     }
 }
 
-/// What comes to light on the way, of all platforms.
+/// The findings on the way, of all platforms.
 #[derive(Default)]
 struct LoweringFindings {
     warnings: Vec<Warning>,
@@ -152,16 +153,16 @@ struct Lowering<'a, 'b> {
     request: &'a LoweringRequest<'a>,
     platform: &'a Platform,
     bases: &'a mut FindBase<'b>,
-    /// What `FROM` lines see.
+    /// The variables that `FROM` lines see.
     global: Rc<Scope>,
-    /// Where in the Dockerfile the stages of each name stand, in their order.
+    /// The places in the Dockerfile of the stages of each name, in their order.
     names: HashMap<&'a str, Vec<usize>>,
-    /// By their place in the Dockerfile.
+    /// The stages that are lowered, by their place in the Dockerfile.
     made: Vec<Option<Rc<MadeStage>>>,
     plan: &'a mut Vec<Stage>,
     findings: &'a mut LoweringFindings,
     budget: &'a mut LoweringBudget,
-    /// Nothing is to be built.
+    /// The checks alone are wanted, and nothing is to be built.
     is_check: bool,
 }
 
@@ -249,7 +250,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
     }
 }
 
-/// Where `stage` stands among `stages`: it is there once.
+/// Returns the place of `stage` among `stages`, where it is there once.
 fn place(stages: &mut Vec<Stage>, stage: Stage) -> usize {
     stages.iter().position(|other| *other == stage).unwrap_or_else(|| {
         stages.push(stage);

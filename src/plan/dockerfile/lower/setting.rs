@@ -8,10 +8,11 @@ use crate::error::{Error, Result};
 use crate::plan::dockerfile::{Argument, CommandLine, Instruction, Pair, Warning, Word};
 use crate::plan::setting::stop_signal;
 
-/// What runs commands in shell form unless `SHELL` says otherwise.
+/// The shell of commands in shell form unless `SHELL` says otherwise.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 impl Lowering<'_, '_> {
+    /// Does what `ARG` says.
     pub fn arg(&mut self, state: &mut StageState, arguments: &[Argument], instruction: &Instruction) -> Result<String> {
         let mut title = "ARG".to_owned();
         for argument in arguments {
@@ -34,6 +35,7 @@ impl Lowering<'_, '_> {
         Ok(title)
     }
 
+    /// Does what `ENV` says.
     pub fn env(&mut self, state: &mut StageState, pairs: &[Pair], instruction: &Instruction) -> Result<String> {
         let pairs = self.pairs(state, pairs, instruction)?;
         for (name, value) in &pairs {
@@ -44,12 +46,14 @@ impl Lowering<'_, '_> {
         Ok(told("ENV", &pairs))
     }
 
+    /// Does what `LABEL` says.
     pub fn label(&mut self, state: &mut StageState, pairs: &[Pair], instruction: &Instruction) -> Result<String> {
         let pairs = self.pairs(state, pairs, instruction)?;
         state.labels.extend(pairs.iter().cloned());
         Ok(told("LABEL", &pairs))
     }
 
+    /// Does what `EXPOSE` says.
     pub fn expose(&mut self, state: &mut StageState, words: &[Word], instruction: &Instruction) -> Result<String> {
         let mut all = Vec::new();
         for word in words {
@@ -71,6 +75,7 @@ impl Lowering<'_, '_> {
         Ok(format!("EXPOSE {}", list(&all)))
     }
 
+    /// Does what `STOPSIGNAL` says.
     pub fn stop_signal(&mut self, state: &mut StageState, word: &Word, instruction: &Instruction) -> Result<String> {
         let signal = self.expand(state, instruction, word)?;
         stop_signal(&signal)?;
@@ -78,12 +83,14 @@ impl Lowering<'_, '_> {
         Ok(format!("STOPSIGNAL {signal}"))
     }
 
+    /// Does what `USER` says.
     pub fn user(&mut self, state: &mut StageState, word: &Word, instruction: &Instruction) -> Result<String> {
         let user = self.expand(state, instruction, word)?;
         state.settings.user.clone_from(&user);
         Ok(format!("USER {user}"))
     }
 
+    /// Does what `VOLUME` says.
     pub fn volume(&mut self, state: &mut StageState, words: &[Word], instruction: &Instruction) -> Result<String> {
         let paths = self.expand_all(state, instruction, words)?;
         let volumes = state.settings.volumes.get_or_insert_default();
@@ -114,6 +121,7 @@ impl Lowering<'_, '_> {
     }
 }
 
+/// Does what `CMD` says.
 pub fn cmd(state: &mut StageState, line: &CommandLine) -> String {
     state.has_command = true;
     let words = in_shell(state, line);
@@ -126,6 +134,7 @@ pub fn cmd(state: &mut StageState, line: &CommandLine) -> String {
     title
 }
 
+/// Does what `ENTRYPOINT` says.
 pub fn entrypoint(state: &mut StageState, line: &CommandLine) -> String {
     let words = in_shell(state, line);
     let title = format!("ENTRYPOINT {}", list(&words));
@@ -137,6 +146,7 @@ pub fn entrypoint(state: &mut StageState, line: &CommandLine) -> String {
     title
 }
 
+/// Does what `SHELL` says.
 pub fn shell(state: &mut StageState, words: &[String]) -> String {
     state.settings.shell = Some(words.to_vec());
     format!("SHELL {}", list(words))

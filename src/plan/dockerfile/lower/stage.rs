@@ -17,7 +17,8 @@ use crate::plan::{Base, BaseImage, Copy, CopyItem, ImagePath, Provider, Work};
 const SCRATCH: &str = "scratch";
 
 impl Lowering<'_, '_> {
-    /// The stage of that place in the Dockerfile, and all that it needs.
+    /// Lowers the stage of that place in the Dockerfile, and all that it needs, and returns it. Fails with the line
+    /// that is wrong.
     pub fn stage(&mut self, number: usize) -> Result<Rc<MadeStage>> {
         if let Some(made) = &self.made[number] {
             return Ok(Rc::clone(made));
@@ -100,7 +101,8 @@ impl Lowering<'_, '_> {
         Ok(on_image(title, platform, image))
     }
 
-    /// A stage, an image or a directory that `COPY --from` takes files of, `number` being the stage that it stands in.
+    /// Returns the stage, image or directory that `COPY --from` takes files of, `number` being the stage that it stands
+    /// in. Fails if there is none of that name.
     pub fn provider(&mut self, name: &str, number: usize) -> Result<Provider> {
         let not_before = |what: &str| {
             Error::input(format!("files cannot be copied from {what}"))
@@ -251,7 +253,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    /// What the `ARG`s before the first `FROM` come to.
+    /// Gives the `ARG`s before the first `FROM` their values.
     pub fn read_global_arguments(&mut self) -> Result<()> {
         let stage = self.request.target.filter(|name| !name.is_empty());
         let last = self.dockerfile.stages.last().and_then(|stage| Some(stage.name.as_ref()?.text.as_str()));
@@ -264,7 +266,8 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    /// Every `FROM` has to name something, whether it is needed or not; and should without build arguments, too.
+    /// Fails for a `FROM` that names nothing, whether it is needed or not, and warns of one that would without build
+    /// arguments.
     pub fn check_bases(&mut self) -> Result<()> {
         let dockerfile = self.dockerfile;
         let automatic = Scope::automatic(&self.request.build_platform, self.platform, "default", &Map::new());
@@ -287,6 +290,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
+    /// Notes a warning, within the budget.
     pub fn warn(&mut self, warning: Warning) -> Result<()> {
         self.budget.spend(warning.message.len() + warning.place.text.len())?;
         self.findings.warnings.push(warning);

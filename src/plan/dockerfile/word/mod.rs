@@ -29,7 +29,7 @@ use std::ops::Range;
 /// Reads words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lexer {
-    /// What takes the next character as it is: `\`, or a backtick where the file's `# escape=` says so.
+    /// The character that takes the next one as it is: `\`, or a backtick where the file's `# escape=` says so.
     pub escape: char,
     pub quotes: Quotes,
     /// Escape characters stay, in front of what they escape (BuildKit's RawEscapes). They do so in patterns anyway.
@@ -38,31 +38,31 @@ pub struct Lexer {
     pub keep_unset: bool,
 }
 
-/// What `'` and `"` mean.
+/// The meaning of `'` and `"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quotes {
-    /// What is between them is one word: they go.
+    /// The text between them is one word: they go.
     Remove,
-    /// The same, but they stay (BuildKit's RawQuotes).
+    /// The text between them is one word, and they stay (BuildKit's RawQuotes).
     Keep,
-    /// Nothing: they are characters like others (BuildKit's SkipProcessQuotes).
+    /// They are characters like others (BuildKit's SkipProcessQuotes).
     Plain,
 }
 
 /// The value of a variable by its name, which may be one of a shell's special ones (`@`, `1`); none if it is not set.
 pub type Variables<'v> = dyn Fn(&str) -> Option<&'v str> + 'v;
 
-/// What a word stands for.
+/// A word with its variables, quotes and escapes replaced by what they stand for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expanded {
     /// All of it, white space too (BuildKit's ProcessWord).
     pub text: String,
-    /// The same, split where white space stands outside of quotes, in variables' values too; none is empty (BuildKit's
+    /// The text, split where white space stands outside of quotes, in variables' values too; none is empty (BuildKit's
     /// ProcessWords).
     pub words: Vec<String>,
     /// The variables that were asked for and are not set, each where it stands first. `${A:-}` asks, too.
     pub unset: Vec<Unset>,
-    /// What it took: bytes that were written, and characters that patterns were tried on.
+    /// The price: bytes that were written, and characters that patterns were tried on.
     pub cost: usize,
 }
 
@@ -70,11 +70,11 @@ pub struct Expanded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unset {
     pub name: String,
-    /// Where its substitution begins and its name ends, in bytes of the word.
+    /// The place from where its substitution begins to where its name ends, in bytes of the word.
     pub at: Range<usize>,
 }
 
-/// Why a word stands for nothing.
+/// The reason why a word cannot be expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpandError {
     pub message: String,
@@ -91,16 +91,17 @@ impl fmt::Display for ExpandError {
 impl std::error::Error for ExpandError {}
 
 impl Lexer {
+    /// Returns the lexer for words, in which `escape` is the escape character.
     pub fn new(escape: char) -> Self {
         Lexer { escape, quotes: Quotes::Remove, keep_escapes: false, keep_unset: false }
     }
 
-    /// For the content of a heredoc: only variables and escapes mean something.
+    /// Returns the lexer for the content of a heredoc: only variables and escapes mean something.
     pub fn heredoc() -> Self {
         Lexer { quotes: Quotes::Plain, ..Lexer::new('\\') }
     }
 
-    /// For the line of an instruction that may name heredocs: it is only split, into `words`.
+    /// Returns the lexer for the line of an instruction that may name heredocs: it is only split, into `words`.
     pub fn heredoc_line() -> Self {
         Lexer { quotes: Quotes::Keep, keep_escapes: true, keep_unset: true, ..Lexer::new('\\') }
     }

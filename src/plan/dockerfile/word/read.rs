@@ -8,10 +8,10 @@ use regex::Regex;
 use super::pattern::{replace, trim_prefix, trim_suffix};
 use super::{ExpandError, Expanded, Lexer, Quotes, Unset, Variables};
 
-/// How deep substitutions may stand in each other.
+/// The most substitutions that may stand in each other.
 const DEPTH: usize = 100;
-/// What one word may cost: bytes that are written, and characters that patterns are tried on. Without it, a few lines that
-/// each double a variable would fill any memory.
+/// The most that one word may cost: bytes that are written, and characters that patterns are tried on. Without it, a
+/// few lines that each double a variable would fill any memory.
 const BUDGET: usize = 1 << 23;
 
 type ExpandResult<T> = Result<T, ExpandError>;
@@ -66,7 +66,7 @@ struct Substitution<'r, 'v> {
 }
 
 impl<'r, 'v> WordReader<'r, 'v> {
-    /// What stands before `end`, or all that is left.
+    /// Returns what stands before `end`, or all that is left.
     fn until(&mut self, end: Option<char>, mut words: Option<&mut Words>) -> ExpandResult<String> {
         let mut text = String::new();
         let mut give = |part: &str, is_split: bool| {
@@ -353,12 +353,12 @@ impl<'r, 'v> WordReader<'r, 'v> {
         Some(next)
     }
 
-    /// What is wrong from `start` to where reading got.
+    /// Returns the error about the part from `start` to where reading got.
     fn error(&self, start: usize, message: impl Into<String>) -> ExpandError {
         ExpandError { message: message.into(), at: start..self.at.max(start + 1) }
     }
 
-    /// What is wrong from `start` on.
+    /// Returns the error about all from `start` on.
     fn error_to_end(&self, start: usize, message: impl Into<String>) -> ExpandError {
         ExpandError { message: message.into(), at: start..self.word.len() }
     }
@@ -383,13 +383,13 @@ impl Words {
     }
 }
 
-/// As Go has it: Unicode's category L.
+/// Returns whether Go calls it a letter: Unicode's category L.
 fn is_letter(character: char) -> bool {
     static LETTER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\A\p{L}\z").expect("it is an expression"));
     character.is_ascii_alphabetic() || !character.is_ascii() && LETTER.is_match(character.encode_utf8(&mut [0; 4]))
 }
 
-/// As Go has it: Unicode's category Nd.
+/// Returns whether Go calls it a digit: Unicode's category Nd.
 fn is_digit(character: char) -> bool {
     static DIGIT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\A\p{Nd}\z").expect("it is an expression"));
     character.is_ascii_digit() || !character.is_ascii() && DIGIT.is_match(character.encode_utf8(&mut [0; 4]))
