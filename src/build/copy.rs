@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::layer::{Attributes, Ignore, Kind, Time};
 use crate::plan::path::{DEEPEST, shortened};
 use crate::plan::pattern::from_root;
-use crate::plan::{Destination, Mode, Pattern};
+use crate::plan::{ImagePath, Mode, Pattern};
 
 /// How a step copies, whatever it copies from.
 pub struct Copier<'a> {
-    pub to: &'a Destination,
+    pub to: &'a ImagePath,
     /// Of all that is copied; without it, everything keeps its own.
     pub owner: Option<(u32, u32)>,
     pub mode: Option<&'a Mode>,

@@ -3,7 +3,7 @@
 use crate::layer::Compression;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
-use crate::source::cached::Cached;
+use crate::source::cached::CachedImages;
 use crate::source::modified::Modified;
 use crate::store::{Follow, LocalStore, Store};
 
@@ -23,7 +23,7 @@ pub struct Options<'a> {
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,
     /// What layers need not be made, though their files are read. Their blobs stay where they are.
-    pub cached: Option<&'a Cached<'a>>,
+    pub cached: Option<&'a CachedImages<'a>>,
     /// Told of each layer that is made from the ground up, when it is begun.
     pub follow: Option<Follow<'a>>,
     pub progress: Progress<'a>,

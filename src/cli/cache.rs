@@ -1,3 +1,5 @@
+//! `ocibake cache`: the local store, listed and pruned.
+
 use std::time::UNIX_EPOCH;
 
 use clap::{Args, Subcommand};
@@ -5,9 +7,9 @@ use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::environment::Environment;
+use super::flags::value::value;
 use super::print::{answer_json, answer_lines, tell};
 use super::quantity::{Age, Size};
-use super::value;
 use crate::error::Result;
 use crate::plan::label::rfc3339;
 use crate::store::prune::{Bound, IdleStore, Pruned};
@@ -15,13 +17,13 @@ use crate::store::{Contents, Item, LocalStore};
 
 /// Show or prune the local store, where builds keep their blobs
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct CacheArguments {
     #[command(subcommand)]
-    command: Command,
+    command: CacheCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CacheCommand {
     Ls(ListArguments),
     Prune(PruneArguments),
 }
@@ -57,10 +59,11 @@ struct PruneArguments {
     dry_run: bool,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+/// Answers with what the local store holds, or with what was removed from it.
+pub fn run(arguments: &CacheArguments, environment: &Environment) -> Result<()> {
     match &arguments.command {
-        Command::Ls(arguments) => list(arguments, environment),
-        Command::Prune(arguments) => prune(arguments, environment),
+        CacheCommand::Ls(arguments) => list(arguments, environment),
+        CacheCommand::Prune(arguments) => prune(arguments, environment),
     }
 }
 
@@ -140,7 +143,8 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// In UTC. A time that no calendar has is that of a file that somebody has changed, and is left out.
+/// Returns the time of the last use in UTC, and nothing for one that no calendar has: that is of a file that somebody
+/// has changed.
 fn last_used(item: &Item) -> String {
     let seconds = item.used.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
     seconds.and_then(|seconds| rfc3339(seconds).ok()).unwrap_or_default()

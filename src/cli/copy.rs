@@ -1,3 +1,5 @@
+//! `ocibake copy`: images with all their platforms, from one place to another.
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -5,10 +7,10 @@ use std::path::Path;
 use clap::Args;
 
 use super::environment::Environment;
+use super::flags::transfer::TransferFlags;
+use super::flags::value::{flag, value};
 use super::print::answer_lines;
 use super::progress::{ProgressFlags, Reporter};
-use super::transfer_flags::TransferFlags;
-use super::{flag, value};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};
 use crate::output::{self, Bundle, Destination, Entry, Image, Means, Names, Output};
@@ -16,7 +18,7 @@ use crate::plan::setting;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::release;
-use crate::source::collection::{Choice, Collected, Collection};
+use crate::source::collection::{Collected, Collection, ImageChoice};
 use crate::source::image::Location;
 
 /// Copy images, with all their platforms, between registries, layouts and archives
@@ -26,7 +28,7 @@ use crate::source::image::Location;
 /// one that begins with a host and ends with a slash, such as registry.example/mirror/, takes any number of images, each under
 /// its own repository's path and tag.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct CopyArguments {
     /// Images to copy, and where to: without -o the last one is the destination
     #[arg(value_name = "SRC... DST", required = true)]
     places: Vec<String>,
@@ -54,8 +56,8 @@ pub struct Arguments {
     pub progress: ProgressFlags,
 }
 
-/// What is to be copied, and where to.
-struct Order<'a> {
+/// A copy's sources and where they go.
+struct CopyOrder<'a> {
     sources: &'a [String],
     /// None if outputs alone say where to.
     destination: Option<Destination>,
@@ -63,7 +65,8 @@ struct Order<'a> {
     platforms: Vec<Platform>,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+/// Copies images and answers with the name and the digest of each.
+pub fn run(arguments: &CopyArguments, environment: &Environment) -> Result<()> {
     let reporter = Reporter::new(&arguments.progress);
     let lines = copy(arguments, environment, &|event| reporter.report(event))?;
     reporter.finish();
@@ -71,12 +74,12 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 }
 
 /// Returns a line for each image: what it is called where it went, and its digest.
-fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>) -> Result<Vec<String>> {
-    let order = Order::of(arguments)?;
+fn copy(arguments: &CopyArguments, environment: &Environment, progress: Progress<'_>) -> Result<Vec<String>> {
+    let order = CopyOrder::of(arguments)?;
     let client = arguments.transfer.client(environment);
     let mut collection = Collection::new(&client, progress);
     for source in order.sources {
-        collection.add(source, Choice { platforms: &order.platforms, referrers: arguments.referrers })?;
+        collection.add(source, ImageChoice { platforms: &order.platforms, referrers: arguments.referrers })?;
     }
     let names = order.names(&collection.images)?;
     let left_out = since(arguments, &order, &mut collection, &client, progress)?;
@@ -104,8 +107,8 @@ fn copy(arguments: &Arguments, environment: &Environment, progress: Progress<'_>
 
 /// The blobs that a delta goes without, if one is to be written. If it is deltas that are copied, they are completed instead.
 fn since<'a>(
-    arguments: &Arguments,
-    order: &Order<'_>,
+    arguments: &CopyArguments,
+    order: &CopyOrder<'_>,
     collection: &mut Collection<'a>,
     client: &'a OnDemand,
     progress: Progress<'a>,
@@ -122,7 +125,7 @@ fn since<'a>(
             .with_hint("write one with -o FILE; what is copied is no delta that it could complete"));
     }
     let mut present = Collection::new(client, progress);
-    arguments.since.iter().try_for_each(|title| present.add(title, Choice::default()))?;
+    arguments.since.iter().try_for_each(|title| present.add(title, ImageChoice::default()))?;
     let paths = || order.outputs.iter().filter_map(Output::path);
     let is_overwritten = |collected: &&Collected| {
         collected.location.path().is_some_and(|from| paths().any(|to| is_same_place(from, to)))
@@ -135,8 +138,8 @@ fn since<'a>(
     }
 }
 
-impl<'a> Order<'a> {
-    fn of(arguments: &'a Arguments) -> Result<Self> {
+impl<'a> CopyOrder<'a> {
+    fn of(arguments: &'a CopyArguments) -> Result<Self> {
         let platforms = match arguments.platform.is_empty() {
             true => Vec::new(),
             false => setting::platforms(&arguments.platform.join(",")).map_err(flag("platform"))?,
@@ -147,13 +150,13 @@ impl<'a> Order<'a> {
                     .with_hint("name it last, in the place of -o: ocibake copy SRC... DST"));
             }
             let outputs = arguments.output.clone();
-            return Ok(Order { sources: &arguments.places, destination: None, outputs, platforms });
+            return Ok(CopyOrder { sources: &arguments.places, destination: None, outputs, platforms });
         }
         match arguments.places.split_last() {
             Some((destination, sources)) if !sources.is_empty() => {
                 let destination: Destination = destination.parse()?;
                 let outputs = vec![destination.output()];
-                Ok(Order { sources, destination: Some(destination), outputs, platforms })
+                Ok(CopyOrder { sources, destination: Some(destination), outputs, platforms })
             }
             _ => {
                 Err(Error::usage("there is nowhere to copy to").with_hint("name it behind what is copied, or with -o"))
@@ -161,7 +164,8 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// What each of `images` is called where it goes.
+    /// Returns the names of each of `images` where it goes. Fails for several under one name, and for one that is
+    /// there.
     fn names(&self, images: &[Collected]) -> Result<Vec<Names>> {
         if let ([_, other, ..], true) = (images, self.destination.as_ref().is_some_and(Destination::is_for_one)) {
             let hint = match self.outputs.first() {

@@ -1,3 +1,5 @@
+//! `ocibake doctor`: what a registry can do.
+
 use clap::Args;
 use serde_json::json;
 
@@ -13,7 +15,7 @@ use crate::registry::{Finding, Verdict};
 /// Nothing is changed in the registry. Uploads are begun, to learn how they may be sent, and never completed; registries
 /// forget them by themselves.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct DoctorArguments {
     /// A repository, such as registry.example/org/api; with a tag, that image is what it is tried with
     #[arg(value_name = "REGISTRY/REPO[:TAG]")]
     repository: String,
@@ -33,7 +35,8 @@ pub struct Arguments {
     insecure: bool,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+/// Answers with what a registry can do. Fails if images cannot be pulled from it or pushed to it.
+pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
     check_is_no_registry(&arguments.repository)?;
     let reference: Reference = arguments.repository.parse().map_err(Error::on_command_line)?;
     let client = environment.client(arguments.insecure, 0);

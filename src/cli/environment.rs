@@ -1,3 +1,5 @@
+//! The environment variables, read in one place, and what they make of the store and the client.
+
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::registry::{Credentials, OnDemand, Options, RegistriesConf};
 use crate::store::prune::Limit;
 
-/// What the environment variables say, read once.
+/// All that the environment variables say, read once.
 #[derive(Debug)]
 pub struct Environment {
     store: Option<PathBuf>,
@@ -24,6 +26,7 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Reads the variables.
     pub fn read() -> Self {
         // An empty variable is an unset one.
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
@@ -52,8 +55,9 @@ impl Environment {
         }
     }
 
-    /// `OCIBAKE_STORE`, else `ocibake` in the user's cache directory. There is no other place that is the user's alone:
-    /// in a directory for all, anybody could put blobs and records into the store before.
+    /// Returns `OCIBAKE_STORE`, else `ocibake` in the user's cache directory. Fails if neither is known. There is no
+    /// other place that is the user's alone: in a directory for all, anybody could put blobs and records into the store
+    /// before.
     pub fn store(&self) -> Result<&Path> {
         self.store.as_deref().ok_or_else(|| {
             Error::usage("there is no place for the local store: neither HOME nor XDG_CACHE_HOME is set")
@@ -61,7 +65,7 @@ impl Environment {
         })
     }
 
-    /// `OCIBAKE_STORE_LIMIT`: a size, or `none` (or 0) for a store that only grows.
+    /// Returns `OCIBAKE_STORE_LIMIT`: a size, or `none` (or 0) for a store that only grows. Fails for anything else.
     pub fn store_limit(&self) -> Result<Limit> {
         match self.store_limit.as_deref() {
             None => Ok(Limit::Usual),
@@ -75,12 +79,13 @@ impl Environment {
         }
     }
 
-    /// `SOURCE_DATE_EPOCH` as it stands there (reproducible-builds.org's specification).
+    /// Returns `SOURCE_DATE_EPOCH` as it stands there (reproducible-builds.org's specification); none if it is not set.
     pub fn source_date_epoch(&self) -> Option<&str> {
         self.source_date_epoch.as_deref()
     }
 
-    /// A client with the user's credentials and settings. `parallel` blobs move at a time; 0 is the usual number.
+    /// Returns a client with the user's credentials and settings, which does nothing until it is asked. `parallel`
+    /// blobs move at a time; 0 is the usual number.
     pub fn client(&self, insecure: bool, parallel: usize) -> OnDemand {
         let usual = Options::default();
         OnDemand::new(Options {
@@ -92,12 +97,13 @@ impl Environment {
         })
     }
 
+    /// Returns the files that docker and podman keep credentials in.
     pub fn credentials(&self) -> Credentials {
         Credentials::from_docker_config(self.docker_config.clone()).with_auth_files(self.auth_files.clone())
     }
 }
 
-/// The value of `SOURCE_DATE_EPOCH`.
+/// Reads the value of `SOURCE_DATE_EPOCH`. Fails for one that is no number of seconds.
 pub fn epoch(text: &str) -> Result<i64> {
     let wrong = |_| Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`"));
     text.parse().map_err(wrong).map_err(|error| error.with_hint("it is a number of seconds since 1970"))
@@ -119,14 +125,14 @@ fn roots(file: Option<PathBuf>, directories: Option<OsString>) -> Vec<PathBuf> {
     file.into_iter().chain(directories).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
-/// Those of podman, docker without root, podman and docker, the user's first (containers-certs.d(5)).
+/// Returns the directories of podman, docker without root, podman and docker, the user's first (containers-certs.d(5)).
 fn certificate_directories(config: Option<&Path>) -> Vec<PathBuf> {
     let places = config.into_iter().chain([Path::new("/etc")]);
     places.flat_map(|place| ["containers/certs.d", "docker/certs.d"].map(|name| place.join(name))).collect()
 }
 
-/// As curl and Go's programs have it: the lower case goes first, and `HTTP_PROXY` is not believed where a web server may
-/// have set it for a client's header `Proxy:` (CGI, RFC 3875, section 4.1.18).
+/// Returns the proxies as curl and Go's programs have them: the lower case goes first, and `HTTP_PROXY` is not believed
+/// where a web server may have set it for a client's header `Proxy:` (CGI, RFC 3875, section 4.1.18).
 fn proxies(text: impl Fn(&str) -> Option<String>) -> Proxies {
     let either = |lower: &str| text(lower).or_else(|| text(&lower.to_ascii_uppercase()));
     let all = either("all_proxy");

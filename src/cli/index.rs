@@ -1,14 +1,17 @@
+//! `ocibake index`: one index of images that were built apart.
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::environment::Environment;
+use super::flags::tags::{ReleaseFlags, TagChoice};
+use super::flags::transfer::TransferFlags;
+use super::flags::value::{flag, value};
+use super::metadata;
 use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
-use super::tags::{ReleaseFlags, TagChoice};
-use super::transfer_flags::TransferFlags;
-use super::{flag, metadata, value};
 use crate::error::{Error, Result};
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};
@@ -16,7 +19,7 @@ use crate::output::{self, Image, Means, Output};
 use crate::plan::annotation::{self, PlacedAnnotations};
 use crate::progress::Progress;
 use crate::release::{self, Release, ReleaseTarget};
-use crate::source::collection::{Choice, Collection};
+use crate::source::collection::{Collection, ImageChoice};
 use crate::store::pending::PendingFile;
 
 /// Make one index of images that were built apart, and push it
@@ -25,7 +28,7 @@ use crate::store::pending::PendingFile;
 /// layer is pulled: what is in the registry already is mounted from where it is, the rest is sent. Without --annotation the
 /// index has the annotations that all of its images share, as one that is built in one go has.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct IndexArguments {
     /// Name to push to, such as registry.example/org/api:v0.2.0
     #[arg(value_name = "NAME[:TAG]")]
     name: String,
@@ -51,7 +54,8 @@ pub struct Arguments {
     pub progress: ProgressFlags,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+/// Makes an index, writes or pushes it, and answers with its name and digest.
+pub fn run(arguments: &IndexArguments, environment: &Environment) -> Result<()> {
     let (target, _) = arguments.release.target(&arguments.choice, &arguments.name, Path::new("."))?;
     let first = target.names().next().unwrap_or(target.repository.clone());
     arguments.metadata_file.as_deref().map_or(Ok(()), PendingFile::check)?;
@@ -62,7 +66,7 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
 }
 
 fn join(
-    arguments: &Arguments,
+    arguments: &IndexArguments,
     target: ReleaseTarget,
     environment: &Environment,
     progress: Progress<'_>,
@@ -85,7 +89,7 @@ fn join(
     let mut collection = Collection::new(&client, progress);
     let mut seen = HashSet::new();
     for title in arguments.images.iter().filter(|title| seen.insert(*title)) {
-        collection.add(title, Choice::default())?;
+        collection.add(title, ImageChoice::default())?;
     }
     let index = image::join(&collection.members()?, &annotations)?;
     collection.check_complete(|_, blob| output::hold(outputs, &names, blob, &client, progress))?;

@@ -1,3 +1,5 @@
+//! `ocibake inspect`: what is inside an image.
+
 use clap::Args;
 use indicatif::HumanBytes;
 use serde_json::Value;
@@ -13,7 +15,7 @@ use crate::store::read_document;
 
 /// Show what is inside an image
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct InspectArguments {
     /// Name in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
     ///
     /// A path that begins with ./ or / is an OCI layout or an archive of either kind.
@@ -30,7 +32,8 @@ pub struct Arguments {
     insecure: bool,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+/// Answers with what is inside an image.
+pub fn run(arguments: &InspectArguments, environment: &Environment) -> Result<()> {
     let location: Location = arguments.image.parse()?;
     let client = environment.client(arguments.insecure, 0);
     let (store, root) = location.open(&client, &silent)?;

@@ -1,3 +1,5 @@
+//! The signals that end the program, after which nothing half written is left.
+
 use std::thread::Builder;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -7,7 +9,8 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::pending;
 
-/// From now on a signal to end removes what is half written and then ends the process as the signal would have.
+/// Sees to it that from now on a signal to end removes what is half written and then ends the process as the signal
+/// would have. Fails if signals cannot be watched for.
 pub fn watch() -> Result<()> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|source| Error::io("watch for", "signals", source))?;

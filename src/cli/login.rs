@@ -1,3 +1,5 @@
+//! `ocibake login` and `ocibake logout`: the credentials of registries.
+
 use std::io::{IsTerminal, Read};
 
 use clap::Args;
@@ -37,7 +39,7 @@ pub struct LogoutArguments {
     registry: String,
 }
 
-/// Nothing is kept unless the registry lets the user in.
+/// Runs `ocibake login`. Nothing is kept unless the registry lets the user in.
 pub fn login(arguments: &LoginArguments, environment: &Environment) -> Result<()> {
     let registry = host(&arguments.registry)?;
     let user = match &arguments.username {
@@ -62,6 +64,7 @@ pub fn login(arguments: &LoginArguments, environment: &Environment) -> Result<()
     Ok(())
 }
 
+/// Runs `ocibake logout`.
 pub fn logout(arguments: &LogoutArguments, environment: &Environment) -> Result<()> {
     let registry = host(&arguments.registry)?;
     if environment.credentials().erase(registry)? {

@@ -1,3 +1,5 @@
+//! `--metadata-file`: what a build or a push writes about its result, and the record that it reads back.
+
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -12,7 +14,7 @@ use crate::store::pending::PendingFile;
 /// The key of what a push did to tags, beside buildx's.
 const RELEASE: &str = "ocibake.release";
 
-/// In bytes; far more than the tags of any push need.
+/// The largest file that is read, in bytes; far more than the tags of any push need.
 const LIMIT: u64 = 16 << 20;
 
 /// Writes `--metadata-file`, in one step: the image at `root` stands under `names`.
@@ -42,12 +44,12 @@ pub fn keeper(file: Option<&Path>) -> impl Fn(&Descriptor, Record) -> Result<()>
     }
 }
 
-/// The command that returns tags to what they stood for before the push that `file` tells of.
+/// Returns the command that gives tags back what they stood for before the push that `file` tells of.
 pub fn undo(file: &Path) -> String {
     format!("ocibake tags --rollback {}", file.display())
 }
 
-/// What the last push recorded in `path`.
+/// Returns the record of the last push that `path` tells of. Fails for a file that tells of none.
 pub fn record(path: &Path) -> Result<Record> {
     let read = |source| Error::io("read", path, source);
     let mut bytes = Vec::new();

@@ -14,7 +14,7 @@ pub fn tell(line: &str) {
     say(&[escape::line(line)]);
 }
 
-/// The same for a program that reads along: JSON on one line.
+/// Says the same for a program that reads along: JSON on one line.
 pub fn tell_json(value: &serde_json::Value) {
     say(&[escape::json(&value.to_string())]);
 }
@@ -108,7 +108,7 @@ pub fn answer_bytes(bytes: &[u8]) -> Result<()> {
     written.map_err(|source| Error::io("write to", "standard output", source))
 }
 
-/// Lines of a name and what is said of it, one below the other.
+/// Returns lines of a name and what is said of it, one below the other.
 pub fn columns(rows: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
     let rows: Vec<(String, String)> = rows.into_iter().collect();
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

@@ -1,3 +1,5 @@
+//! `ocibake push`: an image under all tags of its version, built first if need be.
+
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -5,12 +7,15 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::build::{BuildFlags, Delivery, OutputFlags, Request};
+use super::build::{BuildRequest, Delivery};
 use super::environment::Environment;
+use super::flags::build::BuildFlags;
+use super::flags::output::OutputFlags;
+use super::flags::tags::{ReleaseFlags, TagChoice};
 use super::metadata;
 use super::print::{answer_json, answer_lines, columns};
 use super::progress::{ProgressFlags, Reporter};
-use super::tags::{ReleaseFlags, TagChoice, kind_word};
+use super::tags::kind_word;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::{Image, Means};
@@ -26,7 +31,7 @@ const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCH
 /// Push an image under all tags of its version, and build it first if need be
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE)]
-pub struct Arguments {
+pub struct PushArguments {
     /// Names to push to, such as registry.example/org/api:v0.2.0, and then what to push: a context to build [default: .], or
     /// an OCI layout or archive as it is
     ///
@@ -54,8 +59,8 @@ pub struct Arguments {
     pub progress: ProgressFlags,
 }
 
-/// What is asked for, and from where.
-struct Order<'a> {
+/// A push's names, and what is to be pushed.
+struct PushOrder<'a> {
     source: Option<&'a Path>,
     /// Where the source is an image already.
     built: Option<Location>,
@@ -66,8 +71,9 @@ struct Order<'a> {
     asked: Vec<Reference>,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
-    let order = Order::of(arguments)?;
+/// Pushes an image and answers with each name and the digest, or with what would become of the tags.
+pub fn run(arguments: &PushArguments, environment: &Environment) -> Result<()> {
+    let order = PushOrder::of(arguments)?;
     let reporter = Reporter::new(&arguments.progress);
     let progress: Progress<'_> = &|event| reporter.report(event);
     let client = arguments.output.client(environment);
@@ -84,8 +90,8 @@ pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
     answer_lines(order.asked.iter().map(|name| format!("{name}@{}", root.digest)))
 }
 
-impl<'a> Order<'a> {
-    fn of(arguments: &'a Arguments) -> Result<Self> {
+impl<'a> PushOrder<'a> {
+    fn of(arguments: &'a PushArguments) -> Result<Self> {
         let (names, source) = names_and_source(&arguments.names)?;
         let built = source.map(built).transpose()?.flatten();
         if built.is_some() && arguments.build != BuildFlags::default() {
@@ -109,13 +115,13 @@ impl<'a> Order<'a> {
         }
         share_out(&mut targets);
         let tag = tags.iter().find(|tag| version::of_tag(tag).is_some()).or(tags.first()).cloned().unwrap_or_default();
-        Ok(Order { source, built, targets, tag, asked })
+        Ok(PushOrder { source, built, targets, tag, asked })
     }
 
     /// Builds, and asks what would become of the tags.
     fn rehearse(
         &self,
-        arguments: &Arguments,
+        arguments: &PushArguments,
         environment: &Environment,
         client: &OnDemand,
         progress: Progress<'_>,
@@ -137,12 +143,12 @@ impl<'a> Order<'a> {
     /// Builds and pushes.
     fn carry_out(
         &self,
-        arguments: &Arguments,
+        arguments: &PushArguments,
         environment: &Environment,
         client: &OnDemand,
         progress: Progress<'_>,
     ) -> Result<Descriptor> {
-        let Arguments { release: ReleaseFlags { immutable, .. }, output, .. } = arguments;
+        let PushArguments { release: ReleaseFlags { immutable, .. }, output, .. } = arguments;
         let file = output.metadata_file.as_deref();
         output.check_notes()?;
         let undo = file.map(metadata::undo);
@@ -166,10 +172,10 @@ impl<'a> Order<'a> {
         Ok(root)
     }
 
-    fn request<'r>(&'r self, arguments: &'r Arguments, delivery: Delivery<'r>) -> Request<'r> {
+    fn request<'r>(&'r self, arguments: &'r PushArguments, delivery: Delivery<'r>) -> BuildRequest<'r> {
         let names = self.targets.iter().flat_map(ReleaseTarget::names).collect();
         let (build, output) = (&arguments.build, &arguments.output);
-        Request { context: self.source, build, output, tag: Some(self.tag.clone()), names, delivery }
+        BuildRequest { context: self.source, build, output, tag: Some(self.tag.clone()), names, delivery }
     }
 }
 
@@ -215,7 +221,7 @@ fn names_and_source(arguments: &[OsString]) -> Result<(Vec<&str>, Option<&Path>)
     Ok((names, source.map(Path::new)))
 }
 
-/// Whether it can only be a place.
+/// Returns whether `text` can only be a place.
 fn is_place(text: &str) -> bool {
     image::is_path(text) || image::kind(text).is_some()
 }

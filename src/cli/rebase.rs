@@ -1,20 +1,24 @@
+//! `ocibake rebase`: an image on another base, without building it.
+
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::base_flags::PullFlag;
 use super::environment::Environment;
+use super::flags::base::PullFlag;
+use super::flags::transfer::TransferFlags;
+use super::flags::value::value;
+use super::metadata;
 use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
-use super::transfer_flags::TransferFlags;
-use super::{metadata, value};
+use super::store::trim;
 use crate::error::{Error, Result};
 use crate::image::rebase::Rebase;
 use crate::oci::{Descriptor, Map, Reference};
 use crate::output::{Image, Means, Output};
 use crate::progress::{Event, Progress};
 use crate::release::{self, tag};
-use crate::source::base::{self, Bases, Pins, Reach};
+use crate::source::base::{self, BaseReach, BaseStore, Pins};
 use crate::source::image::Location;
 use crate::store::pending::PendingFile;
 use crate::store::{Beside, Graph, Layered, LocalStore};
@@ -25,7 +29,7 @@ use crate::store::{Beside, Graph, Layered, LocalStore};
 /// stays changed, all others are the new base's. Layers are only moved to where they are not yet: in one registry, none is.
 /// Attestations are left out, for what they say was true of the image on its old base.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct RebaseArguments {
     /// Image to put on another base: a name in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
     #[arg(value_name = "REF")]
     image: String,
@@ -55,14 +59,15 @@ pub struct Arguments {
     pub progress: ProgressFlags,
 }
 
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+/// Puts an image on another base and answers with its digest.
+pub fn run(arguments: &RebaseArguments, environment: &Environment) -> Result<()> {
     let reporter = Reporter::new(&arguments.progress);
     let root = arguments.rebase(environment, &|event| reporter.report(event))?;
     reporter.finish();
     answer(&root.digest.to_string())
 }
 
-impl Arguments {
+impl RebaseArguments {
     fn rebase(&self, environment: &Environment, progress: Progress<'_>) -> Result<Descriptor> {
         let location: Location = self.image.parse()?;
         let names = self.names(&location)?;
@@ -79,7 +84,7 @@ impl Arguments {
         let root = self.write(&location, &names, &outputs, &store, environment, progress)?;
         let written: Vec<String> = names.iter().map(ToString::to_string).collect();
         self.metadata_file.as_ref().map_or(Ok(()), |file| metadata::write(file, &root, &written, None))?;
-        super::trim(store, limit, progress);
+        trim(store, limit, progress);
         Ok(root)
     }
 
@@ -94,10 +99,10 @@ impl Arguments {
     ) -> Result<Descriptor> {
         let client = &self.transfer.client(environment);
         let (image, root) = location.open(client, progress)?;
-        let reach = Reach::Machine(".".as_ref());
+        let reach = BaseReach::Machine(".".as_ref());
         let pull = self.pull.pull();
-        let options = base::Options { store, client, pull, contexts: &Map::new(), reach, progress };
-        let bases = Bases::new(options, Pins::default());
+        let options = base::BaseOptions { store, client, pull, contexts: &Map::new(), reach, progress };
+        let bases = BaseStore::new(options, Pins::default());
         let rebase = Rebase { title: &self.image, from: self.from.as_deref(), onto: &self.onto, progress };
         let rebased = rebase.apply(image.as_ref(), &root, &mut |name, platform| bases.find(name, platform), store)?;
         if rebased.digest == root.digest {
@@ -114,7 +119,7 @@ impl Arguments {
         Ok(rebased)
     }
 
-    /// What the image is to be called.
+    /// Returns the names of the image that comes out. Fails for a name that is wrong.
     fn names(&self, location: &Location) -> Result<Vec<Reference>> {
         let mut names = Vec::new();
         for name in &self.tag {

@@ -1,24 +1,24 @@
+//! `ocibake tags`: the tags of a version, and the undoing of a push.
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::environment::Environment;
+use super::flags::tags::TagChoice;
 use super::metadata;
 use super::print::{answer_json, answer_lines, columns};
-use crate::error::{Error, Result};
-use crate::oci::Reference;
-use crate::plan::version;
+use crate::error::Result;
 use crate::progress::silent;
 use crate::release::record::Return;
-use crate::release::tag::{self, TagKind, TagPlan};
-use crate::release::{ReleaseTarget, rollback};
-use crate::source::git;
+use crate::release::rollback;
+use crate::release::tag::TagKind;
 
 /// Show the tags that a version stands for, without asking a registry; or undo what a push did to tags
 #[derive(Debug, Args)]
 #[command(override_usage = "ocibake tags [OPTIONS] <NAME:VERSION>\n       ocibake tags --rollback <FILE> [--dry-run]")]
-pub struct Arguments {
+pub struct TagsArguments {
     /// Name as for `push`, such as registry.example/org/api:v0.2.0
     #[arg(value_name = "NAME:VERSION", required_unless_present = "rollback")]
     name: Option<String>,
@@ -41,64 +41,15 @@ pub struct Arguments {
     insecure: bool,
 }
 
-/// Which tags a name stands for.
-#[derive(Debug, Args, Default, PartialEq, Eq)]
-pub struct TagChoice {
-    /// Set only the tag that is named
-    #[arg(long)]
-    pub no_fan_out: bool,
-    /// Set these tags instead, such as '{version},{major}.{minor},latest'
-    #[arg(long, value_name = "TEMPLATE", conflicts_with = "no_fan_out")]
-    pub tag_template: Option<String>,
-}
-
-impl TagChoice {
-    /// The name taken apart, and its tags; without a tag it is `latest`. `checkout` is a directory in the git checkout
-    /// whose branch counts.
-    pub fn resolve(&self, name: &str, checkout: &Path) -> Result<(Reference, String, TagPlan)> {
-        let (repository, tag) = tag::split_name(name).map_err(Error::on_command_line)?;
-        let tag = tag.unwrap_or_else(|| "latest".to_owned());
-        // Where git will not answer, no tag is a branch's.
-        let branch = git::checkout(checkout).ok().flatten().and_then(|checkout| checkout.branch);
-        let plan = match &self.tag_template {
-            Some(template) => tag::from_template(template, &tag, branch.as_ref()),
-            None if self.no_fan_out => tag::alone(&tag),
-            None => tag::fan_out(&tag, branch.as_ref()),
-        };
-        Ok((repository, tag, plan.map_err(Error::on_command_line)?))
-    }
-}
-
-/// What a push may do to tags that are there already.
-#[derive(Debug, Args)]
-pub struct ReleaseFlags {
-    /// Move floating tags back, too, if a newer release holds them
-    #[arg(long)]
-    force_tags: bool,
-    /// Refuse to change an exact tag that stands for another image
-    #[arg(long)]
-    pub immutable: bool,
-}
-
-impl ReleaseFlags {
-    /// Where a push to `name` goes, and the tag that the name has; as [`TagChoice::resolve`] has it.
-    pub fn target(&self, choice: &TagChoice, name: &str, checkout: &Path) -> Result<(ReleaseTarget, String)> {
-        let (repository, tag, mut plan) = choice.resolve(name, checkout)?;
-        if self.force_tags {
-            plan.tags.iter_mut().for_each(|tag| tag.line = None);
-        }
-        Ok((ReleaseTarget { repository, version: version::of_tag(&tag), tags: plan.tags }, tag))
-    }
-}
-
-pub fn run(arguments: &Arguments, environment: &Environment) -> Result<()> {
+/// Answers with the tags of a name, or with what became of those that were returned to what they stood for.
+pub fn run(arguments: &TagsArguments, environment: &Environment) -> Result<()> {
     match (&arguments.rollback, &arguments.name) {
         (Some(file), _) => roll_back(file, arguments, environment),
         (None, name) => show(name.as_deref().unwrap_or_default(), arguments),
     }
 }
 
-/// In a word, for programs.
+/// Returns the word that programs read for `kind`.
 pub fn kind_word(kind: TagKind) -> &'static str {
     match kind {
         TagKind::Exact => "exact",
@@ -106,7 +57,7 @@ pub fn kind_word(kind: TagKind) -> &'static str {
     }
 }
 
-fn show(name: &str, arguments: &Arguments) -> Result<()> {
+fn show(name: &str, arguments: &TagsArguments) -> Result<()> {
     let (repository, _, plan) = arguments.choice.resolve(name, Path::new("."))?;
     if !arguments.json {
         return answer_lines(plan.tags.iter().map(|tag| repository.with_tag(&tag.name).to_string()));
@@ -122,7 +73,7 @@ fn show(name: &str, arguments: &Arguments) -> Result<()> {
     answer_json(&json!({"repository": repository.name(), "tags": tags}))
 }
 
-fn roll_back(file: &Path, arguments: &Arguments, environment: &Environment) -> Result<()> {
+fn roll_back(file: &Path, arguments: &TagsArguments, environment: &Environment) -> Result<()> {
     let record = metadata::record(file)?;
     let client = environment.client(arguments.insecure, 0);
     let client = client.client()?;

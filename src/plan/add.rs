@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use super::{Destination, Owner, Pattern, path};
+use super::{ImagePath, Owner, Pattern, path};
 use crate::error::{Error, Result};
 
-impl FromStr for Destination {
+impl FromStr for ImagePath {
     type Err = Error;
 
     /// A path from the image's root; without a leading slash it begins there too.
@@ -24,7 +24,7 @@ impl FromStr for Destination {
         let into = parts.is_empty() || text.ends_with('/') || text.ends_with("/.");
         let path = parts.join("/");
         path::check_written(path.as_bytes())?;
-        Ok(Destination { path, into })
+        Ok(ImagePath { path, into })
     }
 }
 
@@ -53,7 +53,8 @@ impl FromStr for Owner {
     }
 }
 
-/// A pattern of the context, checked and freed of `.` and doubled slashes; the context itself is `.`.
+/// Returns a pattern of the context, checked and freed of `.` and doubled slashes; the context itself is `.`. Fails for
+/// a pattern that leads out of the context or is malformed.
 pub(super) fn context_pattern(text: &str) -> Result<String> {
     if text.is_empty() {
         return Err(Error::input("a source is empty").with_hint("the whole context is `.`"));

@@ -4,14 +4,14 @@ use super::setting;
 use crate::error::{Error, Result};
 use crate::oci::{Map, Platform};
 
-/// What annotations can be set on.
+/// The documents that annotations can be set on.
 const PLACES: [&str; 4] = ["index", "manifest", "index-descriptor", "manifest-descriptor"];
 
 /// Annotations that are not for the index and all manifests alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlacedAnnotations {
     pub index: Map<String>,
-    /// Each with the platform whose manifest it is for; none is for all of them.
+    /// The annotations of manifests, each with the platform whose manifest it is for; none is for all of them.
     pub manifests: Vec<(Option<Platform>, Map<String>)>,
 }
 

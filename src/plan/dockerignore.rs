@@ -3,16 +3,17 @@
 
 use super::pattern::{characters, clean};
 
-/// The patterns in `text`, in their order. A line that begins with `#` is a comment, and so is an empty one; a byte order
-/// mark may stand before the first. Bytes that are no UTF-8 are U+FFFD, each of them, as they are in paths: one stands for another.
+/// Returns the patterns in `text`, in their order. A line that begins with `#` is a comment, and so is an empty one; a
+/// byte order mark may stand before the first. Bytes that are no UTF-8 are U+FFFD, each of them, as they are in paths:
+/// one stands for another.
 pub fn patterns(text: &[u8]) -> Vec<String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#"));
     lines.filter_map(|line| pattern(&characters(line))).collect()
 }
 
-/// The pattern in `line`: without white space around it (and behind a `!`), with neither `.`, `..` nor slashes that could be
-/// spared, and relative, for the context is the root. None if the line is empty.
+/// Returns the pattern in `line`, and none if the line is empty: without white space around it (and behind a `!`), with
+/// neither `.`, `..` nor slashes that could be spared, and relative, for the context is the root.
 pub fn pattern(line: &str) -> Option<String> {
     let line = line.trim();
     let (mark, body) = match line.strip_prefix('!') {

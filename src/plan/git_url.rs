@@ -9,13 +9,13 @@ use crate::oci::{Encode, encode_members};
 /// A git repository, and what is wanted of it. What shows it to anybody leaves user and password out.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct GitUrl {
-    /// What git is to be given. It may hold a password.
+    /// The remote that git is given. It may hold a password.
     pub remote: String,
     /// A branch, a tag, a full commit, or a name below `refs/`; else the default branch.
     pub reference: Option<String>,
-    /// Without slashes around it, and without `.` and `..`; none for the whole.
+    /// The directory without slashes around it, and without `.` and `..`; none for the whole.
     pub subdirectory: Option<String>,
-    /// What the commit must be, or how it must begin: hexadecimal.
+    /// The commit, or its beginning, in hexadecimal; it must be that one.
     pub checksum: Option<String>,
     pub keep_git_dir: Option<bool>,
     pub submodules: Option<bool>,
@@ -49,13 +49,13 @@ impl GitUrl {
         }
     }
 
-    /// The name that its directory gets where `ADD` needs one.
+    /// Returns the name that its directory gets where `ADD` needs one.
     pub fn name(&self) -> &str {
         let last = self.remote.rsplit(['/', ':']).next().unwrap_or_default();
         last.strip_suffix(".git").unwrap_or(last)
     }
 
-    /// User and password, as they stand before the `@`; none where git is told no password.
+    /// Returns user and password, as they stand before the `@`; none where git is told no password.
     pub fn secret(&self) -> Option<&str> {
         user_information(&self.remote)
     }
@@ -69,7 +69,7 @@ impl GitUrl {
     }
 }
 
-/// Without what is secret: a commit is what it is, whoever fetches it.
+/// Leaves out what is secret: a commit is what it is, whoever fetches it.
 impl Encode for GitUrl {
     fn encode(&self, to: &mut Vec<u8>) {
         let GitUrl { remote: _, reference, subdirectory, checksum, keep_git_dir, submodules } = self;
@@ -94,8 +94,8 @@ impl fmt::Debug for GitUrl {
     }
 }
 
-/// What stands before the `@` of an address with a scheme. A slash in it, which should be written `%2F`, is known by what
-/// would be no port before it.
+/// Returns what stands before the `@` of an address with a scheme. A slash in it, which should be written `%2F`, is
+/// known by what would be no port before it.
 pub(crate) fn user_information(remote: &str) -> Option<&str> {
     let (_, rest) = remote.split_once("://")?;
     let authority = rest.split('/').next()?;
@@ -150,7 +150,7 @@ fn read(text: &str) -> Result<GitUrl> {
     }
     let fragment = percent_decoded_text(fragment);
     let (reference, below) = fragment.split_once(':').unwrap_or((&fragment, ""));
-    let mut wanted = Wanted { reference: some(reference), subdirectory: some(below), ..Wanted::default() };
+    let mut wanted = UrlSelection { reference: some(reference), subdirectory: some(below), ..UrlSelection::default() };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) =
             pair.split_once('=').map_or((pair, None), |(key, value)| (key, some(&percent_decoded_text(value))));
@@ -160,16 +160,16 @@ fn read(text: &str) -> Result<GitUrl> {
     Ok(url)
 }
 
-/// What stands behind the address, until all of it is known.
+/// The part of a URL behind the address, until all of it is known.
 #[derive(Default)]
-struct Wanted {
+struct UrlSelection {
     reference: Option<String>,
     subdirectory: Option<String>,
     tag: Option<String>,
     branch: Option<String>,
 }
 
-impl Wanted {
+impl UrlSelection {
     fn set(&mut self, url: &mut GitUrl, key: &str, value: Option<String>) -> Result<(), String> {
         let once = |slot: &mut Option<String>| {
             let Some(value) = value.clone() else { return Err(format!("`{key}` has no value in its query")) };
@@ -242,8 +242,8 @@ fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// What git takes as the name of a reference (git-check-ref-format(1)), as far as it matters that no other argument, and
-/// no pattern, can be made of it.
+/// Returns whether git takes `name` for a reference's (git-check-ref-format(1)), as far as it matters that no other
+/// argument, and no pattern, can be made of it.
 fn is_reference(name: &str) -> bool {
     let is_odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\');
     !name.is_empty()

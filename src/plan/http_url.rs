@@ -1,17 +1,17 @@
 //! What is to be known of a URL to download from before it is asked.
 
-/// Whether it is a URL to download from.
+/// Returns whether it is a URL to download from.
 pub fn is_http(text: &str) -> bool {
     let has = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     has("http://") || has("https://")
 }
 
-/// A URL as it may be shown: without user, password and query, which may be a key to it.
+/// Returns a URL as it may be shown: without user, password and query, which may be a key to it.
 pub fn shown_url(url: &str) -> String {
     url_without_user(url.split(['?', '#']).next().unwrap_or_default())
 }
 
-/// A URL without user and password, by which alone what it leads to is known.
+/// Returns a URL without user and password, by which alone what it leads to is known.
 pub fn url_without_user(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {

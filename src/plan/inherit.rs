@@ -10,8 +10,8 @@ pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 impl BaseImage {
-    /// What an image says of the one below it (image-spec, annotations.md "Pre-Defined Annotation Keys"): the digest of
-    /// what the name stands for, and the name, where it is that of a registry.
+    /// Returns the annotations of an image that stands on this one (image-spec, annotations.md "Pre-Defined Annotation
+    /// Keys"): the digest that the name stands for, and the name, where it is that of a registry.
     pub fn annotations(&self) -> Map<String> {
         let mut annotations = Map::from([(BASE_DIGEST.to_owned(), self.root.to_string())]);
         if self.reference().is_some() {
@@ -20,7 +20,8 @@ impl BaseImage {
         annotations
     }
 
-    /// A warning, where the image is for another system or processor than `wanted`.
+    /// Returns a warning where the image is for another system or processor than `wanted`, and none where it is for
+    /// that.
     pub fn mismatch(&self, wanted: &Platform) -> Option<String> {
         let actual = self.config.platform.normalised();
         let is_other = (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture);
@@ -38,15 +39,15 @@ impl BaseImage {
         Err(Error::input(message).with_hint(format!("build for its own platform, with --platform {actual}")))
     }
 
-    /// The name, where it is that of a registry.
+    /// Returns the name, where it is that of a registry.
     pub fn reference(&self) -> Option<Reference> {
         // What lies elsewhere may look like a name, such as `oci:base`, but like no full one.
         self.name.parse().ok().filter(|reference: &Reference| reference.to_string() == self.name)
     }
 
-    /// `own` on top of the base's settings, as `FROM` of a Dockerfile has it: variables are replaced by name, labels, ports
-    /// and volumes come together, an entrypoint does away with the base's command, and all else is the base's unless it
-    /// is given.
+    /// Returns `own` on top of the base's settings, as `FROM` of a Dockerfile has it: variables are replaced by name,
+    /// labels, ports and volumes come together, an entrypoint does away with the base's command, and all else is the
+    /// base's unless it is given.
     pub fn settings(&self, own: &Settings) -> Settings {
         let mut all = self.config.config.clone();
         for variable in own.env.iter().flatten() {

@@ -6,7 +6,7 @@ use crate::oci::Map;
 
 const PREFIX: &str = "org.opencontainers.image.";
 
-/// What the keys are called after the prefix.
+/// The standard keys behind the prefix.
 const STANDARD: &[&str] = &[
     "title",
     "description",
@@ -23,7 +23,7 @@ const STANDARD: &[&str] = &[
     "base.digest",
 ];
 
-/// What the user says about the image.
+/// The facts of the image that the user states.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     pub title: Option<String>,
@@ -38,12 +38,12 @@ pub struct About {
     pub authors: Option<String>,
 }
 
-/// What is known without the user's saying.
+/// The facts of the image that nobody has to state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Automatic {
-    /// In seconds since 1970; an image of which nobody knows when it was made has no label of it.
+    /// The time of the image in seconds since 1970; an image of which nobody knows when it was made has no label of it.
     pub created: Option<i64>,
-    /// As it was typed; gives the version if it is one.
+    /// The tag as it was typed; it gives the version if it is one.
     pub tag: Option<String>,
     pub checkout: Option<Checkout>,
 }
@@ -53,16 +53,17 @@ pub struct Automatic {
 pub struct Checkout {
     /// The commit, hexadecimal, in full.
     pub revision: String,
-    /// What [`source`] makes of the remote's URL. The URL itself may hold a password and is not kept.
+    /// The web address that [`source`] makes of the remote's URL. The URL itself may hold a password and is not kept.
     pub source: Option<String>,
     /// Something differs from the commit.
     pub dirty: bool,
-    /// In seconds since 1970.
+    /// The time of the commit in seconds since 1970.
     pub commit_time: i64,
     pub branch: Option<Branch>,
 }
 
-/// An image's labels and its manifests' annotations, in this order.
+/// Returns an image's labels and its manifests' annotations, in this order. Fails for a time that [`rfc3339`] cannot
+/// say.
 ///
 /// What the user sets wins over what the user says in `about`, and that over what is automatic. A standard key that is
 /// set as a label is the annotation too, unless an annotation says otherwise; one that is set to nothing is none.
@@ -82,9 +83,10 @@ pub fn complete(
     Ok((all_labels, all_annotations))
 }
 
-/// The web address of a repository, from the URL of a git remote: `git@host:org/x.git`, `ssh://git@host/org/x.git` and
-/// `https://user:token@host/org/x` are all `https://host/org/x`. Never holds user, password, query or fragment. None
-/// for what is no address on a network (paths, `file:`), and where it is unclear what is host and what is password.
+/// Returns the web address of a repository, from the URL of a git remote: `git@host:org/x.git`,
+/// `ssh://git@host/org/x.git` and `https://user:token@host/org/x` are all `https://host/org/x`. It never holds user,
+/// password, query or fragment. None is returned for what is no address on a network (paths, `file:`), and where it is
+/// unclear what is host and what is password.
 pub fn source(remote: &str) -> Option<String> {
     let (scheme, authority, path) = match remote.split_once("://") {
         Some((scheme, rest)) => {
@@ -113,7 +115,8 @@ pub fn source(remote: &str) -> Option<String> {
     (is_host(host) && is_path).then(|| format!("{scheme}://{host}/{path}"))
 }
 
-/// Seconds since 1970 as RFC 3339 in UTC, `1970-01-01T00:00:00Z`; to the year 9999, which is the format's end.
+/// Returns seconds since 1970 as RFC 3339 in UTC, `1970-01-01T00:00:00Z`. Fails for a time outside of the years 1970 to
+/// 9999.
 pub fn rfc3339(seconds: i64) -> Result<String> {
     let outside = || Error::input(format!("the time {seconds} is not between the years 1970 and 9999"));
     let seconds = u64::try_from(seconds).map_err(|_| outside())?;

@@ -1,8 +1,10 @@
+//! `ocibake.lock`: the digests that the tags of bases are pinned to.
+
 use std::fmt;
 
 use toml::de::DeTable;
 
-use super::table::{Document, Value};
+use super::table::{TomlDocument, TomlValue};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Map, Reference};
 
@@ -16,18 +18,18 @@ version = 1
 /// The digests that names of base images are held to: `ocibake.lock`. A digest is that of all that a name stands for,
 /// mostly an index, and so the same for all platforms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lock {
-    /// By the name as docker shows it, always with a tag.
+pub struct BaseLock {
+    /// The digests by the bases' names as docker shows them, always with a tag.
     bases: Map<Digest>,
 }
 
-impl Lock {
-    /// What the file is called; it lies beside the file that tells a build what to do.
+impl BaseLock {
+    /// The name of the file, which lies beside the one that tells a build what to do.
     pub const FILE: &str = "ocibake.lock";
 
     /// Reads the file's `text`; `file` is its name in errors.
-    pub fn parse(file: &str, text: &str) -> Result<Lock> {
-        let document = Document { file, text };
+    pub fn parse(file: &str, text: &str) -> Result<BaseLock> {
+        let document = TomlDocument { file, text };
         let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
         let root = document.root(entries.get_ref());
         match root.take("version") {
@@ -41,23 +43,24 @@ impl Lock {
         }
         let base = root.take("base");
         root.finish()?;
-        let mut lock = Lock::default();
+        let mut lock = BaseLock::default();
         for entry in base.map(|base| base.table()).transpose()?.iter().flat_map(|table| table.entries()) {
             lock.read(&entry)?;
         }
         Ok(lock)
     }
 
-    /// What a name, whose own digest does not count, is held to.
+    /// Returns the digest that a name, whose own digest does not count, is held to; none if it is not in the lock.
     pub fn get(&self, name: &Reference) -> Option<Digest> {
         self.bases.get(&name.familiar()).copied()
     }
 
+    /// Holds a name to a digest, whatever it was held to before.
     pub fn insert(&mut self, name: &Reference, digest: Digest) {
         self.bases.insert(name.familiar(), digest);
     }
 
-    fn read(&mut self, entry: &Value<'_>) -> Result<()> {
+    fn read(&mut self, entry: &TomlValue<'_>) -> Result<()> {
         let name: Reference = entry.key.parse().map_err(|error| entry.blame_key(error))?;
         if name.digest().is_some() {
             return Err(entry.blame_key(Error::input(format!("the name `{}` has a digest itself", entry.key))));
@@ -71,7 +74,7 @@ impl Lock {
 }
 
 /// The file's text.
-impl fmt::Display for Lock {
+impl fmt::Display for BaseLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HEAD)?;
         // No character of a name needs to be escaped.

@@ -27,7 +27,7 @@ pub(crate) use git_url::user_information;
 pub use http_url::{is_http, shown_url, url_without_user};
 pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
-pub use lock::Lock;
+pub use lock::BaseLock;
 pub use mode::Mode;
 pub use named_context::{ContextPlace, NamedContext, context_name};
 pub use pattern::Pattern;
@@ -44,45 +44,46 @@ use crate::oci::{Descriptor, Digest, Encode, ImageConfig, Map, Platform, Setting
 /// One build.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Each behind those that it takes from.
+    /// The stages, each behind those that it takes from.
     pub stages: Vec<Stage>,
     /// The stages that become images, by their place in `stages`: one for each wanted platform, in the order in which the
     /// platforms were asked for.
     pub images: Vec<usize>,
-    /// What stages take files from by its place here.
+    /// The contexts, which stages take files from by their place here.
     pub contexts: Vec<Context>,
     /// Write an index even for a single platform.
     pub index: bool,
-    /// For every manifest and the index; already complete.
+    /// The annotations of every manifest and of the index; already complete.
     pub annotations: Map<String>,
-    /// Those that are for some of them.
+    /// The annotations of some of them.
     pub placed_annotations: annotation::PlacedAnnotations,
 }
 
 /// The making of one file system, and of the settings that go with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
-    /// For progress.
+    /// The name of the stage in progress.
     pub title: String,
     pub platform: Platform,
     pub base: Base,
-    /// Each becomes one layer or none, the lowest first. Equal steps of different stages are done once.
+    /// The steps, each of which becomes one layer or none, the lowest first. Equal steps of different stages are done
+    /// once.
     pub steps: Vec<Step>,
-    /// Those of the image in full: what the base has is among them, and all labels.
+    /// The settings of the image in full: those of the base are among them, and all labels.
     pub settings: Settings,
-    /// Of the image, as `MAINTAINER` names it.
+    /// The author of the image, as `MAINTAINER` names it.
     pub author: Option<String>,
-    /// For its manifest, beside those of the plan.
+    /// The annotations of its manifest, beside those of the plan.
     pub annotations: Map<String>,
 }
 
-/// What the first layer stands on.
+/// The image or the stage that the first layer stands on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Base {
     #[default]
     Scratch,
     Image(Arc<BaseImage>),
-    /// By its place among the plan's stages.
+    /// A stage by its place among the plan's.
     Stage(usize),
 }
 
@@ -91,7 +92,7 @@ pub enum Base {
 pub struct BaseImage {
     /// A registry's in full, as in `docker.io/library/debian:13`; that of another place as it was written.
     pub name: String,
-    /// Of what the name stands for: an index, or the manifest itself.
+    /// The digest that the name stands for: of an index, or of the manifest itself.
     pub root: Digest,
     pub manifest: Digest,
     /// The lowest first, as many as the config has diff_ids.
@@ -102,24 +103,24 @@ pub struct BaseImage {
 /// A directory that files are taken from. Links never lead out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Context {
-    /// What errors call it, behind "the context".
+    /// The name of the context in errors, behind "the context".
     pub title: String,
     pub root: PathBuf,
-    /// What is not in it for any step: patterns of `.dockerignore`, in their order.
+    /// The patterns of `.dockerignore`, in their order: what they match is not there for any step.
     pub ignore: Vec<String>,
 }
 
 /// One change to a stage's file system, or none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// For progress and the image's history.
+    /// The name of the step in progress and in the image's history.
     pub title: String,
     pub work: Work,
     /// The line that asked for it, for errors that show up later.
     pub place: Option<Excerpt>,
 }
 
-/// What a step does.
+/// The work of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
     /// Puts files together regardless of what is below them. The order of the adds does not matter: two that put different
@@ -129,7 +130,7 @@ pub enum Work {
     Copy(Copy),
     /// `WORKDIR`.
     Directory(Directory),
-    /// Nothing: it is there for the image's history.
+    /// No work: the step is there for the image's history.
     Nothing,
 }
 
@@ -146,10 +147,10 @@ pub struct Directory {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Copy {
     pub from: Provider,
-    /// In the order in which they were written: where two bring one path, the later wins.
-    pub items: Vec<Item>,
+    /// The items in the order in which they were written: where two bring one path, the later wins.
+    pub items: Vec<CopyItem>,
     /// Links on the way to it are followed, unless it is a `link`.
-    pub to: Destination,
+    pub to: ImagePath,
     /// `user[:group]`, by name or number; names are those of the stage's `/etc/passwd` and `/etc/group`. Without it, what
     /// comes from a context is root's, and what comes from an image or a stage keeps its owner.
     pub owner: Option<String>,
@@ -160,25 +161,25 @@ pub struct Copy {
     pub parents: bool,
     /// Do not look at what is below: directories on the way take the place of links (`--link`).
     pub link: bool,
-    /// Whether archives are unpacked: `ADD` does so with files but not with what it downloads, unless it is told.
+    /// Whether archives are unpacked; if it is not said, `ADD` does so with files but not with what it downloads.
     pub unpack: Option<bool>,
     /// `ADD`, not `COPY`.
     pub is_add: bool,
 }
 
-/// Whose files a [`Copy`](struct@Copy) takes.
+/// The owner of the files that a [`Copy`](struct@Copy) takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Provider {
-    /// By its place among the plan's contexts.
+    /// A context by its place among the plan's.
     Context(usize),
-    /// By its place among the plan's stages.
+    /// A stage by its place among the plan's.
     Stage(usize),
     Image(Arc<BaseImage>),
 }
 
 /// One source of a [`Copy`](struct@Copy).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub enum CopyItem {
     /// Paths that the provider has, as Go's `filepath.Match` reads it, name by name.
     Pattern(String),
     /// The text of a heredoc, and the name that it has in a directory.
@@ -193,7 +194,7 @@ pub enum Item {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Add {
     pub source: Source,
-    pub to: Destination,
+    pub to: ImagePath,
     pub mode: Option<Mode>,
     pub owner: Owner,
     /// Patterns of moby's `.dockerignore` language, relative to each matched directory.
@@ -202,7 +203,7 @@ pub struct Add {
     pub place: Option<Excerpt>,
 }
 
-/// Where content comes from.
+/// The place that content comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// Files below `root` that `pattern`, a relative glob or plain path, matches. Links never lead out of `root`.
@@ -213,43 +214,43 @@ pub enum Source {
 
 /// A path in the image: no leading slash, no `.` or `..`, `/` between its parts; empty for the root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Destination {
+pub struct ImagePath {
     pub path: String,
     /// It was written with a trailing slash (or is the root): sources go into it under their own names.
     pub into: bool,
 }
 
-/// Who owns what is added.
+/// The owner of what is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
     Numbers {
         user: u64,
         group: u64,
     },
-    /// As on disk.
+    /// The owner that a file has on disk.
     Preserve,
 }
 
 /// URLs are encoded without user and password: what they open is known by its digest.
-impl Encode for Item {
+impl Encode for CopyItem {
     fn encode(&self, to: &mut Vec<u8>) {
         match self {
-            Item::Pattern(pattern) => encode_members(to, &[&0u8, pattern]),
-            Item::Text { name, content } => encode_members(to, &[&1u8, name, content]),
-            Item::Url { url, checksum } => encode_members(to, &[&2u8, &url_without_user(url), checksum]),
-            Item::Git { url, keep_git_dir, checksum } => encode_members(to, &[&3u8, url, keep_git_dir, checksum]),
+            CopyItem::Pattern(pattern) => encode_members(to, &[&0u8, pattern]),
+            CopyItem::Text { name, content } => encode_members(to, &[&1u8, name, content]),
+            CopyItem::Url { url, checksum } => encode_members(to, &[&2u8, &url_without_user(url), checksum]),
+            CopyItem::Git { url, keep_git_dir, checksum } => encode_members(to, &[&3u8, url, keep_git_dir, checksum]),
         }
     }
 }
 
-impl Encode for Destination {
+impl Encode for ImagePath {
     fn encode(&self, to: &mut Vec<u8>) {
-        let Destination { path, into } = self;
+        let ImagePath { path, into } = self;
         encode_members(to, &[path, into]);
     }
 }
 
-impl fmt::Display for Destination {
+impl fmt::Display for ImagePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slash = if self.into && !self.path.is_empty() { "/" } else { "" };
         write!(f, "/{}{slash}", self.path)
@@ -260,7 +261,7 @@ impl fmt::Display for Destination {
 pub type FindBase<'a> = dyn FnMut(&str, &Platform) -> Result<Arc<BaseImage>> + 'a;
 
 impl Plan {
-    /// The adds of all its steps.
+    /// Returns the adds of all its steps.
     pub fn adds(&self) -> impl Iterator<Item = &Add> {
         let adds = |step| match step {
             &Step { work: Work::Adds(ref adds), .. } => &adds[..],
@@ -271,8 +272,8 @@ impl Plan {
 }
 
 impl Copy {
-    /// Without any flag.
-    pub fn new(from: Provider, items: Vec<Item>, to: Destination) -> Self {
+    /// Returns a copy without any flag.
+    pub fn new(from: Provider, items: Vec<CopyItem>, to: ImagePath) -> Self {
         Copy {
             from,
             items,
@@ -289,5 +290,6 @@ impl Copy {
 }
 
 impl Owner {
+    /// User and group 0.
     pub const ROOT: Owner = Owner::Numbers { user: 0, group: 0 };
 }

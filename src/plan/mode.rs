@@ -1,3 +1,5 @@
+//! Modes of files, in octal or in symbols.
+
 use crate::error::{Error, Result};
 use crate::oci::{Encode, encode_members};
 
@@ -13,10 +15,10 @@ const ALL: u32 = 0o7777;
 
 /// A change of permissions, octal or symbolic, as chmod(1) and docker's `--chmod` take it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Mode(Change);
+pub struct Mode(ModeChange);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Change {
+enum ModeChange {
     Octal(u32),
     Symbolic(Vec<Action>),
 }
@@ -48,8 +50,8 @@ enum Operand {
 impl Encode for Mode {
     fn encode(&self, to: &mut Vec<u8>) {
         match &self.0 {
-            Change::Octal(bits) => encode_members(to, &[&0u8, bits]),
-            Change::Symbolic(actions) => encode_members(to, &[&1u8, actions]),
+            ModeChange::Octal(bits) => encode_members(to, &[&0u8, bits]),
+            ModeChange::Symbolic(actions) => encode_members(to, &[&1u8, actions]),
         }
     }
 }
@@ -74,13 +76,13 @@ impl Mode {
     /// `0755` and `755` up to `07777`, or chmod's clauses, as in `u=rwX,go=rX`, `a+x`, `+t` and `g=u`.
     pub fn parse(text: &str) -> Result<Mode> {
         if text.starts_with(|c: char| c.is_ascii_digit()) {
-            return octal(text).map(|bits| Mode(Change::Octal(bits)));
+            return octal(text).map(|bits| Mode(ModeChange::Octal(bits)));
         }
         let mut actions = Vec::new();
         for clause in text.split(',') {
             parse_clause(clause, &mut actions).ok_or_else(|| malformed(text, clause))?;
         }
-        Ok(Mode(Change::Symbolic(actions)))
+        Ok(Mode(ModeChange::Symbolic(actions)))
     }
 
     /// The low 12 bits of an object's mode after the change.
@@ -92,9 +94,9 @@ impl Mode {
     ///   bit, and the sticky bit as given.
     pub fn apply(&self, current: u32, is_directory: bool) -> u32 {
         match &self.0 {
-            Change::Octal(bits) if is_directory => (bits & !SET_ID) | ((bits & READ) >> 2),
-            Change::Octal(bits) => *bits,
-            Change::Symbolic(actions) => {
+            ModeChange::Octal(bits) if is_directory => (bits & !SET_ID) | ((bits & READ) >> 2),
+            ModeChange::Octal(bits) => *bits,
+            ModeChange::Symbolic(actions) => {
                 actions.iter().fold(current & ALL, |mode, action| action.apply(mode, is_directory))
             }
         }
@@ -104,8 +106,8 @@ impl Mode {
     /// Dockerfile has it.
     pub fn apply_alike(&self, current: u32, is_directory: bool) -> u32 {
         match &self.0 {
-            Change::Octal(bits) => *bits,
-            Change::Symbolic(_) => self.apply(current, is_directory),
+            ModeChange::Octal(bits) => *bits,
+            ModeChange::Symbolic(_) => self.apply(current, is_directory),
         }
     }
 
@@ -113,8 +115,8 @@ impl Mode {
     /// Dockerfile has it.
     pub fn of_made_directory(&self, usual: u32) -> u32 {
         match &self.0 {
-            Change::Octal(bits) => *bits,
-            Change::Symbolic(_) => usual,
+            ModeChange::Octal(bits) => *bits,
+            ModeChange::Symbolic(_) => usual,
         }
     }
 }

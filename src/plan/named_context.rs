@@ -11,20 +11,20 @@ use crate::oci::Reference;
 /// image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedContext {
-    /// As [`context_name`] has it.
+    /// The name as [`context_name`] has it.
     pub name: String,
     pub place: ContextPlace,
 }
 
-/// Where files come from.
+/// The place that the files of a named context come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextPlace {
-    /// Of this machine.
+    /// A directory of this machine.
     Directory(PathBuf),
     Git(GitUrl),
     /// An archive, unpacked; any other file is alone in its directory, and called `context`.
     Http(String),
-    /// By its name in a registry. `scratch` is nothing at all.
+    /// An image by its name in a registry. `scratch` is nothing at all.
     Image(String),
     Layout {
         path: PathBuf,
@@ -53,7 +53,7 @@ const NAMES: &str = "it is one like that of an image: lower-case letters, digits
 impl FromStr for ContextPlace {
     type Err = Error;
 
-    /// What is no URL is a directory.
+    /// Reads what is no URL as a directory.
     fn from_str(text: &str) -> Result<Self> {
         if let Some(name) = text.strip_prefix("docker-image://") {
             if name != "scratch" {
@@ -96,8 +96,8 @@ fn layout_of(text: &str) -> ContextPlace {
     ContextPlace::Layout { path: PathBuf::from(path), name: digest.or(tag).map(str::to_owned) }
 }
 
-/// The form of a name by which contexts are found, whether it is that of a stage or of an image in short or in full:
-/// `alpine`, `alpine:latest` and `docker.io/library/alpine:latest` are `alpine`. None if it can be neither.
+/// Returns the form of a name by which contexts are found, whether it is that of a stage or of an image in short or in
+/// full: `alpine`, `alpine:latest` and `docker.io/library/alpine:latest` are `alpine`. None if it can be neither.
 pub fn context_name(name: &str) -> Option<String> {
     let reference: Reference = name.parse().ok()?;
     let full = reference.name();
@@ -112,7 +112,7 @@ pub fn context_name(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As BuildKit does it: `reference.FamiliarString` without `:latest` at its end.
+    /// The form is BuildKit's: `reference.FamiliarString` without `:latest` at its end.
     #[test]
     fn names_are_found_in_whatever_form_they_are_written() {
         let digest = format!("sha256:{}", "a".repeat(64));

@@ -1,3 +1,5 @@
+//! Patterns of paths in a context.
+
 use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::{Chars, FromStr};

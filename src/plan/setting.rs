@@ -49,7 +49,8 @@ pub fn put_variable(variables: &mut Vec<String>, variable: &str) {
     }
 }
 
-/// Exposes `port[-port][/protocol]`. A range becomes one key for each port, as docker writes it.
+/// Exposes `port[-port][/protocol]`. A range becomes one key for each port, as docker writes it. Fails for what is no
+/// port and no range of ports.
 pub fn expose(settings: &mut Settings, text: &str) -> Result<()> {
     let malformed = || {
         Error::input(format!("`{text}` is not a port"))
@@ -75,14 +76,14 @@ pub fn expose(settings: &mut Settings, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Declares a volume: an absolute path.
+/// Declares a volume. Fails for a path that is not absolute.
 pub fn add_volume(settings: &mut Settings, path: &str) -> Result<()> {
     let path = absolute(path)?;
     settings.volumes.get_or_insert_default().insert(path, Value::Object(Default::default()));
     Ok(())
 }
 
-/// A working directory or volume, as given.
+/// Returns a working directory or a volume as given. Fails for one that is not absolute.
 pub fn absolute(path: &str) -> Result<String> {
     let is_of_windows = matches!(path.as_bytes(), [b'c' | b'C', b':', b'\\' | b'/', ..]);
     if !(path.starts_with('/') || is_of_windows) || path.contains('\0') {
@@ -92,7 +93,8 @@ pub fn absolute(path: &str) -> Result<String> {
     Ok(path.to_owned())
 }
 
-/// `user[:group]`, names or numbers.
+/// Reads `user[:group]`, names or numbers. Fails for an empty name, one with white space in it, and more than two of
+/// them.
 pub fn user(text: &str) -> Result<String> {
     let is_name = |name: &str| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
     let parts: Vec<&str> = text.split(':').collect();
@@ -103,7 +105,8 @@ pub fn user(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// A signal by its number (1 to 64) or name, with or without `SIG`; `SIGRTMIN+n` to 15 and `SIGRTMAX-n` to 14, too.
+/// Reads a signal by its number (1 to 64) or name, with or without `SIG`; `SIGRTMIN+n` to 15 and `SIGRTMAX-n` to 14,
+/// too. Fails for any other.
 pub fn stop_signal(text: &str) -> Result<String> {
     if text.bytes().all(|c| c.is_ascii_digit()) {
         return match text.parse() {
@@ -128,8 +131,8 @@ pub fn stop_signal(text: &str) -> Result<String> {
     }))
 }
 
-/// A duration as Go writes it (`1m30s`, `500ms`, `1.5h`), in nanoseconds: 0, or a millisecond and more, which is what
-/// engines take.
+/// Reads a duration as Go writes it (`1m30s`, `500ms`, `1.5h`), and returns it in nanoseconds: 0, or a millisecond and
+/// more, which is what engines take. Fails for anything else.
 pub fn duration(text: &str) -> Result<u64> {
     let malformed = || {
         Error::input(format!("`{text}` is not a duration"))
@@ -157,7 +160,8 @@ pub fn duration(text: &str) -> Result<u64> {
     Ok(nanoseconds)
 }
 
-/// The words of a command line: a JSON array of strings, or a single word as it stands.
+/// Returns the words of a command line: a JSON array of strings, or a single word as it stands. Fails for an array of
+/// other things.
 pub fn words(text: &str) -> Result<Vec<String>> {
     if !text.trim_start().starts_with('[') {
         return Ok(vec![text.to_owned()]);
@@ -169,7 +173,8 @@ pub fn words(text: &str) -> Result<Vec<String>> {
     })
 }
 
-/// Checks the `test` of a healthcheck: `["NONE"]`, `["CMD", word…]` or `["CMD-SHELL", command]`.
+/// Checks the `test` of a healthcheck, and returns it: `["NONE"]`, `["CMD", word…]` or `["CMD-SHELL", command]`. Fails
+/// for any other.
 pub fn health_test(test: Vec<String>) -> Result<Vec<String>> {
     match test.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["NONE"] | ["CMD-SHELL", _] | ["CMD", _, ..] => Ok(test),
@@ -179,7 +184,7 @@ pub fn health_test(test: Vec<String>) -> Result<Vec<String>> {
     }
 }
 
-/// Platforms between commas.
+/// Reads platforms between commas. Fails for one that is malformed or there twice.
 pub fn platforms(text: &str) -> Result<Vec<Platform>> {
     let mut platforms = Vec::new();
     for name in text.split(',') {
@@ -207,7 +212,7 @@ pub fn set_pair(pairs: &mut Map<String>, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The key of a label or an annotation, which must not be empty.
+/// Returns the key of a label or an annotation. Fails for an empty one.
 pub fn label_key(key: &str) -> Result<&str> {
     if key.is_empty() { Err(Error::input("the key of a label or an annotation is empty")) } else { Ok(key) }
 }

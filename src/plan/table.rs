@@ -1,3 +1,5 @@
+//! The tables of a TOML document, read key by key, with errors that show the line.
+
 use std::cell::RefCell;
 
 use toml::de::{DeArray, DeTable, DeValue};
@@ -5,60 +7,62 @@ use toml::de::{DeArray, DeTable, DeValue};
 use crate::error::{Error, Excerpt, Result, suggestion};
 
 /// A span in bytes.
-type Span = std::ops::Range<usize>;
+type TomlSpan = std::ops::Range<usize>;
 
 /// The text that is being read, and what to call it.
 #[derive(Clone, Copy)]
-pub(super) struct Document<'a> {
+pub(super) struct TomlDocument<'a> {
     pub file: &'a str,
     pub text: &'a str,
 }
 
 /// A TOML table that knows which of its keys were asked for, so that the rest can be refused.
-pub(super) struct Table<'a> {
-    document: Document<'a>,
+pub(super) struct TomlTable<'a> {
+    document: TomlDocument<'a>,
     entries: &'a DeTable<'a>,
-    span: Span,
-    /// As in `[config]`, for errors; empty for the document itself.
+    span: TomlSpan,
+    /// The name as in `[config]`, for errors; empty for the document itself.
     name: &'a str,
     asked: RefCell<Vec<&'static str>>,
 }
 
 /// A TOML value and the key that it stands under. Errors show its place.
-pub(super) struct Value<'a> {
-    document: Document<'a>,
+pub(super) struct TomlValue<'a> {
+    document: TomlDocument<'a>,
     pub key: &'a str,
-    key_span: Span,
+    key_span: TomlSpan,
     value: &'a DeValue<'a>,
-    span: Span,
+    span: TomlSpan,
 }
 
-impl<'a> Document<'a> {
-    pub fn root(self, entries: &'a DeTable<'a>) -> Table<'a> {
-        Table { document: self, entries, span: 0..0, name: "", asked: RefCell::default() }
+impl<'a> TomlDocument<'a> {
+    /// Returns the document's own table, whose entries are `entries`.
+    pub fn root(self, entries: &'a DeTable<'a>) -> TomlTable<'a> {
+        TomlTable { document: self, entries, span: 0..0, name: "", asked: RefCell::default() }
     }
 
-    /// The error for a text that is no TOML.
+    /// Returns the error for a text that is no TOML.
     pub fn malformed(self, cause: &toml::de::Error) -> Error {
         let error = Error::input(format!("{} is not valid TOML: {}", self.file, cause.message()));
         error.with_excerpt(self.excerpt(cause.span().unwrap_or(0..0)))
     }
 
-    fn excerpt(self, span: Span) -> Excerpt {
+    fn excerpt(self, span: TomlSpan) -> Excerpt {
         Excerpt::new(self.file, self.text, span)
     }
 }
 
-impl<'a> Table<'a> {
-    pub fn take(&self, key: &'static str) -> Option<Value<'a>> {
+impl<'a> TomlTable<'a> {
+    /// Returns the value of `key`, which [`finish`](Self::finish) then knows; none if it is not there.
+    pub fn take(&self, key: &'static str) -> Option<TomlValue<'a>> {
         self.asked.borrow_mut().push(key);
         let (key, value) = self.entries.get_key_value(key)?;
         Some(self.value(key, value))
     }
 
-    /// All entries of a table whose keys are the user's, in the order of the file.
-    pub fn entries(&self) -> Vec<Value<'a>> {
-        let mut values: Vec<Value> = self.entries.iter().map(|(key, value)| self.value(key, value)).collect();
+    /// Returns all entries of a table whose keys are the user's, in the order of the file.
+    pub fn entries(&self) -> Vec<TomlValue<'a>> {
+        let mut values: Vec<TomlValue> = self.entries.iter().map(|(key, value)| self.value(key, value)).collect();
         values.sort_by_key(|value| value.key_span.start);
         values
     }
@@ -78,7 +82,7 @@ impl<'a> Table<'a> {
         }))
     }
 
-    /// `error` with the place of the table.
+    /// Returns `error` with the place of the table.
     pub fn blame(&self, error: Error) -> Error {
         error.with_excerpt(self.document.excerpt(self.span.clone()))
     }
@@ -87,8 +91,8 @@ impl<'a> Table<'a> {
         &self,
         key: &'a toml::Spanned<toml::de::DeString<'a>>,
         value: &'a toml::Spanned<DeValue<'a>>,
-    ) -> Value<'a> {
-        Value {
+    ) -> TomlValue<'a> {
+        TomlValue {
             document: self.document,
             key: key.get_ref(),
             key_span: key.span(),
@@ -98,21 +102,23 @@ impl<'a> Table<'a> {
     }
 }
 
-impl<'a> Value<'a> {
+impl<'a> TomlValue<'a> {
+    /// Returns the line of the value.
     pub fn place(&self) -> Excerpt {
         self.document.excerpt(self.span.clone())
     }
 
-    /// `error` with the place of the value.
+    /// Returns `error` with the place of the value.
     pub fn blame(&self, error: Error) -> Error {
         error.with_excerpt(self.place())
     }
 
-    /// `error` with the place of the key.
+    /// Returns `error` with the place of the key.
     pub fn blame_key(&self, error: Error) -> Error {
         error.with_excerpt(self.document.excerpt(self.key_span.clone()))
     }
 
+    /// Returns the string. Fails for any other value.
     pub fn string(&self) -> Result<&'a str> {
         let quoted = || match self.value {
             DeValue::Integer(number) => Some(format!("write it as a string: \"{number}\"")),
@@ -122,12 +128,12 @@ impl<'a> Value<'a> {
         self.value.as_str().ok_or_else(|| self.wrong_type("a string", quoted()))
     }
 
-    /// What `parse` makes of the string.
+    /// Returns what `parse` makes of the string. Fails for any other value, and, with the place, where `parse` does.
     pub fn parse<T>(&self, parse: impl FnOnce(&'a str) -> Result<T>) -> Result<T> {
         parse(self.string()?).map_err(|error| self.blame(error))
     }
 
-    /// A string with something in it.
+    /// Returns a string with something in it. Fails for any other value.
     pub fn text(&self) -> Result<String> {
         self.parse(|text| match text.is_empty() {
             true => Err(Error::input(format!("`{}` is empty", self.key)).with_hint("leave the key out instead")),
@@ -135,24 +141,28 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// Returns the boolean. Fails for any other value.
     pub fn boolean(&self) -> Result<bool> {
         self.value.as_bool().ok_or_else(|| self.wrong_type("true or false", None))
     }
 
-    /// The digits of an integer and their base.
+    /// Returns the digits of an integer and their base; none for any other value.
     pub fn integer(&self) -> Option<(&'a str, u32)> {
         self.value.as_integer().map(|number| (number.as_str(), number.radix()))
     }
 
+    /// Returns whether it is a string.
     pub fn is_string(&self) -> bool {
         self.value.is_str()
     }
 
+    /// Returns whether it is an array.
     pub fn is_array(&self) -> bool {
         self.value.is_array()
     }
 
-    pub fn list(&self) -> Result<Vec<Value<'a>>> {
+    /// Returns the elements of the array. Fails for any other value.
+    pub fn list(&self) -> Result<Vec<TomlValue<'a>>> {
         let listed = || match self.value {
             DeValue::String(text) => Some(format!("write it as a list: {} = [{text:?}]", self.key)),
             DeValue::Integer(number) => Some(format!("write it as a list: {} = [{number}]", self.key)),
@@ -160,7 +170,7 @@ impl<'a> Value<'a> {
             _ => None,
         };
         let array: &'a DeArray = self.value.as_array().ok_or_else(|| self.wrong_type("a list", listed()))?;
-        let element = |value: &'a toml::Spanned<DeValue<'a>>| Value {
+        let element = |value: &'a toml::Spanned<DeValue<'a>>| TomlValue {
             document: self.document,
             key: self.key,
             key_span: self.key_span.clone(),
@@ -170,14 +180,16 @@ impl<'a> Value<'a> {
         Ok(array.iter().map(element).collect())
     }
 
+    /// Returns the strings of an array of them. Fails for any other value.
     pub fn strings(&self) -> Result<Vec<String>> {
         self.list()?.iter().map(|element| element.string().map(str::to_owned)).collect()
     }
 
-    pub fn table(&self) -> Result<Table<'a>> {
+    /// Returns the table. Fails for any other value.
+    pub fn table(&self) -> Result<TomlTable<'a>> {
         let entries = self.value.as_table().ok_or_else(|| self.wrong_type("a table", None))?;
         let (document, span, name) = (self.document, self.span.clone(), self.key);
-        Ok(Table { document, entries, span, name, asked: RefCell::default() })
+        Ok(TomlTable { document, entries, span, name, asked: RefCell::default() })
     }
 
     fn wrong_type(&self, wanted: &str, hint: Option<String>) -> Error {

@@ -1,7 +1,10 @@
+//! Texts with placeholders in braces.
+
 use crate::error::{Error, Result, suggestion};
 
-/// `text` with what `value` gives in place of each `{name}`; `{{` and `}}` are literal braces.
-pub fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
+/// Returns `text` with what `value` gives in place of each `{name}`; `{{` and `}}` are literal braces. Fails for a
+/// brace without its partner, and where `value` does.
+pub(crate) fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Result<String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['{', '}']) {
@@ -27,8 +30,8 @@ pub fn expand(text: &str, mut value: impl FnMut(&str) -> Result<String>) -> Resu
     Ok(expanded)
 }
 
-/// The error for a placeholder that is none of `known`.
-pub fn unknown(name: &str, known: &[&str]) -> Error {
+/// Returns the error for a placeholder that is none of `known`.
+pub(crate) fn unknown(name: &str, known: &[&str]) -> Error {
     let error = Error::input(format!("unknown placeholder `{{{name}}}`"));
     error.with_hint(match suggestion(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{{{near}}}`?"),

@@ -87,7 +87,7 @@ pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Opti
 /// Whether what begins with `head`, at least [`HEAD`] bytes if there are as many, is taken for an archive by docker.
 pub fn is_archive(head: &[u8]) -> bool {
     let is_tar = head.first_chunk().is_some_and(is_header);
-    is_tar || Compression::of(head) != Compression::None
+    is_tar || ArchiveCompression::of(head) != ArchiveCompression::None
 }
 
 /// Unpacks the archive in `raw`, which has `size` bytes as far as that is known, into the directory at `root`, which is
@@ -162,7 +162,7 @@ impl Packed {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compression {
+enum ArchiveCompression {
     None,
     Gzip,
     Bzip2,
@@ -170,29 +170,29 @@ enum Compression {
     Zstd,
 }
 
-impl Compression {
+impl ArchiveCompression {
     fn of(head: &[u8]) -> Self {
         if head.starts_with(&GZIP_MAGIC) {
-            Compression::Gzip
+            ArchiveCompression::Gzip
         } else if head.starts_with(&BZIP2_MAGIC) {
-            Compression::Bzip2
+            ArchiveCompression::Bzip2
         } else if head.starts_with(&XZ_MAGIC) {
-            Compression::Xz
+            ArchiveCompression::Xz
         } else if head.starts_with(&ZSTD_MAGIC) || head.get(1..4) == Some(&ZSTD_SKIPPABLE) {
-            Compression::Zstd
+            ArchiveCompression::Zstd
         } else {
-            Compression::None
+            ArchiveCompression::None
         }
     }
 
     fn reader<'a>(self, raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         let raw = BufReader::with_capacity(CHUNK, raw);
         Ok(match self {
-            Compression::None => Box::new(raw),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(raw)),
-            Compression::Bzip2 => Box::new(MultiBzDecoder::new(raw)),
-            Compression::Xz => Box::new(XzReader::new_mem_limit(raw, true, XZ_MEMORY)),
-            Compression::Zstd => {
+            ArchiveCompression::None => Box::new(raw),
+            ArchiveCompression::Gzip => Box::new(MultiGzDecoder::new(raw)),
+            ArchiveCompression::Bzip2 => Box::new(MultiBzDecoder::new(raw)),
+            ArchiveCompression::Xz => Box::new(XzReader::new_mem_limit(raw, true, XZ_MEMORY)),
+            ArchiveCompression::Zstd => {
                 let mut frames = zstd::stream::read::Decoder::with_buffer(raw)?;
                 frames.window_log_max(ZSTD_WINDOW)?;
                 Box::new(frames)
@@ -206,12 +206,12 @@ impl Compression {
 fn begin<'a>(mut raw: impl Read + 'a) -> io::Result<Option<(Vec<u8>, Box<dyn Read + 'a>)>> {
     let mut magic = Vec::new();
     raw.by_ref().take(HEAD as u64).read_to_end(&mut magic)?;
-    let compression = Compression::of(&magic);
+    let compression = ArchiveCompression::of(&magic);
     let mut tar = compression.reader(Cursor::new(magic).chain(raw))?;
     let mut head = Vec::new();
     match tar.by_ref().take(HEAD as u64).read_to_end(&mut head) {
         // What only looks compressed is a file like any other.
-        Err(error) if compression != Compression::None && is_decoders(&error) => return Ok(None),
+        Err(error) if compression != ArchiveCompression::None && is_decoders(&error) => return Ok(None),
         read => read?,
     };
     let is_tar = head.first_chunk().is_some_and(is_header);

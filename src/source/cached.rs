@@ -16,15 +16,15 @@ use crate::store::{Graph, Store};
 /// Images whose layers a build may take over, and the [`Store`] of these layers. They are trusted to say of each layer
 /// which tar is in it and which encoder made it as long as its blob stays where it is; whoever reads the blob is told at
 /// its end if it is another tar. One that cannot be read is a warning and has no layers.
-pub struct Cached<'a> {
-    images: Vec<Image<'a>>,
+pub struct CachedImages<'a> {
+    images: Vec<CachedImage<'a>>,
     compression: Compression,
     progress: Progress<'a>,
     /// By diff_id; of each, and of each blob, the first image that has it counts.
     layers: OnceLock<HashMap<Digest, Taken>>,
 }
 
-struct Image<'a> {
+struct CachedImage<'a> {
     /// As the user wrote it.
     title: String,
     store: Box<dyn Store + 'a>,
@@ -37,7 +37,7 @@ struct Taken {
     image: usize,
 }
 
-impl<'a> Cached<'a> {
+impl<'a> CachedImages<'a> {
     /// The layers of the images at `titles` that are, descriptor and all, what `compression` makes; none of
     /// eStargz, which is a warning. No registry is asked before the first layer is.
     pub fn new(titles: &[String], compression: Compression, client: &'a OnDemand, progress: Progress<'a>) -> Self {
@@ -50,11 +50,11 @@ impl<'a> Cached<'a> {
         }
         for title in titles.iter().filter(|_| !is_in_vain) {
             match title.parse().and_then(|location: Location| location.store(client, progress)) {
-                Ok((store, name)) => images.push(Image { title: title.clone(), store, name }),
+                Ok((store, name)) => images.push(CachedImage { title: title.clone(), store, name }),
                 Err(error) => warn(progress, title, &error),
             }
         }
-        Cached { images, compression, progress, layers: OnceLock::new() }
+        CachedImages { images, compression, progress, layers: OnceLock::new() }
     }
 
     /// The layer with this diff_id, and the image that it is of.
@@ -85,14 +85,14 @@ impl<'a> Cached<'a> {
     }
 
     /// The layer of this blob and its image, if its layers are known.
-    fn taken(&self, descriptor: &Descriptor) -> Option<(&Layer, &Image<'a>)> {
+    fn taken(&self, descriptor: &Descriptor) -> Option<(&Layer, &CachedImage<'a>)> {
         let mut known = self.layers.get()?.values();
         let taken = known.find(|taken| taken.layer.descriptor.digest == descriptor.digest)?;
         Some((&taken.layer, self.images.get(taken.image)?))
     }
 }
 
-impl Store for Cached<'_> {
+impl Store for CachedImages<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         match self.taken(descriptor) {
             Some((layer, image)) => Ok(Box::new(LayerReader::new(image.store.open(descriptor)?, layer))),
@@ -111,7 +111,7 @@ impl Store for Cached<'_> {
     }
 }
 
-impl Image<'_> {
+impl CachedImage<'_> {
     /// The layers that `compression` has made, of all platforms.
     fn layers(&self, compression: Compression) -> Result<Vec<Layer>> {
         let store = self.store.as_ref();

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::image::{Found, Location};
+use super::image::{FoundImages, Location};
 use super::narrow::narrowed;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Platform, Referrer, from_json};
@@ -19,7 +19,7 @@ const NAMED_BLOBS: usize = 3;
 
 /// What of an image is wanted.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Choice<'a> {
+pub struct ImageChoice<'a> {
     /// All, if there are none.
     pub platforms: &'a [Platform],
     /// What refers to it, too, and to that.
@@ -57,9 +57,9 @@ impl<'a> Collection<'a> {
     }
 
     /// Adds what is at `title`, which names a [`Location`]: one image, or all of a layout or archive.
-    pub fn add(&mut self, title: &str, choice: Choice<'_>) -> Result<()> {
+    pub fn add(&mut self, title: &str, choice: ImageChoice<'_>) -> Result<()> {
         let location: Location = title.parse()?;
-        let Found { store, images, is_delta } = location.find(self.client, self.progress)?;
+        let FoundImages { store, images, is_delta } = location.find(self.client, self.progress)?;
         self.is_delta |= is_delta;
         let number = self.content.join(store);
         let count = self.images.len();
@@ -131,7 +131,7 @@ impl<'a> Collection<'a> {
         title: String,
         mut image: Listed,
         mut graph: Graph,
-        choice: Choice<'_>,
+        choice: ImageChoice<'_>,
     ) -> Result<Collected> {
         self.content.add(number, &graph);
         if !choice.platforms.is_empty()

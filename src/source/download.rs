@@ -33,11 +33,11 @@ impl Downloaded {
 
 /// What is remembered of a URL, beside the blob that it led to.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct DownloadRecord {
     headers: Headers,
 }
 
-impl Keyed for Record {}
+impl Keyed for DownloadRecord {}
 
 /// A blob whose digest is not known yet.
 struct Arriving<'s> {
@@ -88,7 +88,7 @@ pub fn download(
             let digest = hasher.finish();
             store.commit(blob, digest)?;
             let content = store.content(&digest).ok_or_else(|| gone(&digest))?;
-            store.put_record(&key, &digest, &to_json(&Record { headers: headers.clone() }))?;
+            store.put_record(&key, &digest, &to_json(&DownloadRecord { headers: headers.clone() }))?;
             (digest, content, headers)
         }
         Receipt::Unchanged => known.ok_or_else(|| Error::input("the server says that nothing has changed"))?,
@@ -104,7 +104,7 @@ pub fn download(
 
 fn earlier(key: &Digest, store: &LocalStore) -> Option<(Digest, Content, Headers)> {
     let (digest, record) = store.record(key)?;
-    let record: Record = from_json("a download's record", &record).ok()?;
+    let record: DownloadRecord = from_json("a download's record", &record).ok()?;
     Some((digest, store.content(&digest)?, record.headers))
 }
 

@@ -90,7 +90,7 @@ impl Location {
 
     /// Opens the place and lists the images in it that are meant: without a name, all of a layout or an archive. They keep
     /// the names that they have there.
-    pub fn find<'a>(&self, client: &'a OnDemand, progress: Progress<'a>) -> Result<Found<'a>> {
+    pub fn find<'a>(&self, client: &'a OnDemand, progress: Progress<'a>) -> Result<FoundImages<'a>> {
         match self {
             Location::Registry(reference) => {
                 let (store, root) = self.open(client, progress)?;
@@ -99,15 +99,17 @@ impl Location {
                     _ => reference.clone(),
                 };
                 let images = vec![Listed { root, names: vec![name], short_names: Vec::new() }];
-                Ok(Found { store, images, is_delta: false })
+                Ok(FoundImages { store, images, is_delta: false })
             }
             Location::Layout(path, name) => {
                 let layout = Layout::open(path)?;
                 let index = layout.index().clone();
-                Found::in_index(Box::new(layout), &index, name.as_deref())
+                FoundImages::in_index(Box::new(layout), &index, name.as_deref())
             }
-            Location::OciArchive(path, name) => Found::in_archive(archive::open(path)?, name.as_deref()),
-            Location::DockerArchive(path, name) => Found::in_archive(archive::open_docker(path)?, name.as_deref()),
+            Location::OciArchive(path, name) => FoundImages::in_archive(archive::open(path)?, name.as_deref()),
+            Location::DockerArchive(path, name) => {
+                FoundImages::in_archive(archive::open_docker(path)?, name.as_deref())
+            }
         }
     }
 
@@ -137,14 +139,14 @@ impl Location {
 }
 
 /// A place, opened, and the images in it that are meant.
-pub struct Found<'a> {
+pub struct FoundImages<'a> {
     pub store: Box<dyn Store + 'a>,
     pub images: Vec<Listed>,
     /// Blobs are left out of it on purpose.
     pub is_delta: bool,
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundImages<'a> {
     fn in_archive(archive: Archive, name: Option<&str>) -> Result<Self> {
         let index = archive.index().clone();
         Self::in_index(Box::new(archive), &index, name)
@@ -158,7 +160,7 @@ impl<'a> Found<'a> {
             let unnamed = Listed { root, names: Vec::new(), short_names: Vec::new() };
             images = vec![images.pop().map_or(unnamed, |image| image.named(name))];
         }
-        Ok(Found { store, images, is_delta: is_delta(index) })
+        Ok(FoundImages { store, images, is_delta: is_delta(index) })
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::fs::{Dir, FileType, OFlags, fstat};
 use rustix::io::Errno;
 
 use super::modified::Modified;
-use super::tree::{self, Found};
+use super::tree::{self, FoundEntry};
 pub use super::tree::{Added, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{Entry, Ignore, Kind, inspect, open_real, real_within, walk};
@@ -28,7 +28,7 @@ pub fn added(adds: &[Add], modified: Modified) -> Result<Added> {
     let mut found = Vec::new();
     for (number, add) in adds.iter().enumerate() {
         let found = &mut found;
-        let keep = |entry| found.push(Found { entry: dressed(entry, add, modified), add: number });
+        let keep = |entry| found.push(FoundEntry { entry: dressed(entry, add, modified), add: number });
         resolve(add, keep).map_err(|error| tree::at(error, add))?;
     }
     tree::together(found, adds, modified)

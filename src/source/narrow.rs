@@ -1,3 +1,5 @@
+//! An index, narrowed to some of its platforms.
+
 use std::collections::HashSet;
 
 use crate::error::{Error, Result};

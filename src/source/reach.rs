@@ -1,3 +1,5 @@
+//! Whether an add takes in a path of this machine.
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 

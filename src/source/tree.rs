@@ -15,7 +15,7 @@ use crate::oci::{Digest, Encode, HashingWriter, encode_members};
 use crate::plan::{Add, Owner, Source};
 
 /// An entry and the number of the add that brings it.
-pub struct Found {
+pub struct FoundEntry {
     pub entry: Entry,
     pub add: usize,
 }
@@ -51,7 +51,7 @@ impl Encode for Role {
 }
 
 /// Puts `found` together. Two that disagree about one path are an error, and so is one that goes through what is no directory.
-pub fn together(mut found: Vec<Found>, adds: &[Add], modified: Modified) -> Result<Added> {
+pub fn together(mut found: Vec<FoundEntry>, adds: &[Add], modified: Modified) -> Result<Added> {
     found.par_sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
     for pair in found.windows(2) {
         if let [first, second] = pair
@@ -70,7 +70,7 @@ pub fn together(mut found: Vec<Found>, adds: &[Add], modified: Modified) -> Resu
         roles.push(role);
     };
     let made = |path| Entry::directory(path, modified.of_made());
-    for Found { entry, add } in found {
+    for FoundEntry { entry, add } in found {
         while let Some(path) = implied.next_if(|path| *path < entry.path) {
             put(made(path), Role::OnTheWay);
         }
@@ -97,7 +97,7 @@ pub fn at(mut error: Error, add: &Add) -> Error {
 }
 
 /// The directories that must be there and that nothing in `found`, sorted by path, brings.
-fn implied(found: &[Found], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
+fn implied(found: &[FoundEntry], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
     let mut implied = BTreeSet::new();
     // Neighbours mostly share their directory, which is looked at once.
     let mut last: &[u8] = b"";
@@ -118,11 +118,11 @@ fn implied(found: &[Found], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
 }
 
 /// Notes `directory` and those above it, as far as `found` does not bring them; or fails with what stands in their way.
-fn imply<'a>(found: &'a [Found], directory: &[u8], implied: &mut BTreeSet<Vec<u8>>) -> Result<(), &'a Found> {
+fn imply<'a>(found: &'a [FoundEntry], directory: &[u8], implied: &mut BTreeSet<Vec<u8>>) -> Result<(), &'a FoundEntry> {
     for above in std::iter::successors(Some(directory), |path| parent(path)) {
         match find(found, above) {
             // Those above it are seen to when its own turn comes.
-            Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => break,
+            Some(FoundEntry { entry: Entry { kind: Kind::Directory, .. }, .. }) => break,
             Some(other) => return Err(other),
             None => {
                 if !implied.insert(above.to_vec()) {
@@ -134,7 +134,7 @@ fn imply<'a>(found: &'a [Found], directory: &[u8], implied: &mut BTreeSet<Vec<u8
     Ok(())
 }
 
-fn find<'a>(found: &'a [Found], path: &[u8]) -> Option<&'a Found> {
+fn find<'a>(found: &'a [FoundEntry], path: &[u8]) -> Option<&'a FoundEntry> {
     found.binary_search_by(|each| each.entry.path.as_slice().cmp(path)).ok().map(|at| &found[at])
 }
 
@@ -142,7 +142,7 @@ fn parent(path: &[u8]) -> Option<&[u8]> {
     path.iter().rposition(|byte| *byte == b'/').map(|slash| &path[..slash])
 }
 
-fn disagreement(first: &Found, second: &Found, adds: &[Add]) -> Error {
+fn disagreement(first: &FoundEntry, second: &FoundEntry, adds: &[Add]) -> Error {
     let path = String::from_utf8_lossy(&first.entry.path);
     let (first, here) = (origin(first, adds), origin(second, adds));
     let error = Error::input(format!("two adds disagree about /{path}: {} and {}", first.display(), here.display()))
@@ -150,7 +150,7 @@ fn disagreement(first: &Found, second: &Found, adds: &[Add]) -> Error {
     at(error, &adds[second.add])
 }
 
-fn no_directory(other: &Found, path: &[u8], origin_of_path: &Path, adds: &[Add]) -> Error {
+fn no_directory(other: &FoundEntry, path: &[u8], origin_of_path: &Path, adds: &[Add]) -> Error {
     let (parent, path) = (String::from_utf8_lossy(&other.entry.path), String::from_utf8_lossy(path));
     Error::input(format!(
         "two adds disagree about /{parent}: {} is no directory, but {} goes to /{path}",
@@ -160,7 +160,7 @@ fn no_directory(other: &Found, path: &[u8], origin_of_path: &Path, adds: &[Add])
 }
 
 /// Where an entry comes from: a file's path on disk, for all else what its add says.
-fn origin<'a>(found: &'a Found, adds: &'a [Add]) -> &'a Path {
+fn origin<'a>(found: &'a FoundEntry, adds: &'a [Add]) -> &'a Path {
     match &found.entry.kind {
         Kind::File(Content::Disk { path, .. }) => path,
         _ => written(&adds[found.add].source),

@@ -11,7 +11,7 @@ use crate::build::options::Options;
 use crate::error::Result;
 use crate::net::Stop;
 use crate::oci::{Digest, KeyBuilder};
-use crate::plan::{Context, GitUrl, Item};
+use crate::plan::{Context, CopyItem, GitUrl};
 use crate::source::download::{Downloaded, download};
 use crate::source::git::{Fetched, fetch};
 use crate::sync::Memo;
@@ -44,15 +44,15 @@ impl<'a> Elsewhere<'a> {
     }
 
     /// What `item` stands for now; none if it comes from nowhere else.
-    pub fn identity(&self, item: &Item) -> Result<Option<Digest>> {
+    pub fn identity(&self, item: &CopyItem) -> Result<Option<Digest>> {
         Ok(match item {
-            Item::Pattern(_) | Item::Text { .. } => None,
-            Item::Url { url, checksum } => {
+            CopyItem::Pattern(_) | CopyItem::Text { .. } => None,
+            CopyItem::Url { url, checksum } => {
                 let Downloaded { name, digest, modified, .. } = self.downloaded(url, *checksum)?;
                 let file = KeyBuilder::new("file").part("name", &name).part("content", &digest);
                 Some(file.part("modified", &modified).finish())
             }
-            Item::Git { url, keep_git_dir, checksum } => {
+            CopyItem::Git { url, keep_git_dir, checksum } => {
                 let repository = self.fetched(url, *keep_git_dir, checksum.as_deref())?;
                 Some(KeyBuilder::new("commit").part("revision", &repository.fetched.checkout.revision).finish())
             }

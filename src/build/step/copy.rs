@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, Result};
 use crate::layer::{Attributes, Content, Ignore, Kind, Reason, Time};
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::pattern::from_root;
-use crate::plan::{Copy, Item, Provider};
+use crate::plan::{Copy, CopyItem, Provider};
 use crate::progress::Event;
 use crate::source::archive;
 use crate::source::modified::Modified;
@@ -78,7 +78,7 @@ fn sums(copy: &Copy, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<Vec<Sum>
         Provider::Context(number) => {
             let mut sums = Vec::new();
             for item in &copy.items {
-                if let Item::Pattern(pattern) = item {
+                if let CopyItem::Pattern(pattern) = item {
                     sums.extend(context_sums(*number, pattern, copy.parents, inputs)?);
                 }
             }
@@ -136,7 +136,7 @@ impl Copying<'_> {
         let copier = Copier { to: &copy.to, owner, mode: copy.mode.as_ref(), time, exclude };
         for item in &copy.items {
             match item {
-                Item::Pattern(pattern) => {
+                CopyItem::Pattern(pattern) => {
                     let provided = self.provided(copy)?;
                     if copy.parents {
                         self.copy_parents(&copier, &provided, pattern, target)?;
@@ -144,12 +144,12 @@ impl Copying<'_> {
                         self.copy_pattern(copy, &copier, &provided, pattern, target)?;
                     }
                 }
-                Item::Text { name, content } => {
+                CopyItem::Text { name, content } => {
                     let content = Content::Bytes(content.as_bytes().into());
                     let node = file(content, 0o644, self.inputs.options.modified.of_made());
                     copier.copy(&named(name, &node), None, target)?;
                 }
-                Item::Url { url, checksum } => {
+                CopyItem::Url { url, checksum } => {
                     let downloaded = self.inputs.elsewhere.downloaded(url, *checksum)?;
                     let node = file(downloaded.content, 0o600, downloaded.modified);
                     let source = named(&downloaded.name, &node);
@@ -157,7 +157,7 @@ impl Copying<'_> {
                         copier.copy(&source, None, target)?;
                     }
                 }
-                Item::Git { url, keep_git_dir, checksum } => {
+                CopyItem::Git { url, keep_git_dir, checksum } => {
                     let files = self.inputs.elsewhere.repository(url, *keep_git_dir, checksum.as_deref())?;
                     matched(&files, "/", "the repository")?
                         .iter()
@@ -315,7 +315,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
-    use crate::plan::{Destination, GitUrl, Mode};
+    use crate::plan::{GitUrl, ImagePath, Mode};
 
     fn key(copy: &Copy) -> Digest {
         told(KeyBuilder::new("copy"), copy).finish()
@@ -332,19 +332,19 @@ mod tests {
         )
     }
 
-    fn item() -> impl Strategy<Value = Item> {
+    fn item() -> impl Strategy<Value = CopyItem> {
         let text = || select(vec!["a", "b", "a,b", "", "a\0"]).prop_map(str::to_owned);
         let checksum = || prop::option::of(select(vec!["ab", "abc"]).prop_map(str::to_owned));
         prop_oneof![
-            text().prop_map(Item::Pattern),
-            (text(), text()).prop_map(|(name, content)| Item::Text { name, content: content.into() }),
+            text().prop_map(CopyItem::Pattern),
+            (text(), text()).prop_map(|(name, content)| CopyItem::Text { name, content: content.into() }),
             (select(vec!["http://h/a?x", "http://h/a?y"]), prop::option::of(select(vec!["1", "2"]))).prop_map(
                 |(url, content)| {
                     let checksum = content.map(|content| Digest::of(content.as_bytes()));
-                    Item::Url { url: url.to_owned(), checksum }
+                    CopyItem::Url { url: url.to_owned(), checksum }
                 }
             ),
-            (git_url(), any::<bool>(), checksum()).prop_map(|(url, keep_git_dir, checksum)| Item::Git {
+            (git_url(), any::<bool>(), checksum()).prop_map(|(url, keep_git_dir, checksum)| CopyItem::Git {
                 url,
                 keep_git_dir,
                 checksum
@@ -358,7 +358,7 @@ mod tests {
         let mode = prop::option::of(select(modes).prop_map(|text| Mode::parse(text).unwrap()));
         let exclude = prop::collection::vec(select(vec!["a", "b", "a,b", "!a"]).prop_map(str::to_owned), 0..3);
         let to = (select(vec!["a", "a/b", ""]), any::<bool>())
-            .prop_map(|(path, into)| Destination { path: path.to_owned(), into });
+            .prop_map(|(path, into)| ImagePath { path: path.to_owned(), into });
         let flags = (any::<bool>(), any::<bool>(), prop::option::of(any::<bool>()), any::<bool>());
         (prop::collection::vec(item(), 0..3), to, owner, mode, exclude, flags).prop_map(
             |(items, to, owner, mode, exclude, (parents, link, unpack, is_add))| Copy {
@@ -412,10 +412,10 @@ mod tests {
     fn passwords_are_in_no_key() {
         let git = |remote: &str| {
             let url = GitUrl::of_source(remote).unwrap().unwrap();
-            Item::Git { url, keep_git_dir: false, checksum: None }
+            CopyItem::Git { url, keep_git_dir: false, checksum: None }
         };
-        let http = |url: &str| Item::Url { url: url.to_owned(), checksum: None };
-        let key = |item: Item| KeyBuilder::new("item").part("item", &item).finish();
+        let http = |url: &str| CopyItem::Url { url: url.to_owned(), checksum: None };
+        let key = |item: CopyItem| KeyBuilder::new("item").part("item", &item).finish();
         assert_eq!(key(git("https://me:secret@h/a.git")), key(git("https://h/a.git")));
         assert_eq!(key(http("https://me:secret@h/a")), key(http("https://h/a")));
         assert_ne!(key(http("https://h/a?b")), key(http("https://h/a?c")));

@@ -5,17 +5,18 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::plain::Plain;
+use super::plain::PlainLines;
 use super::words::{blob_title, layer_title};
 use crate::cli::print::tell;
 use crate::error::escape;
 use crate::oci::Digest;
 use crate::progress::Event;
 
+/// Shows events on a terminal.
 pub struct Bars {
     screen: MultiProgress,
     running: Mutex<Running>,
-    lines: Plain,
+    lines: PlainLines,
 }
 
 #[derive(Default)]
@@ -25,10 +26,12 @@ struct Running {
 }
 
 impl Bars {
+    /// Returns a screen without bars.
     pub fn new() -> Self {
-        Bars { screen: MultiProgress::new(), running: Mutex::default(), lines: Plain::new() }
+        Bars { screen: MultiProgress::new(), running: Mutex::default(), lines: PlainLines::new() }
     }
 
+    /// Draws `event`, and writes the line that it is worth above the bars.
     pub fn report(&self, event: Event<'_>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         self.draw(&mut running, event);

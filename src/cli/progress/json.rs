@@ -6,6 +6,7 @@ use super::words::outcome_word;
 use crate::cli::print::tell_json;
 use crate::progress::Event;
 
+/// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
     tell_json(&json(event));
 }

@@ -11,12 +11,13 @@ use std::io::IsTerminal;
 use clap::{Args, ValueEnum};
 
 use self::bars::Bars;
-use self::plain::Plain;
+use self::plain::PlainLines;
 use super::print::{show, show_json, tell};
 use crate::error::Error;
 use crate::progress::Event;
 
 #[derive(Debug, Args)]
+/// The flag that says how progress is shown.
 pub struct ProgressFlags {
     /// How to show progress on stderr
     #[arg(long, value_name = "STYLE", default_value = "auto")]
@@ -46,35 +47,37 @@ impl ProgressFlags {
 }
 
 /// Shows events on stderr.
-pub struct Reporter(Shown);
+pub struct Reporter(ShownStyle);
 
-enum Shown {
+enum ShownStyle {
     Bars(Bars),
-    Plain(Plain),
+    Plain(PlainLines),
     Json,
 }
 
 impl Reporter {
+    /// Returns the reporter that `flags` ask for.
     pub fn new(flags: &ProgressFlags) -> Self {
         Reporter(match flags.progress {
-            Style::Auto if std::io::stderr().is_terminal() => Shown::Bars(Bars::new()),
-            Style::Auto | Style::Plain => Shown::Plain(Plain::new()),
-            Style::Json => Shown::Json,
-            Style::Quiet => Shown::Plain(Plain::quiet()),
+            Style::Auto if std::io::stderr().is_terminal() => ShownStyle::Bars(Bars::new()),
+            Style::Auto | Style::Plain => ShownStyle::Plain(PlainLines::new()),
+            Style::Json => ShownStyle::Json,
+            Style::Quiet => ShownStyle::Plain(PlainLines::quiet()),
         })
     }
 
+    /// Shows `event`.
     pub fn report(&self, event: Event<'_>) {
         match &self.0 {
-            Shown::Bars(bars) => bars.report(event),
-            Shown::Plain(plain) => plain.report(event, tell),
-            Shown::Json => json::report(event),
+            ShownStyle::Bars(bars) => bars.report(event),
+            ShownStyle::Plain(plain) => plain.report(event, tell),
+            ShownStyle::Json => json::report(event),
         }
     }
 
     /// Takes what is left of bars off the screen.
     pub fn finish(&self) {
-        if let Shown::Bars(bars) = &self.0 {
+        if let ShownStyle::Bars(bars) = &self.0 {
             bars.finish();
         }
     }

@@ -9,32 +9,34 @@ use super::words::{blob_title, layer_title, outcome_word};
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, Event};
 
-pub struct Plain {
+/// Shows events as lines.
+pub struct PlainLines {
     quiet: bool,
     started: Mutex<Started>,
 }
 
-/// What is under way.
+/// The layers and blobs that are under way.
 #[derive(Default)]
 struct Started {
-    layers: HashMap<usize, Layer>,
+    layers: HashMap<usize, StartedLayer>,
     /// The sizes in bytes.
     blobs: HashMap<Digest, u64>,
 }
 
-struct Layer {
+struct StartedLayer {
     title: String,
     size: u64,
 }
 
-impl Plain {
+impl PlainLines {
+    /// Returns one that has seen no events.
     pub fn new() -> Self {
-        Plain { quiet: false, started: Mutex::default() }
+        PlainLines { quiet: false, started: Mutex::default() }
     }
 
-    /// Shows warnings and requests that are made again, and no other lines.
+    /// Returns one that shows warnings and requests that are made again, and no other lines.
     pub fn quiet() -> Self {
-        Plain { quiet: true, ..Plain::new() }
+        PlainLines { quiet: true, ..PlainLines::new() }
     }
 
     /// Calls `say` with the line that the event is worth, if any. Events wait for each other's lines.
@@ -48,10 +50,10 @@ impl Plain {
         };
         match event {
             Event::LayerStarted { layer, title, size } => {
-                started.layers.insert(layer, Layer { title: layer_title(title), size });
+                started.layers.insert(layer, StartedLayer { title: layer_title(title), size });
             }
             Event::LayerFinished { layer, descriptor } => {
-                if let Some(Layer { title, size }) = started.layers.remove(&layer) {
+                if let Some(StartedLayer { title, size }) = started.layers.remove(&layer) {
                     let sizes = format!("{} from {}", HumanBytes(descriptor.size), HumanBytes(size));
                     line(&format!("{title}: {} {sizes}", descriptor.digest));
                 }

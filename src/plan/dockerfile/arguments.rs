@@ -1,68 +1,14 @@
-//! The ways in which what follows an instruction's name is split up.
+//! Arguments that are a JSON array, or words if they are none.
 
 use serde_json::Value;
 
-use super::line::Line;
+use super::line::LogicalLine;
+use super::split::words;
 use super::{CommandLine, Text, Word};
 use crate::error::{Error, Result};
 
-/// What Dockerfiles call whitespace between words; Unicode has more.
-pub(super) const WHITESPACE: [char; 5] = ['\t', '\u{b}', '\u{c}', '\r', ' '];
-
-/// Words between whitespace, whatever quotes say.
-pub(super) fn words(line: &Line) -> Vec<Line> {
-    let mut words = Vec::new();
-    let mut start = None;
-    for (at, character) in line.text().char_indices() {
-        match (WHITESPACE.contains(&character), start) {
-            (true, Some(from)) => {
-                words.push(line.slice(from..at));
-                start = None;
-            }
-            (false, None) => start = Some(at),
-            _ => {}
-        }
-    }
-    words.extend(start.map(|from| line.from(from)));
-    words
-}
-
-/// The first word, and what stands behind the whitespace after it.
-pub(super) fn first_word(line: &Line) -> (Line, Option<Line>) {
-    let Some(end) = line.text().find(WHITESPACE) else { return (line.clone(), None) };
-    let rest = line.from(end);
-    let start = rest.text().len() - rest.text().trim_start_matches(WHITESPACE).len();
-    (line.slice(0..end), Some(rest.from(start)))
-}
-
-/// Words between whitespace that is neither quoted nor escaped. Quotes and escapes stay in them.
-pub(super) fn quoted_words(line: &Line, escape: char) -> Vec<Line> {
-    let mut words = Vec::new();
-    let mut start = None;
-    let mut quote = None;
-    let mut characters = line.text().char_indices().peekable();
-    while let Some((at, character)) = characters.next() {
-        if quote.is_none() && character.is_whitespace() {
-            words.extend(start.take().map(|from| line.slice(from..at)));
-            continue;
-        }
-        let from = *start.get_or_insert(at);
-        if quote == Some(character) {
-            quote = None;
-        } else if quote.is_none() && (character == '\'' || character == '"') {
-            quote = Some(character);
-        } else if character == escape && quote != Some('\'') && characters.next().is_none() {
-            // An escape character that nothing follows says nothing.
-            words.extend(Some(line.slice(from..at)).filter(|word| !word.is_empty()));
-            return words;
-        }
-    }
-    words.extend(start.map(|from| line.from(from)));
-    words
-}
-
-/// The strings of a JSON array, or None if it is something else. An array of other things is an error.
-pub(super) fn json(text: &Text, line: &Line) -> Result<Option<Vec<String>>> {
+/// Returns the strings of a JSON array, and none if `line` is something else. Fails for an array of other things.
+pub fn json(text: &Text, line: &LogicalLine) -> Result<Option<Vec<String>>> {
     if !line.text().trim_start().starts_with('[') {
         return Ok(None);
     }
@@ -76,15 +22,16 @@ pub(super) fn json(text: &Text, line: &Line) -> Result<Option<Vec<String>>> {
     values.into_iter().map(string).collect::<Result<_>>().map(Some)
 }
 
-/// A JSON array's strings, or words between whitespace.
-pub(super) fn list(text: &Text, line: &Line) -> Result<Vec<Word>> {
+/// Returns a JSON array's strings, or else the words between whitespace. Fails for an array of other things.
+pub fn list(text: &Text, line: &LogicalLine) -> Result<Vec<Word>> {
     Ok(match json(text, line)? {
         Some(strings) => strings.into_iter().map(|text| Word { text, span: line.span() }).collect(),
-        None => words(line).iter().map(Line::word).collect(),
+        None => words(line).iter().map(LogicalLine::word).collect(),
     })
 }
 
-pub(super) fn command_line(text: &Text, line: &Line) -> Result<CommandLine> {
+/// Returns the exec form for a JSON array, or else the shell form. Fails for an array of other things.
+pub fn command_line(text: &Text, line: &LogicalLine) -> Result<CommandLine> {
     Ok(match json(text, line)? {
         Some(arguments) => CommandLine::Exec(arguments),
         None => CommandLine::Shell(line.word()),

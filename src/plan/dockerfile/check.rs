@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use super::instruction::Manner;
-use super::{Check, Command, CommandLine, Rule, Span, Stage, Text, Warning, Word};
+use super::{Check, Command, CommandLine, DockerfileStage, LintRule, Span, Text, Warning, Word};
 use crate::oci::Platform;
 
 const SECRETS: &[&str] =
@@ -14,30 +14,30 @@ const RESERVED: &[&str] = &["context", "scratch"];
 
 /// One instruction as it was written, and which one it is.
 pub(super) struct Spoken {
-    /// None for those before the first `FROM`.
+    /// The number of its stage; none before the first `FROM`.
     pub stage: Option<usize>,
-    /// Its place in the stage; None for `FROM` itself.
+    /// The place in the stage; none for `FROM` itself.
     pub instruction: Option<usize>,
     pub manner: Manner,
 }
 
-struct Findings<'a> {
+struct CheckFindings<'a> {
     text: &'a Text,
     found: Vec<(usize, Warning)>,
-    /// How many bytes of lines and words they have.
+    /// The bytes of lines and words that they have.
     size: usize,
 }
 
-/// What has been found has so many bytes at most, for each finding has its line, which may be long. What is found beyond that
-/// is left out: nobody reads so much.
+/// The most bytes that all findings have together, for each has its line, which may be long. Findings beyond that are
+/// left out: nobody reads so much.
 const LARGEST: usize = 16 << 20;
 
-/// All of them, by line.
-pub(super) fn warnings(text: &Text, stages: &[Stage], spoken: &[Spoken]) -> Vec<Warning> {
-    let mut findings = Findings { text, found: Vec::new(), size: 0 };
+/// Returns what the text alone shows, by line.
+pub(super) fn warnings(text: &Text, stages: &[DockerfileStage], spoken: &[Spoken]) -> Vec<Warning> {
+    let mut findings = CheckFindings { text, found: Vec::new(), size: 0 };
     for instruction in spoken {
         if let Some(gap) = &instruction.manner.gap {
-            findings.add(Rule::NoEmptyContinuation, gap, None, "Empty continuation line".to_owned());
+            findings.add(LintRule::NoEmptyContinuation, gap, None, "Empty continuation line".to_owned());
         }
         match (instruction.stage, instruction.instruction) {
             (Some(stage), None) => findings.from(&stages[stage], &instruction.manner),
@@ -55,8 +55,8 @@ pub(super) fn warnings(text: &Text, stages: &[Stage], spoken: &[Spoken]) -> Vec<
     findings.found.into_iter().map(|(_, warning)| warning).collect()
 }
 
-impl Findings<'_> {
-    fn add(&mut self, rule: Rule, place: &Span, stage: Option<usize>, message: String) {
+impl CheckFindings<'_> {
+    fn add(&mut self, rule: LintRule, place: &Span, stage: Option<usize>, message: String) {
         if self.size > LARGEST {
             return;
         }
@@ -65,17 +65,17 @@ impl Findings<'_> {
         self.found.push((self.text.line(place.start), warning));
     }
 
-    fn from(&mut self, stage: &Stage, manner: &Manner) {
+    fn from(&mut self, stage: &DockerfileStage, manner: &Manner) {
         let from = &manner.name;
         if let [_, keyword, name] = &manner.words[..] {
             if is_mixed(&name.text, false) {
                 let message = format!("Stage name '{}' should be lowercase", name.text);
-                self.add(Rule::StageNameCasing, &name.span, None, message);
+                self.add(LintRule::StageNameCasing, &name.span, None, message);
             }
             let lower = !is_mixed(&from.text, false);
             if (lower || !is_mixed(&from.text, true)) && is_mixed(&keyword.text, !lower) {
                 let message = format!("'{}' and '{}' keywords' casing do not match", keyword.text, from.text);
-                self.add(Rule::FromAsCasing, &keyword.span, None, message);
+                self.add(LintRule::FromAsCasing, &keyword.span, None, message);
             }
         }
         let name = stage.name.as_ref().map_or("", |name| name.text.as_str());
@@ -88,7 +88,7 @@ impl Findings<'_> {
             && !name.contains(&known.architecture)
         {
             let message = format!("FROM --platform flag should not use constant value {:?}", platform.text);
-            self.add(Rule::FromPlatformFlagConstDisallowed, &platform.span, None, message);
+            self.add(LintRule::FromPlatformFlagConstDisallowed, &platform.span, None, message);
         }
     }
 
@@ -96,7 +96,7 @@ impl Findings<'_> {
         if manner.legacy {
             let name = &manner.name.text;
             let message = format!("\"{name} key=value\" should be used instead of legacy \"{name} key value\" format");
-            self.add(Rule::LegacyKeyValueFormat, &manner.name.span, Some(stage), message);
+            self.add(LintRule::LegacyKeyValueFormat, &manner.name.span, Some(stage), message);
         }
         match command {
             Command::Arg(arguments) => {
@@ -115,7 +115,7 @@ impl Findings<'_> {
             }
             Command::Maintainer(_) => {
                 let message = "Maintainer instruction is deprecated in favor of using label".to_owned();
-                self.add(Rule::MaintainerDeprecated, &manner.name.span, None, message);
+                self.add(LintRule::MaintainerDeprecated, &manner.name.span, None, message);
             }
             _ => {}
         }
@@ -127,7 +127,7 @@ impl Findings<'_> {
         if has(SECRETS) && !has(NO_SECRETS) {
             let message =
                 format!("Do not use ARG or ENV instructions for sensitive data ({instruction} {:?})", name.text);
-            self.add(Rule::SecretsUsedInArgOrEnv, &name.span, Some(stage), message);
+            self.add(LintRule::SecretsUsedInArgOrEnv, &name.span, Some(stage), message);
         }
     }
 
@@ -140,19 +140,19 @@ impl Findings<'_> {
         }
         let example = if let [name] = names { name } else { "<arg_key>" };
         let message = format!("Comment for {instruction} should follow the format: `# {example} <description>`");
-        self.add(Rule::InvalidDefinitionDescription, &manner.name.span, None, message);
+        self.add(LintRule::InvalidDefinitionDescription, &manner.name.span, None, message);
     }
 
-    fn stage_names(&mut self, stages: &[Stage]) {
+    fn stage_names(&mut self, stages: &[DockerfileStage]) {
         let mut seen = BTreeSet::new();
         for name in stages.iter().filter_map(|stage| stage.name.as_ref()) {
             if RESERVED.contains(&name.text.as_str()) {
                 let message = format!("Stage name should not use the same name as reserved stage {:?}", name.text);
-                self.add(Rule::ReservedStageName, &name.span, None, message);
+                self.add(LintRule::ReservedStageName, &name.span, None, message);
             }
             if !seen.insert(&name.text) {
                 let message = format!("Duplicate stage name {:?}, stage names should be unique", name.text);
-                self.add(Rule::DuplicateStageName, &name.span, None, message);
+                self.add(LintRule::DuplicateStageName, &name.span, None, message);
             }
         }
     }
@@ -165,12 +165,13 @@ impl Findings<'_> {
         let (to_upper, case) = if lower > upper { (false, "lowercase") } else { (true, "uppercase") };
         for name in names().filter(|name| is_mixed(&name.text, to_upper)) {
             let message = format!("Command '{}' should match the case of the command majority ({case})", name.text);
-            self.add(Rule::ConsistentInstructionCasing, &name.span, None, message);
+            self.add(LintRule::ConsistentInstructionCasing, &name.span, None, message);
         }
     }
 
-    /// Each but the last is without effect.
-    fn repetitions(&mut self, stages: &[Stage], spoken: &[Spoken]) {
+    /// Notes `CMD`, `ENTRYPOINT` and `HEALTHCHECK` where they are repeated in a stage: each but the last is without
+    /// effect.
+    fn repetitions(&mut self, stages: &[DockerfileStage], spoken: &[Spoken]) {
         let mut later = BTreeSet::new();
         for instruction in spoken.iter().rev() {
             let (Some(stage), Some(place)) = (instruction.stage, instruction.instruction) else { continue };
@@ -181,13 +182,13 @@ impl Findings<'_> {
                     "Multiple {} instructions should not be used in the same stage because only the last one will be used",
                     name.text
                 );
-                self.add(Rule::MultipleInstructionsDisallowed, &name.span, Some(stage), message);
+                self.add(LintRule::MultipleInstructionsDisallowed, &name.span, Some(stage), message);
             }
         }
     }
 
     /// `CMD` and `ENTRYPOINT` in shell form, unless the stage or one below it has chosen the shell.
-    fn shell_forms(&mut self, stages: &[Stage], spoken: &[Spoken]) {
+    fn shell_forms(&mut self, stages: &[DockerfileStage], spoken: &[Spoken]) {
         let mut with_shell: Vec<bool> = Vec::new();
         let mut named: BTreeMap<&str, usize> = BTreeMap::new();
         for instruction in spoken {
@@ -208,7 +209,7 @@ impl Findings<'_> {
                         "JSON arguments recommended for {} to prevent unintended behavior related to OS signals",
                         name.text
                     );
-                    self.add(Rule::JsonArgsRecommended, &name.span, Some(stage), message);
+                    self.add(LintRule::JsonArgsRecommended, &name.span, Some(stage), message);
                 }
                 _ => {}
             }
@@ -216,12 +217,12 @@ impl Findings<'_> {
     }
 }
 
-/// Whether a letter has another case than it should.
+/// Returns whether a letter has another case than it should.
 fn is_mixed(word: &str, upper: bool) -> bool {
     if upper { word != word.to_uppercase() } else { word != word.to_lowercase() }
 }
 
-/// Of an `ARG` before the first `FROM`.
+/// Returns the names of an `ARG` before the first `FROM`.
 fn argument_names(manner: &Manner) -> Vec<&str> {
     manner.words.iter().map(|word| word.text.split('=').next().unwrap_or_default()).collect()
 }

@@ -6,21 +6,21 @@ use super::{MountFlag, Span, Text, Word};
 use crate::error::Excerpt;
 use crate::oci::Healthcheck;
 
-/// From one `FROM` to the next.
+/// The part of a Dockerfile from one `FROM` to the next.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stage {
+pub struct DockerfileStage {
     /// The image or the stage that it stands on, or `scratch`.
     pub base: Word,
-    /// Of `--platform`.
+    /// The value of `--platform`.
     pub platform: Option<Word>,
-    /// What `AS` calls it, in lower case.
+    /// The name behind `AS`, in lower case.
     pub name: Option<Word>,
     pub instructions: Vec<Instruction>,
-    /// Its `FROM` in one line.
+    /// The `FROM` in one line.
     pub original: String,
-    /// Of the whole `FROM` line.
+    /// The place of the whole `FROM` line.
     pub span: Span,
-    /// Of the `FROM`, counted from 1.
+    /// The line of the `FROM`, counted from 1.
     pub line: usize,
 }
 
@@ -28,34 +28,36 @@ pub struct Stage {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instruction {
     pub command: Command,
-    /// In one line as it was written, continuations joined, without heredocs' contents: BuildKit puts that into progress.
+    /// The instruction in one line as it was written, continuations joined, without heredocs' contents: BuildKit puts
+    /// that into progress.
     pub original: String,
-    /// From its name to its last line, heredocs included.
+    /// The place from its name to its last line, heredocs included.
     pub span: Span,
-    /// Counted from 1.
+    /// The line that it begins on, counted from 1.
     pub line: usize,
-    /// What the spans of it and its words refer to.
+    /// The text that the spans of it and its words refer to.
     pub text: Arc<Text>,
 }
 
+/// An instruction's name with what it says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    Add(Add),
+    Add(AddCommand),
     Arg(Vec<Argument>),
     Cmd(CommandLine),
-    Copy(Copy),
+    Copy(CopyCommand),
     Entrypoint(CommandLine),
     Env(Vec<Pair>),
     Expose(Vec<Word>),
-    /// Nothing in it is expanded.
+    /// The health check, in which nothing is expanded.
     Healthcheck(Healthcheck),
     Label(Vec<Pair>),
     Maintainer(Word),
     /// The trigger: an instruction with its heredocs as the image's configuration keeps it, for [`super::read_trigger`]. Only
     /// its name was looked at.
     OnBuild(Word),
-    Run(Run),
-    /// Nothing in it is expanded.
+    Run(RunCommand),
+    /// The words of the shell, in which nothing is expanded.
     Shell(Vec<String>),
     StopSignal(Word),
     User(Word),
@@ -79,7 +81,7 @@ pub struct Pair {
 
 /// `COPY`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Copy {
+pub struct CopyCommand {
     pub transfer: Transfer,
     /// A stage, a named context or an image; a number is a stage's place.
     pub from: Option<Word>,
@@ -88,14 +90,15 @@ pub struct Copy {
 
 /// `ADD`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Add {
+pub struct AddCommand {
     pub transfer: Transfer,
     pub checksum: Option<Word>,
     pub keep_git_dir: Option<bool>,
     pub unpack: Option<bool>,
 }
 
-/// What `COPY` and `ADD` share. A flag that was written without a value, or with an empty one, is as good as absent.
+/// The part that `COPY` and `ADD` share. A flag that was written without a value, or with an empty one, is as good as
+/// absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transfer {
     /// Paths, and URLs of `ADD`, in order; they come before `texts` whatever was written first.
@@ -109,10 +112,11 @@ pub struct Transfer {
     pub exclude: Vec<Word>,
 }
 
+/// `RUN`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub struct RunCommand {
     pub line: CommandLine,
-    /// In the order in which the line begins them.
+    /// The heredocs in the order in which the line begins them.
     pub heredocs: Vec<Heredoc>,
     pub mounts: Vec<MountFlag>,
     pub network: Network,
@@ -125,7 +129,7 @@ pub struct Run {
 pub enum CommandLine {
     /// The strings of a JSON array; possibly none.
     Exec(Vec<String>),
-    /// For the shell, after whitespace before and after it was taken away; possibly empty.
+    /// A line for the shell, after whitespace before and after it was taken away; possibly empty.
     Shell(Word),
 }
 
@@ -134,18 +138,20 @@ pub enum CommandLine {
 pub struct Heredoc {
     /// The word that ends it, without quotes.
     pub name: String,
-    /// Each line with its line feed; empty for none. Tabs that `<<-` takes away are still there: see [`Heredoc::stripped`].
+    /// The lines, each with its line feed; empty for none. Tabs that `<<-` takes away are still there: see
+    /// [`Heredoc::stripped`].
     pub content: String,
-    /// Whether variables are expanded in it: its name was not quoted.
+    /// Variables are expanded in it: its name was not quoted.
     pub expand: bool,
-    /// Whether it was written with `<<-`.
+    /// It was written with `<<-`.
     pub strip_tabs: bool,
-    /// As in `3<<EOF`; 0 if none was written.
+    /// The number as in `3<<EOF`; 0 if none was written.
     pub file_descriptor: u32,
-    /// Of `<<NAME`, or of the content if that is on lines of its own.
+    /// The place of `<<NAME`, or of the content if that is on lines of its own.
     pub span: Span,
 }
 
+/// The network that a command has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Network {
     #[default]
@@ -154,6 +160,7 @@ pub enum Network {
     Host,
 }
 
+/// The rights that a command has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Security {
     #[default]
@@ -169,7 +176,7 @@ pub struct Device {
 }
 
 impl Command {
-    /// As the reference writes it.
+    /// Returns the instruction's name as the reference writes it.
     pub fn name(&self) -> &'static str {
         match self {
             Command::Add(_) => "ADD",
@@ -194,14 +201,15 @@ impl Command {
 }
 
 impl Instruction {
-    /// The line that `span`, one of its own or its words', begins on.
+    /// Returns the line that `span`, one of its own or its words', begins on.
     pub fn excerpt(&self, span: &Span) -> Excerpt {
         self.text.excerpt(span)
     }
 }
 
 impl Heredoc {
-    /// The content as the build sees it before expansion: without tabs at the beginning of lines if it was written with `<<-`.
+    /// Returns the content as the build sees it before expansion: without tabs at the beginning of lines if it was
+    /// written with `<<-`.
     pub fn stripped(&self) -> String {
         let strip = |line| if self.strip_tabs { str::trim_start_matches(line, '\t') } else { line };
         self.content.split_inclusive('\n').map(strip).collect()

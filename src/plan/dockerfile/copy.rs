@@ -1,42 +1,44 @@
 //! `COPY` and `ADD`.
 
-use super::flags::{Flags, Kind};
-use super::line::Line;
-use super::parts::Parts;
-use super::{Add, Copy, Heredoc, Transfer, Word, arguments, heredoc};
+use super::flags::{FlagKind, Flags};
+use super::line::LogicalLine;
+use super::parts::InstructionParts;
+use super::{AddCommand, CopyCommand, Heredoc, Transfer, Word, arguments, heredoc};
 use crate::error::Result;
 
-pub(super) fn copy(parts: &Parts<'_>) -> Result<Copy> {
+/// Reads `COPY`.
+pub(super) fn copy(parts: &InstructionParts<'_>) -> Result<CopyCommand> {
     let (transfer, flags) = transfer(
         parts,
         "COPY",
         &[
-            ("from", Kind::Text),
-            ("chown", Kind::Text),
-            ("chmod", Kind::Text),
-            ("link", Kind::Switch),
-            ("parents", Kind::Switch),
-            ("exclude", Kind::Texts),
+            ("from", FlagKind::Text),
+            ("chown", FlagKind::Text),
+            ("chmod", FlagKind::Text),
+            ("link", FlagKind::Switch),
+            ("parents", FlagKind::Switch),
+            ("exclude", FlagKind::Texts),
         ],
     )?;
-    Ok(Copy { transfer, from: flags.text("from"), parents: flags.switch("parents").unwrap_or(false) })
+    Ok(CopyCommand { transfer, from: flags.text("from"), parents: flags.switch("parents").unwrap_or(false) })
 }
 
-pub(super) fn add(parts: &Parts<'_>) -> Result<Add> {
+/// Reads `ADD`.
+pub(super) fn add(parts: &InstructionParts<'_>) -> Result<AddCommand> {
     let (transfer, flags) = transfer(
         parts,
         "ADD",
         &[
-            ("chown", Kind::Text),
-            ("chmod", Kind::Text),
-            ("link", Kind::Switch),
-            ("checksum", Kind::Text),
-            ("keep-git-dir", Kind::Switch),
-            ("unpack", Kind::Switch),
-            ("exclude", Kind::Texts),
+            ("chown", FlagKind::Text),
+            ("chmod", FlagKind::Text),
+            ("link", FlagKind::Switch),
+            ("checksum", FlagKind::Text),
+            ("keep-git-dir", FlagKind::Switch),
+            ("unpack", FlagKind::Switch),
+            ("exclude", FlagKind::Texts),
         ],
     )?;
-    Ok(Add {
+    Ok(AddCommand {
         transfer,
         checksum: flags.text("checksum"),
         keep_git_dir: flags.switch("keep-git-dir"),
@@ -44,8 +46,8 @@ pub(super) fn add(parts: &Parts<'_>) -> Result<Add> {
     })
 }
 
-/// What both have, and all flags of the one that is called `name`, which has the `known` ones.
-fn transfer(parts: &Parts<'_>, name: &str, known: &[(&'static str, Kind)]) -> Result<(Transfer, Flags)> {
+/// Returns what both have, and all flags of the one that is called `name`, which has the `known` ones.
+fn transfer(parts: &InstructionParts<'_>, name: &str, known: &[(&'static str, FlagKind)]) -> Result<(Transfer, Flags)> {
     let (words, to) = operands(parts, name)?;
     let flags = parts.flags(known)?;
     let mut sources = Vec::new();
@@ -63,13 +65,13 @@ fn transfer(parts: &Parts<'_>, name: &str, known: &[(&'static str, Kind)]) -> Re
         chown: flags.text("chown"),
         chmod: flags.text("chmod"),
         link: flags.switch("link").unwrap_or(false),
-        exclude: flags.values("exclude").map(Line::word).collect(),
+        exclude: flags.values("exclude").map(LogicalLine::word).collect(),
     };
     Ok((transfer, flags))
 }
 
-/// What is copied, at least one, and where to.
-fn operands(parts: &Parts<'_>, name: &str) -> Result<(Vec<Word>, Word)> {
+/// Returns what is copied, at least one, and where to.
+fn operands(parts: &InstructionParts<'_>, name: &str) -> Result<(Vec<Word>, Word)> {
     let mut words = arguments::list(parts.text, &parts.rest)?;
     let to = words.pop().filter(|_| !words.is_empty()).ok_or_else(|| {
         parts.missing(format!("`{name}` needs at least one source and a destination"), &format!("{name} app /usr/bin/"))
@@ -82,7 +84,7 @@ fn operands(parts: &Parts<'_>, name: &str) -> Result<(Vec<Word>, Word)> {
     Ok((words, to))
 }
 
-/// Of heredocs of one name the last one's content counts, as in BuildKit.
+/// Returns `opening` with its content: of heredocs of one name the last one's counts, as in BuildKit.
 fn with_content(opening: Heredoc, heredocs: &[Heredoc], word: Word) -> Heredoc {
     match heredocs.iter().rev().find(|heredoc| heredoc.name == opening.name) {
         Some(found) => Heredoc { content: found.content.clone(), span: found.span.clone(), ..opening },

@@ -1,10 +1,10 @@
 //! What comments at the very top tell the reader.
 
 use super::line::BYTE_ORDER_MARK;
-use super::{Rule, Span, Text, Word};
+use super::{LintRule, Span, Text, Word};
 use crate::error::{Error, Result};
 
-/// Where no directive says otherwise.
+/// The escape character where no directive says otherwise.
 pub(super) const ESCAPE: char = '\\';
 
 const CHECK: &str = "check";
@@ -26,7 +26,7 @@ pub struct Check {
     pub skip: Rules,
     /// Rules that are off unless they are named.
     pub experimental: Rules,
-    /// Whether a warning fails the build.
+    /// A warning fails the build.
     pub error: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
     All,
-    These(Vec<Rule>),
+    These(Vec<LintRule>),
 }
 
 /// One line `# name=value`.
@@ -42,7 +42,7 @@ struct Directive {
     name: &'static str,
     value: Word,
     line: Span,
-    /// Where the next line begins.
+    /// The place where the next line begins.
     next: usize,
 }
 
@@ -106,7 +106,7 @@ fn behind_interpreter_line(text: &Text, start: usize) -> usize {
     }
 }
 
-/// What stands behind the first space is for front ends that know of it.
+/// Returns the value up to the first space: what stands behind it is for front ends that know of it.
 fn until_space(value: &Word) -> Word {
     let length = value.text.find(' ').unwrap_or(value.text.len());
     Word { text: value.text[..length].to_owned(), span: value.span.start..value.span.start + length }
@@ -123,7 +123,8 @@ fn escape(text: &Text, value: &Word) -> Result<char> {
 }
 
 impl Check {
-    /// As it stands behind `check=`, or in the build argument `BUILDKIT_DOCKERFILE_CHECK`. Errors have no excerpt.
+    /// Reads what stands behind `check=`, or in the build argument `BUILDKIT_DOCKERFILE_CHECK`. Fails for anything
+    /// else, with no excerpt.
     pub fn parse(options: &str) -> Result<Check> {
         let mut check = Check::default();
         if options.trim().is_empty() {
@@ -144,23 +145,23 @@ impl Check {
         Ok(check)
     }
 
-    /// What a comment right above an instruction says of that instruction alone, as in `check=skip=RULE // REASON`. None if
-    /// it says nothing of checks that could be understood.
+    /// Returns what a comment right above an instruction says of that instruction alone, as in `check=skip=RULE //
+    /// REASON`. None if it says nothing of checks that could be understood.
     pub(super) fn of_comment(comment: &str) -> Option<Check> {
         let (_, value) = directive(comment).filter(|(name, _)| *name == CHECK)?;
         let options = value.split_once("//").map_or(value, |(options, _)| options);
         Check::parse(options).ok()
     }
 
-    /// This and `own` together; `error` is about the whole file, and stays.
+    /// Returns this and `own` together; `error` is about the whole file, and stays.
     pub(super) fn with(mut self, own: Check) -> Check {
         self.skip.add(own.skip);
         self.experimental.add(own.experimental);
         self
     }
 
-    /// Whether a warning of that rule is shown.
-    pub fn wants(&self, rule: Rule) -> bool {
+    /// Returns whether a warning of that rule is shown.
+    pub fn wants(&self, rule: LintRule) -> bool {
         if rule.is_experimental() { self.experimental.has(rule) } else { !self.skip.has(rule) }
     }
 
@@ -173,7 +174,7 @@ impl Rules {
     fn parse(names: &str) -> Rules {
         match names {
             "all" => Rules::All,
-            names => Rules::These(names.split(',').filter_map(|name| Rule::named(name.trim())).collect()),
+            names => Rules::These(names.split(',').filter_map(|name| LintRule::named(name.trim())).collect()),
         }
     }
 
@@ -185,7 +186,8 @@ impl Rules {
         }
     }
 
-    pub fn has(&self, rule: Rule) -> bool {
+    /// Returns whether `rule` is among them.
+    pub fn has(&self, rule: LintRule) -> bool {
         match self {
             Rules::All => true,
             Rules::These(rules) => rules.contains(&rule),
@@ -199,7 +201,7 @@ impl Default for Rules {
     }
 }
 
-/// Go's `strconv.ParseBool`.
+/// Reads a boolean as Go's `strconv.ParseBool` does; none for any other word.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),

@@ -1,12 +1,12 @@
 //! `--name[=value]` between an instruction's name and its arguments.
 
-use super::line::Line;
+use super::line::LogicalLine;
 use super::{Text, Word};
 use crate::error::{Error, Result, suggestion};
 
-/// What a flag takes.
+/// The kind of value that a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FlagKind {
     /// A value, once.
     Text,
     /// A value each time.
@@ -19,12 +19,12 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Flags {
     /// Names and values, in order; a switch without a value has an empty one.
-    given: Vec<(&'static str, Line)>,
+    given: Vec<(&'static str, LogicalLine)>,
 }
 
 /// Splits flags, without their quotes and backslashes, from the arguments behind them. Flags end before the first word that does
 /// not begin with `--`, or behind `--` itself.
-pub(super) fn split(line: &Line) -> (Vec<Line>, Line) {
+pub(super) fn split(line: &LogicalLine) -> (Vec<LogicalLine>, LogicalLine) {
     let mut flags = Vec::new();
     let mut at = behind_whitespace(line, 0);
     while line.text()[at..].starts_with("--") {
@@ -38,12 +38,12 @@ pub(super) fn split(line: &Line) -> (Vec<Line>, Line) {
     (flags, line.from(at).trimmed())
 }
 
-fn behind_whitespace(line: &Line, at: usize) -> usize {
+fn behind_whitespace(line: &LogicalLine, at: usize) -> usize {
     line.text().len() - line.text()[at..].trim_start().len()
 }
 
 /// The word that begins at `start` without its quotes and backslashes, and where it ends.
-fn unquoted(line: &Line, start: usize) -> (Line, usize) {
+fn unquoted(line: &LogicalLine, start: usize) -> (LogicalLine, usize) {
     let mut kept = Vec::new();
     let mut quote = None;
     let mut characters = line.text()[start..].char_indices().map(|(at, character)| (start + at, character));
@@ -66,9 +66,15 @@ fn unquoted(line: &Line, start: usize) -> (Line, usize) {
 }
 
 impl Flags {
-    /// Checks `flags` against those that `instruction` knows.
-    pub fn read(text: &Text, instruction: &str, flags: &[Line], known: &[(&'static str, Kind)]) -> Result<Flags> {
-        let mut given: Vec<(&'static str, Line)> = Vec::new();
+    /// Checks `flags` against those that `instruction` knows, and returns them. Fails for one that it does not know,
+    /// one that is given too often, and a value of the wrong kind.
+    pub fn read(
+        text: &Text,
+        instruction: &str,
+        flags: &[LogicalLine],
+        known: &[(&'static str, FlagKind)],
+    ) -> Result<Flags> {
+        let mut given: Vec<(&'static str, LogicalLine)> = Vec::new();
         for flag in flags {
             let refuse = |message: String| Error::input(message).with_excerpt(text.excerpt(&flag.span()));
             let (name, value) = flag.split_once('=').map_or((flag.clone(), None), |(name, value)| (name, Some(value)));
@@ -77,12 +83,12 @@ impl Flags {
             else {
                 return Err(unknown(refuse(format!("`{instruction}` has no flag `{name}`")), name, known));
             };
-            if *kind != Kind::Texts && given.iter().any(|(given, _)| given == known_name) {
+            if *kind != FlagKind::Texts && given.iter().any(|(given, _)| given == known_name) {
                 return Err(refuse(format!("`{name}` is given twice")).with_hint("only one of them can hold"));
             }
             let value = match (kind, value) {
-                (Kind::Switch, None) => flag.from(flag.text().len()),
-                (Kind::Switch, Some(value)) => match value.text().to_lowercase().as_str() {
+                (FlagKind::Switch, None) => flag.from(flag.text().len()),
+                (FlagKind::Switch, Some(value)) => match value.text().to_lowercase().as_str() {
                     "true" | "false" => value,
                     _ => return Err(refuse(format!("`{name}` takes `true` or `false`, not `{}`", value.text()))),
                 },
@@ -97,25 +103,28 @@ impl Flags {
         Ok(Flags { given })
     }
 
-    /// The value of a flag that was given; an empty one is none.
+    /// Returns the value of a flag that was given; an empty one is none.
     pub fn text(&self, name: &str) -> Option<Word> {
-        self.value(name).filter(|value| !value.is_empty()).map(Line::word)
+        self.value(name).filter(|value| !value.is_empty()).map(LogicalLine::word)
     }
 
-    pub fn value(&self, name: &str) -> Option<&Line> {
+    /// Returns the value of a flag; none if it was not given.
+    pub fn value(&self, name: &str) -> Option<&LogicalLine> {
         self.values(name).next()
     }
 
-    pub fn values(&self, name: &str) -> impl Iterator<Item = &Line> {
+    /// Returns the values of a flag that may be given several times, in their order.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &LogicalLine> {
         self.given.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value)
     }
 
+    /// Returns how a switch is set; none if it was not given.
     pub fn switch(&self, name: &str) -> Option<bool> {
         self.value(name).map(|value| !value.text().eq_ignore_ascii_case("false"))
     }
 }
 
-fn unknown(error: Error, name: &str, known: &[(&'static str, Kind)]) -> Error {
+fn unknown(error: Error, name: &str, known: &[(&'static str, FlagKind)]) -> Error {
     let names: Vec<String> = known.iter().map(|(known, _)| format!("--{known}")).collect();
     if names.is_empty() {
         return error.with_hint("it has none");

@@ -1,22 +1,24 @@
 //! `HEALTHCHECK`.
 
 use super::CommandLine;
-use super::arguments::{command_line, first_word};
-use super::flags::{Flags, Kind};
-use super::line::Line;
-use super::parts::Parts;
+use super::arguments::command_line;
+use super::flags::{FlagKind, Flags};
+use super::line::LogicalLine;
+use super::parts::InstructionParts;
+use super::split::first_word;
 use crate::error::Result;
 use crate::oci::Healthcheck;
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
-pub(super) fn read(parts: &Parts<'_>) -> Result<Healthcheck> {
+/// Reads `HEALTHCHECK`.
+pub(super) fn read(parts: &InstructionParts<'_>) -> Result<Healthcheck> {
     let flags = parts.flags(&[
-        ("interval", Kind::Text),
-        ("timeout", Kind::Text),
-        ("start-period", Kind::Text),
-        ("start-interval", Kind::Text),
-        ("retries", Kind::Text),
+        ("interval", FlagKind::Text),
+        ("timeout", FlagKind::Text),
+        ("start-period", FlagKind::Text),
+        ("start-interval", FlagKind::Text),
+        ("retries", FlagKind::Text),
     ])?;
     let (kind, rest) = first_word(&parts.rest);
     let rest = rest.unwrap_or_else(|| kind.from(kind.text().len()));
@@ -49,7 +51,7 @@ pub(super) fn read(parts: &Parts<'_>) -> Result<Healthcheck> {
 
 const EXAMPLE: &str = "HEALTHCHECK --interval=30s CMD curl -f http://localhost/";
 
-fn duration(parts: &Parts<'_>, flags: &Flags, name: &str) -> Result<u64> {
+fn duration(parts: &InstructionParts<'_>, flags: &Flags, name: &str) -> Result<u64> {
     let Some(value) = flags.value(name).filter(|value| !value.is_empty()) else { return Ok(0) };
     match nanoseconds(value.text()) {
         Some(nanoseconds @ (0 | NANOSECONDS_PER_MILLISECOND..)) => Ok(nanoseconds),
@@ -60,9 +62,9 @@ fn duration(parts: &Parts<'_>, flags: &Flags, name: &str) -> Result<u64> {
     }
 }
 
-fn retries(parts: &Parts<'_>, flags: &Flags) -> Result<u64> {
+fn retries(parts: &InstructionParts<'_>, flags: &Flags) -> Result<u64> {
     let Some(value) = flags.value("retries").filter(|value| !value.is_empty()) else { return Ok(0) };
-    let refuse = |value: &Line| parts.error(value, format!("`{}` is not a number of retries", value.text()));
+    let refuse = |value: &LogicalLine| parts.error(value, format!("`{}` is not a number of retries", value.text()));
     let number: i32 = value.text().parse().map_err(|_| refuse(value))?;
     u64::try_from(number).map_err(|_| refuse(value).with_hint("it cannot be negative"))
 }

@@ -1,12 +1,12 @@
 //! Heredocs: which words of a line begin one, and the lines that belong to it.
 
-use super::line::{Line, Reader};
+use super::line::{LineReader, LogicalLine};
 use super::word::{Lexer, Quotes};
 use super::{Heredoc, Span};
 use crate::error::{Error, Result};
 
 /// Reads the contents of all heredocs that `line` begins, from the lines that follow it.
-pub(super) fn read(line: &Line, reader: &mut Reader<'_>) -> Result<Vec<Heredoc>> {
+pub(super) fn read(line: &LogicalLine, reader: &mut LineReader<'_>) -> Result<Vec<Heredoc>> {
     if !line.text().contains("<<") {
         return Ok(Vec::new());
     }
@@ -22,8 +22,8 @@ pub(super) fn read(line: &Line, reader: &mut Reader<'_>) -> Result<Vec<Heredoc>>
     Ok(heredocs)
 }
 
-/// What `[FD]<<[-]NAME` begins, possibly with whitespace before the name, without its content; None if the word is something
-/// else.
+/// Returns the heredoc that `[FD]<<[-]NAME` begins, possibly with whitespace before the name, without its content; none
+/// if the word is something else.
 pub(super) fn opening(word: &str) -> Option<Heredoc> {
     let (descriptor, rest) = word.split_once("<<")?;
     if !descriptor.bytes().all(|byte| byte.is_ascii_digit()) || rest.contains('<') {
@@ -57,7 +57,7 @@ fn single(words: Vec<String>) -> Option<String> {
     <[String; 1]>::try_from(words).ok().map(|[word]| word)
 }
 
-fn read_content(heredoc: &mut Heredoc, reader: &mut Reader<'_>) -> Result<()> {
+fn read_content(heredoc: &mut Heredoc, reader: &mut LineReader<'_>) -> Result<()> {
     let begin = reader.position();
     while let Some(range) = reader.next_line()? {
         let line = &reader.text.content[range.clone()];
@@ -76,7 +76,7 @@ fn read_content(heredoc: &mut Heredoc, reader: &mut Reader<'_>) -> Result<()> {
         .with_hint(format!("it ends with a line that holds only `{}`", heredoc.name)))
 }
 
-fn check_characters(heredoc: &Heredoc, reader: &Reader<'_>) -> Result<()> {
+fn check_characters(heredoc: &Heredoc, reader: &LineReader<'_>) -> Result<()> {
     match reader.text.broken_in(&heredoc.span) {
         Some(at) if !heredoc.content.is_empty() => Err(Error::input("the heredoc is not UTF-8 here")
             .with_excerpt(reader.text.excerpt(&(at..at + char::REPLACEMENT_CHARACTER.len_utf8())))

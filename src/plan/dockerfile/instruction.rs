@@ -1,12 +1,12 @@
 //! From the lines of an instruction to what it says.
 
-use super::arguments::{first_word, quoted_words, words};
-use super::line::{Joined, Line, Reader};
-use super::parts::Parts;
-use super::{Argument, Command, Instruction, Span, Stage, Word};
+use super::line::{Joined, LineReader, LogicalLine};
+use super::parts::InstructionParts;
+use super::split::{WHITESPACE, first_word, quoted_words, words};
+use super::{Argument, Command, DockerfileStage, Instruction, Span, Word};
 use super::{arguments, copy, flags, health, heredoc, run, setting};
 use crate::error::{Result, suggestion};
-use flags::Kind;
+use flags::FlagKind;
 
 const NAMES: &[&str] = &[
     "add",
@@ -29,17 +29,17 @@ const NAMES: &[&str] = &[
     "workdir",
 ];
 
-/// What one instruction is.
+/// An instruction that was read: the `FROM` of a stage, or one within a stage.
 pub(super) enum Statement {
-    Stage(Stage, Manner),
+    Stage(DockerfileStage, Manner),
     Instruction(Instruction, Manner),
 }
 
-/// How it was written, for the build checks.
+/// The way in which an instruction was written, for the build checks.
 pub(super) struct Manner {
-    /// Its name as it was written.
+    /// The name as it was written.
     pub name: Word,
-    /// What stands behind its flags, between whitespace.
+    /// The words behind its flags, between whitespace.
     pub words: Vec<Word>,
     /// `ENV` and `LABEL` without an equals sign.
     pub legacy: bool,
@@ -53,9 +53,9 @@ pub(super) struct Manner {
 
 impl Statement {
     /// Takes the heredocs from the lines that follow.
-    pub fn read(joined: Joined, reader: &mut Reader<'_>) -> Result<Statement> {
+    pub fn read(joined: Joined, reader: &mut LineReader<'_>) -> Result<Statement> {
         let Joined { line, comments, gap } = joined;
-        let mut parts = Parts::split(&line, reader);
+        let mut parts = InstructionParts::split(&line, reader);
         let name = parts.known_name()?;
         if parts.may_have_heredocs(name, reader)? {
             parts.heredocs = heredoc::read(&line, reader)?;
@@ -64,7 +64,7 @@ impl Statement {
         let span = span.start..span.start + reader.text.content[span.clone()].trim_end().len();
         let original = line.text().trim().to_owned();
         let legacy = parts.is_legacy(name);
-        let words = words(&parts.rest).iter().map(Line::word).collect();
+        let words = words(&parts.rest).iter().map(LogicalLine::word).collect();
         let manner = Manner { name: parts.name.word(), words, legacy, comments, gap, span: span.clone() };
         let number = reader.text.line(span.start);
         if name == "from" {
@@ -76,7 +76,7 @@ impl Statement {
     }
 }
 
-impl Parts<'_> {
+impl InstructionParts<'_> {
     fn known_name(&self) -> Result<&'static str> {
         let written = self.name.text();
         if let Some(name) = NAMES.iter().find(|name| written.eq_ignore_ascii_case(name)) {
@@ -89,11 +89,11 @@ impl Parts<'_> {
         })
     }
 
-    fn may_have_heredocs(&self, name: &str, reader: &Reader<'_>) -> Result<bool> {
+    fn may_have_heredocs(&self, name: &str, reader: &LineReader<'_>) -> Result<bool> {
         match name {
             "add" | "copy" | "run" => Ok(arguments::json(self.text, &self.rest)?.is_none()),
             "onbuild" => {
-                let trigger = Parts::split(&self.rest, reader);
+                let trigger = InstructionParts::split(&self.rest, reader);
                 let name = trigger.name.text().to_lowercase();
                 Ok(name != "onbuild" && trigger.may_have_heredocs(&name, reader)?)
             }
@@ -106,7 +106,7 @@ impl Parts<'_> {
         matches!(name, "env" | "label") && first().is_some_and(|word| !word.text().contains('='))
     }
 
-    fn command(&self, name: &str, line: &Line) -> Result<Command> {
+    fn command(&self, name: &str, line: &LogicalLine) -> Result<Command> {
         match name {
             "add" => copy::add(self).map(Command::Add),
             "arg" => self.arguments().map(Command::Arg),
@@ -144,7 +144,7 @@ impl Parts<'_> {
         }
     }
 
-    fn stage(&self, original: String, span: Span, line: usize) -> Result<Stage> {
+    fn stage(&self, original: String, span: Span, line: usize) -> Result<DockerfileStage> {
         let words = words(&self.rest);
         let (base, name) = match &words[..] {
             [base] => (base, None),
@@ -157,8 +157,8 @@ impl Parts<'_> {
                     .with_hint("as in `FROM debian` or `FROM debian AS build`"));
             }
         };
-        let flags = self.flags(&[("platform", Kind::Text)])?;
-        Ok(Stage {
+        let flags = self.flags(&[("platform", FlagKind::Text)])?;
+        Ok(DockerfileStage {
             base: base.word(),
             platform: flags.text("platform"),
             name: name.map(|name| self.stage_name(name)).transpose()?,
@@ -170,7 +170,7 @@ impl Parts<'_> {
     }
 
     /// `[a-z][a-z0-9-_.]*`, in any case.
-    fn stage_name(&self, name: &Line) -> Result<Word> {
+    fn stage_name(&self, name: &LogicalLine) -> Result<Word> {
         let word = Word { text: name.text().to_lowercase(), span: name.span() };
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
         if word.text.starts_with(|c: char| c.is_ascii_lowercase()) && word.text.chars().all(allowed) {
@@ -187,7 +187,7 @@ impl Parts<'_> {
         if words.is_empty() {
             return Err(self.missing("`ARG` needs a name", "ARG VERSION=1"));
         }
-        let argument = |word: &Line| match word.split_once('=') {
+        let argument = |word: &LogicalLine| match word.split_once('=') {
             None => Ok(Argument { name: word.word(), default: None }),
             Some((name, _)) if name.is_empty() => {
                 Err(self.error(word, "there is no name before the equals sign").with_hint("as in `ARG VERSION=1`"))
@@ -198,7 +198,7 @@ impl Parts<'_> {
     }
 
     /// The text that a build on top of this image will read.
-    fn trigger(&self, line: &Line) -> Result<Word> {
+    fn trigger(&self, line: &LogicalLine) -> Result<Word> {
         let (name, _) = first_word(&self.rest);
         match name.text().to_uppercase().as_str() {
             "" => return Err(self.missing("`ONBUILD` needs an instruction", "ONBUILD COPY . /src")),
@@ -210,7 +210,7 @@ impl Parts<'_> {
         }
         // Nothing is taken from the end: BuildKit keeps what stands there.
         let written = line.text().trim_start();
-        let mut text = written["ONBUILD".len()..].trim_start_matches(arguments::WHITESPACE).to_owned();
+        let mut text = written["ONBUILD".len()..].trim_start_matches(WHITESPACE).to_owned();
         for heredoc in &self.heredocs {
             text = format!("{text}\n{}{}", heredoc.content, heredoc.name);
         }

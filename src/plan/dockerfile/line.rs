@@ -14,57 +14,67 @@ pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Text that knows where each of its bytes stands in the file.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct LogicalLine {
     text: String,
-    /// Of each byte, and of what follows the last.
+    /// The place in the text of each byte, and of what follows the last.
     origins: Vec<usize>,
 }
 
 /// The lines of one instruction, joined, before any of its words is looked at.
 pub(super) struct Joined {
-    pub line: Line,
+    pub line: LogicalLine,
     /// Comments that stand right above it, without `#`.
     pub comments: Vec<String>,
     /// The first empty line in it.
     pub gap: Option<Span>,
 }
 
-pub(super) struct Reader<'a> {
+/// Reads lines, one after the other.
+pub(super) struct LineReader<'a> {
     pub text: &'a Arc<Text>,
     /// `\` or `` ` ``.
     pub escape: char,
     at: usize,
 }
 
-impl Line {
+impl LogicalLine {
+    /// Returns the characters of the line.
     pub fn text(&self) -> &str {
         &self.text
     }
 
+    /// Returns whether it has no characters.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
+    /// Returns its place in the text.
     pub fn span(&self) -> Span {
         let start = self.origins[0];
         start..self.text.len().checked_sub(1).map_or(start, |last| self.origins[last] + 1)
     }
 
+    /// Returns the line as a word.
     pub fn word(&self) -> Word {
         Word { text: self.text.clone(), span: self.span() }
     }
 
-    pub fn slice(&self, range: Range<usize>) -> Line {
-        Line { text: self.text[range.clone()].to_owned(), origins: self.origins[range.start..=range.end].to_owned() }
+    /// Returns the part of the line at `range`, in bytes.
+    pub fn slice(&self, range: Range<usize>) -> LogicalLine {
+        LogicalLine {
+            text: self.text[range.clone()].to_owned(),
+            origins: self.origins[range.start..=range.end].to_owned(),
+        }
     }
 
-    pub fn from(&self, start: usize) -> Line {
+    /// Returns the part of the line from the byte `start` on.
+    pub fn from(&self, start: usize) -> LogicalLine {
         self.slice(start..self.text.len())
     }
 
-    /// The characters of `kept`, by their places, in that order.
-    pub fn pick(&self, kept: &[(usize, char)], end: usize) -> Line {
-        let mut line = Line { text: String::new(), origins: Vec::new() };
+    /// Returns the characters of `kept`, by their places, in that order.
+    pub fn pick(&self, kept: &[(usize, char)], end: usize) -> LogicalLine {
+        let mut line = LogicalLine { text: String::new(), origins: Vec::new() };
         for &(at, character) in kept {
             line.text.push(character);
             line.origins.extend_from_slice(&self.origins[at..at + character.len_utf8()]);
@@ -73,19 +83,20 @@ impl Line {
         line
     }
 
-    pub fn trimmed(&self) -> Line {
+    /// Returns the line without whitespace around it.
+    pub fn trimmed(&self) -> LogicalLine {
         let start = self.text.len() - self.text.trim_start().len();
         self.slice(start..start.max(self.text.trim_end().len()))
     }
 
-    /// What stands before and behind the first `separator`.
-    pub fn split_once(&self, separator: char) -> Option<(Line, Line)> {
+    /// Returns what stands before and behind the first `separator`; none without one.
+    pub fn split_once(&self, separator: char) -> Option<(LogicalLine, LogicalLine)> {
         let at = self.text.find(separator)?;
         Some((self.slice(0..at), self.from(at + separator.len_utf8())))
     }
 
-    fn empty_at(at: usize) -> Line {
-        Line { text: String::new(), origins: vec![at] }
+    fn empty_at(at: usize) -> LogicalLine {
+        LogicalLine { text: String::new(), origins: vec![at] }
     }
 
     fn append(&mut self, text: &str, from: usize) {
@@ -95,18 +106,18 @@ impl Line {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> LineReader<'a> {
     /// Reads from byte `start`, where a line begins.
     pub fn new(text: &'a Arc<Text>, escape: char, start: usize) -> Self {
-        Reader { text, escape, at: start }
+        LineReader { text, escape, at: start }
     }
 
-    /// How far it has read.
+    /// Returns the place up to which it has read.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// The next line as it stands, with its end.
+    /// Returns the next line as it stands, with its end; none behind the last.
     pub fn next_line(&mut self) -> Result<Option<Range<usize>>> {
         let rest = &self.text.content[self.at..];
         if rest.is_empty() {
@@ -123,7 +134,8 @@ impl<'a> Reader<'a> {
         Ok(Some(start..self.at))
     }
 
-    /// The next lines that make one instruction: without comments and empty lines before and in it.
+    /// Returns the next lines that make one instruction: without comments and empty lines before and in it. None behind
+    /// the last.
     pub fn next_instruction(&mut self) -> Result<Option<Joined>> {
         let mut comments = Vec::new();
         while let Some(range) = self.next_line()? {
@@ -143,7 +155,7 @@ impl<'a> Reader<'a> {
                 comments.clear();
                 continue;
             }
-            let mut line = Line::empty_at(start);
+            let mut line = LogicalLine::empty_at(start);
             line.append(kept, start);
             let gap = if ended { None } else { self.continuations(&mut line)? };
             self.check_characters(&line)?;
@@ -153,7 +165,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Appends the lines that continue `line`, and tells where the first empty one is.
-    fn continuations(&mut self, line: &mut Line) -> Result<Option<Span>> {
+    fn continuations(&mut self, line: &mut LogicalLine) -> Result<Option<Span>> {
         let mut gap = None;
         while let Some(range) = self.next_line()? {
             let body = self.body(&range);
@@ -179,7 +191,8 @@ impl<'a> Reader<'a> {
         self.text.content[range.clone()].trim_end_matches(['\r', '\n'])
     }
 
-    /// Whether the line ends here: the escape character continues it unless another stands before it.
+    /// Returns the line without what continues it, and whether it ends here: the escape character continues it unless
+    /// another stands before it.
     fn without_continuation<'t>(&self, body: &'t str) -> (&'t str, bool) {
         match body.trim_end_matches([' ', '\t']).strip_suffix(self.escape) {
             Some(kept) if !kept.ends_with(self.escape) => (kept, false),
@@ -187,7 +200,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn check_characters(&self, line: &Line) -> Result<()> {
+    fn check_characters(&self, line: &LogicalLine) -> Result<()> {
         let broken = line.origins.iter().find_map(|at| self.text.broken_in(&(*at..*at + 1)));
         if let Some(at) = broken {
             return Err(Error::input(format!("{} is not UTF-8 here", self.text.file))

@@ -8,15 +8,16 @@ use crate::error::Excerpt;
 /// One finding of a build check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
-    pub rule: Rule,
+    pub rule: LintRule,
     pub message: String,
     pub place: Excerpt,
     /// The stage that shows it when it is built; without one it always shows.
     pub stage: Option<usize>,
 }
 
+/// The rules of the build checks, by BuildKit's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rule {
+pub enum LintRule {
     StageNameCasing,
     FromAsCasing,
     NoEmptyContinuation,
@@ -42,116 +43,125 @@ pub enum Rule {
 }
 
 /// The rule, its name, and the last part of its page's address.
-const RULES: [(Rule, &str, Option<&str>); 22] = [
-    (Rule::StageNameCasing, "StageNameCasing", Some("stage-name-casing")),
-    (Rule::FromAsCasing, "FromAsCasing", Some("from-as-casing")),
-    (Rule::NoEmptyContinuation, "NoEmptyContinuation", Some("no-empty-continuation")),
-    (Rule::ConsistentInstructionCasing, "ConsistentInstructionCasing", Some("consistent-instruction-casing")),
-    (Rule::DuplicateStageName, "DuplicateStageName", Some("duplicate-stage-name")),
-    (Rule::ReservedStageName, "ReservedStageName", Some("reserved-stage-name")),
-    (Rule::JsonArgsRecommended, "JSONArgsRecommended", Some("json-args-recommended")),
-    (Rule::MaintainerDeprecated, "MaintainerDeprecated", Some("maintainer-deprecated")),
-    (Rule::UndefinedArgInFrom, "UndefinedArgInFrom", Some("undefined-arg-in-from")),
-    (Rule::WorkdirRelativePath, "WorkdirRelativePath", Some("workdir-relative-path")),
-    (Rule::UndefinedVar, "UndefinedVar", Some("undefined-var")),
-    (Rule::MultipleInstructionsDisallowed, "MultipleInstructionsDisallowed", Some("multiple-instructions-disallowed")),
-    (Rule::LegacyKeyValueFormat, "LegacyKeyValueFormat", Some("legacy-key-value-format")),
-    (Rule::InvalidBaseImagePlatform, "InvalidBaseImagePlatform", None),
-    (Rule::RedundantTargetPlatform, "RedundantTargetPlatform", Some("redundant-target-platform")),
-    (Rule::SecretsUsedInArgOrEnv, "SecretsUsedInArgOrEnv", Some("secrets-used-in-arg-or-env")),
-    (Rule::InvalidDefaultArgInFrom, "InvalidDefaultArgInFrom", Some("invalid-default-arg-in-from")),
+const RULES: [(LintRule, &str, Option<&str>); 22] = [
+    (LintRule::StageNameCasing, "StageNameCasing", Some("stage-name-casing")),
+    (LintRule::FromAsCasing, "FromAsCasing", Some("from-as-casing")),
+    (LintRule::NoEmptyContinuation, "NoEmptyContinuation", Some("no-empty-continuation")),
+    (LintRule::ConsistentInstructionCasing, "ConsistentInstructionCasing", Some("consistent-instruction-casing")),
+    (LintRule::DuplicateStageName, "DuplicateStageName", Some("duplicate-stage-name")),
+    (LintRule::ReservedStageName, "ReservedStageName", Some("reserved-stage-name")),
+    (LintRule::JsonArgsRecommended, "JSONArgsRecommended", Some("json-args-recommended")),
+    (LintRule::MaintainerDeprecated, "MaintainerDeprecated", Some("maintainer-deprecated")),
+    (LintRule::UndefinedArgInFrom, "UndefinedArgInFrom", Some("undefined-arg-in-from")),
+    (LintRule::WorkdirRelativePath, "WorkdirRelativePath", Some("workdir-relative-path")),
+    (LintRule::UndefinedVar, "UndefinedVar", Some("undefined-var")),
     (
-        Rule::FromPlatformFlagConstDisallowed,
+        LintRule::MultipleInstructionsDisallowed,
+        "MultipleInstructionsDisallowed",
+        Some("multiple-instructions-disallowed"),
+    ),
+    (LintRule::LegacyKeyValueFormat, "LegacyKeyValueFormat", Some("legacy-key-value-format")),
+    (LintRule::InvalidBaseImagePlatform, "InvalidBaseImagePlatform", None),
+    (LintRule::RedundantTargetPlatform, "RedundantTargetPlatform", Some("redundant-target-platform")),
+    (LintRule::SecretsUsedInArgOrEnv, "SecretsUsedInArgOrEnv", Some("secrets-used-in-arg-or-env")),
+    (LintRule::InvalidDefaultArgInFrom, "InvalidDefaultArgInFrom", Some("invalid-default-arg-in-from")),
+    (
+        LintRule::FromPlatformFlagConstDisallowed,
         "FromPlatformFlagConstDisallowed",
         Some("from-platform-flag-const-disallowed"),
     ),
-    (Rule::CopyIgnoredFile, "CopyIgnoredFile", Some("copy-ignored-file")),
-    (Rule::InvalidDefinitionDescription, "InvalidDefinitionDescription", Some("invalid-definition-description")),
-    (Rule::ExposeProtoCasing, "ExposeProtoCasing", Some("expose-proto-casing")),
-    (Rule::ExposeInvalidFormat, "ExposeInvalidFormat", Some("expose-invalid-format")),
+    (LintRule::CopyIgnoredFile, "CopyIgnoredFile", Some("copy-ignored-file")),
+    (LintRule::InvalidDefinitionDescription, "InvalidDefinitionDescription", Some("invalid-definition-description")),
+    (LintRule::ExposeProtoCasing, "ExposeProtoCasing", Some("expose-proto-casing")),
+    (LintRule::ExposeInvalidFormat, "ExposeInvalidFormat", Some("expose-invalid-format")),
 ];
 
-impl Rule {
-    /// As the reference names it.
+impl LintRule {
+    /// Returns the name that the reference gives it.
     pub fn name(self) -> &'static str {
         self.entry().1
     }
 
-    pub fn named(name: &str) -> Option<Rule> {
+    /// Returns the rule of exactly that name; none if there is no such rule.
+    pub fn named(name: &str) -> Option<LintRule> {
         RULES.iter().find(|(_, known, _)| *known == name).map(|(rule, ..)| *rule)
     }
 
-    /// What explains it.
+    /// Returns the page that explains it; none if there is no such page.
     pub fn url(self) -> Option<String> {
         self.entry().2.map(|page| format!("https://docs.docker.com/go/dockerfile/rule/{page}/"))
     }
 
-    /// Those that only run if `experimental=` names them.
+    /// Returns whether it only runs if `experimental=` names it.
     pub fn is_experimental(self) -> bool {
-        matches!(self, Rule::InvalidDefinitionDescription)
+        matches!(self, LintRule::InvalidDefinitionDescription)
     }
 
-    fn entry(self) -> &'static (Rule, &'static str, Option<&'static str>) {
+    fn entry(self) -> &'static (LintRule, &'static str, Option<&'static str>) {
         RULES.iter().find(|(rule, ..)| *rule == self).expect("every rule is in the table")
     }
 }
 
 impl Warning {
-    /// A variable in `FROM` that no `ARG` before the first `FROM` declares.
+    /// Returns the warning of a variable in `FROM` that no `ARG` before the first `FROM` declares.
     pub fn undefined_arg_in_from(name: &str, near: Option<&str>, place: Excerpt) -> Warning {
         let message = format!("FROM argument '{name}' is not declared{}", meant(near, ""));
-        Warning { rule: Rule::UndefinedArgInFrom, message, place, stage: None }
+        Warning { rule: LintRule::UndefinedArgInFrom, message, place, stage: None }
     }
 
+    /// Returns the warning of a variable that nothing declares.
     pub fn undefined_var(name: &str, near: Option<&str>, place: Excerpt) -> Warning {
         let message = format!("Usage of undefined variable '${name}'{}", meant(near, "$"));
-        Warning { rule: Rule::UndefinedVar, message, place, stage: None }
+        Warning { rule: LintRule::UndefinedVar, message, place, stage: None }
     }
 
-    /// `base` as it is written, which makes no image's name with the defaults of its arguments.
+    /// Returns the warning of a `base`, as it is written, that makes no image's name with the defaults of its
+    /// arguments.
     pub fn invalid_default_arg_in_from(base: &str, place: Excerpt) -> Warning {
         let message = format!("Default value for ARG {base} results in empty or invalid base image name");
-        Warning { rule: Rule::InvalidDefaultArgInFrom, message, place, stage: None }
+        Warning { rule: LintRule::InvalidDefaultArgInFrom, message, place, stage: None }
     }
 
-    /// `platform` as it is written.
+    /// Returns the warning of a `platform`, as it is written, that is the usual one.
     pub fn redundant_target_platform(platform: &str, place: Excerpt) -> Warning {
         let message =
             format!("Setting platform to predefined {platform} in FROM is redundant as this is the default behavior");
-        Warning { rule: Rule::RedundantTargetPlatform, message, place, stage: None }
+        Warning { rule: LintRule::RedundantTargetPlatform, message, place, stage: None }
     }
 
-    /// The stage's first `WORKDIR`, also among the stages below it, is relative.
+    /// Returns the warning of a stage's first `WORKDIR`, also among the stages below it, that is relative.
     pub fn workdir_relative_path(path: &str, place: Excerpt) -> Warning {
         let message = format!("Relative workdir {path:?} can have unexpected results if the base image changes");
-        Warning { rule: Rule::WorkdirRelativePath, message, place, stage: None }
+        Warning { rule: LintRule::WorkdirRelativePath, message, place, stage: None }
     }
 
+    /// Returns the warning of an image that is for another platform than the stage.
     pub fn invalid_base_image_platform(image: &str, expected: &str, actual: &str, place: Excerpt) -> Warning {
         let message =
             format!("Base image {image} was pulled with platform {actual:?}, expected {expected:?} for current build");
-        Warning { rule: Rule::InvalidBaseImagePlatform, message, place, stage: None }
+        Warning { rule: LintRule::InvalidBaseImagePlatform, message, place, stage: None }
     }
 
-    /// `instruction` is `Copy` or `Add`.
+    /// Returns the warning of a path that the context leaves out; `instruction` is `Copy` or `Add`.
     pub fn copy_ignored_file(instruction: &str, path: &str, place: Excerpt) -> Warning {
         let message = format!("Attempting to {instruction} file {path:?} that is excluded by .dockerignore");
-        Warning { rule: Rule::CopyIgnoredFile, message, place, stage: None }
+        Warning { rule: LintRule::CopyIgnoredFile, message, place, stage: None }
     }
 
-    /// What is wrong with a port of `EXPOSE` whose variables are expanded. (Reading looks at those without any.)
+    /// Returns what is wrong with a port of `EXPOSE` whose variables are expanded. (Reading looks at those without
+    /// any.)
     pub fn expose(port: &str, place: impl Fn() -> Excerpt) -> Vec<Warning> {
         let (host, container) = port.rsplit_once(':').unwrap_or(("", port));
         let protocol = container.split_once('/').map_or("", |(_, protocol)| protocol);
         let mut found = Vec::new();
         if protocol != protocol.to_lowercase() {
             let message = format!("Defined protocol '{port}' in EXPOSE instruction should be lowercase");
-            found.push((Rule::ExposeProtoCasing, message));
+            found.push((LintRule::ExposeProtoCasing, message));
         }
         if !host.is_empty() {
             let message =
                 format!("EXPOSE instruction should not define an IP address or host-port mapping, found '{port}'");
-            found.push((Rule::ExposeInvalidFormat, message));
+            found.push((LintRule::ExposeInvalidFormat, message));
         }
         found.into_iter().map(|(rule, message)| Warning { rule, message, place: place(), stage: None }).collect()
     }

@@ -16,19 +16,21 @@ mod line;
 pub mod lint;
 mod lower;
 mod mount;
+mod options;
 mod parts;
 mod run;
 mod setting;
+mod split;
 mod text;
 pub mod word;
 
 pub use command::{
-    Add, Argument, Command, CommandLine, Copy, Device, Heredoc, Instruction, Network, Pair, Run, Security, Stage,
-    Transfer,
+    AddCommand, Argument, Command, CommandLine, CopyCommand, Device, DockerfileStage, Heredoc, Instruction, Network,
+    Pair, RunCommand, Security, Transfer,
 };
 pub use directive::{Check, Directives, Rules};
-pub use lint::{Rule, Warning};
-pub use lower::{Epoch, Lowered, Named, Request, SOURCE_DATE_EPOCH};
+pub use lint::{LintRule, Warning};
+pub use lower::{Epoch, Lowered, LoweringRequest, NamedSource, SOURCE_DATE_EPOCH};
 pub use mount::{Mount, MountFlag, MountKind, Sharing};
 pub use text::{Span, Text, Word};
 
@@ -37,7 +39,7 @@ use std::sync::Arc;
 
 use self::check::Spoken;
 use self::instruction::{Manner, Statement};
-use self::line::Reader;
+use self::line::LineReader;
 use crate::error::{Error, Excerpt, Result};
 
 /// A Dockerfile that was read in full.
@@ -45,11 +47,12 @@ use crate::error::{Error, Excerpt, Result};
 pub struct Dockerfile {
     pub text: Arc<Text>,
     pub directives: Directives,
-    /// Those that stand before the first `FROM`, which `FROM` lines alone see.
+    /// The arguments before the first `FROM`, which `FROM` lines alone see.
     pub arguments: Vec<Argument>,
     /// At least one.
-    pub stages: Vec<Stage>,
-    /// What the text alone shows, by line; those that `# check=` skips are among them ([`Dockerfile::wants`] tells).
+    pub stages: Vec<DockerfileStage>,
+    /// The warnings of the text alone, by line; those that `# check=` skips are among them ([`Dockerfile::wants`]
+    /// tells).
     pub warnings: Vec<Warning>,
     /// The lines of instructions that have a `# check=` of their own, in their order, and what holds there.
     own_checks: Vec<(RangeInclusive<usize>, Check)>,
@@ -63,13 +66,13 @@ impl Dockerfile {
         }
         let text = Arc::new(Text::new(file, text));
         let (directives, start) = Directives::read(&text)?;
-        let mut reader = Reader::new(&text, directives.escape, start);
-        let mut reading = Reading::default();
+        let mut reader = LineReader::new(&text, directives.escape, start);
+        let mut reading = DockerfileReading::default();
         while let Some(line) = reader.next_instruction()? {
             let statement = Statement::read(line, &mut reader)?;
             reading.take(statement)?;
         }
-        let Reading { arguments, stages, spoken } = reading;
+        let DockerfileReading { arguments, stages, spoken } = reading;
         if stages.is_empty() {
             let found = if spoken.is_empty() { "no instructions" } else { "no `FROM`" };
             return Err(Error::input(format!("{file} has {found}: there is nothing to build")).with_hint(FIRST_LINE));
@@ -79,7 +82,8 @@ impl Dockerfile {
         Ok(Dockerfile { text, directives, arguments, stages, warnings, own_checks })
     }
 
-    /// Whether `warning` is shown: the file, and what stands right above the instruction, may leave its rule out.
+    /// Returns whether `warning` is shown: the file, and what stands right above the instruction, may leave its rule
+    /// out.
     pub fn wants(&self, warning: &Warning) -> bool {
         let line = warning.place.line;
         let behind = self.own_checks.partition_point(|(lines, _)| *lines.end() < line);
@@ -88,13 +92,14 @@ impl Dockerfile {
         own.unwrap_or(&self.directives.check).wants(warning.rule)
     }
 
-    /// The line that `span` begins on.
+    /// Returns the line that `span` begins on.
     pub fn excerpt(&self, span: &Span) -> Excerpt {
         self.text.excerpt(span)
     }
 
-    /// The stage that `COPY --from` or a mount's `from` means by `name`: the last one of that name, regardless of case, or the
-    /// one at that place, counted from 0. (`FROM` is stricter: it knows only earlier stages, by their lower-case names.)
+    /// Returns the stage that `COPY --from` or a mount's `from` means by `name`: the last one of that name, regardless
+    /// of case, or the one at that place, counted from 0; none if there is no such stage. (`FROM` is stricter: it knows
+    /// only earlier stages, by their lower-case names.)
     pub fn stage(&self, name: &str) -> Option<usize> {
         if let Ok(place) = name.parse::<usize>() {
             return Some(place).filter(|place| *place < self.stages.len());
@@ -108,7 +113,7 @@ impl Dockerfile {
 /// where it comes from.
 pub fn read_trigger(file: &str, trigger: &str) -> Result<Instruction> {
     let text = Arc::new(Text::new(file, trigger.as_bytes()));
-    let mut reader = Reader::new(&text, directive::ESCAPE, 0);
+    let mut reader = LineReader::new(&text, directive::ESCAPE, 0);
     let single = || Error::input(format!("a trigger of {file} is not one instruction: {trigger:?}"));
     let line = reader.next_instruction()?.ok_or_else(single)?;
     match Statement::read(line, &mut reader)? {
@@ -131,15 +136,15 @@ fn own_checks(text: &Text, check: &Check, spoken: &[Spoken]) -> Vec<(RangeInclus
 
 const FIRST_LINE: &str = "a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`";
 
-/// What was read so far.
+/// The part of a Dockerfile that was read so far.
 #[derive(Default)]
-struct Reading {
+struct DockerfileReading {
     arguments: Vec<Argument>,
-    stages: Vec<Stage>,
+    stages: Vec<DockerfileStage>,
     spoken: Vec<Spoken>,
 }
 
-impl Reading {
+impl DockerfileReading {
     fn take(&mut self, statement: Statement) -> Result<()> {
         match statement {
             Statement::Stage(stage, manner) => {

@@ -1,7 +1,5 @@
 //! `RUN --mount=…`.
 
-use super::line::Line;
-use super::parts::Parts;
 use super::{Span, Word, directive};
 use crate::error::{Error, Result, suggestion};
 
@@ -31,20 +29,22 @@ const TYPES: &[&str] = &["bind", "cache", "tmpfs", "secret", "ssh"];
 /// The value of one `--mount`, split but not expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountFlag {
-    /// In order: the key in lower case, and what stands behind `=`.
+    /// The fields in order: the key in lower case, and what stands behind `=`.
     pub fields: Vec<(String, Option<Word>)>,
     pub span: Span,
 }
 
-/// What one `--mount` asks for.
+/// A mount as one `--mount` asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     pub kind: MountKind,
-    /// Where it appears; possibly relative, possibly empty for a secret or ssh, which then have their default places.
+    /// The place where it appears; possibly relative, possibly empty for a secret or ssh, which then have their default
+    /// places.
     pub target: String,
     pub read_only: bool,
 }
 
+/// The kind of a mount, with what that kind alone has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountKind {
     Bind {
@@ -57,7 +57,7 @@ pub enum MountKind {
         /// The target without it.
         id: Option<String>,
         sharing: Sharing,
-        /// What an empty cache begins with; nothing without it.
+        /// The stage, context or image that an empty cache begins with; nothing without it.
         from: Option<String>,
         source: Option<String>,
         mode: Option<u32>,
@@ -65,11 +65,11 @@ pub enum MountKind {
         gid: Option<u32>,
     },
     Tmpfs {
-        /// In bytes.
+        /// The size in bytes.
         size: Option<u64>,
     },
     Secret {
-        /// As `--secret` names it; without it, the base name of the target is meant, which is then not empty.
+        /// The name as `--secret` has it; without it, the base name of the target is meant, which is then not empty.
         id: Option<String>,
         /// The variable that it is given in; it is a file as well only if there is a target.
         env: Option<String>,
@@ -87,6 +87,7 @@ pub enum MountKind {
     },
 }
 
+/// The way in which steps that run side by side share a cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sharing {
     #[default]
@@ -96,14 +97,15 @@ pub enum Sharing {
 }
 
 impl MountFlag {
-    /// Whether a variable is named in it.
+    /// Returns whether a variable is named in it.
     pub fn has_variables(&self) -> bool {
         self.fields.iter().any(|(_, value)| value.as_ref().is_some_and(|value| value.text.contains('$')))
     }
 
-    /// The mount once `expand` has replaced the variables of each value. Errors have no excerpt: `span` gives it.
+    /// Returns the mount once `expand` has replaced the variables of each value. Fails for a mount that cannot be, with
+    /// no excerpt: `span` gives it.
     pub fn mount(&self, expand: &mut dyn FnMut(&Word) -> Result<String>) -> Result<Mount> {
-        let mut settings = Settings { kind: "bind", ..Settings::default() };
+        let mut settings = MountSettings { kind: "bind", ..MountSettings::default() };
         for (key, value) in &self.fields {
             match value {
                 None => settings.switch(key)?,
@@ -114,65 +116,9 @@ impl MountFlag {
     }
 }
 
-/// Splits `value` and refuses what no expansion could mend.
-pub(super) fn flag(parts: &Parts<'_>, value: &Line) -> Result<MountFlag> {
-    let mut split = Vec::new();
-    for field in fields(parts, value)? {
-        let (key, value) = field.split_once('=').map_or((field.clone(), None), |(key, value)| (key, Some(value)));
-        let key = key.text().to_lowercase();
-        let variable = |value: &Line| value.text().find('$').is_some_and(|at| at + 1 < value.text().len());
-        if key == "from" && value.as_ref().is_some_and(variable) {
-            return Err(parts
-                .error(&field, "the `from` of a mount cannot hold variables")
-                .with_hint("give the image a name with `FROM … AS name`, and mount from that"));
-        }
-        split.push((key, value.map(|value| value.word())));
-    }
-    Ok(MountFlag { fields: split, span: value.span() })
-}
-
-/// The fields of one CSV record (RFC 4180): quotes around a field keep its commas, and two in it are one.
-pub(super) fn fields(parts: &Parts<'_>, value: &Line) -> Result<Vec<Line>> {
-    let refuse =
-        |message: &str| parts.error(value, message).with_hint("options are `key=value`, with commas between them");
-    if value.is_empty() {
-        return Err(refuse("this says nothing"));
-    }
-    let mut fields = Vec::new();
-    let mut kept = Vec::new();
-    let mut characters = value.text().char_indices().peekable();
-    loop {
-        if characters.next_if(|(_, character)| *character == '"').is_some() {
-            loop {
-                match characters.next() {
-                    Some((_, '"')) => match characters.next_if(|(_, character)| *character == '"') {
-                        Some(quote) => kept.push(quote),
-                        None => break,
-                    },
-                    Some(other) => kept.push(other),
-                    None => return Err(refuse("a quotation mark has no partner")),
-                }
-            }
-        } else {
-            while let Some(character) = characters.next_if(|(_, character)| !matches!(character, ',' | '"')) {
-                kept.push(character);
-            }
-        }
-        match characters.next() {
-            None => {
-                fields.push(value.pick(&kept, value.text().len()));
-                return Ok(fields);
-            }
-            Some((at, ',')) => fields.push(value.pick(&kept, at)),
-            Some(_) => return Err(refuse("quotes stand around a whole option or not at all")),
-        }
-        kept.clear();
-    }
-}
-
-/// What was said so far, of whatever kind the mount is.
+/// The settings that were read so far, of whatever kind the mount is.
 #[derive(Default)]
-struct Settings {
+struct MountSettings {
     kind: &'static str,
     from: String,
     source: String,
@@ -188,7 +134,7 @@ struct Settings {
     env: Option<String>,
 }
 
-impl Settings {
+impl MountSettings {
     fn switch(&mut self, key: &str) -> Result<()> {
         match key {
             "readonly" | "ro" => self.read_only = Some(true),
@@ -248,7 +194,7 @@ impl Settings {
             return Err(refused(format!("a mount of type `{}` has no `sharing`", self.kind)));
         }
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        let Settings { mode, uid, gid, required, .. } = self;
+        let MountSettings { mode, uid, gid, required, .. } = self;
         let read_only = self.read_only.unwrap_or(!matches!(self.kind, "cache" | "tmpfs"));
         let kind = match self.kind {
             "bind" => MountKind::Bind { from: some(self.from), source: some(self.source) },

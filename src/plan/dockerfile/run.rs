@@ -1,37 +1,43 @@
 //! `RUN`.
 
 use super::arguments::command_line;
-use super::flags::{Flags, Kind};
-use super::line::Line;
-use super::mount::{self, fields};
-use super::parts::Parts;
-use super::{Device, Network, Run, Security, directive};
+use super::flags::{FlagKind, Flags};
+use super::line::LogicalLine;
+use super::options::fields;
+use super::parts::InstructionParts;
+use super::{Device, MountFlag, Network, RunCommand, Security, directive};
 use crate::error::{Error, Result, suggestion};
 
 const NETWORKS: &[(&str, Network)] = &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
 const SECURITIES: &[(&str, Security)] = &[("sandbox", Security::Sandbox), ("insecure", Security::Insecure)];
 
-pub(super) fn read(parts: &Parts<'_>) -> Result<Run> {
+/// Reads `RUN`.
+pub(super) fn read(parts: &InstructionParts<'_>) -> Result<RunCommand> {
     let flags = parts.flags(&[
-        ("mount", Kind::Texts),
-        ("network", Kind::Text),
-        ("security", Kind::Text),
-        ("device", Kind::Texts),
+        ("mount", FlagKind::Texts),
+        ("network", FlagKind::Text),
+        ("security", FlagKind::Text),
+        ("device", FlagKind::Texts),
     ])?;
     if let Some(heredoc) = parts.heredocs.iter().find(|heredoc| heredoc.content.contains('\0')) {
         return Err(Error::input("a command cannot hold a NUL byte").with_excerpt(parts.text.excerpt(&heredoc.span)));
     }
-    Ok(Run {
+    Ok(RunCommand {
         line: command_line(parts.text, &parts.rest)?,
         heredocs: parts.heredocs.clone(),
-        mounts: flags.values("mount").map(|value| mount::flag(parts, value)).collect::<Result<_>>()?,
+        mounts: flags.values("mount").map(|value| mount(parts, value)).collect::<Result<_>>()?,
         network: choice(parts, &flags, "network", NETWORKS)?,
         security: choice(parts, &flags, "security", SECURITIES)?,
         devices: flags.values("device").map(|value| device(parts, value)).collect::<Result<_>>()?,
     })
 }
 
-fn choice<T: Copy + Default>(parts: &Parts<'_>, flags: &Flags, name: &str, known: &[(&str, T)]) -> Result<T> {
+fn choice<T: Copy + Default>(
+    parts: &InstructionParts<'_>,
+    flags: &Flags,
+    name: &str,
+    known: &[(&str, T)],
+) -> Result<T> {
     let Some(value) = flags.value(name) else { return Ok(T::default()) };
     if let Some((_, choice)) = known.iter().find(|(word, _)| *word == value.text()) {
         return Ok(*choice);
@@ -44,12 +50,29 @@ fn choice<T: Copy + Default>(parts: &Parts<'_>, flags: &Flags, name: &str, known
     })
 }
 
+/// Splits the value of `--mount`. Fails for what no expansion could mend.
+fn mount(parts: &InstructionParts<'_>, value: &LogicalLine) -> Result<MountFlag> {
+    let mut split = Vec::new();
+    for field in fields(parts, value)? {
+        let (key, value) = field.split_once('=').map_or((field.clone(), None), |(key, value)| (key, Some(value)));
+        let key = key.text().to_lowercase();
+        let variable = |value: &LogicalLine| value.text().find('$').is_some_and(|at| at + 1 < value.text().len());
+        if key == "from" && value.as_ref().is_some_and(variable) {
+            return Err(parts
+                .error(&field, "the `from` of a mount cannot hold variables")
+                .with_hint("give the image a name with `FROM … AS name`, and mount from that"));
+        }
+        split.push((key, value.map(|value| value.word())));
+    }
+    Ok(MountFlag { fields: split, span: value.span() })
+}
+
 /// `[name=]NAME[,required[=BOOLEAN]]`.
-fn device(parts: &Parts<'_>, value: &Line) -> Result<Device> {
-    let refuse = |place: &Line, message: String| {
+fn device(parts: &InstructionParts<'_>, value: &LogicalLine) -> Result<Device> {
+    let refuse = |place: &LogicalLine, message: String| {
         parts.error(place, message).with_hint("as in `--device=vendor.com/class=name,required`")
     };
-    let mut name: Option<Line> = None;
+    let mut name: Option<LogicalLine> = None;
     let mut required = false;
     for field in fields(parts, value)? {
         let (key, setting) = field.split_once('=').map_or((field.clone(), None), |(key, value)| (key, Some(value)));

@@ -1,14 +1,15 @@
 //! Instructions that only change an image's configuration.
 
 use super::Pair;
-use super::arguments::{self, first_word, quoted_words, words};
-use super::line::Line;
-use super::parts::Parts;
+use super::arguments;
+use super::line::LogicalLine;
+use super::parts::InstructionParts;
+use super::split::{first_word, quoted_words, words};
 use super::{CommandLine, Word};
 use crate::error::Result;
 
-/// `KEY=VALUE…`, or the older `KEY VALUE`, where the value is all of the rest.
-pub(super) fn pairs(parts: &Parts<'_>, name: &str) -> Result<Vec<Pair>> {
+/// Reads `KEY=VALUE…`, or the older `KEY VALUE`, where the value is all of the rest.
+pub(super) fn pairs(parts: &InstructionParts<'_>, name: &str) -> Result<Vec<Pair>> {
     let words = quoted_words(&parts.rest, parts.escape);
     let Some(first) = words.first() else {
         return Err(parts.missing(format!("`{name}` needs a name and a value"), &format!("{name} NAME=value")));
@@ -21,7 +22,7 @@ pub(super) fn pairs(parts: &Parts<'_>, name: &str) -> Result<Vec<Pair>> {
                 .with_hint(format!("as in `{name} {}=value`", key.text()))),
         };
     }
-    let pair = |word: &Line| match word.split_once('=') {
+    let pair = |word: &LogicalLine| match word.split_once('=') {
         None => Err(parts
             .error(word, format!("`{}` has no equals sign", word.text()))
             .with_hint("each is `name=value`; quote a value that holds spaces")),
@@ -31,9 +32,9 @@ pub(super) fn pairs(parts: &Parts<'_>, name: &str) -> Result<Vec<Pair>> {
     words.iter().map(pair).collect()
 }
 
-/// Ports in the order of their text, as BuildKit sorts them.
-pub(super) fn expose(parts: &Parts<'_>) -> Result<Vec<Word>> {
-    let mut ports: Vec<Word> = words(&parts.rest).iter().map(Line::word).collect();
+/// Reads the ports of `EXPOSE`, in the order of their text, as BuildKit sorts them.
+pub(super) fn expose(parts: &InstructionParts<'_>) -> Result<Vec<Word>> {
+    let mut ports: Vec<Word> = words(&parts.rest).iter().map(LogicalLine::word).collect();
     if ports.is_empty() {
         return Err(parts.missing("`EXPOSE` needs a port", "EXPOSE 8080/tcp"));
     }
@@ -41,7 +42,8 @@ pub(super) fn expose(parts: &Parts<'_>) -> Result<Vec<Word>> {
     Ok(ports)
 }
 
-pub(super) fn volume(parts: &Parts<'_>) -> Result<Vec<Word>> {
+/// Reads the paths of `VOLUME`.
+pub(super) fn volume(parts: &InstructionParts<'_>) -> Result<Vec<Word>> {
     let mut volumes = arguments::list(parts.text, &parts.rest)?;
     if volumes.is_empty() {
         return Err(parts.missing("`VOLUME` needs a path", "VOLUME /data"));
@@ -55,8 +57,8 @@ pub(super) fn volume(parts: &Parts<'_>) -> Result<Vec<Word>> {
     Ok(volumes)
 }
 
-/// The exec form only.
-pub(super) fn shell(parts: &Parts<'_>) -> Result<Vec<String>> {
+/// Reads the words of `SHELL`. Fails for anything but the exec form.
+pub(super) fn shell(parts: &InstructionParts<'_>) -> Result<Vec<String>> {
     let example = r#"SHELL ["/bin/bash", "-c"]"#;
     match arguments::command_line(parts.text, &parts.rest)? {
         CommandLine::Exec(arguments) if !arguments.is_empty() => Ok(arguments),

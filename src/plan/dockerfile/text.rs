@@ -1,17 +1,19 @@
+//! A Dockerfile's text, and words and places in it.
+
 use std::ops::Range;
 
 use crate::error::Excerpt;
 
-/// What instructions were read from, to point at their lines.
+/// The text that instructions were read from, to point at their lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// Its name in errors.
+    /// The file's name in errors.
     pub file: String,
     /// Bytes that are not UTF-8 stand as U+FFFD; they occur in comments alone.
     pub content: String,
-    /// Where each line begins.
+    /// The places where lines begin.
     lines: Vec<usize>,
-    /// Where bytes were not UTF-8.
+    /// The places where bytes were not UTF-8.
     broken: Vec<usize>,
 }
 
@@ -21,7 +23,7 @@ pub type Span = Range<usize>;
 /// A part of an instruction as it stands, before variables, quotes and escapes mean something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// Without the continuations that it may run over; in a flag, without quotes and backslashes, too.
+    /// The text without the continuations that it may run over; in a flag, without quotes and backslashes, too.
     pub text: String,
     pub span: Span,
 }
@@ -41,7 +43,7 @@ impl Text {
         Text { file: file.to_owned(), content, lines, broken }
     }
 
-    /// The line that `span` begins on.
+    /// Returns the line that `span` begins on.
     pub fn excerpt(&self, span: &Span) -> Excerpt {
         let line = self.line(span.start);
         let start = self.lines[line - 1];
@@ -50,12 +52,12 @@ impl Text {
         Excerpt { line, ..Excerpt::new(&self.file, &self.content[start..end], within) }
     }
 
-    /// The line that a byte stands on, counted from 1.
+    /// Returns the number of the line that a byte stands on, counted from 1.
     pub fn line(&self, at: usize) -> usize {
         self.lines.partition_point(|start| *start <= at)
     }
 
-    /// The first byte in `span` that was not UTF-8.
+    /// Returns the first byte in `span` that was not UTF-8; none if all were.
     pub(super) fn broken_in(&self, span: &Span) -> Option<usize> {
         let next = self.broken.partition_point(|at| *at < span.start);
         self.broken.get(next).copied().filter(|at| *at < span.end)

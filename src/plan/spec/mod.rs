@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::add::context_pattern;
 use super::annotation::PlacedAnnotations;
 use super::label::{self, About, Automatic};
-use super::{Add, Base, Destination, FindBase, Mode, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
+use super::{Add, Base, FindBase, ImagePath, Mode, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 
@@ -16,17 +16,17 @@ const PLACEHOLDERS: &[&str] = &["os", "arch", "variant", "triple"];
 /// Settings of `ocibake.toml` by the names that they have there. The default is an image of nothing on scratch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Spec {
-    /// Without a tag.
+    /// The image's name without a tag.
     pub name: Option<Reference>,
-    /// None for scratch.
+    /// The base's name; none for scratch.
     pub base: Option<String>,
-    /// Each once; empty for the host's.
+    /// The platforms, each once; empty for the host's.
     pub platforms: Vec<Platform>,
     pub index: Option<bool>,
     pub libc: Libc,
     pub about: About,
     pub layers: Vec<LayerSpec>,
-    /// Without labels.
+    /// The settings without labels.
     pub config: Settings,
     pub labels: Map<String>,
     pub annotations: Map<String>,
@@ -34,6 +34,7 @@ pub struct Spec {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+/// The files that become one layer.
 pub struct LayerSpec {
     pub name: Option<String>,
     pub adds: Vec<AddSpec>,
@@ -52,6 +53,7 @@ pub struct AddSpec {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+/// The place that the files of an add come from.
 pub enum Origin {
     /// A pattern of the context.
     Context(String),
@@ -68,12 +70,8 @@ pub enum Libc {
 }
 
 impl Spec {
-    /// Reads `ocibake.toml`; `file` is its name in errors. Everything is checked that does not depend on a platform.
-    pub fn parse(file: &str, text: &str) -> Result<Spec> {
-        read::spec(file, text)
-    }
-
-    /// The plan for files below `context`, with all placeholders expanded.
+    /// Returns the plan for files below `context`, with all placeholders expanded. Fails if `bases` does not have the
+    /// base, and for an add that is wrong for one of the platforms.
     pub fn plan(&self, context: &Path, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Plan> {
         let platforms = self.wanted_platforms();
         if self.index == Some(false) && platforms.len() > 1 {
@@ -132,7 +130,8 @@ impl Spec {
 }
 
 impl LayerSpec {
-    /// The step for files below `context`, with all placeholders expanded.
+    /// Returns the step for files below `context`, with all placeholders expanded. Fails for an add that is wrong for
+    /// `platform`.
     pub fn step(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Step> {
         let adds: Vec<Add> = self.adds.iter().map(|add| add.expand(context, platform, libc)).collect::<Result<_>>()?;
         let title = self.name.clone().unwrap_or_else(|| title(&adds));
@@ -141,9 +140,9 @@ impl LayerSpec {
 }
 
 impl AddSpec {
-    /// `SRC:DST[:mode=MODE,owner=OWNER,exclude=PATTERN…]`. SRC is a path of this machine, not a pattern, and ends
+    /// Reads `SRC:DST[:mode=MODE,owner=OWNER,exclude=PATTERN…]`. SRC is a path of this machine, not a pattern, and ends
     /// before the first `:/`; DST begins with `/` and holds no `:`. A mode keeps its own commas, as in
-    /// `mode=u=rwX,go=rX,owner=0:0`. Each `exclude=` adds a pattern.
+    /// `mode=u=rwX,go=rX,owner=0:0`. Each `exclude=` adds a pattern. Fails for any other form.
     pub fn from_flag(text: &str) -> Result<AddSpec> {
         let form =
             "the form is `SRC:DST[:mode=…,owner=…,exclude=…]`, with DST from the image's root, as in `app:/bin/`";
@@ -202,7 +201,7 @@ impl Libc {
     }
 }
 
-/// The name of a base image; none for scratch.
+/// Returns the name of a base image, and none for scratch. Fails for an empty one.
 pub fn base(text: &str) -> Result<Option<String>> {
     match text {
         "" => Err(Error::input("the name of the base is empty").with_hint("an image of nothing else is on `scratch`")),
@@ -218,7 +217,7 @@ fn check_pattern(text: &str) -> Result<()> {
 
 /// Refuses a destination that is wrong for every platform.
 fn check_destination(text: &str) -> Result<()> {
-    expand(text, &stand_in(), Libc::Musl)?.parse::<Destination>().map(drop)
+    expand(text, &stand_in(), Libc::Musl)?.parse::<ImagePath>().map(drop)
 }
 
 fn check_exclude(text: &str) -> Result<()> {
@@ -269,8 +268,8 @@ fn flag_options(text: &str) -> Result<Vec<(&str, String)>> {
     Ok(options)
 }
 
-/// What a step without a name is called. It becomes part of the image, so where things come from stays out: the same
-/// files come by many paths.
+/// Returns the title of a step that has no name. It becomes part of the image, so where things come from stays out: the
+/// same files come by many paths.
 fn title(adds: &[Add]) -> String {
     match adds {
         [] => "add nothing".to_owned(),

@@ -1,32 +1,36 @@
+//! Reads `ocibake.toml` into a spec; errors show the line that is wrong.
+
 use toml::de::DeTable;
 
 use super::{AddSpec, LayerSpec, Libc, Origin, Spec};
 use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
 use crate::plan::annotation::PlacedAnnotations;
-use crate::plan::table::{Document, Table, Value};
+use crate::plan::table::{TomlDocument, TomlTable, TomlValue};
 use crate::plan::{About, Mode, Owner, setting};
 
-/// Reads `ocibake.toml`.
-pub(super) fn spec(file: &str, text: &str) -> Result<Spec> {
-    let document = Document { file, text };
-    let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
-    let root = document.root(entries.get_ref());
-    let spec = Spec {
-        name: root.take("name").map(|value| value.parse(name)).transpose()?,
-        base: root.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
-        platforms: root.take("platforms").map(platforms).transpose()?.unwrap_or_default(),
-        index: root.take("index").map(|value| value.boolean()).transpose()?,
-        libc: root.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
-        about: about(&root)?,
-        layers: root.take("layer").map(layers).transpose()?.unwrap_or_default(),
-        config: root.take("config").map(config).transpose()?.unwrap_or_default(),
-        labels: root.take("labels").map(pairs).transpose()?.unwrap_or_default(),
-        placed_annotations: PlacedAnnotations::default(),
-        annotations: root.take("annotations").map(pairs).transpose()?.unwrap_or_default(),
-    };
-    root.finish()?;
-    Ok(spec)
+impl Spec {
+    /// Reads `ocibake.toml`; `file` is its name in errors. Everything is checked that does not depend on a platform.
+    pub fn parse(file: &str, text: &str) -> Result<Spec> {
+        let document = TomlDocument { file, text };
+        let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
+        let root = document.root(entries.get_ref());
+        let spec = Spec {
+            name: root.take("name").map(|value| value.parse(name)).transpose()?,
+            base: root.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
+            platforms: root.take("platforms").map(platforms).transpose()?.unwrap_or_default(),
+            index: root.take("index").map(|value| value.boolean()).transpose()?,
+            libc: root.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
+            about: about(&root)?,
+            layers: root.take("layer").map(layers).transpose()?.unwrap_or_default(),
+            config: root.take("config").map(config).transpose()?.unwrap_or_default(),
+            labels: root.take("labels").map(pairs).transpose()?.unwrap_or_default(),
+            placed_annotations: PlacedAnnotations::default(),
+            annotations: root.take("annotations").map(pairs).transpose()?.unwrap_or_default(),
+        };
+        root.finish()?;
+        Ok(spec)
+    }
 }
 
 fn name(text: &str) -> Result<Reference> {
@@ -38,7 +42,7 @@ fn name(text: &str) -> Result<Reference> {
     Ok(reference)
 }
 
-fn platforms(value: Value) -> Result<Vec<Platform>> {
+fn platforms(value: TomlValue) -> Result<Vec<Platform>> {
     let mut platforms = Vec::new();
     for element in value.list()? {
         element.parse(|text| setting::add_platform(&mut platforms, text))?;
@@ -49,7 +53,7 @@ fn platforms(value: Value) -> Result<Vec<Platform>> {
     Ok(platforms)
 }
 
-fn about(root: &Table) -> Result<About> {
+fn about(root: &TomlTable) -> Result<About> {
     let text = |key| root.take(key).map(|value| value.text()).transpose();
     Ok(About {
         title: text("title")?,
@@ -64,7 +68,7 @@ fn about(root: &Table) -> Result<About> {
     })
 }
 
-fn layers(value: Value) -> Result<Vec<LayerSpec>> {
+fn layers(value: TomlValue) -> Result<Vec<LayerSpec>> {
     let list = value.list()?;
     if list.is_empty() {
         return Err(value.blame(Error::input("`layer` is empty").with_hint("leave the key out instead")));
@@ -72,7 +76,7 @@ fn layers(value: Value) -> Result<Vec<LayerSpec>> {
     list.into_iter().map(layer).collect()
 }
 
-fn layer(value: Value) -> Result<LayerSpec> {
+fn layer(value: TomlValue) -> Result<LayerSpec> {
     let table = value.table()?;
     let name = table.take("name").map(|value| value.text()).transpose()?;
     let add = table.take("add");
@@ -87,7 +91,7 @@ fn layer(value: Value) -> Result<LayerSpec> {
     Ok(LayerSpec { name, adds })
 }
 
-fn add(value: Value) -> Result<AddSpec> {
+fn add(value: TomlValue) -> Result<AddSpec> {
     let table = value.table()?;
     let (from, to) = (table.take("from"), table.take("to"));
     let mode = table.take("mode").map(mode).transpose()?;
@@ -109,7 +113,7 @@ fn add(value: Value) -> Result<AddSpec> {
 }
 
 /// A string, or an integer that is written in octal.
-fn mode(value: Value) -> Result<Mode> {
+fn mode(value: TomlValue) -> Result<Mode> {
     match value.integer() {
         Some((digits, 8)) => Mode::parse(digits).map_err(|error| value.blame(error)),
         Some((digits, _)) => {
@@ -121,12 +125,12 @@ fn mode(value: Value) -> Result<Mode> {
     }
 }
 
-fn exclude(value: Value) -> Result<Vec<String>> {
+fn exclude(value: TomlValue) -> Result<Vec<String>> {
     let patterns = value.list()?;
     patterns.iter().map(|pattern| pattern.parse(|text| super::check_exclude(text).map(|()| text.to_owned()))).collect()
 }
 
-fn config(value: Value) -> Result<Settings> {
+fn config(value: TomlValue) -> Result<Settings> {
     let table = value.table()?;
     let mut settings = Settings::default();
     let command = |key| table.take(key).map(|value| value.strings()).transpose();
@@ -165,7 +169,7 @@ fn config(value: Value) -> Result<Settings> {
 }
 
 /// A table, or a list of `NAME=value`; either keeps its order.
-fn environment(settings: &mut Settings, value: &Value) -> Result<()> {
+fn environment(settings: &mut Settings, value: &TomlValue) -> Result<()> {
     if value.is_array() {
         for variable in value.list()? {
             let before = settings.env.as_ref().map_or(0, Vec::len);
@@ -186,7 +190,7 @@ fn environment(settings: &mut Settings, value: &Value) -> Result<()> {
     Ok(())
 }
 
-fn healthcheck(value: Value) -> Result<Healthcheck> {
+fn healthcheck(value: TomlValue) -> Result<Healthcheck> {
     if value.is_string() {
         return value.parse(|text| match text {
             "none" => Ok(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() }),
@@ -213,12 +217,12 @@ fn healthcheck(value: Value) -> Result<Healthcheck> {
     Ok(healthcheck)
 }
 
-fn retries(value: Value) -> Result<u64> {
+fn retries(value: TomlValue) -> Result<u64> {
     let number = value.integer().and_then(|(digits, radix)| u32::from_str_radix(digits, radix).ok());
     number.map(u64::from).ok_or_else(|| value.blame(Error::input("`retries` is not a number of times, 0 or more")))
 }
 
-fn pairs(value: Value) -> Result<Map<String>> {
+fn pairs(value: TomlValue) -> Result<Map<String>> {
     let mut pairs = Map::new();
     for entry in value.table()?.entries() {
         let key = setting::label_key(entry.key).map_err(|error| entry.blame_key(error))?;

@@ -33,7 +33,7 @@ struct Search<'s> {
 
 /// What indexes list.
 #[derive(Default)]
-struct Listed {
+struct ListedImages {
     /// The best so far, and how well it fits.
     best: Option<(usize, Descriptor)>,
     platforms: BTreeSet<String>,
@@ -42,9 +42,9 @@ struct Listed {
 impl Search<'_> {
     /// The manifest that fits best in an index, or in those that it lists; the first of those that fit alike.
     fn among(&mut self, root: &Descriptor) -> Result<Descriptor> {
-        let mut listed = Listed::default();
+        let mut listed = ListedImages::default();
         self.visit(root, 0, &mut listed)?;
-        let Listed { best, platforms } = listed;
+        let ListedImages { best, platforms } = listed;
         best.map(|(_, manifest)| manifest).ok_or_else(|| {
             let platforms: Vec<String> = platforms.into_iter().collect();
             let known = if platforms.is_empty() { "no images at all".to_owned() } else { platforms.join(", ") };
@@ -53,7 +53,7 @@ impl Search<'_> {
         })
     }
 
-    fn visit(&mut self, index: &Descriptor, depth: usize, listed: &mut Listed) -> Result<()> {
+    fn visit(&mut self, index: &Descriptor, depth: usize, listed: &mut ListedImages) -> Result<()> {
         if depth > DEPTH {
             let message = format!("{}: indexes lie in one another more than {DEPTH} deep", self.name);
             return Err(Error::input(message));

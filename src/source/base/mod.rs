@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 pub use pins::{Holding, Pins};
-use places::Places;
+use places::GrowingList;
 
 use super::image::{self, Location};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, KeyBuilder, Map, Platform, Reference, from_json, to_json};
-use crate::plan::{BaseImage, Lock, context_name};
+use crate::plan::{BaseImage, BaseLock, context_name};
 use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::{LocalStore, Store, read_document};
@@ -29,29 +29,29 @@ const USUAL_PULLS: usize = 4;
 /// Finds the images that builds stand on, and is the [`Store`] of their layers. A name stands for one thing for all its
 /// platforms and as long as this is there. What comes from a registry is verified, and kept in the local store; what lies
 /// in a layout or an archive is read there.
-pub struct Bases<'a> {
-    options: Options<'a>,
+pub struct BaseStore<'a> {
+    options: BaseOptions<'a>,
     pins: Mutex<Pins>,
-    places: Places<Place<'a>>,
+    places: GrowingList<BasePlace<'a>>,
     /// Held while a place is looked for and added.
     adding: Mutex<()>,
 }
 
 /// Where bases come from.
 #[derive(Clone, Copy)]
-pub struct Options<'a> {
+pub struct BaseOptions<'a> {
     pub store: &'a LocalStore,
     pub client: &'a OnDemand,
     pub pull: Pull,
     /// What stands in the place of names, by these names as [`context_name`] has them.
     pub contexts: &'a Map<Location>,
-    pub reach: Reach<'a>,
+    pub reach: BaseReach<'a>,
     pub progress: Progress<'a>,
 }
 
 /// Which images a base may be beside those in registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach<'a> {
+pub enum BaseReach<'a> {
     None,
     /// Any of this machine: relative paths are relative to the directory.
     Machine(&'a Path),
@@ -74,25 +74,25 @@ pub enum Pull {
 }
 
 /// Where bases were looked for, and what was found.
-struct Place<'a> {
+struct BasePlace<'a> {
     location: Location,
     /// In full, if it is a registry's.
     name: String,
-    found: OnceLock<Found<'a>>,
+    found: OnceLock<FoundBase<'a>>,
     /// Held while the place is searched, so that it is once.
     images: Mutex<HashMap<Platform, Arc<BaseImage>>>,
 }
 
-struct Found<'a> {
+struct FoundBase<'a> {
     root: Descriptor,
     /// None for what may be in the local store only.
     store: Option<Box<dyn Store + 'a>>,
     is_kept: bool,
 }
 
-impl<'a> Bases<'a> {
-    pub fn new(options: Options<'a>, pins: Pins) -> Self {
-        Bases { options, pins: Mutex::new(pins), places: Places::default(), adding: Mutex::default() }
+impl<'a> BaseStore<'a> {
+    pub fn new(options: BaseOptions<'a>, pins: Pins) -> Self {
+        BaseStore { options, pins: Mutex::new(pins), places: GrowingList::default(), adding: Mutex::default() }
     }
 
     /// The image that `name` stands for, for `platform`: a name in a registry, or what a [`Location`] is written like.
@@ -110,7 +110,7 @@ impl<'a> Bases<'a> {
                 place.found.get_or_init(|| found)
             }
         };
-        let reader = Reader { bases: self, found };
+        let reader = BaseReader { bases: self, found };
         let image = choose::image(&reader, &place.name, &found.root, platform)?;
         let image = Arc::new(image);
         images.insert(platform.clone(), image.clone());
@@ -118,7 +118,7 @@ impl<'a> Bases<'a> {
     }
 
     /// The lock as it is to be written, if it is to be: with all that was found.
-    pub fn lock(&self) -> Option<Lock> {
+    pub fn lock(&self) -> Option<BaseLock> {
         lock(&self.pins).changed()
     }
 
@@ -143,13 +143,13 @@ impl<'a> Bases<'a> {
         })
     }
 
-    fn place(&self, name: &str) -> Result<&Place<'a>> {
+    fn place(&self, name: &str) -> Result<&BasePlace<'a>> {
         let (location, name) = self.location(name)?;
         let _adding = lock(&self.adding);
         if let Some(place) = self.places.iter().find(|place| place.location == location) {
             return Ok(place);
         }
-        Ok(self.places.push(Place { location, name, found: OnceLock::new(), images: Mutex::default() }))
+        Ok(self.places.push(BasePlace { location, name, found: OnceLock::new(), images: Mutex::default() }))
     }
 
     /// Where it is, and what it is called.
@@ -157,15 +157,15 @@ impl<'a> Bases<'a> {
         let context = context_name(name).and_then(|name| self.options.contexts.get(&name));
         let (location, name) = match (context, self.options.reach) {
             (Some(location), _) => (location.clone(), location.to_string()),
-            (None, Reach::Machine(directory)) => {
+            (None, BaseReach::Machine(directory)) => {
                 (Location::below(directory, name).map_err(in_a_file)?, name.to_owned())
             }
-            (None, Reach::Within(root)) => (Location::within(root, name)?, name.to_owned()),
-            (None, Reach::None) if image::is_path(name) || image::kind(name).is_some() => {
+            (None, BaseReach::Within(root)) => (Location::within(root, name)?, name.to_owned()),
+            (None, BaseReach::None) if image::is_path(name) || image::kind(name).is_some() => {
                 return Err(Error::input(format!("`{name}` is no name in a registry"))
                     .with_hint("this build may not use images that lie on this machine"));
             }
-            (None, Reach::None) => (Location::Registry(name.parse()?), name.to_owned()),
+            (None, BaseReach::None) => (Location::Registry(name.parse()?), name.to_owned()),
         };
         Ok(match location {
             Location::Registry(name) => {
@@ -177,11 +177,11 @@ impl<'a> Bases<'a> {
         })
     }
 
-    fn search(&self, place: &Place<'a>) -> Result<Found<'a>> {
-        let Options { client, progress, .. } = self.options;
+    fn search(&self, place: &BasePlace<'a>) -> Result<FoundBase<'a>> {
+        let BaseOptions { client, progress, .. } = self.options;
         let Location::Registry(name) = &place.location else {
             let (store, root) = place.location.open(client, progress)?;
-            return Ok(Found { root, store: Some(store), is_kept: false });
+            return Ok(FoundBase { root, store: Some(store), is_kept: false });
         };
         let pinned = if name.digest().is_none() { lock(&self.pins).get(name)? } else { None };
         // The tag says nothing beside a digest, and a registry need not have it any more.
@@ -204,8 +204,8 @@ impl<'a> Bases<'a> {
     }
 
     /// What a registry's name stands for: as it says now, or as it said before.
-    fn pull(&self, name: &Reference) -> Result<Found<'a>> {
-        let Options { store, client, pull, progress, .. } = self.options;
+    fn pull(&self, name: &Reference) -> Result<FoundBase<'a>> {
+        let BaseOptions { store, client, pull, progress, .. } = self.options;
         let record = record(name);
         let known = || -> Option<Descriptor> {
             let (blob, content) = store.record(&record)?;
@@ -219,7 +219,7 @@ impl<'a> Bases<'a> {
                 Error::not_found(format!("{name} is not in the local store"))
                     .with_hint("--pull=missing asks the registry for it")
             })?;
-            return Ok(Found { root, store: None, is_kept: true });
+            return Ok(FoundBase { root, store: None, is_kept: true });
         }
         let far = client.client()?.mirrored(name, progress)?;
         let is_settled = name.digest().is_some() || pull == Pull::Missing;
@@ -240,15 +240,15 @@ impl<'a> Bases<'a> {
                 (resolved, _) => resolved?,
             },
         };
-        let found = Found { root, store: Some(Box::new(far)), is_kept: true };
+        let found = FoundBase { root, store: Some(Box::new(far)), is_kept: true };
         self.remember(name, &found)?;
         Ok(found)
     }
 
     /// Has the root in the local store, under the name that was asked for and its digest.
-    fn remember(&self, name: &Reference, found: &Found<'a>) -> Result<()> {
+    fn remember(&self, name: &Reference, found: &FoundBase<'a>) -> Result<()> {
         let root = &found.root;
-        read_document(&Reader { bases: self, found }, root)?;
+        read_document(&BaseReader { bases: self, found }, root)?;
         for name in [name.clone(), name.with_digest(root.digest)] {
             self.options.store.put_record(&record(&name), &root.digest, &to_json(root))?;
         }
@@ -256,17 +256,17 @@ impl<'a> Bases<'a> {
     }
 
     /// Where a layer of what was found is, if it is one.
-    fn found(&self, descriptor: &Descriptor) -> Option<&Found<'a>> {
+    fn found(&self, descriptor: &Descriptor) -> Option<&FoundBase<'a>> {
         let has = |image: &Arc<BaseImage>| image.layers.iter().any(|layer| layer.digest == descriptor.digest);
         let place = self.places.iter().find(|place| lock(&place.images).values().any(has))?;
         place.found.get()
     }
 }
 
-impl Store for Bases<'_> {
+impl Store for BaseStore<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         match self.found(descriptor) {
-            Some(found) => Reader { bases: self, found }.read(descriptor),
+            Some(found) => BaseReader { bases: self, found }.read(descriptor),
             None => Err(Error::not_found(format!("no base has the layer {}", descriptor.digest))),
         }
     }
@@ -287,15 +287,15 @@ impl Store for Bases<'_> {
 
 /// All content of what was found.
 #[derive(Clone, Copy)]
-struct Reader<'r, 'a> {
-    bases: &'r Bases<'a>,
-    found: &'r Found<'a>,
+struct BaseReader<'r, 'a> {
+    bases: &'r BaseStore<'a>,
+    found: &'r FoundBase<'a>,
 }
 
-impl<'r> Reader<'r, '_> {
+impl<'r> BaseReader<'r, '_> {
     fn read(self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + 'r>> {
         let near = self.bases.options.store;
-        let Found { store, is_kept, .. } = self.found;
+        let FoundBase { store, is_kept, .. } = self.found;
         if *is_kept {
             match near.open(descriptor) {
                 Err(error) if error.kind == ErrorKind::NotFound => {}
@@ -311,7 +311,7 @@ impl<'r> Reader<'r, '_> {
     }
 }
 
-impl Store for Reader<'_, '_> {
+impl Store for BaseReader<'_, '_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         self.read(descriptor)
     }

@@ -1,11 +1,13 @@
+//! What the lock says about the bases of a build, and what it is to say.
+
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Reference};
-use crate::plan::Lock;
+use crate::plan::BaseLock;
 
 /// The lock, and what becomes of it.
 #[derive(Debug, Clone, Default)]
 pub struct Pins {
-    lock: Option<Lock>,
+    lock: Option<BaseLock>,
     holding: Holding,
     is_changed: bool,
 }
@@ -23,7 +25,7 @@ pub enum Holding {
 }
 
 impl Pins {
-    pub fn new(lock: Option<Lock>, holding: Holding) -> Self {
+    pub fn new(lock: Option<BaseLock>, holding: Holding) -> Self {
         Pins { lock, holding, is_changed: false }
     }
 
@@ -51,7 +53,7 @@ impl Pins {
     }
 
     /// The lock, if it is another than at first.
-    pub(super) fn changed(&self) -> Option<Lock> {
+    pub(super) fn changed(&self) -> Option<BaseLock> {
         self.lock.clone().filter(|_| self.is_changed)
     }
 }

@@ -1,22 +1,24 @@
+//! A list that grows while it is shared.
+
 use std::sync::OnceLock;
 
 /// A list that only grows, also while it is shared: what is in it is there as long as the list.
-pub(super) struct Places<T>(OnceLock<Box<Link<T>>>);
+pub(super) struct GrowingList<T>(OnceLock<Box<ListLink<T>>>);
 
-struct Link<T> {
+struct ListLink<T> {
     item: T,
-    next: Places<T>,
+    next: GrowingList<T>,
 }
 
-impl<T> Default for Places<T> {
+impl<T> Default for GrowingList<T> {
     fn default() -> Self {
-        Places(OnceLock::new())
+        GrowingList(OnceLock::new())
     }
 }
 
-impl<T> Places<T> {
+impl<T> GrowingList<T> {
     pub fn push(&self, item: T) -> &T {
-        let mut link = Box::new(Link { item, next: Places::default() });
+        let mut link = Box::new(ListLink { item, next: GrowingList::default() });
         let mut end = self;
         loop {
             match end.0.set(link) {

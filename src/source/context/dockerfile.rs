@@ -1,24 +1,25 @@
 //! Which Dockerfile a build takes, and which ignore file.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{OpenContext, Text};
+use super::OpenContext;
+use super::text::{TextFile, read, read_named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::open_file;
 
 /// What a build is told by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dockerfile {
-    pub file: Text,
+pub struct DockerfileSource {
+    pub file: TextFile,
     /// `<file>.dockerignore` beside it or `.dockerignore` in the context, whichever there is first.
-    pub ignore: Option<Text>,
+    pub ignore: Option<TextFile>,
 }
 
 /// Where `-f` says that the Dockerfile is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Named<'a> {
+pub enum DockerfilePlace<'a> {
     /// Nowhere: `Dockerfile` in the context, or else `dockerfile`.
     Not,
     /// `-`.
@@ -26,43 +27,40 @@ pub enum Named<'a> {
     File(&'a Path),
 }
 
-/// The largest Dockerfile or ignore file, in bytes; BuildKit has the same limit.
-pub const TEXT_LIMIT: u64 = 16 << 20;
-
 const DOCKERFILE: &str = "Dockerfile";
 /// It is taken where there is no other.
 const LOWER_CASE: &str = "dockerfile";
 const IGNORE: &str = ".dockerignore";
 
-impl Dockerfile {
+impl DockerfileSource {
     /// Reads the Dockerfile of a build of `context`. A file that is named is one of this machine, relative to where we are;
     /// but in a context that is not [local](OpenContext::is_local) it is looked for there, unless its path is absolute. What
     /// the context itself has is read as [`OpenContext::file`] says.
     ///
-    /// `input` is read for [`Named::StandardInput`] alone.
-    pub fn find(context: &OpenContext, named: Named<'_>, input: &mut dyn Read) -> Result<Dockerfile> {
+    /// `input` is read for [`DockerfilePlace::StandardInput`] alone.
+    pub fn find(context: &OpenContext, named: DockerfilePlace<'_>, input: &mut dyn Read) -> Result<DockerfileSource> {
         if let Some(text) = &context.dockerfile {
-            if named != Named::Not {
+            if named != DockerfilePlace::Not {
                 return Err(Error::usage("the context is a Dockerfile, and -f names another one")
                     .with_hint("leave out -f, or give the directory or tar that belongs to it as the context"));
             }
-            return Ok(Dockerfile { file: text.clone(), ignore: None });
+            return Ok(DockerfileSource { file: text.clone(), ignore: None });
         }
         let usual = Path::new(DOCKERFILE);
         let (path, is_machines) = match named {
-            Named::StandardInput if context.has_input => {
+            DockerfilePlace::StandardInput if context.has_input => {
                 return Err(Error::usage("the context and the Dockerfile cannot both come from the standard input")
                     .with_hint("the tar can have a Dockerfile in it: leave out -f"));
             }
-            Named::StandardInput => {
+            DockerfilePlace::StandardInput => {
                 let file = read(input, DOCKERFILE)?;
-                return Ok(Dockerfile { file, ignore: Self::ignore(context)? });
+                return Ok(DockerfileSource { file, ignore: Self::ignore(context)? });
             }
-            Named::File(path) if context.is_local || path.is_absolute() => {
+            DockerfilePlace::File(path) if context.is_local || path.is_absolute() => {
                 (either_case(path, &|it| Ok(it.exists()))?, true)
             }
-            Named::File(path) => (either_case(path, &|it| Ok(context.find(it)?.is_some()))?, false),
-            Named::Not => (either_case(usual, &|it| Ok(context.find(it)?.is_some()))?, false),
+            DockerfilePlace::File(path) => (either_case(path, &|it| Ok(context.find(it)?.is_some()))?, false),
+            DockerfilePlace::Not => (either_case(usual, &|it| Ok(context.find(it)?.is_some()))?, false),
         };
         let file = match is_machines {
             true => read_named(&path, &path.display().to_string()),
@@ -84,11 +82,11 @@ impl Dockerfile {
             None => Self::ignore(context)?,
             own => own,
         };
-        Ok(Dockerfile { file, ignore })
+        Ok(DockerfileSource { file, ignore })
     }
 
     /// The `.dockerignore` of a local context; none if there is none, or the context is not local.
-    pub fn ignore(context: &OpenContext) -> Result<Option<Text>> {
+    pub fn ignore(context: &OpenContext) -> Result<Option<TextFile>> {
         if !context.is_local {
             return Ok(None);
         }
@@ -96,29 +94,7 @@ impl Dockerfile {
     }
 }
 
-/// The text of `source`, whatever is no UTF-8 in it being replaced as BuildKit does it in what it writes.
-pub(super) fn read(source: impl Read, name: &str) -> Result<Text> {
-    let mut bytes = Vec::new();
-    let read = source.take(TEXT_LIMIT + 1).read_to_end(&mut bytes);
-    read.map_err(|source| Error::from_read("read", name, source))?;
-    if bytes.len() as u64 > TEXT_LIMIT {
-        return Err(Error::input(format!("{name} has more than {TEXT_LIMIT} bytes")).with_hint("is it a Dockerfile?"));
-    }
-    let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Ok(Text { name: name.to_owned(), text })
-}
-
-/// The text of a file that the user has named, which may be a pipe.
-pub(super) fn read_named(path: &Path, name: &str) -> Result<Text> {
-    let failed = |source| Error::io("read", name, source);
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
-        return Err(Error::input(format!("{name} is a directory, where a file is wanted")));
-    }
-    read(file, name)
-}
-
-fn read_in(context: &OpenContext, path: &Path) -> Result<Text> {
+fn read_in(context: &OpenContext, path: &Path) -> Result<TextFile> {
     let name = context.shown(path).to_string();
     match context.file(path)? {
         Some(file) => read(file, &name),
@@ -127,14 +103,14 @@ fn read_in(context: &OpenContext, path: &Path) -> Result<Text> {
 }
 
 /// None also for what is no file: BuildKit passes over it.
-fn ignore_in(context: &OpenContext, path: &Path) -> Result<Option<Text>> {
+fn ignore_in(context: &OpenContext, path: &Path) -> Result<Option<TextFile>> {
     let real = context.find(path)?.filter(|real| is_file(real));
     let name = context.shown(path).to_string();
     real.map(|real| open_file(&real, &name).and_then(|file| read(file, &name))).transpose()
 }
 
 /// As [`ignore_in`], of one that lies beside a Dockerfile elsewhere.
-fn ignore_at(path: &Path) -> Result<Option<Text>> {
+fn ignore_at(path: &Path) -> Result<Option<TextFile>> {
     let real = match fs::canonicalize(path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
@@ -156,15 +132,15 @@ fn either_case(path: &Path, is_there: &dyn Fn(&Path) -> Result<bool>) -> Result<
     Ok(if is_usual && !is_there(path)? && is_there(&lower)? { lower } else { path.to_owned() })
 }
 
-fn missing(error: Error, named: Named<'_>, context: &OpenContext) -> Error {
+fn missing(error: Error, named: DockerfilePlace<'_>, context: &OpenContext) -> Error {
     if error.kind != ErrorKind::NotFound {
         return error;
     }
     match named {
-        Named::File(path) if context.is_local && path.is_relative() && context.root.join(path).is_file() => {
+        DockerfilePlace::File(path) if context.is_local && path.is_relative() && context.root.join(path).is_file() => {
             error.with_hint(format!("-f is relative to where you are: {} is there", context.root.join(path).display()))
         }
-        Named::File(_) => error.with_hint("check the path behind -f"),
+        DockerfilePlace::File(_) => error.with_hint("check the path behind -f"),
         _ => error.with_hint("-f names the Dockerfile if it is called otherwise or lies elsewhere"),
     }
 }

@@ -1,6 +1,7 @@
 //! Build contexts, as `docker build` takes them: wherever they are, they become a directory.
 
 mod dockerfile;
+mod text;
 
 use std::fmt::Display;
 use std::fs::{self, File, Permissions};
@@ -21,11 +22,12 @@ use crate::registry::OnDemand;
 use crate::store::LocalStore;
 use crate::store::pending::PendingDirectory;
 
-pub use dockerfile::{Dockerfile, Named, TEXT_LIMIT};
+pub use dockerfile::{DockerfilePlace, DockerfileSource};
+pub use text::{TEXT_LIMIT, TextFile};
 
 /// Where the context of a build is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
+pub enum ContextLocation {
     /// `-`: a tar, or the text of a Dockerfile.
     StandardInput,
     Directory(PathBuf),
@@ -37,7 +39,7 @@ pub enum Location {
 }
 
 /// What opening a context may need.
-pub struct Access<'a> {
+pub struct ContextAccess<'a> {
     pub store: &'a LocalStore,
     pub client: &'a OnDemand,
     pub progress: Progress<'a>,
@@ -50,7 +52,7 @@ pub struct Access<'a> {
 pub struct OpenContext {
     pub root: PathBuf,
     /// It came as no more than a Dockerfile's text.
-    pub dockerfile: Option<Text>,
+    pub dockerfile: Option<TextFile>,
     /// The commit that it is, for one from a git repository.
     pub checkout: Option<Checkout>,
     /// `Last-Modified`, in seconds since 1970, of one that was downloaded.
@@ -62,36 +64,29 @@ pub struct OpenContext {
     _directory: Option<PendingDirectory>,
 }
 
-/// What somebody wrote, and what errors call it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
-    pub name: String,
-    pub text: String,
-}
-
 /// What BuildKit calls a downloaded file that is no archive, in the directory that it makes of it.
 const DOWNLOADED: &str = "context";
 
-impl FromStr for Location {
+impl FromStr for ContextLocation {
     type Err = Error;
 
     /// A directory that is there goes before a URL.
     fn from_str(text: &str) -> Result<Self> {
         let path = Path::new(text);
         if text == "-" {
-            return Ok(Location::StandardInput);
+            return Ok(ContextLocation::StandardInput);
         }
         if path.is_dir() {
-            return Ok(Location::Directory(path.to_owned()));
+            return Ok(ContextLocation::Directory(path.to_owned()));
         }
         if let Some(url) = GitUrl::of_context(text)? {
-            return Ok(Location::Git(url));
+            return Ok(ContextLocation::Git(url));
         }
         if is_http(text) {
-            return Ok(Location::Http(text.to_owned()));
+            return Ok(ContextLocation::Http(text.to_owned()));
         }
         if path.is_file() {
-            return Ok(Location::Archive(path.to_owned()));
+            return Ok(ContextLocation::Archive(path.to_owned()));
         }
         Err(Error::not_found(format!("there is no context {text}")).with_hint(
             "a directory is one, a tar, the URL of a tar, a git repository (https://HOST/PATH.git#BRANCH:DIRECTORY), or - \
@@ -100,27 +95,27 @@ impl FromStr for Location {
     }
 }
 
-impl Location {
+impl ContextLocation {
     /// `input` is read for [`StandardInput`](Location::StandardInput) alone.
-    pub fn open(&self, access: &Access<'_>, input: &mut dyn Read) -> Result<OpenContext> {
+    pub fn open(&self, access: &ContextAccess<'_>, input: &mut dyn Read) -> Result<OpenContext> {
         match self {
-            Location::StandardInput => of_input(input, access),
-            Location::Directory(path) => Ok(OpenContext::local(path)),
-            Location::Archive(path) => of_archive(path, access),
-            Location::Http(url) => {
+            ContextLocation::StandardInput => of_input(input, access),
+            ContextLocation::Directory(path) => Ok(OpenContext::local(path)),
+            ContextLocation::Archive(path) => of_archive(path, access),
+            ContextLocation::Http(url) => {
                 let (context, file) = of_url(url, access)?;
-                let dockerfile = file.map(|path| dockerfile::read_named(&path, &shown_url(url))).transpose()?;
+                let dockerfile = file.map(|path| text::read_named(&path, &shown_url(url))).transpose()?;
                 Ok(OpenContext { dockerfile, ..context })
             }
-            Location::Git(url) => of_git(url, access),
+            ContextLocation::Git(url) => of_git(url, access),
         }
     }
 }
 
 impl OpenContext {
     /// The context behind a name of `--build-context`; none if that is an image ([`ContextPlace::Image`],
-    /// [`ContextPlace::Layout`]). To one that is local its own `.dockerignore` applies: see [`Dockerfile::ignore`].
-    pub fn named(place: &ContextPlace, access: &Access<'_>) -> Result<Option<OpenContext>> {
+    /// [`ContextPlace::Layout`]). To one that is local its own `.dockerignore` applies: see [`DockerfileSource::ignore`].
+    pub fn named(place: &ContextPlace, access: &ContextAccess<'_>) -> Result<Option<OpenContext>> {
         match place {
             ContextPlace::Image(_) | ContextPlace::Layout { .. } => Ok(None),
             ContextPlace::Directory(path) if path.is_dir() => Ok(Some(OpenContext::local(path))),
@@ -129,7 +124,7 @@ impl OpenContext {
                     .with_hint("an image is written docker-image://NAME, and a layout oci-layout://DIRECTORY"))
             }
             // One that the URL does not ask for comes without .git: BUILDKIT_CONTEXT_KEEP_GIT_DIR is about the main one.
-            ContextPlace::Git(url) => of_git(url, &Access { keep_git_dir: false, ..*access }).map(Some),
+            ContextPlace::Git(url) => of_git(url, &ContextAccess { keep_git_dir: false, ..*access }).map(Some),
             ContextPlace::Http(url) => of_url(url, access).map(|(context, _)| Some(context)),
         }
     }
@@ -227,14 +222,14 @@ impl OpenContext {
         })
     }
 
-    fn unpacked(raw: impl Read, size: u64, name: &str, access: &Access<'_>) -> Result<Self> {
+    fn unpacked(raw: impl Read, size: u64, name: &str, access: &ContextAccess<'_>) -> Result<Self> {
         let context = Self::brought(access.store)?;
         archive::unpack(raw, size, name, &context.root, access.store, access.progress)?;
         Ok(context)
     }
 }
 
-fn of_input(input: &mut dyn Read, access: &Access<'_>) -> Result<OpenContext> {
+fn of_input(input: &mut dyn Read, access: &ContextAccess<'_>) -> Result<OpenContext> {
     let name = "the standard input";
     let head = head(&mut *input, name)?;
     let is_archive = is_archive(&head);
@@ -242,13 +237,13 @@ fn of_input(input: &mut dyn Read, access: &Access<'_>) -> Result<OpenContext> {
     let context = if is_archive {
         OpenContext::unpacked(all, 0, name, access)?
     } else {
-        let dockerfile = Some(dockerfile::read(all, "Dockerfile")?);
+        let dockerfile = Some(text::read(all, "Dockerfile")?);
         OpenContext { dockerfile, ..OpenContext::brought(access.store)? }
     };
     Ok(OpenContext { has_input: true, ..context })
 }
 
-fn of_archive(path: &Path, access: &Access<'_>) -> Result<OpenContext> {
+fn of_archive(path: &Path, access: &ContextAccess<'_>) -> Result<OpenContext> {
     let failed = |source| Error::io("read", path, source);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
@@ -256,7 +251,7 @@ fn of_archive(path: &Path, access: &Access<'_>) -> Result<OpenContext> {
 }
 
 /// What is no archive is alone in its directory, and its path is told.
-fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf>)> {
+fn of_url(url: &str, access: &ContextAccess<'_>) -> Result<(OpenContext, Option<PathBuf>)> {
     let name = shown_url(url);
     let downloaded = download(url, None, access.store, access.client, &Stop::default(), access.progress)?;
     let (content, modified) = (&downloaded.content, downloaded.last_modified());
@@ -274,7 +269,7 @@ fn of_url(url: &str, access: &Access<'_>) -> Result<(OpenContext, Option<PathBuf
     Ok((context, Some(path)))
 }
 
-fn of_git(url: &GitUrl, access: &Access<'_>) -> Result<OpenContext> {
+fn of_git(url: &GitUrl, access: &ContextAccess<'_>) -> Result<OpenContext> {
     let Fetched { root, checkout, directory, .. } =
         git::fetch(url, access.keep_git_dir, None, access.store, &Stop::default())?;
     let (checkout, _directory) = (Some(checkout), Some(directory));

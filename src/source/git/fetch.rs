@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::address::Address;
-use super::program::{Credentials, Git, complaint, failed};
+use super::program::{Git, GitCredentials, complaint, failed};
 use super::submodules;
 use crate::error::{Error, Result};
 use crate::net::Stop;
@@ -21,12 +21,12 @@ pub struct Fetched {
     pub root: PathBuf,
     pub checkout: Checkout,
     pub directory: PendingDirectory,
-    named: Named,
+    named: NamedObject,
 }
 
 /// What the name that was asked for stands for, as digests in hexadecimal.
 #[derive(Debug)]
-struct Named {
+struct NamedObject {
     commit: String,
     /// The commit, or the annotated tag that leads to it.
     object: String,
@@ -52,9 +52,9 @@ pub fn fetch(
     fs::create_dir(&work_tree).map_err(|source| Error::io("create", &work_tree, source))?;
     let keeps = url.keep_git_dir.unwrap_or(keep_git_dir) && url.subdirectory.is_none();
     let git_dir = if keeps { work_tree.join(".git") } else { directory.path().join("git") };
-    let credentials = Credentials::new(directory.path());
+    let credentials = GitCredentials::new(directory.path());
     let git = Git { git_dir: &git_dir, work_tree: &work_tree, credentials: &credentials, stop };
-    let repository = Repository { git, url, git_dir: &git_dir };
+    let repository = FetchRepository { git, url, git_dir: &git_dir };
     repository.begin()?;
     let wanted = repository.resolve()?;
     let named = repository.fetch(&wanted)?;
@@ -78,9 +78,9 @@ impl Fetched {
     }
 }
 
-impl Named {
+impl NamedObject {
     fn check(&self, url: &GitUrl, checksum: Option<&str>) -> Result<()> {
-        let Named { commit, object } = self;
+        let NamedObject { commit, object } = self;
         for expected in [checksum, url.checksum.as_deref()].into_iter().flatten().map(str::to_ascii_lowercase) {
             if !commit.starts_with(&expected) && !object.starts_with(&expected) {
                 return Err(Error::integrity(format!("{url} is the commit {commit}, not {expected}"))
@@ -91,14 +91,14 @@ impl Named {
     }
 }
 
-struct Repository<'a> {
+struct FetchRepository<'a> {
     git: Git<'a>,
     url: &'a GitUrl,
     git_dir: &'a Path,
 }
 
 /// What a name stands for on the other side.
-struct Wanted {
+struct WantedReference {
     /// A reference in full, or a commit.
     source: String,
     /// Where it is kept here.
@@ -106,7 +106,7 @@ struct Wanted {
     default_branch: Option<String>,
 }
 
-impl Repository<'_> {
+impl FetchRepository<'_> {
     /// An empty repository that knows the remote.
     fn begin(&self) -> Result<()> {
         // A later git may have another default.
@@ -122,7 +122,7 @@ impl Repository<'_> {
     }
 
     /// Of a branch and a tag with one name the branch is meant, as git itself has it.
-    fn resolve(&self) -> Result<Wanted> {
+    fn resolve(&self) -> Result<WantedReference> {
         let Some(name) = &self.url.reference else {
             let answer = self.run(&["ls-remote", "--symref", "origin", "HEAD"], "list")?;
             let branch = answer.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
@@ -131,12 +131,12 @@ impl Repository<'_> {
                     .with_hint("name a branch, a tag or a commit behind a `#`"));
             };
             let default_branch = branch.strip_prefix("refs/heads/").map(str::to_owned);
-            return Ok(Wanted { source: branch.to_owned(), local: branch.to_owned(), default_branch });
+            return Ok(WantedReference { source: branch.to_owned(), local: branch.to_owned(), default_branch });
         };
         let is_hexadecimal = name.bytes().all(|c| c.is_ascii_hexdigit());
         if is_hexadecimal && matches!(name.len(), 40 | 64) {
             let (source, local) = (name.to_ascii_lowercase(), WANTED.to_owned());
-            return Ok(Wanted { source, local, default_branch: None });
+            return Ok(WantedReference { source, local, default_branch: None });
         }
         let short = |space: &str| format!("{space}{}", name.strip_prefix(space).unwrap_or(name));
         let candidates = [short("refs/heads/"), short("refs/tags/"), short("refs/")];
@@ -153,7 +153,7 @@ impl Repository<'_> {
         };
         let is_kept = found.starts_with("refs/heads/") || found.starts_with("refs/tags/");
         let default = answer.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
-        Ok(Wanted {
+        Ok(WantedReference {
             source: found.clone(),
             local: if is_kept { found.clone() } else { WANTED.to_owned() },
             default_branch: default.map(str::to_owned),
@@ -161,8 +161,8 @@ impl Repository<'_> {
     }
 
     /// What is `wanted`, once it is here.
-    fn fetch(&self, wanted: &Wanted) -> Result<Named> {
-        let Wanted { source, local, .. } = wanted;
+    fn fetch(&self, wanted: &WantedReference) -> Result<NamedObject> {
+        let WantedReference { source, local, .. } = wanted;
         let refspec = format!("+{source}:{local}");
         let common = ["fetch", "--quiet", "--no-tags", "--update-head-ok", "--no-recurse-submodules"];
         let with = |more: &[&str]| self.git.run(&[&common[..], more].concat());
@@ -185,14 +185,14 @@ impl Repository<'_> {
             return Err(Error::not_found(format!("{}: it has no such commit", self.url)));
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        Ok(Named { commit: text(&commit.stdout), object: text(&verify(found)?.stdout) })
+        Ok(NamedObject { commit: text(&commit.stdout), object: text(&verify(found)?.stdout) })
     }
 
     fn check_out(&self, revision: &str) -> Result<()> {
         self.run(&["checkout", "--quiet", "--force", "--detach", revision, "--"], "check out").map(drop)
     }
 
-    fn describe(&self, revision: String, wanted: Wanted) -> Result<Checkout> {
+    fn describe(&self, revision: String, wanted: WantedReference) -> Result<Checkout> {
         let time = self.run(&["log", "-1", "--no-show-signature", "--format=%ct", &revision], "read")?;
         let commit_time =
             time.parse().map_err(|_| Error::input(format!("git gave `{time}` as the time of {revision}")))?;

@@ -21,14 +21,14 @@ use crate::plan::GitUrl;
 pub(super) struct Git<'a> {
     pub git_dir: &'a Path,
     pub work_tree: &'a Path,
-    pub credentials: &'a Credentials,
+    pub credentials: &'a GitCredentials,
     /// Ends git when it is ended.
     pub stop: &'a Stop,
 }
 
 /// Who may fetch: a file that only the user can read, from which git's own helper takes what belongs to a host. It goes
 /// with this value.
-pub(super) struct Credentials {
+pub(super) struct GitCredentials {
     file: PathBuf,
 }
 
@@ -154,10 +154,10 @@ fn read_aside(pipe: Option<impl Read + Send + 'static>) -> Receiver<io::Result<V
     receive
 }
 
-impl Credentials {
+impl GitCredentials {
     /// None yet, which are to be in a file of that name in `directory`.
     pub fn new(directory: &Path) -> Self {
-        Credentials { file: directory.join("credentials") }
+        GitCredentials { file: directory.join("credentials") }
     }
 
     /// Adds a line of git-credential-store(1). Of several for one host the first counts.
@@ -182,7 +182,7 @@ impl Credentials {
     }
 }
 
-impl Drop for Credentials {
+impl Drop for GitCredentials {
     fn drop(&mut self) {
         // Where there are none there is no file; and what cannot be removed goes with the directory.
         let _ = std::fs::remove_file(&self.file);

@@ -1,7 +1,7 @@
 //! `ocibake.lock` as a text.
 
 use ocibake::oci::{Digest, Reference};
-use ocibake::plan::Lock;
+use ocibake::plan::BaseLock;
 
 fn reference(text: &str) -> Reference {
     text.parse().unwrap()
@@ -9,7 +9,7 @@ fn reference(text: &str) -> Reference {
 
 #[test]
 fn a_lock_is_sorted_and_reads_back() {
-    let mut lock = Lock::default();
+    let mut lock = BaseLock::default();
     let names = ["ghcr.io/org/base:v1", "debian:13", "localhost:5000/a/b", "docker.io/library/alpine"];
     for name in names {
         lock.insert(&reference(name), Digest::of(name.as_bytes()));
@@ -21,7 +21,7 @@ fn a_lock_is_sorted_and_reads_back() {
         assert!(line.starts_with(&format!("\"{name}\" = \"sha256:")), "{line}");
     }
     assert_eq!(lines.len(), names.len());
-    let read = Lock::parse("ocibake.lock", &text).unwrap();
+    let read = BaseLock::parse("ocibake.lock", &text).unwrap();
     assert_eq!(read, lock);
     assert_eq!(read.get(&reference("docker.io/library/debian:13")), Some(Digest::of(b"debian:13")));
     assert_eq!(read.get(&reference("alpine:latest")), Some(Digest::of(b"docker.io/library/alpine")));
@@ -30,7 +30,7 @@ fn a_lock_is_sorted_and_reads_back() {
 
 #[test]
 fn a_written_lock_is_plain_toml() {
-    let mut lock = Lock::default();
+    let mut lock = BaseLock::default();
     lock.insert(&reference("debian:13"), Digest::of(b"x"));
     let read: toml::Table = lock.to_string().parse().unwrap();
     assert_eq!(read["version"].as_integer(), Some(1));
@@ -56,10 +56,10 @@ fn what_a_lock_may_not_say_is_an_error_with_its_line() {
         ("version = 1\n<<<<<<< ours\n".to_owned(), 2, "is not valid TOML"),
     ];
     for (text, line, says) in cases {
-        let error = Lock::parse("ocibake.lock", &text).unwrap_err();
+        let error = BaseLock::parse("ocibake.lock", &text).unwrap_err();
         assert!(error.message.contains(says), "{text:?}: {error:?}");
         assert_eq!(error.excerpt.map(|excerpt| excerpt.line), Some(line), "{text:?}");
     }
-    let error = Lock::parse("ocibake.lock", "[base]\n").unwrap_err();
+    let error = BaseLock::parse("ocibake.lock", "[base]\n").unwrap_err();
     assert_eq!(error.message, "ocibake.lock does not say its `version`");
 }

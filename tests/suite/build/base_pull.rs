@@ -226,7 +226,7 @@ fn a_locked_base_stays_what_it_was() {
 #[test]
 fn a_base_that_is_not_in_the_lock_is_an_error() {
     let (_registry, _, _, name) = registry("content");
-    let lock = ocibake::plan::Lock::default();
+    let lock = ocibake::plan::BaseLock::default();
     let pins = Pins::new(Some(lock), Holding::Obeyed);
     let found = Machine::new().build(Pull::Usual, pins, |bases| bases.find(&name, &AMD64.parse().unwrap()));
     let error = found.unwrap_err();
@@ -237,7 +237,7 @@ fn a_base_that_is_not_in_the_lock_is_an_error() {
 #[test]
 fn a_locked_digest_that_the_registry_has_lost_is_an_error() {
     let (_registry, _, _, name) = registry("content");
-    let mut lock = ocibake::plan::Lock::default();
+    let mut lock = ocibake::plan::BaseLock::default();
     let gone = ocibake::oci::Digest::of(b"gone");
     lock.insert(&name.parse().unwrap(), gone);
     let pins = Pins::new(Some(lock), Holding::Completed);
@@ -255,7 +255,7 @@ fn a_lock_is_renewed_by_the_registry_alone() {
     let machine = Machine::new();
     machine.find(&name, AMD64).unwrap();
     status.store(503, Ordering::Relaxed);
-    let mut lock = ocibake::plan::Lock::default();
+    let mut lock = ocibake::plan::BaseLock::default();
     lock.insert(&name.parse().unwrap(), first.digest);
     let pins = Pins::new(Some(lock), Holding::Renewed);
     let found = machine.build(Pull::Usual, pins, |bases| bases.find(&name, &AMD64.parse().unwrap()));

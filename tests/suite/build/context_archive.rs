@@ -9,7 +9,7 @@ use std::process::Command;
 use ocibake::error::{Error, ErrorKind};
 use ocibake::plan::ContextPlace;
 use ocibake::progress::silent;
-use ocibake::source::context::{Access, Dockerfile, Location, Named, OpenContext};
+use ocibake::source::context::{ContextAccess, ContextLocation, DockerfilePlace, DockerfileSource, OpenContext};
 use ocibake::store::LocalStore;
 use tempfile::TempDir;
 
@@ -34,13 +34,13 @@ impl Place {
 
     fn open(&self, location: &str, input: &[u8]) -> Result<OpenContext, Error> {
         let client = on_demand();
-        let access = Access { store: &self.store, client: &client, progress: &silent, keep_git_dir: false };
-        location.parse::<Location>()?.open(&access, &mut Cursor::new(input))
+        let access = ContextAccess { store: &self.store, client: &client, progress: &silent, keep_git_dir: false };
+        location.parse::<ContextLocation>()?.open(&access, &mut Cursor::new(input))
     }
 
     fn named(&self, value: &str) -> Result<Option<OpenContext>, Error> {
         let client = on_demand();
-        let access = Access { store: &self.store, client: &client, progress: &silent, keep_git_dir: false };
+        let access = ContextAccess { store: &self.store, client: &client, progress: &silent, keep_git_dir: false };
         OpenContext::named(&value.parse::<ContextPlace>()?, &access)
     }
 
@@ -61,8 +61,8 @@ fn content(context: &OpenContext, path: &str) -> String {
     fs::read_to_string(context.root.join(path)).unwrap()
 }
 
-fn find(context: &OpenContext, named: Named<'_>) -> Result<Dockerfile, Error> {
-    Dockerfile::find(context, named, &mut std::io::empty())
+fn find(context: &OpenContext, named: DockerfilePlace<'_>) -> Result<DockerfileSource, Error> {
+    DockerfileSource::find(context, named, &mut std::io::empty())
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_tar_is_unpacked_wherever_it_comes_from() {
             assert_eq!((status("d/x").mode() & 0o7777, status("d/x").mtime()), (0o4755, 1000));
             assert_eq!(status("d/x").ino(), status("d/y").ino(), "a hard link stays one");
             assert!(status("out").is_symlink(), "a link that leads out is kept as it is");
-            let found = find(&context, Named::Not).unwrap();
+            let found = find(&context, DockerfilePlace::Not).unwrap();
             assert_eq!((found.file.name.as_str(), found.file.text.as_str()), ("Dockerfile", "FROM scratch\n"));
             assert_eq!(found.ignore, None, "BuildKit leaves such a context whole");
             // Nobody else gets at it meanwhile.
@@ -108,14 +108,14 @@ fn a_text_is_the_dockerfile() {
     let place = Place::new();
     let context = place.open("-", b"FROM scratch\n").unwrap();
     assert_eq!(fs::read_dir(&context.root).unwrap().count(), 0, "its context is empty");
-    assert_eq!(find(&context, Named::Not).unwrap().file.text, "FROM scratch\n");
-    let error = find(&context, Named::File(Path::new("Dockerfile"))).unwrap_err();
+    assert_eq!(find(&context, DockerfilePlace::Not).unwrap().file.text, "FROM scratch\n");
+    let error = find(&context, DockerfilePlace::File(Path::new("Dockerfile"))).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Usage);
     assert!(error.message.contains("-f names another one"), "{error}");
 
     let server = FakeRegistry::scripted(|_| Some(Reply::Answer(200, Vec::new(), b"FROM scratch\nUSER 1\n".to_vec())));
     let context = place.open(&format!("http://{}/Dockerfile?a=s3cret", server.address()), b"").unwrap();
-    let found = find(&context, Named::Not).unwrap().file;
+    let found = find(&context, DockerfilePlace::Not).unwrap().file;
     assert_eq!(found.text, "FROM scratch\nUSER 1\n");
     assert_eq!(found.name, format!("http://{}/Dockerfile", server.address()));
     assert_eq!(content(&context, "context"), found.text, "as BuildKit has it");
@@ -128,7 +128,7 @@ fn the_standard_input_is_not_two_things_at_once() {
     }
     let place = Place::new();
     let context = place.open("-", &tar(&Tree::new().file("a", "").plant())).unwrap();
-    let error = find(&context, Named::StandardInput).unwrap_err();
+    let error = find(&context, DockerfilePlace::StandardInput).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Usage);
     assert!(error.message.contains("cannot both come from the standard input"), "{error}");
 }
@@ -179,7 +179,7 @@ fn a_hostile_tar_writes_nothing_outside_and_shows_nothing_of_it() {
     };
     let leading = format!("add('Dockerfile', type=tarfile.SYMTYPE, linkname={:?})", secret.to_str().unwrap());
     let context = place.open("-", &make(&leading)).unwrap();
-    for named in [Named::Not, Named::File(Path::new("Dockerfile"))] {
+    for named in [DockerfilePlace::Not, DockerfilePlace::File(Path::new("Dockerfile"))] {
         let error = find(&context, named).unwrap_err();
         assert!(
             error.message.contains("leads out of the context") && !format!("{error:?}").contains("s3cret"),
@@ -351,7 +351,7 @@ fn named_contexts_are_opened() {
     let directory = tree.path().join("lib");
     let context = place.named(directory.to_str().unwrap()).unwrap().unwrap();
     assert!(context.is_local);
-    assert_eq!(Dockerfile::ignore(&context).unwrap().unwrap().text, "*.o\n");
+    assert_eq!(DockerfileSource::ignore(&context).unwrap().unwrap().text, "*.o\n");
     let archive = tar(&tree);
     let server = FakeRegistry::scripted(move |request| {
         let body = if request.path == "/a.tar" { archive.clone() } else { b"plain".to_vec() };

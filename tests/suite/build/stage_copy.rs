@@ -1,7 +1,7 @@
 //! What `COPY` puts where. The rules are those of BuildKit's file operations and of fsutil's copier; each expectation was
 //! derived from them by hand.
 
-use ocibake::plan::{Base, Copy, Item, Mode, Work};
+use ocibake::plan::{Base, Copy, CopyItem, Mode, Work};
 
 use crate::support::handmade::{self, Handmade};
 use crate::support::stages::{TIME, Workshop, copy, destination, directory};
@@ -302,7 +302,7 @@ fn a_linked_copy_does_not_look_below() {
 
 #[test]
 fn texts_are_files_of_root() {
-    let text = |name: &str| Item::Text { name: name.to_owned(), content: "hello\n".into() };
+    let text = |name: &str| CopyItem::Text { name: name.to_owned(), content: "hello\n".into() };
     let work = |to| Copy { items: vec![text("one"), text("two")], ..copy(&[], to) };
     assert_eq!(copied(work("/x/")), ["d 755 0:0 x", "f 644 0:0 x/one", "f 644 0:0 x/two"]);
     let single = Copy { items: vec![text("one")], to: destination("/srv/sub"), ..copy(&[], "/") };
@@ -312,8 +312,10 @@ fn texts_are_files_of_root() {
 #[test]
 fn the_later_of_two_sources_wins() {
     let (workshop, base) = based();
-    let items =
-        vec![Item::Pattern("a.txt".to_owned()), Item::Text { name: "a.txt".to_owned(), content: "much longer".into() }];
+    let items = vec![
+        CopyItem::Pattern("a.txt".to_owned()),
+        CopyItem::Text { name: "a.txt".to_owned(), content: "much longer".into() },
+    ];
     let outcome = workshop.steps(base, vec![Work::Copy(Copy { items, ..copy(&[], "/x/") })]);
     assert!(outcome.record("x/a.txt").to_string().contains("file of 11 bytes"), "{}", outcome.record("x/a.txt"));
 }

@@ -2,25 +2,27 @@
 //! `instructions` package.
 
 use ocibake::error::{Error, Result};
-use ocibake::plan::dockerfile::{Add, Command, Copy, Mount, MountKind, Network, Run, Security, Sharing};
+use ocibake::plan::dockerfile::{
+    AddCommand, Command, CopyCommand, Mount, MountKind, Network, RunCommand, Security, Sharing,
+};
 
 use crate::support::reading::{command, refused, text, texts};
 
-fn copy(line: &str) -> Copy {
+fn copy(line: &str) -> CopyCommand {
     match command(line) {
         Command::Copy(copy) => copy,
         other => panic!("{other:?}"),
     }
 }
 
-fn add(line: &str) -> Add {
+fn add(line: &str) -> AddCommand {
     match command(line) {
         Command::Add(add) => add,
         other => panic!("{other:?}"),
     }
 }
 
-fn run(line: &str) -> Run {
+fn run(line: &str) -> RunCommand {
     match command(line) {
         Command::Run(run) => run,
         other => panic!("{other:?}"),

@@ -1,6 +1,6 @@
 //! Heredocs, as the reference's "Here-Documents" and the test cases of BuildKit's parser have them.
 
-use ocibake::plan::dockerfile::{Command, CommandLine, Copy, Heredoc};
+use ocibake::plan::dockerfile::{Command, CommandLine, CopyCommand, Heredoc};
 
 use crate::support::reading::{command, commands, read, refused, texts};
 
@@ -19,7 +19,7 @@ fn only(lines: &str) -> Heredoc {
     heredocs.remove(0)
 }
 
-fn copy(lines: &str) -> Copy {
+fn copy(lines: &str) -> CopyCommand {
     match command(lines) {
         Command::Copy(copy) => copy,
         other => panic!("{other:?}"),

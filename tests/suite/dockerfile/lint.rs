@@ -1,18 +1,18 @@
 //! The build checks that need nothing but the text. Each case is the "Bad" or the "Good" example of the rule's page
 //! (docs.docker.com/reference/build-checks), or stands close to it.
 
-use ocibake::plan::dockerfile::Rule::{self, *};
+use ocibake::plan::dockerfile::LintRule::{self, *};
 
 use crate::support::reading::{findings, read};
 
 /// The findings of one rule, by line and message.
-fn told(rule: Rule, text: &str) -> Vec<(usize, String)> {
+fn told(rule: LintRule, text: &str) -> Vec<(usize, String)> {
     let found = read(text).warnings.into_iter().filter(|warning| warning.rule == rule);
     found.map(|warning| (warning.place.line, warning.message)).collect()
 }
 
 #[track_caller]
-fn assert_told(rule: Rule, text: &str, expected: &[(usize, &str)]) {
+fn assert_told(rule: LintRule, text: &str, expected: &[(usize, &str)]) {
     let found = told(rule, text);
     assert_eq!(found.iter().map(|(line, message)| (*line, &**message)).collect::<Vec<_>>(), expected, "{text}");
 }
@@ -234,9 +234,9 @@ fn findings_know_their_stage() {
 #[test]
 fn rules_have_their_names_and_pages() {
     for name in ["StageNameCasing", "JSONArgsRecommended", "CopyIgnoredFile", "InvalidBaseImagePlatform"] {
-        assert_eq!(Rule::named(name).map(Rule::name), Some(name));
+        assert_eq!(LintRule::named(name).map(LintRule::name), Some(name));
     }
-    assert_eq!(Rule::named("jsonargsrecommended"), None);
+    assert_eq!(LintRule::named("jsonargsrecommended"), None);
     let page = "https://docs.docker.com/go/dockerfile/rule/json-args-recommended/";
     assert_eq!(JsonArgsRecommended.url().as_deref(), Some(page));
 }

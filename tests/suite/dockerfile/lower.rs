@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ocibake::error::{Error, Result};
 use ocibake::oci::{Digest, ImageConfig, Platform, Settings, from_json};
-use ocibake::plan::dockerfile::{Dockerfile, Lowered, Named, Request, Rule, Warning};
+use ocibake::plan::dockerfile::{Dockerfile, LintRule, Lowered, LoweringRequest, NamedSource, Warning};
 use ocibake::plan::{
-    Automatic, Base, BaseImage, Context, Copy, Destination, Directory, Item, Provider, Spec, Stage, Work,
+    Automatic, Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Provider, Spec, Stage, Work,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ struct Asked<'a> {
     platforms: &'a [&'a str],
     target: Option<&'a str>,
     arguments: &'a [(&'a str, &'a str)],
-    named: &'a [(&'a str, Named)],
+    named: &'a [(&'a str, NamedSource)],
     /// The `config` of the one image that is there, `base`.
     base: Value,
 }
@@ -42,7 +42,7 @@ impl Asked<'_> {
         })
     }
 
-    fn with_request<T>(&self, work: impl FnOnce(&Request<'_>) -> Result<T>) -> Result<T> {
+    fn with_request<T>(&self, work: impl FnOnce(&LoweringRequest<'_>) -> Result<T>) -> Result<T> {
         let platforms: Vec<Platform> = self.platforms.iter().map(|name| name.parse().unwrap()).collect();
         let arguments = self.arguments.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let named = |name: &str| {
@@ -50,7 +50,7 @@ impl Asked<'_> {
             found.map(|(_, named)| named.clone())
         };
         let context = |root: &str| Context { title: root.to_owned(), root: PathBuf::from(root), ignore: Vec::new() };
-        work(&Request {
+        work(&LoweringRequest {
             platforms: &platforms,
             build_platform: Platform::new("linux", "amd64", None),
             target: self.target,
@@ -114,8 +114,8 @@ fn copies(stage: &Stage) -> Vec<&Copy> {
         .collect()
 }
 
-fn destination(path: &str, into: bool) -> Destination {
-    Destination { path: path.to_owned(), into }
+fn destination(path: &str, into: bool) -> ImagePath {
+    ImagePath { path: path.to_owned(), into }
 }
 
 /// By the Dockerfile reference's chapters of the instructions.
@@ -240,7 +240,7 @@ fn only_what_the_target_needs_is_there() {
     assert_eq!(titles, ["files", "wanted"]);
     let copy = copies(image(&lowered))[0];
     assert_eq!((&copy.from, &copy.to), (&Provider::Stage(0), &destination("g", false)));
-    assert_eq!(copy.items, [Item::Pattern("/f".to_owned())]);
+    assert_eq!(copy.items, [CopyItem::Pattern("/f".to_owned())]);
 }
 
 #[test]
@@ -276,8 +276,11 @@ fn destinations_are_relative_to_the_working_directory() {
 
 #[test]
 fn named_contexts_take_the_place_of_stages_and_images() {
-    let named =
-        [("lib", Named::Directory(1)), ("alpine", Named::Image("base".to_owned())), ("two", Named::Directory(1))];
+    let named = [
+        ("lib", NamedSource::Directory(1)),
+        ("alpine", NamedSource::Image("base".to_owned())),
+        ("two", NamedSource::Directory(1)),
+    ];
     let asked = Asked { named: &named, ..Asked::default() };
     let lowered =
         asked.lower("FROM missing AS two\nRUN x\nFROM alpine\nCOPY --from=lib a /\nCOPY --from=two b /").unwrap();
@@ -291,7 +294,7 @@ fn named_contexts_take_the_place_of_stages_and_images() {
 
 #[test]
 fn a_context_of_nothing_is_a_base_and_a_source_without_files() {
-    let named = [("empty", Named::Nothing), ("two", Named::Nothing)];
+    let named = [("empty", NamedSource::Nothing), ("two", NamedSource::Nothing)];
     let asked = Asked { named: &named, ..Asked::default() };
     let lowered =
         asked.lower("FROM missing AS two\nRUN x\nFROM empty\nENV A=1\nCOPY --from=two / /\nCOPY --from=empty / /");
@@ -332,7 +335,7 @@ fn an_empty_checksum_is_none() {
         let lowered = of(&[], &text).unwrap();
         for item in &copies(image(&lowered))[0].items {
             assert!(
-                !matches!(item, Item::Url { checksum: Some(_), .. } | Item::Git { checksum: Some(_), .. }),
+                !matches!(item, CopyItem::Url { checksum: Some(_), .. } | CopyItem::Git { checksum: Some(_), .. }),
                 "{item:?}"
             );
         }
@@ -469,15 +472,15 @@ fn checks_that_need_values_are_made() {
 fn checks_do_without_an_image_that_is_not_to_be_had() {
     let text = "FROM missing AS one\nENV A=$OF_THE_IMAGE\nRUN make\nCOPY --from=missing2 a /\nFROM scratch\nENV B=$C\nWORKDIR w";
     let found = Asked::default().check(text).unwrap();
-    let lines: Vec<(usize, Rule)> = found.iter().map(|warning| (warning.place.line, warning.rule)).collect();
-    assert_eq!(lines, [(6, Rule::UndefinedVar), (7, Rule::WorkdirRelativePath)]);
+    let lines: Vec<(usize, LintRule)> = found.iter().map(|warning| (warning.place.line, warning.rule)).collect();
+    assert_eq!(lines, [(6, LintRule::UndefinedVar), (7, LintRule::WorkdirRelativePath)]);
 }
 
 #[test]
 fn heredocs_are_files() {
     let lowered = lower("FROM scratch\nARG A=1\nCOPY <<one <<-\"two\" f /d/\n$A \"q\"\none\n\t$A\ntwo\n");
-    let text = |name: &str, content: &str| Item::Text { name: name.to_owned(), content: content.into() };
-    let expected = [Item::Pattern("f".to_owned()), text("one", "1 \"q\"\n"), text("two", "$A\n")];
+    let text = |name: &str, content: &str| CopyItem::Text { name: name.to_owned(), content: content.into() };
+    let expected = [CopyItem::Pattern("f".to_owned()), text("one", "1 \"q\"\n"), text("two", "$A\n")];
     assert_eq!(copies(image(&lowered))[0].items, expected);
 }
 

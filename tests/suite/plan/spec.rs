@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ocibake::oci::{Platform, Settings};
 use ocibake::plan::{
-    Add, AddSpec, Automatic, Base, Destination, Libc, Mode, Owner, Plan, Source, Spec, Step, Work, setting,
+    Add, AddSpec, Automatic, Base, ImagePath, Libc, Mode, Owner, Plan, Source, Spec, Step, Work, setting,
 };
 use proptest::prelude::*;
 
@@ -79,18 +79,18 @@ fn a_spec_is_expanded_for_every_platform() {
         let [application, assets] = &stage.steps[..] else { panic!("{:?}", stage.steps) };
         assert_eq!(application.title, "application");
         assert_eq!(adds(application)[0].source, context(format!("target/{triple}/release/api")));
-        assert_eq!(adds(application)[0].to, Destination { path: "bin".to_owned(), into: true });
+        assert_eq!(adds(application)[0].to, ImagePath { path: "bin".to_owned(), into: true });
         assert_eq!(adds(application)[0].mode, Some(Mode::parse("755").unwrap()));
         assert_eq!(adds(application)[0].owner, Owner::Numbers { user: 65532, group: 65532 });
         assert_eq!(adds(application)[0].place.as_ref().unwrap().line, 13);
         assert_eq!(adds(application)[1].source, context(format!("share/linux-{name}")));
-        assert_eq!(adds(application)[1].to, Destination { path: "usr/share/{x}".to_owned(), into: false });
+        assert_eq!(adds(application)[1].to, ImagePath { path: "usr/share/{x}".to_owned(), into: false });
         assert_eq!(adds(application)[1].mode, Some(Mode::parse("640").unwrap()));
         assert_eq!(adds(application)[1].owner, Owner::ROOT);
         assert_eq!(adds(application)[1].exclude[0], "**/*.tmp");
         assert_eq!(adds(application)[1].exclude[1], format!("!{}.tmp", stage.platform.architecture));
         assert_eq!(assets.title, "add to /");
-        assert_eq!(adds(assets)[0].to, Destination { path: String::new(), into: true });
+        assert_eq!(adds(assets)[0].to, ImagePath { path: String::new(), into: true });
         assert_eq!(adds(assets)[0].owner, Owner::Preserve);
     }
 }
@@ -178,7 +178,7 @@ fn the_flag_of_an_add_says_what_the_spec_says() {
     assert_eq!(step.title, "add to /srv/app/");
     let add = &adds(step)[0];
     assert_eq!(add.source, Source::Path(PathBuf::from("dir:x/arm64")));
-    assert_eq!(add.to, Destination { path: "srv/app".to_owned(), into: true });
+    assert_eq!(add.to, ImagePath { path: "srv/app".to_owned(), into: true });
     assert_eq!(add.mode, Some(Mode::parse("u=rwX,go=rX").unwrap()));
     assert_eq!(add.owner, Owner::Numbers { user: 1, group: 2 });
     assert_eq!(add.exclude, ["*.a", "*.b"]);
@@ -284,7 +284,7 @@ proptest! {
 
     #[test]
     fn a_destination_stays_below_the_root(text in "[./a]{0,12}|.{0,12}") {
-        let Ok(destination) = text.parse::<Destination>() else { return Ok(()) };
+        let Ok(destination) = text.parse::<ImagePath>() else { return Ok(()) };
         prop_assert!(!destination.path.starts_with('/') && !destination.path.contains('\0'));
         let unnamed = |part: &str| matches!(part, "" | "." | "..");
         prop_assert!(destination.path.is_empty() || !destination.path.split('/').any(unnamed));

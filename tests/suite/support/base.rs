@@ -8,7 +8,7 @@ use ocibake::oci::{Descriptor, Map, Platform};
 use ocibake::plan::BaseImage;
 use ocibake::progress::Event;
 use ocibake::registry::OnDemand;
-use ocibake::source::base::{Bases, Options, Pins, Pull, Reach};
+use ocibake::source::base::{BaseOptions, BaseReach, BaseStore, Pins, Pull};
 use ocibake::source::image::Location;
 use ocibake::store::{LocalStore, Store};
 use serde_json::{Value, json};
@@ -105,7 +105,7 @@ impl Machine {
     }
 
     /// Another build.
-    pub fn build<T>(&self, pull: Pull, pins: Pins, act: impl FnOnce(&Bases<'_>) -> T) -> T {
+    pub fn build<T>(&self, pull: Pull, pins: Pins, act: impl FnOnce(&BaseStore<'_>) -> T) -> T {
         self.build_at(None, pull, pins, act)
     }
 
@@ -115,7 +115,7 @@ impl Machine {
         directory: Option<&std::path::Path>,
         pull: Pull,
         pins: Pins,
-        act: impl FnOnce(&Bases<'_>) -> T,
+        act: impl FnOnce(&BaseStore<'_>) -> T,
     ) -> T {
         let store = self.store();
         let progress = |event: Event<'_>| {
@@ -124,9 +124,9 @@ impl Machine {
             }
         };
         let (client, contexts) = (&self.client, &self.contexts);
-        let reach = directory.map_or(Reach::None, Reach::Machine);
-        let options = Options { store: &store, client, pull, contexts, reach, progress: &progress };
-        act(&Bases::new(options, pins))
+        let reach = directory.map_or(BaseReach::None, BaseReach::Machine);
+        let options = BaseOptions { store: &store, client, pull, contexts, reach, progress: &progress };
+        act(&BaseStore::new(options, pins))
     }
 
     /// Finds one image, in a build of its own.
@@ -140,7 +140,7 @@ impl Machine {
 }
 
 /// All of a layer.
-pub fn read(bases: &Bases<'_>, layer: &Descriptor) -> Result<Vec<u8>> {
+pub fn read(bases: &BaseStore<'_>, layer: &Descriptor) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = bases.open(layer)?.read_to_end(&mut bytes);
     read.map_err(|source| Error::from_read("read", "a layer", source))?;

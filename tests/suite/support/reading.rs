@@ -1,7 +1,7 @@
 //! What reading a Dockerfile gives, in forms that are short to compare.
 
 use ocibake::error::Error;
-use ocibake::plan::dockerfile::{Command, Dockerfile, Rule, Word};
+use ocibake::plan::dockerfile::{Command, Dockerfile, LintRule, Word};
 
 pub fn read(text: impl AsRef<[u8]>) -> Dockerfile {
     Dockerfile::read("Dockerfile", text.as_ref()).unwrap_or_else(|error| panic!("{}", shown(&error)))
@@ -49,7 +49,7 @@ pub fn text(word: &Option<Word>) -> Option<&str> {
 }
 
 /// The rules that the text breaks, with the lines, those left out that `# check=` does not want.
-pub fn findings(text: &str) -> Vec<(Rule, usize)> {
+pub fn findings(text: &str) -> Vec<(LintRule, usize)> {
     let dockerfile = read(text);
     let wanted = dockerfile.warnings.iter().filter(|warning| dockerfile.wants(warning));
     wanted.map(|warning| (warning.rule, warning.place.line)).collect()

@@ -11,7 +11,9 @@ use ocibake::build::{self, Options};
 use ocibake::error::{Error, Excerpt, Result};
 use ocibake::layer::Compression;
 use ocibake::oci::{Descriptor, ImageConfig, ImageManifest, Map, Platform, Settings, from_json};
-use ocibake::plan::{Base, BaseImage, Context, Copy, Destination, Directory, Item, Plan, Provider, Stage, Step, Work};
+use ocibake::plan::{
+    Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Plan, Provider, Stage, Step, Work,
+};
 use ocibake::progress::Event;
 use ocibake::source::modified::Modified;
 use ocibake::store::{Layout, LocalStore, Store, read_document};
@@ -237,13 +239,13 @@ pub fn stage(base: Base, works: Vec<Work>) -> Stage {
 
 /// `COPY pattern… to` from the first context.
 pub fn copy(patterns: &[&str], to: &str) -> Copy {
-    let items = patterns.iter().map(|pattern| Item::Pattern((*pattern).to_owned())).collect();
+    let items = patterns.iter().map(|pattern| CopyItem::Pattern((*pattern).to_owned())).collect();
     Copy::new(Provider::Context(0), items, destination(to))
 }
 
-pub fn destination(to: &str) -> Destination {
+pub fn destination(to: &str) -> ImagePath {
     let path = to.trim_matches('/').to_owned();
-    Destination { into: to.ends_with('/'), path }
+    ImagePath { into: to.ends_with('/'), path }
 }
 
 pub fn directory(path: &str, owner: Option<&str>) -> Work {

@@ -7,13 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::{Chunk, LANDMARK_CONTENT, Placed, landmark_entry};
+use super::members::Chunk;
+use super::placed::Placed;
+use super::reserved::{LANDMARK_CONTENT, landmark_entry};
 use crate::layer::{Entry, Kind};
 use crate::oci::{Digest, to_json};
 use crate::plan::label::rfc3339;
-
-/// The TOC's path in the layer.
-pub const TOC_NAME: &str = "stargz.index.json";
 
 /// The TOC. `chunks` are those of `entries`, whose names are UTF-8, and all of them are placed.
 pub fn json(entries: &[Entry], chunks: &[Chunk], placed: &Placed) -> Arc<[u8]> {

@@ -1,27 +1,28 @@
 //! What a Dockerfile may come to: lines that are short may stand for much.
 
-use super::State;
+use super::StageState;
 use crate::error::{Error, Result};
 
-/// What all stages come to, for all platforms together: bytes of what words expand to, of titles, paths and settings, of
-/// lines that warnings show; and what finding them takes, by the character. A hundred stages for ten platforms, each with
-/// 100 KiB of settings, have a third of it; more would be kept in memory.
+/// The most that all stages come to, for all platforms together: bytes of what words expand to, of titles, paths and
+/// settings, of lines that warnings show; and what finding them takes, by the character. A hundred stages for ten
+/// platforms, each with 100 KiB of settings, have a third of it; more would be kept in memory.
 const MOST: usize = 256 << 20;
 
-/// What an entry takes beside its text, in bytes.
+/// The bytes that an entry takes beside its text.
 const ENTRY: usize = 64;
 
-/// What is left of that.
-pub struct Budget {
+/// The rest of that.
+pub struct LoweringBudget {
     left: usize,
 }
 
-impl Budget {
+impl LoweringBudget {
+    /// Returns the whole of it.
     pub fn new() -> Self {
-        Budget { left: MOST }
+        LoweringBudget { left: MOST }
     }
 
-    /// Accounts for so much.
+    /// Takes `amount` off. Fails if so much is not left.
     pub fn spend(&mut self, amount: usize) -> Result<()> {
         self.left = self.left.checked_sub(amount).ok_or_else(|| {
             Error::input(format!("what the Dockerfile's words, paths and settings come to has more than {MOST} bytes"))
@@ -31,8 +32,8 @@ impl Budget {
     }
 }
 
-/// What `state` keeps in memory beside its steps, about.
-pub fn size(state: &State) -> usize {
+/// Returns about what `state` keeps in memory beside its steps, in bytes.
+pub fn size(state: &StageState) -> usize {
     let settings = &state.settings;
     let of = |text: &str| text.len() + ENTRY;
     let list = |texts: &Option<Vec<String>>| texts.iter().flatten().map(|text| of(text)).sum::<usize>();

@@ -1,18 +1,19 @@
 //! `COPY` and `ADD`.
 
 use super::Lowering;
-use super::made::State;
+use super::made::StageState;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
-use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Transfer, Warning};
+use crate::plan::dockerfile::{AddCommand, CopyCommand, Heredoc, Instruction, Transfer, Warning};
 use crate::plan::pattern::from_root;
-use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http, path, shown_url};
+use crate::plan::{Copy, CopyItem, GitUrl, ImagePath, Mode, Provider, Work, is_http, path, shown_url};
 
 impl Lowering<'_, '_> {
+    /// Adds the step of `COPY` in the stage `number`.
     pub fn copy(
         &mut self,
-        state: &mut State,
+        state: &mut StageState,
         number: usize,
         copy: &CopyCommand,
         instruction: &Instruction,
@@ -49,13 +50,14 @@ impl Lowering<'_, '_> {
         if copy.from.is_none() {
             self.note_ignored("Copy", &sources, instruction)?;
         }
-        let items = sources.into_iter().map(Item::Pattern).collect();
+        let items = sources.into_iter().map(CopyItem::Pattern).collect();
         let work = Copy { from, parents: copy.parents, ..self.transfer(state, transfer, items, instruction)? };
         state.push(title("COPY", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
         Ok(())
     }
 
-    pub fn add(&mut self, state: &mut State, add: &Add, instruction: &Instruction) -> Result<()> {
+    /// Adds the step of `ADD`.
+    pub fn add(&mut self, state: &mut StageState, add: &AddCommand, instruction: &Instruction) -> Result<()> {
         let transfer = &add.transfer;
         let checksum = match &add.checksum {
             Some(word) => Some((self.expand(state, instruction, word)?, word)).filter(|(sum, _)| !sum.is_empty()),
@@ -80,13 +82,13 @@ impl Lowering<'_, '_> {
                         return Err(error.with_excerpt(place()));
                     }
                     let keep_git_dir = url.keep_git_dir.or(add.keep_git_dir).unwrap_or(false);
-                    Item::Git { url, keep_git_dir, checksum: checksum.as_ref().map(|(sum, _)| sum.clone()) }
+                    CopyItem::Git { url, keep_git_dir, checksum: checksum.as_ref().map(|(sum, _)| sum.clone()) }
                 }
                 None if is_http(&source) => {
                     let sum = checksum.as_ref().map(|(sum, word)| {
                         sum.parse::<Digest>().map_err(|error| error.with_excerpt(instruction.excerpt(&word.span)))
                     });
-                    Item::Url { url: source, checksum: sum.transpose()? }
+                    CopyItem::Url { url: source, checksum: sum.transpose()? }
                 }
                 None => {
                     if let Some((_, word)) = &checksum {
@@ -95,7 +97,7 @@ impl Lowering<'_, '_> {
                     }
                     let source = state.slashed(source)?;
                     paths.push(source.clone());
-                    Item::Pattern(source)
+                    CopyItem::Pattern(source)
                 }
             });
         }
@@ -105,12 +107,12 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    /// What `COPY` and `ADD` share, as if from the first context; the texts come behind `items`.
+    /// Returns what `COPY` and `ADD` share, as if from the first context; the texts come behind `items`.
     fn transfer(
         &mut self,
-        state: &State,
+        state: &StageState,
         transfer: &Transfer,
-        mut items: Vec<Item>,
+        mut items: Vec<CopyItem>,
         instruction: &Instruction,
     ) -> Result<Copy> {
         items.extend(self.texts(state, &transfer.texts, instruction)?);
@@ -132,11 +134,11 @@ impl Lowering<'_, '_> {
             .map_err(|error| error.with_excerpt(instruction.excerpt(&transfer.to.span)))?;
         let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
         let exclude = self.expand_all(state, instruction, &transfer.exclude)?;
-        let plain = Copy::new(Provider::Context(0), items, Destination { path, into });
+        let plain = Copy::new(Provider::Context(0), items, ImagePath { path, into });
         Ok(Copy { owner, mode, exclude, link: transfer.link, ..plain })
     }
 
-    fn texts(&mut self, state: &State, texts: &[Heredoc], instruction: &Instruction) -> Result<Vec<Item>> {
+    fn texts(&mut self, state: &StageState, texts: &[Heredoc], instruction: &Instruction) -> Result<Vec<CopyItem>> {
         let mut items = Vec::with_capacity(texts.len());
         for text in texts {
             let content = text.stripped();
@@ -144,7 +146,7 @@ impl Lowering<'_, '_> {
                 true => self.expand_content(state, instruction, &content)?,
                 false => content,
             };
-            items.push(Item::Text { name: text.name.clone(), content: content.into() });
+            items.push(CopyItem::Text { name: text.name.clone(), content: content.into() });
         }
         Ok(items)
     }
@@ -166,7 +168,7 @@ impl Lowering<'_, '_> {
     }
 }
 
-/// What the image's history says.
+/// Returns the title in the image's history.
 fn title(name: &str, copy: &Copy) -> String {
     let mut title = name.to_owned();
     let mut add = |text: &str| {
@@ -181,11 +183,11 @@ fn title(name: &str, copy: &Copy) -> String {
     }
     for item in &copy.items {
         match item {
-            Item::Pattern(pattern) => add(pattern),
-            Item::Text { name, .. } => add(&format!("<<{name}")),
+            CopyItem::Pattern(pattern) => add(pattern),
+            CopyItem::Text { name, .. } => add(&format!("<<{name}")),
             // What may be a key to it is nobody else's business.
-            Item::Url { url, .. } => add(&shown_url(url)),
-            Item::Git { url, .. } => add(&url.to_string()),
+            CopyItem::Url { url, .. } => add(&shown_url(url)),
+            CopyItem::Git { url, .. } => add(&url.to_string()),
         }
     }
     add(&copy.to.to_string());

@@ -1,12 +1,12 @@
 //! What `SOURCE_DATE_EPOCH` names, as BuildKit reads it: a number, or something whose time it is.
 
 use super::Scope;
-use super::budget::Budget;
-use super::instruction::expand;
+use super::budget::LoweringBudget;
+use super::expand::expand;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Map, Platform};
-use crate::plan::dockerfile::{Add, Command, Dockerfile, Stage, Text, Word};
-use crate::plan::{GitUrl, Item, is_http};
+use crate::plan::dockerfile::{AddCommand, Command, Dockerfile, DockerfileStage, Text, Word};
+use crate::plan::{CopyItem, GitUrl, is_http};
 
 /// The variable.
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -14,25 +14,25 @@ pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// The word for the build's own context.
 const CONTEXT: &str = "context";
 
-/// Where a time comes from.
+/// The place that a time comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Epoch {
     /// Since 1970.
     Seconds(i64),
-    /// From the build's context.
+    /// The build's context.
     Context,
-    /// From a context that `--build-context` gives this name.
+    /// The context that `--build-context` gives this name.
     Named(String),
-    /// From what a stage has fetched: [`Item::Url`] or [`Item::Git`].
-    Remote(Item),
+    /// The content that a stage has fetched: [`CopyItem::Url`] or [`CopyItem::Git`].
+    Remote(CopyItem),
 }
 
 impl Dockerfile {
-    /// The time that `given`, a build argument, names, or else the `ARG` before the first `FROM`; none if neither has a
-    /// value. `arguments` are those of the build, and `is_context` says whether `--build-context` gives a name. An error
-    /// about the `ARG` shows its line.
+    /// Returns the time that the build argument names, or else the `ARG` before the first `FROM`; none if neither has a
+    /// value. `arguments` are those of the build, and `is_context` says whether `--build-context` gives a name. An
+    /// error about the `ARG` shows its line.
     pub fn epoch(&self, arguments: &Map<String>, is_context: &dyn Fn(&str) -> bool) -> Result<Option<Epoch>> {
-        let budget = &mut Budget::new();
+        let budget = &mut LoweringBudget::new();
         let mut scope = self.global_scope(automatic(arguments), arguments, budget)?;
         let value = match arguments.get(SOURCE_DATE_EPOCH) {
             Some(given) => given.clone(),
@@ -50,7 +50,8 @@ impl Dockerfile {
         if is_context(&value) {
             return Ok(Some(Epoch::Named(value)));
         }
-        let is_meant = |stage: &&Stage| stage.name.as_ref().is_some_and(|name| name.text.eq_ignore_ascii_case(&value));
+        let is_meant =
+            |stage: &&DockerfileStage| stage.name.as_ref().is_some_and(|name| name.text.eq_ignore_ascii_case(&value));
         if let Some(stage) = self.stages.iter().find(is_meant) {
             scope.remove(SOURCE_DATE_EPOCH);
             return self.fetched(stage, scope, arguments, budget).map(|item| Some(Epoch::Remote(item)));
@@ -73,8 +74,13 @@ impl Dockerfile {
         }
     }
 
-    /// `scope` with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
-    pub(super) fn global_scope(&self, mut scope: Scope, given: &Map<String>, budget: &mut Budget) -> Result<Scope> {
+    /// Returns `scope` with the `ARG`s before the first `FROM`, and `given` in place of their defaults.
+    pub(super) fn global_scope(
+        &self,
+        mut scope: Scope,
+        given: &Map<String>,
+        budget: &mut LoweringBudget,
+    ) -> Result<Scope> {
         for argument in &self.arguments {
             let name = &argument.name.text;
             let value = match (given.get(name), &argument.default) {
@@ -91,7 +97,13 @@ impl Dockerfile {
     }
 
     /// The one thing that `stage`, which has nothing else, fetches from elsewhere.
-    fn fetched(&self, stage: &Stage, mut scope: Scope, arguments: &Map<String>, budget: &mut Budget) -> Result<Item> {
+    fn fetched(
+        &self,
+        stage: &DockerfileStage,
+        mut scope: Scope,
+        arguments: &Map<String>,
+        budget: &mut LoweringBudget,
+    ) -> Result<CopyItem> {
         let refuse = |what: &str, place| {
             Error::input(format!("the time of this stage is wanted for SOURCE_DATE_EPOCH, and {what}"))
                 .with_excerpt(place)
@@ -125,8 +137,14 @@ impl Dockerfile {
         found.ok_or_else(|| refuse("it fetches nothing", self.excerpt(&stage.span)))
     }
 
-    /// What `add` fetches, if it is one thing from elsewhere.
-    fn remote(&self, add: &Add, scope: &Scope, text: &Text, budget: &mut Budget) -> Result<Option<Item>> {
+    /// Returns what `add` fetches, if it is one thing from elsewhere.
+    fn remote(
+        &self,
+        add: &AddCommand,
+        scope: &Scope,
+        text: &Text,
+        budget: &mut LoweringBudget,
+    ) -> Result<Option<CopyItem>> {
         let ([source], []) = (&add.transfer.sources[..], &add.transfer.texts[..]) else { return Ok(None) };
         let at = |word: &Word| {
             let place = text.excerpt(&word.span);
@@ -138,23 +156,23 @@ impl Dockerfile {
         let address = self.expanded(source, scope, text, budget)?;
         if let Some(url) = GitUrl::of_source(&address).map_err(at(source))? {
             let keep_git_dir = url.keep_git_dir.or(add.keep_git_dir).unwrap_or(false);
-            return Ok(Some(Item::Git { url, keep_git_dir, checksum: sum.map(|(sum, _)| sum) }));
+            return Ok(Some(CopyItem::Git { url, keep_git_dir, checksum: sum.map(|(sum, _)| sum) }));
         }
         if !is_http(&address) {
             return Ok(None);
         }
         let checksum = sum.map(|(sum, word)| sum.parse::<Digest>().map_err(at(word))).transpose()?;
-        Ok(Some(Item::Url { url: address, checksum }))
+        Ok(Some(CopyItem::Url { url: address, checksum }))
     }
 
-    fn expanded(&self, word: &Word, scope: &Scope, text: &Text, budget: &mut Budget) -> Result<String> {
+    fn expanded(&self, word: &Word, scope: &Scope, text: &Text, budget: &mut LoweringBudget) -> Result<String> {
         let expanded = expand(self.directives.escape, word, scope, text)?;
         budget.spend(expanded.cost).map_err(|error| error.with_excerpt(text.excerpt(&word.span)))?;
         Ok(expanded.text)
     }
 }
 
-/// What is known before the first line. The time is that of all platforms, and so none of them is the one.
+/// Returns what is known before the first line. The time is that of all platforms, and so none of them is the one.
 fn automatic(arguments: &Map<String>) -> Scope {
     let host = Platform::host();
     Scope::automatic(&host, &host, "default", arguments)

@@ -1,9 +1,11 @@
+//! The ports that a word of `EXPOSE` stands for.
+
 use std::net::IpAddr;
 
 use crate::error::{Error, Result};
 
-/// The `port/protocol` keys that a word of `EXPOSE` stands for: a port or a range of them, and a protocol. As docker has it,
-/// an address and a host's port may stand before it, though they mean nothing.
+/// Returns the `port/protocol` keys that a word of `EXPOSE` stands for: a port or a range of them, and a protocol. As
+/// docker has it, an address and a host's port may stand before it, though they mean nothing. Fails for any other word.
 pub fn ports(text: &str) -> Result<Vec<String>> {
     let wrong = |what: &str| {
         Error::input(format!("`{text}` is not a port: {what}"))

@@ -8,26 +8,26 @@ use crate::plan::{Base, Stage, Step, Work};
 
 /// A stage of a Dockerfile, lowered: its place in the plan, and what stages on top of it go on with.
 #[derive(Debug)]
-pub struct Made {
+pub struct MadeStage {
     pub number: usize,
-    pub state: State,
+    pub state: StageState,
 }
 
-/// What a stage has come to.
+/// A stage as far as its instructions are lowered.
 #[derive(Debug, Clone)]
-pub struct State {
+pub struct StageState {
     pub title: String,
     pub platform: Platform,
-    /// What the image that everything stands on is for; none on scratch.
+    /// The platform of the image that everything stands on; none on scratch.
     pub base_platform: Option<Platform>,
     pub base: Base,
     pub steps: Vec<Step>,
-    /// Without labels.
+    /// The settings without labels.
     pub settings: Settings,
     pub author: Option<String>,
-    /// Those of the image that everything stands on.
+    /// The labels of the image that everything stands on.
     pub inherited_labels: Map<String>,
-    /// Those that `LABEL` has set.
+    /// The labels that `LABEL` has set.
     pub labels: Map<String>,
     pub annotations: Map<String>,
     pub scope: Scope,
@@ -37,11 +37,12 @@ pub struct State {
     pub has_command: bool,
 }
 
-/// What programs are looked for in where an image does not say (moby, `DefaultPathEnvUnix`).
+/// The directories that programs are looked for in where an image does not say (moby, `DefaultPathEnvUnix`).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-impl State {
-    /// The state before the first instruction of a stage that stands on `base`, whose settings and author these are.
+impl StageState {
+    /// Returns the state before the first instruction of a stage that stands on `base`, whose settings and author these
+    /// are.
     pub fn new(title: String, platform: Platform, base: Base, mut settings: Settings, author: Option<String>) -> Self {
         let inherited_labels = settings.labels.take().unwrap_or_default();
         let variables = settings.env.get_or_insert_default();
@@ -55,7 +56,7 @@ impl State {
             let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
             scope.set(name, value);
         }
-        State {
+        StageState {
             title,
             platform,
             base_platform: None,
@@ -72,12 +73,14 @@ impl State {
         }
     }
 
-    /// The same before the first instruction of a stage called `title` that stands on this one, which is `number` in the plan.
+    /// Returns the state before the first instruction of a stage called `title` that stands on this one, which is
+    /// `number` in the plan.
     pub fn above(&self, title: String, number: usize) -> Self {
-        State { title, base: Base::Stage(number), steps: Vec::new(), has_command: false, ..self.clone() }
+        StageState { title, base: Base::Stage(number), steps: Vec::new(), has_command: false, ..self.clone() }
     }
 
-    /// `path` as seen from the working directory, with `/` between its parts, and behind them if it is written so.
+    /// Returns `path` as seen from the working directory, with `/` between its parts, and behind them if it is written
+    /// so. Fails where [`windows::split`] does.
     pub fn path(&self, path: &str) -> Result<String> {
         let directory = &self.settings.working_dir;
         if !self.platform.is_windows() {
@@ -87,16 +90,18 @@ impl State {
         Ok(below(&directory, &path))
     }
 
-    /// A path as it is written, with `/` between its parts: relative, or from the root.
+    /// Returns a path as it is written, with `/` between its parts: relative, or from the root. Fails where
+    /// [`windows::split`] does.
     pub fn slashed(&self, path: String) -> Result<String> {
         if self.platform.is_windows() { windows::split(&path).map(|(_, path)| path) } else { Ok(path) }
     }
 
+    /// Adds a step.
     pub fn push(&mut self, title: String, work: Work, place: Excerpt) {
         self.steps.push(Step { title, work, place: Some(place) });
     }
 
-    /// The stage with all labels.
+    /// Returns the stage with all labels.
     pub fn stage(&self) -> Stage {
         let mut labels = self.inherited_labels.clone();
         labels.extend(self.labels.clone());

@@ -4,10 +4,12 @@
 mod budget;
 mod copy;
 mod epoch;
+mod expand;
 mod expose;
 mod instruction;
 mod made;
 mod scope;
+mod setting;
 mod stage;
 mod windows;
 
@@ -21,37 +23,37 @@ use crate::oci::{Map, Platform, Settings};
 use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, label};
 
-use budget::Budget;
-use made::{Made, State};
+use budget::LoweringBudget;
+use made::{MadeStage, StageState};
 use scope::Scope;
 
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH};
 
-/// What is wanted of a Dockerfile, and what it finds around it.
-pub struct Request<'a> {
-    /// Those that were asked for; the build's own if none was.
+/// The wishes of a build for a Dockerfile, and what this finds around it.
+pub struct LoweringRequest<'a> {
+    /// The platforms that were asked for; the build's own if none was.
     pub platforms: &'a [Platform],
-    /// Of the machine that builds.
+    /// The platform of the machine that builds.
     pub build_platform: Platform,
     /// The last stage without it.
     pub target: Option<&'a str>,
-    /// Of `--build-arg`.
+    /// The values of `--build-arg`.
     pub arguments: &'a Map<String>,
     /// The first is the one that `COPY` takes from if it does not say.
     pub contexts: &'a [Context],
-    /// What `--build-context` puts in the place of a name.
-    pub named: &'a dyn Fn(&str) -> Option<Named>,
-    /// Whether the first context leaves a path out, as far as its patterns alone can tell.
+    /// Returns what `--build-context` puts in the place of a name.
+    pub named: &'a dyn Fn(&str) -> Option<NamedSource>,
+    /// Returns whether the first context leaves a path out, as far as its patterns alone can tell.
     pub ignores: &'a dyn Fn(&str) -> bool,
-    /// What the command line lays over the image's settings, labels and annotations, and adds to it.
+    /// Lays the command line over the image's settings, labels and annotations, and adds to it.
     pub overlay: &'a dyn Fn(&mut Spec) -> Result<()>,
     pub automatic: &'a Automatic,
 }
 
-/// What a name stands for that `--build-context` gave.
+/// The source of files that `--build-context` gave a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
-    /// By its place among [`Request::contexts`].
+pub enum NamedSource {
+    /// A directory by its place among [`LoweringRequest::contexts`].
     Directory(usize),
     /// An image of this name.
     Image(String),
@@ -63,16 +65,17 @@ pub enum Named {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lowered {
     pub plan: Plan,
-    /// Each once, by line; without those that the Dockerfile skips.
+    /// The warnings, each once, by line; without those that the Dockerfile skips.
     pub warnings: Vec<Warning>,
     /// The names of build arguments that nothing took.
     pub unused: Vec<String>,
 }
 
 impl Dockerfile {
-    /// The plan that this Dockerfile stands for. `bases` is asked for an image each time one is needed. Of stages that the
-    /// target does not need, only the `FROM` is looked at; equal stages of several platforms are there once.
-    pub fn lower(&self, request: &Request<'_>, bases: &mut FindBase<'_>) -> Result<Lowered> {
+    /// Returns the plan that this Dockerfile stands for. `bases` is asked for an image each time one is needed. Of
+    /// stages that the target does not need, only the `FROM` is looked at; equal stages of several platforms are there
+    /// once. Fails with the line that is wrong.
+    pub fn lower(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Lowered> {
         let build = std::slice::from_ref(&request.build_platform);
         let platforms = if request.platforms.is_empty() { build } else { request.platforms };
         let contexts = request.contexts.to_vec();
@@ -84,7 +87,7 @@ impl Dockerfile {
             annotations: Map::new(),
             placed_annotations: PlacedAnnotations::default(),
         };
-        let (mut findings, mut budget) = (Findings::default(), Budget::new());
+        let (mut findings, mut budget) = (LoweringFindings::default(), LoweringBudget::new());
         for platform in platforms {
             let mut lowering =
                 Lowering::new(self, request, platform, bases, &mut plan.stages, &mut findings, &mut budget)?;
@@ -100,11 +103,11 @@ impl Dockerfile {
         Ok(Lowered { plan, warnings: self.all_warnings(&findings), unused: findings.unused(request) })
     }
 
-    /// What the build checks find: in all stages, or in those that the target needs. An image that `bases` does not have is
-    /// no error, but what is said of variables that it may have is left out.
-    pub fn check(&self, request: &Request<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
+    /// Returns what the build checks find: in all stages, or in those that the target needs. An image that `bases` does
+    /// not have is no error, but what is said of variables that it may have is left out.
+    pub fn check(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
         let platform = request.platforms.first().unwrap_or(&request.build_platform);
-        let (mut stages, mut findings, mut budget) = (Vec::new(), Findings::default(), Budget::new());
+        let (mut stages, mut findings, mut budget) = (Vec::new(), LoweringFindings::default(), LoweringBudget::new());
         let mut lowering = Lowering::new(self, request, platform, bases, &mut stages, &mut findings, &mut budget)?;
         lowering.is_check = true;
         match request.target {
@@ -114,8 +117,8 @@ impl Dockerfile {
         Ok(self.all_warnings(&findings))
     }
 
-    /// Those of the text and `findings`, each once, by line.
-    fn all_warnings(&self, findings: &Findings) -> Vec<Warning> {
+    /// Returns the warnings of the text and `findings`, each once, by line.
+    fn all_warnings(&self, findings: &LoweringFindings) -> Vec<Warning> {
         let is_reached = |warning: &&Warning| warning.stage.is_none_or(|stage| findings.reached.contains(&stage));
         let mut all: Vec<Warning> =
             self.warnings.iter().filter(is_reached).chain(&findings.warnings).cloned().collect();
@@ -127,9 +130,9 @@ impl Dockerfile {
     }
 }
 
-/// What comes to light on the way, of all platforms.
+/// The findings on the way, of all platforms.
 #[derive(Default)]
-struct Findings {
+struct LoweringFindings {
     warnings: Vec<Warning>,
     /// Stages that were looked at.
     reached: BTreeSet<usize>,
@@ -137,8 +140,8 @@ struct Findings {
     arguments: BTreeSet<String>,
 }
 
-impl Findings {
-    fn unused(&self, request: &Request<'_>) -> Vec<String> {
+impl LoweringFindings {
+    fn unused(&self, request: &LoweringRequest<'_>) -> Vec<String> {
         let is_used = |name: &&String| self.arguments.contains(*name) || is_predefined(name);
         request.arguments.keys().filter(|name| !is_used(name)).cloned().collect()
     }
@@ -147,31 +150,31 @@ impl Findings {
 /// A Dockerfile on the way to stages for one platform.
 struct Lowering<'a, 'b> {
     dockerfile: &'a Dockerfile,
-    request: &'a Request<'a>,
+    request: &'a LoweringRequest<'a>,
     platform: &'a Platform,
     bases: &'a mut FindBase<'b>,
-    /// What `FROM` lines see.
+    /// The variables that `FROM` lines see.
     global: Rc<Scope>,
-    /// Where in the Dockerfile the stages of each name stand, in their order.
+    /// The places in the Dockerfile of the stages of each name, in their order.
     names: HashMap<&'a str, Vec<usize>>,
-    /// By their place in the Dockerfile.
-    made: Vec<Option<Rc<Made>>>,
+    /// The stages that are lowered, by their place in the Dockerfile.
+    made: Vec<Option<Rc<MadeStage>>>,
     plan: &'a mut Vec<Stage>,
-    findings: &'a mut Findings,
-    budget: &'a mut Budget,
-    /// Nothing is to be built.
+    findings: &'a mut LoweringFindings,
+    budget: &'a mut LoweringBudget,
+    /// The checks alone are wanted, and nothing is to be built.
     is_check: bool,
 }
 
 impl<'a, 'b> Lowering<'a, 'b> {
     fn new(
         dockerfile: &'a Dockerfile,
-        request: &'a Request<'a>,
+        request: &'a LoweringRequest<'a>,
         platform: &'a Platform,
         bases: &'a mut FindBase<'b>,
         plan: &'a mut Vec<Stage>,
-        findings: &'a mut Findings,
-        budget: &'a mut Budget,
+        findings: &'a mut LoweringFindings,
+        budget: &'a mut LoweringBudget,
     ) -> Result<Self> {
         let made = dockerfile.stages.iter().map(|_| None).collect();
         let global = Rc::default();
@@ -206,7 +209,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
     }
 
     /// The stage of an image, with all that the command line lays over it.
-    fn image(&mut self, made: &Made) -> Result<(Stage, Spec)> {
+    fn image(&mut self, made: &MadeStage) -> Result<(Stage, Spec)> {
         let mut stage = made.state.stage();
         // Nothing stands on the target, which comes to the plan with what is laid over it.
         if made.number + 1 == self.plan.len() {
@@ -247,7 +250,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
     }
 }
 
-/// Where `stage` stands among `stages`: it is there once.
+/// Returns the place of `stage` among `stages`, where it is there once.
 fn place(stages: &mut Vec<Stage>, stage: Stage) -> usize {
     stages.iter().position(|other| *other == stage).unwrap_or_else(|| {
         stages.push(stage);

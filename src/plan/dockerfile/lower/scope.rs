@@ -1,3 +1,5 @@
+//! The variables that a line of a Dockerfile sees.
+
 use std::collections::BTreeSet;
 
 use crate::oci::{Map, Platform};
@@ -6,14 +8,15 @@ use crate::oci::{Map, Platform};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scope {
     values: Map<String>,
-    /// What `ARG` has named, with a value or without one.
+    /// The names that `ARG` has named, with a value or without one.
     pub arguments: BTreeSet<String>,
     /// There may be more variables, of an image that nobody has seen.
     pub is_open: bool,
 }
 
 impl Scope {
-    /// What is known before the first line: the platforms of the build, each of which a build argument may override.
+    /// Returns what is known before the first line: the platforms of the build, each of which a build argument may
+    /// override.
     pub fn automatic(build: &Platform, target: &Platform, stage: &str, arguments: &Map<String>) -> Self {
         let mut values = Map::new();
         for (prefix, platform) in [("BUILD", build), ("TARGET", target)] {
@@ -33,18 +36,22 @@ impl Scope {
         Scope { values, ..Scope::default() }
     }
 
+    /// Returns the value of a variable; none if it is not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
+    /// Sets a variable, whatever it was before.
     pub fn set(&mut self, name: &str, value: &str) {
         self.values.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Removes a variable, if it is there.
     pub fn remove(&mut self, name: &str) {
         self.values.remove(name);
     }
 
+    /// Returns the names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.values.keys().map(String::as_str)
     }

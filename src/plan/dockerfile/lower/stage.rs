@@ -5,20 +5,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::budget;
-use super::made::{Made, State};
-use super::{Lowering, Named, Scope, place, windows};
+use super::made::{MadeStage, StageState};
+use super::{Lowering, NamedSource, Scope, place, windows};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
-use crate::plan::dockerfile::{self, Command, Stage, Warning, read_trigger};
-use crate::plan::{Base, BaseImage, Copy, Destination, Item, Provider, Work};
+use crate::plan::dockerfile::{self, Command, DockerfileStage, Warning, read_trigger};
+use crate::plan::{Base, BaseImage, Copy, CopyItem, ImagePath, Provider, Work};
 
 /// The name of no image.
 const SCRATCH: &str = "scratch";
 
 impl Lowering<'_, '_> {
-    /// The stage of that place in the Dockerfile, and all that it needs.
-    pub fn stage(&mut self, number: usize) -> Result<Rc<Made>> {
+    /// Lowers the stage of that place in the Dockerfile, and all that it needs, and returns it. Fails with the line
+    /// that is wrong.
+    pub fn stage(&mut self, number: usize) -> Result<Rc<MadeStage>> {
         if let Some(made) = &self.made[number] {
             return Ok(Rc::clone(made));
         }
@@ -37,7 +38,7 @@ impl Lowering<'_, '_> {
             let from = &self.dockerfile.stages[number];
             let base = self.base_name(from)?;
             let copied = from.instructions.iter().filter_map(|instruction| match &instruction.command {
-                Command::Copy(dockerfile::Copy { from: Some(word), .. }) => self.copied_stage(&word.text),
+                Command::Copy(dockerfile::CopyCommand { from: Some(word), .. }) => self.copied_stage(&word.text),
                 _ => None,
             });
             let below = copied.chain(self.earlier_stage(&base, number)).filter(|below| *below < number);
@@ -46,7 +47,7 @@ impl Lowering<'_, '_> {
         Ok(all)
     }
 
-    fn make(&mut self, number: usize) -> Result<Rc<Made>> {
+    fn make(&mut self, number: usize) -> Result<Rc<MadeStage>> {
         self.findings.reached.insert(number);
         let dockerfile = self.dockerfile;
         let from = &dockerfile.stages[number];
@@ -66,13 +67,13 @@ impl Lowering<'_, '_> {
         let like = self.plan.iter().filter(|stage| stage.title == state.title).count();
         let cost = (like + 2).saturating_mul(budget::size(&state)).saturating_add(self.plan.len() / 16);
         self.budget.spend(cost).map_err(|error| error.with_excerpt(dockerfile.excerpt(&from.span)))?;
-        let made = Rc::new(Made { number: place(self.plan, state.stage()), state });
+        let made = Rc::new(MadeStage { number: place(self.plan, state.stage()), state });
         self.made[number] = Some(Rc::clone(&made));
         Ok(made)
     }
 
     /// The state before the first instruction.
-    fn foundation(&mut self, number: usize, from: &Stage) -> Result<State> {
+    fn foundation(&mut self, number: usize, from: &DockerfileStage) -> Result<StageState> {
         let title = from.name.as_ref().map_or_else(|| format!("stage-{number}"), |name| name.text.clone());
         let excerpt = || self.dockerfile.excerpt(&from.span);
         let platform = self.stage_platform(from)?;
@@ -100,7 +101,8 @@ impl Lowering<'_, '_> {
         Ok(on_image(title, platform, image))
     }
 
-    /// A stage, an image or a directory that `COPY --from` takes files of, `number` being the stage that it stands in.
+    /// Returns the stage, image or directory that `COPY --from` takes files of, `number` being the stage that it stands
+    /// in. Fails if there is none of that name.
     pub fn provider(&mut self, name: &str, number: usize) -> Result<Provider> {
         let not_before = |what: &str| {
             Error::input(format!("files cannot be copied from {what}"))
@@ -121,9 +123,9 @@ impl Lowering<'_, '_> {
             };
         }
         match (self.request.named)(name) {
-            Some(Named::Directory(directory)) => Ok(Provider::Context(directory)),
-            Some(Named::Image(image)) => Ok(Provider::Image(self.base_image(&image, &self.platform.clone())?)),
-            Some(Named::Nothing) => {
+            Some(NamedSource::Directory(directory)) => Ok(Provider::Context(directory)),
+            Some(NamedSource::Image(image)) => Ok(Provider::Image(self.base_image(&image, &self.platform.clone())?)),
+            Some(NamedSource::Nothing) => {
                 let nothing = on_nothing(name.to_owned(), self.platform.clone()).stage();
                 Ok(Provider::Stage(place(self.plan, nothing)))
             }
@@ -160,27 +162,33 @@ impl Lowering<'_, '_> {
         (self.bases)(name, platform)
     }
 
-    fn no_image(&self, error: Error, name: &str, number: usize, from: &Stage) -> Error {
+    fn no_image(&self, error: Error, name: &str, number: usize, from: &DockerfileStage) -> Error {
         let excerpt = self.dockerfile.excerpt(&from.base.span);
         let error = Error { excerpt: error.excerpt.or(Some(Box::new(excerpt))), ..error };
         with_near_name(error, name, &self.stage_names(number))
     }
 
-    fn on_named(&mut self, title: String, named: Named, platform: Option<Platform>, place: Excerpt) -> Result<State> {
+    fn on_named(
+        &mut self,
+        title: String,
+        named: NamedSource,
+        platform: Option<Platform>,
+        place: Excerpt,
+    ) -> Result<StageState> {
         let platform = platform.unwrap_or_else(|| self.platform.clone());
         match named {
-            Named::Image(name) => {
+            NamedSource::Image(name) => {
                 let image = self.base_image(&name, &platform).and_then(|image| {
                     image.check_layers(&platform)?;
                     Ok(image)
                 });
                 Ok(on_image(title, platform, image.map_err(|error| error.with_excerpt(place))?))
             }
-            Named::Nothing => Ok(on_nothing(title, platform)),
-            Named::Directory(directory) => {
+            NamedSource::Nothing => Ok(on_nothing(title, platform)),
+            NamedSource::Directory(directory) => {
                 let mut state = on_nothing(title, platform);
-                let root = Destination { path: String::new(), into: true };
-                let copy = Copy::new(Provider::Context(directory), vec![Item::Pattern("/".to_owned())], root);
+                let root = ImagePath { path: String::new(), into: true };
+                let copy = Copy::new(Provider::Context(directory), vec![CopyItem::Pattern("/".to_owned())], root);
                 state.push("COPY / /".to_owned(), Work::Copy(copy), place);
                 Ok(state)
             }
@@ -188,7 +196,7 @@ impl Lowering<'_, '_> {
     }
 
     /// The name behind `FROM`, its variables expanded.
-    fn base_name(&mut self, from: &Stage) -> Result<String> {
+    fn base_name(&mut self, from: &DockerfileStage) -> Result<String> {
         let global = Rc::clone(&self.global);
         let expanded = self.expand_in_from(&global, &from.base)?;
         self.note_undefined_in_from(&expanded.unset, &global, from)?;
@@ -201,7 +209,7 @@ impl Lowering<'_, '_> {
         Ok(expanded.text)
     }
 
-    fn stage_platform(&mut self, from: &Stage) -> Result<Option<Platform>> {
+    fn stage_platform(&mut self, from: &DockerfileStage) -> Result<Option<Platform>> {
         let Some(word) = &from.platform else { return Ok(None) };
         let global = Rc::clone(&self.global);
         let expanded = self.expand_in_from(&global, word)?;
@@ -219,7 +227,7 @@ impl Lowering<'_, '_> {
         Ok(Some(platform))
     }
 
-    fn note_undefined_in_from(&mut self, unset: &[Unset], scope: &Scope, from: &Stage) -> Result<()> {
+    fn note_undefined_in_from(&mut self, unset: &[Unset], scope: &Scope, from: &DockerfileStage) -> Result<()> {
         for name in unset.iter().map(|unset| &unset.name).filter(|name| !scope.arguments.contains(*name)) {
             let names = scope.names().chain(scope.arguments.iter().map(String::as_str));
             self.budget.spend(names.clone().map(str::len).sum())?;
@@ -229,7 +237,13 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    fn check_platform(&mut self, name: &str, wanted: &Platform, image: &BaseImage, from: &Stage) -> Result<()> {
+    fn check_platform(
+        &mut self,
+        name: &str,
+        wanted: &Platform,
+        image: &BaseImage,
+        from: &DockerfileStage,
+    ) -> Result<()> {
         let actual = image.config.platform.normalised();
         if (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture) {
             let place = self.dockerfile.excerpt(&from.span);
@@ -239,7 +253,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    /// What the `ARG`s before the first `FROM` come to.
+    /// Gives the `ARG`s before the first `FROM` their values.
     pub fn read_global_arguments(&mut self) -> Result<()> {
         let stage = self.request.target.filter(|name| !name.is_empty());
         let last = self.dockerfile.stages.last().and_then(|stage| Some(stage.name.as_ref()?.text.as_str()));
@@ -252,7 +266,8 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
-    /// Every `FROM` has to name something, whether it is needed or not; and should without build arguments, too.
+    /// Fails for a `FROM` that names nothing, whether it is needed or not, and warns of one that would without build
+    /// arguments.
     pub fn check_bases(&mut self) -> Result<()> {
         let dockerfile = self.dockerfile;
         let automatic = Scope::automatic(&self.request.build_platform, self.platform, "default", &Map::new());
@@ -275,6 +290,7 @@ impl Lowering<'_, '_> {
         Ok(())
     }
 
+    /// Notes a warning, within the budget.
     pub fn warn(&mut self, warning: Warning) -> Result<()> {
         self.budget.spend(warning.message.len() + warning.place.text.len())?;
         self.findings.warnings.push(warning);
@@ -282,25 +298,25 @@ impl Lowering<'_, '_> {
     }
 }
 
-fn on_nothing(title: String, platform: Platform) -> State {
+fn on_nothing(title: String, platform: Platform) -> StageState {
     let working_dir = if platform.is_windows() { windows::ROOT } else { "/" };
     let settings = Settings { working_dir: working_dir.to_owned(), ..Settings::default() };
-    State::new(title, platform, Base::Scratch, settings, None)
+    StageState::new(title, platform, Base::Scratch, settings, None)
 }
 
 /// Checks do without an image that cannot be had, and without what they would say of its variables.
-fn on_unknown(title: String, platform: Platform) -> State {
+fn on_unknown(title: String, platform: Platform) -> StageState {
     let mut state = on_nothing(title, platform);
     state.scope.is_open = true;
     state
 }
 
-fn on_image(title: String, platform: Platform, image: Arc<BaseImage>) -> State {
+fn on_image(title: String, platform: Platform, image: Arc<BaseImage>) -> StageState {
     let (settings, author) = (image.config.config.clone(), image.config.author.clone());
     let base_platform = Some(image.config.platform.normalised());
     let annotations = image.annotations();
-    let state = State::new(title, platform, Base::Image(image), settings, author);
-    State { base_platform, annotations, ..state }
+    let state = StageState::new(title, platform, Base::Image(image), settings, author);
+    StageState { base_platform, annotations, ..state }
 }
 
 /// A name that is no image's may have been meant as a stage's.

@@ -3,14 +3,14 @@
 use crate::error::{Error, Result};
 use crate::plan::pattern::from_root;
 
-/// What runs commands in shell form unless `SHELL` says otherwise.
+/// The shell of commands in shell form unless `SHELL` says otherwise.
 pub const SHELL: [&str; 3] = ["cmd", "/S", "/C"];
 
 /// The working directory of an image of nothing.
 pub const ROOT: &str = "\\";
 
-/// The drive that `path` names, as it is written, and the rest with `/` between its parts. Only the drive of the system is
-/// one that an image has.
+/// Returns the drive that `path` names, as it is written, and the rest with `/` between its parts. Fails for any drive
+/// but C:, for C: alone, and for the path of a network.
 pub fn split(path: &str) -> Result<(&str, String)> {
     let refuse = |what: &str| {
         Err(Error::input(format!("the path `{path}` {what}"))
@@ -30,8 +30,8 @@ pub fn split(path: &str) -> Result<(&str, String)> {
     }
 }
 
-/// The directory that `WORKDIR` of `path` makes of the working directory `from`: with `\` between its parts, and a drive
-/// where one is written.
+/// Returns the directory that `WORKDIR` of `path` makes of the working directory `from`: with `\` between its parts,
+/// and a drive where one is written. Fails where [`split`] does.
 pub fn workdir(from: &str, path: &str) -> Result<String> {
     let ((old, from), (drive, path)) = (split(from)?, split(path)?);
     let is_whole = path.starts_with('/');

@@ -3,21 +3,21 @@
 
 use regex::{NoExpand, Regex, escape};
 
-/// `value` without what `pattern` matches at its beginning, as little or as much as it can.
+/// Returns `value` without what `pattern` matches at its beginning, as little or as much as it can.
 pub(super) fn trim_prefix(pattern: &str, value: &str, is_longest: bool) -> Result<String, String> {
     let end = expression(pattern, is_longest, r"\A")?.find(value).map_or(0, |found| found.end());
     Ok(value[end..].to_owned())
 }
 
-/// `value` without what `pattern` matches at its end, as little or as much as it can.
+/// Returns `value` without what `pattern` matches at its end, as little or as much as it can.
 pub(super) fn trim_suffix(pattern: &str, value: &str, is_longest: bool) -> Result<String, String> {
     // An expression finds what is leftmost: from the right, that is the last.
     let trimmed = trim_prefix(&reversed_pattern(pattern), &reversed(value), is_longest)?;
     Ok(reversed(&trimmed))
 }
 
-/// `value` with `replacement` for what `pattern` matches first, or everywhere. Everywhere, `$0` in the replacement stands for
-/// what was matched and `$$` for a `$`, as in BuildKit.
+/// Returns `value` with `replacement` for what `pattern` matches first, or everywhere. Everywhere, `$0` in the
+/// replacement stands for what was matched and `$$` for a `$`, as in BuildKit.
 pub(super) fn replace(pattern: &str, value: &str, replacement: &str, all: bool) -> Result<String, String> {
     let expression = expression(pattern, true, "")?;
     Ok(match all {

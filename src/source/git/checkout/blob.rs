@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::object_id::{ObjectFormat, ObjectId, finish};
 
-pub(super) struct Blob {
+pub(super) struct GitBlob {
     pub format: ObjectFormat,
     pub id: ObjectId,
     /// The file has the size that git noted when it last knew it to be the blob.
@@ -17,7 +17,7 @@ pub(super) struct Blob {
 /// Larger files have no line ends that git would change, as far as is known here.
 const TEXT_LIMIT: u64 = 8 << 20;
 
-impl Blob {
+impl GitBlob {
     /// Whether the file is the blob, as it is or as git's own ways of checking out make it: with CRLF for line ends, with
     /// `$Id$` filled in, or as what a pointer of Git LFS stands for. Attributes that would name the way are not needed:
     /// each of these has another size than what it is made of, and the noted size is that of what was checked out. Filters

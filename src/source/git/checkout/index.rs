@@ -16,12 +16,12 @@ pub(super) struct Index {
     version: u32,
     count: u32,
     /// When it was written.
-    pub modified: Time,
+    pub modified: IndexTime,
 }
 
 /// A path that is tracked.
 #[derive(Clone)]
-pub(super) struct Entry {
+pub(super) struct IndexEntry {
     /// Relative to the work tree, with neither `..` nor `.git` in it. A directory of which only the tree is known, in a
     /// sparse index, ends with a slash.
     pub path: Vec<u8>,
@@ -41,8 +41,8 @@ pub(super) struct Entry {
 /// What the file was when it had the content that the index names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status {
-    pub changed: Time,
-    pub modified: Time,
+    pub changed: IndexTime,
+    pub modified: IndexTime,
     pub inode: u32,
     pub user: u32,
     pub group: u32,
@@ -50,7 +50,7 @@ pub(super) struct Status {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Time {
+pub(super) struct IndexTime {
     pub seconds: u32,
     pub nanoseconds: u32,
 }
@@ -79,7 +79,7 @@ impl Index {
     }
 
     /// Hands out the entries in their order, by path, until `visit` returns false.
-    pub fn visit(&self, mut visit: impl FnMut(&Entry) -> Result<bool>) -> Result<()> {
+    pub fn visit(&self, mut visit: impl FnMut(&IndexEntry) -> Result<bool>) -> Result<()> {
         self.check_extensions()?;
         let (mut at, mut path) = (12, Vec::new());
         for _ in 0..self.count {
@@ -94,13 +94,13 @@ impl Index {
     }
 
     /// The entry at `at` and where the next one is. `previous` is the path of the one before.
-    fn entry(&self, at: usize, previous: Vec<u8>) -> Result<(Entry, usize)> {
+    fn entry(&self, at: usize, previous: Vec<u8>) -> Result<(IndexEntry, usize)> {
         self.entry_if_whole(at, previous).filter(|(entry, _)| is_safe(entry)).ok_or_else(|| self.malformed())
     }
 
-    fn entry_if_whole(&self, at: usize, previous: Vec<u8>) -> Option<(Entry, usize)> {
+    fn entry_if_whole(&self, at: usize, previous: Vec<u8>) -> Option<(IndexEntry, usize)> {
         let number = |place: usize| self.number(at + 4 * place);
-        let time = |place| Some(Time { seconds: number(place)?, nanoseconds: number(place + 1)? });
+        let time = |place| Some(IndexTime { seconds: number(place)?, nanoseconds: number(place + 1)? });
         let status = Status {
             changed: time(0)?,
             modified: time(2)?,
@@ -131,7 +131,7 @@ impl Index {
             // With 1 to 8 zeros, to a multiple of 8.
             end = at + (end - at).next_multiple_of(8);
         }
-        let entry = Entry {
+        let entry = IndexEntry {
             path,
             mode: number(6)?,
             id,
@@ -193,9 +193,9 @@ impl Index {
     }
 }
 
-fn modified(file: &File) -> std::io::Result<Time> {
+fn modified(file: &File) -> std::io::Result<IndexTime> {
     let status = file.metadata()?;
-    Ok(Time { seconds: low(status.mtime()), nanoseconds: low(status.mtime_nsec()) })
+    Ok(IndexTime { seconds: low(status.mtime()), nanoseconds: low(status.mtime_nsec()) })
 }
 
 /// As numbers are in an index: the lower 32 bits.
@@ -204,7 +204,7 @@ pub(super) fn low(number: i64) -> u32 {
 }
 
 /// Git tracks no path that leads out of the work tree or into a repository.
-fn is_safe(entry: &Entry) -> bool {
+fn is_safe(entry: &IndexEntry) -> bool {
     let path = if is_tree(entry.mode) { entry.path.strip_suffix(b"/") } else { Some(&entry.path[..]) };
     path.is_some_and(|path| {
         path.split(|byte| *byte == b'/')

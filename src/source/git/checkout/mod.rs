@@ -13,9 +13,8 @@ mod work_tree;
 
 use std::path::Path;
 
-use self::object::{Commit, Objects};
-use self::object_id::ObjectId;
-use self::repository::Repository;
+use self::object::Objects;
+use self::repository::GitRepository;
 use crate::error::{Error, Result};
 use crate::plan::Branch;
 use crate::plan::label::{self, Checkout};
@@ -27,9 +26,9 @@ use crate::plan::label::{self, Checkout};
 /// configuration, attribute or environment is read. Objects that replace others do not count.
 pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
     let directory = directory.canonicalize().map_err(|source| Error::io("read", directory, source))?;
-    let Some(repository) = Repository::around(&directory)? else { return Ok(None) };
+    let Some(repository) = GitRepository::around(&directory)? else { return Ok(None) };
     let Some((head, branch)) = repository.head()? else { return Ok(None) };
-    let commit = commit_of(&repository, head)?;
+    let commit = Objects::of(&repository)?.commit(head)?;
     let revision = head.to_string();
     let branch = branch.map(|name| named(&repository, name, &revision)).transpose()?;
     Ok(Some(Checkout {
@@ -41,11 +40,7 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
     }))
 }
 
-fn commit_of(repository: &Repository, id: ObjectId) -> Result<Commit> {
-    Objects::new(repository.common.join("objects"), repository.format)?.commit(id)
-}
-
-fn named(repository: &Repository, name: String, revision: &str) -> Result<Branch> {
+fn named(repository: &GitRepository, name: String, revision: &str) -> Result<Branch> {
     let is_default = match repository.default_branch()? {
         Some(default) => default == name,
         None => matches!(name.as_str(), "main" | "master"),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::inflate::{OBJECT_LIMIT, inflated};
 use super::object_id::{ObjectFormat, ObjectId};
 use super::pack::Pack;
+use super::repository::GitRepository;
 use crate::error::{Error, Result};
 use crate::source::git::regular;
 
@@ -30,8 +31,9 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    pub fn new(directory: PathBuf, format: ObjectFormat) -> Result<Self> {
-        let mut directories = vec![directory];
+    /// Returns the objects of `repository` and of those that it borrows from. Fails if a list of these cannot be read.
+    pub fn of(repository: &GitRepository) -> Result<Self> {
+        let mut directories = vec![repository.common.join("objects")];
         let mut next = 0;
         while let Some(directory) = directories.get(next) {
             let list = regular::read(&directory.join("info/alternates"), ALTERNATES_LIMIT)?.unwrap_or_default();
@@ -44,7 +46,7 @@ impl Objects {
             }
             next += 1;
         }
-        Ok(Objects { directories, format })
+        Ok(Objects { directories, format: repository.format })
     }
 
     /// The commit of this name; its content has that name.

@@ -20,7 +20,7 @@ const DELTA_DEPTH: usize = 4096;
 const INDEX_MAGIC: [u8; 8] = *b"\xfftOc\0\0\0\x02";
 
 /// What an object is a change of.
-enum Base {
+enum DeltaBase {
     None,
     At(u64),
 }
@@ -71,12 +71,12 @@ impl Pack {
             let (kind, base, content) = self.entry(at, left)?;
             left -= content.len();
             match base {
-                Base::None => {
+                DeltaBase::None => {
                     let content = changes.iter().rev().try_fold(content, |base, change| changed(&base, change))?;
                     return Ok((kind.to_owned(), content));
                 }
-                Base::At(_) if changes.len() == DELTA_DEPTH => return Err(malformed("an object has no end")),
-                Base::At(base) => {
+                DeltaBase::At(_) if changes.len() == DELTA_DEPTH => return Err(malformed("an object has no end")),
+                DeltaBase::At(base) => {
                     changes.push(content);
                     at = base;
                 }
@@ -85,7 +85,7 @@ impl Pack {
     }
 
     /// What is at `offset`, as it is stored: an object, or a change of another one.
-    fn entry(&self, offset: u64, limit: usize) -> io::Result<(&'static str, Base, Vec<u8>)> {
+    fn entry(&self, offset: u64, limit: usize) -> io::Result<(&'static str, DeltaBase, Vec<u8>)> {
         let mut input = BufReader::new(FileFrom { file: &self.file, offset });
         let first = byte(&mut input)?;
         let mut has_more = first & 0x80 != 0;
@@ -93,20 +93,20 @@ impl Pack {
             has_more = byte(&mut input)? & 0x80 != 0; // the size, which the content shows
         }
         let (kind, base) = match first >> 4 & 7 {
-            1 => ("commit", Base::None),
-            2 => ("tree", Base::None),
-            3 => ("blob", Base::None),
-            4 => ("tag", Base::None),
+            1 => ("commit", DeltaBase::None),
+            2 => ("tree", DeltaBase::None),
+            3 => ("blob", DeltaBase::None),
+            4 => ("tag", DeltaBase::None),
             6 => {
                 let distance = distance(&mut input)?;
                 let base = offset.checked_sub(distance).filter(|_| distance > 0);
-                ("", Base::At(base.ok_or_else(|| malformed("an object is a change of nothing"))?))
+                ("", DeltaBase::At(base.ok_or_else(|| malformed("an object is a change of nothing"))?))
             }
             7 => {
                 let mut name = vec![0; self.format.length()];
                 input.read_exact(&mut name)?;
                 let base = self.format.read(&name).map(|base| self.find(&base)).transpose()?.flatten();
-                ("", Base::At(base.ok_or_else(|| malformed("an object is a change of one that is missing"))?))
+                ("", DeltaBase::At(base.ok_or_else(|| malformed("an object is a change of one that is missing"))?))
             }
             _ => return Err(malformed("an object is of a kind that a pack of a repository does not have")),
         };

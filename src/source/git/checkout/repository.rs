@@ -14,7 +14,7 @@ use crate::source::git::config::Config;
 use crate::source::git::regular;
 
 /// A repository with the checkout that it belongs to.
-pub(super) struct Repository {
+pub(super) struct GitRepository {
     /// The directory that `.git` is in. Where the configuration says that it is another, it is not believed.
     pub work_tree: PathBuf,
     /// What is this checkout's alone: HEAD and the index.
@@ -33,11 +33,11 @@ const PACKED_REFERENCES_LIMIT: u64 = 1 << 30;
 /// Git follows as many references that stand for others.
 const REFERENCE_DEPTH: usize = 5;
 
-impl Repository {
+impl GitRepository {
     /// The one that `directory`, which is absolute and without links, is in: as git, by the nearest `.git` upwards that is
     /// a repository, and not beyond where something else is mounted. Files of a repository that lie bare in a directory
     /// make it none.
-    pub fn around(directory: &Path) -> Result<Option<Repository>> {
+    pub fn around(directory: &Path) -> Result<Option<GitRepository>> {
         let failed = |path: &Path, source| Error::io("read", path, source);
         let within = fs::metadata(directory).map_err(|source| failed(directory, source))?;
         for work_tree in directory.ancestors() {
@@ -45,7 +45,7 @@ impl Repository {
                 Ok(status) if status.dev() == within.dev() => {}
                 _ => return Ok(None),
             }
-            if let Some(repository) = Repository::of(work_tree)? {
+            if let Some(repository) = GitRepository::of(work_tree)? {
                 repository.check_owner(within.uid())?;
                 return Ok(Some(repository));
             }
@@ -54,7 +54,7 @@ impl Repository {
     }
 
     /// The one whose checkout `work_tree` is itself.
-    pub fn of(work_tree: &Path) -> Result<Option<Repository>> {
+    pub fn of(work_tree: &Path) -> Result<Option<GitRepository>> {
         let named = work_tree.join(".git");
         let directory = match fs::metadata(&named) {
             Ok(status) if status.is_dir() => named,
@@ -78,7 +78,7 @@ impl Repository {
             let message = format!("{} says that it has no work tree (core.bare)", directory.display());
             return Err(Error::input(message).with_hint("build a checkout, such as `git worktree add` makes"));
         }
-        Ok(Some(Repository { work_tree: work_tree.to_owned(), directory, common, config, format }))
+        Ok(Some(GitRepository { work_tree: work_tree.to_owned(), directory, common, config, format }))
     }
 
     /// A repository that anybody could have put above a directory of others, as into `/tmp`, is not believed: it is to be
@@ -99,23 +99,23 @@ impl Repository {
     pub fn head(&self) -> Result<Option<(ObjectId, Option<String>)>> {
         let Some(first) = self.reference("HEAD")? else { return Ok(None) };
         let branch = match &first {
-            Reference::Symbolic(name) => name.strip_prefix("refs/heads/").map(str::to_owned),
-            Reference::Object(_) => None,
+            GitReference::Symbolic(name) => name.strip_prefix("refs/heads/").map(str::to_owned),
+            GitReference::Object(_) => None,
         };
         Ok(self.follow(first)?.map(|commit| (commit, branch)))
     }
 
     /// The branch that the remote calls its default one, if that is known.
     pub fn default_branch(&self) -> Result<Option<String>> {
-        let Some(Reference::Symbolic(name)) = self.reference("refs/remotes/origin/HEAD")? else { return Ok(None) };
+        let Some(GitReference::Symbolic(name)) = self.reference("refs/remotes/origin/HEAD")? else { return Ok(None) };
         Ok(name.strip_prefix("refs/remotes/origin/").map(str::to_owned))
     }
 
-    fn follow(&self, mut reference: Reference) -> Result<Option<ObjectId>> {
+    fn follow(&self, mut reference: GitReference) -> Result<Option<ObjectId>> {
         for _ in 0..REFERENCE_DEPTH {
             let name = match reference {
-                Reference::Object(id) => return Ok(Some(id)),
-                Reference::Symbolic(name) => name,
+                GitReference::Object(id) => return Ok(Some(id)),
+                GitReference::Symbolic(name) => name,
             };
             match self.reference(&name)? {
                 Some(next) => reference = next,
@@ -125,14 +125,14 @@ impl Repository {
         Err(Error::input(format!("{}: its references lead to each other", self.directory.display())))
     }
 
-    fn reference(&self, name: &str) -> Result<Option<Reference>> {
+    fn reference(&self, name: &str) -> Result<Option<GitReference>> {
         for directory in [&self.directory, &self.common] {
             let path = directory.join(name);
             // Old versions of git make HEAD a link, which may lead to where nothing is yet.
             if let Ok(target) = fs::read_link(&path)
                 && let Some(target) = target.to_str().filter(|target| is_reference(target))
             {
-                return Ok(Some(Reference::Symbolic(target.to_owned())));
+                return Ok(Some(GitReference::Symbolic(target.to_owned())));
             }
             // A branch may have been called as the directory of others is now.
             if path.is_dir() {
@@ -141,23 +141,23 @@ impl Repository {
             let Some(text) = regular::read(&path, SHORT)? else { continue };
             let text = String::from_utf8_lossy(&text);
             let found = match text.strip_prefix("ref:").map(str::trim) {
-                Some(target) => is_reference(target).then(|| Reference::Symbolic(target.to_owned())),
-                None => text.split_whitespace().next().and_then(|id| self.format.parse(id)).map(Reference::Object),
+                Some(target) => is_reference(target).then(|| GitReference::Symbolic(target.to_owned())),
+                None => text.split_whitespace().next().and_then(|id| self.format.parse(id)).map(GitReference::Object),
             };
             return found.map(Some).ok_or_else(|| Error::input(format!("{} is no reference", path.display())));
         }
         self.packed(name)
     }
 
-    fn packed(&self, name: &str) -> Result<Option<Reference>> {
+    fn packed(&self, name: &str) -> Result<Option<GitReference>> {
         let path = self.common.join("packed-refs");
         let Some(file) = regular::open(&path)? else { return Ok(None) };
         let found = find_packed(&file, name).map_err(|source| Error::io("read", &path, source))?;
-        Ok(found.and_then(|id| self.format.parse(&id)).map(Reference::Object))
+        Ok(found.and_then(|id| self.format.parse(&id)).map(GitReference::Object))
     }
 }
 
-enum Reference {
+enum GitReference {
     Symbolic(String),
     Object(ObjectId),
 }

@@ -1,21 +1,21 @@
 //! The tree that an index would be committed as.
 
-use super::index::{Entry, is_tree};
+use super::index::{IndexEntry, is_tree};
 use super::object_id::{ObjectFormat, ObjectId};
 
 /// Takes the entries of an index in their order, which is that of trees.
-pub(super) struct Tree {
+pub(super) struct GitTree {
     format: ObjectFormat,
     /// From the root down: the name of a directory, and what its tree holds so far.
     open: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-impl Tree {
+impl GitTree {
     pub fn new(format: ObjectFormat) -> Self {
-        Tree { format, open: vec![(Vec::new(), Vec::new())] }
+        GitTree { format, open: vec![(Vec::new(), Vec::new())] }
     }
 
-    pub fn add(&mut self, entry: &Entry) {
+    pub fn add(&mut self, entry: &IndexEntry) {
         let path = entry.path.strip_suffix(b"/").unwrap_or(&entry.path);
         let mut parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         let name = parts.pop().unwrap_or_default();

@@ -10,12 +10,12 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
-use super::blob::Blob;
-use super::commit_of;
-use super::index::{Entry, Index, Status, Time, is_tree, low};
+use super::blob::GitBlob;
+use super::index::{Index, IndexEntry, IndexTime, Status, is_tree, low};
+use super::object::Objects;
 use super::object_id::ObjectId;
-use super::repository::Repository;
-use super::tree::Tree;
+use super::repository::GitRepository;
+use super::tree::GitTree;
 use crate::error::{Error, Result};
 use crate::source::git::config::Config;
 use crate::source::git::regular;
@@ -27,15 +27,16 @@ const GITMODULES_LIMIT: u64 = 1 << 20;
 
 /// Whether something differs from the commit whose tree is `committed`: in the index, on disk, or in a submodule. What git
 /// does not track is no difference.
-pub(super) fn is_dirty(repository: &Repository, committed: ObjectId) -> Result<bool> {
+pub(super) fn is_dirty(repository: &GitRepository, committed: ObjectId) -> Result<bool> {
     is_dirty_at(repository, committed, 0)
 }
 
-fn is_dirty_at(repository: &Repository, committed: ObjectId, depth: usize) -> Result<bool> {
-    let Repository { work_tree, directory, format, .. } = repository;
-    let mut tree = Tree::new(*format);
+fn is_dirty_at(repository: &GitRepository, committed: ObjectId, depth: usize) -> Result<bool> {
+    let GitRepository { work_tree, directory, format, .. } = repository;
+    let mut tree = GitTree::new(*format);
     let Some(index) = Index::read(directory, *format)? else { return Ok(tree.finish() != committed) };
-    let mut files = Files { repository, written: index.modified, open: vec![open_root(work_tree)?], names: Vec::new() };
+    let mut files =
+        TrackedFiles { repository, written: index.modified, open: vec![open_root(work_tree)?], names: Vec::new() };
     let (mut is_dirty, mut submodules) = (false, Vec::new());
     index.visit(|entry| {
         is_dirty = entry.is_unmerged || entry.is_intended || files.is_changed(entry)?;
@@ -61,13 +62,18 @@ fn is_dirty_at(repository: &Repository, committed: ObjectId, depth: usize) -> Re
 }
 
 /// Whether the submodule has another commit checked out, or is itself dirty. One that is not checked out is not.
-fn is_changed_below(repository: &Repository, submodule: &Entry, ignored: &Ignored<'_>, depth: usize) -> Result<bool> {
+fn is_changed_below(
+    repository: &GitRepository,
+    submodule: &IndexEntry,
+    ignored: &Ignored<'_>,
+    depth: usize,
+) -> Result<bool> {
     let place = repository.work_tree.join(std::ffi::OsStr::from_bytes(&submodule.path));
     let how_much = ignored.how_much(&submodule.path);
     if how_much == "all" {
         return Ok(false);
     }
-    let Some(inner) = Repository::of(&place)? else { return Ok(false) };
+    let Some(inner) = GitRepository::of(&place)? else { return Ok(false) };
     if depth == SUBMODULE_DEPTH {
         return Err(Error::input(format!("{}: too many submodules lie in one another", place.display())));
     }
@@ -75,7 +81,7 @@ fn is_changed_below(repository: &Repository, submodule: &Entry, ignored: &Ignore
     if head != submodule.id {
         return Ok(true);
     }
-    Ok(how_much != "dirty" && is_dirty_at(&inner, commit_of(&inner, head)?.tree, depth + 1)?)
+    Ok(how_much != "dirty" && is_dirty_at(&inner, Objects::of(&inner)?.commit(head)?.tree, depth + 1)?)
 }
 
 /// What of the changes in submodules is none of their checkout's (gitmodules(5), "submodule.<name>.ignore").
@@ -85,7 +91,7 @@ struct Ignored<'r> {
 }
 
 impl<'r> Ignored<'r> {
-    fn of(repository: &'r Repository) -> Result<Self> {
+    fn of(repository: &'r GitRepository) -> Result<Self> {
         let shared = regular::read(&repository.work_tree.join(".gitmodules"), GITMODULES_LIMIT)?.unwrap_or_default();
         Ok(Ignored { own: &repository.config, shared: Config::parse(&shared) })
     }
@@ -99,16 +105,16 @@ impl<'r> Ignored<'r> {
 }
 
 /// The files on disk, of which the directories on the way to the last one are open.
-struct Files<'r> {
-    repository: &'r Repository,
+struct TrackedFiles<'r> {
+    repository: &'r GitRepository,
     /// When the index was.
-    written: Time,
+    written: IndexTime,
     open: Vec<OwnedFd>,
     names: Vec<Vec<u8>>,
 }
 
-impl Files<'_> {
-    fn is_changed(&mut self, entry: &Entry) -> Result<bool> {
+impl TrackedFiles<'_> {
+    fn is_changed(&mut self, entry: &IndexEntry) -> Result<bool> {
         if entry.is_assumed || entry.is_skipped || is_tree(entry.mode) {
             return Ok(false);
         }
@@ -143,7 +149,7 @@ impl Files<'_> {
         Ok(true)
     }
 
-    fn differs(&self, directory: BorrowedFd<'_>, name: &[u8], status: &Stat, entry: &Entry) -> io::Result<bool> {
+    fn differs(&self, directory: BorrowedFd<'_>, name: &[u8], status: &Stat, entry: &IndexEntry) -> io::Result<bool> {
         let config = &self.repository.config;
         let kind = FileType::from_raw_mode(status.st_mode);
         if is_submodule(entry.mode) {
@@ -173,16 +179,16 @@ impl Files<'_> {
             return Ok(format.name("blob", target.to_bytes()) != entry.id);
         }
         let mut file = File::from(openat(directory, name, FILE, Mode::empty())?);
-        let blob = Blob { format, id: entry.id, is_size_noted: entry.status.size != 0 };
+        let blob = GitBlob { format, id: entry.id, is_size_noted: entry.status.size != 0 };
         Ok(!blob.is_content_of(&mut file)?)
     }
 
     /// Whether a file is as it was when its content was that of the index. One that was changed when the index was written,
     /// or later, may be another and look the same. Programs that know no fractions of a second write none.
     fn is_as_noted(&self, status: &Stat, noted: &Status) -> bool {
-        let time = |seconds: i64, nanoseconds: u64, noted: Time| {
+        let time = |seconds: i64, nanoseconds: u64, noted: IndexTime| {
             let nanoseconds = if noted.nanoseconds == 0 { 0 } else { low(nanoseconds.cast_signed()) };
-            Time { seconds: low(seconds), nanoseconds }
+            IndexTime { seconds: low(seconds), nanoseconds }
         };
         let found = Status {
             changed: time(status.st_ctime, status.st_ctime_nsec, noted.changed),

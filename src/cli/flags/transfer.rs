@@ -1,9 +1,11 @@
+//! The flags about the blobs that move between here and registries.
+
 use clap::Args;
 
-use super::environment::Environment;
+use crate::cli::environment::Environment;
 use crate::registry::OnDemand;
 
-/// How blobs move between here and registries.
+/// The flags that say how blobs move between here and registries.
 #[derive(Debug, Args)]
 pub struct TransferFlags {
     /// Blobs that move at a time [default: 4]
@@ -15,6 +17,7 @@ pub struct TransferFlags {
 }
 
 impl TransferFlags {
+    /// Returns the client that moves blobs as these flags say.
     pub fn client(&self, environment: &Environment) -> OnDemand {
         environment.client(self.insecure, self.jobs)
     }

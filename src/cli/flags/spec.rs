@@ -1,6 +1,8 @@
+//! The flags that say what ocibake.toml says.
+
 use clap::Args;
 
-use super::flag;
+use super::value::flag;
 use crate::error::{Error, Result};
 use crate::oci::Healthcheck;
 use crate::plan::{self, AddSpec, LayerSpec, Spec, annotation, setting};
@@ -84,12 +86,12 @@ pub struct SpecFlags {
 }
 
 impl SpecFlags {
-    /// Whether they alone say what to build.
+    /// Returns whether they alone say what to build.
     pub fn add_files(&self) -> bool {
         !self.add.is_empty()
     }
 
-    /// Whether they say what the image stands on.
+    /// Returns whether they say what the image stands on.
     pub fn names_base(&self) -> bool {
         self.base.is_some()
     }
@@ -102,7 +104,7 @@ impl SpecFlags {
         }
     }
 
-    /// Lays the flags over `spec`.
+    /// Lays the flags over `spec`. Fails for a flag whose value is wrong, which the error names.
     pub fn overlay(&self, spec: &mut Spec) -> Result<()> {
         if let Some(base) = &self.base {
             spec.base = plan::base(base).map_err(flag("base"))?;

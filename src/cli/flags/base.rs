@@ -1,18 +1,14 @@
+//! The flags about the images to build on.
+
 use std::str::FromStr;
 
 use clap::Args;
 
-use super::recipe::Recipe;
-use super::{read_text, value};
+use super::value::value;
 use crate::error::{Error, Result};
-use crate::plan::Lock;
-use crate::source::base::{Bases, Holding, Pins, Pull};
-use crate::store::pending::PendingFile;
+use crate::source::base::Pull;
 
-/// In bytes; far more than any lock needs.
-const LOCK_LIMIT: u64 = 1 << 20;
-
-/// Whether registries are asked for bases.
+/// The flag that says when registries are asked for bases.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Base images")]
 pub struct PullFlag {
@@ -32,7 +28,7 @@ pub struct PullFlag {
     pull: Option<Pull>,
 }
 
-/// Where images to build on come from.
+/// The flags about where images to build on come from.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Base images")]
 pub struct BaseFlags {
@@ -40,53 +36,30 @@ pub struct BaseFlags {
     pull: PullFlag,
     /// Add the bases that are not in ocibake.lock to it, which is made if it is not there
     #[arg(long)]
-    lock: bool,
+    pub lock: bool,
     /// Take what bases stand for now, and write that to ocibake.lock
     #[arg(long, conflicts_with = "lock")]
-    update_lock: bool,
+    pub update_lock: bool,
 }
 
 impl PullFlag {
+    /// Returns when registries are asked.
     pub fn pull(&self) -> Pull {
         self.pull.unwrap_or_default()
     }
 }
 
 impl BaseFlags {
+    /// Returns when registries are asked.
     pub fn pull(&self) -> Pull {
         self.pull.pull()
-    }
-
-    /// What the lock of `recipe` says, if there is one, and what becomes of it.
-    pub fn pins(&self, recipe: &Recipe<'_>) -> Result<Pins> {
-        if !recipe.is_local() && (self.lock || self.update_lock) {
-            return Err(Error::usage(format!("there is no place for {}: the context is not a directory", Lock::FILE))
-                .with_hint("lock the bases where the context comes from"));
-        }
-        let holding = match (self.lock, self.update_lock) {
-            (_, true) if matches!(self.pull(), Pull::Missing | Pull::Never) => {
-                return Err(Error::usage("--update-lock asks registries, and --pull says not to")
-                    .with_hint("leave out one of them"));
-            }
-            (_, true) => Holding::Renewed,
-            (true, _) => Holding::Completed,
-            _ => Holding::Obeyed,
-        };
-        let lock =
-            recipe.open_lock()?.map(|(name, file)| Lock::parse(&name, &read_text(file, &name, LOCK_LIMIT, "lock")?));
-        Ok(Pins::new(lock.transpose()?, holding))
-    }
-
-    /// Writes the lock of `recipe`, if it is to be and has changed; in one step.
-    pub fn keep(&self, recipe: &Recipe<'_>, bases: &Bases<'_>) -> Result<()> {
-        bases.lock().map_or(Ok(()), |lock| PendingFile::replace(&recipe.lock(), lock.to_string().as_bytes()))
     }
 }
 
 impl FromStr for Pull {
     type Err = Error;
 
-    /// With docker's `true` and `false`, too.
+    /// Reads docker's `true` and `false`, too.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "always" | "true" => Ok(Pull::Always),

@@ -1,35 +1,35 @@
 //! The time that a Dockerfile's `SOURCE_DATE_EPOCH` comes to.
 
-use super::environment::epoch;
-use super::flag;
+use crate::cli::environment::epoch;
+use crate::cli::flags::value::flag;
 use crate::error::{Error, Result};
 use crate::layer::newest;
 use crate::net::Stop;
 use crate::oci::Map;
 use crate::plan::dockerfile::{Dockerfile, Epoch, SOURCE_DATE_EPOCH};
-use crate::plan::{Item, shown_url};
-use crate::source::context::{Access, OpenContext};
+use crate::plan::{CopyItem, shown_url};
+use crate::source::context::{ContextAccess, OpenContext};
 use crate::source::download::download;
 use crate::source::{archive, git};
 
 /// The contexts of a build.
-pub struct Contexts<'a> {
+pub struct EpochContexts<'a> {
     pub main: &'a OpenContext,
-    /// Those of `--build-context` that are directories now.
+    /// The contexts of `--build-context` that are directories now.
     pub directories: &'a [(String, OpenContext)],
     /// The names of all of `--build-context`.
     pub names: &'a [&'a str],
 }
 
-/// The time that the build argument or the `ARG` before the first `FROM` names, in seconds since 1970; what it names is put
-/// in its place in `arguments` and `dockerfile`, or taken away where that has no time. Errors know of the flag that the
-/// argument `is_from_flag`.
+/// Returns the time that the build argument or the `ARG` before the first `FROM` names, in seconds since 1970, and none
+/// if neither is there or what it names has no time. The time takes the place of what named it in `arguments` and
+/// `dockerfile`, which lose it where there is none. Errors know of the flag that the argument `is_from_flag`.
 pub fn settle(
     dockerfile: &mut Dockerfile,
     arguments: &mut Map<String>,
     is_from_flag: bool,
-    contexts: &Contexts<'_>,
-    access: &Access<'_>,
+    contexts: &EpochContexts<'_>,
+    access: &ContextAccess<'_>,
 ) -> Result<Option<i64>> {
     let is_given = arguments.contains_key(SOURCE_DATE_EPOCH);
     let is_context = |name: &str| contexts.names.contains(&name);
@@ -50,7 +50,7 @@ pub fn settle(
     Ok(time)
 }
 
-fn time(named: &Epoch, contexts: &Contexts<'_>, access: &Access<'_>) -> Result<Option<i64>> {
+fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &ContextAccess<'_>) -> Result<Option<i64>> {
     match named {
         Epoch::Seconds(seconds) => epoch(&seconds.to_string()).map(Some),
         Epoch::Context => contexts.main.time(),
@@ -58,7 +58,7 @@ fn time(named: &Epoch, contexts: &Contexts<'_>, access: &Access<'_>) -> Result<O
             let context = contexts.directories.iter().find(|(own, _)| own == name);
             context.map_or(Ok(None), |(_, context)| context.time())
         }
-        Epoch::Remote(Item::Url { url, checksum }) => {
+        Epoch::Remote(CopyItem::Url { url, checksum }) => {
             let downloaded = download(url, *checksum, access.store, access.client, &Stop::default(), access.progress)?;
             if let Some(modified) = downloaded.last_modified() {
                 return Ok(Some(modified));
@@ -66,11 +66,11 @@ fn time(named: &Epoch, contexts: &Contexts<'_>, access: &Access<'_>) -> Result<O
             let entries = archive::entries(&downloaded.content, &shown_url(url), access.store)?;
             Ok(entries.and_then(|entries| newest(&entries)))
         }
-        Epoch::Remote(Item::Git { url, keep_git_dir, checksum }) => {
+        Epoch::Remote(CopyItem::Git { url, keep_git_dir, checksum }) => {
             let fetched = git::fetch(url, *keep_git_dir, checksum.as_deref(), access.store, &Stop::default())?;
             Ok(Some(fetched.checkout.commit_time))
         }
-        Epoch::Remote(Item::Pattern(_) | Item::Text { .. }) => {
+        Epoch::Remote(CopyItem::Pattern(_) | CopyItem::Text { .. }) => {
             Err(Error::input("the time of a local file is none for SOURCE_DATE_EPOCH"))
         }
     }

@@ -1,0 +1,101 @@
+//! What a build is told by, looked for where flags and the context say.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use crate::cli::flags::recipe::RecipeFlags;
+use crate::cli::flags::spec::SpecFlags;
+use crate::cli::text_file::read_text;
+use crate::error::{Error, Result};
+use crate::plan::dockerfile::Dockerfile;
+use crate::plan::{Spec, dockerignore};
+use crate::source::context::{DockerfilePlace, DockerfileSource, OpenContext};
+
+/// The files that a context is looked through for, in this order.
+const SPEC: &str = "ocibake.toml";
+const DOCKERFILE: &str = "Dockerfile";
+const LOWER_CASE: &str = "dockerfile";
+
+/// The largest spec, in bytes; far more than any spec needs, and little enough for what never ends, such as `-f /dev/zero`.
+const SPEC_LIMIT: u64 = 1 << 20;
+
+/// A Dockerfile or a spec; that of flags alone is a spec, too.
+pub enum RecipeKind {
+    Spec(Box<Spec>),
+    Dockerfile { dockerfile: Box<Dockerfile>, ignore: Vec<String> },
+}
+
+impl RecipeKind {
+    /// Returns what tells a build of `opened`, the context that is `context` if one was named, what to do. Fails if nothing
+    /// does, and if it cannot be read.
+    pub fn find(
+        flags: &RecipeFlags,
+        context: Option<&Path>,
+        opened: &OpenContext,
+        spec_flags: &SpecFlags,
+    ) -> Result<Self> {
+        let is_spec_in = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
+        match &flags.file {
+            None if context.is_none() && spec_flags.add_files() => Ok(RecipeKind::Spec(Box::default())),
+            Some(file) if is_spec_in(file) => named_spec(opened, file),
+            Some(file) if file == Path::new("-") => dockerfile(opened, DockerfilePlace::StandardInput),
+            Some(file) => dockerfile(opened, DockerfilePlace::File(file)),
+            None if opened.dockerfile.is_some() => dockerfile(opened, DockerfilePlace::Not),
+            None => in_context(opened, spec_flags),
+        }
+    }
+}
+
+/// Fails for flags that a spec has no use for.
+pub fn refuse_flags_of_dockerfiles(flags: &RecipeFlags) -> Result<()> {
+    let only = |flag: &str| {
+        let hint = format!("build from one, with -f {DOCKERFILE}, or leave the flag out");
+        Err(Error::usage(format!("{flag} is for Dockerfiles")).with_hint(hint))
+    };
+    match flags {
+        RecipeFlags { target: Some(_), .. } => only("--target"),
+        RecipeFlags { build_arg, .. } if !build_arg.is_empty() => only("--build-arg"),
+        RecipeFlags { build_context, .. } if !build_context.is_empty() => only("--build-context"),
+        _ => Ok(()),
+    }
+}
+
+fn dockerfile(context: &OpenContext, named: DockerfilePlace<'_>) -> Result<RecipeKind> {
+    let found = DockerfileSource::find(context, named, &mut io::stdin())?;
+    let dockerfile = Box::new(Dockerfile::read(&found.file.name, found.file.text.as_bytes())?);
+    let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
+    Ok(RecipeKind::Dockerfile { dockerfile, ignore })
+}
+
+/// Returns the spec or the Dockerfile of a context, and else a spec of the flags alone if these add files.
+fn in_context(context: &OpenContext, spec_flags: &SpecFlags) -> Result<RecipeKind> {
+    if let Some(file) = context.file(Path::new(SPEC))? {
+        return spec(file, &context.shown(Path::new(SPEC)).to_string());
+    }
+    if context.has(Path::new(DOCKERFILE))? || context.has(Path::new(LOWER_CASE))? {
+        return dockerfile(context, DockerfilePlace::Not);
+    }
+    if spec_flags.add_files() {
+        return Ok(RecipeKind::Spec(Box::default()));
+    }
+    let message = format!("there is no {SPEC} and no {DOCKERFILE} in {}", context.root.display());
+    Err(Error::not_found(message)
+        .with_hint("name another file with -f, another context, or say it all with --add SRC:DST"))
+}
+
+/// The spec behind `-f`: as with a Dockerfile, a relative path is one in a context that came from elsewhere.
+fn named_spec(context: &OpenContext, path: &Path) -> Result<RecipeKind> {
+    if context.is_local || path.is_absolute() {
+        let file = File::open(path).map_err(|source| Error::io("read", path, source))?;
+        return spec(file, &path.display().to_string());
+    }
+    let name = context.shown(path).to_string();
+    let file = context.file(path)?.ok_or_else(|| Error::not_found(format!("there is no {name} in the context")))?;
+    spec(file, &name)
+}
+
+fn spec(file: File, name: &str) -> Result<RecipeKind> {
+    let text = read_text(file, name, SPEC_LIMIT, "spec")?;
+    Ok(RecipeKind::Spec(Box::new(Spec::parse(name, &text)?)))
+}

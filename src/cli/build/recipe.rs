@@ -1,0 +1,256 @@
+//! What a build is told by: a Dockerfile, ocibake.toml, or flags alone.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::epoch::{EpochContexts, settle};
+use super::find::{RecipeKind, refuse_flags_of_dockerfiles};
+use crate::cli::environment::{Environment, epoch};
+use crate::cli::flags::recipe::{RecipeFlags, SCRATCH};
+use crate::cli::flags::spec::SpecFlags;
+use crate::error::{Error, Result};
+use crate::layer::Ignore;
+use crate::oci::{Map, Platform};
+use crate::plan::dockerfile::{LoweringRequest, NamedSource, SOURCE_DATE_EPOCH, Warning};
+use crate::plan::{
+    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, Spec, context_name, dockerignore,
+};
+use crate::progress::{Event, Progress};
+use crate::source::base::BaseReach;
+use crate::source::context::{ContextAccess, ContextLocation, DockerfileSource, OpenContext};
+use crate::source::git;
+
+/// All that tells a build what to do, read.
+pub struct Recipe<'a> {
+    kind: RecipeKind,
+    flags: &'a RecipeFlags,
+    spec_flags: &'a SpecFlags,
+    context: OpenContext,
+    /// The context's name in errors.
+    title: String,
+    /// The contexts of `--build-context` that are directories now.
+    directories: Vec<(String, OpenContext)>,
+    /// The values of `--build-arg`, and those that buildx takes from the environment.
+    arguments: Map<String>,
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970, wherever it was said.
+    pub epoch: Option<i64>,
+}
+
+impl<'a> Recipe<'a> {
+    /// Reads the recipe for a build of `context`; without one, that of the working directory is meant, unless flags say all.
+    pub fn read(
+        flags: &'a RecipeFlags,
+        context: Option<&Path>,
+        spec_flags: &'a SpecFlags,
+        environment: &Environment,
+        access: &ContextAccess<'_>,
+    ) -> Result<Self> {
+        let location = match context.map(Path::to_str) {
+            None => ContextLocation::Directory(PathBuf::from(".")),
+            Some(Some(text)) => text.parse()?,
+            Some(None) => ContextLocation::Directory(context.unwrap_or(Path::new(".")).to_owned()),
+        };
+        let opened = location.open(access, &mut io::stdin())?;
+        let kind = RecipeKind::find(flags, context, &opened, spec_flags)?;
+        let title = match &opened.dockerfile {
+            Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
+            None => context.unwrap_or(Path::new(".")).display().to_string(),
+        };
+        let (directories, arguments) = (Vec::new(), flags.arguments()?);
+        let mut recipe =
+            Recipe { kind, flags, spec_flags, context: opened, title, directories, arguments, epoch: None };
+        match &mut recipe.kind {
+            RecipeKind::Spec(spec) => {
+                refuse_flags_of_dockerfiles(flags)?;
+                spec_flags.overlay(spec)?;
+                recipe.epoch = environment.source_date_epoch().map(epoch).transpose()?;
+            }
+            RecipeKind::Dockerfile { dockerfile, .. } => {
+                spec_flags.refuse_base()?;
+                if let Some(syntax) = &dockerfile.directives.syntax {
+                    let message = format!("`# syntax={}` is not fetched: the built-in reader is used", syntax.text);
+                    (access.progress)(Event::Warning { message: &message });
+                }
+                for named in &flags.build_context {
+                    if let Some(opened) = OpenContext::named(&named.place, access)? {
+                        recipe.directories.push((named.name.clone(), opened));
+                    }
+                }
+                let is_from_flag = recipe.arguments.contains_key(SOURCE_DATE_EPOCH);
+                if let Some(variable) = environment.source_date_epoch() {
+                    recipe.arguments.entry(SOURCE_DATE_EPOCH.to_owned()).or_insert_with(|| variable.to_owned());
+                }
+                let names: Vec<&str> = flags.build_context.iter().map(|named| named.name.as_str()).collect();
+                let contexts = EpochContexts { main: &recipe.context, directories: &recipe.directories, names: &names };
+                recipe.epoch = settle(dockerfile, &mut recipe.arguments, is_from_flag, &contexts, access)?;
+            }
+        }
+        Ok(recipe)
+    }
+}
+
+impl Recipe<'_> {
+    /// Returns the directory of the context.
+    pub fn root(&self) -> &Path {
+        &self.context.root
+    }
+
+    /// Returns the path of the lock of its bases: beside the file that it is.
+    pub fn lock(&self) -> PathBuf {
+        match self.file_of_this_machine() {
+            Some(file) => file.with_file_name(BaseLock::FILE),
+            None => self.root().join(self.lock_in_context()),
+        }
+    }
+
+    /// Opens its lock, and returns it with its name in errors; none if there is no lock.
+    pub fn open_lock(&self) -> Result<Option<(String, File)>> {
+        let (name, file) = match self.file_of_this_machine() {
+            Some(file) => {
+                let lock = file.with_file_name(BaseLock::FILE);
+                (lock.display().to_string(), self.context.file_beside(&lock)?)
+            }
+            None => {
+                let lock = self.lock_in_context();
+                (self.context.shown(&lock).to_string(), self.context.file(&lock)?)
+            }
+        };
+        Ok(file.map(|file| (name, file)))
+    }
+
+    /// The file behind `-f`, unless it is looked for in the context.
+    fn file_of_this_machine(&self) -> Option<&Path> {
+        let file = self.flags.file.as_deref().filter(|file| *file != Path::new("-"));
+        file.filter(|file| self.context.is_local || file.is_absolute())
+    }
+
+    fn lock_in_context(&self) -> PathBuf {
+        let file = self.flags.file.as_deref().filter(|file| *file != Path::new("-"));
+        file.unwrap_or(Path::new(BaseLock::FILE)).with_file_name(BaseLock::FILE)
+    }
+
+    /// Returns which images it may build on. Only what the user wrote may name those of this machine.
+    pub fn reach(&self) -> BaseReach<'_> {
+        match self.kind {
+            RecipeKind::Dockerfile { .. } => BaseReach::None,
+            RecipeKind::Spec(_) if self.context.is_local => BaseReach::Machine(self.root()),
+            RecipeKind::Spec(_) if self.spec_flags.names_base() => BaseReach::Machine(Path::new(".")),
+            RecipeKind::Spec(_) => BaseReach::Within(self.root()),
+        }
+    }
+
+    /// Returns whether the context is a directory of the user's.
+    pub fn is_local(&self) -> bool {
+        self.context.is_local
+    }
+
+    /// Returns what git knows of the context; none where there is no checkout and, with a warning, where git will not
+    /// say.
+    pub fn checkout(&self, progress: Progress<'_>) -> Option<Checkout> {
+        if self.context.checkout.is_some() || !self.context.is_local {
+            return self.context.checkout.clone();
+        }
+        git::checkout(self.root()).unwrap_or_else(|error| {
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let message = format!("no revision, source and commit time from git: {}{hint}", error.message);
+            progress(Event::Warning { message: &message });
+            None
+        })
+    }
+
+    /// Returns the spec; none for a Dockerfile.
+    pub fn spec(&self) -> Option<&Spec> {
+        match &self.kind {
+            RecipeKind::Spec(spec) => Some(spec),
+            RecipeKind::Dockerfile { .. } => None,
+        }
+    }
+
+    /// Returns its plan, and tells what its build checks find as warnings. Fails for what the plan of a spec or of a
+    /// Dockerfile fails for, and for a warning that the Dockerfile calls an error.
+    pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
+        let (dockerfile, ignore) = match &self.kind {
+            RecipeKind::Spec(spec) => {
+                return spec.plan(self.root(), automatic, &mut |name, platform| {
+                    let base = bases(name, platform)?;
+                    base.mismatch(platform).iter().for_each(|message| progress(Event::Warning { message }));
+                    Ok(base)
+                });
+            }
+            RecipeKind::Dockerfile { dockerfile, ignore } => (dockerfile, ignore),
+        };
+        let lowered = self.with_request(ignore, automatic, |request| dockerfile.lower(request, bases))?;
+        for warning in &lowered.warnings {
+            let Warning { rule, message, place, .. } = warning;
+            let message = format!("{}: {message} ({}:{})", rule.name(), place.file, place.line);
+            progress(Event::Warning { message: &message });
+        }
+        if let (Some(first), true) = (lowered.warnings.first(), dockerfile.directives.check.error) {
+            let error = Error::input(format!("{}: {}", first.rule.name(), first.message));
+            return Err(error.with_excerpt(first.place.clone()).with_hint("`# check=error=true` makes it one"));
+        }
+        for name in &lowered.unused {
+            let message = format!("the build argument {name} is not used: no ARG names it");
+            progress(Event::Warning { message: &message });
+        }
+        Ok(lowered.plan)
+    }
+
+    /// Returns what the build checks find. Fails for a spec, which has none.
+    pub fn check(&self, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
+        match &self.kind {
+            RecipeKind::Spec(_) => Err(Error::usage("--check is for Dockerfiles")),
+            RecipeKind::Dockerfile { dockerfile, ignore } => {
+                self.with_request(ignore, automatic, |request| dockerfile.check(request, bases))
+            }
+        }
+    }
+
+    fn with_request<T>(
+        &self,
+        ignore: &[String],
+        automatic: &Automatic,
+        work: impl FnOnce(&LoweringRequest<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut flags = Spec::default();
+        self.spec_flags.overlay(&mut flags)?;
+        let main = Context { title: self.title.clone(), root: self.context.root.clone(), ignore: ignore.to_vec() };
+        let mut contexts = vec![main];
+        for (name, opened) in &self.directories {
+            let text = DockerfileSource::ignore(opened)?;
+            let ignore = text.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
+            contexts.push(Context { title: name.clone(), root: opened.root.clone(), ignore });
+        }
+        let named = |name: &str| {
+            let name = context_name(name)?;
+            if let Some(number) = self.directories.iter().position(|(own, _)| *own == name) {
+                return Some(NamedSource::Directory(number + 1));
+            }
+            match &self.flags.build_context.iter().rfind(|named| named.name == name)?.place {
+                ContextPlace::Image(image) if image == SCRATCH => Some(NamedSource::Nothing),
+                _ => Some(NamedSource::Image(name)),
+            }
+        };
+        let patterns = Ignore::new(ignore.iter().map(String::as_str))?;
+        // What a pattern takes back may lie anywhere below.
+        let takes_back = ignore.iter().any(|pattern| pattern.starts_with('!'));
+        let request = LoweringRequest {
+            platforms: &flags.platforms,
+            build_platform: Platform::host(),
+            target: self.flags.target.as_deref(),
+            arguments: &self.arguments,
+            contexts: &contexts,
+            named: &named,
+            ignores: &|path| match path {
+                _ if takes_back => false,
+                // The context itself is out only where a pattern is about all that is in it.
+                "" => ignore.iter().any(|pattern| matches!(pattern.as_str(), "*" | "**" | "**/*")),
+                path => patterns.matches(path.as_bytes()),
+            },
+            overlay: &|spec| self.spec_flags.overlay(spec),
+            automatic,
+        };
+        work(&request)
+    }
+}

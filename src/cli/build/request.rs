@@ -1,0 +1,218 @@
+//! One build from its recipe to its outputs.
+
+use std::path::Path;
+
+use super::recipe::Recipe;
+use super::times::times;
+use super::{lock, warn};
+use crate::build::{self, Built};
+use crate::cli::environment::Environment;
+use crate::cli::flags::build::BuildFlags;
+use crate::cli::flags::output::OutputFlags;
+use crate::cli::store::trim;
+use crate::error::Result;
+use crate::oci::Reference;
+use crate::output::{self, Image, Means, Output};
+use crate::plan::dockerfile::Warning;
+use crate::plan::{Automatic, Plan, Spec};
+use crate::progress::{Event, Progress};
+use crate::registry::OnDemand;
+use crate::release::{self, Release};
+use crate::source::base::{self, BaseStore};
+use crate::source::cached::CachedImages;
+use crate::source::context::ContextAccess;
+use crate::source::modified::Modified;
+use crate::store::{Beside, Graph, Layered, LocalStore, Store};
+
+/// One build, its arguments resolved.
+pub struct BuildRequest<'a> {
+    pub context: Option<&'a Path>,
+    pub build: &'a BuildFlags,
+    pub output: &'a OutputFlags,
+    /// The tag that was named; a version in it becomes the image's.
+    pub tag: Option<String>,
+    pub names: Vec<Reference>,
+    pub delivery: Delivery<'a>,
+}
+
+/// The places to which a build goes.
+pub enum Delivery<'a> {
+    /// The outputs that the flags name.
+    Outputs,
+    /// These outputs, and the registry under each name.
+    Push,
+    /// These outputs, and the registry as a release, which keeps its own record.
+    Release(Release<'a>),
+    /// Nowhere yet.
+    Store,
+}
+
+/// The store and the client that a build is made with.
+struct BuildMeans {
+    store: LocalStore,
+    client: OnDemand,
+}
+
+/// A plan that is to be built, and where the image goes.
+struct BuildOrder {
+    plan: Plan,
+    /// The time of the image in seconds since 1970; none if nothing says.
+    created: Option<i64>,
+    modified: Modified,
+    names: Vec<Reference>,
+    outputs: Vec<Output>,
+}
+
+impl BuildRequest<'_> {
+    /// Builds, writes every output, and returns what was built. Fails before anything is built if an output cannot be
+    /// written.
+    pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
+        let limit = environment.store_limit()?;
+        let means = self.means(environment)?;
+        let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
+            let order = self.resolve(recipe, bases, progress)?;
+            let built = self.produce(&order, &means, bases, progress)?;
+            if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
+                self.output.note(&built.root, &order.names)?;
+            }
+            Ok(built)
+        })?;
+        trim(means.store, limit, progress);
+        Ok(built)
+    }
+
+    /// Goes through the Dockerfile for its build checks alone, and returns what they find.
+    pub fn check(&self, environment: &Environment, progress: Progress<'_>) -> Result<Vec<Warning>> {
+        let means = self.means(environment)?;
+        self.with_recipe(environment, &means, progress, |recipe, bases| {
+            recipe.check(&Automatic::default(), &mut |name, platform| {
+                bases.find(name, platform).inspect_err(|error| {
+                    let message = format!("the checks do without the image {name}: {}", error.message);
+                    progress(Event::Warning { message: &message });
+                })
+            })
+        })
+    }
+
+    fn means(&self, environment: &Environment) -> Result<BuildMeans> {
+        let store = LocalStore::open(environment.store()?)?;
+        Ok(BuildMeans { store, client: self.output.client(environment) })
+    }
+
+    fn with_recipe<T>(
+        &self,
+        environment: &Environment,
+        BuildMeans { store, client }: &BuildMeans,
+        progress: Progress<'_>,
+        work: impl FnOnce(&Recipe<'_>, &BaseStore<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let flags = &self.build.recipe;
+        let recipe = Recipe::read(
+            flags,
+            self.context,
+            &self.build.spec,
+            environment,
+            &ContextAccess { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
+        )?;
+        let options = base::BaseOptions {
+            store,
+            client,
+            pull: self.build.base.pull(),
+            contexts: &flags.images(),
+            reach: recipe.reach(),
+            progress,
+        };
+        let bases = BaseStore::new(options, lock::pins(&self.build.base, &recipe)?);
+        work(&recipe, &bases)
+    }
+
+    fn resolve(&self, recipe: &Recipe<'_>, bases: &BaseStore<'_>, progress: Progress<'_>) -> Result<BuildOrder> {
+        let names = self.names(recipe.spec());
+        let checkout = recipe.checkout(progress);
+        let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
+        let automatic = Automatic { created, tag: self.tag.clone(), checkout };
+        let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        lock::keep(recipe, bases)?;
+        let outputs = match self.delivery {
+            Delivery::Outputs => self.output.outputs(false),
+            Delivery::Push | Delivery::Release(_) => self.output.outputs(true),
+            Delivery::Store => Vec::new(),
+        };
+        output::check(&outputs, plan.images.len(), &names)?;
+        self.output.check_notes()?;
+        warn::of_outputs_within(&plan, &outputs, progress);
+        if recipe.spec().is_some() {
+            warn::of_dockerignore(&plan, recipe.root(), progress);
+        }
+        if outputs.is_empty() && matches!(self.delivery, Delivery::Outputs) {
+            let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
+            progress(Event::Warning { message });
+        }
+        Ok(BuildOrder { plan, created, modified, names, outputs })
+    }
+
+    /// Builds with layers of the images that `--cache-from` names. Should such a layer not be had when it comes to writing
+    /// it, builds once more without.
+    fn produce(
+        &self,
+        order: &BuildOrder,
+        BuildMeans { store, client }: &BuildMeans,
+        bases: &BaseStore<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Built> {
+        let BuildOrder { plan, created, modified, names, outputs } = order;
+        let compression = self.build.compression.unwrap_or_default();
+        // What may be refused once its digest is known is not sent before.
+        let ahead =
+            if matches!(&self.delivery, Delivery::Release(release) if release.immutable) { &[] } else { &names[..] };
+        let build = |cached: Option<&CachedImages<'_>>| {
+            output::while_building(outputs, ahead, client, progress, |follow| {
+                let options = build::Options {
+                    store,
+                    bases,
+                    client,
+                    compression,
+                    created: created.unwrap_or(0),
+                    modified: *modified,
+                    jobs: self.output.jobs,
+                    trust_times: !self.output.no_stat_cache,
+                    cached,
+                    follow,
+                    progress,
+                };
+                build::build(plan, &options)
+            })
+        };
+        let write = |built: &Built, store: &dyn Store| {
+            let store = &Beside { first: bases, second: store };
+            if outputs.iter().any(|output| *output != Output::Registry) {
+                bases.fetch(&Graph::of(store, &built.root)?.blobs, self.output.jobs)?;
+            }
+            let image = Image { store, root: &built.root, names };
+            let means = Means { client, jobs: self.output.jobs, progress };
+            match &self.delivery {
+                Delivery::Release(release) => release.write(outputs, image, &means),
+                _ => release::write(outputs, image, &means),
+            }
+        };
+        let cached = CachedImages::new(&self.output.cache_from, compression, client, progress);
+        let built = build(Some(&cached))?;
+        let layered = Layered::new(store, &cached);
+        match write(&built, &layered) {
+            Err(error) if layered.has_failed() => {
+                let message = format!("a layer is made here after all: {}", error.message);
+                progress(Event::Warning { message: &message });
+                let built = build(None)?;
+                write(&built, store).map(|()| built)
+            }
+            written => written.map(|()| built),
+        }
+    }
+
+    fn names(&self, spec: Option<&Spec>) -> Vec<Reference> {
+        match spec.and_then(|spec| spec.name.as_ref()) {
+            Some(name) if self.names.is_empty() => vec![name.with_tag("latest")],
+            _ => self.names.clone(),
+        }
+    }
+}

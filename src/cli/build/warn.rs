@@ -1,0 +1,29 @@
+//! What is told of a plan that builds, but hardly the image that somebody wants.
+
+use std::path::Path;
+
+use crate::output::Output;
+use crate::plan::Plan;
+use crate::progress::{Event, Progress};
+use crate::source::reach::reaches;
+
+const DOCKERIGNORE: &str = ".dockerignore";
+
+/// Warns of an output of an earlier build that lies among what is added, and so makes each build another image. It is
+/// not left out by itself: the same plan would stand for other files, depending on where the image goes.
+pub fn of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>) {
+    for output in outputs {
+        if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, path))) {
+            let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
+            progress(Event::Warning { message: &message });
+        }
+    }
+}
+
+/// Warns of a `.dockerignore` that is itself added: docker would leave out what it says, and here all of it is added.
+pub fn of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
+    if plan.adds().any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
+        let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");
+        progress(Event::Warning { message: &message });
+    }
+}

@@ -1,0 +1,10 @@
+//! The flags that several commands share, a file for each group, and how the value of a flag is read.
+
+pub mod base;
+pub mod build;
+pub mod output;
+pub mod recipe;
+pub mod spec;
+pub mod tags;
+pub mod transfer;
+pub mod value;

@@ -1,0 +1,97 @@
+//! The flags that say where an image goes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::value::value;
+use crate::cli::environment::Environment;
+use crate::cli::metadata;
+use crate::error::Result;
+use crate::oci::{Descriptor, Reference};
+use crate::output::Output;
+use crate::registry::OnDemand;
+use crate::store::pending::PendingFile;
+
+/// The flags that say where the image goes, and how; nothing of this changes it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputFlags {
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), or type=oci|docker|registry|local|tar[,dest=PATH]
+    ///
+    /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`.
+    /// type=local,dest=DIR and type=tar,dest=FILE are the files of the image; limit=SIZE is what they may have together,
+    /// by default 4g or 100 times what is compressed. Several outputs of one build are written in their order.
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
+    output: Vec<Output>,
+    /// Threads, and uploads at a time [default: one per core, at most 16]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub jobs: usize,
+    /// Read every file, even those whose size, times and inode are as an earlier build saw them
+    #[arg(long, visible_alias = "no-cache")]
+    pub no_stat_cache: bool,
+    /// Take layers that come out the same from this image; also type=registry,ref=NAME
+    ///
+    /// It was built by ocibake with the same --compression, on whatever machine, and is named as for `inspect`. Layers that
+    /// it has are neither compressed here nor sent to the registry that it is in. One that cannot be had is a warning.
+    #[arg(long, value_name = "REF", value_parser = cached_image)]
+    pub cache_from: Vec<String>,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    pub insecure: bool,
+    /// Write the image's digest to FILE
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// Write digest, descriptor and names to FILE, as JSON; `push` adds what its tags stood for
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+}
+
+impl OutputFlags {
+    /// Returns the outputs that are to be written, and the registry with them if `push`.
+    pub fn outputs(&self, push: bool) -> Vec<Output> {
+        let mut outputs = self.output.clone();
+        if push && !outputs.contains(&Output::Registry) {
+            outputs.push(Output::Registry);
+        }
+        outputs
+    }
+
+    /// Returns the client that moves blobs as these flags say.
+    pub fn client(&self, environment: &Environment) -> OnDemand {
+        environment.client(self.insecure, self.jobs)
+    }
+
+    /// Fails where [`note`](Self::note) is sure to, so that it does so before the work and not after it.
+    pub fn check_notes(&self) -> Result<()> {
+        [&self.iidfile, &self.metadata_file].into_iter().flatten().try_for_each(|path| PendingFile::check(path))
+    }
+
+    /// Writes the files that tell of the result, each in one step.
+    pub fn note(&self, root: &Descriptor, names: &[Reference]) -> Result<()> {
+        self.note_digest(root)?;
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, root, &names, None))
+    }
+
+    /// Writes the file of the digest alone.
+    pub fn note_digest(&self, root: &Descriptor) -> Result<()> {
+        self.iidfile.as_ref().map_or(Ok(()), |path| PendingFile::replace(path, root.digest.to_string().as_bytes()))
+    }
+}
+
+/// The image of `--cache-from`, as it is or in buildx's form.
+fn cached_image(text: &str) -> Result<String, String> {
+    if !text.starts_with("type=") {
+        return Ok(text.to_owned());
+    }
+    let mut name = None;
+    for field in text.split(',') {
+        match field.split_once('=') {
+            Some(("type", "registry")) => {}
+            Some(("ref", value)) if !value.is_empty() => name = Some(value.to_owned()),
+            _ => return Err(format!("`{field}` is not known: it is a REF, or type=registry,ref=NAME")),
+        }
+    }
+    name.ok_or_else(|| "it does not say which image: add ref=NAME".to_owned())
+}
