@@ -10,7 +10,7 @@ use super::cache::{self, Key, are_settled};
 use crate::error::{Error, Result};
 use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, LayerReader, WHITEOUT, find_xattrs};
 use crate::oci::Digest;
-use crate::progress::Event;
+use crate::progress::{Event, WarningKind};
 use crate::store::Store;
 
 /// Layers that are written side by side, each to an open file.
@@ -128,7 +128,7 @@ fn warn_of_whiteout(entries: &[Entry], options: &Options<'_>) {
     if let Some(first) = entries.iter().find(is_whiteout) {
         let path = String::from_utf8_lossy(&first.path);
         let message = format!("/{path} will not be a file in the image: a name with .wh. before it removes that name");
-        (options.progress)(Event::Warning { message: &message });
+        (options.progress)(Event::Warning { kind: WarningKind::WhiteoutName, message: &message });
     }
 }
 
@@ -181,7 +181,7 @@ fn may_be(layer: &Layer, from: &str, options: &Options<'_>) -> bool {
     let noted = read.and_then(|_| store.note_diff_id(layer));
     if let Err(error) = &noted {
         let message = format!("a layer is not taken from {from}: {}", error.message);
-        progress(Event::Warning { message: &message });
+        progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
     }
     noted.is_ok()
 }

@@ -20,7 +20,7 @@ use crate::output::{self, Image, Means, Output};
 use crate::plan::dockerfile::Warning;
 use crate::plan::tag;
 use crate::plan::{Automatic, Checkout, Plan, Spec};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::source::base::{self, Bases};
 use crate::source::cached::Cached;
@@ -216,7 +216,7 @@ impl Request<'_> {
             recipe.check(&Automatic::default(), &mut |name, platform| {
                 bases.find(name, platform).inspect_err(|error| {
                     let message = format!("the checks do without the image {name}: {}", error.message);
-                    progress(Event::Warning { message: &message });
+                    progress(Event::Warning { kind: WarningKind::CheckWithoutBase, message: &message });
                 })
             })
         })
@@ -273,7 +273,7 @@ impl Request<'_> {
         }
         if outputs.is_empty() && matches!(self.delivery, Delivery::Outputs) {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
-            progress(Event::Warning { message });
+            progress(Event::Warning { kind: WarningKind::NoOutput, message });
         }
         Ok(Order { plan, created, modified, names, outputs })
     }
@@ -328,7 +328,7 @@ impl Request<'_> {
         match write(&built, &layered) {
             Err(error) if layered.has_failed() => {
                 let message = format!("a layer is made here after all: {}", error.message);
-                progress(Event::Warning { message: &message });
+                progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
                 let built = build(None)?;
                 write(&built, store).map(|()| built)
             }
@@ -398,7 +398,7 @@ fn warn_of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_
     for output in outputs {
         if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, path))) {
             let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::OutputAmongInputs, message: &message });
         }
     }
 }
@@ -407,7 +407,7 @@ fn warn_of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_
 fn warn_of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
     if plan.adds().any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
         let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");
-        progress(Event::Warning { message: &message });
+        progress(Event::Warning { kind: WarningKind::DockerignoreNotRead, message: &message });
     }
 }
 

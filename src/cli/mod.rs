@@ -32,7 +32,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result, escape};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::store::LocalStore;
 use crate::store::prune::Limit;
 use environment::Environment;
@@ -146,7 +146,7 @@ fn trim(store: LocalStore, limit: Limit, progress: Progress<'_>) {
     if let Err(error) = store.trim(limit) {
         let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
         let message = format!("the local store may be over its limit: {}{hint}", error.message);
-        progress(Event::Warning { message: &message });
+        progress(Event::Warning { kind: WarningKind::StoreNotTrimmed, message: &message });
     }
 }
 

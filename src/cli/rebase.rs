@@ -13,7 +13,7 @@ use crate::image::rebase::Rebase;
 use crate::oci::{Descriptor, Map, Reference};
 use crate::output::{self, Image, Means, Output};
 use crate::plan::tag;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::{self, Bases, Pins, Reach};
 use crate::source::image::Location;
 use crate::store::pending::PendingFile;
@@ -102,7 +102,7 @@ impl Arguments {
         let rebased = rebase.apply(image.as_ref(), &root, &mut |name, platform| bases.find(name, platform), store)?;
         if rebased.digest == root.digest {
             let message = format!("{} is on {} already", self.image, self.onto);
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::AlreadyOnBase, message: &message });
         }
         let second = &Layered::new(store, image.as_ref());
         let store = &Beside { first: &bases, second };

@@ -20,7 +20,7 @@ use crate::error::{Error, Result, suggestion};
 use crate::image;
 use crate::layer::{Layer, LayerReader};
 use crate::oci::{Descriptor, Digest, Reference};
-use crate::progress::{BlobOutcome, Event, Progress};
+use crate::progress::{BlobOutcome, Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::pending::{PendingDirectory, PendingFile};
 use crate::store::{Follow, Store};
@@ -339,7 +339,7 @@ fn check_foreign(outputs: &[Output], item: &Item<'_>, progress: Progress<'_>) ->
         }
         for output in outputs.iter().filter(|output| matches!(output, Output::OciArchive(_) | Output::Layout(_))) {
             let message = format!("{output} goes without the layer {}, which is to be had from {from}", layer.digest);
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::ForeignLayerLeftOut, message: &message });
         }
     }
     Ok(())
@@ -351,7 +351,7 @@ fn warn_of_zstd(outputs: &[Output], items: &[Item<'_>], progress: Progress<'_>) 
     if blobs.any(|blob| blob.media_type.ends_with("zstd")) {
         for output in outputs.iter().filter(|output| matches!(output, Output::DockerArchive(_))) {
             let message = format!("{output} has zstd layers, which docker before version 23 cannot load; gzip it can");
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::ZstdInDockerArchive, message: &message });
         }
     }
 }

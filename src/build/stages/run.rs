@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, Result};
 use crate::layer::{Attributes, Content, Entry, Ignore, Kind, Reason, Time};
 use crate::plan::pattern::from_root;
 use crate::plan::{Copy, Item, Provider, Work};
-use crate::progress::Event;
+use crate::progress::{Event, WarningKind};
 use crate::source::archive;
 use crate::source::modified::Modified;
 
@@ -70,7 +70,7 @@ impl<'a> Stages<'a> {
             let title = &self.step(place.0, place.1)?.title;
             let message =
                 format!("`{owner}` is not known in the image, and so it is root's, as docker has it: {title}");
-            (self.options.progress)(Event::Warning { message: &message });
+            (self.options.progress)(Event::Warning { kind: WarningKind::UnknownOwner, message: &message });
         }
         Ok(Some((found.user, found.group)))
     }
@@ -145,7 +145,7 @@ impl<'a> Stages<'a> {
         let found = provided.matched(pattern)?;
         if found.is_empty() {
             let message = format!("nothing in {} matches `{pattern}`, and so nothing is copied", provided.title);
-            (self.options.progress)(Event::Warning { message: &message });
+            (self.options.progress)(Event::Warning { kind: WarningKind::NothingMatched, message: &message });
         }
         for source in &found {
             self.check_missing(copier, provided, source, None)?;
@@ -196,7 +196,7 @@ impl<'a> Stages<'a> {
                 Reason::Unreadable => return Err(error),
                 Reason::Socket => {
                     let message = format!("{}, and is left out", error.message);
-                    (self.options.progress)(Event::Warning { message: &message });
+                    (self.options.progress)(Event::Warning { kind: WarningKind::SocketLeftOut, message: &message });
                 }
             }
         }

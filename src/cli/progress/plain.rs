@@ -86,7 +86,7 @@ impl Plain {
             Event::Retrying { request, reason, wait } => {
                 say(&format!("{request} failed, again in {:.1} s: {reason}", wait.as_secs_f32()));
             }
-            Event::Warning { message } => say(&format!("warning: {message}")),
+            Event::Warning { message, .. } => say(&format!("warning: {message}")),
         }
     }
 }

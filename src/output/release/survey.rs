@@ -10,7 +10,7 @@ use crate::oci::{Descriptor, ImageIndex, from_json, media_type};
 use crate::plan::ratchet::{self, Pushed, Standing};
 use crate::plan::tag::{self, PlannedTag, TagKind};
 use crate::plan::{BASE_DIGEST, BASE_NAME};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::{Client, Repository};
 
 /// How many requests are under way at once.
@@ -81,7 +81,7 @@ fn usable(
         "the tags of {name} cannot be listed ({why}): floating tags are compared with the versions of the images that \
          they stand for alone"
     );
-    progress(Event::Warning { message: &message });
+    progress(Event::Warning { kind: WarningKind::TagsNotListed, message: &message });
     None
 }
 

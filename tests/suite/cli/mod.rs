@@ -7,3 +7,4 @@ mod help;
 mod inspect;
 mod login;
 mod progress;
+mod warning;

@@ -212,7 +212,7 @@ fn as_the_user_that_this_runs_as() {
     let root_descriptor = ocibake::store::Store::resolve(&store, None).unwrap();
     let output = format!("type=local,dest={}", Path::new(&root).display());
     let outcome = crate::support::handmade::write_root(&store, &root_descriptor, &output, &|event| {
-        if let ocibake::progress::Event::Warning { message } = event {
+        if let ocibake::progress::Event::Warning { message, .. } = event {
             println!("{message}");
         }
     });
