@@ -5,7 +5,7 @@ use clap::Args;
 use super::recipe::Recipe;
 use super::{read_text, value};
 use crate::error::{Error, Result};
-use crate::plan::Lock;
+use crate::plan::{Lock, quantity};
 use crate::source::base::{Bases, Holding, Pins, Pull};
 use crate::store::pending::PendingFile;
 
@@ -86,17 +86,18 @@ impl BaseFlags {
 impl FromStr for Pull {
     type Err = Error;
 
-    /// With docker's `true` and `false`, too.
+    /// With docker's booleans, too.
     fn from_str(text: &str) -> Result<Self> {
         match text {
-            "always" | "true" => Ok(Pull::Always),
+            "always" => Ok(Pull::Always),
             "missing" => Ok(Pull::Missing),
             "never" => Ok(Pull::Never),
-            "false" => Ok(Pull::Usual),
-            _ => {
-                Err(Error::usage(format!("`{text}` does not say when to pull"))
-                    .with_hint("it is always, missing or never"))
-            }
+            _ => match quantity::boolean(text) {
+                Some(true) => Ok(Pull::Always),
+                Some(false) => Ok(Pull::Usual),
+                None => Err(Error::usage(format!("`{text}` does not say when to pull"))
+                    .with_hint("it is always, missing or never")),
+            },
         }
     }
 }

@@ -16,7 +16,6 @@ mod metadata;
 mod print;
 mod progress;
 mod push;
-mod quantity;
 mod rebase;
 mod recipe;
 mod spec_flags;

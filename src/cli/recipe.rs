@@ -16,6 +16,7 @@ use crate::oci::{Map, Platform};
 use crate::plan::dockerfile::{Dockerfile, Named, Request, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{
     Automatic, Checkout, Context, ContextPlace, FindBase, Lock, NamedContext, Plan, Spec, context_name, dockerignore,
+    quantity,
 };
 use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::Reach;
@@ -163,7 +164,8 @@ impl RecipeFlags {
         Ok(self
             .arguments()?
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
-            .is_some_and(|value| matches!(value.as_str(), "1" | "true")))
+            .and_then(|value| quantity::boolean(value))
+            .unwrap_or_default())
     }
 
     /// `--build-arg`, those without a value taken from the environment; a variable that is not set gives none.

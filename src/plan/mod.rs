@@ -14,6 +14,7 @@ mod mode;
 mod named_context;
 pub mod path;
 pub(crate) mod pattern;
+pub mod quantity;
 pub mod ratchet;
 pub mod record;
 pub mod setting;

@@ -3,6 +3,7 @@
 use super::line::BYTE_ORDER_MARK;
 use super::{Rule, Span, Text, Word};
 use crate::error::{Error, Result};
+use crate::plan::quantity;
 
 /// Where no directive says otherwise.
 pub(super) const ESCAPE: char = '\\';
@@ -137,7 +138,7 @@ impl Check {
             match name.trim() {
                 "skip" => check.skip = Rules::parse(value),
                 "experimental" => check.experimental = Rules::parse(value),
-                "error" => check.error = boolean(value).ok_or_else(refuse)?,
+                "error" => check.error = quantity::boolean(value).ok_or_else(refuse)?,
                 _ => return Err(refuse()),
             }
         }
@@ -196,14 +197,5 @@ impl Rules {
 impl Default for Rules {
     fn default() -> Self {
         Rules::These(Vec::new())
-    }
-}
-
-/// Go's `strconv.ParseBool`.
-pub(super) fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }

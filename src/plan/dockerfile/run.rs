@@ -5,8 +5,9 @@ use super::flags::{Flags, Kind};
 use super::line::Line;
 use super::mount::{self, fields};
 use super::parts::Parts;
-use super::{Device, Network, Run, Security, directive};
+use super::{Device, Network, Run, Security};
 use crate::error::{Error, Result, suggestion};
+use crate::plan::quantity;
 
 const NETWORKS: &[(&str, Network)] = &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
 const SECURITIES: &[(&str, Security)] = &[("sandbox", Security::Sandbox), ("insecure", Security::Insecure)];
@@ -56,7 +57,7 @@ fn device(parts: &Parts<'_>, value: &Line) -> Result<Device> {
         match (key.text().to_lowercase().as_str(), setting) {
             ("required", None) => required = true,
             ("required", Some(setting)) => {
-                required = directive::boolean(setting.text())
+                required = quantity::boolean(setting.text())
                     .ok_or_else(|| refuse(&setting, format!("`required` cannot be `{}`", setting.text())))?;
             }
             ("name", Some(_)) if name.is_some() => return Err(refuse(&field, "a device has one name".to_owned())),
