@@ -23,7 +23,6 @@ use crate::layer::{Budget, Content, Entry, Limits, Whole};
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work, path};
 use crate::source::local::{self, Added};
-
 use sources::Sources;
 
 /// The stages of a plan.

@@ -2,6 +2,7 @@
 
 mod circles;
 mod documents;
+mod size;
 
 use std::collections::BTreeSet;
 use std::fs;
