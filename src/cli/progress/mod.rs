@@ -7,6 +7,7 @@ mod plain;
 mod words;
 
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
 
@@ -45,8 +46,8 @@ impl ProgressFlags {
     }
 }
 
-/// Shows events on stderr.
-pub struct Reporter(Shown);
+/// Shows events on stderr, one after the other: each waits for the lines of those before it.
+pub struct Reporter(Mutex<Shown>);
 
 enum Shown {
     Bars(Bars),
@@ -56,16 +57,16 @@ enum Shown {
 
 impl Reporter {
     pub fn new(flags: &ProgressFlags) -> Self {
-        Reporter(match flags.progress {
+        Reporter(Mutex::new(match flags.progress {
             Style::Auto if std::io::stderr().is_terminal() => Shown::Bars(Bars::new()),
             Style::Auto | Style::Plain => Shown::Plain(Plain::new()),
             Style::Json => Shown::Json,
             Style::Quiet => Shown::Plain(Plain::quiet()),
-        })
+        }))
     }
 
     pub fn report(&self, event: Event<'_>) {
-        match &self.0 {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Shown::Bars(bars) => bars.report(event),
             Shown::Plain(plain) => plain.report(event, tell),
             Shown::Json => json::report(event),
@@ -74,7 +75,7 @@ impl Reporter {
 
     /// Takes what is left of bars off the screen.
     pub fn finish(&self) {
-        if let Shown::Bars(bars) = &self.0 {
+        if let Shown::Bars(bars) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             bars.finish();
         }
     }

@@ -1,7 +1,6 @@
 //! Events as plain lines: one for everything that is done, and for every warning.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use indicatif::HumanBytes;
 
@@ -11,14 +10,9 @@ use crate::progress::{BlobOutcome, Event};
 
 pub struct Plain {
     quiet: bool,
-    started: Mutex<Started>,
-}
-
-/// What is under way.
-#[derive(Default)]
-struct Started {
+    /// The layers that are under way.
     layers: HashMap<usize, Layer>,
-    /// The sizes in bytes.
+    /// The sizes in bytes of the blobs that are under way.
     blobs: HashMap<Digest, u64>,
 }
 
@@ -29,7 +23,7 @@ struct Layer {
 
 impl Plain {
     pub fn new() -> Self {
-        Plain { quiet: false, started: Mutex::default() }
+        Plain { quiet: false, layers: HashMap::new(), blobs: HashMap::new() }
     }
 
     /// Shows warnings and requests that are made again, and no other lines.
@@ -37,21 +31,21 @@ impl Plain {
         Plain { quiet: true, ..Plain::new() }
     }
 
-    /// Calls `say` with the line that the event is worth, if any. Events wait for each other's lines.
-    pub fn report(&self, event: Event<'_>, say: impl Fn(&str)) {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Calls `say` with the line that the event is worth, if any.
+    pub fn report(&mut self, event: Event<'_>, say: impl Fn(&str)) {
+        let quiet = self.quiet;
         // For those who want to see what is done; what everyone sees is said.
         let line = |text: &str| {
-            if !self.quiet {
+            if !quiet {
                 say(text);
             }
         };
         match event {
             Event::LayerStarted { layer, title, size } => {
-                started.layers.insert(layer, Layer { title: layer_title(title), size });
+                self.layers.insert(layer, Layer { title: layer_title(title), size });
             }
             Event::LayerFinished { layer, descriptor } => {
-                if let Some(Layer { title, size }) = started.layers.remove(&layer) {
+                if let Some(Layer { title, size }) = self.layers.remove(&layer) {
                     let sizes = format!("{} from {}", HumanBytes(descriptor.size), HumanBytes(size));
                     line(&format!("{title}: {} {sizes}", descriptor.digest));
                 }
@@ -60,13 +54,13 @@ impl Plain {
                 line(&format!("{}: {} unchanged", layer_title(title), descriptor.digest));
             }
             Event::LayerTaken { layer, title, descriptor, from } => {
-                started.layers.remove(&layer);
+                self.layers.remove(&layer);
                 line(&format!("{}: {} as in {from}", layer_title(title), descriptor.digest));
             }
             Event::BlobStarted { descriptor } => {
-                started.blobs.insert(descriptor.digest, descriptor.size);
+                self.blobs.insert(descriptor.digest, descriptor.size);
             }
-            Event::BlobFinished { digest, outcome } => match (started.blobs.remove(&digest), outcome) {
+            Event::BlobFinished { digest, outcome } => match (self.blobs.remove(&digest), outcome) {
                 // Whoever writes a file has the file to look at.
                 (Some(_), BlobOutcome::Written) => {}
                 (Some(size), sent) => {
