@@ -30,7 +30,7 @@ fn every_test_in_security_md_is_there() {
 /// What begins with the name of a crate is the crate's.
 #[test]
 fn every_name_in_contributing_md_is_there() {
-    let Some(text) = read("CONTRIBUTING.md") else { return };
+    let text = document("CONTRIBUTING.md");
     let is_ours = |name: &String| {
         let first = name.split("::").next().unwrap_or_default();
         ["src", "tests/suite"].iter().any(|tree| file_of(tree, &[first]).is_some() || root(tree).join(first).is_dir())
@@ -38,6 +38,40 @@ fn every_name_in_contributing_md_is_there() {
     let names: Vec<String> = names(&text).into_iter().filter(is_ours).collect();
     let missing: Vec<_> = names.iter().filter(|name| !is_test(name) && !is_item(name)).collect();
     assert!(missing.is_empty(), "CONTRIBUTING.md names what is neither in tests/suite nor in src: {missing:#?}");
+}
+
+/// Each crate has a row that says what it is for; for those that one would reach for, another says where they serve.
+#[test]
+fn contributing_md_has_the_crates_of_cargo_toml() {
+    let manifest: toml::Table = document("Cargo.toml").parse().unwrap();
+    let text = document("CONTRIBUTING.md");
+    for (section, heading) in
+        [("dependencies", "| crate | what for | why this one |\n"), ("dev-dependencies", "| crate | what for |\n")]
+    {
+        let expected: Vec<&String> = manifest[section].as_table().unwrap().keys().collect();
+        let rows = rows(&text, heading);
+        let found: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+        assert_eq!(found, expected, "CONTRIBUTING.md and [{section}] of Cargo.toml");
+        assert!(rows.iter().all(|row| !row[1].is_empty()), "{rows:?}");
+    }
+    let rows = rows(&text, "| crate | where it serves | where not, and why |\n");
+    let found: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    let usual = ["oci-client", "oci-spec", "tar", "flate2", "sha2", "reqwest", "tokio", "serde_json", "clap", "rayon"];
+    assert_eq!(found, usual);
+    assert!(rows.iter().all(|row| !row[1].is_empty()), "{rows:?}");
+}
+
+/// The words of the glossary are there once each.
+#[test]
+fn no_word_of_the_glossary_has_two_meanings() {
+    let text = document("CONTRIBUTING.md");
+    let rows = rows(&text, "| word | what it is | what it is not |\n");
+    assert!(rows.len() > 20, "only {} words", rows.len());
+    let mut words: Vec<&str> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
+    let count = words.len();
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), count, "{words:?}");
 }
 
 #[test]
@@ -65,6 +99,13 @@ fn read(name: &str) -> Option<String> {
 
 fn document(name: &str) -> String {
     read(name).unwrap_or_else(|| panic!("there is no {name}"))
+}
+
+/// The rows of the table below `heading`, each with its cells.
+fn rows<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    let table = text.split_once(heading).unwrap_or_else(|| panic!("no table has the heading {heading}")).1;
+    let rows = table.lines().skip(1).take_while(|row| row.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
 }
 
 /// The paths of modules, items and tests that stand in a text between backticks.
