@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::layer::{
     Compression, Content, Earlier, Entry, Job, Kind, Layer, LayerReader, WHITEOUT, Writer, find_xattrs,
 };
-use crate::progress::Event;
+use crate::progress::{Event, WarningKind};
 use crate::store::{PendingBlob, Store};
 use crate::sync::Memo;
 
@@ -174,7 +174,7 @@ fn warn_of_whiteout(entries: &[Entry], options: &Options<'_>) {
     if let Some(first) = entries.iter().find(is_whiteout) {
         let path = String::from_utf8_lossy(&first.path);
         let message = format!("/{path} will not be a file in the image: a name with .wh. before it removes that name");
-        (options.progress)(Event::Warning { message: &message });
+        (options.progress)(Event::Warning { kind: WarningKind::WhiteoutName, message: &message });
     }
 }
 
@@ -192,7 +192,7 @@ fn may_be(layer: &Layer, from: &str, options: &Options<'_>) -> bool {
     let noted = read.and_then(|_| store.note_diff_id(layer));
     if let Err(error) = &noted {
         let message = format!("a layer is not taken from {from}: {}", error.message);
-        progress(Event::Warning { message: &message });
+        progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
     }
     noted.is_ok()
 }

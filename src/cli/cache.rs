@@ -9,9 +9,9 @@ use serde_json::json;
 use super::environment::Environment;
 use super::flags::value::value;
 use super::print::{answer_json, answer_lines, tell};
-use super::quantity::{Age, Size};
 use crate::error::Result;
 use crate::plan::label::rfc3339;
+use crate::plan::quantity::{Age, Size};
 use crate::store::prune::{Bound, IdleStore, Pruned};
 use crate::store::{Contents, Item, LocalStore};
 

@@ -4,9 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::quantity::Size;
 use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
+use crate::plan::quantity::Size;
 use crate::registry::{Credentials, OnDemand, Options, RegistriesConf};
 use crate::store::prune::Limit;
 

@@ -15,7 +15,6 @@ mod metadata;
 mod print;
 mod progress;
 mod push;
-mod quantity;
 mod rebase;
 mod store;
 mod tags;

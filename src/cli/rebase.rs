@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::image::rebase::Rebase;
 use crate::oci::{Descriptor, Map, Reference};
 use crate::output::{Image, Means, Output};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::release::{self, tag};
 use crate::source::base::{self, BaseReach, BaseStore, Pins};
 use crate::source::image::Location;
@@ -107,7 +107,7 @@ impl RebaseArguments {
         let rebased = rebase.apply(image.as_ref(), &root, &mut |name, platform| bases.find(name, platform), store)?;
         if rebased.digest == root.digest {
             let message = format!("{} is on {} already", self.image, self.onto);
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::AlreadyOnBase, message: &message });
         }
         let second = &Layered::new(store, image.as_ref());
         let store = &Beside { first: &bases, second };

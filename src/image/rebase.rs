@@ -9,7 +9,7 @@ use crate::oci::{
     from_json, media_type, to_json,
 };
 use crate::plan::{BASE_DIGEST, BASE_NAME, BaseImage, FindBase, put_variable};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::store::{Graph, LocalStore, Store};
 
 /// An image, the base that it has, and the base that it is to have.
@@ -135,7 +135,7 @@ impl Rebase<'_> {
         if others > 0 {
             let what = if others == 1 { "1 attestation is" } else { &format!("{others} attestations are") };
             let message = format!("{what} left out: what they say of {} is not true of what it becomes", self.title);
-            (self.progress)(Event::Warning { message: &message });
+            (self.progress)(Event::Warning { kind: WarningKind::AttestationLeftOut, message: &message });
         }
     }
 }

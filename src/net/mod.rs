@@ -56,7 +56,7 @@ pub(crate) use client::REFUSAL_LIMIT;
 pub(crate) use date::{http_date, rfc3339};
 pub(crate) use failure::{Failure, label};
 pub(crate) use host::is_loopback;
-pub(crate) use percent::percent_decoded_text;
+pub(crate) use percent::{percent_decoded, percent_decoded_text};
 pub(crate) use request::{Authorization, Body, Request, basic, secret_header};
 pub(crate) use reqwest::{Method, StatusCode, Url, header};
 pub(crate) use response::Response;

@@ -6,7 +6,7 @@ use super::layout;
 use crate::error::{Error, Result};
 use crate::image;
 use crate::oci::Reference;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::store::pending::{PendingDirectory, PendingFile};
 
 /// Refuses outputs of so many `images` that are sure to fail, before any work is done and any of them is written.
@@ -89,7 +89,7 @@ pub(super) fn check_foreign(outputs: &[Output], item: &ReadEntry<'_>, progress: 
         }
         for output in outputs.iter().filter(|output| matches!(output, Output::OciArchive(_) | Output::Layout(_))) {
             let message = format!("{output} goes without the layer {}, which is to be had from {from}", layer.digest);
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::ForeignLayerLeftOut, message: &message });
         }
     }
     Ok(())
@@ -101,7 +101,7 @@ pub(super) fn warn_of_zstd(outputs: &[Output], items: &[ReadEntry<'_>], progress
     if blobs.any(|blob| blob.media_type.ends_with("zstd")) {
         for output in outputs.iter().filter(|output| matches!(output, Output::DockerArchive(_))) {
             let message = format!("{output} has zstd layers, which docker before version 23 cannot load; gzip it can");
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::ZstdInDockerArchive, message: &message });
         }
     }
 }

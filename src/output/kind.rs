@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result, suggestion};
+use crate::plan::quantity::{self, Size};
 
 /// A place to write an image to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,14 +101,11 @@ impl<'a> Fields<'a> {
                 }
                 Some(("dest", "")) => return Err(fields.needs_destination()),
                 Some(("dest", value)) => fields.destination = Some(value),
-                Some(("tar", "true")) => fields.tar = true,
-                Some(("tar", "false")) => fields.tar = false,
-                Some(("limit", value)) => fields.limit = Some(size(value)?),
-                _ => {
-                    return Err(Error::usage(format!("`{field}` in the output `{text}` is not known")).with_hint(
-                        "known are type=…, dest=…, for type=oci tar=true|false, for type=local and type=tar limit=SIZE",
-                    ));
+                Some(("limit", value)) => fields.limit = Some(value.parse::<Size>()?.0),
+                Some(("tar", value)) => {
+                    fields.tar = quantity::boolean(value).ok_or_else(|| unknown(field, text))?;
                 }
+                _ => return Err(unknown(field, text)),
             }
         }
         Ok(fields)
@@ -146,18 +144,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Returns a number of bytes, or of KiB, MiB, GiB or TiB with `k`, `m`, `g` or `t` behind it.
-fn size(text: &str) -> Result<u64> {
-    let lower = text.to_ascii_lowercase();
-    let (digits, shift) = match lower.char_indices().last() {
-        Some((at, 'k')) => (&lower[..at], 10),
-        Some((at, 'm')) => (&lower[..at], 20),
-        Some((at, 'g')) => (&lower[..at], 30),
-        Some((at, 't')) => (&lower[..at], 40),
-        _ => (&lower[..], 0),
-    };
-    let number: Option<u64> = digits.parse().ok();
-    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
-        Error::usage(format!("`{text}` is not a size")).with_hint("it is a number of bytes, or such as 500m or 20g")
-    })
+fn unknown(field: &str, text: &str) -> Error {
+    Error::usage(format!("`{field}` in the output `{text}` is not known"))
+        .with_hint("known are type=…, dest=…, for type=oci tar=true|false, for type=local and type=tar limit=SIZE")
 }

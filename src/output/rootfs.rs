@@ -45,8 +45,9 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
         let tree = rootfs.read(image.store, &pool, unpacking)?;
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
         let unpacked = layer::unpack(&tree, &rootfs.layers, &open, (root.as_fd(), &shown), &pool)?;
-        for message in &unpacked.left_out {
-            (unpacking.progress)(Event::Warning { message: &format!("{}: {message}", shown.display()) });
+        for (kind, message) in &unpacked.left_out {
+            let message = format!("{}: {message}", shown.display());
+            (unpacking.progress)(Event::Warning { kind: *kind, message: &message });
         }
         finishing.push((rootfs.name.clone(), unpacked.directories));
     }

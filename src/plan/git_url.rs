@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::quantity;
 use crate::error::{Error, Result};
 use crate::net::percent_decoded_text;
 use crate::oci::{Encode, encode_members};
@@ -181,9 +182,11 @@ impl UrlSelection {
             }
         };
         let truth = || match value.as_deref() {
-            None | Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(Some(true)),
-            Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(Some(false)),
-            Some(other) => Err(format!("`{key}` is true or false, and not `{other}`")),
+            None => Ok(Some(true)),
+            Some(text) => match quantity::boolean(text) {
+                Some(is_so) => Ok(Some(is_so)),
+                None => Err(format!("`{key}` is true or false, and not `{text}`")),
+            },
         };
         match key {
             "ref" => once(&mut self.reference)?,

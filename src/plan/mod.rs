@@ -14,6 +14,7 @@ mod lock;
 mod mode;
 mod named_context;
 pub mod path;
+pub mod quantity;
 pub(crate) mod pattern;
 pub mod setting;
 mod spec;

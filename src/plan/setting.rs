@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::quantity::{self, Ports, no_port};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{Map, Platform, Settings};
 
@@ -10,18 +11,6 @@ const SIGNALS: &[&str] = &[
     "abrt", "alrm", "bus", "chld", "cld", "cont", "fpe", "hup", "ill", "int", "io", "iot", "kill", "pipe", "poll",
     "prof", "pwr", "quit", "segv", "stkflt", "stop", "sys", "term", "trap", "tstp", "ttin", "ttou", "urg", "usr1",
     "usr2", "vtalrm", "winch", "xcpu", "xfsz",
-];
-
-/// Go's units of time in nanoseconds, those first whose names begin with another's.
-const UNITS: &[(&str, u128)] = &[
-    ("ns", 1),
-    ("us", 1_000),
-    ("µs", 1_000),
-    ("μs", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60_000_000_000),
-    ("h", 3_600_000_000_000),
 ];
 
 /// Sets an environment variable, given as `NAME=value`, in the place of the one of that name or at the end.
@@ -52,27 +41,12 @@ pub fn put_variable(variables: &mut Vec<String>, variable: &str) {
 /// Exposes `port[-port][/protocol]`. A range becomes one key for each port, as docker writes it. Fails for what is no
 /// port and no range of ports.
 pub fn expose(settings: &mut Settings, text: &str) -> Result<()> {
-    let malformed = || {
-        Error::input(format!("`{text}` is not a port"))
-            .with_hint("a port is 1 to 65535, as in `8080`, `53/udp` or `8000-8002`")
-    };
-    let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = protocol.to_ascii_lowercase();
-    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-        return Err(Error::input(format!("`{protocol}` in `{text}` is not a protocol"))
-            .with_hint("protocols are tcp, udp and sctp"));
-    }
-    let number = |digits: &str| {
-        let is_number = !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
-        digits.parse::<u16>().ok().filter(|number| is_number && *number > 0).ok_or_else(malformed)
-    };
-    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
-    let (first, last) = (number(first)?, number(last)?);
-    if first > last {
-        return Err(Error::input(format!("the ports `{text}` end before they begin")));
+    let ports: Ports = text.parse()?;
+    if ports.numbers.contains(&0) {
+        return Err(no_port(text, "0 is none"));
     }
     let exposed = settings.exposed_ports.get_or_insert_default();
-    exposed.extend((first..=last).map(|port| (format!("{port}/{protocol}"), Value::Object(Default::default()))));
+    exposed.extend(ports.keys().map(|port| (port, Value::Object(Default::default()))));
     Ok(())
 }
 
@@ -134,30 +108,13 @@ pub fn stop_signal(text: &str) -> Result<String> {
 /// Reads a duration as Go writes it (`1m30s`, `500ms`, `1.5h`), and returns it in nanoseconds: 0, or a millisecond and
 /// more, which is what engines take. Fails for anything else.
 pub fn duration(text: &str) -> Result<u64> {
-    let malformed = || {
-        Error::input(format!("`{text}` is not a duration"))
-            .with_hint("a duration is numbers with units (h, m, s, ms), as in `30s` or `1m30s`")
-    };
-    let mut total: u128 = 0;
-    let mut rest = if text == "0" { "0s" } else { text };
-    if rest.is_empty() {
-        return Err(malformed());
+    match quantity::duration(text) {
+        Some(nanoseconds @ (0 | 1_000_000..)) => Ok(nanoseconds.unsigned_abs()),
+        Some(_) => Err(Error::input(format!("the duration `{text}` is too short"))
+            .with_hint("the shortest is 1ms; 0s is the engine's default")),
+        None => Err(Error::input(format!("`{text}` is not a duration"))
+            .with_hint("a duration is numbers with units (h, m, s, ms), as in `30s` or `1m30s`")),
     }
-    while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(malformed)?;
-        let (number, after) = rest.split_at(number_end);
-        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit_end);
-        let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
-        total = total.checked_add(multiple(number, *unit).ok_or_else(malformed)?).ok_or_else(malformed)?;
-        rest = after;
-    }
-    let nanoseconds = u64::try_from(total).ok().filter(|total| *total <= i64::MAX as u64).ok_or_else(malformed)?;
-    if (1..1_000_000).contains(&nanoseconds) {
-        return Err(Error::input(format!("the duration `{text}` is too short"))
-            .with_hint("the shortest is 1ms; 0s is the engine's default"));
-    }
-    Ok(nanoseconds)
 }
 
 /// Returns the words of a command line: a JSON array of strings, or a single word as it stands. Fails for an array of
@@ -215,19 +172,4 @@ pub fn set_pair(pairs: &mut Map<String>, text: &str) -> Result<()> {
 /// Returns the key of a label or an annotation. Fails for an empty one.
 pub fn label_key(key: &str) -> Result<&str> {
     if key.is_empty() { Err(Error::input("the key of a label or an annotation is empty")) } else { Ok(key) }
-}
-
-/// `number`, a decimal fraction, times `unit`; what is below a nanosecond is cut off.
-fn multiple(number: &str, unit: u128) -> Option<u128> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
-        return None;
-    }
-    let mut total = if whole.is_empty() { 0 } else { whole.parse::<u128>().ok()?.checked_mul(unit)? };
-    let mut place = unit;
-    for digit in fraction.chars() {
-        place /= 10;
-        total = total.checked_add(place * u128::from(digit.to_digit(10)?))?;
-    }
-    Some(total)
 }

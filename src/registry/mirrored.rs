@@ -8,7 +8,7 @@ use super::repository::Repository;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::Backoff;
 use crate::oci::{Descriptor, Reference};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::store::Store;
 
 /// An image's repository as it is pulled from: its mirrors are asked first, in their order, and the registry itself at
@@ -58,7 +58,7 @@ impl<'a> Mirrored<'a> {
     fn warn(&self, source: &Repository<'_>, error: &Error) {
         let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         let message = format!("the mirror {} is left out: {error}{hint}", source.reference.name());
-        (self.progress)(Event::Warning { message: &message });
+        (self.progress)(Event::Warning { kind: WarningKind::MirrorLeftOut, message: &message });
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::Reader;
 use crate::oci::{Descriptor, ImageIndex, Reference, from_json, media_type};
 use crate::plan::{BASE_DIGEST, BASE_NAME, version};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::{Client, Repository};
 
 /// How many requests are under way at once.
@@ -101,7 +101,7 @@ fn usable(
         "the tags of {name} cannot be listed ({why}): floating tags are compared with the versions of the images that \
          they stand for alone"
     );
-    progress(Event::Warning { message: &message });
+    progress(Event::Warning { kind: WarningKind::TagsNotListed, message: &message });
     None
 }
 

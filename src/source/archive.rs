@@ -21,7 +21,7 @@ use crate::layer::{
     ZSTD_WINDOW, is_header, read_archive,
 };
 use crate::oci::{Descriptor, HashingWriter, media_type};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::store::LocalStore;
 
 /// What bzip2 and xz (the .xz file format, 2.1.1.1) begin with.
@@ -115,9 +115,11 @@ pub fn unpack(
     let unpacked = layer::unpack(&tree, &layers, &open, (opened.as_fd(), root), &pool)?;
     unpacked.directories.without_root().finish(b"", opened.as_fd(), root)?;
     restore_set_id(&tree, root)?;
-    let kept = |what: &&String| !what.starts_with("set-user-ID");
-    for what in unpacked.left_out.iter().filter(kept) {
-        progress(Event::Warning { message: &format!("{name}: {what}") });
+    for (kind, message) in unpacked.left_out {
+        // Those bits are restored.
+        if kind != WarningKind::SetIdLeftOut {
+            progress(Event::Warning { kind, message: &format!("{name}: {message}") });
+        }
     }
     Ok(())
 }

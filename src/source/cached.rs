@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::image::{self, Reader};
 use crate::layer::{Compression, Layer, LayerReader};
 use crate::oci::{Descriptor, Digest, Reference};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::{Graph, Store};
 
@@ -46,7 +46,7 @@ impl<'a> CachedImages<'a> {
         let is_in_vain = matches!(compression, Compression::Estargz(_));
         if is_in_vain && !titles.is_empty() {
             let message = "no layers are taken from images with --compression estargz: they are all made here";
-            progress(Event::Warning { message });
+            progress(Event::Warning { kind: WarningKind::CacheNotUsed, message });
         }
         for title in titles.iter().filter(|_| !is_in_vain) {
             match title.parse().and_then(|location: Location| location.store(client, progress)) {
@@ -131,5 +131,8 @@ impl CachedImage<'_> {
 }
 
 fn warn(progress: Progress<'_>, title: &str, error: &Error) {
-    progress(Event::Warning { message: &format!("no layers are taken from {title}: {}", error.message) });
+    progress(Event::Warning {
+        kind: WarningKind::CacheNotUsed,
+        message: &format!("no layers are taken from {title}: {}", error.message),
+    });
 }

@@ -6,7 +6,7 @@ use super::image::{FoundImages, Location};
 use super::narrow::narrowed;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Platform, Referrer, from_json};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::{DocumentBudget, Gathered, Graph, Listed};
 
@@ -179,7 +179,7 @@ impl<'a> Collection<'a> {
                     subject(&graph)?.filter(|own| own.subject.as_ref().is_some_and(|to| to.digest == at.digest))
                 else {
                     let message = format!("{} is listed as referring to {}, and does not", listed.digest, at.digest);
-                    (self.progress)(Event::Warning { message: &message });
+                    (self.progress)(Event::Warning { kind: WarningKind::WrongReferrer, message: &message });
                     continue;
                 };
                 seen.insert(listed.digest);

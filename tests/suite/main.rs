@@ -11,7 +11,7 @@
 //! - `release`: tags: which ones a push sets, in which order, and back again.
 //! - `cli`: what a person sees and types.
 //! - `whole`: the whole program under kills, faults, floods and size.
-//! - `architecture`: the order of the modules, and that no files import each other in a circle.
+//! - `architecture`: the order of the modules, circles of imports, the length of files, and what the documents name.
 //! - `support`: what tests are made of: trees, layouts, registries and the program itself.
 
 mod architecture;

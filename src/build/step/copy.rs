@@ -14,7 +14,7 @@ use crate::layer::{Attributes, Content, Ignore, Kind, Reason, Time};
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::pattern::from_root;
 use crate::plan::{Copy, CopyItem, Provider};
-use crate::progress::Event;
+use crate::progress::{Event, WarningKind};
 use crate::source::archive;
 use crate::source::modified::Modified;
 
@@ -197,7 +197,7 @@ impl Copying<'_> {
         let found = provided.matched(pattern)?;
         if found.is_empty() {
             let message = format!("nothing in {} matches `{pattern}`, and so nothing is copied", provided.title);
-            (self.inputs.options.progress)(Event::Warning { message: &message });
+            (self.inputs.options.progress)(Event::Warning { kind: WarningKind::NothingMatched, message: &message });
         }
         for source in &found {
             self.check_missing(copier, provided, source, None)?;
@@ -242,7 +242,10 @@ impl Copying<'_> {
                 Reason::Unreadable => return Err(error),
                 Reason::Socket => {
                     let message = format!("{}, and is left out", error.message);
-                    (self.inputs.options.progress)(Event::Warning { message: &message });
+                    (self.inputs.options.progress)(Event::Warning {
+                        kind: WarningKind::SocketLeftOut,
+                        message: &message,
+                    });
                 }
             }
         }

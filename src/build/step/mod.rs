@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::layer::Entry;
 use crate::oci::KeyBuilder;
 use crate::plan::Work;
-use crate::progress::Event;
+use crate::progress::{Event, WarningKind};
 
 /// A kind of step.
 pub trait Doing {
@@ -104,7 +104,7 @@ fn owner(owner: Option<&str>, given: &Given<'_>, inputs: &Inputs<'_>) -> Result<
     if found.is_unknown {
         let message =
             format!("`{owner}` is not known in the image, and so it is root's, as docker has it: {}", given.title);
-        (inputs.options.progress)(Event::Warning { message: &message });
+        (inputs.options.progress)(Event::Warning { kind: WarningKind::UnknownOwner, message: &message });
     }
     Ok(Some((found.user, found.group)))
 }

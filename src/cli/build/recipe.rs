@@ -16,7 +16,7 @@ use crate::plan::dockerfile::{LoweringRequest, NamedSource, SOURCE_DATE_EPOCH, W
 use crate::plan::{
     Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, Spec, context_name, dockerignore,
 };
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::BaseReach;
 use crate::source::context::{ContextAccess, ContextLocation, DockerfileSource, OpenContext};
 use crate::source::git;
@@ -70,7 +70,7 @@ impl<'a> Recipe<'a> {
                 spec_flags.refuse_base()?;
                 if let Some(syntax) = &dockerfile.directives.syntax {
                     let message = format!("`# syntax={}` is not fetched: the built-in reader is used", syntax.text);
-                    (access.progress)(Event::Warning { message: &message });
+                    (access.progress)(Event::Warning { kind: WarningKind::SyntaxNotFetched, message: &message });
                 }
                 for named in &flags.build_context {
                     if let Some(opened) = OpenContext::named(&named.place, access)? {
@@ -154,7 +154,7 @@ impl Recipe<'_> {
         git::checkout(self.root()).unwrap_or_else(|error| {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             let message = format!("no revision, source and commit time from git: {}{hint}", error.message);
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::RevisionUnknown, message: &message });
             None
         })
     }
@@ -174,7 +174,9 @@ impl Recipe<'_> {
             RecipeKind::Spec(spec) => {
                 return spec.plan(self.root(), automatic, &mut |name, platform| {
                     let base = bases(name, platform)?;
-                    base.mismatch(platform).iter().for_each(|message| progress(Event::Warning { message }));
+                    base.mismatch(platform)
+                        .iter()
+                        .for_each(|message| progress(Event::Warning { kind: WarningKind::BasePlatform, message }));
                     Ok(base)
                 });
             }
@@ -184,7 +186,7 @@ impl Recipe<'_> {
         for warning in &lowered.warnings {
             let Warning { rule, message, place, .. } = warning;
             let message = format!("{}: {message} ({}:{})", rule.name(), place.file, place.line);
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::BuildCheck { rule: rule.name() }, message: &message });
         }
         if let (Some(first), true) = (lowered.warnings.first(), dockerfile.directives.check.error) {
             let error = Error::input(format!("{}: {}", first.rule.name(), first.message));
@@ -192,7 +194,7 @@ impl Recipe<'_> {
         }
         for name in &lowered.unused {
             let message = format!("the build argument {name} is not used: no ARG names it");
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::UnusedBuildArgument, message: &message });
         }
         Ok(lowered.plan)
     }

@@ -15,7 +15,7 @@ use crate::oci::Reference;
 use crate::output::{self, Image, Means, Output};
 use crate::plan::dockerfile::Warning;
 use crate::plan::{Automatic, Plan, Spec};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
 use crate::source::base::{self, BaseStore};
@@ -88,7 +88,7 @@ impl BuildRequest<'_> {
             recipe.check(&Automatic::default(), &mut |name, platform| {
                 bases.find(name, platform).inspect_err(|error| {
                     let message = format!("the checks do without the image {name}: {}", error.message);
-                    progress(Event::Warning { message: &message });
+                    progress(Event::Warning { kind: WarningKind::CheckWithoutBase, message: &message });
                 })
             })
         })
@@ -146,7 +146,7 @@ impl BuildRequest<'_> {
         }
         if outputs.is_empty() && matches!(self.delivery, Delivery::Outputs) {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
-            progress(Event::Warning { message });
+            progress(Event::Warning { kind: WarningKind::NoOutput, message });
         }
         Ok(BuildOrder { plan, created, modified, names, outputs })
     }
@@ -201,7 +201,7 @@ impl BuildRequest<'_> {
         match write(&built, &layered) {
             Err(error) if layered.has_failed() => {
                 let message = format!("a layer is made here after all: {}", error.message);
-                progress(Event::Warning { message: &message });
+                progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
                 let built = build(None)?;
                 write(&built, store).map(|()| built)
             }

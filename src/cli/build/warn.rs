@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::output::Output;
 use crate::plan::Plan;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::source::reach::reaches;
 
 const DOCKERIGNORE: &str = ".dockerignore";
@@ -15,7 +15,7 @@ pub fn of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>
     for output in outputs {
         if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, path))) {
             let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
-            progress(Event::Warning { message: &message });
+            progress(Event::Warning { kind: WarningKind::OutputAmongInputs, message: &message });
         }
     }
 }
@@ -24,6 +24,6 @@ pub fn of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>
 pub fn of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
     if plan.adds().any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
         let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");
-        progress(Event::Warning { message: &message });
+        progress(Event::Warning { kind: WarningKind::DockerignoreNotRead, message: &message });
     }
 }

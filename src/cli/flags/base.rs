@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::value::value;
 use crate::error::{Error, Result};
+use crate::plan::quantity;
 use crate::source::base::Pull;
 
 /// The flag that says when registries are asked for bases.
@@ -62,14 +63,15 @@ impl FromStr for Pull {
     /// Reads docker's `true` and `false`, too.
     fn from_str(text: &str) -> Result<Self> {
         match text {
-            "always" | "true" => Ok(Pull::Always),
+            "always" => Ok(Pull::Always),
             "missing" => Ok(Pull::Missing),
             "never" => Ok(Pull::Never),
-            "false" => Ok(Pull::Usual),
-            _ => {
-                Err(Error::usage(format!("`{text}` does not say when to pull"))
-                    .with_hint("it is always, missing or never"))
-            }
+            _ => match quantity::boolean(text) {
+                Some(true) => Ok(Pull::Always),
+                Some(false) => Ok(Pull::Usual),
+                None => Err(Error::usage(format!("`{text}` does not say when to pull"))
+                    .with_hint("it is always, missing or never")),
+            },
         }
     }
 }

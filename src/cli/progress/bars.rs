@@ -1,7 +1,6 @@
 //! Events on a terminal: a bar for each layer and blob that is under way, and above them the plain lines.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -15,26 +14,19 @@ use crate::progress::Event;
 /// Shows events on a terminal.
 pub struct Bars {
     screen: MultiProgress,
-    running: Mutex<Running>,
-    lines: PlainLines,
-}
-
-#[derive(Default)]
-struct Running {
     layers: HashMap<usize, ProgressBar>,
     blobs: HashMap<Digest, ProgressBar>,
+    lines: PlainLines,
 }
 
 impl Bars {
     /// Returns a screen without bars.
     pub fn new() -> Self {
-        Bars { screen: MultiProgress::new(), running: Mutex::default(), lines: PlainLines::new() }
+        Bars { screen: MultiProgress::new(), layers: HashMap::new(), blobs: HashMap::new(), lines: PlainLines::new() }
     }
 
-    /// Draws `event`, and writes the line that it is worth above the bars.
-    pub fn report(&self, event: Event<'_>) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        self.draw(&mut running, event);
+    pub fn report(&mut self, event: Event<'_>) {
+        self.draw(event);
         self.lines.report(event, |line| self.screen.suspend(|| tell(line)));
     }
 
@@ -43,27 +35,28 @@ impl Bars {
         let _ = self.screen.clear(); // a terminal that is gone needs no clearing
     }
 
-    fn draw(&self, running: &mut Running, event: Event<'_>) {
+    fn draw(&mut self, event: Event<'_>) {
         match event {
             Event::LayerStarted { layer, title, size } => {
-                clear(running.layers.insert(layer, self.start(&layer_title(title), size)));
+                let bar = self.start(&layer_title(title), size);
+                clear(self.layers.insert(layer, bar));
             }
-            Event::LayerAdvanced { layer, bytes } => advance(running.layers.get(&layer), bytes),
+            Event::LayerAdvanced { layer, bytes } => advance(self.layers.get(&layer), bytes),
             Event::LayerFinished { layer, .. } | Event::LayerTaken { layer, .. } => {
-                clear(running.layers.remove(&layer));
+                clear(self.layers.remove(&layer));
             }
             Event::BlobStarted { descriptor } => {
                 let bar = self.start(&blob_title(descriptor.digest), descriptor.size);
-                clear(running.blobs.insert(descriptor.digest, bar));
+                clear(self.blobs.insert(descriptor.digest, bar));
             }
-            Event::BlobAdvanced { digest, bytes } => advance(running.blobs.get(&digest), bytes),
+            Event::BlobAdvanced { digest, bytes } => advance(self.blobs.get(&digest), bytes),
             Event::BlobRestarted { digest, from } => {
-                if let Some(bar) = running.blobs.get(&digest) {
+                if let Some(bar) = self.blobs.get(&digest) {
                     bar.reset();
                     bar.inc(from);
                 }
             }
-            Event::BlobFinished { digest, .. } => clear(running.blobs.remove(&digest)),
+            Event::BlobFinished { digest, .. } => clear(self.blobs.remove(&digest)),
             Event::LayerKnown { .. }
             | Event::OutputWritten { .. }
             | Event::TagPlanned { .. }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
-use crate::progress::Event;
+use crate::progress::{Event, WarningKind};
 
 /// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
@@ -42,6 +42,9 @@ fn json(event: Event<'_>) -> Value {
         Event::Retrying { request, reason, wait } => {
             json!({"event": "retrying", "request": request, "reason": reason, "wait": wait.as_secs_f64()})
         }
-        Event::Warning { message } => json!({"event": "warning", "message": message}),
+        Event::Warning { kind: kind @ WarningKind::BuildCheck { rule }, message } => {
+            json!({"event": "warning", "kind": kind.name(), "rule": rule, "message": message})
+        }
+        Event::Warning { kind, message } => json!({"event": "warning", "kind": kind.name(), "message": message}),
     }
 }

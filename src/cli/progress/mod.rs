@@ -7,6 +7,7 @@ mod plain;
 mod words;
 
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
 
@@ -46,8 +47,8 @@ impl ProgressFlags {
     }
 }
 
-/// Shows events on stderr.
-pub struct Reporter(ShownStyle);
+/// Shows events on stderr, one after the other: each waits for the lines of those before it.
+pub struct Reporter(Mutex<ShownStyle>);
 
 enum ShownStyle {
     Bars(Bars),
@@ -58,17 +59,17 @@ enum ShownStyle {
 impl Reporter {
     /// Returns the reporter that `flags` ask for.
     pub fn new(flags: &ProgressFlags) -> Self {
-        Reporter(match flags.progress {
+        Reporter(Mutex::new(match flags.progress {
             Style::Auto if std::io::stderr().is_terminal() => ShownStyle::Bars(Bars::new()),
             Style::Auto | Style::Plain => ShownStyle::Plain(PlainLines::new()),
             Style::Json => ShownStyle::Json,
             Style::Quiet => ShownStyle::Plain(PlainLines::quiet()),
-        })
+        }))
     }
 
     /// Shows `event`.
     pub fn report(&self, event: Event<'_>) {
-        match &self.0 {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             ShownStyle::Bars(bars) => bars.report(event),
             ShownStyle::Plain(plain) => plain.report(event, tell),
             ShownStyle::Json => json::report(event),
@@ -77,7 +78,7 @@ impl Reporter {
 
     /// Takes what is left of bars off the screen.
     pub fn finish(&self) {
-        if let ShownStyle::Bars(bars) = &self.0 {
+        if let ShownStyle::Bars(bars) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             bars.finish();
         }
     }

@@ -1,7 +1,6 @@
 //! Events as plain lines: one for everything that is done, and for every warning.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use indicatif::HumanBytes;
 
@@ -12,14 +11,9 @@ use crate::progress::{BlobOutcome, Event};
 /// Shows events as lines.
 pub struct PlainLines {
     quiet: bool,
-    started: Mutex<Started>,
-}
-
-/// The layers and blobs that are under way.
-#[derive(Default)]
-struct Started {
+    /// The layers that are under way.
     layers: HashMap<usize, StartedLayer>,
-    /// The sizes in bytes.
+    /// The sizes in bytes of the blobs that are under way.
     blobs: HashMap<Digest, u64>,
 }
 
@@ -31,7 +25,7 @@ struct StartedLayer {
 impl PlainLines {
     /// Returns one that has seen no events.
     pub fn new() -> Self {
-        PlainLines { quiet: false, started: Mutex::default() }
+        PlainLines { quiet: false, layers: HashMap::new(), blobs: HashMap::new() }
     }
 
     /// Returns one that shows warnings and requests that are made again, and no other lines.
@@ -39,21 +33,21 @@ impl PlainLines {
         PlainLines { quiet: true, ..PlainLines::new() }
     }
 
-    /// Calls `say` with the line that the event is worth, if any. Events wait for each other's lines.
-    pub fn report(&self, event: Event<'_>, say: impl Fn(&str)) {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Calls `say` with the line that the event is worth, if any.
+    pub fn report(&mut self, event: Event<'_>, say: impl Fn(&str)) {
+        let quiet = self.quiet;
         // For those who want to see what is done; what everyone sees is said.
         let line = |text: &str| {
-            if !self.quiet {
+            if !quiet {
                 say(text);
             }
         };
         match event {
             Event::LayerStarted { layer, title, size } => {
-                started.layers.insert(layer, StartedLayer { title: layer_title(title), size });
+                self.layers.insert(layer, StartedLayer { title: layer_title(title), size });
             }
             Event::LayerFinished { layer, descriptor } => {
-                if let Some(StartedLayer { title, size }) = started.layers.remove(&layer) {
+                if let Some(StartedLayer { title, size }) = self.layers.remove(&layer) {
                     let sizes = format!("{} from {}", HumanBytes(descriptor.size), HumanBytes(size));
                     line(&format!("{title}: {} {sizes}", descriptor.digest));
                 }
@@ -62,13 +56,13 @@ impl PlainLines {
                 line(&format!("{}: {} unchanged", layer_title(title), descriptor.digest));
             }
             Event::LayerTaken { layer, title, descriptor, from } => {
-                started.layers.remove(&layer);
+                self.layers.remove(&layer);
                 line(&format!("{}: {} as in {from}", layer_title(title), descriptor.digest));
             }
             Event::BlobStarted { descriptor } => {
-                started.blobs.insert(descriptor.digest, descriptor.size);
+                self.blobs.insert(descriptor.digest, descriptor.size);
             }
-            Event::BlobFinished { digest, outcome } => match (started.blobs.remove(&digest), outcome) {
+            Event::BlobFinished { digest, outcome } => match (self.blobs.remove(&digest), outcome) {
                 // Whoever writes a file has the file to look at.
                 (Some(_), BlobOutcome::Written) => {}
                 (Some(size), sent) => {
@@ -88,7 +82,7 @@ impl PlainLines {
             Event::Retrying { request, reason, wait } => {
                 say(&format!("{request} failed, again in {:.1} s: {reason}", wait.as_secs_f32()));
             }
-            Event::Warning { message } => say(&format!("warning: {message}")),
+            Event::Warning { message, .. } => say(&format!("warning: {message}")),
         }
     }
 }

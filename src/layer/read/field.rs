@@ -56,26 +56,6 @@ pub fn record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     Some(((&record[..equals], &record[equals + 1..]), rest))
 }
 
-/// Without the URL escapes in which libarchive writes names.
-pub fn unescaped(name: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(name.len());
-    let mut rest = name;
-    while let Some((first, after)) = rest.split_first() {
-        let hex = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                plain.push(*first);
-                rest = after;
-            }
-        }
-    }
-    plain
-}
-
 /// Base 64, with padding or without: libarchive writes none.
 pub fn decoded(value: &[u8]) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(value).or_else(|_| STANDARD.decode(value)).ok()
@@ -84,6 +64,7 @@ pub fn decoded(value: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::percent_decoded;
 
     #[test]
     fn numbers_are_octal_or_base_256() {
@@ -130,7 +111,7 @@ mod tests {
 
     #[test]
     fn libarchives_names_and_values_are_decoded() {
-        assert_eq!(unescaped(b"user.a%3Db%zz%4"), b"user.a=b%zz%4");
+        assert_eq!(percent_decoded(b"user.a%3Db%zz%4"), b"user.a=b%zz%4");
         assert_eq!(decoded(b"aGVsbG8"), Some(b"hello".to_vec()));
         assert_eq!(decoded(b"aGVsbG8="), Some(b"hello".to_vec()));
         assert_eq!(decoded(b"?"), None);

@@ -6,13 +6,14 @@ use std::io::{self, Read};
 
 use tar::Header;
 
-use super::field::{decimal, decoded, number, record, time, unescaped};
+use super::field::{decimal, decoded, number, record, time};
 use super::header::is_header;
 use super::limits::Budget;
 use super::sparse::Filled;
 use super::time::Time;
 use crate::error::{Error, Result};
 use crate::layer::tar::{LARGEST_ID, RECORD, padded};
+use crate::net::percent_decoded;
 use crate::plan::path::{LONGEST_NAME, LONGEST_PATH};
 
 /// One entry of a layer as it stands in its tar.
@@ -263,7 +264,7 @@ impl<R: Read> Reader<'_, R> {
             let (name, value) = if let Some(name) = key.strip_prefix(XATTRS[0]) {
                 (name.to_vec(), value)
             } else if let Some(name) = key.strip_prefix(XATTRS[1]) {
-                (unescaped(name), decoded(&value).ok_or_else(|| wrong("extended attribute"))?)
+                (percent_decoded(name), decoded(&value).ok_or_else(|| wrong("extended attribute"))?)
             } else {
                 continue;
             };

@@ -23,6 +23,7 @@ use rustix::io::Errno;
 use super::read::start;
 use super::{Attributes, Layer, Open, Tree};
 use crate::error::{Error, Result};
+use crate::progress::WarningKind;
 use crate::sync::locked;
 
 use survey::{Content, Link, Place, Survey, Wanted, contents};
@@ -35,8 +36,8 @@ pub use flatten::flatten;
 #[derive(Debug)]
 pub struct Unpacked {
     pub directories: Directories,
-    /// What was left out, in words; no content is among it.
-    pub left_out: Vec<String>,
+    /// What was left out, each with the words for it; no content is among it.
+    pub left_out: Vec<(WarningKind, String)>,
 }
 
 /// The attributes of directories by their paths. They are set last: a directory may be one that nothing can be put into,

@@ -19,6 +19,7 @@ use rustix::process::geteuid;
 use super::survey::Place;
 use crate::error::{Error, Result};
 use crate::layer::{Attributes, Object, Tree};
+use crate::progress::WarningKind;
 use crate::sync::locked;
 
 /// The directory that all goes into.
@@ -87,18 +88,28 @@ impl Target {
         }
     }
 
-    pub fn left_out(&self) -> Vec<String> {
+    /// Returns what was left out, in the order of [`LeftOut`], each with the words for it.
+    pub fn left_out(&self) -> Vec<(WarningKind, String)> {
         let all = locked(&self.left_out);
         all.iter()
             .map(|(what, (count, first))| {
                 let which = format!("({count}, /{} the first)", first.escape_ascii());
                 match what {
-                    LeftOut::Device => format!("devices were left out {which}: only root can make them"),
-                    LeftOut::SetId => format!(
-                        "set-user-ID and set-group-ID bits were left out {which}: the files have another owner now"
+                    LeftOut::Device => {
+                        (WarningKind::DeviceLeftOut, format!("devices were left out {which}: only root can make them"))
+                    }
+                    LeftOut::SetId => (
+                        WarningKind::SetIdLeftOut,
+                        format!(
+                            "set-user-ID and set-group-ID bits were left out {which}: the files have another owner now"
+                        ),
                     ),
-                    LeftOut::Xattr => format!(
-                        "extended attributes were left out {which}: the file system has none, or only root may set them"
+                    LeftOut::Xattr => (
+                        WarningKind::XattrLeftOut,
+                        format!(
+                            "extended attributes were left out {which}: the file system has none, or only root may set \
+                             them"
+                        ),
                     ),
                 }
             })

@@ -3,6 +3,7 @@
 use super::line::BYTE_ORDER_MARK;
 use super::{LintRule, Span, Text, Word};
 use crate::error::{Error, Result};
+use crate::plan::quantity;
 
 /// The escape character where no directive says otherwise.
 pub(super) const ESCAPE: char = '\\';
@@ -138,7 +139,7 @@ impl Check {
             match name.trim() {
                 "skip" => check.skip = Rules::parse(value),
                 "experimental" => check.experimental = Rules::parse(value),
-                "error" => check.error = boolean(value).ok_or_else(refuse)?,
+                "error" => check.error = quantity::boolean(value).ok_or_else(refuse)?,
                 _ => return Err(refuse()),
             }
         }
@@ -198,14 +199,5 @@ impl Rules {
 impl Default for Rules {
     fn default() -> Self {
         Rules::These(Vec::new())
-    }
-}
-
-/// Reads a boolean as Go's `strconv.ParseBool` does; none for any other word.
-pub(super) fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }

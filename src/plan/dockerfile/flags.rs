@@ -3,6 +3,7 @@
 use super::line::LogicalLine;
 use super::{Text, Word};
 use crate::error::{Error, Result, suggestion};
+use crate::plan::quantity;
 
 /// The kind of value that a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub(super) enum FlagKind {
     Text,
     /// A value each time.
     Texts,
-    /// `true`, `false`, or nothing for `true`; once.
+    /// A boolean in any letter case, or nothing for `true`; once.
     Switch,
 }
 
@@ -88,9 +89,9 @@ impl Flags {
             }
             let value = match (kind, value) {
                 (FlagKind::Switch, None) => flag.from(flag.text().len()),
-                (FlagKind::Switch, Some(value)) => match value.text().to_lowercase().as_str() {
-                    "true" | "false" => value,
-                    _ => return Err(refuse(format!("`{name}` takes `true` or `false`, not `{}`", value.text()))),
+                (FlagKind::Switch, Some(value)) => match quantity::boolean(&value.text().to_lowercase()) {
+                    Some(_) => value,
+                    None => return Err(refuse(format!("`{name}` takes `true` or `false`, not `{}`", value.text()))),
                 },
                 (_, Some(value)) => value,
                 (_, None) => {
@@ -120,7 +121,7 @@ impl Flags {
 
     /// Returns how a switch is set; none if it was not given.
     pub fn switch(&self, name: &str) -> Option<bool> {
-        self.value(name).map(|value| !value.text().eq_ignore_ascii_case("false"))
+        self.value(name).map(|value| quantity::boolean(&value.text().to_lowercase()) != Some(false))
     }
 }
 

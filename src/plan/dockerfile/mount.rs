@@ -1,7 +1,8 @@
 //! `RUN --mount=…`.
 
-use super::{Span, Word, directive};
+use super::{Span, Word};
 use crate::error::{Error, Result, suggestion};
+use crate::plan::quantity::{self, Size};
 
 const KEYS: &[&str] = &[
     "type",
@@ -155,15 +156,15 @@ impl MountSettings {
             "from" => self.from = value,
             "source" | "src" => self.source = value,
             "target" | "dst" | "destination" => self.target = value,
-            "readonly" | "ro" => self.read_only = Some(parsed(key, &value, directive::boolean)?),
-            "readwrite" | "rw" => self.read_only = Some(!parsed(key, &value, directive::boolean)?),
+            "readonly" | "ro" => self.read_only = Some(parsed(key, &value, quantity::boolean)?),
+            "readwrite" | "rw" => self.read_only = Some(!parsed(key, &value, quantity::boolean)?),
             "required" => {
                 self.only_for(key, &["secret", "ssh"])?;
-                self.required = parsed(key, &value, directive::boolean)?;
+                self.required = parsed(key, &value, quantity::boolean)?;
             }
             "size" => {
                 self.only_for(key, &["tmpfs"])?;
-                self.size = Some(parsed(key, &value, bytes)?);
+                self.size = Some(parsed(key, &value, |text| text.parse::<Size>().ok())?.0);
             }
             "id" => self.id = value,
             "sharing" => self.sharing = Some(parsed(key, &value, sharing)?),
@@ -263,28 +264,4 @@ fn sharing(text: &str) -> Option<Sharing> {
 
 fn number(text: &str, radix: u32) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| u32::from_str_radix(text, radix).ok()).flatten()
-}
-
-/// A size with a binary unit: `64m` is 64 MiB.
-fn bytes(text: &str) -> Option<u64> {
-    let lower = text.to_lowercase();
-    let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
-    let (number, unit) = lower.split_at(end);
-    let unit = unit.strip_prefix(' ').unwrap_or(unit);
-    let shift = match unit.strip_suffix('b').unwrap_or(unit).strip_suffix('i').unwrap_or(unit.trim_end_matches('b')) {
-        "" if !unit.starts_with('i') => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
-        _ => return None,
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    if whole.is_empty() || fraction.is_empty() || fraction.len() > 15 {
-        return None;
-    }
-    let scale = |digits: &str| digits.parse::<u128>().ok()?.checked_mul(1 << shift);
-    let part = scale(fraction)? / 10u128.pow(u32::try_from(fraction.len()).ok()?);
-    u64::try_from(scale(whole)?.checked_add(part)?).ok()
 }

@@ -5,8 +5,9 @@ use super::flags::{FlagKind, Flags};
 use super::line::LogicalLine;
 use super::options::fields;
 use super::parts::InstructionParts;
-use super::{Device, MountFlag, Network, RunCommand, Security, directive};
+use super::{Device, MountFlag, Network, RunCommand, Security};
 use crate::error::{Error, Result, suggestion};
+use crate::plan::quantity;
 
 const NETWORKS: &[(&str, Network)] = &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
 const SECURITIES: &[(&str, Security)] = &[("sandbox", Security::Sandbox), ("insecure", Security::Insecure)];
@@ -79,7 +80,7 @@ fn device(parts: &InstructionParts<'_>, value: &LogicalLine) -> Result<Device> {
         match (key.text().to_lowercase().as_str(), setting) {
             ("required", None) => required = true,
             ("required", Some(setting)) => {
-                required = directive::boolean(setting.text())
+                required = quantity::boolean(setting.text())
                     .ok_or_else(|| refuse(&setting, format!("`required` cannot be `{}`", setting.text())))?;
             }
             ("name", Some(_)) if name.is_some() => return Err(refuse(&field, "a device has one name".to_owned())),

@@ -19,7 +19,7 @@ use super::image::{self, Location};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, KeyBuilder, Map, Platform, Reference, from_json, to_json};
 use crate::plan::{BaseImage, BaseLock, context_name};
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::{LocalStore, Store, read_document};
 
@@ -229,7 +229,7 @@ impl<'a> BaseStore<'a> {
                 (Err(error), Pull::Usual) if error.kind == ErrorKind::Registry => match known() {
                     Some(root) => {
                         let message = format!("{name} is taken as it was when it was last pulled: {}", error.message);
-                        progress(Event::Warning { message: &message });
+                        progress(Event::Warning { kind: WarningKind::BaseNotChecked, message: &message });
                         root
                     }
                     None => return Err(error),

@@ -1,6 +1,8 @@
 //! Holds the order of the modules and what each of them may touch, as the top of `src/lib.rs` tells it.
 
 mod circles;
+mod documents;
+mod size;
 
 use std::collections::BTreeSet;
 use std::fs;

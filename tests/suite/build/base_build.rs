@@ -124,6 +124,8 @@ fn a_build_without_the_registry_takes_what_is_in_the_store() {
     assert_eq!(fs::read(world.path("one.tar")).unwrap(), fs::read(world.path("two.tar")).unwrap());
     let outcome = world.build(&["-o", "three.tar"]).success();
     outcome.says(&["is taken as it was when it was last pulled"]);
+    let events = world.build(&["-o", "three.tar", "--progress=json"]).success();
+    events.says(&[r#""event":"warning","kind":"base-not-checked""#]);
     world.build(&["-o", "three.tar", "--pull"]).failure(1).says(&["--pull=never"]);
     world.build(&["--pull=sometimes"]).failure(2);
     for blob in PLATFORMS.iter().flat_map(|of| layers("old", of)) {

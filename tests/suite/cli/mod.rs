@@ -7,3 +7,5 @@ mod help;
 mod inspect;
 mod login;
 mod progress;
+mod quantity;
+mod warning;

@@ -1,10 +1,14 @@
 //! The layer engine: what it writes, what it reads and what it unpacks.
 
 mod change;
+mod change_model;
 mod estargz;
+mod estargz_readers;
 mod layer_change;
 mod layer_header;
 mod unpack;
+mod unpack_hostile;
+mod unpack_refusal;
 mod walk;
 mod write;
 mod zstd;

@@ -222,6 +222,8 @@ fn without_a_name_the_image_itself_is_renewed_and_a_second_time_nothing_changes(
     assert_ne!(first, world.image.digest.to_string());
     let again = world.rebase(&["--push"]).success().says(&["is on", "already"]);
     assert_eq!(again.stdout.trim(), first);
+    let events = world.rebase(&["--push", "--progress=json"]).success();
+    events.says(&[r#""event":"warning","kind":"already-on-base""#]);
 }
 
 #[test]

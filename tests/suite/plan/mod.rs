@@ -3,6 +3,7 @@
 mod base_spec;
 mod label;
 mod mode;
+mod names;
 mod reference;
 mod spec;
 mod spec_refusal;

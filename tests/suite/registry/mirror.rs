@@ -55,7 +55,7 @@ fn with_image(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static
 fn pull(client: &Client, name: &str) -> (Result<String, Error>, Vec<String>) {
     let warnings = Mutex::new(Vec::new());
     let hear = |event: Event<'_>| {
-        if let Event::Warning { message } = event {
+        if let Event::Warning { message, .. } = event {
             warnings.lock().unwrap().push(message.to_owned());
         }
     };

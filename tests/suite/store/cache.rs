@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,37 +29,37 @@ const SPEC: &str = "name = \"example/cached\"\nplatforms = [\"linux/amd64\"]\n\
                     [[layer]]\nname = \"files\"\nadd = [{ from = \"files\", to = \"/\" }]\n";
 
 /// Of the one file in a context, in bytes; its layer is hardly larger, for nothing makes it smaller.
-const SIZE: u64 = 100_000;
+pub(super) const SIZE: u64 = 100_000;
 
 /// More than what a build leaves beside it: headers, documents and records.
-const SMALL: u64 = 4_500;
+pub(super) const SMALL: u64 = 4_500;
 
 /// A context with a layer of its own.
-fn context(seed: u64) -> TempDir {
+pub(super) fn context(seed: u64) -> TempDir {
     Tree::new().file("ocibake.toml", SPEC).file("files/a", noise(seed, SIZE as usize)).plant()
 }
 
-fn contexts<const COUNT: usize>() -> [TempDir; COUNT] {
+pub(super) fn contexts<const COUNT: usize>() -> [TempDir; COUNT] {
     let contexts = std::array::from_fn(|seed| context(seed as u64));
     settle();
     contexts
 }
 
-fn build(program: &Program, context: &TempDir) -> Outcome {
+pub(super) fn build(program: &Program, context: &TempDir) -> Outcome {
     program.run(["build".as_ref(), context.path()])
 }
 
 /// A world whose two layers leave three records: for what each was made of, and, for one that is large enough, its blocks.
-fn known() -> Rebuild {
+pub(super) fn known() -> Rebuild {
     Rebuild::of(&rebuild::tree().file("files/large", noise(1, 20_000)))
 }
 
-fn limited(bytes: u64) -> Program {
+pub(super) fn limited(bytes: u64) -> Program {
     Program::new().environment("OCIBAKE_STORE_LIMIT", bytes.to_string())
 }
 
 /// The digest of the layer that a context gives.
-fn layer_of(context: &TempDir) -> String {
+pub(super) fn layer_of(context: &TempDir) -> String {
     let program = Program::new();
     build(&program, context).success();
     let blobs = program.store().join("blobs/sha256");
@@ -68,16 +67,16 @@ fn layer_of(context: &TempDir) -> String {
 }
 
 /// Blobs of more than [`SIZE`] bytes, which layers are.
-fn layers_in(store: &Path) -> BTreeSet<String> {
+pub(super) fn layers_in(store: &Path) -> BTreeSet<String> {
     let blobs = store.join("blobs/sha256");
     names_in(&blobs).into_iter().filter(|name| size_of(&blobs.join(name)) > SIZE).collect()
 }
 
-fn size_of(path: &Path) -> u64 {
+pub(super) fn size_of(path: &Path) -> u64 {
     fs::metadata(path).unwrap().len()
 }
 
-fn set_age(path: &Path, days: u64) {
+pub(super) fn set_age(path: &Path, days: u64) {
     File::open(path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60)).unwrap();
 }
 
@@ -162,31 +161,6 @@ fn a_limit_that_is_none_is_refused_before_anything_is_built() {
 }
 
 #[test]
-fn a_pruned_store_builds_the_same_and_has_no_hits() {
-    let world = known();
-    let expected = world.build(&[]);
-    assert_eq!(world.build(&[]).known, BOTH);
-    let store = world.program.store();
-    let outcome = world.program.run(["cache", "prune", "--all"]).success();
-    assert_eq!((names_in(&store.join("blobs/sha256")), names_in(&store.join("records"))), (vec![], vec![]));
-    assert_eq!(outcome.stderr, "");
-    let again = world.build(&[]);
-    assert_eq!((again.made, again.digest), (BOTH.map(str::to_owned).to_vec(), expected.digest.clone()));
-    // One layer alone, of all that are of that age, with the records that are of it.
-    let records = names_in(&store.join("records")).len();
-    let blob = store.join("blobs/sha256").join(expected.layers["changing"].trim_start_matches("sha256:"));
-    set_age(&blob, 2);
-    world.program.run(["cache", "prune", "--unused-for=1d"]).success();
-    assert!(!blob.exists());
-    // What it was made of, what its step was told and stood on, and its blocks.
-    assert_eq!(names_in(&store.join("records")).len(), records - 3);
-    let again = world.build(&[]);
-    assert_eq!((again.made, again.known), (vec!["changing".to_owned()], vec!["constant".to_owned()]));
-    assert_eq!((again.digest, again.layers), (expected.digest, expected.layers));
-    assert_store_is_sound(&store);
-}
-
-#[test]
 fn a_build_that_changes_nothing_uses_all_that_is_known_of_its_layers() {
     let world = known();
     world.build(&[]);
@@ -196,66 +170,6 @@ fn a_build_that_changes_nothing_uses_all_that_is_known_of_its_layers() {
     assert_eq!(world.build(&[]).known, BOTH);
     let outcome = world.program.run(["cache", "prune", "--unused-for=1d"]).success();
     assert_eq!(outcome.stdout, "freed 0 B: 0 blobs, 0 records\n");
-}
-
-#[test]
-fn records_of_blobs_that_are_gone_go() {
-    let world = known();
-    world.build(&[]);
-    let store = world.program.store();
-    each(&store.join("blobs/sha256"), |blob| fs::remove_file(blob).unwrap());
-    assert_ne!(names_in(&store.join("records")), [""; 0]);
-    // The store is far from its limit.
-    let outcome = world.program.run(["cache", "prune"]).success();
-    assert!(outcome.stdout.contains(": 0 blobs, 5 records"), "{}", outcome.stdout);
-    assert_eq!(names_in(&store.join("records")), [""; 0]);
-}
-
-#[test]
-fn sizes_and_ages_say_what_goes() {
-    let contexts = contexts::<4>();
-    let layers = contexts.each_ref().map(layer_of);
-    let program = Program::new();
-    let blobs = program.store().join("blobs/sha256");
-    let prune = |flags: &[&str]| {
-        contexts.iter().for_each(|context| drop(build(&program, context).success()));
-        // Documents are as if just used; layers are not.
-        (0..4).for_each(|number| set_age(&blobs.join(&layers[number]), 10 - 2 * number as u64));
-        let dry = program.run([&["cache", "prune", "--dry-run"], flags].concat()).success();
-        assert_eq!(layers_in(&program.store()).len(), 4, "a dry run removes nothing");
-        let before: u64 = all_files(&program.store()).iter().map(|file| size_of(file)).sum();
-        let outcome = program.run([&["cache", "prune"], flags].concat()).success();
-        let after: u64 = all_files(&program.store()).iter().map(|file| size_of(file)).sum();
-        assert_eq!(dry.stdout.replace("would free", "freed"), outcome.stdout);
-        let freed = format!("freed {}:", human(before - after));
-        assert!(outcome.stdout.lines().last().unwrap().starts_with(&freed), "{freed} {}", outcome.stdout);
-        let left = layers_in(&program.store());
-        let named: Vec<_> = outcome.stdout.lines().filter_map(|line| line.split_once("  ")).collect();
-        let gone: Vec<usize> = (0..4).filter(|number| !left.contains(&layers[*number])).collect();
-        assert!(named.len() >= gone.len());
-        assert!(gone.iter().zip(&named).all(|(number, (digest, _))| *digest == format!("sha256:{}", layers[*number])));
-        gone
-    };
-    assert_eq!(prune(&[]), [0; 0], "far from the limit");
-    assert_eq!(prune(&["--keep-size", &(2 * SIZE + 4 * SMALL).to_string()]), [0, 1]);
-    assert_eq!(prune(&["--keep-size=1g"]), [0; 0]);
-    assert_eq!(prune(&["--unused-for=5d"]), [0, 1, 2]);
-    assert_eq!(prune(&["--unused-for=216h"]), [0]);
-    assert_eq!(prune(&["--unused-for=5d", "--keep-size", &(3 * SIZE + 6 * SMALL).to_string()]), [0]);
-    assert_eq!(prune(&["--unused-for=5d", "--keep-size=1"]), [0, 1, 2]);
-    assert_eq!(prune(&["--all"]), [0, 1, 2, 3]);
-    program.run(["cache", "prune", "--all", "--keep-size=1"]).failure(2);
-    program.run(["cache", "prune", "--keep-size=much"]).failure(2).says(&["is not a size"]);
-    program.run(["cache", "prune", "--unused-for=long"]).failure(2).says(&["is not a duration"]);
-}
-
-/// A number of bytes in units of 1024 with two digits.
-fn human(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.2} KiB", bytes as f64 / 1024.0),
-        _ => panic!("no test has so much"),
-    }
 }
 
 #[test]
@@ -301,7 +215,7 @@ fn the_list_is_what_lies_there() {
     assert!(total.contains(&format!("{} blobs, {} records", blobs.len(), listing["records"])), "{total}");
 }
 
-fn listing(program: &Program) -> Value {
+pub(super) fn listing(program: &Program) -> Value {
     serde_json::from_str(&program.run(["cache", "ls", "--json"]).success().stdout).unwrap()
 }
 
@@ -393,99 +307,6 @@ impl SlowPush {
         let output = self.process.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-}
-
-#[test]
-fn what_is_not_the_stores_stays() {
-    let world = Rebuild::new();
-    let expected = world.build(&[]).digest;
-    let (store, elsewhere) = (world.program.store(), world.place.path().join("elsewhere"));
-    fs::write(&elsewhere, "elsewhere").unwrap();
-    let hex = |digit: &str| digit.repeat(64);
-    for name in ["mine", "blobs/mine", "tmp/mine"] {
-        fs::write(store.join(name), "mine").unwrap();
-    }
-    for directory in ["blobs/sha256", "records"] {
-        let directory = store.join(directory);
-        for name in ["mine".to_owned(), hex("A"), hex("g"), hex("a")[1..].to_owned(), format!("{}.txt", hex("a"))] {
-            fs::write(directory.join(name), "mine").unwrap();
-        }
-        fs::create_dir(directory.join(hex("b"))).unwrap();
-        fs::write(directory.join(hex("b")).join(hex("c")), "mine").unwrap();
-        symlink(&elsewhere, directory.join(hex("d"))).unwrap();
-        // Ours by their names, whatever is in them.
-        fs::write(directory.join(hex("e")), "").unwrap();
-        fs::write(directory.join(hex("f")), noise(1, 3000)).unwrap();
-    }
-    assert_eq!(world.build(&[]).digest, expected);
-    world.program.run(["cache", "ls"]).success();
-    world.program.run(["cache", "prune", "--all"]).success();
-    let left = |directory: &str| names_in(&store.join(directory));
-    for directory in ["blobs/sha256", "records"] {
-        let foreign = [hex("A"), hex("a")[1..].to_owned(), format!("{}.txt", hex("a")), hex("b"), hex("d"), hex("g")];
-        let mut foreign = Vec::from(foreign);
-        foreign.push("mine".to_owned());
-        foreign.sort();
-        assert_eq!(left(directory), foreign);
-        assert_eq!(left(&format!("{directory}/{}", hex("b"))), [hex("c")]);
-    }
-    assert_eq!((left("tmp"), left("blobs")), (vec!["mine".to_owned()], vec!["mine".to_owned(), "sha256".to_owned()]));
-    assert_eq!(fs::read(&elsewhere).unwrap(), b"elsewhere");
-    assert_eq!(world.build(&[]).digest, expected);
-}
-
-#[test]
-fn a_prune_that_is_killed_leaves_a_sound_store() {
-    if !require("strace") {
-        return;
-    }
-    let world = known();
-    let expected = world.build(&[]).digest;
-    let store = world.program.store();
-    // Three records and four blobs.
-    for nth in 1..=7 {
-        // Counted anew: a build that still knows a step does not write all records of its layer again.
-        let files = all_files(&store).len();
-        let inject = format!("inject=/^unlink:signal=KILL:when={nth}");
-        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=/^unlink", "-e", &inject];
-        let outcome = Outcome::of(&mut world.program.command_under(&strace, ["cache", "prune", "--all"]));
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (None, ""), "{nth}: {}", outcome.stderr);
-        let left = all_files(&store).len();
-        assert!((files - nth..files - nth + 2).contains(&left), "{left} of {files} files after {nth} calls");
-        assert_store_is_sound(&store);
-        assert_eq!(world.build(&[]).digest, expected, "after {nth}");
-        assert_store_is_sound(&store);
-    }
-    world.program.run(["cache", "prune", "--all"]).success();
-    assert_eq!(all_files(&store), [store.join("lock")]);
-}
-
-#[test]
-fn a_prune_that_fails_says_where() {
-    if !require("strace") {
-        return;
-    }
-    let world = Rebuild::new();
-    let expected = world.build(&[]).digest;
-    let store = world.program.store();
-    for (calls, error) in [("/^unlink", "EIO"), ("getdents64", "EIO"), ("flock", "EIO")] {
-        for nth in 1..=3 {
-            let trace = Trace::run(&world.program, (calls, error, nth), &[], &["cache", "prune", "--all"]);
-            if !trace.hits().is_empty() {
-                trace.outcome.failure(1).says(&[store.to_str().unwrap(), "Input/output error"]);
-            }
-            assert_store_is_sound(&store);
-            assert_eq!(world.build(&[]).digest, expected);
-        }
-    }
-    // A build does not fail over it.
-    let program = limited(1);
-    let [one, other] = contexts();
-    build(&program, &one).success();
-    let words = ["build", other.path().to_str().unwrap()];
-    let trace = Trace::run(&program, ("/^unlink", "EIO", 1), &[], &words);
-    assert!(!trace.hits().is_empty());
-    trace.outcome.success().says(&["warning: the local store may be over its limit: cannot remove"]);
 }
 
 #[test]

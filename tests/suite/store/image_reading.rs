@@ -169,7 +169,7 @@ fn a_layer_that_is_elsewhere_leaves_no_hole() {
     }
     let warnings = std::sync::Mutex::new(Vec::new());
     let note = |event: Event<'_>| {
-        if let Event::Warning { message } = event {
+        if let Event::Warning { message, .. } = event {
             warnings.lock().unwrap().push(message.to_owned());
         }
     };

@@ -10,3 +10,4 @@ mod image_reading;
 mod local_store;
 mod pending;
 mod privacy;
+mod prune;

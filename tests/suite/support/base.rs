@@ -119,7 +119,7 @@ impl Machine {
     ) -> T {
         let store = self.store();
         let progress = |event: Event<'_>| {
-            if let Event::Warning { message } = event {
+            if let Event::Warning { message, .. } = event {
                 self.warnings.lock().unwrap().push(message.to_owned());
             }
         };

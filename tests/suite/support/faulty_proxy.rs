@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::fake_registry::{Request, read_head};
+use super::http::{Request, read_head};
 use super::server::Server;
 
 /// What becomes of a request.

@@ -236,7 +236,7 @@ impl Handmade {
         let store = store::Layout::open(self.path()).unwrap();
         let root = store.resolve(None).unwrap();
         let outcome = write_root(&store, &root, output, &|event| {
-            if let Event::Warning { message } = event {
+            if let Event::Warning { message, .. } = event {
                 warnings.lock().unwrap().push(message.to_owned());
             }
         });

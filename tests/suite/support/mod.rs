@@ -18,6 +18,7 @@ pub mod fake_registry;
 pub mod faulty_proxy;
 pub mod git_server;
 pub mod handmade;
+pub mod http;
 pub mod layout;
 pub mod listing;
 pub mod memory_store;

@@ -126,7 +126,7 @@ impl Workshop {
                 cached: None,
                 follow: None,
                 progress: &|event| match event {
-                    Event::Warning { message } => note(&warnings, message),
+                    Event::Warning { message, .. } => note(&warnings, message),
                     Event::LayerKnown { title, .. } => note(&known, title),
                     Event::LayerStarted { title, .. } => note(&made, title),
                     _ => {}
