@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use ocibake::layer::{self, Compression, Content, Entry, Ignore, Job, Kind, Layer, Limits};
+use ocibake::layer::{self, Compression, Job, Layer};
 use ocibake::oci::{Descriptor, Digest, VerifyingReader};
 use ocibake::progress::silent;
+use ocibake::tree::{self, Content, Entry, Ignore, Kind, Limits};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Of the content that is compressed and hashed, in bytes.
@@ -51,10 +52,10 @@ fn walk(criterion: &mut Criterion) {
     // What a checkout has: this package's own folder, without what was built in it.
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let ignore = Ignore::new(["target", ".git"]).expect("these are patterns");
-    let count = layer::walk(root, &ignore).expect("it can be read").len();
+    let count = tree::walk(root, &ignore).expect("it can be read").len();
     let mut group = criterion.benchmark_group("walk");
     group.throughput(Throughput::Elements(count as u64));
-    group.bench_function("this package", |bencher| bencher.iter(|| layer::walk(root, &ignore)));
+    group.bench_function("this package", |bencher| bencher.iter(|| tree::walk(root, &ignore)));
 }
 
 /// A layer of files of 64 KiB: read and checked, and then written to a directory.

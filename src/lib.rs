@@ -24,6 +24,7 @@ pub mod error;
 pub mod oci;
 pub mod progress;
 pub mod net;
+pub mod tree;
 pub mod plan;
 pub mod layer;
 pub mod store;

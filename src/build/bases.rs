@@ -10,13 +10,13 @@ use std::sync::Arc;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::files::{Files, Object};
 use super::{Options, members, windows};
 use crate::error::{Error, Result};
-use crate::layer::{self, Content, Kind, Layer, Limits, Member, Spool, Tree};
+use crate::layer::{self, Layer, Member, Tree};
 use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
 use crate::store::Store;
+use crate::tree::{Content, Files, Kind, Limits, Object, Spool};
 
 /// The images that a build looks into.
 pub struct Bases<'a> {
@@ -54,7 +54,7 @@ impl<'a> Bases<'a> {
             tree.apply(number, members).map_err(|error| about(error, image))?;
         }
         let spools: Vec<Arc<Spool>> = layers.into_iter().map(|layer| self.spool(layer)).collect();
-        let files = Files::of_layers(&tree, &spools);
+        let files = tree.files(&spools);
         let files = if image.config.platform.is_windows() { windows::files(&files) } else { files };
         self.images.insert(image.manifest, files.clone());
         Ok(files)

@@ -15,13 +15,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::files::{Node, Object};
 use crate::error::Result;
-use crate::layer::{Attributes, Compression, Content, Earlier, Entry, Identity, Kind, Layer, Piece, Time};
+use crate::layer::{Compression, Earlier, Layer, Piece};
 use crate::oci::{
     Descriptor, Digest, Encode, Hasher, KeyBuilder, Keyed, encode_members, from_json, media_type, to_json,
 };
 use crate::store::{LocalStore, Store};
+use crate::tree::{Attributes, Content, Entry, Identity, Kind, Node, Object, Time};
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.

@@ -10,10 +10,9 @@ use std::time::SystemTime;
 use rayon::ThreadPool;
 
 use super::cache::Sum;
-use super::files::{Files, Node, Object, attributes};
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry, Identity, Ignore, Kind, LeftOut, walk_all};
 use crate::plan::Context;
+use crate::tree::{Content, Entry, Files, Identity, Ignore, Kind, LeftOut, Node, Object, attributes, walk_all};
 
 /// The contexts of a plan.
 pub struct Contexts<'a> {

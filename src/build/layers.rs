@@ -8,10 +8,11 @@ use rayon::ThreadPool;
 use super::Options;
 use super::cache::{self, Key, are_settled};
 use crate::error::{Error, Result};
-use crate::layer::{self, Compression, Content, Earlier, Entry, Job, Kind, Layer, LayerReader, WHITEOUT, find_xattrs};
+use crate::layer::{self, Compression, Earlier, Job, Layer, LayerReader, WHITEOUT};
 use crate::oci::Digest;
 use crate::progress::Event;
 use crate::store::Store;
+use crate::tree::{Content, Entry, Kind, find_xattrs};
 
 /// Layers that are written side by side, each to an open file.
 const ABREAST: usize = 64;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::layer::{Attributes, Member, Object, Time};
+use crate::layer::{Member, Object};
+use crate::tree::{Attributes, Time};
 
 /// The most that a record is taken to unpack to, in bytes: what layers may have in paths and attributes, and then some.
 const LARGEST: u64 = 1 << 30;

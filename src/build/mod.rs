@@ -3,14 +3,9 @@
 mod bases;
 mod cache;
 mod contexts;
-mod copy;
-mod files;
-mod lay;
 mod layers;
 mod members;
-mod owner;
 mod stages;
-mod target;
 mod windows;
 
 use std::collections::HashMap;

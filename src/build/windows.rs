@@ -1,9 +1,9 @@
 //! Layers for Windows, as BuildKit writes them where it runs on Linux (its `winlayers`): the files below `Files`, beside a
 //! directory `Hives` for what a layer changes in the registry.
 
-use super::files::Files;
 use crate::error::{Error, Result};
-use crate::layer::{Entry, Kind, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
+use crate::layer::{WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
+use crate::tree::{Entry, Files, Kind};
 
 /// Where the files are.
 const FILES: &[u8] = b"Files";

@@ -3,13 +3,13 @@
 use super::environment::epoch;
 use super::flag;
 use crate::error::{Error, Result};
-use crate::layer::newest;
 use crate::oci::Map;
 use crate::plan::dockerfile::{Dockerfile, Epoch, SOURCE_DATE_EPOCH};
 use crate::plan::{Item, shown_url};
 use crate::source::context::{Access, OpenContext};
 use crate::source::download::download;
 use crate::source::{archive, git};
+use crate::tree::newest;
 
 /// The contexts of a build.
 pub struct Contexts<'a> {

@@ -11,7 +11,6 @@ use super::epoch::{Contexts, settle};
 use super::spec_flags::SpecFlags;
 use super::{flag, read_text, value};
 use crate::error::{Error, Result};
-use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
 use crate::plan::dockerfile::{Dockerfile, Named, Request, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{
@@ -22,6 +21,7 @@ use crate::source::base::Reach;
 use crate::source::context::{self, Access, OpenContext};
 use crate::source::git;
 use crate::source::image::Location;
+use crate::tree::Ignore;
 
 /// What a context is looked through for, in this order.
 const SPEC: &str = "ocibake.toml";

@@ -1,37 +1,23 @@
 //! The layer engine: file-system entries in, a compressed tar with both its digests out, in one pass and on every core;
 //! and back, from layers to the root file system that they make.
 //!
-//! - `walk`, `ignore`, `real_path`, `change_time`: what is on disk, as entries; `entry`, `content`, `spool`: what they say and where it lies; `tar`: the
-//!   headers they become.
+//! - `tar`: the headers that entries become.
 //! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`write()`] says how.
 //! - `read`: blobs to the tree that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
 
-mod change_time;
-mod content;
-mod entry;
-mod ignore;
 mod read;
-mod real_path;
-mod spool;
 mod tar;
 mod unpack;
-mod walk;
 mod write;
 
-pub use content::{Content, ContentReader, Identity};
-pub use entry::{Entry, Kind, newest};
-pub use ignore::{Above, Ignore};
 pub use read::{
-    Attributes, Budget, GZIP_MAGIC, LayerReader, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, Whole,
-    ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, decompressed, is_header, media_type_of, read, read_archive, read_members,
+    GZIP_MAGIC, LayerReader, Member, Node, Object, Open, Tree, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
+    decompressed, is_header, media_type_of, read, read_archive, read_members,
 };
-pub use real_path::{name_of, open_file, open_real, real_within};
-pub use spool::Spool;
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
-pub use walk::{LeftOut, Reason, find_xattrs, inspect, read_xattrs, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Written, write};
 
 use crate::error::{Error, Result};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use tar::{EntryType, Header};
 
-use super::{Entry, Kind, Time};
 use crate::error::{Error, Result};
+use crate::tree::{Entry, Kind, Time};
 
 /// Everything in a tar is padded to a multiple of this.
 pub const RECORD: u64 = 512;

@@ -40,7 +40,7 @@ pub enum Output {
     /// Under each of the image's names.
     Registry,
     /// The files of the image; those of several platforms in a directory each. The layers of an image may unpack to
-    /// `limit` bytes, or to [`Limits::of`](crate::layer::Limits::of) them.
+    /// `limit` bytes, or to [`Limits::of`](crate::tree::Limits::of) them.
     Directory {
         path: PathBuf,
         limit: Option<u64>,

@@ -12,11 +12,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::Image;
 use crate::error::{Error, Result};
 use crate::image::{Reader, no_image};
-use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree, USUAL_THREADS};
+use crate::layer::{self, Directories, Layer, Open, TRAILER, Tree, USUAL_THREADS};
 use crate::oci::{Descriptor, Platform};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
 use crate::store::{Graph, Store};
+use crate::tree::Limits;
 
 /// How to unpack.
 pub struct Unpacking<'a> {

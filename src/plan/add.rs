@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use super::{Destination, Owner, Pattern, path};
+use super::{Destination, Owner};
 use crate::error::{Error, Result};
+use crate::tree::{Pattern, path};
 
 impl FromStr for Destination {
     type Err = Error;

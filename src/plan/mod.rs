@@ -10,10 +10,7 @@ mod git_url;
 mod http_url;
 pub mod label;
 mod lock;
-mod mode;
 mod named_context;
-pub mod path;
-pub(crate) mod pattern;
 pub mod ratchet;
 pub mod record;
 pub mod setting;
@@ -28,9 +25,7 @@ pub use http_url::{is_http, shown_url, url_without_user};
 pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
 pub use lock::Lock;
-pub use mode::Mode;
 pub use named_context::{ContextPlace, NamedContext, context_name};
-pub use pattern::Pattern;
 pub use setting::put_variable;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec, base};
 
@@ -40,6 +35,7 @@ use std::sync::Arc;
 
 use crate::error::{Excerpt, Result};
 use crate::oci::{Descriptor, Digest, Encode, ImageConfig, Map, Platform, Settings, encode_members};
+use crate::tree::Mode;
 
 /// One build.
 #[derive(Debug, Clone, PartialEq)]

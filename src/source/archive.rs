@@ -17,12 +17,12 @@ use lzma_rust2::XzReader;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{
-    self, Content, Entry, GZIP_MAGIC, Kind, Layer, Limits, Object, RECORD, Spool, Tree, ZSTD_MAGIC, ZSTD_SKIPPABLE,
-    ZSTD_WINDOW, is_header, read_archive,
+    self, GZIP_MAGIC, Layer, Object, RECORD, Tree, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read_archive,
 };
 use crate::oci::{Descriptor, HashingWriter, media_type};
 use crate::progress::{Event, Progress};
 use crate::store::LocalStore;
+use crate::tree::{Content, Entry, Kind, Limits, Spool};
 
 /// What bzip2 and xz (the .xz file format, 2.1.1.1) begin with.
 const BZIP2_MAGIC: [u8; 3] = *b"BZh";

@@ -10,11 +10,11 @@ use rustix::fs::{Dir, FileType, OFlags, fstat};
 use rustix::io::Errno;
 
 use super::modified::Modified;
+pub use super::tree::Added;
 use super::tree::{self, Found};
-pub use super::tree::{Added, Role};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::{Entry, Ignore, Kind, inspect, open_real, real_within, walk};
-use crate::plan::{Add, Owner, Pattern, Source};
+use crate::plan::{Add, Owner, Source};
+use crate::tree::{Entry, Ignore, Kind, Pattern, inspect, open_real, real_within, walk};
 
 /// Returns what `adds` make together, sorted by path, with the directories above them.
 ///
@@ -23,7 +23,7 @@ use crate::plan::{Add, Owner, Pattern, Source};
 /// the same thing there. Directories that no add describes are root's, `rwxr-xr-x`. Files that are one inode on disk,
 /// and come out alike, are hard links of the first by path. The extended attributes of files are left to [`read_xattrs`].
 ///
-/// [`read_xattrs`]: crate::layer::read_xattrs
+/// [`read_xattrs`]: crate::tree::read_xattrs
 pub fn added(adds: &[Add], modified: Modified) -> Result<Added> {
     let mut found = Vec::new();
     for (number, add) in adds.iter().enumerate() {

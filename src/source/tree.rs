@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use super::modified::Modified;
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry, Identity, Kind, read_xattrs};
-use crate::oci::{Digest, Encode, HashingWriter, encode_members};
+use crate::oci::{Digest, HashingWriter};
 use crate::plan::{Add, Owner, Source};
+use crate::tree::{Content, Entry, Identity, Kind, Role, read_xattrs};
 
 /// An entry and the number of the add that brings it.
 pub struct Found {
@@ -27,27 +27,6 @@ pub struct Added {
     pub entries: Arc<Vec<Entry>>,
     /// What each of `entries` is there for.
     pub roles: Vec<Role>,
-}
-
-/// What an entry is there for, which says how much of it counts where there is a directory at its path already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// A directory that no add describes: it only leads to others.
-    OnTheWay,
-    /// The directory that an add goes to: the add says of its mode and owner what is true here.
-    Destination { mode: bool, owner: bool },
-    /// What an add brings.
-    Content,
-}
-
-impl Encode for Role {
-    fn encode(&self, to: &mut Vec<u8>) {
-        match self {
-            Role::OnTheWay => 0u8.encode(to),
-            Role::Destination { mode, owner } => encode_members(to, &[&1u8, mode, owner]),
-            Role::Content => 2u8.encode(to),
-        }
-    }
 }
 
 /// Puts `found` together. Two that disagree about one path are an error, and so is one that goes through what is no directory.

@@ -14,11 +14,12 @@ use super::layout::{INDEX, MARKER, blob_path, choose, read_limited};
 use super::listed::{CONTAINERD_NAME, Subjects};
 use super::regular;
 use crate::error::{Error, Result};
-use crate::layer::{self, Budget, GZIP_MAGIC, Limits, Whole, ZSTD_MAGIC};
+use crate::layer::{self, GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{
     Descriptor, Digest, Hasher, HashingWriter, ImageConfig, ImageIndex, ImageManifest, Keyed, Keys, MANIFEST_LIMIT,
     Map, VerifyingReader, from_json, media_type, null_as_empty, to_json,
 };
+use crate::tree::{Budget, Limits, Whole};
 
 /// The annotation of an `index.json` that is a delta's: of all the blobs that its images have, so many are left out,
 /// because who gets it has them.

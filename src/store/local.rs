@@ -18,8 +18,9 @@ use super::pending::{self, PREFIX, PendingDirectory, PendingFile};
 use super::private::{self, OTHERS, OTHERS_WRITE};
 use super::regular;
 use crate::error::{Error, Result};
-use crate::layer::{Content, Layer, Spool};
+use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, VerifyingReader};
+use crate::tree::{Content, Spool};
 
 /// Where builds keep their blobs: `blobs/sha256/<hex>`, as in an OCI layout, `records/<hex>` for what they want to
 /// remember of a blob, and `tmp/` for what is in the making. A record is the SHA-256 of what follows, the key that it lies

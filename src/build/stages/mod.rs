@@ -16,13 +16,11 @@ use super::Options;
 use super::bases::Bases;
 use super::cache::{Key, Sum, are_settled};
 use super::contexts::Contexts;
-use super::copy::{Pivot, has_wildcard, literal_start};
-use super::files::Files;
 use crate::error::{Error, Result};
-use crate::layer::{Budget, Content, Entry, Limits, Whole};
 use crate::oci::{Digest, KeyBuilder};
-use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work, path};
+use crate::plan::{Add, Base, Copy, Item, Plan, Provider, Stage, Step, Work};
 use crate::source::local::{self, Added};
+use crate::tree::{Budget, Content, Entry, Files, Limits, Pivot, Whole, has_wildcard, literal_start, path};
 
 use sources::Sources;
 
@@ -393,7 +391,8 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
-    use crate::plan::{Destination, GitUrl, Mode};
+    use crate::plan::{Destination, GitUrl};
+    use crate::tree::Mode;
 
     fn key(copy: &Copy) -> Digest {
         copy_parts(KeyBuilder::new("copy"), copy).finish()

@@ -2,18 +2,15 @@ use std::sync::Arc;
 
 use super::{Place, Stages};
 use crate::build::contexts::Missing;
-use crate::build::copy::{Copier, Matched, Pivot, has_wildcard, matched, not_there};
-use crate::build::files::{Files, Node, Object, attributes, joined, parent};
-use crate::build::lay::lay_over;
-use crate::build::owner;
-use crate::build::target::Target;
 use crate::error::{ErrorKind, Result};
-use crate::layer::{Attributes, Content, Entry, Ignore, Kind, Reason, Time};
-use crate::plan::pattern::from_root;
 use crate::plan::{Copy, Item, Provider, Work};
 use crate::progress::Event;
 use crate::source::archive;
 use crate::source::modified::Modified;
+use crate::tree::{
+    Attributes, Content, Copier, Entry, Files, Ignore, Kind, Matched, Node, Object, Pivot, Reason, Target, Time,
+    attributes, has_wildcard, joined, lay_over, matched, not_there, owner, parent, pattern::from_root,
+};
 
 /// Where a copy takes files from, and what errors call it.
 struct Provided {
@@ -34,7 +31,8 @@ impl<'a> Stages<'a> {
                     return Ok((self.added(adds)?.entries.clone(), None));
                 }
                 let target = Target::new(below, None, self.options.modified.of_made(), self.budget.clone());
-                lay_over(self.added(adds)?, target)?
+                let added = self.added(adds)?;
+                lay_over(&added.entries, &added.roles, target)?
             }
             Work::Directory { path, owner } => {
                 let owner = self.owner(owner.as_deref(), place)?;
@@ -65,7 +63,7 @@ impl<'a> Stages<'a> {
     fn owner(&mut self, owner: Option<&str>, place: Place) -> Result<Option<(u32, u32)>> {
         let Some(owner) = owner else { return Ok(None) };
         let files = if owner::is_known(owner) { Files::new() } else { self.files(place.0, place.1)? };
-        let found = owner::find(owner, &files, &mut self.bases)?;
+        let found = owner::find(owner, &files, &mut |files, path| self.bases.read(files, path))?;
         if found.is_unknown {
             let title = &self.step(place.0, place.1)?.title;
             let message =
@@ -81,7 +79,7 @@ impl<'a> Stages<'a> {
             Modified::Preserve => None,
         };
         let exclude = Ignore::new(copy.exclude.iter().map(String::as_str))?;
-        let copier = Copier { to: &copy.to, owner, mode: copy.mode.as_ref(), time, exclude };
+        let copier = Copier { to: &copy.to.path, into: copy.to.into, owner, mode: copy.mode.as_ref(), time, exclude };
         for item in &copy.items {
             match item {
                 Item::Pattern(pattern) => {
@@ -209,7 +207,7 @@ impl<'a> Stages<'a> {
         self.bases.bring(std::iter::once(content))?;
         let name = String::from_utf8_lossy(&source.name);
         let Some(entries) = archive::entries(content, &name, self.options.store)? else { return Ok(false) };
-        let destination = target.files().real(copier.to.path.as_bytes())?;
+        let destination = target.files().real(copier.to.as_bytes())?;
         target.make_directory(&destination)?;
         for entry in entries {
             let directory = joined(&destination, parent(&entry.path).unwrap_or_default());

@@ -5,12 +5,12 @@ use rayon::ThreadPool;
 
 use crate::build::Options;
 use crate::build::contexts::Walked;
-use crate::build::files::Files;
 use crate::error::Result;
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Context, GitUrl, Item};
 use crate::source::download::{Downloaded, download};
 use crate::source::git::{Fetched, fetch};
+use crate::tree::Files;
 
 /// What `ADD` fetches from elsewhere, each once.
 pub struct Sources<'a> {

@@ -3,10 +3,10 @@
 use std::io::{self, Read, Write};
 
 use super::change::{Tree, WHITEOUT};
-use super::limits::{Budget, Limits, Whole};
 use super::member::{Member, members};
 use super::sparse::Filled;
 use crate::error::{Error, Result};
+use crate::tree::{Budget, Limits, Whole};
 
 /// Reads `tar`, uncompressed and called `name` in errors, up to the end of the archive, and puts its entries together as
 /// [`read`](super::read) does with those of a single layer. Names that would remove something in a layer are refused.

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::ENTRIES;
-use super::member::{Attributes, Member, Object};
+use super::member::{Member, Object};
 use crate::error::{Error, Result};
-use crate::plan::path::{DEEPEST, LONGEST_PATH};
+use crate::tree::{
+    Attributes, ENTRIES,
+    path::{DEEPEST, LONGEST_PATH},
+};
 
 /// A root file system: every path in it, and which entry of which layer stands there.
 ///

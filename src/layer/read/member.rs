@@ -8,12 +8,13 @@ use tar::Header;
 
 use super::field::{decimal, decoded, number, record, time, unescaped};
 use super::header::is_header;
-use super::limits::Budget;
 use super::sparse::Filled;
-use super::time::Time;
 use crate::error::{Error, Result};
 use crate::layer::tar::{LARGEST_ID, RECORD, padded};
-use crate::plan::path::{LONGEST_NAME, LONGEST_PATH};
+use crate::tree::{
+    Attributes, Budget, Time,
+    path::{LONGEST_NAME, LONGEST_PATH},
+};
 
 /// One entry of a layer as it stands in its tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,18 +53,6 @@ pub enum Object {
     },
 }
 
-/// Whose a file-system object is, who may do what with it, and when it last changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attributes {
-    /// The low 12 bits: permissions, setuid, setgid, sticky.
-    pub mode: u32,
-    pub user: u32,
-    pub group: u32,
-    pub modified: Time,
-    /// By full name; without those that belong to the machine that the tar was made on.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
 /// The largest pax header or long name; Go's reader has the same limit.
 const LONGEST_HEADER: u64 = 1 << 20;
 
@@ -78,13 +67,6 @@ const KEYS: [&[u8]; 6] = [b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime
 const XATTRS: [&[u8]; 2] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr."];
 /// What an extended attribute takes beside its own bytes, at most, in bytes.
 const XATTR_MEMORY: u64 = 128;
-
-impl Attributes {
-    /// Those of a directory that must be there and that no layer tells of.
-    pub fn implied() -> Self {
-        Attributes { mode: 0o755, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() }
-    }
-}
 
 /// Reads all members of `tar`, which errors call `name`, up to the end of the archive; what follows that is left unread.
 /// pax records outrank GNU's long names, and these the header's fields. Global pax headers are passed over, as docker and

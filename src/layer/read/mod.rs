@@ -5,10 +5,10 @@ mod blob;
 mod change;
 mod field;
 mod header;
+mod files;
 mod limits;
 mod member;
 mod sparse;
-mod time;
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,6 +21,7 @@ use rayon::prelude::*;
 use super::Layer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Hasher, media_type};
+use crate::tree::{Budget, Limits, Whole};
 
 use member::members;
 
@@ -28,10 +29,8 @@ pub use archive::read_archive;
 pub use blob::LayerReader;
 pub use change::{Node, Tree, WHITEOUT};
 pub use header::is_header;
-pub use limits::{Budget, Limits, Whole};
-pub use member::{Attributes, Member, Object};
+pub use member::{Member, Object};
 pub(super) use sparse::Filled;
-pub use time::Time;
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.

@@ -13,7 +13,8 @@ use tar::EntryType;
 use super::survey::{Content, Survey, Wanted, contents};
 use crate::error::{Error, Result};
 use crate::layer::tar::{Head, padded, records};
-use crate::layer::{Attributes, Layer, Object, Open, Tree};
+use crate::layer::{Layer, Object, Open, Tree};
+use crate::tree::Attributes;
 
 /// Writes `tree`, which was made of `layers`, into `file` from the offset `start` on, as entries of a tar whose paths begin
 /// with `prefix`, and returns where they end; `file` is longer by nothing but that. Errors call it `destination`.

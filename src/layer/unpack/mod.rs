@@ -21,9 +21,9 @@ use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat};
 use rustix::io::Errno;
 
 use super::read::start;
-use super::write::locked;
-use super::{Attributes, Layer, Open, Tree};
+use super::{Layer, Open, Tree};
 use crate::error::{Error, Result};
+use crate::tree::{Attributes, locked};
 
 use survey::{Content, Link, Place, Survey, Wanted, contents};
 use target::{Cursor, LeftOut, Target};

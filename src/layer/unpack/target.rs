@@ -18,8 +18,8 @@ use rustix::process::geteuid;
 
 use super::survey::Place;
 use crate::error::{Error, Result};
-use crate::layer::write::locked;
-use crate::layer::{Attributes, Object, Tree};
+use crate::layer::{Object, Tree};
+use crate::tree::{Attributes, locked};
 
 /// The directory that all goes into.
 pub struct Target {

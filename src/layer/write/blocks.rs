@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::deflate::Plain;
 use crate::error::Result;
 use crate::layer::tar::{TRAILER, header_size, padded};
-use crate::layer::{Entry, Kind};
 use crate::oci::Digest;
+use crate::tree::{Entry, Kind};
 
 /// No block is longer.
 pub const LONGEST_BLOCK: u64 = Plain::LONGEST as u64;
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::layer::tar::header;
-    use crate::layer::{Content, Identity};
+    use crate::tree::{Content, Identity};
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]

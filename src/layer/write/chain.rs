@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::deflate::Plain;
 use crate::error::{Error, Result};
+use crate::tree::locked;
 
 /// Handles items strictly by number, on whichever thread brings the one that was missing.
 pub struct Chain<T, S> {
@@ -156,11 +157,6 @@ impl Drop for Permit<'_> {
         locked(&self.gate.state).permits.extend(self.buffers.take());
         self.gate.changed.notify_one();
     }
-}
-
-/// A poisoned lock means that another thread panicked; that panic is what will be seen, not a second one here.
-pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::ThreadPool;
 
 use super::tar::{header, padded};
-use super::{Entry, Kind};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Hasher, Map};
 use crate::progress::{Event, Progress, silent};
+use crate::tree::{Entry, Kind};
 
 use blocks::Geometry;
 use chain::{Buffers, Chain, Gate, Permit};
@@ -34,7 +34,6 @@ use deflate::Plain;
 use estargz::{Chunk, Members, Placed};
 use pieces::{Fingerprint, SHORTEST_PIECE};
 
-pub(super) use chain::locked;
 pub use compress::Compression;
 pub use pieces::{Earlier, Piece};
 

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
 use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::table::{Document, Table, Value};
-use crate::plan::{About, Mode, Owner, setting};
+use crate::plan::{About, Owner, setting};
+use crate::tree::Mode;
 
 /// Reads `ocibake.toml`.
 pub(super) fn spec(file: &str, text: &str) -> Result<Spec> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{OpenContext, Text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::open_file;
+use crate::tree::open_file;
 
 /// What a build is told by.
 #[derive(Debug, Clone, PartialEq, Eq)]

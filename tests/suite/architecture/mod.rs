@@ -8,8 +8,8 @@ use std::path::Path;
 
 /// A module uses only itself and those that stand before it.
 const ORDER: &[&str] = &[
-    "error", "oci", "progress", "net", "plan", "layer", "store", "registry", "image", "source", "run", "attest",
-    "build", "output", "inspect", "cli",
+    "error", "oci", "progress", "net", "tree", "plan", "layer", "store", "registry", "image", "source", "run",
+    "attest", "build", "output", "inspect", "cli",
 ];
 
 /// What may stand in some modules only.

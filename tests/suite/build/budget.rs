@@ -217,7 +217,7 @@ proptest! {
     ) {
         let archive = archived(&members, &packings);
         let mut unpacked = ocibake::layer::decompressed(&archive[..]).unwrap();
-        let limits = ocibake::layer::Limits { size, entries, text };
+        let limits = ocibake::tree::Limits { size, entries, text };
         match ocibake::layer::read_archive(&mut unpacked, std::io::sink(), "it", limits) {
             Ok(tree) => {
                 let paths: Vec<Vec<u8>> = tree.paths().map(|(path, _)| path).collect();

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ocibake::error::{Error, Result};
-use ocibake::layer::{Entry, Kind, read_xattrs};
-use ocibake::plan::{Add, Mode, Owner, Source};
+use ocibake::plan::{Add, Owner, Source};
 use ocibake::source::modified::{FILES_TIME, Modified};
+use ocibake::tree::Mode;
+use ocibake::tree::{Entry, Kind, read_xattrs};
 use tempfile::TempDir;
 
 use crate::support::entry::entries;

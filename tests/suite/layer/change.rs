@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ocibake::layer::{Attributes, Member, Object, Time, Tree};
+use ocibake::layer::{Member, Object, Tree};
 use ocibake::progress::silent;
+use ocibake::tree::{Attributes, Time};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -5,7 +5,8 @@ use std::io::{self, Cursor, Read, Write};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use ocibake::layer::{Compression, Entry, Kind, inspect};
+use ocibake::layer::Compression;
+use ocibake::tree::{Entry, Kind, inspect};
 
 use crate::support::entry::{directory, file, hard_link, listing_of, symlink, write, write_to};
 use crate::support::layout::Layout;

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use ocibake::error::{Error, ErrorKind};
-use ocibake::layer::{self, Layer, Limits};
+use ocibake::layer::{self, Layer};
 use ocibake::oci::{Descriptor, Digest};
+use ocibake::tree::Limits;
 use tar::EntryType;
 use tempfile::TempDir;
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ocibake::error::ErrorKind;
-use ocibake::layer::{Entry, Ignore, Kind, inspect, read_xattrs, walk};
+use ocibake::tree::{Entry, Ignore, Kind, inspect, read_xattrs, walk};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::support::entry::listing_of;
@@ -210,7 +210,7 @@ fn names_of_one_inode_have_one_identity() {
     let context = Tree::new().file("a", "content").hard_link("b", "a").file("c", "content").plant();
     let entries = walk(context.path(), &Ignore::default()).unwrap();
     let identity = |entry: &Entry| match &entry.kind {
-        Kind::File(ocibake::layer::Content::Disk { path, identity, .. }) => {
+        Kind::File(ocibake::tree::Content::Disk { path, identity, .. }) => {
             assert_eq!(fs::read(path).unwrap(), b"content");
             *identity
         }

@@ -8,8 +8,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
+use ocibake::layer::{self, Compression, Job, Written};
 use ocibake::progress::silent;
+use ocibake::tree::{Content, Entry, Kind};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

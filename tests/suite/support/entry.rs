@@ -6,11 +6,12 @@ use std::path::Path;
 
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use ocibake::error::Result;
-use ocibake::layer::{self, Compression, Content, Entry, Job, Kind, Written};
+use ocibake::layer::{self, Compression, Job, Written};
 use ocibake::plan::Add;
 use ocibake::progress::silent;
 use ocibake::source::local;
 use ocibake::source::modified::Modified;
+use ocibake::tree::{Content, Entry, Kind};
 use rayon::ThreadPoolBuilder;
 use ruzstd::decoding::StreamingDecoder;
 

@@ -17,8 +17,8 @@ use super::compress::Compression;
 use super::deflate::Plain;
 use crate::error::{Error, Result};
 use crate::layer::tar::{header, header_size, padded};
-use crate::layer::{Content, Entry, Kind};
 use crate::oci::{Digest, Hasher, Map};
+use crate::tree::{Content, Entry, Kind};
 
 use toc::TOC_NAME;
 

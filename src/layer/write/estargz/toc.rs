@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::{Chunk, LANDMARK_CONTENT, Placed, landmark_entry};
-use crate::layer::{Entry, Kind};
 use crate::oci::{Digest, to_json};
 use crate::plan::label::rfc3339;
+use crate::tree::{Entry, Kind};
 
 /// The TOC's path in the layer.
 pub const TOC_NAME: &str = "stargz.index.json";

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
 use crate::plan::dockerfile::{Add, Copy as CopyCommand, Heredoc, Instruction, Transfer, Warning};
-use crate::plan::pattern::from_root;
-use crate::plan::{Copy, Destination, GitUrl, Item, Mode, Provider, Work, is_http, path, shown_url};
+use crate::plan::{Copy, Destination, GitUrl, Item, Provider, Work, is_http, shown_url};
+use crate::tree::{Mode, path, pattern::from_root};
 
 impl Lowering<'_, '_> {
     pub fn copy(

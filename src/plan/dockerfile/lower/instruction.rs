@@ -7,7 +7,8 @@ use crate::plan::dockerfile::word::{Expanded, Lexer, Unset};
 use crate::plan::dockerfile::{
     Argument, Command, CommandLine, Instruction, MountFlag, MountKind, Pair, Run, Span, Text, Warning, Word,
 };
-use crate::plan::{Work, path, setting};
+use crate::plan::{Work, setting};
+use crate::tree::path;
 
 /// What runs commands in shell form unless `SHELL` says otherwise.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];

@@ -1,3 +1,8 @@
+//! What lies on this machine, as entries: directories are walked side by side, and no link is followed.
+
+mod change_time;
+pub(super) mod real_path;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -5,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::Scope;
 use rayon::prelude::*;
@@ -14,13 +19,12 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 use xattr::FileExt;
 
-use super::change_time::ChangeTimes;
-use super::content::{self, changed};
-use super::ignore::Above;
-use super::real_path::{name_of, open_real};
-use super::write::locked;
-use super::{Content, Entry, Identity, Ignore, Kind};
+use super::content::{self, Content, Identity, changed};
+use super::entry::{Entry, Kind};
+use super::ignore::{Above, Ignore};
 use crate::error::{Error, Result};
+use change_time::ChangeTimes;
+use real_path::{name_of, open_real};
 
 /// Names that one task looks at.
 const BATCH: usize = 256;
@@ -287,6 +291,11 @@ fn wanted(found: Vec<Found>) -> Vec<Entry> {
     }
     wanted.reverse();
     wanted
+}
+
+/// A poisoned lock means that another thread panicked; that panic is what will be seen, not a second one here.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unlocked<T>(mutex: Mutex<T>) -> T {

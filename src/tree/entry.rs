@@ -1,6 +1,9 @@
+//! One object of a file system: what it is, whose, and where its content lies.
+
 use std::collections::BTreeMap;
 
-use super::Content;
+use super::content::Content;
+use super::time::Time;
 
 /// One file-system object as it will stand in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,18 @@ pub enum Kind {
     },
 }
 
+/// Whose a file-system object is, who may do what with it, and when it last changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// The low 12 bits: permissions, setuid, setgid, sticky.
+    pub mode: u32,
+    pub user: u32,
+    pub group: u32,
+    pub modified: Time,
+    /// By full name; without those that belong to the machine that the tar was made on.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
 /// The latest time of the files among `entries`, in seconds since 1970.
 pub fn newest(entries: &[Entry]) -> Option<i64> {
     entries.iter().filter(|entry| matches!(entry.kind, Kind::File(_))).map(|entry| entry.modified).max()
@@ -58,5 +73,12 @@ impl Entry {
     /// A directory owned by root, `rwxr-xr-x`.
     pub fn directory(path: Vec<u8>, modified: i64) -> Self {
         Entry { path, kind: Kind::Directory, mode: 0o755, user: 0, group: 0, modified, xattrs: BTreeMap::new() }
+    }
+}
+
+impl Attributes {
+    /// Those of a directory that must be there and that no layer tells of.
+    pub fn implied() -> Self {
+        Attributes { mode: 0o755, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() }
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::entry::{Attributes, Entry, Kind};
+use super::time::Time;
 use crate::error::{Error, Result};
-use crate::layer::Object as Member;
-use crate::layer::{Attributes, Content, Entry, Kind, Spool, Time, Tree};
 
 /// A root and all below it. A clone shares everything with the original; who changes something has his own from there up.
 #[derive(Debug, Clone)]
@@ -33,6 +33,12 @@ pub enum Object {
 /// As many links are followed as BuildKit follows.
 const LINKS_LIMIT: usize = 255;
 
+impl Default for Files {
+    fn default() -> Self {
+        Files::new()
+    }
+}
+
 impl Files {
     /// A root without anything in it.
     pub fn new() -> Self {
@@ -50,41 +56,6 @@ impl Files {
             Some(node) => Files { root: node.clone() },
             None => Files::new(),
         }
-    }
-
-    /// What layers make together; `spools` are their tars, the lowest first.
-    pub fn of_layers(tree: &Tree, spools: &[Arc<Spool>]) -> Self {
-        let mut files = Files::new();
-        let mut made: Vec<Option<Node>> = Vec::new();
-        for (path, number) in tree.paths() {
-            if made.len() <= number {
-                made.resize(number + 1, None);
-            }
-            let node = made[number].get_or_insert_with(|| {
-                let node = tree.node(number);
-                let object = match &node.object {
-                    Member::Directory => Object::Directory(BTreeMap::new()),
-                    Member::File { offset, size } => {
-                        let spool = spools[node.layer].clone();
-                        Object::Other(Kind::File(Content::Part { spool, offset: *offset, size: *size }))
-                    }
-                    Member::Symlink { target } | Member::HardLink { target } => {
-                        Object::Other(Kind::Symlink { target: target.clone() })
-                    }
-                    Member::Fifo => Object::Other(Kind::Fifo),
-                    Member::CharacterDevice { major, minor } => {
-                        Object::Other(Kind::CharacterDevice { major: *major, minor: *minor })
-                    }
-                    Member::BlockDevice { major, minor } => {
-                        Object::Other(Kind::BlockDevice { major: *major, minor: *minor })
-                    }
-                };
-                Node::new(object, node.attributes.clone())
-            });
-            let node = node.clone();
-            files.put(&path, node);
-        }
-        files
     }
 
     /// Puts the entries of a layer over what there is: sorted by path, parents before children. What is in the place of
@@ -279,6 +250,7 @@ pub fn attributes(entry: &Entry) -> Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Content;
 
     fn entry(path: &str, kind: Kind) -> Entry {
         Entry { kind, ..Entry::directory(path.as_bytes().to_vec(), 0) }

@@ -1,3 +1,5 @@
+//! What is in a file: bytes in memory, a file of a disk, or a part of a tar.
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{OFlags, Stat, fstat};
 use rustix::io::Errno;
 
-use super::real_path::open_real;
+use super::disk::real_path::open_real;
 use super::spool::Spool;
 use crate::error::{Error, Result};
 
@@ -81,7 +83,7 @@ impl Content {
 
     /// Fills `out` with what is from byte `at` on; it has no more room than there is content. A file that is not, from its
     /// first byte to its last, the one that was walked is an error.
-    pub(super) fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
         match self {
             Content::Bytes(bytes) => out.copy_from_slice(&bytes[at as usize..][..out.len()]),
             Content::Part { spool, offset, .. } => spool.read(offset + at, out)?,

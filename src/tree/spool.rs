@@ -1,10 +1,11 @@
+//! A tar that lies elsewhere, brought into a file when a part of it is read.
+
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, OnceLock};
 
-use super::write::locked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
 
@@ -54,7 +55,7 @@ impl Spool {
 
     fn file(&self) -> Result<&File> {
         if self.file.get().is_none() {
-            let _making = locked(&self.making);
+            let _making = self.making.lock(); // whoever failed before has left nothing half done
             if let (None, Some(make)) = (self.file.get(), &self.make) {
                 self.fill(make()?);
             }
@@ -84,7 +85,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::layer::Content;
+    use crate::tree::Content;
 
     #[test]
     fn the_file_is_made_once_when_a_part_is_first_read() {

@@ -3,10 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::entry::{Attributes, Entry, Kind};
 use super::files::{Files, Node, joined, names, parent};
+use super::limits::Budget;
+use super::mode::Mode;
+use super::path;
+use super::time::Time;
 use crate::error::{Error, Result};
-use crate::layer::{Attributes, Budget, Entry, Kind, Time};
-use crate::plan::{Mode, path};
 
 /// What a step starts from, and what it has changed so far.
 pub struct Target {
