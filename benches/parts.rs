@@ -1,6 +1,5 @@
 //! The parts of the layer engine, each on one thread: `cargo bench`. Whole commands are in `compare.py`.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, sink};
@@ -13,7 +12,7 @@ use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_grou
 use ocibake::layer::{self, Compression, Job, Layer};
 use ocibake::oci::{Descriptor, Digest, VerifyingReader};
 use ocibake::progress::silent;
-use ocibake::tree::{self, Content, Entry, Ignore, Kind, Limits};
+use ocibake::tree::{self, Attributes, Content, Entry, Ignore, Kind, Limits};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Of the content that is compressed and hashed, in bytes.
@@ -130,5 +129,5 @@ fn content() -> Vec<u8> {
 
 fn file(path: Vec<u8>, content: Vec<u8>) -> Entry {
     let kind = Kind::File(Content::Bytes(Arc::from(content)));
-    Entry { path, kind, mode: 0o644, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }
+    Entry { path, kind, attributes: Attributes { mode: 0o644, ..Attributes::implied() } }
 }

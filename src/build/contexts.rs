@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 use super::cache::Sum;
 use crate::error::{Error, Result};
 use crate::plan::Context;
-use crate::tree::{Content, Entry, Files, Identity, Ignore, Kind, LeftOut, Node, Object, attributes, walk_all};
+use crate::tree::{Content, Entry, Files, Identity, Ignore, Kind, LeftOut, Node, walk_all};
 
 /// The contexts of a plan.
 pub struct Contexts<'a> {
@@ -108,20 +108,19 @@ fn relative<'p>(path: &'p [u8], from: &[u8]) -> Option<&'p [u8]> {
 fn planted(entries: Vec<Entry>) -> Files {
     let mut files = Files::new();
     let mut linked: HashMap<(u64, u64), Node> = HashMap::new();
-    for mut entry in entries {
-        (entry.user, entry.group) = (0, 0);
+    for entry in entries {
+        let Entry { path, kind, mut attributes } = entry;
+        (attributes.user, attributes.group) = (0, 0);
         // As docker has it, they stay behind with the owners.
-        entry.xattrs.clear();
-        let attributes = attributes(&entry);
-        let node = match entry.kind {
-            Kind::Directory => Node::directory(attributes),
-            Kind::File(Content::Disk { identity: Identity { device, inode, links: 2.., .. }, .. }) => {
-                let new = || Node::new(Object::Other(entry.kind), attributes);
-                linked.entry((device, inode)).or_insert_with(new).clone()
+        attributes.xattrs.clear();
+        let node = match kind {
+            Kind::File(Content::Disk(ref file)) if file.identity.links > 1 => {
+                let Identity { device, inode, .. } = file.identity;
+                linked.entry((device, inode)).or_insert_with(|| Node::of(kind, attributes)).clone()
             }
-            kind => Node::new(Object::Other(kind), attributes),
+            kind => Node::of(kind, attributes),
         };
-        files.put(&entry.path, node);
+        files.put(&path, node);
     }
     files
 }

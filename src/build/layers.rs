@@ -75,7 +75,7 @@ impl<'a> Layers<'a> {
                 if has_xattrs {
                     // Hardly any file has some, and others have the entries, too: they are copied only if it must be.
                     for (number, xattrs) in self.pool.install(|| find_xattrs(&entries))? {
-                        Arc::make_mut(&mut entries)[number].xattrs = xattrs;
+                        Arc::make_mut(&mut entries)[number].attributes.xattrs = xattrs;
                     }
                 }
                 self.tasks.push(Task { number, title, entries, walked, key });

@@ -71,13 +71,14 @@ fn dressed(mut entry: Entry, security: Option<&[u8]>) -> Entry {
         Kind::File(_) => (FILE_MODE, Some(ARCHIVE)),
         _ => (0, None),
     };
-    entry.mode |= mode;
-    let created = format!("{}.0", entry.modified).into_bytes();
+    entry.attributes.mode |= mode;
+    let created = format!("{}.0", entry.attributes.modified.seconds).into_bytes();
     let records = [
         (WINDOWS_ATTRIBUTES, attributes.map(<[u8]>::to_vec)),
         (WINDOWS_SECURITY, security.map(<[u8]>::to_vec)),
         (WINDOWS_CREATED, Some(created)),
     ];
-    entry.xattrs = records.into_iter().filter_map(|(name, value)| Some((name.as_bytes().to_vec(), value?))).collect();
+    entry.attributes.xattrs =
+        records.into_iter().filter_map(|(name, value)| Some((name.as_bytes().to_vec(), value?))).collect();
     entry
 }

@@ -215,8 +215,8 @@ pub struct Destination {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
     Numbers {
-        user: u64,
-        group: u64,
+        user: u32,
+        group: u32,
     },
     /// As on disk.
     Preserve,

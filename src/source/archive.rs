@@ -17,7 +17,7 @@ use lzma_rust2::XzReader;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{
-    self, GZIP_MAGIC, Layer, Object, RECORD, Tree, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read_archive,
+    self, Extent, GZIP_MAGIC, Layer, RECORD, Tree, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read_archive,
 };
 use crate::oci::{Descriptor, HashingWriter, media_type};
 use crate::progress::{Event, Progress};
@@ -55,31 +55,14 @@ pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Opti
         if path.is_empty() || node.is_implied {
             continue;
         }
-        let kind = match &node.object {
-            Object::Directory => Kind::Directory,
-            Object::Symlink { target } => Kind::Symlink { target: target.clone() },
-            Object::HardLink { target } => Kind::HardLink { target: target.clone() },
-            Object::File { offset, size } => match first.get(&number) {
-                Some(target) => Kind::HardLink { target: target.clone() },
-                None => {
-                    first.insert(number, path.clone());
-                    Kind::File(Content::Part { spool: spool.clone(), offset: *offset, size: *size })
-                }
-            },
-            Object::Fifo => Kind::Fifo,
-            Object::CharacterDevice { major, minor } => Kind::CharacterDevice { major: *major, minor: *minor },
-            Object::BlockDevice { major, minor } => Kind::BlockDevice { major: *major, minor: *minor },
+        let kind = match (&node.kind, first.get(&number)) {
+            (Kind::File(_), Some(target)) => Kind::HardLink { target: target.clone() },
+            (kind, _) => kind.clone().map(|Extent { offset, size }| {
+                first.insert(number, path.clone());
+                Content::Part { spool: spool.clone(), offset, size }
+            }),
         };
-        let attributes = &node.attributes;
-        entries.push(Entry {
-            path,
-            kind,
-            mode: attributes.mode,
-            user: attributes.user.into(),
-            group: attributes.group.into(),
-            modified: attributes.modified.seconds,
-            xattrs: attributes.xattrs.clone(),
-        });
+        entries.push(Entry { path, kind, attributes: node.attributes.clone() });
     }
     Ok(Some(entries))
 }
@@ -126,7 +109,7 @@ pub fn unpack(
 fn restore_set_id(tree: &Tree, root: &Path) -> Result<()> {
     for (path, number) in tree.paths() {
         let node = tree.node(number);
-        if matches!(node.object, Object::File { .. }) && node.attributes.mode & 0o6000 != 0 {
+        if matches!(node.kind, Kind::File(_)) && node.attributes.mode & 0o6000 != 0 {
             let path = root.join(OsStr::from_bytes(&path));
             fs::set_permissions(&path, Permissions::from_mode(node.attributes.mode))
                 .map_err(|source| Error::io("set the mode of", &path, source))?;

@@ -14,7 +14,7 @@ pub use super::tree::Added;
 use super::tree::{self, Found};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Add, Owner, Source};
-use crate::tree::{Entry, Ignore, Kind, Pattern, inspect, open_real, real_within, walk};
+use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, open_real, real_within, walk};
 
 /// Returns what `adds` make together, sorted by path, with the directories above them.
 ///
@@ -45,7 +45,7 @@ fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
     let mut walked = HashSet::new();
     for (written, disk) in sources {
         let top = inspect(&disk, add.to.path.clone().into_bytes())?;
-        if matches!(top.kind, Kind::Directory) {
+        if top.kind.is_directory() {
             // As docker has it: a destination with a slash is a directory of its own, one without becomes the source.
             if !add.to.into {
                 found(top);
@@ -71,15 +71,15 @@ fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
 /// An entry with the mode, owner and time that it is to have.
 fn dressed(mut entry: Entry, add: &Add, modified: Modified) -> Entry {
     if let Modified::At(time) = modified {
-        entry.modified = time;
+        entry.attributes.modified = Time::of_seconds(time);
     }
     if let Owner::Numbers { user, group } = add.owner {
-        (entry.user, entry.group) = (user, group);
+        (entry.attributes.user, entry.attributes.group) = (user, group);
     }
     if let Some(mode) = &add.mode
         && !matches!(entry.kind, Kind::Symlink { .. })
     {
-        entry.mode = mode.apply(entry.mode, matches!(entry.kind, Kind::Directory));
+        entry.attributes.mode = mode.apply(entry.attributes.mode, entry.kind.is_directory());
     }
     entry
 }

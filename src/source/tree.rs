@@ -12,7 +12,7 @@ use super::modified::Modified;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, HashingWriter};
 use crate::plan::{Add, Owner, Source};
-use crate::tree::{Content, Entry, Identity, Kind, Role, read_xattrs};
+use crate::tree::{Attributes, Content, Entry, Identity, Kind, Role, read_xattrs};
 
 /// An entry and the number of the add that brings it.
 pub struct Found {
@@ -141,7 +141,7 @@ fn no_directory(other: &Found, path: &[u8], origin_of_path: &Path, adds: &[Add])
 /// Where an entry comes from: a file's path on disk, for all else what its add says.
 fn origin<'a>(found: &'a Found, adds: &'a [Add]) -> &'a Path {
     match &found.entry.kind {
-        Kind::File(Content::Disk { path, .. }) => path,
+        Kind::File(Content::Disk(file)) => &file.path,
         _ => written(&adds[found.add].source),
     }
 }
@@ -161,8 +161,7 @@ fn alike(a: &Entry, b: &Entry) -> Result<bool> {
     let mut both = [a.clone(), b.clone()];
     read_xattrs(&mut both)?;
     let [a, b] = &both;
-    let attributes = |entry: &Entry| (entry.mode, entry.user, entry.group, entry.modified, entry.xattrs.clone());
-    if attributes(a) != attributes(b) {
+    if a.attributes != b.attributes {
         return Ok(false);
     }
     match (&a.kind, &b.kind) {
@@ -181,10 +180,10 @@ fn same_content(a: &Content, b: &Content) -> Result<bool> {
 fn digest(content: &Content) -> Result<Digest> {
     match content {
         Content::Bytes(bytes) => Ok(Digest::of(bytes)),
-        Content::Disk { path, .. } => {
+        Content::Disk(file) => {
             let mut hashing = HashingWriter::new(io::sink());
             io::copy(&mut BufReader::with_capacity(1 << 18, content.reader()), &mut hashing)
-                .map_err(|source| Error::from_read("read", path, source))?;
+                .map_err(|source| Error::from_read("read", &file.path, source))?;
             Ok(hashing.finish().1)
         }
         Content::Part { .. } => Ok(Digest::of(&content.bytes()?)),
@@ -195,13 +194,13 @@ fn digest(content: &Content) -> Result<Digest> {
 fn link(entries: &mut [Entry]) {
     let mut first = HashMap::new();
     for entry in entries {
-        let Kind::File(Content::Disk { identity: Identity { device, inode, links, .. }, .. }) = entry.kind else {
-            continue;
-        };
+        let Kind::File(Content::Disk(file)) = &entry.kind else { continue };
+        let Identity { device, inode, links, .. } = file.identity;
         if links < 2 {
             continue;
         }
-        let looks = (device, inode, entry.mode, entry.user, entry.group, entry.modified);
+        let Attributes { mode, user, group, modified, .. } = entry.attributes;
+        let looks = (device, inode, mode, user, group, modified);
         match first.entry(looks) {
             Slot::Vacant(slot) => drop(slot.insert(entry.path.clone())),
             Slot::Occupied(slot) => entry.kind = Kind::HardLink { target: slot.get().clone() },

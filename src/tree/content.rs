@@ -18,19 +18,23 @@ use crate::error::{Error, Result};
 pub enum Content {
     Bytes(Arc<[u8]>),
     /// Read when the layer is written; it must still be the file of that identity then.
-    Disk {
-        /// A real one: none of its names is a link, or the file has changed.
-        path: PathBuf,
-        identity: Identity,
-        /// Whether the file system keeps the change time itself, so that a file of the same identity later is the same.
-        tells_changes: bool,
-    },
+    Disk(Arc<DiskFile>),
     /// `size` bytes of a tar from `offset` on; looked for when the layer is written.
     Part {
         spool: Arc<Spool>,
         offset: u64,
         size: u64,
     },
+}
+
+/// A file of this machine, as it was when it was walked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskFile {
+    /// A real one: none of its names is a link, or the file has changed.
+    pub path: PathBuf,
+    pub identity: Identity,
+    /// Whether the file system keeps the change time itself, so that a file of the same identity later is the same.
+    pub tells_changes: bool,
 }
 
 /// What tells a file from any other and from itself at another time.
@@ -64,7 +68,7 @@ impl Content {
     pub fn size(&self) -> u64 {
         match self {
             Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Disk { identity, .. } => identity.size,
+            Content::Disk(file) => file.identity.size,
             Content::Part { size, .. } => *size,
         }
     }
@@ -87,7 +91,8 @@ impl Content {
         match self {
             Content::Bytes(bytes) => out.copy_from_slice(&bytes[at as usize..][..out.len()]),
             Content::Part { spool, offset, .. } => spool.read(offset + at, out)?,
-            Content::Disk { path, identity, .. } => {
+            Content::Disk(file) => {
+                let DiskFile { path, identity, .. } = &**file;
                 let file = open(path)?;
                 let done = file.read_exact_at(out, at);
                 // Nobody can set the time of change back, so one look afterwards tells of all that was done before; and of

@@ -206,7 +206,7 @@ impl Copier<'_> {
             (attributes.user, attributes.group) = (user, group);
         }
         if let Some(seconds) = self.time {
-            attributes.modified = Time { seconds, nanoseconds: 0 };
+            attributes.modified = Time::of_seconds(seconds);
         }
         if let Some(mode) = self.mode
             && !matches!(node.object(), Object::Other(Kind::Symlink { .. }))

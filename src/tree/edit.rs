@@ -25,7 +25,7 @@ impl Target {
     /// Directories that are missing will be of `owner`, or of root. What is changed counts against `budget`.
     pub fn new(files: Files, owner: Option<(u32, u32)>, time: i64, budget: Arc<Budget>) -> Self {
         let (user, group) = owner.unwrap_or((0, 0));
-        let modified = Time { seconds: time, nanoseconds: 0 };
+        let modified = Time::of_seconds(time);
         let made = Attributes { user, group, modified, ..Attributes::implied() };
         Target { files, touched: Vec::new(), made, budget }
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::{Attributes, Entry, Kind};
-use super::time::Time;
 use crate::error::{Error, Result};
 
 /// A root and all below it. A clone shares everything with the original; who changes something has his own from there up.
@@ -75,7 +74,7 @@ impl Files {
                 }
                 other => Object::Other(other.clone()),
             };
-            self.put(&entry.path, Node::new(object, attributes(entry)));
+            self.put(&entry.path, Node::new(object, entry.attributes.clone()));
         }
     }
 
@@ -155,6 +154,14 @@ impl Node {
         Node(Arc::new(Inode { object, attributes }))
     }
 
+    /// Returns what `kind` says; a directory has nothing in it.
+    pub fn of(kind: Kind, attributes: Attributes) -> Self {
+        match kind {
+            Kind::Directory => Node::directory(attributes),
+            kind => Node::new(Object::Other(kind), attributes),
+        }
+    }
+
     /// One without anything in it.
     pub fn directory(attributes: Attributes) -> Self {
         Node::new(Object::Directory(BTreeMap::new()), attributes)
@@ -207,9 +214,7 @@ impl Node {
             Object::Directory(_) => Kind::Directory,
             Object::Other(kind) => kind.clone(),
         };
-        let Attributes { mode, user, group, modified, xattrs } = self.attributes();
-        let (user, group) = ((*user).into(), (*group).into());
-        Entry { path, kind, mode: *mode, user, group, modified: modified.seconds, xattrs: xattrs.clone() }
+        Entry { path, kind, attributes: self.attributes().clone() }
     }
 }
 
@@ -232,18 +237,6 @@ pub fn parent(path: &[u8]) -> Option<&[u8]> {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => Some(&path[..slash]),
         None => (!path.is_empty()).then_some(b""),
-    }
-}
-
-/// Those of `entry`. Numbers that no system has are those of nobody.
-pub fn attributes(entry: &Entry) -> Attributes {
-    let number = |id: u64| u32::try_from(id).unwrap_or(u32::MAX - 1);
-    Attributes {
-        mode: entry.mode,
-        user: number(entry.user),
-        group: number(entry.group),
-        modified: Time { seconds: entry.modified, nanoseconds: 0 },
-        xattrs: entry.xattrs.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::edit::Target;
 use super::entry::{Entry, Kind};
-use super::files::{Files, Node, Object, attributes, joined, parent};
+use super::files::{Files, Node, Object, joined, parent};
 use crate::error::{Error, Result};
 use crate::oci::{Encode, encode_members};
 
@@ -80,7 +80,7 @@ impl<'a> Linked<'a> {
             Kind::HardLink { target } => self.nodes.get(target.as_slice()).cloned(),
             _ => None,
         };
-        let node = first.unwrap_or_else(|| Node::new(Object::Other(entry.kind.clone()), attributes(entry)));
+        let node = first.unwrap_or_else(|| Node::new(Object::Other(entry.kind.clone()), entry.attributes.clone()));
         if self.targets.contains(entry.path.as_slice()) {
             self.nodes.insert(&entry.path, node.clone());
         }
@@ -90,7 +90,7 @@ impl<'a> Linked<'a> {
 
 fn put_directory(entry: &Entry, role: Role, target: &mut Target) -> Result<()> {
     let path = target.files().real(&entry.path)?;
-    let attributes = attributes(entry);
+    let attributes = entry.attributes.clone();
     match target.files().get(&path) {
         None => {
             target.make_directory(parent(&path).unwrap_or_default())?;

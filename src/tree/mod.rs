@@ -23,14 +23,14 @@ pub(crate) mod pattern;
 mod spool;
 mod time;
 
-pub use content::{Content, ContentReader, Identity};
+pub use content::{Content, ContentReader, DiskFile, Identity};
 pub use copy::{Copier, Matched, Pivot, has_wildcard, literal_start, matched, not_there};
 pub(crate) use disk::locked;
 pub use disk::real_path::{name_of, open_file, open_real, real_within};
 pub use disk::{LeftOut, Reason, find_xattrs, inspect, read_xattrs, walk, walk_all};
 pub use edit::Target;
 pub use entry::{Attributes, Entry, Kind, newest};
-pub use files::{Files, Node, Object, attributes, joined, parent};
+pub use files::{Files, Node, Object, joined, parent};
 pub use ignore::{Above, Ignore};
 pub use lay::{Role, lay_over};
 pub use limits::{Budget, ENTRIES, Limits, Whole};

@@ -9,7 +9,7 @@ use crate::source::archive;
 use crate::source::modified::Modified;
 use crate::tree::{
     Attributes, Content, Copier, Entry, Files, Ignore, Kind, Matched, Node, Object, Pivot, Reason, Target, Time,
-    attributes, has_wildcard, joined, lay_over, matched, not_there, owner, parent, pattern::from_root,
+    has_wildcard, joined, lay_over, matched, not_there, owner, parent, pattern::from_root,
 };
 
 /// Where a copy takes files from, and what errors call it.
@@ -215,9 +215,9 @@ impl<'a> Stages<'a> {
             target.make_directory(&directory)?;
             let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             let path = joined(&directory, name);
-            let mut attributes = attributes(&entry);
+            let mut attributes = entry.attributes;
             (attributes.user, attributes.group) = copier.owner.unwrap_or((attributes.user, attributes.group));
-            attributes.modified.seconds = copier.time.unwrap_or(attributes.modified.seconds);
+            attributes.modified = copier.time.map_or(attributes.modified, Time::of_seconds);
             match entry.kind {
                 Kind::Directory if target.files().get(&path).is_some_and(Node::is_directory) => {
                     *target.change(path)? = attributes;

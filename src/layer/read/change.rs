@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::member::{Member, Object};
+use super::member::{Extent, Member};
 use crate::error::{Error, Result};
 use crate::tree::{
-    Attributes, ENTRIES,
+    Attributes, ENTRIES, Kind,
     path::{DEEPEST, LONGEST_PATH},
 };
 
@@ -24,8 +24,8 @@ pub struct Tree {
 pub struct Node {
     /// The number of the layer that it comes from.
     pub layer: usize,
-    /// Never a [`Object::HardLink`].
-    pub object: Object,
+    /// Never a [`Kind::HardLink`].
+    pub kind: Kind<Extent>,
     pub attributes: Attributes,
     /// It is there for what lies in it, and no layer tells of it.
     pub is_implied: bool,
@@ -72,7 +72,7 @@ impl Default for Tree {
 impl Tree {
     /// A root without anything in it.
     pub fn new() -> Self {
-        Tree { nodes: vec![Node::new(0, Object::Directory, Attributes::implied(), Reach::default())] }
+        Tree { nodes: vec![Node::new(0, Kind::Directory, Attributes::implied(), Reach::default())] }
     }
 
     /// Puts layer number `layer` over those below it; numbers grow.
@@ -122,7 +122,7 @@ impl Tree {
     }
 
     fn apply_one(&mut self, layer: usize, member: Member) -> Result<()> {
-        let Member { path, object, attributes } = member;
+        let Member { path, kind, attributes } = member;
         let (parent, name) = split(&path);
         if let Some(part) = parent.split(|byte| *byte == b'/').find(|part| part.starts_with(WHITEOUT)) {
             if part.starts_with(WHITEOUT_META) {
@@ -134,14 +134,14 @@ impl Tree {
             return self.white_out(layer, &path, parent, name, hidden);
         }
         if path.is_empty() {
-            if object != Object::Directory {
+            if !kind.is_directory() {
                 return Err(Error::input("the root is no directory in it"));
             }
             (self.nodes[ROOT].layer, self.nodes[ROOT].attributes) = (layer, attributes);
             return Ok(());
         }
-        let linked = match &object {
-            Object::HardLink { target } => Some(self.link_target(&path, target)?),
+        let linked = match &kind {
+            Kind::HardLink { target } => Some(self.link_target(&path, target)?),
             _ => None,
         };
         let parent = self.directory(layer, parent).map_err(|what| what.error(&path))?;
@@ -149,12 +149,12 @@ impl Tree {
         let present = self.nodes[parent].children.get(name).map(|name| name.node);
         let node = match (linked, present) {
             (Some(node), _) => node,
-            (None, Some(present)) if object == Object::Directory && self.is_directory(present) => {
+            (None, Some(present)) if kind.is_directory() && self.is_directory(present) => {
                 let known = &mut self.nodes[present];
                 (known.layer, known.attributes, known.is_implied) = (layer, attributes, false);
                 present
             }
-            _ => self.add(Node::new(layer, object, attributes, reach)).map_err(|what| what.error(&path))?,
+            _ => self.add(Node::new(layer, kind, attributes, reach)).map_err(|what| what.error(&path))?,
         };
         self.nodes[parent].children.insert(name.into(), Name { node, layer });
         Ok(())
@@ -242,7 +242,7 @@ impl Tree {
         while let Some(part) = way.next() {
             if let Step::Missing = self.step(&mut way, &part)? {
                 let reach = self.reach(way.at(), &part)?;
-                let new = Node::new(layer, Object::Directory, Attributes::implied(), reach);
+                let new = Node::new(layer, Kind::Directory, Attributes::implied(), reach);
                 let node = self.add(Node { is_implied: true, ..new })?;
                 self.nodes[way.at()].children.insert(part.into(), Name { node, layer });
                 way.behind.push(node);
@@ -262,10 +262,10 @@ impl Tree {
             _ => {}
         }
         let Some(name) = self.nodes[way.at()].children.get(part) else { return Ok(Step::Missing) };
-        match &self.nodes[name.node].object {
-            Object::Directory => way.behind.push(name.node),
-            Object::Symlink { .. } if way.not_by == Some(name.layer) => return Ok(Step::Missing),
-            Object::Symlink { target } => way.follow(target)?,
+        match &self.nodes[name.node].kind {
+            Kind::Directory => way.behind.push(name.node),
+            Kind::Symlink { .. } if way.not_by == Some(name.layer) => return Ok(Step::Missing),
+            Kind::Symlink { target } => way.follow(target)?,
             _ => return Err(Obstacle::NoDirectory(part.to_vec())),
         }
         Ok(Step::Taken)
@@ -281,7 +281,7 @@ impl Tree {
     }
 
     fn is_directory(&self, node: usize) -> bool {
-        self.nodes[node].object == Object::Directory
+        self.nodes[node].kind.is_directory()
     }
 
     /// Of `name` in `parent`. Links can lead to longer paths than any entry has.
@@ -299,8 +299,8 @@ impl Tree {
 }
 
 impl Node {
-    fn new(layer: usize, object: Object, attributes: Attributes, reach: Reach) -> Self {
-        Node { layer, object, attributes, is_implied: false, children: BTreeMap::new(), cleared_by: None, reach }
+    fn new(layer: usize, kind: Kind<Extent>, attributes: Attributes, reach: Reach) -> Self {
+        Node { layer, kind, attributes, is_implied: false, children: BTreeMap::new(), cleared_by: None, reach }
     }
 }
 

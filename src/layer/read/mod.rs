@@ -29,7 +29,7 @@ pub use archive::read_archive;
 pub use blob::LayerReader;
 pub use change::{Node, Tree, WHITEOUT};
 pub use header::is_header;
-pub use member::{Member, Object};
+pub use member::{Extent, Member};
 pub(super) use sparse::Filled;
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if

@@ -13,8 +13,8 @@ use tar::EntryType;
 use super::survey::{Content, Survey, Wanted, contents};
 use crate::error::{Error, Result};
 use crate::layer::tar::{Head, padded, records};
-use crate::layer::{Layer, Object, Open, Tree};
-use crate::tree::Attributes;
+use crate::layer::{Layer, Open, Tree};
+use crate::tree::{Attributes, Kind};
 
 /// Writes `tree`, which was made of `layers`, into `file` from the offset `start` on, as entries of a tar whose paths begin
 /// with `prefix`, and returns where they end; `file` is longer by nothing but that. Errors call it `destination`.
@@ -95,16 +95,16 @@ impl Tar<'_> {
             return records(&head);
         }
         let directory = [path, b"/"].concat();
-        records(&match &node.object {
-            Object::File { .. } => Head { entry_type: EntryType::Regular, size, ..head },
-            Object::Directory => Head { entry_type: EntryType::Directory, path: &directory, ..head },
-            Object::Symlink { target } => Head { entry_type: EntryType::Symlink, target: Some(target), ..head },
-            Object::HardLink { target } => Head { target: Some(target), ..head },
-            Object::Fifo => Head { entry_type: EntryType::Fifo, ..head },
-            Object::CharacterDevice { major, minor } => {
+        records(&match &node.kind {
+            Kind::File(_) => Head { entry_type: EntryType::Regular, size, ..head },
+            Kind::Directory => Head { entry_type: EntryType::Directory, path: &directory, ..head },
+            Kind::Symlink { target } => Head { entry_type: EntryType::Symlink, target: Some(target), ..head },
+            Kind::HardLink { target } => Head { target: Some(target), ..head },
+            Kind::Fifo => Head { entry_type: EntryType::Fifo, ..head },
+            Kind::CharacterDevice { major, minor } => {
                 Head { entry_type: EntryType::Char, device: (*major, *minor), ..head }
             }
-            Object::BlockDevice { major, minor } => {
+            Kind::BlockDevice { major, minor } => {
                 Head { entry_type: EntryType::Block, device: (*major, *minor), ..head }
             }
         })
@@ -120,8 +120,8 @@ impl Tar<'_> {
     }
 
     fn size(&self, node: usize) -> u64 {
-        match self.tree.node(node).object {
-            Object::File { size, .. } => size,
+        match self.tree.node(node).kind {
+            Kind::File(extent) => extent.size,
             _ => 0,
         }
     }

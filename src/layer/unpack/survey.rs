@@ -6,7 +6,8 @@ use std::io::{self, Read, Take};
 
 use crate::error::{Error, Result};
 use crate::layer::read::{Filled, TarStream, opened};
-use crate::layer::{Layer, Object, Open, Tree};
+use crate::layer::{Extent, Layer, Open, Tree};
+use crate::tree::Kind;
 
 /// All paths of a tree, each once.
 pub(super) struct Survey {
@@ -53,8 +54,8 @@ impl Survey {
         let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
         for (path, node) in tree.paths() {
             let place = Place { path, node };
-            let object = &tree.node(node).object;
-            if *object == Object::Directory {
+            let kind = &tree.node(node).kind;
+            if kind.is_directory() {
                 survey.directories.push(place);
                 continue;
             }
@@ -65,8 +66,8 @@ impl Survey {
             if names[node] > 1 {
                 first.insert(node, place.path.clone());
             }
-            match *object {
-                Object::File { offset, size } => {
+            match *kind {
+                Kind::File(Extent { offset, size }) => {
                     survey.files[tree.node(node).layer].push(Wanted { place, offset, size });
                 }
                 _ => survey.others.push(place),

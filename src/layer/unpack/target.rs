@@ -18,8 +18,8 @@ use rustix::process::geteuid;
 
 use super::survey::Place;
 use crate::error::{Error, Result};
-use crate::layer::{Object, Tree};
-use crate::tree::{Attributes, locked};
+use crate::layer::Tree;
+use crate::tree::{Attributes, Kind, locked};
 
 /// The directory that all goes into.
 pub struct Target {
@@ -158,16 +158,16 @@ impl<'a> Cursor<'a> {
     pub fn other(&mut self, tree: &Tree, place: &Place) -> Result<()> {
         let Place { path, node } = place;
         let node = tree.node(*node);
-        let (kind, device) = match &node.object {
-            Object::Symlink { target } => {
+        let (kind, device) = match &node.kind {
+            Kind::Symlink { target } => {
                 self.make(path, |parent, name| symlinkat(target.as_slice(), parent, name))?;
                 return self.settle_other(path, &node.attributes, true);
             }
-            Object::Fifo => (FileType::Fifo, 0),
-            Object::CharacterDevice { major, minor } => (FileType::CharacterDevice, makedev(*major, *minor)),
-            Object::BlockDevice { major, minor } => (FileType::BlockDevice, makedev(*major, *minor)),
+            Kind::Fifo => (FileType::Fifo, 0),
+            Kind::CharacterDevice { major, minor } => (FileType::CharacterDevice, makedev(*major, *minor)),
+            Kind::BlockDevice { major, minor } => (FileType::BlockDevice, makedev(*major, *minor)),
             // The survey has these elsewhere.
-            Object::File { .. } | Object::Directory | Object::HardLink { .. } => return Ok(()),
+            Kind::File(_) | Kind::Directory | Kind::HardLink { .. } => return Ok(()),
         };
         let (target, (parent, name)) = (self.target, self.parent(path)?);
         match mknodat(parent, name, kind, Mode::empty(), device) {

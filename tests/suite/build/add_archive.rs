@@ -8,7 +8,7 @@ use std::process::Command;
 use ocibake::error::{Error, ErrorKind};
 use ocibake::source::archive;
 use ocibake::store::LocalStore;
-use ocibake::tree::{Content, Entry, Kind};
+use ocibake::tree::{Attributes, Content, Entry, Kind};
 use tempfile::TempDir;
 
 use crate::support::tool::{checked, require, run};
@@ -56,7 +56,8 @@ fn line(entry: &Entry) -> String {
         Kind::BlockDevice { major, minor } => format!("block {major}:{minor}"),
     };
     let path = String::from_utf8_lossy(&entry.path);
-    format!("{path} {kind} {:o} {}:{} {}", entry.mode, entry.user, entry.group, entry.modified)
+    let Attributes { mode, user, group, modified, .. } = entry.attributes;
+    format!("{path} {kind} {mode:o} {user}:{group} {}", modified.seconds)
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ocibake::layer::{Member, Object, Tree};
+use ocibake::layer::{Extent, Member, Tree};
 use ocibake::progress::silent;
-use ocibake::tree::{Attributes, Time};
+use ocibake::tree::{self, Attributes, Time};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -94,8 +94,8 @@ fn a_link_in_the_way_is_followed_within_the_root() {
         &[whiteout("lib", "d")],
     ]);
     assert_eq!(paths(&tree), ["", "abs", "lib", "usr", "usr/c", "usr/lib", "usr/lib/a", "usr/lib/b", "usr/up"]);
-    assert_eq!(tree.find(b"abs/lib/a").unwrap().object, tree.find(b"usr/lib/a").unwrap().object);
-    assert!(matches!(tree.find(b"lib").unwrap().object, Object::Symlink { .. }), "the last name is not followed");
+    assert_eq!(tree.find(b"abs/lib/a").unwrap().kind, tree.find(b"usr/lib/a").unwrap().kind);
+    assert!(matches!(tree.find(b"lib").unwrap().kind, tree::Kind::Symlink { .. }), "the last name is not followed");
     assert!(tree.find(b"lib/none/x").is_none());
     // One that leads nowhere yet leads to where directories are made.
     let tree = applied(&[&[symlink("data", "/var/data"), file("data/x", 1)]]);
@@ -117,7 +117,7 @@ fn a_whiteout_in_what_is_no_directory_any_more_hides_nothing() {
     assert_eq!(paths(&tree), ["", "a", "b", "b/x"]);
     let tree = applied(&[&below, &[symlink("a", "b"), whiteout("a", "x"), whiteout("a", ".wh..opq")]]);
     assert_eq!(paths(&tree), ["", "a", "b", "b/x"]);
-    assert!(matches!(tree.find(b"a").unwrap().object, Object::Symlink { .. }));
+    assert!(matches!(tree.find(b"a").unwrap().kind, tree::Kind::Symlink { .. }));
 }
 
 #[test]
@@ -416,10 +416,10 @@ fn shown(tree: &Tree) -> BTreeMap<String, String> {
     for (path, number) in tree.paths() {
         names.entry(number).or_default().insert(String::from_utf8(path).unwrap());
     }
-    let shown = |number: usize| match &tree.node(number).object {
-        Object::File { size, .. } => format!("file {size} {:?}", names[&number]),
-        Object::Directory => format!("directory {}", tree.node(number).attributes.mode),
-        Object::Symlink { target } => format!("link {} {:?}", String::from_utf8_lossy(target), names[&number]),
+    let shown = |number: usize| match &tree.node(number).kind {
+        tree::Kind::File(Extent { size, .. }) => format!("file {size} {:?}", names[&number]),
+        tree::Kind::Directory => format!("directory {}", tree.node(number).attributes.mode),
+        tree::Kind::Symlink { target } => format!("link {} {:?}", String::from_utf8_lossy(target), names[&number]),
         other => panic!("{other:?}"),
     };
     let all = tree.paths().filter(|(path, _)| !path.is_empty());
@@ -469,25 +469,25 @@ fn entry(change: &Change, number: usize) -> Entry {
     }
 }
 
-fn made(path: &str, object: Object, mode: u32) -> Member {
+fn made(path: &str, kind: tree::Kind<Extent>, mode: u32) -> Member {
     let attributes = Attributes { mode, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() };
-    Member { path: path.as_bytes().to_vec(), object, attributes }
+    Member { path: path.as_bytes().to_vec(), kind, attributes }
 }
 
 fn file(path: &str, size: u64) -> Member {
-    made(path, Object::File { offset: 0, size }, 0o644)
+    made(path, tree::Kind::File(Extent { offset: 0, size }), 0o644)
 }
 
 fn directory(path: &str, mode: u32) -> Member {
-    made(path, Object::Directory, mode)
+    made(path, tree::Kind::Directory, mode)
 }
 
 fn symlink(path: &str, target: &str) -> Member {
-    made(path, Object::Symlink { target: target.as_bytes().to_vec() }, 0o777)
+    made(path, tree::Kind::Symlink { target: target.as_bytes().to_vec() }, 0o777)
 }
 
 fn hard_link(path: &str, target: &str) -> Member {
-    made(path, Object::HardLink { target: target.as_bytes().to_vec() }, 0o644)
+    made(path, tree::Kind::HardLink { target: target.as_bytes().to_vec() }, 0o644)
 }
 
 fn whiteout(parent: &str, name: &str) -> Member {

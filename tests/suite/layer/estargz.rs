@@ -331,7 +331,7 @@ fn assert_holds(blob: &Written<Vec<u8>>, entries: &[Entry]) {
 
     let mut expected = entries.to_vec();
     let mut landmark = file(LANDMARK, [0x0f]);
-    landmark.mode = 0o644;
+    landmark.attributes.mode = 0o644;
     expected.push(landmark);
     listing_of_table(&toc, &members, entries).assert_is(&listing_of(&expected));
     // The tar is the same, and has the table as its last entry.
@@ -378,7 +378,8 @@ fn table(blob: &[u8], members: &BTreeMap<u64, Vec<u8>>) -> (Value, Vec<u8>) {
 
 /// What the table ("TOCEntries") and the members that it leads to say is in the layer.
 fn listing_of_table(toc: &Value, members: &BTreeMap<u64, Vec<u8>>, entries: &[Entry]) -> Listing {
-    let times: BTreeMap<&[u8], i64> = entries.iter().map(|entry| (&entry.path[..], entry.modified)).collect();
+    let times: BTreeMap<&[u8], i64> =
+        entries.iter().map(|entry| (&entry.path[..], entry.attributes.modified.seconds)).collect();
     let mut listing = Listing(BTreeMap::new());
     let mut rest = toc["entries"].as_array().unwrap().iter().peekable();
     while let Some(entry) = rest.next() {

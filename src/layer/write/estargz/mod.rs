@@ -18,7 +18,7 @@ use super::deflate::Plain;
 use crate::error::{Error, Result};
 use crate::layer::tar::{header, header_size, padded};
 use crate::oci::{Digest, Hasher, Map};
-use crate::tree::{Content, Entry, Kind};
+use crate::tree::{Attributes, Content, Entry, Kind};
 
 use toc::TOC_NAME;
 
@@ -174,7 +174,7 @@ fn landmark_entry() -> Entry {
 
 fn file(path: &str, content: impl Into<Arc<[u8]>>) -> Entry {
     let kind = Kind::File(Content::Bytes(content.into()));
-    Entry { kind, mode: 0o644, ..Entry::directory(path.into(), 0) }
+    Entry { path: path.into(), kind, attributes: Attributes { mode: 0o644, ..Attributes::implied() } }
 }
 
 /// Refuses what would be taken for a part of the format, and what its JSON cannot hold.
