@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 use super::cache::Sum;
 use crate::error::{Error, Result};
 use crate::plan::Context;
-use crate::tree::{Content, Entry, Files, Identity, Ignore, Kind, LeftOut, Node, walk_all};
+use crate::tree::{Content, Entry, Files, Identity, Ignore, Kind, LeftOut, Node, path::relative, walk_all};
 
 /// The contexts of a plan.
 pub struct Contexts<'a> {
@@ -93,14 +93,6 @@ impl Missing {
 
     pub fn error(&self, left_out: &LeftOut) -> Error {
         left_out.error(&self.root.join(OsStr::from_bytes(&left_out.path)))
-    }
-}
-
-/// `path` as seen from the directory `from`; none if it does not lie there.
-fn relative<'p>(path: &'p [u8], from: &[u8]) -> Option<&'p [u8]> {
-    match path.strip_prefix(from)? {
-        rest if rest.is_empty() || from.is_empty() => Some(rest),
-        rest => rest.strip_prefix(b"/"),
     }
 }
 

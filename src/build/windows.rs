@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::layer::{WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
-use crate::tree::{Entry, Files, Kind};
+use crate::tree::{Entry, Files, Kind, joined};
 
 /// Where the files are.
 const FILES: &[u8] = b"Files";
@@ -42,7 +42,6 @@ pub fn files(layers: &Files) -> Files {
 }
 
 fn moved(entry: &Entry) -> Result<Entry> {
-    let below = |path: &[u8]| [FILES, b"/", path].concat();
     let refuse = |what: &str| {
         let path = String::from_utf8_lossy(&entry.path);
         Error::input(format!("/{path} {what}")).with_hint("leave it out, with --exclude or in .dockerignore")
@@ -51,12 +50,12 @@ fn moved(entry: &Entry) -> Result<Entry> {
     if entry.path.iter().any(is_odd) {
         return Err(refuse("has a name that no file has on Windows"));
     }
-    let mut moved = Entry { path: below(&entry.path), ..entry.clone() };
+    let mut moved = Entry { path: joined(FILES, &entry.path), ..entry.clone() };
     match &entry.kind {
         Kind::Directory => Ok(dressed(moved, Some(DIRECTORY_SECURITY))),
         Kind::File(_) => Ok(dressed(moved, Some(FILE_SECURITY))),
         Kind::HardLink { target } => {
-            moved.kind = Kind::HardLink { target: below(target) };
+            moved.kind = Kind::HardLink { target: joined(FILES, target) };
             Ok(dressed(moved, None))
         }
         Kind::Symlink { .. } => Err(refuse("is a symbolic link, and a layer for Windows has none")),

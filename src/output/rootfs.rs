@@ -17,7 +17,7 @@ use crate::oci::{Descriptor, Platform};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
 use crate::store::{Graph, Store};
-use crate::tree::Limits;
+use crate::tree::{Limits, path::relative};
 
 /// How to unpack.
 pub struct Unpacking<'a> {
@@ -53,7 +53,8 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
     // A directory that may not be written to could not be moved into another.
     if pending.is_inside() {
         return pending.keep_and(directory, &mut |path, arrived, how| {
-            let Some((directories, below)) = finishing.iter().find_map(|(name, all)| Some((all, within(path, name)?)))
+            let Some((directories, below)) =
+                finishing.iter().find_map(|(name, all)| Some((all, relative(path, name.as_bytes())?)))
             else {
                 return Ok(());
             };
@@ -145,14 +146,6 @@ fn directory_name(platform: &Platform) -> Result<String> {
         return Err(Error::input(format!("`{}` is not a platform", platform.escape_debug())));
     }
     Ok(parts.join("_"))
-}
-
-/// `path` as it is called in the directory `name`; none if it is elsewhere.
-fn within<'p>(path: &'p [u8], name: &str) -> Option<&'p [u8]> {
-    match path.strip_prefix(name.as_bytes())? {
-        below if name.is_empty() || below.is_empty() => Some(below),
-        below => below.strip_prefix(b"/"),
-    }
 }
 
 /// More threads than usual would only wait for each other, or for the disk.

@@ -14,7 +14,7 @@ pub use super::tree::Added;
 use super::tree::{self, Found};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Add, Owner, Source};
-use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, open_real, real_within, walk};
+use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, joined, open_real, real_within, walk};
 
 /// Returns what `adds` make together, sorted by path, with the directories above them.
 ///
@@ -55,13 +55,13 @@ fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
                 continue;
             }
             for entry in walk(&disk, &ignore)? {
-                found(Entry { path: joined(&add.to.path, &entry.path), ..entry });
+                found(Entry { path: joined(add.to.path.as_bytes(), &entry.path), ..entry });
             }
             continue;
         }
         let name = written.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
         if !ignore.matches(&name) {
-            let path = if add.to.into { joined(&add.to.path, &name) } else { top.path.clone() };
+            let path = if add.to.into { joined(add.to.path.as_bytes(), &name) } else { top.path.clone() };
             found(Entry { path, ..top });
         }
     }
@@ -218,8 +218,4 @@ fn leads_nowhere(error: &Error) -> bool {
 
 fn is_nowhere(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
-}
-
-fn joined(directory: &str, path: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { path.to_vec() } else { [directory.as_bytes(), b"/", path].concat() }
 }

@@ -12,7 +12,7 @@ use super::modified::Modified;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, HashingWriter};
 use crate::plan::{Add, Owner, Source};
-use crate::tree::{Attributes, Content, Entry, Identity, Kind, Role, read_xattrs};
+use crate::tree::{Attributes, Content, Entry, Identity, Kind, Role, parent, read_xattrs};
 
 /// An entry and the number of the add that brings it.
 pub struct Found {
@@ -81,7 +81,9 @@ fn implied(found: &[Found], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
     // Neighbours mostly share their directory, which is looked at once.
     let mut last: &[u8] = b"";
     for each in found {
-        if let Some(directory) = parent(&each.entry.path).filter(|directory| *directory != last) {
+        if let Some(directory) =
+            parent(&each.entry.path).filter(|directory| !directory.is_empty() && *directory != last)
+        {
             last = directory;
             imply(found, directory, &mut implied)
                 .map_err(|other| no_directory(other, &each.entry.path, origin(each, adds), adds))?;
@@ -98,7 +100,7 @@ fn implied(found: &[Found], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
 
 /// Notes `directory` and those above it, as far as `found` does not bring them; or fails with what stands in their way.
 fn imply<'a>(found: &'a [Found], directory: &[u8], implied: &mut BTreeSet<Vec<u8>>) -> Result<(), &'a Found> {
-    for above in std::iter::successors(Some(directory), |path| parent(path)) {
+    for above in std::iter::successors(Some(directory), |path| parent(path).filter(|above| !above.is_empty())) {
         match find(found, above) {
             // Those above it are seen to when its own turn comes.
             Some(Found { entry: Entry { kind: Kind::Directory, .. }, .. }) => break,
@@ -115,10 +117,6 @@ fn imply<'a>(found: &'a [Found], directory: &[u8], implied: &mut BTreeSet<Vec<u8
 
 fn find<'a>(found: &'a [Found], path: &[u8]) -> Option<&'a Found> {
     found.binary_search_by(|each| each.entry.path.as_slice().cmp(path)).ok().map(|at| &found[at])
-}
-
-fn parent(path: &[u8]) -> Option<&[u8]> {
-    path.iter().rposition(|byte| *byte == b'/').map(|slash| &path[..slash])
 }
 
 fn disagreement(first: &Found, second: &Found, adds: &[Add]) -> Error {

@@ -19,7 +19,7 @@ use crate::oci::{
     Descriptor, Digest, Hasher, HashingWriter, ImageConfig, ImageIndex, ImageManifest, Keyed, Keys, MANIFEST_LIMIT,
     Map, VerifyingReader, from_json, media_type, null_as_empty, to_json,
 };
-use crate::tree::{Budget, Limits, Whole};
+use crate::tree::{Budget, Limits, Whole, path::LINKS_LIMIT};
 
 /// The annotation of an `index.json` that is a delta's: of all the blobs that its images have, so many are left out,
 /// because who gets it has them.
@@ -385,9 +385,6 @@ const LAYERS_FLOOR: u64 = 2 << 30;
 
 /// In bytes, of all long names in an archive. What an image is made of has short ones.
 const NAMES_LIMIT: u64 = 16 << 20;
-
-/// Links that lead to links are followed this far, as far as Linux does it.
-const LINKS_LIMIT: usize = 40;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 << 10;

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use super::edit::Target;
 use super::entry::{Attributes, Kind};
-use super::files::{Files, Node, Object, joined, names, parent};
+use super::files::{Files, Node, Object};
 use super::ignore::Ignore;
 use super::mode::Mode;
-use super::path::{DEEPEST, shortened};
+use super::path::{DEEPEST, joined, names, parent, shortened};
 use super::pattern::{Pattern, from_root};
 use super::time::Time;
 use crate::error::{Error, Result};

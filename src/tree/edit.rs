@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::entry::{Attributes, Entry, Kind};
-use super::files::{Files, Node, joined, names, parent};
+use super::files::{Files, Node};
 use super::limits::Budget;
 use super::mode::Mode;
-use super::path;
+use super::path::{self, joined, names, parent};
 use super::time::Time;
 use crate::error::{Error, Result};
 

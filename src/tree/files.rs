@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::{Attributes, Entry, Kind};
+use super::path::{LINKS_LIMIT, names, split};
 use crate::error::{Error, Result};
 
 /// A root and all below it. A clone shares everything with the original; who changes something has his own from there up.
@@ -29,9 +30,6 @@ pub enum Object {
     Other(Kind),
 }
 
-/// As many links are followed as BuildKit follows.
-const LINKS_LIMIT: usize = 255;
-
 impl Default for Files {
     fn default() -> Self {
         Files::new()
@@ -42,6 +40,10 @@ impl Files {
     /// A root without anything in it.
     pub fn new() -> Self {
         Files { root: Node::directory(Attributes::implied()) }
+    }
+
+    pub fn root(&self) -> &Node {
+        &self.root
     }
 
     /// Returns whether nothing is in the root.
@@ -57,25 +59,27 @@ impl Files {
         }
     }
 
-    /// Puts the entries of a layer over what there is: sorted by path, parents before children. What is in the place of
-    /// a directory gives way.
-    pub fn apply(&mut self, entries: &[Entry]) {
-        for entry in entries {
-            let object = match &entry.kind {
-                Kind::Directory => match self.get(&entry.path).map(Node::object) {
-                    Some(Object::Directory(children)) => Object::Directory(children.clone()),
-                    _ => Object::Directory(BTreeMap::new()),
-                },
-                Kind::HardLink { target } => {
-                    if let Some(node) = self.get(target).cloned() {
-                        self.put(&entry.path, node);
-                    }
-                    continue;
-                }
-                other => Object::Other(other.clone()),
-            };
-            self.put(&entry.path, Node::new(object, entry.attributes.clone()));
-        }
+    /// Puts `entries` over what there is, one after the other: see [`put_entry`](Files::put_entry).
+    pub fn put_all(&mut self, entries: &[Entry]) {
+        entries.iter().for_each(|entry| self.put_entry(entry));
+    }
+
+    /// Puts `entry` at its path, in place of what is there. A directory that is there keeps what is in it. A hard link to
+    /// nothing is left out.
+    pub fn put_entry(&mut self, entry: &Entry) {
+        let Entry { path, kind, attributes } = entry;
+        let node = match kind {
+            Kind::Directory => match self.get(path).map(Node::object) {
+                Some(Object::Directory(children)) => Node::new(Object::Directory(children.clone()), attributes.clone()),
+                _ => Node::directory(attributes.clone()),
+            },
+            Kind::HardLink { target } => match self.get(target) {
+                Some(node) => node.clone(),
+                None => return,
+            },
+            other => Node::new(Object::Other(other.clone()), attributes.clone()),
+        };
+        self.put(path, node);
     }
 
     /// What stands at `path`; no link is followed.
@@ -85,10 +89,20 @@ impl Files {
 
     /// Puts `node` at `path`, in place of what is there. Parents that are missing, or no directories, are root's.
     pub fn put(&mut self, path: &[u8], node: Node) {
-        match path.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => drop(self.place(&path[..slash]).entered().insert(path[slash + 1..].into(), node)),
-            None if path.is_empty() => self.root = node,
-            None => drop(self.root.entered().insert(path.into(), node)),
+        match split(path) {
+            (_, b"") => self.root = node,
+            (directory, name) => drop(self.place(directory).entered().insert(name.into(), node)),
+        }
+    }
+
+    /// Removes what stands at `path`, and all below it; nothing if nothing is there. Of the root, all that is in it goes.
+    pub fn remove(&mut self, path: &[u8]) {
+        if self.get(path).is_none() {
+            return;
+        }
+        match split(path) {
+            (_, b"") => self.root.entered().clear(),
+            (directory, name) => drop(self.place(directory).entered().remove(name)),
         }
     }
 
@@ -208,6 +222,11 @@ impl Node {
         (Arc::strong_count(&self.0) > 1).then(|| Arc::as_ptr(&self.0).addr())
     }
 
+    /// Returns whether `other` is this very object, and so has all of its names and all that is in it.
+    pub fn is(&self, other: &Node) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// As an entry at `path`.
     pub fn entry(&self, path: Vec<u8>) -> Entry {
         let kind = match self.object() {
@@ -216,27 +235,10 @@ impl Node {
         };
         Entry { path, kind, attributes: self.attributes().clone() }
     }
-}
 
-/// The names in `path`, without those that are empty.
-pub fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
-}
-
-/// `directory` and a name, or a path, in it.
-pub fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    match (directory, name) {
-        (b"", name) => name.to_vec(),
-        (directory, b"") => directory.to_vec(),
-        (directory, name) => [directory, b"/", name].concat(),
-    }
-}
-
-/// The directory that `path` is in; none for the root.
-pub fn parent(path: &[u8]) -> Option<&[u8]> {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => Some(&path[..slash]),
-        None => (!path.is_empty()).then_some(b""),
+    /// As an entry at `path`: another name of what stands at `target`, which is this, too.
+    pub fn link(&self, path: Vec<u8>, target: Vec<u8>) -> Entry {
+        Entry { path, kind: Kind::HardLink { target }, attributes: self.attributes().clone() }
     }
 }
 
@@ -251,7 +253,7 @@ mod tests {
 
     fn files(entries: &[(&str, Kind)]) -> Files {
         let mut files = Files::new();
-        files.apply(&entries.iter().map(|(path, kind)| entry(path, kind.clone())).collect::<Vec<_>>());
+        files.put_all(&entries.iter().map(|(path, kind)| entry(path, kind.clone())).collect::<Vec<_>>());
         files
     }
 

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::edit::Target;
 use super::entry::{Entry, Kind};
-use super::files::{Files, Node, Object, joined, parent};
+use super::files::{Files, Node, Object};
+use super::path::{joined, parent, split};
 use crate::error::{Error, Result};
 use crate::oci::{Encode, encode_members};
 
@@ -44,11 +45,10 @@ pub fn lay_over(entries: &[Entry], roles: &[Role], mut target: Target) -> Result
             put_directory(entry, *role, &mut target)?;
             continue;
         }
-        let directory = parent(&entry.path).unwrap_or_default();
+        let (directory, name) = split(&entry.path);
         if last.as_ref().is_none_or(|(known, _)| *known != directory) {
             last = Some((directory, target.files().real(directory)?));
         }
-        let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let path = joined(last.as_ref().map_or(directory, |(_, real)| real), name);
         if target.files().get(&path).is_some_and(Node::is_directory) {
             return Err(conflict(&path, "is a directory in the image, and a file is added there"));

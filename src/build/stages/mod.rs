@@ -302,7 +302,7 @@ impl<'a> Stages<'a> {
             return Ok(files);
         }
         let mut files = self.taken((stage, number))?;
-        files.apply(&change);
+        files.put_all(&change);
         Ok(files)
     }
 

@@ -6,7 +6,7 @@ use super::change::{Tree, WHITEOUT};
 use super::member::{Member, members};
 use super::sparse::Filled;
 use crate::error::{Error, Result};
-use crate::tree::{Budget, Limits, Whole};
+use crate::tree::{Budget, Limits, Whole, path::names};
 
 /// Reads `tar`, uncompressed and called `name` in errors, up to the end of the archive, and puts its entries together as
 /// [`read`](super::read) does with those of a single layer. Names that would remove something in a layer are refused.
@@ -17,7 +17,7 @@ pub fn read_archive(tar: impl Read, copy: impl Write, name: &str, limits: Limits
     let budget = Budget::new(limits, Whole::Archive);
     let tar = Filled::new(Counted { tar, budget: &budget }, Some(&budget));
     let members = members(Teed { tar, copy }, name, &budget)?;
-    let is_whiteout = |member: &&Member| member.path.split(|byte| *byte == b'/').any(|part| part.starts_with(WHITEOUT));
+    let is_whiteout = |member: &&Member| names(&member.path).any(|part| part.starts_with(WHITEOUT));
     if let Some(member) = members.iter().find(is_whiteout) {
         let path = member.path.escape_ascii();
         return Err(Error::input(format!("{name}: {path} has a name that stands for a removal in layers"))

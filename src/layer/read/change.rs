@@ -7,7 +7,7 @@ use super::member::{Extent, Member};
 use crate::error::{Error, Result};
 use crate::tree::{
     Attributes, ENTRIES, Kind,
-    path::{DEEPEST, LONGEST_PATH},
+    path::{DEEPEST, LINKS_LIMIT, LONGEST_PATH, joined, names, split},
 };
 
 /// A root file system: every path in it, and which entry of which layer stands there.
@@ -54,9 +54,6 @@ struct Name {
 
 const ROOT: usize = 0;
 
-/// Links that lead to links are followed this far, as far as Linux does it.
-const LINKS_LIMIT: usize = 40;
-
 /// What names begin with that stand for the removal of the rest of the name.
 pub const WHITEOUT: &[u8] = b".wh.";
 /// What AUFS keeps for itself has names with this prefix.
@@ -102,8 +99,7 @@ impl Tree {
         std::iter::from_fn(move || {
             let (path, number) = left.pop()?;
             for (name, child) in self.nodes[number].children.iter().rev() {
-                let path = if path.is_empty() { name.to_vec() } else { [&path[..], b"/", name].concat() };
-                left.push((path, child.node));
+                left.push((joined(&path, name), child.node));
             }
             Some((path, number))
         })
@@ -124,7 +120,7 @@ impl Tree {
     fn apply_one(&mut self, layer: usize, member: Member) -> Result<()> {
         let Member { path, kind, attributes } = member;
         let (parent, name) = split(&path);
-        if let Some(part) = parent.split(|byte| *byte == b'/').find(|part| part.starts_with(WHITEOUT)) {
+        if let Some(part) = names(parent).find(|part| part.starts_with(WHITEOUT)) {
             if part.starts_with(WHITEOUT_META) {
                 return Ok(());
             }
@@ -253,7 +249,7 @@ impl Tree {
 
     fn step(&self, way: &mut Way, part: &[u8]) -> Result<Step, Obstacle> {
         match part {
-            b"" | b"." => return Ok(Step::Taken),
+            b"." => return Ok(Step::Taken),
             b".." => {
                 // Above the root is the root.
                 way.behind.pop();
@@ -337,7 +333,7 @@ impl Way {
     }
 
     fn push(&mut self, path: &[u8]) {
-        self.ahead.extend(path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec));
+        self.ahead.extend(names(path).rev().map(<[u8]>::to_vec));
     }
 
     fn next(&mut self) -> Option<Vec<u8>> {
@@ -375,13 +371,5 @@ impl Obstacle {
                 format!("{path} is one too many of {ENTRIES} entries with the directories they are in")
             }
         })
-    }
-}
-
-/// The path of the parent, and the name in it.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (b"", path),
     }
 }

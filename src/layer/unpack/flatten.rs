@@ -14,7 +14,7 @@ use super::survey::{Content, Survey, Wanted, contents};
 use crate::error::{Error, Result};
 use crate::layer::tar::{Head, padded, records};
 use crate::layer::{Layer, Open, Tree};
-use crate::tree::{Attributes, Kind};
+use crate::tree::{Attributes, Kind, joined};
 
 /// Writes `tree`, which was made of `layers`, into `file` from the offset `start` on, as entries of a tar whose paths begin
 /// with `prefix`, and returns where they end; `file` is longer by nothing but that. Errors call it `destination`.
@@ -127,10 +127,6 @@ impl Tar<'_> {
     }
 
     fn prefixed(&self, path: &[u8]) -> Vec<u8> {
-        match (self.prefix, path) {
-            ("", path) => path.to_owned(),
-            (prefix, b"") => prefix.as_bytes().to_owned(),
-            (prefix, path) => [prefix.as_bytes(), b"/", path].concat(),
-        }
+        joined(self.prefix.as_bytes(), path)
     }
 }

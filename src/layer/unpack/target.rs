@@ -19,7 +19,10 @@ use rustix::process::geteuid;
 use super::survey::Place;
 use crate::error::{Error, Result};
 use crate::layer::Tree;
-use crate::tree::{Attributes, Kind, locked};
+use crate::tree::{
+    Attributes, Kind, locked,
+    path::{names, split},
+};
 
 /// The directory that all goes into.
 pub struct Target {
@@ -125,13 +128,10 @@ impl<'a> Cursor<'a> {
 
     /// The directory that `path` is in, and its name there; the root is `.` in itself.
     pub fn parent<'p>(&mut self, path: &'p [u8]) -> Result<(BorrowedFd<'_>, &'p [u8])> {
-        let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => (&path[..slash], &path[slash + 1..]),
-            None => (&path[..0], if path.is_empty() { b"." } else { path }),
-        };
+        let (parent, name) = if path.is_empty() { (path, &b"."[..]) } else { split(path) };
         if self.path != parent {
             let mut directory: Option<OwnedFd> = None;
-            for part in parent.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+            for part in names(parent) {
                 let from = directory.as_ref().unwrap_or(&self.target.root);
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let opened = openat(from, part, flags, Mode::empty());

@@ -22,6 +22,7 @@ use xattr::FileExt;
 use super::content::{self, Content, DiskFile, Identity, changed};
 use super::entry::{Attributes, Entry, Kind};
 use super::ignore::{Above, Ignore};
+use super::path::{joined, parent};
 use super::time::Time;
 use crate::error::{Error, Result};
 use change_time::ChangeTimes;
@@ -284,9 +285,7 @@ fn wanted(found: Vec<Found>) -> Vec<Entry> {
     let mut wanted: Vec<Entry> = Vec::new();
     for Found { entry, is_ignored } in found.into_iter().rev() {
         if !is_ignored || leading.contains(&entry.path) {
-            if let Some(slash) = entry.path.iter().rposition(|byte| *byte == b'/') {
-                leading.insert(entry.path[..slash].to_vec());
-            }
+            leading.extend(parent(&entry.path).filter(|directory| !directory.is_empty()).map(<[u8]>::to_vec));
             wanted.push(entry);
         }
     }
@@ -301,10 +300,6 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn unlocked<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn joined(prefix: &[u8], name: &[u8]) -> Vec<u8> {
-    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
 }
 
 /// As `join`, which would reserve twice the room.
