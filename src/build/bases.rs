@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::{Options, members, windows};
 use crate::error::{Error, Result};
-use crate::layer::{self, Layer, Member, Tree};
+use crate::layer::{self, Layer, Member, Overlay};
 use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
 use crate::store::Store;
@@ -49,12 +49,12 @@ impl<'a> Bases<'a> {
         }
         let diff_ids = image.config.rootfs.diff_ids.clone();
         let layers = Layer::all(image.manifest, image.layers.clone(), diff_ids)?;
-        let mut tree = Tree::new();
-        for (number, members) in self.members(&layers)?.into_iter().enumerate() {
-            tree.apply(number, members).map_err(|error| about(error, image))?;
+        let mut overlay = Overlay::new();
+        for (number, (members, layer)) in self.members(&layers)?.into_iter().zip(layers).enumerate() {
+            let spool = self.spool(layer);
+            overlay.apply(number, members, &spool).map_err(|error| about(error, image))?;
         }
-        let spools: Vec<Arc<Spool>> = layers.into_iter().map(|layer| self.spool(layer)).collect();
-        let files = tree.files(&spools);
+        let files = overlay.into_files();
         let files = if image.config.platform.is_windows() { windows::files(&files) } else { files };
         self.images.insert(image.manifest, files.clone());
         Ok(files)

@@ -13,7 +13,7 @@ mod unpack;
 mod write;
 
 pub use read::{
-    Extent, GZIP_MAGIC, LayerReader, Member, Node, Open, Tree, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
+    Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
     decompressed, is_header, media_type_of, read, read_archive, read_members,
 };
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};

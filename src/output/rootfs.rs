@@ -12,12 +12,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::Image;
 use crate::error::{Error, Result};
 use crate::image::{Reader, no_image};
-use crate::layer::{self, Directories, Layer, Open, TRAILER, Tree, USUAL_THREADS};
+use crate::layer::{self, Directories, Layer, Open, TRAILER, USUAL_THREADS};
 use crate::oci::{Descriptor, Platform};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
 use crate::store::{Graph, Store};
-use crate::tree::{Limits, path::relative};
+use crate::tree::{Files, Limits, path::relative};
 
 /// How to unpack.
 pub struct Unpacking<'a> {
@@ -42,9 +42,9 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
     for rootfs in &images {
         let root = pending.create(&rootfs.name)?;
         let shown = directory.join(&rootfs.name);
-        let tree = rootfs.read(image.store, &pool, unpacking)?;
+        let files = rootfs.read(image.store, &pool, unpacking)?;
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        let unpacked = layer::unpack(&tree, &rootfs.layers, &open, (root.as_fd(), &shown), &pool)?;
+        let unpacked = layer::unpack(&files, &rootfs.layers, &open, (root.as_fd(), &shown), &pool)?;
         for message in &unpacked.left_out {
             (unpacking.progress)(Event::Warning { message: &format!("{}: {message}", shown.display()) });
         }
@@ -82,10 +82,10 @@ pub fn write_tar(file: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpac
     let pending = PendingFile::beside(file)?;
     let mut end = 0;
     for rootfs in &images {
-        let tree = rootfs.read(image.store, &pool, unpacking)?;
+        let files = rootfs.read(image.store, &pool, unpacking)?;
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
         let to = (pending.as_file(), end);
-        end = layer::flatten(&tree, &rootfs.layers, &open, &rootfs.name, to, file, &pool)?;
+        end = layer::flatten(&files, &rootfs.layers, &open, &rootfs.name, to, file, &pool)?;
     }
     // The trailer is zeros.
     pending.as_file().set_len(end + TRAILER).map_err(|source| Error::io("write", file, source))?;
@@ -128,7 +128,7 @@ impl Rootfs {
         }
     }
 
-    fn read(&self, store: &dyn Store, pool: &ThreadPool, unpacking: &Unpacking<'_>) -> Result<Tree> {
+    fn read(&self, store: &dyn Store, pool: &ThreadPool, unpacking: &Unpacking<'_>) -> Result<Files> {
         let limits = Limits::of(&self.layers, unpacking.limit);
         let open: &Open<'_> = &|layer: &Descriptor| store.open(layer);
         layer::read(&self.layers, open, limits, pool)

@@ -37,11 +37,8 @@ pub fn diff(from: &Files, to: &Files) -> Vec<Change> {
     let identity = |node: &Node| node.identity().filter(|_| !node.is_directory());
     let linked: HashSet<usize> = found.values().copied().flatten().filter_map(identity).collect();
     if !linked.is_empty() {
-        each(to.root(), Vec::new(), &mut |path, node| {
-            if identity(node).is_some_and(|identity| linked.contains(&identity)) {
-                found.insert(path, Some(node));
-            }
-        });
+        let is_linked = |node: &Node| identity(node).is_some_and(|identity| linked.contains(&identity));
+        found.extend(to.paths().filter(|(_, node)| is_linked(node)).map(|(path, node)| (path, Some(node))));
     }
     let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
     let change = |(path, node): (Vec<u8>, Option<&Node>)| {
@@ -86,13 +83,6 @@ fn is_alike(one: &Node, other: &Node) -> bool {
     let (Object::Other(kind), Object::Other(other_kind)) = (one.object(), other.object()) else { return false };
     let has_one_name = |node: &Node| node.identity().is_none();
     has_one_name(one) && has_one_name(other) && kind == other_kind && one.attributes() == other.attributes()
-}
-
-fn each<'n>(node: &'n Node, path: Vec<u8>, take: &mut impl FnMut(Vec<u8>, &'n Node)) {
-    for (name, child) in node.children().into_iter().flatten() {
-        each(child, joined(&path, name), take);
-    }
-    take(path, node);
 }
 
 #[cfg(test)]
@@ -156,8 +146,7 @@ mod tests {
 
     /// Every path with what is there; a further name of a file as a hard link to its first.
     fn listed(files: &Files) -> BTreeMap<Vec<u8>, Entry> {
-        let mut nodes: Vec<(Vec<u8>, &Node)> = Vec::new();
-        each(files.root(), Vec::new(), &mut |path, node| nodes.push((path, node)));
+        let mut nodes: Vec<(Vec<u8>, &Node)> = files.paths().collect();
         nodes.sort_by(|(one, _), (other, _)| one.cmp(other));
         let first = |node: &Node| nodes.iter().find(|(_, other)| other.is(node)).map(|(path, _)| path.clone());
         let entry = |(path, node): &(Vec<u8>, &Node)| match first(node).filter(|first| first != path) {

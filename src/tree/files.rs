@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::{Attributes, Entry, Kind};
-use super::path::{LINKS_LIMIT, names, split};
+use super::path::{LINKS_LIMIT, joined, names, split};
 use crate::error::{Error, Result};
 
 /// A root and all below it. A clone shares everything with the original; who changes something has his own from there up.
@@ -80,6 +80,18 @@ impl Files {
             other => Node::new(Object::Other(other.clone()), attributes.clone()),
         };
         self.put(path, node);
+    }
+
+    /// Returns every path with what stands there: directory by directory, sorted by name, parents before what is in them. The
+    /// root comes first, with an empty path.
+    pub fn paths(&self) -> impl Iterator<Item = (Vec<u8>, &Node)> {
+        let mut left = vec![(Vec::new(), &self.root)];
+        std::iter::from_fn(move || {
+            let (path, node) = left.pop()?;
+            let children = node.children().into_iter().flatten().rev();
+            left.extend(children.map(|(name, child)| (joined(&path, name), child)));
+            Some((path, node))
+        })
     }
 
     /// What stands at `path`; no link is followed.
@@ -219,7 +231,20 @@ impl Node {
 
     /// What it is known by if it may have other names; none if it is sure to have one only.
     pub fn identity(&self) -> Option<usize> {
-        (Arc::strong_count(&self.0) > 1).then(|| Arc::as_ptr(&self.0).addr())
+        (Arc::strong_count(&self.0) > 1).then(|| self.address())
+    }
+
+    /// What it is known by as long as it is there.
+    pub fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// Of the content, in bytes; 0 for all but files.
+    pub fn content_size(&self) -> u64 {
+        match self.object() {
+            Object::Other(Kind::File(content)) => content.size(),
+            _ => 0,
+        }
     }
 
     /// Returns whether `other` is this very object, and so has all of its names and all that is in it.

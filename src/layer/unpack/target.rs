@@ -18,9 +18,8 @@ use rustix::process::geteuid;
 
 use super::survey::Place;
 use crate::error::{Error, Result};
-use crate::layer::Tree;
 use crate::tree::{
-    Attributes, Kind, locked,
+    Attributes, Kind, Object, locked,
     path::{names, split},
 };
 
@@ -155,18 +154,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// Makes what is neither a file nor a directory.
-    pub fn other(&mut self, tree: &Tree, place: &Place) -> Result<()> {
+    pub fn other(&mut self, place: &Place<'_>) -> Result<()> {
         let Place { path, node } = place;
-        let node = tree.node(*node);
-        let (kind, device) = match &node.kind {
+        // The survey has directories elsewhere.
+        let Object::Other(kind) = node.object() else { return Ok(()) };
+        let (kind, device) = match kind {
             Kind::Symlink { target } => {
                 self.make(path, |parent, name| symlinkat(target.as_slice(), parent, name))?;
-                return self.settle_other(path, &node.attributes, true);
+                return self.settle_other(path, node.attributes(), true);
             }
             Kind::Fifo => (FileType::Fifo, 0),
             Kind::CharacterDevice { major, minor } => (FileType::CharacterDevice, makedev(*major, *minor)),
             Kind::BlockDevice { major, minor } => (FileType::BlockDevice, makedev(*major, *minor)),
-            // The survey has these elsewhere.
+            // And these, too.
             Kind::File(_) | Kind::Directory | Kind::HardLink { .. } => return Ok(()),
         };
         let (target, (parent, name)) = (self.target, self.parent(path)?);
@@ -176,7 +176,7 @@ impl<'a> Cursor<'a> {
                 Ok(())
             }
             Err(errno) => Err(target.failed("create", path, errno.into())),
-            Ok(()) => self.settle_other(path, &node.attributes, false),
+            Ok(()) => self.settle_other(path, node.attributes(), false),
         }
     }
 
