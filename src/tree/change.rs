@@ -131,10 +131,10 @@ mod tests {
                     let attributes = Attributes { mode: *mode, ..Attributes::implied() };
                     files.put_entry(&Entry { path: path.clone(), kind: kind.clone(), attributes });
                 }
-                Edit::Link(path, target) => match files.get(target).filter(|node| !node.is_directory()).cloned() {
-                    Some(node) => files.put(path, node),
-                    None => {}
-                },
+                Edit::Link(path, target) => {
+                    let node = files.get(target).filter(|node| !node.is_directory()).cloned();
+                    node.into_iter().for_each(|node| files.put(path, node));
+                }
                 Edit::Remove(path) => files.remove(path),
                 Edit::Change(path, mode) if files.get(path).is_some() => {
                     files.place(path).attributes_mut().mode = *mode

@@ -312,6 +312,14 @@ mod tests {
         ] {
             assert_eq!(real(path).unwrap(), expected, "{path}");
         }
+        let chain = |count: usize| {
+            let links = (0..count).map(|number| (format!("l{number}"), link(&format!("l{}", number + 1))));
+            let mut files = Files::new();
+            files.put_all(&links.map(|(path, kind)| entry(&path, kind)).collect::<Vec<_>>());
+            files.real(b"l0")
+        };
+        assert_eq!(chain(LINKS_LIMIT).unwrap(), b"l40");
+        assert!(chain(LINKS_LIMIT + 1).unwrap_err().message.contains("too many links"));
         assert!(real("loop").unwrap_err().message.contains("too many links"));
         assert!(real("bin/sh/x").unwrap_err().message.contains("/usr/bin/sh, which is no directory"));
     }
