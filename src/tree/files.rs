@@ -122,7 +122,11 @@ impl Files {
     pub fn place(&mut self, path: &[u8]) -> &mut Node {
         names(path).fold(&mut self.root, |node, name| {
             let children = node.entered();
-            children.entry(name.into()).or_insert_with(|| Node::directory(Attributes::implied()))
+            // A name is hardly ever missing, and an entry of the map would want its own copy of it.
+            if !children.contains_key(name) {
+                children.insert(name.into(), Node::directory(Attributes::implied()));
+            }
+            children.get_mut(name).unwrap_or_else(|| unreachable!("it is there by now"))
         })
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::member::Member;
+use super::member::{Extent, Member};
 use crate::error::{Error, Result};
 use crate::tree::path::{DEEPEST, LINKS_LIMIT, LONGEST_PATH, joined, names, split};
 use crate::tree::{Attributes, Content, ENTRIES, Entry, Files, Kind, Node, Object, Spool};
@@ -22,6 +22,8 @@ pub struct Overlay {
     cleared: HashSet<Vec<u8>>,
     /// Directories that are there for what lies in them, and that no layer tells of.
     implied: HashSet<Vec<u8>>,
+    /// A directory as the last member has it, and its path without links: neighbours share it.
+    last: Option<(Vec<u8>, Vec<u8>)>,
     /// How many objects were made, whether they are still there or not.
     made: u64,
 }
@@ -84,6 +86,7 @@ impl Overlay {
             return Err(Error::input(format!("{} lies in a whiteout, which is no directory", path.escape_ascii())));
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+            self.last = None;
             return self.white_out(&path, parent, name, hidden);
         }
         if path.is_empty() {
@@ -97,24 +100,28 @@ impl Overlay {
             Kind::HardLink { target } => Some(self.link_target(&path, target)?),
             _ => None,
         };
-        let parent = self.directory(parent).map_err(|what| what.error(&path))?;
-        let real = joined(&parent, name);
+        let directory = match self.last.take() {
+            Some((known, real)) if known == parent => real,
+            _ => self.directory(parent).map_err(|what| what.error(&path))?,
+        };
+        let real = joined(&directory, name);
         check(&real).map_err(|what| what.error(&path))?;
-        match linked {
-            Some(node) => self.files.put(&real, node),
-            None if kind.is_directory() && self.files.get(&real).is_some_and(Node::is_directory) => {
-                *self.files.place(&real).attributes_mut() = attributes;
-            }
-            None => {
-                self.count().map_err(|what| what.error(&path))?;
-                let place = |extent: super::Extent| Content::Part {
-                    spool: spool.clone(),
-                    offset: extent.offset,
-                    size: extent.size,
-                };
-                self.files.put(&real, Node::of(kind.map(place), attributes));
-            }
+        // What ways lead through: a directory that gives way, and a link.
+        let (is_kept, turns_ways) = match self.files.get(&real).map(Node::object) {
+            Some(Object::Directory(_)) => (kind.is_directory(), !kind.is_directory()),
+            Some(Object::Other(present)) => (false, matches!(present, Kind::Symlink { .. })),
+            None => (false, false),
+        };
+        if is_kept {
+            *self.files.place(&real).attributes_mut() = attributes;
+        } else if let Some(node) = linked {
+            self.files.put(&real, node);
+        } else {
+            self.count().map_err(|what| what.error(&path))?;
+            let place = |Extent { offset, size }: Extent| Content::Part { spool: spool.clone(), offset, size };
+            self.files.put(&real, Node::of(kind.map(place), attributes));
         }
+        self.last = (!turns_ways).then(|| (parent.to_vec(), directory));
         self.implied.remove(&real);
         self.own.insert(real);
         Ok(())
