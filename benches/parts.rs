@@ -1,6 +1,5 @@
 //! The parts of the layer engine, each on one thread: `cargo bench`. Whole commands are in `compare.py`.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, Write, sink};
@@ -11,9 +10,10 @@ use std::thread;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use ocibake::layer::{self, Compression, Content, Entry, Ignore, Job, Kind, Layer, Limits, Writer, Written};
+use ocibake::layer::{self, Compression, Job, Layer, Writer, Written};
 use ocibake::oci::{Descriptor, Digest, VerifyingReader};
 use ocibake::progress::silent;
+use ocibake::tree::{self, Attributes, Content, Entry, Ignore, Kind, Limits};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Of the content that is compressed and hashed, in bytes.
@@ -52,10 +52,10 @@ fn walk(criterion: &mut Criterion) {
     // What a checkout has: this package's own folder, without what was built in it.
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let ignore = Ignore::new(["target", ".git"]).expect("these are patterns");
-    let count = layer::walk(root, &ignore).expect("it can be read").len();
+    let count = tree::walk(root, &ignore).expect("it can be read").len();
     let mut group = criterion.benchmark_group("walk");
     group.throughput(Throughput::Elements(count as u64));
-    group.bench_function("this package", |bencher| bencher.iter(|| layer::walk(root, &ignore)));
+    group.bench_function("this package", |bencher| bencher.iter(|| tree::walk(root, &ignore)));
 }
 
 /// A layer of files of 64 KiB: read and checked, and then written to a directory.
@@ -131,5 +131,5 @@ fn content() -> Vec<u8> {
 
 fn file(path: Vec<u8>, content: Vec<u8>) -> Entry {
     let kind = Kind::File(Content::Bytes(Arc::from(content)));
-    Entry { path, kind, mode: 0o644, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }
+    Entry { path, kind, attributes: Attributes { mode: 0o644, ..Attributes::implied() } }
 }

@@ -26,6 +26,7 @@ pub mod sync;
 pub mod oci;
 pub mod progress;
 pub mod net;
+pub mod tree;
 pub mod plan;
 pub mod layer;
 pub mod store;

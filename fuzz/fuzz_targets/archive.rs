@@ -5,7 +5,8 @@
 use std::io::{self, Read};
 
 use libfuzzer_sys::fuzz_target;
-use ocibake::layer::{self, Limits};
+use ocibake::layer::{self};
+use ocibake::tree::{Limits};
 
 /// Of what is unpacked, in bytes.
 const SIZE: u64 = 1 << 20;

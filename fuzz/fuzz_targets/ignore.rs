@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ocibake::layer::{Above, Ignore};
+use ocibake::tree::{Above, Ignore};
 use ocibake::plan::dockerignore;
 
 // What stands before a NUL is the file, the rest is a path.

@@ -9,7 +9,8 @@ use std::sync::{Arc, LazyLock};
 
 use flate2::read::GzDecoder;
 use libfuzzer_sys::fuzz_target;
-use ocibake::layer::{self, Compression, Content, Entry, Job, Kind};
+use ocibake::layer::{self, Compression, Job};
+use ocibake::tree::{Content, Entry, Kind};
 use ocibake::progress::silent;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 

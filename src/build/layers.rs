@@ -11,12 +11,11 @@ use super::cache::{self, Key, are_settled};
 use super::inputs::Inputs;
 use super::options::Options;
 use crate::error::{Error, Result};
-use crate::layer::{
-    Compression, Content, Earlier, Entry, Job, Kind, Layer, LayerReader, WHITEOUT, Writer, find_xattrs,
-};
+use crate::layer::{Compression, Earlier, Job, Layer, LayerReader, WHITEOUT, Writer};
 use crate::progress::{Event, WarningKind};
 use crate::store::{PendingBlob, Store};
 use crate::sync::Memo;
+use crate::tree::{Content, Entry, Kind, find_xattrs};
 
 /// Makes the layers of a build, several at once if several threads ask.
 pub struct Layers<'a> {
@@ -94,7 +93,7 @@ impl<'a> Layers<'a> {
         if task.has_xattrs {
             // Hardly any file has some, and others have the entries, too: they are copied only if it must be.
             for (number, xattrs) in self.pool.install(|| find_xattrs(&task.entries))? {
-                Arc::make_mut(&mut task.entries)[number].xattrs = xattrs;
+                Arc::make_mut(&mut task.entries)[number].attributes.xattrs = xattrs;
             }
         }
         inputs.bases.bring(contents(&task.entries))?;

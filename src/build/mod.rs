@@ -6,18 +6,13 @@
 
 mod board;
 mod cache;
-mod copy;
-mod files;
 mod graph;
 mod image;
 mod inputs;
-mod lay;
 mod layers;
 mod options;
-mod owner;
 mod schedule;
 mod step;
-mod target;
 mod windows;
 
 use rayon::ThreadPoolBuilder;

@@ -10,17 +10,17 @@ use std::thread::{self, Scope};
 
 use super::board::Board;
 use super::cache::{self, Key, Mark};
-use super::files::Files;
 use super::graph::{Graph, Origin, State};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
 use super::step::{self, Below, Change, Doing, Given, Leaves};
 use super::windows;
 use crate::error::{Error, Result};
-use crate::layer::{Entry, Layer};
+use crate::layer::Layer;
 use crate::net::Stop;
 use crate::plan::Step;
 use crate::sync::locked;
+use crate::tree::{Entry, Files};
 
 /// Makes the layers of all states of `graph` that images have, on so many threads as the pool of `inputs` has, and as many
 /// that write layers. The first error ends all that is under way, which `stop` does for what waits for others.
@@ -329,7 +329,7 @@ impl<'p> Schedule<'_, 'p> {
             };
             (files, progress.slots[state].entries.clone().unwrap_or_default())
         };
-        files.apply(&entries);
+        files.put_all(&entries);
         Ok(files)
     }
 

@@ -1,9 +1,9 @@
 //! Layers for Windows, as BuildKit writes them where it runs on Linux (its `winlayers`): the files below `Files`, beside a
 //! directory `Hives` for what a layer changes in the registry.
 
-use super::files::Files;
 use crate::error::{Error, Result};
-use crate::layer::{Entry, Kind, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
+use crate::layer::{WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
+use crate::tree::{Entry, Files, Kind, joined};
 
 /// Where the files are.
 const FILES: &[u8] = b"Files";
@@ -42,7 +42,6 @@ pub fn files(layers: &Files) -> Files {
 }
 
 fn moved(entry: &Entry) -> Result<Entry> {
-    let below = |path: &[u8]| [FILES, b"/", path].concat();
     let refuse = |what: &str| {
         let path = String::from_utf8_lossy(&entry.path);
         Error::input(format!("/{path} {what}")).with_hint("leave it out, with --exclude or in .dockerignore")
@@ -51,12 +50,12 @@ fn moved(entry: &Entry) -> Result<Entry> {
     if entry.path.iter().any(is_odd) {
         return Err(refuse("has a name that no file has on Windows"));
     }
-    let mut moved = Entry { path: below(&entry.path), ..entry.clone() };
+    let mut moved = Entry { path: joined(FILES, &entry.path), ..entry.clone() };
     match &entry.kind {
         Kind::Directory => Ok(dressed(moved, Some(DIRECTORY_SECURITY))),
         Kind::File(_) => Ok(dressed(moved, Some(FILE_SECURITY))),
         Kind::HardLink { target } => {
-            moved.kind = Kind::HardLink { target: below(target) };
+            moved.kind = Kind::HardLink { target: joined(FILES, target) };
             Ok(dressed(moved, None))
         }
         Kind::Symlink { .. } => Err(refuse("is a symbolic link, and a layer for Windows has none")),
@@ -71,13 +70,14 @@ fn dressed(mut entry: Entry, security: Option<&[u8]>) -> Entry {
         Kind::File(_) => (FILE_MODE, Some(ARCHIVE)),
         _ => (0, None),
     };
-    entry.mode |= mode;
-    let created = format!("{}.0", entry.modified).into_bytes();
+    entry.attributes.mode |= mode;
+    let created = format!("{}.0", entry.attributes.modified.seconds).into_bytes();
     let records = [
         (WINDOWS_ATTRIBUTES, attributes.map(<[u8]>::to_vec)),
         (WINDOWS_SECURITY, security.map(<[u8]>::to_vec)),
         (WINDOWS_CREATED, Some(created)),
     ];
-    entry.xattrs = records.into_iter().filter_map(|(name, value)| Some((name.as_bytes().to_vec(), value?))).collect();
+    entry.attributes.xattrs =
+        records.into_iter().filter_map(|(name, value)| Some((name.as_bytes().to_vec(), value?))).collect();
     entry
 }

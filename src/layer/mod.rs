@@ -8,30 +8,17 @@
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
 
-mod change_time;
-mod content;
-mod entry;
-mod ignore;
 mod read;
-mod real_path;
-mod spool;
 mod tar;
 mod unpack;
-mod walk;
 mod write;
 
-pub use content::{Content, ContentReader, Identity};
-pub use entry::{Entry, Kind, newest};
-pub use ignore::{Above, Ignore};
 pub use read::{
-    Attributes, Budget, GZIP_MAGIC, LayerReader, Limits, Member, Node, Object, Open, Time, Tree, WHITEOUT, Whole,
-    ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, decompressed, is_header, media_type_of, read, read_archive, read_members,
+    Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
+    decompressed, is_header, media_type_of, read, read_archive, read_members,
 };
-pub use real_path::{name_of, open_file, open_real, real_within};
-pub use spool::Spool;
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
-pub use walk::{LeftOut, Reason, find_xattrs, inspect, read_xattrs, walk, walk_all};
 pub use write::{Compression, Earlier, Job, Piece, Writer, Written};
 
 use crate::error::{Error, Result};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use tar::{EntryType, Header};
 
-use super::{Entry, Kind, Time};
 use crate::error::{Error, Result};
+use crate::tree::{Attributes, Entry, Kind, Time};
 
 /// Everything in a tar is padded to a multiple of this.
 pub const RECORD: u64 = 512;
@@ -118,17 +118,19 @@ fn head<'a>(entry: &'a Entry, path: &'a [u8]) -> Head<'a> {
         Kind::CharacterDevice { major, minor } | Kind::BlockDevice { major, minor } => (major, minor),
         _ => (0, 0),
     };
+    let Attributes { mode, user, group, modified, xattrs } = &entry.attributes;
     Head {
         path,
         entry_type,
         target,
         size: entry.content_size(),
-        mode: entry.mode,
-        user: entry.user,
-        group: entry.group,
-        modified: Time { seconds: entry.modified, nanoseconds: 0 },
+        mode: *mode,
+        user: (*user).into(),
+        group: (*group).into(),
+        // Layers that are made here have whole seconds.
+        modified: Time::of_seconds(modified.seconds),
         device,
-        xattrs: &entry.xattrs,
+        xattrs,
     }
 }
 

@@ -12,11 +12,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::bundle::Image;
 use crate::error::{Error, Result};
 use crate::image::{Reader, no_image};
-use crate::layer::{self, Directories, Layer, Limits, Open, TRAILER, Tree, USUAL_THREADS};
+use crate::layer::{self, Directories, Layer, Open, TRAILER, USUAL_THREADS};
 use crate::oci::{Descriptor, Platform};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
 use crate::store::{Graph, Store};
+use crate::tree::{Files, Limits, path::relative};
 
 /// The means by which layers are unpacked.
 pub struct Unpacking<'a> {
@@ -42,9 +43,9 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
     for rootfs in &images {
         let root = pending.create(&rootfs.name)?;
         let shown = directory.join(&rootfs.name);
-        let tree = rootfs.read(image.store, &pool, unpacking)?;
+        let files = rootfs.read(image.store, &pool, unpacking)?;
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        let unpacked = layer::unpack(&tree, &rootfs.layers, &open, (root.as_fd(), &shown), &pool)?;
+        let unpacked = layer::unpack(&files, &rootfs.layers, &open, (root.as_fd(), &shown), &pool)?;
         for (kind, message) in &unpacked.left_out {
             let message = format!("{}: {message}", shown.display());
             (unpacking.progress)(Event::Warning { kind: *kind, message: &message });
@@ -54,7 +55,8 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
     // A directory that may not be written to could not be moved into another.
     if pending.is_inside() {
         return pending.keep_and(directory, &mut |path, arrived, how| {
-            let Some((directories, below)) = finishing.iter().find_map(|(name, all)| Some((all, within(path, name)?)))
+            let Some((directories, below)) =
+                finishing.iter().find_map(|(name, all)| Some((all, relative(path, name.as_bytes())?)))
             else {
                 return Ok(());
             };
@@ -82,10 +84,10 @@ pub fn write_tar(file: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpac
     let pending = PendingFile::beside(file)?;
     let mut end = 0;
     for rootfs in &images {
-        let tree = rootfs.read(image.store, &pool, unpacking)?;
+        let files = rootfs.read(image.store, &pool, unpacking)?;
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
         let to = (pending.as_file(), end);
-        end = layer::flatten(&tree, &rootfs.layers, &open, &rootfs.name, to, file, &pool)?;
+        end = layer::flatten(&files, &rootfs.layers, &open, &rootfs.name, to, file, &pool)?;
     }
     // The trailer is zeros.
     pending.as_file().set_len(end + TRAILER).map_err(|source| Error::io("write", file, source))?;
@@ -128,7 +130,7 @@ impl Rootfs {
         }
     }
 
-    fn read(&self, store: &dyn Store, pool: &ThreadPool, unpacking: &Unpacking<'_>) -> Result<Tree> {
+    fn read(&self, store: &dyn Store, pool: &ThreadPool, unpacking: &Unpacking<'_>) -> Result<Files> {
         let limits = Limits::of(&self.layers, unpacking.limit);
         let open: &Open<'_> = &|layer: &Descriptor| store.open(layer);
         layer::read(&self.layers, open, limits, pool)
@@ -149,15 +151,7 @@ fn directory_name(platform: &Platform) -> Result<String> {
     Ok(parts.join("_"))
 }
 
-/// Returns `path` as it is called in the directory `name`; none if it is elsewhere.
-fn within<'p>(path: &'p [u8], name: &str) -> Option<&'p [u8]> {
-    match path.strip_prefix(name.as_bytes())? {
-        below if name.is_empty() || below.is_empty() => Some(below),
-        below => below.strip_prefix(b"/"),
-    }
-}
-
-/// Starts the threads that unpack. More than usual would only wait for each other, or for the disk.
+/// More threads than usual would only wait for each other, or for the disk.
 fn pool(jobs: usize) -> Result<ThreadPool> {
     let pool = ThreadPoolBuilder::new().num_threads(layer::threads(jobs).min(USUAL_THREADS)).build();
     pool.map_err(|source| Error::input("cannot start the threads that unpack").with_source(source))

@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use super::{ImagePath, Owner, Pattern, path};
+use super::{ImagePath, Owner};
 use crate::error::{Error, Result};
+use crate::tree::{Pattern, path};
 
 impl FromStr for ImagePath {
     type Err = Error;
@@ -41,7 +42,7 @@ impl FromStr for Owner {
         // chown(2) takes 32 bits, of which the largest value means "leave it".
         let number = |digits: &str| {
             let digits_only = !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
-            digits.parse().ok().filter(|number| digits_only && *number < u64::from(u32::MAX))
+            digits.parse().ok().filter(|number| digits_only && *number != u32::MAX)
         };
         match (number(user), number(group)) {
             (Some(user), Some(group)) => Ok(Owner::Numbers { user, group }),

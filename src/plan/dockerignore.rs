@@ -1,7 +1,7 @@
 //! The text of a `.dockerignore`, as docker reads it (ignorefile of moby/patternmatcher). What its patterns mean, and which
 //! are none, `layer::Ignore` says.
 
-use super::pattern::{characters, clean};
+use crate::tree::pattern::{characters, clean};
 
 /// Returns the patterns in `text`, in their order. A line that begins with `#` is a comment, and so is an empty one; a
 /// byte order mark may stand before the first. Bytes that are no UTF-8 are U+FFFD, each of them, as they are in paths:

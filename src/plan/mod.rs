@@ -11,11 +11,8 @@ mod git_url;
 mod http_url;
 pub mod label;
 mod lock;
-mod mode;
 mod named_context;
-pub mod path;
 pub mod quantity;
-pub(crate) mod pattern;
 pub mod setting;
 mod spec;
 mod table;
@@ -29,9 +26,7 @@ pub use http_url::{is_http, shown_url, url_without_user};
 pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
 pub use lock::BaseLock;
-pub use mode::Mode;
 pub use named_context::{ContextPlace, NamedContext, context_name};
-pub use pattern::Pattern;
 pub use setting::put_variable;
 pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec, base};
 
@@ -41,6 +36,7 @@ use std::sync::Arc;
 
 use crate::error::{Excerpt, Result};
 use crate::oci::{Descriptor, Digest, Encode, ImageConfig, Map, Platform, Settings, encode_members};
+use crate::tree::Mode;
 
 /// One build.
 #[derive(Debug, Clone, PartialEq)]
@@ -225,8 +221,8 @@ pub struct ImagePath {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
     Numbers {
-        user: u64,
-        group: u64,
+        user: u32,
+        group: u32,
     },
     /// The owner that a file has on disk.
     Preserve,

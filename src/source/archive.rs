@@ -17,12 +17,12 @@ use lzma_rust2::XzReader;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{
-    self, Content, Entry, GZIP_MAGIC, Kind, Layer, Limits, Object, RECORD, Spool, Tree, ZSTD_MAGIC, ZSTD_SKIPPABLE,
-    ZSTD_WINDOW, is_header, read_archive,
+    self, GZIP_MAGIC, Layer, Overlay, RECORD, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read_archive,
 };
 use crate::oci::{Descriptor, HashingWriter, media_type};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::store::LocalStore;
+use crate::tree::{Content, Entry, Files, Kind, Limits, Node, Object, Spool};
 
 /// What bzip2 and xz (the .xz file format, 2.1.1.1) begin with.
 const BZIP2_MAGIC: [u8; 3] = *b"BZh";
@@ -45,40 +45,19 @@ const XZ_MEMORY: u32 = 130 << 10;
 /// of it by `..`, or more than [`Limits`] allow, is an error.
 pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Option<Vec<Entry>>> {
     let Some(packed) = Packed::read(content.reader(), content.size(), name, store)? else { return Ok(None) };
-    let mut paths: Vec<(Vec<u8>, usize)> = packed.tree.paths().collect();
-    paths.sort_unstable();
-    let spool = Arc::new(packed.spool);
+    let told = packed.overlay.files().paths().filter(|(path, _)| !path.is_empty() && !packed.overlay.is_implied(path));
+    let mut told: Vec<(Vec<u8>, &Node)> = told.collect();
+    told.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
-    let mut entries = Vec::with_capacity(paths.len());
-    for (path, number) in paths {
-        let node = packed.tree.node(number);
-        if path.is_empty() || node.is_implied {
-            continue;
-        }
-        let kind = match &node.object {
-            Object::Directory => Kind::Directory,
-            Object::Symlink { target } => Kind::Symlink { target: target.clone() },
-            Object::HardLink { target } => Kind::HardLink { target: target.clone() },
-            Object::File { offset, size } => match first.get(&number) {
-                Some(target) => Kind::HardLink { target: target.clone() },
-                None => {
-                    first.insert(number, path.clone());
-                    Kind::File(Content::Part { spool: spool.clone(), offset: *offset, size: *size })
-                }
-            },
-            Object::Fifo => Kind::Fifo,
-            Object::CharacterDevice { major, minor } => Kind::CharacterDevice { major: *major, minor: *minor },
-            Object::BlockDevice { major, minor } => Kind::BlockDevice { major: *major, minor: *minor },
-        };
-        let attributes = &node.attributes;
-        entries.push(Entry {
-            path,
-            kind,
-            mode: attributes.mode,
-            user: attributes.user.into(),
-            group: attributes.group.into(),
-            modified: attributes.modified.seconds,
-            xattrs: attributes.xattrs.clone(),
+    let mut entries = Vec::with_capacity(told.len());
+    for (path, node) in told {
+        let identity = node.identity().filter(|_| matches!(node.object(), Object::Other(Kind::File(_))));
+        entries.push(match identity.and_then(|identity| first.get(&identity)) {
+            Some(target) => node.link(path, target.clone()),
+            None => {
+                first.extend(identity.map(|identity| (identity, path.clone())));
+                node.entry(path)
+            }
         });
     }
     Ok(Some(entries))
@@ -105,16 +84,16 @@ pub fn unpack(
         return Err(Error::input(format!("{name} is not an archive with anything in it"))
             .with_hint("a tar is taken, as it is or compressed with gzip, bzip2, xz or zstd"));
     };
-    let Packed { tree, file, size, spool } = packed;
+    let Packed { overlay, file, size, spool } = packed;
     let descriptor = Descriptor::new(media_type::LAYER, spool.tar(), size);
     let layers = [Layer { descriptor, diff_id: spool.tar() }];
     let open = |_: &Descriptor| -> Result<Box<dyn Read + Send>> { Ok(Box::new(Positioned { file: &file, at: 0 })) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(layer::threads(0)).build();
     let pool = pool.map_err(|source| Error::new(ErrorKind::Io, "cannot start threads").with_source(source))?;
     let opened = File::open(root).map_err(|source| Error::io("open", root, source))?;
-    let unpacked = layer::unpack(&tree, &layers, &open, (opened.as_fd(), root), &pool)?;
+    let unpacked = layer::unpack(overlay.files(), &layers, &open, (opened.as_fd(), root), &pool)?;
     unpacked.directories.without_root().finish(b"", opened.as_fd(), root)?;
-    restore_set_id(&tree, root)?;
+    restore_set_id(overlay.files(), root)?;
     for (kind, message) in unpacked.left_out {
         // Those bits are restored.
         if kind != WarningKind::SetIdLeftOut {
@@ -125,12 +104,12 @@ pub fn unpack(
 }
 
 /// Nobody but us can reach the files, so that these bits lend nothing out.
-fn restore_set_id(tree: &Tree, root: &Path) -> Result<()> {
-    for (path, number) in tree.paths() {
-        let node = tree.node(number);
-        if matches!(node.object, Object::File { .. }) && node.attributes.mode & 0o6000 != 0 {
+fn restore_set_id(files: &Files, root: &Path) -> Result<()> {
+    for (path, node) in files.paths() {
+        let mode = node.attributes().mode;
+        if matches!(node.object(), Object::Other(Kind::File(_))) && mode & 0o6000 != 0 {
             let path = root.join(OsStr::from_bytes(&path));
-            fs::set_permissions(&path, Permissions::from_mode(node.attributes.mode))
+            fs::set_permissions(&path, Permissions::from_mode(mode))
                 .map_err(|source| Error::io("set the mode of", &path, source))?;
         }
     }
@@ -139,11 +118,11 @@ fn restore_set_id(tree: &Tree, root: &Path) -> Result<()> {
 
 /// An archive that was read once, and lies uncompressed in a file without a name.
 struct Packed {
-    tree: Tree,
+    overlay: Overlay,
     file: File,
     /// In bytes, uncompressed, up to its end.
     size: u64,
-    spool: Spool,
+    spool: Arc<Spool>,
 }
 
 impl Packed {
@@ -153,13 +132,18 @@ impl Packed {
         let Some((head, tar)) = begin(raw).map_err(failed)? else { return Ok(None) };
         let file = store.scratch()?;
         let copy = BufWriter::with_capacity(CHUNK, file.try_clone().map_err(|source| Error::io("open", name, source))?);
-        let mut copy = HashingWriter::new(copy);
-        let tree = read_archive(Cursor::new(head).chain(tar), &mut copy, name, Limits::of_archive(size))?;
-        let (mut copy, digest, size) = copy.finish();
-        copy.flush().map_err(|source| Error::io("write the content of", name, source))?;
-        let spool = Spool::new(digest);
-        spool.fill(file.try_clone().map_err(|source| Error::io("open", name, source))?);
-        Ok(Some(Packed { tree, file, size, spool }))
+        let (copy, limits) = (HashingWriter::new(copy), Limits::of_archive(size));
+        let mut spooled = None;
+        let spool = |copy: HashingWriter<BufWriter<File>>| {
+            let (mut copy, digest, size) = copy.finish();
+            copy.flush().map_err(|source| Error::io("write the content of", name, source))?;
+            let spool = Arc::new(Spool::new(digest));
+            spool.fill(file.try_clone().map_err(|source| Error::io("open", name, source))?);
+            spooled = Some((spool.clone(), size));
+            Ok(spool)
+        };
+        let overlay = read_archive(Cursor::new(head).chain(tar), copy, spool, name, limits)?;
+        Ok(spooled.map(|(spool, size)| Packed { overlay, file, size, spool }))
     }
 }
 

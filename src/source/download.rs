@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::layer::Content;
 use crate::net::{Headers, Receipt, Stop, percent_decoded_text};
 use crate::oci::{Digest, Hasher, KeyBuilder, Keyed, from_json, to_json};
 use crate::plan::{shown_url, url_without_user};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::{LocalStore, PendingBlob};
+use crate::tree::Content;
 
 /// A file as it was downloaded, now or before.
 #[derive(Debug, Clone)]

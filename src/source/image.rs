@@ -7,12 +7,12 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::archive;
-use crate::layer::{Ignore, Kind, open_file, real_within, walk};
 use crate::oci::{Descriptor, ImageIndex, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::archive::is_delta;
 use crate::store::{self, Archive, Layout, Listed, Store};
+use crate::tree::{Ignore, Kind, open_file, real_within, walk};
 
 /// Where an image is, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
 /// `docker-archive:FILE[:NAME]`; a path that begins with `./`, `../` or `/`, ends with `/`, or is `.` or `..`, is looked at.

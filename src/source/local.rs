@@ -10,11 +10,11 @@ use rustix::fs::{Dir, FileType, OFlags, fstat};
 use rustix::io::Errno;
 
 use super::modified::Modified;
+pub use super::tree::Added;
 use super::tree::{self, FoundEntry};
-pub use super::tree::{Added, Role};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::{Entry, Ignore, Kind, inspect, open_real, real_within, walk};
-use crate::plan::{Add, Owner, Pattern, Source};
+use crate::plan::{Add, Owner, Source};
+use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, joined, open_real, real_within, walk};
 
 /// Returns what `adds` make together, sorted by path, with the directories above them.
 ///
@@ -23,7 +23,7 @@ use crate::plan::{Add, Owner, Pattern, Source};
 /// the same thing there. Directories that no add describes are root's, `rwxr-xr-x`. Files that are one inode on disk,
 /// and come out alike, are hard links of the first by path. The extended attributes of files are left to [`read_xattrs`].
 ///
-/// [`read_xattrs`]: crate::layer::read_xattrs
+/// [`read_xattrs`]: crate::tree::read_xattrs
 pub fn added(adds: &[Add], modified: Modified) -> Result<Added> {
     let mut found = Vec::new();
     for (number, add) in adds.iter().enumerate() {
@@ -45,7 +45,7 @@ fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
     let mut walked = HashSet::new();
     for (written, disk) in sources {
         let top = inspect(&disk, add.to.path.clone().into_bytes())?;
-        if matches!(top.kind, Kind::Directory) {
+        if top.kind.is_directory() {
             // As docker has it: a destination with a slash is a directory of its own, one without becomes the source.
             if !add.to.into {
                 found(top);
@@ -55,13 +55,13 @@ fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
                 continue;
             }
             for entry in walk(&disk, &ignore)? {
-                found(Entry { path: joined(&add.to.path, &entry.path), ..entry });
+                found(Entry { path: joined(add.to.path.as_bytes(), &entry.path), ..entry });
             }
             continue;
         }
         let name = written.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
         if !ignore.matches(&name) {
-            let path = if add.to.into { joined(&add.to.path, &name) } else { top.path.clone() };
+            let path = if add.to.into { joined(add.to.path.as_bytes(), &name) } else { top.path.clone() };
             found(Entry { path, ..top });
         }
     }
@@ -71,15 +71,15 @@ fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
 /// An entry with the mode, owner and time that it is to have.
 fn dressed(mut entry: Entry, add: &Add, modified: Modified) -> Entry {
     if let Modified::At(time) = modified {
-        entry.modified = time;
+        entry.attributes.modified = Time::of_seconds(time);
     }
     if let Owner::Numbers { user, group } = add.owner {
-        (entry.user, entry.group) = (user, group);
+        (entry.attributes.user, entry.attributes.group) = (user, group);
     }
     if let Some(mode) = &add.mode
         && !matches!(entry.kind, Kind::Symlink { .. })
     {
-        entry.mode = mode.apply(entry.mode, matches!(entry.kind, Kind::Directory));
+        entry.attributes.mode = mode.apply(entry.attributes.mode, entry.kind.is_directory());
     }
     entry
 }
@@ -218,8 +218,4 @@ fn leads_nowhere(error: &Error) -> bool {
 
 fn is_nowhere(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
-}
-
-fn joined(directory: &str, path: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { path.to_vec() } else { [directory.as_bytes(), b"/", path].concat() }
 }

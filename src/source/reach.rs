@@ -3,8 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::layer::Ignore;
-use crate::plan::{Add, Pattern, Source};
+use crate::plan::{Add, Source};
+use crate::tree::{Ignore, Pattern};
 
 /// Whether `add` takes what is at `path` now into the image, alone or in a directory, by the names on the way to it.
 /// What is not there, and what the build will refuse, is not taken.

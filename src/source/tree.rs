@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use super::modified::Modified;
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry, Identity, Kind, read_xattrs};
-use crate::oci::{Digest, Encode, HashingWriter, encode_members};
+use crate::oci::{Digest, HashingWriter};
 use crate::plan::{Add, Owner, Source};
+use crate::tree::{Attributes, Content, Entry, Identity, Kind, Role, parent, read_xattrs};
 
 /// An entry and the number of the add that brings it.
 pub struct FoundEntry {
@@ -27,27 +27,6 @@ pub struct Added {
     pub entries: Arc<Vec<Entry>>,
     /// What each of `entries` is there for.
     pub roles: Vec<Role>,
-}
-
-/// What an entry is there for, which says how much of it counts where there is a directory at its path already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// A directory that no add describes: it only leads to others.
-    OnTheWay,
-    /// The directory that an add goes to: the add says of its mode and owner what is true here.
-    Destination { mode: bool, owner: bool },
-    /// What an add brings.
-    Content,
-}
-
-impl Encode for Role {
-    fn encode(&self, to: &mut Vec<u8>) {
-        match self {
-            Role::OnTheWay => 0u8.encode(to),
-            Role::Destination { mode, owner } => encode_members(to, &[&1u8, mode, owner]),
-            Role::Content => 2u8.encode(to),
-        }
-    }
 }
 
 /// Puts `found` together. Two that disagree about one path are an error, and so is one that goes through what is no directory.
@@ -102,7 +81,9 @@ fn implied(found: &[FoundEntry], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
     // Neighbours mostly share their directory, which is looked at once.
     let mut last: &[u8] = b"";
     for each in found {
-        if let Some(directory) = parent(&each.entry.path).filter(|directory| *directory != last) {
+        if let Some(directory) =
+            parent(&each.entry.path).filter(|directory| !directory.is_empty() && *directory != last)
+        {
             last = directory;
             imply(found, directory, &mut implied)
                 .map_err(|other| no_directory(other, &each.entry.path, origin(each, adds), adds))?;
@@ -138,10 +119,6 @@ fn find<'a>(found: &'a [FoundEntry], path: &[u8]) -> Option<&'a FoundEntry> {
     found.binary_search_by(|each| each.entry.path.as_slice().cmp(path)).ok().map(|at| &found[at])
 }
 
-fn parent(path: &[u8]) -> Option<&[u8]> {
-    path.iter().rposition(|byte| *byte == b'/').map(|slash| &path[..slash])
-}
-
 fn disagreement(first: &FoundEntry, second: &FoundEntry, adds: &[Add]) -> Error {
     let path = String::from_utf8_lossy(&first.entry.path);
     let (first, here) = (origin(first, adds), origin(second, adds));
@@ -162,7 +139,7 @@ fn no_directory(other: &FoundEntry, path: &[u8], origin_of_path: &Path, adds: &[
 /// Where an entry comes from: a file's path on disk, for all else what its add says.
 fn origin<'a>(found: &'a FoundEntry, adds: &'a [Add]) -> &'a Path {
     match &found.entry.kind {
-        Kind::File(Content::Disk { path, .. }) => path,
+        Kind::File(Content::Disk(file)) => &file.path,
         _ => written(&adds[found.add].source),
     }
 }
@@ -182,8 +159,7 @@ fn alike(a: &Entry, b: &Entry) -> Result<bool> {
     let mut both = [a.clone(), b.clone()];
     read_xattrs(&mut both)?;
     let [a, b] = &both;
-    let attributes = |entry: &Entry| (entry.mode, entry.user, entry.group, entry.modified, entry.xattrs.clone());
-    if attributes(a) != attributes(b) {
+    if a.attributes != b.attributes {
         return Ok(false);
     }
     match (&a.kind, &b.kind) {
@@ -202,10 +178,10 @@ fn same_content(a: &Content, b: &Content) -> Result<bool> {
 fn digest(content: &Content) -> Result<Digest> {
     match content {
         Content::Bytes(bytes) => Ok(Digest::of(bytes)),
-        Content::Disk { path, .. } => {
+        Content::Disk(file) => {
             let mut hashing = HashingWriter::new(io::sink());
             io::copy(&mut BufReader::with_capacity(1 << 18, content.reader()), &mut hashing)
-                .map_err(|source| Error::from_read("read", path, source))?;
+                .map_err(|source| Error::from_read("read", &file.path, source))?;
             Ok(hashing.finish().1)
         }
         Content::Part { .. } => Ok(Digest::of(&content.bytes()?)),
@@ -216,13 +192,13 @@ fn digest(content: &Content) -> Result<Digest> {
 fn link(entries: &mut [Entry]) {
     let mut first = HashMap::new();
     for entry in entries {
-        let Kind::File(Content::Disk { identity: Identity { device, inode, links, .. }, .. }) = entry.kind else {
-            continue;
-        };
+        let Kind::File(Content::Disk(file)) = &entry.kind else { continue };
+        let Identity { device, inode, links, .. } = file.identity;
         if links < 2 {
             continue;
         }
-        let looks = (device, inode, entry.mode, entry.user, entry.group, entry.modified);
+        let Attributes { mode, user, group, modified, .. } = entry.attributes;
+        let looks = (device, inode, mode, user, group, modified);
         match first.entry(looks) {
             Slot::Vacant(slot) => drop(slot.insert(entry.path.clone())),
             Slot::Occupied(slot) => entry.kind = Kind::HardLink { target: slot.get().clone() },

@@ -20,8 +20,9 @@ use super::pending::{self, PREFIX, PendingDirectory, PendingFile};
 use super::private::{self, OTHERS, OTHERS_WRITE};
 use super::regular;
 use crate::error::{Error, Result};
-use crate::layer::{Content, Layer, Spool};
+use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, VerifyingReader};
+use crate::tree::{Content, Spool};
 
 /// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `records/<hex>` what they want to
 /// remember of a blob, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
 
-use crate::build::files::{Node, Object};
-use crate::layer::{Attributes, Compression, Content, Entry, Identity, Kind, Time};
+use crate::layer::Compression;
 use crate::oci::{Digest, Encode, Hasher, KeyBuilder, encode_members};
+use crate::tree::{Attributes, Content, Entry, Identity, Kind, Node, Object, Time};
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
@@ -129,8 +129,9 @@ pub fn are_settled(entries: &[Entry], walked: SystemTime) -> bool {
 
 fn is_settled(kind: &Kind, walked: SystemTime) -> bool {
     match kind {
-        Kind::File(Content::Disk { tells_changes: false, .. }) => false,
-        Kind::File(Content::Disk { identity: Identity { changed: (seconds, nanoseconds), .. }, .. }) => {
+        Kind::File(Content::Disk(file)) if !file.tells_changes => false,
+        Kind::File(Content::Disk(file)) => {
+            let Identity { changed: (seconds, nanoseconds), .. } = &file.identity;
             let (Ok(seconds), Ok(nanoseconds @ 1..)) = (u64::try_from(*seconds), u32::try_from(*nanoseconds)) else {
                 return false;
             };
@@ -144,8 +145,9 @@ fn is_settled(kind: &Kind, walked: SystemTime) -> bool {
 /// What `entries` are made of.
 fn sum(entries: &[Entry]) -> Digest {
     let mut noted = Vec::new();
-    for Entry { path, kind, mode, user, group, modified, xattrs } in entries {
-        encode_members(&mut noted, &[path, mode, user, group, modified, xattrs, kind]);
+    for Entry { path, kind, attributes: Attributes { mode, user, group, modified, xattrs } } in entries {
+        let (user, group) = (u64::from(*user), u64::from(*group));
+        encode_members(&mut noted, &[path, mode, &user, &group, &modified.seconds, xattrs, kind]);
     }
     Digest::of(&noted)
 }
@@ -155,8 +157,8 @@ impl Encode for Kind {
         match self {
             Kind::File(Content::Bytes(bytes)) => encode_members(to, &[&0u8, &Digest::of(bytes)]),
             // Whatever it is called, it is the same file.
-            Kind::File(Content::Disk { path: _, identity, tells_changes }) => {
-                encode_members(to, &[&1u8, identity, tells_changes]);
+            Kind::File(Content::Disk(file)) => {
+                encode_members(to, &[&1u8, &file.identity, &file.tells_changes]);
             }
             Kind::Directory => 2u8.encode(to),
             Kind::Symlink { target } => encode_members(to, &[&3u8, target]),
@@ -187,7 +189,8 @@ mod tests {
         let walked = UNIX_EPOCH + Duration::from_secs(1000);
         let looks_settled = |modified, changed, tells_changes| {
             let identity = Identity { device: 1, inode: 1, links: 1, size: 1, modified, changed };
-            let kind = Kind::File(Content::Disk { path: "".into(), identity, tells_changes });
+            let kind =
+                Kind::File(Content::Disk(crate::tree::DiskFile { path: "".into(), identity, tells_changes }.into()));
             are_settled(&[Entry { kind, ..Entry::directory(b"a".to_vec(), 0) }], walked)
         };
         let settled = |modified, changed| looks_settled(modified, changed, true);

@@ -12,15 +12,15 @@ use rayon::prelude::*;
 
 use super::members;
 use crate::build::cache::marker;
-use crate::build::files::{Files, Object};
 use crate::build::options::Options;
 use crate::build::windows;
 use crate::error::{Error, Result};
-use crate::layer::{self, Content, Kind, Layer, Limits, Member, Spool, Tree};
+use crate::layer::{self, Layer, Member, Overlay};
 use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
 use crate::store::Store;
 use crate::sync::{Memo, locked};
+use crate::tree::{Content, Files, Kind, Limits, Object, Spool};
 
 /// The images that a build looks into.
 pub struct Bases<'a> {
@@ -61,12 +61,12 @@ impl<'a> Bases<'a> {
         self.images.get(image.manifest, || {
             let diff_ids = image.config.rootfs.diff_ids.clone();
             let layers = Layer::all(image.manifest, image.layers.clone(), diff_ids)?;
-            let mut tree = Tree::new();
-            for (number, members) in self.members(&layers)?.into_iter().enumerate() {
-                tree.apply(number, members).map_err(|error| about(error, image))?;
+            let mut overlay = Overlay::new();
+            for (number, (members, layer)) in self.members(&layers)?.into_iter().zip(layers).enumerate() {
+                let spool = self.spool(layer);
+                overlay.apply(number, members, &spool).map_err(|error| about(error, image))?;
             }
-            let spools: Vec<Arc<Spool>> = layers.into_iter().map(|layer| self.spool(layer)).collect();
-            let files = Files::of_layers(&tree, &spools);
+            let files = overlay.into_files();
             Ok(if image.config.platform.is_windows() { windows::files(&files) } else { files })
         })
     }

@@ -10,11 +10,10 @@ use std::time::SystemTime;
 use rayon::ThreadPool;
 
 use crate::build::cache::Sum;
-use crate::build::files::{Files, Node, Object, attributes};
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry, Identity, Ignore, Kind, LeftOut, walk_all};
 use crate::plan::Context;
 use crate::sync::Memo;
+use crate::tree::{Content, Entry, Files, Identity, Ignore, Kind, LeftOut, Node, path::relative, walk_all};
 
 /// The contexts of a plan.
 pub struct Contexts<'a> {
@@ -97,32 +96,23 @@ impl Missing {
     }
 }
 
-/// `path` as seen from the directory `from`; none if it does not lie there.
-fn relative<'p>(path: &'p [u8], from: &[u8]) -> Option<&'p [u8]> {
-    match path.strip_prefix(from)? {
-        rest if rest.is_empty() || from.is_empty() => Some(rest),
-        rest => rest.strip_prefix(b"/"),
-    }
-}
-
 /// Entries as a file system. Files that are one on disk are one there.
 fn planted(entries: Vec<Entry>) -> Files {
     let mut files = Files::new();
     let mut linked: HashMap<(u64, u64), Node> = HashMap::new();
-    for mut entry in entries {
-        (entry.user, entry.group) = (0, 0);
+    for entry in entries {
+        let Entry { path, kind, mut attributes } = entry;
+        (attributes.user, attributes.group) = (0, 0);
         // As docker has it, they stay behind with the owners.
-        entry.xattrs.clear();
-        let attributes = attributes(&entry);
-        let node = match entry.kind {
-            Kind::Directory => Node::directory(attributes),
-            Kind::File(Content::Disk { identity: Identity { device, inode, links: 2.., .. }, .. }) => {
-                let new = || Node::new(Object::Other(entry.kind), attributes);
-                linked.entry((device, inode)).or_insert_with(new).clone()
+        attributes.xattrs.clear();
+        let node = match kind {
+            Kind::File(Content::Disk(ref file)) if file.identity.links > 1 => {
+                let Identity { device, inode, .. } = file.identity;
+                linked.entry((device, inode)).or_insert_with(|| Node::of(kind, attributes)).clone()
             }
-            kind => Node::new(Object::Other(kind), attributes),
+            kind => Node::of(kind, attributes),
         };
-        files.put(&entry.path, node);
+        files.put(&path, node);
     }
     files
 }

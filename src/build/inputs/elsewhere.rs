@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use rayon::ThreadPool;
 
 use super::contexts::Walked;
-use crate::build::files::Files;
 use crate::build::options::Options;
 use crate::error::Result;
 use crate::net::Stop;
@@ -15,6 +14,7 @@ use crate::plan::{Context, CopyItem, GitUrl};
 use crate::source::download::{Downloaded, download};
 use crate::source::git::{Fetched, fetch};
 use crate::sync::Memo;
+use crate::tree::Files;
 
 /// What `ADD` fetches from elsewhere, each once.
 pub struct Elsewhere<'a> {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::layer::{Attributes, Member, Object, Time};
+use crate::layer::{Extent, Member};
+use crate::tree::{Attributes, Kind, Time};
 
 /// The most that a record is taken to unpack to, in bytes: what layers may have in paths and attributes, and then some.
 const LARGEST: u64 = 1 << 30;
@@ -11,7 +12,7 @@ const LARGEST: u64 = 1 << 30;
 /// `members` as bytes.
 pub fn encoded(members: &[Member]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(members.len() * 96);
-    for Member { path, object, attributes } in members {
+    for Member { path, kind, attributes } in members {
         let Attributes { mode, user, group, modified, xattrs } = attributes;
         text(&mut plain, path);
         for number in [*mode, *user, *group, modified.nanoseconds] {
@@ -23,16 +24,16 @@ pub fn encoded(members: &[Member]) -> Vec<u8> {
             text(&mut plain, name);
             text(&mut plain, value);
         }
-        let (kind, numbers, target): (u8, [u64; 2], &[u8]) = match object {
-            Object::File { offset, size } => (0, [*offset, *size], &[]),
-            Object::Directory => (1, [0; 2], &[]),
-            Object::Symlink { target } => (2, [0; 2], target),
-            Object::HardLink { target } => (3, [0; 2], target),
-            Object::Fifo => (4, [0; 2], &[]),
-            Object::CharacterDevice { major, minor } => (5, [(*major).into(), (*minor).into()], &[]),
-            Object::BlockDevice { major, minor } => (6, [(*major).into(), (*minor).into()], &[]),
+        let (number, numbers, target): (u8, [u64; 2], &[u8]) = match kind {
+            Kind::File(Extent { offset, size }) => (0, [*offset, *size], &[]),
+            Kind::Directory => (1, [0; 2], &[]),
+            Kind::Symlink { target } => (2, [0; 2], target),
+            Kind::HardLink { target } => (3, [0; 2], target),
+            Kind::Fifo => (4, [0; 2], &[]),
+            Kind::CharacterDevice { major, minor } => (5, [(*major).into(), (*minor).into()], &[]),
+            Kind::BlockDevice { major, minor } => (6, [(*major).into(), (*minor).into()], &[]),
         };
-        plain.push(kind);
+        plain.push(number);
         numbers.iter().for_each(|number| plain.extend_from_slice(&number.to_le_bytes()));
         text(&mut plain, target);
     }
@@ -61,21 +62,21 @@ fn member(rest: &mut &[u8]) -> Option<Member> {
     for _ in 0..small(rest)? {
         xattrs.insert(bytes(rest)?, bytes(rest)?);
     }
-    let [kind] = take(rest)?;
+    let [number] = take(rest)?;
     let [first, second] = [u64::from_le_bytes(take(rest)?), u64::from_le_bytes(take(rest)?)];
     let target = bytes(rest)?;
     let device = || Some((u32::try_from(first).ok()?, u32::try_from(second).ok()?));
-    let object = match kind {
-        0 => Object::File { offset: first, size: second },
-        1 => Object::Directory,
-        2 => Object::Symlink { target },
-        3 => Object::HardLink { target },
-        4 => Object::Fifo,
-        5 => device().map(|(major, minor)| Object::CharacterDevice { major, minor })?,
-        6 => device().map(|(major, minor)| Object::BlockDevice { major, minor })?,
+    let kind = match number {
+        0 => Kind::File(Extent { offset: first, size: second }),
+        1 => Kind::Directory,
+        2 => Kind::Symlink { target },
+        3 => Kind::HardLink { target },
+        4 => Kind::Fifo,
+        5 => device().map(|(major, minor)| Kind::CharacterDevice { major, minor })?,
+        6 => device().map(|(major, minor)| Kind::BlockDevice { major, minor })?,
         _ => return None,
     };
-    Some(Member { path, object, attributes: Attributes { mode, user, group, modified, xattrs } })
+    Some(Member { path, kind, attributes: Attributes { mode, user, group, modified, xattrs } })
 }
 
 fn text(plain: &mut Vec<u8>, bytes: &[u8]) {
@@ -113,18 +114,18 @@ mod tests {
             modified: Time { seconds: -5, nanoseconds: 999_999_999 },
             xattrs: BTreeMap::from([(b"user.a".to_vec(), vec![0, 255]), (b"user.b".to_vec(), Vec::new())]),
         };
-        let objects = [
-            Object::File { offset: 512, size: u64::MAX },
-            Object::Directory,
-            Object::Symlink { target: b"../x".to_vec() },
-            Object::HardLink { target: b"caf\xe9".to_vec() },
-            Object::Fifo,
-            Object::CharacterDevice { major: 1, minor: 3 },
-            Object::BlockDevice { major: 8, minor: 0 },
+        let kinds = [
+            Kind::File(Extent { offset: 512, size: u64::MAX }),
+            Kind::Directory,
+            Kind::Symlink { target: b"../x".to_vec() },
+            Kind::HardLink { target: b"caf\xe9".to_vec() },
+            Kind::Fifo,
+            Kind::CharacterDevice { major: 1, minor: 3 },
+            Kind::BlockDevice { major: 8, minor: 0 },
         ];
         let member =
-            |object: &Object| Member { path: b"a/b".to_vec(), object: object.clone(), attributes: attributes.clone() };
-        let members: Vec<Member> = objects.iter().map(member).collect();
+            |kind: &Kind<Extent>| Member { path: b"a/b".to_vec(), kind: kind.clone(), attributes: attributes.clone() };
+        let members: Vec<Member> = kinds.iter().map(member).collect();
         let noted = encoded(&members);
         assert_eq!(decoded(&noted).unwrap(), members);
         assert_eq!(decoded(&encoded(&[])).unwrap(), []);

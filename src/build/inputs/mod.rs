@@ -12,11 +12,11 @@ use rayon::ThreadPool;
 
 use super::options::Options;
 use crate::error::{Error, Result};
-use crate::layer::{Budget, Limits, Whole};
 use crate::net::Stop;
-use crate::plan::{Add, Plan, Stage, path};
+use crate::plan::{Add, Plan, Stage};
 use crate::source::local::{self, Added};
 use crate::sync::Memo;
+use crate::tree::{Budget, Limits, Whole, path};
 
 pub use bases::Bases;
 pub use contexts::{Contexts, Missing};

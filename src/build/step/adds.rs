@@ -5,12 +5,11 @@ use std::sync::Arc;
 use super::{Change, Doing, Given, Leaves, Settled, Takes};
 use crate::build::cache::{Key, Mark, are_settled};
 use crate::build::inputs::Inputs;
-use crate::build::lay::lay_over;
-use crate::build::target::Target;
 use crate::error::Result;
 use crate::oci::KeyBuilder;
 use crate::plan::Add;
 use crate::source::local::Added;
+use crate::tree::{Target, lay_over};
 
 impl Doing for Vec<Add> {
     fn takes(&self) -> Takes {
@@ -36,7 +35,7 @@ impl Doing for Vec<Add> {
             return Ok(Change { entries, leaves: Leaves::Over(given.below), has_xattrs: true });
         }
         let target = Target::new(given.below, None, inputs.options.modified.of_made(), inputs.budget.clone());
-        let (files, entries) = lay_over(&added, target)?;
+        let (files, entries) = lay_over(&added.entries, &added.roles, target)?;
         Ok(Change { entries: Arc::new(entries), leaves: Leaves::Files(files), has_xattrs: true })
     }
 }

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use super::{Below, Change, Doing, Given, Leaves, Settled, Takes, owner};
 use crate::build::cache::{Mark, Sum};
-use crate::build::copy::{Copier, Matched, Pivot, has_wildcard, literal_start, matched, not_there};
-use crate::build::files::{Files, Node, Object, attributes, joined, parent};
 use crate::build::inputs::{Inputs, Missing};
-use crate::build::owner::is_known;
-use crate::build::target::Target;
 use crate::error::{ErrorKind, Result};
-use crate::layer::{Attributes, Content, Ignore, Kind, Reason, Time};
 use crate::oci::{Digest, KeyBuilder};
-use crate::plan::pattern::from_root;
 use crate::plan::{Copy, CopyItem, Provider};
 use crate::progress::{Event, WarningKind};
 use crate::source::archive;
 use crate::source::modified::Modified;
+use crate::tree::owner::is_known;
+use crate::tree::pattern::from_root;
+use crate::tree::{
+    Attributes, Content, Copier, Files, Ignore, Kind, Matched, Node, Object, Pivot, Reason, Target, Time, has_wildcard,
+    joined, literal_start, matched, not_there, parent,
+};
 
 impl Doing for Copy {
     fn takes(&self) -> Takes {
@@ -133,7 +133,7 @@ impl Copying<'_> {
             Modified::Preserve => None,
         };
         let exclude = Ignore::new(copy.exclude.iter().map(String::as_str))?;
-        let copier = Copier { to: &copy.to, owner, mode: copy.mode.as_ref(), time, exclude };
+        let copier = Copier { to: &copy.to.path, into: copy.to.into, owner, mode: copy.mode.as_ref(), time, exclude };
         for item in &copy.items {
             match item {
                 CopyItem::Pattern(pattern) => {
@@ -258,7 +258,7 @@ impl Copying<'_> {
         self.inputs.bases.bring(std::iter::once(content))?;
         let name = String::from_utf8_lossy(&source.name);
         let Some(entries) = archive::entries(content, &name, self.inputs.options.store)? else { return Ok(false) };
-        let destination = target.files().real(copier.to.path.as_bytes())?;
+        let destination = target.files().real(copier.to.as_bytes())?;
         target.make_directory(&destination)?;
         for entry in entries {
             let directory = joined(&destination, parent(&entry.path).unwrap_or_default());
@@ -266,9 +266,9 @@ impl Copying<'_> {
             target.make_directory(&directory)?;
             let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             let path = joined(&directory, name);
-            let mut attributes = attributes(&entry);
+            let mut attributes = entry.attributes;
             (attributes.user, attributes.group) = copier.owner.unwrap_or((attributes.user, attributes.group));
-            attributes.modified.seconds = copier.time.unwrap_or(attributes.modified.seconds);
+            attributes.modified = copier.time.map_or(attributes.modified, Time::of_seconds);
             match entry.kind {
                 Kind::Directory if target.files().get(&path).is_some_and(Node::is_directory) => {
                     *target.change(path)? = attributes;
@@ -318,7 +318,8 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
-    use crate::plan::{GitUrl, ImagePath, Mode};
+    use crate::plan::{GitUrl, ImagePath};
+    use crate::tree::Mode;
 
     fn key(copy: &Copy) -> Digest {
         told(KeyBuilder::new("copy"), copy).finish()

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Change, Doing, Given, Leaves, Settled, Takes, owner};
 use crate::build::cache::Mark;
 use crate::build::inputs::Inputs;
-use crate::build::target::Target;
 use crate::error::Result;
 use crate::oci::KeyBuilder;
 use crate::plan::Directory;
+use crate::tree::Target;
 
 impl Doing for Directory {
     fn takes(&self) -> Takes {

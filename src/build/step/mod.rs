@@ -7,14 +7,12 @@ mod directory;
 use std::sync::Arc;
 
 use super::cache::Mark;
-use super::files::Files;
 use super::inputs::Inputs;
-use super::owner;
 use crate::error::Result;
-use crate::layer::Entry;
 use crate::oci::KeyBuilder;
 use crate::plan::Work;
 use crate::progress::{Event, WarningKind};
+use crate::tree::{Entry, Files, owner};
 
 /// A kind of step.
 pub trait Doing {
@@ -100,7 +98,7 @@ impl Takes {
 /// Whom `owner` means to the step that is `given` what it takes.
 fn owner(owner: Option<&str>, given: &Given<'_>, inputs: &Inputs<'_>) -> Result<Option<(u32, u32)>> {
     let Some(owner) = owner else { return Ok(None) };
-    let found = owner::find(owner, &given.below, &inputs.bases)?;
+    let found = owner::find(owner, &given.below, &mut |files, path| inputs.bases.read(files, path))?;
     if found.is_unknown {
         let message =
             format!("`{owner}` is not known in the image, and so it is root's, as docker has it: {}", given.title);

@@ -3,7 +3,6 @@
 use crate::cli::environment::epoch;
 use crate::cli::flags::value::flag;
 use crate::error::{Error, Result};
-use crate::layer::newest;
 use crate::net::Stop;
 use crate::oci::Map;
 use crate::plan::dockerfile::{Dockerfile, Epoch, SOURCE_DATE_EPOCH};
@@ -11,6 +10,7 @@ use crate::plan::{CopyItem, shown_url};
 use crate::source::context::{ContextAccess, OpenContext};
 use crate::source::download::download;
 use crate::source::{archive, git};
+use crate::tree::newest;
 
 /// The contexts of a build.
 pub struct EpochContexts<'a> {

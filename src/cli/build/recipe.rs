@@ -10,7 +10,6 @@ use crate::cli::environment::{Environment, epoch};
 use crate::cli::flags::recipe::{RecipeFlags, SCRATCH};
 use crate::cli::flags::spec::SpecFlags;
 use crate::error::{Error, Result};
-use crate::layer::Ignore;
 use crate::oci::{Map, Platform};
 use crate::plan::dockerfile::{LoweringRequest, NamedSource, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{
@@ -20,6 +19,7 @@ use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::BaseReach;
 use crate::source::context::{ContextAccess, ContextLocation, DockerfileSource, OpenContext};
 use crate::source::git;
+use crate::tree::Ignore;
 
 /// All that tells a build what to do, read.
 pub struct Recipe<'a> {

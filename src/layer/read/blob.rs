@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use flate2::write::MultiGzDecoder;
 use zstd::stream::write::Decoder;
 
-use super::limits::{Budget, Limits, Whole};
 use super::{Packing, ZSTD_MAGIC, ZSTD_WINDOW, undecompressed};
 use crate::layer::Layer;
 use crate::oci::Hasher;
+use crate::tree::{Budget, Limits, Whole};
 
 /// Reads the blob of a layer and fails in place of the end of file if it does not unpack to the layer's diff_id, or to
 /// more than [`Limits`] allow. That the blob is the right one is for the reader within to check.

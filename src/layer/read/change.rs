@@ -1,59 +1,32 @@
-//! What layers make together (image-spec, layer.md, "Applying Changesets"): their entries are put, one layer over the
-//! other, into a tree in memory. No file system is touched, so no link can lead anywhere but through the tree.
+//! What layers make together (image-spec, layer.md, "Applying Changesets"): their members become changes of a file system
+//! in memory, and whiteouts end here. No disk is touched, so no link can lead anywhere but through that file system.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::limits::ENTRIES;
-use super::member::{Attributes, Member, Object};
+use super::member::{Extent, Member};
 use crate::error::{Error, Result};
-use crate::plan::path::{DEEPEST, LONGEST_PATH};
+use crate::tree::path::{DEEPEST, LINKS_LIMIT, LONGEST_PATH, joined, names, split};
+use crate::tree::{Attributes, Content, ENTRIES, Entry, Files, Kind, Node, Object, Spool};
 
-/// A root file system: every path in it, and which entry of which layer stands there.
-///
-/// As on a disk, names lead to nodes, and those that hard links have made lead to the same one.
-#[derive(Debug)]
-pub struct Tree {
-    /// The root is the first. Those that no name leads to any more stay, unseen.
-    nodes: Vec<Node>,
-}
-
-/// One file-system object.
-#[derive(Debug)]
-pub struct Node {
-    /// The number of the layer that it comes from.
-    pub layer: usize,
-    /// Never a [`Object::HardLink`].
-    pub object: Object,
-    pub attributes: Attributes,
-    /// It is there for what lies in it, and no layer tells of it.
-    pub is_implied: bool,
-    /// By name; only a directory has any.
-    children: BTreeMap<Box<[u8]>, Name>,
-    /// The layer that has hidden all that lower ones have in it: however often it says so again, nothing is left to hide.
-    cleared_by: Option<u32>,
-    reach: Reach,
-}
-
-/// How far from the root something is.
-#[derive(Debug, Clone, Copy, Default)]
-struct Reach {
-    /// Of its path, in bytes, with a slash before each name.
-    length: u32,
-    /// In names.
-    depth: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Name {
-    node: usize,
-    /// The layer that gave the name, which for a hard link need not be that of the node.
+/// Layers one over the other, and the root file system that they make.
+#[derive(Debug, Default)]
+pub struct Overlay {
+    files: Files,
+    /// The number of the layer that is being put over the others.
     layer: usize,
+    /// The paths at which that layer has put something.
+    own: HashSet<Vec<u8>>,
+    /// Directories in which that layer has hidden all that lower ones have: however often it says so again, nothing is left
+    /// to hide.
+    cleared: HashSet<Vec<u8>>,
+    /// Directories that are there for what lies in them, and that no layer tells of.
+    implied: HashSet<Vec<u8>>,
+    /// A directory as the last member has it, and its path without links: neighbours share it.
+    last: Option<(Vec<u8>, Vec<u8>)>,
+    /// How many objects were made, whether they are still there or not.
+    made: u64,
 }
-
-const ROOT: usize = 0;
-
-/// Links that lead to links are followed this far, as far as Linux does it.
-const LINKS_LIMIT: usize = 40;
 
 /// What names begin with that stand for the removal of the rest of the name.
 pub const WHITEOUT: &[u8] = b".wh.";
@@ -61,121 +34,117 @@ pub const WHITEOUT: &[u8] = b".wh.";
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-impl Default for Tree {
-    fn default() -> Self {
-        Tree::new()
-    }
-}
-
-impl Tree {
+impl Overlay {
     /// A root without anything in it.
     pub fn new() -> Self {
-        Tree { nodes: vec![Node::new(0, Object::Directory, Attributes::implied(), Reach::default())] }
+        Overlay::default()
     }
 
-    /// Puts layer number `layer` over those below it; numbers grow.
+    /// Puts layer number `layer` over those below it; numbers grow. Contents lie in `spool`.
     ///
-    /// Entries count in their order, the last of several with one path being the one that stays. A whiteout hides what
+    /// Members count in their order, the last of several with one path being the one that stays. A whiteout hides what
     /// lower layers have, wherever in its own layer it stands. Parents that are links lead to where they would in a
     /// container, never out of the root; those that nobody tells of are directories of root, `rwxr-xr-x`.
-    pub fn apply(&mut self, layer: usize, members: Vec<Member>) -> Result<()> {
-        members.into_iter().try_for_each(|member| self.apply_one(layer, member))
+    pub fn apply(&mut self, layer: usize, members: Vec<Member>, spool: &Arc<Spool>) -> Result<()> {
+        if layer != self.layer {
+            self.layer = layer;
+            self.own.clear();
+            self.cleared.clear();
+        }
+        members.into_iter().try_for_each(|member| self.apply_one(member, spool))
+    }
+
+    /// What the layers make. The directories that no layer tells of are root's.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub fn into_files(self) -> Files {
+        self.files
+    }
+
+    /// Returns whether the directory at `path` is there for what lies in it alone, and no layer tells of it.
+    pub fn is_implied(&self, path: &[u8]) -> bool {
+        self.implied.contains(path)
     }
 
     /// What stands at `path`, a path like that of a [`Member`]. Parents that are links are followed, the last name is
     /// not.
     pub fn find(&self, path: &[u8]) -> Option<&Node> {
-        if path.is_empty() {
-            return Some(&self.nodes[ROOT]);
-        }
         let (parent, name) = split(path);
-        let parent = self.existing(Way::new(parent)).ok().flatten()?;
-        self.nodes[parent].children.get(name).map(|name| &self.nodes[name.node])
+        let parent = self.existing(parent, false).ok().flatten()?;
+        self.files.get(&joined(&parent, name))
     }
 
-    /// Every path and the number of the node that stands there: directory by directory, sorted by name, parents before
-    /// what is in them. Hard links show as several paths with one number. The root comes first, with an empty path.
-    pub fn paths(&self) -> impl Iterator<Item = (Vec<u8>, usize)> {
-        let mut left = vec![(Vec::new(), ROOT)];
-        std::iter::from_fn(move || {
-            let (path, number) = left.pop()?;
-            for (name, child) in self.nodes[number].children.iter().rev() {
-                let path = if path.is_empty() { name.to_vec() } else { [&path[..], b"/", name].concat() };
-                left.push((path, child.node));
-            }
-            Some((path, number))
-        })
-    }
-
-    /// The node of a number from [`paths`](Self::paths).
-    pub fn node(&self, number: usize) -> &Node {
-        &self.nodes[number]
-    }
-
-    /// How many paths lead to each node, by its number.
-    pub(in crate::layer) fn names(&self) -> Vec<u32> {
-        let mut names = vec![0; self.nodes.len()];
-        self.paths().for_each(|(_, number)| names[number] += 1);
-        names
-    }
-
-    fn apply_one(&mut self, layer: usize, member: Member) -> Result<()> {
-        let Member { path, object, attributes } = member;
+    fn apply_one(&mut self, member: Member, spool: &Arc<Spool>) -> Result<()> {
+        let Entry { path, kind, attributes } = member;
         let (parent, name) = split(&path);
-        if let Some(part) = parent.split(|byte| *byte == b'/').find(|part| part.starts_with(WHITEOUT)) {
+        if let Some(part) = names(parent).find(|part| part.starts_with(WHITEOUT)) {
             if part.starts_with(WHITEOUT_META) {
                 return Ok(());
             }
             return Err(Error::input(format!("{} lies in a whiteout, which is no directory", path.escape_ascii())));
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
-            return self.white_out(layer, &path, parent, name, hidden);
+            self.last = None;
+            return self.white_out(&path, parent, name, hidden);
         }
         if path.is_empty() {
-            if object != Object::Directory {
+            if !kind.is_directory() {
                 return Err(Error::input("the root is no directory in it"));
             }
-            (self.nodes[ROOT].layer, self.nodes[ROOT].attributes) = (layer, attributes);
+            *self.files.place(b"").attributes_mut() = attributes;
             return Ok(());
         }
-        let linked = match &object {
-            Object::HardLink { target } => Some(self.link_target(&path, target)?),
+        let linked = match &kind {
+            Kind::HardLink { target } => Some(self.link_target(&path, target)?),
             _ => None,
         };
-        let parent = self.directory(layer, parent).map_err(|what| what.error(&path))?;
-        let reach = self.reach(parent, name).map_err(|what| what.error(&path))?;
-        let present = self.nodes[parent].children.get(name).map(|name| name.node);
-        let node = match (linked, present) {
-            (Some(node), _) => node,
-            (None, Some(present)) if object == Object::Directory && self.is_directory(present) => {
-                let known = &mut self.nodes[present];
-                (known.layer, known.attributes, known.is_implied) = (layer, attributes, false);
-                present
-            }
-            _ => self.add(Node::new(layer, object, attributes, reach)).map_err(|what| what.error(&path))?,
+        let directory = match self.last.take() {
+            Some((known, real)) if known == parent => real,
+            _ => self.directory(parent).map_err(|what| what.error(&path))?,
         };
-        self.nodes[parent].children.insert(name.into(), Name { node, layer });
+        let real = joined(&directory, name);
+        check(&real).map_err(|what| what.error(&path))?;
+        // What ways lead through: a directory that gives way, and a link.
+        let (is_kept, turns_ways) = match self.files.get(&real).map(Node::object) {
+            Some(Object::Directory(_)) => (kind.is_directory(), !kind.is_directory()),
+            Some(Object::Other(present)) => (false, matches!(present, Kind::Symlink { .. })),
+            None => (false, false),
+        };
+        if is_kept {
+            *self.files.place(&real).attributes_mut() = attributes;
+        } else if let Some(node) = linked {
+            self.files.put(&real, node);
+        } else {
+            self.count().map_err(|what| what.error(&path))?;
+            let place = |Extent { offset, size }: Extent| Content::Part { spool: spool.clone(), offset, size };
+            self.files.put(&real, Node::of(kind.map(place), attributes));
+        }
+        self.last = (!turns_ways).then(|| (parent.to_vec(), directory));
+        self.implied.remove(&real);
+        self.own.insert(real);
         Ok(())
     }
 
-    fn link_target(&self, path: &[u8], target: &[u8]) -> Result<usize> {
+    fn link_target(&self, path: &[u8], target: &[u8]) -> Result<Node> {
         let wrong = |what: &str| {
             let (path, target) = (path.escape_ascii(), target.escape_ascii());
             Error::input(format!("{path} is a hard link to {target}, {what}"))
         };
         let (parent, name) = split(target);
-        let parent = self.existing(Way::new(parent)).map_err(|what| what.error(path))?;
-        let found = parent.and_then(|parent| self.nodes[parent].children.get(name)).map(|name| name.node);
+        let parent = self.existing(parent, false).map_err(|what| what.error(path))?;
+        let found = parent.and_then(|parent| self.files.get(&joined(&parent, name)));
         match found {
             _ if target.is_empty() => Err(wrong("which is the root")),
             None => Err(wrong("which is not there")),
-            Some(node) if self.is_directory(node) => Err(wrong("which is a directory")),
-            Some(node) => Ok(node),
+            Some(node) if node.is_directory() => Err(wrong("which is a directory")),
+            Some(node) => Ok(node.clone()),
         }
     }
 
     /// Hides `hidden`, or for an opaque whiteout all that is beside it, as far as it comes from lower layers.
-    fn white_out(&mut self, layer: usize, path: &[u8], parent: &[u8], name: &[u8], hidden: &[u8]) -> Result<()> {
+    fn white_out(&mut self, path: &[u8], parent: &[u8], name: &[u8], hidden: &[u8]) -> Result<()> {
         if name != OPAQUE && name.starts_with(WHITEOUT_META) {
             return Ok(());
         }
@@ -185,137 +154,132 @@ impl Tree {
         }
         // Where there is no such directory any more, there is nothing to hide. Some tools tell of all that was in one that
         // is a file or a link now: what that link leads to is not meant.
-        let Ok(Some(parent)) = self.existing(Way { not_by: Some(layer), ..Way::new(parent) }) else { return Ok(()) };
+        let Ok(Some(parent)) = self.existing(parent, true) else { return Ok(()) };
         if name == OPAQUE {
-            self.hide_children(layer, parent);
+            self.hide_children(parent);
         } else {
-            self.hide(layer, parent, hidden);
+            self.hide(joined(&parent, hidden));
         }
         Ok(())
     }
 
-    /// Hides `name` in `parent`, unless it is of `layer` itself. A directory that holds something of `layer` stays for
-    /// that; if only lower layers tell of it, nobody does any more.
-    fn hide(&mut self, layer: usize, parent: usize, name: &[u8]) {
-        let Some(Name { node, layer: from }) = self.nodes[parent].children.get(name).copied() else { return };
-        if self.is_directory(node) {
-            self.hide_children(layer, node);
+    /// Hides what is at `path`, unless the layer itself has put it there. A directory that holds something of the layer stays
+    /// for that; if only lower layers tell of it, nobody does any more.
+    fn hide(&mut self, path: Vec<u8>) {
+        let Some(node) = self.files.get(&path) else { return };
+        if node.is_directory() {
+            self.hide_children(path.clone());
         }
-        if from == layer {
+        if self.own.contains(&path) {
             return;
         }
-        if self.nodes[node].children.is_empty() {
-            self.nodes[parent].children.remove(name);
+        if self.files.get(&path).and_then(Node::children).is_none_or(|children| children.is_empty()) {
+            self.files.remove(&path);
         } else {
-            let hidden = &mut self.nodes[node];
-            (hidden.layer, hidden.attributes, hidden.is_implied) = (layer, Attributes::implied(), true);
-            self.nodes[parent].children.insert(name.into(), Name { node, layer });
+            *self.files.place(&path).attributes_mut() = Attributes::implied();
+            self.implied.insert(path.clone());
+            self.own.insert(path);
         }
     }
 
-    fn hide_children(&mut self, layer: usize, directory: usize) {
-        let cleared_by = u32::try_from(layer).ok();
-        if cleared_by.is_some() && self.nodes[directory].cleared_by == cleared_by {
-            return;
-        }
-        self.nodes[directory].cleared_by = cleared_by;
-        let names: Vec<Box<[u8]>> = self.nodes[directory].children.keys().cloned().collect();
-        names.iter().for_each(|name| self.hide(layer, directory, name));
+    fn hide_children(&mut self, directory: Vec<u8>) {
+        let children = self.files.get(&directory).and_then(Node::children).into_iter().flatten();
+        let paths: Vec<Vec<u8>> = match self.cleared.contains(&directory) {
+            true => return,
+            false => children.map(|(name, _)| joined(&directory, name)).collect(),
+        };
+        self.cleared.insert(directory);
+        paths.into_iter().for_each(|path| self.hide(path));
     }
 
-    /// The directory at the end of `way`, if there is one.
-    fn existing(&self, mut way: Way) -> Result<Option<usize>, Obstacle> {
-        while let Some(part) = way.next() {
-            match self.step(&mut way, &part)? {
-                Step::Taken => {}
-                Step::Missing => return Ok(None),
-            }
-        }
-        Ok(Some(way.at()))
-    }
-
-    /// The directory at `path`; `layer` makes those that are missing.
-    fn directory(&mut self, layer: usize, path: &[u8]) -> Result<usize, Obstacle> {
+    /// Returns the path without links of the directory at `path`, if there is one. Links of the layer itself lead nowhere if
+    /// they are `not_by_own`.
+    fn existing(&self, path: &[u8], not_by_own: bool) -> Result<Option<Vec<u8>>, Obstacle> {
         let mut way = Way::new(path);
-        while let Some(part) = way.next() {
-            if let Step::Missing = self.step(&mut way, &part)? {
-                let reach = self.reach(way.at(), &part)?;
-                let new = Node::new(layer, Object::Directory, Attributes::implied(), reach);
-                let node = self.add(Node { is_implied: true, ..new })?;
-                self.nodes[way.at()].children.insert(part.into(), Name { node, layer });
-                way.behind.push(node);
-            }
-        }
-        Ok(way.at())
+        let missing = self.follow(&mut way, not_by_own)?;
+        Ok(missing.is_none().then(|| way.real()))
     }
 
-    fn step(&self, way: &mut Way, part: &[u8]) -> Result<Step, Obstacle> {
-        match part {
-            b"" | b"." => return Ok(Step::Taken),
-            b".." => {
-                // Above the root is the root.
-                way.behind.pop();
-                return Ok(Step::Taken);
-            }
-            _ => {}
+    /// Returns the path without links of the directory at `path`; what is missing of it is made.
+    fn directory(&mut self, path: &[u8]) -> Result<Vec<u8>, Obstacle> {
+        let mut way = Way::new(path);
+        while let Some(name) = self.follow(&mut way, false)? {
+            way.behind.push(name);
+            let real = way.real();
+            check(&real)?;
+            self.count()?;
+            self.files.put(&real, Node::directory(Attributes::implied()));
+            self.implied.insert(real.clone());
+            self.own.insert(real);
         }
-        let Some(name) = self.nodes[way.at()].children.get(part) else { return Ok(Step::Missing) };
-        match &self.nodes[name.node].object {
-            Object::Directory => way.behind.push(name.node),
-            Object::Symlink { .. } if way.not_by == Some(name.layer) => return Ok(Step::Missing),
-            Object::Symlink { target } => way.follow(target)?,
-            _ => return Err(Obstacle::NoDirectory(part.to_vec())),
-        }
-        Ok(Step::Taken)
+        Ok(way.real())
     }
 
-    fn add(&mut self, node: Node) -> Result<usize, Obstacle> {
-        // One entry can bring many directories that nobody tells of.
-        if self.nodes.len() as u64 > ENTRIES {
+    /// Goes on along `way` to its end, or to the first name that is missing, and returns that.
+    fn follow(&self, way: &mut Way, not_by_own: bool) -> Result<Option<Vec<u8>>, Obstacle> {
+        let mut nodes = vec![self.files.root()];
+        for name in &way.behind {
+            nodes.extend(nodes.last().and_then(|node| node.children()?.get(&name[..])));
+        }
+        while let Some(name) = way.ahead.pop() {
+            match &name[..] {
+                b"." => continue,
+                b".." => {
+                    // Above the root is the root.
+                    way.behind.pop();
+                    nodes.truncate(way.behind.len() + 1);
+                    continue;
+                }
+                _ => {}
+            }
+            let node = nodes.last().and_then(|node| node.children()?.get(&name[..]));
+            match node.map(Node::object) {
+                None => return Ok(Some(name)),
+                Some(Object::Directory(_)) => {
+                    nodes.extend(node);
+                    way.behind.push(name);
+                }
+                Some(Object::Other(Kind::Symlink { target })) => {
+                    if not_by_own && self.own.contains(&joined(&way.real(), &name)) {
+                        return Ok(Some(name));
+                    }
+                    way.turn(target)?;
+                    nodes.truncate(way.behind.len() + 1);
+                }
+                Some(Object::Other(_)) => return Err(Obstacle::NoDirectory(name)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Counts an object that is to be made: one member can bring many directories that nobody tells of.
+    fn count(&mut self) -> Result<(), Obstacle> {
+        if self.made >= ENTRIES {
             return Err(Obstacle::TooMany);
         }
-        self.nodes.push(node);
-        Ok(self.nodes.len() - 1)
-    }
-
-    fn is_directory(&self, node: usize) -> bool {
-        self.nodes[node].object == Object::Directory
-    }
-
-    /// Of `name` in `parent`. Links can lead to longer paths than any entry has.
-    fn reach(&self, parent: usize, name: &[u8]) -> Result<Reach, Obstacle> {
-        let Reach { length, depth } = self.nodes[parent].reach;
-        let reach = Reach { length: length + 1 + name.len() as u32, depth: depth + 1 };
-        if reach.length as usize > 1 + LONGEST_PATH {
-            return Err(Obstacle::TooLong);
-        }
-        if reach.depth as usize > DEEPEST {
-            return Err(Obstacle::TooDeep);
-        }
-        Ok(reach)
+        self.made += 1;
+        Ok(())
     }
 }
 
-impl Node {
-    fn new(layer: usize, object: Object, attributes: Attributes, reach: Reach) -> Self {
-        Node { layer, object, attributes, is_implied: false, children: BTreeMap::new(), cleared_by: None, reach }
+/// Refuses a path that is too long or too deep: links can lead to longer ones than any member has.
+fn check(real: &[u8]) -> Result<(), Obstacle> {
+    if real.len() > LONGEST_PATH {
+        return Err(Obstacle::TooLong);
     }
+    if names(real).count() > DEEPEST {
+        return Err(Obstacle::TooDeep);
+    }
+    Ok(())
 }
 
 /// A path that is being walked.
 struct Way {
     /// The directories that have been entered, below the root.
-    behind: Vec<usize>,
+    behind: Vec<Vec<u8>>,
     /// Names to come, the next one last.
     ahead: Vec<Vec<u8>>,
     links: usize,
-    /// A layer whose links are not followed.
-    not_by: Option<usize>,
-}
-
-enum Step {
-    Taken,
-    Missing,
 }
 
 /// Why a path leads nowhere.
@@ -329,24 +293,17 @@ enum Obstacle {
 
 impl Way {
     fn new(path: &[u8]) -> Self {
-        let mut way = Way { behind: Vec::new(), ahead: Vec::new(), links: 0, not_by: None };
-        way.push(path);
-        way
+        let ahead = names(path).rev().map(<[u8]>::to_vec).collect();
+        Way { behind: Vec::new(), ahead, links: 0 }
     }
 
-    fn push(&mut self, path: &[u8]) {
-        self.ahead.extend(path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec));
+    /// Where it has come to, without links.
+    fn real(&self) -> Vec<u8> {
+        self.behind.join(&b'/')
     }
 
-    fn next(&mut self) -> Option<Vec<u8>> {
-        self.ahead.pop()
-    }
-
-    fn at(&self) -> usize {
-        self.behind.last().copied().unwrap_or(ROOT)
-    }
-
-    fn follow(&mut self, target: &[u8]) -> Result<(), Obstacle> {
+    /// Turns to where a link leads.
+    fn turn(&mut self, target: &[u8]) -> Result<(), Obstacle> {
         self.links += 1;
         if self.links > LINKS_LIMIT {
             return Err(Obstacle::Loop);
@@ -354,7 +311,7 @@ impl Way {
         if target.starts_with(b"/") {
             self.behind.clear();
         }
-        self.push(target);
+        self.ahead.extend(names(target).rev().map(<[u8]>::to_vec));
         Ok(())
     }
 }
@@ -373,13 +330,5 @@ impl Obstacle {
                 format!("{path} is one too many of {ENTRIES} entries with the directories they are in")
             }
         })
-    }
-}
-
-/// The path of the parent, and the name in it.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (b"", path),
     }
 }

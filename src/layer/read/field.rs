@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-use super::time::Time;
+use crate::tree::Time;
 
 /// A number in a header's field: octal digits between spaces and NULs, or base 256 behind a first bit that is set, as
 /// GNU writes what does not fit. An empty field is 0.

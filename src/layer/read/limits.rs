@@ -1,142 +1,15 @@
-//! What the layers of an image, and archives, may ask of the machine that reads them.
+//! How much the layers of an image may hold.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::error::{Error, Result};
 use crate::layer::Layer;
-
-/// How much all layers of an image may hold together, or an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Of the tars, in bytes.
-    pub size: u64,
-    pub entries: u64,
-    /// Of paths, links and extended attributes, in bytes: what is kept in memory of an entry grows with them.
-    pub text: u64,
-}
-
-/// Layers of programs and data unpack to some 2 to 5 times their size, logs to 20; a hundred times as much is
-/// a bomb, or a file full of zeros.
-const RATIO: u64 = 100;
-
-/// What is less than this is no bomb, however well it was compressed: a disk image with nothing on it, for one.
-const FLOOR: u64 = 4 << 30;
-
-/// The largest images have some hundred thousand files. At most 700 bytes of memory are taken for one.
-pub(super) const ENTRIES: u64 = 2_000_000;
-
-/// Two million paths of the usual 60 bytes, and as much again.
-const TEXT: u64 = 256 << 20;
+use crate::tree::Limits;
 
 impl Limits {
-    /// Those of all that the steps of a build change, which is kept in memory until the layers are written: as much as the
-    /// largest image may have. Steps that stages share count once; what the files hold is on disk, and not counted.
-    pub fn of_build() -> Self {
-        Limits { size: u64::MAX, entries: ENTRIES, text: TEXT }
-    }
-
     /// Those of an image of `layers`: `size` bytes, if it is given, else 4 GiB or 100 times what the blobs have.
     pub fn of(layers: &[Layer], size: Option<u64>) -> Self {
         let blobs = layers.iter().map(|layer| layer.descriptor.size).fold(0, u64::saturating_add);
         let usual = Self::of_archive(blobs);
         Limits { size: size.unwrap_or(usual.size), ..usual }
     }
-
-    /// Those of an archive that has `size` bytes as it is, compressed: 4 GiB or 100 times as much.
-    pub fn of_archive(size: u64) -> Self {
-        Limits { size: size.saturating_mul(RATIO).max(FLOOR), entries: ENTRIES, text: TEXT }
-    }
-}
-
-/// What is left of the limits while layers, archives or steps are read, all of them side by side.
-#[derive(Debug)]
-pub struct Budget {
-    limits: Limits,
-    whole: Whole,
-    size: AtomicU64,
-    entries: AtomicU64,
-    text: AtomicU64,
-}
-
-/// What the limits are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whole {
-    Image,
-    /// One whose content is unpacked.
-    Archive,
-    /// One of images, whose layers are digested.
-    Layers,
-    /// All that the steps of a build change.
-    Build,
-}
-
-impl Budget {
-    pub fn new(limits: Limits, whole: Whole) -> Self {
-        Budget { limits, whole, size: limits.size.into(), entries: limits.entries.into(), text: limits.text.into() }
-    }
-
-    /// Accounts for so many bytes of a tar.
-    pub fn size(&self, bytes: u64) -> Result<()> {
-        if take(&self.size, bytes) { Ok(()) } else { Err(self.too_large()) }
-    }
-
-    /// Fails early where so many bytes of a tar are sure to be too many.
-    pub fn foresee(&self, bytes: u64) -> Result<()> {
-        if bytes <= self.limits.size { Ok(()) } else { Err(self.too_large()) }
-    }
-
-    /// Accounts for an entry with so many bytes of path and link.
-    pub fn entry(&self, text: u64) -> Result<()> {
-        if !take(&self.entries, 1) {
-            let most = self.limits.entries;
-            let whole = self.whole();
-            return Err(Error::input(format!("there are more than {most} entries in {whole}")).with_hint(BOMB));
-        }
-        self.text(text)
-    }
-
-    /// Accounts for so many bytes of pax records and long names, or of what keeping them takes.
-    pub fn text(&self, bytes: u64) -> Result<()> {
-        if take(&self.text, bytes) {
-            return Ok(());
-        }
-        let most = self.limits.text;
-        let message =
-            format!("the paths, links and extended attributes of {} have more than {most} bytes", self.whole());
-        Err(Error::input(message).with_hint(BOMB))
-    }
-
-    pub fn is_of_archive(&self) -> bool {
-        self.whole == Whole::Archive
-    }
-
-    fn too_large(&self) -> Error {
-        let most = self.limits.size;
-        match self.whole {
-            Whole::Image => Error::input(format!("the layers of the image unpack to more than {most} bytes")).with_hint(
-                "it may be a bomb; if it is to be so large, raise the limit of the output, as in type=local,dest=DIR,limit=50g",
-            ),
-            Whole::Archive => Error::input(format!("the archive unpacks to more than {most} bytes"))
-                .with_hint("it may be a bomb; if it is to be so large, unpack it yourself first"),
-            Whole::Layers => Error::input(format!("the layers in the archive unpack to more than {most} bytes"))
-                .with_hint("it may be a bomb: where does the archive come from?"),
-            Whole::Build => Error::input(format!("what the build copies has more than {most} bytes")),
-        }
-    }
-
-    fn whole(&self) -> &'static str {
-        match self.whole {
-            Whole::Image => "the image",
-            Whole::Archive | Whole::Layers => "the archive",
-            Whole::Build => "the build's steps",
-        }
-    }
-}
-
-const BOMB: &str = "hardly anything real has as much; it may be a bomb";
-
-fn take(left: &AtomicU64, count: u64) -> bool {
-    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(count)).is_ok()
 }
 
 #[cfg(test)]

@@ -8,61 +8,23 @@ use tar::Header;
 
 use super::field::{decimal, decoded, number, record, time};
 use super::header::is_header;
-use super::limits::Budget;
 use super::sparse::Filled;
-use super::time::Time;
 use crate::error::{Error, Result};
 use crate::layer::tar::{LARGEST_ID, RECORD, padded};
 use crate::net::percent_decoded;
-use crate::plan::path::{LONGEST_NAME, LONGEST_PATH};
+use crate::tree::{
+    Attributes, Budget, Entry, Kind, Time,
+    path::{LONGEST_NAME, LONGEST_PATH},
+};
 
-/// One entry of a layer as it stands in its tar.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Names with a slash between them; none is empty, `.` or `..`. The path of the root itself is empty.
-    pub path: Vec<u8>,
-    pub object: Object,
-    pub attributes: Attributes,
-}
+/// One entry of a layer as it stands in its tar. None of the names in its path is empty, `.` or `..`.
+pub type Member = Entry<Extent>;
 
-/// What a member is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Object {
-    /// The content's `size` bytes begin `offset` bytes into the tar.
-    File {
-        offset: u64,
-        size: u64,
-    },
-    Directory,
-    /// The target's bytes, whatever they lead to.
-    Symlink {
-        target: Vec<u8>,
-    },
-    /// Another name of what stands at `target`, a path like that of a member.
-    HardLink {
-        target: Vec<u8>,
-    },
-    Fifo,
-    CharacterDevice {
-        major: u32,
-        minor: u32,
-    },
-    BlockDevice {
-        major: u32,
-        minor: u32,
-    },
-}
-
-/// Whose a file-system object is, who may do what with it, and when it last changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attributes {
-    /// The low 12 bits: permissions, setuid, setgid, sticky.
-    pub mode: u32,
-    pub user: u32,
-    pub group: u32,
-    pub modified: Time,
-    /// By full name; without those that belong to the machine that the tar was made on.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+/// Where the content of a file lies in a tar: its `size` bytes begin `offset` bytes into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    pub offset: u64,
+    pub size: u64,
 }
 
 /// The largest pax header or long name; Go's reader has the same limit.
@@ -79,13 +41,6 @@ const KEYS: [&[u8]; 6] = [b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime
 const XATTRS: [&[u8]; 2] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr."];
 /// What an extended attribute takes beside its own bytes, at most, in bytes.
 const XATTR_MEMORY: u64 = 128;
-
-impl Attributes {
-    /// Those of a directory that must be there and that no layer tells of.
-    pub fn implied() -> Self {
-        Attributes { mode: 0o755, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() }
-    }
-}
 
 /// Reads all members of `tar`, which errors call `name`, up to the end of the archive; what follows that is left unread.
 /// pax records outrank GNU's long names, and these the header's fields. Global pax headers are passed over, as docker and
@@ -216,28 +171,28 @@ impl<R: Read> Reader<'_, R> {
         let path = self.clean(&name)?;
         let attributes = self.attributes(header, &path, &mut records)?;
         let offset = self.at;
-        let object = match header.as_old().linkflag[0] {
+        let kind = match header.as_old().linkflag[0] {
             // A directory, before there was a type for it (POSIX, "ustar", on the trailing slash).
-            0 if name.ends_with(b"/") => Object::Directory,
-            0 | b'0' | b'7' => Object::File { offset, size },
-            b'1' => Object::HardLink { target: self.clean(&target)? },
-            b'2' => Object::Symlink { target: self.target(&path, target)? },
-            b'3' => self.device(header, &path, |major, minor| Object::CharacterDevice { major, minor })?,
-            b'4' => self.device(header, &path, |major, minor| Object::BlockDevice { major, minor })?,
-            b'5' => Object::Directory,
-            b'6' => Object::Fifo,
+            0 if name.ends_with(b"/") => Kind::Directory,
+            0 | b'0' | b'7' => Kind::File(Extent { offset, size }),
+            b'1' => Kind::HardLink { target: self.clean(&target)? },
+            b'2' => Kind::Symlink { target: self.target(&path, target)? },
+            b'3' => self.device(header, &path, |major, minor| Kind::CharacterDevice { major, minor })?,
+            b'4' => self.device(header, &path, |major, minor| Kind::BlockDevice { major, minor })?,
+            b'5' => Kind::Directory,
+            b'6' => Kind::Fifo,
             other => {
                 let what = format!("{} is of the type `{}`", path.escape_ascii(), other.escape_ascii());
                 return Err(self.wrong(&format!("{what}, which is not known")));
             }
         };
         self.skip(padded(size))?;
-        let text = |object: &Object| match object {
-            Object::Symlink { target } | Object::HardLink { target } => target.len(),
+        let text = |kind: &Kind<Extent>| match kind {
+            Kind::Symlink { target } | Kind::HardLink { target } => target.len(),
             _ => 0,
         };
-        self.budget.entry((path.len() + text(&object)) as u64)?;
-        Ok(Member { path, object, attributes })
+        self.budget.entry((path.len() + text(&kind)) as u64)?;
+        Ok(Entry { path, kind, attributes })
     }
 
     fn attributes(&self, header: &Header, path: &[u8], records: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attributes> {
@@ -253,9 +208,7 @@ impl<R: Read> Reader<'_, R> {
         let noted = records.remove(&b"mtime"[..]).filter(|value| !value.is_empty());
         let modified = match noted {
             Some(text) => time(&text),
-            None => number(&old.mtime)
-                .and_then(|seconds| i64::try_from(seconds).ok())
-                .map(|seconds| Time { seconds, nanoseconds: 0 }),
+            None => number(&old.mtime).and_then(|seconds| i64::try_from(seconds).ok()).map(Time::of_seconds),
         };
         let modified = modified.ok_or_else(|| wrong("time"))?;
         let mode = number(&old.mode).ok_or_else(|| wrong("mode"))? as u32 & 0o7777;
@@ -278,7 +231,7 @@ impl<R: Read> Reader<'_, R> {
         Ok(Attributes { mode, user, group, modified, xattrs })
     }
 
-    fn device(&self, header: &Header, path: &[u8], device: fn(u32, u32) -> Object) -> Result<Object> {
+    fn device(&self, header: &Header, path: &[u8], device: fn(u32, u32) -> Kind<Extent>) -> Result<Kind<Extent>> {
         // The same place in ustar's and GNU's headers.
         let bytes = header.as_bytes();
         // Larger ones neither Linux knows nor a plain header holds.

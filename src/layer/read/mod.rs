@@ -8,9 +8,9 @@ mod header;
 mod limits;
 mod member;
 mod sparse;
-mod time;
 
 use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
 
@@ -21,17 +21,16 @@ use rayon::prelude::*;
 use super::Layer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Hasher, media_type};
+use crate::tree::{Budget, Files, Limits, Spool, Whole};
 
 use member::members;
 
 pub use archive::read_archive;
 pub use blob::LayerReader;
-pub use change::{Node, Tree, WHITEOUT};
+pub use change::{Overlay, WHITEOUT};
 pub use header::is_header;
-pub use limits::{Budget, Limits, Whole};
-pub use member::{Attributes, Member, Object};
+pub use member::{Extent, Member};
 pub(super) use sparse::Filled;
-pub use time::Time;
 
 /// Opens the blob of a layer. The reader checks digest and size and fails, at the latest in place of the end of file, if
 /// they do not hold.
@@ -41,16 +40,17 @@ pub type Open<'a> = dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send + 'a>> + S
 /// system that they make, the first being the lowest.
 ///
 /// When it returns, every layer has been read to its end, and the digests of its blob and of its tar hold.
-pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Tree> {
+pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Files> {
     let all = read_members(layers, open, limits, pool)?;
-    let mut tree = Tree::new();
+    let mut overlay = Overlay::new();
     for (number, (members, layer)) in all.into_iter().zip(layers).enumerate() {
-        tree.apply(number, members).map_err(|error| Error {
+        let spool = Arc::new(Spool::new(layer.diff_id));
+        overlay.apply(number, members, &spool).map_err(|error| Error {
             message: format!("layer {}: {}", layer.descriptor.digest, error.message),
             ..error
         })?;
     }
-    Ok(tree)
+    Ok(overlay.into_files())
 }
 
 /// Reads the headers of all of `layers`, side by side on the threads of `pool`: the members of each, as they stand in its

@@ -8,9 +8,9 @@ use tar::Header;
 
 use super::field::{decimal, number, record};
 use super::header::is_header;
-use super::limits::Budget;
 use crate::error::Error;
 use crate::layer::tar::{RECORD, padded, pax_header, record as written, seal};
+use crate::tree::Budget;
 
 /// The largest map of a sparse file and the largest pax header that is looked into, in bytes; Go's reader has the same.
 const LONGEST: u64 = 1 << 20;

@@ -1,4 +1,4 @@
-//! From a tree to a directory.
+//! From a file system in memory to a directory.
 
 mod extract;
 mod flatten;
@@ -21,10 +21,11 @@ use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat};
 use rustix::io::Errno;
 
 use super::read::start;
-use super::{Attributes, Layer, Open, Tree};
+use super::{Layer, Open};
 use crate::error::{Error, Result};
 use crate::progress::WarningKind;
 use crate::sync::locked;
+use crate::tree::{Attributes, Files};
 
 use survey::{Content, Link, Place, Survey, Wanted, contents};
 use target::{Cursor, LeftOut, Target};
@@ -49,29 +50,29 @@ pub struct Directories(BTreeMap<Vec<u8>, Attributes>);
 /// being left as holes.
 const SMALL: u64 = 256 << 10;
 
-/// Writes `tree`, which was made of `layers`, into the empty directory `root`, which errors call `shown`, on the threads of
-/// `pool` and as many more. Nobody else may be able to look into it. Memory beside the tree: some 2 MiB for each thread.
+/// Writes `files`, which `layers` make, into the empty directory `root`, which errors call `shown`, on the threads of
+/// `pool` and as many more. Nobody else may be able to look into it. Memory beside the files: some 2 MiB for each thread.
 ///
 /// Layers are read side by side, and files written side by side. Root gets owners, modes, times, attributes and devices
 /// as the layers have them. Others get files of their own, without set-user-ID and set-group-ID bits, which would lend
 /// out other rights than were meant; devices and attributes that only root may have are left out. What is written is
 /// all there when this returns, but for the attributes of directories: see [`Directories::finish`].
 pub fn unpack(
-    tree: &Tree,
+    files: &Files,
     layers: &[Layer],
     open: &Open<'_>,
     (root, shown): (BorrowedFd<'_>, &Path),
     pool: &ThreadPool,
 ) -> Result<Unpacked> {
-    let survey = Survey::of(tree, layers.len());
+    let survey = Survey::of(files, layers)?;
     let target = Target::new(root, shown)?;
     let mut cursor = Cursor::new(&target);
     for place in survey.directories.iter().filter(|place| !place.path.is_empty()) {
         cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
     }
-    Writing { tree, layers, open, files: &survey.files, target: &target }.run(pool)?;
+    Writing { layers, open, files: &survey.files, target: &target }.run(pool)?;
     for place in &survey.others {
-        cursor.other(tree, place)?;
+        cursor.other(place)?;
     }
     let mut from = Cursor::new(&target);
     for Link { path, target: to } in &survey.links {
@@ -85,7 +86,7 @@ pub fn unpack(
             linked => linked,
         })?;
     }
-    let attributes = |place: Place| (place.path, tree.node(place.node).attributes.clone());
+    let attributes = |place: Place<'_>| (place.path, place.node.attributes().clone());
     let directories = survey.directories.into_iter().map(attributes).collect();
     Ok(Unpacked { directories: Directories(directories), left_out: target.left_out() })
 }
@@ -124,15 +125,14 @@ impl Directories {
 
 /// The contents of all files on their way.
 struct Writing<'a, 'o> {
-    tree: &'a Tree,
     layers: &'a [Layer],
     open: &'a Open<'o>,
-    files: &'a [Vec<Wanted>],
+    files: &'a [Vec<Wanted<'a>>],
     target: &'a Target,
 }
 
 /// A small file and its content.
-type Small<'a> = (&'a Wanted, Vec<u8>);
+type Small<'a> = (&'a Wanted<'a>, Vec<u8>);
 
 impl<'a> Writing<'a, '_> {
     /// The threads of `pool` read layers, others write: neither wait for the disk while they could decompress.
@@ -161,7 +161,7 @@ impl<'a> Writing<'a, '_> {
     fn read_layer(
         &self,
         layer: &Layer,
-        files: &'a [Wanted],
+        files: &'a [Wanted<'a>],
         send: &SyncSender<Small<'a>>,
         failure: &Failure,
     ) -> Result<()> {
@@ -195,7 +195,7 @@ impl<'a> Writing<'a, '_> {
         }
     }
 
-    fn write_large(&self, cursor: &mut Cursor<'_>, file: &Wanted, content: &mut Content<'_>) -> Result<()> {
+    fn write_large(&self, cursor: &mut Cursor<'_>, file: &Wanted<'_>, content: &mut Content<'_>) -> Result<()> {
         let created = self.create(cursor, file)?;
         let failed = |source| self.target.failed("write", &file.place.path, source);
         created.set_len(file.size).map_err(failed)?;
@@ -203,13 +203,13 @@ impl<'a> Writing<'a, '_> {
         self.settle(&created, file)
     }
 
-    fn create(&self, cursor: &mut Cursor<'_>, file: &Wanted) -> Result<File> {
+    fn create(&self, cursor: &mut Cursor<'_>, file: &Wanted<'_>) -> Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
         cursor.open(&file.place.path, flags).map(File::from)
     }
 
-    fn settle(&self, created: &File, file: &Wanted) -> Result<()> {
-        let attributes = &self.tree.node(file.place.node).attributes;
+    fn settle(&self, created: &File, file: &Wanted<'_>) -> Result<()> {
+        let attributes = file.place.node.attributes();
         let mode = if self.target.is_root { attributes.mode } else { attributes.mode & !SET_ID };
         if mode != attributes.mode {
             self.target.leave_out(LeftOut::SetId, &file.place.path);

@@ -1,4 +1,4 @@
-//! What of the layers is in the tree that they make, in the order in which it can be had: contents as they come by in
+//! What of the layers is in the file system that they make, in the order in which it can be had: contents as they come by in
 //! the layers' tars, and before and after them what needs none.
 
 use std::collections::HashMap;
@@ -6,29 +6,31 @@ use std::io::{self, Read, Take};
 
 use crate::error::{Error, Result};
 use crate::layer::read::{Filled, TarStream, opened};
-use crate::layer::{Layer, Object, Open, Tree};
+use crate::layer::{Layer, Open};
+use crate::oci::Digest;
+use crate::tree::{self, Files, Kind, Node, Object};
 
-/// All paths of a tree, each once.
-pub(super) struct Survey {
+/// All paths of a file system, each once.
+pub(super) struct Survey<'t> {
     /// Parents before children; the root is the first.
-    pub directories: Vec<Place>,
+    pub directories: Vec<Place<'t>>,
     /// Those of each layer, in the order of the layer's tar.
-    pub files: Vec<Vec<Wanted>>,
+    pub files: Vec<Vec<Wanted<'t>>>,
     /// Further names, of files and of [`others`](Self::others).
     pub links: Vec<Link>,
     /// Symlinks, FIFOs and devices.
-    pub others: Vec<Place>,
+    pub others: Vec<Place<'t>>,
 }
 
-/// A path, and the number of the node that stands there.
-pub(super) struct Place {
+/// A path, and what stands there.
+pub(super) struct Place<'t> {
     pub path: Vec<u8>,
-    pub node: usize,
+    pub node: &'t Node,
 }
 
 /// A file's content in its layer's tar.
-pub(super) struct Wanted {
-    pub place: Place,
+pub(super) struct Wanted<'t> {
+    pub place: Place<'t>,
     pub offset: u64,
     pub size: u64,
 }
@@ -39,51 +41,57 @@ pub(super) struct Link {
     pub target: Vec<u8>,
 }
 
-impl Survey {
-    /// `tree` was made of `layers` layers.
-    pub fn of(tree: &Tree, layers: usize) -> Self {
+impl<'t> Survey<'t> {
+    /// Fails for a file whose content lies in none of `layers`.
+    pub fn of(files: &'t Files, layers: &[Layer]) -> Result<Self> {
         let mut survey = Survey {
             directories: Vec::new(),
-            files: std::iter::repeat_with(Vec::new).take(layers).collect(),
+            files: std::iter::repeat_with(Vec::new).take(layers.len()).collect(),
             links: Vec::new(),
             others: Vec::new(),
         };
-        let names = tree.names();
-        // The first paths of nodes that have several.
+        let numbers: HashMap<Digest, usize> =
+            layers.iter().enumerate().map(|(number, layer)| (layer.diff_id, number)).collect();
+        // The first paths of what may have several.
         let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
-        for (path, node) in tree.paths() {
+        for (path, node) in files.paths() {
             let place = Place { path, node };
-            let object = &tree.node(node).object;
-            if *object == Object::Directory {
+            let Object::Other(kind) = node.object() else {
                 survey.directories.push(place);
                 continue;
-            }
-            if let Some(target) = first.get(&node) {
-                survey.links.push(Link { path: place.path, target: target.clone() });
-                continue;
-            }
-            if names[node] > 1 {
-                first.insert(node, place.path.clone());
-            }
-            match *object {
-                Object::File { offset, size } => {
-                    survey.files[tree.node(node).layer].push(Wanted { place, offset, size });
+            };
+            if let Some(identity) = node.identity() {
+                if let Some(target) = first.get(&identity) {
+                    survey.links.push(Link { path: place.path, target: target.clone() });
+                    continue;
                 }
+                first.insert(identity, place.path.clone());
+            }
+            match kind {
+                Kind::File(tree::Content::Part { spool, offset, size }) => {
+                    let number = numbers.get(&spool.tar()).copied().ok_or_else(|| elsewhere(&place.path))?;
+                    survey.files[number].push(Wanted { place, offset: *offset, size: *size });
+                }
+                Kind::File(_) => return Err(elsewhere(&place.path)),
                 _ => survey.others.push(place),
             }
         }
         survey.files.iter_mut().for_each(|files| files.sort_by_key(|file| file.offset));
-        survey
+        Ok(survey)
     }
+}
+
+fn elsewhere(path: &[u8]) -> Error {
+    Error::not_found(format!("the content of /{} is in none of the layers", path.escape_ascii()))
 }
 
 /// Reads `layer` once more and gives each of `files`, in their order, to `take` with its content. The blob is read to
 /// its end, so that its reader can check it again.
 pub(super) fn contents<'f>(
     layer: &Layer,
-    files: &'f [Wanted],
+    files: &'f [Wanted<'f>],
     open: &Open<'_>,
-    mut take: impl FnMut(&'f Wanted, &mut Content<'_>) -> Result<()>,
+    mut take: impl FnMut(&'f Wanted<'f>, &mut Content<'_>) -> Result<()>,
 ) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;

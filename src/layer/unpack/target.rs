@@ -18,9 +18,12 @@ use rustix::process::geteuid;
 
 use super::survey::Place;
 use crate::error::{Error, Result};
-use crate::layer::{Attributes, Object, Tree};
 use crate::progress::WarningKind;
 use crate::sync::locked;
+use crate::tree::{
+    Attributes, Kind, Object,
+    path::{names, split},
+};
 
 /// The directory that all goes into.
 pub struct Target {
@@ -136,13 +139,10 @@ impl<'a> Cursor<'a> {
 
     /// The directory that `path` is in, and its name there; the root is `.` in itself.
     pub fn parent<'p>(&mut self, path: &'p [u8]) -> Result<(BorrowedFd<'_>, &'p [u8])> {
-        let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => (&path[..slash], &path[slash + 1..]),
-            None => (&path[..0], if path.is_empty() { b"." } else { path }),
-        };
+        let (parent, name) = if path.is_empty() { (path, &b"."[..]) } else { split(path) };
         if self.path != parent {
             let mut directory: Option<OwnedFd> = None;
-            for part in parent.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+            for part in names(parent) {
                 let from = directory.as_ref().unwrap_or(&self.target.root);
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let opened = openat(from, part, flags, Mode::empty());
@@ -166,19 +166,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// Makes what is neither a file nor a directory.
-    pub fn other(&mut self, tree: &Tree, place: &Place) -> Result<()> {
+    pub fn other(&mut self, place: &Place<'_>) -> Result<()> {
         let Place { path, node } = place;
-        let node = tree.node(*node);
-        let (kind, device) = match &node.object {
-            Object::Symlink { target } => {
+        // The survey has directories elsewhere.
+        let Object::Other(kind) = node.object() else { return Ok(()) };
+        let (kind, device) = match kind {
+            Kind::Symlink { target } => {
                 self.make(path, |parent, name| symlinkat(target.as_slice(), parent, name))?;
-                return self.settle_other(path, &node.attributes, true);
+                return self.settle_other(path, node.attributes(), true);
             }
-            Object::Fifo => (FileType::Fifo, 0),
-            Object::CharacterDevice { major, minor } => (FileType::CharacterDevice, makedev(*major, *minor)),
-            Object::BlockDevice { major, minor } => (FileType::BlockDevice, makedev(*major, *minor)),
-            // The survey has these elsewhere.
-            Object::File { .. } | Object::Directory | Object::HardLink { .. } => return Ok(()),
+            Kind::Fifo => (FileType::Fifo, 0),
+            Kind::CharacterDevice { major, minor } => (FileType::CharacterDevice, makedev(*major, *minor)),
+            Kind::BlockDevice { major, minor } => (FileType::BlockDevice, makedev(*major, *minor)),
+            // And these, too.
+            Kind::File(_) | Kind::Directory | Kind::HardLink { .. } => return Ok(()),
         };
         let (target, (parent, name)) = (self.target, self.parent(path)?);
         match mknodat(parent, name, kind, Mode::empty(), device) {
@@ -187,7 +188,7 @@ impl<'a> Cursor<'a> {
                 Ok(())
             }
             Err(errno) => Err(target.failed("create", path, errno.into())),
-            Ok(()) => self.settle_other(path, &node.attributes, false),
+            Ok(()) => self.settle_other(path, node.attributes(), false),
         }
     }
 

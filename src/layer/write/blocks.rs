@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::deflate::Plain;
 use crate::error::Result;
 use crate::layer::tar::{TRAILER, header_size, padded};
-use crate::layer::{Entry, Kind};
 use crate::oci::Digest;
+use crate::tree::{Entry, Kind};
 
 /// No block is longer.
 pub const LONGEST_BLOCK: u64 = Plain::LONGEST as u64;
@@ -105,7 +105,8 @@ mod tests {
 
     use super::*;
     use crate::layer::tar::header;
-    use crate::layer::{Content, Identity};
+    use crate::tree::DiskFile;
+    use crate::tree::{Content, Identity};
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
@@ -187,7 +188,7 @@ mod tests {
     /// A file that is not there; the geometry does not look at its content.
     fn file_of_size(number: usize, size: u64) -> Entry {
         let identity = Identity { device: 0, inode: 0, links: 1, size, modified: (0, 0), changed: (0, 0) };
-        let kind = Kind::File(Content::Disk { path: "".into(), identity, tells_changes: true });
+        let kind = Kind::File(Content::Disk(DiskFile { path: "".into(), identity, tells_changes: true }.into()));
         Entry { kind, ..Entry::directory(format!("{number:05}").into_bytes(), 0) }
     }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::pieces::{Earlier, Piece};
-use crate::layer::Entry;
 use crate::oci::{Digest, Map};
+use crate::tree::Entry;
 
 /// One layer to write.
 pub struct Job<'a, W> {

@@ -19,9 +19,9 @@ use super::job::{Job, Written};
 use super::pieces::{Earlier, Fingerprint, Piece, SHORTEST_PIECE};
 use crate::error::{Error, Result};
 use crate::layer::tar::{header, padded};
-use crate::layer::{Entry, Kind};
 use crate::oci::{Digest, Hasher, Map};
 use crate::progress::{Event, Progress, silent};
+use crate::tree::{Entry, Kind};
 
 /// A layer that is being written, or the last part of one.
 pub struct Making<'a, W> {

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use super::add::context_pattern;
 use super::annotation::PlacedAnnotations;
 use super::label::{self, About, Automatic};
-use super::{Add, Base, FindBase, ImagePath, Mode, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
+use super::{Add, Base, FindBase, ImagePath, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
+use crate::tree::Mode;
 
 const PLACEHOLDERS: &[&str] = &["os", "arch", "variant", "triple"];
 

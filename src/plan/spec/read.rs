@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
 use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::table::{TomlDocument, TomlTable, TomlValue};
-use crate::plan::{About, Mode, Owner, setting};
+use crate::plan::{About, Owner, setting};
+use crate::tree::Mode;
 
 impl Spec {
     /// Reads `ocibake.toml`; `file` is its name in errors. Everything is checked that does not depend on a platform.

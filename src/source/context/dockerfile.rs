@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::OpenContext;
 use super::text::{TextFile, read, read_named};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::open_file;
+use crate::tree::open_file;
 
 /// What a build is told by.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,13 +14,13 @@ use super::archive::{self, HEAD, is_archive};
 use super::download::download;
 use super::git::{self, Fetched};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::{Ignore, newest, open_file, real_within, walk_all};
 use crate::net::Stop;
 use crate::plan::{Checkout, ContextPlace, GitUrl, is_http, shown_url};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::LocalStore;
 use crate::store::pending::PendingDirectory;
+use crate::tree::{Ignore, newest, open_file, real_within, walk_all};
 
 pub use dockerfile::{DockerfilePlace, DockerfileSource};
 pub use text::{TEXT_LIMIT, TextFile};

@@ -5,8 +5,9 @@ use std::io::{self, BufReader, Read};
 
 use super::{Archive, Blob, Member};
 use crate::error::{Error, Result};
-use crate::layer::{self, Budget, Layer, Limits, Whole, ZSTD_MAGIC};
+use crate::layer::{self, Layer, ZSTD_MAGIC};
 use crate::oci::{Descriptor, Digest, Hasher, HashingWriter, media_type};
+use crate::tree::{Budget, Limits, Whole};
 
 /// The hint of errors about layers that do not fit their config.
 pub(crate) const DAMAGED: &str = "the archive is damaged or was put together wrongly: fetch or make it again";

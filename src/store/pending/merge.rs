@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::{names, open_directory};
 use crate::error::{Error, Result};
+use crate::tree::joined;
 
 /// The way in which a directory came to where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl Merging<'_, '_> {
         depth: usize,
     ) -> Result<()> {
         let shown = shown.join(OsStr::from_bytes(name.to_bytes()));
-        let path = if path.is_empty() { name.to_bytes().to_vec() } else { [path, b"/", name.to_bytes()].concat() };
+        let path = joined(path, name.to_bytes());
         let failed = |errno: Errno| Error::io("create", &shown, errno.into());
         let open = |at| open_directory(at, name).map_err(|errno| Error::io("open", &shown, errno.into()));
         let (ours, theirs) = (kind(from, name).map_err(failed)?, kind(to, name).map_err(failed)?);

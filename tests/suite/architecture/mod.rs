@@ -10,8 +10,8 @@ use std::path::Path;
 
 /// A module uses only itself and those that stand before it.
 const ORDER: &[&str] = &[
-    "error", "sync", "oci", "progress", "net", "plan", "layer", "store", "registry", "image", "source", "run", "build",
-    "attest", "output", "release", "inspect", "cli",
+    "error", "sync", "oci", "progress", "net", "tree", "plan", "layer", "store", "registry", "image", "source", "run",
+    "build", "attest", "output", "release", "inspect", "cli",
 ];
 
 /// What may stand in some modules only.

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use ocibake::error::{Error, ErrorKind};
-use ocibake::layer::{Content, Entry, Kind};
 use ocibake::source::archive;
 use ocibake::store::LocalStore;
+use ocibake::tree::{Attributes, Content, Entry, Kind};
 use tempfile::TempDir;
 
 use crate::support::tool::{checked, require, run};
@@ -56,7 +56,8 @@ fn line(entry: &Entry) -> String {
         Kind::BlockDevice { major, minor } => format!("block {major}:{minor}"),
     };
     let path = String::from_utf8_lossy(&entry.path);
-    format!("{path} {kind} {:o} {}:{} {}", entry.mode, entry.user, entry.group, entry.modified)
+    let Attributes { mode, user, group, modified, .. } = entry.attributes;
+    format!("{path} {kind} {mode:o} {user}:{group} {}", modified.seconds)
 }
 
 #[test]
@@ -259,7 +260,7 @@ fn a_file_that_changes_while_it_is_read_is_not_taken_for_another() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("a.tar");
     fs::write(&path, tar(&tree, &[])).unwrap();
-    let Kind::File(content) = ocibake::layer::inspect(&path, b"a.tar".to_vec()).unwrap().kind else { unreachable!() };
+    let Kind::File(content) = ocibake::tree::inspect(&path, b"a.tar".to_vec()).unwrap().kind else { unreachable!() };
     let store = LocalStore::open(place.path().join("store")).unwrap();
     let read = |name: &str| archive::entries(&content, name, &store);
     assert_eq!(read("a.tar").unwrap().unwrap().len(), 1);

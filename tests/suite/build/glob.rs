@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use ocibake::error::Result;
-use ocibake::layer::Entry;
 use ocibake::plan::{Add, Owner, Source};
 use ocibake::source::modified::Modified;
+use ocibake::tree::Entry;
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use tempfile::TempDir;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ocibake::error::{Error, Result};
-use ocibake::layer::{Entry, Kind, read_xattrs};
-use ocibake::plan::{Add, Mode, Owner, Source};
+use ocibake::plan::{Add, Owner, Source};
 use ocibake::source::modified::{FILES_TIME, Modified};
+use ocibake::tree::{Entry, Kind, Mode, read_xattrs};
 use tempfile::TempDir;
 
 use crate::support::entry::entries;
@@ -33,7 +33,7 @@ fn the_contents_of_a_directory_go_to_the_destination() {
 #[test]
 fn a_destination_with_a_slash_is_a_directory_of_its_own_and_without_one_becomes_the_source() {
     let context = Tree::new().directory("dir").mode(0o700).time(5).file("dir/a", "").plant();
-    let mode = |to: &str| added(&context, &[add("dir", to)]).unwrap()[0].mode;
+    let mode = |to: &str| added(&context, &[add("dir", to)]).unwrap()[0].attributes.mode;
     assert_eq!((mode("/opt/"), mode("/opt")), (0o755, 0o700));
 }
 
@@ -164,7 +164,10 @@ fn a_hard_link_has_the_attributes_of_its_file() {
     read_xattrs(&mut made).unwrap();
     assert_eq!(made[1].kind, Kind::HardLink { target: b"a".to_vec() });
     let noted = BTreeMap::from([(b"user.note".to_vec(), b"n".to_vec())]);
-    assert_eq!(made.into_iter().map(|entry| entry.xattrs).collect::<Vec<_>>(), [noted.clone(), noted, BTreeMap::new()]);
+    assert_eq!(
+        made.into_iter().map(|entry| entry.attributes.xattrs).collect::<Vec<_>>(),
+        [noted.clone(), noted, BTreeMap::new()]
+    );
 }
 
 #[test]
@@ -191,7 +194,9 @@ fn parents_that_nobody_describes_are_roots() {
     let context = Tree::new().file("a", "").directory("opt").mode(0o700).plant();
     let owner = Owner::Numbers { user: 7, group: 8 };
     let made = entries(&[within(&context, Add { owner, ..add("a", "/opt/deep/a") })], Modified::At(99)).unwrap();
-    let described = |entry: &Entry| (entry.mode, entry.user, entry.group, entry.modified);
+    let described = |entry: &Entry| {
+        (entry.attributes.mode, entry.attributes.user, entry.attributes.group, entry.attributes.modified.seconds)
+    };
     assert_eq!(
         made.iter().map(described).collect::<Vec<_>>(),
         [(0o755, 0, 0, 99), (0o755, 0, 0, 99), (0o644, 7, 8, 99)]
@@ -199,7 +204,7 @@ fn parents_that_nobody_describes_are_roots() {
     // One that an add describes is as described, whatever the order.
     for adds in [[add("a", "/opt/a"), add("opt", "/opt")], [add("opt", "/opt"), add("a", "/opt/a")]] {
         let made = added(&context, &adds).unwrap();
-        assert_eq!((paths(&made), made[0].mode), (vec!["opt".to_owned(), "opt/a".to_owned()], 0o700));
+        assert_eq!((paths(&made), made[0].attributes.mode), (vec!["opt".to_owned(), "opt/a".to_owned()], 0o700));
     }
 }
 
@@ -222,7 +227,7 @@ fn owners_are_given_or_preserved() {
         [("0:0", (0, 0)), ("5", (5, 5)), ("5:6", (5, 6)), ("4294967294:1", (4_294_967_294, 1)), ("preserve", (12, 34))]
     {
         let made = added(&context, &[Add { owner: owner.parse().unwrap(), ..add("dir/a", "/a") }]).unwrap();
-        assert_eq!((made[0].user, made[0].group), expected, "{owner}");
+        assert_eq!((made[0].attributes.user, made[0].attributes.group), expected, "{owner}");
     }
 }
 
@@ -242,7 +247,7 @@ fn modes_are_for_files_and_directories_and_not_for_links() {
     ] {
         let made = added(&context, &[Add { mode: Some(Mode::parse(mode).unwrap()), ..add("dir", "/") }]).unwrap();
         assert_eq!(paths(&made), ["run", "sub", "text", "way"]);
-        assert_eq!(made.iter().map(|entry| entry.mode).collect::<Vec<_>>(), expected, "{mode}");
+        assert_eq!(made.iter().map(|entry| entry.attributes.mode).collect::<Vec<_>>(), expected, "{mode}");
     }
 }
 
@@ -250,8 +255,14 @@ fn modes_are_for_files_and_directories_and_not_for_links() {
 fn times_are_given_or_preserved() {
     let context = Tree::new().file("dir/a", "").time(1234).plant();
     let made = |modified| entries(&[within(&context, add("dir/a", "/x/a"))], modified).unwrap();
-    assert_eq!(made(Modified::At(-5)).iter().map(|entry| entry.modified).collect::<Vec<_>>(), [-5, -5]);
-    assert_eq!(made(Modified::Preserve).iter().map(|entry| entry.modified).collect::<Vec<_>>(), [FILES_TIME, 1234]);
+    assert_eq!(
+        made(Modified::At(-5)).iter().map(|entry| entry.attributes.modified.seconds).collect::<Vec<_>>(),
+        [-5, -5]
+    );
+    assert_eq!(
+        made(Modified::Preserve).iter().map(|entry| entry.attributes.modified.seconds).collect::<Vec<_>>(),
+        [FILES_TIME, 1234]
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What `COPY` puts where. The rules are those of BuildKit's file operations and of fsutil's copier; each expectation was
 //! derived from them by hand.
 
-use ocibake::plan::{Base, Copy, CopyItem, Mode, Work};
+use ocibake::plan::{Base, Copy, CopyItem, Work};
+use ocibake::tree::Mode;
 
 use crate::support::handmade::{self, Handmade};
 use crate::support::stages::{TIME, Workshop, copy, destination, directory};

@@ -1,7 +1,7 @@
 //! `.dockerignore` means what it means to docker.
 
-use ocibake::layer::{Above, Ignore};
 use ocibake::plan::dockerignore;
+use ocibake::tree::{Above, Ignore};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};

@@ -1,9 +1,12 @@
 //! Layers put one over the other, against a model that is nothing but a list of paths, and against umoci.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use ocibake::layer::{Attributes, Member, Object, Time, Tree};
+use ocibake::layer::{Extent, Member, Overlay};
+use ocibake::oci::Digest;
 use ocibake::progress::silent;
+use ocibake::tree::{self, Attributes, Content, Node, Object, Spool, Time};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -23,7 +26,7 @@ fn a_whiteout_hides_what_is_below_and_only_that() {
     // Wherever in its own layer it stands.
     let tree = applied(&[&[file("a/b", 1)], &[file("a/b", 2), whiteout("a", "b"), file("c", 3), whiteout("", "c")]]);
     assert_eq!(paths(&tree), ["", "a", "a/b", "c"]);
-    assert_eq!(tree.find(b"a/b").unwrap().layer, 1);
+    assert_eq!(layer_of(tree.find(b"a/b").unwrap()), 1);
 }
 
 #[test]
@@ -35,7 +38,7 @@ fn an_opaque_directory_shows_nothing_from_below() {
     ] {
         let tree = applied(&[&below, &layer]);
         assert_eq!(paths(&tree), ["", "a", "a/c", "a/c/new", "a/new", "e"]);
-        assert_eq!(tree.find(b"a").unwrap().attributes.mode, 0o700, "the directory itself stays");
+        assert_eq!(tree.find(b"a").unwrap().attributes().mode, 0o700, "the directory itself stays");
     }
     let tree = applied(&[&below, &[whiteout("", ".wh..opq")]]);
     assert_eq!(paths(&tree), [""]);
@@ -60,7 +63,7 @@ fn whiteouts_without_end_take_no_time_without_end() {
 fn a_directory_that_is_replaced_by_itself_keeps_its_children() {
     let tree = applied(&[&[directory("a", 0o700), file("a/b", 1)], &[directory("a", 0o755)]]);
     assert_eq!(paths(&tree), ["", "a", "a/b"]);
-    assert_eq!((tree.find(b"a").unwrap().layer, tree.find(b"a").unwrap().attributes.mode), (1, 0o755));
+    assert_eq!(tree.find(b"a").unwrap().attributes().mode, 0o755);
     // By a whiteout and itself it does not.
     let tree = applied(&[&[directory("a", 0o700), file("a/b", 1)], &[whiteout("", "a"), directory("a", 0o755)]]);
     assert_eq!(paths(&tree), ["", "a"]);
@@ -82,13 +85,13 @@ fn a_link_in_the_way_is_followed_within_the_root() {
         &[whiteout("lib", "d")],
     ]);
     assert_eq!(paths(&tree), ["", "abs", "lib", "usr", "usr/c", "usr/lib", "usr/lib/a", "usr/lib/b", "usr/up"]);
-    assert_eq!(tree.find(b"abs/lib/a").unwrap().object, tree.find(b"usr/lib/a").unwrap().object);
-    assert!(matches!(tree.find(b"lib").unwrap().object, Object::Symlink { .. }), "the last name is not followed");
+    assert_eq!(tree.find(b"abs/lib/a").unwrap().address(), tree.find(b"usr/lib/a").unwrap().address());
+    assert!(is_symlink(tree.find(b"lib").unwrap()), "the last name is not followed");
     assert!(tree.find(b"lib/none/x").is_none());
     // One that leads nowhere yet leads to where directories are made.
     let tree = applied(&[&[symlink("data", "/var/data"), file("data/x", 1)]]);
     assert_eq!(paths(&tree), ["", "data", "var", "var/data", "var/data/x"]);
-    assert_eq!(tree.find(b"var").unwrap().attributes, Attributes::implied());
+    assert_eq!(*tree.find(b"var").unwrap().attributes(), Attributes::implied());
     // As overlay file systems tell that a link has become a directory.
     let tree = applied(&[
         &[file("usr/lib/a", 1), symlink("lib", "usr/lib")],
@@ -105,16 +108,16 @@ fn a_whiteout_in_what_is_no_directory_any_more_hides_nothing() {
     assert_eq!(paths(&tree), ["", "a", "b", "b/x"]);
     let tree = applied(&[&below, &[symlink("a", "b"), whiteout("a", "x"), whiteout("a", ".wh..opq")]]);
     assert_eq!(paths(&tree), ["", "a", "b", "b/x"]);
-    assert!(matches!(tree.find(b"a").unwrap().object, Object::Symlink { .. }));
+    assert!(is_symlink(tree.find(b"a").unwrap()));
 }
 
 #[test]
 fn a_hard_link_is_a_name_of_its_own() {
     let tree = applied(&[&[file("a", 1)], &[hard_link("b", "a")], &[whiteout("", "a")], &[hard_link("c", "b")]]);
     assert_eq!(paths(&tree), ["", "b", "c"]);
-    let numbers: Vec<_> = tree.paths().map(|(_, number)| number).collect();
-    assert_eq!(numbers[1], numbers[2]);
-    assert_eq!(tree.node(numbers[1]).layer, 0, "the content is the lowest layer's");
+    let nodes: Vec<_> = tree.files().paths().map(|(_, node)| node).collect();
+    assert!(nodes[1].is(nodes[2]));
+    assert_eq!(layer_of(nodes[1]), 0, "the content is the lowest layer's");
     // A whiteout in the layer that made the link is about lower layers.
     let tree = applied(&[&[file("a", 1)], &[hard_link("b", "a"), whiteout("", "b"), whiteout("", "a")]]);
     assert_eq!(paths(&tree), ["", "b"]);
@@ -124,13 +127,13 @@ fn a_hard_link_is_a_name_of_its_own() {
 fn layers_make_what_the_model_says() {
     let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&any_layers(), |layers| {
-        let mut tree = Tree::new();
+        let mut tree = Overlay::new();
         let mut model = Model::default();
         for (number, changes) in layers.iter().enumerate() {
             for (at, change) in changes.iter().enumerate() {
                 let id = (number * 100 + at) as u64;
                 let expected = model.apply(number, id, change);
-                let result = tree.apply(number, vec![member(change, id)]);
+                let result = tree.apply(number, vec![member(change, id)], &spool(number));
                 prop_assert_eq!(result.is_ok(), expected, "{:?} after {:?}", change, &layers[..=number]);
             }
         }
@@ -252,19 +255,21 @@ fn timeless(mut listing: Listing) -> Listing {
 }
 
 /// A tree in the words of [`Model::shown`].
-fn shown(tree: &Tree) -> BTreeMap<String, String> {
+fn shown(tree: &Overlay) -> BTreeMap<String, String> {
     let mut names: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-    for (path, number) in tree.paths() {
-        names.entry(number).or_default().insert(String::from_utf8(path).unwrap());
+    for (path, node) in tree.files().paths() {
+        names.entry(node.address()).or_default().insert(String::from_utf8(path).unwrap());
     }
-    let shown = |number: usize| match &tree.node(number).object {
-        Object::File { size, .. } => format!("file {size} {:?}", names[&number]),
-        Object::Directory => format!("directory {}", tree.node(number).attributes.mode),
-        Object::Symlink { target } => format!("link {} {:?}", String::from_utf8_lossy(target), names[&number]),
+    let shown = |node: &Node| match node.object() {
+        Object::Other(tree::Kind::File(content)) => format!("file {} {:?}", content.size(), names[&node.address()]),
+        Object::Directory(_) => format!("directory {}", node.attributes().mode),
+        Object::Other(tree::Kind::Symlink { target }) => {
+            format!("link {} {:?}", String::from_utf8_lossy(target), names[&node.address()])
+        }
         other => panic!("{other:?}"),
     };
-    let all = tree.paths().filter(|(path, _)| !path.is_empty());
-    all.map(|(path, number)| (String::from_utf8(path).unwrap(), shown(number))).collect()
+    let all = tree.files().paths().filter(|(path, _)| !path.is_empty());
+    all.map(|(path, node)| (String::from_utf8(path).unwrap(), shown(node))).collect()
 }
 
 /// As the tree gets it.
@@ -294,25 +299,25 @@ fn entry(change: &Change, number: usize) -> Entry {
     }
 }
 
-fn made(path: &str, object: Object, mode: u32) -> Member {
+fn made(path: &str, kind: tree::Kind<Extent>, mode: u32) -> Member {
     let attributes = Attributes { mode, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() };
-    Member { path: path.as_bytes().to_vec(), object, attributes }
+    Member { path: path.as_bytes().to_vec(), kind, attributes }
 }
 
 fn file(path: &str, size: u64) -> Member {
-    made(path, Object::File { offset: 0, size }, 0o644)
+    made(path, tree::Kind::File(Extent { offset: 0, size }), 0o644)
 }
 
 fn directory(path: &str, mode: u32) -> Member {
-    made(path, Object::Directory, mode)
+    made(path, tree::Kind::Directory, mode)
 }
 
 fn symlink(path: &str, target: &str) -> Member {
-    made(path, Object::Symlink { target: target.as_bytes().to_vec() }, 0o777)
+    made(path, tree::Kind::Symlink { target: target.as_bytes().to_vec() }, 0o777)
 }
 
 fn hard_link(path: &str, target: &str) -> Member {
-    made(path, Object::HardLink { target: target.as_bytes().to_vec() }, 0o644)
+    made(path, tree::Kind::HardLink { target: target.as_bytes().to_vec() }, 0o644)
 }
 
 fn whiteout(parent: &str, name: &str) -> Member {
@@ -320,14 +325,29 @@ fn whiteout(parent: &str, name: &str) -> Member {
     file(&format!("{parent}.wh.{name}"), 0)
 }
 
-fn applied(layers: &[&[Member]]) -> Tree {
-    let mut tree = Tree::new();
+fn applied(layers: &[&[Member]]) -> Overlay {
+    let mut tree = Overlay::new();
     for (number, members) in layers.iter().enumerate() {
-        tree.apply(number, members.to_vec()).unwrap();
+        tree.apply(number, members.to_vec(), &spool(number)).unwrap();
     }
     tree
 }
 
-fn paths(tree: &Tree) -> Vec<String> {
-    tree.paths().map(|(path, _)| String::from_utf8(path).unwrap()).collect()
+fn paths(tree: &Overlay) -> Vec<String> {
+    tree.files().paths().map(|(path, _)| String::from_utf8(path).unwrap()).collect()
+}
+
+/// The tar of a layer, which nobody reads.
+fn spool(layer: usize) -> Arc<Spool> {
+    Arc::new(Spool::new(Digest::of(layer.to_string().as_bytes())))
+}
+
+/// The layer that a file's content is in.
+fn layer_of(node: &Node) -> usize {
+    let Object::Other(tree::Kind::File(Content::Part { spool: found, .. })) = node.object() else { panic!("no file") };
+    (0..).find(|layer| spool(*layer).tar() == found.tar()).unwrap()
+}
+
+fn is_symlink(node: &Node) -> bool {
+    matches!(node.object(), Object::Other(tree::Kind::Symlink { .. }))
 }

@@ -7,8 +7,9 @@ use std::io::Read;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::bufread::GzDecoder;
-use ocibake::layer::{Compression, Entry, Kind, Written};
+use ocibake::layer::{Compression, Written};
 use ocibake::plan::label::rfc3339;
+use ocibake::tree::{Entry, Kind};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -180,7 +181,7 @@ fn assert_holds(blob: &Written<Vec<u8>>, entries: &[Entry]) {
 
     let mut expected = entries.to_vec();
     let mut landmark = file(LANDMARK, [0x0f]);
-    landmark.mode = 0o644;
+    landmark.attributes.mode = 0o644;
     expected.push(landmark);
     listing_of_table(&toc, &members, entries).assert_is(&listing_of(&expected));
     // The tar is the same, and has the table as its last entry.
@@ -227,7 +228,8 @@ fn table(blob: &[u8], members: &BTreeMap<u64, Vec<u8>>) -> (Value, Vec<u8>) {
 
 /// What the table ("TOCEntries") and the members that it leads to say is in the layer.
 fn listing_of_table(toc: &Value, members: &BTreeMap<u64, Vec<u8>>, entries: &[Entry]) -> Listing {
-    let times: BTreeMap<&[u8], i64> = entries.iter().map(|entry| (&entry.path[..], entry.modified)).collect();
+    let times: BTreeMap<&[u8], i64> =
+        entries.iter().map(|entry| (&entry.path[..], entry.attributes.modified.seconds)).collect();
     let mut listing = Listing(BTreeMap::new());
     let mut rest = toc["entries"].as_array().unwrap().iter().peekable();
     while let Some(entry) = rest.next() {

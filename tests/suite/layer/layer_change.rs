@@ -7,8 +7,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ocibake::error::Error;
-use ocibake::layer::{Compression, Entry, Ignore, walk};
+use ocibake::layer::Compression;
 use ocibake::store::LocalStore;
+use ocibake::tree::{Entry, Ignore, walk};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 

@@ -5,7 +5,8 @@ use std::io::{self, Cursor, Read, Write};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use ocibake::layer::{Compression, Entry, Kind, inspect};
+use ocibake::layer::Compression;
+use ocibake::tree::{Attributes, Entry, Kind, Time, inspect};
 
 use crate::support::entry::{directory, file, hard_link, listing_of, symlink, write, write_to};
 use crate::support::layout::Layout;
@@ -44,7 +45,10 @@ fn owners_around_the_largest_that_a_field_holds() {
     let pairs = ids.iter().flat_map(|user| ids.map(|group| (*user, group)));
     read_by_all(pairs.flat_map(|(user, group)| {
         let name = format!("{user} {group}");
-        [Entry { user, group, ..file(&name, "content") }, Entry { user, group, ..directory(name + " directory") }]
+        [file(&name, "content"), directory(name + " directory")].map(|entry| {
+            let attributes = Attributes { user, group, ..entry.attributes };
+            Entry { attributes, ..entry }
+        })
     }));
 }
 
@@ -54,7 +58,10 @@ fn times_before_1970_and_far_from_now() {
     let times = [-1, -62_135_596_800, 1, 0o77777777777, 0o77777777777 + 1, 1 << 40, i64::MAX, i64::MIN];
     read_by_all(times.iter().flat_map(|&modified| {
         let name = format!("{modified}");
-        [Entry { modified, ..file(&name, "content") }, Entry { modified, ..symlink(name + " link", "target") }]
+        [file(&name, "content"), symlink(name + " link", "target")].map(|entry| {
+            let attributes = Attributes { modified: Time::of_seconds(modified), ..entry.attributes };
+            Entry { attributes, ..entry }
+        })
     }));
 }
 
@@ -76,8 +83,8 @@ fn attributes_of_any_value_and_size() {
     read_by_all(odd.into_iter().chain(lengths).enumerate().map(|(number, value)| {
         let mut entry =
             if number % 2 == 0 { file(number.to_string(), "content") } else { directory(number.to_string()) };
-        entry.xattrs.insert(b"user.one".to_vec(), value);
-        entry.xattrs.insert(b"user.two".to_vec(), b"two".to_vec());
+        entry.attributes.xattrs.insert(b"user.one".to_vec(), value);
+        entry.attributes.xattrs.insert(b"user.two".to_vec(), b"two".to_vec());
         entry
     }));
 }
@@ -86,7 +93,7 @@ fn attributes_of_any_value_and_size() {
 fn an_attribute_with_a_name_that_no_record_can_hold_is_refused() {
     for name in [&b"user.a=b"[..], b"user.\xff"] {
         let mut entry = file("some/file", "");
-        entry.xattrs.insert(name.to_vec(), b"value".to_vec());
+        entry.attributes.xattrs.insert(name.to_vec(), b"value".to_vec());
         let error = write_to(Vec::new(), &[entry], Compression::None, 1).unwrap_err();
         assert!(error.message.contains("user.") && error.message.contains("some/file"), "{error}");
     }
@@ -195,8 +202,8 @@ fn is_extractable(entry: &Entry) -> bool {
     target_fits
         && entry.path.len() < 3000
         && entry.path.split(|byte| *byte == b'/').all(|part| part.len() < 256)
-        && (-(1i64 << 31)..1 << 33).contains(&entry.modified)
-        && entry.xattrs.values().all(|value| value.len() < 2000)
+        && (-(1i64 << 31)..1 << 33).contains(&entry.attributes.modified.seconds)
+        && entry.attributes.xattrs.values().all(|value| value.len() < 2000)
 }
 
 /// What stands in the tar before the content of a file that is too long to be written out.

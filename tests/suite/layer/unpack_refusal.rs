@@ -4,8 +4,9 @@ use std::fs;
 use std::io::Write;
 
 use ocibake::error::ErrorKind;
-use ocibake::layer::{self, Layer, Limits};
+use ocibake::layer::{self, Layer};
 use ocibake::oci::{Descriptor, Digest};
+use ocibake::tree::Limits;
 use tar::EntryType;
 
 use super::unpack::{fails, unpacked, written};
@@ -167,9 +168,9 @@ fn what_attributes_take_in_memory_is_limited() {
     let error = read("SCHILY.xattr.user.", 1000).unwrap_err();
     assert!(error.message.contains("extended attributes of the image have more than 100000 bytes"), "{error:?}");
     let tree = read("SCHILY.xattr.user.", 500).unwrap();
-    assert_eq!(tree.find(b"a").unwrap().attributes.xattrs.len(), 500);
+    assert_eq!(tree.get(b"a").unwrap().attributes().xattrs.len(), 500);
     // What is not heeded is not kept.
-    assert_eq!(read("comment", 1000).unwrap().find(b"a").unwrap().attributes.xattrs.len(), 0);
+    assert_eq!(read("comment", 1000).unwrap().get(b"a").unwrap().attributes().xattrs.len(), 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ocibake::error::ErrorKind;
-use ocibake::layer::{Entry, Ignore, Kind, inspect, read_xattrs, walk};
+use ocibake::tree::{Entry, Ignore, Kind, inspect, read_xattrs, walk};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::support::entry::listing_of;
@@ -36,7 +36,7 @@ fn notes_of_the_machine_stay_behind() {
     let tree = Tree::new().file("file", "").attribute("user.kept", "k").attribute("user.overlay.opaque", "y");
     let context = tree.plant();
     let entries = with_xattrs(walk(context.path(), &Ignore::default()).unwrap());
-    assert_eq!(entries[0].xattrs.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"user.kept"]);
+    assert_eq!(entries[0].attributes.xattrs.keys().map(Vec::as_slice).collect::<Vec<_>>(), [b"user.kept"]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_is_behind_a_link_by_now_is_not_read() {
             symlink(&target, root.join(place)).unwrap();
             assert_eq!(content.bytes().unwrap_err().message, changed, "{place}");
             let read = read_xattrs(&mut entries);
-            assert!(entries[2].xattrs.is_empty(), "{place}: they are another file's");
+            assert!(entries[2].attributes.xattrs.is_empty(), "{place}: they are another file's");
             if place != "a/b/f" {
                 assert_eq!(read.unwrap_err().message, changed, "{place}");
                 assert!(inspect(&root.join("a/b/f"), b"f".to_vec()).is_err(), "{place}");
@@ -210,9 +210,9 @@ fn names_of_one_inode_have_one_identity() {
     let context = Tree::new().file("a", "content").hard_link("b", "a").file("c", "content").plant();
     let entries = walk(context.path(), &Ignore::default()).unwrap();
     let identity = |entry: &Entry| match &entry.kind {
-        Kind::File(ocibake::layer::Content::Disk { path, identity, .. }) => {
-            assert_eq!(fs::read(path).unwrap(), b"content");
-            *identity
+        Kind::File(ocibake::tree::Content::Disk(file)) => {
+            assert_eq!(fs::read(&file.path).unwrap(), b"content");
+            file.identity
         }
         other => panic!("{other:?}"),
     };

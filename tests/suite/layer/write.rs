@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
-use ocibake::layer::{Compression, Content, Entry, Kind, Written};
+use ocibake::layer::{Compression, Written};
+use ocibake::tree::{Attributes, Content, Entry, Kind, Time};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -170,7 +171,7 @@ fn gnu_tar_writes_the_same_bytes() {
     }
     let tree = golden().iter().fold(Tree::new(), plant).plant();
     let needs_pax =
-        |entry: &Entry| !entry.xattrs.is_empty() || entry.path.ends_with(b"g") || entry.path.ends_with(b"h");
+        |entry: &Entry| !entry.attributes.xattrs.is_empty() || entry.path.ends_with(b"g") || entry.path.ends_with(b"h");
     for (format, wanted) in [
         ("ustar", &(|entry: &Entry| !needs_pax(entry)) as &dyn Fn(&Entry) -> bool),
         ("pax", &|entry| !entry.path.ends_with(b"f")),
@@ -249,13 +250,13 @@ pub fn assorted() -> Vec<Entry> {
 pub fn golden() -> Vec<Entry> {
     let lines: String = (0..4000).map(|number| format!("line {number}, {:08x}\n", number * 48271)).collect();
     let mut tool = file("bin/tool", noise(5, 70_000));
-    (tool.mode, tool.user, tool.group) = (0o4755, 1000, 1001);
+    (tool.attributes.mode, tool.attributes.user, tool.attributes.group) = (0o4755, 1000, 1001);
     let link =
         Entry { kind: Kind::HardLink { target: tool.path.clone() }, path: b"bin/tool-too".to_vec(), ..tool.clone() };
     let mut noted = file("etc/noted", "noted\n");
-    noted.xattrs.insert(b"user.note".to_vec(), b"kept".to_vec());
+    noted.attributes.xattrs.insert(b"user.note".to_vec(), b"kept".to_vec());
     let mut temporary = directory("tmp");
-    temporary.mode = 0o1777;
+    temporary.attributes.mode = 0o1777;
     let far = "d".repeat(90);
     vec![
         directory("bin"),
@@ -283,8 +284,15 @@ fn plant(tree: Tree, entry: &Entry) -> Tree {
         Kind::Symlink { target } => return tree.symlink(&entry.path, target).time(0),
         Kind::HardLink { target } => return tree.hard_link(&entry.path, target),
     };
-    let tree = tree.mode(entry.mode).owner(entry.user as u32, entry.group as u32).time(entry.modified);
-    entry.xattrs.iter().fold(tree, |tree, (name, value)| tree.attribute(std::str::from_utf8(name).unwrap(), value))
+    let tree = tree
+        .mode(entry.attributes.mode)
+        .owner(entry.attributes.user, entry.attributes.group)
+        .time(entry.attributes.modified.seconds);
+    entry
+        .attributes
+        .xattrs
+        .iter()
+        .fold(tree, |tree, (name, value)| tree.attribute(std::str::from_utf8(name).unwrap(), value))
 }
 
 fn any_compression() -> impl Strategy<Value = Compression> {
@@ -312,13 +320,14 @@ pub fn any_entries() -> impl Strategy<Value = Vec<Entry>> {
         2 => Just(directory("")),
         2 => vec(1u8.., 1..300).prop_map(|target| symlink("", target)),
     ];
-    let id = || prop_oneof![Just(0), 0u64..70_000, 0..u64::from(u32::MAX)];
+    let id = || prop_oneof![Just(0), 0u32..70_000, 0..u32::MAX];
     let time = prop_oneof![Just(0), 0i64..1 << 34, -(1i64 << 40)..1 << 40];
     let xattrs = btree_map("user\\.[a-z]{1,9}", vec(any::<u8>(), 0..300), 0..2);
     let leaf =
         (kind, 0u32..0o10000, id(), id(), time, xattrs).prop_map(|(kind, mode, user, group, modified, xattrs)| {
             let xattrs = xattrs.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect();
-            Entry { mode, user, group, modified, xattrs, ..kind }
+            let modified = Time::of_seconds(modified);
+            Entry { attributes: Attributes { mode, user, group, modified, xattrs }, ..kind }
         });
     let leaves = btree_map(vec(name, 1..5), leaf, 0..40);
     (leaves, vec(any::<Index>(), 0..3)).prop_map(|(leaves, links)| {

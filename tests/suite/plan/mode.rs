@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use ocibake::plan::Mode;
+use ocibake::tree::Mode;
 use proptest::prelude::*;
 
 /// The mode of a new file or directory below `parent` that had `before` when chmod changed it under umask 0.

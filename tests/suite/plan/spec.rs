@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ocibake::oci::{Platform, Settings};
-use ocibake::plan::{
-    Add, AddSpec, Automatic, Base, ImagePath, Libc, Mode, Owner, Plan, Source, Spec, Step, Work, setting,
-};
+use ocibake::plan::{Add, AddSpec, Automatic, Base, ImagePath, Libc, Owner, Plan, Source, Spec, Step, Work, setting};
+use ocibake::tree::Mode;
 use proptest::prelude::*;
 
 use crate::support::base::no_base;

@@ -9,11 +9,12 @@ use std::thread;
 
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use ocibake::error::Result;
-use ocibake::layer::{Compression, Content, Entry, Job, Kind, Writer, Written};
+use ocibake::layer::{Compression, Job, Writer, Written};
 use ocibake::plan::Add;
 use ocibake::progress::silent;
 use ocibake::source::local;
 use ocibake::source::modified::Modified;
+use ocibake::tree::{Attributes, Content, Entry, Kind};
 use ruzstd::decoding::StreamingDecoder;
 
 use super::listing::{self, Listing, Record, digest};
@@ -31,7 +32,7 @@ pub fn entry(path: impl AsRef<[u8]>, kind: Kind) -> Entry {
         _ => 0o644,
     };
     let path = path.as_ref().to_owned();
-    Entry { path, kind, mode, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }
+    Entry { path, kind, attributes: Attributes { mode, ..Attributes::implied() } }
 }
 
 pub fn file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Entry {
@@ -119,8 +120,8 @@ pub fn listing_of(entries: &[Entry]) -> Listing {
                 listing::Kind::File { size, sha256, link: None }
             }
             Kind::File(Content::Part { .. }) => unreachable!("it is made in code or of files"),
-            Kind::File(Content::Disk { path, .. }) => {
-                let (size, sha256) = digest(std::fs::File::open(path).unwrap());
+            Kind::File(Content::Disk(disk)) => {
+                let (size, sha256) = digest(std::fs::File::open(&disk.path).unwrap());
                 listing::Kind::File { size, sha256, link: None }
             }
             Kind::Fifo => listing::Kind::Other("fifo"),
@@ -137,14 +138,15 @@ pub fn listing_of(entries: &[Entry]) -> Listing {
                 continue;
             }
         };
-        let attributes = entry.xattrs.iter();
+        let Attributes { mode, user, group, modified, xattrs } = &entry.attributes;
         let record = Record {
-            mode: if matches!(kind, listing::Kind::Symlink { .. }) { 0 } else { entry.mode },
+            mode: if matches!(kind, listing::Kind::Symlink { .. }) { 0 } else { *mode },
             kind,
-            user: entry.user,
-            group: entry.group,
-            time: entry.modified,
-            attributes: attributes
+            user: (*user).into(),
+            group: (*group).into(),
+            time: modified.seconds,
+            attributes: xattrs
+                .iter()
                 .map(|(name, value)| (String::from_utf8(name.clone()).unwrap(), value.clone()))
                 .collect(),
         };

@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::reserved;
 use crate::error::Result;
-use crate::layer::Entry;
 use crate::layer::tar::{header_size, padded};
 use crate::layer::write::blocks::{Cuts, Geometry, LONGEST_BLOCK};
+use crate::tree::Entry;
 
 /// Files are cut at every multiple of this. The format leaves the size open; this is what a reader has to fetch for a
 /// single byte, and as a chunk is one block, what a block needs of memory.

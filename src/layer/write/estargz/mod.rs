@@ -16,9 +16,9 @@ use self::reserved::{LANDMARK_CONTENT, TOC_NAME, landmark_entry};
 use super::compress::{BlockEncoder, Compression};
 use super::deflate::Plain;
 use crate::error::Result;
-use crate::layer::Entry;
 use crate::layer::tar::{header, padded};
 use crate::oci::{Digest, Map};
+use crate::tree::Entry;
 
 /// Annotations of the layer's descriptor: the digest of the TOC, and the size of the whole tar in bytes.
 const TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";

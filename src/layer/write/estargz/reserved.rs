@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::layer::{Content, Entry, Kind};
+use crate::tree::{Attributes, Content, Entry, Kind};
 
 /// The TOC's path in the layer.
 pub const TOC_NAME: &str = "stargz.index.json";
@@ -23,7 +23,7 @@ pub fn landmark_entry() -> Entry {
 /// Returns a file of the format's own at `path`.
 pub fn file(path: &str, content: impl Into<Arc<[u8]>>) -> Entry {
     let kind = Kind::File(Content::Bytes(content.into()));
-    Entry { kind, mode: 0o644, ..Entry::directory(path.into(), 0) }
+    Entry { path: path.into(), kind, attributes: Attributes { mode: 0o644, ..Attributes::implied() } }
 }
 
 /// Fails for an entry that would be taken for a part of the format, and for one that its JSON cannot hold.

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::members::Chunk;
 use super::placed::Placed;
 use super::reserved::{LANDMARK_CONTENT, landmark_entry};
-use crate::layer::{Entry, Kind};
 use crate::oci::{Digest, to_json};
 use crate::plan::label::rfc3339;
+use crate::tree::{Entry, Kind};
 
 /// The TOC. `chunks` are those of `entries`, whose names are UTF-8, and all of them are placed.
 pub fn json(entries: &[Entry], chunks: &[Chunk], placed: &Placed) -> Arc<[u8]> {
@@ -106,8 +106,8 @@ struct TocEntry {
 #[derive(Serialize)]
 struct Access {
     mode: u32,
-    uid: u64,
-    gid: u64,
+    uid: u32,
+    gid: u32,
 }
 
 impl TocEntry {
@@ -127,6 +127,7 @@ impl TocEntry {
             Kind::CharacterDevice { major, minor } | Kind::BlockDevice { major, minor } => (major, minor),
             _ => (0, 0),
         };
+        let attributes = &entry.attributes;
         let slash = if kind == "dir" { "/" } else { "" };
         let is_empty_file = kind == "reg" && entry.content_size() == 0;
         TocEntry {
@@ -134,12 +135,12 @@ impl TocEntry {
             kind,
             size: entry.content_size(),
             // The beginning of 1970, too: readers take no time for one long before that.
-            modtime: rfc3339(entry.modified).ok(),
+            modtime: rfc3339(attributes.modified.seconds).ok(),
             link_name,
             dev_major,
             dev_minor,
-            access: Some(Access { mode: entry.mode, uid: entry.user, gid: entry.group }),
-            xattrs: entry.xattrs.iter().map(|(name, value)| (text(name), STANDARD.encode(value))).collect(),
+            access: Some(Access { mode: attributes.mode, uid: attributes.user, gid: attributes.group }),
+            xattrs: attributes.xattrs.iter().map(|(name, value)| (text(name), STANDARD.encode(value))).collect(),
             digest: is_empty_file.then(|| Digest::of(b"")),
             ..TocEntry::default()
         }

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::dockerfile::word::Lexer;
 use crate::plan::dockerfile::{AddCommand, CopyCommand, Heredoc, Instruction, Transfer, Warning};
-use crate::plan::pattern::from_root;
-use crate::plan::{Copy, CopyItem, GitUrl, ImagePath, Mode, Provider, Work, is_http, path, shown_url};
+use crate::plan::{Copy, CopyItem, GitUrl, ImagePath, Provider, Work, is_http, shown_url};
+use crate::tree::{Mode, path, pattern::from_root};
 
 impl Lowering<'_, '_> {
     /// Adds the step of `COPY` in the stage `number`.

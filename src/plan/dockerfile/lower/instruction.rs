@@ -4,7 +4,8 @@ use super::made::StageState;
 use super::{Lowering, setting, windows};
 use crate::error::{Error, Result};
 use crate::plan::dockerfile::{Command, Instruction, MountFlag, MountKind, RunCommand, Warning, Word};
-use crate::plan::{Directory, Work, path};
+use crate::plan::{Directory, Work};
+use crate::tree::path;
 
 impl Lowering<'_, '_> {
     /// Does what `instruction` of the stage `number` says. Fails with the line of the instruction.

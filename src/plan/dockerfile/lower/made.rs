@@ -3,8 +3,8 @@
 use super::{Scope, windows};
 use crate::error::{Excerpt, Result};
 use crate::oci::{Map, Platform, Settings};
-use crate::plan::pattern::from_root;
 use crate::plan::{Base, Stage, Step, Work};
+use crate::tree::pattern::from_root;
 
 /// A stage of a Dockerfile, lowered: its place in the plan, and what stages on top of it go on with.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Paths as Dockerfiles for Windows write them, read as BuildKit reads them (its `system.NormalizePath`).
 
 use crate::error::{Error, Result};
-use crate::plan::pattern::from_root;
+use crate::tree::pattern::from_root;
 
 /// The shell of commands in shell form unless `SHELL` says otherwise.
 pub const SHELL: [&str; 3] = ["cmd", "/S", "/C"];

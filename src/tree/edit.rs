@@ -3,10 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::files::{Files, Node, joined, names, parent};
+use super::entry::{Attributes, Entry, Kind};
+use super::files::{Files, Node};
+use super::limits::Budget;
+use super::mode::Mode;
+use super::path::{self, joined, names, parent};
+use super::time::Time;
 use crate::error::{Error, Result};
-use crate::layer::{Attributes, Budget, Entry, Kind, Time};
-use crate::plan::{Mode, path};
 
 /// What a step starts from, and what it has changed so far.
 pub struct Target {
@@ -22,7 +25,7 @@ impl Target {
     /// Directories that are missing will be of `owner`, or of root. What is changed counts against `budget`.
     pub fn new(files: Files, owner: Option<(u32, u32)>, time: i64, budget: Arc<Budget>) -> Self {
         let (user, group) = owner.unwrap_or((0, 0));
-        let modified = Time { seconds: time, nanoseconds: 0 };
+        let modified = Time::of_seconds(time);
         let made = Attributes { user, group, modified, ..Attributes::implied() };
         Target { files, touched: Vec::new(), made, budget }
     }

@@ -1,3 +1,5 @@
+//! What is in a file: bytes in memory, a file of a disk, or a part of a tar.
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{OFlags, Stat, fstat};
 use rustix::io::Errno;
 
-use super::real_path::open_real;
+use super::disk::real_path::open_real;
 use super::spool::Spool;
 use crate::error::{Error, Result};
 
@@ -16,19 +18,23 @@ use crate::error::{Error, Result};
 pub enum Content {
     Bytes(Arc<[u8]>),
     /// Read when the layer is written; it must still be the file of that identity then.
-    Disk {
-        /// A real one: none of its names is a link, or the file has changed.
-        path: PathBuf,
-        identity: Identity,
-        /// Whether the file system keeps the change time itself, so that a file of the same identity later is the same.
-        tells_changes: bool,
-    },
+    Disk(Arc<DiskFile>),
     /// `size` bytes of a tar from `offset` on; looked for when the layer is written.
     Part {
         spool: Arc<Spool>,
         offset: u64,
         size: u64,
     },
+}
+
+/// A file of this machine, as it was when it was walked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskFile {
+    /// A real one: none of its names is a link, or the file has changed.
+    pub path: PathBuf,
+    pub identity: Identity,
+    /// Whether the file system keeps the change time itself, so that a file of the same identity later is the same.
+    pub tells_changes: bool,
 }
 
 /// What tells a file from any other and from itself at another time.
@@ -62,7 +68,7 @@ impl Content {
     pub fn size(&self) -> u64 {
         match self {
             Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Disk { identity, .. } => identity.size,
+            Content::Disk(file) => file.identity.size,
             Content::Part { size, .. } => *size,
         }
     }
@@ -81,11 +87,12 @@ impl Content {
 
     /// Fills `out` with what is from byte `at` on; it has no more room than there is content. A file that is not, from its
     /// first byte to its last, the one that was walked is an error.
-    pub(super) fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
         match self {
             Content::Bytes(bytes) => out.copy_from_slice(&bytes[at as usize..][..out.len()]),
             Content::Part { spool, offset, .. } => spool.read(offset + at, out)?,
-            Content::Disk { path, identity, .. } => {
+            Content::Disk(file) => {
+                let DiskFile { path, identity, .. } = &**file;
                 let file = open(path)?;
                 let done = file.read_exact_at(out, at);
                 // Nobody can set the time of change back, so one look afterwards tells of all that was done before; and of

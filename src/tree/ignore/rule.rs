@@ -1,7 +1,7 @@
 use regex::Regex;
 
 use super::{expression, syntax};
-use crate::plan::pattern::clean;
+use crate::tree::pattern::clean;
 
 /// One pattern of moby's patternmatcher.
 #[derive(Debug)]

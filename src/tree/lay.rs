@@ -2,31 +2,53 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::files::{Files, Node, Object, attributes, joined, parent};
-use super::target::Target;
+use super::edit::Target;
+use super::entry::{Entry, Kind};
+use super::files::{Files, Node, Object};
+use super::path::{joined, parent, split};
 use crate::error::{Error, Result};
-use crate::layer::{Entry, Kind};
-use crate::source::local::{Added, Role};
+use crate::oci::{Encode, encode_members};
 
-/// Lays `added` over what `target` starts from, and returns the file system that this makes and the layer that leads there.
+/// What an entry is there for, which says how much of it counts where there is a directory at its path already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A directory that no add describes: it only leads to others.
+    OnTheWay,
+    /// The directory that an add goes to: the add says of its mode and owner what is true here.
+    Destination { mode: bool, owner: bool },
+    /// What an add brings.
+    Content,
+}
+
+impl Encode for Role {
+    fn encode(&self, to: &mut Vec<u8>) {
+        match self {
+            Role::OnTheWay => 0u8.encode(to),
+            Role::Destination { mode, owner } => encode_members(to, &[&1u8, mode, owner]),
+            Role::Content => 2u8.encode(to),
+        }
+    }
+}
+
+/// Lays `entries`, each path once and sorted, over what `target` starts from, and returns the file system that this makes and the
+/// layer that leads there. Each entry counts as far as its one of `roles` says.
 ///
 /// A directory on the way that is there already keeps its owner and mode, and a link that is there is followed, as `COPY` does
 /// it: the layer says nothing that no add asks for. A destination that is there changes as far as its add gives a mode or an
 /// owner. A file where a directory is, and a directory where a file is, are errors.
-pub fn lay_over(added: &Added, mut target: Target) -> Result<(Files, Vec<Entry>)> {
-    let mut linked = Linked::new(&added.entries);
+pub fn lay_over(entries: &[Entry], roles: &[Role], mut target: Target) -> Result<(Files, Vec<Entry>)> {
+    let mut linked = Linked::new(entries);
     // Neighbours share their directory, whose links are followed once.
     let mut last: Option<(&[u8], Vec<u8>)> = None;
-    for (entry, role) in added.entries.iter().zip(&added.roles) {
+    for (entry, role) in entries.iter().zip(roles) {
         if matches!(entry.kind, Kind::Directory) {
             put_directory(entry, *role, &mut target)?;
             continue;
         }
-        let directory = parent(&entry.path).unwrap_or_default();
+        let (directory, name) = split(&entry.path);
         if last.as_ref().is_none_or(|(known, _)| *known != directory) {
             last = Some((directory, target.files().real(directory)?));
         }
-        let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let path = joined(last.as_ref().map_or(directory, |(_, real)| real), name);
         if target.files().get(&path).is_some_and(Node::is_directory) {
             return Err(conflict(&path, "is a directory in the image, and a file is added there"));
@@ -58,7 +80,7 @@ impl<'a> Linked<'a> {
             Kind::HardLink { target } => self.nodes.get(target.as_slice()).cloned(),
             _ => None,
         };
-        let node = first.unwrap_or_else(|| Node::new(Object::Other(entry.kind.clone()), attributes(entry)));
+        let node = first.unwrap_or_else(|| Node::new(Object::Other(entry.kind.clone()), entry.attributes.clone()));
         if self.targets.contains(entry.path.as_slice()) {
             self.nodes.insert(&entry.path, node.clone());
         }
@@ -68,7 +90,7 @@ impl<'a> Linked<'a> {
 
 fn put_directory(entry: &Entry, role: Role, target: &mut Target) -> Result<()> {
     let path = target.files().real(&entry.path)?;
-    let attributes = attributes(entry);
+    let attributes = entry.attributes.clone();
     match target.files().get(&path) {
         None => {
             target.make_directory(parent(&path).unwrap_or_default())?;

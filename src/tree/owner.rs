@@ -1,7 +1,6 @@
 //! Owners by name, as an image's own `/etc/passwd` and `/etc/group` have them.
 
 use super::files::Files;
-use super::inputs::Bases;
 use crate::error::{Error, Result};
 
 /// Who is meant.
@@ -18,10 +17,13 @@ pub fn is_known(owner: &str) -> bool {
     owner.split(':').all(|part| part.is_empty() || known(part).is_some())
 }
 
-/// Whom `owner`, `user[:group]`, means in `files`. A user's name brings his first group, a number the group of that
+/// Returns what is in the file at a path of a file system, links followed; none if there is no such file.
+pub type Read<'a> = dyn FnMut(&Files, &[u8]) -> Result<Option<Vec<u8>>> + 'a;
+
+/// Whom `owner`, `user[:group]`, means in `files`, of which `read` reads what it has to. A user's name brings his first group, a number the group of that
 /// number. `root` is 0, whatever the files say. Names that nobody has mean root; where there are no files at all that
 /// might have them, they are an error.
-pub fn find(owner: &str, files: &Files, bases: &Bases<'_>) -> Result<Found> {
+pub fn find(owner: &str, files: &Files, read: &mut Read<'_>) -> Result<Found> {
     let (user, group) = owner.split_once(':').map_or((owner, ""), |(user, group)| (user, group));
     let mut found = Found { user: 0, group: 0, is_unknown: false };
     let nobody = |name: &str| {
@@ -35,7 +37,7 @@ pub fn find(owner: &str, files: &Files, bases: &Bases<'_>) -> Result<Found> {
         if is_empty {
             return Err(nobody(user));
         }
-        let lines = bases.read(files, b"etc/passwd")?.unwrap_or_default();
+        let lines = read(files, b"etc/passwd")?.unwrap_or_default();
         match line(&lines, user).and_then(|fields| Some((number(fields.get(2)?)?, number(fields.get(3)?)?))) {
             Some(numbers) => (found.user, found.group) = numbers,
             None => found.is_unknown = true,
@@ -47,7 +49,7 @@ pub fn find(owner: &str, files: &Files, bases: &Bases<'_>) -> Result<Found> {
         if is_empty {
             return Err(nobody(group));
         }
-        let lines = bases.read(files, b"etc/group")?.unwrap_or_default();
+        let lines = read(files, b"etc/group")?.unwrap_or_default();
         match line(&lines, group).and_then(|fields| number(fields.get(2)?)) {
             Some(number) => found.group = number,
             None => found.is_unknown = true,

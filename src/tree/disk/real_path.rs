@@ -12,9 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, opena
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-
-/// As many links are followed as Linux follows.
-const LINKS_LIMIT: usize = 40;
+use crate::tree::path::LINKS_LIMIT;
 
 /// Opens what is at `path`. `ELOOP` or `ENOTDIR` if any name of it is a link by now; only with `O_PATH` may the last one be.
 pub fn open_real(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {

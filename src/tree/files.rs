@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::entry::{Attributes, Entry, Kind};
+use super::path::{LINKS_LIMIT, joined, names, split};
 use crate::error::{Error, Result};
-use crate::layer::Object as Member;
-use crate::layer::{Attributes, Content, Entry, Kind, Spool, Time, Tree};
 
 /// A root and all below it. A clone shares everything with the original; who changes something has his own from there up.
 #[derive(Debug, Clone)]
@@ -30,9 +30,6 @@ pub enum Object {
     Other(Kind),
 }
 
-/// As many links are followed as BuildKit follows.
-const LINKS_LIMIT: usize = 255;
-
 impl Default for Files {
     fn default() -> Self {
         Files::new()
@@ -43,6 +40,10 @@ impl Files {
     /// A root without anything in it.
     pub fn new() -> Self {
         Files { root: Node::directory(Attributes::implied()) }
+    }
+
+    pub fn root(&self) -> &Node {
+        &self.root
     }
 
     /// Returns whether nothing is in the root.
@@ -58,60 +59,39 @@ impl Files {
         }
     }
 
-    /// What layers make together; `spools` are their tars, the lowest first.
-    pub fn of_layers(tree: &Tree, spools: &[Arc<Spool>]) -> Self {
-        let mut files = Files::new();
-        let mut made: Vec<Option<Node>> = Vec::new();
-        for (path, number) in tree.paths() {
-            if made.len() <= number {
-                made.resize(number + 1, None);
-            }
-            let node = made[number].get_or_insert_with(|| {
-                let node = tree.node(number);
-                let object = match &node.object {
-                    Member::Directory => Object::Directory(BTreeMap::new()),
-                    Member::File { offset, size } => {
-                        let spool = spools[node.layer].clone();
-                        Object::Other(Kind::File(Content::Part { spool, offset: *offset, size: *size }))
-                    }
-                    Member::Symlink { target } | Member::HardLink { target } => {
-                        Object::Other(Kind::Symlink { target: target.clone() })
-                    }
-                    Member::Fifo => Object::Other(Kind::Fifo),
-                    Member::CharacterDevice { major, minor } => {
-                        Object::Other(Kind::CharacterDevice { major: *major, minor: *minor })
-                    }
-                    Member::BlockDevice { major, minor } => {
-                        Object::Other(Kind::BlockDevice { major: *major, minor: *minor })
-                    }
-                };
-                Node::new(object, node.attributes.clone())
-            });
-            let node = node.clone();
-            files.put(&path, node);
-        }
-        files
+    /// Puts `entries` over what there is, one after the other: see [`put_entry`](Files::put_entry).
+    pub fn put_all(&mut self, entries: &[Entry]) {
+        entries.iter().for_each(|entry| self.put_entry(entry));
     }
 
-    /// Puts the entries of a layer over what there is: sorted by path, parents before children. What is in the place of
-    /// a directory gives way.
-    pub fn apply(&mut self, entries: &[Entry]) {
-        for entry in entries {
-            let object = match &entry.kind {
-                Kind::Directory => match self.get(&entry.path).map(Node::object) {
-                    Some(Object::Directory(children)) => Object::Directory(children.clone()),
-                    _ => Object::Directory(BTreeMap::new()),
-                },
-                Kind::HardLink { target } => {
-                    if let Some(node) = self.get(target).cloned() {
-                        self.put(&entry.path, node);
-                    }
-                    continue;
-                }
-                other => Object::Other(other.clone()),
-            };
-            self.put(&entry.path, Node::new(object, attributes(entry)));
-        }
+    /// Puts `entry` at its path, in place of what is there. A directory that is there keeps what is in it. A hard link to
+    /// nothing is left out.
+    pub fn put_entry(&mut self, entry: &Entry) {
+        let Entry { path, kind, attributes } = entry;
+        let node = match kind {
+            Kind::Directory => match self.get(path).map(Node::object) {
+                Some(Object::Directory(children)) => Node::new(Object::Directory(children.clone()), attributes.clone()),
+                _ => Node::directory(attributes.clone()),
+            },
+            Kind::HardLink { target } => match self.get(target) {
+                Some(node) => node.clone(),
+                None => return,
+            },
+            other => Node::new(Object::Other(other.clone()), attributes.clone()),
+        };
+        self.put(path, node);
+    }
+
+    /// Returns every path with what stands there: directory by directory, sorted by name, parents before what is in them. The
+    /// root comes first, with an empty path.
+    pub fn paths(&self) -> impl Iterator<Item = (Vec<u8>, &Node)> {
+        let mut left = vec![(Vec::new(), &self.root)];
+        std::iter::from_fn(move || {
+            let (path, node) = left.pop()?;
+            let children = node.children().into_iter().flatten().rev();
+            left.extend(children.map(|(name, child)| (joined(&path, name), child)));
+            Some((path, node))
+        })
     }
 
     /// What stands at `path`; no link is followed.
@@ -121,10 +101,20 @@ impl Files {
 
     /// Puts `node` at `path`, in place of what is there. Parents that are missing, or no directories, are root's.
     pub fn put(&mut self, path: &[u8], node: Node) {
-        match path.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => drop(self.place(&path[..slash]).entered().insert(path[slash + 1..].into(), node)),
-            None if path.is_empty() => self.root = node,
-            None => drop(self.root.entered().insert(path.into(), node)),
+        match split(path) {
+            (_, b"") => self.root = node,
+            (directory, name) => drop(self.place(directory).entered().insert(name.into(), node)),
+        }
+    }
+
+    /// Removes what stands at `path`, and all below it; nothing if nothing is there. Of the root, all that is in it goes.
+    pub fn remove(&mut self, path: &[u8]) {
+        if self.get(path).is_none() {
+            return;
+        }
+        match split(path) {
+            (_, b"") => self.root.entered().clear(),
+            (directory, name) => drop(self.place(directory).entered().remove(name)),
         }
     }
 
@@ -132,7 +122,11 @@ impl Files {
     pub fn place(&mut self, path: &[u8]) -> &mut Node {
         names(path).fold(&mut self.root, |node, name| {
             let children = node.entered();
-            children.entry(name.into()).or_insert_with(|| Node::directory(Attributes::implied()))
+            // A name is hardly ever missing, and an entry of the map would want its own copy of it.
+            if !children.contains_key(name) {
+                children.insert(name.into(), Node::directory(Attributes::implied()));
+            }
+            children.get_mut(name).unwrap_or_else(|| unreachable!("it is there by now"))
         })
     }
 
@@ -190,6 +184,14 @@ impl Node {
         Node(Arc::new(Inode { object, attributes }))
     }
 
+    /// Returns what `kind` says; a directory has nothing in it.
+    pub fn of(kind: Kind, attributes: Attributes) -> Self {
+        match kind {
+            Kind::Directory => Node::directory(attributes),
+            kind => Node::new(Object::Other(kind), attributes),
+        }
+    }
+
     /// One without anything in it.
     pub fn directory(attributes: Attributes) -> Self {
         Node::new(Object::Directory(BTreeMap::new()), attributes)
@@ -233,7 +235,25 @@ impl Node {
 
     /// What it is known by if it may have other names; none if it is sure to have one only.
     pub fn identity(&self) -> Option<usize> {
-        (Arc::strong_count(&self.0) > 1).then(|| Arc::as_ptr(&self.0).addr())
+        (Arc::strong_count(&self.0) > 1).then(|| self.address())
+    }
+
+    /// What it is known by as long as it is there.
+    pub fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// Of the content, in bytes; 0 for all but files.
+    pub fn content_size(&self) -> u64 {
+        match self.object() {
+            Object::Other(Kind::File(content)) => content.size(),
+            _ => 0,
+        }
+    }
+
+    /// Returns whether `other` is this very object, and so has all of its names and all that is in it.
+    pub fn is(&self, other: &Node) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// As an entry at `path`.
@@ -242,49 +262,19 @@ impl Node {
             Object::Directory(_) => Kind::Directory,
             Object::Other(kind) => kind.clone(),
         };
-        let Attributes { mode, user, group, modified, xattrs } = self.attributes();
-        let (user, group) = ((*user).into(), (*group).into());
-        Entry { path, kind, mode: *mode, user, group, modified: modified.seconds, xattrs: xattrs.clone() }
+        Entry { path, kind, attributes: self.attributes().clone() }
     }
-}
 
-/// The names in `path`, without those that are empty.
-pub fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
-}
-
-/// `directory` and a name, or a path, in it.
-pub fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    match (directory, name) {
-        (b"", name) => name.to_vec(),
-        (directory, b"") => directory.to_vec(),
-        (directory, name) => [directory, b"/", name].concat(),
-    }
-}
-
-/// The directory that `path` is in; none for the root.
-pub fn parent(path: &[u8]) -> Option<&[u8]> {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => Some(&path[..slash]),
-        None => (!path.is_empty()).then_some(b""),
-    }
-}
-
-/// Those of `entry`. Numbers that no system has are those of nobody.
-pub fn attributes(entry: &Entry) -> Attributes {
-    let number = |id: u64| u32::try_from(id).unwrap_or(u32::MAX - 1);
-    Attributes {
-        mode: entry.mode,
-        user: number(entry.user),
-        group: number(entry.group),
-        modified: Time { seconds: entry.modified, nanoseconds: 0 },
-        xattrs: entry.xattrs.clone(),
+    /// As an entry at `path`: another name of what stands at `target`, which is this, too.
+    pub fn link(&self, path: Vec<u8>, target: Vec<u8>) -> Entry {
+        Entry { path, kind: Kind::HardLink { target }, attributes: self.attributes().clone() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Content;
 
     fn entry(path: &str, kind: Kind) -> Entry {
         Entry { kind, ..Entry::directory(path.as_bytes().to_vec(), 0) }
@@ -292,7 +282,7 @@ mod tests {
 
     fn files(entries: &[(&str, Kind)]) -> Files {
         let mut files = Files::new();
-        files.apply(&entries.iter().map(|(path, kind)| entry(path, kind.clone())).collect::<Vec<_>>());
+        files.put_all(&entries.iter().map(|(path, kind)| entry(path, kind.clone())).collect::<Vec<_>>());
         files
     }
 
@@ -326,6 +316,14 @@ mod tests {
         ] {
             assert_eq!(real(path).unwrap(), expected, "{path}");
         }
+        let chain = |count: usize| {
+            let links = (0..count).map(|number| (format!("l{number}"), link(&format!("l{}", number + 1))));
+            let mut files = Files::new();
+            files.put_all(&links.map(|(path, kind)| entry(&path, kind)).collect::<Vec<_>>());
+            files.real(b"l0")
+        };
+        assert_eq!(chain(LINKS_LIMIT).unwrap(), b"l40");
+        assert!(chain(LINKS_LIMIT + 1).unwrap_err().message.contains("too many links"));
         assert!(real("loop").unwrap_err().message.contains("too many links"));
         assert!(real("bin/sh/x").unwrap_err().message.contains("/usr/bin/sh, which is no directory"));
     }

@@ -3,17 +3,22 @@
 
 use std::collections::HashMap;
 
-use super::files::{Files, Node, Object, joined, names, parent};
-use super::target::Target;
+use super::edit::Target;
+use super::entry::{Attributes, Kind};
+use super::files::{Files, Node, Object};
+use super::ignore::Ignore;
+use super::mode::Mode;
+use super::path::{DEEPEST, joined, names, parent, shortened};
+use super::pattern::{Pattern, from_root};
+use super::time::Time;
 use crate::error::{Error, Result};
-use crate::layer::{Attributes, Ignore, Kind, Time};
-use crate::plan::path::{DEEPEST, shortened};
-use crate::plan::pattern::from_root;
-use crate::plan::{ImagePath, Mode, Pattern};
 
 /// How a step copies, whatever it copies from.
 pub struct Copier<'a> {
-    pub to: &'a ImagePath,
+    /// Where to: a path without a leading slash, empty for the root.
+    pub to: &'a str,
+    /// Sources go into `to` under their own names, if it is there or not.
+    pub into: bool,
     /// Of all that is copied; without it, everything keeps its own.
     pub owner: Option<(u32, u32)>,
     pub mode: Option<&'a Mode>,
@@ -99,8 +104,8 @@ impl Copier<'_> {
     /// Copies `source`: a file to the destination, or into it if that is a directory, and a directory's contents. With
     /// `only`, nothing but what it matches in a directory, and the directories that lead to it.
     pub fn copy(&self, source: &Matched<'_>, only: Option<&Ignore>, target: &mut Target) -> Result<()> {
-        let path = self.to.path.as_bytes();
-        let ensured = if self.to.into { path } else { parent(path).unwrap_or_default() };
+        let path = self.to.as_bytes();
+        let ensured = if self.into { path } else { parent(path).unwrap_or_default() };
         let ensured = target.files().real(ensured)?;
         target.make_directory_for(&ensured, self.mode)?;
         let mut destination = target.files().real(path)?;
@@ -201,7 +206,7 @@ impl Copier<'_> {
             (attributes.user, attributes.group) = (user, group);
         }
         if let Some(seconds) = self.time {
-            attributes.modified = Time { seconds, nanoseconds: 0 };
+            attributes.modified = Time::of_seconds(seconds);
         }
         if let Some(mode) = self.mode
             && !matches!(node.object(), Object::Other(Kind::Symlink { .. }))

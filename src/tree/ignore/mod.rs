@@ -4,8 +4,8 @@ mod syntax;
 
 use std::sync::Arc;
 
+use super::pattern::characters;
 use crate::error::{Error, Result};
-use crate::plan::pattern::characters;
 use rule::Rule;
 
 /// What is left out, as docker's patternmatcher has it (moby/patternmatcher, MatchesOrParentMatches): the last pattern that

@@ -3,10 +3,17 @@
 use std::fmt;
 
 /// Since 1970; a time before that has negative seconds, and nanoseconds that lead forward from there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time {
     pub seconds: i64,
     pub nanoseconds: u32,
+}
+
+impl Time {
+    /// Returns a time in whole seconds since 1970.
+    pub fn of_seconds(seconds: i64) -> Self {
+        Time { seconds, nanoseconds: 0 }
+    }
 }
 
 impl fmt::Display for Time {

@@ -1,3 +1,8 @@
+//! What lies on this machine, as entries: directories are walked side by side, and no link is followed.
+
+mod change_time;
+pub(super) mod real_path;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -5,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::Scope;
 use rayon::prelude::*;
@@ -14,13 +19,15 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 use xattr::FileExt;
 
-use super::change_time::ChangeTimes;
-use super::content::{self, changed};
-use super::ignore::Above;
-use super::real_path::{name_of, open_real};
-use super::{Content, Entry, Identity, Ignore, Kind};
+use super::content::{self, Content, DiskFile, Identity, changed};
+use super::entry::{Attributes, Entry, Kind};
+use super::ignore::{Above, Ignore};
+use super::path::{joined, parent};
+use super::time::Time;
 use crate::error::{Error, Result};
 use crate::sync::locked;
+use change_time::ChangeTimes;
+use real_path::{name_of, open_real};
 
 /// Names that one task looks at.
 const BATCH: usize = 256;
@@ -80,7 +87,7 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
 /// Reads the extended attributes of the files on disk among `entries`, sorted by path, into them; see [`find_xattrs`].
 pub fn read_xattrs(entries: &mut [Entry]) -> Result<()> {
     for (number, xattrs) in find_xattrs(entries)? {
-        entries[number].xattrs = xattrs;
+        entries[number].attributes.xattrs = xattrs;
     }
     Ok(())
 }
@@ -93,7 +100,7 @@ pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 /// was need not: its [`Identity`] is another when they are.
 pub fn find_xattrs(entries: &[Entry]) -> Result<Vec<(usize, Xattrs)>> {
     let read = |(number, entry): (usize, &Entry)| match &entry.kind {
-        Kind::File(Content::Disk { path, identity, .. }) => match file_xattrs(path, identity) {
+        Kind::File(Content::Disk(file)) => match file_xattrs(&file.path, &file.identity) {
             Ok(xattrs) if xattrs.is_empty() => None,
             found => Some(found.map(|xattrs| (number, xattrs))),
         },
@@ -279,9 +286,7 @@ fn wanted(found: Vec<Found>) -> Vec<Entry> {
     let mut wanted: Vec<Entry> = Vec::new();
     for Found { entry, is_ignored } in found.into_iter().rev() {
         if !is_ignored || leading.contains(&entry.path) {
-            if let Some(slash) = entry.path.iter().rposition(|byte| *byte == b'/') {
-                leading.insert(entry.path[..slash].to_vec());
-            }
+            leading.extend(parent(&entry.path).filter(|directory| !directory.is_empty()).map(<[u8]>::to_vec));
             wanted.push(entry);
         }
     }
@@ -291,10 +296,6 @@ fn wanted(found: Vec<Found>) -> Vec<Entry> {
 
 fn unlocked<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn joined(prefix: &[u8], name: &[u8]) -> Vec<u8> {
-    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
 }
 
 /// As `join`, which would reserve twice the room.
@@ -329,7 +330,7 @@ fn entry(
     let kind = match file_type {
         FileType::RegularFile => {
             let (identity, tells_changes) = (Identity::of(status), times.are_kept(status));
-            Kind::File(Content::Disk { path: disk, identity, tells_changes })
+            Kind::File(Content::Disk(Arc::new(DiskFile { path: disk, identity, tells_changes })))
         }
         FileType::Fifo => Kind::Fifo,
         FileType::CharacterDevice => Kind::CharacterDevice { major, minor },
@@ -341,17 +342,25 @@ fn entry(
     };
     // Links have no permissions of their own; what lstat shows for them differs between systems.
     let mode = if file_type == FileType::Symlink { 0o777 } else { status.st_mode & 0o7777 };
-    let (user, group) = (status.st_uid.into(), status.st_gid.into());
-    Ok(Entry { path, kind, mode, user, group, modified: status.st_mtime, xattrs: BTreeMap::new() })
+    Ok(Entry { path, kind, attributes: Attributes { mode, ..attributes(status) } })
 }
 
 /// The directory that is open, as an entry at `path`, which has its extended attributes or none; and its status.
 fn directory_entry(directory: &File, disk: &Path, path: Vec<u8>, has_xattrs: bool) -> Result<(Entry, Stat)> {
     let status = fstat(directory).map_err(|errno| failed("read", disk, errno))?;
-    let (user, group) = (status.st_uid.into(), status.st_gid.into());
-    let (kind, mode, modified) = (Kind::Directory, status.st_mode & 0o7777, status.st_mtime);
     let xattrs = if has_xattrs { xattrs(directory, disk)? } else { BTreeMap::new() };
-    Ok((Entry { path, kind, mode, user, group, modified, xattrs }, status))
+    Ok((Entry { path, kind: Kind::Directory, attributes: Attributes { xattrs, ..attributes(&status) } }, status))
+}
+
+/// What `status` says of an object. Times are in whole seconds, as layers that are made here have them.
+fn attributes(status: &Stat) -> Attributes {
+    Attributes {
+        mode: status.st_mode & 0o7777,
+        user: status.st_uid,
+        group: status.st_gid,
+        modified: Time::of_seconds(status.st_mtime),
+        xattrs: BTreeMap::new(),
+    }
 }
 
 fn is_directory(status: &Stat) -> bool {

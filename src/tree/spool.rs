@@ -1,3 +1,5 @@
+//! A tar that lies elsewhere, brought into a file when a part of it is read.
+
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -6,7 +8,6 @@ use std::sync::{Mutex, OnceLock};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Digest;
-use crate::sync::locked;
 
 /// A tar that lies elsewhere, compressed, packed or far away, and the file that it is brought into once, when a part of it
 /// is first read. Layers that are known already need no part of it.
@@ -54,7 +55,7 @@ impl Spool {
 
     fn file(&self) -> Result<&File> {
         if self.file.get().is_none() {
-            let _making = locked(&self.making);
+            let _making = self.making.lock(); // whoever failed before has left nothing half done
             if let (None, Some(make)) = (self.file.get(), &self.make) {
                 self.fill(make()?);
             }
@@ -84,7 +85,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::layer::Content;
+    use crate::tree::Content;
 
     #[test]
     fn the_file_is_made_once_when_a_part_is_first_read() {

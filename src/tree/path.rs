@@ -1,4 +1,5 @@
-//! Paths that a system can open: how long they may be, and how deep they may lead.
+//! Paths in a file tree: names with a slash between them, and none before the first. What they are made of, how long they may
+//! be, and how deep and through how many links they may lead.
 
 use crate::error::{Error, Result};
 
@@ -13,8 +14,47 @@ pub const LONGEST_NAME: usize = 255;
 /// remove one.
 pub const DEEPEST: usize = 256;
 
+/// Links that lead to links are followed this far, as far as Linux does it.
+pub const LINKS_LIMIT: usize = 40;
+
 /// How much of a path an error shows, in characters.
 const SHOWN: usize = 40;
+
+/// Returns the names in `path`, without those that are empty.
+pub fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
+}
+
+/// Returns the path of `name`, or of a path, in `directory`.
+pub fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    match (directory, name) {
+        (b"", name) => name.to_vec(),
+        (directory, b"") => directory.to_vec(),
+        (directory, name) => [directory, b"/", name].concat(),
+    }
+}
+
+/// Returns the directory that `path` is in, which is empty for what is in the root, and its last name, which is empty for the
+/// root.
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// Returns the directory that `path` is in; none for the root.
+pub fn parent(path: &[u8]) -> Option<&[u8]> {
+    (!path.is_empty()).then(|| split(path).0)
+}
+
+/// Returns `path` as seen from the directory `from`, empty for that itself; none if it does not lie there.
+pub fn relative<'p>(path: &'p [u8], from: &[u8]) -> Option<&'p [u8]> {
+    match path.strip_prefix(from)? {
+        rest if rest.is_empty() || from.is_empty() => Some(rest),
+        rest => rest.strip_prefix(b"/"),
+    }
+}
 
 /// Refuses a path, without a leading slash, that is longer than [`LONGEST_PATH`] or has a name longer than [`LONGEST_NAME`].
 pub fn check(path: &[u8]) -> Result<()> {
@@ -23,7 +63,7 @@ pub fn check(path: &[u8]) -> Result<()> {
         let message = format!("the path /{} has {} bytes, and {LONGEST_PATH} are the most", shown(), path.len());
         return Err(Error::input(message).with_hint("no system opens a longer path (PATH_MAX)"));
     }
-    for name in path.split(|byte| *byte == b'/') {
+    for name in names(path) {
         if name.len() > LONGEST_NAME {
             let (name, length) = (shortened(&String::from_utf8_lossy(name)), name.len());
             let message = format!("the name {name} in a path has {length} bytes, and {LONGEST_NAME} are the most");
@@ -57,6 +97,21 @@ pub fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_taken_apart_and_put_together() {
+        for (path, directory, name) in [("", "", ""), ("a", "", "a"), ("a/b", "a", "b"), ("a/b/c", "a/b", "c")] {
+            let (path, directory, name) = (path.as_bytes(), directory.as_bytes(), name.as_bytes());
+            assert_eq!(split(path), (directory, name));
+            assert_eq!(joined(directory, name), path);
+            assert_eq!(parent(path), (!path.is_empty()).then_some(directory));
+            assert_eq!(relative(path, directory), Some(name));
+            assert_eq!(relative(path, path), Some(&b""[..]));
+        }
+        assert_eq!(names(b"/a//b/").collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(relative(b"ab/c", b"a"), None);
+        assert_eq!(relative(b"a", b"a/b"), None);
+    }
 
     #[test]
     fn paths_are_refused_beyond_what_systems_open() {

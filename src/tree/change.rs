@@ -1,0 +1,215 @@
+//! What makes one file system out of another.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::entry::Entry;
+use super::files::{Files, Node, Object};
+use super::path::joined;
+
+/// What a step did to a file system, or a layer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Puts an entry at its path, in place of what is there; a directory that is there keeps what is in it.
+    Put(Entry),
+    /// Removes what stands at a path, and all below it.
+    Remove(Vec<u8>),
+}
+
+impl Files {
+    /// Makes `changes`, one after the other.
+    pub fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Put(entry) => self.put_entry(entry),
+                Change::Remove(path) => self.remove(path),
+            }
+        }
+    }
+}
+
+/// Returns what makes `to` out of `from`: sorted by path, each path once. What both share is not looked into.
+///
+/// If one name of a file comes, all of them do, the first as the file and the others as its hard links, so that whoever has the
+/// changes alone has the whole of it.
+pub fn diff(from: &Files, to: &Files) -> Vec<Change> {
+    let mut found = BTreeMap::new();
+    compare(Some(from.root()), to.root(), Vec::new(), &mut found);
+    let identity = |node: &Node| node.identity().filter(|_| !node.is_directory());
+    let linked: HashSet<usize> = found.values().copied().flatten().filter_map(identity).collect();
+    if !linked.is_empty() {
+        let is_linked = |node: &Node| identity(node).is_some_and(|identity| linked.contains(&identity));
+        found.extend(to.paths().filter(|(_, node)| is_linked(node)).map(|(path, node)| (path, Some(node))));
+    }
+    let mut first: HashMap<usize, Vec<u8>> = HashMap::new();
+    let change = |(path, node): (Vec<u8>, Option<&Node>)| {
+        let Some(node) = node else { return Change::Remove(path) };
+        let Some(identity) = identity(node) else { return Change::Put(node.entry(path)) };
+        match first.get(&identity) {
+            Some(target) => Change::Put(node.link(path, target.clone())),
+            None => {
+                first.insert(identity, path.clone());
+                Change::Put(node.entry(path))
+            }
+        }
+    };
+    found.into_iter().map(change).collect()
+}
+
+/// Notes at which paths `to`, which is at `path`, is not what `from` is, and what is there; none where nothing is.
+fn compare<'n>(from: Option<&'n Node>, to: &'n Node, path: Vec<u8>, found: &mut BTreeMap<Vec<u8>, Option<&'n Node>>) {
+    if from.is_some_and(|from| from.is(to)) {
+        return;
+    }
+    let Some(children) = to.children() else {
+        if !from.is_some_and(|from| is_alike(from, to)) {
+            found.insert(path, Some(to));
+        }
+        return;
+    };
+    let before = from.and_then(Node::children);
+    if before.is_none() || from.is_some_and(|from| from.attributes() != to.attributes()) {
+        found.insert(path.clone(), Some(to));
+    }
+    for name in before.into_iter().flat_map(BTreeMap::keys).filter(|name| !children.contains_key(*name)) {
+        found.insert(joined(&path, name), None);
+    }
+    for (name, child) in children {
+        compare(before.and_then(|before| before.get(name)), child, joined(&path, name), found);
+    }
+}
+
+/// Whether two objects that are no directories look the same and are sure to have one name each.
+fn is_alike(one: &Node, other: &Node) -> bool {
+    let (Object::Other(kind), Object::Other(other_kind)) = (one.object(), other.object()) else { return false };
+    let has_one_name = |node: &Node| node.identity().is_none();
+    has_one_name(one) && has_one_name(other) && kind == other_kind && one.attributes() == other.attributes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::tree::{Attributes, Content, Kind};
+
+    /// What is done to a file system; of several names, each from a small set, so that they meet.
+    #[derive(Debug, Clone)]
+    enum Edit {
+        Put(Vec<u8>, Kind, u32),
+        Link(Vec<u8>, Vec<u8>),
+        Remove(Vec<u8>),
+        /// The mode alone.
+        Change(Vec<u8>, u32),
+    }
+
+    fn any_path() -> impl Strategy<Value = Vec<u8>> {
+        vec(select(vec!["a", "b", "a.b", "c"]), 1..4).prop_map(|names| names.join("/").into_bytes())
+    }
+
+    fn any_edits() -> impl Strategy<Value = Vec<Edit>> {
+        let kind = prop_oneof![
+            3 => Just(Kind::Directory),
+            4 => (0u8..4).prop_map(|content| Kind::File(Content::Bytes([content][..].into()))),
+            1 => select(vec!["a", "/b"]).prop_map(|target| Kind::Symlink { target: target.into() }),
+            1 => Just(Kind::Fifo),
+        ];
+        let edit = prop_oneof![
+            6 => (any_path(), kind, select(vec![0o644, 0o755])).prop_map(|(path, kind, mode)| Edit::Put(path, kind, mode)),
+            3 => (any_path(), any_path()).prop_map(|(path, target)| Edit::Link(path, target)),
+            2 => prop_oneof![9 => any_path(), 1 => Just(Vec::new())].prop_map(Edit::Remove),
+            1 => (prop_oneof![any_path(), Just(Vec::new())], 0u32..3).prop_map(|(path, mode)| Edit::Change(path, mode)),
+        ];
+        vec(edit, 0..24)
+    }
+
+    fn edit(files: &mut Files, edits: &[Edit]) {
+        for edit in edits {
+            match edit {
+                Edit::Put(path, kind, mode) => {
+                    let attributes = Attributes { mode: *mode, ..Attributes::implied() };
+                    files.put_entry(&Entry { path: path.clone(), kind: kind.clone(), attributes });
+                }
+                Edit::Link(path, target) => {
+                    let node = files.get(target).filter(|node| !node.is_directory()).cloned();
+                    node.into_iter().for_each(|node| files.put(path, node));
+                }
+                Edit::Remove(path) => files.remove(path),
+                Edit::Change(path, mode) if files.get(path).is_some() => {
+                    files.place(path).attributes_mut().mode = *mode
+                }
+                Edit::Change(..) => {}
+            }
+        }
+    }
+
+    /// Every path with what is there; a further name of a file as a hard link to its first.
+    fn listed(files: &Files) -> BTreeMap<Vec<u8>, Entry> {
+        let mut nodes: Vec<(Vec<u8>, &Node)> = files.paths().collect();
+        nodes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let first = |node: &Node| nodes.iter().find(|(_, other)| other.is(node)).map(|(path, _)| path.clone());
+        let entry = |(path, node): &(Vec<u8>, &Node)| match first(node).filter(|first| first != path) {
+            Some(target) => node.link(path.clone(), target),
+            None => node.entry(path.clone()),
+        };
+        nodes.iter().map(|at| (at.0.clone(), entry(at))).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_differs_makes_one_of_the_other(before in any_edits(), after in any_edits(), is_kin in any::<bool>()) {
+            let mut from = Files::new();
+            edit(&mut from, &before);
+            // One that came of the other shares most with it; one that did not shares nothing.
+            let mut to = if is_kin { from.clone() } else { Files::new() };
+            edit(&mut to, &after);
+            let changes = diff(&from, &to);
+            let mut made = from.clone();
+            made.apply(&changes);
+            prop_assert_eq!(listed(&made), listed(&to), "by {:?}", changes);
+            let paths: Vec<&Vec<u8>> = changes.iter().map(path).collect();
+            prop_assert!(paths.is_sorted_by(|one, other| one < other), "{:?}", paths);
+            prop_assert_eq!(diff(&to, &to.clone()), []);
+        }
+    }
+
+    fn path(change: &Change) -> &Vec<u8> {
+        match change {
+            Change::Put(Entry { path, .. }) | Change::Remove(path) => path,
+        }
+    }
+
+    fn put(path: &str, kind: Kind) -> Edit {
+        Edit::Put(path.into(), kind, 0o755)
+    }
+
+    fn file(content: &str) -> Kind {
+        Kind::File(Content::Bytes(content.as_bytes().into()))
+    }
+
+    #[test]
+    fn a_directory_gives_way_to_a_file_and_a_file_to_a_directory() {
+        let (mut from, mut to) = (Files::new(), Files::new());
+        edit(&mut from, &[put("a/b/c", file("c")), put("d", file("d")), put("kept", file("k"))]);
+        edit(&mut to, &[put("a", file("a")), put("d/e", file("e")), put("kept", file("k"))]);
+        let changes = diff(&from, &to);
+        assert_eq!(changes.iter().map(path).collect::<Vec<_>>(), [&b"a"[..], b"d", b"d/e"]);
+        from.apply(&changes);
+        assert_eq!(listed(&from), listed(&to));
+    }
+
+    #[test]
+    fn a_new_name_brings_all_names_of_its_file() {
+        let mut from = Files::new();
+        edit(&mut from, &[put("a/file", file("f")), put("other", file("o"))]);
+        let mut to = from.clone();
+        edit(&mut to, &[Edit::Link(b"b/name".to_vec(), b"a/file".to_vec()), Edit::Remove(b"other".to_vec())]);
+        let changes = diff(&from, &to);
+        assert_eq!(changes.iter().map(path).collect::<Vec<_>>(), [&b"a/file"[..], b"b", b"b/name", b"other"]);
+        assert!(
+            matches!(&changes[2], Change::Put(Entry { kind: Kind::HardLink { target }, .. }) if target == b"a/file")
+        );
+        assert_eq!(changes[3], Change::Remove(b"other".to_vec()));
+    }
+}

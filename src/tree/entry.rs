@@ -1,0 +1,102 @@
+//! One object of a file system: what it is, whose, and where its content lies.
+
+use std::collections::BTreeMap;
+
+use super::content::Content;
+use super::time::Time;
+
+/// One file-system object at its path. `C` says where the content of a file lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry<C = Content> {
+    /// Names with a slash between them, of any bytes but NUL; no leading or trailing slash. Empty only for the root.
+    pub path: Vec<u8>,
+    pub kind: Kind<C>,
+    pub attributes: Attributes,
+}
+
+/// What an object is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind<C = Content> {
+    File(C),
+    Directory,
+    /// The target's bytes as the link holds them.
+    Symlink {
+        target: Vec<u8>,
+    },
+    /// Another name of what stands at `target`, a path like that of an entry.
+    HardLink {
+        target: Vec<u8>,
+    },
+    Fifo,
+    CharacterDevice {
+        major: u32,
+        minor: u32,
+    },
+    BlockDevice {
+        major: u32,
+        minor: u32,
+    },
+}
+
+/// Whose a file-system object is, who may do what with it, and when it last changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// The low 12 bits: permissions, setuid, setgid, sticky.
+    pub mode: u32,
+    pub user: u32,
+    pub group: u32,
+    pub modified: Time,
+    /// By full name (`security.capability`); without those that belong to the machine that the object was made on.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// The latest time of the files among `entries`, in seconds since 1970.
+pub fn newest(entries: &[Entry]) -> Option<i64> {
+    entries
+        .iter()
+        .filter(|entry| matches!(entry.kind, Kind::File(_)))
+        .map(|entry| entry.attributes.modified.seconds)
+        .max()
+}
+
+impl Entry {
+    /// The bytes that follow the header in a tar; 0 for all but files.
+    pub fn content_size(&self) -> u64 {
+        match &self.kind {
+            Kind::File(content) => content.size(),
+            _ => 0,
+        }
+    }
+
+    /// Returns a directory of root, `rwxr-xr-x`; `modified` is in seconds since 1970.
+    pub fn directory(path: Vec<u8>, modified: i64) -> Self {
+        let attributes = Attributes { modified: Time::of_seconds(modified), ..Attributes::implied() };
+        Entry { path, kind: Kind::Directory, attributes }
+    }
+}
+
+impl<C> Kind<C> {
+    /// Returns the same kind, with `place` telling where the content of a file lies.
+    pub fn map<D>(self, place: impl FnOnce(C) -> D) -> Kind<D> {
+        match self {
+            Kind::File(content) => Kind::File(place(content)),
+            Kind::Directory => Kind::Directory,
+            Kind::Symlink { target } => Kind::Symlink { target },
+            Kind::HardLink { target } => Kind::HardLink { target },
+            Kind::Fifo => Kind::Fifo,
+            Kind::CharacterDevice { major, minor } => Kind::CharacterDevice { major, minor },
+            Kind::BlockDevice { major, minor } => Kind::BlockDevice { major, minor },
+        }
+    }
+
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Kind::Directory)
+    }
+}
+
+impl Attributes {
+    /// Those of a directory that must be there and that no layer tells of.
+    pub fn implied() -> Self {
+        Attributes { mode: 0o755, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() }
+    }
+}
