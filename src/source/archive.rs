@@ -41,8 +41,8 @@ const XZ_MEMORY: u32 = 130 << 10;
 /// to a directory that something lies in; owner, mode, time and attributes as the archive has them. Directories that it
 /// does not tell of are not among them, nor is its root. Hard links lead to a file that stands before them.
 ///
-/// None if it is not a tar: so is one without a single entry. Errors call it `name`. One that has a path which leads out
-/// of it by `..`, or more than [`Limits`] allow, is an error.
+/// Returns none if it is not a tar: so is one without a single entry. Errors call it `name`. Fails for one that has a path
+/// which leads out of it by `..`, or more than [`Limits`] allow.
 pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Option<Vec<Entry>>> {
     let Some(packed) = Packed::read(content.reader(), content.size(), name, store)? else { return Ok(None) };
     let mut paths: Vec<(Vec<u8>, usize)> = packed.tree.paths().collect();

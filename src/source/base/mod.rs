@@ -55,7 +55,7 @@ pub enum BaseReach<'a> {
     None,
     /// Any of this machine: relative paths are relative to the directory.
     Machine(&'a Path),
-    /// Those in the directory, which somebody else made.
+    /// Images that lie in the directory, which somebody else made.
     Within(&'a Path),
 }
 
