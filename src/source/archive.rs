@@ -24,25 +24,25 @@ use crate::progress::{Event, Progress, WarningKind};
 use crate::store::LocalStore;
 use crate::tree::{Content, Entry, Files, Kind, Limits, Node, Object, Spool};
 
-/// What bzip2 and xz (the .xz file format, 2.1.1.1) begin with.
+/// The bytes that files of bzip2 and xz (the .xz file format, 2.1.1.1) begin with.
 const BZIP2_MAGIC: [u8; 3] = *b"BZh";
 const XZ_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
 
-/// How much of a file tells what it is.
+/// The bytes at the beginning of a file that tell what it is.
 pub const HEAD: usize = RECORD as usize;
 
-/// How much is read at a time.
+/// The bytes that are read at a time.
 const CHUNK: usize = 256 << 10;
 
 /// The most memory that an xz decoder may take, in KiB: its highest level needs half of it. Its author decides about it.
 const XZ_MEMORY: u32 = 130 << 10;
 
-/// What `content` unpacks to: sorted by path, each path once, links within the archive followed where they lead to a
-/// directory that something lies in; owner, mode, time and attributes as the archive has them. Directories that it does not
-/// tell of are not among them, nor is its root. Hard links lead to a file that stands before them.
+/// Returns what `content` unpacks to: sorted by path, each path once, links within the archive followed where they lead
+/// to a directory that something lies in; owner, mode, time and attributes as the archive has them. Directories that it
+/// does not tell of are not among them, nor is its root. Hard links lead to a file that stands before them.
 ///
-/// None if it is not a tar: so is one without a single entry. Errors call it `name`. One that has a path which leads out
-/// of it by `..`, or more than [`Limits`] allow, is an error.
+/// Returns none if it is not a tar: so is one without a single entry. Errors call it `name`. Fails for one that has a path
+/// which leads out of it by `..`, or more than [`Limits`] allow.
 pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Option<Vec<Entry>>> {
     let Some(packed) = Packed::read(content.reader(), content.size(), name, store)? else { return Ok(None) };
     let told = packed.overlay.files().paths().filter(|(path, _)| !path.is_empty() && !packed.overlay.is_implied(path));
@@ -63,7 +63,8 @@ pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Opti
     Ok(Some(entries))
 }
 
-/// Whether what begins with `head`, at least [`HEAD`] bytes if there are as many, is taken for an archive by docker.
+/// Returns whether what begins with `head`, at least [`HEAD`] bytes if there are as many, is taken for an archive by
+/// docker.
 pub fn is_archive(head: &[u8]) -> bool {
     let is_tar = head.first_chunk().is_some_and(is_header);
     is_tar || ArchiveCompression::of(head) != ArchiveCompression::None
@@ -120,13 +121,13 @@ fn restore_set_id(files: &Files, root: &Path) -> Result<()> {
 struct Packed {
     overlay: Overlay,
     file: File,
-    /// In bytes, uncompressed, up to its end.
+    /// The size in bytes, uncompressed, up to its end.
     size: u64,
     spool: Arc<Spool>,
 }
 
 impl Packed {
-    /// None if it is not one.
+    /// Returns the archive; none if it is not one.
     fn read(raw: impl Read, size: u64, name: &str, store: &LocalStore) -> Result<Option<Self>> {
         let failed = |source| Error::from_read("read", name, source);
         let Some((head, tar)) = begin(raw).map_err(failed)? else { return Ok(None) };
@@ -204,7 +205,7 @@ fn begin<'a>(mut raw: impl Read + 'a) -> io::Result<Option<(Vec<u8>, Box<dyn Rea
     Ok(is_tar.then(|| (head, Box::new(BufReader::with_capacity(CHUNK, tar)) as Box<dyn Read + 'a>)))
 }
 
-/// Whether it tells of the bytes, and not of the file that they are read from or of memory.
+/// Returns whether it tells of the bytes, and not of the file that they are read from or of memory.
 fn is_decoders(error: &io::Error) -> bool {
     let is_files = error.raw_os_error().is_some() || error.get_ref().is_some_and(|inner| inner.is::<Error>());
     !is_files && error.kind() != io::ErrorKind::OutOfMemory

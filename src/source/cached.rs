@@ -20,12 +20,12 @@ pub struct CachedImages<'a> {
     images: Vec<CachedImage<'a>>,
     compression: Compression,
     progress: Progress<'a>,
-    /// By diff_id; of each, and of each blob, the first image that has it counts.
+    /// The layers by diff_id; of each, and of each blob, the first image that has it counts.
     layers: OnceLock<HashMap<Digest, Taken>>,
 }
 
 struct CachedImage<'a> {
-    /// As the user wrote it.
+    /// The image's name as the user wrote it.
     title: String,
     store: Box<dyn Store + 'a>,
     name: Option<String>,
@@ -33,12 +33,12 @@ struct CachedImage<'a> {
 
 struct Taken {
     layer: Layer,
-    /// Its place in the list.
+    /// The place of its image in the list.
     image: usize,
 }
 
 impl<'a> CachedImages<'a> {
-    /// The layers of the images at `titles` that are, descriptor and all, what `compression` makes; none of
+    /// Returns the layers of the images at `titles` that are, descriptor and all, what `compression` makes; none of
     /// eStargz, which is a warning. No registry is asked before the first layer is.
     pub fn new(titles: &[String], compression: Compression, client: &'a OnDemand, progress: Progress<'a>) -> Self {
         let mut images = Vec::new();
@@ -57,12 +57,13 @@ impl<'a> CachedImages<'a> {
         CachedImages { images, compression, progress, layers: OnceLock::new() }
     }
 
-    /// The layer with this diff_id, and the image that it is of.
+    /// Returns the layer with this diff_id, and the image that it is of; none if no image has it.
     pub fn find(&self, diff_id: &Digest) -> Option<(&Layer, &str)> {
         let taken = self.layers().get(diff_id)?;
         Some((&taken.layer, &self.images.get(taken.image)?.title))
     }
 
+    /// Returns whether no image has a layer to take.
     pub fn is_empty(&self) -> bool {
         self.layers().is_empty()
     }
@@ -100,7 +101,7 @@ impl Store for CachedImages<'_> {
         }
     }
 
-    /// What has layers only has no names.
+    /// Fails: what has layers only has no names.
     fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
         Err(Error::not_found("layers have no names"))
     }

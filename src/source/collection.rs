@@ -10,19 +10,19 @@ use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::{DocumentBudget, Gathered, Graph, Listed};
 
-/// How far what refers to an image, and to that, and so on, is followed, and how much of it there may be.
+/// The bounds within which the referrers of an image, and theirs, and so on, are followed: how far, and how many.
 const REFERRERS_DEPTH: usize = 8;
 const REFERRERS_LIMIT: usize = 1000;
 
-/// How many of the blobs that are missing an error names.
+/// The number of missing blobs that an error names.
 const NAMED_BLOBS: usize = 3;
 
-/// What of an image is wanted.
+/// The part of an image that is wanted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ImageChoice<'a> {
     /// All, if there are none.
     pub platforms: &'a [Platform],
-    /// What refers to it, too, and to that.
+    /// Its referrers are wanted, too, and theirs.
     pub referrers: bool,
 }
 
@@ -39,18 +39,19 @@ pub struct Collection<'a> {
 /// One of the images.
 pub struct Collected {
     pub location: Location,
-    /// What errors call it.
+    /// The name in errors.
     pub title: String,
     pub image: Listed,
-    /// What refers to it.
+    /// The documents that refer to it.
     pub referrers: Vec<Descriptor>,
-    /// Those of its referrers, too.
+    /// The blobs of the image and of its referrers.
     pub blobs: Vec<Descriptor>,
     /// Manifests and indexes, children before parents; the root is the last.
     pub manifests: Vec<Descriptor>,
 }
 
 impl<'a> Collection<'a> {
+    /// Returns a collection of nothing.
     pub fn new(client: &'a OnDemand, progress: Progress<'a>) -> Self {
         let budget = DocumentBudget::default();
         Collection { content: Gathered::default(), images: Vec::new(), client, progress, budget, is_delta: false }
@@ -80,17 +81,17 @@ impl<'a> Collection<'a> {
         Ok(())
     }
 
-    /// Whether one of the places is an archive that blobs were left out of.
+    /// Returns whether one of the places is an archive that blobs were left out of.
     pub fn is_delta(&self) -> bool {
         self.is_delta
     }
 
-    /// All blobs of all images.
+    /// Returns all blobs of all images.
     pub fn blobs(&self) -> HashSet<Digest> {
         self.images.iter().flat_map(|image| &image.blobs).map(|blob| blob.digest).collect()
     }
 
-    /// Has what the images lack read from what is at `title`.
+    /// Sees to it that what the images lack is read from what is at `title`. Fails if that cannot be opened.
     pub fn complete_from(&mut self, title: &str) -> Result<()> {
         let found = title.parse::<Location>()?.find(self.client, self.progress)?;
         self.content.join(found.store);
@@ -156,7 +157,7 @@ impl<'a> Collection<'a> {
         Ok(collected)
     }
 
-    /// What refers to any manifest of `graph`, or to what refers to it; each once, with what it reaches.
+    /// Returns the referrers of any manifest of `graph`, and theirs; each once, with what it reaches.
     fn referrers(&mut self, number: usize, graph: &Graph) -> Result<Vec<(Descriptor, Graph)>> {
         let store = self.content.store(number);
         let mut found: Vec<(Descriptor, Graph)> = Vec::new();
@@ -191,7 +192,7 @@ impl<'a> Collection<'a> {
     }
 }
 
-/// What the root of `graph` says of what it refers to, if it refers to anything.
+/// Returns what the root of `graph` says of what it refers to; none if it refers to nothing.
 fn subject(graph: &Graph) -> Result<Option<Referrer>> {
     let Some((root, bytes)) = graph.manifests.last() else { return Ok(None) };
     let referrer: Referrer = from_json(&format!("manifest {}", root.digest), bytes)?;

@@ -16,7 +16,7 @@ use crate::tree::Content;
 /// A file as it was downloaded, now or before.
 #[derive(Debug, Clone)]
 pub struct Downloaded {
-    /// What it is called in a directory: the last name in the URL's path. BuildKit heeds nothing that the server says of it.
+    /// The name in a directory: the last name in the URL's path. BuildKit heeds nothing that the server says of it.
     pub name: String,
     pub digest: Digest,
     pub content: Content,
@@ -25,13 +25,13 @@ pub struct Downloaded {
 }
 
 impl Downloaded {
-    /// `Last-Modified`, in seconds since 1970, where the server said it.
+    /// Returns `Last-Modified`, in seconds since 1970; none where the server did not say.
     pub fn last_modified(&self) -> Option<i64> {
         Some(self.modified).filter(|modified| *modified != 0)
     }
 }
 
-/// What is remembered of a URL, beside the blob that it led to.
+/// The headers that are remembered of a URL, beside the blob that it led to.
 #[derive(Serialize, Deserialize)]
 struct DownloadRecord {
     headers: Headers,
@@ -59,7 +59,7 @@ impl Write for Arriving<'_> {
     }
 }
 
-/// What BuildKit calls a file that its URL gives no name.
+/// The name that BuildKit gives a file that its URL gives no name.
 const NAMELESS: &str = "__unnamed__";
 
 /// Downloads `url` into `store`. What the store has of that URL is taken if the server says that it is unchanged; and
@@ -129,7 +129,7 @@ fn name(url: &str) -> String {
 mod tests {
     use super::*;
 
-    /// As Go's `path.Base` of the path without its escapes.
+    /// The name is Go's `path.Base` of the path without its escapes.
     #[test]
     fn names_come_from_the_path() {
         for (url, expected) in [

@@ -14,8 +14,9 @@ use crate::store::archive::is_delta;
 use crate::store::{self, Archive, Layout, Listed, Store};
 use crate::tree::{Ignore, Kind, open_file, real_within, walk};
 
-/// Where an image is, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
-/// `docker-archive:FILE[:NAME]`; a path that begins with `./`, `../` or `/`, ends with `/`, or is `.` or `..`, is looked at.
+/// The place of an image, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
+/// `docker-archive:FILE[:NAME]`; a path that begins with `./`, `../` or `/`, ends with `/`, or is `.` or `..`, is
+/// looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     Registry(Reference),
@@ -25,7 +26,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// What `path` holds, if it is a layout or a file.
+    /// Returns what `path` holds, if it is a layout or a file.
     pub fn of_path(path: &Path) -> Option<Location> {
         if Layout::is_at(path) {
             Some(Location::Layout(path.to_owned(), None))
@@ -36,7 +37,7 @@ impl Location {
         }
     }
 
-    /// What `text` names, a relative path being below `directory`.
+    /// Returns what `text` names, a relative path being below `directory`. Fails where reading a location does.
     pub fn below(directory: &Path, text: &str) -> Result<Location> {
         let joined = |path: &str| directory.join(path).to_string_lossy().into_owned();
         let text = match kind(text) {
@@ -47,8 +48,9 @@ impl Location {
         text.parse()
     }
 
-    /// What `text` names where it stands in the context at `root` that somebody else made: a name in a registry, or what
-    /// lies in the context, without a link in it. Nothing on this machine is looked at beside that.
+    /// Returns what `text` names where it stands in the context at `root` that somebody else made: a name in a
+    /// registry, or what lies in the context, without a link in it. Fails for anything else: nothing on this machine is
+    /// looked at beside that.
     pub fn within(root: &Path, text: &str) -> Result<Location> {
         let Some((kind, rest)) = kind(text).or((is_path(text) || text.ends_with('/')).then_some(("", text))) else {
             return text.parse().map(Location::Registry);
@@ -113,7 +115,7 @@ impl Location {
         }
     }
 
-    /// Where it is on disk.
+    /// Returns where it is on disk; none if it is in a registry.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Location::Registry(_) => None,
@@ -198,7 +200,7 @@ impl FromStr for Location {
     }
 }
 
-/// As skopeo writes it.
+/// Writes it as skopeo does.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, path, name) = match self {
@@ -212,12 +214,13 @@ impl fmt::Display for Location {
     }
 }
 
-/// What stands before a path and says what is there (`oci`, `oci-archive` or `docker-archive`), and what stands behind it.
+/// Returns what stands before a path and says what is there (`oci`, `oci-archive` or `docker-archive`), and what stands
+/// behind it; none without that.
 pub fn kind(text: &str) -> Option<(&str, &str)> {
     text.split_once(':').filter(|(kind, _)| matches!(*kind, "oci" | "oci-archive" | "docker-archive"))
 }
 
-/// Whether it cannot be a name, but only a path.
+/// Returns whether it cannot be a name, but only a path.
 pub fn is_path(text: &str) -> bool {
     ["./", "../", "/"].iter().any(|start| text.starts_with(start)) || matches!(text, "." | "..")
 }

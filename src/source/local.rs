@@ -201,7 +201,7 @@ fn is_directory(real: &Path) -> bool {
     matches!(file_type(real), Ok(Some(FileType::Directory)))
 }
 
-/// What is at a path that is real but for its last name; none if nothing is.
+/// Returns what is at a path that is real but for its last name; none if nothing is.
 fn file_type(path: &Path) -> Result<Option<FileType>> {
     let status = open_real(path, OFlags::PATH).and_then(fstat);
     match status {

@@ -7,7 +7,8 @@ use crate::image::{Member, Reader};
 use crate::oci::{Descriptor, media_type};
 
 impl Collection<'_> {
-    /// The images for one platform that those of the collection are made of.
+    /// Returns the images for one platform that those of the collection are made of. Fails if one of the collection is
+    /// no image but an artifact.
     pub fn members(&self) -> Result<Vec<Member>> {
         let mut members = Vec::new();
         for collected in &self.images {

@@ -12,7 +12,8 @@ pub const FILES_TIME: i64 = 315_532_800;
 pub enum Modified {
     /// All the same, in seconds since the epoch.
     At(i64),
-    /// As on disk, in whole seconds. What has no time of its own, such as a directory made on the way, has [`FILES_TIME`].
+    /// The time on disk, in whole seconds. What has no time of its own, such as a directory made on the way, has
+    /// [`FILES_TIME`].
     Preserve,
 }
 

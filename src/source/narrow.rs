@@ -17,9 +17,9 @@ pub(super) struct Narrowed {
     pub document: Option<Vec<u8>>,
 }
 
-/// What of `graph`, which errors call `title`, is for `platforms`: the manifest itself where that is one image, else an
-/// index that differs from the root only in what it lists: these images, and the attestations that are about them. None
-/// if that is all there is.
+/// Returns what of `graph`, which errors call `title`, is for `platforms`: the manifest itself where that is one image,
+/// else an index that differs from the root only in what it lists: these images, and the attestations that are about
+/// them. None if that is all there is. Fails for a platform that it does not have.
 pub(super) fn narrowed(
     store: &dyn Store,
     title: &str,
@@ -58,7 +58,7 @@ pub(super) fn narrowed(
     Ok(Some(Narrowed { root: Descriptor::of(&root.media_type, &document), document: Some(document) }))
 }
 
-/// Those of `manifests` that are attestations of `images`.
+/// Returns those of `manifests` that are attestations of `images`.
 pub(super) fn attestations<'m>(
     manifests: impl IntoIterator<Item = &'m Descriptor>,
     images: &[&Descriptor],
@@ -69,7 +69,7 @@ pub(super) fn attestations<'m>(
     })
 }
 
-/// As the index says, else as the image's config does; none for what is no image.
+/// Returns the platform as the index says, else as the image's config does; none for what is no image.
 fn platform(store: &dyn Store, descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<Platform>> {
     if descriptor.platform.is_some() {
         return Ok(descriptor.platform.clone());

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::plan::{Add, Source};
 use crate::tree::{Ignore, Pattern};
 
-/// Whether `add` takes what is at `path` now into the image, alone or in a directory, by the names on the way to it.
-/// What is not there, and what the build will refuse, is not taken.
+/// Returns whether `add` takes what is at `path` now into the image, alone or in a directory, by the names on the way
+/// to it. What is not there, and what the build will refuse, is not taken.
 pub fn reaches(add: &Add, path: &Path) -> bool {
     let (root, pattern) = match &add.source {
         // The context itself is the empty path below it.

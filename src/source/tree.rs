@@ -20,12 +20,12 @@ pub struct FoundEntry {
     pub add: usize,
 }
 
-/// What several adds bring, for a file system that has nothing below it.
+/// The entries that several adds bring, for a file system that has nothing below it.
 #[derive(Debug, Clone)]
 pub struct Added {
-    /// Each path once, sorted, with the directories on the way.
+    /// The entries, each path once, sorted, with the directories on the way.
     pub entries: Arc<Vec<Entry>>,
-    /// What each of `entries` is there for.
+    /// The reason why each of `entries` is there.
     pub roles: Vec<Role>,
 }
 
@@ -69,7 +69,7 @@ fn role(entry: &Entry, add: &Add) -> Role {
     }
 }
 
-/// The error with the line that asked for `add`, unless it has one.
+/// Returns the error with the line that asked for `add`, unless it has one.
 pub fn at(mut error: Error, add: &Add) -> Error {
     error.excerpt = error.excerpt.or_else(|| add.place.clone().map(Box::new));
     error
@@ -136,7 +136,7 @@ fn no_directory(other: &FoundEntry, path: &[u8], origin_of_path: &Path, adds: &[
     ))
 }
 
-/// Where an entry comes from: a file's path on disk, for all else what its add says.
+/// Returns where an entry comes from: a file's path on disk, for all else what its add says.
 fn origin<'a>(found: &'a FoundEntry, adds: &'a [Add]) -> &'a Path {
     match &found.entry.kind {
         Kind::File(Content::Disk(file)) => &file.path,
@@ -151,7 +151,7 @@ fn written(source: &Source) -> &Path {
     }
 }
 
-/// Whether two entries of one path are the same thing.
+/// Returns whether two entries of one path are the same thing.
 fn alike(a: &Entry, b: &Entry) -> Result<bool> {
     if a == b {
         return Ok(true);

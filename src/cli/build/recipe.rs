@@ -60,33 +60,39 @@ impl<'a> Recipe<'a> {
         let (directories, arguments) = (Vec::new(), flags.arguments()?);
         let mut recipe =
             Recipe { kind, flags, spec_flags, context: opened, title, directories, arguments, epoch: None };
-        match &mut recipe.kind {
+        recipe.complete(environment, access)?;
+        Ok(recipe)
+    }
+
+    /// Lays flags and environment over what was read, opens the contexts of `--build-context`, and finds out the epoch.
+    fn complete(&mut self, environment: &Environment, access: &ContextAccess<'_>) -> Result<()> {
+        match &mut self.kind {
             RecipeKind::Spec(spec) => {
-                refuse_flags_of_dockerfiles(flags)?;
-                spec_flags.overlay(spec)?;
-                recipe.epoch = environment.source_date_epoch().map(epoch).transpose()?;
+                refuse_flags_of_dockerfiles(self.flags)?;
+                self.spec_flags.overlay(spec)?;
+                self.epoch = environment.source_date_epoch().map(epoch).transpose()?;
             }
             RecipeKind::Dockerfile { dockerfile, .. } => {
-                spec_flags.refuse_base()?;
+                self.spec_flags.refuse_base()?;
                 if let Some(syntax) = &dockerfile.directives.syntax {
                     let message = format!("`# syntax={}` is not fetched: the built-in reader is used", syntax.text);
                     (access.progress)(Event::Warning { kind: WarningKind::SyntaxNotFetched, message: &message });
                 }
-                for named in &flags.build_context {
+                for named in &self.flags.build_context {
                     if let Some(opened) = OpenContext::named(&named.place, access)? {
-                        recipe.directories.push((named.name.clone(), opened));
+                        self.directories.push((named.name.clone(), opened));
                     }
                 }
-                let is_from_flag = recipe.arguments.contains_key(SOURCE_DATE_EPOCH);
+                let is_from_flag = self.arguments.contains_key(SOURCE_DATE_EPOCH);
                 if let Some(variable) = environment.source_date_epoch() {
-                    recipe.arguments.entry(SOURCE_DATE_EPOCH.to_owned()).or_insert_with(|| variable.to_owned());
+                    self.arguments.entry(SOURCE_DATE_EPOCH.to_owned()).or_insert_with(|| variable.to_owned());
                 }
-                let names: Vec<&str> = flags.build_context.iter().map(|named| named.name.as_str()).collect();
-                let contexts = EpochContexts { main: &recipe.context, directories: &recipe.directories, names: &names };
-                recipe.epoch = settle(dockerfile, &mut recipe.arguments, is_from_flag, &contexts, access)?;
+                let names: Vec<&str> = self.flags.build_context.iter().map(|named| named.name.as_str()).collect();
+                let contexts = EpochContexts { main: &self.context, directories: &self.directories, names: &names };
+                self.epoch = settle(dockerfile, &mut self.arguments, is_from_flag, &contexts, access)?;
             }
         }
-        Ok(recipe)
+        Ok(())
     }
 }
 

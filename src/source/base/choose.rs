@@ -8,11 +8,11 @@ use crate::oci::{Descriptor, Platform, media_type};
 use crate::plan::BaseImage;
 use crate::store::{Store, children};
 
-/// How deep indexes may stand in one another.
+/// The depth up to which indexes may stand in one another.
 const DEPTH: usize = 8;
 
-/// The image for `platform` of what `root`, which `name` stands for, reaches. All documents on the way are read from
-/// `store`, and no others.
+/// Returns the image for `platform` of what `root`, which `name` stands for, reaches. Fails if that has no images, and
+/// for documents that are malformed. All documents on the way are read from `store`, and no others.
 pub(super) fn image(store: &dyn Store, name: &str, root: &Descriptor, platform: &Platform) -> Result<BaseImage> {
     let mut search = Search { reader: Reader::new(store), name, platform };
     let found = if media_type::is_index(&root.media_type) { search.among(root)? } else { root.clone() };
@@ -31,7 +31,7 @@ struct Search<'s> {
     platform: &'s Platform,
 }
 
-/// What indexes list.
+/// The manifests and platforms that indexes list.
 #[derive(Default)]
 struct ListedImages {
     /// The best so far, and how well it fits.

@@ -37,46 +37,47 @@ pub struct BaseStore<'a> {
     adding: Mutex<()>,
 }
 
-/// Where bases come from.
+/// The places that bases come from.
 #[derive(Clone, Copy)]
 pub struct BaseOptions<'a> {
     pub store: &'a LocalStore,
     pub client: &'a OnDemand,
     pub pull: Pull,
-    /// What stands in the place of names, by these names as [`context_name`] has them.
+    /// The images that stand in the place of names, by these names as [`context_name`] has them.
     pub contexts: &'a Map<Location>,
     pub reach: BaseReach<'a>,
     pub progress: Progress<'a>,
 }
 
-/// Which images a base may be beside those in registries.
+/// The images that a base may be beside those in registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseReach<'a> {
     None,
     /// Any of this machine: relative paths are relative to the directory.
     Machine(&'a Path),
-    /// What lies in the directory, which somebody else made.
+    /// Images that lie in the directory, which somebody else made.
     Within(&'a Path),
 }
 
-/// Whether a registry is asked what a tag stands for now. What stands under a digest is never asked for twice.
+/// The occasions on which a registry is asked what a tag stands for now. What stands under a digest is never asked for
+/// twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pull {
-    /// It is; where it cannot be reached, what it said before counts, with a warning.
+    /// The registry is asked; where it cannot be reached, what it said before counts, with a warning.
     #[default]
     Usual,
-    /// It is, and has to answer.
+    /// The registry is asked, and has to answer.
     Always,
-    /// Only if it was never asked, or what it said is not kept any more.
+    /// The registry is asked only if it never was, or what it said is not kept any more.
     Missing,
     /// No registry is asked for anything.
     Never,
 }
 
-/// Where bases were looked for, and what was found.
+/// A place where bases were looked for, and what was found.
 struct BasePlace<'a> {
     location: Location,
-    /// In full, if it is a registry's.
+    /// The name in full, if it is a registry's.
     name: String,
     found: OnceLock<FoundBase<'a>>,
     /// Held while the place is searched, so that it is once.
@@ -85,18 +86,20 @@ struct BasePlace<'a> {
 
 struct FoundBase<'a> {
     root: Descriptor,
-    /// None for what may be in the local store only.
+    /// The store of its blobs; none for what may be in the local store only.
     store: Option<Box<dyn Store + 'a>>,
     is_kept: bool,
 }
 
 impl<'a> BaseStore<'a> {
+    /// Returns a store that has found nothing yet.
     pub fn new(options: BaseOptions<'a>, pins: Pins) -> Self {
         BaseStore { options, pins: Mutex::new(pins), places: GrowingList::default(), adding: Mutex::default() }
     }
 
-    /// The image that `name` stands for, for `platform`: a name in a registry, or what a [`Location`] is written like.
-    /// One for another platform that is all the name has is taken, as docker takes it: [`BaseImage::mismatch`] tells.
+    /// Returns the image that `name` stands for, for `platform`: a name in a registry, or what a [`Location`] is
+    /// written like. One for another platform that is all the name has is taken, as docker takes it:
+    /// [`BaseImage::mismatch`] tells. Fails if there is no such image, and if it cannot be read or is out of reach.
     pub fn find(&self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
         let place = self.place(name)?;
         let mut images = lock(&place.images);
@@ -117,13 +120,13 @@ impl<'a> BaseStore<'a> {
         Ok(image)
     }
 
-    /// The lock as it is to be written, if it is to be: with all that was found.
+    /// Returns the lock as it is to be written, with all that was found; none if it is to stay as it is.
     pub fn lock(&self) -> Option<BaseLock> {
         lock(&self.pins).changed()
     }
 
-    /// Has those of `blobs` that are layers of a registry's bases in the local store, and pulls what is not there, so many
-    /// at a time; 0 is the usual number.
+    /// Sees to it that those of `blobs` that are layers of a registry's bases are in the local store, and pulls what is
+    /// not there, so many at a time; 0 is the usual number. Fails if one of them cannot be had.
     pub fn fetch(&self, blobs: &[Descriptor], parallel: usize) -> Result<()> {
         let is_missing =
             |blob: &&Descriptor| self.found(blob).is_some_and(|found| found.is_kept) && !self.options.store.claim(blob);
@@ -152,7 +155,7 @@ impl<'a> BaseStore<'a> {
         Ok(self.places.push(BasePlace { location, name, found: OnceLock::new(), images: Mutex::default() }))
     }
 
-    /// Where it is, and what it is called.
+    /// Returns where it is, and what it is called.
     fn location(&self, name: &str) -> Result<(Location, String)> {
         let context = context_name(name).and_then(|name| self.options.contexts.get(&name));
         let (location, name) = match (context, self.options.reach) {
@@ -203,7 +206,7 @@ impl<'a> BaseStore<'a> {
         Ok(found)
     }
 
-    /// What a registry's name stands for: as it says now, or as it said before.
+    /// Returns what a registry's name stands for: as it says now, or as it said before.
     fn pull(&self, name: &Reference) -> Result<FoundBase<'a>> {
         let BaseOptions { store, client, pull, progress, .. } = self.options;
         let record = record(name);
@@ -255,7 +258,7 @@ impl<'a> BaseStore<'a> {
         Ok(())
     }
 
-    /// Where a layer of what was found is, if it is one.
+    /// Returns where a layer of what was found is; none if it is no such layer.
     fn found(&self, descriptor: &Descriptor) -> Option<&FoundBase<'a>> {
         let has = |image: &Arc<BaseImage>| image.layers.iter().any(|layer| layer.digest == descriptor.digest);
         let place = self.places.iter().find(|place| lock(&place.images).values().any(has))?;
@@ -275,7 +278,7 @@ impl Store for BaseStore<'_> {
         Err(Error::not_found("layers have no names"))
     }
 
-    /// Whether it is a layer of a base. Those who have the bases are taken at their word.
+    /// Returns whether it is a layer of a base. Those who have the bases are taken at their word.
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {
         Ok(self.found(descriptor).is_some())
     }
@@ -321,18 +324,18 @@ impl Store for BaseReader<'_, '_> {
     }
 }
 
-/// The same error about a name that does not stand on the command line.
+/// Returns the same error about a name that does not stand on the command line.
 fn in_a_file(error: Error) -> Error {
     let kind = if error.kind == ErrorKind::Usage { ErrorKind::Input } else { error.kind };
     Error { kind, ..error }
 }
 
-/// Where the root that a registry's name stands for is noted.
+/// Returns the key under which the root that a registry's name stands for is noted.
 fn record(name: &Reference) -> Digest {
     KeyBuilder::new("base 2").part("name", &name.to_string()).finish()
 }
 
-/// What was being done under a lock whose holder panicked is done again.
+/// Locks `mutex`: what was being done under a lock whose holder panicked is done again.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,24 +12,26 @@ pub struct Pins {
     is_changed: bool,
 }
 
-/// What a lock is to a build.
+/// The authority that a lock has over a build.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Holding {
-    /// Where there is one, all bases of registries are in it.
+    /// All bases of registries are in the lock, where there is one.
     #[default]
     Obeyed,
-    /// What is not in it comes to it.
+    /// Bases that are not in the lock come to it.
     Completed,
-    /// What is in it does not count; all that is found comes to it.
+    /// The lock does not count; all bases that are found come to it.
     Renewed,
 }
 
 impl Pins {
+    /// Returns the pins of `lock`, which `holding` gives its authority.
     pub fn new(lock: Option<BaseLock>, holding: Holding) -> Self {
         Pins { lock, holding, is_changed: false }
     }
 
-    /// The digest that `name` is held to, if it is.
+    /// Returns the digest that `name` is held to; none if nothing holds it. Fails if it should be in the lock, and is
+    /// not.
     pub(super) fn get(&self, name: &Reference) -> Result<Option<Digest>> {
         let (Some(lock), Holding::Obeyed | Holding::Completed) = (&self.lock, self.holding) else { return Ok(None) };
         match lock.get(name) {
@@ -48,11 +50,12 @@ impl Pins {
         }
     }
 
+    /// Returns whether the lock does not count, and is written anew.
     pub(super) fn is_refreshing(&self) -> bool {
         self.holding == Holding::Renewed
     }
 
-    /// The lock, if it is another than at first.
+    /// Returns the lock; none if it is as it was at first.
     pub(super) fn changed(&self) -> Option<BaseLock> {
         self.lock.clone().filter(|_| self.is_changed)
     }

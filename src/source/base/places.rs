@@ -17,6 +17,7 @@ impl<T> Default for GrowingList<T> {
 }
 
 impl<T> GrowingList<T> {
+    /// Adds `item` at the end, and returns it where it stays.
     pub fn push(&self, item: T) -> &T {
         let mut link = Box::new(ListLink { item, next: GrowingList::default() });
         let mut end = self;
@@ -29,6 +30,7 @@ impl<T> GrowingList<T> {
         }
     }
 
+    /// Returns the items in their order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let mut at = self;
         std::iter::from_fn(move || {

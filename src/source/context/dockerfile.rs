@@ -9,7 +9,7 @@ use super::text::{TextFile, read, read_named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::open_file;
 
-/// What a build is told by.
+/// The Dockerfile that a build is told by, and the ignore file that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerfileSource {
     pub file: TextFile,
@@ -17,7 +17,7 @@ pub struct DockerfileSource {
     pub ignore: Option<TextFile>,
 }
 
-/// Where `-f` says that the Dockerfile is.
+/// The place of the Dockerfile, as `-f` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DockerfilePlace<'a> {
     /// Nowhere: `Dockerfile` in the context, or else `dockerfile`.
@@ -28,7 +28,7 @@ pub enum DockerfilePlace<'a> {
 }
 
 const DOCKERFILE: &str = "Dockerfile";
-/// It is taken where there is no other.
+/// The name that is taken where there is no other.
 const LOWER_CASE: &str = "dockerfile";
 const IGNORE: &str = ".dockerignore";
 
@@ -85,7 +85,8 @@ impl DockerfileSource {
         Ok(DockerfileSource { file, ignore })
     }
 
-    /// The `.dockerignore` of a local context; none if there is none, or the context is not local.
+    /// Returns the `.dockerignore` of a local context; none if there is none, or the context is not local. Fails if it
+    /// cannot be read, and if it leads out of the context.
     pub fn ignore(context: &OpenContext) -> Result<Option<TextFile>> {
         if !context.is_local {
             return Ok(None);
@@ -102,14 +103,14 @@ fn read_in(context: &OpenContext, path: &Path) -> Result<TextFile> {
     }
 }
 
-/// None also for what is no file: BuildKit passes over it.
+/// Returns the ignore file at `path` in the context; none also for what is no file: BuildKit passes over it.
 fn ignore_in(context: &OpenContext, path: &Path) -> Result<Option<TextFile>> {
     let real = context.find(path)?.filter(|real| is_file(real));
     let name = context.shown(path).to_string();
     real.map(|real| open_file(&real, &name).and_then(|file| read(file, &name))).transpose()
 }
 
-/// As [`ignore_in`], of one that lies beside a Dockerfile elsewhere.
+/// Returns one as [`ignore_in`] does that lies beside a Dockerfile elsewhere.
 fn ignore_at(path: &Path) -> Result<Option<TextFile>> {
     let real = match fs::canonicalize(path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

@@ -25,7 +25,7 @@ use crate::tree::{Ignore, newest, open_file, real_within, walk_all};
 pub use dockerfile::{DockerfilePlace, DockerfileSource};
 pub use text::{TEXT_LIMIT, TextFile};
 
-/// Where the context of a build is.
+/// The place of a build's context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextLocation {
     /// `-`: a tar, or the text of a Dockerfile.
@@ -38,7 +38,7 @@ pub enum ContextLocation {
     Git(GitUrl),
 }
 
-/// What opening a context may need.
+/// The means of opening a context.
 pub struct ContextAccess<'a> {
     pub store: &'a LocalStore,
     pub client: &'a OnDemand,
@@ -51,20 +51,21 @@ pub struct ContextAccess<'a> {
 #[derive(Debug)]
 pub struct OpenContext {
     pub root: PathBuf,
-    /// It came as no more than a Dockerfile's text.
+    /// The text of the Dockerfile that is all that came.
     pub dockerfile: Option<TextFile>,
     /// The commit that it is, for one from a git repository.
     pub checkout: Option<Checkout>,
     /// `Last-Modified`, in seconds since 1970, of one that was downloaded.
     modified: Option<i64>,
-    /// It is a directory of the user's, to which `.dockerignore` applies; BuildKit leaves whatever else it unpacks whole.
+    /// The context is a directory of the user's, to which `.dockerignore` applies; BuildKit leaves whatever else it
+    /// unpacks whole.
     pub is_local: bool,
-    /// It was read from the standard input, where nothing else can come from any more.
+    /// The context was read from the standard input, where nothing else can come from any more.
     has_input: bool,
     _directory: Option<PendingDirectory>,
 }
 
-/// What BuildKit calls a downloaded file that is no archive, in the directory that it makes of it.
+/// The name that BuildKit gives a downloaded file that is no archive, in the directory that it makes of it.
 const DOWNLOADED: &str = "context";
 
 impl FromStr for ContextLocation {
@@ -96,7 +97,8 @@ impl FromStr for ContextLocation {
 }
 
 impl ContextLocation {
-    /// `input` is read for [`StandardInput`](Location::StandardInput) alone.
+    /// Opens the context, and brings it here if it is elsewhere. Fails if it cannot be read or fetched, and for an
+    /// archive that is malformed. `input` is read for [`StandardInput`](Self::StandardInput) alone.
     pub fn open(&self, access: &ContextAccess<'_>, input: &mut dyn Read) -> Result<OpenContext> {
         match self {
             ContextLocation::StandardInput => of_input(input, access),
@@ -113,8 +115,9 @@ impl ContextLocation {
 }
 
 impl OpenContext {
-    /// The context behind a name of `--build-context`; none if that is an image ([`ContextPlace::Image`],
-    /// [`ContextPlace::Layout`]). To one that is local its own `.dockerignore` applies: see [`DockerfileSource::ignore`].
+    /// Opens the context behind a name of `--build-context`; none if that is an image ([`ContextPlace::Image`],
+    /// [`ContextPlace::Layout`]). To one that is local its own `.dockerignore` applies: see
+    /// [`DockerfileSource::ignore`]. Fails as [`ContextLocation::open`] does.
     pub fn named(place: &ContextPlace, access: &ContextAccess<'_>) -> Result<Option<OpenContext>> {
         match place {
             ContextPlace::Image(_) | ContextPlace::Layout { .. } => Ok(None),
@@ -149,12 +152,13 @@ impl OpenContext {
         }
     }
 
-    /// Whether the context has anything at `path`.
+    /// Returns whether the context has anything at `path`.
     pub fn has(&self, path: &Path) -> Result<bool> {
         self.find(path).map(|found| found.is_some())
     }
 
-    /// What errors call the file at `path` in the context: without the place to which a context was brought.
+    /// Returns the name in errors of the file at `path` in the context: without the place to which a context was
+    /// brought.
     pub fn shown(&self, path: &Path) -> impl Display {
         let is_here = self.root == Path::new(".");
         let shown = if self.is_local && !is_here { self.root.join(path) } else { path.to_owned() };
@@ -170,15 +174,16 @@ impl OpenContext {
         }
     }
 
-    /// Where a path of this machine lies in the context, if its directory does.
+    /// Returns where a path of this machine lies in the context, if its directory does.
     fn place_of(&self, path: &Path) -> Option<PathBuf> {
         let parent = path.parent().map(|parent| if parent == Path::new("") { Path::new(".") } else { parent })?;
         let (parent, root) = (fs::canonicalize(parent).ok()?, fs::canonicalize(&self.root).ok()?);
         Some(parent.strip_prefix(root).ok()?.join(path.file_name()?))
     }
 
-    /// When it was made, in seconds since 1970: the time of the commit, `Last-Modified`, or that of the newest file in an
-    /// archive. None for a directory of the user's, whose times say nothing, and where there is no such time.
+    /// Returns when it was made, in seconds since 1970: the time of the commit, `Last-Modified`, or that of the newest
+    /// file in an archive. None for a directory of the user's, whose times say nothing, and where there is no such
+    /// time.
     pub fn time(&self) -> Result<Option<i64>> {
         if let Some(checkout) = self.checkout.as_ref() {
             return Ok(Some(checkout.commit_time));
@@ -250,7 +255,7 @@ fn of_archive(path: &Path, access: &ContextAccess<'_>) -> Result<OpenContext> {
     OpenContext::unpacked(file, size, &path.display().to_string(), access)
 }
 
-/// What is no archive is alone in its directory, and its path is told.
+/// Opens what is at `url`: what is no archive is alone in its directory, and its path is told.
 fn of_url(url: &str, access: &ContextAccess<'_>) -> Result<(OpenContext, Option<PathBuf>)> {
     let name = shown_url(url);
     let downloaded = download(url, None, access.store, access.client, &Stop::default(), access.progress)?;

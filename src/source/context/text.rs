@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// What somebody wrote, and what errors call it.
+/// A text that somebody wrote, and its name in errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextFile {
     pub name: String,
@@ -16,7 +16,8 @@ pub struct TextFile {
 /// The largest Dockerfile or ignore file, in bytes; BuildKit has the same limit.
 pub const TEXT_LIMIT: u64 = 16 << 20;
 
-/// The text of `source`, whatever is no UTF-8 in it being replaced as BuildKit does it in what it writes.
+/// Returns the text of `source`, whatever is no UTF-8 in it being replaced as BuildKit does it in what it writes. Fails
+/// for one over [`TEXT_LIMIT`] bytes.
 pub(super) fn read(source: impl Read, name: &str) -> Result<TextFile> {
     let mut bytes = Vec::new();
     let read = source.take(TEXT_LIMIT + 1).read_to_end(&mut bytes);
@@ -28,7 +29,8 @@ pub(super) fn read(source: impl Read, name: &str) -> Result<TextFile> {
     Ok(TextFile { name: name.to_owned(), text })
 }
 
-/// The text of a file that the user has named, which may be a pipe.
+/// Returns the text of a file that the user has named, which may be a pipe. Fails for a directory, and for a text over
+/// [`TEXT_LIMIT`] bytes.
 pub(super) fn read_named(path: &Path, name: &str) -> Result<TextFile> {
     let failed = |source| Error::io("read", name, source);
     let file = File::open(path).map_err(failed)?;

@@ -6,13 +6,14 @@ use crate::plan::user_information;
 /// An address that may be shown, and what was taken from it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    /// With the user where it is one of SSH.
+    /// The URL, with the user where it is one of SSH.
     pub url: String,
     /// A line of the file of git-credential-store(1), where the address told a user of HTTP.
     pub credential: Option<String>,
 }
 
 impl Address {
+    /// Reads an address as git has them.
     pub fn of(remote: &str) -> Address {
         let taken_apart = user_information(remote).and_then(|information| {
             let (scheme, rest) = remote.split_once("://")?;
@@ -35,7 +36,7 @@ impl Address {
         }
     }
 
-    /// Whether git would fetch from it over a network, by a way that is spoken here.
+    /// Returns whether git would fetch from it over a network, by a way that is spoken here.
     pub fn is_remote(&self) -> bool {
         const SCHEMES: [&str; 6] = ["http", "https", "ssh", "git", "git+ssh", "ssh+git"];
         let is_odd = self.url.starts_with('-') || self.url.chars().any(char::is_control);
@@ -55,7 +56,7 @@ fn escaped(part: &str) -> String {
         .collect()
 }
 
-/// `text` without what stands between `://` and `@` in any address in it.
+/// Returns `text` without what stands between `://` and `@` in any address in it.
 pub(super) fn without_user_information(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;

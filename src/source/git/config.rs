@@ -1,7 +1,7 @@
 //! The text of a git configuration (git-config(1), "Syntax"). Nothing that it includes is read, and nothing that it says
 //! is done here.
 
-/// What a configuration sets, in its order.
+/// The settings of a configuration, in its order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Config {
     settings: Vec<Setting>,
@@ -11,12 +11,12 @@ pub(super) struct Config {
 struct Setting {
     /// Section and key in lower case, the subsection between them as it stands: `remote.origin.url`.
     name: String,
-    /// None where there is no `=`, which stands for true.
+    /// The value; none where there is no `=`, which stands for true.
     value: Option<String>,
 }
 
 impl Config {
-    /// Lines that are none of a configuration are passed over.
+    /// Reads a configuration, and passes over lines that are none of one.
     pub fn parse(text: &[u8]) -> Config {
         let text = String::from_utf8_lossy(text);
         let mut rest = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -47,13 +47,15 @@ impl Config {
         }
     }
 
-    /// The last value of a setting, which is the one that counts; an empty one where there is no `=`.
+    /// Returns the last value of a setting, which is the one that counts, and an empty one where there is no `=`; none
+    /// if it is not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.settings.iter().rev().find(|setting| setting.name == name)?;
         Some(found.value.as_deref().unwrap_or_default())
     }
 
-    /// A setting that is true or false (git-config(1), "Values"); what is neither is as if it were not there.
+    /// Returns a setting that is true or false (git-config(1), "Values"); none for what is neither, as if it were not
+    /// there.
     pub fn is(&self, name: &str) -> Option<bool> {
         let found = self.settings.iter().rev().find(|setting| setting.name == name)?;
         match found.value.as_deref().map(str::to_ascii_lowercase).as_deref() {
@@ -63,7 +65,7 @@ impl Config {
         }
     }
 
-    /// What the subsections of `section` set for `key`: the subsection and the value, in their order.
+    /// Returns what the subsections of `section` set for `key`: the subsection and the value, in their order.
     pub fn of_each<'c>(&'c self, section: &str, key: &str) -> impl Iterator<Item = (&'c str, &'c str)> {
         let (before, after) = (format!("{section}."), format!(".{key}"));
         self.settings.iter().filter_map(move |setting| {

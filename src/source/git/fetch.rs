@@ -24,7 +24,7 @@ pub struct Fetched {
     named: NamedObject,
 }
 
-/// What the name that was asked for stands for, as digests in hexadecimal.
+/// The objects that the name that was asked for stands for, as digests in hexadecimal.
 #[derive(Debug)]
 struct NamedObject {
     commit: String,
@@ -32,7 +32,7 @@ struct NamedObject {
     object: String,
 }
 
-/// Where a commit is kept that is no branch and no tag.
+/// The reference under which a commit is kept that is no branch and no tag.
 const WANTED: &str = "refs/ocibake/wanted";
 
 /// Brings the files of the commit that `url` names into a directory of the store. `.git` is left out unless the URL or
@@ -97,11 +97,11 @@ struct FetchRepository<'a> {
     git_dir: &'a Path,
 }
 
-/// What a name stands for on the other side.
+/// The reference or commit that a name stands for on the other side.
 struct WantedReference {
     /// A reference in full, or a commit.
     source: String,
-    /// Where it is kept here.
+    /// The reference under which it is kept here.
     local: String,
     default_branch: Option<String>,
 }
@@ -121,7 +121,8 @@ impl FetchRepository<'_> {
         fs::write(&config, format!("{known}[remote \"origin\"]\n\turl = \"{quoted}\"\n")).map_err(failed)
     }
 
-    /// Of a branch and a tag with one name the branch is meant, as git itself has it.
+    /// Returns what the URL's name stands for: of a branch and a tag with one name the branch is meant, as git itself
+    /// has it.
     fn resolve(&self) -> Result<WantedReference> {
         let Some(name) = &self.url.reference else {
             let answer = self.run(&["ls-remote", "--symref", "origin", "HEAD"], "list")?;
@@ -160,7 +161,7 @@ impl FetchRepository<'_> {
         })
     }
 
-    /// What is `wanted`, once it is here.
+    /// Fetches what is `wanted`, and returns its names once it is here.
     fn fetch(&self, wanted: &WantedReference) -> Result<NamedObject> {
         let WantedReference { source, local, .. } = wanted;
         let refspec = format!("+{source}:{local}");
@@ -204,7 +205,7 @@ impl FetchRepository<'_> {
         Ok(Checkout { source: label::source(&self.url.remote), dirty: false, commit_time, branch, revision })
     }
 
-    /// What stays is what any other fetch of the same leaves, and no password.
+    /// Removes all but what any other fetch of the same leaves; no password stays.
     fn tidy(&self) -> Result<()> {
         let remote = self.url_alone();
         self.run(&["remote", "set-url", "origin", &remote], "write the address of")?;
@@ -221,7 +222,7 @@ impl FetchRepository<'_> {
         GitUrl { reference: None, subdirectory: None, ..self.url.clone() }.to_string()
     }
 
-    /// What git says. `action` completes "cannot …".
+    /// Returns what git says. `action` completes "cannot …".
     fn run(&self, arguments: &[&str], action: &str) -> Result<String> {
         self.git.answer(arguments, action, self.url)
     }
@@ -236,7 +237,7 @@ fn is_unadvertised(complaint: &str) -> bool {
     ["not our ref", "unadvertised object", "remote ref", "does not allow"].iter().any(|says| complaint.contains(says))
 }
 
-/// Those in which submodules note where their repository is. No commit can have a file of that name.
+/// Removes the files in which submodules note where their repository is. No commit can have a file of that name.
 fn remove_git_files(work_tree: &Path) -> Result<()> {
     let failed = |path: &Path, source| Error::io("remove", path, source);
     let mut left = vec![work_tree.to_owned()];

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::net::Stop;
 use crate::plan::GitUrl;
 
+/// The program, with the repository that it works on.
 pub(super) struct Git<'a> {
     pub git_dir: &'a Path,
     pub work_tree: &'a Path,
@@ -26,8 +27,8 @@ pub(super) struct Git<'a> {
     pub stop: &'a Stop,
 }
 
-/// Who may fetch: a file that only the user can read, from which git's own helper takes what belongs to a host. It goes
-/// with this value.
+/// The right to fetch: a file that only the user can read, from which git's own helper takes what belongs to a host. It
+/// goes with this value.
 pub(super) struct GitCredentials {
     file: PathBuf,
 }
@@ -103,7 +104,8 @@ impl Git<'_> {
         Ok(output)
     }
 
-    /// What git says. `action` completes "cannot …", as of the repository at `url`.
+    /// Returns what git says. Fails with its complaint, without what is secret. `action` completes "cannot …", as of
+    /// the repository at `url`.
     pub fn answer(&self, arguments: &[&str], action: &str, url: &GitUrl) -> Result<String> {
         let output = self.run(arguments)?;
         match output.status.success() {
@@ -155,7 +157,7 @@ fn read_aside(pipe: Option<impl Read + Send + 'static>) -> Receiver<io::Result<V
 }
 
 impl GitCredentials {
-    /// None yet, which are to be in a file of that name in `directory`.
+    /// Returns an empty file, which is written in `directory` once there is a credential.
     pub fn new(directory: &Path) -> Self {
         GitCredentials { file: directory.join("credentials") }
     }
@@ -168,7 +170,7 @@ impl GitCredentials {
             .map_err(|source| Error::io("write", &self.file, source))
     }
 
-    /// What git is told of the file: its path, quoted for the shell that starts the helper.
+    /// Returns the setting that tells git of the file: its path, quoted for the shell that starts the helper.
     fn setting(&self) -> OsString {
         let mut setting = b"credential.helper=store --file='".to_vec();
         for byte in self.file.as_os_str().as_bytes() {
@@ -195,7 +197,7 @@ const NOT_FOUND: i32 = 127;
 /// The most of git's words that an error repeats, in characters.
 const LONGEST: usize = 400;
 
-/// What git says is wrong, in one line and without what only `url` should know.
+/// Returns what git says is wrong, in one line and without what only `url` should know.
 pub(super) fn complaint(output: &Output, url: &GitUrl) -> String {
     let mut said = without_user_information(&String::from_utf8_lossy(&output.stderr));
     if let Some(secret) = url.secret() {
@@ -213,7 +215,7 @@ pub(super) fn complaint(output: &Output, url: &GitUrl) -> String {
     if words.is_empty() { "git does not say why".to_owned() } else { words }
 }
 
-/// Git has complained. `action` completes "cannot …".
+/// Returns the error for a complaint of git's. `action` completes "cannot …".
 pub(super) fn failed(action: &str, url: &GitUrl, complaint: &str) -> Error {
     let error = Error::input(format!("cannot {action} {url}: {complaint}"));
     let says = |words: &str| complaint.contains(words);
@@ -230,4 +232,5 @@ pub(super) fn failed(action: &str, url: &GitUrl, complaint: &str) -> Error {
     }
 }
 
+/// The hint for an address of any other kind.
 pub(super) const SPOKEN: &str = "only http, https, ssh and git are spoken, by submodules too";

@@ -17,13 +17,14 @@ pub(super) fn open(path: &Path) -> Result<Option<File>> {
     })
 }
 
-/// The content of a regular file, which has `limit` bytes at the most; none if nothing is there.
+/// Returns the content of a regular file; none if nothing is there. Fails for one of more than `limit` bytes, and for
+/// what is no regular file.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     let Some(file) = open(path)? else { return Ok(None) };
     content(path, &file, limit).map(Some)
 }
 
-/// What `file`, which lies at `path`, holds from where it stands.
+/// Returns what `file`, which lies at `path`, holds from where it stands. Fails if that is more than `limit` bytes.
 pub(super) fn content(path: &Path, file: &File, limit: u64) -> Result<Vec<u8>> {
     let mut content = Vec::new();
     file.take(limit + 1).read_to_end(&mut content).map_err(|source| Error::io("read", path, source))?;

@@ -8,7 +8,7 @@ use super::program::{Git, SPOKEN, complaint, failed};
 use crate::error::{Error, Result};
 use crate::plan::GitUrl;
 
-/// How deep they may lie in one another, and how many there may be of them.
+/// The depth up to which they may lie in one another, and their number.
 const DEPTH: usize = 32;
 const COUNT: usize = 4096;
 
@@ -62,7 +62,7 @@ fn fetch_direct(git: &Git<'_>, url: &GitUrl) -> Result<Vec<PathBuf>> {
     Ok(places.into_iter().filter(|place| place.join(".git").exists()).collect())
 }
 
-/// Where a submodule belongs, with nothing on the way that leads elsewhere.
+/// Returns where a submodule belongs, with nothing on the way that leads elsewhere.
 fn place(work_tree: &Path, path: &str, url: &GitUrl) -> Result<PathBuf> {
     let mut place = work_tree.to_owned();
     for part in path.split('/') {

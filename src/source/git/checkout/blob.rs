@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::object_id::{ObjectFormat, ObjectId, finish};
 
+/// A blob's name, and what is known of its size.
 pub(super) struct GitBlob {
     pub format: ObjectFormat,
     pub id: ObjectId,
@@ -18,10 +19,11 @@ pub(super) struct GitBlob {
 const TEXT_LIMIT: u64 = 8 << 20;
 
 impl GitBlob {
-    /// Whether the file is the blob, as it is or as git's own ways of checking out make it: with CRLF for line ends, with
-    /// `$Id$` filled in, or as what a pointer of Git LFS stands for. Attributes that would name the way are not needed:
-    /// each of these has another size than what it is made of, and the noted size is that of what was checked out. Filters
-    /// of others are not run, so a file that one has made counts as changed once it is not as it was left.
+    /// Returns whether the file is the blob, as it is or as git's own ways of checking out make it: with CRLF for line
+    /// ends, with `$Id$` filled in, or as what a pointer of Git LFS stands for. Attributes that would name the way are
+    /// not needed: each of these has another size than what it is made of, and the noted size is that of what was
+    /// checked out. Filters of others are not run, so a file that one has made counts as changed once it is not as it
+    /// was left.
     pub fn is_content_of(&self, file: &mut File) -> io::Result<bool> {
         let size = file.metadata()?.len();
         let mut context = self.format.begin("blob", size);
@@ -64,7 +66,7 @@ fn each_part(file: &mut File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     }
 }
 
-/// As git adds text to the index (gitattributes(5), "text").
+/// Returns text as git adds it to the index (gitattributes(5), "text").
 fn with_line_feeds(text: &[u8]) -> Vec<u8> {
     let mut lines = Vec::with_capacity(text.len());
     for (at, byte) in text.iter().enumerate() {
@@ -75,7 +77,7 @@ fn with_line_feeds(text: &[u8]) -> Vec<u8> {
     lines
 }
 
-/// As git adds text with `$Id: …$` in it (gitattributes(5), "ident"): on one line, or it is left as it is.
+/// Returns text with `$Id: …$` in it as git adds it (gitattributes(5), "ident"): on one line, or it is left as it is.
 fn without_ids(text: &[u8]) -> Vec<u8> {
     const START: &[u8] = b"$Id:";
     let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text);

@@ -15,7 +15,7 @@ pub(super) struct Index {
     format: ObjectFormat,
     version: u32,
     count: u32,
-    /// When it was written.
+    /// The time at which it was written.
     pub modified: IndexTime,
 }
 
@@ -30,15 +30,15 @@ pub(super) struct IndexEntry {
     pub status: Status,
     /// The user says that it is as committed (`git update-index --assume-unchanged`).
     pub is_assumed: bool,
-    /// It is not wanted on disk.
+    /// The file is not wanted on disk.
     pub is_skipped: bool,
-    /// It will be added, and has no content yet.
+    /// The file will be added, and has no content yet.
     pub is_intended: bool,
-    /// It is one side of a merge that is not resolved.
+    /// The entry is one side of a merge that is not resolved.
     pub is_unmerged: bool,
 }
 
-/// What the file was when it had the content that the index names.
+/// The state of the file when it had the content that the index names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status {
     pub changed: IndexTime,
@@ -49,6 +49,7 @@ pub(super) struct Status {
     pub size: u32,
 }
 
+/// A time of a file as the index notes it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct IndexTime {
     pub seconds: u32,
@@ -57,11 +58,12 @@ pub(super) struct IndexTime {
 
 const LIMIT: u64 = 256 << 20;
 
-/// As no file system takes a longer path.
+/// The longest path in bytes: no file system takes a longer one.
 const PATH_LIMIT: usize = 4096;
 
 impl Index {
-    /// The index of the checkout whose git directory is `directory`; none if it has none, where nothing is tracked.
+    /// Returns the index of the checkout whose git directory is `directory`; none if it has none, where nothing is
+    /// tracked. Fails if it cannot be read or is malformed.
     pub fn read(directory: &Path, format: ObjectFormat) -> Result<Option<Index>> {
         let path = directory.join("index");
         let Some(file) = regular::open(&path)? else { return Ok(None) };
@@ -198,7 +200,7 @@ fn modified(file: &File) -> std::io::Result<IndexTime> {
     Ok(IndexTime { seconds: low(status.mtime()), nanoseconds: low(status.mtime_nsec()) })
 }
 
-/// As numbers are in an index: the lower 32 bits.
+/// Returns a number as it is in an index: the lower 32 bits.
 pub(super) fn low(number: i64) -> u32 {
     (number & 0xffff_ffff) as u32
 }
@@ -212,6 +214,7 @@ fn is_safe(entry: &IndexEntry) -> bool {
     })
 }
 
+/// Returns whether the entry is a directory of which only the tree is known.
 pub(super) fn is_tree(mode: u32) -> bool {
     mode & 0o170_000 == 0o040_000
 }

@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 use crate::plan::Branch;
 use crate::plan::label::{self, Checkout};
 
-/// The facts of the checkout that `directory` is in: none if it is in none, or in one without a commit. An error if there
-/// is one and it cannot be read.
+/// Returns the facts of the checkout that `directory` is in: none if it is in none, or in one without a commit. Fails
+/// if there is one and it cannot be read.
 ///
 /// The checkout's configuration is believed about its remote, its format and its file system alone; no other
 /// configuration, attribute or environment is read. Objects that replace others do not count.

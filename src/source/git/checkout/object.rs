@@ -12,18 +12,19 @@ use super::repository::GitRepository;
 use crate::error::{Error, Result};
 use crate::source::git::regular;
 
-/// What is asked of a commit.
+/// The part of a commit that is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Commit {
     pub tree: ObjectId,
-    /// When it was committed, in seconds since 1970.
+    /// The time at which it was committed, in seconds since 1970.
     pub time: i64,
 }
 
-/// Where objects are that others keep: so many directories are looked at.
+/// The number of directories that are looked at where objects are that others keep.
 const ALTERNATES: usize = 64;
 const ALTERNATES_LIMIT: u64 = 1 << 20;
 
+/// The objects of a repository.
 pub(super) struct Objects {
     /// The repository's own, and those that it borrows from (gitrepository-layout(5), "objects/info/alternates").
     directories: Vec<PathBuf>,
@@ -49,7 +50,7 @@ impl Objects {
         Ok(Objects { directories, format: repository.format })
     }
 
-    /// The commit of this name; its content has that name.
+    /// Returns the commit of this name; its content has that name. Fails if there is no such commit.
     pub fn commit(&self, id: ObjectId) -> Result<Commit> {
         for directory in &self.directories {
             let (kind, content) = match self.loose(directory, &id)? {
@@ -107,7 +108,7 @@ impl Objects {
     }
 }
 
-/// Its header: lines up to an empty one, of which the tree's is the first.
+/// Reads the header of a commit: lines up to an empty one, of which the tree's is the first.
 fn read_commit(content: &[u8], format: ObjectFormat) -> Option<Commit> {
     let mut lines = content.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
     let tree = std::str::from_utf8(lines.next()?.strip_prefix(b"tree ")?).ok()?;

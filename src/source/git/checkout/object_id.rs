@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{self, Context};
 
-/// What objects are named by (gitformat-pack(5), gitrepository-layout(5)).
+/// The hash that objects are named by (gitformat-pack(5), gitrepository-layout(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectFormat {
     Sha1,
@@ -19,7 +19,7 @@ pub(super) struct ObjectId {
 }
 
 impl ObjectFormat {
-    /// In bytes.
+    /// Returns the length of a name in bytes.
     pub fn length(self) -> usize {
         match self {
             ObjectFormat::Sha1 => 20,
@@ -27,7 +27,8 @@ impl ObjectFormat {
         }
     }
 
-    /// What takes the content of an object of this kind and size, and is then asked with [`finish`] for its name.
+    /// Returns a context that takes the content of an object of this kind and size, and is then asked with [`finish`]
+    /// for its name.
     pub fn begin(self, kind: &str, size: u64) -> Context {
         let mut context = Context::new(match self {
             ObjectFormat::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
@@ -37,6 +38,7 @@ impl ObjectFormat {
         context
     }
 
+    /// Returns the name of the object of this kind and content.
     pub fn name(self, kind: &str, content: &[u8]) -> ObjectId {
         let mut context = self.begin(kind, content.len() as u64);
         context.update(content);
@@ -53,7 +55,7 @@ impl ObjectFormat {
         is_name.then_some(ObjectId { bytes, length: self.length() })
     }
 
-    /// The name with which `bytes` begins; none if they are too few.
+    /// Returns the name with which `bytes` begins; none if they are too few.
     pub fn read(self, bytes: &[u8]) -> Option<ObjectId> {
         let mut id = ObjectId { bytes: [0; 32], length: self.length() };
         id.bytes[..id.length].copy_from_slice(bytes.get(..id.length)?);
@@ -61,7 +63,7 @@ impl ObjectFormat {
     }
 }
 
-/// The name of the object whose content `context` has taken.
+/// Returns the name of the object whose content `context` has taken.
 pub(super) fn finish(context: Context) -> ObjectId {
     let digest = context.finish();
     let mut id = ObjectId { bytes: [0; 32], length: digest.as_ref().len() };
@@ -71,6 +73,7 @@ pub(super) fn finish(context: Context) -> ObjectId {
 }
 
 impl ObjectId {
+    /// Returns the bytes of the name.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use super::inflate::{FileFrom, OBJECT_LIMIT, inflated, malformed};
 use super::object_id::{ObjectFormat, ObjectId};
 
+/// A pack of objects, and its index.
 pub(super) struct Pack {
     /// Says where in the file objects are; of version 1 or 2.
     pub index: File,
@@ -19,14 +20,15 @@ const DELTA_DEPTH: usize = 4096;
 
 const INDEX_MAGIC: [u8; 8] = *b"\xfftOc\0\0\0\x02";
 
-/// What an object is a change of.
+/// The object that another one is a change of.
 enum DeltaBase {
     None,
     At(u64),
 }
 
 impl Pack {
-    /// The kind and the content of an object; none if it is not in the pack.
+    /// Returns the kind and the content of an object; none if it is not in the pack. Fails for a pack that is
+    /// malformed.
     pub fn object(&self, id: &ObjectId) -> io::Result<Option<(String, Vec<u8>)>> {
         self.find(id)?.map(|offset| self.object_at(offset)).transpose()
     }
@@ -84,7 +86,7 @@ impl Pack {
         }
     }
 
-    /// What is at `offset`, as it is stored: an object, or a change of another one.
+    /// Returns what is at `offset`, as it is stored: an object, or a change of another one.
     fn entry(&self, offset: u64, limit: usize) -> io::Result<(&'static str, DeltaBase, Vec<u8>)> {
         let mut input = BufReader::new(FileFrom { file: &self.file, offset });
         let first = byte(&mut input)?;
@@ -114,7 +116,7 @@ impl Pack {
     }
 }
 
-/// How far before its change an object is: 7 bits a byte, each further byte counted from 1.
+/// Reads how far before its change an object is: 7 bits a byte, each further byte counted from 1.
 fn distance(input: &mut impl Read) -> io::Result<u64> {
     let mut next = byte(input)?;
     let mut distance = u64::from(next & 0x7f);
@@ -128,7 +130,7 @@ fn distance(input: &mut impl Read) -> io::Result<u64> {
     Ok(distance)
 }
 
-/// What a change makes of `base`.
+/// Returns what a change makes of `base`.
 fn changed(base: &[u8], change: &[u8]) -> io::Result<Vec<u8>> {
     let wrong = || malformed("a change of an object is malformed");
     let mut input = change;

@@ -17,9 +17,9 @@ use crate::source::git::regular;
 pub(super) struct GitRepository {
     /// The directory that `.git` is in. Where the configuration says that it is another, it is not believed.
     pub work_tree: PathBuf,
-    /// What is this checkout's alone: HEAD and the index.
+    /// The directory that is this checkout's alone: HEAD and the index.
     pub directory: PathBuf,
-    /// What linked work trees share: objects, references, configuration.
+    /// The directory that linked work trees share: objects, references, configuration.
     pub common: PathBuf,
     pub config: Config,
     pub format: ObjectFormat,
@@ -34,9 +34,9 @@ const PACKED_REFERENCES_LIMIT: u64 = 1 << 30;
 const REFERENCE_DEPTH: usize = 5;
 
 impl GitRepository {
-    /// The one that `directory`, which is absolute and without links, is in: as git, by the nearest `.git` upwards that is
-    /// a repository, and not beyond where something else is mounted. Files of a repository that lie bare in a directory
-    /// make it none.
+    /// Returns the repository that `directory`, which is absolute and without links, is in: as git, by the nearest
+    /// `.git` upwards that is a repository, and not beyond where something else is mounted. Files of a repository that
+    /// lie bare in a directory make it none.
     pub fn around(directory: &Path) -> Result<Option<GitRepository>> {
         let failed = |path: &Path, source| Error::io("read", path, source);
         let within = fs::metadata(directory).map_err(|source| failed(directory, source))?;
@@ -53,7 +53,7 @@ impl GitRepository {
         Ok(None)
     }
 
-    /// The one whose checkout `work_tree` is itself.
+    /// Returns the repository whose checkout `work_tree` is itself; none if it is not one.
     pub fn of(work_tree: &Path) -> Result<Option<GitRepository>> {
         let named = work_tree.join(".git");
         let directory = match fs::metadata(&named) {
@@ -95,7 +95,7 @@ impl GitRepository {
         Ok(())
     }
 
-    /// The commit that is checked out, and the branch if it is one that is; none before the first commit.
+    /// Returns the commit that is checked out, and the branch if it is one that is; none before the first commit.
     pub fn head(&self) -> Result<Option<(ObjectId, Option<String>)>> {
         let Some(first) = self.reference("HEAD")? else { return Ok(None) };
         let branch = match &first {
@@ -105,7 +105,7 @@ impl GitRepository {
         Ok(self.follow(first)?.map(|commit| (commit, branch)))
     }
 
-    /// The branch that the remote calls its default one, if that is known.
+    /// Returns the branch that the remote calls its default one; none if that is not known.
     pub fn default_branch(&self) -> Result<Option<String>> {
         let Some(GitReference::Symbolic(name)) = self.reference("refs/remotes/origin/HEAD")? else { return Ok(None) };
         Ok(name.strip_prefix("refs/remotes/origin/").map(str::to_owned))
@@ -183,7 +183,7 @@ fn is_reference(name: &str) -> bool {
         && name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
 }
 
-/// Where a file `.git` says that the repository is.
+/// Returns where a file `.git` says that the repository is.
 fn pointed_to(file: &Path, work_tree: &Path) -> Result<PathBuf> {
     let text = regular::read(file, SHORT)?.unwrap_or_default();
     let target = text.strip_prefix(b"gitdir:").map(<[u8]>::trim_ascii).filter(|target| !target.is_empty());

@@ -6,15 +6,17 @@ use super::object_id::{ObjectFormat, ObjectId};
 /// Takes the entries of an index in their order, which is that of trees.
 pub(super) struct GitTree {
     format: ObjectFormat,
-    /// From the root down: the name of a directory, and what its tree holds so far.
+    /// The directories from the root down: the name of each, and what its tree holds so far.
     open: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl GitTree {
+    /// Returns a tree of nothing.
     pub fn new(format: ObjectFormat) -> Self {
         GitTree { format, open: vec![(Vec::new(), Vec::new())] }
     }
 
+    /// Adds an entry of the index; they come in its order.
     pub fn add(&mut self, entry: &IndexEntry) {
         let path = entry.path.strip_suffix(b"/").unwrap_or(&entry.path);
         let mut parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
@@ -27,7 +29,7 @@ impl GitTree {
         self.put(if is_tree(entry.mode) { 0o040_000 } else { entry.mode }, name, &entry.id);
     }
 
-    /// The name of the root's tree.
+    /// Returns the name of the root's tree.
     pub fn finish(mut self) -> ObjectId {
         while self.open.len() > 1 {
             self.close();

@@ -20,13 +20,13 @@ use crate::error::{Error, Result};
 use crate::source::git::config::Config;
 use crate::source::git::regular;
 
-/// How many repositories may be checked out in one another.
+/// The depth up to which repositories may be checked out in one another.
 const SUBMODULE_DEPTH: usize = 32;
 
 const GITMODULES_LIMIT: u64 = 1 << 20;
 
-/// Whether something differs from the commit whose tree is `committed`: in the index, on disk, or in a submodule. What git
-/// does not track is no difference.
+/// Returns whether something differs from the commit whose tree is `committed`: in the index, on disk, or in a
+/// submodule. What git does not track is no difference. Fails if any of these cannot be read.
 pub(super) fn is_dirty(repository: &GitRepository, committed: ObjectId) -> Result<bool> {
     is_dirty_at(repository, committed, 0)
 }
@@ -61,7 +61,8 @@ fn is_dirty_at(repository: &GitRepository, committed: ObjectId, depth: usize) ->
     Ok(false)
 }
 
-/// Whether the submodule has another commit checked out, or is itself dirty. One that is not checked out is not.
+/// Returns whether the submodule has another commit checked out, or is itself dirty. One that is not checked out is
+/// not.
 fn is_changed_below(
     repository: &GitRepository,
     submodule: &IndexEntry,
@@ -84,7 +85,8 @@ fn is_changed_below(
     Ok(how_much != "dirty" && is_dirty_at(&inner, Objects::of(&inner)?.commit(head)?.tree, depth + 1)?)
 }
 
-/// What of the changes in submodules is none of their checkout's (gitmodules(5), "submodule.<name>.ignore").
+/// The settings that say which changes in submodules are none of their checkout's (gitmodules(5),
+/// "submodule.<name>.ignore").
 struct Ignored<'r> {
     own: &'r Config,
     shared: Config,
@@ -107,7 +109,7 @@ impl<'r> Ignored<'r> {
 /// The files on disk, of which the directories on the way to the last one are open.
 struct TrackedFiles<'r> {
     repository: &'r GitRepository,
-    /// When the index was.
+    /// The time at which the index was written.
     written: IndexTime,
     open: Vec<OwnedFd>,
     names: Vec<Vec<u8>>,
@@ -183,8 +185,8 @@ impl TrackedFiles<'_> {
         Ok(!blob.is_content_of(&mut file)?)
     }
 
-    /// Whether a file is as it was when its content was that of the index. One that was changed when the index was written,
-    /// or later, may be another and look the same. Programs that know no fractions of a second write none.
+    /// Returns whether a file is as it was when its content was that of the index. One that was changed when the index
+    /// was written, or later, may be another and look the same. Programs that know no fractions of a second write none.
     fn is_as_noted(&self, status: &Stat, noted: &Status) -> bool {
         let time = |seconds: i64, nanoseconds: u64, noted: IndexTime| {
             let nanoseconds = if noted.nanoseconds == 0 { 0 } else { low(nanoseconds.cast_signed()) };
