@@ -1,8 +1,9 @@
 //! From a plan to blobs in the local store.
 //!
-//! A plan is a [graph](graph) of states that the file systems of its stages go through. The [schedule](schedule) does the steps
-//! between them, by what a [kind of step](step) says of itself, what it takes from [outside](inputs), and what the
-//! [cache](cache) remembers; what they change becomes [layers](layers), and these [images](image).
+//! A plan is a graph of states that the file systems of its stages go through (`graph`). The steps between them are done as
+//! soon as what they stand on is there (`schedule`, by its `board`): by what a kind of step says of itself (`step`), what it
+//! takes from outside (`inputs`), and what earlier builds have left (`cache`). What they change becomes `layers`, and these
+//! images (`image`).
 
 mod board;
 mod cache;
