@@ -3,7 +3,7 @@
 //!
 //! - `tar`: the headers that entries become.
 //! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`write()`] says how.
-//! - `read`: blobs to the tree that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
+//! - `read`: blobs to the file system that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
 
