@@ -18,7 +18,7 @@ pub struct Options<'a> {
     /// What image and history say, in seconds since 1970.
     pub created: i64,
     pub modified: Modified,
-    /// Threads; 0 is one for each core up to [`layer::USUAL_THREADS`], and more than [`MOST_JOBS`](super::MOST_JOBS) are not started.
+    /// Threads; 0 is one for each core up to [`USUAL_THREADS`](crate::layer::USUAL_THREADS), and more than [`MOST_JOBS`](super::MOST_JOBS) are not started.
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,

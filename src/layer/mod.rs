@@ -1,10 +1,9 @@
 //! The layer engine: file-system entries in, a compressed tar with both its digests out, in one pass and on every core;
 //! and back, from layers to the root file system that they make.
 //!
-//! - `walk`, `ignore`, `real_path`, `change_time`: what is on disk, as entries; `entry`, `content`, `spool`: what they say and where it lies; `tar`: the
-//!   headers they become.
+//! - `tar`: the headers that entries become.
 //! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`Writer`] says how.
-//! - `read`: blobs to the tree that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
+//! - `read`: blobs to the file system that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
 

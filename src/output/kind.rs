@@ -23,7 +23,7 @@ pub enum Output {
         /// The directory; one that exists keeps what it has beside them.
         path: PathBuf,
         /// The bytes that the layers of an image may unpack to, if not as many as
-        /// [`Limits::of`](crate::layer::Limits::of) them says.
+        /// [`Limits::of`](crate::tree::Limits::of) them says.
         limit: Option<u64>,
     },
     /// The same as one tar.

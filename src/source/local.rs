@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Dir, FileType, OFlags, fstat};
 use rustix::io::Errno;
 
+pub use super::adds::Added;
+use super::adds::{self, FoundEntry};
 use super::modified::Modified;
-pub use super::tree::Added;
-use super::tree::{self, FoundEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Add, Owner, Source};
 use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, joined, open_real, real_within, walk};
@@ -29,9 +29,9 @@ pub fn added(adds: &[Add], modified: Modified) -> Result<Added> {
     for (number, add) in adds.iter().enumerate() {
         let found = &mut found;
         let keep = |entry| found.push(FoundEntry { entry: dressed(entry, add, modified), add: number });
-        resolve(add, keep).map_err(|error| tree::at(error, add))?;
+        resolve(add, keep).map_err(|error| adds::at(error, add))?;
     }
-    tree::together(found, adds, modified)
+    adds::together(found, adds, modified)
 }
 
 /// Hands out what one add brings, under its paths in the image and otherwise as on disk.

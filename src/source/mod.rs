@@ -1,6 +1,7 @@
 //! Where content comes from: local files and directories, build contexts wherever they are, archives, downloads, git
 //! repositories, images that exist, and what a git checkout knows of itself.
 
+mod adds;
 pub mod archive;
 pub mod base;
 pub mod cached;
@@ -14,4 +15,3 @@ mod member;
 pub mod modified;
 mod narrow;
 pub mod reach;
-mod tree;

@@ -78,7 +78,7 @@ fn compare<'n>(from: Option<&'n Node>, to: &'n Node, path: Vec<u8>, found: &mut 
     }
 }
 
-/// Whether two objects that are no directories look the same and are sure to have one name each.
+/// Returns whether two objects that are no directories look the same and are sure to have one name each.
 fn is_alike(one: &Node, other: &Node) -> bool {
     let (Object::Other(kind), Object::Other(other_kind)) = (one.object(), other.object()) else { return false };
     let has_one_name = |node: &Node| node.identity().is_none();

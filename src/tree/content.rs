@@ -73,7 +73,7 @@ impl Content {
         }
     }
 
-    /// All of it, for what is known to be small.
+    /// Returns all of it, for what is known to be small.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.size() as usize];
         self.read(0, &mut bytes)?;

@@ -56,8 +56,8 @@ impl Pivot {
     }
 }
 
-/// What `pattern` stands for in `files`, sorted; links that it names are followed. One without wildcards that stands for
-/// nothing is an error; `what` is what `files` are called in it.
+/// Returns what `pattern` stands for in `files`, sorted; links that it names are followed. One without wildcards that stands
+/// for nothing is an error; `what` is what `files` are called in it.
 pub fn matched<'f>(files: &'f Files, pattern: &str, what: &str) -> Result<Vec<Matched<'f>>> {
     let pattern = from_root(pattern);
     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
@@ -81,7 +81,7 @@ pub fn matched<'f>(files: &'f Files, pattern: &str, what: &str) -> Result<Vec<Ma
     paths.into_iter().map(|path| followed(files, path, &pattern, what)).collect()
 }
 
-/// Whether `name` has a character that means something in Go's `filepath.Match`. A backslash alone does not count.
+/// Returns whether `name` has a character that means something in Go's `filepath.Match`. A backslash alone does not count.
 pub fn has_wildcard(name: &str) -> bool {
     let mut characters = name.chars();
     while let Some(character) = characters.next() {
@@ -94,7 +94,7 @@ pub fn has_wildcard(name: &str) -> bool {
     false
 }
 
-/// The start of `pattern` that has no wildcards, as a path.
+/// Returns the start of `pattern` that has no wildcards, as a path.
 pub fn literal_start(pattern: &str) -> String {
     let pattern = from_root(pattern);
     pattern.split('/').take_while(|part| !has_wildcard(part)).collect::<Vec<_>>().join("/")
@@ -217,7 +217,7 @@ impl Copier<'_> {
     }
 }
 
-/// What is at `path`, links followed.
+/// Returns what is at `path`, links followed.
 fn followed<'f>(files: &'f Files, path: Vec<u8>, pattern: &str, what: &str) -> Result<Matched<'f>> {
     let real = files.real(&path)?;
     let node = files.get(&real).ok_or_else(|| not_there(pattern, what))?;
@@ -225,7 +225,7 @@ fn followed<'f>(files: &'f Files, path: Vec<u8>, pattern: &str, what: &str) -> R
     Ok(Matched { name, path: real, node })
 }
 
-/// That nothing is called `path` in `what`.
+/// Returns the error that nothing is called `path` in `what`.
 pub fn not_there(path: &str, what: &str) -> Error {
     Error::not_found(format!("there is no `{path}` in {what}"))
 }

@@ -16,7 +16,7 @@ pub struct Target {
     files: Files,
     /// Paths of what was put or changed, without links on the way; some may be there twice.
     touched: Vec<Vec<u8>>,
-    /// Of directories that are made on the way.
+    /// What directories have that are made on the way.
     made: Attributes,
     budget: Arc<Budget>,
 }
@@ -59,7 +59,7 @@ impl Target {
         self.make_directory_for(path, None)
     }
 
-    /// The same for what gets `mode`.
+    /// Makes what is missing of the directory at `path`, whose links have been followed, on the way to what gets `mode`.
     pub fn make_directory_for(&mut self, path: &[u8], mode: Option<&Mode>) -> Result<()> {
         if self.files.get(path).is_some_and(Node::is_directory) {
             return Ok(());
@@ -81,8 +81,8 @@ impl Target {
         Ok(())
     }
 
-    /// The file system as it is now, and the layer that leads there: sorted by path; what was changed, and the directories
-    /// that lead to it as they are, for those who unpack a layer give others to what they miss.
+    /// Returns the file system as it is now, and the layer that leads there: sorted by path; what was changed, and the
+    /// directories that lead to it as they are, for those who unpack a layer give others to what they miss.
     ///
     /// Fails where there are more of those directories than the budget has left.
     pub fn finish(self) -> Result<(Files, Vec<Entry>)> {

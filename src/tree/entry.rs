@@ -95,7 +95,7 @@ impl<C> Kind<C> {
 }
 
 impl Attributes {
-    /// Those of a directory that must be there and that no layer tells of.
+    /// Returns those of a directory that must be there and that no layer tells of.
     pub fn implied() -> Self {
         Attributes { mode: 0o755, user: 0, group: 0, modified: Time::default(), xattrs: BTreeMap::new() }
     }

@@ -37,7 +37,7 @@ impl Default for Files {
 }
 
 impl Files {
-    /// A root without anything in it.
+    /// Returns a root without anything in it.
     pub fn new() -> Self {
         Files { root: Node::directory(Attributes::implied()) }
     }
@@ -51,7 +51,7 @@ impl Files {
         self.root.children().is_none_or(BTreeMap::is_empty)
     }
 
-    /// What is in the directory at `path`; nothing if there is none.
+    /// Returns what is in the directory at `path`; nothing if there is none.
     pub fn below(&self, path: &[u8]) -> Files {
         match self.get(path).filter(|node| node.is_directory()) {
             Some(node) => Files { root: node.clone() },
@@ -94,7 +94,7 @@ impl Files {
         })
     }
 
-    /// What stands at `path`; no link is followed.
+    /// Returns what stands at `path`; no link is followed.
     pub fn get(&self, path: &[u8]) -> Option<&Node> {
         names(path).try_fold(&self.root, |node, name| node.children()?.get(name))
     }
@@ -118,7 +118,7 @@ impl Files {
         }
     }
 
-    /// The node at `path`, to be changed; a directory of root's if there was none, and so are its parents.
+    /// Returns the node at `path`, to be changed; a directory of root's if there was none, and so are its parents.
     pub fn place(&mut self, path: &[u8]) -> &mut Node {
         names(path).fold(&mut self.root, |node, name| {
             let children = node.entered();
@@ -130,7 +130,7 @@ impl Files {
         })
     }
 
-    /// Where `path` leads: links are followed, the last name's too, as if this were the root. What is not there is
+    /// Returns where `path` leads: links are followed, the last name's too, as if this were the root. What is not there is
     /// taken by its name. A way that leads through a file is an error, as is one through too many links.
     pub fn real(&self, path: &[u8]) -> Result<Vec<u8>> {
         let mut ahead: Vec<Vec<u8>> = names(path).rev().map(<[u8]>::to_vec).collect();
@@ -192,7 +192,7 @@ impl Node {
         }
     }
 
-    /// One without anything in it.
+    /// Returns a directory without anything in it.
     pub fn directory(attributes: Attributes) -> Self {
         Node::new(Object::Directory(BTreeMap::new()), attributes)
     }
@@ -209,7 +209,7 @@ impl Node {
         self.children().is_some()
     }
 
-    /// None for what is no directory.
+    /// Returns what is in a directory; none for what is no directory.
     pub fn children(&self) -> Option<&BTreeMap<Box<[u8]>, Node>> {
         match self.object() {
             Object::Directory(children) => Some(children),
@@ -217,12 +217,12 @@ impl Node {
         }
     }
 
-    /// To change; it is this name's alone from now on.
+    /// Returns them to be changed; it is this name's alone from now on.
     pub fn attributes_mut(&mut self) -> &mut Attributes {
         &mut Arc::make_mut(&mut self.0).attributes
     }
 
-    /// Its children, to be changed. What is no directory becomes one of root's.
+    /// Returns its children, to be changed. What is no directory becomes one of root's.
     pub fn entered(&mut self) -> &mut BTreeMap<Box<[u8]>, Node> {
         if !self.is_directory() {
             *self = Node::directory(Attributes::implied());
@@ -233,17 +233,17 @@ impl Node {
         }
     }
 
-    /// What it is known by if it may have other names; none if it is sure to have one only.
+    /// Returns what it is known by if it may have other names; none if it is sure to have one only.
     pub fn identity(&self) -> Option<usize> {
         (Arc::strong_count(&self.0) > 1).then(|| self.address())
     }
 
-    /// What it is known by as long as it is there.
+    /// Returns what it is known by as long as it is there.
     pub fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 
-    /// Of the content, in bytes; 0 for all but files.
+    /// Returns the size of the content in bytes; 0 for all but files.
     pub fn content_size(&self) -> u64 {
         match self.object() {
             Object::Other(Kind::File(content)) => content.size(),
@@ -256,7 +256,7 @@ impl Node {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// As an entry at `path`.
+    /// Returns it as an entry at `path`.
     pub fn entry(&self, path: Vec<u8>) -> Entry {
         let kind = match self.object() {
             Object::Directory(_) => Kind::Directory,
@@ -265,7 +265,7 @@ impl Node {
         Entry { path, kind, attributes: self.attributes().clone() }
     }
 
-    /// As an entry at `path`: another name of what stands at `target`, which is this, too.
+    /// Returns it as an entry at `path`: another name of what stands at `target`, which is this, too.
     pub fn link(&self, path: Vec<u8>, target: Vec<u8>) -> Entry {
         Entry { path, kind: Kind::HardLink { target }, attributes: self.attributes().clone() }
     }

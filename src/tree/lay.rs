@@ -30,8 +30,8 @@ impl Encode for Role {
     }
 }
 
-/// Lays `entries`, each path once and sorted, over what `target` starts from, and returns the file system that this makes and the
-/// layer that leads there. Each entry counts as far as its one of `roles` says.
+/// Lays `entries`, each path once and sorted, over what `target` starts from, and returns the file system that this makes and
+/// the layer that leads there. Each entry counts as far as its one of `roles` says.
 ///
 /// A directory on the way that is there already keeps its owner and mode, and a link that is there is followed, as `COPY` does
 /// it: the layer says nothing that no add asks for. A destination that is there changes as far as its add gives a mode or an

@@ -28,13 +28,13 @@ pub const ENTRIES: u64 = 2_000_000;
 const TEXT: u64 = 256 << 20;
 
 impl Limits {
-    /// Those of all that the steps of a build change, which is kept in memory until the layers are written: as much as the
-    /// largest image may have. Steps that stages share count once; what the files hold is on disk, and not counted.
+    /// Returns those of all that the steps of a build change, which is kept in memory until the layers are written: as much
+    /// as the largest image may have. Steps that stages share count once; what the files hold is on disk, and not counted.
     pub fn of_build() -> Self {
         Limits { size: u64::MAX, entries: ENTRIES, text: TEXT }
     }
 
-    /// Those of an archive that has `size` bytes as it is, compressed: 4 GiB or 100 times as much.
+    /// Returns those of an archive that has `size` bytes as it is, compressed: 4 GiB or 100 times as much.
     pub fn of_archive(size: u64) -> Self {
         Limits { size: size.saturating_mul(RATIO).max(FLOOR), entries: ENTRIES, text: TEXT }
     }

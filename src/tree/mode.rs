@@ -1,4 +1,4 @@
-//! Modes of files, in octal or in symbols.
+//! Changes of permissions, as chmod has them.
 
 use crate::error::{Error, Result};
 use crate::oci::{Encode, encode_members};
@@ -85,7 +85,7 @@ impl Mode {
         Ok(Mode(ModeChange::Symbolic(actions)))
     }
 
-    /// The low 12 bits of an object's mode after the change.
+    /// Returns the low 12 bits of an object's mode after the change.
     ///
     /// - Symbolic clauses do what POSIX and GNU chmod do under umask 0. So the set-id bits of a directory stay unless
     ///   the clause names them with `s`.
@@ -102,8 +102,8 @@ impl Mode {
         }
     }
 
-    /// As [`apply`](Mode::apply), but for an octal mode, which is that of directories too, bit for bit: so `--chmod` of a
-    /// Dockerfile has it.
+    /// Does as [`apply`](Mode::apply) does, but for an octal mode, which is that of directories too, bit for bit: so
+    /// `--chmod` of a Dockerfile has it.
     pub fn apply_alike(&self, current: u32, is_directory: bool) -> u32 {
         match &self.0 {
             ModeChange::Octal(bits) => *bits,
@@ -111,8 +111,8 @@ impl Mode {
         }
     }
 
-    /// The mode of a directory that is made on the way to what gets this mode, whose own would be `usual`: so `--chmod` of a
-    /// Dockerfile has it.
+    /// Returns the mode of a directory that is made on the way to what gets this mode, whose own would be `usual`: so
+    /// `--chmod` of a Dockerfile has it.
     pub fn of_made_directory(&self, usual: u32) -> u32 {
         match &self.0 {
             ModeChange::Octal(bits) => *bits,

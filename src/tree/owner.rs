@@ -12,7 +12,7 @@ pub struct Found {
     pub is_unknown: bool,
 }
 
-/// Whether `owner`, `user[:group]`, says what it means in whatever file system: it has numbers and `root` alone.
+/// Returns whether `owner`, `user[:group]`, says what it means in whatever file system: it has numbers and `root` alone.
 pub fn is_known(owner: &str) -> bool {
     owner.split(':').all(|part| part.is_empty() || known(part).is_some())
 }
@@ -20,9 +20,9 @@ pub fn is_known(owner: &str) -> bool {
 /// Returns what is in the file at a path of a file system, links followed; none if there is no such file.
 pub type Read<'a> = dyn FnMut(&Files, &[u8]) -> Result<Option<Vec<u8>>> + 'a;
 
-/// Whom `owner`, `user[:group]`, means in `files`, of which `read` reads what it has to. A user's name brings his first group, a number the group of that
-/// number. `root` is 0, whatever the files say. Names that nobody has mean root; where there are no files at all that
-/// might have them, they are an error.
+/// Returns whom `owner`, `user[:group]`, means in `files`, of which `read` reads what it has to. A user's name brings his
+/// first group, a number the group of that number. `root` is 0, whatever the files say. Names that nobody has mean root;
+/// where there are no files at all that might have them, they are an error.
 pub fn find(owner: &str, files: &Files, read: &mut Read<'_>) -> Result<Found> {
     let (user, group) = owner.split_once(':').map_or((owner, ""), |(user, group)| (user, group));
     let mut found = Found { user: 0, group: 0, is_unknown: false };

@@ -86,7 +86,7 @@ pub fn check_written(path: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The start of `text`, so that an error can be read.
+/// Returns the start of `text`, so that an error can be read.
 pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}\u{2026}", &text[..end]),

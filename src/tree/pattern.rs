@@ -1,4 +1,4 @@
-//! Patterns of paths in a context.
+//! Patterns of paths, as docker has them, and Go's words for cleaning a path.
 
 use std::borrow::Cow;
 use std::iter::Peekable;
@@ -15,12 +15,12 @@ use crate::error::{Error, Result};
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// Whether all of `path` matches.
+    /// Returns whether all of `path` matches.
     pub fn matches(&self, path: &[u8]) -> bool {
         self.0.is_match(&characters(path))
     }
 
-    /// Whether `text` has any character that means something.
+    /// Returns whether `text` has any character that means something.
     pub fn is_in(text: &str) -> bool {
         text.contains(['*', '?', '[', '\\'])
     }
@@ -68,12 +68,12 @@ pub(crate) fn clean(path: &str) -> String {
     }
 }
 
-/// What `path` means from the root on, [`clean`], without a leading slash: empty for the root.
+/// Returns what `path` means from the root on, [`clean`], without a leading slash: empty for the root.
 pub(crate) fn from_root(path: &str) -> String {
     clean(&format!("/{path}")).split_off(1)
 }
 
-/// Whether Go's `filepath.Match` takes `pattern`: every `[` has its `]`, with something in it, a `-` stands between two
+/// Returns whether Go's `filepath.Match` takes `pattern`: every `[` has its `]`, with something in it, a `-` stands between two
 /// characters, and something follows every backslash. `[]a]`, `[a-]` and `[-a]` are refused.
 pub(crate) fn is_well_formed(pattern: &str) -> bool {
     let mut characters = pattern.chars().peekable();
@@ -90,7 +90,7 @@ pub(crate) fn is_well_formed(pattern: &str) -> bool {
     true
 }
 
-/// Whether a set stands behind a `[`; takes it.
+/// Returns whether a set stands behind a `[`, and takes it.
 fn is_set(characters: &mut Peekable<Chars<'_>>) -> bool {
     fn is_member(characters: &mut Peekable<Chars<'_>>) -> bool {
         match characters.next() {

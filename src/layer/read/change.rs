@@ -35,7 +35,7 @@ const WHITEOUT_META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
 impl Overlay {
-    /// A root without anything in it.
+    /// Returns a root without anything in it.
     pub fn new() -> Self {
         Overlay::default()
     }
@@ -54,7 +54,7 @@ impl Overlay {
         members.into_iter().try_for_each(|member| self.apply_one(member, spool))
     }
 
-    /// What the layers make. The directories that no layer tells of are root's.
+    /// Returns what the layers make. The directories that no layer tells of are root's.
     pub fn files(&self) -> &Files {
         &self.files
     }
@@ -68,7 +68,7 @@ impl Overlay {
         self.implied.contains(path)
     }
 
-    /// What stands at `path`, a path like that of a [`Member`]. Parents that are links are followed, the last name is
+    /// Returns what stands at `path`, a path like that of a [`Member`]. Parents that are links are followed, the last name is
     /// not.
     pub fn find(&self, path: &[u8]) -> Option<&Node> {
         let (parent, name) = split(path);
@@ -297,7 +297,7 @@ impl Way {
         Way { behind: Vec::new(), ahead, links: 0 }
     }
 
-    /// Where it has come to, without links.
+    /// Returns where it has come to, without links.
     fn real(&self) -> Vec<u8> {
         self.behind.join(&b'/')
     }

@@ -41,7 +41,8 @@ enum Kept {
 }
 
 impl ChangeTimes {
-    /// Of the files in `directory`, which has this `status`. Where the file system does not say what it is, it keeps none.
+    /// Returns what is known of the files in `directory`, which has this `status`. Where the file system does not say what it
+    /// is, it keeps none.
     pub fn of(directory: impl AsFd, status: &Stat) -> Self {
         let kept = match fstatfs(&directory) {
             Ok(found) => kept(magic(found.f_type), || {
@@ -52,7 +53,7 @@ impl ChangeTimes {
         ChangeTimes { device: status.st_dev, kept }
     }
 
-    /// Whether no change to the file of this `status` goes without another change time.
+    /// Returns whether no change to the file of this `status` goes without another change time.
     pub fn are_kept(&self, status: &Stat) -> bool {
         // A file may be a mount of its own.
         status.st_dev == self.device

@@ -2,13 +2,14 @@
 
 mod change_time;
 pub(super) mod real_path;
+mod xattrs;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,25 +18,28 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, fstat, major, minor, readlinkat, statat};
 use rustix::io::Errno;
 use rustix::path::Arg;
-use xattr::FileExt;
 
-use super::content::{self, Content, DiskFile, Identity, changed};
+use super::content::{Content, DiskFile, Identity, changed};
 use super::entry::{Attributes, Entry, Kind};
 use super::ignore::{Above, Ignore};
 use super::path::{joined, parent};
 use super::time::Time;
 use crate::error::{Error, Result};
 use crate::sync::locked;
+
 use change_time::ChangeTimes;
 use real_path::{name_of, open_real};
+use xattrs::xattrs;
+
+pub use xattrs::{find_xattrs, read_xattrs};
 
 /// Names that one task looks at.
 const BATCH: usize = 256;
 
-/// Everything below `root`, a directory, that `ignore` leaves; sorted by path, paths relative to `root`. `root` is a real path,
-/// and links are not followed, even if they take the place of a directory meanwhile: that is an error. Hard links come as
-/// files of one [`Identity`]. A directory that is ignored comes along if something below it is not. Directories are read in
-/// parallel on the current rayon pool.
+/// Returns everything below `root`, a directory, that `ignore` leaves; sorted by path, paths relative to `root`. `root` is a
+/// real path, and links are not followed, even if they take the place of a directory meanwhile: that is an error. Hard links
+/// come as files of one [`Identity`]. A directory that is ignored comes along if something below it is not. Directories are
+/// read in parallel on the current rayon pool.
 ///
 /// The extended attributes of files are left to [`read_xattrs`].
 ///
@@ -44,8 +48,8 @@ pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
     walk_with(root, ignore, false).map(|(entries, _)| entries)
 }
 
-/// As [`walk`], but FIFOs and devices come as entries, and whoever takes some of the files only need not be able to read
-/// the rest: beside the entries comes what was passed over, sorted by path. Directories come without extended attributes.
+/// Does as [`walk`] does, but FIFOs and devices come as entries, and whoever takes some of the files only need not be able to
+/// read the rest: beside the entries comes what was passed over, sorted by path. Directories come without extended attributes.
 pub fn walk_all(root: &Path, ignore: &Ignore) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
     walk_with(root, ignore, true)
 }
@@ -65,7 +69,8 @@ fn walk_with(root: &Path, ignore: &Ignore, takes_all: bool) -> Result<(Vec<Entry
     Ok((wanted(found), left_out))
 }
 
-/// The object at `disk`, a real path, as an entry at `path`. The extended attributes of a file are left to [`read_xattrs`].
+/// Returns the object at `disk`, a real path, as an entry at `path`. The extended attributes of a file are left to
+/// [`read_xattrs`].
 pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     let failed = |errno| failed("read", disk, errno);
     let object = open_real(disk, OFlags::PATH).map_err(failed)?;
@@ -82,51 +87,6 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     let parent = open_real(parent, OFlags::PATH).map_err(failed)?;
     let times = ChangeTimes::of(&parent, &fstat(&parent).map_err(failed)?);
     entry(&object, "", &status, times, disk.to_owned(), path)
-}
-
-/// Reads the extended attributes of the files on disk among `entries`, sorted by path, into them; see [`find_xattrs`].
-pub fn read_xattrs(entries: &mut [Entry]) -> Result<()> {
-    for (number, xattrs) in find_xattrs(entries)? {
-        entries[number].attributes.xattrs = xattrs;
-    }
-    Ok(())
-}
-
-/// Extended attributes, by full name.
-pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// Returns the extended attributes of the files on disk among `entries`, sorted by path, and of their hard links, with the
-/// numbers of those that have any. To look for them takes as long as the walk. Who only wants to know whether a file is as it
-/// was need not: its [`Identity`] is another when they are.
-pub fn find_xattrs(entries: &[Entry]) -> Result<Vec<(usize, Xattrs)>> {
-    let read = |(number, entry): (usize, &Entry)| match &entry.kind {
-        Kind::File(Content::Disk(file)) => match file_xattrs(&file.path, &file.identity) {
-            Ok(xattrs) if xattrs.is_empty() => None,
-            found => Some(found.map(|xattrs| (number, xattrs))),
-        },
-        _ => None,
-    };
-    let mut found = entries.par_iter().enumerate().filter_map(read).collect::<Result<Vec<_>>>()?;
-    let files: HashMap<&[u8], usize> =
-        found.iter().enumerate().map(|(at, (number, _))| (entries[*number].path.as_slice(), at)).collect();
-    let links = entries.iter().enumerate().filter_map(|(number, entry)| match &entry.kind {
-        Kind::HardLink { target } => Some((number, found[*files.get(target.as_slice())?].1.clone())),
-        _ => None,
-    });
-    let links: Vec<(usize, Xattrs)> = links.collect();
-    found.extend(links);
-    Ok(found)
-}
-
-/// Those of the file at `path`, read from the very file that was walked. Hardly any file has some, and to see that there are
-/// none it need not be opened: should the path lead elsewhere by now, reading the content tells.
-fn file_xattrs(path: &Path, identity: &Identity) -> Result<Xattrs> {
-    if xattr::list(path).is_ok_and(|mut names| !names.any(|name| belongs_to_content(name.as_bytes()))) {
-        return Ok(Xattrs::new());
-    }
-    let file = content::open(path)?;
-    content::unchanged(&file, path, identity)?;
-    xattrs(&file, path)
 }
 
 /// Something that a walk of all has passed over.
@@ -146,7 +106,7 @@ pub enum Reason {
 }
 
 impl LeftOut {
-    /// The error for who cannot do without it, `disk` being its path on this machine.
+    /// Returns the error for who cannot do without it, `disk` being its path on this machine.
     pub fn error(&self, disk: &Path) -> Error {
         match self.reason {
             Reason::Socket => not_for_a_layer(disk, FileType::Socket),
@@ -403,29 +363,4 @@ fn open_directory(disk: &Path, is_root: bool) -> Result<OwnedFd> {
 
 fn failed(action: &str, disk: &Path, errno: Errno) -> Error {
     Error::io(action, disk, errno.into())
-}
-
-/// The extended attributes that belong to a file's content and not to the machine it lies on: capabilities and what
-/// users set. SELinux labels, ACLs, IMA hashes and the notes that overlay file systems keep stay behind.
-fn xattrs(object: &File, disk: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    let failed = |source| Error::io("read the extended attributes of", disk, source);
-    let names = match object.list_xattr() {
-        Ok(names) => names,
-        // A file system without them has none.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(BTreeMap::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut all = BTreeMap::new();
-    for name in names.filter(|name| belongs_to_content(name.as_bytes())) {
-        // None: it was removed after it was listed.
-        if let Some(value) = object.get_xattr(&name).map_err(failed)? {
-            all.insert(name.into_vec(), value);
-        }
-    }
-    Ok(all)
-}
-
-fn belongs_to_content(name: &[u8]) -> bool {
-    name == b"security.capability"
-        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.starts_with(b"user.containers."))
 }

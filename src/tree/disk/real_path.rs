@@ -37,8 +37,8 @@ pub fn open_file(path: &Path, shown: &dyn Display) -> Result<File> {
     checked(opened).map(File::from)
 }
 
-/// The real path to which `path` leads in `root`, a real one; errors call it `shown`. Links are followed as long as they
-/// stay within `root`, the last name's too. That something is there now is all that is known of it.
+/// Returns the real path to which `path` leads in `root`, a real one; errors call it `shown`. Links are followed as long as
+/// they stay within `root`, the last name's too. That something is there now is all that is known of it.
 ///
 /// What leads out of `root` is an error, as are too many links; nothing is told of what is out there.
 pub fn real_within(root: &Path, path: &Path, shown: &dyn Display) -> Result<PathBuf> {
@@ -89,7 +89,7 @@ pub fn real_within(root: &Path, path: &Path, shown: &dyn Display) -> Result<Path
     }
 }
 
-/// What messages call it.
+/// Returns what messages call it.
 pub fn name_of(file_type: FileType) -> &'static str {
     match file_type {
         FileType::RegularFile => "a file",

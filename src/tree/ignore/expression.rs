@@ -1,3 +1,5 @@
+//! The regular expressions that moby makes of patterns.
+
 use std::iter::Peekable;
 use std::str::Chars;
 

@@ -1,3 +1,5 @@
+//! What is left out: patterns in the language of `.dockerignore`.
+
 mod expression;
 mod rule;
 mod syntax;
@@ -45,26 +47,26 @@ impl Ignore {
         Ok(Ignore { rules })
     }
 
-    /// Whether `path` (relative, no leading slash) is left out.
+    /// Returns whether `path` (relative, no leading slash) is left out.
     pub fn matches(&self, path: &[u8]) -> bool {
         let path = characters(path);
         self.decided(|_, rule| lineage(&path).any(|part| rule.matches(part)))
     }
 
-    /// The same of a path in a directory whose [`Above`] is known: the root's is the default.
+    /// Returns the same of a path in a directory whose [`Above`] is known: the root's is the default.
     pub fn matches_in(&self, above: &Above, path: &[u8]) -> bool {
         let path = characters(path);
         self.decided(|place, rule| above.has(place) || rule.matches(&path))
     }
 
-    /// What is above the paths in `directory`, which lies in one with `above`.
+    /// Returns what is above the paths in `directory`, which lies in one with `above`.
     pub fn enter(&self, above: &Above, directory: &[u8]) -> Above {
         let directory = characters(directory);
         let places = self.rules.iter().enumerate();
         Above(places.map(|(place, rule)| above.has(place) || rule.matches(&directory)).collect())
     }
 
-    /// Whether something below `directory`, which is ignored, might be taken back.
+    /// Returns whether something below `directory`, which is ignored, might be taken back.
     pub fn may_take_back_below(&self, directory: &[u8]) -> bool {
         let directory = characters(directory);
         self.rules.iter().any(|rule| rule.takes_back && rule.reaches_below(&directory))

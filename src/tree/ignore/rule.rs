@@ -1,3 +1,5 @@
+//! One pattern of what is left out, and how moby compares it.
+
 use regex::Regex;
 
 use super::{expression, syntax};
@@ -24,7 +26,7 @@ enum Form {
 }
 
 impl Rule {
-    /// None if `pattern` is none to docker.
+    /// Returns none if `pattern` is none to docker.
     pub fn new(pattern: &str) -> Option<Self> {
         let clean = clean(pattern);
         let (takes_back, body) = match clean.strip_prefix('!') {
@@ -37,7 +39,7 @@ impl Rule {
         Some(Rule { takes_back, form: form(body)?, lead: lead(body) })
     }
 
-    /// Whether it matches `path` itself.
+    /// Returns whether it matches `path` itself.
     pub fn matches(&self, path: &str) -> bool {
         match &self.form {
             Form::Exact(exact) => path == exact,
@@ -47,7 +49,7 @@ impl Rule {
         }
     }
 
-    /// Whether it could match something below `directory`, which it does not match.
+    /// Returns whether it could match something below `directory`, which it does not match.
     pub fn reaches_below(&self, directory: &str) -> bool {
         match &self.form {
             Form::Exact(exact) => is_below(exact, directory),

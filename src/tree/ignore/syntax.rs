@@ -1,8 +1,10 @@
+//! Which patterns docker takes, as Go's `filepath.Match` decides.
+
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Whether docker takes `pattern`: it asks Go's `filepath.Match` whether it is one, by trying it on the name `.`, which reads a
-/// pattern up to the `*` behind which it could not match any more. So `[a-]` is refused and `x*[a-]` is not.
+/// Returns whether docker takes `pattern`: it asks Go's `filepath.Match` whether it is one, by trying it on the name `.`,
+/// which reads a pattern up to the `*` behind which it could not match any more. So `[a-]` is refused and `x*[a-]` is not.
 pub(super) fn is_taken(pattern: &str) -> bool {
     let mut rest = pattern;
     let mut name = Some('.');
@@ -24,7 +26,7 @@ pub(super) fn is_taken(pattern: &str) -> bool {
     true
 }
 
-/// Whether stars begin `pattern`, what follows them up to the next, and what is left.
+/// Returns whether stars begin `pattern`, what follows them up to the next, and what is left.
 fn chunk(pattern: &str) -> (bool, &str, &str) {
     let chunk = pattern.trim_start_matches('*');
     let mut characters = chunk.char_indices();
@@ -42,8 +44,8 @@ fn chunk(pattern: &str) -> (bool, &str, &str) {
     (chunk.len() < pattern.len(), &chunk[..end], &chunk[end..])
 }
 
-/// What is left of `name`, a single character or nothing, behind a `chunk` without stars; the inner none if it does not match,
-/// the outer one if it is malformed.
+/// Returns what is left of `name`, a single character or nothing, behind a `chunk` without stars; the inner none if it does
+/// not match, the outer one if it is malformed.
 fn tried(chunk: &str, mut name: Option<char>) -> Option<Option<Option<char>>> {
     let mut characters = chunk.chars().peekable();
     let mut is_match = true;
@@ -60,7 +62,7 @@ fn tried(chunk: &str, mut name: Option<char>) -> Option<Option<Option<char>>> {
     Some(is_match.then_some(name))
 }
 
-/// Whether `character` is in the set behind a `[`.
+/// Returns whether `character` is in the set behind a `[`.
 fn set(characters: &mut Peekable<Chars<'_>>, character: Option<char>) -> Option<bool> {
     let member = |characters: &mut Peekable<Chars<'_>>| match characters.next()? {
         '-' | ']' => None,

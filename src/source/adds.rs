@@ -1,4 +1,4 @@
-//! What several adds bring, put together into the tree of one layer.
+//! Puts together what several adds bring, as the entries of one layer.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry as Slot, HashMap};
