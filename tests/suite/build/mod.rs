@@ -21,6 +21,7 @@ mod extremes;
 mod glob;
 mod same_bytes;
 mod self_image;
+mod side_by_side;
 mod source;
 mod spec_layers;
 mod stage_base;

@@ -11,4 +11,5 @@ mod unpack_hostile;
 mod unpack_refusal;
 mod walk;
 mod write;
+mod writer;
 mod zstd;
