@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use super::step;
 use crate::error::{Error, Result};
-use crate::plan::{Base, BaseImage, Plan, Stage, Step};
+use crate::plan::{Base, BaseImage, Plan, Stage, Step, Target};
 
-/// The states of all stages that the images of a plan need, each behind those that it stands on. Equal ones are one.
+/// The states of all stages that the targets of a plan need, each behind those that it stands on. Equal ones are one.
 pub struct Graph<'a> {
     pub states: Vec<State<'a>>,
-    pub images: Vec<ImageSteps<'a>>,
+    /// The images of each target.
+    pub targets: Vec<Vec<ImageSteps<'a>>>,
 }
 
 /// A file system that a stage goes through.
@@ -66,18 +67,17 @@ impl<'a> Graph<'a> {
             }
             lines.insert(number, line);
         }
-        let mut graph = Graph { states: states.all, images: Vec::new() };
-        for image in &plan.images {
-            let image = image_steps(plan, *image, &lines)?;
-            graph.images.push(image);
-        }
+        let images = |target: &Target| target.images.iter().map(|image| image_steps(plan, *image, &lines)).collect();
+        let targets = plan.targets.iter().map(images).collect();
+        let mut graph = Graph { states: states.all, targets };
         graph.number_layers();
         Ok(graph)
     }
 
     fn number_layers(&mut self) {
         let mut next = 0;
-        for state in self.images.iter().flat_map(|image| &image.steps).filter_map(|(_, state)| *state) {
+        let steps = self.targets.iter().flatten().flat_map(|image| &image.steps);
+        for state in steps.filter_map(|(_, state)| *state) {
             let layer = &mut self.states[state].layer;
             if layer.is_none() {
                 *layer = Some(next);
@@ -145,10 +145,10 @@ impl<'a> States<'a> {
     }
 }
 
-/// Which stages the images need. Fails where one takes from a stage that does not stand before it.
+/// Which stages the targets need. Fails where one takes from a stage that does not stand before it.
 fn needed(plan: &Plan) -> Result<Vec<bool>> {
     let mut needed = vec![false; plan.stages.len()];
-    for image in &plan.images {
+    for image in plan.targets.iter().flat_map(|target| &target.images) {
         let image = needed.get_mut(*image);
         *image.ok_or_else(|| Error::input("the plan has an image without a stage"))? = true;
     }
@@ -173,7 +173,7 @@ fn needed(plan: &Plan) -> Result<Vec<bool>> {
     Ok(needed)
 }
 
-fn image_steps<'a>(plan: &'a Plan, image: usize, lines: &HashMap<usize, Line<'a>>) -> Result<ImageSteps<'a>> {
+fn image_steps<'a>(plan: &'a Plan, image: usize, lines: &HashMap<usize, Line<'a>>) -> ImageSteps<'a> {
     let mut chain = vec![image];
     let (stage, below) = loop {
         let stage = &plan.stages[chain[chain.len() - 1]];
@@ -184,5 +184,5 @@ fn image_steps<'a>(plan: &'a Plan, image: usize, lines: &HashMap<usize, Line<'a>
         }
     };
     let steps = chain.iter().rev().filter_map(|stage| lines.get(stage)).flat_map(|line| line.steps.clone());
-    Ok(ImageSteps { stage, below, steps: steps.collect() })
+    ImageSteps { stage, below, steps: steps.collect() }
 }

@@ -3,12 +3,12 @@
 use crate::image::{self, Image, Parts};
 use crate::layer::Layer;
 use crate::oci::Map;
-use crate::plan::{Plan, Step, Work};
+use crate::plan::{Plan, Step, Target, Work};
 
 use super::graph::ImageSteps;
 
-/// The image of `steps`; `layers` are those of all states.
-pub fn image(plan: &Plan, image: &ImageSteps<'_>, layers: &[Option<Layer>], created: &str) -> Image {
+/// Returns the image of `target` that its steps come to; `layers` are those of all states.
+pub fn image(target: &Target, image: &ImageSteps<'_>, layers: &[Option<Layer>], created: &str) -> Image {
     let ImageSteps { stage, below, steps } = image;
     let created_by = |step: &Step| match step.work {
         Work::Adds(_) => format!("ocibake: {}", step.title),
@@ -24,8 +24,8 @@ pub fn image(plan: &Plan, image: &ImageSteps<'_>, layers: &[Option<Layer>], crea
         })
         .collect();
     let mut annotations = stage.annotations.clone();
-    annotations.extend(plan.annotations.clone());
-    annotations.extend(plan.placed_annotations.of_manifest(&stage.platform));
+    annotations.extend(target.annotations.clone());
+    annotations.extend(target.placed_annotations.of_manifest(&stage.platform));
     Image::new(&Parts {
         platform: &stage.platform,
         settings: &stage.settings,
@@ -37,14 +37,14 @@ pub fn image(plan: &Plan, image: &ImageSteps<'_>, layers: &[Option<Layer>], crea
     })
 }
 
-/// The annotations of the plan, and those that all of its images have in common.
-pub fn common_annotations(plan: &Plan) -> Map<String> {
-    let mut stages = plan.images.iter().filter_map(|number| plan.stages.get(*number));
+/// Returns the annotations of the target, and those that all of its images have in common.
+pub fn common_annotations(plan: &Plan, target: &Target) -> Map<String> {
+    let mut stages = target.images.iter().filter_map(|number| plan.stages.get(*number));
     let mut common = stages.next().map(|first| first.annotations.clone()).unwrap_or_default();
     for stage in stages {
         common.retain(|key, value| stage.annotations.get(key) == Some(value));
     }
-    common.extend(plan.annotations.clone());
-    common.extend(plan.placed_annotations.index.clone());
+    common.extend(target.annotations.clone());
+    common.extend(target.placed_annotations.index.clone());
     common
 }

@@ -23,10 +23,10 @@ use crate::image::{Document, Image};
 use crate::layer;
 use crate::net::Stop;
 use crate::oci::{Descriptor, MANIFEST_LIMIT, Platform};
-use crate::plan::{Plan, label};
+use crate::plan::{Plan, Target, label};
 use crate::store::LocalStore;
 
-use graph::Graph;
+use graph::{Graph, ImageSteps};
 use inputs::Inputs;
 
 pub use options::Options;
@@ -34,30 +34,43 @@ pub use options::Options;
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
 
-/// What a build has left in the store. Blobs of layers that it took from `Options::cached` are not there, nor need those of
+/// What a build has left in the store for one target. Blobs of layers that it took from `Options::cached` are not there, nor need those of
 /// base images be.
 #[derive(Debug)]
 pub struct Built {
     /// The index, or the manifest where there is only one image and no index was wanted.
     pub root: Descriptor,
-    /// In the order of the plan's images.
+    /// In the order of the target's.
     pub images: Vec<Image>,
 }
 
-/// Builds the images of `plan`. Stages that none of them needs are not looked at, steps that stages share are done once, and
-/// layers are made side by side.
-pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
+/// Builds the targets of `plan`, and returns what each came to, in their order. Stages that none of them needs are not looked at,
+/// steps that stages share are done once, and layers are made side by side.
+pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     let pool = ThreadPoolBuilder::new()
         .num_threads(layer::threads(options.jobs).min(MOST_JOBS))
         .build()
         .map_err(|source| Error::input("cannot start the threads of a build").with_source(source))?;
-    let platforms: Vec<&Platform> =
-        plan.images.iter().filter_map(|number| Some(&plan.stages.get(*number)?.platform)).collect();
-    plan.placed_annotations.check(&platforms, plan.index || platforms.len() > 1)?;
+    for target in &plan.targets {
+        let platforms: Vec<&Platform> =
+            target.images.iter().filter_map(|number| Some(&plan.stages.get(*number)?.platform)).collect();
+        if platforms.is_empty() {
+            return Err(Error::input("there is nothing to build: the plan has no platform"));
+        }
+        target.placed_annotations.check(&platforms, target.index || platforms.len() > 1)?;
+    }
     let created = label::rfc3339(options.created)?;
     let (graph, stop) = (Graph::new(plan)?, Stop::default());
     let layers = schedule::run(&graph, &Inputs::new(plan, options, &pool, &stop), &stop)?;
-    let images: Vec<Image> = graph.images.iter().map(|steps| image::image(plan, steps, &layers, &created)).collect();
+    let target = |(target, images): (&Target, &Vec<ImageSteps<'_>>)| {
+        let images: Vec<Image> = images.iter().map(|steps| image::image(target, steps, &layers, &created)).collect();
+        store_target(plan, target, images, options.store)
+    };
+    plan.targets.iter().zip(&graph.targets).map(target).collect()
+}
+
+/// Puts the documents of `images`, those of `target`, into the store.
+fn store_target(plan: &Plan, target: &Target, images: Vec<Image>, store: &LocalStore) -> Result<Built> {
     for image in &images {
         // Whoever reads an image, this program too, refuses a larger document.
         let documents = [("config", &image.config), ("manifest", &image.manifest)];
@@ -66,15 +79,14 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Built> {
             let message = format!("the {what} of the image has {size} bytes, and {MANIFEST_LIMIT} are the most");
             return Err(Error::input(message).with_hint("it has too many steps, or too much in variables and labels"));
         }
-        put(options.store, &image.config)?;
-        put(options.store, &image.manifest)?;
+        put(store, &image.config)?;
+        put(store, &image.manifest)?;
     }
     let root = match &images[..] {
-        [] => return Err(Error::input("there is nothing to build: the plan has no platform")),
-        [only] if !plan.index => only.manifest.descriptor.clone(),
+        [only] if !target.index => only.manifest.descriptor.clone(),
         several => {
-            let index = crate::image::index(several, &image::common_annotations(plan));
-            put(options.store, &index)?;
+            let index = crate::image::index(several, &image::common_annotations(plan, target));
+            put(store, &index)?;
             index.descriptor
         }
     };

@@ -1,5 +1,7 @@
 //! How to build.
 
+use std::path::PathBuf;
+
 use crate::layer::Compression;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -10,6 +12,8 @@ use crate::store::{Follow, LocalStore, Store};
 /// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
 pub struct Options<'a> {
     pub store: &'a LocalStore,
+    /// Where each of the plan's contexts lies.
+    pub contexts: &'a [PathBuf],
     /// Has the layers of the images that the plan stands on and takes from.
     pub bases: &'a dyn Store,
     /// For what is downloaded.

@@ -38,16 +38,23 @@ use crate::error::{Excerpt, Result};
 use crate::oci::{Descriptor, Digest, Encode, ImageConfig, Map, Platform, Settings, encode_members};
 use crate::tree::Mode;
 
-/// One build.
+/// One build: plain data, which holds no path of a disk that anybody has looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The stages, each behind those that it takes from.
+    /// The stages, each behind those that it takes from. Equal steps of different stages are done once, whatever target they
+    /// are for.
     pub stages: Vec<Stage>,
-    /// The stages that become images, by their place in `stages`: one for each wanted platform, in the order in which the
-    /// platforms were asked for.
-    pub images: Vec<usize>,
-    /// The contexts, which stages take files from by their place here.
+    /// The contexts, which stages take files from by their place here. Whoever builds says where each lies.
     pub contexts: Vec<Context>,
+    pub targets: Vec<Target>,
+}
+
+/// What one image name stands for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Target {
+    /// The stages that become its images, by their place among the plan's: one for each wanted platform, in the order in which
+    /// the platforms were asked for.
+    pub images: Vec<usize>,
     /// Write an index even for a single platform.
     pub index: bool,
     /// The annotations of every manifest and of the index; already complete.
@@ -70,7 +77,7 @@ pub struct Stage {
     pub settings: Settings,
     /// The author of the image, as `MAINTAINER` names it.
     pub author: Option<String>,
-    /// The annotations of its manifest, beside those of the plan.
+    /// The annotations of its manifest, beside those of its target.
     pub annotations: Map<String>,
 }
 
@@ -97,12 +104,11 @@ pub struct BaseImage {
     pub config: ImageConfig,
 }
 
-/// A directory that files are taken from. Links never lead out of it.
+/// A directory that files are taken from, wherever it lies. Links never lead out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Context {
     /// The name of the context in errors, behind "the context".
     pub title: String,
-    pub root: PathBuf,
     /// The patterns of `.dockerignore`, in their order: what they match is not there for any step.
     pub ignore: Vec<String>,
 }
@@ -203,8 +209,8 @@ pub struct Add {
 /// The place that content comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Files below `root` that `pattern`, a relative glob or plain path, matches. Links never lead out of `root`.
-    Context { root: PathBuf, pattern: String },
+    /// Files of a context, by its place among the plan's, that `pattern`, a relative glob or plain path, matches.
+    Context { context: usize, pattern: String },
     /// A path that the user typed: a file or directory anywhere on this machine.
     Path(PathBuf),
 }

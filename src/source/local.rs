@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Add, Owner, Source};
 use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, joined, open_real, real_within, walk};
 
-/// Returns what `adds` make together, sorted by path, with the directories above them.
+/// Returns what `adds`, which take from `contexts`, make together, sorted by path, with the directories above them.
 ///
 /// A directory's contents go to the destination; a file goes to it, or into it if it was written with a trailing
 /// slash. A destination with a slash is there even if nothing goes into it. Two adds may name one path only if they put
@@ -24,20 +24,20 @@ use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, joined, open_real
 /// and come out alike, are hard links of the first by path. The extended attributes of files are left to [`read_xattrs`].
 ///
 /// [`read_xattrs`]: crate::tree::read_xattrs
-pub fn added(adds: &[Add], modified: Modified) -> Result<Added> {
+pub fn added(adds: &[Add], contexts: &[PathBuf], modified: Modified) -> Result<Added> {
     let mut found = Vec::new();
     for (number, add) in adds.iter().enumerate() {
         let found = &mut found;
         let keep = |entry| found.push(FoundEntry { entry: dressed(entry, add, modified), add: number });
-        resolve(add, keep).map_err(|error| adds::at(error, add))?;
+        resolve(add, contexts, keep).map_err(|error| adds::at(error, add))?;
     }
     adds::together(found, adds, modified)
 }
 
 /// Hands out what one add brings, under its paths in the image and otherwise as on disk.
-fn resolve(add: &Add, mut found: impl FnMut(Entry)) -> Result<()> {
+fn resolve(add: &Add, contexts: &[PathBuf], mut found: impl FnMut(Entry)) -> Result<()> {
     let ignore = Ignore::new(add.exclude.iter().map(String::as_str))?;
-    let sources = sources(&add.source)?;
+    let sources = sources(&add.source, contexts)?;
     if sources.len() > 1 && !add.to.into {
         return Err(Error::input(format!("{} sources cannot all become /{}", sources.len(), add.to.path))
             .with_hint(format!("to put them into a directory, write `to = \"/{}/\"`", add.to.path)));
@@ -86,11 +86,11 @@ fn dressed(mut entry: Entry, add: &Add, modified: Modified) -> Entry {
 
 /// The files and directories that a source names, sorted: as written, and by real paths. A link that is itself named is
 /// followed within the context, as docker follows it; those met further down are not.
-fn sources(source: &Source) -> Result<Vec<(PathBuf, PathBuf)>> {
+fn sources(source: &Source, contexts: &[PathBuf]) -> Result<Vec<(PathBuf, PathBuf)>> {
     let real = |path: &Path| fs::canonicalize(path).map_err(|source| Error::io("read", path, source));
     let (root, pattern) = match source {
         Source::Path(path) => return Ok(vec![(path.clone(), real(path)?)]),
-        Source::Context { root, pattern } => (root, pattern),
+        Source::Context { context, pattern } => (context_root(contexts, *context)?, pattern),
     };
     let context = real(root)?;
     let mut all = Vec::new();
@@ -104,6 +104,11 @@ fn sources(source: &Source) -> Result<Vec<(PathBuf, PathBuf)>> {
     }
     all.sort();
     Ok(all)
+}
+
+/// Returns where context number `context` of a plan lies. Fails if it lies nowhere.
+pub fn context_root(contexts: &[PathBuf], context: usize) -> Result<&PathBuf> {
+    contexts.get(context).ok_or_else(|| Error::input(format!("the plan has no context {context}")))
 }
 
 /// The paths in `context` that `pattern` names; `root` is what the user calls it. Each comes with its real path, unless that

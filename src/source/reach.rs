@@ -1,17 +1,20 @@
 //! Whether an add takes in a path of this machine.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::plan::{Add, Source};
 use crate::tree::{Ignore, Pattern};
 
-/// Returns whether `add` takes what is at `path` now into the image, alone or in a directory, by the names on the way
+/// Returns whether `add`, of a plan whose contexts lie at `contexts`, takes what is at `path` now into the image, alone or in a directory, by the names on the way
 /// to it. What is not there, and what the build will refuse, is not taken.
-pub fn reaches(add: &Add, path: &Path) -> bool {
+pub fn reaches(add: &Add, contexts: &[PathBuf], path: &Path) -> bool {
     let (root, pattern) = match &add.source {
         // The context itself is the empty path below it.
-        Source::Context { root, pattern } => (root, if pattern == "." { "" } else { pattern }),
+        Source::Context { context, pattern } => match contexts.get(*context) {
+            Some(root) => (root, if pattern == "." { "" } else { pattern }),
+            None => return false,
+        },
         Source::Path(path) => (path, ""),
     };
     let (Ok(path), Ok(root)) = (path.canonicalize(), root.canonicalize()) else { return false };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,6 +18,8 @@ use crate::tree::{Content, Entry, Files, Identity, Ignore, Kind, LeftOut, Node, 
 /// The contexts of a plan.
 pub struct Contexts<'a> {
     contexts: &'a [Context],
+    /// Where each of them lies.
+    roots: &'a [PathBuf],
     started: SystemTime,
     pool: &'a ThreadPool,
     walked: Memo<usize, Arc<Walked>>,
@@ -43,24 +45,23 @@ pub struct Missing {
 
 impl<'a> Contexts<'a> {
     /// No file is looked at before `started`.
-    pub fn new(contexts: &'a [Context], started: SystemTime, pool: &'a ThreadPool) -> Self {
-        Contexts { contexts, started, pool, walked: Memo::default() }
+    pub fn new(contexts: &'a [Context], roots: &'a [PathBuf], started: SystemTime, pool: &'a ThreadPool) -> Self {
+        Contexts { contexts, roots, started, pool, walked: Memo::default() }
     }
 
     pub fn get(&self, number: usize) -> Result<Arc<Walked>> {
         self.walked.get(number, || {
-            let context = self.contexts.get(number);
-            let context = context.ok_or_else(|| Error::input(format!("the plan has no context {number}")))?;
-            Walked::new(context, self.started, self.pool).map(Arc::new)
+            let context = self.contexts.get(number).zip(self.roots.get(number));
+            let (context, root) = context.ok_or_else(|| Error::input(format!("the plan has no context {number}")))?;
+            Walked::new(context, root, self.started, self.pool).map(Arc::new)
         })
     }
 }
 
 impl Walked {
-    /// Walks `context`, at `when` or later.
-    pub fn new(context: &Context, when: SystemTime, pool: &ThreadPool) -> Result<Self> {
+    /// Walks `context`, which lies at `root`, at `when` or later.
+    pub fn new(context: &Context, root: &Path, when: SystemTime, pool: &ThreadPool) -> Result<Self> {
         let ignore = Ignore::new(context.ignore.iter().map(String::as_str))?;
-        let root = &context.root;
         let root = root.canonicalize().map_err(|source| Error::io("read", root, source))?;
         let (entries, left_out) = pool.install(|| walk_all(&root, &ignore))?;
         let title = format!("the context {}", context.title);

@@ -75,8 +75,8 @@ impl<'a> Elsewhere<'a> {
         let request = Request { url: GitUrl { checksum: None, ..url.clone() }, keep_git_dir };
         let repository = self.repositories.get(request, || {
             let fetched = fetch(url, keep_git_dir, checksum, self.options.store, &self.stop)?;
-            let context = Context { title: url.to_string(), root: fetched.root.clone(), ignore: Vec::new() };
-            let files = Walked::new(&context, SystemTime::now(), self.pool)?.files;
+            let context = Context { title: url.to_string(), ignore: Vec::new() };
+            let files = Walked::new(&context, &fetched.root, SystemTime::now(), self.pool)?.files;
             Ok(Arc::new(Repository { fetched, files }))
         })?;
         repository.fetched.check(url, checksum)?;

@@ -46,7 +46,7 @@ impl<'a> Inputs<'a> {
             options,
             pool,
             started,
-            contexts: Contexts::new(&plan.contexts, started, pool),
+            contexts: Contexts::new(&plan.contexts, options.contexts, started, pool),
             bases: Bases::new(options, pool),
             elsewhere: Elsewhere::new(options, pool, stop.clone()),
             budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
@@ -61,7 +61,7 @@ impl<'a> Inputs<'a> {
     /// Returns what `adds` put together; equal ones do it once.
     pub fn added(&self, adds: &[Add]) -> Result<Arc<Added>> {
         self.adds.get(adds.to_vec(), || {
-            let added = self.pool.install(|| local::added(adds, self.options.modified))?;
+            let added = self.pool.install(|| local::added(adds, self.options.contexts, self.options.modified))?;
             for entry in added.entries.iter() {
                 path::check(&entry.path)?;
                 self.budget.entry(entry.path.len() as u64)?;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::epoch::{EpochContexts, settle};
@@ -165,6 +166,12 @@ impl Recipe<'_> {
         })
     }
 
+    /// Returns where the contexts of its plan lie, in their order.
+    pub fn roots(&self) -> Vec<PathBuf> {
+        let others = self.directories.iter().map(|(_, opened)| opened.root.clone());
+        iter::once(self.context.root.clone()).chain(others).collect()
+    }
+
     /// Returns the spec; none for a Dockerfile.
     pub fn spec(&self) -> Option<&Spec> {
         match &self.kind {
@@ -178,7 +185,7 @@ impl Recipe<'_> {
     pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
         let (dockerfile, ignore) = match &self.kind {
             RecipeKind::Spec(spec) => {
-                return spec.plan(self.root(), automatic, &mut |name, platform| {
+                return spec.plan(&self.title, automatic, &mut |name, platform| {
                     let base = bases(name, platform)?;
                     base.mismatch(platform)
                         .iter()
@@ -223,12 +230,12 @@ impl Recipe<'_> {
     ) -> Result<T> {
         let mut flags = Spec::default();
         self.spec_flags.overlay(&mut flags)?;
-        let main = Context { title: self.title.clone(), root: self.context.root.clone(), ignore: ignore.to_vec() };
+        let main = Context { title: self.title.clone(), ignore: ignore.to_vec() };
         let mut contexts = vec![main];
         for (name, opened) in &self.directories {
             let text = DockerfileSource::ignore(opened)?;
             let ignore = text.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
-            contexts.push(Context { title: name.clone(), root: opened.root.clone(), ignore });
+            contexts.push(Context { title: name.clone(), ignore });
         }
         let named = |name: &str| {
             let name = context_name(name)?;

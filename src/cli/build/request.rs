@@ -1,6 +1,6 @@
 //! One build from its recipe to its outputs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::recipe::Recipe;
 use super::times::times;
@@ -10,7 +10,7 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
 use crate::cli::store::trim;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::output::{self, Image, Means, Output};
 use crate::plan::dockerfile::Warning;
@@ -56,6 +56,8 @@ struct BuildMeans {
 /// A plan that is to be built, and where the image goes.
 struct BuildOrder {
     plan: Plan,
+    /// Where its contexts lie.
+    contexts: Vec<PathBuf>,
     /// The time of the image in seconds since 1970; none if nothing says.
     created: Option<i64>,
     modified: Modified,
@@ -138,17 +140,19 @@ impl BuildRequest<'_> {
             Delivery::Push | Delivery::Release(_) => self.output.outputs(true),
             Delivery::Store => Vec::new(),
         };
-        output::check(&outputs, plan.images.len(), &names)?;
+        let images = plan.targets.iter().map(|target| target.images.len()).sum();
+        output::check(&outputs, images, &names)?;
+        let contexts = recipe.roots();
         self.output.check_notes()?;
-        warn::of_outputs_within(&plan, &outputs, progress);
+        warn::of_outputs_within(&plan, &contexts, &outputs, progress);
         if recipe.spec().is_some() {
-            warn::of_dockerignore(&plan, recipe.root(), progress);
+            warn::of_dockerignore(&plan, &contexts, progress);
         }
         if outputs.is_empty() && matches!(self.delivery, Delivery::Outputs) {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
             progress(Event::Warning { kind: WarningKind::NoOutput, message });
         }
-        Ok(BuildOrder { plan, created, modified, names, outputs })
+        Ok(BuildOrder { plan, contexts, created, modified, names, outputs })
     }
 
     /// Builds with layers of the images that `--cache-from` names. Should such a layer not be had when it comes to writing
@@ -160,7 +164,7 @@ impl BuildRequest<'_> {
         bases: &BaseStore<'_>,
         progress: Progress<'_>,
     ) -> Result<Built> {
-        let BuildOrder { plan, created, modified, names, outputs } = order;
+        let BuildOrder { plan, contexts, created, modified, names, outputs } = order;
         let compression = self.build.compression.unwrap_or_default();
         // What may be refused once its digest is known is not sent before.
         let ahead =
@@ -169,6 +173,7 @@ impl BuildRequest<'_> {
             output::while_building(outputs, ahead, client, progress, |follow| {
                 let options = build::Options {
                     store,
+                    contexts,
                     bases,
                     client,
                     compression,
@@ -180,7 +185,8 @@ impl BuildRequest<'_> {
                     follow,
                     progress,
                 };
-                build::build(plan, &options)
+                let built = build::build(plan, &options)?.pop();
+                built.ok_or_else(|| Error::input("there is nothing to build: the plan has no target"))
             })
         };
         let write = |built: &Built, store: &dyn Store| {

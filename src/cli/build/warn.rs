@@ -1,6 +1,6 @@
 //! What is told of a plan that builds, but hardly the image that somebody wants.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::output::Output;
 use crate::plan::Plan;
@@ -11,9 +11,9 @@ const DOCKERIGNORE: &str = ".dockerignore";
 
 /// Warns of an output of an earlier build that lies among what is added, and so makes each build another image. It is
 /// not left out by itself: the same plan would stand for other files, depending on where the image goes.
-pub fn of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>) {
+pub fn of_outputs_within(plan: &Plan, contexts: &[PathBuf], outputs: &[Output], progress: Progress<'_>) {
     for output in outputs {
-        if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, path))) {
+        if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, contexts, path))) {
             let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
             progress(Event::Warning { kind: WarningKind::OutputAmongInputs, message: &message });
         }
@@ -21,8 +21,9 @@ pub fn of_outputs_within(plan: &Plan, outputs: &[Output], progress: Progress<'_>
 }
 
 /// Warns of a `.dockerignore` that is itself added: docker would leave out what it says, and here all of it is added.
-pub fn of_dockerignore(plan: &Plan, context: &Path, progress: Progress<'_>) {
-    if plan.adds().any(|add| reaches(add, &context.join(DOCKERIGNORE))) {
+pub fn of_dockerignore(plan: &Plan, contexts: &[PathBuf], progress: Progress<'_>) {
+    let is_added = |context: &PathBuf| plan.adds().any(|add| reaches(add, contexts, &context.join(DOCKERIGNORE)));
+    if contexts.first().is_some_and(is_added) {
         let message = format!("{DOCKERIGNORE} is not read, and added itself: name its patterns and it in `exclude`");
         progress(Event::Warning { kind: WarningKind::DockerignoreNotRead, message: &message });
     }

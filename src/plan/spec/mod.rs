@@ -2,12 +2,14 @@
 
 mod read;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::add::context_pattern;
 use super::annotation::PlacedAnnotations;
 use super::label::{self, About, Automatic};
-use super::{Add, Base, FindBase, ImagePath, Owner, Plan, Source, Stage, Step, Work, dockerignore, template};
+use super::{
+    Add, Base, Context, FindBase, ImagePath, Owner, Plan, Source, Stage, Step, Target, Work, dockerignore, template,
+};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::tree::Mode;
@@ -71,25 +73,27 @@ pub enum Libc {
 }
 
 impl Spec {
-    /// Returns the plan for files below `context`, with all placeholders expanded. Fails if `bases` does not have the
-    /// base, and for an add that is wrong for one of the platforms.
-    pub fn plan(&self, context: &Path, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Plan> {
+    /// Returns the plan, with all placeholders expanded: its one context is called `title`. Fails if `bases` does not have
+    /// the base, and for an add that is wrong for one of the platforms.
+    pub fn plan(&self, title: &str, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Plan> {
         let platforms = self.wanted_platforms();
         if self.index == Some(false) && platforms.len() > 1 {
             return Err(Error::input("an image for several platforms needs an index")
                 .with_hint("leave out `index = false`, or ask for a single platform"));
         }
         let (labels, annotations) = label::complete(&self.about, automatic, &self.labels, &self.annotations)?;
-        let stage = |platform| self.stage(context, platform, &labels, &annotations, bases);
+        let stage = |platform| self.stage(platform, &labels, &annotations, bases);
         let stages: Vec<Stage> = platforms.into_iter().map(stage).collect::<Result<_>>()?;
         let images = (0..stages.len()).collect();
         Ok(Plan {
             stages,
-            images,
-            contexts: Vec::new(),
-            index: self.index.unwrap_or(false),
-            annotations,
-            placed_annotations: self.placed_annotations.clone(),
+            contexts: vec![Context { title: title.to_owned(), ignore: Vec::new() }],
+            targets: vec![Target {
+                images,
+                index: self.index.unwrap_or(false),
+                annotations,
+                placed_annotations: self.placed_annotations.clone(),
+            }],
         })
     }
 
@@ -99,13 +103,12 @@ impl Spec {
 
     fn stage(
         &self,
-        context: &Path,
         platform: Platform,
         labels: &Map<String>,
         set: &Map<String>,
         bases: &mut FindBase<'_>,
     ) -> Result<Stage> {
-        let steps = self.layers.iter().map(|layer| layer.step(context, &platform, self.libc)).collect::<Result<_>>()?;
+        let steps = self.layers.iter().map(|layer| layer.step(&platform, self.libc)).collect::<Result<_>>()?;
         let labels = Some(labels.clone()).filter(|labels| !labels.is_empty());
         let settings = Settings { labels, ..self.config.clone() };
         let base = self.base.as_ref().map(|name| bases(name, &platform)).transpose()?;
@@ -131,10 +134,9 @@ impl Spec {
 }
 
 impl LayerSpec {
-    /// Returns the step for files below `context`, with all placeholders expanded. Fails for an add that is wrong for
-    /// `platform`.
-    pub fn step(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Step> {
-        let adds: Vec<Add> = self.adds.iter().map(|add| add.expand(context, platform, libc)).collect::<Result<_>>()?;
+    /// Returns the step, with all placeholders expanded. Fails for an add that is wrong for `platform`.
+    pub fn step(&self, platform: &Platform, libc: Libc) -> Result<Step> {
+        let adds: Vec<Add> = self.adds.iter().map(|add| add.expand(platform, libc)).collect::<Result<_>>()?;
         let title = self.name.clone().unwrap_or_else(|| title(&adds));
         Ok(Step { title, work: Work::Adds(adds), place: None })
     }
@@ -167,12 +169,12 @@ impl AddSpec {
         Ok(add)
     }
 
-    fn expand(&self, context: &Path, platform: &Platform, libc: Libc) -> Result<Add> {
+    fn expand(&self, platform: &Platform, libc: Libc) -> Result<Add> {
         let expanded = || {
             let source = match &self.from {
                 Origin::Context(pattern) => {
                     let pattern = context_pattern(&expand(pattern, platform, libc)?)?;
-                    Source::Context { root: context.to_owned(), pattern }
+                    Source::Context { context: 0, pattern }
                 }
                 Origin::Path(path) => Source::Path(PathBuf::from(expand(path, platform, libc)?)),
             };

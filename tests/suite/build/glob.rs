@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use ocibake::error::Result;
 use ocibake::plan::{Add, Owner, Source};
@@ -80,9 +79,9 @@ fn a_path_that_is_reached_in_several_ways_comes_once() {
     let context = Tree::new().file(&deep, "").plant();
     assert_matches(&context, &format!("{}leaf", "**/".repeat(8)), &[b"leaf"]);
     // So it may take the destination's name.
-    let mut add = add(&context, "**/**/leaf");
+    let mut add = add("**/**/leaf");
     add.to = "/renamed".parse().unwrap();
-    assert_eq!(entries(&[add], Modified::At(0)).unwrap()[0].path, b"renamed");
+    assert_eq!(entries(&[add], context.path(), Modified::At(0)).unwrap()[0].path, b"renamed");
 }
 
 #[test]
@@ -175,11 +174,10 @@ fn sources(context: &TempDir, pattern: &str) -> usize {
 }
 
 fn added(context: &TempDir, pattern: &str) -> Result<Vec<Entry>> {
-    entries(&[add(context, pattern)], Modified::At(0))
+    entries(&[add(pattern)], context.path(), Modified::At(0))
 }
 
-fn add(context: &TempDir, pattern: &str) -> Add {
-    let root: &Path = context.path();
-    let source = Source::Context { root: root.to_owned(), pattern: pattern.to_owned() };
+fn add(pattern: &str) -> Add {
+    let source = Source::Context { context: 0, pattern: pattern.to_owned() };
     Add { source, to: "/".parse().unwrap(), mode: None, owner: Owner::ROOT, exclude: Vec::new(), place: None }
 }

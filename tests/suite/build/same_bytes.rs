@@ -250,10 +250,12 @@ fn from_any_tree_on_another_processor() {
 
 /// What the program does, without its start.
 fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, trust_times: bool) -> String {
-    let plan = Spec::parse("ocibake.toml", ANY).unwrap().plan(context, &Automatic::default(), &mut no_base).unwrap();
+    let plan =
+        Spec::parse("ocibake.toml", ANY).unwrap().plan("of the test", &Automatic::default(), &mut no_base).unwrap();
     let store = LocalStore::open(store).unwrap();
     let options = Options {
         store: &store,
+        contexts: &[context.to_owned()],
         bases: &store,
         client: &on_demand(),
         compression: compression.parse().unwrap(),
@@ -265,7 +267,7 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         follow: None,
         progress: &silent,
     };
-    ocibake::build::build(&plan, &options).unwrap().root.digest.to_string()
+    ocibake::build::build(&plan, &options).unwrap()[0].root.digest.to_string()
 }
 
 /// Removes, cuts or changes about every other file of a store.

@@ -112,9 +112,9 @@ fn a_link_is_followed_where_it_is_named_and_kept_below() {
 fn a_typed_path_may_be_anywhere() {
     let elsewhere = Tree::new().file("a", "").symlink("link", "a").plant();
     let typed = |name: &str| Add { source: Source::Path(elsewhere.path().join(name)), ..add("", "/x/") };
-    assert_eq!(paths(&entries(&[typed("link")], Modified::At(0)).unwrap()), ["x", "x/link"]);
-    assert_eq!(paths(&entries(&[typed("")], Modified::At(0)).unwrap()), ["x", "x/a", "x/link"]);
-    assert!(entries(&[typed("none")], Modified::At(0)).unwrap_err().message.contains("none"));
+    assert_eq!(paths(&entries(&[typed("link")], Path::new("none"), Modified::At(0)).unwrap()), ["x", "x/link"]);
+    assert_eq!(paths(&entries(&[typed("")], Path::new("none"), Modified::At(0)).unwrap()), ["x", "x/a", "x/link"]);
+    assert!(entries(&[typed("none")], Path::new("none"), Modified::At(0)).unwrap_err().message.contains("none"));
 }
 
 #[test]
@@ -127,9 +127,7 @@ fn two_adds_may_put_the_same_thing_at_one_path() {
     let noted = Tree::new().file("a", "same").attribute("user.note", "n").file("b", "same").attribute("user.note", "n");
     assert_eq!(paths(&added(&noted.plant(), &[add("a", "/x"), add("b", "/x")]).unwrap()), ["x"]);
     // With their own times they are not the same.
-    assert!(
-        entries(&[within(&context, add("a", "/x")), within(&context, add("b", "/x"))], Modified::Preserve).is_err()
-    );
+    assert!(entries(&[add("a", "/x"), add("b", "/x")], context.path(), Modified::Preserve).is_err());
 }
 
 #[test]
@@ -193,7 +191,7 @@ fn a_directory_is_no_file() {
 fn parents_that_nobody_describes_are_roots() {
     let context = Tree::new().file("a", "").directory("opt").mode(0o700).plant();
     let owner = Owner::Numbers { user: 7, group: 8 };
-    let made = entries(&[within(&context, Add { owner, ..add("a", "/opt/deep/a") })], Modified::At(99)).unwrap();
+    let made = entries(&[Add { owner, ..add("a", "/opt/deep/a") }], context.path(), Modified::At(99)).unwrap();
     let described = |entry: &Entry| {
         (entry.attributes.mode, entry.attributes.user, entry.attributes.group, entry.attributes.modified.seconds)
     };
@@ -254,7 +252,7 @@ fn modes_are_for_files_and_directories_and_not_for_links() {
 #[test]
 fn times_are_given_or_preserved() {
     let context = Tree::new().file("dir/a", "").time(1234).plant();
-    let made = |modified| entries(&[within(&context, add("dir/a", "/x/a"))], modified).unwrap();
+    let made = |modified| entries(&[add("dir/a", "/x/a")], context.path(), modified).unwrap();
     assert_eq!(
         made(Modified::At(-5)).iter().map(|entry| entry.attributes.modified.seconds).collect::<Vec<_>>(),
         [-5, -5]
@@ -321,22 +319,14 @@ fn an_error_shows_the_line_that_asked_for_it() {
     assert_eq!(error.excerpt.as_deref(), Some(&place));
 }
 
-/// Of root, with no mode, from a context that [`within`] gives.
+/// Of root, with no mode, from the context.
 fn add(from: &str, to: &str) -> Add {
-    let source = Source::Context { root: Path::new("").to_owned(), pattern: from.to_owned() };
+    let source = Source::Context { context: 0, pattern: from.to_owned() };
     Add { source, to: to.parse().unwrap(), mode: None, owner: Owner::ROOT, exclude: Vec::new(), place: None }
 }
 
-fn within(context: &TempDir, mut add: Add) -> Add {
-    if let Source::Context { root, .. } = &mut add.source {
-        *root = context.path().to_owned();
-    }
-    add
-}
-
 fn added(context: &TempDir, adds: &[Add]) -> Result<Vec<Entry>> {
-    let adds: Vec<Add> = adds.iter().map(|add| within(context, add.clone())).collect();
-    entries(&adds, Modified::At(0))
+    entries(adds, context.path(), Modified::At(0))
 }
 
 fn paths(entries: &[Entry]) -> Vec<String> {

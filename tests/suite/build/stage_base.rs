@@ -5,7 +5,7 @@ use std::process::Command;
 
 use ocibake::error::Excerpt;
 use ocibake::oci::{History, Map};
-use ocibake::plan::{Base, Copy, Provider, Work};
+use ocibake::plan::{Base, Copy, Provider, Stage, Target, Work};
 use serde_json::json;
 
 use crate::support::handmade::{self, Blob, DOCKER, GZIP, Handmade, PLAIN, ZSTD};
@@ -171,10 +171,32 @@ fn steps_of_several_platforms_are_done_once() {
     let steps = || vec![directory("x", None), Work::Copy(copy(&["a"], "/x/"))];
     let mut plan = workshop.plan(vec![stage(Base::Scratch, steps()), stage(Base::Scratch, steps())]);
     plan.stages[1].platform.architecture = "arm64".to_owned();
-    (plan.images, plan.index) = (vec![0, 1], true);
+    (plan.targets[0].images, plan.targets[0].index) = (vec![0, 1], true);
     let outcome = workshop.try_build(&plan).unwrap();
     assert_eq!(outcome.made, ["step 0", "step 1"]);
     assert_eq!(outcome.images[0].manifest.layers, outcome.images[1].manifest.layers);
+}
+
+#[test]
+fn targets_of_one_plan_share_what_they_have_in_common() {
+    let workshop = Workshop::new(&Tree::new().file("a", "a").file("b", "b"));
+    let common = stage(Base::Scratch, vec![Work::Copy(copy(&["a"], "/"))]);
+    let other = |name: &str| stage(Base::Stage(0), vec![Work::Copy(copy(&["b"], name))]);
+    // The third is as the second.
+    let stages = vec![common, other("/one"), other("/two"), other("/two")];
+    let alone = |stages: Vec<Stage>| workshop.build(stages).digests;
+    let mut plan = workshop.plan(stages.clone());
+    let target = |image| Target { images: vec![image], ..Target::default() };
+    plan.targets = vec![target(1), target(2), target(3)];
+    let mut outcome = workshop.try_build(&plan).unwrap();
+    outcome.made.sort();
+    assert_eq!(outcome.made, ["step 0", "step 0", "step 0"], "the common one, and one of each kind");
+    assert_eq!(outcome.digests[1], outcome.digests[2]);
+    assert_eq!(outcome.digests[..1], alone(stages[..2].to_vec()));
+    assert_eq!(outcome.digests[2..], alone(stages));
+    let layers = |image: usize| outcome.images[image].manifest.layers.clone();
+    assert_eq!(layers(0)[0], layers(1)[0]);
+    assert_ne!(layers(0)[1], layers(1)[1]);
 }
 
 #[test]

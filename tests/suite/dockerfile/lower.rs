@@ -1,6 +1,5 @@
 //! From a Dockerfile to stages of a plan: scopes of variables, stages and what they stand on, settings.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ocibake::error::{Error, Result};
@@ -49,7 +48,7 @@ impl Asked<'_> {
             let found = self.named.iter().find(|(own, _)| *own == name);
             found.map(|(_, named)| named.clone())
         };
-        let context = |root: &str| Context { title: root.to_owned(), root: PathBuf::from(root), ignore: Vec::new() };
+        let context = |root: &str| Context { title: root.to_owned(), ignore: Vec::new() };
         work(&LoweringRequest {
             platforms: &platforms,
             build_platform: Platform::new("linux", "amd64", None),
@@ -82,7 +81,7 @@ fn lower(text: &str) -> Lowered {
 }
 
 fn image(lowered: &Lowered) -> &Stage {
-    &lowered.plan.stages[lowered.plan.images[0]]
+    &lowered.plan.stages[lowered.plan.targets[0].images[0]]
 }
 
 /// The settings of the image, without what every image has, and without labels that come by themselves.
@@ -252,7 +251,7 @@ fn stages_are_one_for_all_platforms_where_the_platform_does_not_matter() {
         lowered.plan.stages.iter().map(|stage| (stage.title.as_str(), stage.platform.to_string())).collect();
     let expected = [("build", "linux/amd64"), ("stage-1", "linux/amd64"), ("stage-1", "linux/arm64")];
     assert_eq!(of, expected.map(|(title, platform)| (title, platform.to_owned())));
-    assert_eq!(lowered.plan.images, [1, 2]);
+    assert_eq!(lowered.plan.targets[0].images, [1, 2]);
     assert_eq!(copies(&lowered.plan.stages[2])[0].to, destination("arm64", false));
 }
 

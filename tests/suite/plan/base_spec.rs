@@ -1,6 +1,5 @@
 //! `base` of `ocibake.toml`: what an image has of the one that it stands on.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ocibake::error::Error;
@@ -25,7 +24,7 @@ fn base(config: &Value) -> Arc<BaseImage> {
 
 fn plan(spec: &str, base: &Arc<BaseImage>) -> Plan {
     let spec = Spec::parse("ocibake.toml", spec).unwrap();
-    spec.plan(Path::new("/context"), &Automatic::default(), &mut |name, _| {
+    spec.plan("/context", &Automatic::default(), &mut |name, _| {
         assert_eq!(name, "debian:13");
         Ok(base.clone())
     })
@@ -133,7 +132,7 @@ fn the_image_says_what_it_stands_on_unless_it_is_told_what_to_say() {
 
     let told = format!("base = \"debian:13\"\n[annotations]\n\"{}\" = \"mine\"\n", of("name"));
     let plan = plan(&told, &base);
-    assert_eq!(plan.annotations[&of("name")], "mine");
+    assert_eq!(plan.targets[0].annotations[&of("name")], "mine");
     assert!(!plan.stages[0].annotations.contains_key(&of("name")));
 }
 
@@ -146,7 +145,7 @@ fn a_base_is_asked_for_each_platform_and_scratch_for_none() {
             asked.push(format!("{name} {platform}"));
             Ok::<_, Error>(base(&json!({})))
         };
-        spec.plan(Path::new("/context"), &Automatic::default(), &mut find).unwrap();
+        spec.plan("/context", &Automatic::default(), &mut find).unwrap();
         asked
     };
     let platforms = "platforms = [\"linux/arm/v7\", \"linux/amd64\"]";

@@ -1,6 +1,6 @@
 //! `ocibake.toml` and the flags beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ocibake::oci::{Platform, Settings};
 use ocibake::plan::{Add, AddSpec, Automatic, Base, ImagePath, Libc, Owner, Plan, Source, Spec, Step, Work, setting};
@@ -59,13 +59,13 @@ fn adds(step: &Step) -> &[Add] {
 }
 
 fn plan(text: &str) -> Plan {
-    Spec::parse("ocibake.toml", text).unwrap().plan(Path::new("/context"), &Automatic::default(), &mut no_base).unwrap()
+    Spec::parse("ocibake.toml", text).unwrap().plan("/context", &Automatic::default(), &mut no_base).unwrap()
 }
 
 #[test]
 fn a_spec_is_expanded_for_every_platform() {
     let plan = plan(EVERYTHING);
-    assert!(plan.index);
+    assert!(plan.targets[0].index);
     let platforms: Vec<String> = plan.stages.iter().map(|stage| stage.platform.to_string()).collect();
     assert_eq!(platforms, ["linux/amd64", "linux/arm64", "linux/arm/v7"]);
     for (stage, triple, name) in [
@@ -73,7 +73,7 @@ fn a_spec_is_expanded_for_every_platform() {
         (&plan.stages[1], "aarch64-unknown-linux-gnu", "arm64"),
         (&plan.stages[2], "armv7-unknown-linux-gnueabihf", "armv7"),
     ] {
-        let context = |pattern: String| Source::Context { root: PathBuf::from("/context"), pattern };
+        let context = |pattern: String| Source::Context { context: 0, pattern };
         assert_eq!(stage.base, Base::Scratch);
         let [application, assets] = &stage.steps[..] else { panic!("{:?}", stage.steps) };
         assert_eq!(application.title, "application");
@@ -126,8 +126,8 @@ fn labels_and_annotations_are_complete() {
     let labels = plan.stages[0].settings.labels.as_ref().unwrap();
     assert_eq!(labels["org.opencontainers.image.title"], "api");
     assert_eq!(labels["org.example.team"], "core");
-    assert_eq!(plan.annotations["org.opencontainers.image.licenses"], "MIT");
-    assert_eq!(plan.annotations["org.example.note"], "x");
+    assert_eq!(plan.targets[0].annotations["org.opencontainers.image.licenses"], "MIT");
+    assert_eq!(plan.targets[0].annotations["org.example.note"], "x");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_variant_is_empty_where_there_is_none() {
 fn an_empty_spec_is_nothing_on_scratch_for_this_machine() {
     assert_eq!(Spec::parse("ocibake.toml", "").unwrap(), Spec::default());
     let plan = plan("");
-    assert!(!plan.index);
+    assert!(!plan.targets[0].index);
     assert_eq!(plan.stages.len(), 1);
     assert_eq!(plan.stages[0].platform, Platform::host());
     assert!(plan.stages[0].steps.is_empty());
@@ -172,7 +172,7 @@ fn the_flag_of_an_add_says_what_the_spec_says() {
         layers: vec![ocibake::plan::LayerSpec { name: None, adds: vec![flag] }],
         ..Spec::default()
     };
-    let plan = spec.plan(Path::new("/nowhere"), &Automatic::default(), &mut no_base).unwrap();
+    let plan = spec.plan("/nowhere", &Automatic::default(), &mut no_base).unwrap();
     let step = &plan.stages[0].steps[0];
     assert_eq!(step.title, "add to /srv/app/");
     let add = &adds(step)[0];

@@ -1,7 +1,5 @@
 //! What is wrong in `ocibake.toml` is shown at its place.
 
-use std::path::Path;
-
 use ocibake::error::Error;
 use ocibake::plan::{AddSpec, Automatic, Spec};
 
@@ -95,7 +93,7 @@ fn placeholders_that_say_nothing_are_refused() {
     "#);
     let windows = "platforms = [\"windows/amd64\"]\n[[layer]]\nadd = [{ from = \"{triple}/x\", to = \"/\" }]";
     let windows = Spec::parse("ocibake.toml", windows).unwrap();
-    let error = windows.plan(Path::new("."), &Automatic::default(), &mut no_base).unwrap_err();
+    let error = windows.plan(".", &Automatic::default(), &mut no_base).unwrap_err();
     insta::assert_snapshot!(shown(&error), @r#"
     there is no target triple for windows/amd64, so `{triple}/x` says nothing
      --> ocibake.toml:3:17
@@ -203,7 +201,7 @@ fn a_missing_key_is_shown_at_its_table() {
 #[test]
 fn several_platforms_are_not_one_manifest() {
     let spec = Spec::parse("ocibake.toml", "index = false\nplatforms = [\"amd64\", \"arm64\"]").unwrap();
-    let error = spec.plan(Path::new("."), &Automatic::default(), &mut no_base).unwrap_err();
+    let error = spec.plan(".", &Automatic::default(), &mut no_base).unwrap_err();
     assert_eq!(error.to_string(), "an image for several platforms needs an index");
 }
 

@@ -19,9 +19,9 @@ use ruzstd::decoding::StreamingDecoder;
 
 use super::listing::{self, Listing, Record, digest};
 
-/// What `adds` bring where nothing is below them.
-pub fn entries(adds: &[Add], modified: Modified) -> Result<Vec<Entry>> {
-    Ok(local::added(adds, modified)?.entries.to_vec())
+/// What `adds`, of a plan whose one context lies at `context`, bring where nothing is below them.
+pub fn entries(adds: &[Add], context: &Path, modified: Modified) -> Result<Vec<Entry>> {
+    Ok(local::added(adds, &[context.to_owned()], modified)?.entries.to_vec())
 }
 
 /// Of root, at time 0, with the usual mode.

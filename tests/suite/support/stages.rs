@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use flate2::bufread::GzDecoder;
 use ocibake::build::{self, Options};
 use ocibake::error::{Error, Excerpt, Result};
 use ocibake::layer::Compression;
-use ocibake::oci::{Descriptor, ImageConfig, ImageManifest, Map, Platform, Settings, from_json};
+use ocibake::oci::{Descriptor, ImageConfig, ImageManifest, Platform, Settings, from_json};
 use ocibake::plan::{
-    Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Plan, Provider, Stage, Step, Work,
+    Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Plan, Provider, Stage, Step, Target, Work,
 };
 use ocibake::progress::Event;
 use ocibake::source::modified::Modified;
@@ -45,6 +45,8 @@ pub struct Settled {
 /// What came of a build.
 pub struct Outcome {
     pub digest: String,
+    /// Of each target.
+    pub digests: Vec<String>,
     pub images: Vec<Image>,
     pub warnings: Vec<String>,
     /// Titles of steps whose layers were known, and of those that were made.
@@ -82,20 +84,10 @@ impl Workshop {
 
     pub fn plan(&self, stages: Vec<Stage>) -> Plan {
         let contexts = self.contexts.iter();
-        let contexts = contexts.map(|(root, ignore)| Context {
-            title: "of the test".to_owned(),
-            root: root.path().into(),
-            ignore: ignore.clone(),
-        });
-        let images = vec![stages.len() - 1];
-        Plan {
-            stages,
-            images,
-            contexts: contexts.collect(),
-            index: false,
-            annotations: Map::new(),
-            placed_annotations: Default::default(),
-        }
+        let contexts =
+            contexts.map(|(_, ignore)| Context { title: "of the test".to_owned(), ignore: ignore.clone() }).collect();
+        let targets = vec![Target { images: vec![stages.len() - 1], ..Target::default() }];
+        Plan { stages, contexts, targets }
     }
 
     pub fn build(&self, stages: Vec<Stage>) -> Outcome {
@@ -112,10 +104,12 @@ impl Workshop {
         let bases = Layouts(self.layouts.iter().map(|layout| Layout::open(layout.path()).unwrap()).collect());
         let (warnings, known, made) = (Mutex::default(), Mutex::default(), Mutex::default());
         let note = |list: &Mutex<Vec<String>>, text: &str| list.lock().unwrap().push(text.to_owned());
+        let contexts: Vec<PathBuf> = self.contexts.iter().map(|(root, _)| root.path().to_owned()).collect();
         let built = build::build(
             plan,
             &Options {
                 store: &store,
+                contexts: &contexts,
                 bases: &bases,
                 client: &on_demand(),
                 compression: Compression::Gzip(1),
@@ -133,7 +127,7 @@ impl Workshop {
                 },
             },
         )?;
-        let images = built.images.iter().map(|image| {
+        let images = built.iter().flat_map(|target| &target.images).map(|image| {
             let config: ImageConfig = from_json("config", &image.config.bytes).unwrap();
             let manifest: ImageManifest = from_json("manifest", &image.manifest.bytes).unwrap();
             let layers = manifest.layers.iter().filter_map(|layer| {
@@ -143,7 +137,8 @@ impl Workshop {
             Image { layers: layers.collect(), config, manifest }
         });
         Ok(Outcome {
-            digest: built.root.digest.to_string(),
+            digest: built[0].root.digest.to_string(),
+            digests: built.iter().map(|target| target.root.digest.to_string()).collect(),
             images: images.collect(),
             warnings: warnings.into_inner().unwrap(),
             known: known.into_inner().unwrap(),

@@ -14,14 +14,12 @@ mod stage;
 mod windows;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::Path;
 use std::rc::Rc;
 
 use super::{Dockerfile, Warning};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{Map, Platform, Settings};
-use crate::plan::annotation::PlacedAnnotations;
-use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, label};
+use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, Target, label};
 
 use budget::LoweringBudget;
 use made::{MadeStage, StageState};
@@ -79,14 +77,8 @@ impl Dockerfile {
         let build = std::slice::from_ref(&request.build_platform);
         let platforms = if request.platforms.is_empty() { build } else { request.platforms };
         let contexts = request.contexts.to_vec();
-        let mut plan = Plan {
-            stages: Vec::new(),
-            images: Vec::new(),
-            contexts,
-            index: false,
-            annotations: Map::new(),
-            placed_annotations: PlacedAnnotations::default(),
-        };
+        let mut plan = Plan { stages: Vec::new(), contexts, targets: Vec::new() };
+        let mut made = Target::default();
         let (mut findings, mut budget) = (LoweringFindings::default(), LoweringBudget::new());
         for platform in platforms {
             let mut lowering =
@@ -95,11 +87,12 @@ impl Dockerfile {
             let image = lowering.stage(target)?;
             let (stage, spec) = lowering.image(&image)?;
             budget.spend(plan.stages.len())?;
-            plan.images.push(place(&mut plan.stages, stage));
-            plan.index = spec.index.unwrap_or(false);
-            plan.annotations = spec.annotations;
-            plan.placed_annotations = spec.placed_annotations;
+            made.images.push(place(&mut plan.stages, stage));
+            made.index = spec.index.unwrap_or(false);
+            made.annotations = spec.annotations;
+            made.placed_annotations = spec.placed_annotations;
         }
+        plan.targets.push(made);
         Ok(Lowered { plan, warnings: self.all_warnings(&findings), unused: findings.unused(request) })
     }
 
@@ -241,7 +234,7 @@ impl<'a, 'b> Lowering<'a, 'b> {
                 "layers for Windows and for other systems are not alike: copy what is wanted into a stage",
             ));
         }
-        let step = |layer: &LayerSpec| layer.step(Path::new("."), self.platform, Libc::default());
+        let step = |layer: &LayerSpec| layer.step(self.platform, Libc::default());
         for step in spec.layers.iter().map(step) {
             stage.steps.push(step?);
         }
