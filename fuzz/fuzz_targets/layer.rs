@@ -2,15 +2,15 @@
 
 #![no_main]
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use flate2::read::GzDecoder;
 use libfuzzer_sys::fuzz_target;
-use ocibake::layer::{self, Compression, Content, Entry, Job, Kind};
+use ocibake::layer::{self, Compression, Job};
 use ocibake::progress::silent;
+use ocibake::tree::{Attributes, Content, Entry, Kind};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 const LONGEST: usize = 3 << 20;
@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((level, program)) = input.split_first() else { return };
     let kind = Kind::File(Content::Bytes(Arc::from(content(program))));
     let path = b"content".to_vec();
-    let entries = [Entry { path, kind, mode: 0o644, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }];
+    let entries = [Entry { path, kind, attributes: Attributes { mode: 0o644, ..Attributes::implied() } }];
     let tar = write(&entries, Compression::None);
     let gzip = write(&entries, Compression::Gzip(i32::from(level % 12) + 1));
     let mut decoder = GzDecoder::new(&gzip[..]);

@@ -39,7 +39,7 @@ pub fn diff(from: &Files, to: &Files) -> Vec<Change> {
         alike: HashMap::new(),
         found: BTreeMap::new(),
     };
-    comparison.compare(Some(from.root()), to.root(), Vec::new());
+    comparison.compare(from.root(), to.root());
     let Comparison { to: names, mut found, .. } = comparison;
     let mut seen = HashSet::new();
     let nodes: Vec<&Node> = found.values().copied().flatten().filter(|node| seen.insert(node.address())).collect();
@@ -93,25 +93,28 @@ impl Names<'_> {
 }
 
 impl<'n> Comparison<'n> {
-    /// Notes what is not at `path`, or below it, as it was: there was `from`, and `to` is there now.
-    fn compare(&mut self, from: Option<&'n Node>, to: &'n Node, path: Vec<u8>) {
-        if from.is_some_and(|from| from.is(to)) {
-            return;
-        }
-        let Some(children) = to.children() else {
-            if !from.is_some_and(|from| self.are_alike(from, to)) {
+    /// Notes what is not in the root as it was: there was `from`, and `to` is there now.
+    fn compare(&mut self, from: &'n Node, to: &'n Node) {
+        let mut left = vec![(Some(from), to, Vec::new())];
+        while let Some((from, to, path)) = left.pop() {
+            if from.is_some_and(|from| from.is(to)) {
+                continue;
+            }
+            let Some(children) = to.children() else {
+                if !from.is_some_and(|from| self.are_alike(from, to)) {
+                    self.found.insert(path, Some(to));
+                }
+                continue;
+            };
+            let before = from.and_then(Node::children);
+            let gone = before.into_iter().flat_map(BTreeMap::keys).filter(|name| !children.contains_key(*name));
+            self.found.extend(gone.map(|name| (joined(&path, name), None)));
+            for (name, child) in children {
+                left.push((before.and_then(|before| before.get(name)), child, joined(&path, name)));
+            }
+            if before.is_none() || from.is_some_and(|from| from.attributes() != to.attributes()) {
                 self.found.insert(path, Some(to));
             }
-            return;
-        };
-        let before = from.and_then(Node::children);
-        if before.is_none() || from.is_some_and(|from| from.attributes() != to.attributes()) {
-            self.found.insert(path.clone(), Some(to));
-        }
-        let gone = before.into_iter().flat_map(BTreeMap::keys).filter(|name| !children.contains_key(*name));
-        self.found.extend(gone.map(|name| (joined(&path, name), None)));
-        for (name, child) in children {
-            self.compare(before.and_then(|before| before.get(name)), child, joined(&path, name));
         }
     }
 
