@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ocibake::tree::{Above, Ignore};
 use ocibake::plan::dockerignore;
+use ocibake::tree::{Above, Ignore};
 
 // What stands before a NUL is the file, the rest is a path.
 fuzz_target!(|input: &[u8]| {

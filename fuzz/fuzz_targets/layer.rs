@@ -2,28 +2,24 @@
 
 #![no_main]
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+use std::thread;
 
 use flate2::read::GzDecoder;
 use libfuzzer_sys::fuzz_target;
-use ocibake::layer::{self, Compression, Job};
-use ocibake::tree::{Content, Entry, Kind};
+use ocibake::layer::{Compression, Job, Writer};
 use ocibake::progress::silent;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use ocibake::tree::{Attributes, Content, Entry, Kind};
 
 const LONGEST: usize = 3 << 20;
-
-static ONE_THREAD: LazyLock<ThreadPool> =
-    LazyLock::new(|| ThreadPoolBuilder::new().num_threads(1).build().expect("one thread can be started"));
 
 fuzz_target!(|input: &[u8]| {
     let Some((level, program)) = input.split_first() else { return };
     let kind = Kind::File(Content::Bytes(Arc::from(content(program))));
     let path = b"content".to_vec();
-    let entries = [Entry { path, kind, mode: 0o644, user: 0, group: 0, modified: 0, xattrs: BTreeMap::new() }];
+    let entries = [Entry { path, kind, attributes: Attributes { mode: 0o644, ..Attributes::implied() } }];
     let tar = write(&entries, Compression::None);
     let gzip = write(&entries, Compression::Gzip(i32::from(level % 12) + 1));
     let mut decoder = GzDecoder::new(&gzip[..]);
@@ -72,8 +68,13 @@ fn repeat(content: &mut Vec<u8>, distance: usize, length: usize) {
 }
 
 fn write(entries: &[Entry], compression: Compression) -> Vec<u8> {
-    let destination = Path::new("nowhere");
+    let (entries, destination) = (Arc::new(entries.to_vec()), Path::new("nowhere"));
     let job = Job { number: 0, title: "fuzz", entries, sink: Vec::new(), destination, earlier: None };
-    let mut written = layer::write(vec![job], compression, &ONE_THREAD, &silent).expect("nothing that could fail");
-    written.remove(0).sink
+    let writer = Writer::new(compression, 1, &silent);
+    thread::scope(|scope| {
+        scope.spawn(|| writer.serve());
+        let written = writer.write(job).expect("nothing that could fail");
+        writer.close();
+        written.sink
+    })
 }

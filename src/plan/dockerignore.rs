@@ -1,5 +1,5 @@
 //! The text of a `.dockerignore`, as docker reads it (ignorefile of moby/patternmatcher). What its patterns mean, and which
-//! are none, `layer::Ignore` says.
+//! are none, [`Ignore`](crate::tree::Ignore) says.
 
 use crate::tree::pattern::{characters, clean};
 

@@ -100,7 +100,7 @@ fn implied(found: &[FoundEntry], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
 
 /// Notes `directory` and those above it, as far as `found` does not bring them; or fails with what stands in their way.
 fn imply<'a>(found: &'a [FoundEntry], directory: &[u8], implied: &mut BTreeSet<Vec<u8>>) -> Result<(), &'a FoundEntry> {
-    for above in std::iter::successors(Some(directory), |path| parent(path)) {
+    for above in std::iter::successors(Some(directory), |path| parent(path).filter(|above| !above.is_empty())) {
         match find(found, above) {
             // Those above it are seen to when its own turn comes.
             Some(FoundEntry { entry: Entry { kind: Kind::Directory, .. }, .. }) => break,

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::edit::Target;
+use super::edit::{Manner, Onto, Target};
 use super::entry::{Attributes, Kind};
 use super::files::{Files, Node, Object};
 use super::ignore::Ignore;
@@ -12,6 +12,8 @@ use super::path::{DEEPEST, joined, names, parent, shortened};
 use super::pattern::{Pattern, from_root};
 use super::time::Time;
 use crate::error::{Error, Result};
+
+const COPIED: Manner = Manner { done: "copied to it", hint: None };
 
 /// How a step copies, whatever it copies from.
 pub struct Copier<'a> {
@@ -167,27 +169,19 @@ impl Copier<'_> {
         target: &mut Target,
     ) -> Result<()> {
         let path = joined(destination, &found.path);
-        let present = target.files().get(&path);
-        let conflict = |what: &str| {
-            let path = String::from_utf8_lossy(&path);
-            Err(Error::input(format!("/{path} {what}")))
-        };
         let Object::Other(kind) = found.node.object() else {
-            match present {
-                None => target.put(path, Node::directory(self.dressed(found.node)))?,
-                Some(present) if !present.is_directory() => {
-                    return conflict("is no directory in the image, and a directory is copied to it");
-                }
+            let onto = match found.only_leads {
                 // What is copied to stays as it is.
-                Some(_) if found.path.is_empty() => {}
-                Some(_) if found.only_leads => target.change(path)?.mode = found.node.attributes().mode,
-                Some(_) => *target.change(path)? = self.dressed(found.node),
+                _ if found.path.is_empty() => Onto::NOTHING,
+                true => Onto { mode: true, ..Onto::NOTHING },
+                false => Onto::ALL,
+            };
+            let mut attributes = self.dressed(found.node);
+            if found.only_leads && target.files().get(&path).is_some() {
+                attributes.mode = found.node.attributes().mode;
             }
-            return Ok(());
+            return target.bring(path, Node::directory(attributes), onto, &COPIED);
         };
-        if present.is_some_and(Node::is_directory) {
-            return conflict("is a directory in the image, and a file is copied to it");
-        }
         let identity = found.node.identity();
         let node = match identity.and_then(|identity| links.get(&identity)) {
             Some(first) => first.clone(),
@@ -196,7 +190,7 @@ impl Copier<'_> {
         if let Some(identity) = identity {
             links.insert(identity, node.clone());
         }
-        target.put(path, node)
+        target.bring(path, node, Onto::NOTHING, &COPIED)
     }
 
     /// The attributes that a copy of `node` has.

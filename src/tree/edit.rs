@@ -21,6 +21,37 @@ pub struct Target {
     budget: Arc<Budget>,
 }
 
+/// How much of a directory that is brought counts where there is one already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Onto {
+    pub mode: bool,
+    pub owner: bool,
+    /// Its time and its extended attributes.
+    pub rest: bool,
+}
+
+impl Onto {
+    pub const NOTHING: Onto = Onto { mode: false, owner: false, rest: false };
+    pub const ALL: Onto = Onto { mode: true, owner: true, rest: true };
+}
+
+/// How something is brought, in the words of errors.
+pub struct Manner {
+    /// What follows "a file is".
+    pub done: &'static str,
+    pub hint: Option<&'static str>,
+}
+
+impl Manner {
+    fn conflict(&self, path: &[u8], what: &str) -> Error {
+        let error = Error::input(format!("/{} {what} {}", String::from_utf8_lossy(path), self.done));
+        match self.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
 impl Target {
     /// Directories that are missing will be of `owner`, or of root. What is changed counts against `budget`.
     pub fn new(files: Files, owner: Option<(u32, u32)>, time: i64, budget: Arc<Budget>) -> Self {
@@ -32,6 +63,32 @@ impl Target {
 
     pub fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// Brings `node` to `path`, whose directory is there. A directory that is there already takes as much of a directory as
+    /// `onto` says, and is not touched if that is nothing. A file where a directory is, and a directory where something else
+    /// is, are errors in the words of `manner`.
+    pub fn bring(&mut self, path: Vec<u8>, node: Node, onto: Onto, manner: &Manner) -> Result<()> {
+        let present = self.files.get(&path).map(Node::is_directory);
+        match (present, node.is_directory()) {
+            (Some(true), false) => Err(manner.conflict(&path, "is a directory in the image, and a file is")),
+            (Some(false), true) => Err(manner.conflict(&path, "is no directory in the image, and a directory is")),
+            (Some(true), true) if onto == Onto::NOTHING => Ok(()),
+            (Some(true), true) => {
+                let (present, brought) = (self.change(path)?, node.attributes().clone());
+                if onto.mode {
+                    present.mode = brought.mode;
+                }
+                if onto.owner {
+                    (present.user, present.group) = (brought.user, brought.group);
+                }
+                if onto.rest {
+                    (present.modified, present.xattrs) = (brought.modified, brought.xattrs);
+                }
+                Ok(())
+            }
+            _ => self.put(path, node),
+        }
     }
 
     /// Puts `node` at `path`, whose directory is there. A path that no system opens is refused.

@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::edit::Target;
+use super::edit::{Manner, Onto, Target};
 use super::entry::{Entry, Kind};
 use super::files::{Files, Node, Object};
 use super::path::{joined, parent, split};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::oci::{Encode, encode_members};
+
+const ADDED: Manner =
+    Manner { done: "added there", hint: Some("add it under another name, or leave it out with `exclude`") };
 
 /// What an entry is there for, which says how much of it counts where there is a directory at its path already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +53,7 @@ pub fn lay_over(entries: &[Entry], roles: &[Role], mut target: Target) -> Result
             last = Some((directory, target.files().real(directory)?));
         }
         let path = joined(last.as_ref().map_or(directory, |(_, real)| real), name);
-        if target.files().get(&path).is_some_and(Node::is_directory) {
-            return Err(conflict(&path, "is a directory in the image, and a file is added there"));
-        }
-        target.put(path, linked.node(entry))?;
+        target.bring(path, linked.node(entry), Onto::NOTHING, &ADDED)?;
     }
     target.finish()
 }
@@ -90,33 +90,13 @@ impl<'a> Linked<'a> {
 
 fn put_directory(entry: &Entry, role: Role, target: &mut Target) -> Result<()> {
     let path = target.files().real(&entry.path)?;
-    let attributes = entry.attributes.clone();
-    match target.files().get(&path) {
-        None => {
-            target.make_directory(parent(&path).unwrap_or_default())?;
-            target.put(path, Node::directory(attributes))?;
-        }
-        Some(present) if !present.is_directory() => {
-            return Err(conflict(&path, "is no directory in the image, and a directory is added there"));
-        }
-        Some(_) => match role {
-            Role::OnTheWay | Role::Destination { mode: false, owner: false } => {}
-            Role::Destination { mode, owner } => {
-                let present = target.change(path)?;
-                if mode {
-                    present.mode = attributes.mode;
-                }
-                if owner {
-                    (present.user, present.group) = (attributes.user, attributes.group);
-                }
-            }
-            Role::Content => *target.change(path)? = attributes,
-        },
+    if target.files().get(&path).is_none() {
+        target.make_directory(parent(&path).unwrap_or_default())?;
     }
-    Ok(())
-}
-
-fn conflict(path: &[u8], what: &str) -> Error {
-    Error::input(format!("/{} {what}", String::from_utf8_lossy(path)))
-        .with_hint("add it under another name, or leave it out with `exclude`")
+    let onto = match role {
+        Role::OnTheWay => Onto::NOTHING,
+        Role::Destination { mode, owner } => Onto { mode, owner, rest: false },
+        Role::Content => Onto::ALL,
+    };
+    target.bring(path, Node::directory(entry.attributes.clone()), onto, &ADDED)
 }
