@@ -46,13 +46,23 @@ pub fn run<'p>(graph: &'p Graph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -> Res
         serving: Once::new(),
     };
     let made = graph.states.iter().filter(|state| state.layer.is_some()).count();
-    let threads = jobs.min(graph.states.len()) + jobs.min(made);
     thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| schedule.work(scope));
+        for _ in 0..jobs.min(graph.states.len()) {
+            scope.spawn(|| schedule.work(Duty::Steps, scope));
+        }
+        for _ in 0..jobs.min(made) {
+            scope.spawn(|| schedule.work(Duty::Layers, scope));
         }
     });
     schedule.outcome()
+}
+
+/// What a thread does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    /// All but layers.
+    Steps,
+    Layers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,9 +99,6 @@ struct Progress {
     slots: Vec<Slot>,
     /// The state that makes the layer of each key.
     makers: HashMap<Key, usize>,
-    /// Tasks under way, those that make layers apart.
-    steps: usize,
-    layers: usize,
     /// Steps that are to become layers and whose changes are being found out or wait: so many of them are in memory.
     in_hand: usize,
     failure: Option<Error>,
@@ -157,10 +164,10 @@ fn needs(graph: &Graph<'_>, Task { phase, state }: Task) -> Vec<Task> {
 
 impl<'p> Schedule<'_, 'p> {
     /// Does one task after the other, until all are done or one has failed.
-    fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+    fn work<'scope>(&'scope self, duty: Duty, scope: &'scope Scope<'scope, '_>) {
         let _presence = Presence(self);
-        while let Some(task) = self.next() {
-            if task.phase == Phase::Layer {
+        while let Some(task) = self.next(duty) {
+            if duty == Duty::Layers {
                 self.serving.call_once(|| self.layers.serve(scope));
             }
             let found = self.find(task);
@@ -198,13 +205,13 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     /// The next task that may be done, which it may have to wait for; none once there is none to come.
-    fn next(&self) -> Option<Task> {
+    fn next(&self, duty: Duty) -> Option<Task> {
         let mut progress = locked(&self.progress);
         loop {
             if progress.is_over {
                 return None;
             }
-            if let Some(task) = progress.begin(self.jobs) {
+            if let Some(task) = progress.begin(duty, self.jobs) {
                 return Some(task);
             }
             if progress.board.is_empty() {
@@ -372,19 +379,16 @@ impl<'p> Schedule<'_, 'p> {
 
 impl Progress {
     /// Begins a task, if there is one that may be begun.
-    fn begin(&mut self, jobs: usize) -> Option<Task> {
-        let Progress { board, slots, steps, layers, in_hand, .. } = self;
+    fn begin(&mut self, duty: Duty, jobs: usize) -> Option<Task> {
+        let Progress { board, slots, in_hand, .. } = self;
         let may_begin = |task: &Task| match task.phase {
-            Phase::Layer => *layers < jobs,
+            Phase::Layer => duty == Duty::Layers,
+            _ if duty == Duty::Layers => false,
             // What waits to be written is in memory, and so the changes do not run far ahead of the writing.
-            Phase::Change if *in_hand > jobs => *steps < jobs && !slots[task.state].becomes_layer,
-            _ => *steps < jobs,
+            Phase::Change => *in_hand < jobs.max(2) || !slots[task.state].becomes_layer,
+            Phase::Mark | Phase::Files => true,
         };
         let task = board.begin(may_begin)?;
-        match task.phase {
-            Phase::Layer => *layers += 1,
-            _ => *steps += 1,
-        }
         if task.phase == Phase::Change && slots[task.state].becomes_layer {
             *in_hand += 1;
         }
@@ -393,11 +397,7 @@ impl Progress {
 
     /// Notes what a task has found out, and asks for what is to be done with it.
     fn note(&mut self, graph: &Graph<'_>, task: Task, found: Found) {
-        let Task { phase, state } = task;
-        match phase {
-            Phase::Layer => self.layers -= 1,
-            _ => self.steps -= 1,
-        }
+        let Task { state, .. } = task;
         self.board.finish(task);
         let slot = &mut self.slots[state];
         match found {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::{Attributes, Entry, Kind};
+use super::file_name::FileName;
 use super::path::{LINKS_LIMIT, joined, names, split};
 use crate::error::{Error, Result};
 
@@ -20,12 +21,13 @@ pub struct Node(Arc<Inode>);
 #[derive(Debug, Clone)]
 struct Inode {
     object: Object,
-    attributes: Attributes,
+    /// Neighbours mostly have the same, and share them.
+    attributes: Arc<Attributes>,
 }
 
 #[derive(Debug, Clone)]
 pub enum Object {
-    Directory(BTreeMap<Box<[u8]>, Node>),
+    Directory(BTreeMap<FileName, Node>),
     /// Never [`Kind::Directory`] and never [`Kind::HardLink`].
     Other(Kind),
 }
@@ -100,10 +102,16 @@ impl Files {
     }
 
     /// Puts `node` at `path`, in place of what is there. Parents that are missing, or no directories, are root's.
-    pub fn put(&mut self, path: &[u8], node: Node) {
+    pub fn put(&mut self, path: &[u8], mut node: Node) {
         match split(path) {
             (_, b"") => self.root = node,
-            (directory, name) => drop(self.place(directory).entered().insert(name.into(), node)),
+            (directory, name) => {
+                let children = self.place(directory).entered();
+                if let Some((_, last)) = children.last_key_value() {
+                    node.share_attributes(last);
+                }
+                children.insert(name.into(), node);
+            }
         }
     }
 
@@ -181,7 +189,7 @@ impl Files {
 
 impl Node {
     pub fn new(object: Object, attributes: Attributes) -> Self {
-        Node(Arc::new(Inode { object, attributes }))
+        Node(Arc::new(Inode { object, attributes: Arc::new(attributes) }))
     }
 
     /// Returns what `kind` says; a directory has nothing in it.
@@ -210,7 +218,7 @@ impl Node {
     }
 
     /// Returns what is in a directory; none for what is no directory.
-    pub fn children(&self) -> Option<&BTreeMap<Box<[u8]>, Node>> {
+    pub fn children(&self) -> Option<&BTreeMap<FileName, Node>> {
         match self.object() {
             Object::Directory(children) => Some(children),
             Object::Other(_) => None,
@@ -219,11 +227,20 @@ impl Node {
 
     /// Returns them to be changed; it is this name's alone from now on.
     pub fn attributes_mut(&mut self) -> &mut Attributes {
-        &mut Arc::make_mut(&mut self.0).attributes
+        Arc::make_mut(&mut Arc::make_mut(&mut self.0).attributes)
+    }
+
+    /// Keeps its attributes where `other` keeps its own, if they are equal and nobody else has this node.
+    fn share_attributes(&mut self, other: &Node) {
+        if let Some(inode) = Arc::get_mut(&mut self.0)
+            && inode.attributes == other.0.attributes
+        {
+            inode.attributes = other.0.attributes.clone();
+        }
     }
 
     /// Returns its children, to be changed. What is no directory becomes one of root's.
-    pub fn entered(&mut self) -> &mut BTreeMap<Box<[u8]>, Node> {
+    pub fn entered(&mut self) -> &mut BTreeMap<FileName, Node> {
         if !self.is_directory() {
             *self = Node::directory(Attributes::implied());
         }

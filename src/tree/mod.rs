@@ -1,7 +1,7 @@
 //! The file tree: what a file system holds, by headers alone, and what may be done to it.
 //!
 //! - `entry`, `time`, `content`, `spool`: one object, and where its content lies;
-//! - `files`: a file system of them; `change`: what makes one out of another;
+//! - `files`: a file system of them, `file_name`: its names; `change`: what makes one out of another;
 //! - `disk`: what lies on this machine, as entries; `ignore`, `pattern`, `path`, `mode`: the languages in which users say what
 //!   of it they mean, where to and how;
 //! - `edit`, `copy`, `lay`, `owner`: what steps do to a file system;
@@ -13,6 +13,7 @@ mod copy;
 mod disk;
 mod edit;
 mod entry;
+mod file_name;
 mod files;
 mod ignore;
 mod lay;
@@ -31,6 +32,7 @@ pub use disk::real_path::{name_of, open_file, open_real, real_within};
 pub use disk::{LeftOut, Reason, find_xattrs, inspect, read_xattrs, walk, walk_all};
 pub use edit::Target;
 pub use entry::{Attributes, Entry, Kind, newest};
+pub use file_name::FileName;
 pub use files::{Files, Node, Object};
 pub use ignore::{Above, Ignore};
 pub use lay::{Role, lay_over};
