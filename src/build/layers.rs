@@ -3,7 +3,7 @@
 
 use std::io::{self, Sink};
 use std::sync::Arc;
-use std::thread::Scope;
+use std::thread::{self, Scope};
 
 use rayon::ThreadPool;
 
@@ -50,14 +50,16 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Starts the threads that layers are written by.
-    pub fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+    /// Starts the threads that layers are written by. Fails if the system has no more.
+    pub fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Result<()> {
+        let start = || thread::Builder::new();
         for _ in 0..self.pool.current_num_threads() {
-            scope.spawn(|| self.blobs.serve());
+            start().spawn_scoped(scope, || self.blobs.serve()).map_err(no_thread)?;
             if let Some(tars) = &self.tars {
-                scope.spawn(|| tars.serve());
+                start().spawn_scoped(scope, || tars.serve()).map_err(no_thread)?;
             }
         }
+        Ok(())
     }
 
     /// Ends these threads, and fails what is not written yet.
@@ -153,6 +155,11 @@ impl<'a> Layers<'a> {
         let Task { number, title, ref entries, .. } = *task;
         Job { number, title, entries: entries.clone(), sink, destination: self.options.store.root(), earlier }
     }
+}
+
+/// For a thread that cannot be started.
+pub fn no_thread(source: io::Error) -> Error {
+    Error::input("cannot start the threads of a build").with_source(source)
 }
 
 /// Those of all files that are to be read.

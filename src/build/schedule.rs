@@ -5,6 +5,7 @@
 //! becomes a *layer*. What a task leaves is kept as long as another may ask for it.
 
 use std::collections::HashMap;
+use std::iter;
 use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 use std::thread::{self, Scope};
 
@@ -46,12 +47,14 @@ pub fn run<'p>(graph: &'p Graph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -> Res
         serving: Once::new(),
     };
     let made = graph.states.iter().filter(|state| state.layer.is_some()).count();
+    let schedule = &schedule;
     thread::scope(|scope| {
-        for _ in 0..jobs.min(graph.states.len()) {
-            scope.spawn(|| schedule.work(Duty::Steps, scope));
-        }
-        for _ in 0..jobs.min(made) {
-            scope.spawn(|| schedule.work(Duty::Layers, scope));
+        let duties = [(Duty::Steps, jobs.min(graph.states.len())), (Duty::Layers, jobs.min(made))];
+        for duty in duties.into_iter().flat_map(|(duty, threads)| iter::repeat_n(duty, threads)) {
+            let started = thread::Builder::new().spawn_scoped(scope, move || schedule.work(duty, scope));
+            if let Err(source) = started {
+                schedule.fail(layers::no_thread(source));
+            }
         }
     });
     schedule.outcome()
@@ -168,31 +171,27 @@ impl<'p> Schedule<'_, 'p> {
         let _presence = Presence(self);
         while let Some(task) = self.next(duty) {
             if duty == Duty::Layers {
-                self.serving.call_once(|| self.layers.serve(scope));
+                self.serving.call_once(|| {
+                    if let Err(error) = self.layers.serve(scope) {
+                        self.fail(error);
+                    }
+                });
             }
-            let found = self.find(task);
-            let mut progress = locked(&self.progress);
-            match found {
-                Ok(found) => progress.note(self.graph, task, found),
-                Err(error) if progress.is_over => drop(error), // it was ended
-                Err(error) => {
-                    progress.failure = Some(error);
-                    progress.is_over = true;
-                    drop(progress);
-                    self.end();
-                }
+            match self.find(task) {
+                Ok(found) => locked(&self.progress).note(self.graph, task, found),
+                Err(error) => self.fail(error),
             }
             self.changed.notify_all();
         }
         self.layers.close();
     }
 
-    fn outcome(self) -> Result<Vec<Option<Layer>>> {
-        let progress = self.progress.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = progress.failure {
+    fn outcome(&self) -> Result<Vec<Option<Layer>>> {
+        let mut progress = locked(&self.progress);
+        if let Some(error) = progress.failure.take() {
             return Err(error);
         }
-        let slots = progress.slots;
+        let slots = &progress.slots;
         let layer = |slot: &Slot| match &slot.outcome {
             Outcome::Layer(layer) => layer.as_deref().cloned(),
             Outcome::Unknown | Outcome::SameAs(_) => None,
@@ -223,9 +222,21 @@ impl<'p> Schedule<'_, 'p> {
         }
     }
 
+    /// Ends all that is under way. The first error counts: those that come later come of the end.
+    fn fail(&self, error: Error) {
+        let mut progress = locked(&self.progress);
+        if !progress.is_over {
+            progress.is_over = true;
+            progress.failure = Some(error);
+        }
+        drop(progress);
+        self.end();
+    }
+
     fn end(&self) {
         self.stop.end();
         self.layers.close();
+        self.changed.notify_all();
     }
 
     fn find(&self, Task { phase, state }: Task) -> Result<Found> {
@@ -478,7 +489,6 @@ impl Drop for Presence<'_, '_, '_> {
         if thread::panicking() {
             locked(&self.0.progress).is_over = true;
             self.0.end();
-            self.0.changed.notify_all();
         }
     }
 }

@@ -34,7 +34,14 @@ impl Completion {
         Completion { state: Mutex::new(state), changed: Condvar::new() }
     }
 
+    /// Returns the share of one of the blocks.
     pub fn share(self: &Arc<Self>) -> Share {
+        Share(self.clone())
+    }
+
+    /// Returns one share more, which holds the end up: what fails has to be known before its block is done with.
+    pub fn hold(self: &Arc<Self>) -> Share {
+        locked(&self.state).blocks_left += 1;
         Share(self.clone())
     }
 

@@ -148,6 +148,7 @@ impl<'a, W: Write> Making<'a, W> {
 
     /// Fills block `number` and brings it into the layer. A failure, or a panic, ends the layer.
     pub fn process(&self, number: usize, permit: Permit, encoder: &mut BlockEncoder) {
+        let _held = self.completion.hold();
         let share = self.completion.share();
         if self.completion.has_failed() {
             return;

@@ -122,9 +122,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// git passes on to those that it has started.
 fn until(stop: &Stop, command: &mut Command) -> io::Result<Output> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let (stdout, stderr) = (read_aside(child.stdout.take()), read_aside(child.stderr.take()));
+    let stdout = read_aside(child.stdout.take());
+    let stderr = read_aside(child.stderr.take());
     let mut said = Vec::new();
-    for part in [stdout, stderr] {
+    for part in [stdout?, stderr?] {
         said.push(loop {
             match part.recv_timeout(LOOK) {
                 Ok(bytes) => break bytes?,
@@ -145,15 +146,15 @@ fn until(stop: &Stop, command: &mut Command) -> io::Result<Output> {
 }
 
 /// All that comes through `pipe`, once it has ended.
-fn read_aside(pipe: Option<impl Read + Send + 'static>) -> Receiver<io::Result<Vec<u8>>> {
+fn read_aside(pipe: Option<impl Read + Send + 'static>) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         let read = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut bytes));
         // Who has ended git does not wait for it.
         let _ = send.send(read.map(|_| bytes));
-    });
-    receive
+    })?;
+    Ok(receive)
 }
 
 impl GitCredentials {
