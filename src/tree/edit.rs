@@ -143,7 +143,7 @@ impl Target {
     ///
     /// Fails where there are more of those directories than the budget has left.
     pub fn finish(self) -> Result<(Files, Vec<Entry>)> {
-        let Target { files, touched, budget, .. } = self;
+        let Target { mut files, touched, budget, .. } = self;
         let mut paths: BTreeSet<Vec<u8>> = BTreeSet::new();
         for path in touched.into_iter().filter(|path| !path.is_empty()) {
             let mut above = parent(&path);
@@ -166,6 +166,9 @@ impl Target {
                 }
             }
             entries.push(entry);
+        }
+        for entry in entries.iter().filter(|entry| entry.kind.is_directory()) {
+            files.compact(&entry.path);
         }
         Ok((files, entries))
     }

@@ -32,6 +32,9 @@ pub enum Object {
     Other(Kind),
 }
 
+/// So many children have one node of the map, whose room is not worth the while.
+const FEW: usize = 11;
+
 impl Default for Files {
     fn default() -> Self {
         Files::new()
@@ -136,6 +139,15 @@ impl Files {
             }
             children.get_mut(name).unwrap_or_else(|| unreachable!("it is there by now"))
         })
+    }
+
+    /// Gives back the room that the directory at `path` has kept for more: what is put there in the order of names leaves
+    /// half of it empty.
+    pub fn compact(&mut self, path: &[u8]) {
+        if self.get(path).and_then(Node::children).is_some_and(|children| children.len() > FEW) {
+            let children = self.place(path).entered();
+            *children = std::mem::take(children).into_iter().collect();
+        }
     }
 
     /// Returns where `path` leads: links are followed, the last name's too, as if this were the root. What is not there is
