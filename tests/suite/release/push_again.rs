@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ocibake::error::ErrorKind;
@@ -18,7 +18,7 @@ use crate::support::noise::noise;
 use crate::support::program::Program;
 use crate::support::registry_client::{News, client, options, push, reference};
 use crate::support::small_disk::SmallDisk;
-use crate::support::tool::require;
+use crate::support::tool::{checked, require};
 use crate::support::tree::Tree;
 
 const LAYERS: usize = 12;
@@ -115,4 +115,71 @@ fn a_registry_whose_disk_is_full_says_so_and_takes_it_once_there_is_room() {
             assert!(bytes == store.bytes(blob.digest));
         }
     }
+}
+
+/// The next commit changes one file, and somebody else's machine builds it: of all layers, the registry gets that file's alone.
+#[test]
+fn two_commits_that_differ_in_one_file_share_every_other_layer() {
+    if !require("docker-registry") || !require("git") {
+        return;
+    }
+    let context = Tree::new()
+        .file("Dockerfile", "FROM scratch\nCOPY lib /lib\nCOPY data /data\nCOPY app /app\nWORKDIR /work\n")
+        .file("lib/a", noise(1, SIZE))
+        .file("data/b", noise(2, SIZE))
+        .file("app/c", noise(3, 1000))
+        .plant();
+    let data = tempfile::tempdir().unwrap();
+    let registry = DockerRegistry::keeping(data.path());
+    let name = |tag: &str| format!("{}/org/app:{tag}", registry.address());
+    let commit = |time: &str| {
+        let git = |words: &[&str]| {
+            let mut command = Command::new("git");
+            command.arg("-C").arg(context.path()).args(["-c", "user.name=T", "-c", "user.email=t@example.org"]);
+            command.args(words).env("HOME", context.path()).env("GIT_CONFIG_NOSYSTEM", "1");
+            checked(command.env("GIT_COMMITTER_DATE", time).env("GIT_AUTHOR_DATE", time));
+        };
+        git(&["init", "-q", "-b", "main"]);
+        git(&["add", "."]);
+        git(&["commit", "-q", "-m", "all"]);
+    };
+    let push = |tag: &str| {
+        let words = ["push", "--no-fan-out", &name(tag), context.path().to_str().unwrap()];
+        let before = bytes_in(data.path());
+        (Program::new().run(words).success(), bytes_in(data.path()) - before)
+    };
+    commit("@1500000000 +0000");
+    let (_, first) = push("1");
+    assert!(first > 2 * SIZE as u64, "{first}");
+    fs::write(context.path().join("app/c"), noise(4, 1000)).unwrap();
+    commit("@1600000000 +0000");
+    let (_, second) = push("2");
+    // The layer, the config, the manifest, and what the registry notes of them.
+    assert!(second < 20_000, "{second} bytes were sent for one file of 1,000");
+    let layers = |tag: &str| {
+        let manifest = checked(
+            Command::new("skopeo")
+                .args(["inspect", "--raw", "--tls-verify=false"])
+                .arg(format!("docker://{}", name(tag))),
+        );
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        let digests = manifest["layers"].as_array().unwrap().iter();
+        digests.map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let (one, two) = (layers("1"), layers("2"));
+    let same: Vec<bool> = one.iter().zip(&two).map(|(one, two)| one == two).collect();
+    assert_eq!(same, [true, true, false, true]);
+}
+
+/// Of a layer that does not change.
+const SIZE: usize = 1 << 20;
+
+/// Of all files below `directory`.
+fn bytes_in(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let size = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
+        true => bytes_in(&entry.path()),
+        false => entry.metadata().unwrap().len(),
+    };
+    entries.map(size).sum()
 }
