@@ -13,7 +13,7 @@ use super::cache::{self, Key, Mark};
 use super::graph::{Graph, Origin, State};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
-use super::step::{self, Below, Change, Doing, Given, Leaves};
+use super::step::{self, Below, Doing, Given, Leaves, StepChange};
 use super::windows;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -129,7 +129,7 @@ enum Outcome {
 enum Found {
     /// With the outcome, where it is known by that.
     Mark(Mark, Outcome),
-    Change(Change),
+    Change(StepChange),
     Files(Files),
     Layer(Option<Box<Layer>>),
 }
@@ -302,7 +302,7 @@ impl<'p> Schedule<'_, 'p> {
         Ok(Found::Mark(mark, outcome))
     }
 
-    fn change(&self, state: usize) -> Result<Change> {
+    fn change(&self, state: usize) -> Result<StepChange> {
         let (step, work, below, from) = self.step(state)?;
         let given = {
             let mut progress = locked(&self.progress);
@@ -349,7 +349,7 @@ impl<'p> Schedule<'_, 'p> {
                 false => entries,
             };
             let has_xattrs = has_xattrs && !is_windows;
-            let task = layers::Task { number, title: &step.title, entries, has_xattrs };
+            let task = layers::LayerTask { number, title: &step.title, entries, has_xattrs };
             let (layer, key) = self.layers.make(task, self.inputs)?;
             (Some(layer), Some(key))
         };
@@ -408,7 +408,7 @@ impl Progress {
                     self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
                 }
             }
-            Found::Change(Change { entries, leaves, has_xattrs }) => {
+            Found::Change(StepChange { entries, leaves, has_xattrs }) => {
                 (slot.entries, slot.leaves, slot.has_xattrs) = (Some(entries), Some(leaves), has_xattrs);
             }
             Found::Files(files) => slot.files = Some(files),
