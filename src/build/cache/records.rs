@@ -48,9 +48,9 @@ impl Key {
 
     /// Remembers what the step of this key came to; a layer [is certain](is_certain), and is beside its own key.
     pub fn remember_outcome(&self, store: &LocalStore, layer: Option<&Layer>, made_of: Option<Key>) -> Result<()> {
-        let outcome = StepRecord { layer: layer.map(LayerRecord::of), made_of: made_of.map(|key| key.digest()) };
+        let record = StepRecord { layer: layer.map(LayerRecord::of), made_of: made_of.map(|key| key.digest()) };
         let blob = layer.map_or_else(|| marker(store), |layer| Ok(layer.descriptor.digest))?;
-        store.put_record(&self.digest(), &blob, &to_json(&outcome))
+        store.put_record(&self.digest(), &blob, &to_json(&record))
     }
 
     /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
