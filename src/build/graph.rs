@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Base, BaseImage, Plan, Stage, Step, Target};
 
 /// The states of all stages that the targets of a plan need, each behind those that it stands on. Equal ones are one.
-pub struct Graph<'a> {
+pub struct StateGraph<'a> {
     pub states: Vec<State<'a>>,
     /// The images of each target.
     pub targets: Vec<Vec<ImageSteps<'a>>>,
@@ -42,7 +42,7 @@ pub struct ImageSteps<'a> {
     pub steps: Vec<(&'a Step, Option<usize>)>,
 }
 
-impl<'a> Graph<'a> {
+impl<'a> StateGraph<'a> {
     pub fn new(plan: &'a Plan) -> Result<Self> {
         let needed = needed(plan)?;
         let mut states = States { all: Vec::new(), starts: Vec::new(), above: HashMap::new() };
@@ -69,7 +69,7 @@ impl<'a> Graph<'a> {
         }
         let images = |target: &Target| target.images.iter().map(|image| image_steps(plan, *image, &lines)).collect();
         let targets = plan.targets.iter().map(images).collect();
-        let mut graph = Graph { states: states.all, targets };
+        let mut graph = StateGraph { states: states.all, targets };
         graph.number_layers();
         Ok(graph)
     }

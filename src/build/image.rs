@@ -15,10 +15,10 @@ pub fn image(target: &Target, image: &ImageSteps<'_>, layers: &[Option<Layer>], 
         _ => step.title.clone(),
     };
     let histories: Vec<String> = steps.iter().map(|(step, _)| created_by(step)).collect();
-    let steps: Vec<image::Step<'_>> = steps
+    let steps: Vec<image::HistoryStep<'_>> = steps
         .iter()
         .zip(&histories)
-        .map(|((_, state), created_by)| image::Step {
+        .map(|((_, state), created_by)| image::HistoryStep {
             layer: state.and_then(|state| layers[state].as_ref()),
             created_by,
         })

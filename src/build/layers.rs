@@ -28,7 +28,7 @@ pub struct Layers<'a> {
 }
 
 /// A step that is to become a layer.
-pub struct Task<'a> {
+pub struct LayerTask<'a> {
     pub number: usize,
     pub title: &'a str,
     /// As they were walked; without the extended attributes that files on disk have.
@@ -77,7 +77,7 @@ impl<'a> Layers<'a> {
     }
 
     /// Returns the layer of `task`, and what it is known by. Equal ones are made once.
-    pub fn make(&self, task: Task<'a>, inputs: &Inputs<'a>) -> Result<(Layer, Key)> {
+    pub fn make(&self, task: LayerTask<'a>, inputs: &Inputs<'a>) -> Result<(Layer, Key)> {
         let options = self.options;
         let key = self.pool.install(|| Key::of(&task.entries, task.has_xattrs, options.compression));
         let layer = self.made.get(key, || {
@@ -91,7 +91,7 @@ impl<'a> Layers<'a> {
         Ok((layer, key))
     }
 
-    fn anew(&self, mut task: Task<'a>, key: Key, inputs: &Inputs<'a>) -> Result<Layer> {
+    fn anew(&self, mut task: LayerTask<'a>, key: Key, inputs: &Inputs<'a>) -> Result<Layer> {
         if task.has_xattrs {
             // Hardly any file has some, and others have the entries, too: they are copied only if it must be.
             for (number, xattrs) in self.pool.install(|| find_xattrs(&task.entries))? {
@@ -111,7 +111,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The layer that is in a cached image.
-    fn cached(&self, task: &Task<'a>) -> Result<Option<Layer>> {
+    fn cached(&self, task: &LayerTask<'a>) -> Result<Option<Layer>> {
         let Some((images, tars)) = self.options.cached.zip(self.tars.as_ref()) else { return Ok(None) };
         if images.is_empty() {
             return Ok(None);
@@ -126,7 +126,7 @@ impl<'a> Layers<'a> {
     }
 
     /// Makes the layer. Blocks that the last layer of the same step has are taken over from it.
-    fn write(&self, task: Task<'a>) -> Result<Layer> {
+    fn write(&self, task: LayerTask<'a>) -> Result<Layer> {
         let Options { store, compression, .. } = *self.options;
         let place = cache::place(task.number, task.title, compression);
         let earlier = cache::earlier(store, &place);
@@ -151,8 +151,8 @@ impl<'a> Layers<'a> {
         Ok(layer)
     }
 
-    fn job<W>(&self, task: &Task<'a>, sink: W, earlier: Option<Earlier>) -> Job<'a, W> {
-        let Task { number, title, ref entries, .. } = *task;
+    fn job<W>(&self, task: &LayerTask<'a>, sink: W, earlier: Option<Earlier>) -> Job<'a, W> {
+        let LayerTask { number, title, ref entries, .. } = *task;
         Job { number, title, entries: entries.clone(), sink, destination: self.options.store.root(), earlier }
     }
 }

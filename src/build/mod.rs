@@ -26,7 +26,7 @@ use crate::oci::{Descriptor, MANIFEST_LIMIT, Platform};
 use crate::plan::{Plan, Target, label};
 use crate::store::LocalStore;
 
-use graph::{Graph, ImageSteps};
+use graph::{ImageSteps, StateGraph};
 use inputs::Inputs;
 
 pub use options::Options;
@@ -60,7 +60,7 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
         target.placed_annotations.check(&platforms, target.index || platforms.len() > 1)?;
     }
     let created = label::rfc3339(options.created)?;
-    let (graph, stop) = (Graph::new(plan)?, Stop::default());
+    let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
     let layers = schedule::run(&graph, &Inputs::new(plan, options, &pool, &stop), &stop)?;
     let target = |(target, images): (&Target, &Vec<ImageSteps<'_>>)| {
         let images: Vec<Image> = images.iter().map(|steps| image::image(target, steps, &layers, &created)).collect();

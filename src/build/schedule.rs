@@ -11,10 +11,10 @@ use std::thread::{self, Scope};
 
 use super::board::Board;
 use super::cache::{self, Key, Mark};
-use super::graph::{Graph, Origin, State};
+use super::graph::{Origin, State, StateGraph};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
-use super::step::{self, Below, Change, Doing, Given, Leaves};
+use super::step::{self, Below, Doing, Given, Leaves, StepChange};
 use super::windows;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -27,7 +27,7 @@ use crate::tree::{Entry, Files};
 /// that write layers. The first error ends all that is under way, which `stop` does for what waits for others.
 ///
 /// Returns the layer of each state; none of one that no image has, or that changes nothing.
-pub fn run<'p>(graph: &'p Graph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -> Result<Vec<Option<Layer>>> {
+pub fn run<'p>(graph: &'p StateGraph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -> Result<Vec<Option<Layer>>> {
     let jobs = inputs.pool.current_num_threads();
     let layers = Layers::new(inputs.options, inputs.pool);
     let mut board = Board::default();
@@ -35,14 +35,14 @@ pub fn run<'p>(graph: &'p Graph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -> Res
         board.ask(Task { phase: Phase::Mark, state }, |task| needs(graph, task));
     }
     let slots = graph.states.iter().map(|state| Slot { takers: state.takers, ..Slot::default() }).collect();
-    let progress = Progress { board, slots, ..Progress::default() };
+    let standing = Standing { board, slots, ..Standing::default() };
     let schedule = Schedule {
         graph,
         inputs,
         layers: &layers,
         stop,
         jobs,
-        progress: Mutex::new(progress),
+        standing: Mutex::new(standing),
         changed: Condvar::new(),
         serving: Once::new(),
     };
@@ -84,19 +84,19 @@ enum Phase {
 }
 
 struct Schedule<'s, 'p> {
-    graph: &'p Graph<'p>,
+    graph: &'p StateGraph<'p>,
     inputs: &'p Inputs<'p>,
     layers: &'s Layers<'p>,
     stop: &'s Stop,
     jobs: usize,
-    progress: Mutex<Progress>,
+    standing: Mutex<Standing>,
     changed: Condvar,
     /// The threads that write layers are started when there is one to write.
     serving: Once,
 }
 
 #[derive(Default)]
-struct Progress {
+struct Standing {
     board: Board<Task>,
     /// What there is of each state.
     slots: Vec<Slot>,
@@ -139,13 +139,13 @@ enum Outcome {
 enum Found {
     /// With the outcome, where it is known by that.
     Mark(Mark, Outcome),
-    Change(Change),
+    Change(StepChange),
     Files(Files),
     Layer(Option<Box<Layer>>),
 }
 
 /// What a task stands on.
-fn needs(graph: &Graph<'_>, Task { phase, state }: Task) -> Vec<Task> {
+fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
     let Origin::Step { step, below, from } = graph.states[state].origin else { return Vec::new() };
     let takes = step::work(&step.work).map(|work| work.takes().below);
     let task = |phase, state| Task { phase, state };
@@ -178,7 +178,7 @@ impl<'p> Schedule<'_, 'p> {
                 });
             }
             match self.find(task) {
-                Ok(found) => locked(&self.progress).note(self.graph, task, found),
+                Ok(found) => locked(&self.standing).note(self.graph, task, found),
                 Err(error) => self.fail(error),
             }
             self.changed.notify_all();
@@ -187,11 +187,11 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     fn outcome(&self) -> Result<Vec<Option<Layer>>> {
-        let mut progress = locked(&self.progress);
-        if let Some(error) = progress.failure.take() {
+        let mut standing = locked(&self.standing);
+        if let Some(error) = standing.failure.take() {
             return Err(error);
         }
-        let slots = &progress.slots;
+        let slots = &standing.slots;
         let layer = |slot: &Slot| match &slot.outcome {
             Outcome::Layer(layer) => layer.as_deref().cloned(),
             Outcome::Unknown | Outcome::SameAs(_) => None,
@@ -205,31 +205,31 @@ impl<'p> Schedule<'_, 'p> {
 
     /// The next task that may be done, which it may have to wait for; none once there is none to come.
     fn next(&self, duty: Duty) -> Option<Task> {
-        let mut progress = locked(&self.progress);
+        let mut standing = locked(&self.standing);
         loop {
-            if progress.is_over {
+            if standing.is_over {
                 return None;
             }
-            if let Some(task) = progress.begin(duty, self.jobs) {
+            if let Some(task) = standing.begin(duty, self.jobs) {
                 return Some(task);
             }
-            if progress.board.is_empty() {
-                progress.is_over = true;
+            if standing.board.is_empty() {
+                standing.is_over = true;
                 self.changed.notify_all();
                 return None;
             }
-            progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+            standing = self.changed.wait(standing).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Ends all that is under way. The first error counts: those that come later come of the end.
     fn fail(&self, error: Error) {
-        let mut progress = locked(&self.progress);
-        if !progress.is_over {
-            progress.is_over = true;
-            progress.failure = Some(error);
+        let mut standing = locked(&self.standing);
+        if !standing.is_over {
+            standing.is_over = true;
+            standing.failure = Some(error);
         }
-        drop(progress);
+        drop(standing);
         self.end();
     }
 
@@ -270,10 +270,10 @@ impl<'p> Schedule<'_, 'p> {
 
     /// A step that has asked for the files of `state`.
     fn asker(&self, state: usize) -> Option<&'p Step> {
-        let progress = locked(&self.progress);
+        let standing = locked(&self.standing);
         self.graph.states.iter().enumerate().find_map(|(number, asker)| {
             let Origin::Step { step, below, from } = asker.origin else { return None };
-            let is_asked = progress.board.is_asked(Task { phase: Phase::Change, state: number });
+            let is_asked = standing.board.is_asked(Task { phase: Phase::Change, state: number });
             (is_asked && (below == state || from == Some(state))).then_some(step)
         })
     }
@@ -298,8 +298,8 @@ impl<'p> Schedule<'_, 'p> {
     fn mark(&self, state: usize) -> Result<Found> {
         let (step, work, below, from) = self.step(state)?;
         let (below, from) = {
-            let progress = locked(&self.progress);
-            let mark = |state: usize| progress.slots[state].mark;
+            let standing = locked(&self.standing);
+            let mark = |state: usize| standing.slots[state].mark;
             (mark(below).unwrap_or_default(), from.and_then(mark))
         };
         let key = Key::step(work.kind(), below.key.as_ref(), self.inputs.options.compression);
@@ -307,7 +307,7 @@ impl<'p> Schedule<'_, 'p> {
         let key = Key::of_parts(key);
         let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled };
         let Some(number) = self.graph.states[state].layer else { return Ok(Found::Mark(mark, Outcome::Unknown)) };
-        let maker = *locked(&self.progress).makers.entry(key).or_insert(state);
+        let maker = *locked(&self.standing).makers.entry(key).or_insert(state);
         if maker != state {
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
@@ -320,16 +320,16 @@ impl<'p> Schedule<'_, 'p> {
         Ok(Found::Mark(mark, outcome))
     }
 
-    fn change(&self, state: usize) -> Result<Change> {
+    fn change(&self, state: usize) -> Result<StepChange> {
         let (step, work, below, from) = self.step(state)?;
         let given = {
-            let mut progress = locked(&self.progress);
+            let mut standing = locked(&self.standing);
             let below = match work.takes().below {
                 Below::Unseen => Files::new(),
-                Below::Seen => progress.slots[below].files.clone().unwrap_or_default(),
-                Below::Changed => progress.taken(below),
+                Below::Seen => standing.slots[below].files.clone().unwrap_or_default(),
+                Below::Changed => standing.taken(below),
             };
-            let from = from.and_then(|from| progress.slots[from].files.clone());
+            let from = from.and_then(|from| standing.slots[from].files.clone());
             Given { title: &step.title, below, from }
         };
         work.change(given, self.inputs)
@@ -339,13 +339,13 @@ impl<'p> Schedule<'_, 'p> {
     fn files(&self, state: usize) -> Result<Files> {
         let (_, _, below, _) = self.step(state)?;
         let (mut files, entries) = {
-            let mut progress = locked(&self.progress);
-            let files = match progress.slots[state].leaves.take() {
+            let mut standing = locked(&self.standing);
+            let files = match standing.slots[state].leaves.take() {
                 Some(Leaves::Files(files)) => return Ok(files),
                 Some(Leaves::Over(files)) => files,
-                Some(Leaves::OverBelow) | None => progress.taken(below),
+                Some(Leaves::OverBelow) | None => standing.taken(below),
             };
-            (files, progress.slots[state].entries.clone().unwrap_or_default())
+            (files, standing.slots[state].entries.clone().unwrap_or_default())
         };
         files.put_all(&entries);
         Ok(files)
@@ -356,7 +356,7 @@ impl<'p> Schedule<'_, 'p> {
         let State { stage, layer: number, .. } = &self.graph.states[state];
         let (step, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
-        let (entries, has_xattrs, mark) = locked(&self.progress).entries(state);
+        let (entries, has_xattrs, mark) = locked(&self.standing).entries(state);
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
         let (layer, made_of) = if entries.is_empty() {
@@ -367,7 +367,7 @@ impl<'p> Schedule<'_, 'p> {
                 false => entries,
             };
             let has_xattrs = has_xattrs && !is_windows;
-            let task = layers::Task { number, title: &step.title, entries, has_xattrs };
+            let task = layers::LayerTask { number, title: &step.title, entries, has_xattrs };
             let (layer, key) = self.layers.make(task, self.inputs)?;
             (Some(layer), Some(key))
         };
@@ -388,10 +388,10 @@ impl<'p> Schedule<'_, 'p> {
     }
 }
 
-impl Progress {
+impl Standing {
     /// Begins a task, if there is one that may be begun.
     fn begin(&mut self, duty: Duty, jobs: usize) -> Option<Task> {
-        let Progress { board, slots, in_hand, .. } = self;
+        let Standing { board, slots, in_hand, .. } = self;
         let may_begin = |task: &Task| match task.phase {
             Phase::Layer => duty == Duty::Layers,
             _ if duty == Duty::Layers => false,
@@ -407,7 +407,7 @@ impl Progress {
     }
 
     /// Notes what a task has found out, and asks for what is to be done with it.
-    fn note(&mut self, graph: &Graph<'_>, task: Task, found: Found) {
+    fn note(&mut self, graph: &StateGraph<'_>, task: Task, found: Found) {
         let Task { state, .. } = task;
         self.board.finish(task);
         let slot = &mut self.slots[state];
@@ -419,7 +419,7 @@ impl Progress {
                     self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
                 }
             }
-            Found::Change(Change { entries, leaves, has_xattrs }) => {
+            Found::Change(StepChange { entries, leaves, has_xattrs }) => {
                 (slot.entries, slot.leaves, slot.has_xattrs) = (Some(entries), Some(leaves), has_xattrs);
             }
             Found::Files(files) => slot.files = Some(files),
@@ -432,7 +432,7 @@ impl Progress {
     }
 
     /// Drops what nobody can ask for any more of a state, and of those that it has taken from.
-    fn release(&mut self, graph: &Graph<'_>, state: usize) {
+    fn release(&mut self, graph: &StateGraph<'_>, state: usize) {
         let mut left = vec![state];
         while let Some(state) = left.pop() {
             let done = |phase| self.board.is_done(Task { phase, state });
@@ -487,7 +487,7 @@ struct Presence<'a, 's, 'p>(&'a Schedule<'s, 'p>);
 impl Drop for Presence<'_, '_, '_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            locked(&self.0.progress).is_over = true;
+            locked(&self.0.standing).is_over = true;
             self.0.end();
         }
     }

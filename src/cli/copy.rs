@@ -13,7 +13,7 @@ use super::print::answer_lines;
 use super::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Platform};
-use crate::output::{self, Bundle, Destination, Entry, Image, Means, Names, Output};
+use crate::output::{self, Bundle, BundleEntry, Destination, Means, Names, Output, OutputImage};
 use crate::plan::setting;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -87,8 +87,8 @@ fn copy(arguments: &CopyArguments, environment: &Environment, progress: Progress
         let full = names.get(number).map(|names| names.full.as_slice()).unwrap_or_default();
         output::hold(&order.outputs, full, blob, &client, progress)
     })?;
-    let entries = collection.images.iter().zip(&names).map(|(collected, names)| Entry {
-        image: Image { store: &collection.content, root: &collected.image.root, names: &names.full },
+    let entries = collection.images.iter().zip(&names).map(|(collected, names)| BundleEntry {
+        image: OutputImage { store: &collection.content, root: &collected.image.root, names: &names.full },
         short_names: &names.short,
         referrers: &collected.referrers,
     });

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::plan::quantity::Size;
-use crate::registry::{Credentials, OnDemand, Options, RegistriesConf};
+use crate::registry::{Credentials, OnDemand, RegistriesConf, RegistryOptions};
 use crate::store::prune::Limit;
 
 /// All that the environment variables say, read once.
@@ -87,8 +87,8 @@ impl Environment {
     /// Returns a client with the user's credentials and settings, which does nothing until it is asked. `parallel`
     /// blobs move at a time; 0 is the usual number.
     pub fn client(&self, insecure: bool, parallel: usize) -> OnDemand {
-        let usual = Options::default();
-        OnDemand::new(Options {
+        let usual = RegistryOptions::default();
+        OnDemand::new(RegistryOptions {
             insecure,
             parallel: if parallel == 0 { usual.parallel } else { parallel },
             credentials: self.credentials(),

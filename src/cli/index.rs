@@ -15,7 +15,7 @@ use super::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
 use crate::image;
 use crate::oci::{Descriptor, Map, Reference};
-use crate::output::{self, Image, Means, Output};
+use crate::output::{self, Means, Output, OutputImage};
 use crate::plan::annotation::{self, PlacedAnnotations};
 use crate::progress::Progress;
 use crate::release::{self, Release, ReleaseTarget};
@@ -94,7 +94,7 @@ fn join(
     let index = image::join(&collection.members()?, &annotations)?;
     collection.check_complete(|_, blob| output::hold(outputs, &names, blob, &client, progress))?;
     collection.content.put(index.descriptor.digest, index.bytes);
-    let image = Image { store: &collection.content, root: &index.descriptor, names: &names };
+    let image = OutputImage { store: &collection.content, root: &index.descriptor, names: &names };
     let means = Means { client: &client, jobs: arguments.transfer.jobs, progress };
     let file = arguments.metadata_file.as_deref();
     let keep = metadata::keeper(file);

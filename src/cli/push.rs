@@ -18,7 +18,7 @@ use super::progress::{ProgressFlags, Reporter};
 use super::tags::kind_word;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::{Image, Means};
+use crate::output::{Means, OutputImage};
 use crate::plan::version;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
@@ -162,7 +162,7 @@ impl<'a> PushOrder<'a> {
         let root = match &self.built {
             Some(location) => {
                 let (store, root) = location.open(client, progress)?;
-                let image = Image { store: store.as_ref(), root: &root, names: &names };
+                let image = OutputImage { store: store.as_ref(), root: &root, names: &names };
                 release.write(&output.outputs(true), image, &Means { client, jobs: output.jobs, progress })?;
                 root
             }

@@ -15,7 +15,7 @@ use super::store::trim;
 use crate::error::{Error, Result};
 use crate::image::rebase::Rebase;
 use crate::oci::{Descriptor, Map, Reference};
-use crate::output::{Image, Means, Output};
+use crate::output::{Means, Output, OutputImage};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::release::{self, tag};
 use crate::source::base::{self, BaseReach, BaseStore, Pins};
@@ -114,7 +114,7 @@ impl RebaseArguments {
         if outputs.iter().any(|output| *output != Output::Registry) {
             bases.fetch(&Graph::of(store, &rebased)?.blobs, self.transfer.jobs)?;
         }
-        let image = Image { store, root: &rebased, names };
+        let image = OutputImage { store, root: &rebased, names };
         release::write(outputs, image, &Means { client, jobs: self.transfer.jobs, progress })?;
         Ok(rebased)
     }

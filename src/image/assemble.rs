@@ -39,7 +39,7 @@ pub struct Parts<'a> {
     /// The image below: its layers, its history and whatever else its config says come first.
     pub below: Option<&'a BaseImage>,
     /// The lowest first.
-    pub steps: &'a [Step<'a>],
+    pub steps: &'a [HistoryStep<'a>],
     /// RFC 3339.
     pub created: &'a str,
     /// The annotations of the manifest.
@@ -48,7 +48,7 @@ pub struct Parts<'a> {
 
 /// A step of the history, and the layer that it made, if it changed anything.
 #[derive(Debug, Clone, Copy)]
-pub struct Step<'a> {
+pub struct HistoryStep<'a> {
     /// The layer that it made; none for a step that changed nothing.
     pub layer: Option<&'a Layer>,
     /// As the history tells it.
@@ -61,7 +61,7 @@ impl Image {
         let Parts { platform, settings, author, below, steps, created, annotations } = *parts;
         let below_config = below.map(|below| &below.config);
         let platform = &below_config.map_or_else(|| platform.clone(), |config| platform.standing_on(&config.platform));
-        let history = |step: &Step<'_>| History {
+        let history = |step: &HistoryStep<'_>| History {
             created: Some(created.to_owned()),
             created_by: Some(step.created_by.to_owned()),
             empty_layer: step.layer.is_none(),

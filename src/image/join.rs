@@ -6,7 +6,7 @@ use crate::oci::{Descriptor, ImageIndex, Map, Platform, media_type, to_json};
 
 /// An image for one platform that an index is to list.
 #[derive(Debug, Clone)]
-pub struct Member {
+pub struct IndexMember {
     /// The name by which errors call it.
     pub title: String,
     /// Its manifest.
@@ -23,8 +23,8 @@ pub struct Member {
 /// images give the same index in whatever order they come. It has the annotations that all of them have in common, as
 /// one that was built in one go does, and `annotations`. Two images for one platform are refused; one that is there
 /// twice is listed once.
-pub fn join(members: &[Member], annotations: &Map<String>) -> Result<Document> {
-    let mut sorted: Vec<&Member> = Vec::with_capacity(members.len());
+pub fn join(members: &[IndexMember], annotations: &Map<String>) -> Result<Document> {
+    let mut sorted: Vec<&IndexMember> = Vec::with_capacity(members.len());
     for member in members {
         match sorted.iter().find(|other| is_for_same(&other.platform, &member.platform)) {
             None => sorted.push(member),

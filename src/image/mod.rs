@@ -7,6 +7,6 @@ mod join;
 mod read;
 pub mod rebase;
 
-pub use assemble::{Document, Image, Parts, Step, index};
-pub use join::{Member, join};
+pub use assemble::{Document, HistoryStep, Image, Parts, index};
+pub use join::{IndexMember, join};
 pub use read::{Existing, Reader, manifest, no_image};

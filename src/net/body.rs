@@ -14,9 +14,9 @@ const AHEAD: usize = 4;
 
 /// Pieces on their way into one body, or into several that follow one another. Their thread ends when this is dropped:
 /// the HTTP library may keep a body whose request nobody waits for any more.
-pub(crate) struct Pieces(Arc<Mutex<Arrived>>);
+pub(crate) struct Pieces(Arc<Mutex<ArrivedPieces>>);
 
-struct Arrived {
+struct ArrivedPieces {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
     /// What the last body left of a piece.
     rest: Bytes,
@@ -49,7 +49,7 @@ impl Pieces {
         let (sender, receiver) = mpsc::channel(AHEAD);
         (
             PieceSender(sender),
-            Pieces(Arc::new(Mutex::new(Arrived { receiver, rest: Bytes::new(), taken: 0, bodies: 0 }))),
+            Pieces(Arc::new(Mutex::new(ArrivedPieces { receiver, rest: Bytes::new(), taken: 0, bodies: 0 }))),
         )
     }
 
@@ -97,7 +97,7 @@ impl Drop for Pieces {
     }
 }
 
-fn lock(arrived: &Mutex<Arrived>) -> MutexGuard<'_, Arrived> {
+fn lock(arrived: &Mutex<ArrivedPieces>) -> MutexGuard<'_, ArrivedPieces> {
     arrived.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

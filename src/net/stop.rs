@@ -9,10 +9,10 @@ use tokio::sync::Notify;
 
 /// Ends all calls that were given it or a clone of it, those that come later included. Unless it is used they go on.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<State>);
+pub struct Stop(Arc<StopState>);
 
 #[derive(Default)]
-struct State {
+struct StopState {
     is_ended: Mutex<bool>,
     /// For those who sleep,
     ended: Condvar,

@@ -9,7 +9,7 @@ use crate::store::{DocumentBudget, Graph, Store};
 
 /// An image to be written: its root, its names, and the store that has its content.
 #[derive(Clone, Copy)]
-pub struct Image<'a> {
+pub struct OutputImage<'a> {
     /// The store that has all below `root`.
     pub store: &'a dyn Store,
     /// Its manifest or index.
@@ -21,7 +21,7 @@ pub struct Image<'a> {
 /// Images that are written together.
 pub struct Bundle<'a> {
     /// The images, in their order.
-    pub entries: Vec<Entry<'a>>,
+    pub entries: Vec<BundleEntry<'a>>,
     /// Blobs that an OCI archive goes without, because whoever gets it has them: it is a delta then, and says so, even if
     /// its images have none of them. Nothing is left out of anything else.
     pub left_out: Option<&'a HashSet<Digest>>,
@@ -29,9 +29,9 @@ pub struct Bundle<'a> {
 
 /// An image of a bundle, and what goes along with it.
 #[derive(Clone, Copy)]
-pub struct Entry<'a> {
+pub struct BundleEntry<'a> {
     /// The image itself.
-    pub image: Image<'a>,
+    pub image: OutputImage<'a>,
     /// Names that say not in which repository, for layouts and archives alone.
     pub short_names: &'a [String],
     /// Manifests that refer to the image, or to what does, and go where it goes. Their content is in its store.
@@ -40,7 +40,7 @@ pub struct Entry<'a> {
 
 /// An entry whose documents are read.
 pub(super) struct ReadEntry<'a> {
-    pub entry: Entry<'a>,
+    pub entry: BundleEntry<'a>,
     pub graph: Graph,
     /// A graph for each referrer.
     pub referrers: Vec<Graph>,
@@ -50,7 +50,7 @@ impl<'a> Bundle<'a> {
     /// Reads the documents of all entries, which have one budget together.
     pub(super) fn items(&self) -> Result<Vec<ReadEntry<'a>>> {
         let mut budget = DocumentBudget::default();
-        let item = |entry: &Entry<'a>| {
+        let item = |entry: &BundleEntry<'a>| {
             let store = entry.image.store;
             let graph = Graph::read(store, entry.image.root, &mut budget)?;
             let referrers = entry.referrers.iter().map(|root| Graph::read(store, root, &mut budget));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, flock};
 
 use super::blob::copy_blob;
-use super::bundle::{Entry, ReadEntry};
+use super::bundle::{BundleEntry, ReadEntry};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
@@ -90,7 +90,7 @@ pub fn index(items: &[ReadEntry<'_>], left_out: Option<usize>) -> Vec<u8> {
 /// Enters an image under each of its names, in place of what had that name; without a name, once. What refers to it has
 /// no name.
 fn enter(index: &mut ImageIndex, item: &ReadEntry<'_>) {
-    let Entry { image, short_names, referrers } = item.entry;
+    let BundleEntry { image, short_names, referrers } = item.entry;
     let mut names = Vec::with_capacity(image.names.len() + short_names.len());
     names.extend(image.names.iter().map(|name| [(REF_NAME, tag(name)), (CONTAINERD_NAME, full_name(name))].to_vec()));
     names.extend(short_names.iter().map(|name| [(REF_NAME, name.clone())].to_vec()));

@@ -12,7 +12,7 @@ mod oci_archive;
 mod registry;
 mod rootfs;
 
-pub use bundle::{Bundle, Entry, Image};
+pub use bundle::{Bundle, BundleEntry, OutputImage};
 pub use check::check;
 pub use destination::{Destination, Names, Prefix, hold};
 pub use kind::Output;
@@ -49,8 +49,8 @@ pub(crate) struct Uploaded {
 
 /// Writes `image` to each of `outputs`, in their order, once all of them have passed [`check`]. Returns what has gone to
 /// registries, where no tag is set: [`release`](crate::release) does that.
-pub(crate) fn write(outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<Vec<Uploaded>> {
-    let entry = Entry { image, short_names: &[], referrers: &[] };
+pub(crate) fn write(outputs: &[Output], image: OutputImage<'_>, means: &Means<'_>) -> Result<Vec<Uploaded>> {
+    let entry = BundleEntry { image, short_names: &[], referrers: &[] };
     write_all(outputs, &Bundle { entries: vec![entry], left_out: None }, means)
 }
 

@@ -58,7 +58,7 @@ pub(super) fn write_with(
         documents.tops.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     tops.extend([(INDEX, index.as_slice()), (MARKER, MARKER_CONTENT.as_bytes())]);
 
-    let mut archive = Members { out: BufWriter::new(PendingFile::beside(file)?), file };
+    let mut archive = ArchiveWriter { out: BufWriter::new(PendingFile::beside(file)?), file };
     archive.directory("blobs/")?;
     archive.directory("blobs/sha256/")?;
     for (name, (descriptor, store)) in blobs {
@@ -70,12 +70,12 @@ pub(super) fn write_with(
     archive.finish()
 }
 
-struct Members<'a> {
+struct ArchiveWriter<'a> {
     out: BufWriter<PendingFile>,
     file: &'a Path,
 }
 
-impl Members<'_> {
+impl ArchiveWriter<'_> {
     fn directory(&mut self, name: &str) -> Result<()> {
         self.header(name, EntryType::Directory, 0o755, 0)
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::bundle::Image;
+use super::bundle::OutputImage;
 use crate::error::{Error, Result};
 use crate::image::{Reader, no_image};
 use crate::layer::{self, Directories, Layer, Open, TRAILER, USUAL_THREADS};
@@ -35,7 +35,12 @@ pub struct Unpacking<'a> {
 /// A new directory appears in one step. One that is there keeps what it has beside what is written, as well as its own
 /// attributes; everything is ready beforehand and then moved to its place. What is on its way there is removed if
 /// anything fails.
-pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
+pub fn write_directory(
+    directory: &Path,
+    image: OutputImage<'_>,
+    graph: &Graph,
+    unpacking: &Unpacking<'_>,
+) -> Result<()> {
     let pool = pool(unpacking.jobs)?;
     let images = Rootfs::all(image, graph)?;
     let pending = PendingDirectory::begin(directory)?;
@@ -78,7 +83,7 @@ pub fn write_directory(directory: &Path, image: Image<'_>, graph: &Graph, unpack
 
 /// Writes the root file system of an image as a tar, in one step, with owners, devices and all, whoever writes it; those
 /// of several platforms in directories as [`write_directory`] names them. The bytes depend on the image alone.
-pub fn write_tar(file: &Path, image: Image<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
+pub fn write_tar(file: &Path, image: OutputImage<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
     let pool = pool(unpacking.jobs)?;
     let images = Rootfs::all(image, graph)?;
     let pending = PendingFile::beside(file)?;
@@ -102,7 +107,7 @@ struct Rootfs {
 }
 
 impl Rootfs {
-    fn all(image: Image<'_>, graph: &Graph) -> Result<Vec<Rootfs>> {
+    fn all(image: OutputImage<'_>, graph: &Graph) -> Result<Vec<Rootfs>> {
         let mut reader = Reader::new(image.store);
         let mut all = Vec::new();
         for (descriptor, bytes) in graph.images() {

@@ -28,7 +28,7 @@ pub use label::{About, Automatic, Checkout};
 pub use lock::BaseLock;
 pub use named_context::{ContextPlace, NamedContext, context_name};
 pub use setting::put_variable;
-pub use spec::{AddSpec, LayerSpec, Libc, Origin, Spec, base};
+pub use spec::{AddOrigin, AddSpec, LayerSpec, Libc, Spec, base};
 
 use std::fmt;
 use std::path::PathBuf;

@@ -24,7 +24,7 @@ pub(super) struct Renewal {
 }
 
 /// Held while a token is fetched, so that it is fetched once.
-pub(super) type Slot = Arc<Mutex<Option<Grant>>>;
+pub(super) type GrantSlot = Arc<Mutex<Option<Grant>>>;
 
 /// One registry: where it is and who we are to it, shared by all that speaks to it.
 pub(super) struct Registry {
@@ -35,7 +35,7 @@ pub(super) struct Registry {
     /// What pushes have found out about it.
     pub known: Known,
     pub keyring: Once<Keyring>,
-    grants: Mutex<HashMap<String, Slot>>,
+    grants: Mutex<HashMap<String, GrantSlot>>,
 }
 
 impl Registry {
@@ -119,7 +119,7 @@ impl Access {
         self.place.base.get().is_some_and(|base| base.origin() == url.origin())
     }
 
-    pub fn slot(&self) -> Slot {
+    pub fn slot(&self) -> GrantSlot {
         let mut grants = self.place.grants.lock().unwrap_or_else(PoisonError::into_inner);
         grants.entry(self.scopes().join(" ")).or_default().clone()
     }

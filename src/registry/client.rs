@@ -7,7 +7,7 @@ use super::access::{Access, Registry};
 use super::answer::join;
 use super::connection::Connection;
 use super::credential::Credential;
-use super::options::Options;
+use super::options::RegistryOptions;
 use super::registries::Registries;
 use crate::error::Result;
 use crate::net::{HttpClient, Method, Request};
@@ -25,8 +25,8 @@ pub struct Client {
 
 impl Client {
     /// Reads `registries.conf`; certificates and credentials are read when they are needed.
-    pub fn new(options: Options) -> Result<Client> {
-        let Options { insecure, credentials, registries, parallel, http } = options;
+    pub fn new(options: RegistryOptions) -> Result<Client> {
+        let RegistryOptions { insecure, credentials, registries, parallel, http } = options;
         let settings = Registries::read(&registries)?;
         let connection = Connection { http: HttpClient::new(http)?, credentials };
         Ok(Client { connection, settings, parallel: parallel.clamp(1, 64), insecure, registries: Mutex::default() })

@@ -14,7 +14,7 @@ const SMALLEST_CHUNK: u64 = 64 << 10;
 
 /// In which requests the bytes of a blob go up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Form {
+pub(super) enum UploadForm {
     /// All in one PUT (distribution-spec, "Pushing a blob monolithically").
     #[default]
     Whole,
@@ -22,17 +22,17 @@ pub(super) enum Form {
     Chunks(u64),
 }
 
-impl Form {
+impl UploadForm {
     /// What to try after `self` was refused with `status` by a registry that wants chunks of at least `least` bytes: a
     /// limit calls for smaller chunks, anything else may mean that they are too small.
-    pub fn after(self, status: StatusCode, least: u64) -> Option<Form> {
+    pub fn after(self, status: StatusCode, least: u64) -> Option<UploadForm> {
         let size = match self {
-            Form::Whole => USUAL_CHUNK.max(least),
-            Form::Chunks(size) if status == StatusCode::PAYLOAD_TOO_LARGE && size <= USUAL_CHUNK => size / 4,
-            Form::Chunks(USUAL_CHUNK) if status != StatusCode::PAYLOAD_TOO_LARGE => 4 * USUAL_CHUNK,
-            Form::Chunks(_) => return None,
+            UploadForm::Whole => USUAL_CHUNK.max(least),
+            UploadForm::Chunks(size) if status == StatusCode::PAYLOAD_TOO_LARGE && size <= USUAL_CHUNK => size / 4,
+            UploadForm::Chunks(USUAL_CHUNK) if status != StatusCode::PAYLOAD_TOO_LARGE => 4 * USUAL_CHUNK,
+            UploadForm::Chunks(_) => return None,
         };
-        (size >= least.max(SMALLEST_CHUNK)).then_some(Form::Chunks(size))
+        (size >= least.max(SMALLEST_CHUNK)).then_some(UploadForm::Chunks(size))
     }
 }
 
@@ -42,7 +42,7 @@ type Places = Arc<Mutex<Vec<String>>>;
 
 #[derive(Default)]
 pub(super) struct Known {
-    form: Mutex<Form>,
+    form: Mutex<UploadForm>,
     /// Set once the registry has passed over the tags of a manifest that was put by its digest.
     pub(super) ignores_tags: Flag,
     /// Held while a list of referrers is read and written: of two at once one would get lost.
@@ -51,11 +51,11 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn form(&self) -> Form {
+    pub(super) fn form(&self) -> UploadForm {
         *self.form.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_form(&self, form: Form) {
+    pub(super) fn set_form(&self, form: UploadForm) {
         *self.form.lock().unwrap_or_else(PoisonError::into_inner) = form;
     }
 
@@ -83,10 +83,10 @@ mod tests {
 
     fn tried(statuses: impl Fn(u64) -> u16, least: u64) -> Vec<u64> {
         let mut sizes = Vec::new();
-        let mut form = Form::Whole.after(StatusCode::PAYLOAD_TOO_LARGE, least);
-        while let Some(Form::Chunks(size)) = form {
+        let mut form = UploadForm::Whole.after(StatusCode::PAYLOAD_TOO_LARGE, least);
+        while let Some(UploadForm::Chunks(size)) = form {
             sizes.push(size);
-            form = Form::Chunks(size).after(StatusCode::from_u16(statuses(size)).unwrap(), least);
+            form = UploadForm::Chunks(size).after(StatusCode::from_u16(statuses(size)).unwrap(), least);
         }
         sizes
     }

@@ -49,7 +49,7 @@ pub use client::Client;
 pub use credential::{Credential, Credentials, Keeper, Keyring};
 pub use mirrored::Mirrored;
 pub use on_demand::OnDemand;
-pub use options::Options;
+pub use options::RegistryOptions;
 pub use probe::{Exchange, Finding, Verdict};
 pub use registries::RegistriesConf;
 pub use repository::Repository;

@@ -3,14 +3,14 @@
 use std::sync::LazyLock;
 
 use super::client::Client;
-use super::options::Options;
+use super::options::RegistryOptions;
 use crate::error::{Error, Result};
 
 /// A client that is made when it is first asked for: it has threads of its own, and much can be done without one.
 pub struct OnDemand(LazyLock<Result<Client>, Box<dyn FnOnce() -> Result<Client> + Send>>);
 
 impl OnDemand {
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: RegistryOptions) -> Self {
         OnDemand(LazyLock::new(Box::new(|| Client::new(options))))
     }
 

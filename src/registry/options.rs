@@ -9,7 +9,7 @@ use crate::net::HttpOptions;
 /// Loopback hosts (`localhost`, 127.0.0.0/8, `[::1]`) are spoken to over plain HTTP, all others over HTTPS. With
 /// `insecure` any host is tried over HTTPS with whatever certificate it has, then over plain HTTP. That is decided once
 /// for a registry.
-pub struct Options {
+pub struct RegistryOptions {
     pub insecure: bool,
     pub credentials: Credentials,
     pub registries: RegistriesConf,
@@ -18,9 +18,9 @@ pub struct Options {
     pub http: HttpOptions,
 }
 
-impl Default for Options {
+impl Default for RegistryOptions {
     fn default() -> Self {
-        Options {
+        RegistryOptions {
             insecure: false,
             credentials: Credentials::none(),
             registries: RegistriesConf::default(),

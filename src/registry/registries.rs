@@ -26,10 +26,10 @@ pub struct RegistriesConf {
 
 /// What all of the files say, by prefix.
 #[derive(Debug, Default)]
-pub(super) struct Registries(BTreeMap<String, Entry>);
+pub(super) struct Registries(BTreeMap<String, RegistryEntry>);
 
 #[derive(Debug)]
-struct Entry {
+struct RegistryEntry {
     /// In the place of the prefix; the same, if none.
     location: Option<String>,
     insecure: bool,
@@ -107,7 +107,7 @@ impl Registries {
     }
 
     /// The entry with the longest prefix that fits, and how much of `reference` that is.
-    fn find(&self, reference: &str) -> Option<(usize, &Entry)> {
+    fn find(&self, reference: &str) -> Option<(usize, &RegistryEntry)> {
         let fitting = self.0.iter().filter_map(|(prefix, entry)| Some((prefix, matched(reference, prefix)?, entry)));
         fitting.max_by_key(|(prefix, _, _)| prefix.len()).map(|(_, matched, entry)| (matched, entry))
     }
@@ -151,7 +151,7 @@ fn drop_ins(directories: &[PathBuf]) -> impl Iterator<Item = Result<PathBuf>> {
 
 /// The file as it is written; other keys are other programs'.
 #[derive(Deserialize)]
-struct Document {
+struct RegistriesFile {
     #[serde(default)]
     registry: Vec<Spanned<RegistryTable>>,
     /// Version 1.
@@ -183,12 +183,12 @@ struct MirrorTable {
     pull_from_mirror: Usage,
 }
 
-fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, Entry>> {
+fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, RegistryEntry>> {
     let file = path.display().to_string();
     let blame = |span, message: &str| {
         Error::input(format!("{file}: {message}")).with_excerpt(Excerpt::new(file.clone(), text, span))
     };
-    let document: Document = toml::from_str(text).map_err(|error| {
+    let document: RegistriesFile = toml::from_str(text).map_err(|error| {
         blame(error.span().unwrap_or_default(), &format!("not a registries.conf: {}", error.message()))
     })?;
     if let Some(old) = document.registries {
@@ -209,7 +209,11 @@ fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, Entry>> {
 
 type Blame<'a> = &'a dyn Fn(std::ops::Range<usize>, &str) -> Error;
 
-fn entry(table: Spanned<RegistryTable>, blame: Blame<'_>, place: &dyn Fn() -> String) -> Result<(String, Entry)> {
+fn entry(
+    table: Spanned<RegistryTable>,
+    blame: Blame<'_>,
+    place: &dyn Fn() -> String,
+) -> Result<(String, RegistryEntry)> {
     let span = table.span();
     let table = table.into_inner();
     let location = table.location.as_ref().map(|location| address(location, blame)).transpose()?;
@@ -239,7 +243,7 @@ fn entry(table: Spanned<RegistryTable>, blame: Blame<'_>, place: &dyn Fn() -> St
         mirrors.push(Mirror { location: address(&location, blame)?, insecure: mirror.insecure, usage });
     }
     let blocked = table.blocked.then(place);
-    Ok((prefix, Entry { location, insecure: table.insecure, blocked, mirrors }))
+    Ok((prefix, RegistryEntry { location, insecure: table.insecure, blocked, mirrors }))
 }
 
 /// `host[:port][/path…]`, without a slash at its end.

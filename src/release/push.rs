@@ -9,7 +9,7 @@ use super::tag::TagKind;
 use super::target::ReleaseTarget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Descriptor;
-use crate::output::{self, Image, Means, Output};
+use crate::output::{self, Means, Output, OutputImage};
 use crate::progress::{Event, Progress};
 use crate::registry::Client;
 
@@ -44,7 +44,7 @@ impl Release<'_> {
 
     /// Writes `image` to each of `outputs`, to the registry last, and sets the tags of the release once all of it is there.
     /// The record is kept before the first tag is set, so that a push that ends between tags can be undone.
-    pub fn write(&self, outputs: &[Output], image: Image<'_>, means: &Means<'_>) -> Result<()> {
+    pub fn write(&self, outputs: &[Output], image: OutputImage<'_>, means: &Means<'_>) -> Result<()> {
         let Means { client, progress, .. } = *means;
         let client = client.client()?;
         if self.immutable {

@@ -23,7 +23,7 @@ pub struct PlannedTag {
     /// Exact tags are pushed before floating ones.
     pub kind: TagKind,
     /// The releases that hold a floating tag; none if it moves whatever they are.
-    pub line: Option<Line>,
+    pub line: Option<ReleaseLine>,
     /// Why it has the tag, in a word or two for people: `as given`, `minor`, `default branch`.
     pub reason: &'static str,
 }
@@ -39,7 +39,7 @@ pub enum TagKind {
 
 /// Releases that have something in common: all of them, those of a major version, those of a minor one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Line {
+pub struct ReleaseLine {
     /// The major version of all of them; none if they have several.
     pub major: Option<u64>,
     /// The minor version of all of them; none if they have several.
@@ -61,7 +61,7 @@ pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
         plan.exact(branch.commit_tag(), "commit")?;
         plan.floating(branch.tag(), None, "as given")?;
         if branch.is_default {
-            plan.floating("latest".to_owned(), Some(Line::default()), "default branch")?;
+            plan.floating("latest".to_owned(), Some(ReleaseLine::default()), "default branch")?;
         }
         return Ok(plan);
     }
@@ -70,9 +70,9 @@ pub fn fan_out(tag: &str, branch: Option<&Branch>) -> Result<TagPlan> {
     plan.exact(sanitised_version(&version.to_string()), "version")?;
     if version.pre.is_empty() {
         let (major, minor) = (Some(version.major), Some(version.minor));
-        plan.floating(format!("{}.{}", version.major, version.minor), Some(Line { major, minor }), "minor")?;
-        plan.floating(version.major.to_string(), Some(Line { major, minor: None }), "major")?;
-        plan.floating("latest".to_owned(), Some(Line::default()), "latest release")?;
+        plan.floating(format!("{}.{}", version.major, version.minor), Some(ReleaseLine { major, minor }), "minor")?;
+        plan.floating(version.major.to_string(), Some(ReleaseLine { major, minor: None }), "major")?;
+        plan.floating("latest".to_owned(), Some(ReleaseLine::default()), "latest release")?;
     }
     Ok(plan)
 }
@@ -102,15 +102,17 @@ pub fn from_template(template: &str, tag: &str, branch: Option<&Branch>) -> Resu
             continue;
         }
         let number = |name: &str, of: fn(&Version) -> u64| version.as_ref().filter(|_| uses(&[name])).map(of);
-        let line =
-            Line { major: number("major", |version| version.major), minor: number("minor", |version| version.minor) };
+        let line = ReleaseLine {
+            major: number("major", |version| version.major),
+            minor: number("minor", |version| version.minor),
+        };
         plan.floating(name, Some(line).filter(|_| !uses(&["branch"])), "template")?;
     }
     plan.tags.sort_by_key(|tag| tag.kind == TagKind::Floating);
     Ok(plan)
 }
 
-impl Line {
+impl ReleaseLine {
     /// Returns whether `version` is a release of this line.
     pub fn has(&self, version: &Version) -> bool {
         version.pre.is_empty()
@@ -146,7 +148,7 @@ impl TagPlan {
         self.push(PlannedTag { name, kind: TagKind::Exact, line: None, reason })
     }
 
-    fn floating(&mut self, name: String, line: Option<Line>, reason: &'static str) -> Result<()> {
+    fn floating(&mut self, name: String, line: Option<ReleaseLine>, reason: &'static str) -> Result<()> {
         self.push(PlannedTag { name, kind: TagKind::Floating, line, reason })
     }
 

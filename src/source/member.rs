@@ -3,13 +3,13 @@
 use super::collection::{Collected, Collection};
 use super::narrow::attestations;
 use crate::error::{Error, Result};
-use crate::image::{Member, Reader};
+use crate::image::{IndexMember, Reader};
 use crate::oci::{Descriptor, media_type};
 
 impl Collection<'_> {
     /// Returns the images for one platform that those of the collection are made of. Fails if one of the collection is
     /// no image but an artifact.
-    pub fn members(&self) -> Result<Vec<Member>> {
+    pub fn members(&self) -> Result<Vec<IndexMember>> {
         let mut members = Vec::new();
         for collected in &self.images {
             let count = members.len();
@@ -25,9 +25,9 @@ impl Collection<'_> {
     }
 
     /// Returns none if it is no image.
-    fn member(&self, collected: &Collected, descriptor: &Descriptor) -> Result<Option<Member>> {
+    fn member(&self, collected: &Collected, descriptor: &Descriptor) -> Result<Option<IndexMember>> {
         let image = Reader::new(&self.content).image(descriptor)?;
-        Ok(image.map(|image| Member {
+        Ok(image.map(|image| IndexMember {
             title: collected.title.clone(),
             manifest: Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size),
             platform: image.config.platform,

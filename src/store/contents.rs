@@ -40,7 +40,7 @@ pub struct Item {
 /// The kind of content that a blob looks like; nothing promises that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum BlobKind {
     /// An index.
     Index,
     /// A manifest.
@@ -74,8 +74,8 @@ impl LocalStore {
     }
 
     /// Returns what the blob of this digest looks like, by its first bytes, or by a few keys of a document.
-    pub fn kind(&self, digest: &Digest) -> Kind {
-        let look = || -> io::Result<Kind> {
+    pub fn kind(&self, digest: &Digest) -> BlobKind {
+        let look = || -> io::Result<BlobKind> {
             let mut file = regular::open_no_link(&self.path(digest))?;
             let mut head = Vec::with_capacity(TAR_MAGIC.1 + TAR_MAGIC.0.len());
             file.by_ref().take(head.capacity() as u64).read_to_end(&mut head)?;
@@ -84,21 +84,21 @@ impl LocalStore {
             }
             let is_tar = head.get(TAR_MAGIC.1..).is_some_and(|rest| rest == TAR_MAGIC.0);
             let is_layer = is_tar || head.starts_with(&GZIP_MAGIC) || head.starts_with(&ZSTD_MAGIC);
-            Ok(if is_layer { Kind::Layer } else { Kind::Unknown })
+            Ok(if is_layer { BlobKind::Layer } else { BlobKind::Unknown })
         };
-        look().unwrap_or(Kind::Unknown)
+        look().unwrap_or(BlobKind::Unknown)
     }
 }
 
-impl Kind {
+impl BlobKind {
     /// Returns it in a word.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Index => "index",
-            Kind::Manifest => "manifest",
-            Kind::Config => "config",
-            Kind::Layer => "layer",
-            Kind::Unknown => "unknown",
+            BlobKind::Index => "index",
+            BlobKind::Manifest => "manifest",
+            BlobKind::Config => "config",
+            BlobKind::Layer => "layer",
+            BlobKind::Unknown => "unknown",
         }
     }
 }
@@ -111,19 +111,19 @@ pub(super) fn total(items: &[Item]) -> u64 {
 /// The magic of a tar, and where it stands in the first header (POSIX, pax, "ustar Interchange Format").
 const TAR_MAGIC: (&[u8], usize) = (b"ustar", 257);
 
-fn document_kind(bytes: &[u8]) -> Kind {
+fn document_kind(bytes: &[u8]) -> BlobKind {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Document {
+    struct DocumentFields {
         media_type: Option<String>,
         rootfs: Option<serde_json::Value>,
     }
-    impl Keyed for Document {}
+    impl Keyed for DocumentFields {}
     match from_json("a document", bytes) {
-        Ok(Document { media_type: Some(name), .. }) if name == media_type::IMAGE_INDEX => Kind::Index,
-        Ok(Document { media_type: Some(name), .. }) if name == media_type::IMAGE_MANIFEST => Kind::Manifest,
-        Ok(Document { rootfs: Some(_), .. }) => Kind::Config,
-        _ => Kind::Unknown,
+        Ok(DocumentFields { media_type: Some(name), .. }) if name == media_type::IMAGE_INDEX => BlobKind::Index,
+        Ok(DocumentFields { media_type: Some(name), .. }) if name == media_type::IMAGE_MANIFEST => BlobKind::Manifest,
+        Ok(DocumentFields { rootfs: Some(_), .. }) => BlobKind::Config,
+        _ => BlobKind::Unknown,
     }
 }
 

@@ -26,12 +26,12 @@ pub(super) struct Growing(Arc<Growth>);
 
 #[derive(Debug, Default)]
 struct Growth {
-    state: Mutex<State>,
+    state: Mutex<FollowState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FollowState {
     /// The bytes that are written.
     written: u64,
     end: Option<End>,
@@ -98,8 +98,8 @@ impl Drop for Growing {
 
 impl Growth {
     /// Waits until `size` bytes are written or it ends, and returns its state.
-    fn wait(&self, size: u64) -> MutexGuard<'_, State> {
-        let is_short = |state: &mut State| state.written < size && state.end.is_none();
+    fn wait(&self, size: u64) -> MutexGuard<'_, FollowState> {
+        let is_short = |state: &mut FollowState| state.written < size && state.end.is_none();
         self.changed.wait_while(self.state(), is_short).unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,7 +109,7 @@ impl Growth {
         self.changed.notify_all();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FollowState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

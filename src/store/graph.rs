@@ -34,7 +34,7 @@ impl Graph {
             return Err(Error::input(format!("{} is of the type `{}`", root.digest, root.media_type.escape_debug()))
                 .with_hint("an image is a manifest or an index, of OCI's types or docker's"));
         }
-        let mut walk = Walk { store, seen: HashSet::new(), budget };
+        let mut walk = GraphWalk { store, seen: HashSet::new(), budget };
         let mut graph = Graph { blobs: Vec::new(), manifests: Vec::new() };
         graph.visit(&mut walk, root, 0)?;
         Ok(graph)
@@ -58,7 +58,7 @@ impl Graph {
         Ok(all)
     }
 
-    fn visit(&mut self, walk: &mut Walk<'_>, at: &Descriptor, depth: usize) -> Result<()> {
+    fn visit(&mut self, walk: &mut GraphWalk<'_>, at: &Descriptor, depth: usize) -> Result<()> {
         if at.is_foreign() || !walk.seen.insert(at.digest) {
             return Ok(());
         }
@@ -91,13 +91,13 @@ pub fn children(at: &Descriptor, bytes: &[u8]) -> Result<Vec<Descriptor>> {
     Ok(std::iter::once(manifest.config).chain(manifest.layers).collect())
 }
 
-struct Walk<'a> {
+struct GraphWalk<'a> {
     store: &'a dyn Store,
     seen: HashSet<Digest>,
     budget: &'a mut DocumentBudget,
 }
 
-impl Walk<'_> {
+impl GraphWalk<'_> {
     fn read(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         self.budget.take(descriptor)?;
         read_document(self.store, descriptor)

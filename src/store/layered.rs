@@ -34,7 +34,7 @@ impl Store for Layered<'_> {
             opened => return opened,
         }
         let from = self.far.open(descriptor).inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
-        self.near.keeping(Box::new(Watched { from, failed: &self.failed }), descriptor.digest)
+        self.near.keeping(Box::new(NotingReader { from, failed: &self.failed }), descriptor.digest)
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
@@ -62,12 +62,12 @@ impl LocalStore {
 }
 
 /// Takes note when what it reads fails.
-struct Watched<'a> {
+struct NotingReader<'a> {
     from: Box<dyn Read + Send + 'a>,
     failed: &'a AtomicBool,
 }
 
-impl Read for Watched<'_> {
+impl Read for NotingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.from.read(buffer).inspect_err(|error| {
             if error.kind() != io::ErrorKind::Interrupted {

@@ -19,7 +19,7 @@ pub(crate) mod regular;
 
 pub use archive::Archive;
 pub use beside::Beside;
-pub use contents::{Contents, Item, Kind};
+pub use contents::{BlobKind, Contents, Item};
 pub use follow::{Follow, Follower};
 pub use gathered::Gathered;
 pub use graph::{DocumentBudget, Graph, children, read_document};

@@ -34,8 +34,8 @@ impl Files {
 /// changes alone has the whole of it.
 pub fn diff(from: &Files, to: &Files) -> Vec<Change> {
     let mut comparison = Comparison {
-        from: Names { files: from, several: OnceCell::new() },
-        to: Names { files: to, several: OnceCell::new() },
+        from: NodePaths { files: from, several: OnceCell::new() },
+        to: NodePaths { files: to, several: OnceCell::new() },
         alike: HashMap::new(),
         found: BTreeMap::new(),
     };
@@ -58,8 +58,8 @@ pub fn diff(from: &Files, to: &Files) -> Vec<Change> {
 
 /// Two file systems, and what differs as far as they have been compared.
 struct Comparison<'n> {
-    from: Names<'n>,
-    to: Names<'n>,
+    from: NodePaths<'n>,
+    to: NodePaths<'n>,
     /// Whether two objects that have several names have the same ones.
     alike: HashMap<(usize, usize), bool>,
     /// What is at which path; none where nothing is any more.
@@ -67,12 +67,12 @@ struct Comparison<'n> {
 }
 
 /// The paths of what has several, which are looked for when they are first asked for.
-struct Names<'n> {
+struct NodePaths<'n> {
     files: &'n Files,
     several: OnceCell<HashMap<usize, Vec<Vec<u8>>>>,
 }
 
-impl Names<'_> {
+impl NodePaths<'_> {
     /// Returns the paths of `node`, sorted, if it has several; none else.
     fn of(&self, node: &Node) -> &[Vec<u8>] {
         let may_have_several = |node: &Node| !node.is_directory() && node.identity().is_some();
@@ -141,7 +141,7 @@ mod tests {
 
     /// What is done to a file system; of several names, each from a small set, so that they meet.
     #[derive(Debug, Clone)]
-    enum Edit {
+    enum RandomEdit {
         Put(Vec<u8>, Kind, u32),
         Link(Vec<u8>, Vec<u8>),
         Remove(Vec<u8>),
@@ -153,7 +153,7 @@ mod tests {
         vec(select(vec!["a", "b", "a.b", "c"]), 1..4).prop_map(|names| names.join("/").into_bytes())
     }
 
-    fn any_edits() -> impl Strategy<Value = Vec<Edit>> {
+    fn any_edits() -> impl Strategy<Value = Vec<RandomEdit>> {
         let kind = prop_oneof![
             3 => Just(Kind::Directory),
             4 => (0u8..4).prop_map(|content| Kind::File(Content::Bytes([content][..].into()))),
@@ -161,30 +161,30 @@ mod tests {
             1 => Just(Kind::Fifo),
         ];
         let edit = prop_oneof![
-            6 => (any_path(), kind, select(vec![0o644, 0o755])).prop_map(|(path, kind, mode)| Edit::Put(path, kind, mode)),
-            3 => (any_path(), any_path()).prop_map(|(path, target)| Edit::Link(path, target)),
-            2 => prop_oneof![9 => any_path(), 1 => Just(Vec::new())].prop_map(Edit::Remove),
-            1 => (prop_oneof![any_path(), Just(Vec::new())], 0u32..3).prop_map(|(path, mode)| Edit::Change(path, mode)),
+            6 => (any_path(), kind, select(vec![0o644, 0o755])).prop_map(|(path, kind, mode)| RandomEdit::Put(path, kind, mode)),
+            3 => (any_path(), any_path()).prop_map(|(path, target)| RandomEdit::Link(path, target)),
+            2 => prop_oneof![9 => any_path(), 1 => Just(Vec::new())].prop_map(RandomEdit::Remove),
+            1 => (prop_oneof![any_path(), Just(Vec::new())], 0u32..3).prop_map(|(path, mode)| RandomEdit::Change(path, mode)),
         ];
         vec(edit, 0..24)
     }
 
-    fn edit(files: &mut Files, edits: &[Edit]) {
+    fn edit(files: &mut Files, edits: &[RandomEdit]) {
         for edit in edits {
             match edit {
-                Edit::Put(path, kind, mode) => {
+                RandomEdit::Put(path, kind, mode) => {
                     let attributes = Attributes { mode: *mode, ..Attributes::implied() };
                     files.put_entry(&Entry { path: path.clone(), kind: kind.clone(), attributes });
                 }
-                Edit::Link(path, target) => {
+                RandomEdit::Link(path, target) => {
                     let node = files.get(target).filter(|node| !node.is_directory()).cloned();
                     node.into_iter().for_each(|node| files.put(path, node));
                 }
-                Edit::Remove(path) => files.remove(path),
-                Edit::Change(path, mode) if files.get(path).is_some() => {
+                RandomEdit::Remove(path) => files.remove(path),
+                RandomEdit::Change(path, mode) if files.get(path).is_some() => {
                     files.place(path).attributes_mut().mode = *mode
                 }
-                Edit::Change(..) => {}
+                RandomEdit::Change(..) => {}
             }
         }
     }
@@ -234,8 +234,8 @@ mod tests {
         }
     }
 
-    fn put(path: &str, kind: Kind) -> Edit {
-        Edit::Put(path.into(), kind, 0o755)
+    fn put(path: &str, kind: Kind) -> RandomEdit {
+        RandomEdit::Put(path.into(), kind, 0o755)
     }
 
     fn file(content: &str) -> Kind {
@@ -258,7 +258,10 @@ mod tests {
         let mut from = Files::new();
         edit(&mut from, &[put("a/file", file("f")), put("other", file("o"))]);
         let mut to = from.clone();
-        edit(&mut to, &[Edit::Link(b"b/name".to_vec(), b"a/file".to_vec()), Edit::Remove(b"other".to_vec())]);
+        edit(
+            &mut to,
+            &[RandomEdit::Link(b"b/name".to_vec(), b"a/file".to_vec()), RandomEdit::Remove(b"other".to_vec())],
+        );
         let changes = diff(&from, &to);
         assert_eq!(changes.iter().map(path).collect::<Vec<_>>(), [&b"a/file"[..], b"b", b"b/name", b"other"]);
         assert!(
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn names_that_come_together_or_apart_are_a_difference() {
         let (mut one, mut two) = (Files::new(), Files::new());
-        edit(&mut one, &[put("a", file("same")), Edit::Link(b"b".to_vec(), b"a".to_vec())]);
+        edit(&mut one, &[put("a", file("same")), RandomEdit::Link(b"b".to_vec(), b"a".to_vec())]);
         edit(&mut two, &[put("a", file("same")), put("b", file("same"))]);
         for (from, to) in [(&one, &two), (&two, &one)] {
             let changes = diff(from, to);

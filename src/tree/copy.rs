@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::edit::{Manner, Onto, Target};
+use super::edit::{Edit, Manner, Onto};
 use super::entry::{Attributes, Kind};
 use super::files::{Files, Node, Object};
 use super::ignore::Ignore;
@@ -38,7 +38,7 @@ pub struct Matched<'a> {
 }
 
 /// Something to be copied, by its path in what it is copied from.
-struct Found<'a> {
+struct FoundNode<'a> {
     path: Vec<u8>,
     node: &'a Node,
     /// Something in it matches, and it does not.
@@ -105,29 +105,29 @@ pub fn literal_start(pattern: &str) -> String {
 impl Copier<'_> {
     /// Copies `source`: a file to the destination, or into it if that is a directory, and a directory's contents. With
     /// `only`, nothing but what it matches in a directory, and the directories that lead to it.
-    pub fn copy(&self, source: &Matched<'_>, only: Option<&Ignore>, target: &mut Target) -> Result<()> {
+    pub fn copy(&self, source: &Matched<'_>, only: Option<&Ignore>, edit: &mut Edit) -> Result<()> {
         let path = self.to.as_bytes();
         let ensured = if self.into { path } else { parent(path).unwrap_or_default() };
-        let ensured = target.files().real(ensured)?;
-        target.make_directory_for(&ensured, self.mode)?;
-        let mut destination = target.files().real(path)?;
+        let ensured = edit.files().real(ensured)?;
+        edit.make_directory_for(&ensured, self.mode)?;
+        let mut destination = edit.files().real(path)?;
         if source.node.is_directory() {
-            if target.files().get(&destination).is_none() {
-                target.make_directory_for(&destination, self.mode)?;
+            if edit.files().get(&destination).is_none() {
+                edit.make_directory_for(&destination, self.mode)?;
             }
         } else {
             if self.exclude.matches(&source.name) {
                 return Ok(());
             }
-            if target.files().get(&destination).is_some_and(Node::is_directory) {
+            if edit.files().get(&destination).is_some_and(Node::is_directory) {
                 destination = joined(&destination, &source.name);
             }
-            target.make_directory_for(parent(&destination).unwrap_or_default(), self.mode)?;
+            edit.make_directory_for(parent(&destination).unwrap_or_default(), self.mode)?;
         }
         let mut found = Vec::new();
         self.find(source.node, Vec::new(), only, &mut Vec::new(), &mut found);
         let mut links = HashMap::new();
-        found.into_iter().try_for_each(|found| self.place(found, &destination, &mut links, target))
+        found.into_iter().try_for_each(|found| self.place(found, &destination, &mut links, edit))
     }
 
     /// Notes `node` and all below it that is to be copied, each directory before what is in it.
@@ -136,15 +136,15 @@ impl Copier<'_> {
         node: &'n Node,
         path: Vec<u8>,
         only: Option<&Ignore>,
-        leading: &mut Vec<Option<Found<'n>>>,
-        found: &mut Vec<Found<'n>>,
+        leading: &mut Vec<Option<FoundNode<'n>>>,
+        found: &mut Vec<FoundNode<'n>>,
     ) {
         let is_wanted =
             path.is_empty() || (only.is_none_or(|only| only.matches(&path)) && !self.exclude.matches(&path));
         if is_wanted {
             found.extend(leading.iter_mut().filter_map(Option::take));
         }
-        let this = || Found { path: path.clone(), node, only_leads: !is_wanted };
+        let this = || FoundNode { path: path.clone(), node, only_leads: !is_wanted };
         let Some(children) = node.children() else {
             found.extend(is_wanted.then(this));
             return;
@@ -163,10 +163,10 @@ impl Copier<'_> {
 
     fn place(
         &self,
-        found: Found<'_>,
+        found: FoundNode<'_>,
         destination: &[u8],
         links: &mut HashMap<usize, Node>,
-        target: &mut Target,
+        edit: &mut Edit,
     ) -> Result<()> {
         let path = joined(destination, &found.path);
         let Object::Other(kind) = found.node.object() else {
@@ -177,10 +177,10 @@ impl Copier<'_> {
                 false => Onto::ALL,
             };
             let mut attributes = self.dressed(found.node);
-            if found.only_leads && target.files().get(&path).is_some() {
+            if found.only_leads && edit.files().get(&path).is_some() {
                 attributes.mode = found.node.attributes().mode;
             }
-            return target.bring(path, Node::directory(attributes), onto, &COPIED);
+            return edit.bring(path, Node::directory(attributes), onto, &COPIED);
         };
         let identity = found.node.identity();
         let node = match identity.and_then(|identity| links.get(&identity)) {
@@ -190,7 +190,7 @@ impl Copier<'_> {
         if let Some(identity) = identity {
             links.insert(identity, node.clone());
         }
-        target.bring(path, node, Onto::NOTHING, &COPIED)
+        edit.bring(path, node, Onto::NOTHING, &COPIED)
     }
 
     /// The attributes that a copy of `node` has.

@@ -12,7 +12,7 @@ use super::time::Time;
 use crate::error::{Error, Result};
 
 /// What a step starts from, and what it has changed so far.
-pub struct Target {
+pub struct Edit {
     files: Files,
     /// Paths of what was put or changed, without links on the way; some may be there twice.
     touched: Vec<Vec<u8>>,
@@ -52,13 +52,13 @@ impl Manner {
     }
 }
 
-impl Target {
+impl Edit {
     /// Directories that are missing will be of `owner`, or of root. What is changed counts against `budget`.
     pub fn new(files: Files, owner: Option<(u32, u32)>, time: i64, budget: Arc<Budget>) -> Self {
         let (user, group) = owner.unwrap_or((0, 0));
         let modified = Time::of_seconds(time);
         let made = Attributes { user, group, modified, ..Attributes::implied() };
-        Target { files, touched: Vec::new(), made, budget }
+        Edit { files, touched: Vec::new(), made, budget }
     }
 
     pub fn files(&self) -> &Files {
@@ -143,7 +143,7 @@ impl Target {
     ///
     /// Fails where there are more of those directories than the budget has left.
     pub fn finish(self) -> Result<(Files, Vec<Entry>)> {
-        let Target { mut files, touched, budget, .. } = self;
+        let Edit { mut files, touched, budget, .. } = self;
         let mut paths: BTreeSet<Vec<u8>> = BTreeSet::new();
         for path in touched.into_iter().filter(|path| !path.is_empty()) {
             let mut above = parent(&path);

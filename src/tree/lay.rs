@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::edit::{Manner, Onto, Target};
+use super::edit::{Edit, Manner, Onto};
 use super::entry::{Entry, Kind};
 use super::files::{Files, Node, Object};
 use super::path::{joined, parent, split};
@@ -33,29 +33,29 @@ impl Encode for Role {
     }
 }
 
-/// Lays `entries`, each path once and sorted, over what `target` starts from, and returns the file system that this makes and
+/// Lays `entries`, each path once and sorted, over what `edit` starts from, and returns the file system that this makes and
 /// the layer that leads there. Each entry counts as far as its one of `roles` says.
 ///
 /// A directory on the way that is there already keeps its owner and mode, and a link that is there is followed, as `COPY` does
 /// it: the layer says nothing that no add asks for. A destination that is there changes as far as its add gives a mode or an
 /// owner. A file where a directory is, and a directory where a file is, are errors.
-pub fn lay_over(entries: &[Entry], roles: &[Role], mut target: Target) -> Result<(Files, Vec<Entry>)> {
+pub fn lay_over(entries: &[Entry], roles: &[Role], mut edit: Edit) -> Result<(Files, Vec<Entry>)> {
     let mut linked = Linked::new(entries);
     // Neighbours share their directory, whose links are followed once.
     let mut last: Option<(&[u8], Vec<u8>)> = None;
     for (entry, role) in entries.iter().zip(roles) {
         if matches!(entry.kind, Kind::Directory) {
-            put_directory(entry, *role, &mut target)?;
+            put_directory(entry, *role, &mut edit)?;
             continue;
         }
         let (directory, name) = split(&entry.path);
         if last.as_ref().is_none_or(|(known, _)| *known != directory) {
-            last = Some((directory, target.files().real(directory)?));
+            last = Some((directory, edit.files().real(directory)?));
         }
         let path = joined(last.as_ref().map_or(directory, |(_, real)| real), name);
-        target.bring(path, linked.node(entry), Onto::NOTHING, &ADDED)?;
+        edit.bring(path, linked.node(entry), Onto::NOTHING, &ADDED)?;
     }
-    target.finish()
+    edit.finish()
 }
 
 /// The files of a layer that have several names there.
@@ -88,15 +88,15 @@ impl<'a> Linked<'a> {
     }
 }
 
-fn put_directory(entry: &Entry, role: Role, target: &mut Target) -> Result<()> {
-    let path = target.files().real(&entry.path)?;
-    if target.files().get(&path).is_none() {
-        target.make_directory(parent(&path).unwrap_or_default())?;
+fn put_directory(entry: &Entry, role: Role, edit: &mut Edit) -> Result<()> {
+    let path = edit.files().real(&entry.path)?;
+    if edit.files().get(&path).is_none() {
+        edit.make_directory(parent(&path).unwrap_or_default())?;
     }
     let onto = match role {
         Role::OnTheWay => Onto::NOTHING,
         Role::Destination { mode, owner } => Onto { mode, owner, rest: false },
         Role::Content => Onto::ALL,
     };
-    target.bring(path, Node::directory(entry.attributes.clone()), onto, &ADDED)
+    edit.bring(path, Node::directory(entry.attributes.clone()), onto, &ADDED)
 }

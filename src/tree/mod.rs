@@ -30,7 +30,7 @@ pub use content::{Content, ContentReader, DiskFile, Identity};
 pub use copy::{Copier, Matched, Pivot, has_wildcard, literal_start, matched, not_there};
 pub use disk::real_path::{name_of, open_file, open_real, real_within};
 pub use disk::{LeftOut, Reason, find_xattrs, inspect, read_xattrs, walk, walk_all};
-pub use edit::Target;
+pub use edit::Edit;
 pub use entry::{Attributes, Entry, Kind, newest};
 pub use file_name::FileName;
 pub use files::{Files, Node, Object};

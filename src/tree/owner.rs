@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// Who is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundOwner {
     pub user: u32,
     pub group: u32,
     /// The user or the group has a name that the file system does not know: it is root, as BuildKit has it.
@@ -23,9 +23,9 @@ pub type Read<'a> = dyn FnMut(&Files, &[u8]) -> Result<Option<Vec<u8>>> + 'a;
 /// Returns whom `owner`, `user[:group]`, means in `files`, of which `read` reads what it has to. A user's name brings his
 /// first group, a number the group of that number. `root` is 0, whatever the files say. Names that nobody has mean root;
 /// where there are no files at all that might have them, they are an error.
-pub fn find(owner: &str, files: &Files, read: &mut Read<'_>) -> Result<Found> {
+pub fn find(owner: &str, files: &Files, read: &mut Read<'_>) -> Result<FoundOwner> {
     let (user, group) = owner.split_once(':').map_or((owner, ""), |(user, group)| (user, group));
-    let mut found = Found { user: 0, group: 0, is_unknown: false };
+    let mut found = FoundOwner { user: 0, group: 0, is_unknown: false };
     let nobody = |name: &str| {
         Error::input(format!("`{name}` is no owner: there is nothing below, and so no /etc/passwd and no /etc/group"))
             .with_hint("give the number, as in --chown=1000:1000")

@@ -11,23 +11,23 @@ use crate::store::{LocalStore, Store};
 /// What is remembered of a layer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Record {
+struct LayerRecord {
     descriptor: Descriptor,
     diff_id: Digest,
 }
 
 /// What is remembered of a step.
 #[derive(Debug, Serialize, Deserialize)]
-struct Outcome {
+struct StepRecord {
     /// None if it changed nothing.
-    layer: Option<Record>,
+    layer: Option<LayerRecord>,
     /// The key of the layer itself, by what its files look like.
     made_of: Option<Digest>,
 }
 
-impl Keyed for Record {}
+impl Keyed for LayerRecord {}
 
-impl Keyed for Outcome {}
+impl Keyed for StepRecord {}
 
 impl Keyed for Vec<Piece> {}
 
@@ -36,7 +36,7 @@ impl Key {
     /// layer's own key counts as used, too: a build that has to look at the files asks for that.
     pub fn outcome(&self, store: &LocalStore) -> Option<Option<Layer>> {
         let (blob, content) = store.record(&self.digest())?;
-        let Outcome { layer, made_of } = from_json::<Outcome>("a step's record", &content).ok()?;
+        let StepRecord { layer, made_of } = from_json::<StepRecord>("a step's record", &content).ok()?;
         if let Some(made_of) = made_of {
             store.touch_record(&made_of);
         }
@@ -48,31 +48,31 @@ impl Key {
 
     /// Remembers what the step of this key came to; a layer [is certain](is_certain), and is beside its own key.
     pub fn remember_outcome(&self, store: &LocalStore, layer: Option<&Layer>, made_of: Option<Key>) -> Result<()> {
-        let outcome = Outcome { layer: layer.map(Record::of), made_of: made_of.map(|key| key.digest()) };
+        let record = StepRecord { layer: layer.map(LayerRecord::of), made_of: made_of.map(|key| key.digest()) };
         let blob = layer.map_or_else(|| marker(store), |layer| Ok(layer.descriptor.digest))?;
-        store.put_record(&self.digest(), &blob, &to_json(&outcome))
+        store.put_record(&self.digest(), &blob, &to_json(&record))
     }
 
     /// The layer that this key led to, if the store still has it. A record that cannot be read is none.
     pub fn find(&self, store: &LocalStore) -> Option<Layer> {
         let (blob, content) = store.record(&self.digest())?;
-        from_json::<Record>("a layer's record", &content).ok()?.layer(&blob, store)
+        from_json::<LayerRecord>("a layer's record", &content).ok()?.layer(&blob, store)
     }
 
     /// Remembers `layer`, which [is certain](is_certain).
     pub fn remember(&self, store: &LocalStore, layer: &Layer) -> Result<()> {
-        store.put_record(&self.digest(), &layer.descriptor.digest, &to_json(&Record::of(layer)))
+        store.put_record(&self.digest(), &layer.descriptor.digest, &to_json(&LayerRecord::of(layer)))
     }
 }
 
-impl Record {
+impl LayerRecord {
     fn of(layer: &Layer) -> Self {
-        Record { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id }
+        LayerRecord { descriptor: layer.descriptor.clone(), diff_id: layer.diff_id }
     }
 
     /// If it is of `blob`, and the store still has that.
     fn layer(self, blob: &Digest, store: &LocalStore) -> Option<Layer> {
-        let Record { descriptor, diff_id } = self;
+        let LayerRecord { descriptor, diff_id } = self;
         let layer = Layer { descriptor, diff_id };
         if layer.descriptor.digest != *blob || !store.claim(&layer.descriptor) {
             return None;

@@ -37,18 +37,18 @@ struct Spooled {
     layer: Layer,
     spool: Arc<Spool>,
     /// What is yet to be brought: whoever comes next brings it for all who wait.
-    wanted: Mutex<Parts>,
+    wanted: Mutex<TarRanges>,
     brought: Mutex<Brought>,
 }
 
 /// Where each part of a tar begins, and where it ends.
-type Parts = BTreeMap<u64, u64>;
+type TarRanges = BTreeMap<u64, u64>;
 
 #[derive(Default)]
 struct Brought {
     file: Option<File>,
     /// What is in the file.
-    parts: Parts,
+    parts: TarRanges,
 }
 
 impl<'a> Bases<'a> {
@@ -74,14 +74,14 @@ impl<'a> Bases<'a> {
     /// Sees to it that those of `contents` that are in layers of images can be read, all layers side by side. Each layer is
     /// read once for all that ask for parts of it while it is read for another.
     pub fn bring<'c>(&self, contents: impl Iterator<Item = &'c Content>) -> Result<()> {
-        let mut wanted: BTreeMap<Digest, Parts> = BTreeMap::new();
+        let mut wanted: BTreeMap<Digest, TarRanges> = BTreeMap::new();
         for content in contents {
             if let Content::Part { spool, offset, size } = content {
                 wanted.entry(spool.tar()).or_default().insert(*offset, offset + size);
             }
         }
         let known = locked(&self.spooled);
-        let wanted: Vec<(Arc<Spooled>, Parts)> =
+        let wanted: Vec<(Arc<Spooled>, TarRanges)> =
             wanted.into_iter().filter_map(|(tar, parts)| Some((known.get(&tar)?.clone(), parts))).collect();
         drop(known);
         for (spooled, parts) in &wanted {

@@ -22,17 +22,17 @@ pub struct Elsewhere<'a> {
     pool: &'a ThreadPool,
     stop: Stop,
     downloads: Memo<(String, Option<Digest>), Downloaded>,
-    repositories: Memo<Request, Arc<Repository>>,
+    repositories: Memo<GitRequest, Arc<FetchedRepository>>,
 }
 
 /// All that decides about what is fetched of a repository. Checksums do not: they are held against it each time.
 #[derive(PartialEq, Eq, Hash)]
-struct Request {
+struct GitRequest {
     url: GitUrl,
     keep_git_dir: bool,
 }
 
-struct Repository {
+struct FetchedRepository {
     /// What has the files goes with it.
     fetched: Fetched,
     files: Files,
@@ -71,13 +71,13 @@ impl<'a> Elsewhere<'a> {
         self.fetched(url, keep_git_dir, checksum).map(|repository| repository.files.clone())
     }
 
-    fn fetched(&self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<Arc<Repository>> {
-        let request = Request { url: GitUrl { checksum: None, ..url.clone() }, keep_git_dir };
+    fn fetched(&self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<Arc<FetchedRepository>> {
+        let request = GitRequest { url: GitUrl { checksum: None, ..url.clone() }, keep_git_dir };
         let repository = self.repositories.get(request, || {
             let fetched = fetch(url, keep_git_dir, checksum, self.options.store, &self.stop)?;
             let context = Context { title: url.to_string(), ignore: Vec::new() };
             let files = Walked::new(&context, &fetched.root, SystemTime::now(), self.pool)?.files;
-            Ok(Arc::new(Repository { fetched, files }))
+            Ok(Arc::new(FetchedRepository { fetched, files }))
         })?;
         repository.fetched.check(url, checksum)?;
         Ok(repository)

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Change, Doing, Given, Leaves, Settled, Takes};
+use super::{Doing, Given, Leaves, Settled, StepChange, Takes};
 use crate::build::cache::{Key, Mark, are_settled};
 use crate::build::inputs::Inputs;
 use crate::error::Result;
 use crate::oci::KeyBuilder;
 use crate::plan::Add;
 use crate::source::local::Added;
-use crate::tree::{Target, lay_over};
+use crate::tree::{Edit, lay_over};
 
 impl Doing for Vec<Add> {
     fn takes(&self) -> Takes {
@@ -28,14 +28,14 @@ impl Doing for Vec<Add> {
         Ok((key.part("entries", &sum).part("roles", roles), are_settled(entries, inputs.started)))
     }
 
-    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<Change> {
+    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange> {
         let added = inputs.added(self)?;
         if given.below.is_empty() {
             let entries = added.entries.clone();
-            return Ok(Change { entries, leaves: Leaves::Over(given.below), has_xattrs: true });
+            return Ok(StepChange { entries, leaves: Leaves::Over(given.below), has_xattrs: true });
         }
-        let target = Target::new(given.below, None, inputs.options.modified.of_made(), inputs.budget.clone());
-        let (files, entries) = lay_over(&added.entries, &added.roles, target)?;
-        Ok(Change { entries: Arc::new(entries), leaves: Leaves::Files(files), has_xattrs: true })
+        let edit = Edit::new(given.below, None, inputs.options.modified.of_made(), inputs.budget.clone());
+        let (files, entries) = lay_over(&added.entries, &added.roles, edit)?;
+        Ok(StepChange { entries: Arc::new(entries), leaves: Leaves::Files(files), has_xattrs: true })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Below, Change, Doing, Given, Leaves, Settled, Takes, owner};
+use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes, owner};
 use crate::build::cache::{Mark, Sum};
 use crate::build::inputs::{Inputs, Missing};
 use crate::error::{ErrorKind, Result};
@@ -14,7 +14,7 @@ use crate::source::modified::Modified;
 use crate::tree::owner::is_known;
 use crate::tree::pattern::from_root;
 use crate::tree::{
-    Attributes, Content, Copier, Files, Ignore, Kind, Matched, Node, Object, Pivot, Reason, Target, Time, has_wildcard,
+    Attributes, Content, Copier, Edit, Files, Ignore, Kind, Matched, Node, Object, Pivot, Reason, Time, has_wildcard,
     joined, literal_start, matched, not_there, parent,
 };
 
@@ -45,15 +45,15 @@ impl Doing for Copy {
         Ok((key, sums.iter().all(|sum| sum.is_settled)))
     }
 
-    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<Change> {
+    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange> {
         let owner = owner(self.owner.as_deref(), &given, inputs)?;
         let is_alone = stands_alone(self);
         let below = if is_alone { Files::new() } else { given.below };
-        let mut target = Target::new(below, owner, inputs.options.modified.of_made(), inputs.budget.clone());
-        Copying { from: given.from, inputs }.copy(self, owner, &mut target)?;
-        let (files, entries) = target.finish()?;
+        let mut edit = Edit::new(below, owner, inputs.options.modified.of_made(), inputs.budget.clone());
+        Copying { from: given.from, inputs }.copy(self, owner, &mut edit)?;
+        let (files, entries) = edit.finish()?;
         let leaves = if is_alone { Leaves::OverBelow } else { Leaves::Files(files) };
-        Ok(Change { entries: Arc::new(entries), leaves, has_xattrs: false })
+        Ok(StepChange { entries: Arc::new(entries), leaves, has_xattrs: false })
     }
 }
 
@@ -127,7 +127,7 @@ fn told(parts: KeyBuilder, copy: &Copy) -> KeyBuilder {
 }
 
 impl Copying<'_> {
-    fn copy(&self, copy: &Copy, owner: Option<(u32, u32)>, target: &mut Target) -> Result<()> {
+    fn copy(&self, copy: &Copy, owner: Option<(u32, u32)>, edit: &mut Edit) -> Result<()> {
         let time = match self.inputs.options.modified {
             Modified::At(time) => Some(time),
             Modified::Preserve => None,
@@ -139,29 +139,29 @@ impl Copying<'_> {
                 CopyItem::Pattern(pattern) => {
                     let provided = self.provided(copy)?;
                     if copy.parents {
-                        self.copy_parents(&copier, &provided, pattern, target)?;
+                        self.copy_parents(&copier, &provided, pattern, edit)?;
                     } else {
-                        self.copy_pattern(copy, &copier, &provided, pattern, target)?;
+                        self.copy_pattern(copy, &copier, &provided, pattern, edit)?;
                     }
                 }
                 CopyItem::Text { name, content } => {
                     let content = Content::Bytes(content.as_bytes().into());
                     let node = file(content, 0o644, self.inputs.options.modified.of_made());
-                    copier.copy(&named(name, &node), None, target)?;
+                    copier.copy(&named(name, &node), None, edit)?;
                 }
                 CopyItem::Url { url, checksum } => {
                     let downloaded = self.inputs.elsewhere.downloaded(url, *checksum)?;
                     let node = file(downloaded.content, 0o600, downloaded.modified);
                     let source = named(&downloaded.name, &node);
-                    if !(copy.unpack == Some(true) && self.unpack(&copier, &source, target)?) {
-                        copier.copy(&source, None, target)?;
+                    if !(copy.unpack == Some(true) && self.unpack(&copier, &source, edit)?) {
+                        copier.copy(&source, None, edit)?;
                     }
                 }
                 CopyItem::Git { url, keep_git_dir, checksum } => {
                     let files = self.inputs.elsewhere.repository(url, *keep_git_dir, checksum.as_deref())?;
                     matched(&files, "/", "the repository")?
                         .iter()
-                        .try_for_each(|root| copier.copy(root, None, target))?;
+                        .try_for_each(|root| copier.copy(root, None, edit))?;
                 }
             }
         }
@@ -192,7 +192,7 @@ impl Copying<'_> {
         copier: &Copier<'_>,
         provided: &Provided,
         pattern: &str,
-        target: &mut Target,
+        edit: &mut Edit,
     ) -> Result<()> {
         let found = provided.matched(pattern)?;
         if found.is_empty() {
@@ -201,14 +201,14 @@ impl Copying<'_> {
         }
         for source in &found {
             self.check_missing(copier, provided, source, None)?;
-            if !(copy.unpack.unwrap_or(copy.is_add) && self.unpack(copier, source, target)?) {
-                copier.copy(source, None, target)?;
+            if !(copy.unpack.unwrap_or(copy.is_add) && self.unpack(copier, source, edit)?) {
+                copier.copy(source, None, edit)?;
             }
         }
         Ok(())
     }
 
-    fn copy_parents(&self, copier: &Copier<'_>, provided: &Provided, pattern: &str, target: &mut Target) -> Result<()> {
+    fn copy_parents(&self, copier: &Copier<'_>, provided: &Provided, pattern: &str, edit: &mut Edit) -> Result<()> {
         let Pivot { start, pattern } = Pivot::of(pattern);
         let only = Ignore::new([pattern.as_str()])?;
         let starts = provided.matched(&start)?;
@@ -221,7 +221,7 @@ impl Copying<'_> {
         }
         for start in &starts {
             self.check_missing(copier, provided, start, Some(&only))?;
-            copier.copy(start, Some(&only), target)?;
+            copier.copy(start, Some(&only), edit)?;
         }
         Ok(())
     }
@@ -253,34 +253,34 @@ impl Copying<'_> {
     }
 
     /// Unpacks `source` to the destination, if it is an archive; whether it is.
-    fn unpack(&self, copier: &Copier<'_>, source: &Matched<'_>, target: &mut Target) -> Result<bool> {
+    fn unpack(&self, copier: &Copier<'_>, source: &Matched<'_>, edit: &mut Edit) -> Result<bool> {
         let Object::Other(Kind::File(content)) = source.node.object() else { return Ok(false) };
         self.inputs.bases.bring(std::iter::once(content))?;
         let name = String::from_utf8_lossy(&source.name);
         let Some(entries) = archive::entries(content, &name, self.inputs.options.store)? else { return Ok(false) };
-        let destination = target.files().real(copier.to.as_bytes())?;
-        target.make_directory(&destination)?;
+        let destination = edit.files().real(copier.to.as_bytes())?;
+        edit.make_directory(&destination)?;
         for entry in entries {
             let directory = joined(&destination, parent(&entry.path).unwrap_or_default());
-            let directory = target.files().real(&directory)?;
-            target.make_directory(&directory)?;
+            let directory = edit.files().real(&directory)?;
+            edit.make_directory(&directory)?;
             let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             let path = joined(&directory, name);
             let mut attributes = entry.attributes;
             (attributes.user, attributes.group) = copier.owner.unwrap_or((attributes.user, attributes.group));
             attributes.modified = copier.time.map_or(attributes.modified, Time::of_seconds);
             match entry.kind {
-                Kind::Directory if target.files().get(&path).is_some_and(Node::is_directory) => {
-                    *target.change(path)? = attributes;
+                Kind::Directory if edit.files().get(&path).is_some_and(Node::is_directory) => {
+                    *edit.change(path)? = attributes;
                 }
-                Kind::Directory => target.put(path, Node::directory(attributes))?,
+                Kind::Directory => edit.put(path, Node::directory(attributes))?,
                 Kind::HardLink { target: first } => {
-                    let first = target.files().real(&joined(&destination, &first))?;
-                    if let Some(node) = target.files().get(&first).cloned() {
-                        target.put(path, node)?;
+                    let first = edit.files().real(&joined(&destination, &first))?;
+                    if let Some(node) = edit.files().get(&first).cloned() {
+                        edit.put(path, node)?;
                     }
                 }
-                kind => target.put(path, Node::new(Object::Other(kind), attributes))?,
+                kind => edit.put(path, Node::new(Object::Other(kind), attributes))?,
             }
         }
         Ok(true)

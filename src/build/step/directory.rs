@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Change, Doing, Given, Leaves, Settled, Takes, owner};
+use super::{Doing, Given, Leaves, Settled, StepChange, Takes, owner};
 use crate::build::cache::Mark;
 use crate::build::inputs::Inputs;
 use crate::error::Result;
 use crate::oci::KeyBuilder;
 use crate::plan::Directory;
-use crate::tree::Target;
+use crate::tree::Edit;
 
 impl Doing for Directory {
     fn takes(&self) -> Takes {
@@ -25,12 +25,12 @@ impl Doing for Directory {
         Ok((key, true))
     }
 
-    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<Change> {
+    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange> {
         let owner = owner(self.owner.as_deref(), &given, inputs)?;
-        let mut target = Target::new(given.below, owner, inputs.options.modified.of_made(), inputs.budget.clone());
-        let path = target.files().real(self.path.as_bytes())?;
-        target.make_directory(&path)?;
-        let (files, entries) = target.finish()?;
-        Ok(Change { entries: Arc::new(entries), leaves: Leaves::Files(files), has_xattrs: false })
+        let mut edit = Edit::new(given.below, owner, inputs.options.modified.of_made(), inputs.budget.clone());
+        let path = edit.files().real(self.path.as_bytes())?;
+        edit.make_directory(&path)?;
+        let (files, entries) = edit.finish()?;
+        Ok(StepChange { entries: Arc::new(entries), leaves: Leaves::Files(files), has_xattrs: false })
     }
 }

@@ -24,7 +24,7 @@ pub trait Doing {
     fn mark(&self, key: KeyBuilder, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)>;
 
     /// Does it.
-    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<Change>;
+    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange>;
 
     /// The name of the kind in keys.
     fn kind(&self) -> &'static str;
@@ -59,7 +59,7 @@ pub struct Given<'a> {
 }
 
 /// What a step has changed.
-pub struct Change {
+pub struct StepChange {
     /// Those of its layer, sorted by path; none if it changes nothing.
     pub entries: Arc<Vec<Entry>>,
     pub leaves: Leaves,

@@ -12,7 +12,7 @@ use crate::cli::flags::output::OutputFlags;
 use crate::cli::store::trim;
 use crate::error::{Error, Result};
 use crate::oci::Reference;
-use crate::output::{self, Image, Means, Output};
+use crate::output::{self, Means, Output, OutputImage};
 use crate::plan::dockerfile::Warning;
 use crate::plan::{Automatic, Plan, Spec};
 use crate::progress::{Event, Progress, WarningKind};
@@ -194,7 +194,7 @@ impl BuildRequest<'_> {
             if outputs.iter().any(|output| *output != Output::Registry) {
                 bases.fetch(&Graph::of(store, &built.root)?.blobs, self.output.jobs)?;
             }
-            let image = Image { store, root: &built.root, names };
+            let image = OutputImage { store, root: &built.root, names };
             let means = Means { client, jobs: self.output.jobs, progress };
             match &self.delivery {
                 Delivery::Release(release) => release.write(outputs, image, &means),

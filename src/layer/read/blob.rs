@@ -16,19 +16,19 @@ pub struct LayerReader<R> {
     blob: R,
     layer: Layer,
     /// None once the end was told of.
-    unpacking: Option<io::Result<Unpacking>>,
+    unpacking: Option<io::Result<DecodedBlob>>,
 }
 
 /// As much as was read, decompressed.
-enum Unpacking {
+enum DecodedBlob {
     /// Too little to tell what it is.
-    Begun(Vec<u8>, Tar),
-    Plain(Tar),
-    Gzip(Box<MultiGzDecoder<Tar>>),
-    Zstd(Decoder<'static, Tar>),
+    Begun(Vec<u8>, CheckedTar),
+    Plain(CheckedTar),
+    Gzip(Box<MultiGzDecoder<CheckedTar>>),
+    Zstd(Decoder<'static, CheckedTar>),
 }
 
-struct Tar {
+struct CheckedTar {
     hasher: Hasher,
     budget: Budget,
 }
@@ -36,8 +36,8 @@ struct Tar {
 impl<R: Read> LayerReader<R> {
     pub fn new(blob: R, layer: &Layer) -> Self {
         let budget = Budget::new(Limits::of(std::slice::from_ref(layer), None), Whole::Image);
-        let tar = Tar { hasher: Hasher::new(), budget };
-        LayerReader { blob, layer: layer.clone(), unpacking: Some(Ok(Unpacking::Begun(Vec::new(), tar))) }
+        let tar = CheckedTar { hasher: Hasher::new(), budget };
+        LayerReader { blob, layer: layer.clone(), unpacking: Some(Ok(DecodedBlob::Begun(Vec::new(), tar))) }
     }
 }
 
@@ -46,7 +46,7 @@ impl<R: Read> Read for LayerReader<R> {
         let count = self.blob.read(buffer)?;
         if count == 0 && !buffer.is_empty() {
             let Some(unpacking) = self.unpacking.take() else { return Ok(0) };
-            let tar = unpacking.and_then(Unpacking::finish);
+            let tar = unpacking.and_then(DecodedBlob::finish);
             let tar = tar.map_err(|error| undecompressed(self.layer.descriptor.digest, error))?;
             self.layer.check_diff_id(tar.hasher.finish()).map_err(io::Error::other)?;
         } else if let Some(Ok(unpacking)) = self.unpacking.take_if(|unpacking| unpacking.is_ok()) {
@@ -57,42 +57,42 @@ impl<R: Read> Read for LayerReader<R> {
     }
 }
 
-impl Unpacking {
+impl DecodedBlob {
     fn fed(mut self, bytes: &[u8]) -> io::Result<Self> {
         match &mut self {
-            Unpacking::Begun(head, _) => {
+            DecodedBlob::Begun(head, _) => {
                 head.extend_from_slice(bytes);
                 if head.len() >= ZSTD_MAGIC.len() {
                     return self.told();
                 }
             }
-            Unpacking::Plain(tar) => tar.write_all(bytes)?,
-            Unpacking::Gzip(decoder) => decoder.write_all(bytes)?,
-            Unpacking::Zstd(decoder) => decoder.write_all(bytes)?,
+            DecodedBlob::Plain(tar) => tar.write_all(bytes)?,
+            DecodedBlob::Gzip(decoder) => decoder.write_all(bytes)?,
+            DecodedBlob::Zstd(decoder) => decoder.write_all(bytes)?,
         }
         Ok(self)
     }
 
     /// By its first bytes, as for whoever unpacks it.
     fn told(self) -> io::Result<Self> {
-        let Unpacking::Begun(head, tar) = self else { return Ok(self) };
+        let DecodedBlob::Begun(head, tar) = self else { return Ok(self) };
         let unpacking = match Packing::of(&head) {
-            Packing::Gzip => Unpacking::Gzip(Box::new(MultiGzDecoder::new(tar))),
+            Packing::Gzip => DecodedBlob::Gzip(Box::new(MultiGzDecoder::new(tar))),
             Packing::Zstd => {
                 let mut decoder = Decoder::new(tar)?;
                 decoder.window_log_max(ZSTD_WINDOW)?;
-                Unpacking::Zstd(decoder)
+                DecodedBlob::Zstd(decoder)
             }
-            Packing::None => Unpacking::Plain(tar),
+            Packing::None => DecodedBlob::Plain(tar),
         };
         unpacking.fed(&head)
     }
 
-    fn finish(self) -> io::Result<Tar> {
+    fn finish(self) -> io::Result<CheckedTar> {
         match self.told()? {
-            Unpacking::Begun(_, tar) | Unpacking::Plain(tar) => Ok(tar),
-            Unpacking::Gzip(decoder) => decoder.finish(),
-            Unpacking::Zstd(mut decoder) => {
+            DecodedBlob::Begun(_, tar) | DecodedBlob::Plain(tar) => Ok(tar),
+            DecodedBlob::Gzip(decoder) => decoder.finish(),
+            DecodedBlob::Zstd(mut decoder) => {
                 decoder.flush()?;
                 Ok(decoder.into_inner())
             }
@@ -100,7 +100,7 @@ impl Unpacking {
     }
 }
 
-impl Write for Tar {
+impl Write for CheckedTar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hasher.update(bytes);
         self.budget.size(bytes.len() as u64).map_err(io::Error::other)?;

@@ -194,14 +194,14 @@ impl Overlay {
 
     /// Returns the path without links of the directory at `path`, if there is one. Links of the layer itself lead nowhere if
     /// they are `not_by_own`.
-    fn existing(&self, path: &[u8], not_by_own: bool) -> Result<Option<Vec<u8>>, Obstacle> {
+    fn existing(&self, path: &[u8], not_by_own: bool) -> Result<Option<Vec<u8>>, PathObstacle> {
         let mut way = Way::new(path);
         let missing = self.follow(&mut way, not_by_own)?;
         Ok(missing.is_none().then(|| way.real()))
     }
 
     /// Returns the path without links of the directory at `path`; what is missing of it is made.
-    fn directory(&mut self, path: &[u8]) -> Result<Vec<u8>, Obstacle> {
+    fn directory(&mut self, path: &[u8]) -> Result<Vec<u8>, PathObstacle> {
         let mut way = Way::new(path);
         while let Some(name) = self.follow(&mut way, false)? {
             way.behind.push(name);
@@ -216,7 +216,7 @@ impl Overlay {
     }
 
     /// Goes on along `way` to its end, or to the first name that is missing, and returns that.
-    fn follow(&self, way: &mut Way, not_by_own: bool) -> Result<Option<Vec<u8>>, Obstacle> {
+    fn follow(&self, way: &mut Way, not_by_own: bool) -> Result<Option<Vec<u8>>, PathObstacle> {
         let mut nodes = vec![self.files.root()];
         for name in &way.behind {
             nodes.extend(nodes.last().and_then(|node| node.children()?.get(&name[..])));
@@ -246,16 +246,16 @@ impl Overlay {
                     way.turn(target)?;
                     nodes.truncate(way.behind.len() + 1);
                 }
-                Some(Object::Other(_)) => return Err(Obstacle::NoDirectory(name)),
+                Some(Object::Other(_)) => return Err(PathObstacle::NoDirectory(name)),
             }
         }
         Ok(None)
     }
 
     /// Counts an object that is to be made: one member can bring many directories that nobody tells of.
-    fn count(&mut self) -> Result<(), Obstacle> {
+    fn count(&mut self) -> Result<(), PathObstacle> {
         if self.made >= ENTRIES {
-            return Err(Obstacle::TooMany);
+            return Err(PathObstacle::TooMany);
         }
         self.made += 1;
         Ok(())
@@ -263,12 +263,12 @@ impl Overlay {
 }
 
 /// Refuses a path that is too long or too deep: links can lead to longer ones than any member has.
-fn check(real: &[u8]) -> Result<(), Obstacle> {
+fn check(real: &[u8]) -> Result<(), PathObstacle> {
     if real.len() > LONGEST_PATH {
-        return Err(Obstacle::TooLong);
+        return Err(PathObstacle::TooLong);
     }
     if names(real).count() > DEEPEST {
-        return Err(Obstacle::TooDeep);
+        return Err(PathObstacle::TooDeep);
     }
     Ok(())
 }
@@ -283,7 +283,7 @@ struct Way {
 }
 
 /// Why a path leads nowhere.
-enum Obstacle {
+enum PathObstacle {
     NoDirectory(Vec<u8>),
     Loop,
     TooLong,
@@ -303,10 +303,10 @@ impl Way {
     }
 
     /// Turns to where a link leads.
-    fn turn(&mut self, target: &[u8]) -> Result<(), Obstacle> {
+    fn turn(&mut self, target: &[u8]) -> Result<(), PathObstacle> {
         self.links += 1;
         if self.links > LINKS_LIMIT {
-            return Err(Obstacle::Loop);
+            return Err(PathObstacle::Loop);
         }
         if target.starts_with(b"/") {
             self.behind.clear();
@@ -316,17 +316,17 @@ impl Way {
     }
 }
 
-impl Obstacle {
+impl PathObstacle {
     fn error(self, path: &[u8]) -> Error {
         let path = path.escape_ascii();
         Error::input(match self {
-            Obstacle::NoDirectory(name) => {
+            PathObstacle::NoDirectory(name) => {
                 format!("{path} cannot be where it is to be: {} is no directory", name.escape_ascii())
             }
-            Obstacle::Loop => format!("the way to {path} leads through more than {LINKS_LIMIT} links"),
-            Obstacle::TooLong => format!("{path} leads to a path of more than {LONGEST_PATH} bytes"),
-            Obstacle::TooDeep => format!("{path} lies more than {DEEPEST} directories deep"),
-            Obstacle::TooMany => {
+            PathObstacle::Loop => format!("the way to {path} leads through more than {LINKS_LIMIT} links"),
+            PathObstacle::TooLong => format!("{path} leads to a path of more than {LONGEST_PATH} bytes"),
+            PathObstacle::TooDeep => format!("{path} lies more than {DEEPEST} directories deep"),
+            PathObstacle::TooMany => {
                 format!("{path} is one too many of {ENTRIES} entries with the directories they are in")
             }
         })

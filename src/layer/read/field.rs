@@ -44,10 +44,10 @@ pub fn time(text: &[u8]) -> Option<Time> {
     Some(Time { seconds, nanoseconds })
 }
 
-pub type Record<'a> = (&'a [u8], &'a [u8]);
+pub type PaxRecord<'a> = (&'a [u8], &'a [u8]);
 
 /// The record that `bytes` begins with, and what follows it.
-pub fn record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+pub fn record(bytes: &[u8]) -> Option<(PaxRecord<'_>, &[u8])> {
     let space = bytes.iter().position(|byte| *byte == b' ')?;
     let length = usize::try_from(decimal(&bytes[..space])?).ok()?;
     let (record, rest) = bytes.split_at_checked(length)?;

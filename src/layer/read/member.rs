@@ -46,7 +46,7 @@ const XATTR_MEMORY: u64 = 128;
 /// pax records outrank GNU's long names, and these the header's fields. Global pax headers are passed over, as docker and
 /// containerd do.
 pub(super) fn members(tar: impl Read, name: &str, budget: &Budget) -> Result<Vec<Member>> {
-    let mut reader = Reader { tar: Filled::new(tar, Some(budget)), at: 0, name, budget };
+    let mut reader = HeaderReader { tar: Filled::new(tar, Some(budget)), at: 0, name, budget };
     let mut members = Vec::new();
     let mut extension = Extension::default();
     while let Some(header) = reader.header()? {
@@ -70,14 +70,14 @@ struct Extension {
     records: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-struct Reader<'a, R> {
+struct HeaderReader<'a, R> {
     tar: R,
     at: u64,
     name: &'a str,
     budget: &'a Budget,
 }
 
-impl<R: Read> Reader<'_, R> {
+impl<R: Read> HeaderReader<'_, R> {
     /// The next header; none at the end, which is an empty record, or no record at all.
     fn header(&mut self) -> Result<Option<Header>> {
         let mut record = [0; RECORD as usize];

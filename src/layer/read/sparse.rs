@@ -26,11 +26,11 @@ pub struct Filled<'b, R> {
     /// Read and not given out yet.
     ready: Vec<u8>,
     given: usize,
-    state: State,
-    extension: Extension,
+    state: FilledState,
+    extension: SparseExtension,
 }
 
-enum State {
+enum FilledState {
     /// A header comes next.
     Header,
     /// So many bytes are given out as they come.
@@ -42,7 +42,7 @@ enum State {
 
 /// A file on its way.
 struct Sparse {
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<SparsePiece>,
     /// Where in the file the next byte is.
     at: u64,
     size: u64,
@@ -51,14 +51,14 @@ struct Sparse {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Piece {
+struct SparsePiece {
     offset: u64,
     size: u64,
 }
 
 /// What pax headers say of the member behind them.
 #[derive(Default)]
-struct Extension {
+struct SparseExtension {
     /// How much of the tar it takes.
     stored: Option<u64>,
     sparse: Option<Marks>,
@@ -75,14 +75,21 @@ struct Marks {
 
 impl<'b, R: Read> Filled<'b, R> {
     pub fn new(tar: R, budget: Option<&'b Budget>) -> Self {
-        Filled { tar, budget, ready: Vec::new(), given: 0, state: State::Header, extension: Extension::default() }
+        Filled {
+            tar,
+            budget,
+            ready: Vec::new(),
+            given: 0,
+            state: FilledState::Header,
+            extension: SparseExtension::default(),
+        }
     }
 
     /// Reads the next header and what belongs to it.
     fn advance(&mut self) -> io::Result<()> {
         self.ready.clear();
         self.given = 0;
-        self.state = State::Rest;
+        self.state = FilledState::Rest;
         if !self.take(RECORD)? {
             return Ok(());
         }
@@ -95,18 +102,18 @@ impl<'b, R: Read> Filled<'b, R> {
         match kind {
             b'x' if noted <= LONGEST => return self.records(noted),
             b'x' | b'g' | b'L' | b'K' => {
-                self.state = State::Copy(padded(noted));
+                self.state = FilledState::Copy(padded(noted));
                 return Ok(());
             }
             _ => {}
         }
-        let Extension { stored, sparse } = std::mem::take(&mut self.extension);
+        let SparseExtension { stored, sparse } = std::mem::take(&mut self.extension);
         let stored = stored.unwrap_or(noted);
         match (kind, sparse) {
-            (b'1'..=b'6', _) => self.state = State::Header,
+            (b'1'..=b'6', _) => self.state = FilledState::Header,
             (b'S', _) => self.old_form(header, stored)?,
             (0 | b'0' | b'7', Some(marks)) => self.pax_form(header, marks, stored)?,
-            _ => self.state = State::Copy(padded(stored)),
+            _ => self.state = FilledState::Copy(padded(stored)),
         }
         Ok(())
     }
@@ -122,7 +129,7 @@ impl<'b, R: Read> Filled<'b, R> {
         if !self.take(padded(size))? {
             return Ok(());
         }
-        self.state = State::Header;
+        self.state = FilledState::Header;
         let content = &self.ready[RECORD as usize..][..size as usize];
         let (mut marks, mut name, mut others) = (Marks::default(), None, Vec::new());
         let mut is_sparse = false;
@@ -166,7 +173,7 @@ impl<'b, R: Read> Filled<'b, R> {
         let Some(size) = marks.size else { return Err(damaged(&header)) };
         let (map, taken) = if marks.is_1_0 { self.map(&header, stored)? } else { (marks.map, 0) };
         let pieces = map.chunks(2).map(|pair| match pair {
-            [offset, size] => Ok(Piece { offset: *offset, size: *size }),
+            [offset, size] => Ok(SparsePiece { offset: *offset, size: *size }),
             _ => Err(damaged(&header)),
         });
         let pieces = pieces.collect::<io::Result<_>>()?;
@@ -211,7 +218,7 @@ impl<'b, R: Read> Filled<'b, R> {
             for pair in pairs {
                 let field = |part: &[u8]| number(part).and_then(|number| u64::try_from(number).ok());
                 let (offset, size) = field(&pair[..12]).zip(field(&pair[12..])).ok_or_else(|| damaged(&header))?;
-                pieces.push(Piece { offset, size });
+                pieces.push(SparsePiece { offset, size });
             }
             if pieces.len() > MOST_PIECES { Err(damaged(&header)) } else { Ok(()) }
         };
@@ -237,7 +244,7 @@ impl<'b, R: Read> Filled<'b, R> {
     }
 
     /// Gives out `header` as that of a plain file of `size` bytes, whose data comes next.
-    fn file(&mut self, mut header: Header, pieces: VecDeque<Piece>, size: u64, stored: u64) -> io::Result<()> {
+    fn file(&mut self, mut header: Header, pieces: VecDeque<SparsePiece>, size: u64, stored: u64) -> io::Result<()> {
         let mut end = 0;
         let mut data = 0u64;
         for piece in &pieces {
@@ -259,7 +266,7 @@ impl<'b, R: Read> Filled<'b, R> {
             true => self.ready.extend_from_slice(header.as_bytes()),
             false => self.ready = header.as_bytes().to_vec(),
         }
-        self.state = State::File(Sparse { pieces, at: 0, size, padding: padded(stored) - stored });
+        self.state = FilledState::File(Sparse { pieces, at: 0, size, padding: padded(stored) - stored });
         Ok(())
     }
 }
@@ -275,15 +282,15 @@ impl<R: Read> Read for Filled<'_, R> {
                 return Ok(count);
             }
             match &mut self.state {
-                State::Rest => return self.tar.read(buffer),
-                State::Copy(0) | State::Header => self.advance()?,
-                State::Copy(left) => {
+                FilledState::Rest => return self.tar.read(buffer),
+                FilledState::Copy(0) | FilledState::Header => self.advance()?,
+                FilledState::Copy(left) => {
                     let most = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     let count = self.tar.read(&mut buffer[..most])?;
                     *left -= count as u64;
                     return Ok(count);
                 }
-                State::File(file) => {
+                FilledState::File(file) => {
                     let count = file.read(&mut self.tar, buffer)?;
                     if count > 0 {
                         return Ok(count);
@@ -292,7 +299,7 @@ impl<R: Read> Read for Filled<'_, R> {
                     self.ready = vec![0; (padded(file.size) - file.size) as usize];
                     self.given = 0;
                     io::copy(&mut self.tar.by_ref().take(padding), &mut io::sink())?;
-                    self.state = State::Header;
+                    self.state = FilledState::Header;
                 }
             }
         }

@@ -10,7 +10,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use tar::EntryType;
 
-use super::survey::{Content, Survey, Wanted, contents};
+use super::survey::{FileContent, Survey, Wanted, contents};
 use crate::error::{Error, Result};
 use crate::layer::tar::{Head, padded, records};
 use crate::layer::{Layer, Open};
@@ -76,7 +76,7 @@ impl Tar<'_> {
         Ok(at)
     }
 
-    fn content(&self, file: &Wanted<'_>, content: &mut Content<'_>) -> Result<()> {
+    fn content(&self, file: &Wanted<'_>, content: &mut FileContent<'_>) -> Result<()> {
         let Some(start) = self.contents.get(&file.place.node.address()) else { return Ok(()) };
         content.each_part(|part, at| self.write(part, *start + at))
     }

@@ -27,8 +27,8 @@ use crate::progress::WarningKind;
 use crate::sync::locked;
 use crate::tree::{Attributes, Files};
 
-use survey::{Content, Link, Place, Survey, Wanted, contents};
-use target::{Cursor, LeftOut, Target};
+use survey::{FileContent, Link, Place, Survey, Wanted, contents};
+use target::{Cursor, Omission, UnpackRoot};
 
 pub use extract::extract;
 pub use flatten::flatten;
@@ -65,7 +65,7 @@ pub fn unpack(
     pool: &ThreadPool,
 ) -> Result<Unpacked> {
     let survey = Survey::of(files, layers)?;
-    let target = Target::new(root, shown)?;
+    let target = UnpackRoot::new(root, shown)?;
     let mut cursor = Cursor::new(&target);
     for place in survey.directories.iter().filter(|place| !place.path.is_empty()) {
         cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
@@ -80,7 +80,7 @@ pub fn unpack(
         cursor.make(path, |parent, name| match linkat(old, old_name, parent, name, AtFlags::empty()) {
             // Nothing else is missing but devices that were left out.
             Err(Errno::NOENT) => {
-                target.leave_out(LeftOut::Device, path);
+                target.leave_out(Omission::Device, path);
                 Ok(())
             }
             linked => linked,
@@ -96,7 +96,7 @@ impl Directories {
     /// got its own, nobody can get to those in it. `directory` is where the one at `path` is by now, and errors call it
     /// `shown`.
     pub fn finish(&self, path: &[u8], directory: BorrowedFd<'_>, shown: &Path) -> Result<()> {
-        let target = Target::new(directory, shown)?;
+        let target = UnpackRoot::new(directory, shown)?;
         let mut cursor = Cursor::new(&target);
         let start = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
         let below = self.0.range(start.clone()..).take_while(|(path, _)| path.starts_with(&start));
@@ -117,7 +117,7 @@ impl Directories {
     /// As [`finish`](Self::finish), but for `directory` alone.
     pub fn finish_one(&self, path: &[u8], directory: BorrowedFd<'_>, shown: &Path) -> Result<()> {
         match self.0.get(path) {
-            Some(attributes) => Target::new(directory, shown)?.settle(directory, b"", attributes, attributes.mode),
+            Some(attributes) => UnpackRoot::new(directory, shown)?.settle(directory, b"", attributes, attributes.mode),
             None => Ok(()),
         }
     }
@@ -128,7 +128,7 @@ struct Writing<'a, 'o> {
     layers: &'a [Layer],
     open: &'a Open<'o>,
     files: &'a [Vec<Wanted<'a>>],
-    target: &'a Target,
+    target: &'a UnpackRoot,
 }
 
 /// A small file and its content.
@@ -140,7 +140,7 @@ impl<'a> Writing<'a, '_> {
         let writers = pool.current_num_threads();
         let (send, receive) = sync_channel(2 * writers);
         let receive = Arc::new(Mutex::new(receive));
-        let failure = &Failure::default();
+        let failure = &FirstFailure::default();
         std::thread::scope(|scope| {
             for _ in 0..writers {
                 let receive = receive.clone();
@@ -163,7 +163,7 @@ impl<'a> Writing<'a, '_> {
         layer: &Layer,
         files: &'a [Wanted<'a>],
         send: &SyncSender<Small<'a>>,
-        failure: &Failure,
+        failure: &FirstFailure,
     ) -> Result<()> {
         let mut cursor = Cursor::new(self.target);
         contents(layer, files, self.open, |file, content| {
@@ -180,7 +180,7 @@ impl<'a> Writing<'a, '_> {
         })
     }
 
-    fn write_small(&self, receive: &Mutex<Receiver<Small<'a>>>, failure: &Failure) {
+    fn write_small(&self, receive: &Mutex<Receiver<Small<'a>>>, failure: &FirstFailure) {
         let mut cursor = Cursor::new(self.target);
         loop {
             let Ok((file, bytes)) = locked(receive).recv() else { return };
@@ -195,7 +195,7 @@ impl<'a> Writing<'a, '_> {
         }
     }
 
-    fn write_large(&self, cursor: &mut Cursor<'_>, file: &Wanted<'_>, content: &mut Content<'_>) -> Result<()> {
+    fn write_large(&self, cursor: &mut Cursor<'_>, file: &Wanted<'_>, content: &mut FileContent<'_>) -> Result<()> {
         let created = self.create(cursor, file)?;
         let failed = |source| self.target.failed("write", &file.place.path, source);
         created.set_len(file.size).map_err(failed)?;
@@ -212,7 +212,7 @@ impl<'a> Writing<'a, '_> {
         let attributes = file.place.node.attributes();
         let mode = if self.target.is_root { attributes.mode } else { attributes.mode & !SET_ID };
         if mode != attributes.mode {
-            self.target.leave_out(LeftOut::SetId, &file.place.path);
+            self.target.leave_out(Omission::SetId, &file.place.path);
         }
         self.target.settle(created, &file.place.path, attributes, mode)
     }
@@ -223,12 +223,12 @@ const SET_ID: u32 = 0o6000;
 
 /// The first failure of several threads.
 #[derive(Default)]
-struct Failure {
+struct FirstFailure {
     first: Mutex<Option<Error>>,
     is_noted: AtomicBool,
 }
 
-impl Failure {
+impl FirstFailure {
     fn note(&self, outcome: Result<()>) {
         if let Err(error) = outcome {
             locked(&self.first).get_or_insert(error);

@@ -91,7 +91,7 @@ pub(super) fn contents<'f>(
     layer: &Layer,
     files: &'f [Wanted<'f>],
     open: &Open<'_>,
-    mut take: impl FnMut(&'f Wanted<'f>, &mut Content<'_>) -> Result<()>,
+    mut take: impl FnMut(&'f Wanted<'f>, &mut FileContent<'_>) -> Result<()>,
 ) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
@@ -100,7 +100,7 @@ pub(super) fn contents<'f>(
         let mut at = 0;
         for file in files {
             io::copy(&mut tar.by_ref().take(file.offset - at), &mut io::sink()).map_err(failed)?;
-            let mut content = Content { layer, content: tar.by_ref().take(file.size) };
+            let mut content = FileContent { layer, content: tar.by_ref().take(file.size) };
             take(file, &mut content)?;
             at = file.offset + file.size;
         }
@@ -109,7 +109,7 @@ pub(super) fn contents<'f>(
 }
 
 /// The content of a file as it comes by, which must be read to its end.
-pub(super) struct Content<'a> {
+pub(super) struct FileContent<'a> {
     layer: &'a Layer,
     content: Take<&'a mut Filled<'static, TarStream>>,
 }
@@ -117,7 +117,7 @@ pub(super) struct Content<'a> {
 /// How much of a large file is copied at a time.
 const PART: u64 = 256 << 10;
 
-impl Content<'_> {
+impl FileContent<'_> {
     /// Gives all of it to `take`, part by part, each with its place in the file. Parts that are zeros are not given.
     pub fn each_part(&mut self, mut take: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
         let size = self.content.limit();

@@ -26,28 +26,28 @@ use crate::tree::{
 };
 
 /// The directory that all goes into.
-pub struct Target {
+pub struct UnpackRoot {
     root: OwnedFd,
     /// For errors.
     shown: PathBuf,
     pub is_root: bool,
-    left_out: Mutex<BTreeMap<LeftOut, (u64, Vec<u8>)>>,
+    left_out: Mutex<BTreeMap<Omission, (u64, Vec<u8>)>>,
 }
 
 /// What may be left out, for nobody's content is lost with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LeftOut {
+pub enum Omission {
     Device,
     SetId,
     Xattr,
 }
 
-impl Target {
+impl UnpackRoot {
     /// All goes into the open directory `root`, which errors call `shown`.
     pub fn new(root: BorrowedFd<'_>, shown: &Path) -> Result<Self> {
         let root = root.try_clone_to_owned().map_err(|source| Error::io("open", shown, source))?;
         let (shown, is_root) = (shown.to_owned(), geteuid().is_root());
-        Ok(Target { root, shown, is_root, left_out: Mutex::default() })
+        Ok(UnpackRoot { root, shown, is_root, left_out: Mutex::default() })
     }
 
     /// In the order that is right: a new owner clears set-user-ID bits and capabilities, and all of it changes times.
@@ -71,7 +71,7 @@ impl Target {
         for (name, value) in &attributes.xattrs {
             match set(name, value) {
                 Ok(()) => {}
-                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) => self.leave_out(LeftOut::Xattr, path),
+                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) => self.leave_out(Omission::Xattr, path),
                 Err(errno) => {
                     let action = format!("set the extended attribute {} of", name.escape_ascii());
                     return Err(self.failed(&action, path, errno.into()));
@@ -81,7 +81,7 @@ impl Target {
         Ok(())
     }
 
-    pub fn leave_out(&self, what: LeftOut, path: &[u8]) {
+    pub fn leave_out(&self, what: Omission, path: &[u8]) {
         let mut all = locked(&self.left_out);
         let (count, first) = all.entry(what).or_insert_with(|| (0, path.to_owned()));
         *count += 1;
@@ -91,23 +91,23 @@ impl Target {
         }
     }
 
-    /// Returns what was left out, in the order of [`LeftOut`], each with the words for it.
+    /// Returns what was left out, in the order of [`Omission`], each with the words for it.
     pub fn left_out(&self) -> Vec<(WarningKind, String)> {
         let all = locked(&self.left_out);
         all.iter()
             .map(|(what, (count, first))| {
                 let which = format!("({count}, /{} the first)", first.escape_ascii());
                 match what {
-                    LeftOut::Device => {
+                    Omission::Device => {
                         (WarningKind::DeviceLeftOut, format!("devices were left out {which}: only root can make them"))
                     }
-                    LeftOut::SetId => (
+                    Omission::SetId => (
                         WarningKind::SetIdLeftOut,
                         format!(
                             "set-user-ID and set-group-ID bits were left out {which}: the files have another owner now"
                         ),
                     ),
-                    LeftOut::Xattr => (
+                    Omission::Xattr => (
                         WarningKind::XattrLeftOut,
                         format!(
                             "extended attributes were left out {which}: the file system has none, or only root may set \
@@ -126,14 +126,14 @@ impl Target {
 
 /// Goes from parent to parent. What follows in a layer mostly lies in the same directory, which then stays open.
 pub struct Cursor<'a> {
-    target: &'a Target,
+    target: &'a UnpackRoot,
     path: Vec<u8>,
     /// None for the root.
     directory: Option<OwnedFd>,
 }
 
 impl<'a> Cursor<'a> {
-    pub fn new(target: &'a Target) -> Self {
+    pub fn new(target: &'a UnpackRoot) -> Self {
         Cursor { target, path: Vec::new(), directory: None }
     }
 
@@ -184,7 +184,7 @@ impl<'a> Cursor<'a> {
         let (target, (parent, name)) = (self.target, self.parent(path)?);
         match mknodat(parent, name, kind, Mode::empty(), device) {
             Err(Errno::PERM) if kind != FileType::Fifo => {
-                target.leave_out(LeftOut::Device, path);
+                target.leave_out(Omission::Device, path);
                 Ok(())
             }
             Err(errno) => Err(target.failed("create", path, errno.into())),
@@ -192,7 +192,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// As [`Target::settle`], for what cannot be opened: by its name, which was made just before.
+    /// As [`UnpackRoot::settle`], for what cannot be opened: by its name, which was made just before.
     fn settle_other(&mut self, path: &[u8], attributes: &Attributes, is_link: bool) -> Result<()> {
         let (target, (parent, name)) = (self.target, self.parent(path)?);
         let failed = |errno: Errno| target.failed("set the attributes of", path, errno.into());

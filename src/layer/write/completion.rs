@@ -9,17 +9,17 @@ use crate::sync::locked;
 
 /// The end of a layer, to come.
 pub struct Completion {
-    state: Mutex<State>,
+    state: Mutex<CompletionState>,
     changed: Condvar,
 }
 
-struct State {
+struct CompletionState {
     blocks_left: usize,
-    failure: Option<Failure>,
+    failure: Option<WriteFailure>,
     has_failed: bool,
 }
 
-enum Failure {
+enum WriteFailure {
     Error(Error),
     Panic(Box<dyn Any + Send>),
 }
@@ -30,7 +30,7 @@ pub struct Share(Arc<Completion>);
 impl Completion {
     /// That of a layer of so many `blocks`.
     pub fn new(blocks: usize) -> Self {
-        let state = State { blocks_left: blocks, failure: None, has_failed: false };
+        let state = CompletionState { blocks_left: blocks, failure: None, has_failed: false };
         Completion { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -47,12 +47,12 @@ impl Completion {
 
     /// Ends the layer; the first failure is the one that counts.
     pub fn fail(&self, error: Error) {
-        self.end(Failure::Error(error));
+        self.end(WriteFailure::Error(error));
     }
 
     /// Ends the layer with a panic, which goes on in the thread that waits.
     pub fn panic(&self, panic: Box<dyn Any + Send>) {
-        self.end(Failure::Panic(panic));
+        self.end(WriteFailure::Panic(panic));
     }
 
     pub fn has_failed(&self) -> bool {
@@ -61,19 +61,19 @@ impl Completion {
 
     /// Returns once all blocks are done; fails as soon as one has.
     pub fn wait(&self) -> Result<()> {
-        let waiting = |state: &mut State| state.blocks_left > 0 && !state.has_failed;
+        let waiting = |state: &mut CompletionState| state.blocks_left > 0 && !state.has_failed;
         let mut state = self.changed.wait_while(locked(&self.state), waiting).unwrap_or_else(PoisonError::into_inner);
         match state.failure.take() {
             None => Ok(()),
-            Some(Failure::Error(error)) => Err(error),
-            Some(Failure::Panic(panic)) => {
+            Some(WriteFailure::Error(error)) => Err(error),
+            Some(WriteFailure::Panic(panic)) => {
                 drop(state);
                 panic::resume_unwind(panic)
             }
         }
     }
 
-    fn end(&self, failure: Failure) {
+    fn end(&self, failure: WriteFailure) {
         let mut state = locked(&self.state);
         if !state.has_failed {
             state.has_failed = true;

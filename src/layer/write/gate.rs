@@ -8,11 +8,11 @@ use crate::sync::locked;
 
 /// Gives leave to take turns.
 pub struct Gate {
-    state: Mutex<State>,
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
-struct State {
+struct GateState {
     buffers: Vec<Buffers>,
     /// Turns that nobody has been given leave for.
     turns: usize,
@@ -45,7 +45,7 @@ pub struct Permit {
 impl Gate {
     /// Lets as many in as there are buffers.
     pub fn new(buffers: Vec<Buffers>) -> Self {
-        Gate { state: Mutex::new(State { buffers, turns: 0, is_closed: false }), changed: Condvar::new() }
+        Gate { state: Mutex::new(GateState { buffers, turns: 0, is_closed: false }), changed: Condvar::new() }
     }
 
     /// Tells of `turns` more that there are to take.
@@ -56,7 +56,7 @@ impl Gate {
 
     /// Waits for a turn and for buffers; returns none once the gate is closed.
     pub fn enter(self: &Arc<Self>) -> Option<Permit> {
-        let waiting = |state: &mut State| !state.is_closed && (state.turns == 0 || state.buffers.is_empty());
+        let waiting = |state: &mut GateState| !state.is_closed && (state.turns == 0 || state.buffers.is_empty());
         let mut state = self.changed.wait_while(locked(&self.state), waiting).unwrap_or_else(PoisonError::into_inner);
         if state.is_closed {
             return None;

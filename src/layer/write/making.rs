@@ -33,8 +33,8 @@ pub struct Making<'a, W> {
     earlier: Option<Earlier>,
     /// Whether another layer may take blocks over.
     is_reusable: bool,
-    tar: Chain<Arc<Block>, TarState<'a>>,
-    blob: Chain<Arc<Block>, BlobState<'a, W>>,
+    tar: Chain<Arc<SharedBlock>, TarState<'a>>,
+    blob: Chain<Arc<SharedBlock>, BlobState<'a, W>>,
     completion: Arc<Completion>,
 }
 
@@ -45,7 +45,7 @@ pub struct Made<'a, W> {
 }
 
 /// A block that both chains work on. When the last of them is done with it, the permit goes back.
-struct Block {
+struct SharedBlock {
     permit: Permit,
     /// Of the tar's bytes.
     crc: crc32fast::Hasher,
@@ -192,7 +192,7 @@ impl<'a, W: Write> Making<'a, W> {
         };
         let chunk = self.chunks.binary_search_by_key(&number, |chunk| chunk.block).ok().map(|at| self.chunks[at]);
         let chunk = chunk.map(|chunk| (chunk, Digest::of(&tar[chunk.range()])));
-        let block = Arc::new(Block { permit, crc, stored, chunk, _share: share });
+        let block = Arc::new(SharedBlock { permit, crc, stored, chunk, _share: share });
         self.tar.push(number, block.clone())?;
         self.blob.push(number, block)
     }
@@ -260,7 +260,7 @@ impl<'a, W: Write> Made<'a, W> {
 }
 
 impl TarState<'_> {
-    fn block(&mut self, block: Arc<Block>) -> Result<()> {
+    fn block(&mut self, block: Arc<SharedBlock>) -> Result<()> {
         let tar = &block.permit.tar;
         self.take(tar);
         (self.progress)(Event::LayerAdvanced { layer: self.layer, bytes: tar.len() as u64 });
@@ -286,7 +286,7 @@ impl Part {
 }
 
 impl<W: Write> BlobState<'_, W> {
-    fn block(&mut self, block: Arc<Block>) -> Result<()> {
+    fn block(&mut self, block: Arc<SharedBlock>) -> Result<()> {
         self.part.crc.combine(&block.crc);
         let Buffers { tar, blob } = &*block.permit;
         if let Some((chunk, digest)) = &block.chunk {

@@ -41,16 +41,16 @@ pub struct Writer<'a, W> {
     compression: Compression,
     progress: Progress<'a>,
     gate: Arc<Gate>,
-    layers: Mutex<Layers<'a, W>>,
+    layers: Mutex<OpenLayers<'a, W>>,
 }
 
-struct Layers<'a, W> {
+struct OpenLayers<'a, W> {
     /// Those that have turns left.
-    open: Vec<Open<'a, W>>,
+    open: Vec<OpenLayer<'a, W>>,
     is_closed: bool,
 }
 
-struct Open<'a, W> {
+struct OpenLayer<'a, W> {
     making: Arc<Making<'a, W>>,
     /// Its first block that nobody has taken.
     next: usize,
@@ -62,7 +62,7 @@ impl<'a, W: Write + Send> Writer<'a, W> {
         // A few more blocks than threads keep everyone busy while a chain waits for a slow block.
         let bound = BlockEncoder::new(compression).bound(Plain::LONGEST);
         let buffers = iter::repeat_with(|| Buffers::new(bound)).take(threads + threads / 4 + 2).collect();
-        let layers = Mutex::new(Layers { open: Vec::new(), is_closed: false });
+        let layers = Mutex::new(OpenLayers { open: Vec::new(), is_closed: false });
         Writer { compression, progress, gate: Arc::new(Gate::new(buffers)), layers }
     }
 
@@ -118,7 +118,7 @@ impl<'a, W: Write + Send> Writer<'a, W> {
         }
         // Without entries eStargz has no block before its index.
         if making.blocks() > 0 {
-            layers.open.push(Open { making: making.clone(), next: 0 });
+            layers.open.push(OpenLayer { making: making.clone(), next: 0 });
             self.gate.add(making.blocks());
         }
         Ok(())
@@ -127,10 +127,10 @@ impl<'a, W: Write + Send> Writer<'a, W> {
     /// The next block to be processed. Layers advance in proportion to their length, so that they end together: the digests
     /// of one layer cannot be computed by more than one thread at a time, those of several can.
     fn turn(&self) -> Option<(Arc<Making<'a, W>>, usize)> {
-        let Layers { open, .. } = &mut *locked(&self.layers);
-        let share = |open: &Open<'a, W>| open.next as f64 / open.making.blocks() as f64;
+        let OpenLayers { open, .. } = &mut *locked(&self.layers);
+        let share = |open: &OpenLayer<'a, W>| open.next as f64 / open.making.blocks() as f64;
         let least = (0..open.len()).min_by(|a, b| share(&open[*a]).total_cmp(&share(&open[*b])))?;
-        let Open { making, next } = &mut open[least];
+        let OpenLayer { making, next } = &mut open[least];
         let turn = (making.clone(), *next);
         *next += 1;
         if *next == making.blocks() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use super::instruction::Manner;
+use super::instruction::InstructionManner;
 use super::{Check, Command, CommandLine, DockerfileStage, LintRule, Span, Text, Warning, Word};
 use crate::oci::Platform;
 
@@ -18,7 +18,7 @@ pub(super) struct Spoken {
     pub stage: Option<usize>,
     /// The place in the stage; none for `FROM` itself.
     pub instruction: Option<usize>,
-    pub manner: Manner,
+    pub manner: InstructionManner,
 }
 
 struct CheckFindings<'a> {
@@ -65,7 +65,7 @@ impl CheckFindings<'_> {
         self.found.push((self.text.line(place.start), warning));
     }
 
-    fn from(&mut self, stage: &DockerfileStage, manner: &Manner) {
+    fn from(&mut self, stage: &DockerfileStage, manner: &InstructionManner) {
         let from = &manner.name;
         if let [_, keyword, name] = &manner.words[..] {
             if is_mixed(&name.text, false) {
@@ -92,7 +92,7 @@ impl CheckFindings<'_> {
         }
     }
 
-    fn command(&mut self, command: &Command, stage: usize, manner: &Manner) {
+    fn command(&mut self, command: &Command, stage: usize, manner: &InstructionManner) {
         if manner.legacy {
             let name = &manner.name.text;
             let message = format!("\"{name} key=value\" should be used instead of legacy \"{name} key value\" format");
@@ -131,7 +131,7 @@ impl CheckFindings<'_> {
         }
     }
 
-    fn description(&mut self, instruction: &str, manner: &Manner, names: &[&str]) {
+    fn description(&mut self, instruction: &str, manner: &InstructionManner, names: &[&str]) {
         let described = |comment: &&String| Check::of_comment(comment).is_none();
         let Some(comment) = manner.comments.iter().rfind(described) else { return };
         let first = comment.split(' ').next().unwrap_or_default();
@@ -199,7 +199,7 @@ impl CheckFindings<'_> {
                 named.extend(stages[stage].name.as_ref().map(|name| (name.text.as_str(), stage)));
                 continue;
             };
-            let Manner { name, .. } = &instruction.manner;
+            let InstructionManner { name, .. } = &instruction.manner;
             match &stages[stage].instructions[place].command {
                 Command::Shell(_) => with_shell[stage] = true,
                 Command::Cmd(CommandLine::Shell(_)) | Command::Entrypoint(CommandLine::Shell(_))
@@ -223,6 +223,6 @@ fn is_mixed(word: &str, upper: bool) -> bool {
 }
 
 /// Returns the names of an `ARG` before the first `FROM`.
-fn argument_names(manner: &Manner) -> Vec<&str> {
+fn argument_names(manner: &InstructionManner) -> Vec<&str> {
     manner.words.iter().map(|word| word.text.split('=').next().unwrap_or_default()).collect()
 }

@@ -31,12 +31,12 @@ const NAMES: &[&str] = &[
 
 /// An instruction that was read: the `FROM` of a stage, or one within a stage.
 pub(super) enum Statement {
-    Stage(DockerfileStage, Manner),
-    Instruction(Instruction, Manner),
+    Stage(DockerfileStage, InstructionManner),
+    Instruction(Instruction, InstructionManner),
 }
 
 /// The way in which an instruction was written, for the build checks.
-pub(super) struct Manner {
+pub(super) struct InstructionManner {
     /// The name as it was written.
     pub name: Word,
     /// The words behind its flags, between whitespace.
@@ -65,7 +65,7 @@ impl Statement {
         let original = line.text().trim().to_owned();
         let legacy = parts.is_legacy(name);
         let words = words(&parts.rest).iter().map(LogicalLine::word).collect();
-        let manner = Manner { name: parts.name.word(), words, legacy, comments, gap, span: span.clone() };
+        let manner = InstructionManner { name: parts.name.word(), words, legacy, comments, gap, span: span.clone() };
         let number = reader.text.line(span.start);
         if name == "from" {
             return Ok(Statement::Stage(parts.stage(original, span, number)?, manner));

@@ -38,7 +38,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use self::check::Spoken;
-use self::instruction::{Manner, Statement};
+use self::instruction::{InstructionManner, Statement};
 use self::line::LineReader;
 use crate::error::{Error, Excerpt, Result};
 
@@ -127,7 +127,7 @@ pub fn read_trigger(file: &str, trigger: &str) -> Result<Instruction> {
 
 fn own_checks(text: &Text, check: &Check, spoken: &[Spoken]) -> Vec<(RangeInclusive<usize>, Check)> {
     let own = |spoken: &Spoken| {
-        let Manner { comments, span, .. } = &spoken.manner;
+        let InstructionManner { comments, span, .. } = &spoken.manner;
         let own = comments.iter().filter_map(|comment| Check::of_comment(comment)).reduce(Check::with)?;
         Some((text.line(span.start)..=text.line(span.end), check.clone().with(own)))
     };
@@ -170,7 +170,7 @@ impl DockerfileReading {
         Ok(())
     }
 
-    fn note(&mut self, manner: Manner) {
+    fn note(&mut self, manner: InstructionManner) {
         let stage = self.stages.len().checked_sub(1);
         let instruction = stage.and_then(|stage| self.stages[stage].instructions.len().checked_sub(1));
         self.spoken.push(Spoken { stage, instruction, manner });

@@ -47,7 +47,7 @@ pub struct LayerSpec {
 /// `{triple}`; `{{` and `}}` are braces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddSpec {
-    pub from: Origin,
+    pub from: AddOrigin,
     pub to: String,
     pub mode: Option<Mode>,
     pub owner: Owner,
@@ -57,7 +57,7 @@ pub struct AddSpec {
 
 #[derive(Debug, Clone, PartialEq)]
 /// The place that the files of an add come from.
-pub enum Origin {
+pub enum AddOrigin {
     /// A pattern of the context.
     Context(String),
     /// A path of this machine, as typed.
@@ -155,7 +155,7 @@ impl AddSpec {
             .ok_or_else(|| Error::input(format!("`{text}` does not say what to add where")).with_hint(form))?;
         let (to, options) = rest.split_once(':').map_or((rest, None), |(to, options)| (to, Some(options)));
         expand(from, &stand_in(), Libc::Musl)?;
-        let (from, to) = (Origin::Path(from.to_owned()), format!("/{to}"));
+        let (from, to) = (AddOrigin::Path(from.to_owned()), format!("/{to}"));
         let mut add = AddSpec { from, to, mode: None, owner: Owner::ROOT, exclude: Vec::new(), place: None };
         for (key, value) in options.map(flag_options).transpose()?.unwrap_or_default() {
             match key {
@@ -172,11 +172,11 @@ impl AddSpec {
     fn expand(&self, platform: &Platform, libc: Libc) -> Result<Add> {
         let expanded = || {
             let source = match &self.from {
-                Origin::Context(pattern) => {
+                AddOrigin::Context(pattern) => {
                     let pattern = context_pattern(&expand(pattern, platform, libc)?)?;
                     Source::Context { context: 0, pattern }
                 }
-                Origin::Path(path) => Source::Path(PathBuf::from(expand(path, platform, libc)?)),
+                AddOrigin::Path(path) => Source::Path(PathBuf::from(expand(path, platform, libc)?)),
             };
             let exclude = |text: &String| Ok(dockerignore::pattern(&expand(text, platform, libc)?).unwrap_or_default());
             Ok(Add {

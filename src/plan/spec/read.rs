@@ -2,7 +2,7 @@
 
 use toml::de::DeTable;
 
-use super::{AddSpec, LayerSpec, Libc, Origin, Spec};
+use super::{AddOrigin, AddSpec, LayerSpec, Libc, Spec};
 use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
 use crate::plan::annotation::PlacedAnnotations;
@@ -104,7 +104,7 @@ fn add(value: TomlValue) -> Result<AddSpec> {
     let to = to.ok_or_else(|| missing("to"))?;
     to.parse(super::check_destination)?;
     Ok(AddSpec {
-        from: from.parse(|text| super::check_pattern(text).map(|()| Origin::Context(text.to_owned())))?,
+        from: from.parse(|text| super::check_pattern(text).map(|()| AddOrigin::Context(text.to_owned())))?,
         to: to.string()?.to_owned(),
         mode,
         owner,

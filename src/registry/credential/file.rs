@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::foreign::first_value;
-use super::json::{Json, Object};
+use super::json::{Json, JsonObject};
 use super::kind::{Credential, TOKEN_USER};
 use crate::error::{Error, Result};
 use crate::store::lock::Lock;
@@ -26,7 +26,7 @@ const MOST_LINKS: usize = 40;
 /// `config.json` or `auth.json`, with all that other programs keep there.
 pub(super) struct File {
     pub path: PathBuf,
-    document: Object,
+    document: JsonObject,
 }
 
 impl File {
@@ -40,7 +40,7 @@ impl File {
         // Only the place of an error is passed on: the text of the file may be secret.
         let refuse = |line, column| Error::input(format!("{}:{line}:{column}: not a JSON object", path.display()));
         let document = match first_value(&text).map_err(|error| refuse(error.line(), error.column()))? {
-            Json::Plain(Value::Null) => Object::default(),
+            Json::Plain(Value::Null) => JsonObject::default(),
             Json::Object(document) => document,
             _ => return Err(refuse(1, 0)),
         };
@@ -116,7 +116,7 @@ impl File {
 
     pub fn insert(&mut self, server: &str, credential: &Credential) -> Result<()> {
         let text = |text: &str| Json::Plain(text.into());
-        let mut entry = Object::default();
+        let mut entry = JsonObject::default();
         match credential {
             Credential::Basic { user, password } => {
                 entry.insert("auth", text(&BASE64_STANDARD.encode(format!("{user}:{password}"))));
@@ -129,7 +129,7 @@ impl File {
             Credential::RegistryToken { token } => entry.insert("registrytoken", text(token)),
         }
         if self.document.member("auths").is_none() {
-            self.document.insert("auths", Json::Object(Object::default()));
+            self.document.insert("auths", Json::Object(JsonObject::default()));
         }
         let auths = self.document.member_mut("auths").and_then(Json::as_object_mut);
         let auths = auths.ok_or_else(|| Error::input(format!("{}: `auths` is not an object", self.path.display())))?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 #[derive(Debug, Clone)]
 pub(super) enum Json {
-    Object(Object),
+    Object(JsonObject),
     List(Vec<Json>),
     /// Neither an object nor a list.
     Plain(Value),
@@ -16,7 +16,7 @@ pub(super) enum Json {
 
 /// Members in their order. Of several with one name, which no program should write, the last one counts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Object(pub Vec<(String, Json)>);
+pub(super) struct JsonObject(pub Vec<(String, Json)>);
 
 impl Json {
     /// The text of a string.
@@ -24,11 +24,11 @@ impl Json {
         if let Json::Plain(value) = self { value.as_str() } else { None }
     }
 
-    pub fn as_object(&self) -> Option<&Object> {
+    pub fn as_object(&self) -> Option<&JsonObject> {
         if let Json::Object(object) = self { Some(object) } else { None }
     }
 
-    pub fn as_object_mut(&mut self) -> Option<&mut Object> {
+    pub fn as_object_mut(&mut self) -> Option<&mut JsonObject> {
         if let Json::Object(object) = self { Some(object) } else { None }
     }
 
@@ -44,7 +44,7 @@ impl Default for Json {
     }
 }
 
-impl Object {
+impl JsonObject {
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.0.iter().rfind(|(name, _)| name == key).map(|(_, value)| value)
     }
@@ -131,7 +131,7 @@ impl<'de> Visitor<'de> for AsItStands {
         while let Some(member) = object.next_entry()? {
             members.push(member);
         }
-        Ok(Json::Object(Object(members)))
+        Ok(Json::Object(JsonObject(members)))
     }
 }
 
@@ -145,7 +145,7 @@ impl Serialize for Json {
     }
 }
 
-impl Serialize for Object {
+impl Serialize for JsonObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (key, value) in &self.0 {

@@ -6,9 +6,9 @@ use std::thread::Scope;
 
 use super::super::access::Access;
 use super::super::answer::{UNSETTLED, check_digest};
-use super::super::known::Form;
+use super::super::known::UploadForm;
 use super::super::repository::Repository;
-use super::content::Content;
+use super::content::StreamedContent;
 use super::session::{Refusal, Session};
 use crate::error::Result;
 use crate::net::header::{CONTENT_LENGTH, HeaderValue};
@@ -19,10 +19,10 @@ use crate::store::Store;
 
 /// What is kept of a blob from one try to the next.
 struct Upload<'scope, 'env> {
-    content: Content<'scope, 'env>,
+    content: StreamedContent<'scope, 'env>,
     /// Another repository of the same registry that may have it.
     source: Option<String>,
-    form: Cell<Form>,
+    form: Cell<UploadForm>,
     /// Why the first form was not the right one.
     refused: RefCell<Option<Failure>>,
     /// One that was cut off.
@@ -50,7 +50,7 @@ impl Repository<'_> {
             let origin = store.origin(descriptor).filter(|origin| origin.registry() == self.reference.registry());
             let origin = origin.map(Reference::repository).filter(|origin| *origin != own);
             let upload = Upload {
-                content: Content::new(
+                content: StreamedContent::new(
                     scope,
                     store,
                     descriptor,

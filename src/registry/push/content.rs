@@ -16,7 +16,7 @@ use crate::oci::{Descriptor, Digest};
 use crate::progress::{Event, Progress};
 use crate::store::Store;
 
-pub(super) struct Content<'scope, 'env> {
+pub(super) struct StreamedContent<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     store: &'env dyn Store,
     pub descriptor: &'env Descriptor,
@@ -34,7 +34,7 @@ struct Reading {
     outcome: Receiver<Result<()>>,
 }
 
-impl<'scope, 'env> Content<'scope, 'env> {
+impl<'scope, 'env> StreamedContent<'scope, 'env> {
     pub fn new(
         scope: &'scope Scope<'scope, 'env>,
         store: &'env dyn Store,
@@ -42,7 +42,7 @@ impl<'scope, 'env> Content<'scope, 'env> {
         progress: Progress<'env>,
         least_speed: LeastSpeed,
     ) -> Self {
-        Content {
+        StreamedContent {
             scope,
             store,
             descriptor,

@@ -3,4 +3,4 @@
 use crate::oci::Descriptor;
 
 /// A manifest or an index, and its bytes.
-pub(super) type Document = (Descriptor, Vec<u8>);
+pub(super) type ManifestBytes = (Descriptor, Vec<u8>);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::super::access::Access;
 use super::super::answer::{UNSETTLED, check_digest, content_digest};
 use super::super::repository::Repository;
-use super::document::Document;
+use super::document::ManifestBytes;
 use crate::error::{Error, Result};
 use crate::net::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use crate::net::{Body, Failure, Method, Request, Response, StatusCode, label};
@@ -32,7 +32,7 @@ const IMMOVABLE: &[StatusCode] = &[
 impl Repository<'_> {
     /// Whether the repository has a manifest that needs nothing more. One with a subject does: whether it has got into
     /// the list of the subject's referrers shows only in the answer to its PUT.
-    pub(super) fn has_manifest(&self, access: &Access, (descriptor, bytes): &Document) -> Result<bool> {
+    pub(super) fn has_manifest(&self, access: &Access, (descriptor, bytes): &ManifestBytes) -> Result<bool> {
         if subject(bytes).is_some() {
             return Ok(false);
         }
@@ -49,7 +49,7 @@ impl Repository<'_> {
     }
 
     /// Puts a manifest under its digest, and into the list of its subject's referrers.
-    pub(super) fn push_manifest(&self, access: &Access, document: &Document) -> Result<()> {
+    pub(super) fn push_manifest(&self, access: &Access, document: &ManifestBytes) -> Result<()> {
         let (descriptor, bytes) = document;
         let name = descriptor.digest.to_string();
         let answer = self.retrying(access, || self.put(access, &name, document, &[]))?;
@@ -62,7 +62,7 @@ impl Repository<'_> {
 
     /// Puts the tags of `root` in as few requests as it takes, and returns those that the registry confirms
     /// (distribution-spec, "Pushing Manifests", the parameter `tag`).
-    pub(super) fn put_tags_together(&self, access: &Access, root: &Document, tags: &[String]) -> HashSet<String> {
+    pub(super) fn put_tags_together(&self, access: &Access, root: &ManifestBytes, tags: &[String]) -> HashSet<String> {
         let ignores_tags = &access.place.known.ignores_tags;
         let mut confirmed = HashSet::new();
         for tags in tags.chunks(TAGS_AT_ONCE).filter(|tags| tags.len() > 1) {
@@ -86,7 +86,7 @@ impl Repository<'_> {
         confirmed
     }
 
-    pub(super) fn put_tag(&self, access: &Access, root: &Document, tag: &str) -> Result<()> {
+    pub(super) fn put_tag(&self, access: &Access, root: &ManifestBytes, tag: &str) -> Result<()> {
         self.retrying(access, || {
             let answer = self.put(access, tag, root, &[])?;
             if answer.status().is_success() {
@@ -106,7 +106,7 @@ impl Repository<'_> {
         &self,
         access: &Access,
         name: &str,
-        (descriptor, bytes): &Document,
+        (descriptor, bytes): &ManifestBytes,
         tags: &[String],
     ) -> Result<Response, Failure> {
         let content_type = HeaderValue::from_str(&descriptor.media_type)
@@ -181,6 +181,6 @@ fn subject(bytes: &[u8]) -> Option<Digest> {
 }
 
 /// How a manifest with a subject stands in the list of referrers.
-fn referrer((descriptor, bytes): &Document) -> Result<Descriptor> {
+fn referrer((descriptor, bytes): &ManifestBytes) -> Result<Descriptor> {
     Ok(from_json::<Referrer>(&format!("manifest {}", descriptor.digest), bytes)?.listed(descriptor))
 }

@@ -3,9 +3,9 @@
 
 use super::super::access::Access;
 use super::super::answer::{check_digest, location};
-use super::super::known::Form;
+use super::super::known::UploadForm;
 use super::super::repository::Repository;
-use super::content::Content;
+use super::content::StreamedContent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
 use crate::net::{Body, Failure, Method, Request, Response, StatusCode, Url};
@@ -56,19 +56,19 @@ impl Repository<'_> {
     pub(super) fn send(
         &self,
         access: &Access,
-        content: &Content<'_, '_>,
+        content: &StreamedContent<'_, '_>,
         session: &mut Session,
-        form: Form,
+        form: UploadForm,
     ) -> Result<Option<Refusal>, Failure> {
         let size = content.descriptor.size;
         let digest = content.descriptor.digest;
         let answer = match form {
-            Form::Whole if session.offset == 0 => {
+            UploadForm::Whole if session.offset == 0 => {
                 let url = completing(&session.url, digest);
                 self.send_bytes(access, content, Method::PUT, url, 0..size)?
             }
             _ => {
-                let most = if let Form::Chunks(size) = form { size.max(session.least) } else { size };
+                let most = if let UploadForm::Chunks(size) = form { size.max(session.least) } else { size };
                 if let Some(refusal) = self.send_chunks(access, content, session, most)? {
                     return Ok(Some(refusal));
                 }
@@ -114,7 +114,7 @@ impl Repository<'_> {
     fn send_chunks(
         &self,
         access: &Access,
-        content: &Content<'_, '_>,
+        content: &StreamedContent<'_, '_>,
         session: &mut Session,
         most: u64,
     ) -> Result<Option<Refusal>, Failure> {
@@ -152,7 +152,7 @@ impl Repository<'_> {
     fn send_bytes(
         &self,
         access: &Access,
-        content: &Content<'_, '_>,
+        content: &StreamedContent<'_, '_>,
         method: Method,
         url: Url,
         range: std::ops::Range<u64>,

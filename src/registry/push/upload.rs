@@ -7,7 +7,7 @@ use std::thread;
 use super::super::access::Access;
 use super::super::parallel::each;
 use super::super::repository::Repository;
-use super::document::Document;
+use super::document::ManifestBytes;
 use crate::error::{Error, Result};
 use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, is_valid_tag};
@@ -77,7 +77,12 @@ impl Repository<'_> {
         Ok(present.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn push_manifests(&self, access: &Access, levels: Vec<Vec<&Document>>, present: &HashSet<Digest>) -> Result<()> {
+    fn push_manifests(
+        &self,
+        access: &Access,
+        levels: Vec<Vec<&ManifestBytes>>,
+        present: &HashSet<Digest>,
+    ) -> Result<()> {
         for level in levels {
             let missing = level.into_iter().filter(|(descriptor, _)| !present.contains(&descriptor.digest));
             each(missing, self.client.parallel, &access.stop, |manifest| self.push_manifest(access, manifest))?;
@@ -104,9 +109,9 @@ fn check(graph: &Graph) -> Result<()> {
 }
 
 /// The manifests of `graph`: those that name no other, then those that name only these, and so on.
-fn levels(graph: &Graph) -> Result<Vec<Vec<&Document>>> {
+fn levels(graph: &Graph) -> Result<Vec<Vec<&ManifestBytes>>> {
     let mut level_of = HashMap::new();
-    let mut levels: Vec<Vec<&Document>> = Vec::new();
+    let mut levels: Vec<Vec<&ManifestBytes>> = Vec::new();
     for document in &graph.manifests {
         let (descriptor, bytes) = document;
         let below = children(descriptor, bytes)?;

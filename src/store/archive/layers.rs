@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read};
 
-use super::{Archive, Blob, Member};
+use super::{Archive, ArchiveMember, Blob};
 use crate::error::{Error, Result};
 use crate::layer::{self, Layer, ZSTD_MAGIC};
 use crate::oci::{Descriptor, Digest, Hasher, HashingWriter, media_type};
@@ -23,7 +23,7 @@ const CHUNK: usize = 256 << 10;
 /// The layers of a docker archive that are known already. Images share them, and the same one may have many names: each
 /// is read and unpacked once.
 pub(crate) struct KnownLayers {
-    of_members: HashMap<Member, Layer>,
+    of_members: HashMap<ArchiveMember, Layer>,
     /// By the digest of the blob.
     diff_ids: HashMap<Digest, Digest>,
     /// For all that is unpacked.
@@ -63,7 +63,7 @@ impl Archive {
     }
 
     /// Returns the descriptor of the layer whose bytes lie at `member`.
-    fn layer_blob(&self, member: Member) -> io::Result<Descriptor> {
+    fn layer_blob(&self, member: ArchiveMember) -> io::Result<Descriptor> {
         let mut magic = Vec::with_capacity(ZSTD_MAGIC.len());
         self.reader(member).take(ZSTD_MAGIC.len() as u64).read_to_end(&mut magic)?;
         let mut hasher = HashingWriter::new(io::sink());
@@ -73,7 +73,7 @@ impl Archive {
     }
 
     /// Returns the digest of what the layer at `member`, which errors call `name`, unpacks to.
-    fn diff_id_of(&self, name: &str, member: Member, budget: &Budget) -> Result<Digest> {
+    fn diff_id_of(&self, name: &str, member: ArchiveMember, budget: &Budget) -> Result<Digest> {
         let failed = |source: io::Error| match source.raw_os_error() {
             Some(_) => Error::io("read", &self.path, source),
             None => Error::integrity(format!("the layer {name} in {} cannot be unpacked", self.path.display()))

@@ -32,7 +32,7 @@ pub struct Archive {
     /// As skopeo calls it.
     kind: &'static str,
     file: File,
-    members: HashMap<String, Member>,
+    members: HashMap<String, ArchiveMember>,
     /// The names that several members have.
     repeated: HashSet<String>,
     index: ImageIndex,
@@ -41,14 +41,14 @@ pub struct Archive {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Member {
+struct ArchiveMember {
     offset: u64,
     size: u64,
 }
 
 /// Blobs that do not lie at their digest's path.
 enum Blob {
-    Member(Member),
+    Member(ArchiveMember),
     Made(Vec<u8>),
 }
 
@@ -77,7 +77,7 @@ impl Archive {
         for entry in tar.entries_with_seek().map_err(broken)? {
             let entry = entry.map_err(broken)?;
             let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-            let member = Member { offset: entry.raw_file_position(), size: entry.size() };
+            let member = ArchiveMember { offset: entry.raw_file_position(), size: entry.size() };
             if member.offset.checked_add(member.size).is_none_or(|end| end > length) {
                 return Err(broken(io::Error::other(format!("the archive ends within {name}"))));
             }
@@ -134,13 +134,13 @@ impl Archive {
         (self.kind, self.index) = (kind, index);
     }
 
-    fn member(&self, name: &str) -> Result<Member> {
+    fn member(&self, name: &str) -> Result<ArchiveMember> {
         let missing = || Error::not_found(format!("{} has no `{name}`", self.path.display()));
         self.members.get(name).copied().ok_or_else(missing)
     }
 
     /// Returns the member that is known by its name alone. Of several, some programs take the first and others the last.
-    fn only(&self, name: &str) -> Result<Member> {
+    fn only(&self, name: &str) -> Result<ArchiveMember> {
         if self.repeated.contains(name) {
             return Err(Error::input(format!("{} has `{name}` more than once", self.path.display()))
                 .with_hint("programs take one or the other: make the archive again, and do not append to one"));
@@ -148,7 +148,7 @@ impl Archive {
         self.member(name)
     }
 
-    fn blob(&self, digest: &Digest) -> Result<Member> {
+    fn blob(&self, digest: &Digest) -> Result<ArchiveMember> {
         self.member(&blob_path(digest)).map_err(|error| match is_delta(&self.index) {
             true => {
                 error.with_hint("it is a delta, without the blobs of an earlier archive: see `ocibake copy --since`")
@@ -157,7 +157,7 @@ impl Archive {
         })
     }
 
-    fn reader(&self, member: Member) -> impl Read + Send + '_ {
+    fn reader(&self, member: ArchiveMember) -> impl Read + Send + '_ {
         MemberReader { file: &self.file, at: member.offset, end: member.offset + member.size }
     }
 }
@@ -276,7 +276,11 @@ fn targets(name: &str, target: &Path) -> [String; 2] {
 
 /// Returns the member that the link called `name` leads to, wherever in the archive it stands. Older `docker save` stores a
 /// layer that two images share once and links to it.
-fn follow(name: &str, links: &HashMap<String, [String; 2]>, members: &HashMap<String, Member>) -> Option<Member> {
+fn follow(
+    name: &str,
+    links: &HashMap<String, [String; 2]>,
+    members: &HashMap<String, ArchiveMember>,
+) -> Option<ArchiveMember> {
     let mut at = name;
     for _ in 0..LINKS_LIMIT {
         let targets = links.get(at)?;

@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 
 use super::merge::{Arrived, Merging};
 use super::{
-    Passing, enter_or_make, exchanged, here, live, may_write_in, named, names, open_directory, open_or_make, parent,
+    PassingPath, enter_or_make, exchanged, here, live, may_write_in, named, names, open_directory, open_or_make, parent,
 };
 use crate::error::{Error, Result};
 
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 pub struct PendingDirectory {
     path: PathBuf,
     directory: OwnedFd,
-    passing: Arc<Passing>,
+    passing: Arc<PassingPath>,
     number: usize,
     /// True if it stands in its destination and not beside it.
     inside: bool,
@@ -52,11 +52,11 @@ impl PendingDirectory {
             Err(_) => (open_or_make(parent(destination)).map_err(failed)?, parent(destination), false),
         };
         let mut directory = None;
-        let registered = Passing::register(|| {
+        let registered = PassingPath::register(|| {
             let (name, ()) = named(|name| mkdirat(&place, name, Mode::RWXU))?;
             let made = made(&place, &name)?;
             directory = Some(made.try_clone()?);
-            Ok(Passing { parent: Arc::new(place), name, directory: Some(made) })
+            Ok(PassingPath { parent: Arc::new(place), name, directory: Some(made) })
         });
         let (number, passing) = registered.map_err(failed)?;
         let directory = directory.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
@@ -108,7 +108,7 @@ impl PendingDirectory {
     pub fn keep_and(self, destination: &Path, arrived: &mut Arrived<'_>) -> Result<()> {
         let failed = |source| Error::io("create", destination, source);
         let mut live = live();
-        let Passing { parent, name, .. } = &*self.passing;
+        let PassingPath { parent, name, .. } = &*self.passing;
         if self.inside {
             let mut merging = Merging { arrived, is_check: true };
             merging.merge(&self.directory, parent, (destination, b""), 0)?;

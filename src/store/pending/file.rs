@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, fchmod, openat, renameat};
 
-use super::{Passing, here, live, may_write_in, named, parent};
+use super::{PassingPath, here, live, may_write_in, named, parent};
 use crate::error::{Error, Result};
 
 /// A file that is being written.
@@ -17,7 +17,7 @@ pub struct PendingFile {
     file: File,
     /// The path of the directory that it is in.
     directory: PathBuf,
-    passing: Arc<Passing>,
+    passing: Arc<PassingPath>,
     number: usize,
 }
 
@@ -43,12 +43,12 @@ impl PendingFile {
 
     fn begin(parent: &Arc<OwnedFd>, directory: &Path, mode: Mode) -> Result<Self> {
         let mut file = None;
-        let registered = Passing::register(|| {
+        let registered = PassingPath::register(|| {
             let parent = parent.clone();
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let (name, made) = named(|name| openat(&parent, name, flags, mode))?;
             file = Some(File::from(made));
-            Ok(Passing { parent, name, directory: None })
+            Ok(PassingPath { parent, name, directory: None })
         });
         let failed = |source| Error::io("create a file in", directory, source);
         let (number, passing) = registered.map_err(failed)?;

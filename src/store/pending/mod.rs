@@ -40,7 +40,7 @@ const DISCARD_TRIES: usize = 50;
 const NAME_TRIES: usize = 100;
 
 /// All that exists now and must not outlive this process.
-static LIVE: Mutex<BTreeMap<usize, Arc<Passing>>> = Mutex::new(BTreeMap::new());
+static LIVE: Mutex<BTreeMap<usize, Arc<PassingPath>>> = Mutex::new(BTreeMap::new());
 
 /// Removes every pending file and directory of this process and lets no new one begin, nor one be kept, for a process
 /// that is about to end. Returns a guard, which must be held until it does.
@@ -96,7 +96,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 
 /// Something under a passing name.
 #[derive(Debug)]
-struct Passing {
+struct PassingPath {
     /// The directory that it is in. Those in one directory share it, so that few files are open.
     parent: Arc<OwnedFd>,
     name: String,
@@ -104,9 +104,9 @@ struct Passing {
     directory: Option<OwnedFd>,
 }
 
-impl Passing {
+impl PassingPath {
     /// Begins to exist, unless [`discard_all`] has put an end to all of it: then this does not return.
-    fn register(make: impl FnOnce() -> io::Result<Passing>) -> io::Result<(usize, Arc<Passing>)> {
+    fn register(make: impl FnOnce() -> io::Result<PassingPath>) -> io::Result<(usize, Arc<PassingPath>)> {
         let mut live = live();
         let passing = Arc::new(make()?);
         let number = live.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -229,7 +229,7 @@ fn open_directory(at: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     openat(at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
-fn live() -> MutexGuard<'static, BTreeMap<usize, Arc<Passing>>> {
+fn live() -> MutexGuard<'static, BTreeMap<usize, Arc<PassingPath>>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

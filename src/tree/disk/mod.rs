@@ -118,7 +118,7 @@ impl LeftOut {
 struct Walk<'a> {
     ignore: &'a Ignore,
     takes_all: bool,
-    found: Mutex<Vec<Found>>,
+    found: Mutex<Vec<WalkedEntry>>,
     left_out: Mutex<Vec<LeftOut>>,
     /// By device.
     times: Mutex<HashMap<u64, ChangeTimes>>,
@@ -126,13 +126,13 @@ struct Walk<'a> {
     failure: Mutex<Option<Error>>,
 }
 
-struct Found {
+struct WalkedEntry {
     entry: Entry,
     is_ignored: bool,
 }
 
 /// A directory that is open.
-struct Place<'a> {
+struct OpenDirectory<'a> {
     directory: BorrowedFd<'a>,
     times: ChangeTimes,
     disk: &'a Path,
@@ -149,7 +149,7 @@ impl<'a> Walk<'a> {
             opened.inspect_err(|error| self.keep_closed(&disk, &path, is_ignored, error)).and_then(|directory| {
                 let (entry, status) = directory_entry(&directory, &disk, path.clone(), !self.takes_all)?;
                 if !path.is_empty() {
-                    locked(&self.found).push(Found { entry, is_ignored });
+                    locked(&self.found).push(WalkedEntry { entry, is_ignored });
                 }
                 let times = self.times(&directory, &status);
                 let (listing, mut names) = list(directory.into(), &disk)?;
@@ -158,15 +158,20 @@ impl<'a> Walk<'a> {
                     let above = above.clone();
                     scope.spawn(move |scope| {
                         let done = open_directory(&disk, false).and_then(|directory| {
-                            let place =
-                                Place { directory: directory.as_fd(), times, disk: &disk, path: &path, above: &above };
+                            let place = OpenDirectory {
+                                directory: directory.as_fd(),
+                                times,
+                                disk: &disk,
+                                path: &path,
+                                above: &above,
+                            };
                             self.batch(scope, &place, &batch)
                         });
                         done.unwrap_or_else(|error| self.fail_in(&path, is_ignored, error));
                     });
                 }
                 let directory = listing.fd().map_err(|errno| failed("list", &disk, errno))?;
-                self.batch(scope, &Place { directory, times, disk: &disk, path: &path, above: &above }, &names)
+                self.batch(scope, &OpenDirectory { directory, times, disk: &disk, path: &path, above: &above }, &names)
             });
         done.unwrap_or_else(|error| self.fail_in(&path, is_ignored, error));
     }
@@ -177,11 +182,11 @@ impl<'a> Walk<'a> {
         *times.entry(status.st_dev).or_insert_with(|| ChangeTimes::of(directory, status))
     }
 
-    fn batch<'s>(&'s self, scope: &Scope<'s>, place: &Place<'_>, names: &[CString]) -> Result<()> {
+    fn batch<'s>(&'s self, scope: &Scope<'s>, place: &OpenDirectory<'_>, names: &[CString]) -> Result<()> {
         if locked(&self.failure).is_some() {
             return Ok(());
         }
-        let Place { directory, times, above, .. } = *place;
+        let OpenDirectory { directory, times, above, .. } = *place;
         let mut found = Vec::with_capacity(names.len());
         for name in names {
             let path = joined(place.path, name.to_bytes());
@@ -208,7 +213,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let entry = entry(directory, name, &status, times, disk, path)?;
-            found.push(Found { entry, is_ignored });
+            found.push(WalkedEntry { entry, is_ignored });
         }
         locked(&self.found).append(&mut found);
         Ok(())
@@ -222,7 +227,7 @@ impl<'a> Walk<'a> {
         }
         let object = open_real(disk, OFlags::PATH | OFlags::DIRECTORY).map(File::from);
         if let Ok(Ok((entry, _))) = object.map(|object| directory_entry(&object, disk, path.to_vec(), false)) {
-            locked(&self.found).push(Found { entry, is_ignored });
+            locked(&self.found).push(WalkedEntry { entry, is_ignored });
         }
     }
 
@@ -238,13 +243,13 @@ impl<'a> Walk<'a> {
 
 /// What is not ignored, and the directories that lead there. `found` is sorted, so what is below a directory comes
 /// after it.
-fn wanted(found: Vec<Found>) -> Vec<Entry> {
+fn wanted(found: Vec<WalkedEntry>) -> Vec<Entry> {
     if found.iter().all(|found| !found.is_ignored) {
         return found.into_iter().map(|found| found.entry).collect();
     }
     let mut leading = HashSet::new();
     let mut wanted: Vec<Entry> = Vec::new();
-    for Found { entry, is_ignored } in found.into_iter().rev() {
+    for WalkedEntry { entry, is_ignored } in found.into_iter().rev() {
         if !is_ignored || leading.contains(&entry.path) {
             leading.extend(parent(&entry.path).filter(|directory| !directory.is_empty()).map(<[u8]>::to_vec));
             wanted.push(entry);

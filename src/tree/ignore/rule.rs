@@ -79,13 +79,13 @@ fn lead(pattern: &str) -> String {
 /// Goes through the pattern as moby's `compile` does, and gives what it writes for Go's regular expressions.
 fn form(pattern: &str) -> Option<Form> {
     #[derive(PartialEq)]
-    enum Kind {
+    enum FormKind {
         Exact,
         Prefix,
         Suffix,
         Expression,
     }
-    let mut kind = Kind::Exact;
+    let mut kind = FormKind::Exact;
     let mut written = String::new();
     let mut characters = pattern.chars().peekable();
     let mut is_first = true;
@@ -94,18 +94,18 @@ fn form(pattern: &str) -> Option<Form> {
             '*' if characters.next_if_eq(&'*').is_some() => {
                 characters.next_if_eq(&'/');
                 match (characters.peek(), &kind) {
-                    (None, Kind::Exact) => kind = Kind::Prefix,
+                    (None, FormKind::Exact) => kind = FormKind::Prefix,
                     (None, _) => {
                         written.push_str(".*");
-                        kind = Kind::Expression;
+                        kind = FormKind::Expression;
                     }
                     (Some(_), _) => {
                         written.push_str("(.*/)?");
-                        kind = Kind::Expression;
+                        kind = FormKind::Expression;
                     }
                 }
                 if is_first {
-                    kind = Kind::Suffix;
+                    kind = FormKind::Suffix;
                 }
             }
             '*' | '?' | '[' | ']' => {
@@ -115,7 +115,7 @@ fn form(pattern: &str) -> Option<Form> {
                     '[' => "[",
                     _ => "]",
                 });
-                kind = Kind::Expression;
+                kind = FormKind::Expression;
             }
             '.' | '+' | '(' | ')' | '$' => written.extend(['\\', character]),
             '\\' => {
@@ -123,7 +123,7 @@ fn form(pattern: &str) -> Option<Form> {
                 written.push('\\');
                 if let Some(escaped) = characters.next() {
                     written.push(escaped);
-                    kind = Kind::Expression;
+                    kind = FormKind::Expression;
                 }
             }
             other => written.push(other),
@@ -131,9 +131,9 @@ fn form(pattern: &str) -> Option<Form> {
         is_first = false;
     }
     Some(match kind {
-        Kind::Exact => Form::Exact(pattern.to_owned()),
-        Kind::Prefix => Form::Prefix(pattern.strip_suffix("**").unwrap_or(pattern).to_owned()),
-        Kind::Suffix => Form::Suffix(pattern.strip_prefix("**").unwrap_or(pattern).to_owned()),
-        Kind::Expression => Form::Expression(expression::translated(&written)?),
+        FormKind::Exact => Form::Exact(pattern.to_owned()),
+        FormKind::Prefix => Form::Prefix(pattern.strip_suffix("**").unwrap_or(pattern).to_owned()),
+        FormKind::Suffix => Form::Suffix(pattern.strip_prefix("**").unwrap_or(pattern).to_owned()),
+        FormKind::Expression => Form::Expression(expression::translated(&written)?),
     })
 }

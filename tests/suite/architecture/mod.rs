@@ -2,6 +2,7 @@
 
 mod circles;
 mod documents;
+mod names;
 mod size;
 
 use std::collections::BTreeSet;

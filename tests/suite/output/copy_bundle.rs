@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use ocibake::oci::{Descriptor, Reference};
-use ocibake::output::{Image, Means};
+use ocibake::output::{Means, OutputImage};
 use ocibake::progress::silent;
 use ocibake::release;
 use proptest::prelude::*;
@@ -312,7 +312,7 @@ fn write_layout(directory: &Path, images: &[BTreeSet<usize>]) {
     for (number, root) in roots.iter().enumerate() {
         let names: [Reference; 1] = [format!("example/app:{number}").parse().unwrap()];
         let outputs = [format!("{}/", directory.display()).parse().unwrap()];
-        let image = Image { store: &store, root, names: &names };
+        let image = OutputImage { store: &store, root, names: &names };
         release::write(&outputs, image, &Means { client: &on_demand(), jobs: 1, progress: &silent }).unwrap();
     }
 }

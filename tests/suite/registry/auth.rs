@@ -1,7 +1,7 @@
 use ocibake::error::ErrorKind;
 use ocibake::oci::Descriptor;
 use ocibake::progress::silent;
-use ocibake::registry::{Client, Credential, Credentials, Options};
+use ocibake::registry::{Client, Credential, Credentials, RegistryOptions};
 use ocibake::store::Store;
 
 use crate::support::docker_registry::DockerRegistry;
@@ -14,7 +14,7 @@ use crate::support::tool;
 const ADA: &str = "Basic YWRhOnMzY3JldA==";
 
 fn client_as(credentials: Credentials) -> Client {
-    Client::new(Options { credentials, ..options() }).unwrap()
+    Client::new(RegistryOptions { credentials, ..options() }).unwrap()
 }
 
 fn image(layers: &[&[u8]]) -> (MemoryStore, Descriptor) {
@@ -63,7 +63,7 @@ fn a_token_that_expires_in_mid_push_is_renewed() {
     let layers: Vec<Vec<u8>> = (0..6u8).map(|number| vec![number; 300_000]).collect();
     let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
     let (store, root) = image(&layers);
-    let calm = Client::new(Options { parallel: 1, ..options() }).unwrap();
+    let calm = Client::new(RegistryOptions { parallel: 1, ..options() }).unwrap();
     let news = News::default();
     push(&calm, &registry.address(), &store, &root, &["v1"], &news).unwrap();
     assert_eq!(news.waits().len(), 0, "renewing a token is no failure");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ocibake::progress::silent;
-use ocibake::registry::{Client, Credential, Credentials, Options};
+use ocibake::registry::{Client, Credential, Credentials, RegistryOptions};
 use ocibake::store::Store;
 use serde_json::json;
 use tempfile::TempDir;
@@ -136,7 +136,7 @@ fn each_repository_is_asked_for_as_its_own_user() {
     let address = registry.address();
     let auths = json!({"auths": {format!("{address}/ada"): {"auth": ADA}, format!("{address}/bob"): {"auth": BOB}}});
     let (_directory, credentials) = with_files(&[("auth.json", auths)]);
-    let client = Client::new(Options { credentials, ..options() }).unwrap();
+    let client = Client::new(RegistryOptions { credentials, ..options() }).unwrap();
     for name in ["ada/api", "bob/api", "eve/api"] {
         client.repository(&reference(&address, name), &silent).resolve(Some("v1")).unwrap_err();
     }

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use ocibake::error::{Error, ErrorKind};
 use ocibake::oci::{Descriptor, Reference};
 use ocibake::progress::{Event, silent};
-use ocibake::registry::{Client, Credentials, Options, RegistriesConf};
+use ocibake::registry::{Client, Credentials, RegistriesConf, RegistryOptions};
 use ocibake::store::{Graph, Store};
 use tempfile::TempDir;
 
@@ -32,7 +32,7 @@ fn configured_with(text: &str, credentials: Credentials) -> (TempDir, Result<Cli
     let file = directory.path().join("registries.conf");
     fs::write(&file, text).unwrap();
     let registries = RegistriesConf { file: Some(file), directories: Vec::new() };
-    (directory, Client::new(Options { registries, credentials, ..options() }))
+    (directory, Client::new(RegistryOptions { registries, credentials, ..options() }))
 }
 
 /// `[[registry]]` at that place, with these mirrors.
@@ -294,7 +294,7 @@ fn a_file_that_is_no_good_is_named_with_the_line() {
         assert_eq!((excerpt.file, excerpt.line), (file, line), "{message}");
     }
     let missing = RegistriesConf { file: Some(PathBuf::from("/missing.conf")), directories: Vec::new() };
-    let error = Client::new(Options { registries: missing, ..options() }).err().unwrap();
+    let error = Client::new(RegistryOptions { registries: missing, ..options() }).err().unwrap();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::NotFound, "cannot read /missing.conf"));
 }
 
@@ -315,7 +315,7 @@ fn further_files_take_the_place_of_what_is_for_the_same_prefix() {
         directories: vec![directory.path().join("missing.d"), directory.path().join("conf.d")],
     };
     let before = old.requests().len();
-    let client = Client::new(Options { registries, ..options() }).unwrap();
+    let client = Client::new(RegistryOptions { registries, ..options() }).unwrap();
     assert_eq!(pull(&client, "registry.example/org/api:v1").0.unwrap(), root.digest.to_string());
     assert_eq!(old.requests().len(), before);
     pull(&client, "other.example/org/api:v1").0.unwrap();

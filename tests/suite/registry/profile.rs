@@ -5,7 +5,7 @@ use std::io::Read;
 use ocibake::error::ErrorKind;
 use ocibake::oci::Descriptor;
 use ocibake::progress::silent;
-use ocibake::registry::{Client, Credentials, Options};
+use ocibake::registry::{Client, Credentials, RegistryOptions};
 use ocibake::store::Store;
 
 use crate::support::memory_store::MemoryStore;
@@ -18,7 +18,7 @@ fn client(profile: &Profile) -> (tempfile::TempDir, Client) {
     let credentials = Credentials::from_docker_config(Some(directory.path().to_owned()));
     credentials.store(&profile.registry.address(), &profile.credential).unwrap();
     // One after the other: which request meets the end of a token is then no matter of chance.
-    let client = Client::new(Options { credentials, parallel: 1, ..options() }).unwrap();
+    let client = Client::new(RegistryOptions { credentials, parallel: 1, ..options() }).unwrap();
     (directory, client)
 }
 

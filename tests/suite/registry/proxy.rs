@@ -2,7 +2,7 @@
 
 use ocibake::error::{Error, ErrorKind};
 use ocibake::net::{HttpOptions, Proxies};
-use ocibake::registry::{Client, Options};
+use ocibake::registry::{Client, RegistryOptions};
 
 use crate::support::authority::Authority;
 use crate::support::docker_registry::DockerRegistry;
@@ -23,7 +23,8 @@ fn through(proxy: &str) -> Proxies {
 }
 
 fn try_push(proxies: Proxies, address: &str, news: &News) -> Result<(), Error> {
-    let client = Client::new(Options { insecure: true, http: HttpOptions { proxies, ..options().http }, ..options() })?;
+    let client =
+        Client::new(RegistryOptions { insecure: true, http: HttpOptions { proxies, ..options().http }, ..options() })?;
     let mut store = MemoryStore::default();
     let root = store.image(&[b"a layer"]);
     push(&client, address, &store, &root, &["v1"], news)
@@ -35,7 +36,7 @@ fn tls_registry() -> Option<DockerRegistry> {
 
 /// Message and hint of the failure to reach `address`, with HOST and PROXY for the addresses.
 fn failure(proxy: &str, proxies: Proxies, address: &str) -> (String, String) {
-    let client = Client::new(Options { http: HttpOptions { proxies, ..options().http }, ..options() }).unwrap();
+    let client = Client::new(RegistryOptions { http: HttpOptions { proxies, ..options().http }, ..options() }).unwrap();
     let error = client.check(address, &basic("bob", "hunter2")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
     let shown = format!("{error:?}");
@@ -166,7 +167,7 @@ fn in_plain_http_the_answer_of_a_proxy_is_told_from_that_of_a_registry() {
     });
     let address = registry.other_address();
     let hints = |proxy: &Proxy| {
-        let client = Client::new(Options {
+        let client = Client::new(RegistryOptions {
             insecure: true,
             http: HttpOptions { proxies: through(&proxy.address()), ..options().http },
             ..options()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ocibake::error::ErrorKind;
 use ocibake::net::HttpOptions;
 use ocibake::oci::{Descriptor, media_type};
-use ocibake::registry::{Client, Options};
+use ocibake::registry::{Client, RegistryOptions};
 use ocibake::store::{Graph, Store};
 
 use crate::support::fake_registry::{FakeRegistry, Reply, Request, digest};
@@ -103,7 +103,7 @@ fn an_upload_that_is_cut_off_begins_again_where_the_registry_cannot_tell_where_i
     let mut store = MemoryStore::default();
     let root = store.image(&[&layer]);
     let news = News::default();
-    let calm = Client::new(Options { parallel: 1, ..options() }).unwrap();
+    let calm = Client::new(RegistryOptions { parallel: 1, ..options() }).unwrap();
     push(&calm, &registry.address(), &store, &root, &["v1"], &news).unwrap();
 
     let puts: Vec<_> = registry.requests().into_iter().filter(|request| big(request)).collect();
@@ -213,7 +213,7 @@ fn a_refusal_is_told_in_the_registrys_words_and_not_repeated() {
             let refusal = || Reply::refusal(status, "DENIED", "not for you").with("x-secret", "s3cret");
             request.is("POST", "/blobs/uploads/").then(refusal)
         });
-        let calm = Client::new(Options { parallel: 1, ..options() }).unwrap();
+        let calm = Client::new(RegistryOptions { parallel: 1, ..options() }).unwrap();
         let got = failing_push(&registry, &calm);
         let message = format!("POST http://HOST/v2/org/api/blobs/uploads/: {words}: DENIED: not for you");
         assert_eq!(got, (kind, message, hint.to_owned()));
@@ -296,7 +296,7 @@ fn a_registry_that_falls_silent_is_given_up() {
         request.is("PUT", "/manifests/").then(|| Reply::Silence(Duration::from_secs(600)))
     });
     let mut hurried =
-        Options { http: HttpOptions { patience: Duration::from_millis(200), ..options().http }, ..options() };
+        RegistryOptions { http: HttpOptions { patience: Duration::from_millis(200), ..options().http }, ..options() };
     hurried.http.backoff.tries = 2;
     let start = Instant::now();
     let (kind, message, _) = failing_push(&registry, &Client::new(hurried).unwrap());

@@ -8,7 +8,7 @@ use ocibake::error::{Error, ErrorKind, Result};
 use ocibake::net::HttpOptions;
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::progress::{Event, silent};
-use ocibake::registry::{Client, Options};
+use ocibake::registry::{Client, RegistryOptions};
 use ocibake::store::Store;
 use proptest::prelude::*;
 
@@ -133,7 +133,7 @@ fn a_silence_in_the_middle_is_a_break() {
     let (registry, descriptor) = holding(&blob, move |number, _| {
         (number == 0).then(|| Reply::Unmeasured(bytes[..60_000].to_vec(), Duration::from_secs(600)))
     });
-    let hurried = Client::new(Options {
+    let hurried = Client::new(RegistryOptions {
         http: HttpOptions { patience: Duration::from_millis(300), ..options().http },
         ..options()
     })

@@ -1,7 +1,7 @@
 //! Which scheme a registry is spoken to in, and that nothing goes on less safely than it began.
 
 use ocibake::error::{Error, ErrorKind};
-use ocibake::registry::{Client, Options};
+use ocibake::registry::{Client, RegistryOptions};
 
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::FakeRegistry;
@@ -10,7 +10,7 @@ use crate::support::registry_client::{News, basic, client, options, push, text};
 use crate::support::tool;
 
 fn insecure() -> Client {
-    Client::new(Options { insecure: true, ..options() }).unwrap()
+    Client::new(RegistryOptions { insecure: true, ..options() }).unwrap()
 }
 
 fn try_push(client: &Client, address: &str) -> Result<(), Error> {

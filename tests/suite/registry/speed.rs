@@ -8,7 +8,7 @@ use ocibake::net::Stop;
 use ocibake::net::{Backoff, HttpOptions, LeastSpeed};
 use ocibake::oci::{Descriptor, media_type};
 use ocibake::progress::silent;
-use ocibake::registry::{Client, Options};
+use ocibake::registry::{Client, RegistryOptions};
 use ocibake::store::Store;
 
 use crate::support::fake_registry::{FakeRegistry, Reply};
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 fn hurried(least_speed: LeastSpeed) -> Client {
     let backoff = Backoff { tries: 2, ..options().http.backoff };
-    Client::new(Options { http: HttpOptions { least_speed, backoff, ..options().http }, ..options() }).unwrap()
+    Client::new(RegistryOptions { http: HttpOptions { least_speed, backoff, ..options().http }, ..options() }).unwrap()
 }
 
 #[track_caller]
@@ -91,7 +91,8 @@ fn what_is_fast_enough_is_not_given_up() {
     let registry = FakeRegistry::new();
     registry.put_blob(&blob);
     let least_speed = LeastSpeed { bytes: 1, within: Duration::from_millis(1) };
-    let client = Client::new(Options { http: HttpOptions { least_speed, ..options().http }, ..options() }).unwrap();
+    let client =
+        Client::new(RegistryOptions { http: HttpOptions { least_speed, ..options().http }, ..options() }).unwrap();
     let repository = client.repository(&reference(&registry.address(), "org/api"), &silent);
     let mut got = Vec::new();
     repository.open(&Descriptor::of(media_type::LAYER, &blob)).unwrap().read_to_end(&mut got).unwrap();

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use ocibake::error::{Error, ErrorKind};
 use ocibake::net::{Certificates, HttpOptions};
-use ocibake::registry::{Client, Options};
+use ocibake::registry::{Client, RegistryOptions};
 use tempfile::TempDir;
 
 use crate::support::authority::{Authority, Issued};
@@ -36,7 +36,7 @@ fn certificates_of(address: &str, authority: Option<&Authority>) -> (TempDir, Pa
 }
 
 fn try_push(certificates: Certificates, address: &str) -> Result<(), Error> {
-    let client = Client::new(Options { http: HttpOptions { certificates, ..options().http }, ..options() })?;
+    let client = Client::new(RegistryOptions { http: HttpOptions { certificates, ..options().http }, ..options() })?;
     let mut store = MemoryStore::default();
     let root = store.image(&[b"a layer"]);
     push(&client, address, &store, &root, &["v1"], &News::default())
@@ -192,7 +192,8 @@ fn a_users_certificate_goes_to_the_registry_alone_and_trust_in_its_authority_whe
     let address = registry.other_address();
     let (_directory, own, certificates) = certificates_of(&address, Some(&authority));
     authority.issue("ada", "DNS:ada").install(&own);
-    let client = Client::new(Options { http: HttpOptions { certificates, ..options().http }, ..options() }).unwrap();
+    let client =
+        Client::new(RegistryOptions { http: HttpOptions { certificates, ..options().http }, ..options() }).unwrap();
     let error = client.check(&address, &basic("ada", "s3cret")).unwrap_err();
     assert!(error.message.starts_with(&format!("GET {realm}: no TLS connection: received fatal alert: ")), "{error}");
     let place = token_server.address();

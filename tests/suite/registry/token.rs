@@ -8,7 +8,7 @@ use std::time::Duration;
 use ocibake::error::ErrorKind;
 use ocibake::oci::Descriptor;
 use ocibake::progress::silent;
-use ocibake::registry::{Client, Credential, Credentials, Options};
+use ocibake::registry::{Client, Credential, Credentials, RegistryOptions};
 use ocibake::store::Store;
 
 use crate::support::fake_registry::{FakeRegistry, Reply, Request, token_auth};
@@ -22,7 +22,7 @@ const ADA: &str = "Basic YWRhOnMzY3JldA==";
 const ADA_IDENTITY: &str = "Basic YWRhOnJlK2ZyZXNo";
 
 fn client_as(credentials: Credentials) -> Client {
-    Client::new(Options { credentials, ..options() }).unwrap()
+    Client::new(RegistryOptions { credentials, ..options() }).unwrap()
 }
 
 /// Credentials with an identity token.
@@ -312,7 +312,7 @@ fn a_server_that_looks_at_the_first_scope_alone_gives_what_is_needed_in_the_end(
         (!may).then(|| challenge(request, &format!("repository:org/api:{needed}")))
     });
     let (store, root) = image();
-    let calm = Client::new(Options { parallel: 1, ..options() }).unwrap();
+    let calm = Client::new(RegistryOptions { parallel: 1, ..options() }).unwrap();
     push(&calm, &registry.address(), &store, &root, &["v1"], &News::default()).unwrap();
     assert_eq!(registry.count("GET", "/token"), 2);
 }
@@ -369,7 +369,7 @@ fn ended_at_all(whole: bool) -> Vec<String> {
     for number in 1.. {
         let registry = ending_at(number, whole);
         let news = News::default();
-        let client = Client::new(Options { parallel: 1, ..options() }).unwrap();
+        let client = Client::new(RegistryOptions { parallel: 1, ..options() }).unwrap();
         push(&client, &registry.address(), &store, &root, &["v1"], &news).unwrap();
         let repository = client.repository(&reference(&registry.address(), "org/api:v1"), &silent);
         assert_eq!(repository.resolve(None).unwrap().digest, root.digest);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ocibake::error::{Error, ErrorKind, Result};
 use ocibake::oci::Descriptor;
 use ocibake::progress::silent;
-use ocibake::registry::{Client, Options};
+use ocibake::registry::{Client, RegistryOptions};
 use ocibake::store::Store;
 
 use crate::support::docker_registry::DockerRegistry;
@@ -36,7 +36,7 @@ fn has_the_tools() -> bool {
 
 fn client(registry: &DockerRegistry, password: &str) -> (tempfile::TempDir, Client) {
     let (directory, credentials) = logged_in(&registry.address(), "ada", password);
-    (directory, Client::new(Options { credentials, parallel: 1, ..options() }).unwrap())
+    (directory, Client::new(RegistryOptions { credentials, parallel: 1, ..options() }).unwrap())
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ocibake::error::ErrorKind;
 use ocibake::net::{Backoff, HttpOptions};
 use ocibake::progress::silent;
-use ocibake::registry::{Client, Options};
+use ocibake::registry::{Client, RegistryOptions};
 use ocibake::store::{Graph, Store};
 
 use crate::support::docker_registry::DockerRegistry;
@@ -92,7 +92,7 @@ fn a_registry_whose_disk_is_full_says_so_and_takes_it_once_there_is_room() {
     let images = vec![store.image(&[b"small"]), store.image(&[&noise(1, 8 << 20)])];
     let root = store.index(images);
     let backoff = Backoff { tries: 3, base: Duration::from_millis(20) };
-    let hasty = Client::new(Options { http: HttpOptions { backoff, ..options().http }, ..options() }).unwrap();
+    let hasty = Client::new(RegistryOptions { http: HttpOptions { backoff, ..options().http }, ..options() }).unwrap();
     let error = push(&hasty, &registry.address(), &store, &root, &["v1", "latest"], &News::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
     assert!(error.message.contains("500 Internal Server Error: UNKNOWN: unknown error: "), "{}", error.message);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use ocibake::image::Reader;
 use ocibake::oci::{Descriptor, Digest, media_type};
-use ocibake::output::{Image, Means, Output};
+use ocibake::output::{Means, Output, OutputImage};
 use ocibake::plan::annotation::{self, PlacedAnnotations};
 use ocibake::progress::{Event, silent};
 use ocibake::release::{self, Release, ReleaseTarget, tag};
@@ -134,7 +134,7 @@ fn counts_are_checked_before_anything_is_pushed() {
     let registry = FakeRegistry::new();
     let repository = reference(&registry.address(), "app");
     let names = [repository.with_tag("1.0.0")];
-    let image = Image { store: &store, root: &root, names: &names };
+    let image = OutputImage { store: &store, root: &root, names: &names };
     let means = Means { client: &on_demand(), jobs: 1, progress: &silent };
     let tags = tag::alone("1.0.0").unwrap().tags;
     let targets = [ReleaseTarget { repository, version: None, tags }];

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ocibake::error::Result;
 use ocibake::oci::Descriptor;
-use ocibake::output::{Image, Means};
+use ocibake::output::{Means, OutputImage};
 use ocibake::progress::{Event, silent};
 use ocibake::release;
 use ocibake::store::{self, Store};
@@ -256,5 +256,9 @@ pub fn write_root(
     progress: ocibake::progress::Progress<'_>,
 ) -> Result<()> {
     let outputs = [output.parse()?];
-    release::write(&outputs, Image { store, root, names: &[] }, &Means { client: &on_demand(), jobs: 3, progress })
+    release::write(
+        &outputs,
+        OutputImage { store, root, names: &[] },
+        &Means { client: &on_demand(), jobs: 3, progress },
+    )
 }

@@ -8,20 +8,20 @@ use ocibake::error::{Error, Result};
 use ocibake::net::{Backoff, HttpOptions};
 use ocibake::oci::{Descriptor, Reference};
 use ocibake::progress::{BlobOutcome, Event};
-use ocibake::registry::{Client, Credential, Credentials, OnDemand, Options};
+use ocibake::registry::{Client, Credential, Credentials, OnDemand, RegistryOptions};
 
 use super::fake_registry::digest;
 use super::memory_store::MemoryStore;
 
-pub fn options() -> Options {
-    Options {
+pub fn options() -> RegistryOptions {
+    RegistryOptions {
         parallel: 8,
         http: HttpOptions {
             backoff: Backoff { tries: 5, base: Duration::from_millis(5) },
             patience: Duration::from_secs(300),
-            ..Options::default().http
+            ..RegistryOptions::default().http
         },
-        ..Options::default()
+        ..RegistryOptions::default()
     }
 }
 
@@ -31,11 +31,11 @@ pub fn client() -> Client {
 
 /// One blob at a time.
 pub fn alone() -> Client {
-    Client::new(Options { parallel: 1, ..options() }).unwrap()
+    Client::new(RegistryOptions { parallel: 1, ..options() }).unwrap()
 }
 
 pub fn with_patience(patience: Duration) -> Client {
-    Client::new(Options { http: HttpOptions { patience, ..options().http }, ..options() }).unwrap()
+    Client::new(RegistryOptions { http: HttpOptions { patience, ..options().http }, ..options() }).unwrap()
 }
 
 pub fn on_demand() -> OnDemand {

@@ -10,7 +10,7 @@ use ocibake::error::ErrorKind;
 use ocibake::net::{Backoff, HttpOptions};
 use ocibake::oci::Descriptor;
 use ocibake::progress::{Event, silent};
-use ocibake::registry::{Client, Options, Repository};
+use ocibake::registry::{Client, RegistryOptions, Repository};
 use ocibake::store::{Graph, Store};
 
 use crate::support::docker_registry::DockerRegistry;
@@ -98,9 +98,9 @@ impl Side<'_> {
 
     fn client(&self, tries: u32) -> Client {
         let backoff = Backoff { tries, base: Duration::from_millis(2) };
-        Client::new(Options {
-            http: HttpOptions { backoff, patience: Duration::from_secs(300), ..Options::default().http },
-            ..Options::default()
+        Client::new(RegistryOptions {
+            http: HttpOptions { backoff, patience: Duration::from_secs(300), ..RegistryOptions::default().http },
+            ..RegistryOptions::default()
         })
         .unwrap()
     }

@@ -21,7 +21,7 @@ pub struct Sequence {
 }
 
 /// What a block holds.
-pub struct Content<'a> {
+pub struct BlockContent<'a> {
     /// All that `sequences` have.
     pub counts: &'a Counts,
     pub sequences: &'a [Sequence],
@@ -32,7 +32,7 @@ pub struct Content<'a> {
 }
 
 /// Writes a block in the shortest of its three forms; several blocks, if it is longer than one can be that is stored.
-pub fn write_block(out: &mut BitWriter<'_>, content: &Content<'_>, is_final: bool) {
+pub fn write_block(out: &mut BitWriter<'_>, content: &BlockContent<'_>, is_final: bool) {
     let mut counts = content.counts.clone();
     counts.literals[END_OF_BLOCK] = 1;
     let dynamic = Coding::dynamic(&counts);
@@ -219,7 +219,7 @@ fn add_code(out: &mut BitWriter<'_>, code: u32) {
     out.add(code >> 8, code & 0xff);
 }
 
-fn write_sequences(out: &mut BitWriter<'_>, coding: &Coding, content: &Content<'_>) {
+fn write_sequences(out: &mut BitWriter<'_>, coding: &Coding, content: &BlockContent<'_>) {
     // Of literals, and in the second half of nothing.
     let mut literal_codes = [0; 512];
     literal_codes[..256].copy_from_slice(&coding.literals.codes[..256]);

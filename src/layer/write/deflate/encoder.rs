@@ -1,5 +1,5 @@
 use super::bits::BitWriter;
-use super::block::{Content, Sequence, write_block};
+use super::block::{BlockContent, Sequence, write_block};
 use super::cost::{Worth, are_better_apart};
 use super::plain::{Plain, Surrounded};
 use super::repeats::{Effort, Repeat, Repeats, eight_bytes};
@@ -70,7 +70,7 @@ impl Encoder {
     fn write(&mut self, plain: &Surrounded, block: &Block, out: &mut BitWriter<'_>, is_final: bool) {
         let Block { start, end, counts, sequences } = block;
         let sequences = self.sequences.drain(..*sequences);
-        let content = Content { counts, sequences: sequences.as_slice(), plain, start: *start, end: *end };
+        let content = BlockContent { counts, sequences: sequences.as_slice(), plain, start: *start, end: *end };
         write_block(out, &content, is_final);
     }
 

@@ -21,9 +21,9 @@ pub fn walk(stream: &[u8]) -> Option<Stream> {
                 let mut lengths = [8; 288];
                 lengths[144..256].fill(9);
                 lengths[256..280].fill(7);
-                Codes::new(&lengths, &[5; 32])?.skip_block(&mut bits, &mut tables)?;
+                CodePair::new(&lengths, &[5; 32])?.skip_block(&mut bits, &mut tables)?;
             }
-            2 => Codes::read(&mut bits)?.skip_block(&mut bits, &mut tables)?,
+            2 => CodePair::read(&mut bits)?.skip_block(&mut bits, &mut tables)?,
             _ => return None,
         }
         if is_last {
@@ -52,7 +52,7 @@ const DISTANCE_EXTRA: [u8; 32] =
 const CODE_LENGTH_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /// The two Huffman codes of a block.
-struct Codes {
+struct CodePair {
     symbols: Code,
     distances: Code,
 }
@@ -97,15 +97,15 @@ impl Walker<'_> {
 /// What a look into the tables finds, packed: in the lowest bits how many bits to skip (codes and what follows them),
 /// then how many of them are codes, and whether a distance is due behind them.
 #[derive(Clone, Copy)]
-struct Step(u16);
+struct Lookup(u16);
 
 /// The table of symbols, in which a look finds a literal and what follows it if there is room for both, and behind it that
 /// of distances.
-struct Tables(Box<[Step; 2 * TABLE_SIZE]>);
+struct Tables(Box<[Lookup; 2 * TABLE_SIZE]>);
 
-impl Codes {
+impl CodePair {
     /// The codes at the beginning of a block that has its own (3.2.7).
-    fn read(bits: &mut Bits) -> Option<Codes> {
+    fn read(bits: &mut Bits) -> Option<CodePair> {
         let symbol_count = bits.take(5)? as usize + 257;
         let distance_count = bits.take(5)? as usize + 1;
         let mut lengths = [0; 19];
@@ -127,11 +127,11 @@ impl Codes {
         if all.len() != symbol_count + distance_count {
             return None;
         }
-        Codes::new(&all[..symbol_count], &all[symbol_count..])
+        CodePair::new(&all[..symbol_count], &all[symbol_count..])
     }
 
-    fn new(symbols: &[u8], distances: &[u8]) -> Option<Codes> {
-        Some(Codes { symbols: Code::new(symbols)?, distances: Code::new(distances)? })
+    fn new(symbols: &[u8], distances: &[u8]) -> Option<CodePair> {
+        Some(CodePair { symbols: Code::new(symbols)?, distances: Code::new(distances)? })
     }
 
     /// Skips to behind the end of the block.
@@ -197,7 +197,7 @@ impl Codes {
     }
 }
 
-impl Step {
+impl Lookup {
     /// Where the count of bits that are codes begins; the count of all bits is before it.
     const CODE: u32 = 6;
     /// A distance is due. Just where the table of distances begins.
@@ -206,19 +206,19 @@ impl Step {
     /// finds it again.
     const RARE: u16 = 1 << 15;
 
-    fn new(code: u32, extra: u8, flags: u16) -> Step {
+    fn new(code: u32, extra: u8, flags: u16) -> Lookup {
         let code = code as u16;
-        Step((code + u16::from(extra)) | (code << Step::CODE) | flags)
+        Lookup((code + u16::from(extra)) | (code << Lookup::CODE) | flags)
     }
 
     /// This and what follows it.
-    fn and(self, following: Step) -> Step {
-        Step(self.0.wrapping_add(following.0))
+    fn and(self, following: Lookup) -> Lookup {
+        Lookup(self.0.wrapping_add(following.0))
     }
 
     /// At most 24.
     fn bits(self) -> u32 {
-        u32::from(self.0) % (1 << Step::CODE)
+        u32::from(self.0) % (1 << Lookup::CODE)
     }
 
     fn skip(self, buffer: u64) -> u64 {
@@ -227,36 +227,36 @@ impl Step {
     }
 
     fn code(self) -> u32 {
-        u32::from(self.0 >> Step::CODE) % 16
+        u32::from(self.0 >> Lookup::CODE) % 16
     }
 
     fn next_table(self) -> usize {
-        usize::from(self.0 & Step::DISTANCE)
+        usize::from(self.0 & Lookup::DISTANCE)
     }
 
     fn is_literal(self) -> bool {
-        self.0 & (Step::RARE | Step::DISTANCE) == 0
+        self.0 & (Lookup::RARE | Lookup::DISTANCE) == 0
     }
 
     fn is_rare(self) -> bool {
-        self.0 & Step::RARE != 0
+        self.0 & Lookup::RARE != 0
     }
 }
 
 impl Tables {
     fn new() -> Tables {
-        Tables(Box::new([Step(Step::RARE); 2 * TABLE_SIZE]))
+        Tables(Box::new([Lookup(Lookup::RARE); 2 * TABLE_SIZE]))
     }
 
-    fn set(&mut self, codes: &Codes) {
+    fn set(&mut self, codes: &CodePair) {
         let (symbols, distances) = self.0.split_at_mut(TABLE_SIZE);
-        distances.fill(Step(Step::RARE | Step::DISTANCE));
-        codes.distances.fill(distances, |distance, code| Step::new(code, distance_extra(distance), 0));
-        let mut single = [Step(Step::RARE); TABLE_SIZE];
+        distances.fill(Lookup(Lookup::RARE | Lookup::DISTANCE));
+        codes.distances.fill(distances, |distance, code| Lookup::new(code, distance_extra(distance), 0));
+        let mut single = [Lookup(Lookup::RARE); TABLE_SIZE];
         codes.symbols.fill(&mut single, |symbol, code| match symbol {
-            ..END_OF_BLOCK => Step::new(code, 0, 0),
-            END_OF_BLOCK => Step(Step::RARE),
-            length => Step::new(code, length_extra(length), Step::DISTANCE),
+            ..END_OF_BLOCK => Lookup::new(code, 0, 0),
+            END_OF_BLOCK => Lookup(Lookup::RARE),
+            length => Lookup::new(code, length_extra(length), Lookup::DISTANCE),
         });
         for (index, combined) in symbols.iter_mut().enumerate() {
             let step = single[index];
@@ -280,7 +280,7 @@ impl Tables {
         if walkers.iter().any(|walker| walker.bits.count < TABLE_BITS) {
             return walkers;
         }
-        let look = |buffer: u64, after: Step| self.0[after.next_table() | (buffer as usize % TABLE_SIZE)];
+        let look = |buffer: u64, after: Lookup| self.0[after.next_table() | (buffer as usize % TABLE_SIZE)];
         let bytes = std::array::from_fn::<_, COUNT, _>(|at| {
             let bytes = walkers[at].bits.bytes;
             bytes.get(..limits[at].saturating_add(8)).unwrap_or(bytes)
@@ -288,7 +288,7 @@ impl Tables {
         let mut next = walkers.map(|walker| walker.bits.next);
         let mut buffer = walkers.map(|walker| walker.bits.buffer);
         let mut count = walkers.map(|walker| walker.bits.count);
-        let mut last = walkers.map(|walker| Step(if walker.due == Due::Distance { Step::DISTANCE } else { 0 }));
+        let mut last = walkers.map(|walker| Lookup(if walker.due == Due::Distance { Lookup::DISTANCE } else { 0 }));
         let mut goes_on = true;
         while goes_on {
             for at in 0..COUNT {
@@ -342,7 +342,7 @@ impl Code {
     }
 
     /// Puts the step of each symbol whose code is short enough wherever that code stands before other bits.
-    fn fill(&self, table: &mut [Step], step: impl Fn(u16, u32) -> Step) {
+    fn fill(&self, table: &mut [Lookup], step: impl Fn(u16, u32) -> Lookup) {
         let (mut next, mut index) = (0u32, 0);
         for length in 1..=TABLE_BITS {
             let count = usize::from(self.counts[length as usize]);

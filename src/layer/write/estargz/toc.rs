@@ -79,7 +79,7 @@ struct TocEntry {
     #[serde(skip_serializing_if = "String::is_empty")]
     link_name: String,
     #[serde(flatten)]
-    access: Option<Access>,
+    access: Option<ModeAndOwner>,
     /// Values in base64.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     xattrs: BTreeMap<String, String>,
@@ -104,7 +104,7 @@ struct TocEntry {
 }
 
 #[derive(Serialize)]
-struct Access {
+struct ModeAndOwner {
     mode: u32,
     uid: u32,
     gid: u32,
@@ -139,7 +139,7 @@ impl TocEntry {
             link_name,
             dev_major,
             dev_minor,
-            access: Some(Access { mode: attributes.mode, uid: attributes.user, gid: attributes.group }),
+            access: Some(ModeAndOwner { mode: attributes.mode, uid: attributes.user, gid: attributes.group }),
             xattrs: attributes.xattrs.iter().map(|(name, value)| (text(name), STANDARD.encode(value))).collect(),
             digest: is_empty_file.then(|| Digest::of(b"")),
             ..TocEntry::default()
