@@ -21,6 +21,8 @@
 //! - the library printing, reading the environment or touching the terminal: `cli` alone does;
 //! - async outside of `net`.
 
+#![warn(missing_docs)]
+
 pub mod error;
 pub mod sync;
 pub mod oci;

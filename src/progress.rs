@@ -133,9 +133,11 @@ pub enum BlobOutcome {
 /// What a warning is about, for a program to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WarningKind {
-    /// A build check finds fault with a Dockerfile; `rule` is docker's name of the check.
-    /// The name of the check, as in `JSONArgsRecommended`.
-    BuildCheck { rule: &'static str },
+    /// A build check finds fault with a Dockerfile.
+    BuildCheck {
+        /// Docker's name of the check, as in `JSONArgsRecommended`.
+        rule: &'static str,
+    },
     /// The build checks do without what a base would tell them, because the base cannot be had.
     CheckWithoutBase,
     /// No `ARG` names a build argument that was given.

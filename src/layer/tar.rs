@@ -28,7 +28,9 @@ const LINK: usize = 100;
 /// which it was made. Among the extended attributes of an entry they stand for themselves: no file on disk, and none in a
 /// layer that is read, has extended attributes of such names.
 pub const WINDOWS_ATTRIBUTES: &str = "MSWINDOWS.fileattr";
+/// The security descriptor, in base64.
 pub const WINDOWS_SECURITY: &str = "MSWINDOWS.rawsd";
+/// The time at which the file was made, as seconds since 1970 with a fraction.
 pub const WINDOWS_CREATED: &str = "LIBARCHIVE.creationtime";
 
 /// What Python's tarfile calls its pax headers.

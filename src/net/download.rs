@@ -26,7 +26,9 @@ use crate::progress::Progress;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Headers {
+    /// The entity tag with its quotes, and `W/` before a weak one (RFC 9110, section 8.8.3).
     pub etag: Option<String>,
+    /// The date as the server wrote it (RFC 9110, section 8.8.2).
     pub last_modified: Option<String>,
     /// It was modified long enough before it was sent, that another change would show (RFC 9110, section 8.8.2.2).
     pub is_settled: bool,
@@ -38,7 +40,12 @@ pub enum Receipt<W> {
     /// It is what it was when the headers given were received.
     Unchanged,
     /// All of it has been written to `content`.
-    Received { content: W, headers: Headers },
+    Received {
+        /// The writer that was given. Nobody has verified what it took.
+        content: W,
+        /// The headers, to be given when the file is next asked for.
+        headers: Headers,
+    },
 }
 
 /// A change within this time of another might have the same date.

@@ -8,11 +8,14 @@ use super::{Digest, Keyed, Keys, Map, Platform, map, media_type};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
+    /// The media type of the content, which decides how it is read.
     pub media_type: String,
+    /// The digest of the content as stored. Whoever reads the content verifies it.
     pub digest: Digest,
     /// In bytes, as stored (that is, compressed).
     #[serde(deserialize_with = "size")]
     pub size: u64,
+    /// The annotations of this pointer; the content may have others of its own.
     #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
     /// None where it says nothing of the processor.
@@ -37,6 +40,7 @@ impl Keyed for Descriptor {
 }
 
 impl Descriptor {
+    /// Returns a descriptor without annotations and platform; `size` is in bytes.
     pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
         Descriptor {
             media_type: media_type.into(),
@@ -73,6 +77,7 @@ impl Descriptor {
         self.other.get("urls").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
+    /// Returns the same descriptor with this platform, in place of any other.
     pub fn with_platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self

@@ -38,12 +38,16 @@ const HIGHEST_VARIANT: u32 = 100;
 /// The order is that of the printed form, so that platforms sort the way they read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
+    /// The processor as Go names it (`GOARCH`): `amd64`, `arm64`.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub architecture: String,
+    /// The operating system as Go names it (`GOOS`): `linux`, `windows`.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub os: String,
+    /// The variant of the processor, such as `v7`; none where the processor has only one, or nobody says.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_text")]
     pub variant: Option<String>,
+    /// The version of the operating system that the image needs; only images for Windows have one.
     #[serde(
         rename = "os.version",
         default,
@@ -51,6 +55,7 @@ pub struct Platform {
         deserialize_with = "optional_text"
     )]
     pub os_version: Option<String>,
+    /// The features of the operating system that the image needs, such as `win32k`.
     #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub os_features: Vec<String>,
 }
@@ -67,6 +72,7 @@ impl Keyed for Platform {
 }
 
 impl Platform {
+    /// Returns a platform without version and features of its operating system.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         Platform {
             architecture: architecture.to_owned(),

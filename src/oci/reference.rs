@@ -25,6 +25,7 @@ impl Reference {
         &self.registry
     }
 
+    /// Returns the path without host, tag and digest: `library/debian` for the name `debian`.
     pub fn repository(&self) -> &str {
         &self.repository
     }
@@ -34,6 +35,7 @@ impl Reference {
         self.tag.as_deref()
     }
 
+    /// Returns the digest, if the name gave one.
     pub fn digest(&self) -> Option<Digest> {
         self.digest
     }

@@ -170,7 +170,7 @@ pub struct Copy {
     pub mode: Option<Mode>,
     /// Patterns of moby's `.dockerignore` language, relative to what is copied from.
     pub exclude: Vec<String>,
-    /// Keep the directories that lead to each source (`--parents`), from the last `/./` in its pattern on.
+    /// Keep the directories that lead to each source (`--parents`), from the first `/./` in its pattern on.
     pub parents: bool,
     /// Do not look at what is below: directories on the way take the place of links (`--link`).
     pub link: bool,

@@ -61,6 +61,7 @@ impl Target {
         Target { files, touched: Vec::new(), made, budget }
     }
 
+    /// Returns the files as they are so far.
     pub fn files(&self) -> &Files {
         &self.files
     }

@@ -23,8 +23,10 @@ struct Inode {
     attributes: Attributes,
 }
 
+/// The kind of a node, with what a directory holds.
 #[derive(Debug, Clone)]
 pub enum Object {
+    /// A directory: its nodes by their names, which are not empty and hold no slash.
     Directory(BTreeMap<Box<[u8]>, Node>),
     /// Never [`Kind::Directory`] and never [`Kind::HardLink`].
     Other(Kind),
@@ -42,6 +44,7 @@ impl Files {
         Files { root: Node::directory(Attributes::implied()) }
     }
 
+    /// Returns the root, which is always a directory.
     pub fn root(&self) -> &Node {
         &self.root
     }
@@ -180,6 +183,7 @@ impl Files {
 }
 
 impl Node {
+    /// Returns a node that is the same as no other.
     pub fn new(object: Object, attributes: Attributes) -> Self {
         Node(Arc::new(Inode { object, attributes }))
     }
@@ -197,14 +201,17 @@ impl Node {
         Node::new(Object::Directory(BTreeMap::new()), attributes)
     }
 
+    /// Returns the kind of object, with what is in it.
     pub fn object(&self) -> &Object {
         &self.0.object
     }
 
+    /// Returns the owner, the permissions and the time; all names of one file share them.
     pub fn attributes(&self) -> &Attributes {
         &self.0.attributes
     }
 
+    /// Returns whether it is a directory; a link to one is none.
     pub fn is_directory(&self) -> bool {
         self.children().is_some()
     }

@@ -18,7 +18,12 @@ pub enum Role {
     /// A directory that no add describes: it only leads to others.
     OnTheWay,
     /// The directory that an add goes to: the add says of its mode and owner what is true here.
-    Destination { mode: bool, owner: bool },
+    Destination {
+        /// The mode of the entry counts.
+        mode: bool,
+        /// The owner of the entry counts.
+        owner: bool,
+    },
     /// What an add brings.
     Content,
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 pub struct Limits {
     /// Of the tars, in bytes.
     pub size: u64,
+    /// The number of entries in all tars.
     pub entries: u64,
     /// Of paths, links and extended attributes, in bytes: what is kept in memory of an entry grows with them.
     pub text: u64,
@@ -53,6 +54,7 @@ pub struct Budget {
 /// What the limits are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whole {
+    /// All layers of an image.
     Image,
     /// One whose content is unpacked.
     Archive,
@@ -63,6 +65,7 @@ pub enum Whole {
 }
 
 impl Budget {
+    /// Returns a budget of which nothing is spent yet; `whole` names it in errors.
     pub fn new(limits: Limits, whole: Whole) -> Self {
         Budget { limits, whole, size: limits.size.into(), entries: limits.entries.into(), text: limits.text.into() }
     }
@@ -98,6 +101,7 @@ impl Budget {
         Err(Error::input(message).with_hint(BOMB))
     }
 
+    /// Returns whether it is that of an archive.
     pub fn is_of_archive(&self) -> bool {
         self.whole == Whole::Archive
     }

@@ -59,6 +59,7 @@ impl Overlay {
         &self.files
     }
 
+    /// Returns what the layers make, and ends the reading of changes.
     pub fn into_files(self) -> Files {
         self.files
     }

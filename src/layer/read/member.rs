@@ -23,7 +23,9 @@ pub type Member = Entry<Extent>;
 /// Where the content of a file lies in a tar: its `size` bytes begin `offset` bytes into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
+    /// The place of the first byte, in bytes from the beginning of the tar.
     pub offset: u64,
+    /// The length in bytes.
     pub size: u64,
 }
 

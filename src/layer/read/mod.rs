@@ -188,6 +188,7 @@ impl Read for Checked<'_> {
 
 /// What gzip (RFC 1952, 2.3.1) and zstd (RFC 8878, 3.1.1) begin with.
 pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The first bytes of a zstd frame (RFC 8878, 3.1.1), which is 0xFD2FB528 in little-endian order.
 pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Of frames without content; such as zstd:chunked has may come first (RFC 8878, 3.1.2).
 pub const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];

@@ -9,6 +9,7 @@ use crate::oci::{Descriptor, Digest, media_type};
 /// How a layer is stored. The encoders' versions are pinned in `Cargo.lock`; a test holds the bytes they make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
+    /// The tar as it is.
     None,
     /// Level 1 to 12.
     Gzip(i32),
@@ -40,6 +41,7 @@ impl Default for Compression {
 }
 
 impl Compression {
+    /// Returns the type of layers that are stored so (image-spec, media-types.md).
     pub fn media_type(self) -> &'static str {
         match self {
             Compression::None => media_type::LAYER,

@@ -11,6 +11,7 @@ use crate::tree::Entry;
 pub struct Job<'a, W> {
     /// For progress, as is the title.
     pub number: usize,
+    /// The name of the layer's step, for people.
     pub title: &'a str,
     /// Sorted by path, each path once, parents before children, a hard link after its target.
     pub entries: Arc<Vec<Entry>>,
@@ -25,6 +26,7 @@ pub struct Job<'a, W> {
 /// What became of a job.
 #[derive(Debug)]
 pub struct Written<W> {
+    /// The sink, which has taken all of the blob.
     pub sink: W,
     /// Of the tar.
     pub diff_id: Digest,

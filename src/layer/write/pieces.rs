@@ -14,6 +14,7 @@ pub struct Piece {
     pub block: Fingerprint,
     /// Where its compressed form begins in the blob, and how long it is, in bytes.
     pub offset: u64,
+    /// The length of the compressed form, in bytes.
     pub length: u64,
     /// Of the compressed form.
     pub compressed: Fingerprint,

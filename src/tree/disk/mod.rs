@@ -92,7 +92,9 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
 /// Something that a walk of all has passed over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeftOut {
+    /// The path in the tree that was walked.
     pub path: Vec<u8>,
+    /// The reason why it was passed over.
     pub reason: Reason,
 }
 
