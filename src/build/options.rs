@@ -21,7 +21,7 @@ pub struct Options<'a> {
     pub client: &'a OnDemand,
     /// The form of the layers; another one gives other digests.
     pub compression: Compression,
-    /// What image and history say, in seconds since 1970.
+    /// The time of the image and of its history, in seconds since 1970.
     pub created: i64,
     /// The time that the files of layers carry.
     pub modified: Modified,
@@ -29,7 +29,7 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,
-    /// What layers need not be made, though their files are read. Their blobs stay where they are.
+    /// The images whose layers need not be made, though their files are read. Their blobs stay where they are.
     pub cached: Option<&'a CachedImages<'a>>,
     /// Told of each layer that is made from the ground up, when it is begun.
     pub follow: Option<Follow<'a>>,

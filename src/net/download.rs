@@ -22,7 +22,7 @@ use super::words::{repeatable, words};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 
-/// What a server says of a file beside its content.
+/// The facts that a server tells of a file beside its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Headers {
@@ -73,7 +73,7 @@ impl Headers {
         i64::try_from(since.as_secs()).ok()
     }
 
-    /// Whether the file is certainly the same one as it was with `self`.
+    /// Returns whether the file is certainly the same one as it was with `self`.
     fn is_same(&self, other: &Headers) -> bool {
         match (&self.etag, &other.etag) {
             (Some(one), Some(other)) => one.trim_start_matches("W/") == other.trim_start_matches("W/"),
@@ -82,7 +82,7 @@ impl Headers {
         }
     }
 
-    /// What tells the server to go on only with the same bytes (RFC 9110, section 13.1.5).
+    /// Returns what tells the server to go on only with the same bytes (RFC 9110, section 13.1.5).
     fn if_range(&self) -> Option<&str> {
         let strong = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
         strong.or_else(|| self.last_modified.as_deref().filter(|_| self.is_settled && self.etag.is_none()))
@@ -126,7 +126,7 @@ struct Fetching<'a, W, B> {
     authorization: Option<Authorization>,
     known: Option<&'a Headers>,
     begin: B,
-    /// What has arrived so far, and what the server said of it.
+    /// The part that has arrived so far, and what the server said of it.
     begun: Option<(W, Headers)>,
     arrived: u64,
     stop: Stop,

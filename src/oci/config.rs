@@ -1,12 +1,13 @@
+//! An image's configuration (image-spec, config.md), with docker's additions.
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::{Digest, Keyed, Keys, Map, Platform, list, null_as_empty, optional_list, optional_map};
 
-/// What an image is made of and how it runs (image-spec, config.md).
+/// The parts that an image is made of, and the way in which it runs (image-spec, config.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageConfig {
-    /// RFC 3339.
     /// The time at which the image was made, in RFC 3339. Nothing checks its form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
@@ -132,7 +133,7 @@ pub struct History {
 }
 
 impl Keyed for ImageConfig {
-    /// Those of the image-spec (config.md, "Properties"), and docker's own.
+    /// The keys of the image-spec (config.md, "Properties"), and docker's own.
     const KEYS: Keys = Keys::Own(&[
         ("created", &Keys::Any),
         ("author", &Keys::Any),

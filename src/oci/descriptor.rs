@@ -1,3 +1,5 @@
+//! Descriptors, which point to content (image-spec, descriptor.md).
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -57,12 +59,12 @@ impl Descriptor {
         Self::new(media_type, Digest::of(content), content.len() as u64)
     }
 
-    /// Whether an index lists it for no platform, as BuildKit lists attestations beside images.
+    /// Returns whether an index lists it for no platform, as BuildKit lists attestations beside images.
     pub fn is_attestation(&self) -> bool {
         self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
     }
 
-    /// Whether it is listed as an artifact that refers to something else, and not as an image.
+    /// Returns whether it is listed as an artifact that refers to something else, and not as an image.
     pub fn is_artifact(&self) -> bool {
         self.other.get("artifactType").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty())
     }

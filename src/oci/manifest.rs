@@ -1,10 +1,12 @@
+//! Image manifests and indexes (image-spec, manifest.md and image-index.md), and what they refer to.
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{Descriptor, Keyed, Keys, Map, map, media_type, null_as_empty, optional_text};
 
-/// Of manifests and indexes of all kinds, for no document may be two of them: those of the image-spec, docker's, its old
-/// ones ("schema 1") and artifact manifests.
+/// The keys of manifests and indexes of all kinds, for no document may be two of them: those of the image-spec,
+/// docker's, its old ones ("schema 1") and artifact manifests.
 const MANIFEST_OR_INDEX: Keys = Keys::Own(&[
     ("schemaVersion", &Keys::Any),
     ("mediaType", &Keys::Any),
@@ -72,7 +74,7 @@ pub struct ImageIndex {
     pub other: Map<Value>,
 }
 
-/// What a manifest or index of any type refers to, if it refers to anything (image-spec 1.1, manifest.md and
+/// The subject of a manifest or index of any type, if it refers to anything (image-spec 1.1, manifest.md and
 /// image-index.md, `subject`).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,3 +1,5 @@
+//! Platforms: an operating system and a processor by the names that Go has for them.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -32,8 +34,8 @@ const ARCHITECTURES: &[&str] = &[
 /// Far above what there is, so that a number in a name does not fill the memory.
 const HIGHEST_VARIANT: u32 = 100;
 
-/// What an image runs on, normalised as containerd does it: `linux/x86_64` is `linux/amd64`, `linux/arm64/v8` is
-/// `linux/arm64`, `linux/arm` is `linux/arm/v7`.
+/// The system and the processor that an image runs on, normalised as containerd does it: `linux/x86_64` is
+/// `linux/amd64`, `linux/arm64/v8` is `linux/arm64`, `linux/arm` is `linux/arm/v7`.
 ///
 /// The order is that of the printed form, so that platforms sort the way they read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -89,7 +91,7 @@ impl Platform {
         Platform::new("linux", &architecture, variant.as_deref())
     }
 
-    /// Whether its layers and its paths are those of Windows.
+    /// Returns whether its layers and its paths are those of Windows.
     pub fn is_windows(&self) -> bool {
         self.os == "windows"
     }
@@ -123,9 +125,9 @@ impl Platform {
         Platform { architecture, variant, ..self.clone() }
     }
 
-    /// What an image says of itself that was asked for this platform and stands on one for `base`: as BuildKit has it, the
-    /// system and processor that were asked for; and the base's variant, version and features, where those are the base's
-    /// and nothing else was asked for.
+    /// Returns what an image says of itself that was asked for this platform and stands on one for `base`: as BuildKit
+    /// has it, the system and processor that were asked for; and the base's variant, version and features, where those
+    /// are the base's and nothing else was asked for.
     pub fn standing_on(&self, base: &Platform) -> Platform {
         let (own, base) = (self.normalised(), base.normalised());
         if (&own.os, &own.architecture) != (&base.os, &base.architecture) {

@@ -1,3 +1,5 @@
+//! The names of images in registries, read as docker reads them.
+
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -62,7 +64,7 @@ impl Reference {
         Reference { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// What to ask a registry for: the digest if there is one, else the tag, else `latest`.
+    /// Returns what to ask a registry for: the digest if there is one, else the tag, else `latest`.
     pub fn tag_or_digest(&self) -> String {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),

@@ -13,7 +13,7 @@ use super::disk::real_path::open_real;
 use super::spool::Spool;
 use crate::error::{Error, Result};
 
-/// What is in a file.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// All of it, in memory.
@@ -38,11 +38,11 @@ pub struct DiskFile {
     pub path: PathBuf,
     /// The marks by which it is known again.
     pub identity: Identity,
-    /// Whether the file system keeps the change time itself, so that a file of the same identity later is the same.
+    /// The file system keeps the change time itself, so that a file of the same identity later is the same.
     pub tells_changes: bool,
 }
 
-/// What tells a file from any other and from itself at another time.
+/// The marks that tell a file from any other and from itself at another time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// The ID of the file system.

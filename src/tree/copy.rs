@@ -21,17 +21,17 @@ pub struct Copier<'a> {
     pub to: &'a str,
     /// Sources go into `to` under their own names, if it is there or not.
     pub into: bool,
-    /// Of all that is copied; without it, everything keeps its own.
+    /// The owner of all that is copied; without it, everything keeps its own.
     pub owner: Option<(u32, u32)>,
     /// The change of permissions of all that is copied; without it, everything keeps its own.
     pub mode: Option<&'a Mode>,
-    /// Of all that is copied; without it, everything keeps its own.
+    /// The time of all that is copied, in seconds since 1970; without it, everything keeps its own.
     pub time: Option<i64>,
     /// The patterns of what is left out, relative to what is copied from.
     pub exclude: Ignore,
 }
 
-/// What a pattern stands for in a file system.
+/// An object of a file system that a pattern stands for.
 pub struct Matched<'a> {
     /// The last name of the path by which it was found, which may be a link's.
     pub name: Vec<u8>,

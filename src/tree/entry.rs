@@ -16,7 +16,7 @@ pub struct Entry<C = Content> {
     pub attributes: Attributes,
 }
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind<C = Content> {
     /// A regular file with its content.

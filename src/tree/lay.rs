@@ -12,7 +12,7 @@ use crate::oci::{Encode, encode_members};
 const ADDED: Manner =
     Manner { done: "added there", hint: Some("add it under another name, or leave it out with `exclude`") };
 
-/// What an entry is there for, which says how much of it counts where there is a directory at its path already.
+/// The purpose of an entry, which says how much of it counts where there is a directory at its path already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A directory that no add describes: it only leads to others.
@@ -24,7 +24,7 @@ pub enum Role {
         /// The owner of the entry counts.
         owner: bool,
     },
-    /// What an add brings.
+    /// An object that an add brings.
     Content,
 }
 

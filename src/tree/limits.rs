@@ -7,11 +7,12 @@ use crate::error::{Error, Result};
 /// How much all layers of an image may hold together, or an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of the tars, in bytes.
+    /// The size of the tars, in bytes.
     pub size: u64,
     /// The number of entries in all tars.
     pub entries: u64,
-    /// Of paths, links and extended attributes, in bytes: what is kept in memory of an entry grows with them.
+    /// The length of paths, links and extended attributes, in bytes: what is kept in memory of an entry grows with
+    /// them.
     pub text: u64,
 }
 
@@ -19,7 +20,7 @@ pub struct Limits {
 /// a bomb, or a file full of zeros.
 const RATIO: u64 = 100;
 
-/// What is less than this is no bomb, however well it was compressed: a disk image with nothing on it, for one.
+/// A size below this is no bomb's, however well it was compressed: a disk image with nothing on it, for one.
 const FLOOR: u64 = 4 << 30;
 
 /// The largest images have some hundred thousand files. At most 700 bytes of memory are taken for one.
@@ -41,7 +42,7 @@ impl Limits {
     }
 }
 
-/// What is left of the limits while layers, archives or steps are read, all of them side by side.
+/// The rest of the limits while layers, archives or steps are read, all of them side by side.
 #[derive(Debug)]
 pub struct Budget {
     limits: Limits,
@@ -51,7 +52,7 @@ pub struct Budget {
     text: AtomicU64,
 }
 
-/// What the limits are of.
+/// The thing that the limits are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whole {
     /// All layers of an image.

@@ -39,9 +39,9 @@ const LEFT_OUT: [&[u8]; 6] =
 
 /// The pax records that are heeded, beside those of extended attributes.
 const KEYS: [&[u8]; 6] = [b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"];
-/// What the records of extended attributes begin with: as GNU and Go write them, and as libarchive does.
+/// The beginnings of the records of extended attributes: as GNU and Go write them, and as libarchive does.
 const XATTRS: [&[u8]; 2] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr."];
-/// What an extended attribute takes beside its own bytes, at most, in bytes.
+/// The most that an extended attribute takes beside its own bytes, in bytes.
 const XATTR_MEMORY: u64 = 128;
 
 /// Reads all members of `tar`, which errors call `name`, up to the end of the archive; what follows that is left unread.
@@ -64,7 +64,7 @@ pub(super) fn members(tar: impl Read, name: &str, budget: &Budget) -> Result<Vec
     Ok(members)
 }
 
-/// What stands before a header and is about its member.
+/// The headers that stand before another and are about its member.
 #[derive(Default)]
 struct Extension {
     long_name: Option<Vec<u8>>,

@@ -45,7 +45,7 @@ pub struct Writer<'a, W> {
 }
 
 struct Layers<'a, W> {
-    /// Those that have turns left.
+    /// The layers that have turns left.
     open: Vec<Open<'a, W>>,
     is_closed: bool,
 }

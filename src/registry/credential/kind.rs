@@ -5,7 +5,7 @@ use std::fmt;
 /// In place of a user name: the secret is an identity token.
 pub(super) const TOKEN_USER: &str = "<token>";
 
-/// What a registry knows its user by. `Debug` does not show the secret part.
+/// The proof by which a registry knows its user. `Debug` does not show the secret part.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     /// A name and a password, for the registry or its token server (RFC 7617).

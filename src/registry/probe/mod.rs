@@ -48,7 +48,7 @@ pub struct Exchange {
     pub status: u16,
     /// The answer's headers, name and value, without those that hold something secret.
     pub headers: Vec<(String, String)>,
-    /// Of a refusal, what it says.
+    /// The words of a refusal.
     pub words: Option<String>,
 }
 
@@ -106,7 +106,7 @@ struct Probe<'r> {
     exchanges: Vec<Exchange>,
 }
 
-/// What is known of an image in the repository.
+/// The facts that are known of an image in the repository.
 struct KnownImage {
     /// A manifest or an index.
     root: Descriptor,
@@ -121,7 +121,7 @@ struct Answer {
 }
 
 impl Probe<'_> {
-    /// What answers before anybody has logged in.
+    /// Finds out what answers before anybody has logged in.
     fn api(&mut self) -> Result<Finding, Failure> {
         let connection = &self.repository.client.connection;
         let access = &self.repository.access;
