@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+/// The outcome of what can fail with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure as its reader needs it.
@@ -16,12 +17,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
+    /// The class of failure, for a program to act on.
     pub kind: ErrorKind,
+    /// One line for people, without a full stop.
     pub message: String,
+    /// Further lines, shown below the message; mostly none.
     pub details: Vec<String>,
+    /// The cause, which is shown behind the message.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// The next step to take, if one is known.
     pub hint: Option<String>,
+    /// The line that is to blame, if the user wrote it.
     pub excerpt: Option<Box<Excerpt>>,
 }
 
@@ -51,33 +58,40 @@ const ELLIPSIS: &str = "…";
 /// One line of a text that the user wrote and the part of it that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Excerpt {
+    /// The file's name as the user knows it.
     pub file: String,
     /// Counted from 1.
     pub line: usize,
     /// In characters, counted from 1.
     pub column: usize,
+    /// The whole line, without its end.
     pub text: String,
     /// In characters; at least 1.
     pub width: usize,
 }
 
 impl Error {
+    /// Returns an error of nothing but a message: the `with_…` functions add to it.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error { kind, message: message.into(), details: Vec::new(), source: None, hint: None, excerpt: None }
     }
 
+    /// Returns an error of the command line.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, message)
     }
 
+    /// Returns an error of a file or a value that the user gave.
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Input, message)
     }
 
+    /// Returns an error of a named thing that is not there.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)
     }
 
+    /// Returns an error of bytes that are not what they were promised to be.
     pub fn integrity(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Integrity, message)
     }
@@ -98,21 +112,25 @@ impl Error {
         error
     }
 
+    /// Replaces the lines below the message.
     pub fn with_details(mut self, details: Vec<String>) -> Self {
         self.details = details;
         self
     }
 
+    /// Sets the cause, in place of one that was set before.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
+    /// Sets the next step, in place of one that was set before.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
+    /// Sets the line that is to blame, in place of one that was set before.
     pub fn with_excerpt(mut self, excerpt: Excerpt) -> Self {
         self.excerpt = Some(Box::new(excerpt));
         self

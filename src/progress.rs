@@ -7,81 +7,117 @@ use crate::oci::{Descriptor, Digest, Reference};
 /// Called from many threads at once and in no promised order between different layers and blobs.
 pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
 
+/// One thing that happens. Whoever is told copies what it keeps: all that an event borrows goes when the call returns.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// `layer` numbers the layers of one build; `size` is that of the tar, in bytes. A layer starts twice if it was
     /// looked for among those of earlier images, and not found.
     LayerStarted {
+        /// The number of the layer, the same in all events about it.
         layer: usize,
+        /// The name of the layer's step.
         title: &'a str,
+        /// The size of the tar, in bytes.
         size: u64,
     },
     /// `bytes` more of the tar are hashed and compressed.
     LayerAdvanced {
+        /// The number of the layer.
         layer: usize,
+        /// Bytes of the tar since the last event of this layer.
         bytes: u64,
     },
+    /// A layer is complete, and its blob stands in the local store.
     LayerFinished {
+        /// The number of the layer.
         layer: usize,
+        /// The blob as a manifest lists it.
         descriptor: &'a Descriptor,
     },
     /// A layer was made by an earlier build, from what still looks the same.
     LayerKnown {
+        /// The name of the layer's step.
         title: &'a str,
+        /// The blob as a manifest lists it.
         descriptor: &'a Descriptor,
     },
     /// A layer that had started is taken from the image `from`, which has the same one.
     LayerTaken {
+        /// The number of the layer, which does not finish.
         layer: usize,
+        /// The name of the layer's step.
         title: &'a str,
+        /// The blob as a manifest lists it.
         descriptor: &'a Descriptor,
+        /// The name of the image.
         from: &'a str,
     },
     /// A blob of `descriptor.size` bytes begins to move.
     BlobStarted {
+        /// The blob, with its size in bytes.
         descriptor: &'a Descriptor,
     },
+    /// A part of a blob has moved.
     BlobAdvanced {
+        /// The digest of the blob, which had started.
         digest: Digest,
+        /// Bytes as stored since the last event of this blob.
         bytes: u64,
     },
     /// What had advanced is void: the far side has the first `from` bytes, and the blob goes on from there.
     BlobRestarted {
+        /// The digest of the blob, which had started.
         digest: Digest,
+        /// The number of bytes at the far side.
         from: u64,
     },
+    /// A blob is where it goes to. One that was there already may not have started.
     BlobFinished {
+        /// The digest of the blob.
         digest: Digest,
+        /// The way in which it came there.
         outcome: BlobOutcome,
     },
     /// An output on disk is complete.
     OutputWritten {
+        /// The output as a person names it: its path, with its kind where there are several.
         output: &'a str,
     },
     /// What becomes of a tag of a release, before any is set; `change` is in words.
     TagPlanned {
+        /// The tag with its repository, in full.
         name: &'a str,
+        /// The words for what becomes of it.
         change: &'a str,
     },
     /// An index or manifest now stands under this tag (or digest) in the repository.
     ManifestPushed {
+        /// The repository, without the tag.
         repository: &'a Reference,
+        /// The tag, or the digest if there is no tag.
         name: &'a str,
+        /// The digest of the document that stands there now.
         digest: Digest,
     },
     /// A request failed in a way that may pass; it is made again after `wait`.
     Retrying {
+        /// The method and the URL, without credentials and query.
         request: &'a str,
+        /// The failure, in words.
         reason: &'a str,
+        /// The time that passes before the next try.
         wait: Duration,
     },
     /// Something is not as it should be, and the work goes on; `message` says what and why.
     Warning {
+        /// The kind, for programs.
         kind: WarningKind,
+        /// The sentence for people; it may hold foreign text as it is.
         message: &'a str,
     },
 }
 
+/// The way in which a blob came to be where it goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlobOutcome {
     /// To a registry.
@@ -97,8 +133,11 @@ pub enum BlobOutcome {
 /// What a warning is about, for a program to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WarningKind {
-    /// A build check finds fault with a Dockerfile; `rule` is docker's name of the check.
-    BuildCheck { rule: &'static str },
+    /// A build check finds fault with a Dockerfile.
+    BuildCheck {
+        /// Docker's name of the check, as in `JSONArgsRecommended`.
+        rule: &'static str,
+    },
     /// The build checks do without what a base would tell them, because the base cannot be had.
     CheckWithoutBase,
     /// No `ARG` names a build argument that was given.

@@ -33,7 +33,7 @@ pub struct LayerTask<'a> {
     pub title: &'a str,
     /// As they were walked; without the extended attributes that files on disk have.
     pub entries: Arc<Vec<Entry>>,
-    /// Whether the layer is to have those.
+    /// The layer is to have those.
     pub has_xattrs: bool,
 }
 
@@ -162,7 +162,7 @@ pub fn no_thread(source: io::Error) -> Error {
     Error::input("cannot start the threads of a build").with_source(source)
 }
 
-/// Those of all files that are to be read.
+/// Returns the contents of all files that are to be read.
 fn contents(entries: &[Entry]) -> impl Iterator<Item = &Content> {
     entries.iter().filter_map(|entry| match &entry.kind {
         Kind::File(content) => Some(content),
@@ -184,8 +184,8 @@ fn warn_of_whiteout(entries: &[Entry], options: &Options<'_>) {
     }
 }
 
-/// Whether a layer is what the image `from` says that it is, as far as that can be told without having it brought here: what
-/// is read of it later is checked then.
+/// Returns whether a layer is what the image `from` says that it is, as far as that can be told without having it
+/// brought here: what is read of it later is checked then.
 fn may_be(layer: &Layer, from: &str, options: &Options<'_>) -> bool {
     let Options { store, progress, .. } = *options;
     if !store.claim(&layer.descriptor) || cache::is_certain(store, layer) {

@@ -34,8 +34,8 @@ pub use options::Options;
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
 
-/// What a build has left in the store for one target. Blobs of layers that it took from `Options::cached` are not there, nor need those of
-/// base images be.
+/// All that a build has left in the store for one target. Blobs of layers that it took from `Options::cached` are not
+/// there, nor need those of base images be.
 #[derive(Debug)]
 pub struct Built {
     /// The index, or the manifest where there is only one image and no index was wanted.

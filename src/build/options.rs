@@ -11,6 +11,7 @@ use crate::store::{Follow, LocalStore, Store};
 
 /// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
 pub struct Options<'a> {
+    /// The store that takes layers and documents, and remembers what they were made from.
     pub store: &'a LocalStore,
     /// Where each of the plan's contexts lies.
     pub contexts: &'a [PathBuf],
@@ -18,17 +19,20 @@ pub struct Options<'a> {
     pub bases: &'a dyn Store,
     /// For what is downloaded.
     pub client: &'a OnDemand,
+    /// The form of the layers; another one gives other digests.
     pub compression: Compression,
-    /// What image and history say, in seconds since 1970.
+    /// The time of the image and of its history, in seconds since 1970.
     pub created: i64,
+    /// The time that the files of layers carry.
     pub modified: Modified,
     /// Threads; 0 is one for each core up to [`USUAL_THREADS`](crate::layer::USUAL_THREADS), and more than [`MOST_JOBS`](super::MOST_JOBS) are not started.
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,
-    /// What layers need not be made, though their files are read. Their blobs stay where they are.
+    /// The images whose layers need not be made, though their files are read. Their blobs stay where they are.
     pub cached: Option<&'a CachedImages<'a>>,
     /// Told of each layer that is made from the ground up, when it is begun.
     pub follow: Option<Follow<'a>>,
+    /// Told of each step, layer and warning, by several threads at once.
     pub progress: Progress<'a>,
 }

@@ -38,6 +38,7 @@ pub fn threads(jobs: usize) -> usize {
 /// A finished layer; immutable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
+    /// The compressed blob, as a manifest lists it.
     pub descriptor: Descriptor,
     /// The digest of the uncompressed tar (image-spec, config.md "Layer DiffID").
     pub diff_id: Digest,

@@ -28,18 +28,20 @@ const LINK: usize = 100;
 /// which it was made. Among the extended attributes of an entry they stand for themselves: no file on disk, and none in a
 /// layer that is read, has extended attributes of such names.
 pub const WINDOWS_ATTRIBUTES: &str = "MSWINDOWS.fileattr";
+/// The security descriptor, in base64.
 pub const WINDOWS_SECURITY: &str = "MSWINDOWS.rawsd";
+/// The time at which the file was made, as seconds since 1970 with a fraction.
 pub const WINDOWS_CREATED: &str = "LIBARCHIVE.creationtime";
 
-/// What Python's tarfile calls its pax headers.
+/// The name that Python's tarfile gives its pax headers.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
 
-/// What the header of an entry tells.
+/// All that the header of an entry tells.
 pub(super) struct Head<'a> {
     /// With a slash behind it for a directory.
     pub path: &'a [u8],
     pub entry_type: EntryType,
-    /// Of a link of either kind.
+    /// The target of a link of either kind.
     pub target: Option<&'a [u8]>,
     pub size: u64,
     pub mode: u32,
@@ -224,8 +226,8 @@ pub(super) fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
     [format!("{length} ").as_bytes(), key, b"=", value, b"\n"].concat()
 }
 
-/// What the fields for prefix and name hold of `path`: all of it in the name, or split between them at a slash that
-/// neither has. None if there is no room.
+/// Returns what the fields for prefix and name hold of `path`: all of it in the name, or split between them at a slash
+/// that neither has. None if there is no room.
 fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if path.len() <= NAME {
         return Some((b"", path));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::pace::{LeastSpeed, Pace};
 
-/// What is noted of a body on its way, for those who wait for its end.
+/// The notes about a body on its way, for those who wait for its end.
 #[derive(Default)]
 pub(crate) struct Activity {
     /// Signs of life.

@@ -18,7 +18,7 @@ pub(crate) struct Pieces(Arc<Mutex<ArrivedPieces>>);
 
 struct ArrivedPieces {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
-    /// What the last body left of a piece.
+    /// The rest of a piece that the last body left.
     rest: Bytes,
     taken: u64,
     /// How many bodies there were: only the last one gets anything.

@@ -24,7 +24,7 @@ pub struct Certificates {
     pub directories: Vec<PathBuf>,
 }
 
-/// What one server's directory holds.
+/// The certificates that one server's directory holds.
 #[derive(Default)]
 pub(super) struct Trust {
     pub authorities: Vec<CertificateDer<'static>>,
@@ -40,7 +40,7 @@ pub(super) struct ClientIdentity {
 }
 
 impl Certificates {
-    /// What there is for a server beside the roots.
+    /// Returns what there is for a server beside the roots.
     pub(super) fn trust(&self, server: &str) -> Result<Option<Trust>> {
         for directory in self.directories.iter().map(|directory| directory.join(server)) {
             match fs::read_dir(&directory) {
@@ -53,7 +53,7 @@ impl Certificates {
         Ok(None)
     }
 
-    /// Whether there is a directory for a server, whatever it holds.
+    /// Returns whether there is a directory for a server, whatever it holds.
     pub(crate) fn are_there_for(&self, server: &str) -> bool {
         self.directories.iter().any(|directory| directory.join(server).is_dir())
     }

@@ -49,6 +49,7 @@ impl HttpClient {
         Ok(HttpClient { runtime: Arc::new(runtime), options, gates: Gates::default(), route, http })
     }
 
+    /// Returns the options that the client was made with.
     pub fn options(&self) -> &HttpOptions {
         &self.options
     }

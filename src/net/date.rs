@@ -35,7 +35,7 @@ pub(crate) fn rfc3339(text: &str) -> Option<SystemTime> {
     }
 }
 
-/// Of year, month and day, and `HH:MM:SS`, all in UTC.
+/// Returns the moment of year, month and day, and `HH:MM:SS`, all in UTC.
 fn moment([year, month, day]: [u64; 3], clock: &str) -> Option<SystemTime> {
     let mut clock = clock.split(':').map(|number| number.parse::<u64>().ok());
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);

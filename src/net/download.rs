@@ -22,11 +22,13 @@ use super::words::{repeatable, words};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 
-/// What a server says of a file beside its content.
+/// The facts that a server tells of a file beside its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Headers {
+    /// The entity tag with its quotes, and `W/` before a weak one (RFC 9110, section 8.8.3).
     pub etag: Option<String>,
+    /// The date as the server wrote it (RFC 9110, section 8.8.2).
     pub last_modified: Option<String>,
     /// It was modified long enough before it was sent, that another change would show (RFC 9110, section 8.8.2.2).
     pub is_settled: bool,
@@ -38,7 +40,12 @@ pub enum Receipt<W> {
     /// It is what it was when the headers given were received.
     Unchanged,
     /// All of it has been written to `content`.
-    Received { content: W, headers: Headers },
+    Received {
+        /// The writer that was given. Nobody has verified what it took.
+        content: W,
+        /// The headers, to be given when the file is next asked for.
+        headers: Headers,
+    },
 }
 
 /// A change within this time of another might have the same date.
@@ -66,7 +73,7 @@ impl Headers {
         i64::try_from(since.as_secs()).ok()
     }
 
-    /// Whether the file is certainly the same one as it was with `self`.
+    /// Returns whether the file is certainly the same one as it was with `self`.
     fn is_same(&self, other: &Headers) -> bool {
         match (&self.etag, &other.etag) {
             (Some(one), Some(other)) => one.trim_start_matches("W/") == other.trim_start_matches("W/"),
@@ -75,7 +82,7 @@ impl Headers {
         }
     }
 
-    /// What tells the server to go on only with the same bytes (RFC 9110, section 13.1.5).
+    /// Returns what tells the server to go on only with the same bytes (RFC 9110, section 13.1.5).
     fn if_range(&self) -> Option<&str> {
         let strong = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
         strong.or_else(|| self.last_modified.as_deref().filter(|_| self.is_settled && self.etag.is_none()))
@@ -119,7 +126,7 @@ struct Fetching<'a, W, B> {
     authorization: Option<Authorization>,
     known: Option<&'a Headers>,
     begin: B,
-    /// What has arrived so far, and what the server said of it.
+    /// The part that has arrived so far, and what the server said of it.
     begun: Option<(W, Headers)>,
     arrived: u64,
     stop: Stop,

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub error: Error,
-    /// What is to be said of another try; `None` where that would fail alike.
+    /// The words for another try; `None` where that would fail alike.
     pub passing: Option<Box<Passing>>,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Failure {
 pub(crate) struct Passing {
     pub request: String,
     pub reason: String,
-    /// What the server asked for.
+    /// The wait that the server asked for.
     pub asked: Option<Asked>,
 }
 
@@ -109,7 +109,7 @@ impl Failure {
     }
 }
 
-/// What to do about a host that no connection came about with.
+/// Returns what to do about a host that no connection came about with.
 fn unreachable(url: &Url, noun: &str, source: &reqwest::Error) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();

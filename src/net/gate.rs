@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Url;
 
-/// What is told of a wait once is not told again when it gets longer by less than this.
+/// A wait that was told of is not told of again when it gets longer by less than this.
 const SAME_WAIT: Duration = Duration::from_secs(1);
 
 /// Until when hosts (with their scheme and port) are left alone.

@@ -21,14 +21,14 @@ pub(super) struct Http {
     clients: Mutex<HashMap<ClientKind, reqwest::Client>>,
 }
 
-/// What tells clients apart.
+/// The things that tell clients apart.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct ClientKind {
-    /// Whether certificates are checked.
+    /// Certificates are checked.
     verifies: bool,
     /// The server whose certificates count.
     server: Option<String>,
-    /// Whether it speaks to the server's own host, and not to one that the server leads to.
+    /// It speaks to the server's own host, and not to one that the server leads to.
     is_own: bool,
 }
 

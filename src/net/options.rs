@@ -11,8 +11,11 @@ use super::retry::Backoff;
 /// caller to say.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
+    /// The places of authorities' and of the user's own certificates.
     pub certificates: Certificates,
+    /// The proxies, which are not asked for loopback hosts.
     pub proxies: Proxies,
+    /// The rule by which failed requests are made again.
     pub backoff: Backoff,
     /// How long neither side may be silent in the middle of a request. It covers what a server does between the end
     /// of an upload and its answer, which for much content takes a while.

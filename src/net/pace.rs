@@ -45,7 +45,7 @@ mod tests {
 
     const LEAST: LeastSpeed = LeastSpeed { bytes: 600, within: Duration::from_secs(60) };
 
-    /// Whether each of the pieces, so many bytes after so many seconds, is fast enough.
+    /// Returns whether each of the pieces, so many bytes after so many seconds, is fast enough.
     fn judged(pieces: &[(u64, u64)]) -> Vec<bool> {
         let mut pace = Pace::default();
         let advance = |(seconds, bytes): &(u64, u64)| pace.advance(LEAST, Duration::from_secs(*seconds), *bytes);

@@ -27,9 +27,9 @@ pub struct Proxies {
     pub http: Option<String>,
     /// For servers in HTTPS; the proxy sees their hosts alone.
     pub https: Option<String>,
-    /// What no proxy is for, apart by commas or blanks: `HOST` (and what is below it), `.HOST` or `*.HOST` (what is below
-    /// it alone), an address, a network such as `10.0.0.0/8`, each but the last with `:PORT` if need be; or `*`. Loopback
-    /// hosts are always among it.
+    /// The hosts that no proxy is for, apart by commas or blanks: `HOST` (and what is below it), `.HOST` or `*.HOST`
+    /// (what is below it alone), an address, a network such as `10.0.0.0/8`, each but the last with `:PORT` if need be;
+    /// or `*`. Loopback hosts are always among it.
     pub exceptions: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl Route {
         proxy.as_ref().filter(|_| !is_loopback(url) && !self.exceptions.iter().any(|exception| exception.covers(url)))
     }
 
-    /// What `error` means if it is the proxy that failed on the way to `url`.
+    /// Returns what `error` means if it is the proxy that failed on the way to `url`.
     pub async fn failure(&self, request: &str, url: &Url, error: &reqwest::Error) -> Option<Failure> {
         let proxy = self.proxy(url)?;
         let (name, host) = (name(proxy), url.host_str().unwrap_or_default());
@@ -99,7 +99,7 @@ impl Route {
         Some(Failure { error: error.with_hint(hint), passing })
     }
 
-    /// What to do about a status with which the proxy on the way to `url`, if there is one, may have answered.
+    /// Returns what to do about a status with which the proxy on the way to `url`, if there is one, may have answered.
     pub fn hint(&self, url: &Url, status: StatusCode) -> Option<String> {
         let proxy = self.proxy(url)?;
         let (name, host, variable) = (name(proxy), url.host_str().unwrap_or_default(), variable(url));
@@ -150,8 +150,8 @@ fn name(proxy: &Url) -> String {
     proxy.origin().ascii_serialization()
 }
 
-/// What went wrong between here and the end of CONNECT. The error's type is out of reach behind reqwest's; its words are
-/// what can be told apart.
+/// Returns what went wrong between here and the end of CONNECT. The error's type is out of reach behind reqwest's; its
+/// words are what can be told apart.
 fn tunnel_trouble(error: &reqwest::Error) -> Option<String> {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
@@ -199,7 +199,7 @@ fn ask(proxy: &Url, url: &Url) -> io::Result<StatusCode> {
     status.ok_or(io::ErrorKind::InvalidData.into())
 }
 
-/// What no proxy is for, by the rules of Go's programs, docker and podman among them.
+/// A host that no proxy is for, by the rules of Go's programs, docker and podman among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Exception {
     Everything,
@@ -246,7 +246,7 @@ impl Exception {
     }
 }
 
-/// Whether the first `bits` of both are the same.
+/// Returns whether the first `bits` of both are the same.
 fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     let same =
         |one: u128, other: u128, width: u32| (one ^ other).checked_shr(width.saturating_sub(bits)).unwrap_or(0) == 0;

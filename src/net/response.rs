@@ -16,17 +16,17 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) struct Response {
     pub(super) method: Method,
-    /// What people call the server that the request was for.
+    /// The word that people have for the server that the request was for.
     pub(super) noun: &'static str,
     pub(super) inner: reqwest::Response,
     pub(super) reader: BodyReader,
     /// The `Authorization` that whoever answered was shown.
     pub authorization: Option<HeaderValue>,
-    /// What of this answer is not to be repeated.
+    /// The parts of this answer that are not to be repeated.
     pub secrets: Secrets,
 }
 
-/// What the rest of a body is read with.
+/// The means by which the rest of a body is read.
 pub(super) struct BodyReader {
     pub runtime: Arc<Runtime>,
     pub stop: Stop,

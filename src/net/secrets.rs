@@ -6,12 +6,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::header::HeaderValue;
 
-/// What a request showed of who we are, in the forms in which a server may repeat it.
+/// The parts of a request that show who we are, in the forms in which a server may repeat it.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Those in an `Authorization`: a token, or a password by itself and as it is sent (RFC 7617).
+    /// Returns the secrets in an `Authorization`: a token, or a password by itself and as it is sent (RFC 7617).
     pub fn in_header(header: Option<&HeaderValue>) -> Self {
         let sent = header.and_then(|header| header.to_str().ok()?.split_once(' ')).map(|(_, sent)| sent);
         let pair = sent.and_then(|sent| String::from_utf8(BASE64_STANDARD.decode(sent).ok()?).ok());

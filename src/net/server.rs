@@ -5,13 +5,13 @@ use reqwest::Url;
 /// A server that requests are for, itself or whatever host it leads to.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
-    /// What it is to people: `registry`, or just `server`.
+    /// The word that people have for it: `registry`, or just `server`.
     pub noun: &'static str,
-    /// What the directory of its certificates is called: `host[:port]`, or the name that it goes by.
+    /// The name of the directory of its certificates: `host[:port]`, or the name that it goes by.
     pub name: String,
     /// `host[:port]`.
     pub host: String,
-    /// Whether any certificate of its own host will do.
+    /// Any certificate of its own host will do.
     pub insecure: bool,
 }
 

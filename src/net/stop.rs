@@ -21,12 +21,14 @@ struct StopState {
 }
 
 impl Stop {
+    /// Ends it for good, and wakes all who wait.
     pub fn end(&self) {
         *self.lock() = true;
         self.0.ended.notify_all();
         self.0.notify.notify_waiters();
     }
 
+    /// Returns whether it has ended. It never begins again.
     pub fn is_ended(&self) -> bool {
         *self.lock()
     }

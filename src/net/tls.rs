@@ -118,7 +118,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What a failure of TLS on the way to `url` asks for; none if `error` is not one.
+/// Returns what a failure of TLS on the way to `url` asks for; none if `error` is not one.
 pub(super) fn tls_hint(url: &Url, error: &reqwest::Error) -> Option<String> {
     let host = url.host_str().unwrap_or_default();
     let place = url.port().map_or(host.to_owned(), |port| format!("{host}:{port}"));

@@ -1,22 +1,29 @@
+//! An image's configuration (image-spec, config.md), with docker's additions.
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::{Digest, Keyed, Keys, Map, Platform, list, null_as_empty, optional_list, optional_map};
 
-/// What an image is made of and how it runs (image-spec, config.md).
+/// The parts that an image is made of, and the way in which it runs (image-spec, config.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageConfig {
-    /// RFC 3339.
+    /// The time at which the image was made, in RFC 3339. Nothing checks its form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// The person or the entity that made the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// The platform that the image runs on (`os`, `architecture`, `variant`, `os.version`, `os.features`).
     #[serde(flatten)]
     pub platform: Platform,
+    /// The settings for containers; all empty where the document has none or null.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub config: Settings,
+    /// The uncompressed layers.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub rootfs: RootFs,
+    /// The steps that made the image, the first of them first. Those without `empty_layer` go with the layers in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub history: Vec<History>,
     /// Fields that this type does not name, kept as they came.
@@ -29,6 +36,7 @@ pub struct ImageConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Settings {
+    /// `user`, `uid`, `user:group` or `uid:gid`; empty for root.
     #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "null_as_empty")]
     pub user: String,
     /// Keys are `port/protocol`.
@@ -37,22 +45,31 @@ pub struct Settings {
     /// `NAME=value`, in the order in which they were set.
     #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub env: Option<Vec<String>>,
+    /// The words that the command line begins with; `cmd` follows them.
     #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub entrypoint: Option<Vec<String>>,
+    /// The words behind the entry point, which arguments of `docker run` take the place of.
     #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub cmd: Option<Vec<String>>,
+    /// The directories that containers write to; keys are paths, and values are empty objects.
     #[serde(default, skip_serializing_if = "is_absent_or_empty", deserialize_with = "names")]
     pub volumes: Option<Map<Value>>,
+    /// The directory in which commands start, absolute; empty for the root.
     #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "null_as_empty")]
     pub working_dir: String,
+    /// The labels by their keys. None is not written; an empty map is.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_map")]
     pub labels: Option<Map<String>>,
+    /// The signal that asks the container to end, by name or number; empty for the engine's default.
     #[serde(default, skip_serializing_if = "String::is_empty", deserialize_with = "null_as_empty")]
     pub stop_signal: String,
+    /// The check of the container's health; none leaves it to the base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
+    /// The words before the text of a command in shell form; none for `/bin/sh -c`.
     #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub shell: Option<Vec<String>>,
+    /// The instructions for builds that stand on the image, as they were written.
     #[serde(default, skip_serializing_if = "is_none_or_empty", deserialize_with = "optional_list")]
     pub on_build: Option<Vec<String>>,
     /// Fields that this type does not name, kept as they came.
@@ -67,18 +84,24 @@ pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", arg…]` or `["CMD-SHELL", command]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub test: Vec<String>,
+    /// The time between two checks.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub interval: u64,
+    /// The time after which a check has failed.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub timeout: u64,
+    /// The time at the start in which failures do not count.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub start_period: u64,
+    /// The time between two checks while `start_period` lasts.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub start_interval: u64,
+    /// The number of failures in a row that make the container unhealthy; 0 for the engine's default.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "null_as_empty")]
     pub retries: u64,
 }
 
+/// The layers of an image by their content (image-spec, config.md, `rootfs`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootFs {
     /// `layers`, though not every image says so.
@@ -89,22 +112,28 @@ pub struct RootFs {
     pub diff_ids: Vec<Digest>,
 }
 
+/// A step of the making of an image (image-spec, config.md, `history`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
+    /// The time at which it was done, in RFC 3339. Nothing checks its form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// The command or the instruction, in whatever words the builder has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
+    /// The person or the entity that did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// The name of the builder, or any remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// The step made no layer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_as_empty")]
     pub empty_layer: bool,
 }
 
 impl Keyed for ImageConfig {
-    /// Those of the image-spec (config.md, "Properties"), and docker's own.
+    /// The keys of the image-spec (config.md, "Properties"), and docker's own.
     const KEYS: Keys = Keys::Own(&[
         ("created", &Keys::Any),
         ("author", &Keys::Any),
@@ -127,6 +156,7 @@ impl Keyed for ImageConfig {
 }
 
 impl RootFs {
+    /// Returns the layers of these digests, the lowest first, of the type `layers`.
     pub fn new(diff_ids: Vec<Digest>) -> Self {
         RootFs { kind: "layers".to_owned(), diff_ids }
     }

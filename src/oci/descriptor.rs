@@ -1,3 +1,5 @@
+//! Descriptors, which point to content (image-spec, descriptor.md).
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -8,11 +10,14 @@ use super::{Digest, Keyed, Keys, Map, Platform, map, media_type};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
+    /// The media type of the content, which decides how it is read.
     pub media_type: String,
+    /// The digest of the content as stored. Whoever reads the content verifies it.
     pub digest: Digest,
     /// In bytes, as stored (that is, compressed).
     #[serde(deserialize_with = "size")]
     pub size: u64,
+    /// The annotations of this pointer; the content may have others of its own.
     #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
     /// None where it says nothing of the processor.
@@ -37,6 +42,7 @@ impl Keyed for Descriptor {
 }
 
 impl Descriptor {
+    /// Returns a descriptor without annotations and platform; `size` is in bytes.
     pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
         Descriptor {
             media_type: media_type.into(),
@@ -53,12 +59,12 @@ impl Descriptor {
         Self::new(media_type, Digest::of(content), content.len() as u64)
     }
 
-    /// Whether an index lists it for no platform, as BuildKit lists attestations beside images.
+    /// Returns whether an index lists it for no platform, as BuildKit lists attestations beside images.
     pub fn is_attestation(&self) -> bool {
         self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
     }
 
-    /// Whether it is listed as an artifact that refers to something else, and not as an image.
+    /// Returns whether it is listed as an artifact that refers to something else, and not as an image.
     pub fn is_artifact(&self) -> bool {
         self.other.get("artifactType").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty())
     }
@@ -73,6 +79,7 @@ impl Descriptor {
         self.other.get("urls").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
+    /// Returns the same descriptor with this platform, in place of any other.
     pub fn with_platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self

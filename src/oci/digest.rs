@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// Returns the digest of all of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         finished(digest::digest(&SHA256, bytes))
     }
@@ -24,6 +25,7 @@ impl Digest {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Returns the 32 bytes without the algorithm.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -92,14 +94,17 @@ impl TryFrom<String> for Digest {
 pub struct Hasher(Context);
 
 impl Hasher {
+    /// Returns a hasher that has seen nothing.
     pub fn new() -> Self {
         Hasher(Context::new(&SHA256))
     }
 
+    /// Takes further bytes; how they are split does not matter.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
+    /// Returns the digest of all bytes that were taken.
     pub fn finish(self) -> Digest {
         finished(self.0.finish())
     }
@@ -125,6 +130,7 @@ pub struct HashingWriter<W> {
 }
 
 impl<W: Write> HashingWriter<W> {
+    /// Returns a writer whose count begins at 0, whatever `inner` has taken before.
     pub fn new(inner: W) -> Self {
         HashingWriter { inner, hasher: Hasher::new(), size: 0 }
     }
@@ -159,6 +165,7 @@ pub struct VerifyingReader<R> {
 }
 
 impl<R: Read> VerifyingReader<R> {
+    /// Returns a reader that verifies what `inner` gives; `size` is in bytes.
     pub fn new(inner: R, digest: Digest, size: u64) -> Self {
         VerifyingReader { inner, digest, left: size, size, hasher: Some(Hasher::new()) }
     }
@@ -197,8 +204,8 @@ impl<R: Read> Read for VerifyingReader<R> {
     }
 }
 
-/// The error behind an I/O error, where one of ours was carried through `Read`; else an I/O error about `path`.
 impl Error {
+    /// Returns the error of this crate that a `Read` carried in `source`, or else what [`Error::io`] makes of it.
     pub fn from_read(action: &str, path: impl AsRef<std::path::Path>, source: io::Error) -> Self {
         match source.downcast::<Error>() {
             Ok(own) => own,

@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Map
 
 use crate::error::{Error, Result};
 
-/// What is read by [`from_json`].
+/// A document that is read by [`from_json`].
 pub trait Keyed: DeserializeOwned {
     /// The keys that the document has by its specification; by default none are known.
     const KEYS: Keys = Keys::Any;

@@ -17,6 +17,7 @@ pub struct KeyBuilder {
 /// What a debug text says is no such thing, for it may leave members out: there is no implementation by `Debug`. One for a
 /// struct takes it apart without `..`, so that it cannot miss a member that is new.
 pub trait Encode {
+    /// Appends the bytes of the value to `to`, and changes nothing that is there.
     fn encode(&self, to: &mut Vec<u8>);
 
     /// All of a list, without its length.
@@ -36,6 +37,7 @@ impl KeyBuilder {
         KeyBuilder { parts }
     }
 
+    /// Adds a member of the key. Both its name and the order of members count.
     pub fn part(mut self, name: &str, value: &(impl Encode + ?Sized)) -> Self {
         let mut encoded = Vec::new();
         value.encode(&mut encoded);
@@ -44,6 +46,7 @@ impl KeyBuilder {
         self
     }
 
+    /// Returns the key: the digest of the kind and of all members.
     pub fn finish(self) -> Digest {
         Digest::of(&self.parts)
     }

@@ -1,10 +1,12 @@
+//! Image manifests and indexes (image-spec, manifest.md and image-index.md), and what they refer to.
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{Descriptor, Keyed, Keys, Map, map, media_type, null_as_empty, optional_text};
 
-/// Of manifests and indexes of all kinds, for no document may be two of them: those of the image-spec, docker's, its old
-/// ones ("schema 1") and artifact manifests.
+/// The keys of manifests and indexes of all kinds, for no document may be two of them: those of the image-spec,
+/// docker's, its old ones ("schema 1") and artifact manifests.
 const MANIFEST_OR_INDEX: Keys = Keys::Own(&[
     ("schemaVersion", &Keys::Any),
     ("mediaType", &Keys::Any),
@@ -32,13 +34,18 @@ const ARTIFACT_TYPE: &str = "artifactType";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageManifest {
+    /// The version of the format, which is always 2.
     #[serde(default = "version", deserialize_with = "version_or_null")]
     pub schema_version: u32,
+    /// The media type of the document itself, which some leave out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    /// The image's configuration, or what an artifact has in its place.
     pub config: Descriptor,
+    /// The compressed layers, the lowest first: as many as the configuration has diff_ids.
     #[serde(deserialize_with = "null_as_empty")]
     pub layers: Vec<Descriptor>,
+    /// The annotations of the manifest itself, not of a descriptor.
     #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
     /// Fields that this type does not name, kept as they came.
@@ -50,12 +57,16 @@ pub struct ImageManifest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageIndex {
+    /// The version of the format, which is always 2.
     #[serde(default = "version", deserialize_with = "version_or_null")]
     pub schema_version: u32,
+    /// The media type of the document itself, which some leave out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    /// The manifests, or further indexes. Readers take the first one that fits a platform.
     #[serde(deserialize_with = "null_as_empty")]
     pub manifests: Vec<Descriptor>,
+    /// The annotations of the index itself, not of a descriptor.
     #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "map")]
     pub annotations: Map<String>,
     /// Fields that this type does not name, kept as they came.
@@ -63,11 +74,12 @@ pub struct ImageIndex {
     pub other: Map<Value>,
 }
 
-/// What a manifest or index of any type refers to, if it refers to anything (image-spec 1.1, manifest.md and
+/// The subject of a manifest or index of any type, if it refers to anything (image-spec 1.1, manifest.md and
 /// image-index.md, `subject`).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Referrer {
+    /// The document that this one is about; none if it refers to nothing.
     pub subject: Option<Descriptor>,
     #[serde(default, deserialize_with = "optional_text")]
     artifact_type: Option<String>,
@@ -111,6 +123,7 @@ impl Referrer {
 }
 
 impl ImageManifest {
+    /// Returns a manifest of the image-spec's type; `layers` begin with the lowest.
     pub fn new(config: Descriptor, layers: Vec<Descriptor>, annotations: Map<String>) -> Self {
         ImageManifest {
             schema_version: 2,
@@ -141,6 +154,7 @@ fn version() -> u32 {
 }
 
 impl ImageIndex {
+    /// Returns an index of the image-spec's type that lists `manifests` in this order.
     pub fn new(manifests: Vec<Descriptor>, annotations: Map<String>) -> Self {
         ImageIndex {
             schema_version: 2,

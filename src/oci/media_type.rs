@@ -2,19 +2,28 @@
 
 use crate::error::{Error, Result};
 
+/// The type of an image index, and of a layout's `index.json`.
 pub const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The type of an image manifest; also of the manifests of artifacts.
 pub const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The type of an image's configuration.
 pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The type of a layer that is not compressed.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// The type of a layer that is compressed with gzip (RFC 1952).
 pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// The type of a layer that is compressed with zstd (RFC 8878).
 pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
-/// Of the two bytes `{}` (image-spec, manifest.md, "Guidance for an Empty Descriptor").
+/// The type of the two bytes `{}` (image-spec, manifest.md, "Guidance for an Empty Descriptor").
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// Docker's type of an index (its "fat manifest").
 pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// Docker's type of a manifest (its "Image Manifest Version 2, Schema 2").
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-/// What the types of docker's first form of a manifest begin with.
+/// The beginning of the types of docker's first form of a manifest.
 pub const FIRST_SCHEMA: &str = "application/vnd.docker.distribution.manifest.v1+";
+/// Docker's type of an image's configuration.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// A layer that may not be given on: registries keep its descriptor, and its content is had from the descriptor's

@@ -1,3 +1,5 @@
+//! Platforms: an operating system and a processor by the names that Go has for them.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -32,18 +34,22 @@ const ARCHITECTURES: &[&str] = &[
 /// Far above what there is, so that a number in a name does not fill the memory.
 const HIGHEST_VARIANT: u32 = 100;
 
-/// What an image runs on, normalised as containerd does it: `linux/x86_64` is `linux/amd64`, `linux/arm64/v8` is
-/// `linux/arm64`, `linux/arm` is `linux/arm/v7`.
+/// The system and the processor that an image runs on, normalised as containerd does it: `linux/x86_64` is
+/// `linux/amd64`, `linux/arm64/v8` is `linux/arm64`, `linux/arm` is `linux/arm/v7`.
 ///
 /// The order is that of the printed form, so that platforms sort the way they read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
+    /// The processor as Go names it (`GOARCH`): `amd64`, `arm64`.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub architecture: String,
+    /// The operating system as Go names it (`GOOS`): `linux`, `windows`.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub os: String,
+    /// The variant of the processor, such as `v7`; none where the processor has only one, or nobody says.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_text")]
     pub variant: Option<String>,
+    /// The version of the operating system that the image needs; only images for Windows have one.
     #[serde(
         rename = "os.version",
         default,
@@ -51,6 +57,7 @@ pub struct Platform {
         deserialize_with = "optional_text"
     )]
     pub os_version: Option<String>,
+    /// The features of the operating system that the image needs, such as `win32k`.
     #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub os_features: Vec<String>,
 }
@@ -67,6 +74,7 @@ impl Keyed for Platform {
 }
 
 impl Platform {
+    /// Returns a platform without version and features of its operating system.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         Platform {
             architecture: architecture.to_owned(),
@@ -83,7 +91,7 @@ impl Platform {
         Platform::new("linux", &architecture, variant.as_deref())
     }
 
-    /// Whether its layers and its paths are those of Windows.
+    /// Returns whether its layers and its paths are those of Windows.
     pub fn is_windows(&self) -> bool {
         self.os == "windows"
     }
@@ -117,9 +125,9 @@ impl Platform {
         Platform { architecture, variant, ..self.clone() }
     }
 
-    /// What an image says of itself that was asked for this platform and stands on one for `base`: as BuildKit has it, the
-    /// system and processor that were asked for; and the base's variant, version and features, where those are the base's
-    /// and nothing else was asked for.
+    /// Returns what an image says of itself that was asked for this platform and stands on one for `base`: as BuildKit
+    /// has it, the system and processor that were asked for; and the base's variant, version and features, where those
+    /// are the base's and nothing else was asked for.
     pub fn standing_on(&self, base: &Platform) -> Platform {
         let (own, base) = (self.normalised(), base.normalised());
         if (&own.os, &own.architecture) != (&base.os, &base.architecture) {

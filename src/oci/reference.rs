@@ -1,3 +1,5 @@
+//! The names of images in registries, read as docker reads them.
+
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -25,6 +27,7 @@ impl Reference {
         &self.registry
     }
 
+    /// Returns the path without host, tag and digest: `library/debian` for the name `debian`.
     pub fn repository(&self) -> &str {
         &self.repository
     }
@@ -34,6 +37,7 @@ impl Reference {
         self.tag.as_deref()
     }
 
+    /// Returns the digest, if the name gave one.
     pub fn digest(&self) -> Option<Digest> {
         self.digest
     }
@@ -60,7 +64,7 @@ impl Reference {
         Reference { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// What to ask a registry for: the digest if there is one, else the tag, else `latest`.
+    /// Returns what to ask a registry for: the digest if there is one, else the tag, else `latest`.
     pub fn tag_or_digest(&self) -> String {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),

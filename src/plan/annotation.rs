@@ -10,6 +10,7 @@ const PLACES: [&str; 4] = ["index", "manifest", "index-descriptor", "manifest-de
 /// Annotations that are not for the index and all manifests alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlacedAnnotations {
+    /// The annotations of the index alone.
     pub index: Map<String>,
     /// The annotations of manifests, each with the platform whose manifest it is for; none is for all of them.
     pub manifests: Vec<(Option<Platform>, Map<String>)>,

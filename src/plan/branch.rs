@@ -3,9 +3,11 @@
 /// The branch that is checked out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
+    /// The branch's name without `refs/heads/`.
     pub name: String,
     /// Hexadecimal, in full.
     pub commit: String,
+    /// The remote has it as its default branch.
     pub is_default: bool,
 }
 

@@ -18,7 +18,9 @@ pub struct GitUrl {
     pub subdirectory: Option<String>,
     /// The commit, or its beginning, in hexadecimal; it must be that one.
     pub checksum: Option<String>,
+    /// `keep-git-dir` of the query; none leaves it to the build.
     pub keep_git_dir: Option<bool>,
+    /// `submodules` of the query: false leaves them out. None fetches them.
     pub submodules: Option<bool>,
 }
 

@@ -26,15 +26,23 @@ const STANDARD: &[&str] = &[
 /// The facts of the image that the user states.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
+    /// The title for people, in a few words.
     pub title: Option<String>,
+    /// The description for people.
     pub description: Option<String>,
+    /// The distributing entity, a person or an organisation.
     pub vendor: Option<String>,
+    /// The address of the page about the image.
     pub url: Option<String>,
+    /// The address of the source code; without it, that of the checkout is taken.
     pub source: Option<String>,
     /// An SPDX expression.
     pub licenses: Option<String>,
+    /// The version of what is in the image; without it, that of the tag is taken.
     pub version: Option<String>,
+    /// The address of the documentation.
     pub documentation: Option<String>,
+    /// The people to ask, in free form.
     pub authors: Option<String>,
 }
 
@@ -45,6 +53,7 @@ pub struct Automatic {
     pub created: Option<i64>,
     /// The tag as it was typed; it gives the version if it is one.
     pub tag: Option<String>,
+    /// The checkout that the context is in, which tells source and revision; none if it is in none.
     pub checkout: Option<Checkout>,
 }
 
@@ -59,6 +68,7 @@ pub struct Checkout {
     pub dirty: bool,
     /// The time of the commit in seconds since 1970.
     pub commit_time: i64,
+    /// The branch that is checked out; none for a commit alone.
     pub branch: Option<Branch>,
 }
 

@@ -46,6 +46,7 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// The contexts, which stages take files from by their place here. Whoever builds says where each lies.
     pub contexts: Vec<Context>,
+    /// The images to make of the stages, one for each name; the digests come back in this order.
     pub targets: Vec<Target>,
 }
 
@@ -68,7 +69,9 @@ pub struct Target {
 pub struct Stage {
     /// The name of the stage in progress.
     pub title: String,
+    /// The platform that its steps run for and its configuration names.
     pub platform: Platform,
+    /// The image or the stage below its first step.
     pub base: Base,
     /// The steps, each of which becomes one layer or none, the lowest first. Equal steps of different stages are done
     /// once.
@@ -84,8 +87,10 @@ pub struct Stage {
 /// The image or the stage that the first layer stands on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Base {
+    /// Nothing: an empty root.
     #[default]
     Scratch,
+    /// An image that was found and pinned.
     Image(Arc<BaseImage>),
     /// A stage by its place among the plan's.
     Stage(usize),
@@ -98,9 +103,11 @@ pub struct BaseImage {
     pub name: String,
     /// The digest that the name stands for: of an index, or of the manifest itself.
     pub root: Digest,
+    /// The digest of the manifest for the platform; equal to `root` if that is no index.
     pub manifest: Digest,
     /// The lowest first, as many as the config has diff_ids.
     pub layers: Vec<Descriptor>,
+    /// The configuration of that manifest, as read.
     pub config: ImageConfig,
 }
 
@@ -118,6 +125,7 @@ pub struct Context {
 pub struct Step {
     /// The name of the step in progress and in the image's history.
     pub title: String,
+    /// The change to the file system.
     pub work: Work,
     /// The line that asked for it, for errors that show up later.
     pub place: Option<Excerpt>,
@@ -149,6 +157,7 @@ pub struct Directory {
 /// Files brought into what a stage has so far, as BuildKit does it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Copy {
+    /// The owner of the files.
     pub from: Provider,
     /// The items in the order in which they were written: where two bring one path, the later wins.
     pub items: Vec<CopyItem>,
@@ -157,10 +166,11 @@ pub struct Copy {
     /// `user[:group]`, by name or number; names are those of the stage's `/etc/passwd` and `/etc/group`. Without it, what
     /// comes from a context is root's, and what comes from an image or a stage keeps its owner.
     pub owner: Option<String>,
+    /// The change of permissions for all that is copied; without it, everything keeps its own.
     pub mode: Option<Mode>,
     /// Patterns of moby's `.dockerignore` language, relative to what is copied from.
     pub exclude: Vec<String>,
-    /// Keep the directories that lead to each source (`--parents`), from the last `/./` in its pattern on.
+    /// Keep the directories that lead to each source (`--parents`), from the first `/./` in its pattern on.
     pub parents: bool,
     /// Do not look at what is below: directories on the way take the place of links (`--link`).
     pub link: bool,
@@ -177,6 +187,7 @@ pub enum Provider {
     Context(usize),
     /// A stage by its place among the plan's.
     Stage(usize),
+    /// An image that was found and pinned, which need not be the base of any stage.
     Image(Arc<BaseImage>),
 }
 
@@ -185,20 +196,41 @@ pub enum Provider {
 pub enum CopyItem {
     /// Paths that the provider has, as Go's `filepath.Match` reads it, name by name.
     Pattern(String),
-    /// The text of a heredoc, and the name that it has in a directory.
-    Text { name: String, content: Arc<str> },
+    /// The text of a heredoc.
+    Text {
+        /// The name that it has in a directory.
+        name: String,
+        /// The text, with variables expanded.
+        content: Arc<str>,
+    },
     /// Downloaded over HTTP.
-    Url { url: String, checksum: Option<Digest> },
+    Url {
+        /// The URL as it was written; it may hold a user and a password.
+        url: String,
+        /// The digest that the file must have; the download verifies it.
+        checksum: Option<Digest>,
+    },
     /// A repository, or a directory of it, at some commit.
-    Git { url: GitUrl, keep_git_dir: bool, checksum: Option<String> },
+    Git {
+        /// The repository, the reference and the directory.
+        url: GitUrl,
+        /// The directory `.git` is copied, too.
+        keep_git_dir: bool,
+        /// The commit or its beginning, in hexadecimal; the fetch verifies it.
+        checksum: Option<String>,
+    },
 }
 
 /// Files that go into a layer, and how they look there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Add {
+    /// The place of the files, and which of them are meant.
     pub source: Source,
+    /// The place in the image of the source itself or, with [`ImagePath::into`], of the directory that it goes into.
     pub to: ImagePath,
+    /// The change of permissions for all files and directories; without it, everything keeps its own.
     pub mode: Option<Mode>,
+    /// The owner of all that is added.
     pub owner: Owner,
     /// Patterns of moby's `.dockerignore` language, relative to each matched directory.
     pub exclude: Vec<String>,
@@ -209,8 +241,13 @@ pub struct Add {
 /// The place that content comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Files of a context, by its place among the plan's, that `pattern`, a relative glob or plain path, matches.
-    Context { context: usize, pattern: String },
+    /// Files of a context.
+    Context {
+        /// The place of the context among the plan's.
+        context: usize,
+        /// A relative glob or plain path; the files that it matches are meant.
+        pattern: String,
+    },
     /// A path that the user typed: a file or directory anywhere on this machine.
     Path(PathBuf),
 }
@@ -218,6 +255,7 @@ pub enum Source {
 /// A path in the image: no leading slash, no `.` or `..`, `/` between its parts; empty for the root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImagePath {
+    /// The names with a slash between them.
     pub path: String,
     /// It was written with a trailing slash (or is the root): sources go into it under their own names.
     pub into: bool,
@@ -226,8 +264,11 @@ pub struct ImagePath {
 /// The owner of what is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
+    /// A user and a group, for everything.
     Numbers {
+        /// The user ID.
         user: u32,
+        /// The group ID.
         group: u32,
     },
     /// The owner that a file has on disk.

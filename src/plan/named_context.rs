@@ -13,6 +13,7 @@ use crate::oci::Reference;
 pub struct NamedContext {
     /// The name as [`context_name`] has it.
     pub name: String,
+    /// The place that the name stands for.
     pub place: ContextPlace,
 }
 
@@ -21,12 +22,15 @@ pub struct NamedContext {
 pub enum ContextPlace {
     /// A directory of this machine.
     Directory(PathBuf),
+    /// A repository, or a directory of it.
     Git(GitUrl),
     /// An archive, unpacked; any other file is alone in its directory, and called `context`.
     Http(String),
     /// An image by its name in a registry. `scratch` is nothing at all.
     Image(String),
+    /// An image in an OCI layout of this machine.
     Layout {
+        /// The layout's directory, as typed.
         path: PathBuf,
         /// A tag, or a digest.
         name: Option<String>,

@@ -34,6 +34,7 @@ pub struct Age(pub Duration);
 /// one. Port 0 is among what docker takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ports {
+    /// The ports, the lowest first; a single one is a range of one.
     pub numbers: RangeInclusive<u16>,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: &'static str,

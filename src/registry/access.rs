@@ -11,7 +11,7 @@ use super::once::Once;
 use crate::net::header::HeaderValue;
 use crate::net::{Server, Stop, Url};
 
-/// What a registry accepted, or is about to be shown.
+/// The credential that a registry accepted, or is about to be shown.
 pub(super) struct Grant {
     pub header: HeaderValue,
     pub renewal: Option<Renewal>,
@@ -32,7 +32,7 @@ pub(super) struct Registry {
     pub server: Server,
     /// `scheme://host[:port]/`, decided at the first request.
     pub base: Once<Url>,
-    /// What pushes have found out about it.
+    /// The facts that pushes have found out about it.
     pub known: Known,
     pub keyring: Once<Keyring>,
     grants: Mutex<HashMap<String, GrantSlot>>,
@@ -57,7 +57,7 @@ impl Registry {
     }
 }
 
-/// What is wanted of a registry: a repository to pull from or to push to, or no more than to be let in; and
+/// The access that is wanted of a registry: a repository to pull from or to push to, or no more than to be let in; and
 /// until when.
 #[derive(Clone)]
 pub(super) struct Access {
@@ -114,7 +114,7 @@ impl Access {
         self.place.keyring.get()?.credential(self.repository()).map(Credential::user)
     }
 
-    /// Whether `url` is the registry itself, the only place that its credentials and tokens are for.
+    /// Returns whether `url` is the registry itself, the only place that its credentials and tokens are for.
     pub fn owns(&self, url: &Url) -> bool {
         self.place.base.get().is_some_and(|base| base.origin() == url.origin())
     }

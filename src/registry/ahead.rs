@@ -26,15 +26,15 @@ use crate::store::{Follow, Follower};
 /// In bytes. For less it is not worth the risk that the registry has the blob already.
 const WORTHWHILE: u64 = 4 << 20;
 
-/// What a layer on its way is waited for.
+/// The news that a layer on its way is waited for.
 enum News {
-    /// Whether the work that it comes from has succeeded.
+    /// The work that it comes from is over; true if it has succeeded.
     Done(bool),
     /// All of it is at the registry, which is to be told of the end at this URL; or it has failed.
     Arrived(Result<Url, Failure>),
 }
 
-/// Those who wait for the end of the work, be it a panic.
+/// The threads that wait for the end of the work, be it a panic.
 #[derive(Default)]
 struct Waiting(Mutex<Vec<Sender<News>>>);
 

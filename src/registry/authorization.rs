@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, Result};
 use crate::net::header::HeaderValue;
 use crate::net::{Failure, Response, basic, secret_header};
 
-/// What answers a refusal.
+/// The answer to a refusal.
 pub(super) struct Renewed {
     pub header: HeaderValue,
     /// It was made for this refusal: if it is refused as well, there is nothing better.
@@ -35,8 +35,9 @@ impl Connection {
         Some(known.header.clone())
     }
 
-    /// What answers `refusal`, a 401 to a request that carried `shown`; `None` if there is nothing to answer it with
-    /// that was not shown already. Of many that are refused at once one asks for a token, and the others wait for that.
+    /// Returns what answers `refusal`, a 401 to a request that carried `shown`; `None` if there is nothing to answer it
+    /// with that was not shown already. Of many that are refused at once one asks for a token, and the others wait for
+    /// that.
     pub(super) fn authorize(
         &self,
         access: &Access,
@@ -81,7 +82,7 @@ impl Connection {
     }
 }
 
-/// Whether it failed for another reason than who we are or the moment.
+/// Returns whether it failed for another reason than who we are or the moment.
 fn is_no_token_server(failure: &Failure) -> bool {
     failure.passing.is_none() && failure.error.kind != ErrorKind::Denied
 }

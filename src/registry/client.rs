@@ -37,7 +37,7 @@ impl Client {
         &self.connection.http
     }
 
-    /// Whether `registry` lets `credential` in (distribution-spec, end-1), or [`ErrorKind::Denied`].
+    /// Checks whether `registry` lets `credential` in (distribution-spec, end-1), or [`ErrorKind::Denied`].
     ///
     /// [`ErrorKind::Denied`]: crate::error::ErrorKind::Denied
     pub fn check(&self, registry: &str, credential: &Credential) -> Result<()> {

@@ -23,7 +23,7 @@ pub(super) struct Download<'r> {
     chunk: Bytes,
     /// How much has arrived, in order.
     arrived: u64,
-    /// What the answer repeats of that.
+    /// The bytes of that which the answer repeats.
     repeated: u64,
     tries: Tries<'r>,
     /// Where the breaks before were last forgotten.

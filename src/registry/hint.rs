@@ -6,7 +6,7 @@ use super::access::Access;
 use crate::net::StatusCode;
 use crate::net::header::HeaderValue;
 
-/// What was shown of who we are when an answer came.
+/// The proof of who we are that was shown when an answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     Nothing,

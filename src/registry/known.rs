@@ -23,8 +23,8 @@ pub(super) enum UploadForm {
 }
 
 impl UploadForm {
-    /// What to try after `self` was refused with `status` by a registry that wants chunks of at least `least` bytes: a
-    /// limit calls for smaller chunks, anything else may mean that they are too small.
+    /// Returns what to try after `self` was refused with `status` by a registry that wants chunks of at least `least`
+    /// bytes: a limit calls for smaller chunks, anything else may mean that they are too small.
     pub fn after(self, status: StatusCode, least: u64) -> Option<UploadForm> {
         let size = match self {
             UploadForm::Whole => USUAL_CHUNK.max(least),

@@ -23,7 +23,8 @@ pub struct Mirrored<'a> {
 }
 
 impl Client {
-    /// What `reference` names, to be pulled from its mirrors, and from its registry at the end. Nothing is sent yet.
+    /// Returns what `reference` names, to be pulled from its mirrors, and from its registry at the end. Nothing is sent
+    /// yet.
     pub fn mirrored<'a>(&'a self, reference: &Reference, progress: Progress<'a>) -> Result<Mirrored<'a>> {
         let places = self.settings.places(reference)?;
         let last = places.len().saturating_sub(1);

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 pub struct OnDemand(LazyLock<Result<Client>, Box<dyn FnOnce() -> Result<Client> + Send>>);
 
 impl OnDemand {
+    /// Returns a client that is not made yet: nothing fails here.
     pub fn new(options: RegistryOptions) -> Self {
         OnDemand(LazyLock::new(Box::new(|| Client::new(options))))
     }

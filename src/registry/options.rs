@@ -10,11 +10,15 @@ use crate::net::HttpOptions;
 /// `insecure` any host is tried over HTTPS with whatever certificate it has, then over plain HTTP. That is decided once
 /// for a registry.
 pub struct RegistryOptions {
+    /// All registries are insecure, and not only those that `registries.conf` calls so.
     pub insecure: bool,
+    /// The places of the credentials that registries ask for.
     pub credentials: Credentials,
+    /// The settings of single registries.
     pub registries: RegistriesConf,
     /// Blobs that are on their way at once; 0 counts as 1, and more than 64 as 64.
     pub parallel: usize,
+    /// The options of the connections.
     pub http: HttpOptions,
 }
 

@@ -48,7 +48,7 @@ impl Store for Repository<'_> {
 }
 
 impl Repository<'_> {
-    /// What `tag` stands for; `None` if the repository has no such tag, or does not exist.
+    /// Returns what `tag` stands for; `None` if the repository has no such tag, or does not exist.
     pub fn find(&self, tag: &str) -> Result<Option<Descriptor>> {
         if !is_valid_tag(tag) {
             return Err(Error::input(format!("`{tag}` is not a tag")));
@@ -70,7 +70,7 @@ impl Repository<'_> {
         self.client.connection.exchange(&self.access, &head)
     }
 
-    /// What `name` stands for, by the answer to HEAD where that tells.
+    /// Returns what `name` stands for, by the answer to HEAD where that tells.
     fn describe(&self, head: Response, name: &str, digest: Option<Digest>) -> Result<Descriptor, Failure> {
         if head.status().is_success()
             && let Some(found) = described(&head)

@@ -24,7 +24,7 @@ pub struct RegistriesConf {
     pub directories: Vec<PathBuf>,
 }
 
-/// What all of the files say, by prefix.
+/// The entries of all of the files, by prefix.
 #[derive(Debug, Default)]
 pub(super) struct Registries(BTreeMap<String, RegistryEntry>);
 
@@ -45,7 +45,7 @@ struct Mirror {
     usage: Usage,
 }
 
-/// What names a mirror is for.
+/// The names that a mirror is for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Usage {
@@ -74,8 +74,8 @@ impl Registries {
         Ok(registries)
     }
 
-    /// Whether that registry may be spoken to without safety; an error if it is blocked. Nothing else changes where an
-    /// image is pushed to.
+    /// Returns whether that registry may be spoken to without safety; an error if it is blocked. Nothing else changes
+    /// where an image is pushed to.
     pub fn is_insecure(&self, reference: &str) -> Result<bool> {
         let Some((_, entry)) = self.find(reference) else { return Ok(false) };
         match &entry.blocked {

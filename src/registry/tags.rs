@@ -11,7 +11,7 @@ use crate::net::header::LINK;
 use crate::net::{Failure, Method, Request, Response, StatusCode, Url, label};
 use crate::oci::{Keyed, from_json, is_valid_tag};
 
-/// What is asked for at once. Registries give as many as they like, up to this.
+/// The number of tags that is asked for at once. Registries give as many as they like, up to this.
 const TAGS_OF_A_PAGE: &str = "n=1000";
 /// In bytes.
 const PAGE_LIMIT: u64 = 4 << 20;

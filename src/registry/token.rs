@@ -110,7 +110,8 @@ fn realm(access: &Access, challenge: &Challenge) -> Result<Url> {
     }
 }
 
-/// What the registry asks for stands first: some servers look at that alone. Then what is wanted beyond it.
+/// Returns the scopes to ask for. The one that the registry asks for stands first: some servers look at that alone.
+/// Then what is wanted beyond it.
 fn scopes(access: &Access, challenge: &Challenge) -> Vec<String> {
     let mut scopes: Vec<String> = Vec::new();
     let asked = challenge.get("scope").unwrap_or_default().split_whitespace().map(str::to_owned);
@@ -122,7 +123,7 @@ fn scopes(access: &Access, challenge: &Challenge) -> Vec<String> {
     scopes
 }
 
-/// Whether `scope`, `type:name:action,…` (distribution's scope document), is all in `other`.
+/// Returns whether `scope`, `type:name:action,…` (distribution's scope document), is all in `other`.
 fn covers(other: &str, scope: &str) -> bool {
     match (other.rsplit_once(':'), scope.rsplit_once(':')) {
         (Some((resource, actions)), Some((wanted_resource, wanted))) if resource == wanted_resource => {

@@ -28,7 +28,9 @@ pub struct ImageChoice<'a> {
 
 /// Images whose documents have been read, and the store of all their content. No layer is opened for it.
 pub struct Collection<'a> {
+    /// All content of all images, wherever it lies; layers are read when they are asked for.
     pub content: Gathered<'a>,
+    /// The images, in the order in which they were added.
     pub images: Vec<Collected>,
     client: &'a OnDemand,
     progress: Progress<'a>,
@@ -38,9 +40,11 @@ pub struct Collection<'a> {
 
 /// One of the images.
 pub struct Collected {
+    /// The place that it was found in.
     pub location: Location,
     /// The name in errors.
     pub title: String,
+    /// The descriptor and the names that it has there.
     pub image: Listed,
     /// The documents that refer to it.
     pub referrers: Vec<Descriptor>,

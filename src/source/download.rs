@@ -18,7 +18,9 @@ use crate::tree::Content;
 pub struct Downloaded {
     /// The name in a directory: the last name in the URL's path. BuildKit heeds nothing that the server says of it.
     pub name: String,
+    /// The digest of the content.
     pub digest: Digest,
+    /// The content, which lies in the local store.
     pub content: Content,
     /// `Last-Modified`, in seconds since 1970; 0 where the server did not say.
     pub modified: i64,

@@ -19,9 +19,13 @@ use crate::tree::{Ignore, Kind, open_file, real_within, walk};
 /// looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
+    /// A name in a registry.
     Registry(Reference),
+    /// An OCI layout: its directory, and a tag or name in its index; none where nobody gave one.
     Layout(PathBuf, Option<String>),
+    /// An OCI layout in a tar: its path, and a name in its index; none where nobody gave one.
     OciArchive(PathBuf, Option<String>),
+    /// An archive of `docker save`: its path, and a name in it; none where nobody gave one.
     DockerArchive(PathBuf, Option<String>),
 }
 
@@ -142,7 +146,9 @@ impl Location {
 
 /// A place, opened, and the images in it that are meant.
 pub struct FoundImages<'a> {
+    /// The store that has the content of the images.
     pub store: Box<dyn Store + 'a>,
+    /// The images, in the order in which the place has them.
     pub images: Vec<Listed>,
     /// Blobs are left out of it on purpose.
     pub is_delta: bool,

@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::files::{Files, Node, Object};
 use super::path::joined;
 
-/// What a step did to a file system, or a layer says.
+/// A change that a step made to a file system, or a layer tells of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Puts an entry at its path, in place of what is there; a directory that is there keeps what is in it.
@@ -60,9 +60,9 @@ pub fn diff(from: &Files, to: &Files) -> Vec<Change> {
 struct Comparison<'n> {
     from: NodePaths<'n>,
     to: NodePaths<'n>,
-    /// Whether two objects that have several names have the same ones.
+    /// True where two objects that have several names have the same ones.
     alike: HashMap<(usize, usize), bool>,
-    /// What is at which path; none where nothing is any more.
+    /// The node at each path; none where nothing is any more.
     found: BTreeMap<Vec<u8>, Option<&'n Node>>,
 }
 
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::tree::{Attributes, Content, Kind};
 
-    /// What is done to a file system; of several names, each from a small set, so that they meet.
+    /// A thing that is done to a file system; of several names, each from a small set, so that they meet.
     #[derive(Debug, Clone)]
     enum RandomEdit {
         Put(Vec<u8>, Kind, u32),

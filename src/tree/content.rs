@@ -13,16 +13,20 @@ use super::disk::real_path::open_real;
 use super::spool::Spool;
 use crate::error::{Error, Result};
 
-/// What is in a file.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
+    /// All of it, in memory.
     Bytes(Arc<[u8]>),
     /// Read when the layer is written; it must still be the file of that identity then.
     Disk(Arc<DiskFile>),
     /// `size` bytes of a tar from `offset` on; looked for when the layer is written.
     Part {
+        /// The unpacked tar; nothing is read of it as long as nobody asks.
         spool: Arc<Spool>,
+        /// The place of the first byte in the tar, in bytes.
         offset: u64,
+        /// The length in bytes.
         size: u64,
     },
 }
@@ -32,24 +36,32 @@ pub enum Content {
 pub struct DiskFile {
     /// A real one: none of its names is a link, or the file has changed.
     pub path: PathBuf,
+    /// The marks by which it is known again.
     pub identity: Identity,
-    /// Whether the file system keeps the change time itself, so that a file of the same identity later is the same.
+    /// The file system keeps the change time itself, so that a file of the same identity later is the same.
     pub tells_changes: bool,
 }
 
-/// What tells a file from any other and from itself at another time.
+/// The marks that tell a file from any other and from itself at another time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
+    /// The ID of the file system.
     pub device: u64,
+    /// The number of the file in its file system.
     pub inode: u64,
+    /// The number of its names.
     pub links: u64,
+    /// The length in bytes.
     pub size: u64,
     /// Seconds and nanoseconds.
     pub modified: (i64, i64),
+    /// The time at which the content, the owner or the mode last changed, which programs cannot choose; in seconds and
+    /// nanoseconds.
     pub changed: (i64, i64),
 }
 
 impl Identity {
+    /// Returns the marks as the operating system tells them.
     #[allow(clippy::unnecessary_cast, reason = "the number of links has 32 bits on some machines")]
     pub fn of(status: &Stat) -> Self {
         Identity {

@@ -21,19 +21,23 @@ pub struct Copier<'a> {
     pub to: &'a str,
     /// Sources go into `to` under their own names, if it is there or not.
     pub into: bool,
-    /// Of all that is copied; without it, everything keeps its own.
+    /// The owner of all that is copied; without it, everything keeps its own.
     pub owner: Option<(u32, u32)>,
+    /// The change of permissions of all that is copied; without it, everything keeps its own.
     pub mode: Option<&'a Mode>,
-    /// Of all that is copied; without it, everything keeps its own.
+    /// The time of all that is copied, in seconds since 1970; without it, everything keeps its own.
     pub time: Option<i64>,
+    /// The patterns of what is left out, relative to what is copied from.
     pub exclude: Ignore,
 }
 
-/// What a pattern stands for in a file system.
+/// An object of a file system that a pattern stands for.
 pub struct Matched<'a> {
     /// The last name of the path by which it was found, which may be a link's.
     pub name: Vec<u8>,
+    /// The path at which it lies, with links followed.
     pub path: Vec<u8>,
+    /// The object at that path.
     pub node: &'a Node,
 }
 
@@ -47,11 +51,14 @@ struct FoundNode<'a> {
 
 /// A pattern of `--parents`: where to start, and what is meant from there on.
 pub struct Pivot {
+    /// The path in front of the first `/./`, which is left out of the destination; empty without one.
     pub start: String,
+    /// The path behind it, which is kept below the destination.
     pub pattern: String,
 }
 
 impl Pivot {
+    /// Returns the parts of `pattern`; all of it is kept where it has no `/./`.
     pub fn of(pattern: &str) -> Self {
         let (start, pattern) = pattern.split_once("/./").unwrap_or(("", pattern));
         Pivot { start: start.to_owned(), pattern: from_root(pattern) }

@@ -11,12 +11,12 @@ use super::path::{self, joined, names, parent};
 use super::time::Time;
 use crate::error::{Error, Result};
 
-/// What a step starts from, and what it has changed so far.
+/// The files that a step starts from, and those that it has changed so far.
 pub struct Edit {
     files: Files,
     /// Paths of what was put or changed, without links on the way; some may be there twice.
     touched: Vec<Vec<u8>>,
-    /// What directories have that are made on the way.
+    /// The attributes of directories that are made on the way.
     made: Attributes,
     budget: Arc<Budget>,
 }
@@ -37,7 +37,7 @@ impl Onto {
 
 /// How something is brought, in the words of errors.
 pub struct Manner {
-    /// What follows "a file is".
+    /// The words that follow "a file is".
     pub done: &'static str,
     pub hint: Option<&'static str>,
 }
@@ -61,6 +61,7 @@ impl Edit {
         Edit { files, touched: Vec::new(), made, budget }
     }
 
+    /// Returns the files as they are so far.
     pub fn files(&self) -> &Files {
         &self.files
     }

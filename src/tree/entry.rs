@@ -10,30 +10,43 @@ use super::time::Time;
 pub struct Entry<C = Content> {
     /// Names with a slash between them, of any bytes but NUL; no leading or trailing slash. Empty only for the root.
     pub path: Vec<u8>,
+    /// The kind of object, with what that kind alone has.
     pub kind: Kind<C>,
+    /// The owner, the permissions and the time.
     pub attributes: Attributes,
 }
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind<C = Content> {
+    /// A regular file with its content.
     File(C),
+    /// A directory; what is in it are entries of their own.
     Directory,
     /// The target's bytes as the link holds them.
     Symlink {
+        /// The bytes of the link; nothing checks where they lead.
         target: Vec<u8>,
     },
     /// Another name of what stands at `target`, a path like that of an entry.
     HardLink {
+        /// The path of the other name, without a leading slash.
         target: Vec<u8>,
     },
+    /// A named pipe.
     Fifo,
+    /// A character device; only root can make one.
     CharacterDevice {
+        /// The major number, which stands for a driver.
         major: u32,
+        /// The minor number, which stands for one of its devices.
         minor: u32,
     },
+    /// A block device; only root can make one.
     BlockDevice {
+        /// The major number, which stands for a driver.
         major: u32,
+        /// The minor number, which stands for one of its devices.
         minor: u32,
     },
 }
@@ -43,8 +56,11 @@ pub enum Kind<C = Content> {
 pub struct Attributes {
     /// The low 12 bits: permissions, setuid, setgid, sticky.
     pub mode: u32,
+    /// The user ID of the owner.
     pub user: u32,
+    /// The group ID of the owner.
     pub group: u32,
+    /// The time at which the content was last changed.
     pub modified: Time,
     /// By full name (`security.capability`); without those that belong to the machine that the object was made on.
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -89,6 +105,7 @@ impl<C> Kind<C> {
         }
     }
 
+    /// Returns whether it is a directory; a link to one is none.
     pub fn is_directory(&self) -> bool {
         matches!(self, Kind::Directory)
     }

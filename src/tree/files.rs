@@ -25,8 +25,10 @@ struct Inode {
     attributes: Arc<Attributes>,
 }
 
+/// The kind of a node, with what a directory holds.
 #[derive(Debug, Clone)]
 pub enum Object {
+    /// A directory: its nodes by their names, which are not empty and hold no slash.
     Directory(BTreeMap<FileName, Node>),
     /// Never [`Kind::Directory`] and never [`Kind::HardLink`].
     Other(Kind),
@@ -47,6 +49,7 @@ impl Files {
         Files { root: Node::directory(Attributes::implied()) }
     }
 
+    /// Returns the root, which is always a directory.
     pub fn root(&self) -> &Node {
         &self.root
     }
@@ -200,6 +203,7 @@ impl Files {
 }
 
 impl Node {
+    /// Returns a node that is the same as no other.
     pub fn new(object: Object, attributes: Attributes) -> Self {
         Node(Arc::new(Inode { object, attributes: Arc::new(attributes) }))
     }
@@ -217,14 +221,17 @@ impl Node {
         Node::new(Object::Directory(BTreeMap::new()), attributes)
     }
 
+    /// Returns the kind of object, with what is in it.
     pub fn object(&self) -> &Object {
         &self.0.object
     }
 
+    /// Returns the owner, the permissions and the time; all names of one file share them.
     pub fn attributes(&self) -> &Attributes {
         &self.0.attributes
     }
 
+    /// Returns whether it is a directory; a link to one is none.
     pub fn is_directory(&self) -> bool {
         self.children().is_some()
     }

@@ -12,14 +12,19 @@ use crate::oci::{Encode, encode_members};
 const ADDED: Manner =
     Manner { done: "added there", hint: Some("add it under another name, or leave it out with `exclude`") };
 
-/// What an entry is there for, which says how much of it counts where there is a directory at its path already.
+/// The purpose of an entry, which says how much of it counts where there is a directory at its path already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A directory that no add describes: it only leads to others.
     OnTheWay,
     /// The directory that an add goes to: the add says of its mode and owner what is true here.
-    Destination { mode: bool, owner: bool },
-    /// What an add brings.
+    Destination {
+        /// The mode of the entry counts.
+        mode: bool,
+        /// The owner of the entry counts.
+        owner: bool,
+    },
+    /// An object that an add brings.
     Content,
 }
 

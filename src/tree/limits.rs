@@ -7,10 +7,12 @@ use crate::error::{Error, Result};
 /// How much all layers of an image may hold together, or an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of the tars, in bytes.
+    /// The size of the tars, in bytes.
     pub size: u64,
+    /// The number of entries in all tars.
     pub entries: u64,
-    /// Of paths, links and extended attributes, in bytes: what is kept in memory of an entry grows with them.
+    /// The length of paths, links and extended attributes, in bytes: what is kept in memory of an entry grows with
+    /// them.
     pub text: u64,
 }
 
@@ -18,7 +20,7 @@ pub struct Limits {
 /// a bomb, or a file full of zeros.
 const RATIO: u64 = 100;
 
-/// What is less than this is no bomb, however well it was compressed: a disk image with nothing on it, for one.
+/// A size below this is no bomb's, however well it was compressed: a disk image with nothing on it, for one.
 const FLOOR: u64 = 4 << 30;
 
 /// The largest images have some hundred thousand files. At most 700 bytes of memory are taken for one.
@@ -40,7 +42,7 @@ impl Limits {
     }
 }
 
-/// What is left of the limits while layers, archives or steps are read, all of them side by side.
+/// The rest of the limits while layers, archives or steps are read, all of them side by side.
 #[derive(Debug)]
 pub struct Budget {
     limits: Limits,
@@ -50,9 +52,10 @@ pub struct Budget {
     text: AtomicU64,
 }
 
-/// What the limits are of.
+/// The thing that the limits are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whole {
+    /// All layers of an image.
     Image,
     /// One whose content is unpacked.
     Archive,
@@ -63,6 +66,7 @@ pub enum Whole {
 }
 
 impl Budget {
+    /// Returns a budget of which nothing is spent yet; `whole` names it in errors.
     pub fn new(limits: Limits, whole: Whole) -> Self {
         Budget { limits, whole, size: limits.size.into(), entries: limits.entries.into(), text: limits.text.into() }
     }
@@ -98,6 +102,7 @@ impl Budget {
         Err(Error::input(message).with_hint(BOMB))
     }
 
+    /// Returns whether it is that of an archive.
     pub fn is_of_archive(&self) -> bool {
         self.whole == Whole::Archive
     }

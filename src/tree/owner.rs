@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 /// Who is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundOwner {
+    /// The user ID.
     pub user: u32,
+    /// The group ID.
     pub group: u32,
     /// The user or the group has a name that the file system does not know: it is root, as BuildKit has it.
     pub is_unknown: bool,

@@ -9,9 +9,9 @@ pub const LONGEST_PATH: usize = 4095;
 /// Longer names no file system of Linux has (`NAME_MAX`), in bytes.
 pub const LONGEST_NAME: usize = 255;
 
-/// What a Dockerfile or a spec writes down, and what a layer has, leads to directories no deeper in one another than this: no
-/// real tree comes near it, and some programs, Rust's own library among them, have a file open for every level when they
-/// remove one.
+/// A path that a Dockerfile or a spec writes down, or that a layer has, leads to directories no deeper in one another
+/// than this: no real tree comes near it, and some programs, Rust's own library among them, have a file open for every
+/// level when they remove one.
 pub const DEEPEST: usize = 256;
 
 /// Links that lead to links are followed this far, as far as Linux does it.

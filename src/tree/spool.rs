@@ -33,10 +33,12 @@ impl Spool {
         Spool { make: Some(Box::new(make)), ..Spool::new(tar) }
     }
 
+    /// Returns the digest of the unpacked tar.
     pub fn tar(&self) -> Digest {
         self.tar
     }
 
+    /// Returns whether the file is there, so that no part needs to be made.
     pub fn is_filled(&self) -> bool {
         self.file.get().is_some()
     }

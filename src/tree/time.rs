@@ -5,7 +5,9 @@ use std::fmt;
 /// Since 1970; a time before that has negative seconds, and nanoseconds that lead forward from there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time {
+    /// Whole seconds since 1970, rounded down.
     pub seconds: i64,
+    /// The rest, from 0 to 999,999,999.
     pub nanoseconds: u32,
 }
 

@@ -18,11 +18,11 @@ const SUMMED: usize = 512;
 /// The largest step in which file systems with nanoseconds keep time (the kernel's tick), and with room to spare.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What a layer is made of, or a step.
+/// The key of a layer or of a step: a digest of all that it is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(Digest);
 
-/// What the state of a stage is known by.
+/// The mark by which the state of a stage is known.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     /// None for an empty file system.
@@ -31,7 +31,7 @@ pub struct Mark {
     pub is_settled: bool,
 }
 
-/// What files look like, of which something is made.
+/// A sum over the looks of files of which something is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
     pub digest: Digest,
@@ -41,14 +41,14 @@ pub struct Sum {
 }
 
 impl Default for Mark {
-    /// That of an empty file system.
+    /// Returns the mark of an empty file system.
     fn default() -> Self {
         Mark { key: None, is_settled: true }
     }
 }
 
 impl Sum {
-    /// Of `node` and all below it, when it was looked at.
+    /// Returns the sum of `node` and all below it, when it was looked at.
     pub fn of(node: &Node, walked: SystemTime) -> Sum {
         let mut summary = Summary { hasher: Hasher::new(), noted: Vec::new(), is_settled: true, has_links: false };
         summary.add(b"", node, walked);
@@ -57,7 +57,7 @@ impl Sum {
         Sum { digest: hasher.finish(), is_settled, has_links }
     }
 
-    /// Of what is not there.
+    /// Returns the sum of what is not there.
     pub fn nothing() -> Sum {
         Sum { digest: Digest::of(b"nothing"), is_settled: true, has_links: false }
     }
@@ -120,9 +120,9 @@ fn started(compression: Compression) -> KeyBuilder {
     KeyBuilder::new(FORM).part("compression", &compression.identity())
 }
 
-/// Whether a change to any of the files after `walked`, when they were looked at, is sure to show in its change time,
-/// which nobody can set where the file system keeps one. One in whole seconds tells nothing: it may be that of a change to
-/// come.
+/// Returns whether a change to any of the files after `walked`, when they were looked at, is sure to show in its change
+/// time, which nobody can set where the file system keeps one. One in whole seconds tells nothing: it may be that of a
+/// change to come.
 pub fn are_settled(entries: &[Entry], walked: SystemTime) -> bool {
     entries.iter().all(|entry| is_settled(&entry.kind, walked))
 }
@@ -142,7 +142,7 @@ fn is_settled(kind: &Kind, walked: SystemTime) -> bool {
     }
 }
 
-/// What `entries` are made of.
+/// Returns what `entries` are made of.
 fn sum(entries: &[Entry]) -> Digest {
     let mut noted = Vec::new();
     for Entry { path, kind, attributes: Attributes { mode, user, group, modified, xattrs } } in entries {

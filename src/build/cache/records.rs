@@ -8,7 +8,7 @@ use crate::layer::{Compression, Earlier, Layer, Piece};
 use crate::oci::{Descriptor, Digest, KeyBuilder, Keyed, from_json, media_type, to_json};
 use crate::store::{LocalStore, Store};
 
-/// What is remembered of a layer.
+/// All that is remembered of a layer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LayerRecord {
@@ -16,7 +16,7 @@ struct LayerRecord {
     diff_id: Digest,
 }
 
-/// What is remembered of a step.
+/// All that is remembered of a step.
 #[derive(Debug, Serialize, Deserialize)]
 struct StepRecord {
     /// None if it changed nothing.
@@ -87,8 +87,8 @@ impl LayerRecord {
     }
 }
 
-/// Whether the store has a layer, and it was found out there that it unpacks to its diff_id. Nothing is remembered of any
-/// other: what an image says of its layers may be a lie.
+/// Returns whether the store has a layer, and it was found out there that it unpacks to its diff_id. Nothing is
+/// remembered of any other: what an image says of its layers may be a lie.
 pub fn is_certain(store: &LocalStore, layer: &Layer) -> bool {
     store.claim(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
 }

@@ -36,7 +36,7 @@ pub struct Bases<'a> {
 struct Spooled {
     layer: Layer,
     spool: Arc<Spool>,
-    /// What is yet to be brought: whoever comes next brings it for all who wait.
+    /// The parts that are yet to be brought: whoever comes next brings it for all who wait.
     wanted: Mutex<TarRanges>,
     brought: Mutex<Brought>,
 }
@@ -47,7 +47,7 @@ type TarRanges = BTreeMap<u64, u64>;
 #[derive(Default)]
 struct Brought {
     file: Option<File>,
-    /// What is in the file.
+    /// The parts that are in the file.
     parts: TarRanges,
 }
 
@@ -114,7 +114,7 @@ impl<'a> Bases<'a> {
         Ok(())
     }
 
-    /// What is in the file at `path`, links followed; none if there is no such file.
+    /// Returns what is in the file at `path`, links followed; none if there is no such file.
     pub fn read(&self, files: &Files, path: &[u8]) -> Result<Option<Vec<u8>>> {
         let real = files.real(path)?;
         let Some(Object::Other(Kind::File(content))) = files.get(&real).map(|node| node.object()) else {

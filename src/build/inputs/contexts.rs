@@ -36,7 +36,7 @@ pub struct Walked {
     sums: Memo<Vec<u8>, Sum>,
 }
 
-/// What is there and is not among the files of a context; of anything else there is nothing.
+/// The objects that are there and are not among the files of a context; of anything else there is nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Missing {
     root: PathBuf,
@@ -69,7 +69,7 @@ impl Walked {
         Ok(Walked { files: planted(entries), title, missing, when, sums: Memo::default() })
     }
 
-    /// What all that is at `path`, which has no links, looks like.
+    /// Returns the sum of all that is at `path`, which has no links.
     pub fn sum(&self, path: Vec<u8>) -> Result<Sum> {
         self.sums.get(path.clone(), || {
             Ok(match self.files.get(&path) {
@@ -81,7 +81,7 @@ impl Walked {
 }
 
 impl Missing {
-    /// What is missing at `path` or below it, with its path as seen from there.
+    /// Returns what is missing at `path` or below it, with its path as seen from there.
     pub fn below(&self, path: &[u8]) -> impl Iterator<Item = (&[u8], &LeftOut)> {
         self.left_out.iter().filter_map(move |left_out| Some((relative(&left_out.path, path)?, left_out)))
     }

@@ -16,7 +16,7 @@ use crate::source::git::{Fetched, fetch};
 use crate::sync::Memo;
 use crate::tree::Files;
 
-/// What `ADD` fetches from elsewhere, each once.
+/// The things that `ADD` fetches from elsewhere, each once.
 pub struct Elsewhere<'a> {
     options: &'a Options<'a>,
     pool: &'a ThreadPool,
@@ -33,7 +33,7 @@ struct GitRequest {
 }
 
 struct FetchedRepository {
-    /// What has the files goes with it.
+    /// The place that has the files goes with it.
     fetched: Fetched,
     files: Files,
 }
@@ -43,7 +43,7 @@ impl<'a> Elsewhere<'a> {
         Elsewhere { options, pool, stop, downloads: Memo::default(), repositories: Memo::default() }
     }
 
-    /// What `item` stands for now; none if it comes from nowhere else.
+    /// Returns what `item` stands for now; none if it comes from nowhere else.
     pub fn identity(&self, item: &CopyItem) -> Result<Option<Digest>> {
         Ok(match item {
             CopyItem::Pattern(_) | CopyItem::Text { .. } => None,

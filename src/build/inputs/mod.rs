@@ -22,7 +22,7 @@ pub use bases::Bases;
 pub use contexts::{Contexts, Missing};
 use elsewhere::Elsewhere;
 
-/// What the steps of a plan are given, from any thread.
+/// All that the steps of a plan are given, from any thread.
 pub struct Inputs<'a> {
     pub plan: &'a Plan,
     pub options: &'a Options<'a>,
@@ -38,7 +38,7 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// What is under way when `stop` is ended fails.
+    /// Work that is under way when `stop` is ended fails.
     pub fn new(plan: &'a Plan, options: &'a Options<'a>, pool: &'a ThreadPool, stop: &Stop) -> Self {
         let started = SystemTime::now();
         Inputs {

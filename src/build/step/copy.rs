@@ -59,7 +59,7 @@ impl Doing for Copy {
 
 /// A copy that is being done.
 struct Copying<'a> {
-    /// What the stage has that it takes from.
+    /// The files of the stage that it takes from.
     from: Option<Files>,
     inputs: &'a Inputs<'a>,
 }
@@ -71,7 +71,7 @@ struct Provided {
     missing: Missing,
 }
 
-/// What all that `copy` takes from looks like.
+/// Returns a sum for each thing that `copy` takes from.
 fn sums(copy: &Copy, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<Vec<Sum>> {
     let certain = |digest| Sum { digest, is_settled: true, has_links: false };
     let mut sums = match &copy.from {
@@ -97,7 +97,8 @@ fn sums(copy: &Copy, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<Vec<Sum>
     Ok(sums)
 }
 
-/// Those of what `pattern` may stand for in a context: of all that begins as it does before its first wildcard.
+/// Returns the sums of what `pattern` may stand for in a context: of all that begins as it does before its first
+/// wildcard.
 fn context_sums(context: usize, pattern: &str, parents: bool, inputs: &Inputs<'_>) -> Result<[Sum; 2]> {
     let context = inputs.contexts.get(context)?;
     let start = if parents { Pivot::of(pattern).start } else { pattern.to_owned() };
@@ -287,7 +288,7 @@ impl Copying<'_> {
     }
 }
 
-/// Whether `copy` does not look at what is below it. So BuildKit has it: `--chmod` takes `--link` away.
+/// Returns whether `copy` does not look at what is below it. So BuildKit has it: `--chmod` takes `--link` away.
 fn stands_alone(copy: &Copy) -> bool {
     copy.link && copy.mode.is_none()
 }
@@ -307,7 +308,7 @@ fn file(content: Content, mode: u32, seconds: i64) -> Node {
     Node::new(Object::Other(Kind::File(content)), Attributes { mode, modified, ..Attributes::implied() })
 }
 
-/// What comes from elsewhere, by its name.
+/// Returns what comes from elsewhere, by its name.
 fn named<'n>(name: &str, node: &'n Node) -> Matched<'n> {
     Matched { name: name.as_bytes().to_vec(), path: name.as_bytes().to_vec(), node }
 }

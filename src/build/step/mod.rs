@@ -16,7 +16,7 @@ use crate::tree::{Entry, Files, owner};
 
 /// A kind of step.
 pub trait Doing {
-    /// What it takes files from, beside the plan's contexts and what comes from elsewhere.
+    /// Returns what it takes files from, beside the plan's contexts and what comes from elsewhere.
     fn takes(&self) -> Takes;
 
     /// Adds to `key` all that decides about what it changes, beside what is below it; `from` is what the stage is known by
@@ -30,14 +30,14 @@ pub trait Doing {
     fn kind(&self) -> &'static str;
 }
 
-/// What a step takes files from.
+/// The places that a step takes files from.
 pub struct Takes {
     pub below: Below,
     /// The number of a stage.
     pub stage: Option<usize>,
 }
 
-/// What a step does with the file system that is below it.
+/// The way in which a step deals with the file system that is below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Below {
     /// It does not look at it.
@@ -47,10 +47,10 @@ pub enum Below {
     Changed,
 }
 
-/// Whether a later change of any file that a step takes is sure to show.
+/// True if a later change of any file that a step takes is sure to show.
 pub type Settled = bool;
 
-/// What a step is given to take files from, as far as it said that it takes any.
+/// The files that a step is given to take from, as far as it said that it takes any.
 pub struct Given<'a> {
     /// For warnings.
     pub title: &'a str,
@@ -58,12 +58,12 @@ pub struct Given<'a> {
     pub from: Option<Files>,
 }
 
-/// What a step has changed.
+/// The change that a step has made.
 pub struct StepChange {
-    /// Those of its layer, sorted by path; none if it changes nothing.
+    /// The entries of its layer, sorted by path; none if it changes nothing.
     pub entries: Arc<Vec<Entry>>,
     pub leaves: Leaves,
-    /// Whether files get their extended attributes from disk. As docker has it, they stay behind for `COPY`; a spec brings them
+    /// Files get their extended attributes from disk. As docker has it, they stay behind for `COPY`; a spec brings them
     /// along.
     pub has_xattrs: bool,
 }

@@ -34,6 +34,8 @@ struct CheckedTar {
 }
 
 impl<R: Read> LayerReader<R> {
+    /// Returns a reader of `blob`, which is to be that of `layer`; its limits are those of an image with this layer
+    /// alone.
     pub fn new(blob: R, layer: &Layer) -> Self {
         let budget = Budget::new(Limits::of(std::slice::from_ref(layer), None), Whole::Image);
         let tar = CheckedTar { hasher: Hasher::new(), budget };

@@ -28,9 +28,9 @@ pub struct Overlay {
     made: u64,
 }
 
-/// What names begin with that stand for the removal of the rest of the name.
+/// The beginning of names that stand for the removal of the rest of the name.
 pub const WHITEOUT: &[u8] = b".wh.";
-/// What AUFS keeps for itself has names with this prefix.
+/// The beginning of the names that AUFS keeps for itself.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
@@ -59,6 +59,7 @@ impl Overlay {
         &self.files
     }
 
+    /// Returns what the layers make, and ends the reading of changes.
     pub fn into_files(self) -> Files {
         self.files
     }

@@ -4,7 +4,8 @@ use crate::layer::Layer;
 use crate::tree::Limits;
 
 impl Limits {
-    /// Those of an image of `layers`: `size` bytes, if it is given, else 4 GiB or 100 times what the blobs have.
+    /// Returns the limits of an image of `layers`: `size` bytes, if it is given, else 4 GiB or 100 times what the blobs
+    /// have.
     pub fn of(layers: &[Layer], size: Option<u64>) -> Self {
         let blobs = layers.iter().map(|layer| layer.descriptor.size).fold(0, u64::saturating_add);
         let usual = Self::of_archive(blobs);

@@ -23,7 +23,9 @@ pub type Member = Entry<Extent>;
 /// Where the content of a file lies in a tar: its `size` bytes begin `offset` bytes into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
+    /// The place of the first byte, in bytes from the beginning of the tar.
     pub offset: u64,
+    /// The length in bytes.
     pub size: u64,
 }
 
@@ -37,9 +39,9 @@ const LEFT_OUT: [&[u8]; 6] =
 
 /// The pax records that are heeded, beside those of extended attributes.
 const KEYS: [&[u8]; 6] = [b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"];
-/// What the records of extended attributes begin with: as GNU and Go write them, and as libarchive does.
+/// The beginnings of the records of extended attributes: as GNU and Go write them, and as libarchive does.
 const XATTRS: [&[u8]; 2] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr."];
-/// What an extended attribute takes beside its own bytes, at most, in bytes.
+/// The most that an extended attribute takes beside its own bytes, in bytes.
 const XATTR_MEMORY: u64 = 128;
 
 /// Reads all members of `tar`, which errors call `name`, up to the end of the archive; what follows that is left unread.
@@ -62,7 +64,7 @@ pub(super) fn members(tar: impl Read, name: &str, budget: &Budget) -> Result<Vec
     Ok(members)
 }
 
-/// What stands before a header and is about its member.
+/// The headers that stand before another and are about its member.
 #[derive(Default)]
 struct Extension {
     long_name: Option<Vec<u8>>,

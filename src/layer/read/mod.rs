@@ -133,7 +133,7 @@ impl TarStream {
         Ok(TarStream { full, empty, chunk: Vec::new(), at: 0 })
     }
 
-    /// What has been decompressed and not been read. Empty at the end.
+    /// Returns what has been decompressed and not been read. Empty at the end.
     fn fill(&mut self) -> io::Result<&[u8]> {
         while self.at == self.chunk.len() {
             let spent = std::mem::take(&mut self.chunk);
@@ -186,10 +186,12 @@ impl Read for Checked<'_> {
     }
 }
 
-/// What gzip (RFC 1952, 2.3.1) and zstd (RFC 8878, 3.1.1) begin with.
+/// The first bytes of a gzip member (RFC 1952, 2.3.1).
 pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The first bytes of a zstd frame (RFC 8878, 3.1.1), which is 0xFD2FB528 in little-endian order.
 pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// Of frames without content; such as zstd:chunked has may come first (RFC 8878, 3.1.2).
+/// The last three bytes of the magic number of a zstd frame without content; such as zstd:chunked has may come first
+/// (RFC 8878, 3.1.2).
 pub const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
 
 /// The largest window of a zstd frame, 2^27 bytes: what the zstd program takes without being told to, and the most that

@@ -21,7 +21,7 @@ const MOST_PIECES: usize = 1 << 17;
 /// behind its end and what is no tar: whoever reads the result tells what is wrong with it.
 pub struct Filled<'b, R> {
     tar: R,
-    /// What the holes count against.
+    /// The budget that the holes count against.
     budget: Option<&'b Budget>,
     /// Read and not given out yet.
     ready: Vec<u8>,
@@ -56,7 +56,7 @@ struct SparsePiece {
     size: u64,
 }
 
-/// What pax headers say of the member behind them.
+/// The words of pax headers about the member behind them.
 #[derive(Default)]
 struct SparseExtension {
     /// How much of the tar it takes.
@@ -64,7 +64,7 @@ struct SparseExtension {
     sparse: Option<Marks>,
 }
 
-/// What the records of the pax forms say.
+/// The marks that the records of the pax forms make.
 #[derive(Default)]
 struct Marks {
     is_1_0: bool,

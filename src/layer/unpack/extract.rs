@@ -1,3 +1,5 @@
+//! Parts of a layer's tar, read once more and written to a file.
+
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;

@@ -33,11 +33,12 @@ use target::{Cursor, Omission, UnpackRoot};
 pub use extract::extract;
 pub use flatten::flatten;
 
-/// What is left to do once all is in place, and what could not be done.
+/// The work that is left to do once all is in place, and what could not be done.
 #[derive(Debug)]
 pub struct Unpacked {
+    /// The directories whose attributes are still to be set, by [`Directories::finish`].
     pub directories: Directories,
-    /// What was left out, each with the words for it; no content is among it.
+    /// The things that were left out, each with the words for it; no content is among it.
     pub left_out: Vec<(WarningKind, String)>,
 }
 

@@ -14,7 +14,7 @@ use crate::tree::{self, Files, Kind, Node, Object};
 pub(super) struct Survey<'t> {
     /// Parents before children; the root is the first.
     pub directories: Vec<Place<'t>>,
-    /// Those of each layer, in the order of the layer's tar.
+    /// The files of each layer, in the order of the layer's tar.
     pub files: Vec<Vec<Wanted<'t>>>,
     /// Further names, of files and of [`others`](Self::others).
     pub links: Vec<Link>,

@@ -34,7 +34,7 @@ pub struct UnpackRoot {
     left_out: Mutex<BTreeMap<Omission, (u64, Vec<u8>)>>,
 }
 
-/// What may be left out, for nobody's content is lost with it.
+/// The things that may be left out, for nobody's content is lost with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Omission {
     Device,

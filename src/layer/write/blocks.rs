@@ -23,7 +23,7 @@ const SHORTEST_BLOCK: u64 = 3 << 15;
 
 /// Where everything stands in the tar of a layer. Offsets are in bytes from its beginning.
 pub struct Geometry {
-    /// Of each entry's header, and behind the last the offset of the trailer.
+    /// The offset of each entry's header, and behind the last the offset of the trailer.
     pub offsets: Vec<u64>,
     /// One behind the other, without a gap, from 0 to the end of the trailer.
     pub blocks: Vec<Range<u64>>,
@@ -66,7 +66,7 @@ impl Geometry {
         Ok(Geometry { offsets, blocks: cuts.blocks })
     }
 
-    /// Of the whole tar, in bytes.
+    /// Returns the size of the whole tar, in bytes.
     pub fn size(&self) -> u64 {
         self.blocks.last().map_or(0, |last| last.end)
     }

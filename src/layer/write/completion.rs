@@ -28,7 +28,7 @@ enum WriteFailure {
 pub struct Share(Arc<Completion>);
 
 impl Completion {
-    /// That of a layer of so many `blocks`.
+    /// Returns the completion of a layer of so many `blocks`.
     pub fn new(blocks: usize) -> Self {
         let state = CompletionState { blocks_left: blocks, failure: None, has_failed: false };
         Completion { state: Mutex::new(state), changed: Condvar::new() }

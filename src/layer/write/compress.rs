@@ -1,3 +1,5 @@
+//! The forms in which layers are stored, and the compression of one block.
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -9,6 +11,7 @@ use crate::oci::{Descriptor, Digest, media_type};
 /// How a layer is stored. The encoders' versions are pinned in `Cargo.lock`; a test holds the bytes they make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
+    /// The tar as it is.
     None,
     /// Level 1 to 12.
     Gzip(i32),
@@ -24,7 +27,7 @@ const ENCODER: &str = "dev.ocibake.encoder";
 /// How blocks are cut and joined. What changes that changes the number, and the pinned digests with it.
 const FORM: &str = "form 1";
 
-/// Of this crate. What changes its bytes changes the number, and the pinned digests with it.
+/// The encoder of this crate. What changes its bytes changes the number, and the pinned digests with it.
 const DEFLATE: &str = "deflate 1";
 
 const LIBDEFLATE: &str = "libdeflate-sys 1.26.1";
@@ -40,6 +43,7 @@ impl Default for Compression {
 }
 
 impl Compression {
+    /// Returns the type of layers that are stored so (image-spec, media-types.md).
     pub fn media_type(self) -> &'static str {
         match self {
             Compression::None => media_type::LAYER,
@@ -68,7 +72,7 @@ impl Compression {
         descriptor
     }
 
-    /// What stands before the first block.
+    /// Returns what stands before the first block.
     pub(super) fn head(self) -> &'static [u8] {
         match self {
             Compression::Gzip(_) => &deflate::MEMBER,
@@ -76,7 +80,7 @@ impl Compression {
         }
     }
 
-    /// What stands behind the last block of content with this CRC-32 and length.
+    /// Returns what stands behind the last block of content with this CRC-32 and length.
     pub(super) fn tail(self, crc: u32, size: u64) -> Vec<u8> {
         match self {
             Compression::Gzip(_) => {
@@ -154,7 +158,7 @@ impl BlockEncoder {
         }
     }
 
-    /// Whether a block is stored in another form than its own.
+    /// Returns whether a block is stored in another form than its own.
     pub fn compresses(&self) -> bool {
         !matches!(self, BlockEncoder::None)
     }
@@ -194,8 +198,8 @@ impl BlockEncoder {
     }
 }
 
-/// Whether the bytes of samples from all over `block` are as evenly spread as those of compressed data. The sum of the
-/// squares of their counts is least when they are even; integers, so that every machine finds the same.
+/// Returns whether the bytes of samples from all over `block` are as evenly spread as those of compressed data. The sum
+/// of the squares of their counts is least when they are even; integers, so that every machine finds the same.
 fn looks_compressed(block: &[u8]) -> bool {
     const SAMPLE: usize = 4 << 10;
     const STRIDE: usize = 64 << 10;

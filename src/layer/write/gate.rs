@@ -19,8 +19,8 @@ struct GateState {
     is_closed: bool,
 }
 
-/// What a block is worked on in; serves one block after the other. Memory that no block has needed yet is reserved
-/// only: the system gives it when it is first written to.
+/// The memory in which a block is worked on; it serves one block after the other. Memory that no block has needed yet
+/// is reserved only: the system gives it when it is first written to.
 pub struct Buffers {
     /// The block itself.
     pub tar: Plain,

@@ -11,6 +11,7 @@ use crate::tree::Entry;
 pub struct Job<'a, W> {
     /// For progress, as is the title.
     pub number: usize,
+    /// The name of the layer's step, for people.
     pub title: &'a str,
     /// Sorted by path, each path once, parents before children, a hard link after its target.
     pub entries: Arc<Vec<Entry>>,
@@ -22,17 +23,18 @@ pub struct Job<'a, W> {
     pub earlier: Option<Earlier>,
 }
 
-/// What became of a job.
+/// The outcome of a job.
 #[derive(Debug)]
 pub struct Written<W> {
+    /// The sink, which has taken all of the blob.
     pub sink: W,
-    /// Of the tar.
+    /// The digest of the tar.
     pub diff_id: Digest,
-    /// Of the blob.
+    /// The digest of the blob.
     pub digest: Digest,
-    /// Of the blob, in bytes.
+    /// The size of the blob, in bytes.
     pub size: u64,
-    /// What the blob's descriptor has to say, for readers to make use of its form.
+    /// The annotations that the blob's descriptor has to have, for readers to make use of its form.
     pub annotations: Map<String>,
     /// The blob's blocks that are worth taking over, in their order; none if they are not compressed.
     pub pieces: Vec<Piece>,

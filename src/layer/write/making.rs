@@ -28,17 +28,17 @@ pub struct Making<'a, W> {
     compression: Compression,
     entries: Arc<Vec<Entry>>,
     geometry: Geometry,
-    /// Those that blocks begin with, where the blob tells of them.
+    /// The chunks that blocks begin with, where the blob tells of them.
     chunks: Vec<Chunk>,
     earlier: Option<Earlier>,
-    /// Whether another layer may take blocks over.
+    /// Another layer may take blocks over.
     is_reusable: bool,
     tar: Chain<Arc<SharedBlock>, TarState<'a>>,
     blob: Chain<Arc<SharedBlock>, BlobState<'a, W>>,
     completion: Arc<Completion>,
 }
 
-/// What the blocks of a layer have come to.
+/// The outcome of the blocks of a layer.
 pub struct Made<'a, W> {
     tar: TarState<'a>,
     blob: BlobState<'a, W>,
@@ -47,11 +47,11 @@ pub struct Made<'a, W> {
 /// A block that both chains work on. When the last of them is done with it, the permit goes back.
 struct SharedBlock {
     permit: Permit,
-    /// Of the tar's bytes.
+    /// The CRC-32 of the tar's bytes.
     crc: crc32fast::Hasher,
-    /// What of the block goes into the blob.
+    /// The part of the block that goes into the blob.
     stored: Stored,
-    /// What it begins with, and the digest of that.
+    /// The chunk that it begins with, and the digest of that.
     chunk: Option<(Chunk, Digest)>,
     _share: Share,
 }
@@ -240,7 +240,7 @@ impl<'a, W: Write> Made<'a, W> {
         Written { sink, diff_id, digest, size: offset, annotations, pieces }
     }
 
-    /// What comes next: `entries`, which stand as `geometry` says.
+    /// Returns what comes next: `entries`, which stand as `geometry` says.
     fn going_on(self, entries: Arc<Vec<Entry>>, geometry: Geometry) -> Making<'a, W> {
         let completion = Arc::new(Completion::new(geometry.blocks.len()));
         let compression = self.blob.part.compression;

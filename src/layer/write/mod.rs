@@ -45,7 +45,7 @@ pub struct Writer<'a, W> {
 }
 
 struct OpenLayers<'a, W> {
-    /// Those that have turns left.
+    /// The layers that have turns left.
     open: Vec<OpenLayer<'a, W>>,
     is_closed: bool,
 }

@@ -1,3 +1,5 @@
+//! The blocks of an earlier layer's blob, from which a new one may take those that are the same.
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,12 +12,13 @@ pub(super) const SHORTEST_PIECE: usize = 8 << 10;
 /// A block as it lies in a layer's blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
-    /// Of the block itself, before compression.
+    /// The fingerprint of the block itself, before compression.
     pub block: Fingerprint,
     /// Where its compressed form begins in the blob, and how long it is, in bytes.
     pub offset: u64,
+    /// The length of the compressed form, in bytes.
     pub length: u64,
-    /// Of the compressed form.
+    /// The fingerprint of the compressed form.
     pub compressed: Fingerprint,
 }
 

@@ -15,6 +15,7 @@ pub struct DockerfileStage {
     pub platform: Option<Word>,
     /// The name behind `AS`, in lower case.
     pub name: Option<Word>,
+    /// The instructions after the `FROM`, in the order in which they stand; possibly none.
     pub instructions: Vec<Instruction>,
     /// The `FROM` in one line.
     pub original: String,
@@ -27,6 +28,7 @@ pub struct DockerfileStage {
 /// One instruction of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instruction {
+    /// The name and the arguments, parsed; variables in its words are not expanded yet.
     pub command: Command,
     /// The instruction in one line as it was written, continuations joined, without heredocs' contents: BuildKit puts
     /// that into progress.
@@ -42,58 +44,82 @@ pub struct Instruction {
 /// An instruction's name with what it says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
+    /// `ADD`.
     Add(AddCommand),
+    /// `ARG`: at least one argument.
     Arg(Vec<Argument>),
+    /// `CMD`: the command of containers, or the arguments of the entry point.
     Cmd(CommandLine),
+    /// `COPY`.
     Copy(CopyCommand),
+    /// `ENTRYPOINT`: the command that containers cannot do without.
     Entrypoint(CommandLine),
+    /// `ENV`, in either form: at least one variable, in the order in which they were written.
     Env(Vec<Pair>),
+    /// `EXPOSE`: ports as they were written, each possibly a range and with a protocol.
     Expose(Vec<Word>),
     /// The health check, in which nothing is expanded.
     Healthcheck(Healthcheck),
+    /// `LABEL`: at least one label, in the order in which they were written.
     Label(Vec<Pair>),
+    /// `MAINTAINER`, which is deprecated: the author of the image.
     Maintainer(Word),
     /// The trigger: an instruction with its heredocs as the image's configuration keeps it, for [`super::read_trigger`]. Only
     /// its name was looked at.
     OnBuild(Word),
+    /// `RUN`.
     Run(RunCommand),
     /// The words of the shell, in which nothing is expanded.
     Shell(Vec<String>),
+    /// `STOPSIGNAL`: the signal by name or number.
     StopSignal(Word),
+    /// `USER`: `user[:group]`, by name or number.
     User(Word),
+    /// `VOLUME`: paths of the image, in the order in which they were written.
     Volume(Vec<Word>),
+    /// `WORKDIR`: a path, relative to the last one if it has no leading slash.
     Workdir(Word),
 }
 
 /// `name[=default]` of `ARG`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Argument {
+    /// The variable that it declares.
     pub name: Word,
+    /// The value unless a build argument gives another; without a default, the variable may stay unset.
     pub default: Option<Word>,
 }
 
 /// `key=value` of `ENV` and `LABEL`; the key is not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
+    /// The variable or the label.
     pub key: Word,
+    /// The value with its quotes and escapes, possibly empty.
     pub value: Word,
 }
 
 /// `COPY`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CopyCommand {
+    /// The sources, the destination and the flags that `ADD` has, too.
     pub transfer: Transfer,
     /// A stage, a named context or an image; a number is a stage's place.
     pub from: Option<Word>,
+    /// `--parents`: the directories of each source are kept below the destination.
     pub parents: bool,
 }
 
 /// `ADD`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddCommand {
+    /// The sources, the destination and the flags that `COPY` has, too.
     pub transfer: Transfer,
+    /// `--checksum`: the digest that a download has, or the commit of a repository.
     pub checksum: Option<Word>,
+    /// `--keep-git-dir`; none leaves it to the URL of the repository.
     pub keep_git_dir: Option<bool>,
+    /// `--unpack`; none unpacks archives of the context, and nothing that is downloaded.
     pub unpack: Option<bool>,
 }
 
@@ -105,22 +131,32 @@ pub struct Transfer {
     pub sources: Vec<Word>,
     /// Heredocs: the name of each is the file's.
     pub texts: Vec<Heredoc>,
+    /// The destination, the last word of the line: a directory if it ends with a slash.
     pub to: Word,
+    /// `--chown`: `user[:group]`, by name or number.
     pub chown: Option<Word>,
+    /// `--chmod`: a mode, octal or symbolic.
     pub chmod: Option<Word>,
+    /// `--link`: the layer does not depend on what is below it.
     pub link: bool,
+    /// `--exclude`, once for each time that it is given: patterns of `.dockerignore`'s language.
     pub exclude: Vec<Word>,
 }
 
 /// `RUN`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunCommand {
+    /// The command, without the heredocs that it names.
     pub line: CommandLine,
     /// The heredocs in the order in which the line begins them.
     pub heredocs: Vec<Heredoc>,
+    /// `--mount`, once for each time that it is given, in this order.
     pub mounts: Vec<MountFlag>,
+    /// `--network`.
     pub network: Network,
+    /// `--security`.
     pub security: Security,
+    /// `--device`, once for each time that it is given, in this order.
     pub devices: Vec<Device>,
 }
 
@@ -154,24 +190,31 @@ pub struct Heredoc {
 /// The network that a command has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Network {
+    /// The network that the builder gives to every command.
     #[default]
     Default,
+    /// No network but loopback.
     None,
+    /// The network of the machine.
     Host,
 }
 
 /// The rights that a command has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Security {
+    /// The rights of a container.
     #[default]
     Sandbox,
+    /// All rights of whoever runs the build.
     Insecure,
 }
 
 /// `--device=NAME[,required]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
+    /// The device by its CDI name, `vendor/class=name`, or a whole class.
     pub name: Word,
+    /// The build fails if the device is not there; without it, the command goes without the device.
     pub required: bool,
 }
 

@@ -18,12 +18,14 @@ pub struct Directives {
     pub syntax: Option<Word>,
     /// `\` or `` ` ``.
     pub escape: char,
+    /// The rules that `# check=` turns off and on.
     pub check: Check,
 }
 
 /// `# check=skip=RULE,…;error=true;experimental=RULE,…`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Check {
+    /// Rules that are off; none by default.
     pub skip: Rules,
     /// Rules that are off unless they are named.
     pub experimental: Rules,
@@ -34,7 +36,9 @@ pub struct Check {
 /// Names that no rule has mean nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
+    /// Every rule, as in `skip=all`.
     All,
+    /// The rules of these names.
     These(Vec<LintRule>),
 }
 

@@ -8,8 +8,11 @@ use crate::error::Excerpt;
 /// One finding of a build check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
+    /// The rule that found it.
     pub rule: LintRule,
+    /// The sentence for people, in BuildKit's words.
     pub message: String,
+    /// The line that it is about.
     pub place: Excerpt,
     /// The stage that shows it when it is built; without one it always shows.
     pub stage: Option<usize>,
@@ -18,27 +21,49 @@ pub struct Warning {
 /// The rules of the build checks, by BuildKit's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LintRule {
+    /// The name of a stage has upper-case letters.
     StageNameCasing,
+    /// `FROM` and `AS` are not both in upper or both in lower case.
     FromAsCasing,
+    /// An empty line stands in the middle of an instruction that is continued.
     NoEmptyContinuation,
+    /// The instructions of the file are not all in upper or all in lower case.
     ConsistentInstructionCasing,
+    /// Two stages have the same name.
     DuplicateStageName,
+    /// A stage has a name that means something else, such as `scratch`.
     ReservedStageName,
+    /// `CMD` or `ENTRYPOINT` is in shell form, in which signals go to the shell.
     JsonArgsRecommended,
+    /// `MAINTAINER` is used; a label takes its place.
     MaintainerDeprecated,
+    /// `FROM` uses a variable that no `ARG` before it declares.
     UndefinedArgInFrom,
+    /// `WORKDIR` is relative, and no absolute one stands before it.
     WorkdirRelativePath,
+    /// A variable is used that nothing declares.
     UndefinedVar,
+    /// An instruction of which the last one counts (`CMD`, `ENTRYPOINT`, `HEALTHCHECK`) stands in a stage twice.
     MultipleInstructionsDisallowed,
+    /// `ENV` or `LABEL` is written as `key value`, without the equals sign.
     LegacyKeyValueFormat,
+    /// The base is for another platform than the one that is asked for.
     InvalidBaseImagePlatform,
+    /// `FROM --platform=$TARGETPLATFORM` asks for what would be taken anyway.
     RedundantTargetPlatform,
+    /// `ARG` or `ENV` has the name of a secret, and its value would stay in the image.
     SecretsUsedInArgOrEnv,
+    /// The default of an `ARG` makes `FROM` name no image.
     InvalidDefaultArgInFrom,
+    /// `FROM --platform` is a constant.
     FromPlatformFlagConstDisallowed,
+    /// `COPY` or `ADD` names a file that `.dockerignore` leaves out.
     CopyIgnoredFile,
+    /// The comment above an `ARG` or a stage does not begin with its name.
     InvalidDefinitionDescription,
+    /// The protocol in `EXPOSE` has upper-case letters.
     ExposeProtoCasing,
+    /// `EXPOSE` names an address or a port of the host, which it cannot.
     ExposeInvalidFormat,
 }
 

@@ -45,7 +45,9 @@ use crate::error::{Error, Excerpt, Result};
 /// A Dockerfile that was read in full.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dockerfile {
+    /// The text as it was read, which all spans refer to.
     pub text: Arc<Text>,
+    /// The directives at its top.
     pub directives: Directives,
     /// The arguments before the first `FROM`, which `FROM` lines alone see.
     pub arguments: Vec<Argument>,

@@ -32,58 +32,80 @@ const TYPES: &[&str] = &["bind", "cache", "tmpfs", "secret", "ssh"];
 pub struct MountFlag {
     /// The fields in order: the key in lower case, and what stands behind `=`.
     pub fields: Vec<(String, Option<Word>)>,
+    /// The place of the flag's value.
     pub span: Span,
 }
 
 /// A mount as one `--mount` asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
+    /// The type, with what only mounts of it have.
     pub kind: MountKind,
     /// The place where it appears; possibly relative, possibly empty for a secret or ssh, which then have their default
     /// places.
     pub target: String,
+    /// Writes to it fail. Unless it is said, a cache and a tmpfs can be written to, and the others cannot.
     pub read_only: bool,
 }
 
 /// The kind of a mount, with what that kind alone has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountKind {
+    /// `type=bind`: files of the context, of a stage or of an image.
     Bind {
         /// A stage, a named context or an image; the build context without it.
         from: Option<String>,
         /// A path in it; its root without it.
         source: Option<String>,
     },
+    /// `type=cache`: a directory that is kept from one build to the next, on this machine alone.
     Cache {
         /// The target without it.
         id: Option<String>,
+        /// The way in which steps that run at one time share it.
         sharing: Sharing,
         /// The stage, context or image that an empty cache begins with; nothing without it.
         from: Option<String>,
+        /// A path in `from`; its root without it.
         source: Option<String>,
+        /// The permissions of a directory that is made for it; 0755 without it.
         mode: Option<u32>,
+        /// The user ID of a directory that is made for it; 0 without it.
         uid: Option<u32>,
+        /// The group ID of a directory that is made for it; 0 without it.
         gid: Option<u32>,
     },
+    /// `type=tmpfs`: an empty directory in memory.
     Tmpfs {
         /// The size in bytes.
         size: Option<u64>,
     },
+    /// `type=secret`: a file or a variable that is in no layer.
     Secret {
         /// The name as `--secret` has it; without it, the base name of the target is meant, which is then not empty.
         id: Option<String>,
         /// The variable that it is given in; it is a file as well only if there is a target.
         env: Option<String>,
+        /// The build fails if the secret is not given; without it, the command goes without.
         required: bool,
+        /// The permissions of the file; 0400 without it.
         mode: Option<u32>,
+        /// The user ID of the file; 0 without it.
         uid: Option<u32>,
+        /// The group ID of the file; 0 without it.
         gid: Option<u32>,
     },
+    /// `type=ssh`: the socket of an SSH agent.
     Ssh {
+        /// The name as `--ssh` has it; `default` without it.
         id: Option<String>,
+        /// The build fails if the agent is not given; without it, the command goes without.
         required: bool,
+        /// The permissions of the socket; 0600 without it.
         mode: Option<u32>,
+        /// The user ID of the socket; 0 without it.
         uid: Option<u32>,
+        /// The group ID of the socket; 0 without it.
         gid: Option<u32>,
     },
 }
@@ -91,9 +113,12 @@ pub enum MountKind {
 /// The way in which steps that run side by side share a cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sharing {
+    /// All of them use it at once.
     #[default]
     Shared,
+    /// Each of them has one of its own.
     Private,
+    /// One waits for the other.
     Locked,
 }
 

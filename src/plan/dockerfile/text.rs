@@ -25,6 +25,7 @@ pub type Span = Range<usize>;
 pub struct Word {
     /// The text without the continuations that it may run over; in a flag, without quotes and backslashes, too.
     pub text: String,
+    /// The place in the text, from the first to the last of its characters.
     pub span: Span,
 }
 

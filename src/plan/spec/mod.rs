@@ -25,21 +25,31 @@ pub struct Spec {
     pub base: Option<String>,
     /// The platforms, each once; empty for the host's.
     pub platforms: Vec<Platform>,
+    /// `index`: whether an index is written even for a single platform. None is no; an index goes with several
+    /// platforms in any case.
     pub index: Option<bool>,
+    /// `libc`: the last part of `{triple}` in paths.
     pub libc: Libc,
+    /// The facts that become standard labels and annotations.
     pub about: About,
+    /// The layers above the base, the lowest first.
     pub layers: Vec<LayerSpec>,
     /// The settings without labels.
     pub config: Settings,
+    /// Labels, which win over those that follow from `about` and from the checkout.
     pub labels: Map<String>,
+    /// The annotations of all manifests and of the index.
     pub annotations: Map<String>,
+    /// The annotations that are not for all of these alike.
     pub placed_annotations: PlacedAnnotations,
 }
 
-#[derive(Debug, Clone, PartialEq)]
 /// The files that become one layer.
+#[derive(Debug, Clone, PartialEq)]
 pub struct LayerSpec {
+    /// The name in progress and in the history; made from the adds if there is none.
     pub name: Option<String>,
+    /// The adds, in the order in which they were written, which does not matter.
     pub adds: Vec<AddSpec>,
 }
 
@@ -47,16 +57,22 @@ pub struct LayerSpec {
 /// `{triple}`; `{{` and `}}` are braces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddSpec {
+    /// The place that the files come from.
     pub from: AddOrigin,
+    /// The absolute path in the image; sources go into it under their own names if it ends with a slash.
     pub to: String,
+    /// The change of permissions; without it, files keep their own.
     pub mode: Option<Mode>,
+    /// The owner of all that is added.
     pub owner: Owner,
+    /// The patterns of `.dockerignore`'s language for what is left out of each matched directory.
     pub exclude: Vec<String>,
+    /// The line of the file that it stands on; none for a flag.
     pub place: Option<Excerpt>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
 /// The place that the files of an add come from.
+#[derive(Debug, Clone, PartialEq)]
 pub enum AddOrigin {
     /// A pattern of the context.
     Context(String),
@@ -67,8 +83,10 @@ pub enum AddOrigin {
 /// The last part of `{triple}`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Libc {
+    /// `musl`, as in `x86_64-unknown-linux-musl`.
     #[default]
     Musl,
+    /// `gnu`, as in `x86_64-unknown-linux-gnu`.
     Gnu,
 }
 

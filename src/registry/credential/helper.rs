@@ -86,7 +86,7 @@ impl Helper {
     }
 }
 
-/// What helpers print, by the protocol, for a server that they do not know.
+/// The words that helpers print, by the protocol, for a server that they do not know.
 const NOTHING_FOUND: &[u8] = b"credentials not found";
 
 struct Run<'h> {
@@ -94,7 +94,7 @@ struct Run<'h> {
     action: &'static str,
     success: bool,
     output: Vec<u8>,
-    /// What it said on standard error.
+    /// The words that it said on standard error.
     words: Vec<u8>,
 }
 

@@ -5,20 +5,26 @@ use std::fmt;
 /// In place of a user name: the secret is an identity token.
 pub(super) const TOKEN_USER: &str = "<token>";
 
-/// What a registry knows its user by. `Debug` does not show the secret part.
+/// The proof by which a registry knows its user. `Debug` does not show the secret part.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
+    /// A name and a password, for the registry or its token server (RFC 7617).
     Basic {
+        /// The user's name.
         user: String,
+        /// The password, or a token in its place.
         password: String,
     },
     /// An OAuth2 refresh token; `user` is the one it was issued to, where that is known.
     IdentityToken {
+        /// The user's name; none where nobody knows it.
         user: Option<String>,
+        /// The refresh token, which a token server changes for others.
         token: String,
     },
     /// A token that the registry itself takes (docker's `registrytoken`); no token server is asked.
     RegistryToken {
+        /// The token, sent as it is.
         token: String,
     },
 }

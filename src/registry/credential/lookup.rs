@@ -16,6 +16,7 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 pub enum Keeper {
     /// The program of this name.
     Helper(String),
+    /// The file, which holds it unencrypted.
     File(PathBuf),
 }
 
@@ -47,6 +48,7 @@ impl Credentials {
         Self::from_docker_config(None)
     }
 
+    /// Returns the credentials that docker's `config.json` in `directory` has or tells of; none has none.
     pub fn from_docker_config(directory: Option<PathBuf>) -> Self {
         Credentials { directory, auth_files: Vec::new(), search_path: None }
     }

@@ -21,15 +21,20 @@ use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT};
 pub struct Finding {
     /// In a word or two, such as `referrers`.
     pub question: &'static str,
+    /// The answer in a word.
     pub verdict: Verdict,
     /// One line.
     pub detail: String,
+    /// The requests that led to it, in their order.
     pub exchanges: Vec<Exchange>,
 }
 
+/// The answer to a question that is put to a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
+    /// The registry can do it.
     Yes,
+    /// The registry was asked, and cannot do it.
     No,
     /// It could not be asked.
     Unknown,
@@ -39,9 +44,11 @@ pub enum Verdict {
 pub struct Exchange {
     /// `METHOD scheme://host/path`.
     pub request: String,
+    /// The status code of the answer.
     pub status: u16,
+    /// The answer's headers, name and value, without those that hold something secret.
     pub headers: Vec<(String, String)>,
-    /// Of a refusal, what it says.
+    /// The words of a refusal.
     pub words: Option<String>,
 }
 
@@ -99,7 +106,7 @@ struct Probe<'r> {
     exchanges: Vec<Exchange>,
 }
 
-/// What is known of an image in the repository.
+/// The facts that are known of an image in the repository.
 struct KnownImage {
     /// A manifest or an index.
     root: Descriptor,
@@ -114,7 +121,7 @@ struct Answer {
 }
 
 impl Probe<'_> {
-    /// What answers before anybody has logged in.
+    /// Finds out what answers before anybody has logged in.
     fn api(&mut self) -> Result<Finding, Failure> {
         let connection = &self.repository.client.connection;
         let access = &self.repository.access;

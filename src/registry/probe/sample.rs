@@ -19,7 +19,7 @@ const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
 impl Samples {
-    /// What each kind is called, and one of it.
+    /// Returns what each kind is called, and one of it.
     pub fn all(&mut self) -> Result<Vec<(&'static str, Graph)>> {
         let failed = |source: io::Error| Error::io("compress", "a sample", source);
         // A tar without members (POSIX, pax: "two 512-octet blocks of zeros").

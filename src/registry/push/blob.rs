@@ -17,7 +17,7 @@ use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event};
 use crate::store::Store;
 
-/// What is kept of a blob from one try to the next.
+/// The state that is kept of a blob from one try to the next.
 struct Upload<'scope, 'env> {
     content: StreamedContent<'scope, 'env>,
     /// Another repository of the same registry that may have it.

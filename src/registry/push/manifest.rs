@@ -30,8 +30,8 @@ const IMMOVABLE: &[StatusCode] = &[
 ];
 
 impl Repository<'_> {
-    /// Whether the repository has a manifest that needs nothing more. One with a subject does: whether it has got into
-    /// the list of the subject's referrers shows only in the answer to its PUT.
+    /// Returns whether the repository has a manifest that needs nothing more. One with a subject does: whether it has
+    /// got into the list of the subject's referrers shows only in the answer to its PUT.
     pub(super) fn has_manifest(&self, access: &Access, (descriptor, bytes): &ManifestBytes) -> Result<bool> {
         if subject(bytes).is_some() {
             return Ok(false);
@@ -127,7 +127,7 @@ impl Repository<'_> {
         Ok(answer)
     }
 
-    /// What `tag` stands for, as far as the registry says it.
+    /// Returns what `tag` stands for, as far as the registry says it.
     fn standing_of(&self, access: &Access, tag: &str) -> Result<Option<Digest>, Failure> {
         let head = Request { expected: UNSETTLED, ..self.manifest_request(access, Method::HEAD, tag)? };
         let answer = self.client.connection.exchange(access, &head)?;
@@ -175,7 +175,7 @@ fn immutable(mut refusal: Failure, tag: &str, digest: Digest) -> Failure {
     refusal
 }
 
-/// What a manifest or index refers to (image-spec, `subject`).
+/// Returns what a manifest or index refers to (image-spec, `subject`).
 fn subject(bytes: &[u8]) -> Option<Digest> {
     Some(from_json::<Referrer>("a manifest", bytes).ok()?.subject?.digest)
 }

@@ -95,7 +95,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What can be refused before anything is sent.
+/// Refuses what can be refused before anything is sent.
 fn check(graph: &Graph) -> Result<()> {
     match graph.manifests.iter().find(|(_, bytes)| bytes.len() as u64 > MANIFEST_LIMIT) {
         Some((descriptor, bytes)) => Err(Error::input(format!(
@@ -124,7 +124,7 @@ fn levels(graph: &Graph) -> Result<Vec<Vec<&ManifestBytes>>> {
     Ok(levels)
 }
 
-/// What the manifests that are `present` name.
+/// Returns what the manifests that are `present` name.
 fn vouched(graph: &Graph, present: &HashSet<Digest>) -> Result<HashSet<Digest>> {
     let mut vouched = HashSet::new();
     for (descriptor, bytes) in graph.manifests.iter().filter(|(at, _)| present.contains(&at.digest)) {

@@ -40,18 +40,24 @@ pub struct BaseStore<'a> {
 /// The places that bases come from.
 #[derive(Clone, Copy)]
 pub struct BaseOptions<'a> {
+    /// The store that keeps what is pulled.
     pub store: &'a LocalStore,
+    /// The client for registries.
     pub client: &'a OnDemand,
+    /// The rule by which registries are asked for what names stand for.
     pub pull: Pull,
     /// The images that stand in the place of names, by these names as [`context_name`] has them.
     pub contexts: &'a Map<Location>,
+    /// The images that may be taken beside those in registries.
     pub reach: BaseReach<'a>,
+    /// Told of warnings, and of blobs that are pulled.
     pub progress: Progress<'a>,
 }
 
 /// The images that a base may be beside those in registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseReach<'a> {
+    /// None: whoever wrote the name may not look at this machine.
     None,
     /// Any of this machine: relative paths are relative to the directory.
     Machine(&'a Path),

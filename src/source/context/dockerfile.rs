@@ -12,6 +12,7 @@ use crate::tree::open_file;
 /// The Dockerfile that a build is told by, and the ignore file that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerfileSource {
+    /// The Dockerfile's text.
     pub file: TextFile,
     /// `<file>.dockerignore` beside it or `.dockerignore` in the context, whichever there is first.
     pub ignore: Option<TextFile>,
@@ -24,6 +25,7 @@ pub enum DockerfilePlace<'a> {
     Not,
     /// `-`.
     StandardInput,
+    /// `--file`: a path of the context, or of this machine.
     File(&'a Path),
 }
 

@@ -30,18 +30,23 @@ pub use text::{TEXT_LIMIT, TextFile};
 pub enum ContextLocation {
     /// `-`: a tar, or the text of a Dockerfile.
     StandardInput,
+    /// A directory of this machine.
     Directory(PathBuf),
     /// A tar on this machine.
     Archive(PathBuf),
     /// A tar, or the text of a Dockerfile.
     Http(String),
+    /// A repository, or a directory of it; it is fetched.
     Git(GitUrl),
 }
 
 /// The means of opening a context.
 pub struct ContextAccess<'a> {
+    /// The store that remembers downloads.
     pub store: &'a LocalStore,
+    /// The client that downloads.
     pub client: &'a OnDemand,
+    /// Told of what is fetched, and of warnings.
     pub progress: Progress<'a>,
     /// Leave `.git` in a git context (`BUILDKIT_CONTEXT_KEEP_GIT_DIR`).
     pub keep_git_dir: bool,
@@ -50,6 +55,7 @@ pub struct ContextAccess<'a> {
 /// A context as a directory. If it was brought here for the build, it goes with this value.
 #[derive(Debug)]
 pub struct OpenContext {
+    /// The directory that holds the files.
     pub root: PathBuf,
     /// The text of the Dockerfile that is all that came.
     pub dockerfile: Option<TextFile>,

@@ -9,7 +9,9 @@ use crate::error::{Error, Result};
 /// A text that somebody wrote, and its name in errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextFile {
+    /// The name as the user knows it.
     pub name: String,
+    /// The text; whatever was no UTF-8 in it has been replaced.
     pub text: String,
 }
 

@@ -19,7 +19,9 @@ use crate::store::pending::PendingDirectory;
 pub struct Fetched {
     /// The repository's root, or the directory in it that was asked for. It goes with this value.
     pub root: PathBuf,
+    /// The commit, with its time and where it comes from.
     pub checkout: Checkout,
+    /// The directory that the root lies in; it is removed with this value.
     pub directory: PendingDirectory,
     named: NamedObject,
 }

@@ -25,7 +25,7 @@ const OVERLAY: u64 = 0x794c_7630;
 /// overlayfs tells inodes of other file systems apart by the highest bits of their numbers.
 const OVERLAY_INODES: u64 = 1 << 48;
 
-/// What is known of the change times in one directory.
+/// The facts that are known of the change times in one directory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ChangeTimes {
     device: u64,

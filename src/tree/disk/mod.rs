@@ -92,7 +92,9 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
 /// Something that a walk of all has passed over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeftOut {
+    /// The path in the tree that was walked.
     pub path: Vec<u8>,
+    /// The reason why it was passed over.
     pub reason: Reason,
 }
 
@@ -231,7 +233,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What may not be read is only left out by who takes all; and is nobody's loss where it is ignored.
+    /// An object that may not be read is only left out by who takes all; and is nobody's loss where it is ignored.
     fn fail_in(&self, path: &[u8], is_ignored: bool, error: Error) {
         match is_denied(&error) && self.takes_all {
             true if is_ignored => {}
@@ -241,8 +243,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What is not ignored, and the directories that lead there. `found` is sorted, so what is below a directory comes
-/// after it.
+/// Returns what is not ignored, and the directories that lead there. `found` is sorted, so what is below a directory
+/// comes after it.
 fn wanted(found: Vec<WalkedEntry>) -> Vec<Entry> {
     if found.iter().all(|found| !found.is_ignored) {
         return found.into_iter().map(|found| found.entry).collect();
@@ -271,7 +273,7 @@ fn below(disk: &Path, name: &[u8]) -> PathBuf {
     path
 }
 
-/// What `name` in `directory` is, and how it is called in errors.
+/// Returns the status of `name` in `directory`, which errors call `disk`.
 fn status(directory: impl AsFd, name: impl Arg, disk: &Path) -> Result<Stat> {
     statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("read", disk, errno))
 }
@@ -281,7 +283,7 @@ fn is_denied(error: &Error) -> bool {
     source.is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// What has this `status`, which is no socket's and no directory's, as an entry at `path`.
+/// Returns the object that has this `status`, which is no socket's and no directory's, as an entry at `path`.
 fn entry(
     directory: impl AsFd,
     name: impl Arg,
@@ -317,7 +319,7 @@ fn directory_entry(directory: &File, disk: &Path, path: Vec<u8>, has_xattrs: boo
     Ok((Entry { path, kind: Kind::Directory, attributes: Attributes { xattrs, ..attributes(&status) } }, status))
 }
 
-/// What `status` says of an object. Times are in whole seconds, as layers that are made here have them.
+/// Returns what `status` says of an object. Times are in whole seconds, as layers that are made here have them.
 fn attributes(status: &Stat) -> Attributes {
     Attributes {
         mode: status.st_mode & 0o7777,
@@ -332,7 +334,7 @@ fn is_directory(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::Directory
 }
 
-/// What it is, if it is special.
+/// Returns the kind of a special file; none for what is not special.
 fn special(status: &Stat) -> Option<FileType> {
     let kind = FileType::from_raw_mode(status.st_mode);
     let is_plain = matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Symlink);
@@ -358,7 +360,7 @@ fn list(directory: OwnedFd, disk: &Path) -> Result<(Dir, Vec<CString>)> {
     Ok((listing, names))
 }
 
-/// What was a directory just before, unless it `is_root`, is one that changed if it is none.
+/// An object that was a directory just before, unless it `is_root`, is one that changed if it is none.
 fn open_directory(disk: &Path, is_root: bool) -> Result<OwnedFd> {
     open_real(disk, OFlags::RDONLY | OFlags::DIRECTORY).map_err(|errno| match errno {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP if !is_root => changed(disk).with_source(io::Error::from(errno)),

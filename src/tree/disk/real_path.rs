@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// What `openat2` does, where there is none.
+    /// The same as with `openat2`, where there is none.
     #[test]
     fn by_names_the_same_is_opened_and_refused() {
         let place = tempfile::tempdir().unwrap();

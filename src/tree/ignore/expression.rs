@@ -25,7 +25,7 @@ struct Translation<'w> {
     names_end: bool,
 }
 
-/// What stands before the next character: what may be repeated.
+/// The part that stands before the next character, and may be repeated.
 #[derive(PartialEq)]
 enum Last {
     Nothing,
@@ -96,7 +96,7 @@ impl Translation<'_> {
         Some(())
     }
 
-    /// What follows a `[`.
+    /// Reads what follows a `[`.
     fn set(&mut self) -> Option<()> {
         let mut set = String::from("[");
         if self.rest.next_if_eq(&'^').is_some() {

@@ -10,8 +10,8 @@ use super::pattern::characters;
 use crate::error::{Error, Result};
 use rule::Rule;
 
-/// What is left out, as docker's patternmatcher has it (moby/patternmatcher, MatchesOrParentMatches): the last pattern that
-/// matches a path, or a directory above it, decides, and a pattern with a `!` takes back.
+/// The rules of what is left out, as docker's patternmatcher has it (moby/patternmatcher, MatchesOrParentMatches): the
+/// last pattern that matches a path, or a directory above it, decides, and a pattern with a `!` takes back.
 ///
 /// `*` and `?` stand for characters that are no slash, `[a-z]` and `[^a-z]` for one of a set, `**` for any number of
 /// directories, and a backslash takes the next character as it is. Where moby makes more of a pattern than that (`**a` is any

@@ -14,7 +14,7 @@ pub(super) struct Rule {
     lead: String,
 }
 
-/// What the pattern is compared as. moby takes shortcuts, and what it matches differs with them.
+/// The form in which the pattern is compared. moby takes shortcuts, and what it matches differs with them.
 #[derive(Debug)]
 enum Form {
     Exact(String),

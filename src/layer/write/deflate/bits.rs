@@ -1,3 +1,5 @@
+//! Bits, written one behind the other as deflate has them.
+
 /// Writes a deflate stream: bits fill bytes from the lowest on (RFC 1951, 3.1.1).
 pub struct BitWriter<'a> {
     out: &'a mut [u8],

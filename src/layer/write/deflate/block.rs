@@ -20,7 +20,7 @@ pub struct Sequence {
     pub distance: u16,
 }
 
-/// What a block holds.
+/// The content of a block.
 pub struct BlockContent<'a> {
     /// All that `sequences` have.
     pub counts: &'a Counts,
@@ -77,7 +77,7 @@ const LONGEST_CODE: usize = 15;
 /// So that four of them fit between two flushes.
 const LONGEST_LITERAL: usize = 14;
 
-/// Of the codes for the lengths of codes.
+/// The longest of the codes for the lengths of codes, in bits.
 const LONGEST_LENGTH: usize = 7;
 
 fn stored_bits(length: usize) -> u64 {
@@ -114,7 +114,7 @@ impl Coding {
         }
     }
 
-    /// That symbols take which occur so often, with what is behind them.
+    /// Returns the bits that symbols take which occur so often, with what is behind them.
     fn bits(&self, counts: &Counts) -> u64 {
         let sum = |counts: &[u32], lengths: &[u8], extra: fn(usize) -> u32| {
             let symbols = counts.iter().zip(lengths).enumerate();
@@ -144,7 +144,7 @@ struct CodeLength {
     extra_bits: u32,
 }
 
-/// Of the symbols of that alphabet.
+/// The order of the symbols of that alphabet.
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 impl Header {

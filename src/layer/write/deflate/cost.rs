@@ -3,7 +3,7 @@
 
 use super::symbols::{Counts, END_OF_BLOCK, SHORTEST, WINDOW, distance_base, distance_extra};
 
-/// Whether symbols that occur as in `block`, and behind it as in `next`, are shorter in two blocks than in one.
+/// Returns whether symbols that occur as in `block`, and behind it as in `next`, are shorter in two blocks than in one.
 pub fn are_better_apart(block: &Counts, next: &Counts) -> bool {
     let mut joined = block.clone();
     joined.add(next);
@@ -16,7 +16,7 @@ pub struct Worth {
     pub least: [u8; 32],
     /// The greatest distance at which three bytes are worth it.
     pub farthest_of_three: usize,
-    /// Whether repeats of four bytes hardly ever are: literals are cheap, as in digits.
+    /// Repeats of four bytes hardly ever are shorter: literals are cheap, as in digits.
     pub long_alone: bool,
 }
 
@@ -58,17 +58,17 @@ impl Worth {
     }
 }
 
-/// What a block's codes take before its symbols, about.
+/// The cost of a block's codes before its symbols, about.
 const HEADER: u64 = 700 * 16;
 
-/// Of symbols that have not been seen: where they are likely to be rare, and where not.
+/// The cost of symbols that have not been seen: where they are likely to be rare, and where not.
 const RARE: u64 = 10 * 16;
 const COMMON: u64 = 4 * 16;
 
 /// However cheap literals are.
 const LEAST_AT_MOST: u64 = 10;
 
-/// Of all symbols, each with the best code for it.
+/// Returns the cost of all symbols, each with the best code for it.
 fn cost(counts: &Counts) -> u64 {
     let part = |counts: &[u32]| product(sum(counts)).saturating_sub(products(counts));
     part(&counts.literals) + part(&counts.distances)
@@ -86,7 +86,7 @@ fn logarithm(number: u32) -> u64 {
     product(number) / u64::from(number.max(1))
 }
 
-/// Of a number and its logarithm to base 2.
+/// Returns the product of a number and its logarithm to base 2.
 fn product(number: u32) -> u64 {
     match PRODUCTS.get(number as usize) {
         Some(product) => u64::from(*product),

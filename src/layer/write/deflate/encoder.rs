@@ -1,3 +1,5 @@
+//! The encoder: it finds repeats and cuts what it finds into blocks.
+
 use super::bits::BitWriter;
 use super::block::{BlockContent, Sequence, write_block};
 use super::cost::{Worth, are_better_apart};
@@ -14,7 +16,7 @@ pub struct Encoder {
     repeats: Repeats,
     /// By a hash of three bytes, the last position of such, modulo 2^16.
     last_three: Box<[u16; 1 << 13]>,
-    /// Of the blocks that are not written.
+    /// The sequences of the blocks that are not written.
     sequences: Vec<Sequence>,
 }
 
@@ -161,7 +163,7 @@ impl Encoder {
     }
 }
 
-/// Whether `next`, a byte later, is worth the literal.
+/// Returns whether `next`, a byte later, is worth the literal.
 #[inline(always)]
 fn is_better(next: Repeat, repeat: Repeat) -> bool {
     let longer = next.length as i32 - repeat.length as i32;
@@ -169,14 +171,14 @@ fn is_better(next: Repeat, repeat: Repeat) -> bool {
     longer >= 0 && 4 * longer + nearer > 2
 }
 
-/// Whether the byte before `at` is repeated as well.
+/// Returns whether the byte before `at` is repeated as well.
 #[inline(always)]
 fn begins_earlier(plain: &Surrounded, at: usize, distance: usize) -> bool {
     let byte = |at: usize| plain[WINDOW + at % Plain::LONGEST];
     at > distance && byte(at - 1) == byte(at - 1 - distance)
 }
 
-/// Of the first three bytes of `word`.
+/// Returns the hash of the first three bytes of `word`.
 #[inline(always)]
 fn hash(word: u64) -> usize {
     ((word as u32) << 8).wrapping_mul(0x9e37_79b1) as usize >> 19

@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    /// What a text takes whose symbols occur so often: the sum of all nodes of Huffman's tree.
+    /// Returns what a text takes whose symbols occur so often: the sum of all nodes of Huffman's tree.
     fn shortest(counts: &[u32]) -> u64 {
         let mut heap: BinaryHeap<_> =
             counts.iter().filter(|count| **count > 0).map(|n| Reverse(u64::from(*n))).collect();

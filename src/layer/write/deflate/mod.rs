@@ -43,7 +43,7 @@ impl Deflater {
         }
     }
 
-    /// Whether libdeflate is what compresses at `level`.
+    /// Returns whether libdeflate is what compresses at `level`.
     pub fn is_libdeflate(level: i32) -> bool {
         effort(level).is_none()
     }
@@ -99,7 +99,7 @@ impl Deflater {
 /// machine.
 pub const MEMBER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// Of the levels that are not libdeflate's.
+/// Returns the effort of a level; none for those that are libdeflate's.
 fn effort(level: i32) -> Option<Effort> {
     let (eights, fours, enough, patience) = match level {
         2 => (1, 1, 16, 4),

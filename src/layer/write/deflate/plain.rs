@@ -1,3 +1,5 @@
+//! A piece of a tar before compression, with room around it for the encoder to look.
+
 use std::ops::{Deref, DerefMut};
 
 use super::symbols::WINDOW;

@@ -17,9 +17,9 @@ pub struct Repeats {
     previous: Box<[Previous; WINDOW]>,
     /// All before this position are entered.
     entered: usize,
-    /// Of the group before it, a bit for each position at which a repeat has been found on entering.
+    /// The marks of the group before it, a bit for each position at which a repeat has been found on entering.
     found: u64,
-    /// Whether repeats of less than eight bytes are left out from here on.
+    /// Repeats of less than eight bytes are left out from here on.
     pub long_alone: bool,
 }
 
@@ -89,7 +89,7 @@ impl Repeats {
         end
     }
 
-    /// Whether a repeat begins at `at`.
+    /// Returns whether a repeat begins at `at`.
     #[inline(always)]
     pub fn is_at(&mut self, plain: &Surrounded, at: usize) -> bool {
         self.enter_up_to(plain, at);
@@ -196,13 +196,13 @@ impl Repeats {
     }
 }
 
-/// Of the piece in `plain`.
+/// Returns four bytes of the piece in `plain`.
 #[inline(always)]
 pub fn four_bytes(plain: &Surrounded, at: usize) -> u32 {
     u32::from_le_bytes(*part(plain, WINDOW + at % Plain::LONGEST))
 }
 
-/// Of the piece in `plain`.
+/// Returns eight bytes of the piece in `plain`.
 #[inline(always)]
 pub fn eight_bytes(plain: &Surrounded, at: usize) -> u64 {
     u64::from_le_bytes(*part(plain, WINDOW + at % Plain::LONGEST))

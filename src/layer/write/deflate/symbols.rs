@@ -11,10 +11,10 @@ pub const SHORTEST: usize = 3;
 
 pub const END_OF_BLOCK: usize = 256;
 
-/// Of the alphabet for literals, the end of a block and lengths; the last two never occur.
+/// The size of the alphabet for literals, the end of a block and lengths; the last two never occur.
 pub const LITERALS: usize = 288;
 
-/// Of the alphabet for distances; the last two never occur.
+/// The size of the alphabet for distances; the last two never occur.
 pub const DISTANCES: usize = 32;
 
 /// How often each symbol occurs.

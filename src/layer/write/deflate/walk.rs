@@ -65,14 +65,14 @@ struct Code {
     symbols: Vec<u16>,
 }
 
-/// What the next bits of a block are to be looked up in.
+/// The table that the next bits of a block are to be looked up in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
     Symbol,
     Distance,
     /// The end of the block is behind.
     Nothing,
-    /// What is there has no meaning.
+    /// The bits that are there have no meaning.
     Unknown,
 }
 
@@ -84,7 +84,7 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    /// What its way depends on from here.
+    /// Returns what its way depends on from here.
     fn place(&self) -> (usize, Due) {
         (self.bits.position(), self.due)
     }
@@ -94,7 +94,7 @@ impl Walker<'_> {
     }
 }
 
-/// What a look into the tables finds, packed: in the lowest bits how many bits to skip (codes and what follows them),
+/// The find of a look into the tables, packed: in the lowest bits how many bits to skip (codes and what follows them),
 /// then how many of them are codes, and whether a distance is due behind them.
 #[derive(Clone, Copy)]
 struct Lookup(u16);

@@ -24,7 +24,7 @@ use crate::tree::Entry;
 const TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
 const UNCOMPRESSED_SIZE: &str = "io.containers.estargz.uncompressed-size";
 
-/// What a layer begins with: the landmark's tar, and its two members.
+/// Returns what a layer begins with: the landmark's tar, and its two members.
 pub fn landmark(level: i32, placed: &mut Placed) -> Result<(Vec<u8>, Vec<u8>)> {
     let mut tar = header(&landmark_entry())?;
     let head = tar.len();
@@ -49,7 +49,7 @@ pub fn table(entries: &[Entry], chunks: &[Chunk], placed: &Placed) -> (Entry, Di
     (reserved::file(TOC_NAME, toc), digest)
 }
 
-/// What the descriptor of a layer with this TOC and a tar of `size` bytes has to say.
+/// Returns what the descriptor of a layer with this TOC and a tar of `size` bytes has to say.
 pub fn annotations(toc: Digest, size: u64) -> Map<String> {
     let annotations = [(TOC_DIGEST, toc.to_string()), (UNCOMPRESSED_SIZE, size.to_string())];
     annotations.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

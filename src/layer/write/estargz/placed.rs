@@ -3,7 +3,7 @@
 use super::members::Chunk;
 use crate::oci::{Digest, Hasher};
 
-/// What the TOC says of the blob, noted as it is written.
+/// All that the TOC says of the blob, noted as it is written.
 #[derive(Default)]
 pub struct Placed {
     /// Where the landmark's content begins in the blob.
@@ -12,7 +12,7 @@ pub struct Placed {
     pub chunks: Vec<(u64, Digest)>,
     /// The digests of the files that have several chunks, in their order.
     pub files: Vec<Digest>,
-    /// Of the file whose last chunk is still to come.
+    /// The hash of the file whose last chunk is still to come.
     file: Hasher,
 }
 

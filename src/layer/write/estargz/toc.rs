@@ -83,14 +83,14 @@ struct TocEntry {
     /// Values in base64.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     xattrs: BTreeMap<String, String>,
-    /// Of the whole file.
+    /// The digest of the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
     #[serde(skip_serializing_if = "is_zero")]
     dev_major: u32,
     #[serde(skip_serializing_if = "is_zero")]
     dev_minor: u32,
-    /// Of the member in the blob.
+    /// The offset of the member in the blob.
     #[serde(skip_serializing_if = "is_zero")]
     offset: u64,
     /// In the file.
@@ -111,7 +111,7 @@ struct ModeAndOwner {
 }
 
 impl TocEntry {
-    /// What is known without the content.
+    /// Returns what is known without the content.
     fn of(entry: &Entry) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (kind, link_name) = match &entry.kind {

@@ -45,6 +45,7 @@ pub struct LoweringRequest<'a> {
     pub ignores: &'a dyn Fn(&str) -> bool,
     /// Lays the command line over the image's settings, labels and annotations, and adds to it.
     pub overlay: &'a dyn Fn(&mut Spec) -> Result<()>,
+    /// The facts that nobody has to state, for labels.
     pub automatic: &'a Automatic,
 }
 
@@ -62,6 +63,7 @@ pub enum NamedSource {
 /// A Dockerfile's plan, and what there is to say about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lowered {
+    /// The plan, which names no file of a disk.
     pub plan: Plan,
     /// The warnings, each once, by line; without those that the Dockerfile skips.
     pub warnings: Vec<Warning>,

@@ -31,6 +31,7 @@ use std::ops::Range;
 pub struct Lexer {
     /// The character that takes the next one as it is: `\`, or a backtick where the file's `# escape=` says so.
     pub escape: char,
+    /// The treatment of quotes.
     pub quotes: Quotes,
     /// Escape characters stay, in front of what they escape (BuildKit's RawEscapes). They do so in patterns anyway.
     pub keep_escapes: bool,
@@ -69,6 +70,7 @@ pub struct Expanded {
 /// A variable without a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unset {
+    /// The variable's name, without `$` and braces.
     pub name: String,
     /// The place from where its substitution begins to where its name ends, in bytes of the word.
     pub at: Range<usize>,
@@ -77,6 +79,7 @@ pub struct Unset {
 /// The reason why a word cannot be expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpandError {
+    /// The reason, as one line for people.
     pub message: String,
     /// The part of the word that is wrong, in bytes; never empty.
     pub at: Range<usize>,
