@@ -44,7 +44,7 @@
 //! ```
 //! use ocibake::build::{self, Options};
 //! use ocibake::layer::Compression;
-//! use ocibake::output::{Image, Means, Output};
+//! use ocibake::output::{OutputImage, Means, Output};
 //! use ocibake::plan::{Automatic, Spec};
 //! use ocibake::registry::{self, OnDemand};
 //! use ocibake::release;
@@ -73,7 +73,7 @@
 //! let plan = spec.plan("of the example", &Automatic::default(), &mut no_base)?;
 //!
 //! let store = LocalStore::open(place.path().join("store"))?;
-//! let client = OnDemand::new(registry::Options::default());
+//! let client = OnDemand::new(registry::RegistryOptions::default());
 //! let options = Options {
 //!     store: &store,
 //!     contexts: &[context],
@@ -92,7 +92,7 @@
 //!
 //! let outputs = [Output::Layout(place.path().join("layout"))];
 //! let name = "registry.example/org/greeting:1.0.0".parse()?;
-//! let image = Image { store: &store, root: &built[0].root, names: &[name] };
+//! let image = OutputImage { store: &store, root: &built[0].root, names: &[name] };
 //! release::write(&outputs, image, &Means { client: &client, jobs: 0, progress: &|_| () })?;
 //!
 //! let layout = Layout::open(place.path().join("layout"))?;
@@ -108,19 +108,19 @@
 //! pushed may lie in any store; here it is an OCI layout. [`Release`](release::Release) pushes under all tags of a version.
 //!
 //! ```no_run
-//! use ocibake::output::{Image, Means, Output};
-//! use ocibake::registry::{Credentials, OnDemand, Options};
+//! use ocibake::output::{OutputImage, Means, Output};
+//! use ocibake::registry::{Credentials, OnDemand, RegistryOptions};
 //! use ocibake::release;
 //! use ocibake::source::image::Location;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let credentials = Credentials::from_docker_config(Some("/home/me/.docker".into()));
-//! let client = OnDemand::new(Options { credentials, ..Options::default() });
+//! let client = OnDemand::new(RegistryOptions { credentials, ..RegistryOptions::default() });
 //! let layout: Location = "oci:greeting".parse()?;
 //! let (store, root) = layout.open(&client, &|_| ())?;
 //!
 //! let name = "registry.example/org/greeting:1.0.0".parse()?;
-//! let image = Image { store: store.as_ref(), root: &root, names: &[name] };
+//! let image = OutputImage { store: store.as_ref(), root: &root, names: &[name] };
 //! release::write(&[Output::Registry], image, &Means { client: &client, jobs: 0, progress: &|_| () })?;
 //! # Ok(())
 //! # }
@@ -132,14 +132,14 @@
 //! their names; a [`Bundle`](output::Bundle) of them goes to any outputs.
 //!
 //! ```
-//! use ocibake::output::{Bundle, Entry, Image, Means, Names, Output};
-//! use ocibake::registry::{OnDemand, Options};
+//! use ocibake::output::{Bundle, BundleEntry, OutputImage, Means, Names, Output};
+//! use ocibake::registry::{OnDemand, RegistryOptions};
 //! use ocibake::release;
 //! use ocibake::source::collection::{Collection, ImageChoice};
 //! use ocibake::store::{Layout, Store};
 //!
 //! # fn make_layout(place: &std::path::Path, name: &str) -> ocibake::error::Result<()> {
-//! #     let client = OnDemand::new(Options::default());
+//! #     let client = OnDemand::new(RegistryOptions::default());
 //! #     let store = ocibake::store::LocalStore::open(place.join("store"))?;
 //! #     let mut no_base = |_: &str, _: &_| unreachable!("the image stands on scratch");
 //! #     let plan = ocibake::plan::Spec::default().plan("", &Default::default(), &mut no_base)?;
@@ -158,7 +158,7 @@
 //! #         progress: &|_| (),
 //! #     };
 //! #     let built = ocibake::build::build(&plan, &options)?;
-//! #     let image = Image { store: &store, root: &built[0].root, names: &[name.parse()?] };
+//! #     let image = OutputImage { store: &store, root: &built[0].root, names: &[name.parse()?] };
 //! #     let means = Means { client: &client, jobs: 1, progress: &|_| () };
 //! #     release::write(&[Output::Layout(place.join("from"))], image, &means)
 //! # }
@@ -166,13 +166,13 @@
 //! let place = tempfile::tempdir()?;
 //! let (from, to) = (place.path().join("from"), place.path().join("to"));
 //! # make_layout(place.path(), "registry.example/org/greeting:1.0.0")?;
-//! let client = OnDemand::new(Options::default());
+//! let client = OnDemand::new(RegistryOptions::default());
 //! let mut collection = Collection::new(&client, &|_| ());
 //! collection.add(&format!("oci:{}", from.display()), ImageChoice::default())?;
 //!
 //! let names: Vec<Names> = collection.images.iter().map(|found| Names::kept(&found.image)).collect();
-//! let entries = collection.images.iter().zip(&names).map(|(found, names)| Entry {
-//!     image: Image { store: &collection.content, root: &found.image.root, names: &names.full },
+//! let entries = collection.images.iter().zip(&names).map(|(found, names)| BundleEntry {
+//!     image: OutputImage { store: &collection.content, root: &found.image.root, names: &names.full },
 //!     short_names: &names.short,
 //!     referrers: &found.referrers,
 //! });
