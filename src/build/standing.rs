@@ -1,0 +1,213 @@
+//! How far a build has come: the tasks that are to be done, and what there is of each state so far.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::board::Board;
+use super::cache::{Key, Mark};
+use super::graph::{Origin, StateGraph};
+use super::step::{self, Below, Leaves, StepChange};
+use crate::error::Error;
+use crate::layer::Layer;
+use crate::tree::{Entry, Files};
+
+/// What a thread does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// All but layers.
+    Steps,
+    Layers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Something that is to be done for a state of the graph, which is known by its number.
+pub struct Task {
+    pub phase: Phase,
+    pub state: usize,
+}
+
+/// What of a state is found out. Tasks that may wait for others on a network come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    Mark,
+    Files,
+    Change,
+    Layer,
+}
+
+/// How far a build has come.
+#[derive(Default)]
+pub struct Standing {
+    pub board: Board<Task>,
+    /// What there is of each state.
+    pub slots: Vec<Slot>,
+    /// The state that makes the layer of each key.
+    pub makers: HashMap<Key, usize>,
+    /// Steps that are to become layers and whose changes are being found out or wait: so many of them are in memory.
+    in_hand: usize,
+    /// The first error.
+    pub failure: Option<Error>,
+    /// Nothing more is begun.
+    pub is_over: bool,
+}
+
+/// What there is of a state.
+#[derive(Default)]
+pub struct Slot {
+    pub mark: Option<Mark>,
+    pub outcome: Outcome,
+    pub entries: Option<Arc<Vec<Entry>>>,
+    has_xattrs: bool,
+    /// It is to become a layer that nobody has made yet.
+    becomes_layer: bool,
+    pub leaves: Option<Leaves>,
+    pub files: Option<Files>,
+    /// How many others may still take files from it.
+    takers: usize,
+    /// It takes nothing from others any more.
+    is_settled: bool,
+}
+
+/// What a step has come to.
+#[derive(Default)]
+pub enum Outcome {
+    #[default]
+    Unknown,
+    /// None if it changes nothing.
+    Layer(Option<Box<Layer>>),
+    /// The same as another state, which has the same key.
+    SameAs(usize),
+}
+
+/// What a task has found out.
+pub enum Found {
+    /// With the outcome, where it is known by that.
+    Mark(Mark, Outcome),
+    Change(StepChange),
+    Files(Files),
+    Layer(Option<Box<Layer>>),
+}
+
+/// What a task stands on.
+fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
+    let Origin::Step { step, below, from } = graph.states[state].origin else { return Vec::new() };
+    let takes = step::work(&step.work).map(|work| work.takes().below);
+    let task = |phase, state| Task { phase, state };
+    let from = |phase| from.map(|from| task(phase, from));
+    match phase {
+        Phase::Mark => [Some(task(Phase::Mark, below)), from(Phase::Mark)].into_iter().flatten().collect(),
+        Phase::Change => {
+            let below = (takes != Some(Below::Unseen)).then_some(task(Phase::Files, below));
+            [below, from(Phase::Files)].into_iter().flatten().collect()
+        }
+        // What was changed regardless of what is below leaves that with it.
+        Phase::Files => {
+            let below = (takes != Some(Below::Changed)).then_some(task(Phase::Files, below));
+            [Some(task(Phase::Change, state)), below].into_iter().flatten().collect()
+        }
+        Phase::Layer => vec![task(Phase::Change, state)],
+    }
+}
+
+impl Standing {
+    /// Asks for what every state of `graph` is known by.
+    pub fn new(graph: &StateGraph<'_>) -> Self {
+        let slots = graph.states.iter().map(|state| Slot { takers: state.takers, ..Slot::default() }).collect();
+        let mut standing = Standing { slots, ..Standing::default() };
+        for state in 0..graph.states.len() {
+            standing.board.ask(Task { phase: Phase::Mark, state }, |task| needs(graph, task));
+        }
+        standing
+    }
+
+    /// Begins a task, if there is one that may be begun.
+    pub fn begin(&mut self, duty: Duty, jobs: usize) -> Option<Task> {
+        let Standing { board, slots, in_hand, .. } = self;
+        let may_begin = |task: &Task| match task.phase {
+            Phase::Layer => duty == Duty::Layers,
+            _ if duty == Duty::Layers => false,
+            // What waits to be written is in memory, and so the changes do not run far ahead of the writing.
+            Phase::Change => *in_hand < jobs.max(2) || !slots[task.state].becomes_layer,
+            Phase::Mark | Phase::Files => true,
+        };
+        let task = board.begin(may_begin)?;
+        if task.phase == Phase::Change && slots[task.state].becomes_layer {
+            *in_hand += 1;
+        }
+        Some(task)
+    }
+
+    /// Notes what a task has found out, and asks for what is to be done with it.
+    pub fn note(&mut self, graph: &StateGraph<'_>, task: Task, found: Found) {
+        let Task { state, .. } = task;
+        self.board.finish(task);
+        let slot = &mut self.slots[state];
+        match found {
+            Found::Mark(mark, outcome) => {
+                slot.becomes_layer = graph.states[state].layer.is_some() && matches!(outcome, Outcome::Unknown);
+                (slot.mark, slot.outcome) = (Some(mark), outcome);
+                if slot.becomes_layer {
+                    self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
+                }
+            }
+            Found::Change(StepChange { entries, leaves, has_xattrs }) => {
+                (slot.entries, slot.leaves, slot.has_xattrs) = (Some(entries), Some(leaves), has_xattrs);
+            }
+            Found::Files(files) => slot.files = Some(files),
+            Found::Layer(layer) => {
+                slot.outcome = Outcome::Layer(layer);
+                self.in_hand -= 1;
+            }
+        }
+        self.release(graph, state);
+    }
+
+    /// Drops what nobody can ask for any more of a state, and of those that it has taken from.
+    fn release(&mut self, graph: &StateGraph<'_>, state: usize) {
+        let mut left = vec![state];
+        while let Some(state) = left.pop() {
+            let done = |phase| self.board.is_done(Task { phase, state });
+            let is_taken_from = self.slots[state].takers > 0;
+            let is_asked = self.board.is_asked(Task { phase: Phase::Change, state });
+            let (is_marked, is_changed, has_files) = (done(Phase::Mark), done(Phase::Change), done(Phase::Files));
+            let is_written = done(Phase::Layer);
+            let slot = &mut self.slots[state];
+            if !is_taken_from {
+                (slot.files, slot.leaves) = (None, None);
+            }
+            let becomes_files = is_taken_from && matches!(slot.leaves, Some(Leaves::Over(_) | Leaves::OverBelow));
+            if is_changed && !becomes_files && (!slot.becomes_layer || is_written) {
+                slot.entries = None;
+            }
+            let takes_nothing = match is_asked {
+                true => is_changed && (has_files || !matches!(slot.leaves, Some(Leaves::OverBelow))),
+                false => is_marked && !slot.becomes_layer && !is_taken_from,
+            };
+            if let (false, true, Origin::Step { below, from, .. }) =
+                (slot.is_settled, takes_nothing, graph.states[state].origin)
+            {
+                slot.is_settled = true;
+                for taken in [Some(below), from].into_iter().flatten() {
+                    self.slots[taken].takers -= 1;
+                    left.push(taken);
+                }
+            }
+        }
+    }
+
+    /// Takes the file system of `state`. The last who asks gets it for himself: what is shared would have to be copied to be
+    /// changed.
+    pub fn taken(&mut self, state: usize) -> Files {
+        let slot = &mut self.slots[state];
+        let files = if slot.takers == 1 { slot.files.take() } else { slot.files.clone() };
+        files.unwrap_or_default()
+    }
+
+    /// What the layer of `state` is made of: its entries, and whether they get extended attributes; and what it is known by.
+    pub fn entries(&mut self, state: usize) -> (Arc<Vec<Entry>>, bool, Mark) {
+        let slot = &mut self.slots[state];
+        let is_kept = slot.takers > 0 && matches!(slot.leaves, Some(Leaves::Over(_) | Leaves::OverBelow));
+        let entries = if is_kept { slot.entries.clone() } else { slot.entries.take() };
+        (entries.unwrap_or_default(), slot.has_xattrs, slot.mark.unwrap_or_default())
+    }
+}
