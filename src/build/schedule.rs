@@ -42,13 +42,16 @@ pub fn run<'p>(graph: &'p StateGraph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -
     let made = graph.states.iter().filter(|state| state.layer.is_some()).count();
     let schedule = &schedule;
     thread::scope(|scope| {
-        let duties = [(Duty::Steps, jobs.min(graph.states.len())), (Duty::Layers, jobs.min(made))];
+        // This thread does steps, too.
+        let steps = jobs.min(graph.states.len()).saturating_sub(1);
+        let duties = [(Duty::Steps, steps), (Duty::Layers, jobs.min(made))];
         for duty in duties.into_iter().flat_map(|(duty, threads)| iter::repeat_n(duty, threads)) {
             let started = thread::Builder::new().spawn_scoped(scope, move || schedule.work(duty, scope));
             if let Err(source) = started {
                 schedule.fail(layers::no_thread(source));
             }
         }
+        schedule.work(Duty::Steps, scope);
     });
     schedule.outcome()
 }
