@@ -1,10 +1,12 @@
 //! Work that is watched, and given up once nothing happens any more.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::pace::{LeastSpeed, Pace};
+
+use crate::sync::locked;
 
 /// The notes about a body on its way, for those who wait for its end.
 #[derive(Default)]
@@ -30,7 +32,7 @@ impl Activity {
 
     /// So many bytes were taken by the far side, which was `waited` for.
     pub fn note_taken(&self, least: LeastSpeed, waited: Duration, bytes: usize) {
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pace = locked(&self.pace);
         if !pace.advance(least, waited, bytes as u64) {
             self.is_slow.store(true, Ordering::Relaxed);
         }

@@ -1,12 +1,14 @@
 //! Bodies whose pieces are read by a thread: what they are read from blocks.
 
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::mpsc;
+
+use crate::sync::locked;
 
 /// In bytes; this many of them may wait to be sent.
 const PIECE: usize = 8 << 10;
@@ -56,7 +58,7 @@ impl Pieces {
     /// A body of the next `length` bytes, or of fewer if no more come; none if it is not to begin where the bodies
     /// before it have got to. Those get nothing more: the HTTP library may still hold one.
     pub fn body(&self, from: u64, length: u64) -> Option<StreamedBody> {
-        let mut begun = lock(&self.0);
+        let mut begun = locked(&self.0);
         if begun.taken != from {
             return None;
         }
@@ -67,7 +69,7 @@ impl Pieces {
             if left == 0 {
                 return Poll::Ready(None);
             }
-            let mut arrived = lock(&arrived);
+            let mut arrived = locked(&arrived);
             if arrived.bodies != number {
                 return Poll::Ready(Some(Err(io::ErrorKind::Interrupted.into())));
             }
@@ -87,7 +89,7 @@ impl Pieces {
 
     /// Nobody takes further pieces: the thread need not wait for that.
     pub fn stop(&self) {
-        lock(&self.0).receiver.close();
+        locked(&self.0).receiver.close();
     }
 }
 
@@ -95,10 +97,6 @@ impl Drop for Pieces {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn lock(arrived: &Mutex<ArrivedPieces>) -> MutexGuard<'_, ArrivedPieces> {
-    arrived.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As much as fits into a piece; empty only at the end.

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
+
+use crate::sync::locked;
 
 /// A wait that was told of is not told of again when it gets longer by less than this.
 const SAME_WAIT: Duration = Duration::from_secs(1);
@@ -26,7 +28,7 @@ impl Gates {
     /// Lets nothing pass to the host of `url` for as long as `wait`; false if that was known already.
     pub fn close(&self, url: &Url, wait: Duration) -> bool {
         let until = Instant::now() + wait;
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = locked(&self.0);
         match gates.entry(host(url)) {
             Entry::Vacant(gate) => {
                 gate.insert(until);
@@ -41,7 +43,7 @@ impl Gates {
     }
 
     fn closed_for(&self, url: &Url) -> Option<Duration> {
-        let gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gates = locked(&self.0);
         let wait = gates.get(&host(url))?.saturating_duration_since(Instant::now());
         (!wait.is_zero()).then_some(wait)
     }

@@ -1,7 +1,7 @@
 //! The HTTP library's clients: one for each way to trust and to be trusted.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use reqwest::{Proxy, Url, redirect};
@@ -12,6 +12,7 @@ use super::proxy::Route;
 use super::server::Server;
 use super::tls::configuration;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::locked;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -45,7 +46,7 @@ impl Http {
             "http" => ClientKind { verifies: false, server: None, is_own: false },
             _ => ClientKind { verifies: !(server.insecure && is_own), server: Some(server.name.clone()), is_own },
         };
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = locked(&self.clients);
         if let Some(client) = clients.get(&kind) {
             return Ok(client.clone());
         }

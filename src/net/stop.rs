@@ -7,6 +7,8 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
+use crate::sync::locked;
+
 /// Ends all calls that were given it or a clone of it, those that come later included. Unless it is used they go on.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<StopState>);
@@ -54,7 +56,7 @@ impl Stop {
     }
 
     fn lock(&self) -> MutexGuard<'_, bool> {
-        self.0.is_ended.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0.is_ended)
     }
 }
 

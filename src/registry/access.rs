@@ -1,7 +1,7 @@
 //! What is wanted of which registry, and who we are to it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::challenge::Challenge;
@@ -10,6 +10,7 @@ use super::known::Known;
 use super::once::Once;
 use crate::net::header::HeaderValue;
 use crate::net::{Server, Stop, Url};
+use crate::sync::locked;
 
 /// The credential that a registry accepted, or is about to be shown.
 pub(super) struct Grant {
@@ -120,7 +121,7 @@ impl Access {
     }
 
     pub fn slot(&self) -> GrantSlot {
-        let mut grants = self.place.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut grants = locked(&self.place.grants);
         grants.entry(self.scopes().join(" ")).or_default().clone()
     }
 

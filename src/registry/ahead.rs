@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope};
 use std::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::net::{Activity, Body, Failure, LeastSpeed, Method, PieceSender, Piece
 use crate::oci::{Descriptor, Digest};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::{Follow, Follower};
+use crate::sync::locked;
 
 /// In bytes. For less it is not worth the risk that the registry has the blob already.
 const WORTHWHILE: u64 = 4 << 20;
@@ -40,12 +41,12 @@ struct Waiting(Mutex<Vec<Sender<News>>>);
 
 impl Waiting {
     fn join(&self, sender: Sender<News>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        locked(&self.0).push(sender);
     }
 
     /// Tells each of them once.
     fn tell(&self, has_succeeded: bool) {
-        for sender in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for sender in locked(&self.0).drain(..) {
             // Who has ended before need not know.
             let _ = sender.send(News::Done(has_succeeded));
         }
@@ -182,14 +183,14 @@ impl<'a> Ahead<'a> {
     }
 
     fn tell(&self, descriptor: &Descriptor) {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = locked(&self.sent);
         sent.told_as = Some(descriptor.digest);
         (self.progress)(Event::BlobStarted { descriptor });
         (self.progress)(Event::BlobAdvanced { digest: descriptor.digest, bytes: sent.bytes });
     }
 
     fn advance(&self, bytes: u64) {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = locked(&self.sent);
         sent.bytes += bytes;
         if let Some(digest) = sent.told_as {
             (self.progress)(Event::BlobAdvanced { digest, bytes });

@@ -1,6 +1,5 @@
 //! What a registry is shown of who we are.
 
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::access::{Access, Grant};
@@ -10,6 +9,7 @@ use super::credential::{Credential, Keyring};
 use crate::error::{ErrorKind, Result};
 use crate::net::header::HeaderValue;
 use crate::net::{Failure, Response, basic, secret_header};
+use crate::sync::locked;
 
 /// The answer to a refusal.
 pub(super) struct Renewed {
@@ -22,7 +22,7 @@ impl Connection {
     /// The `Authorization` that the registry has accepted before. A token that is about to expire is renewed first.
     pub(super) fn authorization(&self, access: &Access) -> Option<HeaderValue> {
         let slot = access.slot();
-        let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&slot);
         let known = known.as_mut()?;
         if let Some(renewal) = known.renewal.take_if(|renewal| renewal.at <= Instant::now())
             && let Some(keyring) = access.place.keyring.get()
@@ -45,7 +45,7 @@ impl Connection {
         shown: Option<&HeaderValue>,
     ) -> Result<Option<Renewed>, Failure> {
         let slot = access.slot();
-        let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&slot);
         if let Some(known) = known.as_ref().filter(|known| Some(&known.header) != shown) {
             return Ok(Some(Renewed { header: known.header.clone(), is_fresh: false }));
         }

@@ -1,7 +1,7 @@
 //! The client that programs hold.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::access::{Access, Registry};
 use super::answer::join;
@@ -12,6 +12,7 @@ use super::registries::Registries;
 use crate::error::Result;
 use crate::net::{HttpClient, Method, Request};
 use crate::progress::silent;
+use crate::sync::locked;
 
 /// Speaks to any number of registries, and remembers their tokens. Its methods block.
 pub struct Client {
@@ -53,7 +54,7 @@ impl Client {
     /// Returns what is known of a registry, to all who speak to it.
     pub(super) fn registry(&self, name: &str, insecure: bool) -> Arc<Registry> {
         let insecure = self.insecure || insecure;
-        let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registries = locked(&self.registries);
         let registry = registries.entry((name.to_owned(), insecure));
         registry.or_insert_with(|| Arc::new(Registry::new(name, insecure))).clone()
     }

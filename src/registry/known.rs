@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::net::StatusCode;
 use crate::oci::Digest;
+use crate::sync::locked;
 
 /// In bytes: what GHCR takes at the most, and what all take that take chunks of any size.
 const USUAL_CHUNK: u64 = 4 << 20;
@@ -52,15 +53,15 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn form(&self) -> UploadForm {
-        *self.form.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.form)
     }
 
     pub(super) fn set_form(&self, form: UploadForm) {
-        *self.form.lock().unwrap_or_else(PoisonError::into_inner) = form;
+        *locked(&self.form) = form;
     }
 
     pub(super) fn places(&self, digest: Digest) -> Places {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).entry(digest).or_default().clone()
+        locked(&self.places).entry(digest).or_default().clone()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is found out once.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
+
+use crate::sync::locked;
 
 /// A value that is found out when it is first asked for; who asks meanwhile waits. What has failed is tried anew at the next
 /// question.
@@ -24,7 +26,7 @@ impl<T> Once<T> {
         if let Some(known) = self.value.get() {
             return Ok(known);
         }
-        let _alone = self.finding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = locked(&self.finding);
         match self.value.get() {
             Some(known) => Ok(known),
             None => find().map(|found| self.value.get_or_init(|| found)),

@@ -5,6 +5,7 @@ use std::thread::{self, Builder, Scope};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::Stop;
+use crate::sync::locked;
 
 /// Does `work` with each of `items`, beginning in their order, with no more than `most` at once. The first failure is the one
 /// returned; it ends `stop`, and no further item is begun then.
@@ -17,9 +18,9 @@ pub(super) fn each<T: Send>(
     let items: Vec<T> = items.into_iter().collect();
     let threads = most.min(items.len());
     let (items, failure) = (Mutex::new(items.into_iter()), Mutex::new(None));
-    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let next = || locked(&items).next();
     let fail = |error: Error| {
-        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        locked(&failure).get_or_insert(error);
         stop.end();
     };
     let run = || {

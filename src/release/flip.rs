@@ -7,6 +7,7 @@ use crate::oci::Reference;
 use crate::progress::{Event, Progress};
 use crate::registry::Client;
 use crate::store::Graph;
+use crate::sync::locked;
 
 /// Lets each name, in their order, stand for the root of the graph beside it, which its repository has; those of one
 /// repository that follow on one another go into one request where its registry takes them so. The first failure ends
@@ -19,7 +20,7 @@ pub fn flip(names: &[(&Reference, &Graph)], undo: Option<&str>, client: &Client,
         let confirmed = Mutex::new(Vec::new());
         let watch = |event: Event<'_>| {
             if let Event::ManifestPushed { name, .. } = event {
-                confirmed.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+                locked(&confirmed).push(name.to_owned());
             }
             progress(event);
         };

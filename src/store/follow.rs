@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::layer::Compression;
 use crate::oci::Digest;
+use crate::sync::locked;
 
 /// A callback that is told of a layer which is about to be written, and how it is compressed.
 pub type Follow<'a> = &'a (dyn Fn(Follower, Compression) + Sync);
@@ -110,6 +111,6 @@ impl Growth {
     }
 
     fn state(&self) -> MutexGuard<'_, FollowState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, RawMode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
@@ -22,6 +22,7 @@ use super::regular;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, VerifyingReader};
+use crate::sync::locked;
 use crate::tree::{Content, Spool};
 
 /// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `records/<hex>` what they want to
@@ -225,7 +226,7 @@ impl LocalStore {
     /// Takes it, as long as the store is open, that the blob of `layer` unpacks to its diff_id: it was made here, or
     /// that is noted elsewhere.
     pub fn take_diff_id(&self, layer: &Layer) {
-        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unpacked = locked(&self.unpacked);
         unpacked.insert(layer.descriptor.digest, layer.diff_id);
     }
 
@@ -316,7 +317,7 @@ impl Store for LocalStore {
     }
 
     fn diff_id(&self, layer: &Descriptor) -> Option<Digest> {
-        let known = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner).get(&layer.digest).copied();
+        let known = locked(&self.unpacked).get(&layer.digest).copied();
         known.or_else(|| {
             let (blob, diff_id) = self.record(&diff_id_key(&layer.digest))?;
             let diff_id = Digest::from(<[u8; 32]>::try_from(diff_id).ok()?);
@@ -373,10 +374,6 @@ impl<R: Read> Read for Mending<R> {
             kind => io::Error::new(kind, format!("{}: {error}", self.path.display())),
         })
     }
-}
-
-fn locked(digests: &Mutex<BTreeSet<Digest>>) -> MutexGuard<'_, BTreeSet<Digest>> {
-    digests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the key under which the diff_id of a layer is noted.

@@ -7,7 +7,7 @@ mod plain;
 mod words;
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use clap::{Args, ValueEnum};
 
@@ -16,6 +16,7 @@ use self::plain::PlainLines;
 use super::print::{show, show_json, tell};
 use crate::error::Error;
 use crate::progress::Event;
+use crate::sync::locked;
 
 #[derive(Debug, Args)]
 /// The flag that says how progress is shown.
@@ -69,7 +70,7 @@ impl Reporter {
 
     /// Shows `event`.
     pub fn report(&self, event: Event<'_>) {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *locked(&self.0) {
             ShownStyle::Bars(bars) => bars.report(event),
             ShownStyle::Plain(plain) => plain.report(event, tell),
             ShownStyle::Json => json::report(event),
@@ -78,7 +79,7 @@ impl Reporter {
 
     /// Takes what is left of bars off the screen.
     pub fn finish(&self) {
-        if let ShownStyle::Bars(bars) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let ShownStyle::Bars(bars) = &*locked(&self.0) {
             bars.finish();
         }
     }

@@ -1,7 +1,6 @@
 //! A blob into a repository: found there, mounted from another one, or sent.
 
 use std::cell::{Cell, RefCell};
-use std::sync::PoisonError;
 use std::thread::Scope;
 
 use super::super::access::Access;
@@ -16,6 +15,7 @@ use crate::net::{Failure, Method, Request, StatusCode};
 use crate::oci::{Descriptor, Reference};
 use crate::progress::{BlobOutcome, Event};
 use crate::store::Store;
+use crate::sync::locked;
 
 /// The state that is kept of a blob from one try to the next.
 struct Upload<'scope, 'env> {
@@ -42,7 +42,7 @@ impl Repository<'_> {
         let digest = descriptor.digest;
         let known = &access.place.known;
         let places = known.places(digest);
-        let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = locked(&places);
         let own = self.reference.repository();
         let outcome = if places.iter().any(|place| place == own) {
             BlobOutcome::Present

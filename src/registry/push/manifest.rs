@@ -2,7 +2,6 @@
 //! (distribution-spec, "Pushing Manifests").
 
 use std::collections::HashSet;
-use std::sync::PoisonError;
 
 use bytes::Bytes;
 
@@ -15,6 +14,7 @@ use crate::net::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use crate::net::{Body, Failure, Method, Request, Response, StatusCode, label};
 use crate::oci::{Descriptor, Digest, ImageIndex, MANIFEST_LIMIT, Map, Referrer, from_json, media_type, to_json};
 use crate::progress::Event;
+use crate::sync::locked;
 
 /// How many tags go into one request: a URL must not get too long.
 const TAGS_AT_ONCE: usize = 10;
@@ -137,7 +137,7 @@ impl Repository<'_> {
     /// Adds to the list that stands in for a registry's own (distribution-spec, "Referrers Tag Schema").
     fn list_referrer(&self, access: &Access, subject: Digest, referrer: Descriptor) -> Result<()> {
         let tag = format!("sha256-{}", subject.hex());
-        let _alone = access.place.known.referrers.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = locked(&access.place.known.referrers);
         self.retrying(access, || {
             let mut list = self.referrers(access, &tag)?;
             if list.manifests.iter().any(|listed| listed.digest == referrer.digest) {

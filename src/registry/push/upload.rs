@@ -1,7 +1,7 @@
 //! A graph into a repository, and the tags that stand for it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::super::access::Access;
@@ -13,6 +13,7 @@ use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, is_valid_tag};
 use crate::progress::{BlobOutcome, Event};
 use crate::store::{Graph, Store, children};
+use crate::sync::locked;
 
 impl Repository<'_> {
     /// Brings `graph`, whose blobs are in `store`, to this repository: first the blobs that it does not have, several
@@ -35,7 +36,7 @@ impl Repository<'_> {
             for Descriptor { digest, .. } in there {
                 // For other repositories of the registry to take it from.
                 let places = access.place.known.places(*digest);
-                lock(&places).push(self.reference.repository().to_owned());
+                locked(&places).push(self.reference.repository().to_owned());
                 (self.progress)(Event::BlobFinished { digest: *digest, outcome: BlobOutcome::Present });
             }
             each(missing, self.client.parallel, &access.stop, |blob| self.push_blob(&access, scope, store, blob))?;
@@ -70,7 +71,7 @@ impl Repository<'_> {
         let present = Mutex::new(HashSet::new());
         each(&graph.manifests, self.client.parallel, &access.stop, |document| {
             if self.has_manifest(access, document)? {
-                lock(&present).insert(document.0.digest);
+                locked(&present).insert(document.0.digest);
             }
             Ok(())
         })?;
@@ -89,10 +90,6 @@ impl Repository<'_> {
         }
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Refuses what can be refused before anything is sent.

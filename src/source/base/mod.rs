@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 pub use pins::{Holding, Pins};
@@ -22,6 +22,7 @@ use crate::plan::{BaseImage, BaseLock, context_name};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::{LocalStore, Store, read_document};
+use crate::sync::locked;
 
 /// Layers that are pulled at a time if nobody says.
 const USUAL_PULLS: usize = 4;
@@ -108,7 +109,7 @@ impl<'a> BaseStore<'a> {
     /// [`BaseImage::mismatch`] tells. Fails if there is no such image, and if it cannot be read or is out of reach.
     pub fn find(&self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
         let place = self.place(name)?;
-        let mut images = lock(&place.images);
+        let mut images = locked(&place.images);
         if let Some(image) = images.get(platform) {
             return Ok(image.clone());
         }
@@ -128,7 +129,7 @@ impl<'a> BaseStore<'a> {
 
     /// Returns the lock as it is to be written, with all that was found; none if it is to stay as it is.
     pub fn lock(&self) -> Option<BaseLock> {
-        lock(&self.pins).changed()
+        locked(&self.pins).changed()
     }
 
     /// Sees to it that those of `blobs` that are layers of a registry's bases are in the local store, and pulls what is
@@ -154,7 +155,7 @@ impl<'a> BaseStore<'a> {
 
     fn place(&self, name: &str) -> Result<&BasePlace<'a>> {
         let (location, name) = self.location(name)?;
-        let _adding = lock(&self.adding);
+        let _adding = locked(&self.adding);
         if let Some(place) = self.places.iter().find(|place| place.location == location) {
             return Ok(place);
         }
@@ -192,7 +193,7 @@ impl<'a> BaseStore<'a> {
             let (store, root) = place.location.open(client, progress)?;
             return Ok(FoundBase { root, store: Some(store), is_kept: false });
         };
-        let pinned = if name.digest().is_none() { lock(&self.pins).get(name)? } else { None };
+        let pinned = if name.digest().is_none() { locked(&self.pins).get(name)? } else { None };
         // The tag says nothing beside a digest, and a registry need not have it any more.
         let asked = match name.digest().or(pinned) {
             Some(digest) => name.with_digest(digest),
@@ -207,7 +208,7 @@ impl<'a> BaseStore<'a> {
             _ => error,
         })?;
         if name.digest().is_none() {
-            lock(&self.pins).put(name, found.root.digest);
+            locked(&self.pins).put(name, found.root.digest);
         }
         Ok(found)
     }
@@ -222,7 +223,7 @@ impl<'a> BaseStore<'a> {
             let is_meant = root.digest == blob && name.digest().is_none_or(|digest| digest == blob);
             (is_meant && store.claim(&root)).then_some(root)
         };
-        let pull = if lock(&self.pins).is_refreshing() { Pull::Always } else { pull };
+        let pull = if locked(&self.pins).is_refreshing() { Pull::Always } else { pull };
         if pull == Pull::Never {
             let root = known().ok_or_else(|| {
                 Error::not_found(format!("{name} is not in the local store"))
@@ -267,7 +268,7 @@ impl<'a> BaseStore<'a> {
     /// Returns where a layer of what was found is; none if it is no such layer.
     fn found(&self, descriptor: &Descriptor) -> Option<&FoundBase<'a>> {
         let has = |image: &Arc<BaseImage>| image.layers.iter().any(|layer| layer.digest == descriptor.digest);
-        let place = self.places.iter().find(|place| lock(&place.images).values().any(has))?;
+        let place = self.places.iter().find(|place| locked(&place.images).values().any(has))?;
         place.found.get()
     }
 }
@@ -339,9 +340,4 @@ fn in_a_file(error: Error) -> Error {
 /// Returns the key under which the root that a registry's name stands for is noted.
 fn record(name: &Reference) -> Digest {
     KeyBuilder::new("base 2").part("name", &name.to_string()).finish()
-}
-
-/// Locks `mutex`: what was being done under a lock whose holder panicked is done again.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

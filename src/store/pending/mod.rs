@@ -20,7 +20,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{
     Access, AtFlags, CWD, Dir, Mode, OFlags, access, chmodat, fchmod, fstat, mkdirat, openat, statat, unlinkat,
@@ -29,6 +29,7 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 use crate::error::{Error, Result};
+use crate::sync::locked;
 
 /// Passing names start with this.
 pub const PREFIX: &str = ".ocibake-";
@@ -230,7 +231,7 @@ fn open_directory(at: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
 }
 
 fn live() -> MutexGuard<'static, BTreeMap<usize, Arc<PassingPath>>> {
-    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&LIVE)
 }
 
 fn may_write_in(directory: &Path, destination: &Path) -> Result<()> {
