@@ -1,9 +1,9 @@
 //! From a plan to blobs in the local store.
 //!
 //! A plan is a graph of states that the file systems of its stages go through (`graph`). The steps between them are done as
-//! soon as what they stand on is there (`schedule`, by the `board` of tasks and the `standing` of all states): by what a kind of
-//! step says of itself (`step`), what it takes from outside (`inputs`), and what earlier builds have left (`cache`). What they
-//! change becomes `layers`, and these images (`image`).
+//! soon as what they stand on is there (`schedule`, by the `board` of tasks and the `ledger` of what there is of each state):
+//! by what a kind of step says of itself (`step`), what it takes from outside (`inputs`), and what earlier builds have left
+//! (`cache`). What they change becomes `layers`, and these images (`image`).
 
 mod board;
 mod cache;
@@ -13,7 +13,7 @@ mod inputs;
 mod layers;
 mod options;
 mod schedule;
-mod standing;
+mod ledger;
 mod step;
 mod windows;
 

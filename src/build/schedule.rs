@@ -12,7 +12,7 @@ use super::cache::{self, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
-use super::standing::{Duty, Found, Outcome, Phase, Slot, Standing, Task};
+use super::ledger::{Duty, Found, Ledger, Outcome, Phase, Slot, Task};
 use super::step::{self, Below, Doing, Given, Leaves, StepChange};
 use super::windows;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub fn run<'p>(graph: &'p StateGraph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -
         layers: &layers,
         stop,
         jobs,
-        standing: Mutex::new(Standing::new(graph)),
+        ledger: Mutex::new(Ledger::new(graph)),
         changed: Condvar::new(),
         serving: Once::new(),
     };
@@ -62,7 +62,7 @@ struct Schedule<'s, 'p> {
     layers: &'s Layers<'p>,
     stop: &'s Stop,
     jobs: usize,
-    standing: Mutex<Standing>,
+    ledger: Mutex<Ledger>,
     changed: Condvar,
     /// The threads that write layers are started when there is one to write.
     serving: Once,
@@ -81,7 +81,7 @@ impl<'p> Schedule<'_, 'p> {
                 });
             }
             match self.find(task) {
-                Ok(found) => locked(&self.standing).note(self.graph, task, found),
+                Ok(found) => locked(&self.ledger).note(self.graph, task, found),
                 Err(error) => self.fail(error),
             }
             self.changed.notify_all();
@@ -90,11 +90,11 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     fn outcome(&self) -> Result<Vec<Option<Layer>>> {
-        let mut standing = locked(&self.standing);
-        if let Some(error) = standing.failure.take() {
+        let mut ledger = locked(&self.ledger);
+        if let Some(error) = ledger.failure.take() {
             return Err(error);
         }
-        let slots = &standing.slots;
+        let slots = &ledger.slots;
         let layer = |slot: &Slot| match &slot.outcome {
             Outcome::Layer(layer) => layer.as_deref().cloned(),
             Outcome::Unknown | Outcome::SameAs(_) => None,
@@ -108,31 +108,31 @@ impl<'p> Schedule<'_, 'p> {
 
     /// The next task that may be done, which it may have to wait for; none once there is none to come.
     fn next(&self, duty: Duty) -> Option<Task> {
-        let mut standing = locked(&self.standing);
+        let mut ledger = locked(&self.ledger);
         loop {
-            if standing.is_over {
+            if ledger.is_over {
                 return None;
             }
-            if let Some(task) = standing.begin(duty, self.jobs) {
+            if let Some(task) = ledger.begin(duty, self.jobs) {
                 return Some(task);
             }
-            if standing.board.is_empty() {
-                standing.is_over = true;
+            if ledger.board.is_empty() {
+                ledger.is_over = true;
                 self.changed.notify_all();
                 return None;
             }
-            standing = self.changed.wait(standing).unwrap_or_else(PoisonError::into_inner);
+            ledger = self.changed.wait(ledger).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Ends all that is under way. The first error counts: those that come later come of the end.
     fn fail(&self, error: Error) {
-        let mut standing = locked(&self.standing);
-        if !standing.is_over {
-            standing.is_over = true;
-            standing.failure = Some(error);
+        let mut ledger = locked(&self.ledger);
+        if !ledger.is_over {
+            ledger.is_over = true;
+            ledger.failure = Some(error);
         }
-        drop(standing);
+        drop(ledger);
         self.end();
     }
 
@@ -173,10 +173,10 @@ impl<'p> Schedule<'_, 'p> {
 
     /// A step that has asked for the files of `state`.
     fn asker(&self, state: usize) -> Option<&'p Step> {
-        let standing = locked(&self.standing);
+        let ledger = locked(&self.ledger);
         self.graph.states.iter().enumerate().find_map(|(number, asker)| {
             let Origin::Step { step, below, from } = asker.origin else { return None };
-            let is_asked = standing.board.is_asked(Task { phase: Phase::Change, state: number });
+            let is_asked = ledger.board.is_asked(Task { phase: Phase::Change, state: number });
             (is_asked && (below == state || from == Some(state))).then_some(step)
         })
     }
@@ -201,8 +201,8 @@ impl<'p> Schedule<'_, 'p> {
     fn mark(&self, state: usize) -> Result<Found> {
         let (step, work, below, from) = self.step(state)?;
         let (below, from) = {
-            let standing = locked(&self.standing);
-            let mark = |state: usize| standing.slots[state].mark;
+            let ledger = locked(&self.ledger);
+            let mark = |state: usize| ledger.slots[state].mark;
             (mark(below).unwrap_or_default(), from.and_then(mark))
         };
         let key = Key::step(work.kind(), below.key.as_ref(), self.inputs.options.compression);
@@ -210,7 +210,7 @@ impl<'p> Schedule<'_, 'p> {
         let key = Key::of_parts(key);
         let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled };
         let Some(number) = self.graph.states[state].layer else { return Ok(Found::Mark(mark, Outcome::Unknown)) };
-        let maker = *locked(&self.standing).makers.entry(key).or_insert(state);
+        let maker = *locked(&self.ledger).makers.entry(key).or_insert(state);
         if maker != state {
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
@@ -226,13 +226,13 @@ impl<'p> Schedule<'_, 'p> {
     fn change(&self, state: usize) -> Result<StepChange> {
         let (step, work, below, from) = self.step(state)?;
         let given = {
-            let mut standing = locked(&self.standing);
+            let mut ledger = locked(&self.ledger);
             let below = match work.takes().below {
                 Below::Unseen => Files::new(),
-                Below::Seen => standing.slots[below].files.clone().unwrap_or_default(),
-                Below::Changed => standing.taken(below),
+                Below::Seen => ledger.slots[below].files.clone().unwrap_or_default(),
+                Below::Changed => ledger.taken(below),
             };
-            let from = from.and_then(|from| standing.slots[from].files.clone());
+            let from = from.and_then(|from| ledger.slots[from].files.clone());
             Given { title: &step.title, below, from }
         };
         work.change(given, self.inputs)
@@ -242,13 +242,13 @@ impl<'p> Schedule<'_, 'p> {
     fn files(&self, state: usize) -> Result<Files> {
         let (_, _, below, _) = self.step(state)?;
         let (mut files, entries) = {
-            let mut standing = locked(&self.standing);
-            let files = match standing.slots[state].leaves.take() {
+            let mut ledger = locked(&self.ledger);
+            let files = match ledger.slots[state].leaves.take() {
                 Some(Leaves::Files(files)) => return Ok(files),
                 Some(Leaves::Over(files)) => files,
-                Some(Leaves::OverBelow) | None => standing.taken(below),
+                Some(Leaves::OverBelow) | None => ledger.taken(below),
             };
-            (files, standing.slots[state].entries.clone().unwrap_or_default())
+            (files, ledger.slots[state].entries.clone().unwrap_or_default())
         };
         files.put_all(&entries);
         Ok(files)
@@ -259,7 +259,7 @@ impl<'p> Schedule<'_, 'p> {
         let State { stage, layer: number, .. } = &self.graph.states[state];
         let (step, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
-        let (entries, has_xattrs, mark) = locked(&self.standing).entries(state);
+        let (entries, has_xattrs, mark) = locked(&self.ledger).entries(state);
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
         let (layer, made_of) = if entries.is_empty() {
@@ -297,7 +297,7 @@ struct Presence<'a, 's, 'p>(&'a Schedule<'s, 'p>);
 impl Drop for Presence<'_, '_, '_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            locked(&self.0.standing).is_over = true;
+            locked(&self.0.ledger).is_over = true;
             self.0.end();
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -16,6 +16,7 @@ use crate::build::options::Options;
 use crate::build::windows;
 use crate::error::{Error, Result};
 use crate::layer::{self, Layer, Member, Overlay};
+use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
 use crate::store::Store;
@@ -26,6 +27,7 @@ use crate::tree::{Content, Files, Kind, Limits, Object, Spool};
 pub struct Bases<'a> {
     options: &'a Options<'a>,
     pool: &'a ThreadPool,
+    stop: Stop,
     /// By the digest of the manifest.
     images: Memo<Digest, Files>,
     /// By diff_id.
@@ -52,8 +54,9 @@ struct Brought {
 }
 
 impl<'a> Bases<'a> {
-    pub fn new(options: &'a Options<'a>, pool: &'a ThreadPool) -> Self {
-        Bases { options, pool, images: Memo::default(), spooled: Mutex::default() }
+    /// What is read when `stop` is ended fails.
+    pub fn new(options: &'a Options<'a>, pool: &'a ThreadPool, stop: Stop) -> Self {
+        Bases { options, pool, stop, images: Memo::default(), spooled: Mutex::default() }
     }
 
     /// The file system of `image`. Its contents are there once they were [brought](Bases::bring).
@@ -99,8 +102,7 @@ impl<'a> Bases<'a> {
             let file = spooled.file(&mut brought, self.options)?;
             all.push((&spooled.layer, brought, parts, file));
         }
-        let bases = self.options.bases;
-        let open = move |descriptor: &Descriptor| bases.open(descriptor);
+        let open = |descriptor: &Descriptor| self.open(descriptor);
         let layers: Vec<(&Layer, Vec<Range<u64>>, &File)> = all
             .iter()
             .map(|(layer, _, parts, file)| (*layer, parts.iter().map(|(start, end)| *start..*end).collect(), file))
@@ -129,8 +131,7 @@ impl<'a> Bases<'a> {
         let known = self.pool.install(|| layers.par_iter().map(|layer| self.noted(layer)).collect::<Vec<_>>());
         let missing: Vec<Layer> =
             layers.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(layer, _)| layer.clone()).collect();
-        let bases = self.options.bases;
-        let open = move |descriptor: &Descriptor| -> Result<Box<dyn Read + Send>> { bases.open(descriptor) };
+        let open = |descriptor: &Descriptor| self.open(descriptor);
         let read = layer::read_members(&missing, &open, Limits::of(layers, None), self.pool)?;
         for (layer, members) in missing.iter().zip(&read) {
             let marker = marker(self.options.store)?;
@@ -139,6 +140,10 @@ impl<'a> Bases<'a> {
         }
         let mut read = read.into_iter();
         Ok(known.into_iter().filter_map(|known| known.or_else(|| read.next())).collect())
+    }
+
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(Ending { blob: self.options.bases.open(descriptor)?, stop: &self.stop }))
     }
 
     fn noted(&self, layer: &Layer) -> Option<Vec<Member>> {
@@ -153,6 +158,21 @@ impl<'a> Bases<'a> {
             Arc::new(Spooled { layer, spool, wanted: Mutex::default(), brought: Mutex::default() })
         });
         spooled.spool.clone()
+    }
+}
+
+/// The blob of a layer, which can be read until the build ends.
+struct Ending<'s, R> {
+    blob: R,
+    stop: &'s Stop,
+}
+
+impl<R: Read> Read for Ending<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stop.is_ended() {
+            true => Err(io::Error::other("the build has ended")),
+            false => self.blob.read(buffer),
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl<'a> Inputs<'a> {
             pool,
             started,
             contexts: Contexts::new(&plan.contexts, options.contexts, started, pool),
-            bases: Bases::new(options, pool),
+            bases: Bases::new(options, pool, stop.clone()),
             elsewhere: Elsewhere::new(options, pool, stop.clone()),
             budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
             adds: Memo::default(),

@@ -37,7 +37,7 @@ pub enum Phase {
 
 /// How far a build has come.
 #[derive(Default)]
-pub struct Standing {
+pub struct Ledger {
     pub board: Board<Task>,
     /// What there is of each state.
     pub slots: Vec<Slot>,
@@ -109,20 +109,20 @@ fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
     }
 }
 
-impl Standing {
+impl Ledger {
     /// Asks for what every state of `graph` is known by.
     pub fn new(graph: &StateGraph<'_>) -> Self {
         let slots = graph.states.iter().map(|state| Slot { takers: state.takers, ..Slot::default() }).collect();
-        let mut standing = Standing { slots, ..Standing::default() };
+        let mut ledger = Ledger { slots, ..Ledger::default() };
         for state in 0..graph.states.len() {
-            standing.board.ask(Task { phase: Phase::Mark, state }, |task| needs(graph, task));
+            ledger.board.ask(Task { phase: Phase::Mark, state }, |task| needs(graph, task));
         }
-        standing
+        ledger
     }
 
     /// Begins a task, if there is one that may be begun.
     pub fn begin(&mut self, duty: Duty, jobs: usize) -> Option<Task> {
-        let Standing { board, slots, in_hand, .. } = self;
+        let Ledger { board, slots, in_hand, .. } = self;
         let may_begin = |task: &Task| match task.phase {
             Phase::Layer => duty == Duty::Layers,
             _ if duty == Duty::Layers => false,
