@@ -136,6 +136,12 @@ impl Error {
         self
     }
 
+    /// Sets the line that is to blame to `excerpt`, if there is one and none was set before.
+    pub fn or_excerpt(mut self, excerpt: Option<&Excerpt>) -> Self {
+        self.excerpt = self.excerpt.or_else(|| excerpt.cloned().map(Box::new));
+        self
+    }
+
     /// The same of a value that stands on the command line: where it is wrong, the command was asked wrongly.
     pub fn on_command_line(mut self) -> Self {
         if self.kind == ErrorKind::Input {

@@ -2,28 +2,62 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::Result;
 
 /// Values by keys, each made once, by whoever asks for it first; others wait for it.
-pub struct Memo<K, V>(Mutex<HashMap<K, Arc<Mutex<Option<V>>>>>);
+pub struct Memo<K, V>(Mutex<HashMap<K, Arc<Once<V>>>>);
 
 impl<K: Eq + Hash, V: Clone> Memo<K, V> {
     /// Returns the value of `key`, which `make` makes if nobody has. What failed is made anew by the next who asks.
     pub fn get(&self, key: K, make: impl FnOnce() -> Result<V>) -> Result<V> {
-        let cell = locked(&self.0).entry(key).or_default().clone();
-        let mut value = locked(&cell);
-        match &*value {
-            Some(known) => Ok(known.clone()),
-            None => Ok(value.insert(make()?).clone()),
-        }
+        let value = locked(&self.0).entry(key).or_default().clone();
+        value.get_or_find(make).cloned()
     }
 }
 
 impl<K, V> Default for Memo<K, V> {
     fn default() -> Self {
         Memo(Mutex::default())
+    }
+}
+
+/// A value that is found out when it is first asked for; who asks meanwhile waits. What has failed is tried anew at the next
+/// question.
+pub struct Once<T> {
+    value: OnceLock<T>,
+    finding: Mutex<()>,
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Once { value: OnceLock::new(), finding: Mutex::new(()) }
+    }
+}
+
+impl<T> Once<T> {
+    /// Returns the value if it is known.
+    pub fn get(&self) -> Option<&T> {
+        self.value.get()
+    }
+
+    /// Returns the value, which `find` finds out if it is not known.
+    pub fn get_or_find<E>(&self, find: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        if let Some(known) = self.value.get() {
+            return Ok(known);
+        }
+        let _alone = locked(&self.finding);
+        match self.value.get() {
+            Some(known) => Ok(known),
+            None => find().map(|found| self.value.get_or_init(|| found)),
+        }
+    }
+}
+
+impl<T> From<T> for Once<T> {
+    fn from(known: T) -> Self {
+        Once { value: OnceLock::from(known), finding: Mutex::new(()) }
     }
 }
 

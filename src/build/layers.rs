@@ -15,7 +15,7 @@ use crate::layer::{Compression, Earlier, Job, Layer, LayerReader, WHITEOUT, Writ
 use crate::progress::{Event, WarningKind};
 use crate::store::{PendingBlob, Store};
 use crate::sync::Memo;
-use crate::tree::{Content, Entry, Kind, find_xattrs};
+use crate::tree::{Content, Entry, Kind, find_xattrs, path};
 
 /// Makes the layers of a build, several at once if several threads ask.
 pub struct Layers<'a> {
@@ -173,10 +173,7 @@ fn contents(entries: &[Entry]) -> impl Iterator<Item = &Content> {
 /// A file of such a name is not in the image of anyone who unpacks the layer, and takes others away (image-spec,
 /// layer.md, "Whiteouts").
 fn warn_of_whiteout(entries: &[Entry], options: &Options<'_>) {
-    let is_whiteout = |entry: &&Entry| {
-        let name = entry.path.rsplit(|byte| *byte == b'/').next();
-        name.is_some_and(|name| name.starts_with(WHITEOUT))
-    };
+    let is_whiteout = |entry: &&Entry| path::split(&entry.path).1.starts_with(WHITEOUT);
     if let Some(first) = entries.iter().find(is_whiteout) {
         let path = String::from_utf8_lossy(&first.path);
         let message = format!("/{path} will not be a file in the image: a name with .wh. before it removes that name");

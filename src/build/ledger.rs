@@ -19,8 +19,8 @@ pub enum Duty {
     Layers,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 /// Something that is to be done for a state of the graph, which is known by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Task {
     pub phase: Phase,
     pub state: usize,
@@ -109,6 +109,13 @@ fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
     }
 }
 
+impl Slot {
+    /// Returns whether files that others may take are still to be made of its entries.
+    fn becomes_files(&self) -> bool {
+        self.takers > 0 && matches!(self.leaves, Some(Leaves::Over(_) | Leaves::OverBelow))
+    }
+}
+
 impl Ledger {
     /// Asks for what every state of `graph` is known by.
     pub fn new(graph: &StateGraph<'_>) -> Self {
@@ -175,8 +182,7 @@ impl Ledger {
             if !is_taken_from {
                 (slot.files, slot.leaves) = (None, None);
             }
-            let becomes_files = is_taken_from && matches!(slot.leaves, Some(Leaves::Over(_) | Leaves::OverBelow));
-            if is_changed && !becomes_files && (!slot.becomes_layer || is_written) {
+            if is_changed && !slot.becomes_files() && (!slot.becomes_layer || is_written) {
                 slot.entries = None;
             }
             let takes_nothing = match is_asked {
@@ -206,8 +212,7 @@ impl Ledger {
     /// What the layer of `state` is made of: its entries, and whether they get extended attributes; and what it is known by.
     pub fn entries(&mut self, state: usize) -> (Arc<Vec<Entry>>, bool, Mark) {
         let slot = &mut self.slots[state];
-        let is_kept = slot.takers > 0 && matches!(slot.leaves, Some(Leaves::Over(_) | Leaves::OverBelow));
-        let entries = if is_kept { slot.entries.clone() } else { slot.entries.take() };
+        let entries = if slot.becomes_files() { slot.entries.clone() } else { slot.entries.take() };
         (entries.unwrap_or_default(), slot.has_xattrs, slot.mark.unwrap_or_default())
     }
 }

@@ -5,7 +5,7 @@
 //! becomes a *layer*. What a task leaves is kept as long as another may ask for it.
 
 use std::iter;
-use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Scope};
 
 use super::cache::{self, Key, Mark};
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::net::Stop;
 use crate::plan::Step;
-use crate::sync::locked;
+use crate::sync::{Once, locked};
 use crate::tree::Files;
 
 /// Makes the layers of all states of `graph` that images have, on so many threads as the pool of `inputs` has, and as many
@@ -37,7 +37,7 @@ pub fn run<'p>(graph: &'p StateGraph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -
         jobs,
         ledger: Mutex::new(Ledger::new(graph)),
         changed: Condvar::new(),
-        serving: Once::new(),
+        serving: Once::default(),
     };
     let made = graph.states.iter().filter(|state| state.layer.is_some()).count();
     let schedule = &schedule;
@@ -65,7 +65,7 @@ struct Schedule<'s, 'p> {
     ledger: Mutex<Ledger>,
     changed: Condvar,
     /// The threads that write layers are started when there is one to write.
-    serving: Once,
+    serving: Once<()>,
 }
 
 impl<'p> Schedule<'_, 'p> {
@@ -73,14 +73,11 @@ impl<'p> Schedule<'_, 'p> {
     fn work<'scope>(&'scope self, duty: Duty, scope: &'scope Scope<'scope, '_>) {
         let _presence = Presence(self);
         while let Some(task) = self.next(duty) {
-            if duty == Duty::Layers {
-                self.serving.call_once(|| {
-                    if let Err(error) = self.layers.serve(scope) {
-                        self.fail(error);
-                    }
-                });
-            }
-            match self.find(task) {
+            let ready = match duty {
+                Duty::Steps => Ok(&()),
+                Duty::Layers => self.serving.get_or_find(|| self.layers.serve(scope)),
+            };
+            match ready.and_then(|()| self.find(task)) {
                 Ok(found) => locked(&self.ledger).note(self.graph, task, found),
                 Err(error) => self.fail(error),
             }
@@ -147,7 +144,7 @@ impl<'p> Schedule<'_, 'p> {
             (Origin::Start(_), Phase::Files) => {
                 let files = self.start(state).map(Found::Files);
                 files.map_err(|error| match self.asker(state) {
-                    Some(step) => at(error, step),
+                    Some(step) => error.or_excerpt(step.place.as_ref()),
                     None => error,
                 })
             }
@@ -159,7 +156,7 @@ impl<'p> Schedule<'_, 'p> {
                     Phase::Files => self.files(state).map(Found::Files),
                     Phase::Layer => return self.layer(state).map(|layer| Found::Layer(layer.map(Box::new))),
                 };
-                found.map_err(|error| at(error, step))
+                found.map_err(|error| error.or_excerpt(step.place.as_ref()))
             }
         }
     }
@@ -301,10 +298,4 @@ impl Drop for Presence<'_, '_, '_> {
             self.0.end();
         }
     }
-}
-
-/// The error with the line that asked for `step`, unless it has one.
-fn at(mut error: Error, step: &Step) -> Error {
-    error.excerpt = error.excerpt.or_else(|| step.place.clone().map(Box::new));
-    error
 }

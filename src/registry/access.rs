@@ -7,10 +7,9 @@ use std::time::Instant;
 use super::challenge::Challenge;
 use super::credential::{Credential, Keyring};
 use super::known::Known;
-use super::once::Once;
 use crate::net::header::HeaderValue;
 use crate::net::{Server, Stop, Url};
-use crate::sync::locked;
+use crate::sync::{Once, locked};
 
 /// The credential that a registry accepted, or is about to be shown.
 pub(super) struct Grant {
@@ -45,9 +44,9 @@ impl Registry {
         let host = if name == "docker.io" { "registry-1.docker.io" } else { name };
         Registry {
             server: Server { noun: "registry", name: name.to_owned(), host: host.to_owned(), insecure },
-            base: Once::new(),
+            base: Once::default(),
             known: Known::default(),
-            keyring: Once::new(),
+            keyring: Once::default(),
             grants: Mutex::default(),
         }
     }

@@ -32,7 +32,6 @@ mod hint;
 mod known;
 mod mirrored;
 mod on_demand;
-mod once;
 mod options;
 mod parallel;
 mod probe;

@@ -69,12 +69,6 @@ fn role(entry: &Entry, add: &Add) -> Role {
     }
 }
 
-/// Returns the error with the line that asked for `add`, unless it has one.
-pub fn at(mut error: Error, add: &Add) -> Error {
-    error.excerpt = error.excerpt.or_else(|| add.place.clone().map(Box::new));
-    error
-}
-
 /// The directories that must be there and that nothing in `found`, sorted by path, brings.
 fn implied(found: &[FoundEntry], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
     let mut implied = BTreeSet::new();
@@ -92,7 +86,7 @@ fn implied(found: &[FoundEntry], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
     for add in adds.iter().filter(|add| add.to.into && !add.to.path.is_empty()) {
         imply(found, add.to.path.as_bytes(), &mut implied).map_err(|other| {
             let path = format!("{}/", add.to.path);
-            at(no_directory(other, path.as_bytes(), written(&add.source), adds), add)
+            no_directory(other, path.as_bytes(), written(&add.source), adds).or_excerpt(add.place.as_ref())
         })?;
     }
     Ok(implied)
@@ -124,7 +118,7 @@ fn disagreement(first: &FoundEntry, second: &FoundEntry, adds: &[Add]) -> Error 
     let (first, here) = (origin(first, adds), origin(second, adds));
     let error = Error::input(format!("two adds disagree about /{path}: {} and {}", first.display(), here.display()))
         .with_hint("leave one of them out with `exclude`, or put them in two layers: the later one wins");
-    at(error, &adds[second.add])
+    error.or_excerpt(adds[second.add].place.as_ref())
 }
 
 fn no_directory(other: &FoundEntry, path: &[u8], origin_of_path: &Path, adds: &[Add]) -> Error {

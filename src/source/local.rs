@@ -29,7 +29,7 @@ pub fn added(adds: &[Add], contexts: &[PathBuf], modified: Modified) -> Result<A
     for (number, add) in adds.iter().enumerate() {
         let found = &mut found;
         let keep = |entry| found.push(FoundEntry { entry: dressed(entry, add, modified), add: number });
-        resolve(add, contexts, keep).map_err(|error| adds::at(error, add))?;
+        resolve(add, contexts, keep).map_err(|error| error.or_excerpt(add.place.as_ref()))?;
     }
     adds::together(found, adds, modified)
 }

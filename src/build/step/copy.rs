@@ -12,10 +12,11 @@ use crate::progress::{Event, WarningKind};
 use crate::source::archive;
 use crate::source::modified::Modified;
 use crate::tree::owner::is_known;
+use crate::tree::path::split;
 use crate::tree::pattern::from_root;
 use crate::tree::{
     Attributes, Content, Copier, Edit, Files, Ignore, Kind, Matched, Node, Object, Pivot, Reason, Time, has_wildcard,
-    joined, literal_start, matched, not_there, parent,
+    joined, literal_start, matched, not_there,
 };
 
 impl Doing for Copy {
@@ -262,10 +263,10 @@ impl Copying<'_> {
         let destination = edit.files().real(copier.to.as_bytes())?;
         edit.make_directory(&destination)?;
         for entry in entries {
-            let directory = joined(&destination, parent(&entry.path).unwrap_or_default());
+            let (directory, name) = split(&entry.path);
+            let directory = joined(&destination, directory);
             let directory = edit.files().real(&directory)?;
             edit.make_directory(&directory)?;
-            let name = entry.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             let path = joined(&directory, name);
             let mut attributes = entry.attributes;
             (attributes.user, attributes.group) = copier.owner.unwrap_or((attributes.user, attributes.group));
