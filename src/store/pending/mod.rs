@@ -20,6 +20,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{
@@ -42,6 +43,9 @@ const NAME_TRIES: usize = 100;
 
 /// All that exists now and must not outlive this process.
 static LIVE: Mutex<BTreeMap<usize, Arc<PassingPath>>> = Mutex::new(BTreeMap::new());
+
+/// The next number in that list. None comes twice: what was kept still asks for its own when it is dropped.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Removes every pending file and directory of this process and lets no new one begin, nor one be kept, for a process
 /// that is about to end. Returns a guard, which must be held until it does.
@@ -110,7 +114,7 @@ impl PassingPath {
     fn register(make: impl FnOnce() -> io::Result<PassingPath>) -> io::Result<(usize, Arc<PassingPath>)> {
         let mut live = live();
         let passing = Arc::new(make()?);
-        let number = live.last_key_value().map_or(0, |(last, _)| last + 1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         live.insert(number, passing.clone());
         Ok((number, passing))
     }

@@ -3,10 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
+use std::thread;
 
 use ocibake::error::ErrorKind;
 use ocibake::store::pending::{PendingDirectory, PendingFile};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::support::traces::names_in;
 
 #[test]
 fn a_pipe_is_not_replaced_by_a_file() {
@@ -73,4 +76,21 @@ fn names(directory: &Path) -> Vec<String> {
         fs::read_dir(directory).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+#[test]
+fn what_is_kept_on_one_thread_takes_nothing_from_the_others() {
+    let place = tempfile::tempdir().unwrap();
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let kept = place.path().join(number.to_string());
+            scope.spawn(move || {
+                for _ in 0..2000 {
+                    PendingFile::beside(&kept).unwrap().keep(&kept).unwrap();
+                    drop(PendingFile::beside(&kept).unwrap());
+                }
+            });
+        }
+    });
+    assert_eq!(names_in(place.path()), ["0", "1", "2", "3"]);
 }
