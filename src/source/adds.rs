@@ -1,5 +1,6 @@
 //! Puts together what several adds bring, as the entries of one layer.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry as Slot, HashMap};
 use std::io::{self, BufReader};
@@ -80,7 +81,7 @@ fn implied(found: &[FoundEntry], adds: &[Add]) -> Result<BTreeSet<Vec<u8>>> {
         {
             last = directory;
             imply(found, directory, &mut implied)
-                .map_err(|other| no_directory(other, &each.entry.path, origin(each, adds), adds))?;
+                .map_err(|other| no_directory(other, &each.entry.path, &origin(each, adds), adds))?;
         }
     }
     for add in adds.iter().filter(|add| add.to.into && !add.to.path.is_empty()) {
@@ -131,10 +132,10 @@ fn no_directory(other: &FoundEntry, path: &[u8], origin_of_path: &Path, adds: &[
 }
 
 /// Returns where an entry comes from: a file's path on disk, for all else what its add says.
-fn origin<'a>(found: &'a FoundEntry, adds: &'a [Add]) -> &'a Path {
+fn origin<'a>(found: &'a FoundEntry, adds: &'a [Add]) -> Cow<'a, Path> {
     match &found.entry.kind {
-        Kind::File(Content::Disk(file)) => &file.path,
-        _ => written(&adds[found.add].source),
+        Kind::File(Content::Disk(file)) => file.path().into(),
+        _ => written(&adds[found.add].source).into(),
     }
 }
 
@@ -175,7 +176,7 @@ fn digest(content: &Content) -> Result<Digest> {
         Content::Disk(file) => {
             let mut hashing = HashingWriter::new(io::sink());
             io::copy(&mut BufReader::with_capacity(1 << 18, content.reader()), &mut hashing)
-                .map_err(|source| Error::from_read("read", &file.path, source))?;
+                .map_err(|source| Error::from_read("read", file.path(), source))?;
             Ok(hashing.finish().1)
         }
         Content::Part { .. } => Ok(Digest::of(&content.bytes()?)),

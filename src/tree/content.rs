@@ -1,7 +1,9 @@
 //! What is in a file: bytes in memory, a file of a disk, or a part of a tar.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use rustix::fs::{OFlags, Stat, fstat};
 use rustix::io::Errno;
 
 use super::disk::real_path::open_real;
+use super::file_name::FileName;
 use super::spool::Spool;
 use crate::error::{Error, Result};
 
@@ -34,12 +37,22 @@ pub enum Content {
 /// A file of this machine, as it was when it was walked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskFile {
-    /// A real one: none of its names is a link, or the file has changed.
-    pub path: PathBuf,
+    /// The path of the directory that it is in, which all in there share: a real one, none of whose names is a link, or the
+    /// file has changed.
+    pub directory: Arc<Path>,
+    /// The name of the file in it.
+    pub name: FileName,
     /// The marks by which it is known again.
     pub identity: Identity,
     /// The file system keeps the change time itself, so that a file of the same identity later is the same.
     pub tells_changes: bool,
+}
+
+impl DiskFile {
+    /// Returns the path of the file.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join(OsStr::from_bytes(&self.name))
+    }
 }
 
 /// The marks that tell a file from any other and from itself at another time.
@@ -104,7 +117,7 @@ impl Content {
             Content::Bytes(bytes) => out.copy_from_slice(&bytes[at as usize..][..out.len()]),
             Content::Part { spool, offset, .. } => spool.read(offset + at, out)?,
             Content::Disk(file) => {
-                let DiskFile { path, identity, .. } = &**file;
+                let (path, identity) = (&file.path(), &file.identity);
                 let file = open(path)?;
                 let done = file.read_exact_at(out, at);
                 // Nobody can set the time of change back, so one look afterwards tells of all that was done before; and of

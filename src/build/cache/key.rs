@@ -189,8 +189,15 @@ mod tests {
         let walked = UNIX_EPOCH + Duration::from_secs(1000);
         let looks_settled = |modified, changed, tells_changes| {
             let identity = Identity { device: 1, inode: 1, links: 1, size: 1, modified, changed };
-            let kind =
-                Kind::File(Content::Disk(crate::tree::DiskFile { path: "".into(), identity, tells_changes }.into()));
+            let kind = Kind::File(Content::Disk(
+                crate::tree::DiskFile {
+                    directory: std::path::Path::new("").into(),
+                    name: b"a"[..].into(),
+                    identity,
+                    tells_changes,
+                }
+                .into(),
+            ));
             are_settled(&[Entry { kind, ..Entry::directory(b"a".to_vec(), 0) }], walked)
         };
         let settled = |modified, changed| looks_settled(modified, changed, true);

@@ -188,7 +188,15 @@ mod tests {
     /// A file that is not there; the geometry does not look at its content.
     fn file_of_size(number: usize, size: u64) -> Entry {
         let identity = Identity { device: 0, inode: 0, links: 1, size, modified: (0, 0), changed: (0, 0) };
-        let kind = Kind::File(Content::Disk(DiskFile { path: "".into(), identity, tells_changes: true }.into()));
+        let kind = Kind::File(Content::Disk(
+            DiskFile {
+                directory: std::path::Path::new("").into(),
+                name: b"a"[..].into(),
+                identity,
+                tells_changes: true,
+            }
+            .into(),
+        ));
         Entry { kind, ..Entry::directory(format!("{number:05}").into_bytes(), 0) }
     }
 

@@ -86,7 +86,8 @@ pub fn inspect(disk: &Path, path: Vec<u8>) -> Result<Entry> {
     let parent = disk.parent().unwrap_or(disk);
     let parent = open_real(parent, OFlags::PATH).map_err(failed)?;
     let times = ChangeTimes::of(&parent, &fstat(&parent).map_err(failed)?);
-    entry(&object, "", &status, times, disk.to_owned(), path)
+    let (directory, name) = (disk.parent().unwrap_or(disk), disk.file_name().unwrap_or_default());
+    entry(&object, "", &status, times, (&directory.into(), name.as_bytes()), path)
 }
 
 /// Something that a walk of all has passed over.
@@ -137,7 +138,8 @@ struct WalkedEntry {
 struct OpenDirectory<'a> {
     directory: BorrowedFd<'a>,
     times: ChangeTimes,
-    disk: &'a Path,
+    /// Its path, which the files in it share.
+    disk: Arc<Path>,
     path: &'a [u8],
     above: &'a Above,
 }
@@ -163,7 +165,7 @@ impl<'a> Walk<'a> {
                             let place = OpenDirectory {
                                 directory: directory.as_fd(),
                                 times,
-                                disk: &disk,
+                                disk: disk.as_path().into(),
                                 path: &path,
                                 above: &above,
                             };
@@ -173,7 +175,8 @@ impl<'a> Walk<'a> {
                     });
                 }
                 let directory = listing.fd().map_err(|errno| failed("list", &disk, errno))?;
-                self.batch(scope, &OpenDirectory { directory, times, disk: &disk, path: &path, above: &above }, &names)
+                let shared = disk.as_path().into();
+                self.batch(scope, &OpenDirectory { directory, times, disk: shared, path: &path, above: &above }, &names)
             });
         done.unwrap_or_else(|error| self.fail_in(&path, is_ignored, error));
     }
@@ -193,16 +196,16 @@ impl<'a> Walk<'a> {
         for name in names {
             let path = joined(place.path, name.to_bytes());
             let is_ignored = self.ignore.matches_in(above, &path);
-            let disk = below(place.disk, name.to_bytes());
+            let disk = || below(&place.disk, name.to_bytes());
             if is_ignored
                 && !(self.ignore.may_take_back_below(&path)
-                    && status(directory, name, &disk).is_ok_and(|it| is_directory(&it)))
+                    && status(directory, name, disk).is_ok_and(|it| is_directory(&it)))
             {
                 continue;
             }
-            let status = status(directory, name, &disk)?;
+            let status = status(directory, name, disk)?;
             match special(&status) {
-                Some(kind) if !self.takes_all => return Err(not_for_a_layer(&disk, kind)),
+                Some(kind) if !self.takes_all => return Err(not_for_a_layer(&disk(), kind)),
                 Some(FileType::Socket) => {
                     locked(&self.left_out).push(LeftOut { path, reason: Reason::Socket });
                     continue;
@@ -210,11 +213,11 @@ impl<'a> Walk<'a> {
                 _ => {}
             }
             if is_directory(&status) {
-                let above = self.ignore.enter(above, &path);
+                let (above, disk) = (self.ignore.enter(above, &path), disk());
                 scope.spawn(move |scope| self.directory(scope, disk, path, above, is_ignored));
                 continue;
             }
-            let entry = entry(directory, name, &status, times, disk, path)?;
+            let entry = entry(directory, name, &status, times, (&place.disk, name.to_bytes()), path)?;
             found.push(WalkedEntry { entry, is_ignored });
         }
         locked(&self.found).append(&mut found);
@@ -274,8 +277,8 @@ fn below(disk: &Path, name: &[u8]) -> PathBuf {
 }
 
 /// Returns the status of `name` in `directory`, which errors call `disk`.
-fn status(directory: impl AsFd, name: impl Arg, disk: &Path) -> Result<Stat> {
-    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("read", disk, errno))
+fn status(directory: impl AsFd, name: impl Arg, disk: impl FnOnce() -> PathBuf) -> Result<Stat> {
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("read", &disk(), errno))
 }
 
 fn is_denied(error: &Error) -> bool {
@@ -283,13 +286,14 @@ fn is_denied(error: &Error) -> bool {
     source.is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// Returns the object that has this `status`, which is no socket's and no directory's, as an entry at `path`.
+/// Returns the object that has this `status`, which is no socket's and no directory's, as an entry at `path`. It
+/// lies under its name in the directory of that path.
 fn entry(
     directory: impl AsFd,
     name: impl Arg,
     status: &Stat,
     times: ChangeTimes,
-    disk: PathBuf,
+    (directory_path, file_name): (&Arc<Path>, &[u8]),
     path: Vec<u8>,
 ) -> Result<Entry> {
     let file_type = FileType::from_raw_mode(status.st_mode);
@@ -297,14 +301,19 @@ fn entry(
     let kind = match file_type {
         FileType::RegularFile => {
             let (identity, tells_changes) = (Identity::of(status), times.are_kept(status));
-            Kind::File(Content::Disk(Arc::new(DiskFile { path: disk, identity, tells_changes })))
+            let (directory, name) = (directory_path.clone(), file_name.into());
+            Kind::File(Content::Disk(Arc::new(DiskFile { directory, name, identity, tells_changes })))
         }
         FileType::Fifo => Kind::Fifo,
         FileType::CharacterDevice => Kind::CharacterDevice { major, minor },
         FileType::BlockDevice => Kind::BlockDevice { major, minor },
         _ => {
             let target = readlinkat(directory, name, Vec::new());
-            Kind::Symlink { target: target.map_err(|errno| failed("read the link", &disk, errno))?.into_bytes() }
+            Kind::Symlink {
+                target: target
+                    .map_err(|errno| failed("read the link", &below(directory_path, file_name), errno))?
+                    .into_bytes(),
+            }
         }
     };
     // Links have no permissions of their own; what lstat shows for them differs between systems.

@@ -29,7 +29,7 @@ pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 /// was need not: its [`Identity`] is another when they are.
 pub fn find_xattrs(entries: &[Entry]) -> Result<Vec<(usize, Xattrs)>> {
     let read = |(number, entry): (usize, &Entry)| match &entry.kind {
-        Kind::File(Content::Disk(file)) => match file_xattrs(&file.path, &file.identity) {
+        Kind::File(Content::Disk(file)) => match file_xattrs(&file.path(), &file.identity) {
             Ok(xattrs) if xattrs.is_empty() => None,
             found => Some(found.map(|xattrs| (number, xattrs))),
         },

@@ -211,7 +211,7 @@ fn names_of_one_inode_have_one_identity() {
     let entries = walk(context.path(), &Ignore::default()).unwrap();
     let identity = |entry: &Entry| match &entry.kind {
         Kind::File(ocibake::tree::Content::Disk(file)) => {
-            assert_eq!(fs::read(&file.path).unwrap(), b"content");
+            assert_eq!(fs::read(file.path()).unwrap(), b"content");
             file.identity
         }
         other => panic!("{other:?}"),

@@ -121,7 +121,7 @@ pub fn listing_of(entries: &[Entry]) -> Listing {
             }
             Kind::File(Content::Part { .. }) => unreachable!("it is made in code or of files"),
             Kind::File(Content::Disk(disk)) => {
-                let (size, sha256) = digest(std::fs::File::open(&disk.path).unwrap());
+                let (size, sha256) = digest(std::fs::File::open(disk.path()).unwrap());
                 listing::Kind::File { size, sha256, link: None }
             }
             Kind::Fifo => listing::Kind::Other("fifo"),
