@@ -52,12 +52,30 @@ impl KeyBuilder {
     }
 }
 
-/// Encodes the members of a struct, or the number of an enum's variant and its members, one after the other.
-pub fn encode_members(to: &mut Vec<u8>, members: &[&dyn Encode]) {
-    members.iter().for_each(|member| member.encode(to));
+/// A tuple is encoded as its members, one after the other: those of a struct, or the number of an enum's variant and its
+/// members. Hundreds of thousands of files are, so that no call is made for each number.
+macro_rules! encode_tuple {
+    ($($member:ident)+) => {
+        impl<$($member: Encode),+> Encode for ($($member,)+) {
+            fn encode(&self, to: &mut Vec<u8>) {
+                #[allow(non_snake_case)]
+                let ($($member,)+) = self;
+                $($member.encode(to);)+
+            }
+        }
+    };
 }
 
+encode_tuple!(A B);
+encode_tuple!(A B C);
+encode_tuple!(A B C D);
+encode_tuple!(A B C D E);
+encode_tuple!(A B C D E F);
+encode_tuple!(A B C D E F G);
+encode_tuple!(A B C D E F G H);
+
 impl Encode for u8 {
+    #[inline]
     fn encode(&self, to: &mut Vec<u8>) {
         to.push(*self);
     }
@@ -68,30 +86,35 @@ impl Encode for u8 {
 }
 
 impl Encode for bool {
+    #[inline]
     fn encode(&self, to: &mut Vec<u8>) {
         to.push((*self).into());
     }
 }
 
 impl Encode for u32 {
+    #[inline]
     fn encode(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.to_le_bytes());
     }
 }
 
 impl Encode for u64 {
+    #[inline]
     fn encode(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.to_le_bytes());
     }
 }
 
 impl Encode for i64 {
+    #[inline]
     fn encode(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.to_le_bytes());
     }
 }
 
 impl Encode for usize {
+    #[inline]
     fn encode(&self, to: &mut Vec<u8>) {
         (*self as u64).encode(to);
     }
@@ -150,7 +173,7 @@ impl<T: Encode> Encode for Option<T> {
 impl<K: Encode, V: Encode> Encode for BTreeMap<K, V> {
     fn encode(&self, to: &mut Vec<u8>) {
         self.len().encode(to);
-        self.iter().for_each(|(key, value)| encode_members(to, &[key, value]));
+        self.iter().for_each(|entry| entry.encode(to));
     }
 }
 

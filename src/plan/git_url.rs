@@ -5,7 +5,7 @@ use std::fmt;
 use super::quantity;
 use crate::error::{Error, Result};
 use crate::net::percent_decoded_text;
-use crate::oci::{Encode, encode_members};
+use crate::oci::Encode;
 
 /// A git repository, and what is wanted of it. What shows it to anybody leaves user and password out.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -76,7 +76,7 @@ impl GitUrl {
 impl Encode for GitUrl {
     fn encode(&self, to: &mut Vec<u8>) {
         let GitUrl { remote: _, reference, subdirectory, checksum, keep_git_dir, submodules } = self;
-        encode_members(to, &[&self.shown_remote(), reference, subdirectory, checksum, keep_git_dir, submodules]);
+        (&self.shown_remote(), reference, subdirectory, checksum, keep_git_dir, submodules).encode(to);
     }
 }
 

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Excerpt, Result};
-use crate::oci::{Descriptor, Digest, Encode, ImageConfig, Map, Platform, Settings, encode_members};
+use crate::oci::{Descriptor, Digest, Encode, ImageConfig, Map, Platform, Settings};
 use crate::tree::Mode;
 
 /// One build: plain data, which holds no path of a disk that anybody has looked at.
@@ -279,10 +279,10 @@ pub enum Owner {
 impl Encode for CopyItem {
     fn encode(&self, to: &mut Vec<u8>) {
         match self {
-            CopyItem::Pattern(pattern) => encode_members(to, &[&0u8, pattern]),
-            CopyItem::Text { name, content } => encode_members(to, &[&1u8, name, content]),
-            CopyItem::Url { url, checksum } => encode_members(to, &[&2u8, &url_without_user(url), checksum]),
-            CopyItem::Git { url, keep_git_dir, checksum } => encode_members(to, &[&3u8, url, keep_git_dir, checksum]),
+            CopyItem::Pattern(pattern) => (0u8, pattern).encode(to),
+            CopyItem::Text { name, content } => (1u8, name, content).encode(to),
+            CopyItem::Url { url, checksum } => (2u8, &url_without_user(url), checksum).encode(to),
+            CopyItem::Git { url, keep_git_dir, checksum } => (3u8, url, keep_git_dir, checksum).encode(to),
         }
     }
 }
@@ -290,7 +290,7 @@ impl Encode for CopyItem {
 impl Encode for ImagePath {
     fn encode(&self, to: &mut Vec<u8>) {
         let ImagePath { path, into } = self;
-        encode_members(to, &[path, into]);
+        (path, into).encode(to);
     }
 }
 

@@ -7,7 +7,7 @@ use super::entry::{Entry, Kind};
 use super::files::{Files, Node, Object};
 use super::path::{joined, parent, split};
 use crate::error::Result;
-use crate::oci::{Encode, encode_members};
+use crate::oci::Encode;
 
 const ADDED: Manner =
     Manner { done: "added there", hint: Some("add it under another name, or leave it out with `exclude`") };
@@ -32,7 +32,7 @@ impl Encode for Role {
     fn encode(&self, to: &mut Vec<u8>) {
         match self {
             Role::OnTheWay => 0u8.encode(to),
-            Role::Destination { mode, owner } => encode_members(to, &[&1u8, mode, owner]),
+            Role::Destination { mode, owner } => (1u8, mode, owner).encode(to),
             Role::Content => 2u8.encode(to),
         }
     }

@@ -1,7 +1,7 @@
 //! Changes of permissions, as chmod has them.
 
 use crate::error::{Error, Result};
-use crate::oci::{Encode, encode_members};
+use crate::oci::Encode;
 
 const READ: u32 = 0o444;
 const WRITE: u32 = 0o222;
@@ -50,8 +50,8 @@ enum Operand {
 impl Encode for Mode {
     fn encode(&self, to: &mut Vec<u8>) {
         match &self.0 {
-            ModeChange::Octal(bits) => encode_members(to, &[&0u8, bits]),
-            ModeChange::Symbolic(actions) => encode_members(to, &[&1u8, actions]),
+            ModeChange::Octal(bits) => (0u8, bits).encode(to),
+            ModeChange::Symbolic(actions) => (1u8, actions).encode(to),
         }
     }
 }
@@ -64,10 +64,10 @@ impl Encode for Action {
             Operator::Remove => 1,
             Operator::Set => 2,
         };
-        encode_members(to, &[affected, &operator]);
+        (affected, &operator).encode(to);
         match operand {
-            Operand::Bits { bits, search } => encode_members(to, &[&0u8, bits, search]),
-            Operand::Copy { class } => encode_members(to, &[&1u8, class]),
+            Operand::Bits { bits, search } => (0u8, bits, search).encode(to),
+            Operand::Copy { class } => (1u8, class).encode(to),
         }
     }
 }

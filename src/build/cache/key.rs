@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rayon::prelude::*;
 
 use crate::layer::Compression;
-use crate::oci::{Digest, Encode, Hasher, KeyBuilder, encode_members};
+use crate::oci::{Digest, Encode, Hasher, KeyBuilder};
 use crate::tree::{Attributes, Content, Entry, Identity, Kind, Node, Object, Time};
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
@@ -74,10 +74,10 @@ impl Summary {
     fn add(&mut self, name: &[u8], node: &Node, walked: SystemTime) {
         let Attributes { mode, user, group, modified: Time { seconds, nanoseconds }, xattrs } = node.attributes();
         let noted = &mut self.noted;
-        encode_members(noted, &[&name, mode, user, group, seconds, nanoseconds, xattrs]);
+        (&name, mode, user, group, seconds, nanoseconds, xattrs).encode(noted);
         match node.object() {
             Object::Directory(children) => {
-                encode_members(noted, &[&Kind::Directory, &children.len()]);
+                (&Kind::Directory, &children.len()).encode(noted);
                 children.iter().for_each(|(name, child)| self.add(name, child, walked));
             }
             Object::Other(kind) => {
@@ -147,7 +147,7 @@ fn sum(entries: &[Entry]) -> Digest {
     let mut noted = Vec::new();
     for Entry { path, kind, attributes: Attributes { mode, user, group, modified, xattrs } } in entries {
         let (user, group) = (u64::from(*user), u64::from(*group));
-        encode_members(&mut noted, &[path, mode, &user, &group, &modified.seconds, xattrs, kind]);
+        (path, mode, &user, &group, &modified.seconds, xattrs, kind).encode(&mut noted);
     }
     Digest::of(&noted)
 }
@@ -155,20 +155,20 @@ fn sum(entries: &[Entry]) -> Digest {
 impl Encode for Kind {
     fn encode(&self, to: &mut Vec<u8>) {
         match self {
-            Kind::File(Content::Bytes(bytes)) => encode_members(to, &[&0u8, &Digest::of(bytes)]),
+            Kind::File(Content::Bytes(bytes)) => (0u8, &Digest::of(bytes)).encode(to),
             // Whatever it is called, it is the same file.
             Kind::File(Content::Disk(file)) => {
-                encode_members(to, &[&1u8, &file.identity, &file.tells_changes]);
+                (1u8, &file.identity, &file.tells_changes).encode(to);
             }
             Kind::Directory => 2u8.encode(to),
-            Kind::Symlink { target } => encode_members(to, &[&3u8, target]),
-            Kind::HardLink { target } => encode_members(to, &[&4u8, target]),
+            Kind::Symlink { target } => (3u8, target).encode(to),
+            Kind::HardLink { target } => (4u8, target).encode(to),
             Kind::File(Content::Part { spool, offset, size }) => {
-                encode_members(to, &[&5u8, &spool.tar(), offset, size]);
+                (5u8, &spool.tar(), offset, size).encode(to);
             }
             Kind::Fifo => 6u8.encode(to),
-            Kind::CharacterDevice { major, minor } => encode_members(to, &[&7u8, major, minor]),
-            Kind::BlockDevice { major, minor } => encode_members(to, &[&8u8, major, minor]),
+            Kind::CharacterDevice { major, minor } => (7u8, major, minor).encode(to),
+            Kind::BlockDevice { major, minor } => (8u8, major, minor).encode(to),
         }
     }
 }
@@ -176,7 +176,7 @@ impl Encode for Kind {
 impl Encode for Identity {
     fn encode(&self, to: &mut Vec<u8>) {
         let Identity { device, inode, links, size, modified, changed } = self;
-        encode_members(to, &[device, inode, links, size, &modified.0, &modified.1, &changed.0, &changed.1]);
+        (device, inode, links, size, &modified.0, &modified.1, &changed.0, &changed.1).encode(to);
     }
 }
 
