@@ -62,7 +62,11 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     }
     let created = label::rfc3339(options.created)?;
     let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
-    let layers = schedule::run(&graph, &Inputs::new(plan, options, &pool, &stop), &stop)?;
+    let inputs = Inputs::new(plan, options, &pool, &stop);
+    let layers = schedule::run(&graph, &inputs, &stop)?;
+    // A hundred thousand entries take a while to free, which nobody has to wait for.
+    let added = inputs.into_added();
+    pool.spawn(move || drop(added));
     let target = |(target, images): (&Target, &Vec<ImageSteps<'_>>)| {
         let images: Vec<Image> = images.iter().map(|steps| image::image(target, steps, &layers, &created)).collect();
         store_target(plan, target, images, options.store)

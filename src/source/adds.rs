@@ -33,15 +33,17 @@ pub struct Added {
 /// Puts `found` together. Two that disagree about one path are an error, and so is one that goes through what is no directory.
 pub fn together(mut found: Vec<FoundEntry>, adds: &[Add], modified: Modified) -> Result<Added> {
     found.par_sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
-    for pair in found.windows(2) {
-        if let [first, second] = pair
-            && first.entry.path == second.entry.path
-            && !alike(&first.entry, &second.entry)?
-        {
+    let twins = |number: &usize| found[*number].entry.path == found[*number + 1].entry.path;
+    let twins: Vec<usize> = (0..found.len().saturating_sub(1)).into_par_iter().filter(twins).collect();
+    for number in &twins {
+        let (first, second) = (&found[*number], &found[*number + 1]);
+        if !alike(&first.entry, &second.entry)? {
             return Err(disagreement(first, second, adds));
         }
     }
-    found.dedup_by(|second, first| first.entry.path == second.entry.path);
+    if !twins.is_empty() {
+        found.dedup_by(|second, first| first.entry.path == second.entry.path);
+    }
     let mut implied = implied(&found, adds)?.into_iter().peekable();
     let mut entries = Vec::with_capacity(found.len() + implied.len());
     let mut roles = Vec::with_capacity(entries.capacity());
@@ -185,13 +187,16 @@ fn digest(content: &Content) -> Result<Digest> {
 
 /// Turns further names of one inode into hard links to the first that has the same mode, owner and time.
 fn link(entries: &mut [Entry]) {
+    let has_names = |(number, entry): (usize, &Entry)| match &entry.kind {
+        Kind::File(Content::Disk(file)) if file.identity.links > 1 => Some(number),
+        _ => None,
+    };
+    let numbers: Vec<usize> = entries.par_iter().enumerate().with_min_len(1 << 10).filter_map(has_names).collect();
     let mut first = HashMap::new();
-    for entry in entries {
+    for number in numbers {
+        let entry = &mut entries[number];
         let Kind::File(Content::Disk(file)) = &entry.kind else { continue };
-        let Identity { device, inode, links, .. } = file.identity;
-        if links < 2 {
-            continue;
-        }
+        let Identity { device, inode, .. } = file.identity;
         let Attributes { mode, user, group, modified, .. } = entry.attributes;
         let looks = (device, inode, mode, user, group, modified);
         match first.entry(looks) {

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use rustix::fs::{Dir, FileType, OFlags, fstat};
 use rustix::io::Errno;
 
@@ -27,45 +28,44 @@ use crate::tree::{Entry, Ignore, Kind, Pattern, Time, inspect, joined, open_real
 pub fn added(adds: &[Add], contexts: &[PathBuf], modified: Modified) -> Result<Added> {
     let mut found = Vec::new();
     for (number, add) in adds.iter().enumerate() {
-        let found = &mut found;
-        let keep = |entry| found.push(FoundEntry { entry: dressed(entry, add, modified), add: number });
-        resolve(add, contexts, keep).map_err(|error| error.or_excerpt(add.place.as_ref()))?;
+        let brought = resolve(add, contexts).map_err(|error| error.or_excerpt(add.place.as_ref()))?;
+        let keep = |entry| FoundEntry { entry: dressed(entry, add, modified), add: number };
+        found.par_extend(brought.into_par_iter().map(keep));
     }
     adds::together(found, adds, modified)
 }
 
-/// Hands out what one add brings, under its paths in the image and otherwise as on disk.
-fn resolve(add: &Add, contexts: &[PathBuf], mut found: impl FnMut(Entry)) -> Result<()> {
+/// Returns what one add brings, under its paths in the image and otherwise as on disk.
+fn resolve(add: &Add, contexts: &[PathBuf]) -> Result<Vec<Entry>> {
     let ignore = Ignore::new(add.exclude.iter().map(String::as_str))?;
     let sources = sources(&add.source, contexts)?;
     if sources.len() > 1 && !add.to.into {
         return Err(Error::input(format!("{} sources cannot all become /{}", sources.len(), add.to.path))
             .with_hint(format!("to put them into a directory, write `to = \"/{}/\"`", add.to.path)));
     }
-    let mut walked = HashSet::new();
+    let (mut found, mut walked) = (Vec::new(), HashSet::new());
     for (written, disk) in sources {
         let top = inspect(&disk, add.to.path.clone().into_bytes())?;
         if top.kind.is_directory() {
             // As docker has it: a destination with a slash is a directory of its own, one without becomes the source.
             if !add.to.into {
-                found(top);
+                found.push(top);
             }
             // By whatever name it is reached, it brings the same.
             if !walked.insert(disk.clone()) {
                 continue;
             }
-            for entry in walk(&disk, &ignore)? {
-                found(Entry { path: joined(add.to.path.as_bytes(), &entry.path), ..entry });
-            }
+            let placed = |entry: Entry| Entry { path: joined(add.to.path.as_bytes(), &entry.path), ..entry };
+            found.par_extend(walk(&disk, &ignore)?.into_par_iter().map(placed));
             continue;
         }
         let name = written.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
         if !ignore.matches(&name) {
             let path = if add.to.into { joined(add.to.path.as_bytes(), &name) } else { top.path.clone() };
-            found(Entry { path, ..top });
+            found.push(Entry { path, ..top });
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// An entry with the mode, owner and time that it is to have.

@@ -124,7 +124,7 @@ fn started(compression: Compression) -> KeyBuilder {
 /// time, which nobody can set where the file system keeps one. One in whole seconds tells nothing: it may be that of a
 /// change to come.
 pub fn are_settled(entries: &[Entry], walked: SystemTime) -> bool {
-    entries.iter().all(|entry| is_settled(&entry.kind, walked))
+    entries.par_iter().with_min_len(SUMMED).all(|entry| is_settled(&entry.kind, walked))
 }
 
 fn is_settled(kind: &Kind, walked: SystemTime) -> bool {

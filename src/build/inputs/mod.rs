@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rayon::ThreadPool;
+use rayon::prelude::*;
 
 use super::options::Options;
 use crate::error::{Error, Result};
@@ -61,12 +62,18 @@ impl<'a> Inputs<'a> {
     /// Returns what `adds` put together; equal ones do it once.
     pub fn added(&self, adds: &[Add]) -> Result<Arc<Added>> {
         self.adds.get(adds.to_vec(), || {
-            let added = self.pool.install(|| local::added(adds, self.options.contexts, self.options.modified))?;
-            for entry in added.entries.iter() {
-                path::check(&entry.path)?;
-                self.budget.entry(entry.path.len() as u64)?;
-            }
+            let added = self.pool.install(|| {
+                let added = local::added(adds, self.options.contexts, self.options.modified)?;
+                let refused = added.entries.par_iter().find_map_first(|entry| path::check(&entry.path).err());
+                refused.map_or(Ok(added), Err)
+            })?;
+            added.entries.iter().try_for_each(|entry| self.budget.entry(entry.path.len() as u64))?;
             Ok(Arc::new(added))
         })
+    }
+
+    /// Returns what all adds have put together.
+    pub fn into_added(self) -> impl Send + 'static {
+        self.adds
     }
 }

@@ -23,9 +23,10 @@ impl Doing for Vec<Add> {
     fn mark(&self, key: KeyBuilder, _: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
         let added = inputs.added(self)?;
         let Added { entries, roles } = &*added;
-        let sum = inputs.pool.install(|| Key::of(entries, true, inputs.options.compression)).digest();
+        let key_and_age = || (Key::of(entries, true, inputs.options.compression), are_settled(entries, inputs.started));
+        let (sum, is_settled) = inputs.pool.install(key_and_age);
         // The same entries change something else in what is below them if they are there for something else.
-        Ok((key.part("entries", &sum).part("roles", roles), are_settled(entries, inputs.started)))
+        Ok((key.part("entries", &sum.digest()).part("roles", roles), is_settled))
     }
 
     fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange> {
