@@ -1,6 +1,7 @@
 //! What a plan comes to: the states that the file systems of its stages go through, each of which stands on others.
 
 use std::collections::HashMap;
+use std::iter;
 
 use super::step;
 use crate::error::{Error, Result};
@@ -25,12 +26,11 @@ pub struct State<'a> {
 }
 
 /// Where a state comes from.
-#[derive(Clone, Copy)]
 pub enum Origin<'a> {
     /// It is what a stage starts from: nothing, or an image.
     Start(Option<&'a BaseImage>),
-    /// A step leads there from the state `below` it, and may take files from the state `from`.
-    Step { step: &'a Step, below: usize, from: Option<usize> },
+    /// A step leads there from the state `below` it, and may take files from the states `from`.
+    Step { step: &'a Step, below: usize, from: Vec<usize> },
 }
 
 /// The steps of an image, those of the stages that it stands on before its own.
@@ -61,7 +61,7 @@ impl<'a> StateGraph<'a> {
                     line.steps.push((step, None));
                     continue;
                 };
-                let from = work.takes().stage.as_ref().map(last_of);
+                let from = work.takes().stages.iter().map(last_of).collect();
                 let state = states.above(stage, step, line.last(), from);
                 line.steps.push((step, Some(state)));
             }
@@ -123,7 +123,7 @@ impl<'a> States<'a> {
         new
     }
 
-    fn above(&mut self, stage: &'a Stage, step: &'a Step, below: usize, from: Option<usize>) -> usize {
+    fn above(&mut self, stage: &'a Stage, step: &'a Step, below: usize, from: Vec<usize>) -> usize {
         let is_equal = |state: &&usize| match &self.all[**state].origin {
             Origin::Step { step: known, from: taken, .. } => *taken == from && known.work == step.work,
             Origin::Start(_) => false,
@@ -131,11 +131,11 @@ impl<'a> States<'a> {
         if let Some(known) = self.above.get(&below).and_then(|above| above.iter().find(is_equal)) {
             return *known;
         }
+        for taken in iter::once(&below).chain(&from) {
+            self.all[*taken].takers += 1;
+        }
         let new = self.add(stage, Origin::Step { step, below, from });
         self.above.entry(below).or_default().push(new);
-        for taken in [Some(below), from].into_iter().flatten() {
-            self.all[taken].takers += 1;
-        }
         new
     }
 
@@ -160,7 +160,7 @@ fn needed(plan: &Plan) -> Result<Vec<bool>> {
             Base::Stage(base) => Some(base),
             Base::Scratch | Base::Image(_) => None,
         };
-        let copied = stage.steps.iter().filter_map(|step| step::work(&step.work)?.takes().stage);
+        let copied = stage.steps.iter().filter_map(|step| step::work(&step.work)).flat_map(|work| work.takes().stages);
         for taken in copied.chain(base) {
             if taken >= number {
                 let message =

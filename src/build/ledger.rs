@@ -1,6 +1,7 @@
 //! How far a build has come: the tasks that are to be done, and what there is of each state so far.
 
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 
 use super::board::Board;
@@ -90,19 +91,20 @@ pub enum Found {
 
 /// What a task stands on.
 fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
-    let Origin::Step { step, below, from } = graph.states[state].origin else { return Vec::new() };
+    let Origin::Step { step, below, from } = &graph.states[state].origin else { return Vec::new() };
     let takes = step::work(&step.work).map(|work| work.takes().below);
     let task = |phase, state| Task { phase, state };
-    let from = |phase| from.map(|from| task(phase, from));
+    let with_from = |first: Option<Task>, phase| {
+        first.into_iter().chain(from.iter().map(|from| task(phase, *from))).collect()
+    };
     match phase {
-        Phase::Mark => [Some(task(Phase::Mark, below)), from(Phase::Mark)].into_iter().flatten().collect(),
+        Phase::Mark => with_from(Some(task(Phase::Mark, *below)), Phase::Mark),
         Phase::Change => {
-            let below = (takes != Some(Below::Unseen)).then_some(task(Phase::Files, below));
-            [below, from(Phase::Files)].into_iter().flatten().collect()
+            with_from((takes != Some(Below::Unseen)).then_some(task(Phase::Files, *below)), Phase::Files)
         }
         // What was changed regardless of what is below leaves that with it.
         Phase::Files => {
-            let below = (takes != Some(Below::Changed)).then_some(task(Phase::Files, below));
+            let below = (takes != Some(Below::Changed)).then_some(task(Phase::Files, *below));
             [Some(task(Phase::Change, state)), below].into_iter().flatten().collect()
         }
         Phase::Layer => vec![task(Phase::Change, state)],
@@ -190,12 +192,12 @@ impl Ledger {
                 false => is_marked && !slot.becomes_layer && !is_taken_from,
             };
             if let (false, true, Origin::Step { below, from, .. }) =
-                (slot.is_settled, takes_nothing, graph.states[state].origin)
+                (slot.is_settled, takes_nothing, &graph.states[state].origin)
             {
                 slot.is_settled = true;
-                for taken in [Some(below), from].into_iter().flatten() {
-                    self.slots[taken].takers -= 1;
-                    left.push(taken);
+                for taken in iter::once(below).chain(from) {
+                    self.slots[*taken].takers -= 1;
+                    left.push(*taken);
                 }
             }
         }

@@ -140,7 +140,7 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     fn find(&self, Task { phase, state }: Task) -> Result<Found> {
-        match (self.graph.states[state].origin, phase) {
+        match (&self.graph.states[state].origin, phase) {
             (Origin::Start(_), Phase::Files) => {
                 let files = self.start(state).map(Found::Files);
                 files.map_err(|error| match self.asker(state) {
@@ -172,9 +172,9 @@ impl<'p> Schedule<'_, 'p> {
     fn asker(&self, state: usize) -> Option<&'p Step> {
         let ledger = locked(&self.ledger);
         self.graph.states.iter().enumerate().find_map(|(number, asker)| {
-            let Origin::Step { step, below, from } = asker.origin else { return None };
+            let Origin::Step { step, below, from } = &asker.origin else { return None };
             let is_asked = ledger.board.is_asked(Task { phase: Phase::Change, state: number });
-            (is_asked && (below == state || from == Some(state))).then_some(step)
+            (is_asked && (*below == state || from.contains(&state))).then_some(*step)
         })
     }
 
@@ -200,10 +200,11 @@ impl<'p> Schedule<'_, 'p> {
         let (below, from) = {
             let ledger = locked(&self.ledger);
             let mark = |state: usize| ledger.slots[state].mark;
-            (mark(below).unwrap_or_default(), from.and_then(mark))
+            let from: Vec<Mark> = from.iter().map(|from| mark(*from).unwrap_or_default()).collect();
+            (mark(below).unwrap_or_default(), from)
         };
         let key = Key::step(work.kind(), below.key.as_ref(), self.inputs.options.compression);
-        let (key, is_settled) = work.mark(key, from, self.inputs)?;
+        let (key, is_settled) = work.mark(key, &from, self.inputs)?;
         let key = Key::of_parts(key);
         let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled };
         let Some(number) = self.graph.states[state].layer else { return Ok(Found::Mark(mark, Outcome::Unknown)) };
@@ -229,7 +230,7 @@ impl<'p> Schedule<'_, 'p> {
                 Below::Seen => ledger.slots[below].files.clone().unwrap_or_default(),
                 Below::Changed => ledger.taken(below),
             };
-            let from = from.and_then(|from| ledger.slots[from].files.clone());
+            let from = from.iter().map(|from| ledger.slots[*from].files.clone().unwrap_or_default()).collect();
             Given { title: &step.title, below, from }
         };
         work.change(given, self.inputs)
@@ -279,10 +280,10 @@ impl<'p> Schedule<'_, 'p> {
         Ok(layer)
     }
 
-    fn step(&self, state: usize) -> Result<(&'p Step, &'p dyn Doing, usize, Option<usize>)> {
+    fn step(&self, state: usize) -> Result<(&'p Step, &'p dyn Doing, usize, &'p [usize])> {
         let nothing = || Error::input("the plan starts where it should go on");
-        match self.graph.states[state].origin {
-            Origin::Step { step, below, from } => Ok((step, step::work(&step.work).ok_or_else(nothing)?, below, from)),
+        match &self.graph.states[state].origin {
+            Origin::Step { step, below, from } => Ok((step, step::work(&step.work).ok_or_else(nothing)?, *below, from)),
             Origin::Start(_) => Err(nothing()),
         }
     }

@@ -20,7 +20,7 @@ impl Doing for Vec<Add> {
         "adds"
     }
 
-    fn mark(&self, key: KeyBuilder, _: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+    fn mark(&self, key: KeyBuilder, _: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
         let added = inputs.added(self)?;
         let Added { entries, roles } = &*added;
         let key_and_age = || (Key::of(entries, true, inputs.options.compression), are_settled(entries, inputs.started));

@@ -26,18 +26,18 @@ impl Doing for Copy {
             true if self.owner.as_deref().is_none_or(is_known) => Below::Unseen,
             true => Below::Seen,
         };
-        let stage = match self.from {
-            Provider::Stage(stage) => Some(stage),
-            Provider::Context(_) | Provider::Image(_) => None,
+        let stages = match self.from {
+            Provider::Stage(stage) => vec![stage],
+            Provider::Context(_) | Provider::Image(_) => Vec::new(),
         };
-        Takes { below, stage }
+        Takes { below, stages }
     }
 
     fn kind(&self) -> &'static str {
         "copy"
     }
 
-    fn mark(&self, key: KeyBuilder, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+    fn mark(&self, key: KeyBuilder, from: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
         let sums = sums(self, from, inputs)?;
         let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
         let modified = inputs.options.modified;
@@ -51,7 +51,7 @@ impl Doing for Copy {
         let is_alone = stands_alone(self);
         let below = if is_alone { Files::new() } else { given.below };
         let mut edit = Edit::new(below, owner, inputs.options.modified.of_made(), inputs.budget.clone());
-        Copying { from: given.from, inputs }.copy(self, owner, &mut edit)?;
+        Copying { from: given.from.into_iter().next(), inputs }.copy(self, owner, &mut edit)?;
         let (files, entries) = edit.finish()?;
         let leaves = if is_alone { Leaves::OverBelow } else { Leaves::Files(files) };
         Ok(StepChange { entries: Arc::new(entries), leaves, has_xattrs: false })
@@ -73,7 +73,7 @@ struct Provided {
 }
 
 /// Returns a sum for each thing that `copy` takes from.
-fn sums(copy: &Copy, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<Vec<Sum>> {
+fn sums(copy: &Copy, from: &[Mark], inputs: &Inputs<'_>) -> Result<Vec<Sum>> {
     let certain = |digest| Sum { digest, is_settled: true, has_links: false };
     let mut sums = match &copy.from {
         Provider::Context(number) => {
@@ -87,7 +87,7 @@ fn sums(copy: &Copy, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<Vec<Sum>
         }
         Provider::Image(image) => vec![certain(image.manifest)],
         Provider::Stage(_) => {
-            let Mark { key, is_settled } = from.unwrap_or_default();
+            let Mark { key, is_settled } = from.first().copied().unwrap_or_default();
             let digest = key.map_or_else(|| Sum::nothing().digest, |key| key.digest());
             vec![Sum { digest, is_settled, has_links: false }]
         }

@@ -19,7 +19,7 @@ impl Doing for Directory {
         "directory"
     }
 
-    fn mark(&self, key: KeyBuilder, _: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+    fn mark(&self, key: KeyBuilder, _: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
         let Directory { path, owner } = self;
         let key = key.part("path", path).part("owner", owner).part("time", &inputs.options.modified.of_made());
         Ok((key, true))

@@ -19,9 +19,9 @@ pub trait Doing {
     /// Returns what it takes files from, beside the plan's contexts and what comes from elsewhere.
     fn takes(&self) -> Takes;
 
-    /// Adds to `key` all that decides about what it changes, beside what is below it; `from` is what the stage is known by
+    /// Adds to `key` all that decides about what it changes, beside what is below it; `from` is what the stages are known by
     /// that it takes files from.
-    fn mark(&self, key: KeyBuilder, from: Option<Mark>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)>;
+    fn mark(&self, key: KeyBuilder, from: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)>;
 
     /// Does it.
     fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange>;
@@ -33,8 +33,8 @@ pub trait Doing {
 /// The places that a step takes files from.
 pub struct Takes {
     pub below: Below,
-    /// The number of a stage.
-    pub stage: Option<usize>,
+    /// The numbers of stages.
+    pub stages: Vec<usize>,
 }
 
 /// The way in which a step deals with the file system that is below it.
@@ -55,7 +55,8 @@ pub struct Given<'a> {
     /// For warnings.
     pub title: &'a str,
     pub below: Files,
-    pub from: Option<Files>,
+    /// Those of each stage that it takes from.
+    pub from: Vec<Files>,
 }
 
 /// The change that a step has made.
@@ -91,7 +92,7 @@ pub fn work(work: &Work) -> Option<&dyn Doing> {
 impl Takes {
     /// For one that changes the file system below it, and takes files from no stage.
     fn changed() -> Self {
-        Takes { below: Below::Changed, stage: None }
+        Takes { below: Below::Changed, stages: Vec::new() }
     }
 }
 
