@@ -52,6 +52,30 @@ pub enum Event<'a> {
         /// The name of the image.
         from: &'a str,
     },
+    /// A command of a step is started.
+    CommandStarted {
+        /// The number of the command in this build, the same in all events about it; they count from 1 in the order in which
+        /// they are started.
+        command: usize,
+        /// The name of its step.
+        title: &'a str,
+    },
+    /// A command has written something.
+    CommandOutput {
+        /// The number of the command.
+        command: usize,
+        /// The stream that it has written to.
+        stream: OutputStream,
+        /// The bytes as they came: foreign, of any encoding, and cut anywhere.
+        bytes: &'a [u8],
+    },
+    /// A command has ended, well or not.
+    CommandFinished {
+        /// The number of the command.
+        command: usize,
+        /// The time that it has taken.
+        elapsed: Duration,
+    },
     /// A blob of `descriptor.size` bytes begins to move.
     BlobStarted {
         /// The blob, with its size in bytes.
@@ -115,6 +139,15 @@ pub enum Event<'a> {
         /// The sentence for people; it may hold foreign text as it is.
         message: &'a str,
     },
+}
+
+/// A stream that commands write to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutputStream {
+    /// The standard output.
+    Output,
+    /// The standard error.
+    Error,
 }
 
 /// The way in which a blob came to be where it goes to.

@@ -58,6 +58,9 @@ impl Bars {
             }
             Event::BlobFinished { digest, .. } => clear(self.blobs.remove(&digest)),
             Event::LayerKnown { .. }
+            | Event::CommandStarted { .. }
+            | Event::CommandOutput { .. }
+            | Event::CommandFinished { .. }
             | Event::OutputWritten { .. }
             | Event::TagPlanned { .. }
             | Event::ManifestPushed { .. }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
-use crate::progress::{Event, WarningKind};
+use crate::progress::{Event, OutputStream, WarningKind};
 
 /// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
@@ -25,6 +25,20 @@ fn json(event: Event<'_>) -> Value {
         }
         Event::LayerTaken { layer, title, descriptor, from } => {
             json!({"event": "layer-taken", "layer": layer, "title": title, "descriptor": descriptor, "from": from})
+        }
+        Event::CommandStarted { command, title } => {
+            json!({"event": "command-started", "command": command, "title": title})
+        }
+        Event::CommandOutput { command, stream, bytes } => {
+            let stream = match stream {
+                OutputStream::Output => "stdout",
+                OutputStream::Error => "stderr",
+            };
+            let text = String::from_utf8_lossy(bytes);
+            json!({"event": "command-output", "command": command, "stream": stream, "text": text})
+        }
+        Event::CommandFinished { command, elapsed } => {
+            json!({"event": "command-finished", "command": command, "seconds": elapsed.as_secs_f64()})
         }
         Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
         Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),

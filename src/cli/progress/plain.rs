@@ -6,7 +6,7 @@ use indicatif::HumanBytes;
 
 use super::words::{blob_title, layer_title, outcome_word};
 use crate::oci::Digest;
-use crate::progress::{BlobOutcome, Event};
+use crate::progress::{BlobOutcome, Event, OutputStream};
 
 /// Shows events as lines.
 pub struct PlainLines {
@@ -15,6 +15,8 @@ pub struct PlainLines {
     layers: HashMap<usize, StartedLayer>,
     /// The sizes in bytes of the blobs that are under way.
     blobs: HashMap<Digest, u64>,
+    /// The lines that running commands have begun and not ended, of each stream.
+    begun: HashMap<(usize, OutputStream), Vec<u8>>,
 }
 
 struct StartedLayer {
@@ -25,7 +27,7 @@ struct StartedLayer {
 impl PlainLines {
     /// Returns one that has seen no events.
     pub fn new() -> Self {
-        PlainLines { quiet: false, layers: HashMap::new(), blobs: HashMap::new() }
+        PlainLines { quiet: false, layers: HashMap::new(), blobs: HashMap::new(), begun: HashMap::new() }
     }
 
     /// Returns one that shows warnings and requests that are made again, and no other lines.
@@ -59,6 +61,22 @@ impl PlainLines {
                 self.layers.remove(&layer);
                 line(&format!("{}: {} as in {from}", layer_title(title), descriptor.digest));
             }
+            Event::CommandStarted { command, title } => line(&format!("#{command} {title}")),
+            Event::CommandOutput { command, stream, bytes } => {
+                let begun = self.begun.entry((command, stream)).or_default();
+                begun.extend_from_slice(bytes);
+                for whole in whole_lines(begun) {
+                    line(&format!("#{command} {whole}"));
+                }
+            }
+            Event::CommandFinished { command, elapsed } => {
+                for stream in [OutputStream::Output, OutputStream::Error] {
+                    if let Some(rest) = self.begun.remove(&(command, stream)).filter(|rest| !rest.is_empty()) {
+                        line(&format!("#{command} {}", String::from_utf8_lossy(&rest)));
+                    }
+                }
+                line(&format!("#{command} took {:.1} s", elapsed.as_secs_f32()));
+            }
             Event::BlobStarted { descriptor } => {
                 self.blobs.insert(descriptor.digest, descriptor.size);
             }
@@ -85,4 +103,20 @@ impl PlainLines {
             Event::Warning { message, .. } => say(&format!("warning: {message}")),
         }
     }
+}
+
+/// A line that is longer is shown in pieces: a command may never end one.
+const LONGEST_LINE: usize = 64 << 10;
+
+/// Takes the lines that are whole out of `begun`, without what ends them.
+fn whole_lines(begun: &mut Vec<u8>) -> Vec<String> {
+    let whole = match begun.iter().rposition(|byte| *byte == b'\n') {
+        Some(end) => end + 1,
+        None if begun.len() > LONGEST_LINE => begun.len(),
+        None => return Vec::new(),
+    };
+    let rest = begun.split_off(whole);
+    let lines = std::mem::replace(begun, rest);
+    let lines = lines.strip_suffix(b"\n").unwrap_or(&lines);
+    lines.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).trim_end().to_owned()).collect()
 }
