@@ -19,8 +19,10 @@ pub struct State<'a> {
     /// The first stage that goes through it.
     pub stage: &'a Stage,
     pub origin: Origin<'a>,
-    /// The number of the layer that its step becomes; none if no image has it.
+    /// The number of the layer that its step becomes; none if no image has it, and doing it again is quickly done.
     pub layer: Option<usize>,
+    /// An image has that layer.
+    pub is_in_image: bool,
     /// How many others may take files from it.
     pub takers: usize,
 }
@@ -77,12 +79,24 @@ impl<'a> StateGraph<'a> {
     fn number_layers(&mut self) {
         let mut next = 0;
         let steps = self.targets.iter().flatten().flat_map(|image| &image.steps);
-        for state in steps.filter_map(|(_, state)| *state) {
+        let in_images: Vec<usize> = steps.filter_map(|(_, state)| *state).collect();
+        in_images.iter().for_each(|state| self.states[*state].is_in_image = true);
+        let on_disk = (0..self.states.len()).filter(|state| self.states[*state].is_on_disk());
+        for state in in_images.iter().copied().chain(on_disk.collect::<Vec<_>>()) {
             let layer = &mut self.states[state].layer;
             if layer.is_none() {
                 *layer = Some(next);
                 next += 1;
             }
+        }
+    }
+}
+
+impl State<'_> {
+    fn is_on_disk(&self) -> bool {
+        match &self.origin {
+            Origin::Step { step, .. } => step::work(&step.work).is_some_and(|work| work.takes().on_disk),
+            Origin::Start(_) => false,
         }
     }
 }
@@ -140,7 +154,7 @@ impl<'a> States<'a> {
     }
 
     fn add(&mut self, stage: &'a Stage, origin: Origin<'a>) -> usize {
-        self.all.push(State { stage, origin, layer: None, takers: 0 });
+        self.all.push(State { stage, origin, layer: None, is_in_image: false, takers: 0 });
         self.all.len() - 1
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::board::Board;
 use super::cache::{Key, Mark};
 use super::graph::{Origin, StateGraph};
+use super::inputs::DiskRoot;
 use super::step::{self, Below, Leaves, StepChange};
 use crate::error::Error;
 use crate::layer::Layer;
@@ -63,6 +64,8 @@ pub struct Slot {
     becomes_layer: bool,
     pub leaves: Option<Leaves>,
     pub files: Option<Files>,
+    /// The same on disk, if it came to be there.
+    pub root: Option<Arc<DiskRoot>>,
     /// How many others may still take files from it.
     takers: usize,
     /// It takes nothing from others any more.
@@ -153,13 +156,21 @@ impl Ledger {
         let slot = &mut self.slots[state];
         match found {
             Found::Mark(mark, outcome) => {
-                slot.becomes_layer = graph.states[state].layer.is_some() && matches!(outcome, Outcome::Unknown);
+                slot.becomes_layer = graph.states[state].is_in_image && matches!(outcome, Outcome::Unknown);
                 (slot.mark, slot.outcome) = (Some(mark), outcome);
                 if slot.becomes_layer {
                     self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
                 }
             }
-            Found::Change(StepChange { entries, leaves, has_xattrs }) => {
+            Found::Change(StepChange { entries, leaves, has_xattrs, root }) => {
+                slot.root = root;
+                // What takes long is remembered, whether an image has it or not.
+                let is_to_keep = graph.states[state].layer.is_some() && matches!(slot.outcome, Outcome::Unknown);
+                if is_to_keep && !slot.becomes_layer {
+                    slot.becomes_layer = true;
+                    self.in_hand += 1;
+                    self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
+                }
                 (slot.entries, slot.leaves, slot.has_xattrs) = (Some(entries), Some(leaves), has_xattrs);
             }
             Found::Files(files) => slot.files = Some(files),

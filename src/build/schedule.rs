@@ -10,7 +10,7 @@ use std::thread::{self, Scope};
 
 use super::cache::{self, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
-use super::inputs::Inputs;
+use super::inputs::{DiskRoot, Inputs};
 use super::layers::{self, Layers};
 use super::ledger::{Duty, Found, Ledger, Outcome, Phase, Slot, Task};
 use super::step::{self, Below, Doing, Given, Leaves, StepChange};
@@ -209,7 +209,8 @@ impl<'p> Schedule<'_, 'p> {
         let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled };
         let Some(number) = self.graph.states[state].layer else { return Ok(Found::Mark(mark, Outcome::Unknown)) };
         let maker = *locked(&self.ledger).makers.entry(key).or_insert(state);
-        if maker != state {
+        // What a command leaves, nobody knows but who has run it.
+        if maker != state && !work.takes().on_disk {
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
         let options = self.inputs.options;
@@ -223,6 +224,7 @@ impl<'p> Schedule<'_, 'p> {
 
     fn change(&self, state: usize) -> Result<StepChange> {
         let (step, work, below, from) = self.step(state)?;
+        let near = || self.near(below);
         let given = {
             let mut ledger = locked(&self.ledger);
             let below = match work.takes().below {
@@ -231,9 +233,40 @@ impl<'p> Schedule<'_, 'p> {
                 Below::Changed => ledger.taken(below),
             };
             let from = from.iter().map(|from| ledger.slots[*from].files.clone().unwrap_or_default()).collect();
-            Given { title: &step.title, below, from }
+            Given { title: &step.title, below, from, near: &near }
         };
+        if work.takes().on_disk
+            && let Some(layer) = self.known_layer(state)
+        {
+            let files = match layer {
+                Some(layer) => self.inputs.bases.applied(&given.below, &layer)?,
+                None => given.below,
+            };
+            return Ok(StepChange { leaves: Leaves::Files(files), ..StepChange::nothing() });
+        }
         work.change(given, self.inputs)
+    }
+
+    /// The layer of `state` as an earlier build has made it; the inner one is none if the step changed nothing.
+    fn known_layer(&self, state: usize) -> Option<Option<Layer>> {
+        match &locked(&self.ledger).slots[state].outcome {
+            Outcome::Layer(layer) => Some(layer.as_deref().cloned()),
+            Outcome::Unknown | Outcome::SameAs(_) => None,
+        }
+    }
+
+    /// The file system on disk from which it is the least way to that of `state`.
+    fn near(&self, mut state: usize) -> Result<Arc<DiskRoot>> {
+        loop {
+            if let Some(root) = &locked(&self.ledger).slots[state].root {
+                return Ok(root.clone());
+            }
+            match &self.graph.states[state].origin {
+                Origin::Step { below, .. } => state = *below,
+                Origin::Start(Some(image)) => return self.inputs.roots.image(image, &self.inputs.bases),
+                Origin::Start(None) => return Ok(DiskRoot::empty()),
+            }
+        }
     }
 
     /// The file system that a step leaves.

@@ -26,7 +26,7 @@ use crate::sync::locked;
 use crate::tree::{Content, Spool};
 
 /// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `records/<hex>` what they want to
-/// remember of a blob, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies
+/// remember of a blob, `caches/` the directories that commands keep, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies
 /// under, the digest of the blob that it is of, and the content: what was moved to the place of another is no record.
 ///
 /// Nobody but its owner may look into it, as with docker's and podman's. Blobs and records are regular files; whatever else
@@ -59,13 +59,14 @@ pub struct PendingBlob {
     growing: Growing,
 }
 
+const CACHES: &str = "caches";
 const RECORDS: &str = "records";
 const PENDING: &str = "tmp";
 const LOCK: &str = "lock";
 
 /// The directories of a store, and all names that stand in it.
-const DIRECTORIES: [&str; 4] = ["blobs", BLOBS, RECORDS, PENDING];
-const NAMES: [&str; 4] = ["blobs", RECORDS, PENDING, LOCK];
+const DIRECTORIES: [&str; 5] = ["blobs", BLOBS, CACHES, RECORDS, PENDING];
+const NAMES: [&str; 5] = ["blobs", CACHES, RECORDS, PENDING, LOCK];
 
 /// The size of the largest record, in bytes; what is larger is none of ours.
 const LARGEST_RECORD: u64 = 1 << 30;
@@ -242,6 +243,10 @@ impl LocalStore {
 
     pub(super) fn blobs(&self) -> PathBuf {
         self.root.join(BLOBS)
+    }
+
+    pub(super) fn caches(&self) -> PathBuf {
+        self.root.join(CACHES)
     }
 
     pub(super) fn records(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 pub mod archive;
 mod beside;
 mod blob_file;
+mod cache_mount;
 mod contents;
 mod follow;
 mod gathered;
@@ -19,6 +20,7 @@ pub(crate) mod regular;
 
 pub use archive::Archive;
 pub use beside::Beside;
+pub use cache_mount::CacheMount;
 pub use contents::{BlobKind, Contents, Item};
 pub use follow::{Follow, Follower};
 pub use gathered::Gathered;

@@ -1,10 +1,12 @@
 //! What images that exist already hold: the headers of their layers, read once and noted in the local store, and of their
 //! contents what a build needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rayon::ThreadPool;
@@ -15,13 +17,14 @@ use crate::build::cache::marker;
 use crate::build::options::Options;
 use crate::build::windows;
 use crate::error::{Error, Result};
-use crate::layer::{self, Layer, Member, Overlay};
+use crate::layer::{self, Layer, Member, Overlay, Unpacked};
 use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
+use crate::progress::Event;
 use crate::store::Store;
 use crate::sync::{Memo, locked};
-use crate::tree::{Content, Files, Kind, Limits, Object, Spool};
+use crate::tree::{Content, Files, Kind, Limits, Node, Object, Spool};
 
 /// The images that a build looks into.
 pub struct Bases<'a> {
@@ -72,6 +75,30 @@ impl<'a> Bases<'a> {
             let files = overlay.into_files();
             Ok(if image.config.platform.is_windows() { windows::files(&files) } else { files })
         })
+    }
+
+    /// The file system that `layer`, which is in the local store, makes of what is `below` it.
+    pub fn applied(&self, below: &Files, layer: &Layer) -> Result<Files> {
+        let mut overlay = Overlay::over(below.clone());
+        let members = self.members(std::slice::from_ref(layer))?;
+        let spool = self.spool(layer.clone());
+        members.into_iter().try_for_each(|members| overlay.apply(1, members, &spool))?;
+        Ok(overlay.into_files())
+    }
+
+    /// Writes `files` into the empty directory `root`, which errors call `shown`.
+    pub fn unpack(&self, files: &Files, (root, shown): (BorrowedFd<'_>, &Path)) -> Result<()> {
+        let tars: BTreeSet<Digest> = files.paths().filter_map(|(_, node)| tar_of(node)).collect();
+        let layers: Vec<Layer> = {
+            let spooled = locked(&self.spooled);
+            tars.iter().filter_map(|tar| Some(spooled.get(tar)?.layer.clone())).collect()
+        };
+        let open = |descriptor: &Descriptor| self.open(descriptor);
+        let Unpacked { directories, left_out } = layer::unpack(files, &layers, &open, (root, shown), self.pool)?;
+        for (kind, message) in &left_out {
+            (self.options.progress)(Event::Warning { kind: *kind, message });
+        }
+        directories.finish(b"", root, shown)
     }
 
     /// Sees to it that those of `contents` that are in layers of images can be read, all layers side by side. Each layer is
@@ -143,7 +170,10 @@ impl<'a> Bases<'a> {
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(Ending { blob: self.options.bases.open(descriptor)?, stop: &self.stop }))
+        let Options { store, bases, .. } = *self.options;
+        // A layer that was made here is in no other place.
+        let blob = if store.claim(descriptor) { store.open(descriptor)? } else { bases.open(descriptor)? };
+        Ok(Box::new(Ending { blob, stop: &self.stop }))
     }
 
     fn noted(&self, layer: &Layer) -> Option<Vec<Member>> {
@@ -158,6 +188,14 @@ impl<'a> Bases<'a> {
             Arc::new(Spooled { layer, spool, wanted: Mutex::default(), brought: Mutex::default() })
         });
         spooled.spool.clone()
+    }
+}
+
+/// The tar that the content of a file is in.
+fn tar_of(node: &Node) -> Option<Digest> {
+    match node.object() {
+        Object::Other(Kind::File(Content::Part { spool, .. })) => Some(spool.tar()),
+        _ => None,
     }
 }
 

@@ -4,8 +4,10 @@ mod bases;
 mod contexts;
 mod elsewhere;
 mod members;
+mod roots;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use rayon::ThreadPool;
@@ -15,12 +17,14 @@ use super::options::Options;
 use crate::error::{Error, Result};
 use crate::net::Stop;
 use crate::plan::{Add, Plan, Stage};
+use crate::run::Sandbox;
 use crate::source::local::{self, Added};
-use crate::sync::Memo;
+use crate::sync::{Memo, Once};
 use crate::tree::{Budget, Limits, Whole, path};
 
 pub use bases::Bases;
 pub use contexts::{Contexts, Missing};
+pub use roots::{DiskRoot, Roots};
 use elsewhere::Elsewhere;
 
 /// All that the steps of a plan are given, from any thread.
@@ -33,9 +37,14 @@ pub struct Inputs<'a> {
     pub contexts: Contexts<'a>,
     pub bases: Bases<'a>,
     pub elsewhere: Elsewhere<'a>,
+    pub roots: Roots<'a>,
+    /// Ended when the build has failed.
+    pub stop: Stop,
     /// For what all steps change.
     pub budget: Arc<Budget>,
     adds: Memo<Vec<Add>, Arc<Added>>,
+    sandbox: Once<Sandbox>,
+    commands: AtomicUsize,
 }
 
 impl<'a> Inputs<'a> {
@@ -50,9 +59,23 @@ impl<'a> Inputs<'a> {
             contexts: Contexts::new(&plan.contexts, options.contexts, started, pool),
             bases: Bases::new(options, pool, stop.clone()),
             elsewhere: Elsewhere::new(options, pool, stop.clone()),
+            roots: Roots::new(options),
             budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
             adds: Memo::default(),
+            stop: stop.clone(),
+            sandbox: Once::default(),
+            commands: AtomicUsize::new(0),
         }
+    }
+
+    /// Returns what commands are run in, which is found out when the first one is to be run.
+    pub fn sandbox(&self) -> Result<&Sandbox> {
+        self.sandbox.get_or_find(Sandbox::find)
+    }
+
+    /// Returns the number of the next command, the first being 1.
+    pub fn next_command(&self) -> usize {
+        self.commands.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub fn stage(&self, number: usize) -> Result<&'a Stage> {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::provided::Provided;
 use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes, owner};
 use crate::build::cache::{Mark, Sum};
-use crate::build::inputs::{Inputs, Missing};
-use crate::error::{ErrorKind, Result};
+use crate::build::inputs::Inputs;
+use crate::error::Result;
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Copy, CopyItem, Provider};
 use crate::progress::{Event, WarningKind};
@@ -13,7 +14,6 @@ use crate::source::archive;
 use crate::source::modified::Modified;
 use crate::tree::owner::is_known;
 use crate::tree::path::split;
-use crate::tree::pattern::from_root;
 use crate::tree::{
     Attributes, Content, Copier, Edit, Files, Ignore, Kind, Matched, Node, Object, Pivot, Reason, Time, has_wildcard,
     joined, literal_start, matched, not_there,
@@ -30,7 +30,7 @@ impl Doing for Copy {
             Provider::Stage(stage) => vec![stage],
             Provider::Context(_) | Provider::Image(_) => Vec::new(),
         };
-        Takes { below, stages }
+        Takes { below, stages, on_disk: false }
     }
 
     fn kind(&self) -> &'static str {
@@ -54,7 +54,7 @@ impl Doing for Copy {
         Copying { from: given.from.into_iter().next(), inputs }.copy(self, owner, &mut edit)?;
         let (files, entries) = edit.finish()?;
         let leaves = if is_alone { Leaves::OverBelow } else { Leaves::Files(files) };
-        Ok(StepChange { entries: Arc::new(entries), leaves, has_xattrs: false })
+        Ok(StepChange { entries: Arc::new(entries), leaves, ..StepChange::nothing() })
     }
 }
 
@@ -63,13 +63,6 @@ struct Copying<'a> {
     /// The files of the stage that it takes from.
     from: Option<Files>,
     inputs: &'a Inputs<'a>,
-}
-
-/// Where a copy takes files from, and what errors call it.
-struct Provided {
-    files: Files,
-    title: String,
-    missing: Missing,
 }
 
 /// Returns a sum for each thing that `copy` takes from.
@@ -139,7 +132,7 @@ impl Copying<'_> {
         for item in &copy.items {
             match item {
                 CopyItem::Pattern(pattern) => {
-                    let provided = self.provided(copy)?;
+                    let provided = Provided::of(&copy.from, self.from.as_ref(), self.inputs)?;
                     if copy.parents {
                         self.copy_parents(&copier, &provided, pattern, edit)?;
                     } else {
@@ -168,24 +161,6 @@ impl Copying<'_> {
             }
         }
         Ok(())
-    }
-
-    fn provided(&self, copy: &Copy) -> Result<Provided> {
-        Ok(match &copy.from {
-            Provider::Context(number) => {
-                let context = self.inputs.contexts.get(*number)?;
-                let (files, title) = (context.files.clone(), context.title.clone());
-                Provided { files, title, missing: context.missing.clone() }
-            }
-            Provider::Stage(number) => {
-                let title = format!("the stage {}", self.inputs.stage(*number)?.title);
-                Provided { files: self.from.clone().unwrap_or_default(), title, missing: Missing::default() }
-            }
-            Provider::Image(image) => {
-                let title = format!("the image {}", image.name);
-                Provided { files: self.inputs.bases.files(image)?, title, missing: Missing::default() }
-            }
-        })
     }
 
     fn copy_pattern(
@@ -292,15 +267,6 @@ impl Copying<'_> {
 /// Returns whether `copy` does not look at what is below it. So BuildKit has it: `--chmod` takes `--link` away.
 fn stands_alone(copy: &Copy) -> bool {
     copy.link && copy.mode.is_none()
-}
-
-impl Provided {
-    fn matched(&self, pattern: &str) -> Result<Vec<Matched<'_>>> {
-        matched(&self.files, pattern, &self.title).map_err(|error| match error.kind {
-            ErrorKind::NotFound => self.missing.at(from_root(pattern).as_bytes()).unwrap_or(error),
-            _ => error,
-        })
-    }
 }
 
 /// A file of root's.

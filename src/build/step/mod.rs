@@ -3,11 +3,13 @@
 mod adds;
 mod copy;
 mod directory;
+mod provided;
+mod run;
 
 use std::sync::Arc;
 
 use super::cache::Mark;
-use super::inputs::Inputs;
+use super::inputs::{DiskRoot, Inputs};
 use crate::error::Result;
 use crate::oci::KeyBuilder;
 use crate::plan::Work;
@@ -35,6 +37,8 @@ pub struct Takes {
     pub below: Below,
     /// The numbers of stages.
     pub stages: Vec<usize>,
+    /// It works on a file system on disk. Where an earlier build has done it, its change is read from the layer.
+    pub on_disk: bool,
 }
 
 /// The way in which a step deals with the file system that is below it.
@@ -57,6 +61,8 @@ pub struct Given<'a> {
     pub below: Files,
     /// Those of each stage that it takes from.
     pub from: Vec<Files>,
+    /// Returns the file system on disk from which it is the least way to the one below.
+    pub near: &'a dyn Fn() -> Result<Arc<DiskRoot>>,
 }
 
 /// The change that a step has made.
@@ -67,6 +73,15 @@ pub struct StepChange {
     /// Files get their extended attributes from disk. As docker has it, they stay behind for `COPY`; a spec brings them
     /// along.
     pub has_xattrs: bool,
+    /// The file system that it leaves, where it lies on disk.
+    pub root: Option<Arc<DiskRoot>>,
+}
+
+impl StepChange {
+    /// Returns that of a step which changes nothing.
+    pub fn nothing() -> Self {
+        StepChange { entries: Arc::default(), leaves: Leaves::OverBelow, has_xattrs: false, root: None }
+    }
 }
 
 /// The file system that a step leaves.
@@ -92,7 +107,7 @@ pub fn work(work: &Work) -> Option<&dyn Doing> {
 impl Takes {
     /// For one that changes the file system below it, and takes files from no stage.
     fn changed() -> Self {
-        Takes { below: Below::Changed, stages: Vec::new() }
+        Takes { below: Below::Changed, stages: Vec::new(), on_disk: false }
     }
 }
 

@@ -40,6 +40,11 @@ impl Overlay {
         Overlay::default()
     }
 
+    /// Returns what earlier layers have made, for the next one to be put over it: its number is not 0.
+    pub fn over(files: Files) -> Self {
+        Overlay { files, ..Overlay::default() }
+    }
+
     /// Puts layer number `layer` over those below it; numbers grow. Contents lie in `spool`.
     ///
     /// Members count in their order, the last of several with one path being the one that stays. A whiteout hides what

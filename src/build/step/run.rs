@@ -1,0 +1,331 @@
+//! `RUN`.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::provided::Provided;
+use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
+use crate::build::cache::{Mark, Sum};
+use crate::build::inputs::Inputs;
+use crate::error::{Error, Result};
+use crate::layer;
+use crate::oci::{Digest, KeyBuilder};
+use crate::plan::{Provider, Run, RunMount, RunMountKind, RunNetwork, RunSecurity};
+use crate::progress::{Event, OutputStream};
+use crate::run::{Exit, Mount, MountSource, Network, Process, Ran, Root, Security, Stream, User};
+use crate::source::modified::Modified;
+use crate::store::CacheMount;
+use crate::store::pending::PendingDirectory;
+use crate::sync::locked;
+use crate::tree::owner::find_user;
+use crate::tree::{Attributes, Files, Time, not_there};
+
+/// As many of the last lines that a command has written are shown with its failure.
+const LAST_LINES: usize = 20;
+
+/// The time that tools which ask for one are given: files of layers have no other.
+const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+impl Doing for Run {
+    fn takes(&self) -> Takes {
+        Takes { below: Below::Seen, stages: self.stages().collect(), on_disk: true }
+    }
+
+    fn kind(&self) -> &'static str {
+        "run"
+    }
+
+    fn mark(&self, key: KeyBuilder, from: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+        let mut stages = from.iter();
+        let sums: Vec<Sum> = self
+            .mounts
+            .iter()
+            .filter_map(|mount| mount.kind.provider())
+            .map(|(provider, source)| match provider {
+                Provider::Context(number) => context_sum(*number, source, inputs),
+                Provider::Stage(_) => {
+                    let Mark { key, is_settled } = stages.next().copied().unwrap_or_default();
+                    let digest = KeyBuilder::new("stage").part("mark", &key.map(|key| key.digest())).finish();
+                    Ok(Sum { digest, is_settled, has_links: false })
+                }
+                Provider::Image(image) => Ok(Sum { digest: image.manifest, is_settled: true, has_links: false }),
+            })
+            .collect::<Result<_>>()?;
+        let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
+        let modified = inputs.options.modified;
+        let key = self.parts(key).part("sources", &digests).part("modified", &modified);
+        Ok((key, sums.iter().all(|sum| sum.is_settled)))
+    }
+
+    fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange> {
+        let near = (given.near)()?;
+        let below = inputs.roots.root(&given.below, &near, &inputs.bases)?;
+        let place = inputs.options.store.directory()?;
+        let (upper, work) = (place.create("upper")?, place.create("work")?);
+        let root = Root {
+            lowers: below.lowers.clone(),
+            upper: place.path().join("upper"),
+            work: place.path().join("work"),
+        };
+        let running = Running { run: self, given: &given, inputs, place: &place };
+        let ran = running.run(&root)?;
+        drop(work);
+        let (mut entries, removed) = layer::upper(upper.as_fd(), &root.upper, &given.below, &ran.provided)?;
+        if let Modified::At(time) = inputs.options.modified {
+            entries.iter_mut().for_each(|entry| entry.attributes.modified = Time::of_seconds(time));
+        }
+        for entry in &entries {
+            inputs.budget.entry(entry.path.len() as u64)?;
+        }
+        let mut files = given.below;
+        removed.iter().for_each(|path| files.remove(path));
+        files.put_all(&entries);
+        let changed = (&entries[..], &removed[..]);
+        let root = inputs.roots.changed(place, &root.upper, &below, files.clone(), changed);
+        Ok(StepChange {
+            entries: Arc::new(entries),
+            removed,
+            leaves: Leaves::Files(files),
+            root: Some(root),
+            ..StepChange::nothing()
+        })
+    }
+}
+
+/// Returns the sum of what a mount of `source` may be in a context: links in it lead anywhere.
+fn context_sum(context: usize, source: &str, inputs: &Inputs<'_>) -> Result<Sum> {
+    let context = inputs.contexts.get(context)?;
+    let sum = context.sum(context.files.real(source.as_bytes()).unwrap_or_default())?;
+    if sum.has_links { context.sum(Vec::new()) } else { Ok(sum) }
+}
+
+/// A command that is to be run, or is running.
+struct Running<'a> {
+    run: &'a Run,
+    given: &'a Given<'a>,
+    inputs: &'a Inputs<'a>,
+    /// For what it mounts and nobody else does.
+    place: &'a PendingDirectory,
+}
+
+impl Running<'_> {
+    /// Runs it to its end. Fails unless that is a good one.
+    fn run(&self, root: &Root) -> Result<Ran> {
+        let (sandbox, progress) = (self.inputs.sandbox()?, self.inputs.options.progress);
+        let mut caches = Vec::new();
+        let process = self.process(&mut caches)?;
+        let command = self.inputs.next_command();
+        progress(Event::CommandStarted { command, title: self.given.title });
+        let last = Mutex::new(LastLines::default());
+        let output = |stream: Stream, bytes: &[u8]| {
+            locked(&last).add(bytes);
+            let stream = match stream {
+                Stream::Output => OutputStream::Output,
+                Stream::Error => OutputStream::Error,
+            };
+            progress(Event::CommandOutput { command, stream, bytes });
+        };
+        let started = Instant::now();
+        let ran = sandbox.run(&process, root, &output, &self.inputs.stop);
+        progress(Event::CommandFinished { command, elapsed: started.elapsed() });
+        let ran = ran?;
+        match ran.exit {
+            Exit::Status(0) => Ok(ran),
+            Exit::Status(status) => Err(self.failed(format!("exit code {status}"), locked(&last).take())),
+            Exit::Signal(signal) => Err(self.failed(format!("signal {signal}"), locked(&last).take())),
+        }
+    }
+
+    fn failed(&self, end: String, last: Vec<String>) -> Error {
+        let command = self.run.arguments.join(" ");
+        let error = Error::input(format!("the command `{command}` ended with {end}"));
+        error.with_details(last)
+    }
+
+    fn process(&self, caches: &mut Vec<CacheMount>) -> Result<Process> {
+        let Running { run, given, inputs, .. } = self;
+        let settings = &inputs.options.run;
+        let user = find_user(&run.user, &given.below, &mut |files, path| inputs.bases.read(files, path))?;
+        let mut environment: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut set = |name: &str, value: &[u8]| match environment.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value.to_vec(),
+            None => environment.push((name.to_owned(), value.to_vec())),
+        };
+        set("HOME", &user.home);
+        set(SOURCE_DATE_EPOCH, inputs.options.modified.of_made().to_string().as_bytes());
+        settings.proxies.iter().for_each(|(name, value)| set(name, value.as_bytes()));
+        run.environment.iter().for_each(|(name, value)| set(name, value.as_bytes()));
+        for variable in &run.secret_variables {
+            if let Some(secret) = self.secret(&variable.id, variable.required)? {
+                set(&variable.name, &secret);
+            }
+        }
+        let mut mounts: Vec<Mount> = run
+            .files
+            .iter()
+            .map(|file| Mount {
+                target: file.path.as_bytes().to_vec(),
+                source: MountSource::File { content: file.content.as_bytes().to_vec(), mode: file.mode, user: 0, group: 0 },
+                read_only: true,
+            })
+            .collect();
+        let mut stages = given.from.iter();
+        for (number, mount) in run.mounts.iter().enumerate() {
+            let from = match mount.kind.provider() {
+                Some((Provider::Stage(_), _)) => stages.next(),
+                _ => None,
+            };
+            mounts.extend(self.mount(number, mount, from, caches)?);
+        }
+        let network = match (run.network, settings.network) {
+            (RunNetwork::None, _) | (RunNetwork::Default, RunNetwork::None) => Network::None,
+            _ => Network::Host,
+        };
+        let variable = |(name, value): (String, Vec<u8>)| [name.as_bytes(), b"=", &value].concat();
+        Ok(Process {
+            arguments: run.arguments.iter().map(|argument| argument.as_bytes().to_vec()).collect(),
+            environment: environment.into_iter().map(variable).collect(),
+            directory: run.directory.as_bytes().to_vec(),
+            user: User { id: user.user, group: user.group, groups: user.groups },
+            network,
+            security: match run.security {
+                RunSecurity::Sandbox => Security::Sandbox,
+                RunSecurity::Insecure => Security::Insecure,
+            },
+            hosts: settings.hosts.clone(),
+            shm_size: settings.shm_size,
+            limits: settings.limits.clone(),
+            mounts,
+        })
+    }
+
+    /// The secret `id`; none if it was not given and is not `required`.
+    fn secret(&self, id: &str, required: bool) -> Result<Option<Vec<u8>>> {
+        match self.inputs.options.run.secrets.get(id) {
+            Some(secret) => secret.read().map(Some),
+            None if required => Err(Error::input(format!("the secret `{id}` was not given"))
+                .with_hint(format!("give it, as in `--secret id={id},src=FILE`"))),
+            None => Ok(None),
+        }
+    }
+
+    /// What is mounted for `mount`, the number of which is `number`; none for what was not given and need not be.
+    fn mount(
+        &self,
+        number: usize,
+        mount: &RunMount,
+        from: Option<&Files>,
+        caches: &mut Vec<CacheMount>,
+    ) -> Result<Option<Mount>> {
+        let source = match &mount.kind {
+            RunMountKind::Bind { from: provider, source } => {
+                self.bind(number, &Provided::of(provider, from, self.inputs)?, source, mount.read_only)?
+            }
+            RunMountKind::Cache { id, sharing, from: provider, source, mode, user, group } => {
+                let key = KeyBuilder::new("cache mount 1").part("id", id).finish();
+                let attributes = Attributes { mode: *mode, user: *user, group: *group, ..Attributes::implied() };
+                let cache = self.inputs.options.store.cache_mount(
+                    &key,
+                    *sharing,
+                    &|| !self.inputs.stop.is_ended(),
+                    |directory, shown| {
+                        let mut files = Files::new();
+                        if let Some(provider) = provider {
+                            let provided = Provided::of(provider, from, self.inputs)?;
+                            files = provided.files.below(&provided.files.real(source.as_bytes())?);
+                        }
+                        *files.place(b"").attributes_mut() = attributes.clone();
+                        self.inputs.bases.unpack(&files, (directory, shown))
+                    },
+                )?;
+                let source = open(cache.path())?;
+                caches.push(cache);
+                MountSource::Bind(source)
+            }
+            RunMountKind::Tmpfs { size } => MountSource::Tmpfs { size: *size },
+            RunMountKind::Secret { id, required, mode, user, group } => {
+                let Some(content) = self.secret(id, *required)? else { return Ok(None) };
+                MountSource::File { content, mode: *mode, user: *user, group: *group }
+            }
+            RunMountKind::Ssh { id, required, mode, user, group } => {
+                let Some(agent) = self.inputs.options.run.agents.get(id) else {
+                    return match required {
+                        false => Ok(None),
+                        true => Err(Error::input(format!("the SSH agent `{id}` was not given"))
+                            .with_hint(format!("give it, as in `--ssh {id}`"))),
+                    };
+                };
+                let (path, mode, user, group) = (agent.clone(), *mode, *user, *group);
+                MountSource::Socket { path, mode, user, group }
+            }
+        };
+        Ok(Some(Mount { target: mount.target.as_bytes().to_vec(), source, read_only: mount.read_only }))
+    }
+
+    /// The file or directory `source` of `provided`. What is written to it never gets there.
+    fn bind(&self, number: usize, provided: &Provided, source: &str, read_only: bool) -> Result<MountSource> {
+        let Provided { files, title, missing } = provided;
+        let real = files.real(source.as_bytes())?;
+        let node = files.get(&real).ok_or_else(|| missing.at(&real).unwrap_or_else(|| not_there(source, title)))?;
+        if node.is_directory() {
+            let directory = open(&self.inputs.roots.directory(&files.below(&real), &self.inputs.bases)?)?;
+            return Ok(if read_only { MountSource::Bind(directory) } else { MountSource::Discarding(directory) });
+        }
+        // A file may be written to: it is this command's alone.
+        let mut alone = Files::new();
+        alone.put(FILE, node.clone());
+        let name = format!("mount{number}");
+        let directory = self.place.create(&name)?;
+        let path = self.place.path().join(name);
+        self.inputs.bases.unpack(&alone, (directory.as_fd(), &path))?;
+        Ok(MountSource::Bind(open(&path.join(OsStr::from_bytes(FILE)))?))
+    }
+}
+
+/// The name that a file has in a directory of its own.
+const FILE: &[u8] = b"file";
+
+/// The last lines that a command has written.
+#[derive(Default)]
+struct LastLines {
+    lines: VecDeque<Vec<u8>>,
+    /// The last one has not ended.
+    is_open: bool,
+}
+
+impl LastLines {
+    fn add(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if !self.is_open {
+                self.lines.push_back(Vec::new());
+                if self.lines.len() > LAST_LINES {
+                    self.lines.pop_front();
+                }
+            }
+            if let Some(line) = self.lines.back_mut() {
+                let room = LONGEST_LINE.saturating_sub(line.len()).min(part.len());
+                line.extend_from_slice(&part[..room]);
+            }
+            self.is_open = !part.ends_with(b"\n");
+        }
+    }
+
+    fn take(&mut self) -> Vec<String> {
+        self.lines.drain(..).map(|line| String::from_utf8_lossy(&line).trim_end().to_owned()).collect()
+    }
+}
+
+/// Of a longer line, only the beginning is kept for an error.
+const LONGEST_LINE: usize = 2000;
+
+fn open(path: &Path) -> Result<OwnedFd> {
+    let opened = openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    opened.map_err(|errno| Error::io("open", path, errno.into()))
+}

@@ -1,0 +1,127 @@
+//! Directories that commands keep from one build to the next, as `RUN --mount=type=cache` asks for them.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use rustix::io::Errno;
+
+use super::local::LocalStore;
+use super::pending::PendingDirectory;
+use crate::error::{Error, Result};
+use crate::oci::Digest;
+use crate::plan::CacheSharing;
+
+/// A directory that is kept, as long as a command has it.
+#[derive(Debug)]
+pub struct CacheMount {
+    directory: OwnedFd,
+    path: PathBuf,
+    /// The lock goes with it.
+    _lock: File,
+}
+
+/// So often it is looked whether a directory that another has is free.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// More commands than this at one time do not have a directory of their own each.
+const MOST_PRIVATE: usize = 1000;
+
+const CONTENT: &str = "content";
+const LOCK: &str = "lock";
+
+impl LocalStore {
+    /// Returns the directory of `key`. If there is none, `fill` is called with one to come, and its path for errors: it is
+    /// there for others once that has returned. Where another command has it and it is not to be shared, this waits for as
+    /// long as `may_wait`; then it fails.
+    pub fn cache_mount(
+        &self,
+        key: &Digest,
+        sharing: CacheSharing,
+        may_wait: &dyn Fn() -> bool,
+        fill: impl Fn(BorrowedFd<'_>, &Path) -> Result<()>,
+    ) -> Result<CacheMount> {
+        let choices = if sharing == CacheSharing::Private { MOST_PRIVATE } else { 1 };
+        loop {
+            for number in 0..choices {
+                let name = if number == 0 { key.hex() } else { format!("{}-{number}", key.hex()) };
+                let place = self.caches().join(name);
+                if let Some(lock) = held(&place, sharing).map_err(|source| Error::io("lock", &place, source))? {
+                    return self.filled(&place, lock, &fill);
+                }
+            }
+            if !may_wait() {
+                return Err(Error::input("the build has ended"));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn filled(
+        &self,
+        place: &Path,
+        lock: File,
+        fill: impl Fn(BorrowedFd<'_>, &Path) -> Result<()>,
+    ) -> Result<CacheMount> {
+        let path = place.join(CONTENT);
+        let open = || openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        let directory = match open() {
+            Err(Errno::NOENT) => {
+                let made = PendingDirectory::begin(&path)?;
+                fill(made.as_fd(), made.path())?;
+                match (made.keep(&path), open()) {
+                    // Another that shares it was faster.
+                    (Err(_), Ok(there)) => Ok(there),
+                    (kept, opened) => kept.map(|()| opened)?,
+                }
+            }
+            opened => opened,
+        };
+        let directory = directory.map_err(|errno| Error::io("open", &path, errno.into()))?;
+        Ok(CacheMount { directory, path, _lock: lock })
+    }
+}
+
+impl CacheMount {
+    /// Returns where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsFd for CacheMount {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
+
+/// The lock of the directory at `place`, which is made if it is missing; none if another has it.
+fn held(place: &Path, sharing: CacheSharing) -> io::Result<Option<File>> {
+    match DirBuilder::new().mode(0o700).create(place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let lock = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits() as i32)
+        .open(place.join(LOCK))?;
+    let operation = match sharing {
+        CacheSharing::Shared => FlockOperation::NonBlockingLockShared,
+        CacheSharing::Private | CacheSharing::Locked => FlockOperation::NonBlockingLockExclusive,
+    };
+    match flock(&lock, operation) {
+        Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(Some(lock)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
