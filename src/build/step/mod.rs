@@ -3,6 +3,7 @@
 mod adds;
 mod copy;
 mod directory;
+mod run;
 
 use std::sync::Arc;
 
@@ -85,6 +86,7 @@ pub fn work(work: &Work) -> Option<&dyn Doing> {
         Work::Adds(adds) => Some(adds),
         Work::Copy(copy) => Some(copy),
         Work::Directory(directory) => Some(directory),
+        Work::Run(run) => Some(run),
     }
 }
 
