@@ -10,9 +10,10 @@ use super::graph::ImageSteps;
 /// Returns the image of `target` that its steps come to; `layers` are those of all states.
 pub fn image(target: &Target, image: &ImageSteps<'_>, layers: &[Option<Layer>], created: &str) -> Image {
     let ImageSteps { stage, below, steps } = image;
-    let created_by = |step: &Step| match step.work {
-        Work::Adds(_) => format!("ocibake: {}", step.title),
-        _ => step.title.clone(),
+    let created_by = |step: &Step| match (&step.created_by, &step.work) {
+        (Some(line), _) => line.clone(),
+        (None, Work::Adds(_)) => format!("ocibake: {}", step.title),
+        (None, _) => step.title.clone(),
     };
     let histories: Vec<String> = steps.iter().map(|(step, _)| created_by(step)).collect();
     let steps: Vec<image::HistoryStep<'_>> = steps

@@ -13,6 +13,8 @@ pub mod label;
 mod lock;
 mod named_context;
 pub mod quantity;
+mod run;
+mod run_settings;
 pub mod setting;
 mod spec;
 mod table;
@@ -27,6 +29,11 @@ pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
 pub use lock::BaseLock;
 pub use named_context::{ContextPlace, NamedContext, context_name};
+pub use run::{CacheSharing, Run, RunFile, RunMount, RunMountKind, RunNetwork, RunSecurity, SecretVariable};
+pub use run_settings::{
+    DEFAULT_AGENT, Entitlement, HostEntry, Isolation, NamedAgent, NamedSecret, ResourceLimit, RunSettings,
+    SecretSource, proxy_variables,
+};
 pub use setting::put_variable;
 pub use spec::{AddOrigin, AddSpec, LayerSpec, Libc, Spec, base};
 
@@ -123,8 +130,10 @@ pub struct Context {
 /// One change to a stage's file system, or none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// The name of the step in progress and in the image's history.
+    /// The name of the step in progress and, unless another is given, in the image's history.
     pub title: String,
+    /// The line of the image's history.
+    pub created_by: Option<String>,
     /// The change to the file system.
     pub work: Work,
     /// The line that asked for it, for errors that show up later.
@@ -141,6 +150,8 @@ pub enum Work {
     Copy(Copy),
     /// `WORKDIR`.
     Directory(Directory),
+    /// `RUN`.
+    Run(Run),
     /// No work: the step is there for the image's history.
     Nothing,
 }

@@ -101,6 +101,7 @@ pub fn work(work: &Work) -> Option<&dyn Doing> {
         Work::Adds(adds) => Some(adds),
         Work::Copy(copy) => Some(copy),
         Work::Directory(directory) => Some(directory),
+        Work::Run(run) => Some(run),
     }
 }
 

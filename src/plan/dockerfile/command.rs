@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{MountFlag, Span, Text, Word};
 use crate::error::Excerpt;
 use crate::oci::Healthcheck;
+use crate::plan::{RunNetwork, RunSecurity};
 
 /// The part of a Dockerfile from one `FROM` to the next.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,9 +154,9 @@ pub struct RunCommand {
     /// `--mount`, once for each time that it is given, in this order.
     pub mounts: Vec<MountFlag>,
     /// `--network`.
-    pub network: Network,
+    pub network: RunNetwork,
     /// `--security`.
-    pub security: Security,
+    pub security: RunSecurity,
     /// `--device`, once for each time that it is given, in this order.
     pub devices: Vec<Device>,
 }
@@ -185,28 +186,6 @@ pub struct Heredoc {
     pub file_descriptor: u32,
     /// The place of `<<NAME`, or of the content if that is on lines of its own.
     pub span: Span,
-}
-
-/// The network that a command has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Network {
-    /// The network that the builder gives to every command.
-    #[default]
-    Default,
-    /// No network but loopback.
-    None,
-    /// The network of the machine.
-    Host,
-}
-
-/// The rights that a command has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Security {
-    /// The rights of a container.
-    #[default]
-    Sandbox,
-    /// All rights of whoever runs the build.
-    Insecure,
 }
 
 /// `--device=NAME[,required]`.

@@ -25,13 +25,13 @@ mod text;
 pub mod word;
 
 pub use command::{
-    AddCommand, Argument, Command, CommandLine, CopyCommand, Device, DockerfileStage, Heredoc, Instruction, Network,
-    Pair, RunCommand, Security, Transfer,
+    AddCommand, Argument, Command, CommandLine, CopyCommand, Device, DockerfileStage, Heredoc, Instruction, Pair,
+    RunCommand, Transfer,
 };
 pub use directive::{Check, Directives, Rules};
 pub use lint::{LintRule, Warning};
 pub use lower::{Epoch, Lowered, LoweringRequest, NamedSource, SOURCE_DATE_EPOCH};
-pub use mount::{Mount, MountFlag, MountKind, Sharing};
+pub use mount::{Mount, MountFlag, MountKind};
 pub use text::{Span, Text, Word};
 
 use std::ops::RangeInclusive;

@@ -2,6 +2,7 @@
 
 use super::{Span, Word};
 use crate::error::{Error, Result, suggestion};
+use crate::plan::CacheSharing;
 use crate::plan::quantity::{self, Size};
 
 const KEYS: &[&str] = &[
@@ -63,7 +64,7 @@ pub enum MountKind {
         /// The target without it.
         id: Option<String>,
         /// The way in which steps that run at one time share it.
-        sharing: Sharing,
+        sharing: CacheSharing,
         /// The stage, context or image that an empty cache begins with; nothing without it.
         from: Option<String>,
         /// A path in `from`; its root without it.
@@ -110,18 +111,6 @@ pub enum MountKind {
     },
 }
 
-/// The way in which steps that run side by side share a cache.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Sharing {
-    /// All of them use it at once.
-    #[default]
-    Shared,
-    /// Each of them has one of its own.
-    Private,
-    /// One waits for the other.
-    Locked,
-}
-
 impl MountFlag {
     /// Returns whether a variable is named in it.
     pub fn has_variables(&self) -> bool {
@@ -153,7 +142,7 @@ struct MountSettings {
     required: bool,
     size: Option<u64>,
     id: String,
-    sharing: Option<Sharing>,
+    sharing: Option<CacheSharing>,
     mode: Option<u32>,
     uid: Option<u32>,
     gid: Option<u32>,
@@ -278,11 +267,11 @@ fn parsed<T>(key: &str, value: &str, parse: impl FnOnce(&str) -> Option<T>) -> R
     parse(value).ok_or_else(|| refused(format!("`{value}` cannot be the `{key}` of a mount")))
 }
 
-fn sharing(text: &str) -> Option<Sharing> {
+fn sharing(text: &str) -> Option<CacheSharing> {
     match text.to_lowercase().as_str() {
-        "shared" => Some(Sharing::Shared),
-        "private" => Some(Sharing::Private),
-        "locked" => Some(Sharing::Locked),
+        "shared" => Some(CacheSharing::Shared),
+        "private" => Some(CacheSharing::Private),
+        "locked" => Some(CacheSharing::Locked),
         _ => None,
     }
 }

@@ -5,12 +5,13 @@ use super::flags::{FlagKind, Flags};
 use super::line::LogicalLine;
 use super::options::fields;
 use super::parts::InstructionParts;
-use super::{Device, MountFlag, Network, RunCommand, Security};
+use super::{Device, MountFlag, RunCommand};
 use crate::error::{Error, Result, suggestion};
-use crate::plan::quantity;
+use crate::plan::{RunNetwork, RunSecurity, quantity};
 
-const NETWORKS: &[(&str, Network)] = &[("default", Network::Default), ("none", Network::None), ("host", Network::Host)];
-const SECURITIES: &[(&str, Security)] = &[("sandbox", Security::Sandbox), ("insecure", Security::Insecure)];
+const NETWORKS: &[(&str, RunNetwork)] =
+    &[("default", RunNetwork::Default), ("none", RunNetwork::None), ("host", RunNetwork::Host)];
+const SECURITIES: &[(&str, RunSecurity)] = &[("sandbox", RunSecurity::Sandbox), ("insecure", RunSecurity::Insecure)];
 
 /// Reads `RUN`.
 pub(super) fn read(parts: &InstructionParts<'_>) -> Result<RunCommand> {

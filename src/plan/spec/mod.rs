@@ -156,7 +156,7 @@ impl LayerSpec {
     pub fn step(&self, platform: &Platform, libc: Libc) -> Result<Step> {
         let adds: Vec<Add> = self.adds.iter().map(|add| add.expand(platform, libc)).collect::<Result<_>>()?;
         let title = self.name.clone().unwrap_or_else(|| title(&adds));
-        Ok(Step { title, work: Work::Adds(adds), place: None })
+        Ok(Step { title, created_by: None, work: Work::Adds(adds), place: None })
     }
 }
 

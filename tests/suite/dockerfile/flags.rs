@@ -2,9 +2,8 @@
 //! `instructions` package.
 
 use ocibake::error::{Error, Result};
-use ocibake::plan::dockerfile::{
-    AddCommand, Command, CopyCommand, Mount, MountKind, Network, RunCommand, Security, Sharing,
-};
+use ocibake::plan::dockerfile::{AddCommand, Command, CopyCommand, Mount, MountKind, RunCommand};
+use ocibake::plan::{CacheSharing, RunNetwork, RunSecurity};
 
 use crate::support::reading::{command, refused, text, texts};
 
@@ -72,11 +71,11 @@ fn quotes_and_backslashes_hold_a_flag_together() {
 #[test]
 fn run_has_networks_securities_and_devices() {
     let found = run("RUN --network=none --security=insecure --device=vendor.com/gpu=all,required --device=name=x a");
-    assert_eq!((found.network, found.security), (Network::None, Security::Insecure));
+    assert_eq!((found.network, found.security), (RunNetwork::None, RunSecurity::Insecure));
     let devices: Vec<_> = found.devices.iter().map(|device| (&*device.name.text, device.required)).collect();
     assert_eq!(devices, [("vendor.com/gpu=all", true), ("x", false)]);
     let found = run("RUN a");
-    assert_eq!((found.network, found.security, found.devices.len()), (Network::Default, Security::Sandbox, 0));
+    assert_eq!((found.network, found.security, found.devices.len()), (RunNetwork::Default, RunSecurity::Sandbox, 0));
 }
 
 #[test]
@@ -90,7 +89,7 @@ fn mounts_are_of_five_kinds() {
             "type=cache,id=i,destination=/a,sharing=Locked,mode=0755,uid=1,gid=2,ro",
             MountKind::Cache {
                 id: some("i"),
-                sharing: Sharing::Locked,
+                sharing: CacheSharing::Locked,
                 from: None,
                 source: None,
                 mode: Some(0o755),

@@ -218,6 +218,7 @@ impl Store for Layouts {
 pub fn stage(base: Base, works: Vec<Work>) -> Stage {
     let steps = works.into_iter().enumerate().map(|(number, work)| Step {
         title: format!("step {number}"),
+        created_by: None,
         work,
         place: Some(Excerpt::new("Dockerfile", "FROM scratch\nCOPY a b\n", 13..21)),
     });

@@ -98,7 +98,7 @@ impl StageState {
 
     /// Adds a step.
     pub fn push(&mut self, title: String, work: Work, place: Excerpt) {
-        self.steps.push(Step { title, work, place: Some(place) });
+        self.steps.push(Step { title, created_by: None, work, place: Some(place) });
     }
 
     /// Returns the stage with all labels.
