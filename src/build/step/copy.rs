@@ -54,7 +54,7 @@ impl Doing for Copy {
         Copying { from: given.from, inputs }.copy(self, owner, &mut edit)?;
         let (files, entries) = edit.finish()?;
         let leaves = if is_alone { Leaves::OverBelow } else { Leaves::Files(files) };
-        Ok(StepChange { entries: Arc::new(entries), leaves, has_xattrs: false })
+        Ok(StepChange { entries: Arc::new(entries), removed: Vec::new(), leaves, has_xattrs: false })
     }
 }
 

@@ -60,8 +60,10 @@ pub struct Given<'a> {
 
 /// The change that a step has made.
 pub struct StepChange {
-    /// The entries of its layer, sorted by path; none if it changes nothing.
+    /// The entries of its layer, sorted by path; none if it puts nothing.
     pub entries: Arc<Vec<Entry>>,
+    /// The paths that are no longer there, sorted; they go before the entries come.
+    pub removed: Vec<Vec<u8>>,
     pub leaves: Leaves,
     /// Files get their extended attributes from disk. As docker has it, they stay behind for `COPY`; a spec brings them
     /// along.
