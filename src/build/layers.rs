@@ -31,8 +31,10 @@ pub struct Layers<'a> {
 pub struct LayerTask<'a> {
     pub number: usize,
     pub title: &'a str,
-    /// As they were walked; without the extended attributes that files on disk have.
+    /// As they were walked, with the whiteouts of what goes; without the extended attributes that files on disk have.
     pub entries: Arc<Vec<Entry>>,
+    /// The first file that is [called as a whiteout](misnamed) without being meant as one.
+    pub misnamed: Option<Vec<u8>>,
     /// The layer is to have those.
     pub has_xattrs: bool,
 }
@@ -81,7 +83,7 @@ impl<'a> Layers<'a> {
         let options = self.options;
         let key = self.pool.install(|| Key::of(&task.entries, task.has_xattrs, options.compression));
         let layer = self.made.get(key, || {
-            warn_of_whiteout(&task.entries, options);
+            task.misnamed.iter().for_each(|path| warn_of_whiteout(path, options));
             if let Some(layer) = options.trust_times.then(|| key.find(options.store)).flatten() {
                 self.take(task.number, task.title, &layer);
                 return Ok(layer);
@@ -170,15 +172,17 @@ fn contents(entries: &[Entry]) -> impl Iterator<Item = &Content> {
     })
 }
 
-/// A file of such a name is not in the image of anyone who unpacks the layer, and takes others away (image-spec,
-/// layer.md, "Whiteouts").
-fn warn_of_whiteout(entries: &[Entry], options: &Options<'_>) {
+/// Returns the first path among the `entries` of a step that has the name of a whiteout. Such a file is not in the image of
+/// anyone who unpacks the layer, and takes others away (image-spec, layer.md, "Whiteouts").
+pub fn misnamed(entries: &[Entry]) -> Option<Vec<u8>> {
     let is_whiteout = |entry: &&Entry| path::split(&entry.path).1.starts_with(WHITEOUT);
-    if let Some(first) = entries.iter().find(is_whiteout) {
-        let path = String::from_utf8_lossy(&first.path);
-        let message = format!("/{path} will not be a file in the image: a name with .wh. before it removes that name");
-        (options.progress)(Event::Warning { kind: WarningKind::WhiteoutName, message: &message });
-    }
+    entries.iter().find(is_whiteout).map(|first| first.path.clone())
+}
+
+fn warn_of_whiteout(path: &[u8], options: &Options<'_>) {
+    let path = String::from_utf8_lossy(path);
+    let message = format!("/{path} will not be a file in the image: a name with .wh. before it removes that name");
+    (options.progress)(Event::Warning { kind: WarningKind::WhiteoutName, message: &message });
 }
 
 /// Returns whether a layer is what the image `from` says that it is, as far as that can be told without having it

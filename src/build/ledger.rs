@@ -59,6 +59,8 @@ pub struct Slot {
     pub mark: Option<Mark>,
     pub outcome: Outcome,
     pub entries: Option<Arc<Vec<Entry>>>,
+    /// The paths that go before the entries come.
+    pub removed: Arc<Vec<Vec<u8>>>,
     has_xattrs: bool,
     /// It is to become a layer that nobody has made yet.
     becomes_layer: bool,
@@ -162,7 +164,7 @@ impl Ledger {
                     self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
                 }
             }
-            Found::Change(StepChange { entries, leaves, has_xattrs, root }) => {
+            Found::Change(StepChange { entries, removed, leaves, has_xattrs, root }) => {
                 slot.root = root;
                 // What takes long is remembered, whether an image has it or not.
                 let is_to_keep = graph.states[state].layer.is_some() && matches!(slot.outcome, Outcome::Unknown);
@@ -171,7 +173,8 @@ impl Ledger {
                     self.in_hand += 1;
                     self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
                 }
-                (slot.entries, slot.leaves, slot.has_xattrs) = (Some(entries), Some(leaves), has_xattrs);
+                (slot.entries, slot.removed) = (Some(entries), Arc::new(removed));
+                (slot.leaves, slot.has_xattrs) = (Some(leaves), has_xattrs);
             }
             Found::Files(files) => slot.files = Some(files),
             Found::Layer(layer) => {
@@ -196,7 +199,7 @@ impl Ledger {
                 (slot.files, slot.leaves) = (None, None);
             }
             if is_changed && !slot.becomes_files() && (!slot.becomes_layer || is_written) {
-                slot.entries = None;
+                (slot.entries, slot.removed) = Default::default();
             }
             let takes_nothing = match is_asked {
                 true => is_changed && (has_files || !matches!(slot.leaves, Some(Leaves::OverBelow))),
@@ -222,10 +225,11 @@ impl Ledger {
         files.unwrap_or_default()
     }
 
-    /// What the layer of `state` is made of: its entries, and whether they get extended attributes; and what it is known by.
-    pub fn entries(&mut self, state: usize) -> (Arc<Vec<Entry>>, bool, Mark) {
+    /// What the layer of `state` is made of: its entries, and what goes before they come; whether they get extended
+    /// attributes; and what it is known by.
+    pub fn entries(&mut self, state: usize) -> (Arc<Vec<Entry>>, Arc<Vec<Vec<u8>>>, bool, Mark) {
         let slot = &mut self.slots[state];
         let entries = if slot.becomes_files() { slot.entries.clone() } else { slot.entries.take() };
-        (entries.unwrap_or_default(), slot.has_xattrs, slot.mark.unwrap_or_default())
+        (entries.unwrap_or_default(), slot.removed.clone(), slot.has_xattrs, slot.mark.unwrap_or_default())
     }
 }

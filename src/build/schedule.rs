@@ -16,7 +16,7 @@ use super::ledger::{Duty, Found, Ledger, Outcome, Phase, Slot, Task};
 use super::step::{self, Below, Doing, Given, Leaves, StepChange};
 use super::windows;
 use crate::error::{Error, Result};
-use crate::layer::Layer;
+use crate::layer::{Layer, with_whiteouts};
 use crate::net::Stop;
 use crate::plan::Step;
 use crate::sync::{Once, locked};
@@ -272,15 +272,17 @@ impl<'p> Schedule<'_, 'p> {
     /// The file system that a step leaves.
     fn files(&self, state: usize) -> Result<Files> {
         let (_, _, below, _) = self.step(state)?;
-        let (mut files, entries) = {
+        let (mut files, removed, entries) = {
             let mut ledger = locked(&self.ledger);
             let files = match ledger.slots[state].leaves.take() {
                 Some(Leaves::Files(files)) => return Ok(files),
                 Some(Leaves::Over(files)) => files,
                 Some(Leaves::OverBelow) | None => ledger.taken(below),
             };
-            (files, ledger.slots[state].entries.clone().unwrap_or_default())
+            let slot = &ledger.slots[state];
+            (files, slot.removed.clone(), slot.entries.clone().unwrap_or_default())
         };
+        removed.iter().for_each(|path| files.remove(path));
         files.put_all(&entries);
         Ok(files)
     }
@@ -290,18 +292,24 @@ impl<'p> Schedule<'_, 'p> {
         let State { stage, layer: number, .. } = &self.graph.states[state];
         let (step, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
-        let (entries, has_xattrs, mark) = locked(&self.ledger).entries(state);
+        let (entries, removed, has_xattrs, mark) = locked(&self.ledger).entries(state);
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
-        let (layer, made_of) = if entries.is_empty() {
+        let (layer, made_of) = if entries.is_empty() && removed.is_empty() {
             (None, None)
         } else {
+            let misnamed = layers::misnamed(&entries);
+            let time = options.modified.of_made();
+            let entries = match removed.is_empty() {
+                true => entries,
+                false => Arc::new(with_whiteouts(&entries, &removed, time)),
+            };
             let entries = match is_windows {
-                true => Arc::new(windows::layer(&entries, options.modified.of_made())?),
+                true => Arc::new(windows::layer(&entries, time)?),
                 false => entries,
             };
             let has_xattrs = has_xattrs && !is_windows;
-            let task = layers::LayerTask { number, title: &step.title, entries, has_xattrs };
+            let task = layers::LayerTask { number, title: &step.title, entries, misnamed, has_xattrs };
             let (layer, key) = self.layers.make(task, self.inputs)?;
             (Some(layer), Some(key))
         };

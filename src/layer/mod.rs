@@ -1,7 +1,7 @@
 //! The layer engine: file-system entries in, a compressed tar with both its digests out, in one pass and on every core;
 //! and back, from layers to the root file system that they make.
 //!
-//! - `tar`: the headers that entries become.
+//! - `tar`: the headers that entries become; `whiteout`: the entries that tell of removals.
 //! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`Writer`] says how.
 //! - `read`: blobs to the file system that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
@@ -10,6 +10,7 @@
 mod read;
 mod tar;
 mod unpack;
+mod whiteout;
 mod write;
 
 pub use read::{
@@ -18,6 +19,7 @@ pub use read::{
 };
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
+pub use whiteout::with_whiteouts;
 pub use write::{Compression, Earlier, Job, Piece, Writer, Written};
 
 use crate::error::{Error, Result};

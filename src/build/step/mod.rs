@@ -67,8 +67,10 @@ pub struct Given<'a> {
 
 /// The change that a step has made.
 pub struct StepChange {
-    /// The entries of its layer, sorted by path; none if it changes nothing.
+    /// The entries of its layer, sorted by path; none if it puts nothing.
     pub entries: Arc<Vec<Entry>>,
+    /// The paths that are no longer there, sorted; they go before the entries come.
+    pub removed: Vec<Vec<u8>>,
     pub leaves: Leaves,
     /// Files get their extended attributes from disk. As docker has it, they stay behind for `COPY`; a spec brings them
     /// along.
@@ -80,7 +82,7 @@ pub struct StepChange {
 impl StepChange {
     /// Returns that of a step which changes nothing.
     pub fn nothing() -> Self {
-        StepChange { entries: Arc::default(), leaves: Leaves::OverBelow, has_xattrs: false, root: None }
+        StepChange { entries: Arc::default(), removed: Vec::new(), leaves: Leaves::OverBelow, has_xattrs: false, root: None }
     }
 }
 

@@ -32,7 +32,8 @@ pub struct Overlay {
 pub const WHITEOUT: &[u8] = b".wh.";
 /// The beginning of the names that AUFS keeps for itself.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
-const OPAQUE: &[u8] = b".wh..wh..opq";
+/// The name that hides all that lower layers have in its directory.
+pub const OPAQUE: &[u8] = b".wh..wh..opq";
 
 impl Overlay {
     /// Returns a root without anything in it.

@@ -27,6 +27,7 @@ use member::members;
 
 pub use archive::read_archive;
 pub use blob::LayerReader;
+pub(super) use change::OPAQUE;
 pub use change::{Overlay, WHITEOUT};
 pub use header::is_header;
 pub use member::{Extent, Member};
