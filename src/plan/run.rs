@@ -163,11 +163,7 @@ pub enum CacheSharing {
 impl Run {
     /// Returns the owners of the files that it mounts, in the order of its mounts; one comes as often as it is mounted from.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
-        self.mounts.iter().filter_map(|mount| match &mount.kind {
-            RunMountKind::Bind { from, .. } => Some(from),
-            RunMountKind::Cache { from, .. } => from.as_ref(),
-            RunMountKind::Tmpfs { .. } | RunMountKind::Secret { .. } | RunMountKind::Ssh { .. } => None,
-        })
+        self.mounts.iter().filter_map(|mount| Some(mount.kind.provider()?.0))
     }
 
     /// Returns the stages that it mounts files of, by their place among the plan's; as [`providers`](Self::providers).
@@ -191,6 +187,17 @@ impl Run {
             .part("network", network)
             .part("security", security)
             .part("mounts", mounts)
+    }
+}
+
+impl RunMountKind {
+    /// Returns the owner of the files that it is taken from, if there is one, and the path of what is meant.
+    pub fn provider(&self) -> Option<(&Provider, &str)> {
+        match self {
+            RunMountKind::Bind { from, source } => Some((from, source)),
+            RunMountKind::Cache { from, source, .. } => Some((from.as_ref()?, source)),
+            RunMountKind::Tmpfs { .. } | RunMountKind::Secret { .. } | RunMountKind::Ssh { .. } => None,
+        }
     }
 }
 

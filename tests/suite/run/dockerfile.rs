@@ -1,0 +1,230 @@
+//! Dockerfiles with `RUN`: what commands change, what they are given, and what is remembered of them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::container::{Container, require_runtime};
+use crate::support::program::{Outcome, Program};
+use crate::support::tool::{require, require_root, run};
+use crate::support::traces::{assert_store_is_sound, names_in};
+use crate::support::tree::Tree;
+
+/// A context with a busybox, whose commands the first steps of `FROM busybox AS …` make.
+struct Bench {
+    context: tempfile::TempDir,
+    place: tempfile::TempDir,
+    program: Program,
+}
+
+const BUSYBOX: &str = "FROM scratch AS busybox\nCOPY busybox /bin/busybox\n\
+                       RUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
+
+impl Bench {
+    /// None where commands cannot be run.
+    fn new(tree: Tree) -> Option<Self> {
+        if !require_root() || !require("busybox") {
+            return None;
+        }
+        let busybox = fs::read(run("sh", ["-c", "command -v busybox"]).trim()).unwrap();
+        let context = tree.file("busybox", busybox).mode(0o755).plant();
+        let place = tempfile::tempdir().unwrap();
+        let program = Program::new().directory(place.path());
+        Some(Bench { context, place, program })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// Builds what stands behind `FROM busybox`, with the stages `before` it.
+    fn build_stages(&self, stages: &str, flags: &[&str]) -> Outcome {
+        fs::write(self.context.path().join("Dockerfile"), format!("{BUSYBOX}{stages}")).unwrap();
+        let context = self.context.path().to_str().unwrap();
+        self.program.run([&["build", context, "--platform=linux/amd64"], flags].concat())
+    }
+
+    fn build(&self, steps: &str, flags: &[&str]) -> Outcome {
+        self.build_stages(&format!("FROM busybox\n{steps}"), flags)
+    }
+
+    /// The root file system that the image of `steps` has.
+    #[track_caller]
+    fn root(&self, steps: &str) -> PathBuf {
+        let root = self.path("root");
+        let _ = fs::remove_dir_all(&root);
+        self.build(steps, &["-o", &format!("type=local,dest={}", root.display())]).success();
+        root
+    }
+
+    /// What the file at `path` holds in the image of `steps`.
+    #[track_caller]
+    fn content(&self, steps: &str, path: &str) -> String {
+        fs::read_to_string(self.root(steps).join(path)).unwrap()
+    }
+}
+
+#[test]
+fn what_a_command_makes_changes_and_removes_is_in_the_image() {
+    let tree = Tree::new().file("files/kept", "kept").file("files/gone", "").file("files/changed", "old");
+    let Some(bench) = Bench::new(tree) else { return };
+    if !require("umoci") || !require_runtime() {
+        return;
+    }
+    let steps = "COPY files /files/\n\
+                 RUN rm /files/gone && echo new > /files/changed && mkdir -m 700 /files/made && ln -s kept /files/link \
+                 && ln /files/kept /files/hard && chown 7:8 /files/kept\n\
+                 RUN rm -r /files/made && mkdir /files/made && chmod 750 /files\n";
+    bench.build(steps, &["-t", "it", "-o", "x.tar"]).success();
+    let root = bench.root(steps);
+    assert_eq!(names_in(&root.join("files")), ["changed", "hard", "kept", "link", "made"]);
+    assert_eq!(fs::read_to_string(root.join("files/changed")).unwrap(), "new\n");
+    // Whoever else unpacks it has the same.
+    let container = Container::unpack(bench.path("x.tar").to_str().unwrap(), "amd64", &bench.path("bundle"));
+    let list = "stat -c '%n %A %u:%g %h' /files /files/*";
+    let listing = container.run(&["/bin/sh", "-c", list]);
+    insta::assert_snapshot!(listing, @r"
+    /files drwxr-x--- 0:0 3
+    /files/changed -rw-r--r-- 0:0 1
+    /files/hard -rw-r--r-- 7:8 2
+    /files/kept -rw-r--r-- 7:8 2
+    /files/link lrwxrwxrwx 0:0 1
+    /files/made drwxr-xr-x 0:0 2
+    ");
+}
+
+/// What the kernel makes up anew each time it is asked.
+const RANDOM: &str = "cat /proc/sys/kernel/random/uuid";
+
+#[test]
+fn a_command_that_was_run_is_not_run_again() {
+    let Some(bench) = Bench::new(Tree::new().file("a", "1").file("b", "1")) else { return };
+    let steps = format!("COPY a /\nRUN {RANDOM} > /first\nCOPY b /\nRUN {RANDOM} > /second\n");
+    let first = bench.build(&steps, &[]).digest();
+    assert_eq!(bench.build(&steps, &[]).digest(), first);
+    let [one, two] = ["first", "second"].map(|name| bench.content(&steps, name));
+    // What stands on the change is run again, and finds what was there before.
+    fs::write(bench.context.path().join("b"), "2").unwrap();
+    let root = bench.root(&steps);
+    assert_eq!(fs::read_to_string(root.join("first")).unwrap(), one);
+    assert_ne!(fs::read_to_string(root.join("second")).unwrap(), two);
+    assert_eq!(fs::read_to_string(root.join("b")).unwrap(), "2");
+    let third = format!("{steps}RUN cat /first /second /b > /third && rm /second\n");
+    let root = bench.root(&third);
+    assert!(fs::read_to_string(root.join("third")).unwrap().starts_with(&one));
+    assert!(!root.join("second").exists());
+    assert_store_is_sound(&bench.program.store());
+}
+
+#[test]
+fn a_stage_that_no_image_has_is_remembered_too() {
+    let Some(bench) = Bench::new(Tree::new().file("a", "1")) else { return };
+    let stages = format!(
+        "FROM busybox AS builder\nRUN {RANDOM} > /made\nFROM busybox\nCOPY a /\nCOPY --from=builder /made /\n"
+    );
+    let made = || {
+        let root = bench.path("root");
+        let _ = fs::remove_dir_all(&root);
+        bench.build_stages(&stages, &["-o", "type=local,dest=root"]).success();
+        fs::read_to_string(root.join("made")).unwrap()
+    };
+    let first = made();
+    fs::write(bench.context.path().join("a"), "2").unwrap();
+    assert_eq!(made(), first);
+    // Taken by another step, which has to read it from its layer.
+    let other = stages.replace("/made /\n", "/made /elsewhere/\n");
+    bench.build_stages(&other, &["-o", "type=local,dest=other"]).success();
+    assert_eq!(fs::read_to_string(bench.path("other/elsewhere/made")).unwrap(), first);
+}
+
+#[test]
+fn a_command_that_fails_says_how_and_leaves_nothing() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let outcome = bench.build("RUN echo so far; echo not further >&2; exit 7\n", &["-o", "x.tar"]).failure(1);
+    outcome.says(&["exit code 7", "so far", "not further", "Dockerfile:5", "RUN echo so far"]);
+    let outcome = bench.build("RUN kill -9 $$\n", &["-o", "x.tar"]).failure(1);
+    outcome.says(&["signal 9", "Dockerfile:5"]);
+    let outcome = bench.build("RUN [\"missing\"]\n", &["-o", "x.tar"]).failure(1);
+    outcome.says(&["missing", "Dockerfile:5"]);
+    assert_eq!(names_in(bench.place.path()), [""; 0]);
+    assert_store_is_sound(&bench.program.store());
+}
+
+#[test]
+fn a_command_has_the_settings_of_its_stage() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let steps = "RUN echo 'app:x:1000:1001::/home/app:/bin/sh' > /etc/passwd || \
+                 { mkdir /etc && echo 'app:x:1000:1001::/home/app:/bin/sh' > /etc/passwd; }\n\
+                 RUN printf 'app:x:1001:\\nmore:x:50:app\\n' > /etc/group && mkdir -p /srv/app && chown app /srv/app\n\
+                 ARG COLOUR=red\nENV SIZE=large COLOUR2=$COLOUR\nWORKDIR /srv/app\nUSER app\n\
+                 RUN { id -u; id -g; id -G; pwd; echo $HOME $SIZE $COLOUR $COLOUR2; umask; } > told\n";
+    assert_eq!(
+        bench.content(steps, "srv/app/told"),
+        "1000\n1001\n1001 50\n/srv/app\n/home/app large red red\n0022\n"
+    );
+}
+
+#[test]
+fn the_layer_has_nothing_of_what_a_command_was_given() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let root = bench.root("RUN test -s /etc/hosts && test -e /dev/null && test -d /proc/self && echo > /made\n");
+    assert_eq!(names_in(&root), ["bin", "made"]);
+}
+
+#[test]
+fn mounts_are_there_for_the_command_alone() {
+    let tree = Tree::new().file("lib/a", "library").file("lib/left-out", "").file(".dockerignore", "lib/left-out");
+    let Some(bench) = Bench::new(tree) else { return };
+    fs::write(bench.path("token"), "hidden-7f3a").unwrap();
+    let steps = "RUN --mount=type=bind,source=lib,target=/lib --mount=type=tmpfs,target=/scratch \
+                 --mount=type=secret,id=token --mount=type=cache,target=/cache \
+                 { ls /lib; cat /lib/a; grep ' /scratch ' /proc/mounts | cut -d' ' -f1; \
+                 wc -c < /run/secrets/token; ls /cache; } > /told && echo > /cache/kept && echo > /scratch/x\n\
+                 RUN --mount=type=bind,source=lib,target=/lib,rw echo changed > /lib/a\n";
+    let flags = ["--secret", "id=token,src=token", "-o", "type=local,dest=root"];
+    bench.build(steps, &flags).success();
+    assert_eq!(fs::read_to_string(bench.path("root/told")).unwrap(), "a\nlibrarytmpfs\n11\n");
+    assert_eq!(names_in(&bench.path("root")), ["bin", "told"]);
+    assert_eq!(fs::read_to_string(bench.context.path().join("lib/a")).unwrap(), "library");
+    // The cache is kept, and nothing of the secret.
+    let again = steps.replace("/told", "/told2");
+    bench.build(&again, &["--secret", "id=token,src=token", "-o", "type=local,dest=other"]).success();
+    assert_eq!(fs::read_to_string(bench.path("other/told2")).unwrap(), "a\nlibrarytmpfs\n11\nkept\n");
+    let store = bench.program.store();
+    let found = std::process::Command::new("grep").args(["-r", "hidden-7f3a"]).arg(store).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}
+
+#[test]
+fn commands_of_two_stages_run_side_by_side() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    // Each ends once the other has begun.
+    let stage = |own: &str, other: &str| {
+        format!(
+            "FROM busybox AS {own}\nRUN --mount=type=cache,id=meeting,target=/m touch /m/{own}; \
+             for i in $(seq 600); do [ -e /m/{other} ] && echo > /{own} && exit 0; sleep 0.1; done; exit 1\n"
+        )
+    };
+    let stages = [stage("one", "two"), stage("two", "one")].concat();
+    let last = "FROM busybox\nCOPY --from=one /one /\nCOPY --from=two /two /\n";
+    bench.build_stages(&format!("{stages}{last}"), &["--jobs=2", "-o", "type=local,dest=root"]).success();
+    assert_eq!(names_in(&bench.path("root")), ["bin", "one", "two"]);
+}
+
+#[test]
+fn a_command_may_have_no_network() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let told = bench.content("RUN --network=none ls /sys/class/net > /told\n", "told");
+    assert_eq!(told, "lo\n");
+}
+
+#[test]
+fn progress_has_what_a_command_writes() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let outcome = bench.build("RUN echo from the command; printf 'and\\033[31m more'\n", &["--progress=plain"]).success();
+    let lines: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with("#2")).collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert!(lines[0].starts_with("#2 RUN echo from the command"), "{lines:?}");
+    assert_eq!(lines[1], "#2 from the command");
+    assert!(lines[2].contains("more") && !lines[2].contains('\u{1b}'), "{lines:?}");
+    assert!(lines[3].starts_with("#2 took "), "{lines:?}");
+}
