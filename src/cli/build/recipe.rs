@@ -265,6 +265,7 @@ impl Recipe<'_> {
             },
             overlay: &|spec| self.spec_flags.overlay(spec),
             automatic,
+            allowed: &[],
         };
         work(&request)
     }

@@ -117,6 +117,13 @@ impl MountFlag {
         self.fields.iter().any(|(_, value)| value.as_ref().is_some_and(|value| value.text.contains('$')))
     }
 
+    /// Returns the name of what it is taken from, which has no variables; none for a mount that nothing is taken for.
+    pub fn from(&self) -> Option<&Word> {
+        let value = |name: &str| self.fields.iter().rev().find(|(key, _)| key == name)?.1.as_ref();
+        let is_taken = value("type").is_none_or(|kind| !kind.text.eq_ignore_ascii_case("tmpfs"));
+        value("from").filter(|_| is_taken)
+    }
+
     /// Returns the mount once `expand` has replaced the variables of each value. Fails for a mount that cannot be, with
     /// no excerpt: `span` gives it.
     pub fn mount(&self, expand: &mut dyn FnMut(&Word) -> Result<String>) -> Result<Mount> {
@@ -223,6 +230,7 @@ impl MountSettings {
                 gid,
             },
             "tmpfs" => MountKind::Tmpfs { size: self.size },
+            "ssh" if !self.source.is_empty() => return Err(refused("an SSH agent has no `source`")),
             "ssh" => MountKind::Ssh { id: some(self.id), required, mode, uid, gid },
             _ if !self.from.is_empty() => return Err(refused("a secret has no `from`")),
             _ if !self.source.is_empty() && !self.id.is_empty() => {

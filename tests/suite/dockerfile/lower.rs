@@ -6,7 +6,7 @@ use ocibake::error::{Error, Result};
 use ocibake::oci::{Digest, ImageConfig, Platform, Settings, from_json};
 use ocibake::plan::dockerfile::{Dockerfile, LintRule, Lowered, LoweringRequest, NamedSource, Warning};
 use ocibake::plan::{
-    Automatic, Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Provider, Spec, Stage, Work,
+    Automatic, Base, BaseImage, Context, Copy, CopyItem, Directory, Entitlement, ImagePath, Provider, Spec, Stage, Work,
 };
 use serde_json::{Value, json};
 
@@ -16,13 +16,14 @@ struct Asked<'a> {
     target: Option<&'a str>,
     arguments: &'a [(&'a str, &'a str)],
     named: &'a [(&'a str, NamedSource)],
+    allowed: &'a [Entitlement],
     /// The `config` of the one image that is there, `base`.
     base: Value,
 }
 
 impl Default for Asked<'_> {
     fn default() -> Self {
-        Asked { platforms: &[], target: None, arguments: &[], named: &[], base: json!({}) }
+        Asked { platforms: &[], target: None, arguments: &[], named: &[], allowed: &[], base: json!({}) }
     }
 }
 
@@ -59,6 +60,7 @@ impl Asked<'_> {
             ignores: &|path| path == "ignored",
             overlay: &|_: &mut Spec| Ok(()),
             automatic: &Automatic::default(),
+            allowed: self.allowed,
         })
     }
 

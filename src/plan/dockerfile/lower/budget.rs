@@ -49,4 +49,5 @@ pub fn size(state: &StageState) -> usize {
         + [&state.title, &settings.working_dir, &settings.user].into_iter().map(|text| of(text)).sum::<usize>()
         + state.scope.names().map(|name| of(name) + state.scope.get(name).map_or(0, str::len)).sum::<usize>()
         + state.scope.arguments.iter().map(|name| of(name)).sum::<usize>()
+        + state.declared.iter().map(|name| of(name)).sum::<usize>()
 }

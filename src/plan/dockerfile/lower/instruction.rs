@@ -2,8 +2,8 @@
 
 use super::made::StageState;
 use super::{Lowering, setting, windows};
-use crate::error::{Error, Result};
-use crate::plan::dockerfile::{Command, Instruction, MountFlag, MountKind, RunCommand, Warning, Word};
+use crate::error::Result;
+use crate::plan::dockerfile::{Command, Instruction, Warning, Word};
 use crate::plan::{Directory, Work};
 use crate::tree::path;
 
@@ -52,44 +52,6 @@ impl Lowering<'_, '_> {
             Command::Volume(words) => self.volume(state, words, instruction)?,
         };
         state.push(title, Work::Nothing, place);
-        Ok(())
-    }
-
-    fn run(&mut self, state: &StageState, number: usize, run: &RunCommand, instruction: &Instruction) -> Result<()> {
-        for flag in &run.mounts {
-            // What a variable of an image stands for that nobody has seen may be anything.
-            if state.scope.is_open && flag.has_variables() {
-                continue;
-            }
-            let place = instruction.excerpt(&flag.span);
-            self.mount(state, number, flag, instruction).map_err(|error| match error.excerpt {
-                Some(_) => error,
-                None => error.with_excerpt(place),
-            })?;
-        }
-        if self.is_check {
-            return Ok(());
-        }
-        Err(Error::input("RUN cannot be executed yet")
-            .with_hint("copy what the command would make into the context, or build on an image that has it"))
-    }
-
-    /// Refuses a mount that cannot be.
-    fn mount(&mut self, state: &StageState, number: usize, flag: &MountFlag, instruction: &Instruction) -> Result<()> {
-        let mount = flag.mount(&mut |word| self.expand(state, instruction, word))?;
-        let from = match &mount.kind {
-            MountKind::Secret { .. } | MountKind::Ssh { .. } => return Ok(()),
-            MountKind::Bind { from, .. } | MountKind::Cache { from, .. } => from.as_deref(),
-            MountKind::Tmpfs { .. } => None,
-        };
-        if state.path(&mount.target)?.is_empty() {
-            return Err(Error::input("a mount cannot have the root as its target")
-                .with_hint("say where it appears, as in `--mount=type=cache,target=/var/cache`"));
-        }
-        // A build has no use for it before commands are executed.
-        if let Some(from) = from.filter(|_| self.is_check) {
-            self.provider(from, number)?;
-        }
         Ok(())
     }
 

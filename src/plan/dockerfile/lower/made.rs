@@ -31,6 +31,8 @@ pub struct StageState {
     pub labels: Map<String>,
     pub annotations: Map<String>,
     pub scope: Scope,
+    /// The names that `ARG` has named here and below, in the order of the first time.
+    pub declared: Vec<String>,
     /// The Dockerfile has set the working directory.
     pub is_workdir_set: bool,
     /// This stage itself has a `CMD`.
@@ -68,6 +70,7 @@ impl StageState {
             labels: Map::new(),
             annotations: Map::new(),
             scope,
+            declared: Vec::new(),
             is_workdir_set: false,
             has_command: false,
         }
@@ -96,9 +99,14 @@ impl StageState {
         if self.platform.is_windows() { windows::split(&path).map(|(_, path)| path) } else { Ok(path) }
     }
 
-    /// Adds a step.
+    /// Adds a step whose title is the line of the history, too.
     pub fn push(&mut self, title: String, work: Work, place: Excerpt) {
         self.steps.push(Step { title, created_by: None, work, place: Some(place) });
+    }
+
+    /// Adds a step with a line of the history of its own.
+    pub fn push_with_history(&mut self, title: String, created_by: String, work: Work, place: Excerpt) {
+        self.steps.push(Step { title, created_by: Some(created_by), work, place: Some(place) });
     }
 
     /// Returns the stage with all labels.

@@ -8,6 +8,8 @@ mod expand;
 mod expose;
 mod instruction;
 mod made;
+mod mount;
+mod run;
 mod scope;
 mod setting;
 mod stage;
@@ -19,7 +21,7 @@ use std::rc::Rc;
 use super::{Dockerfile, Warning};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{Map, Platform, Settings};
-use crate::plan::{Automatic, Context, FindBase, LayerSpec, Libc, Plan, Spec, Stage, Target, label};
+use crate::plan::{Automatic, Context, Entitlement, FindBase, LayerSpec, Libc, Plan, Spec, Stage, Target, label};
 
 use budget::LoweringBudget;
 use made::{MadeStage, StageState};
@@ -47,6 +49,8 @@ pub struct LoweringRequest<'a> {
     pub overlay: &'a dyn Fn(&mut Spec) -> Result<()>,
     /// The facts that nobody has to state, for labels.
     pub automatic: &'a Automatic,
+    /// What commands may ask for beyond what every command has.
+    pub allowed: &'a [Entitlement],
 }
 
 /// The source of files that `--build-context` gave a name.

@@ -4,10 +4,20 @@ use std::collections::BTreeSet;
 
 use crate::oci::{Map, Platform};
 
+/// The value of a variable.
+#[derive(Debug, Clone, PartialEq)]
+struct Variable {
+    value: String,
+    /// When it was set: after those with a smaller number.
+    turn: usize,
+}
+
 /// The variables that words may name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scope {
-    values: Map<String>,
+    values: Map<Variable>,
+    /// How often any was set.
+    turns: usize,
     /// The names that `ARG` has named, with a value or without one.
     pub arguments: BTreeSet<String>,
     /// There may be more variables, of an image that nobody has seen.
@@ -18,37 +28,46 @@ impl Scope {
     /// Returns what is known before the first line: the platforms of the build, each of which a build argument may
     /// override.
     pub fn automatic(build: &Platform, target: &Platform, stage: &str, arguments: &Map<String>) -> Self {
-        let mut values = Map::new();
+        let mut scope = Scope::default();
         for (prefix, platform) in [("BUILD", build), ("TARGET", target)] {
-            let mut set = |name: &str, value: String| values.insert(format!("{prefix}{name}"), value);
-            set("PLATFORM", platform.to_string());
-            set("OS", platform.os.clone());
-            set("OSVERSION", platform.os_version.clone().unwrap_or_default());
-            set("ARCH", platform.architecture.clone());
-            set("VARIANT", platform.variant.clone().unwrap_or_default());
+            let mut set = |name: &str, value: &str| scope.set(&format!("{prefix}{name}"), value);
+            set("PLATFORM", &platform.to_string());
+            set("OS", &platform.os);
+            set("OSVERSION", platform.os_version.as_deref().unwrap_or_default());
+            set("ARCH", &platform.architecture);
+            set("VARIANT", platform.variant.as_deref().unwrap_or_default());
         }
-        values.insert("TARGETSTAGE".to_owned(), stage.to_owned());
-        for (name, value) in &mut values {
+        scope.set("TARGETSTAGE", stage);
+        for (name, variable) in &mut scope.values {
             if let Some(given) = arguments.get(name) {
-                value.clone_from(given);
+                variable.value.clone_from(given);
             }
         }
-        Scope { values, ..Scope::default() }
+        scope
     }
 
     /// Returns the value of a variable; none if it is not set.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
+        self.values.get(name).map(|variable| variable.value.as_str())
     }
 
     /// Sets a variable, whatever it was before.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.values.insert(name.to_owned(), value.to_owned());
+        self.turns += 1;
+        self.values.insert(name.to_owned(), Variable { value: value.to_owned(), turn: self.turns });
     }
 
     /// Removes a variable, if it is there.
     pub fn remove(&mut self, name: &str) {
         self.values.remove(name);
+    }
+
+    /// Returns all variables with their values, those first that were set first; one that was set again is where it was set
+    /// last.
+    pub fn in_order(&self) -> Vec<(String, String)> {
+        let mut all: Vec<_> = self.values.iter().collect();
+        all.sort_by_key(|(_, variable)| variable.turn);
+        all.into_iter().map(|(name, variable)| (name.clone(), variable.value.clone())).collect()
     }
 
     /// Returns the names of all variables.

@@ -30,7 +30,9 @@ impl Lowering<'_, '_> {
                 title.push('=');
                 title.push_str(value);
             }
-            state.scope.arguments.insert(name.clone());
+            if state.scope.arguments.insert(name.clone()) {
+                state.declared.push(name.clone());
+            }
         }
         Ok(title)
     }
@@ -163,7 +165,8 @@ fn set_variable(state: &mut StageState, name: &str, value: &str) {
     }
 }
 
-fn in_shell(state: &StageState, line: &CommandLine) -> Vec<String> {
+/// Returns the words of a command: in shell form, those of the shell with the line behind them.
+pub fn in_shell(state: &StageState, line: &CommandLine) -> Vec<String> {
     match line {
         CommandLine::Exec(words) => words.clone(),
         CommandLine::Shell(command) => {

@@ -10,7 +10,7 @@ use super::{Lowering, NamedSource, Scope, place, windows};
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
-use crate::plan::dockerfile::{self, Command, DockerfileStage, Warning, read_trigger};
+use crate::plan::dockerfile::{Command, DockerfileStage, MountFlag, Warning, Word, read_trigger};
 use crate::plan::{Base, BaseImage, Copy, CopyItem, ImagePath, Provider, Work};
 
 /// The name of no image.
@@ -30,18 +30,16 @@ impl Lowering<'_, '_> {
         self.make(number)
     }
 
-    /// The stages that are not made yet and that `number` stands on or copies from, and those that these do. What triggers
-    /// of images copy from is not among them.
+    /// The stages that are not made yet and that `number` stands on or takes files from, and those that these do. What triggers
+    /// of images take is not among them.
     fn below(&mut self, number: usize) -> Result<BTreeSet<usize>> {
         let (mut all, mut left) = (BTreeSet::new(), vec![number]);
         while let Some(number) = left.pop() {
             let from = &self.dockerfile.stages[number];
             let base = self.base_name(from)?;
-            let copied = from.instructions.iter().filter_map(|instruction| match &instruction.command {
-                Command::Copy(dockerfile::CopyCommand { from: Some(word), .. }) => self.copied_stage(&word.text),
-                _ => None,
-            });
-            let below = copied.chain(self.earlier_stage(&base, number)).filter(|below| *below < number);
+            let words = from.instructions.iter().flat_map(|instruction| taken_from(&instruction.command));
+            let taken = words.filter_map(|word| self.copied_stage(&word.text));
+            let below = taken.chain(self.earlier_stage(&base, number)).filter(|below| *below < number);
             left.extend(below.filter(|below| self.made[*below].is_none() && all.insert(*below)));
         }
         Ok(all)
@@ -101,7 +99,7 @@ impl Lowering<'_, '_> {
         Ok(on_image(title, platform, image))
     }
 
-    /// Returns the stage, image or directory that `COPY --from` takes files of, `number` being the stage that it stands
+    /// Returns the stage, image or directory that `COPY --from` or a mount takes files of, `number` being the stage that it stands
     /// in. Fails if there is none of that name.
     pub fn provider(&mut self, name: &str, number: usize) -> Result<Provider> {
         let not_before = |what: &str| {
@@ -125,10 +123,8 @@ impl Lowering<'_, '_> {
         match (self.request.named)(name) {
             Some(NamedSource::Directory(directory)) => Ok(Provider::Context(directory)),
             Some(NamedSource::Image(image)) => Ok(Provider::Image(self.base_image(&image, &self.platform.clone())?)),
-            Some(NamedSource::Nothing) => {
-                let nothing = on_nothing(name.to_owned(), self.platform.clone()).stage();
-                Ok(Provider::Stage(place(self.plan, nothing)))
-            }
+            Some(NamedSource::Nothing) => Ok(self.nothing(name)),
+            None if name == SCRATCH => Ok(self.nothing(name)),
             None => {
                 let image = self.base_image(name, &self.platform.clone());
                 if self.is_check && image.is_err() {
@@ -139,13 +135,19 @@ impl Lowering<'_, '_> {
         }
     }
 
+    /// The stage `name`, which has no files.
+    fn nothing(&mut self, name: &str) -> Provider {
+        let nothing = on_nothing(name.to_owned(), self.platform.clone()).stage();
+        Provider::Stage(place(self.plan, nothing))
+    }
+
     /// The stage before `number` that a `FROM` means by `name`.
     fn earlier_stage(&self, name: &str, number: usize) -> Option<usize> {
         let named = self.names.get(name)?;
         named[..named.partition_point(|stage| *stage < number)].last().copied()
     }
 
-    /// The stage that `COPY --from` means by `name`, as [`dockerfile::Dockerfile::stage`] finds it.
+    /// The stage that `COPY --from` means by `name`, as [`Dockerfile::stage`](crate::plan::dockerfile::Dockerfile::stage) finds it.
     fn copied_stage(&self, name: &str) -> Option<usize> {
         if let Ok(place) = name.parse::<usize>() {
             return Some(place).filter(|place| *place < self.dockerfile.stages.len());
@@ -295,6 +297,15 @@ impl Lowering<'_, '_> {
         self.budget.spend(warning.message.len() + warning.place.text.len())?;
         self.findings.warnings.push(warning);
         Ok(())
+    }
+}
+
+/// The names of what an instruction takes files from, as they are written.
+fn taken_from(command: &Command) -> Vec<&Word> {
+    match command {
+        Command::Copy(copy) => copy.from.iter().collect(),
+        Command::Run(run) => run.mounts.iter().filter_map(MountFlag::from).collect(),
+        _ => Vec::new(),
     }
 }
 
