@@ -55,8 +55,11 @@ fn resolve(add: &Add, contexts: &[PathBuf]) -> Result<Vec<Entry>> {
             if !walked.insert(disk.clone()) {
                 continue;
             }
-            let placed = |entry: Entry| Entry { path: joined(add.to.path.as_bytes(), &entry.path), ..entry };
-            found.par_extend(walk(&disk, &ignore)?.into_par_iter().map(placed));
+            let mut below = walk(&disk, &ignore)?;
+            below.par_iter_mut().for_each(|entry| entry.path = joined(add.to.path.as_bytes(), &entry.path));
+            // There may be very many of them: they are not copied.
+            below.append(&mut found);
+            found = below;
             continue;
         }
         let name = written.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
