@@ -74,56 +74,48 @@ pub fn find(owner: &str, files: &Files, read: &mut Read<'_>) -> Result<FoundOwne
 }
 
 /// Returns whom `user`, `user[:group]`, means to a command in `files`, of which `read` reads what it has to; the empty one is
-/// root. As BuildKit has it, numbers are taken as they are, a number alone is that of the group, too, and a name brings its
-/// first group and all that list it, unless a group is named. A name that nobody has is an error.
+/// root. As docker has it, a user who is known, by name or number, brings the first group and all that list him, unless a
+/// group is named; a number that nobody has is of the group 0. A name that nobody has is an error.
 pub fn find_user(user: &str, files: &Files, read: &mut Read<'_>) -> Result<FoundUser> {
-    let (name, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
-    let passwd = read(files, b"etc/passwd")?.unwrap_or_default();
+    let (name, group) = user.split_once(':').map_or((user, ""), |(user, group)| (user, group));
+    let name = if name.is_empty() { "0" } else { name };
     let unknown = |name: &str, file: &str| {
         Error::input(format!("there is no `{name}` in the image's {file}"))
             .with_hint("add it in an earlier step, or give its number")
     };
-    let number_of = |name: &str| if name.is_empty() { Some(0) } else { known(name) };
-    let home = |fields: Option<&Vec<&[u8]>>| match fields.and_then(|fields| fields.get(5)) {
+    let passwd = read(files, b"etc/passwd")?.unwrap_or_default();
+    let fields = named(&passwd, name);
+    let numbers = |fields: &Vec<&[u8]>| Some((number(fields.get(2)?)?, number(fields.get(3)?)?));
+    let (user, first) = match (fields.as_ref().and_then(numbers), known(name)) {
+        (Some(numbers), _) => numbers,
+        (None, Some(number)) => (number, 0),
+        (None, None) => return Err(unknown(name, "/etc/passwd")),
+    };
+    let home = match fields.as_ref().and_then(|fields| fields.get(5)) {
         Some(home) if home.starts_with(b"/") => home.to_vec(),
         _ => b"/".to_vec(),
     };
-    let by_number = |number: u32| {
-        let is_it = |fields: &Vec<&[u8]>| fields.get(2).is_some_and(|field| self::number(field) == Some(number));
-        lines(&passwd).find(is_it)
-    };
-    let mut found = match number_of(name) {
-        Some(user) => FoundUser { user, group: user, groups: Vec::new(), home: home(by_number(user).as_ref()) },
-        None => {
-            let fields = line(&passwd, name).ok_or_else(|| unknown(name, "/etc/passwd"))?;
-            let numbers = fields.get(2).zip(fields.get(3)).and_then(|(user, group)| Some((number(user)?, number(group)?)));
-            let (user, group) = numbers.ok_or_else(|| unknown(name, "/etc/passwd"))?;
-            FoundUser { user, group, groups: Vec::new(), home: home(Some(&fields)) }
-        }
-    };
-    let is_named = number_of(name).is_none();
-    match group.filter(|group| !group.is_empty()) {
-        Some(group) => {
-            found.group = match known(group) {
-                Some(number) => number,
-                None => {
-                    let groups = read(files, b"etc/group")?.unwrap_or_default();
-                    let fields = line(&groups, group).and_then(|fields| number(fields.get(2)?));
-                    fields.ok_or_else(|| unknown(group, "/etc/group"))?
-                }
-            };
-        }
-        None if is_named => {
-            let groups = read(files, b"etc/group")?.unwrap_or_default();
-            let lists_it = |fields: &Vec<&[u8]>| {
-                let members = fields.get(3).into_iter().flat_map(|members| members.split(|byte| *byte == b','));
-                members.into_iter().any(|member| member.trim_ascii() == name.as_bytes())
-            };
-            found.groups = lines(&groups).filter(lists_it).filter_map(|fields| number(fields.get(2)?)).collect();
-        }
-        None => {}
+    let lines = read(files, b"etc/group")?.unwrap_or_default();
+    if !group.is_empty() {
+        let found = named(&lines, group).and_then(|fields| number(fields.get(2)?));
+        let group = found.or_else(|| known(group)).ok_or_else(|| unknown(group, "/etc/group"))?;
+        return Ok(FoundUser { user, group, groups: Vec::new(), home });
     }
-    Ok(found)
+    let name = fields.as_ref().and_then(|fields| fields.first().copied());
+    let lists_him = |fields: &Vec<&[u8]>| {
+        let members = fields.get(3).copied().unwrap_or_default();
+        name.is_some_and(|name| members.split(|byte| *byte == b',').any(|member| member.trim_ascii() == name))
+    };
+    let groups = self::lines(&lines).filter(lists_him).filter_map(|fields| number(fields.get(2)?)).collect();
+    Ok(FoundUser { user, group: first, groups, home })
+}
+
+/// The fields of the first line that is about `name`, which may be a number.
+fn named<'l>(lines: &'l [u8], name: &str) -> Option<Vec<&'l [u8]>> {
+    line(lines, name).or_else(|| {
+        let wanted = known(name)?;
+        self::lines(lines).find(|fields| fields.get(2).is_some_and(|field| number(field) == Some(wanted)))
+    })
 }
 
 /// The number of a user or a group that needs no look-up, as BuildKit has it.
@@ -144,4 +136,47 @@ fn lines<'l>(lines: &'l [u8]) -> impl Iterator<Item = Vec<&'l [u8]>> {
 
 fn number(field: &[u8]) -> Option<u32> {
     str::from_utf8(field).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Attributes, Content, Kind, Node};
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\nbare:x:7:8::\n";
+    const GROUP: &str = "root:x:0:\napp:x:1001:\nmore:x:50:bare, app\nother:x:51:bare\n";
+
+    fn find(user: &str, is_empty: bool) -> Result<FoundUser> {
+        let mut files = Files::new();
+        if !is_empty {
+            let node = |text: &str| Node::of(Kind::File(Content::Bytes(text.as_bytes().into())), Attributes::implied());
+            files.put(b"etc/passwd", node(PASSWD));
+            files.put(b"etc/group", node(GROUP));
+        }
+        find_user(user, &files, &mut |files, path| match files.get(path).map(Node::object) {
+            Some(crate::tree::Object::Other(Kind::File(content))) => content.bytes().map(Some),
+            _ => Ok(None),
+        })
+    }
+
+    /// As `docker run --user` has it on such files.
+    #[test]
+    fn users_are_whom_docker_takes_them_for() {
+        let found = |user: &str| {
+            let FoundUser { user, group, groups, home } = find(user, false).unwrap();
+            (user, group, groups, String::from_utf8(home).unwrap())
+        };
+        assert_eq!(found(""), (0, 0, vec![], "/root".to_owned()));
+        assert_eq!(found("app"), (1000, 1001, vec![50], "/home/app".to_owned()));
+        assert_eq!(found("1000"), found("app"));
+        assert_eq!(found("app:other"), (1000, 51, vec![], "/home/app".to_owned()));
+        assert_eq!(found("1000:5"), (1000, 5, vec![], "/home/app".to_owned()));
+        assert_eq!(found("bare"), (7, 8, vec![50, 51], "/".to_owned()));
+        assert_eq!(found("4711"), (4711, 0, vec![], "/".to_owned()));
+        assert_eq!(find("4711:12", true).unwrap().group, 12);
+        assert_eq!(find("", true).unwrap(), FoundUser { user: 0, group: 0, groups: vec![], home: b"/".to_vec() });
+        for (user, file) in [("nobody-knows", "passwd"), ("app:nobody-knows", "group")] {
+            assert!(find(user, false).unwrap_err().message.contains(file));
+        }
+    }
 }
