@@ -6,13 +6,16 @@
 //! - `read`: blobs to the file system that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
+//! - `lower`: changes as directories that overlayfs is mounted of.
 
+mod lower;
 mod read;
 mod tar;
 mod unpack;
 mod whiteout;
 mod write;
 
+pub use lower::{lower, lowest};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
     decompressed, is_header, media_type_of, read, read_archive, read_members,

@@ -43,6 +43,11 @@ impl Spool {
         self.file.get().is_some()
     }
 
+    /// Returns whether parts can be read without being [filled](Spool::fill) first.
+    pub fn can_be_read(&self) -> bool {
+        self.is_filled() || self.make.is_some()
+    }
+
     /// Takes `file`, in which every part that will be asked for stands at its place in the tar. The first one stays.
     pub fn fill(&self, file: File) {
         let _ = self.file.set(file); // two of one tar are alike

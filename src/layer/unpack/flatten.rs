@@ -10,7 +10,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use tar::EntryType;
 
-use super::survey::{FileContent, Survey, Wanted, contents};
+use super::survey::{FileContent, Survey, Wanted, contents, elsewhere};
 use crate::error::{Error, Result};
 use crate::layer::tar::{Head, padded, records};
 use crate::layer::{Layer, Open};
@@ -34,7 +34,10 @@ pub fn flatten(
     let end = tar.headers(start)?;
     // What nobody writes to, padding and holes, is zeros.
     file.set_len(end).map_err(|source| Error::io("write", destination, source))?;
-    let files = Survey::of(files, layers)?.files;
+    let Survey { files, loose, .. } = Survey::of(files, layers)?;
+    if let Some((place, _)) = loose.first() {
+        return Err(elsewhere(&place.path));
+    }
     pool.install(|| {
         let layers = layers.par_iter().zip(&files).filter(|(_, files)| !files.is_empty());
         layers.try_for_each(|(layer, files)| contents(layer, files, open, |file, content| tar.content(file, content)))
@@ -78,7 +81,7 @@ impl Tar<'_> {
 
     fn content(&self, file: &Wanted<'_>, content: &mut FileContent<'_>) -> Result<()> {
         let Some(start) = self.contents.get(&file.place.node.address()) else { return Ok(()) };
-        content.each_part(|part, at| self.write(part, *start + at))
+        content.each_part(&mut |part, at| self.write(part, *start + at))
     }
 
     fn write(&self, bytes: &[u8], at: u64) -> Result<()> {

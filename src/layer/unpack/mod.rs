@@ -25,9 +25,9 @@ use super::{Layer, Open};
 use crate::error::{Error, Result};
 use crate::progress::WarningKind;
 use crate::sync::locked;
-use crate::tree::{Attributes, Files};
+use crate::tree::{Attributes, Content, Files};
 
-use survey::{FileContent, Link, Place, Survey, Wanted, contents};
+use survey::{Link, Place, Survey, TakePart, Wanted, contents};
 use target::{Cursor, Omission, UnpackRoot};
 
 pub use extract::extract;
@@ -51,10 +51,11 @@ pub struct Directories(BTreeMap<Vec<u8>, Attributes>);
 /// being left as holes.
 const SMALL: u64 = 256 << 10;
 
-/// Writes `files`, which `layers` make, into the empty directory `root`, which errors call `shown`, on the threads of
+/// Writes `files`, whose contents are in `layers` or at hand, into the empty directory `root`, which errors call `shown`, on the threads of
 /// `pool` and as many more. Nobody else may be able to look into it. Memory beside the files: some 2 MiB for each thread.
 ///
-/// Layers are read side by side, and files written side by side. Root gets owners, modes, times, attributes and devices
+/// Layers are read side by side, each once and only if something is wanted of it, and files written side by side. A file on
+/// disk that is not the one that was walked is an error. Root gets owners, modes, times, attributes and devices
 /// as the layers have them. Others get files of their own, without set-user-ID and set-group-ID bits, which would lend
 /// out other rights than were meant; devices and attributes that only root may have are left out. What is written is
 /// all there when this returns, but for the attributes of directories: see [`Directories::finish`].
@@ -71,7 +72,7 @@ pub fn unpack(
     for place in survey.directories.iter().filter(|place| !place.path.is_empty()) {
         cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
     }
-    Writing { layers, open, files: &survey.files, target: &target }.run(pool)?;
+    Writing { layers, open, files: &survey.files, loose: &survey.loose, target: &target }.run(pool)?;
     for place in &survey.others {
         cursor.other(place)?;
     }
@@ -129,11 +130,18 @@ struct Writing<'a, 'o> {
     layers: &'a [Layer],
     open: &'a Open<'o>,
     files: &'a [Vec<Wanted<'a>>],
+    loose: &'a [(Place<'a>, &'a Content)],
     target: &'a UnpackRoot,
 }
 
 /// A small file and its content.
-type Small<'a> = (&'a Wanted<'a>, Vec<u8>);
+type Small<'a> = (&'a Place<'a>, Vec<u8>);
+
+/// Contents that one thread gets, one after the other.
+enum Contents<'a> {
+    OfLayer(&'a Layer, &'a [Wanted<'a>]),
+    Loose(&'a [(Place<'a>, &'a Content)]),
+}
 
 impl<'a> Writing<'a, '_> {
     /// The threads of `pool` read layers, others write: neither wait for the disk while they could decompress.
@@ -149,12 +157,15 @@ impl<'a> Writing<'a, '_> {
             }
             // Theirs alone: should all of them end, nobody waits for them to take what is sent.
             drop(receive);
-            let layers = self.layers.par_iter().zip(self.files).filter(|(_, files)| !files.is_empty());
-            let read = |send: &mut SyncSender<_>, (layer, files): (_, &'a Vec<_>)| {
-                self.read_layer(layer, files, send, failure)
+            let layers = self.layers.iter().zip(self.files).filter(|(_, files)| !files.is_empty());
+            let layers = layers.map(|(layer, files)| Contents::OfLayer(layer, files));
+            let all: Vec<Contents<'a>> = layers.chain(self.loose.chunks(LOOSE).map(Contents::Loose)).collect();
+            let read = |send: &mut SyncSender<_>, contents: Contents<'a>| match contents {
+                Contents::OfLayer(layer, files) => self.read_layer(layer, files, send, failure),
+                Contents::Loose(files) => self.read_loose(files, send, failure),
             };
             // Those that write are done when the last sender is gone, which is given away here.
-            failure.note(pool.install(|| layers.try_for_each_with(send, read)));
+            failure.note(pool.install(|| all.into_par_iter().with_max_len(1).try_for_each_with(send, read)));
         });
         failure.outcome()
     }
@@ -172,52 +183,102 @@ impl<'a> Writing<'a, '_> {
                 return Err(Error::input("another part has failed"));
             }
             if file.size > SMALL {
-                return self.write_large(&mut cursor, file, content);
+                return self.write_large(&mut cursor, &file.place, file.size, |take| content.each_part(take));
             }
             let mut bytes = vec![0; file.size as usize];
             content.read(&mut bytes)?;
-            let _ = send.send((file, bytes)); // if nobody receives any more, that has an error of its own
+            let _ = send.send((&file.place, bytes)); // if nobody receives any more, that has an error of its own
             Ok(())
         })
+    }
+
+    fn read_loose(
+        &self,
+        files: &'a [(Place<'a>, &'a Content)],
+        send: &SyncSender<Small<'a>>,
+        failure: &FirstFailure,
+    ) -> Result<()> {
+        let mut cursor = Cursor::new(self.target);
+        for (place, content) in files {
+            if failure.is_noted() {
+                return Err(Error::input("another part has failed"));
+            }
+            if content.size() > SMALL {
+                self.write_large(&mut cursor, place, content.size(), |take| each_part(content, take))?;
+            } else {
+                // Even of an empty file on disk it is seen that it is the one that was walked.
+                let _ = send.send((place, content.bytes()?)); // as above
+            }
+        }
+        Ok(())
     }
 
     fn write_small(&self, receive: &Mutex<Receiver<Small<'a>>>, failure: &FirstFailure) {
         let mut cursor = Cursor::new(self.target);
         loop {
-            let Ok((file, bytes)) = locked(receive).recv() else { return };
+            let Ok((place, bytes)) = locked(receive).recv() else { return };
             if failure.is_noted() {
                 continue;
             }
-            let written = self.create(&mut cursor, file).and_then(|mut created| {
-                created.write_all(&bytes).map_err(|source| self.target.failed("write", &file.place.path, source))?;
-                self.settle(&created, file)
+            let written = self.create(&mut cursor, place).and_then(|mut created| {
+                created.write_all(&bytes).map_err(|source| self.target.failed("write", &place.path, source))?;
+                self.settle(&created, place)
             });
             failure.note(written);
         }
     }
 
-    fn write_large(&self, cursor: &mut Cursor<'_>, file: &Wanted<'_>, content: &mut FileContent<'_>) -> Result<()> {
-        let created = self.create(cursor, file)?;
-        let failed = |source| self.target.failed("write", &file.place.path, source);
-        created.set_len(file.size).map_err(failed)?;
-        content.each_part(|part, at| created.write_all_at(part, at).map_err(failed))?;
-        self.settle(&created, file)
+    /// Writes the file at `place`; `each_part` gives what is in it to the function that it gets.
+    fn write_large(
+        &self,
+        cursor: &mut Cursor<'_>,
+        place: &Place<'_>,
+        size: u64,
+        each_part: impl FnOnce(&mut TakePart<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let created = self.create(cursor, place)?;
+        let failed = |source| self.target.failed("write", &place.path, source);
+        created.set_len(size).map_err(failed)?;
+        each_part(&mut |part, at| created.write_all_at(part, at).map_err(failed))?;
+        self.settle(&created, place)
     }
 
-    fn create(&self, cursor: &mut Cursor<'_>, file: &Wanted<'_>) -> Result<File> {
+    fn create(&self, cursor: &mut Cursor<'_>, place: &Place<'_>) -> Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-        cursor.open(&file.place.path, flags).map(File::from)
+        cursor.open(&place.path, flags).map(File::from)
     }
 
-    fn settle(&self, created: &File, file: &Wanted<'_>) -> Result<()> {
-        let attributes = file.place.node.attributes();
+    fn settle(&self, created: &File, place: &Place<'_>) -> Result<()> {
+        let attributes = place.node.attributes();
         let mode = if self.target.is_root { attributes.mode } else { attributes.mode & !SET_ID };
         if mode != attributes.mode {
-            self.target.leave_out(Omission::SetId, &file.place.path);
+            self.target.leave_out(Omission::SetId, &place.path);
         }
-        self.target.settle(created, &file.place.path, attributes, mode)
+        self.target.settle(created, &place.path, attributes, mode)
     }
 }
+
+/// Gives all of `content` to `take` part by part, each with its place in the file. Parts that are zeros are not given.
+fn each_part(content: &Content, take: &mut TakePart<'_>) -> Result<()> {
+    let size = content.size();
+    let mut buffer = vec![0; size.min(LOOSE_PART) as usize];
+    let mut at = 0;
+    while at < size {
+        let part = &mut buffer[..(size - at).min(LOOSE_PART) as usize];
+        content.read(at, part)?;
+        if part.iter().any(|byte| *byte != 0) {
+            take(part, at)?;
+        }
+        at += part.len() as u64;
+    }
+    Ok(())
+}
+
+/// So many files whose contents are at hand are one task.
+const LOOSE: usize = 64;
+
+/// How much of a large one is copied at a time: a file on disk is looked at each time.
+const LOOSE_PART: u64 = 1 << 20;
 
 /// Set-user-ID and set-group-ID.
 const SET_ID: u32 = 0o6000;

@@ -16,6 +16,8 @@ pub(super) struct Survey<'t> {
     pub directories: Vec<Place<'t>>,
     /// The files of each layer, in the order of the layer's tar.
     pub files: Vec<Vec<Wanted<'t>>>,
+    /// The files whose contents lie in no layer, and can be had at any time.
+    pub loose: Vec<(Place<'t>, &'t tree::Content)>,
     /// Further names, of files and of [`others`](Self::others).
     pub links: Vec<Link>,
     /// Symlinks, FIFOs and devices.
@@ -28,7 +30,7 @@ pub(super) struct Place<'t> {
     pub node: &'t Node,
 }
 
-/// A file's content in its layer's tar.
+/// A file and its content in its layer's tar.
 pub(super) struct Wanted<'t> {
     pub place: Place<'t>,
     pub offset: u64,
@@ -42,11 +44,13 @@ pub(super) struct Link {
 }
 
 impl<'t> Survey<'t> {
-    /// Fails for a file whose content lies in none of `layers`.
+    /// Contents that lie in one of `layers` are had from there, even if they have been unpacked before: nobody says that all
+    /// of the layer was. Fails for a file whose content is neither there nor elsewhere.
     pub fn of(files: &'t Files, layers: &[Layer]) -> Result<Self> {
         let mut survey = Survey {
             directories: Vec::new(),
             files: std::iter::repeat_with(Vec::new).take(layers.len()).collect(),
+            loose: Vec::new(),
             links: Vec::new(),
             others: Vec::new(),
         };
@@ -68,11 +72,12 @@ impl<'t> Survey<'t> {
                 first.insert(identity, place.path.clone());
             }
             match kind {
-                Kind::File(tree::Content::Part { spool, offset, size }) => {
-                    let number = numbers.get(&spool.tar()).copied().ok_or_else(|| elsewhere(&place.path))?;
-                    survey.files[number].push(Wanted { place, offset: *offset, size: *size });
-                }
-                Kind::File(_) => return Err(elsewhere(&place.path)),
+                Kind::File(content @ tree::Content::Part { spool, offset, size }) => match numbers.get(&spool.tar()) {
+                    Some(number) => survey.files[*number].push(Wanted { place, offset: *offset, size: *size }),
+                    None if spool.can_be_read() => survey.loose.push((place, content)),
+                    None => return Err(elsewhere(&place.path)),
+                },
+                Kind::File(content) => survey.loose.push((place, content)),
                 _ => survey.others.push(place),
             }
         }
@@ -81,7 +86,7 @@ impl<'t> Survey<'t> {
     }
 }
 
-fn elsewhere(path: &[u8]) -> Error {
+pub(super) fn elsewhere(path: &[u8]) -> Error {
     Error::not_found(format!("the content of /{} is in none of the layers", path.escape_ascii()))
 }
 
@@ -114,12 +119,15 @@ pub(super) struct FileContent<'a> {
     content: Take<&'a mut Filled<'static, TarStream>>,
 }
 
+/// A callback that is given a part of a file, and its place there.
+pub(super) type TakePart<'a> = dyn FnMut(&[u8], u64) -> Result<()> + 'a;
+
 /// How much of a large file is copied at a time.
 const PART: u64 = 256 << 10;
 
 impl FileContent<'_> {
     /// Gives all of it to `take`, part by part, each with its place in the file. Parts that are zeros are not given.
-    pub fn each_part(&mut self, mut take: impl FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
+    pub fn each_part(&mut self, take: &mut TakePart<'_>) -> Result<()> {
         let size = self.content.limit();
         let mut buffer = vec![0; size.min(PART) as usize];
         let mut at = 0;

@@ -10,6 +10,7 @@ mod unpack;
 mod unpack_hostile;
 mod unpack_refusal;
 mod walk;
+mod whiteout;
 mod write;
 mod writer;
 mod zstd;

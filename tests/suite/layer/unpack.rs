@@ -330,7 +330,7 @@ pub(super) fn fails(image: &Handmade, says: &[&str]) {
     }
 }
 
-fn by_umoci(image: &Handmade) -> Listing {
+pub(super) fn by_umoci(image: &Handmade) -> Listing {
     let bundle = tempfile::tempdir().unwrap();
     let bundle = bundle.path().join("bundle");
     let name = format!("{}:it", image.path().display());
