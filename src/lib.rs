@@ -45,7 +45,7 @@
 //! use ocibake::build::{self, Options};
 //! use ocibake::layer::Compression;
 //! use ocibake::output::{OutputImage, Means, Output};
-//! use ocibake::plan::{Automatic, Spec};
+//! use ocibake::plan::{Automatic, RunSettings, Spec};
 //! use ocibake::registry::{self, OnDemand};
 //! use ocibake::release;
 //! use ocibake::source::modified::Modified;
@@ -84,6 +84,8 @@
 //!     modified: Modified::default(),
 //!     jobs: 0,
 //!     trust_times: true,
+//!     run: &RunSettings::default(),
+//!     secret: &|_| Ok(Vec::new()),
 //!     cached: None,
 //!     follow: None,
 //!     progress: &|_| (),
@@ -153,6 +155,8 @@
 //! #         modified: Default::default(),
 //! #         jobs: 1,
 //! #         trust_times: true,
+//! #         run: &Default::default(),
+//! #         secret: &|_| Ok(Vec::new()),
 //! #         cached: None,
 //! #         follow: None,
 //! #         progress: &|_| (),

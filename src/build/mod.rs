@@ -30,7 +30,7 @@ use crate::store::LocalStore;
 use graph::{ImageSteps, StateGraph};
 use inputs::Inputs;
 
-pub use options::Options;
+pub use options::{Options, ReadSecret};
 
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;

@@ -2,12 +2,17 @@
 
 use std::path::PathBuf;
 
+use crate::error::Result;
 use crate::layer::Compression;
+use crate::plan::{RunSettings, SecretSource};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::source::cached::CachedImages;
 use crate::source::modified::Modified;
 use crate::store::{Follow, LocalStore, Store};
+
+/// Returns the value of a secret.
+pub type ReadSecret<'a> = &'a (dyn Fn(&SecretSource) -> Result<Vec<u8>> + Sync);
 
 /// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
 pub struct Options<'a> {
@@ -29,6 +34,10 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,
+    /// What commands are given, beside what the plan says.
+    pub run: &'a RunSettings,
+    /// Reads the value of a secret, when a command needs it.
+    pub secret: ReadSecret<'a>,
     /// The images whose layers need not be made, though their files are read. Their blobs stay where they are.
     pub cached: Option<&'a CachedImages<'a>>,
     /// Told of each layer that is made from the ground up, when it is begun.

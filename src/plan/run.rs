@@ -260,3 +260,137 @@ impl Encode for RunSecurity {
         number.encode(to);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::oci::Digest;
+
+    fn key(run: &Run) -> Digest {
+        run.parts(KeyBuilder::new("run")).finish()
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        select(vec!["", "a", "b", "ab", "a=b", "a,b", "/a", "/a/b"]).prop_map(str::to_owned)
+    }
+
+    fn texts() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec(text(), 0..3)
+    }
+
+    fn numbers() -> impl Strategy<Value = (u32, u32, u32)> {
+        (select(vec![0o400, 0o755]), 0..2u32, 0..2u32)
+    }
+
+    /// All from one context, and shared: neither is in the key.
+    fn kind() -> impl Strategy<Value = RunMountKind> {
+        let from = || Provider::Context(0);
+        prop_oneof![
+            text().prop_map(move |source| RunMountKind::Bind { from: from(), source }),
+            (text(), any::<bool>(), text(), numbers()).prop_map(move |(id, is_from, source, (mode, user, group))| {
+                let (sharing, from) = (CacheSharing::Shared, is_from.then(from));
+                RunMountKind::Cache { id, sharing, from, source, mode, user, group }
+            }),
+            prop::option::of(0..3u64).prop_map(|size| RunMountKind::Tmpfs { size }),
+            (text(), any::<bool>(), numbers()).prop_map(|(id, required, (mode, user, group))| {
+                RunMountKind::Secret { id, required, mode, user, group }
+            }),
+            (text(), any::<bool>(), numbers()).prop_map(|(id, required, (mode, user, group))| {
+                RunMountKind::Ssh { id, required, mode, user, group }
+            }),
+        ]
+    }
+
+    prop_compose! {
+        fn mount()(target in text(), kind in kind(), read_only in any::<bool>()) -> RunMount {
+            RunMount { target, kind, read_only }
+        }
+    }
+
+    prop_compose! {
+        fn file()(path in text(), content in text(), mode in select(vec![0o644, 0o755])) -> RunFile {
+            RunFile { path, content: content.into(), mode }
+        }
+    }
+
+    prop_compose! {
+        fn variable()(name in text(), id in text(), required in any::<bool>()) -> SecretVariable {
+            SecretVariable { name, id, required }
+        }
+    }
+
+    prop_compose! {
+        fn runs()(
+            arguments in texts(),
+            files in prop::collection::vec(file(), 0..2),
+            environment in prop::collection::vec((text(), text()), 0..3),
+            secret_variables in prop::collection::vec(variable(), 0..2),
+            (directory, user) in (text(), text()),
+            network in select(vec![RunNetwork::Default, RunNetwork::None, RunNetwork::Host]),
+            security in select(vec![RunSecurity::Sandbox, RunSecurity::Insecure]),
+            mounts in prop::collection::vec(mount(), 0..3),
+        ) -> Run {
+            Run { arguments, files, environment, secret_variables, directory, user, network, security, mounts }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn commands_have_one_key_if_they_do_the_same(one in runs(), other in runs(), member in 0..9) {
+            let mut mixed = one.clone();
+            match member {
+                0 => mixed.arguments = other.arguments,
+                1 => mixed.files = other.files,
+                2 => mixed.environment = other.environment,
+                3 => mixed.secret_variables = other.secret_variables,
+                4 => mixed.directory = other.directory,
+                5 => mixed.user = other.user,
+                6 => mixed.network = other.network,
+                7 => mixed.security = other.security,
+                _ => mixed.mounts = other.mounts,
+            }
+            prop_assert_eq!(one == mixed, key(&one) == key(&mixed));
+        }
+
+        #[test]
+        fn mounts_are_encoded_apart(one in mount(), other in mount()) {
+            let encoded = |mount: &RunMount| {
+                let mut to = Vec::new();
+                mount.encode(&mut to);
+                to
+            };
+            prop_assert_eq!(one == other, encoded(&one) == encoded(&other));
+        }
+    }
+
+    #[test]
+    fn providers_and_sharing_are_in_no_key() {
+        let of = |from: Provider, sharing| {
+            let source = String::new;
+            let bind = RunMountKind::Bind { from: from.clone(), source: source() };
+            let (mode, user, group) = (0o755, 0, 0);
+            let id = "id".to_owned();
+            let cache = RunMountKind::Cache { id, sharing, from: Some(from), source: source(), mode, user, group };
+            let mounts = [bind, cache].map(|kind| RunMount { target: "/x".to_owned(), kind, read_only: true });
+            Run {
+                arguments: Vec::new(),
+                files: Vec::new(),
+                environment: Vec::new(),
+                secret_variables: Vec::new(),
+                directory: "/".to_owned(),
+                user: String::new(),
+                network: RunNetwork::Default,
+                security: RunSecurity::Sandbox,
+                mounts: mounts.to_vec(),
+            }
+        };
+        let (one, other) =
+            (of(Provider::Stage(1), CacheSharing::Shared), of(Provider::Context(0), CacheSharing::Locked));
+        assert_eq!(key(&one), key(&other));
+        assert_eq!((one.stages().collect::<Vec<_>>(), other.stages().count()), (vec![1, 1], 0));
+        assert_eq!(other.providers().collect::<Vec<_>>(), [&Provider::Context(0), &Provider::Context(0)]);
+    }
+}

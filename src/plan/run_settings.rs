@@ -381,3 +381,158 @@ fn csv_fields(text: &str) -> Option<Vec<String>> {
         rest = after.strip_prefix(',')?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Digest;
+
+    /// As buildx's `util/buildflags/secrets.go` reads them.
+    #[test]
+    fn secrets_are_read_as_buildx_reads_them() {
+        let file = |path: &str| Some(SecretSource::File(path.into()));
+        let variable = |name: &str| Some(SecretSource::Variable(name.to_owned()));
+        for (text, source) in [
+            ("id=a", None),
+            ("id=a,src=f", file("f")),
+            ("ID=a,Source=/d/f", file("/d/f")),
+            ("type=file,id=a,src=f", file("f")),
+            ("id=a,env=V", variable("V")),
+            ("type=env,id=a", None),
+            ("type=env,src=V,id=a", variable("V")),
+            ("type=env,env=V,src=f,id=a", variable("V")),
+            ("id=a,env=V,src=f", variable("V")),
+            ("id=a,src=x=y", file("x=y")),
+            ("id=a,\"src=f,g\"", file("f,g")),
+            ("id=a,\"src=f\"\"g\"", file("f\"g")),
+            ("id=a,src=", None),
+        ] {
+            let expected = NamedSecret { id: "a".to_owned(), source };
+            assert_eq!(text.parse::<NamedSecret>().unwrap(), expected, "{text}");
+        }
+        for text in
+            ["", "a", "src=f", "id=", "id=a,f", "id=a,type=x", "id=a,mode=0400", "id=a,src=\"f\"", "id=a,\"src=f"]
+        {
+            assert!(text.parse::<NamedSecret>().is_err(), "{text}");
+        }
+        // It may be the secret itself.
+        let error = "id=a,hunter2".parse::<NamedSecret>().unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn agents_have_a_name_and_a_socket() {
+        for (text, id, socket) in [
+            ("default", "default", None),
+            ("", "default", None),
+            ("default=/s", "default", Some("/s")),
+            ("=/s", "default", Some("/s")),
+            ("work=a=b", "work", Some("a=b")),
+        ] {
+            let expected = NamedAgent { id: id.to_owned(), socket: socket.map(PathBuf::from) };
+            assert_eq!(text.parse::<NamedAgent>().unwrap(), expected, "{text}");
+        }
+        assert!("work=a,b".parse::<NamedAgent>().is_err());
+    }
+
+    /// As buildx's `toBuildkitExtraHosts` reads them.
+    #[test]
+    fn hosts_have_addresses() {
+        for (text, name, addresses) in [
+            ("db:10.0.0.7", "db", &["10.0.0.7"][..]),
+            ("db=10.0.0.7", "db", &["10.0.0.7"]),
+            ("db:2001:db8::7", "db", &["2001:db8::7"]),
+            ("db=[2001:db8::7]", "db", &["2001:db8::7"]),
+            ("db=10.0.0.7,[::1]", "db", &["10.0.0.7", "::1"]),
+        ] {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            assert_eq!(text.parse::<HostEntry>().unwrap(), HostEntry { name: name.to_owned(), addresses }, "{text}");
+        }
+        for text in ["", "db", "db:", ":1.2.3.4", "db:1.2.3", "a b:1.2.3.4", "a\n:1.2.3.4", "a#:1.2.3.4", "db=1.2.3.4,"]
+        {
+            assert!(text.parse::<HostEntry>().is_err(), "{text}");
+        }
+        let error = "db:host-gateway".parse::<HostEntry>().unwrap_err();
+        assert!(error.message.starts_with("there is no `host-gateway`"), "{error}");
+    }
+
+    /// As docker/go-units' `ParseUlimit` reads them.
+    #[test]
+    fn limits_are_soft_and_hard() {
+        for (text, resource, soft, hard) in [
+            ("nofile=1024", "nofile", Some(1024), Some(1024)),
+            ("nofile=1024:4096", "nofile", Some(1024), Some(4096)),
+            ("core=0", "core", Some(0), Some(0)),
+            ("memlock=-1", "memlock", None, None),
+            ("memlock=1:infinity", "memlock", Some(1), None),
+        ] {
+            assert_eq!(text.parse::<ResourceLimit>().unwrap(), ResourceLimit { resource, soft, hard }, "{text}");
+        }
+        for text in
+            ["", "nofile", "nofile=", "as=1", "NOFILE=1", "nofile=2:1", "nofile=-1:5", "nofile=1:2:3", "nofile=-5"]
+        {
+            assert!(text.parse::<ResourceLimit>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_dockers() {
+        assert_eq!("network.host".parse::<Entitlement>().unwrap(), Entitlement::NetworkHost);
+        assert_eq!("security.insecure".parse::<Entitlement>().unwrap(), Entitlement::SecurityInsecure);
+        let error = "network.hots".parse::<Entitlement>().unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("did you mean `network.host`?"));
+        for (text, network) in
+            [("default", RunNetwork::Default), ("none", RunNetwork::None), ("host", RunNetwork::Host)]
+        {
+            assert_eq!(text.parse::<RunNetwork>().unwrap(), network);
+        }
+        assert!("bridge".parse::<RunNetwork>().is_err());
+        assert_eq!("default".parse::<Isolation>().unwrap(), Isolation::Auto);
+        assert!("hyperv".parse::<Isolation>().is_err());
+    }
+
+    /// As BuildKit's `proxyEnvFromBuildArgs` and `proxyEnvList` have them.
+    #[test]
+    fn proxies_come_in_both_cases() {
+        let arguments =
+            [("http_proxy", "l"), ("HTTP_PROXY", "u"), ("No_Proxy", "n"), ("ALL_PROXY", ""), ("OTHER", "x")];
+        let arguments = arguments.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        let expected = [("HTTP_PROXY", "l"), ("http_proxy", "l"), ("NO_PROXY", "n"), ("no_proxy", "n")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(proxy_variables(&arguments), expected);
+    }
+
+    #[test]
+    fn a_key_has_what_decides_and_no_secret() {
+        let key = |settings: &RunSettings| settings.parts(KeyBuilder::new("run")).finish();
+        let plain = RunSettings::default();
+        let host = |address: &str| vec![("db".to_owned(), address.parse().unwrap())];
+        let limit = |soft| vec![ResourceLimit { resource: "core", soft, hard: None }];
+        let different = [
+            plain.clone(),
+            RunSettings { network: RunNetwork::None, ..plain.clone() },
+            RunSettings { hosts: host("10.0.0.1"), ..plain.clone() },
+            RunSettings { shm_size: Some(1), ..plain.clone() },
+            RunSettings { limits: limit(None), ..plain.clone() },
+            RunSettings { limits: limit(Some(1)), ..plain.clone() },
+        ];
+        let keys: std::collections::HashSet<Digest> = different.iter().map(key).collect();
+        assert_eq!(keys.len(), different.len());
+        assert_eq!(key(&different[2]), key(&RunSettings { hosts: host("10.0.0.2"), ..plain.clone() }));
+        let pair = |name: &str| vec![(name.to_owned(), name.to_owned())];
+        let source = SecretSource::File("f".into());
+        let same = RunSettings {
+            secrets: [("a".to_owned(), source)].into_iter().collect(),
+            agents: [("a".to_owned(), PathBuf::from("/s"))].into_iter().collect(),
+            proxies: pair("HTTP_PROXY"),
+            isolation: Isolation::Ids,
+            no_cache: true,
+            no_cache_filter: vec!["a".to_owned()],
+            ..plain.clone()
+        };
+        assert_eq!(key(&plain), key(&same));
+        assert!(same.is_made_anew("other"));
+        let filter = RunSettings { no_cache: false, ..same };
+        assert_eq!(["A", "a", "b"].map(|title| filter.is_made_anew(title)), [true, true, false]);
+    }
+}

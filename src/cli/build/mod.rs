@@ -5,6 +5,7 @@ mod find;
 mod lock;
 mod recipe;
 mod request;
+mod secret;
 mod times;
 mod warn;
 

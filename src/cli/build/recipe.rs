@@ -9,12 +9,13 @@ use super::epoch::{EpochContexts, settle};
 use super::find::{RecipeKind, refuse_flags_of_dockerfiles};
 use crate::cli::environment::{Environment, epoch};
 use crate::cli::flags::recipe::{RecipeFlags, SCRATCH};
+use crate::cli::flags::run::RunFlags;
 use crate::cli::flags::spec::SpecFlags;
 use crate::error::{Error, Result};
 use crate::oci::{Map, Platform};
 use crate::plan::dockerfile::{LoweringRequest, NamedSource, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{
-    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, Spec, context_name, dockerignore,
+    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, RunSettings, Spec, context_name, dockerignore,
 };
 use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::BaseReach;
@@ -26,6 +27,7 @@ use crate::tree::Ignore;
 pub struct Recipe<'a> {
     kind: RecipeKind,
     flags: &'a RecipeFlags,
+    run_flags: &'a RunFlags,
     spec_flags: &'a SpecFlags,
     context: OpenContext,
     /// The context's name in errors.
@@ -42,6 +44,7 @@ impl<'a> Recipe<'a> {
     /// Reads the recipe for a build of `context`; without one, that of the working directory is meant, unless flags say all.
     pub fn read(
         flags: &'a RecipeFlags,
+        run_flags: &'a RunFlags,
         context: Option<&Path>,
         spec_flags: &'a SpecFlags,
         environment: &Environment,
@@ -60,7 +63,7 @@ impl<'a> Recipe<'a> {
         };
         let (directories, arguments) = (Vec::new(), flags.arguments()?);
         let mut recipe =
-            Recipe { kind, flags, spec_flags, context: opened, title, directories, arguments, epoch: None };
+            Recipe { kind, flags, run_flags, spec_flags, context: opened, title, directories, arguments, epoch: None };
         recipe.complete(environment, access)?;
         Ok(recipe)
     }
@@ -180,6 +183,11 @@ impl Recipe<'_> {
         }
     }
 
+    /// Returns what its commands are given. Fails for what is not there.
+    pub fn run_settings(&self) -> Result<RunSettings> {
+        self.run_flags.settings(&self.arguments)
+    }
+
     /// Returns its plan, and tells what its build checks find as warnings. Fails for what the plan of a spec or of a
     /// Dockerfile fails for, and for a warning that the Dockerfile calls an error.
     pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
@@ -265,7 +273,7 @@ impl Recipe<'_> {
             },
             overlay: &|spec| self.spec_flags.overlay(spec),
             automatic,
-            allowed: &[],
+            allowed: &self.run_flags.allowed(),
         };
         work(&request)
     }

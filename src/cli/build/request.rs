@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::recipe::Recipe;
 use super::times::times;
-use super::{lock, warn};
+use super::{lock, secret, warn};
 use crate::build::{self, Built};
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::output::{self, Means, Output, OutputImage};
 use crate::plan::dockerfile::Warning;
-use crate::plan::{Automatic, Plan, Spec};
+use crate::plan::{Automatic, Plan, RunSettings, Spec};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
@@ -58,6 +58,7 @@ struct BuildOrder {
     plan: Plan,
     /// Where its contexts lie.
     contexts: Vec<PathBuf>,
+    run: RunSettings,
     /// The time of the image in seconds since 1970; none if nothing says.
     created: Option<i64>,
     modified: Modified,
@@ -111,6 +112,7 @@ impl BuildRequest<'_> {
         let flags = &self.build.recipe;
         let recipe = Recipe::read(
             flags,
+            &self.build.run,
             self.context,
             &self.build.spec,
             environment,
@@ -130,6 +132,7 @@ impl BuildRequest<'_> {
 
     fn resolve(&self, recipe: &Recipe<'_>, bases: &BaseStore<'_>, progress: Progress<'_>) -> Result<BuildOrder> {
         let names = self.names(recipe.spec());
+        let run = recipe.run_settings()?;
         let checkout = recipe.checkout(progress);
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
@@ -152,7 +155,7 @@ impl BuildRequest<'_> {
             let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
             progress(Event::Warning { kind: WarningKind::NoOutput, message });
         }
-        Ok(BuildOrder { plan, contexts, created, modified, names, outputs })
+        Ok(BuildOrder { plan, contexts, run, created, modified, names, outputs })
     }
 
     /// Builds with layers of the images that `--cache-from` names. Should such a layer not be had when it comes to writing
@@ -164,7 +167,7 @@ impl BuildRequest<'_> {
         bases: &BaseStore<'_>,
         progress: Progress<'_>,
     ) -> Result<Built> {
-        let BuildOrder { plan, contexts, created, modified, names, outputs } = order;
+        let BuildOrder { plan, contexts, run, created, modified, names, outputs } = order;
         let compression = self.build.compression.unwrap_or_default();
         // What may be refused once its digest is known is not sent before.
         let ahead =
@@ -180,7 +183,9 @@ impl BuildRequest<'_> {
                     created: created.unwrap_or(0),
                     modified: *modified,
                     jobs: self.output.jobs,
-                    trust_times: !self.output.no_stat_cache,
+                    trust_times: !(self.output.no_stat_cache || self.build.run.no_cache),
+                    run,
+                    secret: &secret::value,
                     cached,
                     follow,
                     progress,

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::base::BaseFlags;
 use super::recipe::RecipeFlags;
+use super::run::RunFlags;
 use super::spec::SpecFlags;
 use super::value::value;
 use crate::layer::Compression;
@@ -22,6 +23,8 @@ pub struct BuildFlags {
     /// else the time of the git commit, else 0, and files have 1980-01-01: a layer changes with its files alone.
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub timestamp: Option<String>,
+    #[command(flatten)]
+    pub run: RunFlags,
     #[command(flatten)]
     pub base: BaseFlags,
     #[command(flatten)]

@@ -4,6 +4,7 @@ pub mod base;
 pub mod build;
 pub mod output;
 pub mod recipe;
+pub mod run;
 pub mod spec;
 pub mod tags;
 pub mod transfer;

@@ -28,7 +28,7 @@ pub struct OutputFlags {
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub jobs: usize,
     /// Read every file, even those whose size, times and inode are as an earlier build saw them
-    #[arg(long, visible_alias = "no-cache")]
+    #[arg(long)]
     pub no_stat_cache: bool,
     /// Take layers that come out the same from this image; also type=registry,ref=NAME
     ///

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ocibake::build::Options;
-use ocibake::plan::{Automatic, Spec};
+use ocibake::plan::{Automatic, RunSettings, Spec};
 use ocibake::progress::silent;
 use ocibake::source::modified::Modified;
 use ocibake::store::LocalStore;
@@ -263,6 +263,8 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         modified: Modified::At(0),
         jobs,
         trust_times,
+        run: &RunSettings::default(),
+        secret: &|_| Ok(Vec::new()),
         cached: None,
         follow: None,
         progress: &silent,

@@ -9,5 +9,6 @@ mod heredoc;
 mod lint;
 mod lower;
 mod refusal;
+mod run;
 mod syntax;
 mod word;

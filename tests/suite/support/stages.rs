@@ -12,7 +12,8 @@ use ocibake::error::{Error, Excerpt, Result};
 use ocibake::layer::Compression;
 use ocibake::oci::{Descriptor, ImageConfig, ImageManifest, Platform, Settings, from_json};
 use ocibake::plan::{
-    Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Plan, Provider, Stage, Step, Target, Work,
+    Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Plan, Provider, RunSettings, Stage, Step, Target,
+    Work,
 };
 use ocibake::progress::Event;
 use ocibake::source::modified::Modified;
@@ -117,6 +118,8 @@ impl Workshop {
                 modified: self.options.modified,
                 jobs: self.options.jobs,
                 trust_times: self.options.trust_times,
+                run: &RunSettings::default(),
+                secret: &|_| Ok(Vec::new()),
                 cached: None,
                 follow: None,
                 progress: &|event| match event {

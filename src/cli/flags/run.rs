@@ -1,0 +1,139 @@
+//! The flags about the commands of a build.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::value::{flag, value};
+use crate::error::{Error, Result};
+use crate::oci::Map;
+use crate::plan::quantity::Size;
+use crate::plan::{
+    Entitlement, HostEntry, Isolation, NamedAgent, NamedSecret, ResourceLimit, RunNetwork, RunSettings, SecretSource,
+    proxy_variables,
+};
+
+/// The variable that names the socket of the user's SSH agent.
+const AGENT: &str = "SSH_AUTH_SOCK";
+
+/// The flags about the commands of a Dockerfile.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Commands (RUN)")]
+pub struct RunFlags {
+    /// Network of commands that ask for none: default (the machine's), none, or host, which allows --network=host, too
+    #[arg(long, value_name = "MODE", value_parser = value::<RunNetwork>)]
+    network: Option<RunNetwork>,
+    /// Add a name to /etc/hosts
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = value::<HostEntry>)]
+    add_host: Vec<HostEntry>,
+    /// Size of /dev/shm [default: 64m]
+    #[arg(long, value_name = "SIZE", value_parser = value::<Size>)]
+    shm_size: Option<Size>,
+    /// Limit a resource of each process, as in nofile=1024:4096
+    #[arg(long, value_name = "TYPE=SOFT[:HARD]", value_parser = value::<ResourceLimit>)]
+    ulimit: Vec<ResourceLimit>,
+    /// Give a secret: id=NAME,src=FILE or id=NAME,env=VARIABLE; with id=NAME alone, the variable or the file of that name
+    #[arg(long, value_name = "OPTIONS")]
+    secret: Vec<String>,
+    /// Give an SSH agent: default (that of SSH_AUTH_SOCK), or a name and its socket
+    #[arg(long, value_name = "default|ID[=SOCKET]", value_parser = value::<NamedAgent>)]
+    ssh: Vec<NamedAgent>,
+    /// Allow commands what they ask for: network.host or security.insecure
+    #[arg(long, value_name = "ENTITLEMENT", value_parser = value::<Entitlement>)]
+    allow: Vec<Entitlement>,
+    /// Run every command, and read every file, whatever earlier builds have left
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Make these stages anew, whatever earlier builds have left
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
+    no_cache_filter: Vec<String>,
+    /// How commands are kept apart from the machine: auto or ids [default: auto]
+    #[arg(long, value_name = "HOW", value_parser = value::<Isolation>)]
+    isolation: Option<Isolation>,
+}
+
+impl RunFlags {
+    /// Returns what commands may ask for.
+    pub fn allowed(&self) -> Vec<Entitlement> {
+        // As with buildx, whoever gives the machine's network to every command has allowed it.
+        let network = (self.network == Some(RunNetwork::Host)).then_some(Entitlement::NetworkHost);
+        self.allow.iter().copied().chain(network).collect()
+    }
+
+    /// Returns what every command is given; `arguments` are those of the build. Fails for a secret or an agent that is not
+    /// there.
+    pub fn settings(&self, arguments: &Map<String>) -> Result<RunSettings> {
+        let mut limits: Vec<ResourceLimit> = Vec::new();
+        for limit in &self.ulimit {
+            limits.retain(|known| known.resource != limit.resource);
+            limits.push(limit.clone());
+        }
+        let hosts = self
+            .add_host
+            .iter()
+            .flat_map(|HostEntry { name, addresses }| addresses.iter().map(|address| (name.clone(), *address)));
+        Ok(RunSettings {
+            network: self.network.unwrap_or_default(),
+            hosts: hosts.collect(),
+            shm_size: self.shm_size.map(|Size(bytes)| bytes).filter(|bytes| *bytes > 0),
+            limits,
+            secrets: self.secrets().map_err(flag("secret"))?,
+            agents: self.agents().map_err(flag("ssh"))?,
+            proxies: proxy_variables(arguments),
+            isolation: self.isolation.unwrap_or_default(),
+            no_cache: self.no_cache,
+            no_cache_filter: self.no_cache_filter.clone(),
+        })
+    }
+
+    /// Where each secret is; of two of one name the later one counts.
+    fn secrets(&self) -> Result<Map<SecretSource>> {
+        let mut secrets = Map::new();
+        for text in &self.secret {
+            let NamedSecret { id, source } = text.parse()?;
+            let usual = || match env::var_os(&id) {
+                Some(_) => SecretSource::Variable(id.clone()),
+                None => SecretSource::File(PathBuf::from(&id)),
+            };
+            let source = source.unwrap_or_else(usual);
+            if let SecretSource::File(path) = &source {
+                check_secret(path)?;
+            }
+            secrets.insert(id, source);
+        }
+        Ok(secrets)
+    }
+
+    fn agents(&self) -> Result<Map<PathBuf>> {
+        let mut agents = Map::new();
+        for NamedAgent { id, socket } in &self.ssh {
+            let usual = || env::var_os(AGENT).filter(|path| !path.is_empty()).map(PathBuf::from);
+            let socket = socket.clone().or_else(usual).ok_or_else(|| {
+                Error::usage(format!("there is no SSH agent for `{id}`: {AGENT} is not set"))
+                    .with_hint("start one with `eval $(ssh-agent)`, and give it keys with ssh-add")
+            })?;
+            let metadata = fs::metadata(&socket).map_err(|source| Error::io("find the SSH agent", &socket, source))?;
+            if !metadata.file_type().is_socket() {
+                return Err(Error::usage(format!("{} is not the socket of an SSH agent", socket.display())).with_hint(
+                    "keys are given by an agent that has them: start ssh-agent, and give it keys with ssh-add",
+                ));
+            }
+            if agents.insert(id.clone(), socket).is_some() {
+                return Err(Error::usage(format!("the SSH agent `{id}` is there twice")));
+            }
+        }
+        Ok(agents)
+    }
+}
+
+/// Fails for a file that is not there and for a directory, before anything is built.
+fn check_secret(path: &Path) -> Result<()> {
+    let metadata = fs::metadata(path).map_err(|source| Error::io("read the secret", path, source))?;
+    match metadata.is_dir() {
+        true => Err(Error::usage(format!("{} is a directory, and a secret is a file", path.display()))),
+        false => Ok(()),
+    }
+}
