@@ -28,7 +28,7 @@ enum CacheCommand {
     Prune(PruneArguments),
 }
 
-/// List the blobs of the local store, those used least recently first
+/// List what is in the local store, that used least recently first
 ///
 /// That is the order in which they are removed once the store is over its limit: OCIBAKE_STORE_LIMIT (such as 5GB, or
 /// none), else 20 GiB, or a tenth of the file system if that is less.
@@ -39,13 +39,13 @@ struct ListArguments {
     json: bool,
 }
 
-/// Remove blobs from the local store, those used least recently first, until it is under its limit
+/// Remove what was used least recently from the local store until it is under its limit
 ///
 /// The limit is OCIBAKE_STORE_LIMIT (such as 5GB, or none), else 20 GiB, or a tenth of the file system if that is less.
 /// Builds that run are waited for. What killed builds have left goes, too.
 #[derive(Debug, Args)]
 struct PruneArguments {
-    /// Remove every blob and record
+    /// Remove every blob and record, and all that is unpacked
     #[arg(short, long, conflicts_with_all = ["keep_size", "unused_for"])]
     all: bool,
     /// Remove until no more than this is left, such as 500m or 2GB, instead of the limit
@@ -72,17 +72,21 @@ fn list(arguments: &ListArguments, environment: &Environment) -> Result<()> {
     let limit = environment.store_limit()?.bytes(store.root())?;
     let mut contents = store.contents()?;
     contents.blobs.sort_by_key(|blob| (blob.used, blob.digest));
+    contents.unpacked.sort_by_key(|item| (item.used, item.digest));
     if arguments.json {
         return answer_json(&document(&store, &contents, limit));
     }
-    let line = |blob: &Item| {
-        let (kind, size) = (store.kind(&blob.digest).name(), HumanBytes(blob.size).to_string());
-        format!("{}  {size:>11}  {}  {kind}", blob.digest, last_used(blob))
+    let line = |(item, kind): (&Item, &str)| {
+        let size = HumanBytes(item.size).to_string();
+        format!("{}  {size:>11}  {}  {kind}", item.digest, last_used(item))
     };
+    let blobs = contents.blobs.iter().map(|blob| (blob, store.kind(&blob.digest).name()));
+    let mut items: Vec<(&Item, &str)> = blobs.chain(contents.unpacked.iter().map(|item| (item, "unpacked"))).collect();
+    items.sort_by_key(|(item, _)| (item.used, item.digest));
     let limit = limit.map_or("no limit".to_owned(), |limit| format!("the limit is {}", HumanBytes(limit)));
-    let (size, counts) = (HumanBytes(contents.size()), counts(&contents.blobs, &contents.records));
+    let (size, counts) = (HumanBytes(contents.size()), counts(&contents.blobs, &contents.records, &contents.unpacked));
     let sum = format!("{size} in {}: {counts}; {limit}", store.root().display());
-    answer_lines(contents.blobs.iter().map(line).chain([sum]))
+    answer_lines(items.into_iter().map(line).chain([sum]))
 }
 
 fn document(store: &LocalStore, contents: &Contents, limit: Option<u64>) -> serde_json::Value {
@@ -90,12 +94,14 @@ fn document(store: &LocalStore, contents: &Contents, limit: Option<u64>) -> serd
         let kind = store.kind(&blob.digest);
         json!({"digest": blob.digest, "size": blob.size, "lastUsed": last_used(blob), "kind": kind})
     };
+    let unpacked = |item: &Item| json!({"name": item.digest.hex(), "size": item.size, "lastUsed": last_used(item)});
     json!({
         "store": store.root().to_string_lossy(),
         "limit": limit,
         "size": contents.size(),
         "records": contents.records.len(),
         "blobs": contents.blobs.iter().map(blob).collect::<Vec<_>>(),
+        "unpacked": contents.unpacked.iter().map(unpacked).collect::<Vec<_>>(),
     })
 }
 
@@ -126,17 +132,21 @@ fn wait(store: LocalStore) -> Result<IdleStore> {
 
 fn removed(pruned: &Pruned, freed: &str) -> Vec<String> {
     let line = |blob: &Item| format!("{}  {:>11}", blob.digest, HumanBytes(blob.size).to_string());
-    let contents = counts(&pruned.blobs, &pruned.records);
+    let contents = counts(&pruned.blobs, &pruned.records, &pruned.unpacked);
     let pending = match pruned.pending.len() {
         0 => String::new(),
         number => format!(", {} of killed builds", count(number, "file")),
     };
     let sum = format!("{freed} {}: {contents}{pending}", HumanBytes(pruned.size()));
-    pruned.blobs.iter().map(line).chain([sum]).collect()
+    pruned.blobs.iter().chain(&pruned.unpacked).map(line).chain([sum]).collect()
 }
 
-fn counts(blobs: &[Item], records: &[Item]) -> String {
-    format!("{}, {}", count(blobs.len(), "blob"), count(records.len(), "record"))
+fn counts(blobs: &[Item], records: &[Item], unpacked: &[Item]) -> String {
+    let unpacked = match unpacked.len() {
+        0 => String::new(),
+        number => format!(", {}", count(number, "unpacked layer")),
+    };
+    format!("{}, {}{unpacked}", count(blobs.len(), "blob"), count(records.len(), "record"))
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::LocalStore;
 use super::layout::read_limited;
 use super::pending::PREFIX;
+use super::private;
 use super::regular;
+use super::unpacked::UNPACKED;
+use super::usage::usage;
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::oci::{Digest, Keyed, MANIFEST_LIMIT, from_json, media_type};
@@ -22,14 +25,16 @@ pub struct Contents {
     pub blobs: Vec<Item>,
     /// The records.
     pub records: Vec<Item>,
-    /// Files in the making, or left by killed builds, and how many bytes each has.
+    /// What layers unpack to: directories, each with the bytes of the disk that it takes.
+    pub unpacked: Vec<Item>,
+    /// Files and directories in the making, or left by killed builds, and how many bytes each has.
     pub pending: Vec<(PathBuf, u64)>,
 }
 
-/// A blob, or a record.
+/// A blob, a record, or something unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
-    /// The digest of a blob, or the key of a record.
+    /// The digest of a blob, the key of a record, or the name of what was unpacked.
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
@@ -54,9 +59,9 @@ pub enum BlobKind {
 }
 
 impl Contents {
-    /// Returns the size of blobs and records together, in bytes.
+    /// Returns the size of blobs, records and what is unpacked together, in bytes.
     pub fn size(&self) -> u64 {
-        total(&self.blobs) + total(&self.records)
+        total(&self.blobs) + total(&self.records) + total(&self.unpacked)
     }
 }
 
@@ -66,11 +71,23 @@ impl LocalStore {
         let mut pending = Vec::new();
         visit(&self.pending(), |entry, name| {
             if name.starts_with(PREFIX) {
-                pending.push((entry.path(), entry.metadata()?.len()));
+                let metadata = entry.metadata()?;
+                let size = match metadata.is_dir() {
+                    true => usage(private::open_no_link(&entry.path())?)?,
+                    false => metadata.len(),
+                };
+                pending.push((entry.path(), size));
             }
             Ok(())
         })?;
-        Ok(Contents { blobs: items(&self.blobs())?, records: items(&self.records())?, pending })
+        let mut unpacked = Vec::new();
+        visit(&self.root().join(UNPACKED), |entry, name| {
+            if let Some(name) = digest_of(name).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+                unpacked.push(self.unpacked_item(name)?);
+            }
+            Ok(())
+        })?;
+        Ok(Contents { blobs: items(&self.blobs())?, records: items(&self.records())?, unpacked, pending })
     }
 
     /// Returns what the blob of this digest looks like, by its first bytes, or by a few keys of a document.
@@ -131,7 +148,7 @@ fn document_kind(bytes: &[u8]) -> BlobKind {
 fn items(directory: &Path) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     visit(directory, |entry, name| {
-        let Ok(digest) = format!("sha256:{name}").parse() else { return Ok(()) };
+        let Some(digest) = digest_of(name) else { return Ok(()) };
         let metadata = entry.metadata()?;
         if metadata.is_file() {
             items.push(Item { digest, size: metadata.len(), used: metadata.modified()? });
@@ -139,6 +156,11 @@ fn items(directory: &Path) -> Result<Vec<Item>> {
         Ok(())
     })?;
     Ok(items)
+}
+
+/// Returns the digest whose hex `name` is.
+fn digest_of(name: &str) -> Option<Digest> {
+    format!("sha256:{name}").parse().ok()
 }
 
 /// Calls `each` with every entry of `directory` and its name. That one vanishes meanwhile is no error.

@@ -19,6 +19,7 @@ use super::lock::Lock;
 use super::pending::{self, PREFIX, PendingDirectory, PendingFile};
 use super::private::{self, OTHERS, OTHERS_WRITE};
 use super::regular;
+use super::unpacked::UNPACKED;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, VerifyingReader};
@@ -26,7 +27,8 @@ use crate::sync::locked;
 use crate::tree::{Content, Spool};
 
 /// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `records/<hex>` what they want to
-/// remember of a blob, `caches/` the directories that commands keep, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies
+/// remember of a blob, [`unpacked/<hex>`](Self::unpacked) what layers unpack to, `caches/` the directories that commands
+/// keep, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies
 /// under, the digest of the blob that it is of, and the content: what was moved to the place of another is no record.
 ///
 /// Nobody but its owner may look into it, as with docker's and podman's. Blobs and records are regular files; whatever else
@@ -43,7 +45,7 @@ pub struct LocalStore {
     pub(super) lock: Lock,
     /// `tmp/`, in which many files may be in the making at once.
     making: Arc<OwnedFd>,
-    /// The digests of blobs and the keys of records that were used since it was opened.
+    /// The digests of blobs, the keys of records and the names of what was unpacked that were used since it was opened.
     used: Mutex<BTreeSet<Digest>>,
     /// The blobs that were written through this value: what is in them is known.
     written: Mutex<BTreeSet<Digest>>,
@@ -65,8 +67,8 @@ const PENDING: &str = "tmp";
 const LOCK: &str = "lock";
 
 /// The directories of a store, and all names that stand in it.
-const DIRECTORIES: [&str; 5] = ["blobs", BLOBS, CACHES, RECORDS, PENDING];
-const NAMES: [&str; 5] = ["blobs", CACHES, RECORDS, PENDING, LOCK];
+const DIRECTORIES: [&str; 6] = ["blobs", BLOBS, CACHES, RECORDS, UNPACKED, PENDING];
+const NAMES: [&str; 6] = ["blobs", CACHES, RECORDS, UNPACKED, PENDING, LOCK];
 
 /// The size of the largest record, in bytes; what is larger is none of ours.
 const LARGEST_RECORD: u64 = 1 << 30;
@@ -116,7 +118,7 @@ impl LocalStore {
     pub fn commit(&self, blob: PendingBlob, digest: Digest) -> Result<()> {
         let path = self.path(&digest);
         if !is_file(&path) {
-            self.grown.store(true, Ordering::Relaxed);
+            self.note_growth();
         }
         keep(blob.file, &path)?;
         blob.growing.commit(digest);
@@ -231,12 +233,17 @@ impl LocalStore {
         unpacked.insert(layer.descriptor.digest, layer.diff_id);
     }
 
-    /// Returns whether blobs were added, since it was opened, that it did not have.
+    /// Returns whether something was added, since it was opened, that it did not have.
     pub(super) fn has_grown(&self) -> bool {
         self.grown.load(Ordering::Relaxed)
     }
 
-    /// Returns whether a blob, or the record of a key, was used since it was opened.
+    /// Notes that something was added.
+    pub(super) fn note_growth(&self) {
+        self.grown.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a blob, the record of a key or what was unpacked was used since it was opened.
     pub(super) fn has_used(&self, digest: &Digest) -> bool {
         locked(&self.used).contains(digest)
     }
@@ -266,7 +273,7 @@ impl LocalStore {
     }
 
     /// Notes a use. One that cannot be noted only makes the blob or the record go earlier.
-    fn touch(&self, digest: Digest, path: &Path) {
+    pub(super) fn touch(&self, digest: Digest, path: &Path) {
         if locked(&self.used).insert(digest) {
             let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
             let times = Timestamps { last_access: at(UTIME_OMIT), last_modification: at(UTIME_NOW) };
@@ -277,11 +284,12 @@ impl LocalStore {
     /// Makes up for what others were `allowed` before, as the bits of a mode.
     fn mend(&self, allowed: RawMode) -> Result<()> {
         if allowed & OTHERS_WRITE != 0 {
-            let records = self.records();
-            let failed = |source| Error::io("list", &records, source);
-            for item in fs::read_dir(&records).map_err(failed)? {
-                let path = item.map_err(failed)?.path();
-                pending::remove(&path).map_err(|source| Error::io("remove", &path, source))?;
+            for directory in [self.records(), self.root.join(UNPACKED)] {
+                let failed = |source| Error::io("list", &directory, source);
+                for item in fs::read_dir(&directory).map_err(failed)? {
+                    let path = item.map_err(failed)?.path();
+                    pending::remove(&path).map_err(|source| Error::io("remove", &path, source))?;
+                }
             }
         }
         if allowed & OTHERS != 0 {

@@ -17,6 +17,8 @@ pub mod pending;
 mod private;
 pub mod prune;
 pub(crate) mod regular;
+mod unpacked;
+mod usage;
 
 pub use archive::Archive;
 pub use beside::Beside;

@@ -43,9 +43,13 @@ pub(super) fn prepare(root: &Path, paths: &[&str], names: &[&str]) -> Result<Raw
 
 /// Opens the directory at `path`, which is no link.
 pub(super) fn open_directory(path: &Path) -> Result<OwnedFd> {
+    open_no_link(path).map_err(|source| failed(path, source))
+}
+
+/// As [`open_directory`], for who has words of his own for what fails.
+pub(super) fn open_no_link(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let opened = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
-    opened.map(OwnedFd::from).map_err(|source| failed(path, source))
+    File::options().read(true).custom_flags(flags.bits() as i32).open(path).map(OwnedFd::from)
 }
 
 /// Takes from others what they may do with the files in `directory`, which is the user's alone.

@@ -27,8 +27,8 @@ pub enum Limit {
     Bytes(u64),
 }
 
-/// The bound that decides what may go. Blobs and records go in the order of their last use, and each blob takes the records along
-/// that are of it.
+/// The bound that decides what may go. Blobs, records and what is unpacked go in the order of their last use, and each blob takes
+/// the records along that are of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
     /// Nothing more goes once no more bytes than this are left.
@@ -45,7 +45,9 @@ pub struct Pruned {
     pub blobs: Vec<Item>,
     /// The records, in no order.
     pub records: Vec<Item>,
-    /// Files in the making, and how many bytes each has.
+    /// What was unpacked, that used least recently first.
+    pub unpacked: Vec<Item>,
+    /// Files and directories in the making, and how many bytes each has.
     pub pending: Vec<(PathBuf, u64)>,
 }
 
@@ -70,7 +72,8 @@ impl Limit {
 impl Pruned {
     /// Returns the size of all of it, in bytes.
     pub fn size(&self) -> u64 {
-        total(&self.blobs) + total(&self.records) + self.pending.iter().map(|(_, size)| size).sum::<u64>()
+        let items = total(&self.blobs) + total(&self.records) + total(&self.unpacked);
+        items + self.pending.iter().map(|(_, size)| size).sum::<u64>()
     }
 }
 
@@ -108,12 +111,14 @@ impl LocalStore {
 
     /// Returns what [`IdleStore::prune`] would remove. Removes nothing.
     pub fn prunable(&self, bound: &Bound) -> Result<Pruned> {
-        let Contents { mut blobs, mut records, pending } = self.contents()?;
-        let chosen = Choice::new(self, &blobs, &records).choose(bound);
+        let Contents { mut blobs, mut records, mut unpacked, pending } = self.contents()?;
+        let chosen = Choice::new(self, &blobs, &records, &unpacked).choose(bound);
         blobs.retain(|blob| chosen.contains(&blob.digest));
         records.retain(|record| chosen.contains(&record.digest));
+        unpacked.retain(|item| chosen.contains(&item.digest));
         blobs.sort_by_key(order);
-        Ok(Pruned { blobs, records, pending })
+        unpacked.sort_by_key(order);
+        Ok(Pruned { blobs, records, unpacked, pending })
     }
 
     fn cannot_be_locked(&self, source: io::Error) -> Error {
@@ -129,6 +134,15 @@ impl IdleStore {
         let pruned = store.prunable(bound)?;
         pruned.records.iter().try_for_each(|record| remove(&store.record_path(&record.digest)))?;
         pruned.blobs.iter().try_for_each(|blob| remove(&store.path(&blob.digest)))?;
+        for item in &pruned.unpacked {
+            let place = store.unpacked_path(&item.digest);
+            match store.discard_unpacked(&place) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", place, source));
+                }
+                _ => {}
+            }
+        }
         pruned.pending.iter().try_for_each(|(path, _)| remove(path))?;
         Ok(pruned)
     }
@@ -139,9 +153,9 @@ const USUAL_LIMIT: u64 = 20 << 30;
 /// One part in so many of the file system.
 const SHARE: u64 = 10;
 
-/// Chooses among blobs and records.
+/// Chooses among blobs, records and what is unpacked.
 struct Choice<'a> {
-    /// By their last use, with the blob that each is, or is of; what was used through the store is not among them.
+    /// By their last use, with the blob that each is, or is of, or its own name; what was used through the store is not among them.
     candidates: Vec<(&'a Item, Digest)>,
     /// By their blob.
     records: BTreeMap<Digest, Vec<&'a Item>>,
@@ -151,12 +165,12 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new(store: &LocalStore, blobs: &'a [Item], records: &'a [Item]) -> Self {
+    fn new(store: &LocalStore, blobs: &'a [Item], records: &'a [Item], unpacked: &'a [Item]) -> Self {
         let mut choice = Choice {
-            candidates: blobs.iter().map(|blob| (blob, blob.digest)).collect(),
+            candidates: blobs.iter().chain(unpacked).map(|item| (item, item.digest)).collect(),
             records: BTreeMap::new(),
             chosen: BTreeSet::new(),
-            left: total(blobs) + total(records),
+            left: total(blobs) + total(records) + total(unpacked),
         };
         let present: BTreeSet<Digest> = blobs.iter().map(|blob| blob.digest).collect();
         for record in records {

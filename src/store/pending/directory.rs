@@ -96,6 +96,16 @@ impl PendingDirectory {
         fchmod(&self.directory, Mode::from_raw_mode(mode))
     }
 
+    /// Moves it to `destination`, on the same file system, in one step and with all that is in it, wherever it was begun. Where
+    /// something is already that is no empty directory, this fails, and nothing has changed.
+    pub fn move_to(&self, destination: &Path) -> io::Result<()> {
+        let mut live = live();
+        self.passing.check_is(&self.directory)?;
+        renameat(&self.passing.parent, &self.passing.name, CWD, destination)?;
+        live.remove(&self.number);
+        Ok(())
+    }
+
     /// Gives it its final name, in one step. If the destination was there, its content goes there instead, sorted by
     /// name: what makes the others valid should come last. Directories that are on both sides keep what else they have,
     /// all else is replaced. Where that would take a directory with something in it, nothing is touched.

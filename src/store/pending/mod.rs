@@ -19,12 +19,12 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{
-    Access, AtFlags, CWD, Dir, Mode, OFlags, access, chmodat, fchmod, fstat, mkdirat, openat, statat, unlinkat,
+    Access, AtFlags, CWD, Dir, Mode, OFlags, access, chmodat, fchmod, fstat, mkdirat, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -97,6 +97,12 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
     empty(&enter(CWD, path)?)?;
     fs::remove_dir(path)
+}
+
+/// Moves what is at `path` into `directory`, on the same file system, under a passing name, and returns where it is now.
+pub(super) fn set_aside(path: &Path, directory: &Path) -> io::Result<PathBuf> {
+    let (name, ()) = named(|name| renameat(CWD, path, CWD, directory.join(name)))?;
+    Ok(directory.join(name))
 }
 
 /// Something under a passing name.
