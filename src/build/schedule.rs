@@ -214,7 +214,8 @@ impl<'p> Schedule<'_, 'p> {
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
         let options = self.inputs.options;
-        let outcome = if options.trust_times { key.outcome(options.store) } else { None };
+        let is_made_anew = !options.trust_times || options.run.is_made_anew(&self.graph.states[state].stage.title);
+        let outcome = if is_made_anew { None } else { key.outcome(options.store) };
         if let Some(Some(layer)) = &outcome {
             self.layers.take(number, &step.title, layer);
         }

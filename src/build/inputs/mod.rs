@@ -70,7 +70,10 @@ impl<'a> Inputs<'a> {
 
     /// Returns what commands are run in, which is found out when the first one is to be run.
     pub fn sandbox(&self) -> Result<&Sandbox> {
-        self.sandbox.get_or_find(Sandbox::find)
+        self.sandbox.get_or_find(|| {
+            let place = self.options.store.directory()?;
+            Sandbox::find(place.path())
+        })
     }
 
     /// Returns the number of the next command, the first being 1.

@@ -17,9 +17,9 @@ use crate::build::inputs::Inputs;
 use crate::error::{Error, Result};
 use crate::layer;
 use crate::oci::{Digest, KeyBuilder};
-use crate::plan::{Provider, Run, RunMount, RunMountKind, RunNetwork, RunSecurity};
+use crate::plan::{Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity};
 use crate::progress::{Event, OutputStream};
-use crate::run::{Exit, Mount, MountSource, Network, Process, Ran, Root, Security, Stream, User};
+use crate::run::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 use crate::source::modified::Modified;
 use crate::store::CacheMount;
 use crate::store::pending::PendingDirectory;
@@ -60,7 +60,7 @@ impl Doing for Run {
             .collect::<Result<_>>()?;
         let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
         let modified = inputs.options.modified;
-        let key = self.parts(key).part("sources", &digests).part("modified", &modified);
+        let key = inputs.options.run.parts(self.parts(key)).part("sources", &digests).part("modified", &modified);
         Ok((key, sums.iter().all(|sum| sum.is_settled)))
     }
 
@@ -160,8 +160,8 @@ impl Running<'_> {
         };
         set("HOME", &user.home);
         set(SOURCE_DATE_EPOCH, inputs.options.modified.of_made().to_string().as_bytes());
-        settings.proxies.iter().for_each(|(name, value)| set(name, value.as_bytes()));
         run.environment.iter().for_each(|(name, value)| set(name, value.as_bytes()));
+        settings.proxies.iter().for_each(|(name, value)| set(name, value.as_bytes()));
         for variable in &run.secret_variables {
             if let Some(secret) = self.secret(&variable.id, variable.required)? {
                 set(&variable.name, &secret);
@@ -199,9 +199,9 @@ impl Running<'_> {
                 RunSecurity::Sandbox => Security::Sandbox,
                 RunSecurity::Insecure => Security::Insecure,
             },
-            hosts: settings.hosts.clone(),
+            hosts: settings.hosts.iter().map(|(name, address)| (name.clone(), address.to_string())).collect(),
             shm_size: settings.shm_size,
-            limits: settings.limits.clone(),
+            limits: settings.limits.iter().map(limit).collect::<Result<_>>()?,
             mounts,
         })
     }
@@ -209,7 +209,7 @@ impl Running<'_> {
     /// The secret `id`; none if it was not given and is not `required`.
     fn secret(&self, id: &str, required: bool) -> Result<Option<Vec<u8>>> {
         match self.inputs.options.run.secrets.get(id) {
-            Some(secret) => secret.read().map(Some),
+            Some(source) => (self.inputs.options.secret)(source).map(Some),
             None if required => Err(Error::input(format!("the secret `{id}` was not given"))
                 .with_hint(format!("give it, as in `--secret id={id},src=FILE`"))),
             None => Ok(None),
@@ -254,7 +254,7 @@ impl Running<'_> {
                 let Some(content) = self.secret(id, *required)? else { return Ok(None) };
                 MountSource::File { content, mode: *mode, user: *user, group: *group }
             }
-            RunMountKind::Ssh { id, required, mode, user, group } => {
+            RunMountKind::Ssh { id, required, .. } => {
                 let Some(agent) = self.inputs.options.run.agents.get(id) else {
                     return match required {
                         false => Ok(None),
@@ -262,8 +262,7 @@ impl Running<'_> {
                             .with_hint(format!("give it, as in `--ssh {id}`"))),
                     };
                 };
-                let (path, mode, user, group) = (agent.clone(), *mode, *user, *group);
-                MountSource::Socket { path, mode, user, group }
+                MountSource::Bind(open(agent)?)
             }
         };
         Ok(Some(Mount { target: mount.target.as_bytes().to_vec(), source, read_only: mount.read_only }))
@@ -287,6 +286,29 @@ impl Running<'_> {
         self.inputs.bases.unpack(&alone, (directory.as_fd(), &path))?;
         Ok(MountSource::Bind(open(&path.join(OsStr::from_bytes(FILE)))?))
     }
+}
+
+fn limit(limit: &ResourceLimit) -> Result<Limit> {
+    let ResourceLimit { resource: name, soft, hard } = limit;
+    let resource = match *name {
+        "core" => Resource::Core,
+        "cpu" => Resource::Cpu,
+        "data" => Resource::Data,
+        "fsize" => Resource::Fsize,
+        "locks" => Resource::Locks,
+        "memlock" => Resource::Memlock,
+        "msgqueue" => Resource::Msgqueue,
+        "nice" => Resource::Nice,
+        "nofile" => Resource::Nofile,
+        "nproc" => Resource::Nproc,
+        "rss" => Resource::Rss,
+        "rtprio" => Resource::Rtprio,
+        "rttime" => Resource::Rttime,
+        "sigpending" => Resource::Sigpending,
+        "stack" => Resource::Stack,
+        _ => return Err(Error::input(format!("there is no limit of `{name}`"))),
+    };
+    Ok(Limit { resource, soft: *soft, hard: *hard })
 }
 
 /// The name that a file has in a directory of its own.
