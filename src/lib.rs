@@ -30,6 +30,7 @@
 //! | [`registry`] | registries, over the distribution API |
 //! | [`image`] | images as documents: read, made, joined to an index, put on another base |
 //! | [`source`] | the places that content comes from: contexts, downloads, repositories, images |
+//! | [`run`] | a command in a sandbox, on a root file system of directories |
 //! | [`build`] | from a plan to blobs in the local store |
 //! | [`output`] | the places that finished images go to |
 //! | [`release`] | the tags that stand for images in registries |
@@ -213,6 +214,7 @@ pub mod store;
 pub mod registry;
 pub mod image;
 pub mod source;
+pub mod run;
 pub mod build;
 pub mod output;
 pub mod release;

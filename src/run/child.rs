@@ -1,0 +1,101 @@
+//! The side of the program: it makes the first process of the sandbox, reads what comes of it, and sees to its end.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use super::failure::{failure, not_made, not_told, stopped};
+use super::init::{self, Ends};
+use super::output::{Outputs, Received};
+use super::prepared::Prepared;
+use super::process::{Exit, Ran, Stream};
+use super::report::Message;
+use super::system::{Made, block_signals, clone_with, restore_signals};
+use crate::error::{Error, Result};
+use crate::net::Stop;
+
+/// The first process of a sandbox, which ends when this is dropped, and all others with it.
+struct Child(OwnedFd);
+
+impl Child {
+    fn kill(&self) {
+        // It may have ended.
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+        // Nobody else waits for it.
+        while matches!(waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
+    }
+}
+
+/// Runs what is prepared, and hands on what it writes. A probe's exit is a status of 0.
+pub(super) fn run(prepared: Prepared, output: &dyn Fn(Stream, &[u8]), stop: &Stop) -> Result<Ran> {
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| cannot("make a pipe", errno.into()));
+    let (output_read, output_write) = pipe()?;
+    let (error_read, error_write) = pipe()?;
+    let (report_read, report_write) = pipe()?;
+    let input = File::open("/dev/null").map_err(|error| Error::io("open", "/dev/null", error))?;
+    let ends = Ends { input: input.into(), output: output_write, error: error_write, report: report_write };
+    let kept = ends.kept(&prepared.operations);
+    let (child, prepared) = make(prepared, &ends, &kept)?;
+    drop(ends);
+    let outputs = Outputs { output: output_read, error: error_read, report: report_read };
+    let received = outputs.read(output, stop, || child.kill());
+    // Whatever has been mounted is gone when it has ended.
+    drop(child);
+    told(received?, &prepared)
+}
+
+/// Makes the first process, and returns what it stands for.
+fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepared)> {
+    let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    flags |= libc::CLONE_NEWCGROUP;
+    if prepared.is_offline {
+        flags |= libc::CLONE_NEWNET;
+    }
+    // None of this program's handlers is to run in the new process.
+    let signals = block_signals();
+    // SAFETY: the new process goes to its own code, which allocates nothing and does not come back.
+    let made = unsafe { clone_with(flags) };
+    if let Ok((Made::Child, _)) = made {
+        init::run(prepared, ends, kept);
+    }
+    restore_signals(&signals);
+    match made {
+        Ok((_, Some(descriptor))) => Ok((Child(descriptor), prepared)),
+        Ok((_, None)) => Err(not_told()),
+        Err(errno) => Err(not_made(errno)),
+    }
+}
+
+/// Returns what the messages say.
+fn told(received: Received, prepared: &Prepared) -> Result<Ran> {
+    let mut provided = Vec::new();
+    let mut exit = None;
+    for message in received.messages {
+        match message {
+            Message::Failed(step, errno) => return Err(failure(step, errno, prepared)),
+            Message::Provided(file) => provided.push(file),
+            Message::Ready => exit = Some(Exit::Status(0)),
+            Message::Ended(how) => exit = Some(how),
+        }
+    }
+    match exit {
+        // A command that has ended before the stop has ended as it did.
+        Some(exit) => Ok(Ran { exit, provided }),
+        None if received.is_stopped => Err(stopped()),
+        None => Err(not_told()),
+    }
+}
+
+fn cannot(action: &str, error: io::Error) -> Error {
+    Error::new(crate::error::ErrorKind::Io, format!("cannot {action} for a command")).with_source(error)
+}

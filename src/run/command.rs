@@ -1,0 +1,141 @@
+//! The last stage: the process that becomes the command.
+
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::ptr;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat, openat2, statat};
+use rustix::io::Errno;
+use rustix::process::{Gid, Resource, Rlimit, Uid, fchdir, setrlimit, setsid, umask};
+use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use super::capability;
+use super::report::{Step, send_failure};
+use super::system::{
+    Instruction, close_all_but, execute, exit, filter_calls, leave_abstract_sockets, redirect, reset_signals,
+};
+
+/// A command, ready to be started: everything is in the form that the kernel takes.
+pub(super) struct Command {
+    /// What the program may be, the first that is there is it.
+    pub(super) programs: Vec<CString>,
+    pub(super) arguments: Strings,
+    pub(super) environment: Strings,
+    pub(super) directory: CString,
+    pub(super) user: Uid,
+    pub(super) group: Gid,
+    pub(super) groups: Vec<Gid>,
+    pub(super) limits: Vec<(Resource, Rlimit)>,
+    /// None leaves it all that root has, and no filter.
+    pub(super) restrictions: Option<Restrictions>,
+}
+
+/// What a command is kept from.
+pub(super) struct Restrictions {
+    pub(super) capabilities: CapabilitySet,
+    pub(super) filter: Vec<Instruction>,
+}
+
+/// Strings as execve takes them.
+pub(super) struct Strings {
+    /// Ends with a null pointer.
+    pointers: Vec<*const c_char>,
+    _strings: Vec<CString>,
+}
+
+impl Strings {
+    pub(super) fn new(strings: Vec<CString>) -> Strings {
+        // What a string holds stays where it is when the string is moved.
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
+        Strings { pointers, _strings: strings }
+    }
+}
+
+/// Becomes the command, or says what has failed and ends. Nothing is allocated.
+pub(super) fn start(
+    command: &Command,
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+    error: BorrowedFd<'_>,
+    report: BorrowedFd<'_>,
+) -> ! {
+    let (step, errno) = match prepare(command, input, output, error, report) {
+        Ok(()) => launch(command),
+        Err(failed) => failed,
+    };
+    send_failure(report, step, errno);
+    exit(1)
+}
+
+fn prepare(
+    command: &Command,
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+    error: BorrowedFd<'_>,
+    report: BorrowedFd<'_>,
+) -> Result<(), (Step, Errno)> {
+    let at = |step| move |errno| (step, errno);
+    setsid().map_err(at(Step::Outputs))?;
+    for (from, to) in [(input, 0), (output, 1), (error, 2)] {
+        redirect(from, to).map_err(at(Step::Outputs))?;
+    }
+    enter(&command.directory).map_err(at(Step::Directory))?;
+    umask(Mode::from_bits_retain(0o022));
+    for (index, (resource, limit)) in command.limits.iter().enumerate() {
+        setrlimit(*resource, limit.clone()).map_err(at(Step::Limit(index)))?;
+    }
+    if let Some(restrictions) = &command.restrictions {
+        // Older kernels have no such scope.
+        let _ = leave_abstract_sockets();
+        capability::bound(restrictions.capabilities).map_err(at(Step::Capabilities))?;
+        // While there is still the right to it: without, the kernel would ask for a promise that makes su useless.
+        filter_calls(&restrictions.filter).map_err(at(Step::Filter))?;
+    }
+    set_thread_groups(&command.groups).map_err(at(Step::User))?;
+    set_thread_res_gid(command.group, command.group, command.group).map_err(at(Step::User))?;
+    set_thread_res_uid(command.user, command.user, command.user).map_err(at(Step::User))?;
+    if command.user.is_root()
+        && let Some(restrictions) = &command.restrictions
+    {
+        capability::set(restrictions.capabilities).map_err(at(Step::Capabilities))?;
+    }
+    // SAFETY: nothing but the program's start comes after this, and of the descriptors it uses the report alone.
+    unsafe { close_all_but(&kept(report)) }.map_err(at(Step::Close))?;
+    if !super::system::is_within_root().map_err(at(Step::Directory))? {
+        return Err((Step::Directory, Errno::NOENT));
+    }
+    reset_signals();
+    Ok(())
+}
+
+/// The standard descriptors and `report`, which an exec closes.
+fn kept(report: BorrowedFd<'_>) -> [i32; 4] {
+    use std::os::fd::AsRawFd;
+    [0, 1, 2, report.as_raw_fd()]
+}
+
+/// Makes `directory` the working directory; nothing that leads out of the root is followed.
+fn enter(directory: &CStr) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, c"/", flags, Mode::empty())?;
+    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    fchdir(openat2(root.as_fd(), directory, flags, Mode::empty(), within)?)
+}
+
+/// Starts the first of the programs that is there.
+fn launch(command: &Command) -> (Step, Errno) {
+    let mut refused = None;
+    for program in &command.programs {
+        // SAFETY: `Strings` end with null pointers and hold what they point to.
+        let errno = unsafe { execute(program, &command.arguments.pointers, &command.environment.pointers) };
+        match errno {
+            Errno::NOENT if statat(CWD, program.as_c_str(), AtFlags::empty()).is_ok() => {
+                return (Step::Interpreter, errno);
+            }
+            Errno::NOENT | Errno::NOTDIR => {}
+            Errno::ACCESS => refused = Some(errno),
+            errno => return (Step::Execute, errno),
+        }
+    }
+    (Step::Execute, refused.unwrap_or(Errno::NOENT))
+}

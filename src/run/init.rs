@@ -1,0 +1,145 @@
+//! The first process of the sandbox: it makes the root, starts the command, and waits for the end of all.
+//!
+//! Nothing here allocates, takes a lock or returns to what the program was doing.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, chdir, fchdir, pivot_root, set_dumpable_behavior,
+    set_parent_process_death_signal, setsid, umask, wait,
+};
+use rustix::system::sethostname;
+
+use super::command;
+use super::make::Making;
+use super::operation::Operation;
+use super::prepared::Prepared;
+use super::process::Exit;
+use super::provided::HOST_NAME;
+use super::report::{Step, send_exit, send_failure, send_ready};
+use super::system::{
+    Made, close_all_but, exit, fork, kill_all, leave_keyring, reset_signals, set_loopback_up, set_name,
+};
+
+/// The descriptors of the sandbox's processes.
+pub(super) struct Ends {
+    pub(super) input: OwnedFd,
+    pub(super) output: OwnedFd,
+    pub(super) error: OwnedFd,
+    pub(super) report: OwnedFd,
+}
+
+/// Does all that the first process does, and ends it; `kept` are the descriptors that stay open, sorted.
+pub(super) fn run(mut prepared: Prepared, ends: &Ends, kept: &[RawFd]) -> ! {
+    let report = ends.report.as_fd();
+    match begin(&mut prepared, ends, kept) {
+        Ok(None) => {
+            let _ = send_ready(report);
+        }
+        Ok(Some(command)) => {
+            let ended = wait_for(command);
+            prepared.stubs.remove();
+            if let Some(ended) = ended {
+                let _ = send_exit(report, ended);
+            }
+        }
+        Err((step, errno)) => send_failure(report, step, errno),
+    }
+    exit(0)
+}
+
+/// Makes the root and starts the command; none is a probe's.
+fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<Pid>, (Step, Errno)> {
+    let at = |step| move |errno| (step, errno);
+    let report = ends.report.as_fd();
+    bind(report).map_err(at(Step::Bind))?;
+    // SAFETY: this process has its own table of descriptors, and uses those alone that are kept.
+    unsafe { close_all_but(kept) }.map_err(at(Step::Close))?;
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(at(Step::Private))?;
+    sethostname(HOST_NAME.as_bytes()).map_err(at(Step::HostName))?;
+    if prepared.is_offline {
+        set_loopback_up().map_err(at(Step::Loopback))?;
+    }
+    let mut making = Making::new(&mut prepared.lowers, &mut prepared.stubs, report);
+    for (index, operation) in prepared.operations.iter().enumerate() {
+        making.run(operation).map_err(at(Step::Operation(index)))?;
+    }
+    making.root().and_then(enter).map_err(at(Step::Pivot))?;
+    let Some(command) = &prepared.command else { return Ok(None) };
+    // SAFETY: the new process goes to the command's start, which does not come back.
+    match unsafe { fork() }.map_err(at(Step::Fork))? {
+        Made::Parent(pid) => Ok(Some(pid)),
+        Made::Child => command::start(command, ends.input.as_fd(), ends.output.as_fd(), ends.error.as_fd(), report),
+    }
+}
+
+/// Makes this process one that ends with the program, that a terminal's signals do not reach, and that nobody looks into: its
+/// memory is a copy of the program's.
+fn bind(report: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The program may have died before that: then nobody reads the report.
+    let mut polled = [PollFd::from_borrowed_fd(report, PollFlags::empty())];
+    poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    if polled[0].revents().contains(PollFlags::ERR) {
+        return Err(Errno::PIPE);
+    }
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    reset_signals();
+    set_name(c"ocibake-init");
+    setsid()?;
+    umask(Mode::empty());
+    // A kernel without keyrings has none to leave.
+    let _ = leave_keyring();
+    Ok(())
+}
+
+/// Makes `root` the root, and takes away all that was mounted before.
+fn enter(root: BorrowedFd<'_>) -> Result<(), Errno> {
+    fchdir(root)?;
+    pivot_root(c".", c".")?;
+    // The old root lies above the new one.
+    unmount(c".", UnmountFlags::DETACH)?;
+    chdir(c"/")
+}
+
+/// Returns how `command` has ended, once all else has ended, too.
+fn wait_for(command: Pid) -> Option<Exit> {
+    let mut ended = None;
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == command => {
+                ended = Some(exit_of(status));
+                kill_all();
+            }
+            // One that was being made when the others were killed.
+            Ok(Some(_)) if ended.is_some() => kill_all(),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return ended,
+        }
+    }
+}
+
+fn exit_of(status: WaitStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(status), _) => Exit::Status(status),
+        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+    }
+}
+
+impl Ends {
+    /// Returns the numbers of all descriptors that the first process uses, sorted.
+    pub(super) fn kept(&self, operations: &[Operation]) -> Vec<RawFd> {
+        let own = [&self.input, &self.output, &self.error, &self.report].map(AsRawFd::as_raw_fd);
+        let trees = operations.iter().filter_map(|operation| match operation {
+            Operation::Bind { tree, .. } | Operation::Discard { tree, .. } => Some(tree.as_raw_fd()),
+            _ => None,
+        });
+        let mut kept: Vec<RawFd> = own.into_iter().chain(trees).collect();
+        kept.sort_unstable();
+        kept
+    }
+}

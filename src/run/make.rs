@@ -1,0 +1,318 @@
+//! The operations, done one after the other by the first process of the sandbox. Nothing here allocates.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Uid, chmodat, chownat, fchmod, fchown,
+    fstat, fstatfs, makedev, mkdirat, mknodat, openat, openat2, readlinkat_raw, symlinkat, unlinkat,
+};
+use rustix::io::{Errno, write};
+use rustix::mount::{MountAttrFlags, MountFlags, fsconfig_set_flag, fsconfig_set_string, mount};
+
+use super::mounting::{Link, attach, copy, make, open_new};
+use super::operation::{CLOSED, Known, NODES, Operation};
+use super::place::{PlaceKind, Stubs, find_or_make};
+use super::report::send_provided;
+use super::system::set_mount;
+use crate::tree::Identity;
+
+/// In bytes: the most that mount(2) takes.
+const OPTIONS: usize = 4096;
+
+/// What the operations have made so far.
+pub(super) struct Making<'a> {
+    root: Option<OwnedFd>,
+    /// The upper directory itself, which the root is mounted over.
+    upper: Option<OwnedFd>,
+    /// A place for mounts that are to be out of sight.
+    work: Option<OwnedFd>,
+    /// `/proc`, `/dev` and `/sys`.
+    known: [Option<OwnedFd>; 3],
+    /// Has room for all lower directories.
+    lowers: &'a mut Vec<OwnedFd>,
+    stubs: &'a mut Stubs,
+    report: BorrowedFd<'a>,
+}
+
+impl<'a> Making<'a> {
+    /// `lowers` is empty and has room for all lower directories.
+    pub(super) fn new(lowers: &'a mut Vec<OwnedFd>, stubs: &'a mut Stubs, report: BorrowedFd<'a>) -> Self {
+        Making { root: None, upper: None, work: None, known: [None, None, None], lowers, stubs, report }
+    }
+
+    /// Returns the root, once it is made.
+    pub(super) fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    fn known(&self, known: Known) -> Result<BorrowedFd<'_>, Errno> {
+        self.known[known as usize].as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    /// Does one operation.
+    pub(super) fn run(&mut self, operation: &Operation) -> Result<(), Errno> {
+        match operation {
+            Operation::Root { lowers, upper, work, attributes } => {
+                let upper = open_directory(upper)?;
+                let work = open_directory(work)?;
+                let root = match self.overlay(lowers, upper.as_fd(), work.as_fd(), *attributes) {
+                    Err(Errno::INVAL) => self.overlay_by_text(lowers, upper.as_fd(), work.as_fd(), *attributes)?,
+                    made => {
+                        let made = made?;
+                        attach(made.as_fd(), upper.as_fd())?;
+                        made
+                    }
+                };
+                self.lowers.clear();
+                self.stubs.begin(root.as_fd())?;
+                (self.root, self.upper, self.work) = (Some(root), Some(upper), Some(work));
+                Ok(())
+            }
+            Operation::Provide { directory, name, content } => self.provide(directory, name, content),
+            Operation::Mount { filesystem, options, attributes, target, name } => {
+                let new = open_new(filesystem)?;
+                for (key, value) in options {
+                    fsconfig_set_string(&new, *key, value.as_c_str())?;
+                }
+                let mount = make(&new, *attributes)?;
+                attach(mount.as_fd(), self.place(target, PlaceKind::Directory)?.as_fd())?;
+                if let Some(known) = name {
+                    self.known[*known as usize] = Some(mount);
+                }
+                Ok(())
+            }
+            Operation::Devices { attributes } => self.devices(*attributes),
+            Operation::Link { name, target } => symlinkat(*target, self.known(Known::Devices)?, *name),
+            Operation::Mask { within, path } => self.mask(*within, path),
+            Operation::ReadOnly { within, path } => {
+                let within = self.known(*within)?;
+                let Some(place) = real(within, path)? else { return Ok(()) };
+                let mount = copy(&place, c"")?;
+                set_mount(&mount, MountAttrFlags::MOUNT_ATTR_RDONLY, true)?;
+                attach(mount.as_fd(), place.as_fd())
+            }
+            Operation::Bind { tree, is_directory, attributes, target } => {
+                set_mount(tree, *attributes, true)?;
+                let kind = if *is_directory { PlaceKind::Directory } else { PlaceKind::File };
+                attach(tree.as_fd(), self.place(target, kind)?.as_fd())
+            }
+            Operation::Discard { tree, attributes, target } => self.discard(tree, *attributes, target),
+            Operation::File { content, mode, user, group, attributes, target } => {
+                let file = self.new_file(content, Mode::from_bits_retain(*mode), *user, *group)?;
+                set_mount(&file, *attributes, false)?;
+                attach(file.as_fd(), self.place(target, PlaceKind::File)?.as_fd())
+            }
+            Operation::Directory { path } => find_or_make(self.root()?, path, PlaceKind::Directory, None).map(|_| ()),
+        }
+    }
+
+    /// Returns a place in the root that something can be mounted at.
+    fn place(&mut self, target: &CStr, kind: PlaceKind) -> Result<OwnedFd, Errno> {
+        let root = self.root.as_ref().ok_or(Errno::BADF)?;
+        let place = find_or_make(root.as_fd(), target, kind, Some(self.stubs))?;
+        // What is mounted over a part of it deceives programs about themselves, and this one about what it writes to.
+        if fstatfs(&place)?.f_type == PROC_SUPER_MAGIC { Err(Errno::PERM) } else { Ok(place) }
+    }
+
+    fn overlay(
+        &mut self,
+        lowers: &[std::ffi::CString],
+        upper: BorrowedFd<'_>,
+        work: BorrowedFd<'_>,
+        attributes: MountAttrFlags,
+    ) -> Result<OwnedFd, Errno> {
+        let new = open_new(c"overlay")?;
+        for lower in lowers {
+            let lower = open_directory(lower)?;
+            fsconfig_set_string(&new, c"lowerdir+", Link::of(lower.as_fd()).path())?;
+        }
+        fsconfig_set_string(&new, c"upperdir", Link::of(upper).path())?;
+        fsconfig_set_string(&new, c"workdir", Link::of(work).path())?;
+        fsconfig_set_flag(&new, c"userxattr")?;
+        // What is half written is thrown away with the whole of the upper directory.
+        fsconfig_set_flag(&new, c"volatile")?;
+        make(&new, attributes)
+    }
+
+    /// The same for kernels that take the options as one text.
+    fn overlay_by_text(
+        &mut self,
+        lowers: &[std::ffi::CString],
+        upper: BorrowedFd<'_>,
+        work: BorrowedFd<'_>,
+        attributes: MountAttrFlags,
+    ) -> Result<OwnedFd, Errno> {
+        let mut options = Text { bytes: [0; OPTIONS], length: 0 };
+        options.add(b"userxattr,lowerdir=")?;
+        for (index, lower) in lowers.iter().enumerate() {
+            let lower = open_directory(lower)?;
+            options.add(if index == 0 { b"" } else { b":" })?;
+            options.add(Link::of(lower.as_fd()).path().to_bytes())?;
+            if self.lowers.len() == self.lowers.capacity() {
+                return Err(Errno::NOSPC);
+            }
+            self.lowers.push(lower);
+        }
+        options.add(b",upperdir=")?;
+        options.add(Link::of(upper).path().to_bytes())?;
+        options.add(b",workdir=")?;
+        options.add(Link::of(work).path().to_bytes())?;
+        let options = CStr::from_bytes_until_nul(&options.bytes).map_err(|_| Errno::NAMETOOLONG)?;
+        let place = Link::of(upper);
+        mount(c"overlay", place.path(), c"overlay", MountFlags::empty(), options)?;
+        // The descriptor of the upper directory stands below the mount: what is at its path is the mount.
+        let mut path = [0u8; libc::PATH_MAX as usize];
+        let length = readlinkat_raw(CWD, place.path(), &mut path[..OPTIONS - 1])?;
+        let path = path.get(..=length).and_then(|path| CStr::from_bytes_until_nul(path).ok());
+        let root = open_directory(path.ok_or(Errno::NAMETOOLONG)?)?;
+        set_mount(&root, attributes, false)?;
+        Ok(root)
+    }
+
+    /// Writes a file in place of what is there, and tells its path and marks.
+    fn provide(&mut self, directory: &CStr, name: &CStr, content: &[u8]) -> Result<(), Errno> {
+        let parent = {
+            let root = self.root.as_ref().ok_or(Errno::BADF)?;
+            find_or_make(root.as_fd(), directory, PlaceKind::Directory, Some(self.stubs))?
+        };
+        match unlinkat(&parent, name, AtFlags::empty()) {
+            Err(Errno::NOENT) => {}
+            removed => removed?,
+        }
+        write_new(parent.as_fd(), name, content, Mode::from_bits_retain(0o644))?;
+        let (mut above, mut below) = ([0u8; libc::PATH_MAX as usize], [0u8; libc::PATH_MAX as usize]);
+        let above = readlinkat_raw(CWD, Link::of(self.root()?).path(), &mut above[..])?;
+        let length = readlinkat_raw(CWD, Link::of(parent.as_fd()).path(), &mut below[..])?;
+        // What is left of the directory's path behind that of the root, and the name.
+        let mut path = Text { bytes: [0; OPTIONS], length: 0 };
+        let rest = below.get(above..length).unwrap_or_default();
+        path.add(rest.strip_prefix(b"/").unwrap_or(rest))?;
+        path.add(if rest.is_empty() { b"" } else { b"/" })?;
+        path.add(name.to_bytes())?;
+        let path = CStr::from_bytes_until_nul(&path.bytes).map_err(|_| Errno::NAMETOOLONG)?;
+        let upper = self.upper.as_ref().ok_or(Errno::BADF)?;
+        let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let file = openat2(upper, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), plain)?;
+        send_provided(self.report, path.to_bytes(), &Identity::of(&fstat(&file)?))
+    }
+
+    fn devices(&mut self, attributes: MountAttrFlags) -> Result<(), Errno> {
+        let devices = self.known(Known::Devices)?;
+        let mut nodes: [Option<OwnedFd>; NODES.len()] = Default::default();
+        for ((name, major, minor), node) in NODES.iter().zip(&mut nodes) {
+            let mode = Mode::from_bits_retain(0o666);
+            mknodat(devices, *name, FileType::CharacterDevice, mode, makedev(*major, *minor))?;
+            *node = Some(copy(devices, name)?);
+        }
+        if attributes.is_empty() {
+            return Ok(());
+        }
+        // Root in the sandbox may make nodes of any device, but it can use those alone that are mounted here.
+        set_mount(devices, attributes, false)?;
+        for ((name, ..), node) in NODES.iter().zip(&nodes) {
+            let Some(place) = real(devices, name)? else { return Err(Errno::NOENT) };
+            attach(node.as_ref().ok_or(Errno::BADF)?.as_fd(), place.as_fd())?;
+        }
+        Ok(())
+    }
+
+    fn mask(&mut self, within: Known, path: &CStr) -> Result<(), Errno> {
+        let Some(place) = real(self.known(within)?, path)? else { return Ok(()) };
+        let mount = if FileType::from_raw_mode(fstat(&place)?.st_mode) == FileType::Directory {
+            make(&open_new(c"tmpfs")?, CLOSED | MountAttrFlags::MOUNT_ATTR_RDONLY)?
+        } else {
+            copy(self.known(Known::Devices)?, c"null")?
+        };
+        attach(mount.as_fd(), place.as_fd())
+    }
+
+    /// Attaches a new file system in memory where nobody sees it: only of what is attached parts can be mounted.
+    fn memory(&self) -> Result<OwnedFd, Errno> {
+        let new = open_new(c"tmpfs")?;
+        // What is secret is not to be swapped out, where the kernel can see to it.
+        let _ = fsconfig_set_flag(&new, c"noswap");
+        let memory = make(&new, CLOSED)?;
+        attach(memory.as_fd(), self.work.as_ref().ok_or(Errno::BADF)?.as_fd())?;
+        Ok(memory)
+    }
+
+    /// Returns a mount, which is nowhere yet, of a file in memory that nothing else is in.
+    fn new_file(&self, content: &[u8], mode: Mode, user: u32, group: u32) -> Result<OwnedFd, Errno> {
+        let memory = self.memory()?;
+        let file = write_new(memory.as_fd(), c"file", content, mode)?;
+        fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+        fchmod(&file, mode)?;
+        copy(&memory, c"file")
+    }
+
+    /// The directory itself is mounted first, for overlayfs takes only what is mounted in its namespace.
+    fn discard(&mut self, tree: &OwnedFd, attributes: MountAttrFlags, target: &CStr) -> Result<(), Errno> {
+        let place = self.place(target, PlaceKind::Directory)?;
+        let memory = self.memory()?;
+        let status = fstat(tree)?;
+        for name in [c"upper", c"work"] {
+            mkdirat(&memory, name, Mode::empty())?;
+            chownat(
+                &memory,
+                name,
+                Some(Uid::from_raw(status.st_uid)),
+                Some(Gid::from_raw(status.st_gid)),
+                AtFlags::empty(),
+            )?;
+            chmodat(&memory, name, Mode::from_raw_mode(status.st_mode), AtFlags::empty())?;
+        }
+        attach(tree.as_fd(), place.as_fd())?;
+        let new = open_new(c"overlay")?;
+        fsconfig_set_string(&new, c"lowerdir", Link::of(tree.as_fd()).path())?;
+        for (key, name) in [(c"upperdir", c"upper"), (c"workdir", c"work")] {
+            let directory = openat(&memory, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            fsconfig_set_string(&new, key, Link::of(directory.as_fd()).path())?;
+        }
+        fsconfig_set_flag(&new, c"userxattr")?;
+        attach(make(&new, attributes)?.as_fd(), tree.as_fd())
+    }
+}
+
+/// A text that is put together without allocating; ends with a null byte.
+struct Text {
+    bytes: [u8; OPTIONS],
+    length: usize,
+}
+
+impl Text {
+    fn add(&mut self, part: &[u8]) -> Result<(), Errno> {
+        let end = self.length + part.len();
+        let place = self.bytes.get_mut(self.length..end).filter(|_| end < OPTIONS).ok_or(Errno::NAMETOOLONG)?;
+        place.copy_from_slice(part);
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// Opens what is at `path` in a file system that the kernel makes: a link or another file system is not looked at.
+fn real(within: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
+    let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    match openat2(within, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), plain) {
+        Ok(place) => Ok(Some(place)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
+    openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn write_new(directory: BorrowedFd<'_>, name: &CStr, content: &[u8], mode: Mode) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(directory, name, flags, mode)?;
+    let mut rest = content;
+    while !rest.is_empty() {
+        match write(&file, rest) {
+            Err(Errno::INTR) => {}
+            written => rest = rest.get(written?..).unwrap_or_default(),
+        }
+    }
+    Ok(file)
+}

@@ -1,0 +1,184 @@
+//! All that a run needs, made before there is a process for it.
+
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{FileType, fstat};
+use rustix::mount::MountAttrFlags;
+use rustix::process::{Gid, Rlimit, Uid};
+
+use super::capability;
+use super::command::{Command, Restrictions, Strings};
+use super::mounting::copy;
+use super::operation::{self, CLOSED, Operation};
+use super::place::Stubs;
+use super::process::{Mount, MountSource, Network, Process, Root, Security};
+use super::provided::hosts;
+use super::seccomp;
+use crate::error::{Error, Result};
+
+/// Directories that links in the root can add to what has to be made for mounts.
+const MORE_STUBS: usize = 64;
+
+/// All that a run needs.
+pub(super) struct Prepared {
+    pub(super) operations: Vec<Operation>,
+    /// Room for the lower directories.
+    pub(super) lowers: Vec<OwnedFd>,
+    pub(super) stubs: Stubs,
+    pub(super) is_offline: bool,
+    /// The program as the user knows it.
+    pub(super) program: String,
+    /// None is a probe's.
+    pub(super) command: Option<Command>,
+}
+
+impl Prepared {
+    /// Prepares a run of `process` on `root`.
+    pub(super) fn new(process: &Process, root: &Root) -> Result<Prepared> {
+        let is_insecure = process.security == Security::Insecure;
+        let mut operations = vec![root_operation(root, is_insecure)?];
+        let mut provide = |name: &CStr, content| {
+            operations.push(Operation::Provide { directory: c"/etc".to_owned(), name: name.to_owned(), content });
+        };
+        if let Some(resolver) = read_resolver()? {
+            provide(c"resolv.conf", resolver);
+        }
+        provide(c"hosts", hosts(&process.hosts));
+        operation::add_system(&mut operations, process.shm_size, is_insecure);
+        for mount in &process.mounts {
+            operations.push(mount_operation(mount, is_insecure)?);
+        }
+        let directory = string(&process.directory)?;
+        operations.push(Operation::Directory { path: directory.clone() });
+        let program = process.arguments.first().map(|program| String::from_utf8_lossy(program).into_owned());
+        let mut prepared = Self::of(operations, root, Some(command(process, directory)?));
+        prepared.is_offline = process.network == Network::None;
+        prepared.program = program.unwrap_or_default();
+        Ok(prepared)
+    }
+
+    /// Prepares all of a run but its command.
+    pub(super) fn probe(root: &Root) -> Result<Prepared> {
+        let mut operations = vec![root_operation(root, false)?];
+        operation::add_system(&mut operations, None, false);
+        Ok(Self::of(operations, root, None))
+    }
+
+    fn of(operations: Vec<Operation>, root: &Root, command: Option<Command>) -> Prepared {
+        let depth: usize = operations.iter().map(Operation::depth).sum();
+        let lowers = Vec::with_capacity(root.lowers.len());
+        let stubs = Stubs::with_room(depth + MORE_STUBS);
+        Prepared { operations, lowers, stubs, is_offline: false, program: String::new(), command }
+    }
+}
+
+fn root_operation(root: &Root, is_insecure: bool) -> Result<Operation> {
+    let path = |path: &Path| string(path.as_os_str().as_bytes());
+    // Root in the sandbox may make nodes of any device in its layer, but it cannot use them.
+    let attributes = if is_insecure { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_NODEV };
+    Ok(Operation::Root {
+        lowers: root.lowers.iter().map(|lower| path(lower)).collect::<Result<_>>()?,
+        upper: path(&root.upper)?,
+        work: path(&root.work)?,
+        attributes,
+    })
+}
+
+fn mount_operation(mount: &Mount, is_insecure: bool) -> Result<Operation> {
+    let target = string(&mount.target)?;
+    let mut attributes = if is_insecure { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_NODEV };
+    if mount.read_only {
+        attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
+    }
+    let failed = |errno: rustix::io::Errno| {
+        let target = String::from_utf8_lossy(&mount.target).into_owned();
+        Error::io("mount what a command is to find at", target, io::Error::from(errno))
+    };
+    // The namespace of the command takes no mounts of this one but copies that are nowhere.
+    Ok(match &mount.source {
+        MountSource::Bind(source) => {
+            let status = fstat(source).map_err(failed)?;
+            let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
+            let tree = copy(source, c"").map_err(failed)?;
+            Operation::Bind { tree, is_directory, attributes, target }
+        }
+        MountSource::Discarding(source) => {
+            Operation::Discard { tree: copy(source, c"").map_err(failed)?, attributes, target }
+        }
+        MountSource::Tmpfs { size } => {
+            let size = size.map(|size| (c"size", operation::number(size)));
+            let options = size.into_iter().chain([(c"mode", c"1777".to_owned())]).collect();
+            let attributes = attributes | MountAttrFlags::MOUNT_ATTR_NOSUID;
+            Operation::Mount { filesystem: c"tmpfs", options, attributes, target, name: None }
+        }
+        MountSource::File { content, mode, user, group } => Operation::File {
+            content: content.clone(),
+            mode: *mode,
+            user: *user,
+            group: *group,
+            attributes: attributes | CLOSED,
+            target,
+        },
+    })
+}
+
+fn command(process: &Process, directory: CString) -> Result<Command> {
+    let strings = |strings: &[Vec<u8>]| strings.iter().map(|text| string(text)).collect::<Result<Vec<_>>>();
+    let restrictions = match process.security {
+        Security::Sandbox => Some(Restrictions { capabilities: capability::DEFAULT, filter: seccomp::filter() }),
+        Security::Insecure => None,
+    };
+    let limit = |limit: Option<u64>| limit.filter(|limit| *limit != u64::MAX);
+    Ok(Command {
+        programs: programs(process)?,
+        arguments: Strings::new(strings(&process.arguments)?),
+        environment: Strings::new(strings(&process.environment)?),
+        directory,
+        user: Uid::from_raw(process.user.id),
+        group: Gid::from_raw(process.user.group),
+        groups: process.user.groups.iter().map(|group| Gid::from_raw(*group)).collect(),
+        limits: process
+            .limits
+            .iter()
+            .map(|one| (one.resource, Rlimit { current: limit(one.soft), maximum: limit(one.hard) }))
+            .collect(),
+        restrictions,
+    })
+}
+
+/// Returns what the program may be: one path if it has a slash, and else one in each directory of PATH.
+fn programs(process: &Process) -> Result<Vec<CString>> {
+    let Some(program) = process.arguments.first().filter(|program| !program.is_empty()) else {
+        return Err(Error::input("there is no program to run"));
+    };
+    if program.contains(&b'/') {
+        return Ok(vec![string(program)?]);
+    }
+    // As with execve's callers everywhere, the last of several values is not looked at.
+    let path = process.environment.iter().find_map(|variable| variable.strip_prefix(b"PATH="));
+    let directories = path.unwrap_or_default().split(|byte| *byte == b':').filter(|directory| !directory.is_empty());
+    directories.map(|directory| string(&[directory, b"/", program].concat())).collect()
+}
+
+/// Returns what this machine resolves names with, if it says so.
+fn read_resolver() -> Result<Option<Vec<u8>>> {
+    let path = "/etc/resolv.conf";
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+/// Returns `text` as the kernel takes it.
+fn string(text: &[u8]) -> Result<CString> {
+    CString::new(text).map_err(|_| {
+        let shown = String::from_utf8_lossy(text).replace('\0', "\\0");
+        Error::input(format!("`{shown}` holds a null byte, and no command can be given that"))
+    })
+}

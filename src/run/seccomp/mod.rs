@@ -1,0 +1,335 @@
+//! The filter of system calls: docker's default profile for a process without CAP_SYS_ADMIN.
+//!
+//! The program is a tree of comparisons, since the kernel goes through it at every call: about nine of them, where a list has
+//! hundreds. That, an errno for each call, and several machines in one filter are more than what a crate would save.
+
+mod calls;
+
+use std::collections::BTreeMap;
+
+use super::system::Instruction;
+
+/// What becomes of a system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Allow,
+    /// It fails so; 0 is success.
+    Errno(u16),
+    /// It is allowed if it makes no namespace.
+    Clone,
+    /// It is allowed for those kinds of sockets that need no caution.
+    Socket,
+    /// It is allowed for the usual personalities.
+    Personality,
+}
+
+const EPERM: u16 = libc::EPERM as u16;
+const ENOSYS: u16 = libc::ENOSYS as u16;
+
+/// The offsets of what the kernel shows of a call.
+const NUMBER: u32 = 0;
+const MACHINE: u32 = 4;
+/// The lower half of the first argument; all machines that are built for are little-endian.
+const ARGUMENT: u32 = 16;
+
+/// The calls of x32 begin here; nobody has programs of it.
+#[cfg(target_arch = "x86_64")]
+const X32: u32 = 0x4000_0000;
+
+#[cfg(target_arch = "x86_64")]
+const HERE: u32 = 0xc000_003e;
+#[cfg(target_arch = "x86_64")]
+const FORERUNNER: u32 = 0x4000_0003;
+#[cfg(target_arch = "aarch64")]
+const HERE: u32 = 0xc000_00b7;
+
+/// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
+const NAMESPACES: u32 = 0x7e02_0000;
+/// Address families that are allowed, as ranges of numbers. Left out are, beside what is long gone, ALG (38) and VSOCK (40).
+const FAMILIES: &[(u32, u32)] = &[(0, 11), (13, 18), (21, 22), (24, 24), (26, 33), (35, 36), (39, 39), (41, 45)];
+const PERSONALITIES: &[(u32, u32)] =
+    &[(0, 0), (8, 8), (0x2_0000, 0x2_0000), (0x2_0008, 0x2_0008), (u32::MAX, u32::MAX)];
+
+/// Returns the filter.
+pub(super) fn filter() -> Vec<Instruction> {
+    let mut here = tree(&intervals(&rules()));
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut calls = vec![jump(libc::BPF_JGE, X32, 0, 1), result(Rule::Errno(ENOSYS))];
+        calls.append(&mut here);
+        here = calls;
+    }
+    let mut filter = vec![load(MACHINE)];
+    for_machine(&mut filter, HERE, here);
+    #[cfg(target_arch = "x86_64")]
+    for_machine(&mut filter, FORERUNNER, tree(&intervals(&forerunner())));
+    filter.push(result(Rule::Errno(ENOSYS)));
+    filter
+}
+
+/// Adds `calls` for one machine; they all end.
+fn for_machine(filter: &mut Vec<Instruction>, machine: u32, calls: Vec<Instruction>) {
+    filter.push(jump(libc::BPF_JEQ, machine, 1, 0));
+    filter.push(statement(libc::BPF_JMP | libc::BPF_JA, calls.len() as u32 + 1));
+    filter.push(load(NUMBER));
+    filter.extend(calls);
+}
+
+fn rules() -> BTreeMap<u32, Rule> {
+    let mut rules: BTreeMap<u32, Rule> =
+        calls::ALLOWED.iter().chain(calls::OWN).map(|number| (*number, Rule::Allow)).collect();
+    rules.extend(calls::SYNCS.iter().map(|number| (*number, Rule::Errno(0))));
+    rules.extend([
+        (calls::CLONE, Rule::Clone),
+        // Its flags lie in memory, where no filter looks: C libraries then take clone.
+        (calls::CLONE3, Rule::Errno(ENOSYS)),
+        (calls::SOCKET, Rule::Socket),
+        (calls::PERSONALITY, Rule::Personality),
+    ]);
+    rules
+}
+
+#[cfg(target_arch = "x86_64")]
+fn forerunner() -> BTreeMap<u32, Rule> {
+    use calls::i386;
+    let mut rules: BTreeMap<u32, Rule> =
+        i386::ALLOWED.iter().flat_map(|(first, last)| *first..=*last).map(|number| (number, Rule::Allow)).collect();
+    rules.extend(i386::SYNCS.iter().map(|number| (*number, Rule::Errno(0))));
+    rules.extend([
+        (i386::CLONE, Rule::Clone),
+        (i386::CLONE3, Rule::Errno(ENOSYS)),
+        (i386::SOCKET, Rule::Socket),
+        (i386::PERSONALITY, Rule::Personality),
+    ]);
+    rules
+}
+
+/// Where each rule begins to hold; it does until the next begins. What no rule is about is refused.
+fn intervals(rules: &BTreeMap<u32, Rule>) -> Vec<(u32, Rule)> {
+    let mut intervals = vec![(0, Rule::Errno(EPERM))];
+    let mut add = |start, rule| {
+        if intervals.last().is_some_and(|(last, _)| *last == start) {
+            intervals.pop();
+        }
+        if intervals.last().is_none_or(|(_, last)| *last != rule) {
+            intervals.push((start, rule));
+        }
+    };
+    for (number, rule) in rules {
+        add(*number, *rule);
+        if let Some(next) = number.checked_add(1) {
+            add(next, Rule::Errno(EPERM));
+        }
+    }
+    intervals
+}
+
+/// Returns what finds the interval of the loaded number by halving.
+fn tree(intervals: &[(u32, Rule)]) -> Vec<Instruction> {
+    match intervals {
+        [] => vec![result(Rule::Errno(EPERM))],
+        [(_, rule)] => leaf(*rule),
+        _ => {
+            let (below, above) = intervals.split_at(intervals.len() / 2);
+            let (low, high) = (tree(below), tree(above));
+            // A comparison cannot jump far.
+            let mut tree =
+                vec![jump(libc::BPF_JGE, above[0].0, 0, 1), statement(libc::BPF_JMP | libc::BPF_JA, low.len() as u32)];
+            tree.extend(low);
+            tree.extend(high);
+            tree
+        }
+    }
+}
+
+fn leaf(rule: Rule) -> Vec<Instruction> {
+    let by_argument = |allowed: &[(u32, u32)]| {
+        let rules =
+            allowed.iter().flat_map(|(first, last)| *first..=*last).map(|number| (number, Rule::Allow)).collect();
+        let mut leaf = vec![load(ARGUMENT)];
+        leaf.extend(tree(&intervals(&rules)));
+        leaf
+    };
+    match rule {
+        Rule::Clone => vec![
+            load(ARGUMENT),
+            jump(libc::BPF_JSET, NAMESPACES, 0, 1),
+            result(Rule::Errno(EPERM)),
+            result(Rule::Allow),
+        ],
+        Rule::Socket => by_argument(FAMILIES),
+        Rule::Personality => by_argument(PERSONALITIES),
+        rule => vec![result(rule)],
+    }
+}
+
+fn load(offset: u32) -> Instruction {
+    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
+}
+
+fn result(rule: Rule) -> Instruction {
+    let action = match rule {
+        Rule::Allow => libc::SECCOMP_RET_ALLOW,
+        Rule::Errno(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
+        Rule::Clone | Rule::Socket | Rule::Personality => libc::SECCOMP_RET_KILL_PROCESS,
+    };
+    statement(libc::BPF_RET | libc::BPF_K, action)
+}
+
+fn statement(code: u32, value: u32) -> Instruction {
+    Instruction { code: code as u16, jt: 0, jf: 0, k: value }
+}
+
+/// Skips so many instructions if it is true, or so many if it is not.
+fn jump(comparison: u32, value: u32, if_true: u8, if_false: u8) -> Instruction {
+    let code = libc::BPF_JMP | comparison | libc::BPF_K;
+    Instruction { code: code as u16, jt: if_true, jf: if_false, k: value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does as the kernel does.
+    fn verdict(machine: u32, number: u32, argument: u64) -> u32 {
+        let filter = filter();
+        let (mut at, mut loaded) = (0, 0);
+        loop {
+            let Instruction { code, jt, jf, k } = filter[at];
+            at += 1;
+            let code = u32::from(code);
+            let mut skip = |is_true| at += usize::from(if is_true { jt } else { jf });
+            if code == libc::BPF_RET | libc::BPF_K {
+                return k;
+            } else if code == libc::BPF_LD | libc::BPF_W | libc::BPF_ABS {
+                loaded = match k {
+                    NUMBER => number,
+                    MACHINE => machine,
+                    ARGUMENT => argument as u32,
+                    other => panic!("it loads what is at {other}"),
+                };
+            } else if code == libc::BPF_JMP | libc::BPF_JA {
+                at += k as usize;
+            } else if code == libc::BPF_JMP | libc::BPF_JGE {
+                skip(loaded >= k);
+            } else if code == libc::BPF_JMP | libc::BPF_JEQ {
+                skip(loaded == k);
+            } else if code == libc::BPF_JMP | libc::BPF_JSET {
+                skip(loaded & k != 0);
+            } else {
+                panic!("it has an instruction {code}");
+            }
+        }
+    }
+
+    const ALLOWED: u32 = libc::SECCOMP_RET_ALLOW;
+
+    fn fails(errno: i32) -> u32 {
+        libc::SECCOMP_RET_ERRNO | errno as u32
+    }
+
+    #[test]
+    fn every_number_has_the_verdict_of_its_rule() {
+        let rules = rules();
+        for number in 0..700 {
+            let wanted = match rules.get(&number) {
+                None => fails(libc::EPERM),
+                Some(Rule::Errno(errno)) => fails((*errno).into()),
+                Some(_) => ALLOWED,
+            };
+            assert_eq!(verdict(HERE, number, 0), wanted, "{number}");
+        }
+        assert!(filter().len() <= 4096, "the kernel takes no more");
+    }
+
+    #[test]
+    fn what_reaches_out_of_the_sandbox_is_refused() {
+        let refused = [
+            libc::SYS_mount,
+            libc::SYS_umount2,
+            libc::SYS_unshare,
+            libc::SYS_setns,
+            libc::SYS_keyctl,
+            libc::SYS_add_key,
+            libc::SYS_bpf,
+            libc::SYS_pivot_root,
+            libc::SYS_reboot,
+            libc::SYS_init_module,
+            libc::SYS_kexec_load,
+            libc::SYS_open_by_handle_at,
+            libc::SYS_userfaultfd,
+            libc::SYS_io_uring_setup,
+            libc::SYS_fsopen,
+            libc::SYS_move_mount,
+            libc::SYS_open_tree,
+            libc::SYS_mount_setattr,
+            libc::SYS_perf_event_open,
+            libc::SYS_swapon,
+            libc::SYS_settimeofday,
+            libc::SYS_sethostname,
+            libc::SYS_pidfd_getfd,
+        ];
+        for number in refused {
+            assert_eq!(verdict(HERE, number as u32, 0), fails(libc::EPERM), "{number}");
+        }
+        assert_eq!(verdict(HERE, libc::SYS_clone3 as u32, 0), fails(libc::ENOSYS));
+    }
+
+    #[test]
+    fn arguments_are_looked_at_where_they_matter() {
+        let clone = |flags: i32| verdict(HERE, libc::SYS_clone as u32, flags as u32 as u64);
+        assert_eq!(clone(libc::SIGCHLD), ALLOWED);
+        assert_eq!(clone(libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD), ALLOWED);
+        for flag in [
+            libc::CLONE_NEWUSER,
+            libc::CLONE_NEWNS,
+            libc::CLONE_NEWPID,
+            libc::CLONE_NEWNET,
+            libc::CLONE_NEWIPC,
+            libc::CLONE_NEWUTS,
+            libc::CLONE_NEWCGROUP,
+        ] {
+            assert_eq!(clone(flag | libc::SIGCHLD), fails(libc::EPERM));
+        }
+        let socket = |family: i32| verdict(HERE, libc::SYS_socket as u32, family as u64);
+        for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_PACKET] {
+            assert_eq!(socket(family), ALLOWED, "{family}");
+        }
+        for family in [libc::AF_ALG, libc::AF_VSOCK, 46, 1000] {
+            assert_eq!(socket(family), fails(libc::EPERM), "{family}");
+        }
+        let personality = |value: u64| verdict(HERE, libc::SYS_personality as u32, value);
+        for value in [0, 8, 0x20000, 0x20008, 0xffff_ffff] {
+            assert_eq!(personality(value), ALLOWED);
+        }
+        assert_eq!(personality(libc::ADDR_NO_RANDOMIZE as u64), fails(libc::EPERM));
+    }
+
+    #[test]
+    fn syncs_succeed() {
+        for number in [libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_sync, libc::SYS_syncfs] {
+            assert_eq!(verdict(HERE, number as u32, 3), fails(0));
+        }
+    }
+
+    #[test]
+    fn programs_of_other_machines_do_nothing() {
+        assert_eq!(verdict(0x4000_0028, 1, 0), fails(libc::ENOSYS));
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn programs_of_the_forerunner_have_the_same_rules_and_those_of_x32_none() {
+        // exit, write, execve; mount, unshare, keyctl, bpf; fsync.
+        for number in [1, 4, 11] {
+            assert_eq!(verdict(FORERUNNER, number, 0), ALLOWED, "{number}");
+        }
+        for number in [21, 310, 288, 357] {
+            assert_eq!(verdict(FORERUNNER, number, 0), fails(libc::EPERM), "{number}");
+        }
+        assert_eq!(verdict(FORERUNNER, 118, 0), fails(0));
+        assert_eq!(verdict(FORERUNNER, 120, libc::CLONE_NEWUSER as u64), fails(libc::EPERM));
+        assert_eq!(verdict(FORERUNNER, 435, 0), fails(libc::ENOSYS));
+        assert_eq!(verdict(HERE, X32 | 1, 0), fails(libc::ENOSYS));
+    }
+}

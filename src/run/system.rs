@@ -1,0 +1,248 @@
+//! System calls that rustix does not have, or not for a process that is a copy of one with many threads.
+//!
+//! All of them are calls of the kernel and nothing else: none allocates or takes a lock.
+
+use std::ffi::{CStr, c_char, c_int, c_long};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+use rustix::process::Pid;
+
+/// Which of both processes has come back from the call that made a second one.
+pub(super) enum Made {
+    /// The new one.
+    Child,
+    /// The one that called.
+    Parent(Pid),
+}
+
+/// The signals that this thread lets through.
+pub(super) struct Signals(libc::sigset_t);
+
+/// One instruction of a filter of system calls.
+pub(super) type Instruction = libc::sock_filter;
+
+fn outcome(returned: c_long) -> Result<c_long, Errno> {
+    // The C library's errno belongs to the thread, and a new process has its own.
+    if returned == -1 { Err(last_errno()) } else { Ok(returned) }
+}
+
+fn last_errno() -> Errno {
+    io::Error::last_os_error().raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
+}
+
+/// Makes a copy of this process as the first one of the namespaces in `flags`, with a descriptor that stands for it.
+///
+/// # Safety
+///
+/// The new process has this thread alone: it must not allocate, take a lock, or return from the function that called this.
+pub(super) unsafe fn clone_with(flags: c_int) -> Result<(Made, Option<OwnedFd>), Errno> {
+    let mut descriptor: c_int = -1;
+    let all = c_long::from(flags | libc::CLONE_PIDFD | libc::SIGCHLD);
+    // SAFETY: without a stack of its own the new process goes on with a copy of this one's memory, as after fork; the
+    // descriptor is written to a place that lives until the call is over. The first three arguments stand in this order on
+    // all machines but s390x.
+    let pid = outcome(unsafe { libc::syscall(libc::SYS_clone, all, 0, &raw mut descriptor, 0, 0) })?;
+    match made(pid) {
+        Made::Child => Ok((Made::Child, None)),
+        // SAFETY: the kernel has just opened it for this process.
+        parent => Ok((parent, Some(unsafe { OwnedFd::from_raw_fd(descriptor) }))),
+    }
+}
+
+/// Makes a copy of this process.
+///
+/// # Safety
+///
+/// As with [`clone_with`].
+pub(super) unsafe fn fork() -> Result<Made, Errno> {
+    // SAFETY: as above, with no place to write to.
+    let pid = outcome(unsafe { libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), 0, 0, 0, 0) })?;
+    Ok(made(pid))
+}
+
+fn made(pid: c_long) -> Made {
+    match Pid::from_raw(pid as i32) {
+        None => Made::Child,
+        Some(pid) => Made::Parent(pid),
+    }
+}
+
+/// Ends this process without anything that a program does at its end.
+pub(super) fn exit(status: c_int) -> ! {
+    // SAFETY: it is one system call, and does not come back.
+    unsafe { libc::_exit(status) }
+}
+
+/// Replaces this process by `program`; comes back only if that fails.
+///
+/// # Safety
+///
+/// `arguments` and `environment` end with a null pointer, and each one before is a string that ends with a null byte.
+pub(super) unsafe fn execute(program: &CStr, arguments: &[*const c_char], environment: &[*const c_char]) -> Errno {
+    // SAFETY: the caller says so.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    last_errno()
+}
+
+/// Blocks all signals for this thread, and returns those that were let through.
+pub(super) fn block_signals() -> Signals {
+    let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: both are written before they are read; the calls cannot fail with these arguments.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigemptyset(before.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        Signals(before.assume_init())
+    }
+}
+
+/// Lets through the signals that were let through before.
+pub(super) fn restore_signals(before: &Signals) {
+    // SAFETY: it is a set that the kernel has written.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before.0, ptr::null_mut()) };
+}
+
+/// Takes away all that this program does on signals, and lets all of them through.
+pub(super) fn reset_signals() {
+    // SAFETY: a zeroed action is that of the system; signals whose action cannot be set stay as they are.
+    unsafe {
+        let action: libc::sigaction = std::mem::zeroed();
+        for signal in 1..=64 {
+            libc::sigaction(signal, &raw const action, ptr::null_mut());
+        }
+        let mut none = MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+    }
+}
+
+/// Closes all descriptors but `kept`, which is sorted.
+///
+/// # Safety
+///
+/// Nobody uses what is closed any more.
+pub(super) unsafe fn close_all_but(kept: &[RawFd]) -> Result<(), Errno> {
+    let mut first = 0;
+    for descriptor in kept {
+        if *descriptor > first {
+            // SAFETY: the caller says so.
+            unsafe { close_range(first, descriptor - 1) }?;
+        }
+        first = descriptor + 1;
+    }
+    // SAFETY: the caller says so.
+    unsafe { close_range(first, c_int::MAX) }
+}
+
+unsafe fn close_range(first: RawFd, last: RawFd) -> Result<(), Errno> {
+    // SAFETY: it touches no memory; the caller says that nobody uses the descriptors.
+    outcome(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(|_| ())
+}
+
+/// Makes `from` the descriptor `to`, which an exec leaves open.
+pub(super) fn redirect(from: BorrowedFd<'_>, to: RawFd) -> Result<(), Errno> {
+    // SAFETY: it touches no memory; `to` is one of the three standard ones, which nobody owns.
+    outcome(unsafe { libc::dup2(from.as_raw_fd(), to) }.into()).map(|_| ())
+}
+
+/// Sets attributes of a mount, and of all below it if `is_recursive`.
+pub(super) fn set_mount(mount: impl AsFd, attributes: MountAttrFlags, is_recursive: bool) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Attributes {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    let wanted = Attributes { set: attributes.bits().into(), clear: 0, propagation: 0, user_namespace: 0 };
+    let flags = libc::AT_EMPTY_PATH | if is_recursive { libc::AT_RECURSIVE } else { 0 };
+    let mount = mount.as_fd().as_raw_fd();
+    // SAFETY: the path ends with a null byte, and the attributes are of the size that is said.
+    let set = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount,
+            c"".as_ptr(),
+            flags,
+            &raw const wanted,
+            std::mem::size_of::<Attributes>(),
+        )
+    };
+    outcome(set).map(|_| ())
+}
+
+/// Sends every system call of this process and of those that it starts through `filter`.
+pub(super) fn filter_calls(filter: &[Instruction]) -> Result<(), Errno> {
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the kernel reads the program, which has the length that is said, and checks it.
+    let set = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+    outcome(set).map(|_| ())
+}
+
+/// Gives this process a keyring of its own in place of the one of the session that it was started in.
+pub(super) fn leave_keyring() -> Result<(), Errno> {
+    const KEYCTL_JOIN_SESSION_KEYRING: c_int = 1;
+    // SAFETY: without a name the call reads no memory.
+    outcome(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0) }).map(|_| ())
+}
+
+/// Puts abstract sockets that others have opened out of reach, where the kernel can.
+pub(super) fn leave_abstract_sockets() -> Result<(), Errno> {
+    #[repr(C)]
+    struct Rules {
+        files: u64,
+        network: u64,
+        scoped: u64,
+    }
+    const LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
+    let rules = Rules { files: 0, network: 0, scoped: LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET };
+    let size = std::mem::size_of::<Rules>();
+    // SAFETY: the rules are of the size that is said.
+    let descriptor =
+        outcome(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rules, size, 0) })? as RawFd;
+    // SAFETY: the kernel has just opened it for this process.
+    let rules = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    // SAFETY: it touches no memory.
+    outcome(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) }).map(|_| ())
+}
+
+/// Sets the interface `lo` up.
+pub(super) fn set_loopback_up() -> Result<(), Errno> {
+    // SAFETY: it touches no memory.
+    let socket = outcome(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into())?;
+    // SAFETY: the kernel has just opened it for this process.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket as RawFd) };
+    // SAFETY: a zeroed request is a valid one.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as c_char;
+    request.ifr_name[1] = b'o' as c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+    // SAFETY: the request is of the type that this call takes.
+    outcome(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) }.into()).map(|_| ())
+}
+
+/// Returns whether the working directory lies within the root.
+pub(super) fn is_within_root() -> Result<bool, Errno> {
+    let mut path = [0u8; libc::PATH_MAX as usize];
+    // SAFETY: the kernel writes at most as many bytes as there are.
+    outcome(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
+    // The kernel says "(unreachable)" in front of what lies elsewhere.
+    Ok(path[0] == b'/')
+}
+
+/// Kills all processes that this one can see, but itself; in a namespace the first process is safe from all others.
+pub(super) fn kill_all() {
+    // SAFETY: it touches no memory.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+}
+
+/// Sets the name that lists of processes show.
+pub(super) fn set_name(name: &CStr) {
+    // SAFETY: the name ends with a null byte.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
