@@ -6,15 +6,15 @@ use std::iter;
 
 use crate::tree::{Attributes, Entry, Files, Kind, Node, Object, parent};
 
-/// The value `y` hides what lower directories have in the same place.
-pub(super) const OVERLAY_OPAQUE: &[u8] = b"user.overlay.opaque";
+/// The attribute whose value `y` hides what lower directories have in the same place.
+pub(super) const OVERLAY_OPAQUE: &str = "user.overlay.opaque";
 
 /// The attributes that overlayfs keeps for itself, with `userxattr` and without. In an image they are what its maker had
 /// lying about, or a try to make overlayfs show other things than the layers have.
 const OVERLAY_XATTRS: [&[u8]; 2] = [b"user.overlay.", b"trusted.overlay."];
 
 /// Overlay's whiteout, which is no device that any machine has.
-const OVERLAY_WHITEOUT: Kind = Kind::CharacterDevice { major: 0, minor: 0 };
+pub(super) const OVERLAY_WHITEOUT: Kind = Kind::CharacterDevice { major: 0, minor: 0 };
 
 /// Returns a lower directory of a change, in which first `removed` goes and then `entries`, sorted by path, come, so that
 /// `after` is there. If one name of a file is among `entries`, all of them are, as [`diff`](crate::tree::diff) has it.
@@ -48,7 +48,7 @@ pub fn lower(entries: &[Entry], removed: &[Vec<u8>], after: &Files) -> Files {
     for path in opaque {
         lower.make_way(path);
         let xattrs = &mut lower.files.place(path).attributes_mut().xattrs;
-        xattrs.insert(OVERLAY_OPAQUE.to_vec(), b"y".to_vec());
+        xattrs.insert(OVERLAY_OPAQUE.into(), b"y".to_vec());
     }
     lower.files
 }
@@ -155,7 +155,7 @@ mod tests {
     fn shown(files: &Files) -> Vec<(String, &'static str, u32)> {
         let shown = |(path, node): (Vec<u8>, &Node)| {
             let what = match node.object() {
-                Object::Directory(_) if node.attributes().xattrs.contains_key(OVERLAY_OPAQUE) => "opaque",
+                Object::Directory(_) if node.attributes().xattrs.contains_key(OVERLAY_OPAQUE.as_bytes()) => "opaque",
                 Object::Directory(_) => "directory",
                 Object::Other(kind) if *kind == OVERLAY_WHITEOUT => "whiteout",
                 Object::Other(_) => "other",
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(shown(&made), expected.map(|(path, what, mode)| (path.to_owned(), what, mode)));
         // Without being in the place of one it is not, whatever an image says.
         let mut come = come.to_vec();
-        come[0].attributes.xattrs.insert(OVERLAY_OPAQUE.to_vec(), b"y".to_vec());
+        come[0].attributes.xattrs.insert(OVERLAY_OPAQUE.into(), b"y".to_vec());
         assert_eq!(shown(&lower(&come, &[], &files(&come)))[0].1, "directory");
         assert_eq!(shown(&lowest(&files(&come)))[0].1, "directory");
     }

@@ -6,12 +6,13 @@
 //! - `read`: blobs to the file system that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
-//! - `lower`: changes as directories that overlayfs is mounted of.
+//! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted.
 
 mod lower;
 mod read;
 mod tar;
 mod unpack;
+mod upper;
 mod whiteout;
 mod write;
 
@@ -22,6 +23,7 @@ pub use read::{
 };
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
+pub use upper::{Provided, upper};
 pub use whiteout::with_whiteouts;
 pub use write::{Compression, Earlier, Job, Piece, Writer, Written};
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::collections::hash_map::{Entry as Slot, HashMap};
 use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use super::modified::Modified;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, HashingWriter};
 use crate::plan::{Add, Owner, Source};
-use crate::tree::{Attributes, Content, Entry, Identity, Kind, Role, parent, read_xattrs};
+use crate::tree::{Content, Entry, Kind, Role, link_names, parent, read_xattrs};
 
 /// An entry and the number of the add that brings it.
 pub struct FoundEntry {
@@ -60,7 +59,7 @@ pub fn together(mut found: Vec<FoundEntry>, adds: &[Add], modified: Modified) ->
         put(entry, role);
     }
     implied.for_each(|path| put(made(path), Role::OnTheWay));
-    link(&mut entries);
+    link_names(&mut entries);
     Ok(Added { entries: Arc::new(entries), roles })
 }
 
@@ -182,26 +181,5 @@ fn digest(content: &Content) -> Result<Digest> {
             Ok(hashing.finish().1)
         }
         Content::Part { .. } => Ok(Digest::of(&content.bytes()?)),
-    }
-}
-
-/// Turns further names of one inode into hard links to the first that has the same mode, owner and time.
-fn link(entries: &mut [Entry]) {
-    let has_names = |(number, entry): (usize, &Entry)| match &entry.kind {
-        Kind::File(Content::Disk(file)) if file.identity.links > 1 => Some(number),
-        _ => None,
-    };
-    let numbers: Vec<usize> = entries.par_iter().enumerate().with_min_len(1 << 10).filter_map(has_names).collect();
-    let mut first = HashMap::new();
-    for number in numbers {
-        let entry = &mut entries[number];
-        let Kind::File(Content::Disk(file)) = &entry.kind else { continue };
-        let Identity { device, inode, .. } = file.identity;
-        let Attributes { mode, user, group, modified, .. } = entry.attributes;
-        let looks = (device, inode, mode, user, group, modified);
-        match first.entry(looks) {
-            Slot::Vacant(slot) => drop(slot.insert(entry.path.clone())),
-            Slot::Occupied(slot) => entry.kind = Kind::HardLink { target: slot.get().clone() },
-        }
     }
 }

@@ -29,7 +29,10 @@ pub use change::{Change, diff};
 pub use content::{Content, ContentReader, DiskFile, Identity};
 pub use copy::{Copier, Matched, Pivot, has_wildcard, literal_start, matched, not_there};
 pub use disk::real_path::{name_of, open_file, open_real, real_within};
-pub use disk::{LeftOut, Reason, find_xattrs, inspect, read_xattrs, walk, walk_all};
+pub use disk::{
+    LeftOut, Reason, belongs_to_content, find_xattrs, inspect, link_names, read_xattr, read_xattrs, walk, walk_all,
+    walk_special,
+};
 pub use edit::Edit;
 pub use entry::{Attributes, Entry, Kind, newest};
 pub use file_name::FileName;

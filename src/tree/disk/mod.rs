@@ -1,6 +1,7 @@
 //! What lies on this machine, as entries: directories are walked side by side, and no link is followed.
 
 mod change_time;
+mod names;
 pub(super) mod real_path;
 mod xattrs;
 
@@ -31,7 +32,8 @@ use change_time::ChangeTimes;
 use real_path::{name_of, open_real};
 use xattrs::xattrs;
 
-pub use xattrs::{find_xattrs, read_xattrs};
+pub use names::link_names;
+pub use xattrs::{belongs_to_content, find_xattrs, read_xattr, read_xattrs};
 
 /// Names that one task looks at.
 const BATCH: usize = 256;
@@ -45,18 +47,23 @@ const BATCH: usize = 256;
 ///
 /// Sockets, FIFOs and devices are errors that name them.
 pub fn walk(root: &Path, ignore: &Ignore) -> Result<Vec<Entry>> {
-    walk_with(root, ignore, false).map(|(entries, _)| entries)
+    walk_with(root, ignore, Taking::Plain).map(|(entries, _)| entries)
 }
 
 /// Does as [`walk`] does, but FIFOs and devices come as entries, and whoever takes some of the files only need not be able to
 /// read the rest: beside the entries comes what was passed over, sorted by path. Directories come without extended attributes.
 pub fn walk_all(root: &Path, ignore: &Ignore) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
-    walk_with(root, ignore, true)
+    walk_with(root, ignore, Taking::All)
 }
 
-fn walk_with(root: &Path, ignore: &Ignore, takes_all: bool) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
+/// Does as [`walk`] does, but FIFOs and devices come as entries, and beside them come the sockets, which no tar can hold.
+pub fn walk_special(root: &Path) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
+    walk_with(root, &Ignore::new([])?, Taking::Special)
+}
+
+fn walk_with(root: &Path, ignore: &Ignore, taking: Taking) -> Result<(Vec<Entry>, Vec<LeftOut>)> {
     let (found, left_out, times, failure) = Default::default();
-    let walk = Walk { ignore, takes_all, found, left_out, times, failure };
+    let walk = Walk { ignore, taking, found, left_out, times, failure };
     rayon::scope(|scope| walk.directory(scope, root.to_owned(), Vec::new(), Above::default(), false));
     if let Some(error) = unlocked(walk.failure) {
         return Err(error);
@@ -118,9 +125,20 @@ impl LeftOut {
     }
 }
 
+/// What a walk takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    /// Files, directories and links, and nothing else may be there.
+    Plain,
+    /// All that no tar refuses.
+    Special,
+    /// The same, as far as it may be read, and directories without extended attributes.
+    All,
+}
+
 struct Walk<'a> {
     ignore: &'a Ignore,
-    takes_all: bool,
+    taking: Taking,
     found: Mutex<Vec<WalkedEntry>>,
     left_out: Mutex<Vec<LeftOut>>,
     /// By device.
@@ -151,7 +169,7 @@ impl<'a> Walk<'a> {
         let opened = open_directory(&disk, path.is_empty()).map(File::from);
         let done =
             opened.inspect_err(|error| self.keep_closed(&disk, &path, is_ignored, error)).and_then(|directory| {
-                let (entry, status) = directory_entry(&directory, &disk, path.clone(), !self.takes_all)?;
+                let (entry, status) = directory_entry(&directory, &disk, path.clone(), self.taking != Taking::All)?;
                 if !path.is_empty() {
                     locked(&self.found).push(WalkedEntry { entry, is_ignored });
                 }
@@ -205,7 +223,7 @@ impl<'a> Walk<'a> {
             }
             let status = status(directory, name, disk)?;
             match special(&status) {
-                Some(kind) if !self.takes_all => return Err(not_for_a_layer(&disk(), kind)),
+                Some(kind) if self.taking == Taking::Plain => return Err(not_for_a_layer(&disk(), kind)),
                 Some(FileType::Socket) => {
                     locked(&self.left_out).push(LeftOut { path, reason: Reason::Socket });
                     continue;
@@ -227,7 +245,7 @@ impl<'a> Walk<'a> {
     /// Keeps the directory at `disk`, which may not be opened because of `error`, for who takes all: it is there, whatever it
     /// holds.
     fn keep_closed(&self, disk: &Path, path: &[u8], is_ignored: bool, error: &Error) {
-        if !self.takes_all || path.is_empty() || !is_denied(error) {
+        if self.taking != Taking::All || path.is_empty() || !is_denied(error) {
             return;
         }
         let object = open_real(disk, OFlags::PATH | OFlags::DIRECTORY).map(File::from);
@@ -238,7 +256,7 @@ impl<'a> Walk<'a> {
 
     /// An object that may not be read is only left out by who takes all; and is nobody's loss where it is ignored.
     fn fail_in(&self, path: &[u8], is_ignored: bool, error: Error) {
-        match is_denied(&error) && self.takes_all {
+        match is_denied(&error) && self.taking == Taking::All {
             true if is_ignored => {}
             true => locked(&self.left_out).push(LeftOut { path: path.to_vec(), reason: Reason::Unreadable }),
             false => drop(locked(&self.failure).get_or_insert(error)),

@@ -7,8 +7,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use rayon::prelude::*;
+use rustix::fs::OFlags;
 use xattr::FileExt;
 
+use super::real_path::open_real;
 use crate::error::{Error, Result};
 use crate::tree::content::{self, Content, Identity};
 use crate::tree::entry::{Entry, Kind};
@@ -47,6 +49,16 @@ pub fn find_xattrs(entries: &[Entry]) -> Result<Vec<(usize, Xattrs)>> {
     Ok(found)
 }
 
+/// Returns the extended attribute `name` of the file or directory at `path`, a real path; none if it has none of that name.
+pub fn read_xattr(path: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+    let failed = |source| Error::io("read the extended attributes of", path, source);
+    let object = open_real(path, OFlags::RDONLY | OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
+    match File::from(object).get_xattr(name) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+        found => found.map_err(failed),
+    }
+}
+
 /// Returns those of the file at `path`, read from the very file that was walked. Hardly any file has some, and to see that
 /// there are none it need not be opened: should the path lead elsewhere by now, reading the content tells.
 fn file_xattrs(path: &Path, identity: &Identity) -> Result<Xattrs> {
@@ -79,7 +91,8 @@ pub(super) fn xattrs(object: &File, disk: &Path) -> Result<Xattrs> {
     Ok(all)
 }
 
-fn belongs_to_content(name: &[u8]) -> bool {
+/// Returns whether an extended attribute of this name belongs to a file's content, and not to the machine it lies on.
+pub fn belongs_to_content(name: &[u8]) -> bool {
     name == b"security.capability"
         || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.starts_with(b"user.containers."))
 }
