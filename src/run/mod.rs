@@ -26,6 +26,6 @@ mod seccomp;
 mod system;
 
 pub use process::{
-    Exit, Limit, Mount, MountSource, Network, Process, Provided, Ran, Resource, Root, Security, Stream, User,
+    Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User,
 };
 pub use sandbox::Sandbox;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 pub use rustix::process::Resource;
 
-use crate::tree::Identity;
+use crate::layer::Provided;
 
 /// What is run, as plain data.
 pub struct Process {
@@ -141,13 +141,4 @@ pub struct Ran {
     pub exit: Exit,
     /// The files that were put into the upper directory for the command.
     pub provided: Vec<Provided>,
-}
-
-/// A file that was put into the upper directory for the command, and that is no change if it is as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provided {
-    /// The real path below the upper directory: relative, without links.
-    pub path: Vec<u8>,
-    /// The marks of the file before the command began.
-    pub identity: Identity,
 }

@@ -4,7 +4,8 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::{Errno, write};
 
-use super::process::{Exit, Provided};
+use super::process::Exit;
+use crate::layer::Provided;
 use crate::tree::Identity;
 
 /// In bytes: for each message the same, and no more than a pipe takes at once.

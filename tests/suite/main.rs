@@ -9,6 +9,7 @@
 //! - `output`: where finished images go, and how they are copied.
 //! - `registry`: registries: logging in, pulling and pushing, with everything that goes wrong on the way.
 //! - `release`: tags: which ones a push sets, in which order, and back again.
+//! - `run`: commands, in the sandbox and as Dockerfiles ask for them.
 //! - `cli`: what a person sees and types.
 //! - `whole`: the whole program under kills, faults, floods and size.
 //! - `architecture`: the order of the modules, circles of imports, the length of files, and what the documents name.
@@ -23,6 +24,7 @@ mod output;
 mod plan;
 mod registry;
 mod release;
+mod run;
 mod store;
 mod support;
 mod whole;

@@ -68,7 +68,9 @@ impl Doing for Run {
         let near = (given.near)()?;
         let below = inputs.roots.root(&given.below, &near, &inputs.bases)?;
         let place = inputs.options.store.directory()?;
-        let (upper, work) = (place.create("upper")?, place.create("work")?);
+        for name in ["upper", "work"] {
+            place.create(name)?;
+        }
         let root = Root {
             lowers: below.lowers.clone(),
             upper: place.path().join("upper"),
@@ -76,8 +78,7 @@ impl Doing for Run {
         };
         let running = Running { run: self, given: &given, inputs, place: &place };
         let ran = running.run(&root)?;
-        drop(work);
-        let (mut entries, removed) = layer::upper(upper.as_fd(), &root.upper, &given.below, &ran.provided)?;
+        let (mut entries, removed) = layer::upper(&root.upper, &given.below, &ran.provided)?;
         if let Modified::At(time) = inputs.options.modified {
             entries.iter_mut().for_each(|entry| entry.attributes.modified = Time::of_seconds(time));
         }
