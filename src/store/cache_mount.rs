@@ -12,6 +12,7 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 
 use super::local::LocalStore;
+use super::lock::Lock;
 use super::pending::PendingDirectory;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
@@ -34,6 +35,7 @@ const MOST_PRIVATE: usize = 1000;
 
 const CONTENT: &str = "content";
 const LOCK: &str = "lock";
+const FILLING: &str = "filling";
 
 impl LocalStore {
     /// Returns the directory of `key`. If there is none, `fill` is called with one to come, and its path for errors: it is
@@ -72,12 +74,17 @@ impl LocalStore {
         let open = || openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
         let directory = match open() {
             Err(Errno::NOENT) => {
-                let made = PendingDirectory::begin(&path)?;
-                fill(made.as_fd(), made.path())?;
-                match (made.keep(&path), open()) {
-                    // Another that shares it was faster.
-                    (Err(_), Ok(there)) => Ok(there),
-                    (kept, opened) => kept.map(|()| opened)?,
+                // Of those that share it, the first one fills it.
+                let filling = place.join(FILLING);
+                let _alone = Lock::alone(&filling).map_err(|source| Error::io("lock", &filling, source))?;
+                match open() {
+                    Err(Errno::NOENT) => {
+                        let made = PendingDirectory::begin(&path)?;
+                        fill(made.as_fd(), made.path())?;
+                        made.keep(&path)?;
+                        open()
+                    }
+                    opened => opened,
                 }
             }
             opened => opened,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::support::container::{Container, require_runtime};
+use crate::support::container::{Bundle, require_runtime};
 use crate::support::program::{Outcome, Program};
 use crate::support::tool::{require, require_root, run};
 use crate::support::traces::{assert_store_is_sound, names_in};
@@ -79,7 +79,7 @@ fn what_a_command_makes_changes_and_removes_is_in_the_image() {
     assert_eq!(names_in(&root.join("files")), ["changed", "hard", "kept", "link", "made"]);
     assert_eq!(fs::read_to_string(root.join("files/changed")).unwrap(), "new\n");
     // Whoever else unpacks it has the same.
-    let container = Container::unpack(bench.path("x.tar").to_str().unwrap(), "amd64", &bench.path("bundle"));
+    let container = Bundle::unpack(&format!("oci-archive:{}", bench.path("x.tar").display()), "amd64", bench.place.path());
     let list = "stat -c '%n %A %u:%g %h' /files /files/*";
     let listing = container.run(&["/bin/sh", "-c", list]);
     insta::assert_snapshot!(listing, @r"
