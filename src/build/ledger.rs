@@ -8,7 +8,7 @@ use super::board::Board;
 use super::cache::{Key, Mark};
 use super::graph::{Origin, StateGraph};
 use super::inputs::DiskRoot;
-use super::step::{self, Below, Leaves, StepChange};
+use super::step::{self, Below, ContentMark, Leaves, StepChange};
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::tree::{Entry, Files};
@@ -68,6 +68,7 @@ pub struct Slot {
     pub files: Option<Files>,
     /// The same on disk, if it came to be there.
     pub root: Option<Arc<DiskRoot>>,
+    pub content: Option<Arc<ContentMark>>,
     /// How many others may still take files from it.
     takers: usize,
     /// It takes nothing from others any more.
@@ -99,14 +100,11 @@ fn needs(graph: &StateGraph<'_>, Task { phase, state }: Task) -> Vec<Task> {
     let Origin::Step { step, below, from } = &graph.states[state].origin else { return Vec::new() };
     let takes = step::work(&step.work).map(|work| work.takes().below);
     let task = |phase, state| Task { phase, state };
-    let with_from = |first: Option<Task>, phase| {
-        first.into_iter().chain(from.iter().map(|from| task(phase, *from))).collect()
-    };
+    let with_from =
+        |first: Option<Task>, phase| first.into_iter().chain(from.iter().map(|from| task(phase, *from))).collect();
     match phase {
         Phase::Mark => with_from(Some(task(Phase::Mark, *below)), Phase::Mark),
-        Phase::Change => {
-            with_from((takes != Some(Below::Unseen)).then_some(task(Phase::Files, *below)), Phase::Files)
-        }
+        Phase::Change => with_from((takes != Some(Below::Unseen)).then_some(task(Phase::Files, *below)), Phase::Files),
         // What was changed regardless of what is below leaves that with it.
         Phase::Files => {
             let below = (takes != Some(Below::Changed)).then_some(task(Phase::Files, *below));
@@ -164,8 +162,8 @@ impl Ledger {
                     self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
                 }
             }
-            Found::Change(StepChange { entries, removed, leaves, has_xattrs, root }) => {
-                slot.root = root;
+            Found::Change(StepChange { entries, removed, leaves, has_xattrs, root, content }) => {
+                (slot.root, slot.content) = (root, content.map(Arc::new));
                 // What takes long is remembered, whether an image has it or not.
                 let is_to_keep = graph.states[state].layer.is_some() && matches!(slot.outcome, Outcome::Unknown);
                 if is_to_keep && !slot.becomes_layer {

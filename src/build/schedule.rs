@@ -13,11 +13,12 @@ use super::graph::{Origin, State, StateGraph};
 use super::inputs::{DiskRoot, Inputs};
 use super::layers::{self, Layers};
 use super::ledger::{Duty, Found, Ledger, Outcome, Phase, Slot, Task};
-use super::step::{self, Below, Doing, Given, Leaves, StepChange};
+use super::step::{self, Below, ContentMark, Doing, Given, Leaves, StepChange};
 use super::windows;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, with_whiteouts};
 use crate::net::Stop;
+use crate::oci::Digest;
 use crate::plan::Step;
 use crate::sync::{Once, locked};
 use crate::tree::Files;
@@ -236,16 +237,58 @@ impl<'p> Schedule<'_, 'p> {
             let from = from.iter().map(|from| ledger.slots[*from].files.clone().unwrap_or_default()).collect();
             Given { title: &step.title, below, from, near: &near }
         };
-        if work.takes().on_disk
-            && let Some(layer) = self.known_layer(state)
-        {
-            let files = match layer {
-                Some(layer) => self.inputs.bases.applied(&given.below, &layer)?,
-                None => given.below,
-            };
-            return Ok(StepChange { leaves: Leaves::Files(files), ..StepChange::nothing() });
+        if !work.takes().on_disk {
+            return work.change(given, self.inputs);
         }
-        work.change(given, self.inputs)
+        let key = self.by_content(state, work, &given)?;
+        let known = self.known_layer(state).or_else(|| self.found(state, &key));
+        let change = match &known {
+            Some(layer) => self.read_back(given.below, layer.as_ref())?,
+            None => work.change(given, self.inputs)?,
+        };
+        let Leaves::Files(files) = &change.leaves else { return Ok(change) };
+        let content = ContentMark { key, files: files.clone(), layer: known };
+        Ok(StepChange { content: Some(content), ..change })
+    }
+
+    /// What `layer`, which is known, or none has made of what is `below`.
+    fn read_back(&self, below: Files, layer: Option<&Layer>) -> Result<StepChange> {
+        let files = match layer {
+            Some(layer) => self.inputs.bases.applied(&below, layer)?,
+            None => below,
+        };
+        Ok(StepChange { leaves: Leaves::Files(files), ..StepChange::nothing() })
+    }
+
+    /// What the step to `state` is known by through its content.
+    fn by_content(&self, state: usize, work: &dyn Doing, given: &Given<'_>) -> Result<Key> {
+        let (key, files) = self.content_below(state)?;
+        let differs = cache::difference(&files, &given.below, &self.inputs.bases)?;
+        let key = Key::by_content(work.kind(), &key, &differs);
+        let key = key.part("compression", &self.inputs.options.compression.identity());
+        let key = work.content(key, given, self.inputs)?;
+        key.map(Key::of_parts).ok_or_else(|| Error::input("the step is not known by content"))
+    }
+
+    /// The file system below `state` that is known by content and the last on the way there, and what it is known by.
+    fn content_below(&self, mut state: usize) -> Result<(Digest, Files)> {
+        loop {
+            match &self.graph.states[state].origin {
+                Origin::Start(None) => return Ok((Digest::of(b""), Files::new())),
+                Origin::Start(Some(image)) => return Ok((image.manifest, self.inputs.bases.files(image)?)),
+                Origin::Step { below, .. } => state = *below,
+            }
+            if let Some(content) = &locked(&self.ledger).slots[state].content {
+                return Ok((content.key.digest(), content.files.clone()));
+            }
+        }
+    }
+
+    /// The layer that an earlier build has made of what has the content that `key` stands for.
+    fn found(&self, state: usize, key: &Key) -> Option<Option<Layer>> {
+        let options = self.inputs.options;
+        let title = &self.graph.states[state].stage.title;
+        if options.run.is_made_anew(title) { None } else { key.outcome(options.store) }
     }
 
     /// The layer of `state` as an earlier build has made it; the inner one is none if the step changed nothing.
@@ -296,7 +339,13 @@ impl<'p> Schedule<'_, 'p> {
         let (entries, removed, has_xattrs, mark) = locked(&self.ledger).entries(state);
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
-        let (layer, made_of) = if entries.is_empty() && removed.is_empty() {
+        let content = locked(&self.ledger).slots[state].content.clone();
+        let (layer, made_of) = if let Some(known) = content.as_ref().and_then(|content| content.layer.clone()) {
+            if let Some(layer) = &known {
+                self.layers.take(number, &step.title, layer);
+            }
+            (known, None)
+        } else if entries.is_empty() && removed.is_empty() {
             (None, None)
         } else {
             let misnamed = layers::misnamed(&entries);
@@ -316,7 +365,9 @@ impl<'p> Schedule<'_, 'p> {
         };
         // One that is taken from a cached image may not be in the store.
         let is_certain = layer.as_ref().is_none_or(|layer| cache::is_certain(options.store, layer));
-        if let Some(key) = mark.key.filter(|_| mark.is_settled && is_certain) {
+        let by_mark = mark.key.filter(|_| mark.is_settled);
+        let by_content = content.map(|content| content.key);
+        for key in by_mark.into_iter().chain(by_content).filter(|_| is_certain) {
             key.remember_outcome(options.store, layer.as_ref(), made_of)?;
         }
         Ok(layer)

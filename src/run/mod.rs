@@ -25,7 +25,5 @@ mod sandbox;
 mod seccomp;
 mod system;
 
-pub use process::{
-    Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User,
-};
+pub use process::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 pub use sandbox::Sandbox;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +9,6 @@ use rayon::prelude::*;
 
 use super::modified::Modified;
 use crate::error::{Error, Result};
-use crate::oci::{Digest, HashingWriter};
 use crate::plan::{Add, Owner, Source};
 use crate::tree::{Content, Entry, Kind, Role, link_names, parent, read_xattrs};
 
@@ -168,18 +166,5 @@ fn same_content(a: &Content, b: &Content) -> Result<bool> {
     if a == b || a.size() != b.size() {
         return Ok(a == b);
     }
-    Ok(digest(a)? == digest(b)?)
-}
-
-fn digest(content: &Content) -> Result<Digest> {
-    match content {
-        Content::Bytes(bytes) => Ok(Digest::of(bytes)),
-        Content::Disk(file) => {
-            let mut hashing = HashingWriter::new(io::sink());
-            io::copy(&mut BufReader::with_capacity(1 << 18, content.reader()), &mut hashing)
-                .map_err(|source| Error::from_read("read", file.path(), source))?;
-            Ok(hashing.finish().1)
-        }
-        Content::Part { .. } => Ok(Digest::of(&content.bytes()?)),
-    }
+    Ok(a.digest()? == b.digest()?)
 }

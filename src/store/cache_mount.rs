@@ -71,7 +71,8 @@ impl LocalStore {
         fill: impl Fn(BorrowedFd<'_>, &Path) -> Result<()>,
     ) -> Result<CacheMount> {
         let path = place.join(CONTENT);
-        let open = || openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        let open =
+            || openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
         let directory = match open() {
             Err(Errno::NOENT) => {
                 // Of those that share it, the first one fills it.

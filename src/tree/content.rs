@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use super::disk::real_path::open_real;
 use super::file_name::FileName;
 use super::spool::Spool;
 use crate::error::{Error, Result};
+use crate::oci::{Digest, HashingWriter};
 
 /// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,9 @@ impl Identity {
     }
 }
 
+/// What is read at once for a digest, in bytes.
+const READ_AT_ONCE: usize = 1 << 18;
+
 impl Content {
     /// In bytes.
     pub fn size(&self) -> u64 {
@@ -103,6 +107,19 @@ impl Content {
         let mut bytes = vec![0; self.size() as usize];
         self.read(0, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Returns its digest, for which it is read. A file that is not, from its first byte to its last, the one that was walked
+    /// is an error.
+    pub fn digest(&self) -> Result<Digest> {
+        let mut hashing = HashingWriter::new(io::sink());
+        io::copy(&mut BufReader::with_capacity(READ_AT_ONCE, self.reader()), &mut hashing).map_err(
+            |source| match self {
+                Content::Disk(file) => Error::from_read("read", file.path(), source),
+                Content::Bytes(_) | Content::Part { .. } => Error::from_read("read", "a layer", source),
+            },
+        )?;
+        Ok(hashing.finish().1)
     }
 
     /// For reading it from its first byte on.

@@ -62,6 +62,11 @@ impl<'a> Bases<'a> {
         Bases { options, pool, stop, images: Memo::default(), spooled: Mutex::default() }
     }
 
+    /// The threads that it works on.
+    pub fn pool(&self) -> &ThreadPool {
+        self.pool
+    }
+
     /// The file system of `image`. Its contents are there once they were [brought](Bases::bring).
     pub fn files(&self, image: &BaseImage) -> Result<Files> {
         self.images.get(image.manifest, || {

@@ -24,8 +24,8 @@ use crate::tree::{Budget, Limits, Whole, path};
 
 pub use bases::Bases;
 pub use contexts::{Contexts, Missing};
-pub use roots::{DiskRoot, Roots};
 use elsewhere::Elsewhere;
+pub use roots::{DiskRoot, Roots};
 
 /// All that the steps of a plan are given, from any thread.
 pub struct Inputs<'a> {

@@ -8,9 +8,10 @@ mod run;
 
 use std::sync::Arc;
 
-use super::cache::Mark;
+use super::cache::{Key, Mark};
 use super::inputs::{DiskRoot, Inputs};
 use crate::error::Result;
+use crate::layer::Layer;
 use crate::oci::KeyBuilder;
 use crate::plan::Work;
 use crate::progress::{Event, WarningKind};
@@ -27,6 +28,12 @@ pub trait Doing {
 
     /// Does it.
     fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange>;
+
+    /// Adds to `key` what decides about what it changes, as [`mark`](Self::mark) does, but by content; none for a step that is
+    /// known by its mark alone.
+    fn content(&self, _: KeyBuilder, _: &Given<'_>, _: &Inputs<'_>) -> Result<Option<KeyBuilder>> {
+        Ok(None)
+    }
 
     /// The name of the kind in keys.
     fn kind(&self) -> &'static str;
@@ -77,12 +84,30 @@ pub struct StepChange {
     pub has_xattrs: bool,
     /// The file system that it leaves, where it lies on disk.
     pub root: Option<Arc<DiskRoot>>,
+    /// What it is known by through its content.
+    pub content: Option<ContentMark>,
+}
+
+/// What a step that works on disk is known by through its content.
+pub struct ContentMark {
+    pub key: Key,
+    /// The file system that it leaves.
+    pub files: Files,
+    /// The layer that an earlier build has made of the same; the inner one is none if it changed nothing.
+    pub layer: Option<Option<Layer>>,
 }
 
 impl StepChange {
     /// Returns that of a step which changes nothing.
     pub fn nothing() -> Self {
-        StepChange { entries: Arc::default(), removed: Vec::new(), leaves: Leaves::OverBelow, has_xattrs: false, root: None }
+        StepChange {
+            entries: Arc::default(),
+            removed: Vec::new(),
+            leaves: Leaves::OverBelow,
+            has_xattrs: false,
+            root: None,
+            content: None,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::provided::Provided;
 use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
-use crate::build::cache::{Mark, Sum};
+use crate::build::cache::{Mark, Sum, difference};
 use crate::build::inputs::Inputs;
 use crate::error::{Error, Result};
 use crate::layer;
@@ -64,6 +64,23 @@ impl Doing for Run {
         Ok((key, sums.iter().all(|sum| sum.is_settled)))
     }
 
+    fn content(&self, key: KeyBuilder, given: &Given<'_>, inputs: &Inputs<'_>) -> Result<Option<KeyBuilder>> {
+        let mut stages = given.from.iter();
+        let mut sums = Vec::new();
+        for (provider, source) in self.mounts.iter().filter_map(|mount| mount.kind.provider()) {
+            let from = if let Provider::Stage(_) = provider { stages.next() } else { None };
+            let mounted = mounted(&Provided::of(provider, from, inputs)?, source)?.0;
+            sums.push(match provider {
+                Provider::Image(image) => {
+                    KeyBuilder::new("image").part("manifest", &image.manifest).part("source", source).finish()
+                }
+                Provider::Context(_) | Provider::Stage(_) => difference(&Files::new(), &mounted, &inputs.bases)?,
+            });
+        }
+        let modified = inputs.options.modified;
+        Ok(Some(inputs.options.run.parts(self.parts(key)).part("sources", &sums).part("modified", &modified)))
+    }
+
     fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange> {
         let near = (given.near)()?;
         let below = inputs.roots.root(&given.below, &near, &inputs.bases)?;
@@ -71,11 +88,8 @@ impl Doing for Run {
         for name in ["upper", "work"] {
             place.create(name)?;
         }
-        let root = Root {
-            lowers: below.lowers.clone(),
-            upper: place.path().join("upper"),
-            work: place.path().join("work"),
-        };
+        let root =
+            Root { lowers: below.lowers.clone(), upper: place.path().join("upper"), work: place.path().join("work") };
         let running = Running { run: self, given: &given, inputs, place: &place };
         let ran = running.run(&root)?;
         let (mut entries, removed) = layer::upper(&root.upper, &given.below, &ran.provided)?;
@@ -173,7 +187,12 @@ impl Running<'_> {
             .iter()
             .map(|file| Mount {
                 target: file.path.as_bytes().to_vec(),
-                source: MountSource::File { content: file.content.as_bytes().to_vec(), mode: file.mode, user: 0, group: 0 },
+                source: MountSource::File {
+                    content: file.content.as_bytes().to_vec(),
+                    mode: file.mode,
+                    user: 0,
+                    group: 0,
+                },
                 read_only: true,
             })
             .collect();
@@ -271,20 +290,16 @@ impl Running<'_> {
 
     /// The file or directory `source` of `provided`. What is written to it never gets there.
     fn bind(&self, number: usize, provided: &Provided, source: &str, read_only: bool) -> Result<MountSource> {
-        let Provided { files, title, missing } = provided;
-        let real = files.real(source.as_bytes())?;
-        let node = files.get(&real).ok_or_else(|| missing.at(&real).unwrap_or_else(|| not_there(source, title)))?;
-        if node.is_directory() {
-            let directory = open(&self.inputs.roots.directory(&files.below(&real), &self.inputs.bases)?)?;
+        let (files, is_directory) = mounted(provided, source)?;
+        if is_directory {
+            let directory = open(&self.inputs.roots.directory(&files, &self.inputs.bases)?)?;
             return Ok(if read_only { MountSource::Bind(directory) } else { MountSource::Discarding(directory) });
         }
         // A file may be written to: it is this command's alone.
-        let mut alone = Files::new();
-        alone.put(FILE, node.clone());
         let name = format!("mount{number}");
         let directory = self.place.create(&name)?;
         let path = self.place.path().join(name);
-        self.inputs.bases.unpack(&alone, (directory.as_fd(), &path))?;
+        self.inputs.bases.unpack(&files, (directory.as_fd(), &path))?;
         Ok(MountSource::Bind(open(&path.join(OsStr::from_bytes(FILE)))?))
     }
 }
@@ -310,6 +325,19 @@ fn limit(limit: &ResourceLimit) -> Result<Limit> {
         _ => return Err(Error::input(format!("there is no limit of `{name}`"))),
     };
     Ok(Limit { resource, soft: *soft, hard: *hard })
+}
+
+/// What `source` of `provided` is: all of a directory, or a file alone; and whether it is a directory.
+fn mounted(provided: &Provided, source: &str) -> Result<(Files, bool)> {
+    let Provided { files, title, missing } = provided;
+    let real = files.real(source.as_bytes())?;
+    let node = files.get(&real).ok_or_else(|| missing.at(&real).unwrap_or_else(|| not_there(source, title)))?;
+    if node.is_directory() {
+        return Ok((files.below(&real), true));
+    }
+    let mut alone = Files::new();
+    alone.put(FILE, node.clone());
+    Ok((alone, false))
 }
 
 /// The name that a file has in a directory of its own.

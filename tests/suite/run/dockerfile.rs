@@ -79,7 +79,8 @@ fn what_a_command_makes_changes_and_removes_is_in_the_image() {
     assert_eq!(names_in(&root.join("files")), ["changed", "hard", "kept", "link", "made"]);
     assert_eq!(fs::read_to_string(root.join("files/changed")).unwrap(), "new\n");
     // Whoever else unpacks it has the same.
-    let container = Bundle::unpack(&format!("oci-archive:{}", bench.path("x.tar").display()), "amd64", bench.place.path());
+    let container =
+        Bundle::unpack(&format!("oci-archive:{}", bench.path("x.tar").display()), "amd64", bench.place.path());
     let list = "stat -c '%n %A %u:%g %h' /files /files/*";
     let listing = container.run(&["/bin/sh", "-c", list]);
     insta::assert_snapshot!(listing, @r"
@@ -118,9 +119,8 @@ fn a_command_that_was_run_is_not_run_again() {
 #[test]
 fn a_stage_that_no_image_has_is_remembered_too() {
     let Some(bench) = Bench::new(Tree::new().file("a", "1")) else { return };
-    let stages = format!(
-        "FROM busybox AS builder\nRUN {RANDOM} > /made\nFROM busybox\nCOPY a /\nCOPY --from=builder /made /\n"
-    );
+    let stages =
+        format!("FROM busybox AS builder\nRUN {RANDOM} > /made\nFROM busybox\nCOPY a /\nCOPY --from=builder /made /\n");
     let made = || {
         let root = bench.path("root");
         let _ = fs::remove_dir_all(&root);
@@ -157,10 +157,7 @@ fn a_command_has_the_settings_of_its_stage() {
                  RUN printf 'app:x:1001:\\nmore:x:50:app\\n' > /etc/group && mkdir -p /srv/app && chown app /srv/app\n\
                  ARG COLOUR=red\nENV SIZE=large COLOUR2=$COLOUR\nWORKDIR /srv/app\nUSER app\n\
                  RUN { id -u; id -g; id -G; pwd; echo $HOME $SIZE $COLOUR $COLOUR2; umask; } > told\n";
-    assert_eq!(
-        bench.content(steps, "srv/app/told"),
-        "1000\n1001\n1001 50\n/srv/app\n/home/app large red red\n0022\n"
-    );
+    assert_eq!(bench.content(steps, "srv/app/told"), "1000\n1001\n1001 50\n/srv/app\n/home/app large red red\n0022\n");
 }
 
 #[test]
@@ -220,7 +217,8 @@ fn a_command_may_have_no_network() {
 #[test]
 fn progress_has_what_a_command_writes() {
     let Some(bench) = Bench::new(Tree::new()) else { return };
-    let outcome = bench.build("RUN echo from the command; printf 'and\\033[31m more'\n", &["--progress=plain"]).success();
+    let outcome =
+        bench.build("RUN echo from the command; printf 'and\\033[31m more'\n", &["--progress=plain"]).success();
     let lines: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with("#2")).collect();
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[0].starts_with("#2 RUN echo from the command"), "{lines:?}");

@@ -1,0 +1,47 @@
+//! What steps work on by its content: a checkout of another machine, or of another day, comes to the same.
+
+use rayon::prelude::*;
+
+use super::key::Key;
+use crate::build::inputs::Bases;
+use crate::error::Result;
+use crate::oci::{Digest, Encode, KeyBuilder};
+use crate::tree::{Attributes, Change, Content, Entry, Files, Kind, diff};
+
+impl Key {
+    /// Begins the key of a command by the content of what it works on: what differs `from` the files of `below`.
+    pub fn by_content(kind: &str, below: &Digest, differs: &Digest) -> KeyBuilder {
+        KeyBuilder::new("content 1").part("step", kind).part("below", below).part("differs", differs)
+    }
+}
+
+/// Returns the digest of what makes `to` out of `from`, times aside: all that differs is read.
+pub fn difference(from: &Files, to: &Files, bases: &Bases<'_>) -> Result<Digest> {
+    let changes = diff(from, to);
+    bases.bring(changes.iter().filter_map(content))?;
+    let sums = bases.pool().install(|| changes.par_iter().map(sum).collect::<Result<Vec<Digest>>>())?;
+    Ok(KeyBuilder::new("changes 1").part("changes", &sums).finish())
+}
+
+fn content(change: &Change) -> Option<&Content> {
+    match change {
+        Change::Put(Entry { kind: Kind::File(content), .. }) => Some(content),
+        Change::Put(_) | Change::Remove(_) => None,
+    }
+}
+
+fn sum(change: &Change) -> Result<Digest> {
+    let mut noted = Vec::new();
+    match change {
+        Change::Remove(path) => (0u8, path).encode(&mut noted),
+        Change::Put(Entry { path, kind, attributes: Attributes { mode, user, group, modified: _, xattrs } }) => {
+            (1u8, path, mode, user, group, xattrs).encode(&mut noted);
+            match kind {
+                Kind::File(content) => (0u8, content.digest()?).encode(&mut noted),
+                // It says all there is to say.
+                other => other.encode(&mut noted),
+            }
+        }
+    }
+    Ok(Digest::of(&noted))
+}
