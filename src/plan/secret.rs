@@ -176,8 +176,8 @@ mod tests {
             let error = text.parse::<NamedSecret>().unwrap_err();
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
-        let error = "id=a,scr=f".parse::<NamedSecret>().unwrap_err();
-        assert_eq!(error.hint.as_deref(), Some("did you mean `src`?"));
+        let error = "id=a,sorce=f".parse::<NamedSecret>().unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("did you mean `source`?"));
     }
 
     #[test]
