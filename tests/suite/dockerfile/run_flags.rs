@@ -61,3 +61,21 @@ fn what_a_command_asks_for_has_to_be_allowed() {
         }
     }
 }
+
+/// As docker's clients have it, and BuildKit's "Predefined ARGs": they are there for whoever declares them.
+#[test]
+fn proxies_come_from_dockers_configuration() {
+    let text = "ARG HTTP_PROXY https_proxy HTTPS_PROXY NO_PROXY\nENV P=$HTTP_PROXY,$https_proxy,$HTTPS_PROXY,$NO_PROXY";
+    let place = context(text);
+    let found = |configuration: &str, flags: &[&str]| {
+        let docker = Tree::new().file("config.json", configuration).plant();
+        let images = Program::new().environment("DOCKER_CONFIG", docker.path()).images(place.path(), flags);
+        images[0].config["config"]["Env"].as_array().unwrap().last().unwrap().as_str().unwrap().to_owned()
+    };
+    let proxies = r#"{"Proxies": {"default": {"httpProxy": "http://h:1", "HTTPSProxy": "http://s:1", "noProxy": ""}}}"#;
+    assert_eq!(found(proxies, &[]), "P=http://h:1,,http://s:1,");
+    assert_eq!(found(proxies, &["--build-arg", "https_proxy=mine"]), "P=http://h:1,mine,,");
+    for odd in ["", "{", "[]", r#"{"proxies": null}"#, r#"{"proxies": {"default": {"httpProxy": 1}}}"#] {
+        assert_eq!(found(odd, &[]), "P=,,,", "{odd}");
+    }
+}
