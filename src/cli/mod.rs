@@ -4,6 +4,7 @@
 mod build;
 mod cache;
 mod copy;
+mod docker_proxies;
 mod doctor;
 mod environment;
 mod flags;

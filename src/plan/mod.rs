@@ -10,11 +10,13 @@ pub mod dockerignore;
 mod git_url;
 mod http_url;
 pub mod label;
+mod limit;
 mod lock;
 mod named_context;
 pub mod quantity;
 mod run;
 mod run_settings;
+mod secret;
 pub mod setting;
 mod spec;
 mod table;
@@ -27,13 +29,12 @@ pub(crate) use git_url::user_information;
 pub use http_url::{is_http, shown_url, url_without_user};
 pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
+pub use limit::ResourceLimit;
 pub use lock::BaseLock;
 pub use named_context::{ContextPlace, NamedContext, context_name};
 pub use run::{CacheSharing, Run, RunFile, RunMount, RunMountKind, RunNetwork, RunSecurity, SecretVariable};
-pub use run_settings::{
-    DEFAULT_AGENT, Entitlement, HostEntry, Isolation, NamedAgent, NamedSecret, ResourceLimit, RunSettings,
-    SecretSource, proxy_variables,
-};
+pub use run_settings::{Entitlement, HostEntry, Isolation, RunSettings, proxy_variables};
+pub use secret::{DEFAULT_AGENT, NamedAgent, NamedSecret, SecretSource};
 pub use setting::put_variable;
 pub use spec::{AddOrigin, AddSpec, LayerSpec, Libc, Spec, base};
 

@@ -4,34 +4,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::RunNetwork;
+use super::{ResourceLimit, RunNetwork, SecretSource};
 use crate::error::{Error, Result, suggestion};
-use crate::oci::{Encode, KeyBuilder, Map};
-
-/// The resources that a limit can be set for, by docker's names.
-const RESOURCES: &[&str] = &[
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
+use crate::oci::{KeyBuilder, Map};
 
 /// The variables of proxies, each of which is there in upper and in lower case.
 const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
-
-/// The agent that a mount means which does not say.
-pub const DEFAULT_AGENT: &str = "default";
 
 /// What every command of a build is given, beside what the Dockerfile says. No secret is in it, only where each is found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,26 +37,6 @@ pub struct RunSettings {
     pub no_cache_filter: Vec<String>,
 }
 
-/// The place of a secret. Its value is read when a command needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// An environment variable.
-    Variable(String),
-    /// A file of this machine.
-    File(PathBuf),
-}
-
-/// The limit of a resource for each process, as setrlimit(2) has it. None is no limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResourceLimit {
-    /// The resource in lower case, without `RLIMIT_`.
-    pub resource: &'static str,
-    /// The limit that counts, and that a process may change.
-    pub soft: Option<u64>,
-    /// The most that it may change it to.
-    pub hard: Option<u64>,
-}
-
 /// The way in which commands are kept apart from the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Isolation {
@@ -96,24 +54,6 @@ pub enum Entitlement {
     NetworkHost,
     /// `RUN --security=insecure`.
     SecurityInsecure,
-}
-
-/// A secret and where it is found, as `--secret` has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedSecret {
-    /// The name by which mounts ask for it.
-    pub id: String,
-    /// The place; without it, that is the variable of the name or, if it is not set, the file of the name.
-    pub source: Option<SecretSource>,
-}
-
-/// An SSH agent and its socket, as `--ssh` has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedAgent {
-    /// The name by which mounts ask for it.
-    pub id: String,
-    /// The socket; without it, that of `SSH_AUTH_SOCK`.
-    pub socket: Option<PathBuf>,
 }
 
 /// A name with its addresses, as `--add-host` has it.
@@ -175,13 +115,6 @@ impl Entitlement {
             Entitlement::NetworkHost => "network.host",
             Entitlement::SecurityInsecure => "security.insecure",
         }
-    }
-}
-
-impl Encode for ResourceLimit {
-    fn encode(&self, to: &mut Vec<u8>) {
-        let ResourceLimit { resource, soft, hard } = self;
-        (resource, soft, hard).encode(to);
     }
 }
 
@@ -256,184 +189,10 @@ impl FromStr for HostEntry {
     }
 }
 
-impl FromStr for ResourceLimit {
-    type Err = Error;
-
-    /// Reads `TYPE=SOFT[:HARD]`; `infinity` and -1 are no limit.
-    fn from_str(text: &str) -> Result<Self> {
-        let refuse = |what: String| Error::usage(what).with_hint("write TYPE=SOFT[:HARD], as in nofile=1024:4096");
-        let (resource, limits) =
-            text.split_once('=').ok_or_else(|| refuse(format!("`{text}` is not a limit of a resource")))?;
-        let Some(resource) = RESOURCES.iter().find(|known| **known == resource) else {
-            let error = Error::usage(format!("there is no limit of `{resource}`"));
-            return Err(match suggestion(resource, RESOURCES.iter().copied()) {
-                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                None => error.with_hint(format!("there are {}", RESOURCES.join(", "))),
-            });
-        };
-        let limit = |text: &str| match text {
-            "infinity" | "-1" => Ok(None),
-            // The largest number means that there is none.
-            digits => match digits.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok()) {
-                Some(number) => Ok(Some(number)),
-                None => Err(refuse(format!("`{digits}` is not a limit"))),
-            },
-        };
-        let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
-        let (soft, hard) = (limit(soft)?, limit(hard)?);
-        if soft.is_none() && hard.is_some() || soft.zip(hard).is_some_and(|(soft, hard)| soft > hard) {
-            return Err(refuse(format!("the soft limit of {resource} is above the hard one")));
-        }
-        Ok(ResourceLimit { resource, soft, hard })
-    }
-}
-
-impl FromStr for NamedSecret {
-    type Err = Error;
-
-    /// Reads `id=NAME[,type=file|env][,src=FILE][,env=VARIABLE]` as buildx does; a value of `src` is that of a variable if the
-    /// type says so. Where both are given, the variable counts.
-    fn from_str(text: &str) -> Result<Self> {
-        let refuse = |what: String| {
-            Error::usage(what).with_hint("write id=NAME,src=FILE or id=NAME,env=VARIABLE, as in id=token,src=token.txt")
-        };
-        let (mut id, mut file, mut variable, mut is_variable) = (None, None, None, false);
-        let fields =
-            csv_fields(text).ok_or_else(|| refuse("quotation marks stand around a whole option".to_owned()))?;
-        for field in &fields {
-            // What is no option may be the secret itself, and so it is not shown.
-            let Some((key, value)) = field.split_once('=') else {
-                return Err(refuse("an option of a secret has no `=`".to_owned()));
-            };
-            let value = Some(value.to_owned()).filter(|value| !value.is_empty());
-            match key.to_lowercase().as_str() {
-                "type" => match value.as_deref() {
-                    Some("file") => is_variable = false,
-                    Some("env") => is_variable = true,
-                    other => {
-                        return Err(refuse(format!(
-                            "a secret is of the type file or env, not `{}`",
-                            other.unwrap_or("")
-                        )));
-                    }
-                },
-                "id" => id = value,
-                "src" | "source" => file = value,
-                "env" => variable = value,
-                other => return Err(refuse(format!("a secret has no option `{other}`"))),
-            }
-        }
-        if is_variable && variable.is_none() {
-            variable = file.take();
-        }
-        let id = id.ok_or_else(|| refuse("a secret needs an `id`".to_owned()))?;
-        let file = file.map(|file| SecretSource::File(file.into()));
-        Ok(NamedSecret { id, source: variable.map(SecretSource::Variable).or(file) })
-    }
-}
-
-impl FromStr for NamedAgent {
-    type Err = Error;
-
-    /// Reads `default` and `ID[=SOCKET]`; without an ID the agent is [`DEFAULT_AGENT`].
-    fn from_str(text: &str) -> Result<Self> {
-        let (id, socket) = text.split_once('=').unwrap_or((text, ""));
-        if socket.contains(',') {
-            return Err(Error::usage(format!("the agent `{id}` has more than one socket"))
-                .with_hint("name one socket; keys are given by an agent that has them: ssh-agent, and ssh-add KEY"));
-        }
-        let id = if id.is_empty() { DEFAULT_AGENT } else { id };
-        let socket = Some(socket).filter(|socket| !socket.is_empty()).map(PathBuf::from);
-        Ok(NamedAgent { id: id.to_owned(), socket })
-    }
-}
-
-/// Returns the fields of one CSV record (RFC 4180); none if quotation marks do not stand around whole fields.
-fn csv_fields(text: &str) -> Option<Vec<String>> {
-    let mut fields = Vec::new();
-    let mut rest = text;
-    loop {
-        let (field, after) = match rest.strip_prefix('"') {
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                (rest[..end].to_owned(), &rest[end..])
-            }
-            Some(quoted) => {
-                let (mut field, mut quoted) = (String::new(), quoted);
-                loop {
-                    let end = quoted.find('"')?;
-                    field.push_str(&quoted[..end]);
-                    quoted = &quoted[end + 1..];
-                    let Some(after) = quoted.strip_prefix('"') else { break };
-                    field.push('"');
-                    quoted = after;
-                }
-                (field, quoted)
-            }
-        };
-        if field.contains('"') && !rest.starts_with('"') {
-            return None;
-        }
-        fields.push(field);
-        if after.is_empty() {
-            return Some(fields);
-        }
-        rest = after.strip_prefix(',')?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::oci::Digest;
-
-    /// As buildx's `util/buildflags/secrets.go` reads them.
-    #[test]
-    fn secrets_are_read_as_buildx_reads_them() {
-        let file = |path: &str| Some(SecretSource::File(path.into()));
-        let variable = |name: &str| Some(SecretSource::Variable(name.to_owned()));
-        for (text, source) in [
-            ("id=a", None),
-            ("id=a,src=f", file("f")),
-            ("ID=a,Source=/d/f", file("/d/f")),
-            ("type=file,id=a,src=f", file("f")),
-            ("id=a,env=V", variable("V")),
-            ("type=env,id=a", None),
-            ("type=env,src=V,id=a", variable("V")),
-            ("type=env,env=V,src=f,id=a", variable("V")),
-            ("id=a,env=V,src=f", variable("V")),
-            ("id=a,src=x=y", file("x=y")),
-            ("id=a,\"src=f,g\"", file("f,g")),
-            ("id=a,\"src=f\"\"g\"", file("f\"g")),
-            ("id=a,src=", None),
-        ] {
-            let expected = NamedSecret { id: "a".to_owned(), source };
-            assert_eq!(text.parse::<NamedSecret>().unwrap(), expected, "{text}");
-        }
-        for text in
-            ["", "a", "src=f", "id=", "id=a,f", "id=a,type=x", "id=a,mode=0400", "id=a,src=\"f\"", "id=a,\"src=f"]
-        {
-            assert!(text.parse::<NamedSecret>().is_err(), "{text}");
-        }
-        // It may be the secret itself.
-        let error = "id=a,hunter2".parse::<NamedSecret>().unwrap_err();
-        assert!(!format!("{error:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn agents_have_a_name_and_a_socket() {
-        for (text, id, socket) in [
-            ("default", "default", None),
-            ("", "default", None),
-            ("default=/s", "default", Some("/s")),
-            ("=/s", "default", Some("/s")),
-            ("work=a=b", "work", Some("a=b")),
-        ] {
-            let expected = NamedAgent { id: id.to_owned(), socket: socket.map(PathBuf::from) };
-            assert_eq!(text.parse::<NamedAgent>().unwrap(), expected, "{text}");
-        }
-        assert!("work=a,b".parse::<NamedAgent>().is_err());
-    }
 
     /// As buildx's `toBuildkitExtraHosts` reads them.
     #[test]
@@ -454,25 +213,6 @@ mod tests {
         }
         let error = "db:host-gateway".parse::<HostEntry>().unwrap_err();
         assert!(error.message.starts_with("there is no `host-gateway`"), "{error}");
-    }
-
-    /// As docker/go-units' `ParseUlimit` reads them.
-    #[test]
-    fn limits_are_soft_and_hard() {
-        for (text, resource, soft, hard) in [
-            ("nofile=1024", "nofile", Some(1024), Some(1024)),
-            ("nofile=1024:4096", "nofile", Some(1024), Some(4096)),
-            ("core=0", "core", Some(0), Some(0)),
-            ("memlock=-1", "memlock", None, None),
-            ("memlock=1:infinity", "memlock", Some(1), None),
-        ] {
-            assert_eq!(text.parse::<ResourceLimit>().unwrap(), ResourceLimit { resource, soft, hard }, "{text}");
-        }
-        for text in
-            ["", "nofile", "nofile=", "as=1", "NOFILE=1", "nofile=2:1", "nofile=-1:5", "nofile=1:2:3", "nofile=-5"]
-        {
-            assert!(text.parse::<ResourceLimit>().is_err(), "{text}");
-        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::epoch::{EpochContexts, settle};
 use super::find::{RecipeKind, refuse_flags_of_dockerfiles};
+use crate::cli::docker_proxies;
 use crate::cli::environment::{Environment, epoch};
 use crate::cli::flags::recipe::{RecipeFlags, SCRATCH};
 use crate::cli::flags::run::RunFlags;
@@ -34,7 +35,7 @@ pub struct Recipe<'a> {
     title: String,
     /// The contexts of `--build-context` that are directories now.
     directories: Vec<(String, OpenContext)>,
-    /// The values of `--build-arg`, and those that buildx takes from the environment.
+    /// The values of `--build-arg`, and those that buildx takes from the environment and from docker's configuration.
     arguments: Map<String>,
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970, wherever it was said.
     pub epoch: Option<i64>,
@@ -87,6 +88,7 @@ impl<'a> Recipe<'a> {
                         self.directories.push((named.name.clone(), opened));
                     }
                 }
+                docker_proxies::add(environment.docker_config.as_deref(), &mut self.arguments);
                 let is_from_flag = self.arguments.contains_key(SOURCE_DATE_EPOCH);
                 if let Some(variable) = environment.source_date_epoch() {
                     self.arguments.entry(SOURCE_DATE_EPOCH.to_owned()).or_insert_with(|| variable.to_owned());

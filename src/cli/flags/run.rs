@@ -23,7 +23,7 @@ const AGENT: &str = "SSH_AUTH_SOCK";
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Commands (RUN)")]
 pub struct RunFlags {
-    /// Network of commands that ask for none: default (the machine's), none, or host, which allows --network=host, too
+    /// Network of commands that do not say which: default (the machine's), host (which allows RUN --network=host), or none
     #[arg(long, value_name = "MODE", value_parser = value::<RunNetwork>)]
     network: Option<RunNetwork>,
     /// Add a name to /etc/hosts
@@ -135,5 +135,99 @@ fn check_secret(path: &Path) -> Result<()> {
     match metadata.is_dir() {
         true => Err(Error::usage(format!("{} is a directory, and a secret is a file", path.display()))),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunFlags,
+    }
+
+    fn flags(line: &[&str]) -> RunFlags {
+        let line = ["build"].iter().chain(line);
+        Line::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).run
+    }
+
+    fn settings(line: &[&str]) -> Result<RunSettings> {
+        flags(line).settings(&Map::new())
+    }
+
+    #[test]
+    fn every_flag_gets_to_the_commands() {
+        assert_eq!(settings(&[]).unwrap(), RunSettings::default());
+        let line = [
+            "--network=none",
+            "--add-host=db:10.0.0.1,::1",
+            "--add-host",
+            "web=10.0.0.2",
+            "--shm-size=1g",
+            "--ulimit=nofile=1:2",
+            "--ulimit=core=0",
+            "--ulimit=nofile=3",
+            "--isolation=ids",
+            "--no-cache-filter=a,b",
+            "--no-cache-filter=c",
+        ];
+        let host = |name: &str, address: &str| (name.to_owned(), address.parse().unwrap());
+        let limit = |resource, soft, hard| ResourceLimit { resource, soft: Some(soft), hard: Some(hard) };
+        let expected = RunSettings {
+            network: RunNetwork::None,
+            hosts: vec![host("db", "10.0.0.1"), host("db", "::1"), host("web", "10.0.0.2")],
+            shm_size: Some(1 << 30),
+            limits: vec![limit("core", 0, 0), limit("nofile", 3, 3)],
+            isolation: Isolation::Ids,
+            no_cache_filter: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            ..RunSettings::default()
+        };
+        assert_eq!(settings(&line).unwrap(), expected);
+        assert!(settings(&["--no-cache"]).unwrap().no_cache);
+        assert_eq!(settings(&["--shm-size=0"]).unwrap().shm_size, None);
+        let proxies = [("https_proxy".to_owned(), "p".to_owned())].into_iter().collect();
+        assert_eq!(flags(&[]).settings(&proxies).unwrap().proxies.len(), 2);
+    }
+
+    #[test]
+    fn what_is_given_has_to_be_there() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name).display().to_string();
+        fs::write(path("token"), "t").unwrap();
+        let secret = |options: &str| settings(&["--secret", options]).map(|settings| settings.secrets);
+        let found = secret(&format!("id=a,src={}", path("token"))).unwrap();
+        assert_eq!(found["a"], SecretSource::File(path("token").into()));
+        // The variable of the name goes first; one that is named need not be set.
+        assert_eq!(secret("id=PATH").unwrap()["PATH"], SecretSource::Variable("PATH".to_owned()));
+        assert_eq!(secret("id=a,env=NOT_SET").unwrap()["a"], SecretSource::Variable("NOT_SET".to_owned()));
+        for options in
+            [format!("id=a,src={}", path("none")), format!("id=a,src={}", path("")), "id=not-there".to_owned()]
+        {
+            let error = secret(&options).unwrap_err();
+            assert!(error.message.starts_with("--secret: "), "{options}: {error}");
+        }
+
+        let agent = |text: &str| settings(&["--ssh", text]).map(|settings| settings.agents);
+        let listener = UnixListener::bind(path("agent")).unwrap();
+        assert_eq!(agent(&format!("default={}", path("agent"))).unwrap()["default"], PathBuf::from(path("agent")));
+        assert!(agent(&format!("key={}", path("token"))).unwrap_err().message.contains("is not the socket"));
+        assert!(agent(&format!("none={}", path("none"))).unwrap_err().message.starts_with("--ssh: cannot find"));
+        let twice = format!("a={}", path("agent"));
+        assert!(settings(&["--ssh", &twice, "--ssh", &twice]).unwrap_err().message.contains("there twice"));
+        drop(listener);
+    }
+
+    #[test]
+    fn the_network_of_the_machine_for_all_is_an_allowance() {
+        assert_eq!(flags(&["--network=default"]).allowed(), []);
+        assert_eq!(flags(&["--network=host"]).allowed(), [Entitlement::NetworkHost]);
+        let both = ["--allow=network.host", "--allow", "security.insecure"];
+        assert_eq!(flags(&both).allowed(), [Entitlement::NetworkHost, Entitlement::SecurityInsecure]);
     }
 }

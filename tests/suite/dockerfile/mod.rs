@@ -10,5 +10,6 @@ mod lint;
 mod lower;
 mod refusal;
 mod run;
+mod run_flags;
 mod syntax;
 mod word;

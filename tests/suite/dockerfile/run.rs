@@ -186,6 +186,10 @@ fn variables_are_those_of_the_image_and_of_the_build() {
         let found = asked_run(&asked, &format!("ARG GLOBAL=g\nFROM scratch\n{text}\n"));
         assert_eq!(variables(&found), expected, "{text}");
     }
+    // A stage on top of another begins with what its image has.
+    let below = "FROM scratch AS one\nENV E=e F=f\nARG E=arg A=1\n";
+    assert_eq!(variables(&asked_run(&Asked::default(), &format!("{below}RUN x\n"))), ["F=f", "E=arg", "A=1"]);
+    assert_eq!(variables(&asked_run(&Asked::default(), &format!("{below}FROM one\nRUN x\n"))), ["A=1", "E=e", "F=f"]);
     let usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     assert_eq!(run("RUN x").environment, [("PATH".to_owned(), usual.to_owned())]);
     let base = json!({ "Env": ["PATH=/opt", "A=1", "B", "A=2"], "WorkingDir": "w", "User": "7" });

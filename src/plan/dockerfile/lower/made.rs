@@ -54,10 +54,7 @@ impl StageState {
             variables.push(format!("PATH={PATH}"));
         }
         let mut scope = Scope::default();
-        for variable in variables {
-            let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
-            scope.set(name, value);
-        }
+        scope.set_all(variables.iter());
         StageState {
             title,
             platform,
@@ -79,7 +76,11 @@ impl StageState {
     /// Returns the state before the first instruction of a stage called `title` that stands on this one, which is
     /// `number` in the plan.
     pub fn above(&self, title: String, number: usize) -> Self {
-        StageState { title, base: Base::Stage(number), steps: Vec::new(), has_command: false, ..self.clone() }
+        let mut above =
+            StageState { title, base: Base::Stage(number), steps: Vec::new(), has_command: false, ..self.clone() };
+        // As BuildKit has it, what the image has set counts again, whatever an `ARG` has made of it meanwhile.
+        above.scope.set_all(above.settings.env.iter().flatten());
+        above
     }
 
     /// Returns `path` as seen from the working directory, with `/` between its parts, and behind them if it is written

@@ -57,6 +57,14 @@ impl Scope {
         self.values.insert(name.to_owned(), Variable { value: value.to_owned(), turn: self.turns });
     }
 
+    /// Sets variables as an image's settings have them, `NAME=value`, in their order.
+    pub fn set_all<'a>(&mut self, variables: impl Iterator<Item = &'a String>) {
+        for variable in variables {
+            let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+            self.set(name, value);
+        }
+    }
+
     /// Removes a variable, if it is there.
     pub fn remove(&mut self, name: &str) {
         self.values.remove(name);
