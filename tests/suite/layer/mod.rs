@@ -6,6 +6,8 @@ mod estargz;
 mod estargz_readers;
 mod layer_change;
 mod layer_header;
+mod overlay;
+mod overlay_model;
 mod unpack;
 mod unpack_hostile;
 mod unpack_refusal;

@@ -24,6 +24,7 @@ pub mod listing;
 pub mod memory_store;
 pub mod nginx;
 pub mod noise;
+pub mod overlay;
 pub mod pattern_matcher;
 pub mod program;
 pub mod port;
