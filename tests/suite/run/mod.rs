@@ -66,13 +66,18 @@ impl Place {
         Root { lowers: vec![path("lower")], upper: path("upper"), work: path("work") }
     }
 
-    /// Runs with a new upper directory.
-    fn try_run(&self, process: &Process) -> Result<Done> {
+    /// Makes the upper directory a new one.
+    fn reset(&self) {
         for name in ["upper", "work"] {
             let path = self.directory.path().join(name);
             let _ = fs::remove_dir_all(&path);
             fs::create_dir(path).unwrap();
         }
+    }
+
+    /// Runs with a new upper directory.
+    fn try_run(&self, process: &Process) -> Result<Done> {
+        self.reset();
         let sandbox = Sandbox::find(self.directory.path())?;
         let (output, error) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         let ran = sandbox.run(
