@@ -1,12 +1,15 @@
 //! The end of a command, and of all that it has started.
 
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use ocibake::net::Stop;
-use ocibake::run::{Exit, Limit, Process, Resource, Sandbox};
+use ocibake::run::{Exit, Limit, Process, Resource, Root, Sandbox};
 
 use super::{Place, app, says, shell};
 use crate::support::tool::run;
@@ -125,4 +128,43 @@ fn nothing_stays_mounted_and_many_run_side_by_side() {
         assert!(!mounts.contains(place.directory.path().to_str().unwrap()));
         std::fs::remove_dir_all(place.directory.path()).unwrap();
     }
+}
+
+/// Where the program that is to be killed finds its root.
+const VICTIM: &str = "OCIBAKE_TEST_VICTIM";
+
+#[test]
+fn the_death_of_the_program_ends_all() {
+    if let Some(directory) = std::env::var_os(VICTIM) {
+        return be_killed(directory.as_ref());
+    }
+    let Some(place) = Place::new() else { return };
+    place.reset();
+    let mark = place.directory.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "run::ends::the_death_of_the_program_ends_all", "--nocapture"])
+        .env(VICTIM, place.directory.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("begun")));
+    assert!(is_running(&mark));
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    // The processes have been killed by then; that they are gone takes a moment.
+    while is_running(&mark) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    std::fs::remove_dir_all(place.directory.path()).unwrap();
+}
+
+fn be_killed(directory: &Path) {
+    let path = |name| directory.join(name);
+    let root = Root { lowers: vec![path("lower")], upper: path("upper"), work: path("work") };
+    let mark = directory.file_name().unwrap().to_str().unwrap();
+    let script =
+        format!("trap '' TERM INT HUP; (setsid sh -c 'sleep 3600; : {mark}' &); echo begun; sleep 3600; : {mark}");
+    let write = |_, bytes: &[u8]| std::io::stdout().write_all(bytes).unwrap();
+    let _ = Sandbox::find(directory).unwrap().run(&shell(&script), &root, &write, &Stop::default());
 }

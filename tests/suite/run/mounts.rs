@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ocibake::run::{Exit, Mount, MountSource, Process};
 
 use super::{Place, app, says, shell};
+use crate::support::tool::run;
 
 fn mount(target: &str, source: MountSource, read_only: bool) -> Mount {
     Mount { target: target.as_bytes().to_vec(), source, read_only }
@@ -54,7 +55,7 @@ fn a_bound_file_or_socket_is_found_at_its_place() {
         mount("/run/file", MountSource::Bind(open(&source.join("a"))), true),
         mount("/run/agent", MountSource::Bind(socket), false),
     ];
-    let done = place.run(&Process { mounts, ..shell("cat /run/file; test -S /run/agent && echo | nc local:/run/agent & cat /run/file; test -S /run/agent && echo socket") });
+    let done = place.run(&Process { mounts, ..shell("cat /run/file; test -S /run/agent && echo socket") });
     assert_eq!(place.changed(&done.ran), ["etc"]);
     assert!(done.output.ends_with("socket\n") && done.output.starts_with("content\n"), "{}", done.output);
 }
@@ -80,8 +81,10 @@ fn what_is_written_to_a_discarding_directory_is_thrown_away() {
 fn a_directory_in_memory_has_the_size_that_was_asked_for() {
     let Some(place) = Place::new() else { return };
     let mounts = vec![mount("/tmp", MountSource::Tmpfs { size: Some(1 << 20) }, false)];
-    let done = place
-        .run(&Process { mounts, ..shell("stat -f -c %T /tmp; stat -c %a /tmp; head -c 2000000 /dev/zero > /tmp/x") });
+    let done = place.run(&Process {
+        mounts,
+        ..shell("stat -f -c %T /tmp; stat -c %a /tmp; dd if=/dev/zero of=/tmp/x bs=1M count=2")
+    });
     assert_eq!(done.output, "tmpfs\n1777\n");
     assert!(done.error.contains("No space left on device"), "{}", done.error);
     assert_eq!(place.changed(&done.ran), ["etc"]);
@@ -99,7 +102,7 @@ fn a_secret_is_a_file_in_memory_of_its_user() {
     assert_eq!(
         done.output,
         "s3cret\n400 1000 1000 6\n440 0 0 6\ntmpfs\ncat: can't open '/run/secrets/b': Permission denied\n\
-        sh: can't create /run/secrets/a: Read-only file system\n"
+        /bin/sh: can't create /run/secrets/a: Read-only file system\n"
     );
     assert_eq!(place.changed(&done.ran), ["etc"]);
 }
@@ -172,4 +175,24 @@ fn devices_in_what_is_bound_are_dead() {
     let done = place.run(&Process { mounts, ..shell("mknod /cache/zero c 1 5; head -c1 /cache/zero") });
     assert!(done.error.contains("Permission denied") && done.ran.exit == Exit::Status(1), "{}", done.error);
     assert_eq!(fs::metadata(source.join("zero")).unwrap().rdev(), 0x105);
+}
+
+#[test]
+fn what_is_mounted_within_a_bound_directory_is_not_mounted_on_this_machine() {
+    let Some(place) = Place::new() else { return };
+    let source = source(&place);
+    fs::create_dir(source.join("within")).unwrap();
+    let path = source.to_str().unwrap();
+    run("mount", ["--bind", path, path]);
+    run("mount", ["--make-shared", path]);
+    let mounts = vec![
+        mount("/cache", MountSource::Bind(open(&source)), false),
+        mount("/cache/within", MountSource::Tmpfs { size: None }, false),
+    ];
+    let done = place.try_run(&Process { mounts, ..shell("touch /cache/within/x; sleep 0.2") });
+    let mounted = fs::read_to_string("/proc/self/mountinfo").unwrap().matches(path).count();
+    run("umount", ["-l", path]);
+    says(done.unwrap_or_else(|error| panic!("{error}")));
+    assert_eq!(mounted, 2, "the bind itself, with its source and its target in one line");
+    assert_eq!(fs::read_dir(source.join("within")).unwrap().count(), 0);
 }
