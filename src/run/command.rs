@@ -1,10 +1,10 @@
 //! The last stage: the process that becomes the command.
 
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, openat, openat2, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fchown, openat, openat2, statat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Rlimit, Uid, fchdir, setrlimit, setsid, umask};
 use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -12,7 +12,8 @@ use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_t
 use super::capability;
 use super::report::{Step, send_failure};
 use super::system::{
-    Instruction, close_all_but, execute, exit, filter_calls, leave_abstract_sockets, redirect, reset_signals,
+    Instruction, close_all_but, execute, exit, filter_calls, is_within_root, leave_abstract_sockets, redirect,
+    reset_signals,
 };
 
 /// A command, ready to be started: everything is in the form that the kernel takes.
@@ -79,6 +80,10 @@ fn prepare(
     for (from, to) in [(input, 0), (output, 1), (error, 2)] {
         redirect(from, to).map_err(at(Step::Outputs))?;
     }
+    for pipe in [output, error] {
+        // So that the user may open /dev/stdout.
+        fchown(pipe, Some(command.user), Some(command.group)).map_err(at(Step::Outputs))?;
+    }
     enter(&command.directory).map_err(at(Step::Directory))?;
     umask(Mode::from_bits_retain(0o022));
     for (index, (resource, limit)) in command.limits.iter().enumerate() {
@@ -101,7 +106,7 @@ fn prepare(
     }
     // SAFETY: nothing but the program's start comes after this, and of the descriptors it uses the report alone.
     unsafe { close_all_but(&kept(report)) }.map_err(at(Step::Close))?;
-    if !super::system::is_within_root().map_err(at(Step::Directory))? {
+    if !is_within_root().map_err(at(Step::Directory))? {
         return Err((Step::Directory, Errno::NOENT));
     }
     reset_signals();
@@ -109,8 +114,7 @@ fn prepare(
 }
 
 /// The standard descriptors and `report`, which an exec closes.
-fn kept(report: BorrowedFd<'_>) -> [i32; 4] {
-    use std::os::fd::AsRawFd;
+fn kept(report: BorrowedFd<'_>) -> [RawFd; 4] {
     [0, 1, 2, report.as_raw_fd()]
 }
 

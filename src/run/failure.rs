@@ -51,7 +51,7 @@ fn operation(made: &Operation, errno: Errno) -> Error {
             tmpfs, and not on an overlay as a container's own files are: put the store on a volume",
         ),
         (Operation::Root { .. }, Errno::PERM) => failed.with_hint(NOT_ROOT),
-        (Operation::Mount { target, .. }, Errno::PERM) if target.as_c_str() == c"/proc" => failed.with_hint(
+        (Operation::Mount { filesystem, .. }, Errno::PERM) if *filesystem == c"proc" => failed.with_hint(
             "this program's own /proc has hidden parts, as in a container: run that with `--privileged`, or with \
             `--security-opt systempaths=unconfined`",
         ),

@@ -150,7 +150,8 @@ pub(super) fn redirect(from: BorrowedFd<'_>, to: RawFd) -> Result<(), Errno> {
     outcome(unsafe { libc::dup2(from.as_raw_fd(), to) }.into()).map(|_| ())
 }
 
-/// Sets attributes of a mount, and of all below it if `is_recursive`.
+/// Sets attributes of a mount, and of all below it if `is_recursive`. What is mounted there later is seen there alone, and
+/// not where else the same is mounted.
 pub(super) fn set_mount(mount: impl AsFd, attributes: MountAttrFlags, is_recursive: bool) -> Result<(), Errno> {
     #[repr(C)]
     struct Attributes {
@@ -159,7 +160,8 @@ pub(super) fn set_mount(mount: impl AsFd, attributes: MountAttrFlags, is_recursi
         propagation: u64,
         user_namespace: u64,
     }
-    let wanted = Attributes { set: attributes.bits().into(), clear: 0, propagation: 0, user_namespace: 0 };
+    let wanted =
+        Attributes { set: attributes.bits().into(), clear: 0, propagation: libc::MS_PRIVATE, user_namespace: 0 };
     let flags = libc::AT_EMPTY_PATH | if is_recursive { libc::AT_RECURSIVE } else { 0 };
     let mount = mount.as_fd().as_raw_fd();
     // SAFETY: the path ends with a null byte, and the attributes are of the size that is said.
