@@ -86,11 +86,22 @@ pub enum Outcome {
     SameAs(usize),
 }
 
+/// What a layer is made of.
+pub struct LayerSource {
+    pub entries: Arc<Vec<Entry>>,
+    /// What goes before the entries come.
+    pub removed: Arc<Vec<Vec<u8>>>,
+    /// The entries get extended attributes.
+    pub has_xattrs: bool,
+    pub mark: Mark,
+    pub content: Option<Arc<ContentMark>>,
+}
+
 /// What a task has found out.
 pub enum Found {
     /// With the outcome, where it is known by that.
     Mark(Mark, Outcome),
-    Change(StepChange),
+    Change(Box<StepChange>),
     Files(Files),
     Layer(Option<Box<Layer>>),
 }
@@ -162,7 +173,8 @@ impl Ledger {
                     self.board.ask(Task { phase: Phase::Layer, state }, |task| needs(graph, task));
                 }
             }
-            Found::Change(StepChange { entries, removed, leaves, has_xattrs, root, content }) => {
+            Found::Change(change) => {
+                let StepChange { entries, removed, leaves, has_xattrs, root, content } = *change;
                 (slot.root, slot.content) = (root, content.map(Arc::new));
                 // What takes long is remembered, whether an image has it or not.
                 let is_to_keep = graph.states[state].layer.is_some() && matches!(slot.outcome, Outcome::Unknown);
@@ -223,11 +235,16 @@ impl Ledger {
         files.unwrap_or_default()
     }
 
-    /// What the layer of `state` is made of: its entries, and what goes before they come; whether they get extended
-    /// attributes; and what it is known by.
-    pub fn entries(&mut self, state: usize) -> (Arc<Vec<Entry>>, Arc<Vec<Vec<u8>>>, bool, Mark) {
+    /// What the layer of `state` is made of.
+    pub fn layer_source(&mut self, state: usize) -> LayerSource {
         let slot = &mut self.slots[state];
         let entries = if slot.becomes_files() { slot.entries.clone() } else { slot.entries.take() };
-        (entries.unwrap_or_default(), slot.removed.clone(), slot.has_xattrs, slot.mark.unwrap_or_default())
+        LayerSource {
+            entries: entries.unwrap_or_default(),
+            removed: slot.removed.clone(),
+            has_xattrs: slot.has_xattrs,
+            mark: slot.mark.unwrap_or_default(),
+            content: slot.content.clone(),
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::cache::{self, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
 use super::inputs::{DiskRoot, Inputs};
 use super::layers::{self, Layers};
-use super::ledger::{Duty, Found, Ledger, Outcome, Phase, Slot, Task};
+use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, Slot, Task};
 use super::step::{self, Below, ContentMark, Doing, Given, Leaves, StepChange};
 use super::windows;
 use crate::error::{Error, Result};
@@ -153,7 +153,7 @@ impl<'p> Schedule<'_, 'p> {
             (Origin::Step { step, .. }, phase) => {
                 let found = match phase {
                     Phase::Mark => self.mark(state),
-                    Phase::Change => self.change(state).map(Found::Change),
+                    Phase::Change => self.change(state).map(|change| Found::Change(Box::new(change))),
                     Phase::Files => self.files(state).map(Found::Files),
                     Phase::Layer => return self.layer(state).map(|layer| Found::Layer(layer.map(Box::new))),
                 };
@@ -336,10 +336,10 @@ impl<'p> Schedule<'_, 'p> {
         let State { stage, layer: number, .. } = &self.graph.states[state];
         let (step, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
-        let (entries, removed, has_xattrs, mark) = locked(&self.ledger).entries(state);
+        let source = locked(&self.ledger).layer_source(state);
+        let LayerSource { entries, removed, has_xattrs, mark, content } = source;
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
-        let content = locked(&self.ledger).slots[state].content.clone();
         let (layer, made_of) = if let Some(known) = content.as_ref().and_then(|content| content.layer.clone()) {
             if let Some(layer) = &known {
                 self.layers.take(number, &step.title, layer);

@@ -87,7 +87,7 @@ fn prepare(
     enter(&command.directory).map_err(at(Step::Directory))?;
     umask(Mode::from_bits_retain(0o022));
     for (index, (resource, limit)) in command.limits.iter().enumerate() {
-        setrlimit(*resource, limit.clone()).map_err(at(Step::Limit(index)))?;
+        setrlimit(*resource, *limit).map_err(at(Step::Limit(index)))?;
     }
     if let Some(restrictions) = &command.restrictions {
         // Older kernels have no such scope.

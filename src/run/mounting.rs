@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsmount, fsopen,
-    move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
+    fsmount, fsopen, move_mount, open_tree,
 };
 
 /// The path by which the kernel finds what a descriptor stands for, however long the path of that is.
@@ -28,7 +28,10 @@ impl Link {
 
 /// Opens a file system that is not made yet.
 pub(super) fn open_new(filesystem: &CStr) -> Result<OwnedFd, Errno> {
-    fsopen(filesystem, FsOpenFlags::FSOPEN_CLOEXEC)
+    let opened = fsopen(filesystem, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // It is listed by that, as docker has it.
+    fsconfig_set_string(&opened, c"source", filesystem)?;
+    Ok(opened)
 }
 
 /// Makes a file system, and a mount of it that is nowhere yet.

@@ -3,7 +3,6 @@
 //!
 //! - `plan`: what users write, as data: specs, flags, labels, modes and names.
 //! - `dockerfile`: Dockerfiles: their text, their words, their checks, and what docker makes of them.
-//! - `run`: commands in the sandbox: what they find, and what they are kept from.
 //! - `build`: from contexts, bases and steps to layers and images.
 //! - `layer`: the layer engine: what it writes, what it reads and what it unpacks.
 //! - `store`: where content is kept, and how documents and archives are read.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use ocibake::run::{Process, Provided};
+use ocibake::layer::Provided;
+use ocibake::run::Process;
 
 use super::{Done, Place, says, shell};
 
