@@ -1,6 +1,6 @@
 //! The operations, done one after the other by the first process of the sandbox. Nothing here allocates.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
@@ -71,11 +71,11 @@ impl<'a> Making<'a> {
             }
             Operation::Provide { directory, name, content } => self.provide(directory, name, content),
             Operation::Mount { filesystem, options, attributes, target, name } => {
-                let new = open_new(filesystem)?;
-                for (key, value) in options {
-                    fsconfig_set_string(&new, *key, value.as_c_str())?;
-                }
-                let mount = make(&new, *attributes)?;
+                let mount = match new_mount(filesystem, options, *attributes) {
+                    // Who does not own the network makes no new one, and takes that of the machine.
+                    Err(Errno::PERM) if *filesystem == c"sysfs" => machine_tree(c"/sys", *attributes)?,
+                    made => made?,
+                };
                 attach(mount.as_fd(), self.place(target, PlaceKind::Directory)?.as_fd())?;
                 if let Some(known) = name {
                     self.known[*known as usize] = Some(mount);
@@ -117,7 +117,7 @@ impl<'a> Making<'a> {
 
     fn overlay(
         &mut self,
-        lowers: &[std::ffi::CString],
+        lowers: &[CString],
         upper: BorrowedFd<'_>,
         work: BorrowedFd<'_>,
         attributes: MountAttrFlags,
@@ -200,12 +200,21 @@ impl<'a> Making<'a> {
     fn devices(&mut self, attributes: MountAttrFlags) -> Result<(), Errno> {
         let devices = self.known(Known::Devices)?;
         let mut nodes: [Option<OwnedFd>; NODES.len()] = Default::default();
+        let mut are_made = true;
         for ((name, major, minor), node) in NODES.iter().zip(&mut nodes) {
             let mode = Mode::from_bits_retain(0o666);
-            mknodat(devices, *name, FileType::CharacterDevice, mode, makedev(*major, *minor))?;
-            *node = Some(copy(devices, name)?);
+            *node = Some(match mknodat(devices, *name, FileType::CharacterDevice, mode, makedev(*major, *minor)) {
+                Ok(()) => copy(devices, name)?,
+                // Root of a user namespace makes none, and takes those of the machine.
+                Err(Errno::PERM) => {
+                    are_made = false;
+                    mknodat(devices, *name, FileType::RegularFile, mode, 0)?;
+                    machine_node(name, makedev(*major, *minor))?
+                }
+                Err(errno) => return Err(errno),
+            });
         }
-        if attributes.is_empty() {
+        if attributes.is_empty() && are_made {
             return Ok(());
         }
         // Root in the sandbox may make nodes of any device, but it can use those alone that are mounted here.
@@ -315,4 +324,32 @@ fn write_new(directory: BorrowedFd<'_>, name: &CStr, content: &[u8], mode: Mode)
         }
     }
     Ok(file)
+}
+
+fn new_mount(
+    filesystem: &CStr,
+    options: &[(&CStr, CString)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Errno> {
+    let new = open_new(filesystem)?;
+    for (key, value) in options {
+        fsconfig_set_string(&new, *key, value.as_c_str())?;
+    }
+    make(&new, attributes)
+}
+
+/// Returns a mount, which is nowhere yet, of a directory of the machine with all that is mounted there.
+fn machine_tree(path: &CStr, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
+    let tree = copy(openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?, c"")?;
+    set_mount(&tree, attributes, true)?;
+    Ok(tree)
+}
+
+/// Returns a mount, which is nowhere yet, of the node `name` of the machine, which has to be the device that is meant.
+fn machine_node(name: &CStr, device: u64) -> Result<OwnedFd, Errno> {
+    let directory = openat(CWD, c"/dev", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let node = copy(&directory, name)?;
+    let status = fstat(&node)?;
+    let is_it = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == device;
+    if is_it { Ok(node) } else { Err(Errno::NODEV) }
 }
