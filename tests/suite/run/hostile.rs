@@ -188,24 +188,16 @@ fn no_link_of_procfs_starts_this_program_in_the_image() {
         fs::write(place.lower(name), text).unwrap();
         fs::set_permissions(place.lower(name), PermissionsExt::from_mode(0o711)).unwrap();
     };
-    symlink("/proc/self/exe", place.lower("bin/link")).unwrap();
+    symlink("/proc/self/exe", place.lower("bin/own")).unwrap();
     symlink("/proc/1/exe", place.lower("bin/first")).unwrap();
-    symlink("link", place.lower("bin/far")).unwrap();
+    symlink("own", place.lower("bin/far")).unwrap();
     script("bin/script", "#!/proc/self/exe -c\n");
     script("bin/tab", "#! \t/bin/far\tx\n");
     script("bin/second", "#!/bin/script\n");
     script("bin/whole", "#!/proc/self/exe");
-    for program in [
-        "/proc/self/exe",
-        "link",
-        "first",
-        "/bin/far",
-        "script",
-        "/bin/tab",
-        "second",
-        "whole",
-        "/proc/thread-self/exe",
-    ] {
+    for program in
+        ["/proc/self/exe", "own", "first", "/bin/far", "script", "/bin/tab", "second", "whole", "/proc/thread-self/exe"]
+    {
         for user in [User::default(), super::app()] {
             let error = place.try_run(&Process { user, ..command(&[program, "--help"]) }).err().unwrap();
             assert_eq!(error.message, format!("cannot run `{program}`"));
