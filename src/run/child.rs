@@ -14,7 +14,7 @@ use super::output::{Outputs, Received};
 use super::prepared::Prepared;
 use super::process::{Exit, Ran, Stream};
 use super::report::Message;
-use super::system::{Made, block_signals, clone_with, restore_signals};
+use super::system::{block_signals, clone_with, restore_signals};
 use crate::error::{Error, Result};
 use crate::net::Stop;
 
@@ -65,13 +65,13 @@ fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepare
     let signals = block_signals();
     // SAFETY: the new process goes to its own code, which allocates nothing and does not come back.
     let made = unsafe { clone_with(flags) };
-    if let Ok((Made::Child, _)) = made {
+    if let Ok(None) = made {
         init::run(prepared, ends, kept);
     }
     restore_signals(&signals);
     match made {
-        Ok((_, Some(descriptor))) => Ok((Child(descriptor), prepared)),
-        Ok((_, None)) => Err(not_told()),
+        Ok(Some(descriptor)) => Ok((Child(descriptor), prepared)),
+        Ok(None) => Err(not_told()),
         Err(errno) => Err(not_made(errno)),
     }
 }

@@ -4,8 +4,8 @@ use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fchown, openat, openat2, statat};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fchown, fstat, openat, openat2, statat};
+use rustix::io::{Errno, read};
 use rustix::process::{Gid, Resource, Rlimit, Uid, fchdir, setrlimit, setsid, umask};
 use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
@@ -13,8 +13,10 @@ use super::capability;
 use super::report::{Step, send_failure};
 use super::system::{
     Instruction, close_all_but, execute, exit, filter_calls, is_within_root, leave_abstract_sockets, redirect,
-    reset_signals,
 };
+
+/// More than the kernel follows one after the other.
+const MOST_INTERPRETERS: usize = 8;
 
 /// A command, ready to be started: everything is in the form that the kernel takes.
 pub(super) struct Command {
@@ -85,6 +87,9 @@ fn prepare(
         fchown(pipe, Some(command.user), Some(command.group)).map_err(at(Step::Outputs))?;
     }
     enter(&command.directory).map_err(at(Step::Directory))?;
+    for program in &command.programs {
+        check_program(program, MOST_INTERPRETERS).map_err(at(Step::Execute))?;
+    }
     umask(Mode::from_bits_retain(0o022));
     for (index, (resource, limit)) in command.limits.iter().enumerate() {
         setrlimit(*resource, *limit).map_err(at(Step::Limit(index)))?;
@@ -109,7 +114,6 @@ fn prepare(
     if !is_within_root().map_err(at(Step::Directory))? {
         return Err((Step::Directory, Errno::NOENT));
     }
-    reset_signals();
     Ok(())
 }
 
@@ -124,6 +128,38 @@ fn enter(directory: &CStr) -> Result<(), Errno> {
     let root = openat(CWD, c"/", flags, Mode::empty())?;
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     fchdir(openat2(root.as_fd(), directory, flags, Mode::empty(), within)?)
+}
+
+/// Refuses a program that the kernel would find by a link of procfs, or whose interpreter it would: until the command runs,
+/// such a link can lead to this program's own file, which is none of the root's. Nothing else runs in the root yet.
+fn check_program(program: &CStr, interpreters: usize) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match openat2(CWD, program, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+        Err(Errno::LOOP) => return Err(Errno::LOOP),
+        // The kernel will say what is wrong with it.
+        Err(_) => return Ok(()),
+        Ok(file) => file,
+    };
+    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Ok(());
+    }
+    // As much as the kernel looks at, and a null byte.
+    let mut head = [0u8; 257];
+    let length = read(&file, &mut head[..256]).unwrap_or_default();
+    let Some(line) = head.get(..length).and_then(|head| head.strip_prefix(b"#!")) else { return Ok(()) };
+    let begin = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let name = line.get(begin..).unwrap_or_default();
+    let length = name.iter().take_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | 0)).count();
+    let start = 2 + begin;
+    let Some(end) = head.get_mut(start + length) else { return Ok(()) };
+    *end = 0;
+    let interpreter = head.get(start..).and_then(|rest| CStr::from_bytes_until_nul(rest).ok());
+    match interpreter {
+        // The kernel gives up before.
+        Some(_) if interpreters == 0 => Ok(()),
+        Some(interpreter) => check_program(interpreter, interpreters - 1),
+        None => Ok(()),
+    }
 }
 
 /// Starts the first of the programs that is there.

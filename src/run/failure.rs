@@ -100,6 +100,8 @@ fn execute(program: &str, errno: Errno) -> Error {
             .with_hint("it must be a file that its user may execute: `chmod +x`"),
         Errno::NOEXEC => with_errno(format!("cannot run `{program}`"), errno)
             .with_hint("it is a program for another platform, or a script without a first line such as `#!/bin/sh`"),
+        Errno::LOOP => with_errno(format!("cannot run `{program}`"), errno)
+            .with_hint("it is a link to itself, or it or its interpreter is a link into /proc, which is not followed"),
         Errno::TOOBIG => with_errno(format!("cannot run `{program}`"), errno)
             .with_hint("its arguments and variables are longer than the kernel takes"),
         errno => with_errno(format!("cannot run `{program}`"), errno),

@@ -2,6 +2,7 @@
 //!
 //! Nothing here allocates, takes a lock or returns to what the program was doing.
 
+use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,16 +15,14 @@ use rustix::process::{
 };
 use rustix::system::sethostname;
 
-use super::command;
+use super::command::{self, Command};
 use super::make::Making;
 use super::operation::Operation;
 use super::prepared::Prepared;
 use super::process::Exit;
 use super::provided::HOST_NAME;
 use super::report::{Step, send_exit, send_failure, send_ready};
-use super::system::{
-    Made, close_all_but, exit, fork, kill_all, leave_keyring, reset_signals, set_loopback_up, set_name,
-};
+use super::system::{self, close_all_but, exit, kill_all, leave_keyring, reset_signals, set_loopback_up, set_name};
 
 /// The descriptors of the sandbox's processes.
 pub(super) struct Ends {
@@ -70,11 +69,22 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
     }
     making.root().and_then(enter).map_err(at(Step::Pivot))?;
     let Some(command) = &prepared.command else { return Ok(None) };
-    // SAFETY: the new process goes to the command's start, which does not come back.
-    match unsafe { fork() }.map_err(at(Step::Fork))? {
-        Made::Parent(pid) => Ok(Some(pid)),
-        Made::Child => command::start(command, ends.input.as_fd(), ends.output.as_fd(), ends.error.as_fd(), report),
-    }
+    let start = Start { command, ends };
+    // SAFETY: this is the only thread, nobody else has the stack, and what runs there does not come back.
+    let pid = unsafe { system::start(become_command, &start, &mut prepared.stack) }.map_err(at(Step::Fork))?;
+    Ok(Some(pid))
+}
+
+/// What the command's process is given.
+struct Start<'a> {
+    command: &'a Command,
+    ends: &'a Ends,
+}
+
+extern "C" fn become_command(start: *mut c_void) -> c_int {
+    // SAFETY: it is the `Start` that the first process waits with.
+    let Start { command, ends } = unsafe { &*start.cast::<Start<'_>>() };
+    command::start(command, ends.input.as_fd(), ends.output.as_fd(), ends.error.as_fd(), ends.report.as_fd())
 }
 
 /// Makes this process one that ends with the program, that a terminal's signals do not reach, and that nobody looks into: its

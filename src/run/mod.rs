@@ -1,7 +1,7 @@
 //! A command in a sandbox, on a root file system that is made of directories.
 //!
-//! What is to be done is data before anything is done: [`operation`] makes a list of mounts and files, and [`prepared`] the
-//! command. The process that is then made ([`init`]) goes through the list and allocates nothing: it comes from a program
+//! What is to be done is data before anything is done: `operation` makes a list of mounts and files, and `prepared` the
+//! command. The process that is then made (`init`) goes through the list and allocates nothing: it comes from a program
 //! with many threads, of which it is the only one left. It is the first process of a PID namespace of its own, and stays as
 //! such beside the command: with its end everything ends that the command has started.
 //!

@@ -19,6 +19,7 @@ use super::place::Stubs;
 use super::process::{Mount, MountSource, Network, Process, Root, Security};
 use super::provided::hosts;
 use super::seccomp;
+use super::system::STACK;
 use crate::error::{Error, Result};
 
 /// Directories that links in the root can add to what has to be made for mounts.
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) lowers: Vec<OwnedFd>,
     pub(super) stubs: Stubs,
     pub(super) is_offline: bool,
+    /// For the start of the command.
+    pub(super) stack: Vec<u8>,
     /// The program as the user knows it.
     pub(super) program: String,
     /// None is a probe's.
@@ -73,7 +76,15 @@ impl Prepared {
         let depth: usize = operations.iter().map(Operation::depth).sum();
         let lowers = Vec::with_capacity(root.lowers.len());
         let stubs = Stubs::with_room(depth + MORE_STUBS);
-        Prepared { operations, lowers, stubs, is_offline: false, program: String::new(), command }
+        Prepared {
+            operations,
+            lowers,
+            stubs,
+            is_offline: false,
+            stack: vec![0; STACK],
+            program: String::new(),
+            command,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! All of them are calls of the kernel and nothing else: none allocates or takes a lock.
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -11,14 +11,6 @@ use std::ptr;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use rustix::process::Pid;
-
-/// Which of both processes has come back from the call that made a second one.
-pub(super) enum Made {
-    /// The new one.
-    Child,
-    /// The one that called.
-    Parent(Pid),
-}
 
 /// The signals that this thread lets through.
 pub(super) struct Signals(libc::sigset_t);
@@ -35,41 +27,44 @@ fn last_errno() -> Errno {
     io::Error::last_os_error().raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
 }
 
-/// Makes a copy of this process as the first one of the namespaces in `flags`, with a descriptor that stands for it.
+/// Makes a copy of this process as the first one of the namespaces in `flags`. Returns a descriptor that stands for it; in
+/// the new process there is none.
 ///
 /// # Safety
 ///
 /// The new process has this thread alone: it must not allocate, take a lock, or return from the function that called this.
-pub(super) unsafe fn clone_with(flags: c_int) -> Result<(Made, Option<OwnedFd>), Errno> {
+pub(super) unsafe fn clone_with(flags: c_int) -> Result<Option<OwnedFd>, Errno> {
     let mut descriptor: c_int = -1;
     let all = c_long::from(flags | libc::CLONE_PIDFD | libc::SIGCHLD);
     // SAFETY: without a stack of its own the new process goes on with a copy of this one's memory, as after fork; the
     // descriptor is written to a place that lives until the call is over. The first three arguments stand in this order on
     // all machines but s390x.
     let pid = outcome(unsafe { libc::syscall(libc::SYS_clone, all, 0, &raw mut descriptor, 0, 0) })?;
-    match made(pid) {
-        Made::Child => Ok((Made::Child, None)),
-        // SAFETY: the kernel has just opened it for this process.
-        parent => Ok((parent, Some(unsafe { OwnedFd::from_raw_fd(descriptor) }))),
-    }
+    // SAFETY: the kernel has just opened it for this process.
+    Ok((pid != 0).then(|| unsafe { OwnedFd::from_raw_fd(descriptor) }))
 }
 
-/// Makes a copy of this process.
+/// In bytes: what the start of a command needs, several times.
+pub(super) const STACK: usize = 128 << 10;
+
+/// Makes a process that runs `start` on `stack` in this one's memory, and waits until it has become a program or has ended:
+/// no memory is copied, however much there is.
 ///
 /// # Safety
 ///
-/// As with [`clone_with`].
-pub(super) unsafe fn fork() -> Result<Made, Errno> {
-    // SAFETY: as above, with no place to write to.
-    let pid = outcome(unsafe { libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), 0, 0, 0, 0) })?;
-    Ok(made(pid))
-}
-
-fn made(pid: c_long) -> Made {
-    match Pid::from_raw(pid as i32) {
-        None => Made::Child,
-        Some(pid) => Made::Parent(pid),
-    }
+/// This process has one thread, `stack` is used by nobody else, and `start` does not come back.
+pub(super) unsafe fn start<T>(
+    start: extern "C" fn(*mut c_void) -> c_int,
+    what: &T,
+    stack: &mut [u8],
+) -> Result<Pid, Errno> {
+    let top = stack.as_mut_ptr_range().end;
+    let top = top.wrapping_sub(top.addr() % 16);
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack grows down from its end, which is aligned; this process stands still while the other uses what both
+    // share, and `what` outlives that.
+    let pid = outcome(unsafe { libc::clone(start, top.cast(), flags, ptr::from_ref(what).cast_mut().cast()) }.into())?;
+    Pid::from_raw(pid as i32).ok_or(Errno::SRCH)
 }
 
 /// Ends this process without anything that a program does at its end.

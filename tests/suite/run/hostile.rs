@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use ocibake::run::{Mount, MountSource, Process};
+use ocibake::run::{Mount, MountSource, Process, User};
 
 use super::{Place, command, says, shell};
 use crate::support::tool::run;
@@ -179,4 +179,34 @@ fn an_image_without_rights_for_others_is_no_way_around_them() {
     fs::set_permissions(place.lower("secret"), PermissionsExt::from_mode(0o700)).unwrap();
     let process = Process { user: super::app(), ..shell("ls /secret 2>&1") };
     assert_eq!(place.run(&process).output, "ls: can't open '/secret': Permission denied\n");
+}
+
+#[test]
+fn no_link_of_procfs_starts_this_program_in_the_image() {
+    let Some(place) = Place::new() else { return };
+    let script = |name: &str, text: &str| {
+        fs::write(place.lower(name), text).unwrap();
+        fs::set_permissions(place.lower(name), PermissionsExt::from_mode(0o711)).unwrap();
+    };
+    symlink("/proc/self/exe", place.lower("bin/own")).unwrap();
+    symlink("/proc/1/exe", place.lower("bin/first")).unwrap();
+    symlink("own", place.lower("bin/far")).unwrap();
+    script("bin/script", "#!/proc/self/exe -c\n");
+    script("bin/tab", "#! \t/bin/far\tx\n");
+    script("bin/second", "#!/bin/script\n");
+    script("bin/whole", "#!/proc/self/exe");
+    for program in
+        ["/proc/self/exe", "own", "first", "/bin/far", "script", "/bin/tab", "second", "whole", "/proc/thread-self/exe"]
+    {
+        for user in [User::default(), super::app()] {
+            let error = place.try_run(&Process { user, ..command(&[program, "--help"]) }).err().unwrap();
+            assert_eq!(error.message, format!("cannot run `{program}`"));
+            assert!(error.hint.unwrap().contains("into /proc"), "{program}");
+        }
+    }
+    let process = Process { directory: b"/proc/self".to_vec(), ..command(&["./exe"]) };
+    assert!(place.try_run(&process).is_err());
+    script("bin/plain", "#!/bin/sh\necho plain\n");
+    fs::set_permissions(place.lower("bin/plain"), PermissionsExt::from_mode(0o755)).unwrap();
+    assert_eq!(says(place.run(&command(&["plain"]))), "plain\n");
 }
