@@ -29,7 +29,8 @@ pub fn lower(entries: &[Entry], removed: &[Vec<u8>], after: &Files) -> Files {
     let mut opaque = Vec::new();
     let gone: HashSet<&[u8]> = removed.iter().map(Vec::as_slice).collect();
     // A whiteout in an opaque directory hides nothing, and is listed.
-    let goes_along = |path: &[u8]| iter::successors(parent(path), |above| parent(above)).any(|above| gone.contains(above));
+    let goes_along =
+        |path: &[u8]| iter::successors(parent(path), |above| parent(above)).any(|above| gone.contains(above));
     for path in removed.iter().filter(|path| !goes_along(path)) {
         match after.get(path) {
             Some(node) if node.is_directory() => opaque.push(path),
@@ -189,7 +190,8 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_whiteout_hides_and_is_not_at_the_bottom() {
-        let come = [entry("a", OVERLAY_WHITEOUT, 0o666), entry("null", Kind::CharacterDevice { major: 1, minor: 3 }, 0)];
+        let come =
+            [entry("a", OVERLAY_WHITEOUT, 0o666), entry("null", Kind::CharacterDevice { major: 1, minor: 3 }, 0)];
         assert_eq!(shown(&lower(&come, &[], &files(&come)))[0].1, "whiteout");
         assert_eq!(shown(&lowest(&files(&come))), [("null".to_owned(), "other", 0)]);
     }

@@ -14,8 +14,8 @@ use super::lower::{OVERLAY_OPAQUE, OVERLAY_WHITEOUT};
 use crate::error::{Error, Result};
 use crate::tree::path::check;
 use crate::tree::{
-    Attributes, Content, Entry, Files, Identity, Kind, Node, belongs_to_content, joined, link_names, parent, read_xattr,
-    read_xattrs, walk_special,
+    Attributes, Content, Entry, Files, Identity, Kind, Node, belongs_to_content, joined, link_names, parent,
+    read_xattr, read_xattrs, walk_special,
 };
 
 /// A file that was put into an upper directory for a process.
@@ -52,8 +52,7 @@ pub fn upper(root: &Path, below: &Files, provided: &[Provided]) -> Result<(Vec<E
         marked.map(|(entry, _)| entry.path.as_slice())
     };
     let gone = marked(Mark::Whiteout).chain(sockets.iter().map(|socket| socket.path.as_slice()));
-    let mut removed: BTreeSet<Vec<u8>> =
-        gone.filter(|path| below.get(path).is_some()).map(<[u8]>::to_vec).collect();
+    let mut removed: BTreeSet<Vec<u8>> = gone.filter(|path| below.get(path).is_some()).map(<[u8]>::to_vec).collect();
     let opaque: HashSet<&[u8]> = marked(Mark::Opaque).collect();
     removed.extend(hidden(&entries, &marks, &opaque, below));
     let for_provided: HashSet<Vec<u8>> = for_provided(&entries, &marks, below).map(<[u8]>::to_vec).collect();

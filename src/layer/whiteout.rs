@@ -38,11 +38,8 @@ pub fn with_whiteouts(entries: &[Entry], removed: &[Vec<u8>], time: i64) -> Vec<
         Some(_) => None,
     };
     let attributes = Attributes { mode: 0, modified: Time::of_seconds(time), ..Attributes::implied() };
-    let entry = |path: Vec<u8>| Entry {
-        path,
-        kind: Kind::File(Content::Bytes([].into())),
-        attributes: attributes.clone(),
-    };
+    let entry =
+        |path: Vec<u8>| Entry { path, kind: Kind::File(Content::Bytes([].into())), attributes: attributes.clone() };
     let mut all: BTreeMap<&[u8], Entry> = entries.iter().map(|entry| (entry.path.as_slice(), entry.clone())).collect();
     let whiteouts: Vec<Vec<u8>> = gone.iter().filter_map(|path| whiteout(path)).collect();
     // A file of such a name, should there be one, is one already; but it may have something in it.

@@ -67,10 +67,10 @@ impl LocalStore {
     pub(super) fn unpacked_item(&self, name: Digest) -> io::Result<Item> {
         let place = self.unpacked_path(&name);
         match size_of_whole(&place, &name) {
-            Some(size) => {
-                Ok(Item { digest: name, size, used: fs::symlink_metadata(place.join(WHOLE))?.modified()? })
+            Some(size) => Ok(Item { digest: name, size, used: fs::symlink_metadata(place.join(WHOLE))?.modified()? }),
+            None => {
+                Ok(Item { digest: name, size: usage(private::open_no_link(&place)?)?, used: SystemTime::UNIX_EPOCH })
             }
-            None => Ok(Item { digest: name, size: usage(private::open_no_link(&place)?)?, used: SystemTime::UNIX_EPOCH }),
         }
     }
 

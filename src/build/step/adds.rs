@@ -33,10 +33,20 @@ impl Doing for Vec<Add> {
         let added = inputs.added(self)?;
         if given.below.is_empty() {
             let entries = added.entries.clone();
-            return Ok(StepChange { entries, removed: Vec::new(), leaves: Leaves::Over(given.below), has_xattrs: true });
+            return Ok(StepChange {
+                entries,
+                removed: Vec::new(),
+                leaves: Leaves::Over(given.below),
+                has_xattrs: true,
+            });
         }
         let edit = Edit::new(given.below, None, inputs.options.modified.of_made(), inputs.budget.clone());
         let (files, entries) = lay_over(&added.entries, &added.roles, edit)?;
-        Ok(StepChange { entries: Arc::new(entries), removed: Vec::new(), leaves: Leaves::Files(files), has_xattrs: true })
+        Ok(StepChange {
+            entries: Arc::new(entries),
+            removed: Vec::new(),
+            leaves: Leaves::Files(files),
+            has_xattrs: true,
+        })
     }
 }

@@ -31,6 +31,11 @@ impl Doing for Directory {
         let path = edit.files().real(self.path.as_bytes())?;
         edit.make_directory(&path)?;
         let (files, entries) = edit.finish()?;
-        Ok(StepChange { entries: Arc::new(entries), removed: Vec::new(), leaves: Leaves::Files(files), has_xattrs: false })
+        Ok(StepChange {
+            entries: Arc::new(entries),
+            removed: Vec::new(),
+            leaves: Leaves::Files(files),
+            has_xattrs: false,
+        })
     }
 }

@@ -24,7 +24,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{
-    Access, AtFlags, CWD, Dir, Mode, OFlags, access, chmodat, fchmod, fstat, mkdirat, openat, renameat, statat, unlinkat,
+    Access, AtFlags, CWD, Dir, Mode, OFlags, access, chmodat, fchmod, fstat, mkdirat, openat, renameat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
