@@ -284,13 +284,8 @@ impl LocalStore {
     /// Makes up for what others were `allowed` before, as the bits of a mode.
     fn mend(&self, allowed: RawMode) -> Result<()> {
         if allowed & OTHERS_WRITE != 0 {
-            for directory in [self.records(), self.root.join(UNPACKED)] {
-                let failed = |source| Error::io("list", &directory, source);
-                for item in fs::read_dir(&directory).map_err(failed)? {
-                    let path = item.map_err(failed)?.path();
-                    pending::remove(&path).map_err(|source| Error::io("remove", &path, source))?;
-                }
-            }
+            empty(&self.records(), &pending::remove)?;
+            empty(&self.root.join(UNPACKED), &|path| self.discard_unpacked(path))?;
         }
         if allowed & OTHERS != 0 {
             private::narrow_files(&self.blobs())?;
@@ -387,6 +382,16 @@ impl<R: Read> Read for Mending<R> {
             kind => io::Error::new(kind, format!("{}: {error}", self.path.display())),
         })
     }
+}
+
+/// Does away with all that is in `directory`, as `remove` does it.
+fn empty(directory: &Path, remove: &dyn Fn(&Path) -> io::Result<()>) -> Result<()> {
+    let failed = |source| Error::io("list", directory, source);
+    for item in fs::read_dir(directory).map_err(failed)? {
+        let path = item.map_err(failed)?.path();
+        remove(&path).map_err(|source| Error::io("remove", &path, source))?;
+    }
+    Ok(())
 }
 
 /// Returns the key under which the diff_id of a layer is noted.

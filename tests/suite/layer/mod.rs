@@ -9,6 +9,7 @@ mod layer_header;
 mod overlay;
 mod overlay_model;
 mod unpack;
+mod unpack_contents;
 mod unpack_hostile;
 mod unpack_refusal;
 mod walk;

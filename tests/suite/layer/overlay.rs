@@ -16,7 +16,7 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use tempfile::TempDir;
 
 use super::overlay_model::{CAPABILITY, deeds, edit, edits, perform};
-use super::unpack::by_umoci;
+use super::unpack::{by_umoci, unpacked};
 use super::whiteout::image_of;
 use crate::support::entry::{directory, file, hard_link, symlink as link};
 use crate::support::listing::{self, Listing};
@@ -97,7 +97,9 @@ fn what_is_written_out_mounted_and_changed_is_read_again() {
             with_whiteouts(&entries, &removed, 0),
             with_whiteouts(&change.0, &change.1, 0),
         ];
-        comparable(by_umoci(&image_of(&layers.each_ref().map(Vec::as_slice)))).assert_is(&merged);
+        let image = image_of(&layers.each_ref().map(Vec::as_slice));
+        comparable(by_umoci(&image)).assert_is(&merged);
+        listed(unpacked(&image).path()).assert_is(&merged);
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));

@@ -1,7 +1,8 @@
 //! Random file systems, and random things that are done to what is mounted of them.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use ocibake::tree::{Attributes, Content, Entry, Files, Kind};
@@ -131,30 +132,25 @@ pub fn perform(root: &Path, deeds: &[Deed]) {
         _ => fs::remove_file(at(path)),
     };
     for deed in deeds {
-        let is_fifo = |path: &String| {
-            use std::os::unix::fs::FileTypeExt;
-            at(path).metadata().is_ok_and(|there| there.file_type().is_fifo())
-        };
+        let is_fifo = |path: &String| at(path).metadata().is_ok_and(|there| there.file_type().is_fifo());
         let _ = match deed {
             // Nobody would read it.
             Deed::Write(path, _) | Deed::Append(path) if is_fifo(path) => Ok(()),
             Deed::Write(path, content) => fs::write(at(path), vec![*content; usize::from(*content) - 4]),
-            Deed::Append(path) => fs::File::options().append(true).open(at(path)).and_then(|mut file| {
-                use std::io::Write;
-                file.write_all(b"more")
-            }),
+            Deed::Append(path) => {
+                fs::File::options().append(true).open(at(path)).and_then(|mut file| file.write_all(b"more"))
+            }
             Deed::MakeDirectory(path) => fs::create_dir_all(at(path)),
             Deed::RemoveAll(path) => remove(path),
-            Deed::Rename(from, to) => {
-                // As mv does, where overlayfs lets no directory of a lower one be renamed.
-                fs::rename(at(from), at(to))
-            }
+            Deed::Rename(from, to) => fs::rename(at(from), at(to)),
             Deed::Link(path, target) => fs::hard_link(at(target), at(path)),
             Deed::Symlink(path, target) => symlink(target, at(path)),
             Deed::Fifo(path) => mknodat(CWD, at(path), FileType::Fifo, Mode::RWXU, 0).map_err(Into::into),
             Deed::Mode(path, mode) => fs::set_permissions(at(path), fs::Permissions::from_mode(*mode)),
             Deed::Owner(path, owner) => lchown(at(path), Some(*owner), Some(*owner)),
             Deed::Note(path, note) => xattr::set(at(path), "user.note", &[*note]),
+            // Of what is no file it says nothing, and no layer has it.
+            Deed::Capability(path) if !at(path).symlink_metadata().is_ok_and(|there| there.is_file()) => Ok(()),
             Deed::Capability(path) => xattr::set(at(path), "security.capability", &CAPABILITY),
             Deed::FileInPlace(path) => {
                 let _ = remove(path);

@@ -11,3 +11,4 @@ mod local_store;
 mod pending;
 mod privacy;
 mod prune;
+mod unpacked;

@@ -23,7 +23,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-const DIRECTORIES: [&str; 4] = ["blobs", "blobs/sha256", "records", "tmp"];
+const DIRECTORIES: [&str; 5] = ["blobs", "blobs/sha256", "records", "unpacked", "tmp"];
 
 #[track_caller]
 fn assert_is_private(store: &Path) {
@@ -114,7 +114,7 @@ fn the_store_may_be_a_link_and_has_none_in_it() {
     fs::rename(&store, &elsewhere).unwrap();
     symlink(&elsewhere, &store).unwrap();
     assert_eq!(world.build(&[]).known, BOTH);
-    for name in ["blobs", "blobs/sha256", "records", "tmp"] {
+    for name in DIRECTORIES {
         let (path, aside) = (store.join(name), world.place.path().join("aside"));
         fs::rename(&path, &aside).unwrap();
         symlink(&aside, &path).unwrap();
