@@ -326,11 +326,7 @@ fn write_new(directory: BorrowedFd<'_>, name: &CStr, content: &[u8], mode: Mode)
     Ok(file)
 }
 
-fn new_mount(
-    filesystem: &CStr,
-    options: &[(&CStr, CString)],
-    attributes: MountAttrFlags,
-) -> Result<OwnedFd, Errno> {
+fn new_mount(filesystem: &CStr, options: &[(&CStr, CString)], attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
     let new = open_new(filesystem)?;
     for (key, value) in options {
         fsconfig_set_string(&new, *key, value.as_c_str())?;

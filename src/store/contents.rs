@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::LocalStore;
 use super::layout::read_limited;
+use super::local::UNPACKED;
 use super::pending::PREFIX;
 use super::private;
 use super::regular;
-use super::unpacked::UNPACKED;
 use super::usage::usage;
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};

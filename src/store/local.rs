@@ -19,7 +19,6 @@ use super::lock::Lock;
 use super::pending::{self, PREFIX, PendingDirectory, PendingFile};
 use super::private::{self, OTHERS, OTHERS_WRITE};
 use super::regular;
-use super::unpacked::UNPACKED;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, VerifyingReader};
@@ -61,6 +60,7 @@ pub struct PendingBlob {
     growing: Growing,
 }
 
+pub(super) const UNPACKED: &str = "unpacked";
 const CACHES: &str = "caches";
 const RECORDS: &str = "records";
 const PENDING: &str = "tmp";

@@ -16,14 +16,13 @@ use rustix::io::retry_on_intr;
 
 use super::LocalStore;
 use super::contents::Item;
+use super::local::UNPACKED;
 use super::pending::{self, PendingDirectory};
 use super::private;
 use super::regular;
 use super::usage::usage;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
-
-pub(super) const UNPACKED: &str = "unpacked";
 
 const FILES: &str = "files";
 const WHOLE: &str = "whole";
