@@ -70,6 +70,17 @@ pub struct Slot {
     is_settled: bool,
 }
 
+/// The material that the layer of a state is made of.
+pub struct Material {
+    pub entries: Arc<Vec<Entry>>,
+    /// The paths that go before the entries come.
+    pub removed: Arc<Vec<Vec<u8>>>,
+    /// Files get their extended attributes from disk.
+    pub has_xattrs: bool,
+    /// What the state is known by.
+    pub mark: Mark,
+}
+
 /// What a step has come to.
 #[derive(Default)]
 pub enum Outcome {
@@ -212,11 +223,15 @@ impl Ledger {
         files.unwrap_or_default()
     }
 
-    /// What the layer of `state` is made of: its entries, and what goes before they come; whether they get extended
-    /// attributes; and what it is known by.
-    pub fn entries(&mut self, state: usize) -> (Arc<Vec<Entry>>, Arc<Vec<Vec<u8>>>, bool, Mark) {
+    /// Returns what the layer of `state` is made of.
+    pub fn material(&mut self, state: usize) -> Material {
         let slot = &mut self.slots[state];
         let entries = if slot.becomes_files() { slot.entries.clone() } else { slot.entries.take() };
-        (entries.unwrap_or_default(), slot.removed.clone(), slot.has_xattrs, slot.mark.unwrap_or_default())
+        Material {
+            entries: entries.unwrap_or_default(),
+            removed: slot.removed.clone(),
+            has_xattrs: slot.has_xattrs,
+            mark: slot.mark.unwrap_or_default(),
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::cache::{self, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
-use super::ledger::{Duty, Found, Ledger, Outcome, Phase, Slot, Task};
+use super::ledger::{Duty, Found, Ledger, Material, Outcome, Phase, Slot, Task};
 use super::step::{self, Below, Doing, Given, Leaves, StepChange};
 use super::windows;
 use crate::error::{Error, Result};
@@ -258,7 +258,7 @@ impl<'p> Schedule<'_, 'p> {
         let State { stage, layer: number, .. } = &self.graph.states[state];
         let (step, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
-        let (entries, removed, has_xattrs, mark) = locked(&self.ledger).entries(state);
+        let Material { entries, removed, has_xattrs, mark } = locked(&self.ledger).material(state);
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
         let (layer, made_of) = if entries.is_empty() && removed.is_empty() {

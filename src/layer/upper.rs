@@ -59,7 +59,7 @@ pub fn upper(root: &Path, below: &Files, provided: &[Provided]) -> Result<(Vec<E
     let is_changed = |(entry, mark): &(Entry, Mark)| match mark {
         Mark::Whiteout | Mark::Provided => false,
         Mark::None | Mark::Opaque => {
-            !for_provided.contains(&entry.path) && !(entry.kind.is_directory() && is_as_below(entry, below))
+            !(for_provided.contains(&entry.path) || entry.kind.is_directory() && is_as_below(entry, below))
         }
     };
     let (changed, rest): (Vec<_>, Vec<_>) = entries.into_iter().zip(marks).partition(is_changed);

@@ -12,7 +12,6 @@ use super::layout::read_limited;
 use super::pending::PREFIX;
 use super::private;
 use super::regular;
-use super::unpacked::UNPACKED;
 use super::usage::usage;
 use crate::error::{Error, Result};
 use crate::layer::{GZIP_MAGIC, ZSTD_MAGIC};
@@ -81,7 +80,7 @@ impl LocalStore {
             Ok(())
         })?;
         let mut unpacked = Vec::new();
-        visit(&self.root().join(UNPACKED), |entry, name| {
+        visit(&self.all_unpacked(), |entry, name| {
             if let Some(name) = digest_of(name).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
                 unpacked.push(self.unpacked_item(name)?);
             }

@@ -19,7 +19,6 @@ use super::lock::Lock;
 use super::pending::{self, PREFIX, PendingDirectory, PendingFile};
 use super::private::{self, OTHERS, OTHERS_WRITE};
 use super::regular;
-use super::unpacked::UNPACKED;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, VerifyingReader};
@@ -61,6 +60,7 @@ pub struct PendingBlob {
 }
 
 const RECORDS: &str = "records";
+const UNPACKED: &str = "unpacked";
 const PENDING: &str = "tmp";
 const LOCK: &str = "lock";
 
@@ -254,6 +254,10 @@ impl LocalStore {
         self.root.join(RECORDS)
     }
 
+    pub(super) fn all_unpacked(&self) -> PathBuf {
+        self.root.join(UNPACKED)
+    }
+
     pub(super) fn pending(&self) -> PathBuf {
         self.root.join(PENDING)
     }
@@ -279,7 +283,7 @@ impl LocalStore {
     fn mend(&self, allowed: RawMode) -> Result<()> {
         if allowed & OTHERS_WRITE != 0 {
             empty(&self.records(), &pending::remove)?;
-            empty(&self.root.join(UNPACKED), &|path| self.discard_unpacked(path))?;
+            empty(&self.all_unpacked(), &|path| self.discard_unpacked(path))?;
         }
         if allowed & OTHERS != 0 {
             private::narrow_files(&self.blobs())?;

@@ -47,7 +47,8 @@ impl InMemory {
     }
 
     fn files(&self) -> Files {
-        read(&[self.layer.clone()], &|descriptor| self.open(descriptor), Limits::of_build(), &pool()).unwrap()
+        read(std::slice::from_ref(&self.layer), &|descriptor| self.open(descriptor), Limits::of_build(), &pool())
+            .unwrap()
     }
 }
 

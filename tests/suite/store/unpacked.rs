@@ -33,8 +33,8 @@ fn fill(root: BorrowedFd<'_>, shown: &Path) -> Result<()> {
     mkdirat(root, "closed", Mode::RWXU).map_err(|errno| failed(errno.into()))?;
     fs::write(shown.join("closed/file"), vec![7; 50_000]).map_err(failed)?;
     fs::create_dir_all(shown.join(["deep"; 100].join("/"))).map_err(failed)?;
-    fs::set_permissions(shown.join("closed/file"), Permissions::from_mode(0)).map_err(failed)?;
-    fs::set_permissions(shown.join("closed"), Permissions::from_mode(0)).map_err(failed)?;
+    fs::set_permissions(shown.join("closed/file"), Permissions::from_mode(0o000)).map_err(failed)?;
+    fs::set_permissions(shown.join("closed"), Permissions::from_mode(0o000)).map_err(failed)?;
     fs::set_permissions(shown, Permissions::from_mode(0o751)).map_err(failed)
 }
 
