@@ -81,7 +81,7 @@ impl LocalStore {
             Ok(())
         })?;
         let mut unpacked = Vec::new();
-        visit(&self.root().join(UNPACKED), |entry, name| {
+        visit(&self.all_unpacked(), |entry, name| {
             if let Some(name) = digest_of(name).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
                 unpacked.push(self.unpacked_item(name)?);
             }

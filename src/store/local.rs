@@ -63,6 +63,7 @@ pub struct PendingBlob {
 pub(super) const UNPACKED: &str = "unpacked";
 const CACHES: &str = "caches";
 const RECORDS: &str = "records";
+const UNPACKED: &str = "unpacked";
 const PENDING: &str = "tmp";
 const LOCK: &str = "lock";
 
@@ -260,6 +261,10 @@ impl LocalStore {
         self.root.join(RECORDS)
     }
 
+    pub(super) fn all_unpacked(&self) -> PathBuf {
+        self.root.join(UNPACKED)
+    }
+
     pub(super) fn pending(&self) -> PathBuf {
         self.root.join(PENDING)
     }
@@ -285,7 +290,7 @@ impl LocalStore {
     fn mend(&self, allowed: RawMode) -> Result<()> {
         if allowed & OTHERS_WRITE != 0 {
             empty(&self.records(), &pending::remove)?;
-            empty(&self.root.join(UNPACKED), &|path| self.discard_unpacked(path))?;
+            empty(&self.all_unpacked(), &|path| self.discard_unpacked(path))?;
         }
         if allowed & OTHERS != 0 {
             private::narrow_files(&self.blobs())?;

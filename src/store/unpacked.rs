@@ -59,7 +59,7 @@ impl LocalStore {
     }
 
     pub(super) fn unpacked_path(&self, name: &Digest) -> PathBuf {
-        self.root().join(UNPACKED).join(name.hex())
+        self.all_unpacked().join(name.hex())
     }
 
     /// Returns what is known of the directory of this name; one that is not whole was never used.
@@ -81,7 +81,7 @@ impl LocalStore {
     /// Moves what was made to its place, unless somebody else has done so first.
     fn take_in(&self, making: &PendingDirectory, place: &Path, name: &Digest) -> Result<()> {
         // One at a time: what one finds damaged, another may have replaced by then.
-        let lock = private::open_directory(&self.root().join(UNPACKED))?;
+        let lock = private::open_directory(&self.all_unpacked())?;
         // Where the file system has no locks, there is hardly a second one.
         let _ = retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive));
         if size_of_whole(place, name).is_some() {

@@ -1,11 +1,12 @@
 //! Dockerfiles with `RUN`: what commands change, what they are given, and what is remembered of them.
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::PathBuf;
 
 use crate::support::container::{Bundle, require_runtime};
 use crate::support::program::{Outcome, Program};
-use crate::support::tool::{require, require_root, run};
+use crate::support::tool::{install, require, require_root, run};
 use crate::support::traces::{assert_store_is_sound, names_in};
 use crate::support::tree::Tree;
 
@@ -225,4 +226,44 @@ fn progress_has_what_a_command_writes() {
     assert_eq!(lines[1], "#2 from the command");
     assert!(lines[2].contains("more") && !lines[2].contains('\u{1b}'), "{lines:?}");
     assert!(lines[3].starts_with("#2 took "), "{lines:?}");
+}
+
+/// The first of the IDs that an ordinary user may have beside his own.
+const SUBORDINATE: u32 = 100_000;
+
+/// Runs the program `$0` as root of a user namespace in which the IDs are those of [`SUBORDINATE`], with all arguments but the
+/// first.
+const IN_A_USER_NAMESPACE: &str = r#"
+shift
+mkfifo "$HOME/go"
+chmod 666 "$HOME/go"
+unshare --user --mount sh -c 'read -r go < "$HOME/go"; exec setpriv --reuid=0 --regid=0 --clear-groups "$0" "$@"' "$0" "$@" &
+until [ "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/$$/ns/user)" ]; do sleep 0.01; done
+echo "0 100000 65536" > /proc/$!/uid_map
+echo "0 100000 65536" > /proc/$!/gid_map
+echo > "$HOME/go"
+wait $!
+"#;
+
+#[test]
+fn root_of_a_user_namespace_makes_the_same_image() {
+    let Some(bench) = Bench::new(Tree::new().file("a", "1")) else { return };
+    if !require("unshare") {
+        return;
+    }
+    let steps = "COPY a /\nRUN chown 7:8 /a && mkdir -m 1777 /made && touch /dev/null && ls /sys/class > /made/classes \
+                 && rm /made/classes && dd if=/dev/zero of=/made/zeros bs=10 count=1\n";
+    let digest = bench.build(steps, &[]).digest();
+    let other = Program::new().directory(bench.place.path());
+    let program = other.home().join("ocibake");
+    install(env!("CARGO_BIN_EXE_ocibake").as_ref(), &program);
+    for path in [other.home(), &other.store(), &other.docker_config(), bench.context.path()] {
+        chown(path, Some(SUBORDINATE), Some(SUBORDINATE)).unwrap();
+    }
+    // What stands last is the program that was built, which may lie where nobody else is let in.
+    let starter = ["sh", "-ec", IN_A_USER_NAMESPACE, program.to_str().unwrap()];
+    let context = bench.context.path().to_str().unwrap();
+    let arguments = ["build", context, "--platform=linux/amd64"];
+    let mut command = other.command_under(&starter, arguments);
+    assert_eq!(Outcome::of(&mut command).digest(), digest);
 }
