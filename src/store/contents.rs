@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::LocalStore;
 use super::layout::read_limited;
-use super::local::UNPACKED;
 use super::pending::PREFIX;
 use super::private;
 use super::regular;

@@ -60,7 +60,6 @@ pub struct PendingBlob {
     growing: Growing,
 }
 
-pub(super) const UNPACKED: &str = "unpacked";
 const CACHES: &str = "caches";
 const RECORDS: &str = "records";
 const UNPACKED: &str = "unpacked";

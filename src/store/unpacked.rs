@@ -16,7 +16,6 @@ use rustix::io::retry_on_intr;
 
 use super::LocalStore;
 use super::contents::Item;
-use super::local::UNPACKED;
 use super::pending::{self, PendingDirectory};
 use super::private;
 use super::regular;
