@@ -2,6 +2,7 @@
 
 mod confined;
 mod ends;
+mod find;
 mod hostile;
 mod mounts;
 mod place;
