@@ -170,7 +170,7 @@ fn programs(process: &Process) -> Result<Vec<CString>> {
     if program.contains(&b'/') {
         return Ok(vec![string(program)?]);
     }
-    // As with execve's callers everywhere, the last of several values is not looked at.
+    // Of several values the first holds, as with getenv.
     let path = process.environment.iter().find_map(|variable| variable.strip_prefix(b"PATH="));
     let directories = path.unwrap_or_default().split(|byte| *byte == b':').filter(|directory| !directory.is_empty());
     directories.map(|directory| string(&[directory, b"/", program].concat())).collect()

@@ -29,12 +29,13 @@ pub(super) const ALLOWED: &[u32] = &[
     n::__NR_mknodat, n::__NR_mlock, n::__NR_mlock2, n::__NR_mlockall, n::__NR_mmap, n::__NR_mprotect,
     n::__NR_mq_getsetattr, n::__NR_mq_notify, n::__NR_mq_open, n::__NR_mq_timedreceive, n::__NR_mq_timedsend,
     n::__NR_mq_unlink, n::__NR_mremap, n::__NR_mseal, n::__NR_msgctl, n::__NR_msgget, n::__NR_msgrcv,
-    n::__NR_msgsnd, n::__NR_msync, n::__NR_munlock, n::__NR_munlockall, n::__NR_munmap, n::__NR_nanosleep,
-    n::__NR_newfstatat, n::__NR_openat, n::__NR_openat2, n::__NR_pidfd_open, n::__NR_pidfd_send_signal,
-    n::__NR_pipe2, n::__NR_ppoll, n::__NR_prctl, n::__NR_pread64, n::__NR_preadv, n::__NR_preadv2,
-    n::__NR_prlimit64, n::__NR_process_mrelease, n::__NR_process_vm_readv, n::__NR_process_vm_writev,
-    n::__NR_pselect6, n::__NR_ptrace, n::__NR_pwrite64, n::__NR_pwritev, n::__NR_pwritev2, n::__NR_read,
-    n::__NR_readahead, n::__NR_readlinkat, n::__NR_readv, n::__NR_recvfrom, n::__NR_recvmmsg, n::__NR_recvmsg,
+    n::__NR_msgsnd, n::__NR_msync, n::__NR_munlock, n::__NR_munlockall, n::__NR_munmap, n::__NR_name_to_handle_at,
+    n::__NR_nanosleep, n::__NR_newfstatat, n::__NR_openat, n::__NR_openat2, n::__NR_pidfd_open,
+    n::__NR_pidfd_send_signal, n::__NR_pipe2, n::__NR_pkey_alloc, n::__NR_pkey_free, n::__NR_pkey_mprotect,
+    n::__NR_ppoll, n::__NR_prctl, n::__NR_pread64, n::__NR_preadv, n::__NR_preadv2, n::__NR_prlimit64,
+    n::__NR_process_mrelease, n::__NR_process_vm_readv, n::__NR_process_vm_writev, n::__NR_pselect6,
+    n::__NR_ptrace, n::__NR_pwrite64, n::__NR_pwritev, n::__NR_pwritev2, n::__NR_read, n::__NR_readahead,
+    n::__NR_readlinkat, n::__NR_readv, n::__NR_recvfrom, n::__NR_recvmmsg, n::__NR_recvmsg,
     n::__NR_remap_file_pages, n::__NR_removexattr, n::__NR_removexattrat, n::__NR_renameat, n::__NR_renameat2,
     n::__NR_restart_syscall, n::__NR_rseq, n::__NR_rt_sigaction, n::__NR_rt_sigpending, n::__NR_rt_sigprocmask,
     n::__NR_rt_sigqueueinfo, n::__NR_rt_sigreturn, n::__NR_rt_sigsuspend, n::__NR_rt_sigtimedwait,
@@ -86,13 +87,14 @@ pub(super) const PERSONALITY: u32 = n::__NR_personality;
 pub(super) mod i386 {
     #[rustfmt::skip]
     pub(in super::super) const ALLOWED: &[(u32, u32)] = &[
-        (0, 16), (19, 20), (23, 24), (26, 27), (29, 30), (33, 33), (37, 43), (45, 47), (49, 50), (54, 55), (57, 57),
-        (60, 61), (63, 66), (70, 71), (75, 78), (80, 83), (85, 85), (90, 97), (99, 100), (102, 102), (104, 108), (114,
-        114), (116, 117), (119, 119), (122, 126), (132, 133), (138, 147), (150, 165), (168, 168), (170, 187), (190,
-        216), (218, 221), (224, 250), (252, 252), (254, 263), (265, 272), (277, 282), (284, 284), (289, 293), (295,
-        309), (311, 313), (315, 316), (318, 335), (337, 337), (339, 340), (343, 343), (345, 345), (347, 348), (351,
-        356), (358, 358), (360, 373), (375, 379), (383, 386), (393, 403), (405, 414), (416, 424), (434, 434), (436,
-        437), (439, 439), (441, 441), (444, 449), (451, 458), (462, 466),
+        (0, 16), (19, 20), (23, 24), (26, 27), (29, 30), (33, 33), (37, 43), (45, 47), (49, 50), (54, 55),
+        (57, 57), (60, 61), (63, 66), (70, 71), (75, 78), (80, 83), (85, 85), (90, 97), (99, 100), (102, 102),
+        (104, 108), (114, 114), (116, 117), (119, 119), (122, 126), (132, 133), (138, 147), (150, 165),
+        (168, 168), (170, 187), (190, 216), (218, 221), (224, 250), (252, 252), (254, 263), (265, 272),
+        (277, 282), (284, 284), (289, 293), (295, 309), (311, 313), (315, 316), (318, 335), (337, 337),
+        (339, 341), (343, 343), (345, 345), (347, 348), (351, 356), (358, 358), (360, 373), (375, 386),
+        (393, 403), (405, 414), (416, 424), (434, 434), (436, 437), (439, 439), (441, 441), (444, 449),
+        (451, 458), (462, 466),
     ];
     pub(in super::super) const SYNCS: &[u32] = &[118, 148, 36, 344, 314];
     pub(in super::super) const CLONE: u32 = 120;

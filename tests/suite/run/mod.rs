@@ -3,6 +3,7 @@
 mod confined;
 mod dockerfile;
 mod ends;
+mod find;
 mod hostile;
 mod mounts;
 mod place;
