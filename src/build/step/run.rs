@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
+use rustix::io::Errno;
 
 use super::provided::Provided;
 use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
@@ -85,11 +86,10 @@ impl Doing for Run {
         let near = (given.near)()?;
         let below = inputs.roots.root(&given.below, &near, &inputs.bases)?;
         let place = inputs.options.store.directory()?;
-        for name in ["upper", "work"] {
-            place.create(name)?;
-        }
+        let (upper, _) = (place.create("upper")?, place.create("work")?);
         let root =
             Root { lowers: below.lowers.clone(), upper: place.path().join("upper"), work: place.path().join("work") };
+        dress(&upper, given.below.root().attributes()).map_err(|errno| Error::io("change", &root.upper, errno.into()))?;
         let running = Running { run: self, given: &given, inputs, place: &place };
         let ran = running.run(&root)?;
         let (mut entries, removed) = layer::upper(&root.upper, &given.below, &ran.provided)?;
@@ -112,6 +112,12 @@ impl Doing for Run {
             ..StepChange::nothing()
         })
     }
+}
+
+/// Gives an upper directory the attributes of the root below it, which overlayfs hides behind it.
+fn dress(upper: &OwnedFd, attributes: &Attributes) -> Result<(), Errno> {
+    fchown(upper, Some(Uid::from_raw(attributes.user)), Some(Gid::from_raw(attributes.group)))?;
+    fchmod(upper, Mode::from_raw_mode(attributes.mode))
 }
 
 /// Returns the sum of what a mount of `source` may be in a context: links in it lead anywhere.
