@@ -337,8 +337,9 @@ const STORE: &str = "OCIBAKE_TEST_UNPACKED";
 #[test]
 #[ignore = "it is the process that another test kills"]
 fn unpack_for_another_test() {
-    let store = LocalStore::open(std::env::var_os(STORE).unwrap()).unwrap();
-    store.unpacked(&key(), fill).unwrap();
+    // Whoever runs all that is ignored means others.
+    let Some(place) = std::env::var_os(STORE) else { return };
+    LocalStore::open(place).unwrap().unpacked(&key(), fill).unwrap();
 }
 
 #[test]
