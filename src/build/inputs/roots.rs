@@ -56,7 +56,11 @@ impl<'a> Roots<'a> {
         let (entries, removed) = sorted(changes);
         let key = self.key(&near.key, &entries, &removed);
         let made = self.options.store.unpacked(&key, |directory, shown| {
-            bases.unpack(&layer::lower(&entries, &removed, files), (directory, shown))
+            let lower = match near.lowers.is_empty() {
+                true => layer::lowest(files),
+                false => layer::lower(&entries, &removed, files),
+            };
+            bases.unpack(&lower, (directory, shown))
         })?;
         Ok(Arc::new(near.under(made, files.clone(), key)))
     }
