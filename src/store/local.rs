@@ -290,6 +290,7 @@ impl LocalStore {
         if allowed & OTHERS_WRITE != 0 {
             empty(&self.records(), &pending::remove)?;
             empty(&self.all_unpacked(), &|path| self.discard_unpacked(path))?;
+            empty(&self.caches(), &|path| self.discard_unpacked(path))?;
         }
         if allowed & OTHERS != 0 {
             private::narrow_files(&self.blobs())?;

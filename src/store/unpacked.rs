@@ -72,7 +72,7 @@ impl LocalStore {
         }
     }
 
-    /// Removes what is at `place`, in `unpacked/`, whatever it is. Who is killed meanwhile leaves it in `tmp/`.
+    /// Removes what is at `place` in the store, whatever it is. Who is killed meanwhile leaves it in `tmp/`.
     pub(super) fn discard_unpacked(&self, place: &Path) -> io::Result<()> {
         pending::remove(&pending::set_aside(place, &self.pending())?)
     }

@@ -89,7 +89,8 @@ impl Doing for Run {
         let (upper, _) = (place.create("upper")?, place.create("work")?);
         let root =
             Root { lowers: below.lowers.clone(), upper: place.path().join("upper"), work: place.path().join("work") };
-        dress(&upper, given.below.root().attributes()).map_err(|errno| Error::io("change", &root.upper, errno.into()))?;
+        dress(&upper, given.below.root().attributes())
+            .map_err(|errno| Error::io("change", &root.upper, errno.into()))?;
         let running = Running { run: self, given: &given, inputs, place: &place };
         let ran = running.run(&root)?;
         let (mut entries, removed) = layer::upper(&root.upper, &given.below, &ran.provided)?;

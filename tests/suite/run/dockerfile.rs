@@ -232,7 +232,8 @@ fn progress_has_what_a_command_writes() {
 fn the_root_of_the_image_is_as_the_image_has_it_whatever_the_umask() {
     let Some(mut bench) = Bench::new(Tree::new().file("a", "1")) else { return };
     bench.program = bench.program.umask(0o077);
-    let steps = "COPY a /\nRUN mkdir -m 777 /free\nUSER 1000\nRUN stat -c '%A %u:%g' / > /free/told && cat /a >> /free/told\n";
+    let steps =
+        "COPY a /\nRUN mkdir -m 777 /free\nUSER 1000\nRUN stat -c '%A %u:%g' / > /free/told && cat /a >> /free/told\n";
     assert_eq!(bench.content(steps, "free/told"), "drwxr-xr-x 0:0\n1");
 }
 

@@ -2,6 +2,7 @@
 
 mod archive;
 mod cache;
+mod cache_mount;
 mod damage;
 mod diff_id;
 mod document;

@@ -23,7 +23,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-const DIRECTORIES: [&str; 5] = ["blobs", "blobs/sha256", "records", "unpacked", "tmp"];
+const DIRECTORIES: [&str; 6] = ["blobs", "blobs/sha256", "caches", "records", "unpacked", "tmp"];
 
 #[track_caller]
 fn assert_is_private(store: &Path) {
