@@ -5,6 +5,7 @@ mod dockerfile;
 mod ends;
 mod find;
 mod hostile;
+mod kills;
 mod mounts;
 mod place;
 mod provided;
