@@ -1,4 +1,4 @@
-//! `ocibake doctor`: what a registry can do.
+//! `ocibake doctor`: what a registry can do, and whether commands can be run here.
 
 use clap::Args;
 use serde_json::json;
@@ -9,16 +9,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Reference;
 use crate::progress::silent;
 use crate::registry::{Finding, Verdict};
+use crate::run::Sandbox;
+use crate::store::LocalStore;
 
-/// Find out what a registry can do
+/// Find out whether commands can be run here, or what a registry can do
 ///
-/// Nothing is changed in the registry. Uploads are begun, to learn how they may be sent, and never completed; registries
+/// Without a repository, all is done that a RUN needs, but for the command. With one, nothing is changed in the registry. Uploads are begun, to learn how they may be sent, and never completed; registries
 /// forget them by themselves.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
     /// A repository, such as registry.example/org/api; with a tag, that image is what it is tried with
     #[arg(value_name = "REGISTRY/REPO[:TAG]")]
-    repository: String,
+    repository: Option<String>,
     /// Also upload six small images without a tag, and set a tag that is there to what it stands for already
     ///
     /// What kinds of images a registry takes, and whether it sets several tags at once, is not to be learnt otherwise.
@@ -35,10 +37,30 @@ pub struct DoctorArguments {
     insecure: bool,
 }
 
-/// Answers with what a registry can do. Fails if images cannot be pulled from it or pushed to it.
+/// Answers with whether commands can be run here, or with what a registry can do. Fails if they cannot, or if images cannot
+/// be pulled from it or pushed to it.
 pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
-    check_is_no_registry(&arguments.repository)?;
-    let reference: Reference = arguments.repository.parse().map_err(Error::on_command_line)?;
+    match &arguments.repository {
+        Some(repository) => of_registry(repository, arguments, environment),
+        None => of_commands(arguments, environment),
+    }
+}
+
+fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
+    let store = LocalStore::open(environment.store()?)?;
+    let found = Sandbox::find(store.directory()?.path());
+    if arguments.json {
+        let reason = found.as_ref().err().map(Error::to_string);
+        answer_json(&json!({"commands": {"verdict": if found.is_ok() { "yes" } else { "no" }, "reason": reason}}))?;
+    } else if found.is_ok() {
+        answer_lines(["commands can be run here: in namespaces of their own, on an overlay of the image"])?;
+    }
+    found.map(drop)
+}
+
+fn of_registry(repository: &str, arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
+    check_is_no_registry(repository)?;
+    let reference: Reference = repository.parse().map_err(Error::on_command_line)?;
     let client = environment.client(arguments.insecure, 0);
     let findings = client.client()?.repository(&reference, &silent).probe(arguments.write)?;
     if arguments.json {

@@ -1,11 +1,11 @@
-//! What `ocibake doctor` finds out about a registry.
+//! What `ocibake doctor` finds out about a registry, and about running commands.
 
 use serde_json::Value;
 
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::{FakeRegistry, Reply, Request};
 use crate::support::program::{Outcome, Program};
-use crate::support::tool::{require, run};
+use crate::support::tool::{require, require_root, run};
 use crate::support::world::{APP, World};
 
 /// Debian's registry is distribution 2.8: it has the API of distribution-spec 1.0, without referrers.
@@ -159,4 +159,18 @@ fn what_is_no_registry_is_an_error() {
 
 fn doctor(arguments: &[&str]) -> Outcome {
     Program::new().run([&["doctor"], arguments].concat())
+}
+
+#[test]
+fn it_tells_whether_commands_can_be_run() {
+    if !require_root() || !require("setpriv") {
+        return;
+    }
+    let program = Program::new();
+    insta::assert_snapshot!(program.run(["doctor"]).success().stdout, @"commands can be run here: in namespaces of their own, on an overlay of the image");
+    let outcome = Outcome::of(&mut program.command_under(&["setpriv", "--bounding-set=-sys_admin"], ["doctor"]));
+    outcome.failure(1).says(&["commands cannot be run here", "Operation not permitted", "CAP_SYS_ADMIN"]);
+    let mut asked = program.command_under(&["setpriv", "--bounding-set=-sys_admin"], ["doctor", "--json"]);
+    let document: Value = serde_json::from_str(&Outcome::of(&mut asked).failure_with_result(1).stdout).unwrap();
+    assert_eq!(document["commands"]["verdict"], "no");
 }
