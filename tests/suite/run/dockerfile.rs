@@ -118,6 +118,27 @@ fn a_command_that_was_run_is_not_run_again() {
 }
 
 #[test]
+fn another_checkout_of_the_same_files_runs_nothing_again() {
+    let Some(mut bench) = Bench::new(Tree::new().file("a", "1").file("b/c", "1")) else { return };
+    let steps = format!(
+        "COPY a b /\nRUN {RANDOM} > /first\nRUN --mount=type=bind,source=b,target=/b {{ {RANDOM}; cat /b/c; }} > /second\n"
+    );
+    let first = bench.build(&steps, &[]).digest();
+    let other = tempfile::tempdir().unwrap();
+    let from = bench.context.path().join(".");
+    run("cp", ["-r".as_ref(), from.as_os_str(), other.path().as_os_str()]);
+    bench.context = other;
+    assert_eq!(bench.build(&steps, &["--no-stat-cache"]).digest(), first);
+    // Of a file with other content, the command that has it mounted alone is run again.
+    let one = bench.content(&steps, "first");
+    let two = bench.content(&steps, "second");
+    fs::write(bench.context.path().join("b/c"), "2").unwrap();
+    let root = bench.root(&steps.replace("COPY a b /", "COPY a /"));
+    assert_ne!(fs::read_to_string(root.join("second")).unwrap(), two);
+    assert_ne!(one, two);
+}
+
+#[test]
 fn a_stage_that_no_image_has_is_remembered_too() {
     let Some(bench) = Bench::new(Tree::new().file("a", "1")) else { return };
     let stages =
