@@ -193,7 +193,7 @@ impl<'p> Schedule<'_, 'p> {
             (Some(_), false) => "image",
         };
         let parts = Key::step(kind, None, self.inputs.options.compression).part("manifest", &image);
-        Mark { key: Some(Key::of_parts(parts)), is_settled: true }
+        Mark { key: Some(Key::of_parts(parts)), is_settled: true, is_anew: false }
     }
 
     fn mark(&self, state: usize) -> Result<Found> {
@@ -207,16 +207,17 @@ impl<'p> Schedule<'_, 'p> {
         let key = Key::step(work.kind(), below.key.as_ref(), self.inputs.options.compression);
         let (key, is_settled) = work.mark(key, &from, self.inputs)?;
         let key = Key::of_parts(key);
-        let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled };
+        let options = self.inputs.options;
+        let is_anew = options.run.is_made_anew(&self.graph.states[state].stage.title);
+        let is_anew = is_anew || below.is_anew || from.iter().any(|from| from.is_anew);
+        let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled, is_anew };
         let Some(number) = self.graph.states[state].layer else { return Ok(Found::Mark(mark, Outcome::Unknown)) };
         let maker = *locked(&self.ledger).makers.entry(key).or_insert(state);
         // What a command leaves, nobody knows but who has run it.
         if maker != state && !work.takes().on_disk {
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
-        let options = self.inputs.options;
-        let is_made_anew = !options.trust_times || options.run.is_made_anew(&self.graph.states[state].stage.title);
-        let outcome = if is_made_anew { None } else { key.outcome(options.store) };
+        let outcome = if is_anew || !options.trust_times { None } else { key.outcome(options.store) };
         if let Some(Some(layer)) = &outcome {
             self.layers.take(number, &step.title, layer);
         }
@@ -286,9 +287,8 @@ impl<'p> Schedule<'_, 'p> {
 
     /// The layer that an earlier build has made of what has the content that `key` stands for.
     fn found(&self, state: usize, key: &Key) -> Option<Option<Layer>> {
-        let options = self.inputs.options;
-        let title = &self.graph.states[state].stage.title;
-        if options.run.is_made_anew(title) { None } else { key.outcome(options.store) }
+        let is_anew = locked(&self.ledger).slots[state].mark.is_some_and(|mark| mark.is_anew);
+        if is_anew { None } else { key.outcome(self.inputs.options.store) }
     }
 
     /// The layer of `state` as an earlier build has made it; the inner one is none if the step changed nothing.

@@ -29,6 +29,8 @@ pub struct Mark {
     pub key: Option<Key>,
     /// A later change of any file that it comes from is sure to show.
     pub is_settled: bool,
+    /// Nothing is taken from an earlier build for it, nor for what stands on it.
+    pub is_anew: bool,
 }
 
 /// A sum over the looks of files of which something is made.
@@ -43,7 +45,7 @@ pub struct Sum {
 impl Default for Mark {
     /// Returns the mark of an empty file system.
     fn default() -> Self {
-        Mark { key: None, is_settled: true }
+        Mark { key: None, is_settled: true, is_anew: false }
     }
 }
 

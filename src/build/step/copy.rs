@@ -80,7 +80,7 @@ fn sums(copy: &Copy, from: &[Mark], inputs: &Inputs<'_>) -> Result<Vec<Sum>> {
         }
         Provider::Image(image) => vec![certain(image.manifest)],
         Provider::Stage(_) => {
-            let Mark { key, is_settled } = from.first().copied().unwrap_or_default();
+            let Mark { key, is_settled, .. } = from.first().copied().unwrap_or_default();
             let digest = key.map_or_else(|| Sum::nothing().digest, |key| key.digest());
             vec![Sum { digest, is_settled, has_links: false }]
         }

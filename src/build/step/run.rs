@@ -52,7 +52,7 @@ impl Doing for Run {
             .map(|(provider, source)| match provider {
                 Provider::Context(number) => context_sum(*number, source, inputs),
                 Provider::Stage(_) => {
-                    let Mark { key, is_settled } = stages.next().copied().unwrap_or_default();
+                    let Mark { key, is_settled, .. } = stages.next().copied().unwrap_or_default();
                     let digest = KeyBuilder::new("stage").part("mark", &key.map(|key| key.digest())).finish();
                     Ok(Sum { digest, is_settled, has_links: false })
                 }

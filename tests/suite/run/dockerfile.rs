@@ -139,6 +139,29 @@ fn another_checkout_of_the_same_files_runs_nothing_again() {
 }
 
 #[test]
+fn what_is_to_be_made_anew_is_and_all_that_stands_on_it() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let stages = format!(
+        "FROM busybox AS one\nRUN {RANDOM} > /one\nFROM one AS two\nRUN {RANDOM} > /two\nFROM busybox\n\
+         RUN {RANDOM} > /three\nCOPY --from=two /one /two /\nRUN {RANDOM} > /four\n"
+    );
+    let made = |flags: &[&str]| {
+        let _ = fs::remove_dir_all(bench.path("root"));
+        bench.build_stages(&stages, &[&["-o", "type=local,dest=root"], flags].concat()).success();
+        ["one", "two", "three", "four"].map(|name| fs::read_to_string(bench.path("root").join(name)).unwrap())
+    };
+    let differ = |one: &[String; 4], other: &[String; 4]| [0, 1, 2, 3].map(|number| one[number] != other[number]);
+    let first = made(&[]);
+    assert_eq!(made(&[]), first);
+    let second = made(&["--no-cache-filter=two"]);
+    assert_eq!(differ(&first, &second), [false, true, false, true]);
+    assert_eq!(made(&[]), second);
+    let third = made(&["--no-cache-filter=ONE"]);
+    assert_eq!(differ(&second, &third), [true, true, false, true]);
+    assert_eq!(differ(&third, &made(&["--no-cache"])), [true; 4]);
+}
+
+#[test]
 fn a_stage_that_no_image_has_is_remembered_too() {
     let Some(bench) = Bench::new(Tree::new().file("a", "1")) else { return };
     let stages =
