@@ -99,7 +99,7 @@ impl<'a> Making<'a> {
             }
             Operation::Discard { tree, attributes, target } => self.discard(tree, *attributes, target),
             Operation::File { content, mode, user, group, attributes, target } => {
-                let file = self.new_file(content, Mode::from_bits_retain(*mode), *user, *group)?;
+                let file = self.new_file(content, Mode::from_bits_retain(*mode), (*user, *group), *attributes)?;
                 set_mount(&file, *attributes, false)?;
                 attach(file.as_fd(), self.place(target, PlaceKind::File)?.as_fd())
             }
@@ -237,18 +237,24 @@ impl<'a> Making<'a> {
     }
 
     /// Attaches a new file system in memory where nobody sees it: only of what is attached parts can be mounted.
-    fn memory(&self) -> Result<OwnedFd, Errno> {
+    fn memory(&self, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
         let new = open_new(c"tmpfs")?;
         // What is secret is not to be swapped out, where the kernel can see to it.
         let _ = fsconfig_set_flag(&new, c"noswap");
-        let memory = make(&new, CLOSED)?;
+        let memory = make(&new, attributes)?;
         attach(memory.as_fd(), self.work.as_ref().ok_or(Errno::BADF)?.as_fd())?;
         Ok(memory)
     }
 
     /// Returns a mount, which is nowhere yet, of a file in memory that nothing else is in.
-    fn new_file(&self, content: &[u8], mode: Mode, user: u32, group: u32) -> Result<OwnedFd, Errno> {
-        let memory = self.memory()?;
+    fn new_file(
+        &self,
+        content: &[u8],
+        mode: Mode,
+        (user, group): (u32, u32),
+        attributes: MountAttrFlags,
+    ) -> Result<OwnedFd, Errno> {
+        let memory = self.memory(attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY))?;
         let file = write_new(memory.as_fd(), c"file", content, mode)?;
         fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
         fchmod(&file, mode)?;
@@ -258,7 +264,7 @@ impl<'a> Making<'a> {
     /// The directory itself is mounted first, for overlayfs takes only what is mounted in its namespace.
     fn discard(&mut self, tree: &OwnedFd, attributes: MountAttrFlags, target: &CStr) -> Result<(), Errno> {
         let place = self.place(target, PlaceKind::Directory)?;
-        let memory = self.memory()?;
+        let memory = self.memory(CLOSED)?;
         let status = fstat(tree)?;
         for name in [c"upper", c"work"] {
             mkdirat(&memory, name, Mode::empty())?;

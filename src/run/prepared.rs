@@ -132,7 +132,9 @@ fn mount_operation(mount: &Mount, is_insecure: bool) -> Result<Operation> {
             mode: *mode,
             user: *user,
             group: *group,
-            attributes: attributes | CLOSED,
+            // A script is there to be executed.
+            attributes: attributes
+                | if mode & 0o111 == 0 { CLOSED } else { CLOSED.difference(MountAttrFlags::MOUNT_ATTR_NOEXEC) },
             target,
         },
     })

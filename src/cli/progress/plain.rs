@@ -1,6 +1,7 @@
 //! Events as plain lines: one for everything that is done, and for every warning.
 
 use std::collections::HashMap;
+use std::iter;
 
 use indicatif::HumanBytes;
 
@@ -72,7 +73,7 @@ impl PlainLines {
             Event::CommandFinished { command, elapsed } => {
                 for stream in [OutputStream::Output, OutputStream::Error] {
                     if let Some(rest) = self.begun.remove(&(command, stream)).filter(|rest| !rest.is_empty()) {
-                        line(&format!("#{command} {}", String::from_utf8_lossy(&rest)));
+                        line(&format!("#{command} {}", untabbed(&String::from_utf8_lossy(&rest))));
                     }
                 }
                 line(&format!("#{command} took {:.1} s", elapsed.as_secs_f32()));
@@ -118,5 +119,20 @@ fn whole_lines(begun: &mut Vec<u8>) -> Vec<String> {
     let rest = begun.split_off(whole);
     let lines = std::mem::replace(begun, rest);
     let lines = lines.strip_suffix(b"\n").unwrap_or(&lines);
-    lines.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).trim_end().to_owned()).collect()
+    lines.split(|byte| *byte == b'\n').map(|line| untabbed(String::from_utf8_lossy(line).trim_end())).collect()
 }
+
+/// Returns `line` with spaces in the place of tabs, which would be shown as what they are escaped to.
+fn untabbed(line: &str) -> String {
+    let mut parts = line.split('\t');
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let width = shown.chars().count();
+        shown.extend(iter::repeat_n(' ', TAB - width % TAB));
+        shown.push_str(part);
+    }
+    shown
+}
+
+/// The width of a tab.
+const TAB: usize = 8;

@@ -253,6 +253,18 @@ fn commands_of_two_stages_run_side_by_side() {
 }
 
 #[test]
+fn heredocs_are_scripts_of_the_shell_or_of_their_own_program() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let steps = "RUN <<EOF\necho of the shell > /a\necho $0 >> /a\nEOF\n\
+                 RUN <<EOF\n#!/bin/sh -e\necho of its own, $0 > /b\nEOF\n\
+                 RUN cat <<ONE > /c && cat <<TWO >> /c\n1\nONE\n2\nTWO\n";
+    let root = bench.root(steps);
+    let [a, b, c] = ["a", "b", "c"].map(|name| fs::read_to_string(root.join(name)).unwrap());
+    assert_eq!([a.as_str(), &b, &c], ["of the shell\n/bin/sh\n", "of its own, /dev/pipes/EOF\n", "1\n2\n"]);
+    assert_eq!(names_in(&root), ["a", "b", "bin", "c"]);
+}
+
+#[test]
 fn a_command_may_have_no_network() {
     let Some(bench) = Bench::new(Tree::new()) else { return };
     let told = bench.content("RUN --network=none ls /sys/class/net > /told\n", "told");
@@ -262,13 +274,14 @@ fn a_command_may_have_no_network() {
 #[test]
 fn progress_has_what_a_command_writes() {
     let Some(bench) = Bench::new(Tree::new()) else { return };
-    let outcome =
-        bench.build("RUN echo from the command; printf 'and\\033[31m more'\n", &["--progress=plain"]).success();
+    let outcome = bench
+        .build("RUN echo from the command; printf 'and\\033[31m more\\tand more'\n", &["--progress=plain"])
+        .success();
     let lines: Vec<&str> = outcome.stderr.lines().filter(|line| line.starts_with("#2")).collect();
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[0].starts_with("#2 RUN echo from the command"), "{lines:?}");
     assert_eq!(lines[1], "#2 from the command");
-    assert!(lines[2].contains("more") && !lines[2].contains('\u{1b}'), "{lines:?}");
+    assert!(lines[2].contains(" more   and more") && !lines[2].contains('\u{1b}'), "{lines:?}");
     assert!(lines[3].starts_with("#2 took "), "{lines:?}");
 }
 
