@@ -12,7 +12,8 @@ use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_t
 use super::capability;
 use super::report::{Step, send_failure};
 use super::system::{
-    Instruction, close_all_but, execute, exit, filter_calls, is_within_root, leave_abstract_sockets, redirect,
+    Instruction, close_all_but, execute, exit, filter_calls, is_within_root, leave_abstract_sockets, open_within,
+    redirect,
 };
 
 /// More than the kernel follows one after the other.
@@ -127,7 +128,7 @@ fn enter(directory: &CStr) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, c"/", flags, Mode::empty())?;
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    fchdir(openat2(root.as_fd(), directory, flags, Mode::empty(), within)?)
+    fchdir(open_within(root.as_fd(), directory, flags, within)?)
 }
 
 /// Refuses a program that the kernel would find by a link of procfs, or whose interpreter it would: until the command runs,

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Uid, chmodat, chownat, fchmod, fchown,
-    fstat, fstatfs, makedev, mkdirat, mknodat, openat, openat2, readlinkat_raw, symlinkat, unlinkat,
+    fstat, fstatfs, makedev, mkdirat, mknodat, openat, readlinkat_raw, symlinkat, unlinkat,
 };
 use rustix::io::{Errno, write};
 use rustix::mount::{MountAttrFlags, MountFlags, fsconfig_set_flag, fsconfig_set_string, mount};
@@ -14,7 +14,7 @@ use super::mounting::{Link, attach, copy, make, open_new};
 use super::operation::{CLOSED, Known, NODES, Operation};
 use super::place::{PlaceKind, Stubs, find_or_make};
 use super::report::send_provided;
-use super::system::set_mount;
+use super::system::{open_within, set_mount};
 use crate::tree::Identity;
 
 /// In bytes: the most that mount(2) takes.
@@ -193,7 +193,7 @@ impl<'a> Making<'a> {
         let path = CStr::from_bytes_until_nul(&path.bytes).map_err(|_| Errno::NAMETOOLONG)?;
         let upper = self.upper.as_ref().ok_or(Errno::BADF)?;
         let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let file = openat2(upper, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), plain)?;
+        let file = open_within(upper, path, OFlags::PATH | OFlags::CLOEXEC, plain)?;
         send_provided(self.report, path.to_bytes(), &Identity::of(&fstat(&file)?))
     }
 
@@ -308,7 +308,7 @@ impl Text {
 /// Opens what is at `path` in a file system that the kernel makes: a link or another file system is not looked at.
 fn real(within: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
     let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    match openat2(within, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), plain) {
+    match open_within(within, path, OFlags::PATH | OFlags::CLOEXEC, plain) {
         Ok(place) => Ok(Some(place)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(errno),

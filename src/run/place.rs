@@ -6,10 +6,11 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, mknodat, openat, openat2, readlinkat_raw, statat,
-    unlinkat,
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, mknodat, openat, readlinkat_raw, statat, unlinkat,
 };
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
+
+use super::system::open_within;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::fchdir;
 
@@ -127,7 +128,7 @@ pub(super) fn find_or_make(
 /// Opens what is at `path` in `root`, without the right to read it.
 pub(super) fn find(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), within)
+    open_within(root, path, OFlags::PATH | OFlags::CLOEXEC, within)
 }
 
 /// A path that is gone along name by name, since something in it is missing.

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use rustix::process::Pid;
@@ -144,6 +145,28 @@ pub(super) fn redirect(from: BorrowedFd<'_>, to: RawFd) -> Result<(), Errno> {
     // SAFETY: it touches no memory; `to` is one of the three standard ones, which nobody owns.
     outcome(unsafe { libc::dup2(from.as_raw_fd(), to) }.into()).map(|_| ())
 }
+
+/// Opens what is at `path` in `directory` as `within` says. The kernel gives up where anything on the machine is renamed or
+/// mounted while it goes through a `..` (openat2(2), `EAGAIN`), and is asked again.
+pub(super) fn open_within(
+    directory: impl AsFd,
+    path: &CStr,
+    flags: OFlags,
+    within: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let open = || openat2(&directory, path, flags, Mode::empty(), within);
+    let mut opened = open();
+    for _ in 0..OPEN_TRIES {
+        match opened {
+            Err(Errno::AGAIN) => opened = open(),
+            _ => break,
+        }
+    }
+    opened
+}
+
+/// So often it is asked again: who renames without end does not hold it up for ever.
+const OPEN_TRIES: usize = 10_000;
 
 /// Sets attributes of a mount, and of all below it if `is_recursive`. What is mounted there later is seen there alone, and
 /// not where else the same is mounted.
