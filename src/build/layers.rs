@@ -101,7 +101,7 @@ impl<'a> Layers<'a> {
             }
         }
         inputs.bases.bring(contents(&task.entries))?;
-        let is_settled = are_settled(&task.entries, inputs.started);
+        let is_settled = self.pool.install(|| are_settled(&task.entries, inputs.started));
         let layer = match self.cached(&task)? {
             Some(layer) => layer,
             None => self.write(task)?,

@@ -265,8 +265,7 @@ impl<'p> Schedule<'_, 'p> {
     fn by_content(&self, state: usize, work: &dyn Doing, given: &Given<'_>) -> Result<Key> {
         let (key, files) = self.content_below(state)?;
         let differs = cache::difference(&files, &given.below, &self.inputs.bases)?;
-        let key = Key::by_content(work.kind(), &key, &differs);
-        let key = key.part("compression", &self.inputs.options.compression.identity());
+        let key = Key::by_content(work.kind(), &key, &differs, self.inputs.options.compression);
         let key = work.content(key, given, self.inputs)?;
         key.map(Key::of_parts).ok_or_else(|| Error::input("the step is not known by content"))
     }

@@ -166,6 +166,19 @@ impl Run {
         self.mounts.iter().filter_map(|mount| Some(mount.kind.provider()?.0))
     }
 
+    /// Returns what its mounts are taken from, in their order: the owner of the files, the path in it and, where that is a
+    /// stage, which of `stages` it is, one for each of [`stages`](Self::stages).
+    pub fn sources<'a, T>(
+        &'a self,
+        stages: &'a [T],
+    ) -> impl Iterator<Item = (&'a Provider, &'a str, Option<&'a T>)> + 'a {
+        let mut stages = stages.iter();
+        self.mounts.iter().filter_map(|mount| mount.kind.provider()).map(move |(provider, source)| {
+            let stage = if matches!(provider, Provider::Stage(_)) { stages.next() } else { None };
+            (provider, source, stage)
+        })
+    }
+
     /// Returns the stages that it mounts files of, by their place among the plan's; as [`providers`](Self::providers).
     pub fn stages(&self) -> impl Iterator<Item = usize> {
         self.providers().filter_map(|provider| match provider {

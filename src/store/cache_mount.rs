@@ -1,14 +1,14 @@
 //! Directories that commands keep from one build to the next, as `RUN --mount=type=cache` asks for them.
 
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::local::LocalStore;
@@ -24,7 +24,7 @@ pub struct CacheMount {
     directory: OwnedFd,
     path: PathBuf,
     /// The lock goes with it.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// So often it is looked whether a directory that another has is free.
@@ -67,7 +67,7 @@ impl LocalStore {
     fn filled(
         &self,
         place: &Path,
-        lock: File,
+        lock: Lock,
         fill: impl Fn(BorrowedFd<'_>, &Path) -> Result<()>,
     ) -> Result<CacheMount> {
         let path = place.join(CONTENT);
@@ -109,27 +109,10 @@ impl AsFd for CacheMount {
 }
 
 /// The lock of the directory at `place`, which is made if it is missing; none if another has it.
-fn held(place: &Path, sharing: CacheSharing) -> io::Result<Option<File>> {
+fn held(place: &Path, sharing: CacheSharing) -> io::Result<Option<Lock>> {
     match DirBuilder::new().mode(0o700).create(place) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let lock = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(flags.bits() as i32)
-        .open(place.join(LOCK))?;
-    let operation = match sharing {
-        CacheSharing::Shared => FlockOperation::NonBlockingLockShared,
-        CacheSharing::Private | CacheSharing::Locked => FlockOperation::NonBlockingLockExclusive,
-    };
-    match flock(&lock, operation) {
-        Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(Some(lock)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(errno.into()),
-    }
+    Lock::at_once(&place.join(LOCK), sharing != CacheSharing::Shared)
 }

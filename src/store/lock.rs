@@ -23,6 +23,21 @@ impl Lock {
         }
     }
 
+    /// Holds it alone or shared from the beginning; returns none if others have it in a way that does not allow that. Where
+    /// the file system has no locks, nobody else ever has it.
+    pub fn at_once(path: &Path, is_alone: bool) -> io::Result<Option<Lock>> {
+        let file = open(path)?;
+        let operation = match is_alone {
+            true => FlockOperation::NonBlockingLockExclusive,
+            false => FlockOperation::NonBlockingLockShared,
+        };
+        match retry_on_intr(|| flock(&file, operation)) {
+            Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(Some(Lock(file))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Waits until nobody else holds it, and holds it alone from the beginning. Whoever holds it may remove it: those who
     /// wait then make another one. Where the file system has no locks, nobody is waited for.
     pub fn alone(path: &Path) -> io::Result<Lock> {

@@ -2,16 +2,18 @@
 
 use rayon::prelude::*;
 
-use super::key::Key;
+use super::key::{Key, started};
 use crate::build::inputs::Bases;
 use crate::error::Result;
+use crate::layer::Compression;
 use crate::oci::{Digest, Encode, KeyBuilder};
 use crate::tree::{Attributes, Change, Content, Entry, Files, Kind, diff};
 
 impl Key {
-    /// Begins the key of a command by the content of what it works on: what differs `from` the files of `below`.
-    pub fn by_content(kind: &str, below: &Digest, differs: &Digest) -> KeyBuilder {
-        KeyBuilder::new("content 1").part("step", kind).part("below", below).part("differs", differs)
+    /// Begins the key of a command by the content of what it works on, which `differs` so from what `below` stands for;
+    /// [`Key::of_parts`] ends it.
+    pub fn by_content(kind: &str, below: &Digest, differs: &Digest, compression: Compression) -> KeyBuilder {
+        started(compression).part("content", kind).part("below", below).part("differs", differs)
     }
 }
 

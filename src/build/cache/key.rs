@@ -118,7 +118,7 @@ impl Key {
 }
 
 /// A key of what is made here, in this form.
-fn started(compression: Compression) -> KeyBuilder {
+pub fn started(compression: Compression) -> KeyBuilder {
     KeyBuilder::new(FORM).part("compression", &compression.identity())
 }
 

@@ -44,15 +44,12 @@ impl Doing for Run {
     }
 
     fn mark(&self, key: KeyBuilder, from: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
-        let mut stages = from.iter();
         let sums: Vec<Sum> = self
-            .mounts
-            .iter()
-            .filter_map(|mount| mount.kind.provider())
-            .map(|(provider, source)| match provider {
+            .sources(from)
+            .map(|(provider, source, mark)| match provider {
                 Provider::Context(number) => context_sum(*number, source, inputs),
                 Provider::Stage(_) => {
-                    let Mark { key, is_settled, .. } = stages.next().copied().unwrap_or_default();
+                    let Mark { key, is_settled, .. } = mark.copied().unwrap_or_default();
                     let digest = KeyBuilder::new("stage").part("mark", &key.map(|key| key.digest())).finish();
                     Ok(Sum { digest, is_settled, has_links: false })
                 }
@@ -66,10 +63,8 @@ impl Doing for Run {
     }
 
     fn content(&self, key: KeyBuilder, given: &Given<'_>, inputs: &Inputs<'_>) -> Result<Option<KeyBuilder>> {
-        let mut stages = given.from.iter();
         let mut sums = Vec::new();
-        for (provider, source) in self.mounts.iter().filter_map(|mount| mount.kind.provider()) {
-            let from = if let Provider::Stage(_) = provider { stages.next() } else { None };
+        for (provider, source, from) in self.sources(&given.from) {
             let mounted = mounted(&Provided::of(provider, from, inputs)?, source)?.0;
             sums.push(match provider {
                 Provider::Image(image) => {
