@@ -1,5 +1,7 @@
 //! What earlier builds came to, as the local store remembers it.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
@@ -93,10 +95,11 @@ pub fn is_certain(store: &LocalStore, layer: &Layer) -> bool {
     store.claim(&layer.descriptor) && store.diff_id(&layer.descriptor) == Some(layer.diff_id)
 }
 
-/// The blob that records are of which are of no layer in the store.
+/// The blob that records are of which are of no layer in the store. One that is damaged is made anew.
 pub fn marker(store: &LocalStore) -> Result<Digest> {
     let empty = Descriptor::of(media_type::EMPTY, b"{}");
-    if !store.claim(&empty) {
+    let is_whole = store.open(&empty).is_ok_and(|mut blob| io::copy(&mut blob, &mut io::sink()).is_ok());
+    if !is_whole {
         store.put(media_type::EMPTY, b"{}")?;
     }
     Ok(empty.digest)
@@ -119,4 +122,23 @@ pub fn earlier(store: &LocalStore, place: &Digest) -> Option<Earlier> {
 /// Notes a layer, which is in the store as `blob`, at `place`.
 pub fn note(store: &LocalStore, place: &Digest, blob: &Digest, pieces: &[Piece]) -> Result<()> {
     store.put_record(place, blob, &to_json(&pieces))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_marker_that_is_damaged_is_made_anew() {
+        let place = tempfile::tempdir().unwrap();
+        let made = marker(&LocalStore::open(place.path()).unwrap()).unwrap();
+        let path = place.path().join("blobs/sha256").join(made.hex());
+        assert_eq!(fs::read(&path).unwrap(), b"{}");
+
+        fs::write(&path, b"xx").unwrap();
+        assert_eq!(marker(&LocalStore::open(place.path()).unwrap()).unwrap(), made);
+        assert_eq!(fs::read(&path).unwrap(), b"{}");
+    }
 }
