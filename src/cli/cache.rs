@@ -45,7 +45,7 @@ struct ListArguments {
 /// Builds that run are waited for. What killed builds have left goes, too.
 #[derive(Debug, Args)]
 struct PruneArguments {
-    /// Remove every blob and record, and all that is unpacked
+    /// Remove every blob and record, all that is unpacked, and all cache mounts
     #[arg(short, long, conflicts_with_all = ["keep_size", "unused_for"])]
     all: bool,
     /// Remove until no more than this is left, such as 500m or 2GB, instead of the limit
@@ -73,6 +73,7 @@ fn list(arguments: &ListArguments, environment: &Environment) -> Result<()> {
     let mut contents = store.contents()?;
     contents.blobs.sort_by_key(|blob| (blob.used, blob.digest));
     contents.unpacked.sort_by_key(|item| (item.used, item.digest));
+    contents.caches.sort_by_key(|item| (item.used, item.digest));
     if arguments.json {
         return answer_json(&document(&store, &contents, limit));
     }
@@ -81,10 +82,13 @@ fn list(arguments: &ListArguments, environment: &Environment) -> Result<()> {
         format!("{}  {size:>11}  {}  {kind}", item.digest, last_used(item))
     };
     let blobs = contents.blobs.iter().map(|blob| (blob, store.kind(&blob.digest).name()));
-    let mut items: Vec<(&Item, &str)> = blobs.chain(contents.unpacked.iter().map(|item| (item, "unpacked"))).collect();
+    let unpacked = contents.unpacked.iter().map(|item| (item, "unpacked"));
+    let caches = contents.caches.iter().map(|item| (item, "cache mount"));
+    let mut items: Vec<(&Item, &str)> = blobs.chain(unpacked).chain(caches).collect();
     items.sort_by_key(|(item, _)| (item.used, item.digest));
     let limit = limit.map_or("no limit".to_owned(), |limit| format!("the limit is {}", HumanBytes(limit)));
-    let (size, counts) = (HumanBytes(contents.size()), counts(&contents.blobs, &contents.records, &contents.unpacked));
+    let Contents { blobs, records, unpacked, caches, .. } = &contents;
+    let (size, counts) = (HumanBytes(contents.size()), counts(blobs, records, unpacked, caches));
     let sum = format!("{size} in {}: {counts}; {limit}", store.root().display());
     answer_lines(items.into_iter().map(line).chain([sum]))
 }
@@ -94,14 +98,15 @@ fn document(store: &LocalStore, contents: &Contents, limit: Option<u64>) -> serd
         let kind = store.kind(&blob.digest);
         json!({"digest": blob.digest, "size": blob.size, "lastUsed": last_used(blob), "kind": kind})
     };
-    let unpacked = |item: &Item| json!({"name": item.digest.hex(), "size": item.size, "lastUsed": last_used(item)});
+    let directory = |item: &Item| json!({"name": item.digest.hex(), "size": item.size, "lastUsed": last_used(item)});
     json!({
         "store": store.root().to_string_lossy(),
         "limit": limit,
         "size": contents.size(),
         "records": contents.records.len(),
         "blobs": contents.blobs.iter().map(blob).collect::<Vec<_>>(),
-        "unpacked": contents.unpacked.iter().map(unpacked).collect::<Vec<_>>(),
+        "unpacked": contents.unpacked.iter().map(directory).collect::<Vec<_>>(),
+        "cacheMounts": contents.caches.iter().map(directory).collect::<Vec<_>>(),
     })
 }
 
@@ -132,21 +137,20 @@ fn wait(store: LocalStore) -> Result<IdleStore> {
 
 fn removed(pruned: &Pruned, freed: &str) -> Vec<String> {
     let line = |blob: &Item| format!("{}  {:>11}", blob.digest, HumanBytes(blob.size).to_string());
-    let contents = counts(&pruned.blobs, &pruned.records, &pruned.unpacked);
+    let contents = counts(&pruned.blobs, &pruned.records, &pruned.unpacked, &pruned.caches);
     let pending = match pruned.pending.len() {
         0 => String::new(),
         number => format!(", {} of killed builds", count(number, "file")),
     };
     let sum = format!("{freed} {}: {contents}{pending}", HumanBytes(pruned.size()));
-    pruned.blobs.iter().chain(&pruned.unpacked).map(line).chain([sum]).collect()
+    pruned.blobs.iter().chain(&pruned.unpacked).chain(&pruned.caches).map(line).chain([sum]).collect()
 }
 
-fn counts(blobs: &[Item], records: &[Item], unpacked: &[Item]) -> String {
-    let unpacked = match unpacked.len() {
-        0 => String::new(),
-        number => format!(", {}", count(number, "unpacked layer")),
-    };
-    format!("{}, {}{unpacked}", count(blobs.len(), "blob"), count(records.len(), "record"))
+fn counts(blobs: &[Item], records: &[Item], unpacked: &[Item], caches: &[Item]) -> String {
+    let directories = [(unpacked, "unpacked layer"), (caches, "cache mount")];
+    let present = directories.iter().filter(|(items, _)| !items.is_empty());
+    let directories: String = present.map(|(items, what)| format!(", {}", count(items.len(), what))).collect();
+    format!("{}, {}{directories}", count(blobs.len(), "blob"), count(records.len(), "record"))
 }
 
 fn count(number: usize, what: &str) -> String {

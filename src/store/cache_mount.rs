@@ -1,21 +1,25 @@
 //! Directories that commands keep from one build to the next, as `RUN --mount=type=cache` asks for them.
 
-use std::fs::DirBuilder;
-use std::io;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use super::local::LocalStore;
+use super::contents::Item;
+use super::local::{LocalStore, mark_as_used};
 use super::lock::Lock;
-use super::pending::PendingDirectory;
+use super::pending::{PendingDirectory, PendingFile};
+use super::private;
+use super::regular;
+use super::usage::usage;
 use crate::error::{Error, Result};
-use crate::oci::Digest;
+use crate::oci::{Digest, KeyBuilder};
 use crate::plan::CacheSharing;
 
 /// A directory that is kept, as long as a command has it.
@@ -23,6 +27,8 @@ use crate::plan::CacheSharing;
 pub struct CacheMount {
     directory: OwnedFd,
     path: PathBuf,
+    /// The file of the lock, whose time says when it was used.
+    used: PathBuf,
     /// The lock goes with it.
     _lock: Lock,
 }
@@ -36,6 +42,7 @@ const MOST_PRIVATE: usize = 1000;
 const CONTENT: &str = "content";
 const LOCK: &str = "lock";
 const FILLING: &str = "filling";
+const SIZE: &str = "size";
 
 impl LocalStore {
     /// Returns the directory of `key`. If there is none, `fill` is called with one to come, and its path for errors: it is
@@ -51,9 +58,13 @@ impl LocalStore {
         let choices = if sharing == CacheSharing::Private { MOST_PRIVATE } else { 1 };
         loop {
             for number in 0..choices {
-                let name = if number == 0 { key.hex() } else { format!("{}-{number}", key.hex()) };
-                let place = self.caches().join(name);
+                let name = match number {
+                    0 => *key,
+                    _ => KeyBuilder::new("cache mount beside").part("key", key).part("number", &number).finish(),
+                };
+                let place = self.cache_path(&name);
                 if let Some(lock) = held(&place, sharing).map_err(|source| Error::io("lock", &place, source))? {
+                    self.touch(name, &place.join(LOCK));
                     return self.filled(&place, lock, &fill);
                 }
             }
@@ -62,6 +73,30 @@ impl LocalStore {
             }
             thread::sleep(PAUSE);
         }
+    }
+
+    pub(super) fn cache_path(&self, name: &Digest) -> PathBuf {
+        self.caches().join(name.hex())
+    }
+
+    /// Returns what is known of the directory of this name. It is looked through if it was used since that was last done.
+    pub(super) fn cache_item(&self, name: Digest) -> io::Result<Item> {
+        let place = self.cache_path(&name);
+        let used = match fs::symlink_metadata(place.join(LOCK)) {
+            Ok(lock) => lock.modified()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => SystemTime::UNIX_EPOCH,
+            Err(error) => return Err(error),
+        };
+        let size = match noted_size(&place.join(SIZE), used) {
+            Some(size) => size,
+            None => {
+                let size = usage(private::open_no_link(&place)?)?;
+                // Without a note it is looked through again.
+                let _ = PendingFile::replace(&place.join(SIZE), &size.to_le_bytes());
+                size
+            }
+        };
+        Ok(Item { digest: name, size, used })
     }
 
     fn filled(
@@ -91,7 +126,8 @@ impl LocalStore {
             opened => opened,
         };
         let directory = directory.map_err(|errno| Error::io("open", &path, errno.into()))?;
-        Ok(CacheMount { directory, path, _lock: lock })
+        self.note_growth();
+        Ok(CacheMount { directory, path, used: place.join(LOCK), _lock: lock })
     }
 }
 
@@ -106,6 +142,24 @@ impl AsFd for CacheMount {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }
+}
+
+impl Drop for CacheMount {
+    fn drop(&mut self) {
+        // What was noted of its size may no longer be right.
+        mark_as_used(&self.used);
+    }
+}
+
+/// The size in bytes that was noted at `path` after `used`.
+fn noted_size(path: &Path, used: SystemTime) -> Option<u64> {
+    let mut file = regular::open_no_link(path).ok()?;
+    if file.metadata().ok()?.modified().ok()? <= used {
+        return None;
+    }
+    let mut size = [0; 8];
+    file.read_exact(&mut size).ok()?;
+    Some(u64::from_le_bytes(size))
 }
 
 /// The lock of the directory at `place`, which is made if it is missing; none if another has it.

@@ -26,14 +26,16 @@ pub struct Contents {
     pub records: Vec<Item>,
     /// What layers unpack to: directories, each with the bytes of the disk that it takes.
     pub unpacked: Vec<Item>,
+    /// What commands keep from one build to the next: directories, each with the bytes of the disk that it takes.
+    pub caches: Vec<Item>,
     /// Files and directories in the making, or left by killed builds, and how many bytes each has.
     pub pending: Vec<(PathBuf, u64)>,
 }
 
-/// A blob, a record, or something unpacked.
+/// A blob, a record, something unpacked, or a directory that commands keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
-    /// The digest of a blob, the key of a record, or the name of what was unpacked.
+    /// The digest of a blob, the key of a record, or the name of a directory.
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
@@ -58,9 +60,9 @@ pub enum BlobKind {
 }
 
 impl Contents {
-    /// Returns the size of blobs, records and what is unpacked together, in bytes.
+    /// Returns the size of all but what is in the making, in bytes.
     pub fn size(&self) -> u64 {
-        total(&self.blobs) + total(&self.records) + total(&self.unpacked)
+        total(&self.blobs) + total(&self.records) + total(&self.unpacked) + total(&self.caches)
     }
 }
 
@@ -79,14 +81,9 @@ impl LocalStore {
             }
             Ok(())
         })?;
-        let mut unpacked = Vec::new();
-        visit(&self.all_unpacked(), |entry, name| {
-            if let Some(name) = digest_of(name).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-                unpacked.push(self.unpacked_item(name)?);
-            }
-            Ok(())
-        })?;
-        Ok(Contents { blobs: items(&self.blobs())?, records: items(&self.records())?, unpacked, pending })
+        let unpacked = directories(&self.all_unpacked(), |name| self.unpacked_item(name))?;
+        let caches = directories(&self.caches(), |name| self.cache_item(name))?;
+        Ok(Contents { blobs: items(&self.blobs())?, records: items(&self.records())?, unpacked, caches, pending })
     }
 
     /// Returns what the blob of this digest looks like, by its first bytes, or by a few keys of a document.
@@ -151,6 +148,18 @@ fn items(directory: &Path) -> Result<Vec<Item>> {
         let metadata = entry.metadata()?;
         if metadata.is_file() {
             items.push(Item { digest, size: metadata.len(), used: metadata.modified()? });
+        }
+        Ok(())
+    })?;
+    Ok(items)
+}
+
+/// Returns what `item` returns for each directory in `directory` that has the hex of a digest for its name.
+fn directories(directory: &Path, item: impl Fn(Digest) -> io::Result<Item>) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    visit(directory, |entry, name| {
+        if let Some(name) = digest_of(name).filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            items.push(item(name)?);
         }
         Ok(())
     })?;

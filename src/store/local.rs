@@ -279,9 +279,7 @@ impl LocalStore {
     /// Notes a use. One that cannot be noted only makes the blob or the record go earlier.
     pub(super) fn touch(&self, digest: Digest, path: &Path) {
         if locked(&self.used).insert(digest) {
-            let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
-            let times = Timestamps { last_access: at(UTIME_OMIT), last_modification: at(UTIME_NOW) };
-            let _ = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+            mark_as_used(path);
         }
     }
 
@@ -289,8 +287,8 @@ impl LocalStore {
     fn mend(&self, allowed: RawMode) -> Result<()> {
         if allowed & OTHERS_WRITE != 0 {
             empty(&self.records(), &pending::remove)?;
-            empty(&self.all_unpacked(), &|path| self.discard_unpacked(path))?;
-            empty(&self.caches(), &|path| self.discard_unpacked(path))?;
+            empty(&self.all_unpacked(), &|path| self.discard(path))?;
+            empty(&self.caches(), &|path| self.discard(path))?;
         }
         if allowed & OTHERS != 0 {
             private::narrow_files(&self.blobs())?;
@@ -410,6 +408,14 @@ fn keep(file: PendingFile, path: &Path) -> Result<()> {
         pending::remove(path).map_err(|source| Error::io("remove", path, source))?;
     }
     file.keep(path)
+}
+
+/// Makes this the time at which what is at `path` was last used.
+pub(super) fn mark_as_used(path: &Path) {
+    let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let times = Timestamps { last_access: at(UTIME_OMIT), last_modification: at(UTIME_NOW) };
+    // What cannot be marked goes sooner than it might.
+    let _ = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
 }
 
 fn is_file(path: &Path) -> bool {

@@ -27,8 +27,8 @@ pub enum Limit {
     Bytes(u64),
 }
 
-/// The bound that decides what may go. Blobs, records and what is unpacked go in the order of their last use, and each blob takes
-/// the records along that are of it.
+/// The bound that decides what may go. Blobs, records and directories go in the order of their last use, and each blob takes the
+/// records along that are of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
     /// Nothing more goes once no more bytes than this are left.
@@ -47,6 +47,8 @@ pub struct Pruned {
     pub records: Vec<Item>,
     /// What was unpacked, that used least recently first.
     pub unpacked: Vec<Item>,
+    /// What commands had kept, that used least recently first.
+    pub caches: Vec<Item>,
     /// Files and directories in the making, and how many bytes each has.
     pub pending: Vec<(PathBuf, u64)>,
 }
@@ -72,7 +74,7 @@ impl Limit {
 impl Pruned {
     /// Returns the size of all of it, in bytes.
     pub fn size(&self) -> u64 {
-        let items = total(&self.blobs) + total(&self.records) + total(&self.unpacked);
+        let items = total(&self.blobs) + total(&self.records) + total(&self.unpacked) + total(&self.caches);
         items + self.pending.iter().map(|(_, size)| size).sum::<u64>()
     }
 }
@@ -111,14 +113,14 @@ impl LocalStore {
 
     /// Returns what [`IdleStore::prune`] would remove. Removes nothing.
     pub fn prunable(&self, bound: &Bound) -> Result<Pruned> {
-        let Contents { mut blobs, mut records, mut unpacked, pending } = self.contents()?;
-        let chosen = Choice::new(self, &blobs, &records, &unpacked).choose(bound);
-        blobs.retain(|blob| chosen.contains(&blob.digest));
-        records.retain(|record| chosen.contains(&record.digest));
-        unpacked.retain(|item| chosen.contains(&item.digest));
-        blobs.sort_by_key(order);
-        unpacked.sort_by_key(order);
-        Ok(Pruned { blobs, records, unpacked, pending })
+        let contents = self.contents()?;
+        let chosen = Choice::new(self, &contents).choose(bound);
+        let Contents { mut blobs, mut records, mut unpacked, mut caches, pending } = contents;
+        for items in [&mut blobs, &mut records, &mut unpacked, &mut caches] {
+            items.retain(|item| chosen.contains(&item.digest));
+        }
+        [&mut blobs, &mut unpacked, &mut caches].into_iter().for_each(|items| items.sort_by_key(order));
+        Ok(Pruned { blobs, records, unpacked, caches, pending })
     }
 
     fn cannot_be_locked(&self, source: io::Error) -> Error {
@@ -134,9 +136,10 @@ impl IdleStore {
         let pruned = store.prunable(bound)?;
         pruned.records.iter().try_for_each(|record| remove(&store.record_path(&record.digest)))?;
         pruned.blobs.iter().try_for_each(|blob| remove(&store.path(&blob.digest)))?;
-        for item in &pruned.unpacked {
-            let place = store.unpacked_path(&item.digest);
-            match store.discard_unpacked(&place) {
+        let unpacked = pruned.unpacked.iter().map(|item| store.unpacked_path(&item.digest));
+        let caches = pruned.caches.iter().map(|item| store.cache_path(&item.digest));
+        for place in unpacked.chain(caches) {
+            match store.discard(&place) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::io("remove", place, source));
                 }
@@ -153,7 +156,7 @@ const USUAL_LIMIT: u64 = 20 << 30;
 /// One part in so many of the file system.
 const SHARE: u64 = 10;
 
-/// Chooses among blobs, records and what is unpacked.
+/// Chooses among all that is in the store.
 struct Choice<'a> {
     /// By their last use, with the blob that each is, or is of, or its own name; what was used through the store is not among them.
     candidates: Vec<(&'a Item, Digest)>,
@@ -165,12 +168,13 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new(store: &LocalStore, blobs: &'a [Item], records: &'a [Item], unpacked: &'a [Item]) -> Self {
+    fn new(store: &LocalStore, contents: &'a Contents) -> Self {
+        let Contents { blobs, records, unpacked, caches, .. } = contents;
         let mut choice = Choice {
-            candidates: blobs.iter().chain(unpacked).map(|item| (item, item.digest)).collect(),
+            candidates: blobs.iter().chain(unpacked).chain(caches).map(|item| (item, item.digest)).collect(),
             records: BTreeMap::new(),
             chosen: BTreeSet::new(),
-            left: total(blobs) + total(records) + total(unpacked),
+            left: contents.size(),
         };
         let present: BTreeSet<Digest> = blobs.iter().map(|blob| blob.digest).collect();
         for record in records {

@@ -73,7 +73,7 @@ impl LocalStore {
     }
 
     /// Removes what is at `place` in the store, whatever it is. Who is killed meanwhile leaves it in `tmp/`.
-    pub(super) fn discard_unpacked(&self, place: &Path) -> io::Result<()> {
+    pub(super) fn discard(&self, place: &Path) -> io::Result<()> {
         pending::remove(&pending::set_aside(place, &self.pending())?)
     }
 

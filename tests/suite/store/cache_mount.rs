@@ -9,7 +9,11 @@ use std::thread;
 use ocibake::error::Result;
 use ocibake::oci::Digest;
 use ocibake::plan::CacheSharing;
+use ocibake::store::prune::Limit;
 use ocibake::store::{CacheMount, LocalStore};
+
+use super::cache::{listing, set_age};
+use crate::support::program::Program;
 
 fn taken(store: &LocalStore, key: &str, sharing: CacheSharing) -> Result<CacheMount> {
     let key = Digest::of(key.as_bytes());
@@ -101,4 +105,52 @@ fn what_others_could_have_written_is_not_used() {
     fs::set_permissions(place.path().join("caches"), Permissions::from_mode(0o777)).unwrap();
     let store = LocalStore::open(place.path()).unwrap();
     assert!(!taken(&store, "a", CacheSharing::Shared).unwrap().path().join("planted").exists());
+}
+
+#[test]
+fn it_counts_by_what_it_has_become_and_is_pruned_by_its_last_use() {
+    let program = Program::new();
+    let root = program.store();
+    let sizes = || {
+        let contents = LocalStore::open(&root).unwrap().contents().unwrap();
+        contents.caches.iter().map(|cache| cache.size).sum::<u64>()
+    };
+    let used = |key, content: Option<usize>| {
+        let store = LocalStore::open(&root).unwrap();
+        let mount = taken(&store, key, CacheSharing::Locked).unwrap();
+        if let Some(length) = content {
+            fs::write(mount.path().join("grown"), vec![1; length]).unwrap();
+        }
+        mount.path().parent().unwrap().to_owned()
+    };
+    let places = [used("a", None), used("b", None)];
+    let before = sizes();
+    assert_eq!(sizes(), before);
+    used("a", Some(1_000_000));
+    let grown = sizes() - before;
+    assert!((1_000_000..1_100_000).contains(&grown), "{grown}");
+    // What was noted is believed as long as nobody uses it.
+    fs::remove_file(places[0].join("content/grown")).unwrap();
+    assert_eq!(sizes() - before, grown);
+    used("a", None);
+    assert!(sizes() - before < 100_000);
+
+    let names = places.each_ref().map(|place| place.file_name().unwrap().to_str().unwrap());
+    set_age(&places[0].join("lock"), 3);
+    set_age(&places[1].join("lock"), 2);
+    let shown = listing(&program);
+    let listed: Vec<_> = shown["cacheMounts"].as_array().unwrap().iter().map(|item| item["name"].clone()).collect();
+    assert_eq!(listed, names);
+    let lines = program.run(["cache", "ls"]).success().stdout;
+    assert_eq!(lines.lines().filter(|line| line.ends_with("  cache mount")).count(), 2);
+    assert!(lines.contains(": 0 blobs, 0 records, 2 cache mounts; "), "{lines}");
+
+    // A build that is over its limit keeps what it has used itself.
+    let store = LocalStore::open(&root).unwrap();
+    drop(taken(&store, "a", CacheSharing::Shared).unwrap());
+    store.trim(Limit::Bytes(0)).unwrap();
+    assert!(places[0].exists() && !places[1].exists());
+    let done = program.run(["cache", "prune", "--all"]).success().stdout;
+    assert!(done.ends_with(": 0 blobs, 0 records, 1 cache mount\n"), "{done}");
+    assert!(!places[0].exists());
 }
