@@ -23,6 +23,8 @@ pub struct State<'a> {
     pub layer: Option<usize>,
     /// An image has that layer.
     pub is_in_image: bool,
+    /// It is the first above nothing, and commands run on what stands on it: it is to them what an image is to others.
+    pub is_foundation: bool,
     /// How many others may take files from it.
     pub takers: usize,
 }
@@ -73,7 +75,29 @@ impl<'a> StateGraph<'a> {
         let targets = plan.targets.iter().map(images).collect();
         let mut graph = StateGraph { states: states.all, targets };
         graph.number_layers();
+        graph.find_foundations();
         Ok(graph)
+    }
+
+    fn find_foundations(&mut self) {
+        for on_disk in self.on_disk() {
+            let mut state = on_disk;
+            while let Origin::Step { below, .. } = &self.states[state].origin {
+                match &self.states[*below].origin {
+                    Origin::Step { .. } => state = *below,
+                    Origin::Start(Some(_)) => break,
+                    Origin::Start(None) => {
+                        self.states[state].is_foundation = state != on_disk;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The states that commands lead to.
+    fn on_disk(&self) -> Vec<usize> {
+        (0..self.states.len()).filter(|state| self.states[*state].is_on_disk()).collect()
     }
 
     fn number_layers(&mut self) {
@@ -81,8 +105,8 @@ impl<'a> StateGraph<'a> {
         let steps = self.targets.iter().flatten().flat_map(|image| &image.steps);
         let in_images: Vec<usize> = steps.filter_map(|(_, state)| *state).collect();
         in_images.iter().for_each(|state| self.states[*state].is_in_image = true);
-        let on_disk = (0..self.states.len()).filter(|state| self.states[*state].is_on_disk());
-        for state in in_images.iter().copied().chain(on_disk.collect::<Vec<_>>()) {
+        let on_disk = self.on_disk();
+        for state in in_images.into_iter().chain(on_disk) {
             let layer = &mut self.states[state].layer;
             if layer.is_none() {
                 *layer = Some(next);
@@ -154,7 +178,7 @@ impl<'a> States<'a> {
     }
 
     fn add(&mut self, stage: &'a Stage, origin: Origin<'a>) -> usize {
-        self.all.push(State { stage, origin, layer: None, is_in_image: false, takers: 0 });
+        self.all.push(State { stage, origin, layer: None, is_in_image: false, is_foundation: false, takers: 0 });
         self.all.len() - 1
     }
 }

@@ -66,6 +66,8 @@ pub struct Slot {
     becomes_layer: bool,
     pub leaves: Option<Leaves>,
     pub files: Option<Files>,
+    /// The same, kept to the end: what stands on it may have to be brought to disk.
+    pub foundation: Option<Files>,
     /// The same on disk, if it came to be there.
     pub root: Option<Arc<DiskRoot>>,
     pub content: Option<Arc<ContentMark>>,
@@ -186,7 +188,10 @@ impl Ledger {
                 (slot.entries, slot.removed) = (Some(entries), Arc::new(removed));
                 (slot.leaves, slot.has_xattrs) = (Some(leaves), has_xattrs);
             }
-            Found::Files(files) => slot.files = Some(files),
+            Found::Files(files) => {
+                slot.foundation = graph.states[state].is_foundation.then(|| files.clone());
+                slot.files = Some(files);
+            }
             Found::Layer(layer) => {
                 slot.outcome = Outcome::Layer(layer);
                 self.in_hand -= 1;

@@ -301,8 +301,15 @@ impl<'p> Schedule<'_, 'p> {
     /// The file system on disk from which it is the least way to that of `state`.
     fn near(&self, mut state: usize) -> Result<Arc<DiskRoot>> {
         loop {
-            if let Some(root) = &locked(&self.ledger).slots[state].root {
-                return Ok(root.clone());
+            let (root, foundation) = {
+                let slot = &locked(&self.ledger).slots[state];
+                (slot.root.clone(), slot.foundation.clone())
+            };
+            if let Some(root) = root {
+                return Ok(root);
+            }
+            if let Some(files) = foundation {
+                return self.inputs.roots.root(&files, &DiskRoot::empty(), &self.inputs.bases);
             }
             match &self.graph.states[state].origin {
                 Origin::Step { below, .. } => state = *below,

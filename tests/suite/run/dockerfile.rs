@@ -94,6 +94,21 @@ fn what_a_command_makes_changes_and_removes_is_in_the_image() {
     ");
 }
 
+#[test]
+fn what_stages_stand_on_is_on_disk_once_though_no_image_has_it() {
+    let tree = Tree::new().file("one", "1").file("two", "2");
+    let Some(bench) = Bench::new(tree) else { return };
+    let stages = "FROM scratch AS base\nCOPY busybox /bin/busybox\n\
+                  FROM base AS one\nCOPY one /\nRUN [\"/bin/busybox\", \"cp\", \"/one\", \"/made\"]\n\
+                  FROM base\nCOPY --from=one /made /\nCOPY two /\nRUN [\"/bin/busybox\", \"cp\", \"/two\", \"/made2\"]\n";
+    let root = bench.path("root");
+    bench.build_stages(stages, &["-o", &format!("type=local,dest={}", root.display())]).success();
+    assert_eq!(names_in(&root), ["bin", "made", "made2", "two"]);
+    let unpacked = bench.program.store().join("unpacked");
+    let with_busybox = names_in(&unpacked).into_iter().filter(|name| unpacked.join(name).join("files/bin").exists());
+    assert_eq!(with_busybox.count(), 1);
+}
+
 /// What the kernel makes up anew each time it is asked.
 const RANDOM: &str = "cat /proc/sys/kernel/random/uuid";
 

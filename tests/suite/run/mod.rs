@@ -9,6 +9,7 @@ mod kills;
 mod mounts;
 mod place;
 mod provided;
+mod real_work;
 mod start;
 
 use std::fs;

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod base;
 pub mod container;
 pub mod damage;
+pub mod debian;
 pub mod described;
 pub mod docker_daemon;
 pub mod docker_registry;
