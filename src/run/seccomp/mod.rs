@@ -52,13 +52,9 @@ const PERSONALITIES: &[(u32, u32)] =
 
 /// Returns the filter.
 pub(super) fn filter() -> Vec<Instruction> {
-    let mut here = tree(&intervals(&rules()));
+    let here = tree(&intervals(&rules()));
     #[cfg(target_arch = "x86_64")]
-    {
-        let mut calls = vec![jump(libc::BPF_JGE, X32, 0, 1), result(Rule::Errno(ENOSYS))];
-        calls.append(&mut here);
-        here = calls;
-    }
+    let here = [vec![jump(libc::BPF_JGE, X32, 0, 1), result(Rule::Errno(ENOSYS))], here].concat();
     let mut filter = vec![load(MACHINE)];
     for_machine(&mut filter, HERE, here);
     #[cfg(target_arch = "x86_64")]
