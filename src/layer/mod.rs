@@ -19,10 +19,10 @@ mod write;
 pub use lower::{lower, lowest};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
-    decompressed, is_header, media_type_of, read, read_archive, read_members,
+    decompressed, is_header, media_type_of, read, read_archive, read_members, threads_for_each,
 };
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
-pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
+pub use unpack::{Directories, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all};
 pub use upper::{Provided, upper};
 pub use whiteout::with_whiteouts;
 pub use write::{Compression, Earlier, Job, Piece, Writer, Written};

@@ -139,8 +139,9 @@ impl<'a> Bases<'a> {
             .iter()
             .map(|(layer, _, parts, file)| (*layer, parts.iter().map(|(start, end)| *start..*end).collect(), file))
             .collect();
+        let threads = layer::threads_for_each(layers.len(), self.pool);
         self.pool.install(|| {
-            layers.par_iter().try_for_each(|(layer, parts, file)| layer::extract(layer, parts, &open, file))
+            layers.par_iter().try_for_each(|(layer, parts, file)| layer::extract(layer, parts, &open, threads, file))
         })?;
         for (_, mut brought, parts, _) in all {
             brought.parts.extend(parts);
