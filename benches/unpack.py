@@ -3,11 +3,12 @@
 
     cargo build --release
     benches/unpack.py [--runs 3] [--place DIR] [--only mixed,small,ten] [--kinds foreign,own,zstd]
-                      [--binary target/release/ocibake] [--before OTHER]
+                      [--binary target/release/ocibake] [--before OTHER] [--out DIR]
 
 `mixed` is one layer of 1.2 GB of what this machine has installed, `small` one of 60,000 files of up to 4 KiB, `ten` the
 files of `mixed` in ten layers. `foreign` layers are packed by GNU tar and `gzip -6`, `own` and `zstd` ones are ocibake's.
-They are made once, below DIR (default: target/bench). Run as root, so that both set owners.
+They are made once, below DIR (default: target/bench). Run as root, so that both set owners. What is unpacked goes there,
+too, and is removed at the end; with --out it goes elsewhere, such as to a tmpfs, and is removed after each row.
 
 The ratios are medians over pairs: each run of ocibake over the run of umoci beside it, by wall clock and by the CPU time
 of all threads. `umoci raw unpack` writes the root file system and nothing else; `umoci unpack` makes a manifest of it as
@@ -146,23 +147,27 @@ def main():
     parser.add_argument("--kinds", default="foreign,own,zstd")
     parser.add_argument("--binary", default="target/release/ocibake")
     parser.add_argument("--before")
+    parser.add_argument("--out")
     options = parser.parse_args()
     place, binary = Path(options.place).resolve(), Path(options.binary).resolve()
     if not binary.exists():
         sys.exit(f"there is no {binary}: cargo build --release")
     place.mkdir(parents=True, exist_ok=True)
-    out = place / "unpack-out"
+    # What is written is removed at the end: ext4 shuns inodes that were freed a minute ago, and looks long for others.
+    outs = Path(options.out).resolve() if options.out else place / "unpack-out"
+    shutil.rmtree(outs, ignore_errors=True)
+    outs.mkdir(parents=True)
 
     def ocibake(binary):
-        return lambda layout: [binary, "copy", "--progress", "quiet", f"oci:{layout}", "-o", f"type=local,dest={out}"]
+        return lambda layout, out: [binary, "copy", "--progress", "quiet", f"oci:{layout}", "-o", f"type=local,dest={out}"]
 
     commands = {"ocibake": ocibake(binary)}
     if options.before:
         commands["ocibake before"] = ocibake(Path(options.before).resolve())
     # umoci 0.4 knows no zstd.
     peers = {
-        "umoci raw unpack": lambda layout: ["umoci", "raw", "unpack", "--image", f"{layout}:bench", out],
-        "umoci unpack": lambda layout: ["umoci", "unpack", "--image", f"{layout}:bench", out],
+        "umoci raw unpack": lambda layout, out: ["umoci", "raw", "unpack", "--image", f"{layout}:bench", out],
+        "umoci unpack": lambda layout, out: ["umoci", "unpack", "--image", f"{layout}:bench", out],
     }
     print("| layers | | wall s | CPU s | memory MB | of raw unpack: wall | CPU | of unpack: wall | CPU |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
@@ -173,10 +178,8 @@ def main():
             figures = {name: [] for name in rows}
             for _ in range(options.runs):
                 for name, command in rows.items():
-                    shutil.rmtree(out, ignore_errors=True)
                     os.sync()
-                    figures[name].append(measure(command(layout)))
-            shutil.rmtree(out, ignore_errors=True)
+                    figures[name].append(measure(command(layout, outs / f"{corpus_name}-{kind}-{len(figures[name])}-{name}")))
             for name in rows:
                 cells = [f"{statistics.median(column):.2f}" for column in zip(*figures[name])]
                 for peer in peers:
@@ -184,6 +187,10 @@ def main():
                         pairs = [mine[column] / its[column] for mine, its in zip(figures[name], figures.get(peer, []))]
                         cells.append(f"{statistics.median(pairs):.2f}" if pairs else "")
                 print(f"| {corpus_name}, {kind} | {name} | {' | '.join(cells)} |", flush=True)
+            if options.out:
+                shutil.rmtree(outs)
+                outs.mkdir()
+    shutil.rmtree(outs)
 
 
 if __name__ == "__main__":

@@ -70,8 +70,13 @@ pub fn stage(
             let members = read_one(layer, open, &budget, threads, &mut |member, content| {
                 reading.take(&mut cursor, member, content)
             });
-            let members = members.inspect_err(|_| failure.note(Ok(())))?;
-            Ok((members, std::mem::take(&mut reading.files)))
+            match members {
+                Ok(members) => Ok((members, reading.files)),
+                Err(error) => {
+                    failure.note(Err(error));
+                    Err(FirstFailure::another())
+                }
+            }
         };
         let all = pool.install(|| {
             let layers = layers.par_iter().enumerate().with_max_len(1);

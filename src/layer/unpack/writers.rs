@@ -110,9 +110,14 @@ impl FirstFailure {
         self.is_noted.load(Ordering::Relaxed)
     }
 
-    /// Fails if something has failed, for those who need not go on. What it says is not heard: the first failure is.
+    /// Fails if something has failed, for those who need not go on.
     pub fn check(&self) -> Result<()> {
-        if self.is_noted() { Err(Error::new(ErrorKind::Io, "another part has failed")) } else { Ok(()) }
+        if self.is_noted() { Err(Self::another()) } else { Ok(()) }
+    }
+
+    /// Returns an error that nobody will hear of: the first failure is what is told.
+    pub fn another() -> Error {
+        Error::new(ErrorKind::Io, "another part has failed")
     }
 
     fn outcome(&self) -> Result<()> {
