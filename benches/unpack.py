@@ -108,7 +108,7 @@ def own(layout, directory, layers, binary, compression):
         specification = Path(scratch) / "ocibake.toml"
         specification.write_text(spec)
         environment = dict(os.environ, OCIBAKE_STORE=f"{scratch}/store")
-        command = [binary, "build", "--progress", "quiet", "--compression", compression, "-t", "bench", context]
+        command = [binary, "build", "--progress", "quiet", "--compression", compression, "-t", "x:bench", context]
         subprocess.run([*command, "-f", specification, "-o", f"{layout}/"], check=True, env=environment)
 
 

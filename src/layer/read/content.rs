@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Take};
 
-use super::member::Member;
 use crate::error::{Error, Result};
 
 /// The content of a file as it comes by.
@@ -11,9 +10,6 @@ pub struct FileContent<'a> {
     /// Makes of what went wrong with the tar what is said of it.
     failed: &'a dyn Fn(io::Error) -> Error,
 }
-
-/// A callback that is given a file of a tar, and its content, of which it may leave as much as it likes.
-pub(super) type TakeContent<'a> = dyn FnMut(&Member, &mut FileContent<'_>) -> Result<()> + 'a;
 
 /// A callback that is given a part of a file, and its place there.
 pub type TakePart<'a> = dyn FnMut(&[u8], u64) -> Result<()> + 'a;

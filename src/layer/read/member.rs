@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use tar::Header;
 
-use super::content::{FileContent, TakeContent};
+use super::content::FileContent;
 use super::field::{decimal, decoded, number, record, time};
 use super::header::is_header;
 use super::sparse::Filled;
@@ -30,6 +30,9 @@ pub struct Extent {
     pub size: u64,
 }
 
+/// A callback that is given a file of a tar, and its content, of which it may leave as much as it likes.
+pub(super) type TakeContent<'a> = dyn FnMut(&Member, &mut FileContent<'_>) -> Result<()> + 'a;
+
 /// The largest pax header or long name; Go's reader has the same limit.
 const LONGEST_HEADER: u64 = 1 << 20;
 
@@ -48,12 +51,7 @@ const XATTR_MEMORY: u64 = 128;
 /// Reads all members of `tar`, which errors call `name`, up to the end of the archive; what follows that is left unread.
 /// pax records outrank GNU's long names, and these the header's fields. Global pax headers are passed over, as docker and
 /// containerd do. Each file is given to `take` as it comes by.
-pub(super) fn members(
-    tar: impl Read,
-    name: &str,
-    budget: &Budget,
-    take: &mut TakeContent<'_>,
-) -> Result<Vec<Member>> {
+pub(super) fn members(tar: impl Read, name: &str, budget: &Budget, take: &mut TakeContent<'_>) -> Result<Vec<Member>> {
     let mut reader = HeaderReader { tar: Filled::new(tar, Some(budget)), at: 0, name, budget };
     let mut members = Vec::new();
     let mut extension = Extension::default();

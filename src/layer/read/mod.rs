@@ -27,14 +27,13 @@ use crate::oci::{Descriptor, Digest, Hasher, media_type};
 use crate::tree::{Budget, Files, Limits, Spool, Whole};
 
 use chunk::{AHEAD, CHUNK, Chunk, Chunks, Pumped, pump};
-use member::members;
+use member::{TakeContent, members};
 use pieces::{may_be_in_pieces, pump_pieces};
 
 pub use archive::read_archive;
 pub use blob::LayerReader;
 pub(super) use change::OPAQUE;
 pub use change::{Overlay, WHITEOUT};
-use content::TakeContent;
 pub(super) use content::{FileContent, TakePart};
 pub use header::is_header;
 pub use member::{Extent, Member};

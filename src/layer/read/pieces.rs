@@ -56,7 +56,8 @@ pub(super) fn pump_pieces(blob: impl Read, threads: usize, chunks: &mut Chunks) 
             let jobs = Arc::new(Mutex::new(jobs));
             for _ in 0..threads {
                 let jobs = jobs.clone();
-                let started = thread::Builder::new().name("unpack".to_owned()).spawn_scoped(scope, move || serve(&jobs));
+                let started =
+                    thread::Builder::new().name("unpack".to_owned()).spawn_scoped(scope, move || serve(&jobs));
                 started?;
             }
             Begun::read(&mut packed, chunks, &|job| drop(send.send(job)), threads + 1)

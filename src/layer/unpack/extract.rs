@@ -12,13 +12,7 @@ use crate::oci::Hasher;
 /// Reads the tar of `layer` once more and writes `parts` of it, sorted and apart from each other, to where they stand in it,
 /// into `file`. When it returns the blob has been read to its end, so that its reader could check it, and the digest of its
 /// tar holds. As many as `threads` decompress it.
-pub fn extract(
-    layer: &Layer,
-    parts: &[Range<u64>],
-    open: &Open<'_>,
-    threads: usize,
-    file: &File,
-) -> Result<()> {
+pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, threads: usize, file: &File) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
         let tar = TarStream::start(scope, layer.descriptor.digest, blob, threads)?;

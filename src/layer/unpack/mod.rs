@@ -73,7 +73,8 @@ pub fn unpack(
         cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
     }
     let failure = FirstFailure::default();
-    let writing = Writing { layers, open, files: &survey.files, loose: &survey.loose, target: &target, failure: &failure };
+    let writing =
+        Writing { layers, open, files: &survey.files, loose: &survey.loose, target: &target, failure: &failure };
     writing.run(pool)?;
     rest(target, survey)
 }

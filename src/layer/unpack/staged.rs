@@ -65,7 +65,8 @@ pub fn stage(
     let write = |cursor: &mut Cursor<'_>, small: Small| staging.write(cursor, small);
     side_by_side(pool.current_num_threads(), &staging.target, &failure, write, |send| {
         let read_one = |send: &mut Batches<Small>, (number, layer): (usize, &Layer)| {
-            let mut reading = Reading { staging: &staging, number, send: send.clone(), failure: &failure, files: Vec::new() };
+            let mut reading =
+                Reading { staging: &staging, number, send: send.clone(), failure: &failure, files: Vec::new() };
             let mut cursor = Cursor::new(&staging.target);
             let members = read_one(layer, open, &budget, threads, &mut |member, content| {
                 reading.take(&mut cursor, member, content)
@@ -249,7 +250,9 @@ impl Staged {
         for (number, path) in moves {
             self.put(&mut cursor, number, path)?;
         }
-        for (wanted, also) in survey.files.iter().flatten().flat_map(|file| file.also.iter().map(move |also| (file, also))) {
+        for (wanted, also) in
+            survey.files.iter().flatten().flat_map(|file| file.also.iter().map(move |also| (file, also)))
+        {
             self.copy(&wanted.place.path, also)?;
         }
         if let Some(Aside { name, .. }) = self.aside.get() {
@@ -261,7 +264,12 @@ impl Staged {
 
     /// Leaves of the files of layer `number` those that are where they are `wanted`. Others that are wanted lie aside then, and
     /// are added to `moves` with where they belong.
-    fn sort_out<'w>(&mut self, number: usize, wanted: &'w [Wanted<'_>], moves: &mut Vec<(u64, &'w [u8])>) -> Result<()> {
+    fn sort_out<'w>(
+        &mut self,
+        number: usize,
+        wanted: &'w [Wanted<'_>],
+        moves: &mut Vec<(u64, &'w [u8])>,
+    ) -> Result<()> {
         let Staged { target, files, odd, aside, .. } = self;
         let mut cursor = Cursor::new(target);
         let mut wanted = wanted.iter().peekable();

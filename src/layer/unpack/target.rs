@@ -191,7 +191,8 @@ impl<'a> Cursor<'a> {
     pub fn enter(&mut self, path: &[u8], made: Option<&Mutex<HashSet<Vec<u8>>>>) -> Result<BorrowedFd<'_>, Errno> {
         if self.path != path {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let is_below = !self.path.is_empty() && path.strip_prefix(&self.path[..]).is_some_and(|rest| rest[0] == b'/');
+            let is_below =
+                !self.path.is_empty() && path.strip_prefix(&self.path[..]).is_some_and(|rest| rest[0] == b'/');
             let (mut directory, mut at) = match (is_below, self.directory.take()) {
                 (true, directory) => (directory, self.path.len() + 1),
                 (false, _) => (None, 0),

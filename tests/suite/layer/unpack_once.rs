@@ -68,9 +68,7 @@ fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
 }
 
-fn finished(
-    unpack: impl FnOnce((std::os::fd::BorrowedFd<'_>, &Path)) -> Result<Unpacked>,
-) -> Result<TempDir> {
+fn finished(unpack: impl FnOnce((std::os::fd::BorrowedFd<'_>, &Path)) -> Result<Unpacked>) -> Result<TempDir> {
     let place = tempfile::tempdir().unwrap();
     let root = File::open(place.path()).unwrap();
     let unpacked = unpack((root.as_fd(), place.path()))?;

@@ -98,9 +98,9 @@ fn decompressed(blob: &[u8]) -> Vec<u8> {
 
 #[test]
 fn streams_of_others_are_read_wherever_they_are_flushed() {
-    for content in [text(4_000_000), markers(2_500_000), noise(2, 2_500_000)] {
+    for content in [text(2_500_000), markers(1_500_000), noise(2, 1_500_000)] {
         let tar = tar_of(&content);
-        for every in [70_000, 128 << 10, 1 << 20, 3 << 20] {
+        for every in [70_000, 128 << 10, 1 << 20] {
             for how in [FlushCompress::Sync, FlushCompress::Full, FlushCompress::None] {
                 holds(&flushed(&tar, every, how), &tar).unwrap_or_else(|error| panic!("{every} {how:?}: {error:?}"));
             }
@@ -116,7 +116,11 @@ fn members_may_follow_each_other_in_any_form() {
     let tar = tar_of(&text(3_000_000));
     let (first, second) = tar.split_at(1_700_000);
     let forms = |part: &[u8]| {
-        [plain_member(part, 6), flushed(part, 100_000, FlushCompress::Full), flushed(part, 100_000, FlushCompress::Sync)]
+        [
+            plain_member(part, 6),
+            flushed(part, 100_000, FlushCompress::Full),
+            flushed(part, 100_000, FlushCompress::Sync),
+        ]
     };
     for first in forms(first) {
         for second in forms(second) {
@@ -140,7 +144,8 @@ fn what_is_damaged_is_refused() {
         for length in [0, 5, 10, 11, blob.len() / 3, blob.len() - 9, blob.len() - 8, blob.len() - 1] {
             refused(&blob[..length]);
         }
-        for at in [1, 2, blob.len() / 2, blob.len() - 9, blob.len() - 8, blob.len() - 1] {
+        // The byte before the trailer has bits that nobody reads.
+        for at in [1, 2, blob.len() / 2, blob.len() - 8, blob.len() - 1] {
             let mut bytes = blob.clone();
             bytes[at] ^= 0x40;
             refused(&bytes);
@@ -151,7 +156,7 @@ fn what_is_damaged_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Parts of every kind, each flushed in its own way.
     #[test]
