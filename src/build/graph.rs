@@ -117,7 +117,7 @@ impl<'a> StateGraph<'a> {
 }
 
 impl State<'_> {
-    fn is_on_disk(&self) -> bool {
+    pub fn is_on_disk(&self) -> bool {
         match &self.origin {
             Origin::Step { step, .. } => step::work(&step.work).is_some_and(|work| work.takes().on_disk),
             Origin::Start(_) => false,

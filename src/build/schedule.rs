@@ -164,9 +164,27 @@ impl<'p> Schedule<'_, 'p> {
 
     fn start(&self, state: usize) -> Result<Files> {
         match self.graph.states[state].origin {
+            Origin::Start(Some(image)) if self.is_run_on(state) => {
+                Ok(self.inputs.roots.image(image, &self.inputs.bases)?.files.clone())
+            }
             Origin::Start(Some(image)) => self.inputs.bases.files(image),
             _ => Ok(Files::new()),
         }
+    }
+
+    /// Returns whether a command stands on `state` of which no outcome is known yet: it will hardly be known without running it.
+    fn is_run_on(&self, state: usize) -> bool {
+        let ledger = locked(&self.ledger);
+        let stands_on = |mut above: usize| {
+            while let (true, Origin::Step { below, .. }) = (above != state, &self.graph.states[above].origin) {
+                above = *below;
+            }
+            above == state
+        };
+        (0..self.graph.states.len()).any(|above| {
+            let is_unknown = matches!(ledger.slots[above].outcome, Outcome::Unknown);
+            is_unknown && self.graph.states[above].is_on_disk() && stands_on(above)
+        })
     }
 
     /// A step that has asked for the files of `state`.

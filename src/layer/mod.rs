@@ -3,9 +3,9 @@
 //!
 //! - `tar`: the headers that entries become; `whiteout`: the entries that tell of removals.
 //! - `write`: entries to blobs. A layer's bytes are a function of its entries and the compression alone: [`Writer`] says how.
-//! - `read`: blobs to the file system that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
-//!   learns what is to be,
-//! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
+//! - `read`: blobs to the file system that they make, all digests checked.
+//! - `unpack`: that file system on disk. [`unpack_all()`] reads layers once and brings them to disk meanwhile; where what is to be is
+//!   known already, [`unpack()`] brings that to disk, and [`flatten()`] into one tar.
 //! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted.
 
 mod lower;
@@ -19,10 +19,10 @@ mod write;
 pub use lower::{lower, lowest};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
-    decompressed, is_header, media_type_of, read, read_archive, read_members,
+    decompressed, is_header, media_type_of, read, read_archive, read_members, threads_for_each,
 };
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
-pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
+pub use unpack::{Directories, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all};
 pub use upper::{Provided, upper};
 pub use whiteout::with_whiteouts;
 pub use write::{Compression, Earlier, Job, Piece, Writer, Written};

@@ -48,9 +48,9 @@ pub fn write_directory(
     for rootfs in &images {
         let root = pending.create(&rootfs.name)?;
         let shown = directory.join(&rootfs.name);
-        let files = rootfs.read(image.store, &pool, unpacking)?;
+        let limits = Limits::of(&rootfs.layers, unpacking.limit);
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        let unpacked = layer::unpack(&files, &rootfs.layers, &open, (root.as_fd(), &shown), &pool)?;
+        let unpacked = layer::unpack_all(&rootfs.layers, &open, limits, (root.as_fd(), &shown), &pool)?;
         for (kind, message) in &unpacked.left_out {
             let message = format!("{}: {message}", shown.display());
             (unpacking.progress)(Event::Warning { kind: *kind, message: &message });

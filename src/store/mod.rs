@@ -31,6 +31,7 @@ pub use layered::Layered;
 pub use layout::Layout;
 pub use listed::{CONTAINERD_NAME, Listed, REF_NAME, images};
 pub use local::{LocalStore, PendingBlob};
+pub use unpacked::PendingUnpacked;
 
 use std::io::Read;
 

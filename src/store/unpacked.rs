@@ -6,7 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -44,10 +44,28 @@ impl LocalStore {
         let name = name_of(key);
         let place = self.unpacked_path(&name);
         if size_of_whole(&place, &name).is_none() {
-            let making = self.directory()?;
-            let shown = making.path().join(FILES);
-            let files = making.create(FILES)?;
-            make(files.as_fd(), &shown)?;
+            let pending = self.begin_unpacked()?;
+            make(pending.files.as_fd(), &pending.shown)?;
+            return self.keep_unpacked(key, pending);
+        }
+        self.touch(name, &place.join(WHOLE));
+        Ok(place.join(FILES))
+    }
+
+    /// Begins a directory whose key is not known before it is filled.
+    pub fn begin_unpacked(&self) -> Result<PendingUnpacked> {
+        let making = self.directory()?;
+        let (shown, files) = (making.path().join(FILES), making.create(FILES)?);
+        Ok(PendingUnpacked { making, files, shown })
+    }
+
+    /// Keeps what was unpacked under `key`, and returns where it is from now on, as [`unpacked`](Self::unpacked) does. It is
+    /// whole.
+    pub fn keep_unpacked(&self, key: &Digest, pending: PendingUnpacked) -> Result<PathBuf> {
+        let name = name_of(key);
+        let place = self.unpacked_path(&name);
+        if size_of_whole(&place, &name).is_none() {
+            let PendingUnpacked { making, files, shown } = pending;
             drop(files);
             let size = usage(&making).map_err(|errno| Error::io("look at", &shown, errno.into()))?;
             note(&making.path().join(WHOLE), &name, size)?;
@@ -95,6 +113,21 @@ impl LocalStore {
         making.move_to(place).map_err(failed)?;
         self.note_growth();
         Ok(())
+    }
+}
+
+/// A directory that is being filled with what layers unpack to, which nobody else can look into. It goes with the value unless
+/// it is [kept](LocalStore::keep_unpacked).
+pub struct PendingUnpacked {
+    making: PendingDirectory,
+    files: OwnedFd,
+    shown: PathBuf,
+}
+
+impl PendingUnpacked {
+    /// Returns the directory that the files go into, and the path that errors call it by.
+    pub fn files(&self) -> (BorrowedFd<'_>, &Path) {
+        (self.files.as_fd(), &self.shown)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
 use crate::progress::Event;
-use crate::store::Store;
+use crate::store::{PendingUnpacked, Store};
 use crate::sync::{Memo, locked};
 use crate::tree::{Content, Files, Kind, Limits, Node, Object, Spool};
 
@@ -70,16 +70,43 @@ impl<'a> Bases<'a> {
     /// The file system of `image`. Its contents are there once they were [brought](Bases::bring).
     pub fn files(&self, image: &BaseImage) -> Result<Files> {
         self.images.get(image.manifest, || {
-            let diff_ids = image.config.rootfs.diff_ids.clone();
-            let layers = Layer::all(image.manifest, image.layers.clone(), diff_ids)?;
-            let mut overlay = Overlay::new();
-            for (number, (members, layer)) in self.members(&layers)?.into_iter().zip(layers).enumerate() {
-                let spool = self.spool(layer);
-                overlay.apply(number, members, &spool).map_err(|error| about(error, image))?;
-            }
-            let files = overlay.into_files();
-            Ok(if image.config.platform.is_windows() { windows::files(&files) } else { files })
+            let layers = layers_of(image)?;
+            self.put_together(image, &layers, self.members(&layers)?)
         })
+    }
+
+    /// The file system of `image`, as the lowest of an overlay in a directory of the store, too, if it comes to light now: what
+    /// has to be read to know it is written out at the same time. Layers that were read by earlier builds are not read for
+    /// that.
+    pub fn unpacked(&self, image: &BaseImage) -> Result<(Files, Option<PendingUnpacked>)> {
+        let mut unpacked = None;
+        let files = self.images.get(image.manifest, || {
+            let layers = layers_of(image)?;
+            let known = self.all_noted(&layers);
+            if known.iter().all(Option::is_some) {
+                return self.put_together(image, &layers, known.into_iter().flatten().collect());
+            }
+            let pending = self.options.store.begin_unpacked()?;
+            let open = |descriptor: &Descriptor| self.open(descriptor);
+            let limits = Limits::of(&layers, None);
+            let (members, staged) = layer::stage(&layers, &open, limits, pending.files(), self.pool)?;
+            layers.iter().zip(&members).try_for_each(|(layer, members)| self.note(layer, members))?;
+            let files = self.put_together(image, &layers, members)?;
+            self.finish(staged.arrange(&layer::lowest(&files), &layers)?, pending.files())?;
+            unpacked = Some(pending);
+            Ok(files)
+        })?;
+        Ok((files, unpacked))
+    }
+
+    fn put_together(&self, image: &BaseImage, layers: &[Layer], members: Vec<Vec<Member>>) -> Result<Files> {
+        let mut overlay = Overlay::new();
+        for (number, (members, layer)) in members.into_iter().zip(layers).enumerate() {
+            let spool = self.spool(layer.clone());
+            overlay.apply(number, members, &spool).map_err(|error| about(error, image))?;
+        }
+        let files = overlay.into_files();
+        Ok(if image.config.platform.is_windows() { windows::files(&files) } else { files })
     }
 
     /// The file system that `layer`, which is in the local store, makes of what is `below` it.
@@ -99,7 +126,11 @@ impl<'a> Bases<'a> {
             tars.iter().filter_map(|tar| Some(spooled.get(tar)?.layer.clone())).collect()
         };
         let open = |descriptor: &Descriptor| self.open(descriptor);
-        let Unpacked { directories, left_out } = layer::unpack(files, &layers, &open, (root, shown), self.pool)?;
+        self.finish(layer::unpack(files, &layers, &open, (root, shown), self.pool)?, (root, shown))
+    }
+
+    fn finish(&self, unpacked: Unpacked, (root, shown): (BorrowedFd<'_>, &Path)) -> Result<()> {
+        let Unpacked { directories, left_out } = unpacked;
         for (kind, message) in &left_out {
             (self.options.progress)(Event::Warning { kind: *kind, message });
         }
@@ -139,8 +170,9 @@ impl<'a> Bases<'a> {
             .iter()
             .map(|(layer, _, parts, file)| (*layer, parts.iter().map(|(start, end)| *start..*end).collect(), file))
             .collect();
+        let threads = layer::threads_for_each(layers.len(), self.pool);
         self.pool.install(|| {
-            layers.par_iter().try_for_each(|(layer, parts, file)| layer::extract(layer, parts, &open, file))
+            layers.par_iter().try_for_each(|(layer, parts, file)| layer::extract(layer, parts, &open, threads, file))
         })?;
         for (_, mut brought, parts, _) in all {
             brought.parts.extend(parts);
@@ -160,18 +192,26 @@ impl<'a> Bases<'a> {
 
     /// The members of each layer: as they were noted, else read. Each is one whose blob unpacks to its diff_id.
     fn members(&self, layers: &[Layer]) -> Result<Vec<Vec<Member>>> {
-        let known = self.pool.install(|| layers.par_iter().map(|layer| self.noted(layer)).collect::<Vec<_>>());
+        let known = self.all_noted(layers);
         let missing: Vec<Layer> =
             layers.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(layer, _)| layer.clone()).collect();
         let open = |descriptor: &Descriptor| self.open(descriptor);
         let read = layer::read_members(&missing, &open, Limits::of(layers, None), self.pool)?;
-        for (layer, members) in missing.iter().zip(&read) {
-            let marker = marker(self.options.store)?;
-            self.options.store.put_record(&record(layer), &marker, &members::encoded(members))?;
-            self.options.store.note_diff_id(layer)?;
-        }
+        missing.iter().zip(&read).try_for_each(|(layer, members)| self.note(layer, members))?;
         let mut read = read.into_iter();
         Ok(known.into_iter().filter_map(|known| known.or_else(|| read.next())).collect())
+    }
+
+    /// Notes the members of a layer, all of which was read and whose digests hold.
+    fn note(&self, layer: &Layer, members: &[Member]) -> Result<()> {
+        let marker = marker(self.options.store)?;
+        self.options.store.put_record(&record(layer), &marker, &members::encoded(members))?;
+        self.options.store.note_diff_id(layer)
+    }
+
+    /// The members of each layer that were noted.
+    fn all_noted(&self, layers: &[Layer]) -> Vec<Option<Vec<Member>>> {
+        self.pool.install(|| layers.par_iter().map(|layer| self.noted(layer)).collect())
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
@@ -194,6 +234,10 @@ impl<'a> Bases<'a> {
         });
         spooled.spool.clone()
     }
+}
+
+fn layers_of(image: &BaseImage) -> Result<Vec<Layer>> {
+    Layer::all(image.manifest, image.layers.clone(), image.config.rootfs.diff_ids.clone())
 }
 
 /// The tar that the content of a file is in.

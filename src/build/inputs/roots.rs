@@ -40,9 +40,17 @@ impl<'a> Roots<'a> {
         Roots { options, images: Memo::default(), changed: Mutex::default() }
     }
 
-    /// The file system of `image`.
+    /// The file system of `image`. Where its layers are read for the first time, that is the only one.
     pub fn image(&self, image: &BaseImage, bases: &Bases<'_>) -> Result<Arc<DiskRoot>> {
-        self.images.get(image.manifest, || self.root(&bases.files(image)?, &DiskRoot::empty(), bases))
+        self.images.get(image.manifest, || {
+            let (files, unpacked) = bases.unpacked(image)?;
+            let empty = DiskRoot::empty();
+            let Some(unpacked) = unpacked else { return self.root(&files, &empty, bases) };
+            let (entries, removed) = sorted(diff(&empty.files, &files));
+            let key = self.key(&empty.key, &entries, &removed);
+            let made = self.options.store.keep_unpacked(&key, unpacked)?;
+            Ok(Arc::new(empty.under(made, files, key)))
+        })
     }
 
     /// Brings `files` to disk: what differs from `near` becomes one more directory. What was brought there earlier, by

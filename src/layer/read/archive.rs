@@ -23,7 +23,7 @@ pub fn read_archive<W: Write>(
 ) -> Result<Overlay> {
     let budget = Budget::new(limits, Whole::Archive);
     let tar = Filled::new(Counted { tar, budget: &budget }, Some(&budget));
-    let members = members(Teed { tar, copy: &mut copy }, name, &budget)?;
+    let members = members(Teed { tar, copy: &mut copy }, name, &budget, &mut |_, _| Ok(()))?;
     let is_whiteout = |member: &&Member| names(&member.path).any(|part| part.starts_with(WHITEOUT));
     if let Some(member) = members.iter().find(is_whiteout) {
         let path = member.path.escape_ascii();

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 
 use tar::Header;
 
+use super::content::FileContent;
 use super::field::{decimal, decoded, number, record, time};
 use super::header::is_header;
 use super::sparse::Filled;
@@ -29,6 +30,9 @@ pub struct Extent {
     pub size: u64,
 }
 
+/// A callback that is given a file of a tar, and its content, of which it may leave as much as it likes.
+pub(super) type TakeContent<'a> = dyn FnMut(&Member, &mut FileContent<'_>) -> Result<()> + 'a;
+
 /// The largest pax header or long name; Go's reader has the same limit.
 const LONGEST_HEADER: u64 = 1 << 20;
 
@@ -46,8 +50,8 @@ const XATTR_MEMORY: u64 = 128;
 
 /// Reads all members of `tar`, which errors call `name`, up to the end of the archive; what follows that is left unread.
 /// pax records outrank GNU's long names, and these the header's fields. Global pax headers are passed over, as docker and
-/// containerd do.
-pub(super) fn members(tar: impl Read, name: &str, budget: &Budget) -> Result<Vec<Member>> {
+/// containerd do. Each file is given to `take` as it comes by.
+pub(super) fn members(tar: impl Read, name: &str, budget: &Budget, take: &mut TakeContent<'_>) -> Result<Vec<Member>> {
     let mut reader = HeaderReader { tar: Filled::new(tar, Some(budget)), at: 0, name, budget };
     let mut members = Vec::new();
     let mut extension = Extension::default();
@@ -58,7 +62,11 @@ pub(super) fn members(tar: impl Read, name: &str, budget: &Budget) -> Result<Vec
             b'L' => extension.long_name = Some(reader.name(size)?),
             b'K' => extension.long_target = Some(reader.name(size)?),
             b'g' => reader.skip(padded(size))?,
-            _ => members.push(reader.member(&header, std::mem::take(&mut extension), size)?),
+            _ => {
+                let member = reader.member(&header, std::mem::take(&mut extension), size)?;
+                reader.content(&member, size, take)?;
+                members.push(member);
+            }
         }
     }
     Ok(members)
@@ -188,13 +196,25 @@ impl<R: Read> HeaderReader<'_, R> {
                 return Err(self.wrong(&format!("{what}, which is not known")));
             }
         };
-        self.skip(padded(size))?;
         let text = |kind: &Kind<Extent>| match kind {
             Kind::Symlink { target } | Kind::HardLink { target } => target.len(),
             _ => 0,
         };
         self.budget.entry((path.len() + text(&kind)) as u64)?;
         Ok(Entry { path, kind, attributes })
+    }
+
+    /// Gives the content of `member` to `take` if it is a file, and goes on to what stands behind its `size` bytes.
+    fn content(&mut self, member: &Member, size: u64, take: &mut TakeContent<'_>) -> Result<()> {
+        if !matches!(member.kind, Kind::File(_)) {
+            return self.skip(padded(size));
+        }
+        let failed = |error| failed(self.name, error);
+        let mut content = FileContent::new(&mut self.tar, size, &failed);
+        take(member, &mut content)?;
+        let taken = size - content.left();
+        self.at += taken;
+        self.skip(padded(size) - taken)
     }
 
     fn attributes(&self, header: &Header, path: &[u8], records: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attributes> {
@@ -295,19 +315,31 @@ impl<R: Read> HeaderReader<'_, R> {
     }
 
     fn failed(&self, error: io::Error) -> Error {
-        if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none_or(|own| !own.is::<Error>()) {
-            return self.cut_short();
-        }
-        Error::from_read("read", self.name, error)
+        failed(self.name, error)
     }
 
     fn cut_short(&self) -> Error {
-        self.wrong("its tar ends in the middle of an entry")
+        cut_short(self.name)
     }
 
     fn wrong(&self, what: &str) -> Error {
-        Error::input(format!("{}: {what}", self.name))
+        wrong(self.name, what)
     }
+}
+
+fn failed(name: &str, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none_or(|own| !own.is::<Error>()) {
+        return cut_short(name);
+    }
+    Error::from_read("read", name, error)
+}
+
+fn cut_short(name: &str) -> Error {
+    wrong(name, "its tar ends in the middle of an entry")
+}
+
+fn wrong(name: &str, what: &str) -> Error {
+    Error::input(format!("{name}: {what}"))
 }
 
 const HOSTILE: &str = "no tool makes such a tar by accident: do not trust it";

@@ -3,10 +3,13 @@
 mod archive;
 mod blob;
 mod change;
+mod chunk;
+mod content;
 mod field;
 mod header;
 mod limits;
 mod member;
+mod pieces;
 mod sparse;
 
 use std::io::{self, BufReader, Cursor, Read};
@@ -23,12 +26,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Hasher, media_type};
 use crate::tree::{Budget, Files, Limits, Spool, Whole};
 
-use member::members;
+use chunk::{AHEAD, CHUNK, Chunk, Chunks, Pumped, pump};
+use member::{TakeContent, members};
+use pieces::{may_be_in_pieces, pump_pieces};
 
 pub use archive::read_archive;
 pub use blob::LayerReader;
 pub(super) use change::OPAQUE;
 pub use change::{Overlay, WHITEOUT};
+pub(super) use content::{FileContent, TakePart};
 pub use header::is_header;
 pub use member::{Extent, Member};
 pub(super) use sparse::Filled;
@@ -42,7 +48,11 @@ pub type Open<'a> = dyn Fn(&Descriptor) -> Result<Box<dyn Read + Send + 'a>> + S
 ///
 /// When it returns, every layer has been read to its end, and the digests of its blob and of its tar hold.
 pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Files> {
-    let all = read_members(layers, open, limits, pool)?;
+    put_together(read_members(layers, open, limits, pool)?, layers)
+}
+
+/// Puts the members of `layers` together to the root file system that they make.
+pub(super) fn put_together(all: Vec<Vec<Member>>, layers: &[Layer]) -> Result<Files> {
     let mut overlay = Overlay::new();
     for (number, (members, layer)) in all.into_iter().zip(layers).enumerate() {
         let spool = Arc::new(Spool::new(layer.diff_id));
@@ -60,17 +70,32 @@ pub fn read(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool
 /// When it returns, every layer has been read to its end, and the digests of its blob and of its tar hold.
 pub fn read_members(layers: &[Layer], open: &Open<'_>, limits: Limits, pool: &ThreadPool) -> Result<Vec<Vec<Member>>> {
     let budget = Budget::new(limits, Whole::Image);
-    pool.install(|| layers.par_iter().map(|layer| read_one(layer, open, &budget)).collect())
+    let threads = threads_for_each(layers.len(), pool);
+    let read = |layer| read_one(layer, open, &budget, threads, &mut |_, _| Ok(()));
+    pool.install(|| layers.par_iter().map(read).collect())
 }
 
-fn read_one(layer: &Layer, open: &Open<'_>, budget: &Budget) -> Result<Vec<Member>> {
+/// Returns how many threads may decompress one of `layers`, of which the threads of `pool` each read one at a time.
+pub fn threads_for_each(layers: usize, pool: &ThreadPool) -> usize {
+    pool.current_num_threads().div_ceil(layers.max(1))
+}
+
+/// Reads the members of one layer on this thread, and gives the files among them to `take`; see [`read_members`].
+pub(super) fn read_one(
+    layer: &Layer,
+    open: &Open<'_>,
+    budget: &Budget,
+    threads: usize,
+    take: &mut TakeContent<'_>,
+) -> Result<Vec<Member>> {
     let failed = |source| Error::from_read("read", format!("layer {}", layer.descriptor.digest), source);
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let tar = TarStream::start(scope, layer.descriptor.digest, blob)?;
+        let tar = TarStream::start(scope, layer.descriptor.digest, blob, threads)?;
         let mut tar = Checked { tar, hasher: Hasher::new(), budget, is_broken: false };
-        let members = members(&mut tar, &format!("layer {}", layer.descriptor.digest), budget);
-        if tar.is_broken {
+        let members = members(&mut tar, &format!("layer {}", layer.descriptor.digest), budget, take);
+        // What this machine has refused says nothing of the layer.
+        if tar.is_broken || members.as_ref().is_err_and(|error| error.kind == ErrorKind::Io) {
             return members;
         }
         // If the digests do not hold, that is what is wrong, and not what was found in the bytes.
@@ -99,47 +124,44 @@ pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce(
 /// The tar in a blob, decompressed ahead on a thread of its own. The blob is read to its end, so that its reader can
 /// check it; if the blob turns out to be another, that is the error, and not what was wrong with its compression.
 pub(super) struct TarStream {
-    full: Receiver<io::Result<Vec<u8>>>,
-    empty: Sender<Vec<u8>>,
-    chunk: Vec<u8>,
+    full: Receiver<io::Result<Chunk>>,
+    empty: Sender<Chunk>,
+    chunk: Chunk,
     at: usize,
 }
 
-/// How much is decompressed at a time, and how many times that ahead: together 1 MiB for a layer.
-const CHUNK: usize = 256 << 10;
-const AHEAD: usize = 4;
-
 impl TarStream {
+    /// As many as `threads` decompress what can be decompressed side by side.
     pub fn start<'scope, 'a: 'scope>(
         scope: &'scope Scope<'scope, '_>,
         layer: Digest,
         blob: Box<dyn Read + Send + 'a>,
+        threads: usize,
     ) -> Result<TarStream> {
         let ((send, full), (empty, buffers)) = (channel(), channel());
-        for _ in 0..AHEAD {
-            let _ = empty.send(Vec::new()); // the receiver is here
-        }
         start(scope, move || {
             let mut blob = blob;
-            let outcome = decompressed(&mut blob).and_then(|tar| pump(tar, &buffers, &send));
+            let mut chunks = Chunks { empty: buffers, full: send, spare: Vec::new() };
+            chunks.limit(AHEAD);
+            let outcome = pump_blob(&mut blob, threads, &mut chunks);
             if matches!(outcome, Ok(Pumped::Abandoned)) {
                 return;
             }
             let verified = io::copy(&mut blob, &mut io::sink()).map(drop);
             let error = verified.err().or(outcome.err().map(|error| undecompressed(layer, error)));
             if let Some(error) = error {
-                let _ = send.send(Err(error)); // the reader of the tar may have gone by now
+                chunks.send(Err(error)); // the reader of the tar may have gone by now
             }
         })?;
-        Ok(TarStream { full, empty, chunk: Vec::new(), at: 0 })
+        Ok(TarStream { full, empty, chunk: Chunk::default(), at: 0 })
     }
 
     /// Returns what has been decompressed and not been read. Empty at the end.
     fn fill(&mut self) -> io::Result<&[u8]> {
-        while self.at == self.chunk.len() {
+        while self.at == self.chunk.filled {
             let spent = std::mem::take(&mut self.chunk);
             self.at = 0;
-            if spent.capacity() > 0 {
+            if !spent.is_none() {
                 let _ = self.empty.send(spent); // at the end nobody takes it
             }
             match self.full.recv() {
@@ -147,7 +169,7 @@ impl TarStream {
                 Err(_) => return Ok(&[]),
             }
         }
-        Ok(&self.chunk[self.at..])
+        Ok(&self.chunk.content()[self.at..])
     }
 }
 
@@ -180,7 +202,7 @@ impl Checked<'_> {
 
 impl Read for Checked<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.tar.at == self.tar.chunk.len() {
+        if self.tar.at == self.tar.chunk.filled {
             self.next().inspect_err(|_| self.is_broken = true)?;
         }
         self.tar.read(buffer)
@@ -246,35 +268,13 @@ impl Packing {
     }
 }
 
-enum Pumped {
-    ToTheEnd,
-    /// Nobody wants the rest.
-    Abandoned,
-}
-
-/// Sends what `tar` holds, in buffers that come back.
-fn pump(mut tar: impl Read, buffers: &Receiver<Vec<u8>>, send: &Sender<io::Result<Vec<u8>>>) -> io::Result<Pumped> {
-    // No buffer comes back once the reader of the tar has gone.
-    while let Ok(mut chunk) = buffers.recv() {
-        chunk.resize(CHUNK, 0);
-        let mut filled = 0;
-        while filled < CHUNK {
-            match tar.read(&mut chunk[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        chunk.truncate(filled);
-        if send.send(Ok(chunk)).is_err() {
-            return Ok(Pumped::Abandoned);
-        }
-        if filled < CHUNK {
-            return Ok(Pumped::ToTheEnd);
-        }
-    }
-    Ok(Pumped::Abandoned)
+/// Sends the tar in `blob`, as [`decompressed`] has it.
+fn pump_blob(blob: &mut (impl Read + ?Sized), threads: usize, chunks: &mut Chunks) -> io::Result<Pumped> {
+    let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
+    blob.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut head)?;
+    let is_in_pieces = may_be_in_pieces(&head);
+    let blob = Cursor::new(head).chain(blob);
+    if is_in_pieces { pump_pieces(blob, threads, chunks) } else { pump(decompressed(blob)?, chunks) }
 }
 
 /// Errors of the blob's reader are what they are; all others come from the decoder.

@@ -11,11 +11,12 @@ use crate::oci::Hasher;
 
 /// Reads the tar of `layer` once more and writes `parts` of it, sorted and apart from each other, to where they stand in it,
 /// into `file`. When it returns the blob has been read to its end, so that its reader could check it, and the digest of its
-/// tar holds.
-pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, file: &File) -> Result<()> {
+/// tar holds. As many as `threads` decompress it.
+pub fn extract(layer: &Layer, parts: &[Range<u64>], open: &Open<'_>, threads: usize, file: &File) -> Result<()> {
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let mut hashed = Hashed { tar: TarStream::start(scope, layer.descriptor.digest, blob)?, hasher: Hasher::new() };
+        let tar = TarStream::start(scope, layer.descriptor.digest, blob, threads)?;
+        let mut hashed = Hashed { tar, hasher: Hasher::new() };
         let mut tar = Filled::new(&mut hashed, None);
         let title = || format!("layer {}", layer.descriptor.digest);
         let failed = |source| Error::from_read("read", title(), source);

@@ -10,8 +10,9 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use tar::EntryType;
 
-use super::survey::{FileContent, Survey, Wanted, contents, elsewhere};
+use super::survey::{Place, Survey, Wanted, contents, elsewhere};
 use crate::error::{Error, Result};
+use crate::layer::read::{FileContent, threads_for_each};
 use crate::layer::tar::{Head, padded, records};
 use crate::layer::{Layer, Open};
 use crate::tree::{Attributes, Files, Kind, Node, Object, joined};
@@ -38,9 +39,12 @@ pub fn flatten(
     if let Some((place, _)) = loose.first() {
         return Err(elsewhere(&place.path));
     }
+    let threads = threads_for_each(layers.len(), pool);
     pool.install(|| {
         let layers = layers.par_iter().zip(&files).filter(|(_, files)| !files.is_empty());
-        layers.try_for_each(|(layer, files)| contents(layer, files, open, |file, content| tar.content(file, content)))
+        layers.try_for_each(|(layer, files)| {
+            contents(layer, files, open, threads, |file, content| tar.content(file, content))
+        })
     })?;
     Ok(end)
 }
@@ -80,8 +84,9 @@ impl Tar<'_> {
     }
 
     fn content(&self, file: &Wanted<'_>, content: &mut FileContent<'_>) -> Result<()> {
-        let Some(start) = self.contents.get(&file.place.node.address()) else { return Ok(()) };
-        content.each_part(&mut |part, at| self.write(part, *start + at))
+        let start = |place: &Place<'_>| self.contents.get(&place.node.address()).copied();
+        let starts: Vec<u64> = file.places().filter_map(start).collect();
+        content.each_part(&mut |part, at| starts.iter().try_for_each(|start| self.write(part, start + at)))
     }
 
     fn write(&self, bytes: &[u8], at: u64) -> Result<()> {

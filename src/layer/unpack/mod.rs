@@ -2,8 +2,10 @@
 
 mod extract;
 mod flatten;
+mod staged;
 mod survey;
 mod target;
+mod writers;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,27 +13,25 @@ use std::io::Write;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat};
 use rustix::io::Errno;
 
-use super::read::start;
+use super::read::{TakePart, threads_for_each};
 use super::{Layer, Open};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::progress::WarningKind;
-use crate::sync::locked;
 use crate::tree::{Attributes, Content, Files};
 
-use survey::{Link, Place, Survey, TakePart, Wanted, contents};
+use survey::{Link, Place, Survey, Wanted, contents};
 use target::{Cursor, Omission, UnpackRoot};
+use writers::{Batches, FirstFailure, side_by_side};
 
 pub use extract::extract;
 pub use flatten::flatten;
+pub use staged::{Staged, stage, unpack_all};
 
 /// The work that is left to do once all is in place, and what could not be done.
 #[derive(Debug)]
@@ -72,7 +72,16 @@ pub fn unpack(
     for place in survey.directories.iter().filter(|place| !place.path.is_empty()) {
         cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
     }
-    Writing { layers, open, files: &survey.files, loose: &survey.loose, target: &target }.run(pool)?;
+    let failure = FirstFailure::default();
+    let writing =
+        Writing { layers, open, files: &survey.files, loose: &survey.loose, target: &target, failure: &failure };
+    writing.run(pool)?;
+    rest(target, survey)
+}
+
+/// Makes what has no content, where all files are.
+fn rest(target: UnpackRoot, survey: Survey<'_>) -> Result<Unpacked> {
+    let mut cursor = Cursor::new(&target);
     for place in &survey.others {
         cursor.other(place)?;
     }
@@ -82,7 +91,7 @@ pub fn unpack(
         cursor.make(path, |parent, name| match linkat(old, old_name, parent, name, AtFlags::empty()) {
             // Nothing else is missing but devices that were left out.
             Err(Errno::NOENT) => {
-                target.leave_out(Omission::Device, path);
+                target.leave_out(Omission::Device, path, 1);
                 Ok(())
             }
             linked => linked,
@@ -132,6 +141,7 @@ struct Writing<'a, 'o> {
     files: &'a [Vec<Wanted<'a>>],
     loose: &'a [(Place<'a>, &'a Content)],
     target: &'a UnpackRoot,
+    failure: &'a FirstFailure,
 }
 
 /// A small file and its content.
@@ -144,118 +154,90 @@ enum Contents<'a> {
 }
 
 impl<'a> Writing<'a, '_> {
-    /// The threads of `pool` read layers, others write: neither wait for the disk while they could decompress.
     fn run(&self, pool: &ThreadPool) -> Result<()> {
-        let writers = pool.current_num_threads();
-        let (send, receive) = sync_channel(2 * writers);
-        let receive = Arc::new(Mutex::new(receive));
-        let failure = &FirstFailure::default();
-        std::thread::scope(|scope| {
-            for _ in 0..writers {
-                let receive = receive.clone();
-                failure.note(start(scope, move || self.write_small(&receive, failure)));
-            }
-            // Theirs alone: should all of them end, nobody waits for them to take what is sent.
-            drop(receive);
-            let layers = self.layers.iter().zip(self.files).filter(|(_, files)| !files.is_empty());
-            let layers = layers.map(|(layer, files)| Contents::OfLayer(layer, files));
-            let all: Vec<Contents<'a>> = layers.chain(self.loose.chunks(LOOSE).map(Contents::Loose)).collect();
-            let read = |send: &mut SyncSender<_>, contents: Contents<'a>| match contents {
-                Contents::OfLayer(layer, files) => self.read_layer(layer, files, send, failure),
-                Contents::Loose(files) => self.read_loose(files, send, failure),
-            };
-            // Those that write are done when the last sender is gone, which is given away here.
-            failure.note(pool.install(|| all.into_par_iter().with_max_len(1).try_for_each_with(send, read)));
-        });
-        failure.outcome()
+        let layers = self.layers.iter().zip(self.files).filter(|(_, files)| !files.is_empty());
+        let layers = layers.map(|(layer, files)| Contents::OfLayer(layer, files));
+        let all: Vec<Contents<'a>> = layers.chain(self.loose.chunks(LOOSE).map(Contents::Loose)).collect();
+        let threads = threads_for_each(self.layers.len(), pool);
+        let read = |send: &mut Batches<_>, contents: Contents<'a>| match contents {
+            Contents::OfLayer(layer, files) => self.read_layer(layer, files, threads, send),
+            Contents::Loose(files) => self.read_loose(files, send),
+        };
+        let write = |cursor: &mut Cursor<'_>, small: Small<'_>| self.write_small(cursor, small);
+        side_by_side(pool.current_num_threads(), self.target, self.failure, write, |send| {
+            pool.install(|| all.into_par_iter().with_max_len(1).try_for_each_with(send, read))
+        })
     }
 
     fn read_layer(
         &self,
         layer: &Layer,
         files: &'a [Wanted<'a>],
-        send: &SyncSender<Small<'a>>,
-        failure: &FirstFailure,
+        threads: usize,
+        send: &mut Batches<Small<'a>>,
     ) -> Result<()> {
         let mut cursor = Cursor::new(self.target);
-        contents(layer, files, self.open, |file, content| {
-            if failure.is_noted() {
-                return Err(Error::input("another part has failed"));
-            }
+        contents(layer, files, self.open, threads, |file, content| {
+            self.failure.check()?;
             if file.size > SMALL {
-                return self.write_large(&mut cursor, &file.place, file.size, |take| content.each_part(take));
+                return self.write_large(&mut cursor, file.places(), file.size, |take| content.each_part(take));
             }
             let mut bytes = vec![0; file.size as usize];
             content.read(&mut bytes)?;
-            let _ = send.send((&file.place, bytes)); // if nobody receives any more, that has an error of its own
+            file.also.iter().for_each(|place| send.send((place, bytes.clone()), bytes.len()));
+            let size = bytes.len();
+            send.send((&file.place, bytes), size);
             Ok(())
         })
     }
 
-    fn read_loose(
-        &self,
-        files: &'a [(Place<'a>, &'a Content)],
-        send: &SyncSender<Small<'a>>,
-        failure: &FirstFailure,
-    ) -> Result<()> {
+    fn read_loose(&self, files: &'a [(Place<'a>, &'a Content)], send: &mut Batches<Small<'a>>) -> Result<()> {
         let mut cursor = Cursor::new(self.target);
         for (place, content) in files {
-            if failure.is_noted() {
-                return Err(Error::input("another part has failed"));
-            }
+            self.failure.check()?;
             if content.size() > SMALL {
-                self.write_large(&mut cursor, place, content.size(), |take| each_part(content, take))?;
+                self.write_large(&mut cursor, [place], content.size(), |take| each_part(content, take))?;
             } else {
                 // Even of an empty file on disk it is seen that it is the one that was walked.
-                let _ = send.send((place, content.bytes()?)); // as above
+                let bytes = content.bytes()?;
+                let size = bytes.len();
+                send.send((place, bytes), size);
             }
         }
         Ok(())
     }
 
-    fn write_small(&self, receive: &Mutex<Receiver<Small<'a>>>, failure: &FirstFailure) {
-        let mut cursor = Cursor::new(self.target);
-        loop {
-            let Ok((place, bytes)) = locked(receive).recv() else { return };
-            if failure.is_noted() {
-                continue;
-            }
-            let written = self.create(&mut cursor, place).and_then(|mut created| {
-                created.write_all(&bytes).map_err(|source| self.target.failed("write", &place.path, source))?;
-                self.settle(&created, place)
-            });
-            failure.note(written);
-        }
+    fn write_small(&self, cursor: &mut Cursor<'_>, (place, bytes): Small<'_>) -> Result<()> {
+        let mut created = create(cursor, place)?;
+        created.write_all(&bytes).map_err(|source| self.target.failed("write", &place.path, source))?;
+        self.target.settle_file(&created, place)
     }
 
-    /// Writes the file at `place`; `each_part` gives what is in it to the function that it gets.
-    fn write_large(
+    /// Writes the files at `places`, which are alike; `each_part` gives what is in them to the function that it gets.
+    fn write_large<'p, 't: 'p>(
         &self,
         cursor: &mut Cursor<'_>,
-        place: &Place<'_>,
+        places: impl IntoIterator<Item = &'p Place<'t>>,
         size: u64,
         each_part: impl FnOnce(&mut TakePart<'_>) -> Result<()>,
     ) -> Result<()> {
-        let created = self.create(cursor, place)?;
-        let failed = |source| self.target.failed("write", &place.path, source);
-        created.set_len(size).map_err(failed)?;
-        each_part(&mut |part, at| created.write_all_at(part, at).map_err(failed))?;
-        self.settle(&created, place)
-    }
-
-    fn create(&self, cursor: &mut Cursor<'_>, place: &Place<'_>) -> Result<File> {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-        cursor.open(&place.path, flags).map(File::from)
-    }
-
-    fn settle(&self, created: &File, place: &Place<'_>) -> Result<()> {
-        let attributes = place.node.attributes();
-        let mode = if self.target.is_root { attributes.mode } else { attributes.mode & !SET_ID };
-        if mode != attributes.mode {
-            self.target.leave_out(Omission::SetId, &place.path);
+        let mut all = Vec::new();
+        for place in places {
+            let created = create(cursor, place)?;
+            created.set_len(size).map_err(|source| self.target.failed("write", &place.path, source))?;
+            all.push((place, created));
         }
-        self.target.settle(created, &place.path, attributes, mode)
+        each_part(&mut |part, at| {
+            all.iter().try_for_each(|(place, created)| {
+                created.write_all_at(part, at).map_err(|source| self.target.failed("write", &place.path, source))
+            })
+        })?;
+        all.iter().try_for_each(|(place, created)| self.target.settle_file(created, place))
     }
+}
+
+fn create(cursor: &mut Cursor<'_>, place: &Place<'_>) -> Result<File> {
+    cursor.open(&place.path, OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY).map(File::from)
 }
 
 /// Gives all of `content` to `take` part by part, each with its place in the file. Parts that are zeros are not given.
@@ -279,30 +261,3 @@ const LOOSE: usize = 64;
 
 /// How much of a large one is copied at a time: a file on disk is looked at each time.
 const LOOSE_PART: u64 = 1 << 20;
-
-/// Set-user-ID and set-group-ID.
-const SET_ID: u32 = 0o6000;
-
-/// The first failure of several threads.
-#[derive(Default)]
-struct FirstFailure {
-    first: Mutex<Option<Error>>,
-    is_noted: AtomicBool,
-}
-
-impl FirstFailure {
-    fn note(&self, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            locked(&self.first).get_or_insert(error);
-            self.is_noted.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn is_noted(&self) -> bool {
-        self.is_noted.load(Ordering::Relaxed)
-    }
-
-    fn outcome(&self) -> Result<()> {
-        locked(&self.first).take().map_or(Ok(()), Err)
-    }
-}

@@ -2,10 +2,10 @@
 //! the layers' tars, and before and after them what needs none.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Take};
+use std::io::{self, Read};
 
 use crate::error::{Error, Result};
-use crate::layer::read::{Filled, TarStream, opened};
+use crate::layer::read::{FileContent, Filled, TarStream, opened};
 use crate::layer::{Layer, Open};
 use crate::oci::Digest;
 use crate::tree::{self, Files, Kind, Node, Object};
@@ -33,6 +33,8 @@ pub(super) struct Place<'t> {
 /// A file and its content in its layer's tar.
 pub(super) struct Wanted<'t> {
     pub place: Place<'t>,
+    /// Other files with the same content: a copy of what a layer has, or what a layer has put to two places.
+    pub also: Vec<Place<'t>>,
     pub offset: u64,
     pub size: u64,
 }
@@ -41,6 +43,13 @@ pub(super) struct Wanted<'t> {
 pub(super) struct Link {
     pub path: Vec<u8>,
     pub target: Vec<u8>,
+}
+
+impl<'t> Wanted<'t> {
+    /// Returns all files that have this content.
+    pub fn places(&self) -> impl Iterator<Item = &Place<'t>> {
+        std::iter::once(&self.place).chain(&self.also)
+    }
 }
 
 impl<'t> Survey<'t> {
@@ -73,7 +82,9 @@ impl<'t> Survey<'t> {
             }
             match kind {
                 Kind::File(content @ tree::Content::Part { spool, offset, size }) => match numbers.get(&spool.tar()) {
-                    Some(number) => survey.files[*number].push(Wanted { place, offset: *offset, size: *size }),
+                    Some(number) => {
+                        survey.files[*number].push(Wanted { place, also: Vec::new(), offset: *offset, size: *size });
+                    }
                     None if spool.can_be_read() => survey.loose.push((place, content)),
                     None => return Err(elsewhere(&place.path)),
                 },
@@ -81,7 +92,17 @@ impl<'t> Survey<'t> {
                 _ => survey.others.push(place),
             }
         }
-        survey.files.iter_mut().for_each(|files| files.sort_by_key(|file| file.offset));
+        for files in &mut survey.files {
+            files.sort_by_key(|file| file.offset);
+            files.dedup_by(|file, first| {
+                let is_same = (file.offset, file.size) == (first.offset, first.size);
+                if is_same {
+                    let Place { path, node } = &mut file.place;
+                    first.also.push(Place { path: std::mem::take(path), node });
+                }
+                is_same
+            });
+        }
         Ok(survey)
     }
 }
@@ -91,65 +112,30 @@ pub(super) fn elsewhere(path: &[u8]) -> Error {
 }
 
 /// Reads `layer` once more and gives each of `files`, in their order, to `take` with its content. The blob is read to
-/// its end, so that its reader can check it again.
+/// its end, so that its reader can check it again. As many as `threads` decompress it.
 pub(super) fn contents<'f>(
     layer: &Layer,
     files: &'f [Wanted<'f>],
     open: &Open<'_>,
+    threads: usize,
     mut take: impl FnMut(&'f Wanted<'f>, &mut FileContent<'_>) -> Result<()>,
 ) -> Result<()> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            Error::integrity(format!("layer {} is shorter than when it was read before", layer.descriptor.digest))
+        }
+        _ => Error::from_read("read", format!("layer {}", layer.descriptor.digest), source),
+    };
     std::thread::scope(|scope| {
         let blob = opened(&layer.descriptor, open)?;
-        let mut tar = Filled::new(TarStream::start(scope, layer.descriptor.digest, blob)?, None);
-        let failed = |source| Error::from_read("read", format!("layer {}", layer.descriptor.digest), source);
+        let mut tar = Filled::new(TarStream::start(scope, layer.descriptor.digest, blob, threads)?, None);
         let mut at = 0;
         for file in files {
             io::copy(&mut tar.by_ref().take(file.offset - at), &mut io::sink()).map_err(failed)?;
-            let mut content = FileContent { layer, content: tar.by_ref().take(file.size) };
+            let mut content = FileContent::new(&mut tar, file.size, &failed);
             take(file, &mut content)?;
-            at = file.offset + file.size;
+            at = file.offset + file.size - content.left();
         }
         io::copy(&mut tar, &mut io::sink()).map_err(failed).map(drop)
     })
-}
-
-/// The content of a file as it comes by, which must be read to its end.
-pub(super) struct FileContent<'a> {
-    layer: &'a Layer,
-    content: Take<&'a mut Filled<'static, TarStream>>,
-}
-
-/// A callback that is given a part of a file, and its place there.
-pub(super) type TakePart<'a> = dyn FnMut(&[u8], u64) -> Result<()> + 'a;
-
-/// How much of a large file is copied at a time.
-const PART: u64 = 256 << 10;
-
-impl FileContent<'_> {
-    /// Gives all of it to `take`, part by part, each with its place in the file. Parts that are zeros are not given.
-    pub fn each_part(&mut self, take: &mut TakePart<'_>) -> Result<()> {
-        let size = self.content.limit();
-        let mut buffer = vec![0; size.min(PART) as usize];
-        let mut at = 0;
-        while at < size {
-            let part = &mut buffer[..(size - at).min(PART) as usize];
-            self.read(part)?;
-            if part.iter().any(|byte| *byte != 0) {
-                take(part, at)?;
-            }
-            at += part.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Fills `buffer` with what comes next.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
-        self.content.read_exact(buffer).map_err(|source| match source.kind() {
-            io::ErrorKind::UnexpectedEof => Error::integrity(format!(
-                "layer {} is shorter than when it was read before",
-                self.layer.descriptor.digest
-            )),
-            _ => Error::from_read("read", format!("layer {}", self.layer.descriptor.digest), source),
-        })
-    }
 }

@@ -1,7 +1,7 @@
 //! A directory that a root file system is made in. Whatever is made is made in a directory that was opened name by name
 //! from there, no name being a link: even a mistake elsewhere could not lead outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -11,7 +11,7 @@ use std::sync::Mutex;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
-    fsetxattr, futimens, lsetxattr, makedev, mknodat, openat, symlinkat, utimensat,
+    fsetxattr, futimens, lsetxattr, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -24,6 +24,9 @@ use crate::tree::{
     Attributes, Kind, Object,
     path::{names, split},
 };
+
+/// Set-user-ID and set-group-ID.
+const SET_ID: u32 = 0o6000;
 
 /// The directory that all goes into.
 pub struct UnpackRoot {
@@ -50,41 +53,80 @@ impl UnpackRoot {
         Ok(UnpackRoot { root, shown, is_root, left_out: Mutex::default() })
     }
 
-    /// In the order that is right: a new owner clears set-user-ID bits and capabilities, and all of it changes times.
+    /// Returns the directory itself.
+    pub fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// As [`set`](Self::set), and tells of what was left out.
     pub fn settle(&self, object: impl AsFd, path: &[u8], attributes: &Attributes, mode: u32) -> Result<()> {
+        let left_out = self.set(object, path, attributes, mode)?;
+        self.leave_out(Omission::Xattr, path, left_out);
+        Ok(())
+    }
+
+    /// As [`settle`](Self::settle), for a file that is new.
+    pub fn settle_file(&self, file: impl AsFd, Place { path, node }: &Place<'_>) -> Result<()> {
+        let attributes = node.attributes();
+        self.leave_out_ids(path, attributes);
+        self.settle(file, path, attributes, self.mode(attributes))
+    }
+
+    /// Sets attributes in the order that is right: a new owner clears set-user-ID bits and capabilities, and all of it changes
+    /// times. Returns the number of extended attributes that were left out.
+    pub fn set(&self, object: impl AsFd, path: &[u8], attributes: &Attributes, mode: u32) -> Result<u64> {
         let failed = |errno: Errno| self.failed("set the attributes of", path, errno.into());
         if self.is_root {
             let (user, group) = owner(attributes);
             fchown(&object, user, group).map_err(failed)?;
         }
-        self.xattrs(path, attributes, |name, value| fsetxattr(&object, name, value, XattrFlags::empty()))?;
+        let left_out =
+            self.xattrs(path, attributes, |name, value| fsetxattr(&object, name, value, XattrFlags::empty()))?;
         fchmod(&object, Mode::from_raw_mode(mode)).map_err(failed)?;
-        futimens(&object, &times(attributes)).map_err(failed)
+        futimens(&object, &times(attributes)).map_err(failed)?;
+        Ok(left_out)
     }
 
+    /// Returns the mode that a file gets: in other hands, set-user-ID and set-group-ID bits would lend out other rights than
+    /// were meant.
+    pub fn mode(&self, attributes: &Attributes) -> u32 {
+        if self.is_root { attributes.mode } else { attributes.mode & !SET_ID }
+    }
+
+    /// Tells of the bits that the file at `path` does [not get](Self::mode).
+    pub fn leave_out_ids(&self, path: &[u8], attributes: &Attributes) {
+        self.leave_out(Omission::SetId, path, (self.mode(attributes) != attributes.mode).into());
+    }
+
+    /// Returns how many were left out.
     fn xattrs(
         &self,
         path: &[u8],
         attributes: &Attributes,
         set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
+        let mut left_out = 0;
         for (name, value) in &attributes.xattrs {
             match set(name, value) {
                 Ok(()) => {}
-                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) => self.leave_out(Omission::Xattr, path),
+                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) => left_out += 1,
                 Err(errno) => {
                     let action = format!("set the extended attribute {} of", name.escape_ascii());
                     return Err(self.failed(&action, path, errno.into()));
                 }
             }
         }
-        Ok(())
+        Ok(left_out)
     }
 
-    pub fn leave_out(&self, what: Omission, path: &[u8]) {
+    /// Takes it that so many things were left out at `path`; none is nothing to tell of.
+    pub fn leave_out(&self, what: Omission, path: &[u8], times: u64) {
+        if times == 0 {
+            return;
+        }
         let mut all = locked(&self.left_out);
         let (count, first) = all.entry(what).or_insert_with(|| (0, path.to_owned()));
-        *count += 1;
+        *count += times;
         // Threads come in any order; the words should not depend on it.
         if path < &first[..] {
             path.clone_into(first);
@@ -140,17 +182,42 @@ impl<'a> Cursor<'a> {
     /// The directory that `path` is in, and its name there; the root is `.` in itself.
     pub fn parent<'p>(&mut self, path: &'p [u8]) -> Result<(BorrowedFd<'_>, &'p [u8])> {
         let (parent, name) = if path.is_empty() { (path, &b"."[..]) } else { split(path) };
-        if self.path != parent {
-            let mut directory: Option<OwnedFd> = None;
-            for part in names(parent) {
+        let target = self.target;
+        let entered = self.enter(parent, None);
+        entered.map(|directory| (directory, name)).map_err(|errno| target.failed("open", parent, errno.into()))
+    }
+
+    /// Goes to the directory at `path`. What is missing of it is made, and noted, if there is a set of what is `made`.
+    pub fn enter(&mut self, path: &[u8], made: Option<&Mutex<HashSet<Vec<u8>>>>) -> Result<BorrowedFd<'_>, Errno> {
+        if self.path != path {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let is_below =
+                !self.path.is_empty() && path.strip_prefix(&self.path[..]).is_some_and(|rest| rest[0] == b'/');
+            let (mut directory, mut at) = match (is_below, self.directory.take()) {
+                (true, directory) => (directory, self.path.len() + 1),
+                (false, _) => (None, 0),
+            };
+            // Should this fail, it is at the root again.
+            self.path.clear();
+            for part in names(&path[at..]) {
                 let from = directory.as_ref().unwrap_or(&self.target.root);
-                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let opened = openat(from, part, flags, Mode::empty());
-                directory = Some(opened.map_err(|errno| self.target.failed("open", parent, errno.into()))?);
+                at += part.len() + 1;
+                let opened = openat(from, part, flags, Mode::empty()).or_else(|errno| match (errno, made) {
+                    (Errno::NOENT, Some(made)) => {
+                        match mkdirat(from, part, Mode::RWXU) {
+                            Ok(()) => drop(locked(made).insert(path[..at - 1].to_owned())),
+                            Err(Errno::EXIST) => {}
+                            Err(errno) => return Err(errno),
+                        }
+                        openat(from, part, flags, Mode::empty())
+                    }
+                    _ => Err(errno),
+                });
+                directory = Some(opened?);
             }
-            (self.directory, self.path) = (directory, parent.to_owned());
+            (self.directory, self.path) = (directory, path.to_owned());
         }
-        Ok((self.directory.as_ref().unwrap_or(&self.target.root).as_fd(), name))
+        Ok(self.directory.as_ref().unwrap_or(&self.target.root).as_fd())
     }
 
     pub fn open(&mut self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
@@ -184,7 +251,7 @@ impl<'a> Cursor<'a> {
         let (target, (parent, name)) = (self.target, self.parent(path)?);
         match mknodat(parent, name, kind, Mode::empty(), device) {
             Err(Errno::PERM) if kind != FileType::Fifo => {
-                target.leave_out(Omission::Device, path);
+                target.leave_out(Omission::Device, path, 1);
                 Ok(())
             }
             Err(errno) => Err(target.failed("create", path, errno.into())),
@@ -203,9 +270,10 @@ impl<'a> Cursor<'a> {
         if !attributes.xattrs.is_empty() {
             // There is no call that takes a directory and a name.
             let through = [format!("/proc/self/fd/{}/", parent.as_raw_fd()).as_bytes(), name].concat();
-            target.xattrs(path, attributes, |name, value| {
+            let left_out = target.xattrs(path, attributes, |name, value| {
                 lsetxattr(through.as_slice(), name, value, XattrFlags::empty())
             })?;
+            target.leave_out(Omission::Xattr, path, left_out);
         }
         if !is_link {
             let mode = Mode::from_raw_mode(attributes.mode);

@@ -11,6 +11,8 @@ mod overlay_model;
 mod unpack;
 mod unpack_contents;
 mod unpack_hostile;
+mod unpack_once;
+mod unpack_pieces;
 mod unpack_refusal;
 mod walk;
 mod whiteout;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ocibake::error::{Error, Result};
-use ocibake::layer::{Compression, Layer, read, unpack};
+use ocibake::layer::{Compression, Layer, flatten, read, unpack};
 use ocibake::oci::{Descriptor, Digest};
 use ocibake::tree::{Content, Entry, Files, Ignore, Kind, Limits, Spool, walk};
 use tempfile::TempDir;
@@ -185,6 +185,40 @@ fn a_file_on_disk_that_is_not_the_one_that_was_walked_is_refused() {
             change(&place.path().join("it"));
             let Error { message, .. } = unpacked(&files, &InMemory::of(&[])).unwrap_err();
             assert_eq!(message, format!("{} changed while it was read", place.path().join("it").display()));
+        }
+    }
+}
+
+/// As a build has it that copies one file of a base twice.
+#[test]
+fn one_content_of_a_layer_may_be_in_several_files() {
+    let contents = [Vec::new(), b"small".to_vec(), noise(3, LARGE)];
+    let names = ["empty", "small", "large"];
+    let entries: Vec<Entry> = names.iter().zip(&contents).map(|(name, content)| file(name, content)).collect();
+    let layer = InMemory::of(&entries);
+    let mut files = layer.files();
+    for name in names {
+        let Kind::File(content) = files.get(name.as_bytes()).unwrap().entry(Vec::new()).kind else {
+            panic!("it is no file")
+        };
+        put(&mut files, "copies", [(name, content)]);
+    }
+    let place = unpacked(&files, &layer).unwrap();
+    let flat = tempfile::NamedTempFile::new().unwrap();
+    let layers = [layer.layer.clone()];
+    let open = |it: &Descriptor| layer.open(it);
+    let end = flatten(&files, &layers, &open, "", (flat.as_file(), 0), flat.path(), &pool()).unwrap();
+    assert!(end > 2 * LARGE as u64);
+    let mut in_tar = BTreeMap::new();
+    for entry in tar::Archive::new(File::open(flat.path()).unwrap()).entries().unwrap() {
+        let (mut entry, mut content) = (entry.unwrap(), Vec::new());
+        entry.read_to_end(&mut content).unwrap();
+        in_tar.insert(entry.path().unwrap().into_owned(), content);
+    }
+    for (name, content) in names.iter().zip(&contents) {
+        for path in [Path::new(name).to_owned(), Path::new("copies").join(name)] {
+            assert!(fs::read(place.path().join(&path)).unwrap() == *content, "{}", path.display());
+            assert!(in_tar[&path] == *content, "{}", path.display());
         }
     }
 }

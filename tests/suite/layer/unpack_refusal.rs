@@ -99,7 +99,7 @@ fn what_is_no_layer_is_refused() {
     assert_eq!(names_in(place.path()), [""; 0]);
 }
 
-/// All layers are checked before anything is written, those with what is damaged behind the last entry, too.
+/// Nothing is to be seen of any layer unless all of them hold, those with what is damaged behind the last entry, too.
 #[test]
 fn a_wrong_digest_leaves_nothing() {
     let good = Blob::of(&tar(&[file("a", noise(1, 100_000))]), GZIP);
