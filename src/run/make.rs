@@ -12,7 +12,7 @@ use rustix::mount::{MountAttrFlags, MountFlags, fsconfig_set_flag, fsconfig_set_
 
 use super::mounting::{Link, attach, copy, make, open_new};
 use super::operation::{CLOSED, Known, NODES, Operation};
-use super::place::{PlaceKind, Stubs, find_or_make};
+use super::place::{Made, PlaceKind, Stubs, find_or_make};
 use super::report::send_provided;
 use super::system::{open_within, set_mount};
 use crate::tree::Identity;
@@ -76,7 +76,17 @@ impl<'a> Making<'a> {
                     Err(Errno::PERM) if *filesystem == c"sysfs" => machine_tree(c"/sys", *attributes)?,
                     made => made?,
                 };
-                attach(mount.as_fd(), self.place(target, PlaceKind::Directory)?.as_fd())?;
+                let place = match name {
+                    // As with docker, an image has directories for what its commands had there.
+                    Some(_) => checked(find_or_make(
+                        self.root()?,
+                        target,
+                        PlaceKind::Directory,
+                        Made::Kept(Uid::ROOT, Gid::ROOT),
+                    )?)?,
+                    None => self.place(target, PlaceKind::Directory)?,
+                };
+                attach(mount.as_fd(), place.as_fd())?;
                 if let Some(known) = name {
                     self.known[*known as usize] = Some(mount);
                 }
@@ -103,16 +113,16 @@ impl<'a> Making<'a> {
                 set_mount(&file, *attributes, false)?;
                 attach(file.as_fd(), self.place(target, PlaceKind::File)?.as_fd())
             }
-            Operation::Directory { path } => find_or_make(self.root()?, path, PlaceKind::Directory, None).map(|_| ()),
+            Operation::Directory { path, user, group } => {
+                find_or_make(self.root()?, path, PlaceKind::Directory, Made::Kept(*user, *group)).map(|_| ())
+            }
         }
     }
 
     /// Returns a place in the root that something can be mounted at.
     fn place(&mut self, target: &CStr, kind: PlaceKind) -> Result<OwnedFd, Errno> {
         let root = self.root.as_ref().ok_or(Errno::BADF)?;
-        let place = find_or_make(root.as_fd(), target, kind, Some(self.stubs))?;
-        // What is mounted over a part of it deceives programs about themselves, and this one about what it writes to.
-        if fstatfs(&place)?.f_type == PROC_SUPER_MAGIC { Err(Errno::PERM) } else { Ok(place) }
+        checked(find_or_make(root.as_fd(), target, kind, Made::Stub(self.stubs))?)
     }
 
     fn overlay(
@@ -174,7 +184,7 @@ impl<'a> Making<'a> {
     fn provide(&mut self, directory: &CStr, name: &CStr, content: &[u8]) -> Result<(), Errno> {
         let parent = {
             let root = self.root.as_ref().ok_or(Errno::BADF)?;
-            find_or_make(root.as_fd(), directory, PlaceKind::Directory, Some(self.stubs))?
+            find_or_make(root.as_fd(), directory, PlaceKind::Directory, Made::Stub(self.stubs))?
         };
         match unlinkat(&parent, name, AtFlags::empty()) {
             Err(Errno::NOENT) => {}
@@ -303,6 +313,12 @@ impl Text {
         self.length = end;
         Ok(())
     }
+}
+
+/// Returns a place that is in no `/proc`: what is mounted over a part of it deceives programs about themselves, and this one
+/// about what it writes to.
+fn checked(place: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fstatfs(&place)?.f_type == PROC_SUPER_MAGIC { Err(Errno::PERM) } else { Ok(place) }
 }
 
 /// Opens what is at `path` in a file system that the kernel makes: a link or another file system is not looked at.

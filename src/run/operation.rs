@@ -5,6 +5,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 
 use rustix::mount::MountAttrFlags;
+use rustix::process::{Gid, Uid};
 
 /// One thing that is done. The paths of targets are absolute in the root.
 pub(super) enum Operation {
@@ -41,8 +42,8 @@ pub(super) enum Operation {
     Discard { tree: OwnedFd, attributes: MountAttrFlags, target: CString },
     /// Mounts a file in memory.
     File { content: Vec<u8>, mode: u32, user: u32, group: u32, attributes: MountAttrFlags, target: CString },
-    /// Makes a directory if it is missing.
-    Directory { path: CString },
+    /// Makes a directory if it is missing, and those on the way to it.
+    Directory { path: CString, user: Uid, group: Gid },
 }
 
 /// A file system that later operations work in.
@@ -163,7 +164,7 @@ impl fmt::Display for Operation {
             Operation::Bind { target, .. } | Operation::Discard { target, .. } | Operation::File { target, .. } => {
                 write!(f, "mount what the command is to find at {}", text(target))
             }
-            Operation::Directory { path } => write!(f, "make the working directory {}", text(path)),
+            Operation::Directory { path, .. } => write!(f, "make the working directory {}", text(path)),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, mknodat, openat, readlinkat_raw, statat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, mknodat, openat, readlinkat_raw,
+    statat, unlinkat,
 };
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
@@ -27,6 +28,14 @@ const FILE_MODE: Mode = Mode::from_bits_retain(0o644);
 pub(super) enum PlaceKind {
     Directory,
     File,
+}
+
+/// What becomes of what is made where something is missing.
+pub(super) enum Made<'a> {
+    /// It is taken away in the end, if it is as it was made.
+    Stub(&'a mut Stubs),
+    /// It stays, and is this user's and group's.
+    Kept(Uid, Gid),
 }
 
 /// What was made for mounts, in the order in which it was made.
@@ -112,15 +121,15 @@ impl Stubs {
 }
 
 /// Opens what is at `path` in `root`, without the right to read it. What is missing is made, directories on the way
-/// included, and noted in `stubs` if there are any.
+/// included.
 pub(super) fn find_or_make(
     root: BorrowedFd<'_>,
     path: &CStr,
     kind: PlaceKind,
-    stubs: Option<&mut Stubs>,
+    made: Made<'_>,
 ) -> Result<OwnedFd, Errno> {
     match find(root, path) {
-        Err(Errno::NOENT) => Walk::new(root, path)?.make(kind, stubs),
+        Err(Errno::NOENT) => Walk::new(root, path)?.make(kind, made),
         found => found,
     }
 }
@@ -148,7 +157,7 @@ impl<'a> Walk<'a> {
         Ok(walk)
     }
 
-    fn make(mut self, kind: PlaceKind, mut stubs: Option<&mut Stubs>) -> Result<OwnedFd, Errno> {
+    fn make(mut self, kind: PlaceKind, mut becomes: Made<'_>) -> Result<OwnedFd, Errno> {
         while let Some((name, is_last)) = self.next()? {
             let kind = if is_last { kind } else { PlaceKind::Directory };
             match name.as_c_str().to_bytes() {
@@ -166,8 +175,11 @@ impl<'a> Walk<'a> {
                         PlaceKind::File => mknodat(&self.at, name.as_c_str(), FileType::RegularFile, FILE_MODE, 0)?,
                     }
                     let made = open_name(&self.at, name.as_c_str())?;
-                    if let Some(stubs) = &mut stubs {
-                        stubs.note(&self.at, name, kind)?;
+                    match &mut becomes {
+                        Made::Stub(stubs) => stubs.note(&self.at, name, kind)?,
+                        Made::Kept(user, group) => {
+                            chownat(&made, c"", Some(*user), Some(*group), AtFlags::EMPTY_PATH)?;
+                        }
                     }
                     made
                 }

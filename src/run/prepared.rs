@@ -57,7 +57,8 @@ impl Prepared {
             operations.push(mount_operation(mount, is_insecure)?);
         }
         let directory = string(&process.directory)?;
-        operations.push(Operation::Directory { path: directory.clone() });
+        let (user, group) = (Uid::from_raw(process.user.id), Gid::from_raw(process.user.group));
+        operations.push(Operation::Directory { path: directory.clone(), user, group });
         let program = process.arguments.first().map(|program| String::from_utf8_lossy(program).into_owned());
         let mut prepared = Self::of(operations, root, Some(command(process, directory)?));
         prepared.is_offline = process.network == Network::None;

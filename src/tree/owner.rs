@@ -1,5 +1,7 @@
 //! Owners by name, as an image's own `/etc/passwd` and `/etc/group` have them.
 
+use std::iter;
+
 use super::files::Files;
 use crate::error::{Error, Result};
 
@@ -21,7 +23,7 @@ pub struct FoundUser {
     pub user: u32,
     /// The group ID.
     pub group: u32,
-    /// The IDs of further groups.
+    /// The IDs of all groups, that one first.
     pub groups: Vec<u32>,
     /// The home directory, as the file system has it; the root for a user that it does not know.
     pub home: Vec<u8>,
@@ -75,7 +77,8 @@ pub fn find(owner: &str, files: &Files, read: &mut Read<'_>) -> Result<FoundOwne
 
 /// Returns whom `user`, `user[:group]`, means to a command in `files`, of which `read` reads what it has to; the empty one is
 /// root. As docker has it, a user who is known, by name or number, brings the first group and all that list him, unless a
-/// group is named; a number that nobody has is of the group 0. A name that nobody has is an error.
+/// group is named; a number that nobody has is of the group 0, and is never taken for a name. A name that nobody has is an
+/// error.
 pub fn find_user(user: &str, files: &Files, read: &mut Read<'_>) -> Result<FoundUser> {
     let (name, group) = user.split_once(':').map_or((user, ""), |(user, group)| (user, group));
     let name = if name.is_empty() { "0" } else { name };
@@ -99,23 +102,24 @@ pub fn find_user(user: &str, files: &Files, read: &mut Read<'_>) -> Result<Found
     if !group.is_empty() {
         let found = named(&lines, group).and_then(|fields| number(fields.get(2)?));
         let group = found.or_else(|| known(group)).ok_or_else(|| unknown(group, "/etc/group"))?;
-        return Ok(FoundUser { user, group, groups: Vec::new(), home });
+        return Ok(FoundUser { user, group, groups: vec![group], home });
     }
     let name = fields.as_ref().and_then(|fields| fields.first().copied());
     let lists_him = |fields: &Vec<&[u8]>| {
         let members = fields.get(3).copied().unwrap_or_default();
         name.is_some_and(|name| members.split(|byte| *byte == b',').any(|member| member.trim_ascii() == name))
     };
-    let groups = self::lines(&lines).filter(lists_him).filter_map(|fields| number(fields.get(2)?)).collect();
+    let further = self::lines(&lines).filter(lists_him).filter_map(|fields| number(fields.get(2)?));
+    let groups = iter::once(first).chain(further.filter(|group| *group != first)).collect();
     Ok(FoundUser { user, group: first, groups, home })
 }
 
-/// The fields of the first line that is about `name`, which may be a number.
+/// The fields of the first line that is about `name`, or has this number.
 fn named<'l>(lines: &'l [u8], name: &str) -> Option<Vec<&'l [u8]>> {
-    line(lines, name).or_else(|| {
-        let wanted = known(name)?;
-        self::lines(lines).find(|fields| fields.get(2).is_some_and(|field| number(field) == Some(wanted)))
-    })
+    match name.parse() {
+        Ok(wanted) => self::lines(lines).find(|fields| fields.get(2).and_then(|field| number(field)) == Some(wanted)),
+        Err(_) => line(lines, name),
+    }
 }
 
 /// The number of a user or a group that needs no look-up, as BuildKit has it.
@@ -143,7 +147,8 @@ mod tests {
     use super::*;
     use crate::tree::{Attributes, Content, Kind, Node};
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\nbare:x:7:8::\n";
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\nbare:x:7:8::\n\
+                          77:x:500:501::/home/number:/bin/sh\n";
     const GROUP: &str = "root:x:0:\napp:x:1001:\nmore:x:50:bare, app\nother:x:51:bare\n";
 
     fn find(user: &str, is_empty: bool) -> Result<FoundUser> {
@@ -166,15 +171,16 @@ mod tests {
             let FoundUser { user, group, groups, home } = find(user, false).unwrap();
             (user, group, groups, String::from_utf8(home).unwrap())
         };
-        assert_eq!(found(""), (0, 0, vec![], "/root".to_owned()));
-        assert_eq!(found("app"), (1000, 1001, vec![50], "/home/app".to_owned()));
+        assert_eq!(found(""), (0, 0, vec![0], "/root".to_owned()));
+        assert_eq!(found("app"), (1000, 1001, vec![1001, 50], "/home/app".to_owned()));
         assert_eq!(found("1000"), found("app"));
-        assert_eq!(found("app:other"), (1000, 51, vec![], "/home/app".to_owned()));
-        assert_eq!(found("1000:5"), (1000, 5, vec![], "/home/app".to_owned()));
-        assert_eq!(found("bare"), (7, 8, vec![50, 51], "/".to_owned()));
-        assert_eq!(found("4711"), (4711, 0, vec![], "/".to_owned()));
+        assert_eq!(found("app:other"), (1000, 51, vec![51], "/home/app".to_owned()));
+        assert_eq!(found("1000:5"), (1000, 5, vec![5], "/home/app".to_owned()));
+        assert_eq!(found("bare"), (7, 8, vec![8, 50, 51], "/".to_owned()));
+        assert_eq!(found("4711"), (4711, 0, vec![0], "/".to_owned()));
+        assert_eq!(found("77"), (77, 0, vec![0], "/".to_owned()));
         assert_eq!(find("4711:12", true).unwrap().group, 12);
-        assert_eq!(find("", true).unwrap(), FoundUser { user: 0, group: 0, groups: vec![], home: b"/".to_vec() });
+        assert_eq!(find("", true).unwrap(), FoundUser { user: 0, group: 0, groups: vec![0], home: b"/".to_vec() });
         for (user, file) in [("nobody-knows", "passwd"), ("app:nobody-knows", "group")] {
             assert!(find(user, false).unwrap_err().message.contains(file));
         }

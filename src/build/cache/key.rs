@@ -10,7 +10,7 @@ use crate::tree::{Attributes, Content, Entry, Identity, Kind, Node, Object, Time
 
 /// Stands for the form of [`Key`]s, records and layers: another form, another number. Another version of the program
 /// never trusts this one's records, for it may make other bytes.
-const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 8");
+const FORM: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"), " layer 9");
 
 /// Entries that are summed up by one thread at a time.
 const SUMMED: usize = 512;

@@ -66,12 +66,7 @@ impl Doing for Run {
         let mut sums = Vec::new();
         for (provider, source, from) in self.sources(&given.from) {
             let mounted = mounted(&Provided::of(provider, from, inputs)?, source)?.0;
-            sums.push(match provider {
-                Provider::Image(image) => {
-                    KeyBuilder::new("image").part("manifest", &image.manifest).part("source", source).finish()
-                }
-                Provider::Context(_) | Provider::Stage(_) => difference(&Files::new(), &mounted, &inputs.bases)?,
-            });
+            sums.push(content_sum(provider, source, &mounted, inputs)?);
         }
         let modified = inputs.options.modified;
         Ok(Some(inputs.options.run.parts(self.parts(key)).part("sources", &sums).part("modified", &modified)))
@@ -121,6 +116,16 @@ fn context_sum(context: usize, source: &str, inputs: &Inputs<'_>) -> Result<Sum>
     let context = inputs.contexts.get(context)?;
     let sum = context.sum(context.files.real(source.as_bytes()).unwrap_or_default())?;
     if sum.has_links { context.sum(Vec::new()) } else { Ok(sum) }
+}
+
+/// Returns the sum of what is mounted: `files`, which are `source` of `provider`.
+fn content_sum(provider: &Provider, source: &str, files: &Files, inputs: &Inputs<'_>) -> Result<Digest> {
+    match provider {
+        Provider::Image(image) => {
+            Ok(KeyBuilder::new("image").part("manifest", &image.manifest).part("source", source).finish())
+        }
+        Provider::Context(_) | Provider::Stage(_) => difference(&Files::new(), files, &inputs.bases),
+    }
 }
 
 /// A command that is to be run, or is running.
@@ -251,21 +256,27 @@ impl Running<'_> {
                 self.bind(number, &Provided::of(provider, from, self.inputs)?, source, mount.read_only)?
             }
             RunMountKind::Cache { id, sharing, from: provider, source, mode, user, group } => {
-                let key = KeyBuilder::new("cache mount 1").part("id", id).finish();
                 let attributes = Attributes { mode: *mode, user: *user, group: *group, ..Attributes::implied() };
+                let mut files = Files::new();
+                let mut sum = None;
+                if let Some(provider) = provider {
+                    let provided = Provided::of(provider, from, self.inputs)?;
+                    files = provided.files.below(&provided.files.real(source.as_bytes())?);
+                    sum = Some(content_sum(provider, source, &files, self.inputs)?);
+                }
+                // A directory that is named has attributes of its own.
+                if source.is_empty() {
+                    *files.place(b"").attributes_mut() = attributes;
+                }
+                // As with docker, a cache that begins with something else is another one.
+                let Attributes { mode, user, group, .. } = files.root().attributes();
+                let key = KeyBuilder::new("cache mount 2").part("id", id).part("begins", &sum);
+                let key = key.part("mode", mode).part("user", user).part("group", group).finish();
                 let cache = self.inputs.options.store.cache_mount(
                     &key,
                     *sharing,
                     &|| !self.inputs.stop.is_ended(),
-                    |directory, shown| {
-                        let mut files = Files::new();
-                        if let Some(provider) = provider {
-                            let provided = Provided::of(provider, from, self.inputs)?;
-                            files = provided.files.below(&provided.files.real(source.as_bytes())?);
-                        }
-                        *files.place(b"").attributes_mut() = attributes.clone();
-                        self.inputs.bases.unpack(&files, (directory, shown))
-                    },
+                    |directory, shown| self.inputs.bases.unpack(&files, (directory, shown)),
                 )?;
                 let source = open(cache.path())?;
                 caches.push(cache);

@@ -13,8 +13,8 @@ use crate::support::tool::{checked, require, require_root};
 /// What the cases call Debian's docker, whose daemon builds with BuildKit by itself.
 const DEBIANS_DOCKER: &str = "docker-20";
 
-const GROUPS: [&str; 10] =
-    ["add", "args", "checks", "copy", "expand", "heredoc", "ignore", "settings", "stages", "syntax"];
+const GROUPS: [&str; 11] =
+    ["add", "args", "checks", "copy", "expand", "heredoc", "ignore", "run", "settings", "stages", "syntax"];
 
 /// A test of its own for each, so that they run at the same time.
 macro_rules! groups {
@@ -33,7 +33,7 @@ macro_rules! groups {
     };
 }
 
-groups!(add, args, checks, copy, expand, heredoc, ignore, settings, stages, syntax);
+groups!(add, args, checks, copy, expand, heredoc, ignore, run, settings, stages, syntax);
 
 #[test]
 fn every_group_is_tested() {
@@ -47,7 +47,7 @@ fn every_group_is_tested() {
 
 /// Builds each case, and fails with all that is not as it was expected.
 fn check(group: &str) {
-    if !require_root() {
+    if !require_root() || !require("busybox") {
         return;
     }
     let bases = Bases::make();
@@ -79,7 +79,7 @@ fn faults(case: &Case, bases: &Bases) -> Vec<String> {
 
 /// Has docker build those cases of which it was seen to do what they expect.
 fn check_docker(group: &str) {
-    if !require_root() || !["dockerd", "docker", "python3"].into_iter().all(require) {
+    if !require_root() || !["dockerd", "docker", "python3", "busybox"].into_iter().all(require) {
         return;
     }
     let cases = cases(group).into_iter().filter(|case| case.judged_by(DEBIANS_DOCKER)).map(|case| case.path);

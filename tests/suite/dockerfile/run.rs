@@ -209,6 +209,30 @@ fn stages_hand_their_arguments_on() {
     assert_eq!(histories("FROM scratch\nRUN apt-get update\n"), ["RUN /bin/sh -c apt-get update # buildkit"]);
 }
 
+/// The lines are those that docker 28 has written for these instructions.
+#[test]
+fn the_history_is_written_as_docker_writes_it() {
+    let text = "FROM scratch\nSHELL [\"/bin/ash\", \"-c\"]\nCMD echo \"a\"\nENTRYPOINT [\"b\", \"c d\"]\nEXPOSE 80 53/udp\n\
+                VOLUME /d1 \"/d2\"\nVOLUME [\"/d 3\"]\nCOPY --chown=1:2 a b /c/\nADD <<E /e\nE\nRUN <<E\n#!/bin/awk -f\nE\n";
+    let lowered = lower(text);
+    let history: Vec<_> =
+        image(&lowered).steps.iter().map(|step| step.created_by.as_ref().unwrap_or(&step.title).as_str()).collect();
+    assert_eq!(
+        history,
+        [
+            "SHELL [/bin/ash -c]",
+            r#"CMD ["/bin/ash" "-c" "echo \"a\""]"#,
+            r#"ENTRYPOINT ["b" "c d"]"#,
+            "EXPOSE [53/udp 80/tcp]",
+            "VOLUME [/d1 /d2]",
+            "VOLUME [/d 3]",
+            "COPY --chown=1:2 a b /c/ # buildkit",
+            "ADD <<E /e # buildkit",
+            "RUN /bin/ash -c /dev/pipes/E # buildkit",
+        ]
+    );
+}
+
 #[test]
 fn mounts_of_every_type() {
     let lowered = Asked {

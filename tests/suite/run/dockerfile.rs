@@ -1,7 +1,7 @@
 //! Dockerfiles with `RUN`: what commands change, what they are given, and what is remembered of them.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 
 use crate::support::container::{Bundle, require_runtime};
@@ -221,10 +221,15 @@ fn a_command_has_the_settings_of_its_stage() {
 }
 
 #[test]
-fn the_layer_has_nothing_of_what_a_command_was_given() {
+fn the_layer_has_nothing_of_what_a_command_was_given_but_the_directories_of_the_system() {
     let Some(bench) = Bench::new(Tree::new()) else { return };
     let root = bench.root("RUN test -s /etc/hosts && test -e /dev/null && test -d /proc/self && echo > /made\n");
-    assert_eq!(names_in(&root), ["bin", "made"]);
+    assert_eq!(names_in(&root), ["bin", "dev", "made", "proc", "sys"]);
+    for name in ["dev", "proc", "sys"] {
+        assert_eq!(names_in(&root.join(name)), Vec::<String>::new());
+        let status = fs::metadata(root.join(name)).unwrap();
+        assert_eq!((status.mode(), status.uid(), status.gid()), (0o40755, 0, 0), "{name}");
+    }
 }
 
 #[test]
@@ -240,7 +245,7 @@ fn mounts_are_there_for_the_command_alone() {
     let flags = ["--secret", "id=token,src=token", "-o", "type=local,dest=root"];
     bench.build(steps, &flags).success();
     assert_eq!(fs::read_to_string(bench.path("root/told")).unwrap(), "a\nlibrarytmpfs\n11\n");
-    assert_eq!(names_in(&bench.path("root")), ["bin", "told"]);
+    assert_eq!(names_in(&bench.path("root")), ["bin", "dev", "proc", "sys", "told"]);
     assert_eq!(fs::read_to_string(bench.context.path().join("lib/a")).unwrap(), "library");
     // The cache is kept, and nothing of the secret.
     let again = steps.replace("/told", "/told2");
@@ -249,6 +254,33 @@ fn mounts_are_there_for_the_command_alone() {
     let store = bench.program.store();
     let found = std::process::Command::new("grep").args(["-r", "hidden-7f3a"]).arg(store).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+}
+
+#[test]
+fn a_cache_that_begins_with_something_else_is_another_one() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let look = "{ stat -c '%a %u:%g' /c && ls /c && touch /c/kept; } >> /told\n";
+    let mounts = ["", ",uid=1000,mode=0700", "", ",from=made,source=/first", ",from=made,source=/first"];
+    let looks: String = mounts.iter().map(|more| format!("RUN --mount=type=cache,target=/c{more} {look}")).collect();
+    let stages = format!(
+        "FROM busybox AS made\nRUN mkdir -m 711 /first && chown 3:4 /first && touch /first/a\nFROM busybox\n{looks}"
+    );
+    bench.build_stages(&stages, &["-o", "type=local,dest=root"]).success();
+    // A directory of a stage has its own owner and mode.
+    let told = fs::read_to_string(bench.path("root/told")).unwrap();
+    assert_eq!(told, "755 0:0\n700 1000:0\n755 0:0\nkept\n711 3:4\na\n711 3:4\na\nkept\n");
+}
+
+#[test]
+fn a_working_directory_that_is_made_for_a_command_is_its_users() {
+    let Some(bench) = Bench::new(Tree::new()) else { return };
+    let steps = "WORKDIR /work/here\nUSER 1000:1001\nRUN stat -c '%u:%g' /work .\nUSER 0\nRUN rm -r /work\nUSER 1000:1001\n\
+                 RUN echo > made\n";
+    let root = bench.root(steps);
+    for path in ["work", "work/here", "work/here/made"] {
+        let status = fs::metadata(root.join(path)).unwrap();
+        assert_eq!((status.uid(), status.gid()), (1000, 1001), "{path}");
+    }
 }
 
 #[test]
@@ -264,7 +296,7 @@ fn commands_of_two_stages_run_side_by_side() {
     let stages = [stage("one", "two"), stage("two", "one")].concat();
     let last = "FROM busybox\nCOPY --from=one /one /\nCOPY --from=two /two /\n";
     bench.build_stages(&format!("{stages}{last}"), &["--jobs=2", "-o", "type=local,dest=root"]).success();
-    assert_eq!(names_in(&bench.path("root")), ["bin", "one", "two"]);
+    assert_eq!(names_in(&bench.path("root")), ["bin", "dev", "one", "proc", "sys", "two"]);
 }
 
 #[test]
@@ -276,7 +308,7 @@ fn heredocs_are_scripts_of_the_shell_or_of_their_own_program() {
     let root = bench.root(steps);
     let [a, b, c] = ["a", "b", "c"].map(|name| fs::read_to_string(root.join(name)).unwrap());
     assert_eq!([a.as_str(), &b, &c], ["of the shell\n/bin/sh\n", "of its own, /dev/pipes/EOF\n", "1\n2\n"]);
-    assert_eq!(names_in(&root), ["a", "b", "bin", "c"]);
+    assert_eq!(names_in(&root), ["a", "b", "bin", "c", "dev", "proc", "sys"]);
 }
 
 #[test]

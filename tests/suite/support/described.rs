@@ -38,7 +38,7 @@ pub fn lay(text: &str, root: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         match file.kind.as_str() {
             "dir" => fs::create_dir_all(&path).unwrap(),
-            "file" => fs::write(&path, &file.data).unwrap(),
+            "file" | "busybox" => fs::write(&path, file.content()).unwrap(),
             "link" => symlink(&file.data, &path).unwrap(),
             "hard" => fs::hard_link(root.join(&file.data), &path).unwrap(),
             "fifo" => drop(tool::run("mkfifo", [&path])),
@@ -67,7 +67,7 @@ pub fn tar(text: &str) -> Vec<u8> {
                 if file.kind == "hard" { files.iter().find(|other| other.path == file.data).unwrap() } else { file };
             let entry = match file.kind.as_str() {
                 "dir" => handmade::directory(format!("{}/", file.path)),
-                "file" => handmade::file(&file.path, &file.data),
+                "file" | "busybox" => handmade::file(&file.path, file.content()),
                 "link" => handmade::symlink(&file.path, &file.data),
                 "hard" => handmade::hard_link(&file.path, &file.data),
                 "fifo" => handmade::fifo(&file.path),
@@ -117,6 +117,13 @@ fn read(text: &str) -> Vec<Described> {
 }
 
 impl Described {
+    fn content(&self) -> Vec<u8> {
+        match self.kind.as_str() {
+            "busybox" => fs::read(tool::run("sh", ["-c", "command -v busybox"]).trim()).unwrap(),
+            _ => self.data.clone().into_bytes(),
+        }
+    }
+
     fn read(line: &str) -> Self {
         let mut words = words(line).into_iter().peekable();
         let (kind, path) = (words.next().unwrap(), words.next().unwrap());

@@ -52,7 +52,7 @@ impl Lowering<'_, '_> {
         }
         let items = sources.into_iter().map(CopyItem::Pattern).collect();
         let work = Copy { from, parents: copy.parents, ..self.transfer(state, transfer, items, instruction)? };
-        state.push(title("COPY", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
+        push(state, title("COPY", &work), work, instruction);
         Ok(())
     }
 
@@ -103,7 +103,7 @@ impl Lowering<'_, '_> {
         }
         self.note_ignored("Add", &paths, instruction)?;
         let work = Copy { unpack: add.unpack, is_add: true, ..self.transfer(state, transfer, items, instruction)? };
-        state.push(title("ADD", &work), Work::Copy(work), instruction.excerpt(&instruction.span));
+        push(state, title("ADD", &work), work, instruction);
         Ok(())
     }
 
@@ -168,7 +168,13 @@ impl Lowering<'_, '_> {
     }
 }
 
-/// Returns the title in the image's history.
+/// Adds the step to the stage. The line of the history is its title and what BuildKit writes behind it.
+fn push(state: &mut StageState, title: String, work: Copy, instruction: &Instruction) {
+    let created_by = format!("{title} # buildkit");
+    state.push_with_history(title, created_by, Work::Copy(work), instruction.excerpt(&instruction.span));
+}
+
+/// Returns what progress calls the step.
 fn title(name: &str, copy: &Copy) -> String {
     let mut title = name.to_owned();
     let mut add = |text: &str| {

@@ -2,10 +2,10 @@
 
 use super::Lowering;
 use super::made::StageState;
-use super::setting::in_shell;
+use super::setting::shell_with;
 use crate::error::{Error, Result};
 use crate::plan::dockerfile::heredoc::opening;
-use crate::plan::dockerfile::{CommandLine, Heredoc, Instruction, RunCommand, Word};
+use crate::plan::dockerfile::{CommandLine, Heredoc, Instruction, RunCommand};
 use crate::plan::{Entitlement, Run, RunFile, RunMountKind, RunNetwork, RunSecurity, SecretVariable, Work};
 use crate::tree::pattern::from_root;
 
@@ -56,7 +56,7 @@ impl Lowering<'_, '_> {
         work.mounts.sort_by(|one, other| one.target.cmp(&other.target));
         check_characters(&work)?;
         let title = title(run, instruction);
-        let created_by = created_by(state, &work.arguments);
+        let created_by = created_by(state, &work);
         self.budget.spend(size(&work) + created_by.len())?;
         state.push_with_history(title, created_by, Work::Run(work), instruction.excerpt(&instruction.span));
         Ok(())
@@ -113,8 +113,7 @@ fn program(state: &StageState, run: &RunCommand) -> Result<Program> {
         }
         heredocs => whole(&line.text, heredocs),
     };
-    let line = CommandLine::Shell(Word { text: script, span: line.span.clone() });
-    Ok(Program { arguments: in_shell(state, &line), files: Vec::new() })
+    Ok(Program { arguments: shell_with(state, &script), files: Vec::new() })
 }
 
 /// Returns the line with its heredocs below it, for a shell to read them.
@@ -155,15 +154,19 @@ fn title(run: &RunCommand, instruction: &Instruction) -> String {
     format!("{title} ({first}{rest})")
 }
 
-/// Returns the line of the history as BuildKit writes it: the arguments of the build that the command sees, and the command.
-fn created_by(state: &StageState, arguments: &[String]) -> String {
+/// Returns the line of the history as BuildKit writes it: the arguments of the build that the command sees, and the command;
+/// of a script that is run as a program, it says a shell before it.
+fn created_by(state: &StageState, run: &Run) -> String {
     let declared = &state.declared;
     let mut words = vec!["RUN".to_owned()];
     if !declared.is_empty() {
         words.push(format!("|{}", declared.len()));
         words.extend(declared.iter().map(|name| format!("{name}={}", state.scope.get(name).unwrap_or_default())));
     }
-    words.extend(arguments.iter().cloned());
+    words.extend(match &run.files[..] {
+        [] => run.arguments.clone(),
+        [script, ..] => shell_with(state, &script.path),
+    });
     words.push("# buildkit".to_owned());
     words.join(" ")
 }

@@ -74,7 +74,7 @@ impl Lowering<'_, '_> {
         for port in &all {
             ports.insert(port.clone(), serde_json::Value::Object(serde_json::Map::new()));
         }
-        Ok(format!("EXPOSE {}", list(&all)))
+        Ok(format!("EXPOSE {}", plain(&all)))
     }
 
     /// Does what `STOPSIGNAL` says.
@@ -102,7 +102,7 @@ impl Lowering<'_, '_> {
             }
             volumes.insert(path.clone(), serde_json::Value::Object(serde_json::Map::new()));
         }
-        Ok(format!("VOLUME {}", list(&paths)))
+        Ok(format!("VOLUME {}", plain(&paths)))
     }
 
     fn pairs(
@@ -127,7 +127,7 @@ impl Lowering<'_, '_> {
 pub fn cmd(state: &mut StageState, line: &CommandLine) -> String {
     state.has_command = true;
     let words = in_shell(state, line);
-    let title = format!("CMD {}", list(&words));
+    let title = format!("CMD {}", quoted(&words));
     state.settings.cmd = Some(words);
     // Else Windows' docker would quote once more what the shell is to read.
     if state.platform.is_windows() {
@@ -139,7 +139,7 @@ pub fn cmd(state: &mut StageState, line: &CommandLine) -> String {
 /// Does what `ENTRYPOINT` says.
 pub fn entrypoint(state: &mut StageState, line: &CommandLine) -> String {
     let words = in_shell(state, line);
-    let title = format!("ENTRYPOINT {}", list(&words));
+    let title = format!("ENTRYPOINT {}", quoted(&words));
     state.settings.entrypoint = Some(words);
     // That of the base was meant for the entrypoint of the base.
     if !state.has_command {
@@ -151,7 +151,7 @@ pub fn entrypoint(state: &mut StageState, line: &CommandLine) -> String {
 /// Does what `SHELL` says.
 pub fn shell(state: &mut StageState, words: &[String]) -> String {
     state.settings.shell = Some(words.to_vec());
-    format!("SHELL {}", list(words))
+    format!("SHELL {}", plain(words))
 }
 
 fn set_variable(state: &mut StageState, name: &str, value: &str) {
@@ -169,14 +169,17 @@ fn set_variable(state: &mut StageState, name: &str, value: &str) {
 pub fn in_shell(state: &StageState, line: &CommandLine) -> Vec<String> {
     match line {
         CommandLine::Exec(words) => words.clone(),
-        CommandLine::Shell(command) => {
-            let shell = state.settings.shell.clone().filter(|shell| !shell.is_empty());
-            let usual = || if state.platform.is_windows() { &windows::SHELL[..] } else { &SHELL };
-            let mut words = shell.unwrap_or_else(|| usual().iter().map(|word| (*word).to_owned()).collect());
-            words.push(command.text.clone());
-            words
-        }
+        CommandLine::Shell(command) => shell_with(state, &command.text),
     }
+}
+
+/// Returns the words that have the shell read `script`.
+pub fn shell_with(state: &StageState, script: &str) -> Vec<String> {
+    let shell = state.settings.shell.clone().filter(|shell| !shell.is_empty());
+    let usual = || if state.platform.is_windows() { &windows::SHELL[..] } else { &SHELL };
+    let mut words = shell.unwrap_or_else(|| usual().iter().map(|word| (*word).to_owned()).collect());
+    words.push(script.to_owned());
+    words
 }
 
 fn told(name: &str, pairs: &[(String, String)]) -> String {
@@ -184,6 +187,13 @@ fn told(name: &str, pairs: &[(String, String)]) -> String {
     std::iter::once(name).chain(pairs).collect()
 }
 
-fn list(words: &[String]) -> String {
-    serde_json::Value::from(words).to_string()
+/// Returns the words as docker's history has those of a command.
+fn quoted(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| serde_json::Value::from(word.as_str()).to_string()).collect();
+    format!("[{}]", words.join(" "))
+}
+
+/// Returns the words as docker's history has all others.
+fn plain(words: &[String]) -> String {
+    format!("[{}]", words.join(" "))
 }
