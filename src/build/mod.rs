@@ -11,6 +11,7 @@ mod graph;
 mod image;
 mod inputs;
 mod layers;
+mod logs;
 mod options;
 mod schedule;
 mod ledger;
@@ -30,6 +31,7 @@ use crate::store::LocalStore;
 use graph::{ImageSteps, StateGraph};
 use inputs::Inputs;
 
+pub use logs::CommandLogs;
 pub use options::{Options, ReadSecret};
 
 /// More threads than this only cost memory: each has blocks of a layer in hand.

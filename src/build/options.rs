@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::logs::CommandLogs;
 use crate::error::Result;
 use crate::layer::Compression;
 use crate::plan::{RunSettings, SecretSource};
@@ -36,6 +37,8 @@ pub struct Options<'a> {
     pub trust_times: bool,
     /// What commands are given, beside what the plan says.
     pub run: &'a RunSettings,
+    /// Where all that commands write goes, too.
+    pub logs: Option<&'a CommandLogs>,
     /// Reads the value of a secret, when a command needs it.
     pub secret: ReadSecret<'a>,
     /// The images whose layers need not be made, though their files are read. Their blobs stay where they are.

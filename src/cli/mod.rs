@@ -3,6 +3,7 @@
 
 mod build;
 mod cache;
+mod commands;
 mod copy;
 mod docker_proxies;
 mod doctor;

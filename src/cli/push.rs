@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::build::{BuildRequest, Delivery};
+use super::commands::Commands;
 use super::environment::Environment;
 use super::flags::build::BuildFlags;
 use super::flags::output::OutputFlags;
@@ -134,7 +135,7 @@ impl<'a> PushOrder<'a> {
         };
         let root = match &self.built {
             Some(location) => location.open(client, progress)?.1,
-            None => self.request(arguments, Delivery::Store).run(environment, progress)?.root,
+            None => self.request(arguments, Delivery::Store, &Commands::default()).run(environment, progress)?.root,
         };
         let steps = release.plan(&root, client.client()?, progress)?;
         Ok((root, steps))
@@ -151,13 +152,13 @@ impl<'a> PushOrder<'a> {
         let PushArguments { release: ReleaseFlags { immutable, .. }, output, .. } = arguments;
         let file = output.metadata_file.as_deref();
         output.check_notes()?;
-        let undo = file.map(metadata::undo);
+        let (undo, commands) = (file.map(metadata::undo), Commands::default());
         let names: Vec<Reference> = self.targets.iter().flat_map(ReleaseTarget::names).collect();
         let release = Release {
             targets: &self.targets,
             immutable: *immutable,
             undo: undo.as_deref(),
-            keep: &metadata::keeper(file),
+            keep: &metadata::keeper(file, &commands),
         };
         let root = match &self.built {
             Some(location) => {
@@ -166,16 +167,21 @@ impl<'a> PushOrder<'a> {
                 release.write(&output.outputs(true), image, &Means { client, jobs: output.jobs, progress })?;
                 root
             }
-            None => self.request(arguments, Delivery::Release(release)).run(environment, progress)?.root,
+            None => self.request(arguments, Delivery::Release(release), &commands).run(environment, progress)?.root,
         };
         output.note_digest(&root)?;
         Ok(root)
     }
 
-    fn request<'r>(&'r self, arguments: &'r PushArguments, delivery: Delivery<'r>) -> BuildRequest<'r> {
+    fn request<'r>(
+        &'r self,
+        arguments: &'r PushArguments,
+        delivery: Delivery<'r>,
+        commands: &'r Commands,
+    ) -> BuildRequest<'r> {
         let names = self.targets.iter().flat_map(ReleaseTarget::names).collect();
         let (build, output) = (&arguments.build, &arguments.output);
-        BuildRequest { context: self.source, build, output, tag: Some(self.tag.clone()), names, delivery }
+        BuildRequest { context: self.source, build, output, tag: Some(self.tag.clone()), names, delivery, commands }
     }
 }
 

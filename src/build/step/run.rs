@@ -15,11 +15,12 @@ use super::provided::Provided;
 use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
 use crate::build::cache::{Mark, Sum, difference};
 use crate::build::inputs::Inputs;
+use crate::build::logs::CommandLog;
 use crate::error::{Error, Result};
 use crate::layer;
 use crate::oci::{Digest, KeyBuilder};
-use crate::plan::{Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity};
-use crate::progress::{Event, OutputStream};
+use crate::plan::{Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity, Stage};
+use crate::progress::{CommandEnd, Event, OutputStream};
 use crate::run::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 use crate::source::modified::Modified;
 use crate::store::CacheMount;
@@ -139,10 +140,12 @@ impl Running<'_> {
         let mut caches = Vec::new();
         let process = self.process(&mut caches)?;
         let command = self.inputs.next_command();
-        progress(Event::CommandStarted { command, title: self.given.title });
+        progress(Event::CommandStarted { command, step: self.given.step });
+        let log = self.log()?.map(Mutex::new);
         let last = Mutex::new(LastLines::default());
         let output = |stream: Stream, bytes: &[u8]| {
             locked(&last).add(bytes);
+            log.iter().for_each(|log| locked(log).add(bytes));
             let stream = match stream {
                 Stream::Output => OutputStream::Output,
                 Stream::Error => OutputStream::Error,
@@ -151,12 +154,26 @@ impl Running<'_> {
         };
         let started = Instant::now();
         let ran = sandbox.run(&process, root, &output, &self.inputs.stop);
-        progress(Event::CommandFinished { command, elapsed: started.elapsed() });
+        let end = ran.as_ref().ok().map(|ran| match ran.exit {
+            Exit::Status(status) => CommandEnd::Status(status),
+            Exit::Signal(signal) => CommandEnd::Signal(signal),
+        });
+        progress(Event::CommandFinished { command, elapsed: started.elapsed(), end });
         let ran = ran?;
+        let failed = |end| {
+            let error = self.failed(end, locked(&last).take());
+            match &log {
+                Some(log) => error.with_hint(format!("all that it wrote is in {}", locked(log).path().display())),
+                None => error,
+            }
+        };
         match ran.exit {
-            Exit::Status(0) => Ok(ran),
-            Exit::Status(status) => Err(self.failed(format!("exit code {status}"), locked(&last).take())),
-            Exit::Signal(signal) => Err(self.failed(format!("signal {signal}"), locked(&last).take())),
+            Exit::Status(0) => {
+                log.iter().try_for_each(|log| locked(log).finish())?;
+                Ok(ran)
+            }
+            Exit::Status(status) => Err(failed(format!("exit code {status}"))),
+            Exit::Signal(signal) => Err(failed(format!("signal {signal}"))),
         }
     }
 
@@ -164,6 +181,14 @@ impl Running<'_> {
         let command = self.run.arguments.join(" ");
         let error = Error::input(format!("the command `{command}` ended with {end}"));
         error.with_details(last)
+    }
+
+    /// The file that its output is to go to.
+    fn log(&self) -> Result<Option<CommandLog>> {
+        let step = self.given.step;
+        let is_other = |stage: &Stage| stage.title == step.stage && stage.platform != *step.platform;
+        let for_several = self.inputs.plan.stages.iter().any(is_other);
+        self.inputs.options.logs.map(|logs| logs.begin(step, for_several)).transpose()
     }
 
     fn process(&self, caches: &mut Vec<CacheMount>) -> Result<Process> {

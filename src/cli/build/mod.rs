@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use self::request::{BuildRequest, Delivery};
+use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
@@ -61,6 +62,7 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
         }
     }
     let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
+    let commands = Commands::default();
     let request = BuildRequest {
         context: arguments.context.as_deref(),
         build: &arguments.build,
@@ -68,6 +70,7 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
         tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
         names,
         delivery: if arguments.push { Delivery::Push } else { Delivery::Outputs },
+        commands: &commands,
     };
     let reporter = Reporter::new(&arguments.progress);
     if arguments.check {

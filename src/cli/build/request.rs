@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::recipe::Recipe;
 use super::times::times;
 use super::{lock, secret, warn};
-use crate::build::{self, Built};
+use crate::build::{self, Built, CommandLogs};
+use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
@@ -33,6 +34,8 @@ pub struct BuildRequest<'a> {
     pub tag: Option<String>,
     pub names: Vec<Reference>,
     pub delivery: Delivery<'a>,
+    /// Is told of the commands.
+    pub commands: &'a Commands,
 }
 
 /// The places to which a build goes.
@@ -72,11 +75,15 @@ impl BuildRequest<'_> {
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
         let limit = environment.store_limit()?;
         let means = self.means(environment)?;
+        let progress: Progress<'_> = &|event| {
+            self.commands.note(event);
+            progress(event);
+        };
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
             let order = self.resolve(recipe, bases, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
-                self.output.note(&built.root, &order.names)?;
+                self.output.note(&built.root, &order.names, self.commands)?;
             }
             Ok(built)
         })?;
@@ -169,6 +176,7 @@ impl BuildRequest<'_> {
     ) -> Result<Built> {
         let BuildOrder { plan, contexts, run, created, modified, names, outputs } = order;
         let compression = self.build.compression.unwrap_or_default();
+        let logs = self.build.run.log.as_deref().map(CommandLogs::open).transpose()?;
         // What may be refused once its digest is known is not sent before.
         let ahead =
             if matches!(&self.delivery, Delivery::Release(release) if release.immutable) { &[] } else { &names[..] };
@@ -185,6 +193,7 @@ impl BuildRequest<'_> {
                     jobs: self.output.jobs,
                     trust_times: !(self.output.no_stat_cache || self.build.run.no_cache),
                     run,
+                    logs: logs.as_ref(),
                     secret: &secret::value,
                     cached,
                     follow,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::value::value;
+use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::metadata;
 use crate::error::Result;
@@ -42,7 +43,7 @@ pub struct OutputFlags {
     /// Write the image's digest to FILE
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
-    /// Write digest, descriptor and names to FILE, as JSON; `push` adds what its tags stood for
+    /// Write digest, descriptor, names and the times of commands to FILE, as JSON; `push` adds what its tags stood for
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
 }
@@ -68,10 +69,10 @@ impl OutputFlags {
     }
 
     /// Writes the files that tell of the result, each in one step.
-    pub fn note(&self, root: &Descriptor, names: &[Reference]) -> Result<()> {
+    pub fn note(&self, root: &Descriptor, names: &[Reference], commands: &Commands) -> Result<()> {
         self.note_digest(root)?;
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, root, &names, None))
+        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, root, &names, None, commands))
     }
 
     /// Writes the file of the digest alone.

@@ -50,6 +50,9 @@ pub struct RunFlags {
     /// Make these stages anew, whatever earlier builds have left
     #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
     no_cache_filter: Vec<String>,
+    /// Write all that each command writes to a file in DIR: STAGE-NUMBER.log, as it comes
+    #[arg(long, value_name = "DIR")]
+    pub log: Option<PathBuf>,
     /// How commands are kept apart from the machine: auto or ids [default: auto]
     #[arg(long, value_name = "HOW", value_parser = value::<Isolation>)]
     isolation: Option<Isolation>,

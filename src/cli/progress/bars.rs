@@ -59,6 +59,7 @@ impl Bars {
             Event::BlobFinished { digest, .. } => clear(self.blobs.remove(&digest)),
             Event::LayerKnown { .. }
             | Event::CommandStarted { .. }
+            | Event::CommandKnown { .. }
             | Event::CommandOutput { .. }
             | Event::CommandFinished { .. }
             | Event::OutputWritten { .. }

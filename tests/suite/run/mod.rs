@@ -5,6 +5,8 @@ mod dockerfile;
 mod ends;
 mod find;
 mod hostile;
+mod logs;
+mod told;
 mod kills;
 mod mounts;
 mod place;
