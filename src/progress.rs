@@ -252,6 +252,8 @@ pub enum WarningKind {
     TagsNotListed,
     /// A mirror cannot be used, and the next place is asked.
     MirrorLeftOut,
+    /// The shell that was to be opened in a failed step could not be.
+    NoShell,
     /// The local store may be over its limit.
     StoreNotTrimmed,
 }
@@ -285,6 +287,7 @@ impl WarningKind {
             WarningKind::XattrLeftOut => "xattr-left-out",
             WarningKind::TagsNotListed => "tags-not-listed",
             WarningKind::MirrorLeftOut => "mirror-left-out",
+            WarningKind::NoShell => "no-shell",
             WarningKind::StoreNotTrimmed => "store-not-trimmed",
         }
     }

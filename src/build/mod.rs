@@ -32,7 +32,7 @@ use graph::{ImageSteps, StateGraph};
 use inputs::Inputs;
 
 pub use logs::CommandLogs;
-pub use options::{Options, ReadSecret};
+pub use options::{OpenShell, Options, ReadSecret, RunShell};
 
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;

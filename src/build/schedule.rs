@@ -89,6 +89,9 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     fn outcome(&self) -> Result<Vec<Option<Layer>>> {
+        if let Some(error) = self.inputs.failure() {
+            return Err(error);
+        }
         let mut ledger = locked(&self.ledger);
         if let Some(error) = ledger.failure.take() {
             return Err(error);
@@ -230,7 +233,7 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     fn change(&self, state: usize) -> Result<StepChange> {
-        let (_, work, below, from) = self.step(state)?;
+        let (step, work, below, from) = self.step(state)?;
         let near = || self.near(below);
         let given = {
             let mut ledger = locked(&self.ledger);
@@ -240,7 +243,7 @@ impl<'p> Schedule<'_, 'p> {
                 Below::Changed => ledger.taken(below),
             };
             let from = from.iter().map(|from| ledger.slots[*from].files.clone().unwrap_or_default()).collect();
-            Given { step: self.graph.states[state].place(), below, from, near: &near }
+            Given { step: self.graph.states[state].place(), place: step.place.as_ref(), below, from, near: &near }
         };
         if !work.takes().on_disk {
             return work.change(given, self.inputs);

@@ -20,6 +20,7 @@ mod push;
 mod rebase;
 mod store;
 mod tags;
+mod terminal;
 mod text_file;
 mod usage;
 

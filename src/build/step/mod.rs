@@ -3,14 +3,17 @@
 mod adds;
 mod copy;
 mod directory;
+mod emulation;
+mod host_ca;
 mod provided;
 mod run;
+mod shell;
 
 use std::sync::Arc;
 
 use super::cache::{Key, Mark};
 use super::inputs::{DiskRoot, Inputs};
-use crate::error::Result;
+use crate::error::{Excerpt, Result};
 use crate::layer::Layer;
 use crate::oci::KeyBuilder;
 use crate::plan::Work;
@@ -65,6 +68,8 @@ pub type Settled = bool;
 pub struct Given<'a> {
     /// For what is told of it.
     pub step: StepPlace<'a>,
+    /// The line that asked for it.
+    pub place: Option<&'a Excerpt>,
     pub below: Files,
     /// Those of each stage that it takes from.
     pub from: Vec<Files>,

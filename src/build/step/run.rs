@@ -12,7 +12,9 @@ use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::io::Errno;
 
 use super::provided::Provided;
+use super::shell::{self, FailureShell};
 use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
+use super::{emulation, host_ca};
 use crate::build::cache::{Mark, Sum, difference};
 use crate::build::inputs::Inputs;
 use crate::build::logs::CommandLog;
@@ -138,7 +140,7 @@ impl Running<'_> {
     fn run(&self, root: &Root) -> Result<Ran> {
         let (sandbox, progress) = (self.inputs.sandbox()?, self.inputs.options.progress);
         let mut caches = Vec::new();
-        let process = self.process(&mut caches)?;
+        let mut process = self.process(&mut caches)?;
         let command = self.inputs.next_command();
         progress(Event::CommandStarted { command, step: self.given.step });
         let log = self.log()?.map(Mutex::new);
@@ -153,13 +155,15 @@ impl Running<'_> {
             progress(Event::CommandOutput { command, stream, bytes });
         };
         let started = Instant::now();
+        let running = self.inputs.command_runs();
         let ran = sandbox.run(&process, root, &output, &self.inputs.stop);
+        drop(running);
         let end = ran.as_ref().ok().map(|ran| match ran.exit {
             Exit::Status(status) => CommandEnd::Status(status),
             Exit::Signal(signal) => CommandEnd::Signal(signal),
         });
         progress(Event::CommandFinished { command, elapsed: started.elapsed(), end });
-        let ran = ran?;
+        let ran = ran.map_err(|error| emulation::explained(error, self.given.step.platform))?;
         let failed = |end| {
             let error = self.failed(end, locked(&last).take());
             match &log {
@@ -167,14 +171,20 @@ impl Running<'_> {
                 None => error,
             }
         };
-        match ran.exit {
+        let error = match ran.exit {
             Exit::Status(0) => {
                 log.iter().try_for_each(|log| locked(log).finish())?;
-                Ok(ran)
+                return Ok(ran);
             }
-            Exit::Status(status) => Err(failed(format!("exit code {status}"))),
-            Exit::Signal(signal) => Err(failed(format!("signal {signal}"))),
-        }
+            Exit::Status(status) => failed(format!("exit code {status}")),
+            Exit::Signal(signal) => failed(format!("signal {signal}")),
+        };
+        let Some(open) = self.inputs.options.shell else { return Err(error) };
+        shell::change(&mut process);
+        let work = self.place.create("shell").map(|_| self.place.path().join("shell"))?;
+        let root = Root { lowers: root.lowers.clone(), upper: root.upper.clone(), work };
+        let shell = FailureShell { sandbox, process, root };
+        Err(shell.open(error.or_excerpt(self.given.place), self.inputs, open))
     }
 
     fn failed(&self, end: String, last: Vec<String>) -> Error {
@@ -202,6 +212,9 @@ impl Running<'_> {
         };
         set("HOME", &user.home);
         set(SOURCE_DATE_EPOCH, inputs.options.modified.of_made().to_string().as_bytes());
+        if settings.host_ca.is_some() {
+            host_ca::VARIABLES.iter().for_each(|(name, path)| set(name, path.as_bytes()));
+        }
         run.environment.iter().for_each(|(name, value)| set(name, value.as_bytes()));
         settings.proxies.iter().for_each(|(name, value)| set(name, value.as_bytes()));
         for variable in &run.secret_variables {
@@ -223,6 +236,7 @@ impl Running<'_> {
                 read_only: true,
             })
             .collect();
+        mounts.extend(settings.host_ca.iter().flat_map(|bundle| host_ca::mounts(bundle)));
         let mut stages = given.from.iter();
         for (number, mount) in run.mounts.iter().enumerate() {
             let from = match mount.kind.provider() {

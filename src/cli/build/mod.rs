@@ -6,6 +6,7 @@ mod lock;
 mod recipe;
 mod request;
 mod secret;
+pub mod shell;
 mod times;
 mod warn;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use self::request::{BuildRequest, Delivery};
+use crate::build;
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
@@ -62,7 +64,9 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
         }
     }
     let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
-    let commands = Commands::default();
+    shell::check(&arguments.build.run)?;
+    let (reporter, commands) = (Reporter::new(&arguments.progress), Commands::default());
+    let open = |failure: &str, run: build::RunShell<'_>| shell::open(&reporter, failure, run);
     let request = BuildRequest {
         context: arguments.context.as_deref(),
         build: &arguments.build,
@@ -71,8 +75,8 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
         names,
         delivery: if arguments.push { Delivery::Push } else { Delivery::Outputs },
         commands: &commands,
+        shell: &open,
     };
-    let reporter = Reporter::new(&arguments.progress);
     if arguments.check {
         let warnings = request.check(environment, &|event| reporter.report(event))?;
         return tell_of_checks(&warnings);

@@ -36,6 +36,8 @@ pub struct BuildRequest<'a> {
     pub delivery: Delivery<'a>,
     /// Is told of the commands.
     pub commands: &'a Commands,
+    /// Opens a shell where a command has failed, if the flags ask for one.
+    pub shell: build::OpenShell<'a>,
 }
 
 /// The places to which a build goes.
@@ -193,6 +195,7 @@ impl BuildRequest<'_> {
                     jobs: self.output.jobs,
                     trust_times: !(self.output.no_stat_cache || self.build.run.no_cache),
                     run,
+                    shell: self.build.run.on_failure.map(|_| self.shell),
                     logs: logs.as_ref(),
                     secret: &secret::value,
                     cached,

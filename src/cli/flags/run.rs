@@ -5,8 +5,9 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::host_ca;
 use super::value::{flag, value};
 use crate::error::{Error, Result};
 use crate::oci::Map;
@@ -50,12 +51,25 @@ pub struct RunFlags {
     /// Make these stages anew, whatever earlier builds have left
     #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
     no_cache_filter: Vec<String>,
+    /// Let commands trust the certificates that this machine trusts: those of SSL_CERT_FILE, or the system's
+    #[arg(long)]
+    host_ca: bool,
+    /// Open a shell in what a command has left that fails, before the build fails
+    #[arg(long, value_name = "WHAT")]
+    pub on_failure: Option<OnFailure>,
     /// Write all that each command writes to a file in DIR: STAGE-NUMBER.log, as it comes
     #[arg(long, value_name = "DIR")]
     pub log: Option<PathBuf>,
     /// How commands are kept apart from the machine: auto or ids [default: auto]
     #[arg(long, value_name = "HOW", value_parser = value::<Isolation>)]
     isolation: Option<Isolation>,
+}
+
+/// What is done where a command fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnFailure {
+    /// A shell in the root file system of the step, as the command has left it
+    Shell,
 }
 
 impl RunFlags {
@@ -86,6 +100,7 @@ impl RunFlags {
             secrets: self.secrets().map_err(flag("secret"))?,
             agents: self.agents().map_err(flag("ssh"))?,
             proxies: proxy_variables(arguments),
+            host_ca: if self.host_ca { Some(host_ca::find()?) } else { None },
             isolation: self.isolation.unwrap_or_default(),
             no_cache: self.no_cache,
             no_cache_filter: self.no_cache_filter.clone(),

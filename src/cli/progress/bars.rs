@@ -30,6 +30,11 @@ impl Bars {
         self.lines.report(event, |line| self.screen.suspend(|| tell(line)));
     }
 
+    /// Takes the bars off the screen while `work` is done.
+    pub fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.screen.suspend(work)
+    }
+
     /// Takes what is left of bars off the screen.
     pub fn finish(&self) {
         let _ = self.screen.clear(); // a terminal that is gone needs no clearing
