@@ -85,6 +85,11 @@ pub enum Event<'a> {
         /// The way in which it has ended; none if it could not be started, or was stopped.
         end: Option<CommandEnd>,
     },
+    /// A second build has come to the same as the first one.
+    BuiltAgain {
+        /// The digest that both have.
+        digest: Digest,
+    },
     /// A blob of `descriptor.size` bytes begins to move.
     BlobStarted {
         /// The blob, with its size in bytes.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,10 @@ use crate::sync::locked;
 
 /// The commands that a build has run, and those that it did not have to.
 #[derive(Default)]
-pub struct Commands(Mutex<BTreeMap<usize, Command>>);
+pub struct Commands {
+    noted: Mutex<BTreeMap<usize, Command>>,
+    is_over: AtomicBool,
+}
 
 struct Command {
     line: Option<usize>,
@@ -26,15 +30,18 @@ struct Command {
 impl Commands {
     /// Notes what `event` tells of a command, if it does.
     pub fn note(&self, event: Event<'_>) {
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
         match event {
             Event::CommandStarted { command, step } => {
-                locked(&self.0).insert(command, Command::new(step, false));
+                locked(&self.noted).insert(command, Command::new(step, false));
             }
             Event::CommandKnown { command, step } => {
-                locked(&self.0).insert(command, Command::new(step, true));
+                locked(&self.noted).insert(command, Command::new(step, true));
             }
             Event::CommandFinished { command, elapsed, end } => {
-                if let Some(command) = locked(&self.0).get_mut(&command) {
+                if let Some(command) = locked(&self.noted).get_mut(&command) {
                     command.milliseconds = elapsed.as_millis() as u64;
                     command.end = end;
                 }
@@ -43,9 +50,14 @@ impl Commands {
         }
     }
 
+    /// Notes no more: what is run from now on makes nothing that stays.
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
     /// Returns what was noted, in the order of the lines; none if the build had no commands.
     pub fn told(&self) -> Option<Value> {
-        let commands = locked(&self.0);
+        let commands = locked(&self.noted);
         let mut all: Vec<&Command> = commands.values().collect();
         all.sort_by_key(|command| (command.line, &command.stage, command.number, &command.platform));
         let told: Vec<Value> = all.into_iter().map(Command::told).collect();

@@ -33,6 +33,8 @@ pub struct RunSettings {
     /// The certificates that this machine trusts, as PEM, for commands to trust them, too. They are neither in a key nor in the
     /// image.
     pub host_ca: Option<Arc<[u8]>>,
+    /// The emulator of each architecture, by docker's word for that.
+    pub emulators: Map<PathBuf>,
     /// The rooms to run commands in.
     pub isolation: Isolation,
     /// No command's change is taken from an earlier build.
@@ -82,6 +84,7 @@ impl RunSettings {
             agents: _,
             proxies: _,
             host_ca: _,
+            emulators: _,
             isolation: _,
             no_cache: _,
             no_cache_filter: _,
@@ -271,6 +274,7 @@ mod tests {
             agents: [("a".to_owned(), PathBuf::from("/s"))].into_iter().collect(),
             proxies: pair("HTTP_PROXY"),
             host_ca: Some(Arc::from(*b"certificates")),
+            emulators: [("arm64".to_owned(), PathBuf::from("/qemu"))].into_iter().collect(),
             isolation: Isolation::Ids,
             no_cache: true,
             no_cache_filter: vec!["a".to_owned()],

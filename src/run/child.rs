@@ -81,6 +81,9 @@ fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepare
     if prepared.is_offline {
         flags |= libc::CLONE_NEWNET;
     }
+    if prepared.users.is_some() {
+        flags |= libc::CLONE_NEWUSER;
+    }
     // None of this program's handlers is to run in the new process.
     let signals = block_signals();
     // SAFETY: the new process goes to its own code, which allocates nothing and does not come back.
@@ -90,7 +93,11 @@ fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepare
     }
     restore_signals(&signals);
     match made {
-        Ok(Some(descriptor)) => Ok((Child(descriptor), prepared)),
+        Ok(Some(descriptor)) => {
+            let child = Child(descriptor);
+            prepared.users.iter().try_for_each(|users| users.begin(&child.0))?;
+            Ok((child, prepared))
+        }
         Ok(None) => Err(not_told()),
         Err(errno) => Err(not_made(errno)),
     }

@@ -163,7 +163,8 @@ impl Running<'_> {
             Exit::Signal(signal) => CommandEnd::Signal(signal),
         });
         progress(Event::CommandFinished { command, elapsed: started.elapsed(), end });
-        let ran = ran.map_err(|error| emulation::explained(error, self.given.step.platform))?;
+        let ran =
+            ran.map_err(|error| emulation::explained(error, self.given.step.platform, &self.inputs.options.run))?;
         let failed = |end| {
             let error = self.failed(end, locked(&last).take());
             match &log {
@@ -264,6 +265,7 @@ impl Running<'_> {
             shm_size: settings.shm_size,
             limits: settings.limits.iter().map(limit).collect::<Result<_>>()?,
             mounts,
+            emulator: emulation::given(given.step.platform, settings)?,
         })
     }
 

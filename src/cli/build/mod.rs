@@ -8,6 +8,7 @@ mod request;
 mod secret;
 pub mod shell;
 mod times;
+mod verify;
 mod warn;
 
 use std::path::PathBuf;

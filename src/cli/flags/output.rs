@@ -37,6 +37,12 @@ pub struct OutputFlags {
     /// it has are neither compressed here nor sent to the registry that it is in. One that cannot be had is a warning.
     #[arg(long, value_name = "REF", value_parser = cached_image)]
     pub cache_from: Vec<String>,
+    /// Build twice without what earlier builds have left, and fail if the second comes out differently
+    ///
+    /// The error names the first file that differs, what about it, and the step that has made it. The second build is made
+    /// apart, with cache mounts that are empty, and goes nowhere; nothing is written unless both are the same.
+    #[arg(long)]
+    pub verify_rebuild: bool,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     pub insecure: bool,

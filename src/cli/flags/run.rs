@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -10,12 +10,13 @@ use clap::{Args, ValueEnum};
 use super::host_ca;
 use super::value::{flag, value};
 use crate::error::{Error, Result};
-use crate::oci::Map;
+use crate::oci::{Map, Platform};
 use crate::plan::quantity::Size;
 use crate::plan::{
     Entitlement, HostEntry, Isolation, NamedAgent, NamedSecret, ResourceLimit, RunNetwork, RunSettings, SecretSource,
     proxy_variables,
 };
+use crate::run::emulated_architectures;
 
 /// The variable that names the socket of the user's SSH agent.
 const AGENT: &str = "SSH_AUTH_SOCK";
@@ -51,6 +52,9 @@ pub struct RunFlags {
     /// Make these stages anew, whatever earlier builds have left
     #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
     no_cache_filter: Vec<String>,
+    /// Run commands of another architecture with this program, which is linked statically: arm64=/usr/bin/qemu-aarch64-static
+    #[arg(long, value_name = "ARCH=PATH")]
+    emulator: Vec<String>,
     /// Let commands trust the certificates that this machine trusts: those of SSL_CERT_FILE, or the system's
     #[arg(long)]
     host_ca: bool,
@@ -100,6 +104,7 @@ impl RunFlags {
             secrets: self.secrets().map_err(flag("secret"))?,
             agents: self.agents().map_err(flag("ssh"))?,
             proxies: proxy_variables(arguments),
+            emulators: emulators(&self.emulator).map_err(flag("emulator"))?,
             host_ca: if self.host_ca { Some(host_ca::find()?) } else { None },
             isolation: self.isolation.unwrap_or_default(),
             no_cache: self.no_cache,
@@ -145,6 +150,34 @@ impl RunFlags {
         }
         Ok(agents)
     }
+}
+
+/// The emulator of each architecture; of two for one the later one counts. Fails for one that cannot be executed, and for an
+/// architecture that is not known.
+fn emulators(given: &[String]) -> Result<Map<PathBuf>> {
+    let mut emulators = Map::new();
+    for text in given {
+        let Some((name, path)) = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            return Err(Error::usage(format!("`{text}` is not an architecture and its emulator"))
+                .with_hint("write ARCH=PATH, as in arm64=/usr/bin/qemu-aarch64-static"));
+        };
+        // Whatever else a platform may be called by.
+        let platform = format!("linux/{name}").parse::<Platform>();
+        let architecture = platform.map_or(name.to_owned(), |platform| platform.architecture);
+        if !emulated_architectures().any(|known| known == architecture) {
+            let known: Vec<&str> = emulated_architectures().collect();
+            return Err(Error::usage(format!("there is no architecture `{name}` that could be emulated"))
+                .with_hint(format!("there are {}", known.join(", "))));
+        }
+        let path = PathBuf::from(path);
+        let metadata = fs::metadata(&path).map_err(|source| Error::io("find the emulator", &path, source))?;
+        if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+            return Err(Error::usage(format!("{} is not a program", path.display())));
+        }
+        emulators.insert(architecture, path);
+    }
+    Ok(emulators)
 }
 
 /// Fails for a file that is not there and for a directory, before anything is built.

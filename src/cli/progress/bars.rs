@@ -67,6 +67,7 @@ impl Bars {
             | Event::CommandKnown { .. }
             | Event::CommandOutput { .. }
             | Event::CommandFinished { .. }
+            | Event::BuiltAgain { .. }
             | Event::OutputWritten { .. }
             | Event::TagPlanned { .. }
             | Event::ManifestPushed { .. }

@@ -50,6 +50,7 @@ fn json(event: Event<'_>) -> Value {
                 _ => None,
             },
         }),
+        Event::BuiltAgain { digest } => json!({"event": "built-again", "digest": digest}),
         Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
         Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),
         Event::BlobRestarted { digest, from } => {

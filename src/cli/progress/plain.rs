@@ -82,6 +82,7 @@ impl PlainLines {
                 }
                 line(&format!("#{command} took {:.1} s", elapsed.as_secs_f32()));
             }
+            Event::BuiltAgain { digest } => line(&format!("a second build came out the same: {digest}")),
             Event::BlobStarted { descriptor } => {
                 self.blobs.insert(descriptor.digest, descriptor.size);
             }

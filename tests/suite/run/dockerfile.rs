@@ -37,11 +37,18 @@ impl Bench {
         self.place.path().join(name)
     }
 
-    /// Builds what stands behind `FROM busybox`, with the stages `before` it.
-    pub fn build_stages(&self, stages: &str, flags: &[&str]) -> Outcome {
+    /// Makes the Dockerfile what it is with `stages` behind `FROM busybox`.
+    pub fn write(&self, stages: &str) {
         fs::write(self.context.path().join("Dockerfile"), format!("{BUSYBOX}{stages}")).unwrap();
+    }
+
+    /// Builds what stands behind `FROM busybox`, with the stages `before` it. A platform in `flags` takes the place of the usual one.
+    pub fn build_stages(&self, stages: &str, flags: &[&str]) -> Outcome {
+        self.write(stages);
         let context = self.context.path().to_str().unwrap();
-        self.program.run([&["build", context, "--platform=linux/amd64"], flags].concat())
+        let usual =
+            if flags.iter().any(|flag| flag.starts_with("--platform")) { &[][..] } else { &["--platform=linux/amd64"] };
+        self.program.run([&["build", context], usual, flags].concat())
     }
 
     pub fn build(&self, steps: &str, flags: &[&str]) -> Outcome {

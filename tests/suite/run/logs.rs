@@ -72,7 +72,7 @@ fn a_log_that_cannot_be_written_whole_ends_the_build() {
 fn each_platform_has_logs_of_its_own() {
     let Some(bench) = Bench::new(Tree::new()) else { return };
     let steps = "FROM busybox\nARG TARGETARCH\nRUN echo for $TARGETARCH\n";
-    bench.build_stages(steps, &["--platform=linux/386", "--log=logs"]).success();
+    bench.build_stages(steps, &["--platform=linux/amd64,linux/386", "--log=logs"]).success();
     let logs = bench.path("logs");
     let read = |name: &str| fs::read_to_string(logs.join(name)).unwrap();
     assert_eq!(read("linux-amd64-stage-1-02.log"), "for amd64\n");

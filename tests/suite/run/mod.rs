@@ -4,6 +4,8 @@ mod confined;
 mod dockerfile;
 mod ends;
 mod find;
+mod foreign;
+mod host_ca;
 mod hostile;
 mod logs;
 mod told;
@@ -11,6 +13,8 @@ mod kills;
 mod mounts;
 mod place;
 mod provided;
+mod rebuild;
+mod shell;
 mod start;
 
 use std::fs;
@@ -148,6 +152,7 @@ fn command(arguments: &[&str]) -> Process {
         shm_size: None,
         limits: Vec::new(),
         mounts: Vec::new(),
+        emulator: None,
     }
 }
 
