@@ -10,7 +10,10 @@ use rayon::ThreadPool;
 
 use crate::error::{Error, Result, escape};
 use crate::layer::{self, Extent, Layer, Member, Open, WHITEOUT};
-use crate::tree::{Attributes, Kind, Limits, Time, path::joined};
+use crate::tree::{
+    Attributes, Kind, Limits, Time,
+    path::{joined, relative},
+};
 
 /// What is compared at once, in bytes.
 const AT_ONCE: usize = 1 << 16;
@@ -56,7 +59,16 @@ pub fn difference(
     let mut paths: Vec<&Vec<u8>> = first.members.keys().chain(second.members.keys()).collect();
     paths.sort_unstable();
     paths.dedup();
-    for path in paths {
+    for (number, path) in paths.iter().enumerate() {
+        let path = *path;
+        let (members, others) = (&first.members, &second.members);
+        if let (Some(only), None) | (None, Some(only)) = (members.get(path), others.get(path))
+            && only.kind.is_directory()
+            && paths[number + 1..].iter().any(|other| relative(other, path).is_some())
+        {
+            // It is there for what is in it, which tells more.
+            continue;
+        }
         let field = match (first.members.get(path), second.members.get(path)) {
             (Some(one), Some(other)) => field((&first, one), (&second, other))?,
             (one, _) => Some(DifferentField::Missing(one.is_none())),

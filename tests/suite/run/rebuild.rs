@@ -38,13 +38,13 @@ fn the_first_file_and_the_step_that_made_it_are_named() {
         &format!(
             "RUN echo > /a\nRUN printf same > /e && {{ printf same; {random}; }} > /f && echo > /g\nRUN {random} > /b\n"
         ),
-        &["the content of /f differs at byte 4\n", "--> Dockerfile:6:1", "in the stage stage-1\n"],
+        &["the content of /f differs at byte 4\n", "/Dockerfile:6:1", "in the stage stage-1\n"],
     );
     // Digits of a time stand at the end.
     assert_differs(
         &bench,
         "RUN sleep 1.1; date +%s.%N > /f\n",
-        &["the content of /f differs at byte ", "Dockerfile:5:1"],
+        &["the content of /f differs at byte ", "/Dockerfile:5:1"],
     );
     let id = "$(cat /proc/sys/kernel/random/uuid)";
     assert_differs(&bench, &format!("RUN mkdir /d && echo > /d/{id}\n"), &["/d/", " is missing in the "]);
@@ -59,7 +59,7 @@ fn every_field_is_looked_at() {
     let differs = |one: &str, other: &str, says: &str| {
         let steps =
             format!("RUN --mount=type=cache,target=/c echo > /f; if [ -e /c/first ]; then {one}; else {other}; fi\n");
-        assert_differs(&bench, &steps, &[says, "Dockerfile:5:1"]);
+        assert_differs(&bench, &steps, &[says, "/Dockerfile:5:1"]);
     };
     differs("true", "chmod 600 /f", "the mode of /f was 0644, and then 0600\n");
     differs("chown 5:6 /f", "true", "the owner of /f was 5:6, and then 0:0\n");
@@ -82,5 +82,5 @@ fn a_stage_that_no_image_has_is_to_blame_where_it_differs() {
     let Some(bench) = Bench::new(Tree::new()) else { return };
     let stages = "FROM busybox AS made\nRUN head -c 8 /dev/urandom > /f\nFROM busybox\nCOPY --from=made /f /g\n";
     let outcome = bench.build_stages(stages, &["--verify-rebuild"]);
-    outcome.failure(1).says(&["the content of /f differs at byte 0\n", "Dockerfile:5:1", "in the stage made\n"]);
+    outcome.failure(1).says(&["the content of /f differs at byte 0\n", "/Dockerfile:5:1", "in the stage made\n"]);
 }
