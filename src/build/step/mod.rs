@@ -1,6 +1,7 @@
 //! The kinds of steps, a file each: what a step of that kind is known by, and what it changes in a file system.
 
 mod adds;
+mod agent;
 mod copy;
 mod directory;
 mod emulation;

@@ -11,6 +11,7 @@ use std::time::Instant;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::io::Errno;
 
+use super::agent::{ForwardedAgent, SocketAttributes};
 use super::provided::Provided;
 use super::shell::{self, FailureShell};
 use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
@@ -135,12 +136,19 @@ struct Running<'a> {
     place: &'a PendingDirectory,
 }
 
+/// What is there as long as the command runs.
+#[derive(Default)]
+struct Held {
+    caches: Vec<CacheMount>,
+    agents: Vec<ForwardedAgent>,
+}
+
 impl Running<'_> {
     /// Runs it to its end. Fails unless that is a good one.
     fn run(&self, root: &Root) -> Result<Ran> {
         let (sandbox, progress) = (self.inputs.sandbox()?, self.inputs.options.progress);
-        let mut caches = Vec::new();
-        let mut process = self.process(&mut caches)?;
+        let mut held = Held::default();
+        let mut process = self.process(&mut held)?;
         let command = self.inputs.next_command();
         progress(Event::CommandStarted { command, step: self.given.step });
         let log = self.log()?.map(Mutex::new);
@@ -164,7 +172,7 @@ impl Running<'_> {
         });
         progress(Event::CommandFinished { command, elapsed: started.elapsed(), end });
         let ran =
-            ran.map_err(|error| emulation::explained(error, self.given.step.platform, &self.inputs.options.run))?;
+            ran.map_err(|error| emulation::explained(error, self.given.step.platform, self.inputs.options.run))?;
         let failed = |end| {
             let error = self.failed(end, locked(&last).take());
             match &log {
@@ -202,7 +210,7 @@ impl Running<'_> {
         self.inputs.options.logs.map(|logs| logs.begin(step, for_several)).transpose()
     }
 
-    fn process(&self, caches: &mut Vec<CacheMount>) -> Result<Process> {
+    fn process(&self, held: &mut Held) -> Result<Process> {
         let Running { run, given, inputs, .. } = self;
         let settings = &inputs.options.run;
         let user = find_user(&run.user, &given.below, &mut |files, path| inputs.bases.read(files, path))?;
@@ -244,7 +252,7 @@ impl Running<'_> {
                 Some((Provider::Stage(_), _)) => stages.next(),
                 _ => None,
             };
-            mounts.extend(self.mount(number, mount, from, caches)?);
+            mounts.extend(self.mount(number, mount, from, held)?);
         }
         let network = match (run.network, settings.network) {
             (RunNetwork::None, _) | (RunNetwork::Default, RunNetwork::None) => Network::None,
@@ -280,13 +288,7 @@ impl Running<'_> {
     }
 
     /// What is mounted for `mount`, the number of which is `number`; none for what was not given and need not be.
-    fn mount(
-        &self,
-        number: usize,
-        mount: &RunMount,
-        from: Option<&Files>,
-        caches: &mut Vec<CacheMount>,
-    ) -> Result<Option<Mount>> {
+    fn mount(&self, number: usize, mount: &RunMount, from: Option<&Files>, held: &mut Held) -> Result<Option<Mount>> {
         let source = match &mount.kind {
             RunMountKind::Bind { from: provider, source } => {
                 self.bind(number, &Provided::of(provider, from, self.inputs)?, source, mount.read_only)?
@@ -309,7 +311,7 @@ impl Running<'_> {
                     },
                 )?;
                 let source = open(cache.path())?;
-                caches.push(cache);
+                held.caches.push(cache);
                 MountSource::Bind(source)
             }
             RunMountKind::Tmpfs { size } => MountSource::Tmpfs { size: *size },
@@ -317,7 +319,7 @@ impl Running<'_> {
                 let Some(content) = self.secret(id, *required)? else { return Ok(None) };
                 MountSource::File { content, mode: *mode, user: *user, group: *group }
             }
-            RunMountKind::Ssh { id, required, .. } => {
+            RunMountKind::Ssh { id, required, mode, user, group } => {
                 let Some(agent) = self.inputs.options.run.agents.get(id) else {
                     return match required {
                         false => Ok(None),
@@ -325,7 +327,11 @@ impl Running<'_> {
                             .with_hint(format!("give it, as in `--ssh {id}`"))),
                     };
                 };
-                MountSource::Bind(open(agent)?)
+                let directory = self.place.create(&format!("mount{number}"))?;
+                let attributes = SocketAttributes { mode: *mode, user: *user, group: *group };
+                let (agent, socket) = ForwardedAgent::begin(agent, &directory, attributes)?;
+                held.agents.push(agent);
+                MountSource::Bind(socket)
             }
         };
         Ok(Some(Mount { target: mount.target.as_bytes().to_vec(), source, read_only: mount.read_only }))

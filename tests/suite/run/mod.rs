@@ -1,5 +1,6 @@
 //! Commands in the sandbox: what they find, and what they are kept from; and as Dockerfiles ask for them.
 
+mod agent;
 mod confined;
 mod dockerfile;
 mod ends;
