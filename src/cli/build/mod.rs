@@ -2,6 +2,7 @@
 
 mod epoch;
 mod find;
+mod key_agent;
 mod lock;
 mod recipe;
 mod request;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::key_agent::KeyAgents;
 use super::recipe::Recipe;
 use super::times::times;
 use super::{lock, secret, verify, warn};
@@ -188,7 +189,10 @@ impl BuildRequest<'_> {
         let ahead =
             if matches!(&self.delivery, Delivery::Release(release) if release.immutable) { &[] } else { &names[..] };
         let is_verified = self.output.verify_rebuild;
-        let run = &RunSettings { no_cache: order.run.no_cache || is_verified, ..order.run.clone() };
+        let key_agents = KeyAgents::start(&self.build.run, store)?;
+        let mut run = RunSettings { no_cache: order.run.no_cache || is_verified, ..order.run.clone() };
+        run.agents.extend(key_agents.sockets());
+        let run = &run;
         let options = || build::Options {
             store,
             contexts,

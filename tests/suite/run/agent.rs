@@ -28,9 +28,11 @@ int main(int count, char **arguments) {
         return 1;
     }
     for (int at = 1; at < count; at++) {
+        // A byte behind the type that nobody minds.
         unsigned char request[6] = {0, 0, 0, 2, atoi(arguments[at]), 77}, answer[5];
         if (write(agent, request, 6) != 6 || read(agent, answer, 5) != 5) return 2;
-        for (int rest = answer[3] - 1; rest > 0; rest--) read(agent, request, 1);
+        int rest = answer[2] * 256 + answer[3] - 1;
+        for (; rest > 0; rest--) read(agent, request, 1);
         printf("%d ", answer[4]);
     }
     return 0;
@@ -91,4 +93,29 @@ fn others_than_its_owner_cannot_connect() {
     let steps = "COPY client /bin/\nRUN --mount=type=ssh client 11 && client 11\n";
     bench.build(steps, &["--ssh=default=agent"]).success();
     assert_eq!(*asked.lock().unwrap(), [11, 11]);
+}
+
+#[test]
+fn keys_are_given_by_an_agent_of_the_builds_own() {
+    let Some(bench) = bench() else { return };
+    if !require("ssh-keygen") || !require("ssh-agent") {
+        return;
+    }
+    let key = bench.path("key");
+    run("ssh-keygen", ["-q".as_ref(), "-N".as_ref(), "".as_ref(), "-f".as_ref(), key.as_os_str()]);
+    // 12 is what an agent answers to who asks for its keys.
+    let steps = "COPY client /bin/\nRUN --mount=type=ssh,id=work client 11 > /told\n";
+    let root = bench.path("root");
+    bench.build(steps, &["--ssh=work=key", "-o", "type=local,dest=root"]).success();
+    assert_eq!(fs::read_to_string(root.join("told")).unwrap(), "12 ");
+    let found = std::process::Command::new("grep").args(["-rl", "PRIVATE KEY"]).arg(bench.program.store()).output();
+    assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "", "the store has the key");
+    // With the build the agent has ended.
+    let key = key.to_str().unwrap().as_bytes();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    assert!(!lines.into_iter().any(|line| line.windows(key.len()).any(|part| part == key)));
+    fs::write(bench.path("none"), "no key\n").unwrap();
+    let outcome = bench.build(steps, &["--ssh=work=none"]).failure(1);
+    outcome.says(&["--ssh: the keys of `work` cannot be added to an agent", "none"]);
 }
