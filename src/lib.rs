@@ -34,7 +34,7 @@
 //! | [`build`] | from a plan to blobs in the local store |
 //! | [`output`] | the places that finished images go to |
 //! | [`release`] | the tags that stand for images in registries |
-//! | [`inspect`] | what is in an image |
+//! | [`inspect`] | what is in an image, and what differs between layers |
 //! | [`cli`] | the command line |
 //!
 //! # To build an image
@@ -86,6 +86,8 @@
 //!     jobs: 0,
 //!     trust_times: true,
 //!     run: &RunSettings::default(),
+//!     shell: None,
+//!     logs: None,
 //!     secret: &|_| Ok(Vec::new()),
 //!     cached: None,
 //!     follow: None,
@@ -157,6 +159,8 @@
 //! #         jobs: 1,
 //! #         trust_times: true,
 //! #         run: &Default::default(),
+//! #         shell: None,
+//! #         logs: None,
 //! #         secret: &|_| Ok(Vec::new()),
 //! #         cached: None,
 //! #         follow: None,

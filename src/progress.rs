@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::oci::{Descriptor, Digest, Reference};
+use crate::oci::{Descriptor, Digest, Platform, Reference};
 
 /// Called from many threads at once and in no promised order between different layers and blobs.
 pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
@@ -57,8 +57,15 @@ pub enum Event<'a> {
         /// The number of the command in this build, the same in all events about it; they count from 1 in the order in which
         /// they are started.
         command: usize,
-        /// The name of its step.
-        title: &'a str,
+        /// The step that it is of.
+        step: StepPlace<'a>,
+    },
+    /// A command is not run: an earlier build has, on the same.
+    CommandKnown {
+        /// The number of the command, which counts among those that are started.
+        command: usize,
+        /// The step that it is of.
+        step: StepPlace<'a>,
     },
     /// A command has written something.
     CommandOutput {
@@ -75,6 +82,13 @@ pub enum Event<'a> {
         command: usize,
         /// The time that it has taken.
         elapsed: Duration,
+        /// The way in which it has ended; none if it could not be started, or was stopped.
+        end: Option<CommandEnd>,
+    },
+    /// A second build has come to the same as the first one.
+    BuiltAgain {
+        /// The digest that both have.
+        digest: Digest,
     },
     /// A blob of `descriptor.size` bytes begins to move.
     BlobStarted {
@@ -139,6 +153,30 @@ pub enum Event<'a> {
         /// The sentence for people; it may hold foreign text as it is.
         message: &'a str,
     },
+}
+
+/// A step and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepPlace<'a> {
+    /// The name of the step.
+    pub title: &'a str,
+    /// The name of its stage, or the first one of those that share it.
+    pub stage: &'a str,
+    /// The platform that the stage is for.
+    pub platform: &'a Platform,
+    /// The number of the step in its stage, counted from 1.
+    pub number: usize,
+    /// The line of the Dockerfile that it begins with; none if no line asked for it.
+    pub line: Option<usize>,
+}
+
+/// The way in which a command has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandEnd {
+    /// With this exit status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
 }
 
 /// A stream that commands write to.
@@ -219,6 +257,8 @@ pub enum WarningKind {
     TagsNotListed,
     /// A mirror cannot be used, and the next place is asked.
     MirrorLeftOut,
+    /// The shell that was to be opened in a failed step could not be.
+    NoShell,
     /// The local store may be over its limit.
     StoreNotTrimmed,
 }
@@ -252,6 +292,7 @@ impl WarningKind {
             WarningKind::XattrLeftOut => "xattr-left-out",
             WarningKind::TagsNotListed => "tags-not-listed",
             WarningKind::MirrorLeftOut => "mirror-left-out",
+            WarningKind::NoShell => "no-shell",
             WarningKind::StoreNotTrimmed => "store-not-trimmed",
         }
     }

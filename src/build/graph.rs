@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::iter;
+use std::ptr;
 
 use super::step;
 use crate::error::{Error, Result};
 use crate::plan::{Base, BaseImage, Plan, Stage, Step, Target};
+use crate::progress::StepPlace;
 
 /// The states of all stages that the targets of a plan need, each behind those that it stands on. Equal ones are one.
 pub struct StateGraph<'a> {
@@ -116,7 +118,25 @@ impl<'a> StateGraph<'a> {
     }
 }
 
-impl State<'_> {
+impl<'a> State<'a> {
+    /// Returns where its step stands, for what is told of it.
+    pub fn place(&self) -> StepPlace<'a> {
+        let State { stage, origin, .. } = self;
+        let Stage { title, platform, steps, .. } = stage;
+        let step = match origin {
+            Origin::Step { step, .. } => Some(*step),
+            Origin::Start(_) => None,
+        };
+        let number = steps.iter().position(|other| step.is_some_and(|step| ptr::eq(step, other)));
+        StepPlace {
+            title: step.map_or("", |step| &step.title),
+            stage: title,
+            platform,
+            number: number.map_or(0, |number| number + 1),
+            line: step.and_then(|step| step.place.as_ref()).map(|place| place.line),
+        }
+    }
+
     pub fn is_on_disk(&self) -> bool {
         match &self.origin {
             Origin::Step { step, .. } => step::work(&step.work).is_some_and(|work| work.takes().on_disk),

@@ -11,6 +11,7 @@ mod graph;
 mod image;
 mod inputs;
 mod layers;
+mod logs;
 mod options;
 mod schedule;
 mod ledger;
@@ -19,18 +20,19 @@ mod windows;
 
 use rayon::ThreadPoolBuilder;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Excerpt, Result};
 use crate::image::{Document, Image};
-use crate::layer;
+use crate::layer::{self, Layer};
 use crate::net::Stop;
 use crate::oci::{Descriptor, MANIFEST_LIMIT, Platform};
 use crate::plan::{Plan, Target, label};
 use crate::store::LocalStore;
 
-use graph::{ImageSteps, StateGraph};
+use graph::{ImageSteps, Origin, State, StateGraph};
 use inputs::Inputs;
 
-pub use options::{Options, ReadSecret};
+pub use logs::CommandLogs;
+pub use options::{OpenShell, Options, ReadSecret, RunShell};
 
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
@@ -43,6 +45,21 @@ pub struct Built {
     pub root: Descriptor,
     /// In the order of the target's.
     pub images: Vec<Image>,
+    /// The steps of the whole build that may become layers, each behind those that it stands on or takes from.
+    pub steps: Vec<BuiltStep>,
+}
+
+/// A step, and what it came to.
+#[derive(Debug, Clone)]
+pub struct BuiltStep {
+    /// The name of the step.
+    pub title: String,
+    /// The name of its stage.
+    pub stage: String,
+    /// The line that asked for it.
+    pub place: Option<Excerpt>,
+    /// None if it changed nothing, or nobody needed what it changes.
+    pub layer: Option<Layer>,
 }
 
 /// Builds the targets of `plan`, and returns what each came to, in their order. Stages that none of them needs are not looked at,
@@ -67,15 +84,34 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     // A hundred thousand entries take a while to free, which nobody has to wait for.
     let added = inputs.into_added();
     pool.spawn(move || drop(added));
+    let steps: Vec<BuiltStep> =
+        graph.states.iter().zip(&layers).filter_map(|(state, layer)| built_step(state, layer.as_ref())).collect();
     let target = |(target, images): (&Target, &Vec<ImageSteps<'_>>)| {
         let images: Vec<Image> = images.iter().map(|steps| image::image(target, steps, &layers, &created)).collect();
-        store_target(plan, target, images, options.store)
+        let (root, images) = store_target(plan, target, images, options.store)?;
+        Ok(Built { root, images, steps: steps.clone() })
     };
     plan.targets.iter().zip(&graph.targets).map(target).collect()
 }
 
+/// Returns the step that leads to `state`, if it may become a layer.
+fn built_step(state: &State<'_>, layer: Option<&Layer>) -> Option<BuiltStep> {
+    let Origin::Step { step, .. } = state.origin else { return None };
+    state.layer.map(|_| BuiltStep {
+        title: step.title.clone(),
+        stage: state.stage.title.clone(),
+        place: step.place.clone(),
+        layer: layer.cloned(),
+    })
+}
+
 /// Puts the documents of `images`, those of `target`, into the store.
-fn store_target(plan: &Plan, target: &Target, images: Vec<Image>, store: &LocalStore) -> Result<Built> {
+fn store_target(
+    plan: &Plan,
+    target: &Target,
+    images: Vec<Image>,
+    store: &LocalStore,
+) -> Result<(Descriptor, Vec<Image>)> {
     for image in &images {
         // Whoever reads an image, this program too, refuses a larger document.
         let documents = [("config", &image.config), ("manifest", &image.manifest)];
@@ -95,7 +131,7 @@ fn store_target(plan: &Plan, target: &Target, images: Vec<Image>, store: &LocalS
             index.descriptor
         }
     };
-    Ok(Built { root, images })
+    Ok((root, images))
 }
 
 fn put(store: &LocalStore, document: &Document) -> Result<()> {

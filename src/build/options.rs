@@ -1,7 +1,10 @@
 //! How to build.
 
+use std::ffi::OsStr;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
+use super::logs::CommandLogs;
 use crate::error::Result;
 use crate::layer::Compression;
 use crate::plan::{RunSettings, SecretSource};
@@ -13,6 +16,13 @@ use crate::store::{Follow, LocalStore, Store};
 
 /// Returns the value of a secret.
 pub type ReadSecret<'a> = &'a (dyn Fn(&SecretSource) -> Result<Vec<u8>> + Sync);
+
+/// Gives a terminal to a shell in what a failed command has left. It is told why that failed, and calls what runs the shell
+/// with the terminal and the name of its kind (`TERM`), if that is known.
+pub type OpenShell<'a> = &'a (dyn Fn(&str, RunShell<'_>) -> Result<()> + Sync);
+
+/// Runs a shell on a terminal, until it ends.
+pub type RunShell<'a> = &'a mut dyn FnMut(BorrowedFd<'_>, Option<&OsStr>) -> Result<()>;
 
 /// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
 pub struct Options<'a> {
@@ -36,6 +46,10 @@ pub struct Options<'a> {
     pub trust_times: bool,
     /// What commands are given, beside what the plan says.
     pub run: &'a RunSettings,
+    /// Opens a shell where a command fails; the build fails all the same.
+    pub shell: Option<OpenShell<'a>>,
+    /// Where all that commands write goes, too.
+    pub logs: Option<&'a CommandLogs>,
     /// Reads the value of a secret, when a command needs it.
     pub secret: ReadSecret<'a>,
     /// The images whose layers need not be made, though their files are read. Their blobs stay where they are.

@@ -20,6 +20,7 @@ use crate::layer::{Layer, with_whiteouts};
 use crate::net::Stop;
 use crate::oci::Digest;
 use crate::plan::Step;
+use crate::progress::Event;
 use crate::sync::{Once, locked};
 use crate::tree::Files;
 
@@ -88,6 +89,9 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     fn outcome(&self) -> Result<Vec<Option<Layer>>> {
+        if let Some(error) = self.inputs.failure() {
+            return Err(error);
+        }
         let mut ledger = locked(&self.ledger);
         if let Some(error) = ledger.failure.take() {
             return Err(error);
@@ -239,6 +243,9 @@ impl<'p> Schedule<'_, 'p> {
         if let Some(Some(layer)) = &outcome {
             self.layers.take(number, &step.title, layer);
         }
+        if outcome.is_some() && work.takes().on_disk {
+            self.tell_known(state);
+        }
         let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
         Ok(Found::Mark(mark, outcome))
     }
@@ -254,13 +261,17 @@ impl<'p> Schedule<'_, 'p> {
                 Below::Changed => ledger.taken(below),
             };
             let from = from.iter().map(|from| ledger.slots[*from].files.clone().unwrap_or_default()).collect();
-            Given { title: &step.title, below, from, near: &near }
+            Given { step: self.graph.states[state].place(), place: step.place.as_ref(), below, from, near: &near }
         };
         if !work.takes().on_disk {
             return work.change(given, self.inputs);
         }
         let key = self.by_content(state, work, &given)?;
-        let known = self.known_layer(state).or_else(|| self.found(state, &key));
+        let known = self.known_layer(state).or_else(|| {
+            let found = self.found(state, &key);
+            found.is_some().then(|| self.tell_known(state));
+            found
+        });
         let change = match &known {
             Some(layer) => self.read_back(given.below, layer.as_ref())?,
             None => work.change(given, self.inputs)?,
@@ -268,6 +279,12 @@ impl<'p> Schedule<'_, 'p> {
         let Leaves::Files(files) = &change.leaves else { return Ok(change) };
         let content = ContentMark { key, files: files.clone(), layer: known };
         Ok(StepChange { content: Some(content), ..change })
+    }
+
+    /// Tells that the command of the step to `state` is not run.
+    fn tell_known(&self, state: usize) {
+        let (command, step) = (self.inputs.next_command(), self.graph.states[state].place());
+        (self.inputs.options.progress)(Event::CommandKnown { command, step });
     }
 
     /// What `layer`, which is known, or none has made of what is `below`.

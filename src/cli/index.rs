@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::commands::Commands;
 use super::environment::Environment;
 use super::flags::tags::{ReleaseFlags, TagChoice};
 use super::flags::transfer::TransferFlags;
@@ -96,8 +97,8 @@ fn join(
     collection.content.put(index.descriptor.digest, index.bytes);
     let image = OutputImage { store: &collection.content, root: &index.descriptor, names: &names };
     let means = Means { client: &client, jobs: arguments.transfer.jobs, progress };
-    let file = arguments.metadata_file.as_deref();
-    let keep = metadata::keeper(file);
+    let (file, no_commands) = (arguments.metadata_file.as_deref(), Commands::default());
+    let keep = metadata::keeper(file, &no_commands);
     if outputs.contains(&Output::Registry) {
         let (targets, undo) = ([target], file.map(metadata::undo));
         let immutable = arguments.release.immutable;
@@ -106,7 +107,7 @@ fn join(
     } else {
         release::write(outputs, image, &means)?;
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        file.map_or(Ok(()), |file| metadata::write(file, &index.descriptor, &names, None))?;
+        file.map_or(Ok(()), |file| metadata::write(file, &index.descriptor, &names, None, &no_commands))?;
     }
     Ok(index.descriptor)
 }

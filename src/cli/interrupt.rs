@@ -6,6 +6,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
+use super::terminal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::pending;
 
@@ -16,6 +17,7 @@ pub fn watch() -> Result<()> {
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|source| Error::io("watch for", "signals", source))?;
     let watching = Builder::new().name("signals".to_owned()).spawn(move || {
         if let Some(signal) = signals.forever().next() {
+            terminal::restore();
             let _nothing_new_begins = pending::discard_all();
             // It does not come back; if it could not end the process, the exit would.
             let _ = emulate_default_handler(signal);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::commands::Commands;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, from_json, to_json};
 use crate::release::record::{Record, RecordedTag};
@@ -14,11 +15,20 @@ use crate::store::pending::PendingFile;
 /// The key of what a push did to tags, beside buildx's.
 const RELEASE: &str = "ocibake.release";
 
+/// The key of the commands that were run or need not be.
+const COMMANDS: &str = "ocibake.commands";
+
 /// The largest file that is read, in bytes; far more than the tags of any push need.
 const LIMIT: u64 = 16 << 20;
 
-/// Writes `--metadata-file`, in one step: the image at `root` stands under `names`.
-pub fn write(path: &Path, root: &Descriptor, names: &[String], record: Option<&Record>) -> Result<()> {
+/// Writes `--metadata-file`, in one step: the image at `root`, which was made by `commands`, stands under `names`.
+pub fn write(
+    path: &Path,
+    root: &Descriptor,
+    names: &[String],
+    record: Option<&Record>,
+    commands: &Commands,
+) -> Result<()> {
     // buildx's keys.
     let mut metadata = json!({
         "containerimage.digest": root.digest,
@@ -28,11 +38,14 @@ pub fn write(path: &Path, root: &Descriptor, names: &[String], record: Option<&R
     if let Some(record) = record {
         metadata[RELEASE] = json!(record);
     }
+    if let Some(commands) = commands.told() {
+        metadata[COMMANDS] = commands;
+    }
     PendingFile::replace(path, &to_json(&metadata))
 }
 
-/// Keeps the record of a push in `file`, over that of the one before it.
-pub fn keeper(file: Option<&Path>) -> impl Fn(&Descriptor, Record) -> Result<()> + Sync {
+/// Keeps the record of a push in `file`, over that of the one before it, with the commands of the build.
+pub fn keeper(file: Option<&Path>, commands: &Commands) -> impl Fn(&Descriptor, Record) -> Result<()> + Sync {
     // A file that tells of no push does not matter: it is about to be replaced.
     let earlier = file.and_then(|file| record(file).ok());
     move |root, mut record| {
@@ -40,7 +53,7 @@ pub fn keeper(file: Option<&Path>) -> impl Fn(&Descriptor, Record) -> Result<()>
         let stands = |tag: &&RecordedTag| tag.after.as_ref().is_some_and(|after| after.digest == root.digest);
         let set = record.tags.iter().filter(stands).map(|tag| format!("{}:{}", tag.repository, tag.tag));
         let set: Vec<String> = set.collect();
-        file.map_or(Ok(()), |file| write(file, root, &set, Some(&record)))
+        file.map_or(Ok(()), |file| write(file, root, &set, Some(&record), commands))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod build;
 mod cache;
+mod commands;
 mod copy;
 mod docker_proxies;
 mod doctor;
@@ -19,6 +20,7 @@ mod push;
 mod rebase;
 mod store;
 mod tags;
+mod terminal;
 mod text_file;
 mod usage;
 

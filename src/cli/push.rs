@@ -7,7 +7,8 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::build::{BuildRequest, Delivery};
+use super::build::{BuildRequest, Delivery, shell};
+use super::commands::Commands;
 use super::environment::Environment;
 use super::flags::build::BuildFlags;
 use super::flags::output::OutputFlags;
@@ -16,6 +17,7 @@ use super::metadata;
 use super::print::{answer_json, answer_lines, columns};
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::kind_word;
+use crate::build::OpenShell;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::{Means, OutputImage};
@@ -74,18 +76,20 @@ struct PushOrder<'a> {
 /// Pushes an image and answers with each name and the digest, or with what would become of the tags.
 pub fn run(arguments: &PushArguments, environment: &Environment) -> Result<()> {
     let order = PushOrder::of(arguments)?;
+    shell::check(&arguments.build.run)?;
     let reporter = Reporter::new(&arguments.progress);
     let progress: Progress<'_> = &|event| reporter.report(event);
+    let open: OpenShell<'_> = &|failure, run| shell::open(&reporter, failure, run);
     let client = arguments.output.client(environment);
     if arguments.dry_run {
-        let (root, steps) = order.rehearse(arguments, environment, &client, progress)?;
+        let (root, steps) = order.rehearse(arguments, environment, &client, progress, open)?;
         reporter.finish();
         return match arguments.json {
             true => answer_json(&plan_json(&root, &steps)),
             false => answer_lines(columns(steps.iter().map(|step| (step.name.to_string(), step.change.to_string())))),
         };
     }
-    let root = order.carry_out(arguments, environment, &client, progress)?;
+    let root = order.carry_out(arguments, environment, &client, progress, open)?;
     reporter.finish();
     answer_lines(order.asked.iter().map(|name| format!("{name}@{}", root.digest)))
 }
@@ -125,6 +129,7 @@ impl<'a> PushOrder<'a> {
         environment: &Environment,
         client: &OnDemand,
         progress: Progress<'_>,
+        shell: OpenShell<'_>,
     ) -> Result<(Descriptor, Vec<TagStep>)> {
         let release = Release {
             targets: &self.targets,
@@ -134,7 +139,9 @@ impl<'a> PushOrder<'a> {
         };
         let root = match &self.built {
             Some(location) => location.open(client, progress)?.1,
-            None => self.request(arguments, Delivery::Store).run(environment, progress)?.root,
+            None => {
+                self.request(arguments, Delivery::Store, &Commands::default(), shell).run(environment, progress)?.root
+            }
         };
         let steps = release.plan(&root, client.client()?, progress)?;
         Ok((root, steps))
@@ -147,17 +154,18 @@ impl<'a> PushOrder<'a> {
         environment: &Environment,
         client: &OnDemand,
         progress: Progress<'_>,
+        shell: OpenShell<'_>,
     ) -> Result<Descriptor> {
         let PushArguments { release: ReleaseFlags { immutable, .. }, output, .. } = arguments;
         let file = output.metadata_file.as_deref();
         output.check_notes()?;
-        let undo = file.map(metadata::undo);
+        let (undo, commands) = (file.map(metadata::undo), Commands::default());
         let names: Vec<Reference> = self.targets.iter().flat_map(ReleaseTarget::names).collect();
         let release = Release {
             targets: &self.targets,
             immutable: *immutable,
             undo: undo.as_deref(),
-            keep: &metadata::keeper(file),
+            keep: &metadata::keeper(file, &commands),
         };
         let root = match &self.built {
             Some(location) => {
@@ -166,16 +174,33 @@ impl<'a> PushOrder<'a> {
                 release.write(&output.outputs(true), image, &Means { client, jobs: output.jobs, progress })?;
                 root
             }
-            None => self.request(arguments, Delivery::Release(release)).run(environment, progress)?.root,
+            None => {
+                self.request(arguments, Delivery::Release(release), &commands, shell).run(environment, progress)?.root
+            }
         };
         output.note_digest(&root)?;
         Ok(root)
     }
 
-    fn request<'r>(&'r self, arguments: &'r PushArguments, delivery: Delivery<'r>) -> BuildRequest<'r> {
+    fn request<'r>(
+        &'r self,
+        arguments: &'r PushArguments,
+        delivery: Delivery<'r>,
+        commands: &'r Commands,
+        shell: OpenShell<'r>,
+    ) -> BuildRequest<'r> {
         let names = self.targets.iter().flat_map(ReleaseTarget::names).collect();
         let (build, output) = (&arguments.build, &arguments.output);
-        BuildRequest { context: self.source, build, output, tag: Some(self.tag.clone()), names, delivery }
+        BuildRequest {
+            context: self.source,
+            build,
+            output,
+            tag: Some(self.tag.clone()),
+            names,
+            delivery,
+            commands,
+            shell,
+        }
     }
 }
 

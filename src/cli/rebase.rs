@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::commands::Commands;
 use super::environment::Environment;
 use super::flags::base::PullFlag;
 use super::flags::transfer::TransferFlags;
@@ -83,7 +84,9 @@ impl RebaseArguments {
         let store = LocalStore::open(environment.store()?)?;
         let root = self.write(&location, &names, &outputs, &store, environment, progress)?;
         let written: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.metadata_file.as_ref().map_or(Ok(()), |file| metadata::write(file, &root, &written, None))?;
+        self.metadata_file
+            .as_ref()
+            .map_or(Ok(()), |file| metadata::write(file, &root, &written, None, &Commands::default()))?;
         trim(store, limit, progress);
         Ok(root)
     }

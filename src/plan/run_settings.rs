@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::{ResourceLimit, RunNetwork, SecretSource};
 use crate::error::{Error, Result, suggestion};
@@ -29,6 +30,11 @@ pub struct RunSettings {
     /// The variables of proxies, each in both cases. They take the place of variables of their names, and are neither in a
     /// key nor in the image.
     pub proxies: Vec<(String, String)>,
+    /// The certificates that this machine trusts, as PEM, for commands to trust them, too. They are neither in a key nor in the
+    /// image.
+    pub host_ca: Option<Arc<[u8]>>,
+    /// The emulator of each architecture, by docker's word for that.
+    pub emulators: Map<PathBuf>,
     /// The rooms to run commands in.
     pub isolation: Isolation,
     /// No command's change is taken from an earlier build.
@@ -77,6 +83,8 @@ impl RunSettings {
             secrets: _,
             agents: _,
             proxies: _,
+            host_ca: _,
+            emulators: _,
             isolation: _,
             no_cache: _,
             no_cache_filter: _,
@@ -265,6 +273,8 @@ mod tests {
             secrets: [("a".to_owned(), source)].into_iter().collect(),
             agents: [("a".to_owned(), PathBuf::from("/s"))].into_iter().collect(),
             proxies: pair("HTTP_PROXY"),
+            host_ca: Some(Arc::from(*b"certificates")),
+            emulators: [("arm64".to_owned(), PathBuf::from("/qemu"))].into_iter().collect(),
             isolation: Isolation::Ids,
             no_cache: true,
             no_cache_filter: vec!["a".to_owned()],

@@ -29,13 +29,13 @@ pub struct NamedSecret {
     pub source: Option<SecretSource>,
 }
 
-/// An SSH agent and its socket, as `--ssh` has it.
+/// An SSH agent and its socket, or keys for one, as `--ssh` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedAgent {
     /// The name by which mounts ask for it.
     pub id: String,
-    /// The socket; without it, that of `SSH_AUTH_SOCK`.
-    pub socket: Option<PathBuf>,
+    /// The socket, or files with keys; without any, the socket of `SSH_AUTH_SOCK` is meant.
+    pub paths: Vec<PathBuf>,
 }
 
 impl FromStr for NamedSecret {
@@ -92,16 +92,12 @@ impl FromStr for NamedSecret {
 impl FromStr for NamedAgent {
     type Err = Error;
 
-    /// Reads `default` and `ID[=SOCKET]`; without an ID the agent is [`DEFAULT_AGENT`].
+    /// Reads `default` and `ID[=SOCKET|KEY[,KEY]]`; without an ID the agent is [`DEFAULT_AGENT`].
     fn from_str(text: &str) -> Result<Self> {
-        let (id, socket) = text.split_once('=').unwrap_or((text, ""));
-        if socket.contains(',') {
-            return Err(Error::usage(format!("the agent `{id}` has more than one socket"))
-                .with_hint("name one socket; keys are given by an agent that has them: ssh-agent, and ssh-add KEY"));
-        }
+        let (id, paths) = text.split_once('=').unwrap_or((text, ""));
         let id = if id.is_empty() { DEFAULT_AGENT } else { id };
-        let socket = Some(socket).filter(|socket| !socket.is_empty()).map(PathBuf::from);
-        Ok(NamedAgent { id: id.to_owned(), socket })
+        let paths = paths.split(',').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+        Ok(NamedAgent { id: id.to_owned(), paths })
     }
 }
 
@@ -181,17 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn agents_have_a_name_and_a_socket() {
-        for (text, id, socket) in [
-            ("default", "default", None),
-            ("", "default", None),
-            ("default=/s", "default", Some("/s")),
-            ("=/s", "default", Some("/s")),
-            ("work=a=b", "work", Some("a=b")),
+    fn agents_have_a_name_and_a_socket_or_keys() {
+        for (text, id, paths) in [
+            ("default", "default", &[][..]),
+            ("", "default", &[]),
+            ("default=/s", "default", &["/s"]),
+            ("=/s", "default", &["/s"]),
+            ("work=a=b", "work", &["a=b"]),
+            ("work=a,b", "work", &["a", "b"]),
         ] {
-            let expected = NamedAgent { id: id.to_owned(), socket: socket.map(PathBuf::from) };
+            let expected = NamedAgent { id: id.to_owned(), paths: paths.iter().map(PathBuf::from).collect() };
             assert_eq!(text.parse::<NamedAgent>().unwrap(), expected, "{text}");
         }
-        assert!("work=a,b".parse::<NamedAgent>().is_err());
     }
 }

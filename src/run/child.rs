@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -44,10 +44,30 @@ pub(super) fn run(prepared: Prepared, output: &dyn Fn(Stream, &[u8]), stop: &Sto
     let (report_read, report_write) = pipe()?;
     let input = File::open("/dev/null").map_err(|error| Error::io("open", "/dev/null", error))?;
     let ends = Ends { input: input.into(), output: output_write, error: error_write, report: report_write };
+    let outputs = Outputs { output: output_read, error: error_read, report: report_read };
+    run_between(prepared, ends, outputs, output, stop)
+}
+
+/// Runs what is prepared with `terminal` as its input and its outputs.
+pub(super) fn run_on(prepared: Prepared, terminal: BorrowedFd<'_>, stop: &Stop) -> Result<Ran> {
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| cannot("make a pipe", errno.into()));
+    let end = || terminal.try_clone_to_owned().map_err(|error| cannot("use the terminal", error));
+    // Nobody writes to the first two.
+    let ((output, _), (error, _), (report, report_write)) = (pipe()?, pipe()?, pipe()?);
+    let ends = Ends { input: end()?, output: end()?, error: end()?, report: report_write };
+    run_between(prepared, ends, Outputs { output, error, report }, &|_, _| (), stop)
+}
+
+fn run_between(
+    prepared: Prepared,
+    ends: Ends,
+    outputs: Outputs,
+    output: &dyn Fn(Stream, &[u8]),
+    stop: &Stop,
+) -> Result<Ran> {
     let kept = ends.kept(&prepared.operations);
     let (child, prepared) = make(prepared, &ends, &kept)?;
     drop(ends);
-    let outputs = Outputs { output: output_read, error: error_read, report: report_read };
     let received = outputs.read(output, stop, || child.kill());
     // Whatever has been mounted is gone when it has ended.
     drop(child);
@@ -61,6 +81,9 @@ fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepare
     if prepared.is_offline {
         flags |= libc::CLONE_NEWNET;
     }
+    if prepared.users.is_some() {
+        flags |= libc::CLONE_NEWUSER;
+    }
     // None of this program's handlers is to run in the new process.
     let signals = block_signals();
     // SAFETY: the new process goes to its own code, which allocates nothing and does not come back.
@@ -70,7 +93,11 @@ fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepare
     }
     restore_signals(&signals);
     match made {
-        Ok(Some(descriptor)) => Ok((Child(descriptor), prepared)),
+        Ok(Some(descriptor)) => {
+            let child = Child(descriptor);
+            prepared.users.iter().try_for_each(|users| users.begin(&child.0))?;
+            Ok((child, prepared))
+        }
         Ok(None) => Err(not_told()),
         Err(errno) => Err(not_made(errno)),
     }

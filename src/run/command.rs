@@ -6,7 +6,7 @@ use std::ptr;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fchown, fstat, openat, openat2, statat};
 use rustix::io::{Errno, read};
-use rustix::process::{Gid, Resource, Rlimit, Uid, fchdir, setrlimit, setsid, umask};
+use rustix::process::{Gid, Resource, Rlimit, Uid, fchdir, ioctl_tiocsctty, setrlimit, setsid, umask};
 use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::capability;
@@ -83,6 +83,8 @@ fn prepare(
     for (from, to) in [(input, 0), (output, 1), (error, 2)] {
         redirect(from, to).map_err(at(Step::Outputs))?;
     }
+    // A terminal becomes that of the session; anything else is none.
+    let _ = ioctl_tiocsctty(input);
     for pipe in [output, error] {
         // So that the user may open /dev/stdout.
         fchown(pipe, Some(command.user), Some(command.group)).map_err(at(Step::Outputs))?;

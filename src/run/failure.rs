@@ -45,6 +45,13 @@ pub(super) fn failure(step: Step, errno: Errno, prepared: &Prepared) -> Error {
 fn operation(made: &Operation, errno: Errno) -> Error {
     let failed = cannot(&made.to_string(), errno);
     match (made, errno) {
+        (Operation::Emulate { .. }, Errno::NOENT | Errno::ACCESS) => {
+            failed.with_hint("it is a program that may be executed, and lies where nothing is mounted `noexec`")
+        }
+        (Operation::Emulate { .. }, _) => failed.with_hint(
+            "that takes Linux 6.7 with CONFIG_BINFMT_MISC: else register it for the whole machine, as \
+            `docker run --privileged --rm tonistiigi/binfmt --install all` does",
+        ),
         (_, Errno::NODEV) => failed.with_hint("the kernel does not have this file system"),
         (Operation::Root { .. }, Errno::INVAL) => failed.with_hint(
             "the directory for changes must be on a file system that overlayfs can write to, such as ext4, xfs, btrfs or \

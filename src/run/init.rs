@@ -144,9 +144,10 @@ impl Ends {
     /// Returns the numbers of all descriptors that the first process uses, sorted.
     pub(super) fn kept(&self, operations: &[Operation]) -> Vec<RawFd> {
         let own = [&self.input, &self.output, &self.error, &self.report].map(AsRawFd::as_raw_fd);
-        let trees = operations.iter().filter_map(|operation| match operation {
-            Operation::Bind { tree, .. } | Operation::Discard { tree, .. } => Some(tree.as_raw_fd()),
-            _ => None,
+        let trees = operations.iter().flat_map(|operation| match operation {
+            Operation::Bind { tree, .. } | Operation::Discard { tree, .. } => vec![tree.as_raw_fd()],
+            Operation::Emulate { program, ready, .. } => vec![program.as_raw_fd(), ready.as_raw_fd()],
+            _ => Vec::new(),
         });
         let mut kept: Vec<RawFd> = own.into_iter().chain(trees).collect();
         kept.sort_unstable();

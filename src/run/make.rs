@@ -10,6 +10,7 @@ use rustix::fs::{
 use rustix::io::{Errno, write};
 use rustix::mount::{MountAttrFlags, MountFlags, fsconfig_set_flag, fsconfig_set_string, mount};
 
+use super::emulator::register;
 use super::mounting::{Link, attach, copy, make, open_new};
 use super::operation::{CLOSED, Known, NODES, Operation};
 use super::place::{Made, PlaceKind, Stubs, find_or_make};
@@ -53,6 +54,7 @@ impl<'a> Making<'a> {
     /// Does one operation.
     pub(super) fn run(&mut self, operation: &Operation) -> Result<(), Errno> {
         match operation {
+            Operation::Emulate { text, ready, .. } => register(text, ready.as_fd()),
             Operation::Root { lowers, upper, work, attributes } => {
                 let upper = open_directory(upper)?;
                 let work = open_directory(work)?;

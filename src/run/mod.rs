@@ -10,6 +10,7 @@
 mod capability;
 mod child;
 mod command;
+mod emulator;
 mod failure;
 mod init;
 mod make;
@@ -25,5 +26,6 @@ mod sandbox;
 mod seccomp;
 mod system;
 
+pub use emulator::{Emulator, emulated_architectures};
 pub use process::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 pub use sandbox::Sandbox;

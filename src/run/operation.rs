@@ -9,6 +9,8 @@ use rustix::process::{Gid, Uid};
 
 /// One thing that is done. The paths of targets are absolute in the root.
 pub(super) enum Operation {
+    /// Registers an emulator, once the users of the namespace are told.
+    Emulate { program: OwnedFd, text: CString, ready: OwnedFd },
     /// Stacks directories, and mounts them over the upper one.
     Root {
         /// The topmost first.
@@ -150,6 +152,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |path: &CStr| path.to_string_lossy().into_owned();
         match self {
+            Operation::Emulate { .. } => write!(f, "register the emulator for the command"),
             Operation::Root { upper, .. } => write!(f, "mount an overlay with the changes in {}", text(upper)),
             Operation::Provide { directory, name, .. } => {
                 write!(f, "write {}/{} for the command", text(directory), text(name))

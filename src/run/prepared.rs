@@ -13,6 +13,7 @@ use rustix::process::{Gid, Rlimit, Uid};
 
 use super::capability;
 use super::command::{Command, Restrictions, Strings};
+use super::emulator::{UserNamespace, registering};
 use super::mounting::copy;
 use super::operation::{self, CLOSED, Operation};
 use super::place::Stubs;
@@ -32,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) lowers: Vec<OwnedFd>,
     pub(super) stubs: Stubs,
     pub(super) is_offline: bool,
+    /// The user namespace, if it is one of its own.
+    pub(super) users: Option<UserNamespace>,
     /// For the start of the command.
     pub(super) stack: Vec<u8>,
     /// The program as the user knows it.
@@ -44,7 +47,10 @@ impl Prepared {
     /// Prepares a run of `process` on `root`.
     pub(super) fn new(process: &Process, root: &Root) -> Result<Prepared> {
         let is_insecure = process.security == Security::Insecure;
-        let mut operations = vec![root_operation(root, is_insecure)?];
+        let emulation = process.emulator.as_ref().map(registering).transpose()?;
+        let (emulate, users) = emulation.unzip();
+        let mut operations: Vec<Operation> = emulate.into_iter().collect();
+        operations.push(root_operation(root, is_insecure)?);
         let mut provide = |name: &CStr, content| {
             operations.push(Operation::Provide { directory: c"/etc".to_owned(), name: name.to_owned(), content });
         };
@@ -61,6 +67,7 @@ impl Prepared {
         operations.push(Operation::Directory { path: directory.clone(), user, group });
         let program = process.arguments.first().map(|program| String::from_utf8_lossy(program).into_owned());
         let mut prepared = Self::of(operations, root, Some(command(process, directory)?));
+        prepared.users = users;
         prepared.is_offline = process.network == Network::None;
         prepared.program = program.unwrap_or_default();
         Ok(prepared)
@@ -82,6 +89,7 @@ impl Prepared {
             lowers,
             stubs,
             is_offline: false,
+            users: None,
             stack: vec![0; STACK],
             program: String::new(),
             command,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 pub use rustix::process::Resource;
 
+use super::emulator::Emulator;
 use crate::layer::Provided;
 
 /// What is run, as plain data.
@@ -29,6 +30,8 @@ pub struct Process {
     pub limits: Vec<Limit>,
     /// What is mounted in the root beside the file systems that every process has, in order.
     pub mounts: Vec<Mount>,
+    /// What runs programs of another machine, beside what is registered with the kernel.
+    pub emulator: Option<Emulator>,
 }
 
 /// A user by numbers.

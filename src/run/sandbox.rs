@@ -1,5 +1,6 @@
 //! The sandbox as its users see it.
 
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use super::child;
@@ -41,6 +42,12 @@ impl Sandbox {
         stop: &Stop,
     ) -> Result<Ran> {
         child::run(Prepared::new(process, root)?, output, stop)
+    }
+
+    /// Runs `process` on `root` as [`run`](Self::run) does, with `terminal` as its input, its outputs and the terminal of its
+    /// session.
+    pub fn run_on(&self, process: &Process, root: &Root, terminal: BorrowedFd<'_>, stop: &Stop) -> Result<Ran> {
+        child::run_on(Prepared::new(process, root)?, terminal, stop)
     }
 }
 

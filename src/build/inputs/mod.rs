@@ -6,9 +6,10 @@ mod elsewhere;
 mod members;
 mod roots;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -19,13 +20,26 @@ use crate::net::Stop;
 use crate::plan::{Add, Plan, Stage};
 use crate::run::Sandbox;
 use crate::source::local::{self, Added};
-use crate::sync::{Memo, Once};
+use crate::sync::{Memo, Once, locked};
 use crate::tree::{Budget, Limits, Whole, path};
 
 pub use bases::Bases;
 pub use contexts::{Contexts, Missing};
 use elsewhere::Elsewhere;
 pub use roots::{DiskRoot, Roots};
+
+/// So often it is looked whether commands that were stopped have ended.
+const STOP_TRIES: usize = 500;
+const STOP_WAIT: Duration = Duration::from_millis(10);
+
+/// A command that counts as running.
+pub struct RunningCommand<'a>(&'a AtomicUsize);
+
+impl Drop for RunningCommand<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// All that the steps of a plan are given, from any thread.
 pub struct Inputs<'a> {
@@ -45,6 +59,9 @@ pub struct Inputs<'a> {
     adds: Memo<Vec<Add>, Arc<Added>>,
     sandbox: Once<Sandbox>,
     commands: AtomicUsize,
+    /// How many commands run.
+    running: AtomicUsize,
+    failure: Mutex<Option<Error>>,
 }
 
 impl<'a> Inputs<'a> {
@@ -65,6 +82,8 @@ impl<'a> Inputs<'a> {
             stop: stop.clone(),
             sandbox: Once::default(),
             commands: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            failure: Mutex::default(),
         }
     }
 
@@ -79,6 +98,37 @@ impl<'a> Inputs<'a> {
     /// Returns the number of the next command, the first being 1.
     pub fn next_command(&self) -> usize {
         self.commands.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Counts a command as running, until what is returned is dropped.
+    pub fn command_runs(&self) -> RunningCommand<'_> {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        RunningCommand(&self.running)
+    }
+
+    /// Makes `error` the failure of the build, whatever fails later, and stops all that is under way. Waits a while for the
+    /// commands to end. Gives `error` back where something else has failed before.
+    pub fn fail(&self, error: Error) -> Result<(), Error> {
+        {
+            let mut failure = locked(&self.failure);
+            if failure.is_some() || self.stop.is_ended() {
+                return Err(error);
+            }
+            *failure = Some(error);
+            self.stop.end();
+        }
+        for _ in 0..STOP_TRIES {
+            if self.running.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            thread::sleep(STOP_WAIT);
+        }
+        Ok(())
+    }
+
+    /// Takes what [`fail`](Self::fail) was told.
+    pub fn failure(&self) -> Option<Error> {
+        locked(&self.failure).take()
     }
 
     pub fn stage(&self, number: usize) -> Result<&'a Stage> {

@@ -1,20 +1,24 @@
 //! The kinds of steps, a file each: what a step of that kind is known by, and what it changes in a file system.
 
 mod adds;
+mod agent;
 mod copy;
 mod directory;
+mod emulation;
+mod host_ca;
 mod provided;
 mod run;
+mod shell;
 
 use std::sync::Arc;
 
 use super::cache::{Key, Mark};
 use super::inputs::{DiskRoot, Inputs};
-use crate::error::Result;
+use crate::error::{Excerpt, Result};
 use crate::layer::Layer;
 use crate::oci::KeyBuilder;
 use crate::plan::Work;
-use crate::progress::{Event, WarningKind};
+use crate::progress::{Event, StepPlace, WarningKind};
 use crate::tree::{Entry, Files, owner};
 
 /// A kind of step.
@@ -63,8 +67,10 @@ pub type Settled = bool;
 
 /// The files that a step is given to take from, as far as it said that it takes any.
 pub struct Given<'a> {
-    /// For warnings.
-    pub title: &'a str,
+    /// For what is told of it.
+    pub step: StepPlace<'a>,
+    /// The line that asked for it.
+    pub place: Option<&'a Excerpt>,
     pub below: Files,
     /// Those of each stage that it takes from.
     pub from: Vec<Files>,
@@ -145,7 +151,7 @@ fn owner(owner: Option<&str>, given: &Given<'_>, inputs: &Inputs<'_>) -> Result<
     let found = owner::find(owner, &given.below, &mut |files, path| inputs.bases.read(files, path))?;
     if found.is_unknown {
         let message =
-            format!("`{owner}` is not known in the image, and so it is root's, as docker has it: {}", given.title);
+            format!("`{owner}` is not known in the image, and so it is root's, as docker has it: {}", given.step.title);
         (inputs.options.progress)(Event::Warning { kind: WarningKind::UnknownOwner, message: &message });
     }
     Ok(Some((found.user, found.group)))

@@ -11,15 +11,19 @@ use std::time::Instant;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::io::Errno;
 
+use super::agent::{ForwardedAgent, SocketAttributes};
 use super::provided::Provided;
+use super::shell::{self, FailureShell};
 use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
+use super::{emulation, host_ca};
 use crate::build::cache::{Mark, Sum, difference};
 use crate::build::inputs::Inputs;
+use crate::build::logs::CommandLog;
 use crate::error::{Error, Result};
 use crate::layer;
 use crate::oci::{Digest, KeyBuilder};
-use crate::plan::{Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity};
-use crate::progress::{Event, OutputStream};
+use crate::plan::{Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity, Stage};
+use crate::progress::{CommandEnd, Event, OutputStream};
 use crate::run::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 use crate::source::modified::Modified;
 use crate::store::CacheMount;
@@ -137,17 +141,26 @@ struct Running<'a> {
     place: &'a PendingDirectory,
 }
 
+/// What is there as long as the command runs.
+#[derive(Default)]
+struct Held {
+    caches: Vec<CacheMount>,
+    agents: Vec<ForwardedAgent>,
+}
+
 impl Running<'_> {
     /// Runs it to its end. Fails unless that is a good one.
     fn run(&self, root: &Root) -> Result<Ran> {
         let (sandbox, progress) = (self.inputs.sandbox()?, self.inputs.options.progress);
-        let mut caches = Vec::new();
-        let process = self.process(&mut caches)?;
+        let mut held = Held::default();
+        let mut process = self.process(&mut held)?;
         let command = self.inputs.next_command();
-        progress(Event::CommandStarted { command, title: self.given.title });
+        progress(Event::CommandStarted { command, step: self.given.step });
+        let log = self.log()?.map(Mutex::new);
         let last = Mutex::new(LastLines::default());
         let output = |stream: Stream, bytes: &[u8]| {
             locked(&last).add(bytes);
+            log.iter().for_each(|log| locked(log).add(bytes));
             let stream = match stream {
                 Stream::Output => OutputStream::Output,
                 Stream::Error => OutputStream::Error,
@@ -155,14 +168,37 @@ impl Running<'_> {
             progress(Event::CommandOutput { command, stream, bytes });
         };
         let started = Instant::now();
+        let running = self.inputs.command_runs();
         let ran = sandbox.run(&process, root, &output, &self.inputs.stop);
-        progress(Event::CommandFinished { command, elapsed: started.elapsed() });
-        let ran = ran?;
-        match ran.exit {
-            Exit::Status(0) => Ok(ran),
-            Exit::Status(status) => Err(self.failed(format!("exit code {status}"), locked(&last).take())),
-            Exit::Signal(signal) => Err(self.failed(format!("signal {signal}"), locked(&last).take())),
-        }
+        drop(running);
+        let end = ran.as_ref().ok().map(|ran| match ran.exit {
+            Exit::Status(status) => CommandEnd::Status(status),
+            Exit::Signal(signal) => CommandEnd::Signal(signal),
+        });
+        progress(Event::CommandFinished { command, elapsed: started.elapsed(), end });
+        let ran =
+            ran.map_err(|error| emulation::explained(error, self.given.step.platform, self.inputs.options.run))?;
+        let failed = |end| {
+            let error = self.failed(end, locked(&last).take());
+            match &log {
+                Some(log) => error.with_hint(format!("all that it wrote is in {}", locked(log).path().display())),
+                None => error,
+            }
+        };
+        let error = match ran.exit {
+            Exit::Status(0) => {
+                log.iter().try_for_each(|log| locked(log).finish())?;
+                return Ok(ran);
+            }
+            Exit::Status(status) => failed(format!("exit code {status}")),
+            Exit::Signal(signal) => failed(format!("signal {signal}")),
+        };
+        let Some(open) = self.inputs.options.shell else { return Err(error) };
+        shell::change(&mut process);
+        let work = self.place.create("shell").map(|_| self.place.path().join("shell"))?;
+        let root = Root { lowers: root.lowers.clone(), upper: root.upper.clone(), work };
+        let shell = FailureShell { sandbox, process, root };
+        Err(shell.open(error.or_excerpt(self.given.place), self.inputs, open))
     }
 
     fn failed(&self, end: String, last: Vec<String>) -> Error {
@@ -171,7 +207,15 @@ impl Running<'_> {
         error.with_details(last)
     }
 
-    fn process(&self, caches: &mut Vec<CacheMount>) -> Result<Process> {
+    /// The file that its output is to go to.
+    fn log(&self) -> Result<Option<CommandLog>> {
+        let step = self.given.step;
+        let is_other = |stage: &Stage| stage.title == step.stage && stage.platform != *step.platform;
+        let for_several = self.inputs.plan.stages.iter().any(is_other);
+        self.inputs.options.logs.map(|logs| logs.begin(step, for_several)).transpose()
+    }
+
+    fn process(&self, held: &mut Held) -> Result<Process> {
         let Running { run, given, inputs, .. } = self;
         let settings = &inputs.options.run;
         let user = find_user(&run.user, &given.below, &mut |files, path| inputs.bases.read(files, path))?;
@@ -182,6 +226,9 @@ impl Running<'_> {
         };
         set("HOME", &user.home);
         set(SOURCE_DATE_EPOCH, inputs.options.modified.of_made().to_string().as_bytes());
+        if settings.host_ca.is_some() {
+            host_ca::VARIABLES.iter().for_each(|(name, path)| set(name, path.as_bytes()));
+        }
         run.environment.iter().for_each(|(name, value)| set(name, value.as_bytes()));
         settings.proxies.iter().for_each(|(name, value)| set(name, value.as_bytes()));
         for variable in &run.secret_variables {
@@ -203,13 +250,14 @@ impl Running<'_> {
                 read_only: true,
             })
             .collect();
+        mounts.extend(settings.host_ca.iter().flat_map(|bundle| host_ca::mounts(bundle)));
         let mut stages = given.from.iter();
         for (number, mount) in run.mounts.iter().enumerate() {
             let from = match mount.kind.provider() {
                 Some((Provider::Stage(_), _)) => stages.next(),
                 _ => None,
             };
-            mounts.extend(self.mount(number, mount, from, caches)?);
+            mounts.extend(self.mount(number, mount, from, held)?);
         }
         let network = match (run.network, settings.network) {
             (RunNetwork::None, _) | (RunNetwork::Default, RunNetwork::None) => Network::None,
@@ -230,6 +278,7 @@ impl Running<'_> {
             shm_size: settings.shm_size,
             limits: settings.limits.iter().map(limit).collect::<Result<_>>()?,
             mounts,
+            emulator: emulation::given(given.step.platform, settings)?,
         })
     }
 
@@ -244,13 +293,7 @@ impl Running<'_> {
     }
 
     /// What is mounted for `mount`, the number of which is `number`; none for what was not given and need not be.
-    fn mount(
-        &self,
-        number: usize,
-        mount: &RunMount,
-        from: Option<&Files>,
-        caches: &mut Vec<CacheMount>,
-    ) -> Result<Option<Mount>> {
+    fn mount(&self, number: usize, mount: &RunMount, from: Option<&Files>, held: &mut Held) -> Result<Option<Mount>> {
         let source = match &mount.kind {
             RunMountKind::Bind { from: provider, source } => {
                 self.bind(number, &Provided::of(provider, from, self.inputs)?, source, mount.read_only)?
@@ -279,7 +322,7 @@ impl Running<'_> {
                     |directory, shown| self.inputs.bases.unpack(&files, (directory, shown)),
                 )?;
                 let source = open(cache.path())?;
-                caches.push(cache);
+                held.caches.push(cache);
                 MountSource::Bind(source)
             }
             RunMountKind::Tmpfs { size } => MountSource::Tmpfs { size: *size },
@@ -287,7 +330,7 @@ impl Running<'_> {
                 let Some(content) = self.secret(id, *required)? else { return Ok(None) };
                 MountSource::File { content, mode: *mode, user: *user, group: *group }
             }
-            RunMountKind::Ssh { id, required, .. } => {
+            RunMountKind::Ssh { id, required, mode, user, group } => {
                 let Some(agent) = self.inputs.options.run.agents.get(id) else {
                     return match required {
                         false => Ok(None),
@@ -295,7 +338,11 @@ impl Running<'_> {
                             .with_hint(format!("give it, as in `--ssh {id}`"))),
                     };
                 };
-                MountSource::Bind(open(agent)?)
+                let directory = self.place.create(&format!("mount{number}"))?;
+                let attributes = SocketAttributes { mode: *mode, user: *user, group: *group };
+                let (agent, socket) = ForwardedAgent::begin(agent, &directory, attributes)?;
+                held.agents.push(agent);
+                MountSource::Bind(socket)
             }
         };
         Ok(Some(Mount { target: mount.target.as_bytes().to_vec(), source, read_only: mount.read_only }))

@@ -2,11 +2,14 @@
 
 mod epoch;
 mod find;
+mod key_agent;
 mod lock;
 mod recipe;
 mod request;
 mod secret;
+pub mod shell;
 mod times;
+mod verify;
 mod warn;
 
 use std::path::PathBuf;
@@ -14,6 +17,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use self::request::{BuildRequest, Delivery};
+use crate::build;
+use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
@@ -61,6 +66,9 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
         }
     }
     let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
+    shell::check(&arguments.build.run)?;
+    let (reporter, commands) = (Reporter::new(&arguments.progress), Commands::default());
+    let open = |failure: &str, run: build::RunShell<'_>| shell::open(&reporter, failure, run);
     let request = BuildRequest {
         context: arguments.context.as_deref(),
         build: &arguments.build,
@@ -68,8 +76,9 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
         tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
         names,
         delivery: if arguments.push { Delivery::Push } else { Delivery::Outputs },
+        commands: &commands,
+        shell: &open,
     };
-    let reporter = Reporter::new(&arguments.progress);
     if arguments.check {
         let warnings = request.check(environment, &|event| reporter.report(event))?;
         return tell_of_checks(&warnings);

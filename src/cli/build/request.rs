@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::key_agent::KeyAgents;
 use super::recipe::Recipe;
 use super::times::times;
-use super::{lock, secret, warn};
-use crate::build::{self, Built};
+use super::{lock, secret, verify, warn};
+use crate::build::{self, Built, CommandLogs};
+use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
@@ -24,6 +26,11 @@ use crate::source::context::ContextAccess;
 use crate::source::modified::Modified;
 use crate::store::{Beside, Graph, Layered, LocalStore, Store};
 
+/// The image of the only target.
+fn only(built: Vec<Built>) -> Result<Built> {
+    built.into_iter().next_back().ok_or_else(|| Error::input("there is nothing to build: the plan has no target"))
+}
+
 /// One build, its arguments resolved.
 pub struct BuildRequest<'a> {
     pub context: Option<&'a Path>,
@@ -33,6 +40,10 @@ pub struct BuildRequest<'a> {
     pub tag: Option<String>,
     pub names: Vec<Reference>,
     pub delivery: Delivery<'a>,
+    /// Is told of the commands.
+    pub commands: &'a Commands,
+    /// Opens a shell where a command has failed, if the flags ask for one.
+    pub shell: build::OpenShell<'a>,
 }
 
 /// The places to which a build goes.
@@ -72,11 +83,15 @@ impl BuildRequest<'_> {
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
         let limit = environment.store_limit()?;
         let means = self.means(environment)?;
+        let progress: Progress<'_> = &|event| {
+            self.commands.note(event);
+            progress(event);
+        };
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
             let order = self.resolve(recipe, bases, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
-                self.output.note(&built.root, &order.names)?;
+                self.output.note(&built.root, &order.names, self.commands)?;
             }
             Ok(built)
         })?;
@@ -167,32 +182,56 @@ impl BuildRequest<'_> {
         bases: &BaseStore<'_>,
         progress: Progress<'_>,
     ) -> Result<Built> {
-        let BuildOrder { plan, contexts, run, created, modified, names, outputs } = order;
+        let BuildOrder { plan, contexts, created, modified, names, outputs, .. } = order;
         let compression = self.build.compression.unwrap_or_default();
+        let logs = self.build.run.log.as_deref().map(CommandLogs::open).transpose()?;
         // What may be refused once its digest is known is not sent before.
         let ahead =
             if matches!(&self.delivery, Delivery::Release(release) if release.immutable) { &[] } else { &names[..] };
+        let is_verified = self.output.verify_rebuild;
+        let key_agents = KeyAgents::start(&self.build.run, store)?;
+        let mut run = RunSettings { no_cache: order.run.no_cache || is_verified, ..order.run.clone() };
+        run.agents.extend(key_agents.sockets());
+        let run = &run;
+        let options = || build::Options {
+            store,
+            contexts,
+            bases,
+            client,
+            compression,
+            created: created.unwrap_or(0),
+            modified: *modified,
+            jobs: self.output.jobs,
+            trust_times: !(self.output.no_stat_cache || run.no_cache),
+            run,
+            shell: self.build.run.on_failure.map(|_| self.shell),
+            logs: logs.as_ref(),
+            secret: &secret::value,
+            cached: None,
+            follow: None,
+            progress,
+        };
         let build = |cached: Option<&CachedImages<'_>>| {
             output::while_building(outputs, ahead, client, progress, |follow| {
-                let options = build::Options {
-                    store,
-                    contexts,
-                    bases,
-                    client,
-                    compression,
-                    created: created.unwrap_or(0),
-                    modified: *modified,
-                    jobs: self.output.jobs,
-                    trust_times: !(self.output.no_stat_cache || self.build.run.no_cache),
-                    run,
-                    secret: &secret::value,
-                    cached,
-                    follow,
-                    progress,
-                };
-                let built = build::build(plan, &options)?.pop();
-                built.ok_or_else(|| Error::input("there is nothing to build: the plan has no target"))
+                let options = build::Options { follow, cached, ..options() };
+                only(build::build(plan, &options)?)
             })
+        };
+        // What is in a cached image would hide what differs.
+        let again = |built: &Built| {
+            let place = store.directory()?;
+            let other = LocalStore::open(place.path())?;
+            self.commands.end();
+            // All there was to warn of has been said.
+            let progress = |event: Event<'_>| match event {
+                Event::Warning { .. } => {}
+                event => progress(event),
+            };
+            let options = build::Options { store: &other, logs: None, progress: &progress, ..options() };
+            let second = only(build::build(plan, &options)?)?;
+            verify::compare((built, store), (&second, &other))?;
+            progress(Event::BuiltAgain { digest: second.root.digest });
+            Ok(())
         };
         let write = |built: &Built, store: &dyn Store| {
             let store = &Beside { first: bases, second: store };
@@ -207,7 +246,10 @@ impl BuildRequest<'_> {
             }
         };
         let cached = CachedImages::new(&self.output.cache_from, compression, client, progress);
-        let built = build(Some(&cached))?;
+        let built = build(Some(&cached).filter(|_| !is_verified))?;
+        if is_verified {
+            again(&built)?;
+        }
         let layered = Layered::new(store, &cached);
         match write(&built, &layered) {
             Err(error) if layered.has_failed() => {

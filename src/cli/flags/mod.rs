@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod build;
+mod host_ca;
 pub mod output;
 pub mod recipe;
 pub mod run;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::value::value;
+use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::metadata;
 use crate::error::Result;
@@ -36,13 +37,19 @@ pub struct OutputFlags {
     /// it has are neither compressed here nor sent to the registry that it is in. One that cannot be had is a warning.
     #[arg(long, value_name = "REF", value_parser = cached_image)]
     pub cache_from: Vec<String>,
+    /// Build twice without what earlier builds have left, and fail if the second comes out differently
+    ///
+    /// The error names the first file that differs, what about it, and the step that has made it. The second build is made
+    /// apart, with cache mounts that are empty, and goes nowhere; nothing is written unless both are the same.
+    #[arg(long)]
+    pub verify_rebuild: bool,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     pub insecure: bool,
     /// Write the image's digest to FILE
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
-    /// Write digest, descriptor and names to FILE, as JSON; `push` adds what its tags stood for
+    /// Write digest, descriptor, names and the times of commands to FILE, as JSON; `push` adds what its tags stood for
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
 }
@@ -68,10 +75,10 @@ impl OutputFlags {
     }
 
     /// Writes the files that tell of the result, each in one step.
-    pub fn note(&self, root: &Descriptor, names: &[Reference]) -> Result<()> {
+    pub fn note(&self, root: &Descriptor, names: &[Reference], commands: &Commands) -> Result<()> {
         self.note_digest(root)?;
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, root, &names, None))
+        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, root, &names, None, commands))
     }
 
     /// Writes the file of the digest alone.

@@ -1,20 +1,23 @@
 //! The flags about the commands of a build.
 
+use std::collections::HashSet;
 use std::env;
 use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::host_ca;
 use super::value::{flag, value};
 use crate::error::{Error, Result};
-use crate::oci::Map;
+use crate::oci::{Map, Platform};
 use crate::plan::quantity::Size;
 use crate::plan::{
     Entitlement, HostEntry, Isolation, NamedAgent, NamedSecret, ResourceLimit, RunNetwork, RunSettings, SecretSource,
     proxy_variables,
 };
+use crate::run::emulated_architectures;
 
 /// The variable that names the socket of the user's SSH agent.
 const AGENT: &str = "SSH_AUTH_SOCK";
@@ -38,8 +41,8 @@ pub struct RunFlags {
     /// Give a secret: id=NAME,src=FILE or id=NAME,env=VARIABLE; with id=NAME alone, the variable or the file of that name
     #[arg(long, value_name = "OPTIONS")]
     secret: Vec<String>,
-    /// Give an SSH agent: default (that of SSH_AUTH_SOCK), or a name and its socket
-    #[arg(long, value_name = "default|ID[=SOCKET]", value_parser = value::<NamedAgent>)]
+    /// Give an SSH agent: default (that of SSH_AUTH_SOCK), or a name and its socket, or files with keys for one
+    #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]", value_parser = value::<NamedAgent>)]
     ssh: Vec<NamedAgent>,
     /// Allow commands what they ask for: network.host or security.insecure
     #[arg(long, value_name = "ENTITLEMENT", value_parser = value::<Entitlement>)]
@@ -50,9 +53,28 @@ pub struct RunFlags {
     /// Make these stages anew, whatever earlier builds have left
     #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
     no_cache_filter: Vec<String>,
+    /// Run commands of another architecture with this program, which is linked statically: arm64=/usr/bin/qemu-aarch64-static
+    #[arg(long, value_name = "ARCH=PATH")]
+    emulator: Vec<String>,
+    /// Let commands trust the certificates that this machine trusts: those of SSL_CERT_FILE, or the system's
+    #[arg(long)]
+    host_ca: bool,
+    /// Open a shell in what a command has left that fails, before the build fails
+    #[arg(long, value_name = "WHAT")]
+    pub on_failure: Option<OnFailure>,
+    /// Write all that each command writes to a file in DIR: STAGE-NUMBER.log, as it comes
+    #[arg(long, value_name = "DIR")]
+    pub log: Option<PathBuf>,
     /// How commands are kept apart from the machine: auto or ids [default: auto]
     #[arg(long, value_name = "HOW", value_parser = value::<Isolation>)]
     isolation: Option<Isolation>,
+}
+
+/// What is done where a command fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnFailure {
+    /// A shell in the root file system of the step, as the command has left it
+    Shell,
 }
 
 impl RunFlags {
@@ -83,6 +105,8 @@ impl RunFlags {
             secrets: self.secrets().map_err(flag("secret"))?,
             agents: self.agents().map_err(flag("ssh"))?,
             proxies: proxy_variables(arguments),
+            emulators: emulators(&self.emulator).map_err(flag("emulator"))?,
+            host_ca: if self.host_ca { Some(host_ca::find()?) } else { None },
             isolation: self.isolation.unwrap_or_default(),
             no_cache: self.no_cache,
             no_cache_filter: self.no_cache_filter.clone(),
@@ -107,26 +131,78 @@ impl RunFlags {
         Ok(secrets)
     }
 
+    /// Returns the files with keys that are given in the place of a socket, with their IDs.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &[PathBuf])> {
+        let has_keys = |agent: &&NamedAgent| !agent.paths.is_empty() && agent.paths.iter().all(|path| path.is_file());
+        self.ssh.iter().filter(has_keys).map(|NamedAgent { id, paths }| (id.as_str(), &paths[..]))
+    }
+
+    /// The sockets of those agents that have one.
     fn agents(&self) -> Result<Map<PathBuf>> {
-        let mut agents = Map::new();
-        for NamedAgent { id, socket } in &self.ssh {
-            let usual = || env::var_os(AGENT).filter(|path| !path.is_empty()).map(PathBuf::from);
-            let socket = socket.clone().or_else(usual).ok_or_else(|| {
-                Error::usage(format!("there is no SSH agent for `{id}`: {AGENT} is not set"))
-                    .with_hint("start one with `eval $(ssh-agent)`, and give it keys with ssh-add")
-            })?;
-            let metadata = fs::metadata(&socket).map_err(|source| Error::io("find the SSH agent", &socket, source))?;
-            if !metadata.file_type().is_socket() {
-                return Err(Error::usage(format!("{} is not the socket of an SSH agent", socket.display())).with_hint(
-                    "keys are given by an agent that has them: start ssh-agent, and give it keys with ssh-add",
-                ));
-            }
-            if agents.insert(id.clone(), socket).is_some() {
+        let (mut agents, mut ids) = (Map::new(), HashSet::new());
+        for NamedAgent { id, paths } in &self.ssh {
+            if !ids.insert(id) {
                 return Err(Error::usage(format!("the SSH agent `{id}` is there twice")));
+            }
+            let usual = || env::var_os(AGENT).filter(|path| !path.is_empty()).map(PathBuf::from);
+            let usual = if paths.is_empty() { usual() } else { None };
+            let given: Vec<&PathBuf> = paths.iter().chain(&usual).collect();
+            if given.is_empty() {
+                return Err(Error::usage(format!("there is no SSH agent for `{id}`: {AGENT} is not set"))
+                    .with_hint("start one with `eval $(ssh-agent)`, and give it keys with ssh-add"));
+            }
+            let mut sockets = 0;
+            for path in &given {
+                let metadata = fs::metadata(path).map_err(|source| Error::io("find the SSH agent", path, source))?;
+                let is_socket = metadata.file_type().is_socket();
+                if !is_socket && !(metadata.is_file() && usual.is_none()) {
+                    let message =
+                        format!("{} is not the socket of an SSH agent, nor a file with a key", path.display());
+                    return Err(Error::usage(message));
+                }
+                sockets += usize::from(is_socket);
+            }
+            match (sockets, &given[..]) {
+                (0, _) => {}
+                (1, [socket]) => {
+                    agents.insert(id.clone(), (*socket).clone());
+                }
+                _ => {
+                    return Err(Error::usage(format!("the agent `{id}` has a socket and more"))
+                        .with_hint("name one socket, or files with keys"));
+                }
             }
         }
         Ok(agents)
     }
+}
+
+/// The emulator of each architecture; of two for one the later one counts. Fails for one that cannot be executed, and for an
+/// architecture that is not known.
+fn emulators(given: &[String]) -> Result<Map<PathBuf>> {
+    let mut emulators = Map::new();
+    for text in given {
+        let Some((name, path)) = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            return Err(Error::usage(format!("`{text}` is not an architecture and its emulator"))
+                .with_hint("write ARCH=PATH, as in arm64=/usr/bin/qemu-aarch64-static"));
+        };
+        // Whatever else a platform may be called by.
+        let platform = format!("linux/{name}").parse::<Platform>();
+        let architecture = platform.map_or(name.to_owned(), |platform| platform.architecture);
+        if !emulated_architectures().any(|known| known == architecture) {
+            let known: Vec<&str> = emulated_architectures().collect();
+            return Err(Error::usage(format!("there is no architecture `{name}` that could be emulated"))
+                .with_hint(format!("there are {}", known.join(", "))));
+        }
+        let path = PathBuf::from(path);
+        let metadata = fs::metadata(&path).map_err(|source| Error::io("find the emulator", &path, source))?;
+        if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+            return Err(Error::usage(format!("{} is not a program", path.display())));
+        }
+        emulators.insert(architecture, path);
+    }
+    Ok(emulators)
 }
 
 /// Fails for a file that is not there and for a directory, before anything is built.
@@ -216,7 +292,15 @@ mod tests {
         let agent = |text: &str| settings(&["--ssh", text]).map(|settings| settings.agents);
         let listener = UnixListener::bind(path("agent")).unwrap();
         assert_eq!(agent(&format!("default={}", path("agent"))).unwrap()["default"], PathBuf::from(path("agent")));
-        assert!(agent(&format!("key={}", path("token"))).unwrap_err().message.contains("is not the socket"));
+        assert!(agent(&format!("key={}", path(""))).unwrap_err().message.contains("is not the socket"));
+        // A file is one with a key.
+        let keys = format!("key={0},{0}", path("token"));
+        assert_eq!(agent(&keys).unwrap(), Map::new());
+        let keys = flags(&["--ssh", &keys]);
+        let expected = [PathBuf::from(path("token")), PathBuf::from(path("token"))];
+        assert_eq!(keys.keys().collect::<Vec<_>>(), [("key", &expected[..])]);
+        let both = agent(&format!("a={},{}", path("token"), path("agent"))).unwrap_err();
+        assert_eq!(both.message, "--ssh: the agent `a` has a socket and more");
         assert!(agent(&format!("none={}", path("none"))).unwrap_err().message.starts_with("--ssh: cannot find"));
         let twice = format!("a={}", path("agent"));
         assert!(settings(&["--ssh", &twice, "--ssh", &twice]).unwrap_err().message.contains("there twice"));

@@ -30,6 +30,11 @@ impl Bars {
         self.lines.report(event, |line| self.screen.suspend(|| tell(line)));
     }
 
+    /// Takes the bars off the screen while `work` is done.
+    pub fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.screen.suspend(work)
+    }
+
     /// Takes what is left of bars off the screen.
     pub fn finish(&self) {
         let _ = self.screen.clear(); // a terminal that is gone needs no clearing
@@ -59,8 +64,10 @@ impl Bars {
             Event::BlobFinished { digest, .. } => clear(self.blobs.remove(&digest)),
             Event::LayerKnown { .. }
             | Event::CommandStarted { .. }
+            | Event::CommandKnown { .. }
             | Event::CommandOutput { .. }
             | Event::CommandFinished { .. }
+            | Event::BuiltAgain { .. }
             | Event::OutputWritten { .. }
             | Event::TagPlanned { .. }
             | Event::ManifestPushed { .. }

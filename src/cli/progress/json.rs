@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
-use crate::progress::{Event, OutputStream, WarningKind};
+use crate::progress::{CommandEnd, Event, OutputStream, StepPlace, WarningKind};
 
 /// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
@@ -26,9 +26,8 @@ fn json(event: Event<'_>) -> Value {
         Event::LayerTaken { layer, title, descriptor, from } => {
             json!({"event": "layer-taken", "layer": layer, "title": title, "descriptor": descriptor, "from": from})
         }
-        Event::CommandStarted { command, title } => {
-            json!({"event": "command-started", "command": command, "title": title})
-        }
+        Event::CommandStarted { command, step } => of_step("command-started", command, step),
+        Event::CommandKnown { command, step } => of_step("command-known", command, step),
         Event::CommandOutput { command, stream, bytes } => {
             let stream = match stream {
                 OutputStream::Output => "stdout",
@@ -37,9 +36,21 @@ fn json(event: Event<'_>) -> Value {
             let text = String::from_utf8_lossy(bytes);
             json!({"event": "command-output", "command": command, "stream": stream, "text": text})
         }
-        Event::CommandFinished { command, elapsed } => {
-            json!({"event": "command-finished", "command": command, "seconds": elapsed.as_secs_f64()})
-        }
+        Event::CommandFinished { command, elapsed, end } => json!({
+            "event": "command-finished",
+            "command": command,
+            "seconds": elapsed.as_secs_f64(),
+            "milliseconds": elapsed.as_millis() as u64,
+            "status": match end {
+                Some(CommandEnd::Status(status)) => Some(status),
+                _ => None,
+            },
+            "signal": match end {
+                Some(CommandEnd::Signal(signal)) => Some(signal),
+                _ => None,
+            },
+        }),
+        Event::BuiltAgain { digest } => json!({"event": "built-again", "digest": digest}),
         Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
         Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),
         Event::BlobRestarted { digest, from } => {
@@ -61,4 +72,18 @@ fn json(event: Event<'_>) -> Value {
         }
         Event::Warning { kind, message } => json!({"event": "warning", "kind": kind.name(), "message": message}),
     }
+}
+
+fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
+    let StepPlace { title, stage, platform, number, line } = step;
+    let platform = platform.to_string();
+    json!({
+        "event": event,
+        "command": command,
+        "title": title,
+        "stage": stage,
+        "platform": platform,
+        "step": number,
+        "line": line,
+    })
 }

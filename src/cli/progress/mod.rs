@@ -77,6 +77,14 @@ impl Reporter {
         }
     }
 
+    /// Shows no events until `work` is done, which has the terminal to itself meanwhile.
+    pub fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &*locked(&self.0) {
+            ShownStyle::Bars(bars) => bars.suspended(work),
+            ShownStyle::Plain(_) | ShownStyle::Json => work(),
+        }
+    }
+
     /// Takes what is left of bars off the screen.
     pub fn finish(&self) {
         if let ShownStyle::Bars(bars) = &*locked(&self.0) {

@@ -62,7 +62,11 @@ impl PlainLines {
                 self.layers.remove(&layer);
                 line(&format!("{}: {} as in {from}", layer_title(title), descriptor.digest));
             }
-            Event::CommandStarted { command, title } => line(&format!("#{command} {title}")),
+            Event::CommandStarted { command, step } => line(&format!("#{command} {}", step.title)),
+            Event::CommandKnown { command, step } => {
+                line(&format!("#{command} {}", step.title));
+                line(&format!("#{command} CACHED"));
+            }
             Event::CommandOutput { command, stream, bytes } => {
                 let begun = self.begun.entry((command, stream)).or_default();
                 begun.extend_from_slice(bytes);
@@ -70,7 +74,7 @@ impl PlainLines {
                     line(&format!("#{command} {whole}"));
                 }
             }
-            Event::CommandFinished { command, elapsed } => {
+            Event::CommandFinished { command, elapsed, .. } => {
                 for stream in [OutputStream::Output, OutputStream::Error] {
                     if let Some(rest) = self.begun.remove(&(command, stream)).filter(|rest| !rest.is_empty()) {
                         line(&format!("#{command} {}", untabbed(&String::from_utf8_lossy(&rest))));
@@ -78,6 +82,7 @@ impl PlainLines {
                 }
                 line(&format!("#{command} took {:.1} s", elapsed.as_secs_f32()));
             }
+            Event::BuiltAgain { digest } => line(&format!("a second build came out the same: {digest}")),
             Event::BlobStarted { descriptor } => {
                 self.blobs.insert(descriptor.digest, descriptor.size);
             }

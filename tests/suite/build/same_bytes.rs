@@ -264,6 +264,8 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         jobs,
         trust_times,
         run: &RunSettings::default(),
+        shell: None,
+        logs: None,
         secret: &|_| Ok(Vec::new()),
         cached: None,
         follow: None,

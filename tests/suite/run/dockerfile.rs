@@ -11,10 +11,10 @@ use crate::support::traces::{assert_store_is_sound, names_in};
 use crate::support::tree::Tree;
 
 /// A context with a busybox, whose commands the first steps of `FROM busybox AS …` make.
-struct Bench {
-    context: tempfile::TempDir,
-    place: tempfile::TempDir,
-    program: Program,
+pub struct Bench {
+    pub context: tempfile::TempDir,
+    pub place: tempfile::TempDir,
+    pub program: Program,
 }
 
 const BUSYBOX: &str = "FROM scratch AS busybox\nCOPY busybox /bin/busybox\n\
@@ -22,7 +22,7 @@ const BUSYBOX: &str = "FROM scratch AS busybox\nCOPY busybox /bin/busybox\n\
 
 impl Bench {
     /// None where commands cannot be run.
-    fn new(tree: Tree) -> Option<Self> {
+    pub fn new(tree: Tree) -> Option<Self> {
         if !require_root() || !require("busybox") {
             return None;
         }
@@ -33,24 +33,31 @@ impl Bench {
         Some(Bench { context, place, program })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
-    /// Builds what stands behind `FROM busybox`, with the stages `before` it.
-    fn build_stages(&self, stages: &str, flags: &[&str]) -> Outcome {
+    /// Makes the Dockerfile what it is with `stages` behind `FROM busybox`.
+    pub fn write(&self, stages: &str) {
         fs::write(self.context.path().join("Dockerfile"), format!("{BUSYBOX}{stages}")).unwrap();
-        let context = self.context.path().to_str().unwrap();
-        self.program.run([&["build", context, "--platform=linux/amd64"], flags].concat())
     }
 
-    fn build(&self, steps: &str, flags: &[&str]) -> Outcome {
+    /// Builds what stands behind `FROM busybox`, with the stages `before` it. A platform in `flags` takes the place of the usual one.
+    pub fn build_stages(&self, stages: &str, flags: &[&str]) -> Outcome {
+        self.write(stages);
+        let context = self.context.path().to_str().unwrap();
+        let usual =
+            if flags.iter().any(|flag| flag.starts_with("--platform")) { &[][..] } else { &["--platform=linux/amd64"] };
+        self.program.run([&["build", context], usual, flags].concat())
+    }
+
+    pub fn build(&self, steps: &str, flags: &[&str]) -> Outcome {
         self.build_stages(&format!("FROM busybox\n{steps}"), flags)
     }
 
     /// The root file system that the image of `steps` has.
     #[track_caller]
-    fn root(&self, steps: &str) -> PathBuf {
+    pub fn root(&self, steps: &str) -> PathBuf {
         let root = self.path("root");
         let _ = fs::remove_dir_all(&root);
         self.build(steps, &["-o", &format!("type=local,dest={}", root.display())]).success();
@@ -59,7 +66,7 @@ impl Bench {
 
     /// What the file at `path` holds in the image of `steps`.
     #[track_caller]
-    fn content(&self, steps: &str, path: &str) -> String {
+    pub fn content(&self, steps: &str, path: &str) -> String {
         fs::read_to_string(self.root(steps).join(path)).unwrap()
     }
 }

@@ -1,16 +1,23 @@
 //! Commands in the sandbox: what they find, and what they are kept from; and as Dockerfiles ask for them.
 
+mod agent;
 mod base;
 mod confined;
 mod dockerfile;
 mod ends;
 mod find;
+mod foreign;
+mod host_ca;
 mod hostile;
+mod logs;
+mod told;
 mod kills;
 mod mounts;
 mod place;
 mod provided;
 mod real_work;
+mod rebuild;
+mod shell;
 mod start;
 
 use std::fs;
@@ -148,6 +155,7 @@ fn command(arguments: &[&str]) -> Process {
         shm_size: None,
         limits: Vec::new(),
         mounts: Vec::new(),
+        emulator: None,
     }
 }
 

@@ -119,6 +119,8 @@ impl Workshop {
                 jobs: self.options.jobs,
                 trust_times: self.options.trust_times,
                 run: &RunSettings::default(),
+                shell: None,
+                logs: None,
                 secret: &|_| Ok(Vec::new()),
                 cached: None,
                 follow: None,
