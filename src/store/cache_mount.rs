@@ -14,8 +14,9 @@ use rustix::io::Errno;
 use super::local::LocalStore;
 use super::lock::Lock;
 use super::pending::PendingDirectory;
+use super::unpacked::owners_here;
 use crate::error::{Error, Result};
-use crate::oci::Digest;
+use crate::oci::{Digest, KeyBuilder};
 use crate::plan::CacheSharing;
 
 /// A directory that is kept, as long as a command has it.
@@ -38,7 +39,7 @@ const LOCK: &str = "lock";
 const FILLING: &str = "filling";
 
 impl LocalStore {
-    /// Returns the directory of `key`. If there is none, `fill` is called with one to come, and its path for errors: it is
+    /// Returns the directory of `key` for the users that there are here. If there is none, `fill` is called with one to come, and its path for errors: it is
     /// there for others once that has returned. Where another command has it and it is not to be shared, this waits for as
     /// long as `may_wait`; then it fails.
     pub fn cache_mount(
@@ -48,6 +49,7 @@ impl LocalStore {
         may_wait: &dyn Fn() -> bool,
         fill: impl Fn(BorrowedFd<'_>, &Path) -> Result<()>,
     ) -> Result<CacheMount> {
+        let key = KeyBuilder::new("cache mount directory 1").part("key", key).part("owners", &owners_here()).finish();
         let choices = if sharing == CacheSharing::Private { MOST_PRIVATE } else { 1 };
         loop {
             for number in 0..choices {
