@@ -93,8 +93,8 @@ impl ProgramCommand {
 
     fn want(&self, environment: &Environment) -> Want {
         match self {
-            ProgramCommand::Build(arguments) => build::want(arguments),
-            ProgramCommand::Push(arguments) => push::want(arguments),
+            ProgramCommand::Build(arguments) => build::want(arguments, environment),
+            ProgramCommand::Push(arguments) => push::want(arguments, environment),
             ProgramCommand::Cache(arguments) => cache::want(arguments, environment),
             ProgramCommand::Doctor(arguments) => doctor::want(arguments),
             _ => Want::Nothing,

@@ -58,7 +58,7 @@ const SEVERAL: &str = "give the user subordinate ids, as lines in /etc/subuid an
 fn unusable(error: Error) -> Error {
     let refused = namespace::standing().map(|standing| &standing.refused[..]).unwrap_or_default();
     let hint = refused.iter().find_map(|refusal| refusal.hint.clone()).or_else(|| error.hint.clone());
-    let found = Error::new(ErrorKind::Io, "commands cannot be run here").with_source(error);
+    let found = Error::new(ErrorKind::Io, namespace::UNUSABLE).with_source(error);
     let ways = refused.iter().map(|refusal| format!("{}: {}", refusal.rung, refusal.reason));
     let found = found.with_details(ways.collect());
     match hint {

@@ -51,10 +51,10 @@ pub struct BuildArguments {
 }
 
 /// Returns what a build wants of its place.
-pub fn want(arguments: &BuildArguments) -> Want {
+pub fn want(arguments: &BuildArguments, environment: &Environment) -> Want {
     match arguments.check {
         true => Want::Nothing,
-        false => of_build(&arguments.build, arguments.context.as_deref()),
+        false => of_build(&arguments.build, arguments.context.as_deref(), environment),
     }
 }
 

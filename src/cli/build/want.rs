@@ -8,13 +8,14 @@ use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::stdio::{dup2_stdin, stdin};
 
 use super::find::RecipeKind;
+use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::namespace::Want;
 use crate::source::context::{ContextLocation, OpenContext, TEXT_LIMIT};
 
 /// Returns what a build wants, as far as it is known before it begins. What cannot be looked at without being fetched or used
 /// up may hold a `RUN`; one that an image brings along (`ONBUILD`) is not seen: the program is then started again.
-pub fn of_build(flags: &BuildFlags, context: Option<&Path>) -> Want {
+pub fn of_build(flags: &BuildFlags, context: Option<&Path>, environment: &Environment) -> Want {
     let is_spec = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
     let file = flags.recipe.file.as_deref();
     if file.is_some_and(is_spec) {
@@ -27,6 +28,7 @@ pub fn of_build(flags: &BuildFlags, context: Option<&Path>) -> Want {
     let may_run = match location {
         // An error that the build will have, too.
         Err(_) => false,
+        Ok(_) if environment.again => true,
         Ok(ContextLocation::Directory(_)) if file == Some(Path::new("-")) => match keep_input() {
             Ok(text) => has_commands(flags, context, &mut &text[..]),
             Err(_) => false,

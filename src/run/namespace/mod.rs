@@ -62,11 +62,14 @@ impl Refusal {
 
     fn of(error: &Error) -> Self {
         let causes = std::iter::successors(std::error::Error::source(error), |source| source.source());
-        let causes = causes.map(ToString::to_string);
-        let words: Vec<String> = [error.message.clone()].into_iter().chain(causes).collect();
+        let all = [error.message.clone()].into_iter().chain(causes.map(ToString::to_string));
+        let words: Vec<String> = all.filter(|words| words != UNUSABLE).collect();
         Refusal { hint: error.hint.clone(), ..Refusal::new(words.join(": ")) }
     }
 }
+
+/// What is said where there is no way to run commands.
+pub(super) const UNUSABLE: &str = "commands cannot be run here";
 
 static STANDING: OnceLock<Standing> = OnceLock::new();
 
