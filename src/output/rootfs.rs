@@ -53,7 +53,7 @@ pub fn write_directory(
         let shown = directory.join(&rootfs.name);
         let files = rootfs.read(image.store, &pool, unpacking)?;
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        let unpacked = layer::unpack(&files, &rootfs.layers, &open, (root.as_fd(), &shown), &pool, owners)?;
+        let unpacked = layer::unpack_for(owners, &files, &rootfs.layers, &open, (root.as_fd(), &shown), &pool)?;
         for (kind, message) in &unpacked.left_out {
             let message = format!("{}: {message}", shown.display());
             (unpacking.progress)(Event::Warning { kind: *kind, message: &message });

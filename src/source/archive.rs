@@ -97,7 +97,7 @@ pub fn unpack(
         true => Owners::OfLayers,
         false => Owners::Own,
     };
-    let unpacked = layer::unpack(overlay.files(), &layers, &open, (opened.as_fd(), root), &pool, owners)?;
+    let unpacked = layer::unpack_for(owners, overlay.files(), &layers, &open, (opened.as_fd(), root), &pool)?;
     unpacked.directories.without_root().finish(b"", opened.as_fd(), root)?;
     restore_set_id(overlay.files(), root)?;
     for (kind, message) in unpacked.left_out {

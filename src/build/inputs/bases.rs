@@ -17,7 +17,7 @@ use crate::build::cache::marker;
 use crate::build::options::Options;
 use crate::build::windows;
 use crate::error::{Error, Result};
-use crate::layer::{self, Layer, Member, Overlay, Owners, Unpacked};
+use crate::layer::{self, Layer, Member, Overlay, Unpacked};
 use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
@@ -99,8 +99,7 @@ impl<'a> Bases<'a> {
             tars.iter().filter_map(|tar| Some(spooled.get(tar)?.layer.clone())).collect()
         };
         let open = |descriptor: &Descriptor| self.open(descriptor);
-        let Unpacked { directories, left_out } =
-            layer::unpack(files, &layers, &open, (root, shown), self.pool, Owners::OfLayers)?;
+        let Unpacked { directories, left_out } = layer::unpack(files, &layers, &open, (root, shown), self.pool)?;
         for (kind, message) in &left_out {
             (self.options.progress)(Event::Warning { kind: *kind, message });
         }

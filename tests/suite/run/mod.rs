@@ -7,6 +7,7 @@ mod find;
 mod hostile;
 mod kills;
 mod mounts;
+mod namespace;
 mod place;
 mod provided;
 mod start;
