@@ -63,6 +63,10 @@ enum ProgramCommand {
 /// returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // What is asked wrongly, and --help, clap answers itself, with its own exit codes: 2 and 0.
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = namespace::start_as_user(&arguments) {
+        return code;
+    }
     let ProgramArguments { again, command } = match ProgramArguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => usage::escaped(error).exit(),
@@ -87,6 +91,7 @@ impl ProgramCommand {
         if let Some(code) = namespace::enter(self.want(&environment), &environment)? {
             return Ok(code);
         }
+        namespace::keep_user();
         interrupt::watch()?;
         self.run_here(&environment).map(|()| 0)
     }

@@ -1,6 +1,7 @@
 //! Which commands go on in a user namespace of the program's own, which has to be known before anything has begun.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -10,10 +11,12 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::stdio::stdin;
 
 use super::environment::Environment;
+use super::print::tell;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::start_by;
 use crate::plan::Isolation;
 use crate::run::Sandbox;
-use crate::run::namespace::{self, Side};
+use crate::run::namespace::{self, Side, Standing};
 use crate::store::{LocalStore, pending};
 
 /// What a command of the program wants of the place that it is in.
@@ -47,6 +50,32 @@ pub fn enter(want: Want, environment: &Environment) -> Result<Option<u8>> {
         Side::Outer(status) => Some(status),
     })
 }
+
+/// The first argument of a program that only starts another, as the user who has started all: `USER:GROUP`, and the other
+/// program with its arguments, follow.
+const AS_USER: &str = "--as-user-outside";
+
+/// Has programs of the user's started as the user, if this process is root only where it is.
+pub fn keep_user() {
+    if let Some(Standing { entered: Some(_), owner: (user, group), .. }) = namespace::standing() {
+        let words = ["/proc/self/exe".to_owned(), AS_USER.to_owned(), format!("{user}:{group}")];
+        start_by(words.map(OsString::from).to_vec());
+    }
+}
+
+/// Starts another program as the user, if that is what `arguments` say. Comes back with an exit code if it cannot be started.
+pub fn start_as_user(arguments: &[OsString]) -> Option<u8> {
+    let [_, flag, owner, program, rest @ ..] = arguments else { return None };
+    let (user, group) = owner.to_str().filter(|_| flag == AS_USER)?.split_once(':')?;
+    // Where that cannot be had, it is root as this is.
+    let _ = namespace::become_user(user.parse().ok()?, group.parse().ok()?);
+    let failed = Command::new(program).args(rest).exec();
+    tell(&format!("cannot start {}: {failed}", program.display()));
+    Some(NOT_STARTED)
+}
+
+/// The exit code of a shell for a program that is not there.
+const NOT_STARTED: u8 = 127;
 
 /// Returns whether a local store at `root` has anything that others than its owner may own.
 pub fn has_owners(root: &Path) -> bool {

@@ -63,6 +63,12 @@ pub(super) fn leave_user_namespace() -> Result<(), Errno> {
     outcome(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) }.into()).map(|_| ())
 }
 
+/// Leaves the user namespace for a new one.
+pub(super) fn leave_users() -> Result<(), Errno> {
+    // SAFETY: it touches no memory.
+    outcome(unsafe { libc::unshare(libc::CLONE_NEWUSER) }.into()).map(|_| ())
+}
+
 /// What was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaited {

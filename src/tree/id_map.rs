@@ -45,6 +45,18 @@ impl IdMap {
         [count(&self.users), count(&self.groups)]
     }
 
+    /// Returns what the user and the group of a file here are where the namespace was made; none for one that has no ID
+    /// here.
+    pub fn outside(&self, user: u32, group: u32) -> (Option<u32>, Option<u32>) {
+        let outside = |ranges: &[IdRange], id: u32| {
+            ranges.iter().find_map(|range| {
+                let number = id.checked_sub(range.inside).filter(|number| *number < range.count)?;
+                range.outside.checked_add(number)
+            })
+        };
+        (outside(&self.users, user), outside(&self.groups, group))
+    }
+
     /// Returns it in words that are those of no other.
     pub fn words(&self) -> String {
         let words = |ranges: &[IdRange]| {
@@ -90,6 +102,9 @@ mod tests {
         assert_eq!(count(&few), 65537);
         assert!(!map(&few, &all).is_whole() && !map(&few, &few).is_single());
         assert_eq!(map(&few, &all).words(), "users 0 1000 1,1 100000 65536 groups 0 0 4294967295");
+        let both = map(&few, &few);
+        assert_eq!(both.outside(0, 65536), (Some(1000), Some(165_535)));
+        assert_eq!(both.outside(65537, u32::MAX), (None, None));
         let one = ranges("0 1000 1\n").unwrap();
         assert!(map(&one, &few).is_single() && map(&few, &one).is_single());
         assert!(ranges("0 1000\n").is_err() && ranges("a b c\n").is_err());

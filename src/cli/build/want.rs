@@ -12,6 +12,7 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::namespace::Want;
 use crate::source::context::{ContextLocation, OpenContext, TEXT_LIMIT};
+use crate::source::git;
 
 /// Returns what a build wants, as far as it is known before it begins. What cannot be looked at without being fetched or used
 /// up may hold a `RUN`; one that an image brings along (`ONBUILD`) is not seen: the program is then started again.
@@ -36,6 +37,9 @@ pub fn of_build(flags: &BuildFlags, context: Option<&Path>, environment: &Enviro
         Ok(ContextLocation::Directory(_)) => has_commands(flags, context, &mut io::empty()),
         Ok(_) => true,
     };
+    if may_run {
+        git::believe(context.filter(|context| context.is_dir()).unwrap_or(Path::new(".")));
+    }
     if may_run { Want::Commands(flags.run.isolation.unwrap_or_default()) } else { Want::Nothing }
 }
 

@@ -10,6 +10,8 @@ mod entry;
 mod outer;
 mod subordinate;
 
+use std::fs;
+use std::io;
 use std::sync::OnceLock;
 
 use rustix::process::{getegid, geteuid, getuid};
@@ -18,6 +20,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use self::entry::{Entry, Map};
 use self::subordinate::Kind;
 use super::rung::{Rung, may_mount};
+use super::system;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Isolation;
 use crate::tree::{IdMap, IdRange};
@@ -36,6 +39,8 @@ pub enum Side {
 pub struct Standing {
     /// What the namespace is that it has made for itself; none if it is where it was started.
     pub entered: Option<Rung>,
+    /// The user and the group that this process is outside of it.
+    pub owner: (u32, u32),
     /// The ways that are not open, the best one first.
     pub refused: Vec<Refusal>,
 }
@@ -83,6 +88,16 @@ pub fn has_entered() -> bool {
     standing().is_some_and(|standing| standing.entered.is_some())
 }
 
+/// Goes from a user namespace that this program has made into one below it, in which this process is `user` and `group` again
+/// and no more. There must be one thread.
+pub fn become_user(user: u32, group: u32) -> io::Result<()> {
+    system::leave_users()?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    let map = |id| IdRange { inside: id, outside: 0, count: 1 }.words();
+    fs::write("/proc/self/uid_map", map(user))?;
+    fs::write("/proc/self/gid_map", map(group))
+}
+
 /// Returns whether it is of use to look for another place: this process is where it was started, and cannot mount there.
 pub fn may_help() -> bool {
     standing().is_none() && !may_mount()
@@ -95,7 +110,8 @@ pub fn enter(isolation: Isolation, is_enough: &dyn Fn() -> Result<()>) -> Result
     if isolation == Isolation::Chroot {
         return Err(Error::usage("the isolation `chroot` is not here yet").with_hint("it is auto, ids or single-id"));
     }
-    let mut standing = Standing::default();
+    let owner = (geteuid().as_raw(), getegid().as_raw());
+    let mut standing = Standing { owner, ..Standing::default() };
     if may_mount() && isolation != Isolation::SingleId {
         let _ = STANDING.set(standing);
         return Ok(Side::Inner);
