@@ -12,6 +12,9 @@ pub struct IdMap {
     pub groups: Vec<IdRange>,
 }
 
+/// What all users and groups are in a user namespace that have no ID there (the kernel's `overflowuid`).
+pub const NOBODY: u32 = 65534;
+
 /// IDs that follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdRange {
@@ -46,9 +49,13 @@ impl IdMap {
     }
 
     /// Returns what the user and the group of a file here are where the namespace was made; none for one that has no ID
-    /// here.
+    /// here, and for [`NOBODY`], which may be one of these.
     pub fn outside(&self, user: u32, group: u32) -> (Option<u32>, Option<u32>) {
+        let is_whole = self.is_whole();
         let outside = |ranges: &[IdRange], id: u32| {
+            if id == NOBODY && !is_whole {
+                return None;
+            }
             ranges.iter().find_map(|range| {
                 let number = id.checked_sub(range.inside).filter(|number| *number < range.count)?;
                 range.outside.checked_add(number)
@@ -105,6 +112,8 @@ mod tests {
         let both = map(&few, &few);
         assert_eq!(both.outside(0, 65536), (Some(1000), Some(165_535)));
         assert_eq!(both.outside(65537, u32::MAX), (None, None));
+        assert_eq!(both.outside(NOBODY, NOBODY), (None, None));
+        assert_eq!(map(&all, &all).outside(NOBODY, 5), (Some(NOBODY), Some(5)));
         let one = ranges("0 1000 1\n").unwrap();
         assert!(map(&one, &few).is_single() && map(&few, &one).is_single());
         assert!(ranges("0 1000\n").is_err() && ranges("a b c\n").is_err());

@@ -38,7 +38,7 @@ pub use edit::Edit;
 pub use entry::{Attributes, Entry, Kind, newest};
 pub use file_name::FileName;
 pub use files::{Files, Node, Object};
-pub use id_map::{IdMap, IdRange};
+pub use id_map::{IdMap, IdRange, NOBODY};
 pub use ignore::{Above, Ignore};
 pub use lay::{Role, lay_over};
 pub use limits::{Budget, ENTRIES, Limits, Whole};

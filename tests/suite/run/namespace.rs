@@ -12,8 +12,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::support::fake_registry::{FakeRegistry, Reply};
 use crate::support::program::{Outcome, Program};
-use crate::support::tool::{install, require, require_root, run};
+use crate::support::tool::{checked, install, require, require_root, run};
 use crate::support::traces::{assert_blobs_hold, assert_records_hold, names_in};
 use crate::support::tree::Tree;
 
@@ -212,6 +213,23 @@ fn no_namespace_is_made_where_nothing_is_run() {
 }
 
 #[test]
+fn nothing_of_a_path_is_run_for_the_namespace() {
+    let Some(bakery) = Bakery::with(Tree::new(), "") else { return };
+    let home = bakery.program.home().to_owned();
+    for name in ["newuidmap", "newgidmap", "getent", "getsubids"] {
+        fs::write(home.join(name), format!("#!/bin/sh\necho {name} >> {}\n", home.join("was-run").display())).unwrap();
+        fs::set_permissions(home.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", home.display(), std::env::var("PATH").unwrap());
+    let Bakery { users, context, program } = bakery;
+    let bakery = Bakery { users, context, program: program.environment("PATH", path) };
+    bakery.by(BAKER, &[], &bakery.build(&[])).success();
+    bakery.give_to(POOR);
+    bakery.by(POOR, &[], &bakery.build(&["--no-cache"])).failure(1);
+    assert!(!home.join("was-run").exists());
+}
+
+#[test]
 fn a_dockerfile_and_a_context_on_standard_input_are_read_once() {
     let Some(bakery) = Bakery::with(Tree::new(), "RUN echo > /made\n") else { return };
     let expected = bakery.by_root(&[]).digest();
@@ -374,6 +392,92 @@ fn a_store_of_another_user_is_refused_either_way() {
     assert_eq!(bakery.program.run(bakery.build(&[])).digest(), own);
 }
 
+/// Runs a script as the user.
+fn script_by_baker(directory: &Path, script: &str) {
+    let ids = [format!("--reuid={BAKER}"), format!("--regid={BAKER}")];
+    let home = directory.to_str().unwrap();
+    let words = ["--clear-groups", "env", &format!("HOME={home}"), "sh", "-ec", script];
+    checked(Command::new("setpriv").args(ids).args(words).current_dir(directory));
+}
+
+#[test]
+fn a_checkout_is_what_it_is_outside() {
+    let tree = Tree::new().file("a", "1").file(".gitattributes", "a filter=own\n");
+    let Some(bakery) = Bakery::with(tree, "COPY a /\nRUN cat /a\n") else { return };
+    if !require("git") {
+        return;
+    }
+    let context = bakery.context.path();
+    run("chown", ["-R", &BAKER.to_string(), context.to_str().unwrap()]);
+    // Nothing but what git has noted of the file says that it was not changed: what the filter does to it, git alone knows.
+    let script = "git init -q -b main .; git config filter.own.clean 'sed s/1/2/'; git config user.name me; \
+                  git config user.email me@here; sleep 1.1; git add .; git commit -qm one; git status --porcelain";
+    script_by_baker(context, script);
+    let label = |outcome: Outcome| {
+        let digest = outcome.digest();
+        let blobs = bakery.program.store().join("blobs/sha256");
+        let manifest: Value =
+            serde_json::from_slice(&fs::read(blobs.join(digest.strip_prefix("sha256:").unwrap())).unwrap()).unwrap();
+        manifest["annotations"]["org.opencontainers.image.revision"].as_str().map(str::to_owned)
+    };
+    let plain = ["build", context.to_str().unwrap(), "--platform=linux/amd64", "-f", "-"];
+    let mut command = bakery.command_by(BAKER, &[], &plain);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "FROM scratch\nCOPY a /\n").unwrap();
+    let outside = label(Outcome::of(command.stdin(fs::File::open(file.path()).unwrap())));
+    assert!(outside.as_ref().is_some_and(|revision| !revision.contains("dirty")), "{outside:?}");
+    assert_eq!(label(bakery.by(BAKER, &[], &bakery.build(&[]))), outside);
+    // Root's repository is believed, and that of another user is not.
+    let owned_by = |user: u32| run("chown", ["-R", &user.to_string(), context.join(".git").to_str().unwrap()]);
+    owned_by(0);
+    assert_eq!(label(bakery.by(BAKER, &[], &bakery.build(&[]))), outside);
+    owned_by(POOR);
+    let outcome = bakery.by(BAKER, &[], &bakery.build(&[]));
+    assert!(outcome.stderr.contains("belongs to another user"), "{}", outcome.stderr);
+    assert_eq!(label(outcome), None);
+    // Nor is it where both it and what it is around are others'.
+    run("chown", [MORE.to_string().as_str(), context.to_str().unwrap()]);
+    let outcome = bakery.by(BAKER, &[], &bakery.build(&[]));
+    assert!(outcome.stderr.contains("belongs to another user"), "{}", outcome.stderr);
+}
+
+#[test]
+fn programs_that_keep_credentials_are_started_as_the_user() {
+    let Some(bakery) = Bakery::new(Tree::new()) else { return };
+    let registry = FakeRegistry::scripted(|_| {
+        Some(Reply::refusal(401, "UNAUTHORIZED", "no").with("www-authenticate", "Basic realm=\"it\""))
+    });
+    let home = bakery.program.home().to_owned();
+    let helper = home.join("docker-credential-own");
+    fs::write(
+        &helper,
+        "#!/bin/sh\nid -u >> \"$HOME/asked\"\nid -g >> \"$HOME/asked\"\necho '{\"Username\":\"a\",\"Secret\":\"b\"}'\n",
+    )
+    .unwrap();
+    fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).unwrap();
+    let config = format!("{{\"credHelpers\":{{\"{}\":\"own\"}}}}", registry.address());
+    fs::write(bakery.program.docker_config().join("config.json"), config).unwrap();
+    let path = format!("{}:{}", home.display(), std::env::var("PATH").unwrap());
+    let Bakery { users, context, program } = bakery;
+    let bakery = Bakery { users, context, program: program.environment("PATH", path) };
+    bakery.give_to(BAKER);
+    let asked = || {
+        let said = fs::read_to_string(home.join("asked")).unwrap();
+        fs::remove_file(home.join("asked")).unwrap();
+        said
+    };
+    for steps in ["RUN true\n", "COPY busybox /\n"] {
+        bakery.dockerfile(&format!("FROM {}/org/app\n{steps}", registry.address()));
+        bakery.by(BAKER, &[], &bakery.build(&[])).failure(1);
+        let said = asked();
+        assert!(said.lines().all(|line| line == BAKER.to_string()) && !said.is_empty(), "{steps}: {said}");
+    }
+    // One that is not there is named.
+    fs::remove_file(&helper).unwrap();
+    bakery.dockerfile(&format!("FROM {}/org/app\nRUN true\n", registry.address()));
+    bakery.by(BAKER, &[], &bakery.build(&[])).failure(1).says(&["cannot start docker-credential-own: "]);
+}
+
 /// Returns the processes, zombies aside, that have `mark` among their arguments.
 fn marked(mark: &str) -> Vec<i32> {
     let numbers = names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok());
@@ -394,7 +498,7 @@ fn until(is_so: impl Fn() -> bool) -> bool {
 #[test]
 fn signals_get_to_the_build_and_end_both_processes() {
     let mark = format!("signalled{}", std::process::id());
-    let steps = format!("RUN mkdir -m 0 /closed && chown 9 /closed && : {mark} && sleep 1000\n");
+    let steps = format!("RUN mkdir -m 0 /closed && chown 9 /closed && sh -c 'sleep 1000; : {mark}'\n");
     let Some(bakery) = Bakery::with(Tree::new(), &steps) else { return };
     let tmp = bakery.program.store().join("tmp");
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::KILL] {

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::source::git::config::Config;
 use crate::source::git::regular;
 use crate::sync::locked;
-use crate::tree::IdMap;
+use crate::tree::{IdMap, NOBODY};
 
 /// A repository with the checkout that it belongs to.
 pub(super) struct GitRepository {
@@ -33,9 +33,6 @@ pub(super) struct GitRepository {
 const SHORT: u64 = 1 << 16;
 const CONFIG_LIMIT: u64 = 16 << 20;
 const PACKED_REFERENCES_LIMIT: u64 = 1 << 30;
-
-/// All that have no ID in a user namespace have this one there.
-const NOBODY: u32 = 65534;
 
 /// The work trees of the repositories that were found to be believed while all owners could be told.
 static BELIEVED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
