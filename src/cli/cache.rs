@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::environment::Environment;
 use super::flags::value::value;
+use super::namespace::{self, Want};
 use super::print::{answer_json, answer_lines, tell};
 use crate::error::Result;
 use crate::plan::label::rfc3339;
@@ -57,6 +58,15 @@ struct PruneArguments {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// Returns what a command wants of its place.
+pub fn want(arguments: &CacheArguments, environment: &Environment) -> Want {
+    let is_full = || environment.store().is_ok_and(namespace::has_owners);
+    match &arguments.command {
+        CacheCommand::Prune(arguments) if !arguments.dry_run && is_full() => Want::Removal,
+        _ => Want::Nothing,
+    }
 }
 
 /// Answers with what the local store holds, or with what was removed from it.

@@ -4,13 +4,17 @@ use clap::Args;
 use serde_json::json;
 
 use super::environment::Environment;
+use super::namespace::Want;
 use super::print::{answer_json, answer_lines};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Reference;
+use crate::plan::Isolation;
 use crate::progress::silent;
 use crate::registry::{Finding, Verdict};
-use crate::run::Sandbox;
+use crate::run::namespace::{self, Refusal};
+use crate::run::{Rung, Sandbox};
 use crate::store::LocalStore;
+use crate::tree::IdMap;
 
 /// Find out whether commands can be run here, or what a registry can do
 ///
@@ -37,6 +41,11 @@ pub struct DoctorArguments {
     insecure: bool,
 }
 
+/// Returns what the questions want of their place.
+pub fn want(arguments: &DoctorArguments) -> Want {
+    if arguments.repository.is_some() { Want::Nothing } else { Want::Commands(Isolation::Auto) }
+}
+
 /// Answers with whether commands can be run here, or with what a registry can do. Fails if they cannot, or if images cannot
 /// be pulled from it or pushed to it.
 pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
@@ -49,13 +58,42 @@ pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<()>
 fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
     let store = LocalStore::open(environment.store()?)?;
     let found = Sandbox::find(store.directory()?.path());
+    let rung = found.is_ok().then(Rung::of_this_process).transpose()?;
+    let refused = namespace::standing().map(|standing| &standing.refused[..]).unwrap_or_default();
     if arguments.json {
         let reason = found.as_ref().err().map(Error::to_string);
-        answer_json(&json!({"commands": {"verdict": if found.is_ok() { "yes" } else { "no" }, "reason": reason}}))?;
-    } else if found.is_ok() {
-        answer_lines(["commands can be run here: in namespaces of their own, on an overlay of the image"])?;
+        let verdict = if found.is_ok() { "yes" } else { "no" };
+        let refused: Vec<_> = refused
+            .iter()
+            .map(|Refusal { rung, reason, hint }| json!({"isolation": rung.name(), "reason": reason, "hint": hint}))
+            .collect();
+        let (isolation, user_namespace) = (rung.map(Rung::name), namespace::has_entered());
+        answer_json(&json!({"commands": {
+            "verdict": verdict,
+            "reason": reason,
+            "isolation": isolation,
+            "userNamespace": user_namespace,
+            "refused": refused,
+        }}))?;
+    } else if let Some(rung) = rung {
+        answer_lines(ways(rung, refused)?)?;
     }
     found.map(drop)
+}
+
+/// The way that is taken, and why none above it is.
+fn ways(rung: Rung, refused: &[Refusal]) -> Result<Vec<String>> {
+    let mut lines = vec!["commands can be run here: in namespaces of their own, on an overlay of the image".to_owned()];
+    if namespace::has_entered() {
+        let map = IdMap::of_this_process().map_err(|source| Error::io("read", "/proc/self/uid_map", source))?;
+        let [users, groups] = map.counts();
+        lines.push(format!("isolation: {rung}, in a user namespace with {users} users and {groups} groups"));
+    }
+    for Refusal { rung, reason, hint } in refused {
+        lines.push(format!("not {rung}: {reason}"));
+        lines.extend(hint.iter().map(|hint| format!("  to change that: {hint}")));
+    }
+    Ok(lines)
 }
 
 fn of_registry(repository: &str, arguments: &DoctorArguments, environment: &Environment) -> Result<()> {

@@ -23,6 +23,8 @@ pub struct Environment {
     certificates: Certificates,
     proxies: Proxies,
     registries: RegistriesConf,
+    /// The program was started again: what is to be said before it is known that commands are to be run was said.
+    pub again: bool,
 }
 
 impl Environment {
@@ -52,6 +54,7 @@ impl Environment {
             },
             proxies: proxies(text),
             registries: registries(path("CONTAINERS_REGISTRIES_CONF"), config.as_deref()),
+            again: false,
         }
     }
 

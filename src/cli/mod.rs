@@ -14,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod login;
 mod metadata;
+mod namespace;
 mod print;
 mod progress;
 mod push;
@@ -29,6 +30,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use self::environment::Environment;
+use self::namespace::Want;
 use self::progress::ProgressFlags;
 use crate::error::Result;
 
@@ -36,6 +38,9 @@ use crate::error::Result;
 #[derive(Debug, Parser)]
 #[command(name = "ocibake", version, max_term_width = 100)]
 struct ProgramArguments {
+    /// The program was started again, once it was known that commands are to be run
+    #[arg(long = namespace::AGAIN, hide = true)]
+    again: bool,
     #[command(subcommand)]
     command: ProgramCommand,
 }
@@ -60,12 +65,16 @@ enum ProgramCommand {
 /// returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // What is asked wrongly, and --help, clap answers itself, with its own exit codes: 2 and 0.
-    let command = match ProgramArguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments.command,
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = namespace::start_as_user(&arguments) {
+        return code;
+    }
+    let ProgramArguments { again, command } = match ProgramArguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
         Err(error) => usage::escaped(error).exit(),
     };
-    match command.run() {
-        Ok(()) => 0,
+    match command.run(again) {
+        Ok(code) => code,
         Err(error) => {
             match command.progress() {
                 Some(progress) => progress.show(&error),
@@ -77,21 +86,41 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 impl ProgramCommand {
-    fn run(&self) -> Result<()> {
+    /// Runs it, in a user namespace if it needs one, and returns the exit code.
+    fn run(&self, again: bool) -> Result<u8> {
+        let mut environment = Environment::read();
+        environment.again = again;
+        if let Some(code) = namespace::enter(self.want(&environment), &environment)? {
+            return Ok(code);
+        }
+        namespace::keep_user();
         interrupt::watch()?;
-        let environment = Environment::read();
+        self.run_here(&environment).map(|()| 0)
+    }
+
+    fn want(&self, environment: &Environment) -> Want {
         match self {
-            ProgramCommand::Build(arguments) => build::run(arguments, &environment),
-            ProgramCommand::Push(arguments) => push::run(arguments, &environment),
-            ProgramCommand::Index(arguments) => index::run(arguments, &environment),
-            ProgramCommand::Rebase(arguments) => rebase::run(arguments, &environment),
-            ProgramCommand::Copy(arguments) => copy::run(arguments, &environment),
-            ProgramCommand::Inspect(arguments) => inspect::run(arguments, &environment),
-            ProgramCommand::Tags(arguments) => tags::run(arguments, &environment),
-            ProgramCommand::Login(arguments) => login::login(arguments, &environment),
-            ProgramCommand::Logout(arguments) => login::logout(arguments, &environment),
-            ProgramCommand::Cache(arguments) => cache::run(arguments, &environment),
-            ProgramCommand::Doctor(arguments) => doctor::run(arguments, &environment),
+            ProgramCommand::Build(arguments) => build::want(arguments, environment),
+            ProgramCommand::Push(arguments) => push::want(arguments, environment),
+            ProgramCommand::Cache(arguments) => cache::want(arguments, environment),
+            ProgramCommand::Doctor(arguments) => doctor::want(arguments),
+            _ => Want::Nothing,
+        }
+    }
+
+    fn run_here(&self, environment: &Environment) -> Result<()> {
+        match self {
+            ProgramCommand::Build(arguments) => build::run(arguments, environment),
+            ProgramCommand::Push(arguments) => push::run(arguments, environment),
+            ProgramCommand::Index(arguments) => index::run(arguments, environment),
+            ProgramCommand::Rebase(arguments) => rebase::run(arguments, environment),
+            ProgramCommand::Copy(arguments) => copy::run(arguments, environment),
+            ProgramCommand::Inspect(arguments) => inspect::run(arguments, environment),
+            ProgramCommand::Tags(arguments) => tags::run(arguments, environment),
+            ProgramCommand::Login(arguments) => login::login(arguments, environment),
+            ProgramCommand::Logout(arguments) => login::logout(arguments, environment),
+            ProgramCommand::Cache(arguments) => cache::run(arguments, environment),
+            ProgramCommand::Doctor(arguments) => doctor::run(arguments, environment),
         }
     }
 

@@ -7,13 +7,14 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::build::{BuildRequest, Delivery, shell};
+use super::build::{BuildRequest, Delivery, of_build, shell};
 use super::commands::Commands;
 use super::environment::Environment;
 use super::flags::build::BuildFlags;
 use super::flags::output::OutputFlags;
 use super::flags::tags::{ReleaseFlags, TagChoice};
 use super::metadata;
+use super::namespace::Want;
 use super::print::{answer_json, answer_lines, columns};
 use super::progress::{ProgressFlags, Reporter};
 use super::tags::kind_word;
@@ -71,6 +72,15 @@ struct PushOrder<'a> {
     tag: String,
     /// To answer with: each name that was asked for.
     asked: Vec<Reference>,
+}
+
+/// Returns what a push wants of its place: what a build wants, if it is to build.
+pub fn want(arguments: &PushArguments, environment: &Environment) -> Want {
+    let Ok((_, source)) = names_and_source(&arguments.names) else { return Want::Nothing };
+    match source.map(built).transpose() {
+        Ok(None | Some(None)) => of_build(&arguments.build, source, environment),
+        _ => Want::Nothing,
+    }
 }
 
 /// Pushes an image and answers with each name and the digest, or with what would become of the tags.

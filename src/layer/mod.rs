@@ -22,7 +22,7 @@ pub use read::{
     decompressed, is_header, media_type_of, read, read_archive, read_members, threads_for_each,
 };
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
-pub use unpack::{Directories, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all};
+pub use unpack::{Directories, Owners, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all, unpack_for};
 pub use upper::{Provided, upper};
 pub use whiteout::with_whiteouts;
 pub use write::{Compression, Earlier, Job, Piece, Writer, Written};

@@ -12,9 +12,10 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::bundle::OutputImage;
 use crate::error::{Error, Result};
 use crate::image::{Reader, no_image};
-use crate::layer::{self, Directories, Layer, Open, TRAILER, USUAL_THREADS};
+use crate::layer::{self, Directories, Layer, Open, Owners, TRAILER, USUAL_THREADS};
 use crate::oci::{Descriptor, Platform};
 use crate::progress::{BlobOutcome, Event, Progress};
+use crate::run::namespace;
 use crate::store::pending::{Arrival, PendingDirectory, PendingFile};
 use crate::store::{Graph, Store};
 use crate::tree::{Files, Limits, path::relative};
@@ -45,12 +46,14 @@ pub fn write_directory(
     let images = Rootfs::all(image, graph)?;
     let pending = PendingDirectory::begin(directory)?;
     let mut finishing: Vec<(String, Directories)> = Vec::new();
+    // Who is root only because commands had to be run is somebody else to whoever looks at the files afterwards.
+    let owners = if namespace::has_entered() { Owners::Own } else { Owners::OfLayers };
     for rootfs in &images {
         let root = pending.create(&rootfs.name)?;
         let shown = directory.join(&rootfs.name);
         let limits = Limits::of(&rootfs.layers, unpacking.limit);
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        let unpacked = layer::unpack_all(&rootfs.layers, &open, limits, (root.as_fd(), &shown), &pool)?;
+        let unpacked = layer::unpack_all(owners, &rootfs.layers, &open, limits, (root.as_fd(), &shown), &pool)?;
         for (kind, message) in &unpacked.left_out {
             let message = format!("{}: {message}", shown.display());
             (unpacking.progress)(Event::Warning { kind: *kind, message: &message });

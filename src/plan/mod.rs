@@ -317,6 +317,11 @@ impl fmt::Display for ImagePath {
 pub type FindBase<'a> = dyn FnMut(&str, &Platform) -> Result<Arc<BaseImage>> + 'a;
 
 impl Plan {
+    /// Returns whether it has a command to be run.
+    pub fn has_commands(&self) -> bool {
+        self.stages.iter().flat_map(|stage| &stage.steps).any(|step| matches!(step.work, Work::Run(_)))
+    }
+
     /// Returns the adds of all its steps.
     pub fn adds(&self) -> impl Iterator<Item = &Add> {
         let adds = |step| match step {

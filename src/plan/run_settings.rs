@@ -51,6 +51,10 @@ pub enum Isolation {
     Auto,
     /// Namespaces, with all user and group IDs.
     Ids,
+    /// Namespaces, in which there is one user and one group.
+    SingleId,
+    /// No namespaces.
+    Chroot,
 }
 
 /// Something that a Dockerfile may ask for only if the command line allows it.
@@ -162,7 +166,10 @@ impl FromStr for Isolation {
         match text {
             "auto" | "default" => Ok(Isolation::Auto),
             "ids" => Ok(Isolation::Ids),
-            _ => Err(Error::usage(format!("there is no isolation `{text}`")).with_hint("it is auto or ids")),
+            "single-id" => Ok(Isolation::SingleId),
+            "chroot" => Ok(Isolation::Chroot),
+            _ => Err(Error::usage(format!("there is no isolation `{text}`"))
+                .with_hint("it is auto, ids, single-id or chroot")),
         }
     }
 }

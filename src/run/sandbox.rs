@@ -4,8 +4,10 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use super::child;
+use super::namespace;
 use super::prepared::Prepared;
 use super::process::{Process, Ran, Root, Stream};
+use super::rung::Rung;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::Stop;
 
@@ -17,6 +19,11 @@ impl Sandbox {
     /// Goes through all that a run needs in a throw-away process, with the upper directory in `place`, which must exist. The
     /// error says which step failed and what to change.
     pub fn find(place: &Path) -> Result<Sandbox> {
+        if Rung::of_this_process()? == Rung::SingleId {
+            let missing =
+                Error::new(ErrorKind::Io, "here is one user alone, and commands with only one are not here yet");
+            return Err(unusable(missing.with_hint(SEVERAL)));
+        }
         let failed = |error| Error::io("create a directory in", place, error);
         let directory = tempfile::Builder::new().prefix(".sandbox-").tempdir_in(place).map_err(failed)?;
         let made = ["lower", "upper", "work"].map(|name| directory.path().join(name));
@@ -51,9 +58,16 @@ impl Sandbox {
     }
 }
 
+const SEVERAL: &str = "give the user subordinate ids, as lines in /etc/subuid and /etc/subgid, and install the package \
+                       uidmap; or run it as root, with the capability CAP_SYS_ADMIN";
+
+/// What could have been had in another place, and why it could not, is told with it.
 fn unusable(error: Error) -> Error {
-    let hint = error.hint.clone();
-    let found = Error::new(ErrorKind::Io, "commands cannot be run here").with_source(error);
+    let refused = namespace::standing().map(|standing| &standing.refused[..]).unwrap_or_default();
+    let hint = refused.iter().find_map(|refusal| refusal.hint.clone()).or_else(|| error.hint.clone());
+    let found = Error::new(ErrorKind::Io, namespace::UNUSABLE).with_source(error);
+    let ways = refused.iter().map(|refusal| format!("{}: {}", refusal.rung, refusal.reason));
+    let found = found.with_details(ways.collect());
     match hint {
         Some(hint) => found.with_hint(hint),
         None => found,

@@ -11,7 +11,7 @@ use std::ptr;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 /// The signals that this thread lets through.
 pub(super) struct Signals(libc::sigset_t);
@@ -43,6 +43,87 @@ pub(super) unsafe fn clone_with(flags: c_int) -> Result<Option<OwnedFd>, Errno> 
     let pid = outcome(unsafe { libc::syscall(libc::SYS_clone, all, 0, &raw mut descriptor, 0, 0) })?;
     // SAFETY: the kernel has just opened it for this process.
     Ok((pid != 0).then(|| unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// Makes a copy of this process. Returns its number; in the new process there is none.
+///
+/// # Safety
+///
+/// This process has one thread: of several, the new one would have but this, and what the others were about to do would never
+/// be done.
+pub(super) unsafe fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the caller says so.
+    let pid = outcome(unsafe { libc::fork() }.into())?;
+    Ok(Pid::from_raw(pid as i32))
+}
+
+/// Leaves the user namespace and that of mounts for new ones.
+pub(super) fn leave_user_namespace() -> Result<(), Errno> {
+    // SAFETY: it touches no memory, and descriptors stay shared as they were.
+    outcome(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) }.into()).map(|_| ())
+}
+
+/// Leaves the user namespace for a new one.
+pub(super) fn leave_users() -> Result<(), Errno> {
+    // SAFETY: it touches no memory.
+    outcome(unsafe { libc::unshare(libc::CLONE_NEWUSER) }.into()).map(|_| ())
+}
+
+/// What was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// A signal that somebody has sent to this process.
+    Sent(Signal),
+    /// One that a terminal has sent to this process and all others that it was started with.
+    OfTerminal,
+    /// A child that has ended or was stopped.
+    Child,
+}
+
+/// Signals that do nothing but be waited for.
+pub(super) struct SignalWait {
+    signals: libc::sigset_t,
+    before: Signals,
+}
+
+impl SignalWait {
+    /// Waits for `signals` from now on, and for the end of children. There must be one thread.
+    pub(super) fn begin(signals: &[Signal]) -> SignalWait {
+        let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        // SAFETY: both are written before they are read; the calls cannot fail with these arguments.
+        unsafe {
+            libc::sigemptyset(all.as_mut_ptr());
+            for signal in signals.iter().chain([&Signal::CHILD]) {
+                libc::sigaddset(all.as_mut_ptr(), signal.as_raw());
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+            SignalWait { signals: all.assume_init(), before: Signals(before.assume_init()) }
+        }
+    }
+
+    /// Returns what comes next.
+    pub(super) fn next(&self) -> Awaited {
+        loop {
+            let mut about = MaybeUninit::<libc::siginfo_t>::zeroed();
+            // SAFETY: the set is one that was made, and what is known of the signal is written to a place for it.
+            let number = unsafe { libc::sigwaitinfo(&raw const self.signals, about.as_mut_ptr()) };
+            // SAFETY: zeroes are a value, too.
+            let about = unsafe { about.assume_init() };
+            match Signal::from_named_raw(number) {
+                Some(Signal::CHILD) => return Awaited::Child,
+                Some(_) if about.si_code == libc::SI_KERNEL => return Awaited::OfTerminal,
+                Some(signal) => return Awaited::Sent(signal),
+                // It was stopped and goes on.
+                None => {}
+            }
+        }
+    }
+
+    /// Lets signals do again what the system does on them.
+    pub(super) fn end(self) {
+        reset_signals();
+        restore_signals(&self.before);
+    }
 }
 
 /// In bytes: what the start of a command needs, several times.

@@ -17,12 +17,12 @@ use lzma_rust2::XzReader;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{
-    self, GZIP_MAGIC, Layer, Overlay, RECORD, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read_archive,
+    self, GZIP_MAGIC, Layer, Overlay, Owners, RECORD, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read_archive,
 };
 use crate::oci::{Descriptor, HashingWriter, media_type};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::store::LocalStore;
-use crate::tree::{Content, Entry, Files, Kind, Limits, Node, Object, Spool};
+use crate::tree::{Content, Entry, Files, IdMap, Kind, Limits, Node, Object, Spool};
 
 /// The bytes that files of bzip2 and xz (the .xz file format, 2.1.1.1) begin with.
 const BZIP2_MAGIC: [u8; 3] = *b"BZh";
@@ -92,7 +92,12 @@ pub fn unpack(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(layer::threads(0)).build();
     let pool = pool.map_err(|source| Error::new(ErrorKind::Io, "cannot start threads").with_source(source))?;
     let opened = File::open(root).map_err(|source| Error::io("open", root, source))?;
-    let unpacked = layer::unpack(overlay.files(), &layers, &open, (opened.as_fd(), root), &pool)?;
+    // Where files cannot have every owner, those of an archive are not for sure among them.
+    let owners = match IdMap::of_this_process().is_ok_and(|map| map.is_whole()) {
+        true => Owners::OfLayers,
+        false => Owners::Own,
+    };
+    let unpacked = layer::unpack_for(owners, overlay.files(), &layers, &open, (opened.as_fd(), root), &pool)?;
     unpacked.directories.without_root().finish(b"", opened.as_fd(), root)?;
     restore_set_id(overlay.files(), root)?;
     for (kind, message) in unpacked.left_out {

@@ -17,6 +17,7 @@ use super::lock::Lock;
 use super::pending::{PendingDirectory, PendingFile};
 use super::private;
 use super::regular;
+use super::unpacked::owners_here;
 use super::usage::usage;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, KeyBuilder};
@@ -45,8 +46,8 @@ const FILLING: &str = "filling";
 const SIZE: &str = "size";
 
 impl LocalStore {
-    /// Returns the directory of `key`. If there is none, `fill` is called with one to come, and its path for errors: it is
-    /// there for others once that has returned. Where another command has it and it is not to be shared, this waits for as
+    /// Returns the directory of `key` for the users that there are here. If there is none, `fill` is called with one to come,
+    /// and its path for errors: it is there for others once that has returned. Where another command has it and it is not to be shared, this waits for as
     /// long as `may_wait`; then it fails.
     pub fn cache_mount(
         &self,
@@ -55,12 +56,13 @@ impl LocalStore {
         may_wait: &dyn Fn() -> bool,
         fill: impl Fn(BorrowedFd<'_>, &Path) -> Result<()>,
     ) -> Result<CacheMount> {
+        let key = KeyBuilder::new("cache mount directory 1").part("key", key).part("owners", &owners_here()).finish();
         let choices = if sharing == CacheSharing::Private { MOST_PRIVATE } else { 1 };
         loop {
             for number in 0..choices {
                 let name = match number {
-                    0 => *key,
-                    _ => KeyBuilder::new("cache mount beside").part("key", key).part("number", &number).finish(),
+                    0 => key,
+                    _ => KeyBuilder::new("cache mount beside").part("key", &key).part("number", &number).finish(),
                 };
                 let place = self.cache_path(&name);
                 if let Some(lock) = held(&place, sharing).map_err(|source| Error::io("lock", &place, source))? {

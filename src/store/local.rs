@@ -77,6 +77,9 @@ const LARGEST_RECORD: u64 = 1 << 30;
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl LocalStore {
+    /// The directories in it in which things may belong to others than its owner: to the users of images.
+    pub const SHARED_OUT: [&str; 3] = [CACHES, UNPACKED, PENDING];
+
     /// Opens the store at `root`, creating it if need be. If others were let in until now they are not any more, and the
     /// records that they could have written are gone; a store of another user is an error.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {

@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RawMode, chmodat, fchmod, fstat, openat};
@@ -87,7 +87,18 @@ fn open_root(root: &Path) -> Result<OwnedFd> {
         }
     }
     let opened = File::options().read(true).custom_flags(OFlags::DIRECTORY.bits() as i32).open(root);
-    opened.map(OwnedFd::from).map_err(|source| failed(root, source))
+    opened.map(OwnedFd::from).map_err(|source| match fs::metadata(root) {
+        Ok(status) if source.kind() == io::ErrorKind::PermissionDenied && status.uid() != geteuid().as_raw() => {
+            of_another(root, status.uid())
+        }
+        _ => failed(root, source),
+    })
+}
+
+fn of_another(path: &Path, owner: u32) -> Error {
+    let path = path.display();
+    Error::input(format!("{path}, of the local store, belongs to another user, number {owner}"))
+        .with_hint(format!("{HINT}: whoever owns a store decides what is built from it"))
 }
 
 /// Opens the directory at `path` in `top`, which is no link, and makes it if it is missing.
@@ -121,9 +132,7 @@ fn holds_only(directory: &OwnedFd, names: &[&str]) -> Result<bool, Errno> {
 fn mode(file: &OwnedFd, path: &Path) -> Result<RawMode> {
     let status = fstat(file).map_err(|errno| failed(path, errno))?;
     if status.st_uid != geteuid().as_raw() {
-        let (path, owner) = (path.display(), status.st_uid);
-        return Err(Error::input(format!("{path}, of the local store, belongs to another user, number {owner}"))
-            .with_hint(format!("{HINT}: whoever owns a store decides what is built from it")));
+        return Err(of_another(path, status.st_uid));
     }
     Ok(status.st_mode)
 }

@@ -91,7 +91,7 @@ impl LocalStore {
             return Ok(());
         }
         match self.idle()? {
-            Some(idle) => idle.prune(&Bound { keep, unused_for: None }).map(drop),
+            Some(idle) => idle.remove(&Bound { keep, unused_for: None }, Refused::Stays).map(drop),
             None => Ok(()),
         }
     }
@@ -132,6 +132,10 @@ impl LocalStore {
 impl IdleStore {
     /// Removes what `bound` says, and returns it. A process that is killed meanwhile leaves a store with the rest of it.
     pub fn prune(&self, bound: &Bound) -> Result<Pruned> {
+        self.remove(bound, Refused::Fails)
+    }
+
+    fn remove(&self, bound: &Bound, refused: Refused) -> Result<Pruned> {
         let IdleStore(store) = self;
         let pruned = store.prunable(bound)?;
         pruned.records.iter().try_for_each(|record| remove(&store.record_path(&record.digest)))?;
@@ -140,15 +144,34 @@ impl IdleStore {
         let caches = pruned.caches.iter().map(|item| store.cache_path(&item.digest));
         for place in unpacked.chain(caches) {
             match store.discard(&place) {
+                Err(source) if source.kind() == io::ErrorKind::PermissionDenied && refused == Refused::Stays => {}
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::io("remove", place, source));
                 }
                 _ => {}
             }
         }
-        pruned.pending.iter().try_for_each(|(path, _)| remove(path))?;
+        for (path, _) in &pruned.pending {
+            match pending::remove(path) {
+                Err(source) if source.kind() == io::ErrorKind::PermissionDenied && refused == Refused::Stays => {}
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", path, source));
+                }
+                _ => {}
+            }
+        }
         Ok(pruned)
     }
+}
+
+/// What becomes of what this process may not remove, for it belongs to users of images, who are others than its own outside of
+/// a user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// It is an error.
+    Fails,
+    /// It waits in `tmp/` until somebody who may opens the store.
+    Stays,
 }
 
 const USUAL_LIMIT: u64 = 20 << 30;

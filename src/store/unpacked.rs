@@ -22,6 +22,7 @@ use super::regular;
 use super::usage::usage;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
+use crate::tree::IdMap;
 
 const FILES: &str = "files";
 const WHOLE: &str = "whole";
@@ -132,9 +133,15 @@ impl PendingUnpacked {
 }
 
 /// Returns the name of what is kept under `key`. It is no other's, though a layer that is not compressed has one digest for its
-/// blob and for its tar; and another form of all this would have other names.
+/// blob and for its tar; another form of all this would have other names; and so has what was made where other users are.
 fn name_of(key: &Digest) -> Digest {
-    Digest::of(format!("ocibake unpacked 1\n{key}").as_bytes())
+    Digest::of(format!("ocibake unpacked 1\n{key}\n{}", owners_here()).as_bytes())
+}
+
+/// Returns by which owners files have here, in words: what was made where they are others is not used.
+pub(super) fn owners_here() -> String {
+    // Without /proc nothing is run, and nothing that was unpacked is used.
+    IdMap::of_this_process().map(|map| map.words()).unwrap_or_default()
 }
 
 /// Returns the bytes that the directory at `place` takes; none if it is not whole, or not that of `name`.

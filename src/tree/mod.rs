@@ -4,7 +4,7 @@
 //! - `files`: a file system of them, `file_name`: its names; `change`: what makes one out of another;
 //! - `disk`: what lies on this machine, as entries; `ignore`, `pattern`, `path`, `mode`: the languages in which users say what
 //!   of it they mean, where to and how;
-//! - `edit`, `copy`, `lay`, `owner`: what steps do to a file system;
+//! - `edit`, `copy`, `lay`, `owner`: what steps do to a file system; `id_map`: which owners files can have here;
 //! - `limits`: how much all of that may be.
 
 mod change;
@@ -15,6 +15,7 @@ mod edit;
 mod entry;
 mod file_name;
 mod files;
+mod id_map;
 mod ignore;
 mod lay;
 mod limits;
@@ -37,6 +38,7 @@ pub use edit::Edit;
 pub use entry::{Attributes, Entry, Kind, newest};
 pub use file_name::FileName;
 pub use files::{Files, Node, Object};
+pub use id_map::{IdMap, IdRange, NOBODY};
 pub use ignore::{Above, Ignore};
 pub use lay::{Role, lay_over};
 pub use limits::{Budget, ENTRIES, Limits, Whole};

@@ -77,6 +77,8 @@ impl Doing for Run {
     }
 
     fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange> {
+        // Where nothing can be run, nothing needs to be unpacked for it, and has the owners that it would need.
+        inputs.sandbox()?;
         let near = (given.near)()?;
         let below = inputs.roots.root(&given.below, &near, &inputs.bases)?;
         let place = inputs.options.store.directory()?;

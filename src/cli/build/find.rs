@@ -1,7 +1,7 @@
 //! What a build is told by, looked for where flags and the context say.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::cli::flags::recipe::RecipeFlags;
@@ -34,14 +34,15 @@ impl RecipeKind {
         context: Option<&Path>,
         opened: &OpenContext,
         spec_flags: &SpecFlags,
+        input: &mut dyn Read,
     ) -> Result<Self> {
         let is_spec_in = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
         match &flags.file {
             None if context.is_none() && spec_flags.add_files() => Ok(RecipeKind::Spec(Box::default())),
             Some(file) if is_spec_in(file) => named_spec(opened, file),
-            Some(file) if file == Path::new("-") => dockerfile(opened, DockerfilePlace::StandardInput),
-            Some(file) => dockerfile(opened, DockerfilePlace::File(file)),
-            None if opened.dockerfile.is_some() => dockerfile(opened, DockerfilePlace::Not),
+            Some(file) if file == Path::new("-") => dockerfile(opened, DockerfilePlace::StandardInput, input),
+            Some(file) => dockerfile(opened, DockerfilePlace::File(file), input),
+            None if opened.dockerfile.is_some() => dockerfile(opened, DockerfilePlace::Not, input),
             None => in_context(opened, spec_flags),
         }
     }
@@ -61,8 +62,8 @@ pub fn refuse_flags_of_dockerfiles(flags: &RecipeFlags) -> Result<()> {
     }
 }
 
-fn dockerfile(context: &OpenContext, named: DockerfilePlace<'_>) -> Result<RecipeKind> {
-    let found = DockerfileSource::find(context, named, &mut io::stdin())?;
+fn dockerfile(context: &OpenContext, named: DockerfilePlace<'_>, input: &mut dyn Read) -> Result<RecipeKind> {
+    let found = DockerfileSource::find(context, named, input)?;
     let dockerfile = Box::new(Dockerfile::read(&found.file.name, found.file.text.as_bytes())?);
     let ignore = found.ignore.map(|text| dockerignore::patterns(text.text.as_bytes())).unwrap_or_default();
     Ok(RecipeKind::Dockerfile { dockerfile, ignore })
@@ -74,7 +75,7 @@ fn in_context(context: &OpenContext, spec_flags: &SpecFlags) -> Result<RecipeKin
         return spec(file, &context.shown(Path::new(SPEC)).to_string());
     }
     if context.has(Path::new(DOCKERFILE))? || context.has(Path::new(LOWER_CASE))? {
-        return dockerfile(context, DockerfilePlace::Not);
+        return dockerfile(context, DockerfilePlace::Not, &mut io::empty());
     }
     if spec_flags.add_files() {
         return Ok(RecipeKind::Spec(Box::default()));

@@ -10,6 +10,7 @@ mod secret;
 pub mod shell;
 mod times;
 mod verify;
+mod want;
 mod warn;
 
 use std::path::PathBuf;
@@ -17,11 +18,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use self::request::{BuildRequest, Delivery};
+pub use self::want::of_build;
 use crate::build;
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
+use crate::cli::namespace::Want;
 use crate::cli::print::{answer, answer_excerpt};
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
@@ -50,6 +53,14 @@ pub struct BuildArguments {
     output: OutputFlags,
     #[command(flatten)]
     pub progress: ProgressFlags,
+}
+
+/// Returns what a build wants of its place.
+pub fn want(arguments: &BuildArguments, environment: &Environment) -> Want {
+    match arguments.check {
+        true => Want::Nothing,
+        false => of_build(&arguments.build, arguments.context.as_deref(), environment),
+    }
 }
 
 /// Builds an image and answers with its digest, or with what its Dockerfile should not say.

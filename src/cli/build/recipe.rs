@@ -57,7 +57,7 @@ impl<'a> Recipe<'a> {
             Some(None) => ContextLocation::Directory(context.unwrap_or(Path::new(".")).to_owned()),
         };
         let opened = location.open(access, &mut io::stdin())?;
-        let kind = RecipeKind::find(flags, context, &opened, spec_flags)?;
+        let kind = RecipeKind::find(flags, context, &opened, spec_flags, &mut io::stdin())?;
         let title = match &opened.dockerfile {
             Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
             None => context.unwrap_or(Path::new(".")).display().to_string(),

@@ -1,6 +1,7 @@
 //! One build from its recipe to its outputs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::key_agent::KeyAgents;
 use super::recipe::Recipe;
@@ -11,6 +12,7 @@ use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
+use crate::cli::namespace::start_again;
 use crate::cli::store::trim;
 use crate::error::{Error, Result};
 use crate::oci::Reference;
@@ -83,12 +85,15 @@ impl BuildRequest<'_> {
     pub fn run(&self, environment: &Environment, progress: Progress<'_>) -> Result<Built> {
         let limit = environment.store_limit()?;
         let means = self.means(environment)?;
+        let is_told = AtomicBool::new(environment.again);
         let progress: Progress<'_> = &|event| {
             self.commands.note(event);
-            progress(event);
+            if !is_told.load(Ordering::Relaxed) {
+                progress(event);
+            }
         };
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
-            let order = self.resolve(recipe, bases, progress)?;
+            let order = self.resolve(recipe, bases, &|| is_told.store(false, Ordering::Relaxed), progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
                 self.output.note(&built.root, &order.names, self.commands)?;
@@ -145,13 +150,25 @@ impl BuildRequest<'_> {
         work(&recipe, &bases)
     }
 
-    fn resolve(&self, recipe: &Recipe<'_>, bases: &BaseStore<'_>, progress: Progress<'_>) -> Result<BuildOrder> {
+    /// `planned` is called once there is a plan.
+    fn resolve(
+        &self,
+        recipe: &Recipe<'_>,
+        bases: &BaseStore<'_>,
+        planned: &dyn Fn(),
+        progress: Progress<'_>,
+    ) -> Result<BuildOrder> {
         let names = self.names(recipe.spec());
         let run = recipe.run_settings()?;
         let checkout = recipe.checkout(progress);
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
         let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        if plan.has_commands() {
+            // Those that stand in the Dockerfile itself were seen before: this is of an `ONBUILD`.
+            start_again()?;
+        }
+        planned();
         lock::keep(recipe, bases)?;
         let outputs = match self.delivery {
             Delivery::Outputs => self.output.outputs(false),

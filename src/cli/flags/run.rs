@@ -65,9 +65,10 @@ pub struct RunFlags {
     /// Write all that each command writes to a file in DIR: STAGE-NUMBER.log, as it comes
     #[arg(long, value_name = "DIR")]
     pub log: Option<PathBuf>,
-    /// How commands are kept apart from the machine: auto or ids [default: auto]
+    /// How commands are kept apart from the machine: ids (namespaces, with all users), single-id (with one), chroot (not here
+    /// yet), or auto, the first of them that works [default: auto]
     #[arg(long, value_name = "HOW", value_parser = value::<Isolation>)]
-    isolation: Option<Isolation>,
+    pub isolation: Option<Isolation>,
 }
 
 /// What is done where a command fails.

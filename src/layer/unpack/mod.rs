@@ -32,6 +32,7 @@ use writers::{Batches, FirstFailure, side_by_side};
 pub use extract::extract;
 pub use flatten::flatten;
 pub use staged::{Staged, stage, unpack_all};
+pub use target::Owners;
 
 /// The work that is left to do once all is in place, and what could not be done.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub struct Unpacked {
 /// The attributes of directories by their paths. They are set last: a directory may be one that nothing can be put into,
 /// what is put into it changes its time, and until then nobody but who writes may look into it.
 #[derive(Debug)]
-pub struct Directories(BTreeMap<Vec<u8>, Attributes>);
+pub struct Directories(BTreeMap<Vec<u8>, Attributes>, Owners);
 
 /// Files up to this size wait for their turn in memory. Larger ones are written as they come, long stretches of zeros
 /// being left as holes.
@@ -63,11 +64,23 @@ pub fn unpack(
     files: &Files,
     layers: &[Layer],
     open: &Open<'_>,
+    place: (BorrowedFd<'_>, &Path),
+    pool: &ThreadPool,
+) -> Result<Unpacked> {
+    unpack_for(Owners::OfLayers, files, layers, open, place, pool)
+}
+
+/// As [`unpack`], but `owners` says whose the files are to be.
+pub fn unpack_for(
+    owners: Owners,
+    files: &Files,
+    layers: &[Layer],
+    open: &Open<'_>,
     (root, shown): (BorrowedFd<'_>, &Path),
     pool: &ThreadPool,
 ) -> Result<Unpacked> {
     let survey = Survey::of(files, layers)?;
-    let target = UnpackRoot::new(root, shown)?;
+    let target = UnpackRoot::new(root, shown, owners)?;
     let mut cursor = Cursor::new(&target);
     for place in survey.directories.iter().filter(|place| !place.path.is_empty()) {
         cursor.make(&place.path, |parent, name| mkdirat(parent, name, Mode::RWXU))?;
@@ -99,7 +112,7 @@ fn rest(target: UnpackRoot, survey: Survey<'_>) -> Result<Unpacked> {
     }
     let attributes = |place: Place<'_>| (place.path, place.node.attributes().clone());
     let directories = survey.directories.into_iter().map(attributes).collect();
-    Ok(Unpacked { directories: Directories(directories), left_out: target.left_out() })
+    Ok(Unpacked { directories: Directories(directories, target.owners), left_out: target.left_out() })
 }
 
 impl Directories {
@@ -107,7 +120,7 @@ impl Directories {
     /// got its own, nobody can get to those in it. `directory` is where the one at `path` is by now, and errors call it
     /// `shown`.
     pub fn finish(&self, path: &[u8], directory: BorrowedFd<'_>, shown: &Path) -> Result<()> {
-        let target = UnpackRoot::new(directory, shown)?;
+        let target = UnpackRoot::new(directory, shown, self.1)?;
         let mut cursor = Cursor::new(&target);
         let start = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
         let below = self.0.range(start.clone()..).take_while(|(path, _)| path.starts_with(&start));
@@ -128,7 +141,9 @@ impl Directories {
     /// As [`finish`](Self::finish), but for `directory` alone.
     pub fn finish_one(&self, path: &[u8], directory: BorrowedFd<'_>, shown: &Path) -> Result<()> {
         match self.0.get(path) {
-            Some(attributes) => UnpackRoot::new(directory, shown)?.settle(directory, b"", attributes, attributes.mode),
+            Some(attributes) => {
+                UnpackRoot::new(directory, shown, self.1)?.settle(directory, b"", attributes, attributes.mode)
+            }
             None => Ok(()),
         }
     }

@@ -18,7 +18,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, statat, unlin
 use rustix::io::Errno;
 
 use super::survey::{Place, Survey, Wanted, elsewhere};
-use super::target::{Cursor, Omission, UnpackRoot};
+use super::target::{Cursor, Omission, Owners, UnpackRoot};
 use super::writers::{Batches, FirstFailure, side_by_side};
 use super::{SMALL, Unpacked, rest};
 use crate::error::Result;
@@ -30,15 +30,16 @@ use crate::tree::{Attributes, Budget, Files, Kind, Limits, Whole};
 
 /// Reads `layers` side by side on the threads of `pool` and as many more, each once, and writes the files that they make into the
 /// empty directory `root`, which errors call `shown`. Nobody else may be able to look into it, and if this fails, what is in it
-/// is nothing: that the digests hold is known at the end. See [`unpack`](super::unpack()) for what comes to disk, and how.
+/// is nothing: that the digests hold is known at the end. `owners` says whose the files are to be. See [`unpack`](super::unpack()) for what comes to disk, and how.
 pub fn unpack_all(
+    owners: Owners,
     layers: &[Layer],
     open: &Open<'_>,
     limits: Limits,
     root: (BorrowedFd<'_>, &Path),
     pool: &ThreadPool,
 ) -> Result<Unpacked> {
-    let (members, staged) = stage(layers, open, limits, root, pool)?;
+    let (members, staged) = stage_for(owners, layers, open, limits, root, pool)?;
     staged.arrange(&put_together(members, layers)?, layers)
 }
 
@@ -48,13 +49,24 @@ pub fn stage(
     layers: &[Layer],
     open: &Open<'_>,
     limits: Limits,
+    root: (BorrowedFd<'_>, &Path),
+    pool: &ThreadPool,
+) -> Result<(Vec<Vec<Member>>, Staged)> {
+    stage_for(Owners::OfLayers, layers, open, limits, root, pool)
+}
+
+fn stage_for(
+    owners: Owners,
+    layers: &[Layer],
+    open: &Open<'_>,
+    limits: Limits,
     (root, shown): (BorrowedFd<'_>, &Path),
     pool: &ThreadPool,
 ) -> Result<(Vec<Vec<Member>>, Staged)> {
     let budget = Budget::new(limits, Whole::Image);
     let threads = threads_for_each(layers.len(), pool);
     let staging = Staging {
-        target: UnpackRoot::new(root, shown)?,
+        target: UnpackRoot::new(root, shown, owners)?,
         made: Mutex::default(),
         odd: Mutex::default(),
         aside: Once::default(),

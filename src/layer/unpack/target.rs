@@ -34,7 +34,18 @@ pub struct UnpackRoot {
     /// For errors.
     shown: PathBuf,
     pub is_root: bool,
+    /// Whose the files are.
+    pub owners: Owners,
     left_out: Mutex<BTreeMap<Omission, (u64, Vec<u8>)>>,
+}
+
+/// Whose the files are that are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// Those that the layers name, if it is root who writes them; else the writer's.
+    OfLayers,
+    /// The writer's, whoever that is.
+    Own,
 }
 
 /// The things that may be left out, for nobody's content is lost with it.
@@ -47,10 +58,10 @@ pub enum Omission {
 
 impl UnpackRoot {
     /// All goes into the open directory `root`, which errors call `shown`.
-    pub fn new(root: BorrowedFd<'_>, shown: &Path) -> Result<Self> {
+    pub fn new(root: BorrowedFd<'_>, shown: &Path, owners: Owners) -> Result<Self> {
         let root = root.try_clone_to_owned().map_err(|source| Error::io("open", shown, source))?;
-        let (shown, is_root) = (shown.to_owned(), geteuid().is_root());
-        Ok(UnpackRoot { root, shown, is_root, left_out: Mutex::default() })
+        let (shown, is_root) = (shown.to_owned(), owners == Owners::OfLayers && geteuid().is_root());
+        Ok(UnpackRoot { root, shown, is_root, owners, left_out: Mutex::default() })
     }
 
     /// Returns the directory itself.

@@ -61,6 +61,12 @@ pub struct Dockerfile {
 }
 
 impl Dockerfile {
+    /// Returns whether there is a `RUN` in it.
+    pub fn has_commands(&self) -> bool {
+        let mut instructions = self.stages.iter().flat_map(|stage| &stage.instructions);
+        instructions.any(|instruction| matches!(instruction.command, Command::Run(_)))
+    }
+
     /// Reads all of it; `file` is its name in errors and warnings. An error shows the line that is wrong.
     pub fn read(file: &str, text: &[u8]) -> Result<Dockerfile> {
         if text.is_empty() {

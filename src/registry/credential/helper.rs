@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::json;
 
 use super::super::foreign::{first_value, text};
 use super::kind::{Credential, TOKEN_USER};
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::program;
 
 /// A `docker-credential-…` program (docker-credential-helpers, "Development"). Its answers may be secret, so none of what it
 /// prints to standard output is ever in an error; what it says on standard error is for people, and is.
@@ -59,7 +60,7 @@ impl Helper {
     }
 
     fn run(&self, action: &'static str, input: &str) -> Result<Run<'_>> {
-        let mut command = Command::new(&self.program);
+        let mut command = program(&self.program);
         command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(path) = &self.search_path {
             command.env("PATH", path);

@@ -201,7 +201,8 @@ impl OpenContext {
         Ok(newest(&entries))
     }
 
-    fn local(path: &Path) -> Self {
+    /// Opens a directory of the user's.
+    pub fn local(path: &Path) -> Self {
         let root = path.to_owned();
         OpenContext {
             root,

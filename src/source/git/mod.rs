@@ -9,5 +9,5 @@ mod program;
 mod regular;
 mod submodules;
 
-pub use checkout::checkout;
+pub use checkout::{believe, checkout};
 pub use fetch::{Fetched, fetch};

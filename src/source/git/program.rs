@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::address::without_user_information;
 use crate::error::{Error, Result};
-use crate::net::Stop;
+use crate::net::{Stop, program};
 use crate::plan::GitUrl;
 
 /// The program, with the repository that it works on.
@@ -84,7 +84,7 @@ exec git "$@""#;
 impl Git<'_> {
     /// Runs git and returns what it has said. Fails if there is no git, and once `stop` is ended.
     pub fn run(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = Command::new("sh");
+        let mut command = program("sh");
         command.args(["-c", START, "git"]);
         command.arg("--git-dir").arg(self.git_dir).arg("--work-tree").arg(self.work_tree);
         for setting in SETTINGS {

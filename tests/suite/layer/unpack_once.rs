@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ocibake::error::{Error, ErrorKind, Result};
-use ocibake::layer::{Layer, Unpacked, read, unpack, unpack_all};
+use ocibake::layer::{Layer, Owners, Unpacked, read, unpack, unpack_all};
 use ocibake::oci::{Descriptor, Digest, VerifyingReader};
 use ocibake::tree::Limits;
 use proptest::collection::vec;
@@ -60,7 +60,9 @@ impl Layers {
     }
 
     fn once(&self, threads: usize) -> Result<TempDir> {
-        finished(|root| unpack_all(&self.layers, &|it| self.open(it), Limits::of_build(), root, &pool(threads)))
+        finished(|root| {
+            unpack_all(Owners::OfLayers, &self.layers, &|it| self.open(it), Limits::of_build(), root, &pool(threads))
+        })
     }
 }
 

@@ -13,6 +13,7 @@ mod logs;
 mod told;
 mod kills;
 mod mounts;
+mod namespace;
 mod place;
 mod provided;
 mod real_work;

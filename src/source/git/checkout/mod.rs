@@ -40,6 +40,14 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
     }))
 }
 
+/// Finds out whether the repository that `directory` is in is to be believed, before this process goes to where it cannot
+/// tell one user from another.
+pub fn believe(directory: &Path) {
+    if let Ok(directory) = directory.canonicalize() {
+        repository::believe(&directory);
+    }
+}
+
 fn named(repository: &GitRepository, name: String, revision: &str) -> Result<Branch> {
     let is_default = match repository.default_branch()? {
         Some(default) => default == name,

@@ -1,10 +1,12 @@
 //! The directory in which git keeps what it knows of a checkout (gitrepository-layout(5)), and its references.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use rustix::process::geteuid;
 
@@ -12,6 +14,8 @@ use super::object_id::{ObjectFormat, ObjectId};
 use crate::error::{Error, Result};
 use crate::source::git::config::Config;
 use crate::source::git::regular;
+use crate::sync::locked;
+use crate::tree::{IdMap, NOBODY};
 
 /// A repository with the checkout that it belongs to.
 pub(super) struct GitRepository {
@@ -30,6 +34,21 @@ const SHORT: u64 = 1 << 16;
 const CONFIG_LIMIT: u64 = 16 << 20;
 const PACKED_REFERENCES_LIMIT: u64 = 1 << 30;
 
+/// The work trees of the repositories that were found to be believed while all owners could be told.
+static BELIEVED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Finds out whether the repository that `directory` is in is to be believed, for later, when this process is where it
+/// cannot tell one user from another. Whatever is wrong then shows.
+pub(super) fn believe(directory: &Path) {
+    if let Ok(Some(repository)) = GitRepository::around(directory) {
+        locked(&BELIEVED).insert(repository.work_tree);
+    }
+}
+
+fn has_all_owners() -> bool {
+    IdMap::of_this_process().is_ok_and(|map| map.is_whole())
+}
+
 /// Git follows as many references that stand for others.
 const REFERENCE_DEPTH: usize = 5;
 
@@ -46,7 +65,9 @@ impl GitRepository {
                 _ => return Ok(None),
             }
             if let Some(repository) = GitRepository::of(work_tree)? {
-                repository.check_owner(within.uid())?;
+                if !locked(&BELIEVED).contains(&repository.work_tree) {
+                    repository.check_owner(within.uid())?;
+                }
                 return Ok(Some(repository));
             }
         }
@@ -86,7 +107,8 @@ impl GitRepository {
     fn check_owner(&self, owner_within: u32) -> Result<()> {
         for path in [&self.work_tree.join(".git"), &self.directory, &self.common] {
             let owner = fs::symlink_metadata(path).map_err(|source| Error::io("read", path, source))?.uid();
-            if owner != geteuid().as_raw() && owner != 0 && owner != owner_within {
+            let is_that_within = owner == owner_within && (owner != NOBODY || has_all_owners());
+            if owner != geteuid().as_raw() && owner != 0 && !is_that_within {
                 let message = format!("{} belongs to another user ({owner})", path.display());
                 return Err(Error::input(message)
                     .with_hint("build as its owner, or move what is built to where nobody else may write"));

@@ -19,6 +19,7 @@ use super::tree::GitTree;
 use crate::error::{Error, Result};
 use crate::source::git::config::Config;
 use crate::source::git::regular;
+use crate::tree::IdMap;
 
 /// The depth up to which repositories may be checked out in one another.
 const SUBMODULE_DEPTH: usize = 32;
@@ -35,8 +36,13 @@ fn is_dirty_at(repository: &GitRepository, committed: ObjectId, depth: usize) ->
     let GitRepository { work_tree, directory, format, .. } = repository;
     let mut tree = GitTree::new(*format);
     let Some(index) = Index::read(directory, *format)? else { return Ok(tree.finish() != committed) };
-    let mut files =
-        TrackedFiles { repository, written: index.modified, open: vec![open_root(work_tree)?], names: Vec::new() };
+    let mut files = TrackedFiles {
+        repository,
+        ids: IdMap::of_this_process().ok(),
+        written: index.modified,
+        open: vec![open_root(work_tree)?],
+        names: Vec::new(),
+    };
     let (mut is_dirty, mut submodules) = (false, Vec::new());
     index.visit(|entry| {
         is_dirty = entry.is_unmerged || entry.is_intended || files.is_changed(entry)?;
@@ -109,6 +115,8 @@ impl<'r> Ignored<'r> {
 /// The files on disk, of which the directories on the way to the last one are open.
 struct TrackedFiles<'r> {
     repository: &'r GitRepository,
+    /// Git has noted owners as they are outside of a user namespace.
+    ids: Option<IdMap>,
     /// The time at which the index was written.
     written: IndexTime,
     open: Vec<OwnedFd>,
@@ -192,12 +200,17 @@ impl TrackedFiles<'_> {
             let nanoseconds = if noted.nanoseconds == 0 { 0 } else { low(nanoseconds.cast_signed()) };
             IndexTime { seconds: low(seconds), nanoseconds }
         };
+        let (user, group) = match &self.ids {
+            Some(ids) => ids.outside(status.st_uid, status.st_gid),
+            None => (Some(status.st_uid), Some(status.st_gid)),
+        };
         let found = Status {
             changed: time(status.st_ctime, status.st_ctime_nsec, noted.changed),
             modified: time(status.st_mtime, status.st_mtime_nsec, noted.modified),
             inode: low(status.st_ino.cast_signed()),
-            user: status.st_uid,
-            group: status.st_gid,
+            // One that cannot be told says nothing: the other numbers do.
+            user: user.unwrap_or(noted.user),
+            group: group.unwrap_or(noted.group),
             size: low(status.st_size),
         };
         let is_precise = noted.modified.nanoseconds != 0;

@@ -1,0 +1,99 @@
+//! Which commands go on in a user namespace of the program's own, which has to be known before anything has begun.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::stdio::stdin;
+
+use super::environment::Environment;
+use super::print::tell;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::start_by;
+use crate::plan::Isolation;
+use crate::run::Sandbox;
+use crate::run::namespace::{self, Side, Standing};
+use crate::store::{LocalStore, pending};
+
+/// What a command of the program wants of the place that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing: it is right anywhere.
+    Nothing,
+    /// Commands of images are to be run.
+    Commands(Isolation),
+    /// What users of images own is to be removed.
+    Removal,
+}
+
+/// The argument of a program that was started again once it was known that commands are to be run.
+pub const AGAIN: &str = "again-for-commands";
+
+/// Finds the place for a command that wants `want`, and goes on there. Returns the exit status where another process has gone
+/// on, and has ended.
+pub fn enter(want: Want, environment: &Environment) -> Result<Option<u8>> {
+    let side = match want {
+        Want::Nothing => Side::Inner,
+        Want::Commands(isolation) => namespace::enter(isolation, &|| {
+            let store = LocalStore::open(environment.store()?)?;
+            Sandbox::find(store.directory()?.path()).map(drop)
+        })?,
+        // Where there is no other place, what is in the way says so.
+        Want::Removal => namespace::enter(Isolation::Ids, &|| Ok(())).unwrap_or(Side::Inner),
+    };
+    Ok(match side {
+        Side::Inner => None,
+        Side::Outer(status) => Some(status),
+    })
+}
+
+/// The first argument of a program that only starts another, as the user who has started all: `USER:GROUP`, and the other
+/// program with its arguments, follow.
+const AS_USER: &str = "--as-user-outside";
+
+/// Has programs of the user's started as the user, if this process is root only where it is.
+pub fn keep_user() {
+    if let Some(Standing { entered: Some(_), owner: (user, group), .. }) = namespace::standing() {
+        let words = ["/proc/self/exe".to_owned(), AS_USER.to_owned(), format!("{user}:{group}")];
+        start_by(words.map(OsString::from).to_vec());
+    }
+}
+
+/// Starts another program as the user, if that is what `arguments` say. Comes back with an exit code if it cannot be started.
+pub fn start_as_user(arguments: &[OsString]) -> Option<u8> {
+    let [_, flag, owner, program, rest @ ..] = arguments else { return None };
+    let (user, group) = owner.to_str().filter(|_| flag == AS_USER)?.split_once(':')?;
+    // Where that cannot be had, it is root as this is.
+    let _ = namespace::become_user(user.parse().ok()?, group.parse().ok()?);
+    let failed = Command::new(program).args(rest).exec();
+    tell(&format!("cannot start {}: {failed}", program.display()));
+    Some(NOT_STARTED)
+}
+
+/// The exit code of a shell for a program that is not there.
+const NOT_STARTED: u8 = 127;
+
+/// Returns whether a local store at `root` has anything that others than its owner may own.
+pub fn has_owners(root: &Path) -> bool {
+    let is_full = |name: &&str| fs::read_dir(root.join(name)).is_ok_and(|mut entries| entries.next().is_some());
+    LocalStore::SHARED_OUT.iter().any(|name| is_full(name))
+}
+
+/// Starts the program again, now that it is known that commands are to be run, if that may be of use. The program that is
+/// started says nothing until it is here. Comes back with an error at most.
+pub fn start_again() -> Result<()> {
+    if !namespace::may_help() {
+        return Ok(());
+    }
+    // A Dockerfile that was read there was kept, and can be read again.
+    let _ = seek(stdin(), SeekFrom::Start(0));
+    let _nothing_new_begins = pending::discard_all();
+    let mut arguments = env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    let failed = Command::new("/proc/self/exe").arg0(name).arg(format!("--{AGAIN}")).args(arguments).exec();
+    Err(Error::new(ErrorKind::Io, "cannot start the program again, for commands").with_source(failed))
+}

@@ -1,0 +1,164 @@
+//! A user namespace for the whole program, in which it is root.
+//!
+//! A namespace of users can be entered by a process of one thread alone. So a program that may need one makes a second
+//! process of itself before it has begun anything: that one goes on in the namespace, with all that was read so far, and
+//! nothing has to be handed on to a new start of the program and be believed there. The first process has the rights by which
+//! the namespace gets its IDs. It does nothing from then on but hand on signals, and it ends as the other one ends; should
+//! it be killed, the other one is, too.
+
+mod entry;
+mod outer;
+mod subordinate;
+
+use std::fs;
+use std::io;
+use std::sync::OnceLock;
+
+use rustix::process::{getegid, geteuid, getuid};
+use rustix::thread::{CapabilitySet, capabilities};
+
+use self::entry::{Entry, Map};
+use self::subordinate::Kind;
+use super::rung::{Rung, may_mount};
+use super::system;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::Isolation;
+use crate::tree::{IdMap, IdRange};
+
+/// Which of two processes this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// That which goes on.
+    Inner,
+    /// That which was left behind: the other one has ended with this exit status.
+    Outer(u8),
+}
+
+/// How this process came to where it is.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// What the namespace is that it has made for itself; none if it is where it was started.
+    pub entered: Option<Rung>,
+    /// The user and the group that this process is outside of it.
+    pub owner: (u32, u32),
+    /// The ways that are not open, the best one first.
+    pub refused: Vec<Refusal>,
+}
+
+/// Why a way is not open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The way.
+    pub rung: Rung,
+    /// What was refused, and how.
+    pub reason: String,
+    /// What to change.
+    pub hint: Option<String>,
+}
+
+impl Refusal {
+    fn new(reason: impl Into<String>) -> Self {
+        Refusal { rung: Rung::Ids, reason: reason.into(), hint: None }
+    }
+
+    fn with_hint(self, hint: impl Into<String>) -> Self {
+        Refusal { hint: Some(hint.into()), ..self }
+    }
+
+    fn of(error: &Error) -> Self {
+        let causes = std::iter::successors(std::error::Error::source(error), |source| source.source());
+        let all = [error.message.clone()].into_iter().chain(causes.map(ToString::to_string));
+        let words: Vec<String> = all.filter(|words| words != UNUSABLE).collect();
+        Refusal { hint: error.hint.clone(), ..Refusal::new(words.join(": ")) }
+    }
+}
+
+/// What is said where there is no way to run commands.
+pub(super) const UNUSABLE: &str = "commands cannot be run here";
+
+static STANDING: OnceLock<Standing> = OnceLock::new();
+
+/// Returns how this process came to where it is; none if it has not looked for another place.
+pub fn standing() -> Option<&'static Standing> {
+    STANDING.get()
+}
+
+/// Returns whether this process has made the user namespace that it is in, so that its user does not know of it.
+pub fn has_entered() -> bool {
+    standing().is_some_and(|standing| standing.entered.is_some())
+}
+
+/// Goes from a user namespace that this program has made into one below it, in which this process is `user` and `group` again
+/// and no more. There must be one thread.
+pub fn become_user(user: u32, group: u32) -> io::Result<()> {
+    system::leave_users()?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    let map = |id| IdRange { inside: id, outside: 0, count: 1 }.words();
+    fs::write("/proc/self/uid_map", map(user))?;
+    fs::write("/proc/self/gid_map", map(group))
+}
+
+/// Returns whether it is of use to look for another place: this process is where it was started, and cannot mount there.
+pub fn may_help() -> bool {
+    standing().is_none() && !may_mount()
+}
+
+/// Goes on in the first place of those that `isolation` names in which `is_enough` has no error: here, if this is root with
+/// the right to mount; in a user namespace with all IDs that this user may have; in one with his own alone; and else here
+/// all the same, for who may do without, unless `isolation` names one place. There must be one thread.
+pub fn enter(isolation: Isolation, is_enough: &dyn Fn() -> Result<()>) -> Result<Side> {
+    if isolation == Isolation::Chroot {
+        return Err(Error::usage("the isolation `chroot` is not here yet").with_hint("it is auto, ids or single-id"));
+    }
+    let owner = (geteuid().as_raw(), getegid().as_raw());
+    let mut standing = Standing { owner, ..Standing::default() };
+    if may_mount() && isolation != Isolation::SingleId {
+        let _ = STANDING.set(standing);
+        return Ok(Side::Inner);
+    }
+    let rungs: &[Rung] = match isolation {
+        Isolation::Ids => &[Rung::Ids],
+        Isolation::SingleId => &[Rung::SingleId],
+        Isolation::Auto | Isolation::Chroot => &[Rung::Ids, Rung::SingleId],
+    };
+    for rung in rungs {
+        match map(*rung).and_then(|map| entry::begin(&map, is_enough)) {
+            Ok(Entry::Inner) => {
+                standing.entered = Some(*rung);
+                let _ = STANDING.set(standing);
+                return Ok(Side::Inner);
+            }
+            Ok(Entry::Outer(child)) => return outer::accompany(child).map(Side::Outer),
+            Err(refusal) => standing.refused.push(Refusal { rung: *rung, ..refusal }),
+        }
+    }
+    if let (true, Some(refusal)) = (isolation != Isolation::Auto, standing.refused.first()) {
+        let Refusal { rung, reason, hint } = refusal;
+        let mut error = Error::new(ErrorKind::Io, format!("commands cannot be run with --isolation={rung}: {reason}"));
+        error.hint = hint.clone();
+        return Err(error);
+    }
+    let _ = STANDING.set(standing);
+    Ok(Side::Inner)
+}
+
+/// Returns the IDs of a namespace for `rung`.
+fn map(rung: Rung) -> Result<Map, Refusal> {
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    let one = |outside| vec![IdRange { inside: 0, outside, count: 1 }];
+    if rung == Rung::SingleId {
+        return Ok(Map::Single(IdMap { users: one(user), groups: one(group) }));
+    }
+    let both = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    if user == 0 && capabilities(None).is_ok_and(|own| own.effective.contains(both)) {
+        let own = IdMap::of_this_process();
+        let IdMap { users, groups } =
+            own.map_err(|error| Refusal::new(format!("cannot read /proc/self/uid_map: {error}")))?;
+        let same = |range: IdRange| IdRange { outside: range.inside, ..range };
+        let same = |ranges: Vec<IdRange>| ranges.into_iter().map(same).collect();
+        return Ok(Map::Direct(IdMap { users: same(users), groups: same(groups) }));
+    }
+    let owner = getuid().as_raw();
+    let users = subordinate::map(Kind::Users, user, owner)?;
+    Ok(Map::Subordinate(IdMap { users, groups: subordinate::map(Kind::Groups, group, owner)? }))
+}

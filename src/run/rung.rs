@@ -1,0 +1,50 @@
+//! The ways in which commands are kept apart from the machine, the best one first.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::tree::IdMap;
+
+/// A way in which commands are kept apart from the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rung {
+    /// Namespaces, with all user and group IDs.
+    Ids,
+    /// Namespaces, in which there is one user and one group.
+    SingleId,
+    /// No namespaces.
+    Chroot,
+}
+
+impl Rung {
+    /// Returns that of this process, as far as its IDs and its rights say.
+    pub fn of_this_process() -> Result<Rung> {
+        if !may_mount() {
+            return Ok(Rung::Chroot);
+        }
+        let map = IdMap::of_this_process().map_err(|source| Error::io("read", "/proc/self/uid_map", source))?;
+        Ok(if map.is_single() { Rung::SingleId } else { Rung::Ids })
+    }
+
+    /// Returns its name, as `--isolation` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rung::Ids => "ids",
+            Rung::SingleId => "single-id",
+            Rung::Chroot => "chroot",
+        }
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Returns whether this process is root with the right to mount, of the machine or of a user namespace.
+pub(super) fn may_mount() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    let may = capabilities(None).is_ok_and(|own| own.effective.contains(CapabilitySet::SYS_ADMIN));
+    may && rustix::process::geteuid().is_root()
+}
