@@ -6,10 +6,14 @@
 //! - `read`: blobs to the file system that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
-//! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted.
+//! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted;
+//!   `stack`: what such directories hold together, `same`: what in them is no change, and `standing`: the same as a copy, for where overlayfs is not to be had.
 
 mod lower;
 mod read;
+mod same;
+mod stack;
+mod standing;
 mod tar;
 mod unpack;
 mod upper;
@@ -21,6 +25,7 @@ pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
     decompressed, is_header, media_type_of, read, read_archive, read_members,
 };
+pub use standing::{Devices, Standing, copy};
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
 pub use upper::{Provided, upper};

@@ -88,7 +88,7 @@ impl Doing for Run {
             .map_err(|errno| Error::io("change", &root.upper, errno.into()))?;
         let running = Running { run: self, given: &given, inputs, place: &place };
         let ran = running.run(&root)?;
-        let (mut entries, removed) = layer::upper(&root.upper, &given.below, &ran.provided)?;
+        let (mut entries, removed) = layer::upper(&root.upper, &given.below, &ran.provided, &root.lowers)?;
         if let Modified::At(time) = inputs.options.modified {
             entries.iter_mut().for_each(|entry| entry.attributes.modified = Time::of_seconds(time));
         }

@@ -1,0 +1,72 @@
+//! A root file system in a directory of its own, for where no overlay is to be had: a copy of the directories that an overlay
+//! would stack, and after a command what has changed in it, as overlayfs would have it.
+
+mod change;
+mod copy;
+mod marks;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use copy::Copying;
+use marks::Marks;
+
+pub use copy::copy;
+
+/// What becomes of device nodes in a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Devices {
+    /// They are the devices that they are. Those that may not be made are left out.
+    Live,
+    /// They are nodes that lead to no device, for where nothing else keeps a command from using them.
+    Dead,
+}
+
+/// The device that a node in a layer stands for, where a dead one stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Device {
+    is_block: bool,
+    number: u64,
+}
+
+/// A root file system in a directory of its own. Nobody else may look into it.
+#[derive(Debug)]
+pub struct Standing {
+    root: PathBuf,
+    devices: Devices,
+    /// By inode.
+    dead: HashMap<u64, Device>,
+    marks: Option<Marks>,
+}
+
+impl Standing {
+    /// Begins one in `root`, an empty directory.
+    pub fn new(root: PathBuf, devices: Devices) -> Self {
+        Standing { root, devices, dead: HashMap::new(), marks: None }
+    }
+
+    /// Returns where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Copies `lower`, a directory in overlayfs' form, over what is there: it then holds what an overlay of all that was laid
+    /// shows. Files share their blocks with what they are copied from where the file system can do that. Names of one file
+    /// stay names of one.
+    pub fn lay(&mut self, lower: &Path) -> Result<()> {
+        self.marks = None;
+        let dead = Copying::new(lower, &self.root, self.devices).run()?;
+        self.dead.extend(dead);
+        Ok(())
+    }
+
+    /// Notes all that is there. What is changed from then on is found by [`Standing::take`], even where size and times are
+    /// what they were: this returns when the clock of the file system has gone on.
+    pub fn mark(&mut self) -> Result<()> {
+        let marks = Marks::of(&self.root)?;
+        marks.outlast(&self.root)?;
+        self.marks = Some(marks);
+        Ok(())
+    }
+}
