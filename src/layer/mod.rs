@@ -25,7 +25,7 @@ pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
     decompressed, is_header, media_type_of, read, read_archive, read_members,
 };
-pub use standing::{Devices, Standing, copy};
+pub use standing::{Devices, Standing, copy, files_of, link, replace_by_copy, settle_as};
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};
 pub use upper::{Provided, upper};

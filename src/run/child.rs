@@ -10,6 +10,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::failure::{failure, not_made, not_told, stopped};
 use super::init::{self, Ends};
+use super::keeper;
 use super::output::{Outputs, Received};
 use super::prepared::Prepared;
 use super::process::{Exit, Ran, Stream};
@@ -19,12 +20,16 @@ use crate::error::{Error, Result};
 use crate::net::Stop;
 
 /// The first process of a sandbox, which ends when this is dropped, and all others with it.
-struct Child(OwnedFd);
+struct Child {
+    descriptor: OwnedFd,
+    /// What ends it.
+    signal: Signal,
+}
 
 impl Child {
     fn kill(&self) {
         // It may have ended.
-        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+        let _ = pidfd_send_signal(&self.descriptor, self.signal);
     }
 }
 
@@ -32,7 +37,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
         // Nobody else waits for it.
-        while matches!(waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
+        while matches!(waitid(WaitId::PidFd(self.descriptor.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
     }
 }
 
@@ -44,7 +49,7 @@ pub(super) fn run(prepared: Prepared, output: &dyn Fn(Stream, &[u8]), stop: &Sto
     let (report_read, report_write) = pipe()?;
     let input = File::open("/dev/null").map_err(|error| Error::io("open", "/dev/null", error))?;
     let ends = Ends { input: input.into(), output: output_write, error: error_write, report: report_write };
-    let kept = ends.kept(&prepared.operations);
+    let kept = ends.kept(&prepared);
     let (child, prepared) = make(prepared, &ends, &kept)?;
     drop(ends);
     let outputs = Outputs { output: output_read, error: error_read, report: report_read };
@@ -56,21 +61,31 @@ pub(super) fn run(prepared: Prepared, output: &dyn Fn(Stream, &[u8]), stop: &Sto
 
 /// Makes the first process, and returns what it stands for.
 fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepared)> {
-    let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    flags |= libc::CLONE_NEWCGROUP;
-    if prepared.is_offline {
-        flags |= libc::CLONE_NEWNET;
+    let is_confined = prepared.command.as_ref().is_some_and(|command| command.confined.is_some());
+    let mut flags = 0;
+    if !is_confined {
+        flags |= libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        flags |= libc::CLONE_NEWCGROUP;
+        if prepared.is_offline {
+            flags |= libc::CLONE_NEWNET;
+        }
     }
     // None of this program's handlers is to run in the new process.
     let signals = block_signals();
     // SAFETY: the new process goes to its own code, which allocates nothing and does not come back.
     let made = unsafe { clone_with(flags) };
-    if let Ok(None) = made {
-        init::run(prepared, ends, kept);
+    match made {
+        Ok(None) if is_confined => keeper::run(prepared, ends, kept),
+        Ok(None) => init::run(prepared, ends, kept),
+        _ => {}
     }
     restore_signals(&signals);
     match made {
-        Ok(Some(descriptor)) => Ok((Child(descriptor), prepared)),
+        Ok(Some(descriptor)) => {
+            // Without a namespace nothing ends with the first process but by it.
+            let signal = if is_confined { keeper::END } else { Signal::KILL };
+            Ok((Child { descriptor, signal }, prepared))
+        }
         Ok(None) => Err(not_told()),
         Err(errno) => Err(not_made(errno)),
     }

@@ -56,13 +56,9 @@ impl<'a> Making<'a> {
             Operation::Root { lowers, upper, work, attributes } => {
                 let upper = open_directory(upper)?;
                 let work = open_directory(work)?;
-                let root = match self.overlay(lowers, upper.as_fd(), work.as_fd(), *attributes) {
-                    Err(Errno::INVAL) => self.overlay_by_text(lowers, upper.as_fd(), work.as_fd(), *attributes)?,
-                    made => {
-                        let made = made?;
-                        attach(made.as_fd(), upper.as_fd())?;
-                        made
-                    }
+                let root = match lowers.as_slice() {
+                    [] => alone(upper.as_fd(), *attributes)?,
+                    lowers => self.stack(lowers, upper.as_fd(), work.as_fd(), *attributes)?,
                 };
                 self.lowers.clear();
                 self.stubs.begin(root.as_fd())?;
@@ -113,6 +109,24 @@ impl<'a> Making<'a> {
         let place = find_or_make(root.as_fd(), target, kind, Some(self.stubs))?;
         // What is mounted over a part of it deceives programs about themselves, and this one about what it writes to.
         if fstatfs(&place)?.f_type == PROC_SUPER_MAGIC { Err(Errno::PERM) } else { Ok(place) }
+    }
+
+    /// Mounts an overlay over its upper directory.
+    fn stack(
+        &mut self,
+        lowers: &[CString],
+        upper: BorrowedFd<'_>,
+        work: BorrowedFd<'_>,
+        attributes: MountAttrFlags,
+    ) -> Result<OwnedFd, Errno> {
+        match self.overlay(lowers, upper, work, attributes) {
+            Err(Errno::INVAL) => self.overlay_by_text(lowers, upper, work, attributes),
+            made => {
+                let made = made?;
+                attach(made.as_fd(), upper)?;
+                Ok(made)
+            }
+        }
     }
 
     fn overlay(
@@ -313,6 +327,14 @@ fn real(within: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Mounts a directory over itself.
+fn alone(root: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
+    let mount = copy(root, c"")?;
+    set_mount(&mount, attributes, true)?;
+    attach(mount.as_fd(), root)?;
+    Ok(mount)
 }
 
 fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {

@@ -7,11 +7,15 @@
 //!
 //! This is the only module with `unsafe` code.
 
+mod arranged;
 mod capability;
 mod child;
 mod command;
 mod failure;
+mod forward;
 mod init;
+mod keeper;
+mod landlock;
 mod make;
 mod mounting;
 mod operation;
@@ -21,9 +25,11 @@ mod prepared;
 mod process;
 mod provided;
 mod report;
+mod rung;
 mod sandbox;
 mod seccomp;
 mod system;
 
 pub use process::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
+pub use rung::Rung;
 pub use sandbox::Sandbox;

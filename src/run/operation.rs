@@ -8,7 +8,7 @@ use rustix::mount::MountAttrFlags;
 
 /// One thing that is done. The paths of targets are absolute in the root.
 pub(super) enum Operation {
-    /// Stacks directories, and mounts them over the upper one.
+    /// Stacks directories, and mounts them over the upper one. Without lower ones, mounts that over itself.
     Root {
         /// The topmost first.
         lowers: Vec<CString>,
@@ -60,7 +60,8 @@ pub(super) enum Known {
 pub(super) const NODES: [(&CStr, u32, u32); 6] =
     [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
 
-const LINKS: [(&CStr, &CStr); 6] = [
+/// The links in `/dev`.
+pub(super) const LINKS: [(&CStr, &CStr); 6] = [
     (c"fd", c"/proc/self/fd"),
     (c"stdin", c"/proc/self/fd/0"),
     (c"stdout", c"/proc/self/fd/1"),
@@ -149,6 +150,9 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |path: &CStr| path.to_string_lossy().into_owned();
         match self {
+            Operation::Root { lowers, upper, .. } if lowers.is_empty() => {
+                write!(f, "mount the directory {} over itself", text(upper))
+            }
             Operation::Root { upper, .. } => write!(f, "mount an overlay with the changes in {}", text(upper)),
             Operation::Provide { directory, name, .. } => {
                 write!(f, "write {}/{} for the command", text(directory), text(name))

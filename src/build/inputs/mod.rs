@@ -2,6 +2,7 @@
 
 mod bases;
 mod contexts;
+mod copies;
 mod elsewhere;
 mod members;
 mod roots;
@@ -24,6 +25,7 @@ use crate::tree::{Budget, Limits, Whole, path};
 
 pub use bases::Bases;
 pub use contexts::{Contexts, Missing};
+pub use copies::Copies;
 use elsewhere::Elsewhere;
 pub use roots::{DiskRoot, Roots};
 
@@ -38,6 +40,8 @@ pub struct Inputs<'a> {
     pub bases: Bases<'a>,
     pub elsewhere: Elsewhere<'a>,
     pub roots: Roots<'a>,
+    /// The file systems of commands where they are no overlays.
+    pub copies: Copies,
     /// Ended when the build has failed.
     pub stop: Stop,
     /// For what all steps change.
@@ -60,6 +64,7 @@ impl<'a> Inputs<'a> {
             bases: Bases::new(options, pool, stop.clone()),
             elsewhere: Elsewhere::new(options, pool, stop.clone()),
             roots: Roots::new(options),
+            copies: Copies::default(),
             budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
             adds: Memo::default(),
             stop: stop.clone(),

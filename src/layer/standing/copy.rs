@@ -33,6 +33,28 @@ pub fn copy(from: &Path, to: &Path, devices: Devices) -> Result<()> {
     Copying::new(from, to, devices).run().map(drop)
 }
 
+/// Makes the empty directory `to`, on the file system of `from`, a second tree of what is in that: directories of its own,
+/// and the same files.
+pub fn link(from: &Path, to: &Path) -> Result<()> {
+    Copying { is_linking: true, ..Copying::new(from, to, Devices::Live) }.run().map(drop)
+}
+
+/// Puts a copy of the file at `path` in its place: what was there stays what it is under its other names.
+pub fn replace_by_copy(path: &Path) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".ocibake-copy");
+    let beside = path.with_file_name(name);
+    let metadata = fs::symlink_metadata(path).map_err(|source| Error::io("read", path, source))?;
+    copy_one(path, &beside, &metadata)?;
+    fs::rename(&beside, path).map_err(|source| Error::io("create", path, source))
+}
+
+/// Gives the directory `to` the attributes of the directory `from`.
+pub fn settle_as(from: &Path, to: &Path) -> Result<()> {
+    let metadata = fs::symlink_metadata(from).map_err(|source| Error::io("read", from, source))?;
+    settle(from, to, &metadata)
+}
+
 /// One directory that is being copied over another.
 pub(super) struct Copying<'a> {
     from: &'a Path,
@@ -45,12 +67,14 @@ pub(super) struct Copying<'a> {
     dead: Mutex<HashMap<u64, Device>>,
     /// The file system has no blocks that several files share.
     is_plain: AtomicBool,
+    /// Files are not copied but get one more name.
+    is_linking: bool,
 }
 
 impl<'a> Copying<'a> {
     pub(super) fn new(from: &'a Path, to: &'a Path, devices: Devices) -> Self {
         let (first, links, dead, is_plain) = Default::default();
-        Copying { from, to, devices, first, links, dead, is_plain }
+        Copying { from, to, devices, first, links, dead, is_plain, is_linking: false }
     }
 
     /// Copies all, and returns the dead nodes that were made.
@@ -101,7 +125,7 @@ impl<'a> Copying<'a> {
             self.enter(&from, &to)?;
             return Ok(true);
         }
-        if metadata.is_file() && metadata.nlink() > 1 {
+        if metadata.is_file() && metadata.nlink() > 1 && !self.is_linking {
             match locked(&self.first).entry(metadata.ino()) {
                 Slot::Vacant(slot) => drop(slot.insert(path.to_vec())),
                 Slot::Occupied(slot) => {
@@ -128,6 +152,9 @@ impl<'a> Copying<'a> {
     fn object(&self, from: &Path, to: &Path, metadata: &Metadata) -> Result<()> {
         let failed = |source| Error::io("create", to, source);
         let kind = metadata.file_type();
+        if kind.is_file() && self.is_linking && fs::hard_link(from, to).is_ok() {
+            return Ok(());
+        }
         if kind.is_file() {
             return anew(to, || self.file(from, to, metadata)).map_err(failed);
         }

@@ -8,11 +8,14 @@ mod marks;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
+
 use crate::error::Result;
+use crate::layer::stack::within;
 use copy::Copying;
 use marks::Marks;
 
-pub use copy::copy;
+pub use copy::{copy, link, replace_by_copy, settle_as};
 
 /// What becomes of device nodes in a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,13 @@ pub struct Standing {
     /// By inode.
     dead: HashMap<u64, Device>,
     marks: Option<Marks>,
+}
+
+/// Returns the paths of all files below `root`, which are no directories, and their inodes.
+pub fn files_of(root: &Path) -> Result<Vec<(PathBuf, u64)>> {
+    let marks = Marks::of(root)?;
+    let files = marks.iter().filter(|(_, mark)| mark.kind == FileType::RegularFile);
+    Ok(files.map(|(path, mark)| (within(root, path), mark.inode)).collect())
 }
 
 impl Standing {

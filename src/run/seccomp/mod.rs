@@ -7,6 +7,7 @@ mod calls;
 
 use std::collections::BTreeMap;
 
+use super::landlock::Landlock;
 use super::system::Instruction;
 
 /// What becomes of a system call.
@@ -21,6 +22,8 @@ enum Rule {
     Socket,
     /// It is allowed for the usual personalities.
     Personality,
+    /// It is allowed if its first argument is in one of these ranges.
+    First(&'static [(u32, u32)]),
 }
 
 const EPERM: u16 = libc::EPERM as u16;
@@ -50,9 +53,24 @@ const FAMILIES: &[(u32, u32)] = &[(0, 11), (13, 18), (21, 22), (24, 24), (26, 33
 const PERSONALITIES: &[(u32, u32)] =
     &[(0, 0), (8, 8), (0x2_0000, 0x2_0000), (0x2_0008, 0x2_0008), (u32::MAX, u32::MAX)];
 
+/// Limits of another process are none of a command's business.
+const OWN_PROCESS: &[(u32, u32)] = &[(0, 0)];
+/// All but -1.
+const NOT_ALL_PROCESSES: &[(u32, u32)] = &[(0, u32::MAX - 1)];
+/// UNIX and NETLINK.
+const LOCAL_FAMILIES: &[(u32, u32)] = &[(1, 1), (16, 16)];
+
 /// Returns the filter.
 pub(super) fn filter() -> Vec<Instruction> {
-    let mut here = tree(&intervals(&rules()));
+    #[cfg(target_arch = "x86_64")]
+    let forerunner = forerunner();
+    #[cfg(not(target_arch = "x86_64"))]
+    let forerunner = BTreeMap::new();
+    assembled(&rules(), &forerunner)
+}
+
+fn assembled(rules: &BTreeMap<u32, Rule>, forerunner: &BTreeMap<u32, Rule>) -> Vec<Instruction> {
+    let mut here = tree(&intervals(rules));
     #[cfg(target_arch = "x86_64")]
     {
         let mut calls = vec![jump(libc::BPF_JGE, X32, 0, 1), result(Rule::Errno(ENOSYS))];
@@ -62,9 +80,43 @@ pub(super) fn filter() -> Vec<Instruction> {
     let mut filter = vec![load(MACHINE)];
     for_machine(&mut filter, HERE, here);
     #[cfg(target_arch = "x86_64")]
-    for_machine(&mut filter, FORERUNNER, tree(&intervals(&forerunner())));
+    for_machine(&mut filter, FORERUNNER, tree(&intervals(forerunner)));
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = forerunner;
     filter.push(result(Rule::Errno(ENOSYS)));
     filter
+}
+
+/// Returns the same filter for a command that has no namespaces of its own: as far as Landlock does not see to it, other
+/// processes are out of its reach.
+pub(super) fn filter_in_chroot(landlock: Landlock, is_offline: bool) -> Vec<Instruction> {
+    let mut here = rules();
+    here.extend(in_chroot(&calls::IN_CHROOT, landlock, is_offline));
+    #[cfg(target_arch = "x86_64")]
+    let forerunner = {
+        let mut rules = forerunner();
+        rules.extend(in_chroot(&calls::i386::IN_CHROOT, landlock, is_offline));
+        rules
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let forerunner = BTreeMap::new();
+    assembled(&here, &forerunner)
+}
+
+fn in_chroot(numbers: &calls::InChroot, landlock: Landlock, is_offline: bool) -> Vec<(u32, Rule)> {
+    // A second root would lead out of the first.
+    let mut rules = vec![(numbers.chroot, Rule::Errno(EPERM)), (numbers.limits, Rule::First(OWN_PROCESS))];
+    if !landlock.has_signals() {
+        rules.push((numbers.kill, Rule::First(NOT_ALL_PROCESSES)));
+    }
+    if !landlock.is_there() {
+        rules.extend(numbers.memory.map(|number| (number, Rule::Errno(EPERM))));
+    }
+    if is_offline {
+        rules.push((numbers.socket, Rule::First(LOCAL_FAMILIES)));
+        rules.extend(numbers.any_socket.map(|number| (number, Rule::Errno(EPERM))));
+    }
+    rules
 }
 
 /// Adds `calls` for one machine; they all end.
@@ -159,6 +211,7 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         ],
         Rule::Socket => by_argument(FAMILIES),
         Rule::Personality => by_argument(PERSONALITIES),
+        Rule::First(allowed) => by_argument(allowed),
         rule => vec![result(rule)],
     }
 }
@@ -171,7 +224,7 @@ fn result(rule: Rule) -> Instruction {
     let action = match rule {
         Rule::Allow => libc::SECCOMP_RET_ALLOW,
         Rule::Errno(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
-        Rule::Clone | Rule::Socket | Rule::Personality => libc::SECCOMP_RET_KILL_PROCESS,
+        Rule::Clone | Rule::Socket | Rule::Personality | Rule::First(_) => libc::SECCOMP_RET_KILL_PROCESS,
     };
     statement(libc::BPF_RET | libc::BPF_K, action)
 }
