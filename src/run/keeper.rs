@@ -10,6 +10,7 @@ use rustix::io::{Errno, read};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait};
 use rustix::thread::set_no_new_privs;
 
+use super::command::Confined;
 use super::init::{Ends, Start, become_command, end_with_program, exit_of, set_apart};
 use super::landlock::Landlock;
 use super::prepared::Prepared;
@@ -48,13 +49,14 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<(Pid, L
     // SAFETY: this process has its own table of descriptors, and uses those alone that are kept.
     unsafe { close_all_but(kept) }.map_err(at(Step::Close))?;
     let command = prepared.command.as_ref().ok_or((Step::Fork, Errno::INVAL))?;
-    let landlock = command.confined.as_ref().map(|confined| confined.landlock).ok_or((Step::Confine, Errno::INVAL))?;
+    let Confined { root, landlock } = command.confined.as_ref().ok_or((Step::Confine, Errno::INVAL))?;
+    let landlock = *landlock;
     set_child_subreaper(Some(Pid::INIT)).map_err(at(Step::Keep))?;
     // Without CAP_SYS_ADMIN both filters and Landlock ask for that promise.
     set_no_new_privs(true).map_err(at(Step::Keep))?;
     if landlock.has_signals() {
         // The command has a narrower domain, from which this process is out of reach.
-        landlock.keep_signals().map_err(at(Step::Confine))?;
+        landlock.keep_signals(root.as_fd()).map_err(at(Step::Confine))?;
     } else {
         openat(CWD, CHILDREN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(at(Step::Keep))?;
     }

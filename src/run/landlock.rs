@@ -19,6 +19,8 @@ const SCOPES: Landlock = Landlock(6);
 const SCOPE_ABSTRACT_SOCKETS: u64 = 1;
 const SCOPE_SIGNALS: u64 = 2;
 
+/// Moving files and giving them names elsewhere.
+const MOVE: u64 = 1 << 13;
 /// Making device nodes: nobody is given that.
 const MAKE_DEVICES: u64 = 1 << 6 | 1 << 11;
 
@@ -54,9 +56,14 @@ impl Landlock {
         self >= SCOPES
     }
 
-    /// Keeps this process from sending signals to others than those that it starts, where the kernel can.
-    pub(super) fn keep_signals(self) -> Result<(), Errno> {
-        if self.has_signals() { restrict(&Rules { files: 0, network: 0, scopes: SCOPE_SIGNALS }, None) } else { Ok(()) }
+    /// Keeps this process from sending signals to others than those that it starts, where the kernel can. They may still move
+    /// files in `root`.
+    pub(super) fn keep_signals(self, root: BorrowedFd<'_>) -> Result<(), Errno> {
+        if !self.has_signals() {
+            return Ok(());
+        }
+        // Of all rights this one is missing where nothing is said of it, once a process has other rules of files.
+        restrict(&Rules { files: MOVE, network: 0, scopes: SCOPE_SIGNALS }, Some((root, MOVE)))
     }
 
     /// Keeps this process from all files but those in `root`, from making devices there, from abstract sockets and signals of
