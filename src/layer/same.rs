@@ -11,9 +11,8 @@ use rayon::prelude::*;
 use rustix::fs::OFlags;
 
 use super::stack::find;
-use super::upper::{are_alike, free_capability};
 use crate::error::{Error, Result};
-use crate::tree::{Attributes, Content, Entry, Files, Kind, Object, find_xattrs, open_real};
+use crate::tree::{Attributes, Content, Entry, Files, Kind, Object, belongs_to_content, find_xattrs, open_real};
 
 /// Returns the paths of those `entries` of an upper directory over `lowers`, which hold `below`, that are there as they were:
 /// kind, attributes, content and time. Directories and names of files that have several are not among them. A file is read
@@ -37,6 +36,30 @@ pub(super) fn unchanged(entries: &[&Entry], below: &Files, lowers: &[PathBuf]) -
     };
     let same = alike.into_par_iter().map(|entry| Ok(is_same(&entry)?.then_some(entry.path)));
     Ok(same.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// Returns whether two have the same attributes, their times aside, as far as a disk tells of them.
+pub(super) fn are_alike(one: &Attributes, other: &Attributes) -> bool {
+    fn told(attributes: &Attributes) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        attributes.xattrs.iter().filter(|(name, _)| belongs_to_content(name))
+    }
+    (one.mode, one.user, one.group) == (other.mode, other.user, other.group) && told(one).eq(told(other))
+}
+
+/// `security.capability` (linux/capability.h): the first number is the revision, in the highest byte, and flags.
+const CAPABILITY: &[u8] = b"security.capability";
+const REVISION_2: u8 = 2;
+const REVISION_3: u8 = 3;
+/// The length of the second revision. The third has behind it whose user namespace it is of.
+const CAPABILITY_2: usize = 20;
+
+/// Makes a capability one that counts wherever the file comes to.
+pub(super) fn free_capability(attributes: &mut Attributes) {
+    let Some(capability) = attributes.xattrs.get_mut(CAPABILITY) else { return };
+    if capability.len() == CAPABILITY_2 + 4 && capability[3] == REVISION_3 {
+        capability[3] = REVISION_2;
+        capability.truncate(CAPABILITY_2);
+    }
 }
 
 fn is_kind_alike(entry: &Entry, was: &Object) -> bool {

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::lower::{OVERLAY_OPAQUE, OVERLAY_WHITEOUT};
-use super::same::unchanged;
+use super::same::{are_alike, free_capability, unchanged};
 use super::stack::WHITEOUT_NAME;
 use crate::error::{Error, Result};
 use crate::tree::path::check;
 use crate::tree::{
-    Attributes, Content, Entry, Files, Identity, Kind, Node, belongs_to_content, joined, link_names, parent,
-    read_xattr, read_xattrs, walk_special,
+    Attributes, Content, Entry, Files, Identity, Kind, Node, joined, link_names, parent, read_xattr, read_xattrs,
+    walk_special,
 };
 
 /// A file that was put into an upper directory for a process.
@@ -165,33 +165,9 @@ fn with_all_attributes(mut directory: Entry, below: &Files) -> Entry {
     directory
 }
 
-/// Returns whether two have the same attributes, their times aside, as far as a disk tells of them.
-pub(super) fn are_alike(one: &Attributes, other: &Attributes) -> bool {
-    fn told(attributes: &Attributes) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
-        attributes.xattrs.iter().filter(|(name, _)| belongs_to_content(name))
-    }
-    (one.mode, one.user, one.group) == (other.mode, other.user, other.group) && told(one).eq(told(other))
-}
-
 fn is_as_it_was(is: &Identity, was: &Identity) -> bool {
     let Identity { device, inode, .. } = *was;
     Identity { device, inode, ..*is } == *was
-}
-
-/// `security.capability` (linux/capability.h): the first number is the revision, in the highest byte, and flags.
-const CAPABILITY: &[u8] = b"security.capability";
-const REVISION_2: u8 = 2;
-const REVISION_3: u8 = 3;
-/// The length of the second revision. The third has behind it whose user namespace it is of.
-const CAPABILITY_2: usize = 20;
-
-/// Makes a capability one that counts wherever the file comes to.
-pub(super) fn free_capability(attributes: &mut Attributes) {
-    let Some(capability) = attributes.xattrs.get_mut(CAPABILITY) else { return };
-    if capability.len() == CAPABILITY_2 + 4 && capability[3] == REVISION_3 {
-        capability[3] = REVISION_2;
-        capability.truncate(CAPABILITY_2);
-    }
 }
 
 /// Returns the directories that `path` lies in, without the root.

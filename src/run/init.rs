@@ -162,7 +162,8 @@ impl Ends {
         });
         let confined = prepared.command.iter().filter_map(|command| command.confined.as_ref());
         let root = confined.map(|confined| confined.root.as_raw_fd());
-        let mut kept: Vec<RawFd> = own.into_iter().chain(trees).chain(root).collect();
+        let passing = prepared.passing.iter().map(|(directory, _)| directory.as_raw_fd());
+        let mut kept: Vec<RawFd> = own.into_iter().chain(trees).chain(root).chain(passing).collect();
         kept.sort_unstable();
         kept
     }

@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd, RawFd};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, unlinkat};
 use rustix::io::{Errno, read};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait};
 use rustix::thread::set_no_new_privs;
@@ -32,7 +32,11 @@ pub(super) fn run(mut prepared: Prepared, ends: &Ends, kept: &[RawFd]) -> ! {
     let report = ends.report.as_fd();
     match begin(&mut prepared, ends, kept) {
         Ok((command, landlock)) => {
-            if let Some(ended) = wait_for(command, landlock) {
+            let ended = wait_for(command, landlock);
+            for (directory, name) in &prepared.passing {
+                let _ = unlinkat(directory, name, AtFlags::empty());
+            }
+            if let Some(ended) = ended {
                 let _ = send_exit(report, ended);
             }
         }
@@ -109,5 +113,82 @@ fn kill_others(landlock: Landlock) {
         if let Some(pid) = pid {
             let _ = kill_process(pid, Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::*;
+    use crate::net::Stop;
+    use crate::run::child;
+    use crate::run::process::{Limit, Network, Process, Ran, Resource, Security, User};
+
+    const BUSYBOX: &str = "/bin/busybox";
+
+    /// Runs a script on a kernel that has less of Landlock, with a busybox; none where that cannot be tried.
+    fn run(version: i64, script: &str, user: u32, limits: Vec<Limit>) -> Option<(Ran, String)> {
+        if !rustix::process::geteuid().is_root() || !Path::new(BUSYBOX).exists() {
+            return None;
+        }
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs::create_dir(root.path().join("bin")).unwrap();
+        fs::copy(BUSYBOX, root.path().join("bin/busybox")).unwrap();
+        for name in ["sh", "sleep", "setsid"] {
+            symlink("busybox", root.path().join("bin").join(name)).unwrap();
+        }
+        let process = Process {
+            arguments: ["sh", "-c", script].map(|word| word.as_bytes().to_vec()).to_vec(),
+            environment: vec![b"PATH=/bin".to_vec()],
+            directory: b"/".to_vec(),
+            user: User { id: user, group: user, groups: Vec::new() },
+            network: Network::Host,
+            security: Security::Sandbox,
+            hosts: Vec::new(),
+            shm_size: None,
+            limits,
+            mounts: Vec::new(),
+        };
+        let opened = File::open(root.path()).unwrap();
+        let prepared = Prepared::in_chroot_with(&process, opened.as_fd(), Landlock::of_version(version)).unwrap();
+        let output = std::sync::Mutex::new(Vec::new());
+        let write = |_, bytes: &[u8]| output.lock().unwrap().extend_from_slice(bytes);
+        let ran = child::run(prepared, &write, &Stop::default()).unwrap();
+        Some((ran, String::from_utf8_lossy(&output.into_inner().unwrap()).into_owned()))
+    }
+
+    /// Returns whether a process with `mark` in its command line is there.
+    fn is_running(mark: &str) -> bool {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+        lines.any(|line| line.windows(mark.len()).any(|part| part == mark.as_bytes()))
+    }
+
+    #[test]
+    fn without_scopes_of_signals_all_that_a_command_has_started_ends_and_nobody_else() {
+        for version in [0, 4, 6] {
+            let mark = format!("8650{version}.{}", std::process::id());
+            let script = format!(
+                "(setsid sleep {mark} &); sleep {mark}1 & (trap '' TERM HUP INT; (sleep {mark}2 &)); kill -9 -1; echo on; exit 5"
+            );
+            let Some((ran, output)) = run(version, &script, 0, Vec::new()) else { return };
+            assert_eq!((ran.exit, output.lines().last()), (Exit::Status(5), Some("on")), "{version}: {output}");
+            assert!(!is_running(&mark), "{version}");
+        }
+    }
+
+    #[test]
+    fn without_scopes_of_signals_a_fork_bomb_ends_too() {
+        let mark = format!("bomb{}", std::process::id());
+        let limits = vec![Limit { resource: Resource::Nproc, soft: Some(150), hard: Some(150) }];
+        let script = format!("{mark}() {{ {mark} | {mark} & }}; {mark} 2>/dev/null; sleep 0.3; exit 3");
+        let Some((ran, _)) = run(4, &script, 54323, limits) else { return };
+        assert_eq!(ran.exit, Exit::Status(3));
+        assert!(!is_running(&mark));
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Prepared {
     pub(super) program: String,
     /// None is a probe's.
     pub(super) command: Option<Command>,
+    /// Files that are removed when the command has ended: the directory of each, and its name there.
+    pub(super) passing: Vec<(OwnedFd, CString)>,
 }
 
 impl Prepared {
@@ -76,8 +78,11 @@ impl Prepared {
 
     /// Prepares a run of `process` in `root`, in which all that it is to find is in its place.
     pub(super) fn in_chroot(process: &Process, root: BorrowedFd<'_>) -> Result<Prepared> {
+        Self::in_chroot_with(process, root, Landlock::here())
+    }
+
+    pub(super) fn in_chroot_with(process: &Process, root: BorrowedFd<'_>, landlock: Landlock) -> Result<Prepared> {
         let mut command = command(process, string(&process.directory)?)?;
-        let landlock = Landlock::here();
         command.restrictions = Some(Restrictions {
             capabilities: capability::IN_CHROOT.intersection(permitted()?),
             filter: seccomp::filter_in_chroot(landlock, process.network == Network::None),
@@ -130,6 +135,7 @@ impl Prepared {
             stack: vec![0; STACK],
             program: String::new(),
             command,
+            passing: Vec::new(),
         }
     }
 }

@@ -83,8 +83,10 @@ impl Sandbox {
         if self.rung != Rung::Chroot {
             return child::run(Prepared::new(process, root)?, output, stop);
         }
-        let arranged = Arranged::new(process, root)?;
-        let ran = Prepared::in_chroot(process, arranged.root()).and_then(|prepared| child::run(prepared, output, stop));
+        let mut arranged = Arranged::new(process, root)?;
+        let passing = arranged.passing();
+        let prepared = Prepared::in_chroot(process, arranged.root()).map(|prepared| Prepared { passing, ..prepared });
+        let ran = prepared.and_then(|prepared| child::run(prepared, output, stop));
         let ended = arranged.end();
         let ran = ran?;
         Ok(Ran { provided: ended?, ..ran })

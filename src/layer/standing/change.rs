@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Timespec, Timestamps, utimensat};
 
+use super::Standing;
 use super::copy::{copy_one, remove, settle};
+use super::devices::Device;
 use super::marks::{Mark, Marks};
-use super::{Device, Standing};
 use crate::error::{Error, Result};
 use crate::layer::Provided;
 use crate::layer::stack::{WHITEOUT_NAME, find, within};

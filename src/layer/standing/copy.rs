@@ -19,7 +19,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use xattr::FileExt;
 
-use super::{Device, Devices};
+use super::devices::{Device, Devices};
 use crate::error::{Error, Result};
 use crate::layer::stack::{is_opaque, is_whiteout, within};
 use crate::sync::locked;
@@ -218,16 +218,6 @@ impl<'a> Copying<'a> {
             self.is_plain.store(true, Ordering::Relaxed);
         }
         is_shared
-    }
-}
-
-impl Device {
-    /// The numbers that no driver has, and that everybody may make a node of.
-    pub(super) const NONE: Device = Device { is_block: false, number: 0 };
-
-    pub(super) fn make(self, to: &Path) -> io::Result<()> {
-        let kind = if self.is_block { FileType::BlockDevice } else { FileType::CharacterDevice };
-        Ok(mknodat(CWD, to, kind, Mode::RUSR | Mode::WUSR, self.number)?)
     }
 }
 

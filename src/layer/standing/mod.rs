@@ -3,6 +3,7 @@
 
 mod change;
 mod copy;
+mod devices;
 mod marks;
 
 use std::collections::HashMap;
@@ -13,25 +14,11 @@ use rustix::fs::FileType;
 use crate::error::Result;
 use crate::layer::stack::within;
 use copy::Copying;
+use devices::Device;
 use marks::Marks;
 
 pub use copy::{copy, link, replace_by_copy, settle_as};
-
-/// What becomes of device nodes in a copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Devices {
-    /// They are the devices that they are. Those that may not be made are left out.
-    Live,
-    /// They are nodes that lead to no device, for where nothing else keeps a command from using them.
-    Dead,
-}
-
-/// The device that a node in a layer stands for, where a dead one stands for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Device {
-    is_block: bool,
-    number: u64,
-}
+pub use devices::Devices;
 
 /// A root file system in a directory of its own. Nobody else may look into it.
 #[derive(Debug)]

@@ -46,6 +46,8 @@ pub(super) struct Arranged {
     provided: Vec<Provided>,
     /// Sockets, which end before all else is taken away.
     forwards: Vec<Forward>,
+    /// Files that are to be gone as soon as the command is: the directory of each, and its name there.
+    passing: Vec<(OwnedFd, CString)>,
 }
 
 /// Something that was put into the root.
@@ -107,6 +109,12 @@ impl Arranged {
         self.root.as_fd()
     }
 
+    /// Returns the files that the first process is to remove when the command has ended, whether this program is there or not:
+    /// the directory of each, and its name there.
+    pub(super) fn passing(&mut self) -> Vec<(OwnedFd, CString)> {
+        std::mem::take(&mut self.passing)
+    }
+
     fn begin(root: &Root) -> Result<Arranged> {
         let open = |path: &Path| {
             let opened = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -116,8 +124,8 @@ impl Arranged {
         let path = real(opened.as_fd()).map_err(|errno| Error::io("read", &root.upper, errno.into()))?;
         let mut stubs = Stubs::with_room(MOST_STUBS);
         stubs.begin(opened.as_fd()).map_err(|errno| Error::io("read", &root.upper, errno.into()))?;
-        let (placed, provided, forwards) = Default::default();
-        Ok(Arranged { root: opened, path, aside, placed, stubs, provided, forwards })
+        let (placed, provided, forwards, passing) = Default::default();
+        Ok(Arranged { root: opened, path, aside, placed, stubs, provided, forwards, passing })
     }
 
     /// Takes all of it away, and returns the files that were provided, which stay.
@@ -242,7 +250,14 @@ impl Arranged {
                     }
                 }
             }
-            MountSource::File { content, mode, user, group } => self.file(&target, content, *mode, (*user, *group)),
+            MountSource::File { content, mode, user, group } => {
+                self.file(&target, content, *mode, (*user, *group))?;
+                if let Some(Placed { parent, name, .. }) = self.placed.last() {
+                    let parent = parent.try_clone().map_err(|error| failed(errno_of(error)))?;
+                    self.passing.push((parent, name.clone()));
+                }
+                Ok(())
+            }
         }
     }
 

@@ -89,7 +89,7 @@ fn it_has_dockers_capabilities_but_those_that_lead_out() {
     let Some(()) = compile_with(&place, includes, body) else { return };
     assert_eq!(
         chroot_says(&place, "calls"),
-        "0 1 3 4 5 6 7 8 10 13 29 31 \n1 2\nchroot -1 1\nmknod -1 1\nwhiteout -1 13\nfifo 0 0\nmount -1 1\nunshare -1 1\n\
+        "0 1 3 4 5 6 7 8 10 13 29 31 \n1 2\nchroot -1 1\nmknod -1 13\nwhiteout -1 13\nfifo 0 0\nmount -1 1\nunshare -1 1\n\
         limits -1 1\nown limits 0 0\nfsync 0 0\n"
     );
 }

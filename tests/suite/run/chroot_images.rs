@@ -252,6 +252,11 @@ fn in_a_container_as_docker_starts_it_the_image_is_the_same() {
     let steps = "RUN mkdir /made && echo x > /made/x && chown 7:8 /made && ln -s x /made/link\n\
                  RUN --mount=type=cache,target=/cache echo > /cache/x && rm /made/x && id > /made/id && ls /dev > /made/dev\n";
     fs::write(rootfs.join("context/Dockerfile"), format!("{BUSYBOX}{steps}")).unwrap();
+    // What shows that it is a chroot changes nothing.
+    fs::create_dir(rootfs.join("other")).unwrap();
+    install("/bin/busybox".as_ref(), &rootfs.join("other/busybox"));
+    let shows = format!("{BUSYBOX}RUN test -d /proc && test -z \"$(ls /proc)\"\n");
+    fs::write(rootfs.join("other/Dockerfile"), shows).unwrap();
     let digest =
         Program::new().run(["build", rootfs.join("context").to_str().unwrap(), "--platform=linux/amd64"]).digest();
     fs::write(place.path().join("config.json"), container(&fs::read_to_string(PROFILE).unwrap())).unwrap();
@@ -297,7 +302,7 @@ fn container(profile: &str) -> String {
         "process": {
             "terminal": false,
             "user": {"uid": 0, "gid": 0},
-            "args": ["/bin/ocibake", "build", "/context", "--platform=linux/amd64"],
+            "args": ["sh", "-c", "ocibake build /other --platform=linux/amd64 > /dev/null && exec ocibake build /context --platform=linux/amd64"],
             "env": ["PATH=/usr/bin:/bin", "HOME=/home", "OCIBAKE_STORE=/home/store"],
             "cwd": "/",
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
