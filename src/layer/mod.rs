@@ -20,11 +20,12 @@ mod upper;
 mod whiteout;
 mod write;
 
-pub use lower::{lower, lowest};
+pub use lower::{lower, lowest, take_whiteouts};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
     decompressed, is_header, media_type_of, read, read_archive, read_members,
 };
+pub use stack::{can_make_whiteouts, hide};
 pub use standing::{Devices, Standing, copy, files_of, link, replace_by_copy, settle_as};
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Unpacked, extract, flatten, unpack};

@@ -2,7 +2,7 @@
 //! is given an owner or a mode, be it the one that it has.
 
 use std::collections::HashSet;
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,19 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use rustix::fs::OFlags;
 
-use super::stack::find;
+use super::stack::{find, within};
 use crate::error::{Error, Result};
 use crate::tree::{Attributes, Content, Entry, Files, Kind, Object, belongs_to_content, find_xattrs, open_real};
 
-/// Returns the paths of those `entries` of an upper directory over `lowers`, which hold `below`, that are there as they were:
-/// kind, attributes, content and time. Directories and names of files that have several are not among them. A file is read
-/// if all but its content is as it was.
-pub(super) fn unchanged(entries: &[&Entry], below: &Files, lowers: &[PathBuf]) -> Result<HashSet<Vec<u8>>> {
+/// Returns the paths of those `entries` of the upper directory `root` over `lowers`, which hold `below`, that are there as they
+/// were: kind, attributes, content and time. Directories and names of files that have several are not among them. A file is
+/// read if all but its content is as it was.
+pub(super) fn unchanged(
+    root: &Path,
+    entries: &[&Entry],
+    below: &Files,
+    lowers: &[PathBuf],
+) -> Result<HashSet<Vec<u8>>> {
     if lowers.is_empty() {
         return Ok(HashSet::new());
     }
@@ -32,7 +37,7 @@ pub(super) fn unchanged(entries: &[&Entry], below: &Files, lowers: &[PathBuf]) -
     }
     let is_same = |entry: &Entry| {
         let was = below.get(&entry.path).map(|node| node.attributes());
-        Ok(was.is_some_and(|was| are_alike(&entry.attributes, was)) && is_on_disk(entry, lowers)?)
+        Ok(was.is_some_and(|was| are_alike(&entry.attributes, was)) && is_on_disk(root, entry, lowers)?)
     };
     let same = alike.into_par_iter().map(|entry| Ok(is_same(&entry)?.then_some(entry.path)));
     Ok(same.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
@@ -79,10 +84,11 @@ fn is_owner_alike(entry: &Entry, was: &Attributes) -> bool {
 }
 
 /// Returns whether `lowers` have a file of the time and the content of `entry` in its place; of all else only the time counts.
-fn is_on_disk(entry: &Entry, lowers: &[PathBuf]) -> Result<bool> {
+fn is_on_disk(root: &Path, entry: &Entry, lowers: &[PathBuf]) -> Result<bool> {
     let Some((place, metadata)) = find(lowers, &entry.path)? else { return Ok(false) };
-    let time = entry.attributes.modified;
-    if (metadata.mtime(), metadata.mtime_nsec()) != (time.seconds, time.nanoseconds.into()) {
+    let path = within(root, &entry.path);
+    let is = fs::symlink_metadata(&path).map_err(|source| Error::io("read", path, source))?;
+    if (metadata.mtime(), metadata.mtime_nsec()) != (is.mtime(), is.mtime_nsec()) {
         return Ok(false);
     }
     match &entry.kind {

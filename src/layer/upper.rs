@@ -62,7 +62,7 @@ pub fn upper(
     removed.extend(hidden(&entries, &marks, &opaque, below));
     let for_provided: HashSet<Vec<u8>> = for_provided(&entries, &marks, below).map(<[u8]>::to_vec).collect();
     let unmarked: Vec<&Entry> = entries.iter().zip(&marks).filter(|it| *it.1 == Mark::None).map(|it| it.0).collect();
-    let same = unchanged(&unmarked, below, lowers)?;
+    let same = unchanged(root, &unmarked, below, lowers)?;
     let is_changed = |(entry, mark): &(Entry, Mark)| match mark {
         Mark::Whiteout | Mark::Provided => false,
         Mark::None | Mark::Opaque => {

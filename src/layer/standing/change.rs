@@ -11,11 +11,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Timespec, Timestamps, utimensat};
 
 use super::Standing;
 use super::copy::{copy_one, remove, settle};
-use super::devices::Device;
 use super::marks::{Mark, Marks};
 use crate::error::{Error, Result};
 use crate::layer::Provided;
-use crate::layer::stack::{WHITEOUT_NAME, find, within};
+use crate::layer::stack::{WHITEOUT_NAME, find, hide, within};
 use crate::tree::{Identity, parent};
 
 impl Standing {
@@ -54,8 +53,7 @@ impl Standing {
             self.move_one(path, mark, upper, is_further)?;
         }
         for path in gone {
-            let path = within(upper, path);
-            Device::NONE.make(&path).map_err(|source| Error::io("create", &path, source))?;
+            hide(&within(upper, path))?;
         }
         for path in iter::once(&b""[..]).chain(directories).collect::<Vec<_>>().into_iter().rev() {
             self.settle_directory(path, after.get(path), upper)?;

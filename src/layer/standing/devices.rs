@@ -22,8 +22,8 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// The numbers that no driver has, and that everybody may make a node of.
-    pub(super) const NONE: Device = Device { is_block: false, number: 0 };
+    /// The numbers of a device that no driver has.
+    pub(super) const NONE: Device = Device { is_block: false, number: 1 };
 
     pub(super) fn make(self, to: &Path) -> io::Result<()> {
         let kind = if self.is_block { FileType::BlockDevice } else { FileType::CharacterDevice };

@@ -103,7 +103,12 @@ pub(super) const IN_CHROOT: InChroot = InChroot {
     memory: [n::__NR_ptrace, n::__NR_process_vm_readv, n::__NR_process_vm_writev],
 };
 
-/// The same for programs of the 32-bit forerunner of x86-64, as ranges of numbers, both ends included.
+/// The same of the 32-bit forerunner.
+#[cfg(target_arch = "x86_64")]
+pub(super) const IN_CHROOT_OF_FORERUNNER: InChroot =
+    InChroot { chroot: 61, kill: 37, limits: 340, socket: 359, any_socket: Some(102), memory: [26, 347, 348] };
+
+/// The calls for programs of the 32-bit forerunner of x86-64, as ranges of numbers, both ends included.
 #[cfg(target_arch = "x86_64")]
 pub(super) mod i386 {
     #[rustfmt::skip]
@@ -117,14 +122,6 @@ pub(super) mod i386 {
         (393, 403), (405, 414), (416, 424), (434, 434), (436, 437), (439, 439), (441, 441), (444, 449),
         (451, 458), (462, 466),
     ];
-    pub(in super::super) const IN_CHROOT: super::InChroot = super::InChroot {
-        chroot: 61,
-        kill: 37,
-        limits: 340,
-        socket: 359,
-        any_socket: Some(102),
-        memory: [26, 347, 348],
-    };
     pub(in super::super) const SYNCS: &[u32] = &[118, 148, 36, 344, 314];
     pub(in super::super) const CLONE: u32 = 120;
     pub(in super::super) const CLONE3: u32 = 435;

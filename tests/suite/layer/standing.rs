@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use ocibake::layer::{Devices, Provided, Standing, lower, lowest, upper};
 use ocibake::tree::{Attributes, Change, Entry, Files, Identity, Kind, Time, diff};
@@ -200,9 +201,18 @@ fn a_change_of_the_same_size_and_time_is_found_at_once() {
 #[test]
 fn what_is_as_it_was_is_no_change_whatever_was_done_to_it() {
     let Some(mut stand) = Stand::on(&some()) else { return };
-    let time = fs::metadata(stand.at("g")).unwrap().modified().unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
+    let set_time = |path: &Path| File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    stand
+        .lowers
+        .iter()
+        .map(|lower| lower.path().join("g"))
+        .filter(|path| path.exists())
+        .for_each(|path| set_time(&path));
+    set_time(&stand.at("g"));
+    stand.standing.mark().unwrap();
     fs::write(stand.at("g"), "g").unwrap();
-    File::options().write(true).open(stand.at("g")).unwrap().set_modified(time).unwrap();
+    set_time(&stand.at("g"));
     fs::set_permissions(stand.at("d/e/f"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::rename(stand.at("d"), stand.at("x")).unwrap();
     fs::rename(stand.at("x"), stand.at("d")).unwrap();
@@ -278,7 +288,7 @@ fn a_dead_device_is_none_in_the_copy_and_the_one_that_it_was_in_the_change() {
     let mut below = Files::new();
     below.put_all(&[node("kept"), node("zero")]);
     let mut stand = Stand::new(&below, &below, Devices::Dead);
-    assert_eq!(fs::metadata(stand.at("zero")).unwrap().rdev(), 0);
+    assert_eq!(fs::metadata(stand.at("zero")).unwrap().rdev(), makedev(0, 1));
     assert!(File::open(stand.at("zero")).is_err());
     fs::set_permissions(stand.at("zero"), fs::Permissions::from_mode(0o600)).unwrap();
     // Nobody takes what a command makes for a whiteout of its own.
