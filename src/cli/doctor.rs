@@ -58,7 +58,7 @@ pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<()>
 fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
     let store = LocalStore::open(environment.store()?)?;
     let found = Sandbox::find(store.directory()?.path());
-    let rung = found.is_ok().then(Rung::of_this_process).transpose()?;
+    let rung = found.as_ref().ok().map(Sandbox::rung);
     let refused = namespace::standing().map(|standing| &standing.refused[..]).unwrap_or_default();
     if arguments.json {
         let reason = found.as_ref().err().map(Error::to_string);
@@ -75,15 +75,18 @@ fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result
             "userNamespace": user_namespace,
             "refused": refused,
         }}))?;
-    } else if let Some(rung) = rung {
-        answer_lines(ways(rung, refused)?)?;
+    } else if let Ok(sandbox) = &found {
+        answer_lines(ways(sandbox, refused)?)?;
     }
     found.map(drop)
 }
 
 /// The way that is taken, and why none above it is.
-fn ways(rung: Rung, refused: &[Refusal]) -> Result<Vec<String>> {
-    let mut lines = vec!["commands can be run here: in namespaces of their own, on an overlay of the image".to_owned()];
+fn ways(sandbox: &Sandbox, refused: &[Refusal]) -> Result<Vec<String>> {
+    let (rung, is_stacking) = (sandbox.rung(), sandbox.is_stacking());
+    let place = if rung == Rung::Chroot { "in a chroot, without namespaces" } else { "in namespaces of their own" };
+    let root = if is_stacking { "an overlay" } else { "a copy" };
+    let mut lines = vec![format!("commands can be run here: {place}, on {root} of the image")];
     if namespace::has_entered() {
         let map = IdMap::of_this_process().map_err(|source| Error::io("read", "/proc/self/uid_map", source))?;
         let [users, groups] = map.counts();

@@ -38,12 +38,12 @@ pub const AGAIN: &str = "again-for-commands";
 pub fn enter(want: Want, environment: &Environment) -> Result<Option<u8>> {
     let side = match want {
         Want::Nothing => Side::Inner,
-        Want::Commands(isolation) => namespace::enter(isolation, &|| {
+        Want::Commands(isolation) => namespace::enter(isolation, &|rung| {
             let store = LocalStore::open(environment.store()?)?;
-            Sandbox::find(store.directory()?.path()).map(drop)
+            Sandbox::find_on(store.directory()?.path(), Some(rung)).map(drop)
         })?,
         // Where there is no other place, what is in the way says so.
-        Want::Removal => namespace::enter(Isolation::Ids, &|| Ok(())).unwrap_or(Side::Inner),
+        Want::Removal => namespace::enter(Isolation::Ids, &|_| Ok(())).unwrap_or(Side::Inner),
     };
     Ok(match side {
         Side::Inner => None,

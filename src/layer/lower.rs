@@ -54,6 +54,15 @@ pub fn lower(entries: &[Entry], removed: &[Vec<u8>], after: &Files) -> Files {
     lower.files
 }
 
+/// Takes the whiteouts out of `files`, a lower directory, and returns their paths: for a file system on which such nodes cannot
+/// be made, as on an overlay. See [`hide`](super::hide).
+pub fn take_whiteouts(files: &mut Files) -> Vec<Vec<u8>> {
+    let is_one = |node: &Node| matches!(node.object(), Object::Other(kind) if *kind == OVERLAY_WHITEOUT);
+    let paths: Vec<Vec<u8>> = files.paths().filter(|(_, node)| is_one(node)).map(|(path, _)| path).collect();
+    paths.iter().for_each(|path| files.remove(path));
+    paths
+}
+
 /// Returns `files` as the lowest directory of an overlay, below which nothing is. Attributes of overlayfs are left out, and so
 /// are devices with the numbers of a whiteout: there is nothing that they could hide, and a directory of one layer would list
 /// them.

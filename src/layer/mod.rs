@@ -6,21 +6,27 @@
 //! - `read`: blobs to the file system that they make, all digests checked.
 //! - `unpack`: that file system on disk. [`unpack_all()`] reads layers once and brings them to disk meanwhile; where what is to be is
 //!   known already, [`unpack()`] brings that to disk, and [`flatten()`] into one tar.
-//! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted.
+//! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted;
+//!   `stack`: what such directories hold together, `same`: what in them is no change, and `standing`: the same as a copy, for where overlayfs is not to be had.
 
 mod lower;
 mod read;
+mod same;
+mod stack;
+mod standing;
 mod tar;
 mod unpack;
 mod upper;
 mod whiteout;
 mod write;
 
-pub use lower::{lower, lowest};
+pub use lower::{lower, lowest, take_whiteouts};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,
     decompressed, is_header, media_type_of, read, read_archive, read_members, threads_for_each,
 };
+pub use stack::{can_make_whiteouts, hide};
+pub use standing::{Devices, Standing, copy, files_of, link, replace_by_copy, settle_as};
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Owners, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all, unpack_for};
 pub use upper::{Provided, upper};

@@ -6,16 +6,18 @@ use std::ffi::OsStr;
 use std::fs;
 use std::iter;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::lower::{OVERLAY_OPAQUE, OVERLAY_WHITEOUT};
+use super::same::{are_alike, free_capability, unchanged};
+use super::stack::WHITEOUT_NAME;
 use crate::error::{Error, Result};
 use crate::tree::path::check;
 use crate::tree::{
-    Attributes, Content, Entry, Files, Identity, Kind, Node, belongs_to_content, joined, link_names, parent,
-    read_xattr, read_xattrs, walk_special,
+    Attributes, Content, Entry, Files, Identity, Kind, Node, joined, link_names, parent, read_xattr, read_xattrs,
+    walk_special,
 };
 
 /// A file that was put into an upper directory for a process.
@@ -28,21 +30,24 @@ pub struct Provided {
     pub identity: Identity,
 }
 
-/// A whiteout where there is no way to make a device: an empty file with this attribute.
-const WHITEOUT_NAME: &str = "user.overlay.whiteout";
-
 /// Returns the change that `root`, the upper directory of an overlay over `below`, tells of: what is new or changed, with the
 /// directories that lead there, sorted by path; and the paths that are no longer there, sorted, which go first. No directory is
 /// among these that is there in another form: what has gone from it is named, child by child.
 ///
-/// The time this takes grows with what lies in `root`. All files there are new or changed: overlayfs copies none that is only
-/// read. Directories that are as they were, their time aside, only lead to others; so do those that have nothing in them but
+/// The time this takes grows with what lies in `root`. Files there are new, changed, or were opened to be written to: those that
+/// are in `lowers` just so, their times included, are no change. `lowers` are the directories that `below` lies in, the topmost
+/// first; where none are given all counts as a change. Directories that are as they were, their time aside, only lead to others; so do those that have nothing in them but
 /// what was [`Provided`] and is as it was, which is left out. Sockets are left out, as no tar can hold them, and what they are
 /// in the place of is gone. The root itself has no entry.
 ///
 /// Contents are those of the files in `root`, whose path from then on must lead through no link. Names of one file come as hard
 /// links if that is a regular file. Extended attributes are read; capabilities come as of version 2, which knows no user namespace.
-pub fn upper(root: &Path, below: &Files, provided: &[Provided]) -> Result<(Vec<Entry>, Vec<Vec<u8>>)> {
+pub fn upper(
+    root: &Path,
+    below: &Files,
+    provided: &[Provided],
+    lowers: &[PathBuf],
+) -> Result<(Vec<Entry>, Vec<Vec<u8>>)> {
     let root = &fs::canonicalize(root).map_err(|source| Error::io("read", root, source))?;
     let (entries, sockets) = walk_special(root)?;
     entries.iter().try_for_each(|entry| check(&entry.path))?;
@@ -56,10 +61,14 @@ pub fn upper(root: &Path, below: &Files, provided: &[Provided]) -> Result<(Vec<E
     let opaque: HashSet<&[u8]> = marked(Mark::Opaque).collect();
     removed.extend(hidden(&entries, &marks, &opaque, below));
     let for_provided: HashSet<Vec<u8>> = for_provided(&entries, &marks, below).map(<[u8]>::to_vec).collect();
+    let unmarked: Vec<&Entry> = entries.iter().zip(&marks).filter(|it| *it.1 == Mark::None).map(|it| it.0).collect();
+    let same = unchanged(root, &unmarked, below, lowers)?;
     let is_changed = |(entry, mark): &(Entry, Mark)| match mark {
         Mark::Whiteout | Mark::Provided => false,
         Mark::None | Mark::Opaque => {
-            !(for_provided.contains(&entry.path) || entry.kind.is_directory() && is_as_below(entry, below))
+            !(for_provided.contains(&entry.path)
+                || same.contains(&entry.path)
+                || entry.kind.is_directory() && is_as_below(entry, below))
         }
     };
     let (changed, rest): (Vec<_>, Vec<_>) = entries.into_iter().zip(marks).partition(is_changed);
@@ -156,33 +165,9 @@ fn with_all_attributes(mut directory: Entry, below: &Files) -> Entry {
     directory
 }
 
-/// Returns whether two have the same attributes, their times aside, as far as a disk tells of them.
-fn are_alike(one: &Attributes, other: &Attributes) -> bool {
-    fn told(attributes: &Attributes) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
-        attributes.xattrs.iter().filter(|(name, _)| belongs_to_content(name))
-    }
-    (one.mode, one.user, one.group) == (other.mode, other.user, other.group) && told(one).eq(told(other))
-}
-
 fn is_as_it_was(is: &Identity, was: &Identity) -> bool {
     let Identity { device, inode, .. } = *was;
     Identity { device, inode, ..*is } == *was
-}
-
-/// `security.capability` (linux/capability.h): the first number is the revision, in the highest byte, and flags.
-const CAPABILITY: &[u8] = b"security.capability";
-const REVISION_2: u8 = 2;
-const REVISION_3: u8 = 3;
-/// The length of the second revision. The third has behind it whose user namespace it is of.
-const CAPABILITY_2: usize = 20;
-
-/// Makes a capability one that counts wherever the file comes to.
-fn free_capability(attributes: &mut Attributes) {
-    let Some(capability) = attributes.xattrs.get_mut(CAPABILITY) else { return };
-    if capability.len() == CAPABILITY_2 + 4 && capability[3] == REVISION_3 {
-        capability[3] = REVISION_2;
-        capability.truncate(CAPABILITY_2);
-    }
 }
 
 /// Returns the directories that `path` lies in, without the root.

@@ -21,6 +21,23 @@ pub(super) const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::AUDIT_WRITE);
 
+/// What is left of it in a chroot: a second one leads out of the first, and nothing there keeps devices from being used.
+pub(super) const IN_CHROOT: CapabilitySet =
+    DEFAULT.difference(CapabilitySet::SYS_CHROOT).difference(CapabilitySet::MKNOD);
+
+/// What this program needs itself to run a command in a chroot, with their names.
+pub(super) const NEEDED_FOR_CHROOT: [(CapabilitySet, &str); 9] = [
+    (CapabilitySet::CHOWN, "CAP_CHOWN"),
+    (CapabilitySet::DAC_OVERRIDE, "CAP_DAC_OVERRIDE"),
+    (CapabilitySet::FOWNER, "CAP_FOWNER"),
+    (CapabilitySet::KILL, "CAP_KILL"),
+    (CapabilitySet::MKNOD, "CAP_MKNOD"),
+    (CapabilitySet::SETGID, "CAP_SETGID"),
+    (CapabilitySet::SETPCAP, "CAP_SETPCAP"),
+    (CapabilitySet::SETUID, "CAP_SETUID"),
+    (CapabilitySet::SYS_CHROOT, "CAP_SYS_CHROOT"),
+];
+
 /// Takes all capabilities but `kept` from what programs can ever get.
 pub(super) fn bound(kept: CapabilitySet) -> Result<(), Errno> {
     for number in 0..u64::BITS {

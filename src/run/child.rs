@@ -10,6 +10,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::failure::{failure, not_made, not_told, stopped};
 use super::init::{self, Ends};
+use super::keeper;
 use super::output::{Outputs, Received};
 use super::prepared::Prepared;
 use super::process::{Exit, Ran, Stream};
@@ -19,12 +20,16 @@ use crate::error::{Error, Result};
 use crate::net::Stop;
 
 /// The first process of a sandbox, which ends when this is dropped, and all others with it.
-struct Child(OwnedFd);
+struct Child {
+    descriptor: OwnedFd,
+    /// What ends it.
+    signal: Signal,
+}
 
 impl Child {
     fn kill(&self) {
         // It may have ended.
-        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+        let _ = pidfd_send_signal(&self.descriptor, self.signal);
     }
 }
 
@@ -32,7 +37,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
         // Nobody else waits for it.
-        while matches!(waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
+        while matches!(waitid(WaitId::PidFd(self.descriptor.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
     }
 }
 
@@ -65,7 +70,7 @@ fn run_between(
     output: &dyn Fn(Stream, &[u8]),
     stop: &Stop,
 ) -> Result<Ran> {
-    let kept = ends.kept(&prepared.operations);
+    let kept = ends.kept(&prepared);
     let (child, prepared) = make(prepared, &ends, &kept)?;
     drop(ends);
     let received = outputs.read(output, stop, || child.kill());
@@ -76,10 +81,14 @@ fn run_between(
 
 /// Makes the first process, and returns what it stands for.
 fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepared)> {
-    let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    flags |= libc::CLONE_NEWCGROUP;
-    if prepared.is_offline {
-        flags |= libc::CLONE_NEWNET;
+    let is_confined = prepared.command.as_ref().is_some_and(|command| command.confined.is_some());
+    let mut flags = 0;
+    if !is_confined {
+        flags |= libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        flags |= libc::CLONE_NEWCGROUP;
+        if prepared.is_offline {
+            flags |= libc::CLONE_NEWNET;
+        }
     }
     if prepared.users.is_some() {
         flags |= libc::CLONE_NEWUSER;
@@ -88,14 +97,18 @@ fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepare
     let signals = block_signals();
     // SAFETY: the new process goes to its own code, which allocates nothing and does not come back.
     let made = unsafe { clone_with(flags) };
-    if let Ok(None) = made {
-        init::run(prepared, ends, kept);
+    match made {
+        Ok(None) if is_confined => keeper::run(prepared, ends, kept),
+        Ok(None) => init::run(prepared, ends, kept),
+        _ => {}
     }
     restore_signals(&signals);
     match made {
         Ok(Some(descriptor)) => {
-            let child = Child(descriptor);
-            prepared.users.iter().try_for_each(|users| users.begin(&child.0))?;
+            // Without a namespace nothing ends with the first process but by it.
+            let signal = if is_confined { keeper::END } else { Signal::KILL };
+            let child = Child { descriptor, signal };
+            prepared.users.iter().try_for_each(|users| users.begin(&child.descriptor))?;
             Ok((child, prepared))
         }
         Ok(None) => Err(not_told()),

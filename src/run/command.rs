@@ -1,19 +1,22 @@
 //! The last stage: the process that becomes the command.
 
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fchown, fstat, openat, openat2, statat};
 use rustix::io::{Errno, read};
-use rustix::process::{Gid, Resource, Rlimit, Uid, fchdir, ioctl_tiocsctty, setrlimit, setsid, umask};
+use rustix::process::{
+    Gid, Resource, Rlimit, Signal, Uid, chroot, fchdir, ioctl_tiocsctty, set_parent_process_death_signal, setrlimit,
+    setsid, umask,
+};
 use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::capability;
+use super::landlock::{Landlock, leave_abstract_sockets};
 use super::report::{Step, send_failure};
 use super::system::{
-    Instruction, close_all_but, execute, exit, filter_calls, is_within_root, leave_abstract_sockets, open_within,
-    redirect,
+    Instruction, close_all_but, execute, exit, filter_calls, is_within_root, open_within, redirect, reset_signals,
 };
 
 /// More than the kernel follows one after the other.
@@ -32,6 +35,16 @@ pub(super) struct Command {
     pub(super) limits: Vec<(Resource, Rlimit)>,
     /// None leaves it all that root has, and no filter.
     pub(super) restrictions: Option<Restrictions>,
+    /// None where namespaces do that.
+    pub(super) confined: Option<Confined>,
+    /// All is done but the start of the program.
+    pub(super) is_probe: bool,
+}
+
+/// A directory that a command is kept in.
+pub(super) struct Confined {
+    pub(super) root: OwnedFd,
+    pub(super) landlock: Landlock,
 }
 
 /// What a command is kept from.
@@ -64,6 +77,7 @@ pub(super) fn start(
     report: BorrowedFd<'_>,
 ) -> ! {
     let (step, errno) = match prepare(command, input, output, error, report) {
+        Ok(()) if command.is_probe => exit(0),
         Ok(()) => launch(command),
         Err(failed) => failed,
     };
@@ -89,6 +103,9 @@ fn prepare(
         // So that the user may open /dev/stdout.
         fchown(pipe, Some(command.user), Some(command.group)).map_err(at(Step::Outputs))?;
     }
+    if let Some(Confined { root, .. }) = &command.confined {
+        fchdir(root).and_then(|()| chroot(c".")).map_err(at(Step::Pivot))?;
+    }
     enter(&command.directory).map_err(at(Step::Directory))?;
     for program in &command.programs {
         check_program(program, MOST_INTERPRETERS).map_err(at(Step::Execute))?;
@@ -98,8 +115,11 @@ fn prepare(
         setrlimit(*resource, *limit).map_err(at(Step::Limit(index)))?;
     }
     if let Some(restrictions) = &command.restrictions {
-        // Older kernels have no such scope.
-        let _ = leave_abstract_sockets();
+        match &command.confined {
+            Some(Confined { root, landlock }) => landlock.keep_within(root.as_fd()).map_err(at(Step::Confine))?,
+            // Older kernels have no such scope.
+            None => drop(leave_abstract_sockets()),
+        }
         capability::bound(restrictions.capabilities).map_err(at(Step::Capabilities))?;
         // While there is still the right to it: without, the kernel would ask for a promise that makes su useless.
         filter_calls(&restrictions.filter).map_err(at(Step::Filter))?;
@@ -111,6 +131,11 @@ fn prepare(
         && let Some(restrictions) = &command.restrictions
     {
         capability::set(restrictions.capabilities).map_err(at(Step::Capabilities))?;
+    }
+    if command.confined.is_some() {
+        // Another user has no such promise any more. The signals are blocked in the process that waits.
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(Step::Bind))?;
+        reset_signals();
     }
     // SAFETY: nothing but the program's start comes after this, and of the descriptors it uses the report alone.
     unsafe { close_all_but(&kept(report)) }.map_err(at(Step::Close))?;

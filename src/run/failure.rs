@@ -18,6 +18,8 @@ pub(super) fn failure(step: Step, errno: Errno, prepared: &Prepared) -> Error {
     match step {
         Step::Bind => plain("tie the command to this program"),
         Step::Close => plain("close what the command is not to inherit"),
+        Step::Keep => plain("keep what the command starts together"),
+        Step::Confine => plain("keep the command within its root"),
         Step::Private => plain("make the mounts of the command its own").with_hint(NOT_ROOT),
         Step::HostName => plain("set the host name of the command").with_hint(NOT_ROOT),
         Step::Loopback => plain("set up the network of the command"),

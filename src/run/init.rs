@@ -76,12 +76,13 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
 }
 
 /// What the command's process is given.
-struct Start<'a> {
-    command: &'a Command,
-    ends: &'a Ends,
+pub(super) struct Start<'a> {
+    pub(super) command: &'a Command,
+    pub(super) ends: &'a Ends,
 }
 
-extern "C" fn become_command(start: *mut c_void) -> c_int {
+/// Becomes the command of the [`Start`] that it is given.
+pub(super) extern "C" fn become_command(start: *mut c_void) -> c_int {
     // SAFETY: it is the `Start` that the first process waits with.
     let Start { command, ends } = unsafe { &*start.cast::<Start<'_>>() };
     command::start(command, ends.input.as_fd(), ends.output.as_fd(), ends.error.as_fd(), ends.report.as_fd())
@@ -90,15 +91,26 @@ extern "C" fn become_command(start: *mut c_void) -> c_int {
 /// Makes this process one that ends with the program, that a terminal's signals do not reach, and that nobody looks into: its
 /// memory is a copy of the program's.
 fn bind(report: BorrowedFd<'_>) -> Result<(), Errno> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    end_with_program(report, Signal::KILL)?;
+    reset_signals();
+    set_apart()
+}
+
+/// Sees to it that this process gets `signal` when the program dies.
+pub(super) fn end_with_program(report: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
+    set_parent_process_death_signal(Some(signal))?;
     // The program may have died before that: then nobody reads the report.
     let mut polled = [PollFd::from_borrowed_fd(report, PollFlags::empty())];
     poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
     if polled[0].revents().contains(PollFlags::ERR) {
         return Err(Errno::PIPE);
     }
+    Ok(())
+}
+
+/// Makes this process one that a terminal's signals do not reach, and that nobody looks into.
+pub(super) fn set_apart() -> Result<(), Errno> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    reset_signals();
     set_name(c"ocibake-init");
     setsid()?;
     umask(Mode::empty());
@@ -133,7 +145,7 @@ fn wait_for(command: Pid) -> Option<Exit> {
     }
 }
 
-fn exit_of(status: WaitStatus) -> Exit {
+pub(super) fn exit_of(status: WaitStatus) -> Exit {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(status), _) => Exit::Status(status),
         (None, signal) => Exit::Signal(signal.unwrap_or_default()),
@@ -142,14 +154,17 @@ fn exit_of(status: WaitStatus) -> Exit {
 
 impl Ends {
     /// Returns the numbers of all descriptors that the first process uses, sorted.
-    pub(super) fn kept(&self, operations: &[Operation]) -> Vec<RawFd> {
+    pub(super) fn kept(&self, prepared: &Prepared) -> Vec<RawFd> {
         let own = [&self.input, &self.output, &self.error, &self.report].map(AsRawFd::as_raw_fd);
-        let trees = operations.iter().flat_map(|operation| match operation {
+        let trees = prepared.operations.iter().flat_map(|operation| match operation {
             Operation::Bind { tree, .. } | Operation::Discard { tree, .. } => vec![tree.as_raw_fd()],
             Operation::Emulate { program, ready, .. } => vec![program.as_raw_fd(), ready.as_raw_fd()],
             _ => Vec::new(),
         });
-        let mut kept: Vec<RawFd> = own.into_iter().chain(trees).collect();
+        let confined = prepared.command.iter().filter_map(|command| command.confined.as_ref());
+        let root = confined.map(|confined| confined.root.as_raw_fd());
+        let passing = prepared.passing.iter().map(|(directory, _)| directory.as_raw_fd());
+        let mut kept: Vec<RawFd> = own.into_iter().chain(trees).chain(root).chain(passing).collect();
         kept.sort_unstable();
         kept
     }

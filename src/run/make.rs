@@ -58,13 +58,9 @@ impl<'a> Making<'a> {
             Operation::Root { lowers, upper, work, attributes } => {
                 let upper = open_directory(upper)?;
                 let work = open_directory(work)?;
-                let root = match self.overlay(lowers, upper.as_fd(), work.as_fd(), *attributes) {
-                    Err(Errno::INVAL) => self.overlay_by_text(lowers, upper.as_fd(), work.as_fd(), *attributes)?,
-                    made => {
-                        let made = made?;
-                        attach(made.as_fd(), upper.as_fd())?;
-                        made
-                    }
+                let root = match lowers.as_slice() {
+                    [] => alone(upper.as_fd(), *attributes)?,
+                    lowers => self.stack(lowers, upper.as_fd(), work.as_fd(), *attributes)?,
                 };
                 self.lowers.clear();
                 self.stubs.begin(root.as_fd())?;
@@ -125,6 +121,24 @@ impl<'a> Making<'a> {
     fn place(&mut self, target: &CStr, kind: PlaceKind) -> Result<OwnedFd, Errno> {
         let root = self.root.as_ref().ok_or(Errno::BADF)?;
         checked(find_or_make(root.as_fd(), target, kind, Made::Stub(self.stubs))?)
+    }
+
+    /// Mounts an overlay over its upper directory.
+    fn stack(
+        &mut self,
+        lowers: &[CString],
+        upper: BorrowedFd<'_>,
+        work: BorrowedFd<'_>,
+        attributes: MountAttrFlags,
+    ) -> Result<OwnedFd, Errno> {
+        match self.overlay(lowers, upper, work, attributes) {
+            Err(Errno::INVAL) => self.overlay_by_text(lowers, upper, work, attributes),
+            made => {
+                let made = made?;
+                attach(made.as_fd(), upper)?;
+                Ok(made)
+            }
+        }
     }
 
     fn overlay(
@@ -331,6 +345,14 @@ fn real(within: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Mounts a directory over itself.
+fn alone(root: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
+    let mount = copy(root, c"")?;
+    set_mount(&mount, attributes, true)?;
+    attach(mount.as_fd(), root)?;
+    Ok(mount)
 }
 
 fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {

@@ -7,12 +7,16 @@
 //!
 //! This is the only module with `unsafe` code.
 
+mod arranged;
 mod capability;
 mod child;
 mod command;
 mod emulator;
 mod failure;
+mod forward;
 mod init;
+mod keeper;
+mod landlock;
 mod make;
 mod mounting;
 pub mod namespace;

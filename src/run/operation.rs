@@ -11,7 +11,7 @@ use rustix::process::{Gid, Uid};
 pub(super) enum Operation {
     /// Registers an emulator, once the users of the namespace are told.
     Emulate { program: OwnedFd, text: CString, ready: OwnedFd },
-    /// Stacks directories, and mounts them over the upper one.
+    /// Stacks directories, and mounts them over the upper one. Without lower ones, mounts that over itself.
     Root {
         /// The topmost first.
         lowers: Vec<CString>,
@@ -63,7 +63,8 @@ pub(super) enum Known {
 pub(super) const NODES: [(&CStr, u32, u32); 6] =
     [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
 
-const LINKS: [(&CStr, &CStr); 6] = [
+/// The links in `/dev`.
+pub(super) const LINKS: [(&CStr, &CStr); 6] = [
     (c"fd", c"/proc/self/fd"),
     (c"stdin", c"/proc/self/fd/0"),
     (c"stdout", c"/proc/self/fd/1"),
@@ -153,6 +154,9 @@ impl fmt::Display for Operation {
         let text = |path: &CStr| path.to_string_lossy().into_owned();
         match self {
             Operation::Emulate { .. } => write!(f, "register the emulator for the command"),
+            Operation::Root { lowers, upper, .. } if lowers.is_empty() => {
+                write!(f, "mount the directory {} over itself", text(upper))
+            }
             Operation::Root { upper, .. } => write!(f, "mount an overlay with the changes in {}", text(upper)),
             Operation::Provide { directory, name, .. } => {
                 write!(f, "write {}/{} for the command", text(directory), text(name))

@@ -97,25 +97,33 @@ impl Stubs {
     /// command has put a link in place of a directory, nobody follows it.
     pub(super) fn remove(&self) {
         for stub in self.made.iter().rev() {
-            let name = stub.name.as_c_str();
-            if fchdir(&stub.parent).is_err() {
-                continue;
+            if fchdir(&stub.parent).is_ok() {
+                // It may be mounted over several times.
+                while unmount(stub.name.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_ok() {}
+                stub.remove();
             }
-            // It may be mounted over several times.
-            while unmount(name, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_ok() {}
-            let Ok(status) = statat(&stub.parent, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-            let mode = Mode::from_raw_mode(status.st_mode);
-            let (is_kept, flags) = match (stub.kind, FileType::from_raw_mode(status.st_mode)) {
-                (PlaceKind::Directory, FileType::Directory) => (mode == DIRECTORY_MODE, AtFlags::REMOVEDIR),
-                (PlaceKind::File, FileType::RegularFile) => {
-                    (mode == FILE_MODE && status.st_size == 0, AtFlags::empty())
-                }
-                _ => continue,
-            };
-            if is_kept && status.st_uid == 0 && status.st_gid == 0 {
-                // A directory that is used by now stays.
-                let _ = unlinkat(&stub.parent, name, flags);
-            }
+        }
+    }
+
+    /// Does the same where nothing was mounted.
+    pub(super) fn remove_unmounted(&self) {
+        self.made.iter().rev().for_each(Stub::remove);
+    }
+}
+
+impl Stub {
+    fn remove(&self) {
+        let name = self.name.as_c_str();
+        let Ok(status) = statat(&self.parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
+        let mode = Mode::from_raw_mode(status.st_mode);
+        let (is_kept, flags) = match (self.kind, FileType::from_raw_mode(status.st_mode)) {
+            (PlaceKind::Directory, FileType::Directory) => (mode == DIRECTORY_MODE, AtFlags::REMOVEDIR),
+            (PlaceKind::File, FileType::RegularFile) => (mode == FILE_MODE && status.st_size == 0, AtFlags::empty()),
+            _ => return,
+        };
+        if is_kept && status.st_uid == 0 && status.st_gid == 0 {
+            // A directory that is used by now stays.
+            let _ = unlinkat(&self.parent, name, flags);
         }
     }
 }

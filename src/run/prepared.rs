@@ -3,25 +3,27 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{FileType, fstat};
 use rustix::mount::MountAttrFlags;
-use rustix::process::{Gid, Rlimit, Uid};
+use rustix::process::{Gid, Rlimit, Uid, geteuid};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use super::capability;
-use super::command::{Command, Restrictions, Strings};
+use super::command::{Command, Confined, Restrictions, Strings};
 use super::emulator::{UserNamespace, registering};
+use super::landlock::Landlock;
 use super::mounting::copy;
 use super::operation::{self, CLOSED, Operation};
 use super::place::Stubs;
-use super::process::{Mount, MountSource, Network, Process, Root, Security};
+use super::process::{Mount, MountSource, Network, Process, Root, Security, User};
 use super::provided::hosts;
 use super::seccomp;
 use super::system::STACK;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Directories that links in the root can add to what has to be made for mounts.
 const MORE_STUBS: usize = 64;
@@ -41,6 +43,8 @@ pub(super) struct Prepared {
     pub(super) program: String,
     /// None is a probe's.
     pub(super) command: Option<Command>,
+    /// Files that are removed when the command has ended: the directory of each, and its name there.
+    pub(super) passing: Vec<(OwnedFd, CString)>,
 }
 
 impl Prepared {
@@ -66,7 +70,7 @@ impl Prepared {
         let (user, group) = (Uid::from_raw(process.user.id), Gid::from_raw(process.user.group));
         operations.push(Operation::Directory { path: directory.clone(), user, group });
         let program = process.arguments.first().map(|program| String::from_utf8_lossy(program).into_owned());
-        let mut prepared = Self::of(operations, root, Some(command(process, directory)?));
+        let mut prepared = Self::of(operations, root.lowers.len(), Some(command(process, directory)?));
         prepared.users = users;
         prepared.is_offline = process.network == Network::None;
         prepared.program = program.unwrap_or_default();
@@ -77,12 +81,60 @@ impl Prepared {
     pub(super) fn probe(root: &Root) -> Result<Prepared> {
         let mut operations = vec![root_operation(root, false)?];
         operation::add_system(&mut operations, None, false);
-        Ok(Self::of(operations, root, None))
+        Ok(Self::of(operations, root.lowers.len(), None))
     }
 
-    fn of(operations: Vec<Operation>, root: &Root, command: Option<Command>) -> Prepared {
+    /// Prepares a run of `process` in `root`, in which all that it is to find is in its place.
+    pub(super) fn in_chroot(process: &Process, root: BorrowedFd<'_>) -> Result<Prepared> {
+        Self::in_chroot_with(process, root, Landlock::here())
+    }
+
+    pub(super) fn in_chroot_with(process: &Process, root: BorrowedFd<'_>, landlock: Landlock) -> Result<Prepared> {
+        let mut command = command(process, string(&process.directory)?)?;
+        command.restrictions = Some(Restrictions {
+            capabilities: capability::IN_CHROOT.intersection(permitted()?),
+            filter: seccomp::filter_in_chroot(landlock, process.network == Network::None),
+        });
+        let root = root.try_clone_to_owned().map_err(|error| Error::io("open", "the root of the command", error))?;
+        command.confined = Some(Confined { root, landlock });
+        let program = process.arguments.first().map(|program| String::from_utf8_lossy(program).into_owned());
+        let mut prepared = Self::of(Vec::new(), 0, Some(command));
+        prepared.program = program.unwrap_or_default();
+        Ok(prepared)
+    }
+
+    /// Prepares all of a run in a chroot but its command.
+    pub(super) fn chroot_probe(root: BorrowedFd<'_>) -> Result<Prepared> {
+        let own = permitted()?;
+        let missing = capability::NEEDED_FOR_CHROOT.iter().find(|(one, _)| !own.contains(*one));
+        if !geteuid().is_root() || missing.is_some() {
+            let what = missing.filter(|_| geteuid().is_root()).map_or("root", |(_, name)| name);
+            return Err(Error::new(ErrorKind::Io, format!("a command in a chroot needs {what}"))
+                .with_hint("run it as root, with the capabilities that docker gives by default"));
+        }
+        let process = Process {
+            arguments: vec![b"/".to_vec()],
+            environment: Vec::new(),
+            directory: b"/".to_vec(),
+            user: User::default(),
+            network: Network::Host,
+            security: Security::Sandbox,
+            hosts: Vec::new(),
+            shm_size: None,
+            limits: Vec::new(),
+            mounts: Vec::new(),
+            emulator: None,
+        };
+        let mut prepared = Self::in_chroot(&process, root)?;
+        if let Some(command) = &mut prepared.command {
+            command.is_probe = true;
+        }
+        Ok(prepared)
+    }
+
+    fn of(operations: Vec<Operation>, lowers: usize, command: Option<Command>) -> Prepared {
         let depth: usize = operations.iter().map(Operation::depth).sum();
-        let lowers = Vec::with_capacity(root.lowers.len());
+        let lowers = Vec::with_capacity(lowers);
         let stubs = Stubs::with_room(depth + MORE_STUBS);
         Prepared {
             operations,
@@ -93,6 +145,7 @@ impl Prepared {
             stack: vec![0; STACK],
             program: String::new(),
             command,
+            passing: Vec::new(),
         }
     }
 }
@@ -170,7 +223,16 @@ fn command(process: &Process, directory: CString) -> Result<Command> {
             .map(|one| (one.resource, Rlimit { current: limit(one.soft), maximum: limit(one.hard) }))
             .collect(),
         restrictions,
+        confined: None,
+        is_probe: false,
     })
+}
+
+/// Returns the capabilities that this program has.
+fn permitted() -> Result<CapabilitySet> {
+    let own =
+        capabilities(None).map_err(|errno| Error::io("read", "the capabilities of this program", errno.into()))?;
+    Ok(own.permitted)
 }
 
 /// Returns what the program may be: one path if it has a slash, and else one in each directory of PATH.
@@ -188,7 +250,7 @@ fn programs(process: &Process) -> Result<Vec<CString>> {
 }
 
 /// Returns what this machine resolves names with, if it says so.
-fn read_resolver() -> Result<Option<Vec<u8>>> {
+pub(super) fn read_resolver() -> Result<Option<Vec<u8>>> {
     let path = "/etc/resolv.conf";
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
@@ -198,7 +260,7 @@ fn read_resolver() -> Result<Option<Vec<u8>>> {
 }
 
 /// Returns `text` as the kernel takes it.
-fn string(text: &[u8]) -> Result<CString> {
+pub(super) fn string(text: &[u8]) -> Result<CString> {
     CString::new(text).map_err(|_| {
         let shown = String::from_utf8_lossy(text).replace('\0', "\\0");
         Error::input(format!("`{shown}` holds a null byte, and no command can be given that"))

@@ -111,11 +111,12 @@ pub enum MountSource {
 
 /// The directories that a root file system is made of.
 pub struct Root {
-    /// What is below, the topmost first; at least one. Nothing is written to them.
+    /// What is below, the topmost first. Nothing is written to them. Without any, `upper` is all of the file system: see
+    /// [`Sandbox::is_stacking`](super::Sandbox::is_stacking).
     pub lowers: Vec<PathBuf>,
     /// Where changes go. It is on one file system with `work`.
     pub upper: PathBuf,
-    /// An empty directory for overlayfs.
+    /// An empty directory that nobody sees.
     pub work: PathBuf,
 }
 

@@ -22,6 +22,10 @@ pub(super) enum Step {
     Bind,
     /// What closes the descriptors of this program.
     Close,
+    /// What makes the process the one that all orphans come to, and that gains no rights by programs.
+    Keep,
+    /// What keeps the command within its root.
+    Confine,
     /// What makes all mounts private.
     Private,
     /// What sets the host name.
@@ -166,6 +170,8 @@ impl Step {
             Step::Capabilities => (13, 0),
             Step::Execute => (14, 0),
             Step::Interpreter => (15, 0),
+            Step::Keep => (16, 0),
+            Step::Confine => (17, 0),
         }
     }
 
@@ -188,6 +194,8 @@ impl Step {
             13 => Step::Capabilities,
             14 => Step::Execute,
             15 => Step::Interpreter,
+            16 => Step::Keep,
+            17 => Step::Confine,
             _ => return None,
         })
     }
@@ -204,7 +212,7 @@ mod tests {
         let (read, written) = rustix::pipe::pipe().unwrap();
         let pipe = written.as_fd();
         let mut sent = Vec::new();
-        for kind in 0..16 {
+        for kind in 0..18 {
             let step = Step::decode(kind, 7).unwrap();
             send_failure(pipe, step, Errno::PERM);
             sent.push(Message::Failed(step, Errno::PERM));

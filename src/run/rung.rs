@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
+use crate::plan::Isolation;
 use crate::tree::IdMap;
 
 /// A way in which commands are kept apart from the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rung {
     /// Namespaces, with all user and group IDs.
     Ids,
@@ -24,6 +25,16 @@ impl Rung {
         }
         let map = IdMap::of_this_process().map_err(|source| Error::io("read", "/proc/self/uid_map", source))?;
         Ok(if map.is_single() { Rung::SingleId } else { Rung::Ids })
+    }
+
+    /// Returns the one that `isolation` names; none if the best one is to be taken.
+    pub fn named(isolation: Isolation) -> Option<Rung> {
+        match isolation {
+            Isolation::Auto => None,
+            Isolation::Ids => Some(Rung::Ids),
+            Isolation::SingleId => Some(Rung::SingleId),
+            Isolation::Chroot => Some(Rung::Chroot),
+        }
     }
 
     /// Returns its name, as `--isolation` has it.

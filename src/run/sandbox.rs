@@ -1,41 +1,75 @@
 //! The sandbox as its users see it.
 
+use std::fs;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::arranged::Arranged;
 use super::child;
 use super::namespace;
 use super::prepared::Prepared;
 use super::process::{Process, Ran, Root, Stream};
 use super::rung::Rung;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layer::Devices;
 use crate::net::Stop;
 
-/// A way to run commands that works here: as root, with namespaces and overlayfs.
+/// A way to run commands that works here.
 #[derive(Debug, Clone)]
-pub struct Sandbox(());
+pub struct Sandbox {
+    rung: Rung,
+    is_stacking: bool,
+}
+
+/// What is tried, the best first.
+const WAYS: [Sandbox; 3] = [
+    Sandbox { rung: Rung::Ids, is_stacking: true },
+    Sandbox { rung: Rung::Ids, is_stacking: false },
+    Sandbox { rung: Rung::Chroot, is_stacking: false },
+];
 
 impl Sandbox {
-    /// Goes through all that a run needs in a throw-away process, with the upper directory in `place`, which must exist. The
-    /// error says which step failed and what to change.
+    /// Goes through all that a run needs in throw-away processes, with the root in `place`, which must exist, and returns the
+    /// best way that works. The error says which step of the best way failed and what to change.
     pub fn find(place: &Path) -> Result<Sandbox> {
-        if Rung::of_this_process()? == Rung::SingleId {
-            let missing =
-                Error::new(ErrorKind::Io, "here is one user alone, and commands with only one are not here yet");
-            return Err(unusable(missing.with_hint(SEVERAL)));
+        Self::find_on(place, None)
+    }
+
+    /// As [`Sandbox::find`], but on `rung` alone if there is one.
+    pub fn find_on(place: &Path, rung: Option<Rung>) -> Result<Sandbox> {
+        let mut first = None;
+        for way in WAYS.into_iter().filter(|way| rung.is_none_or(|rung| rung == way.rung)) {
+            match way.try_in(place) {
+                Ok(()) => return Ok(way),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
         }
-        let failed = |error| Error::io("create a directory in", place, error);
-        let directory = tempfile::Builder::new().prefix(".sandbox-").tempdir_in(place).map_err(failed)?;
-        let made = ["lower", "upper", "work"].map(|name| directory.path().join(name));
-        for path in &made {
-            std::fs::create_dir(path).map_err(|error| Error::io("create", path, error))?;
+        Err(unusable(first.unwrap_or_else(|| Error::input("there is no such isolation here"))))
+    }
+
+    /// Returns the rung that it stands on.
+    pub fn rung(&self) -> Rung {
+        self.rung
+    }
+
+    /// Returns whether it stacks directories itself. Otherwise a [`Root`] is one directory that may be changed, without lower
+    /// ones.
+    pub fn is_stacking(&self) -> bool {
+        self.is_stacking
+    }
+
+    /// Returns what device nodes of images have to be in such a directory.
+    pub fn devices(&self) -> Devices {
+        match self.rung {
+            // Nothing else keeps a command from using them.
+            Rung::Chroot => Devices::Dead,
+            Rung::Ids | Rung::SingleId => Devices::Live,
         }
-        let [lower, upper, work] = made;
-        let root = Root { lowers: vec![lower], upper, work };
-        match child::run(Prepared::probe(&root)?, &|_, _| (), &Stop::default()) {
-            Ok(_) => Ok(Sandbox(())),
-            Err(error) => Err(unusable(error)),
-        }
+    }
+
+    /// Returns whether two commands can have one directory at a time that both write to.
+    pub fn is_sharing(&self) -> bool {
+        self.rung != Rung::Chroot
     }
 
     /// Runs `process` on `root`, and hands on what it writes to `output`, from this thread, as it comes; nothing of it is
@@ -48,13 +82,53 @@ impl Sandbox {
         output: &(dyn Fn(Stream, &[u8]) + Sync),
         stop: &Stop,
     ) -> Result<Ran> {
-        child::run(Prepared::new(process, root)?, output, stop)
+        self.run_with(process, root, |prepared| child::run(prepared, output, stop))
+    }
+
+    fn run_with(
+        &self,
+        process: &Process,
+        root: &Root,
+        run: impl FnOnce(Prepared) -> Result<Ran>,
+    ) -> Result<Ran> {
+        if self.rung != Rung::Chroot {
+            return run(Prepared::new(process, root)?);
+        }
+        let mut arranged = Arranged::new(process, root)?;
+        let passing = arranged.passing();
+        let prepared = Prepared::in_chroot(process, arranged.root()).map(|prepared| Prepared { passing, ..prepared });
+        let ran = prepared.and_then(run);
+        let ended = arranged.end();
+        let ran = ran?;
+        Ok(Ran { provided: ended?, ..ran })
+    }
+
+    fn try_in(&self, place: &Path) -> Result<()> {
+        if self.rung == Rung::Ids && Rung::of_this_process()? == Rung::SingleId {
+            let missing =
+                Error::new(ErrorKind::Io, "here is one user alone, and commands with only one are not here yet");
+            return Err(missing.with_hint(SEVERAL));
+        }
+        let failed = |error| Error::io("create a directory in", place, error);
+        let directory = tempfile::Builder::new().prefix(".sandbox-").tempdir_in(place).map_err(failed)?;
+        let path = |name: &str| directory.path().join(name);
+        let lowers: Vec<PathBuf> = if self.is_stacking { vec![path("lower")] } else { Vec::new() };
+        let root = Root { lowers, upper: path("upper"), work: path("work") };
+        for path in root.lowers.iter().chain([&root.upper, &root.work]) {
+            fs::create_dir(path).map_err(|error| Error::io("create", path, error))?;
+        }
+        if self.rung != Rung::Chroot {
+            return child::run(Prepared::probe(&root)?, &|_, _| (), &Stop::default()).map(drop);
+        }
+        let arranged = Arranged::probe(&root)?;
+        child::run(Prepared::chroot_probe(arranged.root())?, &|_, _| (), &Stop::default())?;
+        arranged.end().map(drop)
     }
 
     /// Runs `process` on `root` as [`run`](Self::run) does, with `terminal` as its input, its outputs and the terminal of its
     /// session.
     pub fn run_on(&self, process: &Process, root: &Root, terminal: BorrowedFd<'_>, stop: &Stop) -> Result<Ran> {
-        child::run_on(Prepared::new(process, root)?, terminal, stop)
+        self.run_with(process, root, |prepared| child::run_on(prepared, terminal, stop))
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) struct Signals(libc::sigset_t);
 /// One instruction of a filter of system calls.
 pub(super) type Instruction = libc::sock_filter;
 
-fn outcome(returned: c_long) -> Result<c_long, Errno> {
+/// Returns what a system call returned, or the error that it left.
+pub(super) fn outcome(returned: c_long) -> Result<c_long, Errno> {
     // The C library's errno belongs to the thread, and a new process has its own.
     if returned == -1 { Err(last_errno()) } else { Ok(returned) }
 }
@@ -186,16 +187,46 @@ pub(super) fn restore_signals(before: &Signals) {
 
 /// Takes away all that this program does on signals, and lets all of them through.
 pub(super) fn reset_signals() {
+    forget_handlers();
+    // SAFETY: the set is written before it is read.
+    unsafe {
+        let mut none = MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+    }
+}
+
+/// Takes away all that this program does on signals.
+pub(super) fn forget_handlers() {
     // SAFETY: a zeroed action is that of the system; signals whose action cannot be set stay as they are.
     unsafe {
         let action: libc::sigaction = std::mem::zeroed();
         for signal in 1..=64 {
             libc::sigaction(signal, &raw const action, ptr::null_mut());
         }
-        let mut none = MaybeUninit::uninit();
-        libc::sigemptyset(none.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
     }
+}
+
+/// Waits for one of `signals`, all of which are blocked, for so many milliseconds at most; none if that is over, or for no
+/// other reason.
+pub(super) fn wait_for_signal(signals: &[c_int], milliseconds: Option<u32>) -> Option<c_int> {
+    // SAFETY: the set is made before it is read, and nothing is written.
+    let signal = unsafe {
+        let mut set = MaybeUninit::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        match milliseconds {
+            Some(number) => {
+                let time =
+                    libc::timespec { tv_sec: (number / 1000).into(), tv_nsec: (number % 1000 * 1_000_000).into() };
+                libc::sigtimedwait(set.as_ptr(), ptr::null_mut(), &raw const time)
+            }
+            None => libc::sigwaitinfo(set.as_ptr(), ptr::null_mut()),
+        }
+    };
+    (signal > 0).then_some(signal)
 }
 
 /// Closes all descriptors but `kept`, which is sorted.
@@ -292,26 +323,6 @@ pub(super) fn leave_keyring() -> Result<(), Errno> {
     outcome(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0) }).map(|_| ())
 }
 
-/// Puts abstract sockets that others have opened out of reach, where the kernel can.
-pub(super) fn leave_abstract_sockets() -> Result<(), Errno> {
-    #[repr(C)]
-    struct Rules {
-        files: u64,
-        network: u64,
-        scoped: u64,
-    }
-    const LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
-    let rules = Rules { files: 0, network: 0, scoped: LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET };
-    let size = std::mem::size_of::<Rules>();
-    // SAFETY: the rules are of the size that is said.
-    let descriptor =
-        outcome(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rules, size, 0) })? as RawFd;
-    // SAFETY: the kernel has just opened it for this process.
-    let rules = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    // SAFETY: it touches no memory.
-    outcome(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) }).map(|_| ())
-}
-
 /// Sets the interface `lo` up.
 pub(super) fn set_loopback_up() -> Result<(), Errno> {
     // SAFETY: it touches no memory.
@@ -336,7 +347,8 @@ pub(super) fn is_within_root() -> Result<bool, Errno> {
     Ok(path[0] == b'/')
 }
 
-/// Kills all processes that this one can see, but itself; in a namespace the first process is safe from all others.
+/// Kills all processes that this one can see and may send signals to, but itself; in a namespace the first process is safe
+/// from all others.
 pub(super) fn kill_all() {
     // SAFETY: it touches no memory.
     unsafe { libc::kill(-1, libc::SIGKILL) };

@@ -2,6 +2,7 @@
 
 mod bases;
 mod contexts;
+mod copies;
 mod elsewhere;
 mod members;
 mod roots;
@@ -18,13 +19,14 @@ use super::options::Options;
 use crate::error::{Error, Result};
 use crate::net::Stop;
 use crate::plan::{Add, Plan, Stage};
-use crate::run::Sandbox;
+use crate::run::{Rung, Sandbox};
 use crate::source::local::{self, Added};
 use crate::sync::{Memo, Once, locked};
 use crate::tree::{Budget, Limits, Whole, path};
 
 pub use bases::Bases;
 pub use contexts::{Contexts, Missing};
+pub use copies::Copies;
 use elsewhere::Elsewhere;
 pub use roots::{DiskRoot, Roots};
 
@@ -52,6 +54,8 @@ pub struct Inputs<'a> {
     pub bases: Bases<'a>,
     pub elsewhere: Elsewhere<'a>,
     pub roots: Roots<'a>,
+    /// The file systems of commands where they are no overlays.
+    pub copies: Copies,
     /// Ended when the build has failed.
     pub stop: Stop,
     /// For what all steps change.
@@ -77,6 +81,7 @@ impl<'a> Inputs<'a> {
             bases: Bases::new(options, pool, stop.clone()),
             elsewhere: Elsewhere::new(options, pool, stop.clone()),
             roots: Roots::new(options),
+            copies: Copies::default(),
             budget: Arc::new(Budget::new(Limits::of_build(), Whole::Build)),
             adds: Memo::default(),
             stop: stop.clone(),
@@ -91,7 +96,7 @@ impl<'a> Inputs<'a> {
     pub fn sandbox(&self) -> Result<&Sandbox> {
         self.sandbox.get_or_find(|| {
             let place = self.options.store.directory()?;
-            Sandbox::find(place.path())
+            Sandbox::find_on(place.path(), Rung::named(self.options.run.isolation))
         })
     }
 

@@ -1,6 +1,8 @@
 //! The root file systems of commands: directories one over the other, as overlayfs takes them.
 
+use std::ffi::OsStr;
 use std::iter;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -64,11 +66,16 @@ impl<'a> Roots<'a> {
         let (entries, removed) = sorted(changes);
         let key = self.key(&near.key, &entries, &removed);
         let made = self.options.store.unpacked(&key, |directory, shown| {
-            let lower = match near.lowers.is_empty() {
+            let mut lower = match near.lowers.is_empty() {
                 true => layer::lowest(files),
                 false => layer::lower(&entries, &removed, files),
             };
-            bases.unpack(&lower, (directory, shown))
+            let whiteouts = match removed.is_empty() || layer::can_make_whiteouts(shown)? {
+                true => Vec::new(),
+                false => layer::take_whiteouts(&mut lower),
+            };
+            bases.unpack(&lower, (directory, shown))?;
+            whiteouts.iter().try_for_each(|path| layer::hide(&shown.join(OsStr::from_bytes(path))))
         })?;
         Ok(Arc::new(near.under(made, files.clone(), key)))
     }

@@ -22,7 +22,9 @@ use crate::build::logs::CommandLog;
 use crate::error::{Error, Result};
 use crate::layer;
 use crate::oci::{Digest, KeyBuilder};
-use crate::plan::{Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity, Stage};
+use crate::plan::{
+    CacheSharing, Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity, Stage,
+};
 use crate::progress::{CommandEnd, Event, OutputStream};
 use crate::run::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 use crate::source::modified::Modified;
@@ -82,14 +84,27 @@ impl Doing for Run {
         let near = (given.near)()?;
         let below = inputs.roots.root(&given.below, &near, &inputs.bases)?;
         let place = inputs.options.store.directory()?;
-        let (upper, _) = (place.create("upper")?, place.create("work")?);
-        let root =
-            Root { lowers: below.lowers.clone(), upper: place.path().join("upper"), work: place.path().join("work") };
-        dress(&upper, given.below.root().attributes())
-            .map_err(|errno| Error::io("change", &root.upper, errno.into()))?;
+        let (directory, _) = (place.create("upper")?, place.create("work")?);
+        let upper = place.path().join("upper");
+        let sandbox = inputs.sandbox()?;
+        let mut copy = match sandbox.is_stacking() {
+            true => None,
+            false => Some(inputs.copies.take(&below.lowers, sandbox.devices(), inputs.options.store)?),
+        };
+        let root = match &copy {
+            Some(copy) => copy.root(),
+            None => {
+                dress(&directory, given.below.root().attributes())
+                    .map_err(|errno| Error::io("change", &upper, errno.into()))?;
+                Root { lowers: below.lowers.clone(), upper: upper.clone(), work: place.path().join("work") }
+            }
+        };
         let running = Running { run: self, given: &given, inputs, place: &place };
-        let ran = running.run(&root)?;
-        let (mut entries, removed) = layer::upper(&root.upper, &given.below, &ran.provided)?;
+        let mut ran = running.run(&root)?;
+        if let Some(copy) = &mut copy {
+            copy.settle(&std::mem::take(&mut ran.provided), &upper)?;
+        }
+        let (mut entries, removed) = layer::upper(&upper, &given.below, &ran.provided, &below.lowers)?;
         if let Modified::At(time) = inputs.options.modified {
             entries.iter_mut().for_each(|entry| entry.attributes.modified = Time::of_seconds(time));
         }
@@ -100,7 +115,10 @@ impl Doing for Run {
         removed.iter().for_each(|path| files.remove(path));
         files.put_all(&entries);
         let changed = (&entries[..], &removed[..]);
-        let root = inputs.roots.changed(place, &root.upper, &below, files.clone(), changed);
+        let root = inputs.roots.changed(place, &upper, &below, files.clone(), changed);
+        if let Some(copy) = copy {
+            inputs.copies.give(copy);
+        }
         Ok(StepChange {
             entries: Arc::new(entries),
             removed,
@@ -254,13 +272,21 @@ impl Running<'_> {
             .collect();
         mounts.extend(settings.host_ca.iter().flat_map(|bundle| host_ca::mounts(bundle)));
         let mut stages = given.from.iter();
-        for (number, mount) in run.mounts.iter().enumerate() {
-            let from = match mount.kind.provider() {
-                Some((Provider::Stage(_), _)) => stages.next(),
-                _ => None,
-            };
-            mounts.extend(self.mount(number, mount, from, held)?);
+        let from = run.mounts.iter().map(|mount| match mount.kind.provider() {
+            Some((Provider::Stage(_), _)) => stages.next(),
+            _ => None,
+        });
+        let from: Vec<Option<&Files>> = from.collect();
+        // All commands take caches in one order, so that none waits for another who waits for it.
+        let mut order: Vec<usize> = (0..run.mounts.len()).collect();
+        order.sort_by_key(|number| cache_id(&run.mounts[*number]));
+        let mut made: Vec<Option<Mount>> = run.mounts.iter().map(|_| None).collect();
+        for (place, number) in order.iter().enumerate() {
+            let before = place.checked_sub(1).map(|before| &run.mounts[order[before]]);
+            self.check_once(&run.mounts[*number], before)?;
+            made[*number] = self.mount(*number, &run.mounts[*number], from[*number], held)?;
         }
+        mounts.extend(made.into_iter().flatten());
         let network = match (run.network, settings.network) {
             (RunNetwork::None, _) | (RunNetwork::Default, RunNetwork::None) => Network::None,
             _ => Network::Host,
@@ -282,6 +308,24 @@ impl Running<'_> {
             mounts,
             emulator: emulation::given(given.step.platform, settings)?,
         })
+    }
+
+    /// Returns how the cache of `mount` is shared.
+    fn sharing(&self, sharing: CacheSharing) -> Result<CacheSharing> {
+        Ok(match sharing {
+            CacheSharing::Shared if !self.inputs.sandbox()?.is_sharing() => CacheSharing::Locked,
+            sharing => sharing,
+        })
+    }
+
+    /// Fails if `mount` is of the cache of the one `before` it, which would be waited for without end.
+    fn check_once(&self, mount: &RunMount, before: Option<&RunMount>) -> Result<()> {
+        let RunMountKind::Cache { id, sharing, .. } = &mount.kind else { return Ok(()) };
+        if before.and_then(cache_id) != Some(id.as_str()) || self.sharing(*sharing)? != CacheSharing::Locked {
+            return Ok(());
+        }
+        Err(Error::input(format!("the cache `{id}` is mounted twice for one command, and can be used once at a time"))
+            .with_hint("give one of the mounts another `id`"))
     }
 
     /// The secret `id`; none if it was not given and is not `required`.
@@ -319,7 +363,7 @@ impl Running<'_> {
                 let key = key.part("mode", mode).part("user", user).part("group", group).finish();
                 let cache = self.inputs.options.store.cache_mount(
                     &key,
-                    *sharing,
+                    self.sharing(*sharing)?,
                     &|| !self.inputs.stop.is_ended(),
                     |directory, shown| self.inputs.bases.unpack(&files, (directory, shown)),
                 )?;
@@ -363,6 +407,13 @@ impl Running<'_> {
         let path = self.place.path().join(name);
         self.inputs.bases.unpack(&files, (directory.as_fd(), &path))?;
         Ok(MountSource::Bind(open(&path.join(OsStr::from_bytes(FILE)))?))
+    }
+}
+
+fn cache_id(mount: &RunMount) -> Option<&str> {
+    match &mount.kind {
+        RunMountKind::Cache { id, .. } => Some(id),
+        _ => None,
     }
 }
 

@@ -104,15 +104,13 @@ pub fn may_help() -> bool {
 }
 
 /// Goes on in the first place of those that `isolation` names in which `is_enough` has no error: here, if this is root with
-/// the right to mount; in a user namespace with all IDs that this user may have; in one with his own alone; and else here
-/// all the same, for who may do without, unless `isolation` names one place. There must be one thread.
-pub fn enter(isolation: Isolation, is_enough: &dyn Fn() -> Result<()>) -> Result<Side> {
-    if isolation == Isolation::Chroot {
-        return Err(Error::usage("the isolation `chroot` is not here yet").with_hint("it is auto, ids or single-id"));
-    }
+/// the right to mount, or for a chroot; in a user namespace with all IDs that this user may have; in one with his own alone;
+/// and else here all the same, for a chroot or for who may do without, unless `isolation` names one place. There must be one
+/// thread.
+pub fn enter(isolation: Isolation, is_enough: &dyn Fn(Rung) -> Result<()>) -> Result<Side> {
     let owner = (geteuid().as_raw(), getegid().as_raw());
     let mut standing = Standing { owner, ..Standing::default() };
-    if may_mount() && isolation != Isolation::SingleId {
+    if isolation == Isolation::Chroot || may_mount() && isolation != Isolation::SingleId {
         let _ = STANDING.set(standing);
         return Ok(Side::Inner);
     }
@@ -122,7 +120,7 @@ pub fn enter(isolation: Isolation, is_enough: &dyn Fn() -> Result<()>) -> Result
         Isolation::Auto | Isolation::Chroot => &[Rung::Ids, Rung::SingleId],
     };
     for rung in rungs {
-        match map(*rung).and_then(|map| entry::begin(&map, is_enough)) {
+        match map(*rung).and_then(|map| entry::begin(&map, &|| is_enough(*rung))) {
             Ok(Entry::Inner) => {
                 standing.entered = Some(*rung);
                 let _ = STANDING.set(standing);

@@ -82,7 +82,33 @@ pub(super) const CLONE3: u32 = n::__NR_clone3;
 pub(super) const SOCKET: u32 = n::__NR_socket;
 pub(super) const PERSONALITY: u32 = n::__NR_personality;
 
-/// The same for programs of the 32-bit forerunner of x86-64, as ranges of numbers, both ends included.
+/// The calls that a command is kept from, or has less of, where it has no namespaces.
+pub(super) struct InChroot {
+    pub(super) chroot: u32,
+    pub(super) kill: u32,
+    pub(super) limits: u32,
+    pub(super) socket: u32,
+    /// One whose arguments lie in memory.
+    pub(super) any_socket: Option<u32>,
+    /// Those that reach into other processes.
+    pub(super) memory: [u32; 3],
+}
+
+pub(super) const IN_CHROOT: InChroot = InChroot {
+    chroot: n::__NR_chroot,
+    kill: n::__NR_kill,
+    limits: n::__NR_prlimit64,
+    socket: n::__NR_socket,
+    any_socket: None,
+    memory: [n::__NR_ptrace, n::__NR_process_vm_readv, n::__NR_process_vm_writev],
+};
+
+/// The same of the 32-bit forerunner.
+#[cfg(target_arch = "x86_64")]
+pub(super) const IN_CHROOT_OF_FORERUNNER: InChroot =
+    InChroot { chroot: 61, kill: 37, limits: 340, socket: 359, any_socket: Some(102), memory: [26, 347, 348] };
+
+/// The calls for programs of the 32-bit forerunner of x86-64, as ranges of numbers, both ends included.
 #[cfg(target_arch = "x86_64")]
 pub(super) mod i386 {
     #[rustfmt::skip]

@@ -7,6 +7,7 @@ mod calls;
 
 use std::collections::BTreeMap;
 
+use super::landlock::Landlock;
 use super::system::Instruction;
 
 /// What becomes of a system call.
@@ -21,6 +22,10 @@ enum Rule {
     Socket,
     /// It is allowed for the usual personalities.
     Personality,
+    /// It is allowed if its first argument is in one of these ranges.
+    First(&'static [(u32, u32)]),
+    /// It is allowed if its first argument is not this one.
+    NotFirst(u32),
 }
 
 const EPERM: u16 = libc::EPERM as u16;
@@ -50,17 +55,66 @@ const FAMILIES: &[(u32, u32)] = &[(0, 11), (13, 18), (21, 22), (24, 24), (26, 33
 const PERSONALITIES: &[(u32, u32)] =
     &[(0, 0), (8, 8), (0x2_0000, 0x2_0000), (0x2_0008, 0x2_0008), (u32::MAX, u32::MAX)];
 
+/// Limits of another process are none of a command's business.
+const OWN_PROCESS: &[(u32, u32)] = &[(0, 0)];
+/// -1.
+const ALL_PROCESSES: u32 = u32::MAX;
+/// UNIX and NETLINK.
+const LOCAL_FAMILIES: &[(u32, u32)] = &[(1, 1), (16, 16)];
+
 /// Returns the filter.
 pub(super) fn filter() -> Vec<Instruction> {
-    let here = tree(&intervals(&rules()));
+    #[cfg(target_arch = "x86_64")]
+    let forerunner = forerunner();
+    #[cfg(not(target_arch = "x86_64"))]
+    let forerunner = BTreeMap::new();
+    assembled(&rules(), &forerunner)
+}
+
+fn assembled(rules: &BTreeMap<u32, Rule>, forerunner: &BTreeMap<u32, Rule>) -> Vec<Instruction> {
+    let here = tree(&intervals(rules));
     #[cfg(target_arch = "x86_64")]
     let here = [vec![jump(libc::BPF_JGE, X32, 0, 1), result(Rule::Errno(ENOSYS))], here].concat();
     let mut filter = vec![load(MACHINE)];
     for_machine(&mut filter, HERE, here);
     #[cfg(target_arch = "x86_64")]
-    for_machine(&mut filter, FORERUNNER, tree(&intervals(&forerunner())));
+    for_machine(&mut filter, FORERUNNER, tree(&intervals(forerunner)));
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = forerunner;
     filter.push(result(Rule::Errno(ENOSYS)));
     filter
+}
+
+/// Returns the same filter for a command that has no namespaces of its own: as far as Landlock does not see to it, other
+/// processes are out of its reach.
+pub(super) fn filter_in_chroot(landlock: Landlock, is_offline: bool) -> Vec<Instruction> {
+    let mut here = rules();
+    here.extend(in_chroot(&calls::IN_CHROOT, landlock, is_offline));
+    #[cfg(target_arch = "x86_64")]
+    let forerunner = {
+        let mut rules = forerunner();
+        rules.extend(in_chroot(&calls::IN_CHROOT_OF_FORERUNNER, landlock, is_offline));
+        rules
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let forerunner = BTreeMap::new();
+    assembled(&here, &forerunner)
+}
+
+fn in_chroot(numbers: &calls::InChroot, landlock: Landlock, is_offline: bool) -> Vec<(u32, Rule)> {
+    // A second root would lead out of the first.
+    let mut rules = vec![(numbers.chroot, Rule::Errno(EPERM)), (numbers.limits, Rule::First(OWN_PROCESS))];
+    if !landlock.has_signals() {
+        rules.push((numbers.kill, Rule::NotFirst(ALL_PROCESSES)));
+    }
+    if !landlock.is_there() {
+        rules.extend(numbers.memory.map(|number| (number, Rule::Errno(EPERM))));
+    }
+    if is_offline {
+        rules.push((numbers.socket, Rule::First(LOCAL_FAMILIES)));
+        rules.extend(numbers.any_socket.map(|number| (number, Rule::Errno(EPERM))));
+    }
+    rules
 }
 
 /// Adds `calls` for one machine; they all end.
@@ -155,6 +209,10 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         ],
         Rule::Socket => by_argument(FAMILIES),
         Rule::Personality => by_argument(PERSONALITIES),
+        Rule::First(allowed) => by_argument(allowed),
+        Rule::NotFirst(refused) => {
+            vec![load(ARGUMENT), jump(libc::BPF_JEQ, refused, 0, 1), result(Rule::Errno(EPERM)), result(Rule::Allow)]
+        }
         rule => vec![result(rule)],
     }
 }
@@ -167,7 +225,9 @@ fn result(rule: Rule) -> Instruction {
     let action = match rule {
         Rule::Allow => libc::SECCOMP_RET_ALLOW,
         Rule::Errno(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
-        Rule::Clone | Rule::Socket | Rule::Personality => libc::SECCOMP_RET_KILL_PROCESS,
+        Rule::Clone | Rule::Socket | Rule::Personality | Rule::First(_) | Rule::NotFirst(_) => {
+            libc::SECCOMP_RET_KILL_PROCESS
+        }
     };
     statement(libc::BPF_RET | libc::BPF_K, action)
 }
@@ -188,7 +248,10 @@ mod tests {
 
     /// Does as the kernel does.
     fn verdict(machine: u32, number: u32, argument: u64) -> u32 {
-        let filter = filter();
+        verdict_of(&filter(), machine, number, argument)
+    }
+
+    fn verdict_of(filter: &[Instruction], machine: u32, number: u32, argument: u64) -> u32 {
         let (mut at, mut loaded) = (0, 0);
         loop {
             let Instruction { code, jt, jf, k } = filter[at];
@@ -299,6 +362,36 @@ mod tests {
             assert_eq!(personality(value), ALLOWED);
         }
         assert_eq!(personality(libc::ADDR_NO_RANDOMIZE as u64), fails(libc::EPERM));
+    }
+
+    #[test]
+    fn in_a_chroot_other_processes_and_roots_are_out_of_reach_as_far_as_landlock_does_not_see_to_it() {
+        let filters = [0, 4, 6].map(|version| filter_in_chroot(Landlock::of_version(version), false));
+        let verdicts = |number: i64, argument: u64| {
+            filters.each_ref().map(|filter| verdict_of(filter, HERE, number as u32, argument) == ALLOWED)
+        };
+        assert_eq!(verdicts(libc::SYS_chroot, 0), [false; 3]);
+        assert_eq!(verdicts(libc::SYS_prlimit64, 0), [true; 3]);
+        assert_eq!(verdicts(libc::SYS_prlimit64, 1), [false; 3]);
+        assert_eq!(verdicts(libc::SYS_kill, -1i64 as u64), [false, false, true]);
+        for pid in [1u64, 0, -2i64 as u64] {
+            assert_eq!(verdicts(libc::SYS_kill, pid), [true; 3]);
+        }
+        for number in [libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev] {
+            assert_eq!(verdicts(number, 0), [false, true, true]);
+        }
+        let offline = filter_in_chroot(Landlock::of_version(6), true);
+        let families = [libc::AF_UNIX, libc::AF_NETLINK, libc::AF_INET, libc::AF_INET6, libc::AF_PACKET];
+        let allowed =
+            families.map(|family| verdict_of(&offline, HERE, libc::SYS_socket as u32, family as u64) == ALLOWED);
+        assert_eq!(allowed, [true, true, false, false, false]);
+        assert!(offline.len() <= 4096, "the kernel takes no more");
+        #[cfg(target_arch = "x86_64")]
+        for (number, argument, expected) in
+            [(61, 0, false), (102, 1, false), (359, 2, false), (359, 1, true), (340, 9, false)]
+        {
+            assert_eq!(verdict_of(&offline, FORERUNNER, number, argument) == ALLOWED, expected, "{number}");
+        }
     }
 
     #[test]

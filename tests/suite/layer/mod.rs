@@ -8,6 +8,7 @@ mod layer_change;
 mod layer_header;
 mod overlay;
 mod overlay_model;
+mod standing;
 mod unpack;
 mod unpack_contents;
 mod unpack_hostile;

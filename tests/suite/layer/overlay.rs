@@ -82,7 +82,7 @@ fn what_is_written_out_mounted_and_changed_is_read_again() {
 
         perform(&overlay.merged(), &deeds);
         let merged = listed(&overlay.merged());
-        let change = upper(&overlay.upper(), &below, &[]).unwrap();
+        let change = upper(&overlay.upper(), &below, &[], &[]).unwrap();
         prop_assert!(change.0.is_sorted_by(|one, other| one.path < other.path), "{:?}", change);
         prop_assert!(change.1.is_sorted_by(|one, other| one < other), "{:?}", change);
         let after = apply(&below, &change);
@@ -131,7 +131,7 @@ impl Stand {
 
     fn change_beside(&self, provided: &[Provided]) -> (BTreeMap<String, Entry>, Vec<String>) {
         let text = |path: &Vec<u8>| String::from_utf8(path.clone()).unwrap();
-        let (entries, removed) = upper(&self.overlay.upper(), &self.below, provided).unwrap();
+        let (entries, removed) = upper(&self.overlay.upper(), &self.below, provided, &[]).unwrap();
         let entries = entries.into_iter().map(|entry| (text(&entry.path), entry)).collect();
         (entries, removed.iter().map(text).collect())
     }
@@ -321,7 +321,7 @@ fn other_forms_of_the_same_are_read() {
     below.put_all(&some());
     let place = tempfile::tempdir().unwrap();
     let at = |path: &str| place.path().join(path);
-    let read = || upper(place.path(), &below, &[]).unwrap();
+    let read = || upper(place.path(), &below, &[], &[]).unwrap();
     // A whiteout without a device, and an empty file that is none.
     fs::create_dir(at("d")).unwrap();
     fs::set_permissions(at("d"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -377,7 +377,7 @@ fn nothing_in_an_image_hides_what_it_does_not_replace() {
     };
     assert_eq!((attributes("d"), attributes("g"), attributes("h")), (vec![], vec![], vec![]));
     fs::remove_dir_all(overlay.merged().join("d")).unwrap();
-    let (entries, removed) = upper(&overlay.upper(), &after, &[]).unwrap();
+    let (entries, removed) = upper(&overlay.upper(), &after, &[], &[]).unwrap();
     assert_eq!((entries, removed), (vec![], vec![b"d".to_vec()]));
 }
 
@@ -398,7 +398,7 @@ fn the_root_has_the_attributes_that_it_has() {
     fs::create_dir(place.path().join("upper")).unwrap();
     fs::write(place.path().join("upper/b"), "b").unwrap();
     symlink("upper", place.path().join("link")).unwrap();
-    let (entries, _) = upper(&place.path().join("link"), &base, &[]).unwrap();
+    let (entries, _) = upper(&place.path().join("link"), &base, &[], &[]).unwrap();
     let Kind::File(content) = &entries[0].kind else { panic!("{entries:?}") };
     assert_eq!(content.bytes().unwrap(), b"b");
 }

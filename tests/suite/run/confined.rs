@@ -128,6 +128,12 @@ fn where_it_is_insecure_nothing_of_that_holds() {
 
 /// What programs in C say of system calls, each by its number: `NAME RETURNED ERRNO`.
 fn calls(place: &Place, body: &str) -> Option<String> {
+    compile(place, body)?;
+    Some(place.says("calls"))
+}
+
+/// Makes `calls` in the root, a program with this body.
+pub(super) fn compile(place: &Place, body: &str) -> Option<()> {
     if !require("gcc") {
         return None;
     }
@@ -140,7 +146,7 @@ fn calls(place: &Place, body: &str) -> Option<String> {
     fs::write(&source, format!("{head}{body}\nreturn 0; }}\n")).unwrap();
     let program = place.lower("bin/calls");
     run("gcc", ["-static".as_ref(), "-w".as_ref(), "-o".as_ref(), program.as_os_str(), source.as_os_str()]);
-    Some(place.says("calls"))
+    Some(())
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::process::Command;
 
-use ocibake::run::Sandbox;
+use ocibake::run::{Rung, Sandbox};
 
 use super::Place;
 use crate::support::tool::{checked, require, run};
@@ -13,18 +13,20 @@ use crate::support::tool::{checked, require, run};
 const POWERLESS: &str = "OCIBAKE_TEST_POWERLESS";
 
 #[test]
-fn without_the_right_to_mount_the_error_says_what_is_missing() {
+fn without_the_right_to_mount_a_chroot_is_left_and_the_error_of_another_rung_says_what_is_missing() {
     if let Some(directory) = std::env::var_os(POWERLESS) {
-        let error = Sandbox::find(directory.as_ref()).err().unwrap();
+        let error = Sandbox::find_on(directory.as_ref(), Some(Rung::Ids)).err().unwrap();
         let below = error.source().unwrap();
         assert_eq!(error.message, "commands cannot be run here");
         assert_eq!(below.to_string(), "cannot make namespaces for a command");
         assert_eq!(below.source().unwrap().to_string(), "Operation not permitted (os error 1)");
         assert!(error.hint.unwrap().contains("CAP_SYS_ADMIN"));
+        assert_eq!(Sandbox::find(directory.as_ref()).unwrap().rung(), Rung::Chroot);
         return;
     }
     let Some(place) = Place::new().filter(|_| require("setpriv")) else { return };
-    let name = "run::find::without_the_right_to_mount_the_error_says_what_is_missing";
+    let name =
+        "run::find::without_the_right_to_mount_a_chroot_is_left_and_the_error_of_another_rung_says_what_is_missing";
     checked(
         Command::new("setpriv")
             .args(["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"])
@@ -34,8 +36,33 @@ fn without_the_right_to_mount_the_error_says_what_is_missing() {
     );
 }
 
+/// Where the program finds a directory and lacks the capability that is named.
+const MISSING: &str = "OCIBAKE_TEST_MISSING";
+
 #[test]
-fn a_place_on_an_overlay_is_none_for_changes_and_the_error_says_so() {
+fn a_capability_that_a_chroot_needs_is_named() {
+    if let Some(place) = std::env::var_os(MISSING) {
+        let place = place.into_string().unwrap();
+        let (name, directory) = place.split_once(':').unwrap();
+        let error = Sandbox::find_on(directory.as_ref(), Some(Rung::Chroot)).err().unwrap();
+        let says = format!("{}{}", error.source().unwrap(), error.hint.as_deref().unwrap_or_default());
+        assert!(says.contains(&format!("CAP_{}", name.to_uppercase())), "{says}");
+        return;
+    }
+    let Some(place) = Place::new().filter(|_| require("setpriv")) else { return };
+    for name in ["sys_chroot", "mknod", "kill"] {
+        checked(
+            Command::new("setpriv")
+                .args(["--bounding-set", &format!("-sys_admin,-{name}"), "--inh-caps", "-all"])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--exact", "run::find::a_capability_that_a_chroot_needs_is_named"])
+                .env(MISSING, format!("{name}:{}", place.directory.path().display())),
+        );
+    }
+}
+
+#[test]
+fn on_an_overlay_roots_are_copies() {
     let Some(place) = Place::new() else { return };
     place.reset();
     let mounted = place.directory.path().join("mounted");
@@ -49,9 +76,8 @@ fn a_place_on_an_overlay_is_none_for_changes_and_the_error_says_so() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".sandbox"));
     let left = left.count();
     run("umount", ["-l", mounted.to_str().unwrap()]);
-    let error = found.err().unwrap();
-    assert!(error.source().unwrap().to_string().starts_with("cannot mount an overlay with the changes in "));
-    assert!(error.hint.unwrap().contains("put the store on a volume"));
+    let found = found.unwrap();
+    assert_eq!((found.rung(), found.is_stacking()), (Rung::Ids, false));
     assert_eq!(left, 0);
 }
 
@@ -60,6 +86,8 @@ fn a_place_that_will_do_is_left_as_it_was() {
     let Some(place) = Place::new() else { return };
     let names = || fs::read_dir(place.directory.path()).unwrap().count();
     let before = names();
-    Sandbox::find(place.directory.path()).unwrap();
+    for rung in [Rung::Ids, Rung::Chroot] {
+        Sandbox::find_on(place.directory.path(), Some(rung)).unwrap();
+    }
     assert_eq!(names(), before);
 }

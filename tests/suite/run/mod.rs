@@ -2,6 +2,10 @@
 
 mod agent;
 mod base;
+mod chroot;
+mod chroot_ends;
+mod chroot_images;
+mod chroot_mounts;
 mod confined;
 mod dockerfile;
 mod ends;
@@ -27,8 +31,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use ocibake::error::Result;
+use ocibake::layer::{Devices, copy};
 use ocibake::net::Stop;
-use ocibake::run::{Exit, Network, Process, Ran, Root, Sandbox, Security, Stream, User};
+use ocibake::run::{Exit, Network, Process, Ran, Root, Rung, Sandbox, Security, Stream, User};
 
 use crate::support::tool::{install, require, require_root, run};
 
@@ -92,22 +97,24 @@ impl Place {
     fn try_run(&self, process: &Process) -> Result<Done> {
         self.reset();
         let sandbox = Sandbox::find(self.directory.path())?;
-        let (output, error) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
-        let ran = sandbox.run(
-            process,
-            &self.root(),
-            &|stream, bytes| {
-                let place = if stream == Stream::Output { &output } else { &error };
-                place.lock().unwrap().extend_from_slice(bytes);
-            },
-            &Stop::default(),
-        )?;
-        let text = |bytes: Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.into_inner().unwrap()).into_owned();
-        Ok(Done { ran, output: text(output), error: text(error) })
+        run_on(&sandbox, process, &self.root())
     }
 
     fn run(&self, process: &Process) -> Done {
         self.try_run(process).unwrap_or_else(|error| panic!("{error}: {:?}: {:?}", error.source, error.hint))
+    }
+
+    /// Runs in a chroot, in a copy of the lower directory, which is the upper one.
+    fn try_run_in_chroot(&self, process: &Process) -> Result<Done> {
+        self.reset();
+        copy(&self.lower(""), &self.upper(""), Devices::Dead)?;
+        let sandbox = Sandbox::find_on(self.directory.path(), Some(Rung::Chroot))?;
+        let root = Root { lowers: Vec::new(), ..self.root() };
+        run_on(&sandbox, process, &root)
+    }
+
+    fn run_in_chroot(&self, process: &Process) -> Done {
+        self.try_run_in_chroot(process).unwrap_or_else(|error| panic!("{error}: {:?}: {:?}", error.source, error.hint))
     }
 
     /// What a script writes, which has to succeed without a word of complaint.
@@ -133,6 +140,17 @@ impl Place {
         found.sort();
         found
     }
+}
+
+fn run_on(sandbox: &Sandbox, process: &Process, root: &Root) -> Result<Done> {
+    let (output, error) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let write = |stream, bytes: &[u8]| {
+        let place = if stream == Stream::Output { &output } else { &error };
+        place.lock().unwrap().extend_from_slice(bytes);
+    };
+    let ran = sandbox.run(process, root, &write, &Stop::default())?;
+    let text = |bytes: Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.into_inner().unwrap()).into_owned();
+    Ok(Done { ran, output: text(output), error: text(error) })
 }
 
 fn says(done: Done) -> String {

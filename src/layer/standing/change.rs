@@ -1,0 +1,141 @@
+//! What a command has changed is moved to an upper directory of the form that overlayfs would have left.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::io;
+use std::iter;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Timespec, Timestamps, utimensat};
+
+use super::Standing;
+use super::copy::{copy_one, remove, settle};
+use super::marks::{Mark, Marks};
+use crate::error::{Error, Result};
+use crate::layer::Provided;
+use crate::layer::stack::{WHITEOUT_NAME, find, hide, within};
+use crate::tree::{Identity, parent};
+
+impl Standing {
+    /// Moves what was changed since [`Standing::mark`] into `upper`, an empty directory on the same file system, in
+    /// overlayfs' form. The root is then what `lowers` with `upper` over them make once [`Standing::lay`] has laid that; as
+    /// it is it lacks what was moved. `lowers` are those that it is a copy of, the topmost first. What was [`Provided`] and is
+    /// as it was gives way to what was in its place.
+    ///
+    /// Names of one file that was there before become files of their own, as they do where an overlay copies them up.
+    pub fn take(&mut self, lowers: &[PathBuf], provided: &[Provided], upper: &Path) -> Result<()> {
+        let Some(before) = self.marks.take() else {
+            return Err(Error::input("nothing was noted of the root before the command"));
+        };
+        let restored = provided.iter().map(|file| self.give_back(file, lowers, &before)).collect::<Result<Vec<_>>>()?;
+        let restored: HashSet<&[u8]> = restored.into_iter().flatten().collect();
+        let after = Marks::of(&self.root)?;
+        let is_gone = |path: &[u8]| after.get(path).is_none() || self.is_foreign_whiteout(after.get(path));
+        let changed = after.iter().filter(|(path, mark)| {
+            before.get(path) != Some(mark) && !restored.contains(path) && !self.is_foreign_whiteout(Some(mark))
+        });
+        let changed: BTreeMap<&[u8], &Mark> = changed.filter(|(path, _)| !path.is_empty()).collect();
+        let is_directory = |path: &[u8]| after.get(path).is_some_and(|mark| mark.kind == FileType::Directory);
+        // What is in something that is gone is gone with it.
+        let gone = before.iter().map(|(path, _)| path).filter(|path| is_gone(path));
+        let gone: BTreeSet<&[u8]> = gone.filter(|path| parent(path).is_some_and(is_directory)).collect();
+        let mut directories: BTreeSet<&[u8]> = changed.keys().chain(&gone).flat_map(|path| above(path)).collect();
+        directories.extend(changed.iter().filter(|(_, mark)| mark.kind == FileType::Directory).map(|(path, _)| *path));
+        for path in &directories {
+            let path = within(upper, path);
+            fs::DirBuilder::new().mode(0o700).create(&path).map_err(|source| Error::io("create", path, source))?;
+        }
+        let mut old = HashSet::new();
+        for (path, mark) in changed.iter().filter(|(_, mark)| mark.kind != FileType::Directory) {
+            let was_there = before.get(path).is_some_and(|was| was.is_same(mark));
+            let is_further = mark.links > 1 && was_there && !old.insert(mark.inode);
+            self.move_one(path, mark, upper, is_further)?;
+        }
+        for path in gone {
+            hide(&within(upper, path))?;
+        }
+        for path in iter::once(&b""[..]).chain(directories).collect::<Vec<_>>().into_iter().rev() {
+            self.settle_directory(path, after.get(path), upper)?;
+        }
+        Ok(())
+    }
+
+    /// A node with the numbers of a whiteout that the command has made: an overlay would have refused it.
+    fn is_foreign_whiteout(&self, mark: Option<&Mark>) -> bool {
+        mark.is_some_and(|mark| {
+            mark.kind == FileType::CharacterDevice && mark.device == 0 && !self.dead.contains_key(&mark.inode)
+        })
+    }
+
+    /// Puts what `lowers` have back in the place of a file that is as it was provided, and takes away directories that were
+    /// made for it alone. Returns its path if it was.
+    fn give_back<'p>(&self, file: &'p Provided, lowers: &[PathBuf], before: &Marks) -> Result<Option<&'p [u8]>> {
+        let place = within(&self.root, &file.path);
+        if !is_as_provided(&place, &file.identity) {
+            return Ok(None);
+        }
+        fs::remove_file(&place).map_err(|source| Error::io("remove", &place, source))?;
+        match find(lowers, &file.path)? {
+            Some((below, metadata)) => copy_one(&below, &place, &metadata)?,
+            None => {
+                let made = above(&file.path).take_while(|path| before.get(path).is_none());
+                made.map(|path| within(&self.root, path))
+                    .take_while(|path| is_plain_directory(path) && fs::remove_dir(path).is_ok())
+                    .for_each(drop);
+            }
+        }
+        Ok(Some(&file.path))
+    }
+
+    /// Moves what is at `path`, or copies it if it is to be a file of its own.
+    fn move_one(&self, path: &[u8], mark: &Mark, upper: &Path, is_further: bool) -> Result<()> {
+        let (from, to) = (within(&self.root, path), within(upper, path));
+        let failed = |source: io::Error| Error::io("move", &from, source);
+        if let Some(device) = self.dead.get(&mark.inode).filter(|_| mark.kind == FileType::CharacterDevice) {
+            device.make(&to).map_err(|source| Error::io("create", &to, source))?;
+            settle(&from, &to, &fs::symlink_metadata(&from).map_err(failed)?)?;
+            return fs::remove_file(&from).map_err(failed);
+        }
+        if is_further {
+            copy_one(&from, &to, &fs::symlink_metadata(&from).map_err(failed)?)?;
+            return remove(&from).map_err(failed);
+        }
+        fs::rename(&from, &to).map_err(failed)?;
+        if mark.kind == FileType::RegularFile && mark.size == 0 {
+            // An overlay keeps that to itself.
+            let _ = xattr::remove(&to, WHITEOUT_NAME);
+        }
+        Ok(())
+    }
+
+    fn settle_directory(&self, path: &[u8], mark: Option<&Mark>, upper: &Path) -> Result<()> {
+        let (from, to) = (within(&self.root, path), within(upper, path));
+        let failed = |source| Error::io("set the attributes of", &to, source);
+        settle(&from, &to, &fs::symlink_metadata(&from).map_err(failed)?)?;
+        // What was moved has changed the time.
+        let Some((seconds, nanoseconds)) = mark.map(|mark| mark.modified) else { return Ok(()) };
+        let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+        let times = Timestamps { last_access: time, last_modification: time };
+        utimensat(CWD, &to, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed(errno.into()))
+    }
+}
+
+fn is_as_provided(path: &Path, was: &Identity) -> bool {
+    let Ok(is) = fs::symlink_metadata(path) else { return false };
+    is.is_file()
+        && (is.nlink(), is.size()) == (was.links, was.size)
+        && (is.mtime(), is.mtime_nsec()) == was.modified
+        && (is.ctime(), is.ctime_nsec()) == was.changed
+}
+
+/// Returns whether it is a directory as one is that is made on the way to something.
+fn is_plain_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path)
+        .is_ok_and(|it| it.is_dir() && it.permissions().mode() & 0o7777 == 0o755 && (it.uid(), it.gid()) == (0, 0))
+}
+
+/// Returns the directories that `path` lies in, without the root, the lowest first.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    iter::successors(parent(path), |above| parent(above)).filter(|above| !above.is_empty())
+}

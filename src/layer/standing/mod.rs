@@ -1,0 +1,69 @@
+//! A root file system in a directory of its own, for where no overlay is to be had: a copy of the directories that an overlay
+//! would stack, and after a command what has changed in it, as overlayfs would have it.
+
+mod change;
+mod copy;
+mod devices;
+mod marks;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use crate::error::Result;
+use crate::layer::stack::within;
+use copy::Copying;
+use devices::Device;
+use marks::Marks;
+
+pub use copy::{copy, link, replace_by_copy, settle_as};
+pub use devices::Devices;
+
+/// A root file system in a directory of its own. Nobody else may look into it.
+#[derive(Debug)]
+pub struct Standing {
+    root: PathBuf,
+    devices: Devices,
+    /// By inode.
+    dead: HashMap<u64, Device>,
+    marks: Option<Marks>,
+}
+
+/// Returns the paths of all files below `root`, which are no directories, and their inodes.
+pub fn files_of(root: &Path) -> Result<Vec<(PathBuf, u64)>> {
+    let marks = Marks::of(root)?;
+    let files = marks.iter().filter(|(_, mark)| mark.kind == FileType::RegularFile);
+    Ok(files.map(|(path, mark)| (within(root, path), mark.inode)).collect())
+}
+
+impl Standing {
+    /// Begins one in `root`, an empty directory.
+    pub fn new(root: PathBuf, devices: Devices) -> Self {
+        Standing { root, devices, dead: HashMap::new(), marks: None }
+    }
+
+    /// Returns where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Copies `lower`, a directory in overlayfs' form, over what is there: it then holds what an overlay of all that was laid
+    /// shows. Files share their blocks with what they are copied from where the file system can do that. Names of one file
+    /// stay names of one.
+    pub fn lay(&mut self, lower: &Path) -> Result<()> {
+        self.marks = None;
+        let dead = Copying::new(lower, &self.root, self.devices).run()?;
+        self.dead.extend(dead);
+        Ok(())
+    }
+
+    /// Notes all that is there. What is changed from then on is found by [`Standing::take`], even where size and times are
+    /// what they were: this returns when the clock of the file system has gone on.
+    pub fn mark(&mut self) -> Result<()> {
+        let marks = Marks::of(&self.root)?;
+        marks.outlast(&self.root)?;
+        self.marks = Some(marks);
+        Ok(())
+    }
+}
