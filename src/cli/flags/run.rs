@@ -156,7 +156,8 @@ impl RunFlags {
             for path in &given {
                 let metadata = fs::metadata(path).map_err(|source| Error::io("find the SSH agent", path, source))?;
                 let is_socket = metadata.file_type().is_socket();
-                if !is_socket && !(metadata.is_file() && usual.is_none()) {
+                let is_key = metadata.is_file() && usual.is_none();
+                if !is_socket && !is_key {
                     let message =
                         format!("{} is not the socket of an SSH agent, nor a file with a key", path.display());
                     return Err(Error::usage(message));
