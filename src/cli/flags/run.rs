@@ -50,8 +50,7 @@ pub struct RunFlags {
     /// Make these stages anew, whatever earlier builds have left
     #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
     no_cache_filter: Vec<String>,
-    /// How commands are kept apart from the machine: ids (namespaces, with all users), single-id (with one), chroot (not here
-    /// yet), or auto, the first of them that works [default: auto]
+    /// How commands are kept apart from the machine: auto, ids, single-id or chroot [default: auto]
     #[arg(long, value_name = "HOW", value_parser = value::<Isolation>)]
     pub isolation: Option<Isolation>,
 }

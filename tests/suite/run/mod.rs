@@ -8,6 +8,7 @@ mod hostile;
 mod kills;
 mod mounts;
 mod namespace;
+mod namespace_ends;
 mod place;
 mod provided;
 mod start;
