@@ -77,8 +77,12 @@ pub fn start_as_user(arguments: &[OsString]) -> Option<u8> {
 /// The exit code of a shell for a program that is not there.
 const NOT_STARTED: u8 = 127;
 
-/// Returns whether a local store at `root` has anything that others than its owner may own.
+/// Returns whether a local store at `root` has anything that belongs to others than its owner for sure only where there are
+/// others.
 pub fn has_owners(root: &Path) -> bool {
+    if !namespace::may_help() {
+        return false;
+    }
     let is_full = |name: &&str| fs::read_dir(root.join(name)).is_ok_and(|mut entries| entries.next().is_some());
     LocalStore::SHARED_OUT.iter().any(|name| is_full(name))
 }

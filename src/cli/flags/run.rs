@@ -42,7 +42,7 @@ pub struct RunFlags {
     #[arg(long, value_name = "OPTIONS")]
     secret: Vec<String>,
     /// Give an SSH agent: default (that of SSH_AUTH_SOCK), or a name and its socket, or files with keys for one
-    #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]", value_parser = value::<NamedAgent>)]
+    #[arg(long, value_name = "ID[=SOCKET|KEY]", value_parser = value::<NamedAgent>)]
     ssh: Vec<NamedAgent>,
     /// Allow commands what they ask for: network.host or security.insecure
     #[arg(long, value_name = "ENTITLEMENT", value_parser = value::<Entitlement>)]
@@ -65,8 +65,7 @@ pub struct RunFlags {
     /// Write all that each command writes to a file in DIR: STAGE-NUMBER.log, as it comes
     #[arg(long, value_name = "DIR")]
     pub log: Option<PathBuf>,
-    /// How commands are kept apart from the machine: ids (namespaces, with all users), single-id (with one), chroot (not here
-    /// yet), or auto, the first of them that works [default: auto]
+    /// How commands are kept apart from the machine: auto, ids, single-id or chroot [default: auto]
     #[arg(long, value_name = "HOW", value_parser = value::<Isolation>)]
     pub isolation: Option<Isolation>,
 }

@@ -10,7 +10,7 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, waitpid};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use super::subordinate::{self, Kind};
 use crate::error::Result;
 use crate::run::system::{self, exit};

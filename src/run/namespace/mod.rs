@@ -8,6 +8,7 @@
 
 mod entry;
 mod outer;
+mod refusal;
 mod subordinate;
 
 use std::fs;
@@ -18,6 +19,8 @@ use rustix::process::{getegid, geteuid, getuid};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use self::entry::{Entry, Map};
+pub use self::refusal::Refusal;
+pub(super) use self::refusal::UNUSABLE;
 use self::subordinate::Kind;
 use super::rung::{Rung, may_mount};
 use super::system;
@@ -44,37 +47,6 @@ pub struct Standing {
     /// The ways that are not open, the best one first.
     pub refused: Vec<Refusal>,
 }
-
-/// Why a way is not open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The way.
-    pub rung: Rung,
-    /// What was refused, and how.
-    pub reason: String,
-    /// What to change.
-    pub hint: Option<String>,
-}
-
-impl Refusal {
-    fn new(reason: impl Into<String>) -> Self {
-        Refusal { rung: Rung::Ids, reason: reason.into(), hint: None }
-    }
-
-    fn with_hint(self, hint: impl Into<String>) -> Self {
-        Refusal { hint: Some(hint.into()), ..self }
-    }
-
-    fn of(error: &Error) -> Self {
-        let causes = std::iter::successors(std::error::Error::source(error), |source| source.source());
-        let all = [error.message.clone()].into_iter().chain(causes.map(ToString::to_string));
-        let words: Vec<String> = all.filter(|words| words != UNUSABLE).collect();
-        Refusal { hint: error.hint.clone(), ..Refusal::new(words.join(": ")) }
-    }
-}
-
-/// What is said where there is no way to run commands.
-pub(super) const UNUSABLE: &str = "commands cannot be run here";
 
 static STANDING: OnceLock<Standing> = OnceLock::new();
 

@@ -1,13 +1,12 @@
 //! The IDs that a user may have beside his own (subuid(5), subgid(5)), and the programs that give them to a namespace.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rustix::process::Pid;
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::error::escape;
 use crate::tree::IdRange;
 
@@ -62,7 +61,7 @@ pub(super) fn map(kind: Kind, own: u32, user: u32) -> Result<Vec<IdRange>, Refus
     let reason = format!("{} gives {shown} no subordinate {} ids", kind.file(), kind.what());
     Err(Refusal::new(reason).with_hint(format!(
         "give some: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {shown}`, where no other line \
-         has them"
+         has them; or run it as root, with the capability CAP_SYS_ADMIN"
     )))
 }
 
@@ -112,8 +111,7 @@ fn has_no_new_privileges() -> bool {
 /// What a program of the system says; nothing if it is not there.
 fn ask(program: &str, arguments: &[&str]) -> Option<String> {
     let asked = Command::new(find(program)?).args(arguments).env_clear().stdin(Stdio::null()).output();
-    let answer: io::Result<_> = asked;
-    answer
+    asked
         .ok()
         .filter(|answer| answer.status.success())
         .map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned())

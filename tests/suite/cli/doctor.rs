@@ -168,9 +168,10 @@ fn it_tells_whether_commands_can_be_run() {
     }
     let program = Program::new();
     insta::assert_snapshot!(program.run(["doctor"]).success().stdout, @"commands can be run here: in namespaces of their own, on an overlay of the image");
-    let outcome = Outcome::of(&mut program.command_under(&["setpriv", "--bounding-set=-sys_admin"], ["doctor"]));
+    let outcome =
+        Outcome::of(&mut program.command_under(&["setpriv", "--bounding-set=-sys_admin,-setuid"], ["doctor"]));
     outcome.failure(1).says(&["commands cannot be run here", "Operation not permitted", "CAP_SYS_ADMIN"]);
-    let mut asked = program.command_under(&["setpriv", "--bounding-set=-sys_admin"], ["doctor", "--json"]);
+    let mut asked = program.command_under(&["setpriv", "--bounding-set=-sys_admin,-setuid"], ["doctor", "--json"]);
     let document: Value = serde_json::from_str(&Outcome::of(&mut asked).failure_with_result(1).stdout).unwrap();
     assert_eq!(document["commands"]["verdict"], "no");
 }

@@ -18,6 +18,7 @@ mod told;
 mod kills;
 mod mounts;
 mod namespace;
+mod namespace_ends;
 mod place;
 mod provided;
 mod real_work;
