@@ -53,7 +53,7 @@ pub struct Directories(BTreeMap<Vec<u8>, Attributes>, Owners);
 const SMALL: u64 = 256 << 10;
 
 /// Writes `files`, whose contents are in `layers` or at hand, into the empty directory `root`, which errors call `shown`, on the threads of
-/// `pool` and as many more. Nobody else may be able to look into it. Memory beside the files: some 2 MiB for each thread.
+/// `pool` and as many more. Nobody else may be able to look into it. Memory beside the files: some 4 MiB for each thread.
 ///
 /// Layers are read side by side, each once and only if something is wanted of it, and files written side by side. A file on
 /// disk that is not the one that was walked is an error. Root gets owners, modes, times, attributes and devices

@@ -175,7 +175,7 @@ fn what_does_not_hold_is_an_error() {
         let error = of(&[&cut, &good], threads);
         assert!(error.message.contains("cannot be decompressed"), "{error:?}");
         // The blob is another than the one that was asked for.
-        let mut layers = Layers::new(&[good.clone()]);
+        let mut layers = Layers::new(std::slice::from_ref(&good));
         let last = layers.blobs[0].len() - 1;
         layers.blobs[0][last] ^= 1;
         let error = layers.once(threads).unwrap_err();
