@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Timespec, Timestamps, utimensat};
 
 use super::Standing;
-use super::copy::{copy_one, remove, settle};
+use super::copy::{copy_one, settle};
 use super::marks::{Mark, Marks};
 use crate::error::{Error, Result};
 use crate::layer::Provided;
@@ -22,8 +22,6 @@ impl Standing {
     /// overlayfs' form. The root is then what `lowers` with `upper` over them make once [`Standing::lay`] has laid that; as
     /// it is it lacks what was moved. `lowers` are those that it is a copy of, the topmost first. What was [`Provided`] and is
     /// as it was gives way to what was in its place.
-    ///
-    /// Names of one file that was there before become files of their own, as they do where an overlay copies them up.
     pub fn take(&mut self, lowers: &[PathBuf], provided: &[Provided], upper: &Path) -> Result<()> {
         let Some(before) = self.marks.take() else {
             return Err(Error::input("nothing was noted of the root before the command"));
@@ -46,11 +44,8 @@ impl Standing {
             let path = within(upper, path);
             fs::DirBuilder::new().mode(0o700).create(&path).map_err(|source| Error::io("create", path, source))?;
         }
-        let mut old = HashSet::new();
         for (path, mark) in changed.iter().filter(|(_, mark)| mark.kind != FileType::Directory) {
-            let was_there = before.get(path).is_some_and(|was| was.is_same(mark));
-            let is_further = mark.links > 1 && was_there && !old.insert(mark.inode);
-            self.move_one(path, mark, upper, is_further)?;
+            self.move_one(path, mark, upper)?;
         }
         for path in gone {
             hide(&within(upper, path))?;
@@ -88,18 +83,14 @@ impl Standing {
         Ok(Some(&file.path))
     }
 
-    /// Moves what is at `path`, or copies it if it is to be a file of its own.
-    fn move_one(&self, path: &[u8], mark: &Mark, upper: &Path, is_further: bool) -> Result<()> {
+    /// Moves what is at `path`.
+    fn move_one(&self, path: &[u8], mark: &Mark, upper: &Path) -> Result<()> {
         let (from, to) = (within(&self.root, path), within(upper, path));
         let failed = |source: io::Error| Error::io("move", &from, source);
         if let Some(device) = self.dead.get(&mark.inode).filter(|_| mark.kind == FileType::CharacterDevice) {
             device.make(&to).map_err(|source| Error::io("create", &to, source))?;
             settle(&from, &to, &fs::symlink_metadata(&from).map_err(failed)?)?;
             return fs::remove_file(&from).map_err(failed);
-        }
-        if is_further {
-            copy_one(&from, &to, &fs::symlink_metadata(&from).map_err(failed)?)?;
-            return remove(&from).map_err(failed);
         }
         fs::rename(&from, &to).map_err(failed)?;
         if mark.kind == FileType::RegularFile && mark.size == 0 {

@@ -36,7 +36,7 @@ pub fn copy(from: &Path, to: &Path, devices: Devices) -> Result<()> {
 /// Makes the empty directory `to`, on the file system of `from`, a second tree of what is in that: directories of its own,
 /// and the same files.
 pub fn link(from: &Path, to: &Path) -> Result<()> {
-    Copying { is_linking: true, ..Copying::new(from, to, Devices::Live) }.run().map(drop)
+    Copying { names: Names::Shared, ..Copying::new(from, to, Devices::Live) }.run().map(drop)
 }
 
 /// Puts a copy of the file at `path` in its place: what was there stays what it is under its other names.
@@ -67,14 +67,30 @@ pub(super) struct Copying<'a> {
     dead: Mutex<HashMap<u64, Device>>,
     /// The file system has no blocks that several files share.
     is_plain: AtomicBool,
+    /// What becomes of files, and of their names.
+    names: Names,
+}
+
+/// What becomes of files in a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// Names of one file stay names of one.
+    Together,
+    /// Each name is a file of its own.
+    Apart,
     /// Files are not copied but get one more name.
-    is_linking: bool,
+    Shared,
 }
 
 impl<'a> Copying<'a> {
     pub(super) fn new(from: &'a Path, to: &'a Path, devices: Devices) -> Self {
         let (first, links, dead, is_plain) = Default::default();
-        Copying { from, to, devices, first, links, dead, is_plain, is_linking: false }
+        Copying { from, to, devices, first, links, dead, is_plain, names: Names::Together }
+    }
+
+    /// Makes each name of a file one of its own.
+    pub(super) fn apart(self) -> Self {
+        Copying { names: Names::Apart, ..self }
     }
 
     /// Copies all, and returns the dead nodes that were made.
@@ -125,7 +141,7 @@ impl<'a> Copying<'a> {
             self.enter(&from, &to)?;
             return Ok(true);
         }
-        if metadata.is_file() && metadata.nlink() > 1 && !self.is_linking {
+        if metadata.is_file() && metadata.nlink() > 1 && self.names == Names::Together {
             match locked(&self.first).entry(metadata.ino()) {
                 Slot::Vacant(slot) => drop(slot.insert(path.to_vec())),
                 Slot::Occupied(slot) => {
@@ -152,7 +168,7 @@ impl<'a> Copying<'a> {
     fn object(&self, from: &Path, to: &Path, metadata: &Metadata) -> Result<()> {
         let failed = |source| Error::io("create", to, source);
         let kind = metadata.file_type();
-        if kind.is_file() && self.is_linking && fs::hard_link(from, to).is_ok() {
+        if kind.is_file() && self.names == Names::Shared && fs::hard_link(from, to).is_ok() {
             return Ok(());
         }
         if kind.is_file() {

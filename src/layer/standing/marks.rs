@@ -25,7 +25,7 @@ pub(super) struct Marks(HashMap<Vec<u8>, Mark>);
 pub(super) struct Mark {
     pub(super) kind: FileType,
     pub(super) inode: u64,
-    pub(super) links: u32,
+    links: u32,
     pub(super) size: u64,
     /// What it stands for if it is a device.
     pub(super) device: u64,
@@ -103,11 +103,6 @@ impl Mark {
             changed: time(status.stx_ctime),
             modified: time(status.stx_mtime),
         })
-    }
-
-    /// Returns whether both are of one object, however it has changed.
-    pub(super) fn is_same(&self, other: &Mark) -> bool {
-        (self.kind, self.inode, self.born) == (other.kind, other.inode, other.born)
     }
 }
 

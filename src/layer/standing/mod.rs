@@ -49,11 +49,11 @@ impl Standing {
     }
 
     /// Copies `lower`, a directory in overlayfs' form, over what is there: it then holds what an overlay of all that was laid
-    /// shows. Files share their blocks with what they are copied from where the file system can do that. Names of one file
-    /// stay names of one.
+    /// shows. Files share their blocks with what they are copied from where the file system can do that. Each name of a file
+    /// becomes a file of its own, as it does in an overlay with the first change: what is done to one is not done to the other.
     pub fn lay(&mut self, lower: &Path) -> Result<()> {
         self.marks = None;
-        let dead = Copying::new(lower, &self.root, self.devices).run()?;
+        let dead = Copying::new(lower, &self.root, self.devices).apart().run()?;
         self.dead.extend(dead);
         Ok(())
     }

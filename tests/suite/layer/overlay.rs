@@ -47,7 +47,7 @@ fn split(changes: Vec<Change>) -> (Vec<Entry>, Vec<Vec<u8>>) {
     (entries, removed)
 }
 
-fn apply(files: &Files, (entries, removed): &(Vec<Entry>, Vec<Vec<u8>>)) -> Files {
+pub(super) fn apply(files: &Files, (entries, removed): &(Vec<Entry>, Vec<Vec<u8>>)) -> Files {
     let mut after = files.clone();
     removed.iter().for_each(|path| after.remove(path));
     after.put_all(entries);
