@@ -85,12 +85,7 @@ impl Sandbox {
         self.run_with(process, root, |prepared| child::run(prepared, output, stop))
     }
 
-    fn run_with(
-        &self,
-        process: &Process,
-        root: &Root,
-        run: impl FnOnce(Prepared) -> Result<Ran>,
-    ) -> Result<Ran> {
+    fn run_with(&self, process: &Process, root: &Root, run: impl FnOnce(Prepared) -> Result<Ran>) -> Result<Ran> {
         if self.rung != Rung::Chroot {
             return run(Prepared::new(process, root)?);
         }

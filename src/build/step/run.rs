@@ -22,9 +22,7 @@ use crate::build::logs::CommandLog;
 use crate::error::{Error, Result};
 use crate::layer;
 use crate::oci::{Digest, KeyBuilder};
-use crate::plan::{
-    CacheSharing, Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity, Stage,
-};
+use crate::plan::{CacheSharing, Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity, Stage};
 use crate::progress::{CommandEnd, Event, OutputStream};
 use crate::run::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
 use crate::source::modified::Modified;

@@ -318,7 +318,10 @@ fn isolation_names_one_way_alone() {
     let digest = bakery.by_root(&[]).digest();
     assert_eq!(bakery.by(BAKER, &[], &bakery.build(&["--isolation=ids"])).digest(), digest);
     assert_eq!(bakery.by_root(&["--isolation=ids"]).digest(), digest);
-    bakery.by(BAKER, &[], &bakery.build(&["--isolation=chroot"])).failure(1).says(&["a command in a chroot needs root"]);
+    bakery
+        .by(BAKER, &[], &bakery.build(&["--isolation=chroot"]))
+        .failure(1)
+        .says(&["a command in a chroot needs root"]);
     bakery.by(BAKER, &[], &bakery.build(&["--isolation=vm"])).failure(2).says(&["auto, ids, single-id or chroot"]);
 }
 
