@@ -6,8 +6,10 @@
 //! - `read`: blobs to the file system that they make. What comes from elsewhere is read twice: [`read()`] checks all of it and
 //!   learns what is to be,
 //! - `unpack`: and [`unpack()`] brings that to disk, or [`flatten()`] into one tar.
-//! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted.
+//! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted; `kept`:
+//!   the owners of files where all files have one.
 
+mod kept;
 mod lower;
 mod read;
 mod tar;
@@ -16,6 +18,7 @@ mod upper;
 mod whiteout;
 mod write;
 
+pub use kept::{CAPABILITY, Device, KEPT_LENGTH, KEPT_PREFIX, Kept, OWNER, has_one_id, with_kept};
 pub use lower::{lower, lowest};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,

@@ -91,8 +91,11 @@ impl<'a> Bases<'a> {
         Ok(overlay.into_files())
     }
 
-    /// Writes `files` into the empty directory `root`, which errors call `shown`.
+    /// Writes `files` into the empty directory `root`, which errors call `shown`, for commands: where all files have one owner,
+    /// theirs are kept beside them.
     pub fn unpack(&self, files: &Files, (root, shown): (BorrowedFd<'_>, &Path)) -> Result<()> {
+        let with_kept = layer::has_one_id().then(|| layer::with_kept(files));
+        let files = with_kept.as_ref().unwrap_or(files);
         let tars: BTreeSet<Digest> = files.paths().filter_map(|(_, node)| tar_of(node)).collect();
         let layers: Vec<Layer> = {
             let spooled = locked(&self.spooled);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fsetxattr, openat};
 use rustix::io::Errno;
 
 use super::provided::Provided;
@@ -16,7 +16,7 @@ use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
 use crate::build::cache::{Mark, Sum, difference};
 use crate::build::inputs::Inputs;
 use crate::error::{Error, Result};
-use crate::layer;
+use crate::layer::{self, Kept};
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity};
 use crate::progress::{Event, OutputStream};
@@ -112,7 +112,12 @@ impl Doing for Run {
 
 /// Gives an upper directory the attributes of the root below it, which overlayfs hides behind it.
 fn dress(upper: &OwnedFd, attributes: &Attributes) -> Result<(), Errno> {
-    fchown(upper, Some(Uid::from_raw(attributes.user)), Some(Gid::from_raw(attributes.group)))?;
+    let (user, group) = (attributes.user, attributes.group);
+    if !layer::has_one_id() {
+        fchown(upper, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+    } else if let Some((name, value)) = (Kept { user, group, device: None }).attribute(true) {
+        fsetxattr(upper, name, &value, XattrFlags::empty())?;
+    }
     fchmod(upper, Mode::from_raw_mode(attributes.mode))
 }
 
@@ -251,7 +256,8 @@ impl Running<'_> {
                 self.bind(number, &Provided::of(provider, from, self.inputs)?, source, mount.read_only)?
             }
             RunMountKind::Cache { id, sharing, from: provider, source, mode, user, group } => {
-                let key = KeyBuilder::new("cache mount 1").part("id", id).finish();
+                let key = KeyBuilder::new("cache mount 1").part("id", id);
+                let key = if layer::has_one_id() { key.part("owners", "kept") } else { key }.finish();
                 let attributes = Attributes { mode: *mode, user: *user, group: *group, ..Attributes::implied() };
                 let cache = self.inputs.options.store.cache_mount(
                     &key,

@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat};
 use rustix::io::Errno;
 
+use super::kept::is_kept;
 use super::read::start;
 use super::{Layer, Open};
 use crate::error::{Error, Result};
@@ -250,7 +251,8 @@ impl<'a> Writing<'a, '_> {
 
     fn settle(&self, created: &File, place: &Place<'_>) -> Result<()> {
         let attributes = place.node.attributes();
-        let mode = if self.target.is_root { attributes.mode } else { attributes.mode & !SET_ID };
+        let is_owned = self.target.is_root || is_kept(attributes);
+        let mode = if is_owned { attributes.mode } else { attributes.mode & !SET_ID };
         if mode != attributes.mode {
             self.target.leave_out(Omission::SetId, &place.path);
         }

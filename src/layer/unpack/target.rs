@@ -18,6 +18,7 @@ use rustix::process::geteuid;
 
 use super::survey::Place;
 use crate::error::{Error, Result};
+use crate::layer::kept::{KEPT_PREFIX, has_one_id};
 use crate::progress::WarningKind;
 use crate::sync::locked;
 use crate::tree::{
@@ -30,6 +31,7 @@ pub struct UnpackRoot {
     root: OwnedFd,
     /// For errors.
     shown: PathBuf,
+    /// Whether files can have other owners than who makes them.
     pub is_root: bool,
     left_out: Mutex<BTreeMap<Omission, (u64, Vec<u8>)>>,
 }
@@ -46,7 +48,7 @@ impl UnpackRoot {
     /// All goes into the open directory `root`, which errors call `shown`.
     pub fn new(root: BorrowedFd<'_>, shown: &Path) -> Result<Self> {
         let root = root.try_clone_to_owned().map_err(|source| Error::io("open", shown, source))?;
-        let (shown, is_root) = (shown.to_owned(), geteuid().is_root());
+        let (shown, is_root) = (shown.to_owned(), geteuid().is_root() && !has_one_id());
         Ok(UnpackRoot { root, shown, is_root, left_out: Mutex::default() })
     }
 
@@ -71,7 +73,9 @@ impl UnpackRoot {
         for (name, value) in &attributes.xattrs {
             match set(name, value) {
                 Ok(()) => {}
-                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) => self.leave_out(Omission::Xattr, path),
+                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) if !name.starts_with(KEPT_PREFIX) => {
+                    self.leave_out(Omission::Xattr, path);
+                }
                 Err(errno) => {
                     let action = format!("set the extended attribute {} of", name.escape_ascii());
                     return Err(self.failed(&action, path, errno.into()));
