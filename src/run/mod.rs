@@ -21,9 +21,12 @@ mod prepared;
 mod process;
 mod provided;
 mod report;
+mod rung;
 mod sandbox;
 mod seccomp;
+mod supervisor;
 mod system;
 
 pub use process::{Exit, Limit, Mount, MountSource, Network, Process, Ran, Resource, Root, Security, Stream, User};
+pub use rung::Rung;
 pub use sandbox::Sandbox;

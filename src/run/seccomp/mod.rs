@@ -7,6 +7,8 @@ mod calls;
 
 use std::collections::BTreeMap;
 
+use super::supervisor::calls::{self as answers, Call};
+use super::supervisor::identity::LIMIT;
 use super::system::Instruction;
 
 /// What becomes of a system call.
@@ -21,6 +23,13 @@ enum Rule {
     Socket,
     /// It is allowed for the usual personalities.
     Personality,
+    /// The supervisor answers it.
+    Answer,
+    /// The supervisor answers it if the flags, which are the argument of that number, say that it writes or makes something.
+    AnswerOpen(u32),
+    /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
+    /// number, and there is nothing to be set if the one after it is null, if that can be.
+    Limit { resource: u32, can_be_null: bool },
 }
 
 const EPERM: u16 = libc::EPERM as u16;
@@ -29,7 +38,7 @@ const ENOSYS: u16 = libc::ENOSYS as u16;
 /// The offsets of what the kernel shows of a call.
 const NUMBER: u32 = 0;
 const MACHINE: u32 = 4;
-/// The lower half of the first argument; all machines that are built for are little-endian.
+/// The lower half of the first argument; all machines that are built for are little-endian. An argument has 8 bytes.
 const ARGUMENT: u32 = 16;
 
 /// The calls of x32 begin here; nobody has programs of it.
@@ -50,9 +59,64 @@ const FAMILIES: &[(u32, u32)] = &[(0, 11), (13, 18), (21, 22), (24, 24), (26, 33
 const PERSONALITIES: &[(u32, u32)] =
     &[(0, 0), (8, 8), (0x2_0000, 0x2_0000), (0x2_0008, 0x2_0008), (u32::MAX, u32::MAX)];
 
+/// What an open that is not for reading alone has of these: O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and O_TMPFILE without
+/// O_DIRECTORY, which have the same values on all machines that are built for.
+const WRITES: u32 =
+    (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
+
 /// Returns the filter.
 pub(super) fn filter() -> Vec<Instruction> {
-    let mut here = tree(&intervals(&rules()));
+    assembled(&rules(), &forerunner(), REFUSED)
+}
+
+/// Returns the same filter, which gives the supervisor the calls that it answers; without restrictions nothing else is refused
+/// but what would go past the supervisor. It is one filter: of two, the kernel would go through both at every call, and a
+/// refusal of either counts more than an answer.
+pub(super) fn supervised(is_restricted: bool) -> Vec<Instruction> {
+    let (mut here, mut forerunner) =
+        if is_restricted { (rules(), self::forerunner()) } else { (syncs(calls::SYNCS), BTreeMap::new()) };
+    here.extend(answered(answers::all()));
+    here.extend(answers::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
+    here.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
+    here.extend(limits(answers::SETRLIMIT, answers::PRLIMIT));
+    #[cfg(target_arch = "x86_64")]
+    {
+        use answers::i386;
+        forerunner.extend(answered(i386::ALL.iter().copied()));
+        forerunner.extend(i386::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
+        forerunner.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
+        forerunner.extend(limits(i386::SETRLIMIT, i386::PRLIMIT));
+    }
+    assembled(&here, &forerunner, if is_restricted { REFUSED } else { Rule::Allow })
+}
+
+fn answered(calls: impl Iterator<Item = (u32, Call)>) -> impl Iterator<Item = (u32, Rule)> {
+    calls.map(|(number, call)| {
+        let rule = match call {
+            Call::Open => Rule::AnswerOpen(1),
+            Call::Openat => Rule::AnswerOpen(2),
+            _ => Rule::Answer,
+        };
+        (number, rule)
+    })
+}
+
+fn limits(setrlimit: u32, prlimit: u32) -> [(u32, Rule); 2] {
+    [
+        (setrlimit, Rule::Limit { resource: 0, can_be_null: false }),
+        (prlimit, Rule::Limit { resource: 1, can_be_null: true }),
+    ]
+}
+
+fn syncs(numbers: &[u32]) -> BTreeMap<u32, Rule> {
+    numbers.iter().map(|number| (*number, Rule::Errno(0))).collect()
+}
+
+/// What no rule is about.
+const REFUSED: Rule = Rule::Errno(EPERM);
+
+fn assembled(rules: &BTreeMap<u32, Rule>, forerunner: &BTreeMap<u32, Rule>, rest: Rule) -> Vec<Instruction> {
+    let mut here = tree(&intervals(rules, rest));
     #[cfg(target_arch = "x86_64")]
     {
         let mut calls = vec![jump(libc::BPF_JGE, X32, 0, 1), result(Rule::Errno(ENOSYS))];
@@ -62,7 +126,9 @@ pub(super) fn filter() -> Vec<Instruction> {
     let mut filter = vec![load(MACHINE)];
     for_machine(&mut filter, HERE, here);
     #[cfg(target_arch = "x86_64")]
-    for_machine(&mut filter, FORERUNNER, tree(&intervals(&forerunner())));
+    for_machine(&mut filter, FORERUNNER, tree(&intervals(forerunner, rest)));
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = forerunner;
     filter.push(result(Rule::Errno(ENOSYS)));
     filter
 }
@@ -78,7 +144,7 @@ fn for_machine(filter: &mut Vec<Instruction>, machine: u32, calls: Vec<Instructi
 fn rules() -> BTreeMap<u32, Rule> {
     let mut rules: BTreeMap<u32, Rule> =
         calls::ALLOWED.iter().chain(calls::OWN).map(|number| (*number, Rule::Allow)).collect();
-    rules.extend(calls::SYNCS.iter().map(|number| (*number, Rule::Errno(0))));
+    rules.extend(syncs(calls::SYNCS));
     rules.extend([
         (calls::CLONE, Rule::Clone),
         // Its flags lie in memory, where no filter looks: C libraries then take clone.
@@ -89,12 +155,17 @@ fn rules() -> BTreeMap<u32, Rule> {
     rules
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+fn forerunner() -> BTreeMap<u32, Rule> {
+    BTreeMap::new()
+}
+
 #[cfg(target_arch = "x86_64")]
 fn forerunner() -> BTreeMap<u32, Rule> {
     use calls::i386;
     let mut rules: BTreeMap<u32, Rule> =
         i386::ALLOWED.iter().flat_map(|(first, last)| *first..=*last).map(|number| (number, Rule::Allow)).collect();
-    rules.extend(i386::SYNCS.iter().map(|number| (*number, Rule::Errno(0))));
+    rules.extend(syncs(i386::SYNCS));
     rules.extend([
         (i386::CLONE, Rule::Clone),
         (i386::CLONE3, Rule::Errno(ENOSYS)),
@@ -104,9 +175,9 @@ fn forerunner() -> BTreeMap<u32, Rule> {
     rules
 }
 
-/// Where each rule begins to hold; it does until the next begins. What no rule is about is refused.
-fn intervals(rules: &BTreeMap<u32, Rule>) -> Vec<(u32, Rule)> {
-    let mut intervals = vec![(0, Rule::Errno(EPERM))];
+/// Where each rule begins to hold; it does until the next begins. `rest` holds for what no rule is about.
+fn intervals(rules: &BTreeMap<u32, Rule>, rest: Rule) -> Vec<(u32, Rule)> {
+    let mut intervals = vec![(0, rest)];
     let mut add = |start, rule| {
         if intervals.last().is_some_and(|(last, _)| *last == start) {
             intervals.pop();
@@ -118,7 +189,7 @@ fn intervals(rules: &BTreeMap<u32, Rule>) -> Vec<(u32, Rule)> {
     for (number, rule) in rules {
         add(*number, *rule);
         if let Some(next) = number.checked_add(1) {
-            add(next, Rule::Errno(EPERM));
+            add(next, rest);
         }
     }
     intervals
@@ -147,7 +218,7 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         let rules =
             allowed.iter().flat_map(|(first, last)| *first..=*last).map(|number| (number, Rule::Allow)).collect();
         let mut leaf = vec![load(ARGUMENT)];
-        leaf.extend(tree(&intervals(&rules)));
+        leaf.extend(tree(&intervals(&rules, REFUSED)));
         leaf
     };
     match rule {
@@ -159,8 +230,34 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         ],
         Rule::Socket => by_argument(FAMILIES),
         Rule::Personality => by_argument(PERSONALITIES),
+        Rule::AnswerOpen(flags) => vec![
+            load(argument(flags)),
+            jump(libc::BPF_JSET, WRITES, 0, 1),
+            result(Rule::Answer),
+            result(Rule::Allow),
+        ],
+        Rule::Limit { resource, can_be_null } => {
+            let value = argument(resource + 1);
+            let mut leaf = vec![load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, 1, 0), result(Rule::Allow)];
+            if can_be_null {
+                leaf.extend([
+                    load(value),
+                    jump(libc::BPF_JEQ, 0, 0, 3),
+                    load(value + 4),
+                    jump(libc::BPF_JEQ, 0, 0, 1),
+                    result(Rule::Allow),
+                ]);
+            }
+            leaf.push(result(REFUSED));
+            leaf
+        }
         rule => vec![result(rule)],
     }
+}
+
+/// The offset of the lower half of an argument.
+fn argument(number: u32) -> u32 {
+    ARGUMENT + 8 * number
 }
 
 fn load(offset: u32) -> Instruction {
@@ -171,7 +268,10 @@ fn result(rule: Rule) -> Instruction {
     let action = match rule {
         Rule::Allow => libc::SECCOMP_RET_ALLOW,
         Rule::Errno(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
-        Rule::Clone | Rule::Socket | Rule::Personality => libc::SECCOMP_RET_KILL_PROCESS,
+        Rule::Answer => libc::SECCOMP_RET_USER_NOTIF,
+        Rule::Clone | Rule::Socket | Rule::Personality | Rule::AnswerOpen(_) | Rule::Limit { .. } => {
+            libc::SECCOMP_RET_KILL_PROCESS
+        }
     };
     statement(libc::BPF_RET | libc::BPF_K, action)
 }
