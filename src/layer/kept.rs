@@ -8,11 +8,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use rustix::fs::lgetxattr;
+use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -79,8 +81,7 @@ impl Kept {
             None => (0, 0, 0),
             Some(Device { is_block, major, minor }) => (1 + u32::from(is_block), major, minor),
         };
-        let numbers =
-            if is_plain { [user, group, kind, major, minor] } else { [REVISION, user, group, MARK, 0] };
+        let numbers = if is_plain { [user, group, kind, major, minor] } else { [REVISION, user, group, MARK, 0] };
         let mut value = [0; KEPT_LENGTH];
         for (place, number) in value.as_chunks_mut().0.iter_mut().zip(numbers) {
             *place = number.to_le_bytes();
@@ -102,6 +103,21 @@ impl Kept {
             _ => Kept::default(),
         }
     }
+}
+
+/// Fails unless the file system of `directory` can keep the owners of files and links; both are made in it.
+pub fn keep_owners_in(directory: &Path) -> Result<()> {
+    let (file, link) = (directory.join("file"), directory.join("link"));
+    let kept = Kept { user: 1, group: 1, device: None };
+    let keep = |path: &Path, is_plain| match kept.attribute(is_plain) {
+        Some((name, value)) => lsetxattr(path, name, &value, XattrFlags::empty()).map_err(io::Error::from),
+        None => Ok(()),
+    };
+    let kept = fs::write(&file, []).and_then(|()| symlink("file", &link));
+    kept.and_then(|()| keep(&file, true).and_then(|()| keep(&link, false))).map_err(|error| {
+        Error::io("keep the owners of files in", directory, error)
+            .with_hint("the store must be on a file system with extended attributes, such as ext4, xfs or btrfs")
+    })
 }
 
 fn numbers(value: &[u8]) -> Option<[u32; 5]> {

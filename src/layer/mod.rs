@@ -18,7 +18,7 @@ mod upper;
 mod whiteout;
 mod write;
 
-pub use kept::{CAPABILITY, Device, KEPT_LENGTH, KEPT_PREFIX, Kept, OWNER, has_one_id, with_kept};
+pub use kept::{CAPABILITY, Device, KEPT_LENGTH, KEPT_PREFIX, Kept, OWNER, has_one_id, keep_owners_in, with_kept};
 pub use lower::{lower, lowest};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,

@@ -18,8 +18,10 @@ use super::operation::{self, CLOSED, Operation};
 use super::place::Stubs;
 use super::process::{Mount, MountSource, Network, Process, Root, Security};
 use super::provided::hosts;
+use super::rung::Rung;
 use super::seccomp;
-use super::system::STACK;
+use super::supervisor::Supervised;
+use super::system::{Instruction, STACK};
 use crate::error::{Error, Result};
 
 /// Directories that links in the root can add to what has to be made for mounts.
@@ -38,11 +40,15 @@ pub(super) struct Prepared {
     pub(super) program: String,
     /// None is a probe's.
     pub(super) command: Option<Command>,
+    /// The filter that a probe tries whether calls can be given to a supervisor.
+    pub(super) probed_supervision: Option<Vec<Instruction>>,
+    /// Whom the supervisor is to take the command for; none where there is none.
+    pub(super) supervised: Option<Supervised>,
 }
 
 impl Prepared {
     /// Prepares a run of `process` on `root`.
-    pub(super) fn new(process: &Process, root: &Root) -> Result<Prepared> {
+    pub(super) fn new(process: &Process, root: &Root, rung: Rung) -> Result<Prepared> {
         let is_insecure = process.security == Security::Insecure;
         let mut operations = vec![root_operation(root, is_insecure)?];
         let mut provide = |name: &CStr, content| {
@@ -53,23 +59,30 @@ impl Prepared {
         }
         provide(c"hosts", hosts(&process.hosts));
         operation::add_system(&mut operations, process.shm_size, is_insecure);
+        keep_to_ids(&mut operations, rung);
         for mount in &process.mounts {
             operations.push(mount_operation(mount, is_insecure)?);
         }
         let directory = string(&process.directory)?;
         operations.push(Operation::Directory { path: directory.clone() });
         let program = process.arguments.first().map(|program| String::from_utf8_lossy(program).into_owned());
-        let mut prepared = Self::of(operations, root, Some(command(process, directory)?));
+        let mut prepared = Self::of(operations, root, Some(command(process, directory, rung)?));
         prepared.is_offline = process.network == Network::None;
         prepared.program = program.unwrap_or_default();
+        if rung == Rung::SingleId {
+            prepared.supervised = Some(Supervised { user: process.user.clone(), is_insecure });
+        }
         Ok(prepared)
     }
 
     /// Prepares all of a run but its command.
-    pub(super) fn probe(root: &Root) -> Result<Prepared> {
+    pub(super) fn probe(root: &Root, rung: Rung) -> Result<Prepared> {
         let mut operations = vec![root_operation(root, false)?];
         operation::add_system(&mut operations, None, false);
-        Ok(Self::of(operations, root, None))
+        keep_to_ids(&mut operations, rung);
+        let mut prepared = Self::of(operations, root, None);
+        prepared.probed_supervision = (rung == Rung::SingleId).then(|| seccomp::supervised(true));
+        Ok(prepared)
     }
 
     fn of(operations: Vec<Operation>, root: &Root, command: Option<Command>) -> Prepared {
@@ -84,6 +97,17 @@ impl Prepared {
             stack: vec![0; STACK],
             program: String::new(),
             command,
+            probed_supervision: None,
+            supervised: None,
+        }
+    }
+}
+
+/// Takes away what names groups that there are none of.
+fn keep_to_ids(operations: &mut [Operation], rung: Rung) {
+    for operation in operations.iter_mut().filter(|_| rung == Rung::SingleId) {
+        if let Operation::Mount { options, .. } = operation {
+            options.retain(|(name, _)| *name != c"gid");
         }
     }
 }
@@ -140,7 +164,7 @@ fn mount_operation(mount: &Mount, is_insecure: bool) -> Result<Operation> {
     })
 }
 
-fn command(process: &Process, directory: CString) -> Result<Command> {
+fn command(process: &Process, directory: CString, rung: Rung) -> Result<Command> {
     let strings = |strings: &[Vec<u8>]| strings.iter().map(|text| string(text)).collect::<Result<Vec<_>>>();
     let restrictions = match process.security {
         Security::Sandbox => Some(Restrictions { capabilities: capability::DEFAULT, filter: seccomp::filter() }),
@@ -160,6 +184,7 @@ fn command(process: &Process, directory: CString) -> Result<Command> {
             .iter()
             .map(|one| (one.resource, Rlimit { current: limit(one.soft), maximum: limit(one.hard) }))
             .collect(),
+        supervision: (rung == Rung::SingleId).then(|| seccomp::supervised(restrictions.is_some())),
         restrictions,
     })
 }

@@ -50,6 +50,8 @@ pub(super) enum Step {
     Execute,
     /// The same, of a program that is there.
     Interpreter,
+    /// What gives calls to the supervisor.
+    Supervise,
 }
 
 /// One message.
@@ -166,6 +168,7 @@ impl Step {
             Step::Capabilities => (13, 0),
             Step::Execute => (14, 0),
             Step::Interpreter => (15, 0),
+            Step::Supervise => (16, 0),
         }
     }
 
@@ -188,6 +191,7 @@ impl Step {
             13 => Step::Capabilities,
             14 => Step::Execute,
             15 => Step::Interpreter,
+            16 => Step::Supervise,
             _ => return None,
         })
     }
@@ -204,7 +208,7 @@ mod tests {
         let (read, written) = rustix::pipe::pipe().unwrap();
         let pipe = written.as_fd();
         let mut sent = Vec::new();
-        for kind in 0..16 {
+        for kind in 0..17 {
             let step = Step::decode(kind, 7).unwrap();
             send_failure(pipe, step, Errno::PERM);
             sent.push(Message::Failed(step, Errno::PERM));

@@ -5,12 +5,14 @@ use std::path::Path;
 use super::child;
 use super::prepared::Prepared;
 use super::process::{Process, Ran, Root, Stream};
+use super::rung::Rung;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layer;
 use crate::net::Stop;
 
 /// A way to run commands that works here: as root, with namespaces and overlayfs.
 #[derive(Debug, Clone)]
-pub struct Sandbox(());
+pub struct Sandbox(Rung);
 
 impl Sandbox {
     /// Goes through all that a run needs in a throw-away process, with the upper directory in `place`, which must exist. The
@@ -24,8 +26,12 @@ impl Sandbox {
         }
         let [lower, upper, work] = made;
         let root = Root { lowers: vec![lower], upper, work };
-        match child::run(Prepared::probe(&root)?, &|_, _| (), &Stop::default()) {
-            Ok(_) => Ok(Sandbox(())),
+        let rung = Rung::here();
+        if rung == Rung::SingleId {
+            layer::keep_owners_in(&root.lowers[0])?;
+        }
+        match child::run(Prepared::probe(&root, rung)?, &|_, _| (), &Stop::default()) {
+            Ok(_) => Ok(Sandbox(rung)),
             Err(error) => Err(unusable(error)),
         }
     }
@@ -40,7 +46,12 @@ impl Sandbox {
         output: &(dyn Fn(Stream, &[u8]) + Sync),
         stop: &Stop,
     ) -> Result<Ran> {
-        child::run(Prepared::new(process, root)?, output, stop)
+        child::run(Prepared::new(process, root, self.0)?, output, stop)
+    }
+
+    /// Returns which of the ways it is.
+    pub fn rung(&self) -> Rung {
+        self.0
     }
 }
 

@@ -271,9 +271,8 @@ pub(super) fn set_name(name: &CStr) {
 pub(super) fn limit_of(thread: u32, resource: u32) -> Result<(u64, u64), Errno> {
     let mut limit = [0u64; 2];
     // SAFETY: the kernel writes two numbers of 64 bits, for which there is room.
-    let got = unsafe {
-        libc::syscall(libc::SYS_prlimit64, thread, resource, ptr::null::<[u64; 2]>(), limit.as_mut_ptr())
-    };
+    let got =
+        unsafe { libc::syscall(libc::SYS_prlimit64, thread, resource, ptr::null::<[u64; 2]>(), limit.as_mut_ptr()) };
     outcome(got).map(|_| (limit[0], limit[1]))
 }
 
@@ -281,9 +280,8 @@ pub(super) fn limit_of(thread: u32, resource: u32) -> Result<(u64, u64), Errno> 
 pub(super) fn set_limit_of(thread: u32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let limit = [soft, hard];
     // SAFETY: the kernel reads two numbers of 64 bits.
-    let set = unsafe {
-        libc::syscall(libc::SYS_prlimit64, thread, resource, limit.as_ptr(), ptr::null_mut::<[u64; 2]>())
-    };
+    let set =
+        unsafe { libc::syscall(libc::SYS_prlimit64, thread, resource, limit.as_ptr(), ptr::null_mut::<[u64; 2]>()) };
     outcome(set).map(|_| ())
 }
 

@@ -29,7 +29,10 @@ enum Rule {
     AnswerOpen(u32),
     /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
     /// number, and there is nothing to be set if the one after it is null, if that can be.
-    Limit { resource: u32, can_be_null: bool },
+    Limit {
+        resource: u32,
+        can_be_null: bool,
+    },
 }
 
 const EPERM: u16 = libc::EPERM as u16;
@@ -230,12 +233,9 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         ],
         Rule::Socket => by_argument(FAMILIES),
         Rule::Personality => by_argument(PERSONALITIES),
-        Rule::AnswerOpen(flags) => vec![
-            load(argument(flags)),
-            jump(libc::BPF_JSET, WRITES, 0, 1),
-            result(Rule::Answer),
-            result(Rule::Allow),
-        ],
+        Rule::AnswerOpen(flags) => {
+            vec![load(argument(flags)), jump(libc::BPF_JSET, WRITES, 0, 1), result(Rule::Answer), result(Rule::Allow)]
+        }
         Rule::Limit { resource, can_be_null } => {
             let value = argument(resource + 1);
             let mut leaf = vec![load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, 1, 0), result(Rule::Allow)];

@@ -33,9 +33,17 @@ use super::process::User;
 use super::system::leave_shared_directories;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Answers the calls of a command that is to be `user`, whose listener comes through `socket`, until nobody is left to make one.
-/// It is to be called on a thread of its own, whose root and working directory change.
-pub(super) fn supervise(socket: OwnedFd, user: &User) -> Result<()> {
+/// Whom the supervisor is to take a command for.
+#[derive(Debug, Clone)]
+pub(super) struct Supervised {
+    pub(super) user: User,
+    /// Its processes may make themselves roots of their own.
+    pub(super) is_insecure: bool,
+}
+
+/// Answers the calls of a command, whose listener comes through `socket`, until nobody is left to make one. It is to be called
+/// on a thread of its own, whose root and working directory change.
+pub(super) fn supervise(socket: OwnedFd, command: &Supervised) -> Result<()> {
     let failed = |errno: Errno| {
         Error::new(ErrorKind::Io, "cannot answer the system calls of the command").with_source(io::Error::from(errno))
     };
@@ -50,7 +58,7 @@ pub(super) fn supervise(socket: OwnedFd, user: &User) -> Result<()> {
     drop(socket);
     let mut supervisor = Supervisor {
         listener: Listener::new(listener),
-        identities: Identities::new(Identity::of(user)),
+        identities: Identities::new(Identity { is_apart: command.is_insecure, ..Identity::of(&command.user) }),
         calls: [Table::new(calls::all()), forerunner()],
         processes,
         root: None,
@@ -129,12 +137,10 @@ impl Supervisor {
         }
         let Some(Becoming { device, inode, before }) = identity.becoming else { return Ok(Some(identity.clone())) };
         let program = statx(CWD, format!("{}/exe", target.thread), rustix::fs::AtFlags::empty(), StatxFlags::INO)?;
-        let is_it = rustix::fs::makedev(program.stx_dev_major, program.stx_dev_minor) == device && program.stx_ino == inode;
-        let number = if is_it {
-            self.identities.number(Identity { becoming: None, ..identity.clone() })?
-        } else {
-            before
-        };
+        let is_it =
+            rustix::fs::makedev(program.stx_dev_major, program.stx_dev_minor) == device && program.stx_ino == inode;
+        let number =
+            if is_it { self.identities.number(Identity { becoming: None, ..identity.clone() })? } else { before };
         self.identities.assign(target.thread, number)?;
         Ok(self.identities.get(number).cloned())
     }
@@ -150,7 +156,7 @@ impl Supervisor {
 
 fn make_root(root: &OwnedFd, processes: &OwnedFd) -> std::result::Result<(), Errno> {
     const HERE: &CStr = c".";
-    fchdir(root)?;
-    chroot(HERE)?;
-    fchdir(processes)
+    let made = fchdir(root).and_then(|()| chroot(HERE));
+    fchdir(processes)?;
+    made
 }

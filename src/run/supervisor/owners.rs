@@ -58,9 +58,8 @@ pub(super) fn is_plain(kind: FileType) -> bool {
 
 fn read(path: &CStr, is_plain: bool) -> Result<Kept, Errno> {
     let name = if is_plain { OWNER } else { CAPABILITY };
-    Ok(value(path, name, true).map_or_else(Kept::default, |value| {
-        if is_plain { Kept::of_plain(&value) } else { Kept::of_other(&value) }
-    }))
+    Ok(value(path, name, true)
+        .map_or_else(Kept::default, |value| if is_plain { Kept::of_plain(&value) } else { Kept::of_other(&value) }))
 }
 
 fn value(path: &CStr, name: &CStr, follows: bool) -> Option<Vec<u8>> {

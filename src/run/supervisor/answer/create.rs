@@ -28,10 +28,17 @@ const SEARCH: u32 = 1;
 /// What is made, beside the files that an open makes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Making {
-    Directory { mode: u32 },
-    Node { mode: u32, device: u32 },
+    Directory {
+        mode: u32,
+    },
+    Node {
+        mode: u32,
+        device: u32,
+    },
     /// The argument of this number is where it leads.
-    Link { target: usize },
+    Link {
+        target: usize,
+    },
 }
 
 /// Where something is to be made.
@@ -115,7 +122,8 @@ impl Asked<'_> {
         self.may_make_in(&parent.status)?;
         let before = self.use_mask()?;
         let flags_of_new = flags | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let opened = openat(&parent.directory, parent.name.as_c_str(), flags_of_new, Mode::from_raw_mode(mode & 0o7777));
+        let opened =
+            openat(&parent.directory, parent.name.as_c_str(), flags_of_new, Mode::from_raw_mode(mode & 0o7777));
         umask(before);
         match opened {
             // Somebody was faster.
@@ -197,7 +205,8 @@ impl Asked<'_> {
         let object = openat(directory, name.as_c_str(), flags, Mode::empty())?;
         match keep_new(object.as_fd(), self.identity, status, device) {
             // A socket is in no image.
-            Err(_) if matches!(making, Making::Node { mode, .. } if FileType::from_raw_mode(mode) == FileType::Socket) => {}
+            Err(_) if matches!(making, Making::Node { mode, .. } if FileType::from_raw_mode(mode) == FileType::Socket) =>
+                {}
             kept => kept?,
         }
         Ok(Answer::Done(0))
@@ -287,9 +296,8 @@ mod tests {
 
     #[test]
     fn paths_are_split_before_their_last_name() {
-        let parts = |path: &CStr| {
-            split(path).map(|(above, name)| (above.into_string().unwrap(), name.into_string().unwrap()))
-        };
+        let parts =
+            |path: &CStr| split(path).map(|(above, name)| (above.into_string().unwrap(), name.into_string().unwrap()));
         let wanted = |above: &str, name: &str| Some((above.to_owned(), name.to_owned()));
         assert_eq!(parts(c"a"), wanted(".", "a"));
         assert_eq!(parts(c"/a"), wanted("/", "a"));

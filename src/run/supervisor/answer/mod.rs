@@ -60,9 +60,7 @@ impl Asked<'_> {
             Call::Open => self.open(HERE, 0, OFlags::from_bits_retain(number(1)), number(2)),
             Call::Openat => self.open(target.base(0), 1, OFlags::from_bits_retain(number(2)), number(3)),
             Call::Openat2 => self.open_how(),
-            Call::Creat => {
-                self.open(HERE, 0, OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC, number(1))
-            }
+            Call::Creat => self.open(HERE, 0, OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC, number(1)),
             Call::Mkdir => self.make(HERE, 0, Making::Directory { mode: number(1) }),
             Call::Mkdirat => self.make(target.base(0), 1, Making::Directory { mode: number(2) }),
             Call::Mknod => self.make(HERE, 0, Making::Node { mode: number(1), device: number(2) }),
