@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::{FileType, fstat};
 use rustix::mount::MountAttrFlags;
 use rustix::process::{Gid, Rlimit, Uid};
+use rustix::thread::CapabilitySet;
 
 use super::capability;
 use super::command::{Command, Restrictions, Strings};
@@ -70,7 +71,11 @@ impl Prepared {
         prepared.is_offline = process.network == Network::None;
         prepared.program = program.unwrap_or_default();
         if rung == Rung::SingleId {
-            prepared.supervised = Some(Supervised { user: process.user.clone(), is_insecure });
+            prepared.supervised = Some(Supervised {
+                user: process.user.clone(),
+                rights: if is_insecure { CapabilitySet::all().bits() } else { capability::DEFAULT.bits() },
+                is_insecure,
+            });
         }
         Ok(prepared)
     }

@@ -27,6 +27,8 @@ enum Rule {
     Answer,
     /// The supervisor answers it if the flags, which are the argument of that number, say that it writes or makes something.
     AnswerOpen(u32),
+    /// The supervisor answers it if that is its first argument.
+    AnswerFirst(u32),
     /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
     /// number, and there is nothing to be set if the one after it is null, if that can be.
     Limit {
@@ -98,6 +100,7 @@ fn answered(calls: impl Iterator<Item = (u32, Call)>) -> impl Iterator<Item = (u
         let rule = match call {
             Call::Open => Rule::AnswerOpen(1),
             Call::Openat => Rule::AnswerOpen(2),
+            Call::KeepCapabilities => Rule::AnswerFirst(libc::PR_SET_KEEPCAPS as u32),
             _ => Rule::Answer,
         };
         (number, rule)
@@ -236,6 +239,9 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         Rule::AnswerOpen(flags) => {
             vec![load(argument(flags)), jump(libc::BPF_JSET, WRITES, 0, 1), result(Rule::Answer), result(Rule::Allow)]
         }
+        Rule::AnswerFirst(value) => {
+            vec![load(ARGUMENT), jump(libc::BPF_JEQ, value, 0, 1), result(Rule::Answer), result(Rule::Allow)]
+        }
         Rule::Limit { resource, can_be_null } => {
             let value = argument(resource + 1);
             let mut leaf = vec![load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, 1, 0), result(Rule::Allow)];
@@ -269,9 +275,12 @@ fn result(rule: Rule) -> Instruction {
         Rule::Allow => libc::SECCOMP_RET_ALLOW,
         Rule::Errno(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
         Rule::Answer => libc::SECCOMP_RET_USER_NOTIF,
-        Rule::Clone | Rule::Socket | Rule::Personality | Rule::AnswerOpen(_) | Rule::Limit { .. } => {
-            libc::SECCOMP_RET_KILL_PROCESS
-        }
+        Rule::Clone
+        | Rule::Socket
+        | Rule::Personality
+        | Rule::AnswerOpen(_)
+        | Rule::AnswerFirst(_)
+        | Rule::Limit { .. } => libc::SECCOMP_RET_KILL_PROCESS,
     };
     statement(libc::BPF_RET | libc::BPF_K, action)
 }

@@ -29,6 +29,8 @@ pub(in crate::run) enum Call {
     SetGroups,
     CapGet,
     CapSet,
+    /// `prctl`, as far as it is about that.
+    KeepCapabilities,
     Open,
     Openat,
     Openat2,
@@ -88,6 +90,7 @@ const COMMON: &[(u32, Call)] = &[
     (n::__NR_setresuid, Call::SetAll(Whose::User)), (n::__NR_setresgid, Call::SetAll(Whose::Group)),
     (n::__NR_setfsuid, Call::SetFile(Whose::User)), (n::__NR_setfsgid, Call::SetFile(Whose::Group)),
     (n::__NR_setgroups, Call::SetGroups), (n::__NR_capget, Call::CapGet), (n::__NR_capset, Call::CapSet),
+    (n::__NR_prctl, Call::KeepCapabilities),
     (n::__NR_openat, Call::Openat), (n::__NR_openat2, Call::Openat2), (n::__NR_mkdirat, Call::Mkdirat),
     (n::__NR_mknodat, Call::Mknodat), (n::__NR_symlinkat, Call::Symlinkat), (n::__NR_faccessat, Call::Faccessat),
     (n::__NR_faccessat2, Call::Faccessat2),

@@ -30,6 +30,7 @@ pub(super) struct Identity {
     pub(super) user: Ids,
     pub(super) group: Ids,
     pub(super) groups: Arc<[u32]>,
+    pub(super) rights: Rights,
     /// It may have a root of its own.
     pub(super) is_apart: bool,
     /// It is this only if it has become that program, and else what it was before.
@@ -41,6 +42,50 @@ pub(super) struct Becoming {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) before: u64,
+}
+
+/// The capabilities of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Rights {
+    pub(super) permitted: u64,
+    pub(super) effective: u64,
+    /// Those that are permitted stay when root becomes another.
+    pub(super) are_kept: bool,
+}
+
+/// Those that the supervisor itself asks about, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Right {
+    Chown = 1 << 0,
+    /// To do with files what their modes do not let others do.
+    Override = 1 << 1,
+    SetGroup = 1 << 6,
+    SetUser = 1 << 7,
+    ChangeRoot = 1 << 18,
+    MakeDevice = 1 << 27,
+}
+
+impl Rights {
+    pub(super) const NONE: Rights = Rights::of(0);
+
+    pub(super) const fn of(rights: u64) -> Rights {
+        Rights { permitted: rights, effective: rights, are_kept: false }
+    }
+
+    /// What is left of them when users change (capabilities(7), "Effect of user ID changes on capabilities").
+    fn after(self, old: &Ids, new: &Ids) -> Rights {
+        let mut rights = self;
+        if old.has(0) && !new.has(0) && !self.are_kept {
+            rights = Rights { are_kept: false, ..Rights::NONE };
+        }
+        match (old.effective, new.effective) {
+            (0, 0) => {}
+            (0, _) => rights.effective = 0,
+            (_, 0) => rights.effective = rights.permitted,
+            _ => {}
+        }
+        rights
+    }
 }
 
 /// The four ids of a process.
@@ -116,11 +161,13 @@ impl Ids {
 }
 
 impl Identity {
-    pub(super) fn of(user: &User) -> Identity {
+    /// `all` are the rights that root has.
+    pub(super) fn of(user: &User, all: u64) -> Identity {
         Identity {
             user: Ids::all(user.id),
             group: Ids::all(user.group),
             groups: user.groups.as_slice().into(),
+            rights: if user.id == 0 { Rights::of(all) } else { Rights::NONE },
             is_apart: false,
             becoming: None,
         }
@@ -136,20 +183,35 @@ impl Identity {
     pub(super) fn with_ids(&self, whose: Whose, ids: Ids) -> Identity {
         let mut identity = self.clone();
         match whose {
-            Whose::User => identity.user = ids,
+            Whose::User => {
+                identity.rights = self.rights.after(&self.user, &ids);
+                identity.user = ids;
+            }
             Whose::Group => identity.group = ids,
         }
         identity
     }
 
-    /// Whether it may do as root does.
-    pub(super) fn is_root(&self) -> bool {
-        self.user.effective == 0
+    pub(super) fn has(&self, right: Right) -> bool {
+        self.rights.effective & right as u64 != 0
     }
 
-    /// Whether it may do so with files.
-    pub(super) fn is_root_of_files(&self) -> bool {
-        self.user.file == 0
+    /// Whether it may change the ids of users or groups as it likes.
+    pub(super) fn may_set(&self, whose: Whose) -> bool {
+        self.has(match whose {
+            Whose::User => Right::SetUser,
+            Whose::Group => Right::SetGroup,
+        })
+    }
+
+    /// Whether modes of files keep it from nothing; who is root, but not for files, has no such right.
+    pub(super) fn overrides(&self) -> bool {
+        self.has(Right::Override) && (self.user.file == 0 || self.user.effective != 0)
+    }
+
+    /// Whether what it makes is root's.
+    pub(super) fn makes_as_root(&self) -> bool {
+        self.user.file == 0 && self.group.file == 0
     }
 
     /// Whether it is of that group, for files.
@@ -162,15 +224,17 @@ impl Identity {
 pub(super) struct Identities {
     known: Vec<Identity>,
     numbers: HashMap<Identity, u64>,
+    /// What root has.
+    pub(super) all: u64,
 }
 
 impl Identities {
-    /// `first` is that of the command, and of who has no number.
-    pub(super) fn new(first: Identity) -> Identities {
+    /// `first` is that of the command, and `all` are the rights that root has.
+    pub(super) fn new(first: Identity, all: u64) -> Identities {
         // The one before the command is root.
-        let before = Identity::of(&User::default());
+        let before = Identity::of(&User::default(), all);
         let numbers = [(first.clone(), 1)].into();
-        Identities { known: vec![before, first], numbers }
+        Identities { known: vec![before, first], numbers, all }
     }
 
     /// Returns who `thread` is, and the number of that.
@@ -231,9 +295,25 @@ mod tests {
     }
 
     #[test]
+    fn rights_go_with_root_unless_they_are_kept() {
+        let root = Identity::of(&User::default(), 0xff);
+        let app = root.with_ids(Whose::User, Ids::all(1000));
+        assert_eq!(app.rights, Rights::NONE);
+        assert!(root.overrides() && !app.overrides() && !app.may_set(Whose::Group));
+        let keeping = Identity { rights: Rights { are_kept: true, ..root.rights }, ..root.clone() };
+        let kept = keeping.with_ids(Whose::User, Ids::all(1000));
+        assert_eq!((kept.rights.permitted, kept.rights.effective), (0xff, 0));
+        let lowered = root.with_ids(Whose::User, Ids { effective: 1000, file: 1000, ..root.user });
+        assert_eq!((lowered.rights.permitted, lowered.rights.effective), (0xff, 0));
+        assert_eq!(lowered.with_ids(Whose::User, root.user), root);
+        let for_files = root.with_ids(Whose::User, Ids { file: 7, ..root.user });
+        assert!(!for_files.overrides() && for_files.may_set(Whose::User));
+    }
+
+    #[test]
     fn equal_identities_have_one_number() {
-        let user = |id| Identity::of(&User { id, group: 5, groups: vec![1] });
-        let mut identities = Identities::new(user(1000));
+        let user = |id| Identity::of(&User { id, group: 5, groups: vec![1] }, 0xff);
+        let mut identities = Identities::new(user(1000), 0xff);
         assert_eq!(identities.number(user(1000)), Ok(1));
         assert_eq!(identities.number(user(1001)), Ok(2));
         assert_eq!(identities.number(user(1001)), Ok(2));

@@ -37,6 +37,8 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Clone)]
 pub(super) struct Supervised {
     pub(super) user: User,
+    /// The capabilities that root has, as bits.
+    pub(super) rights: u64,
     /// Its processes may make themselves roots of their own.
     pub(super) is_insecure: bool,
 }
@@ -56,9 +58,10 @@ pub(super) fn supervise(socket: OwnedFd, command: &Supervised) -> Result<()> {
     leave_shared_directories().map_err(failed)?;
     let Some(listener) = receive(socket.as_fd()).map_err(failed)? else { return Ok(()) };
     drop(socket);
+    let first = Identity { is_apart: command.is_insecure, ..Identity::of(&command.user, command.rights) };
     let mut supervisor = Supervisor {
         listener: Listener::new(listener),
-        identities: Identities::new(Identity { is_apart: command.is_insecure, ..Identity::of(&command.user) }),
+        identities: Identities::new(first, command.rights),
         calls: [Table::new(calls::all()), forerunner()],
         processes,
         root: None,

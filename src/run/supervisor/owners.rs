@@ -36,9 +36,10 @@ impl Status {
         })
     }
 
-    /// Whether `identity` may do with it what `wanted`, of the bits 4, 2 and 1, says.
-    pub(super) fn permits(&self, identity: &Identity, user: u32, wanted: u32) -> bool {
-        if user == 0 {
+    /// Whether `identity`, as `user`, may do with it what `wanted`, of the bits 4, 2 and 1, says; who `overrides` the mode may
+    /// do all but execute what nobody may.
+    pub(super) fn permits(&self, identity: &Identity, (user, overrides): (u32, bool), wanted: u32) -> bool {
+        if overrides {
             return wanted & 1 == 0 || self.kind == FileType::Directory || self.mode & 0o111 != 0;
         }
         let bits = if user == self.kept.user {

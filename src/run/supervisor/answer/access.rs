@@ -22,7 +22,7 @@ impl Asked<'_> {
         let Ok(object) = self.target.open(&place, !flags.contains(AtFlags::SYMLINK_NOFOLLOW)) else {
             return Ok(Answer::Continue);
         };
-        if Status::of(object.as_fd())?.permits(self.identity, user, wanted & 7) {
+        if Status::of(object.as_fd())?.permits(self.identity, (user, false), wanted & 7) {
             Ok(Answer::Continue)
         } else {
             Err(Errno::ACCESS)

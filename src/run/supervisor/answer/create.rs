@@ -14,6 +14,7 @@ use rustix::process::umask;
 
 use super::{Asked, Outcome};
 use crate::layer::Device;
+use crate::run::supervisor::identity::Right;
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{Status, keep_new};
 use crate::run::supervisor::target::{Base, Place};
@@ -66,14 +67,14 @@ impl Asked<'_> {
 
     fn open_with(&self, base: Base, path: usize, flags: OFlags, mode: u32, resolve: ResolveFlags) -> Outcome {
         let makes = flags.contains(OFlags::CREATE) || flags.contains(OFlags::TMPFILE);
-        if self.identity.is_root_of_files() && !makes {
+        if self.identity.overrides() && !makes {
             return Ok(Answer::Continue);
         }
         let Ok(place) = self.place(base, Some(path), AtFlags::empty()) else { return Ok(Answer::Continue) };
         if flags.contains(OFlags::TMPFILE) {
             return self.open_nameless(&place, flags, mode, resolve);
         }
-        if self.identity.is_root_of_files() && !self.gives_group(&place) {
+        if self.identity.makes_as_root() && !self.gives_group(&place) {
             return Ok(Answer::Continue);
         }
         let start = self.target.start(&place)?;
@@ -112,7 +113,7 @@ impl Asked<'_> {
         let wanted = if flags.contains(OFlags::TRUNC) { wanted | WRITE } else { wanted };
         let status = Status::of(object)?;
         let is_file = status.kind == FileType::RegularFile;
-        if is_file && !status.permits(self.identity, self.identity.user.file, wanted) || status.kept.device.is_some() {
+        if is_file && !status.permits(self.identity, self.file_user(), wanted) || status.kept.device.is_some() {
             return Err(Errno::ACCESS);
         }
         Ok(Answer::Continue)
@@ -143,7 +144,7 @@ impl Asked<'_> {
             return Ok(Answer::Continue);
         };
         let status = Status::of(directory.as_fd())?;
-        if self.identity.is_root_of_files() && status.mode & libc::S_ISGID == 0 {
+        if self.identity.makes_as_root() && status.mode & libc::S_ISGID == 0 {
             return Ok(Answer::Continue);
         }
         self.may_make_in(&status)?;
@@ -161,10 +162,10 @@ impl Asked<'_> {
             Making::Node { mode, device } => device_of(mode, device),
             _ => None,
         };
-        if device.is_some() && !self.identity.is_root() {
+        if device.is_some() && !self.identity.has(Right::MakeDevice) {
             return Err(Errno::PERM);
         }
-        if self.identity.is_root_of_files() && device.is_none() && !self.gives_group(&place) {
+        if self.identity.makes_as_root() && device.is_none() && !self.gives_group(&place) {
             return Ok(Answer::Continue);
         }
         let start = self.target.start(&place)?;
@@ -213,8 +214,13 @@ impl Asked<'_> {
     }
 
     fn may_make_in(&self, directory: &Status) -> Result<(), Errno> {
-        let may = directory.permits(self.identity, self.identity.user.file, WRITE | SEARCH);
+        let may = directory.permits(self.identity, self.file_user(), WRITE | SEARCH);
         if may { Ok(()) } else { Err(Errno::ACCESS) }
+    }
+
+    /// As whom it makes and opens files, and whether their modes count.
+    fn file_user(&self) -> (u32, bool) {
+        (self.identity.user.file, self.identity.overrides())
     }
 
     /// Whether the directory that `place` is in gives its group to what is made there. It only looks.

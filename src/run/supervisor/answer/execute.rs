@@ -3,9 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, FileType, StatVfsMountFlags, fstatvfs};
+use rustix::io::Errno;
 
 use super::{Asked, Outcome};
-use crate::run::supervisor::identity::{Becoming, Identity};
+use crate::run::supervisor::identity::{Becoming, Identity, Right, Rights};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::Status;
 use crate::run::supervisor::target::Base;
@@ -26,8 +27,8 @@ impl Asked<'_> {
         if program.kind != FileType::RegularFile {
             return Ok(Answer::Continue);
         }
-        if !program.permits(old, old.user.effective, 1) {
-            return Err(rustix::io::Errno::ACCESS);
+        if !program.permits(old, (old.user.file, old.overrides()), 1) {
+            return Err(Errno::ACCESS);
         }
         let (mut user, mut group) = (old.user, old.group);
         if program.mode & (SET_USER | SET_GROUP) != 0 && keeps_set_id(object.as_fd()) {
@@ -41,19 +42,20 @@ impl Asked<'_> {
         for ids in [&mut user, &mut group] {
             (ids.saved, ids.file) = (ids.effective, ids.effective);
         }
-        if (user, group) == (old.user, old.group) {
+        let rights = if user.effective == 0 { Rights::of(self.identities.all) } else { Rights::NONE };
+        if (user, group, rights) == (old.user, old.group, old.rights) {
             return Ok(Answer::Continue);
         }
         let Status { device, inode, .. } = program;
         let (before, _) = self.identities.of(self.target.thread)?;
         let becoming = Some(Becoming { device, inode, before });
-        self.become_another(Identity { user, group, becoming, ..old.clone() })?;
+        self.become_another(Identity { user, group, rights, becoming, ..old.clone() })?;
         Ok(Answer::Continue)
     }
 
     pub(super) fn change_root(&mut self) -> Outcome {
-        if !self.identity.is_root() {
-            return Err(rustix::io::Errno::PERM);
+        if !self.identity.has(Right::ChangeRoot) {
+            return Err(Errno::PERM);
         }
         self.become_another(Identity { is_apart: true, ..self.identity.clone() })?;
         Ok(Answer::Continue)

@@ -32,7 +32,7 @@ impl Asked<'_> {
 
     pub(super) fn set_groups(&mut self) -> Outcome {
         let count = self.target.number(0) as usize;
-        if !self.identity.is_root() {
+        if !self.identity.may_set(Whose::Group) {
             return Err(Errno::PERM);
         }
         if count > MOST_GROUPS {
@@ -45,25 +45,25 @@ impl Asked<'_> {
     }
 
     pub(super) fn set_id(&mut self, whose: Whose) -> Outcome {
-        let (id, may) = (self.target.number(0), self.identity.is_root());
+        let (id, may) = (self.target.number(0), self.identity.may_set(whose));
         self.change(whose, |ids| ids.set(id, may))
     }
 
     pub(super) fn set_real_effective(&mut self, whose: Whose) -> Outcome {
         let (real, effective) = (self.target.number(0), self.target.number(1));
-        let may = self.identity.is_root();
+        let may = self.identity.may_set(whose);
         self.change(whose, |ids| ids.set_real_effective(real, effective, may))
     }
 
     pub(super) fn set_all(&mut self, whose: Whose) -> Outcome {
         let [real, effective, saved] = [0, 1, 2].map(|place| self.target.number(place));
-        let may = self.identity.is_root();
+        let may = self.identity.may_set(whose);
         self.change(whose, |ids| ids.set_all(real, effective, saved, may))
     }
 
     pub(super) fn set_file(&mut self, whose: Whose) -> Outcome {
         let old = self.identity.ids(whose).file;
-        let (id, may) = (self.target.number(0), self.identity.is_root());
+        let (id, may) = (self.target.number(0), self.identity.may_set(whose));
         self.change(whose, |ids| Ok(ids.set_file(id, may)))?;
         Ok(Answer::Done(old.into()))
     }

@@ -6,7 +6,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::{Asked, Outcome};
-use crate::run::supervisor::identity::SAME;
+use crate::run::supervisor::identity::{Right, SAME};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{self, Status};
 use crate::run::supervisor::target::Base;
@@ -21,7 +21,7 @@ impl Asked<'_> {
         let (user, group) = (self.target.number(user), self.target.number(user + 1));
         let object = self.target.open(&place, !flags.contains(AtFlags::SYMLINK_NOFOLLOW))?;
         let status = Status::of(object.as_fd())?;
-        if !self.identity.is_root() && !self.may_give(&status, user, group) {
+        if !self.identity.has(Right::Chown) && !self.may_give(&status, user, group) {
             return Err(Errno::PERM);
         }
         self.check()?;
