@@ -175,6 +175,14 @@ impl Target {
         }
     }
 
+    /// Whether the thread calls itself `number`.
+    pub(super) fn is_called(&self, number: u32) -> Result<bool, Errno> {
+        let status = self.status()?;
+        let names = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let own = names.and_then(|names| names.split_ascii_whitespace().last()?.parse().ok());
+        Ok(own == Some(number))
+    }
+
     fn open_base(&self, base: Base) -> Result<OwnedFd, Errno> {
         match openat(CWD, self.link(base), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
             Err(Errno::NOENT) => Err(Errno::BADF),

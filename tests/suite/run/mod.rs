@@ -9,6 +9,7 @@ mod kills;
 mod mounts;
 mod place;
 mod provided;
+mod single_id;
 mod start;
 
 use std::fs;

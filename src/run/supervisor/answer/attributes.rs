@@ -1,12 +1,12 @@
 //! Extended attributes: what is kept in them is nobody else's, and is not there for a command.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 
-use rustix::fs::{FileType, listxattr};
+use rustix::fs::listxattr;
 use rustix::io::Errno;
 
-use super::{Asked, Outcome};
+use super::{Asked, Outcome, acl};
 use crate::layer::{CAPABILITY, KEPT_PREFIX};
 use crate::run::supervisor::calls::At;
 use crate::run::supervisor::listener::Answer;
@@ -18,30 +18,53 @@ const LONGEST_NAME: usize = 256;
 /// In bytes, of all names of a file together.
 const LONGEST_LIST: usize = 65_536;
 
+/// An attribute that a command asks about.
+enum Meant {
+    /// One that something is kept in.
+    Hidden,
+    /// A list that may name whom the kernel does not know.
+    List(&'static CStr),
+    Other,
+}
+
 impl Asked<'_> {
     pub(super) fn get_attribute(&self, at: At) -> Outcome {
-        if self.is_hidden(at)? { Err(Errno::NODATA) } else { Ok(Answer::Continue) }
+        match self.meant(at)? {
+            Meant::Hidden => Err(Errno::NODATA),
+            Meant::List(name) if name == acl::ACCESS => self.get_list(at),
+            Meant::List(_) | Meant::Other => Ok(Answer::Continue),
+        }
     }
 
     pub(super) fn set_attribute(&self, at: At) -> Outcome {
-        if self.is_hidden(at)? { Err(Errno::PERM) } else { Ok(Answer::Continue) }
+        match self.meant(at)? {
+            Meant::Hidden => Err(Errno::PERM),
+            Meant::List(name) => self.set_list(at, name),
+            Meant::Other => Ok(Answer::Continue),
+        }
     }
 
     pub(super) fn remove_attribute(&self, at: At) -> Outcome {
-        if self.is_hidden(at)? { Err(Errno::NODATA) } else { Ok(Answer::Continue) }
+        match self.meant(at)? {
+            Meant::Hidden => Err(Errno::NODATA),
+            Meant::List(name) if name == acl::ACCESS => self.remove_list(at),
+            Meant::List(_) | Meant::Other => Ok(Answer::Continue),
+        }
     }
 
-    /// Whether the attribute that the second argument names is one that something is kept in.
-    fn is_hidden(&self, at: At) -> Result<bool, Errno> {
+    /// What the second argument names.
+    fn meant(&self, at: At) -> Result<Meant, Errno> {
         // The kernel will say what is wrong.
-        let Ok(name) = self.target.string(self.target.argument(1), LONGEST_NAME) else { return Ok(false) };
-        if name.as_c_str() != CAPABILITY {
-            return Ok(name.to_bytes().starts_with(KEPT_PREFIX));
+        let Ok(name) = self.target.string(self.target.argument(1), LONGEST_NAME) else { return Ok(Meant::Other) };
+        if let Some(list) = [acl::ACCESS, acl::DEFAULT].into_iter().find(|list| name.as_c_str() == *list) {
+            return Ok(Meant::List(list));
         }
-        let Ok((place, follows)) = self.place_at(at) else { return Ok(false) };
-        let Ok(object) = self.target.open(&place, follows) else { return Ok(false) };
-        let kind = Status::of(object.as_fd())?.kind;
-        Ok(!is_plain(kind) && kind != FileType::Unknown)
+        if name.as_c_str() != CAPABILITY {
+            return Ok(if name.to_bytes().starts_with(KEPT_PREFIX) { Meant::Hidden } else { Meant::Other });
+        }
+        let Ok((place, follows)) = self.place_at(at) else { return Ok(Meant::Other) };
+        let Ok(object) = self.target.open(&place, follows) else { return Ok(Meant::Other) };
+        Ok(if is_plain(Status::of(object.as_fd())?.kind) { Meant::Other } else { Meant::Hidden })
     }
 
     pub(super) fn list_attributes(&self, at: At) -> Outcome {
@@ -55,7 +78,11 @@ impl Asked<'_> {
         let is_shown = |name: &&[u8]| {
             !name.starts_with(KEPT_PREFIX) && (is_plain || name.strip_suffix(b"\0") != Some(CAPABILITY.to_bytes()))
         };
-        let shown: Vec<u8> = all.split_inclusive(|byte| *byte == 0).filter(is_shown).flatten().copied().collect();
+        let names = || all.split_inclusive(|byte| *byte == 0);
+        let mut shown: Vec<u8> = names().filter(is_shown).flatten().copied().collect();
+        if names().any(|name| name == acl::KEPT.to_bytes_with_nul()) {
+            shown.extend_from_slice(acl::ACCESS.to_bytes_with_nul());
+        }
         if shown.len() == all.len() {
             return Ok(Answer::Continue);
         }

@@ -12,8 +12,10 @@ const VERSION_1: u32 = 0x1998_0330;
 impl Asked<'_> {
     pub(super) fn get_capabilities(&self) -> Outcome {
         let data = self.target.argument(1);
-        let own = self.capabilities_of_itself()?;
-        let Some(parts) = own.filter(|_| data != 0 && !self.is_root()) else { return Ok(Answer::Continue) };
+        let (parts, process) = self.header()?;
+        if self.is_root() || data == 0 || process != 0 && !self.target.is_called(process)? {
+            return Ok(Answer::Continue);
+        }
         let Rights { effective, permitted, .. } = self.identity.rights;
         let part = |shift| [(effective >> shift) as u32, (permitted >> shift) as u32, 0];
         self.check()?;
@@ -22,7 +24,8 @@ impl Asked<'_> {
     }
 
     pub(super) fn set_capabilities(&mut self) -> Outcome {
-        let Some(parts) = self.capabilities_of_itself()? else { return Ok(Answer::Continue) };
+        // Nobody sets those of another.
+        let (parts, _) = self.header()?;
         let mut wanted = self.target.read_numbers(self.target.argument(1), parts * 3)?;
         wanted.resize(6, 0);
         let set = |place: usize| u64::from(wanted[place]) | u64::from(wanted[place + 3]) << 32;
@@ -51,10 +54,10 @@ impl Asked<'_> {
         self.identity.user.effective == 0
     }
 
-    /// Returns how many parts the sets have that the process asks about; none if they are another's.
-    fn capabilities_of_itself(&self) -> Result<Option<usize>, Errno> {
+    /// Returns how many parts the sets have, and whose they are; 0 is the process itself.
+    fn header(&self) -> Result<(usize, u32), Errno> {
         let header = self.target.read_numbers(self.target.argument(0), 2)?;
         let [version, process] = header[..] else { return Err(Errno::FAULT) };
-        Ok((process == 0).then_some(if version == VERSION_1 { 1 } else { 2 }))
+        Ok((if version == VERSION_1 { 1 } else { 2 }, process))
     }
 }

@@ -1,6 +1,7 @@
 //! The answers, a file for each kind of call.
 
 mod access;
+mod acl;
 mod attributes;
 mod capabilities;
 mod create;
