@@ -74,6 +74,22 @@ pub(in crate::run) enum At {
     Descriptor,
 }
 
+impl Call {
+    /// Whether it only tells of files, and the same to everybody.
+    pub(in crate::run) fn only_looks(self) -> bool {
+        matches!(
+            self,
+            Call::Stat
+                | Call::Lstat
+                | Call::Fstat
+                | Call::Fstatat
+                | Call::Statx
+                | Call::GetXattr(_)
+                | Call::ListXattr(_)
+        )
+    }
+}
+
 /// Those that all machines have.
 #[rustfmt::skip]
 const COMMON: &[(u32, Call)] = &[

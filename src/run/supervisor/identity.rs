@@ -226,6 +226,8 @@ pub(super) struct Identities {
     numbers: HashMap<Identity, u64>,
     /// What root has.
     pub(super) all: u64,
+    /// Whether any has ever had a root of its own.
+    pub(super) has_apart: bool,
 }
 
 impl Identities {
@@ -234,7 +236,8 @@ impl Identities {
         // The one before the command is root.
         let before = Identity::of(&User::default(), all);
         let numbers = [(first.clone(), 1)].into();
-        Identities { known: vec![before, first], numbers, all }
+        let has_apart = first.is_apart;
+        Identities { known: vec![before, first], numbers, all, has_apart }
     }
 
     /// Returns who `thread` is, and the number of that.
@@ -253,6 +256,7 @@ impl Identities {
             return Err(Errno::AGAIN);
         }
         let number = self.known.len() as u64;
+        self.has_apart |= identity.is_apart;
         self.known.push(identity.clone());
         self.numbers.insert(identity, number);
         Ok(number)

@@ -79,9 +79,10 @@ RUN mkdir -p /a/b && echo x > /a/f && chown 5:6 /a/f && chown -R 1000:1001 /a/b 
     mkdir -m 2775 /a/shared && chown 0:50 /a/shared && chmod 2775 /a/shared && touch /a/shared/file && mkdir /a/shared/sub
 RUN chmod 640 /a/hard && mv /a/link /a/moved && ln /a/moved /a/again && mv /a/fifo /a/pipe && cp -a /a /copy && \
     tar -C /a -cf /x.tar . && mkdir /un && tar -C /un -xf /x.tar && rm /x.tar && \
-    install -o app -g more -m 4711 /bin/busybox /installed && chown 77 /a/b && touch -h -d 2001-01-01 /a/moved
+    cp /bin/busybox /installed && chown app:more /installed && chmod 4711 /installed && chown 77 /a/b && touch -h -d 2001-01-01 /a/moved
 RUN su app -c 'touch /tmp/by-app; mkdir /tmp/dir; ln -s x /tmp/link; mkfifo /tmp/fifo; echo x > /tmp/dir/file' && \
-    chown 0:0 /a/f && adduser -D -u 1234 other && su other -c 'umask 077; touch ~/private'
+    chown 0:0 /a/f && echo other:x:1234:1234::/home:/bin/sh >> /etc/passwd && mkdir -m 777 /home && \
+    su other -c 'umask 077; touch ~/private'
 USER app
 WORKDIR /home/work
 RUN touch file && mkdir dir && id > dir/id && (touch /no || mkdir /no || ln -s x /no || true)
@@ -98,7 +99,12 @@ fn the_image_is_the_one_that_all_ids_make() {
     all.build(&[], &steps, &["-o", &format!("type=local,dest={}", root.display())]).success();
     let list = run(
         "sh",
-        ["-c", "cd \"$1\" && stat -c '%n %A %u:%g %t,%T' a/* tmp/* home/work/dir/id", "sh", root.to_str().unwrap()],
+        [
+            "-c",
+            "cd \"$1\" && stat -c '%n %A %u:%g %t,%T' a/* copy un/disk un/moved un/pipe installed tmp/* home/private home/work/dir/id",
+            "sh",
+            root.to_str().unwrap(),
+        ],
     );
     insta::assert_snapshot!(list, @"");
 }
