@@ -106,7 +106,28 @@ fn the_image_is_the_one_that_all_ids_make() {
             root.to_str().unwrap(),
         ],
     );
-    insta::assert_snapshot!(list, @"");
+    insta::assert_snapshot!(list, @r"
+    a/again lrwxrwxrwx 7:8 0,0
+    a/b drwxr-xr-x 77:1001 0,0
+    a/disk brw------- 3:4 8,11
+    a/f -rwxr-xr-x 0:0 0,0
+    a/hard -rw-r----- 5:6 0,0
+    a/moved lrwxrwxrwx 7:8 0,0
+    a/null crw-r--r-- 0:0 1,3
+    a/pipe prw-r--r-- 9:10 0,0
+    a/shared drwxrwsr-x 0:50 0,0
+    copy drwxr-xr-x 0:0 0,0
+    un/disk brw------- 3:4 8,11
+    un/moved lrwxrwxrwx 0:0 0,0
+    un/pipe prw-r--r-- 9:10 0,0
+    installed -rws--x--x 1000:2000 0,0
+    tmp/by-app -rw-r--r-- 1000:1001 0,0
+    tmp/dir drwxr-xr-x 1000:1001 0,0
+    tmp/fifo prw-r--r-- 1000:1001 0,0
+    tmp/link lrwxrwxrwx 1000:1001 0,0
+    home/private -rw------- 1234:1234 0,0
+    home/work/dir/id -rw-r--r-- 1000:1001 0,0
+    ");
 }
 
 #[test]
@@ -114,11 +135,24 @@ fn commands_find_the_owners_that_were_given() {
     let Some(bench) = Bench::new() else { return };
     let said = bench.says(
         "RUN mkdir /d && touch /d/f && chown 5:6 /d/f && ln -s f /d/l && chown -h 7:8 /d/l && mknod /d/n c 1 3\n\
-         RUN stat -c '%n %F %u:%g %t,%T' /d/f /d/l /d/n; stat -L -c '%u' /d/l; chown 9 /d/f; chgrp 10 /d/f; ls -n /d/f | \
-         cut -d' ' -f1-12; find / -xdev -user 7; test -c /d/n && echo device; find /d -uid 9 -gid 10; echo x > /d/n || \
-         echo closed; su app -c 'id; chown 0 /d/f || chgrp 2000 /d/f || echo no'; echo $(stat -c %u /proc/self)\n",
+         RUN stat -c '%n %F %u:%g %t,%T' /d/f /d/l /d/n; stat -L -c '%u' /d/l; chown 9 /d/f; chgrp 10 /d/f; \
+         ls -n /d/f | tr -s ' ' | cut -d' ' -f1-4; find / -xdev -user 7; test -c /d/n && echo device; \
+         find /d -user 9 -group 10; su app -c 'id; chown 0 /d/f 2>&1 || chgrp 2000 /d/f 2>&1 || echo no'\n",
     );
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    /d/f regular empty file 5:6 0,0
+    /d/l symbolic link 7:8 0,0
+    /d/n character special file 0:0 1,3
+    5
+    -rw-r--r-- 1 9 10
+    /d/l
+    device
+    /d/f
+    uid=1000(app) gid=1001(app) groups=1001(app),2000(more)
+    chown: /d/f: Operation not permitted
+    chgrp: /d/f: Operation not permitted
+    no
+    ");
 }
 
 #[test]
@@ -131,7 +165,24 @@ fn who_is_not_root_may_not_write_where_only_root_may() {
          test -w /etc/passwd || echo told; test -r /etc/secret || echo secret; mknod /own/n c 1 3 2>/dev/null || echo node; \
          chroot / true 2>/dev/null || echo root; ls -ln /own | tr -s ' ' | cut -d' ' -f1-4; id -G\n",
     );
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    dir /own
+    file /own
+    link /own
+    dir /tmp
+    file /tmp
+    link /tmp
+    kept
+    told
+    secret
+    node
+    root
+    total 4
+    drwxr-xr-x 2 1000 1001
+    -rw-r--r-- 1 1000 1001
+    lrwxrwxrwx 1 1000 1001
+    1001 2000
+    ");
 }
 
 #[test]
@@ -149,7 +200,13 @@ fn what_would_go_past_the_supervisor_is_refused() {
     let Some(bench) = Bench::new().filter(|_| require("go")) else { return };
     compiled(bench.context.path(), "amd64");
     let said = bench.says("COPY program /\nRUN /program refused\n");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    io_uring: function not implemented
+    limit: operation not permitted
+    its descriptors: readlink /proc/1/fd/0: permission denied
+    its memory: open /proc/1/mem: permission denied
+    ok
+    ");
 }
 
 #[test]
