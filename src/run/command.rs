@@ -11,11 +11,12 @@ use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_t
 
 use super::capability;
 use super::report::{Step, send_failure};
+use super::supervisor::TURN;
 use super::supervisor::identity::{BEFORE, LIMIT};
 use super::supervisor::listener::send;
 use super::system::{
     Instruction, close_all_but, execute, exit, filter_calls, is_within_root, leave_abstract_sockets, limit_of,
-    open_within, redirect, set_limit_of, supervise_calls,
+    open_within, redirect, set_limit_of, supervise_calls, take_short_turns,
 };
 
 /// More than the kernel follows one after the other.
@@ -136,6 +137,8 @@ fn prepare(
 
 /// From here on the supervisor is asked, which knows that this is not the command yet.
 fn be_supervised(filter: &[Instruction], supervisor: BorrowedFd<'_>) -> Result<(), Errno> {
+    // Older kernels do not have them.
+    let _ = take_short_turns(5 * TURN);
     let (_, hard) = limit_of(0, LIMIT)?;
     set_limit_of(0, LIMIT, BEFORE, hard)?;
     let listener = supervise_calls(filter)?;

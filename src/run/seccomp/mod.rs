@@ -299,9 +299,12 @@ fn jump(comparison: u32, value: u32, if_true: u8, if_false: u8) -> Instruction {
 mod tests {
     use super::*;
 
-    /// Does as the kernel does.
     fn verdict(machine: u32, number: u32, argument: u64) -> u32 {
-        let filter = filter();
+        verdict_of(&filter(), machine, number, [argument, 0, 0, 0, 0, 0])
+    }
+
+    /// Does as the kernel does.
+    fn verdict_of(filter: &[Instruction], machine: u32, number: u32, arguments: [u64; 6]) -> u32 {
         let (mut at, mut loaded) = (0, 0);
         loop {
             let Instruction { code, jt, jf, k } = filter[at];
@@ -314,7 +317,10 @@ mod tests {
                 loaded = match k {
                     NUMBER => number,
                     MACHINE => machine,
-                    ARGUMENT => argument as u32,
+                    half if half >= ARGUMENT => {
+                        let argument = arguments[((half - ARGUMENT) / 8) as usize];
+                        if half.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
+                    }
                     other => panic!("it loads what is at {other}"),
                 };
             } else if code == libc::BPF_JMP | libc::BPF_JA {
@@ -412,6 +418,48 @@ mod tests {
             assert_eq!(personality(value), ALLOWED);
         }
         assert_eq!(personality(libc::ADDR_NO_RANDOMIZE as u64), fails(libc::EPERM));
+    }
+
+    #[test]
+    fn the_supervisor_is_asked_what_it_has_to_answer_and_nothing_else() {
+        const ASKED: u32 = libc::SECCOMP_RET_USER_NOTIF;
+        for is_restricted in [true, false] {
+            let filter = supervised(is_restricted);
+            assert!(filter.len() <= 4096, "the kernel takes no more");
+            let verdict = |number: i64, arguments| verdict_of(&filter, HERE, number as u32, arguments);
+            let plain = |number| verdict(number, [0; 6]);
+            for number in [libc::SYS_newfstatat, libc::SYS_fchown, libc::SYS_getuid, libc::SYS_execve, libc::SYS_chroot]
+            {
+                assert_eq!(plain(number), ASKED, "{number}");
+            }
+            for number in [libc::SYS_read, libc::SYS_renameat2, libc::SYS_unlinkat, libc::SYS_fchmod] {
+                assert_eq!(plain(number), ALLOWED, "{number}");
+            }
+            let open = |flags: i32| verdict(libc::SYS_openat, [0, 0, flags as u64, 0, 0, 0]);
+            assert_eq!(open(libc::O_RDONLY | libc::O_CLOEXEC | libc::O_DIRECTORY), ALLOWED);
+            for flags in [libc::O_CREAT, libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC, libc::O_TMPFILE] {
+                assert_eq!(open(flags), ASKED, "{flags:o}");
+            }
+            let keep = |option: i32| verdict(libc::SYS_prctl, [option as u64, 1, 0, 0, 0, 0]);
+            assert_eq!((keep(libc::PR_SET_KEEPCAPS), keep(libc::PR_SET_NAME)), (ASKED, ALLOWED));
+            // The limit that it uses itself can be read, and no more.
+            let limit = |resource: u32, new| verdict(libc::SYS_prlimit64, [0, resource.into(), new, 0, 0, 0]);
+            for new in [0x1000, 1 << 32] {
+                assert_eq!(limit(LIMIT, new), fails(libc::EPERM));
+            }
+            assert_eq!((limit(LIMIT, 0), limit(libc::RLIMIT_NOFILE, 0x1000)), (ALLOWED, ALLOWED));
+            let set = |resource: u32| verdict(libc::SYS_setrlimit, [resource.into(), 0x1000, 0, 0, 0, 0]);
+            assert_eq!((set(LIMIT), set(libc::RLIMIT_CORE)), (fails(libc::EPERM), ALLOWED));
+            for number in calls::IO_URING.iter().chain(answers::UNKNOWN) {
+                assert_eq!(plain((*number).into()), fails(libc::ENOSYS), "{number}");
+            }
+            assert_eq!(plain(libc::SYS_fsync), fails(0));
+            assert_eq!(plain(libc::SYS_mount), if is_restricted { fails(libc::EPERM) } else { ALLOWED });
+            #[cfg(target_arch = "x86_64")]
+            for (number, wanted) in [(195, ASKED), (212, ASKED), (182, fails(libc::ENOSYS)), (4, ALLOWED)] {
+                assert_eq!(verdict_of(&filter, FORERUNNER, number, [0; 6]), wanted, "{number}");
+            }
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use self::identity::{BEFORE, Becoming, Identities, Identity};
 use self::listener::{Answer, Listener, Notification, receive};
 use self::target::Target;
 use super::process::User;
-use super::system::leave_shared_directories;
+use super::system::{leave_shared_directories, take_short_turns};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Whom the supervisor is to take a command for.
@@ -56,6 +56,8 @@ pub(super) fn supervise(socket: OwnedFd, command: &Supervised) -> Result<()> {
         return Err(failed(Errno::SRCH).with_hint("/proc is not that of this program's own processes: mount it anew"));
     }
     leave_shared_directories().map_err(failed)?;
+    // A call that waits for a busy processor waits twice: for the supervisor, and for its own turn after that.
+    let _ = take_short_turns(TURN);
     let Some(listener) = receive(socket.as_fd()).map_err(failed)? else { return Ok(()) };
     drop(socket);
     let first = Identity { is_apart: command.is_insecure, ..Identity::of(&command.user, command.rights) };
@@ -89,6 +91,9 @@ struct Supervisor {
     /// The sandbox's root, once a process of it was seen.
     root: Option<OwnedFd>,
 }
+
+/// In nanoseconds: much less than others take where the processors are busy, and more than an answer takes.
+pub(super) const TURN: u64 = 100_000;
 
 /// The machine of programs that have 32 bits where this one has 64.
 const FORERUNNER: u32 = 0x4000_0003;
