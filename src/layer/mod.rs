@@ -7,8 +7,10 @@
 //! - `unpack`: that file system on disk. [`unpack_all()`] reads layers once and brings them to disk meanwhile; where what is to be is
 //!   known already, [`unpack()`] brings that to disk, and [`flatten()`] into one tar.
 //! - `lower`: changes as directories that overlayfs is mounted of; `upper`: changes that were made in what is mounted;
-//!   `stack`: what such directories hold together, `same`: what in them is no change, and `standing`: the same as a copy, for where overlayfs is not to be had.
+//!   `stack`: what such directories hold together, `same`: what in them is no change, and `standing`: the same as a copy, for where overlayfs is not to
+//!   be had; `kept`: the owners of files where all files have one.
 
+mod kept;
 mod lower;
 mod read;
 mod same;
@@ -20,6 +22,7 @@ mod upper;
 mod whiteout;
 mod write;
 
+pub use kept::{CAPABILITY, Device, KEPT_LENGTH, KEPT_PREFIX, Kept, OWNER, has_one_id, keep_owners_in, with_kept};
 pub use lower::{lower, lowest, take_whiteouts};
 pub use read::{
     Extent, GZIP_MAGIC, LayerReader, Member, Open, Overlay, WHITEOUT, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW,

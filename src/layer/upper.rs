@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::kept::{has_one_id, restore};
 use super::lower::{OVERLAY_OPAQUE, OVERLAY_WHITEOUT};
 use super::same::{are_alike, free_capability, unchanged};
 use super::stack::WHITEOUT_NAME;
@@ -49,7 +50,10 @@ pub fn upper(
     lowers: &[PathBuf],
 ) -> Result<(Vec<Entry>, Vec<Vec<u8>>)> {
     let root = &fs::canonicalize(root).map_err(|source| Error::io("read", root, source))?;
-    let (entries, sockets) = walk_special(root)?;
+    let (mut entries, sockets) = walk_special(root)?;
+    if has_one_id() {
+        entries.par_iter_mut().try_for_each(|entry| restore(root, entry))?;
+    }
     entries.iter().try_for_each(|entry| check(&entry.path))?;
     let marks = entries.par_iter().map(|entry| mark(root, entry, provided)).collect::<Result<Vec<_>>>()?;
     let marked = |wanted: Mark| {

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -15,6 +17,7 @@ use super::output::{Outputs, Received};
 use super::prepared::Prepared;
 use super::process::{Exit, Ran, Stream};
 use super::report::Message;
+use super::supervisor::{Supervised, supervise};
 use super::system::{block_signals, clone_with, restore_signals};
 use crate::error::{Error, Result};
 use crate::net::Stop;
@@ -48,7 +51,8 @@ pub(super) fn run(prepared: Prepared, output: &dyn Fn(Stream, &[u8]), stop: &Sto
     let (error_read, error_write) = pipe()?;
     let (report_read, report_write) = pipe()?;
     let input = File::open("/dev/null").map_err(|error| Error::io("open", "/dev/null", error))?;
-    let ends = Ends { input: input.into(), output: output_write, error: error_write, report: report_write };
+    let ends =
+        Ends { input: input.into(), output: output_write, error: error_write, report: report_write, supervisor: None };
     let outputs = Outputs { output: output_read, error: error_read, report: report_read };
     run_between(prepared, ends, outputs, output, stop)
 }
@@ -59,24 +63,52 @@ pub(super) fn run_on(prepared: Prepared, terminal: BorrowedFd<'_>, stop: &Stop) 
     let end = || terminal.try_clone_to_owned().map_err(|error| cannot("use the terminal", error));
     // Nobody writes to the first two.
     let ((output, _), (error, _), (report, report_write)) = (pipe()?, pipe()?, pipe()?);
-    let ends = Ends { input: end()?, output: end()?, error: end()?, report: report_write };
+    let ends = Ends { input: end()?, output: end()?, error: end()?, report: report_write, supervisor: None };
     run_between(prepared, ends, Outputs { output, error, report }, &|_, _| (), stop)
 }
 
 fn run_between(
     prepared: Prepared,
-    ends: Ends,
+    mut ends: Ends,
     outputs: Outputs,
     output: &dyn Fn(Stream, &[u8]),
     stop: &Stop,
 ) -> Result<Ran> {
+    let sockets = prepared.supervised.as_ref().map(|_| UnixStream::pair()).transpose();
+    let (socket, supervisor) = sockets.map_err(|error| cannot("make a socket", error))?.unzip();
+    ends.supervisor = supervisor.map(OwnedFd::from);
     let kept = ends.kept(&prepared);
     let (child, prepared) = make(prepared, &ends, &kept)?;
     drop(ends);
-    let received = outputs.read(output, stop, || child.kill());
+    let (received, supervised) = thread::scope(|scope| {
+        let supervisor = start_supervisor(scope, &child, socket, prepared.supervised.as_ref());
+        let received = outputs.read(output, stop, || child.kill());
+        // All that the supervisor could be asked by ends with it.
+        child.kill();
+        let supervised = supervisor.and_then(|thread| thread.map_or(Ok(()), |thread| thread.join().unwrap_or(Ok(()))));
+        (received, supervised)
+    });
     // Whatever has been mounted is gone when it has ended.
     drop(child);
+    supervised?;
     told(received?, &prepared)
+}
+
+/// Starts the thread that answers the command's calls, if any are to be. Should it fail, the command ends: what is not answered
+/// fails, and not every program minds.
+fn start_supervisor<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    child: &'scope Child,
+    socket: Option<UnixStream>,
+    supervised: Option<&'scope Supervised>,
+) -> Result<Option<ScopedJoinHandle<'scope, Result<()>>>> {
+    let (Some(socket), Some(supervised)) = (socket, supervised) else { return Ok(None) };
+    let supervise = move || supervise(socket.into(), supervised).inspect_err(|_| child.kill());
+    let started = thread::Builder::new().name("supervisor".to_owned()).spawn_scoped(scope, supervise);
+    started.map(Some).map_err(|error| {
+        child.kill();
+        cannot("start a thread", error)
+    })
 }
 
 /// Makes the first process, and returns what it stands for.

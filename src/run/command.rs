@@ -15,8 +15,12 @@ use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_t
 use super::capability;
 use super::landlock::{Landlock, leave_abstract_sockets};
 use super::report::{Step, send_failure};
+use super::supervisor::TURN;
+use super::supervisor::identity::{BEFORE, LIMIT};
+use super::supervisor::listener::send;
 use super::system::{
-    Instruction, close_all_but, execute, exit, filter_calls, is_within_root, open_within, redirect, reset_signals,
+    Instruction, close_all_but, execute, exit, filter_calls, is_within_root, limit_of, open_within, redirect,
+    reset_signals, set_limit_of, supervise_calls, take_short_turns,
 };
 
 /// More than the kernel follows one after the other.
@@ -35,6 +39,9 @@ pub(super) struct Command {
     pub(super) limits: Vec<(Resource, Rlimit)>,
     /// None leaves it all that root has, and no filter.
     pub(super) restrictions: Option<Restrictions>,
+    /// The filter that gives calls to the supervisor, in place of the one of the restrictions. To the kernel the command is
+    /// root then, and to the supervisor whom it is to be.
+    pub(super) supervision: Option<Vec<Instruction>>,
     /// None where namespaces do that.
     pub(super) confined: Option<Confined>,
     /// All is done but the start of the program.
@@ -75,8 +82,9 @@ pub(super) fn start(
     output: BorrowedFd<'_>,
     error: BorrowedFd<'_>,
     report: BorrowedFd<'_>,
+    supervisor: Option<BorrowedFd<'_>>,
 ) -> ! {
-    let (step, errno) = match prepare(command, input, output, error, report) {
+    let (step, errno) = match prepare(command, input, output, error, report, supervisor) {
         Ok(()) if command.is_probe => exit(0),
         Ok(()) => launch(command),
         Err(failed) => failed,
@@ -91,6 +99,7 @@ fn prepare(
     output: BorrowedFd<'_>,
     error: BorrowedFd<'_>,
     report: BorrowedFd<'_>,
+    supervisor: Option<BorrowedFd<'_>>,
 ) -> Result<(), (Step, Errno)> {
     let at = |step| move |errno| (step, errno);
     setsid().map_err(at(Step::Outputs))?;
@@ -99,7 +108,9 @@ fn prepare(
     }
     // A terminal becomes that of the session; anything else is none.
     let _ = ioctl_tiocsctty(input);
-    for pipe in [output, error] {
+    // Otherwise who opens them is their owner.
+    let is_real = command.supervision.is_none();
+    for pipe in [output, error].into_iter().filter(|_| is_real) {
         // So that the user may open /dev/stdout.
         fchown(pipe, Some(command.user), Some(command.group)).map_err(at(Step::Outputs))?;
     }
@@ -122,12 +133,19 @@ fn prepare(
         }
         capability::bound(restrictions.capabilities).map_err(at(Step::Capabilities))?;
         // While there is still the right to it: without, the kernel would ask for a promise that makes su useless.
-        filter_calls(&restrictions.filter).map_err(at(Step::Filter))?;
+        if is_real {
+            filter_calls(&restrictions.filter).map_err(at(Step::Filter))?;
+        }
     }
-    set_thread_groups(&command.groups).map_err(at(Step::User))?;
-    set_thread_res_gid(command.group, command.group, command.group).map_err(at(Step::User))?;
-    set_thread_res_uid(command.user, command.user, command.user).map_err(at(Step::User))?;
-    if command.user.is_root()
+    if let (Some(filter), Some(supervisor)) = (&command.supervision, supervisor) {
+        be_supervised(filter, supervisor).map_err(at(Step::Supervise))?;
+    }
+    if is_real {
+        set_thread_groups(&command.groups).map_err(at(Step::User))?;
+        set_thread_res_gid(command.group, command.group, command.group).map_err(at(Step::User))?;
+        set_thread_res_uid(command.user, command.user, command.user).map_err(at(Step::User))?;
+    }
+    if (command.user.is_root() || !is_real)
         && let Some(restrictions) = &command.restrictions
     {
         capability::set(restrictions.capabilities).map_err(at(Step::Capabilities))?;
@@ -143,6 +161,16 @@ fn prepare(
         return Err((Step::Directory, Errno::NOENT));
     }
     Ok(())
+}
+
+/// From here on the supervisor is asked, which knows that this is not the command yet.
+fn be_supervised(filter: &[Instruction], supervisor: BorrowedFd<'_>) -> Result<(), Errno> {
+    // Older kernels do not have them.
+    let _ = take_short_turns(5 * TURN);
+    let (_, hard) = limit_of(0, LIMIT)?;
+    set_limit_of(0, LIMIT, BEFORE, hard)?;
+    let listener = supervise_calls(filter)?;
+    send(supervisor, listener.as_fd())
 }
 
 /// The standard descriptors and `report`, which an exec closes.

@@ -28,6 +28,7 @@ pub(super) fn failure(step: Step, errno: Errno, prepared: &Prepared) -> Error {
         Step::Outputs => plain("connect the command to its outputs"),
         Step::Filter => plain("filter the system calls of the command")
             .with_hint("the kernel needs CONFIG_SECCOMP_FILTER; without the filter nothing is run"),
+        Step::Supervise => supervise(errno),
         Step::User => plain("become the user of the command"),
         Step::Capabilities => plain("take capabilities from the command").with_hint(NOT_ROOT),
         Step::Limit(index) => limit(index, errno, prepared),
@@ -41,6 +42,17 @@ pub(super) fn failure(step: Step, errno: Errno, prepared: &Prepared) -> Error {
             "the program is there, but what it needs to start is not: the interpreter in its `#!` line (look for \\r at its \
             end), or the dynamic loader of its C library",
         ),
+    }
+}
+
+fn supervise(errno: Errno) -> Error {
+    let failed = cannot("supervise the command", errno);
+    match errno {
+        Errno::BUSY => {
+            failed.with_hint("another supervisor watches this program's system calls: run it outside of that")
+        }
+        Errno::INVAL => failed.with_hint("the kernel must be Linux 5.19 or newer, with CONFIG_SECCOMP_FILTER"),
+        _ => failed,
     }
 }
 

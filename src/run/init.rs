@@ -22,7 +22,9 @@ use super::prepared::Prepared;
 use super::process::Exit;
 use super::provided::HOST_NAME;
 use super::report::{Step, send_exit, send_failure, send_ready};
-use super::system::{self, close_all_but, exit, kill_all, leave_keyring, reset_signals, set_loopback_up, set_name};
+use super::system::{
+    self, close_all_but, exit, kill_all, leave_keyring, reset_signals, set_loopback_up, set_name, supervise_calls,
+};
 
 /// The descriptors of the sandbox's processes.
 pub(super) struct Ends {
@@ -30,6 +32,8 @@ pub(super) struct Ends {
     pub(super) output: OwnedFd,
     pub(super) error: OwnedFd,
     pub(super) report: OwnedFd,
+    /// Where the supervisor waits for its listener.
+    pub(super) supervisor: Option<OwnedFd>,
 }
 
 /// Does all that the first process does, and ends it; `kept` are the descriptors that stay open, sorted.
@@ -68,6 +72,9 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
         making.run(operation).map_err(at(Step::Operation(index)))?;
     }
     making.root().and_then(enter).map_err(at(Step::Pivot))?;
+    if let Some(filter) = &prepared.probed_supervision {
+        supervise_calls(filter).map_err(at(Step::Supervise))?;
+    }
     let Some(command) = &prepared.command else { return Ok(None) };
     let start = Start { command, ends };
     // SAFETY: this is the only thread, nobody else has the stack, and what runs there does not come back.
@@ -85,7 +92,9 @@ pub(super) struct Start<'a> {
 pub(super) extern "C" fn become_command(start: *mut c_void) -> c_int {
     // SAFETY: it is the `Start` that the first process waits with.
     let Start { command, ends } = unsafe { &*start.cast::<Start<'_>>() };
-    command::start(command, ends.input.as_fd(), ends.output.as_fd(), ends.error.as_fd(), ends.report.as_fd())
+    let supervisor = ends.supervisor.as_ref().map(AsFd::as_fd);
+    let (input, output, error) = (ends.input.as_fd(), ends.output.as_fd(), ends.error.as_fd());
+    command::start(command, input, output, error, ends.report.as_fd(), supervisor)
 }
 
 /// Makes this process one that ends with the program, that a terminal's signals do not reach, and that nobody looks into: its
@@ -164,7 +173,9 @@ impl Ends {
         let confined = prepared.command.iter().filter_map(|command| command.confined.as_ref());
         let root = confined.map(|confined| confined.root.as_raw_fd());
         let passing = prepared.passing.iter().map(|(directory, _)| directory.as_raw_fd());
-        let mut kept: Vec<RawFd> = own.into_iter().chain(trees).chain(root).chain(passing).collect();
+        let supervisor = self.supervisor.iter().map(AsRawFd::as_raw_fd);
+        let own = own.into_iter().chain(supervisor);
+        let mut kept: Vec<RawFd> = own.chain(trees).chain(root).chain(passing).collect();
         kept.sort_unstable();
         kept
     }

@@ -4,8 +4,9 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Uid, chmodat, chownat, fchmod, fchown,
-    fstat, fstatfs, makedev, mkdirat, mknodat, openat, readlinkat_raw, symlinkat, unlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Uid, XattrFlags, chmodat, chownat,
+    fchmod, fchown, fsetxattr, fstat, fstatfs, getxattr, makedev, mkdirat, mknodat, openat, readlinkat_raw, setxattr,
+    symlinkat, unlinkat,
 };
 use rustix::io::{Errno, write};
 use rustix::mount::{MountAttrFlags, MountFlags, fsconfig_set_flag, fsconfig_set_string, mount};
@@ -16,6 +17,7 @@ use super::operation::{CLOSED, Known, NODES, Operation};
 use super::place::{Made, PlaceKind, Stubs, find_or_make};
 use super::report::send_provided;
 use super::system::{open_within, set_mount};
+use crate::layer::{KEPT_LENGTH, Kept, OWNER, has_one_id};
 use crate::tree::Identity;
 
 /// In bytes: the most that mount(2) takes.
@@ -282,7 +284,11 @@ impl<'a> Making<'a> {
     ) -> Result<OwnedFd, Errno> {
         let memory = self.memory(attributes.difference(MountAttrFlags::MOUNT_ATTR_RDONLY))?;
         let file = write_new(memory.as_fd(), c"file", content, mode)?;
-        fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+        if !has_one_id() {
+            fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+        } else if let Some((name, value)) = (Kept { user, group, device: None }).attribute(true) {
+            fsetxattr(&file, name, &value, XattrFlags::empty())?;
+        }
         fchmod(&file, mode)?;
         copy(&memory, c"file")
     }
@@ -303,6 +309,7 @@ impl<'a> Making<'a> {
             )?;
             chmodat(&memory, name, Mode::from_raw_mode(status.st_mode), AtFlags::empty())?;
         }
+        keep_owner(tree.as_fd(), memory.as_fd())?;
         attach(tree.as_fd(), place.as_fd())?;
         let new = open_new(c"overlay")?;
         fsconfig_set_string(&new, c"lowerdir", Link::of(tree.as_fd()).path())?;
@@ -313,6 +320,16 @@ impl<'a> Making<'a> {
         fsconfig_set_flag(&new, c"userxattr")?;
         attach(make(&new, attributes)?.as_fd(), tree.as_fd())
     }
+}
+
+/// Keeps for the upper directory in `memory` the owner that is kept for `tree`, if one is.
+fn keep_owner(tree: BorrowedFd<'_>, memory: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut value = [0; KEPT_LENGTH];
+    if !has_one_id() || getxattr(Link::of(tree).path(), OWNER, &mut value[..]).is_err() {
+        return Ok(());
+    }
+    let upper = openat(memory, c"upper", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    setxattr(Link::of(upper.as_fd()).path(), OWNER, &value, XattrFlags::empty())
 }
 
 /// A text that is put together without allocating; ends with a null byte.

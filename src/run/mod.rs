@@ -30,6 +30,7 @@ mod report;
 mod rung;
 mod sandbox;
 mod seccomp;
+mod supervisor;
 mod system;
 
 pub use emulator::{Emulator, emulated_architectures};

@@ -21,8 +21,10 @@ use super::operation::{self, CLOSED, Operation};
 use super::place::Stubs;
 use super::process::{Mount, MountSource, Network, Process, Root, Security, User};
 use super::provided::hosts;
+use super::rung::Rung;
 use super::seccomp;
-use super::system::STACK;
+use super::supervisor::Supervised;
+use super::system::{Instruction, STACK};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Directories that links in the root can add to what has to be made for mounts.
@@ -45,11 +47,15 @@ pub(super) struct Prepared {
     pub(super) command: Option<Command>,
     /// Files that are removed when the command has ended: the directory of each, and its name there.
     pub(super) passing: Vec<(OwnedFd, CString)>,
+    /// The filter that a probe tries whether calls can be given to a supervisor.
+    pub(super) probed_supervision: Option<Vec<Instruction>>,
+    /// Whom the supervisor is to take the command for; none where there is none.
+    pub(super) supervised: Option<Supervised>,
 }
 
 impl Prepared {
     /// Prepares a run of `process` on `root`.
-    pub(super) fn new(process: &Process, root: &Root) -> Result<Prepared> {
+    pub(super) fn new(process: &Process, root: &Root, rung: Rung) -> Result<Prepared> {
         let is_insecure = process.security == Security::Insecure;
         let emulation = process.emulator.as_ref().map(registering).transpose()?;
         let (emulate, users) = emulation.unzip();
@@ -63,6 +69,7 @@ impl Prepared {
         }
         provide(c"hosts", hosts(&process.hosts));
         operation::add_system(&mut operations, process.shm_size, is_insecure);
+        keep_to_ids(&mut operations, rung);
         for mount in &process.mounts {
             operations.push(mount_operation(mount, is_insecure)?);
         }
@@ -70,18 +77,28 @@ impl Prepared {
         let (user, group) = (Uid::from_raw(process.user.id), Gid::from_raw(process.user.group));
         operations.push(Operation::Directory { path: directory.clone(), user, group });
         let program = process.arguments.first().map(|program| String::from_utf8_lossy(program).into_owned());
-        let mut prepared = Self::of(operations, root.lowers.len(), Some(command(process, directory)?));
+        let mut prepared = Self::of(operations, root.lowers.len(), Some(command(process, directory, rung)?));
         prepared.users = users;
         prepared.is_offline = process.network == Network::None;
         prepared.program = program.unwrap_or_default();
+        if rung == Rung::SingleId {
+            prepared.supervised = Some(Supervised {
+                user: process.user.clone(),
+                rights: if is_insecure { CapabilitySet::all().bits() } else { capability::DEFAULT.bits() },
+                is_insecure,
+            });
+        }
         Ok(prepared)
     }
 
     /// Prepares all of a run but its command.
-    pub(super) fn probe(root: &Root) -> Result<Prepared> {
+    pub(super) fn probe(root: &Root, rung: Rung) -> Result<Prepared> {
         let mut operations = vec![root_operation(root, false)?];
         operation::add_system(&mut operations, None, false);
-        Ok(Self::of(operations, root.lowers.len(), None))
+        keep_to_ids(&mut operations, rung);
+        let mut prepared = Self::of(operations, root.lowers.len(), None);
+        prepared.probed_supervision = (rung == Rung::SingleId).then(|| seccomp::supervised(true));
+        Ok(prepared)
     }
 
     /// Prepares a run of `process` in `root`, in which all that it is to find is in its place.
@@ -90,7 +107,7 @@ impl Prepared {
     }
 
     pub(super) fn in_chroot_with(process: &Process, root: BorrowedFd<'_>, landlock: Landlock) -> Result<Prepared> {
-        let mut command = command(process, string(&process.directory)?)?;
+        let mut command = command(process, string(&process.directory)?, Rung::Chroot)?;
         command.restrictions = Some(Restrictions {
             capabilities: capability::IN_CHROOT.intersection(permitted()?),
             filter: seccomp::filter_in_chroot(landlock, process.network == Network::None),
@@ -146,6 +163,17 @@ impl Prepared {
             program: String::new(),
             command,
             passing: Vec::new(),
+            probed_supervision: None,
+            supervised: None,
+        }
+    }
+}
+
+/// Takes away what names groups that there are none of.
+fn keep_to_ids(operations: &mut [Operation], rung: Rung) {
+    for operation in operations.iter_mut().filter(|_| rung == Rung::SingleId) {
+        if let Operation::Mount { options, .. } = operation {
+            options.retain(|(name, _)| *name != c"gid");
         }
     }
 }
@@ -202,7 +230,7 @@ fn mount_operation(mount: &Mount, is_insecure: bool) -> Result<Operation> {
     })
 }
 
-fn command(process: &Process, directory: CString) -> Result<Command> {
+fn command(process: &Process, directory: CString, rung: Rung) -> Result<Command> {
     let strings = |strings: &[Vec<u8>]| strings.iter().map(|text| string(text)).collect::<Result<Vec<_>>>();
     let restrictions = match process.security {
         Security::Sandbox => Some(Restrictions { capabilities: capability::DEFAULT, filter: seccomp::filter() }),
@@ -222,6 +250,7 @@ fn command(process: &Process, directory: CString) -> Result<Command> {
             .iter()
             .map(|one| (one.resource, Rlimit { current: limit(one.soft), maximum: limit(one.hard) }))
             .collect(),
+        supervision: (rung == Rung::SingleId).then(|| seccomp::supervised(restrictions.is_some())),
         restrictions,
         confined: None,
         is_probe: false,

@@ -54,6 +54,8 @@ pub(super) enum Step {
     Execute,
     /// The same, of a program that is there.
     Interpreter,
+    /// What gives calls to the supervisor.
+    Supervise,
 }
 
 /// One message.
@@ -172,6 +174,7 @@ impl Step {
             Step::Interpreter => (15, 0),
             Step::Keep => (16, 0),
             Step::Confine => (17, 0),
+            Step::Supervise => (18, 0),
         }
     }
 
@@ -196,6 +199,7 @@ impl Step {
             15 => Step::Interpreter,
             16 => Step::Keep,
             17 => Step::Confine,
+            18 => Step::Supervise,
             _ => return None,
         })
     }
@@ -212,7 +216,7 @@ mod tests {
         let (read, written) = rustix::pipe::pipe().unwrap();
         let pipe = written.as_fd();
         let mut sent = Vec::new();
-        for kind in 0..18 {
+        for kind in 0..19 {
             let step = Step::decode(kind, 7).unwrap();
             send_failure(pipe, step, Errno::PERM);
             sent.push(Message::Failed(step, Errno::PERM));

@@ -11,7 +11,7 @@ use super::prepared::Prepared;
 use super::process::{Process, Ran, Root, Stream};
 use super::rung::Rung;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::Devices;
+use crate::layer::{self, Devices};
 use crate::net::Stop;
 
 /// A way to run commands that works here.
@@ -22,9 +22,10 @@ pub struct Sandbox {
 }
 
 /// What is tried, the best first.
-const WAYS: [Sandbox; 3] = [
+const WAYS: [Sandbox; 4] = [
     Sandbox { rung: Rung::Ids, is_stacking: true },
     Sandbox { rung: Rung::Ids, is_stacking: false },
+    Sandbox { rung: Rung::SingleId, is_stacking: true },
     Sandbox { rung: Rung::Chroot, is_stacking: false },
 ];
 
@@ -87,7 +88,7 @@ impl Sandbox {
 
     fn run_with(&self, process: &Process, root: &Root, run: impl FnOnce(Prepared) -> Result<Ran>) -> Result<Ran> {
         if self.rung != Rung::Chroot {
-            return run(Prepared::new(process, root)?);
+            return run(Prepared::new(process, root, self.rung)?);
         }
         let mut arranged = Arranged::new(process, root)?;
         let passing = arranged.passing();
@@ -99,10 +100,14 @@ impl Sandbox {
     }
 
     fn try_in(&self, place: &Path) -> Result<()> {
-        if self.rung == Rung::Ids && Rung::of_this_process()? == Rung::SingleId {
-            let missing =
-                Error::new(ErrorKind::Io, "here is one user alone, and commands with only one are not here yet");
-            return Err(missing.with_hint(SEVERAL));
+        match (self.rung, Rung::of_this_process()?) {
+            (Rung::Ids, Rung::SingleId) => {
+                return Err(Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL));
+            }
+            (Rung::SingleId, Rung::Ids) => {
+                return Err(Error::new(ErrorKind::Io, "here is more than one user"));
+            }
+            _ => {}
         }
         let failed = |error| Error::io("create a directory in", place, error);
         let directory = tempfile::Builder::new().prefix(".sandbox-").tempdir_in(place).map_err(failed)?;
@@ -113,7 +118,10 @@ impl Sandbox {
             fs::create_dir(path).map_err(|error| Error::io("create", path, error))?;
         }
         if self.rung != Rung::Chroot {
-            return child::run(Prepared::probe(&root)?, &|_, _| (), &Stop::default()).map(drop);
+            if self.rung == Rung::SingleId {
+                layer::keep_owners_in(&root.lowers[0])?;
+            }
+            return child::run(Prepared::probe(&root, self.rung)?, &|_, _| (), &Stop::default()).map(drop);
         }
         let arranged = Arranged::probe(&root)?;
         child::run(Prepared::chroot_probe(arranged.root())?, &|_, _| (), &Stop::default())?;

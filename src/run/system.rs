@@ -359,3 +359,103 @@ pub(super) fn set_name(name: &CStr) {
     // SAFETY: the name ends with a null byte.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
+
+/// Returns the soft and the hard limit of the process of `thread`.
+pub(super) fn limit_of(thread: u32, resource: u32) -> Result<(u64, u64), Errno> {
+    let mut limit = [0u64; 2];
+    // SAFETY: the kernel writes two numbers of 64 bits, for which there is room.
+    let got =
+        unsafe { libc::syscall(libc::SYS_prlimit64, thread, resource, ptr::null::<[u64; 2]>(), limit.as_mut_ptr()) };
+    outcome(got).map(|_| (limit[0], limit[1]))
+}
+
+/// Sets the soft and the hard limit of the process of `thread`; 0 is this one.
+pub(super) fn set_limit_of(thread: u32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+    let limit = [soft, hard];
+    // SAFETY: the kernel reads two numbers of 64 bits.
+    let set =
+        unsafe { libc::syscall(libc::SYS_prlimit64, thread, resource, limit.as_ptr(), ptr::null_mut::<[u64; 2]>()) };
+    outcome(set).map(|_| ())
+}
+
+/// Reads what `thread` has in its memory at `address`, and returns how much of it was there.
+pub(super) fn read_memory(thread: u32, address: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
+    let own = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let other = libc::iovec { iov_base: ptr::without_provenance_mut(address as usize), iov_len: bytes.len() };
+    // SAFETY: the kernel writes at most as many bytes as there are; the other address is the other process's.
+    let read = unsafe { libc::process_vm_readv(thread as libc::pid_t, &raw const own, 1, &raw const other, 1, 0) };
+    outcome(read as c_long).map(|read| read as usize)
+}
+
+/// Writes into the memory of `thread` at `address`, and returns how much of it has found room.
+pub(super) fn write_memory(thread: u32, address: u64, bytes: &[u8]) -> Result<usize, Errno> {
+    let own = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let other = libc::iovec { iov_base: ptr::without_provenance_mut(address as usize), iov_len: bytes.len() };
+    // SAFETY: the kernel only reads the bytes; the other address is the other process's.
+    let written = unsafe { libc::process_vm_writev(thread as libc::pid_t, &raw const own, 1, &raw const other, 1, 0) };
+    outcome(written as c_long).map(|written| written as usize)
+}
+
+/// Makes root and working directory of this thread its own.
+pub(super) fn leave_shared_directories() -> Result<(), Errno> {
+    // SAFETY: it touches no memory, and the directories of other threads stay theirs.
+    outcome(unsafe { libc::unshare(libc::CLONE_FS) }.into()).map(|_| ())
+}
+
+/// Sends every system call of this process, and of those that it starts, through `filter`, and returns the descriptor by which
+/// those are answered that the filter hands over.
+pub(super) fn supervise_calls(filter: &[Instruction]) -> Result<OwnedFd, Errno> {
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    // SAFETY: the kernel reads the program, which has the length that is said, and checks it.
+    let set = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    // SAFETY: the kernel has just opened it for this process.
+    outcome(set).map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor as RawFd) })
+}
+
+/// Returns what stat says of an open object.
+pub(super) fn status(object: BorrowedFd<'_>) -> Result<libc::stat, Errno> {
+    // SAFETY: zero is a value of every field.
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    let (path, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+    // SAFETY: the path ends with a null byte, and on machines of 64 bits the type is the kernel's own.
+    let told = unsafe { libc::syscall(libc::SYS_newfstatat, object.as_raw_fd(), path, &raw mut status, flags) };
+    outcome(told).map(|_| status)
+}
+
+/// Returns what statx says of an open object, asked for the parts in `mask`.
+pub(super) fn extended_status(object: BorrowedFd<'_>, mask: u32) -> Result<libc::statx, Errno> {
+    // SAFETY: zero is a value of every field.
+    let mut status: libc::statx = unsafe { std::mem::zeroed() };
+    let (path, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+    // SAFETY: the path ends with a null byte, and the type is the kernel's own.
+    let told = unsafe { libc::syscall(libc::SYS_statx, object.as_raw_fd(), path, flags, mask, &raw mut status) };
+    outcome(told).map(|_| status)
+}
+
+/// A type of the kernel's, all of which has been written to.
+pub(super) trait Plain: Copy {}
+impl Plain for libc::stat {}
+impl Plain for libc::statx {}
+
+/// Returns the bytes of `value`.
+pub(super) fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: all of it was set to zero before the kernel wrote to it, and it is borrowed for as long as the bytes are.
+    unsafe { std::slice::from_raw_parts(ptr::from_ref(value).cast(), std::mem::size_of::<T>()) }
+}
+
+/// Has this thread, and what it starts from then on, take turns of so many nanoseconds on its processor: no more of it than
+/// others, but sooner. Before Linux 6.12 all turns have one length.
+pub(super) fn take_short_turns(length: u64) -> Result<(), Errno> {
+    // SAFETY: zero is a value of every field.
+    let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
+    let size = std::mem::size_of::<libc::sched_attr>();
+    // SAFETY: the kernel writes what is of the size that is said.
+    outcome(unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) })?;
+    if attributes.sched_policy != libc::SCHED_OTHER as u32 {
+        return Ok(());
+    }
+    attributes.sched_runtime = length;
+    // SAFETY: the kernel reads what has its size in it.
+    outcome(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) }).map(|_| ())
+}

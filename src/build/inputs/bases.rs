@@ -79,6 +79,10 @@ impl<'a> Bases<'a> {
     /// has to be read to know it is written out at the same time. Layers that were read by earlier builds are not read for
     /// that.
     pub fn unpacked(&self, image: &BaseImage) -> Result<(Files, Option<PendingUnpacked>)> {
+        // On disk, files have another form there.
+        if layer::has_one_id() {
+            return Ok((self.files(image)?, None));
+        }
         let mut unpacked = None;
         let files = self.images.get(image.manifest, || {
             let layers = layers_of(image)?;
@@ -118,8 +122,11 @@ impl<'a> Bases<'a> {
         Ok(overlay.into_files())
     }
 
-    /// Writes `files` into the empty directory `root`, which errors call `shown`.
+    /// Writes `files` into the empty directory `root`, which errors call `shown`, for commands: where all files have one owner,
+    /// theirs are kept beside them.
     pub fn unpack(&self, files: &Files, (root, shown): (BorrowedFd<'_>, &Path)) -> Result<()> {
+        let with_kept = layer::has_one_id().then(|| layer::with_kept(files));
+        let files = with_kept.as_ref().unwrap_or(files);
         let tars: BTreeSet<Digest> = files.paths().filter_map(|(_, node)| tar_of(node)).collect();
         let layers: Vec<Layer> = {
             let spooled = locked(&self.spooled);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fsetxattr, openat};
 use rustix::io::Errno;
 
 use super::agent::{ForwardedAgent, SocketAttributes};
@@ -20,7 +20,7 @@ use crate::build::cache::{Mark, Sum, difference};
 use crate::build::inputs::Inputs;
 use crate::build::logs::CommandLog;
 use crate::error::{Error, Result};
-use crate::layer;
+use crate::layer::{self, Kept};
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{CacheSharing, Provider, ResourceLimit, Run, RunMount, RunMountKind, RunNetwork, RunSecurity, Stage};
 use crate::progress::{CommandEnd, Event, OutputStream};
@@ -129,7 +129,12 @@ impl Doing for Run {
 
 /// Gives an upper directory the attributes of the root below it, which overlayfs hides behind it.
 fn dress(upper: &OwnedFd, attributes: &Attributes) -> Result<(), Errno> {
-    fchown(upper, Some(Uid::from_raw(attributes.user)), Some(Gid::from_raw(attributes.group)))?;
+    let (user, group) = (attributes.user, attributes.group);
+    if !layer::has_one_id() {
+        fchown(upper, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+    } else if let Some((name, value)) = (Kept { user, group, device: None }).attribute(true) {
+        fsetxattr(upper, name, &value, XattrFlags::empty())?;
+    }
     fchmod(upper, Mode::from_raw_mode(attributes.mode))
 }
 

@@ -11,6 +11,7 @@ use super::field::{decimal, decoded, number, record, time};
 use super::header::is_header;
 use super::sparse::Filled;
 use crate::error::{Error, Result};
+use crate::layer::kept::KEPT_PREFIX;
 use crate::layer::tar::{LARGEST_ID, RECORD, padded};
 use crate::net::percent_decoded;
 use crate::tree::{
@@ -37,9 +38,16 @@ pub(super) type TakeContent<'a> = dyn FnMut(&Member, &mut FileContent<'_>) -> Re
 const LONGEST_HEADER: u64 = 1 << 20;
 
 /// Attributes that tell of the machine they were read on: SELinux labels, signatures that the kernel checks, and what
-/// overlay file systems note. In an image that somebody else made, the last could redirect a later mount.
-const LEFT_OUT: [&[u8]; 6] =
-    [b"security.selinux", b"security.ima", b"security.evm", b"system.nfs4_acl", b"trusted.overlay.", b"user.overlay."];
+/// overlay file systems and sandboxes note. In an image that somebody else made, the last could redirect a later mount.
+const LEFT_OUT: [&[u8]; 7] = [
+    b"security.selinux",
+    b"security.ima",
+    b"security.evm",
+    b"system.nfs4_acl",
+    b"trusted.overlay.",
+    b"user.overlay.",
+    KEPT_PREFIX,
+];
 
 /// The pax records that are heeded, beside those of extended attributes.
 const KEYS: [&[u8]; 6] = [b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"];

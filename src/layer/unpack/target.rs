@@ -18,6 +18,7 @@ use rustix::process::geteuid;
 
 use super::survey::Place;
 use crate::error::{Error, Result};
+use crate::layer::kept::{KEPT_PREFIX, has_one_id, is_kept};
 use crate::progress::WarningKind;
 use crate::sync::locked;
 use crate::tree::{
@@ -33,6 +34,7 @@ pub struct UnpackRoot {
     root: OwnedFd,
     /// For errors.
     shown: PathBuf,
+    /// Whether files can have other owners than who makes them.
     pub is_root: bool,
     /// Whose the files are.
     pub owners: Owners,
@@ -60,7 +62,8 @@ impl UnpackRoot {
     /// All goes into the open directory `root`, which errors call `shown`.
     pub fn new(root: BorrowedFd<'_>, shown: &Path, owners: Owners) -> Result<Self> {
         let root = root.try_clone_to_owned().map_err(|source| Error::io("open", shown, source))?;
-        let (shown, is_root) = (shown.to_owned(), owners == Owners::OfLayers && geteuid().is_root());
+        let is_root = owners == Owners::OfLayers && geteuid().is_root() && !has_one_id();
+        let shown = shown.to_owned();
         Ok(UnpackRoot { root, shown, is_root, owners, left_out: Mutex::default() })
     }
 
@@ -101,7 +104,7 @@ impl UnpackRoot {
     /// Returns the mode that a file gets: in other hands, set-user-ID and set-group-ID bits would lend out other rights than
     /// were meant.
     pub fn mode(&self, attributes: &Attributes) -> u32 {
-        if self.is_root { attributes.mode } else { attributes.mode & !SET_ID }
+        if self.is_root || is_kept(attributes) { attributes.mode } else { attributes.mode & !SET_ID }
     }
 
     /// Tells of the bits that the file at `path` does [not get](Self::mode).
@@ -120,7 +123,7 @@ impl UnpackRoot {
         for (name, value) in &attributes.xattrs {
             match set(name, value) {
                 Ok(()) => {}
-                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) => left_out += 1,
+                Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) if !name.starts_with(KEPT_PREFIX) => left_out += 1,
                 Err(errno) => {
                     let action = format!("set the extended attribute {} of", name.escape_ascii());
                     return Err(self.failed(&action, path, errno.into()));

@@ -77,6 +77,9 @@ pub(super) const OWN: &[u32] = &[];
 pub(super) const SYNCS: &[u32] =
     &[n::__NR_fsync, n::__NR_fdatasync, n::__NR_sync, n::__NR_syncfs, n::__NR_sync_file_range];
 
+/// What would do other calls unseen.
+pub(super) const IO_URING: &[u32] = &[n::__NR_io_uring_setup, n::__NR_io_uring_enter, n::__NR_io_uring_register];
+
 pub(super) const CLONE: u32 = n::__NR_clone;
 pub(super) const CLONE3: u32 = n::__NR_clone3;
 pub(super) const SOCKET: u32 = n::__NR_socket;

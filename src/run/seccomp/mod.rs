@@ -8,6 +8,8 @@ mod calls;
 use std::collections::BTreeMap;
 
 use super::landlock::Landlock;
+use super::supervisor::calls::{self as answers, Call};
+use super::supervisor::identity::LIMIT;
 use super::system::Instruction;
 
 /// What becomes of a system call.
@@ -26,6 +28,18 @@ enum Rule {
     First(&'static [(u32, u32)]),
     /// It is allowed if its first argument is not this one.
     NotFirst(u32),
+    /// The supervisor answers it.
+    Answer,
+    /// The supervisor answers it if the flags, which are the argument of that number, say that it writes or makes something.
+    AnswerOpen(u32),
+    /// The supervisor answers it if that is its first argument.
+    AnswerFirst(u32),
+    /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
+    /// number, and there is nothing to be set if the one after it is null, if that can be.
+    Limit {
+        resource: u32,
+        can_be_null: bool,
+    },
 }
 
 const EPERM: u16 = libc::EPERM as u16;
@@ -34,7 +48,7 @@ const ENOSYS: u16 = libc::ENOSYS as u16;
 /// The offsets of what the kernel shows of a call.
 const NUMBER: u32 = 0;
 const MACHINE: u32 = 4;
-/// The lower half of the first argument; all machines that are built for are little-endian.
+/// The lower half of the first argument; all machines that are built for are little-endian. An argument has 8 bytes.
 const ARGUMENT: u32 = 16;
 
 /// The calls of x32 begin here; nobody has programs of it.
@@ -62,23 +76,71 @@ const ALL_PROCESSES: u32 = u32::MAX;
 /// UNIX and NETLINK.
 const LOCAL_FAMILIES: &[(u32, u32)] = &[(1, 1), (16, 16)];
 
+/// What an open that is not for reading alone has of these: O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and O_TMPFILE without
+/// O_DIRECTORY, which have the same values on all machines that are built for.
+const WRITES: u32 =
+    (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
+
 /// Returns the filter.
 pub(super) fn filter() -> Vec<Instruction> {
-    #[cfg(target_arch = "x86_64")]
-    let forerunner = forerunner();
-    #[cfg(not(target_arch = "x86_64"))]
-    let forerunner = BTreeMap::new();
-    assembled(&rules(), &forerunner)
+    assembled(&rules(), &forerunner(), REFUSED)
 }
 
-fn assembled(rules: &BTreeMap<u32, Rule>, forerunner: &BTreeMap<u32, Rule>) -> Vec<Instruction> {
-    let here = tree(&intervals(rules));
+/// Returns the same filter, which gives the supervisor the calls that it answers; without restrictions nothing else is refused
+/// but what would go past the supervisor. It is one filter: of two, the kernel would go through both at every call, and a
+/// refusal of either counts more than an answer.
+pub(super) fn supervised(is_restricted: bool) -> Vec<Instruction> {
+    let (mut here, mut forerunner) =
+        if is_restricted { (rules(), self::forerunner()) } else { (syncs(calls::SYNCS), BTreeMap::new()) };
+    here.extend(answered(answers::all()));
+    here.extend(answers::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
+    here.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
+    here.extend(limits(answers::SETRLIMIT, answers::PRLIMIT));
+    #[cfg(target_arch = "x86_64")]
+    {
+        use answers::i386;
+        forerunner.extend(answered(i386::ALL.iter().copied()));
+        forerunner.extend(i386::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
+        forerunner.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
+        forerunner.extend(limits(i386::SETRLIMIT, i386::PRLIMIT));
+    }
+    assembled(&here, &forerunner, if is_restricted { REFUSED } else { Rule::Allow })
+}
+
+fn answered(calls: impl Iterator<Item = (u32, Call)>) -> impl Iterator<Item = (u32, Rule)> {
+    calls.map(|(number, call)| {
+        let rule = match call {
+            Call::Open => Rule::AnswerOpen(1),
+            Call::Openat => Rule::AnswerOpen(2),
+            Call::KeepCapabilities => Rule::AnswerFirst(libc::PR_SET_KEEPCAPS as u32),
+            _ => Rule::Answer,
+        };
+        (number, rule)
+    })
+}
+
+fn limits(setrlimit: u32, prlimit: u32) -> [(u32, Rule); 2] {
+    [
+        (setrlimit, Rule::Limit { resource: 0, can_be_null: false }),
+        (prlimit, Rule::Limit { resource: 1, can_be_null: true }),
+    ]
+}
+
+fn syncs(numbers: &[u32]) -> BTreeMap<u32, Rule> {
+    numbers.iter().map(|number| (*number, Rule::Errno(0))).collect()
+}
+
+/// What no rule is about.
+const REFUSED: Rule = Rule::Errno(EPERM);
+
+fn assembled(rules: &BTreeMap<u32, Rule>, forerunner: &BTreeMap<u32, Rule>, rest: Rule) -> Vec<Instruction> {
+    let here = tree(&intervals(rules, rest));
     #[cfg(target_arch = "x86_64")]
     let here = [vec![jump(libc::BPF_JGE, X32, 0, 1), result(Rule::Errno(ENOSYS))], here].concat();
     let mut filter = vec![load(MACHINE)];
     for_machine(&mut filter, HERE, here);
     #[cfg(target_arch = "x86_64")]
-    for_machine(&mut filter, FORERUNNER, tree(&intervals(forerunner)));
+    for_machine(&mut filter, FORERUNNER, tree(&intervals(forerunner, rest)));
     #[cfg(not(target_arch = "x86_64"))]
     let _ = forerunner;
     filter.push(result(Rule::Errno(ENOSYS)));
@@ -97,8 +159,8 @@ pub(super) fn filter_in_chroot(landlock: Landlock, is_offline: bool) -> Vec<Inst
         rules
     };
     #[cfg(not(target_arch = "x86_64"))]
-    let forerunner = BTreeMap::new();
-    assembled(&here, &forerunner)
+    let forerunner = forerunner();
+    assembled(&here, &forerunner, REFUSED)
 }
 
 fn in_chroot(numbers: &calls::InChroot, landlock: Landlock, is_offline: bool) -> Vec<(u32, Rule)> {
@@ -128,7 +190,7 @@ fn for_machine(filter: &mut Vec<Instruction>, machine: u32, calls: Vec<Instructi
 fn rules() -> BTreeMap<u32, Rule> {
     let mut rules: BTreeMap<u32, Rule> =
         calls::ALLOWED.iter().chain(calls::OWN).map(|number| (*number, Rule::Allow)).collect();
-    rules.extend(calls::SYNCS.iter().map(|number| (*number, Rule::Errno(0))));
+    rules.extend(syncs(calls::SYNCS));
     rules.extend([
         (calls::CLONE, Rule::Clone),
         // Its flags lie in memory, where no filter looks: C libraries then take clone.
@@ -139,12 +201,17 @@ fn rules() -> BTreeMap<u32, Rule> {
     rules
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+fn forerunner() -> BTreeMap<u32, Rule> {
+    BTreeMap::new()
+}
+
 #[cfg(target_arch = "x86_64")]
 fn forerunner() -> BTreeMap<u32, Rule> {
     use calls::i386;
     let mut rules: BTreeMap<u32, Rule> =
         i386::ALLOWED.iter().flat_map(|(first, last)| *first..=*last).map(|number| (number, Rule::Allow)).collect();
-    rules.extend(i386::SYNCS.iter().map(|number| (*number, Rule::Errno(0))));
+    rules.extend(syncs(i386::SYNCS));
     rules.extend([
         (i386::CLONE, Rule::Clone),
         (i386::CLONE3, Rule::Errno(ENOSYS)),
@@ -154,9 +221,9 @@ fn forerunner() -> BTreeMap<u32, Rule> {
     rules
 }
 
-/// Where each rule begins to hold; it does until the next begins. What no rule is about is refused.
-fn intervals(rules: &BTreeMap<u32, Rule>) -> Vec<(u32, Rule)> {
-    let mut intervals = vec![(0, Rule::Errno(EPERM))];
+/// Where each rule begins to hold; it does until the next begins. `rest` holds for what no rule is about.
+fn intervals(rules: &BTreeMap<u32, Rule>, rest: Rule) -> Vec<(u32, Rule)> {
+    let mut intervals = vec![(0, rest)];
     let mut add = |start, rule| {
         if intervals.last().is_some_and(|(last, _)| *last == start) {
             intervals.pop();
@@ -168,7 +235,7 @@ fn intervals(rules: &BTreeMap<u32, Rule>) -> Vec<(u32, Rule)> {
     for (number, rule) in rules {
         add(*number, *rule);
         if let Some(next) = number.checked_add(1) {
-            add(next, Rule::Errno(EPERM));
+            add(next, rest);
         }
     }
     intervals
@@ -197,7 +264,7 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         let rules =
             allowed.iter().flat_map(|(first, last)| *first..=*last).map(|number| (number, Rule::Allow)).collect();
         let mut leaf = vec![load(ARGUMENT)];
-        leaf.extend(tree(&intervals(&rules)));
+        leaf.extend(tree(&intervals(&rules, REFUSED)));
         leaf
     };
     match rule {
@@ -213,8 +280,34 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         Rule::NotFirst(refused) => {
             vec![load(ARGUMENT), jump(libc::BPF_JEQ, refused, 0, 1), result(Rule::Errno(EPERM)), result(Rule::Allow)]
         }
+        Rule::AnswerOpen(flags) => {
+            vec![load(argument(flags)), jump(libc::BPF_JSET, WRITES, 0, 1), result(Rule::Answer), result(Rule::Allow)]
+        }
+        Rule::AnswerFirst(value) => {
+            vec![load(ARGUMENT), jump(libc::BPF_JEQ, value, 0, 1), result(Rule::Answer), result(Rule::Allow)]
+        }
+        Rule::Limit { resource, can_be_null } => {
+            let value = argument(resource + 1);
+            let mut leaf = vec![load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, 1, 0), result(Rule::Allow)];
+            if can_be_null {
+                leaf.extend([
+                    load(value),
+                    jump(libc::BPF_JEQ, 0, 0, 3),
+                    load(value + 4),
+                    jump(libc::BPF_JEQ, 0, 0, 1),
+                    result(Rule::Allow),
+                ]);
+            }
+            leaf.push(result(REFUSED));
+            leaf
+        }
         rule => vec![result(rule)],
     }
+}
+
+/// The offset of the lower half of an argument.
+fn argument(number: u32) -> u32 {
+    ARGUMENT + 8 * number
 }
 
 fn load(offset: u32) -> Instruction {
@@ -225,9 +318,15 @@ fn result(rule: Rule) -> Instruction {
     let action = match rule {
         Rule::Allow => libc::SECCOMP_RET_ALLOW,
         Rule::Errno(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
-        Rule::Clone | Rule::Socket | Rule::Personality | Rule::First(_) | Rule::NotFirst(_) => {
-            libc::SECCOMP_RET_KILL_PROCESS
-        }
+        Rule::Answer => libc::SECCOMP_RET_USER_NOTIF,
+        Rule::Clone
+        | Rule::Socket
+        | Rule::Personality
+        | Rule::First(_)
+        | Rule::NotFirst(_)
+        | Rule::AnswerOpen(_)
+        | Rule::AnswerFirst(_)
+        | Rule::Limit { .. } => libc::SECCOMP_RET_KILL_PROCESS,
     };
     statement(libc::BPF_RET | libc::BPF_K, action)
 }
@@ -246,12 +345,12 @@ fn jump(comparison: u32, value: u32, if_true: u8, if_false: u8) -> Instruction {
 mod tests {
     use super::*;
 
-    /// Does as the kernel does.
     fn verdict(machine: u32, number: u32, argument: u64) -> u32 {
-        verdict_of(&filter(), machine, number, argument)
+        verdict_of(&filter(), machine, number, [argument, 0, 0, 0, 0, 0])
     }
 
-    fn verdict_of(filter: &[Instruction], machine: u32, number: u32, argument: u64) -> u32 {
+    /// Does as the kernel does.
+    fn verdict_of(filter: &[Instruction], machine: u32, number: u32, arguments: [u64; 6]) -> u32 {
         let (mut at, mut loaded) = (0, 0);
         loop {
             let Instruction { code, jt, jf, k } = filter[at];
@@ -264,7 +363,10 @@ mod tests {
                 loaded = match k {
                     NUMBER => number,
                     MACHINE => machine,
-                    ARGUMENT => argument as u32,
+                    half if half >= ARGUMENT => {
+                        let argument = arguments[((half - ARGUMENT) / 8) as usize];
+                        if half.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
+                    }
                     other => panic!("it loads what is at {other}"),
                 };
             } else if code == libc::BPF_JMP | libc::BPF_JA {
@@ -368,7 +470,9 @@ mod tests {
     fn in_a_chroot_other_processes_and_roots_are_out_of_reach_as_far_as_landlock_does_not_see_to_it() {
         let filters = [0, 4, 6].map(|version| filter_in_chroot(Landlock::of_version(version), false));
         let verdicts = |number: i64, argument: u64| {
-            filters.each_ref().map(|filter| verdict_of(filter, HERE, number as u32, argument) == ALLOWED)
+            filters
+                .each_ref()
+                .map(|filter| verdict_of(filter, HERE, number as u32, [argument, 0, 0, 0, 0, 0]) == ALLOWED)
         };
         assert_eq!(verdicts(libc::SYS_chroot, 0), [false; 3]);
         assert_eq!(verdicts(libc::SYS_prlimit64, 0), [true; 3]);
@@ -382,15 +486,62 @@ mod tests {
         }
         let offline = filter_in_chroot(Landlock::of_version(6), true);
         let families = [libc::AF_UNIX, libc::AF_NETLINK, libc::AF_INET, libc::AF_INET6, libc::AF_PACKET];
-        let allowed =
-            families.map(|family| verdict_of(&offline, HERE, libc::SYS_socket as u32, family as u64) == ALLOWED);
+        let allowed = families.map(|family| {
+            verdict_of(&offline, HERE, libc::SYS_socket as u32, [family as u64, 0, 0, 0, 0, 0]) == ALLOWED
+        });
         assert_eq!(allowed, [true, true, false, false, false]);
         assert!(offline.len() <= 4096, "the kernel takes no more");
         #[cfg(target_arch = "x86_64")]
         for (number, argument, expected) in
             [(61, 0, false), (102, 1, false), (359, 2, false), (359, 1, true), (340, 9, false)]
         {
-            assert_eq!(verdict_of(&offline, FORERUNNER, number, argument) == ALLOWED, expected, "{number}");
+            assert_eq!(
+                verdict_of(&offline, FORERUNNER, number, [argument, 0, 0, 0, 0, 0]) == ALLOWED,
+                expected,
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_supervisor_is_asked_what_it_has_to_answer_and_nothing_else() {
+        const ASKED: u32 = libc::SECCOMP_RET_USER_NOTIF;
+        for is_restricted in [true, false] {
+            let filter = supervised(is_restricted);
+            assert!(filter.len() <= 4096, "the kernel takes no more");
+            let verdict = |number: i64, arguments| verdict_of(&filter, HERE, number as u32, arguments);
+            let plain = |number| verdict(number, [0; 6]);
+            for number in [libc::SYS_newfstatat, libc::SYS_fchown, libc::SYS_getuid, libc::SYS_execve, libc::SYS_chroot]
+            {
+                assert_eq!(plain(number), ASKED, "{number}");
+            }
+            for number in [libc::SYS_read, libc::SYS_renameat2, libc::SYS_unlinkat, libc::SYS_fchmod] {
+                assert_eq!(plain(number), ALLOWED, "{number}");
+            }
+            let open = |flags: i32| verdict(libc::SYS_openat, [0, 0, flags as u64, 0, 0, 0]);
+            assert_eq!(open(libc::O_RDONLY | libc::O_CLOEXEC | libc::O_DIRECTORY), ALLOWED);
+            for flags in [libc::O_CREAT, libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC, libc::O_TMPFILE] {
+                assert_eq!(open(flags), ASKED, "{flags:o}");
+            }
+            let keep = |option: i32| verdict(libc::SYS_prctl, [option as u64, 1, 0, 0, 0, 0]);
+            assert_eq!((keep(libc::PR_SET_KEEPCAPS), keep(libc::PR_SET_NAME)), (ASKED, ALLOWED));
+            // The limit that it uses itself can be read, and no more.
+            let limit = |resource: u32, new| verdict(libc::SYS_prlimit64, [0, resource.into(), new, 0, 0, 0]);
+            for new in [0x1000, 1 << 32] {
+                assert_eq!(limit(LIMIT, new), fails(libc::EPERM));
+            }
+            assert_eq!((limit(LIMIT, 0), limit(libc::RLIMIT_NOFILE, 0x1000)), (ALLOWED, ALLOWED));
+            let set = |resource: u32| verdict(libc::SYS_setrlimit, [resource.into(), 0x1000, 0, 0, 0, 0]);
+            assert_eq!((set(LIMIT), set(libc::RLIMIT_CORE)), (fails(libc::EPERM), ALLOWED));
+            for number in calls::IO_URING.iter().chain(answers::UNKNOWN) {
+                assert_eq!(plain((*number).into()), fails(libc::ENOSYS), "{number}");
+            }
+            assert_eq!(plain(libc::SYS_fsync), fails(0));
+            assert_eq!(plain(libc::SYS_mount), if is_restricted { fails(libc::EPERM) } else { ALLOWED });
+            #[cfg(target_arch = "x86_64")]
+            for (number, wanted) in [(195, ASKED), (212, ASKED), (182, fails(libc::ENOSYS)), (4, ALLOWED)] {
+                assert_eq!(verdict_of(&filter, FORERUNNER, number, [0; 6]), wanted, "{number}");
+            }
         }
     }
 

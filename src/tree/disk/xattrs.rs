@@ -94,5 +94,8 @@ pub(super) fn xattrs(object: &File, disk: &Path) -> Result<Xattrs> {
 /// Returns whether an extended attribute of this name belongs to a file's content, and not to the machine it lies on.
 pub fn belongs_to_content(name: &[u8]) -> bool {
     name == b"security.capability"
-        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.starts_with(b"user.containers."))
+        || (name.starts_with(b"user.") && !MACHINES.iter().any(|prefix| name.starts_with(prefix)))
 }
+
+/// What overlay file systems, other tools and sandboxes of one id note.
+const MACHINES: [&[u8]; 3] = [b"user.overlay.", b"user.containers.", b"user.ocibake."];

@@ -24,6 +24,7 @@ mod provided;
 mod real_work;
 mod rebuild;
 mod shell;
+mod single_id;
 mod start;
 
 use std::fs;

@@ -1,0 +1,111 @@
+//! The answers, a file for each kind of call.
+
+mod access;
+mod acl;
+mod attributes;
+mod capabilities;
+mod create;
+mod execute;
+mod ids;
+mod ownership;
+mod status;
+
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
+
+use super::calls::{At, Call};
+use super::identity::{Identities, Identity};
+use super::listener::Answer;
+use super::target::{Base, Place, Target, WORKING_DIRECTORY};
+use create::Making;
+use status::Form;
+
+/// A call that waits for its answer.
+pub(super) struct Asked<'a> {
+    pub(super) target: Target,
+    pub(super) identity: &'a Identity,
+    pub(super) identities: &'a mut Identities,
+    /// Whether it still waits.
+    pub(super) is_waiting: &'a dyn Fn() -> bool,
+}
+
+type Outcome = Result<Answer, Errno>;
+
+const HERE: Base = Base(WORKING_DIRECTORY);
+
+impl Asked<'_> {
+    pub(super) fn answer(mut self, call: Call) -> Outcome {
+        let target = self.target;
+        let number = |place| target.number(place);
+        let flags = |place| AtFlags::from_bits_retain(number(place));
+        match call {
+            Call::Stat => self.status(HERE, Some(0), AtFlags::empty(), Form::Plain, 1),
+            Call::Lstat => self.status(HERE, Some(0), AtFlags::SYMLINK_NOFOLLOW, Form::Plain, 1),
+            Call::Fstat => self.status(target.base(0), None, AtFlags::EMPTY_PATH, Form::Plain, 1),
+            Call::Fstatat => self.status(target.base(0), Some(1), flags(3), Form::Plain, 2),
+            Call::Statx => self.status(target.base(0), Some(1), flags(2), Form::Extended(number(3)), 4),
+            Call::Chown => self.chown(HERE, Some(0), AtFlags::empty(), 1),
+            Call::Lchown => self.chown(HERE, Some(0), AtFlags::SYMLINK_NOFOLLOW, 1),
+            Call::Fchown => self.chown(target.base(0), None, AtFlags::EMPTY_PATH, 1),
+            Call::Fchownat => self.chown(target.base(0), Some(1), flags(4), 2),
+            Call::GetId(whose, which) => Ok(Answer::Done(self.identity.ids(whose).get(which).into())),
+            Call::GetIds(whose) => self.get_ids(whose),
+            Call::GetGroups => self.get_groups(),
+            Call::SetId(whose) => self.set_id(whose),
+            Call::SetRealEffective(whose) => self.set_real_effective(whose),
+            Call::SetAll(whose) => self.set_all(whose),
+            Call::SetFile(whose) => self.set_file(whose),
+            Call::SetGroups => self.set_groups(),
+            Call::CapGet => self.get_capabilities(),
+            Call::CapSet => self.set_capabilities(),
+            Call::KeepCapabilities => self.keep_capabilities(),
+            Call::Open => self.open(HERE, 0, OFlags::from_bits_retain(number(1)), number(2)),
+            Call::Openat => self.open(target.base(0), 1, OFlags::from_bits_retain(number(2)), number(3)),
+            Call::Openat2 => self.open_how(),
+            Call::Creat => self.open(HERE, 0, OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC, number(1)),
+            Call::Mkdir => self.make(HERE, 0, Making::Directory { mode: number(1) }),
+            Call::Mkdirat => self.make(target.base(0), 1, Making::Directory { mode: number(2) }),
+            Call::Mknod => self.make(HERE, 0, Making::Node { mode: number(1), device: number(2) }),
+            Call::Mknodat => self.make(target.base(0), 1, Making::Node { mode: number(2), device: number(3) }),
+            Call::Symlink => self.make(HERE, 1, Making::Link { target: 0 }),
+            Call::Symlinkat => self.make(target.base(1), 2, Making::Link { target: 0 }),
+            Call::Access => self.access(HERE, 0, number(1), AtFlags::empty()),
+            Call::Faccessat => self.access(target.base(0), 1, number(2), AtFlags::empty()),
+            Call::Faccessat2 => self.access(target.base(0), 1, number(2), flags(3)),
+            Call::SetXattr(at) => self.set_attribute(at),
+            Call::GetXattr(at) => self.get_attribute(at),
+            Call::ListXattr(at) => self.list_attributes(at),
+            Call::RemoveXattr(at) => self.remove_attribute(at),
+            Call::Execve => self.execute(HERE, 0, AtFlags::empty()),
+            Call::Execveat => self.execute(target.base(0), 1, flags(4)),
+            Call::Chroot => self.change_root(),
+        }
+    }
+
+    /// Fails unless the call still waits, and all that was read was its process's own: nothing is changed or written before.
+    fn check(&self) -> Result<(), Errno> {
+        if (self.is_waiting)() { Ok(()) } else { Err(Errno::SRCH) }
+    }
+
+    /// Returns the place that a path's argument names; without such an argument, the base itself.
+    fn place(&self, base: Base, path: Option<usize>, flags: AtFlags) -> Result<Place, Errno> {
+        let Some(path) = path.filter(|path| self.target.argument(*path) != 0 || !flags.contains(AtFlags::EMPTY_PATH))
+        else {
+            return Ok(Place { base, path: Default::default() });
+        };
+        let place = self.target.place(base, path)?;
+        match place.path.is_empty() && !flags.contains(AtFlags::EMPTY_PATH) {
+            true => Err(Errno::NOENT),
+            false => Ok(place),
+        }
+    }
+
+    /// Returns the place whose first argument names it so, and whether a link is followed.
+    fn place_at(&self, at: At) -> Result<(Place, bool), Errno> {
+        Ok(match at {
+            At::Path => (self.place(HERE, Some(0), AtFlags::empty())?, true),
+            At::Link => (self.place(HERE, Some(0), AtFlags::empty())?, false),
+            At::Descriptor => (self.target.descriptor(self.target.base(0).0), true),
+        })
+    }
+}

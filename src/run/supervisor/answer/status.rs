@@ -1,0 +1,99 @@
+//! `stat` and its like.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, makedev};
+use rustix::io::Errno;
+
+use super::{Asked, Outcome};
+use crate::layer::{Device, Kept};
+use crate::run::supervisor::listener::Answer;
+use crate::run::supervisor::owners::{Status, is_kept};
+use crate::run::supervisor::target::Base;
+use crate::run::system::{bytes_of, extended_status, status};
+
+/// How the kernel writes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    /// As stat does; of programs with 32 bits, as stat64.
+    Plain,
+    /// As statx does, asked for those parts.
+    Extended(u32),
+}
+
+impl Asked<'_> {
+    /// The kernel tells of all files that are root's: they are most of all.
+    pub(super) fn status(&self, base: Base, path: Option<usize>, flags: AtFlags, form: Form, buffer: usize) -> Outcome {
+        let Ok(place) = self.place(base, path, flags) else { return Ok(Answer::Continue) };
+        let follows = place.path.is_empty() || !flags.contains(AtFlags::SYMLINK_NOFOLLOW);
+        if !is_kept(&self.target.look_up(&place), follows) {
+            return Ok(Answer::Continue);
+        }
+        let Ok(object) = self.target.open(&place, follows) else { return Ok(Answer::Continue) };
+        let known = Status::of(object.as_fd())?;
+        let told = match form {
+            Form::Extended(mask) => extended(object.as_fd(), mask, &known.kept)?,
+            Form::Plain if self.target.is_forerunner => forerunner(object.as_fd(), &known.kept)?,
+            Form::Plain => plain(object.as_fd(), &known.kept)?,
+        };
+        self.check()?;
+        self.target.write(self.target.argument(buffer), &told)?;
+        Ok(Answer::Done(0))
+    }
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the widths differ between machines")]
+fn plain(object: BorrowedFd<'_>, kept: &Kept) -> Result<Vec<u8>, Errno> {
+    let mut told = status(object)?;
+    (told.st_uid, told.st_gid) = (kept.user, kept.group);
+    if let Some(Device { is_block, major, minor }) = kept.device {
+        told.st_mode = told.st_mode & 0o7777 | kind(is_block);
+        told.st_rdev = makedev(major, minor) as _;
+        (told.st_size, told.st_blocks) = (0, 0);
+    }
+    Ok(bytes_of(&told).to_vec())
+}
+
+fn extended(object: BorrowedFd<'_>, mask: u32, kept: &Kept) -> Result<Vec<u8>, Errno> {
+    let mut told = extended_status(object, mask)?;
+    (told.stx_uid, told.stx_gid) = (kept.user, kept.group);
+    if let Some(Device { is_block, major, minor }) = kept.device {
+        told.stx_mode = told.stx_mode & 0o7777 | kind(is_block) as u16;
+        (told.stx_rdev_major, told.stx_rdev_minor) = (major, minor);
+        (told.stx_size, told.stx_blocks) = (0, 0);
+    }
+    Ok(bytes_of(&told).to_vec())
+}
+
+fn kind(is_block: bool) -> u32 {
+    if is_block { libc::S_IFBLK } else { libc::S_IFCHR }
+}
+
+/// `struct stat64` (arch/x86/include/uapi/asm/stat.h).
+fn forerunner(object: BorrowedFd<'_>, kept: &Kept) -> Result<Vec<u8>, Errno> {
+    let told = extended_status(object, libc::STATX_BASIC_STATS)?;
+    let device = makedev(told.stx_dev_major, told.stx_dev_minor);
+    let (mut mode, mut special) = (u32::from(told.stx_mode), makedev(told.stx_rdev_major, told.stx_rdev_minor));
+    if let Some(Device { is_block, major, minor }) = kept.device {
+        mode = mode & 0o7777 | kind(is_block);
+        special = makedev(major, minor);
+    }
+    let mut bytes = Vec::with_capacity(96);
+    let long = |bytes: &mut Vec<u8>, number: u64| bytes.extend_from_slice(&number.to_le_bytes());
+    let short = |bytes: &mut Vec<u8>, number: u32| bytes.extend_from_slice(&number.to_le_bytes());
+    long(&mut bytes, device);
+    for number in [0, told.stx_ino as u32, mode, told.stx_nlink, kept.user, kept.group] {
+        short(&mut bytes, number);
+    }
+    long(&mut bytes, special);
+    short(&mut bytes, 0);
+    long(&mut bytes, told.stx_size);
+    short(&mut bytes, told.stx_blksize);
+    long(&mut bytes, told.stx_blocks);
+    for time in [told.stx_atime, told.stx_mtime, told.stx_ctime] {
+        short(&mut bytes, time.tv_sec as u32);
+        short(&mut bytes, time.tv_nsec);
+    }
+    long(&mut bytes, told.stx_ino);
+    Ok(bytes)
+}

@@ -1,0 +1,164 @@
+//! The calls that the supervisor answers, by their numbers: those that tell of owners, set them, or make what has one.
+
+#[cfg(target_arch = "x86_64")]
+pub(in crate::run) mod i386;
+
+use linux_raw_sys::general as n;
+
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::run) enum Call {
+    Chown,
+    Lchown,
+    Fchown,
+    Fchownat,
+    Stat,
+    Lstat,
+    Fstat,
+    Fstatat,
+    Statx,
+    /// Tells one of the ids.
+    GetId(Whose, Which),
+    /// Tells the real, the effective and the saved one.
+    GetIds(Whose),
+    GetGroups,
+    SetId(Whose),
+    SetRealEffective(Whose),
+    SetAll(Whose),
+    SetFile(Whose),
+    SetGroups,
+    CapGet,
+    CapSet,
+    /// `prctl`, as far as it is about that.
+    KeepCapabilities,
+    Open,
+    Openat,
+    Openat2,
+    Creat,
+    Mkdir,
+    Mkdirat,
+    Mknod,
+    Mknodat,
+    Symlink,
+    Symlinkat,
+    Access,
+    Faccessat,
+    Faccessat2,
+    SetXattr(At),
+    GetXattr(At),
+    ListXattr(At),
+    RemoveXattr(At),
+    Execve,
+    Execveat,
+    Chroot,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::run) enum Whose {
+    User,
+    Group,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::run) enum Which {
+    Real,
+    Effective,
+}
+
+/// How an object is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::run) enum At {
+    Path,
+    /// A link is meant itself.
+    Link,
+    Descriptor,
+}
+
+impl Call {
+    /// Whether it only tells of files, and the same to everybody.
+    pub(in crate::run) fn only_looks(self) -> bool {
+        matches!(
+            self,
+            Call::Stat
+                | Call::Lstat
+                | Call::Fstat
+                | Call::Fstatat
+                | Call::Statx
+                | Call::GetXattr(_)
+                | Call::ListXattr(_)
+        )
+    }
+}
+
+/// Those that all machines have.
+#[rustfmt::skip]
+const COMMON: &[(u32, Call)] = &[
+    (n::__NR_fchown, Call::Fchown), (n::__NR_fchownat, Call::Fchownat), (n::__NR_fstat, Call::Fstat),
+    (n::__NR_newfstatat, Call::Fstatat), (n::__NR_statx, Call::Statx),
+    (n::__NR_getuid, Call::GetId(Whose::User, Which::Real)),
+    (n::__NR_geteuid, Call::GetId(Whose::User, Which::Effective)),
+    (n::__NR_getgid, Call::GetId(Whose::Group, Which::Real)),
+    (n::__NR_getegid, Call::GetId(Whose::Group, Which::Effective)),
+    (n::__NR_getresuid, Call::GetIds(Whose::User)), (n::__NR_getresgid, Call::GetIds(Whose::Group)),
+    (n::__NR_getgroups, Call::GetGroups),
+    (n::__NR_setuid, Call::SetId(Whose::User)), (n::__NR_setgid, Call::SetId(Whose::Group)),
+    (n::__NR_setreuid, Call::SetRealEffective(Whose::User)), (n::__NR_setregid, Call::SetRealEffective(Whose::Group)),
+    (n::__NR_setresuid, Call::SetAll(Whose::User)), (n::__NR_setresgid, Call::SetAll(Whose::Group)),
+    (n::__NR_setfsuid, Call::SetFile(Whose::User)), (n::__NR_setfsgid, Call::SetFile(Whose::Group)),
+    (n::__NR_setgroups, Call::SetGroups), (n::__NR_capget, Call::CapGet), (n::__NR_capset, Call::CapSet),
+    (n::__NR_prctl, Call::KeepCapabilities),
+    (n::__NR_openat, Call::Openat), (n::__NR_openat2, Call::Openat2), (n::__NR_mkdirat, Call::Mkdirat),
+    (n::__NR_mknodat, Call::Mknodat), (n::__NR_symlinkat, Call::Symlinkat), (n::__NR_faccessat, Call::Faccessat),
+    (n::__NR_faccessat2, Call::Faccessat2),
+    (n::__NR_setxattr, Call::SetXattr(At::Path)), (n::__NR_lsetxattr, Call::SetXattr(At::Link)),
+    (n::__NR_fsetxattr, Call::SetXattr(At::Descriptor)), (n::__NR_getxattr, Call::GetXattr(At::Path)),
+    (n::__NR_lgetxattr, Call::GetXattr(At::Link)), (n::__NR_fgetxattr, Call::GetXattr(At::Descriptor)),
+    (n::__NR_listxattr, Call::ListXattr(At::Path)), (n::__NR_llistxattr, Call::ListXattr(At::Link)),
+    (n::__NR_flistxattr, Call::ListXattr(At::Descriptor)), (n::__NR_removexattr, Call::RemoveXattr(At::Path)),
+    (n::__NR_lremovexattr, Call::RemoveXattr(At::Link)), (n::__NR_fremovexattr, Call::RemoveXattr(At::Descriptor)),
+    (n::__NR_execve, Call::Execve), (n::__NR_execveat, Call::Execveat), (n::__NR_chroot, Call::Chroot),
+];
+
+/// Those that only this machine has.
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+const OWN: &[(u32, Call)] = &[
+    (n::__NR_chown, Call::Chown), (n::__NR_lchown, Call::Lchown), (n::__NR_stat, Call::Stat),
+    (n::__NR_lstat, Call::Lstat), (n::__NR_open, Call::Open), (n::__NR_creat, Call::Creat),
+    (n::__NR_mkdir, Call::Mkdir), (n::__NR_mknod, Call::Mknod), (n::__NR_symlink, Call::Symlink),
+    (n::__NR_access, Call::Access),
+];
+
+#[cfg(not(target_arch = "x86_64"))]
+const OWN: &[(u32, Call)] = &[];
+
+/// Those that are newer than what is answered; C libraries then take the others.
+pub(in crate::run) const UNKNOWN: &[u32] =
+    &[n::__NR_setxattrat, n::__NR_getxattrat, n::__NR_listxattrat, n::__NR_removexattrat];
+
+pub(in crate::run) const SETRLIMIT: u32 = n::__NR_setrlimit;
+pub(in crate::run) const PRLIMIT: u32 = n::__NR_prlimit64;
+
+/// Returns all of this machine.
+pub(in crate::run) fn all() -> impl Iterator<Item = (u32, Call)> {
+    COMMON.iter().chain(OWN).copied()
+}
+
+/// A table in which numbers are found at once.
+pub(in crate::run) struct Table(Vec<Option<Call>>);
+
+impl Table {
+    pub(in crate::run) fn new(calls: impl Iterator<Item = (u32, Call)>) -> Table {
+        let mut table = vec![None; 512];
+        for (number, call) in calls {
+            if let Some(place) = table.get_mut(number as usize) {
+                *place = Some(call);
+            }
+        }
+        Table(table)
+    }
+
+    pub(in crate::run) fn call(&self, number: u32) -> Option<Call> {
+        self.0.get(number as usize).copied().flatten()
+    }
+}

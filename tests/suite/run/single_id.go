@@ -1,0 +1,137 @@
+// What a static program does that a shell cannot, in a sandbox of one id.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+func check(what string, is, wanted any) {
+	if fmt.Sprint(is) != fmt.Sprint(wanted) {
+		fmt.Printf("%s: %v instead of %v\n", what, is, wanted)
+		os.Exit(1)
+	}
+}
+
+func filled(buffer []byte, length int) []byte {
+	if length < 0 {
+		length = 0
+	}
+	return buffer[:length]
+}
+
+func owner(path string) (uint32, uint32) {
+	status, err := os.Lstat(path)
+	check(path, err, nil)
+	system := status.Sys().(*syscall.Stat_t)
+	return system.Uid, system.Gid
+}
+
+// Many threads, which the runtime interrupts by signals all the time.
+func many() {
+	runtime.GOMAXPROCS(8)
+	var group sync.WaitGroup
+	end := make(chan struct{})
+	for spinning := 0; spinning < 4; spinning++ {
+		go func() {
+			for number := 0; ; number++ {
+				select {
+				case <-end:
+					return
+				default:
+				}
+			}
+		}()
+	}
+	check("mkdir", os.Mkdir("/many", 0o755), nil)
+	for part := 0; part < 8; part++ {
+		group.Add(1)
+		go func(part int) {
+			defer group.Done()
+			for number := 0; number < 250; number++ {
+				path := fmt.Sprintf("/many/%d-%d", part, number)
+				check("write", os.WriteFile(path, nil, 0o644), nil)
+				check("chown", os.Chown(path, 1+number, 2+part), nil)
+				user, group := owner(path)
+				check(path, []uint32{user, group}, []int{1 + number, 2 + part})
+			}
+		}(part)
+	}
+	group.Wait()
+	close(end)
+}
+
+func attributes() {
+	own := "user.ocibake.owner"
+	check("symlink", os.Symlink("x", "/link"), nil)
+	check("write", os.WriteFile("/file", nil, 0o644), nil)
+	check("chown", os.Chown("/file", 5, 6), nil)
+	check("lchown", os.Lchown("/link", 7, 8), nil)
+	buffer := make([]byte, 1000)
+	_, err := syscall.Getxattr("/file", own, buffer)
+	check("get", err, syscall.ENODATA)
+	check("set", syscall.Setxattr("/file", own, buffer[:20], 0), syscall.EPERM)
+	check("set another", syscall.Setxattr("/file", "user.ocibake.more", buffer[:20], 0), syscall.EPERM)
+	check("remove", syscall.Removexattr("/file", own), syscall.ENODATA)
+	check("set one's own", syscall.Setxattr("/file", "user.mine", []byte("x"), 0), nil)
+	length, err := syscall.Listxattr("/file", buffer)
+	check("list", fmt.Sprintf("%q %v", filled(buffer, length), err), `"user.mine\x00" <nil>`)
+	length, err = syscall.Listxattr("/file", nil)
+	check("length", []any{length, err}, []any{10, nil})
+	_, err = syscall.Listxattr("/file", buffer[:9])
+	check("short", err, syscall.ERANGE)
+	user, group := owner("/file")
+	check("file", []uint32{user, group}, []int{5, 6})
+	user, group = owner("/link")
+	check("link", []uint32{user, group}, []int{7, 8})
+	capability := []byte{1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	check("capability", syscall.Setxattr("/file", "security.capability", capability, 0), nil)
+	length, err = syscall.Getxattr("/file", "security.capability", buffer)
+	check("capability", []any{filled(buffer, length), err}, []any{capability, nil})
+}
+
+// A path that changes while the supervisor reads it.
+func race() {
+	paths := []string{"/inside/f", "/proc/1/root/..", "/proc/1/cwd/x", "/proc/self/exe", "/out/resolv.conf", "/../../../etc"}
+	for descriptor := 0; descriptor < 40; descriptor++ {
+		paths = append(paths, fmt.Sprintf("/proc/1/fd/%d/x", descriptor), fmt.Sprintf("/proc/1/fd/%d", descriptor))
+	}
+	check("mkdir", os.Mkdir("/inside", 0o755), nil)
+	check("write", os.WriteFile("/inside/f", nil, 0o644), nil)
+	buffer := make([]byte, 64)
+	go func() {
+		for number := 0; ; number++ {
+			copy(buffer, append([]byte(paths[number%len(paths)]), 0))
+		}
+	}()
+	end := time.Now().Add(time.Second)
+	at := uintptr(unsafe.Pointer(&buffer[0]))
+	for number := uintptr(0); time.Now().Before(end); number++ {
+		syscall.Syscall(syscall.SYS_LCHOWN, at, 3000+number%7, 4000)
+		syscall.Syscall(syscall.SYS_MKDIR, at, 0o777, 0)
+		syscall.Syscall(syscall.SYS_OPEN, at, syscall.O_CREAT|syscall.O_EXCL|syscall.O_CLOEXEC, 0o666)
+	}
+}
+
+func refused() {
+	_, _, err := syscall.Syscall(425, 1, 0, 0)
+	fmt.Println("io_uring:", err)
+	const locks = 10
+	limit := syscall.Rlimit{Cur: 0, Max: 0}
+	_, _, err = syscall.Syscall6(syscall.SYS_PRLIMIT64, 0, locks, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	fmt.Println("limit:", err)
+	_, looked := os.Readlink("/proc/1/fd/0")
+	fmt.Println("its descriptors:", looked)
+	_, failed := os.Open("/proc/1/mem")
+	fmt.Println("its memory:", failed)
+}
+
+func main() {
+	map[string]func(){"many": many, "attributes": attributes, "race": race, "refused": refused}[os.Args[1]]()
+	fmt.Println("ok")
+}

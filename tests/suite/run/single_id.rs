@@ -1,0 +1,258 @@
+//! Commands in a user namespace of one id: what they find is what root finds, and so is what they leave.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::program::{NOBODY, Outcome, Program};
+use crate::support::tool::{checked, require, require_root, run};
+use crate::support::tree::Tree;
+
+/// Starts a program as root of a user namespace of its one id.
+const ONE_ID: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
+
+const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// A busybox with users.
+const BASE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
+                    COPY passwd group /etc/\n";
+
+struct Bench {
+    context: tempfile::TempDir,
+    /// Its store lasts from build to build.
+    program: Program,
+}
+
+impl Bench {
+    /// None where there are no namespaces to be had.
+    fn new() -> Option<Bench> {
+        if !require_root() || !["busybox", "unshare", "setpriv"].into_iter().all(require) {
+            return None;
+        }
+        let busybox = fs::read(run("sh", ["-c", "command -v busybox"]).trim()).unwrap();
+        let tree = Tree::new()
+            .file("busybox", busybox)
+            .mode(0o755)
+            .file("passwd", "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/:/bin/sh\n")
+            .file("group", "root:x:0:\napp:x:1001:\nmore:x:2000:app\n");
+        Some(Bench { context: tree.plant(), program: Program::new().environment("SOURCE_DATE_EPOCH", "0") })
+    }
+
+    /// Builds `steps` on the base, started by `starter`.
+    fn build(&self, starter: &[&str], steps: &str, flags: &[&str]) -> Outcome {
+        fs::write(self.context.path().join("Dockerfile"), format!("{BASE}{steps}")).unwrap();
+        let context = self.context.path().to_str().unwrap();
+        Outcome::of(&mut self.program.command_under(starter, [&["build", context], flags].concat()))
+    }
+
+    /// What the last of `steps` writes, which has to succeed.
+    #[track_caller]
+    fn says(&self, steps: &str) -> String {
+        let outcome = self.build(&ONE_ID, steps, &["--progress=plain"]).success();
+        let number = outcome.stderr.matches("\n#").count();
+        let last = outcome.stderr.lines().filter_map(|line| line.strip_prefix('#')?.split_once(' '));
+        let last: Vec<(&str, &str)> = last.collect();
+        assert!(number > 0, "{}", outcome.stderr);
+        let wanted = last.last().unwrap().0;
+        let lines = last
+            .iter()
+            .filter(|(step, line)| *step == wanted && !line.starts_with("RUN ") && !line.starts_with("took "));
+        lines.map(|(_, line)| format!("{line}\n")).collect()
+    }
+}
+
+/// A static program for `architecture`, made of `single_id.go`.
+fn compiled(context: &Path, architecture: &str) {
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/run/single_id.go");
+    checked(Command::new("go").args(["build", "-o"]).arg(context.join("program")).arg(source).envs([
+        ("CGO_ENABLED", "0"),
+        ("GOARCH", architecture),
+        ("GOFLAGS", "-mod=mod"),
+        ("GO111MODULE", "off"),
+    ]));
+}
+
+const MANY: &str = r"
+RUN mkdir -p /a/b && echo x > /a/f && chown 5:6 /a/f && chown -R 1000:1001 /a/b && chmod 4755 /a/f && ln /a/f /a/hard && \
+    ln -s f /a/link && chown -h 7:8 /a/link && mkfifo /a/fifo && chown 9:10 /a/fifo && \
+    mknod /a/null c 1 3 && mknod /a/disk b 8 17 && chown 3:4 /a/disk && chmod 600 /a/disk && \
+    mkdir -m 2775 /a/shared && chown 0:50 /a/shared && chmod 2775 /a/shared && touch /a/shared/file && mkdir /a/shared/sub
+RUN chmod 640 /a/hard && mv /a/link /a/moved && ln /a/moved /a/again && mv /a/fifo /a/pipe && cp -a /a /copy && \
+    tar -C /a -cf /x.tar . && mkdir /un && tar -C /un -xf /x.tar && rm /x.tar && \
+    cp /bin/busybox /installed && chown app:more /installed && chmod 4711 /installed && chown 77 /a/b && touch -h -d 2001-01-01 /a/moved
+RUN su app -c 'touch /tmp/by-app; mkdir /tmp/dir; ln -s x /tmp/link; mkfifo /tmp/fifo; echo x > /tmp/dir/file' && \
+    chown 0:0 /a/f && echo other:x:1234:1234::/home:/bin/sh >> /etc/passwd && mkdir -m 777 /home && \
+    su other -c 'umask 077; touch ~/private'
+USER app
+WORKDIR /home/work
+RUN touch file && mkdir dir && id > dir/id && (touch /no || mkdir /no || ln -s x /no || true)
+";
+
+#[test]
+fn the_image_is_the_one_that_all_ids_make() {
+    let (Some(one), Some(all)) = (Bench::new(), Bench::new()) else { return };
+    let steps = MANY.replacen("RUN mkdir", "RUN mkdir -m 1777 /tmp && mkdir", 1);
+    let found = one.build(&ONE_ID, &steps, &[]).digest();
+    assert_eq!(found, all.build(&[], &steps, &[]).digest());
+    // It was no empty image that both have made.
+    let root = all.context.path().join("root");
+    all.build(&[], &steps, &["-o", &format!("type=local,dest={}", root.display())]).success();
+    let list = run(
+        "sh",
+        [
+            "-c",
+            "cd \"$1\" && stat -c '%n %A %u:%g %t,%T' a/* copy un/disk un/moved un/pipe installed tmp/* home/private home/work/dir/id",
+            "sh",
+            root.to_str().unwrap(),
+        ],
+    );
+    insta::assert_snapshot!(list, @r"
+    a/again lrwxrwxrwx 7:8 0,0
+    a/b drwxr-xr-x 77:1001 0,0
+    a/disk brw------- 3:4 8,11
+    a/f -rwxr-xr-x 0:0 0,0
+    a/hard -rw-r----- 5:6 0,0
+    a/moved lrwxrwxrwx 7:8 0,0
+    a/null crw-r--r-- 0:0 1,3
+    a/pipe prw-r--r-- 9:10 0,0
+    a/shared drwxrwsr-x 0:50 0,0
+    copy drwxr-xr-x 0:0 0,0
+    un/disk brw------- 3:4 8,11
+    un/moved lrwxrwxrwx 0:0 0,0
+    un/pipe prw-r--r-- 9:10 0,0
+    installed -rws--x--x 1000:2000 0,0
+    tmp/by-app -rw-r--r-- 1000:1001 0,0
+    tmp/dir drwxr-xr-x 1000:1001 0,0
+    tmp/fifo prw-r--r-- 1000:1001 0,0
+    tmp/link lrwxrwxrwx 1000:1001 0,0
+    home/private -rw------- 1234:1234 0,0
+    home/work/dir/id -rw-r--r-- 1000:1001 0,0
+    ");
+}
+
+#[test]
+fn commands_find_the_owners_that_were_given() {
+    let Some(bench) = Bench::new() else { return };
+    let said = bench.says(
+        "RUN mkdir /d && touch /d/f && chown 5:6 /d/f && ln -s f /d/l && chown -h 7:8 /d/l && mknod /d/n c 1 3\n\
+         RUN stat -c '%n %F %u:%g %t,%T' /d/f /d/l /d/n; stat -L -c '%u' /d/l; chown 9 /d/f; chgrp 10 /d/f; \
+         ls -n /d/f | tr -s ' ' | cut -d' ' -f1-4; find / -xdev -user 7; test -c /d/n && echo device; \
+         find /d -user 9 -group 10; su app -c 'id; chown 0 /d/f 2>&1 || chgrp 2000 /d/f 2>&1 || echo no'\n",
+    );
+    insta::assert_snapshot!(said, @r"
+    /d/f regular empty file 5:6 0,0
+    /d/l symbolic link 7:8 0,0
+    /d/n character special file 0:0 1,3
+    5
+    -rw-r--r-- 1 9 10
+    /d/l
+    device
+    /d/f
+    uid=1000(app) gid=1001(app) groups=1001(app),2000(more)
+    chown: /d/f: Operation not permitted
+    chgrp: /d/f: Operation not permitted
+    no
+    ");
+}
+
+#[test]
+fn who_is_not_root_may_not_write_where_only_root_may() {
+    let Some(bench) = Bench::new() else { return };
+    let said = bench.says(
+        "RUN mkdir /own && chown app /own && mkdir -m 1777 /tmp && echo x > /etc/secret && chmod 600 /etc/secret\nUSER app\n\
+         RUN for at in / /etc /own /tmp; do mkdir $at/d 2>/dev/null && echo dir $at; touch $at/f 2>/dev/null && echo file $at; \
+         ln -s x $at/l 2>/dev/null && echo link $at; done; (echo y >> /etc/passwd) 2>/dev/null || echo kept; \
+         test -w /etc/passwd || echo told; test -r /etc/secret || echo secret; mknod /own/n c 1 3 2>/dev/null || echo node; \
+         chroot / true 2>/dev/null || echo root; ls -ln /own | tr -s ' ' | cut -d' ' -f1-4; id -G\n",
+    );
+    insta::assert_snapshot!(said, @r"
+    dir /own
+    file /own
+    link /own
+    dir /tmp
+    file /tmp
+    link /tmp
+    kept
+    told
+    secret
+    node
+    root
+    total 4
+    drwxr-xr-x 2 1000 1001
+    -rw-r--r-- 1 1000 1001
+    lrwxrwxrwx 1 1000 1001
+    1001 2000
+    ");
+}
+
+#[test]
+fn a_program_with_many_threads_is_served_though_signals_interrupt_it() {
+    let Some(bench) = Bench::new().filter(|_| require("go")) else { return };
+    for architecture in ["amd64", "386"] {
+        compiled(bench.context.path(), architecture);
+        let said = bench.says("COPY program /\nRUN /program many && /program attributes\n");
+        assert_eq!(said, "ok\nok\n", "{architecture}");
+    }
+}
+
+#[test]
+fn what_would_go_past_the_supervisor_is_refused() {
+    let Some(bench) = Bench::new().filter(|_| require("go")) else { return };
+    compiled(bench.context.path(), "amd64");
+    let said = bench.says("COPY program /\nRUN /program refused\n");
+    insta::assert_snapshot!(said, @r"
+    io_uring: function not implemented
+    limit: operation not permitted
+    its descriptors: readlink /proc/1/fd/0: permission denied
+    its memory: open /proc/1/mem: permission denied
+    ok
+    ");
+}
+
+#[test]
+fn a_path_that_changes_while_it_is_read_leads_nowhere_else() {
+    let Some(bench) = Bench::new().filter(|_| require("go")) else { return };
+    compiled(bench.context.path(), "amd64");
+    let bait = bench.context.path().join("bait");
+    fs::create_dir(&bait).unwrap();
+    fs::write(bait.join("resolv.conf"), "of the host\n").unwrap();
+    let list = || run("sh", ["-c", "cd \"$1\" && stat -c '%n %Z %u %A' . *", "sh", bait.to_str().unwrap()]);
+    let before = list();
+    let steps = format!("COPY program /\nRUN ln -s {} /out && /program race\n", bait.display());
+    assert_eq!(bench.says(&steps), "ok\n");
+    assert_eq!(list(), before);
+    let lost = run("sh", ["-c", "find \"$1\" -name x -path '*fd*'", "sh", bench.program.store().to_str().unwrap()]);
+    assert_eq!(lost, "");
+}
+
+#[test]
+fn an_ordinary_user_needs_no_other_ids() {
+    let Some(bench) = Bench::new() else { return };
+    // Where the program was built, another user may not be let in.
+    let all = bench.program.home().to_str().unwrap().to_owned();
+    run("chown", ["-R", &format!("{NOBODY}:{NOBODY}"), &all]);
+    let starter = [&AS_NOBODY[..], &ONE_ID].concat();
+    let steps = "RUN mkdir -m 1777 /tmp && chown 5:6 /tmp && su app -c 'touch /tmp/f' && stat -c %u:%g /tmp /tmp/f\n";
+    let first = bench.build(&starter, steps, &[]).digest();
+    let Some(root) = Bench::new() else { return };
+    assert_eq!(root.build(&[], steps, &[]).digest(), first);
+}
+
+#[test]
+fn files_that_are_written_out_for_an_ordinary_user_are_plain() {
+    let Some(bench) = Bench::new().filter(|_| require("getfattr")) else { return };
+    let root = bench.context.path().join("root");
+    let steps =
+        "RUN touch /f /s && chown 5:6 /f && chmod 4755 /s && mknod /n c 1 3 && cp /f /g\nCOPY --chown=7:8 passwd /p\n";
+    bench.build(&ONE_ID, steps, &["-o", &format!("type=local,dest={}", root.display())]).success();
+    let shown = run(
+        "sh",
+        [
+            "-c",
+            "cd \"$1\" && stat -c '%n %u:%g %a' f g p s && getfattr -d -m - f g p s && test ! -e n",
+            "sh",
+            root.to_str().unwrap(),
+        ],
+    );
+    assert_eq!(shown, "f 0:0 644\ng 0:0 644\np 0:0 644\ns 0:0 755\n");
+}
