@@ -18,7 +18,7 @@ use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::tree::{Attributes, Content, Entry, Files, Kind, Node, Object};
+use crate::tree::{Attributes, Content, Entry, Files, IdMap, Kind, Node, Object};
 
 use super::lower::OVERLAY_WHITEOUT;
 
@@ -64,12 +64,7 @@ pub struct Device {
 /// Returns whether this process is in a user namespace of one id.
 pub fn has_one_id() -> bool {
     static HAS_ONE_ID: OnceLock<bool> = OnceLock::new();
-    *HAS_ONE_ID.get_or_init(|| fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_one_id(&map)))
-}
-
-fn maps_one_id(map: &str) -> bool {
-    let mut counts = map.lines().filter_map(|line| line.split_ascii_whitespace().nth(2));
-    counts.next() == Some("1") && counts.next().is_none()
+    *HAS_ONE_ID.get_or_init(|| IdMap::of_this_process().is_ok_and(|map| map.is_single()))
 }
 
 impl Kept {
@@ -212,14 +207,6 @@ pub(super) fn restore(root: &Path, entry: &mut Entry) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_id_is_one_line_that_maps_one() {
-        assert!(maps_one_id("         0       1000          1\n"));
-        assert!(!maps_one_id("         0          0 4294967295\n"));
-        assert!(!maps_one_id("         0       1000          1\n         1     100000      65536\n"));
-        assert!(!maps_one_id(""));
-    }
 
     #[test]
     fn what_is_kept_is_read_as_it_was_written() {

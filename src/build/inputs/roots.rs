@@ -103,9 +103,7 @@ impl<'a> Roots<'a> {
     /// What a directory is known by that makes of what is known by `below` what the change says.
     fn key(&self, below: &Digest, entries: &[Entry], removed: &[Vec<u8>]) -> Digest {
         let entries = Key::of(entries, true, self.options.compression).digest();
-        let key = KeyBuilder::new("lower 1").part("below", below).part("entries", &entries).part("removed", removed);
-        // Who has all ids does not take what lies there for one.
-        if layer::has_one_id() { key.part("owners", "kept").finish() } else { key.finish() }
+        KeyBuilder::new("lower 1").part("below", below).part("entries", &entries).part("removed", removed).finish()
     }
 }
 
