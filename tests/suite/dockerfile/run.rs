@@ -213,7 +213,7 @@ fn stages_hand_their_arguments_on() {
 #[test]
 fn the_history_is_written_as_docker_writes_it() {
     let text = "FROM scratch\nSHELL [\"/bin/ash\", \"-c\"]\nCMD echo \"a\"\nENTRYPOINT [\"b\", \"c d\"]\nEXPOSE 80 53/udp\n\
-                VOLUME /d1 \"/d2\"\nVOLUME [\"/d 3\"]\nCOPY --chown=1:2 a b /c/\nADD <<E /e\nE\nRUN <<E\n#!/bin/awk -f\nE\n";
+                VOLUME /d1 \"/d2\"\nVOLUME [\"/d 3\"]\nCOPY --chown=1:2 --chmod=u+x a b /c/\nCOPY a ./d/\nADD <<E /e\nE\nRUN <<E\n#!/bin/awk -f\nE\n";
     let lowered = lower(text);
     let history: Vec<_> =
         image(&lowered).steps.iter().map(|step| step.created_by.as_ref().unwrap_or(&step.title).as_str()).collect();
@@ -226,7 +226,8 @@ fn the_history_is_written_as_docker_writes_it() {
             "EXPOSE [53/udp 80/tcp]",
             "VOLUME [/d1 /d2]",
             "VOLUME [/d 3]",
-            "COPY --chown=1:2 a b /c/ # buildkit",
+            "COPY --chown=1:2 --chmod=u+x a b /c/ # buildkit",
+            "COPY a ./d/ # buildkit",
             "ADD <<E /e # buildkit",
             "RUN /bin/ash -c /dev/pipes/E # buildkit",
         ]

@@ -51,8 +51,8 @@ impl Lowering<'_, '_> {
             self.note_ignored("Copy", &sources, instruction)?;
         }
         let items = sources.into_iter().map(CopyItem::Pattern).collect();
-        let work = Copy { from, parents: copy.parents, ..self.transfer(state, transfer, items, instruction)? };
-        push(state, title("COPY", &work), work, instruction);
+        let (work, written) = self.transfer(state, transfer, items, instruction)?;
+        push(state, "COPY", Copy { from, parents: copy.parents, ..work }, &written, instruction);
         Ok(())
     }
 
@@ -102,28 +102,30 @@ impl Lowering<'_, '_> {
             });
         }
         self.note_ignored("Add", &paths, instruction)?;
-        let work = Copy { unpack: add.unpack, is_add: true, ..self.transfer(state, transfer, items, instruction)? };
-        push(state, title("ADD", &work), work, instruction);
+        let (work, written) = self.transfer(state, transfer, items, instruction)?;
+        push(state, "ADD", Copy { unpack: add.unpack, is_add: true, ..work }, &written, instruction);
         Ok(())
     }
 
-    /// Returns what `COPY` and `ADD` share, as if from the first context; the texts come behind `items`.
+    /// Returns what `COPY` and `ADD` share, as if from the first context; the texts come behind `items`. And what of it is
+    /// told as it was written.
     fn transfer(
         &mut self,
         state: &StageState,
         transfer: &Transfer,
         mut items: Vec<CopyItem>,
         instruction: &Instruction,
-    ) -> Result<Copy> {
+    ) -> Result<(Copy, Written)> {
         items.extend(self.texts(state, &transfer.texts, instruction)?);
         let owner = match &transfer.chown {
             Some(word) => Some(self.expand(state, instruction, word)?).filter(|owner| !owner.is_empty()),
             None => None,
         };
+        let mut written = Written::default();
         let mode = match &transfer.chmod {
             Some(word) => {
-                let text = self.expand(state, instruction, word)?;
-                let mode = Some(text).filter(|text| !text.is_empty()).map(|text| Mode::parse(&text)).transpose();
+                written.mode = Some(self.expand(state, instruction, word)?).filter(|text| !text.is_empty());
+                let mode = written.mode.as_deref().map(Mode::parse).transpose();
                 mode.map_err(|error| error.with_excerpt(instruction.excerpt(&word.span)))?
             }
             None => None,
@@ -135,7 +137,8 @@ impl Lowering<'_, '_> {
         let into = to.is_empty() || to == "." || to.ends_with('/') || to.ends_with("/.") || path.is_empty();
         let exclude = self.expand_all(state, instruction, &transfer.exclude)?;
         let plain = Copy::new(Provider::Context(0), items, ImagePath { path, into });
-        Ok(Copy { owner, mode, exclude, link: transfer.link, ..plain })
+        written.to = to;
+        Ok((Copy { owner, mode, exclude, link: transfer.link, ..plain }, written))
     }
 
     fn texts(&mut self, state: &StageState, texts: &[Heredoc], instruction: &Instruction) -> Result<Vec<CopyItem>> {
@@ -168,14 +171,22 @@ impl Lowering<'_, '_> {
     }
 }
 
-/// Adds the step to the stage. The line of the history is its title and what BuildKit writes behind it.
-fn push(state: &mut StageState, title: String, work: Copy, instruction: &Instruction) {
-    let created_by = format!("{title} # buildkit");
+/// What the history tells as it was written, variables aside.
+#[derive(Default)]
+struct Written {
+    mode: Option<String>,
+    to: String,
+}
+
+/// Adds the step to the stage. The line of the history is BuildKit's.
+fn push(state: &mut StageState, name: &str, work: Copy, written: &Written, instruction: &Instruction) {
+    let title = line(name, &work, None, &work.to.to_string());
+    let created_by = line(name, &work, written.mode.as_deref(), &written.to) + " # buildkit";
     state.push_with_history(title, created_by, Work::Copy(work), instruction.excerpt(&instruction.span));
 }
 
-/// Returns what progress calls the step.
-fn title(name: &str, copy: &Copy) -> String {
+/// Returns the instruction `name` in a line.
+fn line(name: &str, copy: &Copy, mode: Option<&str>, to: &str) -> String {
     let mut title = name.to_owned();
     let mut add = |text: &str| {
         title.push(' ');
@@ -187,6 +198,9 @@ fn title(name: &str, copy: &Copy) -> String {
     if let Some(owner) = &copy.owner {
         add(&format!("--chown={owner}"));
     }
+    if let Some(mode) = mode {
+        add(&format!("--chmod={mode}"));
+    }
     for item in &copy.items {
         match item {
             CopyItem::Pattern(pattern) => add(pattern),
@@ -196,6 +210,6 @@ fn title(name: &str, copy: &Copy) -> String {
             CopyItem::Git { url, .. } => add(&url.to_string()),
         }
     }
-    add(&copy.to.to_string());
+    add(to);
     title
 }
