@@ -52,8 +52,8 @@ fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result
     if arguments.json {
         let reason = found.as_ref().err().map(Error::to_string);
         answer_json(&json!({"commands": {"verdict": if found.is_ok() { "yes" } else { "no" }, "reason": reason}}))?;
-    } else if found.is_ok() {
-        answer_lines(["commands can be run here: in namespaces of their own, on an overlay of the image"])?;
+    } else if let Ok(sandbox) = &found {
+        answer_lines([format!("commands can be run here: {sandbox}")])?;
     }
     found.map(drop)
 }

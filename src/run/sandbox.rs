@@ -1,5 +1,6 @@
 //! The sandbox as its users see it.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -107,6 +108,17 @@ impl Sandbox {
         let arranged = Arranged::probe(&root)?;
         child::run(Prepared::chroot_probe(arranged.root())?, &|_, _| (), &Stop::default())?;
         arranged.end().map(drop)
+    }
+}
+
+/// Completes "commands can be run here: …".
+impl fmt::Display for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.rung {
+            Rung::Chroot => "in a chroot",
+            Rung::Ids | Rung::SingleId => "in namespaces of their own",
+        })?;
+        f.write_str(if self.is_stacking { ", on an overlay of the image" } else { ", on a copy of the image" })
     }
 }
 
