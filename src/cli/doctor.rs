@@ -83,10 +83,8 @@ fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result
 
 /// The way that is taken, and why none above it is.
 fn ways(sandbox: &Sandbox, refused: &[Refusal]) -> Result<Vec<String>> {
-    let (rung, is_stacking) = (sandbox.rung(), sandbox.is_stacking());
-    let place = if rung == Rung::Chroot { "in a chroot, without namespaces" } else { "in namespaces of their own" };
-    let root = if is_stacking { "an overlay" } else { "a copy" };
-    let mut lines = vec![format!("commands can be run here: {place}, on {root} of the image")];
+    let rung = sandbox.rung();
+    let mut lines = vec![format!("commands can be run here: {sandbox}")];
     if namespace::has_entered() {
         let map = IdMap::of_this_process().map_err(|source| Error::io("read", "/proc/self/uid_map", source))?;
         let [users, groups] = map.counts();

@@ -5,6 +5,10 @@
 //! with many threads, of which it is the only one left. It is the first process of a PID namespace of its own, and stays as
 //! such beside the command: with its end everything ends that the command has started.
 //!
+//! Where nothing can be mounted a command runs in a chroot: `arranged` puts what it is to find into the root itself, before there
+//! is a process, and takes it away again. The first process is a `keeper` then, which takes all orphans in and ends them;
+//! `landlock` and a stricter filter keep the command in its root.
+//!
 //! This is the only module with `unsafe` code.
 
 mod arranged;

@@ -6,8 +6,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, mknodat, openat, readlinkat_raw,
-    statat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chmodat, chownat, fstat, mkdirat, mknodat, openat,
+    readlinkat_raw, statat, unlinkat,
 };
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
@@ -183,6 +183,7 @@ impl<'a> Walk<'a> {
                         PlaceKind::File => mknodat(&self.at, name.as_c_str(), FileType::RegularFile, FILE_MODE, 0)?,
                     }
                     let made = open_name(&self.at, name.as_c_str())?;
+                    give_mode(&self.at, name.as_c_str(), &made, kind)?;
                     match &mut becomes {
                         Made::Stub(stubs) => stubs.note(&self.at, name, kind)?,
                         Made::Kept(user, group) => {
@@ -251,6 +252,13 @@ impl<'a> Walk<'a> {
 
 fn enter(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     openat(directory, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Gives what was made as `name` the permissions that a umask may have taken from it.
+fn give_mode(directory: &OwnedFd, name: &CStr, made: &OwnedFd, kind: PlaceKind) -> Result<(), Errno> {
+    let wanted = if kind == PlaceKind::Directory { DIRECTORY_MODE } else { FILE_MODE };
+    let mode = Mode::from_raw_mode(fstat(made)?.st_mode);
+    if mode.contains(wanted) { Ok(()) } else { chmodat(directory, name, mode | wanted, AtFlags::empty()) }
 }
 
 fn open_name(directory: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {

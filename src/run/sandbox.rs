@@ -1,5 +1,6 @@
 //! The sandbox as its users see it.
 
+use std::fmt;
 use std::fs;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -132,6 +133,17 @@ impl Sandbox {
     /// session.
     pub fn run_on(&self, process: &Process, root: &Root, terminal: BorrowedFd<'_>, stop: &Stop) -> Result<Ran> {
         self.run_with(process, root, |prepared| child::run_on(prepared, terminal, stop))
+    }
+}
+
+/// Completes "commands can be run here: …".
+impl fmt::Display for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.rung {
+            Rung::Chroot => "in a chroot",
+            Rung::Ids | Rung::SingleId => "in namespaces of their own",
+        })?;
+        f.write_str(if self.is_stacking { ", on an overlay of the image" } else { ", on a copy of the image" })
     }
 }
 

@@ -41,10 +41,8 @@ pub fn link(from: &Path, to: &Path) -> Result<()> {
 
 /// Puts a copy of the file at `path` in its place: what was there stays what it is under its other names.
 pub fn replace_by_copy(path: &Path) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".ocibake-copy");
-    let beside = path.with_file_name(name);
     let metadata = fs::symlink_metadata(path).map_err(|source| Error::io("read", path, source))?;
+    let beside = path.with_file_name(format!(".ocibake-{:016x}", metadata.ino()));
     copy_one(path, &beside, &metadata)?;
     fs::rename(&beside, path).map_err(|source| Error::io("create", path, source))
 }
@@ -335,10 +333,18 @@ fn settled(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     } else {
         chown(to, user, group)?
     }
-    for name in xattr::list(from).into_iter().flatten().filter(|name| !is_overlays(name.as_bytes())) {
-        if let Some(value) = xattr::get(from, &name)? {
-            allowed(xattr::set(to, &name, &value))?;
+    let names = |path: &Path| -> Vec<OsString> {
+        xattr::list(path).into_iter().flatten().filter(|name| !is_overlays(name.as_bytes())).collect()
+    };
+    let own = names(from);
+    for name in &own {
+        if let Some(value) = xattr::get(from, name)? {
+            allowed(xattr::set(to, name, &value))?;
         }
+    }
+    // A directory that was there before may have others.
+    for name in names(to).iter().filter(|name| !own.contains(name)) {
+        allowed(xattr::remove(to, name))?;
     }
     if !is_link {
         chmodat(CWD, to, Mode::from_raw_mode(metadata.mode()), AtFlags::empty())?;

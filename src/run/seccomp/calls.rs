@@ -95,6 +95,8 @@ pub(super) struct InChroot {
     pub(super) any_socket: Option<u32>,
     /// Those that reach into other processes.
     pub(super) memory: [u32; 3],
+    /// Those that tell of mounts.
+    pub(super) mounts: [u32; 2],
 }
 
 pub(super) const IN_CHROOT: InChroot = InChroot {
@@ -104,12 +106,20 @@ pub(super) const IN_CHROOT: InChroot = InChroot {
     socket: n::__NR_socket,
     any_socket: None,
     memory: [n::__NR_ptrace, n::__NR_process_vm_readv, n::__NR_process_vm_writev],
+    mounts: [n::__NR_statmount, n::__NR_listmount],
 };
 
 /// The same of the 32-bit forerunner.
 #[cfg(target_arch = "x86_64")]
-pub(super) const IN_CHROOT_OF_FORERUNNER: InChroot =
-    InChroot { chroot: 61, kill: 37, limits: 340, socket: 359, any_socket: Some(102), memory: [26, 347, 348] };
+pub(super) const IN_CHROOT_OF_FORERUNNER: InChroot = InChroot {
+    chroot: 61,
+    kill: 37,
+    limits: 340,
+    socket: 359,
+    any_socket: Some(102),
+    memory: [26, 347, 348],
+    mounts: [457, 458],
+};
 
 /// The calls for programs of the 32-bit forerunner of x86-64, as ranges of numbers, both ends included.
 #[cfg(target_arch = "x86_64")]

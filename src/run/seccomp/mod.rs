@@ -166,6 +166,8 @@ pub(super) fn filter_in_chroot(landlock: Landlock, is_offline: bool) -> Vec<Inst
 fn in_chroot(numbers: &calls::InChroot, landlock: Landlock, is_offline: bool) -> Vec<(u32, Rule)> {
     // A second root would lead out of the first.
     let mut rules = vec![(numbers.chroot, Rule::Errno(EPERM)), (numbers.limits, Rule::First(OWN_PROCESS))];
+    // The mounts are those of this program.
+    rules.extend(numbers.mounts.map(|number| (number, Rule::Errno(ENOSYS))));
     if !landlock.has_signals() {
         rules.push((numbers.kill, Rule::NotFirst(ALL_PROCESSES)));
     }
