@@ -485,7 +485,9 @@ impl LastLines {
     }
 
     fn take(&mut self) -> Vec<String> {
-        self.lines.drain(..).map(|line| String::from_utf8_lossy(&line).trim_end().to_owned()).collect()
+        // What was written over is not shown.
+        let shown = |line: &str| line.trim_end().rsplit('\r').next().unwrap_or_default().to_owned();
+        self.lines.drain(..).map(|line| shown(&String::from_utf8_lossy(&line))).collect()
     }
 }
 

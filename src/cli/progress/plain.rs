@@ -77,7 +77,7 @@ impl PlainLines {
             Event::CommandFinished { command, elapsed, .. } => {
                 for stream in [OutputStream::Output, OutputStream::Error] {
                     if let Some(rest) = self.begun.remove(&(command, stream)).filter(|rest| !rest.is_empty()) {
-                        line(&format!("#{command} {}", untabbed(&String::from_utf8_lossy(&rest))));
+                        line(&format!("#{command} {}", untabbed(left_over(&String::from_utf8_lossy(&rest)))));
                     }
                 }
                 line(&format!("#{command} took {:.1} s", elapsed.as_secs_f32()));
@@ -124,7 +124,12 @@ fn whole_lines(begun: &mut Vec<u8>) -> Vec<String> {
     let rest = begun.split_off(whole);
     let lines = std::mem::replace(begun, rest);
     let lines = lines.strip_suffix(b"\n").unwrap_or(&lines);
-    lines.split(|byte| *byte == b'\n').map(|line| untabbed(String::from_utf8_lossy(line).trim_end())).collect()
+    lines.split(|byte| *byte == b'\n').map(|line| untabbed(left_over(&String::from_utf8_lossy(line)))).collect()
+}
+
+/// Returns what a terminal shows of `line` in the end: programs that count go back to its beginning.
+fn left_over(line: &str) -> &str {
+    line.trim_end().rsplit('\r').next().unwrap_or_default()
 }
 
 /// Returns `line` with spaces in the place of tabs, which would be shown as what they are escaped to.

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::namespace::{BAKER, Bakery};
 use crate::support::container::{Bundle, require_runtime};
 use crate::support::debian::debian;
 use crate::support::listing::Listing;
-use crate::support::program::Program;
+use crate::support::program::{Outcome, Program};
 use crate::support::tool::{require, run};
 use crate::support::tree::Tree;
 
@@ -97,28 +98,49 @@ with zipfile.ZipFile(sys.argv[1] + "/greet-1.0-py3-none-any.whl", "w") as wheel:
 }
 
 /// What the image has in the end, but for what varies.
-fn built(program: &Program, context: &Path) -> Listing {
-    let place = tempfile::tempdir().unwrap();
-    let tar = place.path().join("files.tar");
-    let output = format!("type=tar,dest={}", tar.display());
-    program.run(["build", context.to_str().unwrap(), "--platform=linux/amd64", "-o", &output]).success();
+fn system(tar: &Path) -> Listing {
     let mut listing = Listing::of_tar(File::open(tar).unwrap());
+    fs::remove_file(tar).unwrap();
     listing.0.retain(|path, _| !VARIES.iter().any(|varies| varies.as_bytes() == path));
     listing
 }
 
 #[test]
 #[ignore = "takes minutes, and Debian's mirror"]
-fn as_root() {
+fn every_isolation_makes_the_same_system() {
+    let Some(context) = context() else { return };
+    let Some(bakery) = Bakery::new(Tree::new()) else { return };
+    run("chmod", ["--recursive", "a+rX", context.path().to_str().unwrap()]);
+    let tar = bakery.home("files.tar");
+    let output = format!("type=tar,dest={}", tar.display());
+    let build = ["build", context.path().to_str().unwrap(), "--platform=linux/amd64", "-o", &output];
+    let with = |isolation| [&build[..], &[isolation]].concat();
+    let by_root = Program::new();
+    by_root.run(build).success();
+    let expected = system(&tar);
+    drop(by_root);
+    for isolation in ["--isolation=ids", "--isolation=single-id"] {
+        eprintln!("{isolation}");
+        bakery.by(BAKER, &[], &with(isolation)).success();
+        system(&tar).assert_is(&expected);
+        bakery.by(BAKER, &[], &["cache", "prune", "--all"]).success();
+    }
+    eprintln!("--isolation=chroot");
+    let without = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
+    Outcome::of(&mut Program::new().command_under(&without, with("--isolation=chroot"))).success();
+    system(&tar).assert_is(&expected);
+}
+
+#[test]
+#[ignore = "takes minutes, and Debian's mirror"]
+fn the_image_runs() {
     let Some(context) = context() else { return };
     if !require_runtime() {
         return;
     }
-    let program = Program::new();
-    let first = built(&program, context.path());
-    first.assert_is(&built(&Program::new(), context.path()));
     let archive = context.path().join("image.tar");
-    program.run(["build", context.path().to_str().unwrap(), "-t", "it", "-o", archive.to_str().unwrap()]).success();
+    let words = ["build", context.path().to_str().unwrap(), "--platform=linux/amd64", "-t", "it", "-o"];
+    Program::new().run([&words[..], &[archive.to_str().unwrap()]].concat()).success();
     let container = Bundle::unpack(&format!("oci-archive:{}", archive.display()), "amd64", context.path());
     assert_eq!(
         container.run(&["-c", "cat /data/said; curl --version | cut -c1-5 | head -n 1"]),
