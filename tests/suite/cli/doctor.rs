@@ -169,8 +169,11 @@ fn it_tells_whether_commands_can_be_run() {
     let program = Program::new();
     insta::assert_snapshot!(program.run(["doctor"]).success().stdout, @"commands can be run here: in namespaces of their own, on an overlay of the image");
     let outcome = Outcome::of(&mut program.command_under(&["setpriv", "--bounding-set=-sys_admin"], ["doctor"]));
+    insta::assert_snapshot!(outcome.success().stdout, @"commands can be run here: in a chroot, on a copy of the image");
+    let neither = ["setpriv", "--bounding-set=-sys_admin,-sys_chroot"];
+    let outcome = Outcome::of(&mut program.command_under(&neither, ["doctor"]));
     outcome.failure(1).says(&["commands cannot be run here", "Operation not permitted", "CAP_SYS_ADMIN"]);
-    let mut asked = program.command_under(&["setpriv", "--bounding-set=-sys_admin"], ["doctor", "--json"]);
+    let mut asked = program.command_under(&neither, ["doctor", "--json"]);
     let document: Value = serde_json::from_str(&Outcome::of(&mut asked).failure_with_result(1).stdout).unwrap();
     assert_eq!(document["commands"]["verdict"], "no");
 }
