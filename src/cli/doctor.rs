@@ -88,13 +88,18 @@ fn ways(sandbox: &Sandbox, refused: &[Refusal]) -> Result<Vec<String>> {
     if namespace::has_entered() {
         let map = IdMap::of_this_process().map_err(|source| Error::io("read", "/proc/self/uid_map", source))?;
         let [users, groups] = map.counts();
-        lines.push(format!("isolation: {rung}, in a user namespace with {users} users and {groups} groups"));
+        let (users, groups) = (number(users, "user"), number(groups, "group"));
+        lines.push(format!("isolation: {rung}, in a user namespace with {users} and {groups}"));
     }
     for Refusal { rung, reason, hint } in refused {
         lines.push(format!("not {rung}: {reason}"));
         lines.extend(hint.iter().map(|hint| format!("  to change that: {hint}")));
     }
     Ok(lines)
+}
+
+fn number(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn of_registry(repository: &str, arguments: &DoctorArguments, environment: &Environment) -> Result<()> {

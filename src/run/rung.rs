@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
 use crate::plan::Isolation;
-use crate::tree::IdMap;
 
 /// A way in which commands are kept apart from the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,15 +16,6 @@ pub enum Rung {
 }
 
 impl Rung {
-    /// Returns that of this process, as far as its IDs and its rights say.
-    pub fn of_this_process() -> Result<Rung> {
-        if !may_mount() {
-            return Ok(Rung::Chroot);
-        }
-        let map = IdMap::of_this_process().map_err(|source| Error::io("read", "/proc/self/uid_map", source))?;
-        Ok(if map.is_single() { Rung::SingleId } else { Rung::Ids })
-    }
-
     /// Returns the one that `isolation` names; none if the best one is to be taken.
     pub fn named(isolation: Isolation) -> Option<Rung> {
         match isolation {

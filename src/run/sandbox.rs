@@ -12,7 +12,7 @@ use super::prepared::Prepared;
 use super::process::{Process, Ran, Root, Stream};
 use super::rung::Rung;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::{self, Devices};
+use crate::layer::{self, Devices, has_one_id};
 use crate::net::Stop;
 
 /// A way to run commands that works here.
@@ -101,13 +101,11 @@ impl Sandbox {
     }
 
     fn try_in(&self, place: &Path) -> Result<()> {
-        match (self.rung, Rung::of_this_process()?) {
-            (Rung::Ids, Rung::SingleId) => {
+        match (self.rung, has_one_id()) {
+            (Rung::Ids | Rung::Chroot, true) => {
                 return Err(Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL));
             }
-            (Rung::SingleId, Rung::Ids) => {
-                return Err(Error::new(ErrorKind::Io, "here is more than one user"));
-            }
+            (Rung::SingleId, false) => return Err(Error::new(ErrorKind::Io, "here is more than one user")),
             _ => {}
         }
         let failed = |error| Error::io("create a directory in", place, error);

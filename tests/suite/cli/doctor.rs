@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::run::namespace::NO_NAMESPACES;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::{FakeRegistry, Reply, Request};
 use crate::support::program::{Outcome, Program};
@@ -168,10 +169,20 @@ fn it_tells_whether_commands_can_be_run() {
     }
     let program = Program::new();
     insta::assert_snapshot!(program.run(["doctor"]).success().stdout, @"commands can be run here: in namespaces of their own, on an overlay of the image");
-    let outcome =
-        Outcome::of(&mut program.command_under(&["setpriv", "--bounding-set=-sys_admin,-setuid"], ["doctor"]));
-    outcome.failure(1).says(&["commands cannot be run here", "Operation not permitted", "CAP_SYS_ADMIN"]);
-    let mut asked = program.command_under(&["setpriv", "--bounding-set=-sys_admin,-setuid"], ["doctor", "--json"]);
+    // Who may not map users has one.
+    let mut with_one = program.command_under(&["setpriv", "--bounding-set=-sys_admin,-setuid"], ["doctor"]);
+    let single = Outcome::of(&mut with_one).success().stdout;
+    assert!(single.contains("isolation: single-id, in a user namespace with 1 user and 1 group"), "{single}");
+    let in_chroot = ["sh", "-ec", NO_NAMESPACES, "sh", "setpriv", "--bounding-set=-sys_admin"];
+    let outcome = Outcome::of(&mut program.command_under(&in_chroot, ["doctor"])).success();
+    assert!(
+        outcome.stdout.starts_with("commands can be run here: in a chroot, on a copy of the image\n"),
+        "{outcome:?}"
+    );
+    let neither = ["sh", "-ec", NO_NAMESPACES, "sh", "setpriv", "--bounding-set=-sys_admin,-sys_chroot"];
+    let outcome = Outcome::of(&mut program.command_under(&neither, ["doctor"]));
+    outcome.failure(1).says(&["commands cannot be run here", "No space left on device", "max_user_namespaces"]);
+    let mut asked = program.command_under(&neither, ["doctor", "--json"]);
     let document: Value = serde_json::from_str(&Outcome::of(&mut asked).failure_with_result(1).stdout).unwrap();
     assert_eq!(document["commands"]["verdict"], "no");
 }

@@ -17,7 +17,7 @@ mod logs;
 mod told;
 mod kills;
 mod mounts;
-mod namespace;
+pub mod namespace;
 mod namespace_ends;
 mod place;
 mod provided;

@@ -120,7 +120,7 @@ impl Bakery {
 }
 
 /// In a user namespace in which no other can be made.
-const NO_NAMESPACES: &str = r#"
+pub const NO_NAMESPACES: &str = r#"
 unshare --user --mount sleep 1000 &
 until [ "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/$$/ns/user)" ]; do sleep 0.01; done
 echo "0 0 4294967295" > /proc/$!/uid_map
