@@ -65,7 +65,7 @@ const PERSONALITIES: &[(u32, u32)] =
     &[(0, 0), (8, 8), (0x2_0000, 0x2_0000), (0x2_0008, 0x2_0008), (u32::MAX, u32::MAX)];
 
 /// What an open that is not for reading alone has of these: O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and O_TMPFILE without
-/// O_DIRECTORY, which have the same values on all machines that are built for.
+/// O_DIRECTORY. The forerunner has the same values.
 const WRITES: u32 =
     (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
 
@@ -78,6 +78,7 @@ pub(super) fn filter() -> Vec<Instruction> {
 /// but what would go past the supervisor. It is one filter: of two, the kernel would go through both at every call, and a
 /// refusal of either counts more than an answer.
 pub(super) fn supervised(is_restricted: bool) -> Vec<Instruction> {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "there is no forerunner to add to"))]
     let (mut here, mut forerunner) =
         if is_restricted { (rules(), self::forerunner()) } else { (syncs(calls::SYNCS), BTreeMap::new()) };
     here.extend(answered(answers::all()));
