@@ -5,6 +5,9 @@
 //! with many threads, of which it is the only one left. It is the first process of a PID namespace of its own, and stays as
 //! such beside the command: with its end everything ends that the command has started.
 //!
+//! Where there is one id for all files, a thread of the program, the `supervisor`, answers the system calls of the command that
+//! are about owners.
+//!
 //! This is the only module with `unsafe` code.
 
 mod capability;
