@@ -84,7 +84,7 @@ pub fn has_owners(root: &Path) -> bool {
         return false;
     }
     let is_full = |name: &&str| fs::read_dir(root.join(name)).is_ok_and(|mut entries| entries.next().is_some());
-    LocalStore::SHARED_OUT.iter().any(|name| is_full(name))
+    LocalStore::SHARED_OUT.iter().any(is_full)
 }
 
 /// Starts the program again, now that it is known that commands are to be run, if that may be of use. The program that is

@@ -9,6 +9,9 @@
 //! is a process, and takes it away again. The first process is a `keeper` then, which takes all orphans in and ends them;
 //! `landlock` and a stricter filter keep the command in its root.
 //!
+//! Where there is one id for all files, a thread of the program, the `supervisor`, answers the system calls of the command that
+//! are about owners.
+//!
 //! This is the only module with `unsafe` code.
 
 mod arranged;

@@ -77,7 +77,7 @@ const ALL_PROCESSES: u32 = u32::MAX;
 const LOCAL_FAMILIES: &[(u32, u32)] = &[(1, 1), (16, 16)];
 
 /// What an open that is not for reading alone has of these: O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and O_TMPFILE without
-/// O_DIRECTORY, which have the same values on all machines that are built for.
+/// O_DIRECTORY. The forerunner has the same values.
 const WRITES: u32 =
     (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
 
@@ -90,6 +90,7 @@ pub(super) fn filter() -> Vec<Instruction> {
 /// but what would go past the supervisor. It is one filter: of two, the kernel would go through both at every call, and a
 /// refusal of either counts more than an answer.
 pub(super) fn supervised(is_restricted: bool) -> Vec<Instruction> {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "there is no forerunner to add to"))]
     let (mut here, mut forerunner) =
         if is_restricted { (rules(), self::forerunner()) } else { (syncs(calls::SYNCS), BTreeMap::new()) };
     here.extend(answered(answers::all()));

@@ -11,7 +11,7 @@ use crate::run::process::User;
 use crate::run::system::{limit_of, set_limit_of};
 
 /// The limit that holds the number.
-pub(in crate::run) const LIMIT: u32 = libc::RLIMIT_LOCKS as u32;
+pub(in crate::run) const LIMIT: u32 = linux_raw_sys::general::RLIMIT_LOCKS;
 
 /// Before the command: the process is still this program's.
 pub(in crate::run) const BEFORE: u64 = 0;

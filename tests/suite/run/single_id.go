@@ -95,6 +95,44 @@ func attributes() {
 	check("capability", []any{filled(buffer, length), err}, []any{capability, nil})
 }
 
+// Lists that name users whom the kernel does not have.
+func lists() {
+	access, inherited := "system.posix_acl_access", "system.posix_acl_default"
+	list := func(named, mask byte) []byte {
+		bytes := []byte{2, 0, 0, 0}
+		for _, entry := range [][3]int{{1, 7, -1}, {2, int(named), 1000}, {4, 5, -1}, {16, int(mask), -1}, {32, 5, -1}} {
+			id := uint32(int32(entry[2]))
+			bytes = append(bytes, byte(entry[0]), 0, byte(entry[1]), 0, byte(id), byte(id>>8), byte(id>>16), byte(id>>24))
+		}
+		return bytes
+	}
+	check("mkdir", os.Mkdir("/list", 0o755), nil)
+	check("set", syscall.Setxattr("/list", access, list(7, 7), 0), nil)
+	mode := func() os.FileMode {
+		status, err := os.Lstat("/list")
+		check("lstat", err, nil)
+		return status.Mode().Perm()
+	}
+	check("mode", mode(), os.FileMode(0o775))
+	check("chmod", os.Chmod("/list", 0o755), nil)
+	buffer := make([]byte, 1000)
+	length, err := syscall.Getxattr("/list", access, buffer)
+	check("get", []any{filled(buffer, length), err}, []any{list(7, 5), nil})
+	length, err = syscall.Listxattr("/list", buffer)
+	check("list", fmt.Sprintf("%q %v", filled(buffer, length), err), `"system.posix_acl_access\x00" <nil>`)
+	check("inherited", syscall.Setxattr("/list", inherited, list(7, 7), 0), syscall.EOPNOTSUPP)
+}
+
+func who() {
+	fmt.Println(os.Getuid(), os.Geteuid(), os.Getgid(), os.Getegid())
+}
+
+// A program that does not start makes nobody another.
+func fails() {
+	err := syscall.Exec("/bad", []string{"bad"}, nil)
+	fmt.Println(err, os.Geteuid())
+}
+
 // A path that changes while the supervisor reads it.
 func race() {
 	paths := []string{"/inside/f", "/proc/1/root/..", "/proc/1/cwd/x", "/proc/self/exe", "/out/resolv.conf", "/../../../etc"}
@@ -125,13 +163,22 @@ func refused() {
 	limit := syscall.Rlimit{Cur: 0, Max: 0}
 	_, _, err = syscall.Syscall6(syscall.SYS_PRLIMIT64, 0, locks, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	fmt.Println("limit:", err)
-	_, looked := os.Readlink("/proc/1/fd/0")
-	fmt.Println("its descriptors:", looked)
+	entries, _ := os.ReadDir("/proc/1/fd")
+	seen := 0
+	for _, entry := range entries {
+		if _, err := os.Readlink("/proc/1/fd/" + entry.Name()); err == nil {
+			seen++
+		}
+	}
+	fmt.Println("its descriptors:", seen)
 	_, failed := os.Open("/proc/1/mem")
 	fmt.Println("its memory:", failed)
 }
 
 func main() {
-	map[string]func(){"many": many, "attributes": attributes, "race": race, "refused": refused}[os.Args[1]]()
+	does := map[string]func(){
+		"many": many, "attributes": attributes, "lists": lists, "who": who, "fails": fails, "race": race, "refused": refused,
+	}
+	does[os.Args[1]]()
 	fmt.Println("ok")
 }

@@ -190,8 +190,8 @@ fn a_program_with_many_threads_is_served_though_signals_interrupt_it() {
     let Some(bench) = Bench::new().filter(|_| require("go")) else { return };
     for architecture in ["amd64", "386"] {
         compiled(bench.context.path(), architecture);
-        let said = bench.says("COPY program /\nRUN /program many && /program attributes\n");
-        assert_eq!(said, "ok\nok\n", "{architecture}");
+        let said = bench.says("COPY program /\nRUN /program many && /program attributes && /program lists\n");
+        assert_eq!(said, "ok\nok\nok\n", "{architecture}");
     }
 }
 
@@ -203,7 +203,7 @@ fn what_would_go_past_the_supervisor_is_refused() {
     insta::assert_snapshot!(said, @r"
     io_uring: function not implemented
     limit: operation not permitted
-    its descriptors: readlink /proc/1/fd/0: permission denied
+    its descriptors: 0
     its memory: open /proc/1/mem: permission denied
     ok
     ");
@@ -255,4 +255,77 @@ fn files_that_are_written_out_for_an_ordinary_user_are_plain() {
         ],
     );
     assert_eq!(shown, "f 0:0 644\ng 0:0 644\np 0:0 644\ns 0:0 755\n");
+}
+
+#[test]
+fn programs_run_as_who_owns_them_if_they_say_so() {
+    let Some(bench) = Bench::new().filter(|_| require("go")) else { return };
+    compiled(bench.context.path(), "amd64");
+    let said = bench.says(
+        "COPY program /\nRUN cp /program /who && chown 1000:2000 /who && chmod 6755 /who && echo x > /bad && \
+         chown 1000 /bad && chmod 4755 /bad && /who who && /program who && su app -c '/program who' && /program fails && \
+         chroot / /who who | grep -v ok && su app -c '/program who | grep -v ok; cp /who /mine 2>&1 || echo no'\n",
+    );
+    insta::assert_snapshot!(said, @r"
+    0 1000 0 2000
+    ok
+    0 0 0 0
+    ok
+    1000 1000 1001 1001
+    ok
+    exec format error 0
+    ok
+    0 1000 0 2000
+    1000 1000 1001 1001
+    cp: can't create '/mine': Permission denied
+    no
+    ");
+}
+
+#[test]
+fn mounts_have_the_owners_that_were_asked_for() {
+    let Some(bench) = Bench::new() else { return };
+    let secret = bench.context.path().join("secret");
+    fs::write(&secret, "hidden\n").unwrap();
+    let run = "--mount=type=secret,id=s,uid=1000,mode=0400 --mount=type=cache,target=/c,uid=1000,gid=1001 \
+               --mount=type=bind,from=other,source=/s,target=/b,rw --mount=type=bind,from=other,source=/s,target=/r";
+    let steps = format!(
+        "RUN mkdir /s && touch /s/f && chown 5:6 /s /s/f\nFROM other\n\
+         RUN {run} stat -c '%n %u:%g' /run/secrets/s /c /b /b/f /r /r/f; su app -c 'cat /run/secrets/s; touch /c/a /b/a'; \
+         touch /c/r; chown 9 /b/f; chown 9 /r/f; stat -c '%n %u:%g' /c/* /b/f\n\
+         RUN {run} stat -c '%n %u:%g' /c/* /b/f\n"
+    );
+    let steps = steps.replace("FROM other", "FROM base");
+    fs::write(
+        bench.context.path().join("Dockerfile"),
+        format!(
+            "{}{}",
+            BASE.replace("FROM scratch", "FROM scratch AS base"),
+            steps.replacen("RUN mkdir", "FROM base AS other\nRUN mkdir", 1)
+        ),
+    )
+    .unwrap();
+    let (context, secret) = (bench.context.path().to_str().unwrap(), format!("id=s,src={}", secret.display()));
+    let arguments = ["build", context, "--progress=plain", "--secret", &secret];
+    let outcome = Outcome::of(&mut bench.program.command_under(&ONE_ID, arguments)).success();
+    let lines = outcome.stderr.lines().filter_map(|line| line.strip_prefix('#')?.split_once(' '));
+    let said: Vec<&str> =
+        lines.map(|(_, line)| line).filter(|line| line.contains([':', 'h']) && !line.starts_with("RUN")).collect();
+    insta::assert_snapshot!(said.join("\n"), @r"
+    /run/secrets/s 1000:0
+    /c 1000:1001
+    /b 5:6
+    /b/f 5:6
+    /r 5:6
+    /r/f 5:6
+    hidden
+    touch: /b/a: Permission denied
+    chown: /r/f: Read-only file system
+    /c/a 1000:1001
+    /c/r 0:0
+    /b/f 9:6
+    /c/a 1000:1001
+    /c/r 0:0
+    /b/f 5:6
+    ");
 }

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, FileType};
 use rustix::fs::{CWD, Mode, XattrFlags, chmodat, getxattr, removexattr, setxattr};
 use rustix::io::Errno;
 
-use super::{Asked, Outcome};
+use super::asked::{Asked, Outcome};
 use crate::run::supervisor::calls::At;
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{Status, is_plain};

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use rustix::fs::listxattr;
 use rustix::io::Errno;
 
-use super::{Asked, Outcome, acl};
+use super::acl;
+use super::asked::{Asked, Outcome};
 use crate::layer::{CAPABILITY, KEPT_PREFIX};
 use crate::run::supervisor::calls::At;
 use crate::run::supervisor::listener::Answer;

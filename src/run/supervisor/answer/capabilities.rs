@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::{Asked, Outcome};
+use super::asked::{Asked, Outcome};
 use crate::run::supervisor::identity::{Identity, Rights};
 use crate::run::supervisor::listener::Answer;
 

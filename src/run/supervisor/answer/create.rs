@@ -12,7 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::umask;
 
-use super::{Asked, Outcome};
+use super::asked::{Asked, Outcome};
 use crate::layer::Device;
 use crate::run::supervisor::identity::Right;
 use crate::run::supervisor::listener::Answer;

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, StatVfsMountFlags, fstatvfs};
 use rustix::io::Errno;
 
-use super::{Asked, Outcome};
+use super::asked::{Asked, Outcome};
 use crate::run::supervisor::identity::{Becoming, Identity, Right, Rights};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::Status;

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::{Asked, Outcome};
+use super::asked::{Asked, Outcome};
 use crate::run::supervisor::calls::Whose;
 use crate::run::supervisor::identity::{Identity, Ids, MOST_GROUPS};
 use crate::run::supervisor::listener::Answer;

@@ -2,6 +2,7 @@
 
 mod access;
 mod acl;
+mod asked;
 mod attributes;
 mod capabilities;
 mod create;
@@ -11,27 +12,14 @@ mod ownership;
 mod status;
 
 use rustix::fs::{AtFlags, OFlags};
-use rustix::io::Errno;
 
-use super::calls::{At, Call};
-use super::identity::{Identities, Identity};
+use super::calls::Call;
 use super::listener::Answer;
-use super::target::{Base, Place, Target, WORKING_DIRECTORY};
+use asked::{HERE, Outcome};
 use create::Making;
 use status::Form;
 
-/// A call that waits for its answer.
-pub(super) struct Asked<'a> {
-    pub(super) target: Target,
-    pub(super) identity: &'a Identity,
-    pub(super) identities: &'a mut Identities,
-    /// Whether it still waits.
-    pub(super) is_waiting: &'a dyn Fn() -> bool,
-}
-
-type Outcome = Result<Answer, Errno>;
-
-const HERE: Base = Base(WORKING_DIRECTORY);
+pub(super) use asked::Asked;
 
 impl Asked<'_> {
     pub(super) fn answer(mut self, call: Call) -> Outcome {
@@ -80,32 +68,5 @@ impl Asked<'_> {
             Call::Execveat => self.execute(target.base(0), 1, flags(4)),
             Call::Chroot => self.change_root(),
         }
-    }
-
-    /// Fails unless the call still waits, and all that was read was its process's own: nothing is changed or written before.
-    fn check(&self) -> Result<(), Errno> {
-        if (self.is_waiting)() { Ok(()) } else { Err(Errno::SRCH) }
-    }
-
-    /// Returns the place that a path's argument names; without such an argument, the base itself.
-    fn place(&self, base: Base, path: Option<usize>, flags: AtFlags) -> Result<Place, Errno> {
-        let Some(path) = path.filter(|path| self.target.argument(*path) != 0 || !flags.contains(AtFlags::EMPTY_PATH))
-        else {
-            return Ok(Place { base, path: Default::default() });
-        };
-        let place = self.target.place(base, path)?;
-        match place.path.is_empty() && !flags.contains(AtFlags::EMPTY_PATH) {
-            true => Err(Errno::NOENT),
-            false => Ok(place),
-        }
-    }
-
-    /// Returns the place whose first argument names it so, and whether a link is followed.
-    fn place_at(&self, at: At) -> Result<(Place, bool), Errno> {
-        Ok(match at {
-            At::Path => (self.place(HERE, Some(0), AtFlags::empty())?, true),
-            At::Link => (self.place(HERE, Some(0), AtFlags::empty())?, false),
-            At::Descriptor => (self.target.descriptor(self.target.base(0).0), true),
-        })
     }
 }

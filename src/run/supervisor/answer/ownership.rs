@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-use super::{Asked, Outcome};
+use super::asked::{Asked, Outcome};
 use crate::run::supervisor::identity::{Right, SAME};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{self, Status};

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, makedev};
 use rustix::io::Errno;
 
-use super::{Asked, Outcome};
+use super::asked::{Asked, Outcome};
 use crate::layer::{Device, Kept};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{Status, is_kept};
