@@ -103,8 +103,10 @@ fn apart(root: &Path) -> Listing {
     listing
 }
 
-/// The change in a form that does not say where contents lie.
-fn comparable((entries, removed): Changed) -> (Vec<(Vec<u8>, String, Attributes)>, Vec<Vec<u8>>) {
+/// A change in a form that does not say where contents lie.
+type Comparable = (Vec<(Vec<u8>, String, Attributes)>, Vec<Vec<u8>>);
+
+fn comparable((entries, removed): Changed) -> Comparable {
     let one = |entry: Entry| {
         let kind = match &entry.kind {
             Kind::File(content) => format!("file {:?}", content.bytes().unwrap()),
