@@ -11,7 +11,7 @@ use crate::oci::Reference;
 use crate::plan::Isolation;
 use crate::progress::silent;
 use crate::registry::{Finding, Verdict};
-use crate::run::namespace::{self, Refusal};
+use crate::run::namespace::{self, RungRefusal};
 use crate::run::{Rung, Sandbox};
 use crate::store::LocalStore;
 use crate::tree::IdMap;
@@ -59,13 +59,13 @@ fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result
     let store = LocalStore::open(environment.store()?)?;
     let found = Sandbox::find(store.directory()?.path());
     let rung = found.as_ref().ok().map(Sandbox::rung);
-    let refused = namespace::standing().map(|standing| &standing.refused[..]).unwrap_or_default();
+    let refused = namespace::passage().map(|passage| &passage.refused[..]).unwrap_or_default();
     if arguments.json {
         let reason = found.as_ref().err().map(Error::to_string);
         let verdict = if found.is_ok() { "yes" } else { "no" };
         let refused: Vec<_> = refused
             .iter()
-            .map(|Refusal { rung, reason, hint }| json!({"isolation": rung.name(), "reason": reason, "hint": hint}))
+            .map(|RungRefusal { rung, reason, hint }| json!({"isolation": rung.name(), "reason": reason, "hint": hint}))
             .collect();
         let (isolation, user_namespace) = (rung.map(Rung::name), namespace::has_entered());
         answer_json(&json!({"commands": {
@@ -82,7 +82,7 @@ fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result
 }
 
 /// The way that is taken, and why none above it is.
-fn ways(sandbox: &Sandbox, refused: &[Refusal]) -> Result<Vec<String>> {
+fn ways(sandbox: &Sandbox, refused: &[RungRefusal]) -> Result<Vec<String>> {
     let rung = sandbox.rung();
     let mut lines = vec![format!("commands can be run here: {sandbox}")];
     if namespace::has_entered() {
@@ -91,7 +91,7 @@ fn ways(sandbox: &Sandbox, refused: &[Refusal]) -> Result<Vec<String>> {
         let (users, groups) = (number(users, "user"), number(groups, "group"));
         lines.push(format!("isolation: {rung}, in a user namespace with {users} and {groups}"));
     }
-    for Refusal { rung, reason, hint } in refused {
+    for RungRefusal { rung, reason, hint } in refused {
         lines.push(format!("not {rung}: {reason}"));
         lines.extend(hint.iter().map(|hint| format!("  to change that: {hint}")));
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::start_by;
 use crate::plan::Isolation;
 use crate::run::Sandbox;
-use crate::run::namespace::{self, Side, Standing};
+use crate::run::namespace::{self, Passage, Side};
 use crate::store::{LocalStore, pending};
 
 /// What a command of the program wants of the place that it is in.
@@ -57,7 +57,7 @@ const AS_USER: &str = "--as-user-outside";
 
 /// Has programs of the user's started as the user, if this process is root only where it is.
 pub fn keep_user() {
-    if let Some(Standing { entered: Some(_), owner: (user, group), .. }) = namespace::standing() {
+    if let Some(Passage { entered: Some(_), owner: (user, group), .. }) = namespace::passage() {
         let words = ["/proc/self/exe".to_owned(), AS_USER.to_owned(), format!("{user}:{group}")];
         start_by(words.map(OsString::from).to_vec());
     }

@@ -54,8 +54,8 @@ pub fn difference(
     scratch: &dyn Fn() -> Result<File>,
     pool: &ThreadPool,
 ) -> Result<Option<LayerDifference>> {
-    let first = Unpacked::new(first, open_first, scratch()?, pool)?;
-    let second = Unpacked::new(second, open_second, scratch()?, pool)?;
+    let first = UnpackedSide::new(first, open_first, scratch()?, pool)?;
+    let second = UnpackedSide::new(second, open_second, scratch()?, pool)?;
     let mut paths: Vec<&Vec<u8>> = first.members.keys().chain(second.members.keys()).collect();
     paths.sort_unstable();
     paths.dedup();
@@ -81,12 +81,12 @@ pub fn difference(
 }
 
 /// A layer with its tar in a file.
-struct Unpacked {
+struct UnpackedSide {
     members: BTreeMap<Vec<u8>, Member>,
     tar: File,
 }
 
-impl Unpacked {
+impl UnpackedSide {
     fn new(layer: &Layer, open: &Open<'_>, mut tar: File, pool: &ThreadPool) -> Result<Self> {
         let layers = std::slice::from_ref(layer);
         let members = layer::read_members(layers, open, Limits::of(layers, None), pool)?;
@@ -94,11 +94,14 @@ impl Unpacked {
         let blob = open(&layer.descriptor)?;
         io::copy(&mut layer::decompressed(blob).map_err(failed)?, &mut tar).map_err(failed)?;
         let members = members.into_iter().flatten().map(|member| (member.path.clone(), member)).collect();
-        Ok(Unpacked { members, tar })
+        Ok(UnpackedSide { members, tar })
     }
 }
 
-fn field((first, one): (&Unpacked, &Member), (second, other): (&Unpacked, &Member)) -> Result<Option<DifferentField>> {
+fn field(
+    (first, one): (&UnpackedSide, &Member),
+    (second, other): (&UnpackedSide, &Member),
+) -> Result<Option<DifferentField>> {
     if let (Kind::File(one), Kind::File(other)) = (&one.kind, &other.kind) {
         if let Some(at) = content((&first.tar, *one), (&second.tar, *other))? {
             return Ok(Some(DifferentField::Content(at)));

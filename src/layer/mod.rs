@@ -29,7 +29,7 @@ pub use read::{
     decompressed, is_header, media_type_of, read, read_archive, read_members, threads_for_each,
 };
 pub use stack::{can_make_whiteouts, hide};
-pub use standing::{Devices, Standing, copy, files_of, link, replace_by_copy, settle_as};
+pub use standing::{Devices, StandingRoot, copy, files_of, link, replace_by_copy, settle_as};
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
 pub use unpack::{Directories, Owners, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all, unpack_for};
 pub use upper::{Provided, upper};

@@ -23,22 +23,22 @@ pub(super) const WHITEOUT_NAME: &str = "user.overlay.whiteout";
 pub(super) fn find(lowers: &[PathBuf], path: &[u8]) -> Result<Option<(PathBuf, Metadata)>> {
     for lower in lowers {
         match find_in(lower, path)? {
-            Found::There(place, metadata) => return Ok(Some((place, metadata))),
-            Found::Hidden => return Ok(None),
-            Found::Nothing => {}
+            Stacked::There(place, metadata) => return Ok(Some((place, metadata))),
+            Stacked::Hidden => return Ok(None),
+            Stacked::Nothing => {}
         }
     }
     Ok(None)
 }
 
-enum Found {
+enum Stacked {
     There(PathBuf, Metadata),
     /// What lies below in its place is not seen.
     Hidden,
     Nothing,
 }
 
-fn find_in(lower: &Path, path: &[u8]) -> Result<Found> {
+fn find_in(lower: &Path, path: &[u8]) -> Result<Stacked> {
     let mut at = lower.to_owned();
     let mut is_opaque = false;
     let mut left = names(path).count();
@@ -47,23 +47,23 @@ fn find_in(lower: &Path, path: &[u8]) -> Result<Found> {
         left -= 1;
         let metadata = match fs::symlink_metadata(&at) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(if is_opaque { Found::Hidden } else { Found::Nothing });
+                return Ok(if is_opaque { Stacked::Hidden } else { Stacked::Nothing });
             }
             found => found.map_err(|source| Error::io("read", &at, source))?,
         };
         if is_whiteout(&at, &metadata)? {
-            return Ok(Found::Hidden);
+            return Ok(Stacked::Hidden);
         }
         if left == 0 {
-            return Ok(Found::There(at, metadata));
+            return Ok(Stacked::There(at, metadata));
         }
         if !metadata.is_dir() {
-            return Ok(Found::Hidden);
+            return Ok(Stacked::Hidden);
         }
         is_opaque |= self::is_opaque(&at)?;
     }
     let metadata = fs::symlink_metadata(&at).map_err(|source| Error::io("read", &at, source))?;
-    Ok(Found::There(at, metadata))
+    Ok(Stacked::There(at, metadata))
 }
 
 /// Makes a whiteout at `path` that can be made on any file system, an overlay among them: a socket, which no layer can hold,

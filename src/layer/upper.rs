@@ -56,20 +56,21 @@ pub fn upper(
     }
     entries.iter().try_for_each(|entry| check(&entry.path))?;
     let marks = entries.par_iter().map(|entry| mark(root, entry, provided)).collect::<Result<Vec<_>>>()?;
-    let marked = |wanted: Mark| {
+    let marked = |wanted: UpperMark| {
         let marked = entries.iter().zip(&marks).filter(move |(_, mark)| **mark == wanted);
         marked.map(|(entry, _)| entry.path.as_slice())
     };
-    let gone = marked(Mark::Whiteout).chain(sockets.iter().map(|socket| socket.path.as_slice()));
+    let gone = marked(UpperMark::Whiteout).chain(sockets.iter().map(|socket| socket.path.as_slice()));
     let mut removed: BTreeSet<Vec<u8>> = gone.filter(|path| below.get(path).is_some()).map(<[u8]>::to_vec).collect();
-    let opaque: HashSet<&[u8]> = marked(Mark::Opaque).collect();
+    let opaque: HashSet<&[u8]> = marked(UpperMark::Opaque).collect();
     removed.extend(hidden(&entries, &marks, &opaque, below));
     let for_provided: HashSet<Vec<u8>> = for_provided(&entries, &marks, below).map(<[u8]>::to_vec).collect();
-    let unmarked: Vec<&Entry> = entries.iter().zip(&marks).filter(|it| *it.1 == Mark::None).map(|it| it.0).collect();
+    let unmarked: Vec<&Entry> =
+        entries.iter().zip(&marks).filter(|it| *it.1 == UpperMark::None).map(|it| it.0).collect();
     let same = unchanged(root, &unmarked, below, lowers)?;
-    let is_changed = |(entry, mark): &(Entry, Mark)| match mark {
-        Mark::Whiteout | Mark::Provided => false,
-        Mark::None | Mark::Opaque => {
+    let is_changed = |(entry, mark): &(Entry, UpperMark)| match mark {
+        UpperMark::Whiteout | UpperMark::Provided => false,
+        UpperMark::None | UpperMark::Opaque => {
             !(for_provided.contains(&entry.path)
                 || same.contains(&entry.path)
                 || entry.kind.is_directory() && is_as_below(entry, below))
@@ -90,7 +91,7 @@ pub fn upper(
 
 /// What an object in an upper directory is beside what it looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
+enum UpperMark {
     None,
     /// It hides what is below in its place.
     Whiteout,
@@ -100,27 +101,29 @@ enum Mark {
     Provided,
 }
 
-fn mark(root: &Path, entry: &Entry, provided: &[Provided]) -> Result<Mark> {
+fn mark(root: &Path, entry: &Entry, provided: &[Provided]) -> Result<UpperMark> {
     let xattr = |name| read_xattr(&root.join(OsStr::from_bytes(&entry.path)), name);
     Ok(match &entry.kind {
-        kind if *kind == OVERLAY_WHITEOUT => Mark::Whiteout,
-        Kind::Directory if xattr(OVERLAY_OPAQUE)?.is_some_and(|value| value == b"y") => Mark::Opaque,
-        Kind::File(Content::Disk(file)) if file.identity.size == 0 && xattr(WHITEOUT_NAME)?.is_some() => Mark::Whiteout,
+        kind if *kind == OVERLAY_WHITEOUT => UpperMark::Whiteout,
+        Kind::Directory if xattr(OVERLAY_OPAQUE)?.is_some_and(|value| value == b"y") => UpperMark::Opaque,
+        Kind::File(Content::Disk(file)) if file.identity.size == 0 && xattr(WHITEOUT_NAME)?.is_some() => {
+            UpperMark::Whiteout
+        }
         Kind::File(Content::Disk(file)) => {
             let is_it = |it: &Provided| it.path == entry.path && is_as_it_was(&file.identity, &it.identity);
-            if provided.iter().any(is_it) { Mark::Provided } else { Mark::None }
+            if provided.iter().any(is_it) { UpperMark::Provided } else { UpperMark::None }
         }
-        _ => Mark::None,
+        _ => UpperMark::None,
     })
 }
 
 /// Returns the paths of what is hidden by opaque directories, themselves and those in them, without having something else in
 /// its place.
-fn hidden(entries: &[Entry], marks: &[Mark], opaque: &HashSet<&[u8]>, below: &Files) -> Vec<Vec<u8>> {
+fn hidden(entries: &[Entry], marks: &[UpperMark], opaque: &HashSet<&[u8]>, below: &Files) -> Vec<Vec<u8>> {
     if opaque.is_empty() {
         return Vec::new();
     }
-    let there = entries.iter().zip(marks).filter(|(_, mark)| **mark != Mark::Whiteout);
+    let there = entries.iter().zip(marks).filter(|(_, mark)| **mark != UpperMark::Whiteout);
     let there: HashSet<&[u8]> = there.map(|(entry, _)| entry.path.as_slice()).collect();
     let is_all = |path: &[u8]| opaque.contains(path) || above(path).any(|above| opaque.contains(above));
     let directories = entries.iter().filter(|entry| entry.kind.is_directory() && is_all(&entry.path));
@@ -132,13 +135,13 @@ fn hidden(entries: &[Entry], marks: &[Mark], opaque: &HashSet<&[u8]>, below: &Fi
 }
 
 /// Returns the directories that were made for what was provided and have nothing else in them.
-fn for_provided<'e>(entries: &'e [Entry], marks: &[Mark], below: &Files) -> impl Iterator<Item = &'e [u8]> {
+fn for_provided<'e>(entries: &'e [Entry], marks: &[UpperMark], below: &Files) -> impl Iterator<Item = &'e [u8]> {
     let (mut leads, mut holds): (HashSet<&[u8]>, HashSet<&[u8]>) = Default::default();
     // Sorted, what is in a directory comes after it.
     for (entry, mark) in entries.iter().zip(marks).rev() {
         let path = entry.path.as_slice();
         let is_theirs = match mark {
-            Mark::Provided => true,
+            UpperMark::Provided => true,
             _ => {
                 leads.contains(path)
                     && !holds.contains(path)

@@ -150,7 +150,7 @@ const SEVERAL: &str = "give the user subordinate ids, as lines in /etc/subuid an
 
 /// What could have been had in another place, and why it could not, is told with it.
 fn unusable(error: Error) -> Error {
-    let refused = namespace::standing().map(|standing| &standing.refused[..]).unwrap_or_default();
+    let refused = namespace::passage().map(|passage| &passage.refused[..]).unwrap_or_default();
     let hint = refused.iter().find_map(|refusal| refusal.hint.clone()).or_else(|| error.hint.clone());
     let found = Error::new(ErrorKind::Io, namespace::UNUSABLE).with_source(error);
     let ways = refused.iter().map(|refusal| format!("{}: {}", refusal.rung, refusal.reason));

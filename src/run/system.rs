@@ -284,14 +284,14 @@ const OPEN_TRIES: usize = 10_000;
 /// not where else the same is mounted.
 pub(super) fn set_mount(mount: impl AsFd, attributes: MountAttrFlags, is_recursive: bool) -> Result<(), Errno> {
     #[repr(C)]
-    struct Attributes {
+    struct MountAttributes {
         set: u64,
         clear: u64,
         propagation: u64,
         user_namespace: u64,
     }
     let wanted =
-        Attributes { set: attributes.bits().into(), clear: 0, propagation: libc::MS_PRIVATE, user_namespace: 0 };
+        MountAttributes { set: attributes.bits().into(), clear: 0, propagation: libc::MS_PRIVATE, user_namespace: 0 };
     let flags = libc::AT_EMPTY_PATH | if is_recursive { libc::AT_RECURSIVE } else { 0 };
     let mount = mount.as_fd().as_raw_fd();
     // SAFETY: the path ends with a null byte, and the attributes are of the size that is said.
@@ -302,7 +302,7 @@ pub(super) fn set_mount(mount: impl AsFd, attributes: MountAttrFlags, is_recursi
             c"".as_ptr(),
             flags,
             &raw const wanted,
-            std::mem::size_of::<Attributes>(),
+            std::mem::size_of::<MountAttributes>(),
         )
     };
     outcome(set).map(|_| ())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::error::Result;
-use crate::layer::{Devices, Provided, Standing};
+use crate::layer::{Devices, Provided, StandingRoot};
 use crate::run::Root;
 use crate::store::LocalStore;
 use crate::store::pending::PendingDirectory;
@@ -23,7 +23,7 @@ pub struct Copies {
 /// A copy of a root file system. It goes when this is dropped.
 pub struct RootCopy {
     place: PendingDirectory,
-    standing: Standing,
+    standing: StandingRoot,
     /// The directories that it is a copy of, the topmost first.
     lowers: Vec<PathBuf>,
     /// So many of the lowest ones are in it as a whole; of those above it lacks files.
@@ -67,7 +67,7 @@ impl RootCopy {
         for name in ["root", "work"] {
             place.create(name)?;
         }
-        let standing = Standing::new(place.path().join("root"), devices);
+        let standing = StandingRoot::new(place.path().join("root"), devices);
         Ok(RootCopy { place, standing, lowers: Vec::new(), whole: 0 })
     }
 
@@ -76,7 +76,7 @@ impl RootCopy {
         Root { lowers: Vec::new(), upper: self.standing.root().to_owned(), work: self.place.path().join("work") }
     }
 
-    /// Moves what a command has changed into `upper`, in overlayfs' form: see [`Standing::take`].
+    /// Moves what a command has changed into `upper`, in overlayfs' form: see [`StandingRoot::take`].
     pub fn settle(&mut self, provided: &[Provided], upper: &Path) -> Result<()> {
         self.standing.take(&self.lowers, provided, upper)?;
         // What was moved there is laid over it again if another command comes.

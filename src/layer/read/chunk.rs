@@ -9,12 +9,12 @@ pub(super) const AHEAD: usize = 4;
 
 /// A buffer, and how much of it is filled.
 #[derive(Default)]
-pub(super) struct Chunk {
+pub(super) struct InflatedChunk {
     bytes: Vec<u8>,
     pub filled: usize,
 }
 
-impl Chunk {
+impl InflatedChunk {
     /// Returns so many bytes of room; what is in them is not said.
     pub fn room(&mut self, length: usize) -> &mut [u8] {
         if self.bytes.len() < length {
@@ -36,35 +36,35 @@ impl Chunk {
 /// The side of the one who fills the chunks.
 pub(super) struct Chunks {
     /// Those that are empty again. None comes back once nobody wants any more.
-    pub empty: Receiver<Chunk>,
-    pub full: Sender<io::Result<Chunk>>,
+    pub empty: Receiver<InflatedChunk>,
+    pub full: Sender<io::Result<InflatedChunk>>,
     /// Those that are at hand.
-    pub spare: Vec<Chunk>,
+    pub spare: Vec<InflatedChunk>,
 }
 
 impl Chunks {
     /// Lets so many be in use at a time instead of [`AHEAD`], of which none is yet.
     pub fn limit(&mut self, count: usize) {
-        self.spare.resize_with(count, Chunk::default);
+        self.spare.resize_with(count, InflatedChunk::default);
     }
 
     /// Returns an empty one, if there is one at once.
-    pub fn ready(&mut self) -> Option<Chunk> {
+    pub fn ready(&mut self) -> Option<InflatedChunk> {
         self.spare.pop().or_else(|| self.empty.try_recv().ok())
     }
 
     /// Waits for an empty one. Returns none if nobody wants any more.
-    pub fn wait(&mut self) -> Option<Chunk> {
+    pub fn wait(&mut self) -> Option<InflatedChunk> {
         self.ready().or_else(|| self.empty.recv().ok())
     }
 
     /// Takes one that nothing came into.
-    pub fn give_back(&mut self, chunk: Chunk) {
+    pub fn give_back(&mut self, chunk: InflatedChunk) {
         self.spare.push(chunk);
     }
 
     /// Returns whether somebody wants more.
-    pub fn send(&self, chunk: io::Result<Chunk>) -> bool {
+    pub fn send(&self, chunk: io::Result<InflatedChunk>) -> bool {
         self.full.send(chunk).is_ok()
     }
 }

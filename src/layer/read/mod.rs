@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, Hasher, media_type};
 use crate::tree::{Budget, Files, Limits, Spool, Whole};
 
-use chunk::{AHEAD, CHUNK, Chunk, Chunks, Pumped, pump};
+use chunk::{AHEAD, CHUNK, Chunks, InflatedChunk, Pumped, pump};
 use member::{TakeContent, members};
 use pieces::{may_be_in_pieces, pump_pieces};
 
@@ -124,9 +124,9 @@ pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce(
 /// The tar in a blob, decompressed ahead on a thread of its own. The blob is read to its end, so that its reader can
 /// check it; if the blob turns out to be another, that is the error, and not what was wrong with its compression.
 pub(super) struct TarStream {
-    full: Receiver<io::Result<Chunk>>,
-    empty: Sender<Chunk>,
-    chunk: Chunk,
+    full: Receiver<io::Result<InflatedChunk>>,
+    empty: Sender<InflatedChunk>,
+    chunk: InflatedChunk,
     at: usize,
 }
 
@@ -153,7 +153,7 @@ impl TarStream {
                 chunks.send(Err(error)); // the reader of the tar may have gone by now
             }
         })?;
-        Ok(TarStream { full, empty, chunk: Chunk::default(), at: 0 })
+        Ok(TarStream { full, empty, chunk: InflatedChunk::default(), at: 0 })
     }
 
     /// Returns what has been decompressed and not been read. Empty at the end.

@@ -14,7 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::Decompressor;
 
-use super::chunk::{AHEAD, CHUNK, Chunk, Chunks, Pumped, pump};
+use super::chunk::{AHEAD, CHUNK, Chunks, InflatedChunk, Pumped, pump};
 use crate::sync::locked;
 
 /// Deflate, and no flags: nothing else stands between this and the stream but the time and two bytes that say nothing of it
@@ -48,10 +48,10 @@ pub(super) fn pump_pieces(blob: impl Read, threads: usize, chunks: &mut Chunks) 
     let mut blob = blob;
     let mut header = [0; MEMBER_HEADER];
     blob.read_exact(&mut header)?;
-    let mut packed = Packed { blob, bytes: Vec::new(), start: 0, searched: 0, is_at_end: false };
+    let mut packed = PackedPiece { blob, bytes: Vec::new(), start: 0, searched: 0, is_at_end: false };
     chunks.limit(threads + 1);
     let begun = thread::scope(|scope| {
-        let (send, jobs) = channel::<Job>();
+        let (send, jobs) = channel::<PieceJob>();
         if threads > 1 {
             let jobs = Arc::new(Mutex::new(jobs));
             for _ in 0..threads {
@@ -98,9 +98,9 @@ impl Begun {
     /// Sends what the pieces of `packed` hold, of which so many as `ahead` are at `work` at a time, until there are no more.
     /// Returns none if nobody wants the rest.
     fn read(
-        packed: &mut Packed<impl Read>,
+        packed: &mut PackedPiece<impl Read>,
         chunks: &mut Chunks,
-        work: &dyn Fn(Job),
+        work: &dyn Fn(PieceJob),
         ahead: usize,
     ) -> io::Result<Option<Begun>> {
         let mut begun = Begun { window: Vec::new(), crc: Crc::new(), size: 0, left: Vec::new() };
@@ -122,7 +122,7 @@ impl Begun {
                     break;
                 };
                 let (done, outcome) = sync_channel(1);
-                work(Job { piece, chunk, done });
+                work(PieceJob { piece, chunk, done });
                 pending.push_back(outcome);
             }
             let Some(done) = pending.pop_front() else { return Ok(Some(begun)) };
@@ -139,7 +139,7 @@ impl Begun {
     fn whole(
         &mut self,
         mut done: Done,
-        packed: &mut Packed<impl Read>,
+        packed: &mut PackedPiece<impl Read>,
         chunks: &mut Chunks,
         pending: &mut VecDeque<Receiver<Done>>,
     ) -> io::Result<Option<Done>> {
@@ -181,28 +181,28 @@ impl Begun {
 }
 
 /// A piece that is to be decompressed into the chunk.
-struct Job {
+struct PieceJob {
     piece: Vec<u8>,
-    chunk: Chunk,
+    chunk: InflatedChunk,
     done: SyncSender<Done>,
 }
 
 /// The same, and the CRC-32 of its content; none if it is no piece.
 struct Done {
     piece: Vec<u8>,
-    chunk: Chunk,
+    chunk: InflatedChunk,
     crc: Option<Crc>,
 }
 
-impl Job {
+impl PieceJob {
     fn run(self, decompressor: &mut Decompressor) {
-        let Job { mut piece, mut chunk, done } = self;
+        let PieceJob { mut piece, mut chunk, done } = self;
         let crc = decompress(decompressor, &mut piece, &mut chunk);
         let _ = done.send(Done { piece, chunk, crc }); // who has asked may have gone by now
     }
 }
 
-fn serve(jobs: &Mutex<Receiver<Job>>) {
+fn serve(jobs: &Mutex<Receiver<PieceJob>>) {
     let mut decompressor = Decompressor::new();
     loop {
         let Ok(job) = locked(jobs).recv() else { return };
@@ -211,7 +211,7 @@ fn serve(jobs: &Mutex<Receiver<Job>>) {
 }
 
 /// Fills `chunk` with what `piece` holds and returns the CRC-32 of that; none if it is no piece.
-fn decompress(decompressor: &mut Decompressor, piece: &mut Vec<u8>, chunk: &mut Chunk) -> Option<Crc> {
+fn decompress(decompressor: &mut Decompressor, piece: &mut Vec<u8>, chunk: &mut InflatedChunk) -> Option<Crc> {
     let length = piece.len();
     piece.extend_from_slice(&LAST);
     let out = chunk.room(LONGEST_PLAIN + LAST_CONTENT);
@@ -225,7 +225,7 @@ fn decompress(decompressor: &mut Decompressor, piece: &mut Vec<u8>, chunk: &mut 
 }
 
 /// What is read of a blob to find pieces in it.
-struct Packed<R> {
+struct PackedPiece<R> {
     blob: R,
     bytes: Vec<u8>,
     /// Where the next piece begins.
@@ -235,7 +235,7 @@ struct Packed<R> {
     is_at_end: bool,
 }
 
-impl<R: Read> Packed<R> {
+impl<R: Read> PackedPiece<R> {
     /// Returns what may be a piece; none if its end is too far away.
     fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {

@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Timespec, Timestamps, utimensat};
 
-use super::Standing;
+use super::StandingRoot;
 use super::copy::{copy_one, settle};
-use super::marks::{Mark, Marks};
+use super::marks::{ObjectMark, ObjectMarks};
 use crate::error::{Error, Result};
 use crate::layer::Provided;
 use crate::layer::stack::{WHITEOUT_NAME, find, hide, within};
 use crate::tree::{Identity, parent};
 
-impl Standing {
-    /// Moves what was changed since [`Standing::mark`] into `upper`, an empty directory on the same file system, in
-    /// overlayfs' form. The root is then what `lowers` with `upper` over them make once [`Standing::lay`] has laid that; as
+impl StandingRoot {
+    /// Moves what was changed since [`StandingRoot::mark`] into `upper`, an empty directory on the same file system, in
+    /// overlayfs' form. The root is then what `lowers` with `upper` over them make once [`StandingRoot::lay`] has laid that; as
     /// it is it lacks what was moved. `lowers` are those that it is a copy of, the topmost first. What was [`Provided`] and is
     /// as it was gives way to what was in its place.
     pub fn take(&mut self, lowers: &[PathBuf], provided: &[Provided], upper: &Path) -> Result<()> {
@@ -28,12 +28,12 @@ impl Standing {
         };
         let restored = provided.iter().map(|file| self.give_back(file, lowers, &before)).collect::<Result<Vec<_>>>()?;
         let restored: HashSet<&[u8]> = restored.into_iter().flatten().collect();
-        let after = Marks::of(&self.root)?;
+        let after = ObjectMarks::of(&self.root)?;
         let is_gone = |path: &[u8]| after.get(path).is_none() || self.is_foreign_whiteout(after.get(path));
         let changed = after.iter().filter(|(path, mark)| {
             before.get(path) != Some(mark) && !restored.contains(path) && !self.is_foreign_whiteout(Some(mark))
         });
-        let changed: BTreeMap<&[u8], &Mark> = changed.filter(|(path, _)| !path.is_empty()).collect();
+        let changed: BTreeMap<&[u8], &ObjectMark> = changed.filter(|(path, _)| !path.is_empty()).collect();
         let is_directory = |path: &[u8]| after.get(path).is_some_and(|mark| mark.kind == FileType::Directory);
         // What is in something that is gone is gone with it.
         let gone = before.iter().map(|(path, _)| path).filter(|path| is_gone(path));
@@ -57,7 +57,7 @@ impl Standing {
     }
 
     /// A node with the numbers of a whiteout that the command has made: an overlay would have refused it.
-    fn is_foreign_whiteout(&self, mark: Option<&Mark>) -> bool {
+    fn is_foreign_whiteout(&self, mark: Option<&ObjectMark>) -> bool {
         mark.is_some_and(|mark| {
             mark.kind == FileType::CharacterDevice && mark.device == 0 && !self.dead.contains_key(&mark.inode)
         })
@@ -65,7 +65,7 @@ impl Standing {
 
     /// Puts what `lowers` have back in the place of a file that is as it was provided, and takes away directories that were
     /// made for it alone. Returns its path if it was.
-    fn give_back<'p>(&self, file: &'p Provided, lowers: &[PathBuf], before: &Marks) -> Result<Option<&'p [u8]>> {
+    fn give_back<'p>(&self, file: &'p Provided, lowers: &[PathBuf], before: &ObjectMarks) -> Result<Option<&'p [u8]>> {
         let place = within(&self.root, &file.path);
         if !is_as_provided(&place, &file.identity) {
             return Ok(None);
@@ -84,7 +84,7 @@ impl Standing {
     }
 
     /// Moves what is at `path`.
-    fn move_one(&self, path: &[u8], mark: &Mark, upper: &Path) -> Result<()> {
+    fn move_one(&self, path: &[u8], mark: &ObjectMark, upper: &Path) -> Result<()> {
         let (from, to) = (within(&self.root, path), within(upper, path));
         let failed = |source: io::Error| Error::io("move", &from, source);
         if let Some(device) = self.dead.get(&mark.inode).filter(|_| mark.kind == FileType::CharacterDevice) {
@@ -100,7 +100,7 @@ impl Standing {
         Ok(())
     }
 
-    fn settle_directory(&self, path: &[u8], mark: Option<&Mark>, upper: &Path) -> Result<()> {
+    fn settle_directory(&self, path: &[u8], mark: Option<&ObjectMark>, upper: &Path) -> Result<()> {
         let (from, to) = (within(&self.root, path), within(upper, path));
         let failed = |source| Error::io("set the attributes of", &to, source);
         settle(&from, &to, &fs::symlink_metadata(&from).map_err(failed)?)?;

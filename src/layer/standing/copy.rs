@@ -30,13 +30,13 @@ const OVERLAYS: [&[u8]; 2] = [b"user.overlay.", b"trusted.overlay."];
 
 /// Copies all that is in the directory `from` into the empty directory `to`, and gives that the attributes of `from`, too.
 pub fn copy(from: &Path, to: &Path, devices: Devices) -> Result<()> {
-    Copying::new(from, to, devices).run().map(drop)
+    TreeCopy::new(from, to, devices).run().map(drop)
 }
 
 /// Makes the empty directory `to`, on the file system of `from`, a second tree of what is in that: directories of its own,
 /// and the same files.
 pub fn link(from: &Path, to: &Path) -> Result<()> {
-    Copying { names: Names::Shared, ..Copying::new(from, to, Devices::Live) }.run().map(drop)
+    TreeCopy { names: FileNames::Shared, ..TreeCopy::new(from, to, Devices::Live) }.run().map(drop)
 }
 
 /// Puts a copy of the file at `path` in its place: what was there stays what it is under its other names.
@@ -54,7 +54,7 @@ pub fn settle_as(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// One directory that is being copied over another.
-pub(super) struct Copying<'a> {
+pub(super) struct TreeCopy<'a> {
     from: &'a Path,
     to: &'a Path,
     devices: Devices,
@@ -66,12 +66,12 @@ pub(super) struct Copying<'a> {
     /// The file system has no blocks that several files share.
     is_plain: AtomicBool,
     /// What becomes of files, and of their names.
-    names: Names,
+    names: FileNames,
 }
 
 /// What becomes of files in a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Names {
+enum FileNames {
     /// Names of one file stay names of one.
     Together,
     /// Each name is a file of its own.
@@ -80,15 +80,15 @@ enum Names {
     Shared,
 }
 
-impl<'a> Copying<'a> {
+impl<'a> TreeCopy<'a> {
     pub(super) fn new(from: &'a Path, to: &'a Path, devices: Devices) -> Self {
         let (first, links, dead, is_plain) = Default::default();
-        Copying { from, to, devices, first, links, dead, is_plain, names: Names::Together }
+        TreeCopy { from, to, devices, first, links, dead, is_plain, names: FileNames::Together }
     }
 
     /// Makes each name of a file one of its own.
     pub(super) fn apart(self) -> Self {
-        Copying { names: Names::Apart, ..self }
+        TreeCopy { names: FileNames::Apart, ..self }
     }
 
     /// Copies all, and returns the dead nodes that were made.
@@ -139,7 +139,7 @@ impl<'a> Copying<'a> {
             self.enter(&from, &to)?;
             return Ok(true);
         }
-        if metadata.is_file() && metadata.nlink() > 1 && self.names == Names::Together {
+        if metadata.is_file() && metadata.nlink() > 1 && self.names == FileNames::Together {
             match locked(&self.first).entry(metadata.ino()) {
                 Slot::Vacant(slot) => drop(slot.insert(path.to_vec())),
                 Slot::Occupied(slot) => {
@@ -166,7 +166,7 @@ impl<'a> Copying<'a> {
     fn object(&self, from: &Path, to: &Path, metadata: &Metadata) -> Result<()> {
         let failed = |source| Error::io("create", to, source);
         let kind = metadata.file_type();
-        if kind.is_file() && self.names == Names::Shared && fs::hard_link(from, to).is_ok() {
+        if kind.is_file() && self.names == FileNames::Shared && fs::hard_link(from, to).is_ok() {
             return Ok(());
         }
         if kind.is_file() {
@@ -237,7 +237,7 @@ impl<'a> Copying<'a> {
 
 /// Copies the file or link `from` to where nothing is, with all that it is.
 pub(super) fn copy_one(from: &Path, to: &Path, metadata: &Metadata) -> Result<()> {
-    Copying::new(from, to, Devices::Live).object(from, to, metadata)
+    TreeCopy::new(from, to, Devices::Live).object(from, to, metadata)
 }
 
 /// Calls `make`, and once more where something was in the way, which is removed.

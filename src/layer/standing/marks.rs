@@ -18,11 +18,11 @@ use crate::tree::joined;
 
 /// The marks of all that is in a directory, itself included, by path.
 #[derive(Debug)]
-pub(super) struct Marks(HashMap<Vec<u8>, Mark>);
+pub(super) struct ObjectMarks(HashMap<Vec<u8>, ObjectMark>);
 
 /// What tells an object from another, and from what it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct ObjectMark {
     pub(super) kind: FileType,
     pub(super) inode: u64,
     links: u32,
@@ -38,11 +38,11 @@ pub(super) struct Mark {
 /// No clock of a file system goes in larger steps.
 const LONGEST_STEP: Duration = Duration::from_secs(3);
 
-impl Marks {
+impl ObjectMarks {
     /// Looks at all that is in `root`; no link is followed.
-    pub(super) fn of(root: &Path) -> Result<Marks> {
+    pub(super) fn of(root: &Path) -> Result<ObjectMarks> {
         let mut marks = HashMap::new();
-        marks.insert(Vec::new(), Mark::of(root)?);
+        marks.insert(Vec::new(), ObjectMark::of(root)?);
         let mut level = vec![Vec::new()];
         // One level after the other: who nests directories does not fill the stack.
         while !level.is_empty() {
@@ -55,14 +55,14 @@ impl Marks {
                 marks.insert(path, mark);
             }
         }
-        Ok(Marks(marks))
+        Ok(ObjectMarks(marks))
     }
 
-    pub(super) fn get(&self, path: &[u8]) -> Option<&Mark> {
+    pub(super) fn get(&self, path: &[u8]) -> Option<&ObjectMark> {
         self.0.get(path)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Mark)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &ObjectMark)> {
         self.0.iter().map(|(path, mark)| (path.as_slice(), mark))
     }
 
@@ -86,14 +86,14 @@ impl Marks {
     }
 }
 
-impl Mark {
+impl ObjectMark {
     /// Looks at `path`, which is not followed if it is a link.
-    pub(super) fn of(path: &Path) -> Result<Mark> {
+    pub(super) fn of(path: &Path) -> Result<ObjectMark> {
         let flags = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
         let status = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, flags)
             .map_err(|errno| Error::io("look at", path, errno.into()))?;
         let time = |time: rustix::fs::StatxTimestamp| (time.tv_sec, time.tv_nsec);
-        Ok(Mark {
+        Ok(ObjectMark {
             kind: FileType::from_raw_mode(status.stx_mode.into()),
             inode: status.stx_ino,
             links: status.stx_nlink,
@@ -107,13 +107,13 @@ impl Mark {
 }
 
 /// Returns what is in the directory at `path` in `root`.
-fn children(root: &Path, path: &[u8]) -> Result<Vec<(Vec<u8>, Mark)>> {
+fn children(root: &Path, path: &[u8]) -> Result<Vec<(Vec<u8>, ObjectMark)>> {
     let directory = within(root, path);
     let failed = |source| Error::io("list", &directory, source);
     let entries = fs::read_dir(&directory).map_err(failed)?.collect::<io::Result<Vec<_>>>().map_err(failed)?;
     let marked = |entry: fs::DirEntry| {
         let name = entry.file_name();
-        Ok((joined(path, name.as_bytes()), Mark::of(&directory.join(name))?))
+        Ok((joined(path, name.as_bytes()), ObjectMark::of(&directory.join(name))?))
     };
     entries.into_par_iter().with_min_len(64).map(marked).collect()
 }

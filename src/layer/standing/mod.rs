@@ -13,34 +13,34 @@ use rustix::fs::FileType;
 
 use crate::error::Result;
 use crate::layer::stack::within;
-use copy::Copying;
+use copy::TreeCopy;
 use devices::Device;
-use marks::Marks;
+use marks::ObjectMarks;
 
 pub use copy::{copy, link, replace_by_copy, settle_as};
 pub use devices::Devices;
 
 /// A root file system in a directory of its own. Nobody else may look into it.
 #[derive(Debug)]
-pub struct Standing {
+pub struct StandingRoot {
     root: PathBuf,
     devices: Devices,
     /// By inode.
     dead: HashMap<u64, Device>,
-    marks: Option<Marks>,
+    marks: Option<ObjectMarks>,
 }
 
 /// Returns the paths of all files below `root`, which are no directories, and their inodes.
 pub fn files_of(root: &Path) -> Result<Vec<(PathBuf, u64)>> {
-    let marks = Marks::of(root)?;
+    let marks = ObjectMarks::of(root)?;
     let files = marks.iter().filter(|(_, mark)| mark.kind == FileType::RegularFile);
     Ok(files.map(|(path, mark)| (within(root, path), mark.inode)).collect())
 }
 
-impl Standing {
+impl StandingRoot {
     /// Begins one in `root`, an empty directory.
     pub fn new(root: PathBuf, devices: Devices) -> Self {
-        Standing { root, devices, dead: HashMap::new(), marks: None }
+        StandingRoot { root, devices, dead: HashMap::new(), marks: None }
     }
 
     /// Returns where it is.
@@ -53,15 +53,15 @@ impl Standing {
     /// becomes a file of its own, as it does in an overlay with the first change: what is done to one is not done to the other.
     pub fn lay(&mut self, lower: &Path) -> Result<()> {
         self.marks = None;
-        let dead = Copying::new(lower, &self.root, self.devices).apart().run()?;
+        let dead = TreeCopy::new(lower, &self.root, self.devices).apart().run()?;
         self.dead.extend(dead);
         Ok(())
     }
 
-    /// Notes all that is there. What is changed from then on is found by [`Standing::take`], even where size and times are
+    /// Notes all that is there. What is changed from then on is found by [`StandingRoot::take`], even where size and times are
     /// what they were: this returns when the clock of the file system has gone on.
     pub fn mark(&mut self) -> Result<()> {
-        let marks = Marks::of(&self.root)?;
+        let marks = ObjectMarks::of(&self.root)?;
         marks.outlast(&self.root)?;
         self.marks = Some(marks);
         Ok(())

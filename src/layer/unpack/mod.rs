@@ -163,7 +163,7 @@ struct Writing<'a, 'o> {
 type Small<'a> = (&'a Place<'a>, Vec<u8>);
 
 /// Contents that one thread gets, one after the other.
-enum Contents<'a> {
+enum FileContents<'a> {
     OfLayer(&'a Layer, &'a [Wanted<'a>]),
     Loose(&'a [(Place<'a>, &'a Content)]),
 }
@@ -171,12 +171,12 @@ enum Contents<'a> {
 impl<'a> Writing<'a, '_> {
     fn run(&self, pool: &ThreadPool) -> Result<()> {
         let layers = self.layers.iter().zip(self.files).filter(|(_, files)| !files.is_empty());
-        let layers = layers.map(|(layer, files)| Contents::OfLayer(layer, files));
-        let all: Vec<Contents<'a>> = layers.chain(self.loose.chunks(LOOSE).map(Contents::Loose)).collect();
+        let layers = layers.map(|(layer, files)| FileContents::OfLayer(layer, files));
+        let all: Vec<FileContents<'a>> = layers.chain(self.loose.chunks(LOOSE).map(FileContents::Loose)).collect();
         let threads = threads_for_each(self.layers.len(), pool);
-        let read = |send: &mut Batches<_>, contents: Contents<'a>| match contents {
-            Contents::OfLayer(layer, files) => self.read_layer(layer, files, threads, send),
-            Contents::Loose(files) => self.read_loose(files, send),
+        let read = |send: &mut Batches<_>, contents: FileContents<'a>| match contents {
+            FileContents::OfLayer(layer, files) => self.read_layer(layer, files, threads, send),
+            FileContents::Loose(files) => self.read_loose(files, send),
         };
         let write = |cursor: &mut Cursor<'_>, small: Small<'_>| self.write_small(cursor, small);
         side_by_side(pool.current_num_threads(), self.target, self.failure, write, |send| {

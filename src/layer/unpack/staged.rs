@@ -74,9 +74,9 @@ fn stage_for(
     };
     let failure = FirstFailure::default();
     let mut read = Vec::new();
-    let write = |cursor: &mut Cursor<'_>, small: Small| staging.write(cursor, small);
+    let write = |cursor: &mut Cursor<'_>, small: SmallFile| staging.write(cursor, small);
     side_by_side(pool.current_num_threads(), &staging.target, &failure, write, |send| {
-        let read_one = |send: &mut Batches<Small>, (number, layer): (usize, &Layer)| {
+        let read_one = |send: &mut Batches<SmallFile>, (number, layer): (usize, &Layer)| {
             let mut reading =
                 Reading { staging: &staging, number, send: send.clone(), failure: &failure, files: Vec::new() };
             let mut cursor = Cursor::new(&staging.target);
@@ -147,7 +147,7 @@ struct Staging {
 }
 
 /// A file and its content.
-struct Small {
+struct SmallFile {
     layer: usize,
     offset: u64,
     path: Vec<u8>,
@@ -159,7 +159,7 @@ struct Small {
 struct Reading<'a> {
     staging: &'a Staging,
     number: usize,
-    send: Batches<Small>,
+    send: Batches<SmallFile>,
     failure: &'a FirstFailure,
     files: Vec<StagedFile>,
 }
@@ -183,15 +183,15 @@ impl Reading<'_> {
         }
         let mut bytes = vec![0; size as usize];
         content.read(&mut bytes)?;
-        let small = Small { layer: self.number, offset, path: path.clone(), attributes: attributes.clone(), bytes };
+        let small = SmallFile { layer: self.number, offset, path: path.clone(), attributes: attributes.clone(), bytes };
         self.send.send(small, size as usize);
         Ok(())
     }
 }
 
 impl Staging {
-    fn write(&self, cursor: &mut Cursor<'_>, small: Small) -> Result<()> {
-        let Small { layer, offset, path, attributes, bytes } = small;
+    fn write(&self, cursor: &mut Cursor<'_>, small: SmallFile) -> Result<()> {
+        let SmallFile { layer, offset, path, attributes, bytes } = small;
         let (mut file, aside) = self.create(cursor, &path)?;
         file.write_all(&bytes).map_err(|source| self.target.failed("write", &path, source))?;
         self.settle(&file, (layer, offset), aside, &path, &attributes)

@@ -42,7 +42,7 @@ pub(super) struct Arranged {
     path: PathBuf,
     /// For what is in the way.
     aside: OwnedFd,
-    placed: Vec<Placed>,
+    placed: Vec<PlacedObject>,
     stubs: Stubs,
     provided: Vec<Provided>,
     /// Sockets, which end before all else is taken away.
@@ -52,7 +52,7 @@ pub(super) struct Arranged {
 }
 
 /// Something that was put into the root.
-struct Placed {
+struct PlacedObject {
     parent: OwnedFd,
     name: CString,
     /// Itself, wherever the command has moved it.
@@ -64,7 +64,7 @@ struct Placed {
 }
 
 /// Where something is put.
-struct Place {
+struct PlaceInRoot {
     parent: OwnedFd,
     name: CString,
     aside: String,
@@ -148,7 +148,7 @@ impl Arranged {
     }
 
     /// Finds or makes what is at `target`, and sets it aside.
-    fn place(&mut self, target: &CStr, kind: PlaceKind) -> Result<Place> {
+    fn place(&mut self, target: &CStr, kind: PlaceKind) -> Result<PlaceInRoot> {
         let failed = |errno| failed("make a place at", target, errno);
         let at = find_or_make(self.root.as_fd(), target, kind, Made::Stub(&mut self.stubs)).map_err(failed)?;
         let real = real(at.as_fd()).map_err(failed)?;
@@ -162,15 +162,15 @@ impl Arranged {
         let parent = parent.map_err(failed)?;
         let aside = self.placed.len().to_string();
         renameat(&parent, &name, &self.aside, &aside).map_err(failed)?;
-        Ok(Place { parent, name, aside })
+        Ok(PlaceInRoot { parent, name, aside })
     }
 
     /// Notes what was made at `place`.
-    fn note(&mut self, place: Place, cache: Option<Cache>) -> Result<()> {
-        let Place { parent, name, aside } = place;
+    fn note(&mut self, place: PlaceInRoot, cache: Option<Cache>) -> Result<()> {
+        let PlaceInRoot { parent, name, aside } = place;
         let object = openat(&parent, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| failed("open", &name, errno))?;
-        self.placed.push(Placed { parent, name, object, aside, cache });
+        self.placed.push(PlacedObject { parent, name, object, aside, cache });
         Ok(())
     }
 
@@ -204,7 +204,7 @@ impl Arranged {
     }
 
     /// Brings back what was set aside for something that could not be made.
-    fn note_lost(&self, place: Place) {
+    fn note_lost(&self, place: PlaceInRoot) {
         // Its root is not used any more.
         let _ = renameat(&self.aside, &place.aside, &place.parent, &place.name);
     }
@@ -254,7 +254,7 @@ impl Arranged {
             }
             MountSource::File { content, mode, user, group } => {
                 self.file(&target, content, *mode, (*user, *group))?;
-                if let Some(Placed { parent, name, .. }) = self.placed.last() {
+                if let Some(PlacedObject { parent, name, .. }) = self.placed.last() {
                     let parent = parent.try_clone().map_err(|error| failed(errno_of(error)))?;
                     self.passing.push((parent, name.clone()));
                 }
@@ -301,8 +301,8 @@ impl Arranged {
     }
 
     /// Takes away what was placed, wherever in the root it is by now, and brings back what was in its place.
-    fn take_away(&self, placed: Placed) -> Result<()> {
-        let Placed { parent, name, object, aside, cache } = placed;
+    fn take_away(&self, placed: PlacedObject) -> Result<()> {
+        let PlacedObject { parent, name, object, aside, cache } = placed;
         let is_there = real(object.as_fd()).ok().filter(|path| path.starts_with(&self.path) && is_it(path, &object));
         if let Some(cache) = cache {
             cache.bring_back(is_there.as_deref())?;

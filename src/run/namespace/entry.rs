@@ -10,14 +10,14 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, waitpid};
 
-use super::refusal::Refusal;
-use super::subordinate::{self, Kind};
+use super::refusal::RungRefusal;
+use super::subordinate::{self, IdKind};
 use crate::error::Result;
 use crate::run::system::{self, exit};
 use crate::tree::{IdMap, IdRange};
 
 /// The IDs of a namespace, by who may give them.
-pub(super) enum Map {
+pub(super) enum NewMap {
     /// By this process: they are all that it has itself.
     Direct(IdMap),
     /// By newuidmap and newgidmap.
@@ -27,7 +27,7 @@ pub(super) enum Map {
 }
 
 /// Which process it is once the namespace is there.
-pub(super) enum Entry {
+pub(super) enum Begun {
     /// The new one, in the namespace.
     Inner,
     /// The one that made it.
@@ -39,17 +39,17 @@ pub(super) enum Entry {
 const OK: &[u8] = b"";
 
 /// Makes a process that goes on in a new user namespace with `map`, if `is_enough` has no error there; else there is none.
-pub(super) fn begin(map: &Map, is_enough: &dyn Fn() -> Result<()>) -> Result<Entry, Refusal> {
-    let failed = |errno: Errno| Refusal::new(format!("cannot make a pipe: {errno}"));
+pub(super) fn begin(map: &NewMap, is_enough: &dyn Fn() -> Result<()>) -> Result<Begun, RungRefusal> {
+    let failed = |errno: Errno| RungRefusal::new(format!("cannot make a pipe: {errno}"));
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(failed);
     let (go_read, go_write) = pipe()?;
     let (said_read, said_write) = pipe()?;
     // SAFETY: nothing has begun a thread yet, so that the new process has all that this one has.
-    match unsafe { system::fork() }.map_err(|errno| Refusal::new(format!("cannot make a process: {errno}")))? {
+    match unsafe { system::fork() }.map_err(|errno| RungRefusal::new(format!("cannot make a process: {errno}")))? {
         None => {
             drop((go_write, said_read));
             become_root(File::from(go_read), File::from(said_write), is_enough);
-            Ok(Entry::Inner)
+            Ok(Begun::Inner)
         }
         Some(child) => {
             drop((go_read, said_write));
@@ -57,17 +57,17 @@ pub(super) fn begin(map: &Map, is_enough: &dyn Fn() -> Result<()>) -> Result<Ent
                 // Without a word it ends: the pipe is closed.
                 let _ = waitpid(Some(child), WaitOptions::empty());
             })?;
-            Ok(Entry::Outer(child))
+            Ok(Begun::Outer(child))
         }
     }
 }
 
 /// The part of the process that stays outside.
-fn lead(child: Pid, map: &Map, go: OwnedFd, said: OwnedFd) -> Result<(), Refusal> {
+fn lead(child: Pid, map: &NewMap, go: OwnedFd, said: OwnedFd) -> Result<(), RungRefusal> {
     let (mut go, mut said) = (File::from(go), File::from(said));
     heard(&mut said)?;
     give(child, map)?;
-    let gone = |_| Refusal::new("the process in the user namespace was killed");
+    let gone = |_| RungRefusal::new("the process in the user namespace was killed");
     go.write_all(&[1]).map_err(gone)?;
     heard(&mut said)
 }
@@ -86,17 +86,17 @@ fn become_root(mut go: File, mut said: File, is_enough: &dyn Fn() -> Result<()>)
         bound.map_err(|errno| refused("bind the process in the user namespace to this one", errno))?;
         let private = mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC);
         private.map_err(|errno| refused("make its mounts those of the user namespace", errno))?;
-        is_enough().map_err(|error| Refusal::of(&error))
+        is_enough().map_err(|error| RungRefusal::of(&error))
     };
     let worked = work();
     say(&mut said, worked);
 }
 
 /// Says how it went. Does not come back if it went wrong, or nobody is there to hear it.
-fn say(said: &mut File, how: Result<(), Refusal>) {
+fn say(said: &mut File, how: Result<(), RungRefusal>) {
     let words = match &how {
         Ok(()) => OK.to_vec(),
-        Err(Refusal { reason, hint, .. }) => {
+        Err(RungRefusal { reason, hint, .. }) => {
             [reason.as_bytes(), b"\0", hint.as_deref().unwrap_or_default().as_bytes()].concat()
         }
     };
@@ -108,34 +108,34 @@ fn say(said: &mut File, how: Result<(), Refusal>) {
 }
 
 /// Waits for what the new process says.
-fn heard(said: &mut File) -> Result<(), Refusal> {
+fn heard(said: &mut File) -> Result<(), RungRefusal> {
     let mut read = || -> io::Result<Vec<u8>> {
         let mut length = [0; 4];
         said.read_exact(&mut length)?;
         let mut words = vec![0; u32::from_ne_bytes(length) as usize];
         said.read_exact(&mut words).map(|()| words)
     };
-    let words = read().map_err(|_| Refusal::new("the process in the user namespace was killed"))?;
+    let words = read().map_err(|_| RungRefusal::new("the process in the user namespace was killed"))?;
     if words == OK {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&words);
     let (reason, hint) = words.split_once('\0').unwrap_or((&words, ""));
-    let refusal = Refusal::new(reason);
+    let refusal = RungRefusal::new(reason);
     Err(if hint.is_empty() { refusal } else { refusal.with_hint(hint) })
 }
 
 /// Gives the namespace of `child` its IDs.
-fn give(child: Pid, map: &Map) -> Result<(), Refusal> {
+fn give(child: Pid, map: &NewMap) -> Result<(), RungRefusal> {
     let place = format!("/proc/{}", child.as_raw_nonzero());
     let place = Path::new(&place);
     match map {
-        Map::Subordinate(map) => {
-            subordinate::write(Kind::Users, child, &map.users)?;
-            subordinate::write(Kind::Groups, child, &map.groups)
+        NewMap::Subordinate(map) => {
+            subordinate::write(IdKind::Users, child, &map.users)?;
+            subordinate::write(IdKind::Groups, child, &map.groups)
         }
-        Map::Direct(map) => write_both(place, map),
-        Map::Single(map) => {
+        NewMap::Direct(map) => write_both(place, map),
+        NewMap::Single(map) => {
             // Who may not set groups may give himself one alone. Those that the process has, it keeps.
             write(&place.join("setgroups"), "deny")?;
             write_both(place, map)
@@ -143,14 +143,14 @@ fn give(child: Pid, map: &Map) -> Result<(), Refusal> {
     }
 }
 
-fn write_both(place: &Path, map: &IdMap) -> Result<(), Refusal> {
+fn write_both(place: &Path, map: &IdMap) -> Result<(), RungRefusal> {
     let words = |ranges: &[IdRange]| ranges.iter().map(|range| range.words() + "\n").collect::<String>();
     write(&place.join("uid_map"), &words(&map.users))?;
     write(&place.join("gid_map"), &words(&map.groups))
 }
 
 /// The kernel takes a map in one piece.
-fn write(path: &Path, words: &str) -> Result<(), Refusal> {
+fn write(path: &Path, words: &str) -> Result<(), RungRefusal> {
     fs::OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(words.as_bytes())).map_err(
         |error| {
             let name = path.file_name().unwrap_or_default().display();
@@ -163,8 +163,8 @@ fn write(path: &Path, words: &str) -> Result<(), Refusal> {
 const APPARMOR: &str = "kernel.apparmor_restrict_unprivileged_userns";
 
 /// Returns what it means that `step` failed with `errno`.
-fn refused(step: &str, errno: Errno) -> Refusal {
-    let refusal = Refusal::new(format!("cannot {step}: {}", io::Error::from(errno)));
+fn refused(step: &str, errno: Errno) -> RungRefusal {
+    let refusal = RungRefusal::new(format!("cannot {step}: {}", io::Error::from(errno)));
     let setting = |name: &str| fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/")));
     let is = |name: &str, value: &str| setting(name).is_ok_and(|text| text.trim() == value);
     match errno {
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_heard_as_it_was_said() {
-        for refusal in [Refusal::new("why"), Refusal::new("why").with_hint("what to do")] {
+        for refusal in [RungRefusal::new("why"), RungRefusal::new("why").with_hint("what to do")] {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
             let words = [refusal.reason.as_bytes(), b"\0", refusal.hint.as_deref().unwrap_or_default().as_bytes()];
             let words = words.concat();

@@ -18,10 +18,10 @@ use std::sync::OnceLock;
 use rustix::process::{getegid, geteuid, getuid};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use self::entry::{Entry, Map};
-pub use self::refusal::Refusal;
+use self::entry::{Begun, NewMap};
+pub use self::refusal::RungRefusal;
 pub(super) use self::refusal::UNUSABLE;
-use self::subordinate::Kind;
+use self::subordinate::IdKind;
 use super::rung::{Rung, may_mount};
 use super::system;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,25 +39,25 @@ pub enum Side {
 
 /// How this process came to where it is.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct Passage {
     /// What the namespace is that it has made for itself; none if it is where it was started.
     pub entered: Option<Rung>,
     /// The user and the group that this process is outside of it.
     pub owner: (u32, u32),
     /// The ways that are not open, the best one first.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RungRefusal>,
 }
 
-static STANDING: OnceLock<Standing> = OnceLock::new();
+static PASSAGE: OnceLock<Passage> = OnceLock::new();
 
 /// Returns how this process came to where it is; none if it has not looked for another place.
-pub fn standing() -> Option<&'static Standing> {
-    STANDING.get()
+pub fn passage() -> Option<&'static Passage> {
+    PASSAGE.get()
 }
 
 /// Returns whether this process has made the user namespace that it is in, so that its user does not know of it.
 pub fn has_entered() -> bool {
-    standing().is_some_and(|standing| standing.entered.is_some())
+    passage().is_some_and(|passage| passage.entered.is_some())
 }
 
 /// Goes from a user namespace that this program has made into one below it, in which this process is `user` and `group` again
@@ -72,7 +72,7 @@ pub fn become_user(user: u32, group: u32) -> io::Result<()> {
 
 /// Returns whether it is of use to look for another place: this process is where it was started, and cannot mount there.
 pub fn may_help() -> bool {
-    standing().is_none() && !may_mount()
+    passage().is_none() && !may_mount()
 }
 
 /// Goes on in the first place of those that `isolation` names in which `is_enough` has no error: here, if this is root with
@@ -81,9 +81,9 @@ pub fn may_help() -> bool {
 /// thread.
 pub fn enter(isolation: Isolation, is_enough: &dyn Fn(Rung) -> Result<()>) -> Result<Side> {
     let owner = (geteuid().as_raw(), getegid().as_raw());
-    let mut standing = Standing { owner, ..Standing::default() };
+    let mut passage = Passage { owner, ..Passage::default() };
     if isolation == Isolation::Chroot || may_mount() && isolation != Isolation::SingleId {
-        let _ = STANDING.set(standing);
+        let _ = PASSAGE.set(passage);
         return Ok(Side::Inner);
     }
     let rungs: &[Rung] = match isolation {
@@ -93,42 +93,42 @@ pub fn enter(isolation: Isolation, is_enough: &dyn Fn(Rung) -> Result<()>) -> Re
     };
     for rung in rungs {
         match map(*rung).and_then(|map| entry::begin(&map, &|| is_enough(*rung))) {
-            Ok(Entry::Inner) => {
-                standing.entered = Some(*rung);
-                let _ = STANDING.set(standing);
+            Ok(Begun::Inner) => {
+                passage.entered = Some(*rung);
+                let _ = PASSAGE.set(passage);
                 return Ok(Side::Inner);
             }
-            Ok(Entry::Outer(child)) => return outer::accompany(child).map(Side::Outer),
-            Err(refusal) => standing.refused.push(Refusal { rung: *rung, ..refusal }),
+            Ok(Begun::Outer(child)) => return outer::accompany(child).map(Side::Outer),
+            Err(refusal) => passage.refused.push(RungRefusal { rung: *rung, ..refusal }),
         }
     }
-    if let (true, Some(refusal)) = (isolation != Isolation::Auto, standing.refused.first()) {
-        let Refusal { rung, reason, hint } = refusal;
+    if let (true, Some(refusal)) = (isolation != Isolation::Auto, passage.refused.first()) {
+        let RungRefusal { rung, reason, hint } = refusal;
         let mut error = Error::new(ErrorKind::Io, format!("commands cannot be run with --isolation={rung}: {reason}"));
         error.hint = hint.clone();
         return Err(error);
     }
-    let _ = STANDING.set(standing);
+    let _ = PASSAGE.set(passage);
     Ok(Side::Inner)
 }
 
 /// Returns the IDs of a namespace for `rung`.
-fn map(rung: Rung) -> Result<Map, Refusal> {
+fn map(rung: Rung) -> Result<NewMap, RungRefusal> {
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
     let one = |outside| vec![IdRange { inside: 0, outside, count: 1 }];
     if rung == Rung::SingleId {
-        return Ok(Map::Single(IdMap { users: one(user), groups: one(group) }));
+        return Ok(NewMap::Single(IdMap { users: one(user), groups: one(group) }));
     }
     let both = CapabilitySet::SETUID | CapabilitySet::SETGID;
     if user == 0 && capabilities(None).is_ok_and(|own| own.effective.contains(both)) {
         let own = IdMap::of_this_process();
         let IdMap { users, groups } =
-            own.map_err(|error| Refusal::new(format!("cannot read /proc/self/uid_map: {error}")))?;
+            own.map_err(|error| RungRefusal::new(format!("cannot read /proc/self/uid_map: {error}")))?;
         let same = |range: IdRange| IdRange { outside: range.inside, ..range };
         let same = |ranges: Vec<IdRange>| ranges.into_iter().map(same).collect();
-        return Ok(Map::Direct(IdMap { users: same(users), groups: same(groups) }));
+        return Ok(NewMap::Direct(IdMap { users: same(users), groups: same(groups) }));
     }
     let owner = getuid().as_raw();
-    let users = subordinate::map(Kind::Users, user, owner)?;
-    Ok(Map::Subordinate(IdMap { users, groups: subordinate::map(Kind::Groups, group, owner)? }))
+    let users = subordinate::map(IdKind::Users, user, owner)?;
+    Ok(NewMap::Subordinate(IdMap { users, groups: subordinate::map(IdKind::Groups, group, owner)? }))
 }

@@ -8,7 +8,7 @@ pub(in crate::run) const UNUSABLE: &str = "commands cannot be run here";
 
 /// Why a way is not open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RungRefusal {
     /// The way.
     pub rung: Rung,
     /// What was refused, and how.
@@ -17,19 +17,19 @@ pub struct Refusal {
     pub hint: Option<String>,
 }
 
-impl Refusal {
+impl RungRefusal {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Refusal { rung: Rung::Ids, reason: reason.into(), hint: None }
+        RungRefusal { rung: Rung::Ids, reason: reason.into(), hint: None }
     }
 
     pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
-        Refusal { hint: Some(hint.into()), ..self }
+        RungRefusal { hint: Some(hint.into()), ..self }
     }
 
     pub(super) fn of(error: &Error) -> Self {
         let causes = std::iter::successors(std::error::Error::source(error), |source| source.source());
         let all = [error.message.clone()].into_iter().chain(causes.map(ToString::to_string));
         let words: Vec<String> = all.filter(|words| words != UNUSABLE).collect();
-        Refusal { hint: error.hint.clone(), ..Refusal::new(words.join(": ")) }
+        RungRefusal { hint: error.hint.clone(), ..RungRefusal::new(words.join(": ")) }
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Pid;
 
-use super::refusal::Refusal;
+use super::refusal::RungRefusal;
 use crate::error::escape;
 use crate::tree::IdRange;
 
@@ -16,37 +16,37 @@ const DIRECTORIES: [&str; 7] =
 
 /// Users, or groups.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum IdKind {
     Users,
     Groups,
 }
 
-impl Kind {
+impl IdKind {
     fn file(self) -> &'static str {
         match self {
-            Kind::Users => "/etc/subuid",
-            Kind::Groups => "/etc/subgid",
+            IdKind::Users => "/etc/subuid",
+            IdKind::Groups => "/etc/subgid",
         }
     }
 
     fn program(self) -> &'static str {
         match self {
-            Kind::Users => "newuidmap",
-            Kind::Groups => "newgidmap",
+            IdKind::Users => "newuidmap",
+            IdKind::Groups => "newgidmap",
         }
     }
 
     fn what(self) -> &'static str {
         match self {
-            Kind::Users => "user",
-            Kind::Groups => "group",
+            IdKind::Users => "user",
+            IdKind::Groups => "group",
         }
     }
 }
 
 /// Returns the map of a namespace whose root is `own`, and in which all of the subordinate IDs of the user number `user`
 /// follow.
-pub(super) fn map(kind: Kind, own: u32, user: u32) -> Result<Vec<IdRange>, Refusal> {
+pub(super) fn map(kind: IdKind, own: u32, user: u32) -> Result<Vec<IdRange>, RungRefusal> {
     let name = name_of(user);
     let names: Vec<String> = name.iter().cloned().chain([user.to_string()]).collect();
     let mut found = parse(&fs::read_to_string(kind.file()).unwrap_or_default(), &names);
@@ -59,17 +59,17 @@ pub(super) fn map(kind: Kind, own: u32, user: u32) -> Result<Vec<IdRange>, Refus
     }
     let shown = name.unwrap_or_else(|| user.to_string());
     let reason = format!("{} gives {shown} no subordinate {} ids", kind.file(), kind.what());
-    Err(Refusal::new(reason).with_hint(format!(
+    Err(RungRefusal::new(reason).with_hint(format!(
         "give some: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {shown}`, where no other line \
          has them; or run it as root, with the capability CAP_SYS_ADMIN"
     )))
 }
 
 /// Gives the user namespace of `process` the map `ranges`, by the program that is there for it.
-pub(super) fn write(kind: Kind, process: Pid, ranges: &[IdRange]) -> Result<(), Refusal> {
+pub(super) fn write(kind: IdKind, process: Pid, ranges: &[IdRange]) -> Result<(), RungRefusal> {
     let name = kind.program();
     let Some(program) = find(name) else {
-        return Err(Refusal::new(format!("{name} is not installed")).with_hint(
+        return Err(RungRefusal::new(format!("{name} is not installed")).with_hint(
             "install it: Debian and Ubuntu have it in the package uidmap, others in shadow-utils or shadow",
         ));
     };
@@ -79,13 +79,13 @@ pub(super) fn write(kind: Kind, process: Pid, ranges: &[IdRange]) -> Result<(), 
         command.args([inside, outside, count].map(u32::to_string));
     }
     let output =
-        command.output().map_err(|error| Refusal::new(format!("cannot run {}: {error}", program.display())))?;
+        command.output().map_err(|error| RungRefusal::new(format!("cannot run {}: {error}", program.display())))?;
     if output.status.success() {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr);
     let words = words.lines().next().map(escape::line).unwrap_or_else(|| output.status.to_string());
-    let refusal = Refusal::new(format!("{} failed: {words}", program.display()));
+    let refusal = RungRefusal::new(format!("{} failed: {words}", program.display()));
     Err(match has_no_new_privileges() {
         true => refusal.with_hint(
             "this process may gain no rights (no_new_privs), so that newuidmap has none: in a container, start it \
@@ -93,7 +93,7 @@ pub(super) fn write(kind: Kind, process: Pid, ranges: &[IdRange]) -> Result<(), 
         ),
         false => refusal.with_hint(format!(
             "{name} must be set-user-ID root, or have the file capability cap_set{}id; {} must have a line for the user",
-            if matches!(kind, Kind::Users) { "u" } else { "g" },
+            if matches!(kind, IdKind::Users) { "u" } else { "g" },
             kind.file()
         )),
     })
@@ -142,11 +142,11 @@ fn parse(text: &str, names: &[String]) -> Vec<(u32, u32)> {
 }
 
 /// Returns the ranges that a directory service has for the user: `NUMBER: NAME FIRST COUNT`.
-fn told(kind: Kind, names: &[String]) -> Vec<(u32, u32)> {
+fn told(kind: IdKind, names: &[String]) -> Vec<(u32, u32)> {
     let Some(name) = names.first() else { return Vec::new() };
     let answer = match kind {
-        Kind::Users => ask("getsubids", &[name]),
-        Kind::Groups => ask("getsubids", &["-g", name]),
+        IdKind::Users => ask("getsubids", &[name]),
+        IdKind::Groups => ask("getsubids", &["-g", name]),
     };
     let line = |line: &str| {
         let mut words = line.rsplit(' ').map(str::parse);

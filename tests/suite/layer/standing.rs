@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use ocibake::layer::{Devices, Provided, Standing, lower, lowest, upper};
+use ocibake::layer::{Devices, Provided, StandingRoot, lower, lowest, upper};
 use ocibake::tree::{Attributes, Change, Entry, Files, Identity, Kind, Time, diff};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -25,7 +25,7 @@ struct Stand {
     below: Files,
     lowers: [TempDir; 2],
     place: TempDir,
-    standing: Standing,
+    standing: StandingRoot,
 }
 
 type Changed = (Vec<Entry>, Vec<Vec<u8>>);
@@ -44,7 +44,7 @@ impl Stand {
         for name in ["root", "upper"] {
             fs::create_dir(place.path().join(name)).unwrap();
         }
-        let mut standing = Standing::new(place.path().join("root"), devices);
+        let mut standing = StandingRoot::new(place.path().join("root"), devices);
         lowers.iter().rev().for_each(|lower| standing.lay(lower.path()).unwrap());
         standing.mark().unwrap();
         Stand { below: below.clone(), lowers, place, standing }
@@ -171,7 +171,7 @@ fn a_copy_holds_what_it_is_a_copy_of_and_after_a_change_what_was_made_of_it() {
         apart(written(&apply(&below, &change)).path()).assert_is(&again);
         // And so is one that is copied anew.
         let copy = tempfile::tempdir().unwrap();
-        let mut anew = Standing::new(copy.path().to_owned(), Devices::Live);
+        let mut anew = StandingRoot::new(copy.path().to_owned(), Devices::Live);
         stand.lowers.iter().rev().for_each(|lower| anew.lay(lower.path()).unwrap());
         anew.lay(&upper).unwrap();
         apart(copy.path()).assert_is(&again);
