@@ -123,6 +123,7 @@ fn syncs(numbers: &[u32]) -> BTreeMap<u32, Rule> {
 const REFUSED: Rule = Rule::Errno(EPERM);
 
 fn assembled(rules: &BTreeMap<u32, Rule>, forerunner: &BTreeMap<u32, Rule>, rest: Rule) -> Vec<Instruction> {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "there is no forerunner to tell apart"))]
     let mut here = tree(&intervals(rules, rest));
     #[cfg(target_arch = "x86_64")]
     {
