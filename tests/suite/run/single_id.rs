@@ -329,3 +329,42 @@ fn mounts_have_the_owners_that_were_asked_for() {
     /b/f 5:6
     ");
 }
+
+/// The machine's own programs, which know of capabilities and attributes.
+const PROGRAMS: [&str; 7] = ["cp", "getcap", "install", "setcap", "setpriv", "stat", "tar"];
+
+#[test]
+fn capabilities_and_copies_come_out_as_with_all_ids() {
+    let (Some(one), Some(all)) = (Bench::new(), Bench::new()) else { return };
+    if !PROGRAMS.into_iter().all(require) {
+        return;
+    }
+    // The shell takes its own commands for those of the same name, unless it is told where they are.
+    let steps = "COPY root /\nRUN L=/usr/local/bin; echo x > /f && cp $L/stat /p && setcap cap_net_bind_service=+ep /p && \
+                 $L/cp --preserve=all /p /p2 && $L/install -o 1000 -g 2000 -m 4755 /f /g && $L/install -d -o 5 -g 6 /d && \
+                 mkdir /t && chown 1000 /t && $L/setpriv --reuid=1000 --regid=1001 --groups=2000 $L/cp /f /t/by-app && \
+                 $L/tar --xattrs --xattrs-include='*' -C / -cf /x.tar p g d t f && mkdir /un && \
+                 $L/tar --xattrs --xattrs-include='*' -C /un -xf /x.tar && rm /x.tar && $L/cp -a /un /again\n\
+                 RUN getcap -r /p /p2 /un /again | sort; stat -c '%n %A %u:%g' /again/g /again/d /again/t /again/t/by-app /again/f\n";
+    for bench in [&one, &all] {
+        let root = bench.context.path().join("root");
+        let script = "for name in $PROGRAMS; do file=$(command -v $name); install -D $file $1/usr/local/bin/$name; \
+                      for library in $(ldd $file | grep -o '/[^ )]*'); do install -D $library $1$library; done; done";
+        let arguments = ["-c", script, "sh", root.to_str().unwrap()];
+        checked(Command::new("sh").args(arguments).env("PROGRAMS", PROGRAMS.join(" ")));
+    }
+    let found = one.build(&ONE_ID, steps, &[]).digest();
+    assert_eq!(found, all.build(&[], steps, &[]).digest());
+    let said = Bench { context: one.context, program: Program::new() }.says(steps);
+    insta::assert_snapshot!(said, @r"
+    /again/p cap_net_bind_service=ep
+    /p cap_net_bind_service=ep
+    /p2 cap_net_bind_service=ep
+    /un/p cap_net_bind_service=ep
+    /again/g -rwsr-xr-x 1000:2000
+    /again/d drwxr-xr-x 5:6
+    /again/t drwxr-xr-x 1000:0
+    /again/t/by-app -rw-r--r-- 1000:1001
+    /again/f -rw-r--r-- 0:0
+    ");
+}
