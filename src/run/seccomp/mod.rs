@@ -4,70 +4,14 @@
 //! hundreds. That, an errno for each call, and several machines in one filter are more than what a crate would save.
 
 mod calls;
+mod program;
 
 use std::collections::BTreeMap;
 
 use super::landlock::Landlock;
 use super::supervisor::calls::{self as answers, Call};
-use super::supervisor::identity::LIMIT;
 use super::system::Instruction;
-
-/// What becomes of a system call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
-    Allow,
-    /// It fails so; 0 is success.
-    Errno(u16),
-    /// It is allowed if it makes no namespace.
-    Clone,
-    /// It is allowed for those kinds of sockets that need no caution.
-    Socket,
-    /// It is allowed for the usual personalities.
-    Personality,
-    /// It is allowed if its first argument is in one of these ranges.
-    First(&'static [(u32, u32)]),
-    /// It is allowed if its first argument is not this one.
-    NotFirst(u32),
-    /// The supervisor answers it.
-    Answer,
-    /// The supervisor answers it if the flags, which are the argument of that number, say that it writes or makes something.
-    AnswerOpen(u32),
-    /// The supervisor answers it if that is its first argument.
-    AnswerFirst(u32),
-    /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
-    /// number, and there is nothing to be set if the one after it is null, if that can be.
-    Limit {
-        resource: u32,
-        can_be_null: bool,
-    },
-}
-
-const EPERM: u16 = libc::EPERM as u16;
-const ENOSYS: u16 = libc::ENOSYS as u16;
-
-/// The offsets of what the kernel shows of a call.
-const NUMBER: u32 = 0;
-const MACHINE: u32 = 4;
-/// The lower half of the first argument; all machines that are built for are little-endian. An argument has 8 bytes.
-const ARGUMENT: u32 = 16;
-
-/// The calls of x32 begin here; nobody has programs of it.
-#[cfg(target_arch = "x86_64")]
-const X32: u32 = 0x4000_0000;
-
-#[cfg(target_arch = "x86_64")]
-const HERE: u32 = 0xc000_003e;
-#[cfg(target_arch = "x86_64")]
-const FORERUNNER: u32 = 0x4000_0003;
-#[cfg(target_arch = "aarch64")]
-const HERE: u32 = 0xc000_00b7;
-
-/// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
-const NAMESPACES: u32 = 0x7e02_0000;
-/// Address families that are allowed, as ranges of numbers. Left out are, beside what is long gone, ALG (38) and VSOCK (40).
-const FAMILIES: &[(u32, u32)] = &[(0, 11), (13, 18), (21, 22), (24, 24), (26, 33), (35, 36), (39, 39), (41, 45)];
-const PERSONALITIES: &[(u32, u32)] =
-    &[(0, 0), (8, 8), (0x2_0000, 0x2_0000), (0x2_0008, 0x2_0008), (u32::MAX, u32::MAX)];
+use program::{ENOSYS, EPERM, REFUSED, Rule, assembled};
 
 /// Limits of another process are none of a command's business.
 const OWN_PROCESS: &[(u32, u32)] = &[(0, 0)];
@@ -75,11 +19,6 @@ const OWN_PROCESS: &[(u32, u32)] = &[(0, 0)];
 const ALL_PROCESSES: u32 = u32::MAX;
 /// UNIX and NETLINK.
 const LOCAL_FAMILIES: &[(u32, u32)] = &[(1, 1), (16, 16)];
-
-/// What an open that is not for reading alone has of these: O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and O_TMPFILE without
-/// O_DIRECTORY. The forerunner has the same values.
-const WRITES: u32 =
-    (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
 
 /// Returns the filter.
 pub(super) fn filter() -> Vec<Instruction> {
@@ -131,23 +70,6 @@ fn syncs(numbers: &[u32]) -> BTreeMap<u32, Rule> {
     numbers.iter().map(|number| (*number, Rule::Errno(0))).collect()
 }
 
-/// What no rule is about.
-const REFUSED: Rule = Rule::Errno(EPERM);
-
-fn assembled(rules: &BTreeMap<u32, Rule>, forerunner: &BTreeMap<u32, Rule>, rest: Rule) -> Vec<Instruction> {
-    let here = tree(&intervals(rules, rest));
-    #[cfg(target_arch = "x86_64")]
-    let here = [vec![jump(libc::BPF_JGE, X32, 0, 1), result(Rule::Errno(ENOSYS))], here].concat();
-    let mut filter = vec![load(MACHINE)];
-    for_machine(&mut filter, HERE, here);
-    #[cfg(target_arch = "x86_64")]
-    for_machine(&mut filter, FORERUNNER, tree(&intervals(forerunner, rest)));
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = forerunner;
-    filter.push(result(Rule::Errno(ENOSYS)));
-    filter
-}
-
 /// Returns the same filter for a command that has no namespaces of its own: as far as Landlock does not see to it, other
 /// processes are out of its reach.
 pub(super) fn filter_in_chroot(landlock: Landlock, is_offline: bool) -> Vec<Instruction> {
@@ -180,14 +102,6 @@ fn in_chroot(numbers: &calls::InChroot, landlock: Landlock, is_offline: bool) ->
         rules.extend(numbers.any_socket.map(|number| (number, Rule::Errno(EPERM))));
     }
     rules
-}
-
-/// Adds `calls` for one machine; they all end.
-fn for_machine(filter: &mut Vec<Instruction>, machine: u32, calls: Vec<Instruction>) {
-    filter.push(jump(libc::BPF_JEQ, machine, 1, 0));
-    filter.push(statement(libc::BPF_JMP | libc::BPF_JA, calls.len() as u32 + 1));
-    filter.push(load(NUMBER));
-    filter.extend(calls);
 }
 
 fn rules() -> BTreeMap<u32, Rule> {
@@ -224,129 +138,13 @@ fn forerunner() -> BTreeMap<u32, Rule> {
     rules
 }
 
-/// Where each rule begins to hold; it does until the next begins. `rest` holds for what no rule is about.
-fn intervals(rules: &BTreeMap<u32, Rule>, rest: Rule) -> Vec<(u32, Rule)> {
-    let mut intervals = vec![(0, rest)];
-    let mut add = |start, rule| {
-        if intervals.last().is_some_and(|(last, _)| *last == start) {
-            intervals.pop();
-        }
-        if intervals.last().is_none_or(|(_, last)| *last != rule) {
-            intervals.push((start, rule));
-        }
-    };
-    for (number, rule) in rules {
-        add(*number, *rule);
-        if let Some(next) = number.checked_add(1) {
-            add(next, rest);
-        }
-    }
-    intervals
-}
-
-/// Returns what finds the interval of the loaded number by halving.
-fn tree(intervals: &[(u32, Rule)]) -> Vec<Instruction> {
-    match intervals {
-        [] => vec![result(Rule::Errno(EPERM))],
-        [(_, rule)] => leaf(*rule),
-        _ => {
-            let (below, above) = intervals.split_at(intervals.len() / 2);
-            let (low, high) = (tree(below), tree(above));
-            // A comparison cannot jump far.
-            let mut tree =
-                vec![jump(libc::BPF_JGE, above[0].0, 0, 1), statement(libc::BPF_JMP | libc::BPF_JA, low.len() as u32)];
-            tree.extend(low);
-            tree.extend(high);
-            tree
-        }
-    }
-}
-
-fn leaf(rule: Rule) -> Vec<Instruction> {
-    let by_argument = |allowed: &[(u32, u32)]| {
-        let rules =
-            allowed.iter().flat_map(|(first, last)| *first..=*last).map(|number| (number, Rule::Allow)).collect();
-        let mut leaf = vec![load(ARGUMENT)];
-        leaf.extend(tree(&intervals(&rules, REFUSED)));
-        leaf
-    };
-    match rule {
-        Rule::Clone => vec![
-            load(ARGUMENT),
-            jump(libc::BPF_JSET, NAMESPACES, 0, 1),
-            result(Rule::Errno(EPERM)),
-            result(Rule::Allow),
-        ],
-        Rule::Socket => by_argument(FAMILIES),
-        Rule::Personality => by_argument(PERSONALITIES),
-        Rule::First(allowed) => by_argument(allowed),
-        Rule::NotFirst(refused) => {
-            vec![load(ARGUMENT), jump(libc::BPF_JEQ, refused, 0, 1), result(Rule::Errno(EPERM)), result(Rule::Allow)]
-        }
-        Rule::AnswerOpen(flags) => {
-            vec![load(argument(flags)), jump(libc::BPF_JSET, WRITES, 0, 1), result(Rule::Answer), result(Rule::Allow)]
-        }
-        Rule::AnswerFirst(value) => {
-            vec![load(ARGUMENT), jump(libc::BPF_JEQ, value, 0, 1), result(Rule::Answer), result(Rule::Allow)]
-        }
-        Rule::Limit { resource, can_be_null } => {
-            let value = argument(resource + 1);
-            let mut leaf = vec![load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, 1, 0), result(Rule::Allow)];
-            if can_be_null {
-                leaf.extend([
-                    load(value),
-                    jump(libc::BPF_JEQ, 0, 0, 3),
-                    load(value + 4),
-                    jump(libc::BPF_JEQ, 0, 0, 1),
-                    result(Rule::Allow),
-                ]);
-            }
-            leaf.push(result(REFUSED));
-            leaf
-        }
-        rule => vec![result(rule)],
-    }
-}
-
-/// The offset of the lower half of an argument.
-fn argument(number: u32) -> u32 {
-    ARGUMENT + 8 * number
-}
-
-fn load(offset: u32) -> Instruction {
-    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
-}
-
-fn result(rule: Rule) -> Instruction {
-    let action = match rule {
-        Rule::Allow => libc::SECCOMP_RET_ALLOW,
-        Rule::Errno(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
-        Rule::Answer => libc::SECCOMP_RET_USER_NOTIF,
-        Rule::Clone
-        | Rule::Socket
-        | Rule::Personality
-        | Rule::First(_)
-        | Rule::NotFirst(_)
-        | Rule::AnswerOpen(_)
-        | Rule::AnswerFirst(_)
-        | Rule::Limit { .. } => libc::SECCOMP_RET_KILL_PROCESS,
-    };
-    statement(libc::BPF_RET | libc::BPF_K, action)
-}
-
-fn statement(code: u32, value: u32) -> Instruction {
-    Instruction { code: code as u16, jt: 0, jf: 0, k: value }
-}
-
-/// Skips so many instructions if it is true, or so many if it is not.
-fn jump(comparison: u32, value: u32, if_true: u8, if_false: u8) -> Instruction {
-    let code = libc::BPF_JMP | comparison | libc::BPF_K;
-    Instruction { code: code as u16, jt: if_true, jf: if_false, k: value }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::program::{ARGUMENT, HERE, MACHINE, NUMBER};
+    #[cfg(target_arch = "x86_64")]
+    use super::program::{FORERUNNER, X32};
     use super::*;
+    use crate::run::supervisor::identity::LIMIT;
 
     fn verdict(machine: u32, number: u32, argument: u64) -> u32 {
         verdict_of(&filter(), machine, number, [argument, 0, 0, 0, 0, 0])
