@@ -7,8 +7,8 @@ use std::ptr;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fchown, fstat, openat, openat2, statat};
 use rustix::io::{Errno, read};
 use rustix::process::{
-    Gid, Resource, Rlimit, Signal, Uid, chroot, fchdir, ioctl_tiocsctty, set_parent_process_death_signal, setrlimit,
-    setsid, umask,
+    DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, chroot, fchdir, ioctl_tiocsctty, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit, setsid, umask,
 };
 use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
@@ -169,6 +169,8 @@ fn be_supervised(filter: &[Instruction], supervisor: BorrowedFd<'_>) -> Result<(
     let _ = take_short_turns(5 * TURN);
     let (_, hard) = limit_of(0, LIMIT)?;
     set_limit_of(0, LIMIT, BEFORE, hard)?;
+    // Until there is another program the supervisor reads in what this process shares with the first one.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     let listener = supervise_calls(filter)?;
     send(supervisor, listener.as_fd())
 }

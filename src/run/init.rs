@@ -79,6 +79,8 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
     let start = Start { command, ends };
     // SAFETY: this is the only thread, nobody else has the stack, and what runs there does not come back.
     let pid = unsafe { system::start(become_command, &start, &mut prepared.stack) }.map_err(at(Step::Fork))?;
+    // The supervisor had to look into it.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at(Step::Bind))?;
     Ok(Some(pid))
 }
 

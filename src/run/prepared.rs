@@ -120,8 +120,8 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// Prepares all of a run in a chroot but its command.
-    pub(super) fn chroot_probe(root: BorrowedFd<'_>) -> Result<Prepared> {
+    /// Fails unless this process may run commands in a chroot, as far as its rights say.
+    pub(super) fn check_for_chroot() -> Result<()> {
         let own = permitted()?;
         let missing = capability::NEEDED_FOR_CHROOT.iter().find(|(one, _)| !own.contains(*one));
         if !geteuid().is_root() || missing.is_some() {
@@ -129,6 +129,11 @@ impl Prepared {
             return Err(Error::new(ErrorKind::Io, format!("a command in a chroot needs {what}"))
                 .with_hint("run it as root, with the capabilities that docker gives by default"));
         }
+        Ok(())
+    }
+
+    /// Prepares all of a run in a chroot but its command.
+    pub(super) fn chroot_probe(root: BorrowedFd<'_>) -> Result<Prepared> {
         let process = Process {
             arguments: vec![b"/".to_vec()],
             environment: Vec::new(),

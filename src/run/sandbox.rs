@@ -122,6 +122,7 @@ impl Sandbox {
             }
             return child::run(Prepared::probe(&root, self.rung)?, &|_, _| (), &Stop::default()).map(drop);
         }
+        Prepared::check_for_chroot()?;
         let arranged = Arranged::probe(&root)?;
         child::run(Prepared::chroot_probe(arranged.root())?, &|_, _| (), &Stop::default())?;
         arranged.end().map(drop)

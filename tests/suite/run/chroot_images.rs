@@ -60,6 +60,8 @@ fn assert_same(tree: Tree, steps: &str, flags: &[&str]) {
     fs::write(context.path().join("Dockerfile"), format!("{BUSYBOX}{steps}")).unwrap();
     let arguments = [&["build", context.path().to_str().unwrap(), "--platform=linux/amd64"], flags].concat();
     let built = |program: &Program, starter: &[&str]| {
+        let isolation = if starter.is_empty() { "--isolation=ids" } else { "--isolation=chroot" };
+        let arguments = [arguments.as_slice(), &[isolation]].concat();
         let digest = Outcome::of(&mut program.command_under(starter, &arguments)).digest();
         // Nothing is taken from what was remembered, and the same comes out.
         let again = [arguments.as_slice(), &["--no-cache"]].concat();
@@ -163,8 +165,10 @@ fn two_stages_take_turns_with_a_cache_in_a_chroot() {
     let program = Program::new();
     let root = context.path().join("root");
     let output = format!("type=local,dest={}", root.display());
-    let arguments = ["build", context.path().to_str().unwrap(), "--platform=linux/amd64", "--jobs=2", "-o", &output];
-    Outcome::of(&mut program.command_under(&WITHOUT_MOUNTS, arguments)).success();
+    let context_path = context.path().to_str().unwrap();
+    let flags = ["--platform=linux/amd64", "--isolation=chroot", "--jobs=2", "-o", &output];
+    let arguments = [&["build", context_path][..], &flags].concat();
+    Outcome::of(&mut program.command_under(&WITHOUT_MOUNTS, &arguments)).success();
     let mut told = ["one", "two"].map(|name| fs::read_to_string(root.join(name)).unwrap().trim().to_owned());
     told.sort();
     assert_eq!(told, ["10", "5"]);
@@ -206,8 +210,8 @@ fn kills_at_any_moment_leave_no_process_a_whole_cache_and_a_store_that_works() {
     let program = Program::new();
     let build = |number: usize| {
         let number = format!("--build-arg=N={number}");
-        let arguments = ["build", place.path().to_str().unwrap(), "--platform=linux/amd64", "--no-stat-cache", &number];
-        program.command_under(&WITHOUT_MOUNTS, arguments)
+        let flags = ["--platform=linux/amd64", "--isolation=chroot", "--no-stat-cache", &number];
+        program.command_under(&WITHOUT_MOUNTS, [&["build", place.path().to_str().unwrap()][..], &flags].concat())
     };
     Outcome::of(&mut build(0)).success();
     let mut killed = 0;
