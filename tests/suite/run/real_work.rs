@@ -25,6 +25,8 @@ RUN python3 -m venv /venv && /venv/bin/pip install --no-index --find-links=. -r 
 
 FROM debian AS go
 COPY toolchain /usr/lib/go
+# Without /proc it cannot find out where it lies.
+ENV GOROOT=/usr/lib/go
 WORKDIR /src
 COPY go .
 RUN --mount=type=cache,target=/root/.cache/go-build /usr/lib/go/bin/go build -trimpath -o /out/go-hello .
