@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::layer::{self, Devices};
+use crate::store::pending::hold_all;
 
 /// The directory, and what it was when it was brought.
 pub(super) struct Cache {
@@ -60,6 +61,8 @@ impl Cache {
                 layer::settle_as(&self.path, &new)?;
             }
         }
+        // What is here may be a part of what was there, if the program is about to end.
+        let _whole = hold_all();
         match renameat_with(CWD, &new, CWD, &self.path, RenameFlags::EXCHANGE) {
             // The file system cannot do that in one step.
             Err(Errno::INVAL | Errno::NOSYS) => {

@@ -60,6 +60,12 @@ pub fn discard_all() -> impl Sized {
     live
 }
 
+/// Returns a guard: as long as it is held nothing that is pending is [discarded](discard_all). This does not come back once that
+/// has begun, since the process is about to end: what was made until then of something pending may be a part of it.
+pub fn hold_all() -> impl Sized {
+    live()
+}
+
 /// Opens the directory at `path`, links followed, once those on the way to it are made that are missing.
 pub fn open_or_make(path: &Path) -> io::Result<OwnedFd> {
     let mut missing = Vec::new();

@@ -73,7 +73,7 @@ fn every_field_is_looked_at() {
 #[test]
 fn times_count_where_files_keep_them() {
     let Some(bench) = Bench::new(Tree::new()) else { return };
-    let outcome = bench.build("RUN echo > /f\n", &["--verify-rebuild", "--timestamp=preserve"]);
+    let outcome = bench.build("RUN sleep 1 && echo > /f\n", &["--verify-rebuild", "--timestamp=preserve"]);
     outcome.failure(1).says(&["the time of /", " was 1", ", and then 1"]);
 }
 
