@@ -90,7 +90,7 @@ impl ProgramCommand {
     fn run(&self, again: bool) -> Result<u8> {
         let mut environment = Environment::read();
         environment.again = again;
-        if let Some(code) = namespace::enter(self.want(&environment), &environment)? {
+        if let Some(code) = namespace::enter(self.want(&environment)?, &environment)? {
             return Ok(code);
         }
         namespace::keep_user();
@@ -98,13 +98,13 @@ impl ProgramCommand {
         self.run_here(&environment).map(|()| 0)
     }
 
-    fn want(&self, environment: &Environment) -> Want {
+    fn want(&self, environment: &Environment) -> Result<Want> {
         match self {
             ProgramCommand::Build(arguments) => build::want(arguments, environment),
             ProgramCommand::Push(arguments) => push::want(arguments, environment),
-            ProgramCommand::Cache(arguments) => cache::want(arguments, environment),
-            ProgramCommand::Doctor(arguments) => doctor::want(arguments),
-            _ => Want::Nothing,
+            ProgramCommand::Cache(arguments) => Ok(cache::want(arguments, environment)),
+            ProgramCommand::Doctor(arguments) => Ok(doctor::want(arguments)),
+            _ => Ok(Want::Nothing),
         }
     }
 

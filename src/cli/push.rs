@@ -75,11 +75,11 @@ struct PushOrder<'a> {
 }
 
 /// Returns what a push wants of its place: what a build wants, if it is to build.
-pub fn want(arguments: &PushArguments, environment: &Environment) -> Want {
-    let Ok((_, source)) = names_and_source(&arguments.names) else { return Want::Nothing };
+pub fn want(arguments: &PushArguments, environment: &Environment) -> Result<Want> {
+    let Ok((_, source)) = names_and_source(&arguments.names) else { return Ok(Want::Nothing) };
     match source.map(built).transpose() {
         Ok(None | Some(None)) => of_build(&arguments.build, source, environment),
-        _ => Want::Nothing,
+        _ => Ok(Want::Nothing),
     }
 }
 

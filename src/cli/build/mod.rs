@@ -56,9 +56,9 @@ pub struct BuildArguments {
 }
 
 /// Returns what a build wants of its place.
-pub fn want(arguments: &BuildArguments, environment: &Environment) -> Want {
+pub fn want(arguments: &BuildArguments, environment: &Environment) -> Result<Want> {
     match arguments.check {
-        true => Want::Nothing,
+        true => Ok(Want::Nothing),
         false => of_build(&arguments.build, arguments.context.as_deref(), environment),
     }
 }
