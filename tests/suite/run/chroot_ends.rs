@@ -14,13 +14,8 @@ use ocibake::run::{Exit, Limit, Process, Resource, Root, Rung, Sandbox, User};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::confined::compile;
+use super::ends::is_running;
 use super::{Place, command, says, shell};
-use crate::support::tool::run;
-
-/// Whether a process of this machine has `mark` in its command line.
-fn is_running(mark: &str) -> bool {
-    run("ps", ["axww", "-o", "args"]).lines().any(|line| line.contains(mark) && !line.starts_with("ps "))
-}
 
 #[test]
 fn a_daemon_neither_outlives_its_command_nor_holds_it_up() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::kills::stays;
 use crate::support::program::{Outcome, Program};
 use crate::support::tool::{install, require, require_root, run};
 use crate::support::traces::{assert_blobs_hold, assert_records_hold, assert_store_is_sound};
@@ -176,19 +177,6 @@ fn two_stages_take_turns_with_a_cache_in_a_chroot() {
     fs::write(context.path().join("Dockerfile"), twice).unwrap();
     let outcome = Outcome::of(&mut program.command_under(&WITHOUT_MOUNTS, arguments)).failure(1);
     outcome.says(&["the cache `x` is mounted twice for one command"]);
-}
-
-/// Returns whether a process with `mark` among its arguments is still there after a while.
-fn stays(mark: &str) -> bool {
-    let is_there = || {
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let mut lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
-        lines.any(|line| line.windows(mark.len()).any(|part| part == mark.as_bytes()))
-    };
-    (0..250).all(|_| {
-        sleep(Duration::from_millis(20));
-        is_there()
-    })
 }
 
 #[test]

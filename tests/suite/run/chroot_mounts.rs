@@ -1,8 +1,7 @@
 //! What stands in the root for a command in a chroot, where nothing can be mounted.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,24 +10,9 @@ use std::thread;
 use ocibake::run::{Mount, MountSource, Process};
 
 use super::confined::compile;
+use super::mounts::{mount, open, source};
 use super::{Place, app, command, says, shell};
 use crate::support::traces::names_in;
-
-fn mount(target: &str, source: MountSource, read_only: bool) -> Mount {
-    Mount { target: target.as_bytes().to_vec(), source, read_only }
-}
-
-fn open(path: &Path) -> OwnedFd {
-    File::open(path).unwrap().into()
-}
-
-/// A directory of this machine with one file, `a`.
-fn source(place: &Place) -> PathBuf {
-    let source = place.directory.path().join("source");
-    fs::create_dir(&source).unwrap();
-    fs::write(source.join("a"), "content\n").unwrap();
-    source
-}
 
 fn cache(source: &Path, target: &str) -> Vec<Mount> {
     vec![mount(target, MountSource::Bind(open(source)), false)]

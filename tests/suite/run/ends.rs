@@ -15,7 +15,7 @@ use super::{Place, app, says, shell};
 use crate::support::tool::run;
 
 /// Whether a process of this machine has `mark` in its command line.
-fn is_running(mark: &str) -> bool {
+pub fn is_running(mark: &str) -> bool {
     run("ps", ["axww", "-o", "args"]).lines().any(|line| line.contains(mark) && !line.starts_with("ps "))
 }
 

@@ -15,7 +15,7 @@ use crate::support::traces::{all_files, assert_blobs_hold, assert_records_hold};
 const STEP: Duration = Duration::from_millis(15);
 
 /// Returns whether a process with `mark` among its arguments is still there after a while.
-fn stays(mark: &str) -> bool {
+pub fn stays(mark: &str) -> bool {
     let is_there = || {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let mut lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());

@@ -11,16 +11,16 @@ use ocibake::run::{Exit, Mount, MountSource, Process};
 use super::{Place, app, says, shell};
 use crate::support::tool::run;
 
-fn mount(target: &str, source: MountSource, read_only: bool) -> Mount {
+pub fn mount(target: &str, source: MountSource, read_only: bool) -> Mount {
     Mount { target: target.as_bytes().to_vec(), source, read_only }
 }
 
-fn open(path: &Path) -> OwnedFd {
+pub fn open(path: &Path) -> OwnedFd {
     File::open(path).unwrap().into()
 }
 
 /// A directory of this machine with one file, `a`.
-fn source(place: &Place) -> PathBuf {
+pub fn source(place: &Place) -> PathBuf {
     let source = place.directory.path().join("source");
     fs::create_dir(&source).unwrap();
     fs::write(source.join("a"), "content\n").unwrap();
