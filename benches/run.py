@@ -3,7 +3,7 @@
 
     cargo build --release
     benches/run.py [--runs 7] [--only true,change,service] [--without docker,buildah] [--place DIR]
-                   [--binary target/release/ocibake] [--starter "…"]
+                   [--binary target/release/ocibake] [--isolation auto] [--starter "…"]
 
 `true` is a step that runs `true` on a small base; `change` is one that changes a small file on a base of 1 GB; both are
 the difference between builds of 41 and of one such step, by 40. `service` installs python3 and curl into Debian by apt,
@@ -14,6 +14,7 @@ runs. The commands run in turn, figures are medians. --starter is put in front o
 
 import argparse
 import os
+import platform
 import shlex
 import shutil
 import statistics
@@ -45,7 +46,10 @@ def make_gigabyte(place):
 
 
 def make_debian(place):
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", "stable", place], check=True)
+    """The release that this machine has, or the stable one."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
+    subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", release, place], check=True)
 
 
 BASES = {"true": make_busybox, "change": make_gigabyte, "service": make_debian}
@@ -58,7 +62,7 @@ class Bench:
         binary = str(Path(options.binary).resolve())
         store = f"OCIBAKE_STORE={self.place / 'run-store'}"
         tools = {
-            "ocibake": ["env", store, *shlex.split(options.starter), binary, "build", "--progress", "quiet"],
+            "ocibake": ["env", store, *shlex.split(options.starter), binary, "build", "--isolation", options.isolation, "--progress", "quiet"],
             "buildah": ["buildah", "build", "--isolation=chroot", "--layers", "--quiet"],
             "docker": ["docker", "build", "--quiet"],
         }
@@ -153,6 +157,7 @@ def main():
     parser.add_argument("--without", default="")
     parser.add_argument("--place", default="target/bench")
     parser.add_argument("--binary", default="target/release/ocibake")
+    parser.add_argument("--isolation", default="auto")
     parser.add_argument("--starter", default="")
     options = parser.parse_args()
     bench = Bench(options)
