@@ -10,6 +10,7 @@ use crate::layer::Compression;
 use crate::plan::{RunSettings, SecretSource};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
+use crate::run::Sandbox;
 use crate::source::cached::CachedImages;
 use crate::source::modified::Modified;
 use crate::store::{Follow, LocalStore, Store};
@@ -46,6 +47,8 @@ pub struct Options<'a> {
     pub trust_times: bool,
     /// What commands are given, beside what the plan says.
     pub run: &'a RunSettings,
+    /// What was found out to run commands in; without, it is found out when the first one is to be run.
+    pub sandbox: Option<&'a Sandbox>,
     /// Opens a shell where a command fails; the build fails all the same.
     pub shell: Option<OpenShell<'a>>,
     /// Where all that commands write goes, too.

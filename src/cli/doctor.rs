@@ -46,18 +46,21 @@ pub fn want(arguments: &DoctorArguments) -> Want {
     if arguments.repository.is_some() { Want::Nothing } else { Want::Commands(Isolation::Auto) }
 }
 
-/// Answers with whether commands can be run here, or with what a registry can do. Fails if they cannot, or if images cannot
+/// Answers with whether commands can be run here, in what was `found` for them if anything was, or with what a registry can do. Fails if they cannot, or if images cannot
 /// be pulled from it or pushed to it.
-pub fn run(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &DoctorArguments, environment: &Environment, found: Option<&Sandbox>) -> Result<()> {
     match &arguments.repository {
         Some(repository) => of_registry(repository, arguments, environment),
-        None => of_commands(arguments, environment),
+        None => of_commands(arguments, environment, found),
     }
 }
 
-fn of_commands(arguments: &DoctorArguments, environment: &Environment) -> Result<()> {
+fn of_commands(arguments: &DoctorArguments, environment: &Environment, found: Option<&Sandbox>) -> Result<()> {
     let store = LocalStore::open(environment.store()?)?;
-    let found = Sandbox::find(store.directory()?.path());
+    let found = match found {
+        Some(found) => Ok(found.clone()),
+        None => Sandbox::find(store.directory()?.path()),
+    };
     let rung = found.as_ref().ok().map(Sandbox::rung);
     let refused = namespace::passage().map(|passage| &passage.refused[..]).unwrap_or_default();
     if arguments.json {

@@ -29,10 +29,12 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+use self::build::{Beforehand, FoundRecipe};
 use self::environment::Environment;
 use self::namespace::Want;
 use self::progress::ProgressFlags;
 use crate::error::Result;
+use crate::run::namespace::Side;
 
 /// Builds OCI images from plain files and pushes them: no daemon, no root, the same bytes every time.
 #[derive(Debug, Parser)]
@@ -90,28 +92,31 @@ impl ProgramCommand {
     fn run(&self, again: bool) -> Result<u8> {
         let mut environment = Environment::read();
         environment.again = again;
-        if let Some(code) = namespace::enter(self.want(&environment)?, &environment)? {
-            return Ok(code);
-        }
+        let (want, recipe) = self.want(&environment)?;
+        let sandbox = match namespace::enter(want, &environment)? {
+            Side::Inner(sandbox) => sandbox,
+            Side::Outer(status) => return Ok(status),
+        };
         namespace::keep_user();
         interrupt::watch()?;
-        self.run_here(&environment).map(|()| 0)
+        self.run_here(&environment, &Beforehand { recipe, sandbox }).map(|()| 0)
     }
 
-    fn want(&self, environment: &Environment) -> Result<Want> {
+    /// Returns what it wants of its place, and the recipe of its build, if that had to be looked at.
+    fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match self {
             ProgramCommand::Build(arguments) => build::want(arguments, environment),
             ProgramCommand::Push(arguments) => push::want(arguments, environment),
-            ProgramCommand::Cache(arguments) => Ok(cache::want(arguments, environment)),
-            ProgramCommand::Doctor(arguments) => Ok(doctor::want(arguments)),
-            _ => Ok(Want::Nothing),
+            ProgramCommand::Cache(arguments) => Ok((cache::want(arguments, environment), None)),
+            ProgramCommand::Doctor(arguments) => Ok((doctor::want(arguments), None)),
+            _ => Ok((Want::Nothing, None)),
         }
     }
 
-    fn run_here(&self, environment: &Environment) -> Result<()> {
+    fn run_here(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
         match self {
-            ProgramCommand::Build(arguments) => build::run(arguments, environment),
-            ProgramCommand::Push(arguments) => push::run(arguments, environment),
+            ProgramCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            ProgramCommand::Push(arguments) => push::run(arguments, environment, beforehand),
             ProgramCommand::Index(arguments) => index::run(arguments, environment),
             ProgramCommand::Rebase(arguments) => rebase::run(arguments, environment),
             ProgramCommand::Copy(arguments) => copy::run(arguments, environment),
@@ -120,7 +125,7 @@ impl ProgramCommand {
             ProgramCommand::Login(arguments) => login::login(arguments, environment),
             ProgramCommand::Logout(arguments) => login::logout(arguments, environment),
             ProgramCommand::Cache(arguments) => cache::run(arguments, environment),
-            ProgramCommand::Doctor(arguments) => doctor::run(arguments, environment),
+            ProgramCommand::Doctor(arguments) => doctor::run(arguments, environment, beforehand.sandbox.as_ref()),
         }
     }
 

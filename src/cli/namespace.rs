@@ -30,25 +30,35 @@ pub enum Want {
     Removal,
 }
 
+impl Want {
+    /// Returns whether another place has to be looked for.
+    pub fn is_elsewhere(self) -> bool {
+        match self {
+            Want::Nothing => false,
+            Want::Commands(isolation) => namespace::may_help(isolation),
+            Want::Removal => namespace::may_help(Isolation::Ids),
+        }
+    }
+}
+
 /// The argument of a program that was started again once it was known that commands are to be run.
 pub const AGAIN: &str = "again-for-commands";
 
-/// Finds the place for a command that wants `want`, and goes on there. Returns the exit status where another process has gone
-/// on, and has ended.
-pub fn enter(want: Want, environment: &Environment) -> Result<Option<u8>> {
-    let side = match want {
-        Want::Nothing => Side::Inner,
+/// Finds the place for a command that wants `want`, and goes on there, with the sandbox that was found on the way. Returns the
+/// exit status where another process has gone on, and has ended.
+pub fn enter(want: Want, environment: &Environment) -> Result<Side<Sandbox>> {
+    match want {
+        Want::Nothing => Ok(Side::Inner(None)),
         Want::Commands(isolation) => namespace::enter(isolation, &|rung| {
             let store = LocalStore::open(environment.store()?)?;
-            Sandbox::find_on(store.directory()?.path(), Some(rung)).map(drop)
-        })?,
-        // Where there is no other place, what is in the way says so.
-        Want::Removal => namespace::enter(Isolation::Ids, &|_| Ok(())).unwrap_or(Side::Inner),
-    };
-    Ok(match side {
-        Side::Inner => None,
-        Side::Outer(status) => Some(status),
-    })
+            Sandbox::find_on(store.directory()?.path(), Some(rung))
+        }),
+        Want::Removal => Ok(match namespace::enter(Isolation::Ids, &|_| Ok(())) {
+            Ok(Side::Outer(status)) => Side::Outer(status),
+            // Where there is no other place, what is in the way says so.
+            Ok(Side::Inner(_)) | Err(_) => Side::Inner(None),
+        }),
+    }
 }
 
 /// The first argument of a program that only starts another, as the user who has started all: `USER:GROUP`, and the other
@@ -80,17 +90,17 @@ const NOT_STARTED: u8 = 127;
 /// Returns whether a local store at `root` has anything that belongs to others than its owner for sure only where there are
 /// others.
 pub fn has_owners(root: &Path) -> bool {
-    if !namespace::may_help() {
+    if !Want::Removal.is_elsewhere() {
         return false;
     }
     let is_full = |name: &&str| fs::read_dir(root.join(name)).is_ok_and(|mut entries| entries.next().is_some());
     LocalStore::SHARED_OUT.iter().any(is_full)
 }
 
-/// Starts the program again, now that it is known that commands are to be run, if that may be of use. The program that is
-/// started says nothing until it is here. Comes back with an error at most.
-pub fn start_again() -> Result<()> {
-    if !namespace::may_help() {
+/// Starts the program again, now that it is known that commands of `isolation` are to be run, if that may be of use. The
+/// program that is started says nothing until it is here. Comes back with an error at most.
+pub fn start_again(isolation: Isolation) -> Result<()> {
+    if !Want::Commands(isolation).is_elsewhere() {
         return Ok(());
     }
     // A Dockerfile that was read there was kept, and can be read again.

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::build::{BuildRequest, Delivery, of_build, shell};
+use super::build::{Beforehand, BuildRequest, Delivery, FoundRecipe, of_build, shell};
 use super::commands::Commands;
 use super::environment::Environment;
 use super::flags::build::BuildFlags;
@@ -65,6 +65,7 @@ pub struct PushArguments {
 /// A push's names, and what is to be pushed.
 struct PushOrder<'a> {
     source: Option<&'a Path>,
+    beforehand: &'a Beforehand,
     /// Where the source is an image already.
     built: Option<Location>,
     targets: Vec<ReleaseTarget>,
@@ -74,18 +75,19 @@ struct PushOrder<'a> {
     asked: Vec<Reference>,
 }
 
-/// Returns what a push wants of its place: what a build wants, if it is to build.
-pub fn want(arguments: &PushArguments, environment: &Environment) -> Result<Want> {
-    let Ok((_, source)) = names_and_source(&arguments.names) else { return Ok(Want::Nothing) };
+/// Returns what a push wants of its place: what a build wants, if it is to build; and the recipe of that, if it had to be looked
+/// at.
+pub fn want(arguments: &PushArguments, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
+    let Ok((_, source)) = names_and_source(&arguments.names) else { return Ok((Want::Nothing, None)) };
     match source.map(built).transpose() {
         Ok(None | Some(None)) => of_build(&arguments.build, source, environment),
-        _ => Ok(Want::Nothing),
+        _ => Ok((Want::Nothing, None)),
     }
 }
 
 /// Pushes an image and answers with each name and the digest, or with what would become of the tags.
-pub fn run(arguments: &PushArguments, environment: &Environment) -> Result<()> {
-    let order = PushOrder::of(arguments)?;
+pub fn run(arguments: &PushArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
+    let order = PushOrder::of(arguments, beforehand)?;
     shell::check(&arguments.build.run)?;
     let reporter = Reporter::new(&arguments.progress);
     let progress: Progress<'_> = &|event| reporter.report(event);
@@ -105,7 +107,7 @@ pub fn run(arguments: &PushArguments, environment: &Environment) -> Result<()> {
 }
 
 impl<'a> PushOrder<'a> {
-    fn of(arguments: &'a PushArguments) -> Result<Self> {
+    fn of(arguments: &'a PushArguments, beforehand: &'a Beforehand) -> Result<Self> {
         let (names, source) = names_and_source(&arguments.names)?;
         let built = source.map(built).transpose()?.flatten();
         if built.is_some() && arguments.build != BuildFlags::default() {
@@ -129,7 +131,7 @@ impl<'a> PushOrder<'a> {
         }
         share_out(&mut targets);
         let tag = tags.iter().find(|tag| version::of_tag(tag).is_some()).or(tags.first()).cloned().unwrap_or_default();
-        Ok(PushOrder { source, built, targets, tag, asked })
+        Ok(PushOrder { source, beforehand, built, targets, tag, asked })
     }
 
     /// Builds, and asks what would become of the tags.
@@ -208,6 +210,7 @@ impl<'a> PushOrder<'a> {
             tag: Some(self.tag.clone()),
             names,
             delivery,
+            beforehand: self.beforehand,
             commands,
             shell,
         }

@@ -92,8 +92,11 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Returns what commands are run in, which is found out when the first one is to be run.
+    /// Returns what commands are run in. If that is not known, it is found out when the first one is to be run.
     pub fn sandbox(&self) -> Result<&Sandbox> {
+        if let Some(sandbox) = self.options.sandbox {
+            return Ok(sandbox);
+        }
         self.sandbox.get_or_find(|| {
             let place = self.options.store.directory()?;
             Sandbox::find_on(place.path(), Rung::named(self.options.run.isolation))

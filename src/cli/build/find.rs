@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::flags::recipe::RecipeFlags;
 use crate::cli::flags::spec::SpecFlags;
@@ -10,7 +10,7 @@ use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
 use crate::plan::dockerfile::Dockerfile;
 use crate::plan::{Spec, dockerignore};
-use crate::source::context::{DockerfilePlace, DockerfileSource, OpenContext};
+use crate::source::context::{ContextLocation, DockerfilePlace, DockerfileSource, OpenContext};
 
 /// The files that a context is looked through for, in this order.
 const SPEC: &str = "ocibake.toml";
@@ -21,9 +21,26 @@ const LOWER_CASE: &str = "dockerfile";
 const SPEC_LIMIT: u64 = 1 << 20;
 
 /// A Dockerfile or a spec; that of flags alone is a spec, too.
+#[derive(Debug, Clone)]
 pub enum RecipeKind {
     Spec(Box<Spec>),
     Dockerfile { dockerfile: Box<Dockerfile>, ignore: Vec<String> },
+}
+
+/// A recipe, and the context that it was found for.
+#[derive(Debug, Clone)]
+pub struct FoundRecipe {
+    pub location: ContextLocation,
+    pub kind: RecipeKind,
+}
+
+/// Returns where the context is that is `context` if one was named.
+pub fn location(context: Option<&Path>) -> Result<ContextLocation> {
+    match context.map(|context| (context, context.to_str())) {
+        None => Ok(ContextLocation::Directory(PathBuf::from("."))),
+        Some((_, Some(text))) => text.parse(),
+        Some((context, None)) => Ok(ContextLocation::Directory(context.to_owned())),
+    }
 }
 
 impl RecipeKind {
@@ -45,6 +62,11 @@ impl RecipeKind {
             None if opened.dockerfile.is_some() => dockerfile(opened, DockerfilePlace::Not, input),
             None => in_context(opened, spec_flags),
         }
+    }
+
+    /// Returns whether it says itself that commands are to be run.
+    pub fn has_commands(&self) -> bool {
+        matches!(self, RecipeKind::Dockerfile { dockerfile, .. } if dockerfile.has_commands())
     }
 }
 

@@ -17,8 +17,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+pub use self::find::FoundRecipe;
 pub use self::request::{BuildRequest, Delivery};
-pub use self::want::of_build;
+pub use self::want::{Beforehand, of_build};
 use crate::build;
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -55,16 +56,16 @@ pub struct BuildArguments {
     pub progress: ProgressFlags,
 }
 
-/// Returns what a build wants of its place.
-pub fn want(arguments: &BuildArguments, environment: &Environment) -> Result<Want> {
+/// Returns what a build wants of its place, and its recipe, if that had to be looked at.
+pub fn want(arguments: &BuildArguments, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
     match arguments.check {
-        true => Ok(Want::Nothing),
+        true => Ok((Want::Nothing, None)),
         false => of_build(&arguments.build, arguments.context.as_deref(), environment),
     }
 }
 
 /// Builds an image and answers with its digest, or with what its Dockerfile should not say.
-pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &BuildArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
     let named = arguments.tag.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
     let named = named.collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
@@ -87,6 +88,7 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
         tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
         names,
         delivery: if arguments.push { Delivery::Push } else { Delivery::Outputs },
+        beforehand,
         commands: &commands,
         shell: &open,
     };

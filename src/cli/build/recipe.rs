@@ -6,9 +6,10 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::epoch::{EpochContexts, settle};
-use super::find::{RecipeKind, refuse_flags_of_dockerfiles};
+use super::find::{FoundRecipe, RecipeKind, location, refuse_flags_of_dockerfiles};
 use crate::cli::docker_proxies;
 use crate::cli::environment::{Environment, epoch};
+use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::recipe::{RecipeFlags, SCRATCH};
 use crate::cli::flags::run::RunFlags;
 use crate::cli::flags::spec::SpecFlags;
@@ -20,7 +21,7 @@ use crate::plan::{
 };
 use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::BaseReach;
-use crate::source::context::{ContextAccess, ContextLocation, DockerfileSource, OpenContext};
+use crate::source::context::{ContextAccess, DockerfileSource, OpenContext};
 use crate::source::git;
 use crate::tree::Ignore;
 
@@ -43,21 +44,20 @@ pub struct Recipe<'a> {
 
 impl<'a> Recipe<'a> {
     /// Reads the recipe for a build of `context`; without one, that of the working directory is meant, unless flags say all.
+    /// One that was `found` for the same build is taken as it was read.
     pub fn read(
-        flags: &'a RecipeFlags,
-        run_flags: &'a RunFlags,
+        BuildFlags { recipe: flags, run: run_flags, spec: spec_flags, .. }: &'a BuildFlags,
         context: Option<&Path>,
-        spec_flags: &'a SpecFlags,
+        found: Option<&FoundRecipe>,
         environment: &Environment,
         access: &ContextAccess<'_>,
     ) -> Result<Self> {
-        let location = match context.map(Path::to_str) {
-            None => ContextLocation::Directory(PathBuf::from(".")),
-            Some(Some(text)) => text.parse()?,
-            Some(None) => ContextLocation::Directory(context.unwrap_or(Path::new(".")).to_owned()),
-        };
+        let location = found.map_or_else(|| location(context), |found| Ok(found.location.clone()))?;
         let opened = location.open(access, &mut io::stdin())?;
-        let kind = RecipeKind::find(flags, context, &opened, spec_flags, &mut io::stdin())?;
+        let kind = match found {
+            Some(found) => found.kind.clone(),
+            None => RecipeKind::find(flags, context, &opened, spec_flags, &mut io::stdin())?,
+        };
         let title = match &opened.dockerfile {
             Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
             None => context.unwrap_or(Path::new(".")).display().to_string(),

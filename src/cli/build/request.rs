@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::key_agent::KeyAgents;
 use super::recipe::Recipe;
 use super::times::times;
+use super::want::Beforehand;
 use super::{lock, secret, verify, warn};
 use crate::build::{self, Built, CommandLogs};
 use crate::cli::commands::Commands;
@@ -42,6 +43,7 @@ pub struct BuildRequest<'a> {
     pub tag: Option<String>,
     pub names: Vec<Reference>,
     pub delivery: Delivery<'a>,
+    pub beforehand: &'a Beforehand,
     /// Is told of the commands.
     pub commands: &'a Commands,
     /// Opens a shell where a command has failed, if the flags ask for one.
@@ -131,10 +133,9 @@ impl BuildRequest<'_> {
     ) -> Result<T> {
         let flags = &self.build.recipe;
         let recipe = Recipe::read(
-            flags,
-            &self.build.run,
+            self.build,
             self.context,
-            &self.build.spec,
+            self.beforehand.recipe.as_ref(),
             environment,
             &ContextAccess { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
         )?;
@@ -166,7 +167,7 @@ impl BuildRequest<'_> {
         let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
         if plan.has_commands() {
             // Those that stand in the Dockerfile itself were seen before: this is of an `ONBUILD`.
-            start_again()?;
+            start_again(run.isolation)?;
         }
         planned();
         lock::keep(recipe, bases)?;
@@ -221,6 +222,7 @@ impl BuildRequest<'_> {
             jobs: self.output.jobs,
             trust_times: !(self.output.no_stat_cache || run.no_cache),
             run,
+            sandbox: self.beforehand.sandbox.as_ref(),
             shell: self.build.run.on_failure.map(|_| self.shell),
             logs: logs.as_ref(),
             secret: &secret::value,

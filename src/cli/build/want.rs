@@ -7,52 +7,74 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::stdio::{dup2_stdin, stdin};
 
-use super::find::RecipeKind;
+use super::find::{FoundRecipe, RecipeKind, location};
 use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::namespace::Want;
 use crate::error::{ErrorKind, Result};
+use crate::run::Sandbox;
 use crate::source::context::{ContextLocation, OpenContext, TEXT_LIMIT};
 use crate::source::git;
 
-/// Returns what a build wants, as far as it is known before it begins. What cannot be looked at without being fetched or used
-/// up may hold a `RUN`; one that an image brings along (`ONBUILD`) is not seen: the program is then started again. Fails where
-/// something cannot be read.
-pub fn of_build(flags: &BuildFlags, context: Option<&Path>, environment: &Environment) -> Result<Want> {
+/// What was found out before the program came to its place, and need not be found out again.
+#[derive(Debug, Default)]
+pub struct Beforehand {
+    /// What the build is told by.
+    pub recipe: Option<FoundRecipe>,
+    /// What commands are run in.
+    pub sandbox: Option<Sandbox>,
+}
+
+/// Returns what a build wants, as far as it is known before it begins, and its recipe, if that had to be looked at. What cannot
+/// be looked at without being fetched or used up may hold a `RUN`; one that an image brings along (`ONBUILD`) is not seen: the
+/// program is then started again. Fails where something cannot be read.
+pub fn of_build(
+    flags: &BuildFlags,
+    context: Option<&Path>,
+    environment: &Environment,
+) -> Result<(Want, Option<FoundRecipe>)> {
     let is_spec = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
     let file = flags.recipe.file.as_deref();
     if file.is_some_and(is_spec) {
-        return Ok(Want::Nothing);
+        return Ok((Want::Nothing, None));
     }
-    let location = context.map_or(Ok(ContextLocation::Directory(".".into())), |context| match context.to_str() {
-        Some(text) => text.parse(),
-        None => Ok(ContextLocation::Directory(context.to_owned())),
-    });
-    let may_run = match location {
+    let commands = Want::Commands(flags.run.isolation.unwrap_or_default());
+    if !commands.is_elsewhere() {
+        return Ok((commands, None));
+    }
+    let found = match location(context) {
         // An error that the build will have, too.
-        Err(_) => false,
-        Ok(_) if environment.again => true,
-        Ok(ContextLocation::Directory(_)) if file == Some(Path::new("-")) => match keep_input() {
-            Ok(text) => has_commands(flags, context, &mut &text[..])?,
-            Err(_) => false,
-        },
-        Ok(ContextLocation::Directory(_)) => has_commands(flags, context, &mut io::empty())?,
-        Ok(_) => true,
+        Err(_) => return Ok((Want::Nothing, None)),
+        Ok(location @ ContextLocation::Directory(_)) if !environment.again => {
+            let found = if file == Some(Path::new("-")) {
+                keep_input().map_or(Ok(None), |text| find(flags, context, location, &mut &text[..]))
+            } else {
+                find(flags, context, location, &mut io::empty())
+            };
+            match found? {
+                Some(found) if found.kind.has_commands() => Some(found),
+                found => return Ok((Want::Nothing, found)),
+            }
+        }
+        Ok(_) => None,
     };
-    if may_run {
-        git::believe(context.filter(|context| context.is_dir()).unwrap_or(Path::new(".")));
-    }
-    Ok(if may_run { Want::Commands(flags.run.isolation.unwrap_or_default()) } else { Want::Nothing })
+    git::believe(context.filter(|context| context.is_dir()).unwrap_or(Path::new(".")));
+    Ok((commands, found))
 }
 
-/// Returns whether a build of the directory `context`, or of the working directory, is told to run commands by a Dockerfile
-/// possibly from `input`. What is wrong with it the build will tell.
-fn has_commands(flags: &BuildFlags, context: Option<&Path>, input: &mut dyn Read) -> Result<bool> {
+/// Looks for the recipe of the context at `location`, a directory, possibly in `input`. None is one that is wrong: the build will
+/// tell.
+fn find(
+    flags: &BuildFlags,
+    context: Option<&Path>,
+    location: ContextLocation,
+    input: &mut dyn Read,
+) -> Result<Option<FoundRecipe>> {
     let opened = OpenContext::local(context.unwrap_or(Path::new(".")));
     match RecipeKind::find(&flags.recipe, context, &opened, &flags.spec, input) {
-        Ok(RecipeKind::Dockerfile { dockerfile, .. }) => Ok(dockerfile.has_commands()),
+        Ok(kind) => Ok(Some(FoundRecipe { location, kind })),
         Err(error) if error.kind == ErrorKind::Io => Err(error),
-        Ok(RecipeKind::Spec(_)) | Err(_) => Ok(false),
+        Err(_) => Ok(None),
     }
 }
 

@@ -27,9 +27,9 @@ pub(super) enum NewMap {
 }
 
 /// Which process it is once the namespace is there.
-pub(super) enum Begun {
-    /// The new one, in the namespace.
-    Inner,
+pub(super) enum Begun<T> {
+    /// The new one, in the namespace, with what it has found there.
+    Inner(T),
     /// The one that made it.
     Outer(Pid),
 }
@@ -38,8 +38,8 @@ pub(super) enum Begun {
 /// change.
 const OK: &[u8] = b"";
 
-/// Makes a process that goes on in a new user namespace with `map`, if `is_enough` has no error there; else there is none.
-pub(super) fn begin(map: &NewMap, is_enough: &dyn Fn() -> Result<()>) -> Result<Begun, RungRefusal> {
+/// Makes a process that goes on in a new user namespace with `map`, if `look` has no error there; else there is none.
+pub(super) fn begin<T>(map: &NewMap, look: &dyn Fn() -> Result<T>) -> Result<Begun<T>, RungRefusal> {
     let failed = |errno: Errno| RungRefusal::new(format!("cannot make a pipe: {errno}"));
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(failed);
     let (go_read, go_write) = pipe()?;
@@ -48,8 +48,7 @@ pub(super) fn begin(map: &NewMap, is_enough: &dyn Fn() -> Result<()>) -> Result<
     match unsafe { system::fork() }.map_err(|errno| RungRefusal::new(format!("cannot make a process: {errno}")))? {
         None => {
             drop((go_write, said_read));
-            become_root(File::from(go_read), File::from(said_write), is_enough);
-            Ok(Begun::Inner)
+            Ok(Begun::Inner(become_root(File::from(go_read), File::from(said_write), look)))
         }
         Some(child) => {
             drop((go_read, said_write));
@@ -73,7 +72,7 @@ fn lead(child: Pid, map: &NewMap, go: OwnedFd, said: OwnedFd) -> Result<(), Rung
 }
 
 /// The part of the process that goes in: it comes back as root of the namespace, or not at all.
-fn become_root(mut go: File, mut said: File, is_enough: &dyn Fn() -> Result<()>) {
+fn become_root<T>(mut go: File, mut said: File, look: &dyn Fn() -> Result<T>) -> T {
     let done = system::leave_user_namespace();
     say(&mut said, done.map_err(|errno| refused("make a user namespace", errno)));
     // Where the other one has given up, or has died, there is nothing to read.
@@ -86,24 +85,25 @@ fn become_root(mut go: File, mut said: File, is_enough: &dyn Fn() -> Result<()>)
         bound.map_err(|errno| refused("bind the process in the user namespace to this one", errno))?;
         let private = mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC);
         private.map_err(|errno| refused("make its mounts those of the user namespace", errno))?;
-        is_enough().map_err(|error| RungRefusal::of(&error))
+        look().map_err(|error| RungRefusal::of(&error))
     };
     let worked = work();
-    say(&mut said, worked);
+    say(&mut said, worked)
 }
 
-/// Says how it went. Does not come back if it went wrong, or nobody is there to hear it.
-fn say(said: &mut File, how: Result<(), RungRefusal>) {
+/// Says how it went, and returns what came of it. Does not come back if it went wrong, or nobody is there to hear it.
+fn say<T>(said: &mut File, how: Result<T, RungRefusal>) -> T {
     let words = match &how {
-        Ok(()) => OK.to_vec(),
+        Ok(_) => OK.to_vec(),
         Err(RungRefusal { reason, hint, .. }) => {
             [reason.as_bytes(), b"\0", hint.as_deref().unwrap_or_default().as_bytes()].concat()
         }
     };
     let length = (words.len() as u32).to_ne_bytes();
     let is_heard = said.write_all(&[&length[..], &words].concat()).is_ok();
-    if how.is_err() || !is_heard {
-        exit(0);
+    match how {
+        Ok(found) if is_heard => found,
+        _ => exit(0),
     }
 }
 

@@ -30,9 +30,9 @@ use crate::tree::{IdMap, IdRange};
 
 /// Which of two processes this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// That which goes on.
-    Inner,
+pub enum Side<T> {
+    /// That which goes on, with what was found where it is, if it has looked.
+    Inner(Option<T>),
     /// That which was left behind: the other one has ended with this exit status.
     Outer(u8),
 }
@@ -70,21 +70,27 @@ pub fn become_user(user: u32, group: u32) -> io::Result<()> {
     fs::write("/proc/self/gid_map", map(group))
 }
 
-/// Returns whether it is of use to look for another place: this process is where it was started, and cannot mount there.
-pub fn may_help() -> bool {
-    passage().is_none() && !may_mount()
+/// Returns whether it is of use to look for another place for `isolation`: this process is where it was started, and that is
+/// no place for it.
+pub fn may_help(isolation: Isolation) -> bool {
+    let is_here = match isolation {
+        Isolation::Chroot => true,
+        Isolation::SingleId => false,
+        Isolation::Auto | Isolation::Ids => may_mount(),
+    };
+    passage().is_none() && !is_here
 }
 
-/// Goes on in the first place of those that `isolation` names in which `is_enough` has no error: here, if this is root with
-/// the right to mount, or for a chroot; in a user namespace with all IDs that this user may have; in one with his own alone;
-/// and else here all the same, for a chroot or for who may do without, unless `isolation` names one place. There must be one
-/// thread.
-pub fn enter(isolation: Isolation, is_enough: &dyn Fn(Rung) -> Result<()>) -> Result<Side> {
+/// Goes on in the first place of those that `isolation` names in which `look` finds what is looked for: here, if this is root
+/// with the right to mount, or for a chroot, without a look; in a user namespace with all IDs that this user may have; in one
+/// with his own alone; and else here all the same, for a chroot or for who may do without, unless `isolation` names one place.
+/// There must be one thread.
+pub fn enter<T>(isolation: Isolation, look: &dyn Fn(Rung) -> Result<T>) -> Result<Side<T>> {
     let owner = (geteuid().as_raw(), getegid().as_raw());
     let mut passage = Passage { owner, ..Passage::default() };
-    if isolation == Isolation::Chroot || may_mount() && isolation != Isolation::SingleId {
+    if !may_help(isolation) {
         let _ = PASSAGE.set(passage);
-        return Ok(Side::Inner);
+        return Ok(Side::Inner(None));
     }
     let rungs: &[Rung] = match isolation {
         Isolation::Ids => &[Rung::Ids],
@@ -92,11 +98,11 @@ pub fn enter(isolation: Isolation, is_enough: &dyn Fn(Rung) -> Result<()>) -> Re
         Isolation::Auto | Isolation::Chroot => &[Rung::Ids, Rung::SingleId],
     };
     for rung in rungs {
-        match map(*rung).and_then(|map| entry::begin(&map, &|| is_enough(*rung))) {
-            Ok(Begun::Inner) => {
+        match map(*rung).and_then(|map| entry::begin(&map, &|| look(*rung))) {
+            Ok(Begun::Inner(found)) => {
                 passage.entered = Some(*rung);
                 let _ = PASSAGE.set(passage);
-                return Ok(Side::Inner);
+                return Ok(Side::Inner(Some(found)));
             }
             Ok(Begun::Outer(child)) => return outer::accompany(child).map(Side::Outer),
             Err(refusal) => passage.refused.push(RungRefusal { rung: *rung, ..refusal }),
@@ -109,7 +115,7 @@ pub fn enter(isolation: Isolation, is_enough: &dyn Fn(Rung) -> Result<()>) -> Re
         return Err(error);
     }
     let _ = PASSAGE.set(passage);
-    Ok(Side::Inner)
+    Ok(Side::Inner(None))
 }
 
 /// Returns the IDs of a namespace for `rung`.

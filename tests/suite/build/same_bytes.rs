@@ -264,6 +264,7 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         jobs,
         trust_times,
         run: &RunSettings::default(),
+        sandbox: None,
         shell: None,
         logs: None,
         secret: &|_| Ok(Vec::new()),

@@ -119,6 +119,7 @@ impl Workshop {
                 jobs: self.options.jobs,
                 trust_times: self.options.trust_times,
                 run: &RunSettings::default(),
+                sandbox: None,
                 shell: None,
                 logs: None,
                 secret: &|_| Ok(Vec::new()),
