@@ -1,6 +1,6 @@
 //! What a command has changed is moved to an upper directory of the form that overlayfs would have left.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::iter;
@@ -11,35 +11,29 @@ use rustix::fs::{AtFlags, CWD, FileType, Timespec, Timestamps, utimensat};
 
 use super::StandingRoot;
 use super::copy::{copy_one, settle};
-use super::marks::{ObjectMark, ObjectMarks};
+use super::devices::Device;
+use super::marks::{Differences, ObjectMark, ObjectMarks};
 use crate::error::{Error, Result};
 use crate::layer::Provided;
 use crate::layer::stack::{WHITEOUT_NAME, find, hide, within};
 use crate::tree::{Identity, parent};
 
 impl StandingRoot {
-    /// Moves what was changed since [`StandingRoot::mark`] into `upper`, an empty directory on the same file system, in
-    /// overlayfs' form. The root is then what `lowers` with `upper` over them make once [`StandingRoot::lay`] has laid that; as
-    /// it is it lacks what was moved. `lowers` are those that it is a copy of, the topmost first. What was [`Provided`] and is
-    /// as it was gives way to what was in its place.
+    /// Moves what was changed since [`StandingRoot::mark`], and not by [`StandingRoot::lay`], into `upper`, an empty directory
+    /// on the same file system, in overlayfs' form. The root is then what `lowers` with `upper` over them make once
+    /// [`StandingRoot::lay`] has laid that; as it is it lacks what was moved. `lowers` are those that it is a copy of, the
+    /// topmost first. What was [`Provided`] and is as it was gives way to what was in its place.
     pub fn take(&mut self, lowers: &[PathBuf], provided: &[Provided], upper: &Path) -> Result<()> {
-        let Some(before) = self.marks.take() else {
+        let Some(mut marks) = self.marks.take() else {
             return Err(Error::input("nothing was noted of the root before the command"));
         };
-        let restored = provided.iter().map(|file| self.give_back(file, lowers, &before)).collect::<Result<Vec<_>>>()?;
+        let restored = provided.iter().map(|file| self.give_back(file, lowers, &marks)).collect::<Result<Vec<_>>>()?;
         let restored: HashSet<&[u8]> = restored.into_iter().flatten().collect();
-        let after = ObjectMarks::of(&self.root)?;
-        let is_gone = |path: &[u8]| after.get(path).is_none() || self.is_foreign_whiteout(after.get(path));
-        let changed = after.iter().filter(|(path, mark)| {
-            before.get(path) != Some(mark) && !restored.contains(path) && !self.is_foreign_whiteout(Some(mark))
-        });
-        let changed: BTreeMap<&[u8], &ObjectMark> = changed.filter(|(path, _)| !path.is_empty()).collect();
-        let is_directory = |path: &[u8]| after.get(path).is_some_and(|mark| mark.kind == FileType::Directory);
-        // What is in something that is gone is gone with it.
-        let gone = before.iter().map(|(path, _)| path).filter(|path| is_gone(path));
-        let gone: BTreeSet<&[u8]> = gone.filter(|path| parent(path).is_some_and(is_directory)).collect();
+        let Differences { mut changed, gone } = marks.look_again(&self.root)?;
+        changed.retain(|path, _| !restored.contains(&path[..]));
         let mut directories: BTreeSet<&[u8]> = changed.keys().chain(&gone).flat_map(|path| above(path)).collect();
-        directories.extend(changed.iter().filter(|(_, mark)| mark.kind == FileType::Directory).map(|(path, _)| *path));
+        directories
+            .extend(changed.iter().filter(|(_, mark)| mark.kind == FileType::Directory).map(|(path, _)| &path[..]));
         for path in &directories {
             let path = within(upper, path);
             fs::DirBuilder::new().mode(0o700).create(&path).map_err(|source| Error::io("create", path, source))?;
@@ -47,20 +41,16 @@ impl StandingRoot {
         for (path, mark) in changed.iter().filter(|(_, mark)| mark.kind != FileType::Directory) {
             self.move_one(path, mark, upper)?;
         }
-        for path in gone {
+        for path in &gone {
             hide(&within(upper, path))?;
         }
-        for path in iter::once(&b""[..]).chain(directories).collect::<Vec<_>>().into_iter().rev() {
-            self.settle_directory(path, after.get(path), upper)?;
+        let directories: Vec<&[u8]> = iter::once(&b""[..]).chain(directories).collect();
+        for path in directories.iter().rev() {
+            self.settle_directory(path, marks.get(path), upper)?;
         }
+        marks.renew(&self.root, directories.into_iter().map(<[u8]>::to_vec).collect())?;
+        self.marks = Some(marks);
         Ok(())
-    }
-
-    /// A node with the numbers of a whiteout that the command has made: an overlay would have refused it.
-    fn is_foreign_whiteout(&self, mark: Option<&ObjectMark>) -> bool {
-        mark.is_some_and(|mark| {
-            mark.kind == FileType::CharacterDevice && mark.device == 0 && !self.dead.contains_key(&mark.inode)
-        })
     }
 
     /// Puts what `lowers` have back in the place of a file that is as it was provided, and takes away directories that were
@@ -87,7 +77,8 @@ impl StandingRoot {
     fn move_one(&self, path: &[u8], mark: &ObjectMark, upper: &Path) -> Result<()> {
         let (from, to) = (within(&self.root, path), within(upper, path));
         let failed = |source: io::Error| Error::io("move", &from, source);
-        if let Some(device) = self.dead.get(&mark.inode).filter(|_| mark.kind == FileType::CharacterDevice) {
+        let is_dead = mark.kind == FileType::CharacterDevice && mark.device == Device::NONE.number;
+        if let Some(device) = self.dead.get(&mark.inode).filter(|_| is_dead) {
             device.make(&to).map_err(|source| Error::io("create", &to, source))?;
             settle(&from, &to, &fs::symlink_metadata(&from).map_err(failed)?)?;
             return fs::remove_file(&from).map_err(failed);

@@ -80,6 +80,14 @@ enum FileNames {
     Shared,
 }
 
+/// What came of a copy.
+pub(super) struct Copied {
+    /// The paths of the directories that were copied, those above first.
+    pub(super) directories: Vec<Vec<u8>>,
+    /// The dead nodes that were made, by inode.
+    pub(super) dead: HashMap<u64, Device>,
+}
+
 impl<'a> TreeCopy<'a> {
     pub(super) fn new(from: &'a Path, to: &'a Path, devices: Devices) -> Self {
         let (first, links, dead, is_plain) = Default::default();
@@ -91,8 +99,8 @@ impl<'a> TreeCopy<'a> {
         TreeCopy { names: FileNames::Apart, ..self }
     }
 
-    /// Copies all, and returns the dead nodes that were made.
-    pub(super) fn run(self) -> Result<HashMap<u64, Device>> {
+    /// Copies all.
+    pub(super) fn run(self) -> Result<Copied> {
         let mut levels: Vec<Vec<Vec<u8>>> = vec![vec![Vec::new()]];
         while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
             let below = level.par_iter().map(|path| self.directory(path)).collect::<Result<Vec<_>>>()?;
@@ -111,7 +119,8 @@ impl<'a> TreeCopy<'a> {
                 settle(&from, &within(self.to, path), &metadata)
             })?;
         }
-        Ok(self.dead.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+        let dead = self.dead.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(Copied { directories: levels.concat(), dead })
     }
 
     /// Copies what is in the directory at `path`, and returns the directories among that.

@@ -13,7 +13,7 @@ use rustix::fs::FileType;
 
 use crate::error::Result;
 use crate::layer::stack::within;
-use copy::TreeCopy;
+use copy::{Copied, TreeCopy};
 use devices::Device;
 use marks::ObjectMarks;
 
@@ -27,6 +27,7 @@ pub struct StandingRoot {
     devices: Devices,
     /// By inode.
     dead: HashMap<u64, Device>,
+    /// What is there but for what a command has changed; none before it is first asked for.
     marks: Option<ObjectMarks>,
 }
 
@@ -34,7 +35,7 @@ pub struct StandingRoot {
 pub fn files_of(root: &Path) -> Result<Vec<(PathBuf, u64)>> {
     let marks = ObjectMarks::of(root)?;
     let files = marks.iter().filter(|(_, mark)| mark.kind == FileType::RegularFile);
-    Ok(files.map(|(path, mark)| (within(root, path), mark.inode)).collect())
+    Ok(files.map(|(path, mark)| (within(root, &path), mark.inode)).collect())
 }
 
 impl StandingRoot {
@@ -52,18 +53,19 @@ impl StandingRoot {
     /// shows. Files share their blocks with what they are copied from where the file system can do that. Each name of a file
     /// becomes a file of its own, as it does in an overlay with the first change: what is done to one is not done to the other.
     pub fn lay(&mut self, lower: &Path) -> Result<()> {
-        self.marks = None;
-        let dead = TreeCopy::new(lower, &self.root, self.devices).apart().run()?;
+        let Copied { directories, dead } = TreeCopy::new(lower, &self.root, self.devices).apart().run()?;
         self.dead.extend(dead);
-        Ok(())
+        self.marks.as_mut().map_or(Ok(()), |marks| marks.renew(&self.root, directories))
     }
 
-    /// Notes all that is there. What is changed from then on is found by [`StandingRoot::take`], even where size and times are
-    /// what they were: this returns when the clock of the file system has gone on.
+    /// Sees to it that whatever is changed from then on is found by [`StandingRoot::take`], even where size and times are what
+    /// they were: this returns when the clock of the file system has gone on. All that is there is looked at the first time
+    /// alone: from then on it is known.
     pub fn mark(&mut self) -> Result<()> {
-        let marks = ObjectMarks::of(&self.root)?;
-        marks.outlast(&self.root)?;
-        self.marks = Some(marks);
-        Ok(())
+        let marks = match self.marks.take() {
+            Some(marks) => marks,
+            None => ObjectMarks::of(&self.root)?,
+        };
+        self.marks.insert(marks).outlast(&self.root)
     }
 }

@@ -181,6 +181,42 @@ fn a_copy_holds_what_it_is_a_copy_of_and_after_a_change_what_was_made_of_it() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+#[test]
+fn what_was_noted_of_a_root_holds_for_one_command_after_the_other() {
+    if !require_root() {
+        return;
+    }
+    let rounds = prop::collection::vec(deeds(), 2..5);
+    let outcome = TestRunner::new(Config { cases: 40, ..config() }).run(&(edits(), rounds), |(edits, rounds)| {
+        let mut below = Files::new();
+        edit(&mut below, &edits);
+        let mut stand = Stand::new(&below, &below, Devices::Live);
+        let mut lowers = stand.lowers();
+        let mut uppers = Vec::new();
+        for deeds in rounds {
+            let (copy, [kept, anew]) = (tempfile::tempdir().unwrap(), [(), ()].map(|()| tempfile::tempdir().unwrap()));
+            let mut other = StandingRoot::new(copy.path().to_owned(), Devices::Live);
+            lowers.iter().rev().for_each(|lower| other.lay(lower).unwrap());
+            other.mark().unwrap();
+            let taken = |standing: &mut StandingRoot, upper_directory: &Path| {
+                perform(standing.root(), &deeds);
+                standing.take(&lowers, &[], upper_directory).unwrap();
+                upper(upper_directory, &below, &[], &lowers).unwrap()
+            };
+            let change = taken(&mut stand.standing, kept.path());
+            let after = apply(&below, &change);
+            prop_assert_eq!(comparable(change), comparable(taken(&mut other, anew.path())));
+            below = after;
+            stand.standing.lay(kept.path()).unwrap();
+            stand.standing.mark().unwrap();
+            lowers.insert(0, kept.path().to_owned());
+            uppers.push(kept);
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 fn some() -> Vec<Entry> {
     vec![
         directory("d"),
