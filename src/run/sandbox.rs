@@ -23,10 +23,11 @@ pub struct Sandbox {
 }
 
 /// What is tried, the best first.
-const WAYS: [Sandbox; 4] = [
+const WAYS: [Sandbox; 5] = [
     Sandbox { rung: Rung::Ids, is_stacking: true },
     Sandbox { rung: Rung::Ids, is_stacking: false },
     Sandbox { rung: Rung::SingleId, is_stacking: true },
+    Sandbox { rung: Rung::SingleId, is_stacking: false },
     Sandbox { rung: Rung::Chroot, is_stacking: false },
 ];
 
@@ -118,7 +119,7 @@ impl Sandbox {
         }
         if self.rung != Rung::Chroot {
             if self.rung == Rung::SingleId {
-                layer::keep_owners_in(&root.lowers[0])?;
+                layer::keep_owners_in(root.lowers.first().unwrap_or(&root.upper))?;
             }
             return child::run(Prepared::probe(&root, self.rung)?, &|_, _| (), &Stop::default()).map(drop);
         }

@@ -1,9 +1,10 @@
 //! What a command has changed is moved to an upper directory of the form that overlayfs would have left.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::iter;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,9 @@ use super::copy::{copy_one, settle};
 use super::devices::Device;
 use super::marks::{Differences, ObjectMark, ObjectMarks};
 use crate::error::{Error, Result};
-use crate::layer::Provided;
 use crate::layer::stack::{WHITEOUT_NAME, find, hide, within};
-use crate::tree::{Identity, parent};
+use crate::layer::{KEPT_PREFIX, Provided};
+use crate::tree::{Identity, belongs_to_content, parent};
 
 impl StandingRoot {
     /// Moves what was changed since [`StandingRoot::mark`], and not by [`StandingRoot::lay`], into `upper`, an empty directory
@@ -111,10 +112,13 @@ fn is_as_provided(path: &Path, was: &Identity) -> bool {
         && (is.ctime(), is.ctime_nsec()) == was.changed
 }
 
-/// Returns whether it is a directory as one is that is made on the way to something.
+/// Returns whether it is a directory as one is that is made on the way to something: root's, in whatever way that is kept.
 fn is_plain_directory(path: &Path) -> bool {
-    fs::symlink_metadata(path)
-        .is_ok_and(|it| it.is_dir() && it.permissions().mode() & 0o7777 == 0o755 && (it.uid(), it.gid()) == (0, 0))
+    let is_plain =
+        |it: Metadata| it.is_dir() && it.permissions().mode() & 0o7777 == 0o755 && (it.uid(), it.gid()) == (0, 0);
+    let is_more = |name: &[u8]| belongs_to_content(name) || name.starts_with(KEPT_PREFIX);
+    let has_more = || xattr::list(path).is_ok_and(|mut names| names.any(|name| is_more(name.as_bytes())));
+    fs::symlink_metadata(path).is_ok_and(is_plain) && !has_more()
 }
 
 /// Returns the directories that `path` lies in, without the root, the lowest first.

@@ -7,9 +7,10 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 use super::kills::stays;
+use super::single_id::ONE_ID;
+use crate::support::overlay::OnOverlay;
 use crate::support::program::{Outcome, Program};
 use crate::support::tool::{install, require, require_root, run};
 use crate::support::traces::{assert_blobs_hold, assert_records_hold, assert_store_is_sound};
@@ -21,36 +22,8 @@ const WITHOUT_MOUNTS: [&str; 5] = ["setpriv", "--bounding-set", "-sys_admin", "-
 const BUSYBOX: &str = "FROM scratch AS busybox\nCOPY busybox /bin/busybox\n\
                        RUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nFROM busybox\n";
 
-/// A place whose file system is an overlay, as a container's is.
-struct OnOverlay {
-    place: TempDir,
-}
-
-impl OnOverlay {
-    fn new() -> Self {
-        let place = tempfile::tempdir().unwrap();
-        for name in ["lower", "upper", "work", "merged"] {
-            fs::create_dir(place.path().join(name)).unwrap();
-        }
-        let at = |name: &str| place.path().join(name).display().to_string();
-        let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
-        run("mount", ["-t", "overlay", "-o", &options, "overlay", &at("merged")]);
-        OnOverlay { place }
-    }
-
-    fn path(&self) -> std::path::PathBuf {
-        self.place.path().join("merged")
-    }
-}
-
-impl Drop for OnOverlay {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
-    }
-}
-
-/// Builds `steps` on overlays, on copies, in a chroot, and in a chroot whose store is on an overlay; all have to come out the
-/// same.
+/// Builds `steps` on overlays, on copies, in a chroot, and with a single id; the latter two with a store on an overlay, too. All
+/// have to come out the same.
 #[track_caller]
 fn assert_same(tree: Tree, steps: &str, flags: &[&str]) {
     if !require_root() || !require("busybox") || !require("setpriv") {
@@ -60,8 +33,9 @@ fn assert_same(tree: Tree, steps: &str, flags: &[&str]) {
     let context = tree.file("busybox", busybox).mode(0o755).plant();
     fs::write(context.path().join("Dockerfile"), format!("{BUSYBOX}{steps}")).unwrap();
     let arguments = [&["build", context.path().to_str().unwrap(), "--platform=linux/amd64"], flags].concat();
-    let built = |program: &Program, starter: &[&str]| {
-        let isolation = if starter.is_empty() { "--isolation=ids" } else { "--isolation=chroot" };
+    let built = |program: &Program, starter: &[&str], isolation: &str| {
+        let isolation = format!("--isolation={isolation}");
+        let isolation = isolation.as_str();
         let arguments = [arguments.as_slice(), &[isolation]].concat();
         let digest = Outcome::of(&mut program.command_under(starter, &arguments)).digest();
         // Nothing is taken from what was remembered, and the same comes out.
@@ -70,15 +44,20 @@ fn assert_same(tree: Tree, steps: &str, flags: &[&str]) {
         digest
     };
     let program = Program::new();
-    let digest = built(&program, &[]);
-    let (one, other) = (OnOverlay::new(), OnOverlay::new());
-    let copies = Program::new().environment("OCIBAKE_STORE", one.path());
-    assert_eq!(built(&copies, &[]), digest, "on copies");
+    let digest = built(&program, &[], "ids");
+    let on_overlay = |starter: &[&str], isolation: &str| {
+        let overlay = OnOverlay::new();
+        let program = Program::new().environment("OCIBAKE_STORE", overlay.path());
+        assert_eq!(built(&program, starter, isolation), digest, "{isolation}, with a store on an overlay");
+    };
+    on_overlay(&[], "ids");
     // Whatever the umask is.
     let chroot = Program::new().umask(0o077);
-    assert_eq!(built(&chroot, &WITHOUT_MOUNTS), digest, "in a chroot");
-    let both = Program::new().environment("OCIBAKE_STORE", other.path());
-    assert_eq!(built(&both, &WITHOUT_MOUNTS), digest, "in a chroot, with a store on an overlay");
+    assert_eq!(built(&chroot, &WITHOUT_MOUNTS, "chroot"), digest, "in a chroot");
+    on_overlay(&WITHOUT_MOUNTS, "chroot");
+    let single = Program::new();
+    assert_eq!(built(&single, &ONE_ID, "single-id"), digest, "with a single id");
+    on_overlay(&ONE_ID, "single-id");
     assert_store_is_sound(&chroot.store());
 }
 

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::overlay::OnOverlay;
 use crate::support::program::{NOBODY, Outcome, Program};
 use crate::support::tool::{checked, require, require_root, run};
 use crate::support::tree::Tree;
 
 /// Starts a program as root of a user namespace of its one id.
-const ONE_ID: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
+pub const ONE_ID: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
 
 const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
@@ -94,6 +95,10 @@ fn the_image_is_the_one_that_all_ids_make() {
     let steps = MANY.replacen("RUN mkdir", "RUN mkdir -m 1777 /tmp && mkdir", 1);
     let found = one.build(&ONE_ID, &steps, &[]).digest();
     assert_eq!(found, all.build(&[], &steps, &[]).digest());
+    // Copies take all along that is kept of owners.
+    let (Bench { context, program }, overlay) = (one, OnOverlay::new());
+    let one = Bench { context, program: program.environment("OCIBAKE_STORE", overlay.path()) };
+    assert_eq!(one.build(&ONE_ID, &steps, &[]).digest(), found);
     // It was no empty image that both have made.
     let root = all.context.path().join("root");
     all.build(&[], &steps, &["-o", &format!("type=local,dest={}", root.display())]).success();
@@ -128,6 +133,40 @@ fn the_image_is_the_one_that_all_ids_make() {
     home/private -rw------- 1234:1234 0,0
     home/work/dir/id -rw-r--r-- 1000:1001 0,0
     ");
+}
+
+#[test]
+fn in_a_copy_an_owner_alone_is_a_change_and_none_is_not() {
+    let (Some(one), Some(all), overlay) = (Bench::new(), Bench::new(), OnOverlay::new()) else { return };
+    let program = one.program.environment("OCIBAKE_STORE", overlay.path());
+    let one = Bench { context: one.context, program };
+    let steps = "RUN mkdir /d && echo x > /d/f && ln -s f /d/l && mkfifo /d/p && mknod /d/n c 1 3 && echo y > /d/g && mkdir /e && chown 4 /e\n\
+                 RUN chown 5 /d/f\nRUN chown -h 6:7 /d/l\nRUN chown 8 /d/p\nRUN chown 9 /d/n\nRUN chown 10 /d\nRUN chown 0 /d/f\n\
+                 RUN chown 0 /d/f && chown 10 /d && chmod 644 /d/g && : >> /d/g\n\
+                 RUN rmdir /e && mkdir /e && chown 4 /e\nRUN chown 4 /etc\n";
+    let digest = one.build(&ONE_ID, steps, &[]).digest();
+    assert_eq!(digest, all.build(&[], steps, &[]).digest());
+    assert_eq!(one.build(&ONE_ID, steps, &["--no-cache"]).digest(), digest);
+}
+
+#[test]
+fn a_directory_that_a_file_was_provided_in_stays_if_it_was_given_away() {
+    let (Some(one), Some(all), overlay) = (Bench::new(), Bench::new(), OnOverlay::new()) else { return };
+    // The image has no `/etc`: what the command does to it is all that it is there for.
+    let steps = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"chown\", \"5\", \"/etc\"]\n";
+    let build = |bench: &Bench, starter: &[&str]| {
+        fs::write(bench.context.path().join("Dockerfile"), steps).unwrap();
+        let root = bench.context.path().join("root");
+        let output = format!("type=tar,dest={}", root.display());
+        let words = ["build", bench.context.path().to_str().unwrap(), "-o", &output];
+        Outcome::of(&mut bench.program.command_under(starter, words)).success();
+        run("tar", ["--numeric-owner", "-tvf", root.to_str().unwrap(), "etc"])
+    };
+    let program = one.program.environment("OCIBAKE_STORE", overlay.path());
+    let one = Bench { context: one.context, program };
+    let list = build(&one, &ONE_ID);
+    assert_eq!(list, build(&all, &[]));
+    assert!(list.starts_with("drwxr-xr-x 5/0 "), "{list}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::tool::{require, require_root, skip};
+use super::tool::{require, require_root, run, skip};
 
 pub struct Overlay {
     place: TempDir,
@@ -49,5 +49,34 @@ impl Drop for Overlay {
     fn drop(&mut self) {
         // A test that fails must not abort over this.
         let _ = Command::new("umount").arg("--lazy").arg(self.merged()).status();
+    }
+}
+
+/// A place whose file system is an overlay, as a container's is.
+pub struct OnOverlay {
+    place: TempDir,
+}
+
+impl OnOverlay {
+    /// The test runs as root.
+    pub fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["lower", "upper", "work", "merged"] {
+            fs::create_dir(place.path().join(name)).unwrap();
+        }
+        let at = |name: &str| place.path().join(name).display().to_string();
+        let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+        run("mount", ["-t", "overlay", "-o", &options, "overlay", &at("merged")]);
+        OnOverlay { place }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.place.path().join("merged")
+    }
+}
+
+impl Drop for OnOverlay {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
     }
 }
