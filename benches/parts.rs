@@ -10,7 +10,7 @@ use std::thread;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use ocibake::layer::{self, Compression, Job, Layer, Writer, Written};
+use ocibake::layer::{self, Compression, Job, Layer, Owners, Writer, Written};
 use ocibake::oci::{Descriptor, Digest, VerifyingReader};
 use ocibake::progress::silent;
 use ocibake::tree::{self, Attributes, Content, Entry, Ignore, Kind, Limits};
@@ -86,7 +86,7 @@ fn unpack(criterion: &mut Criterion) {
                 |root| {
                     {
                         let opened = File::open(root.path()).unwrap();
-                        layer::unpack(&tree, &layers, &open, (opened.as_fd(), root.path()), &pool)
+                        layer::unpack(Owners::OfLayers, &tree, &layers, &open, (opened.as_fd(), root.path()), &pool)
                     }
                     .map(|_| root)
                 },

@@ -299,10 +299,21 @@ impl<'p> Schedule<'_, 'p> {
     /// What the step to `state` is known by through its content.
     fn by_content(&self, state: usize, work: &dyn Doing, given: &Given<'_>) -> Result<Key> {
         let (key, files) = self.content_below(state)?;
-        let differs = cache::difference(&files, &given.below, &self.inputs.bases)?;
+        let find = || cache::difference(&files, &given.below, &self.inputs.bases);
+        let differs = match self.trusted_mark(self.step(state)?.2) {
+            Some(mark) => cache::known_difference(self.inputs.options.store, &key, mark, find)?,
+            None => find()?,
+        };
         let key = Key::by_content(work.kind(), &key, &differs, self.inputs.options.compression);
         let key = work.content(key, given, self.inputs)?;
         key.map(Key::of_parts).ok_or_else(|| Error::input("the step is not known by content"))
+    }
+
+    /// What `state` is known by, if nothing of it has to be looked at once more.
+    fn trusted_mark(&self, state: usize) -> Option<Key> {
+        let mark = locked(&self.ledger).slots[state].mark?;
+        let is_trusted = mark.is_settled && !mark.is_anew && self.inputs.options.trust_times;
+        mark.key.filter(|_| is_trusted)
     }
 
     /// The file system below `state` that is known by content and the last on the way there, and what it is known by.

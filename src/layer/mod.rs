@@ -31,7 +31,7 @@ pub use read::{
 pub use stack::{can_make_whiteouts, hide};
 pub use standing::{Devices, StandingRoot, copy, files_of, link, replace_by_copy, settle_as};
 pub use tar::{RECORD, TRAILER, WINDOWS_ATTRIBUTES, WINDOWS_CREATED, WINDOWS_SECURITY};
-pub use unpack::{Directories, Owners, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all, unpack_for};
+pub use unpack::{Directories, Owners, Staged, Unpacked, extract, flatten, stage, unpack, unpack_all};
 pub use upper::{Provided, upper};
 pub use whiteout::with_whiteouts;
 pub use write::{Compression, Earlier, Job, Piece, Writer, Written};

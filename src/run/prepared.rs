@@ -19,7 +19,7 @@ use super::landlock::Landlock;
 use super::mounting::copy;
 use super::operation::{self, CLOSED, Operation};
 use super::place::Stubs;
-use super::process::{Mount, MountSource, Network, Process, Root, Security, User};
+use super::process::{Mount, MountSource, Network, Process, Root, Security};
 use super::provided::hosts;
 use super::rung::Rung;
 use super::seccomp;
@@ -134,19 +134,7 @@ impl Prepared {
 
     /// Prepares all of a run in a chroot but its command.
     pub(super) fn chroot_probe(root: BorrowedFd<'_>) -> Result<Prepared> {
-        let process = Process {
-            arguments: vec![b"/".to_vec()],
-            environment: Vec::new(),
-            directory: b"/".to_vec(),
-            user: User::default(),
-            network: Network::Host,
-            security: Security::Sandbox,
-            hosts: Vec::new(),
-            shm_size: None,
-            limits: Vec::new(),
-            mounts: Vec::new(),
-            emulator: None,
-        };
+        let process = Process::new(vec![b"/".to_vec()]);
         let mut prepared = Self::in_chroot(&process, root)?;
         if let Some(command) = &mut prepared.command {
             command.is_probe = true;

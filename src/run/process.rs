@@ -34,6 +34,25 @@ pub struct Process {
     pub emulator: Option<Emulator>,
 }
 
+impl Process {
+    /// Returns a run of `arguments` by root in `/`: without variables, on the network of the machine, with no mounts of its own.
+    pub fn new(arguments: Vec<Vec<u8>>) -> Process {
+        Process {
+            arguments,
+            environment: Vec::new(),
+            directory: b"/".to_vec(),
+            user: User::default(),
+            network: Network::Host,
+            security: Security::Sandbox,
+            hosts: Vec::new(),
+            shm_size: None,
+            limits: Vec::new(),
+            mounts: Vec::new(),
+            emulator: None,
+        }
+    }
+}
+
 /// A user by numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct User {

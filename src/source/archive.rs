@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layer::{
     self, GZIP_MAGIC, Layer, Overlay, Owners, RECORD, ZSTD_MAGIC, ZSTD_SKIPPABLE, ZSTD_WINDOW, is_header, read_archive,
 };
-use crate::oci::{Descriptor, HashingWriter, media_type};
+use crate::oci::{Descriptor, Digest, HashingWriter, media_type};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::store::LocalStore;
 use crate::tree::{Content, Entry, Files, IdMap, Kind, Limits, Node, Object, Spool};
@@ -44,7 +44,8 @@ const XZ_MEMORY: u32 = 130 << 10;
 /// Returns none if it is not a tar: so is one without a single entry. Errors call it `name`. Fails for one that has a path
 /// which leads out of it by `..`, or more than [`Limits`] allow.
 pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Option<Vec<Entry>>> {
-    let Some(packed) = Packed::read(content.reader(), content.size(), name, store)? else { return Ok(None) };
+    let packed = Packed::read(content.reader(), content.size(), name, store.scratch()?)?;
+    let Some(packed) = packed else { return Ok(None) };
     let told = packed.overlay.files().paths().filter(|(path, _)| !path.is_empty() && !packed.overlay.is_implied(path));
     let mut told: Vec<(Vec<u8>, &Node)> = told.collect();
     told.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -61,6 +62,13 @@ pub fn entries(content: &Content, name: &str, store: &LocalStore) -> Result<Opti
         });
     }
     Ok(Some(entries))
+}
+
+/// Writes the tar that `content` is, as [`entries`] has read it before, into the empty `file`, and returns its digest. Errors call
+/// it `name`. None if it is not one any more.
+pub fn tar_into(content: &Content, name: &str, file: File) -> Result<Option<Digest>> {
+    let packed = Packed::read(content.reader(), content.size(), name, file)?;
+    Ok(packed.map(|packed| packed.spool.tar()))
 }
 
 /// Returns whether what begins with `head`, at least [`HEAD`] bytes if there are as many, is taken for an archive by
@@ -81,7 +89,7 @@ pub fn unpack(
     store: &LocalStore,
     progress: Progress<'_>,
 ) -> Result<()> {
-    let Some(packed) = Packed::read(raw, size, name, store)? else {
+    let Some(packed) = Packed::read(raw, size, name, store.scratch()?)? else {
         return Err(Error::input(format!("{name} is not an archive with anything in it"))
             .with_hint("a tar is taken, as it is or compressed with gzip, bzip2, xz or zstd"));
     };
@@ -97,7 +105,7 @@ pub fn unpack(
         true => Owners::OfLayers,
         false => Owners::Own,
     };
-    let unpacked = layer::unpack_for(owners, overlay.files(), &layers, &open, (opened.as_fd(), root), &pool)?;
+    let unpacked = layer::unpack(owners, overlay.files(), &layers, &open, (opened.as_fd(), root), &pool)?;
     unpacked.directories.without_root().finish(b"", opened.as_fd(), root)?;
     restore_set_id(overlay.files(), root)?;
     for (kind, message) in unpacked.left_out {
@@ -132,11 +140,10 @@ struct Packed {
 }
 
 impl Packed {
-    /// Returns the archive; none if it is not one.
-    fn read(raw: impl Read, size: u64, name: &str, store: &LocalStore) -> Result<Option<Self>> {
+    /// Returns the archive, which is brought into the empty `file`; none if it is not one.
+    fn read(raw: impl Read, size: u64, name: &str, file: File) -> Result<Option<Self>> {
         let failed = |source| Error::from_read("read", name, source);
         let Some((head, tar)) = begin(raw).map_err(failed)? else { return Ok(None) };
-        let file = store.scratch()?;
         let copy = BufWriter::with_capacity(CHUNK, file.try_clone().map_err(|source| Error::io("open", name, source))?);
         let (copy, limits) = (HashingWriter::new(copy), Limits::of_archive(size));
         let mut spooled = None;

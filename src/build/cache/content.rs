@@ -3,10 +3,12 @@
 use rayon::prelude::*;
 
 use super::key::{Key, started};
+use super::records::marker;
 use crate::build::inputs::Bases;
 use crate::error::Result;
 use crate::layer::Compression;
 use crate::oci::{Digest, Encode, KeyBuilder};
+use crate::store::LocalStore;
 use crate::tree::{Attributes, Change, Content, Entry, Files, Kind, diff};
 
 impl Key {
@@ -23,6 +25,24 @@ pub fn difference(from: &Files, to: &Files, bases: &Bases<'_>) -> Result<Digest>
     bases.bring(changes.iter().filter_map(content))?;
     let sums = bases.pool().install(|| changes.par_iter().map(sum).collect::<Result<Vec<Digest>>>())?;
     Ok(KeyBuilder::new("changes 1").part("changes", &sums).finish())
+}
+
+/// Returns what `find` returns for what makes the file system that is known by `to` out of the one that is known by the content
+/// `from`: as it was noted, or else found and noted.
+pub fn known_difference(
+    store: &LocalStore,
+    from: &Digest,
+    to: Key,
+    find: impl FnOnce() -> Result<Digest>,
+) -> Result<Digest> {
+    let key = KeyBuilder::new("difference 1").part("from", from).part("to", &to.digest()).finish();
+    let noted = store.record(&key).and_then(|(_, noted)| <[u8; 32]>::try_from(noted).ok());
+    if let Some(noted) = noted {
+        return Ok(Digest::from(noted));
+    }
+    let found = find()?;
+    store.put_record(&key, &marker(store)?, found.as_bytes())?;
+    Ok(found)
 }
 
 fn content(change: &Change) -> Option<&Content> {

@@ -4,7 +4,8 @@
 //! looks like: if nothing of it has changed, the layer it led to, or that it led to none, is known without a look at any
 //! file system. Else its entries are put together, and may still be those of a known layer.
 //!
-//! A command, which may take long, has a third look: at the content of what it works on, whatever that looks like.
+//! A command, which may take long, has a third look: at the content of what it works on, whatever that looks like. What comes of
+//! it is noted by the first look, so that the next command on the same files need not read them.
 //!
 //! What a layer is made of is summed up without a look into the files: all that an entry says, and for a file on disk its
 //! identity (device, inode, size, times) in place of its content and its extended attributes. The sum and the layer it
@@ -16,6 +17,6 @@ mod content;
 mod key;
 mod records;
 
-pub use content::difference;
+pub use content::{difference, known_difference};
 pub use key::{Key, Mark, Sum, are_settled};
 pub use records::{earlier, is_certain, marker, note, place};

@@ -17,7 +17,7 @@ use crate::build::cache::marker;
 use crate::build::options::Options;
 use crate::build::windows;
 use crate::error::{Error, Result};
-use crate::layer::{self, Layer, Member, Overlay, Unpacked};
+use crate::layer::{self, Layer, Member, Overlay, Owners, Unpacked};
 use crate::net::Stop;
 use crate::oci::{Descriptor, Digest, KeyBuilder};
 use crate::plan::BaseImage;
@@ -93,7 +93,7 @@ impl<'a> Bases<'a> {
             let pending = self.options.store.begin_unpacked()?;
             let open = |descriptor: &Descriptor| self.open(descriptor);
             let limits = Limits::of(&layers, None);
-            let (members, staged) = layer::stage(&layers, &open, limits, pending.files(), self.pool)?;
+            let (members, staged) = layer::stage(Owners::OfLayers, &layers, &open, limits, pending.files(), self.pool)?;
             layers.iter().zip(&members).try_for_each(|(layer, members)| self.note(layer, members))?;
             let files = self.put_together(image, &layers, members)?;
             self.finish(staged.arrange(&layer::lowest(&files), &layers)?, pending.files())?;
@@ -133,7 +133,7 @@ impl<'a> Bases<'a> {
             tars.iter().filter_map(|tar| Some(spooled.get(tar)?.layer.clone())).collect()
         };
         let open = |descriptor: &Descriptor| self.open(descriptor);
-        self.finish(layer::unpack(files, &layers, &open, (root, shown), self.pool)?, (root, shown))
+        self.finish(layer::unpack(Owners::OfLayers, files, &layers, &open, (root, shown), self.pool)?, (root, shown))
     }
 
     fn finish(&self, unpacked: Unpacked, (root, shown): (BorrowedFd<'_>, &Path)) -> Result<()> {

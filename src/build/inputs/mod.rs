@@ -1,5 +1,6 @@
 //! Whatever steps take from outside of their stages: contexts, images, downloads, repositories, the files of a spec.
 
+mod archives;
 mod bases;
 mod contexts;
 mod copies;

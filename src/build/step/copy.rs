@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::oci::{Digest, KeyBuilder};
 use crate::plan::{Copy, CopyItem, Provider};
 use crate::progress::{Event, WarningKind};
-use crate::source::archive;
 use crate::source::modified::Modified;
 use crate::tree::owner::is_known;
 use crate::tree::path::split;
@@ -231,10 +230,8 @@ impl Copying<'_> {
 
     /// Unpacks `source` to the destination, if it is an archive; whether it is.
     fn unpack(&self, copier: &Copier<'_>, source: &Matched<'_>, edit: &mut Edit) -> Result<bool> {
-        let Object::Other(Kind::File(content)) = source.node.object() else { return Ok(false) };
-        self.inputs.bases.bring(std::iter::once(content))?;
         let name = String::from_utf8_lossy(&source.name);
-        let Some(entries) = archive::entries(content, &name, self.inputs.options.store)? else { return Ok(false) };
+        let Some(entries) = self.inputs.archive(source.node, &name)? else { return Ok(false) };
         let destination = edit.files().real(copier.to.as_bytes())?;
         edit.make_directory(&destination)?;
         for entry in entries {

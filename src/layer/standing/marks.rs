@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io;
 use std::mem::MaybeUninit;
@@ -32,7 +33,9 @@ pub(super) struct ObjectMarks {
 }
 
 /// What is in a directory, sorted by name.
-type Listed = Vec<(Box<[u8]>, ObjectMark)>;
+type Listed = Vec<MarkedName>;
+
+type MarkedName = (Box<CStr>, ObjectMark);
 
 /// What tells an object from another, and from what it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,18 +72,19 @@ impl ObjectMarks {
     pub(super) fn of(root: &Path) -> Result<ObjectMarks> {
         let mark = ObjectMark::of(root)?;
         let mut marks = ObjectMarks { root: mark, directories: HashMap::new(), newest: mark.changed };
-        let found = Look { marks: &marks, root: open(root)?, shown: root }.at(vec![Vec::new()], &|_| true)?;
+        let found = Look { marks: &marks, root: open(root)?, shown: root }.at_all(false)?;
         marks.note(found);
         Ok(marks)
     }
 
-    /// Looks at all of `root` again, notes it, and returns what differs.
+    /// Looks at all of `root` again, notes it, and returns what differs. A directory that is what it was has the names that it
+    /// had: nothing is put into it or taken out of it without another time of change.
     pub(super) fn look_again(&mut self, root: &Path) -> Result<Differences> {
-        let look = Look { marks: self, root: open(root)?, shown: root };
-        let found = look.at(vec![Vec::new()], &|_| true)?;
+        let mark = ObjectMark::of(root)?;
+        let found = Look { marks: self, root: open(root)?, shown: root }.at_all(mark == self.root)?;
         let mut differences = Differences::default();
         found.iter().for_each(|directory| differences.add(directory, self.listed(&directory.path)));
-        self.root = ObjectMark::of(root)?;
+        self.root = mark;
         self.note(found);
         Ok(differences)
     }
@@ -88,10 +92,10 @@ impl ObjectMarks {
     /// Looks again at what is in `directories` of `root`, and notes it. New ones are among them.
     pub(super) fn renew(&mut self, root: &Path, directories: Vec<Vec<u8>>) -> Result<()> {
         let look = Look { marks: self, root: open(root)?, shown: root };
-        let found = look.at(directories, &|_| false)?;
+        let looks = directories.into_iter().map(|path| look.directory(NextDirectory { path, is_same: false }));
+        let found: Vec<_> = looks.map(|look| Ok(look?.0)).collect::<Result<_>>()?;
         self.root = ObjectMark::of(root)?;
-        self.newest = self.newest.max(self.root.changed);
-        self.note(found);
+        self.note(found.into_iter().flatten().collect());
         Ok(())
     }
 
@@ -107,7 +111,7 @@ impl ObjectMarks {
         let below = |(path, listed): (&Vec<u8>, _)| {
             let path = path.clone();
             let listed: &Listed = listed;
-            listed.iter().map(move |(name, mark)| (joined(&path, name), mark))
+            listed.iter().map(move |(name, mark)| (joined(&path, name.to_bytes()), mark))
         };
         self.directories.iter().flat_map(below)
     }
@@ -130,19 +134,21 @@ impl ObjectMarks {
         }
     }
 
-    fn listed(&self, directory: &[u8]) -> &[(Box<[u8]>, ObjectMark)] {
+    fn listed(&self, directory: &[u8]) -> &[MarkedName] {
         self.directories.get(directory).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn note(&mut self, found: Vec<FoundDirectory>) {
+        self.newest = self.newest.max(self.root.changed);
         for FoundDirectory { path, listed } in found {
             let newest = listed.iter().map(|(_, mark)| mark.changed).max();
             self.newest = newest.map_or(self.newest, |newest| self.newest.max(newest));
-            let is_directory =
-                |name: &[u8]| position(&listed, name).is_ok_and(|number| listed[number].1.kind == FileType::Directory);
+            let is_directory = |name: &CStr| {
+                position(&listed, name.to_bytes()).is_ok_and(|number| listed[number].1.kind == FileType::Directory)
+            };
             let was = self.listed(&path).iter().filter(|(_, mark)| mark.kind == FileType::Directory);
             let lost: Vec<_> =
-                was.filter(|(name, _)| !is_directory(name)).map(|(name, _)| joined(&path, name)).collect();
+                was.filter(|(name, _)| !is_directory(name)).map(|(name, _)| joined(&path, name.to_bytes())).collect();
             lost.into_iter().for_each(|path| self.forget(path));
             self.directories.insert(path, listed);
         }
@@ -154,16 +160,16 @@ impl ObjectMarks {
         while let Some(path) = left.pop() {
             let listed = self.directories.remove(&path).unwrap_or_default();
             let below = listed.iter().filter(|(_, mark)| mark.kind == FileType::Directory);
-            left.extend(below.map(|(name, _)| joined(&path, name)));
+            left.extend(below.map(|(name, _)| joined(&path, name.to_bytes())));
         }
     }
 }
 
 impl Differences {
     /// Adds what differs in `directory` from what `was` in it.
-    fn add(&mut self, directory: &FoundDirectory, mut was: &[(Box<[u8]>, ObjectMark)]) {
+    fn add(&mut self, directory: &FoundDirectory, mut was: &[MarkedName]) {
         let mut is = &directory.listed[..];
-        let path = |name: &[u8]| joined(&directory.path, name);
+        let path = |name: &CStr| joined(&directory.path, name.to_bytes());
         loop {
             let order = match (is.first(), was.first()) {
                 (None, None) => return,
@@ -225,13 +231,21 @@ struct FoundDirectory {
     listed: Listed,
 }
 
+/// A directory that is to be looked at.
+struct NextDirectory {
+    path: Vec<u8>,
+    /// Itself it is as it was noted, so that it has the names that it had.
+    is_same: bool,
+}
+
 impl Look<'_> {
-    /// Looks at what is in `directories`, and in those below them that `follows`, and returns where something differs.
-    fn at(&self, directories: Vec<Vec<u8>>, follows: &(dyn Fn(&[u8]) -> bool + Sync)) -> Result<Vec<FoundDirectory>> {
-        let (mut found, mut level) = (Vec::new(), directories);
+    /// Looks at what is in the root, and in all directories there, and returns where something differs. `is_same` says whether
+    /// the root itself is as it was noted.
+    fn at_all(&self, is_same: bool) -> Result<Vec<FoundDirectory>> {
+        let (mut found, mut level) = (Vec::new(), vec![NextDirectory { path: Vec::new(), is_same }]);
         // One level after the other: who nests directories does not fill the stack.
         while !level.is_empty() {
-            let looks = level.into_par_iter().map(|path| self.directory(path, follows)).collect::<Result<Vec<_>>>()?;
+            let looks = level.into_par_iter().map(|directory| self.directory(directory)).collect::<Result<Vec<_>>>()?;
             let (differing, below): (Vec<_>, Vec<_>) = looks.into_iter().unzip();
             found.extend(differing.into_iter().flatten());
             level = below.into_iter().flatten().collect();
@@ -239,49 +253,80 @@ impl Look<'_> {
         Ok(found)
     }
 
-    /// Looks at what is in the directory at `path`; returns it if something differs, and the directories in it that
-    /// `follows`.
-    fn directory(
-        &self,
-        path: Vec<u8>,
-        follows: &(dyn Fn(&[u8]) -> bool + Sync),
-    ) -> Result<(Option<FoundDirectory>, Vec<Vec<u8>>)> {
-        let failed = |errno: Errno| Error::io("list", within(self.shown, &path), errno.into());
-        let name: &[u8] = if path.is_empty() { b"." } else { &path };
-        let opened = openat(&self.root, name, DIRECTORY, Mode::empty()).map_err(failed)?;
+    /// Looks at what is in one directory; returns it if something differs, and the directories in it.
+    fn directory(&self, directory: NextDirectory) -> Result<(Option<FoundDirectory>, Vec<NextDirectory>)> {
+        let NextDirectory { path, is_same } = directory;
         let was = self.marks.listed(&path);
-        let (mut is_same, mut others, mut below) = (vec![false; was.len()], Vec::new(), Vec::new());
-        let mut buffer = [MaybeUninit::uninit(); NAMES_AT_ONCE];
-        let mut entries = RawDir::new(&opened, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
-            }
-            let mark = ObjectMark::at(&opened, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
-            let mark =
-                mark.map_err(|errno| Error::io("look at", within(self.shown, &joined(&path, name)), errno.into()))?;
-            if mark.is_whiteout() {
-                continue;
-            }
-            if mark.kind == FileType::Directory {
-                let path = joined(&path, name);
-                below.extend(follows(&path).then_some(path));
-            }
-            match position(was, name) {
-                Ok(number) if was[number].1 == mark => is_same[number] = true,
-                _ => others.push((name.into(), mark)),
+        let mut seen =
+            SeenObjects { path: &path, was, is_same: vec![false; was.len()], others: Vec::new(), below: Vec::new() };
+        // What need not be listed is opened for less.
+        let flags = if is_same { DIRECTORY | OFlags::PATH } else { DIRECTORY };
+        let opened = openat(&self.root, if path.is_empty() { b"." } else { &path[..] }, flags, Mode::empty());
+        let opened = opened.map_err(|errno| self.failed("list", &path, errno))?;
+        let look = |name: &CStr| {
+            let mark = ObjectMark::at(&opened, name, AtFlags::SYMLINK_NOFOLLOW);
+            mark.map_err(|errno| self.failed("look at", &joined(&path, name.to_bytes()), errno))
+        };
+        if is_same {
+            was.iter().enumerate().try_for_each(|(number, (name, _))| Ok(seen.add(name, look(name)?, Ok(number))))?;
+        } else {
+            let mut buffer = [MaybeUninit::uninit(); NAMES_AT_ONCE];
+            let mut entries = RawDir::new(&opened, &mut buffer);
+            while let Some(entry) = entries.next() {
+                let entry = entry.map_err(|errno| self.failed("list", &path, errno))?;
+                let name = entry.file_name();
+                if !matches!(name.to_bytes(), b"." | b"..") {
+                    seen.add(name, look(name)?, position(was, name.to_bytes()));
+                }
             }
         }
         let is_known = self.marks.directories.contains_key(&path);
+        let (listed, below) = seen.finish(is_known);
+        Ok((listed.map(|listed| FoundDirectory { path, listed }), below))
+    }
+
+    fn failed(&self, action: &str, path: &[u8], errno: Errno) -> Error {
+        Error::io(action, within(self.shown, path), errno.into())
+    }
+}
+
+/// What was seen of a directory so far.
+struct SeenObjects<'a> {
+    path: &'a [u8],
+    was: &'a [MarkedName],
+    /// Which of those are as they were.
+    is_same: Vec<bool>,
+    others: Listed,
+    /// The directories in it.
+    below: Vec<NextDirectory>,
+}
+
+impl SeenObjects<'_> {
+    /// Adds an object, whose place among those that were noted is `position`.
+    fn add(&mut self, name: &CStr, mark: ObjectMark, position: Result<usize, usize>) {
+        if mark.is_whiteout() {
+            return;
+        }
+        let same = position.ok().filter(|number| self.was[*number].1 == mark);
+        if mark.kind == FileType::Directory {
+            self.below.push(NextDirectory { path: joined(self.path, name.to_bytes()), is_same: same.is_some() });
+        }
+        match same {
+            Some(number) => self.is_same[number] = true,
+            None => self.others.push((name.into(), mark)),
+        }
+    }
+
+    /// Returns what is there if that is not what was noted, and the directories.
+    fn finish(self, is_known: bool) -> (Option<Listed>, Vec<NextDirectory>) {
+        let SeenObjects { was, is_same, others, below, .. } = self;
         if is_known && others.is_empty() && is_same.iter().all(|is_same| *is_same) {
-            return Ok((None, below));
+            return (None, below);
         }
         let same = was.iter().zip(is_same).filter(|(_, is_same)| *is_same).map(|(object, _)| object.clone());
         let mut listed: Listed = same.chain(others).collect();
         listed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        Ok((Some(FoundDirectory { path, listed }), below))
+        (Some(listed), below)
     }
 }
 
@@ -291,6 +336,6 @@ fn open(root: &Path) -> Result<OwnedFd> {
     openat(CWD, root, DIRECTORY, Mode::empty()).map_err(|errno| Error::io("list", root, errno.into()))
 }
 
-fn position(listed: &[(Box<[u8]>, ObjectMark)], name: &[u8]) -> Result<usize, usize> {
-    listed.binary_search_by(|(known, _)| (**known).cmp(name))
+fn position(listed: &[MarkedName], name: &[u8]) -> Result<usize, usize> {
+    listed.binary_search_by(|(known, _)| known.to_bytes().cmp(name))
 }

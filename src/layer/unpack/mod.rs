@@ -59,19 +59,9 @@ const SMALL: u64 = 256 << 10;
 /// disk that is not the one that was walked is an error. Root gets owners, modes, times, attributes and devices
 /// as the layers have them. Others get files of their own, without set-user-ID and set-group-ID bits, which would lend
 /// out other rights than were meant; devices and attributes that only root may have are left out. What is written is
-/// all there when this returns, but for the attributes of directories: see [`Directories::finish`].
+/// all there when this returns, but for the attributes of directories: see [`Directories::finish`]. `owners` says whose the files
+/// are to be.
 pub fn unpack(
-    files: &Files,
-    layers: &[Layer],
-    open: &Open<'_>,
-    place: (BorrowedFd<'_>, &Path),
-    pool: &ThreadPool,
-) -> Result<Unpacked> {
-    unpack_for(Owners::OfLayers, files, layers, open, place, pool)
-}
-
-/// As [`unpack`], but `owners` says whose the files are to be.
-pub fn unpack_for(
     owners: Owners,
     files: &Files,
     layers: &[Layer],

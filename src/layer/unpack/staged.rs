@@ -39,23 +39,13 @@ pub fn unpack_all(
     root: (BorrowedFd<'_>, &Path),
     pool: &ThreadPool,
 ) -> Result<Unpacked> {
-    let (members, staged) = stage_for(owners, layers, open, limits, root, pool)?;
+    let (members, staged) = stage(owners, layers, open, limits, root, pool)?;
     staged.arrange(&put_together(members, layers)?, layers)
 }
 
 /// The first half of [`unpack_all`]: reads `layers`, and returns the members of each and what came to disk of them. All digests
 /// hold by then.
 pub fn stage(
-    layers: &[Layer],
-    open: &Open<'_>,
-    limits: Limits,
-    root: (BorrowedFd<'_>, &Path),
-    pool: &ThreadPool,
-) -> Result<(Vec<Vec<Member>>, Staged)> {
-    stage_for(Owners::OfLayers, layers, open, limits, root, pool)
-}
-
-fn stage_for(
     owners: Owners,
     layers: &[Layer],
     open: &Open<'_>,

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use ocibake::layer::{Provided, lower, lowest, unpack, upper, with_whiteouts};
+use ocibake::layer::{Owners, Provided, lower, lowest, unpack, upper, with_whiteouts};
 use ocibake::tree::{Attributes, Change, Entry, Files, Identity, Kind, diff};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -30,7 +30,7 @@ pub(super) fn written(files: &Files) -> TempDir {
     let directory = File::open(place.path()).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let open = |_: &_| unreachable!("there are no layers");
-    let unpacked = unpack(files, &[], &open, (directory.as_fd(), place.path()), &pool).unwrap();
+    let unpacked = unpack(Owners::OfLayers, files, &[], &open, (directory.as_fd(), place.path()), &pool).unwrap();
     assert_eq!(unpacked.left_out, []);
     unpacked.directories.finish(b"", directory.as_fd(), place.path()).unwrap();
     place

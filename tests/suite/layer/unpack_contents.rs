@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ocibake::error::{Error, Result};
-use ocibake::layer::{Compression, Layer, flatten, read, unpack};
+use ocibake::layer::{Compression, Layer, Owners, flatten, read, unpack};
 use ocibake::oci::{Descriptor, Digest};
 use ocibake::tree::{Content, Entry, Files, Ignore, Kind, Limits, Spool, walk};
 use tempfile::TempDir;
@@ -56,7 +56,7 @@ fn unpacked(files: &Files, layer: &InMemory) -> Result<TempDir> {
     let place = tempfile::tempdir().unwrap();
     let root = File::open(place.path()).unwrap();
     let layers = [layer.layer.clone()];
-    let done = unpack(files, &layers, &|it| layer.open(it), (root.as_fd(), place.path()), &pool())?;
+    let done = unpack(Owners::OfLayers, files, &layers, &|it| layer.open(it), (root.as_fd(), place.path()), &pool())?;
     done.directories.finish(b"", root.as_fd(), place.path())?;
     Ok(place)
 }

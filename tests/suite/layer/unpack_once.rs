@@ -56,7 +56,7 @@ impl Layers {
     fn twice(&self, threads: usize) -> Result<TempDir> {
         let pool = pool(threads);
         let files = read(&self.layers, &|it| self.open(it), Limits::of_build(), &pool)?;
-        finished(|root| unpack(&files, &self.layers, &|it| self.open(it), root, &pool))
+        finished(|root| unpack(Owners::OfLayers, &files, &self.layers, &|it| self.open(it), root, &pool))
     }
 
     fn once(&self, threads: usize) -> Result<TempDir> {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use ocibake::run::{Exit, Limit, Network, Process, Resource, Security};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
-use super::confined::compile;
+use super::confined::{compile, connecting};
 use super::{Place, app, command, says, shell};
 use crate::support::traces::names_in;
 
@@ -198,18 +198,7 @@ fn abstract_sockets_of_others_are_out_of_reach_and_its_own_are_not() {
     let Some(place) = Place::new() else { return };
     let name = format!("ocibake-chroot-{}", std::process::id());
     let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-    let body = format!(
-        r#"
-        struct sockaddr_un a = {{ .sun_family = AF_UNIX }}; const char *names[] = {{ "{name}", "{name}-own" }};
-        int own = socket(AF_UNIX, SOCK_STREAM, 0);
-        for (int i = 1; i >= 0; i--) {{
-            strcpy(a.sun_path + 1, names[i]);
-            int length = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(names[i]);
-            if (i) {{ bind(own, (void *) &a, length); listen(own, 1); }}
-            SAY(i ? "own" : "other", connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *) &a, length));
-        }}"#
-    );
-    let Some(()) = compile(&place, &body) else { return };
+    let Some(()) = compile(&place, &connecting(&name)) else { return };
     assert_eq!(chroot_says(&place, "calls"), "own 0 0\nother -1 1\n");
 }
 

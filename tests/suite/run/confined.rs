@@ -190,16 +190,9 @@ fn calls_of_32_bit_programs_go_through_the_same_filter() {
     assert_eq!(said, "20 1\n310 -1\n21 -1\n118 0\n435 -38\n288 -1\nx32 -1 38\n");
 }
 
-#[test]
-fn abstract_sockets_of_others_are_out_of_reach_and_its_own_are_not() {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-    let Some(place) = Place::new() else { return };
-    let name = format!("ocibake-test-{}", std::process::id());
-    let address = SocketAddr::from_abstract_name(&name).unwrap();
-    let _listener = UnixListener::bind_addr(&address).unwrap();
-    UnixStream::connect_addr(&address).unwrap();
-    let body = format!(
+/// The body of a program that connects to an abstract socket of its own, and to `name`, which is another's.
+pub fn connecting(name: &str) -> String {
+    format!(
         r#"
         struct sockaddr_un a = {{ .sun_family = AF_UNIX }}; const char *names[] = {{ "{name}", "{name}-own" }};
         int own = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -209,7 +202,18 @@ fn abstract_sockets_of_others_are_out_of_reach_and_its_own_are_not() {
             if (i) {{ bind(own, (void *) &a, length); listen(own, 1); }}
             SAY(i ? "own" : "other", connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *) &a, length));
         }}"#
-    );
-    let Some(said) = calls(&place, &body) else { return };
+    )
+}
+
+#[test]
+fn abstract_sockets_of_others_are_out_of_reach_and_its_own_are_not() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+    let Some(place) = Place::new() else { return };
+    let name = format!("ocibake-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    UnixStream::connect_addr(&address).unwrap();
+    let Some(said) = calls(&place, &connecting(&name)) else { return };
     assert_eq!(said, "own 0 0\nother -1 1\n");
 }

@@ -19,6 +19,7 @@ mod kills;
 mod mounts;
 pub mod namespace;
 mod namespace_ends;
+mod once;
 mod place;
 mod provided;
 mod real_work;
@@ -35,7 +36,7 @@ use std::sync::Mutex;
 use ocibake::error::Result;
 use ocibake::layer::{Devices, copy};
 use ocibake::net::Stop;
-use ocibake::run::{Exit, Network, Process, Ran, Root, Rung, Sandbox, Security, Stream, User};
+use ocibake::run::{Exit, Process, Ran, Root, Rung, Sandbox, Stream, User};
 
 use crate::support::tool::{install, require, require_root, run};
 
@@ -166,17 +167,8 @@ fn shell(script: &str) -> Process {
 
 fn command(arguments: &[&str]) -> Process {
     Process {
-        arguments: arguments.iter().map(|argument| argument.as_bytes().to_vec()).collect(),
         environment: vec![b"PATH=/sbin:/bin".to_vec()],
-        directory: b"/".to_vec(),
-        user: User::default(),
-        network: Network::Host,
-        security: Security::Sandbox,
-        hosts: Vec::new(),
-        shm_size: None,
-        limits: Vec::new(),
-        mounts: Vec::new(),
-        emulator: None,
+        ..Process::new(arguments.iter().map(|argument| argument.as_bytes().to_vec()).collect())
     }
 }
 
