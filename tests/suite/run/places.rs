@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::kills::stays;
-use super::namespace::{BAKER, Bakery};
+use super::namespace::{BAKER, Bakery, POOR};
 use super::single_id::ONE_ID;
 use crate::support::contained::{Contained, Rights};
 use crate::support::program::{Outcome, Program};
@@ -31,7 +31,9 @@ RUN touch file && (touch /no 2> /dev/null || echo refused > told) && kill -9 -1;
 /// What shows that a command is in no chroot, and that it finds itself in `/proc`.
 const AMONG: &str = "RUN test -d /proc/$$ && test \"$(readlink /proc/self/exe)\" = /bin/busybox && \
                      ! cat /proc/1/environ 2> /dev/null && ! cat /proc/$PPID/environ 2> /dev/null && \
-                     (setsid sleep 1000 &) && ! echo x 2> /dev/null > /proc/sys/kernel/hostname && test ! -s /proc/keys\n";
+                     (setsid sleep 1000 &) && ! echo x 2> /dev/null > /proc/sys/kernel/hostname && test ! -s /proc/keys\n\
+                     RUN --network=none --mount=type=tmpfs,target=/t --mount=type=bind,target=/c,rw \
+                     echo x > /t/x && rm /c/busybox && test \"$(wget -q -O - http://1.1.1.1 2>&1 | grep -c unreachable)\" = 1\n";
 
 #[test]
 fn root_in_dockers_container_has_a_chroot() {
@@ -249,8 +251,9 @@ fn among_other_processes_all_ends_with_the_command_and_with_the_program() {
     for signal in [Signal::KILL, Signal::TERM] {
         let step = format!("{sleeps} touch /begun; sleep 1000; : {mark}");
         let mut started = build(&step).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let begun =
-            || run("sh", ["-c", "find \"$1\" -name begun 2> /dev/null", "sh", program.store().to_str().unwrap()]);
+        let begun = || {
+            run("sh", ["-c", "find \"$1\" -name begun 2> /dev/null || true", "sh", program.store().to_str().unwrap()])
+        };
         while begun().is_empty() {
             assert!(started.try_wait().unwrap().is_none());
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -262,6 +265,28 @@ fn among_other_processes_all_ends_with_the_command_and_with_the_program() {
         Outcome::of(&mut program.command_under(&starter, ["cache", "prune", "--all"])).success();
     }
     Outcome::of(&mut build("test -d /proc/$$")).success();
+}
+
+#[test]
+fn ordinary_users_make_the_same_image_among_other_processes() {
+    let steps = "RUN touch /x && chown 7:8 /x && test -d /proc/$$ && kill -9 -1; ln -s x /l && chown -h 5 /l\n";
+    let Some(bakery) = Bakery::with(Tree::new(), steps) else { return };
+    let digest = bakery.by_root(&[]).digest();
+    let ways = &MASKED[2..];
+    for (user, isolation) in [(BAKER, "ids"), (POOR, "single-id")] {
+        bakery.give_to(user);
+        assert_eq!(bakery.by(user, ways, &bakery.build(&["--no-cache"])).digest(), digest, "{isolation}");
+        let told = bakery.by(user, ways, &["doctor"]).success().stdout;
+        assert!(told.contains(", among the processes that are here") && told.contains(isolation), "{told}");
+        bakery.by(user, &[], &["cache", "prune", "--all"]).success();
+    }
+    let insecure = "# syntax=docker/dockerfile:1-labs\nFROM scratch\nCOPY busybox /\nRUN --security=insecure [\"/busybox\", \"true\"]\n";
+    fs::write(bakery.context.path().join("Dockerfile"), insecure).unwrap();
+    let outcome = bakery.by(POOR, ways, &bakery.build(&["--allow=security.insecure"])).failure(1);
+    outcome.says(&[
+        "a command without restrictions cannot be run among other processes",
+        "a /proc of which nothing is hidden",
+    ]);
 }
 
 /// What AppArmor refuses where it lets users make namespaces by named programs alone: to the program it looks like this.
