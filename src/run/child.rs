@@ -114,10 +114,13 @@ fn start_supervisor<'scope>(
 /// Makes the first process, and returns what it stands for.
 fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepared)> {
     let is_confined = prepared.command.as_ref().is_some_and(|command| command.confined.is_some());
+    let has_processes = !is_confined && prepared.among.is_none();
     let mut flags = 0;
     if !is_confined {
-        flags |= libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        flags |= libc::CLONE_NEWCGROUP;
+        flags |= libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+        if has_processes {
+            flags |= libc::CLONE_NEWPID;
+        }
         if prepared.is_offline {
             flags |= libc::CLONE_NEWNET;
         }
@@ -130,7 +133,7 @@ fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepare
     // SAFETY: the new process goes to its own code, which allocates nothing and does not come back.
     let made = unsafe { clone_with(flags) };
     match made {
-        Ok(None) if is_confined => keeper::run(prepared, ends, kept),
+        Ok(None) if !has_processes => keeper::run(prepared, ends, kept),
         Ok(None) => init::run(prepared, ends, kept),
         _ => {}
     }
@@ -138,7 +141,7 @@ fn make(prepared: Prepared, ends: &Ends, kept: &[i32]) -> Result<(Child, Prepare
     match made {
         Ok(Some(descriptor)) => {
             // Without a namespace nothing ends with the first process but by it.
-            let signal = if is_confined { keeper::END } else { Signal::KILL };
+            let signal = if has_processes { Signal::KILL } else { keeper::END };
             let child = Child { descriptor, signal };
             prepared.users.iter().try_for_each(|users| users.begin(&child.descriptor))?;
             Ok((child, prepared))

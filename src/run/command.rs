@@ -58,6 +58,8 @@ pub(super) struct Confined {
 pub(super) struct Restrictions {
     pub(super) capabilities: CapabilitySet,
     pub(super) filter: Vec<Instruction>,
+    /// Where it has no processes of its own, but namespaces of all else.
+    pub(super) among: Option<Landlock>,
 }
 
 /// Strings as execve takes them.
@@ -126,10 +128,11 @@ fn prepare(
         setrlimit(*resource, *limit).map_err(at(Step::Limit(index)))?;
     }
     if let Some(restrictions) = &command.restrictions {
-        match &command.confined {
-            Some(Confined { root, landlock }) => landlock.keep_within(root.as_fd()).map_err(at(Step::Confine))?,
+        match (&command.confined, restrictions.among) {
+            (Some(Confined { root, landlock }), _) => landlock.keep_within(root.as_fd()).map_err(at(Step::Confine))?,
+            (None, Some(landlock)) => leave_others(landlock).map_err(at(Step::Confine))?,
             // Older kernels have no such scope.
-            None => drop(leave_abstract_sockets()),
+            (None, None) => drop(leave_abstract_sockets()),
         }
         capability::bound(restrictions.capabilities).map_err(at(Step::Capabilities))?;
         // While there is still the right to it: without, the kernel would ask for a promise that makes su useless.
@@ -150,7 +153,8 @@ fn prepare(
     {
         capability::set(restrictions.capabilities).map_err(at(Step::Capabilities))?;
     }
-    if command.confined.is_some() {
+    let is_among = command.restrictions.as_ref().is_some_and(|restrictions| restrictions.among.is_some());
+    if command.confined.is_some() || is_among {
         // Another user has no such promise any more. The signals are blocked in the process that waits.
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(Step::Bind))?;
         reset_signals();
@@ -161,6 +165,12 @@ fn prepare(
         return Err((Step::Directory, Errno::NOENT));
     }
     Ok(())
+}
+
+/// Keeps this process from all that it does not start itself.
+fn leave_others(landlock: Landlock) -> Result<(), Errno> {
+    let root = openat(CWD, c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    landlock.leave_others(root.as_fd())
 }
 
 /// From here on the supervisor is asked, which knows that this is not the command yet.

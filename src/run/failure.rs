@@ -51,6 +51,10 @@ fn supervise(errno: Errno) -> Error {
         Errno::BUSY => {
             failed.with_hint("another supervisor watches this program's system calls: run it outside of that")
         }
+        Errno::PERM => failed.with_hint(
+            "a container's filter of system calls may be what refuses it, as podman's does to one without CAP_SYS_CHROOT: give \
+            it that capability",
+        ),
         Errno::INVAL => failed.with_hint("the kernel must be Linux 5.19 or newer, with CONFIG_SECCOMP_FILTER"),
         _ => failed,
     }

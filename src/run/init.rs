@@ -10,7 +10,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, chdir, fchdir, pivot_root, set_dumpable_behavior,
+    DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, chdir, chroot, fchdir, pivot_root, set_dumpable_behavior,
     set_parent_process_death_signal, setsid, umask, wait,
 };
 use rustix::system::sethostname;
@@ -23,7 +23,8 @@ use super::process::Exit;
 use super::provided::HOST_NAME;
 use super::report::{Step, send_exit, send_failure, send_ready};
 use super::system::{
-    self, close_all_but, exit, kill_all, leave_keyring, reset_signals, set_loopback_up, set_name, supervise_calls,
+    self, Instruction, close_all_but, exit, kill_all, leave_keyring, reset_signals, set_loopback_up, set_name,
+    supervise_calls,
 };
 
 /// The descriptors of the sandbox's processes.
@@ -62,18 +63,9 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
     bind(report).map_err(at(Step::Bind))?;
     // SAFETY: this process has its own table of descriptors, and uses those alone that are kept.
     unsafe { close_all_but(kept) }.map_err(at(Step::Close))?;
-    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(at(Step::Private))?;
-    sethostname(HOST_NAME.as_bytes()).map_err(at(Step::HostName))?;
-    if prepared.is_offline {
-        set_loopback_up().map_err(at(Step::Loopback))?;
-    }
-    let mut making = Making::new(&mut prepared.lowers, &mut prepared.stubs, report);
-    for (index, operation) in prepared.operations.iter().enumerate() {
-        making.run(operation).map_err(at(Step::Operation(index)))?;
-    }
-    making.root().and_then(enter).map_err(at(Step::Pivot))?;
+    make_root(prepared, report)?;
     if let Some(filter) = &prepared.probed_supervision {
-        supervise_calls(filter).map_err(at(Step::Supervise))?;
+        probe_supervision(filter).map_err(at(Step::Supervise))?;
     }
     let Some(command) = &prepared.command else { return Ok(None) };
     let start = Start { command, ends };
@@ -82,6 +74,31 @@ fn begin(prepared: &mut Prepared, ends: &Ends, kept: &[RawFd]) -> Result<Option<
     // The supervisor had to look into it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(at(Step::Bind))?;
     Ok(Some(pid))
+}
+
+/// Does what a supervisor does and what is done for it, to no purpose.
+pub(super) fn probe_supervision(filter: &[Instruction]) -> Result<(), Errno> {
+    chroot(c"/")?;
+    supervise_calls(filter).map(drop)
+}
+
+/// Makes the root in the namespaces of this process, and goes there.
+pub(super) fn make_root(prepared: &mut Prepared, report: BorrowedFd<'_>) -> Result<(), (Step, Errno)> {
+    let at = |step| move |errno| (step, errno);
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(at(Step::Private))?;
+    match sethostname(HOST_NAME.as_bytes()) {
+        // The filter of a container may refuse it to everybody: then the name is that of the container.
+        Err(Errno::PERM) => {}
+        set => set.map_err(at(Step::HostName))?,
+    }
+    if prepared.is_offline {
+        set_loopback_up().map_err(at(Step::Loopback))?;
+    }
+    let mut making = Making::new(&mut prepared.lowers, &mut prepared.stubs, report);
+    for (index, operation) in prepared.operations.iter().enumerate() {
+        making.run(operation).map_err(at(Step::Operation(index)))?;
+    }
+    making.root().and_then(enter).map_err(at(Step::Pivot))
 }
 
 /// What the command's process is given.

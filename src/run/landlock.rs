@@ -72,6 +72,25 @@ impl Landlock {
         restrict(&Rules { files: MOVE, network: 0, scopes: SCOPE_SIGNALS }, Some((root, MOVE)))
     }
 
+    /// Keeps this process, which may still mount, from sending signals to others than those that it starts, where the kernel
+    /// can.
+    pub(super) fn keep_signals_alone(self) -> Result<(), Errno> {
+        if !self.has_signals() {
+            return Ok(());
+        }
+        restrict(&Rules { files: 0, network: 0, scopes: SCOPE_SIGNALS }, None)
+    }
+
+    /// Keeps this process from looking into others, and from their abstract sockets and signals as far as the kernel can. It may
+    /// still do all with the files in `root`, which is its own root.
+    pub(super) fn leave_others(self, root: BorrowedFd<'_>) -> Result<(), Errno> {
+        if self.has_signals() {
+            return restrict(&Rules { files: 0, network: 0, scopes: SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS }, None);
+        }
+        // Any rule at all puts others out of its sight.
+        restrict(&Rules { files: MOVE, network: 0, scopes: 0 }, Some((root, MOVE)))
+    }
+
     /// Keeps this process from all files but those in `root`, from making devices there, from abstract sockets and signals of
     /// others, as far as the kernel can.
     pub(super) fn keep_within(self, root: BorrowedFd<'_>) -> Result<(), Errno> {

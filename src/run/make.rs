@@ -76,21 +76,13 @@ impl<'a> Making<'a> {
                     Err(Errno::PERM) if *filesystem == c"sysfs" => machine_tree(c"/sys", *attributes)?,
                     made => made?,
                 };
-                let place = match name {
-                    // As with docker, an image has directories for what its commands had there.
-                    Some(_) => checked(find_or_make(
-                        self.root()?,
-                        target,
-                        PlaceKind::Directory,
-                        Made::Kept(Uid::ROOT, Gid::ROOT),
-                    )?)?,
-                    None => self.place(target, PlaceKind::Directory)?,
-                };
-                attach(mount.as_fd(), place.as_fd())?;
-                if let Some(known) = name {
-                    self.known[*known as usize] = Some(mount);
+                match name {
+                    Some(known) => self.mount_known(mount, target, *known),
+                    None => attach(mount.as_fd(), self.place(target, PlaceKind::Directory)?.as_fd()),
                 }
-                Ok(())
+            }
+            Operation::Share { path, attributes, name } => {
+                self.mount_known(machine_tree(path, *attributes)?, path, *name)
             }
             Operation::Devices { attributes } => self.devices(*attributes),
             Operation::Link { name, target } => symlinkat(*target, self.known(Known::Devices)?, *name),
@@ -117,6 +109,15 @@ impl<'a> Making<'a> {
                 find_or_make(self.root()?, path, PlaceKind::Directory, Made::Kept(*user, *group)).map(|_| ())
             }
         }
+    }
+
+    fn mount_known(&mut self, mount: OwnedFd, target: &CStr, known: Known) -> Result<(), Errno> {
+        // As with docker, an image has directories for what its commands had there.
+        let kept = Made::Kept(Uid::ROOT, Gid::ROOT);
+        let place = checked(find_or_make(self.root()?, target, PlaceKind::Directory, kept)?)?;
+        attach(mount.as_fd(), place.as_fd())?;
+        self.known[known as usize] = Some(mount);
+        Ok(())
     }
 
     /// Returns a place in the root that something can be mounted at.
@@ -354,9 +355,10 @@ fn checked(place: OwnedFd) -> Result<OwnedFd, Errno> {
     if fstatfs(&place)?.f_type == PROC_SUPER_MAGIC { Err(Errno::PERM) } else { Ok(place) }
 }
 
-/// Opens what is at `path` in a file system that the kernel makes: a link or another file system is not looked at.
+/// Opens what is at `path` in a file system that the kernel makes: a link is not looked at. Whoever has started this
+/// program may have mounted something there.
 fn real(within: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
-    let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     match open_within(within, path, OFlags::PATH | OFlags::CLOEXEC, plain) {
         Ok(place) => Ok(Some(place)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),

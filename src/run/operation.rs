@@ -30,6 +30,8 @@ pub(super) enum Operation {
         /// What later operations know it as.
         name: Option<Known>,
     },
+    /// Mounts what this machine has at a path, with all that is mounted there, at the same path.
+    Share { path: &'static CStr, attributes: MountAttrFlags, name: Known },
     /// Makes the device nodes in [`Known::Devices`]; no others can be used there.
     Devices { attributes: MountAttrFlags },
     /// Makes a link in [`Known::Devices`].
@@ -128,6 +130,15 @@ pub(super) fn add_system(operations: &mut Vec<Operation>, shm_size: Option<u64>,
     }
 }
 
+/// Has the command find this machine's own processes in `/proc`, and no others.
+pub(super) fn share_processes(operations: &mut [Operation]) {
+    for operation in operations {
+        if let Operation::Mount { attributes, name: Some(name @ Known::Processes), .. } = *operation {
+            *operation = Operation::Share { path: c"/proc", attributes, name };
+        }
+    }
+}
+
 /// Returns `number` in digits.
 pub(super) fn number(number: u64) -> CString {
     CString::new(number.to_string()).unwrap_or_default()
@@ -139,6 +150,7 @@ impl Operation {
         let names = |path: &CStr| path.to_bytes().iter().filter(|byte| **byte == b'/').count() + 1;
         match self {
             Operation::Provide { directory, .. } => names(directory),
+            Operation::Share { path, .. } => names(path),
             Operation::Mount { target, .. }
             | Operation::Bind { target, .. }
             | Operation::Discard { target, .. }
@@ -164,6 +176,7 @@ impl fmt::Display for Operation {
             Operation::Mount { filesystem, target, .. } => {
                 write!(f, "mount a {} at {} for the command", text(filesystem), text(target))
             }
+            Operation::Share { path, .. } => write!(f, "mount this program's own {} for the command", text(path)),
             Operation::Devices { .. } => write!(f, "make the devices in /dev for the command"),
             Operation::Link { name, .. } => write!(f, "make the link /dev/{} for the command", text(name)),
             Operation::Mask { within, path } => write!(f, "hide {within}/{} from the command", text(path)),

@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) is_offline: bool,
     /// The user namespace, if it is one of its own.
     pub(super) users: Option<UserNamespace>,
+    /// Where it has no processes of its own.
+    pub(super) among: Option<Landlock>,
     /// For the start of the command.
     pub(super) stack: Vec<u8>,
     /// The program as the user knows it.
@@ -91,6 +93,35 @@ impl Prepared {
         Ok(prepared)
     }
 
+    /// Has the command run among the processes of this program, which it finds in `/proc`. It can neither look into them nor,
+    /// as far as the kernel can see to it, send them signals.
+    pub(super) fn among_others(self) -> Result<Prepared> {
+        self.among_others_with(Landlock::here())
+    }
+
+    pub(super) fn among_others_with(mut self, landlock: Landlock) -> Result<Prepared> {
+        if !landlock.is_there() {
+            return Err(Error::new(
+                ErrorKind::Io,
+                "the kernel has no Landlock, which keeps a command from other processes",
+            )
+            .with_hint("the kernel must be Linux 5.19 or newer, with CONFIG_SECURITY_LANDLOCK"));
+        }
+        operation::share_processes(&mut self.operations);
+        self.among = Some(landlock);
+        let Some(command) = &mut self.command else { return Ok(self) };
+        let Some(restrictions) = &mut command.restrictions else {
+            return Err(Error::input("a command without restrictions cannot be run among other processes")
+                .with_hint("`--security=insecure` needs a place with a /proc of which nothing is hidden"));
+        };
+        restrictions.filter = seccomp::filter_among_others(landlock);
+        restrictions.among = Some(landlock);
+        if command.supervision.is_some() {
+            command.supervision = Some(seccomp::supervised_among_others(landlock));
+        }
+        Ok(self)
+    }
+
     /// Prepares all of a run but its command.
     pub(super) fn probe(root: &Root, rung: Rung) -> Result<Prepared> {
         let mut operations = vec![root_operation(root, false)?];
@@ -111,6 +142,7 @@ impl Prepared {
         command.restrictions = Some(Restrictions {
             capabilities: capability::IN_CHROOT.intersection(permitted()?),
             filter: seccomp::filter_in_chroot(landlock, process.network == Network::None),
+            among: None,
         });
         let root = root.try_clone_to_owned().map_err(|error| Error::io("open", "the root of the command", error))?;
         command.confined = Some(Confined { root, landlock });
@@ -152,6 +184,7 @@ impl Prepared {
             stubs,
             is_offline: false,
             users: None,
+            among: None,
             stack: vec![0; STACK],
             program: String::new(),
             command,
@@ -226,7 +259,9 @@ fn mount_operation(mount: &Mount, is_insecure: bool) -> Result<Operation> {
 fn command(process: &Process, directory: CString, rung: Rung) -> Result<Command> {
     let strings = |strings: &[Vec<u8>]| strings.iter().map(|text| string(text)).collect::<Result<Vec<_>>>();
     let restrictions = match process.security {
-        Security::Sandbox => Some(Restrictions { capabilities: capability::DEFAULT, filter: seccomp::filter() }),
+        Security::Sandbox => {
+            Some(Restrictions { capabilities: capability::DEFAULT, filter: seccomp::filter(), among: None })
+        }
         Security::Insecure => None,
     };
     let limit = |limit: Option<u64>| limit.filter(|limit| *limit != u64::MAX);

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::fs;
+use std::iter;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use super::arranged::Arranged;
 use super::child;
-use super::namespace;
+use super::namespace::{self, RungRefusal};
 use super::prepared::Prepared;
 use super::process::{Process, Ran, Root, Stream};
 use super::rung::Rung;
@@ -20,34 +21,45 @@ use crate::net::Stop;
 pub struct Sandbox {
     rung: Rung,
     is_stacking: bool,
+    /// It has a `/proc` of its own, too, which is not to be had where parts of this program's own are hidden.
+    has_processes: bool,
 }
 
 /// What is tried, the best first.
-const WAYS: [Sandbox; 5] = [
-    Sandbox { rung: Rung::Ids, is_stacking: true },
-    Sandbox { rung: Rung::Ids, is_stacking: false },
-    Sandbox { rung: Rung::SingleId, is_stacking: true },
-    Sandbox { rung: Rung::SingleId, is_stacking: false },
-    Sandbox { rung: Rung::Chroot, is_stacking: false },
+///
+/// Where directories cannot be stacked they are copied. An overlay with an upper directory in memory would be quicker at first,
+/// but a command may write more than there is memory, or than a container may have of it. fuse-overlayfs would make other
+/// images: with it, owners of links are lost where there is one id, and names of more than 251 bytes, those that begin with
+/// `.wh.` and files without a name are refused; and each call costs several times as much, while a copy is made once.
+const WAYS: [Sandbox; 9] = [
+    Sandbox { rung: Rung::Ids, is_stacking: true, has_processes: true },
+    Sandbox { rung: Rung::Ids, is_stacking: false, has_processes: true },
+    Sandbox { rung: Rung::Ids, is_stacking: true, has_processes: false },
+    Sandbox { rung: Rung::Ids, is_stacking: false, has_processes: false },
+    Sandbox { rung: Rung::SingleId, is_stacking: true, has_processes: true },
+    Sandbox { rung: Rung::SingleId, is_stacking: false, has_processes: true },
+    Sandbox { rung: Rung::SingleId, is_stacking: true, has_processes: false },
+    Sandbox { rung: Rung::SingleId, is_stacking: false, has_processes: false },
+    Sandbox { rung: Rung::Chroot, is_stacking: false, has_processes: false },
 ];
 
 impl Sandbox {
     /// Goes through all that a run needs in throw-away processes, with the root in `place`, which must exist, and returns the
-    /// best way that works. The error says which step of the best way failed and what to change.
+    /// best way that works. The error says which step of the best rung failed, in the way that asks for the least, and what to
+    /// change.
     pub fn find(place: &Path) -> Result<Sandbox> {
         Self::find_on(place, None)
     }
 
     /// As [`Sandbox::find`], but on `rung` alone if there is one.
     pub fn find_on(place: &Path, rung: Option<Rung>) -> Result<Sandbox> {
-        let mut first = None;
+        let mut failed: Vec<(Rung, Error)> = Vec::new();
         for way in WAYS.into_iter().filter(|way| rung.is_none_or(|rung| rung == way.rung)) {
-            match way.try_in(place) {
-                Ok(()) => return Ok(way),
-                Err(error) => drop(first.get_or_insert(error)),
-            }
+            let Err(error) = way.try_in(place) else { return Ok(way) };
+            failed.retain(|(rung, _)| *rung != way.rung);
+            failed.push((way.rung, error));
         }
-        Err(unusable(first.unwrap_or_else(|| Error::input("there is no such isolation here"))))
+        Err(unusable(failed))
     }
 
     /// Returns the rung that it stands on.
@@ -90,7 +102,8 @@ impl Sandbox {
 
     fn run_with(&self, process: &Process, root: &Root, run: impl FnOnce(Prepared) -> Result<Ran>) -> Result<Ran> {
         if self.rung != Rung::Chroot {
-            return run(Prepared::new(process, root, self.rung)?);
+            let prepared = Prepared::new(process, root, self.rung)?;
+            return run(if self.has_processes { prepared } else { prepared.among_others()? });
         }
         let mut arranged = Arranged::new(process, root)?;
         let passing = arranged.passing();
@@ -121,7 +134,9 @@ impl Sandbox {
             if self.rung == Rung::SingleId {
                 layer::keep_owners_in(root.lowers.first().unwrap_or(&root.upper))?;
             }
-            return child::run(Prepared::probe(&root, self.rung)?, &|_, _| (), &Stop::default()).map(drop);
+            let probe = Prepared::probe(&root, self.rung)?;
+            let probe = if self.has_processes { probe } else { probe.among_others()? };
+            return child::run(probe, &|_, _| (), &Stop::default()).map(drop);
         }
         Prepared::check_for_chroot()?;
         let arranged = Arranged::probe(&root)?;
@@ -141,7 +156,8 @@ impl fmt::Display for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.rung {
             Rung::Chroot => "in a chroot",
-            Rung::Ids | Rung::SingleId => "in namespaces of their own",
+            Rung::Ids | Rung::SingleId if self.has_processes => "in namespaces of their own",
+            Rung::Ids | Rung::SingleId => "in namespaces of their own, among the processes that are here",
         })?;
         f.write_str(if self.is_stacking { ", on an overlay of the image" } else { ", on a copy of the image" })
     }
@@ -150,15 +166,26 @@ impl fmt::Display for Sandbox {
 const SEVERAL: &str = "give the user subordinate ids, as lines in /etc/subuid and /etc/subgid, and install the package \
                        uidmap; or run it as root, with the capability CAP_SYS_ADMIN";
 
-/// What could have been had in another place, and why it could not, is told with it.
-fn unusable(error: Error) -> Error {
+/// Returns the error of a place in which all has `failed`. What could have been had in a namespace, why it could not, and what
+/// to change, is told if it was tried.
+fn unusable(failed: Vec<(Rung, Error)>) -> Error {
+    let found = Error::new(ErrorKind::Io, namespace::UNUSABLE);
     let refused = namespace::passage().map(|passage| &passage.refused[..]).unwrap_or_default();
-    let hint = refused.iter().find_map(|refusal| refusal.hint.clone()).or_else(|| error.hint.clone());
-    let found = Error::new(ErrorKind::Io, namespace::UNUSABLE).with_source(error);
-    let ways = refused.iter().map(|refusal| format!("{}: {}", refusal.rung, refusal.reason));
-    let found = found.with_details(ways.collect());
-    match hint {
-        Some(hint) => found.with_hint(hint),
-        None => found,
+    if refused.is_empty() {
+        let best = failed.into_iter().next();
+        let best = best.map_or_else(|| Error::input("there is no such isolation here"), |(_, error)| error);
+        let hint = best.hint.clone();
+        let found = found.with_source(best);
+        return match hint {
+            Some(hint) => found.with_hint(hint),
+            None => found,
+        };
     }
+    let is_told = |rung: &Rung| refused.iter().any(|refusal| refusal.rung == *rung);
+    let others = failed.iter().filter(|(rung, _)| !is_told(rung));
+    let others = others.map(|(rung, error)| RungRefusal { rung: *rung, ..RungRefusal::of(error) });
+    let lines = refused.iter().cloned().chain(others).flat_map(|RungRefusal { rung, reason, hint }| {
+        iter::once(format!("{rung}: {reason}")).chain(hint.map(|hint| format!("  to change that: {hint}")))
+    });
+    found.with_details(lines.collect())
 }

@@ -13,6 +13,7 @@ use rustix::process::geteuid;
 
 use super::regular;
 use crate::error::{Error, Result};
+use crate::tree::IdMap;
 
 /// The bits of a mode that let others in, and those of them that let others write.
 pub(super) const OTHERS: RawMode = 0o077;
@@ -95,9 +96,15 @@ fn open_root(root: &Path) -> Result<OwnedFd> {
     })
 }
 
+/// The kernel's number for who has none (`kernel.overflowuid`).
+const NOBODY: u32 = 65534;
+
 fn of_another(path: &Path, owner: u32) -> Error {
     let path = path.display();
-    Error::input(format!("{path}, of the local store, belongs to another user, number {owner}"))
+    // In a user namespace all that have no number there have this one.
+    let is_everybody = owner == NOBODY && IdMap::of_this_process().is_ok_and(|map| !map.is_whole());
+    let number = if is_everybody { String::new() } else { format!(", number {owner}") };
+    Error::input(format!("{path}, of the local store, belongs to another user{number}"))
         .with_hint(format!("{HINT}: whoever owns a store decides what is built from it"))
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, geteuid, set_parent_process_death_signal, waitpid};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use super::refusal::RungRefusal;
 use super::subordinate::{self, IdKind};
@@ -134,13 +135,22 @@ fn give(child: Pid, map: &NewMap) -> Result<(), RungRefusal> {
             subordinate::write(IdKind::Users, child, &map.users)?;
             subordinate::write(IdKind::Groups, child, &map.groups)
         }
-        NewMap::Direct(map) => write_both(place, map),
+        NewMap::Direct(map) => write_both(place, map).map_err(explained),
         NewMap::Single(map) => {
             // Who may not set groups may give himself one alone. Those that the process has, it keeps.
             write(&place.join("setgroups"), "deny")?;
-            write_both(place, map)
+            write_both(place, map).map_err(explained)
         }
     }
+}
+
+/// Names what root lacks to be root of a namespace, too.
+fn explained(refusal: RungRefusal) -> RungRefusal {
+    let may = capabilities(None).is_ok_and(|own| own.effective.contains(CapabilitySet::SETFCAP));
+    if may || !geteuid().is_root() {
+        return refusal;
+    }
+    refusal.with_hint("root needs CAP_SETFCAP for that: give it to the container, as docker does by default, or be another user there")
 }
 
 fn write_both(place: &Path, map: &IdMap) -> Result<(), RungRefusal> {
@@ -172,7 +182,8 @@ fn refused(step: &str, errno: Errno) -> RungRefusal {
             "no more user namespaces may be made: raise the limit, as with `sudo sysctl user.max_user_namespaces=15000`, \
              here and, in a container, outside of it",
         ),
-        Errno::INVAL | Errno::NOSYS => refusal.with_hint("the kernel has no user namespaces (CONFIG_USER_NS)"),
+        // A filter may answer that, too.
+        Errno::INVAL | Errno::NOSYS if !Path::new("/proc/self/ns/user").exists() => refusal.with_hint("the kernel has no user namespaces (CONFIG_USER_NS)"),
         Errno::PERM | Errno::ACCESS if is(APPARMOR, "1") => refusal.with_hint(format!(
             "AppArmor lets programs that it does not know do nothing in a user namespace, as on Ubuntu since 24.04: \
              `sudo sysctl {APPARMOR}=0`, or give the program a profile with the rule `userns,`"
@@ -180,7 +191,7 @@ fn refused(step: &str, errno: Errno) -> RungRefusal {
         Errno::PERM | Errno::ACCESS if is("kernel.unprivileged_userns_clone", "0") => {
             refusal.with_hint("`sudo sysctl kernel.unprivileged_userns_clone=1` lets users make user namespaces")
         }
-        Errno::PERM | Errno::ACCESS => refusal.with_hint(
+        Errno::PERM | Errno::ACCESS | Errno::NOSYS => refusal.with_hint(
             "a container's seccomp profile may be what refuses it: with docker, `--security-opt seccomp=unconfined`; or a \
              security module",
         ),

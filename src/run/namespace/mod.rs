@@ -135,6 +135,11 @@ fn map(rung: Rung) -> Result<NewMap, RungRefusal> {
         return Ok(NewMap::Direct(IdMap { users: same(users), groups: same(groups) }));
     }
     let owner = getuid().as_raw();
-    let users = subordinate::map(IdKind::Users, user, owner)?;
+    let users = subordinate::map(IdKind::Users, user, owner).map_err(|refusal| match user {
+        0 => RungRefusal::new("this is root without CAP_SETUID or CAP_SETGID").with_hint(
+            "give the container these capabilities, and CAP_SETFCAP, as docker does by default; or be another user there",
+        ),
+        _ => refusal,
+    })?;
     Ok(NewMap::Subordinate(IdMap { users, groups: subordinate::map(IdKind::Groups, group, owner)? }))
 }

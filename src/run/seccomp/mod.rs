@@ -29,20 +29,31 @@ pub(super) fn filter() -> Vec<Instruction> {
 /// but what would go past the supervisor. It is one filter: of two, the kernel would go through both at every call, and a
 /// refusal of either counts more than an answer.
 pub(super) fn supervised(is_restricted: bool) -> Vec<Instruction> {
+    supervised_with(is_restricted, None)
+}
+
+/// Returns the same for a command that runs among other processes.
+pub(super) fn supervised_among_others(landlock: Landlock) -> Vec<Instruction> {
+    supervised_with(true, Some(landlock))
+}
+
+fn supervised_with(is_restricted: bool, among: Option<Landlock>) -> Vec<Instruction> {
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "there is no forerunner to add to"))]
     let (mut here, mut forerunner) =
         if is_restricted { (rules(), self::forerunner()) } else { (syncs(calls::SYNCS), BTreeMap::new()) };
     here.extend(answered(answers::all()));
     here.extend(answers::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
     here.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
-    here.extend(limits(answers::SETRLIMIT, answers::PRLIMIT));
+    here.extend(limits(answers::SETRLIMIT, answers::PRLIMIT, among.is_some()));
+    here.extend(among.into_iter().flat_map(|landlock| apart(&calls::IN_CHROOT, landlock)));
     #[cfg(target_arch = "x86_64")]
     {
         use answers::i386;
         forerunner.extend(answered(i386::ALL.iter().copied()));
         forerunner.extend(i386::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
         forerunner.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
-        forerunner.extend(limits(i386::SETRLIMIT, i386::PRLIMIT));
+        forerunner.extend(limits(i386::SETRLIMIT, i386::PRLIMIT, among.is_some()));
+        forerunner.extend(among.into_iter().flat_map(|landlock| apart(&calls::IN_CHROOT_OF_FORERUNNER, landlock)));
     }
     assembled(&here, &forerunner, if is_restricted { REFUSED } else { Rule::Allow })
 }
@@ -59,15 +70,43 @@ fn answered(calls: impl Iterator<Item = (u32, Call)>) -> impl Iterator<Item = (u
     })
 }
 
-fn limits(setrlimit: u32, prlimit: u32) -> [(u32, Rule); 2] {
+fn limits(setrlimit: u32, prlimit: u32, of_itself: bool) -> [(u32, Rule); 2] {
     [
-        (setrlimit, Rule::Limit { resource: 0, can_be_null: false }),
-        (prlimit, Rule::Limit { resource: 1, can_be_null: true }),
+        (setrlimit, Rule::Limit { resource: 0, can_be_null: false, of_itself: false }),
+        (prlimit, Rule::Limit { resource: 1, can_be_null: true, of_itself }),
     ]
 }
 
 fn syncs(numbers: &[u32]) -> BTreeMap<u32, Rule> {
     numbers.iter().map(|number| (*number, Rule::Errno(0))).collect()
+}
+
+/// Returns the filter for a command that has namespaces, but runs among other processes.
+pub(super) fn filter_among_others(landlock: Landlock) -> Vec<Instruction> {
+    let own_limits = |numbers: &calls::InChroot| (numbers.limits, Rule::First(OWN_PROCESS));
+    let mut here = rules();
+    here.extend(apart(&calls::IN_CHROOT, landlock));
+    here.extend([own_limits(&calls::IN_CHROOT)]);
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "there is no forerunner to add to"))]
+    let mut forerunner = forerunner();
+    #[cfg(target_arch = "x86_64")]
+    {
+        forerunner.extend(apart(&calls::IN_CHROOT_OF_FORERUNNER, landlock));
+        forerunner.extend([own_limits(&calls::IN_CHROOT_OF_FORERUNNER)]);
+    }
+    assembled(&here, &forerunner, REFUSED)
+}
+
+/// What keeps a command from other processes, as far as Landlock does not.
+fn apart(numbers: &calls::InChroot, landlock: Landlock) -> Vec<(u32, Rule)> {
+    let mut rules = Vec::new();
+    if !landlock.has_signals() {
+        rules.push((numbers.kill, Rule::NotFirst(ALL_PROCESSES)));
+    }
+    if !landlock.is_there() {
+        rules.extend(numbers.memory.map(|number| (number, Rule::Errno(EPERM))));
+    }
+    rules
 }
 
 /// Returns the same filter for a command that has no namespaces of its own: as far as Landlock does not see to it, other
@@ -91,12 +130,7 @@ fn in_chroot(numbers: &calls::InChroot, landlock: Landlock, is_offline: bool) ->
     let mut rules = vec![(numbers.chroot, Rule::Errno(EPERM)), (numbers.limits, Rule::First(OWN_PROCESS))];
     // The mounts are those of this program.
     rules.extend(numbers.mounts.map(|number| (number, Rule::Errno(ENOSYS))));
-    if !landlock.has_signals() {
-        rules.push((numbers.kill, Rule::NotFirst(ALL_PROCESSES)));
-    }
-    if !landlock.is_there() {
-        rules.extend(numbers.memory.map(|number| (number, Rule::Errno(EPERM))));
-    }
+    rules.extend(apart(numbers, landlock));
     if is_offline {
         rules.push((numbers.socket, Rule::First(LOCAL_FAMILIES)));
         rules.extend(numbers.any_socket.map(|number| (number, Rule::Errno(EPERM))));
@@ -301,6 +335,25 @@ mod tests {
                 expected,
                 "{number}"
             );
+        }
+    }
+
+    #[test]
+    fn among_other_processes_limits_are_a_commands_own_and_landlock_keeps_signals_in_or_the_filter_does() {
+        for (version, is_reached) in [(4, fails(libc::EPERM)), (6, ALLOWED)] {
+            let landlock = Landlock::of_version(version);
+            for filter in [filter_among_others(landlock), supervised_among_others(landlock)] {
+                assert!(filter.len() <= 4096, "the kernel takes no more");
+                let verdict = |number: i64, first: i64| {
+                    let files = u64::from(libc::RLIMIT_NOFILE);
+                    verdict_of(&filter, HERE, number as u32, [first as u64, files, 0x1000, 0, 0, 0])
+                };
+                assert_eq!(verdict(libc::SYS_prlimit64, 0), ALLOWED);
+                assert_eq!(verdict(libc::SYS_prlimit64, 1), fails(libc::EPERM));
+                assert_eq!(verdict(libc::SYS_kill, -1), is_reached);
+                assert_eq!(verdict(libc::SYS_kill, 1), ALLOWED);
+                assert_eq!(verdict(libc::SYS_mount, 0), fails(libc::EPERM));
+            }
         }
     }
 

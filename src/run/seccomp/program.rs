@@ -31,10 +31,12 @@ pub(super) enum Rule {
     /// The supervisor answers it if that is its first argument.
     AnswerFirst(u32),
     /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
-    /// number, and there is nothing to be set if the one after it is null, if that can be.
+    /// number, and there is nothing to be set if the one after it is null, if that can be. The first argument must be 0 if it
+    /// is to be a limit of the process itself.
     Limit {
         resource: u32,
         can_be_null: bool,
+        of_itself: bool,
     },
 }
 
@@ -154,9 +156,13 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         Rule::AnswerFirst(value) => {
             vec![load(ARGUMENT), jump(libc::BPF_JEQ, value, 0, 1), result(Rule::Answer), result(Rule::Allow)]
         }
-        Rule::Limit { resource, can_be_null } => {
+        Rule::Limit { resource, can_be_null, of_itself } => {
             let value = argument(resource + 1);
-            let mut leaf = vec![load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, 1, 0), result(Rule::Allow)];
+            let mut leaf = match of_itself {
+                true => vec![load(ARGUMENT), jump(libc::BPF_JEQ, 0, 1, 0), result(REFUSED)],
+                false => Vec::new(),
+            };
+            leaf.extend([load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, 1, 0), result(Rule::Allow)]);
             if can_be_null {
                 leaf.extend([
                     load(value),

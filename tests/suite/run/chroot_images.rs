@@ -1,8 +1,7 @@
 //! Dockerfiles on every rung that is had by root: on overlays, on copies, and in a chroot. The images are the same.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::support::traces::{assert_blobs_hold, assert_records_hold, assert_stor
 use crate::support::tree::Tree;
 
 /// Takes the right to mount, and with it the namespaces.
-const WITHOUT_MOUNTS: [&str; 5] = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
+pub const WITHOUT_MOUNTS: [&str; 5] = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
 
 const BUSYBOX: &str = "FROM scratch AS busybox\nCOPY busybox /bin/busybox\n\
                        RUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nFROM busybox\n";
@@ -33,30 +32,32 @@ fn assert_same(tree: Tree, steps: &str, flags: &[&str]) {
     let context = tree.file("busybox", busybox).mode(0o755).plant();
     fs::write(context.path().join("Dockerfile"), format!("{BUSYBOX}{steps}")).unwrap();
     let arguments = [&["build", context.path().to_str().unwrap(), "--platform=linux/amd64"], flags].concat();
-    let built = |program: &Program, starter: &[&str], isolation: &str| {
+    let built = |program: &Program, starter: &[&str], isolation: &str, more: &[&str]| {
         let isolation = format!("--isolation={isolation}");
         let isolation = isolation.as_str();
-        let arguments = [arguments.as_slice(), &[isolation]].concat();
-        let digest = Outcome::of(&mut program.command_under(starter, &arguments)).digest();
+        let arguments = [arguments.as_slice(), &[isolation], more].concat();
+        Outcome::of(&mut program.command_under(starter, &arguments)).digest()
+    };
+    let again = |program: &Program, starter: &[&str], isolation: &str| {
+        let digest = built(program, starter, isolation, &[]);
         // Nothing is taken from what was remembered, and the same comes out.
-        let again = [arguments.as_slice(), &["--no-cache"]].concat();
-        assert_eq!(Outcome::of(&mut program.command_under(starter, again)).digest(), digest);
+        assert_eq!(built(program, starter, isolation, &["--no-cache"]), digest, "{isolation}");
         digest
     };
     let program = Program::new();
-    let digest = built(&program, &[], "ids");
+    let digest = again(&program, &[], "ids");
     let on_overlay = |starter: &[&str], isolation: &str| {
         let overlay = OnOverlay::new();
         let program = Program::new().environment("OCIBAKE_STORE", overlay.path());
-        assert_eq!(built(&program, starter, isolation), digest, "{isolation}, with a store on an overlay");
+        assert_eq!(built(&program, starter, isolation, &[]), digest, "{isolation}, with a store on an overlay");
     };
     on_overlay(&[], "ids");
     // Whatever the umask is.
     let chroot = Program::new().umask(0o077);
-    assert_eq!(built(&chroot, &WITHOUT_MOUNTS, "chroot"), digest, "in a chroot");
+    assert_eq!(again(&chroot, &WITHOUT_MOUNTS, "chroot"), digest, "in a chroot");
     on_overlay(&WITHOUT_MOUNTS, "chroot");
     let single = Program::new();
-    assert_eq!(built(&single, &ONE_ID, "single-id"), digest, "with a single id");
+    assert_eq!(built(&single, &ONE_ID, "single-id", &[]), digest, "with a single id");
     on_overlay(&ONE_ID, "single-id");
     assert_store_is_sound(&chroot.store());
 }
@@ -200,162 +201,4 @@ fn kills_at_any_moment_leave_no_process_a_whole_cache_and_a_store_that_works() {
     Outcome::of(&mut build(99)).success();
     // Nothing is left that cannot be removed.
     fs::remove_dir_all(program.store()).unwrap();
-}
-
-/// As docker starts a container by default: its capabilities, its filter of system calls, its device rules as far as cgroups
-/// are there, and what is masked in `/proc`.
-#[test]
-fn in_a_container_as_docker_starts_it_the_image_is_the_same() {
-    const PROFILE: &str = "/usr/share/containers/seccomp.json";
-    if !require_root() || !["busybox", "runc", "setpriv", "unshare"].into_iter().all(require) {
-        return;
-    }
-    if !Path::new(PROFILE).exists() {
-        crate::support::tool::skip("there is no profile of containers' system calls");
-        return;
-    }
-    let place = tempfile::tempdir().unwrap();
-    let rootfs = place.path().join("rootfs");
-    for name in ["bin", "proc", "dev", "sys", "tmp", "context", "home", "etc", "lib", "lib64", "usr"] {
-        fs::create_dir_all(rootfs.join(name)).unwrap();
-    }
-    install("/bin/busybox".as_ref(), &rootfs.join("context/busybox"));
-    install(env!("CARGO_BIN_EXE_ocibake").as_ref(), &rootfs.join("bin/ocibake"));
-    let steps = "RUN mkdir /made && echo x > /made/x && chown 7:8 /made && ln -s x /made/link\n\
-                 RUN --mount=type=cache,target=/cache echo > /cache/x && rm /made/x && id > /made/id && ls /dev > /made/dev\n";
-    fs::write(rootfs.join("context/Dockerfile"), format!("{BUSYBOX}{steps}")).unwrap();
-    // What shows that it is a chroot changes nothing.
-    fs::create_dir(rootfs.join("other")).unwrap();
-    install("/bin/busybox".as_ref(), &rootfs.join("other/busybox"));
-    let shows = format!("{BUSYBOX}RUN test -d /proc && test -z \"$(ls /proc)\"\n");
-    fs::write(rootfs.join("other/Dockerfile"), shows).unwrap();
-    let digest =
-        Program::new().run(["build", rootfs.join("context").to_str().unwrap(), "--platform=linux/amd64"]).digest();
-    fs::write(place.path().join("config.json"), container(&fs::read_to_string(PROFILE).unwrap())).unwrap();
-    let name = format!("ocibake-chroot-{}", std::process::id());
-    let state = place.path().join("state");
-    let mut command = Command::new("runc");
-    command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(place.path()).arg(&name);
-    let outcome = Outcome::of(&mut command);
-    let _ = Command::new("runc").arg("--root").arg(&state).args(["delete", "--force", &name]).output();
-    assert_eq!(outcome.digest(), digest);
-}
-
-/// The runtime's config of a container that builds `/context`. What the program needs of this machine is mounted.
-fn container(profile: &str) -> String {
-    let capabilities = [
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "FSETID",
-        "FOWNER",
-        "MKNOD",
-        "NET_RAW",
-        "SETGID",
-        "SETUID",
-        "SETFCAP",
-        "SETPCAP",
-        "NET_BIND_SERVICE",
-        "SYS_CHROOT",
-        "KILL",
-        "AUDIT_WRITE",
-    ]
-    .map(|name| format!("CAP_{name}"));
-    let system = ["/usr", "/lib", "/lib64"].map(
-        |path| serde_json::json!({"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]}),
-    );
-    let mut mounts = vec![
-        serde_json::json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
-        serde_json::json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}),
-        serde_json::json!({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]}),
-    ];
-    mounts.extend(system);
-    serde_json::json!({
-        "ociVersion": "1.0.2",
-        "process": {
-            "terminal": false,
-            "user": {"uid": 0, "gid": 0},
-            "args": ["sh", "-c", "ocibake build /other --platform=linux/amd64 > /dev/null && exec ocibake build /context --platform=linux/amd64"],
-            "env": ["PATH=/usr/bin:/bin", "HOME=/home", "OCIBAKE_STORE=/home/store"],
-            "cwd": "/",
-            "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
-            "noNewPrivileges": false
-        },
-        "root": {"path": "rootfs", "readonly": false},
-        "hostname": "container",
-        "mounts": mounts,
-        "linux": {
-            "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}],
-            "resources": {"devices": [{"allow": false, "access": "rwm"}]},
-            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
-            "seccomp": seccomp(profile)
-        }
-    })
-    .to_string()
-}
-
-/// What the profile of containers/common allows and docker's does not.
-const NOT_DOCKERS: [&str; 18] = [
-    "add_key",
-    "clone",
-    "clone3",
-    "fsconfig",
-    "fsmount",
-    "fsopen",
-    "fspick",
-    "keyctl",
-    "mount",
-    "mount_setattr",
-    "move_mount",
-    "open_tree",
-    "pivot_root",
-    "request_key",
-    "setns",
-    "umount",
-    "umount2",
-    "unshare",
-];
-
-/// Returns docker's profile in the runtime's words: that of containers/common, as far as it is for a container without further
-/// capabilities, without what docker refuses.
-fn seccomp(profile: &str) -> serde_json::Value {
-    let mut profile: serde_json::Value = serde_json::from_str(profile).unwrap();
-    let rules = profile["syscalls"].as_array().unwrap().iter().filter(|rule| {
-        let empty = |part: &str| rule[part]["caps"].as_array().is_none_or(Vec::is_empty);
-        let has = |part: &str, word: &str| rule[part]["caps"].as_array().into_iter().flatten().any(|cap| cap == word);
-        let included =
-            empty("includes") || ["CAP_SYS_CHROOT", "CAP_AUDIT_WRITE"].iter().any(|cap| has("includes", cap));
-        let arches = rule["includes"]["arches"]
-            .as_array()
-            .is_none_or(|all| all.iter().any(|arch| arch == "amd64" || arch == "x32"));
-        included && arches && !["CAP_SYS_CHROOT", "CAP_AUDIT_WRITE"].iter().any(|cap| has("excludes", cap))
-    });
-    let rules: Vec<serde_json::Value> = rules
-        .map(|rule| {
-            let mut rule = rule.clone();
-            let fields = rule.as_object_mut().unwrap();
-            ["includes", "excludes", "comment", "errno"].iter().for_each(|name| drop(fields.remove(*name)));
-            if fields.get("args").is_some_and(|args| args.is_null()) {
-                fields.remove("args");
-            }
-            let names = fields["names"].as_array_mut().unwrap();
-            names.retain(|name| !NOT_DOCKERS.contains(&name.as_str().unwrap()));
-            rule
-        })
-        .filter(|rule| !rule["names"].as_array().unwrap().is_empty())
-        .chain([
-            serde_json::json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}),
-            // None of the flags that make namespaces.
-            serde_json::json!({
-                "names": ["clone"],
-                "action": "SCMP_ACT_ALLOW",
-                "args": [{"index": 0, "value": 0x7e02_0000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]
-            }),
-        ])
-        .collect();
-    let fields = profile.as_object_mut().unwrap();
-    fields.retain(|name, _| name == "defaultAction" || name == "defaultErrnoRet");
-    fields.insert("syscalls".into(), rules.into());
-    fields.insert("architectures".into(), serde_json::json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]));
-    profile
 }

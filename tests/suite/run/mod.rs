@@ -21,12 +21,14 @@ pub mod namespace;
 mod namespace_ends;
 mod once;
 mod place;
+mod places;
 mod provided;
 mod real_work;
 mod rebuild;
 mod shell;
 mod single_id;
 mod start;
+mod stores;
 
 use std::fs;
 use std::os::unix::fs::symlink;

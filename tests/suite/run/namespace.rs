@@ -17,7 +17,7 @@ use crate::support::tree::Tree;
 
 /// The user who has subordinate IDs, and another who has none. Neither is known to the machine itself.
 pub const BAKER: u32 = 43_210;
-const POOR: u32 = 43_211;
+pub const POOR: u32 = 43_211;
 /// The group that the user has beside his own.
 const MORE: u32 = 43_212;
 
@@ -82,26 +82,32 @@ impl Bakery {
     }
 
     /// Makes the home another user's.
-    fn give_to(&self, user: u32) {
+    pub fn give_to(&self, user: u32) {
         run("chown", ["-R", &user.to_string(), self.program.home().to_str().unwrap()]);
     }
 
     /// The program, started with `arguments` by `user` in `ways`, which are words in front of it.
     pub fn command_by(&self, user: u32, ways: &[&str], arguments: &[&str]) -> Command {
+        // What stands last is the program that was built, which may lie where nobody else is let in: it is passed over.
+        let command = self.program.command_under(&[], arguments);
+        let environment: Vec<_> =
+            command.get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
+        let directory = command.get_current_dir().unwrap().to_owned();
+        let binary = self.binary();
+        let mut command = self.starter_by(user, ways, &[&[binary.to_str().unwrap()], arguments].concat());
+        command.env_clear().envs(environment).current_dir(directory);
+        command
+    }
+
+    /// `words`, started by `user` in `ways`, which are words in front of it.
+    pub fn starter_by(&self, user: u32, ways: &[&str], words: &[&str]) -> Command {
         let users = self.users.path().to_str().unwrap();
         let (id, groups) = (user.to_string(), format!("{user},{MORE}"));
         let (reuid, regid, groups) = (format!("--reuid={id}"), format!("--regid={id}"), format!("--groups={groups}"));
         let setpriv = ["setpriv", &reuid, &regid, &groups];
-        let binary = self.binary();
         let starter = ["unshare", "--mount", "sh", "-ec", USERS, users];
-        let starter = [&starter[..], ways, &setpriv[..], &[binary.to_str().unwrap()]].concat();
-        // What stands last is the program that was built, which may lie where nobody else is let in: it is passed over.
-        let mut command = self.program.command_under(&[], arguments);
-        let environment: Vec<_> =
-            command.get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
-        let directory = command.get_current_dir().unwrap().to_owned();
-        command = Command::new(starter[0]);
-        command.args(&starter[1..]).args(arguments).env_clear().envs(environment).current_dir(directory);
+        let mut command = Command::new(starter[0]);
+        command.args(&starter[1..]).args(ways).args(setpriv).args(words);
         command
     }
 
@@ -396,6 +402,12 @@ fn a_store_of_another_user_is_refused_either_way() {
     assert_eq!(bakery.program.run(bakery.build(&[])).digest(), own);
     bakery.by(BAKER, &[], &bakery.build(&[])).failure(1).says(&["belongs to another user, number 0", "OCIBAKE_STORE"]);
     bakery.by(BAKER, &[], &["cache", "prune"]).failure(1).says(&["belongs to another user, number 0"]);
+    // In a namespace root has no number.
+    for flag in ["--isolation=single-id", "--isolation=ids"] {
+        let outcome = bakery.by(BAKER, &[], &bakery.build(&[flag])).failure(1);
+        assert!(!outcome.stderr.contains("number"), "{}", outcome.stderr);
+        outcome.says(&["belongs to another user\n", "OCIBAKE_STORE"]);
+    }
     assert_eq!(bakery.program.run(bakery.build(&[])).digest(), own);
 }
 

@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod base;
+pub mod contained;
 pub mod container;
 pub mod damage;
 pub mod debian;
@@ -22,6 +23,7 @@ pub mod handmade;
 pub mod http;
 pub mod layout;
 pub mod listing;
+pub mod loop_disk;
 pub mod memory_store;
 pub mod nginx;
 pub mod noise;
