@@ -17,7 +17,7 @@ use crate::support::tree::Tree;
 
 /// The user who has subordinate IDs, and another who has none. Neither is known to the machine itself.
 pub const BAKER: u32 = 43_210;
-const POOR: u32 = 43_211;
+pub const POOR: u32 = 43_211;
 /// The group that the user has beside his own.
 const MORE: u32 = 43_212;
 
@@ -82,7 +82,7 @@ impl Bakery {
     }
 
     /// Makes the home another user's.
-    fn give_to(&self, user: u32) {
+    pub fn give_to(&self, user: u32) {
         run("chown", ["-R", &user.to_string(), self.program.home().to_str().unwrap()]);
     }
 
