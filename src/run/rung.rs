@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::layer::has_one_id;
 use crate::plan::Isolation;
 
 /// A way in which commands are kept apart from the machine.
@@ -24,6 +25,11 @@ impl Rung {
             Isolation::SingleId => Some(Rung::SingleId),
             Isolation::Chroot => Some(Rung::Chroot),
         }
+    }
+
+    /// Returns whether it is for as many users as there are here.
+    pub fn fits(self) -> bool {
+        (self == Rung::SingleId) == has_one_id()
     }
 
     /// Returns its name, as `--isolation` has it.

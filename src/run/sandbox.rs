@@ -13,7 +13,7 @@ use super::prepared::Prepared;
 use super::process::{Process, Ran, Root, Stream};
 use super::rung::Rung;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layer::{self, Devices, has_one_id};
+use crate::layer::{self, Devices};
 use crate::net::Stop;
 
 /// A way to run commands that works here.
@@ -115,12 +115,11 @@ impl Sandbox {
     }
 
     fn try_in(&self, place: &Path) -> Result<()> {
-        match (self.rung, has_one_id()) {
-            (Rung::Ids | Rung::Chroot, true) => {
-                return Err(Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL));
-            }
-            (Rung::SingleId, false) => return Err(Error::new(ErrorKind::Io, "here is more than one user")),
-            _ => {}
+        if !self.rung.fits() {
+            return Err(match self.rung {
+                Rung::Ids | Rung::Chroot => Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL),
+                Rung::SingleId => Error::new(ErrorKind::Io, "here is more than one user"),
+            });
         }
         let failed = |error| Error::io("create a directory in", place, error);
         let directory = tempfile::Builder::new().prefix(".sandbox-").tempdir_in(place).map_err(failed)?;
@@ -172,7 +171,9 @@ fn unusable(failed: Vec<(Rung, Error)>) -> Error {
     let found = Error::new(ErrorKind::Io, namespace::UNUSABLE);
     let refused = namespace::passage().map(|passage| &passage.refused[..]).unwrap_or_default();
     if refused.is_empty() {
-        let best = failed.into_iter().next();
+        // What is for other places says nothing of this one.
+        let (fitting, others): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(rung, _)| rung.fits());
+        let best = fitting.into_iter().chain(others).next();
         let best = best.map_or_else(|| Error::input("there is no such isolation here"), |(_, error)| error);
         let hint = best.hint.clone();
         let found = found.with_source(best);

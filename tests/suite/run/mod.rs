@@ -1,6 +1,7 @@
 //! Commands in the sandbox: what they find, and what they are kept from; and as Dockerfiles ask for them.
 
 mod agent;
+mod alike;
 mod base;
 mod chroot;
 mod chroot_ends;

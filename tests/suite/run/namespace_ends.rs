@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::namespace::{BAKER, Bakery};
-use crate::support::traces::{assert_blobs_hold, assert_records_hold, names_in};
+use crate::support::traces::names_in;
 use crate::support::tree::Tree;
 
 /// Returns the processes, zombies aside, that have `mark` among their arguments.
@@ -59,35 +59,5 @@ fn signals_get_to_the_build_and_end_both_processes() {
             }
             assert_eq!(names_in(&tmp), [""; 0], "{signal:?}, {is_inner}");
         }
-    }
-}
-
-#[test]
-fn kills_at_any_moment_leave_nothing_that_stays() {
-    let mark = format!("killed{}", std::process::id());
-    let steps = format!(
-        "RUN {{ sh -c 'sleep 1000; : {mark}' & }} && for i in 1 2 3 4 5; do echo $i >> /f; chown $i /f; sleep 0.02; done\n"
-    );
-    let Some(bakery) = Bakery::with(Tree::new(), &steps) else { return };
-    let expected = bakery.by_root(&[]).digest();
-    let mut killed = 0;
-    for number in 0..24 {
-        if number % 2 == 0 {
-            bakery.by(BAKER, &[], &["cache", "prune", "--all"]).success();
-        }
-        let mut command = bakery.command_by(BAKER, &[], &bakery.build(&[]));
-        let mut build = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        sleep(Duration::from_millis(12 * (number / 2 + 1)));
-        let _ = kill_process(Pid::from_child(&build), Signal::KILL);
-        killed += usize::from(!build.wait().unwrap().success());
-        assert!(until(|| marked(&mark).is_empty()), "after {number}");
-        assert_blobs_hold(&bakery.program.store());
-        assert_records_hold(&bakery.program.store());
-    }
-    assert!(killed >= 6, "{killed}");
-    assert_eq!(bakery.by(BAKER, &[], &bakery.build(&[])).digest(), expected);
-    bakery.by(BAKER, &[], &["cache", "prune", "--all"]).success();
-    for name in ["tmp", "unpacked"] {
-        assert_eq!(names_in(&bakery.program.store().join(name)), [""; 0], "{name}");
     }
 }

@@ -3,15 +3,16 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::namespace::{BAKER, Bakery};
-use crate::support::container::{Bundle, require_runtime};
+use crate::support::container::{Bundle, require_runtime, run_by_podman};
 use crate::support::debian::debian;
 use crate::support::listing::Listing;
 use crate::support::program::{Outcome, Program};
-use crate::support::tool::{require, run};
+use crate::support::tool::{checked, require, run};
 use crate::support::tree::Tree;
 
 const DOCKERFILE: &str = r#"
@@ -24,26 +25,53 @@ COPY wheels .
 RUN python3 -m venv /venv && /venv/bin/pip install --no-index --find-links=. -r requirements.txt
 
 FROM debian AS go
-COPY toolchain /usr/lib/go
 # Without /proc it cannot find out where it lies.
 ENV GOROOT=/usr/lib/go
 WORKDIR /src
 COPY go .
-RUN --mount=type=cache,target=/root/.cache/go-build /usr/lib/go/bin/go build -trimpath -o /out/go-hello .
+RUN --mount=type=bind,source=toolchain,target=/usr/lib/go --mount=type=cache,target=/root/.cache/go-build \
+    /usr/lib/go/bin/go build -trimpath -o /out/go-hello .
 
 FROM debian AS c
 COPY c /src
 RUN mkdir /out && gcc -O2 -o /out/c-hello /src/main.c && setcap cap_net_bind_service=+ep /out/c-hello
 
+FROM debian AS rust
+WORKDIR /src
+COPY crate .
+# Without /proc the toolchain finds neither its libraries nor its own linker.
+ENV LD_LIBRARY_PATH=/opt/rust/lib CARGO_HOME=/cargo RUSTFLAGS=-Clink-arg=-fuse-ld=bfd
+RUN --mount=type=bind,source=rust,target=/opt/rust --mount=type=cache,target=/cargo --mount=type=cache,target=/src/target \
+    PATH=/opt/rust/bin:$PATH cargo build --release --offline --locked && mkdir /out && cp target/release/rust-hello /out
+
+FROM debian AS node
+WORKDIR /app
+COPY --chown=1000:1000 package .
+RUN chown 1000:1001 /app
+USER 1000:1001
+ENV npm_config_cache=/tmp/npm npm_config_update_notifier=false
+RUN --mount=type=bind,source=node,target=/opt/node --mount=type=bind,source=modules,target=MODULES \
+    export LD_LIBRARY_PATH=/opt/node/lib PATH=/opt/node/bin:$PATH && node MODULES/npm/bin/npm-cli.js ci && \
+    node -e 'console.log(require("salute"))' > said && rm -r /tmp/npm
+
 FROM debian
-RUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends curl acl cron gnupg gosu sudo && rm -rf /var/lib/apt/lists/*
 RUN useradd -m -u 1000 app && mkdir /data && touch /data/a && chown -R app:app /data && su app -c 'touch /home/app/f'
+RUN gosu app touch /home/app/by-gosu && sudo -u app touch /home/app/by-sudo && setfacl -m u:app:rwx,g:50:rx /data/a && \
+    getfacl -cn /data/a > /data/list
+# Its agent cannot be looked into, and goes on in the background.
+RUN export GNUPGHOME=/tmp/gpg && mkdir -m 700 /tmp/gpg && gpg --batch --passphrase '' --quick-gen-key me@here default default never && \
+    echo text | gpg --batch --sign | gpg --batch --decrypt > /data/signed && \
+    (rm -rf /tmp/gpg || rm -rf /tmp/gpg)
 COPY --from=python /venv /venv
 COPY --from=go /out /out
 COPY --from=c /out /out
+COPY --from=rust /out /out
+COPY --from=node /app /app
 USER 1000
 WORKDIR /app
-RUN /venv/bin/python -c 'import greet; print(greet.WORD)' > /data/said && /out/go-hello >> /data/said && /out/c-hello >> /data/said
+RUN /venv/bin/python -c 'import greet; print(greet.WORD)' > /data/said && /out/go-hello >> /data/said && \
+    /out/c-hello >> /data/said && /out/rust-hello >> /data/said && cat /app/said /app/node_modules/salute/made >> /data/said
 ENTRYPOINT ["/bin/sh"]
 "#;
 
@@ -61,15 +89,27 @@ const VARIES: [&str; 7] = [
 /// None where it cannot be built.
 fn context() -> Option<TempDir> {
     let debian = debian()?;
-    if !require("go") || !require("python3") {
+    if !["go", "python3", "cargo", "rustc", "node", "npm"].into_iter().all(require) {
         return None;
     }
+    let modules = run("sh", ["-c", "dirname \"$(dirname \"$(dirname \"$(realpath \"$(command -v npm)\")\")\")\""]);
     let context = Tree::new()
-        .file("Dockerfile", DOCKERFILE)
+        .file("Dockerfile", DOCKERFILE.replace("MODULES", modules.trim()))
         .file("wheels/requirements.txt", "greet==1.0\n")
         .file("go/go.mod", "module example/hello\n\ngo 1.18\n")
         .file("go/main.go", "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\"go\") }\n")
         .file("c/main.c", "#include <stdio.h>\nint main(void) { puts(\"c\"); return 0; }\n")
+        .file("crate/Cargo.toml", CRATE)
+        .file("crate/Cargo.lock", LOCK)
+        .file("crate/.cargo/config.toml", VENDORED)
+        .file("crate/build.rs", "fn main() { println!(\"cargo::rustc-env=WORD={}\", \"rust\"); }\n")
+        .file("crate/src/main.rs", "fn main() { println!(\"{}{}\", env!(\"WORD\"), mark::MARK); }\n")
+        .file("crate/vendor/mark/Cargo.toml", "[package]\nname = \"mark\"\nversion = \"1.0.0\"\nedition = \"2021\"\n")
+        .file("crate/vendor/mark/.cargo-checksum.json", "{\"files\":{}}\n")
+        .file("crate/vendor/mark/src/lib.rs", "pub const MARK: &str = \"!\";\n")
+        .file("salute/package.json", SALUTE)
+        .file("salute/index.js", "module.exports = 'node'\n")
+        .file("package/package.json", "{\"name\": \"hello\", \"version\": \"1.0.0\", \"private\": true}\n")
         .plant();
     fs::hard_link(debian, context.path().join("debian.tar"))
         .or_else(|_| fs::copy(debian, context.path().join("debian.tar")).map(drop))
@@ -78,8 +118,61 @@ fn context() -> Option<TempDir> {
     // Parts of it are links to elsewhere.
     let toolchain = run("go", ["env", "GOROOT"]);
     run("cp", ["--recursive", "--dereference", toolchain.trim(), context.path().join("toolchain").to_str().unwrap()]);
+    checked(Command::new("sh").args(["-ec", TOOLS, modules.trim()]).current_dir(context.path()));
     Some(context)
 }
+
+/// Brings the toolchains of this machine, which is of the same release as the system is, and what npm is to install: a package
+/// that lies beside it, packed and locked.
+const TOOLS: &str = r#"
+libraries() {
+    mkdir -p "$1"
+    shift
+    ldd "$@" | grep -o '/[^ )]*' | grep -Ev ':$|/(ld-linux|lib(c|m|dl|rt|pthread))[-.]' | sort -u
+}
+sysroot=$(rustc --print sysroot)
+target=$(rustc -vV | sed -n 's/^host: //p')
+mkdir -p rust/bin rust/lib/rustlib node/bin
+cp -L "$sysroot/bin/rustc" "$sysroot/bin/cargo" rust/bin
+cp -rL "$sysroot/lib/rustlib/$target" rust/lib/rustlib
+cp -L $(libraries rust/lib "$sysroot/bin/rustc" "$sysroot/bin/cargo") rust/lib
+node=$(realpath "$(command -v node)")
+cp "$node" node/bin
+cp -L $(libraries node/lib "$node") node/lib
+cp -rL "$0" modules
+export npm_config_cache="$PWD/npm" npm_config_update_notifier=false
+(cd salute && npm pack --pack-destination ../package)
+(cd package && npm install --offline --package-lock-only --no-audit ./salute-1.0.0.tgz)
+rm -r npm salute
+"#;
+
+const CRATE: &str = "[package]\nname = \"rust-hello\"\nversion = \"1.0.0\"\nedition = \"2021\"\n\n\
+                     [dependencies]\nmark = \"1.0.0\"\n";
+
+const LOCK: &str = r#"version = 3
+
+[[package]]
+name = "mark"
+version = "1.0.0"
+source = "registry+https://github.com/rust-lang/crates.io-index"
+
+[[package]]
+name = "rust-hello"
+version = "1.0.0"
+dependencies = [
+ "mark",
+]
+"#;
+
+const VENDORED: &str = "[source.crates-io]\nreplace-with = \"vendored\"\n\n[source.vendored]\ndirectory = \"vendor\"\n";
+
+/// It makes something as it is installed.
+const SALUTE: &str = r#"{
+  "name": "salute",
+  "version": "1.0.0",
+  "scripts": {"install": "node -e 'require(\"fs\").writeFileSync(\"made\", \"installed\\n\")'"}
+}
+"#;
 
 /// A package of one line, as pip takes it.
 fn make_wheel(place: &Path) {
@@ -133,24 +226,46 @@ fn every_isolation_makes_the_same_system() {
     system(&tar).assert_is(&expected);
 }
 
+/// What the programs of the image say.
+const SAID: &str = "python\ngo\nc\nrust!\nnode\ninstalled\ncurl \n";
+
 #[test]
 #[ignore = "takes minutes, and Debian's mirror"]
 fn the_image_runs() {
     let Some(context) = context() else { return };
-    if !require_runtime() {
+    if !require_runtime() || !require("podman") {
         return;
     }
     let archive = context.path().join("image.tar");
     let words = ["build", context.path().to_str().unwrap(), "--platform=linux/amd64", "-t", "it", "-o"];
     Program::new().run([&words[..], &[archive.to_str().unwrap()]].concat()).success();
+    let look = "cat /data/said; curl --version | cut -c1-5 | head -n 1";
+    assert_eq!(run_by_podman(&archive, "it", &["-c", look], context.path()), SAID);
     let container = Bundle::unpack(&format!("oci-archive:{}", archive.display()), "amd64", context.path());
-    assert_eq!(
-        container.run(&["-c", "cat /data/said; curl --version | cut -c1-5 | head -n 1"]),
-        "python\ngo\nc\ncurl \n"
-    );
-    let owners = container.run(&["-c", "stat -c '%n %u:%g' /data/a /home/app/f /data/said; getcap /out/c-hello"]);
-    assert_eq!(
-        owners,
-        "/data/a 1000:1000\n/home/app/f 1000:1000\n/data/said 1000:1000\n/out/c-hello cap_net_bind_service=ep\n"
-    );
+    assert_eq!(container.run(&["-c", look]), SAID);
+    let owners = container.run(&[
+        "-c",
+        "stat -c '%n %u:%g' /data/a /home/app/* /data/said /app /app/node_modules/salute/made; getcap /out/c-hello; cat /data/list /data/signed; \
+         stat -c '%n %A %G' /usr/bin/crontab; readlink /etc/systemd/system/multi-user.target.wants/cron.service",
+    ]);
+    insta::assert_snapshot!(owners, @r"
+    /data/a 1000:1000
+    /home/app/by-gosu 1000:1000
+    /home/app/by-sudo 1000:1000
+    /home/app/f 1000:1000
+    /data/said 1000:1000
+    /app 0:0
+    /app/node_modules/salute/made 1000:1001
+    /out/c-hello cap_net_bind_service=ep
+    user::rw-
+    user:1000:rwx
+    group::r--
+    group:50:r-x
+    mask::rwx
+    other::r--
+
+    text
+    /usr/bin/crontab -rwxr-sr-x crontab
+    /lib/systemd/system/cron.service
+    ");
 }

@@ -32,8 +32,12 @@ func owner(path string) (uint32, uint32) {
 	return system.Uid, system.Gid
 }
 
-// Many threads, which the runtime interrupts by signals all the time.
+// Many threads, which the runtime interrupts by signals all the time. As many files as the next word says.
 func many() {
+	files := 2000
+	if len(os.Args) > 2 {
+		fmt.Sscan(os.Args[2], &files)
+	}
 	runtime.GOMAXPROCS(8)
 	var group sync.WaitGroup
 	end := make(chan struct{})
@@ -53,7 +57,7 @@ func many() {
 		group.Add(1)
 		go func(part int) {
 			defer group.Done()
-			for number := 0; number < 250; number++ {
+			for number := 0; number < files/8; number++ {
 				path := fmt.Sprintf("/many/%d-%d", part, number)
 				check("write", os.WriteFile(path, nil, 0o644), nil)
 				check("chown", os.Chown(path, 1+number, 2+part), nil)

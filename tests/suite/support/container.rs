@@ -13,6 +13,26 @@ pub struct Bundle {
     directory: PathBuf,
 }
 
+/// Runs the image `name` of the archive at `archive` under podman, with these words in place of its command, and returns what it
+/// prints. What podman keeps goes into a new directory of `place`.
+pub fn run_by_podman(archive: &Path, name: &str, words: &[&str], place: &Path) -> String {
+    let at = |name: &str| place.join(format!("podman-{name}")).display().to_string();
+    let (root, runroot) = (at("root"), at("run"));
+    let mut storage = vec!["--storage-driver=vfs", "--events-backend=none", "--runtime=crun"];
+    storage.extend(["--root", &root, "--runroot", &runroot]);
+    checked(Command::new("podman").args(&storage).args(["load", "--quiet", "--input"]).arg(archive));
+    // What podman sets as limits by itself may be more than what a machine may give.
+    let flags =
+        ["--rm", "--network=none", "--cgroups=disabled", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096"];
+    let script = format!("{WITHOUT_CGROUPS} && exec podman \"$@\"");
+    let own = ["--mount", "sh", "-c", &script, "sh"].into_iter().chain(storage).chain(["run"]);
+    tool::run("unshare", own.chain(flags).chain([name]).chain(words.iter().copied()))
+}
+
+/// Shows none: a machine that is itself a container may not let us have them, and crun refuses a mixture of both kinds that it
+/// only sees.
+const WITHOUT_CGROUPS: &str = "mount -t tmpfs tmpfs /sys/fs/cgroup";
+
 /// Whether images can be unpacked and run here.
 pub fn require_runtime() -> bool {
     require_root() && ["skopeo", "umoci", "crun", "unshare", "mount"].into_iter().all(require)
@@ -52,13 +72,13 @@ impl Bundle {
                 std::iter::once(program).chain(arguments.iter().map(|&word| word.into())).collect();
         }
         fs::write(self.directory.join("config.json"), config.to_string()).unwrap();
-        // Without cgroups, which a machine that is itself a container may not let us have. crun looks at what kind
-        // there is all the same and refuses a mixture of both, so it is shown none.
-        let script = "mount -t tmpfs tmpfs /sys/fs/cgroup && exec crun --root \"$1\" --cgroup-manager=disabled run --bundle \"$2\" \"$3\"";
+        let script = format!(
+            "{WITHOUT_CGROUPS} && exec crun --root \"$1\" --cgroup-manager=disabled run --bundle \"$2\" \"$3\""
+        );
         let state = self.directory.join("state");
         let name = format!("ocibake-test-{}", std::process::id());
         let words = [state.to_str().unwrap(), self.directory.to_str().unwrap(), &name];
-        tool::run("unshare", ["--mount", "sh", "-c", script, "sh"].into_iter().chain(words))
+        tool::run("unshare", ["--mount", "sh", "-c", &script, "sh"].into_iter().chain(words))
     }
 
     fn config(&self) -> Value {
