@@ -39,16 +39,14 @@ impl Sandbox {
 
     /// As [`Sandbox::find`], but on `rung` alone if there is one.
     pub fn find_on(place: &Path, rung: Option<Rung>) -> Result<Sandbox> {
-        let (mut first, mut foreign) = (None, None);
+        let mut first = None;
         for way in WAYS.into_iter().filter(|way| rung.is_none_or(|rung| rung == way.rung)) {
             match way.try_in(place) {
                 Ok(()) => return Ok(way),
-                // What is for other places says nothing of this one.
-                Err(error) if way.fits() => drop(first.get_or_insert(error)),
-                Err(error) => drop(foreign.get_or_insert(error)),
+                Err(error) => drop(first.get_or_insert(error)),
             }
         }
-        Err(unusable(first.or(foreign).unwrap_or_else(|| Error::input("there is no such isolation here"))))
+        Err(unusable(first.unwrap_or_else(|| Error::input("there is no such isolation here"))))
     }
 
     /// Returns the rung that it stands on.
@@ -102,17 +100,13 @@ impl Sandbox {
         Ok(Ran { provided: ended?, ..ran })
     }
 
-    /// Returns whether it is for as many users as there are here.
-    fn fits(&self) -> bool {
-        (self.rung == Rung::SingleId) == has_one_id()
-    }
-
     fn try_in(&self, place: &Path) -> Result<()> {
-        if !self.fits() {
-            return Err(match self.rung {
-                Rung::Ids | Rung::Chroot => Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL),
-                Rung::SingleId => Error::new(ErrorKind::Io, "here is more than one user"),
-            });
+        match (self.rung, has_one_id()) {
+            (Rung::Ids | Rung::Chroot, true) => {
+                return Err(Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL));
+            }
+            (Rung::SingleId, false) => return Err(Error::new(ErrorKind::Io, "here is more than one user")),
+            _ => {}
         }
         let failed = |error| Error::io("create a directory in", place, error);
         let directory = tempfile::Builder::new().prefix(".sandbox-").tempdir_in(place).map_err(failed)?;

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::kills::stays;
 use crate::support::program::{Outcome, Program};
 use crate::support::tool::{install, require, require_root, run};
-use crate::support::traces::assert_store_is_sound;
+use crate::support::traces::{assert_blobs_hold, assert_records_hold, assert_store_is_sound};
 use crate::support::tree::Tree;
 
 /// Takes the right to mount, and with it the namespaces.
@@ -173,6 +177,50 @@ fn two_stages_take_turns_with_a_cache_in_a_chroot() {
     fs::write(context.path().join("Dockerfile"), twice).unwrap();
     let outcome = Outcome::of(&mut program.command_under(&WITHOUT_MOUNTS, arguments)).failure(1);
     outcome.says(&["the cache `x` is mounted twice for one command"]);
+}
+
+#[test]
+fn kills_at_any_moment_leave_no_process_a_whole_cache_and_a_store_that_works() {
+    if !require_root() || !require("busybox") || !require("setpriv") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mark = format!("chrooted{}", std::process::id());
+    install("/bin/busybox".as_ref(), &place.path().join("busybox"));
+    let dockerfile = format!(
+        "{BUSYBOX}ARG N=0\n\
+         RUN --mount=type=cache,target=/cache test -e /cache/1 || for i in 1 2 3 4 5; do echo $i > /cache/$i; done\n\
+         RUN --mount=type=cache,target=/cache mkdir -m 0 /closed && {{ setsid sh -c 'sleep 1000; {mark}' & }} && \
+         cat /cache/* > /f && for i in 1 2 3 4 5 6; do echo $N > /cache/new; sleep 0.02; done\n\
+         RUN cat /f > /g && rm -r /closed && rm /f\n"
+    );
+    fs::write(place.path().join("Dockerfile"), dockerfile).unwrap();
+    let program = Program::new();
+    let build = |number: usize| {
+        let number = format!("--build-arg=N={number}");
+        let flags = ["--platform=linux/amd64", "--isolation=chroot", "--no-stat-cache", &number];
+        program.command_under(&WITHOUT_MOUNTS, [&["build", place.path().to_str().unwrap()][..], &flags].concat())
+    };
+    Outcome::of(&mut build(0)).success();
+    let mut killed = 0;
+    for number in 1..24 {
+        let mut started = build(number).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_millis(25) * number as u32);
+        let _ = kill_process(Pid::from_child(&started), if number % 2 == 0 { Signal::KILL } else { Signal::TERM });
+        killed += usize::from(!started.wait().unwrap().success());
+        assert!(!stays(&mark), "after {number}");
+        assert_blobs_hold(&program.store());
+        assert_records_hold(&program.store());
+        let caches = fs::read_dir(program.store().join("caches")).unwrap().flatten();
+        for cache in caches.map(|cache| cache.path().join("content")) {
+            let all = ["1", "2", "3", "4", "5"].map(|name| fs::read_to_string(cache.join(name)).unwrap_or_default());
+            assert_eq!(all, ["1\n", "2\n", "3\n", "4\n", "5\n"], "after {number}");
+        }
+    }
+    assert!(killed >= 5, "{killed}");
+    Outcome::of(&mut build(99)).success();
+    // Nothing is left that cannot be removed.
+    fs::remove_dir_all(program.store()).unwrap();
 }
 
 /// As docker starts a container by default: its capabilities, its filter of system calls, its device rules as far as cgroups

@@ -17,7 +17,7 @@ use crate::support::traces::{assert_blobs_hold, assert_records_hold, names_in};
 use crate::support::tree::Tree;
 
 /// Returns whether a process with `mark` among its arguments is still there after a while.
-fn stays(mark: &str) -> bool {
+pub fn stays(mark: &str) -> bool {
     let is_there = || {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let mut lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
