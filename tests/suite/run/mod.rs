@@ -26,6 +26,7 @@ mod rebuild;
 mod shell;
 mod single_id;
 mod start;
+mod users;
 
 use std::fs;
 use std::os::unix::fs::symlink;
