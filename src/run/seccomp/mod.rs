@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::landlock::Landlock;
 use super::supervisor::calls::{self as answers, Call};
 use super::system::Instruction;
-use program::{ENOSYS, EPERM, REFUSED, Rule, assembled};
+use program::{ENOSYS, EPERM, Others, REFUSED, Rule, assembled};
 
 /// Limits of another process are none of a command's business.
 const OWN_PROCESS: &[(u32, u32)] = &[(0, 0)];
@@ -44,7 +44,9 @@ fn supervised_with(is_restricted: bool, among: Option<Landlock>) -> Vec<Instruct
     here.extend(answered(answers::all()));
     here.extend(answers::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
     here.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
-    here.extend(limits(answers::SETRLIMIT, answers::PRLIMIT, among.is_some()));
+    // Among others, a number may be of a process that is none of the command's.
+    let of_others = if among.is_some() { Others::Refused } else { Others::Answered };
+    here.extend(limits(answers::SETRLIMIT, answers::PRLIMIT, of_others));
     here.extend(among.into_iter().flat_map(|landlock| apart(&calls::IN_CHROOT, landlock)));
     #[cfg(target_arch = "x86_64")]
     {
@@ -52,28 +54,29 @@ fn supervised_with(is_restricted: bool, among: Option<Landlock>) -> Vec<Instruct
         forerunner.extend(answered(i386::ALL.iter().copied()));
         forerunner.extend(i386::UNKNOWN.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
         forerunner.extend(calls::IO_URING.iter().map(|number| (*number, Rule::Errno(ENOSYS))));
-        forerunner.extend(limits(i386::SETRLIMIT, i386::PRLIMIT, among.is_some()));
+        forerunner.extend(limits(i386::SETRLIMIT, i386::PRLIMIT, of_others));
         forerunner.extend(among.into_iter().flat_map(|landlock| apart(&calls::IN_CHROOT_OF_FORERUNNER, landlock)));
     }
     assembled(&here, &forerunner, if is_restricted { REFUSED } else { Rule::Allow })
 }
 
 fn answered(calls: impl Iterator<Item = (u32, Call)>) -> impl Iterator<Item = (u32, Rule)> {
-    calls.map(|(number, call)| {
+    calls.filter_map(|(number, call)| {
         let rule = match call {
-            Call::Open => Rule::AnswerOpen(1),
-            Call::Openat => Rule::AnswerOpen(2),
-            Call::KeepCapabilities => Rule::AnswerFirst(libc::PR_SET_KEEPCAPS as u32),
+            Call::KeepCapabilities => Rule::AnswerFirst(&[libc::PR_SET_KEEPCAPS as u32]),
+            Call::Trace => Rule::AnswerFirst(&[libc::PTRACE_ATTACH, libc::PTRACE_SEIZE]),
+            // What sets a limit has a rule of its own.
+            Call::Limit => return None,
             _ => Rule::Answer,
         };
-        (number, rule)
+        Some((number, rule))
     })
 }
 
-fn limits(setrlimit: u32, prlimit: u32, of_itself: bool) -> [(u32, Rule); 2] {
+fn limits(setrlimit: u32, prlimit: u32, of_others: Others) -> [(u32, Rule); 2] {
     [
-        (setrlimit, Rule::Limit { resource: 0, can_be_null: false, of_itself: false }),
-        (prlimit, Rule::Limit { resource: 1, can_be_null: true, of_itself }),
+        (setrlimit, Rule::Limit { resource: 0, others: Others::Unnamed }),
+        (prlimit, Rule::Limit { resource: 1, others: of_others }),
     ]
 }
 
@@ -369,14 +372,19 @@ mod tests {
             {
                 assert_eq!(plain(number), ASKED, "{number}");
             }
-            for number in [libc::SYS_read, libc::SYS_renameat2, libc::SYS_unlinkat, libc::SYS_fchmod] {
+            for number in [libc::SYS_openat, libc::SYS_renameat2, libc::SYS_unlinkat, libc::SYS_fchmod, libc::SYS_kill]
+            {
+                assert_eq!(plain(number), ASKED, "{number}");
+            }
+            for number in [libc::SYS_read, libc::SYS_write, libc::SYS_close, libc::SYS_getdents64, libc::SYS_ftruncate]
+            {
                 assert_eq!(plain(number), ALLOWED, "{number}");
             }
-            let open = |flags: i32| verdict(libc::SYS_openat, [0, 0, flags as u64, 0, 0, 0]);
-            assert_eq!(open(libc::O_RDONLY | libc::O_CLOEXEC | libc::O_DIRECTORY), ALLOWED);
-            for flags in [libc::O_CREAT, libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC, libc::O_TMPFILE] {
-                assert_eq!(open(flags), ASKED, "{flags:o}");
-            }
+            let trace = |request: u32| verdict(libc::SYS_ptrace, [request.into(), 7, 0, 0, 0, 0]);
+            assert_eq!(
+                [libc::PTRACE_ATTACH, libc::PTRACE_SEIZE, libc::PTRACE_CONT].map(trace),
+                [ASKED, ASKED, ALLOWED]
+            );
             let keep = |option: i32| verdict(libc::SYS_prctl, [option as u64, 1, 0, 0, 0, 0]);
             assert_eq!((keep(libc::PR_SET_KEEPCAPS), keep(libc::PR_SET_NAME)), (ASKED, ALLOWED));
             // The limit that it uses itself can be read, and no more.
@@ -385,6 +393,8 @@ mod tests {
                 assert_eq!(limit(LIMIT, new), fails(libc::EPERM));
             }
             assert_eq!((limit(LIMIT, 0), limit(libc::RLIMIT_NOFILE, 0x1000)), (ALLOWED, ALLOWED));
+            let of_other = |resource: u32, new| verdict(libc::SYS_prlimit64, [7, resource.into(), new, 0, 0, 0]);
+            assert_eq!((of_other(LIMIT, 0x1000), of_other(libc::RLIMIT_NOFILE, 0)), (fails(libc::EPERM), ASKED));
             let set = |resource: u32| verdict(libc::SYS_setrlimit, [resource.into(), 0x1000, 0, 0, 0, 0]);
             assert_eq!((set(LIMIT), set(libc::RLIMIT_CORE)), (fails(libc::EPERM), ALLOWED));
             for number in calls::IO_URING.iter().chain(answers::UNKNOWN) {
@@ -393,7 +403,7 @@ mod tests {
             assert_eq!(plain(libc::SYS_fsync), fails(0));
             assert_eq!(plain(libc::SYS_mount), if is_restricted { fails(libc::EPERM) } else { ALLOWED });
             #[cfg(target_arch = "x86_64")]
-            for (number, wanted) in [(195, ASKED), (212, ASKED), (182, fails(libc::ENOSYS)), (4, ALLOWED)] {
+            for (number, wanted) in [(195, ASKED), (212, ASKED), (182, fails(libc::ENOSYS)), (5, ASKED), (4, ALLOWED)] {
                 assert_eq!(verdict_of(&filter, FORERUNNER, number, [0; 6]), wanted, "{number}");
             }
         }

@@ -26,18 +26,25 @@ pub(super) enum Rule {
     NotFirst(u32),
     /// The supervisor answers it.
     Answer,
-    /// The supervisor answers it if the flags, which are the argument of that number, say that it writes or makes something.
-    AnswerOpen(u32),
-    /// The supervisor answers it if that is its first argument.
-    AnswerFirst(u32),
+    /// The supervisor answers it if its first argument is one of these.
+    AnswerFirst(&'static [u32]),
     /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
-    /// number, and there is nothing to be set if the one after it is null, if that can be. The first argument must be 0 if it
-    /// is to be a limit of the process itself.
+    /// number, and there is nothing to be set if the one after it is null, if the call can name a process: its first argument.
     Limit {
         resource: u32,
-        can_be_null: bool,
-        of_itself: bool,
+        others: Others,
     },
+}
+
+/// What becomes of a call that names a process which is not its own, by anything but 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Others {
+    /// It names none.
+    Unnamed,
+    /// The supervisor answers it.
+    Answered,
+    /// It is refused.
+    Refused,
 }
 
 /// The offsets of what the kernel shows of a call.
@@ -60,11 +67,6 @@ const FAMILIES: &[(u32, u32)] = &[(0, 11), (13, 18), (21, 22), (24, 24), (26, 33
 
 const PERSONALITIES: &[(u32, u32)] =
     &[(0, 0), (8, 8), (0x2_0000, 0x2_0000), (0x2_0008, 0x2_0008), (u32::MAX, u32::MAX)];
-
-/// What an open that is not for reading alone has of these: O_WRONLY, O_RDWR, O_CREAT, O_TRUNC and O_TMPFILE without
-/// O_DIRECTORY. The forerunner has the same values.
-const WRITES: u32 =
-    (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
 
 /// What no rule is about.
 pub(super) const REFUSED: Rule = Rule::Errno(EPERM);
@@ -150,20 +152,25 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         Rule::NotFirst(refused) => {
             vec![load(ARGUMENT), jump(libc::BPF_JEQ, refused, 0, 1), result(Rule::Errno(EPERM)), result(Rule::Allow)]
         }
-        Rule::AnswerOpen(flags) => {
-            vec![load(argument(flags)), jump(libc::BPF_JSET, WRITES, 0, 1), result(Rule::Answer), result(Rule::Allow)]
+        Rule::AnswerFirst(values) => {
+            let answers = |value: &u32| [jump(libc::BPF_JEQ, *value, 0, 1), result(Rule::Answer)];
+            let mut leaf = vec![load(ARGUMENT)];
+            leaf.extend(values.iter().flat_map(answers));
+            leaf.push(result(Rule::Allow));
+            leaf
         }
-        Rule::AnswerFirst(value) => {
-            vec![load(ARGUMENT), jump(libc::BPF_JEQ, value, 0, 1), result(Rule::Answer), result(Rule::Allow)]
-        }
-        Rule::Limit { resource, can_be_null, of_itself } => {
+        Rule::Limit { resource, others } => {
             let value = argument(resource + 1);
-            let mut leaf = match of_itself {
-                true => vec![load(ARGUMENT), jump(libc::BPF_JEQ, 0, 1, 0), result(REFUSED)],
-                false => Vec::new(),
-            };
-            leaf.extend([load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, 1, 0), result(Rule::Allow)]);
-            if can_be_null {
+            let unless_own = |rule| [load(ARGUMENT), jump(libc::BPF_JEQ, 0, 1, 0), result(rule)];
+            let mut leaf = Vec::new();
+            if others == Others::Refused {
+                leaf.extend(unless_own(REFUSED));
+            }
+            let answered = if others == Others::Answered { unless_own(Rule::Answer).to_vec() } else { Vec::new() };
+            leaf.extend([load(argument(resource)), jump(libc::BPF_JEQ, LIMIT, answered.len() as u8 + 1, 0)]);
+            leaf.extend(answered);
+            leaf.push(result(Rule::Allow));
+            if others != Others::Unnamed {
                 leaf.extend([
                     load(value),
                     jump(libc::BPF_JEQ, 0, 0, 3),
@@ -198,7 +205,6 @@ fn result(rule: Rule) -> Instruction {
         | Rule::Personality
         | Rule::First(_)
         | Rule::NotFirst(_)
-        | Rule::AnswerOpen(_)
         | Rule::AnswerFirst(_)
         | Rule::Limit { .. } => libc::SECCOMP_RET_KILL_PROCESS,
     };

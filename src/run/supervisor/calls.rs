@@ -52,6 +52,52 @@ pub(in crate::run) enum Call {
     Execve,
     Execveat,
     Chroot,
+    Chdir,
+    Fchdir,
+    Chmod,
+    Fchmod,
+    Fchmodat,
+    Fchmodat2,
+    Link,
+    Linkat,
+    Unlink,
+    Unlinkat,
+    Rmdir,
+    Rename,
+    Renameat,
+    Renameat2,
+    Truncate,
+    /// By a path, and otherwise as the form says.
+    SetTimes,
+    Futimesat,
+    Utimensat(Times),
+    Readlink,
+    Readlinkat,
+    Statfs,
+    NameToHandle,
+    Watch,
+    /// The signal is the argument of that number.
+    Signal(u8),
+    SignalOpen,
+    /// `ptrace`, as far as it begins.
+    Trace,
+    /// It reads or writes another's memory.
+    Memory,
+    SetPriority,
+    /// `prlimit`, of another process.
+    Limit,
+}
+
+/// How a call says which times a file is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::run) enum Times {
+    /// By seconds, or by seconds and their parts; null is now.
+    Any,
+    /// By pairs of numbers of 64 bits, the second of which can mean now and not at all.
+    Long,
+    /// By such of 32 bits.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "the forerunner has them"))]
+    Short,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +122,37 @@ pub(in crate::run) enum At {
 }
 
 impl Call {
-    /// Whether it only tells of files, and the same to everybody.
+    /// Whether it is answered only to who is kept from something by owners and modes of files.
+    pub(in crate::run) fn only_keeps(self) -> bool {
+        matches!(
+            self,
+            Call::Chdir
+                | Call::Fchdir
+                | Call::Chmod
+                | Call::Fchmod
+                | Call::Fchmodat
+                | Call::Fchmodat2
+                | Call::Link
+                | Call::Linkat
+                | Call::Unlink
+                | Call::Unlinkat
+                | Call::Rmdir
+                | Call::Rename
+                | Call::Renameat
+                | Call::Renameat2
+                | Call::Truncate
+                | Call::SetTimes
+                | Call::Futimesat
+                | Call::Utimensat(_)
+                | Call::Readlink
+                | Call::Readlinkat
+                | Call::Statfs
+                | Call::NameToHandle
+                | Call::Watch
+        )
+    }
+
+    /// Whether it only tells of files, and the same to everybody whom nothing keeps from it.
     pub(in crate::run) fn only_looks(self) -> bool {
         matches!(
             self,
@@ -118,6 +194,17 @@ const COMMON: &[(u32, Call)] = &[
     (n::__NR_flistxattr, Call::ListXattr(At::Descriptor)), (n::__NR_removexattr, Call::RemoveXattr(At::Path)),
     (n::__NR_lremovexattr, Call::RemoveXattr(At::Link)), (n::__NR_fremovexattr, Call::RemoveXattr(At::Descriptor)),
     (n::__NR_execve, Call::Execve), (n::__NR_execveat, Call::Execveat), (n::__NR_chroot, Call::Chroot),
+    (n::__NR_chdir, Call::Chdir), (n::__NR_fchdir, Call::Fchdir), (n::__NR_fchmod, Call::Fchmod),
+    (n::__NR_fchmodat, Call::Fchmodat), (n::__NR_fchmodat2, Call::Fchmodat2), (n::__NR_linkat, Call::Linkat),
+    (n::__NR_unlinkat, Call::Unlinkat), (n::__NR_renameat, Call::Renameat), (n::__NR_renameat2, Call::Renameat2),
+    (n::__NR_truncate, Call::Truncate), (n::__NR_utimensat, Call::Utimensat(Times::Long)),
+    (n::__NR_readlinkat, Call::Readlinkat), (n::__NR_statfs, Call::Statfs),
+    (n::__NR_name_to_handle_at, Call::NameToHandle), (n::__NR_inotify_add_watch, Call::Watch),
+    (n::__NR_kill, Call::Signal(1)), (n::__NR_tkill, Call::Signal(1)), (n::__NR_tgkill, Call::Signal(2)),
+    (n::__NR_rt_sigqueueinfo, Call::Signal(1)), (n::__NR_rt_tgsigqueueinfo, Call::Signal(2)),
+    (n::__NR_pidfd_send_signal, Call::SignalOpen), (n::__NR_ptrace, Call::Trace),
+    (n::__NR_process_vm_readv, Call::Memory), (n::__NR_process_vm_writev, Call::Memory),
+    (n::__NR_setpriority, Call::SetPriority), (n::__NR_prlimit64, Call::Limit),
 ];
 
 /// Those that only this machine has.
@@ -127,7 +214,10 @@ const OWN: &[(u32, Call)] = &[
     (n::__NR_chown, Call::Chown), (n::__NR_lchown, Call::Lchown), (n::__NR_stat, Call::Stat),
     (n::__NR_lstat, Call::Lstat), (n::__NR_open, Call::Open), (n::__NR_creat, Call::Creat),
     (n::__NR_mkdir, Call::Mkdir), (n::__NR_mknod, Call::Mknod), (n::__NR_symlink, Call::Symlink),
-    (n::__NR_access, Call::Access),
+    (n::__NR_access, Call::Access), (n::__NR_chmod, Call::Chmod), (n::__NR_link, Call::Link),
+    (n::__NR_unlink, Call::Unlink), (n::__NR_rmdir, Call::Rmdir), (n::__NR_rename, Call::Rename),
+    (n::__NR_utime, Call::SetTimes), (n::__NR_utimes, Call::SetTimes), (n::__NR_futimesat, Call::Futimesat),
+    (n::__NR_readlink, Call::Readlink),
 ];
 
 #[cfg(not(target_arch = "x86_64"))]

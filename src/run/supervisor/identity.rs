@@ -55,15 +55,39 @@ pub(super) struct Rights {
 
 /// Those that the supervisor itself asks about, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
 pub(super) enum Right {
     Chown = 1 << 0,
     /// To do with files what their modes do not let others do.
     Override = 1 << 1,
+    /// The same, to read and to search.
+    ReadSearch = 1 << 2,
+    /// To do with files what only their owners may.
+    Owner = 1 << 3,
+    /// To leave files the bits that make users of programs.
+    KeepSetId = 1 << 4,
+    Signal = 1 << 5,
     SetGroup = 1 << 6,
     SetUser = 1 << 7,
     ChangeRoot = 1 << 18,
+    Trace = 1 << 19,
+    SetPriority = 1 << 23,
+    SetLimit = 1 << 24,
     MakeDevice = 1 << 27,
+    /// To give files capabilities.
+    SetFile = 1 << 31,
 }
+
+/// Those that a process has for files, as whom it is for files.
+const OF_FILES: u64 = Right::Chown as u64
+    | Right::Override as u64
+    | Right::ReadSearch as u64
+    | Right::Owner as u64
+    | Right::KeepSetId as u64
+    | Right::MakeDevice as u64;
+
+/// Those of them without which modes and owners of files keep a process from nothing.
+const UNLIMITED: u64 = Right::Chown as u64 | Right::Override as u64 | Right::Owner as u64 | Right::KeepSetId as u64;
 
 impl Rights {
     pub(super) const NONE: Rights = Rights::of(0);
@@ -193,7 +217,33 @@ impl Identity {
     }
 
     pub(super) fn has(&self, right: Right) -> bool {
-        self.rights.effective & right as u64 != 0
+        self.usable() & right as u64 != 0
+    }
+
+    /// The rights that count; who is root, but not for files, has none for them.
+    fn usable(&self) -> u64 {
+        let is_another_for_files = self.user.file != 0 && self.user.effective == 0;
+        self.rights.effective & if is_another_for_files { !OF_FILES } else { u64::MAX }
+    }
+
+    /// Whether it may do with all files what it likes, and makes them as root.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.user.file == 0 && self.usable() & UNLIMITED == UNLIMITED
+    }
+
+    /// Whether it may go through every directory.
+    pub(super) fn searches_all(&self) -> bool {
+        self.has(Right::Override) || self.has(Right::ReadSearch)
+    }
+
+    /// Returns it as access(2) asks: as who it really is.
+    pub(super) fn as_real(&self) -> Identity {
+        let mut identity = self.clone();
+        for ids in [&mut identity.user, &mut identity.group] {
+            (ids.effective, ids.file) = (ids.real, ids.real);
+        }
+        identity.rights.effective = if self.user.real == 0 { self.rights.permitted } else { 0 };
+        identity
     }
 
     /// Whether it may change the ids of users or groups as it likes.
@@ -204,9 +254,9 @@ impl Identity {
         })
     }
 
-    /// Whether modes of files keep it from nothing; who is root, but not for files, has no such right.
+    /// Whether modes of files keep it from nothing.
     pub(super) fn overrides(&self) -> bool {
-        self.has(Right::Override) && (self.user.file == 0 || self.user.effective != 0)
+        self.has(Right::Override)
     }
 
     /// Whether what it makes is root's.
@@ -228,6 +278,8 @@ pub(super) struct Identities {
     pub(super) all: u64,
     /// Whether any has ever had a root of its own.
     pub(super) has_apart: bool,
+    /// Whether any has ever been kept from something by a file's mode or owner.
+    pub(super) has_limited: bool,
 }
 
 impl Identities {
@@ -236,8 +288,8 @@ impl Identities {
         // The one before the command is root.
         let before = Identity::of(&User::default(), all);
         let numbers = [(first.clone(), 1)].into();
-        let has_apart = first.is_apart;
-        Identities { known: vec![before, first], numbers, all, has_apart }
+        let (has_apart, has_limited) = (first.is_apart, !first.is_unlimited());
+        Identities { known: vec![before, first], numbers, all, has_apart, has_limited }
     }
 
     /// Returns who `thread` is, and the number of that.
@@ -257,6 +309,7 @@ impl Identities {
         }
         let number = self.known.len() as u64;
         self.has_apart |= identity.is_apart;
+        self.has_limited |= !identity.is_unlimited();
         self.known.push(identity.clone());
         self.numbers.insert(identity, number);
         Ok(number)

@@ -12,9 +12,11 @@
 mod answer;
 pub(super) mod calls;
 pub(super) mod identity;
+mod list;
 pub(super) mod listener;
 mod owners;
 mod target;
+mod way;
 
 use std::ffi::CStr;
 use std::io;
@@ -118,17 +120,24 @@ impl Supervisor {
                 return Err(Errno::SRCH);
             }
         }
-        // Whoever only looks sees the same, as long as all have one root.
-        let may_be_anyone = call.only_looks() && !self.identities.has_apart;
+        // As long as nothing keeps anyone from it, and all have one root, whoever only looks sees the same.
+        let is_for_all = !self.identities.has_apart && !self.identities.has_limited;
+        if is_for_all && call.only_keeps() {
+            return Ok(Answer::Continue);
+        }
+        let may_be_anyone = is_for_all && call.only_looks();
         let identity = if may_be_anyone { self.identities.get(BEFORE).cloned() } else { self.identity(&target, call)? };
-        let Some(identity) = identity else { return Ok(Answer::Continue) };
+        let Some(identity) = identity.filter(|identity| !call.only_keeps() || !identity.is_unlimited()) else {
+            return Ok(Answer::Continue);
+        };
         let is_apart = identity.is_apart;
         if is_apart {
             self.enter(&target)?;
         }
         let listener = &self.listener;
         let is_waiting = &|| listener.is_waiting(notification.id);
-        let asked = Asked { target, identity: &identity, identities: &mut self.identities, is_waiting };
+        let root = self.root.as_ref().ok_or(Errno::SRCH)?;
+        let asked = Asked { target, identity: &identity, identities: &mut self.identities, root, is_waiting };
         let answer = asked.answer(call);
         if let (true, Some(root)) = (is_apart, &self.root) {
             make_root(root, &self.processes)?;

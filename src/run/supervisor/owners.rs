@@ -4,14 +4,21 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, StatxFlags, XattrFlags, chownat, getxattr, lgetxattr, removexattr, setxattr, statx,
+    AtFlags, FileType, StatxFlags, XattrFlags, chownat, getxattr, lgetxattr, listxattr, removexattr, setxattr, statx,
 };
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
-use super::identity::{Identity, SAME};
+use super::identity::{Identity, Right, SAME};
+use super::list::{self, List};
 use super::target::own_link;
 use crate::layer::{CAPABILITY, KEPT_LENGTH, Kept, OWNER};
+
+pub(super) const READ: u32 = 4;
+pub(super) const WRITE: u32 = 2;
+pub(super) const EXECUTE: u32 = 1;
+/// Of directories.
+pub(super) const SEARCH: u32 = 1;
 
 /// What an object is.
 #[derive(Debug, Clone, Copy)]
@@ -36,21 +43,39 @@ impl Status {
         })
     }
 
-    /// Whether `identity`, as `user`, may do with it what `wanted`, of the bits 4, 2 and 1, says; who `overrides` the mode may
-    /// do all but execute what nobody may.
-    pub(super) fn permits(&self, identity: &Identity, (user, overrides): (u32, bool), wanted: u32) -> bool {
-        if overrides {
-            return wanted & 1 == 0 || self.kind == FileType::Directory || self.mode & 0o111 != 0;
+    /// Whether `identity` may do with `object`, which this is the status of, what `wanted` says, of the bits 4, 2 and 1.
+    pub(super) fn permits(&self, object: BorrowedFd<'_>, identity: &Identity, wanted: u32) -> Result<bool, Errno> {
+        let is_directory = self.kind == FileType::Directory;
+        if identity.has(Right::Override) && (wanted & EXECUTE == 0 || is_directory || self.mode & 0o111 != 0) {
+            return Ok(true);
         }
-        let bits = if user == self.kept.user {
-            self.mode >> 6
-        } else if identity.is_in(self.kept.group) {
-            self.mode >> 3
-        } else {
-            self.mode
-        };
-        bits & wanted == wanted
+        if identity.has(Right::ReadSearch) && (wanted == READ || is_directory && wanted & WRITE == 0) {
+            return Ok(true);
+        }
+        if identity.user.file == self.kept.user {
+            return Ok(self.mode >> 6 & wanted == wanted);
+        }
+        // Without rights of the group a list gives none.
+        let list = if self.mode & 0o070 != 0 && is_plain(self.kind) { List::of(object)? } else { None };
+        if let Some(list) = list {
+            return Ok(list.permits((self.mode, self.kept.group), identity, wanted));
+        }
+        let bits = if identity.is_in(self.kept.group) { self.mode >> 3 } else { self.mode };
+        Ok(bits & wanted == wanted)
     }
+
+    /// Whether it is `identity`'s, or as good as that.
+    pub(super) fn is_of(&self, identity: &Identity) -> bool {
+        identity.user.file == self.kept.user || identity.has(Right::Owner)
+    }
+}
+
+/// Whether the mode of `object` says all: it has no list.
+pub(super) fn has_no_more_than_its_mode(object: BorrowedFd<'_>) -> bool {
+    let mut names = [0; 1024];
+    let Ok(length) = listxattr(own_link(object).as_c_str(), &mut names[..]) else { return false };
+    let mut names = names[..length].split(|byte| *byte == 0);
+    !names.any(|name| name == list::ACCESS.to_bytes() || name == list::KEPT.to_bytes())
 }
 
 pub(super) fn is_plain(kind: FileType) -> bool {

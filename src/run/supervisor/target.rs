@@ -175,6 +175,15 @@ impl Target {
         }
     }
 
+    /// Returns the process that is open as `descriptor`, as this program knows it.
+    pub(super) fn open_process(&self, descriptor: i32) -> Option<u32> {
+        let path = format!("{}/fdinfo/{descriptor}", self.thread);
+        let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let mut text = String::new();
+        File::from(file).read_to_string(&mut text).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+    }
+
     /// Whether the thread calls itself `number`.
     pub(super) fn is_called(&self, number: u32) -> Result<bool, Errno> {
         let status = self.status()?;
@@ -194,7 +203,7 @@ impl Target {
 const PAGE: u64 = 4096;
 
 /// The descriptor of the process's own that a path means by a link of `/proc`.
-fn own_descriptor(path: &[u8]) -> Option<i32> {
+pub(super) fn own_descriptor(path: &[u8]) -> Option<i32> {
     let number = match path {
         b"/dev/stdin" => return Some(0),
         b"/dev/stdout" => return Some(1),

@@ -30,6 +30,7 @@ mod shell;
 mod single_id;
 mod start;
 mod stores;
+mod users;
 
 use std::fs;
 use std::os::unix::fs::symlink;

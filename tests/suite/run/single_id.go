@@ -124,7 +124,26 @@ func lists() {
 	check("get", []any{filled(buffer, length), err}, []any{list(7, 5), nil})
 	length, err = syscall.Listxattr("/list", buffer)
 	check("list", fmt.Sprintf("%q %v", filled(buffer, length), err), `"system.posix_acl_access\x00" <nil>`)
-	check("inherited", syscall.Setxattr("/list", inherited, list(7, 7), 0), syscall.EOPNOTSUPP)
+	// What is made in a directory has its list, and no mask takes anything away.
+	syscall.Umask(0o77)
+	check("mkdir", os.Mkdir("/lists", 0o755), nil)
+	check("inherited", syscall.Setxattr("/lists", inherited, list(7, 7), 0), nil)
+	check("write", os.WriteFile("/lists/file", nil, 0o640), nil)
+	check("mkdir", os.Mkdir("/lists/more", 0o777), nil)
+	for path, wanted := range map[string][]byte{"/lists/file": list(7, 4), "/lists/more": list(7, 7)} {
+		wanted[4+2], wanted[4+4*8+2] = 7, 5
+		if path == "/lists/file" {
+			wanted[4+2], wanted[4+4*8+2] = 6, 0
+		}
+		length, err = syscall.Getxattr(path, access, buffer)
+		check(path, []any{filled(buffer, length), err}, []any{wanted, nil})
+	}
+	length, err = syscall.Getxattr("/lists/more", inherited, buffer)
+	check("inherited", []any{filled(buffer, length), err}, []any{list(7, 7), nil})
+	check("file", syscall.Setxattr("/lists/file", inherited, list(7, 7), 0), syscall.EACCES)
+	check("removed", syscall.Removexattr("/lists", inherited), nil)
+	_, err = syscall.Getxattr("/lists", inherited, buffer)
+	check("removed", err, syscall.ENODATA)
 }
 
 func who() {

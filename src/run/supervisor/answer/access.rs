@@ -2,27 +2,36 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
 use super::asked::{Asked, Outcome};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::Status;
 use crate::run::supervisor::target::Base;
+use crate::run::supervisor::way::{Last, Way};
 
 impl Asked<'_> {
     /// The kernel knows what root may.
     pub(super) fn access(&self, base: Base, path: usize, wanted: u32, flags: AtFlags) -> Outcome {
-        let ids = &self.identity.user;
-        let user = if flags.contains(AtFlags::EACCESS) { ids.effective } else { ids.real };
-        if user == 0 {
+        let real;
+        let identity = if flags.contains(AtFlags::EACCESS) {
+            self.identity
+        } else {
+            real = self.identity.as_real();
+            &real
+        };
+        if identity.is_unlimited() {
             return Ok(Answer::Continue);
         }
         let Ok(place) = self.place(base, Some(path), flags) else { return Ok(Answer::Continue) };
-        let Ok(object) = self.target.open(&place, !flags.contains(AtFlags::SYMLINK_NOFOLLOW)) else {
+        let last = if flags.contains(AtFlags::SYMLINK_NOFOLLOW) { Last::Itself } else { Last::Followed };
+        let Some(Way { object: Some(object), .. }) = Way::of(&self.target, identity, &place, last)? else {
             return Ok(Answer::Continue);
         };
-        if Status::of(object.as_fd())?.permits(self.identity, (user, false), wanted & 7) {
+        let status = Status::of(object.as_fd())?;
+        let is_known = matches!(status.kind, FileType::RegularFile | FileType::Directory | FileType::Fifo);
+        if !is_known || status.permits(object.as_fd(), identity, wanted & 7)? {
             Ok(Answer::Continue)
         } else {
             Err(Errno::ACCESS)

@@ -1,18 +1,24 @@
 //! A call that waits for its answer, and what it names.
 
-use rustix::fs::AtFlags;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, StatVfsMountFlags, fstatvfs};
 use rustix::io::Errno;
 
 use crate::run::supervisor::calls::At;
-use crate::run::supervisor::identity::{Identities, Identity};
+use crate::run::supervisor::identity::{Identities, Identity, Right};
 use crate::run::supervisor::listener::Answer;
+use crate::run::supervisor::owners::{Status, WRITE};
 use crate::run::supervisor::target::{Base, Place, Target, WORKING_DIRECTORY};
+use crate::run::supervisor::way::{Last, Way};
 
 /// A call that waits for its answer.
 pub(in crate::run::supervisor) struct Asked<'a> {
     pub(in crate::run::supervisor) target: Target,
     pub(in crate::run::supervisor) identity: &'a Identity,
     pub(in crate::run::supervisor) identities: &'a mut Identities,
+    /// The sandbox's root.
+    pub(in crate::run::supervisor) root: &'a OwnedFd,
     /// Whether it still waits.
     pub(in crate::run::supervisor) is_waiting: &'a dyn Fn() -> bool,
 }
@@ -48,4 +54,42 @@ impl Asked<'_> {
             At::Descriptor => (self.target.descriptor(self.target.base(0).0), true),
         })
     }
+
+    /// Whether modes and owners of files keep the process from anything.
+    pub(super) fn is_limited(&self) -> bool {
+        !self.identity.is_unlimited()
+    }
+
+    /// Fails if the process may not go to `place`. What else is wrong the kernel says.
+    pub(super) fn reach(&self, place: &Place, last: Last) -> Result<(), Errno> {
+        if !self.identity.searches_all() {
+            self.way(place, last)?;
+        }
+        Ok(())
+    }
+
+    /// Returns where the process comes to that goes to `place`; none where the kernel is to say.
+    pub(super) fn way(&self, place: &Place, last: Last) -> Result<Option<Way>, Errno> {
+        Way::of(&self.target, self.identity, place, last)
+    }
+
+    /// Has the kernel do it if the process may do what is `wanted` with `object`, and refuses it else.
+    pub(super) fn may(&self, object: BorrowedFd<'_>, status: &Status, wanted: u32) -> Outcome {
+        if status.permits(object, self.identity, wanted)? {
+            return Ok(Answer::Continue);
+        }
+        if wanted & WRITE == 0 { Err(Errno::ACCESS) } else { refused(object, Errno::ACCESS) }
+    }
+
+    /// The mode that a file gets of which `mode` is wanted: who does not belong to its group gives nobody that group.
+    pub(super) fn mode_for(&self, status: &Status, mode: u32) -> u32 {
+        let may = self.identity.is_in(status.kept.group) || self.identity.has(Right::KeepSetId);
+        if may { mode } else { mode & !libc::S_ISGID }
+    }
+}
+
+/// Refuses a change of `object`, unless the kernel says that nothing can be changed there.
+pub(super) fn refused(object: BorrowedFd<'_>, errno: Errno) -> Outcome {
+    let is_read_only = fstatvfs(object).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
+    if is_read_only { Ok(Answer::Continue) } else { Err(errno) }
 }

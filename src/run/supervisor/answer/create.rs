@@ -6,8 +6,8 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, mkdirat, mknodat, openat, readlinkat, statat, statx,
-    symlinkat,
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, XattrFlags, chmodat, getxattr, mkdirat, mknodat, openat,
+    readlinkat, setxattr, statat, statx, symlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::umask;
@@ -15,16 +15,15 @@ use rustix::process::umask;
 use super::asked::{Asked, Outcome};
 use crate::layer::Device;
 use crate::run::supervisor::identity::Right;
+use crate::run::supervisor::list::{KEPT, KEPT_DEFAULT, List};
 use crate::run::supervisor::listener::Answer;
-use crate::run::supervisor::owners::{Status, keep_new};
-use crate::run::supervisor::target::{Base, Place};
+use crate::run::supervisor::owners::{READ, SEARCH, Status, WRITE, is_plain, keep_new};
+use crate::run::supervisor::target::{Base, Place, own_link};
+use crate::run::supervisor::way::{Last, Way};
 use crate::run::system::open_within;
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
-
-const WRITE: u32 = 2;
-const SEARCH: u32 = 1;
 
 /// What is made, beside the files that an open makes.
 #[derive(Debug, Clone, Copy)]
@@ -59,22 +58,30 @@ impl Asked<'_> {
         let how = self.target.read_numbers(self.target.argument(2), 6)?;
         let [flags, _, mode, _, resolve, _] = how[..] else { return Err(Errno::FAULT) };
         let flags = OFlags::from_bits_retain(flags);
-        if !is_of_interest(flags) {
-            return Ok(Answer::Continue);
-        }
         self.open_with(self.target.base(0), 1, flags, mode, ResolveFlags::from_bits_retain(resolve.into()))
     }
 
     fn open_with(&self, base: Base, path: usize, flags: OFlags, mode: u32, resolve: ResolveFlags) -> Outcome {
         let makes = flags.contains(OFlags::CREATE) || flags.contains(OFlags::TMPFILE);
-        if self.identity.overrides() && !makes {
+        if !makes && !self.is_limited() {
             return Ok(Answer::Continue);
         }
         let Ok(place) = self.place(base, Some(path), AtFlags::empty()) else { return Ok(Answer::Continue) };
-        if flags.contains(OFlags::TMPFILE) {
+        let is_nameless = flags.contains(OFlags::TMPFILE);
+        if self.is_limited() {
+            let last = if flags.contains(OFlags::NOFOLLOW) { Last::Itself } else { Last::Followed };
+            match self.way(&place, last)? {
+                Some(Way { parent, object: Some(object) }) if !is_nameless => {
+                    return self.open_existing(object.as_fd(), parent.is_some(), flags);
+                }
+                None => return Ok(Answer::Continue),
+                _ => {}
+            }
+        }
+        if is_nameless {
             return self.open_nameless(&place, flags, mode, resolve);
         }
-        if self.identity.makes_as_root() && !self.gives_group(&place) {
+        if !makes || self.makes_as_root() && !self.gives_more(&place) {
             return Ok(Answer::Continue);
         }
         let start = self.target.start(&place)?;
@@ -83,8 +90,8 @@ impl Asked<'_> {
         for _ in 0..MOST_LINKS {
             let follow = if flags.contains(OFlags::NOFOLLOW) { OFlags::NOFOLLOW } else { OFlags::empty() };
             match open_within(&start, &path, OFlags::PATH | OFlags::CLOEXEC | follow, resolve) {
-                Ok(object) => return self.open_existing(object.as_fd(), flags),
-                Err(Errno::NOENT) if makes => {}
+                Ok(object) => return self.open_existing(object.as_fd(), true, flags),
+                Err(Errno::NOENT) => {}
                 // The kernel says what is wrong, or finds what is open in /proc.
                 Err(_) => return Ok(Answer::Continue),
             }
@@ -96,6 +103,8 @@ impl Asked<'_> {
                     path = beside(&path, target.to_bytes()).ok_or(Errno::NAMETOOLONG)?;
                     continue;
                 }
+                // With a slash behind it, a name is no file's.
+                Err(_) if path.to_bytes().ends_with(b"/") => return Ok(Answer::Continue),
                 Err(_) => {}
             }
             return self.open_new(&parent, flags, mode);
@@ -103,28 +112,46 @@ impl Asked<'_> {
         Err(Errno::LOOP)
     }
 
-    /// The kernel opens what is there, if it may be opened.
-    fn open_existing(&self, object: BorrowedFd<'_>, flags: OFlags) -> Outcome {
+    /// The kernel opens what is there, if it may be opened. What has no name is open already, and may be of another kind than
+    /// modes tell of.
+    fn open_existing(&self, object: BorrowedFd<'_>, is_named: bool, flags: OFlags) -> Outcome {
+        let makes = flags.contains(OFlags::CREATE);
+        if flags.contains(OFlags::PATH) || makes && flags.contains(OFlags::EXCL) {
+            return Ok(Answer::Continue);
+        }
         let wanted = match flags & OFlags::RWMODE {
-            OFlags::RDWR => 6,
-            OFlags::WRONLY => 2,
-            _ => 4,
+            OFlags::RDONLY => READ,
+            OFlags::WRONLY => WRITE,
+            _ => READ | WRITE,
         };
         let wanted = if flags.contains(OFlags::TRUNC) { wanted | WRITE } else { wanted };
         let status = Status::of(object)?;
-        let is_file = status.kind == FileType::RegularFile;
-        if is_file && !status.permits(self.identity, self.file_user(), wanted) || status.kept.device.is_some() {
+        let is_checked = match status.kind {
+            // Of others the kernel says that they are of another kind.
+            FileType::Directory => wanted == READ && !makes,
+            FileType::RegularFile => !flags.contains(OFlags::DIRECTORY),
+            FileType::Fifo => is_named && !flags.contains(OFlags::DIRECTORY),
+            _ => false,
+        };
+        if !is_checked {
+            return Ok(Answer::Continue);
+        }
+        if status.kept.device.is_some() || !status.permits(object, self.identity, wanted)? {
             return Err(Errno::ACCESS);
+        }
+        if flags.contains(OFlags::NOATIME) && !status.is_of(self.identity) {
+            return Err(Errno::PERM);
         }
         Ok(Answer::Continue)
     }
 
     fn open_new(&self, parent: &Parent, flags: OFlags, mode: u32) -> Outcome {
-        self.may_make_in(&parent.status)?;
-        let before = self.use_mask()?;
+        self.may_make_in(&parent.directory, &parent.status)?;
+        let mode = self.mode_in(&parent.status, mode & 0o7777);
+        let list = List::kept(parent.directory.as_fd(), KEPT_DEFAULT)?;
+        let before = self.use_mask(list.is_some())?;
         let flags_of_new = flags | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let opened =
-            openat(&parent.directory, parent.name.as_c_str(), flags_of_new, Mode::from_raw_mode(mode & 0o7777));
+        let opened = openat(&parent.directory, parent.name.as_c_str(), flags_of_new, Mode::from_raw_mode(mode));
         umask(before);
         match opened {
             // Somebody was faster.
@@ -132,6 +159,7 @@ impl Asked<'_> {
             opened => {
                 let file = opened?;
                 keep_new(file.as_fd(), self.identity, &parent.status, None)?;
+                give_list(file.as_fd(), list, mode)?;
                 Ok(Answer::Opened(file, flags.contains(OFlags::CLOEXEC)))
             }
         }
@@ -144,15 +172,21 @@ impl Asked<'_> {
             return Ok(Answer::Continue);
         };
         let status = Status::of(directory.as_fd())?;
-        if self.identity.makes_as_root() && status.mode & libc::S_ISGID == 0 {
+        if status.kind != FileType::Directory {
             return Ok(Answer::Continue);
         }
-        self.may_make_in(&status)?;
-        let before = self.use_mask()?;
-        let opened = openat(&directory, c".", flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode & 0o7777));
+        let list = List::kept(directory.as_fd(), KEPT_DEFAULT)?;
+        if self.makes_as_root() && status.mode & libc::S_ISGID == 0 && list.is_none() {
+            return Ok(Answer::Continue);
+        }
+        self.may_make_in(&directory, &status)?;
+        let mode = self.mode_in(&status, mode & 0o7777);
+        let before = self.use_mask(list.is_some())?;
+        let opened = openat(&directory, c".", flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode));
         umask(before);
         let file = opened?;
         keep_new(file.as_fd(), self.identity, &status, None)?;
+        give_list(file.as_fd(), list, mode)?;
         Ok(Answer::Opened(file, flags.contains(OFlags::CLOEXEC)))
     }
 
@@ -162,10 +196,11 @@ impl Asked<'_> {
             Making::Node { mode, device } => device_of(mode, device),
             _ => None,
         };
-        if device.is_some() && !self.identity.has(Right::MakeDevice) {
-            return Err(Errno::PERM);
+        if self.makes_as_root() && device.is_none() && !self.gives_more(&place) {
+            return Ok(Answer::Continue);
         }
-        if self.identity.makes_as_root() && device.is_none() && !self.gives_group(&place) {
+        self.reach(&place, Last::Name)?;
+        if place.path.to_bytes().ends_with(b"/") && !matches!(making, Making::Directory { .. }) {
             return Ok(Answer::Continue);
         }
         let start = self.target.start(&place)?;
@@ -176,7 +211,12 @@ impl Asked<'_> {
         if statat(directory, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(Errno::EXIST);
         }
-        self.may_make_in(status)?;
+        self.may_make_in(directory, status)?;
+        if device.is_some() && !self.identity.has(Right::MakeDevice) {
+            return Err(Errno::PERM);
+        }
+        let list = List::kept(directory.as_fd(), KEPT_DEFAULT)?;
+        let has_list = list.is_some();
         match making {
             // A link has no mode, and where it leads is read before anything is done.
             Making::Link { target } => {
@@ -185,7 +225,7 @@ impl Asked<'_> {
                 symlinkat(target.as_c_str(), directory, name.as_c_str())?;
             }
             Making::Directory { mode } => {
-                let before = self.use_mask()?;
+                let before = self.use_mask(has_list)?;
                 let made = mkdirat(directory, name.as_c_str(), Mode::from_raw_mode(mode & 0o1777));
                 umask(before);
                 made?;
@@ -196,8 +236,9 @@ impl Asked<'_> {
                     // A device is an empty file.
                     _ => FileType::RegularFile,
                 };
-                let before = self.use_mask()?;
-                let made = mknodat(directory, name.as_c_str(), kind, Mode::from_raw_mode(mode & 0o7777), 0);
+                let mode = self.mode_in(status, mode & 0o7777);
+                let before = self.use_mask(has_list)?;
+                let made = mknodat(directory, name.as_c_str(), kind, Mode::from_raw_mode(mode), 0);
                 umask(before);
                 made?;
             }
@@ -210,25 +251,37 @@ impl Asked<'_> {
                 {}
             kept => kept?,
         }
+        if let Making::Directory { mode } | Making::Node { mode, .. } = making {
+            give_list(object.as_fd(), list, mode)?;
+        }
         Ok(Answer::Done(0))
     }
 
-    fn may_make_in(&self, directory: &Status) -> Result<(), Errno> {
-        let may = directory.permits(self.identity, self.file_user(), WRITE | SEARCH);
+    fn may_make_in(&self, directory: &OwnedFd, status: &Status) -> Result<(), Errno> {
+        let may = status.permits(directory.as_fd(), self.identity, WRITE | SEARCH)?;
         if may { Ok(()) } else { Err(Errno::ACCESS) }
     }
 
-    /// As whom it makes and opens files, and whether their modes count.
-    fn file_user(&self) -> (u32, bool) {
-        (self.identity.user.file, self.identity.overrides())
+    /// Whether what it makes is root's, and may be made everywhere.
+    fn makes_as_root(&self) -> bool {
+        self.identity.makes_as_root() && self.identity.overrides()
     }
 
-    /// Whether the directory that `place` is in gives its group to what is made there. It only looks.
-    fn gives_group(&self, place: &Place) -> bool {
+    /// The mode that a file has which is made in a directory: who does not belong to the group that the directory gives it
+    /// gives nobody that group.
+    fn mode_in(&self, parent: &Status, mode: u32) -> u32 {
+        const SET_GROUP: u32 = libc::S_ISGID | libc::S_IXGRP;
+        let is_given = parent.mode & libc::S_ISGID != 0 && mode & SET_GROUP == SET_GROUP;
+        if is_given { self.mode_for(parent, mode) } else { mode }
+    }
+
+    /// Whether the directory that `place` is in gives its group to what is made there, or a list. It only looks.
+    fn gives_more(&self, place: &Place) -> bool {
         let Some((above, _)) = split(&place.path) else { return false };
         let text = self.target.look_up(&Place { base: place.base, path: above });
-        let status = statx(rustix::fs::CWD, text, AtFlags::empty(), StatxFlags::MODE);
-        status.is_ok_and(|status| u32::from(status.stx_mode) & libc::S_ISGID != 0)
+        let status = statx(rustix::fs::CWD, text.as_c_str(), AtFlags::empty(), StatxFlags::MODE);
+        let gives_group = status.is_ok_and(|status| u32::from(status.stx_mode) & libc::S_ISGID != 0);
+        gives_group || getxattr(text.as_c_str(), KEPT_DEFAULT, &mut [0u8; 0][..]).is_ok()
     }
 
     /// Opens the directory that `path` is in; none if the kernel is to say what is wrong.
@@ -241,21 +294,37 @@ impl Asked<'_> {
     }
 
     /// Takes the mask of the process for this thread's own, and returns what that was. It comes last before something is made.
-    fn use_mask(&self) -> Result<Mode, Errno> {
-        let mask = self.target.status().and_then(|status| mask_of(&status).ok_or(Errno::IO))?;
+    /// Where the directory has a list, that counts instead.
+    fn use_mask(&self, has_list: bool) -> Result<Mode, Errno> {
+        let mask = match has_list {
+            true => 0,
+            false => self.target.status().and_then(|status| mask_of(&status).ok_or(Errno::IO))?,
+        };
         self.check()?;
         Ok(umask(Mode::from_raw_mode(mask)))
     }
 }
 
+/// Gives `object`, which was made just now with `mode`, the list that its directory has for it.
+fn give_list(object: BorrowedFd<'_>, list: Option<List>, mode: u32) -> Result<(), Errno> {
+    let Some(list) = list else { return Ok(()) };
+    let link = own_link(object);
+    let status = Status::of(object)?;
+    if status.kind == FileType::Directory {
+        setxattr(link.as_c_str(), KEPT_DEFAULT, &list.written(), XattrFlags::empty())?;
+    }
+    let list = list.limited_to(mode).ok_or(Errno::IO)?;
+    let mode = status.mode & !0o777 | list.mode().ok_or(Errno::IO)?;
+    // What can have no list has the mode alone.
+    if is_plain(status.kind) {
+        setxattr(link.as_c_str(), KEPT, &list.written(), XattrFlags::empty())?;
+    }
+    chmodat(rustix::fs::CWD, link.as_c_str(), Mode::from_raw_mode(mode), AtFlags::empty())
+}
+
 fn mask_of(status: &str) -> Option<u32> {
     let text = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(text.trim(), 8).ok()
-}
-
-/// Whether an open with these flags may make something or write to it.
-fn is_of_interest(flags: OFlags) -> bool {
-    flags.intersects(OFlags::CREATE | OFlags::RWMODE | OFlags::TRUNC) || flags.contains(OFlags::TMPFILE)
 }
 
 /// The device that is meant; none for what is no device, and for the one that nobody is kept from making.

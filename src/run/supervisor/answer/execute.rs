@@ -8,8 +8,9 @@ use rustix::io::Errno;
 use super::asked::{Asked, Outcome};
 use crate::run::supervisor::identity::{Becoming, Identity, Right, Rights};
 use crate::run::supervisor::listener::Answer;
-use crate::run::supervisor::owners::Status;
+use crate::run::supervisor::owners::{EXECUTE, Status};
 use crate::run::supervisor::target::Base;
+use crate::run::supervisor::way::Last;
 
 const SET_USER: u32 = libc::S_ISUID;
 /// Without the right to execute, the bit is about locks.
@@ -20,14 +21,14 @@ impl Asked<'_> {
     pub(super) fn execute(&mut self, base: Base, path: usize, flags: AtFlags) -> Outcome {
         let old = self.identity;
         let Ok(place) = self.place(base, Some(path), flags) else { return Ok(Answer::Continue) };
-        let Ok(object) = self.target.open(&place, !flags.contains(AtFlags::SYMLINK_NOFOLLOW)) else {
-            return Ok(Answer::Continue);
-        };
+        let follows = !flags.contains(AtFlags::SYMLINK_NOFOLLOW);
+        self.reach(&place, if follows { Last::Followed } else { Last::Itself })?;
+        let Ok(object) = self.target.open(&place, follows) else { return Ok(Answer::Continue) };
         let program = Status::of(object.as_fd())?;
         if program.kind != FileType::RegularFile {
             return Ok(Answer::Continue);
         }
-        if !program.permits(old, (old.user.file, old.overrides()), 1) {
+        if !program.permits(object.as_fd(), old, EXECUTE)? {
             return Err(Errno::ACCESS);
         }
         let (mut user, mut group) = (old.user, old.group);

@@ -5,16 +5,21 @@ mod acl;
 mod asked;
 mod attributes;
 mod capabilities;
+mod change;
 mod create;
 mod execute;
 mod ids;
+mod others;
 mod ownership;
+mod reach;
 mod status;
 
 use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
 
-use super::calls::Call;
+use super::calls::{Call, Times};
 use super::listener::Answer;
+use super::way::Last;
 use asked::{HERE, Outcome};
 use create::Making;
 use status::Form;
@@ -67,6 +72,46 @@ impl Asked<'_> {
             Call::Execve => self.execute(HERE, 0, AtFlags::empty()),
             Call::Execveat => self.execute(target.base(0), 1, flags(4)),
             Call::Chroot => self.change_root(),
+            Call::Signal(signal) => self.signal(signal.into()),
+            Call::SignalOpen => self.signal_open(),
+            Call::Trace => self.look_into(1),
+            Call::Memory => self.look_into(0),
+            Call::SetPriority => self.set_priority(),
+            Call::Limit => self.limit(),
+            call => self.keep(call),
+        }
+    }
+
+    /// Those of which [`Call::only_keeps`] tells.
+    fn keep(&self, call: Call) -> Outcome {
+        let target = self.target;
+        let number = |place| target.number(place);
+        let flags = |place| AtFlags::from_bits_retain(number(place));
+        match call {
+            Call::Chdir => self.change_directory(),
+            Call::Fchdir => self.change_directory_to_open(),
+            Call::Chmod => self.change_mode(HERE, Some(0), AtFlags::empty(), 1),
+            Call::Fchmod => self.change_mode(target.base(0), None, AtFlags::empty(), 1),
+            Call::Fchmodat => self.change_mode(target.base(0), Some(1), AtFlags::empty(), 2),
+            Call::Fchmodat2 => self.change_mode(target.base(0), Some(1), flags(3), 2),
+            Call::Link => self.link((HERE, 0), (HERE, 1), AtFlags::empty()),
+            Call::Linkat => self.link((target.base(0), 1), (target.base(2), 3), flags(4)),
+            Call::Unlink => self.remove(HERE, 0, false),
+            Call::Rmdir => self.remove(HERE, 0, true),
+            Call::Unlinkat => self.remove(target.base(0), 1, flags(2).contains(AtFlags::REMOVEDIR)),
+            Call::Rename => self.rename((HERE, 0), (HERE, 1), 0),
+            Call::Renameat => self.rename((target.base(0), 1), (target.base(2), 3), 0),
+            Call::Renameat2 => self.rename((target.base(0), 1), (target.base(2), 3), number(4)),
+            Call::Truncate => self.truncate(),
+            Call::SetTimes => self.change_times(HERE, 0, AtFlags::empty(), Times::Any),
+            Call::Futimesat => self.change_times(target.base(0), 1, AtFlags::empty(), Times::Any),
+            Call::Utimensat(form) => self.change_times(target.base(0), 1, flags(3), form),
+            Call::Readlink => self.go(HERE, 0, Last::Itself),
+            Call::Readlinkat => self.go(target.base(0), 1, Last::Itself),
+            Call::Statfs => self.go(HERE, 0, Last::Followed),
+            Call::NameToHandle => self.go(target.base(0), 1, Last::Itself),
+            Call::Watch => self.watch(),
+            _ => Err(Errno::NOSYS),
         }
     }
 }

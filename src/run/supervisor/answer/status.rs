@@ -10,6 +10,7 @@ use crate::layer::{Device, Kept};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{Status, is_kept};
 use crate::run::supervisor::target::Base;
+use crate::run::supervisor::way::Last;
 use crate::run::system::{bytes_of, extended_status, status};
 
 /// How the kernel writes it.
@@ -26,6 +27,7 @@ impl Asked<'_> {
     pub(super) fn status(&self, base: Base, path: Option<usize>, flags: AtFlags, form: Form, buffer: usize) -> Outcome {
         let Ok(place) = self.place(base, path, flags) else { return Ok(Answer::Continue) };
         let follows = place.path.is_empty() || !flags.contains(AtFlags::SYMLINK_NOFOLLOW);
+        self.reach(&place, if follows { Last::Followed } else { Last::Itself })?;
         if !is_kept(&self.target.look_up(&place), follows) {
             return Ok(Answer::Continue);
         }

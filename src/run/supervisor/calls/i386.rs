@@ -1,6 +1,6 @@
 //! The same for programs of the 32-bit forerunner of x86-64.
 
-use super::{At, Call, Which, Whose};
+use super::{At, Call, Times, Which, Whose};
 
 #[rustfmt::skip]
 pub(in crate::run) const ALL: &[(u32, Call)] = &[
@@ -21,6 +21,15 @@ pub(in crate::run) const ALL: &[(u32, Call)] = &[
     (295, Call::Openat), (296, Call::Mkdirat), (297, Call::Mknodat), (298, Call::Fchownat), (300, Call::Fstatat),
     (304, Call::Symlinkat), (307, Call::Faccessat), (358, Call::Execveat), (383, Call::Statx), (437, Call::Openat2),
     (439, Call::Faccessat2),
+    (9, Call::Link), (10, Call::Unlink), (12, Call::Chdir), (15, Call::Chmod), (30, Call::SetTimes), (38, Call::Rename),
+    (40, Call::Rmdir), (85, Call::Readlink), (92, Call::Truncate), (94, Call::Fchmod), (99, Call::Statfs),
+    (133, Call::Fchdir), (193, Call::Truncate), (268, Call::Statfs), (271, Call::SetTimes), (292, Call::Watch),
+    (299, Call::Futimesat), (301, Call::Unlinkat), (302, Call::Renameat), (303, Call::Linkat), (305, Call::Readlinkat),
+    (306, Call::Fchmodat), (320, Call::Utimensat(Times::Short)), (341, Call::NameToHandle), (353, Call::Renameat2),
+    (412, Call::Utimensat(Times::Long)), (452, Call::Fchmodat2),
+    (26, Call::Trace), (37, Call::Signal(1)), (97, Call::SetPriority), (178, Call::Signal(1)),
+    (238, Call::Signal(1)), (270, Call::Signal(2)), (335, Call::Signal(2)), (340, Call::Limit), (347, Call::Memory),
+    (348, Call::Memory), (424, Call::SignalOpen),
 ];
 
 /// Those with ids of 16 bits and with the oldest forms of a file's status, which no C library has used for twenty years; and

@@ -121,7 +121,12 @@ fn where_another_listens_to_calls_already_one_id_is_refused_and_the_rest_works()
         let words = ["build", within.context.to_str().unwrap(), "--platform=linux/amd64", &isolation];
         let outcome = Outcome::of(&mut within.program.command_under(&starter, words));
         match within.isolation {
-            "single-id" => drop(outcome.failure(1).says(&["--isolation=single-id: ", "busy"])),
+            "single-id" => {
+                drop(outcome.failure(1).says(&["--isolation=single-id: ", "busy"]));
+                // Without a choice the same is said.
+                let mut command = within.program.command_under(&starter, &words[..3]);
+                drop(Outcome::of(&mut command).failure(1).says(&["cannot supervise the command", "busy"]));
+            }
             _ => drop(outcome.success()),
         }
     }
