@@ -268,7 +268,9 @@ impl Look<'_> {
             mark.map_err(|errno| self.failed("look at", &joined(&path, name.to_bytes()), errno))
         };
         if is_same {
-            was.iter().enumerate().try_for_each(|(number, (name, _))| Ok(seen.add(name, look(name)?, Ok(number))))?;
+            for (number, (name, _)) in was.iter().enumerate() {
+                seen.add(name, look(name)?, Ok(number));
+            }
         } else {
             let mut buffer = [MaybeUninit::uninit(); NAMES_AT_ONCE];
             let mut entries = RawDir::new(&opened, &mut buffer);
