@@ -163,7 +163,8 @@ mod tests {
             emulator: None,
         };
         let opened = File::open(root.path()).unwrap();
-        let prepared = Prepared::in_chroot_with(&process, opened.as_fd(), Landlock::of_version(version)).unwrap();
+        let prepared =
+            Prepared::in_chroot_with(&process, opened.as_fd(), false, Landlock::of_version(version)).unwrap();
         let output = std::sync::Mutex::new(Vec::new());
         let write = |stream, bytes: &[u8]| {
             if stream == Stream::Output {

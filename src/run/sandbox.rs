@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::arranged::Arranged;
 use super::child;
-use super::namespace;
+use super::namespace::{self, RungRefusal};
 use super::prepared::Prepared;
 use super::process::{Process, Ran, Root, Stream};
 use super::rung::Rung;
@@ -20,14 +20,19 @@ use crate::net::Stop;
 pub struct Sandbox {
     rung: Rung,
     is_stacking: bool,
+    /// Whether `/proc` and `/sys` are served where they cannot be mounted.
+    is_serving: bool,
+    /// Why they are not, though they could be.
+    unserved: Option<RungRefusal>,
 }
 
-/// What is tried, the best first.
-const WAYS: [Sandbox; 4] = [
-    Sandbox { rung: Rung::Ids, is_stacking: true },
-    Sandbox { rung: Rung::Ids, is_stacking: false },
-    Sandbox { rung: Rung::SingleId, is_stacking: true },
-    Sandbox { rung: Rung::Chroot, is_stacking: false },
+/// What is tried, the best first: the rung, whether directories are stacked, and whether `/proc` and `/sys` are served.
+const WAYS: [(Rung, bool, bool); 5] = [
+    (Rung::Ids, true, false),
+    (Rung::Ids, false, false),
+    (Rung::SingleId, true, false),
+    (Rung::Chroot, false, true),
+    (Rung::Chroot, false, false),
 ];
 
 impl Sandbox {
@@ -39,11 +44,15 @@ impl Sandbox {
 
     /// As [`Sandbox::find`], but on `rung` alone if there is one.
     pub fn find_on(place: &Path, rung: Option<Rung>) -> Result<Sandbox> {
-        let mut first = None;
-        for way in WAYS.into_iter().filter(|way| rung.is_none_or(|rung| rung == way.rung)) {
+        let (mut first, mut unserved) = (None, None);
+        for (rung, is_stacking, is_serving) in WAYS.into_iter().filter(|way| rung.is_none_or(|rung| rung == way.0)) {
+            let way = Sandbox { rung, is_stacking, is_serving, unserved };
             match way.try_in(place) {
                 Ok(()) => return Ok(way),
-                Err(error) => drop(first.get_or_insert(error)),
+                Err(error) => {
+                    unserved = is_serving.then(|| RungRefusal { rung, ..RungRefusal::of(&error) });
+                    first.get_or_insert(error);
+                }
             }
         }
         Err(unusable(first.unwrap_or_else(|| Error::input("there is no such isolation here"))))
@@ -58,6 +67,11 @@ impl Sandbox {
     /// ones.
     pub fn is_stacking(&self) -> bool {
         self.is_stacking
+    }
+
+    /// Returns why a command finds `/proc` and `/sys` empty, if it does.
+    pub fn unserved(&self) -> Option<&RungRefusal> {
+        self.unserved.as_ref()
     }
 
     /// Returns what device nodes of images have to be in such a directory.
@@ -91,9 +105,10 @@ impl Sandbox {
         if self.rung != Rung::Chroot {
             return run(Prepared::new(process, root, self.rung)?);
         }
-        let mut arranged = Arranged::new(process, root)?;
+        let mut arranged = Arranged::new(process, root, self.is_serving)?;
         let passing = arranged.passing();
-        let prepared = Prepared::in_chroot(process, arranged.root()).map(|prepared| Prepared { passing, ..prepared });
+        let prepared = Prepared::in_chroot(process, arranged.root(), self.is_serving);
+        let prepared = prepared.map(|prepared| Prepared { passing, ..prepared });
         let ran = prepared.and_then(run);
         let ended = arranged.end();
         let ran = ran?;
@@ -122,9 +137,9 @@ impl Sandbox {
             }
             return child::run(Prepared::probe(&root, self.rung)?, &|_, _| (), &Stop::default()).map(drop);
         }
-        Prepared::check_for_chroot()?;
-        let arranged = Arranged::probe(&root)?;
-        child::run(Prepared::chroot_probe(arranged.root())?, &|_, _| (), &Stop::default())?;
+        Prepared::check_for_chroot(self.is_serving)?;
+        let arranged = Arranged::probe(&root, self.is_serving)?;
+        child::run(Prepared::chroot_probe(arranged.root(), self.is_serving)?, &|_, _| (), &Stop::default())?;
         arranged.end().map(drop)
     }
 

@@ -26,7 +26,7 @@ impl RungRefusal {
         RungRefusal { hint: Some(hint.into()), ..self }
     }
 
-    pub(super) fn of(error: &Error) -> Self {
+    pub(in crate::run) fn of(error: &Error) -> Self {
         let causes = std::iter::successors(std::error::Error::source(error), |source| source.source());
         let all = [error.message.clone()].into_iter().chain(causes.map(ToString::to_string));
         let words: Vec<String> = all.filter(|words| words != UNUSABLE).collect();

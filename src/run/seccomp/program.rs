@@ -28,6 +28,11 @@ pub(super) enum Rule {
     Answer,
     /// The supervisor answers it if the flags, which are the argument of that number, say that it writes or makes something.
     AnswerOpen(u32),
+    /// The supervisor answers it unless the argument of that number has one of these bits.
+    AnswerUnless {
+        argument: u32,
+        bits: u32,
+    },
     /// The supervisor answers it if that is its first argument.
     AnswerFirst(u32),
     /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
@@ -151,6 +156,9 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
         Rule::AnswerOpen(flags) => {
             vec![load(argument(flags)), jump(libc::BPF_JSET, WRITES, 0, 1), result(Rule::Answer), result(Rule::Allow)]
         }
+        Rule::AnswerUnless { argument: number, bits } => {
+            vec![load(argument(number)), jump(libc::BPF_JSET, bits, 1, 0), result(Rule::Answer), result(Rule::Allow)]
+        }
         Rule::AnswerFirst(value) => {
             vec![load(ARGUMENT), jump(libc::BPF_JEQ, value, 0, 1), result(Rule::Answer), result(Rule::Allow)]
         }
@@ -194,6 +202,7 @@ fn result(rule: Rule) -> Instruction {
         | Rule::NotFirst(_)
         | Rule::AnswerOpen(_)
         | Rule::AnswerFirst(_)
+        | Rule::AnswerUnless { .. }
         | Rule::Limit { .. } => libc::SECCOMP_RET_KILL_PROCESS,
     };
     statement(libc::BPF_RET | libc::BPF_K, action)

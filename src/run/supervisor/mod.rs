@@ -14,6 +14,8 @@ pub(super) mod calls;
 pub(super) mod identity;
 pub(super) mod listener;
 mod owners;
+pub(super) mod stand_in;
+mod stat64;
 mod target;
 
 use std::ffi::CStr;

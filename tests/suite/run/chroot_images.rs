@@ -227,44 +227,67 @@ fn kills_at_any_moment_leave_no_process_a_whole_cache_and_a_store_that_works() {
 /// are there, and what is masked in `/proc`.
 #[test]
 fn in_a_container_as_docker_starts_it_the_image_is_the_same() {
-    const PROFILE: &str = "/usr/share/containers/seccomp.json";
-    if !require_root() || !["busybox", "runc", "setpriv", "unshare"].into_iter().all(require) {
-        return;
-    }
-    if !Path::new(PROFILE).exists() {
-        crate::support::tool::skip("there is no profile of containers' system calls");
-        return;
-    }
-    let place = tempfile::tempdir().unwrap();
-    let rootfs = place.path().join("rootfs");
-    for name in ["bin", "proc", "dev", "sys", "tmp", "context", "home", "etc", "lib", "lib64", "usr"] {
-        fs::create_dir_all(rootfs.join(name)).unwrap();
-    }
-    install("/bin/busybox".as_ref(), &rootfs.join("context/busybox"));
-    install(env!("CARGO_BIN_EXE_ocibake").as_ref(), &rootfs.join("bin/ocibake"));
     let steps = "RUN mkdir /made && echo x > /made/x && chown 7:8 /made && ln -s x /made/link\n\
                  RUN --mount=type=cache,target=/cache echo > /cache/x && rm /made/x && id > /made/id && ls /dev > /made/dev\n";
-    fs::write(rootfs.join("context/Dockerfile"), format!("{BUSYBOX}{steps}")).unwrap();
-    // What shows that it is a chroot changes nothing.
-    fs::create_dir(rootfs.join("other")).unwrap();
-    install("/bin/busybox".as_ref(), &rootfs.join("other/busybox"));
-    let shows = format!("{BUSYBOX}RUN test -d /proc && test -z \"$(ls /proc)\"\n");
-    fs::write(rootfs.join("other/Dockerfile"), shows).unwrap();
-    let digest =
-        Program::new().run(["build", rootfs.join("context").to_str().unwrap(), "--platform=linux/amd64"]).digest();
-    fs::write(place.path().join("config.json"), container(&fs::read_to_string(PROFILE).unwrap())).unwrap();
-    let name = format!("ocibake-chroot-{}", std::process::id());
-    let state = place.path().join("state");
-    let mut command = Command::new("runc");
-    command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(place.path()).arg(&name);
-    let outcome = Outcome::of(&mut command);
-    let _ = Command::new("runc").arg("--root").arg(&state).args(["delete", "--force", &name]).output();
-    assert_eq!(outcome.digest(), digest);
+    let Some(container) = Docker::new(steps) else { return };
+    let digest = Program::new()
+        .run(["build", container.root().join("context").to_str().unwrap(), "--platform=linux/amd64"])
+        .digest();
+    assert_eq!(container.run("exec ocibake build /context --platform=linux/amd64").digest(), digest);
 }
 
-/// The runtime's config of a container that builds `/context`. What the program needs of this machine is mounted.
-fn container(profile: &str) -> String {
-    let capabilities = [
+/// A container as docker starts it, with the program and a context in it.
+pub(super) struct Docker {
+    place: TempDir,
+    /// Capabilities that it lacks beside those that docker takes.
+    pub(super) lacks: &'static [&'static str],
+    /// How `/proc` is mounted.
+    pub(super) options: &'static [&'static str],
+}
+
+impl Docker {
+    /// None where there is no runtime or no profile: the test is to return at once.
+    pub(super) fn new(steps: &str) -> Option<Docker> {
+        if !require_root() || !["busybox", "runc", "setpriv", "unshare"].into_iter().all(require) {
+            return None;
+        }
+        if !Path::new(PROFILE).exists() {
+            crate::support::tool::skip("there is no profile of containers' system calls");
+            return None;
+        }
+        let docker = Docker { place: tempfile::tempdir().unwrap(), lacks: &[], options: &[] };
+        for name in ["bin", "proc", "dev", "sys", "tmp", "context", "home", "etc", "lib", "lib64", "usr"] {
+            fs::create_dir_all(docker.root().join(name)).unwrap();
+        }
+        install("/bin/busybox".as_ref(), &docker.root().join("context/busybox"));
+        install(env!("CARGO_BIN_EXE_ocibake").as_ref(), &docker.root().join("bin/ocibake"));
+        fs::write(docker.root().join("context/Dockerfile"), format!("{BUSYBOX}{steps}")).unwrap();
+        Some(docker)
+    }
+
+    pub(super) fn root(&self) -> std::path::PathBuf {
+        self.place.path().join("rootfs")
+    }
+
+    pub(super) fn run(&self, script: &str) -> Outcome {
+        let config = config(&fs::read_to_string(PROFILE).unwrap(), script, self.lacks, self.options);
+        fs::write(self.place.path().join("config.json"), config).unwrap();
+        let name =
+            format!("ocibake-{}", self.place.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
+        let state = self.place.path().join("state");
+        let mut command = Command::new("runc");
+        command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(self.place.path()).arg(&name);
+        let outcome = Outcome::of(&mut command);
+        let _ = Command::new("runc").arg("--root").arg(&state).args(["delete", "--force", &name]).output();
+        outcome
+    }
+}
+
+const PROFILE: &str = "/usr/share/containers/seccomp.json";
+
+/// The runtime's config of a container that runs a script. What the program needs of this machine is mounted.
+fn config(profile: &str, script: &str, lacks: &[&str], options: &[&str]) -> String {
+    let capabilities: Vec<String> = [
         "CHOWN",
         "DAC_OVERRIDE",
         "FSETID",
@@ -280,12 +303,16 @@ fn container(profile: &str) -> String {
         "KILL",
         "AUDIT_WRITE",
     ]
-    .map(|name| format!("CAP_{name}"));
+    .iter()
+    .filter(|name| !lacks.contains(name))
+    .map(|name| format!("CAP_{name}"))
+    .collect();
+    let options = [&["nosuid", "noexec", "nodev"], options].concat();
     let system = ["/usr", "/lib", "/lib64"].map(
         |path| serde_json::json!({"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]}),
     );
     let mut mounts = vec![
-        serde_json::json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
+        serde_json::json!({"destination": "/proc", "type": "proc", "source": "proc", "options": options}),
         serde_json::json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}),
         serde_json::json!({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]}),
     ];
@@ -295,7 +322,7 @@ fn container(profile: &str) -> String {
         "process": {
             "terminal": false,
             "user": {"uid": 0, "gid": 0},
-            "args": ["sh", "-c", "ocibake build /other --platform=linux/amd64 > /dev/null && exec ocibake build /context --platform=linux/amd64"],
+            "args": ["sh", "-c", script],
             "env": ["PATH=/usr/bin:/bin", "HOME=/home", "OCIBAKE_STORE=/home/store"],
             "cwd": "/",
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
