@@ -70,6 +70,8 @@ fn of_commands(arguments: &DoctorArguments, environment: &Environment, found: Op
             .iter()
             .map(|RungRefusal { rung, reason, hint }| json!({"isolation": rung.name(), "reason": reason, "hint": hint}))
             .collect();
+        let unserved = found.as_ref().ok().and_then(Sandbox::unserved);
+        let unserved = unserved.map(|refusal| json!({"reason": refusal.reason, "hint": refusal.hint}));
         let (isolation, user_namespace) = (rung.map(Rung::name), namespace::has_entered());
         answer_json(&json!({"commands": {
             "verdict": verdict,
@@ -77,6 +79,7 @@ fn of_commands(arguments: &DoctorArguments, environment: &Environment, found: Op
             "isolation": isolation,
             "userNamespace": user_namespace,
             "refused": refused,
+            "unserved": unserved,
         }}))?;
     } else if let Ok(sandbox) = &found {
         answer_lines(ways(sandbox, refused)?)?;
@@ -93,6 +96,10 @@ fn ways(sandbox: &Sandbox, refused: &[RungRefusal]) -> Result<Vec<String>> {
         let [users, groups] = map.counts();
         let (users, groups) = (number(users, "user"), number(groups, "group"));
         lines.push(format!("isolation: {rung}, in a user namespace with {users} and {groups}"));
+    }
+    if let Some(RungRefusal { reason, hint, .. }) = sandbox.unserved() {
+        lines.push(format!("/proc and /sys are empty for them: {reason}"));
+        lines.extend(hint.iter().map(|hint| format!("  to change that: {hint}")));
     }
     for RungRefusal { rung, reason, hint } in refused {
         lines.push(format!("not {rung}: {reason}"));

@@ -17,6 +17,7 @@ use super::output::{Outputs, Received};
 use super::prepared::Prepared;
 use super::process::{Exit, Ran, Stream};
 use super::report::Message;
+use super::supervisor::stand_in::{Served, serve};
 use super::supervisor::{Supervised, supervise};
 use super::system::{block_signals, clone_with, restore_signals};
 use crate::error::{Error, Result};
@@ -74,14 +75,15 @@ fn run_between(
     output: &dyn Fn(Stream, &[u8]),
     stop: &Stop,
 ) -> Result<Ran> {
-    let sockets = prepared.supervised.as_ref().map(|_| UnixStream::pair()).transpose();
+    let is_answered = prepared.supervised.is_some() || prepared.served.is_some();
+    let sockets = is_answered.then(UnixStream::pair).transpose();
     let (socket, supervisor) = sockets.map_err(|error| cannot("make a socket", error))?.unzip();
     ends.supervisor = supervisor.map(OwnedFd::from);
     let kept = ends.kept(&prepared);
     let (child, prepared) = make(prepared, &ends, &kept)?;
     drop(ends);
     let (received, supervised) = thread::scope(|scope| {
-        let supervisor = start_supervisor(scope, &child, socket, prepared.supervised.as_ref());
+        let supervisor = start_supervisor(scope, &child, socket, (&prepared.supervised, &prepared.served));
         let received = outputs.read(output, stop, || child.kill());
         // All that the supervisor could be asked by ends with it.
         child.kill();
@@ -100,10 +102,15 @@ fn start_supervisor<'scope>(
     scope: &'scope Scope<'scope, '_>,
     child: &'scope Child,
     socket: Option<UnixStream>,
-    supervised: Option<&'scope Supervised>,
+    commands: (&'scope Option<Supervised>, &'scope Option<Served>),
 ) -> Result<Option<ScopedJoinHandle<'scope, Result<()>>>> {
-    let (Some(socket), Some(supervised)) = (socket, supervised) else { return Ok(None) };
-    let supervise = move || supervise(socket.into(), supervised).inspect_err(|_| child.kill());
+    let Some(socket) = socket else { return Ok(None) };
+    let answer = move || match commands {
+        (Some(supervised), _) => supervise(socket.into(), supervised),
+        (None, Some(served)) => serve(socket.into(), served, child.descriptor.as_fd()),
+        (None, None) => Ok(()),
+    };
+    let supervise = move || answer().inspect_err(|_| child.kill());
     let started = thread::Builder::new().name("supervisor".to_owned()).spawn_scoped(scope, supervise);
     started.map(Some).map_err(|error| {
         child.kill();

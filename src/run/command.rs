@@ -4,12 +4,15 @@ use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fchown, fstat, openat, openat2, statat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fchown, fstat, makedev, openat, openat2, statat,
+};
 use rustix::io::{Errno, read};
 use rustix::process::{
     DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid, chroot, fchdir, ioctl_tiocsctty, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit, setsid, umask,
 };
+use rustix::stdio::stdin;
 use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::capability;
@@ -87,7 +90,11 @@ pub(super) fn start(
     supervisor: Option<BorrowedFd<'_>>,
 ) -> ! {
     let (step, errno) = match prepare(command, input, output, error, report, supervisor) {
-        Ok(()) if command.is_probe => exit(0),
+        Ok(()) if command.is_probe && supervisor.is_none() => exit(0),
+        Ok(()) if command.is_probe => match try_service() {
+            Ok(()) => exit(0),
+            Err(errno) => (Step::Serve, errno),
+        },
         Ok(()) => launch(command),
         Err(failed) => failed,
     };
@@ -119,6 +126,7 @@ fn prepare(
     if let Some(Confined { root, .. }) = &command.confined {
         fchdir(root).and_then(|()| chroot(c".")).map_err(at(Step::Pivot))?;
     }
+    take_own_null();
     enter(&command.directory).map_err(at(Step::Directory))?;
     for program in &command.programs {
         check_program(program, MOST_INTERPRETERS).map_err(at(Step::Execute))?;
@@ -136,8 +144,15 @@ fn prepare(
         }
         capability::bound(restrictions.capabilities).map_err(at(Step::Capabilities))?;
         // While there is still the right to it: without, the kernel would ask for a promise that makes su useless.
-        if is_real {
-            filter_calls(&restrictions.filter).map_err(at(Step::Filter))?;
+        match supervisor {
+            Some(supervisor) if is_real => {
+                // Older kernels do not have them.
+                let _ = take_short_turns(5 * TURN);
+                let listener = supervise_calls(&restrictions.filter).map_err(at(Step::Supervise))?;
+                send(supervisor, listener.as_fd()).map_err(at(Step::Supervise))?;
+            }
+            None if is_real => filter_calls(&restrictions.filter).map_err(at(Step::Filter))?,
+            _ => {}
         }
     }
     if let (Some(filter), Some(supervisor)) = (&command.supervision, supervisor) {
@@ -173,6 +188,25 @@ fn leave_others(landlock: Landlock) -> Result<(), Errno> {
     landlock.leave_others(root.as_fd())
 }
 
+/// Makes the null device of the root the standard input, if that is the machine's: the command could change its mode.
+fn take_own_null() {
+    let null = makedev(1, 3);
+    let is_null = |file: BorrowedFd<'_>| {
+        let is_device = |status: &Stat| FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
+        fstat(file).is_ok_and(|status| is_device(&status) && status.st_rdev == null)
+    };
+    if !is_null(stdin()) {
+        return;
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let own = openat2(CWD, c"/dev/null", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    if let Ok(own) = own
+        && is_null(own.as_fd())
+    {
+        let _ = redirect(own.as_fd(), 0);
+    }
+}
+
 /// From here on the supervisor is asked, which knows that this is not the command yet.
 fn be_supervised(filter: &[Instruction], supervisor: BorrowedFd<'_>) -> Result<(), Errno> {
     // Older kernels do not have them.
@@ -183,6 +217,13 @@ fn be_supervised(filter: &[Instruction], supervisor: BorrowedFd<'_>) -> Result<(
     set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     let listener = supervise_calls(filter)?;
     send(supervisor, listener.as_fd())
+}
+
+/// Opens what is there only if it is served.
+fn try_service() -> Result<(), Errno> {
+    // What is served is read in the memory of this process.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    openat(CWD, c"/proc/self/stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map(drop)
 }
 
 /// The standard descriptors and `report`, which an exec closes.

@@ -29,6 +29,8 @@ pub(super) fn failure(step: Step, errno: Errno, prepared: &Prepared) -> Error {
         Step::Filter => plain("filter the system calls of the command")
             .with_hint("the kernel needs CONFIG_SECCOMP_FILTER; without the filter nothing is run"),
         Step::Supervise => supervise(errno),
+        Step::Serve => plain("read in /proc as it is served to a command")
+            .with_hint("/proc/sys/kernel/yama/ptrace_scope must be 0 or 1, so that this program can read what a command asks for"),
         Step::User => plain("become the user of the command"),
         Step::Capabilities => plain("take capabilities from the command").with_hint(NOT_ROOT),
         Step::Limit(index) => limit(index, errno, prepared),

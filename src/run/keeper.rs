@@ -171,7 +171,7 @@ mod tests {
     fn run(version: i64, script: &str, user: u32, limits: Vec<Limit>) -> Option<(Ran, String)> {
         run_in(script, user, limits, |process, root| {
             let opened = File::open(root).unwrap();
-            Prepared::in_chroot_with(process, opened.as_fd(), Landlock::of_version(version))
+            Prepared::in_chroot_with(process, opened.as_fd(), false, Landlock::of_version(version))
         })
     }
 

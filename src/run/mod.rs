@@ -10,7 +10,7 @@
 //! `landlock` and a stricter filter keep the command in its root.
 //!
 //! Where there is one id for all files, a thread of the program, the `supervisor`, answers the system calls of the command that
-//! are about owners.
+//! are about owners; and in a chroot those that are about `/proc` and `/sys`.
 //!
 //! This is the only module with `unsafe` code.
 

@@ -76,7 +76,7 @@ pub(super) const LINKS: [(&CStr, &CStr); 6] = [
 ];
 
 /// What containerd hides, and docker with it.
-const MASKED: [(Known, &CStr); 12] = [
+pub(super) const MASKED: [(Known, &CStr); 12] = [
     (Known::Processes, c"acpi"),
     (Known::Processes, c"asound"),
     (Known::Processes, c"interrupts"),

@@ -24,6 +24,7 @@ use super::provided::hosts;
 use super::rung::Rung;
 use super::seccomp;
 use super::supervisor::Supervised;
+use super::supervisor::stand_in::Served;
 use super::system::{Instruction, STACK};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -53,6 +54,8 @@ pub(super) struct Prepared {
     pub(super) probed_supervision: Option<Vec<Instruction>>,
     /// Whom the supervisor is to take the command for; none where there is none.
     pub(super) supervised: Option<Supervised>,
+    /// Whom `/proc` and `/sys` are served to; none where there is no such command.
+    pub(super) served: Option<Served>,
 }
 
 impl Prepared {
@@ -132,30 +135,41 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// Prepares a run of `process` in `root`, in which all that it is to find is in its place.
-    pub(super) fn in_chroot(process: &Process, root: BorrowedFd<'_>) -> Result<Prepared> {
-        Self::in_chroot_with(process, root, Landlock::here())
+    /// Prepares a run of `process` in `root`, in which all that it is to find is in its place, but for what is in `/proc` and
+    /// `/sys`, which is served to it or not.
+    pub(super) fn in_chroot(process: &Process, root: BorrowedFd<'_>, is_served: bool) -> Result<Prepared> {
+        Self::in_chroot_with(process, root, is_served, Landlock::here())
     }
 
-    pub(super) fn in_chroot_with(process: &Process, root: BorrowedFd<'_>, landlock: Landlock) -> Result<Prepared> {
+    pub(super) fn in_chroot_with(
+        process: &Process,
+        root: BorrowedFd<'_>,
+        is_served: bool,
+        landlock: Landlock,
+    ) -> Result<Prepared> {
         let mut command = command(process, string(&process.directory)?, Rung::Chroot)?;
         command.restrictions = Some(Restrictions {
             capabilities: capability::IN_CHROOT.intersection(permitted()?),
-            filter: seccomp::filter_in_chroot(landlock, process.network == Network::None),
+            filter: seccomp::filter_in_chroot(landlock, process.network == Network::None, is_served),
             among: None,
         });
-        let root = root.try_clone_to_owned().map_err(|error| Error::io("open", "the root of the command", error))?;
-        command.confined = Some(Confined { root, landlock });
+        let root = || root.try_clone_to_owned().map_err(|error| Error::io("open", "the root of the command", error));
+        command.confined = Some(Confined { root: root()?, landlock });
         let program = process.arguments.first().map(|program| String::from_utf8_lossy(program).into_owned());
         let mut prepared = Self::of(Vec::new(), 0, Some(command));
         prepared.program = program.unwrap_or_default();
+        if is_served {
+            prepared.served = Some(Served { root: root()?, user: process.user.clone() });
+        }
         Ok(prepared)
     }
 
     /// Fails unless this process may run commands in a chroot, as far as its rights say.
-    pub(super) fn check_for_chroot() -> Result<()> {
+    pub(super) fn check_for_chroot(is_serving: bool) -> Result<()> {
         let own = permitted()?;
-        let missing = capability::NEEDED_FOR_CHROOT.iter().find(|(one, _)| !own.contains(*one));
+        // Devices are served, too.
+        let is_needed = |one| !is_serving || one != CapabilitySet::MKNOD;
+        let missing = capability::NEEDED_FOR_CHROOT.iter().find(|(one, _)| is_needed(*one) && !own.contains(*one));
         if !geteuid().is_root() || missing.is_some() {
             let what = missing.filter(|_| geteuid().is_root()).map_or("root", |(_, name)| name);
             return Err(Error::new(ErrorKind::Io, format!("a command in a chroot needs {what}"))
@@ -165,9 +179,9 @@ impl Prepared {
     }
 
     /// Prepares all of a run in a chroot but its command.
-    pub(super) fn chroot_probe(root: BorrowedFd<'_>) -> Result<Prepared> {
+    pub(super) fn chroot_probe(root: BorrowedFd<'_>, is_served: bool) -> Result<Prepared> {
         let process = Process::new(vec![b"/".to_vec()]);
-        let mut prepared = Self::in_chroot(&process, root)?;
+        let mut prepared = Self::in_chroot(&process, root, is_served)?;
         if let Some(command) = &mut prepared.command {
             command.is_probe = true;
         }
@@ -191,6 +205,7 @@ impl Prepared {
             passing: Vec::new(),
             probed_supervision: None,
             supervised: None,
+            served: None,
         }
     }
 }

@@ -56,6 +56,8 @@ pub(super) enum Step {
     Interpreter,
     /// What gives calls to the supervisor.
     Supervise,
+    /// What reads in `/proc` as it is served.
+    Serve,
 }
 
 /// One message.
@@ -175,6 +177,7 @@ impl Step {
             Step::Keep => (16, 0),
             Step::Confine => (17, 0),
             Step::Supervise => (18, 0),
+            Step::Serve => (19, 0),
         }
     }
 
@@ -200,6 +203,7 @@ impl Step {
             16 => Step::Keep,
             17 => Step::Confine,
             18 => Step::Supervise,
+            19 => Step::Serve,
             _ => return None,
         })
     }
@@ -216,7 +220,7 @@ mod tests {
         let (read, written) = rustix::pipe::pipe().unwrap();
         let pipe = written.as_fd();
         let mut sent = Vec::new();
-        for kind in 0..19 {
+        for kind in 0..20 {
             let step = Step::decode(kind, 7).unwrap();
             send_failure(pipe, step, Errno::PERM);
             sent.push(Message::Failed(step, Errno::PERM));

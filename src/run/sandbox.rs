@@ -23,6 +23,10 @@ pub struct Sandbox {
     is_stacking: bool,
     /// It has a `/proc` of its own, too, which is not to be had where parts of this program's own are hidden.
     has_processes: bool,
+    /// `/proc` and `/sys` are served where they cannot be mounted.
+    is_serving: bool,
+    /// Why they are not, though they could be.
+    unserved: Option<RungRefusal>,
 }
 
 /// What is tried, the best first.
@@ -31,17 +35,26 @@ pub struct Sandbox {
 /// but a command may write more than there is memory, or than a container may have of it. fuse-overlayfs would make other
 /// images: with it, owners of links are lost where there is one id, and names of more than 251 bytes, those that begin with
 /// `.wh.` and files without a name are refused; and each call costs several times as much, while a copy is made once.
-const WAYS: [Sandbox; 9] = [
-    Sandbox { rung: Rung::Ids, is_stacking: true, has_processes: true },
-    Sandbox { rung: Rung::Ids, is_stacking: false, has_processes: true },
-    Sandbox { rung: Rung::Ids, is_stacking: true, has_processes: false },
-    Sandbox { rung: Rung::Ids, is_stacking: false, has_processes: false },
-    Sandbox { rung: Rung::SingleId, is_stacking: true, has_processes: true },
-    Sandbox { rung: Rung::SingleId, is_stacking: false, has_processes: true },
-    Sandbox { rung: Rung::SingleId, is_stacking: true, has_processes: false },
-    Sandbox { rung: Rung::SingleId, is_stacking: false, has_processes: false },
-    Sandbox { rung: Rung::Chroot, is_stacking: false, has_processes: false },
+const WAYS: [Sandbox; 10] = [
+    in_namespaces(Rung::Ids, true, true),
+    in_namespaces(Rung::Ids, false, true),
+    in_namespaces(Rung::Ids, true, false),
+    in_namespaces(Rung::Ids, false, false),
+    in_namespaces(Rung::SingleId, true, true),
+    in_namespaces(Rung::SingleId, false, true),
+    in_namespaces(Rung::SingleId, true, false),
+    in_namespaces(Rung::SingleId, false, false),
+    in_chroot(true),
+    in_chroot(false),
 ];
+
+const fn in_namespaces(rung: Rung, is_stacking: bool, has_processes: bool) -> Sandbox {
+    Sandbox { rung, is_stacking, has_processes, is_serving: false, unserved: None }
+}
+
+const fn in_chroot(is_serving: bool) -> Sandbox {
+    Sandbox { rung: Rung::Chroot, is_stacking: false, has_processes: false, is_serving, unserved: None }
+}
 
 impl Sandbox {
     /// Goes through all that a run needs in throw-away processes, with the root in `place`, which must exist, and returns the
@@ -53,9 +66,11 @@ impl Sandbox {
 
     /// As [`Sandbox::find`], but on `rung` alone if there is one.
     pub fn find_on(place: &Path, rung: Option<Rung>) -> Result<Sandbox> {
-        let mut failed: Vec<(Rung, Error)> = Vec::new();
+        let (mut failed, mut unserved): (Vec<(Rung, Error)>, _) = (Vec::new(), None);
         for way in WAYS.into_iter().filter(|way| rung.is_none_or(|rung| rung == way.rung)) {
+            let way = Sandbox { unserved: unserved.take(), ..way };
             let Err(error) = way.try_in(place) else { return Ok(way) };
+            unserved = way.is_serving.then(|| RungRefusal { rung: way.rung, ..RungRefusal::of(&error) });
             failed.retain(|(rung, _)| *rung != way.rung);
             failed.push((way.rung, error));
         }
@@ -71,6 +86,11 @@ impl Sandbox {
     /// ones.
     pub fn is_stacking(&self) -> bool {
         self.is_stacking
+    }
+
+    /// Returns why a command finds `/proc` and `/sys` empty, if it does.
+    pub fn unserved(&self) -> Option<&RungRefusal> {
+        self.unserved.as_ref()
     }
 
     /// Returns what device nodes of images have to be in such a directory.
@@ -105,9 +125,10 @@ impl Sandbox {
             let prepared = Prepared::new(process, root, self.rung)?;
             return run(if self.has_processes { prepared } else { prepared.among_others()? });
         }
-        let mut arranged = Arranged::new(process, root)?;
+        let mut arranged = Arranged::new(process, root, self.is_serving)?;
         let passing = arranged.passing();
-        let prepared = Prepared::in_chroot(process, arranged.root()).map(|prepared| Prepared { passing, ..prepared });
+        let prepared = Prepared::in_chroot(process, arranged.root(), self.is_serving);
+        let prepared = prepared.map(|prepared| Prepared { passing, ..prepared });
         let ran = prepared.and_then(run);
         let ended = arranged.end();
         let ran = ran?;
@@ -137,9 +158,9 @@ impl Sandbox {
             let probe = if self.has_processes { probe } else { probe.among_others()? };
             return child::run(probe, &|_, _| (), &Stop::default()).map(drop);
         }
-        Prepared::check_for_chroot()?;
-        let arranged = Arranged::probe(&root)?;
-        child::run(Prepared::chroot_probe(arranged.root())?, &|_, _| (), &Stop::default())?;
+        Prepared::check_for_chroot(self.is_serving)?;
+        let arranged = Arranged::probe(&root, self.is_serving)?;
+        child::run(Prepared::chroot_probe(arranged.root(), self.is_serving)?, &|_, _| (), &Stop::default())?;
         arranged.end().map(drop)
     }
 

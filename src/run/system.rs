@@ -433,10 +433,29 @@ pub(super) fn extended_status(object: BorrowedFd<'_>, mask: u32) -> Result<libc:
     outcome(told).map(|_| status)
 }
 
+/// Returns what statfs says of an open object.
+pub(super) fn file_system(object: BorrowedFd<'_>) -> Result<libc::statfs, Errno> {
+    // SAFETY: zero is a value of every field.
+    let mut status: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: on machines of 64 bits the type is the kernel's own.
+    let told = unsafe { libc::syscall(libc::SYS_fstatfs, object.as_raw_fd(), &raw mut status) };
+    outcome(told).map(|_| status)
+}
+
+/// Makes this thread one of that user and group, for files alone; root then has no capabilities that are about files.
+pub(super) fn set_file_ids(user: u32, group: u32) {
+    // SAFETY: they touch no memory, and are this thread's own.
+    unsafe {
+        libc::syscall(libc::SYS_setfsgid, group);
+        libc::syscall(libc::SYS_setfsuid, user);
+    }
+}
+
 /// A type of the kernel's, all of which has been written to.
 pub(super) trait Plain: Copy {}
 impl Plain for libc::stat {}
 impl Plain for libc::statx {}
+impl Plain for libc::statfs {}
 
 /// Returns the bytes of `value`.
 pub(super) fn bytes_of<T: Plain>(value: &T) -> &[u8] {

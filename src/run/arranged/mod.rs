@@ -72,7 +72,7 @@ struct PlaceInRoot {
 
 impl Arranged {
     /// Puts all that `process` is to find into `root`, which has no lower directories.
-    pub(super) fn new(process: &Process, root: &Root) -> Result<Arranged> {
+    pub(super) fn new(process: &Process, root: &Root, is_serving: bool) -> Result<Arranged> {
         if process.security == Security::Insecure {
             return Err(Error::input("a command without restrictions cannot be run in a chroot")
                 .with_hint("`--security=insecure` needs a place in which file systems can be mounted"));
@@ -82,7 +82,7 @@ impl Arranged {
             arranged.provide(c"resolv.conf", &resolver)?;
         }
         arranged.provide(c"hosts", &hosts(&process.hosts))?;
-        arranged.add_system()?;
+        arranged.add_system(is_serving)?;
         for mount in &process.mounts {
             arranged.add(mount)?;
         }
@@ -94,15 +94,9 @@ impl Arranged {
     }
 
     /// Puts what every process finds into `root`, and tries it.
-    pub(super) fn probe(root: &Root) -> Result<Arranged> {
+    pub(super) fn probe(root: &Root, is_serving: bool) -> Result<Arranged> {
         let mut arranged = Self::begin(root)?;
-        arranged.add_system()?;
-        let null = open_within(&arranged.root, c"dev/null", OFlags::RDWR | OFlags::CLOEXEC, ResolveFlags::BENEATH);
-        null.map_err(|errno| {
-            failed("open", c"/dev/null", errno).with_hint(
-                "the file system of the store must not be mounted with `nodev`, and the container must be let use the device",
-            )
-        })?;
+        arranged.add_system(is_serving)?;
         Ok(arranged)
     }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::landlock::Landlock;
 use super::supervisor::calls::{self as answers, Call};
+use super::supervisor::stand_in::calls::{self as served, Numbered};
 use super::system::Instruction;
 use program::{ENOSYS, EPERM, Others, REFUSED, Rule, assembled};
 
@@ -113,19 +114,25 @@ fn apart(numbers: &calls::InChroot, landlock: Landlock) -> Vec<(u32, Rule)> {
 }
 
 /// Returns the same filter for a command that has no namespaces of its own: as far as Landlock does not see to it, other
-/// processes are out of its reach.
-pub(super) fn filter_in_chroot(landlock: Landlock, is_offline: bool) -> Vec<Instruction> {
+/// processes are out of its reach. What may be about `/proc` and `/sys` is handed over if that `is_served`.
+pub(super) fn filter_in_chroot(landlock: Landlock, is_offline: bool, is_served: bool) -> Vec<Instruction> {
     let mut here = rules();
     here.extend(in_chroot(&calls::IN_CHROOT, landlock, is_offline));
+    here.extend(served::all().filter(|_| is_served).map(rule));
     #[cfg(target_arch = "x86_64")]
     let forerunner = {
         let mut rules = forerunner();
         rules.extend(in_chroot(&calls::IN_CHROOT_OF_FORERUNNER, landlock, is_offline));
+        rules.extend(served::of_forerunner().filter(|_| is_served).map(rule));
         rules
     };
     #[cfg(not(target_arch = "x86_64"))]
     let forerunner = forerunner();
     assembled(&here, &forerunner, REFUSED)
+}
+
+fn rule((number, _, unless): Numbered) -> (u32, Rule) {
+    (number, unless.map_or(Rule::Answer, |(argument, bits)| Rule::AnswerUnless { argument, bits }))
 }
 
 fn in_chroot(numbers: &calls::InChroot, landlock: Landlock, is_offline: bool) -> Vec<(u32, Rule)> {
@@ -306,7 +313,7 @@ mod tests {
 
     #[test]
     fn in_a_chroot_other_processes_and_roots_are_out_of_reach_as_far_as_landlock_does_not_see_to_it() {
-        let filters = [0, 4, 6].map(|version| filter_in_chroot(Landlock::of_version(version), false));
+        let filters = [0, 4, 6].map(|version| filter_in_chroot(Landlock::of_version(version), false, false));
         let verdicts = |number: i64, argument: u64| {
             filters
                 .each_ref()
@@ -322,7 +329,7 @@ mod tests {
         for number in [libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev] {
             assert_eq!(verdicts(number, 0), [false, true, true]);
         }
-        let offline = filter_in_chroot(Landlock::of_version(6), true);
+        let offline = filter_in_chroot(Landlock::of_version(6), true, false);
         let families = [libc::AF_UNIX, libc::AF_NETLINK, libc::AF_INET, libc::AF_INET6, libc::AF_PACKET];
         let allowed = families.map(|family| {
             verdict_of(&offline, HERE, libc::SYS_socket as u32, [family as u64, 0, 0, 0, 0, 0]) == ALLOWED
@@ -410,6 +417,34 @@ mod tests {
             for (number, wanted) in [(195, ASKED), (212, ASKED), (182, fails(libc::ENOSYS)), (5, ASKED), (4, ALLOWED)] {
                 assert_eq!(verdict_of(&filter, FORERUNNER, number, [0; 6]), wanted, "{number}");
             }
+        }
+    }
+
+    #[test]
+    fn what_may_be_about_proc_is_handed_over_where_it_is_served() {
+        const ASKED: u32 = libc::SECCOMP_RET_USER_NOTIF;
+        let filter = filter_in_chroot(Landlock::of_version(6), true, true);
+        assert!(filter.len() <= 4096, "the kernel takes no more");
+        let verdict = |number: i64, arguments| verdict_of(&filter, HERE, number as u32, arguments);
+        for number in [libc::SYS_openat, libc::SYS_statx, libc::SYS_execve, libc::SYS_readlinkat, libc::SYS_chdir] {
+            assert_eq!(verdict(number, [0; 6]), ASKED, "{number}");
+        }
+        for number in [libc::SYS_read, libc::SYS_fstat, libc::SYS_fchmod, libc::SYS_renameat2, libc::SYS_getdents64] {
+            assert_eq!(verdict(number, [0; 6]), ALLOWED, "{number}");
+        }
+        // What makes something new, and what is about something open, is not.
+        let exclusive = (libc::O_CREAT | libc::O_EXCL) as u64;
+        assert_eq!(verdict(libc::SYS_openat, [0, 0, exclusive, 0, 0, 0]), ALLOWED);
+        assert_eq!(verdict(libc::SYS_openat, [0, 0, libc::O_CREAT as u64, 0, 0, 0]), ASKED);
+        let open = libc::AT_EMPTY_PATH as u64;
+        assert_eq!(verdict(libc::SYS_newfstatat, [0, 0, 0, open, 0, 0]), ALLOWED);
+        assert_eq!(verdict(libc::SYS_statx, [0, 0, open, 0, 0, 0]), ALLOWED);
+        for number in [libc::SYS_chroot, libc::SYS_mount, libc::SYS_setns] {
+            assert_eq!(verdict(number, [0; 6]), fails(libc::EPERM), "{number}");
+        }
+        #[cfg(target_arch = "x86_64")]
+        for (number, wanted) in [(5, ASKED), (195, ASKED), (85, ASKED), (61, fails(libc::EPERM)), (4, ALLOWED)] {
+            assert_eq!(verdict_of(&filter, FORERUNNER, number, [0; 6]), wanted, "{number}");
         }
     }
 

@@ -26,6 +26,11 @@ pub(super) enum Rule {
     NotFirst(u32),
     /// The supervisor answers it.
     Answer,
+    /// The supervisor answers it unless the argument of that number has one of these bits.
+    AnswerUnless {
+        argument: u32,
+        bits: u32,
+    },
     /// The supervisor answers it if its first argument is one of these.
     AnswerFirst(&'static [u32]),
     /// It sets a limit, which must not be the one in which the supervisor keeps something. The resource is the argument of that
@@ -159,6 +164,9 @@ fn leaf(rule: Rule) -> Vec<Instruction> {
             leaf.push(result(Rule::Allow));
             leaf
         }
+        Rule::AnswerUnless { argument: number, bits } => {
+            vec![load(argument(number)), jump(libc::BPF_JSET, bits, 1, 0), result(Rule::Answer), result(Rule::Allow)]
+        }
         Rule::Limit { resource, others } => {
             let value = argument(resource + 1);
             let unless_own = |rule| [load(ARGUMENT), jump(libc::BPF_JEQ, 0, 1, 0), result(rule)];
@@ -206,6 +214,7 @@ fn result(rule: Rule) -> Instruction {
         | Rule::First(_)
         | Rule::NotFirst(_)
         | Rule::AnswerFirst(_)
+        | Rule::AnswerUnless { .. }
         | Rule::Limit { .. } => libc::SECCOMP_RET_KILL_PROCESS,
     };
     statement(libc::BPF_RET | libc::BPF_K, action)

@@ -236,10 +236,10 @@ pub(in crate::run) fn all() -> impl Iterator<Item = (u32, Call)> {
 }
 
 /// A table in which numbers are found at once.
-pub(in crate::run) struct Table(Vec<Option<Call>>);
+pub(in crate::run) struct Table<C = Call>(Vec<Option<C>>);
 
-impl Table {
-    pub(in crate::run) fn new(calls: impl Iterator<Item = (u32, Call)>) -> Table {
+impl<C: Copy> Table<C> {
+    pub(in crate::run) fn new(calls: impl Iterator<Item = (u32, C)>) -> Table<C> {
         let mut table = vec![None; 512];
         for (number, call) in calls {
             if let Some(place) = table.get_mut(number as usize) {
@@ -249,7 +249,7 @@ impl Table {
         Table(table)
     }
 
-    pub(in crate::run) fn call(&self, number: u32) -> Option<Call> {
+    pub(in crate::run) fn call(&self, number: u32) -> Option<C> {
         self.0.get(number as usize).copied().flatten()
     }
 }

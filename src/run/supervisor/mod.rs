@@ -15,6 +15,8 @@ pub(super) mod identity;
 mod list;
 pub(super) mod listener;
 mod owners;
+pub(super) mod stand_in;
+mod stat64;
 mod target;
 mod way;
 

@@ -50,7 +50,7 @@ fn a_capability_that_a_chroot_needs_is_named() {
         return;
     }
     let Some(place) = Place::new().filter(|_| require("setpriv")) else { return };
-    for name in ["sys_chroot", "mknod", "kill"] {
+    for name in ["sys_chroot", "setuid", "kill"] {
         checked(
             Command::new("setpriv")
                 .args(["--bounding-set", &format!("-sys_admin,-{name}"), "--inh-caps", "-all"])

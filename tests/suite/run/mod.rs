@@ -7,6 +7,9 @@ mod chroot;
 mod chroot_ends;
 mod chroot_images;
 mod chroot_mounts;
+mod chroot_proc;
+mod chroot_proc_docker;
+mod chroot_proc_hostile;
 mod confined;
 mod dockerfile;
 mod ends;
@@ -158,6 +161,11 @@ fn run_on(sandbox: &Sandbox, process: &Process, root: &Root) -> Result<Done> {
     let ran = sandbox.run(process, root, &write, &Stop::default())?;
     let text = |bytes: Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.into_inner().unwrap()).into_owned();
     Ok(Done { ran, output: text(output), error: text(error) })
+}
+
+/// What a script writes in a chroot, which has to succeed without a word of complaint.
+fn chroot_says(place: &Place, script: &str) -> String {
+    says(place.run_in_chroot(&shell(script)))
 }
 
 fn says(done: Done) -> String {

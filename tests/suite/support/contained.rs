@@ -27,12 +27,16 @@ pub struct Rights {
     pub is_filtered: bool,
     pub has_capabilities: bool,
     pub may_gain: bool,
+    /// A capability of docker's that it goes without.
+    pub lacks: Option<&'static str>,
+    /// Its `/proc` shows nobody the processes of others.
+    pub hides_processes: bool,
 }
 
 impl Rights {
     /// What docker gives to `user`.
     pub fn of_docker(user: u32) -> Self {
-        Rights { user, is_filtered: true, has_capabilities: true, may_gain: true }
+        Rights { user, is_filtered: true, has_capabilities: true, may_gain: true, lacks: None, hides_processes: false }
     }
 
     /// The same without the filter.
@@ -127,13 +131,16 @@ fn config(root: &Path, rights: &Rights, seccomp: Option<Value>, words: &[&str]) 
         "KILL",
         "AUDIT_WRITE",
     ];
+    let has = |name: &str| rights.has_capabilities && rights.lacks != Some(name);
     let bounding: Vec<String> =
-        capabilities.iter().filter(|_| rights.has_capabilities).map(|name| format!("CAP_{name}")).collect();
+        capabilities.iter().filter(|name| has(name)).map(|name| format!("CAP_{name}")).collect();
     let own: &[String] = if rights.user == 0 { &bounding } else { &[] };
     let system = ["/usr", "/lib", "/lib64"]
         .map(|path| json!({"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]}));
+    let hiding = rights.hides_processes.then_some("hidepid=2");
+    let proc: Vec<&str> = ["nosuid", "noexec", "nodev"].into_iter().chain(hiding).collect();
     let mut mounts = vec![
-        json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
+        json!({"destination": "/proc", "type": "proc", "source": "proc", "options": proc}),
         json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}),
         json!({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]}),
     ];

@@ -9,6 +9,7 @@ use super::asked::{Asked, Outcome};
 use crate::layer::{Device, Kept};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{Status, is_kept};
+use crate::run::supervisor::stat64::packed;
 use crate::run::supervisor::target::Base;
 use crate::run::supervisor::way::Last;
 use crate::run::system::{bytes_of, extended_status, status};
@@ -71,31 +72,12 @@ fn kind(is_block: bool) -> u32 {
     if is_block { libc::S_IFBLK } else { libc::S_IFCHR }
 }
 
-/// `struct stat64` (arch/x86/include/uapi/asm/stat.h).
 fn forerunner(object: BorrowedFd<'_>, kept: &Kept) -> Result<Vec<u8>, Errno> {
-    let told = extended_status(object, libc::STATX_BASIC_STATS)?;
-    let device = makedev(told.stx_dev_major, told.stx_dev_minor);
-    let (mut mode, mut special) = (u32::from(told.stx_mode), makedev(told.stx_rdev_major, told.stx_rdev_minor));
+    let mut told = extended_status(object, libc::STATX_BASIC_STATS)?;
+    (told.stx_uid, told.stx_gid) = (kept.user, kept.group);
     if let Some(Device { is_block, major, minor }) = kept.device {
-        mode = mode & 0o7777 | kind(is_block);
-        special = makedev(major, minor);
+        told.stx_mode = told.stx_mode & 0o7777 | kind(is_block) as u16;
+        (told.stx_rdev_major, told.stx_rdev_minor) = (major, minor);
     }
-    let mut bytes = Vec::with_capacity(96);
-    let long = |bytes: &mut Vec<u8>, number: u64| bytes.extend_from_slice(&number.to_le_bytes());
-    let short = |bytes: &mut Vec<u8>, number: u32| bytes.extend_from_slice(&number.to_le_bytes());
-    long(&mut bytes, device);
-    for number in [0, told.stx_ino as u32, mode, told.stx_nlink, kept.user, kept.group] {
-        short(&mut bytes, number);
-    }
-    long(&mut bytes, special);
-    short(&mut bytes, 0);
-    long(&mut bytes, told.stx_size);
-    short(&mut bytes, told.stx_blksize);
-    long(&mut bytes, told.stx_blocks);
-    for time in [told.stx_atime, told.stx_mtime, told.stx_ctime] {
-        short(&mut bytes, time.tv_sec as u32);
-        short(&mut bytes, time.tv_nsec);
-    }
-    long(&mut bytes, told.stx_ino);
-    Ok(bytes)
+    Ok(packed(&told))
 }
