@@ -64,7 +64,7 @@ fn supervised_with(is_restricted: bool, among: Option<Landlock>) -> Vec<Instruct
 fn answered(calls: impl Iterator<Item = (u32, Call)>) -> impl Iterator<Item = (u32, Rule)> {
     calls.filter_map(|(number, call)| {
         let rule = match call {
-            Call::KeepCapabilities => Rule::AnswerFirst(&[libc::PR_SET_KEEPCAPS as u32]),
+            Call::ControlCapabilities => Rule::AnswerFirst(answers::CONTROLS),
             Call::Trace => Rule::AnswerFirst(&[libc::PTRACE_ATTACH, libc::PTRACE_SEIZE]),
             // What sets a limit has a rule of its own.
             Call::Limit => return None,

@@ -31,7 +31,7 @@ pub(in crate::run) enum Call {
     CapGet,
     CapSet,
     /// `prctl`, as far as it is about that.
-    KeepCapabilities,
+    ControlCapabilities,
     Open,
     Openat,
     Openat2,
@@ -183,7 +183,7 @@ const COMMON: &[(u32, Call)] = &[
     (n::__NR_setresuid, Call::SetAll(Whose::User)), (n::__NR_setresgid, Call::SetAll(Whose::Group)),
     (n::__NR_setfsuid, Call::SetFile(Whose::User)), (n::__NR_setfsgid, Call::SetFile(Whose::Group)),
     (n::__NR_setgroups, Call::SetGroups), (n::__NR_capget, Call::CapGet), (n::__NR_capset, Call::CapSet),
-    (n::__NR_prctl, Call::KeepCapabilities),
+    (n::__NR_prctl, Call::ControlCapabilities),
     (n::__NR_openat, Call::Openat), (n::__NR_openat2, Call::Openat2), (n::__NR_mkdirat, Call::Mkdirat),
     (n::__NR_mknodat, Call::Mknodat), (n::__NR_symlinkat, Call::Symlinkat), (n::__NR_faccessat, Call::Faccessat),
     (n::__NR_faccessat2, Call::Faccessat2),
@@ -226,6 +226,15 @@ const OWN: &[(u32, Call)] = &[];
 /// Those that are newer than what is answered; C libraries then take the others.
 pub(in crate::run) const UNKNOWN: &[u32] =
     &[n::__NR_setxattrat, n::__NR_getxattrat, n::__NR_listxattrat, n::__NR_removexattrat];
+
+/// Those requests of prctl(2) that are about capabilities.
+pub(in crate::run) const CONTROLS: &[u32] = &[
+    libc::PR_SET_KEEPCAPS as u32,
+    libc::PR_GET_KEEPCAPS as u32,
+    libc::PR_CAPBSET_READ as u32,
+    libc::PR_CAPBSET_DROP as u32,
+    libc::PR_CAP_AMBIENT as u32,
+];
 
 pub(in crate::run) const SETRLIMIT: u32 = n::__NR_setrlimit;
 pub(in crate::run) const PRLIMIT: u32 = n::__NR_prlimit64;

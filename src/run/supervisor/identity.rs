@@ -49,6 +49,11 @@ pub(super) struct Becoming {
 pub(super) struct Rights {
     pub(super) permitted: u64,
     pub(super) effective: u64,
+    pub(super) inheritable: u64,
+    /// Those that go on to programs though its user is not root.
+    pub(super) ambient: u64,
+    /// All that a program can get.
+    pub(super) bound: u64,
     /// Those that are permitted stay when root becomes another.
     pub(super) are_kept: bool,
 }
@@ -69,6 +74,7 @@ pub(super) enum Right {
     Signal = 1 << 5,
     SetGroup = 1 << 6,
     SetUser = 1 << 7,
+    SetCapabilities = 1 << 8,
     ChangeRoot = 1 << 18,
     Trace = 1 << 19,
     SetPriority = 1 << 23,
@@ -90,17 +96,48 @@ const OF_FILES: u64 = Right::Chown as u64
 const UNLIMITED: u64 = Right::Chown as u64 | Right::Override as u64 | Right::Owner as u64 | Right::KeepSetId as u64;
 
 impl Rights {
-    pub(super) const NONE: Rights = Rights::of(0);
+    /// Those of root, of which `all` are all.
+    pub(super) const fn of_root(all: u64) -> Rights {
+        Rights { permitted: all, effective: all, inheritable: 0, ambient: 0, bound: all, are_kept: false }
+    }
 
-    pub(super) const fn of(rights: u64) -> Rights {
-        Rights { permitted: rights, effective: rights, are_kept: false }
+    /// Those of others.
+    pub(super) const fn none(all: u64) -> Rights {
+        Rights { permitted: 0, effective: 0, ..Rights::of_root(all) }
+    }
+
+    /// What a program has that `user` starts; who is another by its file takes no ambient ones along (capabilities(7),
+    /// "Transformation of capabilities during execve()").
+    pub(super) fn of_program(self, user: &Ids, is_another: bool) -> Rights {
+        let ambient = if is_another { 0 } else { self.ambient };
+        let is_root = user.real == 0 || user.effective == 0;
+        let permitted = if is_root { self.inheritable | self.bound } else { 0 } | ambient;
+        let effective = if user.effective == 0 { permitted } else { ambient };
+        Rights { permitted, effective, ambient, are_kept: false, ..self }
+    }
+
+    /// As capset(2).
+    pub(super) fn set(self, effective: u64, permitted: u64, inheritable: u64) -> Result<Rights, Errno> {
+        let is_within = |set: u64, other: u64| set & !other == 0;
+        let may_add = self.effective & Right::SetCapabilities as u64 != 0;
+        if !may_add && !is_within(inheritable, self.inheritable | self.permitted)
+            || !is_within(inheritable, self.inheritable | self.bound)
+            || !is_within(permitted, self.permitted)
+            || !is_within(effective, permitted)
+        {
+            return Err(Errno::PERM);
+        }
+        Ok(Rights { effective, permitted, inheritable, ambient: self.ambient & permitted & inheritable, ..self })
     }
 
     /// What is left of them when users change (capabilities(7), "Effect of user ID changes on capabilities").
     fn after(self, old: &Ids, new: &Ids) -> Rights {
         let mut rights = self;
-        if old.has(0) && !new.has(0) && !self.are_kept {
-            rights = Rights { are_kept: false, ..Rights::NONE };
+        if old.has(0) && !new.has(0) {
+            rights.ambient = 0;
+            if !self.are_kept {
+                (rights.permitted, rights.effective) = (0, 0);
+            }
         }
         match (old.effective, new.effective) {
             (0, 0) => {}
@@ -191,7 +228,7 @@ impl Identity {
             user: Ids::all(user.id),
             group: Ids::all(user.group),
             groups: user.groups.as_slice().into(),
-            rights: if user.id == 0 { Rights::of(all) } else { Rights::NONE },
+            rights: if user.id == 0 { Rights::of_root(all) } else { Rights::none(all) },
             is_apart: false,
             becoming: None,
         }
@@ -274,8 +311,6 @@ impl Identity {
 pub(super) struct Identities {
     known: Vec<Identity>,
     numbers: HashMap<Identity, u64>,
-    /// What root has.
-    pub(super) all: u64,
     /// Whether any has ever had a root of its own.
     pub(super) has_apart: bool,
     /// Whether any has ever been kept from something by a file's mode or owner.
@@ -289,7 +324,7 @@ impl Identities {
         let before = Identity::of(&User::default(), all);
         let numbers = [(first.clone(), 1)].into();
         let (has_apart, has_limited) = (first.is_apart, !first.is_unlimited());
-        Identities { known: vec![before, first], numbers, all, has_apart, has_limited }
+        Identities { known: vec![before, first], numbers, has_apart, has_limited }
     }
 
     /// Returns who `thread` is, and the number of that.
@@ -355,7 +390,7 @@ mod tests {
     fn rights_go_with_root_unless_they_are_kept() {
         let root = Identity::of(&User::default(), 0xff);
         let app = root.with_ids(Whose::User, Ids::all(1000));
-        assert_eq!(app.rights, Rights::NONE);
+        assert_eq!(app.rights, Rights::none(0xff));
         assert!(root.overrides() && !app.overrides() && !app.may_set(Whose::Group));
         let keeping = Identity { rights: Rights { are_kept: true, ..root.rights }, ..root.clone() };
         let kept = keeping.with_ids(Whose::User, Ids::all(1000));
@@ -365,6 +400,24 @@ mod tests {
         assert_eq!(lowered.with_ids(Whose::User, root.user), root);
         let for_files = root.with_ids(Whose::User, Ids { file: 7, ..root.user });
         assert!(!for_files.overrides() && for_files.may_set(Whose::User));
+    }
+
+    #[test]
+    fn programs_have_the_rights_that_the_manual_page_says() {
+        let (root, app) = (Ids::all(0), Ids::all(1000));
+        let all = Rights::of_root(0x1ff);
+        assert_eq!(all.of_program(&root, false), all);
+        assert_eq!(all.of_program(&app, false), Rights::none(0x1ff));
+        let dropped = Rights { bound: 0x1fd, ..all };
+        assert_eq!(dropped.of_program(&root, false).effective, 0x1fd);
+        let ambient = Rights { ambient: 4, ..all.set(0x1ff, 0x1ff, 6).unwrap() };
+        let started = ambient.of_program(&app, false);
+        assert_eq!((started.permitted, started.effective, started.inheritable), (4, 4, 6));
+        assert_eq!(ambient.of_program(&app, true).permitted, 0);
+        assert_eq!(started.set(4, 4, 0).unwrap().ambient, 0);
+        assert_eq!(started.set(4, 4, 0x10), Err(Errno::PERM));
+        assert_eq!(started.set(8, 8, 6), Err(Errno::PERM));
+        assert_eq!(all.set(0, 0, 0x200), Err(Errno::PERM));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,6 +174,30 @@ static int done(void) {
     return -1;
 }
 
+/* Starts this program again, for what follows in the line, without a capability, or as a user with it alone. */
+static int start_again(int has) {
+    unsigned capability = number(4);
+    if (has) {
+        struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+        struct __user_cap_data_struct sets[2] = {{1u << capability, 1u << capability, 1u << capability}};
+        if (prctl(PR_SET_KEEPCAPS, 1) < 0 || setresuid(1000, 1000, 1000) < 0) return -1;
+        if (syscall(SYS_capset, &header, sets) < 0) return -1;
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0) return -1;
+    } else if (prctl(PR_CAPBSET_DROP, capability) < 0) {
+        return -1;
+    }
+    char *arguments[20] = {"/users", "-"};
+    for (int at = 5; at < words; at++) arguments[at - 3] = word[at];
+    fflush(stdout);
+    return execv("/users", arguments);
+}
+
+static int finish(int result) {
+    printf("%s\n", result < 0 ? strerrorname_np(errno) : "ok");
+    fflush(stdout);
+    _exit(0);
+}
+
 static void become(const char *user, const char *group, const char *groups) {
     gid_t all[16];
     int count = 0;
@@ -188,6 +213,10 @@ static void become(const char *user, const char *group, const char *groups) {
 
 int main(int count, char **arguments) {
     if (count < 2) return 0;
+    if (strcmp(arguments[1], "-") == 0) {
+        for (words = 3; words - 1 < count && words < 16; words++) word[words] = arguments[words - 1];
+        finish(done());
+    }
     FILE *lines = fopen(arguments[1], "r");
     char line[1024];
     if (!lines) return perror(arguments[1]), 1;
@@ -218,10 +247,7 @@ int main(int count, char **arguments) {
         pid_t child = fork();
         if (child == 0) {
             become(word[0], word[1], word[2]);
-            int result = done();
-            printf("%s\n", result < 0 ? strerrorname_np(errno) : "ok");
-            fflush(stdout);
-            _exit(0);
+            finish(is("with") ? start_again(1) : is("without") ? start_again(0) : done());
         }
         int status;
         waitpid(child, &status, 0);

@@ -193,6 +193,16 @@ const CASES: &[(&str, &str)] = &[
     ("0 0 - mkdir /t/group/deeper 0777", "ok"),
     ("0 0 - default /t/group/deeper", "1:7:-1 2:7:1001 4:5:-1 10:7:-1 20:0:-1 ok"),
     ("0 0 - list /t/group/listed", "1:6:-1 2:7:1001 4:5:-1 10:6:-1 20:0:-1 ok"),
+    // Capabilities that go along with a program, and those that none can get: CAP_CHOWN and CAP_DAC_OVERRIDE.
+    ("0 0 - with 0 chown /t/root/file 1000 1000", "ok"),
+    ("0 0 - with 0 open /t/closed/file 0", "EACCES"),
+    ("0 0 - with 1 open /t/closed/file 0", "ok"),
+    ("0 0 - with 1 chmod /t/closed/file 0600", "EPERM"),
+    ("0 0 - without 0 open /t/sticky/other 2", "ok"),
+    ("0 0 - chmod /t/sticky/other 0600", "ok"),
+    ("0 0 - without 1 open /t/sticky/other 0", "EACCES"),
+    ("0 0 - without 0 chown /t/file 1000 1000", "EPERM"),
+    ("1000 1000 - without 0 stat /t/file", "EPERM"),
     // Other processes.
     ("1000 1000 - kill 1001 15", "EPERM"),
     ("1000 1000 - kill 0 0", "EPERM"),

@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, FileType, StatVfsMountFlags, fstatvfs};
 use rustix::io::Errno;
 
 use super::asked::{Asked, Outcome};
-use crate::run::supervisor::identity::{Becoming, Identity, Right, Rights};
+use crate::run::supervisor::identity::{Becoming, Identity, Right};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{EXECUTE, Status};
 use crate::run::supervisor::target::Base;
@@ -43,7 +43,8 @@ impl Asked<'_> {
         for ids in [&mut user, &mut group] {
             (ids.saved, ids.file) = (ids.effective, ids.effective);
         }
-        let rights = if user.effective == 0 { Rights::of(self.identities.all) } else { Rights::NONE };
+        let is_another = user.effective != old.user.effective || group.effective != old.group.effective;
+        let rights = old.rights.of_program(&user, is_another);
         if (user, group, rights) == (old.user, old.group, old.rights) {
             return Ok(Answer::Continue);
         }

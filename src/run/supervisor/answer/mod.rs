@@ -51,7 +51,7 @@ impl Asked<'_> {
             Call::SetGroups => self.set_groups(),
             Call::CapGet => self.get_capabilities(),
             Call::CapSet => self.set_capabilities(),
-            Call::KeepCapabilities => self.keep_capabilities(),
+            Call::ControlCapabilities => self.control_capabilities(),
             Call::Open => self.open(HERE, 0, OFlags::from_bits_retain(number(1)), number(2)),
             Call::Openat => self.open(target.base(0), 1, OFlags::from_bits_retain(number(2)), number(3)),
             Call::Openat2 => self.open_how(),

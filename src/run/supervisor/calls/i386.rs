@@ -5,7 +5,7 @@ use super::{At, Call, Times, Which, Whose};
 #[rustfmt::skip]
 pub(in crate::run) const ALL: &[(u32, Call)] = &[
     (5, Call::Open), (8, Call::Creat), (11, Call::Execve), (14, Call::Mknod), (33, Call::Access), (39, Call::Mkdir),
-    (61, Call::Chroot), (83, Call::Symlink), (172, Call::KeepCapabilities), (184, Call::CapGet), (185, Call::CapSet), (195, Call::Stat),
+    (61, Call::Chroot), (83, Call::Symlink), (172, Call::ControlCapabilities), (184, Call::CapGet), (185, Call::CapSet), (195, Call::Stat),
     (196, Call::Lstat), (197, Call::Fstat), (198, Call::Lchown),
     (199, Call::GetId(Whose::User, Which::Real)), (200, Call::GetId(Whose::Group, Which::Real)),
     (201, Call::GetId(Whose::User, Which::Effective)), (202, Call::GetId(Whose::Group, Which::Effective)),
