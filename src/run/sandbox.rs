@@ -53,18 +53,13 @@ impl Sandbox {
 
     /// As [`Sandbox::find`], but on `rung` alone if there is one.
     pub fn find_on(place: &Path, rung: Option<Rung>) -> Result<Sandbox> {
-        let (mut failed, mut foreign): (Vec<(Rung, Error)>, _) = (Vec::new(), None);
+        let mut failed: Vec<(Rung, Error)> = Vec::new();
         for way in WAYS.into_iter().filter(|way| rung.is_none_or(|rung| rung == way.rung)) {
             let Err(error) = way.try_in(place) else { return Ok(way) };
-            if !way.fits() {
-                foreign.get_or_insert((way.rung, error));
-                continue;
-            }
             failed.retain(|(rung, _)| *rung != way.rung);
             failed.push((way.rung, error));
         }
-        // What is for other places says nothing of this one.
-        Err(unusable(if failed.is_empty() { foreign.into_iter().collect() } else { failed }))
+        Err(unusable(failed))
     }
 
     /// Returns the rung that it stands on.
@@ -119,17 +114,13 @@ impl Sandbox {
         Ok(Ran { provided: ended?, ..ran })
     }
 
-    /// Returns whether it is for as many users as there are here.
-    fn fits(&self) -> bool {
-        (self.rung == Rung::SingleId) == has_one_id()
-    }
-
     fn try_in(&self, place: &Path) -> Result<()> {
-        if !self.fits() {
-            return Err(match self.rung {
-                Rung::Ids | Rung::Chroot => Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL),
-                Rung::SingleId => Error::new(ErrorKind::Io, "here is more than one user"),
-            });
+        match (self.rung, has_one_id()) {
+            (Rung::Ids | Rung::Chroot, true) => {
+                return Err(Error::new(ErrorKind::Io, "here is one user alone").with_hint(SEVERAL));
+            }
+            (Rung::SingleId, false) => return Err(Error::new(ErrorKind::Io, "here is more than one user")),
+            _ => {}
         }
         let failed = |error| Error::io("create a directory in", place, error);
         let directory = tempfile::Builder::new().prefix(".sandbox-").tempdir_in(place).map_err(failed)?;
