@@ -104,14 +104,20 @@ impl Kept {
 pub fn keep_owners_in(directory: &Path) -> Result<()> {
     let (file, link) = (directory.join("file"), directory.join("link"));
     let kept = Kept { user: 1, group: 1, device: None };
-    let keep = |path: &Path, is_plain| match kept.attribute(is_plain) {
-        Some((name, value)) => lsetxattr(path, name, &value, XattrFlags::empty()).map_err(io::Error::from),
-        None => Ok(()),
+    let keep = |path: &Path, is_plain| {
+        let Some((name, value)) = kept.attribute(is_plain) else { return Ok(()) };
+        lsetxattr(path, name, &value, XattrFlags::empty())?;
+        // fuse-overlayfs takes those of links, and has none afterwards.
+        let mut read = [0; KEPT_LENGTH];
+        let length = lgetxattr(path, name, &mut read[..])?;
+        if read.get(..length) == Some(&value[..]) { Ok(()) } else { Err(io::Error::from(Errno::OPNOTSUPP)) }
     };
     let kept = fs::write(&file, []).and_then(|()| symlink("file", &link));
     kept.and_then(|()| keep(&file, true).and_then(|()| keep(&link, false))).map_err(|error| {
-        Error::io("keep the owners of files in", directory, error)
-            .with_hint("the store must be on a file system with extended attributes, such as ext4, xfs or btrfs")
+        Error::io("keep the owners of files in", directory, error).with_hint(
+            "the store must be on a file system with extended attributes, such as ext4, xfs or btrfs: put it \
+             on a volume",
+        )
     })
 }
 
