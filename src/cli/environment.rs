@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::plan::quantity::Size;
 use crate::registry::{Credentials, OnDemand, RegistriesConf, RegistryOptions};
+use crate::source::image::Location;
 use crate::store::prune::Limit;
 
 /// All that the environment variables say, read once.
@@ -66,6 +67,11 @@ impl Environment {
             Error::usage("there is no place for the local store: neither HOME nor XDG_CACHE_HOME is set")
                 .with_hint("set OCIBAKE_STORE to a directory of yours")
         })
+    }
+
+    /// Returns what a REF on the command line means: a path, an image of the local store, or a name in a registry.
+    pub fn location(&self, text: &str) -> Result<Location> {
+        Location::referred(text, self.store.as_deref())
     }
 
     /// Returns `OCIBAKE_STORE_LIMIT`: a size, or `none` (or 0) for a store that only grows. Fails for anything else.

@@ -13,5 +13,6 @@ pub mod image;
 pub mod local;
 mod member;
 pub mod modified;
+mod named;
 mod narrow;
 pub mod reach;

@@ -5,12 +5,9 @@ mod pins;
 mod places;
 
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::panic::resume_unwind;
+use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
 
 pub use pins::{Holding, Pins};
 use places::GrowingList;
@@ -21,11 +18,8 @@ use crate::oci::{Descriptor, Digest, KeyBuilder, Map, Platform, Reference, from_
 use crate::plan::{BaseImage, BaseLock, context_name};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
-use crate::store::{LocalStore, Store, read_document};
+use crate::store::{self, LocalStore, Store, read_document};
 use crate::sync::locked;
-
-/// Layers that are pulled at a time if nobody says.
-const USUAL_PULLS: usize = 4;
 
 /// Finds the images that builds stand on, and is the [`Store`] of their layers. A name stands for one thing for all its
 /// platforms and as long as this is there. What comes from a registry is verified, and kept in the local store; what lies
@@ -138,19 +132,7 @@ impl<'a> BaseStore<'a> {
         let is_missing =
             |blob: &&Descriptor| self.found(blob).is_some_and(|found| found.is_kept) && !self.options.store.claim(blob);
         let missing: Vec<&Descriptor> = blobs.iter().filter(is_missing).collect();
-        let next = AtomicUsize::new(0);
-        let pull = || {
-            while let Some(blob) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                io::copy(&mut self.open(blob)?, &mut io::sink())
-                    .map_err(|source| Error::from_read("pull", blob.digest.to_string(), source))?;
-            }
-            Ok(())
-        };
-        let parallel = if parallel == 0 { USUAL_PULLS } else { parallel }.min(missing.len());
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..parallel).map(|_| scope.spawn(pull)).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        })
+        store::fetch(self, &missing, parallel)
     }
 
     fn place(&self, name: &str) -> Result<&BasePlace<'a>> {
@@ -305,19 +287,13 @@ struct BaseReader<'r, 'a> {
 impl<'r> BaseReader<'r, '_> {
     fn read(self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + 'r>> {
         let near = self.bases.options.store;
-        let FoundBase { store, is_kept, .. } = self.found;
-        if *is_kept {
-            match near.open(descriptor) {
-                Err(error) if error.kind == ErrorKind::NotFound => {}
-                opened => return opened,
-            }
-        }
-        let Some(far) = store else {
-            return Err(Error::not_found(format!("{} is not in the local store", descriptor.digest))
-                .with_hint("--pull=missing asks the registry for it"));
+        let FoundBase { store: far, is_kept, .. } = self.found;
+        let far = || match far {
+            Some(far) => far.open(descriptor),
+            None => Err(Error::not_found(format!("{} is not in the local store", descriptor.digest))
+                .with_hint("--pull=missing asks the registry for it")),
         };
-        let from = far.open(descriptor)?;
-        if *is_kept { near.keeping(from, descriptor.digest) } else { Ok(from) }
+        if *is_kept { near.open_or_take(descriptor, far) } else { far() }
     }
 }
 
