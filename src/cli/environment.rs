@@ -69,9 +69,14 @@ impl Environment {
         })
     }
 
+    /// Returns where the local store is; none if there is none yet.
+    pub fn present_store(&self) -> Option<&Path> {
+        self.store.as_deref().filter(|store| store.is_dir())
+    }
+
     /// Returns what a REF on the command line means: a path, an image of the local store, or a name in a registry.
     pub fn location(&self, text: &str) -> Result<Location> {
-        Location::referred(text, self.store.as_deref())
+        Location::referred(text, self.present_store())
     }
 
     /// Returns `OCIBAKE_STORE_LIMIT`: a size, or `none` (or 0) for a store that only grows. Fails for anything else.

@@ -1,6 +1,7 @@
 //! The command line: arguments are read as written, resolved against environment and files, and run. Only this module
 //! reads the environment and touches the terminal; results go to stdout, everything else to stderr.
 
+mod age;
 mod build;
 mod cache;
 mod commands;

@@ -45,14 +45,13 @@ impl Location {
     }
 
     /// Returns what `text` refers to on a command line: what is written like a location; a file or a layout that is there; the
-    /// image that the local store at `store`, if there is one, has under that name or ID; else a name in a registry.
+    /// image that the local store at `store` has under that name or ID; else a name in a registry.
     pub fn referred(text: &str, store: Option<&Path>) -> Result<Location> {
         let is_name = kind(text).is_none() && !is_path(text) && !text.ends_with('/');
         if is_name && let Some(location) = Location::of_path(Path::new(text)) {
             return Ok(location);
         }
-        // What is not there is not made for this.
-        if let Some(store) = store.filter(|store| is_name && store.is_dir())
+        if let Some(store) = store.filter(|_| is_name)
             && LocalStore::open(store)?.find(text)?.is_some()
         {
             return Ok(Location::Local(store.to_owned(), text.to_owned()));

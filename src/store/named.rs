@@ -12,7 +12,8 @@ use super::{LocalStore, children, read_document, regular};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Keyed, MANIFEST_LIMIT, Reference, from_json, media_type, to_json};
 
-/// An image under a name of the local store. What it reaches is not pruned as long as the name is there.
+/// An image under a name of the local store. What it reaches is not pruned as long as the name is there, but for what a
+/// registry got right after it was built.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedImage {
     /// The name in full, with a tag and without a digest.
@@ -23,7 +24,7 @@ pub struct NamedImage {
     pub since: u64,
     /// The way in which it came here.
     pub arrival: ImageArrival,
-    /// The repository that has what of the image is not in the store; none where all of it is.
+    /// The repository that has what of the image is not in the store; none where no registry is known to.
     pub elsewhere: Option<Reference>,
 }
 
@@ -33,6 +34,8 @@ pub struct NamedImage {
 pub enum ImageArrival {
     /// It was built here, loaded from a file, or given the name by its owner: a registry need not know of it.
     Made,
+    /// It was built here and went to a registry at once, which has all of it: its layers may be pruned.
+    Pushed,
     /// It is what a registry had under the name.
     Pulled,
 }
@@ -121,12 +124,15 @@ impl LocalStore {
         Error::not_found(format!("the local store has no image {name}")).with_hint("`ocibake images` lists what it has")
     }
 
-    /// Returns the digests of the blobs that named images reach, as far as their documents can be read.
-    pub(super) fn reached_by_names(&self) -> Result<BTreeSet<Digest>> {
-        let mut reached = BTreeSet::new();
-        let roots = self.names()?.into_iter().map(|image| image.root).collect();
-        self.walk(roots, |each| reached.extend([each.digest]));
-        Ok(reached)
+    /// Returns the digests of the blobs that names keep here, as far as the documents of their images can be read.
+    pub(super) fn kept_by_names(&self) -> Result<BTreeSet<Digest>> {
+        let (pushed, others): (Vec<_>, Vec<_>) =
+            self.names()?.into_iter().partition(|image| image.arrival == ImageArrival::Pushed);
+        let roots = |images: Vec<NamedImage>| images.into_iter().map(|image| image.root).collect();
+        let mut kept = BTreeSet::new();
+        self.walk(roots(others), |each| kept.extend([each.digest]));
+        self.walk(roots(pushed), |each| kept.extend([each.digest].into_iter().filter(|_| !media_type::is_layer(&each.media_type))));
+        Ok(kept)
     }
 
     /// Calls `each` once with every descriptor that `left` and what is in it reach. What is damaged or missing reaches nothing

@@ -114,7 +114,7 @@ impl LocalStore {
     /// Returns what [`IdleStore::prune`] would remove. Removes nothing.
     pub fn prunable(&self, bound: &Bound) -> Result<Pruned> {
         let contents = self.contents()?;
-        let named = self.reached_by_names()?;
+        let named = self.kept_by_names()?;
         let chosen = Choice::new(self, &contents, &named).choose(bound);
         let Contents { mut blobs, mut records, mut unpacked, mut caches, pending } = contents;
         for items in [&mut blobs, &mut records, &mut unpacked, &mut caches] {

@@ -18,7 +18,7 @@ use crate::oci::{Descriptor, Digest, KeyBuilder, Map, Platform, Reference, from_
 use crate::plan::{BaseImage, BaseLock, context_name};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
-use crate::store::{self, LocalStore, Store, read_document};
+use crate::store::{self, ImageArrival, LocalStore, NamedImage, Store, read_document};
 use crate::sync::locked;
 
 /// Finds the images that builds stand on, and is the [`Store`] of their layers. A name stands for one thing for all its
@@ -175,7 +175,12 @@ impl<'a> BaseStore<'a> {
             let (store, root) = place.location.open(client, progress)?;
             return Ok(FoundBase { root, store: Some(store), is_kept: false });
         };
-        let pinned = if name.digest().is_none() { locked(&self.pins).get(name)? } else { None };
+        let pinned = if name.digest().is_none() { locked(&self.pins).get(name) } else { Ok(None) };
+        // A lock is about registries: what was made here need not be in it.
+        if let Some(found) = self.local(name, pinned.as_ref().ok().copied().flatten())? {
+            return Ok(found);
+        }
+        let pinned = pinned?;
         // The tag says nothing beside a digest, and a registry need not have it any more.
         let asked = match name.digest().or(pinned) {
             Some(digest) => name.with_digest(digest),
@@ -193,6 +198,24 @@ impl<'a> BaseStore<'a> {
             locked(&self.pins).put(name, found.root.digest);
         }
         Ok(found)
+    }
+
+    /// Returns the image of the local store that has the name and did not come from a registry; none if there is none, if it is
+    /// not what the name is `pinned` to, and if a registry is to be asked in any case.
+    fn local(&self, name: &Reference, pinned: Option<Digest>) -> Result<Option<FoundBase<'a>>> {
+        let BaseOptions { store, client, pull, progress, .. } = self.options;
+        let is_asked = pull == Pull::Always || locked(&self.pins).is_refreshing();
+        let is_meant = |image: &NamedImage| {
+            image.arrival != ImageArrival::Pulled && pinned.is_none_or(|digest| digest == image.root.digest)
+        };
+        let Some(image) = store.named(name).filter(|image| !is_asked && is_meant(image)) else { return Ok(None) };
+        let far: Option<Box<dyn Store + 'a>> = match &image.elsewhere {
+            Some(repository) => Some(Box::new(client.client()?.mirrored(repository, progress)?)),
+            None => None,
+        };
+        let NamedImage { root, since, .. } = image;
+        progress(Event::LocalImageTaken { name: &name.to_string(), digest: root.digest, since: Some(since) });
+        Ok(Some(FoundBase { root, store: far, is_kept: true }))
     }
 
     /// Returns what a registry's name stands for: as it says now, or as it said before.
