@@ -10,6 +10,8 @@ mod docker_proxies;
 mod doctor;
 mod environment;
 mod flags;
+mod format;
+mod image;
 mod index;
 mod inspect;
 mod interrupt;
@@ -56,6 +58,14 @@ enum ProgramCommand {
     #[command(visible_alias = "ls")]
     Inspect(inspect::InspectArguments),
     Tags(tags::TagsArguments),
+    Images(image::list::ListArguments),
+    Tag(image::tag::TagArguments),
+    Rmi(image::remove::RemoveArguments),
+    Pull(image::pull::PullArguments),
+    Save(image::save::SaveArguments),
+    Load(image::load::LoadArguments),
+    History(image::history::HistoryArguments),
+    Image(image::ImageArguments),
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
     Cache(cache::CacheArguments),
@@ -76,6 +86,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     match command.run(again) {
         Ok(code) => code,
+        // Whoever read the result has what was wanted of it.
+        Err(error) if print::is_closed(&error) => 0,
         Err(error) => {
             match command.progress() {
                 Some(progress) => progress.show(&error),
@@ -103,6 +115,7 @@ impl ProgramCommand {
         match self {
             ProgramCommand::Build(arguments) => build::want(arguments, environment),
             ProgramCommand::Push(arguments) => push::want(arguments, environment),
+            ProgramCommand::Image(arguments) => image::want(arguments, environment),
             ProgramCommand::Cache(arguments) => Ok(cache::want(arguments, environment)),
             ProgramCommand::Doctor(arguments) => Ok(doctor::want(arguments)),
             _ => Ok(Want::Nothing),
@@ -118,6 +131,14 @@ impl ProgramCommand {
             ProgramCommand::Copy(arguments) => copy::run(arguments, environment),
             ProgramCommand::Inspect(arguments) => inspect::run(arguments, environment),
             ProgramCommand::Tags(arguments) => tags::run(arguments, environment),
+            ProgramCommand::Images(arguments) => image::list::run(arguments, environment),
+            ProgramCommand::Tag(arguments) => image::tag::run(arguments, environment),
+            ProgramCommand::Rmi(arguments) => image::remove::run(arguments, environment),
+            ProgramCommand::Pull(arguments) => image::pull::run(arguments, environment),
+            ProgramCommand::Save(arguments) => image::save::run(arguments, environment),
+            ProgramCommand::Load(arguments) => image::load::run(arguments, environment),
+            ProgramCommand::History(arguments) => image::history::run(arguments, environment),
+            ProgramCommand::Image(arguments) => image::run(arguments, environment),
             ProgramCommand::Login(arguments) => login::login(arguments, environment),
             ProgramCommand::Logout(arguments) => login::logout(arguments, environment),
             ProgramCommand::Cache(arguments) => cache::run(arguments, environment),
@@ -132,6 +153,10 @@ impl ProgramCommand {
             ProgramCommand::Index(arguments) => Some(&arguments.progress),
             ProgramCommand::Rebase(arguments) => Some(&arguments.progress),
             ProgramCommand::Copy(arguments) => Some(&arguments.progress),
+            ProgramCommand::Pull(arguments) => Some(&arguments.progress),
+            ProgramCommand::Save(arguments) => Some(&arguments.progress),
+            ProgramCommand::Load(arguments) => Some(&arguments.progress),
+            ProgramCommand::Image(arguments) => image::progress(arguments),
             _ => None,
         }
     }

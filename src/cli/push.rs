@@ -90,6 +90,7 @@ pub fn want(arguments: &PushArguments, environment: &Environment) -> Result<Want
 pub fn run(arguments: &PushArguments, environment: &Environment) -> Result<()> {
     let order = PushOrder::of(arguments, environment)?;
     shell::check(&arguments.build.run)?;
+    let streams = arguments.output.streams()?;
     let reporter = Reporter::new(&arguments.progress);
     let progress: Progress<'_> = &|event| reporter.report(event);
     let open: OpenShell<'_> = &|failure, run| shell::open(&reporter, failure, run);
@@ -105,6 +106,9 @@ pub fn run(arguments: &PushArguments, environment: &Environment) -> Result<()> {
     }
     let root = order.carry_out(arguments, environment, &client, progress, open)?;
     reporter.finish();
+    if streams {
+        return Ok(());
+    }
     answer_lines(order.asked.iter().map(|name| format!("{name}@{}", root.digest)))
 }
 

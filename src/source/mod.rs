@@ -14,5 +14,6 @@ pub mod local;
 mod member;
 pub mod modified;
 mod named;
+pub mod pulled;
 mod narrow;
 pub mod reach;

@@ -112,10 +112,7 @@ impl LocalStore {
 
     /// Begins a blob, which is in the store once it is [committed](Self::commit).
     pub fn begin(&self) -> Result<PendingBlob> {
-        Ok(PendingBlob {
-            file: self.begin_private()?,
-            growing: Growing::default(),
-        })
+        Ok(PendingBlob { file: self.begin_private()?, growing: Growing::default() })
     }
 
     /// Puts a written blob under `digest`, which the caller has computed over exactly the bytes it wrote.

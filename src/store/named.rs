@@ -56,7 +56,8 @@ impl LocalStore {
     /// Returns the image of a name; none if nothing has it. Without a tag, `latest` is meant.
     pub fn named(&self, name: &Reference) -> Option<NamedImage> {
         let key = key(name);
-        self.read_name(&Digest::of(key.as_bytes())).filter(|image| name.digest().is_none_or(|it| it == image.root.digest))
+        self.read_name(&Digest::of(key.as_bytes()))
+            .filter(|image| name.digest().is_none_or(|it| it == image.root.digest))
     }
 
     /// Takes a name away, and returns the image that had it; none if nothing had.
@@ -87,10 +88,13 @@ impl LocalStore {
     /// beginning of one, with or without `sha256:`. An image that has no name is known by that of its manifest or index. None
     /// if there is no such image; fails if there are several.
     pub fn find(&self, text: &str) -> Result<Option<FoundName>> {
-        if let Ok(name) = text.parse::<Reference>()
-            && let Some(image) = self.named(&name)
-        {
-            return Ok(Some(FoundName::Named(image)));
+        if let Ok(name) = text.parse::<Reference>() {
+            if let Some(image) = self.named(&name) {
+                return Ok(Some(FoundName::Named(image)));
+            }
+            if let Some(digest) = name.digest() {
+                return Ok(self.as_root(&digest).map(FoundName::Root));
+            }
         }
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         let is_digit = |c| matches!(c, b'0'..=b'9' | b'a'..=b'f');
@@ -131,7 +135,9 @@ impl LocalStore {
         let roots = |images: Vec<NamedImage>| images.into_iter().map(|image| image.root).collect();
         let mut kept = BTreeSet::new();
         self.walk(roots(others), |each| kept.extend([each.digest]));
-        self.walk(roots(pushed), |each| kept.extend([each.digest].into_iter().filter(|_| !media_type::is_layer(&each.media_type))));
+        self.walk(roots(pushed), |each| {
+            kept.extend([each.digest].into_iter().filter(|_| !media_type::is_layer(&each.media_type)))
+        });
         Ok(kept)
     }
 
@@ -183,7 +189,12 @@ impl LocalStore {
         let whole = format!("sha256:{hex}").parse();
         match whole {
             Ok(digest) => Ok(vec![digest]),
-            Err(_) => Ok(self.all_blobs()?.into_iter().map(|blob| blob.digest).filter(|it| it.hex().starts_with(hex)).collect()),
+            Err(_) => Ok(self
+                .all_blobs()?
+                .into_iter()
+                .map(|blob| blob.digest)
+                .filter(|it| it.hex().starts_with(hex))
+                .collect()),
         }
     }
 }

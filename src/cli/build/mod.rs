@@ -78,6 +78,7 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
     }
     let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
     shell::check(&arguments.build.run)?;
+    let streams = arguments.output.streams()?;
     let (reporter, commands) = (Reporter::new(&arguments.progress), Commands::default());
     let open = |failure: &str, run: build::RunShell<'_>| shell::open(&reporter, failure, run);
     let request = BuildRequest {
@@ -96,7 +97,7 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
     }
     let built = request.run(environment, &|event| reporter.report(event))?;
     reporter.finish();
-    answer(&built.root.digest.to_string())
+    if streams { Ok(()) } else { answer(&built.root.digest.to_string()) }
 }
 
 /// Answers with the warnings of the build checks; fails if there is one.

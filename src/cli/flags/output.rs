@@ -1,5 +1,6 @@
 //! The flags that say where an image goes.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use super::value::value;
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::metadata;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::Output;
 use crate::registry::OnDemand;
@@ -18,11 +19,11 @@ use crate::store::pending::PendingFile;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
-    /// Write to FILE (OCI archive), DIR/ (OCI layout), or type=oci|docker|registry|local|tar[,dest=PATH]
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), - (docker archive), or type=oci|docker|registry|local|tar[,dest=PATH]
     ///
     /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`.
     /// type=local,dest=DIR and type=tar,dest=FILE are the files of the image; limit=SIZE is what they may have together,
-    /// by default 4g or 100 times what is compressed. Several outputs of one build are written in their order.
+    /// by default 4g or 100 times what is compressed. dest=- is standard output, which then does not have the digest. Several outputs of one build are written in their order.
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     output: Vec<Output>,
     /// Threads, and uploads at a time [default: one per core, at most 16]
@@ -62,6 +63,15 @@ impl OutputFlags {
             outputs.push(Output::Registry);
         }
         outputs
+    }
+
+    /// Returns whether an output goes to standard output, in the place of the digest. Fails where that is a terminal.
+    pub fn streams(&self) -> Result<bool> {
+        let streams = self.output.iter().any(Output::is_standard_output);
+        match streams && io::stdout().is_terminal() {
+            true => Err(Error::usage("an image is not written to a terminal").with_hint("name a file, or use a pipe")),
+            false => Ok(streams),
+        }
     }
 
     /// Returns the client that moves blobs as these flags say.

@@ -20,6 +20,7 @@ use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::{self, ImageArrival, LocalStore, NamedImage, Store, read_document};
 use crate::sync::locked;
+pub(in crate::source) use choose::image as choose_image;
 
 /// Finds the images that builds stand on, and is the [`Store`] of their layers. A name stands for one thing for all its
 /// platforms and as long as this is there. What comes from a registry is verified, and kept in the local store; what lies
@@ -200,13 +201,16 @@ impl<'a> BaseStore<'a> {
         Ok(found)
     }
 
-    /// Returns the image of the local store that has the name and did not come from a registry; none if there is none, if it is
-    /// not what the name is `pinned` to, and if a registry is to be asked in any case.
+    /// Returns the image of the local store that has the name; none if there is none, if it is not what the name is
+    /// `pinned` to, and if a registry is to be asked: for what came from one, if it may have changed, for the rest, if that is
+    /// asked in any case.
     fn local(&self, name: &Reference, pinned: Option<Digest>) -> Result<Option<FoundBase<'a>>> {
         let BaseOptions { store, client, pull, progress, .. } = self.options;
         let is_asked = pull == Pull::Always || locked(&self.pins).is_refreshing();
         let is_meant = |image: &NamedImage| {
-            image.arrival != ImageArrival::Pulled && pinned.is_none_or(|digest| digest == image.root.digest)
+            let may_be_old = matches!(pull, Pull::Missing | Pull::Never);
+            (image.arrival != ImageArrival::Pulled || may_be_old)
+                && pinned.is_none_or(|digest| digest == image.root.digest)
         };
         let Some(image) = store.named(name).filter(|image| !is_asked && is_meant(image)) else { return Ok(None) };
         let far: Option<Box<dyn Store + 'a>> = match &image.elsewhere {

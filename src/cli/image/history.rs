@@ -1,0 +1,129 @@
+//! `ocibake history`: the steps that made an image.
+
+use std::time::UNIX_EPOCH;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::row::{id, size};
+use crate::cli::age::ago;
+use crate::cli::environment::Environment;
+use crate::cli::flags::value::{flag, value};
+use crate::cli::format::Format;
+use crate::cli::print::answer_lines;
+use crate::error::{Error, Result};
+use crate::image::Reader;
+use crate::net::date;
+use crate::oci::{Platform, media_type};
+use crate::progress::silent;
+use crate::store::Graph;
+
+/// Show the steps that made an image, the last one first
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    /// Image: a name, an ID, or whatever `inspect` takes
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Show each as a Go template says, or 'table …', or json
+    ///
+    /// Fields are ID, CreatedSince, CreatedAt, CreatedBy, Size and Comment.
+    #[arg(long, value_name = "FORMAT", value_parser = value::<Format>)]
+    format: Option<Format>,
+    /// Show sizes and times for people; false for programs
+    #[arg(short = 'H', long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    human: bool,
+    /// Show whole commands and IDs
+    #[arg(long)]
+    no_trunc: bool,
+    /// Show IDs alone
+    #[arg(short, long, conflicts_with = "format")]
+    quiet: bool,
+    /// Platform whose image is meant [default: that of this machine]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct HistoryRow {
+    #[serde(rename = "ID")]
+    id: String,
+    created_since: String,
+    created_at: String,
+    created_by: String,
+    size: String,
+    comment: String,
+}
+
+/// Answers with the steps.
+pub fn run(arguments: &HistoryArguments, environment: &Environment) -> Result<()> {
+    let platform: Option<Platform> =
+        arguments.platform.as_deref().map(str::parse).transpose().map_err(flag("platform"))?;
+    let client = environment.client(arguments.insecure, 0);
+    let (store, root) = environment.location(&arguments.image)?.open(&client, &silent)?;
+    let graph = Graph::of(store.as_ref(), &root)?;
+    let mut reader = Reader::new(store.as_ref());
+    let wanted = platform.clone().unwrap_or_else(Platform::host);
+    let mut best = None;
+    for (at, bytes) in graph.images() {
+        let Some(image) = reader.image_in(at, bytes)? else { continue };
+        let fit = match wanted.fit(&image.config.platform) {
+            Some(fit) => fit,
+            // What is for one platform alone is meant, whichever it is.
+            None if platform.is_none() && !media_type::is_index(&root.media_type) => usize::MAX,
+            None => continue,
+        };
+        if best.as_ref().is_none_or(|(other, _)| fit < *other) {
+            best = Some((fit, image));
+        }
+    }
+    let (_, image) = best.ok_or_else(|| Error::not_found(format!("{} has no image for {wanted}", arguments.image)))?;
+    let mut layers = image.manifest.layers.iter();
+    let mut rows = Vec::new();
+    for step in &image.config.history {
+        let bytes = if step.empty_layer { 0 } else { layers.next().map_or(0, |layer| layer.size) };
+        let since = step.created.as_deref().and_then(date::rfc3339);
+        let since = since.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+        let created_at = step.created.clone().unwrap_or_default();
+        let by = step.created_by.clone().unwrap_or_default();
+        rows.push(HistoryRow {
+            id: "<missing>".to_owned(),
+            created_since: match since {
+                _ if !arguments.human => created_at.clone(),
+                Some(seconds) if seconds > 0 => ago(seconds),
+                _ => "N/A".to_owned(),
+            },
+            created_at,
+            created_by: if arguments.no_trunc { by } else { cut(&by) },
+            size: if arguments.human { size(bytes) } else { bytes.to_string() },
+            comment: step.comment.clone().unwrap_or_default(),
+        });
+    }
+    if let Some(last) = rows.last_mut() {
+        last.id = id(&root.digest, arguments.no_trunc);
+    }
+    rows.reverse();
+    if arguments.quiet {
+        return answer_lines(rows.into_iter().map(|row| row.id));
+    }
+    let usual = || Format::table(&["ID", "CreatedSince", "CreatedBy", "Size", "Comment"]);
+    answer_lines(arguments.format.clone().unwrap_or_else(usual).lines(&rows, &TITLES)?)
+}
+
+/// The titles of columns that are not the names of the fields.
+const TITLES: [(&str, &str); 4] =
+    [("ID", "IMAGE"), ("CreatedSince", "CREATED"), ("CreatedAt", "CREATED AT"), ("CreatedBy", "CREATED BY")];
+
+/// The most characters that are shown of a command, as with docker.
+const LONGEST: usize = 45;
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    let beginning: String = text.chars().take(LONGEST - 1).collect();
+    format!("{beginning}…")
+}

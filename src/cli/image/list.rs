@@ -1,0 +1,152 @@
+//! `ocibake images`: the images that have names in the local store.
+
+use clap::Args;
+
+use super::row::{ImageRow, created, repository};
+use crate::cli::environment::Environment;
+use crate::cli::flags::value::value;
+use crate::cli::format::Format;
+use crate::cli::print::{answer_json, answer_lines};
+use crate::error::{Error, Result};
+use crate::inspect::report;
+use crate::oci::Reference;
+use crate::plan::quantity;
+use crate::store::{LocalStore, NamedImage};
+use crate::tree::Pattern;
+
+/// List the images that have names in the local store, the newest first
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Name of which all tags are listed, or one with a tag
+    #[arg(value_name = "NAME[:TAG]")]
+    name: Option<String>,
+    /// Accepted, as docker has it: nothing is hidden
+    #[arg(short, long, hide = true)]
+    all: bool,
+    /// Show digests
+    #[arg(long)]
+    digests: bool,
+    /// List only what reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or dangling=BOOL says
+    #[arg(short, long, value_name = "FILTER", value_parser = value::<Filter>)]
+    filter: Vec<Filter>,
+    /// Show each as a Go template says, such as '{{.Repository}}:{{.Tag}}', or 'table …', or json
+    ///
+    /// Fields are ID, Repository, Tag, Digest, CreatedSince, CreatedAt, Size and Platforms.
+    #[arg(long, value_name = "FORMAT", value_parser = value::<Format>)]
+    format: Option<Format>,
+    /// Show whole IDs
+    #[arg(long)]
+    no_trunc: bool,
+    /// Show IDs alone
+    #[arg(short, long, conflicts_with = "format")]
+    quiet: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with_all = ["format", "quiet"])]
+    json: bool,
+}
+
+/// A condition of `--filter`.
+#[derive(Debug, Clone)]
+enum Filter {
+    Reference(String),
+    Label(String, Option<String>),
+    Before(String),
+    Since(String),
+    Dangling(bool),
+}
+
+/// Answers with the images.
+pub fn run(arguments: &ListArguments, environment: &Environment) -> Result<()> {
+    let mut images: Vec<(u64, NamedImage)> = Vec::new();
+    let mut rows: Vec<ImageRow> = Vec::new();
+    if let Some(root) = environment.present_store() {
+        let store = LocalStore::open(root)?;
+        let wanted =
+            arguments.name.as_deref().map(str::parse::<Reference>).transpose().map_err(Error::on_command_line)?;
+        for image in store.names()? {
+            if wanted.as_ref().is_none_or(|name| is_named(&image, name)) && passes(&store, &image, &arguments.filter)? {
+                images.push((created(&image, &report(&store, &image.root)?), image));
+            }
+        }
+        images.sort_by_key(|(created, image)| (std::cmp::Reverse(*created), image.name.to_string()));
+        for (_, image) in &images {
+            rows.push(ImageRow::of(&store, image, arguments.no_trunc)?);
+        }
+    }
+    if arguments.json {
+        return answer_json(&rows);
+    }
+    if arguments.quiet {
+        let mut ids: Vec<String> = Vec::new();
+        ids.extend(rows.into_iter().map(|row| row.id));
+        ids.dedup();
+        return answer_lines(ids);
+    }
+    let usual = || match arguments.digests {
+        true => Format::table(&["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size", "Platforms"]),
+        false => Format::table(&["Repository", "Tag", "ID", "CreatedSince", "Size", "Platforms"]),
+    };
+    answer_lines(arguments.format.clone().unwrap_or_else(usual).lines(&rows, &TITLES)?)
+}
+
+/// The titles of columns that are not the names of the fields.
+const TITLES: [(&str, &str); 3] = [("ID", "IMAGE ID"), ("CreatedSince", "CREATED"), ("CreatedAt", "CREATED AT")];
+
+fn is_named(image: &NamedImage, name: &Reference) -> bool {
+    image.name.name() == name.name()
+        && name.tag().is_none_or(|tag| image.name.tag() == Some(tag))
+        && name.digest().is_none_or(|digest| image.root.digest == digest)
+}
+
+fn passes(store: &LocalStore, image: &NamedImage, filters: &[Filter]) -> Result<bool> {
+    for filter in filters {
+        let other = |text: &str| -> Result<u64> {
+            let found = store.find(text)?.ok_or_else(|| LocalStore::lacks(text))?;
+            let same = store.names()?.into_iter().find(|image| image.root.digest == found.root().digest);
+            same.map_or(Ok(0), |image| Ok(created(&image, &report(store, &image.root)?)))
+        };
+        let passes = match filter {
+            Filter::Reference(pattern) => {
+                let familiar = image.name.familiar();
+                let pattern: Pattern = pattern.parse()?;
+                [familiar.as_str(), &repository(&image.name)].iter().any(|name| pattern.matches(name.as_bytes()))
+            }
+            Filter::Label(key, wanted) => report(store, &image.root)?.images.iter().any(|image| {
+                let label = image.config.labels.as_ref().and_then(|labels| labels.get(key));
+                label.is_some_and(|label| wanted.as_ref().is_none_or(|wanted| label == wanted))
+            }),
+            Filter::Before(text) => created(image, &report(store, &image.root)?) < other(text)?,
+            Filter::Since(text) => created(image, &report(store, &image.root)?) > other(text)?,
+            // All that is listed has a name.
+            Filter::Dangling(is_wanted) => !is_wanted,
+        };
+        if !passes {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl std::str::FromStr for Filter {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || {
+            Error::usage(format!("the filter `{text}` is not known")).with_hint(
+                "known are reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE and dangling=BOOL",
+            )
+        };
+        let (key, value) = text.split_once('=').ok_or_else(unknown)?;
+        match key {
+            "reference" => Ok(Filter::Reference(value.to_owned())),
+            "label" => Ok(match value.split_once('=') {
+                Some((key, value)) => Filter::Label(key.to_owned(), Some(value.to_owned())),
+                None => Filter::Label(value.to_owned(), None),
+            }),
+            "before" => Ok(Filter::Before(value.to_owned())),
+            "since" => Ok(Filter::Since(value.to_owned())),
+            "dangling" => quantity::boolean(value).map(Filter::Dangling).ok_or_else(unknown),
+            _ => Err(unknown()),
+        }
+    }
+}
