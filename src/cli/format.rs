@@ -80,7 +80,7 @@ impl Format {
     }
 
     fn refused(&self, error: &TemplateError) -> Error {
-        Error::usage(format!("--format {}: {error}", self.template))
+        Error::usage(format!("`{}`: {error}", self.template))
             .with_hint("it is json, table, or a template of Go's such as '{{.ID}} {{json .}}'")
     }
 }
@@ -132,7 +132,7 @@ fn aligned(lines: impl Iterator<Item = String>) -> Vec<String> {
     let line = |row: &Vec<String>| {
         let (last, others) = row.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
         let others: String = others.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        format!("{others}{last}")
+        format!("{others}{last}").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
 }
@@ -209,7 +209,7 @@ mod tests {
     fn what_is_no_template_is_refused() {
         for wrong in ["{{.ID", "{{nothing .ID}}", "{{end}}"] {
             let error = wrong.parse::<Format>().unwrap_err();
-            assert!(error.message.starts_with(&format!("--format {wrong}: ")), "{}", error.message);
+            assert!(error.message.starts_with(&format!("`{wrong}`: ")), "{}", error.message);
         }
     }
 }

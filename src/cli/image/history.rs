@@ -1,11 +1,9 @@
 //! `ocibake history`: the steps that made an image.
 
-use std::time::UNIX_EPOCH;
-
 use clap::Args;
 use serde::Serialize;
 
-use super::row::{id, size};
+use super::row::{id, seconds, size};
 use crate::cli::age::ago;
 use crate::cli::environment::Environment;
 use crate::cli::flags::value::{flag, value};
@@ -13,7 +11,6 @@ use crate::cli::format::Format;
 use crate::cli::print::answer_lines;
 use crate::error::{Error, Result};
 use crate::image::Reader;
-use crate::net::date;
 use crate::oci::{Platform, media_type};
 use crate::progress::silent;
 use crate::store::Graph;
@@ -85,8 +82,7 @@ pub fn run(arguments: &HistoryArguments, environment: &Environment) -> Result<()
     let mut rows = Vec::new();
     for step in &image.config.history {
         let bytes = if step.empty_layer { 0 } else { layers.next().map_or(0, |layer| layer.size) };
-        let since = step.created.as_deref().and_then(date::rfc3339);
-        let since = since.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+        let since = step.created.as_deref().and_then(seconds);
         let created_at = step.created.clone().unwrap_or_default();
         let by = step.created_by.clone().unwrap_or_default();
         rows.push(HistoryRow {

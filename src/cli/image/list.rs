@@ -1,17 +1,20 @@
 //! `ocibake images`: the images that have names in the local store.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::str::FromStr;
+
 use clap::Args;
 
-use super::row::{ImageRow, created, repository};
+use super::row::{ImageRow, ListedImage, repository};
 use crate::cli::environment::Environment;
 use crate::cli::flags::value::value;
 use crate::cli::format::Format;
 use crate::cli::print::{answer_json, answer_lines};
 use crate::error::{Error, Result};
-use crate::inspect::report;
 use crate::oci::Reference;
 use crate::plan::quantity;
-use crate::store::{LocalStore, NamedImage};
+use crate::store::{FoundName, LocalStore, NamedImage};
 use crate::tree::Pattern;
 
 /// List the images that have names in the local store, the newest first
@@ -57,30 +60,29 @@ enum Filter {
 
 /// Answers with the images.
 pub fn run(arguments: &ListArguments, environment: &Environment) -> Result<()> {
-    let mut images: Vec<(u64, NamedImage)> = Vec::new();
-    let mut rows: Vec<ImageRow> = Vec::new();
+    let mut images: Vec<ListedImage> = Vec::new();
     if let Some(root) = environment.present_store() {
         let store = LocalStore::open(root)?;
-        let wanted =
-            arguments.name.as_deref().map(str::parse::<Reference>).transpose().map_err(Error::on_command_line)?;
+        let name = arguments.name.as_deref().map(str::parse::<Reference>).transpose();
+        let name = name.map_err(Error::on_command_line)?;
         for image in store.names()? {
-            if wanted.as_ref().is_none_or(|name| is_named(&image, name)) && passes(&store, &image, &arguments.filter)? {
-                images.push((created(&image, &report(&store, &image.root)?), image));
+            if name.as_ref().is_some_and(|name| !is_named(&image, name)) {
+                continue;
+            }
+            let image = ListedImage::of(&store, image)?;
+            if passes(&store, &image, &arguments.filter)? {
+                images.push(image);
             }
         }
-        images.sort_by_key(|(created, image)| (std::cmp::Reverse(*created), image.name.to_string()));
-        for (_, image) in &images {
-            rows.push(ImageRow::of(&store, image, arguments.no_trunc)?);
-        }
     }
+    images.sort_by_cached_key(|image| (Reverse(image.created), image.image.name.to_string()));
+    let rows: Vec<ImageRow> = images.iter().map(|image| ImageRow::of(image, arguments.no_trunc)).collect();
     if arguments.json {
         return answer_json(&rows);
     }
     if arguments.quiet {
-        let mut ids: Vec<String> = Vec::new();
-        ids.extend(rows.into_iter().map(|row| row.id));
-        ids.dedup();
-        return answer_lines(ids);
+        let mut ids = HashSet::new();
+        return answer_lines(rows.into_iter().map(|row| row.id).filter(|id| ids.insert(id.clone())));
     }
     let usual = || match arguments.digests {
         true => Format::table(&["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size", "Platforms"]),
@@ -98,25 +100,20 @@ fn is_named(image: &NamedImage, name: &Reference) -> bool {
         && name.digest().is_none_or(|digest| image.root.digest == digest)
 }
 
-fn passes(store: &LocalStore, image: &NamedImage, filters: &[Filter]) -> Result<bool> {
+fn passes(store: &LocalStore, listed: &ListedImage, filters: &[Filter]) -> Result<bool> {
     for filter in filters {
-        let other = |text: &str| -> Result<u64> {
-            let found = store.find(text)?.ok_or_else(|| LocalStore::lacks(text))?;
-            let same = store.names()?.into_iter().find(|image| image.root.digest == found.root().digest);
-            same.map_or(Ok(0), |image| Ok(created(&image, &report(store, &image.root)?)))
-        };
         let passes = match filter {
             Filter::Reference(pattern) => {
-                let familiar = image.name.familiar();
+                let name = &listed.image.name;
                 let pattern: Pattern = pattern.parse()?;
-                [familiar.as_str(), &repository(&image.name)].iter().any(|name| pattern.matches(name.as_bytes()))
+                [name.familiar(), repository(name)].iter().any(|name| pattern.matches(name.as_bytes()))
             }
-            Filter::Label(key, wanted) => report(store, &image.root)?.images.iter().any(|image| {
-                let label = image.config.labels.as_ref().and_then(|labels| labels.get(key));
+            Filter::Label(key, wanted) => listed.labels.iter().any(|labels| {
+                let label = labels.get(key);
                 label.is_some_and(|label| wanted.as_ref().is_none_or(|wanted| label == wanted))
             }),
-            Filter::Before(text) => created(image, &report(store, &image.root)?) < other(text)?,
-            Filter::Since(text) => created(image, &report(store, &image.root)?) > other(text)?,
+            Filter::Before(text) => listed.created < created(store, text)?,
+            Filter::Since(text) => listed.created > created(store, text)?,
             // All that is listed has a name.
             Filter::Dangling(is_wanted) => !is_wanted,
         };
@@ -127,7 +124,15 @@ fn passes(store: &LocalStore, image: &NamedImage, filters: &[Filter]) -> Result<
     Ok(true)
 }
 
-impl std::str::FromStr for Filter {
+/// Returns when the image that `text` means was made, in seconds since 1970.
+fn created(store: &LocalStore, text: &str) -> Result<u64> {
+    match store.find(text)? {
+        Some(FoundName::Named(image)) => Ok(ListedImage::of(store, image)?.created),
+        _ => Err(LocalStore::lacks(text)),
+    }
+}
+
+impl FromStr for Filter {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {

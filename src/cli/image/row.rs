@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::cli::age::ago;
 use crate::error::Result;
-use crate::inspect::{Report, report};
+use crate::image::Reader;
 use crate::net::date;
-use crate::oci::{Digest, Reference};
+use crate::oci::{Digest, Map, Reference};
 use crate::plan::label::rfc3339;
-use crate::store::{ImageArrival, LocalStore, NamedImage};
+use crate::store::{Graph, ImageArrival, LocalStore, NamedImage, children};
 
 /// A line of `ocibake images`. The names of the fields are docker's.
 #[derive(Debug, Serialize)]
@@ -31,40 +31,69 @@ pub struct ImageRow {
 }
 
 impl ImageRow {
-    /// Returns the row of a name; `is_whole` is whether IDs are not cut to twelve digits.
-    pub fn of(store: &LocalStore, image: &NamedImage, is_whole: bool) -> Result<Self> {
-        let report = report(store, &image.root)?;
-        let created = created(image, &report);
-        let familiar = image.name.familiar();
-        let repository = familiar.rsplit_once(':').map_or(familiar.as_str(), |(repository, _)| repository);
-        Ok(ImageRow {
+    /// Returns the row of an image; `is_whole` is whether IDs are not cut to twelve digits.
+    pub fn of(image: &ListedImage, is_whole: bool) -> Self {
+        let ListedImage { image, created, size: bytes, platforms, .. } = image;
+        ImageRow {
             id: id(&image.root.digest, is_whole),
-            repository: repository.to_owned(),
+            repository: repository(&image.name),
             tag: image.name.tag().unwrap_or_default().to_owned(),
             digest: image.root.digest.to_string(),
-            created_since: ago(created),
-            created_at: i64::try_from(created).ok().and_then(|created| rfc3339(created).ok()).unwrap_or_default(),
-            size: size(report.images.iter().map(|image| image.total_size).fold(0, u64::saturating_add)),
-            platforms: report.images.iter().map(|image| image.platform.as_str()).collect::<Vec<_>>().join(","),
+            created_since: ago(*created),
+            created_at: i64::try_from(*created).ok().and_then(|created| rfc3339(created).ok()).unwrap_or_default(),
+            size: size(*bytes),
+            platforms: platforms.join(","),
             containers: UNKNOWN,
             shared_size: UNKNOWN,
             unique_size: UNKNOWN,
-        })
+        }
     }
+}
+
+/// A named image, and what its documents say, as far as they are in the store.
+pub struct ListedImage {
+    pub image: NamedImage,
+    /// The time at which it was made, in seconds since 1970: what was pulled says so itself.
+    pub created: u64,
+    /// The size of all its documents and layers together, in bytes.
+    pub size: u64,
+    pub platforms: Vec<String>,
+    /// The labels of its images.
+    pub labels: Vec<Map<String>>,
+}
+
+impl ListedImage {
+    /// Returns what `store` has to say of an image. Only documents are read; what is not here is not missed.
+    pub fn of(store: &LocalStore, image: NamedImage) -> Result<Self> {
+        let mut listed =
+            ListedImage { created: image.since, size: 0, platforms: Vec::new(), labels: Vec::new(), image };
+        let graph = Graph::of(store, &listed.image.root)?;
+        let mut told = None;
+        for (at, bytes) in graph.images() {
+            let content = children(at, bytes)?;
+            listed.size = content.iter().map(|blob| blob.size).fold(listed.size + at.size, u64::saturating_add);
+            let config = Reader::new(store).image_in(at, bytes).ok().flatten().map(|image| image.config);
+            let platform = at.platform.as_ref().or(config.as_ref().map(|config| &config.platform));
+            listed.platforms.extend(platform.map(ToString::to_string));
+            if let Some(config) = config {
+                told = told.or(config.created.as_deref().and_then(seconds));
+                listed.labels.extend(config.config.labels);
+            }
+        }
+        if listed.image.arrival == ImageArrival::Pulled {
+            listed.created = told.filter(|seconds| *seconds > 0).unwrap_or(listed.created);
+        }
+        Ok(listed)
+    }
+}
+
+/// Returns what a time of a config is in seconds since 1970; none if it is no such time.
+pub fn seconds(time: &str) -> Option<u64> {
+    date::rfc3339(time)?.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 /// What docker shows where it does not know.
 const UNKNOWN: &str = "N/A";
-
-/// Returns the time at which an image was made, in seconds since 1970: what came from elsewhere says so itself.
-pub fn created(image: &NamedImage, report: &Report) -> u64 {
-    let told = report.images.first().and_then(|image| image.created.as_deref()).and_then(date::rfc3339);
-    let told = told.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
-    match image.arrival {
-        ImageArrival::Pulled => told.filter(|seconds| *seconds > 0).unwrap_or(image.since),
-        ImageArrival::Made | ImageArrival::Pushed => image.since,
-    }
-}
 
 /// Returns a digest as lists show it.
 pub fn id(digest: &Digest, is_whole: bool) -> String {
