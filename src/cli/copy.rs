@@ -128,8 +128,8 @@ fn left_out<'a>(
             .with_hint("write one with -o FILE; what is copied is no delta that it could complete"));
     }
     let mut present = Collection::new(client, progress);
-    let titled = arguments.since.iter().zip(since);
-    titled.map(|(title, at)| present.add(title, at, ImageChoice::default())).collect::<Result<()>>()?;
+    let mut titled = arguments.since.iter().zip(since);
+    titled.try_for_each(|(title, at)| present.add(title, at, ImageChoice::default()))?;
     let paths = || order.outputs.iter().filter_map(Output::path);
     let is_overwritten = |collected: &&Collected| {
         collected.location.path().is_some_and(|from| paths().any(|to| is_same_place(from, to)))

@@ -28,7 +28,7 @@ use crate::registry::OnDemand;
 use crate::release::ratchet::{Obstacle, TagChange};
 use crate::release::{Release, ReleaseTarget, TagStep, tag};
 use crate::source::image::{self, Location};
-use crate::store::{FoundName, LocalStore, NamedImage};
+use crate::store::{FoundImage, LocalStore};
 
 const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCHIVE]";
 
@@ -145,8 +145,9 @@ impl<'a> PushOrder<'a> {
     fn tell(&self, environment: &Environment, progress: Progress<'_>) -> Result<()> {
         match (&self.built, self.asked.first()) {
             (Some(Location::Local(store, name)), _) => {
-                if let Some(FoundName::Named(NamedImage { root, since, .. })) = LocalStore::open(store)?.find(name)? {
-                    progress(Event::LocalImageTaken { name, digest: root.digest, since: Some(since) });
+                if let Some(FoundImage { root, named }) = LocalStore::open(store)?.find(name)? {
+                    let since = named.map(|image| image.since);
+                    progress(Event::LocalImageTaken { name, digest: root.digest, since });
                 }
             }
             (None, Some(name)) if self.is_unknown && !environment.again => progress(Event::NameNotFound { name }),

@@ -12,7 +12,7 @@ use crate::oci::{Descriptor, ImageIndex, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::archive::is_delta;
-use crate::store::{self, Archive, FoundName, Layout, Listed, LocalStore, Store};
+use crate::store::{self, Archive, FoundImage, Layout, Listed, LocalStore, Store};
 use crate::tree::{Ignore, Kind, open_file, real_within, walk};
 
 /// The place of an image, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
@@ -132,10 +132,8 @@ impl Location {
             }
             Location::Local(root, name) => {
                 let store = NamedStore::open(root, name, client, progress)?;
-                let (root, names) = match store.found() {
-                    FoundName::Named(image) => (image.root.clone(), vec![image.name.clone()]),
-                    FoundName::Root(root) => (root.clone(), Vec::new()),
-                };
+                let FoundImage { root, named } = store.found().clone();
+                let names = named.into_iter().map(|image| image.name).collect();
                 let images = vec![Listed { root, names, short_names: Vec::new() }];
                 Ok(FoundImages { store: Box::new(store), images, is_delta: false })
             }

@@ -8,13 +8,13 @@ use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
-use crate::store::{FoundName, LocalStore, Store};
+use crate::store::{FoundImage, LocalStore, Store};
 
 /// The store of one image that a local store has under a name or an ID. What of it is not there is read in the repository that
 /// has it, and kept.
 pub struct NamedStore<'a> {
     near: LocalStore,
-    found: FoundName,
+    found: FoundImage,
     far: Option<Box<dyn Store + 'a>>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> NamedStore<'a> {
     }
 
     /// Returns what was found.
-    pub fn found(&self) -> &FoundName {
+    pub fn found(&self) -> &FoundImage {
         &self.found
     }
 }
@@ -47,7 +47,7 @@ impl Store for NamedStore<'_> {
 
     /// Returns the image, whatever the name.
     fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
-        Ok(self.found.root().clone())
+        Ok(self.found.root.clone())
     }
 
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {

@@ -47,6 +47,6 @@ pub fn take(image: &Listed, from: &dyn Store, store: &LocalStore, jobs: usize) -
     let missing: Vec<&Descriptor> = blobs.iter().filter(|blob| !store.claim(blob)).collect();
     store::fetch(&near, &missing, jobs)?;
     read_document(store, &image.root)?;
-    let names = image.names.iter().filter(|name| name.tag().is_some());
-    names.map(|name| store.put_name(&NamedImage::now(name, &image.root, ImageArrival::Made))).collect()
+    let mut names = image.names.iter().filter(|name| name.tag().is_some());
+    names.try_for_each(|name| store.put_name(&NamedImage::now(name, &image.root, ImageArrival::Made)))
 }

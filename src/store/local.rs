@@ -361,7 +361,7 @@ impl Store for LocalStore {
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
         let name = name.ok_or_else(|| Error::usage("the local store has its images by name"))?;
         let found = self.find(name)?;
-        found.map(|found| found.root().clone()).ok_or_else(|| Self::lacks(name))
+        found.map(|found| found.root).ok_or_else(|| Self::lacks(name))
     }
 }
 

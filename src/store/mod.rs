@@ -32,7 +32,7 @@ pub use layered::{Layered, fetch};
 pub use layout::Layout;
 pub use listed::{CONTAINERD_NAME, Listed, REF_NAME, images};
 pub use local::{LocalStore, PendingBlob};
-pub use named::{FoundName, ImageArrival, NamedImage};
+pub use named::{FoundImage, ImageArrival, NamedImage};
 pub use unpacked::PendingUnpacked;
 
 use std::io::Read;

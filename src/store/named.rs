@@ -87,13 +87,13 @@ impl LocalStore {
     /// Returns the image that `text` means: a name, or an ID, which is the digest of its manifest, index or config, or the
     /// beginning of one, with or without `sha256:`. An image that has no name is known by that of its manifest or index. None
     /// if there is no such image; fails if there are several.
-    pub fn find(&self, text: &str) -> Result<Option<FoundName>> {
+    pub fn find(&self, text: &str) -> Result<Option<FoundImage>> {
         if let Ok(name) = text.parse::<Reference>() {
             if let Some(image) = self.named(&name) {
-                return Ok(Some(FoundName::Named(image)));
+                return Ok(Some(FoundImage::named(image)));
             }
             if let Some(digest) = name.digest() {
-                return Ok(self.as_root(&digest).map(FoundName::Root));
+                return Ok(self.as_root(&digest).map(FoundImage::unnamed));
             }
         }
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
@@ -101,19 +101,19 @@ impl LocalStore {
         if !(SHORTEST_ID..=LONGEST_ID).contains(&hex.len()) || !hex.bytes().all(is_digit) {
             return Ok(None);
         }
-        let mut found: BTreeMap<Digest, FoundName> = BTreeMap::new();
+        let mut found: BTreeMap<Digest, FoundImage> = BTreeMap::new();
         for image in self.names()? {
             let mut is_meant = false;
             self.walk(vec![image.root.clone()], |each| {
                 is_meant |= !media_type::is_layer(&each.media_type) && each.digest.hex().starts_with(hex);
             });
             if is_meant {
-                found.entry(image.root.digest).or_insert(FoundName::Named(image));
+                found.entry(image.root.digest).or_insert(FoundImage::named(image));
             }
         }
         if found.is_empty() {
             let roots = self.blobs_like(hex)?.into_iter().filter_map(|digest| self.as_root(&digest));
-            found.extend(roots.map(|root| (root.digest, FoundName::Root(root))));
+            found.extend(roots.map(|root| (root.digest, FoundImage::unnamed(root))));
         }
         let count = found.len();
         match found.into_values().next() {
@@ -201,28 +201,25 @@ impl LocalStore {
 
 /// What is under a name, or an ID, in a local store.
 #[derive(Debug, Clone, PartialEq)]
-pub enum FoundName {
-    /// The image that has the name.
-    Named(NamedImage),
-    /// The manifest or index that has the ID.
-    Root(Descriptor),
+pub struct FoundImage {
+    /// The manifest or index.
+    pub root: Descriptor,
+    /// The name that it was found by, or one that it has; none if it has none.
+    pub named: Option<NamedImage>,
 }
 
-impl FoundName {
-    /// Returns the manifest or index.
-    pub fn root(&self) -> &Descriptor {
-        match self {
-            FoundName::Named(image) => &image.root,
-            FoundName::Root(root) => root,
-        }
+impl FoundImage {
+    fn named(image: NamedImage) -> Self {
+        FoundImage { root: image.root.clone(), named: Some(image) }
+    }
+
+    fn unnamed(root: Descriptor) -> Self {
+        FoundImage { root, named: None }
     }
 
     /// Returns the repository that has what of the image is not in the store, where one is known to.
     pub fn elsewhere(&self) -> Option<&Reference> {
-        match self {
-            FoundName::Named(image) => image.elsewhere.as_ref(),
-            FoundName::Root(_) => None,
-        }
+        self.named.as_ref()?.elsewhere.as_ref()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cli::print::{answer_json, answer_lines};
 use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::plan::quantity;
-use crate::store::{FoundName, LocalStore, NamedImage};
+use crate::store::{LocalStore, NamedImage};
 use crate::tree::Pattern;
 
 /// List the images that have names in the local store, the newest first
@@ -126,9 +126,9 @@ fn passes(store: &LocalStore, listed: &ListedImage, filters: &[Filter]) -> Resul
 
 /// Returns when the image that `text` means was made, in seconds since 1970.
 fn created(store: &LocalStore, text: &str) -> Result<u64> {
-    match store.find(text)? {
-        Some(FoundName::Named(image)) => Ok(ListedImage::of(store, image)?.created),
-        _ => Err(LocalStore::lacks(text)),
+    match store.find(text)?.and_then(|found| found.named) {
+        Some(image) => Ok(ListedImage::of(store, image)?.created),
+        None => Err(LocalStore::lacks(text)),
     }
 }
 

@@ -35,7 +35,7 @@ enum ImageCommand {
     Ls(list::ListArguments),
     Prune(prune::PruneArguments),
     Pull(pull::PullArguments),
-    Push(PushArguments),
+    Push(Box<PushArguments>),
     #[command(visible_alias = "remove")]
     Rm(remove::RemoveArguments),
     Save(save::SaveArguments),

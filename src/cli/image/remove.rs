@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::environment::Environment;
 use crate::cli::print::{answer, show};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{FoundName, LocalStore};
+use crate::store::LocalStore;
 
 /// Remove names of images from the local store
 ///
@@ -47,11 +47,11 @@ pub fn run(arguments: &RemoveArguments, environment: &Environment) -> Result<()>
 fn remove(store: &LocalStore, text: &str, force: bool) -> Result<()> {
     let found = store.find(text)?.ok_or_else(|| LocalStore::lacks(text))?;
     let is_by_name = text.parse().ok().and_then(|name| store.named(&name)).is_some();
-    let names = match found {
-        FoundName::Named(image) if is_by_name => vec![image.name],
-        found => {
-            let root = found.root().digest;
-            store.names()?.into_iter().filter(|image| image.root.digest == root).map(|image| image.name).collect()
+    let names = match found.named {
+        Some(image) if is_by_name => vec![image.name],
+        _ => {
+            let all = store.names()?.into_iter().filter(|image| image.root.digest == found.root.digest);
+            all.map(|image| image.name).collect()
         }
     };
     if names.len() > 1 && !force {

@@ -126,5 +126,5 @@ fn named(store: &LocalStore, text: &str) -> Result<Vec<String>> {
 
 fn is_single(store: &LocalStore, name: &str) -> Result<bool> {
     let found = store.find(name)?;
-    Ok(found.is_some_and(|found| !crate::oci::media_type::is_index(&found.root().media_type)))
+    Ok(found.is_some_and(|found| !crate::oci::media_type::is_index(&found.root.media_type)))
 }

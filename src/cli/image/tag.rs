@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::environment::Environment;
 use crate::error::{Error, Result};
 use crate::oci::Reference;
-use crate::store::{FoundName, ImageArrival, LocalStore, NamedImage};
+use crate::store::{ImageArrival, LocalStore, NamedImage};
 
 /// Give an image of the local store one more name
 #[derive(Debug, Args)]
@@ -24,15 +24,15 @@ pub fn run(arguments: &TagArguments, environment: &Environment) -> Result<()> {
     let targets = arguments.targets.iter().map(|target| target_name(target)).collect::<Result<Vec<_>>>()?;
     let found = store.find(&arguments.source)?.ok_or_else(|| LocalStore::lacks(&arguments.source))?;
     for target in &targets {
-        let now = NamedImage::now(target, found.root(), ImageArrival::Made);
-        store.put_name(&match &found {
+        let now = NamedImage::now(target, &found.root, ImageArrival::Made);
+        store.put_name(&match &found.named {
             // Whoever may do without its layers here may do so under this name, too.
-            FoundName::Named(image) => NamedImage {
+            Some(image) => NamedImage {
                 elsewhere: image.elsewhere.clone(),
                 arrival: if image.arrival == ImageArrival::Pushed { image.arrival } else { now.arrival },
                 ..now
             },
-            FoundName::Root(_) => now,
+            None => now,
         })?;
     }
     Ok(())
