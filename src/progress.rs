@@ -230,6 +230,8 @@ pub enum WarningKind {
         /// Docker's name of the check, as in `JSONArgsRecommended`.
         rule: &'static str,
     },
+    /// A flag of docker's was given that changes nothing here.
+    FlagIgnored,
     /// The build checks do without what a base would tell them, because the base cannot be had.
     CheckWithoutBase,
     /// No `ARG` names a build argument that was given.
@@ -289,6 +291,7 @@ impl WarningKind {
     pub fn name(self) -> &'static str {
         match self {
             WarningKind::BuildCheck { .. } => "build-check",
+            WarningKind::FlagIgnored => "flag-ignored",
             WarningKind::CheckWithoutBase => "check-without-base",
             WarningKind::UnusedBuildArgument => "unused-build-argument",
             WarningKind::SyntaxNotFetched => "syntax-not-fetched",

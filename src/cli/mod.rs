@@ -146,9 +146,9 @@ impl ProgramCommand {
         }
     }
 
-    fn progress(&self) -> Option<&ProgressFlags> {
-        match self {
-            ProgramCommand::Build(arguments) => Some(&arguments.progress),
+    fn progress(&self) -> Option<ProgressFlags> {
+        let flags = match self {
+            ProgramCommand::Build(arguments) => return Some(arguments.progress()),
             ProgramCommand::Push(arguments) => Some(&arguments.progress),
             ProgramCommand::Index(arguments) => Some(&arguments.progress),
             ProgramCommand::Rebase(arguments) => Some(&arguments.progress),
@@ -158,6 +158,7 @@ impl ProgramCommand {
             ProgramCommand::Load(arguments) => Some(&arguments.progress),
             ProgramCommand::Image(arguments) => image::progress(arguments),
             _ => None,
-        }
+        };
+        flags.cloned()
     }
 }

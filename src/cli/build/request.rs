@@ -183,7 +183,8 @@ impl BuildRequest<'_> {
         if recipe.spec().is_some() {
             warn::of_dockerignore(&plan, &contexts, progress);
         }
-        if outputs.is_empty() && names.is_empty() && matches!(self.delivery, Delivery::Outputs) {
+        let is_kept = self.output.is_kept() || !names.is_empty();
+        if outputs.is_empty() && !is_kept && matches!(self.delivery, Delivery::Outputs) {
             let message =
                 "the image has no name and goes nowhere: name it with -t, write it with -o, or push it with --push";
             progress(Event::Warning { kind: WarningKind::NoOutput, message });
@@ -295,6 +296,9 @@ impl BuildRequest<'_> {
         progress: Progress<'_>,
     ) -> Result<()> {
         let OutputImage { store: whole, root, names } = image;
+        if self.output.is_cache_only() {
+            return Ok(());
+        }
         let pushed = names.first().filter(|_| outputs.contains(&Output::Registry));
         if pushed.is_none() && !names.is_empty() {
             let blobs = Graph::of(whole, root)?.blobs;

@@ -25,7 +25,7 @@ pub struct SpecFlags {
     #[arg(long)]
     index: bool,
     /// Set a label
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY[=VALUE]")]
     label: Vec<String>,
     /// Set an annotation on manifests and index, or on one of both: index:KEY=VALUE, manifest:KEY=VALUE
     ///
@@ -120,7 +120,9 @@ impl SpecFlags {
             spec.layers.push(LayerSpec { name: None, adds: adds.map_err(flag("add"))? });
         }
         for label in &self.label {
-            setting::set_pair(&mut spec.labels, label).map_err(flag("label"))?;
+            // Docker takes a label without a value for one with an empty one.
+            let label = if label.contains('=') { label.clone() } else { format!("{label}=") };
+            setting::set_pair(&mut spec.labels, &label).map_err(flag("label"))?;
         }
         for text in &self.annotation {
             annotation::set(&mut spec.annotations, &mut spec.placed_annotations, text).map_err(flag("annotation"))?;
