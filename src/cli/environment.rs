@@ -24,8 +24,19 @@ pub struct Environment {
     certificates: Certificates,
     proxies: Proxies,
     registries: RegistriesConf,
+    /// What docker's variables say.
+    pub docker: DockerVariables,
     /// The program was started again: what is to be said before it is known that commands are to be run was said.
     pub again: bool,
+}
+
+/// The variables that only docker's own command line knows.
+#[derive(Debug)]
+pub struct DockerVariables {
+    /// `DOCKER_DEFAULT_PLATFORM`.
+    pub default_platform: Option<String>,
+    /// `DOCKER_BUILDKIT=0`: the words of the builder before BuildKit are wanted.
+    pub is_classic: bool,
 }
 
 impl Environment {
@@ -55,6 +66,10 @@ impl Environment {
             },
             proxies: proxies(text),
             registries: registries(path("CONTAINERS_REGISTRIES_CONF"), config.as_deref()),
+            docker: DockerVariables {
+                default_platform: text("DOCKER_DEFAULT_PLATFORM"),
+                is_classic: text("DOCKER_BUILDKIT").is_some_and(|value| value == "0"),
+            },
             again: false,
         }
     }

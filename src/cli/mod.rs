@@ -6,6 +6,7 @@ mod build;
 mod cache;
 mod commands;
 mod copy;
+mod docker;
 mod docker_proxies;
 mod doctor;
 mod environment;
@@ -32,6 +33,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+use self::docker::DockerArguments;
 use self::environment::Environment;
 use self::namespace::Want;
 use self::progress::ProgressFlags;
@@ -80,16 +82,39 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(code) = namespace::start_as_user(&arguments) {
         return code;
     }
+    if let Some(arguments) = docker::arguments(&arguments) {
+        return run_as_docker(arguments);
+    }
     let ProgramArguments { again, command } = match ProgramArguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => usage::escaped(error).exit(),
     };
-    match command.run(again) {
+    ended(command.run(again), command.progress())
+}
+
+/// The same under docker's name.
+fn run_as_docker(arguments: Vec<OsString>) -> u8 {
+    let arguments = match DockerArguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => usage::escaped(error).exit(),
+    };
+    let run = || {
+        let mut environment = Environment::read();
+        environment.again = arguments.again;
+        environment.docker_config = arguments.place.config.clone().or(environment.docker_config.take());
+        place(arguments.want(&environment)?, &environment, || arguments.run(&environment))
+    };
+    ended(run(), arguments.progress())
+}
+
+/// Returns the exit code of what was run, and shows its error.
+fn ended(outcome: Result<u8>, progress: Option<ProgressFlags>) -> u8 {
+    match outcome {
         Ok(code) => code,
         // Whoever read the result has what was wanted of it.
         Err(error) if print::is_closed(&error) => 0,
         Err(error) => {
-            match command.progress() {
+            match progress {
                 Some(progress) => progress.show(&error),
                 None => print::show(&error),
             }
@@ -98,17 +123,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Does `work` in the place that it wants: here, or in a user namespace. Returns the exit code.
+fn place(want: Want, environment: &Environment, work: impl FnOnce() -> Result<u8>) -> Result<u8> {
+    if let Some(code) = namespace::enter(want, environment)? {
+        return Ok(code);
+    }
+    namespace::keep_user();
+    interrupt::watch()?;
+    work()
+}
+
 impl ProgramCommand {
     /// Runs it, in a user namespace if it needs one, and returns the exit code.
     fn run(&self, again: bool) -> Result<u8> {
         let mut environment = Environment::read();
         environment.again = again;
-        if let Some(code) = namespace::enter(self.want(&environment)?, &environment)? {
-            return Ok(code);
-        }
-        namespace::keep_user();
-        interrupt::watch()?;
-        self.run_here(&environment).map(|()| 0)
+        place(self.want(&environment)?, &environment, || self.run_here(&environment).map(|()| 0))
     }
 
     fn want(&self, environment: &Environment) -> Result<Want> {

@@ -19,7 +19,7 @@ use clap::Args;
 
 pub use self::request::{BuildRequest, Delivery};
 pub use self::want::of_build;
-use crate::build;
+use crate::build::{self, Built};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::flags::accepted::AcceptedFlags;
@@ -36,7 +36,7 @@ use crate::progress::{Event, WarningKind};
 use crate::release::tag;
 
 /// Build an image from a Dockerfile, from ocibake.toml, or from flags
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct BuildArguments {
     /// What to build from: a directory, a tar, the URL of a tar or of a git repository, or - for a tar or a Dockerfile on
     /// standard input [default: .]
@@ -69,6 +69,24 @@ impl BuildArguments {
         if self.quiet == Some(true) { ProgressFlags::quiet() } else { self.progress.clone() }
     }
 
+    /// Returns whether only warnings are shown, and the ID.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet == Some(true)
+    }
+
+    /// Takes a path that is an output for a directory of files, as docker does, and `platform` for the one to build for where
+    /// none is named.
+    pub fn in_dockers_words(mut self, platform: Option<&str>) -> Self {
+        self.output.take_paths_for_files();
+        self.build.spec.usual_platform(platform);
+        self
+    }
+
+    /// Returns the names that the image is to have, as they were typed.
+    pub fn names(&self) -> &[String] {
+        &self.tag
+    }
+
     fn is_check(&self) -> Result<bool> {
         Ok(self.check == Some(true) || self.accepted.is_check()?)
     }
@@ -84,6 +102,14 @@ pub fn want(arguments: &BuildArguments, environment: &Environment) -> Result<Wan
 
 /// Builds an image and answers with its digest, or with what its Dockerfile should not say.
 pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> {
+    match build(arguments, environment)? {
+        Some(built) if !arguments.output.streams()? => answer(&built.root.digest.to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// Builds an image, and returns it; or answers with what its Dockerfile should not say.
+pub fn build(arguments: &BuildArguments, environment: &Environment) -> Result<Option<Built>> {
     arguments.accepted.check()?;
     let mut tags = arguments.tag.clone();
     tags.extend(arguments.output.names());
@@ -100,7 +126,7 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
     }
     let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
     shell::check(&arguments.build.run)?;
-    let streams = arguments.output.streams()?;
+    arguments.output.streams()?;
     let (reporter, commands) = (Reporter::new(&arguments.progress()), Commands::default());
     let ignored = arguments.accepted.given();
     if !ignored.is_empty() {
@@ -120,11 +146,11 @@ pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> 
     };
     if arguments.is_check()? {
         let warnings = request.check(environment, &|event| reporter.report(event))?;
-        return tell_of_checks(&warnings);
+        return tell_of_checks(&warnings).map(|()| None);
     }
     let built = request.run(environment, &|event| reporter.report(event))?;
     reporter.finish();
-    if streams { Ok(()) } else { answer(&built.root.digest.to_string()) }
+    Ok(Some(built))
 }
 
 /// Answers with the warnings of the build checks; fails if there is one.

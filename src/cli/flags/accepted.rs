@@ -6,7 +6,7 @@ use super::value::on_or_off;
 use crate::error::{Error, Result};
 
 /// Flags of `docker build` and `docker buildx build` that are taken and change nothing: what they set does not exist here.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct AcceptedFlags {
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = on_or_off)]
     rm: Option<bool>,

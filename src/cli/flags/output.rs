@@ -12,12 +12,12 @@ use crate::cli::environment::Environment;
 use crate::cli::metadata;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::Output;
+use crate::output::{Output, STANDARD_OUTPUT};
 use crate::registry::OnDemand;
 use crate::store::pending::PendingFile;
 
 /// The flags that say where the image goes, and how; nothing of this changes it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
     /// Write to FILE (OCI archive), DIR/ (OCI layout), - (docker archive), or type=oci|docker|registry|local|tar[,dest=PATH]
@@ -62,7 +62,7 @@ pub struct OutputFlags {
 impl OutputFlags {
     /// Returns the outputs that are to be written, and the registry with them if `push`.
     pub fn outputs(&self, push: bool) -> Vec<Output> {
-        let mut outputs = self.written().cloned().collect::<Vec<_>>();
+        let mut outputs = self.written().collect::<Vec<_>>();
         let push = push || self.output.iter().any(|output| matches!(output, OutputFlag::Image { push: true, .. }));
         if push && !outputs.contains(&Output::Registry) {
             outputs.push(Output::Registry);
@@ -72,10 +72,23 @@ impl OutputFlags {
 
     /// Returns whether an output goes to standard output, in the place of the digest. Fails where that is a terminal.
     pub fn streams(&self) -> Result<bool> {
-        let streams = self.written().any(Output::is_standard_output);
+        let streams = self.written().any(|output| output.is_standard_output());
         match streams && io::stdout().is_terminal() {
             true => Err(Error::usage("an image is not written to a terminal").with_hint("name a file, or use a pipe")),
             false => Ok(streams),
+        }
+    }
+
+    /// Takes what is a path alone for a directory of files, as docker does.
+    pub fn take_paths_for_files(&mut self) {
+        for output in &mut self.output {
+            if let OutputFlag::Path(text) = output {
+                let path = PathBuf::from(&*text);
+                *output = OutputFlag::Written(match text == STANDARD_OUTPUT {
+                    true => Output::Tar { path, limit: None },
+                    false => Output::Directory { path, limit: None },
+                });
+            }
         }
     }
 
@@ -83,14 +96,14 @@ impl OutputFlags {
     pub fn names(&self) -> impl Iterator<Item = String> {
         let names = self.output.iter().flat_map(|output| match output {
             OutputFlag::Image { names, .. } => &names[..],
-            OutputFlag::Written(_) | OutputFlag::CacheOnly => &[],
+            OutputFlag::Path(_) | OutputFlag::Written(_) | OutputFlag::CacheOnly => &[],
         });
         names.cloned()
     }
 
     /// Returns whether it is said that the image goes nowhere but into the local store.
     pub fn is_kept(&self) -> bool {
-        self.output.iter().any(|output| !matches!(output, OutputFlag::Written(_)))
+        self.output.iter().any(|output| matches!(output, OutputFlag::Image { .. } | OutputFlag::CacheOnly))
     }
 
     /// Returns whether the image gets no name.
@@ -98,9 +111,10 @@ impl OutputFlags {
         self.output.iter().any(|output| matches!(output, OutputFlag::CacheOnly))
     }
 
-    fn written(&self) -> impl Iterator<Item = &Output> {
+    fn written(&self) -> impl Iterator<Item = Output> {
         self.output.iter().filter_map(|output| match output {
-            OutputFlag::Written(output) => Some(output),
+            OutputFlag::Path(text) => text.parse().ok(),
+            OutputFlag::Written(output) => Some(output.clone()),
             OutputFlag::Image { .. } | OutputFlag::CacheOnly => None,
         })
     }
@@ -131,6 +145,8 @@ impl OutputFlags {
 /// An output as a flag names it: one that is written, or docker's words for what is left in the store of images.
 #[derive(Debug, Clone)]
 enum OutputFlag {
+    /// A path that is an output, and says nothing more.
+    Path(String),
     Written(Output),
     /// Under its names and these.
     Image {
@@ -147,6 +163,7 @@ impl FromStr for OutputFlag {
         let fields: Vec<(&str, &str)> = text.split(',').filter_map(|field| field.split_once('=')).collect();
         let of = |key: &str| fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
         match (of("type"), of("dest")) {
+            (None, _) if fields.is_empty() => text.parse().map(|_: Output| OutputFlag::Path(text.to_owned())),
             (Some("cacheonly"), _) => Ok(OutputFlag::CacheOnly),
             (Some("image"), None) | (Some("docker"), None) => image(text, &fields),
             _ => text.parse().map(OutputFlag::Written),

@@ -23,7 +23,7 @@ use crate::run::emulated_architectures;
 const AGENT: &str = "SSH_AUTH_SOCK";
 
 /// The flags about the commands of a Dockerfile.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Commands (RUN)")]
 pub struct RunFlags {
     /// Network of commands that do not say which: default (the machine's), host (which allows RUN --network=host), or none

@@ -9,7 +9,7 @@ use crate::plan::{self, AddSpec, LayerSpec, Spec, annotation, setting};
 
 /// Every key of ocibake.toml as a flag, with the same syntax. Given over a spec, a list replaces the spec's and a map
 /// is merged into it; adds come as one more layer on top.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Image")]
 pub struct SpecFlags {
     /// Add files; options are mode=MODE, owner=UID[:GID] and exclude=PATTERN
@@ -86,6 +86,13 @@ pub struct SpecFlags {
 }
 
 impl SpecFlags {
+    /// Takes `platform` for the one to build for, where none is named.
+    pub fn usual_platform(&mut self, platform: Option<&str>) {
+        if self.platform.is_empty() {
+            self.platform.extend(platform.map(str::to_owned));
+        }
+    }
+
     /// Returns whether they alone say what to build.
     pub fn add_files(&self) -> bool {
         !self.add.is_empty()

@@ -3,17 +3,16 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::chosen::chosen;
 use super::row::{id, seconds, size};
 use crate::cli::age::ago;
 use crate::cli::environment::Environment;
 use crate::cli::flags::value::{flag, value};
 use crate::cli::format::Format;
 use crate::cli::print::answer_lines;
-use crate::error::{Error, Result};
-use crate::image::Reader;
-use crate::oci::{Platform, media_type};
+use crate::error::Result;
+use crate::oci::Platform;
 use crate::progress::silent;
-use crate::store::Graph;
 
 /// Show the steps that made an image, the last one first
 #[derive(Debug, Args)]
@@ -61,23 +60,7 @@ pub fn run(arguments: &HistoryArguments, environment: &Environment) -> Result<()
         arguments.platform.as_deref().map(str::parse).transpose().map_err(flag("platform"))?;
     let client = environment.client(arguments.insecure, 0);
     let (store, root) = environment.location(&arguments.image)?.open(&client, &silent)?;
-    let graph = Graph::of(store.as_ref(), &root)?;
-    let mut reader = Reader::new(store.as_ref());
-    let wanted = platform.clone().unwrap_or_else(Platform::host);
-    let mut best = None;
-    for (at, bytes) in graph.images() {
-        let Some(image) = reader.image_in(at, bytes)? else { continue };
-        let fit = match wanted.fit(&image.config.platform) {
-            Some(fit) => fit,
-            // What is for one platform alone is meant, whichever it is.
-            None if platform.is_none() && !media_type::is_index(&root.media_type) => usize::MAX,
-            None => continue,
-        };
-        if best.as_ref().is_none_or(|(other, _)| fit < *other) {
-            best = Some((fit, image));
-        }
-    }
-    let (_, image) = best.ok_or_else(|| Error::not_found(format!("{} has no image for {wanted}", arguments.image)))?;
+    let (_, image) = chosen(store.as_ref(), &arguments.image, &root, platform.as_ref())?;
     let mut layers = image.manifest.layers.iter();
     let mut rows = Vec::new();
     for step in &image.config.history {
