@@ -41,7 +41,7 @@ use crate::error::Result;
 
 /// Builds OCI images from plain files and pushes them: no daemon, no root, the same bytes every time.
 #[derive(Debug, Parser)]
-#[command(name = "ocibake", version, max_term_width = 100)]
+#[command(name = "ocibake", version, max_term_width = 100, args_override_self = true)]
 struct ProgramArguments {
     /// The program was started again, once it was known that commands are to be run
     #[arg(long = namespace::AGAIN, hide = true)]

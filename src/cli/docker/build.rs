@@ -1,30 +1,14 @@
 //! `docker build` and `docker buildx build`.
 
-use clap::Args;
-
-use crate::cli::build;
+use crate::cli::build::{self, BuildArguments};
 use crate::cli::environment::Environment;
-use crate::cli::namespace::Want;
 use crate::cli::print::{answer, tell};
 use crate::error::{Error, Result};
 use crate::oci::Reference;
 
-/// Build an image from a Dockerfile
-#[derive(Debug, Args)]
-pub struct BuildArguments {
-    #[command(flatten)]
-    pub build: build::BuildArguments,
-}
-
-/// Returns what a build wants of its place.
-pub fn want(arguments: &BuildArguments, environment: &Environment) -> Result<Want> {
-    build::want(&arguments.build, environment)
-}
-
 /// Builds, and says what docker says at the end: to standard output the ID, if nothing else is wanted, or the words of the
 /// builder that BuildKit has replaced, if that is asked for.
 pub fn run(arguments: &BuildArguments, environment: &Environment) -> Result<()> {
-    let BuildArguments { build: arguments } = arguments;
     let words = arguments.clone().in_dockers_words(environment.docker.default_platform.as_deref());
     let Some(built) = build::build(&words, environment)? else { return Ok(()) };
     let digest = built.root.digest;

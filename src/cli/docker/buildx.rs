@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::build;
+use crate::cli::build::BuildArguments;
 use crate::cli::environment::Environment;
 use crate::cli::image::prune;
 use crate::cli::print::{answer, answer_lines};
@@ -22,7 +23,7 @@ pub struct BuildxArguments {
 #[derive(Debug, Subcommand)]
 enum BuildxCommand {
     #[command(alias = "b")]
-    Build(Box<build::BuildArguments>),
+    Build(Box<BuildArguments>),
     Create(CreateArguments),
     Inspect(InspectArguments),
     Install(NoArguments),
@@ -108,7 +109,7 @@ const NAME: &str = "default";
 
 impl BuildxArguments {
     /// Returns the arguments of a build, if it is one.
-    pub fn builds(&self) -> Option<&build::BuildArguments> {
+    pub fn builds(&self) -> Option<&BuildArguments> {
         match &self.command {
             BuildxCommand::Build(arguments) => Some(arguments),
             _ => None,

@@ -63,12 +63,19 @@ const OF_ENGINES: [&str; 50] = [
     "dev",
 ];
 
+/// Docker's commands about images that are not there.
+const MISSING: [&str; 3] = ["bake", "compose", "manifest"];
+
 /// The programs that run containers, the likeliest first.
 const ENGINES: [&str; 3] = ["podman", "nerdctl", "crun"];
 
 /// Says of docker's command `words` what to do instead, and returns docker's exit code.
 pub fn tell_of(words: &[OsString]) -> Result<u8> {
     let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    if MISSING.contains(&word.as_str()) {
+        tell(&format!("docker {word}: ocibake does not have this command"));
+        return Ok(NOT_DONE);
+    }
     if !OF_ENGINES.contains(&word.as_str()) {
         tell(&format!("docker: '{word}' is not a docker command that ocibake knows: see `docker --help`"));
         return Ok(1);

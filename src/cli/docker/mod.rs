@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use super::build::BuildArguments;
 use super::environment::Environment;
 use super::image::{history, list, load, prune, pull, remove, save, tag};
 use super::login::{self, LoginArguments, LogoutArguments};
@@ -49,7 +50,7 @@ pub struct PlaceFlags {
 
 #[derive(Debug, Subcommand)]
 enum DockerCommand {
-    Build(Box<build::BuildArguments>),
+    Build(Box<BuildArguments>),
     Buildx(buildx::BuildxArguments),
     Builder(BuilderArguments),
     Push(push::PushArguments),
@@ -80,7 +81,7 @@ struct DockerImageArguments {
 
 #[derive(Debug, Subcommand)]
 enum DockerImageCommand {
-    Build(Box<build::BuildArguments>),
+    Build(Box<BuildArguments>),
     History(history::HistoryArguments),
     Inspect(inspect::InspectArguments),
     Load(load::LoadArguments),
@@ -104,7 +105,7 @@ struct BuilderArguments {
 
 #[derive(Debug, Subcommand)]
 enum BuilderCommand {
-    Build(Box<build::BuildArguments>),
+    Build(Box<BuildArguments>),
     Prune(prune::PruneArguments),
 }
 
@@ -140,7 +141,7 @@ impl DockerArguments {
     /// Returns what the command wants of its place.
     pub fn want(&self, environment: &Environment) -> Result<Want> {
         match self.builds() {
-            Some(arguments) => build::want(arguments, environment),
+            Some(arguments) => super::build::want(arguments, environment),
             None => Ok(Want::Nothing),
         }
     }
@@ -179,10 +180,10 @@ impl DockerArguments {
 
     /// Returns how the command shows progress, if it does.
     pub fn progress(&self) -> Option<ProgressFlags> {
-        self.builds().map(|arguments| arguments.build.progress())
+        self.builds().map(|arguments| arguments.progress())
     }
 
-    fn builds(&self) -> Option<&build::BuildArguments> {
+    fn builds(&self) -> Option<&BuildArguments> {
         match &self.command {
             DockerCommand::Build(arguments) => Some(arguments),
             DockerCommand::Buildx(arguments) => arguments.builds(),
@@ -210,5 +211,33 @@ impl DockerImageCommand {
             DockerImageCommand::Save(arguments) => save::run(arguments, environment),
             DockerImageCommand::Tag(arguments) => tag::run(arguments, environment),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_flag_stands_in_the_way_of_another() {
+        DockerArguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_name_of_the_program_says_whose_words_are_meant() {
+        let read = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            arguments(&words)
+                .map(|words| words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(read(&["/usr/bin/docker", "build", "."]).as_deref(), Some("docker build ."));
+        assert_eq!(read(&["docker-buildx", "ls"]).as_deref(), Some("docker buildx ls"));
+        assert_eq!(read(&["./docker-compose"]).as_deref(), Some("docker compose"));
+        assert_eq!(read(&["ocibake", "docker", "images"]).as_deref(), Some("docker images"));
+        assert_eq!(read(&["ocibake", "build", "docker"]), None);
+        assert_eq!(read(&["docker.sh", "build"]), None);
+        assert_eq!(read(&[]), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Images of the local store by their names: what gives them, what takes them, and what they keep.
 
+mod docker;
+mod docker_flags;
 mod keep;
 mod list;
 mod move_in;
