@@ -179,7 +179,8 @@
 //! # make_layout(place.path(), "registry.example/org/greeting:1.0.0")?;
 //! let client = OnDemand::new(RegistryOptions::default());
 //! let mut collection = Collection::new(&client, &|_| ());
-//! collection.add(&format!("oci:{}", from.display()), ImageChoice::default())?;
+//! let source = Location::Layout(from.clone(), None);
+//! collection.add(&source.to_string(), &source, ImageChoice::default())?;
 //!
 //! let names: Vec<Names> = collection.images.iter().map(|found| Names::kept(&found.image)).collect();
 //! let entries = collection.images.iter().zip(&names).map(|(found, names)| BundleEntry {

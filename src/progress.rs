@@ -128,6 +128,27 @@ pub enum Event<'a> {
         /// The words for what becomes of it.
         change: &'a str,
     },
+    /// An image of the local store is taken, where a registry may have another of that name.
+    LocalImageTaken {
+        /// The name or ID by which it was asked for.
+        name: &'a str,
+        /// The digest of its manifest or index.
+        digest: Digest,
+        /// The time at which it got its name, in seconds since 1970; none if it was asked for by its ID.
+        since: Option<u64>,
+    },
+    /// The local store has no image of that name; it is built.
+    NameNotFound {
+        /// The name in full.
+        name: &'a Reference,
+    },
+    /// An image has this name in the local store from now on.
+    ImageNamed {
+        /// The name in full.
+        name: &'a Reference,
+        /// The digest of its manifest or index.
+        digest: Digest,
+    },
     /// An index or manifest now stands under this tag (or digest) in the repository.
     ManifestPushed {
         /// The repository, without the tag.
@@ -209,6 +230,8 @@ pub enum WarningKind {
         /// Docker's name of the check, as in `JSONArgsRecommended`.
         rule: &'static str,
     },
+    /// A flag of docker's was given that changes nothing here.
+    FlagIgnored,
     /// The build checks do without what a base would tell them, because the base cannot be had.
     CheckWithoutBase,
     /// No `ARG` names a build argument that was given.
@@ -268,6 +291,7 @@ impl WarningKind {
     pub fn name(self) -> &'static str {
         match self {
             WarningKind::BuildCheck { .. } => "build-check",
+            WarningKind::FlagIgnored => "flag-ignored",
             WarningKind::CheckWithoutBase => "check-without-base",
             WarningKind::UnusedBuildArgument => "unused-build-argument",
             WarningKind::SyntaxNotFetched => "syntax-not-fetched",

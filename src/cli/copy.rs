@@ -79,10 +79,12 @@ fn copy(arguments: &CopyArguments, environment: &Environment, progress: Progress
     let client = arguments.transfer.client(environment);
     let mut collection = Collection::new(&client, progress);
     for source in order.sources {
-        collection.add(source, ImageChoice { platforms: &order.platforms, referrers: arguments.referrers })?;
+        let choice = ImageChoice { platforms: &order.platforms, referrers: arguments.referrers };
+        collection.add(source, &environment.location(source)?, choice)?;
     }
     let names = order.names(&collection.images)?;
-    let left_out = since(arguments, &order, &mut collection, &client, progress)?;
+    let since = arguments.since.iter().map(|title| environment.location(title)).collect::<Result<Vec<_>>>()?;
+    let left_out = left_out(arguments, &since, &order, &mut collection, &client, progress)?;
     collection.check_complete(|number, blob| {
         let full = names.get(number).map(|names| names.full.as_slice()).unwrap_or_default();
         output::hold(&order.outputs, full, blob, &client, progress)
@@ -106,18 +108,19 @@ fn copy(arguments: &CopyArguments, environment: &Environment, progress: Progress
 }
 
 /// The blobs that a delta goes without, if one is to be written. If it is deltas that are copied, they are completed instead.
-fn since<'a>(
+fn left_out<'a>(
     arguments: &CopyArguments,
+    since: &[Location],
     order: &CopyOrder<'_>,
     collection: &mut Collection<'a>,
     client: &'a OnDemand,
     progress: Progress<'a>,
 ) -> Result<Option<HashSet<Digest>>> {
     if collection.is_delta() {
-        arguments.since.iter().try_for_each(|title| collection.complete_from(title))?;
+        since.iter().try_for_each(|location| collection.complete_from(location))?;
         return Ok(None);
     }
-    if arguments.since.is_empty() {
+    if since.is_empty() {
         return Ok(None);
     }
     if !order.outputs.iter().any(|output| matches!(output, Output::OciArchive(_))) {
@@ -125,7 +128,8 @@ fn since<'a>(
             .with_hint("write one with -o FILE; what is copied is no delta that it could complete"));
     }
     let mut present = Collection::new(client, progress);
-    arguments.since.iter().try_for_each(|title| present.add(title, ImageChoice::default()))?;
+    let mut titled = arguments.since.iter().zip(since);
+    titled.try_for_each(|(title, at)| present.add(title, at, ImageChoice::default()))?;
     let paths = || order.outputs.iter().filter_map(Output::path);
     let is_overwritten = |collected: &&Collected| {
         collected.location.path().is_some_and(|from| paths().any(|to| is_same_place(from, to)))

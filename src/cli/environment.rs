@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::plan::quantity::Size;
 use crate::registry::{Credentials, OnDemand, RegistriesConf, RegistryOptions};
+use crate::source::image::Location;
 use crate::store::prune::Limit;
 
 /// All that the environment variables say, read once.
@@ -23,8 +24,19 @@ pub struct Environment {
     certificates: Certificates,
     proxies: Proxies,
     registries: RegistriesConf,
+    /// What docker's variables say.
+    pub docker: DockerVariables,
     /// The program was started again: what is to be said before it is known that commands are to be run was said.
     pub again: bool,
+}
+
+/// The variables that only docker's own command line knows.
+#[derive(Debug)]
+pub struct DockerVariables {
+    /// `DOCKER_DEFAULT_PLATFORM`.
+    pub default_platform: Option<String>,
+    /// `DOCKER_BUILDKIT=0`: the words of the builder before BuildKit are wanted.
+    pub is_classic: bool,
 }
 
 impl Environment {
@@ -54,6 +66,10 @@ impl Environment {
             },
             proxies: proxies(text),
             registries: registries(path("CONTAINERS_REGISTRIES_CONF"), config.as_deref()),
+            docker: DockerVariables {
+                default_platform: text("DOCKER_DEFAULT_PLATFORM"),
+                is_classic: text("DOCKER_BUILDKIT").is_some_and(|value| value == "0"),
+            },
             again: false,
         }
     }
@@ -66,6 +82,16 @@ impl Environment {
             Error::usage("there is no place for the local store: neither HOME nor XDG_CACHE_HOME is set")
                 .with_hint("set OCIBAKE_STORE to a directory of yours")
         })
+    }
+
+    /// Returns where the local store is; none if there is none yet.
+    pub fn present_store(&self) -> Option<&Path> {
+        self.store.as_deref().filter(|store| store.is_dir())
+    }
+
+    /// Returns what a REF on the command line means: a path, an image of the local store, or a name in a registry.
+    pub fn location(&self, text: &str) -> Result<Location> {
+        Location::referred(text, self.present_store())
     }
 
     /// Returns `OCIBAKE_STORE_LIMIT`: a size, or `none` (or 0) for a store that only grows. Fails for anything else.

@@ -90,7 +90,7 @@ fn join(
     let mut collection = Collection::new(&client, progress);
     let mut seen = HashSet::new();
     for title in arguments.images.iter().filter(|title| seen.insert(*title)) {
-        collection.add(title, ImageChoice::default())?;
+        collection.add(title, &environment.location(title)?, ImageChoice::default())?;
     }
     let index = image::join(&collection.members()?, &annotations)?;
     collection.check_complete(|_, blob| output::hold(outputs, &names, blob, &client, progress))?;

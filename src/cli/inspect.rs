@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::inspect::{ImageReport, Report, report};
 use crate::oci::{Map, from_json};
 use crate::progress::silent;
-use crate::source::image::Location;
 use crate::store::read_document;
 
 /// Show what is inside an image
@@ -34,7 +33,7 @@ pub struct InspectArguments {
 
 /// Answers with what is inside an image.
 pub fn run(arguments: &InspectArguments, environment: &Environment) -> Result<()> {
-    let location: Location = arguments.image.parse()?;
+    let location = environment.location(&arguments.image)?;
     let client = environment.client(arguments.insecure, 0);
     let (store, root) = location.open(&client, &silent)?;
     if arguments.raw {

@@ -1,14 +1,18 @@
 //! The command line: arguments are read as written, resolved against environment and files, and run. Only this module
 //! reads the environment and touches the terminal; results go to stdout, everything else to stderr.
 
+mod age;
 mod build;
 mod cache;
 mod commands;
 mod copy;
+mod docker;
 mod docker_proxies;
 mod doctor;
 mod environment;
 mod flags;
+mod format;
+mod image;
 mod index;
 mod inspect;
 mod interrupt;
@@ -30,6 +34,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use self::build::{Beforehand, FoundRecipe};
+use self::docker::DockerArguments;
 use self::environment::Environment;
 use self::namespace::Want;
 use self::progress::ProgressFlags;
@@ -38,7 +43,7 @@ use crate::run::namespace::Side;
 
 /// Builds OCI images from plain files and pushes them: no daemon, no root, the same bytes every time.
 #[derive(Debug, Parser)]
-#[command(name = "ocibake", version, max_term_width = 100)]
+#[command(name = "ocibake", version, max_term_width = 100, args_override_self = true)]
 struct ProgramArguments {
     /// The program was started again, once it was known that commands are to be run
     #[arg(long = namespace::AGAIN, hide = true)]
@@ -57,6 +62,14 @@ enum ProgramCommand {
     #[command(visible_alias = "ls")]
     Inspect(inspect::InspectArguments),
     Tags(tags::TagsArguments),
+    Images(image::list::ListArguments),
+    Tag(image::tag::TagArguments),
+    Rmi(image::remove::RemoveArguments),
+    Pull(image::pull::PullArguments),
+    Save(image::save::SaveArguments),
+    Load(image::load::LoadArguments),
+    History(image::history::HistoryArguments),
+    Image(image::ImageArguments),
     Login(login::LoginArguments),
     Logout(login::LogoutArguments),
     Cache(cache::CacheArguments),
@@ -71,14 +84,39 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(code) = namespace::start_as_user(&arguments) {
         return code;
     }
+    if let Some(arguments) = docker::arguments(&arguments) {
+        return run_as_docker(arguments);
+    }
     let ProgramArguments { again, command } = match ProgramArguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => usage::escaped(error).exit(),
     };
-    match command.run(again) {
+    ended(command.run(again), command.progress())
+}
+
+/// The same under docker's name.
+fn run_as_docker(arguments: Vec<OsString>) -> u8 {
+    let arguments = match DockerArguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => usage::escaped(error).exit(),
+    };
+    let run = || {
+        let mut environment = Environment::read();
+        environment.again = arguments.again;
+        environment.docker_config = arguments.place.config.clone().or(environment.docker_config.take());
+        place(arguments.want(&environment)?, &environment, |beforehand| arguments.run(&environment, beforehand))
+    };
+    ended(run(), arguments.progress())
+}
+
+/// Returns the exit code of what was run, and shows its error.
+fn ended(outcome: Result<u8>, progress: Option<ProgressFlags>) -> u8 {
+    match outcome {
         Ok(code) => code,
+        // Whoever read the result has what was wanted of it.
+        Err(error) if print::is_closed(&error) => 0,
         Err(error) => {
-            match command.progress() {
+            match progress {
                 Some(progress) => progress.show(&error),
                 None => print::show(&error),
             }
@@ -87,19 +125,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Does `work` in the place that it wants: here, or in a user namespace, with what was found out on the way. Returns the exit
+/// code.
+fn place(
+    (want, recipe): (Want, Option<FoundRecipe>),
+    environment: &Environment,
+    work: impl FnOnce(&Beforehand) -> Result<u8>,
+) -> Result<u8> {
+    let sandbox = match namespace::enter(want, environment)? {
+        Side::Inner(sandbox) => sandbox,
+        Side::Outer(status) => return Ok(status),
+    };
+    namespace::keep_user();
+    interrupt::watch()?;
+    work(&Beforehand { recipe, sandbox })
+}
+
 impl ProgramCommand {
     /// Runs it, in a user namespace if it needs one, and returns the exit code.
     fn run(&self, again: bool) -> Result<u8> {
         let mut environment = Environment::read();
         environment.again = again;
-        let (want, recipe) = self.want(&environment)?;
-        let sandbox = match namespace::enter(want, &environment)? {
-            Side::Inner(sandbox) => sandbox,
-            Side::Outer(status) => return Ok(status),
-        };
-        namespace::keep_user();
-        interrupt::watch()?;
-        self.run_here(&environment, &Beforehand { recipe, sandbox }).map(|()| 0)
+        place(self.want(&environment)?, &environment, |beforehand| self.run_here(&environment, beforehand).map(|()| 0))
     }
 
     /// Returns what it wants of its place, and the recipe of its build, if that had to be looked at.
@@ -107,6 +154,7 @@ impl ProgramCommand {
         match self {
             ProgramCommand::Build(arguments) => build::want(arguments, environment),
             ProgramCommand::Push(arguments) => push::want(arguments, environment),
+            ProgramCommand::Image(arguments) => image::want(arguments, environment),
             ProgramCommand::Cache(arguments) => Ok((cache::want(arguments, environment), None)),
             ProgramCommand::Doctor(arguments) => Ok((doctor::want(arguments), None)),
             _ => Ok((Want::Nothing, None)),
@@ -122,6 +170,14 @@ impl ProgramCommand {
             ProgramCommand::Copy(arguments) => copy::run(arguments, environment),
             ProgramCommand::Inspect(arguments) => inspect::run(arguments, environment),
             ProgramCommand::Tags(arguments) => tags::run(arguments, environment),
+            ProgramCommand::Images(arguments) => image::list::run(arguments, environment),
+            ProgramCommand::Tag(arguments) => image::tag::run(arguments, environment),
+            ProgramCommand::Rmi(arguments) => image::remove::run(arguments, environment),
+            ProgramCommand::Pull(arguments) => image::pull::run(arguments, environment),
+            ProgramCommand::Save(arguments) => image::save::run(arguments, environment),
+            ProgramCommand::Load(arguments) => image::load::run(arguments, environment),
+            ProgramCommand::History(arguments) => image::history::run(arguments, environment),
+            ProgramCommand::Image(arguments) => image::run(arguments, environment, beforehand),
             ProgramCommand::Login(arguments) => login::login(arguments, environment),
             ProgramCommand::Logout(arguments) => login::logout(arguments, environment),
             ProgramCommand::Cache(arguments) => cache::run(arguments, environment),
@@ -129,14 +185,19 @@ impl ProgramCommand {
         }
     }
 
-    fn progress(&self) -> Option<&ProgressFlags> {
-        match self {
-            ProgramCommand::Build(arguments) => Some(&arguments.progress),
+    fn progress(&self) -> Option<ProgressFlags> {
+        let flags = match self {
+            ProgramCommand::Build(arguments) => return Some(arguments.progress()),
             ProgramCommand::Push(arguments) => Some(&arguments.progress),
             ProgramCommand::Index(arguments) => Some(&arguments.progress),
             ProgramCommand::Rebase(arguments) => Some(&arguments.progress),
             ProgramCommand::Copy(arguments) => Some(&arguments.progress),
+            ProgramCommand::Pull(arguments) => Some(&arguments.progress),
+            ProgramCommand::Save(arguments) => Some(&arguments.progress),
+            ProgramCommand::Load(arguments) => Some(&arguments.progress),
+            ProgramCommand::Image(arguments) => image::progress(arguments),
             _ => None,
-        }
+        };
+        flags.cloned()
     }
 }

@@ -108,6 +108,12 @@ pub fn answer_bytes(bytes: &[u8]) -> Result<()> {
     written.map_err(|source| Error::io("write to", "standard output", source))
 }
 
+/// Returns whether `error` is that nobody reads the standard output any more.
+pub fn is_closed(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe) && error.message.contains("standard output")
+}
+
 /// Returns lines of a name and what is said of it, one below the other.
 pub fn columns(rows: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
     let rows: Vec<(String, String)> = rows.into_iter().collect();

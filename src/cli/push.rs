@@ -23,11 +23,12 @@ use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::{Means, OutputImage};
 use crate::plan::version;
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::release::ratchet::{Obstacle, TagChange};
-use crate::release::{Release, ReleaseTarget, TagStep};
+use crate::release::{Release, ReleaseTarget, TagStep, tag};
 use crate::source::image::{self, Location};
+use crate::store::{FoundImage, LocalStore};
 
 const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCHIVE]";
 
@@ -35,8 +36,8 @@ const USAGE: &str = "ocibake push [OPTIONS] <NAME[:TAG]>... [CONTEXT|LAYOUT|ARCH
 #[derive(Debug, Args)]
 #[command(override_usage = USAGE)]
 pub struct PushArguments {
-    /// Names to push to, such as registry.example/org/api:v0.2.0, and then what to push: a context to build [default: .], or
-    /// an OCI layout or archive as it is
+    /// Names to push to, such as registry.example/org/api:v0.2.0, and then what to push: a context to build, or an OCI
+    /// layout or archive as it is [default: the image that `build -t` or `tag` left under that name, else .]
     ///
     /// Each name after the first has a tag. What has none is what to push, as is a path that begins with ./, ../ or /, and
     /// oci:DIR, oci-archive:FILE and docker-archive:FILE; it stands last. All content goes to every repository before the
@@ -66,8 +67,10 @@ pub struct PushArguments {
 struct PushOrder<'a> {
     source: Option<&'a Path>,
     beforehand: &'a Beforehand,
-    /// Where the source is an image already.
+    /// Where the source is an image already, or one that is named here.
     built: Option<Location>,
+    /// No image of the local store has the first name, which was looked for there.
+    is_unknown: bool,
     targets: Vec<ReleaseTarget>,
     /// For the image: the first tag that is a version, else the first tag.
     tag: String,
@@ -78,21 +81,23 @@ struct PushOrder<'a> {
 /// Returns what a push wants of its place: what a build wants, if it is to build; and the recipe of that, if it had to be looked
 /// at.
 pub fn want(arguments: &PushArguments, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
-    let Ok((_, source)) = names_and_source(&arguments.names) else { return Ok((Want::Nothing, None)) };
-    match source.map(built).transpose() {
-        Ok(None | Some(None)) => of_build(&arguments.build, source, environment),
+    let Ok((names, source)) = names_and_source(&arguments.names) else { return Ok((Want::Nothing, None)) };
+    match source_image(arguments, &names, source, environment) {
+        Ok(None) => of_build(&arguments.build, source, environment),
         _ => Ok((Want::Nothing, None)),
     }
 }
 
 /// Pushes an image and answers with each name and the digest, or with what would become of the tags.
 pub fn run(arguments: &PushArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
-    let order = PushOrder::of(arguments, beforehand)?;
+    let order = PushOrder::of(arguments, environment, beforehand)?;
     shell::check(&arguments.build.run)?;
+    let streams = arguments.output.streams()?;
     let reporter = Reporter::new(&arguments.progress);
     let progress: Progress<'_> = &|event| reporter.report(event);
     let open: OpenShell<'_> = &|failure, run| shell::open(&reporter, failure, run);
     let client = arguments.output.client(environment);
+    order.tell(environment, progress)?;
     if arguments.dry_run {
         let (root, steps) = order.rehearse(arguments, environment, &client, progress, open)?;
         reporter.finish();
@@ -103,13 +108,17 @@ pub fn run(arguments: &PushArguments, environment: &Environment, beforehand: &Be
     }
     let root = order.carry_out(arguments, environment, &client, progress, open)?;
     reporter.finish();
+    if streams {
+        return Ok(());
+    }
     answer_lines(order.asked.iter().map(|name| format!("{name}@{}", root.digest)))
 }
 
 impl<'a> PushOrder<'a> {
-    fn of(arguments: &'a PushArguments, beforehand: &'a Beforehand) -> Result<Self> {
+    fn of(arguments: &'a PushArguments, environment: &Environment, beforehand: &'a Beforehand) -> Result<Self> {
         let (names, source) = names_and_source(&arguments.names)?;
-        let built = source.map(built).transpose()?.flatten();
+        let built = source_image(arguments, &names, source, environment)?;
+        let is_unknown = source.is_none() && built.is_none();
         if built.is_some() && arguments.build != BuildFlags::default() {
             return Err(Error::usage(
                 "an image that is built already is pushed as it is: flags that shape it do nothing",
@@ -131,7 +140,22 @@ impl<'a> PushOrder<'a> {
         }
         share_out(&mut targets);
         let tag = tags.iter().find(|tag| version::of_tag(tag).is_some()).or(tags.first()).cloned().unwrap_or_default();
-        Ok(PushOrder { source, beforehand, built, targets, tag, asked })
+        Ok(PushOrder { source, beforehand, built, is_unknown, targets, tag, asked })
+    }
+
+    /// Says what is pushed, where that depends on what the local store has.
+    fn tell(&self, environment: &Environment, progress: Progress<'_>) -> Result<()> {
+        match (&self.built, self.asked.first()) {
+            (Some(Location::Local(store, name)), _) => {
+                if let Some(FoundImage { root, named }) = LocalStore::open(store)?.find(name)? {
+                    let since = named.map(|image| image.since);
+                    progress(Event::LocalImageTaken { name, digest: root.digest, since });
+                }
+            }
+            (None, Some(name)) if self.is_unknown && !environment.again => progress(Event::NameNotFound { name }),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Builds, and asks what would become of the tags.
@@ -266,6 +290,31 @@ fn is_place(text: &str) -> bool {
 
 fn has_tag(name: &str) -> bool {
     name.rsplit('/').next().is_some_and(|last| last.contains(':'))
+}
+
+/// Returns the image that is to be pushed as it is: what lies at `source`; without that, what the local store has under the
+/// first of `names`, unless flags say what to build. None if a context is to be built.
+fn source_image(
+    arguments: &PushArguments,
+    names: &[&str],
+    source: Option<&Path>,
+    environment: &Environment,
+) -> Result<Option<Location>> {
+    if let Some(source) = source {
+        return built(source);
+    }
+    let (Some(name), Some(store)) = (names.first(), environment.present_store()) else { return Ok(None) };
+    if arguments.build != BuildFlags::default() {
+        return Ok(None);
+    }
+    let (repository, tag) = tag::split_name(name).map_err(Error::on_command_line)?;
+    let plan = tag::alone(tag.as_deref().unwrap_or("latest")).map_err(Error::on_command_line)?;
+    let exact = plan.tags.first().map(|tag| repository.with_tag(&tag.name));
+    let image = match &exact {
+        Some(name) => LocalStore::open(store)?.named(name),
+        None => None,
+    };
+    Ok(image.map(|image| Location::Local(store.to_owned(), image.name.to_string())))
 }
 
 /// The image that lies at `source` ready to be pushed; none if it is a context.

@@ -70,7 +70,7 @@ pub fn run(arguments: &RebaseArguments, environment: &Environment) -> Result<()>
 
 impl RebaseArguments {
     fn rebase(&self, environment: &Environment, progress: Progress<'_>) -> Result<Descriptor> {
-        let location: Location = self.image.parse()?;
+        let location = environment.location(&self.image)?;
         let names = self.names(&location)?;
         let mut outputs = self.output.clone();
         if self.push && !outputs.contains(&Output::Registry) {

@@ -22,7 +22,7 @@ mod activity;
 mod body;
 mod certificates;
 mod client;
-mod date;
+pub(crate) mod date;
 mod download;
 mod failure;
 mod gate;

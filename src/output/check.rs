@@ -11,6 +11,9 @@ use crate::store::pending::{PendingDirectory, PendingFile};
 
 /// Refuses outputs of so many `images` that are sure to fail, before any work is done and any of them is written.
 pub fn check(outputs: &[Output], images: usize, names: &[Reference]) -> Result<()> {
+    if outputs.iter().filter(|output| output.is_standard_output()).count() > 1 {
+        return Err(Error::usage("several outputs go to standard output").with_hint("name a file for all but one"));
+    }
     for (number, output) in outputs.iter().enumerate() {
         check_image(output, images, names)?;
         // What an earlier output makes is not there yet.
@@ -45,6 +48,7 @@ fn check_image(output: &Output, images: usize, names: &[Reference]) -> Result<()
 
 fn check_place(output: &Output) -> Result<()> {
     match output {
+        _ if output.is_standard_output() => Ok(()),
         Output::Layout(path) => layout::check(path),
         Output::OciArchive(path) | Output::DockerArchive(path) | Output::Tar { path, .. } => PendingFile::check(path),
         Output::Directory { path, .. } => PendingDirectory::check(path),

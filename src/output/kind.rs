@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::sink::STANDARD_OUTPUT;
 use crate::error::{Error, Result, suggestion};
 use crate::plan::quantity::{self, Size};
 
@@ -36,9 +37,20 @@ pub enum Output {
 }
 
 impl Output {
-    /// Returns where it is on disk; none for a registry.
+    /// Returns whether it is written to the standard output.
+    pub fn is_standard_output(&self) -> bool {
+        match self {
+            Output::OciArchive(path) | Output::DockerArchive(path) | Output::Tar { path, .. } => {
+                path == Path::new(STANDARD_OUTPUT)
+            }
+            Output::Layout(_) | Output::Registry | Output::Directory { .. } => false,
+        }
+    }
+
+    /// Returns where it is on disk; none for a registry and the standard output.
     pub fn path(&self) -> Option<&Path> {
         match self {
+            _ if self.is_standard_output() => None,
             Output::Layout(path) | Output::OciArchive(path) | Output::DockerArchive(path) => Some(path),
             Output::Directory { path, .. } | Output::Tar { path, .. } => Some(path),
             Output::Registry => None,
@@ -49,6 +61,9 @@ impl Output {
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Output::OciArchive(_) if self.is_standard_output() => f.write_str("OCI archive to standard output"),
+            Output::DockerArchive(_) if self.is_standard_output() => f.write_str("docker archive to standard output"),
+            Output::Tar { .. } if self.is_standard_output() => f.write_str("files in a tar to standard output"),
             Output::Layout(path) => write!(f, "OCI layout {}", path.display()),
             Output::OciArchive(path) => write!(f, "OCI archive {}", path.display()),
             Output::DockerArchive(path) => write!(f, "docker archive {}", path.display()),
@@ -64,7 +79,8 @@ impl FromStr for Output {
 
     /// Reads buildx's `type=oci,dest=FILE[,tar=false]`, `type=docker,dest=FILE`, `type=registry`, `type=local,dest=DIR`,
     /// `type=tar,dest=FILE`, the last two with `limit=SIZE` if need be; a path with a trailing slash (or of a directory
-    /// that exists) is a layout, any other an OCI archive.
+    /// that exists) is a layout, `-` a docker archive on standard output, any other an OCI archive. A tar may go to
+    /// `dest=-`, too.
     fn from_str(text: &str) -> Result<Self> {
         if text.split(',').next().is_some_and(|first| first.contains('=')) {
             return Fields::of(text)?.output();
@@ -72,8 +88,7 @@ impl FromStr for Output {
         let path = PathBuf::from(text);
         match text {
             "" => Err(Error::usage("an output is empty")),
-            "-" => Err(Error::usage("an image is not written to standard output, which has the digest")
-                .with_hint("name a file")),
+            STANDARD_OUTPUT => Ok(Output::DockerArchive(path)),
             _ if text.ends_with('/') || path.is_dir() => Ok(Output::Layout(path)),
             _ => Ok(Output::OciArchive(path)),
         }
@@ -95,10 +110,6 @@ impl<'a> Fields<'a> {
         for field in text.split(',') {
             match field.split_once('=') {
                 Some(("type", value)) => fields.kind = value,
-                Some(("dest", "-")) => {
-                    return Err(Error::usage("nothing is written to standard output, which has the digest")
-                        .with_hint("name a file"));
-                }
                 Some(("dest", "")) => return Err(fields.needs_destination()),
                 Some(("dest", value)) => fields.destination = Some(value),
                 Some(("limit", value)) => fields.limit = Some(value.parse::<Size>()?.0),
@@ -118,6 +129,9 @@ impl<'a> Fields<'a> {
         }
         match (self.kind, self.destination.map(PathBuf::from)) {
             ("oci", Some(path)) if tar => Ok(Output::OciArchive(path)),
+            ("oci" | "local", Some(path)) if path == Path::new(STANDARD_OUTPUT) => {
+                Err(Error::usage("a directory is not written to standard output").with_hint("name a directory"))
+            }
             ("oci", Some(path)) => Ok(Output::Layout(path)),
             ("docker", Some(path)) if tar => Ok(Output::DockerArchive(path)),
             ("local", Some(path)) => Ok(Output::Directory { path, limit }),

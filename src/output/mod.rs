@@ -11,11 +11,13 @@ mod layout;
 mod oci_archive;
 mod registry;
 mod rootfs;
+mod sink;
 
 pub use bundle::{Bundle, BundleEntry, OutputImage};
 pub use check::check;
 pub use destination::{Destination, Names, Prefix, hold};
 pub use kind::Output;
+pub use sink::STANDARD_OUTPUT;
 
 use std::collections::HashSet;
 

@@ -9,13 +9,13 @@ use tar::{EntryType, Header};
 use super::blob::{copy_blob, copy_layer};
 use super::bundle::ReadEntry;
 use super::layout;
+use super::sink::{Sink, shown};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest};
 use crate::progress::Progress;
 use crate::store::Store;
 use crate::store::layout::{INDEX, MARKER, MARKER_CONTENT, blob_path};
-use crate::store::pending::PendingFile;
 
 /// Writes an OCI archive: the tar of a layout with these images alone, in place of what is there, in one step. If
 /// blobs may be `left_out` it is a delta, and its index says so.
@@ -58,7 +58,7 @@ pub(super) fn write_with(
         documents.tops.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     tops.extend([(INDEX, index.as_slice()), (MARKER, MARKER_CONTENT.as_bytes())]);
 
-    let mut archive = ArchiveWriter { out: BufWriter::new(PendingFile::beside(file)?), file };
+    let mut archive = ArchiveWriter { out: BufWriter::new(Sink::open(file)?), file: shown(file) };
     archive.directory("blobs/")?;
     archive.directory("blobs/sha256/")?;
     for (name, (descriptor, store)) in blobs {
@@ -67,11 +67,11 @@ pub(super) fn write_with(
     for (name, bytes) in tops {
         archive.document(name, bytes)?;
     }
-    archive.finish()
+    archive.finish(file)
 }
 
 struct ArchiveWriter<'a> {
-    out: BufWriter<PendingFile>,
+    out: BufWriter<Sink>,
     file: &'a Path,
 }
 
@@ -122,10 +122,10 @@ impl ArchiveWriter<'_> {
     }
 
     /// Writes the two empty records that end a tar, and moves it to its place.
-    fn finish(mut self) -> Result<()> {
+    fn finish(mut self, destination: &Path) -> Result<()> {
         self.bytes(&[0; 1024])?;
         let failed = |source| Error::io("write", self.file, source);
-        let pending = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
-        pending.keep(self.file)
+        let sink = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
+        sink.keep(destination)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::path::Path;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::bundle::OutputImage;
+use super::sink::{STANDARD_OUTPUT, standard_output};
 use crate::error::{Error, Result};
 use crate::image::{Reader, no_image};
 use crate::layer::{self, Directories, Layer, Open, Owners, TRAILER, USUAL_THREADS};
@@ -89,17 +91,36 @@ pub fn write_directory(
 pub fn write_tar(file: &Path, image: OutputImage<'_>, graph: &Graph, unpacking: &Unpacking<'_>) -> Result<()> {
     let pool = pool(unpacking.jobs)?;
     let images = Rootfs::all(image, graph)?;
+    if file == Path::new(STANDARD_OUTPUT) {
+        // Files are put where they belong in the tar, in no order.
+        let failed = |source| Error::io("write to", "standard output", source);
+        let spooled = tempfile::tempfile().map_err(failed)?;
+        put_tar(&spooled, file, image, &images, &pool, unpacking)?;
+        let mut stream = standard_output()?;
+        return (&spooled).rewind().and_then(|()| io::copy(&mut &spooled, &mut stream)).map(drop).map_err(failed);
+    }
     let pending = PendingFile::beside(file)?;
+    put_tar(pending.as_file(), file, image, &images, &pool, unpacking)?;
+    pending.keep(file)
+}
+
+/// Writes the tar to `to`, which is empty and which errors call `file`.
+fn put_tar(
+    to: &File,
+    file: &Path,
+    image: OutputImage<'_>,
+    images: &[Rootfs],
+    pool: &ThreadPool,
+    unpacking: &Unpacking<'_>,
+) -> Result<()> {
     let mut end = 0;
-    for rootfs in &images {
-        let files = rootfs.read(image.store, &pool, unpacking)?;
+    for rootfs in images {
+        let files = rootfs.read(image.store, pool, unpacking)?;
         let open = |layer: &Descriptor| watched(image.store, layer, unpacking.progress);
-        let to = (pending.as_file(), end);
-        end = layer::flatten(&files, &rootfs.layers, &open, &rootfs.name, to, file, &pool)?;
+        end = layer::flatten(&files, &rootfs.layers, &open, &rootfs.name, (to, end), file, pool)?;
     }
     // The trailer is zeros.
-    pending.as_file().set_len(end + TRAILER).map_err(|source| Error::io("write", file, source))?;
-    pending.keep(file)
+    to.set_len(end + TRAILER).map_err(|source| Error::io("write", file, source))
 }
 
 /// An image for one platform, to be unpacked.

@@ -61,9 +61,8 @@ impl<'a> Collection<'a> {
         Collection { content: Gathered::default(), images: Vec::new(), client, progress, budget, is_delta: false }
     }
 
-    /// Adds what is at `title`, which names a [`Location`]: one image, or all of a layout or archive.
-    pub fn add(&mut self, title: &str, choice: ImageChoice<'_>) -> Result<()> {
-        let location: Location = title.parse()?;
+    /// Adds what is at `location`, which errors call `title`: one image, or all of a layout or archive.
+    pub fn add(&mut self, title: &str, location: &Location, choice: ImageChoice<'_>) -> Result<()> {
         let FoundImages { store, images, is_delta } = location.find(self.client, self.progress)?;
         self.is_delta |= is_delta;
         let number = self.content.join(store);
@@ -95,9 +94,9 @@ impl<'a> Collection<'a> {
         self.images.iter().flat_map(|image| &image.blobs).map(|blob| blob.digest).collect()
     }
 
-    /// Sees to it that what the images lack is read from what is at `title`. Fails if that cannot be opened.
-    pub fn complete_from(&mut self, title: &str) -> Result<()> {
-        let found = title.parse::<Location>()?.find(self.client, self.progress)?;
+    /// Sees to it that what the images lack is read from what is at `location`. Fails if that cannot be opened.
+    pub fn complete_from(&mut self, location: &Location) -> Result<()> {
+        let found = location.find(self.client, self.progress)?;
         self.content.join(found.store);
         Ok(())
     }

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::named::NamedStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::archive;
 use crate::oci::{Descriptor, ImageIndex, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::archive::is_delta;
-use crate::store::{self, Archive, Layout, Listed, Store};
+use crate::store::{self, Archive, FoundImage, Layout, Listed, LocalStore, Store};
 use crate::tree::{Ignore, Kind, open_file, real_within, walk};
 
 /// The place of an image, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
@@ -25,6 +26,8 @@ pub enum Location {
     Layout(PathBuf, Option<String>),
     /// An OCI layout in a tar: its path, and a name in its index; none where nobody gave one.
     OciArchive(PathBuf, Option<String>),
+    /// An image of a local store: the store's directory, and a name or an ID in it.
+    Local(PathBuf, String),
     /// An archive of `docker save`: its path, and a name in it; none where nobody gave one.
     DockerArchive(PathBuf, Option<String>),
 }
@@ -39,6 +42,21 @@ impl Location {
         } else {
             None
         }
+    }
+
+    /// Returns what `text` refers to on a command line: what is written like a location; a file or a layout that is there; the
+    /// image that the local store at `store` has under that name or ID; else a name in a registry.
+    pub fn referred(text: &str, store: Option<&Path>) -> Result<Location> {
+        let is_name = kind(text).is_none() && !is_path(text) && !text.ends_with('/');
+        if is_name && let Some(location) = Location::of_path(Path::new(text)) {
+            return Ok(location);
+        }
+        if let Some(store) = store.filter(|_| is_name)
+            && LocalStore::open(store)?.find(text)?.is_some()
+        {
+            return Ok(Location::Local(store.to_owned(), text.to_owned()));
+        }
+        text.parse()
     }
 
     /// Returns what `text` names, a relative path being below `directory`. Fails where reading a location does.
@@ -112,6 +130,13 @@ impl Location {
                 let index = layout.index().clone();
                 FoundImages::in_index(Box::new(layout), &index, name.as_deref())
             }
+            Location::Local(root, name) => {
+                let store = NamedStore::open(root, name, client, progress)?;
+                let FoundImage { root, named } = store.found().clone();
+                let names = named.into_iter().map(|image| image.name).collect();
+                let images = vec![Listed { root, names, short_names: Vec::new() }];
+                Ok(FoundImages { store: Box::new(store), images, is_delta: false })
+            }
             Location::OciArchive(path, name) => FoundImages::in_archive(archive::open(path)?, name.as_deref()),
             Location::DockerArchive(path, name) => {
                 FoundImages::in_archive(archive::open_docker(path)?, name.as_deref())
@@ -119,10 +144,10 @@ impl Location {
         }
     }
 
-    /// Returns where it is on disk; none if it is in a registry.
+    /// Returns the layout or the archive that it is in; none if it is in neither.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Location::Registry(_) => None,
+            Location::Registry(_) | Location::Local(..) => None,
             Location::Layout(path, _) | Location::OciArchive(path, _) | Location::DockerArchive(path, _) => Some(path),
         }
     }
@@ -136,6 +161,9 @@ impl Location {
         Ok(match self {
             Location::Registry(reference) => {
                 (Box::new(client.client()?.mirrored(reference, progress)?), Some(reference.tag_or_digest()))
+            }
+            Location::Local(root, name) => {
+                (Box::new(NamedStore::open(root, name, client, progress)?), Some(name.clone()))
             }
             Location::Layout(path, name) => (Box::new(Layout::open(path)?), name.clone()),
             Location::OciArchive(path, name) => (Box::new(archive::open(path)?), name.clone()),
@@ -211,6 +239,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, path, name) = match self {
             Location::Registry(reference) => return write!(f, "{reference}"),
+            Location::Local(_, name) => return f.write_str(name),
             Location::Layout(path, name) => ("oci", path, name),
             Location::OciArchive(path, name) => ("oci-archive", path, name),
             Location::DockerArchive(path, name) => ("docker-archive", path, name),

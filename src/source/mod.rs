@@ -13,5 +13,7 @@ pub mod image;
 pub mod local;
 mod member;
 pub mod modified;
+mod named;
+pub mod pulled;
 mod narrow;
 pub mod reach;

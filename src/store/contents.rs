@@ -83,7 +83,11 @@ impl LocalStore {
         })?;
         let unpacked = directories(&self.all_unpacked(), |name| self.unpacked_item(name))?;
         let caches = directories(&self.caches(), |name| self.cache_item(name))?;
-        Ok(Contents { blobs: items(&self.blobs())?, records: items(&self.records())?, unpacked, caches, pending })
+        Ok(Contents { blobs: self.all_blobs()?, records: items(&self.records())?, unpacked, caches, pending })
+    }
+
+    pub(super) fn all_blobs(&self) -> Result<Vec<Item>> {
+        items(&self.blobs())
     }
 
     /// Returns what the blob of this digest looks like, by its first bytes, or by a few keys of a document.

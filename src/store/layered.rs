@@ -1,7 +1,9 @@
 //! [`Layered`] is the local store with another behind it, whose content it keeps.
 
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use super::{LocalStore, PendingBlob, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,12 +31,10 @@ impl<'a> Layered<'a> {
 
 impl Store for Layered<'_> {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
-        match self.near.open(descriptor) {
-            Err(error) if error.kind == ErrorKind::NotFound => {}
-            opened => return opened,
-        }
-        let from = self.far.open(descriptor).inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
-        self.near.keeping(Box::new(NotingReader { from, failed: &self.failed }), descriptor.digest)
+        self.near.open_or_take(descriptor, || {
+            let from = self.far.open(descriptor).inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
+            Ok(Box::new(NotingReader { from, failed: &self.failed }))
+        })
     }
 
     fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
@@ -54,7 +54,40 @@ impl Store for Layered<'_> {
     }
 }
 
+/// Reads all of `blobs` from `store`, so many at a time, for stores that keep what is read. Fails if one of them cannot be
+/// had.
+pub fn fetch(store: &dyn Store, blobs: &[&Descriptor], parallel: usize) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let pull = || {
+        while let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            io::copy(&mut store.open(blob)?, &mut io::sink())
+                .map_err(|source| Error::from_read("pull", blob.digest.to_string(), source))?;
+        }
+        Ok(())
+    };
+    let parallel = if parallel == 0 { USUAL_PULLS } else { parallel }.min(blobs.len());
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..parallel).map(|_| scope.spawn(pull)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// Blobs that are pulled at a time if nobody says.
+const USUAL_PULLS: usize = 4;
+
 impl LocalStore {
+    /// Opens a blob of the store. One that is not there is what `far` returns, which is verified, and kept once it is read.
+    pub fn open_or_take<'s>(
+        &'s self,
+        descriptor: &Descriptor,
+        far: impl FnOnce() -> Result<Box<dyn Read + Send + 's>>,
+    ) -> Result<Box<dyn Read + Send + 's>> {
+        match self.open(descriptor) {
+            Err(error) if error.kind == ErrorKind::NotFound => self.keeping(far()?, descriptor.digest),
+            opened => opened,
+        }
+    }
+
     /// Returns a reader of `from`, which verifies that it has `digest`; what was read is kept once the end has come.
     pub fn keeping<'a>(&'a self, from: Box<dyn Read + Send + 'a>, digest: Digest) -> Result<Box<dyn Read + Send + 'a>> {
         Ok(Box::new(Keeping { from, blob: Some(self.begin()?), digest, store: self }))

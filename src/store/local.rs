@@ -25,8 +25,8 @@ use crate::oci::{Descriptor, Digest, VerifyingReader};
 use crate::sync::locked;
 use crate::tree::{Content, Spool};
 
-/// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `records/<hex>` what they want to
-/// remember of a blob, [`unpacked/<hex>`](Self::unpacked) what layers unpack to, `caches/` the directories that commands
+/// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `names/<hex>` the
+/// [names of images](super::NamedImage), `records/<hex>` what builds want to remember of a blob, [`unpacked/<hex>`](Self::unpacked) what layers unpack to, `caches/` the directories that commands
 /// keep, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies
 /// under, the digest of the blob that it is of, and the content: what was moved to the place of another is no record.
 ///
@@ -61,14 +61,15 @@ pub struct PendingBlob {
 }
 
 const CACHES: &str = "caches";
+const NAMES: &str = "names";
 const RECORDS: &str = "records";
 const UNPACKED: &str = "unpacked";
 const PENDING: &str = "tmp";
 const LOCK: &str = "lock";
 
 /// The directories of a store, and all names that stand in it.
-const DIRECTORIES: [&str; 6] = ["blobs", BLOBS, CACHES, RECORDS, UNPACKED, PENDING];
-const NAMES: [&str; 6] = ["blobs", CACHES, RECORDS, UNPACKED, PENDING, LOCK];
+const DIRECTORIES: [&str; 7] = ["blobs", BLOBS, CACHES, NAMES, RECORDS, UNPACKED, PENDING];
+const ALL_THERE_IS: [&str; 7] = ["blobs", CACHES, NAMES, RECORDS, UNPACKED, PENDING, LOCK];
 
 /// The size of the largest record, in bytes; what is larger is none of ours.
 const LARGEST_RECORD: u64 = 1 << 30;
@@ -84,7 +85,7 @@ impl LocalStore {
     /// records that they could have written are gone; a store of another user is an error.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        let allowed = private::prepare(&root, &DIRECTORIES, &NAMES)?;
+        let allowed = private::prepare(&root, &DIRECTORIES, &ALL_THERE_IS)?;
         let lock = root.join(LOCK);
         let lock = Lock::shared(&lock).map_err(|source| {
             Error::io("lock the local store", &lock, source).with_hint("if it is not a file, remove it")
@@ -111,10 +112,7 @@ impl LocalStore {
 
     /// Begins a blob, which is in the store once it is [committed](Self::commit).
     pub fn begin(&self) -> Result<PendingBlob> {
-        Ok(PendingBlob {
-            file: PendingFile::private_within(&self.making, &self.pending())?,
-            growing: Growing::default(),
-        })
+        Ok(PendingBlob { file: self.begin_private()?, growing: Growing::default() })
     }
 
     /// Puts a written blob under `digest`, which the caller has computed over exactly the bytes it wrote.
@@ -206,7 +204,7 @@ impl LocalStore {
     /// Notes something of `blob` under `key`, in place of what was noted before.
     pub fn put_record(&self, key: &Digest, blob: &Digest, content: &[u8]) -> Result<()> {
         let path = self.record_path(key);
-        let mut file = PendingFile::private_within(&self.making, &self.pending())?;
+        let mut file = self.begin_private()?;
         let rest = [key.as_bytes(), blob.as_bytes(), content].concat();
         let noted = [Digest::of(&rest).as_bytes(), &rest[..]].concat();
         file.write_all(&noted).map_err(|source| Error::io("write", &path, source))?;
@@ -251,12 +249,25 @@ impl LocalStore {
         locked(&self.used).contains(digest)
     }
 
+    /// Begins a file that is the owner's alone.
+    pub(super) fn begin_private(&self) -> Result<PendingFile> {
+        PendingFile::private_within(&self.making, &self.pending())
+    }
+
     pub(super) fn blobs(&self) -> PathBuf {
         self.root.join(BLOBS)
     }
 
     pub(super) fn caches(&self) -> PathBuf {
         self.root.join(CACHES)
+    }
+
+    pub(super) fn all_names(&self) -> PathBuf {
+        self.root.join(NAMES)
+    }
+
+    pub(super) fn name_path(&self, key: &Digest) -> PathBuf {
+        self.all_names().join(key.hex())
     }
 
     pub(super) fn records(&self) -> PathBuf {
@@ -290,6 +301,7 @@ impl LocalStore {
     fn mend(&self, allowed: RawMode) -> Result<()> {
         if allowed & OTHERS_WRITE != 0 {
             empty(&self.records(), &pending::remove)?;
+            empty(&self.all_names(), &pending::remove)?;
             empty(&self.all_unpacked(), &|path| self.discard(path))?;
             empty(&self.caches(), &|path| self.discard(path))?;
         }
@@ -345,9 +357,11 @@ impl Store for LocalStore {
         self.put_record(&diff_id_key(&descriptor.digest), &descriptor.digest, diff_id.as_bytes())
     }
 
-    /// Always fails: the local store has no names.
-    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
-        Err(Error::not_found(format!("the local store {} holds blobs without names", self.root.display())))
+    /// Returns what [`find`](LocalStore::find) does; without a name it fails.
+    fn resolve(&self, name: Option<&str>) -> Result<Descriptor> {
+        let name = name.ok_or_else(|| Error::usage("the local store has its images by name"))?;
+        let found = self.find(name)?;
+        found.map(|found| found.root).ok_or_else(|| Self::lacks(name))
     }
 }
 

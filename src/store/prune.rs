@@ -28,7 +28,7 @@ pub enum Limit {
 }
 
 /// The bound that decides what may go. Blobs, records and directories go in the order of their last use, and each blob takes the
-/// records along that are of it.
+/// records along that are of it. What named images reach stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
     /// Nothing more goes once no more bytes than this are left.
@@ -114,7 +114,8 @@ impl LocalStore {
     /// Returns what [`IdleStore::prune`] would remove. Removes nothing.
     pub fn prunable(&self, bound: &Bound) -> Result<Pruned> {
         let contents = self.contents()?;
-        let chosen = Choice::new(self, &contents).choose(bound);
+        let named = self.kept_by_names()?;
+        let chosen = Choice::new(self, &contents, &named).choose(bound);
         let Contents { mut blobs, mut records, mut unpacked, mut caches, pending } = contents;
         for items in [&mut blobs, &mut records, &mut unpacked, &mut caches] {
             items.retain(|item| chosen.contains(&item.digest));
@@ -181,7 +182,7 @@ const SHARE: u64 = 10;
 
 /// Chooses among all that is in the store.
 struct Choice<'a> {
-    /// By their last use, with the blob that each is, or is of, or its own name; what was used through the store is not among them.
+    /// By their last use, with the blob that each is, or is of, or its own name; what was used through the store, or is named, is not among them.
     candidates: Vec<(&'a Item, Digest)>,
     /// By their blob.
     records: BTreeMap<Digest, Vec<&'a Item>>,
@@ -191,7 +192,8 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new(store: &LocalStore, contents: &'a Contents) -> Self {
+    /// What is `named` stays.
+    fn new(store: &LocalStore, contents: &'a Contents, named: &BTreeSet<Digest>) -> Self {
         let Contents { blobs, records, unpacked, caches, .. } = contents;
         let mut choice = Choice {
             candidates: blobs.iter().chain(unpacked).chain(caches).map(|item| (item, item.digest)).collect(),
@@ -209,7 +211,7 @@ impl<'a> Choice<'a> {
                 None => choice.add(record),
             }
         }
-        choice.candidates.retain(|(item, _)| !store.has_used(&item.digest));
+        choice.candidates.retain(|(item, _)| !store.has_used(&item.digest) && !named.contains(&item.digest));
         choice.candidates.sort_by_key(|(item, _)| order(item));
         choice
     }

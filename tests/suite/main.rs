@@ -6,6 +6,7 @@
 //! - `build`: from contexts, bases and steps to layers and images.
 //! - `layer`: the layer engine: what it writes, what it reads and what it unpacks.
 //! - `store`: where content is kept, and how documents and archives are read.
+//! - `names`: images of the local store by their names.
 //! - `output`: where finished images go, and how they are copied.
 //! - `registry`: registries: logging in, pulling and pushing, with everything that goes wrong on the way.
 //! - `release`: tags: which ones a push sets, in which order, and back again.
@@ -20,6 +21,7 @@ mod build;
 mod cli;
 mod dockerfile;
 mod layer;
+mod names;
 mod output;
 mod plan;
 mod registry;

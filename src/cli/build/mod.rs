@@ -20,21 +20,24 @@ use clap::Args;
 pub use self::find::FoundRecipe;
 pub use self::request::{BuildRequest, Delivery};
 pub use self::want::{Beforehand, of_build};
-use crate::build;
+use crate::build::{self, Built};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
+use crate::cli::flags::accepted::AcceptedFlags;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
+use crate::cli::flags::value::on_or_off;
 use crate::cli::namespace::Want;
 use crate::cli::print::{answer, answer_excerpt};
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
 use crate::plan::dockerfile::Warning;
 use crate::plan::version;
+use crate::progress::{Event, WarningKind};
 use crate::release::tag;
 
 /// Build an image from a Dockerfile, from ocibake.toml, or from flags
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct BuildArguments {
     /// What to build from: a directory, a tar, the URL of a tar or of a git repository, or - for a tar or a Dockerfile on
     /// standard input [default: .]
@@ -43,22 +46,56 @@ pub struct BuildArguments {
     #[arg(short, long, value_name = "NAME[:TAG]")]
     tag: Vec<String>,
     /// Push to the registry of each name, as -o type=registry does
-    #[arg(long)]
-    push: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    push: Option<bool>,
     /// Only look for what the Dockerfile should not say; exit code 1 if there is anything
-    #[arg(long, conflicts_with = "push")]
-    check: bool,
+    #[arg(long, conflicts_with = "push", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    check: Option<bool>,
+    /// Show warnings only, as --progress quiet does
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    quiet: Option<bool>,
+    #[command(flatten)]
+    accepted: AcceptedFlags,
     #[command(flatten)]
     build: BuildFlags,
     #[command(flatten)]
     output: OutputFlags,
     #[command(flatten)]
-    pub progress: ProgressFlags,
+    progress: ProgressFlags,
+}
+
+impl BuildArguments {
+    /// Returns how progress is shown.
+    pub fn progress(&self) -> ProgressFlags {
+        if self.quiet == Some(true) { ProgressFlags::quiet() } else { self.progress.clone() }
+    }
+
+    /// Returns whether only warnings are shown, and the ID.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet == Some(true)
+    }
+
+    /// Takes a path that is an output for a directory of files, as docker does, and `platform` for the one to build for where
+    /// none is named.
+    pub fn in_dockers_words(mut self, platform: Option<&str>) -> Self {
+        self.output.take_paths_for_files();
+        self.build.spec.usual_platform(platform);
+        self
+    }
+
+    /// Returns the names that the image is to have, as they were typed.
+    pub fn names(&self) -> &[String] {
+        &self.tag
+    }
+
+    fn is_check(&self) -> Result<bool> {
+        Ok(self.check == Some(true) || self.accepted.is_check()?)
+    }
 }
 
 /// Returns what a build wants of its place, and its recipe, if that had to be looked at.
 pub fn want(arguments: &BuildArguments, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
-    match arguments.check {
+    match arguments.is_check()? {
         true => Ok((Want::Nothing, None)),
         false => of_build(&arguments.build, arguments.context.as_deref(), environment),
     }
@@ -66,7 +103,18 @@ pub fn want(arguments: &BuildArguments, environment: &Environment) -> Result<(Wa
 
 /// Builds an image and answers with its digest, or with what its Dockerfile should not say.
 pub fn run(arguments: &BuildArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
-    let named = arguments.tag.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
+    match build(arguments, environment, beforehand)? {
+        Some(built) if !arguments.output.streams()? => answer(&built.root.digest.to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// Builds an image, and returns it; or answers with what its Dockerfile should not say.
+pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: &Beforehand) -> Result<Option<Built>> {
+    arguments.accepted.check()?;
+    let mut tags = arguments.tag.clone();
+    tags.extend(arguments.output.names());
+    let named = tags.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
     let named = named.collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
     for (repository, tag) in &named {
@@ -79,7 +127,13 @@ pub fn run(arguments: &BuildArguments, environment: &Environment, beforehand: &B
     }
     let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
     shell::check(&arguments.build.run)?;
-    let (reporter, commands) = (Reporter::new(&arguments.progress), Commands::default());
+    arguments.output.streams()?;
+    let (reporter, commands) = (Reporter::new(&arguments.progress()), Commands::default());
+    let ignored = arguments.accepted.given();
+    if !ignored.is_empty() {
+        let message = format!("{} changes nothing here", ignored.join(", "));
+        reporter.report(Event::Warning { kind: WarningKind::FlagIgnored, message: &message });
+    }
     let open = |failure: &str, run: build::RunShell<'_>| shell::open(&reporter, failure, run);
     let request = BuildRequest {
         context: arguments.context.as_deref(),
@@ -87,18 +141,18 @@ pub fn run(arguments: &BuildArguments, environment: &Environment, beforehand: &B
         output: &arguments.output,
         tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
         names,
-        delivery: if arguments.push { Delivery::Push } else { Delivery::Outputs },
+        delivery: if arguments.push == Some(true) { Delivery::Push } else { Delivery::Outputs },
         beforehand,
         commands: &commands,
         shell: &open,
     };
-    if arguments.check {
+    if arguments.is_check()? {
         let warnings = request.check(environment, &|event| reporter.report(event))?;
-        return tell_of_checks(&warnings);
+        return tell_of_checks(&warnings).map(|()| None);
     }
     let built = request.run(environment, &|event| reporter.report(event))?;
     reporter.finish();
-    answer(&built.root.digest.to_string())
+    Ok(Some(built))
 }
 
 /// Answers with the warnings of the build checks; fails if there is one.

@@ -16,7 +16,7 @@ use crate::cli::flags::output::OutputFlags;
 use crate::cli::namespace::start_again;
 use crate::cli::store::trim;
 use crate::error::{Error, Result};
-use crate::oci::Reference;
+use crate::oci::{Descriptor, Reference};
 use crate::output::{self, Means, Output, OutputImage};
 use crate::plan::dockerfile::Warning;
 use crate::plan::{Automatic, Plan, RunSettings, Spec};
@@ -27,7 +27,7 @@ use crate::source::base::{self, BaseStore};
 use crate::source::cached::CachedImages;
 use crate::source::context::ContextAccess;
 use crate::source::modified::Modified;
-use crate::store::{Beside, Graph, Layered, LocalStore, Store};
+use crate::store::{self, Beside, Graph, ImageArrival, Layered, LocalStore, NamedImage, Store};
 
 /// The image of the only target.
 fn only(built: Vec<Built>) -> Result<Built> {
@@ -184,8 +184,10 @@ impl BuildRequest<'_> {
         if recipe.spec().is_some() {
             warn::of_dockerignore(&plan, &contexts, progress);
         }
-        if outputs.is_empty() && matches!(self.delivery, Delivery::Outputs) {
-            let message = "the image is in the local store only: write it somewhere with -o, or push it with --push";
+        let is_kept = self.output.is_kept() || !names.is_empty();
+        if outputs.is_empty() && !is_kept && matches!(self.delivery, Delivery::Outputs) {
+            let message =
+                "the image has no name and goes nowhere: name it with -t, write it with -o, or push it with --push";
             progress(Event::Warning { kind: WarningKind::NoOutput, message });
         }
         Ok(BuildOrder { plan, contexts, run, created, modified, names, outputs })
@@ -252,16 +254,21 @@ impl BuildRequest<'_> {
             progress(Event::BuiltAgain { digest: second.root.digest });
             Ok(())
         };
-        let write = |built: &Built, store: &dyn Store| {
-            let store = &Beside { first: bases, second: store };
+        let write = |built: &Built, layered: &dyn Store| {
+            let whole = &Beside { first: bases, second: layered };
             if outputs.iter().any(|output| *output != Output::Registry) {
-                bases.fetch(&Graph::of(store, &built.root)?.blobs, self.output.jobs)?;
+                bases.fetch(&Graph::of(whole, &built.root)?.blobs, self.output.jobs)?;
             }
-            let image = OutputImage { store, root: &built.root, names };
+            let image = OutputImage { store: whole, root: &built.root, names };
             let means = Means { client, jobs: self.output.jobs, progress };
             match &self.delivery {
                 Delivery::Release(release) => release.write(outputs, image, &means),
                 _ => release::write(outputs, image, &means),
+            }?;
+            match self.delivery {
+                Delivery::Outputs | Delivery::Push => self.leave(image, outputs, store, bases, progress),
+                // A release is built from what is there at its time.
+                Delivery::Release(_) | Delivery::Store => Ok(()),
             }
         };
         let cached = CachedImages::new(&self.output.cache_from, compression, client, progress);
@@ -279,6 +286,35 @@ impl BuildRequest<'_> {
             }
             written => written.map(|()| built),
         }
+    }
+
+    /// Leaves an image under its names in the local store: whole, unless a registry has it.
+    fn leave(
+        &self,
+        image: OutputImage<'_>,
+        outputs: &[Output],
+        store: &LocalStore,
+        bases: &BaseStore<'_>,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        let OutputImage { store: whole, root, names } = image;
+        if self.output.is_cache_only() {
+            return Ok(());
+        }
+        let pushed = names.first().filter(|_| outputs.contains(&Output::Registry));
+        if pushed.is_none() && !names.is_empty() {
+            let blobs = Graph::of(whole, root)?.blobs;
+            bases.fetch(&blobs, self.output.jobs)?;
+            let missing: Vec<&Descriptor> = blobs.iter().filter(|blob| !store.claim(blob)).collect();
+            store::fetch(&Layered::new(store, whole), &missing, self.output.jobs)?;
+        }
+        for name in names {
+            let arrival = if pushed.is_some() { ImageArrival::Pushed } else { ImageArrival::Made };
+            let elsewhere = pushed.map(|name| name.with_digest(root.digest));
+            store.put_name(&NamedImage { elsewhere, ..NamedImage::now(name, root, arrival) })?;
+            progress(Event::ImageNamed { name, digest: root.digest });
+        }
+        Ok(())
     }
 
     fn names(&self, spec: Option<&Spec>) -> Vec<Reference> {

@@ -10,7 +10,7 @@ use crate::plan::quantity;
 use crate::source::base::Pull;
 
 /// The flag that says when registries are asked for bases.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Base images")]
 pub struct PullFlag {
     /// Ask registries what the tags of bases stand for: always, missing or never [default: ask those that can be reached]
@@ -30,7 +30,7 @@ pub struct PullFlag {
 }
 
 /// The flags about where images to build on come from.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Base images")]
 pub struct BaseFlags {
     #[command(flatten)]

@@ -10,7 +10,7 @@ use super::value::value;
 use crate::layer::Compression;
 
 /// The flags that shape the image.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct BuildFlags {
     #[command(flatten)]
     pub recipe: RecipeFlags,

@@ -1,5 +1,6 @@
 //! The flags that several commands share, a file for each group, and how the value of a flag is read.
 
+pub mod accepted;
 pub mod base;
 pub mod build;
 mod host_ca;

@@ -1,30 +1,35 @@
 //! The flags that say where an image goes.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 
-use super::value::value;
+use super::value::{on_or_off, value};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::metadata;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
-use crate::output::Output;
+use crate::output::{Output, STANDARD_OUTPUT};
 use crate::registry::OnDemand;
 use crate::store::pending::PendingFile;
 
 /// The flags that say where the image goes, and how; nothing of this changes it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
-    /// Write to FILE (OCI archive), DIR/ (OCI layout), or type=oci|docker|registry|local|tar[,dest=PATH]
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), - (docker archive), or type=oci|docker|registry|local|tar[,dest=PATH]
+    ///
+    /// type=image, and type=docker without dest, leave the image in the local store, as every build does; with push=true it is pushed,
+    /// too. With type=cacheonly it is built and gets no name.
     ///
     /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`.
     /// type=local,dest=DIR and type=tar,dest=FILE are the files of the image; limit=SIZE is what they may have together,
-    /// by default 4g or 100 times what is compressed. Several outputs of one build are written in their order.
-    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
-    output: Vec<Output>,
+    /// by default 4g or 100 times what is compressed. dest=- is standard output, which then does not have the digest. Several outputs of one build are written in their order.
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<OutputFlag>)]
+    output: Vec<OutputFlag>,
     /// Threads, and uploads at a time [default: one per core, at most 16]
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub jobs: usize,
@@ -57,11 +62,61 @@ pub struct OutputFlags {
 impl OutputFlags {
     /// Returns the outputs that are to be written, and the registry with them if `push`.
     pub fn outputs(&self, push: bool) -> Vec<Output> {
-        let mut outputs = self.output.clone();
+        let mut outputs = self.written().collect::<Vec<_>>();
+        let push = push || self.output.iter().any(|output| matches!(output, OutputFlag::Image { push: true, .. }));
         if push && !outputs.contains(&Output::Registry) {
             outputs.push(Output::Registry);
         }
         outputs
+    }
+
+    /// Returns whether an output goes to standard output, in the place of the digest. Fails where that is a terminal.
+    pub fn streams(&self) -> Result<bool> {
+        let streams = self.written().any(|output| output.is_standard_output());
+        match streams && io::stdout().is_terminal() {
+            true => Err(Error::usage("an image is not written to a terminal").with_hint("name a file, or use a pipe")),
+            false => Ok(streams),
+        }
+    }
+
+    /// Takes what is a path alone for a directory of files, as docker does.
+    pub fn take_paths_for_files(&mut self) {
+        for output in &mut self.output {
+            if let OutputFlag::Path(text) = output {
+                let path = PathBuf::from(&*text);
+                *output = OutputFlag::Written(match text == STANDARD_OUTPUT {
+                    true => Output::Tar { path, limit: None },
+                    false => Output::Directory { path, limit: None },
+                });
+            }
+        }
+    }
+
+    /// Returns the names that outputs give the image.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let names = self.output.iter().flat_map(|output| match output {
+            OutputFlag::Image { names, .. } => &names[..],
+            OutputFlag::Path(_) | OutputFlag::Written(_) | OutputFlag::CacheOnly => &[],
+        });
+        names.cloned()
+    }
+
+    /// Returns whether it is said that the image goes nowhere but into the local store.
+    pub fn is_kept(&self) -> bool {
+        self.output.iter().any(|output| matches!(output, OutputFlag::Image { .. } | OutputFlag::CacheOnly))
+    }
+
+    /// Returns whether the image gets no name.
+    pub fn is_cache_only(&self) -> bool {
+        self.output.iter().any(|output| matches!(output, OutputFlag::CacheOnly))
+    }
+
+    fn written(&self) -> impl Iterator<Item = Output> {
+        self.output.iter().filter_map(|output| match output {
+            OutputFlag::Path(text) => text.parse().ok(),
+            OutputFlag::Written(output) => Some(output.clone()),
+            OutputFlag::Image { .. } | OutputFlag::CacheOnly => None,
+        })
     }
 
     /// Returns the client that moves blobs as these flags say.
@@ -85,6 +140,53 @@ impl OutputFlags {
     pub fn note_digest(&self, root: &Descriptor) -> Result<()> {
         self.iidfile.as_ref().map_or(Ok(()), |path| PendingFile::replace(path, root.digest.to_string().as_bytes()))
     }
+}
+
+/// An output as a flag names it: one that is written, or docker's words for what is left in the store of images.
+#[derive(Debug, Clone)]
+enum OutputFlag {
+    /// A path that is an output, and says nothing more.
+    Path(String),
+    Written(Output),
+    /// Under its names and these.
+    Image {
+        names: Vec<String>,
+        push: bool,
+    },
+    CacheOnly,
+}
+
+impl FromStr for OutputFlag {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let fields: Vec<(&str, &str)> = text.split(',').filter_map(|field| field.split_once('=')).collect();
+        let of = |key: &str| fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        match (of("type"), of("dest")) {
+            (None, _) if fields.is_empty() => text.parse().map(|_: Output| OutputFlag::Path(text.to_owned())),
+            (Some("cacheonly"), _) => Ok(OutputFlag::CacheOnly),
+            (Some("image"), None) | (Some("docker"), None) => image(text, &fields),
+            _ => text.parse().map(OutputFlag::Written),
+        }
+    }
+}
+
+/// Reads the fields of buildx's `type=image`.
+fn image(text: &str, fields: &[(&str, &str)]) -> Result<OutputFlag> {
+    let (mut names, mut push) = (Vec::new(), false);
+    for (key, value) in fields {
+        match (*key, *value) {
+            ("type", _) | ("unpack" | "store" | "oci-mediatypes", "true" | "1") => {}
+            ("name", name) => names.push(name.to_owned()),
+            ("push", value) => push = on_or_off(value).map_err(Error::usage)?,
+            ("push-by-digest" | "name-canonical", "false") => {}
+            _ => {
+                return Err(Error::usage(format!("`{key}={value}` in the output `{text}` is not known"))
+                    .with_hint("known for an image are name=NAME and push=BOOL"));
+            }
+        }
+    }
+    Ok(OutputFlag::Image { names, push })
 }
 
 /// The image of `--cache-from`, as it is or in buildx's form.

@@ -14,7 +14,7 @@ use crate::source::image::Location;
 pub const SCRATCH: &str = "scratch";
 
 /// The flags that tell a build what to do, beside the context.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct RecipeFlags {
     /// Dockerfile, or spec (*.toml), to build from; - is standard input [default: CONTEXT/ocibake.toml, CONTEXT/Dockerfile]
     #[arg(short, long, value_name = "FILE")]

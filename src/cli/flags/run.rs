@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::host_ca;
-use super::value::{flag, value};
+use super::value::{flag, on_or_off, value};
 use crate::error::{Error, Result};
 use crate::oci::{Map, Platform};
 use crate::plan::quantity::Size;
@@ -23,7 +23,7 @@ use crate::run::emulated_architectures;
 const AGENT: &str = "SSH_AUTH_SOCK";
 
 /// The flags about the commands of a Dockerfile.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Commands (RUN)")]
 pub struct RunFlags {
     /// Network of commands that do not say which: default (the machine's), host (which allows RUN --network=host), or none
@@ -48,8 +48,8 @@ pub struct RunFlags {
     #[arg(long, value_name = "ENTITLEMENT", value_parser = value::<Entitlement>)]
     allow: Vec<Entitlement>,
     /// Run every command, and read every file, whatever earlier builds have left
-    #[arg(long)]
-    pub no_cache: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    no_cache: Option<bool>,
     /// Make these stages anew, whatever earlier builds have left
     #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
     no_cache_filter: Vec<String>,
@@ -108,7 +108,7 @@ impl RunFlags {
             emulators: emulators(&self.emulator).map_err(flag("emulator"))?,
             host_ca: if self.host_ca { Some(host_ca::find()?) } else { None },
             isolation: self.isolation.unwrap_or_default(),
-            no_cache: self.no_cache,
+            no_cache: self.no_cache == Some(true),
             no_cache_filter: self.no_cache_filter.clone(),
         })
     }

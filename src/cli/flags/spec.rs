@@ -9,7 +9,7 @@ use crate::plan::{self, AddSpec, LayerSpec, Spec, annotation, setting};
 
 /// Every key of ocibake.toml as a flag, with the same syntax. Given over a spec, a list replaces the spec's and a map
 /// is merged into it; adds come as one more layer on top.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Image")]
 pub struct SpecFlags {
     /// Add files; options are mode=MODE, owner=UID[:GID] and exclude=PATTERN
@@ -25,7 +25,7 @@ pub struct SpecFlags {
     #[arg(long)]
     index: bool,
     /// Set a label
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY[=VALUE]")]
     label: Vec<String>,
     /// Set an annotation on manifests and index, or on one of both: index:KEY=VALUE, manifest:KEY=VALUE
     ///
@@ -86,6 +86,13 @@ pub struct SpecFlags {
 }
 
 impl SpecFlags {
+    /// Takes `platform` for the one to build for, where none is named.
+    pub fn usual_platform(&mut self, platform: Option<&str>) {
+        if self.platform.is_empty() {
+            self.platform.extend(platform.map(str::to_owned));
+        }
+    }
+
     /// Returns whether they alone say what to build.
     pub fn add_files(&self) -> bool {
         !self.add.is_empty()
@@ -120,7 +127,9 @@ impl SpecFlags {
             spec.layers.push(LayerSpec { name: None, adds: adds.map_err(flag("add"))? });
         }
         for label in &self.label {
-            setting::set_pair(&mut spec.labels, label).map_err(flag("label"))?;
+            // Docker takes a label without a value for one with an empty one.
+            let label = if label.contains('=') { label.clone() } else { format!("{label}=") };
+            setting::set_pair(&mut spec.labels, &label).map_err(flag("label"))?;
         }
         for text in &self.annotation {
             annotation::set(&mut spec.annotations, &mut spec.placed_annotations, text).map_err(flag("annotation"))?;

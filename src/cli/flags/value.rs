@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::error::{Error, escape};
+use crate::plan::quantity;
 
 /// Reads the value of a flag. Fails with the text that clap shows, to which the error's hint belongs.
 pub fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
@@ -12,6 +13,11 @@ pub fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
             None => error.message,
         })
     })
+}
+
+/// Reads the value of a flag that is on or off, as docker's are: `--push`, `--push=true`, `--push=false`.
+pub fn on_or_off(text: &str) -> Result<bool, String> {
+    quantity::boolean(text).ok_or_else(|| "it is true or false".to_owned())
 }
 
 /// Returns a function that says of an error that it lies in the value of the flag `--name`.

@@ -69,6 +69,9 @@ impl Bars {
             | Event::CommandFinished { .. }
             | Event::BuiltAgain { .. }
             | Event::OutputWritten { .. }
+            | Event::LocalImageTaken { .. }
+            | Event::NameNotFound { .. }
+            | Event::ImageNamed { .. }
             | Event::TagPlanned { .. }
             | Event::ManifestPushed { .. }
             | Event::Retrying { .. }

@@ -60,6 +60,13 @@ fn json(event: Event<'_>) -> Value {
             json!({"event": "blob-finished", "digest": digest, "outcome": outcome_word(outcome)})
         }
         Event::OutputWritten { output } => json!({"event": "output-written", "output": output}),
+        Event::LocalImageTaken { name, digest, since } => {
+            json!({"event": "local-image-taken", "name": name, "digest": digest, "since": since})
+        }
+        Event::NameNotFound { name } => json!({"event": "name-not-found", "name": name.to_string()}),
+        Event::ImageNamed { name, digest } => {
+            json!({"event": "image-named", "name": name.to_string(), "digest": digest})
+        }
         Event::TagPlanned { name, change } => json!({"event": "tag-planned", "name": name, "change": change}),
         Event::ManifestPushed { repository, name, digest } => {
             json!({"event": "manifest-pushed", "repository": repository.name(), "name": name, "digest": digest})

@@ -18,8 +18,8 @@ use crate::error::Error;
 use crate::progress::Event;
 use crate::sync::locked;
 
-#[derive(Debug, Args)]
 /// The flag that says how progress is shown.
+#[derive(Debug, Clone, Args)]
 pub struct ProgressFlags {
     /// How to show progress on stderr
     #[arg(long, value_name = "STYLE", default_value = "auto")]
@@ -30,15 +30,25 @@ pub struct ProgressFlags {
 enum Style {
     /// Bars on a terminal, plain lines elsewhere
     Auto,
+    /// Bars, wherever they go
+    #[value(hide = true)]
+    Tty,
     /// A line for everything that is done
     Plain,
     /// JSON, one object per line
+    #[value(alias = "rawjson")]
     Json,
     /// Warnings only
+    #[value(alias = "none")]
     Quiet,
 }
 
 impl ProgressFlags {
+    /// Returns the flag that shows warnings only.
+    pub fn quiet() -> Self {
+        ProgressFlags { progress: Style::Quiet }
+    }
+
     /// Shows the error that ended it all, as one event more where events are JSON.
     pub fn show(&self, error: &Error) {
         match self.progress {
@@ -61,6 +71,7 @@ impl Reporter {
     /// Returns the reporter that `flags` ask for.
     pub fn new(flags: &ProgressFlags) -> Self {
         Reporter(Mutex::new(match flags.progress {
+            Style::Tty => ShownStyle::Bars(Bars::new()),
             Style::Auto if std::io::stderr().is_terminal() => ShownStyle::Bars(Bars::new()),
             Style::Auto | Style::Plain => ShownStyle::Plain(PlainLines::new()),
             Style::Json => ShownStyle::Json,

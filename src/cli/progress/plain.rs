@@ -5,6 +5,7 @@ use std::iter;
 
 use indicatif::HumanBytes;
 
+use super::super::age::ago;
 use super::words::{blob_title, layer_title, outcome_word};
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, Event, OutputStream};
@@ -97,6 +98,12 @@ impl PlainLines {
             },
             Event::LayerAdvanced { .. } | Event::BlobAdvanced { .. } | Event::BlobRestarted { .. } => {}
             Event::OutputWritten { output } => line(&format!("wrote {output}")),
+            Event::LocalImageTaken { name, digest, since } => {
+                let age = since.map(|since| format!(", which got that name {}", ago(since))).unwrap_or_default();
+                line(&format!("{name} is the image {digest} of the local store{age}"));
+            }
+            Event::NameNotFound { name } => line(&format!("the local store has no image {name}: it is built")),
+            Event::ImageNamed { name, .. } => line(&format!("named {name}")),
             Event::TagPlanned { name, change } => line(&format!("{name} {change}")),
             // By its digest alone nobody asks for it.
             Event::ManifestPushed { name, digest, .. } if name == digest.to_string() => {}

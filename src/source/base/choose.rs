@@ -13,7 +13,12 @@ const DEPTH: usize = 8;
 
 /// Returns the image for `platform` of what `root`, which `name` stands for, reaches. Fails if that has no images, and
 /// for documents that are malformed. All documents on the way are read from `store`, and no others.
-pub(super) fn image(store: &dyn Store, name: &str, root: &Descriptor, platform: &Platform) -> Result<BaseImage> {
+pub(in crate::source) fn image(
+    store: &dyn Store,
+    name: &str,
+    root: &Descriptor,
+    platform: &Platform,
+) -> Result<BaseImage> {
     let mut search = Search { reader: Reader::new(store), name, platform };
     let found = if media_type::is_index(&root.media_type) { search.among(root)? } else { root.clone() };
     let Some(image) = search.image(&found)? else {

@@ -5,12 +5,9 @@ mod pins;
 mod places;
 
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::panic::resume_unwind;
+use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
 
 pub use pins::{Holding, Pins};
 use places::GrowingList;
@@ -21,11 +18,9 @@ use crate::oci::{Descriptor, Digest, KeyBuilder, Map, Platform, Reference, from_
 use crate::plan::{BaseImage, BaseLock, context_name};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
-use crate::store::{LocalStore, Store, read_document};
+use crate::store::{self, ImageArrival, LocalStore, NamedImage, Store, read_document};
 use crate::sync::locked;
-
-/// Layers that are pulled at a time if nobody says.
-const USUAL_PULLS: usize = 4;
+pub(in crate::source) use choose::image as choose_image;
 
 /// Finds the images that builds stand on, and is the [`Store`] of their layers. A name stands for one thing for all its
 /// platforms and as long as this is there. What comes from a registry is verified, and kept in the local store; what lies
@@ -138,19 +133,7 @@ impl<'a> BaseStore<'a> {
         let is_missing =
             |blob: &&Descriptor| self.found(blob).is_some_and(|found| found.is_kept) && !self.options.store.claim(blob);
         let missing: Vec<&Descriptor> = blobs.iter().filter(is_missing).collect();
-        let next = AtomicUsize::new(0);
-        let pull = || {
-            while let Some(blob) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                io::copy(&mut self.open(blob)?, &mut io::sink())
-                    .map_err(|source| Error::from_read("pull", blob.digest.to_string(), source))?;
-            }
-            Ok(())
-        };
-        let parallel = if parallel == 0 { USUAL_PULLS } else { parallel }.min(missing.len());
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..parallel).map(|_| scope.spawn(pull)).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        })
+        store::fetch(self, &missing, parallel)
     }
 
     fn place(&self, name: &str) -> Result<&BasePlace<'a>> {
@@ -193,7 +176,12 @@ impl<'a> BaseStore<'a> {
             let (store, root) = place.location.open(client, progress)?;
             return Ok(FoundBase { root, store: Some(store), is_kept: false });
         };
-        let pinned = if name.digest().is_none() { locked(&self.pins).get(name)? } else { None };
+        let pinned = if name.digest().is_none() { locked(&self.pins).get(name) } else { Ok(None) };
+        // A lock is about registries: what was made here need not be in it.
+        if let Some(found) = self.local(name, pinned.as_ref().ok().copied().flatten())? {
+            return Ok(found);
+        }
+        let pinned = pinned?;
         // The tag says nothing beside a digest, and a registry need not have it any more.
         let asked = match name.digest().or(pinned) {
             Some(digest) => name.with_digest(digest),
@@ -211,6 +199,27 @@ impl<'a> BaseStore<'a> {
             locked(&self.pins).put(name, found.root.digest);
         }
         Ok(found)
+    }
+
+    /// Returns the image of the local store that has the name; none if there is none, if it is not what the name is
+    /// `pinned` to, and if a registry is to be asked: for what came from one, if it may have changed, for the rest, if that is
+    /// asked in any case.
+    fn local(&self, name: &Reference, pinned: Option<Digest>) -> Result<Option<FoundBase<'a>>> {
+        let BaseOptions { store, client, pull, progress, .. } = self.options;
+        let is_asked = pull == Pull::Always || locked(&self.pins).is_refreshing();
+        let is_meant = |image: &NamedImage| {
+            let may_be_old = matches!(pull, Pull::Missing | Pull::Never);
+            (image.arrival != ImageArrival::Pulled || may_be_old)
+                && pinned.is_none_or(|digest| digest == image.root.digest)
+        };
+        let Some(image) = store.named(name).filter(|image| !is_asked && is_meant(image)) else { return Ok(None) };
+        let far: Option<Box<dyn Store + 'a>> = match &image.elsewhere {
+            Some(repository) => Some(Box::new(client.client()?.mirrored(repository, progress)?)),
+            None => None,
+        };
+        let NamedImage { root, since, .. } = image;
+        progress(Event::LocalImageTaken { name: &name.to_string(), digest: root.digest, since: Some(since) });
+        Ok(Some(FoundBase { root, store: far, is_kept: true }))
     }
 
     /// Returns what a registry's name stands for: as it says now, or as it said before.
@@ -305,19 +314,13 @@ struct BaseReader<'r, 'a> {
 impl<'r> BaseReader<'r, '_> {
     fn read(self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + 'r>> {
         let near = self.bases.options.store;
-        let FoundBase { store, is_kept, .. } = self.found;
-        if *is_kept {
-            match near.open(descriptor) {
-                Err(error) if error.kind == ErrorKind::NotFound => {}
-                opened => return opened,
-            }
-        }
-        let Some(far) = store else {
-            return Err(Error::not_found(format!("{} is not in the local store", descriptor.digest))
-                .with_hint("--pull=missing asks the registry for it"));
+        let FoundBase { store: far, is_kept, .. } = self.found;
+        let far = || match far {
+            Some(far) => far.open(descriptor),
+            None => Err(Error::not_found(format!("{} is not in the local store", descriptor.digest))
+                .with_hint("--pull=missing asks the registry for it")),
         };
-        let from = far.open(descriptor)?;
-        if *is_kept { near.keeping(from, descriptor.digest) } else { Ok(from) }
+        if *is_kept { near.open_or_take(descriptor, far) } else { far() }
     }
 }
 

@@ -55,7 +55,7 @@ fn plain_lines_without_a_terminal() {
 fn quiet_tells_of_nothing_but_warnings() {
     let outcome = push("quiet", &FakeRegistry::new());
     assert_eq!(outcome.stderr, "");
-    let context = context();
+    let context = Tree::new().file("Dockerfile", "FROM scratch\nCOPY file /\n").file("file", "").plant();
     let path = context.path().to_str().unwrap();
     let outcome = Program::new().run(["build", path, "--progress=quiet"]).success();
     assert!(outcome.stderr.starts_with("warning: ") && outcome.stderr.lines().count() == 1, "{outcome:?}");

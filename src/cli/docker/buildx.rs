@@ -1,0 +1,149 @@
+//! `docker buildx`: builders, of which there is one, that is always there.
+
+use clap::{Args, Subcommand};
+
+use super::build;
+use crate::cli::build::{Beforehand, BuildArguments};
+use crate::cli::environment::Environment;
+use crate::cli::image::prune;
+use crate::cli::print::{answer, answer_lines};
+use crate::error::Result;
+use crate::oci::Platform;
+
+/// Build images, with BuildKit's words
+#[derive(Debug, Args)]
+pub struct BuildxArguments {
+    /// Accepted: there is one builder
+    #[arg(long, global = true, hide = true)]
+    builder: Option<String>,
+    #[command(subcommand)]
+    command: BuildxCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BuildxCommand {
+    #[command(alias = "b")]
+    Build(Box<BuildArguments>),
+    Create(CreateArguments),
+    Inspect(InspectArguments),
+    Install(NoArguments),
+    Ls(ListArguments),
+    Prune(prune::PruneArguments),
+    Rm(AnyArguments),
+    Stop(AnyArguments),
+    Uninstall(NoArguments),
+    Use(AnyArguments),
+    Version(NoArguments),
+}
+
+/// Take a name for the builder
+#[derive(Debug, Args)]
+struct CreateArguments {
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long, hide = true)]
+    driver: Option<String>,
+    #[arg(long, hide = true)]
+    driver_opt: Vec<String>,
+    #[arg(long, hide = true)]
+    buildkitd_flags: Option<String>,
+    #[arg(long, alias = "config", hide = true)]
+    buildkitd_config: Option<String>,
+    #[arg(long, hide = true)]
+    platform: Vec<String>,
+    #[arg(long, hide = true)]
+    node: Option<String>,
+    #[arg(long = "use", hide = true)]
+    is_used: bool,
+    #[arg(long, hide = true)]
+    bootstrap: bool,
+    #[arg(long, hide = true)]
+    append: bool,
+    #[arg(long, hide = true)]
+    leave: bool,
+    #[arg(hide = true)]
+    endpoint: Option<String>,
+}
+
+/// Show the builder
+#[derive(Debug, Args)]
+struct InspectArguments {
+    #[arg(hide = true)]
+    name: Option<String>,
+    #[arg(long, hide = true)]
+    bootstrap: bool,
+}
+
+/// List the builder
+#[derive(Debug, Args)]
+struct ListArguments {
+    #[arg(long, hide = true)]
+    no_trunc: bool,
+}
+
+/// Accepted: there is one builder, and it is always there
+#[derive(Debug, Args)]
+struct AnyArguments {
+    #[arg(hide = true)]
+    names: Vec<String>,
+    #[arg(long, hide = true)]
+    default: bool,
+    #[arg(long, hide = true)]
+    global: bool,
+    #[arg(short, long, hide = true)]
+    force: bool,
+    #[arg(long, hide = true)]
+    all_inactive: bool,
+    #[arg(long, hide = true)]
+    keep_state: bool,
+    #[arg(long, hide = true)]
+    keep_daemon: bool,
+}
+
+/// Accepted
+#[derive(Debug, Args)]
+struct NoArguments {}
+
+/// The name of the builder.
+const NAME: &str = "default";
+
+impl BuildxArguments {
+    /// Returns the arguments of a build, if it is one.
+    pub fn builds(&self) -> Option<&BuildArguments> {
+        match &self.command {
+            BuildxCommand::Build(arguments) => Some(arguments),
+            _ => None,
+        }
+    }
+}
+
+/// Runs it.
+pub fn run(arguments: &BuildxArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
+    match &arguments.command {
+        BuildxCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+        BuildxCommand::Prune(arguments) => prune::run(arguments, environment),
+        BuildxCommand::Create(arguments) => answer(arguments.name.as_deref().unwrap_or(NAME)),
+        BuildxCommand::Inspect(arguments) => answer_lines([
+            format!("Name:          {}", arguments.name.as_deref().unwrap_or(NAME)),
+            "Driver:        ocibake".to_owned(),
+            String::new(),
+            "Nodes:".to_owned(),
+            format!("Name:             {NAME}"),
+            "Endpoint:         none: there is no daemon".to_owned(),
+            "Status:           running".to_owned(),
+            format!("BuildKit version: ocibake {}", env!("CARGO_PKG_VERSION")),
+            format!("Platforms:        {}", Platform::host()),
+        ]),
+        BuildxCommand::Ls(_) => answer_lines([
+            "NAME/NODE    DRIVER/ENDPOINT   STATUS    BUILDKIT   PLATFORMS".to_owned(),
+            format!("{NAME}*     ocibake"),
+            format!(r" \_ {NAME}   \_ none          running   {:<8}   {}", env!("CARGO_PKG_VERSION"), Platform::host()),
+        ]),
+        BuildxCommand::Version(_) => answer(&format!("ocibake {}", env!("CARGO_PKG_VERSION"))),
+        BuildxCommand::Rm(_)
+        | BuildxCommand::Stop(_)
+        | BuildxCommand::Use(_)
+        | BuildxCommand::Install(_)
+        | BuildxCommand::Uninstall(_) => Ok(()),
+    }
+}

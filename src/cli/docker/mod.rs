@@ -1,0 +1,243 @@
+//! Docker's command line: the same program under docker's name, for scripts that have it.
+
+mod build;
+mod buildx;
+mod elsewhere;
+mod inspect;
+mod push;
+mod version;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use super::build::{Beforehand, BuildArguments, FoundRecipe};
+use super::environment::Environment;
+use super::image::{history, list, load, prune, pull, remove, save, tag};
+use super::login::{self, LoginArguments, LogoutArguments};
+use super::namespace::Want;
+use super::progress::ProgressFlags;
+use crate::error::Result;
+
+/// The program under docker's name: images are built and shipped, without a daemon
+#[derive(Debug, Parser)]
+#[command(name = "docker", version, max_term_width = 100, args_override_self = true)]
+pub struct DockerArguments {
+    #[command(flatten)]
+    pub place: PlaceFlags,
+    #[arg(long = super::namespace::AGAIN, hide = true)]
+    pub again: bool,
+    #[command(subcommand)]
+    command: DockerCommand,
+}
+
+/// Docker's flags about the daemon, of which there is none.
+#[derive(Debug, Args)]
+pub struct PlaceFlags {
+    /// Directory of the client's configuration
+    #[arg(long, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+    #[arg(short = 'H', long, hide = true)]
+    host: Vec<String>,
+    #[arg(short, long, hide = true)]
+    context: Option<String>,
+    #[arg(short = 'D', long, hide = true)]
+    debug: bool,
+    #[arg(short, long, hide = true)]
+    log_level: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DockerCommand {
+    Build(Box<BuildArguments>),
+    Buildx(buildx::BuildxArguments),
+    Builder(BuilderArguments),
+    Push(push::PushArguments),
+    Pull(pull::PullArguments),
+    Tag(tag::TagArguments),
+    Images(list::ListArguments),
+    Rmi(remove::RemoveArguments),
+    Save(save::SaveArguments),
+    Load(load::LoadArguments),
+    History(history::HistoryArguments),
+    Inspect(inspect::InspectArguments),
+    Image(DockerImageArguments),
+    Login(LoginArguments),
+    Logout(LogoutArguments),
+    System(SystemArguments),
+    Version(version::VersionArguments),
+    Info(version::InfoArguments),
+    #[command(external_subcommand)]
+    Elsewhere(Vec<OsString>),
+}
+
+/// Work with images
+#[derive(Debug, Args)]
+struct DockerImageArguments {
+    #[command(subcommand)]
+    command: DockerImageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DockerImageCommand {
+    Build(Box<BuildArguments>),
+    History(history::HistoryArguments),
+    Inspect(inspect::InspectArguments),
+    Load(load::LoadArguments),
+    #[command(alias = "list")]
+    Ls(list::ListArguments),
+    Prune(prune::PruneArguments),
+    Pull(pull::PullArguments),
+    Push(push::PushArguments),
+    #[command(alias = "remove")]
+    Rm(remove::RemoveArguments),
+    Save(save::SaveArguments),
+    Tag(tag::TagArguments),
+}
+
+/// Work with what builds have left
+#[derive(Debug, Args)]
+struct BuilderArguments {
+    #[command(subcommand)]
+    command: BuilderCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BuilderCommand {
+    Build(Box<BuildArguments>),
+    Prune(prune::PruneArguments),
+}
+
+/// Work with the local store
+#[derive(Debug, Args)]
+struct SystemArguments {
+    #[command(subcommand)]
+    command: SystemCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SystemCommand {
+    Info(version::InfoArguments),
+    Prune(prune::PruneArguments),
+}
+
+/// Returns the arguments as docker has them, `docker` first, if the program was started under docker's name or as
+/// `ocibake docker`.
+pub fn arguments(arguments: &[OsString]) -> Option<Vec<OsString>> {
+    let name = arguments.first().map(Path::new).and_then(Path::file_name).and_then(OsStr::to_str)?;
+    let (words, taken): (&[&str], usize) = match name {
+        "docker" => (&["docker"], 1),
+        "docker-buildx" => (&["docker", "buildx"], 1),
+        "docker-compose" => (&["docker", "compose"], 1),
+        _ if arguments.get(1).is_some_and(|word| word == "docker") => (&["docker"], 2),
+        _ => return None,
+    };
+    let words = words.iter().map(OsString::from);
+    Some(words.chain(arguments.iter().skip(taken).cloned()).collect())
+}
+
+impl DockerArguments {
+    /// Returns what the command wants of its place, and the recipe of its build, if that had to be looked at.
+    pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
+        match self.builds() {
+            Some(arguments) => super::build::want(arguments, environment),
+            None => Ok((Want::Nothing, None)),
+        }
+    }
+
+    /// Runs the command, and returns docker's exit code.
+    pub fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<u8> {
+        match &self.command {
+            DockerCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            DockerCommand::Push(arguments) => push::run(arguments, environment),
+            DockerCommand::Pull(arguments) => pull::run(arguments, environment),
+            DockerCommand::Tag(arguments) => tag::run(arguments, environment),
+            DockerCommand::Images(arguments) => list::run(arguments, environment),
+            DockerCommand::Rmi(arguments) => remove::run(arguments, environment),
+            DockerCommand::Save(arguments) => save::run(arguments, environment),
+            DockerCommand::Load(arguments) => load::run(arguments, environment),
+            DockerCommand::History(arguments) => history::run(arguments, environment),
+            DockerCommand::Inspect(arguments) => inspect::run(arguments, environment),
+            DockerCommand::Image(arguments) => arguments.command.run(environment, beforehand),
+            DockerCommand::Login(arguments) => login::login(arguments, environment),
+            DockerCommand::Logout(arguments) => login::logout(arguments, environment),
+            DockerCommand::Version(arguments) => version::version(arguments),
+            DockerCommand::Info(arguments) => version::info(arguments, environment),
+            DockerCommand::Buildx(arguments) => buildx::run(arguments, environment, beforehand),
+            DockerCommand::Builder(BuilderArguments { command }) => match command {
+                BuilderCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+                BuilderCommand::Prune(arguments) => prune::run(arguments, environment),
+            },
+            DockerCommand::System(SystemArguments { command }) => match command {
+                SystemCommand::Info(arguments) => version::info(arguments, environment),
+                SystemCommand::Prune(arguments) => prune::run(arguments, environment),
+            },
+            DockerCommand::Elsewhere(words) => return elsewhere::tell_of(words),
+        }
+        .map(|()| 0)
+    }
+
+    /// Returns how the command shows progress, if it does.
+    pub fn progress(&self) -> Option<ProgressFlags> {
+        self.builds().map(|arguments| arguments.progress())
+    }
+
+    fn builds(&self) -> Option<&BuildArguments> {
+        match &self.command {
+            DockerCommand::Build(arguments) => Some(arguments),
+            DockerCommand::Buildx(arguments) => arguments.builds(),
+            DockerCommand::Builder(BuilderArguments { command: BuilderCommand::Build(arguments) }) => Some(arguments),
+            DockerCommand::Image(DockerImageArguments { command: DockerImageCommand::Build(arguments) }) => {
+                Some(arguments)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl DockerImageCommand {
+    fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
+        match self {
+            DockerImageCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            DockerImageCommand::History(arguments) => history::run(arguments, environment),
+            DockerImageCommand::Inspect(arguments) => inspect::run(arguments, environment),
+            DockerImageCommand::Load(arguments) => load::run(arguments, environment),
+            DockerImageCommand::Ls(arguments) => list::run(arguments, environment),
+            DockerImageCommand::Prune(arguments) => prune::run(arguments, environment),
+            DockerImageCommand::Pull(arguments) => pull::run(arguments, environment),
+            DockerImageCommand::Push(arguments) => push::run(arguments, environment),
+            DockerImageCommand::Rm(arguments) => remove::run(arguments, environment),
+            DockerImageCommand::Save(arguments) => save::run(arguments, environment),
+            DockerImageCommand::Tag(arguments) => tag::run(arguments, environment),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_flag_stands_in_the_way_of_another() {
+        DockerArguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_name_of_the_program_says_whose_words_are_meant() {
+        let read = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            arguments(&words)
+                .map(|words| words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(read(&["/usr/bin/docker", "build", "."]).as_deref(), Some("docker build ."));
+        assert_eq!(read(&["docker-buildx", "ls"]).as_deref(), Some("docker buildx ls"));
+        assert_eq!(read(&["./docker-compose"]).as_deref(), Some("docker compose"));
+        assert_eq!(read(&["ocibake", "docker", "images"]).as_deref(), Some("docker images"));
+        assert_eq!(read(&["ocibake", "build", "docker"]), None);
+        assert_eq!(read(&["docker.sh", "build"]), None);
+        assert_eq!(read(&[]), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! `ocibake images`: the images that have names in the local store.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::row::{ImageRow, ListedImage, repository};
+use crate::cli::environment::Environment;
+use crate::cli::flags::value::value;
+use crate::cli::format::Format;
+use crate::cli::print::{answer_json, answer_lines};
+use crate::error::{Error, Result};
+use crate::oci::Reference;
+use crate::plan::quantity;
+use crate::store::{LocalStore, NamedImage};
+use crate::tree::Pattern;
+
+/// List the images that have names in the local store, the newest first
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Name of which all tags are listed, or one with a tag
+    #[arg(value_name = "NAME[:TAG]")]
+    name: Option<String>,
+    /// Accepted, as docker has it: nothing is hidden
+    #[arg(short, long, hide = true)]
+    all: bool,
+    /// Show digests
+    #[arg(long)]
+    digests: bool,
+    /// List only what reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or dangling=BOOL says
+    #[arg(short, long, value_name = "FILTER", value_parser = value::<Filter>)]
+    filter: Vec<Filter>,
+    /// Show each as a Go template says, such as '{{.Repository}}:{{.Tag}}', or 'table …', or json
+    ///
+    /// Fields are ID, Repository, Tag, Digest, CreatedSince, CreatedAt, Size and Platforms.
+    #[arg(long, value_name = "FORMAT", value_parser = value::<Format>)]
+    format: Option<Format>,
+    /// Show whole IDs
+    #[arg(long)]
+    no_trunc: bool,
+    /// Show IDs alone
+    #[arg(short, long, conflicts_with = "format")]
+    quiet: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with_all = ["format", "quiet"])]
+    json: bool,
+}
+
+/// A condition of `--filter`.
+#[derive(Debug, Clone)]
+enum Filter {
+    Reference(String),
+    Label(String, Option<String>),
+    Before(String),
+    Since(String),
+    Dangling(bool),
+}
+
+/// Answers with the images.
+pub fn run(arguments: &ListArguments, environment: &Environment) -> Result<()> {
+    let mut images: Vec<ListedImage> = Vec::new();
+    if let Some(root) = environment.present_store() {
+        let store = LocalStore::open(root)?;
+        let name = arguments.name.as_deref().map(str::parse::<Reference>).transpose();
+        let name = name.map_err(Error::on_command_line)?;
+        for image in store.names()? {
+            if name.as_ref().is_some_and(|name| !is_named(&image, name)) {
+                continue;
+            }
+            let image = ListedImage::of(&store, image)?;
+            if passes(&store, &image, &arguments.filter)? {
+                images.push(image);
+            }
+        }
+    }
+    images.sort_by_cached_key(|image| (Reverse(image.created), image.image.name.to_string()));
+    let rows: Vec<ImageRow> = images.iter().map(|image| ImageRow::of(image, arguments.no_trunc)).collect();
+    if arguments.json {
+        return answer_json(&rows);
+    }
+    if arguments.quiet {
+        let mut ids = HashSet::new();
+        return answer_lines(rows.into_iter().map(|row| row.id).filter(|id| ids.insert(id.clone())));
+    }
+    let usual = || match arguments.digests {
+        true => Format::table(&["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size", "Platforms"]),
+        false => Format::table(&["Repository", "Tag", "ID", "CreatedSince", "Size", "Platforms"]),
+    };
+    answer_lines(arguments.format.clone().unwrap_or_else(usual).lines(&rows, &TITLES)?)
+}
+
+/// The titles of columns that are not the names of the fields.
+const TITLES: [(&str, &str); 3] = [("ID", "IMAGE ID"), ("CreatedSince", "CREATED"), ("CreatedAt", "CREATED AT")];
+
+fn is_named(image: &NamedImage, name: &Reference) -> bool {
+    image.name.name() == name.name()
+        && name.tag().is_none_or(|tag| image.name.tag() == Some(tag))
+        && name.digest().is_none_or(|digest| image.root.digest == digest)
+}
+
+fn passes(store: &LocalStore, listed: &ListedImage, filters: &[Filter]) -> Result<bool> {
+    for filter in filters {
+        let passes = match filter {
+            Filter::Reference(pattern) => {
+                let name = &listed.image.name;
+                let pattern: Pattern = pattern.parse()?;
+                [name.familiar(), repository(name)].iter().any(|name| pattern.matches(name.as_bytes()))
+            }
+            Filter::Label(key, wanted) => listed.labels.iter().any(|labels| {
+                let label = labels.get(key);
+                label.is_some_and(|label| wanted.as_ref().is_none_or(|wanted| label == wanted))
+            }),
+            Filter::Before(text) => listed.created < created(store, text)?,
+            Filter::Since(text) => listed.created > created(store, text)?,
+            // All that is listed has a name.
+            Filter::Dangling(is_wanted) => !is_wanted,
+        };
+        if !passes {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Returns when the image that `text` means was made, in seconds since 1970.
+fn created(store: &LocalStore, text: &str) -> Result<u64> {
+    match store.find(text)?.and_then(|found| found.named) {
+        Some(image) => Ok(ListedImage::of(store, image)?.created),
+        None => Err(LocalStore::lacks(text)),
+    }
+}
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || {
+            Error::usage(format!("the filter `{text}` is not known")).with_hint(
+                "known are reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE and dangling=BOOL",
+            )
+        };
+        let (key, value) = text.split_once('=').ok_or_else(unknown)?;
+        match key {
+            "reference" => Ok(Filter::Reference(value.to_owned())),
+            "label" => Ok(match value.split_once('=') {
+                Some((key, value)) => Filter::Label(key.to_owned(), Some(value.to_owned())),
+                None => Filter::Label(value.to_owned(), None),
+            }),
+            "before" => Ok(Filter::Before(value.to_owned())),
+            "since" => Ok(Filter::Since(value.to_owned())),
+            "dangling" => quantity::boolean(value).map(Filter::Dangling).ok_or_else(unknown),
+            _ => Err(unknown()),
+        }
+    }
+}

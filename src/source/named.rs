@@ -1,0 +1,78 @@
+//! An image of a local store, wherever the rest of it is.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::layer::Layer;
+use crate::oci::{Descriptor, Digest, Reference};
+use crate::progress::Progress;
+use crate::registry::OnDemand;
+use crate::store::{FoundImage, LocalStore, Store};
+
+/// The store of one image that a local store has under a name or an ID. What of it is not there is read in the repository that
+/// has it, and kept.
+pub struct NamedStore<'a> {
+    near: LocalStore,
+    found: FoundImage,
+    far: Option<Box<dyn Store + 'a>>,
+}
+
+impl<'a> NamedStore<'a> {
+    /// Opens the local store at `root` and finds what `name` means there. No registry is asked yet.
+    pub fn open(root: &Path, name: &str, client: &'a OnDemand, progress: Progress<'a>) -> Result<Self> {
+        let near = LocalStore::open(root)?;
+        let found = near.find(name)?.ok_or_else(|| LocalStore::lacks(name))?;
+        let far: Option<Box<dyn Store + 'a>> = match found.elsewhere() {
+            Some(repository) => Some(Box::new(client.client()?.mirrored(repository, progress)?)),
+            None => None,
+        };
+        Ok(NamedStore { near, found, far })
+    }
+
+    /// Returns what was found.
+    pub fn found(&self) -> &FoundImage {
+        &self.found
+    }
+}
+
+impl Store for NamedStore<'_> {
+    fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
+        self.near.open_or_take(descriptor, || match &self.far {
+            Some(far) => far.open(descriptor),
+            None => Err(Error::not_found(format!("the local store does not have {} any more", descriptor.digest))
+                .with_hint("build or pull the image again")),
+        })
+    }
+
+    /// Returns the image, whatever the name.
+    fn resolve(&self, _: Option<&str>) -> Result<Descriptor> {
+        Ok(self.found.root.clone())
+    }
+
+    fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        match (self.near.has(descriptor)?, &self.far) {
+            (false, Some(far)) => far.has(descriptor),
+            (has, _) => Ok(has),
+        }
+    }
+
+    fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
+        match &self.far {
+            Some(far) => far.referrers(subject),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn diff_id(&self, layer: &Descriptor) -> Option<Digest> {
+        self.near.diff_id(layer)
+    }
+
+    fn note_diff_id(&self, layer: &Layer) -> Result<()> {
+        self.near.note_diff_id(layer)
+    }
+
+    fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
+        self.far.as_ref()?.origin(descriptor)
+    }
+}

@@ -1,0 +1,172 @@
+//! The program under docker's name: what scripts read, and what they are told.
+
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{context, listed};
+use crate::support::docker_registry::DockerRegistry;
+use crate::support::fake_registry;
+use crate::support::program::{Outcome, Program};
+use crate::support::tool::{self, require};
+use crate::support::tree::Tree;
+
+/// A directory with links to the program under docker's names.
+fn links() -> TempDir {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["docker", "docker-compose", "docker-buildx"] {
+        symlink(env!("CARGO_BIN_EXE_ocibake"), place.path().join(name)).unwrap();
+    }
+    place
+}
+
+/// Runs a script in `directory`, where `docker` is the program.
+fn script(program: &Program, directory: &std::path::Path, text: &str) -> Outcome {
+    let links = links();
+    let path = format!("{}:{}", links.path().display(), std::env::var("PATH").unwrap());
+    let given = program.command(["--version"]);
+    let mut command = Command::new("sh");
+    command.args(["-euc", text]).current_dir(directory).env_clear();
+    for (name, value) in given.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        command.env(name, value);
+    }
+    Outcome::of(command.env("PATH", path))
+}
+
+#[test]
+fn a_script_builds_tags_and_pushes_as_with_docker() {
+    if !["docker-registry", "skopeo"].into_iter().all(require) {
+        return;
+    }
+    let (program, registry) = (Program::new(), DockerRegistry::open());
+    let context = Tree::new()
+        .file("a/Dockerfile", "FROM scratch\nARG VERSION\nLABEL version=$VERSION\nCOPY f /\n")
+        .file("a/f", "a")
+        .file("b/Dockerfile", "FROM scratch\nCOPY f /\n")
+        .file("b/f", "b")
+        .plant();
+    let text = format!(
+        r#"
+REGISTRY={}
+docker login -u x -p y $REGISTRY >/dev/null 2>&1 || true
+for service in a b; do
+    docker build --rm --force-rm -m 1g -t $service:dev --build-arg VERSION=1.2 $service
+    docker tag $service:dev $REGISTRY/team/$service:1.2
+    docker tag $service:dev $REGISTRY/team/$service
+    docker push $REGISTRY/team/$service:1.2
+    docker push -q $REGISTRY/team/$service
+done
+ID=$(docker build -q a)
+echo "id $ID"
+docker inspect --format 'same {{{{.Id}}}}' a:dev
+docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -c team
+"#,
+        registry.address()
+    );
+    let outcome = script(&program, context.path(), &text).success();
+    let line = |start: &str| outcome.stdout.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned();
+    let digest = |name: &str| {
+        let raw = tool::run(
+            "skopeo",
+            ["inspect", "--raw", "--tls-verify=false", &format!("docker://{}/team/{name}", registry.address())],
+        );
+        fake_registry::digest(raw.as_bytes())
+    };
+    assert_eq!(digest("a:1.2"), line("same "));
+    assert_eq!(digest("a:latest"), line("same "));
+    assert_ne!(digest("b:1.2"), line("same "));
+    assert_eq!(outcome.stdout.matches("1.2: digest: sha256:").count(), 2);
+    assert!(outcome.stdout.contains(&format!("{}/team/a:latest\n", registry.address())));
+    assert!(line("id ").starts_with("sha256:") && outcome.stdout.ends_with("\n4\n"), "{}", outcome.stdout);
+    // A name is pushed as it is: no other tags follow from its version.
+    let tags =
+        tool::run("skopeo", ["list-tags", "--tls-verify=false", &format!("docker://{}/team/a", registry.address())]);
+    let tags: Value = serde_json::from_str(&tags).unwrap();
+    let mut tags: Vec<&str> = tags["Tags"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    tags.sort();
+    assert_eq!(tags, ["1.2", "latest"]);
+    assert!(outcome.stderr.contains("warning: --rm, --force-rm, --memory changes nothing here"), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_last_lines_are_those_that_scripts_look_for() {
+    let (program, context) = (Program::new(), context("one"));
+    let outcome = script(&program, context.path(), "docker build -t app:1 .").success();
+    assert_eq!(outcome.stdout, "");
+    let digest = listed(&program, "{{.Digest}}").remove(0);
+    let end = format!("writing image {digest} done\nnaming to docker.io/library/app:1 done\n");
+    assert!(outcome.stderr.ends_with(&end), "{}", outcome.stderr);
+    let outcome = script(&program, context.path(), "DOCKER_BUILDKIT=0 docker build -t app:1 .").success();
+    assert_eq!(outcome.stdout, format!("Successfully built {}\nSuccessfully tagged app:1\n", &digest[7..19]));
+    let outcome = script(&program, context.path(), "docker build -q -t app:1 --iidfile id .; cat id").success();
+    assert_eq!(outcome.stdout, format!("{digest}\n{digest}"));
+}
+
+#[test]
+fn buildx_has_a_builder_and_its_outputs() {
+    let (program, context) = (Program::new(), context("one"));
+    let text = "
+docker buildx create --name b --driver docker-container --use
+docker buildx inspect --bootstrap b >/dev/null
+docker buildx ls | grep -q default
+docker buildx use b
+docker-buildx build --load --provenance=false --sbom=false -t app .
+docker buildx build -o out .
+docker buildx build --platform linux/amd64,linux/arm64 -o type=oci,dest=app.tar .
+docker buildx build -t kept --output type=image,name=also .
+docker buildx build -t gone -o type=cacheonly .
+DOCKER_DEFAULT_PLATFORM=linux/arm64 docker build -t arm .
+docker buildx rm b
+cat out/file
+";
+    let outcome = script(&program, context.path(), text).success();
+    assert_eq!(outcome.stdout, "b\none");
+    let mut names = listed(&program, "{{.Repository}} {{.Platforms}}");
+    names.sort();
+    assert_eq!(names, ["also linux/amd64", "app linux/amd64", "arm linux/arm64", "kept linux/amd64"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let (program, context) = (Program::new(), context("one"));
+    for (text, code, part) in [
+        ("docker run --rm app", 125, "docker run: ocibake builds and ships images and has no containers: "),
+        ("docker exec x y", 125, "docker exec: "),
+        ("docker-compose up", 125, "docker compose: ocibake does not have this command"),
+        ("docker wrong", 1, "'wrong' is not a docker command"),
+        ("docker push app:1", 1, "An image does not exist locally with the tag: app:1"),
+        ("docker inspect app:1 --format x", 1, "No such object: app:1"),
+        ("docker rmi app:1", 1, "the local store has no image app:1"),
+        ("docker build --sbom=true .", 2, "--sbom: no SBOM is written by ocibake"),
+        ("docker build --provenance mode=max .", 2, "--provenance: no provenance is written by ocibake"),
+        ("docker build --cache-to type=gha .", 2, "--cache-to: caches are not exported by ocibake"),
+        ("docker build --squash .", 2, "--squash: layers are not put together by ocibake"),
+        ("docker build --call=outline .", 2, "--call=outline is not there"),
+    ] {
+        script(&program, context.path(), text).failure_with_result(code).says(&[part]);
+    }
+}
+
+#[test]
+fn an_inspection_has_dockers_fields() {
+    let program = Program::new();
+    let context = Tree::new()
+        .file("Dockerfile", "FROM scratch\nCOPY file /\nENV A=1\nCMD [\"/file\"]\nEXPOSE 80\n")
+        .file("file", "1")
+        .plant();
+    let text = "docker build -q -t app:1 -t reg.example/app:1 . >/dev/null; docker inspect app:1";
+    let outcome = script(&program, context.path(), text).success();
+    let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let image = &told[0];
+    assert_eq!(image["RepoTags"], serde_json::json!(["app:1", "reg.example/app:1"]));
+    let id = image["Id"].as_str().unwrap();
+    assert_eq!(image["RepoDigests"], serde_json::json!([format!("app@{id}"), format!("reg.example/app@{id}")]));
+    assert_eq!((&image["Os"], &image["Config"]["Cmd"]), (&"linux".into(), &serde_json::json!(["/file"])));
+    assert_eq!(image["Config"]["ExposedPorts"], serde_json::json!({"80/tcp": {}}));
+    assert_eq!(image["RootFS"]["Layers"].as_array().unwrap().len(), 1);
+    let text =
+        "docker image inspect -f '{{index .Config.Env 1}} {{len .RootFS.Layers}} {{join .Config.Cmd \",\"}}' app:1";
+    assert_eq!(script(&program, context.path(), text).success().stdout, "A=1 1 /file\n");
+}
