@@ -238,7 +238,10 @@ impl<'a> Making<'a> {
                 Err(Errno::PERM) => {
                     are_made = false;
                     mknodat(devices, *name, FileType::RegularFile, mode, 0)?;
-                    machine_node(name, makedev(*major, *minor))?
+                    let node = machine_node(name, makedev(*major, *minor))?;
+                    // Root there may be the machine's, whose node it is: a command changes no mode and no owner of it.
+                    set_mount(&node, MountAttrFlags::MOUNT_ATTR_RDONLY, false)?;
+                    node
                 }
                 Err(errno) => return Err(errno),
             });

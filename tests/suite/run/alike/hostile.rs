@@ -81,11 +81,14 @@ fn links_in_place_of_devices_files_and_directories_of_the_system_lead_nowhere() 
     let entries: Vec<_> = links.iter().map(|(path, target)| symlink(path, target)).collect();
     let base = Handmade::of(&[&entries]);
     let named = format!("evil=oci-layout://{}", base.path().display());
+    let nodes = || crate::support::tool::run("stat", ["-c", "%A %u:%g", "/dev/null", "/dev/zero"]);
+    let machines = nodes();
     let stages = "FROM evil\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
                   RUN echo gone > /dev/null; echo x > /dev/shm/x; echo more >> /etc/hosts; echo more >> /etc/resolv.conf; \
-                  test -c /dev/null && test ! -s /dev/null && echo device > /told; chmod 700 /dev/shm /dev/null; \
+                  test -c /dev/null && test ! -s /dev/null && echo device > /told; chmod 700 /dev/shm /dev/null /dev/zero; \
                   grep -rs bait-7c1e /dev/shm /dev/mqueue /etc >> /told; ls /dev/pts/ /dev/fd/ | grep target >> /told; true\n";
     assert_eq!(everywhere.told_by(stages, &["--build-context", &named]), "device\n");
+    assert_eq!(nodes(), machines);
     assert_eq!(bait.state(), before);
 }
 
