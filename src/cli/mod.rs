@@ -54,15 +54,15 @@ struct ProgramArguments {
 
 #[derive(Debug, Subcommand)]
 enum ProgramCommand {
-    Build(build::BuildArguments),
-    Push(push::PushArguments),
+    Build(Box<build::BuildArguments>),
+    Push(Box<push::PushArguments>),
     Index(index::IndexArguments),
     Rebase(rebase::RebaseArguments),
     Copy(copy::CopyArguments),
     #[command(visible_alias = "ls")]
     Inspect(inspect::InspectArguments),
     Tags(tags::TagsArguments),
-    Images(image::list::ListArguments),
+    Images(image::list::ImageListArguments),
     Tag(image::tag::TagArguments),
     Rmi(image::remove::RemoveArguments),
     Pull(image::pull::PullArguments),

@@ -25,10 +25,10 @@ enum BuildxCommand {
     #[command(alias = "b")]
     Build(Box<BuildArguments>),
     Create(CreateArguments),
-    Inspect(InspectArguments),
+    Inspect(BuilderInspectArguments),
     Install(NoArguments),
-    Ls(ListArguments),
-    Prune(prune::PruneArguments),
+    Ls(BuilderListArguments),
+    Prune(prune::ImagePruneArguments),
     Rm(AnyArguments),
     Stop(AnyArguments),
     Uninstall(NoArguments),
@@ -67,7 +67,7 @@ struct CreateArguments {
 
 /// Show the builder
 #[derive(Debug, Args)]
-struct InspectArguments {
+struct BuilderInspectArguments {
     #[arg(hide = true)]
     name: Option<String>,
     #[arg(long, hide = true)]
@@ -76,7 +76,7 @@ struct InspectArguments {
 
 /// List the builder
 #[derive(Debug, Args)]
-struct ListArguments {
+struct BuilderListArguments {
     #[arg(long, hide = true)]
     no_trunc: bool,
 }

@@ -17,7 +17,7 @@ use crate::store::LocalStore;
 
 /// Show what an image of the local store is, as docker does
 #[derive(Debug, Args)]
-pub struct InspectArguments {
+pub struct DockerInspectArguments {
     /// Images: names or IDs
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
@@ -36,7 +36,7 @@ pub struct InspectArguments {
 }
 
 /// Answers with what docker says of images. One that is not there does not keep the others.
-pub fn run(arguments: &InspectArguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &DockerInspectArguments, environment: &Environment) -> Result<()> {
     let store = LocalStore::open(environment.store()?)?;
     let (mut told, mut errors) = (Vec::new(), Vec::new());
     for text in &arguments.images {

@@ -53,15 +53,15 @@ enum DockerCommand {
     Build(Box<BuildArguments>),
     Buildx(buildx::BuildxArguments),
     Builder(BuilderArguments),
-    Push(push::PushArguments),
+    Push(push::DockerPushArguments),
     Pull(pull::PullArguments),
     Tag(tag::TagArguments),
-    Images(list::ListArguments),
+    Images(list::ImageListArguments),
     Rmi(remove::RemoveArguments),
     Save(save::SaveArguments),
     Load(load::LoadArguments),
     History(history::HistoryArguments),
-    Inspect(inspect::InspectArguments),
+    Inspect(inspect::DockerInspectArguments),
     Image(DockerImageArguments),
     Login(LoginArguments),
     Logout(LogoutArguments),
@@ -83,13 +83,13 @@ struct DockerImageArguments {
 enum DockerImageCommand {
     Build(Box<BuildArguments>),
     History(history::HistoryArguments),
-    Inspect(inspect::InspectArguments),
+    Inspect(inspect::DockerInspectArguments),
     Load(load::LoadArguments),
     #[command(alias = "list")]
-    Ls(list::ListArguments),
-    Prune(prune::PruneArguments),
+    Ls(list::ImageListArguments),
+    Prune(prune::ImagePruneArguments),
     Pull(pull::PullArguments),
-    Push(push::PushArguments),
+    Push(push::DockerPushArguments),
     #[command(alias = "remove")]
     Rm(remove::RemoveArguments),
     Save(save::SaveArguments),
@@ -106,7 +106,7 @@ struct BuilderArguments {
 #[derive(Debug, Subcommand)]
 enum BuilderCommand {
     Build(Box<BuildArguments>),
-    Prune(prune::PruneArguments),
+    Prune(prune::ImagePruneArguments),
 }
 
 /// Work with the local store
@@ -119,7 +119,7 @@ struct SystemArguments {
 #[derive(Debug, Subcommand)]
 enum SystemCommand {
     Info(version::InfoArguments),
-    Prune(prune::PruneArguments),
+    Prune(prune::ImagePruneArguments),
 }
 
 /// Returns the arguments as docker has them, `docker` first, if the program was started under docker's name or as

@@ -15,7 +15,7 @@ use crate::store::LocalStore;
 
 /// Push an image of the local store to the registry of its name
 #[derive(Debug, Args)]
-pub struct PushArguments {
+pub struct DockerPushArguments {
     /// Name that the image has
     #[arg(value_name = "NAME[:TAG]")]
     name: String,
@@ -36,7 +36,7 @@ pub struct PushArguments {
 }
 
 /// Pushes, and says of each tag what docker says.
-pub fn run(arguments: &PushArguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &DockerPushArguments, environment: &Environment) -> Result<()> {
     let name: Reference = arguments.name.parse().map_err(Error::on_command_line)?;
     let root = environment.store()?;
     let store = LocalStore::open(root)?;

@@ -19,7 +19,7 @@ use crate::tree::Pattern;
 
 /// List the images that have names in the local store, the newest first
 #[derive(Debug, Args)]
-pub struct ListArguments {
+pub struct ImageListArguments {
     /// Name of which all tags are listed, or one with a tag
     #[arg(value_name = "NAME[:TAG]")]
     name: Option<String>,
@@ -59,7 +59,7 @@ enum Filter {
 }
 
 /// Answers with the images.
-pub fn run(arguments: &ListArguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &ImageListArguments, environment: &Environment) -> Result<()> {
     let mut images: Vec<ListedImage> = Vec::new();
     if let Some(root) = environment.present_store() {
         let store = LocalStore::open(root)?;

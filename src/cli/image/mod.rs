@@ -34,8 +34,8 @@ enum ImageCommand {
     Inspect(InspectArguments),
     Load(load::LoadArguments),
     #[command(visible_alias = "list")]
-    Ls(list::ListArguments),
-    Prune(prune::PruneArguments),
+    Ls(list::ImageListArguments),
+    Prune(prune::ImagePruneArguments),
     Pull(pull::PullArguments),
     Push(Box<PushArguments>),
     #[command(visible_alias = "remove")]

@@ -13,7 +13,7 @@ use crate::store::prune::Bound;
 ///
 /// Builds that run are waited for.
 #[derive(Debug, Args)]
-pub struct PruneArguments {
+pub struct ImagePruneArguments {
     /// Remove all names, too
     #[arg(short, long)]
     all: bool,
@@ -23,7 +23,7 @@ pub struct PruneArguments {
 }
 
 /// Removes it, and answers with the names that went and what was freed.
-pub fn run(arguments: &PruneArguments, environment: &Environment) -> Result<()> {
+pub fn run(arguments: &ImagePruneArguments, environment: &Environment) -> Result<()> {
     let root = environment.store()?;
     let store = LocalStore::open(root)?;
     if arguments.all {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::context;
@@ -57,7 +58,7 @@ const REFERENCE: [(&str, &[&str]); 52] = [
     ("--security-opt", &["--security-opt", "no-new-privileges"]),
     ("--shm-size", &["--shm-size", "64m"]),
     ("--squash", &["--squash"]),
-    ("--ssh", &["--ssh", "none=file"]),
+    ("--ssh", &["--ssh", "none=socket"]),
     ("--tag", &["-t", "app"]),
     ("--target", &["--target", "stage"]),
     ("--ulimit", &["--ulimit", "nofile=1024:2048"]),
@@ -87,6 +88,7 @@ fn the_page_has_dockers_flags_and_no_others() {
 fn every_flag_does_what_its_class_says() {
     let context = context("one");
     fs::write(context.path().join("Dockerfile"), "FROM scratch AS stage\nCOPY file /\n").unwrap();
+    let _agent = UnixListener::bind(context.path().join("socket")).unwrap();
     let program = Program::new().directory(context.path());
     let plain = program.run(["docker", "build", "-q", "."]).digest();
     let classes = classes();
