@@ -18,7 +18,7 @@ use super::place::{Made, PlaceKind, Stubs, find_or_make};
 use super::report::send_provided;
 use super::system::{open_within, set_mount};
 use crate::layer::{KEPT_LENGTH, Kept, OWNER, has_one_id};
-use crate::tree::Identity;
+use crate::tree::{Identity, NOBODY};
 
 /// In bytes: the most that mount(2) takes.
 const OPTIONS: usize = 4096;
@@ -239,8 +239,10 @@ impl<'a> Making<'a> {
                     are_made = false;
                     mknodat(devices, *name, FileType::RegularFile, mode, 0)?;
                     let node = machine_node(name, makedev(*major, *minor))?;
-                    // Root there may be the machine's, whose node it is: a command changes no mode and no owner of it.
-                    set_mount(&node, MountAttrFlags::MOUNT_ATTR_RDONLY, false)?;
+                    // Whose owner is somebody there, a command could change its mode and its owner.
+                    if fstat(&node)?.st_uid != NOBODY {
+                        set_mount(&node, MountAttrFlags::MOUNT_ATTR_RDONLY, false)?;
+                    }
                     node
                 }
                 Err(errno) => return Err(errno),

@@ -88,7 +88,8 @@ fn keys_that_end_programs_go_to_the_shell() {
     }
     let typed = [
         (OPENED, ""),
-        ("# ", "echo 'a'b; sleep 100\n"),
+        // What is said comes from what is to be ended: a shell would remember the key until its next command has ended.
+        ("# ", "sh -c 'echo \"a\"b; exec sleep 100'\n"),
         ("ab\r\n", "\u{3}"),
         ("# ", "echo 'go'es on\n"),
         ("goes", "exit\n"),
