@@ -207,9 +207,12 @@ mod tests {
 
     #[test]
     fn what_is_no_template_is_refused() {
-        for wrong in ["{{.ID", "{{nothing .ID}}", "{{end}}"] {
+        for wrong in ["{{.ID", "{{end}}", "{{if}}"] {
             let error = wrong.parse::<Format>().unwrap_err();
             assert!(error.message.starts_with(&format!("`{wrong}`: ")), "{}", error.message);
         }
+        // What a function is, is known when it is called.
+        let error = "{{nothing .ID}}".parse::<Format>().unwrap().lines(&rows(), &[]).unwrap_err();
+        assert!(error.message.starts_with("`{{nothing .ID}}`: "), "{}", error.message);
     }
 }

@@ -85,8 +85,8 @@ impl LocalStore {
     }
 
     /// Returns the image that `text` means: a name, or an ID, which is the digest of its manifest, index or config, or the
-    /// beginning of one, with or without `sha256:`. An image that has no name is known by that of its manifest or index. None
-    /// if there is no such image; fails if there are several.
+    /// beginning of one, with or without `sha256:`. An image that has no name is known by that of its manifest or index,
+    /// or twelve digits of it at least. None if there is no such image; fails if there are several.
     pub fn find(&self, text: &str) -> Result<Option<FoundImage>> {
         if let Ok(name) = text.parse::<Reference>() {
             if let Some(image) = self.named(&name) {
@@ -111,7 +111,8 @@ impl LocalStore {
                 found.entry(image.root.digest).or_insert(FoundImage::named(image));
             }
         }
-        if found.is_empty() {
+        // A name in a registry may look like the beginning of one of so many blobs.
+        if found.is_empty() && hex.len() >= SHOWN_ID {
             let roots = self.blobs_like(hex)?.into_iter().filter_map(|digest| self.as_root(&digest));
             found.extend(roots.map(|root| (root.digest, FoundImage::unnamed(root))));
         }
@@ -233,8 +234,10 @@ impl NamedImage {
     }
 }
 
-/// The numbers of digits that an ID has at least and at most. Docker shows twelve; fewer than four are easily a name.
+/// The numbers of digits that an ID has at least, where it is shown, as with docker, and at most: fewer than four are easily a
+/// name.
 const SHORTEST_ID: usize = 4;
+const SHOWN_ID: usize = 12;
 const LONGEST_ID: usize = 64;
 
 /// What lies under a name.
