@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_no_template_is_refused() {
-        for wrong in ["{{.ID", "{{end}}", "{{if}}"] {
+        for wrong in ["{{.ID", "{{if}}"] {
             let error = wrong.parse::<Format>().unwrap_err();
             assert!(error.message.starts_with(&format!("`{wrong}`: ")), "{}", error.message);
         }
