@@ -9,6 +9,7 @@ use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::plan::quantity::Size;
 use crate::registry::{Credentials, OnDemand, RegistriesConf, RegistryOptions};
 use crate::source::image::Location;
+use crate::store::LocalStore;
 use crate::store::prune::Limit;
 
 /// All that the environment variables say, read once.
@@ -86,7 +87,7 @@ impl Environment {
 
     /// Returns where the local store is; none if there is none yet.
     pub fn present_store(&self) -> Option<&Path> {
-        self.store.as_deref().filter(|store| store.is_dir())
+        self.store.as_deref().filter(|store| LocalStore::is_at(store))
     }
 
     /// Returns what a REF on the command line means: a path, an image of the local store, or a name in a registry.

@@ -12,7 +12,7 @@ use crate::oci::{Descriptor, ImageIndex, Reference};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::archive::is_delta;
-use crate::store::{self, Archive, FoundImage, Layout, Listed, LocalStore, Store};
+use crate::store::{self, Archive, FoundImage, ImageArrival, Layout, Listed, LocalStore, Store};
 use crate::tree::{Ignore, Kind, open_file, real_within, walk};
 
 /// The place of an image, as skopeo writes it: a registry's name, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
@@ -45,14 +45,21 @@ impl Location {
     }
 
     /// Returns what `text` refers to on a command line: what is written like a location; a file or a layout that is there; the
-    /// image that the local store at `store` has under that name or ID; else a name in a registry.
+    /// image that the local store at `store` has under that name or ID, unless it was pushed as it was built; else a name in a registry.
     pub fn referred(text: &str, store: Option<&Path>) -> Result<Location> {
         let is_name = kind(text).is_none() && !is_path(text) && !text.ends_with('/');
         if is_name && let Some(location) = Location::of_path(Path::new(text)) {
             return Ok(location);
         }
+        let name: Option<Reference> = text.parse().ok();
+        // What went to a registry at once is had from there: layers then move between registries without this machine.
+        let is_elsewhere = |found: &FoundImage| match &found.named {
+            Some(image) => image.arrival == ImageArrival::Pushed && name.as_ref().is_some_and(|name| image.has(name)),
+            None => name.as_ref().is_some_and(|name| name.digest().is_some()),
+        };
         if let Some(store) = store.filter(|_| is_name)
-            && LocalStore::open(store)?.find(text)?.is_some()
+            && let Some(found) = LocalStore::open(store)?.find(text)?
+            && !is_elsewhere(&found)
         {
             return Ok(Location::Local(store.to_owned(), text.to_owned()));
         }

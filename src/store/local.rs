@@ -105,6 +105,11 @@ impl LocalStore {
         Ok(store)
     }
 
+    /// Returns whether there is a store at `root` that has names, which is found out without opening it.
+    pub fn is_at(root: &Path) -> bool {
+        root.join(NAMES).is_dir()
+    }
+
     /// Returns where it is.
     pub fn root(&self) -> &Path {
         &self.root

@@ -225,6 +225,11 @@ impl FoundImage {
 }
 
 impl NamedImage {
+    /// Returns whether that is its name, whatever the digest; without a tag, `latest` is meant.
+    pub fn has(&self, name: &Reference) -> bool {
+        key(&self.name) == key(name)
+    }
+
     /// Returns `root` under `name` from now on, all of it in the store.
     pub fn now(name: &Reference, root: &Descriptor, arrival: ImageArrival) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -339,12 +339,16 @@ fn result_files_that_cannot_be_written_are_found_before_the_build() {
 
 #[test]
 fn the_image_that_goes_nowhere_is_pointed_out() {
-    let context = context(SPEC);
+    let named = context(SPEC);
+    let context = context(&SPEC.replace("name = \"example/app\"\n", ""));
     let program = Program::new();
     let path = context.path().to_str().unwrap();
     let outcome = program.run(["build", path]);
-    assert!(outcome.stderr.contains("warning: the image is in the local store only"));
+    assert!(outcome.stderr.contains("warning: the image has no name and goes nowhere"));
     outcome.digest();
+    // What has a name is in the local store under it.
+    let outcome = program.run(["build", named.path().to_str().unwrap()]).success();
+    assert!(!outcome.stderr.contains("warning") && outcome.stderr.contains("named docker.io/example/app:latest"));
     let outcome = program.run(["build", path, "-o", "x.tar"]).success();
     assert!(!outcome.stderr.contains("warning"));
 }
@@ -355,7 +359,7 @@ fn flags_that_are_wrong_are_named() {
     for (flag, parts) in [
         ("--add=files", ["--add", "files"]),
         ("--platform=linux/amd46", ["--platform", "did you mean `amd64`?"]),
-        ("--label=x", ["--label", "key=value"]),
+        ("--label==x", ["--label", "is empty"]),
         ("--annotation=x", ["--annotation", "key=value"]),
         ("--entrypoint=[1]", ["--entrypoint", "JSON"]),
         ("--env=A", ["--env", "NAME=value"]),

@@ -114,6 +114,10 @@ fn every_flag_does_what_its_class_says() {
             class => panic!("{flag} is of the class {class}"),
         }
     }
+    // A label without a value has an empty one, as with docker.
+    program.run(["docker", "build", "-t", "labelled", "--label", "a", "."]).success();
+    let labels = program.run(["docker", "inspect", "-f", "{{json .Config.Labels}}", "labelled"]).success();
+    assert_eq!(labels.stdout, "{\"a\":\"\"}\n");
     // What turns something off that is not there anyway is no reason to stop.
     for words in [
         &["--provenance=false"][..],

@@ -163,7 +163,6 @@ fn what_cannot_go_where_it_is_sent() {
         (&[&name, &name], 2, &["to where it is"]),
         (&["./x", &other], 2, &[&digest, "give a name and a tag"]),
         (&["./x", "y.tar"], 2, &["is y.tar a file", "./y.tar"]),
-        (&["x.tar", "./y.tar"], 2, &["is x.tar the file", "./x.tar"]),
         (&["./x", "Org/app"], 2, &["Org/app"]),
         (&["./x", "host.example/Org/"], 2, &["Org/"]),
         (&["./junk.tar", "./y.tar"], 1, &["junk.tar is not a whole tar archive"]),

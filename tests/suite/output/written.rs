@@ -221,7 +221,7 @@ fn an_output_that_is_written_wrongly_is_explained() {
     let world = World::new(APP);
     for (output, parts) in [
         ("", "an output is empty"),
-        ("-", "standard output"),
+        ("type=oci,dest=-,tar=false", "a directory is not written to standard output"),
         ("type=ocy,dest=x", "did you mean type=oci?"),
         ("type=dokcer,dest=x", "did you mean type=docker?"),
         ("type=tape,dest=x", "known are oci, docker, registry, local and tar"),
