@@ -44,7 +44,7 @@ fn a_name_stands_for_what_was_built_last() {
     rewrite(context.path(), "two");
     let two = build(&program, context.path(), &["app"]);
     assert_ne!(one, two);
-    assert_eq!(listed(&program, "{{.Digest}}"), [two.clone()]);
+    assert_eq!(listed(&program, "{{.Digest}}"), std::slice::from_ref(&two));
     // What lost its name is known by its ID as long as it is there.
     program.run(["tag", &one[7..18], "old"]).failure(1).says(&["the local store has no image"]);
     program.run(["tag", &two[7..11], "new"]).success();
