@@ -25,7 +25,8 @@ use crate::support::tool::require;
 use crate::support::traces::{all_files, assert_store_is_sound, names_in};
 use crate::support::tree::Tree;
 
-const SPEC: &str = "name = \"example/cached\"\nplatforms = [\"linux/amd64\"]\n\
+// Without a name, which would keep what it stands for.
+const SPEC: &str = "platforms = [\"linux/amd64\"]\n\
                     [[layer]]\nname = \"files\"\nadd = [{ from = \"files\", to = \"/\" }]\n";
 
 /// Of the one file in a context, in bytes; its layer is hardly larger, for nothing makes it smaller.
