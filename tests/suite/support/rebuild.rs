@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::program::{Outcome, Program};
 use super::tree::Tree;
 
-pub const SPEC: &str = "name = \"example/known\"\nplatforms = [\"linux/amd64\"]\n\
+pub const SPEC: &str = "platforms = [\"linux/amd64\"]\n\
                     [[layer]]\nname = \"changing\"\nadd = [{ from = \"files\", to = \"/\" }]\n\
                     [[layer]]\nname = \"constant\"\nadd = [{ from = \"other\", to = \"/other/\" }]\n";
 
