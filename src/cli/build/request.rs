@@ -261,15 +261,17 @@ impl BuildRequest<'_> {
             }
             let image = OutputImage { store: whole, root: &built.root, names };
             let means = Means { client, jobs: self.output.jobs, progress };
+            // A release is built from what is there at its time, and leaves nothing.
+            let leaves = matches!(self.delivery, Delivery::Outputs | Delivery::Push);
+            let is_pushed = outputs.contains(&Output::Registry);
+            if leaves && !is_pushed {
+                self.leave(image, outputs, store, bases, progress)?;
+            }
             match &self.delivery {
                 Delivery::Release(release) => release.write(outputs, image, &means),
                 _ => release::write(outputs, image, &means),
             }?;
-            match self.delivery {
-                Delivery::Outputs | Delivery::Push => self.leave(image, outputs, store, bases, progress),
-                // A release is built from what is there at its time.
-                Delivery::Release(_) | Delivery::Store => Ok(()),
-            }
+            if leaves && is_pushed { self.leave(image, outputs, store, bases, progress) } else { Ok(()) }
         };
         let cached = CachedImages::new(&self.output.cache_from, compression, client, progress);
         let built = build(Some(&cached).filter(|_| !is_verified))?;
