@@ -16,7 +16,7 @@ use super::owners::{SEARCH, Status, has_no_more_than_its_mode};
 use super::target::{Place, Target, own_descriptor};
 
 /// As many links as the kernel follows.
-const MOST_LINKS: usize = 40;
+pub(super) const MOST_LINKS: usize = 40;
 
 /// `PROC_SUPER_MAGIC`: what lies there is the kernel's to say.
 pub(super) const PROCESSES: u64 = 0x9fa0;
@@ -172,8 +172,8 @@ impl Walk<'_> {
     }
 }
 
-/// The names of a path, the first one last.
-fn names(path: &[u8]) -> Vec<Vec<u8>> {
+/// Returns the names of a path, the first one last.
+pub(super) fn names(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).rev().map(<[u8]>::to_vec).collect()
 }
 

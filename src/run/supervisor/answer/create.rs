@@ -19,11 +19,8 @@ use crate::run::supervisor::list::{KEPT, KEPT_DEFAULT, List};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::owners::{READ, SEARCH, Status, WRITE, is_plain, keep_new};
 use crate::run::supervisor::target::{Base, Place, own_link};
-use crate::run::supervisor::way::{Last, Way};
+use crate::run::supervisor::way::{Last, MOST_LINKS, Way};
 use crate::run::system::open_within;
-
-/// As many links as the kernel follows.
-const MOST_LINKS: usize = 40;
 
 /// What is made, beside the files that an open makes.
 #[derive(Debug, Clone, Copy)]

@@ -14,13 +14,14 @@ use rustix::io::Errno;
 
 use super::caller::Caller;
 use super::content::{Snapshots, is_called, is_live};
-use super::machine::{Component, Original, PROC, ServedKind, ThisMachine, Tree};
+use super::machine::{Component, Original, ServedKind, ThisMachine, Tree};
 use super::request::{PathRequest, Purpose, StatusForm};
 use super::skeleton::{Skeleton, Stands};
 use super::walk::{FoundPath, PathEnd};
 use crate::run::supervisor::listener::Answer;
 use crate::run::supervisor::stat64::packed;
 use crate::run::supervisor::target::own_link;
+use crate::run::supervisor::way::PROCESSES;
 use crate::run::system::{bytes_of, extended_status, file_system, open_within, status};
 
 /// A call about something in `/proc` or `/sys`.
@@ -171,7 +172,7 @@ impl Answering<'_> {
         let may = match FileType::from_raw_mode(status.st_mode) {
             // Nobody has a directory open that is elsewhere.
             FileType::Directory => self.machine.place(object.as_fd())?.is_some(),
-            FileType::RegularFile if fstatfs(&object)?.f_type as u64 == PROC => !is_written,
+            FileType::RegularFile if fstatfs(&object)?.f_type as u64 == PROCESSES => !is_written,
             // What was removed lies nowhere.
             FileType::RegularFile => status.st_nlink == 0 || self.machine.place(object.as_fd())?.is_some(),
             FileType::Fifo | FileType::CharacterDevice => true,

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::caller::Caller;
 use crate::run::operation::{Known, MASKED};
 use crate::run::supervisor::target::own_link;
+use crate::run::supervisor::way::PROCESSES;
 
 /// One name of a path.
 pub(super) type Component = Vec<u8>;
@@ -79,7 +80,7 @@ impl Tree {
     /// empty tmpfs in its place, and lxcfs has files that say what a container is given.
     fn has(self, system: u64, kind: FileType) -> bool {
         match (self, system) {
-            (Tree::Processes, PROC | FUSE) | (Tree::Kernel, SYSFS | CGROUP | CGROUP2) => true,
+            (Tree::Processes, PROCESSES | FUSE) | (Tree::Kernel, SYSFS | CGROUP | CGROUP2) => true,
             (_, TMPFS) => kind == FileType::Directory,
             _ => false,
         }
@@ -87,7 +88,6 @@ impl Tree {
 }
 
 /// Types of file systems (statfs(2)).
-pub(super) const PROC: u64 = 0x9fa0;
 const SYSFS: u64 = 0x6265_6572;
 const CGROUP: u64 = 0x0027_e0eb;
 const CGROUP2: u64 = 0x6367_7270;

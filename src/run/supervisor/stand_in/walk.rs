@@ -12,10 +12,8 @@ use rustix::io::Errno;
 use super::caller::Caller;
 use super::machine::{Component, Original, ServedKind, ThisMachine, Tree};
 use super::skeleton::{Skeleton, Stands};
+use crate::run::supervisor::way::{MOST_LINKS, names};
 use crate::run::system::open_within;
-
-/// As many links as the kernel follows.
-const MOST_LINKS: usize = 40;
 
 /// As many names as a path can have, with those of the links on it.
 const MOST_NAMES: usize = 1 << 14;
@@ -233,7 +231,6 @@ fn with(names: &[Component], name: &[u8]) -> Vec<Component> {
 
 /// Puts the names of `path` before what is left of one; `rest` has its next name at the end.
 fn put_in_front(rest: &mut Vec<Component>, path: &[u8]) -> Result<(), Errno> {
-    let names = path.split(|byte| *byte == b'/').rev().filter(|name| !name.is_empty());
-    rest.extend(names.map(<[u8]>::to_vec));
+    rest.extend(names(path));
     if rest.len() > MOST_NAMES { Err(Errno::NAMETOOLONG) } else { Ok(()) }
 }
