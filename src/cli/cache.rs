@@ -9,11 +9,12 @@ use serde_json::json;
 use super::environment::Environment;
 use super::flags::value::value;
 use super::namespace::{self, Want};
-use super::print::{answer_json, answer_lines, tell};
+use super::print::{answer_json, answer_lines};
+use super::store::idle;
 use crate::error::Result;
 use crate::plan::label::rfc3339;
 use crate::plan::quantity::{Age, Size};
-use crate::store::prune::{Bound, IdleStore, Pruned};
+use crate::store::prune::{Bound, Pruned};
 use crate::store::{Contents, Item, LocalStore};
 
 /// Show or prune the local store, where builds keep their blobs
@@ -133,16 +134,8 @@ fn prune(arguments: &PruneArguments, environment: &Environment) -> Result<()> {
     if arguments.dry_run {
         return answer_lines(removed(&store.prunable(&bound)?, "would free"));
     }
-    let idle = match store.idle()? {
-        Some(idle) => idle,
-        None => wait(LocalStore::open(root)?)?,
-    };
+    let idle = idle(store)?;
     answer_lines(removed(&idle.prune(&bound)?, "freed"))
-}
-
-fn wait(store: LocalStore) -> Result<IdleStore> {
-    tell("waiting for the builds that use the store");
-    store.wait_until_idle()
 }
 
 fn removed(pruned: &Pruned, freed: &str) -> Vec<String> {

@@ -1,8 +1,10 @@
-//! The end of a command's use of the local store.
+//! The end of a command's use of the local store, and the use of it alone.
 
+use super::print::tell;
+use crate::error::Result;
 use crate::progress::{Event, Progress, WarningKind};
 use crate::store::LocalStore;
-use crate::store::prune::Limit;
+use crate::store::prune::{IdleStore, Limit};
 
 /// Ends the use of the local store, which is brought under its limit if it can be; a warning says if it cannot.
 pub fn trim(store: LocalStore, limit: Limit, progress: Progress<'_>) {
@@ -11,4 +13,14 @@ pub fn trim(store: LocalStore, limit: Limit, progress: Progress<'_>) {
         let message = format!("the local store may be over its limit: {}{hint}", error.message);
         progress(Event::Warning { kind: WarningKind::StoreNotTrimmed, message: &message });
     }
+}
+
+/// Returns the store for oneself alone, once the builds that use it have ended: they are waited for, which is said.
+pub fn idle(store: LocalStore) -> Result<IdleStore> {
+    let root = store.root().to_owned();
+    if let Some(idle) = store.idle()? {
+        return Ok(idle);
+    }
+    tell("waiting for the builds that use the store");
+    LocalStore::open(root)?.wait_until_idle()
 }

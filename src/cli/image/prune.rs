@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::row::size;
 use crate::cli::environment::Environment;
-use crate::cli::print::{answer, answer_lines, tell};
+use crate::cli::print::{answer, answer_lines};
+use crate::cli::store::idle;
 use crate::error::Result;
 use crate::store::LocalStore;
 use crate::store::prune::Bound;
@@ -24,21 +25,13 @@ pub struct ImagePruneArguments {
 
 /// Removes it, and answers with the names that went and what was freed.
 pub fn run(arguments: &ImagePruneArguments, environment: &Environment) -> Result<()> {
-    let root = environment.store()?;
-    let store = LocalStore::open(root)?;
+    let store = LocalStore::open(environment.store()?)?;
     if arguments.all {
         for image in store.names()? {
             store.remove_name(&image.name)?;
             answer(&format!("Untagged: {}", image.name.familiar()))?;
         }
     }
-    let idle = match store.idle()? {
-        Some(idle) => idle,
-        None => {
-            tell("waiting for the builds that use the store");
-            LocalStore::open(root)?.wait_until_idle()?
-        }
-    };
-    let pruned = idle.prune(&Bound { keep: 0, unused_for: None })?;
+    let pruned = idle(store)?.prune(&Bound { keep: 0, unused_for: None })?;
     answer_lines([format!("Total reclaimed space: {}", size(pruned.size()))])
 }
