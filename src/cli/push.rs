@@ -310,10 +310,8 @@ fn source_image(
     let (repository, tag) = tag::split_name(name).map_err(Error::on_command_line)?;
     let plan = tag::alone(tag.as_deref().unwrap_or("latest")).map_err(Error::on_command_line)?;
     let exact = plan.tags.first().map(|tag| repository.with_tag(&tag.name));
-    let image = match &exact {
-        Some(name) => LocalStore::open(store)?.named(name),
-        None => None,
-    };
+    let Some(name) = exact else { return Ok(None) };
+    let image = LocalStore::open(store)?.named(&name);
     Ok(image.map(|image| Location::Local(store.to_owned(), image.name.to_string())))
 }
 

@@ -11,6 +11,7 @@ use crate::cli::print::answer;
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::cli::store::trim;
 use crate::error::{Error, Result};
+use crate::progress::Progress;
 use crate::source::image::Location;
 use crate::source::pulled::take;
 use crate::store::LocalStore;
@@ -34,7 +35,7 @@ pub fn run(arguments: &LoadArguments, environment: &Environment) -> Result<()> {
     let store = LocalStore::open(environment.store()?)?;
     let client = environment.client(false, 0);
     let reporter = Reporter::new(&arguments.progress);
-    let progress: crate::progress::Progress<'_> = &|event| {
+    let progress: Progress<'_> = &|event| {
         if !arguments.quiet {
             reporter.report(event);
         }

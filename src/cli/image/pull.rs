@@ -10,6 +10,7 @@ use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::cli::store::trim;
 use crate::error::{Error, Result};
 use crate::oci::{Platform, Reference};
+use crate::progress::Progress;
 use crate::source::pulled::pull;
 use crate::store::LocalStore;
 
@@ -41,7 +42,7 @@ pub fn run(arguments: &PullArguments, environment: &Environment) -> Result<()> {
     let store = LocalStore::open(environment.store()?)?;
     let client = arguments.transfer.client(environment);
     let reporter = Reporter::new(&arguments.progress);
-    let progress: crate::progress::Progress<'_> = &|event| reporter.report(event);
+    let progress: Progress<'_> = &|event| reporter.report(event);
     let platform = platform.unwrap_or_else(Platform::host);
     let image = pull(&name, &platform, &store, &client, arguments.transfer.jobs, progress)?;
     trim(store, limit, progress);

@@ -9,7 +9,7 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::value::flag;
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
-use crate::oci::{Platform, Reference};
+use crate::oci::{Descriptor, Platform, Reference, media_type};
 use crate::output::{Bundle, BundleEntry, Means, Names, Output, OutputImage, STANDARD_OUTPUT};
 use crate::plan::setting;
 use crate::progress::Progress;
@@ -67,25 +67,21 @@ fn save(arguments: &SaveArguments, path: PathBuf, environment: &Environment, pro
     };
     let root = environment.store()?;
     let store = LocalStore::open(root)?;
-    let mut names = Vec::new();
+    let mut images: Vec<(String, bool)> = Vec::new();
     for text in &arguments.images {
-        for name in named(&store, text)? {
-            if !names.contains(&name) {
-                names.push(name);
+        for image in named(&store, text)? {
+            if !images.contains(&image) {
+                images.push(image);
             }
         }
     }
     let client = environment.client(false, 0);
     let mut collection = Collection::new(&client, progress);
-    for name in &names {
-        let location = Location::Local(root.to_owned(), name.clone());
-        // What has one platform is saved as it is, whichever that is.
-        let choice = ImageChoice { platforms: &platforms, referrers: false };
-        collection.add(
-            name,
-            &location,
-            if arguments.platform.is_empty() && is_single(&store, name)? { ImageChoice::default() } else { choice },
-        )?;
+    for (name, has_several) in &images {
+        // What has one platform is saved as it is, whichever that is, unless one is asked for.
+        let is_narrowed = *has_several || !arguments.platform.is_empty();
+        let choice = ImageChoice { platforms: if is_narrowed { &platforms } else { &[] }, referrers: false };
+        collection.add(name, &Location::Local(root.to_owned(), name.clone()), choice)?;
     }
     let kept: Vec<Names> = collection.images.iter().map(|collected| Names::kept(&collected.image)).collect();
     let entries = collection.images.iter().zip(&kept).map(|(collected, names)| BundleEntry {
@@ -101,30 +97,21 @@ fn save(arguments: &SaveArguments, path: PathBuf, environment: &Environment, pro
     release::write_all(&[output], &bundle, &Means { client: &client, jobs: 0, progress })
 }
 
-/// Returns the names and IDs that `text` means: one, or all tags of a name that has none and is not there as `latest`.
-fn named(store: &LocalStore, text: &str) -> Result<Vec<String>> {
+/// Returns the names and IDs that `text` means, each with whether that is an index: one, or all tags of a name that has none.
+fn named(store: &LocalStore, text: &str) -> Result<Vec<(String, bool)>> {
+    let is_index = |root: &Descriptor| media_type::is_index(&root.media_type);
     if let Ok(name) = text.parse::<Reference>()
         && name.tag().is_none()
         && name.digest().is_none()
     {
-        let is_same = |other: &Reference| other.name() == name.name();
-        let all: Vec<String> = store
-            .names()?
-            .into_iter()
-            .filter(|image| is_same(&image.name))
-            .map(|image| image.name.to_string())
-            .collect();
+        let images = store.names()?.into_iter().filter(|image| image.name.name() == name.name());
+        let all: Vec<_> = images.map(|image| (image.name.to_string(), is_index(&image.root))).collect();
         if !all.is_empty() {
             return Ok(all);
         }
     }
     match store.find(text)? {
-        Some(_) => Ok(vec![text.to_owned()]),
+        Some(found) => Ok(vec![(text.to_owned(), is_index(&found.root))]),
         None => Err(LocalStore::lacks(text)),
     }
-}
-
-fn is_single(store: &LocalStore, name: &str) -> Result<bool> {
-    let found = store.find(name)?;
-    Ok(found.is_some_and(|found| !crate::oci::media_type::is_index(&found.root.media_type)))
 }
