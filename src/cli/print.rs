@@ -2,7 +2,9 @@
 //! ([`crate::error::escape`]), whoever wrote what it is made of: only this place ends a line.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde_json::json;
 
@@ -111,7 +113,13 @@ pub fn answer_bytes(bytes: &[u8]) -> Result<()> {
 /// Returns whether `error` is that nobody reads the standard output any more.
 pub fn is_closed(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe) && error.message.contains("standard output")
+    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe) && has_no_reader(io::stdout())
+}
+
+/// Whether what is written there goes nowhere any more.
+fn has_no_reader(stream: impl AsFd) -> bool {
+    let mut ends = [PollFd::new(&stream, PollFlags::empty())];
+    poll(&mut ends, Some(&Timespec::default())).is_ok() && ends[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// Returns lines of a name and what is said of it, one below the other.
