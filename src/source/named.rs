@@ -23,10 +23,8 @@ impl<'a> NamedStore<'a> {
     pub fn open(root: &Path, name: &str, client: &'a OnDemand, progress: Progress<'a>) -> Result<Self> {
         let near = LocalStore::open(root)?;
         let found = near.find(name)?.ok_or_else(|| LocalStore::lacks(name))?;
-        let far: Option<Box<dyn Store + 'a>> = match found.elsewhere() {
-            Some(repository) => Some(Box::new(client.client()?.mirrored(repository, progress)?)),
-            None => None,
-        };
+        let elsewhere = found.named.as_ref().and_then(|image| image.elsewhere.as_ref());
+        let far = elsewhere.map(|repository| far(repository, client, progress)).transpose()?;
         Ok(NamedStore { near, found, far })
     }
 
@@ -34,6 +32,15 @@ impl<'a> NamedStore<'a> {
     pub fn found(&self) -> &FoundImage {
         &self.found
     }
+}
+
+/// Returns the repository that has the rest of a named image, as the store that it is read from. Nothing is asked yet.
+pub(super) fn far<'a>(
+    repository: &Reference,
+    client: &'a OnDemand,
+    progress: Progress<'a>,
+) -> Result<Box<dyn Store + 'a>> {
+    Ok(Box::new(client.client()?.mirrored(repository, progress)?))
 }
 
 impl Store for NamedStore<'_> {

@@ -55,8 +55,7 @@ impl LocalStore {
 
     /// Returns the image of a name; none if nothing has it. Without a tag, `latest` is meant.
     pub fn named(&self, name: &Reference) -> Option<NamedImage> {
-        let key = key(name);
-        self.read_name(&Digest::of(key.as_bytes()))
+        self.read_name(&Digest::of(key(name).as_bytes()))
             .filter(|image| name.digest().is_none_or(|it| it == image.root.digest))
     }
 
@@ -133,12 +132,14 @@ impl LocalStore {
     pub(super) fn kept_by_names(&self) -> Result<BTreeSet<Digest>> {
         let (pushed, others): (Vec<_>, Vec<_>) =
             self.names()?.into_iter().partition(|image| image.arrival == ImageArrival::Pushed);
-        let roots = |images: Vec<NamedImage>| images.into_iter().map(|image| image.root).collect();
         let mut kept = BTreeSet::new();
-        self.walk(roots(others), |each| kept.extend([each.digest]));
-        self.walk(roots(pushed), |each| {
-            kept.extend([each.digest].into_iter().filter(|_| !media_type::is_layer(&each.media_type)))
-        });
+        for (images, keep_layers) in [(others, true), (pushed, false)] {
+            self.walk(images.into_iter().map(|image| image.root).collect(), |each| {
+                if keep_layers || !media_type::is_layer(&each.media_type) {
+                    kept.insert(each.digest);
+                }
+            });
+        }
         Ok(kept)
     }
 
@@ -187,16 +188,11 @@ impl LocalStore {
     }
 
     fn blobs_like(&self, hex: &str) -> Result<Vec<Digest>> {
-        let whole = format!("sha256:{hex}").parse();
-        match whole {
-            Ok(digest) => Ok(vec![digest]),
-            Err(_) => Ok(self
-                .all_blobs()?
-                .into_iter()
-                .map(|blob| blob.digest)
-                .filter(|it| it.hex().starts_with(hex))
-                .collect()),
+        if let Ok(digest) = format!("sha256:{hex}").parse() {
+            return Ok(vec![digest]);
         }
+        let digests = self.all_blobs()?.into_iter().map(|blob| blob.digest);
+        Ok(digests.filter(|digest| digest.hex().starts_with(hex)).collect())
     }
 }
 
@@ -216,11 +212,6 @@ impl FoundImage {
 
     fn unnamed(root: Descriptor) -> Self {
         FoundImage { root, named: None }
-    }
-
-    /// Returns the repository that has what of the image is not in the store, where one is known to.
-    pub fn elsewhere(&self) -> Option<&Reference> {
-        self.named.as_ref()?.elsewhere.as_ref()
     }
 }
 

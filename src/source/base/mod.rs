@@ -13,6 +13,7 @@ pub use pins::{Holding, Pins};
 use places::GrowingList;
 
 use super::image::{self, Location};
+use super::named::far;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Digest, KeyBuilder, Map, Platform, Reference, from_json, to_json};
 use crate::plan::{BaseImage, BaseLock, context_name};
@@ -213,10 +214,7 @@ impl<'a> BaseStore<'a> {
                 && pinned.is_none_or(|digest| digest == image.root.digest)
         };
         let Some(image) = store.named(name).filter(|image| !is_asked && is_meant(image)) else { return Ok(None) };
-        let far: Option<Box<dyn Store + 'a>> = match &image.elsewhere {
-            Some(repository) => Some(Box::new(client.client()?.mirrored(repository, progress)?)),
-            None => None,
-        };
+        let far = image.elsewhere.as_ref().map(|repository| far(repository, client, progress)).transpose()?;
         let NamedImage { root, since, .. } = image;
         progress(Event::LocalImageTaken { name: &name.to_string(), digest: root.digest, since: Some(since) });
         Ok(Some(FoundBase { root, store: far, is_kept: true }))
