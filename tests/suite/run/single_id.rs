@@ -330,7 +330,7 @@ fn mounts_have_the_owners_that_were_asked_for() {
                --mount=type=bind,from=other,source=/s,target=/b,rw --mount=type=bind,from=other,source=/s,target=/r";
     let steps = format!(
         "RUN mkdir /s && touch /s/f && chown 5:6 /s /s/f\nFROM other\n\
-         RUN {run} stat -c '%n %u:%g' /run/secrets/s /c /b /b/f /r /r/f; su app -c 'cat /run/secrets/s; touch /c/a /b/a'; \
+         RUN {run} exec 2>&1; stat -c '%n %u:%g' /run/secrets/s /c /b /b/f /r /r/f; su app -c 'cat /run/secrets/s; touch /c/a /b/a'; \
          touch /c/r; chown 9 /b/f; chown 9 /r/f; stat -c '%n %u:%g' /c/* /b/f\n\
          RUN {run} stat -c '%n %u:%g' /c/* /b/f\n"
     );
