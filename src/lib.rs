@@ -142,6 +142,7 @@
 //! use ocibake::registry::{OnDemand, RegistryOptions};
 //! use ocibake::release;
 //! use ocibake::source::collection::{Collection, ImageChoice};
+//! use ocibake::source::image::Location;
 //! use ocibake::store::{Layout, Store};
 //!
 //! # fn make_layout(place: &std::path::Path, name: &str) -> ocibake::error::Result<()> {
