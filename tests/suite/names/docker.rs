@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{context, listed};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry;
-use crate::support::program::{Outcome, Program};
+use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::{self, require};
 use crate::support::tree::Tree;
 
@@ -17,7 +17,7 @@ use crate::support::tree::Tree;
 fn links() -> TempDir {
     let place = tempfile::tempdir().unwrap();
     for name in ["docker", "docker-compose", "docker-buildx"] {
-        symlink(env!("CARGO_BIN_EXE_ocibake"), place.path().join(name)).unwrap();
+        symlink(binary(), place.path().join(name)).unwrap();
     }
     place
 }
