@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::environment::Environment;
 use super::flags::value::value;
-use super::namespace::{self, Want};
+use super::namespace::Want;
 use super::print::{answer_json, answer_lines};
 use super::store::idle;
 use crate::error::Result;
@@ -63,9 +63,8 @@ struct PruneArguments {
 
 /// Returns what a command wants of its place.
 pub fn want(arguments: &CacheArguments, environment: &Environment) -> Want {
-    let is_full = || environment.store().is_ok_and(namespace::has_owners);
     match &arguments.command {
-        CacheCommand::Prune(arguments) if !arguments.dry_run && is_full() => Want::Removal,
+        CacheCommand::Prune(arguments) if !arguments.dry_run => Want::of_removal(environment),
         _ => Want::Nothing,
     }
 }

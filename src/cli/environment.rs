@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
@@ -144,10 +145,15 @@ fn auth_files(named: Option<PathBuf>, runtime: Option<PathBuf>, config: Option<&
     if let Some(named) = named {
         return vec![named];
     }
-    let user = || PathBuf::from(format!("/run/containers/{}", rustix::process::getuid().as_raw()));
-    let runtime = runtime.map_or_else(user, |runtime| runtime.join("containers"));
+    let own = || {
+        let directory = PathBuf::from(format!("/run/containers/{}", rustix::process::getuid().as_raw()));
+        // Where root's podman has made the directory above, nobody else is let in, and has nothing there.
+        let is_shut_off = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        (!fs::symlink_metadata(&directory).is_err_and(is_shut_off)).then_some(directory)
+    };
+    let runtime = runtime.map(|runtime| runtime.join("containers")).or_else(own);
     let config = config.map(|config| config.join("containers"));
-    [runtime].into_iter().chain(config).map(|directory| directory.join("auth.json")).collect()
+    runtime.into_iter().chain(config).map(|directory| directory.join("auth.json")).collect()
 }
 
 fn roots(file: Option<PathBuf>, directories: Option<OsString>) -> Vec<PathBuf> {

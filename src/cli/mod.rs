@@ -96,7 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// The same under docker's name.
 fn run_as_docker(arguments: Vec<OsString>) -> u8 {
-    let arguments = match DockerArguments::try_parse_from(arguments) {
+    let arguments = match DockerArguments::read(arguments) {
         Ok(arguments) => arguments,
         Err(error) => usage::escaped(error).exit(),
     };

@@ -10,13 +10,12 @@ use crate::error::Result;
 const NOT_DONE: u8 = 125;
 
 /// Docker's commands about containers, networks, volumes and swarms.
-const OF_ENGINES: [&str; 50] = [
+const OF_ENGINES: [&str; 49] = [
     "attach",
     "checkpoint",
     "commit",
     "config",
     "container",
-    "context",
     "cp",
     "create",
     "diff",

@@ -1,7 +1,5 @@
 //! `docker inspect` of images.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -13,7 +11,7 @@ use crate::cli::image::row::repository;
 use crate::cli::print::{answer_json, answer_lines, show};
 use crate::error::{Error, Result};
 use crate::oci::{Platform, Reference};
-use crate::store::LocalStore;
+use crate::store::{ImageArrival, LocalStore, NamedImage};
 
 /// Show what an image of the local store is, as docker does
 #[derive(Debug, Args)]
@@ -58,8 +56,7 @@ fn image(store: &LocalStore, text: &str, platform: Option<&Platform>) -> Result<
     let found = store.find(text)?.ok_or_else(|| Error::not_found(format!("No such object: {text}")))?;
     let (manifest, image) = chosen(store, text, &found.root, platform)?;
     let names: Vec<_> = store.names()?.into_iter().filter(|named| named.root.digest == found.root.digest).collect();
-    let digest = |name: &Reference| format!("{}@{}", repository(name), found.root.digest);
-    let digests: BTreeSet<String> = names.iter().map(|named| digest(&named.name)).collect();
+    let digests = digests(&names, text.parse().ok().as_ref());
     let layers = image.manifest.layers.iter().map(|layer| layer.size);
     let config = &image.config;
     Ok(json!({
@@ -78,4 +75,17 @@ fn image(store: &LocalStore, text: &str, platform: Option<&Platform>) -> Result<
         "RootFS": {"Type": "layers", "Layers": config.rootfs.diff_ids},
         "Descriptor": found.root,
     }))
+}
+
+/// Returns the names by digest, each repository once. Docker has them of what went to a registry or came from one, and scripts
+/// take the first: that is the one of the name that was asked for, and a name that no registry can have by itself comes last.
+fn digests(names: &[NamedImage], asked: Option<&Reference>) -> Vec<String> {
+    let is_local = |image: &NamedImage| image.arrival == ImageArrival::Made && !repository(&image.name).contains('/');
+    let is_other = |image: &NamedImage| asked.is_none_or(|asked| asked.name() != image.name.name());
+    let mut sorted: Vec<&NamedImage> = names.iter().collect();
+    sorted.sort_by_key(|image| (is_local(image), is_other(image)));
+    let mut digests: Vec<String> =
+        sorted.into_iter().map(|image| format!("{}@{}", repository(&image.name), image.root.digest)).collect();
+    digests.dedup();
+    digests
 }

@@ -1,7 +1,9 @@
 //! Docker's command line: the same program under docker's name, for scripts that have it.
 
 mod build;
+mod builders;
 mod buildx;
+mod context;
 mod elsewhere;
 mod inspect;
 mod push;
@@ -10,22 +12,33 @@ mod version;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::build::{Beforehand, BuildArguments, FoundRecipe};
 use super::environment::Environment;
 use super::image::{history, list, load, prune, pull, remove, save, tag};
 use super::login::{self, LoginArguments, LogoutArguments};
 use super::namespace::Want;
+use super::print::answer;
 use super::progress::ProgressFlags;
 use crate::error::Result;
 
 /// The program under docker's name: images are built and shipped, without a daemon
 #[derive(Debug, Parser)]
-#[command(name = "docker", version, max_term_width = 100, args_override_self = true)]
+#[command(
+    name = "docker",
+    display_name = "Docker version",
+    version = version::IN_ONE_LINE,
+    disable_version_flag = true,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub struct DockerArguments {
     #[command(flatten)]
     pub place: PlaceFlags,
+    /// Print version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
     #[arg(long = super::namespace::AGAIN, hide = true)]
     pub again: bool,
     #[command(subcommand)]
@@ -46,6 +59,16 @@ pub struct PlaceFlags {
     debug: bool,
     #[arg(short, long, hide = true)]
     log_level: Option<String>,
+    #[arg(long, hide = true)]
+    tls: bool,
+    #[arg(long, hide = true)]
+    tlsverify: bool,
+    #[arg(long, hide = true)]
+    tlscacert: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    tlscert: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    tlskey: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +76,7 @@ enum DockerCommand {
     Build(Box<BuildArguments>),
     Buildx(buildx::BuildxArguments),
     Builder(BuilderArguments),
+    Context(context::ContextArguments),
     Push(push::DockerPushArguments),
     Pull(pull::PullArguments),
     Tag(tag::TagArguments),
@@ -138,10 +162,18 @@ pub fn arguments(arguments: &[OsString]) -> Option<Vec<OsString>> {
 }
 
 impl DockerArguments {
+    /// Reads the command line as docker does: what follows a flag that wants a value is its value, whatever it begins with.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Self, clap::Error> {
+        let mut command = with_any_values(Self::command());
+        let matches = command.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
     /// Returns what the command wants of its place, and the recipe of its build, if that had to be looked at.
     pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match self.builds() {
             Some(arguments) => super::build::want(arguments, environment),
+            None if self.prunes() => Ok((Want::of_removal(environment), None)),
             None => Ok((Want::Nothing, None)),
         }
     }
@@ -150,6 +182,7 @@ impl DockerArguments {
     pub fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<u8> {
         match &self.command {
             DockerCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            DockerCommand::Context(arguments) => context::run(arguments),
             DockerCommand::Push(arguments) => push::run(arguments, environment),
             DockerCommand::Pull(arguments) => pull::run(arguments, environment),
             DockerCommand::Tag(arguments) => tag::run(arguments, environment),
@@ -160,7 +193,10 @@ impl DockerArguments {
             DockerCommand::History(arguments) => history::run(arguments, environment),
             DockerCommand::Inspect(arguments) => inspect::run(arguments, environment),
             DockerCommand::Image(arguments) => arguments.command.run(environment, beforehand),
-            DockerCommand::Login(arguments) => login::login(arguments, environment),
+            DockerCommand::Login(arguments) => {
+                // Scripts look for it.
+                login::login(arguments, environment).and_then(|()| answer("Login Succeeded"))
+            }
             DockerCommand::Logout(arguments) => login::logout(arguments, environment),
             DockerCommand::Version(arguments) => version::version(arguments),
             DockerCommand::Info(arguments) => version::info(arguments, environment),
@@ -183,6 +219,16 @@ impl DockerArguments {
         self.builds().map(|arguments| arguments.progress())
     }
 
+    fn prunes(&self) -> bool {
+        match &self.command {
+            DockerCommand::Buildx(arguments) => arguments.prunes(),
+            DockerCommand::Builder(BuilderArguments { command }) => matches!(command, BuilderCommand::Prune(_)),
+            DockerCommand::Image(DockerImageArguments { command }) => matches!(command, DockerImageCommand::Prune(_)),
+            DockerCommand::System(SystemArguments { command }) => matches!(command, SystemCommand::Prune(_)),
+            _ => false,
+        }
+    }
+
     fn builds(&self) -> Option<&BuildArguments> {
         match &self.command {
             DockerCommand::Build(arguments) => Some(arguments),
@@ -194,6 +240,18 @@ impl DockerArguments {
             _ => None,
         }
     }
+}
+
+fn with_any_values(command: Command) -> Command {
+    let wants_a_value = |argument: &Arg| {
+        let takes_one = argument.get_num_args().is_none_or(|number| number.min_values() > 0);
+        takes_one && argument.get_action().takes_values() && !argument.is_positional()
+    };
+    let command = command.mut_args(|argument| match wants_a_value(&argument) {
+        true => argument.allow_hyphen_values(true),
+        false => argument,
+    });
+    command.mut_subcommands(with_any_values)
 }
 
 impl DockerImageCommand {
@@ -216,8 +274,6 @@ impl DockerImageCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

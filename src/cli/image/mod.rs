@@ -48,6 +48,7 @@ enum ImageCommand {
 pub fn want(arguments: &ImageArguments, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
     match &arguments.command {
         ImageCommand::Push(arguments) => push::want(arguments, environment),
+        ImageCommand::Prune(_) => Ok((Want::of_removal(environment), None)),
         _ => Ok((Want::Nothing, None)),
     }
 }

@@ -5,6 +5,7 @@ mod docker_flags;
 mod keep;
 mod list;
 mod move_in;
+mod projects;
 mod refer;
 
 use std::fs;
