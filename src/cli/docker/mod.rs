@@ -2,9 +2,9 @@
 
 mod build;
 mod buildx;
-mod elsewhere;
+pub mod elsewhere;
 mod inspect;
-mod push;
+pub mod push;
 mod version;
 
 use std::ffi::{OsStr, OsString};
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::build::{Beforehand, BuildArguments, FoundRecipe};
+use super::compose::ComposeArguments;
 use super::environment::Environment;
 use super::image::{history, list, load, prune, pull, remove, save, tag};
 use super::login::{self, LoginArguments, LogoutArguments};
@@ -53,6 +54,7 @@ enum DockerCommand {
     Build(Box<BuildArguments>),
     Buildx(buildx::BuildxArguments),
     Builder(BuilderArguments),
+    Compose(Box<ComposeArguments>),
     Push(push::DockerPushArguments),
     Pull(pull::PullArguments),
     Tag(tag::TagArguments),
@@ -140,9 +142,10 @@ pub fn arguments(arguments: &[OsString]) -> Option<Vec<OsString>> {
 impl DockerArguments {
     /// Returns what the command wants of its place, and the recipe of its build, if that had to be looked at.
     pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
-        match self.builds() {
-            Some(arguments) => super::build::want(arguments, environment),
-            None => Ok((Want::Nothing, None)),
+        match (&self.command, self.builds()) {
+            (DockerCommand::Compose(arguments), _) => Ok((arguments.want(environment)?, None)),
+            (_, Some(arguments)) => super::build::want(arguments, environment),
+            (_, None) => Ok((Want::Nothing, None)),
         }
     }
 
@@ -173,6 +176,7 @@ impl DockerArguments {
                 SystemCommand::Info(arguments) => version::info(arguments, environment),
                 SystemCommand::Prune(arguments) => prune::run(arguments, environment),
             },
+            DockerCommand::Compose(arguments) => return arguments.run(environment, beforehand),
             DockerCommand::Elsewhere(words) => return elsewhere::tell_of(words),
         }
         .map(|()| 0)
@@ -180,7 +184,10 @@ impl DockerArguments {
 
     /// Returns how the command shows progress, if it does.
     pub fn progress(&self) -> Option<ProgressFlags> {
-        self.builds().map(|arguments| arguments.progress())
+        match &self.command {
+            DockerCommand::Compose(arguments) => Some(arguments.progress()),
+            _ => self.builds().map(|arguments| arguments.progress()),
+        }
     }
 
     fn builds(&self) -> Option<&BuildArguments> {

@@ -14,7 +14,8 @@ pub fn project(project: &Project) -> Result<()> {
         }
         check_build(name, service)?;
         for (other, dependency) in service.entries_of("depends_on") {
-            let is_required = dependency.get("required").is_none_or(|node| !matches!(node.scalar().as_deref(), Some("false")));
+            let is_required =
+                dependency.get("required").is_none_or(|node| !matches!(node.scalar().as_deref(), Some("false")));
             if is_required && project.service(other).is_none() {
                 return Err(missing(project, dependency, "service", "services", other));
             }
@@ -29,16 +30,16 @@ pub fn project(project: &Project) -> Result<()> {
         for (kind, key) in [("secret", "secrets"), ("config", "configs")] {
             for node in service.values_of(key) {
                 let source = node.text_of("source").unwrap_or_default();
-                if project.file.get(key).and_then(|all| all.get(source)).is_none() {
+                if project.file.get(key).and_then(Node::mapping).is_none_or(|all| !all.contains_key(source)) {
                     return Err(missing(project, node, kind, key, source));
                 }
             }
         }
         for node in service.values_of("volumes").iter().filter(|node| node.text_of("type") == Some("volume")) {
-            if let Some(source) = node.text_of("source") {
-                if project.file.get("volumes").and_then(|all| all.get(source)).is_none() {
-                    return Err(missing(project, node, "volume", "volumes", source));
-                }
+            if let Some(source) = node.text_of("source")
+                && project.file.get("volumes").and_then(Node::mapping).is_none_or(|all| !all.contains_key(source))
+            {
+                return Err(missing(project, node, "volume", "volumes", source));
             }
         }
     }

@@ -161,7 +161,8 @@ fn unescaped(text: &str) -> String {
             Some('$') => Some("$$"),
             _ => None,
         };
-        let digits = after.strip_prefix('0').map(|digits| digits.bytes().take(3).take_while(|c| matches!(c, b'0'..=b'7')));
+        let digits =
+            after.strip_prefix('0').map(|digits| digits.bytes().take(3).take_while(|c| matches!(c, b'0'..=b'7')));
         let octal = digits.map(Iterator::count).filter(|count| *count == 3);
         let character = octal.and_then(|_| u8::from_str_radix(&after[1..4], 8).ok());
         (result, rest) = match (simple, character) {

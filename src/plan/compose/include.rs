@@ -18,7 +18,9 @@ impl Loading<'_> {
         let Some(mapping) = document.mapping_mut() else { return Ok(()) };
         let Some(include) = mapping.remove("include").filter(|include| !include.is_null()) else { return Ok(()) };
         let Some(entries) = include.list() else {
-            return Err(include.blame(Error::input(format!("`include` is {}, and it has to be a list", include.kind()))));
+            return Err(
+                include.blame(Error::input(format!("`include` is {}, and it has to be a list", include.kind())))
+            );
         };
         for entry in entries {
             self.spend_include(entry)?;
@@ -81,7 +83,9 @@ impl Loading<'_> {
         for (path, node) in named {
             let Some(text) = (self.reader.read)(&path)? else {
                 match node {
-                    Some(node) => return Err(node.blame(Error::not_found(format!("there is no file {}", path.display())))),
+                    Some(node) => {
+                        return Err(node.blame(Error::not_found(format!("there is no file {}", path.display()))));
+                    }
                     None => continue,
                 }
             };

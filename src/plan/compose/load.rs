@@ -97,7 +97,8 @@ impl<'a> Loading<'a> {
         if !self.reader.interpolates {
             return Ok(());
         }
-        let unset = |name: &str| self.tell_once(format!("The \"{name}\" variable is not set. Defaulting to a blank string."));
+        let unset =
+            |name: &str| self.tell_once(format!("The \"{name}\" variable is not set. Defaulting to a blank string."));
         Interpolation::new(&|name| scope.variables.get(name).cloned(), &unset).apply(node)
     }
 

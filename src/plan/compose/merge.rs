@@ -99,7 +99,8 @@ fn usual<'a>(mut base: Node, over: Node, path: &mut KeyPath<'a>) -> Result<Node>
         }
         (NodeValue::Mapping(_) | NodeValue::List(_), value) => {
             let over = Node { value, key, place, mark: Mark::Merged };
-            let error = format!("{} is {} here, and {} in what it is laid over", path.join("."), over.kind(), base.kind());
+            let error =
+                format!("{} is {} here, and {} in what it is laid over", path.join("."), over.kind(), base.kind());
             Err(over.blame(Error::input(error).with_hint("`!override` before it replaces what is there")))
         }
         (_, value) => Ok(Node { value, key, place, mark: Mark::Merged }),

@@ -6,6 +6,7 @@
 
 mod check;
 pub mod dotenv;
+mod environment;
 mod extends;
 mod include;
 pub mod interpolation;
@@ -23,6 +24,8 @@ mod schema;
 mod service_build;
 mod shape;
 mod short_form;
+mod told;
+mod write;
 mod yaml;
 
 pub use load::{ComposeFile, ComposeReader};
@@ -30,3 +33,4 @@ pub use node::{ComposeText, Mark, Node, NodeMapping, NodeValue, Place};
 pub use paths::clean;
 pub use project::{Project, ProjectRequest};
 pub use service_build::{ServiceBuild, ServiceDockerfile, image_name};
+pub use told::{NamedVariable, project_json, project_yaml, raw_yaml};

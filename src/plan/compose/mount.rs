@@ -12,7 +12,8 @@ pub fn long(node: Node) -> Result<Node> {
         [source, target] => (Some(source), target, ""),
         [source, target, options] => (Some(source), target, options),
         _ => {
-            let error = Error::input(format!("`{text}` is no mount")).with_hint("write SOURCE:TARGET, or SOURCE:TARGET:ro");
+            let error =
+                Error::input(format!("`{text}` is no mount")).with_hint("write SOURCE:TARGET, or SOURCE:TARGET:ro");
             return Err(node.blame(error));
         }
     };
@@ -53,7 +54,8 @@ fn with_kind(mut node: Node) -> Node {
 /// Splits at colons, but not behind the letter of a drive.
 fn split(text: &str) -> Vec<&str> {
     let drive = text.as_bytes();
-    let is_drive = drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && matches!(drive[2], b'\\' | b'/');
+    let is_drive =
+        drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && matches!(drive[2], b'\\' | b'/');
     let start = if is_drive { 2 } else { 0 };
     let mut parts: Vec<&str> = text[start..].split(':').collect();
     if let (true, Some(first)) = (is_drive, parts.first_mut()) {

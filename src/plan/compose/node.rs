@@ -204,7 +204,8 @@ impl Node {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
             }
             (NodeValue::Mapping(a), NodeValue::Mapping(b)) => {
-                let same = |((own, a), (other, b)): ((&String, &Node), (&String, &Node))| own == other && a.says_the_same(b);
+                let same =
+                    |((own, a), (other, b)): ((&String, &Node), (&String, &Node))| own == other && a.says_the_same(b);
                 a.len() == b.len() && a.iter().zip(b).all(same)
             }
             _ => false,

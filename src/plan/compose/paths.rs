@@ -57,7 +57,11 @@ impl PathResolution<'_> {
         if let Some(path) = context.text().filter(|text| is_local(text)).map(|text| self.text(text)) {
             *context = context.with_text(path);
         }
-        for context in mapping.get_mut("additional_contexts").and_then(Node::mapping_mut).into_iter().flat_map(NodeMapping::values_mut)
+        for context in mapping
+            .get_mut("additional_contexts")
+            .and_then(Node::mapping_mut)
+            .into_iter()
+            .flat_map(NodeMapping::values_mut)
         {
             if context.text().is_some_and(is_local) {
                 self.whole(context);

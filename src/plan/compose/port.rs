@@ -75,7 +75,9 @@ fn short(text: &str, node: &Node) -> Option<Vec<Node>> {
     };
     match publisheds {
         // One port on any of a range of the machine's.
-        Some((first, last)) if count == 1 && first != last => Some(vec![single(targets.0, published.map(str::to_owned))]),
+        Some((first, last)) if count == 1 && first != last => {
+            Some(vec![single(targets.0, published.map(str::to_owned))])
+        }
         Some((first, last)) if last - first + 1 != count => None,
         _ => {
             let of = |number: u32| publisheds.map(|(first, _)| (first + number).to_string());

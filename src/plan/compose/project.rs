@@ -69,8 +69,12 @@ impl Project {
             let mut own = service.values_of("profiles").iter().filter_map(Node::text).peekable();
             own.peek().is_none() || own.any(|own| profiles.iter().any(|profile| profile == own || profile == "*"))
         };
-        let mut active: BTreeSet<String> =
-            self.file.entries_of("services").filter(|(_, service)| is_on(service)).map(|(name, _)| name.clone()).collect();
+        let mut active: BTreeSet<String> = self
+            .file
+            .entries_of("services")
+            .filter(|(_, service)| is_on(service))
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in named {
             self.named(name)?;
             active.insert(name.clone());
@@ -114,10 +118,11 @@ impl Project {
             false => names.iter().map(String::as_str).collect(),
         };
         while let Some(name) = left.pop() {
-            let (name, service) = match self.file.get("services").and_then(Node::mapping).and_then(|all| all.get_key_value(name)) {
-                Some((name, service)) => (name.as_str(), service),
-                None => return Err(self.named(name).err().unwrap_or_else(|| Error::not_found("no such service"))),
-            };
+            let (name, service) =
+                match self.file.get("services").and_then(Node::mapping).and_then(|all| all.get_key_value(name)) {
+                    Some((name, service)) => (name.as_str(), service),
+                    None => return Err(self.named(name).err().unwrap_or_else(|| Error::not_found("no such service"))),
+                };
             if selected.insert(name, service).is_none() && with_dependencies {
                 let is_there = |name: &&str| self.service(name).is_some();
                 left.extend(service.entries_of("depends_on").map(|(name, _)| name.as_str()).filter(is_there));

@@ -15,8 +15,11 @@ pub fn checked(name: &str) -> Result<String> {
 
 /// Returns the name that a directory gives a project; it is empty if nothing is left.
 pub fn of_directory(name: &str) -> String {
-    let name: String =
-        name.to_lowercase().chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_')).collect();
+    let name: String = name
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+        .collect();
     name.trim_start_matches(['-', '_']).to_owned()
 }
 

@@ -5,8 +5,8 @@ use super::shape::{Field, Shape};
 use super::{mount, port, short_form};
 
 use Shape::{
-    Any, Boolean, Choice, Command, Count, Duration, FileMode, Integer, List, Map, Number, Pairs, Record, Scalar, Scalars,
-    Short, Size, Text, TextOrTexts, Unique, Variables,
+    Any, Boolean, Choice, Command, Count, Duration, FileMode, Integer, List, Map, Number, Pairs, Record, Scalar,
+    Scalars, Short, Size, Text, TextOrTexts, Unique, Variables,
 };
 
 /// A whole file.
@@ -178,8 +178,7 @@ const DEPENDENCY: Shape = Record(&[("condition", Text), ("restart", Boolean), ("
 
 const VARIABLE_FILE: Shape = Record(&[("path", Text), ("required", Choice), ("format", Text)]);
 
-const DEVICE: Shape =
-    Short(mount::device, &Record(&[("source", Text), ("target", Text), ("permissions", Text)]));
+const DEVICE: Shape = Short(mount::device, &Record(&[("source", Text), ("target", Text), ("permissions", Text)]));
 
 const HEALTHCHECK: Shape = Record(&[
     ("test", Short(mount::health_test, &TEXTS)),
@@ -259,10 +258,7 @@ const DEPLOY: Shape = Record(&[
         "restart_policy",
         Record(&[("condition", Text), ("delay", Duration), ("max_attempts", Count), ("window", Duration)]),
     ),
-    (
-        "placement",
-        Record(&[("constraints", TEXTS), ("preferences", List(&Any)), ("max_replicas_per_node", Integer)]),
-    ),
+    ("placement", Record(&[("constraints", TEXTS), ("preferences", List(&Any)), ("max_replicas_per_node", Integer)])),
     ("endpoint_mode", Text),
 ]);
 

@@ -9,9 +9,7 @@ use super::project::Project;
 use crate::error::{Error, ErrorKind, Result, suggestion};
 use crate::oci::{Map, Platform, Reference};
 use crate::plan::quantity::Size;
-use crate::plan::{
-    Entitlement, HostEntry, NamedAgent, NamedContext, ResourceLimit, RunNetwork, SecretSource,
-};
+use crate::plan::{Entitlement, HostEntry, NamedAgent, NamedContext, ResourceLimit, RunNetwork, SecretSource};
 
 /// One build, as the file says it.
 #[derive(Debug, Clone)]
@@ -218,7 +216,8 @@ fn platforms(project: &Project, name: &str, service: &Node, build: &Node) -> Res
         if platforms.is_empty() {
             platforms.push(own);
         } else if !platforms.contains(&own) {
-            return Err(node.blame(Error::input(format!("the service `{name}` runs on {own}, and is not built for it")))
+            return Err(node
+                .blame(Error::input(format!("the service `{name}` runs on {own}, and is not built for it")))
                 .with_hint("add it to `platforms` of its build"));
         }
     }
@@ -240,7 +239,8 @@ fn limits(build: &Node) -> Result<Vec<ResourceLimit>> {
             (Some(both), _, _) => format!("{name}={both}"),
             (None, Some(soft), Some(hard)) => format!("{name}={soft}:{hard}"),
             _ => {
-                let error = Error::input(format!("the limit `{name}` is no number, and does not have `soft` and `hard`"));
+                let error =
+                    Error::input(format!("the limit `{name}` is no number, and does not have `soft` and `hard`"));
                 return Err(node.blame(error));
             }
         };

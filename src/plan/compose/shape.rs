@@ -87,7 +87,8 @@ impl fmt::Display for KeyTrail<'_> {
 impl Shape {
     /// Returns `node`, which stands at `at`, in its one form. Fails for what cannot stand there; the error shows the line.
     pub fn canonical(&self, node: Node, at: &KeyTrail<'_>) -> Result<Node> {
-        let wanted = |what: &str| Err(node.blame(Error::input(format!("{at} is {}, and it has to be {what}", node.kind()))));
+        let wanted =
+            |what: &str| Err(node.blame(Error::input(format!("{at} is {}, and it has to be {what}", node.kind()))));
         if node.is_null() {
             return Ok(node);
         }

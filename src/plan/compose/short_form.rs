@@ -15,11 +15,15 @@ pub fn command(node: Node) -> Result<Node> {
         NodeValue::List(values) => {
             let word = |value: &Node| match value.scalar() {
                 Some(text) => Ok(value.with_text(text)),
-                None => Err(value.blame(Error::input(format!("a word of a command is text, and this is {}", value.kind())))),
+                None => {
+                    Err(value.blame(Error::input(format!("a word of a command is text, and this is {}", value.kind()))))
+                }
             };
             Ok(node.with(NodeValue::List(values.iter().map(word).collect::<Result<_>>()?)))
         }
-        _ => Err(node.blame(Error::input(format!("a command is text or a list of words, and this is {}", node.kind())))),
+        _ => {
+            Err(node.blame(Error::input(format!("a command is text or a list of words, and this is {}", node.kind()))))
+        }
     }
 }
 
