@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::ci::CiCommit;
 use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::plan::quantity::Size;
@@ -25,6 +26,8 @@ pub struct Environment {
     certificates: Certificates,
     proxies: Proxies,
     registries: RegistriesConf,
+    /// What the variables of a CI service say.
+    pub ci: CiCommit,
     /// What docker's variables say.
     pub docker: DockerVariables,
     /// The program was started again: what is to be said before it is known that commands are to be run was said.
@@ -67,6 +70,7 @@ impl Environment {
             },
             proxies: proxies(text),
             registries: registries(path("CONTAINERS_REGISTRIES_CONF"), config.as_deref()),
+            ci: CiCommit::read(text),
             docker: DockerVariables {
                 default_platform: text("DOCKER_DEFAULT_PLATFORM"),
                 is_classic: text("DOCKER_BUILDKIT").is_some_and(|value| value == "0"),

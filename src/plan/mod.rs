@@ -7,6 +7,7 @@ mod branch;
 mod inherit;
 pub mod dockerfile;
 pub mod dockerignore;
+mod git_arguments;
 mod git_url;
 mod http_url;
 pub mod label;

@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::build;
+use super::{build, usage};
 use crate::cli::build::{Beforehand, BuildArguments};
 use crate::cli::environment::Environment;
-use crate::cli::image::prune;
+use crate::cli::flags::prune::PruneFlags;
 use crate::cli::print::{answer, answer_lines};
 use crate::error::Result;
 use crate::oci::Platform;
@@ -25,10 +25,11 @@ enum BuildxCommand {
     #[command(alias = "b")]
     Build(Box<BuildArguments>),
     Create(CreateArguments),
+    Du(usage::DiskUsageArguments),
     Inspect(BuilderInspectArguments),
     Install(NoArguments),
     Ls(BuilderListArguments),
-    Prune(prune::ImagePruneArguments),
+    Prune(PruneFlags),
     Rm(AnyArguments),
     Stop(AnyArguments),
     Uninstall(NoArguments),
@@ -121,7 +122,8 @@ impl BuildxArguments {
 pub fn run(arguments: &BuildxArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
     match &arguments.command {
         BuildxCommand::Build(arguments) => build::run(arguments, environment, beforehand),
-        BuildxCommand::Prune(arguments) => prune::run(arguments, environment),
+        BuildxCommand::Du(arguments) => usage::disk_usage(arguments, environment),
+        BuildxCommand::Prune(flags) => usage::prune(flags, "Total:  ", environment),
         BuildxCommand::Create(arguments) => answer(arguments.name.as_deref().unwrap_or(NAME)),
         BuildxCommand::Inspect(arguments) => answer_lines([
             format!("Name:          {}", arguments.name.as_deref().unwrap_or(NAME)),
