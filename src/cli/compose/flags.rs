@@ -59,6 +59,7 @@ impl ServiceRequest {
             build_arg: arguments.chain(given).collect(),
             build_context,
             local_images,
+            git_args: None,
         };
         let mut spec = SpecFlags::default();
         spec.platform = build.platforms.iter().map(ToString::to_string).collect();

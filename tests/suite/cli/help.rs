@@ -9,6 +9,7 @@ const COMMANDS: &[&[&str]] = &[
     &["rebase"],
     &["copy"],
     &["inspect"],
+    &["ls"],
     &["tags"],
     &["login"],
     &["logout"],
