@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::load::{ComposeFile, Loading, ProjectScope};
+use super::load::{ComposeFile, Loading, ProjectScope, not_elsewhere};
 use super::merge::merge;
 use super::node::{NodeMapping, YamlNode};
 use super::schema;
@@ -52,7 +52,11 @@ impl Loading<'_> {
             return Ok(service.clone());
         };
         let step = (services.file.to_owned(), name.to_owned());
-        if chain.contains(&step) || chain.len() >= LONGEST {
+        if chain.len() >= LONGEST {
+            let error = Error::input(format!("more than {LONGEST} services extend each other in a row"));
+            return Err(extends.blame(error));
+        }
+        if chain.contains(&step) {
             let way = chain.iter().map(|(file, name)| format!("{name} in {}", file.display())).collect();
             return Err(extends.blame(Error::input(format!("the service `{name}` extends itself"))).with_details(way));
         }
@@ -92,6 +96,7 @@ impl Loading<'_> {
         let Some(text) = file.text() else {
             return Err(file.blame(Error::input(format!("the file is {}, and it has to be a path", file.kind()))));
         };
+        not_elsewhere(file)?;
         let path = self.paths(scope).path(text);
         let all = self.services_of(&path, text, file, scope)?;
         if !all.contains_key(wanted) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::dotenv;
-use super::load::{ComposeFile, Loading, ProjectScope};
+use super::load::{ComposeFile, Loading, ProjectScope, not_elsewhere};
 use super::node::{NodeMapping, NodeValue, YamlNode};
 use super::paths::clean;
 use crate::error::{Error, Result};
@@ -56,9 +56,7 @@ impl Loading<'_> {
                 .with_details(way.iter().map(|path| format!("by way of {path}")).collect()));
         }
         for (file, path) in files.iter().zip(&paths) {
-            if file.path.to_str().is_some_and(|path| path.contains("://")) {
-                return Err(path.blame(Error::input("files from elsewhere are not included")));
-            }
+            not_elsewhere(path)?;
             if (self.reader.read)(&file.path).map_err(|error| path.blame(error))?.is_none() {
                 return Err(path.blame(Error::not_found(format!("there is no file {}", file.path.display()))));
             }

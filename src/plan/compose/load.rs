@@ -172,6 +172,17 @@ impl<'a> Loading<'a> {
     }
 }
 
+/// Fails for the path of a file that is no path.
+pub(super) fn not_elsewhere(path: &YamlNode) -> Result<()> {
+    match path.text() {
+        Some(text) if text.contains("://") || text.starts_with("git@") => {
+            let error = Error::input(format!("`{text}` is elsewhere, and files from elsewhere are not read"));
+            Err(path.blame(error.with_hint("fetch it, and name it by its path")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn unmarked(mut node: YamlNode) -> YamlNode {
     node.unmark();
     node

@@ -51,11 +51,10 @@ fn with_kind(mut node: YamlNode) -> YamlNode {
     node
 }
 
-/// Splits at colons, but not behind the letter of a drive.
+/// Splits at colons, but not behind the letter of a drive of Windows. (`v:/data` is the volume `v`.)
 fn split(text: &str) -> Vec<&str> {
     let drive = text.as_bytes();
-    let is_drive =
-        drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && matches!(drive[2], b'\\' | b'/');
+    let is_drive = drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && drive[2] == b'\\';
     let start = if is_drive { 2 } else { 0 };
     let mut parts: Vec<&str> = text[start..].split(':').collect();
     if let (true, Some(first)) = (is_drive, parts.first_mut()) {

@@ -17,7 +17,7 @@ fn files_are_found_by_their_names() {
         (&[("docker-compose.yaml", "d"), ("docker-compose.yml", "c")], &[], "c"),
         (&[("docker-compose.yml", "c"), ("docker-compose.override.yml", "o")], &[], "o"),
         (&[("compose.yaml", "a"), ("compose.override.yaml", "o")], &["-f", "compose.yaml"], "a"),
-        (&[("one.yaml", "1"), ("two.yaml", "2")], &["-f", "one.yaml", "-f", "two.yaml"], "2"),
+        (&[("one.yaml", "first"), ("two.yaml", "second")], &["-f", "one.yaml", "-f", "two.yaml"], "second"),
         (&[("sub/compose.yaml", "s")], &["--project-directory", "sub"], "s"),
     ] {
         let texts: Vec<(&str, String)> =
@@ -95,9 +95,9 @@ services:
     assert_eq!(service("b")["environment"], json!({"C": "own", "D": "first", "E": "file"}));
     assert_eq!(service("b")["volumes"][0]["source"], "/P/sub/data");
     assert_eq!((service("c")["ports"].clone(), service("c")["image"].clone()), (json!(null), json!("x")));
-    let case = Case::of("services:\n  web: {image: x}\n  a: {extends: wbe}\n");
+    let case = Case::of("services:\n  web: {image: x}\n  a: {extends: webb}\n");
     case.run(&["config"]).failure(1).says(&[
-        "there is no service `wbe` to extend",
+        "there is no service `webb` to extend",
         "did you mean `web`?",
         "compose.yaml:3:16",
     ]);

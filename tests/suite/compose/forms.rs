@@ -49,7 +49,7 @@ services:
     image: x:${TAG}
     command: echo $$HOME ${UNSET:-${OTHER:-default}} ${TAG:+set} ${EMPTY-kept}
     labels: {a: '${A}', b: \"${B}\"}
-    deploy: {replicas: ${N:-2}}
+    deploy: {replicas: '${N:-2}'}
 ";
     let case = Case::new(&[
         ("compose.yaml", file),

@@ -22,7 +22,11 @@ fn a_billion_laughs_are_not_laughed() {
 
 #[test]
 fn what_is_deep_has_an_end() {
-    let deep = format!("x-a: {}{}\nservices: {{a: {{image: x}}}}\n", "[".repeat(5000), "]".repeat(5000));
+    let nested =
+        |depth: usize| format!("x-a: {}{}\nservices: {{a: {{image: x}}}}\n", "[".repeat(depth), "]".repeat(depth));
+    Case::of(&nested(150)).run(&["config"]).success();
+    Case::of(&nested(5000)).run(&["config"]).failure(1).says(&["this is not YAML: recursion limit exceeded"]);
+    let deep = nested(220);
     Case::of(&deep).run(&["config"]).failure(1).says(&["values stand within each other more than 200 deep"]);
     let deep = format!("services: {{a: {{image: \"{}{}\"}}}}\n", "${A:-".repeat(5000), "}".repeat(5000));
     Case::of(&deep).run(&["config"]).failure(1).says(&["defaults stand within each other more than 100 deep"]);
@@ -67,7 +71,7 @@ fn a_chain_of_extensions_does_not_grow_without_end() {
         .says(&["services come to more than 2000000 values by what they extend"]);
     let chain: String = (0..300).map(|number| format!("  s{number}: {{extends: s{}}}\n", number + 1)).collect();
     let file = format!("services:\n{chain}  s300: {{image: x}}\n");
-    Case::of(&file).run(&["config"]).failure(1).says(&["extends itself"]);
+    Case::of(&file).run(&["config"]).failure(1).says(&["more than 100 services extend each other"]);
 }
 
 #[test]
@@ -91,7 +95,7 @@ fn nothing_is_run_and_no_name_is_a_path() {
         ("services: {a: {build: ., image: '--all'}}", "compose.yaml:1:"),
         ("services: {a: {build: 'ext::sh -c touch% /tmp/compose-was-here'}}", ""),
         ("services: {a: {build: 'https://--upload-pack=touch x.git'}}", ""),
-        ("include: ['oci://example.com/x']", "there is no file"),
+        ("include: ['oci://example.com/x']", "files from elsewhere are not read"),
     ] {
         Case::of(file).run(&["build"]).failure(1).says(&[part]);
     }
