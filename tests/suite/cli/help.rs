@@ -5,6 +5,9 @@ use crate::support::program::Program;
 const COMMANDS: &[&[&str]] = &[
     &["build"],
     &["push"],
+    &["compose"],
+    &["compose", "build"],
+    &["compose", "config"],
     &["index"],
     &["rebase"],
     &["copy"],
