@@ -8,5 +8,5 @@ mod read;
 pub mod rebase;
 
 pub use assemble::{Document, HistoryStep, Image, Parts, index};
-pub use join::{IndexMember, join};
+pub use join::{IndexMember, join, list};
 pub use read::{Existing, Reader, manifest, no_image};

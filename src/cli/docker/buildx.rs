@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::build;
+use super::{build, imagetools};
 use crate::cli::build::{Beforehand, BuildArguments};
 use crate::cli::environment::Environment;
 use crate::cli::image::prune;
@@ -25,6 +25,7 @@ enum BuildxCommand {
     #[command(alias = "b")]
     Build(Box<BuildArguments>),
     Create(CreateArguments),
+    Imagetools(imagetools::ImagetoolsArguments),
     Inspect(BuilderInspectArguments),
     Install(NoArguments),
     Ls(BuilderListArguments),
@@ -121,6 +122,7 @@ impl BuildxArguments {
 pub fn run(arguments: &BuildxArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
     match &arguments.command {
         BuildxCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+        BuildxCommand::Imagetools(arguments) => imagetools::run(arguments, environment),
         BuildxCommand::Prune(arguments) => prune::run(arguments, environment),
         BuildxCommand::Create(arguments) => answer(arguments.name.as_deref().unwrap_or(NAME)),
         BuildxCommand::Inspect(arguments) => answer_lines([

@@ -64,7 +64,7 @@ const OF_ENGINES: [&str; 50] = [
 ];
 
 /// Docker's commands about images that are not there.
-const MISSING: [&str; 3] = ["bake", "compose", "manifest"];
+const MISSING: [&str; 2] = ["bake", "compose"];
 
 /// The programs that run containers, the likeliest first.
 const ENGINES: [&str; 3] = ["podman", "nerdctl", "crun"];

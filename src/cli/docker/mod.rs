@@ -3,7 +3,9 @@
 mod build;
 mod buildx;
 mod elsewhere;
+mod imagetools;
 mod inspect;
+mod manifest;
 mod push;
 mod version;
 
@@ -63,6 +65,7 @@ enum DockerCommand {
     History(history::HistoryArguments),
     Inspect(inspect::DockerInspectArguments),
     Image(DockerImageArguments),
+    Manifest(manifest::ManifestArguments),
     Login(LoginArguments),
     Logout(LogoutArguments),
     System(SystemArguments),
@@ -160,6 +163,7 @@ impl DockerArguments {
             DockerCommand::History(arguments) => history::run(arguments, environment),
             DockerCommand::Inspect(arguments) => inspect::run(arguments, environment),
             DockerCommand::Image(arguments) => arguments.command.run(environment, beforehand),
+            DockerCommand::Manifest(arguments) => manifest::run(arguments, environment),
             DockerCommand::Login(arguments) => login::login(arguments, environment),
             DockerCommand::Logout(arguments) => login::logout(arguments, environment),
             DockerCommand::Version(arguments) => version::version(arguments),

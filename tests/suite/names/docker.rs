@@ -23,7 +23,7 @@ fn links() -> TempDir {
 }
 
 /// Runs a script in `directory`, where `docker` is the program.
-fn script(program: &Program, directory: &std::path::Path, text: &str) -> Outcome {
+pub fn script(program: &Program, directory: &std::path::Path, text: &str) -> Outcome {
     let links = links();
     let path = format!("{}:{}", links.path().display(), std::env::var("PATH").unwrap());
     let given = program.command(["--version"]);

@@ -2,9 +2,12 @@
 
 mod docker;
 mod docker_flags;
+mod imagetools;
 mod keep;
 mod list;
+mod manifest;
 mod move_in;
+mod place;
 mod refer;
 
 use std::fs;
