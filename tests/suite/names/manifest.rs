@@ -318,7 +318,10 @@ fn list_of_one(program: &Program, registry: &FakeRegistry) -> (String, PathBuf) 
     (list, entries(program).remove(0))
 }
 
-fn rewrite(path: &Path, change: impl Fn(&mut Value)) {
+/// What somebody has done to an entry.
+type Change = fn(&mut Value);
+
+fn rewrite(path: &Path, change: Change) {
     let mut entry: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     change(&mut entry);
     fs::write(path, entry.to_string()).unwrap();
@@ -330,7 +333,7 @@ fn an_entry_that_somebody_has_changed_is_refused() {
     let (list, path) = list_of_one(&program, &registry);
     let whole = fs::read(&path).unwrap();
     let before = registry.requests().len();
-    let cases: [(&str, fn(&mut Value)); 6] = [
+    let cases: [(&str, Change); 6] = [
         ("its `Ref` is another image's", |entry| entry["Ref"] = json!("registry.example/evil:amd64")),
         ("its `Ref` is no name", |entry| entry["Ref"] = json!("../../etc/passwd")),
         ("its `Raw` is not the manifest", |entry| entry["Raw"] = json!(BASE64_STANDARD.encode("{}"))),

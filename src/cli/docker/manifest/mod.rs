@@ -15,7 +15,7 @@ use crate::cli::print::{answer, answer_lines, show, tell};
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
 use crate::image;
-use crate::oci::{Descriptor, Map, Platform};
+use crate::oci::{Descriptor, Map, Platform, Reference};
 use crate::output::{Means, Output, OutputImage};
 use crate::progress::Progress;
 use crate::release;
@@ -192,31 +192,7 @@ fn push(arguments: &PushListArguments, environment: &Environment) -> Result<()> 
     let reporter = Reporter::new(&arguments.progress);
     let progress: Progress<'_> = &|event| reporter.report(event);
     let mut collection = Collection::new(&client, progress);
-    // What several images have is taken from the list's own registry, where one of them is in it: no byte of it moves then.
-    let mut order: Vec<usize> = (0..entries.len()).collect();
-    order.sort_by_key(|at| entries[*at].reference.registry() != list.registry());
-    let mut members = BTreeMap::new();
-    for at in order {
-        let ListEntry { reference, descriptor, .. } = &entries[at];
-        let platform = descriptor.platform.clone().filter(|platform| !platform.os.is_empty()).ok_or_else(|| {
-            Error::input(format!("manifest {reference} must have an OS and Architecture to be pushed to a registry"))
-                .with_hint("`docker manifest annotate --os OS --arch ARCH` says them")
-        })?;
-        let place = Location::Registry(reference.with_digest(descriptor.digest));
-        collection
-            .add(&reference.to_string(), &place, ImageChoice::default())
-            .map_err(|error| missing(reference, error))?;
-        let Some(found) = collection.images.last() else { continue };
-        // The type and the size are the registry's, and what was read is what they say.
-        let root = &found.image.root;
-        members.insert(at, Descriptor::new(&root.media_type, root.digest, root.size).with_platform(platform));
-    }
-    let mut listed: Vec<Descriptor> = Vec::with_capacity(members.len());
-    for member in members.into_values() {
-        if !listed.contains(&member) {
-            listed.push(member);
-        }
-    }
+    let listed = members(&entries, &list, &mut collection)?;
     let index = image::list(listed, Map::new());
     collection.content.put(index.descriptor.digest, index.bytes);
     let image = OutputImage { store: &collection.content, root: &index.descriptor, names: std::slice::from_ref(&list) };
@@ -229,6 +205,35 @@ fn push(arguments: &PushListArguments, environment: &Environment) -> Result<()> 
     let elsewhere = entries.iter().filter(|entry| entry.reference.name() != name).map(|entry| entry.descriptor.digest);
     let lines = elsewhere.map(|digest| format!("Pushed ref {name}@{digest} with digest: {digest}"));
     answer_lines(lines.chain([index.descriptor.digest.to_string()]))
+}
+
+/// Reads the images of `entries` in their registries, and returns what the list says of each, in their order.
+fn members(entries: &[ListEntry], list: &Reference, collection: &mut Collection<'_>) -> Result<Vec<Descriptor>> {
+    // What several images have is taken from the list's own registry, where one of them is in it: no byte of it moves then.
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    order.sort_by_key(|at| entries[*at].reference.registry() != list.registry());
+    let mut members = BTreeMap::new();
+    for at in order {
+        let ListEntry { reference, descriptor, .. } = &entries[at];
+        let platform = descriptor.platform.clone().filter(|platform| !platform.os.is_empty()).ok_or_else(|| {
+            Error::input(format!("manifest {reference} must have an OS and Architecture to be pushed to a registry"))
+                .with_hint("`docker manifest annotate --os OS --arch ARCH` says them")
+        })?;
+        let place = Location::Registry(reference.with_digest(descriptor.digest));
+        let added = collection.add(&reference.to_string(), &place, ImageChoice::default());
+        added.map_err(|error| missing(reference, error))?;
+        let Some(found) = collection.images.last() else { continue };
+        // The type and the size are the registry's, and what was read is what they say.
+        let root = &found.image.root;
+        members.insert(at, Descriptor::new(&root.media_type, root.digest, root.size).with_platform(platform));
+    }
+    let mut listed: Vec<Descriptor> = Vec::with_capacity(members.len());
+    for member in members.into_values() {
+        if !listed.contains(&member) {
+            listed.push(member);
+        }
+    }
+    Ok(listed)
 }
 
 /// Removes lists. One that is not there does not keep the others.
