@@ -27,7 +27,7 @@ pub fn image(target: &Target, image: &ImageSteps<'_>, layers: &[Option<Layer>], 
     let mut annotations = stage.annotations.clone();
     annotations.extend(target.annotations.clone());
     annotations.extend(target.placed_annotations.of_manifest(&stage.platform));
-    Image::new(&Parts {
+    let mut image = Image::new(&Parts {
         platform: &stage.platform,
         settings: &stage.settings,
         author: stage.author.as_deref(),
@@ -35,7 +35,9 @@ pub fn image(target: &Target, image: &ImageSteps<'_>, layers: &[Option<Layer>], 
         steps: &steps,
         created,
         annotations: &annotations,
-    })
+    });
+    image.manifest.descriptor.annotations = target.placed_annotations.of_manifest_descriptor(&stage.platform);
+    image
 }
 
 /// Returns the annotations of the target, and those that all of its images have in common.

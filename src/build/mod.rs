@@ -128,7 +128,8 @@ fn store_target(
         several => {
             let index = crate::image::index(several, &image::common_annotations(plan, target));
             put(store, &index)?;
-            index.descriptor
+            let annotations = target.placed_annotations.index_descriptor.clone();
+            Descriptor { annotations, ..index.descriptor }
         }
     };
     Ok((root, images))

@@ -13,13 +13,18 @@ use crate::error::{Error, Result};
 pub struct Format {
     template: String,
     is_table: bool,
+    /// `json` writes a member on each line.
+    is_readable: bool,
 }
+
+/// The member of an object by which `json` shows it: its text, where the others are called as Go has them.
+pub const AS_JSON: &str = "\0";
 
 impl Format {
     /// Returns a table whose columns are the fields of these names.
     pub fn table(fields: &[&str]) -> Self {
         let columns: Vec<String> = fields.iter().map(|field| format!("{{{{.{field}}}}}")).collect();
-        Format { template: columns.join("\t"), is_table: true }
+        Format { template: columns.join("\t"), is_table: true, is_readable: false }
     }
 
     /// Returns the lines of `rows`, in their order. A table begins with the names of its columns: `titles` has those of fields
@@ -47,12 +52,33 @@ impl Format {
         Ok(aligned(std::iter::once(head).chain(texts)))
     }
 
+    /// Returns the same with a function `json` that writes a member on each line, as buildx has it.
+    pub fn readable(self) -> Self {
+        Format { is_readable: true, ..self }
+    }
+
+    /// Returns whether that is all of the template, but for white space.
+    pub fn is(&self, template: &str) -> bool {
+        self.template.chars().filter(|c| !c.is_whitespace()).eq(template.chars())
+    }
+
+    /// Returns whether it may show the field of this name of a row.
+    pub fn shows(&self, field: &str) -> bool {
+        let mentioned = fields(&self.template);
+        let is_of_all = [".}", ". ", ".)", ".|"].iter().any(|dot| self.template.contains(dot));
+        mentioned.contains(&field) || mentioned.is_empty() || is_of_all
+    }
+
     fn parsed(&self) -> Result<Template> {
         let words = |args: &[Value], change: fn(&str) -> String| {
             Ok(Value::String(change(&args.first().map(ToString::to_string).unwrap_or_default()).into()))
         };
+        let json = match self.is_readable {
+            true => |value: &Value| format!("{:#}", plain(value)),
+            false => |value: &Value| plain(value).to_string(),
+        };
         let template = Template::new("format")
-            .func("json", |args| Ok(Value::String(args.first().map_or_else(|| "null".to_owned(), json).into())))
+            .func("json", move |args| Ok(Value::String(args.first().map_or_else(|| "null".to_owned(), json).into())))
             .func("lower", move |args| words(args, str::to_lowercase))
             .func("upper", move |args| words(args, str::to_uppercase))
             .func("title", move |args| words(args, titled))
@@ -96,7 +122,7 @@ impl FromStr for Format {
         let template = if template == "json" { "{{json .}}" } else { template };
         // Shells pass these on as they are typed.
         let template = template.replace("\\t", "\t").replace("\\n", "\n");
-        let format = Format { template, is_table };
+        let format = Format { template, is_table, is_readable: false };
         format.parsed()?;
         Ok(format)
     }
@@ -142,10 +168,6 @@ fn titled(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-fn json(value: &Value) -> String {
-    plain(value).to_string()
-}
-
 fn plain(value: &Value) -> serde_json::Value {
     match value {
         Value::Nil | Value::Function(_) => serde_json::Value::Null,
@@ -156,6 +178,9 @@ fn plain(value: &Value) -> serde_json::Value {
         Value::String(value) => value.as_ref().into(),
         Value::List(values) => values.iter().map(plain).collect(),
         Value::Map(values) => {
+            if let Some(Value::String(text)) = values.get(AS_JSON) {
+                return serde_json::from_str(text).unwrap_or_default();
+            }
             values.iter().map(|(key, value)| (key.to_string(), plain(value))).collect::<serde_json::Map<_, _>>().into()
         }
     }

@@ -31,6 +31,7 @@ use crate::cli::namespace::Want;
 use crate::cli::print::{answer, answer_excerpt};
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
+use crate::oci::Reference;
 use crate::plan::dockerfile::Warning;
 use crate::plan::version;
 use crate::progress::{Event, WarningKind};
@@ -85,7 +86,7 @@ impl BuildArguments {
 
     /// Returns the names that the image is to have, as they were typed.
     pub fn names(&self) -> &[String] {
-        &self.tag
+        if self.output.is_by_digest() { &[] } else { &self.tag }
     }
 
     fn is_check(&self) -> Result<bool> {
@@ -114,6 +115,10 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
     arguments.accepted.check()?;
     let mut tags = arguments.tag.clone();
     tags.extend(arguments.output.names());
+    let repositories = match arguments.output.is_by_digest() {
+        true => tags.drain(..).map(|name| untagged(&name)).collect::<Result<Vec<_>>>()?,
+        false => Vec::new(),
+    };
     let named = tags.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
     let named = named.collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
@@ -141,6 +146,7 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
         output: &arguments.output,
         tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
         names,
+        repositories: &repositories,
         delivery: if arguments.push == Some(true) { Delivery::Push } else { Delivery::Outputs },
         dockerfile: None,
         secret: &secret::value,
@@ -155,6 +161,16 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
     let built = request.run(environment, &|event| reporter.report(event))?;
     reporter.finish();
     Ok(Some(built))
+}
+
+/// Reads the name of a repository that gets an image under its digest.
+fn untagged(name: &str) -> Result<Reference> {
+    let repository: Reference = name.parse().map_err(Error::on_command_line)?;
+    match (repository.tag(), repository.digest()) {
+        (None, None) => Ok(repository),
+        _ => Err(Error::usage(format!("can't push tagged ref {name} by digest"))
+            .with_hint("leave out the tag, or push-by-digest=true")),
+    }
 }
 
 /// Answers with the warnings of the build checks; fails if there is one.

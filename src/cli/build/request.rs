@@ -43,6 +43,8 @@ pub struct BuildRequest<'a> {
     /// The tag that was named; a version in it becomes the image's.
     pub tag: Option<String>,
     pub names: Vec<Reference>,
+    /// Those that get the image under its digest, without a tag.
+    pub repositories: &'a [Reference],
     pub delivery: Delivery<'a>,
     /// What the Dockerfile `-` says, in the place of standard input.
     pub dockerfile: Option<&'a str>,
@@ -103,7 +105,8 @@ impl BuildRequest<'_> {
             let order = self.resolve(recipe, bases, &|| is_told.store(false, Ordering::Relaxed), progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
-                let image = OutputImage { store: &means.store, root: &built.root, names: &order.names };
+                let names = [&order.names[..], self.repositories].concat();
+                let image = OutputImage { store: &means.store, root: &built.root, names: &names };
                 self.output.note(image, self.commands)?;
             }
             Ok(built)
@@ -177,7 +180,9 @@ impl BuildRequest<'_> {
         let checkout = recipe.checkout(progress);
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
-        let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        let mut plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        let annotations = self.output.annotations();
+        plan.targets.iter_mut().for_each(|target| target.placed_annotations.extend(annotations.clone()));
         if plan.has_commands() {
             // Those that stand in the Dockerfile itself were seen before: this is of an `ONBUILD`.
             start_again(run.isolation)?;
@@ -190,7 +195,7 @@ impl BuildRequest<'_> {
             Delivery::Store => Vec::new(),
         };
         let images = plan.targets.iter().map(|target| target.images.len()).sum();
-        output::check(&outputs, images, &names)?;
+        output::check(&outputs, images, &[&names[..], self.repositories].concat())?;
         let contexts = recipe.roots();
         self.output.check_notes()?;
         warn::of_outputs_within(&plan, &contexts, &outputs, progress);
@@ -219,8 +224,10 @@ impl BuildRequest<'_> {
         let compression = self.build.compression.unwrap_or_default();
         let logs = self.build.run.log.as_deref().map(CommandLogs::open).transpose()?;
         // What may be refused once its digest is known is not sent before.
-        let ahead =
-            if matches!(&self.delivery, Delivery::Release(release) if release.immutable) { &[] } else { &names[..] };
+        let ahead = match &self.delivery {
+            Delivery::Release(release) if release.immutable => Vec::new(),
+            _ => [&names[..], self.repositories].concat(),
+        };
         let is_verified = self.output.verify_rebuild;
         let key_agents = KeyAgents::start(&self.build.run, store)?;
         let mut run = RunSettings { no_cache: order.run.no_cache || is_verified, ..order.run.clone() };
@@ -246,7 +253,7 @@ impl BuildRequest<'_> {
             progress,
         };
         let build = |cached: Option<&CachedImages<'_>>| {
-            output::while_building(outputs, ahead, client, progress, |follow| {
+            output::while_building(outputs, &ahead, client, progress, |follow| {
                 let options = build::Options { follow, cached, ..options() };
                 only(build::build(plan, &options)?)
             })
@@ -282,7 +289,8 @@ impl BuildRequest<'_> {
             }
             match &self.delivery {
                 Delivery::Release(release) => release.write(outputs, image, &means),
-                _ => release::write(outputs, image, &means),
+                _ if self.repositories.is_empty() => release::write(outputs, image, &means),
+                _ => self.write_by_digest(outputs, image, &means),
             }?;
             if leaves && is_pushed { self.leave(image, outputs, store, bases, progress) } else { Ok(()) }
         };
@@ -301,6 +309,16 @@ impl BuildRequest<'_> {
             }
             written => written.map(|()| built),
         }
+    }
+
+    /// Writes an image to `outputs`, in registries to the repositories, too, that get it under its digest.
+    fn write_by_digest(&self, outputs: &[Output], image: OutputImage<'_>, means: &Means<'_>) -> Result<()> {
+        let (registry, others): (Vec<Output>, Vec<_>) =
+            outputs.iter().cloned().partition(|output| *output == Output::Registry);
+        release::write(&others, image, means)?;
+        let by_digest = self.repositories.iter().map(|repository| repository.with_digest(image.root.digest));
+        let names: Vec<Reference> = image.names.iter().cloned().chain(by_digest).collect();
+        release::write(&registry, OutputImage { names: &names, ..image }, means)
     }
 
     /// Leaves an image under its names in the local store: whole, unless a registry has it.

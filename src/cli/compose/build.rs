@@ -176,6 +176,7 @@ impl ProjectBuild<'_> {
             output: &request.output,
             tag: request.tag.clone(),
             names: request.names.clone(),
+            repositories: &[],
             delivery: if is_pushed { Delivery::Push } else { Delivery::Outputs },
             dockerfile: request.dockerfile.as_deref(),
             secret: &read_secret,

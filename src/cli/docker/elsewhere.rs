@@ -63,7 +63,7 @@ const OF_ENGINES: [&str; 49] = [
 ];
 
 /// Docker's commands about images that are not there.
-const MISSING: [&str; 2] = ["bake", "manifest"];
+const MISSING: [&str; 1] = ["bake"];
 
 /// The programs that run containers, the likeliest first.
 const ENGINES: [&str; 3] = ["podman", "nerdctl", "crun"];

@@ -5,7 +5,9 @@ mod builders;
 mod buildx;
 mod context;
 pub mod elsewhere;
+mod imagetools;
 mod inspect;
+mod manifest;
 pub mod push;
 mod usage;
 mod version;
@@ -91,6 +93,7 @@ enum DockerCommand {
     History(history::HistoryArguments),
     Inspect(inspect::DockerInspectArguments),
     Image(DockerImageArguments),
+    Manifest(manifest::ManifestArguments),
     Login(LoginArguments),
     Logout(LogoutArguments),
     System(SystemArguments),
@@ -209,6 +212,7 @@ impl DockerArguments {
             DockerCommand::History(arguments) => history::run(arguments, environment),
             DockerCommand::Inspect(arguments) => return inspect::run(arguments, "object", environment),
             DockerCommand::Image(arguments) => return arguments.command.run(environment, beforehand),
+            DockerCommand::Manifest(arguments) => manifest::run(arguments, environment),
             DockerCommand::Login(arguments) => {
                 // Scripts look for it.
                 login::login(arguments, environment).and_then(|()| answer("Login Succeeded"))
