@@ -103,6 +103,14 @@ pub fn answer_json(value: &impl Serialize) -> Result<()> {
     answer_bytes(format!("{}\n", escape::json(&String::from_utf8_lossy(&document))).as_bytes())
 }
 
+/// Writes a result to stdout as JSON that is laid out in lines, as Go's `json.MarshalIndent` does.
+pub fn answer_document(value: &impl Serialize) -> Result<()> {
+    let document = serde_json::to_string_pretty(value)
+        .map_err(|source| Error::input("cannot write the answer as JSON").with_source(source))?;
+    let lines = document.lines().map(|line| format!("{}\n", escape::json(line)));
+    answer_bytes(lines.collect::<String>().as_bytes())
+}
+
 /// Writes a result to stdout as it is, for whoever asked for just these bytes.
 pub fn answer_bytes(bytes: &[u8]) -> Result<()> {
     let mut stdout = io::stdout();

@@ -2,7 +2,7 @@
 
 mod build;
 mod buildx;
-mod elsewhere;
+pub mod elsewhere;
 mod inspect;
 mod push;
 mod version;
@@ -141,7 +141,10 @@ impl DockerArguments {
     /// Returns what the command wants of its place, and the recipe of its build, if that had to be looked at.
     pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match self.builds() {
-            Some(arguments) => super::build::want(arguments, environment),
+            Some(arguments) => {
+                let words = arguments.clone().in_dockers_words(environment.docker.default_platform.as_deref());
+                super::build::want(&words, environment)
+            }
             None => Ok((Want::Nothing, None)),
         }
     }
@@ -173,7 +176,7 @@ impl DockerArguments {
                 SystemCommand::Info(arguments) => version::info(arguments, environment),
                 SystemCommand::Prune(arguments) => prune::run(arguments, environment),
             },
-            DockerCommand::Elsewhere(words) => return elsewhere::tell_of(words),
+            DockerCommand::Elsewhere(words) => return Ok(elsewhere::tell_of("docker", words)),
         }
         .map(|()| 0)
     }

@@ -28,6 +28,9 @@ pub struct RecipeFlags {
     /// Take NAME in a Dockerfile for a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
     #[arg(long, value_name = "NAME=PLACE", value_parser = value::<NamedContext>)]
     pub build_context: Vec<NamedContext>,
+    /// Where a context has both, its Dockerfile is taken, as docker does who knows no other.
+    #[arg(skip)]
+    pub prefers_dockerfile: bool,
 }
 
 impl RecipeFlags {

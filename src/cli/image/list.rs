@@ -65,12 +65,14 @@ pub fn run(arguments: &ImageListArguments, environment: &Environment) -> Result<
         let store = LocalStore::open(root)?;
         let name = arguments.name.as_deref().map(str::parse::<Reference>).transpose();
         let name = name.map_err(Error::on_command_line)?;
+        let conditions = arguments.filter.iter().map(|filter| Condition::of(filter, &store));
+        let conditions = conditions.collect::<Result<Vec<_>>>()?;
         for image in store.names()? {
             if name.as_ref().is_some_and(|name| !is_named(&image, name)) {
                 continue;
             }
             let image = ListedImage::of(&store, image)?;
-            if passes(&store, &image, &arguments.filter)? {
+            if conditions.iter().all(|condition| condition.holds(&image)) {
                 images.push(image);
             }
         }
@@ -100,28 +102,43 @@ fn is_named(image: &NamedImage, name: &Reference) -> bool {
         && name.digest().is_none_or(|digest| image.root.digest == digest)
 }
 
-fn passes(store: &LocalStore, listed: &ListedImage, filters: &[Filter]) -> Result<bool> {
-    for filter in filters {
-        let passes = match filter {
-            Filter::Reference(pattern) => {
+/// What a filter asks of each image, once what it names was looked up.
+enum Condition<'a> {
+    Reference(Pattern),
+    Label(&'a str, Option<&'a str>),
+    /// It was made before this time, in seconds since 1970.
+    Before(u64),
+    Since(u64),
+    Named(bool),
+}
+
+impl<'a> Condition<'a> {
+    fn of(filter: &'a Filter, store: &LocalStore) -> Result<Self> {
+        Ok(match filter {
+            Filter::Reference(pattern) => Condition::Reference(pattern.parse().map_err(Error::on_command_line)?),
+            Filter::Label(key, value) => Condition::Label(key, value.as_deref()),
+            Filter::Before(text) => Condition::Before(created(store, text)?),
+            Filter::Since(text) => Condition::Since(created(store, text)?),
+            Filter::Dangling(is_wanted) => Condition::Named(!is_wanted),
+        })
+    }
+
+    fn holds(&self, listed: &ListedImage) -> bool {
+        match self {
+            Condition::Reference(pattern) => {
                 let name = &listed.image.name;
-                let pattern: Pattern = pattern.parse()?;
                 [name.familiar(), repository(name)].iter().any(|name| pattern.matches(name.as_bytes()))
             }
-            Filter::Label(key, wanted) => listed.labels.iter().any(|labels| {
-                let label = labels.get(key);
-                label.is_some_and(|label| wanted.as_ref().is_none_or(|wanted| label == wanted))
+            Condition::Label(key, wanted) => listed.labels.iter().any(|labels| {
+                let label = labels.get(*key);
+                label.is_some_and(|label| wanted.is_none_or(|wanted| label == wanted))
             }),
-            Filter::Before(text) => listed.created < created(store, text)?,
-            Filter::Since(text) => listed.created > created(store, text)?,
+            Condition::Before(time) => listed.created < *time,
+            Condition::Since(time) => listed.created > *time,
             // All that is listed has a name.
-            Filter::Dangling(is_wanted) => !is_wanted,
-        };
-        if !passes {
-            return Ok(false);
+            Condition::Named(is_wanted) => *is_wanted,
         }
     }
-    Ok(true)
 }
 
 /// Returns when the image that `text` means was made, in seconds since 1970.
