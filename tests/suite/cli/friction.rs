@@ -115,6 +115,24 @@ fn without_a_home_the_store_is_a_temporary_one() {
 }
 
 #[test]
+fn a_temporary_store_serves_commands_too() {
+    if !require("busybox") || !require_root() {
+        return;
+    }
+    let busybox = fs::read("/bin/busybox").unwrap();
+    let dockerfile = "FROM scratch\nCOPY --chmod=755 busybox /\nRUN [\"/busybox\", \"touch\", \"/made\"]\n";
+    let context = Tree::new().file("Dockerfile", dockerfile).file("busybox", busybox).plant();
+    let temporary = tempfile::tempdir().unwrap();
+    let (program, root) = (Program::new(), context.path().join("root"));
+    let output = format!("type=local,dest={}", root.display());
+    let mut command = program.command(["build", context.path().to_str().unwrap(), "-o", &output]);
+    command.env_remove("HOME").env_remove("OCIBAKE_STORE").env("TMPDIR", temporary.path());
+    Outcome::of(&mut command).success();
+    assert!(root.join("made").is_file());
+    assert_eq!(names_in(temporary.path()), [""; 0]);
+}
+
+#[test]
 fn a_home_that_cannot_be_written_to_is_none() {
     if !require("setpriv") || !require_root() {
         return;
