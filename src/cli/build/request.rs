@@ -15,12 +15,11 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
 use crate::cli::namespace::start_again;
-use crate::cli::store::trim;
-use crate::error::{Error, Result};
+use crate::cli::store::{tell_of_place, trim};
+use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::{self, Means, Output, OutputImage};
-use crate::plan::dockerfile::Warning;
-use crate::plan::{Automatic, Plan, RunSettings, Spec, version};
+use crate::plan::{Automatic, FindBase, Plan, RunSettings, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
@@ -101,6 +100,7 @@ impl BuildRequest<'_> {
                 progress(event);
             }
         };
+        tell_of_place(environment, progress);
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
             let order = self.resolve(recipe, bases, &|| is_told.store(false, Ordering::Relaxed), progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
@@ -115,21 +115,29 @@ impl BuildRequest<'_> {
         Ok(built)
     }
 
-    /// Goes through the Dockerfile for its build checks alone, and returns what they find.
-    pub fn check(&self, environment: &Environment, progress: Progress<'_>) -> Result<Vec<Warning>> {
+    /// Reads the recipe, and does `work` with it, which may ask for images: one that cannot be asked for is a warning.
+    pub fn ask(
+        &self,
+        environment: &Environment,
+        progress: Progress<'_>,
+        work: impl FnOnce(&Recipe<'_>, &mut FindBase<'_>) -> Result<()>,
+    ) -> Result<()> {
         let means = self.means(environment)?;
         self.with_recipe(environment, &means, progress, |recipe, bases| {
-            recipe.check(&Automatic::default(), &mut |name, platform| {
+            work(recipe, &mut |name, platform| {
                 bases.find(name, platform).inspect_err(|error| {
-                    let message = format!("the checks do without the image {name}: {}", error.message);
-                    progress(Event::Warning { kind: WarningKind::CheckWithoutBase, message: &message });
+                    // One that does not exist is what this ends with.
+                    if error.kind != ErrorKind::NotFound {
+                        let message = format!("the checks do without the image {name}: {}", error.message);
+                        progress(Event::Warning { kind: WarningKind::CheckWithoutBase, message: &message });
+                    }
                 })
             })
         })
     }
 
     fn means(&self, environment: &Environment) -> Result<BuildMeans> {
-        let store = LocalStore::open(environment.store()?)?;
+        let store = LocalStore::open(environment.working_store()?)?;
         Ok(BuildMeans { store, client: self.output.client(environment) })
     }
 
@@ -198,6 +206,9 @@ impl BuildRequest<'_> {
         output::check(&outputs, images, &[&names[..], self.repositories].concat())?;
         let contexts = recipe.roots();
         self.output.check_notes()?;
+        for message in &self.output.cache.missing() {
+            progress(Event::Warning { kind: WarningKind::CacheNotUsed, message });
+        }
         warn::of_outputs_within(&plan, &contexts, &outputs, progress);
         if recipe.spec().is_some() {
             warn::of_dockerignore(&plan, &contexts, progress);
@@ -233,6 +244,7 @@ impl BuildRequest<'_> {
         let mut run = RunSettings { no_cache: order.run.no_cache || is_verified, ..order.run.clone() };
         run.agents.extend(key_agents.sockets());
         let run = &run;
+        let is_squashed = self.build.squash == Some(true);
         let options = || build::Options {
             store,
             contexts,
@@ -241,6 +253,7 @@ impl BuildRequest<'_> {
             compression,
             created: created.unwrap_or(0),
             modified: *modified,
+            squash: is_squashed,
             jobs: self.output.jobs,
             trust_times: !(self.output.no_stat_cache || run.no_cache),
             run,
@@ -254,6 +267,8 @@ impl BuildRequest<'_> {
         };
         let build = |cached: Option<&CachedImages<'_>>| {
             output::while_building(outputs, &ahead, client, progress, |follow| {
+                // What is put together afterwards goes nowhere as it is.
+                let follow = follow.filter(|_| !is_squashed);
                 let options = build::Options { follow, cached, ..options() };
                 only(build::build(plan, &options)?)
             })
@@ -294,8 +309,9 @@ impl BuildRequest<'_> {
             }?;
             if leaves && is_pushed { self.leave(image, outputs, store, bases, progress) } else { Ok(()) }
         };
-        let cached = CachedImages::new(&self.output.cache_from, compression, client, progress);
-        let built = build(Some(&cached).filter(|_| !is_verified))?;
+        let cached_images = self.output.cache.images();
+        let cached = CachedImages::new(&cached_images, compression, client, progress);
+        let built = build(Some(&cached).filter(|_| !is_verified && !is_squashed))?;
         if is_verified {
             again(&built)?;
         }

@@ -191,7 +191,10 @@ impl DockerArguments {
     pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match (&self.command, self.builds()) {
             (DockerCommand::Compose(arguments), _) => Ok((arguments.want(environment)?, None)),
-            (_, Some(arguments)) => super::build::want(arguments, environment),
+            (_, Some(arguments)) => {
+                let words = arguments.clone().in_dockers_words(environment.docker.default_platform.as_deref());
+                super::build::want(&words, environment)
+            }
             (_, None) if self.prunes() => Ok((Want::of_removal(environment), None)),
             (_, None) => Ok((Want::Nothing, None)),
         }
@@ -231,7 +234,7 @@ impl DockerArguments {
                 SystemCommand::Prune(arguments) => prune::run(&arguments.images, environment),
             },
             DockerCommand::Compose(arguments) => return arguments.run(environment, beforehand),
-            DockerCommand::Elsewhere(words) => return elsewhere::tell_of(words),
+            DockerCommand::Elsewhere(words) => return Ok(elsewhere::tell_of("docker", words)),
         }
         .map(|()| 0)
     }

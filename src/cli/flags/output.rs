@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::cache::CacheFlags;
 use super::value::{on_or_off, value};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -38,12 +39,8 @@ pub struct OutputFlags {
     /// Read every file, even those whose size, times and inode are as an earlier build saw them
     #[arg(long)]
     pub no_stat_cache: bool,
-    /// Take layers that come out the same from this image; also type=registry,ref=NAME
-    ///
-    /// It was built by ocibake with the same --compression, on whatever machine, and is named as for `inspect`. Layers that
-    /// it has are neither compressed here nor sent to the registry that it is in. One that cannot be had is a warning.
-    #[arg(long, value_name = "REF", value_parser = cached_image)]
-    pub cache_from: Vec<String>,
+    #[command(flatten)]
+    pub cache: CacheFlags,
     /// Build twice without what earlier builds have left, and fail if the second comes out differently
     ///
     /// The error names the first file that differs, what about it, and the step that has made it. The second build is made
@@ -237,20 +234,4 @@ fn image(text: &str, fields: &[(&str, &str)], push: bool) -> Result<OutputFlag> 
         }
     }
     Ok(OutputFlag::Image(image))
-}
-
-/// The image of `--cache-from`, as it is or in buildx's form.
-pub fn cached_image(text: &str) -> Result<String, String> {
-    if !text.starts_with("type=") {
-        return Ok(text.to_owned());
-    }
-    let mut name = None;
-    for field in text.split(',') {
-        match field.split_once('=') {
-            Some(("type", "registry")) => {}
-            Some(("ref", value)) if !value.is_empty() => name = Some(value.to_owned()),
-            _ => return Err(format!("`{field}` is not known: it is a REF, or type=registry,ref=NAME")),
-        }
-    }
-    name.ok_or_else(|| "it does not say which image: add ref=NAME".to_owned())
 }
