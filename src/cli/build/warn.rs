@@ -46,10 +46,10 @@ pub fn of_git_arguments(found: &Map<String>, asked: Option<bool>, is_usual: bool
     }
     let message = if is_usual {
         let given: Vec<String> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("{} as the tag and git have it: --git-args=false leaves it out", given.join(", "))
+        format!("taken from the tag and git: {} (--git-args=false leaves them without)", given.join(", "))
     } else {
         let names: Vec<&str> = found.keys().map(String::as_str).collect();
-        format!("ARG {} has no value: --git-args gives it that of the tag or of git", names.join(", "))
+        format!("no value for ARG {}: --git-args takes it from the tag and git", names.join(", "))
     };
     progress(Event::Warning { kind: WarningKind::GitArguments, message: &message });
 }
