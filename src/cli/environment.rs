@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
+use crate::output::engine::EngineSettings;
 use crate::plan::quantity::Size;
 use crate::registry::{Credentials, OnDemand, RegistriesConf, RegistryOptions};
 use crate::source::image::Location;
@@ -25,6 +26,8 @@ pub struct Environment {
     certificates: Certificates,
     proxies: Proxies,
     registries: RegistriesConf,
+    /// What the variables of engines say.
+    pub engines: EngineSettings,
     /// What docker's variables say.
     pub docker: DockerVariables,
     /// The program was started again: what is to be said before it is known that commands are to be run was said.
@@ -64,9 +67,23 @@ impl Environment {
             certificates: Certificates {
                 roots: roots(path("SSL_CERT_FILE"), variable("SSL_CERT_DIR")),
                 directories: certificate_directories(config.as_deref()),
+                own: None,
             },
             proxies: proxies(text),
             registries: registries(path("CONTAINERS_REGISTRIES_CONF"), config.as_deref()),
+            engines: EngineSettings {
+                usual: text("OCIBAKE_ENGINE"),
+                docker_host: text("DOCKER_HOST"),
+                docker_context: text("DOCKER_CONTEXT"),
+                docker_config: None,
+                docker_tls: docker_tls(variable, home.as_deref()),
+                container_host: text("CONTAINER_HOST"),
+                runtime: path("XDG_RUNTIME_DIR"),
+                containerd_address: path("CONTAINERD_ADDRESS"),
+                containerd_namespace: text("CONTAINERD_NAMESPACE"),
+                kind_cluster: text("KIND_CLUSTER_NAME"),
+                path: variable("PATH").iter().flat_map(env::split_paths).collect(),
+            },
             docker: DockerVariables {
                 default_platform: text("DOCKER_DEFAULT_PLATFORM"),
                 is_classic: text("DOCKER_BUILDKIT").is_some_and(|value| value == "0"),
@@ -109,6 +126,11 @@ impl Environment {
         }
     }
 
+    /// Returns what is known of engines.
+    pub fn engines(&self) -> EngineSettings {
+        EngineSettings { docker_config: self.docker_config.clone(), ..self.engines.clone() }
+    }
+
     /// Returns `SOURCE_DATE_EPOCH` as it stands there (reproducible-builds.org's specification); none if it is not set.
     pub fn source_date_epoch(&self) -> Option<&str> {
         self.source_date_epoch.as_deref()
@@ -137,6 +159,17 @@ impl Environment {
 pub fn epoch(text: &str) -> Result<i64> {
     let wrong = |_| Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`"));
     text.parse().map_err(wrong).map_err(|error| error.with_hint("it is a number of seconds since 1970"))
+}
+
+/// Returns the directory of the certificates for docker's daemon and whether any of its own will do, where one of docker's
+/// variables asks for HTTPS.
+fn docker_tls(variable: impl Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Option<(PathBuf, bool)> {
+    let verifies = variable("DOCKER_TLS_VERIFY").is_some();
+    if !verifies && variable("DOCKER_TLS").is_none() {
+        return None;
+    }
+    let named = variable("DOCKER_CERT_PATH").map(PathBuf::from);
+    Some((named.or_else(|| home.map(|home| home.join(".docker"))).unwrap_or_default(), !verifies))
 }
 
 /// The file that is named, or else those that podman looks at (containers-auth.json(5)).

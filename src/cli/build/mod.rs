@@ -78,7 +78,7 @@ impl BuildArguments {
     /// Takes a path that is an output for a directory of files, as docker does, and `platform` for the one to build for where
     /// none is named.
     pub fn in_dockers_words(mut self, platform: Option<&str>) -> Self {
-        self.output.take_paths_for_files();
+        self.output.take_dockers_words();
         self.build.spec.usual_platform(platform);
         self
     }

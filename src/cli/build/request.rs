@@ -95,7 +95,8 @@ impl BuildRequest<'_> {
             }
         };
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
-            let order = self.resolve(recipe, bases, &|| is_told.store(false, Ordering::Relaxed), progress)?;
+            let planned = || is_told.store(false, Ordering::Relaxed);
+            let order = self.resolve(environment, recipe, bases, &planned, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
                 self.output.note(&built.root, &order.names, self.commands)?;
@@ -154,6 +155,7 @@ impl BuildRequest<'_> {
     /// `planned` is called once there is a plan.
     fn resolve(
         &self,
+        environment: &Environment,
         recipe: &Recipe<'_>,
         bases: &BaseStore<'_>,
         planned: &dyn Fn(),
@@ -171,14 +173,15 @@ impl BuildRequest<'_> {
         }
         planned();
         lock::keep(recipe, bases)?;
+        let contexts = recipe.roots();
+        let outputs = |push| self.output.outputs(push, environment, &contexts, progress);
         let outputs = match self.delivery {
-            Delivery::Outputs => self.output.outputs(false),
-            Delivery::Push | Delivery::Release(_) => self.output.outputs(true),
+            Delivery::Outputs => outputs(false)?,
+            Delivery::Push | Delivery::Release(_) => outputs(true)?,
             Delivery::Store => Vec::new(),
         };
         let images = plan.targets.iter().map(|target| target.images.len()).sum();
         output::check(&outputs, images, &names)?;
-        let contexts = recipe.roots();
         self.output.check_notes()?;
         warn::of_outputs_within(&plan, &contexts, &outputs, progress);
         if recipe.spec().is_some() {

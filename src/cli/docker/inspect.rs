@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::cli::environment::Environment;
 use crate::cli::flags::value::value;
 use crate::cli::format::Format;
-use crate::cli::image::chosen::chosen;
 use crate::cli::image::row::repository;
 use crate::cli::print::{answer_json, answer_lines, show};
 use crate::error::{Error, Result};
+use crate::image::chosen;
 use crate::oci::{Platform, Reference};
 use crate::store::LocalStore;
 

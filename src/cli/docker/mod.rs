@@ -19,6 +19,7 @@ use super::login::{self, LoginArguments, LogoutArguments};
 use super::namespace::Want;
 use super::progress::ProgressFlags;
 use crate::error::Result;
+use crate::output::engine::EngineSettings;
 
 /// The program under docker's name: images are built and shipped, without a daemon
 #[derive(Debug, Parser)]
@@ -120,6 +121,17 @@ struct SystemArguments {
 enum SystemCommand {
     Info(version::InfoArguments),
     Prune(prune::ImagePruneArguments),
+}
+
+impl PlaceFlags {
+    /// Has an engine looked for where the flags say.
+    pub fn point(&self, engines: &mut EngineSettings) {
+        if let Some(host) = self.host.last() {
+            engines.docker_host = Some(host.clone());
+        } else if let Some(context) = &self.context {
+            (engines.docker_host, engines.docker_context) = (None, Some(context.clone()));
+        }
+    }
 }
 
 /// Returns the arguments as docker has them, `docker` first, if the program was started under docker's name or as

@@ -1,6 +1,5 @@
 //! The commands on images of the local store, by themselves and as `ocibake image …`.
 
-pub mod chosen;
 pub mod history;
 pub mod list;
 pub mod load;

@@ -72,6 +72,7 @@ impl Bars {
             | Event::LocalImageTaken { .. }
             | Event::NameNotFound { .. }
             | Event::ImageNamed { .. }
+            | Event::ImageLoaded { .. }
             | Event::TagPlanned { .. }
             | Event::ManifestPushed { .. }
             | Event::Retrying { .. }

@@ -1,7 +1,7 @@
 //! The one image of several platforms that is meant.
 
+use super::read::{Existing, Reader};
 use crate::error::{Error, Result};
-use crate::image::{Existing, Reader};
 use crate::oci::{Descriptor, Platform, media_type};
 use crate::store::{Graph, Store};
 
