@@ -28,21 +28,20 @@ pub(super) fn load(ctr: &EngineProgram, item: &ReadEntry<'_>, progress: Progress
         arguments.push("-");
         let held: HashSet<Digest> =
             item.graph.blobs.iter().map(|blob| blob.digest).filter(|blob| present.contains(blob)).collect();
-        // One that is not unpacked would not be missed.
-        let held = if arguments.contains(&NOT_UNPACKED) { HashSet::new() } else { held };
         let send = |held: &HashSet<Digest>| {
             let items = std::slice::from_ref(item);
             ctr.feed(CONTAINERD, &arguments, |sink| {
                 oci_archive::write_into(sink, title(CONTAINERD), items, held, progress)
             })
         };
-        match send(&held) {
-            // What no image has any more goes by itself.
-            Err(_) if !held.is_empty() => send(&HashSet::new())?,
-            sent => sent?,
-        }
-        for digest in held {
-            progress(Event::BlobFinished { digest, outcome: BlobOutcome::Present });
+        let sent = send(&held);
+        // What no image has any more goes by itself, and only what is unpacked would be missed.
+        if !held.is_empty() && (sent.is_err() || !held.is_subset(&self::present(ctr)?)) {
+            send(&HashSet::new())?;
+        } else {
+            sent?;
+            let there = |digest| progress(Event::BlobFinished { digest, outcome: BlobOutcome::Present });
+            held.into_iter().for_each(there);
         }
     }
     for (name, was_there) in names.iter().zip(known) {

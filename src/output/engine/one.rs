@@ -68,10 +68,11 @@ fn load(
         match send(&held) {
             // What was there when it was asked for may have gone since.
             Err(_) if !held.is_empty() => send(&HashSet::new())?,
-            sent => sent?,
-        }
-        for digest in held {
-            progress(Event::BlobFinished { digest, outcome: BlobOutcome::Present });
+            sent => {
+                sent?;
+                let present = |digest| progress(Event::BlobFinished { digest, outcome: BlobOutcome::Present });
+                held.into_iter().for_each(present);
+            }
         }
         let under = names.first().map_or_else(|| image.id.to_string(), ToString::to_string);
         if engine.id(&under)? != Some(image.id) {
