@@ -62,7 +62,7 @@ class Bench:
         binary = str(Path(options.binary).resolve())
         store = f"OCIBAKE_STORE={self.place / 'run-store'}"
         tools = {
-            "ocibake": ["env", store, *shlex.split(options.starter), binary, "build", "--isolation", options.isolation, "--progress", "quiet"],
+            "ocibake": ["env", store, *shlex.split(options.starter), binary, "build", "--isolation", options.isolation, "--progress", "quiet", "-o", "type=cacheonly"],
             "buildah": ["buildah", "build", "--isolation=chroot", "--layers", "--quiet"],
             "docker": ["docker", "build", "--quiet"],
         }

@@ -3,7 +3,9 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use super::ci::CiCommit;
 use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::output::engine::EngineSettings;
@@ -28,6 +30,8 @@ pub struct Environment {
     registries: RegistriesConf,
     /// What the variables of engines say.
     pub engines: EngineSettings,
+    /// What the variables of a CI service say.
+    pub ci: CiCommit,
     /// What docker's variables say.
     pub docker: DockerVariables,
     /// The program was started again: what is to be said before it is known that commands are to be run was said.
@@ -84,6 +88,7 @@ impl Environment {
                 kind_cluster: text("KIND_CLUSTER_NAME"),
                 path: variable("PATH").iter().flat_map(env::split_paths).collect(),
             },
+            ci: CiCommit::read(text),
             docker: DockerVariables {
                 default_platform: text("DOCKER_DEFAULT_PLATFORM"),
                 is_classic: text("DOCKER_BUILDKIT").is_some_and(|value| value == "0"),
@@ -177,10 +182,15 @@ fn auth_files(named: Option<PathBuf>, runtime: Option<PathBuf>, config: Option<&
     if let Some(named) = named {
         return vec![named];
     }
-    let user = || PathBuf::from(format!("/run/containers/{}", rustix::process::getuid().as_raw()));
-    let runtime = runtime.map_or_else(user, |runtime| runtime.join("containers"));
+    let own = || {
+        let directory = PathBuf::from(format!("/run/containers/{}", rustix::process::getuid().as_raw()));
+        // Where root's podman has made the directory above, nobody else is let in, and has nothing there.
+        let is_shut_off = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        (!fs::symlink_metadata(&directory).is_err_and(is_shut_off)).then_some(directory)
+    };
+    let runtime = runtime.map(|runtime| runtime.join("containers")).or_else(own);
     let config = config.map(|config| config.join("containers"));
-    [runtime].into_iter().chain(config).map(|directory| directory.join("auth.json")).collect()
+    runtime.into_iter().chain(config).map(|directory| directory.join("auth.json")).collect()
 }
 
 fn roots(file: Option<PathBuf>, directories: Option<OsString>) -> Vec<PathBuf> {

@@ -4,7 +4,9 @@
 mod age;
 mod build;
 mod cache;
+mod ci;
 mod commands;
+mod compose;
 mod copy;
 mod docker;
 mod docker_proxies;
@@ -17,6 +19,7 @@ mod index;
 mod inspect;
 mod interrupt;
 mod login;
+mod ls;
 mod metadata;
 mod namespace;
 mod print;
@@ -55,12 +58,13 @@ struct ProgramArguments {
 #[derive(Debug, Subcommand)]
 enum ProgramCommand {
     Build(Box<build::BuildArguments>),
+    Compose(Box<compose::ComposeArguments>),
     Push(Box<push::PushArguments>),
     Index(index::IndexArguments),
     Rebase(rebase::RebaseArguments),
     Copy(copy::CopyArguments),
-    #[command(visible_alias = "ls")]
     Inspect(inspect::InspectArguments),
+    Ls(ls::LsArguments),
     Tags(tags::TagsArguments),
     Images(image::list::ImageListArguments),
     Tag(image::tag::TagArguments),
@@ -96,7 +100,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// The same under docker's name.
 fn run_as_docker(arguments: Vec<OsString>) -> u8 {
-    let arguments = match DockerArguments::try_parse_from(arguments) {
+    let arguments = match DockerArguments::read(arguments) {
         Ok(arguments) => arguments,
         Err(error) => usage::escaped(error).exit(),
     };
@@ -147,13 +151,17 @@ impl ProgramCommand {
     fn run(&self, again: bool) -> Result<u8> {
         let mut environment = Environment::read();
         environment.again = again;
-        place(self.want(&environment)?, &environment, |beforehand| self.run_here(&environment, beforehand).map(|()| 0))
+        place(self.want(&environment)?, &environment, |beforehand| match self {
+            ProgramCommand::Compose(arguments) => arguments.run(&environment, beforehand),
+            _ => self.run_here(&environment, beforehand).map(|()| 0),
+        })
     }
 
     /// Returns what it wants of its place, and the recipe of its build, if that had to be looked at.
     fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match self {
             ProgramCommand::Build(arguments) => build::want(arguments, environment),
+            ProgramCommand::Compose(arguments) => Ok((arguments.want(environment)?, None)),
             ProgramCommand::Push(arguments) => push::want(arguments, environment),
             ProgramCommand::Image(arguments) => image::want(arguments, environment),
             ProgramCommand::Cache(arguments) => Ok((cache::want(arguments, environment), None)),
@@ -165,11 +173,13 @@ impl ProgramCommand {
     fn run_here(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
         match self {
             ProgramCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            ProgramCommand::Compose(arguments) => arguments.run(environment, beforehand).map(drop),
             ProgramCommand::Push(arguments) => push::run(arguments, environment, beforehand),
             ProgramCommand::Index(arguments) => index::run(arguments, environment),
             ProgramCommand::Rebase(arguments) => rebase::run(arguments, environment),
             ProgramCommand::Copy(arguments) => copy::run(arguments, environment),
             ProgramCommand::Inspect(arguments) => inspect::run(arguments, environment),
+            ProgramCommand::Ls(arguments) => ls::run(arguments, environment),
             ProgramCommand::Tags(arguments) => tags::run(arguments, environment),
             ProgramCommand::Images(arguments) => image::list::run(arguments, environment),
             ProgramCommand::Tag(arguments) => image::tag::run(arguments, environment),
@@ -189,6 +199,7 @@ impl ProgramCommand {
     fn progress(&self) -> Option<ProgressFlags> {
         let flags = match self {
             ProgramCommand::Build(arguments) => return Some(arguments.progress()),
+            ProgramCommand::Compose(arguments) => return Some(arguments.progress()),
             ProgramCommand::Push(arguments) => Some(&arguments.progress),
             ProgramCommand::Index(arguments) => Some(&arguments.progress),
             ProgramCommand::Rebase(arguments) => Some(&arguments.progress),

@@ -31,6 +31,14 @@ pub enum Want {
 }
 
 impl Want {
+    /// Returns what it takes to remove something from the local store: what lies unpacked there may belong to users of images.
+    pub fn of_removal(environment: &Environment) -> Self {
+        match environment.store().is_ok_and(has_owners) {
+            true => Want::Removal,
+            false => Want::Nothing,
+        }
+    }
+
     /// Returns whether another place has to be looked for.
     pub fn is_elsewhere(self) -> bool {
         match self {
@@ -89,7 +97,7 @@ const NOT_STARTED: u8 = 127;
 
 /// Returns whether a local store at `root` has anything that belongs to others than its owner for sure only where there are
 /// others.
-pub fn has_owners(root: &Path) -> bool {
+fn has_owners(root: &Path) -> bool {
     if !Want::Removal.is_elsewhere() {
         return false;
     }

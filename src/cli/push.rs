@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::build::{Beforehand, BuildRequest, Delivery, FoundRecipe, of_build, shell};
+use super::build::{Beforehand, BuildRequest, Delivery, FoundRecipe, of_build, secret, shell};
 use super::commands::Commands;
 use super::environment::Environment;
 use super::flags::build::BuildFlags;
@@ -128,7 +128,7 @@ impl<'a> PushOrder<'a> {
         let checkout = source.filter(|_| built.is_none()).unwrap_or(Path::new("."));
         let (mut targets, mut tags, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
-            let (target, tag) = arguments.release.target(&arguments.choice, name, checkout)?;
+            let (target, tag) = arguments.release.target(&arguments.choice, name, checkout, &environment.ci)?;
             let given = target.tags.iter().find(|tag| tag.reason == "as given").or(target.tags.first());
             let given = given.map_or(target.repository.clone(), |tag| target.repository.with_tag(&tag.name));
             if asked.contains(&given) {
@@ -235,6 +235,8 @@ impl<'a> PushOrder<'a> {
             tag: Some(self.tag.clone()),
             names,
             delivery,
+            dockerfile: None,
+            secret: &secret::value,
             beforehand: self.beforehand,
             commands,
             shell,

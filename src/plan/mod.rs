@@ -4,9 +4,11 @@
 mod add;
 pub mod annotation;
 mod branch;
+pub mod compose;
 mod inherit;
 pub mod dockerfile;
 pub mod dockerignore;
+mod git_arguments;
 mod git_url;
 mod http_url;
 pub mod label;

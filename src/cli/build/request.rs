@@ -1,5 +1,6 @@
 //! One build from its recipe to its outputs.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,7 @@ use super::key_agent::KeyAgents;
 use super::recipe::Recipe;
 use super::times::times;
 use super::want::Beforehand;
-use super::{lock, secret, verify, warn};
+use super::{lock, verify, warn};
 use crate::build::{self, Built, CommandLogs};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::{self, Means, Output, OutputImage};
 use crate::plan::dockerfile::Warning;
-use crate::plan::{Automatic, Plan, RunSettings, Spec};
+use crate::plan::{Automatic, Plan, RunSettings, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
@@ -43,6 +44,10 @@ pub struct BuildRequest<'a> {
     pub tag: Option<String>,
     pub names: Vec<Reference>,
     pub delivery: Delivery<'a>,
+    /// What the Dockerfile `-` says, in the place of standard input.
+    pub dockerfile: Option<&'a str>,
+    /// Reads the value of a secret.
+    pub secret: build::ReadSecret<'a>,
     pub beforehand: &'a Beforehand,
     /// Is told of the commands.
     pub commands: &'a Commands,
@@ -99,7 +104,8 @@ impl BuildRequest<'_> {
             let order = self.resolve(environment, recipe, bases, &planned, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
-                self.output.note(&built.root, &order.names, self.commands)?;
+                let image = OutputImage { store: &means.store, root: &built.root, names: &order.names };
+                self.output.note(image, self.commands)?;
             }
             Ok(built)
         })?;
@@ -133,13 +139,20 @@ impl BuildRequest<'_> {
         work: impl FnOnce(&Recipe<'_>, &BaseStore<'_>) -> Result<T>,
     ) -> Result<T> {
         let flags = &self.build.recipe;
-        let recipe = Recipe::read(
+        let mut input: Box<dyn Read + '_> = match self.dockerfile {
+            Some(text) => Box::new(text.as_bytes()),
+            None => Box::new(io::stdin()),
+        };
+        let mut recipe = Recipe::read(
             self.build,
             self.context,
             self.beforehand.recipe.as_ref(),
+            &mut input,
             environment,
             &ContextAccess { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
         )?;
+        let is_version = self.tag.as_deref().is_some_and(|tag| version::of_tag(tag).is_some());
+        recipe.is_release = is_version && matches!(self.delivery, Delivery::Release(_) | Delivery::Store);
         let options = base::BaseOptions {
             store,
             client,
@@ -230,7 +243,7 @@ impl BuildRequest<'_> {
             sandbox: self.beforehand.sandbox.as_ref(),
             shell: self.build.run.on_failure.map(|_| self.shell),
             logs: logs.as_ref(),
-            secret: &secret::value,
+            secret: self.secret,
             cached: None,
             follow: None,
             progress,

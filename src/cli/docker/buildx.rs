@@ -2,13 +2,12 @@
 
 use clap::{Args, Subcommand};
 
-use super::build;
+use super::{build, builders, usage};
 use crate::cli::build::{Beforehand, BuildArguments};
 use crate::cli::environment::Environment;
-use crate::cli::image::prune;
-use crate::cli::print::{answer, answer_lines};
+use crate::cli::flags::prune::PruneFlags;
+use crate::cli::print::answer;
 use crate::error::Result;
-use crate::oci::Platform;
 
 /// Build images, with BuildKit's words
 #[derive(Debug, Args)]
@@ -25,10 +24,11 @@ enum BuildxCommand {
     #[command(alias = "b")]
     Build(Box<BuildArguments>),
     Create(CreateArguments),
+    Du(usage::DiskUsageArguments),
     Inspect(BuilderInspectArguments),
     Install(NoArguments),
     Ls(BuilderListArguments),
-    Prune(prune::ImagePruneArguments),
+    Prune(PruneFlags),
     Rm(AnyArguments),
     Stop(AnyArguments),
     Uninstall(NoArguments),
@@ -104,9 +104,6 @@ struct AnyArguments {
 #[derive(Debug, Args)]
 struct NoArguments {}
 
-/// The name of the builder.
-const NAME: &str = "default";
-
 impl BuildxArguments {
     /// Returns the arguments of a build, if it is one.
     pub fn builds(&self) -> Option<&BuildArguments> {
@@ -115,35 +112,25 @@ impl BuildxArguments {
             _ => None,
         }
     }
+
+    /// Returns whether it removes something from the local store.
+    pub fn prunes(&self) -> bool {
+        matches!(self.command, BuildxCommand::Prune(_))
+    }
 }
 
 /// Runs it.
 pub fn run(arguments: &BuildxArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
     match &arguments.command {
         BuildxCommand::Build(arguments) => build::run(arguments, environment, beforehand),
-        BuildxCommand::Prune(arguments) => prune::run(arguments, environment),
-        BuildxCommand::Create(arguments) => answer(arguments.name.as_deref().unwrap_or(NAME)),
-        BuildxCommand::Inspect(arguments) => answer_lines([
-            format!("Name:          {}", arguments.name.as_deref().unwrap_or(NAME)),
-            "Driver:        ocibake".to_owned(),
-            String::new(),
-            "Nodes:".to_owned(),
-            format!("Name:             {NAME}"),
-            "Endpoint:         none: there is no daemon".to_owned(),
-            "Status:           running".to_owned(),
-            format!("BuildKit version: ocibake {}", env!("CARGO_PKG_VERSION")),
-            format!("Platforms:        {}", Platform::host()),
-        ]),
-        BuildxCommand::Ls(_) => answer_lines([
-            "NAME/NODE    DRIVER/ENDPOINT   STATUS    BUILDKIT   PLATFORMS".to_owned(),
-            format!("{NAME}*     ocibake"),
-            format!(r" \_ {NAME}   \_ none          running   {:<8}   {}", env!("CARGO_PKG_VERSION"), Platform::host()),
-        ]),
+        BuildxCommand::Du(arguments) => usage::disk_usage(arguments, environment),
+        BuildxCommand::Prune(flags) => usage::prune(flags, "Total:  ", environment),
+        BuildxCommand::Create(arguments) => builders::create(arguments.name.as_deref(), arguments.is_used, environment),
+        BuildxCommand::Inspect(arguments) => builders::show(arguments.name.as_deref(), environment),
+        BuildxCommand::Ls(_) => builders::list(environment),
+        BuildxCommand::Rm(arguments) => builders::remove(&arguments.names, environment),
+        BuildxCommand::Use(arguments) => builders::choose(&arguments.names, environment),
         BuildxCommand::Version(_) => answer(&format!("ocibake {}", env!("CARGO_PKG_VERSION"))),
-        BuildxCommand::Rm(_)
-        | BuildxCommand::Stop(_)
-        | BuildxCommand::Use(_)
-        | BuildxCommand::Install(_)
-        | BuildxCommand::Uninstall(_) => Ok(()),
+        BuildxCommand::Stop(_) | BuildxCommand::Install(_) | BuildxCommand::Uninstall(_) => Ok(()),
     }
 }

@@ -1,32 +1,48 @@
 //! Docker's command line: the same program under docker's name, for scripts that have it.
 
 mod build;
+mod builders;
 mod buildx;
-mod elsewhere;
+mod context;
+pub mod elsewhere;
 mod inspect;
-mod push;
+pub mod push;
+mod usage;
 mod version;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::build::{Beforehand, BuildArguments, FoundRecipe};
+use super::compose::ComposeArguments;
 use super::environment::Environment;
+use super::flags::prune::PruneFlags;
 use super::image::{history, list, load, prune, pull, remove, save, tag};
 use super::login::{self, LoginArguments, LogoutArguments};
 use super::namespace::Want;
+use super::print::answer;
 use super::progress::ProgressFlags;
 use crate::error::Result;
 use crate::output::engine::EngineSettings;
 
 /// The program under docker's name: images are built and shipped, without a daemon
 #[derive(Debug, Parser)]
-#[command(name = "docker", version, max_term_width = 100, args_override_self = true)]
+#[command(
+    name = "docker",
+    display_name = "Docker version",
+    version = version::IN_ONE_LINE,
+    disable_version_flag = true,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub struct DockerArguments {
     #[command(flatten)]
     pub place: PlaceFlags,
+    /// Print version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
     #[arg(long = super::namespace::AGAIN, hide = true)]
     pub again: bool,
     #[command(subcommand)]
@@ -47,6 +63,16 @@ pub struct PlaceFlags {
     debug: bool,
     #[arg(short, long, hide = true)]
     log_level: Option<String>,
+    #[arg(long, hide = true)]
+    tls: bool,
+    #[arg(long, hide = true)]
+    tlsverify: bool,
+    #[arg(long, hide = true)]
+    tlscacert: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    tlscert: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    tlskey: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +80,8 @@ enum DockerCommand {
     Build(Box<BuildArguments>),
     Buildx(buildx::BuildxArguments),
     Builder(BuilderArguments),
+    Compose(Box<ComposeArguments>),
+    Context(context::ContextArguments),
     Push(push::DockerPushArguments),
     Pull(pull::PullArguments),
     Tag(tag::TagArguments),
@@ -107,7 +135,7 @@ struct BuilderArguments {
 #[derive(Debug, Subcommand)]
 enum BuilderCommand {
     Build(Box<BuildArguments>),
-    Prune(prune::ImagePruneArguments),
+    Prune(PruneFlags),
 }
 
 /// Work with the local store
@@ -119,8 +147,19 @@ struct SystemArguments {
 
 #[derive(Debug, Subcommand)]
 enum SystemCommand {
+    Df(usage::SystemUsageArguments),
     Info(version::InfoArguments),
-    Prune(prune::ImagePruneArguments),
+    Prune(SystemPruneArguments),
+}
+
+/// Remove what no name keeps from the local store; also what builds would take from there
+#[derive(Debug, Args)]
+struct SystemPruneArguments {
+    #[command(flatten)]
+    images: prune::ImagePruneArguments,
+    /// Accepted, as docker has it: there are no volumes
+    #[arg(long, hide = true)]
+    volumes: bool,
 }
 
 impl PlaceFlags {
@@ -150,11 +189,20 @@ pub fn arguments(arguments: &[OsString]) -> Option<Vec<OsString>> {
 }
 
 impl DockerArguments {
+    /// Reads the command line as docker does: what follows a flag that wants a value is its value, whatever it begins with.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Self, clap::Error> {
+        let mut command = with_any_values(Self::command());
+        let matches = command.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+
     /// Returns what the command wants of its place, and the recipe of its build, if that had to be looked at.
     pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
-        match self.builds() {
-            Some(arguments) => super::build::want(arguments, environment),
-            None => Ok((Want::Nothing, None)),
+        match (&self.command, self.builds()) {
+            (DockerCommand::Compose(arguments), _) => Ok((arguments.want(environment)?, None)),
+            (_, Some(arguments)) => super::build::want(arguments, environment),
+            (_, None) if self.prunes() => Ok((Want::of_removal(environment), None)),
+            (_, None) => Ok((Want::Nothing, None)),
         }
     }
 
@@ -162,6 +210,7 @@ impl DockerArguments {
     pub fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<u8> {
         match &self.command {
             DockerCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            DockerCommand::Context(arguments) => context::run(arguments),
             DockerCommand::Push(arguments) => push::run(arguments, environment),
             DockerCommand::Pull(arguments) => pull::run(arguments, environment),
             DockerCommand::Tag(arguments) => tag::run(arguments, environment),
@@ -170,21 +219,26 @@ impl DockerArguments {
             DockerCommand::Save(arguments) => save::run(arguments, environment),
             DockerCommand::Load(arguments) => load::run(arguments, environment),
             DockerCommand::History(arguments) => history::run(arguments, environment),
-            DockerCommand::Inspect(arguments) => inspect::run(arguments, environment),
-            DockerCommand::Image(arguments) => arguments.command.run(environment, beforehand),
-            DockerCommand::Login(arguments) => login::login(arguments, environment),
+            DockerCommand::Inspect(arguments) => return inspect::run(arguments, "object", environment),
+            DockerCommand::Image(arguments) => return arguments.command.run(environment, beforehand),
+            DockerCommand::Login(arguments) => {
+                // Scripts look for it.
+                login::login(arguments, environment).and_then(|()| answer("Login Succeeded"))
+            }
             DockerCommand::Logout(arguments) => login::logout(arguments, environment),
             DockerCommand::Version(arguments) => version::version(arguments),
             DockerCommand::Info(arguments) => version::info(arguments, environment),
             DockerCommand::Buildx(arguments) => buildx::run(arguments, environment, beforehand),
             DockerCommand::Builder(BuilderArguments { command }) => match command {
                 BuilderCommand::Build(arguments) => build::run(arguments, environment, beforehand),
-                BuilderCommand::Prune(arguments) => prune::run(arguments, environment),
+                BuilderCommand::Prune(flags) => usage::prune(flags, "Total reclaimed space: ", environment),
             },
             DockerCommand::System(SystemArguments { command }) => match command {
+                SystemCommand::Df(arguments) => usage::system_usage(arguments, environment),
                 SystemCommand::Info(arguments) => version::info(arguments, environment),
-                SystemCommand::Prune(arguments) => prune::run(arguments, environment),
+                SystemCommand::Prune(arguments) => prune::run(&arguments.images, environment),
             },
+            DockerCommand::Compose(arguments) => return arguments.run(environment, beforehand),
             DockerCommand::Elsewhere(words) => return elsewhere::tell_of(words),
         }
         .map(|()| 0)
@@ -192,7 +246,20 @@ impl DockerArguments {
 
     /// Returns how the command shows progress, if it does.
     pub fn progress(&self) -> Option<ProgressFlags> {
-        self.builds().map(|arguments| arguments.progress())
+        match &self.command {
+            DockerCommand::Compose(arguments) => Some(arguments.progress()),
+            _ => self.builds().map(|arguments| arguments.progress()),
+        }
+    }
+
+    fn prunes(&self) -> bool {
+        match &self.command {
+            DockerCommand::Buildx(arguments) => arguments.prunes(),
+            DockerCommand::Builder(BuilderArguments { command }) => matches!(command, BuilderCommand::Prune(_)),
+            DockerCommand::Image(DockerImageArguments { command }) => matches!(command, DockerImageCommand::Prune(_)),
+            DockerCommand::System(SystemArguments { command }) => matches!(command, SystemCommand::Prune(_)),
+            _ => false,
+        }
     }
 
     fn builds(&self) -> Option<&BuildArguments> {
@@ -208,12 +275,25 @@ impl DockerArguments {
     }
 }
 
+fn with_any_values(command: Command) -> Command {
+    let wants_a_value = |argument: &Arg| {
+        let takes_one = argument.get_num_args().is_none_or(|number| number.min_values() > 0);
+        takes_one && argument.get_action().takes_values() && !argument.is_positional()
+    };
+    let command = command.mut_args(|argument| match wants_a_value(&argument) {
+        true => argument.allow_hyphen_values(true),
+        false => argument,
+    });
+    command.mut_subcommands(with_any_values)
+}
+
 impl DockerImageCommand {
-    fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
+    /// Runs the command, and returns docker's exit code.
+    fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<u8> {
         match self {
             DockerImageCommand::Build(arguments) => build::run(arguments, environment, beforehand),
             DockerImageCommand::History(arguments) => history::run(arguments, environment),
-            DockerImageCommand::Inspect(arguments) => inspect::run(arguments, environment),
+            DockerImageCommand::Inspect(arguments) => return inspect::run(arguments, "image", environment),
             DockerImageCommand::Load(arguments) => load::run(arguments, environment),
             DockerImageCommand::Ls(arguments) => list::run(arguments, environment),
             DockerImageCommand::Prune(arguments) => prune::run(arguments, environment),
@@ -223,13 +303,12 @@ impl DockerImageCommand {
             DockerImageCommand::Save(arguments) => save::run(arguments, environment),
             DockerImageCommand::Tag(arguments) => tag::run(arguments, environment),
         }
+        .map(|()| 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

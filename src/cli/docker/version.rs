@@ -10,7 +10,17 @@ use crate::cli::print::answer_lines;
 use crate::error::Result;
 use crate::store::LocalStore;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of docker whose words these are. Scripts ask whether it is new enough.
+const VERSION: &str = "28.0.0";
+
+/// The API of that version, in both spellings that docker has: of JSON and of templates.
+const API_VERSION: &str = "1.48";
+
+/// What this program is.
+const NAME: &str = concat!("ocibake ", env!("CARGO_PKG_VERSION"));
+
+/// What `docker --version` answers with, after `Docker version`.
+pub const IN_ONE_LINE: &str = concat!("28.0.0, build ocibake-", env!("CARGO_PKG_VERSION"));
 
 /// Show the version
 #[derive(Debug, Args)]
@@ -30,10 +40,18 @@ pub struct InfoArguments {
 
 /// Answers with the version: the client is the server.
 pub fn version(arguments: &VersionArguments) -> Result<()> {
-    let side = json!({"Version": VERSION, "ApiVersion": "none", "Os": "linux", "Arch": architecture()});
+    let side = json!({
+        "Platform": {"Name": NAME},
+        "Version": VERSION,
+        "ApiVersion": API_VERSION,
+        "APIVersion": API_VERSION,
+        "Os": "linux",
+        "Arch": architecture(),
+        "Experimental": true,
+    });
     let told = json!({"Client": side, "Server": side});
     let lines = [
-        "Client: ocibake".to_owned(),
+        format!("Client: {NAME}"),
         format!(" Version:           {VERSION}"),
         format!(" OS/Arch:           linux/{}", architecture()),
         String::new(),
@@ -61,7 +79,7 @@ pub fn info(arguments: &InfoArguments, environment: &Environment) -> Result<()> 
         "NCPU": std::thread::available_parallelism().map_or(1, usize::from),
     });
     let lines = [
-        "Client: ocibake".to_owned(),
+        format!("Client: {NAME}"),
         format!(" Version:    {VERSION}"),
         String::new(),
         "Server: none, for none is needed".to_owned(),

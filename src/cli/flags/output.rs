@@ -11,15 +11,15 @@ use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::metadata;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Reference};
+use crate::oci::Descriptor;
 use crate::output::engine::{Engine, EngineKind, EngineSettings};
-use crate::output::{Output, STANDARD_OUTPUT};
+use crate::output::{Output, OutputImage, STANDARD_OUTPUT};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::pending::PendingFile;
 
 /// The flags that say where the image goes, and how; nothing of this changes it.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
     /// Write to FILE (OCI archive), DIR/ (OCI layout), - (docker archive), or type=oci|docker|registry|engine|local|tar[,dest=PATH]
@@ -180,10 +180,10 @@ impl OutputFlags {
     }
 
     /// Writes the files that tell of the result, each in one step.
-    pub fn note(&self, root: &Descriptor, names: &[Reference], commands: &Commands) -> Result<()> {
-        self.note_digest(root)?;
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, root, &names, None, commands))
+    pub fn note(&self, image: OutputImage<'_>, commands: &Commands) -> Result<()> {
+        self.note_digest(image.root)?;
+        let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
+        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, image, &names, None, commands))
     }
 
     /// Writes the file of the digest alone.
@@ -269,7 +269,7 @@ fn image(text: &str, fields: &[(&str, &str)], loads: bool) -> Result<OutputFlag>
 }
 
 /// The image of `--cache-from`, as it is or in buildx's form.
-fn cached_image(text: &str) -> Result<String, String> {
+pub fn cached_image(text: &str) -> Result<String, String> {
     if !text.starts_with("type=") {
         return Ok(text.to_owned());
     }

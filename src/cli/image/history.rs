@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::chosen::chosen;
 use super::row::{id, seconds, size};
 use crate::cli::age::ago;
 use crate::cli::environment::Environment;
@@ -10,7 +11,6 @@ use crate::cli::flags::value::{flag, value};
 use crate::cli::format::Format;
 use crate::cli::print::answer_lines;
 use crate::error::Result;
-use crate::image::chosen;
 use crate::oci::Platform;
 use crate::progress::silent;
 

@@ -1,5 +1,6 @@
 //! The commands on images of the local store, by themselves and as `ocibake image …`.
 
+pub mod chosen;
 pub mod history;
 pub mod list;
 pub mod load;
@@ -47,6 +48,7 @@ enum ImageCommand {
 pub fn want(arguments: &ImageArguments, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
     match &arguments.command {
         ImageCommand::Push(arguments) => push::want(arguments, environment),
+        ImageCommand::Prune(_) => Ok((Want::of_removal(environment), None)),
         _ => Ok((Want::Nothing, None)),
     }
 }

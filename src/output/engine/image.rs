@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::bundle::{BundleEntry, OutputImage, ReadEntry};
 use crate::error::Result;
-use crate::image::chosen;
+use crate::image::{choose, no_image};
 use crate::layer::Layer;
 use crate::oci::{Digest, Platform, Reference};
 use crate::store::Graph;
@@ -28,8 +28,9 @@ impl<'a> OnePlatform<'a> {
         let mut images = item.graph.images().map(|(descriptor, _)| descriptor);
         let title = names.first().map_or_else(|| root.digest.to_string(), ToString::to_string);
         let only = images.next().filter(|_| images.next().is_none());
-        let (manifest, image) = chosen(store, &title, only.unwrap_or(root), None)
+        let found = choose(store, &title, only.unwrap_or(root), &Platform::host())
             .map_err(|error| error.with_hint(format!("{kind} takes one platform: build for it with --platform")))?;
+        let (manifest, image) = found.ok_or_else(|| no_image(root))?;
         let mut all = item.graph.manifests.iter().map(|(descriptor, _)| descriptor);
         let root = all.find(|descriptor| descriptor.digest == manifest.digest).unwrap_or(root);
         let entry = BundleEntry { image: OutputImage { store, root, names }, ..item.entry };

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::program::Program;
+use crate::support::program::{Program, binary};
 use crate::support::tool;
 use crate::support::tree::Tree;
 
@@ -15,7 +15,7 @@ fn more_layers_than_files_may_be_open() {
     let context = Tree::new().file("file", "content").file("ocibake.toml", adds.concat()).plant();
     let program = Program::new();
     let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -n 110; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ocibake"), "build", "--jobs=2"]);
+    shell.args(["-c", "ulimit -n 110; exec \"$0\" \"$@\""]).arg(binary()).args(["build", "--jobs=2"]);
     shell.args(["--progress=json", "--output=out.tar"]).arg(context.path()).current_dir(program.store());
     let output = shell.env("OCIBAKE_STORE", program.store()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::fake_registry::FakeRegistry;
-use crate::support::program::{Outcome, Program};
+use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::require;
 use crate::support::tree::Tree;
 
@@ -144,7 +144,8 @@ fn bars_on_a_terminal_leave_the_result_alone() {
 fn closed_ends_are_no_panic() {
     let context = context();
     let program = Program::new();
-    let ocibake = env!("CARGO_BIN_EXE_ocibake");
+    let ocibake = binary();
+    let ocibake = ocibake.display();
     let build = format!("{ocibake} build {} -o x.tar", context.path().display());
     for (script, code) in [
         (format!("{build} >&-"), Some(0)),

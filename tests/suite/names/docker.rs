@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{context, listed};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry;
-use crate::support::program::{Outcome, Program};
+use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::{self, require};
 use crate::support::tree::Tree;
 
@@ -17,13 +17,13 @@ use crate::support::tree::Tree;
 fn links() -> TempDir {
     let place = tempfile::tempdir().unwrap();
     for name in ["docker", "docker-compose", "docker-buildx"] {
-        symlink(env!("CARGO_BIN_EXE_ocibake"), place.path().join(name)).unwrap();
+        symlink(binary(), place.path().join(name)).unwrap();
     }
     place
 }
 
 /// Runs a script in `directory`, where `docker` is the program.
-fn script(program: &Program, directory: &std::path::Path, text: &str) -> Outcome {
+pub fn script(program: &Program, directory: &std::path::Path, text: &str) -> Outcome {
     let links = links();
     let path = format!("{}:{}", links.path().display(), std::env::var("PATH").unwrap());
     let given = program.command(["--version"]);
@@ -129,12 +129,69 @@ cat out/file
 }
 
 #[test]
+fn builders_and_contexts_keep_the_names_that_they_are_given() {
+    let (program, context) = (Program::new(), context("one"));
+    let text = "
+docker buildx inspect multi >/dev/null || exit 9
+docker buildx create --name multi --driver-opt network=host --buildkitd-flags '--allow-insecure-entitlement network.host'
+docker buildx ls | grep -q '^multi ' && docker buildx ls | grep -q '^default\\*'
+docker buildx use multi
+docker buildx ls | grep -q '^multi\\*' && docker buildx inspect --bootstrap | head -1
+docker buildx create --use --name other
+docker buildx inspect | head -1
+docker buildx rm other
+docker buildx rm multi
+docker buildx ls | grep -c 'multi\\|other' || true
+docker context create tls --docker host=tcp://docker:2376
+docker context use tls
+docker context show
+docker context ls -q
+docker context ls --format '{{.Name}} {{.Current}}'
+docker --tlsverify --tlscacert ca.pem -H tcp://docker:2376 images -q
+";
+    let told = script(&program, context.path(), text).success().stdout;
+    assert_eq!(
+        told,
+        "multi\nName:          multi\nother\nName:          other\n0\ntls\ntls\ndefault\ndefault\ndefault true\n"
+    );
+    let text = "docker buildx create --name 'no name'";
+    script(&program, context.path(), text).failure(2).says(&["`no name` is not the name of a builder"]);
+    // A file that somebody has damaged holds no names.
+    std::fs::write(program.store().join("builders.json"), "{").unwrap();
+    script(&program, context.path(), "docker buildx ls | grep -q default").success();
+}
+
+#[test]
+fn a_script_finds_a_docker_that_is_new_enough() {
+    let (program, context) = (Program::new(), context("one"));
+    let own = env!("CARGO_PKG_VERSION");
+    let text = "docker -v; docker --version; docker version -f '{{.Server.Version}} {{.Client.APIVersion}}'
+[ \"$(printf '%s\\n' 20.10.0 \"$(docker info -f '{{.ServerVersion}}')\" | sort -V | head -1)\" = 20.10.0 ]
+docker version | head -1";
+    let version = format!("Docker version 28.0.0, build ocibake-{own}\n");
+    let told = script(&program, context.path(), text).success().stdout;
+    assert_eq!(told, format!("{version}{version}28.0.0 1.48\nClient: ocibake {own}\n"));
+}
+
+#[test]
+fn a_value_may_begin_as_a_flag_does() {
+    let (program, context) = (Program::new(), context("one"));
+    let text = "docker build -q --label -x=-y --build-arg -unused -t app . >/dev/null
+docker inspect -f '{{json .Config.Labels}}' app";
+    assert_eq!(script(&program, context.path(), text).success().stdout, "{\"-x\":\"-y\"}\n");
+    // A password may, too.
+    script(&program, context.path(), "docker login -u x -p -secret 127.0.0.1:1").failure(1).says(&["127.0.0.1:1"]);
+    // A flag that wants no value is none.
+    script(&program, context.path(), "docker build --no-such-flag .").failure(2).says(&["--no-such-flag"]);
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let (program, context) = (Program::new(), context("one"));
     for (text, code, part) in [
         ("docker run --rm app", 125, "docker run: ocibake builds and ships images and has no containers: "),
         ("docker exec x y", 125, "docker exec: "),
-        ("docker-compose up", 125, "docker compose: ocibake does not have this command"),
+        ("docker-compose up -d", 125, "docker compose up: ocibake builds and ships images and has no containers: "),
         ("docker wrong", 1, "'wrong' is not a docker command"),
         ("docker push app:1", 1, "An image does not exist locally with the tag: app:1"),
         ("docker inspect app:1 --format x", 1, "No such object: app:1"),
@@ -162,10 +219,16 @@ fn an_inspection_has_dockers_fields() {
     let image = &told[0];
     assert_eq!(image["RepoTags"], serde_json::json!(["app:1", "reg.example/app:1"]));
     let id = image["Id"].as_str().unwrap();
-    assert_eq!(image["RepoDigests"], serde_json::json!([format!("app@{id}"), format!("reg.example/app@{id}")]));
+    assert_eq!(image["RepoDigests"], serde_json::json!([format!("reg.example/app@{id}"), format!("app@{id}")]));
     assert_eq!((&image["Os"], &image["Config"]["Cmd"]), (&"linux".into(), &serde_json::json!(["/file"])));
     assert_eq!(image["Config"]["ExposedPorts"], serde_json::json!({"80/tcp": {}}));
     assert_eq!(image["RootFS"]["Layers"].as_array().unwrap().len(), 1);
+    // The first of them is that of the name that was asked for, and what no registry can have comes last.
+    let text = "docker tag app:1 other.example/team/app; docker tag app:1 reg.example/app:2
+docker inspect -f '{{index .RepoDigests 0}}' reg.example/app:2 other.example/team/app app:1";
+    let outcome = script(&program, context.path(), text).success();
+    let first = ["reg.example/app", "other.example/team/app", "other.example/team/app"];
+    assert_eq!(outcome.stdout, first.map(|name| format!("{name}@{id}\n")).concat());
     let text =
         "docker image inspect -f '{{index .Config.Env 1}} {{len .RootFS.Layers}} {{join .Config.Cmd \",\"}}' app:1";
     assert_eq!(script(&program, context.path(), text).success().stdout, "A=1 1 /file\n");

@@ -1,10 +1,12 @@
 //! Images of the local store by their names: what gives them, what takes them, and what they keep.
 
-mod docker;
+pub mod docker;
 mod docker_flags;
 mod keep;
 mod list;
+mod looking;
 mod move_in;
+mod projects;
 mod refer;
 
 use std::fs;

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 
 use crate::support::container::{Bundle, require_runtime};
-use crate::support::program::{Outcome, Program};
+use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::{install, require, require_root, run};
 use crate::support::traces::{assert_store_is_sound, names_in};
 use crate::support::tree::Tree;
@@ -379,7 +379,7 @@ fn root_of_a_user_namespace_makes_the_same_image() {
     let digest = bench.build(steps, &[]).digest();
     let other = Program::new().directory(bench.place.path());
     let program = other.home().join("ocibake");
-    install(env!("CARGO_BIN_EXE_ocibake").as_ref(), &program);
+    install(&binary(), &program);
     for path in [other.home(), &other.store(), &other.docker_config(), bench.context.path()] {
         chown(path, Some(SUBORDINATE), Some(SUBORDINATE)).unwrap();
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::support::fake_registry::{FakeRegistry, Reply};
-use crate::support::program::{Outcome, Program};
+use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::{checked, install, require, require_root, run};
 use crate::support::traces::names_in;
 use crate::support::tree::Tree;
@@ -57,7 +57,7 @@ impl Bakery {
         let context = tree.file("busybox", busybox).mode(0o755).plant();
         fs::set_permissions(context.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let bakery = Bakery { users, context, program: Program::new() };
-        install(env!("CARGO_BIN_EXE_ocibake").as_ref(), &bakery.binary());
+        install(&binary(), &bakery.binary());
         bakery.give_to(BAKER);
         Some(bakery)
     }

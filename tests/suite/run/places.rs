@@ -9,7 +9,7 @@ use super::kills::stays;
 use super::namespace::{BAKER, Bakery, POOR};
 use super::single_id::ONE_ID;
 use crate::support::contained::{Contained, Rights};
-use crate::support::program::{Outcome, Program};
+use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::{install, require, require_root, run};
 use crate::support::traces::names_in;
 use crate::support::tree::Tree;
@@ -144,7 +144,7 @@ impl Podman {
             fs::create_dir(at(name)).unwrap();
         }
         install("/bin/busybox".as_ref(), &at("root/context/busybox"));
-        install(env!("CARGO_BIN_EXE_ocibake").as_ref(), &at("root/bin/ocibake"));
+        install(&binary(), &at("root/bin/ocibake"));
         fs::write(at("root/context/Dockerfile"), STEPS).unwrap();
         run("chmod", ["a+rwx", at("root/home").to_str().unwrap()]);
         run("chown", ["-R", &BAKER.to_string(), place.path().to_str().unwrap()]);

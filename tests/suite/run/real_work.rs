@@ -25,8 +25,6 @@ COPY wheels .
 RUN python3 -m venv /venv && /venv/bin/pip install --no-index --find-links=. -r requirements.txt
 
 FROM debian AS go
-# Without /proc it cannot find out where it lies.
-ENV GOROOT=/usr/lib/go
 WORKDIR /src
 COPY go .
 RUN --mount=type=bind,source=toolchain,target=/usr/lib/go --mount=type=cache,target=/root/.cache/go-build \
@@ -39,8 +37,7 @@ RUN mkdir /out && gcc -O2 -o /out/c-hello /src/main.c && setcap cap_net_bind_ser
 FROM debian AS rust
 WORKDIR /src
 COPY crate .
-# Without /proc the toolchain finds neither its libraries nor its own linker.
-ENV LD_LIBRARY_PATH=/opt/rust/lib CARGO_HOME=/cargo RUSTFLAGS=-Clink-arg=-fuse-ld=bfd
+ENV CARGO_HOME=/cargo
 RUN --mount=type=bind,source=rust,target=/opt/rust --mount=type=cache,target=/cargo --mount=type=cache,target=/src/target \
     PATH=/opt/rust/bin:$PATH cargo build --release --offline --locked && mkdir /out && cp target/release/rust-hello /out
 
@@ -57,8 +54,7 @@ RUN --mount=type=bind,source=node,target=/opt/node --mount=type=bind,source=modu
 FROM debian
 RUN apt-get update && apt-get install -y --no-install-recommends curl acl cron gnupg gosu sudo && rm -rf /var/lib/apt/lists/*
 RUN useradd -m -u 1000 app && mkdir /data && touch /data/a && chown -R app:app /data && su app -c 'touch /home/app/f'
-# gosu asks /proc who it is, where there is one.
-RUN if [ -e /proc/self/exe ]; then gosu app touch /home/app/by-gosu; else su app -c 'touch /home/app/by-gosu'; fi && sudo -u app touch /home/app/by-sudo && setfacl -m u:app:rwx,g:50:rx /data/a && \
+RUN gosu app touch /home/app/by-gosu && sudo -u app touch /home/app/by-sudo && setfacl -m u:app:rwx,g:50:rx /data/a && \
     getfacl -cn /data/a > /data/list
 # Its agent cannot be looked into, and goes on in the background.
 RUN export GNUPGHOME=/tmp/gpg && mkdir -m 700 /tmp/gpg && gpg --batch --passphrase '' --quick-gen-key me@here default default never && \

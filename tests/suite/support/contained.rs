@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use super::overlay::OnOverlay;
-use super::program::{Outcome, Program};
+use super::program::{Outcome, Program, binary};
 use super::tool::{install, require, require_root, skip};
 
 const PROFILE: &str = "/usr/share/containers/seccomp.json";
@@ -61,7 +61,7 @@ impl Contained {
             fs::create_dir_all(root.join(name)).unwrap();
         }
         install("/bin/busybox".as_ref(), &root.join("context/busybox"));
-        install(env!("CARGO_BIN_EXE_ocibake").as_ref(), &root.join("bin/ocibake"));
+        install(&binary(), &root.join("bin/ocibake"));
         contained.write(dockerfile);
         Some(contained)
     }

@@ -22,6 +22,11 @@ pub struct Program {
     user: Option<u32>,
 }
 
+/// The program under test: the one that cargo built with the tests, or that at `OCIBAKE_TESTED`, such as a release build.
+pub fn binary() -> PathBuf {
+    std::env::var_os("OCIBAKE_TESTED").unwrap_or_else(|| env!("CARGO_BIN_EXE_ocibake").into()).into()
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Outcome {
@@ -81,7 +86,7 @@ impl Program {
         }
         // Where the program was built, another user may not be let in.
         let program = self.home.path().join("ocibake");
-        tool::install(Path::new(env!("CARGO_BIN_EXE_ocibake")), &program);
+        tool::install(&binary(), &program);
         self.user = Some(user);
         self
     }
@@ -104,7 +109,7 @@ impl Program {
             words.push("--clear-groups".into());
             words.push(self.home.path().join("ocibake").into());
         } else {
-            words.push(env!("CARGO_BIN_EXE_ocibake").into());
+            words.push(binary().into());
         }
         words.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         let mut command = Command::new(&words[0]);

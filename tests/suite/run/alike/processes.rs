@@ -71,15 +71,12 @@ fn a_kernel_that_lets_parents_alone_look_into_processes_changes_nothing() {
 #[test]
 fn a_process_finds_itself_in_proc() {
     let Some(everywhere) = Everywhere::new(Tree::new()) else { return };
-    // Where it is not there it has nothing to say.
-    let finds = "RUN if [ -z \"$(ls /proc)\" ]; then echo none; else test -d /proc/$$ && \
-                 test \"$(cut -d' ' -f1 /proc/self/stat)\" != $$ && grep -q \"^Pid:.$$\\$\" /proc/$$/status && \
-                 sh -c 'test \"$(readlink /proc/$$/exe)\" = /bin/busybox' && echo itself; fi\n";
+    let finds = "RUN test -d /proc/$$ && test \"$(cut -d' ' -f1 /proc/self/stat)\" != $$ && \
+                 grep -q \"^Pid:.$$\\$\" /proc/$$/status && \
+                 sh -c 'test \"$(readlink /proc/$$/exe)\" = /bin/busybox'\n";
     everywhere.write(&format!("FROM base\n{finds}"));
     for within in everywhere.each() {
-        let outcome = within.build(&["--progress=plain"]).success();
-        let is_said = |word: &str| outcome.stderr.lines().any(|line| line.ends_with(&format!(" {word}")));
-        assert!(is_said("itself") || within.isolation == "chroot" && is_said("none"), "{}", outcome.stderr);
+        within.build(&[]).success();
     }
 }
 

@@ -1,0 +1,137 @@
+//! A whole project: read, and what is built of it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::load::{ComposeFile, ComposeReader, Loading, ProjectScope};
+use super::model::Project;
+use super::node::YamlNode;
+use super::service_build::ServiceBuild;
+use super::{check, normal, project_name};
+use crate::error::{Error, Result};
+use crate::oci::Map;
+
+/// What is asked of compose files.
+pub struct ProjectRequest<'a> {
+    /// The files, the later ones laid over the earlier.
+    pub files: &'a [ComposeFile],
+    /// The directory that paths are relative to; whole.
+    pub directory: &'a Path,
+    /// The name, if it does not come from the files.
+    pub name: Option<&'a str>,
+    /// The variables, those of the environment before those of files.
+    pub variables: Map<String>,
+    /// The profiles that are on; `*` for all.
+    pub profiles: &'a [String],
+    /// The services that are named, which need no profile.
+    pub services: &'a [String],
+    /// Leave out checks of whether all is there that is named.
+    pub is_unchecked: bool,
+}
+
+impl Project {
+    /// Reads the files of `request` by `reader`. Fails for what is wrong in them; the error shows the line.
+    pub fn read(request: ProjectRequest<'_>, reader: &ComposeReader<'_>) -> Result<Project> {
+        let loading = Loading::new(reader);
+        let ProjectRequest { files, directory, mut variables, .. } = request;
+        let name = match request.name {
+            Some(name) => project_name::checked(name)?,
+            None => name_of(&loading, files, directory, &variables)?,
+        };
+        variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+        let mut file = loading.files(files, ProjectScope { directory, variables: &variables }, &[])?;
+        if reader.interpolates {
+            normal::normalize(&mut file, &name, &variables);
+        }
+        let mut project = Project { name, directory: directory.to_owned(), variables, file, active: BTreeSet::new() };
+        project.activate(request.profiles, request.services)?;
+        if !request.is_unchecked && reader.interpolates {
+            check::project(&project)?;
+        }
+        Ok(project)
+    }
+
+    fn activate(&mut self, profiles: &[String], named: &[String]) -> Result<()> {
+        let is_on = |service: &YamlNode| {
+            let mut own = service.values_of("profiles").iter().filter_map(YamlNode::text).peekable();
+            own.peek().is_none() || own.any(|own| profiles.iter().any(|profile| profile == own || profile == "*"))
+        };
+        let mut active: BTreeSet<String> = self
+            .file
+            .entries_of("services")
+            .filter(|(_, service)| is_on(service))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in named {
+            self.named(name)?;
+            active.insert(name.clone());
+        }
+        self.active = active;
+        Ok(())
+    }
+
+    /// Returns what is built of `names`, of all that are on if there are none, each behind those whose images it takes from.
+    /// Fails for what `build:` says wrongly, and where images take from each other in a circle.
+    pub fn builds(&self, names: &[String], with_dependencies: bool) -> Result<Vec<ServiceBuild>> {
+        let mut ordered = Ordered { project: self, builds: Vec::new(), done: BTreeSet::new(), open: Vec::new() };
+        for (name, service) in self.selected(names, with_dependencies)? {
+            ordered.add(name, service)?;
+        }
+        Ok(ordered.builds)
+    }
+
+    /// Returns what `build:` of the service `name` says; none if it says nothing.
+    pub fn build_of(&self, name: &str) -> Result<Option<ServiceBuild>> {
+        ServiceBuild::read(self, name, self.named(name)?)
+    }
+}
+
+/// Builds in the order in which they can be done.
+struct Ordered<'a> {
+    project: &'a Project,
+    builds: Vec<ServiceBuild>,
+    done: BTreeSet<String>,
+    open: Vec<String>,
+}
+
+impl Ordered<'_> {
+    fn add(&mut self, name: &str, service: &YamlNode) -> Result<()> {
+        if self.done.contains(name) {
+            return Ok(());
+        }
+        if self.open.iter().any(|open| open == name) || self.open.len() > 200 {
+            let way = self.open.join(", ");
+            let error = Error::input(format!("services are built on each other in a circle: {way}, {name}"));
+            return Err(service.get("build").unwrap_or(service).blame_key(error));
+        }
+        let Some(build) = ServiceBuild::read(self.project, name, service)? else { return Ok(()) };
+        self.open.push(name.to_owned());
+        for (_, other) in &build.service_contexts {
+            self.add(other, self.project.named(other)?)?;
+        }
+        self.open.pop();
+        self.done.insert(name.to_owned());
+        self.builds.push(build);
+        Ok(())
+    }
+}
+
+/// The name that the last file gives, or else the directory.
+fn name_of(loading: &Loading<'_>, files: &[ComposeFile], directory: &Path, variables: &Map<String>) -> Result<String> {
+    let mut named = None;
+    for file in files {
+        for document in loading.documents(file)? {
+            named = document.get("name").cloned().or(named);
+        }
+    }
+    if let Some(mut node) = named {
+        loading.interpolate(&mut node, ProjectScope { directory, variables })?;
+        let text = node.text().ok_or_else(|| node.blame(Error::input(format!("the name is {}", node.kind()))))?;
+        return project_name::checked(text).map_err(|error| node.blame(error));
+    }
+    let name = directory.file_name().map(|name| project_name::of_directory(&name.to_string_lossy()));
+    name.filter(|name| !name.is_empty()).ok_or_else(|| {
+        Error::input("the project has no name: the one of its directory has no letter that a name can have")
+            .with_hint("give one with `name:` at the top of the file, or -p NAME")
+    })
+}
