@@ -5,7 +5,7 @@
 //!  Dockerfile ───────────┴─► Plan ──► build ──► Store ──► Output ───────────► Release
 //!                           (data)   (layers,  (blobs,   (registry, OCI       (tags: plan,
 //!                                     images,   local)    layout, archives,    ratchet,
-//!                                     index)              root file system)    flip)
+//!                                     index)              files, engine)       flip)
 //! ```
 //!
 //! Data flows one way. A front end turns what the user wrote into a [`plan::Plan`] and nothing else; [`build`] writes

@@ -156,6 +156,17 @@ pub enum Event<'a> {
         /// The digest of its manifest or index.
         digest: Digest,
     },
+    /// An engine has an image under this name from now on.
+    ImageLoaded {
+        /// The name of the engine.
+        engine: &'a str,
+        /// The name of the image in full, or the digest of its config if it has none.
+        image: &'a str,
+        /// The platform that the engine has got, if the image has more.
+        platform: Option<&'a Platform>,
+        /// The engine had it before, and was sent nothing.
+        was_there: bool,
+    },
     /// An index or manifest now stands under this tag (or digest) in the repository.
     ManifestPushed {
         /// The repository, without the tag.
@@ -271,6 +282,8 @@ pub enum WarningKind {
     CacheNotUsed,
     /// The image goes nowhere but into the local store.
     NoOutput,
+    /// An engine that is there cannot be used, and the image is in the local store alone.
+    EngineLeftOut,
     /// An output lies among what is added, and so goes into the next build.
     OutputAmongInputs,
     /// An archive or layout goes without a layer that is to be had from elsewhere.
@@ -321,6 +334,7 @@ impl WarningKind {
             WarningKind::WhiteoutName => "whiteout-name",
             WarningKind::CacheNotUsed => "cache-not-used",
             WarningKind::NoOutput => "no-output",
+            WarningKind::EngineLeftOut => "engine-left-out",
             WarningKind::OutputAmongInputs => "output-among-inputs",
             WarningKind::ForeignLayerLeftOut => "foreign-layer-left-out",
             WarningKind::ZstdInDockerArchive => "zstd-in-docker-archive",

@@ -11,6 +11,7 @@ use rustix::fs::{Access, access};
 use super::ci::CiCommit;
 use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
+use crate::output::engine::EngineSettings;
 use crate::plan::quantity::Size;
 use crate::registry::{Credentials, OnDemand, RegistriesConf, RegistryOptions};
 use crate::source::image::Location;
@@ -35,6 +36,8 @@ pub struct Environment {
     certificates: Certificates,
     proxies: Proxies,
     registries: RegistriesConf,
+    /// What the variables of engines say.
+    pub engines: EngineSettings,
     /// What the variables of a CI service say.
     pub ci: CiCommit,
     /// What docker's variables say.
@@ -78,9 +81,23 @@ impl Environment {
             certificates: Certificates {
                 roots: roots(path("SSL_CERT_FILE"), variable("SSL_CERT_DIR")),
                 directories: certificate_directories(config.as_deref()),
+                own: None,
             },
             proxies: proxies(text),
             registries: registries(path("CONTAINERS_REGISTRIES_CONF"), config.as_deref()),
+            engines: EngineSettings {
+                usual: text("OCIBAKE_ENGINE"),
+                docker_host: text("DOCKER_HOST"),
+                docker_context: text("DOCKER_CONTEXT"),
+                docker_config: None,
+                docker_tls: docker_tls(variable, home.as_deref()),
+                container_host: text("CONTAINER_HOST"),
+                runtime: path("XDG_RUNTIME_DIR"),
+                containerd_address: path("CONTAINERD_ADDRESS"),
+                containerd_namespace: text("CONTAINERD_NAMESPACE"),
+                kind_cluster: text("KIND_CLUSTER_NAME"),
+                path: variable("PATH").iter().flat_map(env::split_paths).collect(),
+            },
             ci: CiCommit::read(text),
             docker: DockerVariables {
                 default_platform: text("DOCKER_DEFAULT_PLATFORM"),
@@ -147,6 +164,11 @@ impl Environment {
         }
     }
 
+    /// Returns what is known of engines.
+    pub fn engines(&self) -> EngineSettings {
+        EngineSettings { docker_config: self.docker_config.clone(), ..self.engines.clone() }
+    }
+
     /// Returns `SOURCE_DATE_EPOCH` as it stands there (reproducible-builds.org's specification); none if it is not set.
     pub fn source_date_epoch(&self) -> Option<&str> {
         self.source_date_epoch.as_deref()
@@ -181,6 +203,17 @@ fn may_be_written(path: &Path) -> bool {
 pub fn epoch(text: &str) -> Result<i64> {
     let wrong = |_| Error::usage(format!("SOURCE_DATE_EPOCH is `{text}`"));
     text.parse().map_err(wrong).map_err(|error| error.with_hint("it is a number of seconds since 1970"))
+}
+
+/// Returns the directory of the certificates for docker's daemon and whether any of its own will do, where one of docker's
+/// variables asks for HTTPS.
+fn docker_tls(variable: impl Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Option<(PathBuf, bool)> {
+    let verifies = variable("DOCKER_TLS_VERIFY").is_some();
+    if !verifies && variable("DOCKER_TLS").is_none() {
+        return None;
+    }
+    let named = variable("DOCKER_CERT_PATH").map(PathBuf::from);
+    Some((named.or_else(|| home.map(|home| home.join(".docker"))).unwrap_or_default(), !verifies))
 }
 
 /// The file that is named, or else those that podman looks at (containers-auth.json(5)).

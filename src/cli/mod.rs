@@ -123,6 +123,7 @@ fn run_as_docker(arguments: Vec<OsString>) -> u8 {
         let mut environment = Environment::read();
         environment.again = arguments.again;
         environment.docker_config = arguments.place.config.clone().or(environment.docker_config.take());
+        arguments.place.point(&mut environment.engines);
         place(arguments.want(&environment)?, &environment, |beforehand| arguments.run(&environment, beforehand))
     };
     match ended(run(), arguments.progress()) {

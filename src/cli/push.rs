@@ -207,7 +207,8 @@ impl<'a> PushOrder<'a> {
             Some(location) => {
                 let (store, root) = location.open(client, progress)?;
                 let image = OutputImage { store: store.as_ref(), root: &root, names: &names };
-                release.write(&output.outputs(true), image, &Means { client, jobs: output.jobs, progress })?;
+                let outputs = output.outputs(true, environment, &[], progress)?;
+                release.write(&outputs, image, &Means { client, jobs: output.jobs, progress })?;
                 root
             }
             None => {

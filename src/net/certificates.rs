@@ -22,6 +22,8 @@ pub struct Certificates {
     /// server, `*.crt` are further authorities, and `*.cert` with `*.key` is the user's own certificate; the first of
     /// several. The first of `directories` that has one for a server counts. A file in it that is no good is an error.
     pub directories: Vec<PathBuf>,
+    /// The user's own certificate and its key, for all servers, in the place of what the directories have.
+    pub own: Option<(PathBuf, PathBuf)>,
 }
 
 /// The certificates that one server's directory holds.
@@ -42,6 +44,10 @@ pub(super) struct ClientIdentity {
 impl Certificates {
     /// Returns what there is for a server beside the roots.
     pub(super) fn trust(&self, server: &str) -> Result<Option<Trust>> {
+        if let Some((certificate, key)) = &self.own {
+            let identity = Some(ClientIdentity::read(certificate, key)?);
+            return Ok(Some(Trust { authorities: Vec::new(), identity }));
+        }
         for directory in self.directories.iter().map(|directory| directory.join(server)) {
             match fs::read_dir(&directory) {
                 Ok(entries) => return Trust::read(&directory, entries).map(Some),

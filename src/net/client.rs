@@ -45,7 +45,7 @@ impl HttpClient {
             .build()
             .map_err(|source| Error::new(ErrorKind::Io, "cannot start the network threads").with_source(source))?;
         let route = Route::new(&options.proxies)?;
-        let http = Http::new(route.clone(), options.certificates.clone());
+        let http = Http::new(route.clone(), options.certificates.clone(), options.socket.clone());
         Ok(HttpClient { runtime: Arc::new(runtime), options, gates: Gates::default(), route, http })
     }
 

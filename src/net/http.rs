@@ -1,6 +1,7 @@
 //! The HTTP library's clients: one for each way to trust and to be trusted.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Http {
     route: Route,
     certificates: Certificates,
+    socket: Option<PathBuf>,
     clients: Mutex<HashMap<ClientKind, reqwest::Client>>,
 }
 
@@ -34,8 +36,8 @@ struct ClientKind {
 }
 
 impl Http {
-    pub fn new(route: Route, certificates: Certificates) -> Http {
-        Http { route, certificates, clients: Mutex::default() }
+    pub fn new(route: Route, certificates: Certificates, socket: Option<PathBuf>) -> Http {
+        Http { route, certificates, socket, clients: Mutex::default() }
     }
 
     /// Returns the client for a request to `url`, to which `server` has led; it is made when it is first asked for, and
@@ -75,8 +77,13 @@ impl Http {
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .proxy(Proxy::custom(move |url| route.proxy(url).cloned()))
-            .tls_backend_preconfigured(tls)
-            .build();
-        client.map_err(|source| Error::new(ErrorKind::Registry, "cannot set up HTTP").with_source(source.without_url()))
+            .tls_backend_preconfigured(tls);
+        let client = match &self.socket {
+            Some(socket) => client.unix_socket(socket.as_path()),
+            None => client,
+        };
+        client
+            .build()
+            .map_err(|source| Error::new(ErrorKind::Registry, "cannot set up HTTP").with_source(source.without_url()))
     }
 }

@@ -1,5 +1,6 @@
 //! How servers are spoken to.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::certificates::Certificates;
@@ -22,6 +23,8 @@ pub struct HttpOptions {
     pub patience: Duration,
     /// A far side that is slower has failed, and is tried again as it is after other failures.
     pub least_speed: LeastSpeed,
+    /// The Unix socket of the only server, whatever host a URL names.
+    pub socket: Option<PathBuf>,
 }
 
 impl Default for HttpOptions {
@@ -32,6 +35,7 @@ impl Default for HttpOptions {
             backoff: Backoff::default(),
             patience: Duration::from_secs(120),
             least_speed: LeastSpeed::default(),
+            socket: None,
         }
     }
 }

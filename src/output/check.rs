@@ -1,6 +1,7 @@
 //! This file refuses, before an image is written, what is sure to fail, and warns of what may surprise.
 
 use super::bundle::ReadEntry;
+use super::engine;
 use super::kind::Output;
 use super::layout;
 use crate::error::{Error, Result};
@@ -42,6 +43,10 @@ fn check_image(output: &Output, images: usize, names: &[Reference]) -> Result<()
         Output::Registry if names.is_empty() => {
             Err(Error::usage("the image has no name to push it under").with_hint("name it with -t REGISTRY/NAME:TAG"))
         }
+        Output::Engine(engine) if names.is_empty() && engine.kind.needs_names() => {
+            Err(Error::usage(format!("{engine} knows images by their names, and this one has none"))
+                .with_hint("name it with -t NAME:TAG"))
+        }
         _ => Ok(()),
     }
 }
@@ -52,6 +57,7 @@ fn check_place(output: &Output) -> Result<()> {
         Output::Layout(path) => layout::check(path),
         Output::OciArchive(path) | Output::DockerArchive(path) | Output::Tar { path, .. } => PendingFile::check(path),
         Output::Directory { path, .. } => PendingDirectory::check(path),
+        Output::Engine(engine) => engine::check(engine),
         Output::Registry => Ok(()),
     }
 }
@@ -80,7 +86,10 @@ pub(super) fn check_foreign(outputs: &[Output], item: &ReadEntry<'_>, progress: 
     for layer in item.graph.foreign()? {
         let from = layer.urls().next().unwrap_or_default();
         let needs = |output: &&Output| {
-            matches!(output, Output::DockerArchive(_) | Output::Directory { .. } | Output::Tar { .. })
+            matches!(
+                output,
+                Output::DockerArchive(_) | Output::Directory { .. } | Output::Tar { .. } | Output::Engine(_)
+            )
         };
         if let Some(output) = outputs.iter().find(needs)
             && !item.entry.image.store.has(&layer)?

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::engine::Engine;
 use super::sink::STANDARD_OUTPUT;
 use crate::error::{Error, Result, suggestion};
 use crate::plan::quantity::{self, Size};
@@ -34,6 +35,8 @@ pub enum Output {
         /// As for a directory.
         limit: Option<u64>,
     },
+    /// An engine that is there, under each of the image's names.
+    Engine(Engine),
 }
 
 impl Output {
@@ -43,17 +46,17 @@ impl Output {
             Output::OciArchive(path) | Output::DockerArchive(path) | Output::Tar { path, .. } => {
                 path == Path::new(STANDARD_OUTPUT)
             }
-            Output::Layout(_) | Output::Registry | Output::Directory { .. } => false,
+            Output::Layout(_) | Output::Registry | Output::Directory { .. } | Output::Engine(_) => false,
         }
     }
 
-    /// Returns where it is on disk; none for a registry and the standard output.
+    /// Returns where it is on disk; none for a registry, an engine and the standard output.
     pub fn path(&self) -> Option<&Path> {
         match self {
             _ if self.is_standard_output() => None,
             Output::Layout(path) | Output::OciArchive(path) | Output::DockerArchive(path) => Some(path),
             Output::Directory { path, .. } | Output::Tar { path, .. } => Some(path),
-            Output::Registry => None,
+            Output::Registry | Output::Engine(_) => None,
         }
     }
 }
@@ -70,6 +73,7 @@ impl fmt::Display for Output {
             Output::Registry => write!(f, "registry"),
             Output::Directory { path, .. } => write!(f, "files in {}", path.display()),
             Output::Tar { path, .. } => write!(f, "files in the tar {}", path.display()),
+            Output::Engine(engine) => write!(f, "{engine}"),
         }
     }
 }

@@ -6,6 +6,7 @@ mod bundle;
 mod check;
 mod destination;
 mod docker_archive;
+pub mod engine;
 mod kind;
 mod layout;
 mod oci_archive;
@@ -96,6 +97,7 @@ impl Output {
             (Output::OciArchive(file), _) => oci_archive::write(file, items, left_out, progress)?,
             (Output::DockerArchive(file), _) => docker_archive::write(file, items, progress)?,
             (Output::Registry, _) => return registry::upload(items, client.client()?, progress),
+            (Output::Engine(engine), _) => return engine::load(engine, items, progress),
             (Output::Directory { path, limit }, [item]) => {
                 rootfs::write_directory(path, item.entry.image, &item.graph, &unpacking(limit))?;
             }

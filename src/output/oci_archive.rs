@@ -25,7 +25,19 @@ pub fn write(
     left_out: Option<&HashSet<Digest>>,
     progress: Progress<'_>,
 ) -> Result<()> {
-    write_with(file, items, &[], left_out, &Documents::default(), progress)
+    write_with(Sink::open(file)?, file, items, &[], left_out, &Documents::default(), progress)
+}
+
+/// Writes the same into what leads to an engine, which errors call `title` and which knows the blobs that are `left_out`.
+pub(super) fn write_into(
+    engine: Sink,
+    title: &Path,
+    items: &[ReadEntry<'_>],
+    left_out: &HashSet<Digest>,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let left_out = Some(left_out).filter(|left_out| !left_out.is_empty());
+    write_with(engine, title, items, &[], left_out, &Documents::default(), progress)
 }
 
 /// Further documents, and layers to be held against their diff_ids, of an archive that is more than an OCI archive.
@@ -40,6 +52,7 @@ pub(super) struct Documents<'a> {
 
 /// Writes an OCI archive with further blobs and documents. Members are sorted by name and carry no time and no owner.
 pub(super) fn write_with(
+    sink: Sink,
     file: &Path,
     items: &[ReadEntry<'_>],
     further: &[(Descriptor, &dyn Store)],
@@ -58,7 +71,7 @@ pub(super) fn write_with(
         documents.tops.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     tops.extend([(INDEX, index.as_slice()), (MARKER, MARKER_CONTENT.as_bytes())]);
 
-    let mut archive = ArchiveWriter { out: BufWriter::new(Sink::open(file)?), file: shown(file) };
+    let mut archive = ArchiveWriter { out: BufWriter::with_capacity(BUFFER, sink), file: shown(file) };
     archive.directory("blobs/")?;
     archive.directory("blobs/sha256/")?;
     for (name, (descriptor, store)) in blobs {
@@ -69,6 +82,9 @@ pub(super) fn write_with(
     }
     archive.finish(file)
 }
+
+/// In bytes; less makes a request of many small pieces.
+const BUFFER: usize = 64 << 10;
 
 struct ArchiveWriter<'a> {
     out: BufWriter<Sink>,

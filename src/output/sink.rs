@@ -15,6 +15,8 @@ pub const STANDARD_OUTPUT: &str = "-";
 pub(super) enum Sink {
     File(PendingFile),
     Stream(File),
+    /// What leads to an engine.
+    Engine(Box<dyn Write + Send>),
 }
 
 impl Sink {
@@ -31,7 +33,7 @@ impl Sink {
     pub fn keep(self, destination: &Path) -> Result<()> {
         match self {
             Sink::File(pending) => pending.keep(destination),
-            Sink::Stream(_) => Ok(()),
+            Sink::Stream(_) | Sink::Engine(_) => Ok(()),
         }
     }
 }
@@ -47,6 +49,12 @@ pub(super) fn shown(destination: &Path) -> &Path {
     if destination == Path::new(STANDARD_OUTPUT) { Path::new(TITLE) } else { destination }
 }
 
+/// Returns whether `error` is that whoever was to read what is written does not read any more.
+pub(super) fn is_unread(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)
+}
+
 const TITLE: &str = "standard output";
 
 impl Write for Sink {
@@ -54,6 +62,7 @@ impl Write for Sink {
         match self {
             Sink::File(pending) => pending.write(bytes),
             Sink::Stream(stream) => stream.write(bytes),
+            Sink::Engine(engine) => engine.write(bytes),
         }
     }
 
@@ -61,6 +70,7 @@ impl Write for Sink {
         match self {
             Sink::File(pending) => pending.flush(),
             Sink::Stream(stream) => stream.flush(),
+            Sink::Engine(engine) => engine.flush(),
         }
     }
 }

@@ -93,7 +93,7 @@ impl BuildArguments {
     /// Takes a path that is an output for a directory of files, a Dockerfile rather than a spec, and `platform` for the one to
     /// build for where none is named, as docker does.
     pub fn in_dockers_words(mut self, platform: Option<&str>) -> Self {
-        self.output.take_paths_for_files();
+        self.output.take_dockers_words();
         self.build.recipe.prefers_dockerfile = true;
         self.is_dockers = true;
         self.build.spec.usual_platform(platform);

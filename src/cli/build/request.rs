@@ -102,7 +102,8 @@ impl BuildRequest<'_> {
         };
         tell_of_place(environment, progress);
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
-            let order = self.resolve(recipe, bases, &|| is_told.store(false, Ordering::Relaxed), progress)?;
+            let planned = || is_told.store(false, Ordering::Relaxed);
+            let order = self.resolve(environment, recipe, bases, &planned, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
                 let names = [&order.names[..], self.repositories].concat();
@@ -178,6 +179,7 @@ impl BuildRequest<'_> {
     /// `planned` is called once there is a plan.
     fn resolve(
         &self,
+        environment: &Environment,
         recipe: &Recipe<'_>,
         bases: &BaseStore<'_>,
         planned: &dyn Fn(),
@@ -197,14 +199,15 @@ impl BuildRequest<'_> {
         }
         planned();
         lock::keep(recipe, bases)?;
+        let contexts = recipe.roots();
+        let outputs = |push| self.output.outputs(push, environment, &contexts, progress);
         let outputs = match self.delivery {
-            Delivery::Outputs => self.output.outputs(false),
-            Delivery::Push | Delivery::Release(_) => self.output.outputs(true),
+            Delivery::Outputs => outputs(false)?,
+            Delivery::Push | Delivery::Release(_) => outputs(true)?,
             Delivery::Store => Vec::new(),
         };
         let images = plan.targets.iter().map(|target| target.images.len()).sum();
         output::check(&outputs, images, &[&names[..], self.repositories].concat())?;
-        let contexts = recipe.roots();
         self.output.check_notes()?;
         for message in &self.output.cache.missing() {
             progress(Event::Warning { kind: WarningKind::CacheNotUsed, message });

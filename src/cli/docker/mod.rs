@@ -27,6 +27,7 @@ use super::namespace::Want;
 use super::print::answer;
 use super::progress::ProgressFlags;
 use crate::error::Result;
+use crate::output::engine::EngineSettings;
 
 /// The program under docker's name: images are built and shipped, without a daemon
 #[derive(Debug, Parser)]
@@ -162,6 +163,17 @@ struct SystemPruneArguments {
     /// Accepted, as docker has it: there are no volumes
     #[arg(long, hide = true)]
     volumes: bool,
+}
+
+impl PlaceFlags {
+    /// Has an engine looked for where the flags say.
+    pub fn point(&self, engines: &mut EngineSettings) {
+        if let Some(host) = self.host.last() {
+            engines.docker_host = Some(host.clone());
+        } else if let Some(context) = &self.context {
+            (engines.docker_host, engines.docker_context) = (None, Some(context.clone()));
+        }
+    }
 }
 
 /// Returns the arguments as docker has them, `docker` first, if the program was started under docker's name or as

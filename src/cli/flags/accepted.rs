@@ -36,8 +36,6 @@ pub struct AcceptedFlags {
     cgroup_parent: Option<String>,
     #[arg(long, hide = true)]
     builder: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = on_or_off)]
-    load: Option<bool>,
     #[arg(long, hide = true)]
     security_opt: Vec<String>,
     #[arg(long, hide = true)]

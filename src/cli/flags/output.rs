@@ -13,9 +13,11 @@ use crate::cli::environment::Environment;
 use crate::cli::metadata;
 use crate::error::{Error, Result};
 use crate::oci::Descriptor;
+use crate::output::engine::{Engine, EngineKind, EngineSettings};
 use crate::output::{Output, OutputImage, STANDARD_OUTPUT};
 use crate::plan::annotation::PlacedAnnotations;
 use crate::plan::secret::csv_fields;
+use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::store::pending::PendingFile;
 
@@ -23,16 +25,24 @@ use crate::store::pending::PendingFile;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
-    /// Write to FILE (OCI archive), DIR/ (OCI layout), - (docker archive), or type=oci|docker|registry|local|tar[,dest=PATH]
+    /// Write to FILE (OCI archive), DIR/ (OCI layout), - (docker archive), or type=oci|docker|registry|engine|local|tar[,dest=PATH]
     ///
-    /// type=image, and type=docker without dest, leave the image in the local store, as every build does; with push=true it is pushed,
-    /// too, with push-by-digest=true without a tag; annotation[-PLACE].KEY=VALUE annotates it. With type=cacheonly it is built and gets no name.
+    /// type=image leaves the image in the local store, as every build does; with push=true it is pushed, too, with
+    /// push-by-digest=true without a tag; annotation[-PLACE].KEY=VALUE annotates it. With type=cacheonly it is built and gets
+    /// no name. type=engine loads it into docker, podman or containerd, the first that is there, or into
+    /// name=docker|podman|containerd|kind|k3d|minikube; type=docker without dest does so where there is one.
     ///
     /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`.
     /// type=local,dest=DIR and type=tar,dest=FILE are the files of the image; limit=SIZE is what they may have together,
     /// by default 4g or 100 times what is compressed. dest=- is standard output, which then does not have the digest. Several outputs of one build are written in their order.
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<OutputFlag>)]
     output: Vec<OutputFlag>,
+    /// Load into an engine that is there, as -o type=engine does
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    load: Option<bool>,
+    /// Where docker's words are meant, the local store is an engine, too.
+    #[arg(skip)]
+    in_dockers_words: bool,
     /// Threads, and uploads at a time [default: one per core, at most 16]
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub jobs: usize,
@@ -59,15 +69,56 @@ pub struct OutputFlags {
 }
 
 impl OutputFlags {
-    /// Returns the outputs that are to be written, and the registry with them if `push`.
-    pub fn outputs(&self, push: bool) -> Vec<Output> {
+    /// Returns the outputs that are to be written, and the registry with them if `push`. Engines are looked for, but not in
+    /// `contexts`; fails if one is to be there and is not.
+    pub fn outputs(
+        &self,
+        push: bool,
+        environment: &Environment,
+        contexts: &[PathBuf],
+        progress: Progress<'_>,
+    ) -> Result<Vec<Output>> {
         let mut outputs = self.written().collect::<Vec<_>>();
+        for engine in self.engines(&environment.engines(), contexts, progress)? {
+            if !outputs.contains(&Output::Engine(engine.clone())) {
+                outputs.push(Output::Engine(engine));
+            }
+        }
         let push = push
             || self.output.iter().any(|output| matches!(output, OutputFlag::Image(ImageFields { push: true, .. })));
         if push && !outputs.contains(&Output::Registry) {
             outputs.push(Output::Registry);
         }
-        outputs
+        Ok(outputs)
+    }
+
+    /// Returns the engines that the image is to be loaded into. Where docker's words are meant, and for docker's `type=docker`,
+    /// none need be there.
+    fn engines(&self, settings: &EngineSettings, contexts: &[PathBuf], progress: Progress<'_>) -> Result<Vec<Engine>> {
+        let mut engines = Vec::new();
+        for output in &self.output {
+            if let OutputFlag::Engine(wanted) = output {
+                engines.push(settings.find(*wanted, contexts)?.ok_or_else(no_engine)?);
+            }
+        }
+        let is_asked = self.load == Some(true);
+        let may_be_meant =
+            self.output.iter().any(|output| matches!(output, OutputFlag::Image(ImageFields { loads: true, .. })));
+        if !is_asked && (!may_be_meant || self.load == Some(false)) {
+            return Ok(engines);
+        }
+        let needs_none = self.in_dockers_words || !is_asked;
+        match settings.find(None, contexts) {
+            Ok(found) if found.is_some() || needs_none => engines.extend(found),
+            Ok(_) => return Err(no_engine()),
+            Err(error) if needs_none => {
+                let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+                let message = format!("the image stays in the local store: {}{hint}", error.message);
+                progress(Event::Warning { kind: WarningKind::EngineLeftOut, message: &message });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(engines)
     }
 
     /// Returns whether an output goes to standard output, in the place of the digest. Fails where that is a terminal.
@@ -79,8 +130,9 @@ impl OutputFlags {
         }
     }
 
-    /// Takes what is a path alone for a directory of files, as docker does.
-    pub fn take_paths_for_files(&mut self) {
+    /// Takes what is a path alone for a directory of files, and the local store for an engine, as docker's words are meant.
+    pub fn take_dockers_words(&mut self) {
+        self.in_dockers_words = true;
         for output in &mut self.output {
             if let OutputFlag::Path(text) = output {
                 let path = PathBuf::from(&*text);
@@ -97,7 +149,7 @@ impl OutputFlags {
     pub fn names(&self) -> impl Iterator<Item = String> {
         let names = self.output.iter().flat_map(|output| match output {
             OutputFlag::Image(ImageFields { names, .. }) => &names[..],
-            OutputFlag::Path(_) | OutputFlag::Written(..) | OutputFlag::CacheOnly => &[],
+            OutputFlag::Path(_) | OutputFlag::Written(..) | OutputFlag::Engine(_) | OutputFlag::CacheOnly => &[],
         });
         names.cloned()
     }
@@ -115,7 +167,7 @@ impl OutputFlags {
                 OutputFlag::Image(ImageFields { annotations, .. }) | OutputFlag::Written(_, annotations) => {
                     all.extend(annotations.clone());
                 }
-                OutputFlag::Path(_) | OutputFlag::CacheOnly => {}
+                OutputFlag::Path(_) | OutputFlag::Engine(_) | OutputFlag::CacheOnly => {}
             }
         }
         all
@@ -135,7 +187,7 @@ impl OutputFlags {
         self.output.iter().filter_map(|output| match output {
             OutputFlag::Path(text) => text.parse().ok(),
             OutputFlag::Written(output, _) => Some(output.clone()),
-            OutputFlag::Image(_) | OutputFlag::CacheOnly => None,
+            OutputFlag::Image(_) | OutputFlag::Engine(_) | OutputFlag::CacheOnly => None,
         })
     }
 
@@ -169,6 +221,8 @@ enum OutputFlag {
     Path(String),
     Written(Output, PlacedAnnotations),
     Image(ImageFields),
+    /// This one, or whichever is there.
+    Engine(Option<EngineKind>),
     CacheOnly,
 }
 
@@ -180,6 +234,8 @@ struct ImageFields {
     push: bool,
     /// It is pushed without a tag.
     is_by_digest: bool,
+    /// It goes into an engine, too, if one is there.
+    loads: bool,
     annotations: PlacedAnnotations,
 }
 
@@ -193,8 +249,12 @@ impl FromStr for OutputFlag {
         match (of("type"), of("dest")) {
             (None, _) if fields.is_empty() => text.parse().map(|_: Output| OutputFlag::Path(text.to_owned())),
             (Some("cacheonly"), _) => Ok(OutputFlag::CacheOnly),
-            (Some("image"), None) | (Some("docker"), None) => image(text, &fields, false),
-            (Some("registry"), None) if fields.len() > 1 => image(text, &fields, true),
+            (Some("image"), None) => image(text, &fields, ImageFields::default()),
+            (Some("docker"), None) => image(text, &fields, ImageFields { loads: true, ..ImageFields::default() }),
+            (Some("registry"), None) if fields.len() > 1 => {
+                image(text, &fields, ImageFields { push: true, ..ImageFields::default() })
+            }
+            (Some("engine"), _) => engine(text, &fields).map(OutputFlag::Engine),
             _ => written(text, &all),
         }
     }
@@ -214,9 +274,31 @@ fn written(text: &str, fields: &[String]) -> Result<OutputFlag> {
     output.map(|output| OutputFlag::Written(output, annotations))
 }
 
-/// Reads the fields of buildx's `type=image`; one of the type `registry` is pushed unless they say otherwise.
-fn image(text: &str, fields: &[(&str, &str)], push: bool) -> Result<OutputFlag> {
-    let mut image = ImageFields { push, ..ImageFields::default() };
+/// Reads the fields of `type=engine`.
+fn engine(text: &str, fields: &[(&str, &str)]) -> Result<Option<EngineKind>> {
+    let mut wanted = None;
+    for (key, value) in fields {
+        match *key {
+            "type" => {}
+            "name" => wanted = Some(value.parse().map_err(Error::on_command_line)?),
+            _ => {
+                return Err(Error::usage(format!("`{key}={value}` in the output `{text}` is not known"))
+                    .with_hint("known for an engine is name=docker|podman|containerd|kind|k3d|minikube"));
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+fn no_engine() -> Error {
+    Error::not_found("there is no engine here to load the image into").with_hint(
+        "start docker or install podman, or name the engine, as in -o type=engine,name=kind; without one every build leaves its \
+         image in the local store, and -o FILE writes an archive",
+    )
+}
+
+/// Reads the fields of buildx's `type=image` over what the type says by itself in `image`.
+fn image(text: &str, fields: &[(&str, &str)], mut image: ImageFields) -> Result<OutputFlag> {
     for (key, value) in fields {
         let is_on = || on_or_off(value).map_err(|error| Error::usage(format!("`{key}={value}`: {error}")));
         match (*key, *value) {

@@ -73,6 +73,7 @@ impl Bars {
             | Event::LocalImageTaken { .. }
             | Event::NameNotFound { .. }
             | Event::ImageNamed { .. }
+            | Event::ImageLoaded { .. }
             | Event::TagPlanned { .. }
             | Event::ManifestPushed { .. }
             | Event::Retrying { .. }

@@ -68,6 +68,13 @@ fn json(event: Event<'_>) -> Value {
         Event::ImageNamed { name, digest } => {
             json!({"event": "image-named", "name": name.to_string(), "digest": digest})
         }
+        Event::ImageLoaded { engine, image, platform, was_there } => json!({
+            "event": "image-loaded",
+            "engine": engine,
+            "image": image,
+            "platform": platform.map(ToString::to_string),
+            "present": was_there,
+        }),
         Event::TagPlanned { name, change } => json!({"event": "tag-planned", "name": name, "change": change}),
         Event::ManifestPushed { repository, name, digest } => {
             json!({"event": "manifest-pushed", "repository": repository.name(), "name": name, "digest": digest})

@@ -107,6 +107,13 @@ impl PlainLines {
             }
             Event::NameNotFound { name } => line(&format!("the local store has no image {name}: it is built")),
             Event::ImageNamed { name, .. } => line(&format!("named {name}")),
+            Event::ImageLoaded { engine, image, platform, was_there } => {
+                let alone = platform.map(|platform| format!(" for {platform} alone")).unwrap_or_default();
+                match was_there {
+                    true => line(&format!("{engine} has {image}{alone} already: nothing was sent")),
+                    false => line(&format!("loaded {image}{alone} into {engine}")),
+                }
+            }
             Event::TagPlanned { name, change } => line(&format!("{name} {change}")),
             // By its digest alone nobody asks for it.
             Event::ManifestPushed { name, digest, .. } if name == digest.to_string() => {}

@@ -5,6 +5,8 @@ mod copy_bundle;
 mod copy_referrers;
 mod copy_registry;
 mod docker_archive;
+mod engine;
+mod engine_others;
 mod exchange;
 mod index_command;
 mod peers;

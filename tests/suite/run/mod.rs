@@ -13,6 +13,7 @@ mod chroot_proc_hostile;
 mod confined;
 mod dockerfile;
 mod ends;
+mod engine;
 mod find;
 mod foreign;
 mod host_ca;

@@ -15,13 +15,19 @@ pub struct DockerDaemon {
 
 impl DockerDaemon {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One that has further arguments.
+    pub fn start_with(arguments: &[&str]) -> Self {
         // It waits for its containerd no longer than some seconds, and goes.
-        let tries = (0..3).fold(Self::try_start(), |started, _| started.or_else(|_| Self::try_start()));
+        let first = Self::try_start(arguments);
+        let tries = (0..3).fold(first, |started, _| started.or_else(|_| Self::try_start(arguments)));
         tries.unwrap_or_else(|log| panic!("dockerd does not start: {log}"))
     }
 
     /// Or what it said before it went.
-    fn try_start() -> Result<Self, String> {
+    fn try_start(arguments: &[&str]) -> Result<Self, String> {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
         let log = File::create(at("log")).unwrap();
@@ -29,6 +35,7 @@ impl DockerDaemon {
             .args(["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--bridge=none"])
             .args(["--storage-driver=vfs", "--data-root", &at("data"), "--exec-root", &at("run")])
             .args(["--pidfile", &at("pid"), "--host", &format!("unix://{}", at("socket"))])
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -121,6 +121,8 @@ impl Program {
             .env("HOME", self.home.path())
             .env("OCIBAKE_STORE", self.store())
             .env("DOCKER_CONFIG", self.docker_config())
+            // What the machine has is left alone.
+            .env("OCIBAKE_ENGINE", "none")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
