@@ -3,9 +3,9 @@
 use std::time::UNIX_EPOCH;
 
 use clap::{Args, Subcommand};
-use indicatif::HumanBytes;
 use serde_json::json;
 
+use super::bytes::HumanBytes;
 use super::environment::Environment;
 use super::flags::value::value;
 use super::namespace::{self, Want};

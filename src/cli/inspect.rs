@@ -1,15 +1,16 @@
 //! `ocibake inspect`: what is inside an image.
 
 use clap::Args;
-use indicatif::HumanBytes;
 use serde_json::Value;
 
+use super::bytes::HumanBytes;
 use super::environment::Environment;
 use super::print::{answer_bytes, answer_json, answer_lines};
+use super::progress::Reporter;
 use crate::error::Result;
 use crate::inspect::{ImageReport, Report, report};
 use crate::oci::{Map, from_json};
-use crate::progress::silent;
+use crate::progress::Event;
 use crate::store::read_document;
 
 /// Show what is inside an image
@@ -35,13 +36,17 @@ pub struct InspectArguments {
 pub fn run(arguments: &InspectArguments, environment: &Environment) -> Result<()> {
     let location = environment.location(&arguments.image)?;
     let client = environment.client(arguments.insecure, 0);
-    let (store, root) = location.open(&client, &silent)?;
+    let reporter = Reporter::aside();
+    let progress = |event: Event<'_>| reporter.report(event);
+    let (store, root) = location.open(&client, &progress)?;
     if arguments.raw {
         let document = read_document(store.as_ref(), &root)?;
         from_json::<Value>(&root.digest.to_string(), &document)?;
+        reporter.finish();
         return answer_bytes(&document);
     }
     let report = report(store.as_ref(), &root)?;
+    reporter.finish();
     if arguments.json {
         return answer_json(&report);
     }

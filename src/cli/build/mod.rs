@@ -148,6 +148,7 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
     };
     if arguments.is_check()? {
         let warnings = request.check(environment, &|event| reporter.report(event))?;
+        reporter.finish();
         return tell_of_checks(&warnings).map(|()| None);
     }
     let built = request.run(environment, &|event| reporter.report(event))?;

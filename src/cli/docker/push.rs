@@ -66,13 +66,14 @@ pub fn run(arguments: &DockerPushArguments, environment: &Environment) -> Result
         let names = [image.name.clone()];
         let output = OutputImage { store: content.as_ref(), root: &root, names: &names };
         release::write(&[Output::Registry], output, &Means { client: &client, jobs: 0, progress })?;
-        match arguments.quiet {
-            true => answer(&image.name.to_string())?,
+        let line = match arguments.quiet {
+            true => image.name.to_string(),
             false => {
                 let tag = image.name.tag().unwrap_or_default();
-                answer(&format!("{tag}: digest: {} size: {}", root.digest, root.size))?;
+                format!("{tag}: digest: {} size: {}", root.digest, root.size)
             }
-        }
+        };
+        reporter.suspended(|| answer(&line))?;
     }
     reporter.finish();
     Ok(())

@@ -8,4 +8,5 @@ mod inspect;
 mod login;
 mod progress;
 mod quantity;
+mod screen;
 mod warning;
