@@ -1,5 +1,6 @@
 //! What a running build or push says of itself. The library only calls back; whoever called it decides what to show.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::oci::{Descriptor, Digest, Platform, Reference};
@@ -92,10 +93,52 @@ pub enum Event<'a> {
         /// The way in which it has ended; none if it could not be started, or was stopped.
         end: Option<CommandEnd>,
     },
+    /// So many of the steps of a build are done, the known ones among them.
+    StepsAdvanced {
+        /// The steps that are done.
+        done: usize,
+        /// The steps that the build has.
+        steps: usize,
+    },
     /// A second build has come to the same as the first one.
     BuiltAgain {
         /// The digest that both have.
         digest: Digest,
+    },
+    /// These blobs are pulled from now on: they are not in the local store.
+    PullPlanned {
+        /// The blobs, with their sizes in bytes.
+        blobs: &'a [&'a Descriptor],
+    },
+    /// Something begins to come from elsewhere.
+    FetchStarted {
+        /// The number of the fetch, the same in all events about it, and no other's in this process.
+        fetch: usize,
+        /// What comes.
+        what: Fetched<'a>,
+        /// The size in bytes; none if nobody knows it.
+        size: Option<u64>,
+    },
+    /// A part of it has come.
+    FetchAdvanced {
+        /// The number of the fetch.
+        fetch: usize,
+        /// Bytes as they came since the last event of this fetch.
+        bytes: u64,
+    },
+    /// Nothing more of it comes.
+    FetchFinished {
+        /// The number of the fetch.
+        fetch: usize,
+        /// All of it is here.
+        is_whole: bool,
+    },
+    /// From now on blobs go to an output, or to a repository.
+    OutputStarted {
+        /// The output as a person names it: its path, with its kind where there are several; or the repository's name.
+        output: &'a str,
+        /// The blobs that it is to have; those that are there already are among them.
+        blobs: usize,
     },
     /// A blob of `descriptor.size` bytes begins to move.
     BlobStarted {
@@ -134,6 +177,8 @@ pub enum Event<'a> {
         name: &'a str,
         /// The words for what becomes of it.
         change: &'a str,
+        /// It is to be set.
+        sets: bool,
     },
     /// An image of the local store is taken, where a registry may have another of that name.
     LocalImageTaken {
@@ -182,6 +227,12 @@ pub enum Event<'a> {
         request: &'a str,
         /// The failure, in words.
         reason: &'a str,
+        /// What to do about it; none if nobody knows.
+        hint: Option<&'a str>,
+        /// The tries that have failed.
+        failed: u32,
+        /// The tries that there are in all.
+        tries: u32,
         /// The time that passes before the next try.
         wait: Duration,
     },
@@ -192,6 +243,59 @@ pub enum Event<'a> {
         /// The sentence for people; it may hold foreign text as it is.
         message: &'a str,
     },
+}
+
+/// Something that comes from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched<'a> {
+    /// What a name in a registry stands for.
+    Name(&'a str),
+    /// A blob of an image.
+    Blob {
+        /// The digest of the blob.
+        digest: Digest,
+        /// The name of the repository that it is pulled from.
+        repository: &'a str,
+    },
+    /// A file of a web server, by its URL without credentials and query.
+    File(&'a str),
+    /// The files of a git repository, by its URL without credentials.
+    Repository(&'a str),
+}
+
+/// Tells of one thing that comes from elsewhere, from its start until this goes.
+pub struct Fetch<'a> {
+    progress: Progress<'a>,
+    number: usize,
+    is_whole: bool,
+}
+
+/// The number of the next fetch.
+static NEXT_FETCH: AtomicUsize = AtomicUsize::new(1);
+
+impl<'a> Fetch<'a> {
+    /// Tells that `what`, of `size` bytes if anybody knows, begins to come.
+    pub fn begin(progress: Progress<'a>, what: Fetched<'_>, size: Option<u64>) -> Self {
+        let number = NEXT_FETCH.fetch_add(1, Ordering::Relaxed);
+        progress(Event::FetchStarted { fetch: number, what, size });
+        Fetch { progress, number, is_whole: false }
+    }
+
+    /// Tells that so many bytes more have come.
+    pub fn advance(&self, bytes: u64) {
+        (self.progress)(Event::FetchAdvanced { fetch: self.number, bytes });
+    }
+
+    /// Notes that all of it is here, which is told when this goes.
+    pub fn complete(&mut self) {
+        self.is_whole = true;
+    }
+}
+
+impl Drop for Fetch<'_> {
+    fn drop(&mut self) {
+        (self.progress)(Event::FetchFinished { fetch: self.number, is_whole: self.is_whole });
+    }
 }
 
 /// A step and where it stands.

@@ -240,6 +240,12 @@ impl Ledger {
         files.unwrap_or_default()
     }
 
+    /// Returns how many of the states that become layers have come to one, or to nothing.
+    pub fn layers_known(&self, graph: &StateGraph<'_>) -> usize {
+        let with_layers = graph.states.iter().zip(&self.slots).filter(|(state, _)| state.layer.is_some());
+        with_layers.filter(|(_, slot)| !matches!(slot.outcome, Outcome::Unknown)).count()
+    }
+
     /// What the layer of `state` is made of.
     pub fn layer_source(&mut self, state: usize) -> LayerSource {
         let slot = &mut self.slots[state];

@@ -40,9 +40,12 @@ pub fn run<'p>(graph: &'p StateGraph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -
         ledger: Mutex::new(Ledger::new(graph)),
         changed: Condvar::new(),
         serving: Once::default(),
+        told: Mutex::new(0),
     };
     let made = graph.states.iter().filter(|state| state.layer.is_some()).count();
     let schedule = &schedule;
+    let tell = |done| (inputs.options.progress)(Event::StepsAdvanced { done, steps: made });
+    tell(0);
     thread::scope(|scope| {
         // This thread does steps, too.
         let steps = jobs.min(graph.states.len()).saturating_sub(1);
@@ -55,7 +58,8 @@ pub fn run<'p>(graph: &'p StateGraph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -
         }
         schedule.work(Duty::Steps, scope);
     });
-    schedule.outcome()
+    // Steps that nothing has asked for need not be done.
+    schedule.outcome().inspect(|_| tell(made))
 }
 
 struct Schedule<'s, 'p> {
@@ -68,6 +72,8 @@ struct Schedule<'s, 'p> {
     changed: Condvar,
     /// The threads that write layers are started when there is one to write.
     serving: Once<()>,
+    /// The number of steps that were last told to be done.
+    told: Mutex<usize>,
 }
 
 impl<'p> Schedule<'_, 'p> {
@@ -80,12 +86,26 @@ impl<'p> Schedule<'_, 'p> {
                 Duty::Layers => self.serving.get_or_find(|| self.layers.serve(scope)),
             };
             match ready.and_then(|()| self.find(task)) {
-                Ok(found) => locked(&self.ledger).note(self.graph, task, found),
+                Ok(found) => {
+                    locked(&self.ledger).note(self.graph, task, found);
+                    self.tell_done();
+                }
                 Err(error) => self.fail(error),
             }
             self.changed.notify_all();
         }
         self.layers.close();
+    }
+
+    /// Tells how many of the steps that become layers have, if it is more than before.
+    fn tell_done(&self) {
+        let mut told = locked(&self.told);
+        let done = locked(&self.ledger).layers_known(self.graph);
+        if done > *told {
+            *told = done;
+            let steps = self.graph.states.iter().filter(|state| state.layer.is_some()).count();
+            (self.inputs.options.progress)(Event::StepsAdvanced { done, steps });
+        }
     }
 
     fn outcome(&self) -> Result<Vec<Option<Layer>>> {

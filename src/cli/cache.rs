@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use clap::{Args, Subcommand};
-use indicatif::HumanBytes;
 use serde_json::json;
 
+use super::bytes::HumanBytes;
 use super::environment::Environment;
 use super::flags::prune::PruneFlags;
 use super::namespace::Want;

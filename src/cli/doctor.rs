@@ -6,10 +6,11 @@ use serde_json::json;
 use super::environment::Environment;
 use super::namespace::Want;
 use super::print::{answer_json, answer_lines};
+use super::progress::Reporter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::Reference;
 use crate::plan::Isolation;
-use crate::progress::silent;
+use crate::progress::Event;
 use crate::registry::{Finding, Verdict};
 use crate::run::namespace::{self, RungRefusal};
 use crate::run::{Rung, Sandbox};
@@ -116,7 +117,10 @@ fn of_registry(repository: &str, arguments: &DoctorArguments, environment: &Envi
     check_is_no_registry(repository)?;
     let reference: Reference = repository.parse().map_err(Error::on_command_line)?;
     let client = environment.client(arguments.insecure, 0);
-    let findings = client.client()?.repository(&reference, &silent).probe(arguments.write)?;
+    let reporter = Reporter::aside();
+    let progress = |event: Event<'_>| reporter.report(event);
+    let findings = client.client()?.repository(&reference, &progress).probe(arguments.write)?;
+    reporter.finish();
     if arguments.json {
         answer_json(&document(&reference, &findings, arguments.verbose))?;
     } else {

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::HumanBytes;
 use serde_json::Value;
 
+use super::bytes::HumanBytes;
 use super::environment::Environment;
 use super::flags::value::value;
 use super::format::Format;
 use super::image::chosen::chosen;
 use super::print::{answer_bytes, answer_json, answer_lines, show};
+use super::progress::Reporter;
 use crate::error::{Error, Result};
 use crate::inspect::{ImageReport, Report, report};
 use crate::oci::{Healthcheck, Map, Platform, from_json};
-use crate::progress::silent;
+use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::read_document;
 
@@ -48,26 +49,30 @@ pub struct InspectArguments {
 /// Answers with what is inside images. One that cannot be read does not keep the others.
 pub fn run(arguments: &InspectArguments, environment: &Environment) -> Result<()> {
     let client = environment.client(arguments.insecure, 0);
+    let reporter = Reporter::aside();
+    let progress = |event: Event<'_>| reporter.report(event);
     if arguments.raw {
         let [image] = &arguments.images[..] else {
             return Err(Error::usage("--raw is of one image").with_hint("show several with --json"));
         };
-        let (store, root) = environment.location(image)?.open(&client, &silent)?;
+        let (store, root) = environment.location(image)?.open(&client, &progress)?;
         let root = match &arguments.platform {
             Some(platform) => chosen(store.as_ref(), image, &root, Some(platform))?.0,
             None => root,
         };
         let document = read_document(store.as_ref(), &root)?;
         from_json::<Value>(&root.digest.to_string(), &document)?;
+        reporter.finish();
         return answer_bytes(&document);
     }
     let (mut reports, mut errors) = (Vec::new(), Vec::new());
     for image in &arguments.images {
-        match reports_of(image, arguments, environment, &client) {
+        match reports_of(image, arguments, environment, (&client, &progress)) {
             Ok(found) => reports.extend(found),
             Err(error) => errors.push(error),
         }
     }
+    reporter.finish();
     if errors.len() < arguments.images.len() {
         answer_with(&reports, arguments)?;
     }
@@ -81,12 +86,12 @@ fn reports_of(
     image: &str,
     arguments: &InspectArguments,
     environment: &Environment,
-    client: &OnDemand,
+    (client, progress): (&OnDemand, Progress<'_>),
 ) -> Result<Vec<Report>> {
     let location = environment.location(image)?;
     let mut reports = Vec::new();
     if location.path().is_some() {
-        let found = location.find(client, &silent)?;
+        let found = location.find(client, progress)?;
         for listed in &found.images {
             let all = listed.names.iter().map(ToString::to_string).chain(listed.short_names.iter().cloned());
             let names = if found.images.len() > 1 { all.collect() } else { Vec::new() };
@@ -94,7 +99,7 @@ fn reports_of(
         }
     }
     if reports.is_empty() {
-        let (store, root) = location.open(client, &silent)?;
+        let (store, root) = location.open(client, progress)?;
         reports.push(report(store.as_ref(), &root)?);
     }
     if let Some(platform) = &arguments.platform {

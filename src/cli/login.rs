@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::environment::Environment;
 use super::print::{self, tell};
+use super::progress::Reporter;
 use crate::error::{Error, Result};
 use crate::registry::Credential;
 
@@ -58,7 +59,12 @@ pub fn login(arguments: &LoginArguments, environment: &Environment) -> Result<()
         return Err(Error::usage("user name and password must not be empty"));
     }
     let credential = Credential::Basic { user, password };
-    environment.client(arguments.insecure, 1).client()?.check(registry, &credential)?;
+    let reporter = Reporter::aside();
+    environment
+        .client(arguments.insecure, 1)
+        .client()?
+        .check(registry, &credential, &|event| reporter.report(event))?;
+    reporter.finish();
     let keeper = environment.credentials().store(registry, &credential)?;
     tell(&format!("logged in to {registry}; the credentials are kept in {keeper}"));
     Ok(())

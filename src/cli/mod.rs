@@ -3,6 +3,7 @@
 
 mod age;
 mod build;
+mod bytes;
 mod cache;
 mod ci;
 mod commands;

@@ -12,6 +12,7 @@ use rustix::stdio::stdin;
 
 use super::environment::Environment;
 use super::print::tell;
+use super::progress::leave;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::start_by;
 use crate::plan::Isolation;
@@ -118,6 +119,7 @@ pub fn start_again(isolation: Isolation) -> Result<()> {
     // A Dockerfile that was read there was kept, and can be read again.
     let _ = seek(stdin(), SeekFrom::Start(0));
     let _nothing_new_begins = pending::discard_all();
+    leave();
     let mut arguments = env::args_os();
     let name = arguments.next().unwrap_or_default();
     let failed = Command::new("/proc/self/exe").arg0(name).arg(format!("--{AGAIN}")).args(arguments).exec();

@@ -1,7 +1,7 @@
 //! The one place that prints. What is printed are lines, each given as one piece and escaped as one
 //! ([`crate::error::escape`]), whoever wrote what it is made of: only this place ends a line.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::ser::PrettyFormatter;
 
+use super::terminal::is_coloured;
 use crate::error::{Error, Excerpt, Result, escape};
 use crate::oci::to_json;
 
@@ -29,7 +30,7 @@ pub fn ask(question: &'static str) {
 
 /// Shows an error on stderr: what failed, the line that is to blame, the causes, and what to do.
 pub fn show(error: &Error) {
-    let title = if io::stderr().is_terminal() { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
+    let title = if is_coloured() { "\x1b[1;31merror:\x1b[0m" } else { "error:" };
     say(&error_lines(title, error));
 }
 

@@ -9,8 +9,9 @@ use super::environment::Environment;
 use super::flags::tags::TagChoice;
 use super::metadata;
 use super::print::{answer_json, answer_lines, columns};
+use super::progress::Reporter;
 use crate::error::Result;
-use crate::progress::silent;
+use crate::progress::Event;
 use crate::release::record::Return;
 use crate::release::rollback;
 use crate::release::tag::TagKind;
@@ -77,10 +78,13 @@ fn roll_back(file: &Path, arguments: &TagsArguments, environment: &Environment) 
     let record = metadata::record(file)?;
     let client = environment.client(arguments.insecure, 0);
     let client = client.client()?;
-    let steps = rollback::plan(&record, client, &silent)?;
+    let reporter = Reporter::aside();
+    let progress = |event: Event<'_>| reporter.report(event);
+    let steps = rollback::plan(&record, client, &progress)?;
     if !arguments.dry_run {
-        rollback::run(&steps, client, &silent)?;
+        rollback::run(&steps, client, &progress)?;
     }
+    reporter.finish();
     if arguments.json {
         let tags: Vec<_> = steps.iter().map(returned_json).collect();
         return answer_json(&json!({"complete": record.complete, "tags": tags}));

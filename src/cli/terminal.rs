@@ -32,6 +32,21 @@ pub fn is_there() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Returns whether what goes to standard error can go back over what is there: a terminal does, unless it calls itself dumb or
+/// nothing.
+pub fn can_move() -> bool {
+    let is_able = env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb");
+    is_able && io::stderr().is_terminal()
+}
+
+/// Returns whether what goes to standard error is coloured: on a terminal, unless `NO_COLOR` (no-color.org) or `CLICOLOR=0`
+/// (bixense.com/clicolors) says no.
+pub fn is_coloured() -> bool {
+    let is_refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || env::var_os("CLICOLOR").is_some_and(|value| value == "0");
+    can_move() && !is_refused
+}
+
 /// Sets the user's terminal as it was before a shell got it, if one has it.
 pub fn restore() {
     if let Some(before) = locked(&BEFORE).take() {

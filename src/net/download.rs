@@ -20,7 +20,7 @@ use super::server::Server;
 use super::stop::Stop;
 use super::words::{repeatable, words};
 use crate::error::{Error, ErrorKind, Result};
-use crate::progress::Progress;
+use crate::progress::{Fetch, Fetched, Progress};
 
 /// The facts that a server tells of a file beside its content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,15 +94,15 @@ impl HttpClient {
     /// User and password in the URL are shown to its own host alone. With headers that are `known` nothing is downloaded
     /// that is still the same. What breaks off goes on where it was if the server vouches that it is the same; an error
     /// of `begin` or of writing is returned as it is. It fails once `stop` is ended.
-    pub fn download<W: Write>(
-        &self,
+    pub fn download<'a, W: Write>(
+        &'a self,
         url: &str,
-        known: Option<&Headers>,
+        known: Option<&'a Headers>,
         begin: impl FnMut() -> Result<W>,
         stop: &Stop,
-        progress: Progress<'_>,
+        progress: Progress<'a>,
     ) -> Result<Receipt<W>> {
-        let mut transfer = Fetching::new(self, url, known, begin, stop)?;
+        let mut transfer = Fetching::new(self, url, known, begin, stop, progress)?;
         let mut tries = Tries::new(self.options().backoff, progress, &transfer.stop);
         let mut forgotten_at = 0;
         loop {
@@ -130,10 +130,20 @@ struct Fetching<'a, W, B> {
     begun: Option<(W, Headers)>,
     arrived: u64,
     stop: Stop,
+    progress: Progress<'a>,
+    /// Tells of it, once there is something to come.
+    fetch: Option<Fetch<'a>>,
 }
 
 impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
-    fn new(client: &'a HttpClient, text: &str, known: Option<&'a Headers>, begin: B, stop: &Stop) -> Result<Self> {
+    fn new(
+        client: &'a HttpClient,
+        text: &str,
+        known: Option<&'a Headers>,
+        begin: B,
+        stop: &Stop,
+        progress: Progress<'a>,
+    ) -> Result<Self> {
         let wrong = || Error::input("this is not a URL of something that can be downloaded");
         let mut url = Url::parse(text).map_err(|_| wrong())?;
         let host = url.host_str().ok_or_else(wrong)?;
@@ -149,7 +159,19 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
         url.set_fragment(None);
         let authorization = header.map(|header| Authorization { header, owner: url.clone() });
         let stop = stop.clone();
-        Ok(Fetching { client, server, url, authorization, known, begin, begun: None, arrived: 0, stop })
+        Ok(Fetching {
+            client,
+            server,
+            url,
+            authorization,
+            known,
+            begin,
+            begun: None,
+            arrived: 0,
+            stop,
+            progress,
+            fetch: None,
+        })
     }
 
     /// One request, to the end of its answer.
@@ -175,8 +197,14 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
         if self.begun.is_none() {
             self.begun = Some(((self.begin)()?, headers));
             self.arrived = 0;
+            self.fetch = None;
+        }
+        if self.fetch.is_none() {
+            let name = format!("{}{}", self.url.origin().ascii_serialization(), self.url.path());
+            self.fetch = Some(Fetch::begin(self.progress, Fetched::File(&name), answer.content_length()));
         }
         self.take(&mut answer)?;
+        self.fetch.iter_mut().for_each(Fetch::complete);
         let Some((content, headers)) = self.begun.take() else { return Ok(Receipt::Unchanged) };
         Ok(Receipt::Received { content, headers })
     }
@@ -186,6 +214,7 @@ impl<'a, W: Write, B: FnMut() -> Result<W>> Fetching<'a, W, B> {
             let Some((content, _)) = &mut self.begun else { break };
             content.write_all(&chunk).map_err(|source| Error::from_read("write", answer.label(), source))?;
             self.arrived += chunk.len() as u64;
+            self.fetch.iter().for_each(|fetch| fetch.advance(chunk.len() as u64));
         }
         Ok(())
     }

@@ -72,6 +72,10 @@ impl Failure {
         }
         let mut failure = Self::passing(request, format!("cannot connect: {cause}"));
         failure.error.hint = Some(unreachable(url, noun, source));
+        // A name that nobody has will not have an owner in a second.
+        if is_unknown(source) && !may_be_known_later(&cause) {
+            failure.passing = None;
+        }
         failure
     }
 
@@ -115,15 +119,25 @@ fn unreachable(url: &Url, noun: &str, source: &reqwest::Error) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     let plain = if url.scheme() == "https" { " (--insecure allows plain HTTP)" } else { "" };
     let io = causes(source).find_map(|cause| cause.downcast_ref::<io::Error>());
-    // "dns error" where it is looked up, and "invalid dns name" where it cannot be one.
-    let is_unknown = causes(source).any(|cause| cause.to_string().contains("dns "));
     match io.map(io::Error::kind) {
-        _ if is_unknown => format!("the name {host} is not known: is it right, and is there a network?"),
+        _ if is_unknown(source) => format!("the name {host} is not known: is it right, and is there a network?"),
         Some(io::ErrorKind::ConnectionRefused) => {
             format!("nothing listens at {host}:{port}: is the {noun} running, and are its name and port right?{plain}")
         }
         _ => format!("nothing answers at {host}:{port}: are its name and port right, and is it within reach?{plain}"),
     }
+}
+
+/// Returns whether the name of the host leads to no address: "dns error" where it is looked up, and "invalid dns name" where
+/// it cannot be one.
+fn is_unknown(source: &reqwest::Error) -> bool {
+    causes(source).any(|cause| cause.to_string().contains("dns "))
+}
+
+/// Returns whether the look-up of a name failed for want of an answer, in the words of glibc and musl for `EAI_AGAIN`, which
+/// are all that the standard library tells.
+fn may_be_known_later(cause: &str) -> bool {
+    cause.ends_with("Temporary failure in name resolution") || cause.ends_with("Try again")
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
@@ -154,6 +168,21 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In glibc's words and in musl's.
+    #[test]
+    fn only_a_look_up_without_an_answer_may_help_later() {
+        let failed = |reason: &str| format!("failed to lookup address information: {reason}");
+        for (reason, may_help) in [
+            ("Temporary failure in name resolution", true),
+            ("Try again", true),
+            ("Name or service not known", false),
+            ("No address associated with hostname", false),
+            ("Name does not resolve", false),
+        ] {
+            assert_eq!(may_be_known_later(&failed(reason)), may_help, "{reason}");
+        }
+    }
 
     #[test]
     fn a_label_has_no_query_and_no_user() {

@@ -84,7 +84,9 @@ impl<'p> Tries<'p> {
             return Err(failure.error);
         }
         if passing.asked.is_none_or(|asked| asked.is_news) {
-            (self.progress)(Event::Retrying { request: &passing.request, reason: &passing.reason, wait });
+            let (failed, tries) = (self.failed, self.backoff.tries);
+            let (request, reason, hint) = (&passing.request, &passing.reason, failure.error.hint.as_deref());
+            (self.progress)(Event::Retrying { request, reason, hint, failed, tries, wait });
         }
         // Else the gate of the host holds the next try back.
         if passing.asked.is_none() && !self.stop.sleep(wait) {

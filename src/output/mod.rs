@@ -92,6 +92,11 @@ impl Output {
     fn write(&self, items: &[ReadEntry<'_>], left_out: Option<&HashSet<Digest>>, means: &Means<'_>) -> Result<()> {
         let Means { client, jobs, progress } = *means;
         let unpacking = |limit: &Option<u64>| Unpacking { limit: *limit, jobs, progress };
+        if *self != Output::Registry {
+            let blobs: HashSet<Digest> =
+                items.iter().flat_map(|item| &item.graph.blobs).map(|blob| blob.digest).collect();
+            progress(Event::OutputStarted { output: &self.to_string(), blobs: blobs.len() });
+        }
         match (self, items) {
             (Output::Layout(directory), _) => layout::write(directory, items, progress)?,
             (Output::OciArchive(file), _) => oci_archive::write(file, items, left_out, progress)?,

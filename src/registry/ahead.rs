@@ -186,7 +186,8 @@ impl<'a> Ahead<'a> {
         let mut sent = locked(&self.sent);
         sent.told_as = Some(descriptor.digest);
         (self.progress)(Event::BlobStarted { descriptor });
-        (self.progress)(Event::BlobAdvanced { digest: descriptor.digest, bytes: sent.bytes });
+        // These went at their own time, and not in this instant.
+        (self.progress)(Event::BlobRestarted { digest: descriptor.digest, from: sent.bytes });
     }
 
     fn advance(&self, bytes: u64) {

@@ -11,7 +11,7 @@ use super::options::RegistryOptions;
 use super::registries::Registries;
 use crate::error::Result;
 use crate::net::{HttpClient, Method, Request};
-use crate::progress::silent;
+use crate::progress::Progress;
 use crate::sync::locked;
 
 /// Speaks to any number of registries, and remembers their tokens. Its methods block.
@@ -41,11 +41,11 @@ impl Client {
     /// Checks whether `registry` lets `credential` in (distribution-spec, end-1), or [`ErrorKind::Denied`].
     ///
     /// [`ErrorKind::Denied`]: crate::error::ErrorKind::Denied
-    pub fn check(&self, registry: &str, credential: &Credential) -> Result<()> {
+    pub fn check(&self, registry: &str, credential: &Credential, progress: Progress<'_>) -> Result<()> {
         let insecure = self.settings.is_insecure(registry)? || self.insecure;
         let access = Access::entry(Arc::new(Registry::with_credential(registry, insecure, credential)));
         let connection = &self.connection;
-        connection.http.options().backoff.run(&silent, &access.stop, || {
+        connection.http.options().backoff.run(progress, &access.stop, || {
             let request = Request::new(Method::GET, join(connection.base(&access)?, "v2/")?);
             connection.exchange(&access, &request).map(drop)
         })

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::header::{HeaderValue, RANGE};
 use crate::net::{Failure, Method, Request, Response, StatusCode, Tries};
 use crate::oci::{Descriptor, media_type};
+use crate::progress::{Fetch, Fetched};
 
 /// In bytes. Once so many more have arrived, the breaks before them are forgotten.
 const PROGRESS: u64 = 1 << 20;
@@ -23,6 +24,8 @@ pub(super) struct Download<'r> {
     chunk: Bytes,
     /// How much has arrived, in order.
     arrived: u64,
+    /// Tells how much of a blob has; none for a manifest, which is there at once.
+    fetch: Option<Fetch<'r>>,
     /// The bytes of that which the answer repeats.
     repeated: u64,
     tries: Tries<'r>,
@@ -34,12 +37,16 @@ impl<'r> Download<'r> {
     /// Returns when the first answer is there.
     pub fn begin(repository: &'r Repository<'r>, descriptor: &Descriptor) -> Result<Self> {
         let (progress, stop) = (repository.progress, &repository.access.stop);
+        let name = repository.reference.name();
+        let what = Fetched::Blob { digest: descriptor.digest, repository: &name };
+        let is_manifest = media_type::is_manifest_or_index(&descriptor.media_type);
         let mut download = Download {
             repository,
             descriptor: descriptor.clone(),
             answer: None,
             chunk: Bytes::new(),
             arrived: 0,
+            fetch: (!is_manifest).then(|| Fetch::begin(progress, what, Some(descriptor.size))),
             repeated: 0,
             tries: Tries::new(repository.backoff, progress, stop),
             forgotten_at: 0,
@@ -87,6 +94,12 @@ impl<'r> Download<'r> {
         chunk.advance(known as usize);
         self.repeated -= known;
         self.arrived += chunk.len() as u64;
+        if let Some(fetch) = &mut self.fetch {
+            fetch.advance(chunk.len() as u64);
+            if self.arrived == self.descriptor.size {
+                fetch.complete();
+            }
+        }
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use crate::net::{Failure, Method, Request, Response, StatusCode};
 use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, Reference, VerifyingReader, from_json, is_valid_tag, media_type};
+use crate::progress::{Fetch, Fetched};
 use crate::store::Store;
 
 impl Store for Repository<'_> {
@@ -28,10 +29,13 @@ impl Store for Repository<'_> {
         if digest.is_none() && !is_valid_tag(name) {
             return Err(Error::input(format!("`{name}` is neither a tag nor a digest")));
         }
-        self.attempt(|| {
+        let mut fetch = Fetch::begin(self.progress, Fetched::Name(&self.reference.to_string()), None);
+        let found = self.attempt(|| {
             let head = self.head_of_manifest(name)?;
             self.describe(head, name, digest)
-        })
+        })?;
+        fetch.complete();
+        Ok(found)
     }
 
     fn has(&self, descriptor: &Descriptor) -> Result<bool> {

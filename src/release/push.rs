@@ -56,7 +56,8 @@ impl Release<'_> {
         // Only now: while all of that was on its way, another push may have moved the tags.
         let steps = self.plan(image.root, client, progress)?;
         for step in &steps {
-            progress(Event::TagPlanned { name: &step.name.to_string(), change: &step.change.to_string() });
+            let (name, change, sets) = (step.name.to_string(), step.change.to_string(), step.change.sets());
+            progress(Event::TagPlanned { name: &name, change: &change, sets });
         }
         (self.keep)(image, record(&steps, image.root, false))?;
         let names = steps.iter().filter(|step| step.change.sets()).map(|step| &step.name);

@@ -3,7 +3,7 @@
 use super::base;
 use crate::error::Result;
 use crate::oci::{Descriptor, Platform, Reference};
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 use crate::registry::OnDemand;
 use crate::store::{
     self, Graph, ImageArrival, Layered, Listed, LocalStore, NamedImage, Store, children, read_document,
@@ -28,6 +28,7 @@ pub fn pull(
     for (at, bytes) in manifests.iter().filter(|(at, _)| at.digest == chosen) {
         let blobs = children(at, bytes)?;
         let missing: Vec<&Descriptor> = blobs.iter().filter(|blob| !blob.is_foreign() && !store.claim(blob)).collect();
+        progress(Event::PullPlanned { blobs: &missing });
         store::fetch(&near, &missing, jobs)?;
     }
     let image = NamedImage {

@@ -91,6 +91,7 @@ impl<'a> Bases<'a> {
                 return self.put_together(image, &layers, known.into_iter().flatten().collect());
             }
             let pending = self.options.store.begin_unpacked()?;
+            self.plan_pull(&layers);
             let open = |descriptor: &Descriptor| self.open(descriptor);
             let limits = Limits::of(&layers, None);
             let (members, staged) = layer::stage(Owners::OfLayers, &layers, &open, limits, pending.files(), self.pool)?;
@@ -203,10 +204,20 @@ impl<'a> Bases<'a> {
         let missing: Vec<Layer> =
             layers.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(layer, _)| layer.clone()).collect();
         let open = |descriptor: &Descriptor| self.open(descriptor);
+        self.plan_pull(&missing);
         let read = layer::read_members(&missing, &open, Limits::of(layers, None), self.pool)?;
         missing.iter().zip(&read).try_for_each(|(layer, members)| self.note(layer, members))?;
         let mut read = read.into_iter();
         Ok(known.into_iter().filter_map(|known| known.or_else(|| read.next())).collect())
+    }
+
+    /// Tells which of `layers`, all of which are read now, are not here.
+    fn plan_pull(&self, layers: &[Layer]) {
+        let blobs = layers.iter().map(|layer| &layer.descriptor);
+        let missing: Vec<&Descriptor> = blobs.filter(|blob| !self.options.store.claim(blob)).collect();
+        if !missing.is_empty() {
+            (self.options.progress)(Event::PullPlanned { blobs: &missing });
+        }
     }
 
     /// Notes the members of a layer, all of which was read and whose digests hold.

@@ -74,7 +74,8 @@ impl<'a> Elsewhere<'a> {
     fn fetched(&self, url: &GitUrl, keep_git_dir: bool, checksum: Option<&str>) -> Result<Arc<FetchedRepository>> {
         let request = GitRequest { url: GitUrl { checksum: None, ..url.clone() }, keep_git_dir };
         let repository = self.repositories.get(request, || {
-            let fetched = fetch(url, keep_git_dir, checksum, self.options.store, &self.stop)?;
+            let Options { store, progress, .. } = *self.options;
+            let fetched = fetch(url, keep_git_dir, checksum, store, &self.stop, progress)?;
             let context = Context { title: url.to_string(), ignore: Vec::new() };
             let files = Walked::new(&context, &fetched.root, SystemTime::now(), self.pool)?.files;
             Ok(Arc::new(FetchedRepository { fetched, files }))

@@ -67,7 +67,8 @@ fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &ContextAccess<'_>)
             Ok(entries.and_then(|entries| newest(&entries)))
         }
         Epoch::Remote(CopyItem::Git { url, keep_git_dir, checksum }) => {
-            let fetched = git::fetch(url, *keep_git_dir, checksum.as_deref(), access.store, &Stop::default())?;
+            let (checksum, stop) = (checksum.as_deref(), Stop::default());
+            let fetched = git::fetch(url, *keep_git_dir, checksum, access.store, &stop, access.progress)?;
             Ok(fetched.checkout.commit_time)
         }
         Epoch::Remote(CopyItem::Pattern(_) | CopyItem::Text { .. }) => {

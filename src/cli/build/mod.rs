@@ -37,7 +37,7 @@ use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::plan::version;
-use crate::progress::{Event, Progress, WarningKind};
+use crate::progress::{Event, WarningKind};
 use crate::release::tag;
 
 /// Build an image from a Dockerfile, from ocibake.toml, or from flags
@@ -176,11 +176,12 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
         commands: &commands,
         shell: &open,
     };
-    let progress: Progress<'_> = &|event| reporter.report(event);
     if let Some(asked) = arguments.call() {
-        return answer_call(asked, &request, arguments.is_dockers, environment, progress).map(|()| None);
+        answer_call(asked, &request, arguments.is_dockers, environment, &reporter)?;
+        reporter.finish();
+        return Ok(None);
     }
-    let built = request.run(environment, progress)?;
+    let built = request.run(environment, &|event| reporter.report(event))?;
     reporter.finish();
     Ok(Some(built))
 }
@@ -201,17 +202,20 @@ fn answer_call(
     request: &BuildRequest<'_>,
     is_dockers: bool,
     environment: &Environment,
-    progress: Progress<'_>,
+    reporter: &Reporter,
 ) -> Result<()> {
-    request.ask(environment, progress, |recipe, bases| match question {
-        Question::Check => call.tell_of_checks(recipe.check(bases), recipe.text(), is_dockers),
+    request.ask(environment, &|event| reporter.report(event), |recipe, bases| match question {
+        Question::Check => {
+            let checked = recipe.check(bases);
+            reporter.suspended(|| call.tell_of_checks(checked, recipe.text(), is_dockers))
+        }
         Question::Outline => {
             let (outline, text) = recipe.outline(bases)?;
-            call.tell_of_outline(&outline, text)
+            reporter.suspended(|| call.tell_of_outline(&outline, text))
         }
         Question::Targets => {
             let (stages, text) = recipe.targets()?;
-            call.tell_of_targets(&stages, text)
+            reporter.suspended(|| call.tell_of_targets(&stages, text))
         }
     })
 }

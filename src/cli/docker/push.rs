@@ -64,13 +64,14 @@ pub fn run(arguments: &DockerPushArguments, environment: &Environment) -> Result
     }
     for image in &images {
         let root = send(&image.name, root, &client, progress)?;
-        match arguments.quiet {
-            true => answer(&image.name.to_string())?,
+        let line = match arguments.quiet {
+            true => image.name.to_string(),
             false => {
                 let tag = image.name.tag().unwrap_or_default();
-                answer(&format!("{tag}: digest: {} size: {}", root.digest, root.size))?;
+                format!("{tag}: digest: {} size: {}", root.digest, root.size)
             }
-        }
+        };
+        reporter.suspended(|| answer(&line))?;
     }
     reporter.finish();
     Ok(())

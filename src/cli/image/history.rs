@@ -10,9 +10,10 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::value::{flag, value};
 use crate::cli::format::Format;
 use crate::cli::print::answer_lines;
+use crate::cli::progress::Reporter;
 use crate::error::Result;
 use crate::oci::Platform;
-use crate::progress::silent;
+use crate::progress::Event;
 
 /// Show the steps that made an image, the last one first
 #[derive(Debug, Args)]
@@ -59,8 +60,11 @@ pub fn run(arguments: &HistoryArguments, environment: &Environment) -> Result<()
     let platform: Option<Platform> =
         arguments.platform.as_deref().map(str::parse).transpose().map_err(flag("platform"))?;
     let client = environment.client(arguments.insecure, 0);
-    let (store, root) = environment.location(&arguments.image)?.open(&client, &silent)?;
+    let reporter = Reporter::aside();
+    let progress = |event: Event<'_>| reporter.report(event);
+    let (store, root) = environment.location(&arguments.image)?.open(&client, &progress)?;
     let (_, image) = chosen(store.as_ref(), &arguments.image, &root, platform.as_ref())?;
+    reporter.finish();
     let mut layers = image.manifest.layers.iter();
     let mut rows = Vec::new();
     for step in &image.config.history {

@@ -1,104 +1,76 @@
-//! Events on a terminal: a bar for each layer and blob that is under way, and above them the plain lines.
+//! Events on a terminal: what is under way in a few lines that are drawn anew, and above them, once, what is done.
 
-use std::collections::HashMap;
+use std::time::Instant;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-
-use super::plain::PlainLines;
-use super::words::{blob_title, layer_title};
-use crate::cli::print::tell;
+use super::frame::frame;
+use super::plain::{Detail, PlainLines};
+use super::screen::{Screen, Size};
+use super::underway::Underway;
+use crate::cli::terminal::is_coloured;
 use crate::error::escape;
-use crate::oci::Digest;
 use crate::progress::Event;
+
+/// So many lines may wait for the next moment at which the terminal is drawn.
+const WAITING: usize = 100;
 
 /// Shows events on a terminal.
 pub struct Bars {
-    screen: MultiProgress,
-    layers: HashMap<usize, ProgressBar>,
-    blobs: HashMap<Digest, ProgressBar>,
+    began: Instant,
+    is_coloured: bool,
+    underway: Underway,
     lines: PlainLines,
+    /// The lines that are yet to be shown, escaped.
+    waiting: Vec<String>,
+    screen: Screen,
 }
 
 impl Bars {
-    /// Returns a screen without bars.
-    pub fn new() -> Self {
-        Bars { screen: MultiProgress::new(), layers: HashMap::new(), blobs: HashMap::new(), lines: PlainLines::new() }
+    /// Returns one that has shown nothing, and tells no more than `detail`.
+    pub fn new(detail: Detail) -> Self {
+        let mut lines = PlainLines::new(detail);
+        lines.width = Some(Size::now().columns.saturating_sub(1));
+        Bars {
+            began: Instant::now(),
+            is_coloured: is_coloured(),
+            underway: Underway::new(),
+            lines,
+            waiting: Vec::new(),
+            screen: Screen::default(),
+        }
     }
 
+    /// Notes `event`, which is shown within a moment.
     pub fn report(&mut self, event: Event<'_>) {
-        self.draw(event);
-        self.lines.report(event, |line| self.screen.suspend(|| tell(line)));
-    }
-
-    /// Takes the bars off the screen while `work` is done.
-    pub fn suspended<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.screen.suspend(work)
-    }
-
-    /// Takes what is left of bars off the screen.
-    pub fn finish(&self) {
-        let _ = self.screen.clear(); // a terminal that is gone needs no clearing
-    }
-
-    fn draw(&mut self, event: Event<'_>) {
-        match event {
-            Event::LayerStarted { layer, title, size } => {
-                let bar = self.start(&layer_title(title), size);
-                clear(self.layers.insert(layer, bar));
-            }
-            Event::LayerAdvanced { layer, bytes } => advance(self.layers.get(&layer), bytes),
-            Event::LayerFinished { layer, .. } | Event::LayerTaken { layer, .. } => {
-                clear(self.layers.remove(&layer));
-            }
-            Event::BlobStarted { descriptor } => {
-                let bar = self.start(&blob_title(descriptor.digest), descriptor.size);
-                clear(self.blobs.insert(descriptor.digest, bar));
-            }
-            Event::BlobAdvanced { digest, bytes } => advance(self.blobs.get(&digest), bytes),
-            Event::BlobRestarted { digest, from } => {
-                if let Some(bar) = self.blobs.get(&digest) {
-                    bar.reset();
-                    bar.inc(from);
-                }
-            }
-            Event::BlobFinished { digest, .. } => clear(self.blobs.remove(&digest)),
-            Event::LayerKnown { .. }
-            | Event::RecipeTaken { .. }
-            | Event::CommandStarted { .. }
-            | Event::CommandKnown { .. }
-            | Event::CommandOutput { .. }
-            | Event::CommandFinished { .. }
-            | Event::BuiltAgain { .. }
-            | Event::OutputWritten { .. }
-            | Event::LocalImageTaken { .. }
-            | Event::NameNotFound { .. }
-            | Event::ImageNamed { .. }
-            | Event::ImageLoaded { .. }
-            | Event::TagPlanned { .. }
-            | Event::ManifestPushed { .. }
-            | Event::Retrying { .. }
-            | Event::Warning { .. } => {}
+        let summary = self.underway.note(event, Instant::now());
+        let is_told = self.lines.detail() != Detail::Warnings;
+        let (waiting, is_coloured) = (&mut self.waiting, self.is_coloured);
+        let mut say = |line: &str| waiting.push(painted(&escape::line(line), is_coloured));
+        summary.iter().filter(|_| is_told).for_each(|line| say(line));
+        self.lines.report(event, say);
+        if self.waiting.len() >= WAITING {
+            self.draw();
         }
     }
 
-    fn start(&self, title: &str, size: u64) -> ProgressBar {
-        let bar = self.screen.add(ProgressBar::new(size).with_message(escape::line(title)));
-        let template = "{wide_msg} [{bar:24}] {bytes:>11}/{total_bytes:11} {bytes_per_sec:>12}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar
+    /// Draws what is to be seen now.
+    pub fn draw(&mut self) {
+        let size = Size::now();
+        self.lines.width = Some(size.columns.saturating_sub(1));
+        let lines = std::mem::take(&mut self.waiting);
+        let frame = frame(&self.underway, (self.began, Instant::now()), size, self.is_coloured);
+        self.screen.draw(&lines, &frame, size);
+    }
+
+    /// Shows what waits, and takes away what is under way.
+    pub fn clear(&mut self) {
+        self.screen.draw(&std::mem::take(&mut self.waiting), &[], Size::now());
     }
 }
 
-fn clear(bar: Option<ProgressBar>) {
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-}
-
-fn advance(bar: Option<&ProgressBar>, bytes: u64) {
-    if let Some(bar) = bar {
-        bar.inc(bytes);
+/// Returns a line with what it is about in colour, if it is a warning.
+fn painted(line: &str, is_coloured: bool) -> String {
+    match line.strip_prefix("warning:").filter(|_| is_coloured) {
+        Some(message) => format!("\x1b[1;33mwarning:\x1b[0m{message}"),
+        None => line.to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
-use crate::progress::{CommandEnd, Event, OutputStream, StepPlace, WarningKind};
+use crate::progress::{CommandEnd, Event, Fetched, OutputStream, StepPlace, WarningKind};
 
 /// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
@@ -51,7 +51,17 @@ fn json(event: Event<'_>) -> Value {
                 _ => None,
             },
         }),
+        Event::StepsAdvanced { done, steps } => json!({"event": "steps-advanced", "done": done, "steps": steps}),
         Event::BuiltAgain { digest } => json!({"event": "built-again", "digest": digest}),
+        Event::PullPlanned { blobs } => json!({"event": "pull-planned", "blobs": blobs}),
+        Event::FetchStarted { fetch, what, size } => fetch_started(fetch, what, size),
+        Event::FetchAdvanced { fetch, bytes } => json!({"event": "fetch-advanced", "fetch": fetch, "bytes": bytes}),
+        Event::FetchFinished { fetch, is_whole } => {
+            json!({"event": "fetch-finished", "fetch": fetch, "whole": is_whole})
+        }
+        Event::OutputStarted { output, blobs } => {
+            json!({"event": "output-started", "output": output, "blobs": blobs})
+        }
         Event::BlobStarted { descriptor } => json!({"event": "blob-started", "descriptor": descriptor}),
         Event::BlobAdvanced { digest, bytes } => json!({"event": "blob-advanced", "digest": digest, "bytes": bytes}),
         Event::BlobRestarted { digest, from } => {
@@ -75,18 +85,36 @@ fn json(event: Event<'_>) -> Value {
             "platform": platform.map(ToString::to_string),
             "present": was_there,
         }),
-        Event::TagPlanned { name, change } => json!({"event": "tag-planned", "name": name, "change": change}),
+        Event::TagPlanned { name, change, sets } => {
+            json!({"event": "tag-planned", "name": name, "change": change, "sets": sets})
+        }
         Event::ManifestPushed { repository, name, digest } => {
             json!({"event": "manifest-pushed", "repository": repository.name(), "name": name, "digest": digest})
         }
-        Event::Retrying { request, reason, wait } => {
-            json!({"event": "retrying", "request": request, "reason": reason, "wait": wait.as_secs_f64()})
-        }
+        Event::Retrying { request, reason, hint, failed, tries, wait } => json!({
+            "event": "retrying",
+            "request": request,
+            "reason": reason,
+            "hint": hint,
+            "failed": failed,
+            "tries": tries,
+            "wait": wait.as_secs_f64(),
+        }),
         Event::Warning { kind: kind @ WarningKind::BuildCheck { rule }, message } => {
             json!({"event": "warning", "kind": kind.name(), "rule": rule, "message": message})
         }
         Event::Warning { kind, message } => json!({"event": "warning", "kind": kind.name(), "message": message}),
     }
+}
+
+fn fetch_started(fetch: usize, what: Fetched<'_>, size: Option<u64>) -> Value {
+    let (kind, name, digest) = match what {
+        Fetched::Name(name) => ("name", name, None),
+        Fetched::Blob { digest, repository } => ("blob", repository, Some(digest)),
+        Fetched::File(url) => ("file", url, None),
+        Fetched::Repository(url) => ("repository", url, None),
+    };
+    json!({"event": "fetch-started", "fetch": fetch, "kind": kind, "name": name, "digest": digest, "size": size})
 }
 
 fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {

@@ -33,6 +33,8 @@ impl Repository<'_> {
             let mut seen = HashSet::new();
             let blobs = graph.blobs.iter().filter(|blob| seen.insert(blob.digest));
             let (there, missing): (Vec<_>, Vec<_>) = blobs.partition(|blob| vouched.contains(&blob.digest));
+            let output = self.reference.name();
+            (self.progress)(Event::OutputStarted { output: &output, blobs: there.len() + missing.len() });
             for Descriptor { digest, .. } in there {
                 // For other repositories of the registry to take it from.
                 let places = access.place.known.places(*digest);

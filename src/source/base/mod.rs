@@ -134,6 +134,7 @@ impl<'a> BaseStore<'a> {
         let is_missing =
             |blob: &&Descriptor| self.found(blob).is_some_and(|found| found.is_kept) && !self.options.store.claim(blob);
         let missing: Vec<&Descriptor> = blobs.iter().filter(is_missing).collect();
+        (self.options.progress)(Event::PullPlanned { blobs: &missing });
         store::fetch(self, &missing, parallel)
     }
 

@@ -283,7 +283,7 @@ fn of_url(url: &str, access: &ContextAccess<'_>) -> Result<(OpenContext, Option<
 
 fn of_git(url: &GitUrl, access: &ContextAccess<'_>) -> Result<OpenContext> {
     let Fetched { root, checkout, directory, .. } =
-        git::fetch(url, access.keep_git_dir, None, access.store, &Stop::default())?;
+        git::fetch(url, access.keep_git_dir, None, access.store, &Stop::default(), access.progress)?;
     let (checkout, _directory) = (Some(checkout), Some(directory));
     Ok(OpenContext { root, dockerfile: None, checkout, modified: None, is_local: false, has_input: false, _directory })
 }

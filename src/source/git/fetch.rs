@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::net::Stop;
 use crate::plan::Branch;
 use crate::plan::{Checkout, GitUrl, label};
+use crate::progress::{self, Fetch, Progress};
 use crate::store::LocalStore;
 use crate::store::pending::PendingDirectory;
 
@@ -48,7 +49,9 @@ pub fn fetch(
     checksum: Option<&str>,
     store: &LocalStore,
     stop: &Stop,
+    progress: Progress<'_>,
 ) -> Result<Fetched> {
+    let mut telling = Fetch::begin(progress, progress::Fetched::Repository(&url.to_string()), None);
     let directory = store.directory()?;
     let work_tree = directory.path().join("context");
     fs::create_dir(&work_tree).map_err(|source| Error::io("create", &work_tree, source))?;
@@ -70,6 +73,7 @@ pub fn fetch(
         repository.tidy()?;
     }
     let root = below(&work_tree, url)?;
+    telling.complete();
     Ok(Fetched { root, checkout, directory, named })
 }
 

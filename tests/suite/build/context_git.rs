@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ocibake::error::{Error, ErrorKind};
 use ocibake::net::Stop;
 use ocibake::plan::GitUrl;
+use ocibake::progress::silent;
 use ocibake::source::git::{Fetched, fetch};
 use ocibake::store::LocalStore;
 use tempfile::TempDir;
@@ -26,7 +27,7 @@ fn store() -> (TempDir, LocalStore) {
 }
 
 fn fetched(url: &str, store: &LocalStore) -> Result<Fetched, Error> {
-    fetch(&GitUrl::of_source(url).unwrap().unwrap(), false, None, store, &Stop::default())
+    fetch(&GitUrl::of_source(url).unwrap().unwrap(), false, None, store, &Stop::default(), &silent)
 }
 
 /// Paths and contents; a link's is its target.

@@ -10,4 +10,5 @@ mod login;
 mod ls;
 mod progress;
 mod quantity;
+mod screen;
 mod warning;

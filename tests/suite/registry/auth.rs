@@ -195,7 +195,7 @@ fn a_token_server_that_refuses_is_named() {
         "/token" => Some(Reply::Answer(401, Vec::new(), br#"{"details":"incorrect username or password"}"#.to_vec())),
         _ => token_auth(1)(request),
     });
-    let error = client().check(&registry.address(), &basic("ada", "wr0ng")).unwrap_err();
+    let error = client().check(&registry.address(), &basic("ada", "wr0ng"), &silent).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
     assert_eq!(
         text(&error, &registry.address()),
@@ -209,9 +209,9 @@ fn a_token_server_that_refuses_is_named() {
 #[test]
 fn a_check_tries_the_credential_it_is_given() {
     let registry = FakeRegistry::scripted(wants_basic);
-    client().check(&registry.address(), &basic("ada", "s3cret")).unwrap();
+    client().check(&registry.address(), &basic("ada", "s3cret"), &silent).unwrap();
     assert_eq!(registry.requests().last().unwrap().line(), "GET /v2/");
-    let error = client().check(&registry.address(), &basic("ada", "wr0ng")).unwrap_err();
+    let error = client().check(&registry.address(), &basic("ada", "wr0ng"), &silent).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
     assert!(!format!("{error:?}").contains("wr0ng"));
 }
@@ -222,7 +222,7 @@ fn an_answer_without_a_token_is_an_error() {
         "/token" => Some(Reply::Answer(200, Vec::new(), br#"{"toucan":"s3cret"}"#.to_vec())),
         _ => token_auth(1)(request),
     });
-    let error = client().check(&registry.address(), &basic("ada", "s3cret")).unwrap_err();
+    let error = client().check(&registry.address(), &basic("ada", "s3cret"), &silent).unwrap_err();
     assert_eq!(text(&error, &registry.address()).0, "GET http://HOST/token: the answer holds no token");
 }
 
@@ -239,8 +239,8 @@ fn a_real_registry_lets_in_the_right_password_alone() {
     };
     try_as("ada", "s3cret").unwrap();
     assert_eq!(try_as("ada", "wr0ng").unwrap_err().kind, ErrorKind::Denied);
-    client().check(&registry.address(), &basic("ada", "s3cret")).unwrap();
-    let error = client().check(&registry.address(), &basic("ada", "wr0ng")).unwrap_err();
+    client().check(&registry.address(), &basic("ada", "s3cret"), &silent).unwrap();
+    let error = client().check(&registry.address(), &basic("ada", "wr0ng"), &silent).unwrap_err();
     assert_eq!(
         text(&error, &registry.address()),
         (

@@ -2,6 +2,7 @@
 
 use ocibake::error::{Error, ErrorKind};
 use ocibake::net::{HttpOptions, Proxies};
+use ocibake::progress::silent;
 use ocibake::registry::{Client, RegistryOptions};
 
 use crate::support::authority::Authority;
@@ -37,7 +38,7 @@ fn tls_registry() -> Option<DockerRegistry> {
 /// Message and hint of the failure to reach `address`, with HOST and PROXY for the addresses.
 fn failure(proxy: &str, proxies: Proxies, address: &str) -> (String, String) {
     let client = Client::new(RegistryOptions { http: HttpOptions { proxies, ..options().http }, ..options() }).unwrap();
-    let error = client.check(address, &basic("bob", "hunter2")).unwrap_err();
+    let error = client.check(address, &basic("bob", "hunter2"), &silent).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Registry);
     let shown = format!("{error:?}");
     assert!(!shown.contains("s3cret"), "{shown}");
@@ -173,7 +174,8 @@ fn in_plain_http_the_answer_of_a_proxy_is_told_from_that_of_a_registry() {
             ..options()
         })
         .unwrap();
-        let check = client.check(&address, &basic("bob", "hunter2")).map_err(|error| text(&error, &proxy.address()));
+        let check =
+            client.check(&address, &basic("bob", "hunter2"), &silent).map_err(|error| text(&error, &proxy.address()));
         let push = try_push(through(&proxy.address()), &address, &News::default());
         [check, push.map_err(|error| text(&error, &proxy.address()))].map(|result| result.err().map(|(_, hint)| hint))
     };

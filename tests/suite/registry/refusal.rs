@@ -60,6 +60,7 @@ fn too_many_requests() {
       hint: the registry limits how much it is asked: try again later
     ");
     insta::assert_snapshot!(inspected(answer), @"
+    (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/1: 429 Too Many Requests
       hint: the registry limits how much it is asked: try again later
     ");
@@ -74,6 +75,7 @@ fn failures_of_the_registry() {
       hint: the registry, or a proxy before it, has trouble: try again later
     ");
     insta::assert_snapshot!(inspected(broken), @"
+    (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/1: 500 Internal Server Error
       hint: the registry, or a proxy before it, has trouble: try again later
     ");
@@ -87,6 +89,7 @@ fn failures_of_the_registry() {
       hint: the registry, or a proxy before it, has trouble: try again later
     ");
     insta::assert_snapshot!(inspected(page), @"
+    (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/1: 503 Service Unavailable
       hint: the registry, or a proxy before it, has trouble: try again later
     ");
@@ -119,6 +122,7 @@ fn connections_that_break() {
       hint: look for a proxy or a network between here and 127.0.0.1 that cuts it
     ");
     insta::assert_snapshot!(inspected(answer), @"
+    (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/1: the connection broke: connection closed before message completed
       hint: look for a proxy or a network between here and 127.0.0.1 that cuts it
     ");
@@ -153,6 +157,7 @@ fn nobody_at_the_port() {
       hint: nothing listens at HOST: is the registry running, and are its name and port right?
     ");
     insta::assert_snapshot!(refused(&world, &address, world.inspect(&[&name])), @"
+    (tried again 4 times)
     error: HEAD http://HOST/v2/org/app/manifests/1: cannot connect: Connection refused (os error 111)
       hint: nothing listens at HOST: is the registry running, and are its name and port right?
     ");

@@ -73,7 +73,9 @@ fn a_download_goes_on_where_it_broke_off_and_says_so() {
     assert_eq!(ranges(&registry), [None, Some("bytes=1000000-".to_owned())]);
     let lines = news.lines();
     let wanted = format!("retrying GET http://{}/v2/org/api/blobs/{}: ", registry.address(), descriptor.digest);
+    let (fetched, lines): (Vec<String>, Vec<String>) = lines.into_iter().partition(|line| line.starts_with("Fetch"));
     assert!(lines.len() == 1 && lines[0].starts_with(&wanted), "{lines:?}");
+    assert!(fetched.last().unwrap().starts_with("FetchFinished") && fetched.last().unwrap().contains("is_whole: true"));
 }
 
 #[test]

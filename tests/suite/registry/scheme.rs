@@ -1,6 +1,7 @@
 //! Which scheme a registry is spoken to in, and that nothing goes on less safely than it began.
 
 use ocibake::error::{Error, ErrorKind};
+use ocibake::progress::silent;
 use ocibake::registry::{Client, RegistryOptions};
 
 use crate::support::docker_registry::DockerRegistry;
@@ -94,7 +95,7 @@ fn no_credential_goes_to_a_token_server_in_the_clear_for_a_registry_with_tls() {
         ),
     );
     let address = registry.other_address();
-    let error = insecure().check(&address, &basic("ada", "s3cret")).unwrap_err();
+    let error = insecure().check(&address, &basic("ada", "s3cret"), &silent).unwrap_err();
     assert_eq!(
         text(&error, &address).0,
         format!(

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use ocibake::error::{Error, ErrorKind};
 use ocibake::net::{Certificates, HttpOptions};
+use ocibake::progress::silent;
 use ocibake::registry::{Client, RegistryOptions};
 use tempfile::TempDir;
 
@@ -194,7 +195,7 @@ fn a_users_certificate_goes_to_the_registry_alone_and_trust_in_its_authority_whe
     authority.issue("ada", "DNS:ada").install(&own);
     let client =
         Client::new(RegistryOptions { http: HttpOptions { certificates, ..options().http }, ..options() }).unwrap();
-    let error = client.check(&address, &basic("ada", "s3cret")).unwrap_err();
+    let error = client.check(&address, &basic("ada", "s3cret"), &silent).unwrap_err();
     assert!(error.message.starts_with(&format!("GET {realm}: no TLS connection: received fatal alert: ")), "{error}");
     let place = token_server.address();
     assert!(error.hint.as_ref().is_some_and(|hint| hint.contains(&format!("certs.d/{place}/"))), "{error:?}");

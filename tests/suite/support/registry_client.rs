@@ -124,7 +124,7 @@ impl News {
             Event::BlobFinished { digest, outcome: BlobOutcome::Sent } => format!("sent {digest}"),
             Event::BlobFinished { digest, outcome: BlobOutcome::Present } => format!("present {digest}"),
             Event::ManifestPushed { name, .. } => format!("manifest {name}"),
-            Event::Retrying { request, reason, wait } => {
+            Event::Retrying { request, reason, wait, .. } => {
                 self.waits.lock().unwrap().push(wait);
                 format!("retrying {request}: {reason}")
             }
