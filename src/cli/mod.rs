@@ -5,6 +5,7 @@ mod age;
 mod build;
 mod cache;
 mod commands;
+mod compose;
 mod copy;
 mod docker;
 mod docker_proxies;
@@ -55,6 +56,7 @@ struct ProgramArguments {
 #[derive(Debug, Subcommand)]
 enum ProgramCommand {
     Build(Box<build::BuildArguments>),
+    Compose(Box<compose::ComposeArguments>),
     Push(Box<push::PushArguments>),
     Index(index::IndexArguments),
     Rebase(rebase::RebaseArguments),
@@ -146,13 +148,17 @@ impl ProgramCommand {
     fn run(&self, again: bool) -> Result<u8> {
         let mut environment = Environment::read();
         environment.again = again;
-        place(self.want(&environment)?, &environment, |beforehand| self.run_here(&environment, beforehand).map(|()| 0))
+        place(self.want(&environment)?, &environment, |beforehand| match self {
+            ProgramCommand::Compose(arguments) => arguments.run(&environment, beforehand),
+            _ => self.run_here(&environment, beforehand).map(|()| 0),
+        })
     }
 
     /// Returns what it wants of its place, and the recipe of its build, if that had to be looked at.
     fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match self {
             ProgramCommand::Build(arguments) => build::want(arguments, environment),
+            ProgramCommand::Compose(arguments) => Ok((arguments.want(environment)?, None)),
             ProgramCommand::Push(arguments) => push::want(arguments, environment),
             ProgramCommand::Image(arguments) => image::want(arguments, environment),
             ProgramCommand::Cache(arguments) => Ok((cache::want(arguments, environment), None)),
@@ -164,6 +170,7 @@ impl ProgramCommand {
     fn run_here(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
         match self {
             ProgramCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            ProgramCommand::Compose(arguments) => arguments.run(environment, beforehand).map(drop),
             ProgramCommand::Push(arguments) => push::run(arguments, environment, beforehand),
             ProgramCommand::Index(arguments) => index::run(arguments, environment),
             ProgramCommand::Rebase(arguments) => rebase::run(arguments, environment),
@@ -188,6 +195,7 @@ impl ProgramCommand {
     fn progress(&self) -> Option<ProgressFlags> {
         let flags = match self {
             ProgramCommand::Build(arguments) => return Some(arguments.progress()),
+            ProgramCommand::Compose(arguments) => return Some(arguments.progress()),
             ProgramCommand::Push(arguments) => Some(&arguments.progress),
             ProgramCommand::Index(arguments) => Some(&arguments.progress),
             ProgramCommand::Rebase(arguments) => Some(&arguments.progress),

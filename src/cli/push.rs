@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::build::{Beforehand, BuildRequest, Delivery, FoundRecipe, of_build, shell};
+use super::build::{Beforehand, BuildRequest, Delivery, FoundRecipe, of_build, secret, shell};
 use super::commands::Commands;
 use super::environment::Environment;
 use super::flags::build::BuildFlags;
@@ -234,6 +234,8 @@ impl<'a> PushOrder<'a> {
             tag: Some(self.tag.clone()),
             names,
             delivery,
+            dockerfile: None,
+            secret: &secret::value,
             beforehand: self.beforehand,
             commands,
             shell,

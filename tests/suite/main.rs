@@ -4,6 +4,7 @@
 //! - `plan`: what users write, as data: specs, flags, labels, modes and names.
 //! - `dockerfile`: Dockerfiles: their text, their words, their checks, and what docker makes of them.
 //! - `build`: from contexts, bases and steps to layers and images.
+//! - `compose`: compose files: how they are read, and what is built, pushed and printed of them.
 //! - `layer`: the layer engine: what it writes, what it reads and what it unpacks.
 //! - `store`: where content is kept, and how documents and archives are read.
 //! - `names`: images of the local store by their names.
@@ -19,6 +20,7 @@
 mod architecture;
 mod build;
 mod cli;
+mod compose;
 mod dockerfile;
 mod layer;
 mod names;

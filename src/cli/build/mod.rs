@@ -6,7 +6,7 @@ mod key_agent;
 mod lock;
 mod recipe;
 mod request;
-mod secret;
+pub mod secret;
 pub mod shell;
 mod times;
 mod verify;
@@ -19,7 +19,7 @@ use clap::Args;
 
 pub use self::find::FoundRecipe;
 pub use self::request::{BuildRequest, Delivery};
-pub use self::want::{Beforehand, of_build};
+pub use self::want::{Beforehand, keep_input, of_build};
 use crate::build::{self, Built};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -142,6 +142,8 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
         tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
         names,
         delivery: if arguments.push == Some(true) { Delivery::Push } else { Delivery::Outputs },
+        dockerfile: None,
+        secret: &secret::value,
         beforehand,
         commands: &commands,
         shell: &open,
@@ -156,7 +158,7 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
 }
 
 /// Answers with the warnings of the build checks; fails if there is one.
-fn tell_of_checks(warnings: &[Warning]) -> Result<()> {
+pub fn tell_of_checks(warnings: &[Warning]) -> Result<()> {
     if warnings.is_empty() {
         return answer("no warnings");
     }

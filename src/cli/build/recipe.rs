@@ -1,7 +1,7 @@
 //! What a build is told by: a Dockerfile, ocibake.toml, or flags alone.
 
 use std::fs::File;
-use std::io;
+use std::io::Read;
 use std::iter;
 use std::path::{Path, PathBuf};
 
@@ -44,19 +44,20 @@ pub struct Recipe<'a> {
 
 impl<'a> Recipe<'a> {
     /// Reads the recipe for a build of `context`; without one, that of the working directory is meant, unless flags say all.
-    /// One that was `found` for the same build is taken as it was read.
+    /// `input` is what `-` means. One that was `found` for the same build is taken as it was read.
     pub fn read(
         BuildFlags { recipe: flags, run: run_flags, spec: spec_flags, .. }: &'a BuildFlags,
         context: Option<&Path>,
         found: Option<&FoundRecipe>,
+        input: &mut dyn Read,
         environment: &Environment,
         access: &ContextAccess<'_>,
     ) -> Result<Self> {
         let location = found.map_or_else(|| location(context), |found| Ok(found.location.clone()))?;
-        let opened = location.open(access, &mut io::stdin())?;
+        let opened = location.open(access, input)?;
         let kind = match found {
             Some(found) => found.kind.clone(),
-            None => RecipeKind::find(flags, context, &opened, spec_flags, &mut io::stdin())?,
+            None => RecipeKind::find(flags, context, &opened, spec_flags, input)?,
         };
         let title = match &opened.dockerfile {
             Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),

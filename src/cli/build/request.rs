@@ -1,5 +1,6 @@
 //! One build from its recipe to its outputs.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,7 @@ use super::key_agent::KeyAgents;
 use super::recipe::Recipe;
 use super::times::times;
 use super::want::Beforehand;
-use super::{lock, secret, verify, warn};
+use super::{lock, verify, warn};
 use crate::build::{self, Built, CommandLogs};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -43,6 +44,10 @@ pub struct BuildRequest<'a> {
     pub tag: Option<String>,
     pub names: Vec<Reference>,
     pub delivery: Delivery<'a>,
+    /// What the Dockerfile `-` says, in the place of standard input.
+    pub dockerfile: Option<&'a str>,
+    /// Reads the value of a secret.
+    pub secret: build::ReadSecret<'a>,
     pub beforehand: &'a Beforehand,
     /// Is told of the commands.
     pub commands: &'a Commands,
@@ -132,10 +137,15 @@ impl BuildRequest<'_> {
         work: impl FnOnce(&Recipe<'_>, &BaseStore<'_>) -> Result<T>,
     ) -> Result<T> {
         let flags = &self.build.recipe;
+        let mut input: Box<dyn Read + '_> = match self.dockerfile {
+            Some(text) => Box::new(text.as_bytes()),
+            None => Box::new(io::stdin()),
+        };
         let recipe = Recipe::read(
             self.build,
             self.context,
             self.beforehand.recipe.as_ref(),
+            &mut input,
             environment,
             &ContextAccess { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
         )?;
@@ -227,7 +237,7 @@ impl BuildRequest<'_> {
             sandbox: self.beforehand.sandbox.as_ref(),
             shell: self.build.run.on_failure.map(|_| self.shell),
             logs: logs.as_ref(),
-            secret: &secret::value,
+            secret: self.secret,
             cached: None,
             follow: None,
             progress,

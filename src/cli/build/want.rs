@@ -79,7 +79,7 @@ fn find(
 }
 
 /// Reads the standard input, at most as much of it as a Dockerfile may be, and sees to it that it can be read again.
-fn keep_input() -> io::Result<Vec<u8>> {
+pub fn keep_input() -> io::Result<Vec<u8>> {
     let mut input = File::from(stdin().try_clone_to_owned()?).take(TEXT_LIMIT + 1);
     let mut text = Vec::new();
     input.read_to_end(&mut text)?;

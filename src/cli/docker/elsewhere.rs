@@ -63,7 +63,7 @@ const OF_ENGINES: [&str; 49] = [
 ];
 
 /// Docker's commands about images that are not there.
-const MISSING: [&str; 3] = ["bake", "compose", "manifest"];
+const MISSING: [&str; 2] = ["bake", "manifest"];
 
 /// The programs that run containers, the likeliest first.
 const ENGINES: [&str; 3] = ["podman", "nerdctl", "crun"];
@@ -79,12 +79,37 @@ pub fn tell_of(words: &[OsString]) -> Result<u8> {
         tell(&format!("docker: '{word}' is not a docker command that ocibake knows: see `docker --help`"));
         return Ok(1);
     }
+    tell_of_containers(&format!("docker {word}"));
+    Ok(NOT_DONE)
+}
+
+/// Compose's commands about containers, networks and volumes.
+const OF_COMPOSE: [&str; 31] = [
+    "attach", "commit", "cp", "create", "down", "events", "exec", "export", "images", "kill", "logs", "ls", "pause",
+    "port", "ps", "publish", "restart", "rm", "run", "scale", "start", "stats", "stop", "top", "unpause", "up",
+    "volumes", "wait", "watch", "alpha", "bridge",
+];
+
+/// Says of compose's command `words` what to do instead, and returns docker's exit code.
+pub fn tell_of_compose(words: &[OsString]) -> Result<u8> {
+    let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    if !OF_COMPOSE.contains(&word.as_str()) {
+        tell(&format!(
+            "docker compose: '{word}' is not a command of compose that ocibake knows: see `docker compose --help`"
+        ));
+        return Ok(1);
+    }
+    tell_of_containers(&format!("docker compose {word}"));
+    Ok(NOT_DONE)
+}
+
+/// Says of `command` that there are no containers here, and what runs them.
+fn tell_of_containers(command: &str) {
     let path = env::var_os("PATH").unwrap_or_default();
     let is_here = |name: &&&str| env::split_paths(&path).any(|directory| directory.join(name).is_file());
     let instead = match ENGINES.iter().find(is_here) {
         Some(engine) => format!("{engine} runs them here"),
         None => "install podman to run them".to_owned(),
     };
-    tell(&format!("docker {word}: ocibake builds and ships images and has no containers: {instead}"));
-    Ok(NOT_DONE)
+    tell(&format!("{command}: ocibake builds and ships images and has no containers: {instead}"));
 }

@@ -4,9 +4,9 @@ mod build;
 mod builders;
 mod buildx;
 mod context;
-mod elsewhere;
+pub mod elsewhere;
 mod inspect;
-mod push;
+pub mod push;
 mod version;
 
 use std::ffi::{OsStr, OsString};
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::build::{Beforehand, BuildArguments, FoundRecipe};
+use super::compose::ComposeArguments;
 use super::environment::Environment;
 use super::image::{history, list, load, prune, pull, remove, save, tag};
 use super::login::{self, LoginArguments, LogoutArguments};
@@ -76,6 +77,7 @@ enum DockerCommand {
     Build(Box<BuildArguments>),
     Buildx(buildx::BuildxArguments),
     Builder(BuilderArguments),
+    Compose(Box<ComposeArguments>),
     Context(context::ContextArguments),
     Push(push::DockerPushArguments),
     Pull(pull::PullArguments),
@@ -176,10 +178,11 @@ impl DockerArguments {
 
     /// Returns what the command wants of its place, and the recipe of its build, if that had to be looked at.
     pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
-        match self.builds() {
-            Some(arguments) => super::build::want(arguments, environment),
-            None if self.prunes() => Ok((Want::of_removal(environment), None)),
-            None => Ok((Want::Nothing, None)),
+        match (&self.command, self.builds()) {
+            (DockerCommand::Compose(arguments), _) => Ok((arguments.want(environment)?, None)),
+            (_, Some(arguments)) => super::build::want(arguments, environment),
+            (_, None) if self.prunes() => Ok((Want::of_removal(environment), None)),
+            (_, None) => Ok((Want::Nothing, None)),
         }
     }
 
@@ -214,6 +217,7 @@ impl DockerArguments {
                 SystemCommand::Info(arguments) => version::info(arguments, environment),
                 SystemCommand::Prune(arguments) => prune::run(arguments, environment),
             },
+            DockerCommand::Compose(arguments) => return arguments.run(environment, beforehand),
             DockerCommand::Elsewhere(words) => return elsewhere::tell_of(words),
         }
         .map(|()| 0)
@@ -221,7 +225,10 @@ impl DockerArguments {
 
     /// Returns how the command shows progress, if it does.
     pub fn progress(&self) -> Option<ProgressFlags> {
-        self.builds().map(|arguments| arguments.progress())
+        match &self.command {
+            DockerCommand::Compose(arguments) => Some(arguments.progress()),
+            _ => self.builds().map(|arguments| arguments.progress()),
+        }
     }
 
     fn prunes(&self) -> bool {

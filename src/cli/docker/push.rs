@@ -1,14 +1,17 @@
 //! `docker push`: what the local store has, under its own name and no other.
 
+use std::path::Path;
+
 use clap::Args;
 
 use crate::cli::environment::Environment;
 use crate::cli::print::{answer, tell};
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
-use crate::oci::Reference;
+use crate::oci::{Descriptor, Reference};
 use crate::output::{Means, Output, OutputImage};
 use crate::progress::Progress;
+use crate::registry::OnDemand;
 use crate::release;
 use crate::source::image::Location;
 use crate::store::LocalStore;
@@ -49,9 +52,7 @@ pub fn run(arguments: &DockerPushArguments, environment: &Environment) -> Result
         false => store.named(&name).into_iter().collect::<Vec<_>>(),
     };
     if images.is_empty() {
-        let name = name.familiar();
-        return Err(Error::not_found(format!("An image does not exist locally with the tag: {name}"))
-            .with_hint("build it under that name, or `docker tag` it: `docker images` lists what there is"));
+        return Err(absent(&name));
     }
     let client = environment.client(false, 0);
     let style = if arguments.quiet { ProgressFlags::quiet() } else { arguments.progress.clone() };
@@ -61,11 +62,7 @@ pub fn run(arguments: &DockerPushArguments, environment: &Environment) -> Result
         tell(&format!("The push refers to repository [{}]", name.name()));
     }
     for image in &images {
-        let location = Location::Local(root.to_owned(), image.name.to_string());
-        let (content, root) = location.open(&client, progress)?;
-        let names = [image.name.clone()];
-        let output = OutputImage { store: content.as_ref(), root: &root, names: &names };
-        release::write(&[Output::Registry], output, &Means { client: &client, jobs: 0, progress })?;
+        let root = send(&image.name, root, &client, progress)?;
         match arguments.quiet {
             true => answer(&image.name.to_string())?,
             false => {
@@ -76,4 +73,32 @@ pub fn run(arguments: &DockerPushArguments, environment: &Environment) -> Result
     }
     reporter.finish();
     Ok(())
+}
+
+/// Pushes what the local store has under `name`, and returns what it is. Fails if there is nothing.
+pub fn push_name(
+    name: &Reference,
+    environment: &Environment,
+    client: &OnDemand,
+    progress: Progress<'_>,
+) -> Result<Descriptor> {
+    let root = environment.store()?;
+    let image = LocalStore::open(root)?.named(name).ok_or_else(|| absent(name))?;
+    send(&image.name, root, client, progress)
+}
+
+fn absent(name: &Reference) -> Error {
+    let name = name.familiar();
+    Error::not_found(format!("An image does not exist locally with the tag: {name}"))
+        .with_hint("build it under that name, or `docker tag` it: `docker images` lists what there is")
+}
+
+/// Pushes the image `name` of the local store at `root` under that name.
+fn send(name: &Reference, root: &Path, client: &OnDemand, progress: Progress<'_>) -> Result<Descriptor> {
+    let location = Location::Local(root.to_owned(), name.to_string());
+    let (content, root) = location.open(client, progress)?;
+    let names = [name.clone()];
+    let output = OutputImage { store: content.as_ref(), root: &root, names: &names };
+    release::write(&[Output::Registry], output, &Means { client, jobs: 0, progress })?;
+    Ok(root)
 }

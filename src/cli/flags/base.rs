@@ -26,7 +26,7 @@ pub struct PullFlag {
         default_missing_value = "always",
         value_parser = value::<Pull>
     )]
-    pull: Option<Pull>,
+    pub pull: Option<Pull>,
 }
 
 /// The flags about where images to build on come from.
@@ -34,7 +34,7 @@ pub struct PullFlag {
 #[command(next_help_heading = "Base images")]
 pub struct BaseFlags {
     #[command(flatten)]
-    pull: PullFlag,
+    pub pull: PullFlag,
     /// Add the bases that are not in ocibake.lock to it, which is made if it is not there
     #[arg(long)]
     pub lock: bool,

@@ -17,7 +17,7 @@ use crate::registry::OnDemand;
 use crate::store::pending::PendingFile;
 
 /// The flags that say where the image goes, and how; nothing of this changes it.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
     /// Write to FILE (OCI archive), DIR/ (OCI layout), - (docker archive), or type=oci|docker|registry|local|tar[,dest=PATH]
@@ -190,7 +190,7 @@ fn image(text: &str, fields: &[(&str, &str)]) -> Result<OutputFlag> {
 }
 
 /// The image of `--cache-from`, as it is or in buildx's form.
-fn cached_image(text: &str) -> Result<String, String> {
+pub fn cached_image(text: &str) -> Result<String, String> {
     if !text.starts_with("type=") {
         return Ok(text.to_owned());
     }

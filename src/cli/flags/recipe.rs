@@ -28,6 +28,9 @@ pub struct RecipeFlags {
     /// Take NAME in a Dockerfile for a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
     #[arg(long, value_name = "NAME=PLACE", value_parser = value::<NamedContext>)]
     pub build_context: Vec<NamedContext>,
+    /// Images of a local store, by the names of contexts that are such.
+    #[arg(skip)]
+    pub local_images: Map<Location>,
 }
 
 impl RecipeFlags {
@@ -41,7 +44,8 @@ impl RecipeFlags {
             };
             Some((named.name.clone(), location))
         };
-        self.build_context.iter().filter_map(image).collect()
+        let local = self.local_images.iter().map(|(name, location)| (name.clone(), location.clone()));
+        self.build_context.iter().filter_map(image).chain(local).collect()
     }
 
     /// Returns whether `.git` stays in a context that is a repository. Fails where [`arguments`](Self::arguments) does.

@@ -28,31 +28,31 @@ const AGENT: &str = "SSH_AUTH_SOCK";
 pub struct RunFlags {
     /// Network of commands that do not say which: default (the machine's), host (which allows RUN --network=host), or none
     #[arg(long, value_name = "MODE", value_parser = value::<RunNetwork>)]
-    network: Option<RunNetwork>,
+    pub network: Option<RunNetwork>,
     /// Add a name to /etc/hosts
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = value::<HostEntry>)]
-    add_host: Vec<HostEntry>,
+    pub add_host: Vec<HostEntry>,
     /// Size of /dev/shm [default: 64m]
     #[arg(long, value_name = "SIZE", value_parser = value::<Size>)]
-    shm_size: Option<Size>,
+    pub shm_size: Option<Size>,
     /// Limit a resource of each process, as in nofile=1024:4096
     #[arg(long, value_name = "TYPE=SOFT[:HARD]", value_parser = value::<ResourceLimit>)]
-    ulimit: Vec<ResourceLimit>,
+    pub ulimit: Vec<ResourceLimit>,
     /// Give a secret: id=NAME,src=FILE or id=NAME,env=VARIABLE; with id=NAME alone, the variable or the file of that name
     #[arg(long, value_name = "OPTIONS")]
-    secret: Vec<String>,
+    pub secret: Vec<String>,
     /// Give an SSH agent: default (that of SSH_AUTH_SOCK), or a name and its socket, or files with keys for one
     #[arg(long, value_name = "ID[=SOCKET|KEY]", value_parser = value::<NamedAgent>)]
-    ssh: Vec<NamedAgent>,
+    pub ssh: Vec<NamedAgent>,
     /// Allow commands what they ask for: network.host or security.insecure
     #[arg(long, value_name = "ENTITLEMENT", value_parser = value::<Entitlement>)]
-    allow: Vec<Entitlement>,
+    pub allow: Vec<Entitlement>,
     /// Run every command, and read every file, whatever earlier builds have left
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
-    no_cache: Option<bool>,
+    pub no_cache: Option<bool>,
     /// Make these stages anew, whatever earlier builds have left
     #[arg(long, value_name = "STAGE", value_delimiter = ',', conflicts_with = "no_cache")]
-    no_cache_filter: Vec<String>,
+    pub no_cache_filter: Vec<String>,
     /// Run commands of another architecture with this program, which is linked statically: arm64=/usr/bin/qemu-aarch64-static
     #[arg(long, value_name = "ARCH=PATH")]
     emulator: Vec<String>,

@@ -20,13 +20,13 @@ pub struct SpecFlags {
     base: Option<String>,
     /// Platforms to build for, such as linux/amd64,linux/arm64
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    platform: Vec<String>,
+    pub platform: Vec<String>,
     /// Write an index even for one platform
     #[arg(long)]
     index: bool,
     /// Set a label
     #[arg(long, value_name = "KEY[=VALUE]")]
-    label: Vec<String>,
+    pub label: Vec<String>,
     /// Set an annotation on manifests and index, or on one of both: index:KEY=VALUE, manifest:KEY=VALUE
     ///
     /// `manifest[PLATFORM]:` means the manifest of one platform; several of these are parted by commas.

@@ -49,6 +49,16 @@ impl ProgressFlags {
         ProgressFlags { progress: Style::Quiet }
     }
 
+    /// Returns these flags, or `before` if they leave it open.
+    pub fn or(self, before: &ProgressFlags) -> Self {
+        if self.progress == Style::Auto { before.clone() } else { self }
+    }
+
+    /// Returns whether more than warnings is shown, and to people.
+    pub fn is_for_people(&self) -> bool {
+        !matches!(self.progress, Style::Json | Style::Quiet)
+    }
+
     /// Shows the error that ended it all, as one event more where events are JSON.
     pub fn show(&self, error: &Error) {
         match self.progress {

@@ -25,7 +25,7 @@ fn links() -> TempDir {
 }
 
 /// Runs a script in `directory`, where `docker` is the program.
-fn script(program: &Program, directory: &std::path::Path, text: &str) -> Outcome {
+pub fn script(program: &Program, directory: &std::path::Path, text: &str) -> Outcome {
     let links = links();
     let path = format!("{}:{}", links.path().display(), std::env::var("PATH").unwrap());
     let given = program.command(["--version"]);
@@ -220,7 +220,7 @@ fn what_cannot_be_done_is_said() {
     for (text, code, part) in [
         ("docker run --rm app", 125, "docker run: ocibake builds and ships images and has no containers: "),
         ("docker exec x y", 125, "docker exec: "),
-        ("docker-compose up", 125, "docker compose: ocibake does not have this command"),
+        ("docker-compose up -d", 125, "docker compose up: ocibake builds and ships images and has no containers: "),
         ("docker wrong", 1, "'wrong' is not a docker command"),
         ("docker push app:1", 1, "An image does not exist locally with the tag: app:1"),
         ("docker inspect app:1 --format x", 1, "No such object: app:1"),

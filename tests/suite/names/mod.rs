@@ -1,6 +1,6 @@
 //! Images of the local store by their names: what gives them, what takes them, and what they keep.
 
-mod docker;
+pub mod docker;
 mod docker_flags;
 mod keep;
 mod list;

@@ -1,0 +1,196 @@
+//! `compose build`: the services of a project, one after the other, each as `build` builds.
+
+use std::sync::OnceLock;
+
+use clap::Args;
+
+use super::ProjectFlags;
+use super::find::LeftAlone;
+use super::flags::ServiceRequest;
+use crate::build::RunShell;
+use crate::cli::build::{Beforehand, BuildRequest, Delivery, of_build, secret, shell, tell_of_checks};
+use crate::cli::commands::Commands;
+use crate::cli::environment::Environment;
+use crate::cli::flags::value::on_or_off;
+use crate::cli::namespace::Want;
+use crate::cli::print::tell;
+use crate::cli::progress::{ProgressFlags, Reporter};
+use crate::error::Result;
+use crate::plan::compose::Project;
+use crate::plan::dockerfile::{Dockerfile, Warning};
+use crate::plan::{Isolation, SecretSource};
+use crate::progress::{Event, WarningKind};
+
+/// Build the images of services
+#[derive(Debug, Args)]
+pub struct ComposeBuildArguments {
+    /// Services to build [default: all]
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+    /// Give an ARG of the Dockerfiles a value; without one, that of the variable of this name
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_arg: Vec<String>,
+    /// Build what services depend on, too
+    #[arg(long)]
+    with_dependencies: bool,
+    /// Push images that have a name of their own
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    push: Option<bool>,
+    /// Ask registries what the tags of bases stand for, in any case
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub pull: Option<bool>,
+    /// Run every command, whatever earlier builds have left
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub no_cache: Option<bool>,
+    /// Give an SSH agent: default, or a name and its socket or keys
+    #[arg(long, value_name = "ID[=SOCKET|KEY]")]
+    pub ssh: Vec<String>,
+    /// Only look for what the Dockerfiles should not say
+    #[arg(long)]
+    check: bool,
+    /// Show warnings only
+    #[arg(short, long)]
+    quiet: bool,
+    #[arg(long, hide = true)]
+    builder: Option<String>,
+    #[arg(short, long, hide = true)]
+    memory: Option<String>,
+    #[arg(long, hide = true)]
+    compress: bool,
+    #[arg(long, hide = true)]
+    force_rm: bool,
+    #[arg(long, hide = true)]
+    no_rm: bool,
+    #[arg(long, hide = true)]
+    parallel: bool,
+    #[command(flatten)]
+    progress: ProgressFlags,
+    /// The project, once it was read.
+    #[arg(skip)]
+    project: OnceLock<Project>,
+}
+
+impl ComposeBuildArguments {
+    /// Returns how progress is shown; `before` is what was said before the command's name.
+    pub fn progress(&self, before: &ProgressFlags) -> ProgressFlags {
+        if self.quiet { ProgressFlags::quiet() } else { self.progress.clone().or(before) }
+    }
+
+    /// Returns the project, which is read once.
+    fn project(&self, flags: &ProjectFlags) -> Result<&Project> {
+        if let Some(project) = self.project.get() {
+            return Ok(project);
+        }
+        let project = flags.read(&self.services, LeftAlone::default())?;
+        Ok(self.project.get_or_init(|| project))
+    }
+
+    fn requests(&self, project: &Project, environment: &Environment) -> Result<Vec<ServiceRequest>> {
+        let builds = project.builds(&self.services, self.with_dependencies)?;
+        let store = environment.store()?;
+        builds.iter().map(|build| ServiceRequest::new(build, project, &builds, self, store)).collect()
+    }
+}
+
+/// Returns what the builds want of their place.
+pub fn want(arguments: &ComposeBuildArguments, flags: &ProjectFlags, environment: &Environment) -> Result<Want> {
+    if arguments.check || flags.dry_run {
+        return Ok(Want::Nothing);
+    }
+    let project = arguments.project(flags)?;
+    let mut wanted = Want::Nothing;
+    for request in arguments.requests(project, environment)? {
+        let want = match &request.dockerfile {
+            // What is wrong with it the build will say.
+            Some(text) => match Dockerfile::read(INLINE, text.as_bytes()) {
+                Ok(dockerfile) if !dockerfile.has_commands() && !environment.again => Want::Nothing,
+                _ => Want::Commands(Isolation::default()),
+            },
+            None => of_build(&request.build, Some(&request.context), environment)?.0,
+        };
+        if want != Want::Nothing {
+            wanted = want;
+        }
+    }
+    Ok(wanted)
+}
+
+/// The name of a Dockerfile that stands in a compose file.
+const INLINE: &str = "dockerfile_inline";
+
+/// Builds the services, each behind those that it takes from.
+pub fn run(
+    arguments: &ComposeBuildArguments,
+    flags: &ProjectFlags,
+    progress: &ProgressFlags,
+    environment: &Environment,
+    beforehand: &Beforehand,
+) -> Result<()> {
+    let project = arguments.project(flags)?;
+    let requests = arguments.requests(project, environment)?;
+    if requests.is_empty() {
+        tell("no service is to be built");
+        return Ok(());
+    }
+    let mut warnings = Vec::new();
+    for request in &requests {
+        if flags.dry_run {
+            let names: Vec<String> = request.names.iter().map(|name| name.familiar()).collect();
+            tell(&format!("{} would be built as {}", request.service, names.join(", ")));
+            continue;
+        }
+        let (reporter, commands) = (Reporter::new(progress), Commands::default());
+        for message in &request.warnings {
+            reporter.report(Event::Warning { kind: WarningKind::FlagIgnored, message });
+        }
+        let work = Work { project, arguments, environment, beforehand, reporter: &reporter, commands: &commands };
+        if progress.is_for_people() {
+            tell(&format!("building {}", request.service));
+        }
+        work.run(request, &mut warnings)?;
+        reporter.finish();
+    }
+    if arguments.check { tell_of_checks(&warnings) } else { Ok(()) }
+}
+
+/// What the builds of a project have in common.
+struct Work<'a> {
+    project: &'a Project,
+    arguments: &'a ComposeBuildArguments,
+    environment: &'a Environment,
+    beforehand: &'a Beforehand,
+    reporter: &'a Reporter,
+    commands: &'a Commands,
+}
+
+impl Work<'_> {
+    fn run(&self, request: &ServiceRequest, warnings: &mut Vec<Warning>) -> Result<()> {
+        // A variable is the project's: it may come from a file.
+        let read_secret = |source: &SecretSource| match source {
+            SecretSource::Variable(name) => {
+                Ok(self.project.variables.get(name).cloned().unwrap_or_default().into_bytes())
+            }
+            SecretSource::File(_) => secret::value(source),
+        };
+        let is_pushed = self.arguments.push == Some(true) && request.has_image;
+        let build = BuildRequest {
+            context: Some(&request.context),
+            build: &request.build,
+            output: &request.output,
+            tag: request.tag.clone(),
+            names: request.names.clone(),
+            delivery: if is_pushed { Delivery::Push } else { Delivery::Outputs },
+            dockerfile: request.dockerfile.as_deref(),
+            secret: &read_secret,
+            beforehand: self.beforehand,
+            commands: self.commands,
+            shell: &|failure, run: RunShell<'_>| shell::open(self.reporter, failure, run),
+        };
+        let progress = |event: Event<'_>| self.reporter.report(event);
+        if self.arguments.check {
+            warnings.extend(build.check(self.environment, &progress)?);
+            return Ok(());
+        }
+        build.run(self.environment, &progress).map(drop)
+    }
+}

@@ -1,0 +1,211 @@
+//! `compose config`: what compose files say together, in the one form that compose has for it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::ProjectFlags;
+use super::find::{LeftAlone, read};
+use crate::cli::environment::Environment;
+use crate::cli::print::{answer_bytes, answer_json, answer_lines, columns, tell};
+use crate::error::{Error, Result};
+use crate::oci::{Digest, Reference};
+use crate::plan::compose::{Node, NodeMapping, Project, image_name, project_json, project_yaml, raw_yaml};
+use crate::store::Store;
+use crate::store::pending::PendingFile;
+
+/// Show what compose files say together
+#[derive(Debug, Args)]
+pub struct ComposeConfigArguments {
+    /// Services that are shown, with those that they depend on [default: all]
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+    /// Show it as yaml or json
+    #[arg(long, value_name = "FORMAT", value_parser = ["yaml", "json", "table"])]
+    format: Option<String>,
+    /// Write to FILE
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only look for what is wrong
+    #[arg(short, long)]
+    quiet: bool,
+    /// Leave variables as they are
+    #[arg(long)]
+    no_interpolate: bool,
+    /// Leave paths as they are
+    #[arg(long)]
+    no_path_resolution: bool,
+    /// Leave files of variables as they are
+    #[arg(long)]
+    no_env_resolution: bool,
+    /// Do not look for what is missing
+    #[arg(long)]
+    no_consistency: bool,
+    #[arg(long, hide = true)]
+    no_normalize: bool,
+    /// Show names of images with the digests that registries have for them
+    #[arg(long)]
+    resolve_image_digests: bool,
+    #[command(flatten)]
+    question: ConfigQuestion,
+}
+
+/// The flags that ask for one thing alone.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct ConfigQuestion {
+    /// List the services
+    #[arg(long = "services")]
+    lists_services: bool,
+    /// List the images
+    #[arg(long)]
+    images: bool,
+    /// List the volumes
+    #[arg(long)]
+    volumes: bool,
+    /// List the networks
+    #[arg(long)]
+    networks: bool,
+    /// List the models
+    #[arg(long)]
+    models: bool,
+    /// List the profiles
+    #[arg(long)]
+    profiles: bool,
+    /// List the variables that are seen
+    #[arg(long)]
+    environment: bool,
+    /// List the variables that the files name
+    #[arg(long)]
+    variables: bool,
+    /// List a digest of what each of these services says; * for all
+    #[arg(long, value_name = "SERVICES")]
+    hash: Option<String>,
+}
+
+/// Answers with the project, or with what was asked about it.
+pub fn run(arguments: &ComposeConfigArguments, flags: &ProjectFlags, environment: &Environment) -> Result<()> {
+    let question = &arguments.question;
+    let left = LeftAlone {
+        variables: arguments.no_interpolate || question.variables,
+        paths: arguments.no_path_resolution,
+        is_unchecked: arguments.no_consistency,
+    };
+    let mut project = flags.read(&arguments.services, left)?;
+    if let Some(lines) = answer_to(question, &project, arguments, flags)? {
+        return if arguments.quiet { Ok(()) } else { answer_lines(lines) };
+    }
+    if !arguments.no_env_resolution && !arguments.no_interpolate {
+        project.resolve_environments(&|path: &Path| read(path, &path.display().to_string()), &|name| {
+            tell(&format!("warning: The \"{name}\" variable is not set. Defaulting to a blank string."));
+        })?;
+    }
+    let mut told = project.told(&arguments.services, flags.all_resources)?;
+    if arguments.resolve_image_digests {
+        resolve_images(&mut told, environment)?;
+    }
+    let text = match (arguments.format.as_deref(), arguments.no_interpolate) {
+        (Some("json"), _) => format!("{:#}\n", project_json(&told)),
+        (_, true) => raw_yaml(&told),
+        (_, false) => project_yaml(&told),
+    };
+    // What is read again is to come to the same.
+    let text = if arguments.no_interpolate { text } else { text.replace('$', "$$") };
+    match &arguments.output {
+        _ if arguments.quiet => Ok(()),
+        Some(path) => PendingFile::replace(path, text.as_bytes()),
+        None => answer_bytes(text.as_bytes()),
+    }
+}
+
+fn answer_to(
+    question: &ConfigQuestion,
+    project: &Project,
+    arguments: &ComposeConfigArguments,
+    flags: &ProjectFlags,
+) -> Result<Option<Vec<String>>> {
+    let owned = |names: Vec<&str>| Some(names.into_iter().map(str::to_owned).collect());
+    let resources = |key: &str| -> Result<Option<Vec<String>>> {
+        let told = project.told(&arguments.services, flags.all_resources)?;
+        Ok(Some(told.entries_of(key).map(|(name, _)| name.clone()).collect()))
+    };
+    Ok(match question {
+        ConfigQuestion { lists_services: true, .. } => owned(project.in_order()),
+        ConfigQuestion { images: true, .. } => {
+            let services = project.selected(&arguments.services, true)?;
+            Some(services.into_iter().map(|(name, node)| image_name(&project.name, name, node)).collect())
+        }
+        ConfigQuestion { volumes: true, .. } => resources("volumes")?,
+        ConfigQuestion { networks: true, .. } => resources("networks")?,
+        ConfigQuestion { models: true, .. } => resources("models")?,
+        ConfigQuestion { profiles: true, .. } => owned(project.profiles().into_iter().collect()),
+        ConfigQuestion { environment: true, .. } => {
+            Some(project.variables.iter().map(|(name, value)| format!("{name}={value}")).collect())
+        }
+        ConfigQuestion { variables: true, .. } => Some(variables(project, arguments.format.as_deref())?),
+        ConfigQuestion { hash: Some(names), .. } => Some(hashes(project, names)?),
+        _ => None,
+    })
+}
+
+fn variables(project: &Project, format: Option<&str>) -> Result<Vec<String>> {
+    let variables = project.named_variables();
+    if format == Some("json") {
+        let told: BTreeMap<&String, Value> = variables
+            .iter()
+            .map(|(name, variable)| {
+                let told = json!({
+                    "Name": name,
+                    "DefaultValue": variable.default,
+                    "PresenceValue": variable.alternate,
+                    "Required": variable.is_required,
+                });
+                (name, told)
+            })
+            .collect();
+        answer_json(&told)?;
+        return Ok(Vec::new());
+    }
+    let heading = ("NAME".to_owned(), format!("{:<10}{:<20}ALTERNATE VALUE", "REQUIRED", "DEFAULT VALUE"));
+    let row = |(name, variable): (&String, &crate::plan::compose::NamedVariable)| {
+        let text = format!("{:<10}{:<20}{}", variable.is_required, variable.default, variable.alternate);
+        (name.clone(), text.trim_end().to_owned())
+    };
+    Ok(columns([heading].into_iter().chain(variables.iter().map(row))))
+}
+
+/// A digest for each service, which changes with what the service says.
+fn hashes(project: &Project, names: &str) -> Result<Vec<String>> {
+    let names: Vec<String> = match names {
+        "*" => project.services().map(|(name, _)| name.to_owned()).collect(),
+        names => names.split(',').map(str::to_owned).collect(),
+    };
+    let mut lines = Vec::new();
+    for (name, service) in project.selected(&names, false)? {
+        let digest = Digest::of(project_json(service).to_string().as_bytes());
+        lines.push(format!("{name} {}", digest.hex()));
+    }
+    Ok(lines)
+}
+
+/// Gives the names of images the digests that they stand for now.
+fn resolve_images(told: &mut Node, environment: &Environment) -> Result<()> {
+    let client = environment.client(false, 0);
+    let services = told.mapping_mut().and_then(|mapping| mapping.get_mut("services")).and_then(Node::mapping_mut);
+    for service in services.into_iter().flat_map(NodeMapping::values_mut) {
+        let Some(image) = service.get("image").cloned() else { continue };
+        let text = image.text().unwrap_or_default();
+        let name: Reference = text.parse().map_err(|error: Error| image.blame(error))?;
+        if name.digest().is_some() {
+            continue;
+        }
+        let asked = if name.tag().is_some() { name } else { name.with_tag("latest") };
+        let root = client.client()?.mirrored(&asked, &|_| ())?.resolve(None)?;
+        if let Some(mapping) = service.mapping_mut() {
+            mapping.insert("image".to_owned(), image.with_text(asked.with_digest(root.digest).to_string()));
+        }
+    }
+    Ok(())
+}

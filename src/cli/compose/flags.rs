@@ -1,0 +1,150 @@
+//! A service's `build:`, as the flags that a build has.
+
+use std::path::PathBuf;
+
+use super::build::ComposeBuildArguments;
+use crate::cli::flags::base::{BaseFlags, PullFlag};
+use crate::cli::flags::build::BuildFlags;
+use crate::cli::flags::output::{OutputFlags, cached_image};
+use crate::cli::flags::recipe::RecipeFlags;
+use crate::cli::flags::run::RunFlags;
+use crate::cli::flags::spec::SpecFlags;
+use crate::error::{Error, Result};
+use crate::oci::{Map, Reference};
+use crate::plan::compose::{Project, ServiceBuild, ServiceDockerfile};
+use crate::plan::{ContextPlace, NamedAgent, NamedContext, SecretSource};
+use crate::source::base::Pull;
+use crate::source::image::Location;
+
+/// One build of a project, as a build of the command line has it.
+pub struct ServiceRequest {
+    pub service: String,
+    pub context: PathBuf,
+    pub build: BuildFlags,
+    pub output: OutputFlags,
+    pub names: Vec<Reference>,
+    /// The Dockerfile, if it stands in the compose file.
+    pub dockerfile: Option<String>,
+    /// The tag that was named; a version in it becomes the image's.
+    pub tag: Option<String>,
+    /// It has a name of its own to be pushed under.
+    pub has_image: bool,
+    /// What is to be said before.
+    pub warnings: Vec<String>,
+}
+
+impl ServiceRequest {
+    /// Returns what `build` of `project` comes to with the flags of the command line. `others` are the builds of the project,
+    /// and `store` is where their images are.
+    pub fn new(
+        build: &ServiceBuild,
+        project: &Project,
+        others: &[ServiceBuild],
+        own: &ComposeBuildArguments,
+        store: &std::path::Path,
+    ) -> Result<Self> {
+        let (file, dockerfile) = match &build.dockerfile {
+            ServiceDockerfile::File(file) => (file.clone(), None),
+            ServiceDockerfile::Inline(text) => (PathBuf::from("-"), Some(text.clone())),
+        };
+        let (build_context, local_images) = contexts(build, others, store)?;
+        let arguments = build.arguments.iter().map(|(name, value)| format!("{name}={value}"));
+        let given = own.build_arg.iter().filter_map(|text| match text.contains('=') {
+            true => Some(text.clone()),
+            false => project.variables.get(text).map(|value| format!("{text}={value}")),
+        });
+        let recipe = RecipeFlags {
+            file: Some(file),
+            target: build.target.clone(),
+            build_arg: arguments.chain(given).collect(),
+            build_context,
+            local_images,
+        };
+        let mut spec = SpecFlags::default();
+        spec.platform = build.platforms.iter().map(ToString::to_string).collect();
+        spec.label = build.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let is_pulled = build.pull || own.pull == Some(true);
+        let pull = PullFlag { pull: is_pulled.then_some(Pull::Always) };
+        let (mut output, mut warnings) = (OutputFlags::default(), Vec::new());
+        output.cache_from = cached_images(build, &mut warnings);
+        warnings.extend(
+            build.ignored.iter().map(|key| format!("`{key}` of the service {} changes nothing here", build.service)),
+        );
+        let image = project.service(&build.service).and_then(|service| service.text_of("image"));
+        let tag = build.names.iter().filter_map(Reference::tag).find(|tag| *tag != "latest").map(str::to_owned);
+        Ok(ServiceRequest {
+            service: build.service.clone(),
+            context: PathBuf::from(&build.context),
+            build: BuildFlags {
+                recipe,
+                run: run(build, own)?,
+                base: BaseFlags { pull, ..BaseFlags::default() },
+                spec,
+                ..BuildFlags::default()
+            },
+            output,
+            names: build.names.clone(),
+            dockerfile,
+            tag,
+            has_image: image.is_some(),
+            warnings,
+        })
+    }
+}
+
+fn run(build: &ServiceBuild, own: &ComposeBuildArguments) -> Result<RunFlags> {
+    let agents = own.ssh.iter().map(|text| text.parse::<NamedAgent>().map_err(Error::on_command_line));
+    let mut ssh = build.agents.clone();
+    for agent in agents {
+        let agent = agent?;
+        ssh.retain(|known| known.id != agent.id);
+        ssh.push(agent);
+    }
+    let mut run = RunFlags::default();
+    run.network = build.network;
+    run.add_host = build.hosts.clone();
+    run.shm_size = build.shm_size;
+    run.ulimit = build.limits.clone();
+    run.secret = build.secrets.iter().map(secret).collect();
+    run.ssh = ssh;
+    run.allow = build.entitlements.clone();
+    run.no_cache = Some(build.no_cache || own.no_cache == Some(true));
+    run.no_cache_filter = build.no_cache_filter.clone();
+    Ok(run)
+}
+
+/// A secret as its flag has it.
+fn secret((id, source): &(String, SecretSource)) -> String {
+    let fields = match source {
+        SecretSource::Variable(name) => [format!("id={id}"), format!("env={name}")],
+        SecretSource::File(path) => [format!("id={id}"), format!("src={}", path.display())],
+    };
+    fields.map(|field| format!("\"{}\"", field.replace('"', "\"\""))).join(",")
+}
+
+type NamedContexts = (Vec<NamedContext>, Map<Location>);
+
+/// The contexts of a build. The image of another service is the one that was built just before.
+fn contexts(build: &ServiceBuild, others: &[ServiceBuild], store: &std::path::Path) -> Result<NamedContexts> {
+    let (mut contexts, mut images) = (build.contexts.clone(), Map::new());
+    for (name, service) in &build.service_contexts {
+        let built = others.iter().find(|other| other.service == *service).and_then(|other| other.names.last());
+        let image = built.ok_or_else(|| Error::not_found(format!("the service `{service}` is not built")))?.to_string();
+        let context = NamedContext { place: ContextPlace::Image(image.clone()), ..format!("{name}=.").parse()? };
+        images.insert(context.name.clone(), Location::Local(store.to_owned(), image));
+        contexts.push(context);
+    }
+    Ok((contexts, images))
+}
+
+/// The images of `cache_from`; `warnings` get what is to be said of the others.
+fn cached_images(build: &ServiceBuild, warnings: &mut Vec<String>) -> Vec<String> {
+    let mut image = |text: &String| match cached_image(text) {
+        Ok(image) => Some(image),
+        Err(error) => {
+            warnings.push(format!("`cache_from` of the service {} is not used: {error}", build.service));
+            None
+        }
+    };
+    build.cache_from.iter().filter_map(&mut image).collect()
+}

@@ -1,0 +1,132 @@
+//! `ocibake compose`, which is `docker compose` and `docker-compose`: the images of compose files, built, pushed and pulled.
+
+mod build;
+mod config;
+mod find;
+mod flags;
+mod pull;
+mod push;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::build::Beforehand;
+use super::docker::elsewhere;
+use super::environment::Environment;
+use super::namespace::Want;
+use super::print::answer;
+use super::progress::ProgressFlags;
+use crate::error::Result;
+
+/// Build, push and pull the images of compose files
+#[derive(Debug, Args)]
+pub struct ComposeArguments {
+    #[command(flatten)]
+    project: ProjectFlags,
+    #[command(flatten)]
+    progress: ProgressFlags,
+    #[command(subcommand)]
+    command: ComposeCommand,
+}
+
+/// The flags that say which project is meant.
+#[derive(Debug, Args)]
+pub struct ProjectFlags {
+    /// Compose file, the later ones laid over the earlier; - is standard input [default: compose.yaml, docker-compose.yml]
+    #[arg(short, long, value_name = "FILE")]
+    file: Vec<PathBuf>,
+    /// Directory that paths are relative to [default: that of the first file]
+    #[arg(long, alias = "workdir", value_name = "DIR")]
+    project_directory: Option<PathBuf>,
+    /// Name of the project [default: `name:` of the file, or its directory's]
+    #[arg(short, long, value_name = "NAME")]
+    project_name: Option<String>,
+    /// Turn services of a profile on
+    #[arg(long, value_name = "PROFILE")]
+    profile: Vec<String>,
+    /// File of variables [default: .env]
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Keep what no service uses, in `config`
+    #[arg(long)]
+    all_resources: bool,
+    /// Say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(long, hide = true)]
+    ansi: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    parallel: Option<String>,
+    #[arg(long, hide = true)]
+    compatibility: bool,
+    #[arg(long, hide = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ComposeCommand {
+    Build(Box<build::ComposeBuildArguments>),
+    Push(push::ComposePushArguments),
+    Pull(pull::ComposePullArguments),
+    #[command(alias = "convert")]
+    Config(Box<config::ComposeConfigArguments>),
+    Version(ComposeVersionArguments),
+    #[command(external_subcommand)]
+    Elsewhere(Vec<OsString>),
+}
+
+/// Show the version
+#[derive(Debug, Args)]
+struct ComposeVersionArguments {
+    /// Show the number alone
+    #[arg(long)]
+    short: bool,
+    /// Show it as pretty text, or as json
+    #[arg(short, long, value_name = "FORMAT", value_parser = ["pretty", "json"])]
+    format: Option<String>,
+}
+
+impl ComposeArguments {
+    /// Returns what the command wants of its place.
+    pub fn want(&self, environment: &Environment) -> Result<Want> {
+        match &self.command {
+            ComposeCommand::Build(arguments) => build::want(arguments, &self.project, environment),
+            _ => Ok(Want::Nothing),
+        }
+    }
+
+    /// Returns how the command shows progress.
+    pub fn progress(&self) -> ProgressFlags {
+        match &self.command {
+            ComposeCommand::Build(arguments) => arguments.progress(&self.progress),
+            ComposeCommand::Push(arguments) => arguments.progress(&self.progress),
+            ComposeCommand::Pull(arguments) => arguments.progress(&self.progress),
+            _ => self.progress.clone(),
+        }
+    }
+
+    /// Runs the command, and returns docker's exit code.
+    pub fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<u8> {
+        let (project, progress) = (&self.project, self.progress());
+        match &self.command {
+            ComposeCommand::Build(arguments) => build::run(arguments, project, &progress, environment, beforehand),
+            ComposeCommand::Push(arguments) => push::run(arguments, project, &progress, environment),
+            ComposeCommand::Pull(arguments) => pull::run(arguments, project, &progress, environment),
+            ComposeCommand::Config(arguments) => config::run(arguments, project, environment),
+            ComposeCommand::Version(arguments) => version(arguments),
+            ComposeCommand::Elsewhere(words) => return elsewhere::tell_of_compose(words),
+        }
+        .map(|()| 0)
+    }
+}
+
+fn version(arguments: &ComposeVersionArguments) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    match arguments.format.as_deref() {
+        _ if arguments.short => answer(version),
+        Some("json") => answer(&format!("{{\"version\":\"{version}\"}}")),
+        _ => answer(&format!("Docker Compose version {version} (ocibake)")),
+    }
+}

@@ -1,0 +1,194 @@
+//! How a later file changes what an earlier one says: mappings by their keys, lists one behind the other, all else replaced; and
+//! the keys for which that is otherwise.
+
+use super::node::{Mark, Node, NodeMapping, NodeValue};
+use crate::error::{Error, Result};
+
+/// How the values at one place are merged.
+#[derive(Clone, Copy)]
+enum MergeRule {
+    /// The later one counts.
+    Replace,
+    /// Both as lists of `KEY=VALUE`, one behind the other; what a key has twice is sorted out when it is read.
+    Pairs,
+    /// A directory, or a mapping.
+    Build,
+    /// Names, or a mapping with something of each.
+    Names(fn(&Node) -> Node),
+    /// Mappings, if both are about the same driver.
+    Logging,
+    /// A mapping replaces or is replaced.
+    Limit,
+}
+
+/// The places of rules, `*` for any key.
+const RULES: &[(&str, MergeRule)] = &[
+    ("networks.*.labels", MergeRule::Pairs),
+    ("volumes.*.labels", MergeRule::Pairs),
+    ("services.*.annotations", MergeRule::Pairs),
+    ("services.*.build", MergeRule::Build),
+    ("services.*.build.additional_contexts", MergeRule::Pairs),
+    ("services.*.build.args", MergeRule::Pairs),
+    ("services.*.build.extra_hosts", MergeRule::Pairs),
+    ("services.*.build.labels", MergeRule::Pairs),
+    ("services.*.command", MergeRule::Replace),
+    ("services.*.depends_on", MergeRule::Names(started)),
+    ("services.*.deploy.labels", MergeRule::Pairs),
+    ("services.*.dns", MergeRule::Pairs),
+    ("services.*.dns_opt", MergeRule::Pairs),
+    ("services.*.dns_search", MergeRule::Pairs),
+    ("services.*.entrypoint", MergeRule::Replace),
+    ("services.*.env_file", MergeRule::Pairs),
+    ("services.*.environment", MergeRule::Pairs),
+    ("services.*.extra_hosts", MergeRule::Pairs),
+    ("services.*.healthcheck.test", MergeRule::Replace),
+    ("services.*.label_file", MergeRule::Pairs),
+    ("services.*.labels", MergeRule::Pairs),
+    ("services.*.logging", MergeRule::Logging),
+    ("services.*.models", MergeRule::Names(nothing)),
+    ("services.*.networks", MergeRule::Names(nothing)),
+    ("services.*.sysctls", MergeRule::Pairs),
+    ("services.*.tmpfs", MergeRule::Pairs),
+    ("services.*.ulimits.*", MergeRule::Limit),
+];
+
+/// The keys from the top of the file to a value.
+pub type KeyPath<'a> = Vec<&'a str>;
+
+/// Returns what `base` is once `over` is laid over it. What `over` marks stays marked. An error shows the line of `over`.
+pub fn merge<'a>(base: Node, over: Node, path: &mut KeyPath<'a>) -> Result<Node> {
+    if over.mark != Mark::Merged {
+        return Ok(over);
+    }
+    match rule(path) {
+        Some(MergeRule::Replace) => Ok(over),
+        Some(MergeRule::Pairs) => Ok(pairs(base, over)),
+        Some(MergeRule::Build) => usual(as_build(base), as_build(over), path),
+        Some(MergeRule::Names(with)) => usual(as_names(base, with), as_names(over, with), path),
+        Some(MergeRule::Logging) => match (base.text_of("driver"), over.text_of("driver")) {
+            (Some(own), Some(other)) if own != other => Ok(over),
+            _ => usual(base, over, path),
+        },
+        Some(MergeRule::Limit) => match over.mapping() {
+            Some(_) if base.mapping().is_some() => usual(base, over, path),
+            _ => Ok(over),
+        },
+        None => usual(base, over, path),
+    }
+}
+
+fn rule(path: &[&str]) -> Option<MergeRule> {
+    let fits = |pattern: &str| {
+        let mut parts = pattern.split('.');
+        path.iter().all(|key| parts.next().is_some_and(|part| part == "*" || part == *key)) && parts.next().is_none()
+    };
+    RULES.iter().find(|(pattern, _)| fits(pattern)).map(|(_, rule)| *rule)
+}
+
+fn usual<'a>(mut base: Node, over: Node, path: &mut KeyPath<'a>) -> Result<Node> {
+    let (key, place) = (over.key.clone(), over.place.clone());
+    match (&mut base.value, over.value) {
+        (NodeValue::Mapping(_) | NodeValue::List(_), NodeValue::Null) => Ok(base),
+        (NodeValue::Mapping(mapping), NodeValue::Mapping(other)) => {
+            merge_mappings(mapping, other, path)?;
+            Ok(base)
+        }
+        (NodeValue::List(values), NodeValue::List(other)) => {
+            values.extend(other);
+            Ok(base)
+        }
+        (NodeValue::Mapping(_) | NodeValue::List(_), value) => {
+            let over = Node { value, key, place, mark: Mark::Merged };
+            let error =
+                format!("{} is {} here, and {} in what it is laid over", path.join("."), over.kind(), base.kind());
+            Err(over.blame(Error::input(error).with_hint("`!override` before it replaces what is there")))
+        }
+        (_, value) => Ok(Node { value, key, place, mark: Mark::Merged }),
+    }
+}
+
+fn merge_mappings(mapping: &mut NodeMapping, other: NodeMapping, path: &mut KeyPath<'_>) -> Result<()> {
+    for (key, value) in other {
+        let merged = match mapping.remove(&key) {
+            Some(base) if !key.starts_with("x-") => {
+                let mut path: KeyPath<'_> = path.iter().copied().chain([key.as_str()]).collect();
+                merge(base, value, &mut path)?
+            }
+            _ => value,
+        };
+        mapping.insert(key, merged);
+    }
+    Ok(())
+}
+
+/// Both as lists, one behind the other. A key that is taken away in `over` is gone from `base`.
+fn pairs(base: Node, over: Node) -> Node {
+    let gone = |item: &Node| {
+        let name = item.text().map(|text| text.split('=').next().unwrap_or_default());
+        let marked = name.and_then(|name| over.mapping()?.get(name));
+        marked.is_some_and(|value| value.mark == Mark::Reset)
+    };
+    let mut values: Vec<Node> = as_pairs(&base).into_iter().filter(|item| !gone(item)).collect();
+    values.extend(as_pairs(&over));
+    Node { key: base.key.clone(), ..over.with(NodeValue::List(values)) }
+}
+
+/// Returns a mapping as a list of `KEY=VALUE`, and one value as a list of it.
+pub fn as_pairs(node: &Node) -> Vec<Node> {
+    match &node.value {
+        NodeValue::Null => Vec::new(),
+        NodeValue::List(values) => values.clone(),
+        NodeValue::Mapping(mapping) => {
+            let of = |(key, value): (&String, &Node)| match &value.value {
+                _ if value.mark == Mark::Reset => Vec::new(),
+                NodeValue::List(values) => {
+                    let value = |value: &Node| value.with_text(format!("{key}={}", value.scalar().unwrap_or_default()));
+                    values.iter().map(value).collect()
+                }
+                _ => match value.scalar() {
+                    Some(text) => vec![value.with_text(format!("{key}={text}"))],
+                    // Only what is nothing has no text here: a mapping is found out where it is read.
+                    None if value.is_null() => vec![value.with_text(key.clone())],
+                    None => vec![value.clone()],
+                },
+            };
+            mapping.iter().flat_map(of).collect()
+        }
+        _ => vec![node.clone()],
+    }
+}
+
+/// The mapping of a build: text is its context.
+pub fn as_build(node: Node) -> Node {
+    match &node.value {
+        NodeValue::Text(_) => {
+            let context = Node { mark: Mark::Merged, ..node.clone() };
+            Node { mark: node.mark, ..node.with_entries([("context", context)]) }
+        }
+        _ => node,
+    }
+}
+
+/// The mapping of a list of names, each with what `with` makes for it.
+pub fn as_names(node: Node, with: fn(&Node) -> Node) -> Node {
+    let Some(values) = node.list() else { return node };
+    if !values.iter().all(|value| value.text().is_some()) {
+        return node;
+    }
+    let entry = |value: &Node| {
+        let made = Node { key: Some(value.place.clone()), ..with(value) };
+        (value.text().unwrap_or_default().to_owned(), made)
+    };
+    node.with(NodeValue::Mapping(values.iter().map(entry).collect()))
+}
+
+/// What a dependency is that is only named.
+pub fn started(node: &Node) -> Node {
+    let required = node.with(NodeValue::Boolean(true));
+    node.with_entries([("condition", node.with_text("service_started")), ("required", required)])
+}
+
+/// What a network is that is only named.
+pub fn nothing(node: &Node) -> Node {
+    node.with(NodeValue::Null)
+}

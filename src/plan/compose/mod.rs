@@ -1,0 +1,36 @@
+//! Compose files as docker compose reads them (the compose specification, and compose-go where it is silent).
+//!
+//! [`Project::read`] reads YAML, puts the values of variables in, follows `include` and `extends`, lays one file over the other, and
+//! brings all into one form. What a service's `build:` asks for comes out as a [`ServiceBuild`]; keys that are not about
+//! building are kept as they are. Every value knows the line that it was written in.
+
+mod check;
+pub mod dotenv;
+mod environment;
+mod extends;
+mod include;
+pub mod interpolation;
+mod load;
+mod merge;
+mod mount;
+mod node;
+mod normal;
+mod paths;
+mod port;
+mod project;
+mod project_name;
+mod scalar;
+mod schema;
+mod service_build;
+mod shape;
+mod short_form;
+mod told;
+mod write;
+mod yaml;
+
+pub use load::{ComposeFile, ComposeReader};
+pub use node::{ComposeText, Mark, Node, NodeMapping, NodeValue, Place};
+pub use paths::clean;
+pub use project::{Project, ProjectRequest};
+pub use service_build::{ServiceBuild, ServiceDockerfile, image_name};
+pub use told::{NamedVariable, project_json, project_yaml, raw_yaml};

@@ -1,0 +1,115 @@
+//! What a compose file leaves unsaid, said: names, the default network, dependencies, and the values of variables.
+
+use super::merge::started;
+use super::node::{Node, NodeMapping, NodeValue};
+use crate::oci::Map;
+
+/// Says what `file`, in its one form, leaves unsaid. `variables` are those of the project `name`.
+pub fn normalize(file: &mut Node, name: &str, variables: &Map<String>) {
+    let place = file.clone();
+    let Some(mapping) = file.mapping_mut() else { return };
+    mapping.insert("name".to_owned(), place.with_text(name));
+    let mut uses_default = false;
+    if let Some(services) = mapping.get_mut("services").and_then(Node::mapping_mut) {
+        for service in services.values_mut() {
+            uses_default |= normalize_service(service, variables);
+        }
+    }
+    if uses_default {
+        let networks = mapping.entry("networks".to_owned()).or_insert_with(|| place.with_entries([]));
+        let usual = networks.with(NodeValue::Null);
+        if let Some(networks) = networks.mapping_mut() {
+            networks.entry("default".to_owned()).or_insert(usual);
+        }
+    }
+    for kind in ["networks", "volumes", "configs", "secrets"] {
+        if let Some(resources) = mapping.get_mut(kind).and_then(Node::mapping_mut) {
+            for (key, resource) in resources {
+                name_resource(resource, key, name);
+            }
+        }
+    }
+}
+
+fn name_resource(resource: &mut Node, key: &str, project: &str) {
+    if resource.is_null() {
+        resource.value = NodeValue::Mapping(NodeMapping::new());
+    }
+    let is_external = matches!(resource.get("external").map(|node| &node.value), Some(NodeValue::Boolean(true)));
+    let name = if is_external { key.to_owned() } else { format!("{project}_{key}") };
+    let name = resource.with_text(name);
+    if let Some(mapping) = resource.mapping_mut() {
+        mapping.entry("name".to_owned()).or_insert(name);
+    }
+}
+
+/// Returns whether the service uses the default network.
+fn normalize_service(service: &mut Node, variables: &Map<String>) -> bool {
+    let place = service.clone();
+    let Some(mapping) = service.mapping_mut() else { return false };
+    if let Some(build) = mapping.get_mut("build") {
+        normalize_build(build, variables);
+    }
+    if let Some(environment) = mapping.get_mut("environment").and_then(Node::mapping_mut) {
+        for (name, value) in environment {
+            if let (true, Some(set)) = (value.is_null(), variables.get(name)) {
+                value.value = NodeValue::Text(set.clone());
+            }
+        }
+    }
+    if mapping.get("pull_policy").and_then(Node::text) == Some("if_not_present") {
+        mapping.insert("pull_policy".to_owned(), place.with_text("missing"));
+    }
+    for (other, restarts) in implied(&place) {
+        let dependencies = mapping.entry("depends_on".to_owned()).or_insert_with(|| place.with_entries([]));
+        let mut dependency = started(&place);
+        if let (true, Some(entries)) = (restarts, dependency.mapping_mut()) {
+            entries.insert("restart".to_owned(), place.with(NodeValue::Boolean(true)));
+        }
+        if let Some(dependencies) = dependencies.mapping_mut() {
+            dependencies.entry(other).or_insert(dependency);
+        }
+    }
+    if mapping.contains_key("provider") || mapping.contains_key("network_mode") {
+        return false;
+    }
+    let networks = mapping.entry("networks".to_owned()).or_insert_with(|| place.with_entries([]));
+    let usual = place.with(NodeValue::Null);
+    let Some(networks) = networks.mapping_mut() else { return false };
+    if networks.is_empty() {
+        networks.insert("default".to_owned(), usual);
+    }
+    networks.contains_key("default")
+}
+
+/// The services that another one stands on by what it says elsewhere, and whether it is to be started again with them.
+fn implied(service: &Node) -> Vec<(String, bool)> {
+    let links = service.values_of("links").iter().filter_map(Node::text);
+    let links = links.map(|link| (link.split(':').next().unwrap_or_default().to_owned(), true));
+    let namespaces = ["network_mode", "ipc", "pid", "uts", "cgroup"].into_iter().filter_map(|key| service.text_of(key));
+    let namespaces = namespaces.filter_map(|text| text.strip_prefix("service:")).map(|name| (name.to_owned(), true));
+    let mounts = service.values_of("volumes_from").iter().filter_map(Node::text);
+    let mounts = mounts.filter(|text| !text.starts_with("container:"));
+    let mounts = mounts.map(|text| (text.split(':').next().unwrap_or_default().to_owned(), false));
+    links.chain(namespaces).chain(mounts).collect()
+}
+
+fn normalize_build(build: &mut Node, variables: &Map<String>) {
+    let (context, dockerfile) = (build.with_text("."), build.with_text("Dockerfile"));
+    let Some(mapping) = build.mapping_mut() else { return };
+    mapping.entry("context".to_owned()).or_insert(context);
+    if !mapping.contains_key("dockerfile_inline") {
+        mapping.entry("dockerfile".to_owned()).or_insert(dockerfile);
+    }
+    if let Some(arguments) = mapping.get_mut("args").and_then(Node::mapping_mut) {
+        for (name, value) in arguments.iter_mut() {
+            if let (true, Some(set)) = (value.is_null(), variables.get(name)) {
+                value.value = NodeValue::Text(set.clone());
+            }
+        }
+        arguments.retain(|_, value| !value.is_null());
+        if arguments.is_empty() {
+            mapping.remove("args");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A project as `config` tells of it: the services that are meant, and what they use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::interpolation::{Piece, pieces};
+use super::node::{Node, NodeMapping, NodeValue};
+use super::project::Project;
+use super::shape::Shape;
+use super::{schema, write};
+use crate::error::Result;
+
+/// A variable that compose files name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedVariable {
+    /// Its name.
+    pub name: String,
+    /// It has to be set.
+    pub is_required: bool,
+    /// What stands for it if it is not set.
+    pub default: String,
+    /// What stands there if it is set.
+    pub alternate: String,
+}
+
+/// The keys of resources.
+const RESOURCES: [&str; 5] = ["networks", "volumes", "secrets", "configs", "models"];
+
+impl Project {
+    /// Returns the project with the services `names` (all that are on, if there are none) and those that they depend on, and
+    /// with the resources that these use, or `all` of them.
+    pub fn told(&self, names: &[String], all: bool) -> Result<Node> {
+        let services: NodeMapping =
+            self.selected(names, true)?.into_iter().map(|(name, node)| (name.to_owned(), node.clone())).collect();
+        let mut told = self.file.clone();
+        let Some(mapping) = told.mapping_mut() else { return Ok(told) };
+        if !all {
+            for key in RESOURCES {
+                let used = used(&services, key);
+                if let Some(resources) = mapping.get_mut(key).and_then(Node::mapping_mut) {
+                    resources.retain(|name, _| used.contains(name));
+                }
+            }
+            mapping.retain(|key, node| {
+                !RESOURCES.contains(&key.as_str()) || node.mapping().is_none_or(|resources| !resources.is_empty())
+            });
+        }
+        let services = self.file.with(NodeValue::Mapping(services));
+        mapping.insert("services".to_owned(), services);
+        Ok(told)
+    }
+
+    /// Returns the names of the services that are on, each behind those that it depends on.
+    pub fn in_order(&self) -> Vec<&str> {
+        let mut order = Vec::new();
+        let mut seen = BTreeSet::new();
+        let on: BTreeMap<&str, &Node> = self.services().collect();
+        // A service stands on the stack twice: to have its dependencies looked at, and to be listed behind them.
+        for name in on.keys() {
+            let mut left = vec![(*name, false)];
+            while let Some((name, is_listed)) = left.pop() {
+                let Some(service) = on.get(name) else { continue };
+                if is_listed {
+                    order.push(name);
+                } else if seen.insert(name) {
+                    left.push((name, true));
+                    let others: Vec<&str> = service.entries_of("depends_on").map(|(other, _)| other.as_str()).collect();
+                    left.extend(others.into_iter().rev().map(|other| (other, false)));
+                }
+            }
+        }
+        order
+    }
+
+    /// Returns the profiles that services name.
+    pub fn profiles(&self) -> BTreeSet<&str> {
+        let services = self.file.entries_of("services");
+        services.flat_map(|(_, service)| service.values_of("profiles")).filter_map(Node::text).collect()
+    }
+
+    /// Returns the variables that the files name, if they were read with their variables left in.
+    pub fn named_variables(&self) -> BTreeMap<String, NamedVariable> {
+        let mut variables = BTreeMap::new();
+        collect(&self.file, &mut variables);
+        variables
+    }
+}
+
+/// Returns a project as YAML, as compose writes it.
+pub fn project_yaml(told: &Node) -> String {
+    write::yaml(told, &schema::FILE)
+}
+
+/// Returns a project whose variables were left in as YAML.
+pub fn raw_yaml(told: &Node) -> String {
+    write::yaml(told, &Shape::Any)
+}
+
+/// Returns a project as JSON, as compose writes it.
+pub fn project_json(told: &Node) -> Value {
+    let mut value = write::json(told);
+    if let Some(services) = value.get_mut("services").and_then(Value::as_object_mut) {
+        for service in services.values_mut().filter_map(Value::as_object_mut) {
+            for key in ["command", "entrypoint"] {
+                service.entry(key).or_insert(Value::Null);
+            }
+        }
+    }
+    if let Some(networks) = value.get_mut("networks").and_then(Value::as_object_mut) {
+        for network in networks.values_mut().filter_map(Value::as_object_mut) {
+            network.entry("ipam").or_insert_with(|| Value::Object(Default::default()));
+        }
+    }
+    value
+}
+
+/// The resources of the kind `key` that services use.
+fn used(services: &NodeMapping, key: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for service in services.values() {
+        match key {
+            "networks" | "models" => used.extend(service.entries_of(key).map(|(name, _)| name.clone())),
+            _ => {
+                let build = service.get("build").map(|build| build.values_of(key)).unwrap_or_default();
+                let sources = service.values_of(key).iter().chain(build).filter_map(|node| node.text_of("source"));
+                used.extend(sources.map(str::to_owned));
+            }
+        }
+    }
+    used
+}
+
+fn collect(node: &Node, variables: &mut BTreeMap<String, NamedVariable>) {
+    match &node.value {
+        NodeValue::Text(text) => collect_text(text, 0, variables),
+        NodeValue::List(values) => values.iter().for_each(|value| collect(value, variables)),
+        NodeValue::Mapping(mapping) => mapping.values().for_each(|value| collect(value, variables)),
+        _ => {}
+    }
+}
+
+fn collect_text(text: &str, depth: usize, variables: &mut BTreeMap<String, NamedVariable>) {
+    // What is no form at all names nothing.
+    for piece in pieces(text).unwrap_or_default() {
+        let Piece::Substitution(substitution) = piece else { continue };
+        let (sign, word) = substitution.operation.unwrap_or(("", ""));
+        let of = |wanted: char| if sign.ends_with(wanted) { word.to_owned() } else { String::new() };
+        let variable = NamedVariable {
+            name: substitution.name.to_owned(),
+            is_required: sign.ends_with('?'),
+            default: of('-'),
+            alternate: of('+'),
+        };
+        variables.insert(variable.name.clone(), variable);
+        if depth < 100 {
+            collect_text(word, depth + 1, variables);
+        }
+    }
+}
