@@ -4,6 +4,7 @@
 mod controller;
 mod gateway;
 mod job;
+mod shop;
 mod streams;
 
 use std::fs;
