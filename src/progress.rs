@@ -234,6 +234,10 @@ pub enum WarningKind {
     FlagIgnored,
     /// The build checks do without what a base would tell them, because the base cannot be had.
     CheckWithoutBase,
+    /// An `ARG` without a value has, or could have, that of the tag or of git.
+    GitArguments,
+    /// A standard label is empty, or not in its form.
+    StandardLabel,
     /// No `ARG` names a build argument that was given.
     UnusedBuildArgument,
     /// A Dockerfile asks for a front end, and the built-in reader reads it all the same.
@@ -293,6 +297,8 @@ impl WarningKind {
             WarningKind::BuildCheck { .. } => "build-check",
             WarningKind::FlagIgnored => "flag-ignored",
             WarningKind::CheckWithoutBase => "check-without-base",
+            WarningKind::GitArguments => "git-arguments",
+            WarningKind::StandardLabel => "standard-label",
             WarningKind::UnusedBuildArgument => "unused-build-argument",
             WarningKind::SyntaxNotFetched => "syntax-not-fetched",
             WarningKind::DockerignoreNotRead => "dockerignore-not-read",

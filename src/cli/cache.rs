@@ -1,5 +1,6 @@
 //! `ocibake cache`: the local store, listed and pruned.
 
+use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use clap::{Args, Subcommand};
@@ -7,14 +8,14 @@ use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::environment::Environment;
-use super::flags::value::value;
+use super::flags::prune::PruneFlags;
 use super::namespace::Want;
 use super::print::{answer_json, answer_lines};
 use super::store::idle;
 use crate::error::Result;
+use crate::oci::{Digest, Reference};
 use crate::plan::label::rfc3339;
-use crate::plan::quantity::{Age, Size};
-use crate::store::prune::{Bound, Pruned};
+use crate::store::prune::Pruned;
 use crate::store::{Contents, Item, LocalStore};
 
 /// Show or prune the local store, where builds keep their blobs
@@ -30,7 +31,7 @@ enum CacheCommand {
     Prune(PruneArguments),
 }
 
-/// List what is in the local store, that used least recently first
+/// List what is in the local store, that used least recently first, each with the names of images that it is of
 ///
 /// That is the order in which they are removed once the store is over its limit: OCIBAKE_STORE_LIMIT (such as 5GB, or
 /// none), else 20 GiB, or a tenth of the file system if that is less.
@@ -47,15 +48,8 @@ struct ListArguments {
 /// Builds that run are waited for. What killed builds have left goes, too.
 #[derive(Debug, Args)]
 struct PruneArguments {
-    /// Remove every blob and record, all that is unpacked, and all cache mounts
-    #[arg(short, long, conflicts_with_all = ["keep_size", "unused_for"])]
-    all: bool,
-    /// Remove until no more than this is left, such as 500m or 2GB, instead of the limit
-    #[arg(long, value_name = "SIZE", value_parser = value::<Size>)]
-    keep_size: Option<Size>,
-    /// Remove what was not used for so long, such as 7d or 24h; with --keep-size, until that is reached
-    #[arg(long, value_name = "DURATION", value_parser = value::<Age>)]
-    unused_for: Option<Age>,
+    #[command(flatten)]
+    flags: PruneFlags,
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
@@ -84,12 +78,14 @@ fn list(arguments: &ListArguments, environment: &Environment) -> Result<()> {
     contents.blobs.sort_by_key(|blob| (blob.used, blob.digest));
     contents.unpacked.sort_by_key(|item| (item.used, item.digest));
     contents.caches.sort_by_key(|item| (item.used, item.digest));
+    let names = store.names_of_blobs()?;
     if arguments.json {
-        return answer_json(&document(&store, &contents, limit));
+        return answer_json(&document(&store, &contents, &names, limit));
     }
     let line = |(item, kind): (&Item, &str)| {
         let size = HumanBytes(item.size).to_string();
-        format!("{}  {size:>11}  {}  {kind}", item.digest, last_used(item))
+        let named = names.get(&item.digest).map(|names| format!("  {}", in_short(names))).unwrap_or_default();
+        format!("{}  {size:>11}  {}  {kind}{named}", item.digest, last_used(item))
     };
     let blobs = contents.blobs.iter().map(|blob| (blob, store.kind(&blob.digest).name()));
     let unpacked = contents.unpacked.iter().map(|item| (item, "unpacked"));
@@ -103,10 +99,27 @@ fn list(arguments: &ListArguments, environment: &Environment) -> Result<()> {
     answer_lines(items.into_iter().map(line).chain([sum]))
 }
 
-fn document(store: &LocalStore, contents: &Contents, limit: Option<u64>) -> serde_json::Value {
+/// So many names are shown of a blob that many images have.
+const SHOWN_NAMES: usize = 3;
+
+fn in_short(names: &[Reference]) -> String {
+    let mut shown: Vec<String> = names.iter().take(SHOWN_NAMES).map(Reference::familiar).collect();
+    if names.len() > SHOWN_NAMES {
+        shown.push(format!("and {} more", names.len() - SHOWN_NAMES));
+    }
+    shown.join(", ")
+}
+
+fn document(
+    store: &LocalStore,
+    contents: &Contents,
+    names: &BTreeMap<Digest, Vec<Reference>>,
+    limit: Option<u64>,
+) -> serde_json::Value {
     let blob = |blob: &Item| {
         let kind = store.kind(&blob.digest);
-        json!({"digest": blob.digest, "size": blob.size, "lastUsed": last_used(blob), "kind": kind})
+        let names = names.get(&blob.digest).into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+        json!({"digest": blob.digest, "size": blob.size, "lastUsed": last_used(blob), "kind": kind, "names": names})
     };
     let directory = |item: &Item| json!({"name": item.digest.hex(), "size": item.size, "lastUsed": last_used(item)});
     json!({
@@ -124,12 +137,7 @@ fn prune(arguments: &PruneArguments, environment: &Environment) -> Result<()> {
     let root = environment.store()?;
     let limit = environment.store_limit()?;
     let store = LocalStore::open(root)?;
-    let keep = match (arguments.keep_size, arguments.unused_for) {
-        (Some(Size(bytes)), _) => bytes,
-        (None, None) if !arguments.all => limit.bytes(root)?.unwrap_or(u64::MAX),
-        _ => 0,
-    };
-    let bound = Bound { keep, unused_for: arguments.unused_for.map(|Age(time)| time) };
+    let bound = arguments.flags.bound(&store, limit.bytes(root)?.unwrap_or(u64::MAX))?;
     if arguments.dry_run {
         return answer_lines(removed(&store.prunable(&bound)?, "would free"));
     }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::ci::CiCommit;
 use crate::error::{Error, Result};
 use crate::net::{Certificates, HttpOptions, Proxies};
 use crate::plan::quantity::Size;
@@ -26,6 +27,8 @@ pub struct Environment {
     certificates: Certificates,
     proxies: Proxies,
     registries: RegistriesConf,
+    /// What the variables of a CI service say.
+    pub ci: CiCommit,
     /// What docker's variables say.
     pub docker: DockerVariables,
     /// The program was started again: what is to be said before it is known that commands are to be run was said.
@@ -68,6 +71,7 @@ impl Environment {
             },
             proxies: proxies(text),
             registries: registries(path("CONTAINERS_REGISTRIES_CONF"), config.as_deref()),
+            ci: CiCommit::read(text),
             docker: DockerVariables {
                 default_platform: text("DOCKER_DEFAULT_PLATFORM"),
                 is_classic: text("DOCKER_BUILDKIT").is_some_and(|value| value == "0"),

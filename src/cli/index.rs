@@ -57,7 +57,7 @@ pub struct IndexArguments {
 
 /// Makes an index, writes or pushes it, and answers with its name and digest.
 pub fn run(arguments: &IndexArguments, environment: &Environment) -> Result<()> {
-    let (target, _) = arguments.release.target(&arguments.choice, &arguments.name, Path::new("."))?;
+    let (target, _) = arguments.release.target(&arguments.choice, &arguments.name, Path::new("."), &environment.ci)?;
     let first = target.names().next().unwrap_or(target.repository.clone());
     arguments.metadata_file.as_deref().map_or(Ok(()), PendingFile::check)?;
     let reporter = Reporter::new(&arguments.progress);
@@ -107,7 +107,7 @@ fn join(
     } else {
         release::write(outputs, image, &means)?;
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        file.map_or(Ok(()), |file| metadata::write(file, &index.descriptor, &names, None, &no_commands))?;
+        file.map_or(Ok(()), |file| metadata::write(file, image, &names, None, &no_commands))?;
     }
     Ok(index.descriptor)
 }

@@ -1,55 +1,144 @@
 //! `ocibake inspect`: what is inside an image.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use clap::Args;
 use indicatif::HumanBytes;
 use serde_json::Value;
 
 use super::environment::Environment;
-use super::print::{answer_bytes, answer_json, answer_lines};
-use crate::error::Result;
+use super::flags::value::value;
+use super::format::Format;
+use super::image::chosen::chosen;
+use super::print::{answer_bytes, answer_json, answer_lines, show};
+use crate::error::{Error, Result};
 use crate::inspect::{ImageReport, Report, report};
-use crate::oci::{Map, from_json};
+use crate::oci::{Healthcheck, Map, Platform, from_json};
 use crate::progress::silent;
+use crate::registry::OnDemand;
 use crate::store::read_document;
 
-/// Show what is inside an image
+/// Show what is inside images
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// Name in a registry, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
+    /// Images: a name, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]
     ///
-    /// A path that begins with ./ or / is an OCI layout or an archive of either kind.
-    #[arg(value_name = "REF")]
-    image: String,
+    /// A file or a directory that is there is an archive of either kind or an OCI layout; of one that holds several images all
+    /// are shown. A name is looked for in the local store, and then in its registry.
+    #[arg(value_name = "REF", required = true)]
+    images: Vec<String>,
+    /// Show the image of this platform alone
+    #[arg(long, value_name = "PLATFORM", value_parser = value::<Platform>)]
+    platform: Option<Platform>,
+    /// Show the fields of the JSON as a Go template says, such as '{{.digest}}' or '{{json .images}}'
+    #[arg(short, long, value_name = "FORMAT", value_parser = value::<Format>, conflicts_with = "json")]
+    format: Option<Format>,
     /// Print JSON
     #[arg(long)]
     json: bool,
     /// Print the index or manifest as it is, byte for byte
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "format"])]
     raw: bool,
     /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     insecure: bool,
 }
 
-/// Answers with what is inside an image.
+/// Answers with what is inside images. One that cannot be read does not keep the others.
 pub fn run(arguments: &InspectArguments, environment: &Environment) -> Result<()> {
-    let location = environment.location(&arguments.image)?;
     let client = environment.client(arguments.insecure, 0);
-    let (store, root) = location.open(&client, &silent)?;
     if arguments.raw {
+        let [image] = &arguments.images[..] else {
+            return Err(Error::usage("--raw is of one image").with_hint("show several with --json"));
+        };
+        let (store, root) = environment.location(image)?.open(&client, &silent)?;
+        let root = match &arguments.platform {
+            Some(platform) => chosen(store.as_ref(), image, &root, Some(platform))?.0,
+            None => root,
+        };
         let document = read_document(store.as_ref(), &root)?;
         from_json::<Value>(&root.digest.to_string(), &document)?;
         return answer_bytes(&document);
     }
-    let report = report(store.as_ref(), &root)?;
-    if arguments.json {
-        return answer_json(&report);
+    let (mut reports, mut errors) = (Vec::new(), Vec::new());
+    for image in &arguments.images {
+        match reports_of(image, arguments, environment, &client) {
+            Ok(found) => reports.extend(found),
+            Err(error) => errors.push(error),
+        }
     }
-    answer_lines(lines(&report))
+    if errors.len() < arguments.images.len() {
+        answer_with(&reports, arguments)?;
+    }
+    let last = errors.pop();
+    errors.iter().for_each(show);
+    last.map_or(Ok(()), Err)
+}
+
+/// Returns what is inside of what `image` refers to: several images, where they lie in one place and none is named.
+fn reports_of(
+    image: &str,
+    arguments: &InspectArguments,
+    environment: &Environment,
+    client: &OnDemand,
+) -> Result<Vec<Report>> {
+    let location = environment.location(image)?;
+    let mut reports = Vec::new();
+    if location.path().is_some() {
+        let found = location.find(client, &silent)?;
+        for listed in &found.images {
+            let all = listed.names.iter().map(ToString::to_string).chain(listed.short_names.iter().cloned());
+            let names = if found.images.len() > 1 { all.collect() } else { Vec::new() };
+            reports.push(Report { names, ..report(found.store.as_ref(), &listed.root)? });
+        }
+    }
+    if reports.is_empty() {
+        let (store, root) = location.open(client, &silent)?;
+        reports.push(report(store.as_ref(), &root)?);
+    }
+    if let Some(platform) = &arguments.platform {
+        let all: BTreeSet<String> = platforms(&reports);
+        reports.iter_mut().for_each(|report| keep(report, platform));
+        reports.retain(|report| !report.images.is_empty());
+        if reports.is_empty() {
+            return Err(Error::not_found(format!("{image} has no image for {platform}"))
+                .with_hint(format!("it has {}", all.into_iter().collect::<Vec<_>>().join(", "))));
+        }
+    }
+    Ok(reports)
+}
+
+fn platforms(reports: &[Report]) -> BTreeSet<String> {
+    reports.iter().flat_map(|report| &report.images).map(|image| image.platform.clone()).collect()
+}
+
+/// Leaves in a report the image that fits `platform` best.
+fn keep(report: &mut Report, platform: &Platform) {
+    let fit = |image: &ImageReport| platform.fit(&image.platform.parse().ok()?);
+    let best = report.images.iter().filter_map(fit).min();
+    let mut is_first = true;
+    report.images.retain(|image| best.is_some() && fit(image) == best && std::mem::take(&mut is_first));
+    report.others.clear();
+}
+
+fn answer_with(reports: &[Report], arguments: &InspectArguments) -> Result<()> {
+    if let Some(format) = &arguments.format {
+        return answer_lines(format.lines(reports, &[])?);
+    }
+    match reports {
+        [only] if arguments.json && arguments.images.len() == 1 => answer_json(only),
+        _ if arguments.json => answer_json(&reports),
+        _ => {
+            let several = reports.iter().map(lines).collect::<Vec<_>>();
+            answer_lines(several.join(&String::new()))
+        }
+    }
 }
 
 fn lines(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
+    report.names.iter().for_each(|name| field(&mut lines, "", "Name", name));
     field(&mut lines, "", "Digest", &report.digest.to_string());
     field(&mut lines, "", "Type", &report.media_type);
     pairs(&mut lines, "", "Annotations", &report.annotations);
@@ -88,6 +177,15 @@ fn image_lines(lines: &mut Vec<String>, image: &ImageReport) {
     field(lines, "  ", "Stop signal", &config.stop_signal);
     let test = config.healthcheck.as_ref().map(|healthcheck| healthcheck.test.clone());
     field(lines, "  ", "Healthcheck", &words(&test));
+    if let Some(healthcheck) = &config.healthcheck {
+        let Healthcheck { interval, timeout, start_period, start_interval, .. } = healthcheck;
+        field(lines, "    ", "Interval", &span(*interval));
+        field(lines, "    ", "Timeout", &span(*timeout));
+        field(lines, "    ", "Start period", &span(*start_period));
+        field(lines, "    ", "Start interval", &span(*start_interval));
+        let retries = Some(healthcheck.retries).filter(|retries| *retries > 0);
+        field(lines, "    ", "Retries", &retries.map(|retries| retries.to_string()).unwrap_or_default());
+    }
     field(lines, "  ", "Shell", &words(&config.shell));
     field(lines, "  ", "On build", &words(&config.on_build));
     pairs(lines, "  ", "Labels", &config.labels.clone().unwrap_or_default());
@@ -97,6 +195,11 @@ fn image_lines(lines: &mut Vec<String>, image: &ImageReport) {
         field(lines, "    ", "Diff ID", &layer.diff_id.map(|digest| digest.to_string()).unwrap_or_default());
         field(lines, "    ", "By", layer.created_by.as_deref().unwrap_or_default());
     }
+}
+
+/// Returns a number of nanoseconds in the largest unit that has it; nothing for what is not said.
+fn span(nanoseconds: u64) -> String {
+    if nanoseconds == 0 { String::new() } else { format!("{:?}", Duration::from_nanos(nanoseconds)) }
 }
 
 /// A line, unless there is nothing to say.

@@ -14,7 +14,7 @@ const DEFAULT_REGISTRY: &str = "docker.io";
 /// Log in to a registry; the credentials are kept where docker keeps them
 #[derive(Debug, Args)]
 pub struct LoginArguments {
-    /// Host, and port if need be, such as registry.example or 127.0.0.1:5000
+    /// Host, and port if need be, such as registry.example or 127.0.0.1:5000; what follows a slash is passed over, as docker does
     #[arg(value_name = "REGISTRY", default_value = DEFAULT_REGISTRY)]
     registry: String,
     /// User name; asked for if it is left out
@@ -75,14 +75,17 @@ pub fn logout(arguments: &LogoutArguments, environment: &Environment) -> Result<
     Ok(())
 }
 
-/// `host[:port]`, for whoever gives an address as a browser has it.
+/// `host[:port]`, for whoever gives an address as a browser has it, or a name of which it is the beginning: credentials are
+/// kept for all of a registry, as docker keeps them.
 fn host(registry: &str) -> Result<&str> {
     let host = registry.strip_prefix("https://").or_else(|| registry.strip_prefix("http://")).unwrap_or(registry);
-    let host = host.trim_end_matches('/');
+    let host = host.split('/').next().unwrap_or_default();
     match host {
-        "index.docker.io" | "index.docker.io/v1" | "registry-1.docker.io" => Ok(DEFAULT_REGISTRY),
-        _ if host.is_empty() || host.contains('/') => Err(Error::usage(format!("`{registry}` is not a registry"))
-            .with_hint("it is a host and, if need be, a port, as in registry.example or 127.0.0.1:5000")),
+        "index.docker.io" | "registry-1.docker.io" => Ok(DEFAULT_REGISTRY),
+        _ if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            Err(Error::usage(format!("`{registry}` is not a registry"))
+                .with_hint("it is a host and, if need be, a port, as in registry.example or 127.0.0.1:5000"))
+        }
         _ => Ok(host),
     }
 }

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::commands::Commands;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, from_json, to_json};
+use crate::image::Reader;
+use crate::oci::{from_json, to_json};
+use crate::output::OutputImage;
 use crate::release::record::{Record, RecordedTag};
 use crate::store::pending::PendingFile;
 
@@ -21,10 +23,10 @@ const COMMANDS: &str = "ocibake.commands";
 /// The largest file that is read, in bytes; far more than the tags of any push need.
 const LIMIT: u64 = 16 << 20;
 
-/// Writes `--metadata-file`, in one step: the image at `root`, which was made by `commands`, stands under `names`.
+/// Writes `--metadata-file`, in one step: `image`, which was made by `commands`, stands under `names`.
 pub fn write(
     path: &Path,
-    root: &Descriptor,
+    OutputImage { store, root, .. }: OutputImage<'_>,
     names: &[String],
     record: Option<&Record>,
     commands: &Commands,
@@ -35,6 +37,10 @@ pub fn write(
         "containerimage.descriptor": root,
         "image.name": names.join(","),
     });
+    // An index has several.
+    if let Ok(Some(manifest)) = Reader::new(store).manifest(root) {
+        metadata["containerimage.config.digest"] = json!(manifest.config.digest);
+    }
     if let Some(record) = record {
         metadata[RELEASE] = json!(record);
     }
@@ -45,15 +51,15 @@ pub fn write(
 }
 
 /// Keeps the record of a push in `file`, over that of the one before it, with the commands of the build.
-pub fn keeper(file: Option<&Path>, commands: &Commands) -> impl Fn(&Descriptor, Record) -> Result<()> + Sync {
+pub fn keeper(file: Option<&Path>, commands: &Commands) -> impl Fn(OutputImage<'_>, Record) -> Result<()> + Sync {
     // A file that tells of no push does not matter: it is about to be replaced.
     let earlier = file.and_then(|file| record(file).ok());
-    move |root, mut record| {
+    move |image: OutputImage<'_>, mut record: Record| {
         earlier.iter().for_each(|earlier| record.carry_over(earlier));
-        let stands = |tag: &&RecordedTag| tag.after.as_ref().is_some_and(|after| after.digest == root.digest);
+        let stands = |tag: &&RecordedTag| tag.after.as_ref().is_some_and(|after| after.digest == image.root.digest);
         let set = record.tags.iter().filter(stands).map(|tag| format!("{}:{}", tag.repository, tag.tag));
         let set: Vec<String> = set.collect();
-        file.map_or(Ok(()), |file| write(file, root, &set, Some(&record), commands))
+        file.map_or(Ok(()), |file| write(file, image, &set, Some(&record), commands))
     }
 }
 

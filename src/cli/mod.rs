@@ -4,6 +4,7 @@
 mod age;
 mod build;
 mod cache;
+mod ci;
 mod commands;
 mod compose;
 mod copy;
@@ -18,6 +19,7 @@ mod index;
 mod inspect;
 mod interrupt;
 mod login;
+mod ls;
 mod metadata;
 mod namespace;
 mod print;
@@ -61,8 +63,8 @@ enum ProgramCommand {
     Index(index::IndexArguments),
     Rebase(rebase::RebaseArguments),
     Copy(copy::CopyArguments),
-    #[command(visible_alias = "ls")]
     Inspect(inspect::InspectArguments),
+    Ls(ls::LsArguments),
     Tags(tags::TagsArguments),
     Images(image::list::ImageListArguments),
     Tag(image::tag::TagArguments),
@@ -176,6 +178,7 @@ impl ProgramCommand {
             ProgramCommand::Rebase(arguments) => rebase::run(arguments, environment),
             ProgramCommand::Copy(arguments) => copy::run(arguments, environment),
             ProgramCommand::Inspect(arguments) => inspect::run(arguments, environment),
+            ProgramCommand::Ls(arguments) => ls::run(arguments, environment),
             ProgramCommand::Tags(arguments) => tags::run(arguments, environment),
             ProgramCommand::Images(arguments) => image::list::run(arguments, environment),
             ProgramCommand::Tag(arguments) => image::tag::run(arguments, environment),

@@ -128,7 +128,7 @@ impl<'a> PushOrder<'a> {
         let checkout = source.filter(|_| built.is_none()).unwrap_or(Path::new("."));
         let (mut targets, mut tags, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
-            let (target, tag) = arguments.release.target(&arguments.choice, name, checkout)?;
+            let (target, tag) = arguments.release.target(&arguments.choice, name, checkout, &environment.ci)?;
             let given = target.tags.iter().find(|tag| tag.reason == "as given").or(target.tags.first());
             let given = given.map_or(target.repository.clone(), |tag| target.repository.with_tag(&tag.name));
             if asked.contains(&given) {

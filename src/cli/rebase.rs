@@ -84,9 +84,15 @@ impl RebaseArguments {
         let store = LocalStore::open(environment.store()?)?;
         let root = self.write(&location, &names, &outputs, &store, environment, progress)?;
         let written: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.metadata_file
-            .as_ref()
-            .map_or(Ok(()), |file| metadata::write(file, &root, &written, None, &Commands::default()))?;
+        self.metadata_file.as_ref().map_or(Ok(()), |file| {
+            metadata::write(
+                file,
+                OutputImage { store: &store, root: &root, names: &names },
+                &written,
+                None,
+                &Commands::default(),
+            )
+        })?;
         trim(store, limit, progress);
         Ok(root)
     }

@@ -45,7 +45,7 @@ pub struct TagsArguments {
 pub fn run(arguments: &TagsArguments, environment: &Environment) -> Result<()> {
     match (&arguments.rollback, &arguments.name) {
         (Some(file), _) => roll_back(file, arguments, environment),
-        (None, name) => show(name.as_deref().unwrap_or_default(), arguments),
+        (None, name) => show(name.as_deref().unwrap_or_default(), arguments, environment),
     }
 }
 
@@ -57,8 +57,8 @@ pub fn kind_word(kind: TagKind) -> &'static str {
     }
 }
 
-fn show(name: &str, arguments: &TagsArguments) -> Result<()> {
-    let (repository, _, plan) = arguments.choice.resolve(name, Path::new("."))?;
+fn show(name: &str, arguments: &TagsArguments, environment: &Environment) -> Result<()> {
+    let (repository, _, plan) = arguments.choice.resolve(name, Path::new("."), &environment.ci)?;
     if !arguments.json {
         return answer_lines(plan.tags.iter().map(|tag| repository.with_tag(&tag.name).to_string()));
     }

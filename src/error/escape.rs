@@ -82,7 +82,7 @@ fn command(text: &str) -> Option<usize> {
 
 /// Control characters but for tabs, and what Unicode has for ends of lines, for their direction (UAX #9) and for no sign
 /// at all (general category Cf, without the numbers' signs of Arabic and the like, which are seen).
-fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     (c.is_control() && c != '\t')
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

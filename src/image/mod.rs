@@ -3,10 +3,12 @@
 
 pub mod archive;
 mod assemble;
+mod choose;
 mod join;
 mod read;
 pub mod rebase;
 
 pub use assemble::{Document, HistoryStep, Image, Parts, index};
+pub use choose::choose;
 pub use join::{IndexMember, join};
 pub use read::{Existing, Reader, manifest, no_image};

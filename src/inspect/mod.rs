@@ -1,7 +1,9 @@
 //! This module tells what is in an image, and what differs between layers.
 
 mod difference;
+mod files;
 mod report;
 
 pub use difference::{DifferentField, LayerDifference, difference};
+pub use files::{FileReport, files, permissions};
 pub use report::{ImageReport, Report, report};

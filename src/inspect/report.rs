@@ -13,6 +13,9 @@ use crate::store::Store;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// The names of the image where it lies, if that place holds several images.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// The media type of the root.
     pub media_type: String,
     /// The digest of the root.
@@ -71,6 +74,7 @@ pub struct LayerReport {
 /// Reads what `root` is made of, and returns it. Layers are not opened.
 pub fn report(store: &dyn Store, root: &Descriptor) -> Result<Report> {
     let mut report = Report {
+        names: Vec::new(),
         media_type: root.media_type.clone(),
         digest: root.digest,
         size: root.size,

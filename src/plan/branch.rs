@@ -12,6 +12,13 @@ pub struct Branch {
 }
 
 impl Branch {
+    /// Returns the branch of this name at `commit`. Where nobody says which one is the `default`, it is that called main or
+    /// master.
+    pub fn of(name: String, commit: &str, default: Option<&str>) -> Self {
+        let is_default = default.map_or(matches!(name.as_str(), "main" | "master"), |default| default == name);
+        Branch { name, commit: commit.to_owned(), is_default }
+    }
+
     /// Returns the branch's name as a tag spells it.
     pub fn tag(&self) -> String {
         branch_tag(&self.name)

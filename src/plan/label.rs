@@ -2,6 +2,7 @@
 
 use super::{Branch, version};
 use crate::error::{Error, Result};
+use crate::net::date;
 use crate::oci::Map;
 
 const PREFIX: &str = "org.opencontainers.image.";
@@ -66,10 +67,12 @@ pub struct Checkout {
     pub source: Option<String>,
     /// Something differs from the commit.
     pub dirty: bool,
-    /// The time of the commit in seconds since 1970.
-    pub commit_time: i64,
+    /// The time of the commit in seconds since 1970; none where only the variables of a CI tell of the commit.
+    pub commit_time: Option<i64>,
     /// The branch that is checked out; none for a commit alone.
     pub branch: Option<Branch>,
+    /// The branch that the remote calls its default one; none where that is not known.
+    pub default_branch: Option<String>,
 }
 
 /// Returns an image's labels and its manifests' annotations, in this order. Fails for a time that [`rfc3339`] cannot
@@ -91,6 +94,28 @@ pub fn complete(
     all_annotations.extend(annotations.clone());
     all_annotations.retain(|key, value| !value.is_empty() || !is_standard(key));
     Ok((all_labels, all_annotations))
+}
+
+/// Returns what the label of the revision says of a checkout: the commit, and whether something differs from it.
+pub(super) fn revision(checkout: &Checkout) -> String {
+    format!("{}{}", checkout.revision, if checkout.dirty { "-dirty" } else { "" })
+}
+
+/// Returns what is wrong with standard labels that somebody has set, a sentence for each: those that are empty, and a time
+/// that is not in the form that the specification asks for. They are written all the same, as docker writes them.
+pub fn faults(labels: &Map<String>) -> Vec<String> {
+    let fault = |(key, value): (&String, &String)| {
+        if !is_standard(key) {
+            None
+        } else if value.is_empty() {
+            Some(format!("the label {key} is empty: leave it out, or give the variable in it a value"))
+        } else if key.strip_prefix(PREFIX) == Some("created") && date::rfc3339(value).is_none() {
+            Some(format!("the label {key} is `{value}`, and is to be a time such as 2001-09-09T01:46:40Z (RFC 3339)"))
+        } else {
+            None
+        }
+    };
+    labels.iter().filter_map(fault).collect()
 }
 
 /// Returns the web address of a repository, from the URL of a git remote: `git@host:org/x.git`,
@@ -156,8 +181,6 @@ pub fn rfc3339(seconds: i64) -> Result<String> {
 fn standard(about: &About, automatic: &Automatic) -> Result<Map<String>> {
     let checkout = automatic.checkout.as_ref();
     let version = automatic.tag.as_deref().and_then(version::of_tag).map(|version| version.to_string());
-    let revision =
-        checkout.map(|checkout| format!("{}{}", checkout.revision, if checkout.dirty { "-dirty" } else { "" }));
     let values = [
         ("title", about.title.clone()),
         ("description", about.description.clone()),
@@ -168,7 +191,7 @@ fn standard(about: &About, automatic: &Automatic) -> Result<Map<String>> {
         ("authors", about.authors.clone()),
         ("source", about.source.clone().or_else(|| checkout.and_then(|checkout| checkout.source.clone()))),
         ("version", about.version.clone().or(version)),
-        ("revision", revision),
+        ("revision", checkout.map(revision)),
         ("created", automatic.created.map(rfc3339).transpose()?),
     ];
     Ok(values.into_iter().filter_map(|(key, value)| Some((format!("{PREFIX}{key}"), value?))).collect())

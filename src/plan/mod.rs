@@ -8,6 +8,7 @@ pub mod compose;
 mod inherit;
 pub mod dockerfile;
 pub mod dockerignore;
+mod git_arguments;
 mod git_url;
 mod http_url;
 pub mod label;

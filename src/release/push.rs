@@ -23,7 +23,7 @@ pub struct Release<'a> {
     /// The command that undoes it, once a record is kept.
     pub undo: Option<&'a str>,
     /// Keeps the record of what is done: before the first tag is set, and after the last.
-    pub keep: &'a (dyn Fn(&Descriptor, Record) -> Result<()> + Sync),
+    pub keep: &'a (dyn Fn(OutputImage<'_>, Record) -> Result<()> + Sync),
 }
 
 impl Release<'_> {
@@ -58,11 +58,11 @@ impl Release<'_> {
         for step in &steps {
             progress(Event::TagPlanned { name: &step.name.to_string(), change: &step.change.to_string() });
         }
-        (self.keep)(image.root, record(&steps, image.root, false))?;
+        (self.keep)(image, record(&steps, image.root, false))?;
         let names = steps.iter().filter(|step| step.change.sets()).map(|step| &step.name);
         let names: Vec<_> = names.flat_map(|name| uploaded.iter().map(move |image| (name, &image.graph))).collect();
         flip(&names, self.undo, client, progress)?;
-        (self.keep)(image.root, record(&steps, image.root, true))
+        (self.keep)(image, record(&steps, image.root, true))
     }
 }
 

@@ -128,19 +128,43 @@ pub(super) fn total(items: &[Item]) -> u64 {
 /// The magic of a tar, and where it stands in the first header (POSIX, pax, "ustar Interchange Format").
 const TAR_MAGIC: (&[u8], usize) = (b"ustar", 257);
 
-fn document_kind(bytes: &[u8]) -> BlobKind {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct DocumentFields {
-        media_type: Option<String>,
-        rootfs: Option<serde_json::Value>,
+/// What tells a document from another; the media type need not be in it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DocumentFields {
+    media_type: Option<String>,
+    manifests: Option<serde_json::Value>,
+    layers: Option<serde_json::Value>,
+    rootfs: Option<serde_json::Value>,
+}
+
+impl Keyed for DocumentFields {}
+
+impl DocumentFields {
+    /// Reads them; none for what is no document.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        from_json("a document", bytes).ok()
     }
-    impl Keyed for DocumentFields {}
-    match from_json("a document", bytes) {
-        Ok(DocumentFields { media_type: Some(name), .. }) if name == media_type::IMAGE_INDEX => BlobKind::Index,
-        Ok(DocumentFields { media_type: Some(name), .. }) if name == media_type::IMAGE_MANIFEST => BlobKind::Manifest,
-        Ok(DocumentFields { rootfs: Some(_), .. }) => BlobKind::Config,
-        _ => BlobKind::Unknown,
+
+    /// Returns the media type, if it is a manifest or an index.
+    pub fn root_type(&self) -> Option<String> {
+        let media_type = match self {
+            DocumentFields { media_type: Some(media_type), .. } => media_type,
+            DocumentFields { manifests: Some(_), .. } => media_type::IMAGE_INDEX,
+            DocumentFields { layers: Some(_), .. } => media_type::IMAGE_MANIFEST,
+            _ => return None,
+        };
+        media_type::is_manifest_or_index(media_type).then(|| media_type.to_owned())
+    }
+}
+
+fn document_kind(bytes: &[u8]) -> BlobKind {
+    let Some(fields) = DocumentFields::of(bytes) else { return BlobKind::Unknown };
+    match fields.root_type() {
+        Some(media_type) if media_type::is_index(&media_type) => BlobKind::Index,
+        Some(_) => BlobKind::Manifest,
+        None if fields.rootfs.is_some() => BlobKind::Config,
+        None => BlobKind::Unknown,
     }
 }
 

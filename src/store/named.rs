@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::contents::DocumentFields;
 use super::layout::read_limited;
 use super::{LocalStore, children, read_document, regular};
 use crate::error::{Error, Result};
@@ -129,7 +130,7 @@ impl LocalStore {
     }
 
     /// Returns the digests of the blobs that names keep here, as far as the documents of their images can be read.
-    pub(super) fn kept_by_names(&self) -> Result<BTreeSet<Digest>> {
+    pub fn kept_by_names(&self) -> Result<BTreeSet<Digest>> {
         let (pushed, others): (Vec<_>, Vec<_>) =
             self.names()?.into_iter().partition(|image| image.arrival == ImageArrival::Pushed);
         let mut kept = BTreeSet::new();
@@ -141,6 +142,15 @@ impl LocalStore {
             });
         }
         Ok(kept)
+    }
+
+    /// Returns the names that reach each blob, in their order, as far as the documents of their images can be read.
+    pub fn names_of_blobs(&self) -> Result<BTreeMap<Digest, Vec<Reference>>> {
+        let mut names: BTreeMap<Digest, Vec<Reference>> = BTreeMap::new();
+        for image in self.names()? {
+            self.walk(vec![image.root], |each| names.entry(each.digest).or_default().push(image.name.clone()));
+        }
+        Ok(names)
     }
 
     /// Calls `each` once with every descriptor that `left` and what is in it reach. What is damaged or missing reaches nothing
@@ -177,14 +187,8 @@ impl LocalStore {
     fn as_root(&self, digest: &Digest) -> Option<Descriptor> {
         let mut bytes = Vec::new();
         self.blob(digest)?.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes).ok()?;
-        let document: RootFields = from_json("a document", &bytes).ok()?;
-        let media_type = match document {
-            RootFields { media_type: Some(media_type), .. } => media_type,
-            RootFields { manifests: Some(_), .. } => media_type::IMAGE_INDEX.to_owned(),
-            RootFields { layers: Some(_), .. } => media_type::IMAGE_MANIFEST.to_owned(),
-            _ => return None,
-        };
-        media_type::is_manifest_or_index(&media_type).then(|| Descriptor::new(media_type, *digest, bytes.len() as u64))
+        let media_type = DocumentFields::of(&bytes)?.root_type()?;
+        Some(Descriptor::new(media_type, *digest, bytes.len() as u64))
     }
 
     fn blobs_like(&self, hex: &str) -> Result<Vec<Digest>> {
@@ -248,17 +252,6 @@ struct NameDocument {
 }
 
 impl Keyed for NameDocument {}
-
-/// What tells a manifest from an index; the media type need not be in it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RootFields {
-    media_type: Option<String>,
-    manifests: Option<serde_json::Value>,
-    layers: Option<serde_json::Value>,
-}
-
-impl Keyed for RootFields {}
 
 /// Returns the text of a name, by which it is known.
 fn key(name: &Reference) -> String {

@@ -71,6 +71,12 @@ impl Limit {
     }
 }
 
+/// Returns how many bytes are free where a store at `root` is, for those who are not root.
+pub fn free_space(root: &Path) -> Result<u64> {
+    let system = statvfs(root).map_err(|errno| Error::io("look at", root, errno.into()))?;
+    Ok(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
 impl Pruned {
     /// Returns the size of all of it, in bytes.
     pub fn size(&self) -> u64 {

@@ -68,7 +68,7 @@ fn time(named: &Epoch, contexts: &EpochContexts<'_>, access: &ContextAccess<'_>)
         }
         Epoch::Remote(CopyItem::Git { url, keep_git_dir, checksum }) => {
             let fetched = git::fetch(url, *keep_git_dir, checksum.as_deref(), access.store, &Stop::default())?;
-            Ok(Some(fetched.checkout.commit_time))
+            Ok(fetched.checkout.commit_time)
         }
         Epoch::Remote(CopyItem::Pattern(_) | CopyItem::Text { .. }) => {
             Err(Error::input("the time of a local file is none for SOURCE_DATE_EPOCH"))

@@ -79,6 +79,7 @@ pub fn refuse_flags_of_dockerfiles(flags: &RecipeFlags) -> Result<()> {
     match flags {
         RecipeFlags { target: Some(_), .. } => only("--target"),
         RecipeFlags { build_arg, .. } if !build_arg.is_empty() => only("--build-arg"),
+        RecipeFlags { git_args: Some(true), .. } => only("--git-args"),
         RecipeFlags { build_context, .. } if !build_context.is_empty() => only("--build-context"),
         _ => Ok(()),
     }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::epoch::{EpochContexts, settle};
 use super::find::{FoundRecipe, RecipeKind, location, refuse_flags_of_dockerfiles};
+use super::warn;
+use crate::cli::ci::CiCommit;
 use crate::cli::docker_proxies;
 use crate::cli::environment::{Environment, epoch};
 use crate::cli::flags::build::BuildFlags;
@@ -17,7 +19,8 @@ use crate::error::{Error, Result};
 use crate::oci::{Map, Platform};
 use crate::plan::dockerfile::{LoweringRequest, NamedSource, SOURCE_DATE_EPOCH, Warning};
 use crate::plan::{
-    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, RunSettings, Spec, context_name, dockerignore,
+    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, RunSettings, Spec, context_name,
+    dockerignore, label,
 };
 use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::BaseReach;
@@ -40,6 +43,10 @@ pub struct Recipe<'a> {
     arguments: Map<String>,
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970, wherever it was said.
     pub epoch: Option<i64>,
+    /// The image is to be a version of something: `--git-args` is on where it is not given.
+    pub is_release: bool,
+    /// What a CI service says of the commit.
+    ci: CiCommit,
 }
 
 impl<'a> Recipe<'a> {
@@ -64,8 +71,19 @@ impl<'a> Recipe<'a> {
             None => context.unwrap_or(Path::new(".")).display().to_string(),
         };
         let (directories, arguments) = (Vec::new(), flags.arguments()?);
-        let mut recipe =
-            Recipe { kind, flags, run_flags, spec_flags, context: opened, title, directories, arguments, epoch: None };
+        let mut recipe = Recipe {
+            kind,
+            flags,
+            run_flags,
+            spec_flags,
+            context: opened,
+            title,
+            directories,
+            arguments,
+            epoch: None,
+            is_release: false,
+            ci: environment.ci.clone(),
+        };
         recipe.complete(environment, access)?;
         Ok(recipe)
     }
@@ -158,18 +176,19 @@ impl Recipe<'_> {
         self.context.is_local
     }
 
-    /// Returns what git knows of the context; none where there is no checkout and, with a warning, where git will not
-    /// say.
+    /// Returns what git knows of the context, or a CI service where git does not; none where there is no checkout and, with a
+    /// warning, where git will not say.
     pub fn checkout(&self, progress: Progress<'_>) -> Option<Checkout> {
         if self.context.checkout.is_some() || !self.context.is_local {
             return self.context.checkout.clone();
         }
-        git::checkout(self.root()).unwrap_or_else(|error| {
+        let found = git::checkout(self.root()).unwrap_or_else(|error| {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             let message = format!("no revision, source and commit time from git: {}{hint}", error.message);
             progress(Event::Warning { kind: WarningKind::RevisionUnknown, message: &message });
             None
-        })
+        });
+        self.ci.complete(found, self.root())
     }
 
     /// Returns where the contexts of its plan lie, in their order.
@@ -196,6 +215,7 @@ impl Recipe<'_> {
     pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
         let (dockerfile, ignore) = match &self.kind {
             RecipeKind::Spec(spec) => {
+                warn::of_labels(&label::faults(&spec.labels), progress);
                 return spec.plan(&self.title, automatic, &mut |name, platform| {
                     let base = bases(name, platform)?;
                     base.mismatch(platform)
@@ -216,6 +236,8 @@ impl Recipe<'_> {
             let error = Error::input(format!("{}: {}", first.rule.name(), first.message));
             return Err(error.with_excerpt(first.place.clone()).with_hint("`# check=error=true` makes it one"));
         }
+        warn::of_labels(&lowered.label_faults, progress);
+        warn::of_git_arguments(&lowered.git_arguments, self.flags.git_args, self.is_release, progress);
         for name in &lowered.unused {
             let message = format!("the build argument {name} is not used: no ARG names it");
             progress(Event::Warning { kind: WarningKind::UnusedBuildArgument, message: &message });
@@ -276,6 +298,7 @@ impl Recipe<'_> {
             },
             overlay: &|spec| self.spec_flags.overlay(spec),
             automatic,
+            git_arguments: self.flags.git_args.unwrap_or(self.is_release),
             allowed: &self.run_flags.allowed(),
         };
         work(&request)

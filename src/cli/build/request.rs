@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::{self, Means, Output, OutputImage};
 use crate::plan::dockerfile::Warning;
-use crate::plan::{Automatic, Plan, RunSettings, Spec};
+use crate::plan::{Automatic, Plan, RunSettings, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
@@ -103,7 +103,8 @@ impl BuildRequest<'_> {
             let order = self.resolve(recipe, bases, &|| is_told.store(false, Ordering::Relaxed), progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
-                self.output.note(&built.root, &order.names, self.commands)?;
+                let image = OutputImage { store: &means.store, root: &built.root, names: &order.names };
+                self.output.note(image, self.commands)?;
             }
             Ok(built)
         })?;
@@ -141,7 +142,7 @@ impl BuildRequest<'_> {
             Some(text) => Box::new(text.as_bytes()),
             None => Box::new(io::stdin()),
         };
-        let recipe = Recipe::read(
+        let mut recipe = Recipe::read(
             self.build,
             self.context,
             self.beforehand.recipe.as_ref(),
@@ -149,6 +150,8 @@ impl BuildRequest<'_> {
             environment,
             &ContextAccess { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
         )?;
+        let is_version = self.tag.as_deref().is_some_and(|tag| version::of_tag(tag).is_some());
+        recipe.is_release = is_version && matches!(self.delivery, Delivery::Release(_) | Delivery::Store);
         let options = base::BaseOptions {
             store,
             client,

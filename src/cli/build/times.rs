@@ -9,7 +9,7 @@ use crate::source::modified::Modified;
 /// Returns the time of the image and its history, if there is one to go by, and that of its files. A commit gives its time to
 /// the image alone: files that it did not change are to make the layers that they made before it.
 pub fn times(flag: Option<&str>, epoch: Option<i64>, checkout: Option<&Checkout>) -> Result<(Option<i64>, Modified)> {
-    let commit = checkout.map(|checkout| checkout.commit_time);
+    let commit = checkout.and_then(|checkout| checkout.commit_time);
     let usual = epoch.or(commit);
     let given = match flag {
         None => return Ok((usual, Modified::default())),

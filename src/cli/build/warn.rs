@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::oci::Map;
 use crate::output::Output;
 use crate::plan::Plan;
 use crate::progress::{Event, Progress, WarningKind};
@@ -18,6 +19,27 @@ pub fn of_outputs_within(plan: &Plan, contexts: &[PathBuf], outputs: &[Output], 
             progress(Event::Warning { kind: WarningKind::OutputAmongInputs, message: &message });
         }
     }
+}
+
+/// Warns of what is wrong with standard labels.
+pub fn of_labels(faults: &[String], progress: Progress<'_>) {
+    faults.iter().for_each(|message| progress(Event::Warning { kind: WarningKind::StandardLabel, message }));
+}
+
+/// Tells of the build arguments that the tag and git have values for: that they have these, unless that was `asked` for, or
+/// that they could have them, unless they are not to. It `is_usual` that they have them.
+pub fn of_git_arguments(found: &Map<String>, asked: Option<bool>, is_usual: bool, progress: Progress<'_>) {
+    if found.is_empty() || asked.is_some() {
+        return;
+    }
+    let message = if is_usual {
+        let given: Vec<String> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{} as the tag and git have it: --git-args=false leaves it out", given.join(", "))
+    } else {
+        let names: Vec<&str> = found.keys().map(String::as_str).collect();
+        format!("ARG {} has no value: --git-args gives it that of the tag or of git", names.join(", "))
+    };
+    progress(Event::Warning { kind: WarningKind::GitArguments, message: &message });
 }
 
 /// Warns of a `.dockerignore` that is itself added: docker would leave out what it says, and here all of it is added.

@@ -4,14 +4,13 @@ use std::sync::OnceLock;
 
 use clap::Args;
 
-use super::ProjectFlags;
-use super::find::LeftAlone;
-use super::flags::ServiceRequest;
+use super::find::{LeftAlone, ProjectFlags};
+use super::flags::{ServiceFlags, ServiceRequest};
+use super::print;
 use crate::build::RunShell;
 use crate::cli::build::{Beforehand, BuildRequest, Delivery, of_build, secret, shell, tell_of_checks};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
-use crate::cli::flags::value::on_or_off;
 use crate::cli::namespace::Want;
 use crate::cli::print::tell;
 use crate::cli::progress::{ProgressFlags, Reporter};
@@ -27,27 +26,17 @@ pub struct ComposeBuildArguments {
     /// Services to build [default: all]
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
-    /// Give an ARG of the Dockerfiles a value; without one, that of the variable of this name
-    #[arg(long, value_name = "NAME[=VALUE]")]
-    pub build_arg: Vec<String>,
+    #[command(flatten)]
+    own: ServiceFlags,
     /// Build what services depend on, too
     #[arg(long)]
     with_dependencies: bool,
-    /// Push images that have a name of their own
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
-    push: Option<bool>,
-    /// Ask registries what the tags of bases stand for, in any case
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
-    pub pull: Option<bool>,
-    /// Run every command, whatever earlier builds have left
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
-    pub no_cache: Option<bool>,
-    /// Give an SSH agent: default, or a name and its socket or keys
-    #[arg(long, value_name = "ID[=SOCKET|KEY]")]
-    pub ssh: Vec<String>,
     /// Only look for what the Dockerfiles should not say
     #[arg(long)]
     check: bool,
+    /// Show what would be built, as a bake file
+    #[arg(long)]
+    print: bool,
     /// Show warnings only
     #[arg(short, long)]
     quiet: bool,
@@ -88,13 +77,13 @@ impl ComposeBuildArguments {
     fn requests(&self, project: &Project, environment: &Environment) -> Result<Vec<ServiceRequest>> {
         let builds = project.builds(&self.services, self.with_dependencies)?;
         let store = environment.store()?;
-        builds.iter().map(|build| ServiceRequest::new(build, project, &builds, self, store)).collect()
+        builds.iter().map(|build| ServiceRequest::new(build, project, &builds, &self.own, store)).collect()
     }
 }
 
 /// Returns what the builds want of their place.
 pub fn want(arguments: &ComposeBuildArguments, flags: &ProjectFlags, environment: &Environment) -> Result<Want> {
-    if arguments.check || flags.dry_run {
+    if arguments.check || arguments.print || flags.dry_run {
         return Ok(Want::Nothing);
     }
     let project = arguments.project(flags)?;
@@ -127,6 +116,13 @@ pub fn run(
     beforehand: &Beforehand,
 ) -> Result<()> {
     let project = arguments.project(flags)?;
+    if arguments.print {
+        let builds = project.builds(&arguments.services, arguments.with_dependencies)?;
+        let named = project.selected(&arguments.services, arguments.with_dependencies)?;
+        let is_built = |name: &&str| builds.iter().any(|build| build.service == **name);
+        let named: Vec<&str> = named.into_keys().filter(is_built).collect();
+        return print::print(project, &builds, &named, &arguments.own);
+    }
     let requests = arguments.requests(project, environment)?;
     if requests.is_empty() {
         tell("no service is to be built");
@@ -143,7 +139,8 @@ pub fn run(
         for message in &request.warnings {
             reporter.report(Event::Warning { kind: WarningKind::FlagIgnored, message });
         }
-        let work = Work { project, arguments, environment, beforehand, reporter: &reporter, commands: &commands };
+        let work =
+            ProjectBuild { project, arguments, environment, beforehand, reporter: &reporter, commands: &commands };
         if progress.is_for_people() {
             tell(&format!("building {}", request.service));
         }
@@ -154,7 +151,7 @@ pub fn run(
 }
 
 /// What the builds of a project have in common.
-struct Work<'a> {
+struct ProjectBuild<'a> {
     project: &'a Project,
     arguments: &'a ComposeBuildArguments,
     environment: &'a Environment,
@@ -163,7 +160,7 @@ struct Work<'a> {
     commands: &'a Commands,
 }
 
-impl Work<'_> {
+impl ProjectBuild<'_> {
     fn run(&self, request: &ServiceRequest, warnings: &mut Vec<Warning>) -> Result<()> {
         // A variable is the project's: it may come from a file.
         let read_secret = |source: &SecretSource| match source {
@@ -172,7 +169,7 @@ impl Work<'_> {
             }
             SecretSource::File(_) => secret::value(source),
         };
-        let is_pushed = self.arguments.push == Some(true) && request.has_image;
+        let is_pushed = self.arguments.own.is_pushed() && request.has_image;
         let build = BuildRequest {
             context: Some(&request.context),
             build: &request.build,

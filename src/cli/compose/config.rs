@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::ProjectFlags;
-use super::find::{LeftAlone, read};
+use super::find::{LeftAlone, ProjectFlags, read};
 use crate::cli::environment::Environment;
 use crate::cli::print::{answer_bytes, answer_json, answer_lines, columns, tell};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escape};
 use crate::oci::{Digest, Reference};
-use crate::plan::compose::{Node, NodeMapping, Project, image_name, project_json, project_yaml, raw_yaml};
+use crate::plan::compose::{NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_yaml};
 use crate::store::Store;
 use crate::store::pending::PendingFile;
 
@@ -107,7 +106,10 @@ pub fn run(arguments: &ComposeConfigArguments, flags: &ProjectFlags, environment
         resolve_images(&mut told, environment)?;
     }
     let text = match (arguments.format.as_deref(), arguments.no_interpolate) {
-        (Some("json"), _) => format!("{:#}\n", project_json(&told)),
+        (Some("json"), _) => {
+            let text = format!("{:#}", project_json(&told));
+            text.lines().map(|line| format!("{}\n", escape::json(line))).collect()
+        }
         (_, true) => raw_yaml(&told),
         (_, false) => project_yaml(&told),
     };
@@ -191,9 +193,9 @@ fn hashes(project: &Project, names: &str) -> Result<Vec<String>> {
 }
 
 /// Gives the names of images the digests that they stand for now.
-fn resolve_images(told: &mut Node, environment: &Environment) -> Result<()> {
+fn resolve_images(told: &mut YamlNode, environment: &Environment) -> Result<()> {
     let client = environment.client(false, 0);
-    let services = told.mapping_mut().and_then(|mapping| mapping.get_mut("services")).and_then(Node::mapping_mut);
+    let services = told.mapping_mut().and_then(|mapping| mapping.get_mut("services")).and_then(YamlNode::mapping_mut);
     for service in services.into_iter().flat_map(NodeMapping::values_mut) {
         let Some(image) = service.get("image").cloned() else { continue };
         let text = image.text().unwrap_or_default();

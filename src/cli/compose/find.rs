@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io;
 use std::path::{self, Path, PathBuf};
 
-use super::ProjectFlags;
+use clap::Args;
+
 use crate::cli::build::keep_input;
 use crate::cli::print::tell;
 use crate::cli::text_file::read_text;
@@ -13,6 +14,40 @@ use crate::error::{Error, Result};
 use crate::oci::Map;
 use crate::plan::compose::{ComposeFile, ComposeReader, Project, ProjectRequest, clean, dotenv};
 use crate::plan::quantity;
+
+/// The flags that say which project is meant.
+#[derive(Debug, Args)]
+pub struct ProjectFlags {
+    /// Compose file, the later ones laid over the earlier; - is standard input [default: compose.yaml, docker-compose.yml]
+    #[arg(short, long, value_name = "FILE")]
+    file: Vec<PathBuf>,
+    /// Directory that paths are relative to [default: that of the first file]
+    #[arg(long, alias = "workdir", value_name = "DIR")]
+    project_directory: Option<PathBuf>,
+    /// Name of the project [default: `name:` of the file, or its directory's]
+    #[arg(short, long, value_name = "NAME")]
+    project_name: Option<String>,
+    /// Turn services of a profile on
+    #[arg(long, value_name = "PROFILE")]
+    profile: Vec<String>,
+    /// File of variables [default: .env]
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Keep what no service uses, in `config`
+    #[arg(long)]
+    pub all_resources: bool,
+    /// Say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    #[arg(long, hide = true)]
+    ansi: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    parallel: Option<String>,
+    #[arg(long, hide = true)]
+    compatibility: bool,
+    #[arg(long, hide = true)]
+    verbose: bool,
+}
 
 /// The names that a compose file has, the first ones first.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];

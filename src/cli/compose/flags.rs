@@ -2,19 +2,48 @@
 
 use std::path::PathBuf;
 
-use super::build::ComposeBuildArguments;
+use clap::Args;
+
 use crate::cli::flags::base::{BaseFlags, PullFlag};
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::{OutputFlags, cached_image};
 use crate::cli::flags::recipe::RecipeFlags;
 use crate::cli::flags::run::RunFlags;
 use crate::cli::flags::spec::SpecFlags;
+use crate::cli::flags::value::on_or_off;
 use crate::error::{Error, Result};
 use crate::oci::{Map, Reference};
 use crate::plan::compose::{Project, ServiceBuild, ServiceDockerfile};
 use crate::plan::{ContextPlace, NamedAgent, NamedContext, SecretSource};
 use crate::source::base::Pull;
 use crate::source::image::Location;
+
+/// The flags that change what every service is built with.
+#[derive(Debug, Args)]
+pub struct ServiceFlags {
+    /// Give an ARG of the Dockerfiles a value; without one, that of the variable of this name
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_arg: Vec<String>,
+    /// Push images that have a name of their own
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    push: Option<bool>,
+    /// Ask registries what the tags of bases stand for, in any case
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub pull: Option<bool>,
+    /// Run every command, whatever earlier builds have left
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub no_cache: Option<bool>,
+    /// Give an SSH agent: default, or a name and its socket or keys
+    #[arg(long, value_name = "ID[=SOCKET|KEY]")]
+    pub ssh: Vec<String>,
+}
+
+impl ServiceFlags {
+    /// Returns whether images are pushed that have a name.
+    pub fn is_pushed(&self) -> bool {
+        self.push == Some(true)
+    }
+}
 
 /// One build of a project, as a build of the command line has it.
 pub struct ServiceRequest {
@@ -40,7 +69,7 @@ impl ServiceRequest {
         build: &ServiceBuild,
         project: &Project,
         others: &[ServiceBuild],
-        own: &ComposeBuildArguments,
+        own: &ServiceFlags,
         store: &std::path::Path,
     ) -> Result<Self> {
         let (file, dockerfile) = match &build.dockerfile {
@@ -59,6 +88,7 @@ impl ServiceRequest {
             build_arg: arguments.chain(given).collect(),
             build_context,
             local_images,
+            git_args: None,
         };
         let mut spec = SpecFlags::default();
         spec.platform = build.platforms.iter().map(ToString::to_string).collect();
@@ -92,7 +122,7 @@ impl ServiceRequest {
     }
 }
 
-fn run(build: &ServiceBuild, own: &ComposeBuildArguments) -> Result<RunFlags> {
+fn run(build: &ServiceBuild, own: &ServiceFlags) -> Result<RunFlags> {
     let agents = own.ssh.iter().map(|text| text.parse::<NamedAgent>().map_err(Error::on_command_line));
     let mut ssh = build.agents.clone();
     for agent in agents {
@@ -105,7 +135,7 @@ fn run(build: &ServiceBuild, own: &ComposeBuildArguments) -> Result<RunFlags> {
     run.add_host = build.hosts.clone();
     run.shm_size = build.shm_size;
     run.ulimit = build.limits.clone();
-    run.secret = build.secrets.iter().map(secret).collect();
+    run.secret = secrets(build);
     run.ssh = ssh;
     run.allow = build.entitlements.clone();
     run.no_cache = Some(build.no_cache || own.no_cache == Some(true));
@@ -113,13 +143,21 @@ fn run(build: &ServiceBuild, own: &ComposeBuildArguments) -> Result<RunFlags> {
     Ok(run)
 }
 
-/// A secret as its flag has it.
+/// Returns the secrets of a build as their flag has them.
+pub fn secrets(build: &ServiceBuild) -> Vec<String> {
+    build.secrets.iter().map(secret).collect()
+}
+
 fn secret((id, source): &(String, SecretSource)) -> String {
     let fields = match source {
         SecretSource::Variable(name) => [format!("id={id}"), format!("env={name}")],
         SecretSource::File(path) => [format!("id={id}"), format!("src={}", path.display())],
     };
-    fields.map(|field| format!("\"{}\"", field.replace('"', "\"\""))).join(",")
+    let quoted = |field: String| match field.contains(['"', ',']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field,
+    };
+    fields.map(quoted).join(",")
 }
 
 type NamedContexts = (Vec<NamedContext>, Map<Location>);

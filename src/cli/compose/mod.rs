@@ -4,14 +4,15 @@ mod build;
 mod config;
 mod find;
 mod flags;
+mod print;
 mod pull;
 mod push;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use self::find::ProjectFlags;
 use super::build::Beforehand;
 use super::docker::elsewhere;
 use super::environment::Environment;
@@ -29,40 +30,6 @@ pub struct ComposeArguments {
     progress: ProgressFlags,
     #[command(subcommand)]
     command: ComposeCommand,
-}
-
-/// The flags that say which project is meant.
-#[derive(Debug, Args)]
-pub struct ProjectFlags {
-    /// Compose file, the later ones laid over the earlier; - is standard input [default: compose.yaml, docker-compose.yml]
-    #[arg(short, long, value_name = "FILE")]
-    file: Vec<PathBuf>,
-    /// Directory that paths are relative to [default: that of the first file]
-    #[arg(long, alias = "workdir", value_name = "DIR")]
-    project_directory: Option<PathBuf>,
-    /// Name of the project [default: `name:` of the file, or its directory's]
-    #[arg(short, long, value_name = "NAME")]
-    project_name: Option<String>,
-    /// Turn services of a profile on
-    #[arg(long, value_name = "PROFILE")]
-    profile: Vec<String>,
-    /// File of variables [default: .env]
-    #[arg(long, value_name = "FILE")]
-    env_file: Vec<PathBuf>,
-    /// Keep what no service uses, in `config`
-    #[arg(long)]
-    all_resources: bool,
-    /// Say what would be done
-    #[arg(long)]
-    dry_run: bool,
-    #[arg(long, hide = true)]
-    ansi: Option<String>,
-    #[arg(long, hide = true, allow_hyphen_values = true)]
-    parallel: Option<String>,
-    #[arg(long, hide = true)]
-    compatibility: bool,
-    #[arg(long, hide = true)]
-    verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::ProjectFlags;
-use super::find::LeftAlone;
+use super::find::{LeftAlone, ProjectFlags};
 use crate::cli::environment::Environment;
 use crate::cli::print::{show, tell};
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::cli::store::trim;
 use crate::error::{Error, Result};
 use crate::oci::{Platform, Reference};
-use crate::plan::compose::{Node, image_name};
+use crate::plan::compose::{YamlNode, image_name};
 use crate::progress::Progress;
 use crate::source::pulled::pull;
 use crate::store::LocalStore;
@@ -101,7 +100,7 @@ pub fn run(
 }
 
 /// Whether an image is to be pulled, by what the flag says, or else the service.
-fn is_wanted(service: &Node, policy: Option<&str>, store: &LocalStore, name: &Reference) -> bool {
+fn is_wanted(service: &YamlNode, policy: Option<&str>, store: &LocalStore, name: &Reference) -> bool {
     match policy.or(service.text_of("pull_policy")) {
         Some("never" | "build") => false,
         Some("missing") => store.named(name).is_none(),

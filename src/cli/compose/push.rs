@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use super::ProjectFlags;
-use super::find::LeftAlone;
+use super::find::{LeftAlone, ProjectFlags};
 use crate::cli::docker::push::push_name;
 use crate::cli::environment::Environment;
 use crate::cli::print::{show, tell};

@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::{build, builders};
+use super::{build, builders, usage};
 use crate::cli::build::{Beforehand, BuildArguments};
 use crate::cli::environment::Environment;
-use crate::cli::image::prune;
+use crate::cli::flags::prune::PruneFlags;
 use crate::cli::print::answer;
 use crate::error::Result;
 
@@ -24,10 +24,11 @@ enum BuildxCommand {
     #[command(alias = "b")]
     Build(Box<BuildArguments>),
     Create(CreateArguments),
+    Du(usage::DiskUsageArguments),
     Inspect(BuilderInspectArguments),
     Install(NoArguments),
     Ls(BuilderListArguments),
-    Prune(prune::ImagePruneArguments),
+    Prune(PruneFlags),
     Rm(AnyArguments),
     Stop(AnyArguments),
     Uninstall(NoArguments),
@@ -122,7 +123,8 @@ impl BuildxArguments {
 pub fn run(arguments: &BuildxArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
     match &arguments.command {
         BuildxCommand::Build(arguments) => build::run(arguments, environment, beforehand),
-        BuildxCommand::Prune(arguments) => prune::run(arguments, environment),
+        BuildxCommand::Du(arguments) => usage::disk_usage(arguments, environment),
+        BuildxCommand::Prune(flags) => usage::prune(flags, "Total:  ", environment),
         BuildxCommand::Create(arguments) => builders::create(arguments.name.as_deref(), arguments.is_used, environment),
         BuildxCommand::Inspect(arguments) => builders::show(arguments.name.as_deref(), environment),
         BuildxCommand::Ls(_) => builders::list(environment),

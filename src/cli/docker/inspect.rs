@@ -8,9 +8,10 @@ use crate::cli::flags::value::value;
 use crate::cli::format::Format;
 use crate::cli::image::chosen::chosen;
 use crate::cli::image::row::repository;
-use crate::cli::print::{answer_json, answer_lines, show};
-use crate::error::{Error, Result};
+use crate::cli::print::{answer_json, answer_lines, show, tell};
+use crate::error::Result;
 use crate::oci::{Platform, Reference};
+use crate::plan::label::rfc3339;
 use crate::store::{ImageArrival, LocalStore, NamedImage};
 
 /// Show what an image of the local store is, as docker does
@@ -22,8 +23,8 @@ pub struct DockerInspectArguments {
     /// Show it as a Go template says, such as '{{.Id}}' or '{{json .Config}}', or json
     #[arg(short, long, value_name = "FORMAT", value_parser = value::<Format>)]
     format: Option<Format>,
-    /// Kind of what is inspected: image
-    #[arg(long, value_name = "TYPE", value_parser = ["image"], hide = true)]
+    /// Kind of what is inspected; there are images alone
+    #[arg(long, value_name = "TYPE", hide = true)]
     r#type: Option<String>,
     /// Accepted, as docker has it
     #[arg(short, long, hide = true)]
@@ -33,13 +34,17 @@ pub struct DockerInspectArguments {
     platform: Option<Platform>,
 }
 
-/// Answers with what docker says of images. One that is not there does not keep the others.
-pub fn run(arguments: &DockerInspectArguments, environment: &Environment) -> Result<()> {
-    let store = LocalStore::open(environment.store()?)?;
-    let (mut told, mut errors) = (Vec::new(), Vec::new());
+/// Answers with what docker says of images, and returns docker's exit code. One that is not there does not keep the others;
+/// it is said in docker's words, which call it `what`, unless its kind is named.
+pub fn run(arguments: &DockerInspectArguments, what: &str, environment: &Environment) -> Result<u8> {
+    let store = environment.present_store().map(LocalStore::open).transpose()?;
+    let what = arguments.r#type.as_deref().unwrap_or(what);
+    let (mut told, mut missing, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for text in &arguments.images {
-        match image(&store, text, arguments.platform.as_ref()) {
-            Ok(image) => told.push(image),
+        let store = store.as_ref().filter(|_| matches!(what, "object" | "image"));
+        match store.map_or(Ok(None), |store| image(store, text, arguments.platform.as_ref())) {
+            Ok(Some(image)) => told.push(image),
+            Ok(None) => missing.push(text),
             Err(error) => errors.push(error),
         }
     }
@@ -47,19 +52,21 @@ pub fn run(arguments: &DockerInspectArguments, environment: &Environment) -> Res
         Some(format) => answer_lines(format.lines(&told, &[])?)?,
         None => answer_json(&told)?,
     }
-    let last = errors.pop();
+    missing.iter().for_each(|text| tell(&format!("Error: No such {what}: {text}")));
     errors.iter().for_each(show);
-    last.map_or(Ok(()), Err)
+    Ok(u8::from(told.len() < arguments.images.len()))
 }
 
-fn image(store: &LocalStore, text: &str, platform: Option<&Platform>) -> Result<Value> {
-    let found = store.find(text)?.ok_or_else(|| Error::not_found(format!("No such object: {text}")))?;
+fn image(store: &LocalStore, text: &str, platform: Option<&Platform>) -> Result<Option<Value>> {
+    let Some(found) = store.find(text)? else { return Ok(None) };
     let (manifest, image) = chosen(store, text, &found.root, platform)?;
     let names: Vec<_> = store.names()?.into_iter().filter(|named| named.root.digest == found.root.digest).collect();
     let digests = digests(&names, text.parse().ok().as_ref());
     let layers = image.manifest.layers.iter().map(|layer| layer.size);
     let config = &image.config;
-    Ok(json!({
+    let since = found.named.as_ref().map_or(0, |image| image.since);
+    let tagged = i64::try_from(since).ok().and_then(|since| rfc3339(since).ok());
+    Ok(Some(json!({
         "Id": found.root.digest,
         "RepoTags": names.iter().map(|named| named.name.familiar()).collect::<Vec<_>>(),
         "RepoDigests": digests,
@@ -73,8 +80,9 @@ fn image(store: &LocalStore, text: &str, platform: Option<&Platform>) -> Result<
         "Os": config.platform.os,
         "Size": layers.fold(manifest.size.saturating_add(image.manifest.config.size), u64::saturating_add),
         "RootFS": {"Type": "layers", "Layers": config.rootfs.diff_ids},
+        "Metadata": {"LastTagTime": tagged},
         "Descriptor": found.root,
-    }))
+    })))
 }
 
 /// Returns the names by digest, each repository once. Docker has them of what went to a registry or came from one, and scripts

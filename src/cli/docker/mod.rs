@@ -7,6 +7,7 @@ mod context;
 pub mod elsewhere;
 mod inspect;
 pub mod push;
+mod usage;
 mod version;
 
 use std::ffi::{OsStr, OsString};
@@ -17,6 +18,7 @@ use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser
 use super::build::{Beforehand, BuildArguments, FoundRecipe};
 use super::compose::ComposeArguments;
 use super::environment::Environment;
+use super::flags::prune::PruneFlags;
 use super::image::{history, list, load, prune, pull, remove, save, tag};
 use super::login::{self, LoginArguments, LogoutArguments};
 use super::namespace::{AGAIN, Want};
@@ -132,7 +134,7 @@ struct BuilderArguments {
 #[derive(Debug, Subcommand)]
 enum BuilderCommand {
     Build(Box<BuildArguments>),
-    Prune(prune::ImagePruneArguments),
+    Prune(PruneFlags),
 }
 
 /// Work with the local store
@@ -144,8 +146,19 @@ struct SystemArguments {
 
 #[derive(Debug, Subcommand)]
 enum SystemCommand {
+    Df(usage::SystemUsageArguments),
     Info(version::InfoArguments),
-    Prune(prune::ImagePruneArguments),
+    Prune(SystemPruneArguments),
+}
+
+/// Remove what no name keeps from the local store; also what builds would take from there
+#[derive(Debug, Args)]
+struct SystemPruneArguments {
+    #[command(flatten)]
+    images: prune::ImagePruneArguments,
+    /// Accepted, as docker has it: there are no volumes
+    #[arg(long, hide = true)]
+    volumes: bool,
 }
 
 /// Returns the arguments as docker has them, `docker` first, if the program was started under docker's name or as
@@ -199,8 +212,8 @@ impl DockerArguments {
             DockerCommand::Save(arguments) => save::run(arguments, environment),
             DockerCommand::Load(arguments) => load::run(arguments, environment),
             DockerCommand::History(arguments) => history::run(arguments, environment),
-            DockerCommand::Inspect(arguments) => inspect::run(arguments, environment),
-            DockerCommand::Image(arguments) => arguments.command.run(environment, beforehand),
+            DockerCommand::Inspect(arguments) => return inspect::run(arguments, "object", environment),
+            DockerCommand::Image(arguments) => return arguments.command.run(environment, beforehand),
             DockerCommand::Login(arguments) => {
                 // Scripts look for it.
                 login::login(arguments, environment).and_then(|()| answer("Login Succeeded"))
@@ -211,11 +224,12 @@ impl DockerArguments {
             DockerCommand::Buildx(arguments) => buildx::run(arguments, environment, beforehand),
             DockerCommand::Builder(BuilderArguments { command }) => match command {
                 BuilderCommand::Build(arguments) => build::run(arguments, environment, beforehand),
-                BuilderCommand::Prune(arguments) => prune::run(arguments, environment),
+                BuilderCommand::Prune(flags) => usage::prune(flags, "Total reclaimed space: ", environment),
             },
             DockerCommand::System(SystemArguments { command }) => match command {
+                SystemCommand::Df(arguments) => usage::system_usage(arguments, environment),
                 SystemCommand::Info(arguments) => version::info(arguments, environment),
-                SystemCommand::Prune(arguments) => prune::run(arguments, environment),
+                SystemCommand::Prune(arguments) => prune::run(&arguments.images, environment),
             },
             DockerCommand::Compose(arguments) => return arguments.run(environment, beforehand),
             DockerCommand::Elsewhere(words) => return elsewhere::tell_of(words),
@@ -267,11 +281,12 @@ fn with_any_values(command: Command) -> Command {
 }
 
 impl DockerImageCommand {
-    fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
+    /// Runs the command, and returns docker's exit code.
+    fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<u8> {
         match self {
             DockerImageCommand::Build(arguments) => build::run(arguments, environment, beforehand),
             DockerImageCommand::History(arguments) => history::run(arguments, environment),
-            DockerImageCommand::Inspect(arguments) => inspect::run(arguments, environment),
+            DockerImageCommand::Inspect(arguments) => return inspect::run(arguments, "image", environment),
             DockerImageCommand::Load(arguments) => load::run(arguments, environment),
             DockerImageCommand::Ls(arguments) => list::run(arguments, environment),
             DockerImageCommand::Prune(arguments) => prune::run(arguments, environment),
@@ -281,6 +296,7 @@ impl DockerImageCommand {
             DockerImageCommand::Save(arguments) => save::run(arguments, environment),
             DockerImageCommand::Tag(arguments) => tag::run(arguments, environment),
         }
+        .map(|()| 0)
     }
 }
 

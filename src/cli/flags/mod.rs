@@ -5,6 +5,7 @@ pub mod base;
 pub mod build;
 mod host_ca;
 pub mod output;
+pub mod prune;
 pub mod recipe;
 pub mod run;
 pub mod spec;

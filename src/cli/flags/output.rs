@@ -11,8 +11,8 @@ use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::metadata;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, Reference};
-use crate::output::{Output, STANDARD_OUTPUT};
+use crate::oci::Descriptor;
+use crate::output::{Output, OutputImage, STANDARD_OUTPUT};
 use crate::registry::OnDemand;
 use crate::store::pending::PendingFile;
 
@@ -130,10 +130,10 @@ impl OutputFlags {
     }
 
     /// Writes the files that tell of the result, each in one step.
-    pub fn note(&self, root: &Descriptor, names: &[Reference], commands: &Commands) -> Result<()> {
-        self.note_digest(root)?;
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, root, &names, None, commands))
+    pub fn note(&self, image: OutputImage<'_>, commands: &Commands) -> Result<()> {
+        self.note_digest(image.root)?;
+        let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
+        self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, image, &names, None, commands))
     }
 
     /// Writes the file of the digest alone.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::value::{flag, value};
+use super::value::{flag, on_or_off, value};
 use crate::error::{Error, Result};
 use crate::oci::Map;
 use crate::plan::{ContextPlace, NamedContext};
@@ -25,6 +25,12 @@ pub struct RecipeFlags {
     /// Give an ARG of the Dockerfile a value; without one, that of the environment variable of this name
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub build_arg: Vec<String>,
+    /// Give each ARG without a value that of the tag or of git, if its name asks for one
+    ///
+    /// VERSION is that of the tag; COMMIT, GIT_SHA, REVISION, VCS_REF and the like are the commit, BUILD_DATE, CREATED and the
+    /// like its time, VCS_URL the repository, GIT_BRANCH the branch. `push` does so by itself where the tag is a version.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub git_args: Option<bool>,
     /// Take NAME in a Dockerfile for a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
     #[arg(long, value_name = "NAME=PLACE", value_parser = value::<NamedContext>)]
     pub build_context: Vec<NamedContext>,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use crate::cli::ci::CiCommit;
 use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::plan::version;
@@ -24,12 +25,14 @@ pub struct TagChoice {
 
 impl TagChoice {
     /// Returns the repository of `name`, its tag (`latest` if it has none), and the plan of its tags. Fails for a name
-    /// or a template that is wrong. `checkout` is a directory in the git checkout whose branch counts.
-    pub fn resolve(&self, name: &str, checkout: &Path) -> Result<(Reference, String, TagPlan)> {
+    /// or a template that is wrong. `checkout` is a directory in the git checkout whose branch counts; on a commit alone it is
+    /// the one that the CI's variables name.
+    pub fn resolve(&self, name: &str, checkout: &Path, ci: &CiCommit) -> Result<(Reference, String, TagPlan)> {
         let (repository, tag) = tag::split_name(name).map_err(Error::on_command_line)?;
         let tag = tag.unwrap_or_else(|| "latest".to_owned());
         // Where git will not answer, no tag is a branch's.
-        let branch = git::checkout(checkout).ok().flatten().and_then(|checkout| checkout.branch);
+        let found = git::checkout(checkout).ok().flatten();
+        let branch = ci.complete(found, checkout).and_then(|checkout| checkout.branch);
         let plan = match &self.tag_template {
             Some(template) => tag::from_template(template, &tag, branch.as_ref()),
             None if self.no_fan_out => tag::alone(&tag),
@@ -52,8 +55,14 @@ pub struct ReleaseFlags {
 
 impl ReleaseFlags {
     /// Returns the target of a push to `name`, and the tag that the name has; as [`TagChoice::resolve`] has it.
-    pub fn target(&self, choice: &TagChoice, name: &str, checkout: &Path) -> Result<(ReleaseTarget, String)> {
-        let (repository, tag, mut plan) = choice.resolve(name, checkout)?;
+    pub fn target(
+        &self,
+        choice: &TagChoice,
+        name: &str,
+        checkout: &Path,
+        ci: &CiCommit,
+    ) -> Result<(ReleaseTarget, String)> {
+        let (repository, tag, mut plan) = choice.resolve(name, checkout, ci)?;
         if self.force_tags {
             plan.tags.iter_mut().for_each(|tag| tag.line = None);
         }

@@ -1,9 +1,9 @@
 //! The one image of several platforms that is meant.
 
 use crate::error::{Error, Result};
-use crate::image::{Existing, Reader};
-use crate::oci::{Descriptor, Platform, media_type};
-use crate::store::{Graph, Store};
+use crate::image::{Existing, choose};
+use crate::oci::{Descriptor, Platform};
+use crate::store::Store;
 
 /// Returns the image below `root`, which errors call `title`, that fits `platform` best, and its manifest's descriptor. Where
 /// no platform is said it is that of this machine, or whichever the image has if it has but one.
@@ -13,25 +13,14 @@ pub fn chosen(
     root: &Descriptor,
     platform: Option<&Platform>,
 ) -> Result<(Descriptor, Existing)> {
-    let graph = Graph::of(store, root)?;
     let wanted = platform.cloned().unwrap_or_else(Platform::host);
-    let is_any = platform.is_none() && !media_type::is_index(&root.media_type);
-    let mut best: Option<(usize, Descriptor, Existing)> = None;
-    for (at, bytes) in graph.images() {
-        // What is listed for another platform need not be here.
-        if at.platform.as_ref().is_some_and(|listed| !is_any && wanted.fit(listed).is_none()) {
-            continue;
+    let found = choose(store, title, root, &wanted)?;
+    let (manifest, image) = found.ok_or_else(|| Error::input(format!("{title} is no image but an artifact")))?;
+    match platform {
+        Some(platform) if platform.fit(&image.config.platform).is_none() => {
+            Err(Error::not_found(format!("{title} has no image for {platform}"))
+                .with_hint(format!("it has {}", image.config.platform)))
         }
-        let Some(image) = Reader::new(store).image_in(at, bytes)? else { continue };
-        let fit = match wanted.fit(&image.config.platform) {
-            Some(fit) => fit,
-            None if is_any => usize::MAX,
-            None => continue,
-        };
-        if best.as_ref().is_none_or(|(other, ..)| fit < *other) {
-            best = Some((fit, at.clone(), image));
-        }
+        _ => Ok((manifest, image)),
     }
-    let found = best.map(|(_, manifest, image)| (manifest, image));
-    found.ok_or_else(|| Error::not_found(format!("{title} has no image for {wanted}")))
 }

@@ -3,11 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
 use super::row::{ImageRow, ListedImage, repository};
 use crate::cli::environment::Environment;
+use crate::cli::flags::prune::age;
 use crate::cli::flags::value::value;
 use crate::cli::format::Format;
 use crate::cli::print::{answer_json, answer_lines};
@@ -20,16 +22,19 @@ use crate::tree::Pattern;
 /// List the images that have names in the local store, the newest first
 #[derive(Debug, Args)]
 pub struct ImageListArguments {
-    /// Name of which all tags are listed, or one with a tag
+    /// Name of which all tags are listed, or one with a tag, or a pattern as in reference=PATTERN
     #[arg(value_name = "NAME[:TAG]")]
     name: Option<String>,
     /// Accepted, as docker has it: nothing is hidden
     #[arg(short, long, hide = true)]
     all: bool,
+    /// Accepted, as docker has it: platforms are shown anyway
+    #[arg(long, hide = true)]
+    tree: bool,
     /// Show digests
     #[arg(long)]
     digests: bool,
-    /// List only what reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or dangling=BOOL says
+    /// List only what reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE, until=TIME or dangling=BOOL says
     #[arg(short, long, value_name = "FILTER", value_parser = value::<Filter>)]
     filter: Vec<Filter>,
     /// Show each as a Go template says, such as '{{.Repository}}:{{.Tag}}', or 'table …', or json
@@ -55,6 +60,7 @@ enum Filter {
     Label(String, Option<String>),
     Before(String),
     Since(String),
+    Until(Duration),
     Dangling(bool),
 }
 
@@ -63,10 +69,13 @@ pub fn run(arguments: &ImageListArguments, environment: &Environment) -> Result<
     let mut images: Vec<ListedImage> = Vec::new();
     if let Some(root) = environment.present_store() {
         let store = LocalStore::open(root)?;
-        let name = arguments.name.as_deref().map(str::parse::<Reference>).transpose();
+        let is_pattern = arguments.name.as_ref().is_some_and(|name| name.contains(['*', '?', '[']));
+        let pattern = arguments.name.as_ref().filter(|_| is_pattern);
+        let name = arguments.name.as_deref().filter(|_| !is_pattern).map(str::parse::<Reference>).transpose();
         let name = name.map_err(Error::on_command_line)?;
         for image in store.names()? {
-            if name.as_ref().is_some_and(|name| !is_named(&image, name)) {
+            let is_other = name.as_ref().is_some_and(|name| !is_named(&image, name));
+            if is_other || !pattern.map_or(Ok(true), |pattern| is_like(&image.name, pattern))? {
                 continue;
             }
             let image = ListedImage::of(&store, image)?;
@@ -103,17 +112,17 @@ fn is_named(image: &NamedImage, name: &Reference) -> bool {
 fn passes(store: &LocalStore, listed: &ListedImage, filters: &[Filter]) -> Result<bool> {
     for filter in filters {
         let passes = match filter {
-            Filter::Reference(pattern) => {
-                let name = &listed.image.name;
-                let pattern: Pattern = pattern.parse()?;
-                [name.familiar(), repository(name)].iter().any(|name| pattern.matches(name.as_bytes()))
-            }
+            Filter::Reference(pattern) => is_like(&listed.image.name, pattern)?,
             Filter::Label(key, wanted) => listed.labels.iter().any(|labels| {
                 let label = labels.get(key);
                 label.is_some_and(|label| wanted.as_ref().is_none_or(|wanted| label == wanted))
             }),
             Filter::Before(text) => listed.created < created(store, text)?,
             Filter::Since(text) => listed.created > created(store, text)?,
+            Filter::Until(time) => {
+                let created = UNIX_EPOCH.checked_add(Duration::from_secs(listed.created));
+                created.is_some_and(|created| SystemTime::now().duration_since(created).is_ok_and(|age| age >= *time))
+            }
             // All that is listed has a name.
             Filter::Dangling(is_wanted) => !is_wanted,
         };
@@ -122,6 +131,12 @@ fn passes(store: &LocalStore, listed: &ListedImage, filters: &[Filter]) -> Resul
         }
     }
     Ok(true)
+}
+
+/// Whether a pattern is of a name, with its tag or without.
+fn is_like(name: &Reference, pattern: &str) -> Result<bool> {
+    let pattern: Pattern = pattern.parse()?;
+    Ok([name.familiar(), repository(name)].iter().any(|name| pattern.matches(name.as_bytes())))
 }
 
 /// Returns when the image that `text` means was made, in seconds since 1970.
@@ -138,7 +153,7 @@ impl FromStr for Filter {
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || {
             Error::usage(format!("the filter `{text}` is not known")).with_hint(
-                "known are reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE and dangling=BOOL",
+                "known are reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE, until=TIME and dangling=BOOL",
             )
         };
         let (key, value) = text.split_once('=').ok_or_else(unknown)?;
@@ -150,6 +165,7 @@ impl FromStr for Filter {
             }),
             "before" => Ok(Filter::Before(value.to_owned())),
             "since" => Ok(Filter::Since(value.to_owned())),
+            "until" => age(value).map(Filter::Until).ok_or_else(unknown),
             "dangling" => quantity::boolean(value).map(Filter::Dangling).ok_or_else(unknown),
             _ => Err(unknown()),
         }

@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use super::row::size;
+use super::row::{ListedImage, size};
 use crate::cli::environment::Environment;
+use crate::cli::flags::prune::PruneFilter;
+use crate::cli::flags::value::value;
 use crate::cli::print::{answer, answer_lines};
 use crate::cli::store::idle;
 use crate::error::Result;
@@ -18,6 +20,9 @@ pub struct ImagePruneArguments {
     /// Remove all names, too
     #[arg(short, long)]
     all: bool,
+    /// Remove only what until=TIME says: what was made or used before; and names that label=KEY[=VALUE] or label!=KEY[=VALUE] says
+    #[arg(long, value_name = "FILTER", value_parser = value::<PruneFilter>)]
+    filter: Vec<PruneFilter>,
     /// Accepted, as docker has it: nothing is asked
     #[arg(short, long)]
     force: bool,
@@ -28,10 +33,19 @@ pub fn run(arguments: &ImagePruneArguments, environment: &Environment) -> Result
     let store = LocalStore::open(environment.store()?)?;
     if arguments.all {
         for image in store.names()? {
+            if !arguments.filter.is_empty() {
+                let listed = ListedImage::of(&store, image.clone())?;
+                if !arguments.filter.iter().all(|filter| filter.passes(listed.created, &listed.labels)) {
+                    continue;
+                }
+            }
             store.remove_name(&image.name)?;
             answer(&format!("Untagged: {}", image.name.familiar()))?;
         }
     }
-    let pruned = idle(store)?.prune(&Bound { keep: 0, unused_for: None })?;
-    answer_lines([format!("Total reclaimed space: {}", size(pruned.size()))])
+    // What has no name any more has no labels that are known either.
+    let is_of_labels = arguments.filter.iter().any(|filter| matches!(filter, PruneFilter::Label { .. }));
+    let unused_for = arguments.filter.iter().filter_map(PruneFilter::time).max();
+    let freed = if is_of_labels { 0 } else { idle(store)?.prune(&Bound { keep: 0, unused_for })?.size() };
+    answer_lines([format!("Total reclaimed space: {}", size(freed))])
 }

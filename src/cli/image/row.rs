@@ -40,7 +40,7 @@ impl ImageRow {
             tag: image.name.tag().unwrap_or_default().to_owned(),
             digest: image.root.digest.to_string(),
             created_since: ago(*created),
-            created_at: i64::try_from(*created).ok().and_then(|created| rfc3339(created).ok()).unwrap_or_default(),
+            created_at: written_by_go(*created).unwrap_or_default(),
             size: size(*bytes),
             platforms: platforms.join(","),
             containers: UNKNOWN,
@@ -85,6 +85,12 @@ impl ListedImage {
         }
         Ok(listed)
     }
+}
+
+/// Returns a time as Go's programs write it: `2001-09-09 01:46:40 +0000 UTC`; none for one that no calendar has.
+fn written_by_go(seconds: u64) -> Option<String> {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| rfc3339(seconds).ok())?;
+    Some(format!("{} +0000 UTC", time.trim_end_matches('Z').replace('T', " ")))
 }
 
 /// Returns what a time of a config is in seconds since 1970; none if it is no such time.

@@ -1,7 +1,7 @@
 //! Whether all is there that a project names.
 
-use super::node::Node;
-use super::project::Project;
+use super::model::Project;
+use super::node::YamlNode;
 use crate::error::{Error, Result, suggestion};
 
 /// Fails for a service without an image and a build, and for what a service names and the file does not have.
@@ -22,7 +22,7 @@ pub fn project(project: &Project) -> Result<()> {
         }
         for (kind, key) in [("network", "networks"), ("model", "models")] {
             for (other, node) in service.entries_of(key) {
-                if project.file.get(key).and_then(Node::mapping).is_none_or(|all| !all.contains_key(other)) {
+                if project.file.get(key).and_then(YamlNode::mapping).is_none_or(|all| !all.contains_key(other)) {
                     return Err(missing(project, node, kind, key, other));
                 }
             }
@@ -30,14 +30,14 @@ pub fn project(project: &Project) -> Result<()> {
         for (kind, key) in [("secret", "secrets"), ("config", "configs")] {
             for node in service.values_of(key) {
                 let source = node.text_of("source").unwrap_or_default();
-                if project.file.get(key).and_then(Node::mapping).is_none_or(|all| !all.contains_key(source)) {
+                if project.file.get(key).and_then(YamlNode::mapping).is_none_or(|all| !all.contains_key(source)) {
                     return Err(missing(project, node, kind, key, source));
                 }
             }
         }
         for node in service.values_of("volumes").iter().filter(|node| node.text_of("type") == Some("volume")) {
             if let Some(source) = node.text_of("source")
-                && project.file.get("volumes").and_then(Node::mapping).is_none_or(|all| !all.contains_key(source))
+                && project.file.get("volumes").and_then(YamlNode::mapping).is_none_or(|all| !all.contains_key(source))
             {
                 return Err(missing(project, node, "volume", "volumes", source));
             }
@@ -46,7 +46,7 @@ pub fn project(project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn check_build(name: &str, service: &Node) -> Result<()> {
+fn check_build(name: &str, service: &YamlNode) -> Result<()> {
     let Some(build) = service.get("build") else { return Ok(()) };
     if let (Some(inline), Some(_)) = (build.get("dockerfile_inline"), build.get("dockerfile")) {
         let error = Error::input(format!("the service `{name}` has both `dockerfile` and `dockerfile_inline`"));
@@ -55,7 +55,7 @@ fn check_build(name: &str, service: &Node) -> Result<()> {
     Ok(())
 }
 
-fn missing(project: &Project, node: &Node, kind: &str, key: &str, name: &str) -> Error {
+fn missing(project: &Project, node: &YamlNode, kind: &str, key: &str, name: &str) -> Error {
     let error = node.blame_key(Error::not_found(format!("there is no {kind} `{name}` in `{key}` of the file")));
     match suggestion(name, project.file.entries_of(key).map(|(name, _)| name.as_str())) {
         Some(near) => error.with_hint(format!("did you mean `{near}`?")),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::interpolation::Interpolation;
-use super::node::{ComposeText, Place};
+use super::node::{ComposeText, TextPlace};
 use crate::error::{Error, Result};
 use crate::oci::Map;
 
@@ -136,7 +136,7 @@ impl<'a> DotenvReader<'a> {
 
     fn blame(&self, at: usize, error: Error) -> Error {
         let start = self.text[..at.min(self.text.len())].chars().count();
-        let place = Place { text: self.whole.clone(), start, end: start + 1 };
+        let place = TextPlace { text: self.whole.clone(), start, end: start + 1 };
         error.or_excerpt(Some(&place.excerpt()))
     }
 }

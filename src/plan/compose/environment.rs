@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::dotenv;
-use super::node::{Node, NodeMapping, NodeValue};
-use super::project::Project;
+use super::model::Project;
+use super::node::{NodeMapping, NodeValue, YamlNode};
 use crate::error::{Error, Result};
 
 impl Project {
@@ -38,7 +38,7 @@ impl Project {
                     let own = dotenv::read(path, &text, &known, unset)?;
                     all.extend(own.into_iter().map(|(name, value)| (name, file.with_text(value))));
                 }
-                if let Some(own) = mapping.get(target).and_then(Node::mapping) {
+                if let Some(own) = mapping.get(target).and_then(YamlNode::mapping) {
                     all.extend(own.clone());
                 }
                 if !all.is_empty() {

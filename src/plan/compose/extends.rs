@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::load::{ComposeFile, Loading, Scope};
+use super::load::{ComposeFile, Loading, ProjectScope, not_elsewhere};
 use super::merge::merge;
-use super::node::{Node, NodeMapping};
+use super::node::{NodeMapping, YamlNode};
 use super::schema;
 use super::shape::KeyTrail;
 use crate::error::{Error, Result, suggestion};
@@ -21,12 +21,12 @@ type ExtendsChain = Vec<(PathBuf, String)>;
 struct Services<'a> {
     all: &'a NodeMapping,
     file: &'a Path,
-    scope: Scope<'a>,
+    scope: ProjectScope<'a>,
 }
 
 impl Loading<'_> {
     /// Puts what the services of `document` extend into them.
-    pub fn extend(&self, document: &mut Node, file: &ComposeFile, scope: Scope<'_>) -> Result<()> {
+    pub fn extend(&self, document: &mut YamlNode, file: &ComposeFile, scope: ProjectScope<'_>) -> Result<()> {
         let Some(services) = document.mapping_mut().and_then(|mapping| mapping.get_mut("services")) else {
             return Ok(());
         };
@@ -36,14 +36,14 @@ impl Loading<'_> {
             if service.get("extends").is_some() {
                 let key = service.key.clone();
                 let found = Services { all: &before, file: &file.path, scope };
-                *service = Node { key, ..self.extended(name, found, &mut Vec::new())? };
+                *service = YamlNode { key, ..self.extended(name, found, &mut Vec::new())? };
             }
         }
         Ok(())
     }
 
     /// Returns the service `name` with all that it extends.
-    fn extended(&self, name: &str, services: Services<'_>, chain: &mut ExtendsChain) -> Result<Node> {
+    fn extended(&self, name: &str, services: Services<'_>, chain: &mut ExtendsChain) -> Result<YamlNode> {
         let Some(service) = services.all.get(name) else {
             return Err(Error::not_found(format!("there is no service `{name}`")));
         };
@@ -52,7 +52,11 @@ impl Loading<'_> {
             return Ok(service.clone());
         };
         let step = (services.file.to_owned(), name.to_owned());
-        if chain.contains(&step) || chain.len() >= LONGEST {
+        if chain.len() >= LONGEST {
+            let error = Error::input(format!("more than {LONGEST} services extend each other in a row"));
+            return Err(extends.blame(error));
+        }
+        if chain.contains(&step) {
             let way = chain.iter().map(|(file, name)| format!("{name} in {}", file.display())).collect();
             return Err(extends.blame(Error::input(format!("the service `{name}` extends itself"))).with_details(way));
         }
@@ -77,28 +81,29 @@ impl Loading<'_> {
         let mark = own.mark;
         own.mark = Default::default();
         let merged = merge(base, own, &mut vec!["services", name])?;
-        Ok(Node { mark, ..merged })
+        Ok(YamlNode { mark, ..merged })
     }
 
     /// The service of another file, with its paths made whole there.
     fn base_of_file(
         &self,
         wanted: &str,
-        file: &Node,
-        extends: &Node,
-        scope: Scope<'_>,
+        file: &YamlNode,
+        extends: &YamlNode,
+        scope: ProjectScope<'_>,
         chain: &mut ExtendsChain,
-    ) -> Result<Node> {
+    ) -> Result<YamlNode> {
         let Some(text) = file.text() else {
             return Err(file.blame(Error::input(format!("the file is {}, and it has to be a path", file.kind()))));
         };
+        not_elsewhere(file)?;
         let path = self.paths(scope).path(text);
         let all = self.services_of(&path, text, file, scope)?;
         if !all.contains_key(wanted) {
             return Err(missing(extends, wanted, &all));
         }
         let directory = path.parent().unwrap_or(scope.directory);
-        let scope = Scope { directory, ..scope };
+        let scope = ProjectScope { directory, ..scope };
         let base = self.extended(wanted, Services { all: &all, file: &path, scope }, chain)?;
         let top = KeyTrail::TOP;
         if !self.reader.interpolates {
@@ -109,7 +114,13 @@ impl Loading<'_> {
         Ok(base)
     }
 
-    fn services_of(&self, path: &Path, shown: &str, file: &Node, scope: Scope<'_>) -> Result<Rc<NodeMapping>> {
+    fn services_of(
+        &self,
+        path: &Path,
+        shown: &str,
+        file: &YamlNode,
+        scope: ProjectScope<'_>,
+    ) -> Result<Rc<NodeMapping>> {
         if let Some(known) = self.others.borrow().get(path) {
             return Ok(known.clone());
         }
@@ -117,7 +128,7 @@ impl Loading<'_> {
         let mut all = NodeMapping::new();
         for mut document in self.documents(&other).map_err(|error| file.blame(error))? {
             self.interpolate(&mut document, scope)?;
-            if let Some(services) = document.get("services").and_then(Node::mapping) {
+            if let Some(services) = document.get("services").and_then(YamlNode::mapping) {
                 all.extend(services.clone());
             }
         }
@@ -127,7 +138,7 @@ impl Loading<'_> {
     }
 }
 
-fn missing(extends: &Node, wanted: &str, all: &NodeMapping) -> Error {
+fn missing(extends: &YamlNode, wanted: &str, all: &NodeMapping) -> Error {
     let place = extends.get("service").unwrap_or(extends);
     let error = place.blame(Error::not_found(format!("there is no service `{wanted}` to extend")));
     match suggestion(wanted, all.keys().map(String::as_str)) {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::dotenv;
-use super::load::{ComposeFile, Loading, Scope};
-use super::node::{Node, NodeMapping, NodeValue};
+use super::load::{ComposeFile, Loading, ProjectScope, not_elsewhere};
+use super::node::{NodeMapping, NodeValue, YamlNode};
 use super::paths::clean;
 use crate::error::{Error, Result};
 use crate::oci::Map;
@@ -14,7 +14,7 @@ const RESOURCES: [&str; 6] = ["services", "volumes", "networks", "secrets", "con
 
 impl Loading<'_> {
     /// Puts what `document` includes into it.
-    pub fn include(&self, document: &mut Node, scope: Scope<'_>, chain: &[PathBuf]) -> Result<()> {
+    pub fn include(&self, document: &mut YamlNode, scope: ProjectScope<'_>, chain: &[PathBuf]) -> Result<()> {
         let Some(mapping) = document.mapping_mut() else { return Ok(()) };
         let Some(include) = mapping.remove("include").filter(|include| !include.is_null()) else { return Ok(()) };
         let Some(entries) = include.list() else {
@@ -30,7 +30,7 @@ impl Loading<'_> {
         Ok(())
     }
 
-    fn included(&self, entry: &Node, scope: Scope<'_>, chain: &[PathBuf]) -> Result<Node> {
+    fn included(&self, entry: &YamlNode, scope: ProjectScope<'_>, chain: &[PathBuf]) -> Result<YamlNode> {
         if let Some(key) = entry.mapping().into_iter().flatten().find(|(key, _)| !KEYS.contains(&key.as_str())) {
             return Err(key.1.blame_key(Error::input(format!("`include` has no key `{}`", key.0))));
         }
@@ -56,9 +56,7 @@ impl Loading<'_> {
                 .with_details(way.iter().map(|path| format!("by way of {path}")).collect()));
         }
         for (file, path) in files.iter().zip(&paths) {
-            if file.path.to_str().is_some_and(|path| path.contains("://")) {
-                return Err(path.blame(Error::input("files from elsewhere are not included")));
-            }
+            not_elsewhere(path)?;
             if (self.reader.read)(&file.path).map_err(|error| path.blame(error))?.is_none() {
                 return Err(path.blame(Error::not_found(format!("there is no file {}", file.path.display()))));
             }
@@ -68,14 +66,19 @@ impl Loading<'_> {
             None => clean(files[0].path.parent().unwrap_or(scope.directory)),
         };
         let variables = self.variables_of(entry, &directory, scope)?;
-        self.files(&files, Scope { directory: &directory, variables: &variables }, chain)
+        self.files(&files, ProjectScope { directory: &directory, variables: &variables }, chain)
     }
 
     /// The variables that an included project sees: those that are there, and those of its own files that are not.
-    fn variables_of(&self, entry: &Node, directory: &std::path::Path, scope: Scope<'_>) -> Result<Map<String>> {
+    fn variables_of(
+        &self,
+        entry: &YamlNode,
+        directory: &std::path::Path,
+        scope: ProjectScope<'_>,
+    ) -> Result<Map<String>> {
         let resolution = self.paths(scope);
         let files = texts(entry, "env_file")?;
-        let named: Vec<(PathBuf, Option<&Node>)> = match files.is_empty() {
+        let named: Vec<(PathBuf, Option<&YamlNode>)> = match files.is_empty() {
             true => vec![(directory.join(".env"), None)],
             false => files.iter().map(|file| (resolution.path(file.text().unwrap_or_default()), Some(*file))).collect(),
         };
@@ -104,9 +107,9 @@ impl Loading<'_> {
 const KEYS: [&str; 3] = ["path", "project_directory", "env_file"];
 
 /// The texts that `key` has: one, or a list.
-fn texts<'a>(entry: &'a Node, key: &str) -> Result<Vec<&'a Node>> {
+fn texts<'a>(entry: &'a YamlNode, key: &str) -> Result<Vec<&'a YamlNode>> {
     let Some(node) = entry.get(key) else { return Ok(Vec::new()) };
-    let nodes: Vec<&Node> = node.list().map_or_else(|| vec![node], |nodes| nodes.iter().collect());
+    let nodes: Vec<&YamlNode> = node.list().map_or_else(|| vec![node], |nodes| nodes.iter().collect());
     match nodes.iter().find(|node| node.text().is_none()) {
         Some(wrong) => Err(wrong.blame(Error::input(format!("`{key}` is {}, and it has to be a path", wrong.kind())))),
         None => Ok(nodes),
@@ -114,11 +117,12 @@ fn texts<'a>(entry: &'a Node, key: &str) -> Result<Vec<&'a Node>> {
 }
 
 /// Puts the entries of `included` into `mapping`. Fails for one that is there and says something else.
-fn take_over(mapping: &mut NodeMapping, included: Node) -> Result<()> {
+fn take_over(mapping: &mut NodeMapping, included: YamlNode) -> Result<()> {
     let NodeValue::Mapping(mut included) = included.value else { return Ok(()) };
     for key in RESOURCES {
-        let Some(Node { value: NodeValue::Mapping(entries), place, .. }) = included.remove(key) else { continue };
-        let empty = Node { value: NodeValue::Mapping(NodeMapping::new()), place, key: None, mark: Default::default() };
+        let Some(YamlNode { value: NodeValue::Mapping(entries), place, .. }) = included.remove(key) else { continue };
+        let empty =
+            YamlNode { value: NodeValue::Mapping(NodeMapping::new()), place, key: None, mark: Default::default() };
         let target = mapping.entry(key.to_owned()).or_insert(empty);
         if target.is_null() {
             target.value = NodeValue::Mapping(NodeMapping::new());

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-use super::node::{Mark, Node, NodeValue};
+use super::node::{MergeMark, NodeValue, YamlNode};
 use crate::error::{Error, Result};
 
 /// In bytes: the most that all values of one file may come to.
@@ -23,7 +23,7 @@ pub struct Interpolation<'a> {
 }
 
 /// One variable as text names it.
-pub struct Substitution<'a> {
+pub struct VariableUse<'a> {
     /// Its name.
     pub name: &'a str,
     /// What follows it within the braces: the sign, and the word behind it.
@@ -31,11 +31,11 @@ pub struct Substitution<'a> {
 }
 
 /// A part of a text.
-pub enum Piece<'a> {
+pub enum TextPiece<'a> {
     /// As it is.
     Text(&'a str),
     /// A variable.
-    Substitution(Substitution<'a>),
+    VariableUse(VariableUse<'a>),
 }
 
 impl<'a> Interpolation<'a> {
@@ -45,8 +45,8 @@ impl<'a> Interpolation<'a> {
     }
 
     /// Puts values into all text of `node`, not into its keys. An error shows the line.
-    pub fn apply(&self, node: &mut Node) -> Result<()> {
-        if node.mark == Mark::Reset {
+    pub fn apply(&self, node: &mut YamlNode) -> Result<()> {
+        if node.mark == MergeMark::Reset {
             return Ok(());
         }
         match &mut node.value {
@@ -75,14 +75,14 @@ impl<'a> Interpolation<'a> {
         }
         for piece in pieces(text)? {
             match piece {
-                Piece::Text(text) => self.put(text, result)?,
-                Piece::Substitution(substitution) => self.substitute(&substitution, depth, result)?,
+                TextPiece::Text(text) => self.put(text, result)?,
+                TextPiece::VariableUse(substitution) => self.substitute(&substitution, depth, result)?,
             }
         }
         Ok(())
     }
 
-    fn substitute(&self, substitution: &Substitution<'_>, depth: usize, result: &mut String) -> Result<()> {
+    fn substitute(&self, substitution: &VariableUse<'_>, depth: usize, result: &mut String) -> Result<()> {
         let name = substitution.name;
         let value = (self.variable)(name);
         let Some((sign, word)) = substitution.operation else {
@@ -116,43 +116,43 @@ impl<'a> Interpolation<'a> {
 }
 
 /// Returns the parts of `text`. Fails for a `$` that begins nothing.
-pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>> {
+pub fn pieces(text: &str) -> Result<Vec<TextPiece<'_>>> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
-        pieces.push(Piece::Text(&rest[..at]));
+        pieces.push(TextPiece::Text(&rest[..at]));
         let after = &rest[at + 1..];
         if let Some(next) = after.strip_prefix('$') {
-            pieces.push(Piece::Text("$"));
+            pieces.push(TextPiece::Text("$"));
             rest = next;
         } else if let Some(inner) = after.strip_prefix('{') {
             let end = closing_brace(inner).ok_or_else(|| invalid(text))?;
-            pieces.push(Piece::Substitution(braced(&inner[..end]).ok_or_else(|| invalid(text))?));
+            pieces.push(TextPiece::VariableUse(braced(&inner[..end]).ok_or_else(|| invalid(text))?));
             rest = &inner[end + 1..];
         } else {
             let (name, next) = after.split_at(name_length(after));
             if name.is_empty() {
                 return Err(invalid(text));
             }
-            pieces.push(Piece::Substitution(Substitution { name, operation: None }));
+            pieces.push(TextPiece::VariableUse(VariableUse { name, operation: None }));
             rest = next;
         }
     }
-    pieces.push(Piece::Text(rest));
+    pieces.push(TextPiece::Text(rest));
     Ok(pieces)
 }
 
-fn braced(inner: &str) -> Option<Substitution<'_>> {
+fn braced(inner: &str) -> Option<VariableUse<'_>> {
     let (name, rest) = inner.split_at(name_length(inner));
     if name.is_empty() {
         return None;
     }
     if rest.is_empty() {
-        return Some(Substitution { name, operation: None });
+        return Some(VariableUse { name, operation: None });
     }
     let length = if rest.starts_with(':') { 2 } else { 1 };
     let sign = rest.get(..length).filter(|sign| sign.ends_with(['-', '?', '+']))?;
-    Some(Substitution { name, operation: Some((sign, &rest[length..])) })
+    Some(VariableUse { name, operation: Some((sign, &rest[length..])) })
 }
 
 /// Where the brace is that belongs to one that stands before `text`: every `${` has one, and no other `{`.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::interpolation::Interpolation;
 use super::merge::merge;
-use super::node::{ComposeText, Node, NodeMapping, NodeValue};
+use super::node::{ComposeText, NodeMapping, NodeValue, YamlNode};
 use super::paths::PathResolution;
 use super::shape::KeyTrail;
 use super::{schema, yaml};
@@ -47,7 +47,7 @@ pub struct ComposeFile {
 
 /// What a file is read in.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'a> {
+pub(super) struct ProjectScope<'a> {
     /// The directory of its project.
     pub directory: &'a Path,
     /// The variables there.
@@ -76,7 +76,7 @@ impl<'a> Loading<'a> {
     }
 
     /// Returns the documents of `file`.
-    pub fn documents(&self, file: &ComposeFile) -> Result<Vec<Node>> {
+    pub fn documents(&self, file: &ComposeFile) -> Result<Vec<YamlNode>> {
         let text = match &file.text {
             Some(text) => text.clone(),
             None => (self.reader.read)(&file.path)?
@@ -93,7 +93,7 @@ impl<'a> Loading<'a> {
     }
 
     /// Puts the variables of `scope` into `node`, unless they are to stay.
-    pub fn interpolate(&self, node: &mut Node, scope: Scope<'_>) -> Result<()> {
+    pub fn interpolate(&self, node: &mut YamlNode, scope: ProjectScope<'_>) -> Result<()> {
         if !self.reader.interpolates {
             return Ok(());
         }
@@ -111,8 +111,8 @@ impl<'a> Loading<'a> {
 
     /// Returns what `files` say together, the later ones laid over the earlier, in its one form. `chain` are the files that have
     /// included these.
-    pub fn files(&self, files: &[ComposeFile], scope: Scope<'_>, chain: &[PathBuf]) -> Result<Node> {
-        let mut whole: Option<Node> = None;
+    pub fn files(&self, files: &[ComposeFile], scope: ProjectScope<'_>, chain: &[PathBuf]) -> Result<YamlNode> {
+        let mut whole: Option<YamlNode> = None;
         for file in files {
             let chain: Vec<PathBuf> = chain.iter().cloned().chain([file.path.clone()]).collect();
             for mut document in self.documents(file)? {
@@ -142,11 +142,11 @@ impl<'a> Loading<'a> {
     }
 
     /// Returns how paths become whole in `scope`.
-    pub fn paths<'s>(&self, scope: Scope<'s>) -> PathResolution<'s> {
+    pub fn paths<'s>(&self, scope: ProjectScope<'s>) -> PathResolution<'s> {
         PathResolution { directory: scope.directory, home: scope.variables.get("HOME").map(String::as_str) }
     }
 
-    fn drop_version(&self, document: &mut Node, file: &ComposeFile) {
+    fn drop_version(&self, document: &mut YamlNode, file: &ComposeFile) {
         if document.mapping_mut().is_some_and(|mapping| mapping.remove("version").is_some()) {
             let shown = &file.shown;
             self.tell_once(format!("{shown}: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"));
@@ -154,14 +154,14 @@ impl<'a> Loading<'a> {
     }
 
     /// Takes from the budget of files that are included.
-    pub fn spend_include(&self, node: &Node) -> Result<()> {
+    pub fn spend_include(&self, node: &YamlNode) -> Result<()> {
         let too_many = || node.blame(Error::input(format!("more than {MOST_INCLUDES} files are included")));
         self.includes_left.set(self.includes_left.get().checked_sub(1).ok_or_else(too_many)?);
         Ok(())
     }
 
     /// Takes `base` from the budget of what services extend.
-    pub fn spend_extended(&self, base: &Node) -> Result<()> {
+    pub fn spend_extended(&self, base: &YamlNode) -> Result<()> {
         let left = self.extended_left.get().checked_sub(count(base));
         let too_much = || {
             let error = format!("services come to more than {MOST_EXTENDED} values by what they extend");
@@ -172,12 +172,23 @@ impl<'a> Loading<'a> {
     }
 }
 
-fn unmarked(mut node: Node) -> Node {
+/// Fails for the path of a file that is no path.
+pub(super) fn not_elsewhere(path: &YamlNode) -> Result<()> {
+    match path.text() {
+        Some(text) if text.contains("://") || text.starts_with("git@") => {
+            let error = Error::input(format!("`{text}` is elsewhere, and files from elsewhere are not read"));
+            Err(path.blame(error.with_hint("fetch it, and name it by its path")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unmarked(mut node: YamlNode) -> YamlNode {
     node.unmark();
     node
 }
 
-fn count(node: &Node) -> usize {
+fn count(node: &YamlNode) -> usize {
     match &node.value {
         NodeValue::List(values) => 1 + values.iter().map(count).sum::<usize>(),
         NodeValue::Mapping(mapping) => 1 + mapping.values().map(count).sum::<usize>(),

@@ -1,7 +1,7 @@
 //! How a later file changes what an earlier one says: mappings by their keys, lists one behind the other, all else replaced; and
 //! the keys for which that is otherwise.
 
-use super::node::{Mark, Node, NodeMapping, NodeValue};
+use super::node::{MergeMark, NodeMapping, NodeValue, YamlNode};
 use crate::error::{Error, Result};
 
 /// How the values at one place are merged.
@@ -14,7 +14,7 @@ enum MergeRule {
     /// A directory, or a mapping.
     Build,
     /// Names, or a mapping with something of each.
-    Names(fn(&Node) -> Node),
+    Names(fn(&YamlNode) -> YamlNode),
     /// Mappings, if both are about the same driver.
     Logging,
     /// A mapping replaces or is replaced.
@@ -56,8 +56,8 @@ const RULES: &[(&str, MergeRule)] = &[
 pub type KeyPath<'a> = Vec<&'a str>;
 
 /// Returns what `base` is once `over` is laid over it. What `over` marks stays marked. An error shows the line of `over`.
-pub fn merge<'a>(base: Node, over: Node, path: &mut KeyPath<'a>) -> Result<Node> {
-    if over.mark != Mark::Merged {
+pub fn merge<'a>(base: YamlNode, over: YamlNode, path: &mut KeyPath<'a>) -> Result<YamlNode> {
+    if over.mark != MergeMark::Merged {
         return Ok(over);
     }
     match rule(path) {
@@ -85,7 +85,7 @@ fn rule(path: &[&str]) -> Option<MergeRule> {
     RULES.iter().find(|(pattern, _)| fits(pattern)).map(|(_, rule)| *rule)
 }
 
-fn usual<'a>(mut base: Node, over: Node, path: &mut KeyPath<'a>) -> Result<Node> {
+fn usual<'a>(mut base: YamlNode, over: YamlNode, path: &mut KeyPath<'a>) -> Result<YamlNode> {
     let (key, place) = (over.key.clone(), over.place.clone());
     match (&mut base.value, over.value) {
         (NodeValue::Mapping(_) | NodeValue::List(_), NodeValue::Null) => Ok(base),
@@ -98,12 +98,12 @@ fn usual<'a>(mut base: Node, over: Node, path: &mut KeyPath<'a>) -> Result<Node>
             Ok(base)
         }
         (NodeValue::Mapping(_) | NodeValue::List(_), value) => {
-            let over = Node { value, key, place, mark: Mark::Merged };
+            let over = YamlNode { value, key, place, mark: MergeMark::Merged };
             let error =
                 format!("{} is {} here, and {} in what it is laid over", path.join("."), over.kind(), base.kind());
             Err(over.blame(Error::input(error).with_hint("`!override` before it replaces what is there")))
         }
-        (_, value) => Ok(Node { value, key, place, mark: Mark::Merged }),
+        (_, value) => Ok(YamlNode { value, key, place, mark: MergeMark::Merged }),
     }
 }
 
@@ -122,27 +122,28 @@ fn merge_mappings(mapping: &mut NodeMapping, other: NodeMapping, path: &mut KeyP
 }
 
 /// Both as lists, one behind the other. A key that is taken away in `over` is gone from `base`.
-fn pairs(base: Node, over: Node) -> Node {
-    let gone = |item: &Node| {
+fn pairs(base: YamlNode, over: YamlNode) -> YamlNode {
+    let gone = |item: &YamlNode| {
         let name = item.text().map(|text| text.split('=').next().unwrap_or_default());
         let marked = name.and_then(|name| over.mapping()?.get(name));
-        marked.is_some_and(|value| value.mark == Mark::Reset)
+        marked.is_some_and(|value| value.mark == MergeMark::Reset)
     };
-    let mut values: Vec<Node> = as_pairs(&base).into_iter().filter(|item| !gone(item)).collect();
+    let mut values: Vec<YamlNode> = as_pairs(&base).into_iter().filter(|item| !gone(item)).collect();
     values.extend(as_pairs(&over));
-    Node { key: base.key.clone(), ..over.with(NodeValue::List(values)) }
+    YamlNode { key: base.key.clone(), ..over.with(NodeValue::List(values)) }
 }
 
 /// Returns a mapping as a list of `KEY=VALUE`, and one value as a list of it.
-pub fn as_pairs(node: &Node) -> Vec<Node> {
+pub fn as_pairs(node: &YamlNode) -> Vec<YamlNode> {
     match &node.value {
         NodeValue::Null => Vec::new(),
         NodeValue::List(values) => values.clone(),
         NodeValue::Mapping(mapping) => {
-            let of = |(key, value): (&String, &Node)| match &value.value {
-                _ if value.mark == Mark::Reset => Vec::new(),
+            let of = |(key, value): (&String, &YamlNode)| match &value.value {
+                _ if value.mark == MergeMark::Reset => Vec::new(),
                 NodeValue::List(values) => {
-                    let value = |value: &Node| value.with_text(format!("{key}={}", value.scalar().unwrap_or_default()));
+                    let value =
+                        |value: &YamlNode| value.with_text(format!("{key}={}", value.scalar().unwrap_or_default()));
                     values.iter().map(value).collect()
                 }
                 _ => match value.scalar() {
@@ -159,36 +160,36 @@ pub fn as_pairs(node: &Node) -> Vec<Node> {
 }
 
 /// The mapping of a build: text is its context.
-pub fn as_build(node: Node) -> Node {
+pub fn as_build(node: YamlNode) -> YamlNode {
     match &node.value {
         NodeValue::Text(_) => {
-            let context = Node { mark: Mark::Merged, ..node.clone() };
-            Node { mark: node.mark, ..node.with_entries([("context", context)]) }
+            let context = YamlNode { mark: MergeMark::Merged, ..node.clone() };
+            YamlNode { mark: node.mark, ..node.with_entries([("context", context)]) }
         }
         _ => node,
     }
 }
 
 /// The mapping of a list of names, each with what `with` makes for it.
-pub fn as_names(node: Node, with: fn(&Node) -> Node) -> Node {
+pub fn as_names(node: YamlNode, with: fn(&YamlNode) -> YamlNode) -> YamlNode {
     let Some(values) = node.list() else { return node };
     if !values.iter().all(|value| value.text().is_some()) {
         return node;
     }
-    let entry = |value: &Node| {
-        let made = Node { key: Some(value.place.clone()), ..with(value) };
+    let entry = |value: &YamlNode| {
+        let made = YamlNode { key: Some(value.place.clone()), ..with(value) };
         (value.text().unwrap_or_default().to_owned(), made)
     };
     node.with(NodeValue::Mapping(values.iter().map(entry).collect()))
 }
 
 /// What a dependency is that is only named.
-pub fn started(node: &Node) -> Node {
+pub fn started(node: &YamlNode) -> YamlNode {
     let required = node.with(NodeValue::Boolean(true));
     node.with_entries([("condition", node.with_text("service_started")), ("required", required)])
 }
 
 /// What a network is that is only named.
-pub fn nothing(node: &Node) -> Node {
+pub fn nothing(node: &YamlNode) -> YamlNode {
     node.with(NodeValue::Null)
 }

@@ -16,7 +16,7 @@ pub struct ComposeText {
 
 /// A part of a file. It is found again when somebody is to see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct TextPlace {
     pub(super) text: Arc<ComposeText>,
     /// In characters.
     pub(super) start: usize,
@@ -26,20 +26,20 @@ pub struct Place {
 
 /// A value, and where it stands.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct YamlNode {
     /// What it is.
     pub value: NodeValue,
     /// Where it was written.
-    pub place: Place,
+    pub place: TextPlace,
     /// Where its key was written, if it has one.
-    pub key: Option<Place>,
+    pub key: Option<TextPlace>,
     /// What it does to the value of an earlier file.
-    pub mark: Mark,
+    pub mark: MergeMark,
 }
 
 /// What `!reset` and `!override` say of a value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Mark {
+pub enum MergeMark {
     /// It is merged.
     #[default]
     Merged,
@@ -63,15 +63,15 @@ pub enum NodeValue {
     /// Text.
     Text(String),
     /// Values in their order.
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// Values by their names, whose order means nothing.
     Mapping(NodeMapping),
 }
 
 /// Values by their names.
-pub type NodeMapping = BTreeMap<String, Node>;
+pub type NodeMapping = BTreeMap<String, YamlNode>;
 
-impl Place {
+impl TextPlace {
     /// Returns the line and the part of it.
     pub fn excerpt(&self) -> Excerpt {
         let text = &self.text.text;
@@ -85,19 +85,19 @@ impl Place {
     }
 }
 
-impl Node {
+impl YamlNode {
     /// Returns `value` in the place of this one, of which it is made.
-    pub fn with(&self, value: NodeValue) -> Node {
-        Node { value, place: self.place.clone(), key: self.key.clone(), mark: Mark::Merged }
+    pub fn with(&self, value: NodeValue) -> YamlNode {
+        YamlNode { value, place: self.place.clone(), key: self.key.clone(), mark: MergeMark::Merged }
     }
 
     /// Returns text in the place of this one.
-    pub fn with_text(&self, text: impl Into<String>) -> Node {
+    pub fn with_text(&self, text: impl Into<String>) -> YamlNode {
         self.with(NodeValue::Text(text.into()))
     }
 
     /// Returns the mapping of `entries` in the place of this one.
-    pub fn with_entries<'a>(&self, entries: impl IntoIterator<Item = (&'a str, Node)>) -> Node {
+    pub fn with_entries<'a>(&self, entries: impl IntoIterator<Item = (&'a str, YamlNode)>) -> YamlNode {
         let entries = entries.into_iter().map(|(key, node)| (key.to_owned(), node));
         self.with(NodeValue::Mapping(entries.collect()))
     }
@@ -126,7 +126,7 @@ impl Node {
     }
 
     /// Returns the values of a list; none if it is something else.
-    pub fn list(&self) -> Option<&[Node]> {
+    pub fn list(&self) -> Option<&[YamlNode]> {
         match &self.value {
             NodeValue::List(values) => Some(values),
             _ => None,
@@ -150,7 +150,7 @@ impl Node {
     }
 
     /// Returns the value of `key`; none if there is none or this is no mapping.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&YamlNode> {
         self.mapping()?.get(key).filter(|node| !node.is_null())
     }
 
@@ -160,13 +160,13 @@ impl Node {
     }
 
     /// Returns the entries of the mapping that `key` has; none if there are none.
-    pub fn entries_of(&self, key: &str) -> impl Iterator<Item = (&String, &Node)> {
-        self.get(key).and_then(Node::mapping).into_iter().flatten()
+    pub fn entries_of(&self, key: &str) -> impl Iterator<Item = (&String, &YamlNode)> {
+        self.get(key).and_then(YamlNode::mapping).into_iter().flatten()
     }
 
     /// Returns the values of the list that `key` has; none if there are none.
-    pub fn values_of(&self, key: &str) -> &[Node] {
-        self.get(key).and_then(Node::list).unwrap_or_default()
+    pub fn values_of(&self, key: &str) -> &[YamlNode] {
+        self.get(key).and_then(YamlNode::list).unwrap_or_default()
     }
 
     /// Returns it as text, as Go prints it: none if it is a list, a mapping or nothing.
@@ -193,7 +193,7 @@ impl Node {
     }
 
     /// Returns whether both say the same, wherever they stand.
-    pub fn says_the_same(&self, other: &Node) -> bool {
+    pub fn says_the_same(&self, other: &YamlNode) -> bool {
         match (&self.value, &other.value) {
             (NodeValue::Null, NodeValue::Null) => true,
             (NodeValue::Boolean(a), NodeValue::Boolean(b)) => a == b,
@@ -204,8 +204,9 @@ impl Node {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
             }
             (NodeValue::Mapping(a), NodeValue::Mapping(b)) => {
-                let same =
-                    |((own, a), (other, b)): ((&String, &Node), (&String, &Node))| own == other && a.says_the_same(b);
+                let same = |((own, a), (other, b)): ((&String, &YamlNode), (&String, &YamlNode))| {
+                    own == other && a.says_the_same(b)
+                };
                 a.len() == b.len() && a.iter().zip(b).all(same)
             }
             _ => false,
@@ -214,15 +215,15 @@ impl Node {
 
     /// Takes away all marks.
     pub fn unmark(&mut self) {
-        self.mark = Mark::Merged;
+        self.mark = MergeMark::Merged;
         match &mut self.value {
             NodeValue::List(values) => {
-                values.retain(|value| value.mark != Mark::Reset);
-                values.iter_mut().for_each(Node::unmark);
+                values.retain(|value| value.mark != MergeMark::Reset);
+                values.iter_mut().for_each(YamlNode::unmark);
             }
             NodeValue::Mapping(mapping) => {
-                mapping.retain(|_, value| value.mark != Mark::Reset);
-                mapping.values_mut().for_each(Node::unmark);
+                mapping.retain(|_, value| value.mark != MergeMark::Reset);
+                mapping.values_mut().for_each(YamlNode::unmark);
             }
             _ => {}
         }

@@ -1,16 +1,16 @@
 //! What a compose file leaves unsaid, said: names, the default network, dependencies, and the values of variables.
 
 use super::merge::started;
-use super::node::{Node, NodeMapping, NodeValue};
+use super::node::{NodeMapping, NodeValue, YamlNode};
 use crate::oci::Map;
 
 /// Says what `file`, in its one form, leaves unsaid. `variables` are those of the project `name`.
-pub fn normalize(file: &mut Node, name: &str, variables: &Map<String>) {
+pub fn normalize(file: &mut YamlNode, name: &str, variables: &Map<String>) {
     let place = file.clone();
     let Some(mapping) = file.mapping_mut() else { return };
     mapping.insert("name".to_owned(), place.with_text(name));
     let mut uses_default = false;
-    if let Some(services) = mapping.get_mut("services").and_then(Node::mapping_mut) {
+    if let Some(services) = mapping.get_mut("services").and_then(YamlNode::mapping_mut) {
         for service in services.values_mut() {
             uses_default |= normalize_service(service, variables);
         }
@@ -23,7 +23,7 @@ pub fn normalize(file: &mut Node, name: &str, variables: &Map<String>) {
         }
     }
     for kind in ["networks", "volumes", "configs", "secrets"] {
-        if let Some(resources) = mapping.get_mut(kind).and_then(Node::mapping_mut) {
+        if let Some(resources) = mapping.get_mut(kind).and_then(YamlNode::mapping_mut) {
             for (key, resource) in resources {
                 name_resource(resource, key, name);
             }
@@ -31,7 +31,7 @@ pub fn normalize(file: &mut Node, name: &str, variables: &Map<String>) {
     }
 }
 
-fn name_resource(resource: &mut Node, key: &str, project: &str) {
+fn name_resource(resource: &mut YamlNode, key: &str, project: &str) {
     if resource.is_null() {
         resource.value = NodeValue::Mapping(NodeMapping::new());
     }
@@ -44,20 +44,20 @@ fn name_resource(resource: &mut Node, key: &str, project: &str) {
 }
 
 /// Returns whether the service uses the default network.
-fn normalize_service(service: &mut Node, variables: &Map<String>) -> bool {
+fn normalize_service(service: &mut YamlNode, variables: &Map<String>) -> bool {
     let place = service.clone();
     let Some(mapping) = service.mapping_mut() else { return false };
     if let Some(build) = mapping.get_mut("build") {
         normalize_build(build, variables);
     }
-    if let Some(environment) = mapping.get_mut("environment").and_then(Node::mapping_mut) {
+    if let Some(environment) = mapping.get_mut("environment").and_then(YamlNode::mapping_mut) {
         for (name, value) in environment {
             if let (true, Some(set)) = (value.is_null(), variables.get(name)) {
                 value.value = NodeValue::Text(set.clone());
             }
         }
     }
-    if mapping.get("pull_policy").and_then(Node::text) == Some("if_not_present") {
+    if mapping.get("pull_policy").and_then(YamlNode::text) == Some("if_not_present") {
         mapping.insert("pull_policy".to_owned(), place.with_text("missing"));
     }
     for (other, restarts) in implied(&place) {
@@ -83,25 +83,25 @@ fn normalize_service(service: &mut Node, variables: &Map<String>) -> bool {
 }
 
 /// The services that another one stands on by what it says elsewhere, and whether it is to be started again with them.
-fn implied(service: &Node) -> Vec<(String, bool)> {
-    let links = service.values_of("links").iter().filter_map(Node::text);
+fn implied(service: &YamlNode) -> Vec<(String, bool)> {
+    let links = service.values_of("links").iter().filter_map(YamlNode::text);
     let links = links.map(|link| (link.split(':').next().unwrap_or_default().to_owned(), true));
     let namespaces = ["network_mode", "ipc", "pid", "uts", "cgroup"].into_iter().filter_map(|key| service.text_of(key));
     let namespaces = namespaces.filter_map(|text| text.strip_prefix("service:")).map(|name| (name.to_owned(), true));
-    let mounts = service.values_of("volumes_from").iter().filter_map(Node::text);
+    let mounts = service.values_of("volumes_from").iter().filter_map(YamlNode::text);
     let mounts = mounts.filter(|text| !text.starts_with("container:"));
     let mounts = mounts.map(|text| (text.split(':').next().unwrap_or_default().to_owned(), false));
     links.chain(namespaces).chain(mounts).collect()
 }
 
-fn normalize_build(build: &mut Node, variables: &Map<String>) {
+fn normalize_build(build: &mut YamlNode, variables: &Map<String>) {
     let (context, dockerfile) = (build.with_text("."), build.with_text("Dockerfile"));
     let Some(mapping) = build.mapping_mut() else { return };
     mapping.entry("context".to_owned()).or_insert(context);
     if !mapping.contains_key("dockerfile_inline") {
         mapping.entry("dockerfile".to_owned()).or_insert(dockerfile);
     }
-    if let Some(arguments) = mapping.get_mut("args").and_then(Node::mapping_mut) {
+    if let Some(arguments) = mapping.get_mut("args").and_then(YamlNode::mapping_mut) {
         for (name, value) in arguments.iter_mut() {
             if let (true, Some(set)) = (value.is_null(), variables.get(name)) {
                 value.value = NodeValue::Text(set.clone());

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::node::{Node, NodeMapping};
+use super::node::{NodeMapping, YamlNode};
 use crate::plan::{GitUrl, is_http};
 
 /// Makes paths whole.
@@ -15,7 +15,7 @@ pub struct PathResolution<'a> {
 
 impl PathResolution<'_> {
     /// Makes all paths of a file whole that is in its one form.
-    pub fn file(&self, file: &mut Node) {
+    pub fn file(&self, file: &mut YamlNode) {
         for service in mappings(file, "services") {
             self.service(service);
         }
@@ -27,7 +27,7 @@ impl PathResolution<'_> {
     }
 
     /// Makes all paths of a service whole that is in its one form.
-    pub fn service(&self, service: &mut Node) {
+    pub fn service(&self, service: &mut YamlNode) {
         let Some(mapping) = service.mapping_mut() else { return };
         if let Some(build) = mapping.get_mut("build").filter(|build| build.mapping().is_some()) {
             self.build(build);
@@ -43,14 +43,14 @@ impl PathResolution<'_> {
                 self.at(mount, "source");
             }
         }
-        if let Some(develop) = mapping.get_mut("develop").and_then(Node::mapping_mut) {
+        if let Some(develop) = mapping.get_mut("develop").and_then(YamlNode::mapping_mut) {
             for rule in list(develop, "watch") {
                 self.at(rule, "path");
             }
         }
     }
 
-    fn build(&self, build: &mut Node) {
+    fn build(&self, build: &mut YamlNode) {
         let usual = build.with_text(".");
         let Some(mapping) = build.mapping_mut() else { return };
         let context = mapping.entry("context".to_owned()).or_insert(usual);
@@ -59,7 +59,7 @@ impl PathResolution<'_> {
         }
         for context in mapping
             .get_mut("additional_contexts")
-            .and_then(Node::mapping_mut)
+            .and_then(YamlNode::mapping_mut)
             .into_iter()
             .flat_map(NodeMapping::values_mut)
         {
@@ -69,16 +69,16 @@ impl PathResolution<'_> {
         }
     }
 
-    fn at(&self, node: &mut Node, key: &str) {
+    fn at(&self, node: &mut YamlNode, key: &str) {
         if let Some(path) = node.mapping_mut().and_then(|mapping| mapping.get_mut(key)) {
             self.whole(path);
         }
     }
 
-    fn whole(&self, node: &mut Node) {
+    fn whole(&self, node: &mut YamlNode) {
         if let Some(text) = node.text().filter(|text| !text.is_empty()) {
             let key = node.key.clone();
-            *node = Node { key, ..node.with_text(self.text(text)) };
+            *node = YamlNode { key, ..node.with_text(self.text(text)) };
         }
     }
 
@@ -118,12 +118,12 @@ pub fn is_local(context: &str) -> bool {
     !is_elsewhere && !context.starts_with("github.com/") && !matches!(GitUrl::of_context(context), Ok(Some(_)) | Err(_))
 }
 
-fn mappings<'a>(file: &'a mut Node, key: &str) -> impl Iterator<Item = &'a mut Node> {
-    let mapping = file.mapping_mut().and_then(|mapping| mapping.get_mut(key)).and_then(Node::mapping_mut);
+fn mappings<'a>(file: &'a mut YamlNode, key: &str) -> impl Iterator<Item = &'a mut YamlNode> {
+    let mapping = file.mapping_mut().and_then(|mapping| mapping.get_mut(key)).and_then(YamlNode::mapping_mut);
     mapping.into_iter().flat_map(NodeMapping::values_mut)
 }
 
-fn list<'a>(mapping: &'a mut NodeMapping, key: &str) -> &'a mut [Node] {
+fn list<'a>(mapping: &'a mut NodeMapping, key: &str) -> &'a mut [YamlNode] {
     match mapping.get_mut(key).map(|node| &mut node.value) {
         Some(super::node::NodeValue::List(values)) => values,
         _ => &mut [],

@@ -1,13 +1,13 @@
 //! The ports of a service, in their short form and their long one.
 
-use super::node::{Node, NodeValue};
+use super::node::{NodeValue, YamlNode};
 use crate::error::{Error, Result};
 
 /// The most ports that one range stands for.
 const MOST: u32 = 65_535;
 
 /// Returns a list of ports of which each is in its long form.
-pub fn list(node: Node) -> Result<Node> {
+pub fn list(node: YamlNode) -> Result<YamlNode> {
     let Some(values) = node.list() else { return Ok(node) };
     let mut ports = Vec::new();
     for value in values {
@@ -32,14 +32,14 @@ pub fn list(node: Node) -> Result<Node> {
 }
 
 /// Returns what tells a port from others.
-pub fn key(node: &Node) -> String {
-    let text = |key: &str| node.get(key).and_then(Node::scalar);
+pub fn key(node: &YamlNode) -> String {
+    let text = |key: &str| node.get(key).and_then(YamlNode::scalar);
     let host = text("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned());
     let protocol = text("protocol").unwrap_or_else(|| "tcp".to_owned());
     format!("{host}:{}:{}/{protocol}", text("published").unwrap_or_default(), text("target").unwrap_or_default())
 }
 
-fn with_defaults(mut node: Node) -> Node {
+fn with_defaults(mut node: YamlNode) -> YamlNode {
     let (mode, protocol) = (node.with_text("ingress"), node.with_text("tcp"));
     if let Some(mapping) = node.mapping_mut() {
         mapping.entry("mode".to_owned()).or_insert(mode);
@@ -48,7 +48,7 @@ fn with_defaults(mut node: Node) -> Node {
     node
 }
 
-fn short(text: &str, node: &Node) -> Option<Vec<Node>> {
+fn short(text: &str, node: &YamlNode) -> Option<Vec<YamlNode>> {
     let (rest, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (before, target) = rest.rsplit_once(':').map_or((None, rest), |(before, target)| (Some(before), target));
     let (host, published) = match before {

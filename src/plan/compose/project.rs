@@ -1,13 +1,14 @@
-//! A whole project: its services, and which of them are meant.
+//! A whole project: read, and what is built of it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
-use super::load::{ComposeFile, ComposeReader, Loading, Scope};
-use super::node::Node;
+use super::load::{ComposeFile, ComposeReader, Loading, ProjectScope};
+use super::model::Project;
+use super::node::YamlNode;
 use super::service_build::ServiceBuild;
 use super::{check, normal, project_name};
-use crate::error::{Error, Result, suggestion};
+use crate::error::{Error, Result};
 use crate::oci::Map;
 
 /// What is asked of compose files.
@@ -28,20 +29,6 @@ pub struct ProjectRequest<'a> {
     pub is_unchecked: bool,
 }
 
-/// What compose files say together.
-#[derive(Debug, Clone)]
-pub struct Project {
-    /// Its name.
-    pub name: String,
-    /// The directory that it lies in.
-    pub directory: PathBuf,
-    /// The variables that it was read with.
-    pub variables: Map<String>,
-    /// All that the files say, in its one form.
-    pub file: Node,
-    active: BTreeSet<String>,
-}
-
 impl Project {
     /// Reads the files of `request` by `reader`. Fails for what is wrong in them; the error shows the line.
     pub fn read(request: ProjectRequest<'_>, reader: &ComposeReader<'_>) -> Result<Project> {
@@ -52,7 +39,7 @@ impl Project {
             None => name_of(&loading, files, directory, &variables)?,
         };
         variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
-        let mut file = loading.files(files, Scope { directory, variables: &variables }, &[])?;
+        let mut file = loading.files(files, ProjectScope { directory, variables: &variables }, &[])?;
         if reader.interpolates {
             normal::normalize(&mut file, &name, &variables);
         }
@@ -65,8 +52,8 @@ impl Project {
     }
 
     fn activate(&mut self, profiles: &[String], named: &[String]) -> Result<()> {
-        let is_on = |service: &Node| {
-            let mut own = service.values_of("profiles").iter().filter_map(Node::text).peekable();
+        let is_on = |service: &YamlNode| {
+            let mut own = service.values_of("profiles").iter().filter_map(YamlNode::text).peekable();
             own.peek().is_none() || own.any(|own| profiles.iter().any(|profile| profile == own || profile == "*"))
         };
         let mut active: BTreeSet<String> = self
@@ -81,54 +68,6 @@ impl Project {
         }
         self.active = active;
         Ok(())
-    }
-
-    /// Returns the service `name`, on or not. Fails if there is none.
-    pub fn named(&self, name: &str) -> Result<&Node> {
-        self.service(name).ok_or_else(|| {
-            let error = Error::not_found(format!("no such service: {name}"));
-            match suggestion(name, self.service_names()) {
-                Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                None => error.with_hint("`config --services` lists what there is"),
-            }
-        })
-    }
-
-    /// Returns the service `name`, on or not; none if there is none.
-    pub fn service(&self, name: &str) -> Option<&Node> {
-        self.file.get("services")?.get(name)
-    }
-
-    /// Returns the names of all services.
-    pub fn service_names(&self) -> impl Iterator<Item = &str> {
-        self.file.entries_of("services").map(|(name, _)| name.as_str())
-    }
-
-    /// Returns the services that are on, by their names.
-    pub fn services(&self) -> impl Iterator<Item = (&str, &Node)> {
-        let is_on = |(name, _): &(&String, &Node)| self.active.contains(*name);
-        self.file.entries_of("services").filter(is_on).map(|(name, node)| (name.as_str(), node))
-    }
-
-    /// Returns the services that `names` mean, or all that are on if there are none, with those that they depend on, or not.
-    pub fn selected(&self, names: &[String], with_dependencies: bool) -> Result<BTreeMap<&str, &Node>> {
-        let mut selected = BTreeMap::new();
-        let mut left: Vec<&str> = match names.is_empty() {
-            true => self.services().map(|(name, _)| name).collect(),
-            false => names.iter().map(String::as_str).collect(),
-        };
-        while let Some(name) = left.pop() {
-            let (name, service) =
-                match self.file.get("services").and_then(Node::mapping).and_then(|all| all.get_key_value(name)) {
-                    Some((name, service)) => (name.as_str(), service),
-                    None => return Err(self.named(name).err().unwrap_or_else(|| Error::not_found("no such service"))),
-                };
-            if selected.insert(name, service).is_none() && with_dependencies {
-                let is_there = |name: &&str| self.service(name).is_some();
-                left.extend(service.entries_of("depends_on").map(|(name, _)| name.as_str()).filter(is_there));
-            }
-        }
-        Ok(selected)
     }
 
     /// Returns what is built of `names`, of all that are on if there are none, each behind those whose images it takes from.
@@ -156,7 +95,7 @@ struct Ordered<'a> {
 }
 
 impl Ordered<'_> {
-    fn add(&mut self, name: &str, service: &Node) -> Result<()> {
+    fn add(&mut self, name: &str, service: &YamlNode) -> Result<()> {
         if self.done.contains(name) {
             return Ok(());
         }
@@ -186,7 +125,7 @@ fn name_of(loading: &Loading<'_>, files: &[ComposeFile], directory: &Path, varia
         }
     }
     if let Some(mut node) = named {
-        loading.interpolate(&mut node, Scope { directory, variables })?;
+        loading.interpolate(&mut node, ProjectScope { directory, variables })?;
         let text = node.text().ok_or_else(|| node.blame(Error::input(format!("the name is {}", node.kind()))))?;
         return project_name::checked(text).map_err(|error| node.blame(error));
     }

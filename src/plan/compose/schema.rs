@@ -1,6 +1,6 @@
 //! The keys of compose files, each with what it has, in the order in which compose writes them.
 
-use super::node::Node;
+use super::node::YamlNode;
 use super::shape::{Field, Shape};
 use super::{mount, port, short_form};
 
@@ -25,15 +25,15 @@ const UNIQUE_TEXTS: Shape = Unique(own, &TEXTS);
 const UNIQUE_TEXT_OR_TEXTS: Shape = Unique(own, &TextOrTexts);
 
 /// A value is there twice if it says the same.
-fn own(node: &Node) -> String {
+fn own(node: &YamlNode) -> String {
     node.scalar().unwrap_or_default()
 }
 
-fn path(node: &Node) -> String {
+fn path(node: &YamlNode) -> String {
     node.text_of("path").unwrap_or_default().to_owned()
 }
 
-fn target(node: &Node) -> String {
+fn target(node: &YamlNode) -> String {
     let target = node.text_of("target").filter(|target| !target.is_empty());
     target.map_or_else(|| format!("\0{}", node.text_of("source").unwrap_or_default()), str::to_owned)
 }
@@ -95,7 +95,7 @@ const SERVICE_FIELDS: &[Field] = &[
     ("logging", Record(&[("driver", Text), ("options", Pairs)])),
     ("mem_limit", Size),
     ("mem_reservation", Size),
-    ("memswap_limit", Any),
+    ("memswap_limit", Size),
     ("mem_swappiness", Integer),
     ("mac_address", Text),
     ("models", Short(short_form::networks, &Map(&Any))),

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::node::{Node, NodeValue};
+use super::model::Project;
+use super::node::{NodeValue, YamlNode};
 use super::paths::is_local;
-use super::project::Project;
 use crate::error::{Error, ErrorKind, Result, suggestion};
 use crate::oci::{Map, Platform, Reference};
 use crate::plan::quantity::Size;
@@ -77,11 +77,11 @@ const VERSION: &str = "com.docker.compose.version";
 impl ServiceBuild {
     /// Reads the build of the service `name` of `project`, whose value is `service`; none if it has none. Fails for a value that
     /// is wrong; the error shows the line.
-    pub(super) fn read(project: &Project, name: &str, service: &Node) -> Result<Option<ServiceBuild>> {
+    pub(super) fn read(project: &Project, name: &str, service: &YamlNode) -> Result<Option<ServiceBuild>> {
         let Some(build) = service.get("build") else { return Ok(None) };
         let context = build.text_of("context").unwrap_or(".").to_owned();
         let (contexts, service_contexts) = contexts(project, build)?;
-        let texts = |key: &str| build.values_of(key).iter().filter_map(Node::text).map(str::to_owned).collect();
+        let texts = |key: &str| build.values_of(key).iter().filter_map(YamlNode::text).map(str::to_owned).collect();
         let is_set = |key: &str| matches!(build.get(key).map(|node| &node.value), Some(NodeValue::Boolean(true)));
         let mut entitlements: Vec<Entitlement> = parsed_all(build.values_of("entitlements"))?;
         if is_set("privileged") {
@@ -120,30 +120,30 @@ impl ServiceBuild {
 }
 
 /// Returns the name of the image of a service.
-pub fn image_name(project: &str, service: &str, node: &Node) -> String {
+pub fn image_name(project: &str, service: &str, node: &YamlNode) -> String {
     node.text_of("image").map_or_else(|| format!("{project}-{service}"), str::to_owned)
 }
 
 /// Whether a key is there that asks for something.
-fn is_asked(build: &Node, key: &str) -> bool {
+fn is_asked(build: &YamlNode, key: &str) -> bool {
     build.get(key).is_some_and(|node| !matches!(node.text(), Some("false")))
 }
 
 /// Reads the text of `node`; the error shows its line.
-fn parsed<T: FromStr<Err = Error>>(node: &Node) -> Result<T> {
+fn parsed<T: FromStr<Err = Error>>(node: &YamlNode) -> Result<T> {
     let text = node.text().unwrap_or_default();
     text.parse().map_err(|error: Error| node.blame(Error { kind: ErrorKind::Input, ..error }))
 }
 
-fn parsed_all<T: FromStr<Err = Error>>(nodes: &[Node]) -> Result<Vec<T>> {
+fn parsed_all<T: FromStr<Err = Error>>(nodes: &[YamlNode]) -> Result<Vec<T>> {
     nodes.iter().map(parsed).collect()
 }
 
-fn pairs(build: &Node, key: &str) -> Map<String> {
+fn pairs(build: &YamlNode, key: &str) -> Map<String> {
     build.entries_of(key).filter_map(|(key, node)| Some((key.clone(), node.text()?.to_owned()))).collect()
 }
 
-fn names(project: &Project, name: &str, service: &Node, build: &Node) -> Result<Vec<Reference>> {
+fn names(project: &Project, name: &str, service: &YamlNode, build: &YamlNode) -> Result<Vec<Reference>> {
     let mut names: Vec<Reference> = Vec::new();
     let image = service.get("image").cloned();
     let image = image.unwrap_or_else(|| service.with_text(image_name(&project.name, name, service)));
@@ -161,7 +161,7 @@ fn names(project: &Project, name: &str, service: &Node, build: &Node) -> Result<
     Ok(names)
 }
 
-fn dockerfile(build: &Node, context: &str) -> Result<ServiceDockerfile> {
+fn dockerfile(build: &YamlNode, context: &str) -> Result<ServiceDockerfile> {
     let Some(inline) = build.get("dockerfile_inline") else {
         let file = PathBuf::from(build.text_of("dockerfile").unwrap_or("Dockerfile"));
         return Ok(ServiceDockerfile::File(match is_local(context) {
@@ -177,7 +177,7 @@ fn dockerfile(build: &Node, context: &str) -> Result<ServiceDockerfile> {
 
 type AdditionalContexts = (Vec<NamedContext>, Vec<(String, String)>);
 
-fn contexts(project: &Project, build: &Node) -> Result<AdditionalContexts> {
+fn contexts(project: &Project, build: &YamlNode) -> Result<AdditionalContexts> {
     let (mut contexts, mut services) = (Vec::new(), Vec::new());
     for (name, node) in build.entries_of("additional_contexts") {
         let text = node.text().unwrap_or_default();
@@ -205,7 +205,7 @@ fn contexts(project: &Project, build: &Node) -> Result<AdditionalContexts> {
     Ok((contexts, services))
 }
 
-fn platforms(project: &Project, name: &str, service: &Node, build: &Node) -> Result<Vec<Platform>> {
+fn platforms(project: &Project, name: &str, service: &YamlNode, build: &YamlNode) -> Result<Vec<Platform>> {
     let mut platforms: Vec<Platform> = parsed_all(build.values_of("platforms"))?;
     let own = match (service.get("platform"), project.variables.get("DOCKER_DEFAULT_PLATFORM")) {
         (Some(node), _) => Some((parsed::<Platform>(node)?, node)),
@@ -224,17 +224,17 @@ fn platforms(project: &Project, name: &str, service: &Node, build: &Node) -> Res
     Ok(platforms)
 }
 
-fn hosts(build: &Node) -> Result<Vec<HostEntry>> {
-    let host = |node: &Node| {
+fn hosts(build: &YamlNode) -> Result<Vec<HostEntry>> {
+    let host = |node: &YamlNode| {
         let text = node.text().unwrap_or_default().replacen('=', ":", 1);
         text.parse().map_err(|error: Error| node.blame(Error { kind: ErrorKind::Input, ..error }))
     };
     build.values_of("extra_hosts").iter().map(host).collect()
 }
 
-fn limits(build: &Node) -> Result<Vec<ResourceLimit>> {
-    let limit = |(name, node): (&String, &Node)| {
-        let number = |key: &str| node.get(key).and_then(Node::scalar);
+fn limits(build: &YamlNode) -> Result<Vec<ResourceLimit>> {
+    let limit = |(name, node): (&String, &YamlNode)| {
+        let number = |key: &str| node.get(key).and_then(YamlNode::scalar);
         let text = match (node.scalar(), number("soft"), number("hard")) {
             (Some(both), _, _) => format!("{name}={both}"),
             (None, Some(soft), Some(hard)) => format!("{name}={soft}:{hard}"),
@@ -250,7 +250,7 @@ fn limits(build: &Node) -> Result<Vec<ResourceLimit>> {
 }
 
 /// The secrets of a build; those that are not this project's are left out, as docker does.
-fn secrets(project: &Project, build: &Node) -> Result<Vec<(String, SecretSource)>> {
+fn secrets(project: &Project, build: &YamlNode) -> Result<Vec<(String, SecretSource)>> {
     let mut secrets = Vec::new();
     for node in build.values_of("secrets") {
         let source = node.text_of("source").unwrap_or_default();

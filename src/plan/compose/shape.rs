@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::node::{Node, NodeMapping, NodeValue};
+use super::node::{NodeMapping, NodeValue, YamlNode};
 use super::{scalar, short_form};
 use crate::error::{Error, Result, suggestion};
 use crate::plan::quantity::{self, Size};
@@ -45,13 +45,13 @@ pub enum Shape {
     /// A list.
     List(&'static Shape),
     /// A list in which nothing is there twice, by what the function says: the later one takes the place of the earlier.
-    Unique(fn(&Node) -> String, &'static Shape),
+    Unique(fn(&YamlNode) -> String, &'static Shape),
     /// A mapping of any names.
     Map(&'static Shape),
     /// A mapping of these keys, in the order in which they are written.
     Record(&'static [Field]),
     /// What the function makes of it.
-    Short(fn(Node) -> Result<Node>, &'static Shape),
+    Short(fn(YamlNode) -> Result<YamlNode>, &'static Shape),
 }
 
 /// A key, and what it has.
@@ -86,7 +86,7 @@ impl fmt::Display for KeyTrail<'_> {
 
 impl Shape {
     /// Returns `node`, which stands at `at`, in its one form. Fails for what cannot stand there; the error shows the line.
-    pub fn canonical(&self, node: Node, at: &KeyTrail<'_>) -> Result<Node> {
+    pub fn canonical(&self, node: YamlNode, at: &KeyTrail<'_>) -> Result<YamlNode> {
         let wanted =
             |what: &str| Err(node.blame(Error::input(format!("{at} is {}, and it has to be {what}", node.kind()))));
         if node.is_null() {
@@ -111,6 +111,10 @@ impl Shape {
                 Some(number) => Ok(node.with(NodeValue::Float(number))),
                 None => wanted("a number"),
             },
+            // Less than none is no limit.
+            Shape::Size if matches!(node.value, NodeValue::Integer(number) if number < 0) => {
+                Ok(node.with_text(node.scalar().unwrap_or_default()))
+            }
             Shape::Size => match node.scalar().map(|text| text.parse::<Size>()) {
                 Some(Ok(Size(bytes))) => Ok(node.with_text(bytes.to_string())),
                 Some(Err(error)) => Err(node.blame(Error { kind: crate::error::ErrorKind::Input, ..error })),
@@ -145,7 +149,7 @@ impl Shape {
     }
 
     /// Returns whether a record leaves the key out whose value is `node`.
-    fn is_left_out(&self, node: &Node) -> bool {
+    fn is_left_out(&self, node: &YamlNode) -> bool {
         match (&node.value, self) {
             (NodeValue::Null, _) => true,
             (_, Shape::Any | Shape::Choice | Shape::Count | Shape::Command | Shape::Record(_)) => false,
@@ -160,19 +164,19 @@ impl Shape {
     }
 }
 
-fn list(node: Node, shape: &Shape, at: &KeyTrail<'_>) -> Result<Node> {
+fn list(node: YamlNode, shape: &Shape, at: &KeyTrail<'_>) -> Result<YamlNode> {
     let Some(values) = node.list() else {
         return Err(node.blame(Error::input(format!("{at} is {}, and it has to be a list", node.kind()))));
     };
-    let value = |(number, value): (usize, &Node)| shape.canonical(value.clone(), &at.then(&number.to_string()));
+    let value = |(number, value): (usize, &YamlNode)| shape.canonical(value.clone(), &at.then(&number.to_string()));
     let values = values.iter().filter(|value| !value.is_null()).enumerate().map(value).collect::<Result<Vec<_>>>()?;
     Ok(node.with(NodeValue::List(values)))
 }
 
-fn unique(node: Node, key: fn(&Node) -> String) -> Node {
+fn unique(node: YamlNode, key: fn(&YamlNode) -> String) -> YamlNode {
     let Some(values) = node.list() else { return node };
     let mut places = std::collections::HashMap::new();
-    let mut kept: Vec<Node> = Vec::with_capacity(values.len());
+    let mut kept: Vec<YamlNode> = Vec::with_capacity(values.len());
     for value in values {
         match places.entry(key(value)) {
             std::collections::hash_map::Entry::Occupied(place) => kept[*place.get()] = value.clone(),
@@ -185,11 +189,11 @@ fn unique(node: Node, key: fn(&Node) -> String) -> Node {
     node.with(NodeValue::List(kept))
 }
 
-fn map(node: Node, shape: &Shape, at: &KeyTrail<'_>) -> Result<Node> {
+fn map(node: YamlNode, shape: &Shape, at: &KeyTrail<'_>) -> Result<YamlNode> {
     let Some(mapping) = node.mapping() else {
         return Err(node.blame(Error::input(format!("{at} is {}, and it has to be a mapping", node.kind()))));
     };
-    let value = |(key, value): (&String, &Node)| {
+    let value = |(key, value): (&String, &YamlNode)| {
         let shape = if key.starts_with("x-") { &Shape::Any } else { shape };
         let mut made = shape.canonical(value.clone(), &at.then(key))?;
         made.key = value.key.clone();
@@ -199,7 +203,7 @@ fn map(node: Node, shape: &Shape, at: &KeyTrail<'_>) -> Result<Node> {
     Ok(node.with(NodeValue::Mapping(mapping)))
 }
 
-fn record(node: Node, fields: &[Field], at: &KeyTrail<'_>) -> Result<Node> {
+fn record(node: YamlNode, fields: &[Field], at: &KeyTrail<'_>) -> Result<YamlNode> {
     let Some(mapping) = node.mapping() else {
         return Err(node.blame(Error::input(format!("{at} is {}, and it has to be a mapping", node.kind()))));
     };
@@ -221,7 +225,7 @@ fn record(node: Node, fields: &[Field], at: &KeyTrail<'_>) -> Result<Node> {
     Ok(node.with(NodeValue::Mapping(made)))
 }
 
-fn unknown(key: &str, value: &Node, fields: &[Field], at: &KeyTrail<'_>) -> Error {
+fn unknown(key: &str, value: &YamlNode, fields: &[Field], at: &KeyTrail<'_>) -> Error {
     let place = at.to_string();
     let place = if place.is_empty() { "a compose file".to_owned() } else { format!("`{place}`") };
     let error = value.blame_key(Error::input(format!("{place} has no key `{key}`")));
@@ -232,7 +236,7 @@ fn unknown(key: &str, value: &Node, fields: &[Field], at: &KeyTrail<'_>) -> Erro
 }
 
 /// A mapping of text, from a mapping or from a list of `KEY=VALUE`; `nothing` makes what has no value.
-fn variables(node: Node, at: &KeyTrail<'_>, nothing: impl Fn(&Node) -> Node) -> Result<Node> {
+fn variables(node: YamlNode, at: &KeyTrail<'_>, nothing: impl Fn(&YamlNode) -> YamlNode) -> Result<YamlNode> {
     let mut made = NodeMapping::new();
     match &node.value {
         NodeValue::Mapping(mapping) => {
@@ -270,7 +274,7 @@ fn variables(node: Node, at: &KeyTrail<'_>, nothing: impl Fn(&Node) -> Node) -> 
 }
 
 /// A truth, also as text that a variable may have.
-fn truth(node: &Node) -> Option<bool> {
+fn truth(node: &YamlNode) -> Option<bool> {
     match &node.value {
         NodeValue::Boolean(value) => Some(*value),
         NodeValue::Text(text) => match text.to_lowercase().as_str() {
@@ -282,7 +286,7 @@ fn truth(node: &Node) -> Option<bool> {
     }
 }
 
-fn whole(node: &Node) -> Option<i128> {
+fn whole(node: &YamlNode) -> Option<i128> {
     match &node.value {
         NodeValue::Integer(number) => Some(*number),
         NodeValue::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => Some(*number as i128),
@@ -291,7 +295,7 @@ fn whole(node: &Node) -> Option<i128> {
     }
 }
 
-fn number(node: &Node) -> Option<f64> {
+fn number(node: &YamlNode) -> Option<f64> {
     match &node.value {
         NodeValue::Integer(number) => Some(*number as f64),
         NodeValue::Float(number) => Some(*number),

@@ -1,11 +1,11 @@
 //! The short forms of compose's keys, brought into their long ones.
 
 use super::merge::{as_build, as_names, as_pairs, nothing, started};
-use super::node::{Node, NodeMapping, NodeValue};
+use super::node::{NodeMapping, NodeValue, YamlNode};
 use crate::error::{Error, Result};
 
 /// Text is the words of a shell's line.
-pub fn command(node: Node) -> Result<Node> {
+pub fn command(node: YamlNode) -> Result<YamlNode> {
     match &node.value {
         NodeValue::Text(text) => {
             let words = words(text).ok_or_else(|| node.blame(Error::input("a quotation mark has no end")))?;
@@ -13,7 +13,7 @@ pub fn command(node: Node) -> Result<Node> {
             Ok(node.with(NodeValue::List(words)))
         }
         NodeValue::List(values) => {
-            let word = |value: &Node| match value.scalar() {
+            let word = |value: &YamlNode| match value.scalar() {
                 Some(text) => Ok(value.with_text(text)),
                 None => {
                     Err(value.blame(Error::input(format!("a word of a command is text, and this is {}", value.kind()))))
@@ -48,12 +48,12 @@ fn words(text: &str) -> Option<Vec<String>> {
 }
 
 /// Text is the context; the default of one that is not said is the directory of the project.
-pub fn build(node: Node) -> Result<Node> {
+pub fn build(node: YamlNode) -> Result<YamlNode> {
     Ok(as_build(node))
 }
 
 /// Text is the source.
-pub fn source(node: Node) -> Result<Node> {
+pub fn source(node: YamlNode) -> Result<YamlNode> {
     match node.text() {
         Some(_) => Ok(node.with_entries([("source", node.clone())])),
         None => Ok(node),
@@ -61,7 +61,7 @@ pub fn source(node: Node) -> Result<Node> {
 }
 
 /// A list of names is a mapping of dependencies; each has to be there unless it says otherwise.
-pub fn dependencies(node: Node) -> Result<Node> {
+pub fn dependencies(node: YamlNode) -> Result<YamlNode> {
     let mut node = as_names(node, started);
     for dependency in node.mapping_mut().into_iter().flat_map(NodeMapping::values_mut) {
         let required = dependency.with(NodeValue::Boolean(true));
@@ -73,22 +73,22 @@ pub fn dependencies(node: Node) -> Result<Node> {
 }
 
 /// A list of names is a mapping with nothing of each.
-pub fn networks(node: Node) -> Result<Node> {
+pub fn networks(node: YamlNode) -> Result<YamlNode> {
     Ok(as_names(node, nothing))
 }
 
 /// Text, and each text of a list, is the path of a file that has to be there.
-pub fn variable_files(node: Node) -> Result<Node> {
+pub fn variable_files(node: YamlNode) -> Result<YamlNode> {
     let values = match &node.value {
         NodeValue::List(values) => values.clone(),
         NodeValue::Null => return Ok(node),
         _ => vec![node.clone()],
     };
-    let file = |value: Node| match value.text() {
+    let file = |value: YamlNode| match value.text() {
         Some(_) => value.with_entries([("path", value.clone())]),
         None => value,
     };
-    let file = |value: Node| {
+    let file = |value: YamlNode| {
         let (mut file, required) = (file(value.clone()), value.with(NodeValue::Boolean(true)));
         if let Some(mapping) = file.mapping_mut() {
             mapping.entry("required".to_owned()).or_insert(required);
@@ -99,7 +99,7 @@ pub fn variable_files(node: Node) -> Result<Node> {
 }
 
 /// Text is the service.
-pub fn extends(node: Node) -> Result<Node> {
+pub fn extends(node: YamlNode) -> Result<YamlNode> {
     match node.text() {
         Some(_) => Ok(node.with_entries([("service", node.clone())])),
         None => Ok(node),
@@ -107,15 +107,15 @@ pub fn extends(node: Node) -> Result<Node> {
 }
 
 /// `NAME:ADDRESS`, `NAME=ADDRESS` or a mapping, as a sorted list of `NAME=ADDRESS`.
-pub fn hosts(node: Node) -> Result<Node> {
-    let mut hosts: Vec<Node> = as_pairs(&node).into_iter().map(host).collect::<Result<_>>()?;
+pub fn hosts(node: YamlNode) -> Result<YamlNode> {
+    let mut hosts: Vec<YamlNode> = as_pairs(&node).into_iter().map(host).collect::<Result<_>>()?;
     hosts.sort_by(|a, b| a.text().cmp(&b.text()));
     hosts.dedup_by(|a, b| a.text() == b.text());
     Ok(node.with(NodeValue::List(hosts)))
 }
 
 /// The same for a build, where the last address of a name counts.
-pub fn build_hosts(node: Node) -> Result<Node> {
+pub fn build_hosts(node: YamlNode) -> Result<YamlNode> {
     let mut hosts = std::collections::BTreeMap::new();
     for pair in as_pairs(&node) {
         let host = host(pair)?;
@@ -125,7 +125,7 @@ pub fn build_hosts(node: Node) -> Result<Node> {
     Ok(node.with(NodeValue::List(hosts.into_values().collect())))
 }
 
-fn host(node: Node) -> Result<Node> {
+fn host(node: YamlNode) -> Result<YamlNode> {
     let parts = node.text().and_then(|text| text.split_once(['=', ':']));
     match parts.filter(|(name, address)| !name.is_empty() && !address.is_empty()) {
         Some((name, address)) => {
@@ -137,7 +137,7 @@ fn host(node: Node) -> Result<Node> {
 }
 
 /// A mapping, or a list of `ID` and `ID=PATH`, as such a list.
-pub fn agents(node: Node) -> Result<Node> {
+pub fn agents(node: YamlNode) -> Result<YamlNode> {
     let agents = as_pairs(&node).into_iter().map(|agent| match agent.text() {
         Some(text) => Ok(agent.with_text(text.strip_suffix('=').unwrap_or(text))),
         None => Err(agent.blame(Error::input("an SSH agent is `default`, or ID=PATH"))),
@@ -146,12 +146,12 @@ pub fn agents(node: Node) -> Result<Node> {
 }
 
 /// A number is the limit; a mapping has `soft` and `hard`.
-pub fn limit(node: Node) -> Result<Node> {
+pub fn limit(node: YamlNode) -> Result<YamlNode> {
     Ok(node)
 }
 
 /// `external: {name: NAME}` is external, and has that name.
-pub fn external(mut node: Node) -> Result<Node> {
+pub fn external(mut node: YamlNode) -> Result<YamlNode> {
     let Some(external) = node.get("external").cloned() else { return Ok(node) };
     let name = external.get("name").cloned();
     if let (Some(mapping), true) = (node.mapping_mut(), external.mapping().is_some()) {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::interpolation::{Piece, pieces};
-use super::node::{Node, NodeMapping, NodeValue};
-use super::project::Project;
+use super::interpolation::{TextPiece, pieces};
+use super::model::Project;
+use super::node::{NodeMapping, NodeValue, YamlNode};
 use super::shape::Shape;
 use super::{schema, write};
 use crate::error::Result;
@@ -30,7 +30,7 @@ const RESOURCES: [&str; 5] = ["networks", "volumes", "secrets", "configs", "mode
 impl Project {
     /// Returns the project with the services `names` (all that are on, if there are none) and those that they depend on, and
     /// with the resources that these use, or `all` of them.
-    pub fn told(&self, names: &[String], all: bool) -> Result<Node> {
+    pub fn told(&self, names: &[String], all: bool) -> Result<YamlNode> {
         let services: NodeMapping =
             self.selected(names, true)?.into_iter().map(|(name, node)| (name.to_owned(), node.clone())).collect();
         let mut told = self.file.clone();
@@ -38,7 +38,7 @@ impl Project {
         if !all {
             for key in RESOURCES {
                 let used = used(&services, key);
-                if let Some(resources) = mapping.get_mut(key).and_then(Node::mapping_mut) {
+                if let Some(resources) = mapping.get_mut(key).and_then(YamlNode::mapping_mut) {
                     resources.retain(|name, _| used.contains(name));
                 }
             }
@@ -55,7 +55,7 @@ impl Project {
     pub fn in_order(&self) -> Vec<&str> {
         let mut order = Vec::new();
         let mut seen = BTreeSet::new();
-        let on: BTreeMap<&str, &Node> = self.services().collect();
+        let on: BTreeMap<&str, &YamlNode> = self.services().collect();
         // A service stands on the stack twice: to have its dependencies looked at, and to be listed behind them.
         for name in on.keys() {
             let mut left = vec![(*name, false)];
@@ -76,7 +76,7 @@ impl Project {
     /// Returns the profiles that services name.
     pub fn profiles(&self) -> BTreeSet<&str> {
         let services = self.file.entries_of("services");
-        services.flat_map(|(_, service)| service.values_of("profiles")).filter_map(Node::text).collect()
+        services.flat_map(|(_, service)| service.values_of("profiles")).filter_map(YamlNode::text).collect()
     }
 
     /// Returns the variables that the files name, if they were read with their variables left in.
@@ -88,17 +88,17 @@ impl Project {
 }
 
 /// Returns a project as YAML, as compose writes it.
-pub fn project_yaml(told: &Node) -> String {
+pub fn project_yaml(told: &YamlNode) -> String {
     write::yaml(told, &schema::FILE)
 }
 
 /// Returns a project whose variables were left in as YAML.
-pub fn raw_yaml(told: &Node) -> String {
+pub fn raw_yaml(told: &YamlNode) -> String {
     write::yaml(told, &Shape::Any)
 }
 
 /// Returns a project as JSON, as compose writes it.
-pub fn project_json(told: &Node) -> Value {
+pub fn project_json(told: &YamlNode) -> Value {
     let mut value = write::json(told);
     if let Some(services) = value.get_mut("services").and_then(Value::as_object_mut) {
         for service in services.values_mut().filter_map(Value::as_object_mut) {
@@ -131,7 +131,7 @@ fn used(services: &NodeMapping, key: &str) -> BTreeSet<String> {
     used
 }
 
-fn collect(node: &Node, variables: &mut BTreeMap<String, NamedVariable>) {
+fn collect(node: &YamlNode, variables: &mut BTreeMap<String, NamedVariable>) {
     match &node.value {
         NodeValue::Text(text) => collect_text(text, 0, variables),
         NodeValue::List(values) => values.iter().for_each(|value| collect(value, variables)),
@@ -143,7 +143,7 @@ fn collect(node: &Node, variables: &mut BTreeMap<String, NamedVariable>) {
 fn collect_text(text: &str, depth: usize, variables: &mut BTreeMap<String, NamedVariable>) {
     // What is no form at all names nothing.
     for piece in pieces(text).unwrap_or_default() {
-        let Piece::Substitution(substitution) = piece else { continue };
+        let TextPiece::VariableUse(substitution) = piece else { continue };
         let (sign, word) = substitution.operation.unwrap_or(("", ""));
         let of = |wanted: char| if sign.ends_with(wanted) { word.to_owned() } else { String::new() };
         let variable = NamedVariable {

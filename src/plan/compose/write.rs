@@ -2,12 +2,13 @@
 
 use serde_json::{Map as JsonMap, Value};
 
-use super::node::{Node, NodeMapping, NodeValue, float};
+use super::node::{NodeMapping, NodeValue, YamlNode, float};
 use super::scalar;
 use super::shape::Shape;
+use crate::error::escape;
 
 /// Returns `node` as YAML, with the keys of records in the order of `shape`, and all others in that of their names.
-pub fn yaml(node: &Node, shape: &Shape) -> String {
+pub fn yaml(node: &YamlNode, shape: &Shape) -> String {
     let mut text = String::new();
     match &node.value {
         NodeValue::Mapping(mapping) if !mapping.is_empty() => put_mapping(mapping, shape, 0, &mut text),
@@ -21,11 +22,11 @@ pub fn yaml(node: &Node, shape: &Shape) -> String {
 }
 
 /// Returns `node` as JSON. Keys of one's own are kept at the top alone, as compose does it.
-pub fn json(node: &Node) -> Value {
+pub fn json(node: &YamlNode) -> Value {
     json_at(node, true)
 }
 
-fn json_at(node: &Node, is_top: bool) -> Value {
+fn json_at(node: &YamlNode, is_top: bool) -> Value {
     match &node.value {
         NodeValue::Null => Value::Null,
         NodeValue::Boolean(value) => (*value).into(),
@@ -48,7 +49,7 @@ fn json_at(node: &Node, is_top: bool) -> Value {
 }
 
 /// The entries of a mapping in their order, each with the shape of its value.
-fn entries<'a>(mapping: &'a NodeMapping, shape: &'a Shape) -> Vec<(&'a String, &'a Node, &'a Shape)> {
+fn entries<'a>(mapping: &'a NodeMapping, shape: &'a Shape) -> Vec<(&'a String, &'a YamlNode, &'a Shape)> {
     let mut shape = shape;
     while let Shape::Short(_, inner) | Shape::Unique(_, inner) = shape {
         shape = inner;
@@ -78,7 +79,7 @@ fn put_mapping(mapping: &NodeMapping, shape: &Shape, indent: usize, text: &mut S
     }
 }
 
-fn put_value(node: &Node, shape: &Shape, indent: usize, text: &mut String) {
+fn put_value(node: &YamlNode, shape: &Shape, indent: usize, text: &mut String) {
     match &node.value {
         NodeValue::Mapping(mapping) if !mapping.is_empty() => {
             text.push('\n');
@@ -96,7 +97,7 @@ fn put_value(node: &Node, shape: &Shape, indent: usize, text: &mut String) {
     }
 }
 
-fn put_list(values: &[Node], shape: &Shape, indent: usize, text: &mut String) {
+fn put_list(values: &[YamlNode], shape: &Shape, indent: usize, text: &mut String) {
     let mut shape = shape;
     while let Shape::Short(_, inner) | Shape::Unique(_, inner) = shape {
         shape = inner;
@@ -118,7 +119,7 @@ fn put_list(values: &[Node], shape: &Shape, indent: usize, text: &mut String) {
     }
 }
 
-fn put_scalar(node: &Node, indent: usize, text: &mut String) {
+fn put_scalar(node: &YamlNode, indent: usize, text: &mut String) {
     match &node.value {
         NodeValue::Null => text.push_str("null"),
         NodeValue::Boolean(value) => text.push_str(&value.to_string()),
@@ -136,8 +137,7 @@ fn put_scalar(node: &Node, indent: usize, text: &mut String) {
 
 /// Writes text in the first style that it can have: plain, a block, in single quotation marks, in double ones.
 fn put_text(content: &str, indent: usize, is_key: bool, text: &mut String) {
-    let is_strange =
-        |c: char| c.is_control() && c != '\n' || matches!(c, '\u{feff}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let is_strange = |c: char| c == '\t' || (escape::is_hidden(c) && c != '\n');
     let reads_otherwise = !matches!(scalar::resolve(content), NodeValue::Text(_)) || is_of_yaml_1_1(content);
     if content.chars().any(is_strange) || reads_otherwise {
         return put_double_quoted(content, text);
@@ -231,9 +231,13 @@ fn put_double_quoted(content: &str, text: &mut String) {
             '\u{85}' => text.push_str("\\N"),
             '\u{2028}' => text.push_str("\\L"),
             '\u{2029}' => text.push_str("\\P"),
-            c if c.is_control() || c == '\u{feff}' => {
+            c if escape::is_hidden(c) => {
                 let code = u32::from(c);
-                text.push_str(&if code < 0x100 { format!("\\x{code:02X}") } else { format!("\\u{code:04X}") });
+                text.push_str(&match code {
+                    0..0x100 => format!("\\x{code:02X}"),
+                    0x100..0x10000 => format!("\\u{code:04X}"),
+                    _ => format!("\\U{code:08X}"),
+                });
             }
             c => text.push(c),
         }
@@ -247,12 +251,12 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::node::{ComposeText, Mark, Place};
+    use super::super::node::{ComposeText, MergeMark, TextPlace};
     use super::*;
 
-    fn node(value: NodeValue) -> Node {
+    fn node(value: NodeValue) -> YamlNode {
         let text = Arc::new(ComposeText { file: String::new(), text: String::new() });
-        Node { value, place: Place { text, start: 0, end: 0 }, key: None, mark: Mark::Merged }
+        YamlNode { value, place: TextPlace { text, start: 0, end: 0 }, key: None, mark: MergeMark::Merged }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::node::{ComposeText, Mark, Node, NodeMapping, NodeValue, Place};
+use super::node::{ComposeText, MergeMark, NodeMapping, NodeValue, TextPlace, YamlNode};
 use super::scalar;
 use crate::error::{Error, Result};
 
@@ -21,7 +21,7 @@ const DEEPEST: usize = 200;
 
 /// Returns the documents of a file in their order, those left out that hold nothing. Fails for what is no YAML, a key that is
 /// there twice, and for more than a compose file has.
-pub fn read(text: &Arc<ComposeText>) -> Result<Vec<Node>> {
+pub fn read(text: &Arc<ComposeText>) -> Result<Vec<YamlNode>> {
     let start = text.text.strip_prefix('\u{feff}').unwrap_or(&text.text);
     let mut reader = YamlReader {
         parser: Parser::new_from_str(start),
@@ -52,7 +52,7 @@ struct YamlReader<'a> {
     /// The characters before what is parsed.
     lead: usize,
     /// The values that aliases may stand for, and what each weighs.
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (YamlNode, usize)>,
     /// The budget of values.
     left: usize,
 }
@@ -64,14 +64,14 @@ impl<'a> YamlReader<'a> {
             None => Ok((Event::StreamEnd, Span::default())),
             Some(Err(error)) => {
                 let at = error.marker().index() + self.lead;
-                let place = Place { text: self.text.clone(), start: at, end: at + 1 };
+                let place = TextPlace { text: self.text.clone(), start: at, end: at + 1 };
                 Err(Error::input(format!("this is not YAML: {}", error.info())).with_excerpt(place.excerpt()))
             }
         }
     }
 
     /// Reads the value that begins with `event`.
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<YamlNode> {
         let before = self.left;
         let place = self.place(span);
         if depth > DEEPEST {
@@ -91,18 +91,18 @@ impl<'a> YamlReader<'a> {
             _ => return Err(Error::input("there is no value here").with_excerpt(place.excerpt())),
         };
         let mark = match tag.as_deref() {
-            Some(Tag { handle, suffix }) if handle == "!" && suffix == "reset" => Mark::Reset,
-            Some(Tag { handle, suffix }) if handle == "!" && suffix == "override" => Mark::Override,
-            _ => Mark::Merged,
+            Some(Tag { handle, suffix }) if handle == "!" && suffix == "reset" => MergeMark::Reset,
+            Some(Tag { handle, suffix }) if handle == "!" && suffix == "override" => MergeMark::Override,
+            _ => MergeMark::Merged,
         };
-        let node = Node { value, place, key: None, mark };
+        let node = YamlNode { value, place, key: None, mark };
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), before - self.left));
         }
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, place: Place) -> Result<Node> {
+    fn alias(&mut self, anchor: usize, place: TextPlace) -> Result<YamlNode> {
         let Some((node, weight)) = self.anchors.get(&anchor) else {
             return Err(Error::input("this alias stands within what it is an alias of").with_excerpt(place.excerpt()));
         };
@@ -164,7 +164,7 @@ impl<'a> YamlReader<'a> {
         Ok(NodeValue::Mapping(mapping))
     }
 
-    fn spend(&mut self, weight: usize, place: &Place) -> Result<()> {
+    fn spend(&mut self, weight: usize, place: &TextPlace) -> Result<()> {
         match self.left.checked_sub(weight) {
             Some(left) => {
                 self.left = left;
@@ -176,9 +176,9 @@ impl<'a> YamlReader<'a> {
         }
     }
 
-    fn place(&self, span: Span) -> Place {
+    fn place(&self, span: Span) -> TextPlace {
         let (start, end) = (span.start.index() + self.lead, span.end.index() + self.lead);
-        Place { text: self.text.clone(), start, end }
+        TextPlace { text: self.text.clone(), start, end }
     }
 }
 
@@ -192,7 +192,7 @@ fn is_merge_key(event: &Event<'_>) -> bool {
 }
 
 /// The mappings behind `<<`, the strongest first.
-fn merge_sources(node: &Node) -> Vec<&Node> {
+fn merge_sources(node: &YamlNode) -> Vec<&YamlNode> {
     node.list().map_or_else(|| vec![node], |nodes| nodes.iter().collect())
 }
 

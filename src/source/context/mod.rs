@@ -192,7 +192,7 @@ impl OpenContext {
     /// time.
     pub fn time(&self) -> Result<Option<i64>> {
         if let Some(checkout) = self.checkout.as_ref() {
-            return Ok(Some(checkout.commit_time));
+            return Ok(checkout.commit_time);
         }
         if self.is_local || self.dockerfile.is_some() || self.modified.is_some() {
             return Ok(self.modified);

@@ -204,7 +204,14 @@ impl FetchRepository<'_> {
             commit: revision.clone(),
             is_default: wanted.default_branch.as_deref() == Some(name),
         });
-        Ok(Checkout { source: label::source(&self.url.remote), dirty: false, commit_time, branch, revision })
+        Ok(Checkout {
+            source: label::source(&self.url.remote),
+            dirty: false,
+            commit_time: Some(commit_time),
+            branch,
+            default_branch: wanted.default_branch,
+            revision,
+        })
     }
 
     /// Removes all but what any other fetch of the same leaves; no password stays.

@@ -23,7 +23,7 @@ fn assert_told_as_git_tells(directory: &Path, case: &str) {
     // First what is read here, for git may write the index anew.
     let found = checkout(directory).unwrap_or_else(|error| panic!("{case}: {error}")).unwrap();
     assert_eq!(found.revision, git(directory, &["rev-parse", "HEAD"]), "{case}");
-    assert_eq!(found.commit_time.to_string(), git(directory, &["log", "-1", "--format=%ct"]), "{case}");
+    assert_eq!(found.commit_time.unwrap().to_string(), git(directory, &["log", "-1", "--format=%ct"]), "{case}");
     assert_eq!(found.branch.map_or(String::new(), |branch| branch.name), git(directory, &["branch", "--show-current"]));
     let status = git(directory, &["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"]);
     assert_eq!(found.dirty, !status.is_empty(), "{case}: {status:?}");

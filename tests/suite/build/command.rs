@@ -220,12 +220,25 @@ fn several_names_and_the_files_that_tell_of_them() {
     assert_eq!(metadata["containerimage.descriptor"]["size"], index.len());
     assert_eq!(metadata["containerimage.descriptor"]["mediaType"], "application/vnd.oci.image.index.v1+json");
     assert_eq!(metadata["image.name"], "docker.io/example/app:v1.2.3,registry.example:5000/app:latest");
+    assert_eq!(metadata["containerimage.config.digest"], Value::Null, "an index has several");
 
     let roots = layout.roots();
     let full: Vec<_> = roots.iter().map(|root| &root["annotations"]["io.containerd.image.name"]).collect();
     assert_eq!(full, ["docker.io/example/app:v1.2.3", "registry.example:5000/app:latest"]);
     let version = layout.images()[0].config["config"]["Labels"]["org.opencontainers.image.version"].clone();
     assert_eq!(version, "1.2.3", "from the first name that has a version");
+}
+
+#[test]
+fn the_metadata_of_one_image_has_the_digest_of_its_config() {
+    let context = context(SPEC);
+    let place = tempfile::tempdir().unwrap();
+    let program = Program::new().directory(place.path());
+    let files = ["--platform=linux/amd64", "--metadata-file", "metadata.json", "-o", "out/"];
+    program.run([&["build", context.path().to_str().unwrap()], &files[..]].concat()).success();
+    let metadata: Value = serde_json::from_slice(&fs::read(place.path().join("metadata.json")).unwrap()).unwrap();
+    let image = &Layout::open(place.path().join("out")).images()[0];
+    assert_eq!(metadata["containerimage.config.digest"], image.manifest["config"]["digest"]);
 }
 
 #[test]

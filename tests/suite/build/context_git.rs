@@ -96,7 +96,7 @@ fn branches_tags_commits_and_directories_are_fetched() {
         let found = fetched.checkout.branch.as_ref().map(|branch| (branch.name.as_str(), branch.is_default));
         assert_eq!(found, branch, "{wanted}");
         let time = if commit == &first { 1_500_000_000 } else { 1_600_000_000 };
-        assert_eq!(fetched.checkout.commit_time, time, "{wanted}");
+        assert_eq!(fetched.checkout.commit_time, Some(time), "{wanted}");
         let content = if commit == &first { "1" } else { "2" };
         assert_eq!(files(&fetched.root), listed(&[("a", content), ("sub/dir/b", "1")]), "{wanted}");
     }

@@ -120,7 +120,6 @@ fn raw_is_byte_for_byte_what_is_there() {
     }
     let seen = world.skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{tagged}")]);
     assert_eq!(seen, expected);
-    assert_eq!(world.program.run(["ls", "--raw", "./layout"]).success().stdout, expected);
 }
 
 #[test]
@@ -171,7 +170,7 @@ fn what_is_not_there_is_told_with_what_is() {
     world.build(&["-t", "example/app:1", "--platform=linux/amd64", "-o", "type=docker,dest=docker.tar"]).success();
     let all = "it has docker.io/example/app:1, docker.io/example/app:2, docker.io/example/app:3";
     world.inspect(&["oci:layout:4"]).failure(1).says(&["layout has no image `4`", all]);
-    world.inspect(&["./layout"]).failure(1).says(&["layout holds several images", "oci:./layout:NAME", all]);
+    world.inspect(&["--raw", "./layout"]).failure(1).says(&["layout holds several images", "oci:./layout:NAME", all]);
     world.inspect(&["oci-archive:x.tar:2"]).failure(1).says(&["x.tar has no image `2`", "docker.io/example/app:1"]);
     world.inspect(&["docker-archive:docker.tar:x"]).failure(1).says(&["no image `x`", "it has example/app:1"]);
     world.inspect(&["./nowhere"]).failure(1).says(&["there is no ./nowhere"]);
@@ -195,7 +194,8 @@ fn several_images_of_an_archive_are_told_apart_as_skopeo_does() {
     world.build(&["-t", "example/app:1", "-o", "layout/"]).success();
     world.build(&["-t", "example/app:2", "--label=x=y", "-o", "layout/"]).success();
     checked(Command::new("tar").args(["-cf", "both.tar", "-C", "layout", "."]).current_dir(world.place.path()));
-    world.inspect(&["./both.tar"]).failure(1).says(&["both.tar holds several images", "oci-archive:./both.tar:NAME"]);
+    let several = ["both.tar holds several images", "oci-archive:./both.tar:NAME"];
+    world.inspect(&["--raw", "./both.tar"]).failure(1).says(&several);
     let digest = world.report("oci:layout:2")["digest"].clone();
     assert_eq!(world.report("oci-archive:both.tar:2")["digest"], digest);
     assert_eq!(
@@ -368,4 +368,75 @@ impl HandMade {
         header.set_mode(0o644);
         self.tar.append_data(&mut header, name, bytes).unwrap();
     }
+}
+
+#[test]
+fn all_images_of_a_place_are_shown_with_their_names() {
+    let world = World::new(SPEC);
+    world.build(&["-t", "app:1", "-t", "app:2"]).success();
+    world.change("other");
+    world.build(&["-t", "other"]).success();
+    world.program.run(["save", "app:1", "app:2", "other", "-o", "all.tar", "--format", "oci"]).success();
+    let shown = world.inspect(&["all.tar"]).success().stdout;
+    let names: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("Name:")).map(str::trim).collect();
+    let all = ["app:1", "app:2", "other:latest"].map(|name| format!("docker.io/library/{name}"));
+    assert_eq!(names, all);
+    assert_eq!(shown.matches("\nDigest:").count(), 2, "{shown}");
+    let reports: Value = serde_json::from_str(&world.inspect(&["--json", "all.tar"]).success().stdout).unwrap();
+    assert_eq!(reports.as_array().unwrap().len(), 2);
+    assert_eq!((&reports[0]["names"], &reports[1]["names"]), (&json!(all[..2]), &json!(all[2..])));
+    let one = world.inspect(&["oci-archive:all.tar:other"]).success().stdout;
+    assert!(!one.contains("Name:") && one.starts_with("Digest:"), "{one}");
+}
+
+#[test]
+fn several_images_are_shown_and_one_that_is_not_there_does_not_keep_the_others() {
+    let world = World::new(SPEC);
+    let first = world.build(&["-o", "one/"]).digest();
+    world.change("other");
+    let second = world.build(&["-o", "two/"]).digest();
+    let digests = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let outcome = world.inspect(&["--format", "{{.digest}}", "./one", "./two"]).success();
+    assert_eq!(digests(&outcome.stdout), [&*first, &*second]);
+    let outcome = world.inspect(&["--format", "{{.digest}}", "./one", "./none", "./two"]).failure_with_result(1);
+    assert_eq!(digests(&outcome.stdout), [first, second]);
+    outcome.says(&["there is no ./none"]);
+    let reports: Value = serde_json::from_str(&world.inspect(&["--json", "one", "two"]).success().stdout).unwrap();
+    assert_eq!(reports.as_array().unwrap().len(), 2);
+    world.inspect(&["--raw", "one", "two"]).failure(2).says(&["--raw is of one image"]);
+}
+
+#[test]
+fn templates_and_platforms_choose_what_is_shown() {
+    let world = World::new(SPEC);
+    world.build(&["-o", "layout/"]).success();
+    let shown = |arguments: &[&str]| world.inspect(&[&["layout"], arguments].concat()).success().stdout;
+    assert_eq!(shown(&["-f", "{{range .images}}<{{.platform}}>{{end}}"]), "<linux/amd64><linux/arm/v7>\n");
+    assert_eq!(shown(&["--platform=linux/arm", "-f", "{{(index .images 0).platform}}"]), "linux/arm/v7\n");
+    assert_eq!(shown(&["--platform=linux/amd64"]).matches("Platform:").count(), 1);
+    let image = &Layout::open(world.path("layout")).images()[1];
+    let manifest: Value = serde_json::from_str(&shown(&["--raw", "--platform=linux/arm/v7"])).unwrap();
+    assert_eq!(manifest, image.manifest);
+    world
+        .inspect(&["layout", "--platform=linux/s390x"])
+        .failure(1)
+        .says(&["layout has no image for linux/s390x", "it has linux/amd64, linux/arm/v7"]);
+    world.inspect(&["layout", "-f", "{{.x"]).failure(2).says(&["{{.x"]);
+}
+
+#[test]
+fn the_times_of_a_health_check_are_shown() {
+    let world = World::of(&crate::support::tree::Tree::new().file(
+        "Dockerfile",
+        "FROM scratch\nHEALTHCHECK --interval=1m30s --timeout=500ms --retries=4 --start-period=10s CMD [\"/x\"]\n",
+    ));
+    world.build(&["-t", "app"]).success();
+    let shown = world.inspect(&["app"]).success().stdout;
+    let value = |name: &str| {
+        let line = shown.lines().find_map(|line| line.trim_start().strip_prefix(&format!("{name}:")));
+        line.map(|value| value.trim().to_owned())
+    };
+    assert_eq!(value("Healthcheck").as_deref(), Some(r#"["CMD", "/x"]"#));
+    let times = ["Interval", "Timeout", "Start period", "Start interval", "Retries"].map(value);
+    assert_eq!(times.each_ref().map(Option::as_deref), [Some("90s"), Some("500ms"), Some("10s"), None, Some("4")]);
 }

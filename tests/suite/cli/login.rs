@@ -92,6 +92,19 @@ fn a_registry_may_be_given_as_a_browser_has_it() {
     }
 }
 
+/// As docker has it, whose credentials are for all of a registry.
+#[test]
+fn an_organisation_behind_the_registry_is_passed_over() {
+    let Some(registry) = registry() else { return };
+    let address = registry.address();
+    let program = Program::new();
+    feed(&program, &["login", "-u", "ada", "--password-stdin", &format!("{address}/org/app")], PASSWORD).success();
+    let config = fs::read(program.docker_config().join("config.json")).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["auths"].as_object().unwrap().keys().collect::<Vec<_>>(), [&address]);
+    program.run(["logout", &format!("{address}/org")]).success().says(&["logged out of", &address]);
+}
+
 #[test]
 fn docker_hub_is_what_is_meant_without_a_registry() {
     let program = Program::new();
@@ -109,7 +122,7 @@ fn wrong_use_is_explained() {
     feed(&program, &["login", "127.0.0.1:1"], "").failure(2).says(&["no terminal", "--password-stdin"]);
     feed(&program, &["login", "-u", "ada", "127.0.0.1:1"], "").failure(2).says(&["no terminal", "--password-stdin"]);
     feed(&program, &["login", "-u", "ada", "--password-stdin", "127.0.0.1:1"], "\n").failure(2).says(&["empty"]);
-    feed(&program, &["login", "-u", "a", "--password-stdin", "a.example/b"], "x").failure(2).says(&["a.example/b"]);
+    feed(&program, &["login", "-u", "a", "--password-stdin", "/b"], "x").failure(2).says(&["`/b` is not a registry"]);
     let both = ["login", "-p", "x", "--password-stdin", "a.example"];
     program.run(both).failure(2).says(&["--password-stdin", "Usage: ocibake login"]);
     program.run(["logout", "a", "b"]).failure(2).says(&["Usage: ocibake logout"]);

@@ -6,6 +6,7 @@ mod foreign_text;
 mod help;
 mod inspect;
 mod login;
+mod ls;
 mod progress;
 mod quantity;
 mod warning;

@@ -126,7 +126,7 @@ fn images_that_stand_on_each_other_in_a_circle_are_refused() {
   d: {image: x}
 ",
     );
-    case.run(&["build"]).failure(1).says(&["services are built on each other in a circle: a, b, a", "compose.yaml:3:"]);
+    case.run(&["build"]).failure(1).says(&["services are built on each other in a circle: a, b, a", "compose.yaml:2:"]);
     case.run(&["build", "c"]).failure(1).says(&["the service `d` is not built", "compose.yaml:4:"]);
 }
 

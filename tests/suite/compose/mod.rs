@@ -1,9 +1,15 @@
 //! Compose files: how they are read, and what is built, pushed and printed of them.
 
+mod files;
+mod forms;
+mod hostile;
 mod images;
+mod merge;
 mod registry;
 
 use std::path::Path;
+
+use serde_json::Value;
 
 use crate::support::program::{Outcome, Program};
 use crate::support::tree::Tree;
@@ -49,6 +55,20 @@ impl Case {
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> Outcome {
         self.program().run([&["compose"], arguments].concat())
+    }
+
+    /// The project as `compose config` has it, with this directory as `/P`.
+    #[track_caller]
+    fn config(&self, arguments: &[&str]) -> Value {
+        let outcome = self.run(&[arguments, &["config", "--format", "json"]].concat()).success();
+        let text = outcome.stdout.replace(self.path().to_str().unwrap(), "/P");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// One service as `compose config` has it.
+    #[track_caller]
+    fn service(&self, name: &str) -> Value {
+        self.config(&[])["services"][name].clone()
     }
 }
 

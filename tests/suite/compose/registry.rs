@@ -87,13 +87,9 @@ fn docker_compose_builds_and_pushes() {
     let program = Program::new();
     let outcome = script(&program, case.path(), "docker-compose build && docker compose push").success();
     assert_eq!(outcome.stdout, "");
-    for said in [
-        "building api\n",
-        "building worker\n",
-        "named project-unnamed:latest",
-        "database is skipped",
-        "unnamed is skipped",
-    ] {
+    for said in
+        ["building api\n", "building worker\n", "project-unnamed:latest\n", "database is skipped", "unnamed is skipped"]
+    {
         assert!(outcome.stderr.contains(said), "{said}: {}", outcome.stderr);
     }
     check(&registry);

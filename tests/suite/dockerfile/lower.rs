@@ -60,6 +60,7 @@ impl Asked<'_> {
             ignores: &|path| path == "ignored",
             overlay: &|_: &mut Spec| Ok(()),
             automatic: &Automatic::default(),
+            git_arguments: false,
             allowed: self.allowed,
         })
     }

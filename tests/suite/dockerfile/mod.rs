@@ -5,6 +5,7 @@ mod corpus;
 mod dockerignore;
 mod epoch;
 mod flags;
+mod git_arguments;
 mod heredoc;
 mod lint;
 mod lower;

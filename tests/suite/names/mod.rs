@@ -4,6 +4,7 @@ pub mod docker;
 mod docker_flags;
 mod keep;
 mod list;
+mod looking;
 mod move_in;
 mod projects;
 mod refer;

@@ -16,7 +16,7 @@ fn map(pairs: &[(&str, &str)]) -> Map<String> {
 
 fn checkout(dirty: bool) -> Checkout {
     let source = source("git@example.org:org/api.git");
-    Checkout { revision: COMMIT.to_owned(), source, dirty, commit_time: 0, branch: None }
+    Checkout { revision: COMMIT.to_owned(), source, dirty, commit_time: Some(0), branch: None, default_branch: None }
 }
 
 fn automatic(tag: &str, dirty: bool) -> Automatic {

@@ -55,7 +55,14 @@ fn keys_of_annotations() {
         documentation: some("a"),
         authors: some("a"),
     };
-    let checkout = Checkout { revision: "a".repeat(40), source: None, dirty: false, commit_time: 0, branch: None };
+    let checkout = Checkout {
+        revision: "a".repeat(40),
+        source: None,
+        dirty: false,
+        commit_time: Some(0),
+        branch: None,
+        default_branch: None,
+    };
     let automatic = Automatic { created: Some(0), tag: None, checkout: Some(checkout) };
     let (labels, annotations) = complete(&about, &automatic, &Map::new(), &Map::new()).unwrap();
     let expected = [

@@ -1,5 +1,6 @@
 //! Tags: which ones a push sets, in which order, and back again.
 
+mod ci;
 mod push;
 mod push_again;
 mod push_names;

@@ -49,6 +49,8 @@ pub struct LoweringRequest<'a> {
     pub overlay: &'a dyn Fn(&mut Spec) -> Result<()>,
     /// The facts that nobody has to state, for labels.
     pub automatic: &'a Automatic,
+    /// An `ARG` without a value gets that of the tag or of git, if its name asks for one.
+    pub git_arguments: bool,
     /// What commands may ask for beyond what every command has.
     pub allowed: &'a [Entitlement],
 }
@@ -73,6 +75,10 @@ pub struct Lowered {
     pub warnings: Vec<Warning>,
     /// The names of build arguments that nothing took.
     pub unused: Vec<String>,
+    /// The build arguments without a value whose names ask for one that the tag or git knows, with these.
+    pub git_arguments: Map<String>,
+    /// What is wrong with standard labels, a sentence for each.
+    pub label_faults: Vec<String>,
 }
 
 impl Dockerfile {
@@ -93,13 +99,16 @@ impl Dockerfile {
             let image = lowering.stage(target)?;
             let (stage, spec) = lowering.image(&image)?;
             budget.spend(plan.stages.len())?;
+            findings.label_faults.extend(label::faults(&spec.labels));
             made.images.push(place(&mut plan.stages, stage));
             made.index = spec.index.unwrap_or(false);
             made.annotations = spec.annotations;
             made.placed_annotations = spec.placed_annotations;
         }
         plan.targets.push(made);
-        Ok(Lowered { plan, warnings: self.all_warnings(&findings), unused: findings.unused(request) })
+        let (warnings, unused) = (self.all_warnings(&findings), findings.unused(request));
+        let label_faults = findings.label_faults.into_iter().collect();
+        Ok(Lowered { plan, warnings, unused, git_arguments: findings.git_arguments, label_faults })
     }
 
     /// Returns what the build checks find: in all stages, or in those that the target needs. An image that `bases` does
@@ -137,6 +146,10 @@ struct LoweringFindings {
     reached: BTreeSet<usize>,
     /// The names of all `ARG`s that were met.
     arguments: BTreeSet<String>,
+    /// As [`Lowered::git_arguments`] has them.
+    git_arguments: Map<String>,
+    /// As [`Lowered::label_faults`] has them.
+    label_faults: BTreeSet<String>,
 }
 
 impl LoweringFindings {

@@ -6,6 +6,7 @@ use super::made::StageState;
 use super::{Lowering, expose, windows};
 use crate::error::{Error, Result};
 use crate::plan::dockerfile::{Argument, CommandLine, Instruction, Pair, Warning, Word};
+use crate::plan::git_arguments;
 use crate::plan::setting::stop_signal;
 
 /// The shell of commands in shell form unless `SHELL` says otherwise.
@@ -21,7 +22,7 @@ impl Lowering<'_, '_> {
             let value = match (self.request.arguments.get(name), &argument.default) {
                 (Some(given), _) => Some(given.clone()),
                 (None, Some(default)) => Some(self.expand(state, instruction, default)?),
-                (None, None) => self.global.get(name).map(str::to_owned),
+                (None, None) => self.global.get(name).map(str::to_owned).or_else(|| self.git_argument(name)),
             };
             title.push(' ');
             title.push_str(name);
@@ -35,6 +36,13 @@ impl Lowering<'_, '_> {
             }
         }
         Ok(title)
+    }
+
+    /// Returns the value that the tag or git has for an `ARG` without one, if that is wanted; it is noted anyway.
+    fn git_argument(&mut self, name: &str) -> Option<String> {
+        let value = git_arguments::value(name, self.request.automatic)?;
+        self.findings.git_arguments.insert(name.to_owned(), value.clone());
+        self.request.git_arguments.then_some(value)
     }
 
     /// Does what `ENV` says.

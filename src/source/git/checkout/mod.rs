@@ -30,12 +30,14 @@ pub fn checkout(directory: &Path) -> Result<Option<Checkout>> {
     let Some((head, branch)) = repository.head()? else { return Ok(None) };
     let commit = Objects::of(&repository)?.commit(head)?;
     let revision = head.to_string();
-    let branch = branch.map(|name| named(&repository, name, &revision)).transpose()?;
+    let default_branch = repository.default_branch()?;
+    let branch = branch.map(|name| Branch::of(name, &revision, default_branch.as_deref()));
     Ok(Some(Checkout {
         source: repository.config.get("remote.origin.url").and_then(label::source),
         dirty: work_tree::is_dirty(&repository, commit.tree)?,
-        commit_time: commit.time,
+        commit_time: Some(commit.time),
         branch,
+        default_branch,
         revision,
     }))
 }
@@ -46,12 +48,4 @@ pub fn believe(directory: &Path) {
     if let Ok(directory) = directory.canonicalize() {
         repository::believe(&directory);
     }
-}
-
-fn named(repository: &GitRepository, name: String, revision: &str) -> Result<Branch> {
-    let is_default = match repository.default_branch()? {
-        Some(default) => default == name,
-        None => matches!(name.as_str(), "main" | "master"),
-    };
-    Ok(Branch { name, commit: revision.to_owned(), is_default })
 }
