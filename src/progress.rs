@@ -52,6 +52,13 @@ pub enum Event<'a> {
         /// The name of the image.
         from: &'a str,
     },
+    /// A context has two files that say how to build, and one of them is taken.
+    RecipeTaken {
+        /// The name of the file that is taken.
+        taken: &'a str,
+        /// The name of the file that is not read.
+        left: &'a str,
+    },
     /// A command of a step is started.
     CommandStarted {
         /// The number of the command in this build, the same in all events about it; they count from 1 in the order in which
@@ -288,6 +295,8 @@ pub enum WarningKind {
     NoShell,
     /// The local store may be over its limit.
     StoreNotTrimmed,
+    /// There is no place for a local store that lasts.
+    TemporaryStore,
 }
 
 impl WarningKind {
@@ -324,6 +333,7 @@ impl WarningKind {
             WarningKind::MirrorLeftOut => "mirror-left-out",
             WarningKind::NoShell => "no-shell",
             WarningKind::StoreNotTrimmed => "store-not-trimmed",
+            WarningKind::TemporaryStore => "temporary-store",
         }
     }
 }

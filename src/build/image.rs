@@ -6,9 +6,17 @@ use crate::oci::Map;
 use crate::plan::{Plan, Step, Target, Work};
 
 use super::graph::ImageSteps;
+use super::squash::{SQUASHED, Squashed};
 
-/// Returns the image of `target` that its steps come to; `layers` are those of all states.
-pub fn image(target: &Target, image: &ImageSteps<'_>, layers: &[Option<Layer>], created: &str) -> Image {
+/// Returns the image of `target` that its steps come to; `layers` are those of all states. Where they were `squashed`, the history
+/// has the steps without them, and the one that has taken their place in the end.
+pub fn image(
+    target: &Target,
+    image: &ImageSteps<'_>,
+    layers: &[Option<Layer>],
+    squashed: Option<Squashed>,
+    created: &str,
+) -> Image {
     let ImageSteps { stage, below, steps } = image;
     let created_by = |step: &Step| match (&step.created_by, &step.work) {
         (Some(line), _) => line.clone(),
@@ -16,18 +24,25 @@ pub fn image(target: &Target, image: &ImageSteps<'_>, layers: &[Option<Layer>], 
         (None, _) => step.title.clone(),
     };
     let histories: Vec<String> = steps.iter().map(|(step, _)| created_by(step)).collect();
-    let steps: Vec<image::HistoryStep<'_>> = steps
+    let own = match &squashed {
+        None | Some(Squashed::No) => Some(layers),
+        Some(Squashed::Into(_)) => None,
+    };
+    let mut steps: Vec<image::HistoryStep<'_>> = steps
         .iter()
         .zip(&histories)
         .map(|((_, state), created_by)| image::HistoryStep {
-            layer: state.and_then(|state| layers[state].as_ref()),
+            layer: own.zip(*state).and_then(|(layers, state)| layers[state].as_ref()),
             created_by,
         })
         .collect();
+    if let Some(Squashed::Into(Some(layer))) = &squashed {
+        steps.push(image::HistoryStep { layer: Some(layer.as_ref()), created_by: SQUASHED });
+    }
     let mut annotations = stage.annotations.clone();
     annotations.extend(target.annotations.clone());
     annotations.extend(target.placed_annotations.of_manifest(&stage.platform));
-    Image::new(&Parts {
+    let mut image = Image::new(&Parts {
         platform: &stage.platform,
         settings: &stage.settings,
         author: stage.author.as_deref(),
@@ -35,7 +50,9 @@ pub fn image(target: &Target, image: &ImageSteps<'_>, layers: &[Option<Layer>], 
         steps: &steps,
         created,
         annotations: &annotations,
-    })
+    });
+    image.manifest.descriptor.annotations = target.placed_annotations.of_manifest_descriptor(&stage.platform);
+    image
 }
 
 /// Returns the annotations of the target, and those that all of its images have in common.

@@ -14,6 +14,8 @@ mod layers;
 mod logs;
 mod options;
 mod schedule;
+mod sources;
+mod squash;
 mod ledger;
 mod step;
 mod windows;
@@ -33,6 +35,7 @@ use inputs::Inputs;
 
 pub use logs::CommandLogs;
 pub use options::{OpenShell, Options, ReadSecret, RunShell};
+pub use sources::check_sources;
 
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
@@ -81,13 +84,20 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
     let inputs = Inputs::new(plan, options, &pool, &stop);
     let layers = schedule::run(&graph, &inputs, &stop)?;
+    let images: Vec<&ImageSteps<'_>> = graph.targets.iter().flatten().collect();
+    let squashed = match options.squash {
+        true => squash::squash(&images, &layers, &inputs, graph.states.len())?,
+        false => Vec::new(),
+    };
+    let mut squashed = squashed.into_iter();
     // A hundred thousand entries take a while to free, which nobody has to wait for.
     let added = inputs.into_added();
     pool.spawn(move || drop(added));
     let steps: Vec<BuiltStep> =
         graph.states.iter().zip(&layers).filter_map(|(state, layer)| built_step(state, layer.as_ref())).collect();
     let target = |(target, images): (&Target, &Vec<ImageSteps<'_>>)| {
-        let images: Vec<Image> = images.iter().map(|steps| image::image(target, steps, &layers, &created)).collect();
+        let image = |steps| image::image(target, steps, &layers, squashed.next(), &created);
+        let images: Vec<Image> = images.iter().map(image).collect();
         let (root, images) = store_target(plan, target, images, options.store)?;
         Ok(Built { root, images, steps: steps.clone() })
     };
@@ -128,7 +138,8 @@ fn store_target(
         several => {
             let index = crate::image::index(several, &image::common_annotations(plan, target));
             put(store, &index)?;
-            index.descriptor
+            let annotations = target.placed_annotations.index_descriptor.clone();
+            Descriptor { annotations, ..index.descriptor }
         }
     };
     Ok((root, images))

@@ -41,6 +41,8 @@ pub struct Options<'a> {
     pub created: i64,
     /// The time that the files of layers carry.
     pub modified: Modified,
+    /// Put all that the steps of an image change into one layer over its base.
+    pub squash: bool,
     /// Threads; 0 is one for each core up to [`USUAL_THREADS`](crate::layer::USUAL_THREADS), and more than [`MOST_JOBS`](super::MOST_JOBS) are not started.
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.

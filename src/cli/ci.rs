@@ -204,8 +204,9 @@ impl CiCommit {
 
     /// Whether `directory` may be what the service has checked out.
     fn has(&self, directory: &Path) -> bool {
-        let Some(workspace) = self.workspace.as_ref().and_then(|path| path.canonicalize().ok()) else { return true };
-        directory.canonicalize().is_ok_and(|directory| directory.starts_with(workspace))
+        let Ok(directory) = directory.canonicalize() else { return false };
+        let workspace = self.workspace.as_ref().and_then(|path| path.canonicalize().ok());
+        workspace.is_none_or(|workspace| directory.starts_with(workspace))
     }
 }
 
@@ -341,6 +342,8 @@ mod tests {
         assert_eq!(found.branch.unwrap().commit_tag(), "main-0123456");
         // What lies elsewhere is not what the service has checked out.
         assert_eq!(read(&variables).complete(None, Path::new("/")), None);
+        // Nor is what is to be fetched.
+        assert_eq!(read(&variables[..4]).complete(None, Path::new("https://git.example/x.git")), None);
         let github = [
             ("GITHUB_SHA", COMMIT),
             ("GITHUB_SERVER_URL", "https://github.example/"),

@@ -3,7 +3,10 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::{fs, io};
+
+use rustix::fs::{Access, access};
 
 use super::ci::CiCommit;
 use crate::error::{Error, Result};
@@ -12,12 +15,17 @@ use crate::plan::quantity::Size;
 use crate::registry::{Credentials, OnDemand, RegistriesConf, RegistryOptions};
 use crate::source::image::Location;
 use crate::store::LocalStore;
+use crate::store::pending::PendingDirectory;
 use crate::store::prune::Limit;
 
 /// All that the environment variables say, read once.
 #[derive(Debug)]
 pub struct Environment {
     store: Option<PathBuf>,
+    /// `OCIBAKE_STORE` says where the store is.
+    is_store_named: bool,
+    /// A store for want of a place for one that lasts.
+    temporary_store: OnceLock<PendingDirectory>,
     store_limit: Option<String>,
     /// `DOCKER_CONFIG`, else `~/.docker`.
     pub docker_config: Option<PathBuf>,
@@ -60,7 +68,9 @@ impl Environment {
         let cache = xdg("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("ocibake"));
         let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
         Environment {
+            is_store_named: path("OCIBAKE_STORE").is_some(),
             store: path("OCIBAKE_STORE").or(cache),
+            temporary_store: OnceLock::new(),
             store_limit: text("OCIBAKE_STORE_LIMIT"),
             docker_config: path("DOCKER_CONFIG").or_else(|| home.as_ref().map(|home| home.join(".docker"))),
             source_date_epoch: text("SOURCE_DATE_EPOCH"),
@@ -87,6 +97,29 @@ impl Environment {
         self.store.as_deref().ok_or_else(|| {
             Error::usage("there is no place for the local store: neither HOME nor XDG_CACHE_HOME is set")
                 .with_hint("set OCIBAKE_STORE to a directory of yours")
+        })
+    }
+
+    /// Returns the same for who needs a store only for now: where no place is known, or what is known cannot be written to, it
+    /// is a directory of the user's alone, which goes with this value. One that `OCIBAKE_STORE` names has to do.
+    pub fn working_store(&self) -> Result<&Path> {
+        match &self.store {
+            Some(store) if self.is_store_named || may_be_written(store) => Ok(store),
+            _ => {
+                if self.temporary_store.get().is_none() {
+                    let _ = self.temporary_store.set(PendingDirectory::begin(&env::temp_dir())?);
+                }
+                self.temporary_store.get().map(PendingDirectory::path).map_or_else(|| self.store(), Ok)
+            }
+        }
+    }
+
+    /// Returns why the store is one that does not last, if it is.
+    pub fn why_temporary(&self) -> Option<String> {
+        self.temporary_store.get()?;
+        Some(match &self.store {
+            Some(store) => format!("{} cannot be written to", store.display()),
+            None => "neither HOME nor XDG_CACHE_HOME is set".to_owned(),
         })
     }
 
@@ -136,6 +169,12 @@ impl Environment {
     pub fn credentials(&self) -> Credentials {
         Credentials::from_docker_config(self.docker_config.clone()).with_auth_files(self.auth_files.clone())
     }
+}
+
+/// Returns whether a store can be made at `path`, or is there and may be written to.
+fn may_be_written(path: &Path) -> bool {
+    let nearest = path.ancestors().find(|path| path.symlink_metadata().is_ok());
+    nearest.is_some_and(|nearest| access(nearest, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
 /// Reads the value of `SOURCE_DATE_EPOCH`. Fails for one that is no number of seconds.

@@ -1,9 +1,10 @@
 //! `--format`: what is listed, in the form of a Go template, as docker has it.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::str::FromStr;
 
-use gotmpl::{Template, TemplateError, Value, to_value};
+use gotmpl::{Template, Value, to_value};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -13,13 +14,18 @@ use crate::error::{Error, Result};
 pub struct Format {
     template: String,
     is_table: bool,
+    /// `json` writes a member on each line.
+    is_readable: bool,
 }
+
+/// The member of an object by which `json` shows it: its text, where the others are called as Go has them.
+pub const AS_JSON: &str = "\0";
 
 impl Format {
     /// Returns a table whose columns are the fields of these names.
     pub fn table(fields: &[&str]) -> Self {
         let columns: Vec<String> = fields.iter().map(|field| format!("{{{{.{field}}}}}")).collect();
-        Format { template: columns.join("\t"), is_table: true }
+        Format { template: columns.join("\t"), is_table: true, is_readable: false }
     }
 
     /// Returns the lines of `rows`, in their order. A table begins with the names of its columns: `titles` has those of fields
@@ -47,12 +53,33 @@ impl Format {
         Ok(aligned(std::iter::once(head).chain(texts)))
     }
 
+    /// Returns the same with a function `json` that writes a member on each line, as buildx has it.
+    pub fn readable(self) -> Self {
+        Format { is_readable: true, ..self }
+    }
+
+    /// Returns whether that is all of the template, but for white space.
+    pub fn is(&self, template: &str) -> bool {
+        self.template.chars().filter(|c| !c.is_whitespace()).eq(template.chars())
+    }
+
+    /// Returns whether it may show the field of this name of a row.
+    pub fn shows(&self, field: &str) -> bool {
+        let mentioned = fields(&self.template);
+        let is_of_all = [".}", ". ", ".)", ".|"].iter().any(|dot| self.template.contains(dot));
+        mentioned.contains(&field) || mentioned.is_empty() || is_of_all
+    }
+
     fn parsed(&self) -> Result<Template> {
         let words = |args: &[Value], change: fn(&str) -> String| {
             Ok(Value::String(change(&args.first().map(ToString::to_string).unwrap_or_default()).into()))
         };
+        let json = match self.is_readable {
+            true => |value: &Value| format!("{:#}", plain(value)),
+            false => |value: &Value| plain(value).to_string(),
+        };
         let template = Template::new("format")
-            .func("json", |args| Ok(Value::String(args.first().map_or_else(|| "null".to_owned(), json).into())))
+            .func("json", move |args| Ok(Value::String(args.first().map_or_else(|| "null".to_owned(), json).into())))
             .func("lower", move |args| words(args, str::to_lowercase))
             .func("upper", move |args| words(args, str::to_uppercase))
             .func("title", move |args| words(args, titled))
@@ -76,10 +103,14 @@ impl Format {
                 let spaces = |count: i64| " ".repeat(usize::try_from(count).unwrap_or_default().min(WIDEST_PAD));
                 Ok(Value::String(format!("{}{text}{}", spaces(*before), spaces(*after)).into()))
             });
-        template.parse(&self.template).map_err(|error| self.refused(&error))
+        let parsed = template.parse(&self.template).map_err(|error| self.refused(&error))?;
+        match unbalanced(&self.template) {
+            Some(words) => Err(self.refused(&words)),
+            None => Ok(parsed),
+        }
     }
 
-    fn refused(&self, error: &TemplateError) -> Error {
+    fn refused(&self, error: &dyn Display) -> Error {
         Error::usage(format!("`{}`: {error}", self.template))
             .with_hint("it is json, table, or a template of Go's such as '{{.ID}} {{json .}}'")
     }
@@ -96,10 +127,55 @@ impl FromStr for Format {
         let template = if template == "json" { "{{json .}}" } else { template };
         // Shells pass these on as they are typed.
         let template = template.replace("\\t", "\t").replace("\\n", "\n");
-        let format = Format { template, is_table };
+        let format = Format { template, is_table, is_readable: false };
         format.parsed()?;
         Ok(format)
     }
+}
+
+/// Returns what Go says of a template with an `{{end}}` or an `{{else}}` too many, or with an `{{end}}` that is missing; none
+/// if there is no such thing.
+fn unbalanced(template: &str) -> Option<String> {
+    let (mut open, mut rest) = (0_usize, template);
+    while let Some((before, action)) = rest.split_once("{{") {
+        let line = || template[..template.len() - rest.len() + before.len()].matches('\n').count() + 1;
+        let word = action.trim_start_matches('-').trim_start();
+        let length = word.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(word.len());
+        match &word[..length] {
+            "if" | "range" | "with" | "block" | "define" => open += 1,
+            word @ ("end" | "else") if open == 0 => {
+                return Some(format!("template: :{}: unexpected {{{{{word}}}}}", line()));
+            }
+            "end" => open -= 1,
+            _ => {}
+        }
+        rest = &action[action_length(action)..];
+    }
+    (open > 0).then(|| format!("template: :{}: unexpected EOF", template.matches('\n').count() + 1))
+}
+
+/// Returns how long an action is, with the braces that end it: those in a comment or between quotation marks do not.
+fn action_length(action: &str) -> usize {
+    let comment = action.trim_start_matches('-').trim_start();
+    if comment.starts_with("/*") {
+        return action.find("*/").and_then(|end| Some(end + action[end..].find("}}")? + 2)).unwrap_or(action.len());
+    }
+    let mut quote = None;
+    let mut is_escaped = false;
+    for (at, character) in action.char_indices() {
+        match (quote, character) {
+            (None, '"' | '\'' | '`') => quote = Some(character),
+            (None, '}') if action[at..].starts_with("}}") => return at + 2,
+            (Some('"' | '\''), '\\') if !is_escaped => {
+                is_escaped = true;
+                continue;
+            }
+            (Some(mark), _) if mark == character && !is_escaped => quote = None,
+            _ => {}
+        }
+        is_escaped = false;
+    }
+    action.len()
 }
 
 /// The most spaces that `pad` puts on a side.
@@ -142,10 +218,6 @@ fn titled(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-fn json(value: &Value) -> String {
-    plain(value).to_string()
-}
-
 fn plain(value: &Value) -> serde_json::Value {
     match value {
         Value::Nil | Value::Function(_) => serde_json::Value::Null,
@@ -156,6 +228,9 @@ fn plain(value: &Value) -> serde_json::Value {
         Value::String(value) => value.as_ref().into(),
         Value::List(values) => values.iter().map(plain).collect(),
         Value::Map(values) => {
+            if let Some(Value::String(text)) = values.get(AS_JSON) {
+                return serde_json::from_str(text).unwrap_or_default();
+            }
             values.iter().map(|(key, value)| (key.to_string(), plain(value))).collect::<serde_json::Map<_, _>>().into()
         }
     }
@@ -203,6 +278,30 @@ mod tests {
                 "ba9876543210   a-tag-longer-than-others   0",
             ]
         );
+    }
+
+    #[test]
+    fn blocks_that_are_not_whole_are_refused_in_gos_words() {
+        for (wrong, words) in [
+            ("{{end}}", "template: :1: unexpected {{end}}"),
+            ("{{.ID}}\n{{- end -}}", "template: :2: unexpected {{end}}"),
+            ("{{else}}", "template: :1: unexpected {{else}}"),
+            ("{{range .Names}}{{.}}", "template: :1: unexpected EOF"),
+            ("{{if .ID}}a{{else}}b", "template: :1: unexpected EOF"),
+            ("{{with .ID}}{{end}}{{end}}", "template: :1: unexpected {{end}}"),
+        ] {
+            let error = wrong.parse::<Format>().unwrap_err();
+            assert!(error.message.ends_with(words), "{wrong}: {}", error.message);
+        }
+        for right in [
+            r#"{{"{{end}}"}}{{range .Names}}{{"}}"}}{{end}}"#,
+            "{{/* {{end}} */}}",
+            "{{if .ID}}{{range .Names}}{{end}}{{else if .Tag}}{{end}}",
+            "{{.end}}{{.ID}} end",
+            "{{- range .Names -}} a {{- end -}}",
+        ] {
+            assert!(right.parse::<Format>().is_ok(), "{right}: {:?}", right.parse::<Format>());
+        }
     }
 
     #[test]

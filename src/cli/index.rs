@@ -76,7 +76,7 @@ fn join(
     for text in &arguments.annotation {
         let mut placed = PlacedAnnotations::default();
         annotation::set(&mut annotations, &mut placed, text).map_err(flag("annotation"))?;
-        if !placed.manifests.is_empty() {
+        if placed != (PlacedAnnotations { index: placed.index.clone(), ..PlacedAnnotations::default() }) {
             return Err(Error::usage(format!(
                 "--annotation {text}: only the index is made, the manifests stay as they are"
             )));

@@ -93,16 +93,31 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
     let ProgramArguments { again, command } = match ProgramArguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => usage::escaped(error).exit(),
+        Err(error) => {
+            let error = usage::told(error);
+            if let Some(word) = usage::unknown_command(&error).filter(|word| docker::elsewhere::is_known(word)) {
+                docker::elsewhere::tell_of("ocibake", &[word.into()]);
+                return WRONG_USAGE;
+            }
+            error.exit()
+        }
     };
     ended(command.run(again), command.progress())
 }
+
+/// The exit code of a command line that makes no sense, and docker's.
+const WRONG_USAGE: u8 = 2;
+const DOCKERS_WRONG_USAGE: u8 = 1;
 
 /// The same under docker's name.
 fn run_as_docker(arguments: Vec<OsString>) -> u8 {
     let arguments = match DockerArguments::read(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => usage::escaped(error).exit(),
+        Err(error) => {
+            let error = usage::told(error);
+            let _ = error.print(); // nobody is left to tell if it cannot be
+            return usage::docker_exit_code(&error);
+        }
     };
     let run = || {
         let mut environment = Environment::read();
@@ -110,7 +125,10 @@ fn run_as_docker(arguments: Vec<OsString>) -> u8 {
         environment.docker_config = arguments.place.config.clone().or(environment.docker_config.take());
         place(arguments.want(&environment)?, &environment, |beforehand| arguments.run(&environment, beforehand))
     };
-    ended(run(), arguments.progress())
+    match ended(run(), arguments.progress()) {
+        WRONG_USAGE => DOCKERS_WRONG_USAGE,
+        code => code,
+    }
 }
 
 /// Returns the exit code of what was run, and shows its error.

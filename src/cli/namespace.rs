@@ -57,10 +57,14 @@ pub const AGAIN: &str = "again-for-commands";
 pub fn enter(want: Want, environment: &Environment) -> Result<Side<Sandbox>> {
     match want {
         Want::Nothing => Ok(Side::Inner(None)),
-        Want::Commands(isolation) => namespace::enter(isolation, &|rung| {
-            let store = LocalStore::open(environment.store()?)?;
-            Sandbox::find_on(store.directory()?.path(), Some(rung))
-        }),
+        Want::Commands(isolation) => {
+            // One that does not last is both processes', so that it goes whichever of them ends last.
+            let root = environment.working_store()?;
+            namespace::enter(isolation, &|rung| {
+                let store = LocalStore::open(root)?;
+                Sandbox::find_on(store.directory()?.path(), Some(rung))
+            })
+        }
         Want::Removal => Ok(match namespace::enter(Isolation::Ids, &|_| Ok(())) {
             Ok(Side::Outer(status)) => Side::Outer(status),
             // Where there is no other place, what is in the way says so.

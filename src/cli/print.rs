@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde_json::json;
+use serde_json::ser::PrettyFormatter;
 
 use crate::error::{Error, Excerpt, Result, escape};
 use crate::oci::to_json;
@@ -101,6 +102,18 @@ pub fn answer_excerpt(message: &str, excerpt: &Excerpt) -> Result<()> {
 pub fn answer_json(value: &impl Serialize) -> Result<()> {
     let document = to_json(value);
     answer_bytes(format!("{}\n", escape::json(&String::from_utf8_lossy(&document))).as_bytes())
+}
+
+/// Writes a result to stdout as JSON for people, a member on each line, with `indent` before it.
+pub fn answer_readable_json(value: &impl Serialize, indent: &str) -> Result<()> {
+    let mut document = Vec::new();
+    let form = PrettyFormatter::with_indent(indent.as_bytes());
+    value
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut document, form))
+        .map_err(|source| Error::input("a result cannot be shown").with_source(source))?;
+    let lines =
+        String::from_utf8_lossy(&document).lines().map(|line| format!("{}\n", escape::json(line))).collect::<String>();
+    answer_bytes(lines.as_bytes())
 }
 
 /// Writes a result to stdout as it is, for whoever asked for just these bytes.

@@ -233,6 +233,7 @@ impl<'a> PushOrder<'a> {
             output,
             tag: Some(self.tag.clone()),
             names,
+            repositories: &[],
             delivery,
             dockerfile: None,
             secret: &secret::value,

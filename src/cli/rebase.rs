@@ -12,7 +12,7 @@ use super::flags::value::value;
 use super::metadata;
 use super::print::answer;
 use super::progress::{ProgressFlags, Reporter};
-use super::store::trim;
+use super::store::{tell_of_place, trim};
 use crate::error::{Error, Result};
 use crate::image::rebase::Rebase;
 use crate::oci::{Descriptor, Map, Reference};
@@ -81,7 +81,8 @@ impl RebaseArguments {
         }
         self.metadata_file.as_deref().map_or(Ok(()), PendingFile::check)?;
         let limit = environment.store_limit()?;
-        let store = LocalStore::open(environment.store()?)?;
+        let store = LocalStore::open(environment.working_store()?)?;
+        tell_of_place(environment, progress);
         let root = self.write(&location, &names, &outputs, &store, environment, progress)?;
         let written: Vec<String> = names.iter().map(ToString::to_string).collect();
         self.metadata_file.as_ref().map_or(Ok(()), |file| {

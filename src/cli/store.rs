@@ -1,5 +1,6 @@
 //! The end of a command's use of the local store, and the use of it alone.
 
+use super::environment::Environment;
 use super::print::tell;
 use crate::error::Result;
 use crate::progress::{Event, Progress, WarningKind};
@@ -12,6 +13,15 @@ pub fn trim(store: LocalStore, limit: Limit, progress: Progress<'_>) {
         let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
         let message = format!("the local store may be over its limit: {}{hint}", error.message);
         progress(Event::Warning { kind: WarningKind::StoreNotTrimmed, message: &message });
+    }
+}
+
+/// Warns of a local store that goes with the end of the command.
+pub fn tell_of_place(environment: &Environment, progress: Progress<'_>) {
+    if let Some(why) = environment.why_temporary() {
+        let message =
+            format!("{why}: what is in the local store goes with the end of the command (OCIBAKE_STORE names a place)");
+        progress(Event::Warning { kind: WarningKind::TemporaryStore, message: &message });
     }
 }
 

@@ -47,6 +47,22 @@ pub fn join(members: &[IndexMember], annotations: &Map<String>) -> Result<Docume
     Ok(Document::new(media_type::IMAGE_INDEX, to_json(&index)))
 }
 
+/// Returns an index that lists `manifests` in this order: docker's own list where all of them are of docker's types and there
+/// is nothing that it has no place for, else the image-spec's.
+pub fn list(manifests: Vec<Descriptor>, annotations: Map<String>) -> Document {
+    let is_dockers = |manifest: &Descriptor| {
+        let kind = manifest.media_type.as_str();
+        matches!(kind, media_type::DOCKER_MANIFEST | media_type::DOCKER_MANIFEST_LIST)
+            && manifest.annotations.is_empty()
+    };
+    let kind = match annotations.is_empty() && manifests.iter().all(is_dockers) {
+        true => media_type::DOCKER_MANIFEST_LIST,
+        false => media_type::IMAGE_INDEX,
+    };
+    let index = ImageIndex { media_type: Some(kind.to_owned()), ..ImageIndex::new(manifests, annotations) };
+    Document::new(kind, to_json(&index))
+}
+
 /// Images of one platform may still be for several versions of its system, as those for Windows are.
 fn is_for_same(one: &Platform, other: &Platform) -> bool {
     one.normalised() == other.normalised()

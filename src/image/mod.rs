@@ -10,5 +10,5 @@ pub mod rebase;
 
 pub use assemble::{Document, HistoryStep, Image, Parts, index};
 pub use choose::choose;
-pub use join::{IndexMember, join};
+pub use join::{IndexMember, join, list};
 pub use read::{Existing, Reader, manifest, no_image};

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::{Digest, Keyed, Keys, Map, Platform, map, media_type};
 
+/// The annotation by which BuildKit tells which image of an index an attestation is about.
+const ATTESTED: &str = "vnd.docker.reference.digest";
+
 /// A pointer to content: its type, digest and size (image-spec, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,6 +65,11 @@ impl Descriptor {
     /// Returns whether an index lists it for no platform, as BuildKit lists attestations beside images.
     pub fn is_attestation(&self) -> bool {
         self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+    }
+
+    /// Returns the digest of the image that it attests to, as BuildKit has it in an index; none if it is no attestation.
+    pub fn attested(&self) -> Option<&str> {
+        self.annotations.get(ATTESTED).map(String::as_str).filter(|_| self.is_attestation())
     }
 
     /// Returns whether it is listed as an artifact that refers to something else, and not as an image.

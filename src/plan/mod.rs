@@ -18,7 +18,7 @@ mod named_context;
 pub mod quantity;
 mod run;
 mod run_settings;
-mod secret;
+pub mod secret;
 pub mod setting;
 mod spec;
 mod table;

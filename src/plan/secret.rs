@@ -102,7 +102,7 @@ impl FromStr for NamedAgent {
 }
 
 /// Returns the fields of one CSV record (RFC 4180); none if quotation marks do not stand around whole fields.
-fn csv_fields(text: &str) -> Option<Vec<String>> {
+pub fn csv_fields(text: &str) -> Option<Vec<String>> {
     let mut fields = Vec::new();
     let mut rest = text;
     loop {

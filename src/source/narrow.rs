@@ -7,9 +7,6 @@ use crate::image::Reader;
 use crate::oci::{Descriptor, ImageIndex, Platform, from_json, media_type, to_json};
 use crate::store::{Graph, Store};
 
-/// The annotation by which BuildKit tells which image of an index an attestation is about.
-const ATTESTED: &str = "vnd.docker.reference.digest";
-
 /// The part of an image that is for some platforms only.
 pub(super) struct Narrowed {
     pub root: Descriptor,
@@ -64,9 +61,7 @@ pub(super) fn attestations<'m>(
     images: &[&Descriptor],
 ) -> impl Iterator<Item = &'m Descriptor> {
     let digests: HashSet<String> = images.iter().map(|image| image.digest.to_string()).collect();
-    manifests.into_iter().filter(move |manifest| {
-        manifest.is_attestation() && manifest.annotations.get(ATTESTED).is_some_and(|about| digests.contains(about))
-    })
+    manifests.into_iter().filter(move |manifest| manifest.attested().is_some_and(|about| digests.contains(about)))
 }
 
 /// Returns the platform as the index says, else as the image's config does; none for what is no image.

@@ -15,7 +15,7 @@ use crate::tree::owner::is_known;
 use crate::tree::path::split;
 use crate::tree::{
     Attributes, Content, Copier, Edit, Files, Ignore, Kind, Matched, Node, Object, Pivot, Reason, Time, has_wildcard,
-    joined, literal_start, matched, not_there,
+    joined, literal_start, matched,
 };
 
 impl Doing for Copy {
@@ -185,16 +185,10 @@ impl Copying<'_> {
     }
 
     fn copy_parents(&self, copier: &Copier<'_>, provided: &Provided, pattern: &str, edit: &mut Edit) -> Result<()> {
+        provided.check_parents(pattern)?;
         let Pivot { start, pattern } = Pivot::of(pattern);
         let only = Ignore::new([pattern.as_str()])?;
         let starts = provided.matched(&start)?;
-        if !has_wildcard(&start) && !has_wildcard(&pattern) {
-            let path = joined(start.as_bytes(), pattern.as_bytes());
-            if provided.files.get(&provided.files.real(&path)?).is_none() {
-                let missing = provided.missing.at(&path);
-                return Err(missing.unwrap_or_else(|| not_there(&String::from_utf8_lossy(&path), &provided.title)));
-            }
-        }
         for start in &starts {
             self.check_missing(copier, provided, start, Some(&only))?;
             copier.copy(start, Some(&only), edit)?;

@@ -10,6 +10,8 @@ mod provided;
 mod run;
 mod shell;
 
+pub use provided::Provided;
+
 use std::sync::Arc;
 
 use super::cache::{Key, Mark};

@@ -44,23 +44,20 @@ pub fn location(context: Option<&Path>) -> Result<ContextLocation> {
 }
 
 impl RecipeKind {
-    /// Returns what tells a build of `opened`, the context that is `context` if one was named, what to do. Fails if nothing
-    /// does, and if it cannot be read.
+    /// Returns what tells a build of `opened` what to do. Fails if nothing does, and if it cannot be read.
     pub fn find(
         flags: &RecipeFlags,
-        context: Option<&Path>,
         opened: &OpenContext,
         spec_flags: &SpecFlags,
         input: &mut dyn Read,
     ) -> Result<Self> {
         let is_spec_in = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
         match &flags.file {
-            None if context.is_none() && spec_flags.add_files() => Ok(RecipeKind::Spec(Box::default())),
             Some(file) if is_spec_in(file) => named_spec(opened, file),
             Some(file) if file == Path::new("-") => dockerfile(opened, DockerfilePlace::StandardInput, input),
             Some(file) => dockerfile(opened, DockerfilePlace::File(file), input),
             None if opened.dockerfile.is_some() => dockerfile(opened, DockerfilePlace::Not, input),
-            None => in_context(opened, spec_flags),
+            None => in_context(flags, opened, spec_flags),
         }
     }
 
@@ -93,11 +90,14 @@ fn dockerfile(context: &OpenContext, named: DockerfilePlace<'_>, input: &mut dyn
 }
 
 /// Returns the spec or the Dockerfile of a context, and else a spec of the flags alone if these add files.
-fn in_context(context: &OpenContext, spec_flags: &SpecFlags) -> Result<RecipeKind> {
-    if let Some(file) = context.file(Path::new(SPEC))? {
+fn in_context(flags: &RecipeFlags, context: &OpenContext, spec_flags: &SpecFlags) -> Result<RecipeKind> {
+    let has_dockerfile = dockerfile_in(context)?.is_some();
+    if !(flags.prefers_dockerfile && has_dockerfile)
+        && let Some(file) = context.file(Path::new(SPEC))?
+    {
         return spec(file, &context.shown(Path::new(SPEC)).to_string());
     }
-    if context.has(Path::new(DOCKERFILE))? || context.has(Path::new(LOWER_CASE))? {
+    if has_dockerfile {
         return dockerfile(context, DockerfilePlace::Not, &mut io::empty());
     }
     if spec_flags.add_files() {
@@ -106,6 +106,25 @@ fn in_context(context: &OpenContext, spec_flags: &SpecFlags) -> Result<RecipeKin
     let message = format!("there is no {SPEC} and no {DOCKERFILE} in {}", context.root.display());
     Err(Error::not_found(message)
         .with_hint("name another file with -f, another context, or say it all with --add SRC:DST"))
+}
+
+/// Returns the name of the Dockerfile that a context has, if it has one.
+fn dockerfile_in(context: &OpenContext) -> Result<Option<&'static str>> {
+    for name in [DOCKERFILE, LOWER_CASE] {
+        if context.has(Path::new(name))? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the file that a build of `context` takes and the one that it leaves, where no flag says which and there are both.
+pub fn taken_and_left(flags: &RecipeFlags, context: &OpenContext) -> Result<Option<(&'static str, &'static str)>> {
+    if flags.file.is_some() || context.dockerfile.is_some() || !context.has(Path::new(SPEC))? {
+        return Ok(None);
+    }
+    let both = |dockerfile| if flags.prefers_dockerfile { (dockerfile, SPEC) } else { (SPEC, dockerfile) };
+    Ok(dockerfile_in(context)?.map(both))
 }
 
 /// The spec behind `-f`: as with a Dockerfile, a relative path is one in a context that came from elsewhere.

@@ -1,5 +1,7 @@
 //! `ocibake build`.
 
+mod call;
+mod call_document;
 mod epoch;
 mod find;
 mod key_agent;
@@ -17,6 +19,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+pub use self::call::Call;
+use self::call::Question;
 pub use self::find::FoundRecipe;
 pub use self::request::{BuildRequest, Delivery};
 pub use self::want::{Beforehand, keep_input, of_build};
@@ -26,14 +30,14 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::accepted::AcceptedFlags;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
-use crate::cli::flags::value::on_or_off;
+use crate::cli::flags::value::{on_or_off, value};
 use crate::cli::namespace::Want;
-use crate::cli::print::{answer, answer_excerpt};
+use crate::cli::print::answer;
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::{Error, Result};
-use crate::plan::dockerfile::Warning;
+use crate::oci::Reference;
 use crate::plan::version;
-use crate::progress::{Event, WarningKind};
+use crate::progress::{Event, Progress, WarningKind};
 use crate::release::tag;
 
 /// Build an image from a Dockerfile, from ocibake.toml, or from flags
@@ -54,6 +58,9 @@ pub struct BuildArguments {
     /// Show warnings only, as --progress quiet does
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
     quiet: Option<bool>,
+    /// Ask about the Dockerfile: check, outline (what it takes) or targets (its stages); with ,format=json as JSON
+    #[arg(long, alias = "print", conflicts_with = "push", value_name = "METHOD", value_parser = value::<Call>)]
+    call: Option<Call>,
     #[command(flatten)]
     accepted: AcceptedFlags,
     #[command(flatten)]
@@ -62,6 +69,9 @@ pub struct BuildArguments {
     output: OutputFlags,
     #[command(flatten)]
     progress: ProgressFlags,
+    /// What is said is said in docker's words.
+    #[arg(skip)]
+    is_dockers: bool,
 }
 
 impl BuildArguments {
@@ -75,29 +85,42 @@ impl BuildArguments {
         self.quiet == Some(true)
     }
 
-    /// Takes a path that is an output for a directory of files, as docker does, and `platform` for the one to build for where
-    /// none is named.
+    /// Returns whether an output goes to standard output. Fails where that is a terminal.
+    pub fn streams(&self) -> Result<bool> {
+        self.output.streams()
+    }
+
+    /// Takes a path that is an output for a directory of files, a Dockerfile rather than a spec, and `platform` for the one to
+    /// build for where none is named, as docker does.
     pub fn in_dockers_words(mut self, platform: Option<&str>) -> Self {
         self.output.take_paths_for_files();
+        self.build.recipe.prefers_dockerfile = true;
+        self.is_dockers = true;
         self.build.spec.usual_platform(platform);
         self
     }
 
     /// Returns the names that the image is to have, as they were typed.
     pub fn names(&self) -> &[String] {
-        &self.tag
+        if self.output.is_by_digest() { &[] } else { &self.tag }
     }
 
-    fn is_check(&self) -> Result<bool> {
-        Ok(self.check == Some(true) || self.accepted.is_check()?)
+    /// Returns the question that is asked in the place of a build.
+    fn call(&self) -> Option<(Call, Question)> {
+        let call = match self.call {
+            Some(call) if call.question.is_some() => Some(call),
+            other if self.check != Some(true) => other,
+            _ => Some(Call::check()),
+        };
+        call.and_then(|call| Some((call, call.question?)))
     }
 }
 
 /// Returns what a build wants of its place, and its recipe, if that had to be looked at.
 pub fn want(arguments: &BuildArguments, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
-    match arguments.is_check()? {
-        true => Ok((Want::Nothing, None)),
-        false => of_build(&arguments.build, arguments.context.as_deref(), environment),
+    match arguments.call() {
+        Some(_) => Ok((Want::Nothing, None)),
+        None => of_build(&arguments.build, arguments.context.as_deref(), environment),
     }
 }
 
@@ -114,6 +137,10 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
     arguments.accepted.check()?;
     let mut tags = arguments.tag.clone();
     tags.extend(arguments.output.names());
+    let repositories = match arguments.output.is_by_digest() {
+        true => tags.drain(..).map(|name| untagged(&name)).collect::<Result<Vec<_>>>()?,
+        false => Vec::new(),
+    };
     let named = tags.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
     let named = named.collect::<Result<Vec<_>>>()?;
     let mut names = Vec::with_capacity(named.len());
@@ -141,6 +168,7 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
         output: &arguments.output,
         tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
         names,
+        repositories: &repositories,
         delivery: if arguments.push == Some(true) { Delivery::Push } else { Delivery::Outputs },
         dockerfile: None,
         secret: &secret::value,
@@ -148,24 +176,42 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
         commands: &commands,
         shell: &open,
     };
-    if arguments.is_check()? {
-        let warnings = request.check(environment, &|event| reporter.report(event))?;
-        return tell_of_checks(&warnings).map(|()| None);
+    let progress: Progress<'_> = &|event| reporter.report(event);
+    if let Some(asked) = arguments.call() {
+        return answer_call(asked, &request, arguments.is_dockers, environment, progress).map(|()| None);
     }
-    let built = request.run(environment, &|event| reporter.report(event))?;
+    let built = request.run(environment, progress)?;
     reporter.finish();
     Ok(Some(built))
 }
 
-/// Answers with the warnings of the build checks; fails if there is one.
-pub fn tell_of_checks(warnings: &[Warning]) -> Result<()> {
-    if warnings.is_empty() {
-        return answer("no warnings");
+/// Reads the name of a repository that gets an image under its digest.
+fn untagged(name: &str) -> Result<Reference> {
+    let repository: Reference = name.parse().map_err(Error::on_command_line)?;
+    match (repository.tag(), repository.digest()) {
+        (None, None) => Ok(repository),
+        _ => Err(Error::usage(format!("can't push tagged ref {name} by digest"))
+            .with_hint("leave out the tag, or push-by-digest=true")),
     }
-    for Warning { rule, message, place, .. } in warnings {
-        answer_excerpt(&format!("{}: {message}", rule.name()), place)?;
-    }
-    let count = warnings.len();
-    Err(Error::input(format!("{count} {}", if count == 1 { "warning" } else { "warnings" }))
-        .with_hint("a line `# check=skip=RULE` at the top of the Dockerfile leaves a check out"))
+}
+
+/// Answers what is asked of the Dockerfile of `request`.
+fn answer_call(
+    (call, question): (Call, Question),
+    request: &BuildRequest<'_>,
+    is_dockers: bool,
+    environment: &Environment,
+    progress: Progress<'_>,
+) -> Result<()> {
+    request.ask(environment, progress, |recipe, bases| match question {
+        Question::Check => call.tell_of_checks(recipe.check(bases), recipe.text(), is_dockers),
+        Question::Outline => {
+            let (outline, text) = recipe.outline(bases)?;
+            call.tell_of_outline(&outline, text)
+        }
+        Question::Targets => {
+            let (stages, text) = recipe.targets()?;
+            call.tell_of_targets(&stages, text)
+        }
+    })
 }

@@ -6,8 +6,9 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::epoch::{EpochContexts, settle};
-use super::find::{FoundRecipe, RecipeKind, location, refuse_flags_of_dockerfiles};
+use super::find::{FoundRecipe, RecipeKind, location, refuse_flags_of_dockerfiles, taken_and_left};
 use super::warn;
+use crate::build::check_sources;
 use crate::cli::ci::CiCommit;
 use crate::cli::docker_proxies;
 use crate::cli::environment::{Environment, epoch};
@@ -17,7 +18,9 @@ use crate::cli::flags::run::RunFlags;
 use crate::cli::flags::spec::SpecFlags;
 use crate::error::{Error, Result};
 use crate::oci::{Map, Platform};
-use crate::plan::dockerfile::{LoweringRequest, NamedSource, SOURCE_DATE_EPOCH, Warning};
+use crate::plan::dockerfile::{
+    Dockerfile, LoweringRequest, NamedSource, OfferedStage, Outline, SOURCE_DATE_EPOCH, Text, Warning,
+};
 use crate::plan::{
     Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, RunSettings, Spec, context_name,
     dockerignore, label,
@@ -41,6 +44,8 @@ pub struct Recipe<'a> {
     directories: Vec<(String, OpenContext)>,
     /// The values of `--build-arg`, and those that buildx takes from the environment and from docker's configuration.
     arguments: Map<String>,
+    /// It is a spec that says nothing, but for what flags lay over it.
+    is_blank: bool,
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970, wherever it was said.
     pub epoch: Option<i64>,
     /// The image is to be a version of something: `--git-args` is on where it is not given.
@@ -50,8 +55,9 @@ pub struct Recipe<'a> {
 }
 
 impl<'a> Recipe<'a> {
-    /// Reads the recipe for a build of `context`; without one, that of the working directory is meant, unless flags say all.
-    /// `input` is what `-` means. One that was `found` for the same build is taken as it was read.
+    /// Reads the recipe for a build of `context`; without one, that of the working directory is meant. Where flags alone add
+    /// files, and there is no recipe, they say all. `input` is what `-` means.
+    /// One that was `found` for the same build is taken as it was read.
     pub fn read(
         BuildFlags { recipe: flags, run: run_flags, spec: spec_flags, .. }: &'a BuildFlags,
         context: Option<&Path>,
@@ -64,8 +70,11 @@ impl<'a> Recipe<'a> {
         let opened = location.open(access, input)?;
         let kind = match found {
             Some(found) => found.kind.clone(),
-            None => RecipeKind::find(flags, context, &opened, spec_flags, input)?,
+            None => RecipeKind::find(flags, &opened, spec_flags, input)?,
         };
+        if let Some((taken, left)) = taken_and_left(flags, &opened)? {
+            (access.progress)(Event::RecipeTaken { taken, left });
+        }
         let title = match &opened.dockerfile {
             Some(_) => "(it is empty: only a Dockerfile came)".to_owned(),
             None => context.unwrap_or(Path::new(".")).display().to_string(),
@@ -80,6 +89,7 @@ impl<'a> Recipe<'a> {
             title,
             directories,
             arguments,
+            is_blank: false,
             epoch: None,
             is_release: false,
             ci: environment.ci.clone(),
@@ -93,12 +103,13 @@ impl<'a> Recipe<'a> {
         match &mut self.kind {
             RecipeKind::Spec(spec) => {
                 refuse_flags_of_dockerfiles(self.flags)?;
+                self.is_blank = **spec == Spec::default();
                 self.spec_flags.overlay(spec)?;
                 self.epoch = environment.source_date_epoch().map(epoch).transpose()?;
             }
             RecipeKind::Dockerfile { dockerfile, .. } => {
                 self.spec_flags.refuse_base()?;
-                if let Some(syntax) = &dockerfile.directives.syntax {
+                if let Some(syntax) = dockerfile.directives.foreign_syntax() {
                     let message = format!("`# syntax={}` is not fetched: the built-in reader is used", syntax.text);
                     (access.progress)(Event::Warning { kind: WarningKind::SyntaxNotFetched, message: &message });
                 }
@@ -215,6 +226,13 @@ impl Recipe<'_> {
     pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
         let (dockerfile, ignore) = match &self.kind {
             RecipeKind::Spec(spec) => {
+                let nothing = Spec { platforms: spec.platforms.clone(), index: spec.index, ..Spec::default() };
+                if self.is_blank && **spec == nothing {
+                    let message = format!("the spec in {} is empty: there is nothing to build", self.title);
+                    return Err(
+                        Error::input(message).with_hint("it names a base, or files to add, as --add SRC:DST does, too")
+                    );
+                }
                 warn::of_labels(&label::faults(&spec.labels), progress);
                 return spec.plan(&self.title, automatic, &mut |name, platform| {
                     let base = bases(name, platform)?;
@@ -245,13 +263,39 @@ impl Recipe<'_> {
         Ok(lowered.plan)
     }
 
-    /// Returns what the build checks find. Fails for a spec, which has none.
-    pub fn check(&self, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
+    /// Returns the text of the Dockerfile; none for a spec.
+    pub fn text(&self) -> Option<&Text> {
         match &self.kind {
-            RecipeKind::Spec(_) => Err(Error::usage("--check is for Dockerfiles")),
-            RecipeKind::Dockerfile { dockerfile, ignore } => {
-                self.with_request(ignore, automatic, |request| dockerfile.check(request, bases))
-            }
+            RecipeKind::Spec(_) => None,
+            RecipeKind::Dockerfile { dockerfile, .. } => Some(&dockerfile.text),
+        }
+    }
+
+    /// Returns what the build checks find, and why the Dockerfile cannot be built though it can be read: it copies what is not
+    /// there. Fails for a spec, which has no checks, and for what the plan of a Dockerfile fails for.
+    pub fn check(&self, bases: &mut FindBase<'_>) -> Result<(Vec<Warning>, Option<Error>)> {
+        let (dockerfile, ignore) = self.dockerfile("--check")?;
+        let checked = self.with_request(ignore, &Automatic::default(), |request| dockerfile.check(request, bases))?;
+        Ok((checked.warnings, check_sources(&checked.plan, &self.roots()).err()))
+    }
+
+    /// Returns what the stage takes that is to be built, and the text of the Dockerfile. Fails for a spec.
+    pub fn outline(&self, bases: &mut FindBase<'_>) -> Result<(Outline, &Text)> {
+        let (dockerfile, ignore) = self.dockerfile("--call=outline")?;
+        let outline = self.with_request(ignore, &Automatic::default(), |request| dockerfile.outline(request, bases))?;
+        Ok((outline, &dockerfile.text))
+    }
+
+    /// Returns the stages that may be built, and the text of the Dockerfile. Fails for a spec.
+    pub fn targets(&self) -> Result<(Vec<OfferedStage>, &Text)> {
+        self.dockerfile("--call=targets").map(|(dockerfile, _)| (dockerfile.offered_stages(), &*dockerfile.text))
+    }
+
+    /// The Dockerfile, and what its context leaves out. Fails for a spec, for which `flag` is not.
+    fn dockerfile(&self, flag: &str) -> Result<(&Dockerfile, &[String])> {
+        match &self.kind {
+            RecipeKind::Spec(_) => Err(Error::usage(format!("{flag} is for Dockerfiles"))),
+            RecipeKind::Dockerfile { dockerfile, ignore } => Ok((dockerfile, ignore)),
         }
     }
 

@@ -15,12 +15,11 @@ use crate::cli::environment::Environment;
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
 use crate::cli::namespace::start_again;
-use crate::cli::store::trim;
-use crate::error::{Error, Result};
+use crate::cli::store::{tell_of_place, trim};
+use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::{self, Means, Output, OutputImage};
-use crate::plan::dockerfile::Warning;
-use crate::plan::{Automatic, Plan, RunSettings, Spec, version};
+use crate::plan::{Automatic, FindBase, Plan, RunSettings, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
@@ -43,6 +42,8 @@ pub struct BuildRequest<'a> {
     /// The tag that was named; a version in it becomes the image's.
     pub tag: Option<String>,
     pub names: Vec<Reference>,
+    /// Those that get the image under its digest, without a tag.
+    pub repositories: &'a [Reference],
     pub delivery: Delivery<'a>,
     /// What the Dockerfile `-` says, in the place of standard input.
     pub dockerfile: Option<&'a str>,
@@ -99,11 +100,13 @@ impl BuildRequest<'_> {
                 progress(event);
             }
         };
+        tell_of_place(environment, progress);
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
             let order = self.resolve(recipe, bases, &|| is_told.store(false, Ordering::Relaxed), progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
-                let image = OutputImage { store: &means.store, root: &built.root, names: &order.names };
+                let names = [&order.names[..], self.repositories].concat();
+                let image = OutputImage { store: &means.store, root: &built.root, names: &names };
                 self.output.note(image, self.commands)?;
             }
             Ok(built)
@@ -112,21 +115,29 @@ impl BuildRequest<'_> {
         Ok(built)
     }
 
-    /// Goes through the Dockerfile for its build checks alone, and returns what they find.
-    pub fn check(&self, environment: &Environment, progress: Progress<'_>) -> Result<Vec<Warning>> {
+    /// Reads the recipe, and does `work` with it, which may ask for images: one that cannot be asked for is a warning.
+    pub fn ask(
+        &self,
+        environment: &Environment,
+        progress: Progress<'_>,
+        work: impl FnOnce(&Recipe<'_>, &mut FindBase<'_>) -> Result<()>,
+    ) -> Result<()> {
         let means = self.means(environment)?;
         self.with_recipe(environment, &means, progress, |recipe, bases| {
-            recipe.check(&Automatic::default(), &mut |name, platform| {
+            work(recipe, &mut |name, platform| {
                 bases.find(name, platform).inspect_err(|error| {
-                    let message = format!("the checks do without the image {name}: {}", error.message);
-                    progress(Event::Warning { kind: WarningKind::CheckWithoutBase, message: &message });
+                    // One that does not exist is what this ends with.
+                    if error.kind != ErrorKind::NotFound {
+                        let message = format!("the checks do without the image {name}: {}", error.message);
+                        progress(Event::Warning { kind: WarningKind::CheckWithoutBase, message: &message });
+                    }
                 })
             })
         })
     }
 
     fn means(&self, environment: &Environment) -> Result<BuildMeans> {
-        let store = LocalStore::open(environment.store()?)?;
+        let store = LocalStore::open(environment.working_store()?)?;
         Ok(BuildMeans { store, client: self.output.client(environment) })
     }
 
@@ -177,7 +188,9 @@ impl BuildRequest<'_> {
         let checkout = recipe.checkout(progress);
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
-        let plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        let mut plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        let annotations = self.output.annotations();
+        plan.targets.iter_mut().for_each(|target| target.placed_annotations.extend(annotations.clone()));
         if plan.has_commands() {
             // Those that stand in the Dockerfile itself were seen before: this is of an `ONBUILD`.
             start_again(run.isolation)?;
@@ -190,9 +203,12 @@ impl BuildRequest<'_> {
             Delivery::Store => Vec::new(),
         };
         let images = plan.targets.iter().map(|target| target.images.len()).sum();
-        output::check(&outputs, images, &names)?;
+        output::check(&outputs, images, &[&names[..], self.repositories].concat())?;
         let contexts = recipe.roots();
         self.output.check_notes()?;
+        for message in &self.output.cache.missing() {
+            progress(Event::Warning { kind: WarningKind::CacheNotUsed, message });
+        }
         warn::of_outputs_within(&plan, &contexts, &outputs, progress);
         if recipe.spec().is_some() {
             warn::of_dockerignore(&plan, &contexts, progress);
@@ -219,13 +235,16 @@ impl BuildRequest<'_> {
         let compression = self.build.compression.unwrap_or_default();
         let logs = self.build.run.log.as_deref().map(CommandLogs::open).transpose()?;
         // What may be refused once its digest is known is not sent before.
-        let ahead =
-            if matches!(&self.delivery, Delivery::Release(release) if release.immutable) { &[] } else { &names[..] };
+        let ahead = match &self.delivery {
+            Delivery::Release(release) if release.immutable => Vec::new(),
+            _ => [&names[..], self.repositories].concat(),
+        };
         let is_verified = self.output.verify_rebuild;
         let key_agents = KeyAgents::start(&self.build.run, store)?;
         let mut run = RunSettings { no_cache: order.run.no_cache || is_verified, ..order.run.clone() };
         run.agents.extend(key_agents.sockets());
         let run = &run;
+        let is_squashed = self.build.squash == Some(true);
         let options = || build::Options {
             store,
             contexts,
@@ -234,6 +253,7 @@ impl BuildRequest<'_> {
             compression,
             created: created.unwrap_or(0),
             modified: *modified,
+            squash: is_squashed,
             jobs: self.output.jobs,
             trust_times: !(self.output.no_stat_cache || run.no_cache),
             run,
@@ -246,7 +266,9 @@ impl BuildRequest<'_> {
             progress,
         };
         let build = |cached: Option<&CachedImages<'_>>| {
-            output::while_building(outputs, ahead, client, progress, |follow| {
+            output::while_building(outputs, &ahead, client, progress, |follow| {
+                // What is put together afterwards goes nowhere as it is.
+                let follow = follow.filter(|_| !is_squashed);
                 let options = build::Options { follow, cached, ..options() };
                 only(build::build(plan, &options)?)
             })
@@ -282,12 +304,14 @@ impl BuildRequest<'_> {
             }
             match &self.delivery {
                 Delivery::Release(release) => release.write(outputs, image, &means),
-                _ => release::write(outputs, image, &means),
+                _ if self.repositories.is_empty() => release::write(outputs, image, &means),
+                _ => self.write_by_digest(outputs, image, &means),
             }?;
             if leaves && is_pushed { self.leave(image, outputs, store, bases, progress) } else { Ok(()) }
         };
-        let cached = CachedImages::new(&self.output.cache_from, compression, client, progress);
-        let built = build(Some(&cached).filter(|_| !is_verified))?;
+        let cached_images = self.output.cache.images();
+        let cached = CachedImages::new(&cached_images, compression, client, progress);
+        let built = build(Some(&cached).filter(|_| !is_verified && !is_squashed))?;
         if is_verified {
             again(&built)?;
         }
@@ -301,6 +325,16 @@ impl BuildRequest<'_> {
             }
             written => written.map(|()| built),
         }
+    }
+
+    /// Writes an image to `outputs`, in registries to the repositories, too, that get it under its digest.
+    fn write_by_digest(&self, outputs: &[Output], image: OutputImage<'_>, means: &Means<'_>) -> Result<()> {
+        let (registry, others): (Vec<Output>, Vec<_>) =
+            outputs.iter().cloned().partition(|output| *output == Output::Registry);
+        release::write(&others, image, means)?;
+        let by_digest = self.repositories.iter().map(|repository| repository.with_digest(image.root.digest));
+        let names: Vec<Reference> = image.names.iter().cloned().chain(by_digest).collect();
+        release::write(&registry, OutputImage { names: &names, ..image }, means)
     }
 
     /// Leaves an image under its names in the local store: whole, unless a registry has it.

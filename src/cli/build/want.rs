@@ -71,7 +71,7 @@ fn find(
     input: &mut dyn Read,
 ) -> Result<Option<FoundRecipe>> {
     let opened = OpenContext::local(context.unwrap_or(Path::new(".")));
-    match RecipeKind::find(&flags.recipe, context, &opened, &flags.spec, input) {
+    match RecipeKind::find(&flags.recipe, &opened, &flags.spec, input) {
         Ok(kind) => Ok(Some(FoundRecipe { location, kind })),
         Err(error) if error.kind == ErrorKind::Io => Err(error),
         Err(_) => Ok(None),

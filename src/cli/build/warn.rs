@@ -1,20 +1,32 @@
 //! What is told of a plan that builds, but hardly the image that somebody wants.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::oci::Map;
 use crate::output::Output;
-use crate::plan::Plan;
+use crate::plan::{Plan, Work};
 use crate::progress::{Event, Progress, WarningKind};
-use crate::source::reach::reaches;
+use crate::source::reach::{copy_reaches, reaches};
 
 const DOCKERIGNORE: &str = ".dockerignore";
 
 /// Warns of an output of an earlier build that lies among what is added, and so makes each build another image. It is
 /// not left out by itself: the same plan would stand for other files, depending on where the image goes.
 pub fn of_outputs_within(plan: &Plan, contexts: &[PathBuf], outputs: &[Output], progress: Progress<'_>) {
+    let steps = || plan.stages.iter().flat_map(|stage| &stage.steps);
+    let is_copied = |path: &Path| {
+        steps().any(|step| match &step.work {
+            Work::Copy(copy) => copy_reaches(copy, &plan.contexts, contexts, path),
+            _ => false,
+        })
+    };
     for output in outputs {
-        if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, contexts, path))) {
+        if output.path().is_some_and(is_copied) {
+            let message = format!(
+                "{output} is among what is copied, and each build has the last one in it: name it in {DOCKERIGNORE}, or write it elsewhere"
+            );
+            progress(Event::Warning { kind: WarningKind::OutputAmongInputs, message: &message });
+        } else if output.path().is_some_and(|path| plan.adds().any(|add| reaches(add, contexts, path))) {
             let message = format!("{output} is among what is added: `exclude` it, or write it elsewhere");
             progress(Event::Warning { kind: WarningKind::OutputAmongInputs, message: &message });
         }
@@ -34,10 +46,10 @@ pub fn of_git_arguments(found: &Map<String>, asked: Option<bool>, is_usual: bool
     }
     let message = if is_usual {
         let given: Vec<String> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("{} as the tag and git have it: --git-args=false leaves it out", given.join(", "))
+        format!("taken from the tag and git: {} (--git-args=false leaves them without)", given.join(", "))
     } else {
         let names: Vec<&str> = found.keys().map(String::as_str).collect();
-        format!("ARG {} has no value: --git-args gives it that of the tag or of git", names.join(", "))
+        format!("no value for ARG {}: --git-args takes it from the tag and git", names.join(", "))
     };
     progress(Event::Warning { kind: WarningKind::GitArguments, message: &message });
 }

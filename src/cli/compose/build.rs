@@ -8,7 +8,7 @@ use super::find::{LeftAlone, ProjectFlags};
 use super::flags::{ServiceFlags, ServiceRequest};
 use super::print;
 use crate::build::RunShell;
-use crate::cli::build::{Beforehand, BuildRequest, Delivery, of_build, secret, shell, tell_of_checks};
+use crate::cli::build::{Beforehand, BuildRequest, Call, Delivery, of_build, secret, shell};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::namespace::Want;
@@ -147,7 +147,7 @@ pub fn run(
         work.run(request, &mut warnings)?;
         reporter.finish();
     }
-    if arguments.check { tell_of_checks(&warnings) } else { Ok(()) }
+    if arguments.check { Call::check().tell_of_checks(Ok((warnings, None)), None, false) } else { Ok(()) }
 }
 
 /// What the builds of a project have in common.
@@ -176,6 +176,7 @@ impl ProjectBuild<'_> {
             output: &request.output,
             tag: request.tag.clone(),
             names: request.names.clone(),
+            repositories: &[],
             delivery: if is_pushed { Delivery::Push } else { Delivery::Outputs },
             dockerfile: request.dockerfile.as_deref(),
             secret: &read_secret,
@@ -185,8 +186,11 @@ impl ProjectBuild<'_> {
         };
         let progress = |event: Event<'_>| self.reporter.report(event);
         if self.arguments.check {
-            warnings.extend(build.check(self.environment, &progress)?);
-            return Ok(());
+            return build.ask(self.environment, &progress, |recipe, bases| {
+                let (found, failure) = recipe.check(bases)?;
+                warnings.extend(found);
+                failure.map_or(Ok(()), Err)
+            });
         }
         build.run(self.environment, &progress).map(drop)
     }

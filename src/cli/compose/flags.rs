@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::flags::base::{BaseFlags, PullFlag};
 use crate::cli::flags::build::BuildFlags;
-use crate::cli::flags::output::{OutputFlags, cached_image};
+use crate::cli::flags::output::OutputFlags;
 use crate::cli::flags::recipe::RecipeFlags;
 use crate::cli::flags::run::RunFlags;
 use crate::cli::flags::spec::SpecFlags;
@@ -89,6 +89,7 @@ impl ServiceRequest {
             build_context,
             local_images,
             git_args: None,
+            prefers_dockerfile: true,
         };
         let mut spec = SpecFlags::default();
         spec.platform = build.platforms.iter().map(ToString::to_string).collect();
@@ -96,7 +97,11 @@ impl ServiceRequest {
         let is_pulled = build.pull || own.pull == Some(true);
         let pull = PullFlag { pull: is_pulled.then_some(Pull::Always) };
         let (mut output, mut warnings) = (OutputFlags::default(), Vec::new());
-        output.cache_from = cached_images(build, &mut warnings);
+        for text in &build.cache_from {
+            if let Err(error) = output.cache.take_from(text) {
+                warnings.push(format!("`cache_from` of the service {} is not used: {}", build.service, error.message));
+            }
+        }
         warnings.extend(
             build.ignored.iter().map(|key| format!("`{key}` of the service {} changes nothing here", build.service)),
         );
@@ -173,16 +178,4 @@ fn contexts(build: &ServiceBuild, others: &[ServiceBuild], store: &std::path::Pa
         contexts.push(context);
     }
     Ok((contexts, images))
-}
-
-/// The images of `cache_from`; `warnings` get what is to be said of the others.
-fn cached_images(build: &ServiceBuild, warnings: &mut Vec<String>) -> Vec<String> {
-    let mut image = |text: &String| match cached_image(text) {
-        Ok(image) => Some(image),
-        Err(error) => {
-            warnings.push(format!("`cache_from` of the service {} is not used: {error}", build.service));
-            None
-        }
-    };
-    build.cache_from.iter().filter_map(&mut image).collect()
 }

@@ -83,7 +83,7 @@ impl ComposeArguments {
             ComposeCommand::Pull(arguments) => pull::run(arguments, project, &progress, environment),
             ComposeCommand::Config(arguments) => config::run(arguments, project, environment),
             ComposeCommand::Version(arguments) => version(arguments),
-            ComposeCommand::Elsewhere(words) => return elsewhere::tell_of_compose(words),
+            ComposeCommand::Elsewhere(words) => return Ok(elsewhere::tell_of_compose(words)),
         }
         .map(|()| 0)
     }

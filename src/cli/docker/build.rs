@@ -11,7 +11,11 @@ use crate::oci::Reference;
 pub fn run(arguments: &BuildArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
     let words = arguments.clone().in_dockers_words(environment.docker.default_platform.as_deref());
     let Some(built) = build::build(&words, environment, beforehand)? else { return Ok(()) };
-    let digest = built.root.digest;
+    let (digest, streams) = (built.root.digest, words.streams()?);
+    // What goes to standard output goes there alone.
+    if streams && (words.is_quiet() || environment.docker.is_classic) {
+        return Ok(());
+    }
     if words.is_quiet() {
         return answer(&digest.to_string());
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{build, builders, usage};
+use super::{build, builders, imagetools, usage};
 use crate::cli::build::{Beforehand, BuildArguments};
 use crate::cli::environment::Environment;
 use crate::cli::flags::prune::PruneFlags;
@@ -25,6 +25,7 @@ enum BuildxCommand {
     Build(Box<BuildArguments>),
     Create(CreateArguments),
     Du(usage::DiskUsageArguments),
+    Imagetools(imagetools::ImagetoolsArguments),
     Inspect(BuilderInspectArguments),
     Install(NoArguments),
     Ls(BuilderListArguments),
@@ -124,6 +125,7 @@ pub fn run(arguments: &BuildxArguments, environment: &Environment, beforehand: &
     match &arguments.command {
         BuildxCommand::Build(arguments) => build::run(arguments, environment, beforehand),
         BuildxCommand::Du(arguments) => usage::disk_usage(arguments, environment),
+        BuildxCommand::Imagetools(arguments) => imagetools::run(arguments, environment),
         BuildxCommand::Prune(flags) => usage::prune(flags, "Total:  ", environment),
         BuildxCommand::Create(arguments) => builders::create(arguments.name.as_deref(), arguments.is_used, environment),
         BuildxCommand::Inspect(arguments) => builders::show(arguments.name.as_deref(), environment),

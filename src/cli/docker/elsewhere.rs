@@ -4,10 +4,12 @@ use std::env;
 use std::ffi::OsString;
 
 use crate::cli::print::tell;
-use crate::error::Result;
 
 /// Docker's exit code for what it could not do at all.
 const NOT_DONE: u8 = 125;
+
+/// Docker's exit code for a command that it does not have.
+const UNKNOWN: u8 = 1;
 
 /// Docker's commands about containers, networks, volumes and swarms.
 const OF_ENGINES: [&str; 49] = [
@@ -63,24 +65,33 @@ const OF_ENGINES: [&str; 49] = [
 ];
 
 /// Docker's commands about images that are not there.
-const MISSING: [&str; 2] = ["bake", "manifest"];
+const MISSING: [&str; 1] = ["bake"];
+
+/// The commands of docker compose that people type without `compose`.
+const WITHOUT_COMPOSE: [&str; 2] = ["down", "up"];
 
 /// The programs that run containers, the likeliest first.
 const ENGINES: [&str; 3] = ["podman", "nerdctl", "crun"];
 
-/// Says of docker's command `words` what to do instead, and returns docker's exit code.
-pub fn tell_of(words: &[OsString]) -> Result<u8> {
+/// Returns whether docker or its compose has the command `word`, which is not there.
+pub fn is_known(word: &str) -> bool {
+    [&OF_ENGINES[..], &MISSING, &WITHOUT_COMPOSE].iter().any(|words| words.contains(&word))
+}
+
+/// Says of docker's command `words`, asked of `program`, what to do instead, and returns docker's exit code.
+pub fn tell_of(program: &str, words: &[OsString]) -> u8 {
     let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     if MISSING.contains(&word.as_str()) {
-        tell(&format!("docker {word}: ocibake does not have this command"));
-        return Ok(NOT_DONE);
+        tell(&format!("{program} {word}: ocibake does not have this command"));
+        return NOT_DONE;
     }
-    if !OF_ENGINES.contains(&word.as_str()) {
-        tell(&format!("docker: '{word}' is not a docker command that ocibake knows: see `docker --help`"));
-        return Ok(1);
+    if !is_known(&word) {
+        tell(&format!("{program}: unknown command: {program} {word}"));
+        tell(&format!("Run '{program} --help' for more information"));
+        return UNKNOWN;
     }
-    tell_of_containers(&format!("docker {word}"));
-    Ok(NOT_DONE)
+    tell_of_containers(&format!("{program} {word}"));
+    NOT_DONE
 }
 
 /// Compose's commands about containers, networks and volumes.
@@ -91,16 +102,16 @@ const OF_COMPOSE: [&str; 31] = [
 ];
 
 /// Says of compose's command `words` what to do instead, and returns docker's exit code.
-pub fn tell_of_compose(words: &[OsString]) -> Result<u8> {
+pub fn tell_of_compose(words: &[OsString]) -> u8 {
     let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     if !OF_COMPOSE.contains(&word.as_str()) {
         tell(&format!(
             "docker compose: '{word}' is not a command of compose that ocibake knows: see `docker compose --help`"
         ));
-        return Ok(1);
+        return UNKNOWN;
     }
     tell_of_containers(&format!("docker compose {word}"));
-    Ok(NOT_DONE)
+    NOT_DONE
 }
 
 /// Says of `command` that there are no containers here, and what runs them.

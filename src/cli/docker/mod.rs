@@ -5,7 +5,9 @@ mod builders;
 mod buildx;
 mod context;
 pub mod elsewhere;
+mod imagetools;
 mod inspect;
+mod manifest;
 pub mod push;
 mod usage;
 mod version;
@@ -91,6 +93,7 @@ enum DockerCommand {
     History(history::HistoryArguments),
     Inspect(inspect::DockerInspectArguments),
     Image(DockerImageArguments),
+    Manifest(manifest::ManifestArguments),
     Login(LoginArguments),
     Logout(LogoutArguments),
     System(SystemArguments),
@@ -193,7 +196,10 @@ impl DockerArguments {
     pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match (&self.command, self.builds()) {
             (DockerCommand::Compose(arguments), _) => Ok((arguments.want(environment)?, None)),
-            (_, Some(arguments)) => super::build::want(arguments, environment),
+            (_, Some(arguments)) => {
+                let words = arguments.clone().in_dockers_words(environment.docker.default_platform.as_deref());
+                super::build::want(&words, environment)
+            }
             (_, None) if self.prunes() => Ok((Want::of_removal(environment), None)),
             (_, None) => Ok((Want::Nothing, None)),
         }
@@ -214,6 +220,7 @@ impl DockerArguments {
             DockerCommand::History(arguments) => history::run(arguments, environment),
             DockerCommand::Inspect(arguments) => return inspect::run(arguments, "object", environment),
             DockerCommand::Image(arguments) => return arguments.command.run(environment, beforehand),
+            DockerCommand::Manifest(arguments) => manifest::run(arguments, environment),
             DockerCommand::Login(arguments) => {
                 // Scripts look for it.
                 login::login(arguments, environment).and_then(|()| answer("Login Succeeded"))
@@ -232,7 +239,7 @@ impl DockerArguments {
                 SystemCommand::Prune(arguments) => prune::run(&arguments.images, environment),
             },
             DockerCommand::Compose(arguments) => return arguments.run(environment, beforehand),
-            DockerCommand::Elsewhere(words) => return elsewhere::tell_of(words),
+            DockerCommand::Elsewhere(words) => return Ok(elsewhere::tell_of("docker", words)),
         }
         .map(|()| 0)
     }

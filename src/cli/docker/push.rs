@@ -45,8 +45,9 @@ pub fn run(arguments: &DockerPushArguments, environment: &Environment) -> Result
     let store = LocalStore::open(root)?;
     let images = match arguments.all_tags {
         true if name.tag().is_some() => {
-            return Err(Error::usage("a tag cannot be named where all are pushed")
-                .with_hint("leave out the tag, or --all-tags"));
+            return Err(
+                Error::usage("tag can't be used with --all-tags/-a").with_hint("leave out the tag, or --all-tags")
+            );
         }
         true => store.names()?.into_iter().filter(|image| image.name.name() == name.name()).collect(),
         false => store.named(&name).into_iter().collect::<Vec<_>>(),

@@ -47,26 +47,10 @@ pub struct AcceptedFlags {
     #[arg(long, hide = true)]
     attest: Vec<String>,
     #[arg(long, hide = true)]
-    cache_to: Vec<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = on_or_off)]
-    squash: Option<bool>,
-    #[arg(long, hide = true, value_name = "METHOD")]
-    call: Option<String>,
-    #[arg(long, hide = true)]
     policy: Vec<String>,
 }
 
 impl AcceptedFlags {
-    /// Returns whether the build checks alone are asked for. Fails for another question about a Dockerfile.
-    pub fn is_check(&self) -> Result<bool> {
-        // `format=json` and `ignorestatus` may follow.
-        match self.call.as_deref().map(|call| call.split(',').next().unwrap_or_default()) {
-            None | Some("build") => Ok(false),
-            Some("check" | "lint") => Ok(true),
-            Some(call) => Err(Error::usage(format!("--call={call} is not there: --call=check is"))),
-        }
-    }
-
     /// Refuses what is not done here, so that nobody takes it for done.
     pub fn check(&self) -> Result<()> {
         let is_wanted = |value: &Option<String>| {
@@ -90,20 +74,6 @@ impl AcceptedFlags {
                 "--sbom",
                 "no SBOM is written",
                 "leave it out, or make one of the image with another tool",
-            ));
-        }
-        if !self.cache_to.is_empty() {
-            return Err(refused(
-                "--cache-to",
-                "caches are not exported",
-                "leave it out: the layers of a pushed image are a cache for --cache-from",
-            ));
-        }
-        if self.squash == Some(true) {
-            return Err(refused(
-                "--squash",
-                "layers are not put together",
-                "leave it out, or copy the files of a stage into one FROM scratch",
             ));
         }
         if !self.policy.is_empty() {

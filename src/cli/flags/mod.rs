@@ -3,6 +3,7 @@
 pub mod accepted;
 pub mod base;
 pub mod build;
+pub mod cache;
 mod host_ca;
 pub mod output;
 pub mod prune;

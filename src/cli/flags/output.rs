@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::cache::CacheFlags;
 use super::value::{on_or_off, value};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -13,6 +14,8 @@ use crate::cli::metadata;
 use crate::error::{Error, Result};
 use crate::oci::Descriptor;
 use crate::output::{Output, OutputImage, STANDARD_OUTPUT};
+use crate::plan::annotation::PlacedAnnotations;
+use crate::plan::secret::csv_fields;
 use crate::registry::OnDemand;
 use crate::store::pending::PendingFile;
 
@@ -23,7 +26,7 @@ pub struct OutputFlags {
     /// Write to FILE (OCI archive), DIR/ (OCI layout), - (docker archive), or type=oci|docker|registry|local|tar[,dest=PATH]
     ///
     /// type=image, and type=docker without dest, leave the image in the local store, as every build does; with push=true it is pushed,
-    /// too. With type=cacheonly it is built and gets no name.
+    /// too, with push-by-digest=true without a tag; annotation[-PLACE].KEY=VALUE annotates it. With type=cacheonly it is built and gets no name.
     ///
     /// type=oci,dest=FILE is an OCI archive, with tar=false a layout; type=docker,dest=FILE is for `docker load`.
     /// type=local,dest=DIR and type=tar,dest=FILE are the files of the image; limit=SIZE is what they may have together,
@@ -36,12 +39,8 @@ pub struct OutputFlags {
     /// Read every file, even those whose size, times and inode are as an earlier build saw them
     #[arg(long)]
     pub no_stat_cache: bool,
-    /// Take layers that come out the same from this image; also type=registry,ref=NAME
-    ///
-    /// It was built by ocibake with the same --compression, on whatever machine, and is named as for `inspect`. Layers that
-    /// it has are neither compressed here nor sent to the registry that it is in. One that cannot be had is a warning.
-    #[arg(long, value_name = "REF", value_parser = cached_image)]
-    pub cache_from: Vec<String>,
+    #[command(flatten)]
+    pub cache: CacheFlags,
     /// Build twice without what earlier builds have left, and fail if the second comes out differently
     ///
     /// The error names the first file that differs, what about it, and the step that has made it. The second build is made
@@ -63,7 +62,8 @@ impl OutputFlags {
     /// Returns the outputs that are to be written, and the registry with them if `push`.
     pub fn outputs(&self, push: bool) -> Vec<Output> {
         let mut outputs = self.written().collect::<Vec<_>>();
-        let push = push || self.output.iter().any(|output| matches!(output, OutputFlag::Image { push: true, .. }));
+        let push = push
+            || self.output.iter().any(|output| matches!(output, OutputFlag::Image(ImageFields { push: true, .. })));
         if push && !outputs.contains(&Output::Registry) {
             outputs.push(Output::Registry);
         }
@@ -84,10 +84,11 @@ impl OutputFlags {
         for output in &mut self.output {
             if let OutputFlag::Path(text) = output {
                 let path = PathBuf::from(&*text);
-                *output = OutputFlag::Written(match text == STANDARD_OUTPUT {
+                let written = match text == STANDARD_OUTPUT {
                     true => Output::Tar { path, limit: None },
                     false => Output::Directory { path, limit: None },
-                });
+                };
+                *output = OutputFlag::Written(written, PlacedAnnotations::default());
             }
         }
     }
@@ -95,15 +96,34 @@ impl OutputFlags {
     /// Returns the names that outputs give the image.
     pub fn names(&self) -> impl Iterator<Item = String> {
         let names = self.output.iter().flat_map(|output| match output {
-            OutputFlag::Image { names, .. } => &names[..],
-            OutputFlag::Path(_) | OutputFlag::Written(_) | OutputFlag::CacheOnly => &[],
+            OutputFlag::Image(ImageFields { names, .. }) => &names[..],
+            OutputFlag::Path(_) | OutputFlag::Written(..) | OutputFlag::CacheOnly => &[],
         });
         names.cloned()
     }
 
+    /// Returns whether repositories get the image under its digest alone, and no tag.
+    pub fn is_by_digest(&self) -> bool {
+        self.output.iter().any(|output| matches!(output, OutputFlag::Image(ImageFields { is_by_digest: true, .. })))
+    }
+
+    /// Returns the annotations that outputs give the image.
+    pub fn annotations(&self) -> PlacedAnnotations {
+        let mut all = PlacedAnnotations::default();
+        for output in &self.output {
+            match output {
+                OutputFlag::Image(ImageFields { annotations, .. }) | OutputFlag::Written(_, annotations) => {
+                    all.extend(annotations.clone());
+                }
+                OutputFlag::Path(_) | OutputFlag::CacheOnly => {}
+            }
+        }
+        all
+    }
+
     /// Returns whether it is said that the image goes nowhere but into the local store.
     pub fn is_kept(&self) -> bool {
-        self.output.iter().any(|output| matches!(output, OutputFlag::Image { .. } | OutputFlag::CacheOnly))
+        self.output.iter().any(|output| matches!(output, OutputFlag::Image(_) | OutputFlag::CacheOnly))
     }
 
     /// Returns whether the image gets no name.
@@ -114,8 +134,8 @@ impl OutputFlags {
     fn written(&self) -> impl Iterator<Item = Output> {
         self.output.iter().filter_map(|output| match output {
             OutputFlag::Path(text) => text.parse().ok(),
-            OutputFlag::Written(output) => Some(output.clone()),
-            OutputFlag::Image { .. } | OutputFlag::CacheOnly => None,
+            OutputFlag::Written(output, _) => Some(output.clone()),
+            OutputFlag::Image(_) | OutputFlag::CacheOnly => None,
         })
     }
 
@@ -147,60 +167,71 @@ impl OutputFlags {
 enum OutputFlag {
     /// A path that is an output, and says nothing more.
     Path(String),
-    Written(Output),
-    /// Under its names and these.
-    Image {
-        names: Vec<String>,
-        push: bool,
-    },
+    Written(Output, PlacedAnnotations),
+    Image(ImageFields),
     CacheOnly,
+}
+
+/// What the fields of an image say.
+#[derive(Debug, Clone, Default)]
+struct ImageFields {
+    /// Beside those of `-t`.
+    names: Vec<String>,
+    push: bool,
+    /// It is pushed without a tag.
+    is_by_digest: bool,
+    annotations: PlacedAnnotations,
 }
 
 impl FromStr for OutputFlag {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let fields: Vec<(&str, &str)> = text.split(',').filter_map(|field| field.split_once('=')).collect();
+        let all = csv_fields(text).unwrap_or_else(|| vec![text.to_owned()]);
+        let fields: Vec<(&str, &str)> = all.iter().filter_map(|field| field.split_once('=')).collect();
         let of = |key: &str| fields.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
         match (of("type"), of("dest")) {
             (None, _) if fields.is_empty() => text.parse().map(|_: Output| OutputFlag::Path(text.to_owned())),
             (Some("cacheonly"), _) => Ok(OutputFlag::CacheOnly),
-            (Some("image"), None) | (Some("docker"), None) => image(text, &fields),
-            _ => text.parse().map(OutputFlag::Written),
+            (Some("image"), None) | (Some("docker"), None) => image(text, &fields, false),
+            (Some("registry"), None) if fields.len() > 1 => image(text, &fields, true),
+            _ => written(text, &all),
         }
     }
 }
 
-/// Reads the fields of buildx's `type=image`.
-fn image(text: &str, fields: &[(&str, &str)]) -> Result<OutputFlag> {
-    let (mut names, mut push) = (Vec::new(), false);
+/// Reads an output that is written, and the annotations among its fields.
+fn written(text: &str, fields: &[String]) -> Result<OutputFlag> {
+    let mut annotations = PlacedAnnotations::default();
+    let mut others = Vec::with_capacity(fields.len());
+    for field in fields {
+        match field.split_once('=') {
+            Some((name, value)) if annotations.set_field(name, value)? => {}
+            _ => others.push(field.as_str()),
+        }
+    }
+    let output = if others.len() == fields.len() { text.parse() } else { others.join(",").parse() };
+    output.map(|output| OutputFlag::Written(output, annotations))
+}
+
+/// Reads the fields of buildx's `type=image`; one of the type `registry` is pushed unless they say otherwise.
+fn image(text: &str, fields: &[(&str, &str)], push: bool) -> Result<OutputFlag> {
+    let mut image = ImageFields { push, ..ImageFields::default() };
     for (key, value) in fields {
+        let is_on = || on_or_off(value).map_err(|error| Error::usage(format!("`{key}={value}`: {error}")));
         match (*key, *value) {
-            ("type", _) | ("unpack" | "store" | "oci-mediatypes", "true" | "1") => {}
-            ("name", name) => names.push(name.to_owned()),
-            ("push", value) => push = on_or_off(value).map_err(Error::usage)?,
-            ("push-by-digest" | "name-canonical", "false") => {}
+            // The canonical name is the one with the digest, by which a registry has the image in any case.
+            ("type", _) | ("unpack" | "store" | "oci-mediatypes", "true" | "1") | ("name-canonical", _) => {}
+            ("name", names) => image.names.extend(names.split(',').filter(|name| !name.is_empty()).map(str::to_owned)),
+            ("push", _) => image.push = is_on()?,
+            ("push-by-digest", _) => image.is_by_digest = is_on()?,
+            _ if image.annotations.set_field(key, value)? => {}
             _ => {
-                return Err(Error::usage(format!("`{key}={value}` in the output `{text}` is not known"))
-                    .with_hint("known for an image are name=NAME and push=BOOL"));
+                return Err(Error::usage(format!("`{key}={value}` in the output `{text}` is not known")).with_hint(
+                    "known for an image are name=NAME, push=BOOL, push-by-digest=BOOL and annotation[-PLACE].KEY=VALUE",
+                ));
             }
         }
     }
-    Ok(OutputFlag::Image { names, push })
-}
-
-/// The image of `--cache-from`, as it is or in buildx's form.
-pub fn cached_image(text: &str) -> Result<String, String> {
-    if !text.starts_with("type=") {
-        return Ok(text.to_owned());
-    }
-    let mut name = None;
-    for field in text.split(',') {
-        match field.split_once('=') {
-            Some(("type", "registry")) => {}
-            Some(("ref", value)) if !value.is_empty() => name = Some(value.to_owned()),
-            _ => return Err(format!("`{field}` is not known: it is a REF, or type=registry,ref=NAME")),
-        }
-    }
-    name.ok_or_else(|| "it does not say which image: add ref=NAME".to_owned())
+    Ok(OutputFlag::Image(image))
 }

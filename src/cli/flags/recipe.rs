@@ -37,6 +37,9 @@ pub struct RecipeFlags {
     /// Images of a local store, by the names of contexts that are such.
     #[arg(skip)]
     pub local_images: Map<Location>,
+    /// Where a context has both, its Dockerfile is taken, as docker does who knows no other.
+    #[arg(skip)]
+    pub prefers_dockerfile: bool,
 }
 
 impl RecipeFlags {

@@ -29,7 +29,8 @@ pub struct SpecFlags {
     pub label: Vec<String>,
     /// Set an annotation on manifests and index, or on one of both: index:KEY=VALUE, manifest:KEY=VALUE
     ///
-    /// `manifest[PLATFORM]:` means the manifest of one platform; several of these are parted by commas.
+    /// `manifest[PLATFORM]:` means the manifest of one platform. `index-descriptor:` and `manifest-descriptor[PLATFORM]:` mean what
+    /// points to them. Several of these are parted by commas.
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<String>,
     /// Entrypoint of containers: one word, or a JSON list of words

@@ -70,16 +70,19 @@ pub fn run(arguments: &ImageListArguments, environment: &Environment) -> Result<
     if let Some(root) = environment.present_store() {
         let store = LocalStore::open(root)?;
         let is_pattern = arguments.name.as_ref().is_some_and(|name| name.contains(['*', '?', '[']));
-        let pattern = arguments.name.as_ref().filter(|_| is_pattern);
+        let pattern = arguments.name.as_deref().filter(|_| is_pattern).map(str::parse::<Pattern>).transpose();
+        let pattern = pattern.map_err(Error::on_command_line)?;
         let name = arguments.name.as_deref().filter(|_| !is_pattern).map(str::parse::<Reference>).transpose();
         let name = name.map_err(Error::on_command_line)?;
+        let conditions = arguments.filter.iter().map(|filter| Condition::of(filter, &store));
+        let conditions = conditions.collect::<Result<Vec<_>>>()?;
         for image in store.names()? {
             let is_other = name.as_ref().is_some_and(|name| !is_named(&image, name));
-            if is_other || !pattern.map_or(Ok(true), |pattern| is_like(&image.name, pattern))? {
+            if is_other || pattern.as_ref().is_some_and(|pattern| !is_like(&image.name, pattern)) {
                 continue;
             }
             let image = ListedImage::of(&store, image)?;
-            if passes(&store, &image, &arguments.filter)? {
+            if conditions.iter().all(|condition| condition.holds(&image)) {
                 images.push(image);
             }
         }
@@ -109,34 +112,52 @@ fn is_named(image: &NamedImage, name: &Reference) -> bool {
         && name.digest().is_none_or(|digest| image.root.digest == digest)
 }
 
-fn passes(store: &LocalStore, listed: &ListedImage, filters: &[Filter]) -> Result<bool> {
-    for filter in filters {
-        let passes = match filter {
-            Filter::Reference(pattern) => is_like(&listed.image.name, pattern)?,
-            Filter::Label(key, wanted) => listed.labels.iter().any(|labels| {
-                let label = labels.get(key);
-                label.is_some_and(|label| wanted.as_ref().is_none_or(|wanted| label == wanted))
+/// What a filter asks of each image, once what it names was looked up.
+enum Condition<'a> {
+    Reference(Pattern),
+    Label(&'a str, Option<&'a str>),
+    /// It was made before this time, in seconds since 1970.
+    Before(u64),
+    Since(u64),
+    /// It has been there for at least so long.
+    Until(Duration),
+    Named(bool),
+}
+
+impl<'a> Condition<'a> {
+    fn of(filter: &'a Filter, store: &LocalStore) -> Result<Self> {
+        Ok(match filter {
+            Filter::Reference(pattern) => Condition::Reference(pattern.parse().map_err(Error::on_command_line)?),
+            Filter::Label(key, value) => Condition::Label(key, value.as_deref()),
+            Filter::Before(text) => Condition::Before(created(store, text)?),
+            Filter::Since(text) => Condition::Since(created(store, text)?),
+            Filter::Until(time) => Condition::Until(*time),
+            Filter::Dangling(is_wanted) => Condition::Named(!is_wanted),
+        })
+    }
+
+    fn holds(&self, listed: &ListedImage) -> bool {
+        match self {
+            Condition::Reference(pattern) => is_like(&listed.image.name, pattern),
+            Condition::Label(key, wanted) => listed.labels.iter().any(|labels| {
+                let label = labels.get(*key);
+                label.is_some_and(|label| wanted.is_none_or(|wanted| label == wanted))
             }),
-            Filter::Before(text) => listed.created < created(store, text)?,
-            Filter::Since(text) => listed.created > created(store, text)?,
-            Filter::Until(time) => {
+            Condition::Before(time) => listed.created < *time,
+            Condition::Since(time) => listed.created > *time,
+            Condition::Until(time) => {
                 let created = UNIX_EPOCH.checked_add(Duration::from_secs(listed.created));
                 created.is_some_and(|created| SystemTime::now().duration_since(created).is_ok_and(|age| age >= *time))
             }
             // All that is listed has a name.
-            Filter::Dangling(is_wanted) => !is_wanted,
-        };
-        if !passes {
-            return Ok(false);
+            Condition::Named(is_wanted) => *is_wanted,
         }
     }
-    Ok(true)
 }
 
 /// Whether a pattern is of a name, with its tag or without.
-fn is_like(name: &Reference, pattern: &str) -> Result<bool> {
-    let pattern: Pattern = pattern.parse()?;
-    Ok([name.familiar(), repository(name)].iter().any(|name| pattern.matches(name.as_bytes())))
+fn is_like(name: &Reference, pattern: &Pattern) -> bool {
+    [name.familiar(), repository(name)].iter().any(|name| pattern.matches(name.as_bytes()))
 }
 
 /// Returns when the image that `text` means was made, in seconds since 1970.

@@ -63,6 +63,7 @@ impl Bars {
             }
             Event::BlobFinished { digest, .. } => clear(self.blobs.remove(&digest)),
             Event::LayerKnown { .. }
+            | Event::RecipeTaken { .. }
             | Event::CommandStarted { .. }
             | Event::CommandKnown { .. }
             | Event::CommandOutput { .. }

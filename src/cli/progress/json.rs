@@ -26,6 +26,7 @@ fn json(event: Event<'_>) -> Value {
         Event::LayerTaken { layer, title, descriptor, from } => {
             json!({"event": "layer-taken", "layer": layer, "title": title, "descriptor": descriptor, "from": from})
         }
+        Event::RecipeTaken { taken, left } => json!({"event": "recipe-taken", "taken": taken, "left": left}),
         Event::CommandStarted { command, step } => of_step("command-started", command, step),
         Event::CommandKnown { command, step } => of_step("command-known", command, step),
         Event::CommandOutput { command, stream, bytes } => {

@@ -63,6 +63,9 @@ impl PlainLines {
                 self.layers.remove(&layer);
                 line(&format!("{}: {} as in {from}", layer_title(title), descriptor.digest));
             }
+            Event::RecipeTaken { taken, left } => {
+                line(&format!("building what {taken} says: {left} is not read, but with -f {left}"));
+            }
             Event::CommandStarted { command, step } => line(&format!("#{command} {}", step.title)),
             Event::CommandKnown { command, step } => {
                 line(&format!("#{command} {}", step.title));

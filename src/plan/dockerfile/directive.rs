@@ -11,6 +11,12 @@ pub(super) const ESCAPE: char = '\\';
 const CHECK: &str = "check";
 const NAMES: [&str; 3] = ["syntax", "escape", CHECK];
 
+/// The repository of the front end that is built in, and that of its state between versions.
+const FRONT_ENDS: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
+
+/// The newest version of it whose words are read here is 1 and this.
+const NEWEST_MINOR: u64 = 22;
+
 /// Parser directives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Directives {
@@ -42,6 +48,27 @@ pub enum Rules {
     These(Vec<LintRule>),
 }
 
+/// Returns whether `image` is the front end that is built in, wherever it is kept, with a tag of a known version or of none.
+fn is_built_in(image: &str) -> bool {
+    let image = image.split('@').next().unwrap_or_default();
+    let tag = image.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag);
+    let name = tag.map_or(image, |tag| &image[..image.len() - tag.len() - 1]);
+    let is_it = |known: &str| name.strip_suffix(known).is_some_and(|host| host.is_empty() || host.ends_with('/'));
+    if !FRONT_ENDS.into_iter().any(is_it) {
+        return false;
+    }
+    let version = tag.unwrap_or("latest");
+    let version =
+        ["-labs", "-experimental"].iter().find_map(|channel| version.strip_suffix(channel)).unwrap_or(version);
+    let mut numbers = version.split('.').map(str::parse::<u64>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), minor) => {
+            major == 1 && minor.is_none_or(|minor| minor.is_ok_and(|minor| minor <= NEWEST_MINOR))
+        }
+        _ => matches!(version, "latest" | "labs" | "experimental" | "master"),
+    }
+}
+
 /// One line `# name=value`.
 struct Directive {
     name: &'static str,
@@ -52,6 +79,12 @@ struct Directive {
 }
 
 impl Directives {
+    /// Returns the front end that was asked for where that is another than the built-in one, or a version of it whose words are
+    /// not read here.
+    pub fn foreign_syntax(&self) -> Option<&Word> {
+        self.syntax.as_ref().filter(|syntax| !is_built_in(&syntax.text))
+    }
+
     /// Reads them, and tells where the lines behind them begin. Directives end at the first line that is none; those for the
     /// choice of a front end and for the checks may stand below a `#!` line.
     pub(super) fn read(text: &Text) -> Result<(Directives, usize)> {
@@ -203,5 +236,41 @@ impl Rules {
 impl Default for Rules {
     fn default() -> Self {
         Rules::These(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_end_that_is_built_in_is_known_by_its_name_and_version() {
+        for image in [
+            "docker/dockerfile:1",
+            "docker/dockerfile",
+            "docker.io/docker/dockerfile:1.4",
+            "docker/dockerfile:1.7.1",
+            "docker/dockerfile:1-labs",
+            "docker/dockerfile:1.3-labs",
+            "docker/dockerfile:labs",
+            "docker/dockerfile:1.0-experimental",
+            "docker/dockerfile-upstream:master-labs",
+            "docker/dockerfile:1.4@sha256:9ba7531bd80fb0a858632727cf7a112fbfd19b17e94c4e84ced81e24ef1a0dbc",
+            "localhost:5000/docker/dockerfile:1",
+        ] {
+            assert!(is_built_in(image), "{image}");
+        }
+        for image in [
+            "docker/dockerfile:2",
+            "docker/dockerfile:1.999",
+            "docker/dockerfile:0.9",
+            "docker/dockerfile:1.x",
+            "me/docker-dockerfile:1",
+            "mydocker/dockerfile:1",
+            "ghcr.io/reproducible-containers/buildkit-nix:v0.0.2",
+            "dockerfile",
+        ] {
+            assert!(!is_built_in(image), "{image}");
+        }
     }
 }

@@ -30,7 +30,10 @@ pub use command::{
 };
 pub use directive::{Check, Directives, Rules};
 pub use lint::{LintRule, Warning};
-pub use lower::{Epoch, Lowered, LoweringRequest, NamedSource, SOURCE_DATE_EPOCH};
+pub use lower::{
+    Epoch, Lowered, LoweringRequest, NamedSource, OfferedStage, Outline, OutlineArgument, OutlineMount,
+    SOURCE_DATE_EPOCH,
+};
 pub use mount::{Mount, MountFlag, MountKind};
 pub use text::{Span, Text, Word};
 
@@ -58,6 +61,8 @@ pub struct Dockerfile {
     pub warnings: Vec<Warning>,
     /// The lines of instructions that have a `# check=` of their own, in their order, and what holds there.
     own_checks: Vec<(RangeInclusive<usize>, Check)>,
+    /// The places of `FROM`s and `ARG`s, in their order, and the comments right above each.
+    comments: Vec<(Span, Vec<String>)>,
 }
 
 impl Dockerfile {
@@ -87,7 +92,8 @@ impl Dockerfile {
         }
         let warnings = check::warnings(&text, &stages, &spoken);
         let own_checks = own_checks(&text, &directives.check, &spoken);
-        Ok(Dockerfile { text, directives, arguments, stages, warnings, own_checks })
+        let comments = comments(spoken);
+        Ok(Dockerfile { text, directives, arguments, stages, warnings, own_checks, comments })
     }
 
     /// Returns whether `warning` is shown: the file, and what stands right above the instruction, may leave its rule
@@ -140,6 +146,15 @@ fn own_checks(text: &Text, check: &Check, spoken: &[Spoken]) -> Vec<(RangeInclus
         Some((text.line(span.start)..=text.line(span.end), check.clone().with(own)))
     };
     spoken.iter().filter_map(own).collect()
+}
+
+/// Returns the places of what comments may describe, and the comments.
+fn comments(spoken: Vec<Spoken>) -> Vec<(Span, Vec<String>)> {
+    let is_described = |spoken: &Spoken| {
+        let name = &spoken.manner.name.text;
+        name.eq_ignore_ascii_case("FROM") || name.eq_ignore_ascii_case("ARG")
+    };
+    spoken.into_iter().filter(is_described).map(|Spoken { manner, .. }| (manner.span, manner.comments)).collect()
 }
 
 const FIRST_LINE: &str = "a Dockerfile names the image to begin with, as in `FROM debian` or `FROM scratch`";

@@ -44,6 +44,7 @@ fn flags_alone_make_the_image_that_the_spec_makes() {
     let context = context(SPEC);
     let program = Program::new().directory(context.path());
     let by_spec = program.run(["build", "."]).digest();
+    fs::remove_file(context.path().join("ocibake.toml")).unwrap();
     let by_flags = program.run([
         "build",
         "--platform=linux/amd64,linux/arm64",
@@ -116,14 +117,16 @@ fn flags_over_a_spec_replace_lists_and_merge_maps() {
 }
 
 #[test]
-fn adds_without_a_context_do_not_look_for_a_spec() {
-    let place = context("this is no spec");
+fn adds_without_a_context_say_it_all_where_there_is_no_spec() {
+    let place = Tree::new().file("files/a", "content").plant();
     let program = Program::new().directory(place.path());
     program.run(["build", "--platform=linux/amd64", "--add=files/a:/a", "-o", "out/"]).success();
     let image = only_image(&place.path().join("out"));
     assert_eq!(tar_names(&fs::read(&image.layers[0]).unwrap()), ["a"]);
-    // With a context its spec counts.
+    // One that is there counts, whether its context is named or not.
+    fs::write(place.path().join("ocibake.toml"), "this is no spec").unwrap();
     program.run(["build", ".", "--add=files/a:/a"]).failure(1).says(&["ocibake.toml:1"]);
+    program.run(["build", "--add=files/a:/a"]).failure(1).says(&["ocibake.toml:1"]);
 }
 
 #[test]
@@ -323,8 +326,10 @@ fn without_a_home_only_what_needs_the_store_asks_for_it() {
     let (path, out) = (context.path().to_str().unwrap(), format!("{}/out/", place.path().display()));
     Program::new().run(["build", path, "-o", &out]).success();
     let program = Program::new().environment("HOME", "").environment("OCIBAKE_STORE", "");
-    program.run(["build", path]).failure(2).says(&["neither HOME nor XDG_CACHE_HOME", "set OCIBAKE_STORE"]);
-    program.run(["push", "127.0.0.1:1/x/y:1", path]).failure(2).says(&["set OCIBAKE_STORE"]);
+    program.run(["tag", "x/y:1", "x/z:1"]).failure(2).says(&["neither HOME nor XDG_CACHE_HOME", "set OCIBAKE_STORE"]);
+    program.run(["pull", "127.0.0.1:1/x/y:1"]).failure(2).says(&["set OCIBAKE_STORE"]);
+    // A build has one for as long as it takes.
+    program.run(["build", path]).success().says(&["neither HOME nor XDG_CACHE_HOME", "OCIBAKE_STORE names a place"]);
     program.run(["inspect", &format!("oci:{out}")]).success();
     program.run(["tags", "r.example/api:1"]).success();
 }

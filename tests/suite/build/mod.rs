@@ -24,6 +24,7 @@ mod self_image;
 mod side_by_side;
 mod source;
 mod spec_layers;
+mod squash;
 mod stage_base;
 mod stage_cache;
 mod stage_copy;

@@ -261,6 +261,7 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         compression: compression.parse().unwrap(),
         created: 0,
         modified: Modified::At(0),
+        squash: false,
         jobs,
         trust_times,
         run: &RunSettings::default(),

@@ -3,6 +3,7 @@
 mod bad_input;
 mod doctor;
 mod foreign_text;
+mod friction;
 mod help;
 mod inspect;
 mod login;

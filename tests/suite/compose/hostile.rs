@@ -7,7 +7,7 @@ fn a_billion_laughs_are_not_laughed() {
     let mut file = "x-0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
     for level in 1..12 {
         let before = format!("*a{}", level - 1);
-        file += &format!("x-{level}: &a{level} [{}]\n", vec![before.as_str(); 10].join(", "));
+        file += &format!("x-{level}: &a{level} [{}]\n", [before.as_str(); 10].join(", "));
     }
     file += "services: {a: {image: x}}\n";
     Case::of(&file)

@@ -145,7 +145,6 @@ fn copies_of_what_the_context_leaves_out_are_told_of() {
         ("**/a\n", "COPY . .", None),
         ("secret\n", "COPY . .", None),
         ("*\n!a\n", "COPY . .", None),
-        ("*\n!a\n", "COPY secret /", None),
         ("secret\n", "COPY secre[t] /", None),
         ("secret\n", "COPY --from=0 secret /", None),
         ("secret\n", "ADD http://127.0.0.1:1/secret /", None),

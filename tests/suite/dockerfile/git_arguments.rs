@@ -68,8 +68,7 @@ fn arguments_have_the_values_of_the_tag_and_git_if_that_is_asked_for() {
 fn a_build_offers_them_once_and_says_which_labels_are_empty() {
     let bench = Bench::new(DOCKERFILE);
     let stderr = bench.build(&[]).stderr;
-    let offer =
-        "warning: ARG BUILD_DATE, VCS_REF, VERSION has no value: --git-args gives it that of the tag or of git\n";
+    let offer = "warning: no value for ARG BUILD_DATE, VCS_REF, VERSION: --git-args takes it from the tag and git\n";
     assert_eq!(stderr.matches(offer).count(), 1, "{stderr}");
     assert!(stderr.contains("the label org.opencontainers.image.created is empty"), "{stderr}");
     assert!(stderr.contains("the label org.opencontainers.image.revision is empty"), "{stderr}");
@@ -85,12 +84,12 @@ fn a_push_of_a_version_gives_them_and_says_so_once() {
     let (bench, registry) = (Bench::new(DOCKERFILE), FakeRegistry::new());
     let name = format!("{}/org/app", registry.address());
     let outcome = bench.program.run(["push", &format!("{name}:v1.2.0"), "."]).success();
-    let told = format!("BUILD_DATE=2001-09-09T01:46:40Z, VCS_REF={COMMIT}, VERSION=1.2.0 as the tag and git have it");
+    let told = format!("from the tag and git: BUILD_DATE=2001-09-09T01:46:40Z, VCS_REF={COMMIT}, VERSION=1.2.0 (");
     assert_eq!(outcome.stderr.matches(&told).count(), 1, "{}", outcome.stderr);
     check_all(&bench.labels(&format!("{name}:1.2")));
     // What is no version is built as ever.
     let outcome = bench.program.run(["push", &format!("{name}:nightly"), "."]).success();
-    assert!(outcome.stderr.contains("--git-args gives it that"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("--git-args takes it"), "{}", outcome.stderr);
     let outcome = bench.program.run(["push", "--git-args=false", &format!("{name}:v1.3.0"), "."]).success();
     assert!(!outcome.stderr.contains("--git-args"), "{}", outcome.stderr);
     assert_eq!(bench.labels(&format!("{name}:v1.3.0"))["version"], "");

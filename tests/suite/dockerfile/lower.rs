@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ocibake::error::{Error, Result};
+use ocibake::error::{Error, ErrorKind, Result};
 use ocibake::oci::{Digest, ImageConfig, Platform, Settings, from_json};
 use ocibake::plan::dockerfile::{Dockerfile, LintRule, Lowered, LoweringRequest, NamedSource, Warning};
 use ocibake::plan::{
@@ -38,7 +38,7 @@ impl Asked<'_> {
     pub(super) fn check(&self, text: &str) -> Result<Vec<Warning>> {
         self.with_request(|request| {
             let bases = &mut |name: &str, platform: &Platform| self.find(name, platform);
-            Dockerfile::read("Dockerfile", text.as_bytes())?.check(request, bases)
+            Dockerfile::read("Dockerfile", text.as_bytes())?.check(request, bases).map(|checked| checked.warnings)
         })
     }
 
@@ -67,7 +67,7 @@ impl Asked<'_> {
 
     fn find(&self, name: &str, platform: &Platform) -> Result<Arc<BaseImage>> {
         if name != "base" {
-            return Err(Error::not_found(format!("there is no {name}")));
+            return Err(Error::new(ErrorKind::Registry, format!("there is no {name}")));
         }
         let config = json!({
             "architecture": platform.architecture, "os": platform.os, "config": self.base,

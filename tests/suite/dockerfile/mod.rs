@@ -1,6 +1,7 @@
 //! Dockerfiles: their text, their words, their checks, and what docker makes of them.
 
 mod build;
+mod call;
 mod corpus;
 mod dockerignore;
 mod epoch;

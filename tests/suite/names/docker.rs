@@ -221,18 +221,90 @@ fn what_cannot_be_done_is_said() {
         ("docker run --rm app", 125, "docker run: ocibake builds and ships images and has no containers: "),
         ("docker exec x y", 125, "docker exec: "),
         ("docker-compose up -d", 125, "docker compose up: ocibake builds and ships images and has no containers: "),
-        ("docker wrong", 1, "'wrong' is not a docker command"),
+        ("docker wrong", 1, "docker: unknown command: docker wrong"),
         ("docker push app:1", 1, "An image does not exist locally with the tag: app:1"),
         ("docker inspect app:1 --format x", 1, "No such object: app:1"),
         ("docker rmi app:1", 1, "the local store has no image app:1"),
-        ("docker build --sbom=true .", 2, "--sbom: no SBOM is written by ocibake"),
-        ("docker build --provenance mode=max .", 2, "--provenance: no provenance is written by ocibake"),
-        ("docker build --cache-to type=gha .", 2, "--cache-to: caches are not exported by ocibake"),
-        ("docker build --squash .", 2, "--squash: layers are not put together by ocibake"),
-        ("docker build --call=outline .", 2, "--call=outline is not there"),
+        ("docker build --sbom=true .", 1, "--sbom: no SBOM is written by ocibake"),
+        ("docker build --provenance mode=max .", 1, "--provenance: no provenance is written by ocibake"),
+        ("docker build --cache-to type=floppy .", 125, "there is no cache of type `floppy`"),
+        ("docker build --call=describe .", 125, "there is no method `describe`"),
     ] {
         script(&program, context.path(), text).failure_with_result(code).says(&[part]);
     }
+}
+
+/// The codes are those of docker 28.2.
+#[test]
+fn it_ends_with_dockers_exit_codes() {
+    let (program, context) = (Program::new(), context("one"));
+    for (text, code) in [
+        ("docker", 0),
+        ("docker --help", 0),
+        ("docker image", 0),
+        ("docker build --nonsense .", 125),
+        ("docker buildx build --nonsense .", 125),
+        ("docker --nonsense build .", 125),
+        ("docker push --nonsense", 125),
+        ("docker build --ulimit x .", 125),
+        ("docker build --platform", 125),
+        ("docker nonsense", 1),
+        ("docker image nonsense", 1),
+        ("docker tag one", 1),
+        ("docker push", 1),
+        ("docker build a b", 1),
+        ("docker build none", 1),
+        ("docker build -t Wrong .", 1),
+        ("docker build --target none .", 1),
+        ("docker run --nonsense", 125),
+    ] {
+        script(&program, context.path(), text).failure_with_result(code);
+    }
+}
+
+#[test]
+fn what_goes_to_standard_output_goes_there_alone() {
+    let (program, context) = (Program::new(), context("one"));
+    for build in ["docker build -o - .", "docker build -q -o - .", "DOCKER_BUILDKIT=0 docker build -o - ."] {
+        let text = format!("{build} >x.tar; tar -tf x.tar; tail -c 1024 x.tar | tr -d '\\000' | wc -c; rm x.tar");
+        assert_eq!(script(&program, context.path(), &text).success().stdout.trim(), "file\n0", "{build}");
+    }
+}
+
+#[test]
+fn a_cache_that_is_not_there_is_no_reason_to_stop() {
+    let (program, context) = (Program::new(), context("one"));
+    let text =
+        "docker buildx build --cache-from type=gha --cache-to type=gha,mode=max --cache-from type=local,src=x -t a .";
+    let outcome = script(&program, context.path(), text).success();
+    for kind in ["gha", "local"] {
+        let said = format!("warning: the cache type {kind} is not available: building without it");
+        assert_eq!(outcome.stderr.matches(&said).count(), 1, "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn dockers_variables_are_honoured_or_harmless() {
+    let (program, context) = (Program::new(), context("one"));
+    let plain = script(&program, context.path(), "docker build -q .").success();
+    for variable in [
+        "DOCKER_BUILDKIT=1",
+        "DOCKER_BUILDKIT=0",
+        "BUILDX_BUILDER=other",
+        "DOCKER_HOST=tcp://127.0.0.1:1",
+        "DOCKER_CONTEXT=remote",
+        "DOCKER_API_VERSION=1.40",
+        "DOCKER_TLS_VERIFY=1",
+        "DOCKER_CONTENT_TRUST=1",
+        "BUILDKIT_HOST=tcp://127.0.0.1:1",
+        "DOCKER_CONFIG=/nonexistent",
+        "COMPOSE_DOCKER_CLI_BUILD=1",
+    ] {
+        let outcome = script(&program, context.path(), &format!("{variable} docker build -q .")).success();
+        assert_eq!((&outcome.stdout, &outcome.stderr), (&plain.stdout, &plain.stderr), "{variable}");
+    }
+    let text = "DOCKER_DEFAULT_PLATFORM=linux/s390x docker build -t a .; docker images --format '{{.Platforms}}'";
+    assert_eq!(script(&program, context.path(), text).success().stdout, "linux/s390x\n");
 }
 
 #[test]

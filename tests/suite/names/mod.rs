@@ -2,10 +2,13 @@
 
 pub mod docker;
 mod docker_flags;
+mod imagetools;
 mod keep;
 mod list;
 mod looking;
+mod manifest;
 mod move_in;
+mod place;
 mod projects;
 mod refer;
 

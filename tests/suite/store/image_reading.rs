@@ -276,7 +276,15 @@ fn annotations_are_set_where_their_prefix_says() {
     assert_eq!(set("manifest:a=b").unwrap().1.of_manifest(&other)["a"], "b");
     assert!(placed.check(&[&other], true).unwrap_err().message.contains("linux/arm64, which is not built"));
     assert!(set("index:a=b").unwrap().1.check(&[&other], false).unwrap_err().message.contains("none is made"));
-    for wrong in ["index:a", "index[linux/amd64]:a=b", "manifest-descriptor:a=b", "manifest[x/y]:a=b", "manifest:=b"] {
+    let described = set("index-descriptor,manifest-descriptor:a=b").unwrap().1;
+    assert_eq!(
+        (&described.index_descriptor["a"], &described.of_manifest_descriptor(&other)["a"]),
+        (&"b".into(), &"b".into())
+    );
+    assert!(described.check(&[&other], false).unwrap_err().message.contains("none is made"));
+    for wrong in
+        ["index:a", "index[linux/amd64]:a=b", "index-descriptor[arm64]:a=b", "manifest[x/y]:a=b", "manifest:=b"]
+    {
         assert!(set(wrong).is_err(), "{wrong}");
     }
 }

@@ -116,6 +116,7 @@ impl Workshop {
                 compression: Compression::Gzip(1),
                 created: TIME,
                 modified: self.options.modified,
+                squash: false,
                 jobs: self.options.jobs,
                 trust_times: self.options.trust_times,
                 run: &RunSettings::default(),

@@ -9,6 +9,7 @@ mod expose;
 mod instruction;
 mod made;
 mod mount;
+mod outline;
 mod run;
 mod scope;
 mod setting;
@@ -28,6 +29,7 @@ use made::{MadeStage, StageState};
 use scope::Scope;
 
 pub use epoch::{Epoch, SOURCE_DATE_EPOCH};
+pub use outline::{OfferedStage, Outline, OutlineArgument, OutlineMount};
 
 /// The wishes of a build for a Dockerfile, and what this finds around it.
 pub struct LoweringRequest<'a> {
@@ -106,14 +108,12 @@ impl Dockerfile {
             made.placed_annotations = spec.placed_annotations;
         }
         plan.targets.push(made);
-        let (warnings, unused) = (self.all_warnings(&findings), findings.unused(request));
-        let label_faults = findings.label_faults.into_iter().collect();
-        Ok(Lowered { plan, warnings, unused, git_arguments: findings.git_arguments, label_faults })
+        Ok(self.lowered(plan, findings, request))
     }
 
-    /// Returns what the build checks find: in all stages, or in those that the target needs. An image that `bases` does
-    /// not have is no error, but what is said of variables that it may have is left out.
-    pub fn check(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Vec<Warning>> {
+    /// Returns what the build checks find in all stages, or in those that the target needs, and these stages in a plan without
+    /// a target. An image that cannot be asked for is no error, but what is said of variables that it may have is left out.
+    pub fn check(&self, request: &LoweringRequest<'_>, bases: &mut FindBase<'_>) -> Result<Lowered> {
         let platform = request.platforms.first().unwrap_or(&request.build_platform);
         let (mut stages, mut findings, mut budget) = (Vec::new(), LoweringFindings::default(), LoweringBudget::new());
         let mut lowering = Lowering::new(self, request, platform, bases, &mut stages, &mut findings, &mut budget)?;
@@ -122,7 +122,14 @@ impl Dockerfile {
             Some(_) => drop(lowering.target().and_then(|target| lowering.stage(target))?),
             None => (0..self.stages.len()).try_for_each(|number| lowering.stage(number).map(drop))?,
         }
-        Ok(self.all_warnings(&findings))
+        let plan = Plan { stages, contexts: request.contexts.to_vec(), targets: Vec::new() };
+        Ok(self.lowered(plan, findings, request))
+    }
+
+    fn lowered(&self, plan: Plan, findings: LoweringFindings, request: &LoweringRequest<'_>) -> Lowered {
+        let (warnings, unused) = (self.all_warnings(&findings), findings.unused(request));
+        let label_faults = findings.label_faults.into_iter().collect();
+        Lowered { plan, warnings, unused, git_arguments: findings.git_arguments, label_faults }
     }
 
     /// Returns the warnings of the text and `findings`, each once, by line.
@@ -150,6 +157,10 @@ struct LoweringFindings {
     git_arguments: Map<String>,
     /// As [`Lowered::label_faults`] has them.
     label_faults: BTreeSet<String>,
+    /// What stages take, in the order in which it was met; for checks and outlines alone.
+    outline: Outline,
+    /// The arguments before the first `FROM` that they name again.
+    redeclared: BTreeSet<String>,
 }
 
 impl LoweringFindings {

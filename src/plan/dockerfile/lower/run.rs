@@ -33,6 +33,7 @@ impl Lowering<'_, '_> {
     ) -> Result<()> {
         let mounts = self.mounts(state, number, run, instruction)?;
         if self.is_check {
+            self.note_mounts(&mounts.mounts, &mounts.secret_variables, instruction);
             return Ok(());
         }
         self.refuse_what_is_not_allowed(state, run, instruction)?;

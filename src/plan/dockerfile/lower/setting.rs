@@ -24,6 +24,9 @@ impl Lowering<'_, '_> {
                 (None, Some(default)) => Some(self.expand(state, instruction, default)?),
                 (None, None) => self.global.get(name).map(str::to_owned).or_else(|| self.git_argument(name)),
             };
+            let is_given = self.request.arguments.contains_key(name) || argument.default.is_some();
+            let is_global = !is_given && self.global.get(name).is_some();
+            self.note_argument(argument, value.as_deref(), is_global, instruction);
             title.push(' ');
             title.push_str(name);
             if let Some(value) = &value {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::budget;
 use super::made::{MadeStage, StageState};
 use super::{Lowering, NamedSource, Scope, place, windows};
-use crate::error::{Error, Excerpt, Result, suggestion};
+use crate::error::{Error, ErrorKind, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
 use crate::plan::dockerfile::{Command, DockerfileStage, MountFlag, Warning, Word, read_trigger};
@@ -91,7 +91,7 @@ impl Lowering<'_, '_> {
             return self.on_named(title, named, Some(platform), excerpt());
         }
         let image = match self.base_image(&base, &platform) {
-            Err(_) if self.is_check => return Ok(on_unknown(title, platform)),
+            Err(error) if self.does_without(&error) => return Ok(on_unknown(title, platform)),
             image => image.map_err(|error| self.no_image(error, &base, number, from))?,
         };
         image.check_layers(&platform).map_err(|error| error.with_excerpt(excerpt()))?;
@@ -127,12 +127,17 @@ impl Lowering<'_, '_> {
             None if name == SCRATCH => Ok(self.nothing(name)),
             None => {
                 let image = self.base_image(name, &self.platform.clone());
-                if self.is_check && image.is_err() {
-                    return Ok(Provider::Context(0));
+                if image.as_ref().is_err_and(|error| self.does_without(error)) {
+                    return Ok(self.nothing(name));
                 }
                 image.map(Provider::Image).map_err(|error| with_near_name(error, name, &self.stage_names(number)))
             }
         }
+    }
+
+    /// Returns whether the checks do without an image that is not had because of `error`. One that does not exist is missed.
+    fn does_without(&self, error: &Error) -> bool {
+        self.is_check && error.kind != ErrorKind::NotFound
     }
 
     /// The stage `name`, which has no files.
