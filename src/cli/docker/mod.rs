@@ -23,7 +23,7 @@ use super::environment::Environment;
 use super::flags::prune::PruneFlags;
 use super::image::{history, list, load, prune, pull, remove, save, tag};
 use super::login::{self, LoginArguments, LogoutArguments};
-use super::namespace::Want;
+use super::namespace::{AGAIN, Want};
 use super::print::answer;
 use super::progress::ProgressFlags;
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub struct DockerArguments {
     /// Print version
     #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
     version: Option<bool>,
-    #[arg(long = super::namespace::AGAIN, hide = true)]
+    #[arg(long = AGAIN, hide = true)]
     pub again: bool,
     #[command(subcommand)]
     command: DockerCommand,
@@ -179,16 +179,21 @@ impl PlaceFlags {
 /// Returns the arguments as docker has them, `docker` first, if the program was started under docker's name or as
 /// `ocibake docker`.
 pub fn arguments(arguments: &[OsString]) -> Option<Vec<OsString>> {
-    let name = arguments.first().map(Path::new).and_then(Path::file_name).and_then(OsStr::to_str)?;
-    let (words, taken): (&[&str], usize) = match name {
-        "docker" => (&["docker"], 1),
-        "docker-buildx" => (&["docker", "buildx"], 1),
-        "docker-compose" => (&["docker", "compose"], 1),
-        _ if arguments.get(1).is_some_and(|word| word == "docker") => (&["docker"], 2),
-        _ => return None,
+    let (program, rest) = arguments.split_first()?;
+    let is_again = |word: &&OsString| word.to_str().and_then(|word| word.strip_prefix("--")) == Some(AGAIN);
+    // What was started again says so first.
+    let (again, rest) = match rest.split_first() {
+        Some((first, rest)) if is_again(&first) => (Some(first), rest),
+        _ => (None, rest),
     };
-    let words = words.iter().map(OsString::from);
-    Some(words.chain(arguments.iter().skip(taken).cloned()).collect())
+    let (below, rest): (Option<&str>, _) = match Path::new(program).file_name().and_then(OsStr::to_str)? {
+        "docker" => (None, rest),
+        "docker-buildx" => (Some("buildx"), rest),
+        "docker-compose" => (Some("compose"), rest),
+        _ => (None, rest.split_first().filter(|(first, _)| *first == "docker")?.1),
+    };
+    let words = [OsString::from("docker")].into_iter().chain(again.cloned()).chain(below.map(OsString::from));
+    Some(words.chain(rest.iter().cloned()).collect())
 }
 
 impl DockerArguments {
@@ -335,6 +340,14 @@ mod tests {
         assert_eq!(read(&["./docker-compose"]).as_deref(), Some("docker compose"));
         assert_eq!(read(&["ocibake", "docker", "images"]).as_deref(), Some("docker images"));
         assert_eq!(read(&["ocibake", "build", "docker"]), None);
+        let again = format!("--{AGAIN}");
+        let expected = format!("docker {again} buildx build .");
+        for words in
+            [&["docker-buildx", &again, "build", "."][..], &["ocibake", &again, "docker", "buildx", "build", "."]]
+        {
+            assert_eq!(read(words), Some(expected.clone()));
+        }
+        assert_eq!(read(&["ocibake", &again, "build", "."]), None);
         assert_eq!(read(&["docker.sh", "build"]), None);
         assert_eq!(read(&[]), None);
     }

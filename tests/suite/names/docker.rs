@@ -7,10 +7,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{context, listed};
+use crate::run::namespace::{BAKER, Bakery};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry;
 use crate::support::program::{Outcome, Program, binary};
 use crate::support::tool::{self, require};
+use crate::support::traces::names_in;
 use crate::support::tree::Tree;
 
 /// A directory with links to the program under docker's names.
@@ -183,6 +185,33 @@ docker inspect -f '{{json .Config.Labels}}' app";
     script(&program, context.path(), "docker login -u x -p -secret 127.0.0.1:1").failure(1).says(&["127.0.0.1:1"]);
     // A flag that wants no value is none.
     script(&program, context.path(), "docker build --no-such-flag .").failure(2).says(&["--no-such-flag"]);
+}
+
+#[test]
+fn what_commands_have_left_is_pruned_by_whoever_has_subordinate_ids() {
+    let steps = "RUN mkdir -m 700 /closed && touch /closed/x && chown -R 7:8 /closed\nRUN true\n";
+    let Some(bakery) = Bakery::with(Tree::new(), steps) else { return };
+    for kind in ["builder", "buildx", "image", "system"] {
+        bakery.by(BAKER, &[], &bakery.build(&[])).success();
+        let unpacked = bakery.program.store().join("unpacked");
+        assert_ne!(names_in(&unpacked), [""; 0], "{kind}");
+        bakery.by(BAKER, &[], &["docker", kind, "prune", "-af"]).success();
+        assert_eq!(names_in(&unpacked), [""; 0], "{kind}");
+    }
+}
+
+/// Commands of an `ONBUILD` are not known of before the base is.
+#[test]
+fn a_program_that_is_started_again_keeps_dockers_words() {
+    let Some(bakery) = Bakery::with(Tree::new(), "ONBUILD RUN touch /x && chown 7:8 /x\n") else { return };
+    bakery.by(BAKER, &[], &bakery.build(&["-t", "base"])).success();
+    std::fs::write(bakery.context.path().join("Dockerfile"), "FROM base\n").unwrap();
+    let context = bakery.context.path().to_str().unwrap();
+    for words in [&["docker", "build"][..], &["docker", "buildx", "build"]] {
+        let arguments = [words, &["--no-cache", "-t", "app", context]].concat();
+        let outcome = bakery.by(BAKER, &[], &arguments).success();
+        outcome.says(&["RUN touch /x", "naming to docker.io/library/app:latest done"]);
+    }
 }
 
 #[test]

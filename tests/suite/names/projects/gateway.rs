@@ -95,7 +95,7 @@ fn workflow_of_github(who: Who) {
     let file = fs::read_to_string(project.path().join(".github/workflows/image.yml")).unwrap();
     let registry = project.registry.address();
     let place = |name: &str| project.program.home().join("bin").join(name).display().to_string();
-    let (temporary, output) = (place("."), place("output"));
+    let (temporary, output, summary) = (place("."), place("output"), place("summary"));
     if who == Who::Ordinary {
         crate::support::tool::run("chown", ["65534", &temporary]);
     }
@@ -108,6 +108,7 @@ fn workflow_of_github(who: Who) {
         ("GITHUB_REPOSITORY", "team/gateway"),
         ("GITHUB_SERVER_URL", "https://github.example.com"),
         ("GITHUB_OUTPUT", output.as_str()),
+        ("GITHUB_STEP_SUMMARY", &summary),
         ("RUNNER_TEMP", &temporary),
         ("REGISTRY", &registry),
         ("REGISTRY_TOKEN", "s3cr#t pass"),
@@ -116,7 +117,7 @@ fn workflow_of_github(who: Who) {
     let workflow = || -> Vec<_> {
         job::steps(&file).iter().map(|step| job::run(&project, step, &environment).success()).collect()
     };
-    assert_eq!(workflow().len(), 5);
+    assert_eq!(workflow().len(), 6);
     let tags = ["2.0.1", "latest", "v2.0.1"];
     assert_eq!(project.tags("team/gateway"), tags);
     let digest = project.digest("team/gateway:v2.0.1");
@@ -124,6 +125,7 @@ fn workflow_of_github(who: Who) {
         assert_eq!(project.digest(&format!("team/gateway:{tag}")), digest);
     }
     assert_eq!(fs::read_to_string(&output).unwrap(), format!("imageid={digest}\ndigest={digest}\n"));
+    assert_eq!(fs::read_to_string(&summary).unwrap(), "amd64\narm64\n");
     assert_eq!(project.platforms("team/gateway:latest"), ["linux/amd64", "linux/arm64"]);
     for architecture in ["amd64", "arm64"] {
         let config = project.config("team/gateway:2.0.1", architecture);

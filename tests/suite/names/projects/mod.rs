@@ -1,9 +1,11 @@
 //! Whole projects (`fixtures/projects`), whose owners have written for docker: their scripts, Makefiles and CI files run as they
 //! stand, with the program under docker's name, as root and as an ordinary user, and leave in a registry what they should.
 
+mod agent;
 mod controller;
 mod gateway;
 mod job;
+mod shop;
 mod streams;
 
 use std::fs;
