@@ -224,7 +224,7 @@ fn a_tip_is_a_flag_that_may_have_been_meant() {
 #[test]
 fn dockers_commands_have_answers_of_their_own() {
     let program = Program::new();
-    for word in ["run", "exec", "ps", "create", "up", "logs", "compose"] {
+    for word in ["run", "exec", "ps", "create", "up", "logs"] {
         let outcome = program.run([word]).failure(2);
         assert!(outcome.stderr.starts_with(&format!("ocibake {word}: ocibake ")), "{}", outcome.stderr);
         assert!(!outcome.stderr.contains("similar") && outcome.stderr.lines().count() == 1, "{}", outcome.stderr);

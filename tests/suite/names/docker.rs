@@ -157,7 +157,7 @@ docker --tlsverify --tlscacert ca.pem -H tcp://docker:2376 images -q
         "multi\nName:          multi\nother\nName:          other\n0\ntls\ntls\ndefault\ndefault\ndefault true\n"
     );
     let text = "docker buildx create --name 'no name'";
-    script(&program, context.path(), text).failure(2).says(&["`no name` is not the name of a builder"]);
+    script(&program, context.path(), text).failure(1).says(&["`no name` is not the name of a builder"]);
     // A file that somebody has damaged holds no names.
     std::fs::write(program.store().join("builders.json"), "{").unwrap();
     script(&program, context.path(), "docker buildx ls | grep -q default").success();
@@ -184,7 +184,7 @@ docker inspect -f '{{json .Config.Labels}}' app";
     // A password may, too.
     script(&program, context.path(), "docker login -u x -p -secret 127.0.0.1:1").failure(1).says(&["127.0.0.1:1"]);
     // A flag that wants no value is none.
-    script(&program, context.path(), "docker build --no-such-flag .").failure(2).says(&["--no-such-flag"]);
+    script(&program, context.path(), "docker build --no-such-flag .").failure(125).says(&["--no-such-flag"]);
 }
 
 #[test]
