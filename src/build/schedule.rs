@@ -412,6 +412,7 @@ impl<'p> Schedule<'_, 'p> {
         let LayerSource { entries, removed, has_xattrs, mark, content } = source;
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
+        let mut is_misnamed = false;
         let (layer, made_of) = if let Some(known) = content.as_ref().and_then(|content| content.layer.clone()) {
             if let Some(layer) = &known {
                 self.layers.take(number, &step.title, layer);
@@ -421,6 +422,7 @@ impl<'p> Schedule<'_, 'p> {
             (None, None)
         } else {
             let misnamed = layers::misnamed(&entries);
+            is_misnamed = misnamed.is_some();
             let time = options.modified.of_made();
             let entries = match removed.is_empty() {
                 true => entries,
@@ -437,7 +439,8 @@ impl<'p> Schedule<'_, 'p> {
         };
         // One that is taken from a cached image may not be in the store.
         let is_certain = layer.as_ref().is_none_or(|layer| cache::is_certain(options.store, layer));
-        let by_mark = mark.key.filter(|_| mark.is_settled);
+        // What is to be said of the files is said each time, so they are looked at each time.
+        let by_mark = mark.key.filter(|_| mark.is_settled && !is_misnamed);
         let by_content = content.map(|content| content.key);
         for key in by_mark.into_iter().chain(by_content).filter(|_| is_certain) {
             key.remember_outcome(options.store, layer.as_ref(), made_of)?;

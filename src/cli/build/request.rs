@@ -216,7 +216,7 @@ impl BuildRequest<'_> {
         if recipe.spec().is_some() {
             warn::of_dockerignore(&plan, &contexts, progress);
         }
-        let is_kept = self.output.is_kept() || !names.is_empty();
+        let is_kept = self.output.is_kept() || self.output.is_noted() || !names.is_empty();
         if outputs.is_empty() && !is_kept && matches!(self.delivery, Delivery::Outputs) {
             let message =
                 "the image has no name and goes nowhere: name it with -t, write it with -o, or push it with --push";

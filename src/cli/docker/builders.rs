@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::iter;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,7 @@ pub fn show(name: Option<&str>, environment: &Environment) -> Result<()> {
         "Endpoint:         none: there is no daemon".to_owned(),
         "Status:           running".to_owned(),
         format!("BuildKit version: ocibake {}", env!("CARGO_PKG_VERSION")),
-        format!("Platforms:        {}", Platform::host()),
+        format!("Platforms:        {}", platforms()),
     ])
 }
 
@@ -89,14 +90,24 @@ pub fn list(environment: &Environment) -> Result<()> {
         format!("{name:width$}   {driver:<15}   {status:<7}   {version:<8}   {platforms}").trim_end().to_owned()
     };
     let head = row("NAME/NODE", "DRIVER/ENDPOINT", "STATUS", "BUILDKIT", "PLATFORMS");
-    let platform = Platform::host().to_string();
+    let platforms = platforms();
     answer_lines([head].into_iter().chain(names.into_iter().flat_map(|name| {
         let chosen = if name == used { "*" } else { "" };
         [
             row(&format!("{name}{chosen}"), "ocibake", "", "", ""),
-            row(&format!(r" \_ {name}"), r" \_ none", "running", env!("CARGO_PKG_VERSION"), &platform),
+            row(&format!(r" \_ {name}"), r" \_ none", "running", env!("CARGO_PKG_VERSION"), &platforms),
         ]
     })))
+}
+
+/// The platforms that scripts look for, this machine's first: images are built for every one, and commands of another one run
+/// where the machine has an emulator for it.
+fn platforms() -> String {
+    let host = Platform::host().to_string();
+    let usual =
+        ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/riscv64", "linux/s390x"];
+    let others = usual.into_iter().filter(|platform| *platform != host);
+    iter::once(&*host).chain(others).collect::<Vec<_>>().join(", ")
 }
 
 fn read(environment: &Environment) -> Builders {

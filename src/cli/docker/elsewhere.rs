@@ -70,6 +70,9 @@ const MISSING: [&str; 1] = ["bake"];
 /// The commands of docker compose that people type without `compose`.
 const WITHOUT_COMPOSE: [&str; 2] = ["down", "up"];
 
+/// The commands by which people have files out of an image.
+const OF_FILES: [&str; 2] = ["cp", "create"];
+
 /// The programs that run containers, the likeliest first.
 const ENGINES: [&str; 3] = ["podman", "nerdctl", "crun"];
 
@@ -89,6 +92,12 @@ pub fn tell_of(program: &str, words: &[OsString]) -> u8 {
         tell(&format!("{program}: unknown command: {program} {word}"));
         tell(&format!("Run '{program} --help' for more information"));
         return UNKNOWN;
+    }
+    if OF_FILES.contains(&word.as_str()) {
+        tell(&format!(
+            "{program} {word}: ocibake has no containers: `echo FROM IMAGE | docker build -o DIR -` writes the files of an image"
+        ));
+        return NOT_DONE;
     }
     tell_of_containers(&format!("{program} {word}"));
     NOT_DONE

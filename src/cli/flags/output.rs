@@ -178,6 +178,11 @@ impl OutputFlags {
         self.output.iter().any(|output| matches!(output, OutputFlag::Image(_) | OutputFlag::CacheOnly))
     }
 
+    /// Returns whether the image is asked for by its digest: a file is to have that, or the words are docker's.
+    pub fn is_noted(&self) -> bool {
+        self.in_dockers_words || self.iidfile.is_some() || self.metadata_file.is_some()
+    }
+
     /// Returns whether the image gets no name.
     pub fn is_cache_only(&self) -> bool {
         self.output.iter().any(|output| matches!(output, OutputFlag::CacheOnly))

@@ -397,6 +397,8 @@ fn flags_that_are_wrong_are_named() {
 #[test]
 fn a_file_that_would_be_a_whiteout_is_pointed_out() {
     let context = Tree::new().file("d/.wh.a", "").file("d/.wharf", "").file("e/.wharf", "").plant();
+    // What has been there for a while is not looked into again.
+    std::thread::sleep(Duration::from_millis(300));
     let program = Program::new().directory(context.path());
     let said = |add: &str| program.run(["build", "--add", add]).success().stderr;
     assert!(said("d:/x").contains("warning: /x/.wh.a will not be a file in the image"));

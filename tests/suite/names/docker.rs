@@ -141,6 +141,7 @@ docker buildx use multi
 docker buildx ls | grep -q '^multi\\*' && docker buildx inspect --bootstrap | head -1
 docker buildx create --use --name other
 docker buildx inspect | head -1
+docker buildx inspect | grep -q '^Platforms: .*linux/arm64'
 docker buildx rm other
 docker buildx rm multi
 docker buildx ls | grep -c 'multi\\|other' || true
@@ -220,6 +221,7 @@ fn what_cannot_be_done_is_said() {
     for (text, code, part) in [
         ("docker run --rm app", 125, "docker run: ocibake builds and ships images and has no containers: "),
         ("docker exec x y", 125, "docker exec: "),
+        ("docker create app", 125, "`echo FROM IMAGE | docker build -o DIR -` writes the files of an image"),
         ("docker-compose up -d", 125, "docker compose up: ocibake builds and ships images and has no containers: "),
         ("docker wrong", 1, "docker: unknown command: docker wrong"),
         ("docker push app:1", 1, "An image does not exist locally with the tag: app:1"),
