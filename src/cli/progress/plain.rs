@@ -193,7 +193,9 @@ impl PlainLines {
             Event::StepsAdvanced { .. } | Event::PullPlanned { .. } | Event::OutputStarted { .. } => {}
             Event::OutputWritten { output } => line(&format!("wrote {output}")),
             Event::LocalImageTaken { name, digest, since } => {
-                let age = since.map(|since| format!(", which got that name {}", ago(since).to_lowercase())).unwrap_or_default();
+                let age = since
+                    .map(|since| format!(", which got that name {}", ago(since).to_lowercase()))
+                    .unwrap_or_default();
                 let digest = short_digest(digest);
                 line(&format!("{} is the image {digest} of the local store{age}", with_short_digests(name)));
             }

@@ -2,8 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::Scope;
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use crate::net::{Activity, LeastSpeed, PieceSender, Pieces, StreamedBody, read_p
 use crate::oci::{Descriptor, Digest};
 use crate::progress::{Event, Progress};
 use crate::store::Store;
+use crate::sync::locked;
 
 pub(super) struct StreamedContent<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
@@ -32,6 +33,8 @@ struct Reading {
     from: u64,
     pieces: Pieces,
     outcome: Receiver<Result<()>>,
+    /// Its thread tells of what goes, until the blob is read again by another.
+    tells: Arc<Mutex<bool>>,
 }
 
 impl<'scope, 'env> StreamedContent<'scope, 'env> {
@@ -62,6 +65,9 @@ impl<'scope, 'env> StreamedContent<'scope, 'env> {
         if let Some(body) = reading.as_ref().and_then(body_of) {
             return Ok(body);
         }
+        if let Some(ended) = reading.take() {
+            *locked(&ended.tells) = false;
+        }
         let begun = self.read(from)?;
         let body = body_of(&begun).expect("nobody has had any of it");
         *reading = Some(begun);
@@ -88,9 +94,10 @@ impl<'scope, 'env> StreamedContent<'scope, 'env> {
         }
         let (store, descriptor) = (self.store, self.descriptor);
         let (activity, least_speed) = (self.activity.clone(), self.least_speed);
-        let sending = Sending { digest, sender, progress: self.progress, activity, least_speed };
+        let tells = Arc::new(Mutex::new(true));
+        let sending = Sending { digest, sender, progress: self.progress, tells: tells.clone(), activity, least_speed };
         spawn(self.scope, move || feed(store, descriptor, from, &sending, ended))?;
-        Ok(Reading { from, pieces, outcome })
+        Ok(Reading { from, pieces, outcome, tells })
     }
 }
 
@@ -99,6 +106,7 @@ struct Sending<'env> {
     digest: Digest,
     sender: PieceSender,
     progress: Progress<'env>,
+    tells: Arc<Mutex<bool>>,
     activity: Arc<Activity>,
     least_speed: LeastSpeed,
 }
@@ -107,7 +115,11 @@ impl Sending<'_> {
     /// Waits until there is room; false once nobody takes any more.
     fn send(&self, piece: Bytes) -> bool {
         // Told before it goes: the far side may answer the last piece, and the blob be finished, at once.
-        (self.progress)(Event::BlobAdvanced { digest: self.digest, bytes: piece.len() as u64 });
+        let tells = locked(&self.tells);
+        if *tells {
+            (self.progress)(Event::BlobAdvanced { digest: self.digest, bytes: piece.len() as u64 });
+        }
+        drop(tells);
         let (length, begun) = (piece.len(), Instant::now());
         let sent = self.sender.send(Ok(piece));
         self.activity.note_taken(self.least_speed, begun.elapsed(), length);
