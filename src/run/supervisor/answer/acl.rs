@@ -17,7 +17,9 @@ use crate::run::supervisor::way::Last;
 
 impl Asked<'_> {
     pub(super) fn get_list(&self, at: At, name: &CStr) -> Outcome {
-        let Some((object, status)) = self.object_at(at)? else { return Ok(Answer::Continue) };
+        let Some((object, status)) = self.object_at(at)?.filter(|(_, status)| is_plain(status.kind)) else {
+            return Ok(Answer::Continue);
+        };
         let Some(list) = List::kept(object.as_fd(), kept_as(name))? else { return Ok(Answer::Continue) };
         let list = if name == ACCESS { list.with_mode(status.mode).written() } else { list.written() };
         let room = self.target.argument(3) as usize;
@@ -41,6 +43,10 @@ impl Asked<'_> {
         }
         if !status.is_of(self.identity) {
             return Err(Errno::PERM);
+        }
+        // Beside others than files and directories nothing is kept.
+        if !is_plain(status.kind) {
+            return Ok(Answer::Continue);
         }
         let mut bytes = vec![0; length];
         self.target.read(self.target.argument(2), &mut bytes)?;
@@ -75,8 +81,10 @@ impl Asked<'_> {
             return Err(Errno::PERM);
         }
         self.check()?;
-        self.forget_list(&object, name)?;
-        self.keep_group(&object, &status, name)?;
+        if is_plain(status.kind) {
+            self.forget_list(&object, name)?;
+            self.keep_group(&object, &status, name)?;
+        }
         Ok(Answer::Continue)
     }
 
@@ -96,13 +104,13 @@ impl Asked<'_> {
         }
     }
 
-    /// Opens the file or directory that is meant; none if the kernel is to say what is wrong.
+    /// Opens what is meant; none if the kernel is to say what is wrong.
     fn object_at(&self, at: At) -> Result<Option<(OwnedFd, Status)>, Errno> {
         let Ok((place, follows)) = self.place_at(at) else { return Ok(None) };
         self.reach(&place, if follows { Last::Followed } else { Last::Itself })?;
         let Ok(object) = self.target.open(&place, follows) else { return Ok(None) };
         let status = Status::of(object.as_fd())?;
-        Ok(is_plain(status.kind).then_some((object, status)))
+        Ok((status.kind != FileType::Symlink).then_some((object, status)))
     }
 }
 

@@ -85,6 +85,10 @@ impl Asked<'_> {
         let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
         let mut path = place.path;
         for _ in 0..MOST_LINKS {
+            // With a slash behind it, a name is no file's, wherever it leads.
+            if path.to_bytes().ends_with(b"/") {
+                return Ok(Answer::Continue);
+            }
             let follow = if flags.contains(OFlags::NOFOLLOW) { OFlags::NOFOLLOW } else { OFlags::empty() };
             match open_within(&start, &path, OFlags::PATH | OFlags::CLOEXEC | follow, resolve) {
                 Ok(object) => return self.open_existing(object.as_fd(), true, flags),
@@ -100,8 +104,6 @@ impl Asked<'_> {
                     path = beside(&path, target.to_bytes()).ok_or(Errno::NAMETOOLONG)?;
                     continue;
                 }
-                // With a slash behind it, a name is no file's.
-                Err(_) if path.to_bytes().ends_with(b"/") => return Ok(Answer::Continue),
                 Err(_) => {}
             }
             return self.open_new(&parent, flags, mode);
