@@ -37,6 +37,13 @@ struct Reading {
     tells: Arc<Mutex<bool>>,
 }
 
+impl Reading {
+    /// Its thread tells of nothing more: the blob may be read again, and be counted from there.
+    fn silence(&self) {
+        *locked(&self.tells) = false;
+    }
+}
+
 impl<'scope, 'env> StreamedContent<'scope, 'env> {
     pub fn new(
         scope: &'scope Scope<'scope, 'env>,
@@ -65,9 +72,7 @@ impl<'scope, 'env> StreamedContent<'scope, 'env> {
         if let Some(body) = reading.as_ref().and_then(body_of) {
             return Ok(body);
         }
-        if let Some(ended) = reading.take() {
-            *locked(&ended.tells) = false;
-        }
+        reading.take().iter().for_each(Reading::silence);
         let begun = self.read(from)?;
         let body = body_of(&begun).expect("nobody has had any of it");
         *reading = Some(begun);
@@ -80,6 +85,7 @@ impl<'scope, 'env> StreamedContent<'scope, 'env> {
         let Some(reading) = self.reading.take() else { return Ok(()) };
         // A registry may have answered before the end of the body, which then waits to be sent for ever.
         reading.pieces.stop();
+        reading.silence();
         let outcome = if wait { reading.outcome.recv().ok() } else { reading.outcome.try_recv().ok() };
         outcome.unwrap_or(Ok(()))
     }
