@@ -100,6 +100,22 @@ pub enum Event<'a> {
         /// The steps that the build has.
         steps: usize,
     },
+    /// So many of the steps of a target are done, where several are built.
+    TargetAdvanced {
+        /// The name of the target.
+        target: &'a str,
+        /// The steps that are done.
+        done: usize,
+        /// The steps that it has.
+        steps: usize,
+        /// The steps among those that are done that an earlier build, or this one for another target, has done.
+        known: usize,
+    },
+    /// All targets are built, and are where they go to.
+    TargetsFinished {
+        /// The targets in the order in which they were asked for.
+        targets: &'a [FinishedTarget<'a>],
+    },
     /// A second build has come to the same as the first one.
     BuiltAgain {
         /// The digest that both have.
@@ -245,6 +261,27 @@ pub enum Event<'a> {
     },
 }
 
+/// A target that is built, and what came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct FinishedTarget<'a> {
+    /// The name of the target.
+    pub name: &'a str,
+    /// The platforms of its images.
+    pub platforms: &'a [&'a Platform],
+    /// The size of its layers and documents in bytes, each blob counted once.
+    pub size: u64,
+    /// The steps that were done for it.
+    pub run: usize,
+    /// The steps that an earlier build, or this one for another target, has done.
+    pub known: usize,
+    /// The time from the beginning of the build to its last step.
+    pub elapsed: Duration,
+    /// The digest of its manifest or index.
+    pub digest: Digest,
+    /// The names that stand for it.
+    pub names: &'a [Reference],
+}
+
 /// Something that comes from elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetched<'a> {
@@ -303,6 +340,8 @@ impl Drop for Fetch<'_> {
 pub struct StepPlace<'a> {
     /// The name of the step.
     pub title: &'a str,
+    /// The name of its target, or the first one of those that share it; none where one alone is built.
+    pub target: Option<&'a str>,
     /// The name of its stage, or the first one of those that share it.
     pub stage: &'a str,
     /// The platform that the stage is for.

@@ -18,6 +18,7 @@ mod sources;
 mod squash;
 mod ledger;
 mod step;
+mod targets;
 mod windows;
 
 use rayon::ThreadPoolBuilder;
@@ -32,10 +33,12 @@ use crate::store::LocalStore;
 
 use graph::{ImageSteps, Origin, State, StateGraph};
 use inputs::Inputs;
+use targets::Targets;
 
 pub use logs::CommandLogs;
 pub use options::{OpenShell, Options, ReadSecret, RunShell};
 pub use sources::check_sources;
+pub use targets::TargetWork;
 
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
@@ -50,6 +53,8 @@ pub struct Built {
     pub images: Vec<Image>,
     /// The steps of the whole build that may become layers, each behind those that it stands on or takes from.
     pub steps: Vec<BuiltStep>,
+    /// What was done for it.
+    pub work: TargetWork,
 }
 
 /// A step, and what it came to.
@@ -80,10 +85,11 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
         }
         target.placed_annotations.check(&platforms, target.index || platforms.len() > 1)?;
     }
-    let created = label::rfc3339(options.created)?;
     let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
+    let targets = Targets::new(&plan.targets, &graph, options.progress);
     let inputs = Inputs::new(plan, options, &pool, &stop);
-    let layers = schedule::run(&graph, &inputs, &stop)?;
+    let layers = schedule::run(&graph, &inputs, &targets, &stop)?;
+    let work = targets.finish();
     let images: Vec<&ImageSteps<'_>> = graph.targets.iter().flatten().collect();
     let squashed = match options.squash {
         true => squash::squash(&images, &layers, &inputs, graph.states.len())?,
@@ -95,13 +101,14 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     pool.spawn(move || drop(added));
     let steps: Vec<BuiltStep> =
         graph.states.iter().zip(&layers).filter_map(|(state, layer)| built_step(state, layer.as_ref())).collect();
-    let target = |(target, images): (&Target, &Vec<ImageSteps<'_>>)| {
+    let target = |((target, images), work): ((&Target, &Vec<ImageSteps<'_>>), TargetWork)| {
+        let created = label::rfc3339(target.created)?;
         let image = |steps| image::image(target, steps, &layers, squashed.next(), &created);
         let images: Vec<Image> = images.iter().map(image).collect();
         let (root, images) = store_target(plan, target, images, options.store)?;
-        Ok(Built { root, images, steps: steps.clone() })
+        Ok(Built { root, images, steps: steps.clone(), work })
     };
-    plan.targets.iter().zip(&graph.targets).map(target).collect()
+    plan.targets.iter().zip(&graph.targets).zip(work).map(target).collect()
 }
 
 /// Returns the step that leads to `state`, if it may become a layer.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::epoch::{EpochContexts, settle};
 use super::find::{FoundRecipe, RecipeKind, location, refuse_flags_of_dockerfiles, taken_and_left};
@@ -22,8 +23,8 @@ use crate::plan::dockerfile::{
     Dockerfile, LoweringRequest, NamedSource, OfferedStage, Outline, SOURCE_DATE_EPOCH, Text, Warning,
 };
 use crate::plan::{
-    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, RunSettings, Spec, context_name,
-    dockerignore, label,
+    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, LinkedTarget, Plan, RunSettings, Spec,
+    context_name, dockerignore, label,
 };
 use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::BaseReach;
@@ -50,6 +51,8 @@ pub struct Recipe<'a> {
     pub epoch: Option<i64>,
     /// The image is to be a version of something: `--git-args` is on where it is not given.
     pub is_release: bool,
+    /// The targets that contexts are the images of, by their names.
+    pub linked: Map<Arc<LinkedTarget>>,
     /// What a CI service says of the commit.
     ci: CiCommit,
 }
@@ -92,6 +95,7 @@ impl<'a> Recipe<'a> {
             is_blank: false,
             epoch: None,
             is_release: false,
+            linked: Map::new(),
             ci: environment.ci.clone(),
         };
         recipe.complete(environment, access)?;
@@ -321,6 +325,10 @@ impl Recipe<'_> {
             }
             match &self.flags.build_context.iter().rfind(|named| named.name == name)?.place {
                 ContextPlace::Image(image) if image == SCRATCH => Some(NamedSource::Nothing),
+                ContextPlace::Target(target) => {
+                    let unknown = || Arc::new(LinkedTarget::unknown(target));
+                    Some(NamedSource::Target(self.linked.get(target).cloned().unwrap_or_else(unknown)))
+                }
                 _ => Some(NamedSource::Image(name)),
             }
         };

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::key_agent::KeyAgents;
@@ -19,7 +20,7 @@ use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Descriptor, Reference};
 use crate::output::{self, Means, Output, OutputImage};
-use crate::plan::{Automatic, FindBase, Plan, RunSettings, Spec, version};
+use crate::plan::{Automatic, FindBase, Plan, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
@@ -79,12 +80,11 @@ struct BuildOrder {
     plan: Plan,
     /// Where its contexts lie.
     contexts: Vec<PathBuf>,
-    run: RunSettings,
-    /// The time of the image in seconds since 1970; none if nothing says.
-    created: Option<i64>,
     modified: Modified,
     names: Vec<Reference>,
     outputs: Vec<Output>,
+    /// As long as there may be commands that ask them.
+    _agents: KeyAgents,
 }
 
 impl BuildRequest<'_> {
@@ -103,7 +103,7 @@ impl BuildRequest<'_> {
         tell_of_place(environment, progress);
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
             let planned = || is_told.store(false, Ordering::Relaxed);
-            let order = self.resolve(environment, recipe, bases, &planned, progress)?;
+            let order = self.resolve(environment, recipe, bases, &means.store, &planned, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
                 let names = [&order.names[..], self.repositories].concat();
@@ -182,17 +182,18 @@ impl BuildRequest<'_> {
         environment: &Environment,
         recipe: &Recipe<'_>,
         bases: &BaseStore<'_>,
+        store: &LocalStore,
         planned: &dyn Fn(),
         progress: Progress<'_>,
     ) -> Result<BuildOrder> {
         let names = self.names(recipe.spec());
-        let run = recipe.run_settings()?;
         let checkout = recipe.checkout(progress);
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
         let mut plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
         let annotations = self.output.annotations();
         plan.targets.iter_mut().for_each(|target| target.placed_annotations.extend(annotations.clone()));
+        let mut run = recipe.run_settings()?;
         if plan.has_commands() {
             // Those that stand in the Dockerfile itself were seen before: this is of an `ONBUILD`.
             start_again(run.isolation)?;
@@ -222,7 +223,11 @@ impl BuildRequest<'_> {
                 "the image has no name and goes nowhere: name it with -t, write it with -o, or push it with --push";
             progress(Event::Warning { kind: WarningKind::NoOutput, message });
         }
-        Ok(BuildOrder { plan, contexts, run, created, modified, names, outputs })
+        let agents = KeyAgents::start(&self.build.run, store)?;
+        run.no_cache |= self.output.verify_rebuild;
+        run.agents.extend(agents.sockets());
+        plan.settle(&Arc::new(run), created.unwrap_or(0));
+        Ok(BuildOrder { plan, contexts, modified, names, outputs, _agents: agents })
     }
 
     /// Builds with layers of the images that `--cache-from` names. Should such a layer not be had when it comes to writing
@@ -234,7 +239,7 @@ impl BuildRequest<'_> {
         bases: &BaseStore<'_>,
         progress: Progress<'_>,
     ) -> Result<Built> {
-        let BuildOrder { plan, contexts, created, modified, names, outputs, .. } = order;
+        let BuildOrder { plan, contexts, modified, names, outputs, .. } = order;
         let compression = self.build.compression.unwrap_or_default();
         let logs = self.build.run.log.as_deref().map(CommandLogs::open).transpose()?;
         // What may be refused once its digest is known is not sent before.
@@ -243,10 +248,6 @@ impl BuildRequest<'_> {
             _ => [&names[..], self.repositories].concat(),
         };
         let is_verified = self.output.verify_rebuild;
-        let key_agents = KeyAgents::start(&self.build.run, store)?;
-        let mut run = RunSettings { no_cache: order.run.no_cache || is_verified, ..order.run.clone() };
-        run.agents.extend(key_agents.sockets());
-        let run = &run;
         let is_squashed = self.build.squash == Some(true);
         let options = || build::Options {
             store,
@@ -254,12 +255,10 @@ impl BuildRequest<'_> {
             bases,
             client,
             compression,
-            created: created.unwrap_or(0),
             modified: *modified,
             squash: is_squashed,
             jobs: self.output.jobs,
-            trust_times: !(self.output.no_stat_cache || run.no_cache),
-            run,
+            trust_times: !self.output.no_stat_cache,
             sandbox: self.beforehand.sandbox.as_ref(),
             shell: self.build.run.on_failure.map(|_| self.shell),
             logs: logs.as_ref(),
