@@ -1,9 +1,13 @@
 //! What a running build or push says of itself. The library only calls back; whoever called it decides what to show.
 
+mod target;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::oci::{Descriptor, Digest, Platform, Reference};
+
+pub use target::FinishedTarget;
 
 /// Called from many threads at once and in no promised order between different layers and blobs.
 pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
@@ -261,27 +265,6 @@ pub enum Event<'a> {
     },
 }
 
-/// A target that is built, and what came of it.
-#[derive(Debug, Clone, Copy)]
-pub struct FinishedTarget<'a> {
-    /// The name of the target.
-    pub name: &'a str,
-    /// The platforms of its images.
-    pub platforms: &'a [&'a Platform],
-    /// The size of its layers and documents in bytes, each blob counted once.
-    pub size: u64,
-    /// The steps that were done for it.
-    pub run: usize,
-    /// The steps that an earlier build, or this one for another target, has done.
-    pub known: usize,
-    /// The time from the beginning of the build to its last step.
-    pub elapsed: Duration,
-    /// The digest of its manifest or index.
-    pub digest: Digest,
-    /// The names that stand for it.
-    pub names: &'a [Reference],
-}
-
 /// Something that comes from elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetched<'a> {
@@ -423,6 +406,8 @@ pub enum WarningKind {
     WhiteoutName,
     /// Layers are made here that were to be taken from an image.
     CacheNotUsed,
+    /// Two targets have one name, and the last of them gets it.
+    NameTwice,
     /// The image goes nowhere but into the local store.
     NoOutput,
     /// An engine that is there cannot be used, and the image is in the local store alone.
@@ -476,6 +461,7 @@ impl WarningKind {
             WarningKind::SocketLeftOut => "socket-left-out",
             WarningKind::WhiteoutName => "whiteout-name",
             WarningKind::CacheNotUsed => "cache-not-used",
+            WarningKind::NameTwice => "name-twice",
             WarningKind::NoOutput => "no-output",
             WarningKind::EngineLeftOut => "engine-left-out",
             WarningKind::OutputAmongInputs => "output-among-inputs",

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::key_agent::KeyAgents;
-use super::recipe::Recipe;
+use super::recipe::{LinkedTargets, Recipe};
 use super::times::times;
 use super::want::Beforehand;
-use super::{lock, verify, warn};
+use super::{leave, lock, verify, warn};
 use crate::build::{self, Built, CommandLogs};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -18,17 +18,18 @@ use crate::cli::flags::output::OutputFlags;
 use crate::cli::namespace::start_again;
 use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Descriptor, Reference};
+use crate::oci::{Map, Platform, Reference};
 use crate::output::{self, Means, Output, OutputImage};
 use crate::plan::{Automatic, FindBase, Plan, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
-use crate::source::base::{self, BaseStore};
+use crate::source::base::{BaseOptions, BaseStore};
 use crate::source::cached::CachedImages;
 use crate::source::context::ContextAccess;
+use crate::source::image::Location;
 use crate::source::modified::Modified;
-use crate::store::{self, Beside, Graph, ImageArrival, Layered, LocalStore, NamedImage, Store};
+use crate::store::{Beside, Graph, Layered, LocalStore, Store};
 
 /// The image of the only target.
 fn only(built: Vec<Built>) -> Result<Built> {
@@ -70,21 +71,38 @@ pub enum Delivery<'a> {
 }
 
 /// The store and the client that a build is made with.
-struct BuildMeans {
-    store: LocalStore,
-    client: OnDemand,
+pub(super) struct BuildMeans {
+    pub store: LocalStore,
+    pub client: OnDemand,
+}
+
+/// What a recipe is resolved with.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a, 'b> {
+    pub store: &'a LocalStore,
+    pub bases: &'a BaseStore<'b>,
+    /// The targets that contexts are the images of, by their names.
+    pub linked: &'a LinkedTargets,
 }
 
 /// A plan that is to be built, and where the image goes.
-struct BuildOrder {
-    plan: Plan,
+pub(super) struct BuildOrder {
+    pub plan: Plan,
     /// Where its contexts lie.
-    contexts: Vec<PathBuf>,
-    modified: Modified,
-    names: Vec<Reference>,
-    outputs: Vec<Output>,
+    pub contexts: Vec<PathBuf>,
+    pub modified: Modified,
+    pub names: Vec<Reference>,
+    pub outputs: Vec<Output>,
     /// As long as there may be commands that ask them.
     _agents: KeyAgents,
+}
+
+impl BuildOrder {
+    /// Takes its plan: there is none left.
+    pub fn take_plan(&mut self) -> Plan {
+        let nothing = Plan { stages: Vec::new(), contexts: Vec::new(), targets: Vec::new() };
+        std::mem::replace(&mut self.plan, nothing)
+    }
 }
 
 impl BuildRequest<'_> {
@@ -103,7 +121,8 @@ impl BuildRequest<'_> {
         tell_of_place(environment, progress);
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
             let planned = || is_told.store(false, Ordering::Relaxed);
-            let order = self.resolve(environment, recipe, bases, &means.store, &planned, progress)?;
+            let around = Surroundings { store: &means.store, bases, linked: &Map::new() };
+            let order = self.resolve(environment, recipe, around, &planned, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
                 let names = [&order.names[..], self.repositories].concat();
@@ -137,7 +156,8 @@ impl BuildRequest<'_> {
         })
     }
 
-    fn means(&self, environment: &Environment) -> Result<BuildMeans> {
+    /// Opens the store.
+    pub(super) fn means(&self, environment: &Environment) -> Result<BuildMeans> {
         let store = LocalStore::open(environment.working_store()?)?;
         Ok(BuildMeans { store, client: self.output.client(environment) })
     }
@@ -145,10 +165,23 @@ impl BuildRequest<'_> {
     fn with_recipe<T>(
         &self,
         environment: &Environment,
-        BuildMeans { store, client }: &BuildMeans,
+        means: &BuildMeans,
         progress: Progress<'_>,
         work: impl FnOnce(&Recipe<'_>, &BaseStore<'_>) -> Result<T>,
     ) -> Result<T> {
+        let recipe = self.recipe(environment, means, progress)?;
+        let images = self.build.recipe.images();
+        let options = self.base_options(&recipe, means, &images, progress);
+        work(&recipe, &BaseStore::new(options, lock::pins(&self.build.base, &recipe)?))
+    }
+
+    /// Reads the recipe.
+    pub(super) fn recipe(
+        &self,
+        environment: &Environment,
+        BuildMeans { store, client }: &BuildMeans,
+        progress: Progress<'_>,
+    ) -> Result<Recipe<'_>> {
         let flags = &self.build.recipe;
         let mut input: Box<dyn Read + '_> = match self.dockerfile {
             Some(text) => Box::new(text.as_bytes()),
@@ -164,25 +197,26 @@ impl BuildRequest<'_> {
         )?;
         let is_version = self.tag.as_deref().is_some_and(|tag| version::of_tag(tag).is_some());
         recipe.is_release = is_version && matches!(self.delivery, Delivery::Release(_) | Delivery::Store);
-        let options = base::BaseOptions {
-            store,
-            client,
-            pull: self.build.base.pull(),
-            contexts: &flags.images(),
-            reach: recipe.reach(),
-            progress,
-        };
-        let bases = BaseStore::new(options, lock::pins(&self.build.base, &recipe)?);
-        work(&recipe, &bases)
+        Ok(recipe)
+    }
+
+    /// Returns where the bases of `recipe` come from; `images` are those of contexts.
+    pub(super) fn base_options<'r>(
+        &self,
+        recipe: &'r Recipe<'_>,
+        BuildMeans { store, client }: &'r BuildMeans,
+        contexts: &'r Map<Location>,
+        progress: Progress<'r>,
+    ) -> BaseOptions<'r> {
+        BaseOptions { store, client, pull: self.build.base.pull(), contexts, reach: recipe.reach(), progress }
     }
 
     /// `planned` is called once there is a plan.
-    fn resolve(
+    pub(super) fn resolve(
         &self,
         environment: &Environment,
         recipe: &Recipe<'_>,
-        bases: &BaseStore<'_>,
-        store: &LocalStore,
+        Surroundings { store, bases, linked }: Surroundings<'_, '_>,
         planned: &dyn Fn(),
         progress: Progress<'_>,
     ) -> Result<BuildOrder> {
@@ -190,7 +224,8 @@ impl BuildRequest<'_> {
         let checkout = recipe.checkout(progress);
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
-        let mut plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        let find = &mut |name: &str, platform: &Platform| bases.find(name, platform);
+        let mut plan = recipe.plan(&automatic, find, linked, progress)?;
         let annotations = self.output.annotations();
         plan.targets.iter_mut().for_each(|target| target.placed_annotations.extend(annotations.clone()));
         let mut run = recipe.run_settings()?;
@@ -301,15 +336,19 @@ impl BuildRequest<'_> {
             // A release is built from what is there at its time, and leaves nothing.
             let leaves = matches!(self.delivery, Delivery::Outputs | Delivery::Push);
             let is_pushed = outputs.contains(&Output::Registry);
+            let leave = || match self.output.is_cache_only() {
+                true => Ok(()),
+                false => leave::leave(image, is_pushed, store, &|blobs| bases.fetch(blobs, self.output.jobs), progress),
+            };
             if leaves && !is_pushed {
-                self.leave(image, outputs, store, bases, progress)?;
+                leave()?;
             }
             match &self.delivery {
                 Delivery::Release(release) => release.write(outputs, image, &means),
                 _ if self.repositories.is_empty() => release::write(outputs, image, &means),
                 _ => self.write_by_digest(outputs, image, &means),
             }?;
-            if leaves && is_pushed { self.leave(image, outputs, store, bases, progress) } else { Ok(()) }
+            if leaves && is_pushed { leave() } else { Ok(()) }
         };
         let cached_images = self.output.cache.images();
         let cached = CachedImages::new(&cached_images, compression, client, progress);
@@ -337,35 +376,6 @@ impl BuildRequest<'_> {
         let by_digest = self.repositories.iter().map(|repository| repository.with_digest(image.root.digest));
         let names: Vec<Reference> = image.names.iter().cloned().chain(by_digest).collect();
         release::write(&registry, OutputImage { names: &names, ..image }, means)
-    }
-
-    /// Leaves an image under its names in the local store: whole, unless a registry has it.
-    fn leave(
-        &self,
-        image: OutputImage<'_>,
-        outputs: &[Output],
-        store: &LocalStore,
-        bases: &BaseStore<'_>,
-        progress: Progress<'_>,
-    ) -> Result<()> {
-        let OutputImage { store: whole, root, names } = image;
-        if self.output.is_cache_only() {
-            return Ok(());
-        }
-        let pushed = names.first().filter(|_| outputs.contains(&Output::Registry));
-        if pushed.is_none() && !names.is_empty() {
-            let blobs = Graph::of(whole, root)?.blobs;
-            bases.fetch(&blobs, self.output.jobs)?;
-            let missing: Vec<&Descriptor> = blobs.iter().filter(|blob| !store.claim(blob)).collect();
-            store::fetch(&Layered::new(store, whole), &missing, self.output.jobs)?;
-        }
-        for name in names {
-            let arrival = if pushed.is_some() { ImageArrival::Pushed } else { ImageArrival::Made };
-            let elsewhere = pushed.map(|name| name.with_digest(root.digest));
-            store.put_name(&NamedImage { elsewhere, ..NamedImage::now(name, root, arrival) })?;
-            progress(Event::ImageNamed { name, digest: root.digest });
-        }
-        Ok(())
     }
 
     fn names(&self, spec: Option<&Spec>) -> Vec<Reference> {
