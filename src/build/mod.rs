@@ -21,13 +21,15 @@ mod step;
 mod targets;
 mod windows;
 
+use std::collections::HashMap;
+
 use rayon::ThreadPoolBuilder;
 
 use crate::error::{Error, Excerpt, Result};
 use crate::image::{Document, Image};
 use crate::layer::{self, Layer};
 use crate::net::Stop;
-use crate::oci::{Descriptor, MANIFEST_LIMIT, Platform};
+use crate::oci::{Descriptor, ImageManifest, MANIFEST_LIMIT, Platform, from_json};
 use crate::plan::{Plan, Target, label};
 use crate::store::LocalStore;
 
@@ -55,6 +57,19 @@ pub struct Built {
     pub steps: Vec<BuiltStep>,
     /// What was done for it.
     pub work: TargetWork,
+}
+
+impl Built {
+    /// Returns the size of all its blobs and documents in bytes, each counted once.
+    pub fn size(&self) -> Result<u64> {
+        let mut sizes = HashMap::from([(self.root.digest, self.root.size)]);
+        for Image { config, manifest, .. } in &self.images {
+            let layers = from_json::<ImageManifest>("a manifest that was made here", &manifest.bytes)?.layers;
+            let documents = [&config.descriptor, &manifest.descriptor];
+            sizes.extend(documents.into_iter().chain(&layers).map(|blob| (blob.digest, blob.size)));
+        }
+        Ok(sizes.values().sum())
+    }
 }
 
 /// A step, and what it came to.

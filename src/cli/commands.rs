@@ -60,8 +60,7 @@ impl Commands {
     /// commands.
     pub fn told(&self, target: Option<&str>) -> Option<Value> {
         let commands = locked(&self.noted);
-        let mut all: Vec<&Command> =
-            commands.values().filter(|command| command.target.as_deref() == target).collect();
+        let mut all: Vec<&Command> = commands.values().filter(|command| command.target.as_deref() == target).collect();
         all.sort_by_key(|command| (command.line, &command.stage, command.number, &command.platform));
         let told: Vec<Value> = all.into_iter().map(Command::told).collect();
         (!told.is_empty()).then(|| told.into())

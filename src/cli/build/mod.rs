@@ -25,7 +25,7 @@ pub use self::call::Call;
 use self::call::Question;
 pub use self::find::FoundRecipe;
 pub use self::request::{BuildRequest, Delivery};
-pub use self::together::{BuiltTarget, NamedRequest, Together};
+pub use self::together::{NamedRequest, Together};
 pub use self::want::{Beforehand, keep_input, of_build};
 use crate::build::{self, Built};
 use crate::cli::commands::Commands;

@@ -285,14 +285,16 @@ impl Recipe<'_> {
     /// there. Fails for a spec, which has no checks, and for what the plan of a Dockerfile fails for.
     pub fn check(&self, bases: &mut FindBase<'_>) -> Result<(Vec<Warning>, Option<Error>)> {
         let (dockerfile, ignore) = self.dockerfile("--check")?;
-        let checked = self.with_request(ignore, &Automatic::default(), &Map::new(), |request| dockerfile.check(request, bases))?;
+        let checked =
+            self.with_request(ignore, &Automatic::default(), &Map::new(), |request| dockerfile.check(request, bases))?;
         Ok((checked.warnings, check_sources(&checked.plan, &self.roots()).err()))
     }
 
     /// Returns what the stage takes that is to be built, and the text of the Dockerfile. Fails for a spec.
     pub fn outline(&self, bases: &mut FindBase<'_>) -> Result<(Outline, &Text)> {
         let (dockerfile, ignore) = self.dockerfile("--call=outline")?;
-        let outline = self.with_request(ignore, &Automatic::default(), &Map::new(), |request| dockerfile.outline(request, bases))?;
+        let outline = self
+            .with_request(ignore, &Automatic::default(), &Map::new(), |request| dockerfile.outline(request, bases))?;
         Ok((outline, &dockerfile.text))
     }
 

@@ -1,7 +1,5 @@
 //! Where the images of several builds go: content first, and names last.
 
-use std::collections::HashMap;
-
 use super::bases::BaseStores;
 use super::{NamedRequest, Together};
 use crate::build::Built;
@@ -9,9 +7,9 @@ use crate::cli::build::leave;
 use crate::cli::build::request::{BuildMeans, BuildOrder, Delivery};
 use crate::cli::metadata;
 use crate::error::Result;
-use crate::oci::{Digest, Platform, Reference};
+use crate::oci::Reference;
 use crate::output::{Bundle, BundleEntry, Means, Output, OutputImage};
-use crate::progress::{Event, FinishedTarget, Progress};
+use crate::progress::Progress;
 use crate::release::{self, PushedImage};
 use crate::store::{Beside, Graph, Store};
 
@@ -66,8 +64,7 @@ impl Delivering<'_, '_> {
             let image = OutputImage { store: whole, root: &parcel.built.root, names: &parcel.order.names };
             leave::leave(image, !parcel.pushed.is_empty(), &self.means.store, &fetch, self.progress)?;
         }
-        self.note(&parcels, whole)?;
-        self.tell(&parcels, whole)
+        self.note(&parcels, whole)
     }
 
     /// Writes to what is no registry.
@@ -109,37 +106,6 @@ impl Delivering<'_, '_> {
             Some((path, commands)) => metadata::write_all(path, &images, commands),
             None => Ok(()),
         }
-    }
-
-    /// Tells what came of each, where there are several.
-    fn tell(&self, parcels: &[Parcel<'_>], whole: &dyn Store) -> Result<()> {
-        if parcels.len() < 2 {
-            return Ok(());
-        }
-        let mut told: Vec<(Vec<&Platform>, u64)> = Vec::with_capacity(parcels.len());
-        for Parcel { built, .. } in parcels {
-            let graph = Graph::of(whole, &built.root)?;
-            let content = graph.blobs.iter().chain(graph.manifests.iter().map(|(descriptor, _)| descriptor));
-            let sizes: HashMap<Digest, u64> = content.map(|blob| (blob.digest, blob.size)).collect();
-            let platforms = built.images.iter().filter_map(|image| image.manifest.descriptor.platform.as_ref()).collect();
-            told.push((platforms, sizes.values().sum()));
-        }
-        let finished: Vec<FinishedTarget<'_>> = parcels
-            .iter()
-            .zip(&told)
-            .map(|(Parcel { named, order, built, pushed }, (platforms, size))| FinishedTarget {
-                name: &named.name,
-                platforms,
-                size: *size,
-                run: built.work.steps - built.work.known,
-                known: built.work.known,
-                elapsed: built.work.elapsed,
-                digest: built.root.digest,
-                names: if pushed.is_empty() { &order.names } else { pushed },
-            })
-            .collect();
-        (self.progress)(Event::TargetsFinished { targets: &finished });
-        Ok(())
     }
 }
 

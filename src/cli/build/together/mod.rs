@@ -12,15 +12,15 @@ use self::bases::BaseStores;
 use self::deliver::Delivering;
 use super::recipe::{LinkedTargets, Recipe};
 use super::request::{BuildMeans, BuildOrder, BuildRequest, Surroundings};
-use crate::build::{self, Built, CommandLogs};
+use crate::build::{self, Built, CommandLogs, TargetWork};
 use crate::cli::environment::Environment;
 use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, Result};
-use crate::oci::{Map, Reference};
+use crate::oci::{Map, Platform, Reference};
 use crate::output::Output;
 use crate::plan::join::{JoinedPlan, TargetPlan, join};
 use crate::plan::{ContextPlace, LinkedTarget};
-use crate::progress::{Event, Progress, WarningKind};
+use crate::progress::{Event, FinishedTarget, Progress, WarningKind};
 use crate::source::cached::CachedImages;
 use crate::source::image::Location;
 use crate::store::Layered;
@@ -66,6 +66,7 @@ impl Together<'_> {
         };
         tell_of_place(environment, progress);
         let built = self.with_means(environment, &means, &is_told, progress)?;
+        tell(&built, progress)?;
         trim(means.store, limit, progress);
         Ok(built)
     }
@@ -206,4 +207,21 @@ impl Together<'_> {
         };
         self.requests.iter().zip(orders).zip(built).map(target).collect()
     }
+}
+
+/// Tells what came of each target, where there are several.
+fn tell(targets: &[BuiltTarget], progress: Progress<'_>) -> Result<()> {
+    if targets.len() < 2 {
+        return Ok(());
+    }
+    let platforms: Vec<Vec<&Platform>> =
+        targets.iter().map(|target| target.built.images.iter().map(|image| &image.platform).collect()).collect();
+    let mut finished = Vec::with_capacity(targets.len());
+    for (BuiltTarget { name, built, names }, platforms) in targets.iter().zip(&platforms) {
+        let TargetWork { steps, known, elapsed } = built.work;
+        let (run, size, digest) = (steps - known, built.size()?, built.root.digest);
+        finished.push(FinishedTarget { name, platforms, size, run, known, elapsed, digest, names });
+    }
+    progress(Event::TargetsFinished { targets: &finished });
+    Ok(())
 }
