@@ -35,7 +35,7 @@ use crate::store::LocalStore;
 
 use graph::{ImageSteps, Origin, State, StateGraph};
 use inputs::Inputs;
-use targets::Targets;
+use targets::BuildTargets;
 
 pub use logs::CommandLogs;
 pub use options::{OpenShell, Options, ReadSecret, RunShell};
@@ -101,7 +101,7 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
         target.placed_annotations.check(&platforms, target.index || platforms.len() > 1)?;
     }
     let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
-    let targets = Targets::new(&plan.targets, &graph, options.progress);
+    let targets = BuildTargets::new(&plan.targets, &graph, options.progress);
     let inputs = Inputs::new(plan, options, &pool, &stop);
     let layers = schedule::run(&graph, &inputs, &targets, &stop)?;
     let work = targets.finish();

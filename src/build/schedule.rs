@@ -16,7 +16,7 @@ use super::inputs::Inputs;
 use super::layers::{self, Layers};
 use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, Slot, Task};
 use super::step::{self, Doing, Leaves, MarkGiven};
-use super::targets::Targets;
+use super::targets::BuildTargets;
 use super::windows;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, with_whiteouts};
@@ -34,7 +34,7 @@ use change::SharedChange;
 pub fn run<'p>(
     graph: &'p StateGraph<'p>,
     inputs: &'p Inputs<'p>,
-    targets: &Targets<'p>,
+    targets: &BuildTargets<'p>,
     stop: &Stop,
 ) -> Result<Vec<Option<Layer>>> {
     let jobs = inputs.pool.current_num_threads();
@@ -76,7 +76,7 @@ struct Schedule<'s, 'p> {
     graph: &'p StateGraph<'p>,
     inputs: &'p Inputs<'p>,
     layers: &'s Layers<'p>,
-    targets: &'s Targets<'p>,
+    targets: &'s BuildTargets<'p>,
     stop: &'s Stop,
     jobs: usize,
     ledger: Mutex<Ledger>,

@@ -21,16 +21,16 @@ pub struct TargetWork {
 }
 
 /// The targets of a build.
-pub struct Targets<'a> {
+pub struct BuildTargets<'a> {
     all: &'a [Target],
     /// The targets that each state is needed for, by their numbers.
     needed_for: Vec<Vec<usize>>,
     began: Instant,
     progress: Progress<'a>,
-    standing: Mutex<Standing>,
+    standing: Mutex<TargetsStanding>,
 }
 
-struct Standing {
+struct TargetsStanding {
     /// The states that have come to something.
     done: Vec<bool>,
     work: Vec<TargetWork>,
@@ -38,7 +38,7 @@ struct Standing {
     steps_done: Vec<usize>,
 }
 
-impl<'a> Targets<'a> {
+impl<'a> BuildTargets<'a> {
     pub fn new(all: &'a [Target], graph: &StateGraph<'_>, progress: Progress<'a>) -> Self {
         let mut needed_for = vec![Vec::new(); graph.states.len()];
         let mut work = vec![TargetWork::default(); all.len()];
@@ -58,8 +58,8 @@ impl<'a> Targets<'a> {
             }
         }
         let (done, steps_done) = (vec![false; graph.states.len()], vec![0; all.len()]);
-        let standing = Mutex::new(Standing { done, work, steps_done });
-        let targets = Targets { all, needed_for, began: Instant::now(), progress, standing };
+        let standing = Mutex::new(TargetsStanding { done, work, steps_done });
+        let targets = BuildTargets { all, needed_for, began: Instant::now(), progress, standing };
         targets.tell(0..all.len());
         targets
     }
@@ -84,7 +84,7 @@ impl<'a> Targets<'a> {
 
     /// Returns what was done for each of them, now that all is. Steps that nothing has asked for need not be done.
     pub fn finish(self) -> Vec<TargetWork> {
-        let Standing { mut work, steps_done, .. } =
+        let TargetsStanding { mut work, steps_done, .. } =
             self.standing.into_inner().unwrap_or_else(|error| error.into_inner());
         for (work, done) in work.iter_mut().zip(&steps_done) {
             work.known += work.steps - done;

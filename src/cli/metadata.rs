@@ -36,9 +36,11 @@ pub fn write(
 
 /// Writes the file for several targets, each of which has what [`write`] tells of one.
 pub fn write_all(path: &Path, targets: &[(&str, OutputImage<'_>)], commands: &Commands) -> Result<()> {
+    let is_only = targets.len() == 1;
     let target = |(name, image): &(&str, OutputImage<'_>)| {
         let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
-        ((*name).to_owned(), told(*image, &names, None, commands.told(Some(name))))
+        let commands = commands.told(Some(*name).filter(|_| !is_only));
+        ((*name).to_owned(), told(*image, &names, None, commands))
     };
     PendingFile::replace(path, &to_json(&targets.iter().map(target).collect::<serde_json::Map<_, _>>()))
 }

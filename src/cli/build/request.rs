@@ -20,7 +20,7 @@ use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Map, Platform, Reference};
 use crate::output::{self, Means, Output, OutputImage};
-use crate::plan::{Automatic, FindBase, Plan, Spec, version};
+use crate::plan::{Automatic, Checkout, FindBase, Plan, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
@@ -30,6 +30,7 @@ use crate::source::context::ContextAccess;
 use crate::source::image::Location;
 use crate::source::modified::Modified;
 use crate::store::{Beside, Graph, Layered, LocalStore, Store};
+use crate::sync::Memo;
 
 /// The image of the only target.
 fn only(built: Vec<Built>) -> Result<Built> {
@@ -83,6 +84,8 @@ pub(super) struct Surroundings<'a, 'b> {
     pub bases: &'a BaseStore<'b>,
     /// The targets that contexts are the images of, by their names.
     pub linked: &'a LinkedTargets,
+    /// What git knows of the roots of contexts.
+    pub checkouts: &'a Memo<PathBuf, Option<Checkout>>,
 }
 
 /// A plan that is to be built, and where the image goes.
@@ -121,7 +124,8 @@ impl BuildRequest<'_> {
         tell_of_place(environment, progress);
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
             let planned = || is_told.store(false, Ordering::Relaxed);
-            let around = Surroundings { store: &means.store, bases, linked: &Map::new() };
+            let (linked, checkouts) = (&Map::new(), &Memo::default());
+            let around = Surroundings { store: &means.store, bases, linked, checkouts };
             let order = self.resolve(environment, recipe, around, &planned, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
@@ -216,12 +220,12 @@ impl BuildRequest<'_> {
         &self,
         environment: &Environment,
         recipe: &Recipe<'_>,
-        Surroundings { store, bases, linked }: Surroundings<'_, '_>,
+        Surroundings { store, bases, linked, checkouts }: Surroundings<'_, '_>,
         planned: &dyn Fn(),
         progress: Progress<'_>,
     ) -> Result<BuildOrder> {
         let names = self.names(recipe.spec());
-        let checkout = recipe.checkout(progress);
+        let checkout = checkouts.get(recipe.root().to_owned(), || Ok(recipe.checkout(progress)))?;
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
         let find = &mut |name: &str, platform: &Platform| bases.find(name, platform);

@@ -11,19 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use self::bases::BaseStores;
 use self::deliver::Delivering;
 use super::recipe::{LinkedTargets, Recipe};
-use super::request::{BuildMeans, BuildOrder, BuildRequest, Surroundings};
+use super::request::{BuildMeans, BuildOrder, BuildRequest, Delivery, Surroundings};
 use crate::build::{self, Built, CommandLogs, TargetWork};
 use crate::cli::environment::Environment;
 use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, Result};
 use crate::oci::{Map, Platform, Reference};
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::plan::join::{JoinedPlan, TargetPlan, join};
 use crate::plan::{ContextPlace, LinkedTarget};
 use crate::progress::{Event, FinishedTarget, Progress, WarningKind};
 use crate::source::cached::CachedImages;
 use crate::source::image::Location;
 use crate::store::Layered;
+use crate::sync::Memo;
 
 /// Several builds that are made as one.
 pub struct Together<'a> {
@@ -102,9 +103,11 @@ impl Together<'_> {
         progress: Progress<'_>,
     ) -> Result<Vec<BuildOrder>> {
         let mut orders: Vec<BuildOrder> = Vec::with_capacity(recipes.len());
+        let checkouts = Memo::default();
         for (number, (named, recipe)) in self.requests.iter().zip(recipes).enumerate() {
             let linked = self.linked(named, &orders);
-            let around = Surroundings { store: &means.store, bases: bases.of(number)?, linked: &linked };
+            let (bases, linked) = (bases.of(number)?, &linked);
+            let around = Surroundings { store: &means.store, bases, linked, checkouts: &checkouts };
             let order = named.request.resolve(environment, recipe, around, &|| (), progress);
             orders.push(order.map_err(|error| self.blamed(error, named))?);
         }
@@ -159,21 +162,22 @@ impl Together<'_> {
         }
         let logs = first.build.run.log.as_deref().map(CommandLogs::open).transpose()?;
         let BuildMeans { store, client } = means;
-        let options = |cached| build::Options {
+        let is_squashed = first.build.squash == Some(true);
+        let options = || build::Options {
             store,
             contexts: &contexts,
             bases,
             client,
             compression,
             modified,
-            squash: first.build.squash == Some(true),
+            squash: is_squashed,
             jobs: first.output.jobs,
             trust_times: !first.output.no_stat_cache,
             sandbox: first.beforehand.sandbox.as_ref(),
             shell: first.build.run.on_failure.map(|_| first.shell),
             logs: logs.as_ref(),
             secret: first.secret,
-            cached,
+            cached: None,
             follow: None,
             progress,
         };
@@ -184,14 +188,24 @@ impl Together<'_> {
             }
         }
         let cached = CachedImages::new(&titles, compression, client, progress);
-        let built = build::build(&plan, &options(Some(&cached)))?;
+        // Of several, nobody knows to which repository a layer is to go; and what may be refused once its digest is known is not
+        // sent before.
+        let may_be_refused = matches!(&first.delivery, Delivery::Release(release) if release.immutable);
+        let (outputs, names) = match &orders[..] {
+            [only] if !is_squashed && !may_be_refused => (&only.outputs[..], &only.names[..]),
+            _ => (&[][..], &[][..]),
+        };
+        let built = output::while_building(outputs, names, client, progress, |follow| {
+            let cached = Some(&cached).filter(|_| !is_squashed);
+            build::build(&plan, &build::Options { cached, follow, ..options() })
+        })?;
         let layered = Layered::new(store, &cached);
         let delivering = Delivering { together: self, orders: &orders, bases, means, progress };
         match delivering.deliver(&built, &layered) {
             Err(error) if layered.has_failed() => {
                 let message = format!("a layer is made here after all: {}", error.message);
                 progress(Event::Warning { kind: WarningKind::CacheNotUsed, message: &message });
-                let built = build::build(&plan, &options(None))?;
+                let built = build::build(&plan, &options())?;
                 delivering.deliver(&built, store)?;
                 Ok(self.built(orders, built))
             }
