@@ -15,7 +15,7 @@ use super::graph::{Origin, State, StateGraph};
 use super::inputs::Inputs;
 use super::layers::{self, Layers};
 use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, Slot, Task};
-use super::step::{self, Doing, Leaves, MarkGiven};
+use super::step::{self, Doing, Leaves, MarkGiven, SharedChange};
 use super::targets::BuildTargets;
 use super::windows;
 use crate::error::{Error, Result};
@@ -25,7 +25,6 @@ use crate::plan::Step;
 use crate::progress::Event;
 use crate::sync::{Memo, Once, locked};
 use crate::tree::Files;
-use change::SharedChange;
 
 /// Makes the layers of all states of `graph` that images have, on so many threads as the pool of `inputs` has, and as many
 /// that write layers. The first error ends all that is under way, which `stop` does for what waits for others.

@@ -7,22 +7,13 @@ use crate::build::cache::{self, Key};
 use crate::build::graph::{Origin, State};
 use crate::build::inputs::DiskRoot;
 use crate::build::ledger::Outcome;
-use crate::build::step::{Below, ContentMark, Doing, Given, Leaves, StepChange};
+use crate::build::step::{Below, ContentMark, Doing, Given, Leaves, SharedChange, StepChange};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::Digest;
 use crate::progress::Event;
 use crate::sync::locked;
-use crate::tree::{Entry, Files};
-
-/// The change of a command that several states come to.
-#[derive(Clone)]
-pub struct SharedChange {
-    entries: Arc<Vec<Entry>>,
-    removed: Arc<Vec<Vec<u8>>>,
-    root: Option<Arc<DiskRoot>>,
-    has_xattrs: bool,
-}
+use crate::tree::Files;
 
 impl Schedule<'_, '_> {
     /// Finds out the change of the step to `state`: a command is run only if nobody has run it on the same content, neither an

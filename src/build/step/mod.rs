@@ -117,6 +117,15 @@ pub struct ContentMark {
     pub is_shared: bool,
 }
 
+/// The change of a command that several states come to.
+#[derive(Clone)]
+pub struct SharedChange {
+    pub entries: Arc<Vec<Entry>>,
+    pub removed: Arc<Vec<Vec<u8>>>,
+    pub root: Option<Arc<DiskRoot>>,
+    pub has_xattrs: bool,
+}
+
 impl StepChange {
     /// Returns that of a step which changes nothing.
     pub fn nothing() -> Self {

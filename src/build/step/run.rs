@@ -232,10 +232,9 @@ impl Running<'_> {
     /// The file that its output is to go to.
     fn log(&self) -> Result<Option<CommandLog>> {
         let step = self.given.step;
-        let is_other = |stage: &Stage| {
-            stage.title == step.stage && stage.target.as_deref() == step.target && stage.platform != *step.platform
-        };
-        let for_several = self.inputs.plan.stages.iter().any(is_other);
+        let is_namesake = |stage: &&Stage| stage.title == step.stage && stage.target.as_deref() == step.target;
+        let mut namesakes = self.inputs.plan.stages.iter().filter(is_namesake);
+        let for_several = namesakes.any(|stage| stage.platform != *step.platform);
         self.inputs.options.logs.map(|logs| logs.begin(step, for_several)).transpose()
     }
 

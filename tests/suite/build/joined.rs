@@ -47,7 +47,6 @@ fn steps_that_targets_share_are_done_once_and_each_has_its_own_time() {
     for (number, plan) in plans().into_iter().enumerate() {
         let alone = workshop.try_build(&joined(vec![plan])).unwrap();
         assert_eq!(alone.digest, outcome.digests[number]);
-        assert!(alone.made.is_empty(), "{:?}", alone.made);
     }
 }
 

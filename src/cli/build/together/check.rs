@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{NamedRequest, Together};
+use super::named::{NamedRequest, Together};
 use crate::cli::build::request::BuildOrder;
 use crate::error::{Error, Result};
 use crate::progress::{Event, Progress, WarningKind};

@@ -1,7 +1,7 @@
 //! Where the images of several builds go: content first, and names last.
 
 use super::bases::BaseStores;
-use super::{NamedRequest, Together};
+use super::named::{NamedRequest, Together};
 use crate::build::Built;
 use crate::cli::build::leave;
 use crate::cli::build::request::{BuildMeans, BuildOrder, Delivery};

@@ -3,21 +3,22 @@
 mod bases;
 mod check;
 mod deliver;
+mod named;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::bases::BaseStores;
 use self::deliver::Delivering;
+pub use self::named::{NamedRequest, Together};
 use super::recipe::{LinkedTargets, Recipe};
-use super::request::{BuildMeans, BuildOrder, BuildRequest, Delivery, Surroundings};
+use super::request::{BuildMeans, BuildOrder, Delivery, Surroundings};
 use crate::build::{self, Built, CommandLogs, TargetWork};
 use crate::cli::environment::Environment;
 use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, Result};
 use crate::oci::{Map, Platform, Reference};
-use crate::output::{self, Output};
+use crate::output;
 use crate::plan::join::{JoinedPlan, TargetPlan, join};
 use crate::plan::{ContextPlace, LinkedTarget};
 use crate::progress::{Event, FinishedTarget, Progress, WarningKind};
@@ -25,23 +26,6 @@ use crate::source::cached::CachedImages;
 use crate::source::image::Location;
 use crate::store::Layered;
 use crate::sync::Memo;
-
-/// Several builds that are made as one.
-pub struct Together<'a> {
-    /// The builds, each behind those whose images it takes from. They have the same `secret`, `shell`, `beforehand` and
-    /// `commands`, and as many jobs as the first of them.
-    pub requests: &'a [NamedRequest<'a>],
-    /// Outputs that get all the images that go anywhere at once, beside those of each.
-    pub outputs: &'a [Output],
-    /// The file that tells of all of them.
-    pub metadata_file: Option<&'a Path>,
-}
-
-/// A build by the name of its target, by which contexts of others may stand for it ([`ContextPlace::Target`]).
-pub struct NamedRequest<'a> {
-    pub name: Arc<str>,
-    pub request: BuildRequest<'a>,
-}
 
 /// A target that is built, and is where it goes to.
 pub struct BuiltTarget {
