@@ -228,6 +228,7 @@ impl FromStr for HostEntry {
 mod tests {
     use super::*;
     use crate::oci::Digest;
+    use crate::plan::{RunMount, RunSecurity};
 
     /// As buildx's `toBuildkitExtraHosts` reads them.
     #[test]
@@ -275,6 +276,36 @@ mod tests {
         let expected = [("HTTP_PROXY", "l"), ("http_proxy", "l"), ("NO_PROXY", "n"), ("no_proxy", "n")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(proxy_variables(&arguments), expected);
+    }
+
+    #[test]
+    fn a_command_is_run_once_where_it_is_given_the_same() {
+        let mount = |kind| RunMount { target: "/x".to_owned(), kind, read_only: true };
+        let (id, required) = ("token".to_owned(), true);
+        let secret = RunMountKind::Secret { id, required, mode: 0o400, user: 0, group: 0 };
+        let run = |mounts: Vec<RunMount>| Run {
+            arguments: vec!["x".to_owned()],
+            files: Vec::new(),
+            environment: Vec::new(),
+            secret_variables: Vec::new(),
+            directory: "/".to_owned(),
+            user: String::new(),
+            network: RunNetwork::Default,
+            security: RunSecurity::Sandbox,
+            mounts,
+        };
+        let (plain, with_secret) = (run(Vec::new()), run(vec![mount(secret)]));
+        let given = |file: &str| RunSettings {
+            secrets: [("token".to_owned(), SecretSource::File(file.into()))].into_iter().collect(),
+            no_cache: file == "a",
+            ..RunSettings::default()
+        };
+        assert!(given("a").gives_the_same(&given("b"), &plain));
+        assert!(!given("a").gives_the_same(&given("b"), &with_secret));
+        assert!(given("a").gives_the_same(&given("a"), &with_secret));
+        assert!(!RunSettings::default().gives_the_same(&given("a"), &with_secret));
+        let other = RunSettings { shm_size: Some(1), ..given("a") };
+        assert!(!given("a").gives_the_same(&other, &plain));
     }
 
     #[test]

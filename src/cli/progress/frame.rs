@@ -231,6 +231,23 @@ mod tests {
     }
 
     #[test]
+    fn each_target_that_is_not_done_has_a_line() {
+        let (mut underway, began) = (Underway::new(), Instant::now());
+        for (target, done, known) in [("api", 2, 1), ("worker", 4, 4), ("web\u{1b}", 0, 0)] {
+            underway.note(Event::TargetAdvanced { target, done, steps: 4, known }, began);
+        }
+        let now = began + Duration::from_secs(1);
+        let lines = frame(&underway, (began, now), Size { columns: 60, rows: 24 }, false);
+        let lines = texts(&lines);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[1].starts_with("  target   api "), "{lines:?}");
+        assert!(lines[1].ends_with("[======>     ] 2/4 steps, 1 cached"), "{lines:?}");
+        assert!(lines[2].ends_with("[>           ] 0/4 steps") && !lines[2].contains('\u{1b}'), "{lines:?}");
+        underway.note(Event::TargetsFinished { targets: &[] }, began);
+        assert!(frame(&underway, (began, now), Size { columns: 60, rows: 24 }, false).is_empty());
+    }
+
+    #[test]
     fn what_is_quick_is_not_shown() {
         let (mut underway, began) = (Underway::new(), Instant::now());
         underway.note(Event::LayerStarted { layer: 0, title: "x", size: 1 }, began);
