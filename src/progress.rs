@@ -1,9 +1,13 @@
 //! What a running build or push says of itself. The library only calls back; whoever called it decides what to show.
 
+mod target;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::oci::{Descriptor, Digest, Platform, Reference};
+
+pub use target::FinishedTarget;
 
 /// Called from many threads at once and in no promised order between different layers and blobs.
 pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
@@ -99,6 +103,22 @@ pub enum Event<'a> {
         done: usize,
         /// The steps that the build has.
         steps: usize,
+    },
+    /// So many of the steps of a target are done, where several are built.
+    TargetAdvanced {
+        /// The name of the target.
+        target: &'a str,
+        /// The steps that are done.
+        done: usize,
+        /// The steps that it has.
+        steps: usize,
+        /// The steps among those that are done that an earlier build, or this one for another target, has done.
+        known: usize,
+    },
+    /// All targets are built, and are where they go to.
+    TargetsFinished {
+        /// The targets in the order in which they were asked for.
+        targets: &'a [FinishedTarget<'a>],
     },
     /// A second build has come to the same as the first one.
     BuiltAgain {
@@ -303,6 +323,8 @@ impl Drop for Fetch<'_> {
 pub struct StepPlace<'a> {
     /// The name of the step.
     pub title: &'a str,
+    /// The name of its target, or the first one of those that share it; none where one alone is built.
+    pub target: Option<&'a str>,
     /// The name of its stage, or the first one of those that share it.
     pub stage: &'a str,
     /// The platform that the stage is for.
@@ -384,6 +406,8 @@ pub enum WarningKind {
     WhiteoutName,
     /// Layers are made here that were to be taken from an image.
     CacheNotUsed,
+    /// Two targets have one name, and the last of them gets it.
+    NameTwice,
     /// The image goes nowhere but into the local store.
     NoOutput,
     /// An engine that is there cannot be used, and the image is in the local store alone.
@@ -437,6 +461,7 @@ impl WarningKind {
             WarningKind::SocketLeftOut => "socket-left-out",
             WarningKind::WhiteoutName => "whiteout-name",
             WarningKind::CacheNotUsed => "cache-not-used",
+            WarningKind::NameTwice => "name-twice",
             WarningKind::NoOutput => "no-output",
             WarningKind::EngineLeftOut => "engine-left-out",
             WarningKind::OutputAmongInputs => "output-among-inputs",

@@ -37,6 +37,17 @@ pub struct LayerTask<'a> {
     pub misnamed: Option<Vec<u8>>,
     /// The layer is to have those.
     pub has_xattrs: bool,
+    /// Files that look as they did are taken for the same, unread.
+    pub trusts_times: bool,
+}
+
+/// A layer that is there.
+pub struct MadeLayer {
+    pub layer: Layer,
+    /// What it is known by.
+    pub key: Key,
+    /// It was there before.
+    pub is_known: bool,
 }
 
 impl<'a> Layers<'a> {
@@ -78,19 +89,21 @@ impl<'a> Layers<'a> {
         (options.progress)(Event::LayerKnown { title, descriptor: &layer.descriptor });
     }
 
-    /// Returns the layer of `task`, and what it is known by. Equal ones are made once.
-    pub fn make(&self, task: LayerTask<'a>, inputs: &Inputs<'a>) -> Result<(Layer, Key)> {
+    /// Returns the layer of `task`. Equal ones are made once.
+    pub fn make(&self, task: LayerTask<'a>, inputs: &Inputs<'a>) -> Result<MadeLayer> {
         let options = self.options;
         let key = self.pool.install(|| Key::of(&task.entries, task.has_xattrs, options.compression));
+        let mut is_known = true;
         let layer = self.made.get(key, || {
             task.misnamed.iter().for_each(|path| warn_of_whiteout(path, options));
-            if let Some(layer) = options.trust_times.then(|| key.find(options.store)).flatten() {
+            if let Some(layer) = task.trusts_times.then(|| key.find(options.store)).flatten() {
                 self.take(task.number, task.title, &layer);
                 return Ok(layer);
             }
+            is_known = false;
             self.anew(task, key, inputs)
         })?;
-        Ok((layer, key))
+        Ok(MadeLayer { layer, key, is_known })
     }
 
     fn anew(&self, mut task: LayerTask<'a>, key: Key, inputs: &Inputs<'a>) -> Result<Layer> {

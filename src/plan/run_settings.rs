@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{ResourceLimit, RunNetwork, SecretSource};
+use super::{ResourceLimit, Run, RunMountKind, RunNetwork, SecretSource};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{KeyBuilder, Map};
 
@@ -95,6 +95,26 @@ impl RunSettings {
         } = self;
         let names: Vec<&String> = hosts.iter().map(|(name, _)| name).collect();
         key.part("default network", network).part("hosts", &names).part("shm size", shm_size).part("limits", limits)
+    }
+
+    /// Returns whether `run` is given the same by `other`, so that it need not be run for each of them.
+    pub fn gives_the_same(&self, other: &RunSettings, run: &Run) -> bool {
+        let named = |kind: &RunMountKind| match kind {
+            RunMountKind::Secret { id, .. } => self.secrets.get(id) == other.secrets.get(id),
+            RunMountKind::Ssh { id, .. } => self.agents.get(id) == other.agents.get(id),
+            RunMountKind::Bind { .. } | RunMountKind::Cache { .. } | RunMountKind::Tmpfs { .. } => true,
+        };
+        // What is not known by its name is given to every command.
+        let to_all = |settings: &RunSettings| RunSettings {
+            secrets: Map::new(),
+            agents: Map::new(),
+            no_cache: false,
+            no_cache_filter: Vec::new(),
+            ..settings.clone()
+        };
+        run.mounts.iter().all(|mount| named(&mount.kind))
+            && run.secret_variables.iter().all(|secret| self.secrets.get(&secret.id) == other.secrets.get(&secret.id))
+            && to_all(self) == to_all(other)
     }
 
     /// Returns whether the stage of that title is made without what earlier builds have left.
@@ -208,6 +228,7 @@ impl FromStr for HostEntry {
 mod tests {
     use super::*;
     use crate::oci::Digest;
+    use crate::plan::{RunMount, RunSecurity};
 
     /// As buildx's `toBuildkitExtraHosts` reads them.
     #[test]
@@ -255,6 +276,36 @@ mod tests {
         let expected = [("HTTP_PROXY", "l"), ("http_proxy", "l"), ("NO_PROXY", "n"), ("no_proxy", "n")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(proxy_variables(&arguments), expected);
+    }
+
+    #[test]
+    fn a_command_is_run_once_where_it_is_given_the_same() {
+        let mount = |kind| RunMount { target: "/x".to_owned(), kind, read_only: true };
+        let (id, required) = ("token".to_owned(), true);
+        let secret = RunMountKind::Secret { id, required, mode: 0o400, user: 0, group: 0 };
+        let run = |mounts: Vec<RunMount>| Run {
+            arguments: vec!["x".to_owned()],
+            files: Vec::new(),
+            environment: Vec::new(),
+            secret_variables: Vec::new(),
+            directory: "/".to_owned(),
+            user: String::new(),
+            network: RunNetwork::Default,
+            security: RunSecurity::Sandbox,
+            mounts,
+        };
+        let (plain, with_secret) = (run(Vec::new()), run(vec![mount(secret)]));
+        let given = |file: &str| RunSettings {
+            secrets: [("token".to_owned(), SecretSource::File(file.into()))].into_iter().collect(),
+            no_cache: file == "a",
+            ..RunSettings::default()
+        };
+        assert!(given("a").gives_the_same(&given("b"), &plain));
+        assert!(!given("a").gives_the_same(&given("b"), &with_secret));
+        assert!(given("a").gives_the_same(&given("a"), &with_secret));
+        assert!(!RunSettings::default().gives_the_same(&given("a"), &with_secret));
+        let other = RunSettings { shm_size: Some(1), ..given("a") };
+        assert!(!given("a").gives_the_same(&other, &plain));
     }
 
     #[test]

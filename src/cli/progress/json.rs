@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
-use crate::progress::{CommandEnd, Event, Fetched, OutputStream, StepPlace, WarningKind};
+use crate::progress::{CommandEnd, Event, Fetched, FinishedTarget, OutputStream, StepPlace, WarningKind};
 
 /// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
@@ -52,6 +52,13 @@ fn json(event: Event<'_>) -> Value {
             },
         }),
         Event::StepsAdvanced { done, steps } => json!({"event": "steps-advanced", "done": done, "steps": steps}),
+        Event::TargetAdvanced { target, done, steps, known } => {
+            json!({"event": "target-advanced", "target": target, "done": done, "steps": steps, "known": known})
+        }
+        Event::TargetsFinished { targets } => {
+            let targets: Vec<Value> = targets.iter().map(finished_target).collect();
+            json!({"event": "targets-finished", "targets": targets})
+        }
         Event::BuiltAgain { digest } => json!({"event": "built-again", "digest": digest}),
         Event::PullPlanned { blobs } => json!({"event": "pull-planned", "blobs": blobs}),
         Event::FetchStarted { fetch, what, size } => fetch_started(fetch, what, size),
@@ -117,10 +124,24 @@ fn fetch_started(fetch: usize, what: Fetched<'_>, size: Option<u64>) -> Value {
     json!({"event": "fetch-started", "fetch": fetch, "kind": kind, "name": name, "digest": digest, "size": size})
 }
 
-fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
-    let StepPlace { title, stage, platform, number, line } = step;
-    let platform = platform.to_string();
+fn finished_target(target: &FinishedTarget<'_>) -> Value {
+    let FinishedTarget { name, platforms, size, run, known, elapsed, digest, names } = target;
     json!({
+        "target": name,
+        "platforms": platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "size": size,
+        "run": run,
+        "known": known,
+        "seconds": elapsed.as_secs_f64(),
+        "digest": digest,
+        "names": names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
+    let StepPlace { title, target, stage, platform, number, line } = step;
+    let platform = platform.to_string();
+    let mut told = json!({
         "event": event,
         "command": command,
         "title": title,
@@ -128,5 +149,9 @@ fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
         "platform": platform,
         "step": number,
         "line": line,
-    })
+    });
+    if let Some(target) = target {
+        told["target"] = target.into();
+    }
+    told
 }
