@@ -12,6 +12,7 @@ mod git_arguments;
 mod git_url;
 mod http_url;
 pub mod label;
+pub mod mention;
 mod limit;
 mod lock;
 mod named_context;

@@ -2,6 +2,7 @@
 
 mod base_spec;
 mod label;
+mod mention;
 mod mode;
 mod names;
 mod reference;

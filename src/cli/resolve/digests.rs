@@ -1,0 +1,101 @@
+//! Where the digests of images come from.
+
+use std::collections::BTreeMap;
+
+use super::ResolveArguments;
+use crate::cli::environment::Environment;
+use crate::cli::{image_refs, metadata};
+use crate::error::{ErrorKind, Result};
+use crate::oci::{Digest, Reference};
+use crate::plan::mention::KnownImages;
+use crate::progress::Progress;
+use crate::registry::OnDemand;
+use crate::store::{ImageArrival, LocalStore, Store};
+
+/// The digests of images, each looked for once.
+pub struct Digests<'a> {
+    known: KnownImages,
+    store: Option<LocalStore>,
+    takes_local: bool,
+    asks_all: bool,
+    client: &'a OnDemand,
+    progress: Progress<'a>,
+    /// By the names in full.
+    found: BTreeMap<String, (Reference, ResolvedImage)>,
+}
+
+/// What came of an image.
+#[derive(Debug, Clone)]
+pub enum ResolvedImage {
+    Digest(Digest),
+    Left { told: String, was_asked: bool },
+}
+
+impl<'a> Digests<'a> {
+    /// Reads the files that tell of images.
+    pub fn new(
+        arguments: &ResolveArguments,
+        environment: &Environment,
+        client: &'a OnDemand,
+        progress: Progress<'a>,
+    ) -> Result<Self> {
+        let mut known = KnownImages::default();
+        for file in &arguments.metadata_file {
+            metadata::images(file)?.iter().for_each(|(name, digest)| known.add(name, *digest));
+        }
+        for file in &arguments.image_refs {
+            image_refs::read(file)?.iter().for_each(|(name, digest)| known.add(name, *digest));
+        }
+        let store = environment.present_store().map(LocalStore::open).transpose()?;
+        let (takes_local, asks_all) = (arguments.local, arguments.all);
+        Ok(Digests { known, store, takes_local, asks_all, client, progress, found: BTreeMap::new() })
+    }
+
+    /// Returns the digest that `name` stands for, if that is to be found.
+    pub fn look_up(&mut self, name: &Reference) -> Result<ResolvedImage> {
+        if let Some((_, outcome)) = self.found.get(&name.to_string()) {
+            return Ok(outcome.clone());
+        }
+        let outcome = self.find(name)?;
+        self.found.insert(name.to_string(), (name.clone(), outcome.clone()));
+        Ok(outcome)
+    }
+
+    /// Returns the digest that was found for `name`.
+    pub fn found(&self, name: &Reference) -> Option<Digest> {
+        match self.found.get(&name.to_string())? {
+            (_, ResolvedImage::Digest(digest)) => Some(*digest),
+            (_, ResolvedImage::Left { .. }) => None,
+        }
+    }
+
+    /// Returns all names that have a digest.
+    pub fn all(&self) -> impl Iterator<Item = (&Reference, Digest)> {
+        self.found.values().filter_map(|(name, outcome)| match outcome {
+            ResolvedImage::Digest(digest) => Some((name, *digest)),
+            ResolvedImage::Left { .. } => None,
+        })
+    }
+
+    fn find(&self, name: &Reference) -> Result<ResolvedImage> {
+        if let Some(digest) = self.known.digest_of(name)? {
+            return Ok(ResolvedImage::Digest(digest));
+        }
+        let named = self.store.as_ref().and_then(|store| store.named(name));
+        if let Some(image) = named.as_ref().filter(|_| self.takes_local) {
+            return Ok(ResolvedImage::Digest(image.root.digest));
+        }
+        let is_ours = named.is_some_and(|image| image.arrival != ImageArrival::Pulled);
+        if !is_ours && !self.asks_all {
+            return Ok(ResolvedImage::Left { told: "nothing is known of it".to_owned(), was_asked: false });
+        }
+        match self.client.client()?.mirrored(name, self.progress)?.resolve(None) {
+            Ok(root) => Ok(ResolvedImage::Digest(root.digest)),
+            // Docker Hub denies what does not exist.
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Denied) => {
+                Ok(ResolvedImage::Left { told: error.to_string(), was_asked: true })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

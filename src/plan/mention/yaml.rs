@@ -1,0 +1,234 @@
+//! YAML as a text that is edited: its values, each with the bytes in which it was written. Aliases are not followed.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+
+use crate::error::{Error, Excerpt, Result};
+
+/// The most values that one file may have.
+pub const MOST_VALUES: usize = 1_000_000;
+
+/// The most values that may stand within each other.
+const DEEPEST: usize = 200;
+
+/// The documents of a part of a text.
+#[derive(Debug)]
+pub struct SpannedYaml<'a> {
+    /// All of the text.
+    pub text: &'a str,
+    values: Vec<SpannedValue<'a>>,
+    /// The value of each document.
+    pub roots: Vec<usize>,
+}
+
+/// A value and its bytes, with its anchor and its tag.
+#[derive(Debug)]
+pub struct SpannedValue<'a> {
+    pub content: SpannedContent<'a>,
+    pub span: Range<usize>,
+}
+
+/// What a value is; other values by their numbers.
+#[derive(Debug)]
+pub enum SpannedContent<'a> {
+    /// What it says, and whether it stands there without quotation marks.
+    Scalar(Cow<'a, str>, bool),
+    List(Vec<usize>),
+    Mapping(Vec<(usize, usize)>),
+    Alias(usize),
+}
+
+/// Returns the parts of `text` that are read by themselves: what lies between the markers `---`, each with the one before it.
+pub fn parts(text: &str) -> Vec<Range<usize>> {
+    let start = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
+    let (mut parts, mut begin, mut at, mut has_content) = (Vec::new(), start, start, false);
+    for line in text[start..].split_inclusive('\n') {
+        let is_marker =
+            line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if is_marker && has_content {
+            parts.push(begin..at);
+            (begin, has_content) = (at, false);
+        }
+        // Directives belong to the document that follows.
+        has_content |= is_marker || !(line.trim().is_empty() || line.starts_with(['#', '%']));
+        at += line.len();
+    }
+    parts.push(begin..at);
+    parts
+}
+
+impl<'a> SpannedYaml<'a> {
+    /// Reads the part `part` of `text`, which errors call `file`; `left` values may still be read.
+    pub fn read(file: &str, text: &'a str, part: Range<usize>, left: &mut usize) -> Result<Self> {
+        let source = &text[part.clone()];
+        let starts = (!source.is_ascii()).then(|| source.char_indices().map(|(at, _)| at).collect::<Vec<_>>());
+        let mut reader = SpannedReader {
+            parser: Parser::new_from_str(source),
+            place: SpannedPlace { file, text, part, starts },
+            yaml: SpannedYaml { text, values: Vec::new(), roots: Vec::new() },
+            anchors: HashMap::new(),
+            left,
+        };
+        loop {
+            let (event, span) = reader.next()?;
+            match event {
+                Event::StreamEnd => return Ok(reader.yaml),
+                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
+                event => {
+                    let root = reader.value(event, span, 0)?;
+                    reader.yaml.roots.push(root);
+                }
+            }
+        }
+    }
+
+    pub fn value(&self, number: usize) -> &SpannedValue<'a> {
+        &self.values[number]
+    }
+
+    /// Returns the text of a scalar, also where an alias stands for it; none if it is something else.
+    pub fn scalar(&self, number: usize) -> Option<&str> {
+        match &self.value(number).content {
+            SpannedContent::Scalar(text, _) => Some(text),
+            SpannedContent::Alias(meant) => match &self.value(*meant).content {
+                SpannedContent::Scalar(text, _) => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns whether it is a scalar that says nothing: `null`, `~`, or no text at all.
+    pub fn is_empty(&self, number: usize) -> bool {
+        match &self.value(number).content {
+            SpannedContent::Scalar(text, true) => matches!(&**text, "" | "~" | "null" | "Null" | "NULL"),
+            SpannedContent::Scalar(text, false) => text.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Returns the keys of a mapping, and their values; nothing for anything else.
+    pub fn entries(&self, number: usize) -> &[(usize, usize)] {
+        match &self.value(number).content {
+            SpannedContent::Mapping(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// Returns the key `name` of a mapping and its value; none if there is none.
+    pub fn entry(&self, number: usize, name: &str) -> Option<(usize, usize)> {
+        self.entries(number).iter().find(|(key, _)| self.scalar(*key) == Some(name)).copied()
+    }
+
+    /// Returns the text of the key `name` of a mapping; none if there is none, or an empty one.
+    pub fn text_of(&self, number: usize, name: &str) -> Option<&str> {
+        let (_, value) = self.entry(number, name)?;
+        self.scalar(value).filter(|_| !self.is_empty(value))
+    }
+}
+
+/// A part of a text, and where its characters begin if these are no bytes.
+struct SpannedPlace<'a> {
+    file: &'a str,
+    text: &'a str,
+    part: Range<usize>,
+    starts: Option<Vec<usize>>,
+}
+
+impl SpannedPlace<'_> {
+    /// Returns where a character stands in all of the text.
+    fn byte(&self, character: usize) -> usize {
+        let at = match &self.starts {
+            Some(starts) => starts.get(character).copied(),
+            None => Some(character),
+        };
+        self.part.start + at.unwrap_or(self.part.len()).min(self.part.len())
+    }
+
+    fn blame(&self, error: Error, span: Range<usize>) -> Error {
+        error.with_excerpt(Excerpt::new(self.file, self.text, span))
+    }
+}
+
+struct SpannedReader<'a, 'f> {
+    parser: Parser<'a, StrInput<'a>>,
+    place: SpannedPlace<'f>,
+    yaml: SpannedYaml<'a>,
+    anchors: HashMap<usize, usize>,
+    left: &'f mut usize,
+}
+
+impl<'a> SpannedReader<'a, '_> {
+    fn next(&mut self) -> Result<(Event<'a>, Range<usize>)> {
+        match self.parser.next_event() {
+            Some(Ok((event, Span { start, end }))) => {
+                let start = self.place.byte(start.index());
+                Ok((event, start..self.place.byte(end.index()).max(start)))
+            }
+            None => Ok((Event::StreamEnd, 0..0)),
+            Some(Err(error)) => {
+                let at = self.place.byte(error.marker().index());
+                Err(self.place.blame(Error::input(format!("this is not YAML: {}", error.info())), at..at + 1))
+            }
+        }
+    }
+
+    /// Reads the value that begins with `event`, and returns its number.
+    fn value(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<usize> {
+        if depth > DEEPEST {
+            let error = Error::input(format!("values stand within each other more than {DEEPEST} deep"));
+            return Err(self.place.blame(error, span));
+        }
+        *self.left = self.left.checked_sub(1).ok_or_else(|| {
+            self.place
+                .blame(Error::input(format!("{} has more than {MOST_VALUES} values", self.place.file)), span.clone())
+        })?;
+        let (anchor, content) = match event {
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some(meant) => (0, SpannedContent::Alias(*meant)),
+                None => {
+                    let error = Error::input("this alias stands within what it is an alias of");
+                    return Err(self.place.blame(error, span));
+                }
+            },
+            Event::Scalar(text, style, anchor, _) => {
+                (anchor, SpannedContent::Scalar(text, style == ScalarStyle::Plain))
+            }
+            Event::SequenceStart(anchor, _) => (anchor, SpannedContent::List(self.list(depth)?)),
+            Event::MappingStart(anchor, _) => (anchor, SpannedContent::Mapping(self.mapping(depth)?)),
+            _ => return Err(self.place.blame(Error::input("there is no value here"), span)),
+        };
+        let number = self.yaml.values.len();
+        self.yaml.values.push(SpannedValue { content, span });
+        if anchor > 0 {
+            self.anchors.insert(anchor, number);
+        }
+        Ok(number)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<usize>> {
+        let mut values = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(values),
+                (event, span) => values.push(self.value(event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Vec<(usize, usize)>> {
+        let mut entries = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                return Ok(entries);
+            }
+            let key = self.value(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            entries.push((key, self.value(event, span, depth + 1)?));
+        }
+    }
+}
