@@ -55,7 +55,9 @@ impl<'a> TomlDocument<'a> {
 impl<'a> TomlTable<'a> {
     /// Returns the value of `key`, which [`finish`](Self::finish) then knows; none if it is not there.
     pub fn take(&self, key: &'static str) -> Option<TomlValue<'a>> {
-        self.asked.borrow_mut().push(key);
+        if !self.asked.borrow().contains(&key) {
+            self.asked.borrow_mut().push(key);
+        }
         let (key, value) = self.entries.get_key_value(key)?;
         Some(self.value(key, value))
     }
@@ -108,6 +110,11 @@ impl<'a> TomlValue<'a> {
         self.document.excerpt(self.span.clone())
     }
 
+    /// Returns the line of the key.
+    pub fn key_place(&self) -> Excerpt {
+        self.document.excerpt(self.key_span.clone())
+    }
+
     /// Returns `error` with the place of the value.
     pub fn blame(&self, error: Error) -> Error {
         error.with_excerpt(self.place())
@@ -115,7 +122,7 @@ impl<'a> TomlValue<'a> {
 
     /// Returns `error` with the place of the key.
     pub fn blame_key(&self, error: Error) -> Error {
-        error.with_excerpt(self.document.excerpt(self.key_span.clone()))
+        error.with_excerpt(self.key_place())
     }
 
     /// Returns the string. Fails for any other value.

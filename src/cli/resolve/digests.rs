@@ -1,8 +1,10 @@
 //! Where the digests of images come from.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use super::ResolveArguments;
+use clap::Args;
+
 use crate::cli::environment::Environment;
 use crate::cli::{image_refs, metadata};
 use crate::error::{ErrorKind, Result};
@@ -11,6 +13,25 @@ use crate::plan::mention::KnownImages;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::{ImageArrival, LocalStore, Store};
+
+/// The flags that say where digests come from.
+#[derive(Debug, Args)]
+pub struct DigestFlags {
+    /// Take digests from FILE, which `build`, `bake` or `push` wrote as --metadata-file
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Vec<PathBuf>,
+    /// Take digests from FILE, which `build`, `bake` or `push` wrote as --image-refs: a line NAME@DIGEST for each image
+    ///
+    /// A line without a tag is meant by every tag of its repository.
+    #[arg(long, value_name = "FILE")]
+    image_refs: Vec<PathBuf>,
+    /// Take the digests of images in the local store from there, and ask no registry for them
+    #[arg(long)]
+    local: bool,
+    /// Ask registries for the images that nothing else is known of, too
+    #[arg(long)]
+    all: bool,
+}
 
 /// The digests of images, each looked for once.
 pub struct Digests<'a> {
@@ -34,20 +55,20 @@ pub enum ResolvedImage {
 impl<'a> Digests<'a> {
     /// Reads the files that tell of images.
     pub fn new(
-        arguments: &ResolveArguments,
+        flags: &DigestFlags,
         environment: &Environment,
         client: &'a OnDemand,
         progress: Progress<'a>,
     ) -> Result<Self> {
         let mut known = KnownImages::default();
-        for file in &arguments.metadata_file {
+        for file in &flags.metadata_file {
             metadata::images(file)?.iter().for_each(|(name, digest)| known.add(name, *digest));
         }
-        for file in &arguments.image_refs {
+        for file in &flags.image_refs {
             image_refs::read(file)?.iter().for_each(|(name, digest)| known.add(name, *digest));
         }
         let store = environment.present_store().map(LocalStore::open).transpose()?;
-        let (takes_local, asks_all) = (arguments.local, arguments.all);
+        let (takes_local, asks_all) = (flags.local, flags.all);
         Ok(Digests { known, store, takes_local, asks_all, client, progress, found: BTreeMap::new() })
     }
 

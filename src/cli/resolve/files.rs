@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use super::ResolveArguments;
+use clap::Args;
+
 use crate::cli::print::{answer_bytes, answer_sources};
 use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
@@ -23,6 +24,23 @@ const MOST_FILES: usize = 10_000;
 /// The name that errors have for what is read from standard input.
 const STANDARD_INPUT: &str = "standard input";
 
+/// The flags that say which files are read, and where they are written.
+#[derive(Debug, Args)]
+pub struct FileFlags {
+    /// File of YAML or JSON documents, or a directory of them; - is standard input
+    #[arg(short, long = "filename", value_name = "FILE|DIR", required = true)]
+    filename: Vec<PathBuf>,
+    /// Look into the directories in a directory, too
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// Write the files to DIR, under the names that they have, instead of standard output
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Replace the files
+    #[arg(long, conflicts_with = "output")]
+    in_place: bool,
+}
+
 /// A file, and the images that it names.
 pub struct ReadFile {
     /// Where it is; none for standard input.
@@ -30,38 +48,6 @@ pub struct ReadFile {
     /// What it is called below the directory that was named.
     name: PathBuf,
     pub text: MentionText,
-}
-
-/// Where files are written.
-pub enum Written {
-    StandardOutput,
-    Directory(PathBuf),
-    InPlace,
-}
-
-/// Reads the files that `places` name, and those in directories, in the order of their names.
-pub fn read_all(places: &[PathBuf], recursive: bool) -> Result<Vec<ReadFile>> {
-    let (mut files, mut size) = (Vec::new(), 0);
-    for place in places {
-        let found = match place.to_str() {
-            Some("-") => vec![(None, PathBuf::from("-"))],
-            _ if place.is_dir() => in_directory(place, recursive)?,
-            _ => vec![(Some(place.clone()), place.file_name().map_or(place.clone(), PathBuf::from))],
-        };
-        for (path, name) in found {
-            let shown = path.as_ref().map_or(STANDARD_INPUT.to_owned(), |path| path.display().to_string());
-            let text = read_text(open(path.as_deref())?, &shown, LARGEST, "file of manifests")?;
-            size += text.len();
-            if size > LARGEST_TOGETHER || files.len() == MOST_FILES {
-                return Err(Error::input(format!(
-                    "these are more than {MOST_FILES} files, or more than {LARGEST_TOGETHER} bytes"
-                ))
-                .with_hint("resolve a part of them at a time"));
-            }
-            files.push(ReadFile { path, name, text: MentionText::read(&shown, text)? });
-        }
-    }
-    Ok(files)
 }
 
 fn open(path: Option<&Path>) -> Result<File> {
@@ -113,25 +99,51 @@ fn is_read(path: &Path) -> bool {
     matches!(extension, Some("yaml" | "yml" | "json")) || path.file_name().is_some_and(|name| name == "Kustomization")
 }
 
-impl Written {
-    /// Returns where `arguments` say that files are written.
-    pub fn of(arguments: &ResolveArguments) -> Result<Self> {
-        match &arguments.output {
-            _ if arguments.in_place && arguments.filename.iter().any(|file| file == Path::new("-")) => {
+impl FileFlags {
+    /// Fails for what makes no sense.
+    pub fn check(&self) -> Result<()> {
+        match self.filename.iter().any(|file| file == Path::new("-")) {
+            true if self.in_place => {
                 Err(Error::usage("standard input cannot be replaced").with_hint("leave out --in-place"))
             }
-            _ if arguments.in_place => Ok(Written::InPlace),
-            Some(directory) => Ok(Written::Directory(directory.clone())),
-            None => Ok(Written::StandardOutput),
+            true if self.output.is_some() => {
+                Err(Error::usage("what is read from standard input has no name in a directory")
+                    .with_hint("leave out -o, and name a file for standard output"))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Reads the files, and those in directories, in the order of their names.
+    pub fn read(&self) -> Result<Vec<ReadFile>> {
+        let (mut files, mut size) = (Vec::new(), 0);
+        for place in &self.filename {
+            let found = match place.to_str() {
+                Some("-") => vec![(None, PathBuf::from("-"))],
+                _ if place.is_dir() => in_directory(place, self.recursive)?,
+                _ => vec![(Some(place.clone()), place.file_name().map_or(place.clone(), PathBuf::from))],
+            };
+            for (path, name) in found {
+                let shown = path.as_ref().map_or(STANDARD_INPUT.to_owned(), |path| path.display().to_string());
+                let text = read_text(open(path.as_deref())?, &shown, LARGEST, "file of manifests")?;
+                size += text.len();
+                if size > LARGEST_TOGETHER || files.len() == MOST_FILES {
+                    let message =
+                        format!("these are more than {MOST_FILES} files, or more than {LARGEST_TOGETHER} bytes");
+                    return Err(Error::input(message).with_hint("resolve a part of them at a time"));
+                }
+                files.push(ReadFile { path, name, text: MentionText::read(&shown, text)? });
+            }
+        }
+        Ok(files)
     }
 
     /// Writes what became of `files`. Fails before the first is written where one is sure to fail.
     pub fn write(&self, files: &[ReadFile], texts: &[String]) -> Result<()> {
-        match self {
-            Written::StandardOutput => print(texts),
-            Written::Directory(directory) => write_below(directory, files, texts),
-            Written::InPlace => replace(files, texts),
+        match &self.output {
+            _ if self.in_place => replace(files, texts),
+            Some(directory) => write_below(directory, files, texts),
+            None => print(texts),
         }
     }
 }
@@ -155,16 +167,10 @@ fn print(texts: &[String]) -> Result<()> {
 }
 
 fn write_below(directory: &Path, files: &[ReadFile], texts: &[String]) -> Result<()> {
-    let mut taken: HashMap<PathBuf, &ReadFile> = HashMap::new();
+    let mut taken: HashMap<&Path, &ReadFile> = HashMap::new();
     for file in files {
-        let name = match file.path {
-            Some(_) => file.name.clone(),
-            None => {
-                return Err(Error::usage("what is read from standard input has no name in a directory")
-                    .with_hint("leave out -o, and name a file for standard output"));
-            }
-        };
-        if let Some(other) = taken.insert(name.clone(), file) {
+        let name = &file.name;
+        if let Some(other) = taken.insert(name, file) {
             let (one, other) = (other.text.file(), file.text.file());
             return Err(Error::usage(format!("{one} and {other} would both be {}", directory.join(name).display()))
                 .with_hint("name the directory that they are in"));

@@ -3,12 +3,10 @@
 mod digests;
 mod files;
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use self::digests::{Digests, ResolvedImage};
-use self::files::{ReadFile, Written};
+use self::digests::{DigestFlags, Digests, ResolvedImage};
+use self::files::{FileFlags, ReadFile};
 use super::environment::Environment;
 use super::print::tell;
 use super::progress::{ProgressFlags, Reporter};
@@ -24,32 +22,10 @@ use crate::progress::{Event, Progress, WarningKind};
 /// `repository` and `tag` or `digest`. Templates are left alone.
 #[derive(Debug, Args)]
 pub struct ResolveArguments {
-    /// File of YAML or JSON documents, or a directory of them; - is standard input
-    #[arg(short, long = "filename", value_name = "FILE|DIR", required = true)]
-    filename: Vec<PathBuf>,
-    /// Look into the directories in a directory, too
-    #[arg(short = 'R', long)]
-    recursive: bool,
-    /// Write the files to DIR, under the names that they have, instead of standard output
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Replace the files
-    #[arg(long, conflicts_with = "output")]
-    in_place: bool,
-    /// Take digests from FILE, which `build`, `bake` or `push` wrote as --metadata-file
-    #[arg(long, value_name = "FILE")]
-    metadata_file: Vec<PathBuf>,
-    /// Take digests from FILE, which `build`, `bake` or `push` wrote as --image-refs: a line NAME@DIGEST for each image
-    ///
-    /// A line without a tag is meant by every tag of its repository.
-    #[arg(long, value_name = "FILE")]
-    image_refs: Vec<PathBuf>,
-    /// Take the digests of images in the local store from there, and ask no registry for them
-    #[arg(long)]
-    local: bool,
-    /// Ask registries for the images that nothing else is known of, too
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    files: FileFlags,
+    #[command(flatten)]
+    digests: DigestFlags,
     /// Fail if an image is left without a digest
     #[arg(long)]
     strict: bool,
@@ -62,12 +38,12 @@ pub struct ResolveArguments {
 
 /// Writes the files with digests, all of them or none.
 pub fn run(arguments: &ResolveArguments, environment: &Environment) -> Result<()> {
-    let written = Written::of(arguments)?;
+    arguments.files.check()?;
     let reporter = Reporter::new(&arguments.progress);
     let progress: Progress<'_> = &|event| reporter.report(event);
-    let files = files::read_all(&arguments.filename, arguments.recursive)?;
+    let files = arguments.files.read()?;
     let client = environment.client(arguments.insecure, 0);
-    let mut digests = Digests::new(arguments, environment, &client, progress)?;
+    let mut digests = Digests::new(&arguments.digests, environment, &client, progress)?;
     let mut left = Vec::new();
     for ReadFile { text, .. } in &files {
         for line in text.templates() {
@@ -88,7 +64,7 @@ pub fn run(arguments: &ResolveArguments, environment: &Environment) -> Result<()
     if arguments.progress.is_for_people() {
         tell_result(&digests, left.len());
     }
-    written.write(&files, &texts)
+    arguments.files.write(&files, &texts)
 }
 
 /// An image that stays without a digest.

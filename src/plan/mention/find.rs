@@ -281,7 +281,7 @@ impl<'a> Finder<'a> {
     fn added(&self, number: usize) -> Option<TextEdit> {
         let SpannedYaml { text, .. } = self.yaml;
         let (key, value) = self.yaml.entry(number, "newName").or(self.yaml.entry(number, "name"))?;
-        let (key, end) = (self.slot(key)?.span, self.yaml.value(value).span.end);
+        let (key, end) = (self.yaml.written(key)?, self.yaml.written(value)?.end);
         let opening = self.yaml.value(number).span.clone();
         if text[opening].ends_with('{') {
             let quote = if text[key].starts_with('"') { "\"" } else { "" };
@@ -297,22 +297,16 @@ impl<'a> Finder<'a> {
         Some(TextEdit { span: at..at, before, has_digest: true, after: "" })
     }
 
-    /// Returns the bytes of a scalar without its anchor, its tag and its quotation marks; with them, where it stands there
+    /// Returns the bytes of a scalar without its anchor, its tag and its quotation marks; with these, where it stands there
     /// otherwise than it reads. None if it spans lines.
     fn slot(&self, number: usize) -> Option<ScalarSlot> {
-        let value = self.yaml.value(number);
-        let SpannedContent::Scalar(text, is_plain) = &value.content else { return None };
-        let source = &self.yaml.text[value.span.clone()];
-        let at = |start: usize| value.span.start + start..value.span.start + start + text.len();
-        match source.rfind(&**text) {
-            _ if text.is_empty() && (source.ends_with("\"\"") || source.ends_with("''")) => {
-                let at = value.span.end - 1;
-                Some(ScalarSlot { span: at..at, quote: "" })
-            }
-            Some(start) if !text.is_empty() => Some(ScalarSlot { span: at(start), quote: "" }),
-            _ if !is_plain && source.starts_with('"') && source.ends_with('"') => {
-                Some(ScalarSlot { span: value.span.clone(), quote: "\"" })
-            }
+        let SpannedContent::Scalar(text, _) = &self.yaml.value(number).content else { return None };
+        let written = self.yaml.written(number)?;
+        let quote = self.yaml.text[written.clone()].chars().next().filter(|first| matches!(first, '"' | '\''));
+        let inner = quote.map_or(written.clone(), |_| written.start + 1..written.end - 1);
+        match quote {
+            _ if self.yaml.text[inner.clone()] == **text => Some(ScalarSlot { span: inner, quote: "" }),
+            Some('"') => Some(ScalarSlot { span: written, quote: "\"" }),
             _ => None,
         }
     }

@@ -89,6 +89,24 @@ impl<'a> SpannedYaml<'a> {
         &self.values[number]
     }
 
+    /// Returns the bytes of a scalar with its quotation marks, but without its anchor and its tag, and what the parser takes
+    /// with it: blanks and a comment behind it. None for what is no scalar, or spans lines without quotation marks.
+    pub fn written(&self, number: usize) -> Option<Range<usize>> {
+        let SpannedValue { content: SpannedContent::Scalar(text, is_plain), span } = self.value(number) else {
+            return None;
+        };
+        let source = &self.text[span.clone()];
+        let start = properties(source);
+        let rest = &source[start..];
+        let (from, length) = match rest.chars().next() {
+            Some('"') if !is_plain => (0, quoted(rest, '"')?),
+            Some('\'') if !is_plain => (0, quoted(rest, '\'')?),
+            _ => (rest.find(&**text)?, text.len()),
+        };
+        let start = span.start + start + from;
+        Some(start..start + length)
+    }
+
     /// Returns the text of a scalar, also where an alias stands for it; none if it is something else.
     pub fn scalar(&self, number: usize) -> Option<&str> {
         match &self.value(number).content {
@@ -128,6 +146,29 @@ impl<'a> SpannedYaml<'a> {
         let (_, value) = self.entry(number, name)?;
         self.scalar(value).filter(|_| !self.is_empty(value))
     }
+}
+
+/// Returns where a value begins behind its anchor and its tag.
+fn properties(source: &str) -> usize {
+    let mut rest = source;
+    while rest.starts_with(['&', '!']) {
+        rest = rest.find(char::is_whitespace).map_or("", |at| &rest[at..]).trim_start();
+    }
+    source.len() - rest.len()
+}
+
+/// Returns the bytes up to the end of the quotation that `rest` begins with; none if it has no end.
+fn quoted(rest: &str, quote: char) -> Option<usize> {
+    let mut letters = rest.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '\\' if quote == '"' => drop(letters.next()),
+            '\'' if quote == '\'' && letters.next_if(|(_, next)| *next == '\'').is_some() => {}
+            _ if letter == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A part of a text, and where its characters begin if these are no bytes.

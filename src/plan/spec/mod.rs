@@ -1,6 +1,9 @@
 //! What the user asks for, before it is expanded for each platform: `ocibake.toml`, the flags, or one over the other.
 
+mod images;
 mod read;
+
+pub use images::{DockerfileTable, ImageTable, TableRecipe};
 
 use std::path::PathBuf;
 

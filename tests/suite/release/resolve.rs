@@ -106,7 +106,7 @@ fn images_that_were_built_here_are_known_and_their_registry_says_what_they_are_t
     // What the registry does not have stays, and is told of; with --strict it is an error, and nothing is written.
     let asked = resolve(&world, &["-f", "a.yaml", "--all"]).success();
     assert_eq!(asked.stdout, expected(&digest));
-    asked.says(&["a.yaml:2:", "/other:1", "not found"]);
+    asked.says(&["a.yaml:2:", "/other:1", "404 Not Found"]);
     let strict = resolve(&world, &["-f", "a.yaml", "--all", "--strict", "-o", "out"]).failure(1);
     strict.says(&["1 image is left without a digest", "a.yaml:2:", "/other:1"]);
     assert!(!world.path("out").exists());
@@ -174,8 +174,8 @@ fn what_is_wrong_is_told_with_its_place_and_nothing_is_written() {
     write(&world, "m.json", "{\"containerimage.digest\": \"sha256:00\"}");
     fs::create_dir(world.path("empty")).unwrap();
     let cases: &[(&[&str], i32, &[&str])] = &[
-        (&["-f", "bad.yaml"], 1, &["bad.yaml:3", "this is not YAML"]),
-        (&["-f", "good.yaml", "-f", "bad.yaml", "-o", "out"], 1, &["bad.yaml:3"]),
+        (&["-f", "bad.yaml"], 1, &["bad.yaml:2:8", "this is not YAML"]),
+        (&["-f", "good.yaml", "-f", "bad.yaml", "-o", "out"], 1, &["bad.yaml:2:8"]),
         (&["-f", "missing.yaml"], 1, &["missing.yaml"]),
         (&["-f", "empty"], 1, &["empty has no .yaml, .yml or .json file", "-R"]),
         (&["-f", "good.yaml", "--image-refs", "refs"], 1, &["refs:1:1", "sha256:1"]),
