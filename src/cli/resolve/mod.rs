@@ -46,8 +46,8 @@ pub fn run(arguments: &ResolveArguments, environment: &Environment) -> Result<()
     let mut digests = Digests::new(&arguments.digests, environment, &client, progress)?;
     let mut left = Vec::new();
     for ReadFile { text, .. } in &files {
-        for line in text.templates() {
-            let message = format!("{}:{line} is a template, and is left as it is", text.file());
+        if let Some(line) = text.template() {
+            let message = format!("{}:{line}: what is a template is left as it is", text.file());
             progress(Event::Warning { kind: WarningKind::TemplateLeftAlone, message: &message });
         }
         look_up(text, &mut digests, &mut left)?;
@@ -86,8 +86,7 @@ fn look_up(text: &MentionText, digests: &mut Digests<'_>, left: &mut Vec<LeftIma
             },
         };
         if let ResolvedImage::Left { told, was_asked } = outcome {
-            let excerpt = text.excerpt(mention);
-            let place = format!("{}:{}", excerpt.file, excerpt.line);
+            let place = format!("{}:{}", text.file(), mention.line);
             left.push(LeftImage { place, told: format!("{}: {told}", mention.name.familiar()), was_asked });
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::yaml::{MOST_VALUES, SpannedContent, SpannedYaml, parts};
+use super::yaml::{MOST_VALUES, SpannedContent, SpannedYaml, YamlFault, parts};
 use crate::error::{Excerpt, Result};
 use crate::oci::{Digest, Reference};
 
@@ -13,7 +13,7 @@ pub struct MentionText {
     file: String,
     text: String,
     mentions: Vec<ImageMention>,
-    templates: Vec<usize>,
+    template: Option<usize>,
 }
 
 /// An image that a text names, without a digest.
@@ -21,6 +21,8 @@ pub struct MentionText {
 pub struct ImageMention {
     /// What the text says; without a tag where it leaves that to others.
     pub name: Reference,
+    /// The line on which it stands.
+    pub line: usize,
     span: Range<usize>,
     edits: Vec<TextEdit>,
 }
@@ -45,15 +47,21 @@ impl MentionText {
     /// Reads `text`, which errors call `file`. What is a template of Helm's, and no YAML until that has filled it in, is left
     /// alone. Fails for anything else that is no YAML, and for more than anybody writes.
     pub fn read(file: &str, text: String) -> Result<Self> {
-        let (mut mentions, mut templates, mut left) = (Vec::new(), Vec::new(), MOST_VALUES);
+        let (mut mentions, mut template, mut left) = (Vec::new(), None, MOST_VALUES);
         for part in parts(&text) {
             match SpannedYaml::read(file, &text, part.clone(), &mut left) {
                 Ok(yaml) => mentions.extend(Finder::new(&yaml).find(is_kustomization_file(file))),
-                Err(_) if text[part.clone()].contains("{{") => templates.push(line_of(&text, part.start)),
-                Err(error) => return Err(error),
+                Err(_) if text[part.clone()].contains("{{") => template = template.or(Some(part.start)),
+                Err(YamlFault { error, span }) => return Err(error.with_excerpt(Excerpt::new(file, &text, span))),
             }
         }
-        Ok(MentionText { file: file.to_owned(), text, mentions, templates })
+        let (mut line, mut at) = (1, 0);
+        for mention in &mut mentions {
+            line += text[at..mention.span.start].matches('\n').count();
+            (at, mention.line) = (mention.span.start, line);
+        }
+        let template = template.map(|start| text[..start].matches('\n').count() + 1);
+        Ok(MentionText { file: file.to_owned(), text, mentions, template })
     }
 
     /// Returns its name.
@@ -71,9 +79,9 @@ impl MentionText {
         &self.mentions
     }
 
-    /// Returns the lines at which documents begin that are templates.
-    pub fn templates(&self) -> &[usize] {
-        &self.templates
+    /// Returns the line at which the first document begins that is a template; none if none is.
+    pub fn template(&self) -> Option<usize> {
+        self.template
     }
 
     /// Returns the line of an image.
@@ -111,10 +119,6 @@ impl TextEdit {
 fn is_kustomization_file(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
     matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text[..at].matches('\n').count() + 1
 }
 
 struct Finder<'a> {
@@ -255,7 +259,7 @@ impl<'a> Finder<'a> {
     fn add(&mut self, number: usize, name: Reference, edits: Vec<TextEdit>) {
         if self.known.insert(number) {
             let span = self.slot(number).map_or(self.yaml.value(number).span.clone(), |slot| slot.span);
-            self.mentions.push(ImageMention { name, span, edits });
+            self.mentions.push(ImageMention { name, line: 0, span, edits });
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
-use crate::error::{Error, Excerpt, Result};
+use crate::error::Error;
 
 /// The most values that one file may have.
 pub const MOST_VALUES: usize = 1_000_000;
@@ -41,6 +41,13 @@ pub enum SpannedContent<'a> {
     Alias(usize),
 }
 
+/// What is wrong with a text, and where.
+#[derive(Debug)]
+pub struct YamlFault {
+    pub error: Error,
+    pub span: Range<usize>,
+}
+
 /// Returns the parts of `text` that are read by themselves: what lies between the markers `---`, each with the one before it.
 pub fn parts(text: &str) -> Vec<Range<usize>> {
     let start = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
@@ -62,12 +69,13 @@ pub fn parts(text: &str) -> Vec<Range<usize>> {
 
 impl<'a> SpannedYaml<'a> {
     /// Reads the part `part` of `text`, which errors call `file`; `left` values may still be read.
-    pub fn read(file: &str, text: &'a str, part: Range<usize>, left: &mut usize) -> Result<Self> {
+    pub fn read(file: &str, text: &'a str, part: Range<usize>, left: &mut usize) -> Result<Self, YamlFault> {
         let source = &text[part.clone()];
         let starts = (!source.is_ascii()).then(|| source.char_indices().map(|(at, _)| at).collect::<Vec<_>>());
         let mut reader = SpannedReader {
             parser: Parser::new_from_str(source),
-            place: SpannedPlace { file, text, part, starts },
+            file,
+            place: SpannedPlace { part, starts },
             yaml: SpannedYaml { text, values: Vec::new(), roots: Vec::new() },
             anchors: HashMap::new(),
             left,
@@ -172,14 +180,12 @@ fn quoted(rest: &str, quote: char) -> Option<usize> {
 }
 
 /// A part of a text, and where its characters begin if these are no bytes.
-struct SpannedPlace<'a> {
-    file: &'a str,
-    text: &'a str,
+struct SpannedPlace {
     part: Range<usize>,
     starts: Option<Vec<usize>>,
 }
 
-impl SpannedPlace<'_> {
+impl SpannedPlace {
     /// Returns where a character stands in all of the text.
     fn byte(&self, character: usize) -> usize {
         let at = match &self.starts {
@@ -188,22 +194,19 @@ impl SpannedPlace<'_> {
         };
         self.part.start + at.unwrap_or(self.part.len()).min(self.part.len())
     }
-
-    fn blame(&self, error: Error, span: Range<usize>) -> Error {
-        error.with_excerpt(Excerpt::new(self.file, self.text, span))
-    }
 }
 
 struct SpannedReader<'a, 'f> {
     parser: Parser<'a, StrInput<'a>>,
-    place: SpannedPlace<'f>,
+    file: &'f str,
+    place: SpannedPlace,
     yaml: SpannedYaml<'a>,
     anchors: HashMap<usize, usize>,
     left: &'f mut usize,
 }
 
 impl<'a> SpannedReader<'a, '_> {
-    fn next(&mut self) -> Result<(Event<'a>, Range<usize>)> {
+    fn next(&mut self) -> Result<(Event<'a>, Range<usize>), YamlFault> {
         match self.parser.next_event() {
             Some(Ok((event, Span { start, end }))) => {
                 let start = self.place.byte(start.index());
@@ -212,27 +215,29 @@ impl<'a> SpannedReader<'a, '_> {
             None => Ok((Event::StreamEnd, 0..0)),
             Some(Err(error)) => {
                 let at = self.place.byte(error.marker().index());
-                Err(self.place.blame(Error::input(format!("this is not YAML: {}", error.info())), at..at + 1))
+                let error = Error::input(format!("this is not YAML: {}", error.info()));
+                Err(YamlFault { error, span: at..at + 1 })
             }
         }
     }
 
     /// Reads the value that begins with `event`, and returns its number.
-    fn value(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<usize> {
+    fn value(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<usize, YamlFault> {
         if depth > DEEPEST {
             let error = Error::input(format!("values stand within each other more than {DEEPEST} deep"));
-            return Err(self.place.blame(error, span));
+            return Err(YamlFault { error, span });
         }
-        *self.left = self.left.checked_sub(1).ok_or_else(|| {
-            self.place
-                .blame(Error::input(format!("{} has more than {MOST_VALUES} values", self.place.file)), span.clone())
-        })?;
+        let Some(left) = self.left.checked_sub(1) else {
+            let error = Error::input(format!("{} has more than {MOST_VALUES} values", self.file));
+            return Err(YamlFault { error, span });
+        };
+        *self.left = left;
         let (anchor, content) = match event {
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(meant) => (0, SpannedContent::Alias(*meant)),
                 None => {
                     let error = Error::input("this alias stands within what it is an alias of");
-                    return Err(self.place.blame(error, span));
+                    return Err(YamlFault { error, span });
                 }
             },
             Event::Scalar(text, style, anchor, _) => {
@@ -240,7 +245,7 @@ impl<'a> SpannedReader<'a, '_> {
             }
             Event::SequenceStart(anchor, _) => (anchor, SpannedContent::List(self.list(depth)?)),
             Event::MappingStart(anchor, _) => (anchor, SpannedContent::Mapping(self.mapping(depth)?)),
-            _ => return Err(self.place.blame(Error::input("there is no value here"), span)),
+            _ => return Err(YamlFault { error: Error::input("there is no value here"), span }),
         };
         let number = self.yaml.values.len();
         self.yaml.values.push(SpannedValue { content, span });
@@ -250,7 +255,7 @@ impl<'a> SpannedReader<'a, '_> {
         Ok(number)
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<usize>> {
+    fn list(&mut self, depth: usize) -> Result<Vec<usize>, YamlFault> {
         let mut values = Vec::new();
         loop {
             match self.next()? {
@@ -260,7 +265,7 @@ impl<'a> SpannedReader<'a, '_> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<(usize, usize)>> {
+    fn mapping(&mut self, depth: usize) -> Result<Vec<(usize, usize)>, YamlFault> {
         let mut entries = Vec::new();
         loop {
             let (event, span) = self.next()?;

@@ -6,7 +6,7 @@ use super::{AddOrigin, AddSpec, LayerSpec, Libc, Spec};
 use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
 use crate::plan::annotation::PlacedAnnotations;
-use crate::plan::table::{TomlDocument, TomlTable, TomlValue};
+use crate::plan::table::{TomlDocument, TomlValue};
 use crate::plan::{About, Owner, setting};
 use crate::tree::Mode;
 

@@ -229,19 +229,19 @@ fn what_is_resolved_once_stays_as_it_is() {
 fn templates_are_left_alone_and_told_of() {
     let template = "{{- if .Values.on }}\nimage: registry.example/team/api:v1\n{{- end }}\n";
     stays("templates/a.yaml", template);
-    assert_eq!(read("a.yaml", template).templates(), [1]);
+    assert_eq!(read("a.yaml", template).template(), Some(1));
     // The documents beside it are none.
     let mixed =
         format!("image: registry.example/team/web:v1\n---\n{template}---\nimage: registry.example/team/web:v1\n");
     assert_eq!(resolved("a.yaml", &mixed), mixed.replace("web:v1", "web@D"));
-    assert_eq!(read("a.yaml", &mixed).templates(), [2]);
+    assert_eq!(read("a.yaml", &mixed).template(), Some(2));
     let values = "a: {image: \"{{ .Values.image }}\"}\nb: {image: \"registry.example/team/api:{{ .Values.tag }}\"}\n\
                   c:\n  image: ${REGISTRY}/api:v1\nd:\n  image: registry.example/team/api:v1\n";
     assert_eq!(
         resolved("a.yaml", values),
         values.replace("d:\n  image: registry.example/team/api:v1", "d:\n  image: registry.example/team/api@D")
     );
-    assert_eq!(read("a.yaml", values).templates(), [0; 0]);
+    assert_eq!(read("a.yaml", values).template(), None);
 }
 
 #[test]
@@ -261,6 +261,14 @@ fn what_is_no_yaml_is_refused_with_its_line() {
     assert_eq!((excerpt.file.as_str(), excerpt.line), ("k8s/a.yaml", 3));
     let error = refusal("a: b\n---\nc: 'd\n");
     assert_eq!(error.excerpt.unwrap().line, 3);
+}
+
+#[test]
+fn images_know_their_lines() {
+    let text = "a: {image: b}\n---\n\nimages: [{name: c, newTag: d}]\nimage: &e !!str\n  e\n---\n# é\nimage: {repository: f, tag: g}\n";
+    let read = read("a.yaml", text);
+    let told: Vec<_> = read.mentions().iter().map(|mention| (mention.name.repository(), mention.line)).collect();
+    assert_eq!(told, [("library/b", 1), ("library/c", 4), ("library/e", 6), ("library/f", 9)]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What users write, as data: specs, flags, labels, modes and names.
 
 mod base_spec;
+mod image_tables;
 mod label;
 mod mention;
 mod mode;
