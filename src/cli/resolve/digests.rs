@@ -9,7 +9,7 @@ use crate::cli::environment::Environment;
 use crate::cli::{image_refs, metadata};
 use crate::error::{ErrorKind, Result};
 use crate::oci::{Digest, Reference};
-use crate::plan::mention::KnownImages;
+use crate::plan::mention::{ImageMention, KnownImages};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::store::{ImageArrival, LocalStore, Store};
@@ -41,8 +41,8 @@ pub struct Digests<'a> {
     asks_all: bool,
     client: &'a OnDemand,
     progress: Progress<'a>,
-    /// By the names in full.
-    found: BTreeMap<String, (Reference, ResolvedImage)>,
+    /// By the names in full, and whether their tags are open.
+    found: BTreeMap<(String, bool), (String, ResolvedImage)>,
 }
 
 /// What came of an image.
@@ -72,28 +72,36 @@ impl<'a> Digests<'a> {
         Ok(Digests { known, store, takes_local, asks_all, client, progress, found: BTreeMap::new() })
     }
 
-    /// Returns the digest that `name` stands for, if that is to be found.
-    pub fn look_up(&mut self, name: &Reference) -> Result<ResolvedImage> {
-        if let Some((_, outcome)) = self.found.get(&name.to_string()) {
+    /// Returns the digest that `mention` stands for, if that is to be found.
+    pub fn look_up(&mut self, mention: &ImageMention) -> Result<ResolvedImage> {
+        let key = (mention.name.to_string(), mention.is_open);
+        if let Some((_, outcome)) = self.found.get(&key) {
             return Ok(outcome.clone());
         }
-        let outcome = self.find(name)?;
-        self.found.insert(name.to_string(), (name.clone(), outcome.clone()));
+        let outcome = match (mention.is_open, self.known.only_of(&mention.name)) {
+            (false, _) => self.find(&mention.name)?,
+            (true, Some(digest)) => ResolvedImage::Digest(digest),
+            // No registry knows which tag is meant.
+            (true, None) => {
+                ResolvedImage::Left { told: "which tag is meant is not said here".to_owned(), was_asked: false }
+            }
+        };
+        self.found.insert(key, (mention.title(), outcome.clone()));
         Ok(outcome)
     }
 
-    /// Returns the digest that was found for `name`.
-    pub fn found(&self, name: &Reference) -> Option<Digest> {
-        match self.found.get(&name.to_string())? {
+    /// Returns the digest that was found for `mention`.
+    pub fn found(&self, mention: &ImageMention) -> Option<Digest> {
+        match self.found.get(&(mention.name.to_string(), mention.is_open))? {
             (_, ResolvedImage::Digest(digest)) => Some(*digest),
             (_, ResolvedImage::Left { .. }) => None,
         }
     }
 
-    /// Returns all names that have a digest.
-    pub fn all(&self) -> impl Iterator<Item = (&Reference, Digest)> {
-        self.found.values().filter_map(|(name, outcome)| match outcome {
-            ResolvedImage::Digest(digest) => Some((name, *digest)),
+    /// Returns all images that have a digest, by what they are called.
+    pub fn all(&self) -> impl Iterator<Item = (&str, Digest)> {
+        self.found.values().filter_map(|(title, outcome)| match outcome {
+            ResolvedImage::Digest(digest) => Some((title.as_str(), *digest)),
             ResolvedImage::Left { .. } => None,
         })
     }

@@ -59,7 +59,7 @@ pub fn run(arguments: &ResolveArguments, environment: &Environment) -> Result<()
         let message = format!("{place}: {told}");
         progress(Event::Warning { kind: WarningKind::ImageNotResolved, message: &message });
     }
-    let texts: Vec<String> = files.iter().map(|file| file.text.resolved(|name| digests.found(name))).collect();
+    let texts: Vec<String> = files.iter().map(|file| file.text.resolved(|mention| digests.found(mention))).collect();
     reporter.finish();
     if arguments.progress.is_for_people() {
         tell_result(&digests, left.len());
@@ -79,7 +79,7 @@ struct LeftImage {
 fn look_up(text: &MentionText, digests: &mut Digests<'_>, left: &mut Vec<LeftImage>) -> Result<()> {
     for mention in text.mentions() {
         let outcome = match mention.has_place() {
-            true => digests.look_up(&mention.name).map_err(|error| error.or_excerpt(Some(&text.excerpt(mention))))?,
+            true => digests.look_up(mention).map_err(|error| error.or_excerpt(Some(&text.excerpt(mention))))?,
             false => ResolvedImage::Left {
                 told: "there is neither a tag nor a digest that could be set".to_owned(),
                 was_asked: false,
@@ -87,7 +87,7 @@ fn look_up(text: &MentionText, digests: &mut Digests<'_>, left: &mut Vec<LeftIma
         };
         if let ResolvedImage::Left { told, was_asked } = outcome {
             let place = format!("{}:{}", text.file(), mention.line);
-            left.push(LeftImage { place, told: format!("{}: {told}", mention.name.familiar()), was_asked });
+            left.push(LeftImage { place, told: format!("{}: {told}", mention.title()), was_asked });
         }
     }
     Ok(())
@@ -111,8 +111,8 @@ fn unresolved(left: Vec<LeftImage>) -> Error {
 
 /// Says which names have digests now.
 fn tell_result(digests: &Digests<'_>, left: usize) {
-    for (name, digest) in digests.all() {
-        tell(&format!("{} is {digest}", name.familiar()));
+    for (title, digest) in digests.all() {
+        tell(&format!("{title} is {digest}"));
     }
     match (digests.all().count(), left) {
         (0, 0) => tell("no image is named without a digest"),

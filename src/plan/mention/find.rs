@@ -19,8 +19,10 @@ pub struct MentionText {
 /// An image that a text names, without a digest.
 #[derive(Debug)]
 pub struct ImageMention {
-    /// What the text says; without a tag where it leaves that to others.
+    /// What the text says.
     pub name: Reference,
+    /// Which tag is meant is said elsewhere: in the resources that a kustomization changes, or by a chart.
+    pub is_open: bool,
     /// The line on which it stands.
     pub line: usize,
     span: Range<usize>,
@@ -37,6 +39,11 @@ struct TextEdit {
 }
 
 impl ImageMention {
+    /// Returns what it is called, as docker shows names; without a tag if that is open.
+    pub fn title(&self) -> String {
+        if self.is_open { self.name.name() } else { self.name.familiar() }
+    }
+
     /// Returns whether there is a place for a digest: Helm values that have neither a tag nor a digest have none.
     pub fn has_place(&self) -> bool {
         !self.edits.is_empty()
@@ -90,11 +97,10 @@ impl MentionText {
     }
 
     /// Returns the text with the digests of the images that have one by `digest_of`; everything else is as it was.
-    pub fn resolved(&self, digest_of: impl Fn(&Reference) -> Option<Digest>) -> String {
-        let digested = |mention: &ImageMention| digest_of(&mention.name).map(|digest| digest.to_string());
+    pub fn resolved(&self, digest_of: impl Fn(&ImageMention) -> Option<Digest>) -> String {
         let mut edits: Vec<(&TextEdit, String)> = Vec::new();
         for mention in &self.mentions {
-            let Some(digest) = digested(mention) else { continue };
+            let Some(digest) = digest_of(mention).map(|digest| digest.to_string()) else { continue };
             edits.extend(mention.edits.iter().map(|edit| (edit, edit.text(&digest))));
         }
         edits.sort_by_key(|(edit, _)| edit.span.start);
@@ -211,7 +217,7 @@ impl<'a> Finder<'a> {
         let Some(name) = text.parse::<Reference>().ok().filter(|name| name.digest().is_none()) else { return };
         let tag = name.tag().map_or(0, |tag| tag.len() + 1);
         let before = format!("{}@", &text[..text.len() - tag]);
-        self.add(number, name, edits(before));
+        self.add(number, name, false, edits(before));
     }
 
     /// Adds what Helm values call an image: `repository`, beside `registry`, `tag` and `digest`.
@@ -230,7 +236,7 @@ impl<'a> Finder<'a> {
             _ => Vec::new(),
         };
         let at = yaml.entry(number, "repository").map_or(number, |(_, value)| value);
-        self.add(at, name, edits);
+        self.add(at, name, tag.is_none(), edits);
     }
 
     /// Adds what a kustomization says of an image: `newName` and `newTag` for the `name` in its resources.
@@ -253,13 +259,13 @@ impl<'a> Finder<'a> {
             (None, None) => self.added(number).into_iter().collect(),
         };
         let at = yaml.entry(number, "newName").or(yaml.entry(number, "name")).map_or(number, |(_, value)| value);
-        self.add(at, reference, edits);
+        self.add(at, reference, tag.is_none(), edits);
     }
 
-    fn add(&mut self, number: usize, name: Reference, edits: Vec<TextEdit>) {
+    fn add(&mut self, number: usize, name: Reference, is_open: bool, edits: Vec<TextEdit>) {
         if self.known.insert(number) {
             let span = self.slot(number).map_or(self.yaml.value(number).span.clone(), |slot| slot.span);
-            self.mentions.push(ImageMention { name, line: 0, span, edits });
+            self.mentions.push(ImageMention { name, is_open, line: 0, span, edits });
         }
     }
 

@@ -36,12 +36,8 @@ impl KnownImages {
         if let Some(digest) = known.tagged.get(name.tag().unwrap_or("latest")) {
             return Ok(Some(*digest));
         }
-        let mut meant = known.untagged.clone();
-        if meant.is_empty() && name.tag().is_none() {
-            meant.extend(known.tagged.values());
-            meant.sort_unstable_by_key(ToString::to_string);
-            meant.dedup();
-        }
+        let all = known.all();
+        let meant = if known.untagged.is_empty() && name.tag().is_none() { &all } else { &known.untagged };
         match meant.as_slice() {
             [] => Ok(None),
             [digest] => Ok(Some(*digest)),
@@ -49,6 +45,24 @@ impl KnownImages {
                 .with_details(several.iter().map(ToString::to_string).collect())
                 .with_hint("write the tag of one, and have a metadata file say which tags they have")),
         }
+    }
+
+    /// Returns the digest of the only image that is known of a repository, whatever its tags; none if there are several.
+    pub fn only_of(&self, name: &Reference) -> Option<Digest> {
+        match self.0.get(&name.name())?.all().as_slice() {
+            [digest] => Some(*digest),
+            _ => None,
+        }
+    }
+}
+
+impl KnownTags {
+    /// Returns all digests, each once.
+    fn all(&self) -> Vec<Digest> {
+        let mut all: Vec<Digest> = self.untagged.iter().chain(self.tagged.values()).copied().collect();
+        all.sort_unstable_by_key(ToString::to_string);
+        all.dedup();
+        all
     }
 }
 
@@ -93,5 +107,9 @@ mod tests {
         assert_eq!(one.digest_of(&name("r.example/api")).unwrap(), Some(Digest::of(b"one")));
         let two = known(&[("r.example/api:1", "one"), ("r.example/api:2", "two")]);
         assert!(two.digest_of(&name("r.example/api")).is_err());
+        assert_eq!(
+            (one.only_of(&name("r.example/api")), two.only_of(&name("r.example/api"))),
+            (Some(Digest::of(b"one")), None)
+        );
     }
 }

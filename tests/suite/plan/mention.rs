@@ -1,8 +1,8 @@
 //! Images in Kubernetes manifests, kustomizations and Helm values, and digests in their place.
 
 use ocibake::error::Error;
-use ocibake::oci::{Digest, Reference};
-use ocibake::plan::mention::MentionText;
+use ocibake::oci::Digest;
+use ocibake::plan::mention::{ImageMention, MentionText};
 use proptest::prelude::*;
 
 /// What is behind the names of `known` images in the expected text, as `@D`.
@@ -16,7 +16,7 @@ fn read(file: &str, text: &str) -> MentionText {
 
 /// Every image of `registry.example/team` has the digest, and no other has one.
 fn resolved(file: &str, text: &str) -> String {
-    let is_ours = |name: &Reference| name.name().starts_with("registry.example/team/").then(digest);
+    let is_ours = |mention: &ImageMention| mention.name.name().starts_with("registry.example/team/").then(digest);
     let resolved = read(file, text).resolved(is_ours).replace(&digest().to_string(), "D");
     assert_eq!(resolved.matches("sha256:").count(), text.matches("sha256:").count());
     resolved

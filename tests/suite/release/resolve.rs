@@ -79,6 +79,12 @@ fn what_was_just_pushed_goes_into_manifests_kustomizations_and_values() {
     assert_eq!(read(&world, "out/deep/web.json"), format!("{{\"kind\": \"Pod\", \"image\": \"{team}/web@{web}\"}}\n"));
     assert!(!world.path("out/deep/notes.txt").exists());
 
+    // Which tag a kustomization without one means is said elsewhere, and not by the registry.
+    write(&world, "open.yaml", &format!("images:\n- name: api\n  newName: {team}/api\n"));
+    let known = resolve(&world, &["-f", "open.yaml", "--metadata-file", "api.json"]).success();
+    assert_eq!(known.stdout, format!("images:\n- name: api\n  newName: {team}/api\n  digest: {api}\n"));
+    resolve(&world, &["-f", "open.yaml", "--all", "--strict"]).failure(1).says(&["open.yaml:3:", "which tag is meant"]);
+
     // The registry says the same, if it is asked.
     let asked = resolve(&world, &["-f", "k8s/kustomization.yaml", "-f", "k8s/web.json", "--all"]).success();
     assert_eq!(asked.stdout, expected.split_once("---\n").unwrap().1);
