@@ -68,7 +68,7 @@ pub struct OutputFlags {
     pub metadata_file: Option<PathBuf>,
     /// Write a line NAME@DIGEST for each repository of the image to FILE, for `ocibake resolve` and what signs images
     #[arg(long, value_name = "FILE")]
-    image_refs: Option<PathBuf>,
+    pub image_refs: Option<PathBuf>,
 }
 
 impl OutputFlags {

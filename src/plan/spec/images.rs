@@ -1,13 +1,13 @@
 //! Reads the tables `[image.NAME]` of an `ocibake.toml` that has several images.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use toml::de::DeTable;
 
 use super::Spec;
+use super::links::{self, LinkedImage};
 use super::read::{about, config, layers, name, pairs, platforms};
-use crate::error::{Error, ErrorKind, Excerpt, Result, suggestion};
+use crate::error::{Error, ErrorKind, Excerpt, Result};
 use crate::oci::{Map, Platform, Reference};
 use crate::plan::inherit::laid_over;
 use crate::plan::quantity::Size;
@@ -132,9 +132,6 @@ const DOCKERFILE_KEYS: &[&str] = &[
 /// The most images of one file.
 const MOST_IMAGES: usize = 1000;
 
-/// What refers to another image of the file.
-const IMAGE_PREFIX: &str = "target:";
-
 impl ImageTable {
     /// Reads the images of an `ocibake.toml`, in their order; `file` is its name in errors. None if it has no tables `image`, so
     /// that it is a [`Spec`]. What stands at the top is for all images: a key of an image goes before it; labels, annotations,
@@ -168,7 +165,7 @@ impl ImageTable {
                 images.blame_key(Error::input("`image` has no images").with_hint("write one as `[image.NAME]`"))
             );
         }
-        check_links(&read)?;
+        links::check(&read.iter().map(ImageTable::linked).collect::<Vec<_>>())?;
         Ok(Some(read))
     }
 
@@ -178,7 +175,11 @@ impl ImageTable {
             TableRecipe::Dockerfile(table) => Some(&table.contexts),
             TableRecipe::Layers(_) => None,
         };
-        contexts.into_iter().flat_map(|contexts| contexts.values()).filter_map(|place| place.strip_prefix(IMAGE_PREFIX))
+        contexts.into_iter().flat_map(|contexts| contexts.values()).filter_map(|place| links::linked(place))
+    }
+
+    fn linked(&self) -> LinkedImage<'_> {
+        LinkedImage { name: &self.name, place: &self.place, links: self.links().collect() }
     }
 }
 
@@ -362,49 +363,8 @@ fn check_context(name: &str, place: &str) -> Result<()> {
     if context_name(name).is_none() {
         return Err(Error::input(format!("`{name}` cannot be the name of a context")));
     }
-    match place.strip_prefix(IMAGE_PREFIX) {
+    match links::linked(place) {
         Some(_) => Ok(()),
         None => is::<ContextPlace>(place),
     }
-}
-
-/// Refuses images that take from one that is not there, or from one that takes from them.
-fn check_links(images: &[ImageTable]) -> Result<()> {
-    let by_name: BTreeMap<&str, &ImageTable> = images.iter().map(|image| (image.name.as_str(), image)).collect();
-    for image in images {
-        if let Some(link) = image.links().find(|link| !by_name.contains_key(link)) {
-            let error = Error::input(format!("the image `{}` takes from `{link}`, which is none here", image.name));
-            let hint = match suggestion(link, by_name.keys().copied()) {
-                Some(near) => format!("did you mean `{IMAGE_PREFIX}{near}`?"),
-                None => format!("known are {}", by_name.keys().copied().collect::<Vec<_>>().join(", ")),
-            };
-            return Err(error.with_excerpt(image.place.clone()).with_hint(hint));
-        }
-    }
-    let mut done = BTreeSet::new();
-    images.iter().try_for_each(|image| follow(image, &by_name, &mut Vec::new(), &mut done))
-}
-
-/// Goes on from `image`, which the images on `path` take from, to those that are not `done`.
-fn follow<'a>(
-    image: &'a ImageTable,
-    by_name: &BTreeMap<&str, &'a ImageTable>,
-    path: &mut Vec<&'a str>,
-    done: &mut BTreeSet<&'a str>,
-) -> Result<()> {
-    if let Some(start) = path.iter().position(|name| *name == image.name) {
-        let ring: Vec<&str> = path[start..].iter().copied().chain([image.name.as_str()]).collect();
-        let error = Error::input(format!("the images take from each other: {}", ring.join(" → ")));
-        return Err(error.with_excerpt(image.place.clone()));
-    }
-    if done.contains(image.name.as_str()) {
-        return Ok(());
-    }
-    path.push(&image.name);
-    for link in image.links().filter_map(|link| by_name.get(link)) {
-        follow(link, by_name, path, done)?;
-    }
-    path.pop();
-    done.insert(&image.name);
-    Ok(())
 }
