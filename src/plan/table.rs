@@ -55,11 +55,16 @@ impl<'a> TomlDocument<'a> {
 impl<'a> TomlTable<'a> {
     /// Returns the value of `key`, which [`finish`](Self::finish) then knows; none if it is not there.
     pub fn take(&self, key: &'static str) -> Option<TomlValue<'a>> {
+        self.know(key);
+        let (key, value) = self.entries.get_key_value(key)?;
+        Some(self.value(key, value))
+    }
+
+    /// Has [`finish`](Self::finish) know `key`.
+    pub fn know(&self, key: &'static str) {
         if !self.asked.borrow().contains(&key) {
             self.asked.borrow_mut().push(key);
         }
-        let (key, value) = self.entries.get_key_value(key)?;
-        Some(self.value(key, value))
     }
 
     /// Returns all entries of a table whose keys are the user's, in the order of the file.

@@ -143,7 +143,7 @@ impl ImageTable {
         let Some(images) = top.take("image") else { return Ok(None) };
         let tables = images.table()?;
         let known = || [COMMON_KEYS, LAYER_KEYS, DOCKERFILE_KEYS].into_iter().flatten();
-        known().for_each(|key| drop(top.take(key)));
+        known().for_each(|key| top.know(key));
         if let Some(key) = OWN_KEYS.iter().find_map(|key| top.take(key)) {
             let error = Error::input(format!("`{}` at the top would name all images alike", key.key));
             return Err(key.blame_key(error.with_hint("write it below `[image.NAME]`")));
@@ -156,7 +156,7 @@ impl ImageTable {
         let mut read = Vec::new();
         for entry in entries {
             let own = entry.table()?;
-            known().chain(OWN_KEYS).for_each(|key| drop(own.take(key)));
+            known().chain(OWN_KEYS).for_each(|key| own.know(key));
             own.finish()?;
             read.push(Layered { own: &own, top: &top }.image(&entry)?);
         }
