@@ -438,6 +438,10 @@ pub enum WarningKind {
     StoreNotTrimmed,
     /// There is no place for a local store that lasts.
     TemporaryStore,
+    /// A document is a template, and no digest is put into it.
+    TemplateLeftAlone,
+    /// A registry has no image of a name that was to get a digest.
+    ImageNotResolved,
 }
 
 impl WarningKind {
@@ -477,6 +481,8 @@ impl WarningKind {
             WarningKind::NoShell => "no-shell",
             WarningKind::StoreNotTrimmed => "store-not-trimmed",
             WarningKind::TemporaryStore => "temporary-store",
+            WarningKind::TemplateLeftAlone => "template-left-alone",
+            WarningKind::ImageNotResolved => "image-not-resolved",
         }
     }
 }

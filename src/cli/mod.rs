@@ -16,6 +16,7 @@ mod environment;
 mod flags;
 mod format;
 mod image;
+mod image_refs;
 mod index;
 mod inspect;
 mod interrupt;
@@ -27,6 +28,7 @@ mod print;
 mod progress;
 mod push;
 mod rebase;
+mod resolve;
 mod store;
 mod tags;
 mod terminal;
@@ -66,6 +68,7 @@ enum ProgramCommand {
     Copy(copy::CopyArguments),
     Inspect(inspect::InspectArguments),
     Ls(ls::LsArguments),
+    Resolve(resolve::ResolveArguments),
     Tags(tags::TagsArguments),
     Images(image::list::ImageListArguments),
     Tag(image::tag::TagArguments),
@@ -199,6 +202,7 @@ impl ProgramCommand {
             ProgramCommand::Copy(arguments) => copy::run(arguments, environment),
             ProgramCommand::Inspect(arguments) => inspect::run(arguments, environment),
             ProgramCommand::Ls(arguments) => ls::run(arguments, environment),
+            ProgramCommand::Resolve(arguments) => resolve::run(arguments, environment),
             ProgramCommand::Tags(arguments) => tags::run(arguments, environment),
             ProgramCommand::Images(arguments) => image::list::run(arguments, environment),
             ProgramCommand::Tag(arguments) => image::tag::run(arguments, environment),
@@ -223,6 +227,7 @@ impl ProgramCommand {
             ProgramCommand::Index(arguments) => Some(&arguments.progress),
             ProgramCommand::Rebase(arguments) => Some(&arguments.progress),
             ProgramCommand::Copy(arguments) => Some(&arguments.progress),
+            ProgramCommand::Resolve(arguments) => Some(&arguments.progress),
             ProgramCommand::Pull(arguments) => Some(&arguments.progress),
             ProgramCommand::Save(arguments) => Some(&arguments.progress),
             ProgramCommand::Load(arguments) => Some(&arguments.progress),

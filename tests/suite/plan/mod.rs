@@ -2,7 +2,9 @@
 
 mod base_spec;
 mod join;
+mod image_tables;
 mod label;
+mod mention;
 mod mode;
 mod names;
 mod reference;
