@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::find::{LeftAlone, ProjectFlags, read};
 use crate::cli::environment::Environment;
 use crate::cli::print::{answer_bytes, answer_json, answer_lines, columns, tell};
-use crate::error::{Error, Result, escape};
+use crate::error::{Error, Result};
 use crate::oci::{Digest, Reference};
-use crate::plan::compose::{NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_yaml};
+use crate::plan::compose::{NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_json, raw_yaml, service_line};
 use crate::store::Store;
 use crate::store::pending::PendingFile;
 
@@ -42,7 +42,8 @@ pub struct ComposeConfigArguments {
     /// Do not look for what is missing
     #[arg(long)]
     no_consistency: bool,
-    #[arg(long, hide = true)]
+    /// Leave unsaid what the files leave unsaid
+    #[arg(long)]
     no_normalize: bool,
     /// Show names of images with the digests that registries have for them
     #[arg(long)]
@@ -91,25 +92,35 @@ pub fn run(arguments: &ComposeConfigArguments, flags: &ProjectFlags, environment
         variables: arguments.no_interpolate || question.variables,
         paths: arguments.no_path_resolution,
         is_unchecked: arguments.no_consistency,
+        is_left_unsaid: arguments.no_normalize,
     };
     let mut project = flags.read(&arguments.services, left)?;
     if let Some(lines) = answer_to(question, &project, arguments, flags)? {
         return if arguments.quiet { Ok(()) } else { answer_lines(lines) };
     }
-    if !arguments.no_env_resolution && !arguments.no_interpolate {
-        project.resolve_environments(&|path: &Path| read(path, &path.display().to_string()), &|name| {
+    if !arguments.no_interpolate {
+        let unset = |name: &str| {
             tell(&format!("warning: The \"{name}\" variable is not set. Defaulting to a blank string."));
-        })?;
+        };
+        let read = |path: &Path| read(path, &path.display().to_string());
+        project.resolve_labels(&read, &unset)?;
+        if !arguments.no_env_resolution {
+            project.resolve_environments(&read, &unset)?;
+        }
+        if !arguments.no_consistency {
+            check_container_names(&project)?;
+        }
     }
-    let mut told = project.told(&arguments.services, flags.all_resources)?;
+    let mut told = match arguments.no_interpolate {
+        true => project.file.clone(),
+        false => project.told(&arguments.services, flags.all_resources)?,
+    };
     if arguments.resolve_image_digests {
         resolve_images(&mut told, environment)?;
     }
     let text = match (arguments.format.as_deref(), arguments.no_interpolate) {
-        (Some("json"), _) => {
-            let text = format!("{:#}", project_json(&told));
-            text.lines().map(|line| format!("{}\n", escape::json(line))).collect()
-        }
+        (Some("json"), true) => raw_json(&told),
+        (Some("json"), false) => project_json(&told),
         (_, true) => raw_yaml(&told),
         (_, false) => project_yaml(&told),
     };
@@ -152,6 +163,19 @@ fn answer_to(
     })
 }
 
+/// Fails for two services with one name for their containers.
+fn check_container_names(project: &Project) -> Result<()> {
+    let mut known = BTreeMap::new();
+    for (service, node) in project.services() {
+        let Some(name) = node.get("container_name") else { continue };
+        if let Some(other) = known.insert(name.text().unwrap_or_default(), service) {
+            let error = format!("the services `{other}` and `{service}` have one name for their containers");
+            return Err(name.blame(Error::input(error)));
+        }
+    }
+    Ok(())
+}
+
 fn variables(project: &Project, format: Option<&str>) -> Result<Vec<String>> {
     let variables = project.named_variables();
     if format == Some("json") {
@@ -186,7 +210,7 @@ fn hashes(project: &Project, names: &str) -> Result<Vec<String>> {
     };
     let mut lines = Vec::new();
     for (name, service) in project.selected(&names, false)? {
-        let digest = Digest::of(project_json(service).to_string().as_bytes());
+        let digest = Digest::of(service_line(service).as_bytes());
         lines.push(format!("{name} {}", digest.hex()));
     }
     Ok(lines)

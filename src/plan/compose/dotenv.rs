@@ -41,6 +41,30 @@ pub fn read(
     Ok(variables)
 }
 
+/// Returns the variables of a file whose values are all that stands behind the `=`. `variable` returns those of names alone.
+pub fn read_raw(file: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Map<String>> {
+    let whole = Arc::new(ComposeText { file: file.to_owned(), text: text.to_owned() });
+    let mut variables = Map::new();
+    let mut start = 0;
+    for line in text.trim_start_matches('\u{feff}').split('\n') {
+        let place = TextPlace { text: whole.clone(), start, end: start + line.chars().count() };
+        start += line.chars().count() + 1;
+        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
+        if name.is_empty() || name.contains([' ', '\t']) {
+            let error = Error::input("there is no name of a variable here").with_hint("write NAME=value, a line for each");
+            return Err(error.with_excerpt(place.excerpt()));
+        }
+        if let Some(value) = value.map(str::to_owned).or_else(|| variable(name)) {
+            variables.insert(name.to_owned(), value);
+        }
+    }
+    Ok(variables)
+}
+
 struct DotenvReader<'a> {
     whole: Arc<ComposeText>,
     text: &'a str,

@@ -7,7 +7,6 @@ use super::load::{ComposeFile, Loading, ProjectScope, not_elsewhere};
 use super::merge::merge;
 use super::node::{NodeMapping, YamlNode};
 use super::schema;
-use super::shape::KeyTrail;
 use crate::error::{Error, Result, suggestion};
 
 /// The most services that may extend each other in a row.
@@ -105,12 +104,8 @@ impl Loading<'_> {
         let directory = path.parent().unwrap_or(scope.directory);
         let scope = ProjectScope { directory, ..scope };
         let base = self.extended(wanted, Services { all: &all, file: &path, scope }, chain)?;
-        let top = KeyTrail::TOP;
-        if !self.reader.interpolates {
-            return Ok(base);
-        }
-        let mut base = schema::SERVICE.canonical(base, &top.then("services").then(wanted))?;
-        self.paths(scope).service(&mut base);
+        let mut base = schema::SERVICE.canonical(base)?;
+        self.paths(scope).service(&mut base)?;
         Ok(base)
     }
 

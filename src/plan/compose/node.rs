@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::kinds::Kinds;
 use crate::error::{Error, Excerpt};
 
 /// The text of one file, and its name as the user knows it.
@@ -177,6 +178,19 @@ impl YamlNode {
             NodeValue::Integer(number) => Some(number.to_string()),
             NodeValue::Float(number) => Some(float(*number)),
             NodeValue::Null | NodeValue::List(_) | NodeValue::Mapping(_) => None,
+        }
+    }
+
+    /// Returns the kind of a single value; none of them for a list or a mapping.
+    pub(super) fn kinds(&self) -> Kinds {
+        match self.value {
+            NodeValue::Null => Kinds::NULL,
+            NodeValue::Boolean(_) => Kinds::BOOLEAN,
+            NodeValue::Integer(_) => Kinds::INTEGER,
+            NodeValue::Float(number) if number.fract() == 0.0 => Kinds::INTEGER,
+            NodeValue::Float(_) => Kinds::NUMBER,
+            NodeValue::Text(_) => Kinds::TEXT,
+            NodeValue::List(_) | NodeValue::Mapping(_) => Kinds::MORE,
         }
     }
 

@@ -1,6 +1,4 @@
-//! A project as text again: as YAML in the order and the styles of compose, and as JSON.
-
-use serde_json::{Map as JsonMap, Value};
+//! A project as YAML again, in the order and the styles of compose.
 
 use super::node::{NodeMapping, NodeValue, YamlNode, float};
 use super::scalar;
@@ -10,6 +8,7 @@ use crate::error::escape;
 /// Returns `node` as YAML, with the keys of records in the order of `shape`, and all others in that of their names.
 pub fn yaml(node: &YamlNode, shape: &Shape) -> String {
     let mut text = String::new();
+    let shape = shape.plain(node);
     match &node.value {
         NodeValue::Mapping(mapping) if !mapping.is_empty() => put_mapping(mapping, shape, 0, &mut text),
         NodeValue::List(values) if !values.is_empty() => put_list(values, shape, 0, &mut text),
@@ -21,39 +20,8 @@ pub fn yaml(node: &YamlNode, shape: &Shape) -> String {
     text
 }
 
-/// Returns `node` as JSON. Keys of one's own are kept at the top alone, as compose does it.
-pub fn json(node: &YamlNode) -> Value {
-    json_at(node, true)
-}
-
-fn json_at(node: &YamlNode, is_top: bool) -> Value {
-    match &node.value {
-        NodeValue::Null => Value::Null,
-        NodeValue::Boolean(value) => (*value).into(),
-        NodeValue::Integer(number) => match (i64::try_from(*number), u64::try_from(*number)) {
-            (Ok(number), _) => number.into(),
-            (_, Ok(number)) => number.into(),
-            _ => Value::Null,
-        },
-        NodeValue::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => (*number as i64).into(),
-        NodeValue::Float(number) => (*number).into(),
-        NodeValue::Text(text) => text.clone().into(),
-        NodeValue::List(values) => values.iter().map(|value| json_at(value, false)).collect::<Vec<_>>().into(),
-        NodeValue::Mapping(mapping) => {
-            let kept = mapping.iter().filter(|(key, _)| is_top || !key.starts_with("x-"));
-            let all: JsonMap<String, Value> =
-                kept.map(|(key, value)| (key.clone(), json_at(value, key.starts_with("x-")))).collect();
-            all.into()
-        }
-    }
-}
-
 /// The entries of a mapping in their order, each with the shape of its value.
 fn entries<'a>(mapping: &'a NodeMapping, shape: &'a Shape) -> Vec<(&'a String, &'a YamlNode, &'a Shape)> {
-    let mut shape = shape;
-    while let Shape::Short(_, inner) | Shape::Unique(_, inner) = shape {
-        shape = inner;
-    }
     match shape {
         Shape::Record(fields) => {
             let own = fields
@@ -62,7 +30,7 @@ fn entries<'a>(mapping: &'a NodeMapping, shape: &'a Shape) -> Vec<(&'a String, &
             let others = mapping.iter().filter(|(key, _)| !fields.iter().any(|(name, _)| name == key));
             own.chain(others.map(|(key, node)| (key, node, &Shape::Any))).collect()
         }
-        Shape::Map(inner) => mapping.iter().map(|(key, node)| (key, node, *inner)).collect(),
+        Shape::Map(inner) | Shape::Named(inner) => mapping.iter().map(|(key, node)| (key, node, *inner)).collect(),
         _ => mapping.iter().map(|(key, node)| (key, node, &Shape::Any)).collect(),
     }
 }
@@ -80,6 +48,7 @@ fn put_mapping(mapping: &NodeMapping, shape: &Shape, indent: usize, text: &mut S
 }
 
 fn put_value(node: &YamlNode, shape: &Shape, indent: usize, text: &mut String) {
+    let shape = shape.plain(node);
     match &node.value {
         NodeValue::Mapping(mapping) if !mapping.is_empty() => {
             text.push('\n');
@@ -98,16 +67,13 @@ fn put_value(node: &YamlNode, shape: &Shape, indent: usize, text: &mut String) {
 }
 
 fn put_list(values: &[YamlNode], shape: &Shape, indent: usize, text: &mut String) {
-    let mut shape = shape;
-    while let Shape::Short(_, inner) | Shape::Unique(_, inner) = shape {
-        shape = inner;
-    }
     let shape = if let Shape::List(inner) = shape { inner } else { &Shape::Any };
     for value in values {
         if !text.ends_with("- ") {
             text.push_str(&" ".repeat(indent));
         }
         text.push_str("- ");
+        let shape = shape.plain(value);
         match &value.value {
             NodeValue::Mapping(mapping) if !mapping.is_empty() => put_mapping(mapping, shape, indent + 2, text),
             NodeValue::List(inner) if !inner.is_empty() => put_list(inner, shape, indent + 2, text),
