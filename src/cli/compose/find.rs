@@ -79,7 +79,9 @@ impl ProjectFlags {
         let found = self.find(&here)?;
         let usual_name = found.variable("COMPOSE_PROJECT_NAME");
         let name = self.project_name.as_deref().or(usual_name).filter(|name| !name.is_empty());
-        let usual = found.variable("COMPOSE_PROFILES").map(list).unwrap_or_default();
+        // One without a name is on as long as none is named.
+        let usual = found.variable("COMPOSE_PROFILES").unwrap_or_default();
+        let usual: Vec<String> = usual.split(',').map(|profile| profile.trim().to_owned()).collect();
         let request = ProjectRequest {
             files: &found.files,
             directory: &found.directory,

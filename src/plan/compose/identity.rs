@@ -75,7 +75,8 @@ pub fn mount(node: &YamlNode) -> Result<String> {
     }
 }
 
-/// A port: on which address and port of the machine it is, and which it is.
+/// A port: on which address and port of the machine it is, and which it is. A published port that is a number is another one than
+/// one that is text, as with compose.
 pub fn port(node: &YamlNode) -> Result<String> {
     if node.mapping().is_none() {
         return Ok(node.scalar().unwrap_or_default());
@@ -86,7 +87,8 @@ pub fn port(node: &YamlNode) -> Result<String> {
     };
     let host = text("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned());
     let protocol = text("protocol").unwrap_or_else(|| "tcp".to_owned());
-    Ok(format!("{host}:{}:{target}/{protocol}", text("published").unwrap_or_default()))
+    let published = node.get("published").map(|node| (node.text().is_some(), node.scalar().unwrap_or_default()));
+    Ok(format!("{host}:{published:?}:{target}/{protocol}"))
 }
 
 /// Fails for a name that no container can have.

@@ -61,7 +61,7 @@ impl<'a> Interpolation<'a> {
         Ok(())
     }
 
-    /// Returns `text` with the values. Fails for a `$` that begins nothing, a variable that has to be there and is not, and
+    /// Returns `text` with the values. Fails for a `${` that begins nothing, a variable that has to be there and is not, and
     /// for too much of it.
     pub fn text(&self, text: &str) -> Result<String> {
         let mut result = String::new();
@@ -115,7 +115,7 @@ impl<'a> Interpolation<'a> {
     }
 }
 
-/// Returns the parts of `text`. Fails for a `$` that begins nothing.
+/// Returns the parts of `text`. Fails for a `${` that begins no variable.
 pub fn pieces(text: &str) -> Result<Vec<TextPiece<'_>>> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -131,10 +131,11 @@ pub fn pieces(text: &str) -> Result<Vec<TextPiece<'_>>> {
             rest = &inner[end + 1..];
         } else {
             let (name, next) = after.split_at(name_length(after));
-            if name.is_empty() {
-                return Err(invalid(text));
-            }
-            pieces.push(TextPiece::VariableUse(VariableUse { name, operation: None }));
+            // Only what begins as a variable has to be one.
+            pieces.push(match name.is_empty() {
+                true => TextPiece::Text("$"),
+                false => TextPiece::VariableUse(VariableUse { name, operation: None }),
+            });
             rest = next;
         }
     }
@@ -183,7 +184,7 @@ fn name_length(text: &str) -> usize {
 
 fn invalid(text: &str) -> Error {
     let shown: String = text.chars().take(100).collect();
-    Error::input(format!("`{shown}` has a `$` that begins no variable"))
+    Error::input(format!("`{shown}` has a `${{` that begins no variable"))
         .with_hint("write ${NAME}, ${NAME:-default}, or $$ for the sign itself")
 }
 
@@ -225,6 +226,7 @@ mod tests {
             ("${UNSET:-{\"a\":1}}", "{\"a\":1}"),
             ("${UNSET:-a\nb}", "a\nb"),
             ("é$SETé", "évalueé"),
+            ("$ $1 $(pwd) 5$", "$ $1 $(pwd) 5$"),
         ] {
             assert_eq!(expanded(text).unwrap(), value, "{text}");
         }
@@ -233,7 +235,7 @@ mod tests {
     #[test]
     fn what_is_no_form_and_what_is_missing_fails() {
         for text in
-            ["$", "a $ b", "${", "${}", "${SET", "${1}", "$1", "${SET:}", "${SET:x}", "${SET!}", "${ SET}", "${é}"]
+            ["${", "${}", "${SET", "${1}", "${SET:}", "${SET:x}", "${SET!}", "${ SET}", "${é}"]
         {
             assert!(expanded(text).is_err(), "{text}");
         }

@@ -126,6 +126,7 @@ impl<'a> Loading<'a> {
                     None => document,
                 };
                 merged.unmark();
+                let mut merged = schema::FILE.unified(merged)?;
                 schema::FILE.check(&merged, &KeyTrail::TOP)?;
                 self.drop_version(&mut merged, file);
                 whole = Some(schema::FILE.canonical(merged)?);

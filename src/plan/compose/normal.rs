@@ -5,6 +5,17 @@ use super::mount::clean_target;
 use super::node::{NodeMapping, NodeValue, YamlNode};
 use crate::oci::Map;
 
+/// Says in the deployment of services how many containers there are, where only `scale` says it.
+pub fn spread_scale(file: &mut YamlNode) {
+    let services = file.mapping_mut().and_then(|file| file.get_mut("services")).and_then(YamlNode::mapping_mut);
+    for service in services.into_iter().flat_map(NodeMapping::values_mut).filter_map(YamlNode::mapping_mut) {
+        let Some(scale) = service.get("scale").cloned() else { continue };
+        if let Some(deploy) = service.get_mut("deploy").and_then(YamlNode::mapping_mut) {
+            deploy.insert("replicas".to_owned(), scale);
+        }
+    }
+}
+
 /// Says what `file`, in its long form, implies. `variables` are those of the project `name`.
 pub fn normalize(file: &mut YamlNode, name: &str, variables: &Map<String>) {
     let place = file.clone();
@@ -35,7 +46,8 @@ fn name_resource(resource: &mut YamlNode, key: &str, project: &str) {
     if resource.is_null() {
         resource.value = NodeValue::Mapping(NodeMapping::new());
     }
-    let is_external = matches!(resource.get("external").map(|node| &node.value), Some(NodeValue::Boolean(true)));
+    let external = resource.get("external").and_then(YamlNode::scalar).unwrap_or_default().to_lowercase();
+    let is_external = matches!(external.as_str(), "true" | "y" | "yes" | "on");
     let name = if is_external { key.to_owned() } else { format!("{project}_{key}") };
     let name = resource.with_text(name);
     if let Some(mapping) = resource.mapping_mut() {

@@ -22,13 +22,13 @@ impl PathResolution<'_> {
         }
         for key in ["secrets", "configs"] {
             for resource in mappings(file, key) {
-                self.at(resource, "file");
+                self.joined(resource, "file");
             }
         }
         for volume in mappings(file, "volumes").filter(|volume| volume.text_of("driver") == Some("local")) {
             let options = volume.mapping_mut().and_then(|volume| volume.get_mut("driver_opts"));
             if let Some(options) = options.filter(|options| options.text_of("o") == Some("bind")) {
-                self.at(options, "device");
+                self.joined(options, "device");
             }
         }
         Ok(())
@@ -54,7 +54,7 @@ impl PathResolution<'_> {
                 let error = Error::input("what is mounted has no `source`, and it has to have one");
                 return Err(mount.blame(error.with_hint("say which directory of this machine it is")));
             }
-            self.at(mount, "source");
+            self.joined(mount, "source");
         }
         if let Some(develop) = mapping.get_mut("develop").and_then(YamlNode::mapping_mut) {
             for rule in list(develop, "watch") {
@@ -87,6 +87,16 @@ impl PathResolution<'_> {
     fn at(&self, node: &mut YamlNode, key: &str) {
         if let Some(path) = node.mapping_mut().and_then(|mapping| mapping.get_mut(key)) {
             self.whole(path);
+        }
+    }
+
+    /// The same for a path that is the directory itself if it is empty.
+    fn joined(&self, node: &mut YamlNode, key: &str) {
+        if let Some(path) = node.mapping_mut().and_then(|mapping| mapping.get_mut(key))
+            && let Some(text) = path.text()
+        {
+            let key = path.key.clone();
+            *path = YamlNode { key, ..path.with_text(self.text(text)) };
         }
     }
 

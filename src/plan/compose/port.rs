@@ -32,7 +32,8 @@ pub fn list(node: YamlNode) -> Result<YamlNode> {
 }
 
 fn short(text: &str, node: &YamlNode) -> Option<Vec<YamlNode>> {
-    let (rest, protocol) = text.split_once('/').unwrap_or((text, ""));
+    let mut parts = text.split('/');
+    let (rest, protocol) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let protocol = match protocol.to_lowercase().as_str() {
         "" | "tcp" => "tcp",
         "udp" => "udp",

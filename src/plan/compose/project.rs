@@ -57,6 +57,7 @@ impl Project {
         project.activate(request.profiles);
         if !request.is_unchecked && reader.interpolates {
             check::project(&project)?;
+            normal::spread_scale(&mut project.file);
         }
         project.activate_named(request.profiles, request.services)?;
         Ok(project)

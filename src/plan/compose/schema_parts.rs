@@ -29,7 +29,10 @@ const COUNT: Shape = Within(0, i64::MAX, &INTEGER);
 const VALUES: Kinds = Kinds::TEXT.or(Kinds::NUMBER).or(Kinds::BOOLEAN).or(Kinds::NULL);
 
 pub const VARIABLES: Shape = Entries(EntryRule { kinds: VALUES, takes_list: true, keeps_nothing: true });
+/// The same, without what is there twice.
+pub const UNIQUE_VARIABLES: Shape = Unique(identity::named, &VARIABLES);
 pub const LABELS: Shape = Entries(EntryRule { kinds: VALUES, takes_list: true, keeps_nothing: false });
+pub const UNIQUE_LABELS: Shape = Unique(identity::named, &LABELS);
 pub const OPTIONS: Shape =
     Entries(EntryRule { kinds: Kinds::TEXT.or(Kinds::NUMBER), takes_list: false, keeps_nothing: false });
 
@@ -51,7 +54,9 @@ pub const MOUNTED_FILE: Shape = Short(
     ]),
 );
 
-const LIMIT: Shape = Either(&[INTEGER, Needs(&["soft", "hard"], &Record(&[("soft", Kept(&INTEGER)), ("hard", Kept(&INTEGER))]))]);
+const LIMIT: Shape = Made(short_form::limit, &LIMIT_FORMS);
+
+const LIMIT_FORMS: Shape = Either(&[INTEGER, Needs(&["soft", "hard"], &Record(&[("soft", Kept(&INTEGER)), ("hard", Kept(&INTEGER))]))]);
 
 pub const LIMITS: Shape = Map(&LIMIT);
 
@@ -145,7 +150,7 @@ const MOUNT_FIELDS: Shape = Record(&[
         "tmpfs",
         Record(&[
             ("size", Within(0, i64::MAX, &Scalar(Kinds::TEXT.or(Kinds::INTEGER), Reading::Size))),
-            ("mode", TRUNCATED),
+            ("mode", Scalar(Kinds::NUMBER, Reading::Integer)),
         ]),
     ),
     ("image", Record(&[("subpath", TEXT)])),
@@ -181,7 +186,7 @@ pub const DEVELOP: Shape = Record(&[(
 const RATES: Shape =
     List(&Record(&[("path", Kept(&TEXT)), ("rate", Kept(&Scalar(Kinds::TEXT.or(Kinds::INTEGER), Reading::Size)))]));
 
-const WEIGHT: Shape = Within(0, 65_535, &INTEGER);
+const WEIGHT: Shape = Within(0, 65_535, &Scalar(Kinds::INTEGER, Reading::Integer));
 
 pub const BLKIO: Shape = Record(&[
     ("weight", WEIGHT),
@@ -229,7 +234,7 @@ const DEPLOYED_MEMORY: Shape = Scalar(Kinds::TEXT, Reading::Size);
 
 const GENERIC_RESOURCE: Shape = Record(&[(
     "discrete_resource_spec",
-    Record(&[("kind", Kept(&TEXT)), ("value", Kept(&TRUNCATED))]),
+    Record(&[("kind", TEXT), ("value", TRUNCATED)]),
 )]);
 
 const RESOURCES: Shape = Record(&[
@@ -248,7 +253,7 @@ const RESOURCES: Shape = Record(&[
 pub const DEPLOY: Shape = Record(&[
     ("mode", TEXT),
     ("replicas", Kept(&INTEGER)),
-    ("labels", LABELS),
+    ("labels", UNIQUE_LABELS),
     ("update_config", UPDATE),
     ("rollback_config", UPDATE),
     ("resources", Inline(&RESOURCES)),

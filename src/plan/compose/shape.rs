@@ -1,8 +1,8 @@
 //! What may stand at each place of a compose file.
 //!
-//! A shape does three things to a value: [`check`](Shape::check) says whether it can stand there, [`canonical`](Shape::canonical)
-//! brings its short form into the long one, and [`decoded`](Shape::decoded) makes it what it means, such as a number of text.
-//! Files are merged in between the second and the third, so that what is merged is what was written.
+//! A shape does four things to a value, in this order: [`unified`](Shape::unified) takes out what is there twice,
+//! [`check`](Shape::check) says whether it can stand there, [`canonical`](Shape::canonical) brings short forms into long ones, and,
+//! once all files are merged, [`decoded`](Shape::decoded) makes it what it means, such as a number of text.
 
 use std::fmt;
 
@@ -147,10 +147,12 @@ impl Shape {
             Shape::Scalar(kinds, _) => kinds.have(node.kinds()),
             Shape::OneOf(_) => node.text().is_some(),
             Shape::Entries(rule) => node.mapping().is_some() || (rule.takes_list && node.list().is_some()),
-            Shape::List(_) | Shape::Unique(..) | Shape::Distinct(_) => node.list().is_some(),
+            Shape::List(_) => node.list().is_some(),
             Shape::Map(_) | Shape::Named(_) | Shape::Record(_) => node.mapping().is_some(),
             Shape::Nullable(inner) => node.is_null() || inner.is_of_kind(node),
-            Shape::Inline(inner)
+            Shape::Unique(_, inner)
+            | Shape::Distinct(inner)
+            | Shape::Inline(inner)
             | Shape::Needs(_, inner)
             | Shape::Within(_, _, inner)
             | Shape::Checked(_, inner)
@@ -170,14 +172,16 @@ impl Shape {
             Shape::Scalar(kinds, _) => kinds.wanted(),
             Shape::OneOf(words) => format!("one of {}", words.join(", ")),
             Shape::Entries(rule) if rule.takes_list => "a mapping, or a list of KEY=VALUE".to_owned(),
-            Shape::List(_) | Shape::Unique(..) | Shape::Distinct(_) => "a list".to_owned(),
+            Shape::List(_) => "a list".to_owned(),
             Shape::Entries(_) | Shape::Map(_) | Shape::Named(_) | Shape::Record(_) => "a mapping".to_owned(),
             Shape::Either(shapes) => {
                 let mut all: Vec<String> = shapes.iter().map(Shape::wanted).collect();
                 all.dedup();
                 all.join(", or ")
             }
-            Shape::Inline(inner)
+            Shape::Unique(_, inner)
+            | Shape::Distinct(inner)
+            | Shape::Inline(inner)
             | Shape::Needs(_, inner)
             | Shape::Nullable(inner)
             | Shape::Within(_, _, inner)

@@ -1,4 +1,4 @@
-//! Values in their long form, and as what they mean.
+//! Values without what is there twice, in their long form, and as what they mean.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,35 @@ use crate::plan::quantity::Size;
 const LARGEST_SIZE: i128 = i64::MAX as i128;
 
 impl Shape {
-    /// Returns `node` with its short forms made long, and without what is there twice. What cannot stand there stays.
+    /// Returns `node` without what is there twice. What cannot stand there stays.
+    pub fn unified(&self, node: YamlNode) -> Result<YamlNode> {
+        match self {
+            Shape::Any | Shape::Scalar(..) | Shape::OneOf(_) | Shape::Entries(_) => Ok(node),
+            Shape::Unique(key, inner) => unique(inner.unified(node)?, *key),
+            Shape::Either(shapes) => match shapes.iter().find(|shape| shape.is_of_kind(&node)) {
+                Some(shape) => shape.unified(node),
+                None => Ok(node),
+            },
+            Shape::List(inner) => each_of_list(node, |value| inner.unified(value)),
+            Shape::Map(inner) | Shape::Named(inner) => each(node, |_, value| inner.unified(value)),
+            Shape::Record(fields) => each(node, |key, value| match fields.iter().find(|(name, _)| *name == key) {
+                Some((_, shape)) => shape.unified(value),
+                None => Ok(value),
+            }),
+            Shape::Distinct(inner)
+            | Shape::Inline(inner)
+            | Shape::Needs(_, inner)
+            | Shape::Nullable(inner)
+            | Shape::Within(_, _, inner)
+            | Shape::Checked(_, inner)
+            | Shape::Kept(inner)
+            | Shape::Always(inner)
+            | Shape::Short(_, inner)
+            | Shape::Made(_, inner) => inner.unified(node),
+        }
+    }
+
+    /// Returns `node` with its short forms made long, and without what is there twice then. What cannot stand there stays.
     pub fn canonical(&self, node: YamlNode) -> Result<YamlNode> {
         match self {
             Shape::Any | Shape::Scalar(..) | Shape::OneOf(_) | Shape::Entries(_) => Ok(node),
@@ -23,18 +51,12 @@ impl Shape {
                 let made = if node.is_null() { node } else { make(node)? };
                 inner.canonical(YamlNode { key, mark, ..made })
             }
-            Shape::Unique(key, inner) => unique(inner.canonical(unique(node, *key)?)?, *key),
+            Shape::Unique(key, inner) => unique(inner.canonical(node)?, *key),
             Shape::Either(shapes) => match shapes.iter().find(|shape| shape.is_of_kind(&node)) {
                 Some(shape) => shape.canonical(node),
                 None => Ok(node),
             },
-            Shape::List(inner) => match node.value {
-                NodeValue::List(values) => {
-                    let values = values.into_iter().map(|value| inner.canonical(value)).collect::<Result<_>>()?;
-                    Ok(YamlNode { value: NodeValue::List(values), ..node })
-                }
-                _ => Ok(node),
-            },
+            Shape::List(inner) => each_of_list(node, |value| inner.canonical(value)),
             Shape::Map(inner) | Shape::Named(inner) => each(node, |_, value| inner.canonical(value)),
             Shape::Record(fields) => each(node, |key, value| match fields.iter().find(|(name, _)| *name == key) {
                 Some((_, shape)) => shape.canonical(value),
@@ -88,8 +110,8 @@ impl Shape {
                 None => Err(unfit(&node, at, &self.wanted())),
             },
             Shape::Record(fields) => record(node, fields, at),
-            Shape::Unique(key, inner) => unique(inner.decoded(node, at)?, *key),
-            Shape::Distinct(inner)
+            Shape::Unique(_, inner)
+            | Shape::Distinct(inner)
             | Shape::Inline(inner)
             | Shape::Needs(_, inner)
             | Shape::Nullable(inner)
@@ -105,17 +127,17 @@ impl Shape {
     fn is_left_out(&self, node: &YamlNode) -> bool {
         match self {
             _ if node.is_null() => true,
-            Shape::Kept(_) | Shape::Any => false,
+            Shape::Kept(_) | Shape::Always(_) | Shape::Any => false,
             Shape::Inline(_) => node.mapping().is_some_and(NodeMapping::is_empty),
             Shape::Needs(_, inner)
             | Shape::Within(_, _, inner)
             | Shape::Checked(_, inner)
-            | Shape::Always(inner)
             | Shape::Short(_, inner)
             | Shape::Nullable(inner) => inner.is_left_out(node),
             Shape::Record(_) => false,
             Shape::Scalar(_, Reading::Size) => node.text() == Some("0"),
-            Shape::Scalar(_, Reading::Duration | Reading::FileMode) => false,
+            Shape::Scalar(_, Reading::Duration) => node.text() == Some("0s"),
+            Shape::Scalar(_, Reading::FileMode) => false,
             _ => match &node.value {
                 NodeValue::Boolean(value) => !value,
                 NodeValue::Integer(number) => *number == 0,
@@ -127,6 +149,12 @@ impl Shape {
             },
         }
     }
+}
+
+fn each_of_list(node: YamlNode, make: impl FnMut(YamlNode) -> Result<YamlNode>) -> Result<YamlNode> {
+    let NodeValue::List(values) = node.value else { return Ok(node) };
+    let values = values.into_iter().map(make).collect::<Result<_>>()?;
+    Ok(YamlNode { value: NodeValue::List(values), ..node })
 }
 
 fn each(node: YamlNode, mut make: impl FnMut(&str, YamlNode) -> Result<YamlNode>) -> Result<YamlNode> {
@@ -263,8 +291,9 @@ fn single(number: f64) -> f64 {
 }
 
 fn size(text: &str) -> Result<String> {
-    if text == "-1" {
-        return Ok(text.to_owned());
+    // A number may have an exponent, as Go reads it.
+    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0) {
+        return Ok((number as i64).to_string());
     }
     let Size(bytes) = text.parse::<Size>().map_err(|error| Error { kind: ErrorKind::Input, ..error })?;
     Ok(i128::from(bytes).min(LARGEST_SIZE).to_string())

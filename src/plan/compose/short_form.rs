@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 pub fn command(node: YamlNode) -> Result<YamlNode> {
     match &node.value {
         NodeValue::Text(text) => {
-            let words = words(text).ok_or_else(|| node.blame(Error::input("a quotation mark has no end")))?;
+            let words = words(text).ok_or_else(|| node.blame(Error::input("this line has no words: a quotation has no end, or there is a parenthesis")))?;
             let words = words.into_iter().map(|word| node.with_text(word)).collect();
             Ok(node.with(NodeValue::List(words)))
         }
@@ -27,23 +27,59 @@ pub fn command(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
-/// The words of a line, as a shell that only knows quotation marks and backslashes splits it.
+/// The words of a line, as compose splits it: up to the first sign by which a shell would join commands or files. None if a
+/// quotation has no end, and for parentheses that are no `$(…)`.
 fn words(text: &str) -> Option<Vec<String>> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let (mut words, mut word, mut is_word) = (Vec::new(), String::new(), false);
+    let mut quote: Option<char> = None;
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
         match (quote, c) {
+            (None | Some('"' | '`' | ')'), '\\') => {
+                word.push(match characters.next()? {
+                    't' => '\t',
+                    'n' => '\n',
+                    c => c,
+                });
+                is_word = true;
+                continue;
+            }
+            (None, ' ' | '\t' | '\r' | '\n') => {
+                if std::mem::take(&mut is_word) {
+                    words.push(std::mem::take(&mut word));
+                }
+                continue;
+            }
             (None, '"' | '\'') => {
                 quote = Some(c);
-                word.get_or_insert_default();
+                continue;
             }
-            (Some(open), _) if open == c => quote = None,
-            (None | Some('"'), '\\') => word.get_or_insert_default().extend(characters.next()),
-            (None, _) if c.is_ascii_whitespace() => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(c),
+            (Some('"' | '\''), _) if quote == Some(c) => {
+                quote = None;
+                is_word = true;
+                continue;
+            }
+            (None, '`') => quote = Some(c),
+            (Some('`'), '`') | (Some(')'), ')') => quote = None,
+            (None, '(') if word.ends_with('$') => {
+                quote = Some(')');
+                word.push(c);
+                continue;
+            }
+            (None | Some(')'), '(') | (None, ')') => return None,
+            (None, ';' | '&' | '|' | '<' | '>') => {
+                // `2>` is no word.
+                is_word &= !(c == '>' && word.starts_with(|c: char| c.is_ascii_digit()));
+                break;
+            }
+            _ => {}
         }
+        is_word = true;
+        word.push(c);
     }
-    words.extend(word);
+    if is_word {
+        words.push(word);
+    }
     quote.is_none().then_some(words)
 }
 
@@ -114,6 +150,23 @@ pub fn texts(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
+/// The same, without what is empty.
+pub fn addresses(node: YamlNode) -> Result<YamlNode> {
+    let mut node = texts(node)?;
+    if let NodeValue::List(values) = &mut node.value {
+        values.retain(|value| value.text().is_none_or(|text| !text.is_empty()));
+    }
+    Ok(node)
+}
+
+/// A limit without keys of one's own.
+pub fn limit(mut node: YamlNode) -> Result<YamlNode> {
+    if let Some(mapping) = node.mapping_mut() {
+        mapping.retain(|key, _| !key.starts_with("x-"));
+    }
+    Ok(node)
+}
+
 /// A truth is the word for it.
 pub fn worded(node: YamlNode) -> Result<YamlNode> {
     match node.scalar() {
@@ -136,7 +189,10 @@ pub fn pairs(node: YamlNode) -> Result<YamlNode> {
     let mut mapping = NodeMapping::new();
     for value in values {
         let text = value.text().unwrap_or_default();
-        let (name, content) = text.split_once('=').unwrap_or((text, ""));
+        let Some((name, content)) = text.split_once('=') else {
+            let error = Error::input(format!("`{text}` has no value"));
+            return Err(value.blame(error.with_hint("write NAME=VALUE")));
+        };
         mapping.insert(name.to_owned(), value.with_text(content));
     }
     Ok(node.with(NodeValue::Mapping(mapping)))

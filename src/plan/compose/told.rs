@@ -174,7 +174,9 @@ fn used(services: &NodeMapping, key: &str) -> BTreeSet<String> {
             "networks" | "models" => used.extend(service.entries_of(key).map(|(name, _)| name.clone())),
             _ => {
                 let build = service.get("build").map(|build| build.values_of(key)).unwrap_or_default();
-                let sources = service.values_of(key).iter().chain(build).filter_map(|node| node.text_of("source"));
+                let is_meant = |node: &&YamlNode| key != "volumes" || node.text_of("type") == Some("volume");
+                let sources = service.values_of(key).iter().filter(is_meant).chain(build);
+                let sources = sources.filter_map(|node| node.text_of("source"));
                 used.extend(sources.map(str::to_owned));
             }
         }

@@ -16,7 +16,6 @@ pub fn whole(node: &YamlNode, shape: &Shape) -> String {
         }
         _ => writer.value(node, shape),
     }
-    writer.text.push('\n');
     writer.text
 }
 
