@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::find::{LeftAlone, ProjectFlags, read};
 use crate::cli::environment::Environment;
-use crate::cli::print::{answer_bytes, answer_json, answer_lines, columns, tell};
+use crate::cli::print::{answer_bytes, answer_lines, tell};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Reference};
-use crate::plan::compose::{NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_json, raw_yaml, service_line};
+use crate::plan::compose::{
+    NamedVariable, NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_json, raw_variables, raw_yaml,
+    service_line,
+};
 use crate::store::Store;
 use crate::store::pending::PendingFile;
 
@@ -92,11 +95,11 @@ pub fn run(arguments: &ComposeConfigArguments, flags: &ProjectFlags, environment
         variables: arguments.no_interpolate || question.variables,
         paths: arguments.no_path_resolution,
         is_unchecked: arguments.no_consistency,
-        is_left_unsaid: arguments.no_normalize,
+        is_left_unsaid: arguments.no_normalize || flags.compatibility,
     };
     let mut project = flags.read(&arguments.services, left)?;
     if let Some(lines) = answer_to(question, &project, arguments, flags)? {
-        return if arguments.quiet { Ok(()) } else { answer_lines(lines) };
+        return answer_lines(lines);
     }
     if !arguments.no_interpolate {
         let unset = |name: &str| {
@@ -157,7 +160,7 @@ fn answer_to(
         ConfigQuestion { environment: true, .. } => {
             Some(project.variables.iter().map(|(name, value)| format!("{name}={value}")).collect())
         }
-        ConfigQuestion { variables: true, .. } => Some(variables(project, arguments.format.as_deref())?),
+        ConfigQuestion { variables: true, .. } => Some(variables(project, arguments.format.as_deref())),
         ConfigQuestion { hash: Some(names), .. } => Some(hashes(project, names)?),
         _ => None,
     })
@@ -176,30 +179,45 @@ fn check_container_names(project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn variables(project: &Project, format: Option<&str>) -> Result<Vec<String>> {
+/// The variables that the files name, as a table or as documents, in the forms that compose has for them.
+fn variables(project: &Project, format: Option<&str>) -> Vec<String> {
     let variables = project.named_variables();
-    if format == Some("json") {
-        let told: BTreeMap<&String, Value> = variables
-            .iter()
-            .map(|(name, variable)| {
-                let told = json!({
-                    "Name": name,
-                    "DefaultValue": variable.default,
-                    "PresenceValue": variable.alternate,
-                    "Required": variable.is_required,
-                });
-                (name, told)
-            })
-            .collect();
-        answer_json(&told)?;
-        return Ok(Vec::new());
+    let told = |text: &str| Value::from(text).to_string();
+    match format {
+        Some("json") => {
+            let entry = |(name, variable): (&String, &NamedVariable)| {
+                format!(
+                    "    {}: {{\n        \"Name\": {},\n        \"DefaultValue\": {},\n        \"PresenceValue\": {},\n        \"Required\": {}\n    }}",
+                    told(name),
+                    told(name),
+                    told(&variable.default),
+                    told(&variable.alternate),
+                    variable.is_required
+                )
+            };
+            let entries: Vec<String> = variables.iter().map(entry).collect();
+            let whole = format!("{{\n{}\n}}", entries.join(",\n"));
+            whole.lines().map(str::to_owned).collect()
+        }
+        Some("yaml") => raw_variables(&variables).lines().map(str::to_owned).collect(),
+        _ => {
+            let heading = ["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"].map(str::to_owned);
+            let row = |(name, variable): (&String, &NamedVariable)| {
+                let required = variable.is_required.to_string();
+                [name.clone(), required, variable.default.clone(), variable.alternate.clone()]
+            };
+            let rows: Vec<[String; 4]> = [heading].into_iter().chain(variables.iter().map(row)).collect();
+            let width = |column: usize| {
+                let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+                (longest + 3).max(20)
+            };
+            let widths = [width(0), width(1), width(2)];
+            let line = |[name, required, default, alternate]: &[String; 4]| {
+                format!("{name:0$}{required:1$}{default:2$}{alternate}", widths[0], widths[1], widths[2])
+            };
+            rows.iter().map(line).collect()
+        }
     }
-    let heading = ("NAME".to_owned(), format!("{:<10}{:<20}ALTERNATE VALUE", "REQUIRED", "DEFAULT VALUE"));
-    let row = |(name, variable): (&String, &crate::plan::compose::NamedVariable)| {
-        let text = format!("{:<10}{:<20}{}", variable.is_required, variable.default, variable.alternate);
-        (name.clone(), text.trim_end().to_owned())
-    };
-    Ok(columns([heading].into_iter().chain(variables.iter().map(row))))
 }
 
 /// A digest for each service, which changes with what the service says.

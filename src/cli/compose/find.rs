@@ -44,7 +44,7 @@ pub struct ProjectFlags {
     #[arg(long, hide = true, allow_hyphen_values = true)]
     parallel: Option<String>,
     #[arg(long, hide = true)]
-    compatibility: bool,
+    pub compatibility: bool,
     #[arg(long, hide = true)]
     verbose: bool,
 }

@@ -133,8 +133,6 @@ impl<'a> DotenvReader<'a> {
             let line = rest.split('\n').next().unwrap_or_default();
             self.at += line.len();
             let value = line.find(" #").map_or(line, |comment| &line[..comment]);
-            // A comment may follow at once, too: then there is no value.
-            let value = if value.starts_with('#') { "" } else { value };
             return Ok((value.trim_end().to_owned(), true));
         };
         let (mut value, mut escaped) = (String::new(), false);
@@ -213,7 +211,7 @@ mod tests {
             ("A=1", &[("A", "1")][..]),
             ("  export A=1\nB: 2\r\n\n# no\nC = 3 \n", &[("A", "1"), ("B", "2"), ("C", "3")]),
             ("exported=1", &[("exported", "1")]),
-            ("A=1 # comment\nB=1#no\nC=# all", &[("A", "1"), ("B", "1#no"), ("C", "")]),
+            ("A=1 # comment\nB=1#no\nC=#no", &[("A", "1"), ("B", "1#no"), ("C", "#no")]),
             ("A='a $B \\n \\' b' # c\nB=\"x\ny\"", &[("A", "a $B \\n ' b"), ("B", "x\ny")]),
             ("A=\"a\\tb\\\"c\\$D\\0101\\q\"", &[("A", "a\tb\"c$DA\\q")]),
             ("A=1\nB=${A}2\nC='${A}'\nD=\"${A:-x}-${N:-y}\"", &[("A", "1"), ("B", "12"), ("C", "${A}"), ("D", "1-y")]),

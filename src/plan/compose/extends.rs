@@ -29,6 +29,10 @@ impl Loading<'_> {
         let Some(services) = document.mapping_mut().and_then(|mapping| mapping.get_mut("services")) else {
             return Ok(());
         };
+        if services.mapping().is_none() {
+            let error = Error::input(format!("services is {}, and it has to be a mapping", services.kind()));
+            return Err(services.blame_key(error));
+        }
         let Some(all) = services.mapping_mut() else { return Ok(()) };
         let before = all.clone();
         for (name, service) in all.iter_mut() {

@@ -63,7 +63,8 @@ pub fn device(node: &YamlNode) -> Result<String> {
 /// Where a mount is.
 pub fn mount(node: &YamlNode) -> Result<String> {
     if node.text().is_some() {
-        return Ok(super::mount::long(node.clone())?.text_of("target").unwrap_or_default().to_owned());
+        let long = super::mount::long(node.clone())?;
+        return Ok(long.text_of("target").or(long.text()).unwrap_or_default().to_owned());
     }
     match node.text_of("target") {
         Some(target) => Ok(target.to_owned()),

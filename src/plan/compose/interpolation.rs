@@ -93,13 +93,15 @@ impl<'a> Interpolation<'a> {
         };
         // With a colon, what is empty is as good as not set.
         let value = value.filter(|value| !sign.starts_with(':') || !value.is_empty());
+        // Compose looks at the word even where it does not count.
+        let mut other = String::new();
+        self.expand(word, depth + 1, &mut other)?;
         match (sign.trim_start_matches(':'), value) {
             ("+", None) => Ok(()),
-            ("-", None) | ("+", Some(_)) => self.expand(word, depth + 1, result),
+            ("-", None) | ("+", Some(_)) => self.put(&other, result),
             ("?", None) => {
-                let mut message = String::new();
-                self.expand(word, depth + 1, &mut message)?;
-                Err(Error::input(format!("required variable {name} is missing a value: {message}")))
+                let reason = if other.is_empty() { String::new() } else { format!(": {other}") };
+                Err(Error::input(format!("required variable {name} is missing a value{reason}")))
             }
             (_, Some(value)) => self.put(&value, result),
             (_, None) => Ok(()),
@@ -241,7 +243,7 @@ mod tests {
         }
         for (text, message) in [
             ("${UNSET:?say $SET}", "required variable UNSET is missing a value: say value"),
-            ("${EMPTY:?}", "required variable EMPTY is missing a value: "),
+            ("${EMPTY:?}", "required variable EMPTY is missing a value"),
             ("${UNSET?no}", "required variable UNSET is missing a value: no"),
         ] {
             assert_eq!(expanded(text).unwrap_err().message, message, "{text}");

@@ -43,4 +43,4 @@ pub use node::{ComposeText, MergeMark, NodeMapping, NodeValue, TextPlace, YamlNo
 pub use paths::{clean, is_local};
 pub use project::ProjectRequest;
 pub use service_build::{ServiceBuild, ServiceDockerfile, image_name};
-pub use told::{NamedVariable, project_json, project_yaml, raw_json, raw_yaml, service_line};
+pub use told::{NamedVariable, project_json, project_yaml, raw_json, raw_variables, raw_yaml, service_line};

@@ -10,6 +10,10 @@ pub fn long(node: YamlNode) -> Result<YamlNode> {
         return Ok(node.with_entries([("type", node.with_text("volume")), ("target", node.with_text(text))]));
     }
     let parts = split(text);
+    // With its variables left in, it may be anything.
+    if text.contains('$') && (parts.len() > 3 || parts.iter().any(|part| part.is_empty())) {
+        return Ok(node);
+    }
     if parts.iter().any(|part| part.is_empty()) {
         return Err(node.blame(Error::input(format!("`{text}` has an empty part")).with_hint("write SOURCE:TARGET")));
     }
@@ -55,6 +59,14 @@ pub fn long(node: YamlNode) -> Result<YamlNode> {
         entries.push(("volume", node.with_entries(volume)));
     }
     Ok(node.with_entries(entries))
+}
+
+/// Returns a mount in its long form as it is; one that is still in its short form is none.
+pub fn whole(node: YamlNode) -> Result<YamlNode> {
+    match node.text() {
+        None => Ok(node),
+        Some(text) => Err(node.blame(Error::input(format!("`{text}` is no mount")))),
+    }
 }
 
 type Entries = Vec<(&'static str, YamlNode)>;

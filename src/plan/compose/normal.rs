@@ -5,6 +5,17 @@ use super::mount::clean_target;
 use super::node::{NodeMapping, NodeValue, YamlNode};
 use crate::oci::Map;
 
+/// Networks and volumes of which nothing is said are empty.
+pub fn without_nothing(mut file: YamlNode) -> YamlNode {
+    for key in ["networks", "volumes"] {
+        let resources = file.mapping_mut().and_then(|file| file.get_mut(key)).and_then(YamlNode::mapping_mut);
+        for resource in resources.into_iter().flat_map(NodeMapping::values_mut).filter(|resource| resource.is_null()) {
+            resource.value = NodeValue::Mapping(NodeMapping::new());
+        }
+    }
+    file
+}
+
 /// Says in the deployment of services how many containers there are, where only `scale` says it.
 pub fn spread_scale(file: &mut YamlNode) {
     let services = file.mapping_mut().and_then(|file| file.get_mut("services")).and_then(YamlNode::mapping_mut);

@@ -15,11 +15,12 @@ pub fn list(node: YamlNode) -> Result<YamlNode> {
     for value in values {
         match (&value.value, value.scalar()) {
             (NodeValue::Integer(_) | NodeValue::Text(_), Some(text)) => {
-                let more = short(&text, value).ok_or_else(|| {
-                    let error = Error::input(format!("`{text}` is no port"));
-                    value.blame(error.with_hint("write \"8080:80\", \"127.0.0.1:8080:80/tcp\" or \"3000-3005\""))
-                })?;
-                ports.extend(more);
+                match short(&text, value) {
+                    Some(more) => ports.extend(more),
+                    // With its variables left in, it may be anything.
+                    None if text.contains('$') => return Ok(node),
+                    None => return Err(no_port(value)),
+                }
             }
             (NodeValue::Float(_), _) => return Err(value.blame(Error::input("a port has no fraction"))),
             _ => ports.push(value.clone()),
@@ -29,6 +30,16 @@ pub fn list(node: YamlNode) -> Result<YamlNode> {
         }
     }
     Ok(node.with(NodeValue::List(ports)))
+}
+
+/// Returns a port in its long form as it is; one that is still in its short form is none.
+pub fn whole(node: YamlNode) -> Result<YamlNode> {
+    if node.mapping().is_some() { Ok(node) } else { Err(no_port(&node)) }
+}
+
+fn no_port(node: &YamlNode) -> Error {
+    let error = Error::input(format!("`{}` is no port", node.scalar().unwrap_or_default()));
+    node.blame(error.with_hint("write \"8080:80\", \"127.0.0.1:8080:80/tcp\" or \"3000-3005\""))
 }
 
 fn short(text: &str, node: &YamlNode) -> Option<Vec<YamlNode>> {

@@ -48,10 +48,12 @@ impl Project {
             mapping.insert("name".to_owned(), named);
         }
         if !request.is_left_unsaid && !reader.has_builds_alone {
-            normal::normalize(&mut file, &name, &variables);
+            // Where variables are left in, those without a value are, too.
+            let none = Map::new();
+            normal::normalize(&mut file, &name, if reader.interpolates { &variables } else { &none });
         }
         if reader.interpolates {
-            file = schema::FILE.decoded(file, &KeyTrail::TOP)?;
+            file = schema::FILE.decoded(normal::without_nothing(file), &KeyTrail::TOP)?;
         }
         let mut project = Project { name, directory: directory.to_owned(), variables, file, active: BTreeSet::new() };
         project.activate(request.profiles);

@@ -2,7 +2,7 @@
 
 use super::kinds::Kinds;
 use super::shape::{EntryRule, Reading, Shape};
-use super::{identity, mount, short_form};
+use super::{identity, mount, port, short_form};
 
 use Shape::{
     Always, Distinct, Either, Entries, Inline, Kept, List, Made, Map, Needs, Nullable, OneOf, Record, Scalar,
@@ -126,9 +126,11 @@ const PORT_FIELDS: Shape = Record(&[
     ("app_protocol", TEXT),
 ]);
 
-pub const PORT: Shape = Either(&[PORT_FIELDS, Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::Text)]);
+pub const PORT: Shape =
+    Made(port::whole, &Either(&[PORT_FIELDS, Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::Text)]));
 
-pub const MOUNT: Shape = Short(mount::long, &Either(&[TEXT, Needs(&["type"], &MOUNT_FIELDS)]));
+pub const MOUNT: Shape =
+    Made(mount::whole, &Short(mount::long, &Either(&[TEXT, Needs(&["type"], &MOUNT_FIELDS)])));
 
 const MOUNT_FIELDS: Shape = Record(&[
     ("type", OneOf(&["bind", "volume", "tmpfs", "cluster", "npipe", "image"])),

@@ -106,6 +106,18 @@ pub fn raw_json(told: &YamlNode) -> String {
     write_json::whole(told, &Shape::Any)
 }
 
+/// Returns variables that files name as YAML.
+pub fn raw_variables(variables: &BTreeMap<String, NamedVariable>) -> String {
+    let mut text = String::new();
+    for (name, variable) in variables {
+        let entries = [("defaultvalue", &variable.default), ("presencevalue", &variable.alternate)];
+        let values = entries.map(|(key, value)| format!("    {key}: {}\n", write::scalar(value)));
+        let is_required = variable.is_required;
+        text.push_str(&format!("{name}:\n    name: {name}\n{}    required: {is_required}\n", values.concat()));
+    }
+    text
+}
+
 /// Returns what a service says of its containers, on one line; it is by the digest of this that compose knows whether they are as
 /// the file says.
 pub fn service_line(service: &YamlNode) -> String {

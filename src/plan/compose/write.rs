@@ -1,7 +1,7 @@
 //! A project as YAML again, in the order and the styles of compose.
 
 use super::node::{NodeMapping, NodeValue, YamlNode, float};
-use super::scalar;
+use super::scalar::resolve;
 use super::shape::Shape;
 use crate::error::escape;
 
@@ -17,6 +17,13 @@ pub fn yaml(node: &YamlNode, shape: &Shape) -> String {
             text.push('\n');
         }
     }
+    text
+}
+
+/// Returns text as a value on one line.
+pub fn scalar(content: &str) -> String {
+    let mut text = String::new();
+    put_text(content, 0, true, &mut text);
     text
 }
 
@@ -104,7 +111,7 @@ fn put_scalar(node: &YamlNode, indent: usize, text: &mut String) {
 /// Writes text in the first style that it can have: plain, a block, in single quotation marks, in double ones.
 fn put_text(content: &str, indent: usize, is_key: bool, text: &mut String) {
     let is_strange = |c: char| c == '\t' || (escape::is_hidden(c) && c != '\n');
-    let reads_otherwise = !matches!(scalar::resolve(content), NodeValue::Text(_)) || is_of_yaml_1_1(content);
+    let reads_otherwise = !matches!(resolve(content), NodeValue::Text(_)) || is_of_yaml_1_1(content);
     if content.chars().any(is_strange) || reads_otherwise {
         return put_double_quoted(content, text);
     }
@@ -124,11 +131,19 @@ fn put_text(content: &str, indent: usize, is_key: bool, text: &mut String) {
 /// Truths and times of YAML 1.1, which older readers would not take for text.
 fn is_of_yaml_1_1(content: &str) -> bool {
     let truths = ["y", "yes", "n", "no", "on", "off"];
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit() || c == b'_');
+    let are_digits = |part: &str| part.bytes().all(|c| c.is_ascii_digit() || c == b'_');
+    // Numbers to the base of sixty, as in 1:30.
     let is_sixties = content.contains(':') && {
         let digits = content.strip_prefix(['-', '+']).unwrap_or(content);
-        let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
-        is_number(part) && whole.split(':').all(is_number)
+        let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+        let is_sixtieth = |part: &str| match part.as_bytes() {
+            [c] => c.is_ascii_digit(),
+            [first, second] => matches!(first, b'0'..=b'5') && second.is_ascii_digit(),
+            _ => false,
+        };
+        let mut parts = whole.split(':');
+        let first = parts.next().unwrap_or_default();
+        first.starts_with(|c: char| c.is_ascii_digit()) && are_digits(first) && parts.all(is_sixtieth) && are_digits(part)
     };
     let is_truth = truths.iter().any(|truth| {
         let mut capital = truth[..1].to_uppercase();
