@@ -110,14 +110,14 @@ pub fn run(arguments: &ComposeConfigArguments, flags: &ProjectFlags, environment
         if !arguments.no_env_resolution {
             project.resolve_environments(&read, &unset)?;
         }
-        if !arguments.no_consistency {
-            check_container_names(&project)?;
-        }
     }
     let mut told = match arguments.no_interpolate {
         true => project.file.clone(),
         false => project.told(&arguments.services, flags.all_resources)?,
     };
+    if !arguments.no_interpolate && !arguments.no_consistency {
+        check_container_names(&told)?;
+    }
     if arguments.resolve_image_digests {
         resolve_images(&mut told, environment)?;
     }
@@ -167,9 +167,9 @@ fn answer_to(
 }
 
 /// Fails for two services with one name for their containers.
-fn check_container_names(project: &Project) -> Result<()> {
+fn check_container_names(told: &YamlNode) -> Result<()> {
     let mut known = BTreeMap::new();
-    for (service, node) in project.services() {
+    for (service, node) in told.entries_of("services") {
         let Some(name) = node.get("container_name") else { continue };
         if let Some(other) = known.insert(name.text().unwrap_or_default(), service) {
             let error = format!("the services `{other}` and `{service}` have one name for their containers");

@@ -244,7 +244,7 @@ impl YamlNode {
     }
 }
 
-/// Returns a number as Go's `%v` prints it: the shortest digits, with an exponent from 1e21 on and below 1e-4.
+/// Returns a number as Go's `%v` prints it: the shortest digits, with an exponent from a million on and below 1e-4.
 pub fn float(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -255,7 +255,7 @@ pub fn float(number: f64) -> String {
     let exponent = format!("{number:e}");
     let (digits, power) = exponent.split_once('e').unwrap_or((&exponent, "0"));
     match power.parse::<i32>() {
-        Ok(power) if number != 0.0 && !(-4..21).contains(&power) => {
+        Ok(power) if number != 0.0 && !(-4..6).contains(&power) => {
             let sign = if power < 0 { '-' } else { '+' };
             format!("{digits}e{sign}{:02}", power.abs())
         }

@@ -236,7 +236,7 @@ const DEPLOYED_MEMORY: Shape = Scalar(Kinds::TEXT, Reading::Size);
 
 const GENERIC_RESOURCE: Shape = Record(&[(
     "discrete_resource_spec",
-    Record(&[("kind", TEXT), ("value", TRUNCATED)]),
+    Record(&[("kind", Kept(&TEXT)), ("value", Kept(&TRUNCATED))]),
 )]);
 
 const RESOURCES: Shape = Record(&[

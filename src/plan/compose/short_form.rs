@@ -36,11 +36,7 @@ fn words(text: &str) -> Option<Vec<String>> {
     while let Some(c) = characters.next() {
         match (quote, c) {
             (None | Some('"' | '`' | ')'), '\\') => {
-                word.push(match characters.next()? {
-                    't' => '\t',
-                    'n' => '\n',
-                    c => c,
-                });
+                word.push(characters.next()?);
                 is_word = true;
                 continue;
             }

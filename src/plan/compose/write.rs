@@ -110,9 +110,11 @@ fn put_scalar(node: &YamlNode, indent: usize, text: &mut String) {
 
 /// Writes text in the first style that it can have: plain, a block, in single quotation marks, in double ones.
 fn put_text(content: &str, indent: usize, is_key: bool, text: &mut String) {
-    let is_strange = |c: char| c == '\t' || (escape::is_hidden(c) && c != '\n');
+    let is_strange = |c: char| c == '\t' || u32::from(c) > 0xffff || (escape::is_hidden(c) && c != '\n');
     let reads_otherwise = !matches!(resolve(content), NodeValue::Text(_)) || is_of_yaml_1_1(content);
-    if content.chars().any(is_strange) || reads_otherwise {
+    // As a key it would be read as what it takes its entries from.
+    let is_merge = is_key && content == "<<";
+    if content.chars().any(is_strange) || reads_otherwise || is_merge {
         return put_double_quoted(content, text);
     }
     if content.contains('\n') {
@@ -150,7 +152,7 @@ fn is_of_yaml_1_1(content: &str) -> bool {
         capital.push_str(&truth[1..]);
         content == *truth || content == truth.to_uppercase() || content == capital
     });
-    is_truth || is_sixties || content == "<<" || content == "=" || is_date(content)
+    is_truth || is_sixties || is_date(content)
 }
 
 fn is_date(content: &str) -> bool {
@@ -212,7 +214,7 @@ fn put_double_quoted(content: &str, text: &mut String) {
             '\u{85}' => text.push_str("\\N"),
             '\u{2028}' => text.push_str("\\L"),
             '\u{2029}' => text.push_str("\\P"),
-            c if escape::is_hidden(c) => {
+            c if escape::is_hidden(c) || u32::from(c) > 0xffff => {
                 let code = u32::from(c);
                 text.push_str(&match code {
                     0..0x100 => format!("\\x{code:02X}"),

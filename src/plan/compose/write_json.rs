@@ -39,7 +39,7 @@ impl JsonWriter {
             (NodeValue::Null, _) => self.text.push_str("null"),
             (NodeValue::Boolean(value), _) => self.text.push_str(&value.to_string()),
             (NodeValue::Integer(number), _) => self.text.push_str(&number.to_string()),
-            (NodeValue::Float(number), _) if number.is_finite() => self.text.push_str(&float(*number)),
+            (NodeValue::Float(number), _) if number.is_finite() => self.text.push_str(&number.to_string()),
             (NodeValue::Float(number), _) => self.string(&float(*number)),
             (NodeValue::Text(text), _) => self.string(text),
             (NodeValue::List(values), _) => self.list(values, shape),
