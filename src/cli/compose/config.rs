@@ -12,8 +12,8 @@ use crate::cli::print::{answer_bytes, answer_lines, tell};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Reference};
 use crate::plan::compose::{
-    NamedVariable, NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_json, raw_variables, raw_yaml,
-    service_line,
+    NamedVariable, NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_json, raw_variables,
+    raw_yaml, service_line,
 };
 use crate::store::Store;
 use crate::store::pending::PendingFile;

@@ -150,7 +150,8 @@ fn health(service: &YamlNode) -> Result<()> {
 
 fn dependencies(project: &Project, name: &str, service: &YamlNode) -> Result<()> {
     for (other, dependency) in service.entries_of("depends_on") {
-        let is_required = !matches!(dependency.get("required").map(|node| &node.value), Some(NodeValue::Boolean(false)));
+        let is_required =
+            !matches!(dependency.get("required").map(|node| &node.value), Some(NodeValue::Boolean(false)));
         if active(project, other).is_some() {
             continue;
         }
@@ -272,8 +273,7 @@ fn circles(project: &Project) -> Result<()> {
             left.push((name, true));
             for (other, dependency) in service.entries_of("depends_on") {
                 if done.get(other.as_str()) == Some(&false) {
-                    let way: Vec<&str> =
-                        left.iter().filter(|(_, is_left)| *is_left).map(|(name, _)| *name).collect();
+                    let way: Vec<&str> = left.iter().filter(|(_, is_left)| *is_left).map(|(name, _)| *name).collect();
                     let start = way.iter().position(|name| name == other).unwrap_or(0);
                     let way = way[start..].join(" -> ");
                     let error = Error::input(format!("services depend on each other in a circle: {way} -> {other}"));

@@ -55,7 +55,8 @@ pub fn read_raw(file: &str, text: &str, variable: &dyn Fn(&str) -> Option<String
         }
         let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
         if name.is_empty() || name.contains([' ', '\t']) {
-            let error = Error::input("there is no name of a variable here").with_hint("write NAME=value, a line for each");
+            let error =
+                Error::input("there is no name of a variable here").with_hint("write NAME=value, a line for each");
             return Err(error.with_excerpt(place.excerpt()));
         }
         if let Some(value) = value.map(str::to_owned).or_else(|| variable(name)) {

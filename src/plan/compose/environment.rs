@@ -35,13 +35,15 @@ impl Project {
         read: &dyn Fn(&Path) -> Result<Option<String>>,
         unset: &dyn Fn(&str),
     ) -> Result<()> {
-        self.services_mut().try_for_each(|service| take_files(service, ("label_file", "labels"), read, &|_| None, unset))
+        self.services_mut()
+            .try_for_each(|service| take_files(service, ("label_file", "labels"), read, &|_| None, unset))
     }
 
     /// The services that are on.
     fn services_mut(&mut self) -> impl Iterator<Item = &mut YamlNode> {
         let active = &self.active;
-        let services = self.file.mapping_mut().and_then(|file| file.get_mut("services")).and_then(YamlNode::mapping_mut);
+        let services =
+            self.file.mapping_mut().and_then(|file| file.get_mut("services")).and_then(YamlNode::mapping_mut);
         services.into_iter().flatten().filter(|(name, _)| active.contains(*name)).map(|(_, service)| service)
     }
 }

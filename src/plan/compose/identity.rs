@@ -55,7 +55,9 @@ pub fn device(node: &YamlNode) -> Result<String> {
     }
     match node.text_of("target") {
         Some(target) => Ok(target.to_owned()),
-        None if node.mapping().is_some() => Err(node.blame(Error::input("a device has no `target`, and it has to have one"))),
+        None if node.mapping().is_some() => {
+            Err(node.blame(Error::input("a device has no `target`, and it has to have one")))
+        }
         None => Ok(String::new()),
     }
 }

@@ -108,7 +108,9 @@ impl Loading<'_> {
     fn take_over(&self, mapping: &mut NodeMapping, included: YamlNode, scope: ProjectScope<'_>) -> Result<()> {
         let NodeValue::Mapping(mut included) = included.value else { return Ok(()) };
         for key in RESOURCES {
-            let Some(YamlNode { value: NodeValue::Mapping(entries), place, .. }) = included.remove(key) else { continue };
+            let Some(YamlNode { value: NodeValue::Mapping(entries), place, .. }) = included.remove(key) else {
+                continue;
+            };
             let empty =
                 YamlNode { value: NodeValue::Mapping(NodeMapping::new()), place, key: None, mark: Default::default() };
             let target = mapping.entry(key.to_owned()).or_insert(empty);
@@ -119,7 +121,8 @@ impl Loading<'_> {
             for (name, entry) in entries {
                 match target.get(&name) {
                     Some(own) if !own.says_the_same(&entry) && !self.comes_to(own, (key, &name), &entry, scope)? => {
-                        let error = format!("{key}.{name} is there already, and says something else than what is included");
+                        let error =
+                            format!("{key}.{name} is there already, and says something else than what is included");
                         return Err(own.blame_key(Error::input(error)));
                     }
                     Some(_) => {}

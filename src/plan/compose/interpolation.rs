@@ -236,9 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_no_form_and_what_is_missing_fails() {
-        for text in
-            ["${", "${}", "${SET", "${1}", "${SET:}", "${SET:x}", "${SET!}", "${ SET}", "${é}"]
-        {
+        for text in ["${", "${}", "${SET", "${1}", "${SET:}", "${SET:x}", "${SET!}", "${ SET}", "${é}"] {
             assert!(expanded(text).is_err(), "{text}");
         }
         for (text, message) in [

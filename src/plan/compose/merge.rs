@@ -148,7 +148,8 @@ fn address_ranges(base: YamlNode, over: YamlNode, path: &mut KeyPath<'_>) -> Res
     for range in ranges {
         let mut range = range.clone();
         for other in others {
-            let place = |made: &[YamlNode], wanted: &YamlNode| made.iter().position(|known| subnet(known) == subnet(wanted));
+            let place =
+                |made: &[YamlNode], wanted: &YamlNode| made.iter().position(|known| subnet(known) == subnet(wanted));
             if subnet(other) != subnet(&range) && place(&made, other).is_none() {
                 made.push(other.clone());
                 continue;

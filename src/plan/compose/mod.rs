@@ -9,6 +9,7 @@ pub mod dotenv;
 mod environment;
 mod extends;
 mod go_time;
+mod health;
 mod identity;
 mod include;
 pub mod interpolation;

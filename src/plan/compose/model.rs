@@ -50,7 +50,11 @@ impl Project {
     }
 
     /// Returns the services that `names` mean, or all that are on if there are none, with those that they depend on, or not.
-    pub fn selected<'a>(&'a self, names: &'a [String], with_dependencies: bool) -> Result<BTreeMap<&'a str, &'a YamlNode>> {
+    pub fn selected<'a>(
+        &'a self,
+        names: &'a [String],
+        with_dependencies: bool,
+    ) -> Result<BTreeMap<&'a str, &'a YamlNode>> {
         let mut selected = BTreeMap::new();
         let mut left: Vec<&'a str> = match names.is_empty() {
             true => self.services().map(|(name, _)| name).collect(),
@@ -64,7 +68,8 @@ impl Project {
             for (other, dependency) in service.entries_of("depends_on") {
                 if self.active.contains(other) {
                     left.push(other);
-                } else if !matches!(dependency.get("required").map(|node| &node.value), Some(NodeValue::Boolean(false))) {
+                } else if !matches!(dependency.get("required").map(|node| &node.value), Some(NodeValue::Boolean(false)))
+                {
                     let error = Error::input(format!("the service `{name}` stands on `{other}`, which is not on"));
                     return Err(dependency.blame_key(error.with_hint("turn its profile on, or say `required: false`")));
                 }

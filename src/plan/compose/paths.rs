@@ -69,7 +69,9 @@ impl PathResolution<'_> {
         if let Some(context) = mapping.get_mut("context").filter(|context| context.text().is_some_and(is_local)) {
             self.whole(context);
         }
-        for agent in mapping.get_mut("ssh").and_then(YamlNode::mapping_mut).into_iter().flat_map(NodeMapping::values_mut) {
+        for agent in
+            mapping.get_mut("ssh").and_then(YamlNode::mapping_mut).into_iter().flat_map(NodeMapping::values_mut)
+        {
             self.whole(agent);
         }
         for context in mapping
@@ -110,7 +112,8 @@ impl PathResolution<'_> {
     /// Returns `text`, a path, as a whole one; one that is whole already stays as it is, and so does one of Windows.
     pub fn text(&self, text: &str) -> String {
         let drive = text.as_bytes();
-        let is_drive = drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && matches!(drive[2], b'/' | b'\\');
+        let is_drive =
+            drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && matches!(drive[2], b'/' | b'\\');
         match text.starts_with('/') || text.starts_with("\\\\") || is_drive {
             true => text.to_owned(),
             false => self.path(text).to_string_lossy().into_owned(),

@@ -1,13 +1,14 @@
 //! The keys of compose files, each with what it has, in the order in which compose writes them.
 
-use super::schema_parts::{
-    BLKIO, BOOLEAN, COMMAND, CREDENTIALS, DEPENDENCY, DEPLOY, DEVELOP, DEVICE, DURATION, GPUS, HEALTHCHECK, HOOK, HOSTS, INTEGER,
-    LABELS, LIMITS, LOGGING, MODEL_USE, MOUNT, MOUNTED_FILE, NETWORK_USE, NUMBER, OPTIONS, UNIQUE_LABELS, UNIQUE_VARIABLES, PORT, PROVIDER, TEXT, TEXTS, TEXT_OR_TEXTS,
-    TRUNCATED, UNIQUE_TEXT_OR_TEXTS, UNIQUE_TEXTS, VARIABLE_FILE, VARIABLES, DISTINCT_TEXTS,
-};
-use super::shape::{EntryRule, Field, Shape};
 use super::kinds::Kinds;
+use super::schema_parts::{
+    BLKIO, BOOLEAN, COMMAND, CREDENTIALS, DEPENDENCY, DEPLOY, DEVELOP, DEVICE, DISTINCT_TEXTS, DURATION, GPUS,
+    HEALTHCHECK, HOOK, HOSTS, INTEGER, LABELS, LIMITS, LOGGING, MODEL_USE, MOUNT, MOUNTED_FILE, NETWORK_USE, NUMBER,
+    OPTIONS, PORT, PROVIDER, TEXT, TEXT_OR_TEXTS, TEXTS, TRUNCATED, UNIQUE_LABELS, UNIQUE_TEXT_OR_TEXTS, UNIQUE_TEXTS,
+    UNIQUE_VARIABLES, VARIABLE_FILE, VARIABLES,
+};
 use super::shape::Reading;
+use super::shape::{EntryRule, Field, Shape};
 use super::{identity, port, short_form};
 
 use Shape::{
@@ -69,7 +70,10 @@ const SERVICE_FIELDS: &[Field] = &[
     ("entrypoint", Always(&COMMAND)),
     ("provider", PROVIDER),
     ("environment", UNIQUE_VARIABLES),
-    ("env_file", Unique(identity::variable_file, &Short(short_form::variable_files, &Either(&[TEXT, List(&VARIABLE_FILE)])))),
+    (
+        "env_file",
+        Unique(identity::variable_file, &Short(short_form::variable_files, &Either(&[TEXT, List(&VARIABLE_FILE)]))),
+    ),
     ("expose", Unique(identity::exposed, &Distinct(&TEXT_OR_NUMBERS))),
     (
         "extends",
@@ -119,7 +123,10 @@ const SERVICE_FIELDS: &[Field] = &[
     ("stdin_open", BOOLEAN),
     ("stop_grace_period", Kept(&DURATION)),
     ("stop_signal", TEXT),
-    ("storage_opt", Entries(EntryRule { kinds: Kinds::TEXT.or(Kinds::INTEGER), takes_list: false, keeps_nothing: false })),
+    (
+        "storage_opt",
+        Entries(EntryRule { kinds: Kinds::TEXT.or(Kinds::INTEGER), takes_list: false, keeps_nothing: false }),
+    ),
     ("sysctls", UNIQUE_LABELS),
     ("tmpfs", UNIQUE_TEXT_OR_TEXTS),
     ("tty", BOOLEAN),
@@ -139,8 +146,7 @@ const SERVICE_FIELDS: &[Field] = &[
 /// What is built.
 pub const BUILD: Shape = Short(short_form::build, &Either(&[TEXT, Record(BUILD_FIELDS)]));
 
-const TEXT_OR_BOOLEAN: Shape =
-    Short(short_form::worded, &Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), Reading::Text));
+const TEXT_OR_BOOLEAN: Shape = Short(short_form::worded, &Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), Reading::Text));
 
 const BUILD_FIELDS: &[Field] = &[
     ("context", TEXT),
@@ -170,8 +176,7 @@ const BUILD_FIELDS: &[Field] = &[
     ("privileged", BOOLEAN),
 ];
 
-const EXTERNAL: Shape =
-    Either(&[Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), Reading::Boolean), Record(&[("name", TEXT)])]);
+const EXTERNAL: Shape = Either(&[Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), Reading::Boolean), Record(&[("name", TEXT)])]);
 
 const PLAIN_TEXTS: Shape = Entries(EntryRule { kinds: Kinds::TEXT, takes_list: false, keeps_nothing: false });
 
@@ -179,12 +184,7 @@ const IPAM: Shape = Record(&[
     ("driver", TEXT),
     (
         "config",
-        List(&Record(&[
-            ("subnet", TEXT),
-            ("gateway", TEXT),
-            ("ip_range", TEXT),
-            ("aux_addresses", PLAIN_TEXTS),
-        ])),
+        List(&Record(&[("subnet", TEXT), ("gateway", TEXT), ("ip_range", TEXT), ("aux_addresses", PLAIN_TEXTS)])),
     ),
     // Compose reads them, and makes nothing of them.
     ("options", Made(short_form::nothing_of, &PLAIN_TEXTS)),
@@ -208,13 +208,7 @@ const NETWORK: Shape = Short(
 
 const VOLUME: Shape = Short(
     short_form::external,
-    &Record(&[
-        ("name", TEXT),
-        ("driver", TEXT),
-        ("driver_opts", OPTIONS),
-        ("external", EXTERNAL),
-        ("labels", LABELS),
-    ]),
+    &Record(&[("name", TEXT), ("driver", TEXT), ("driver_opts", OPTIONS), ("external", EXTERNAL), ("labels", LABELS)]),
 );
 
 const SECRET: Shape = Short(

@@ -5,8 +5,8 @@ use super::shape::{EntryRule, Reading, Shape};
 use super::{identity, mount, port, short_form};
 
 use Shape::{
-    Always, Distinct, Either, Entries, Inline, Kept, List, Made, Map, Needs, Nullable, OneOf, Record, Scalar,
-    Short, Unique, Within,
+    Always, Distinct, Either, Entries, Inline, Kept, List, Made, Map, Needs, Nullable, OneOf, Record, Scalar, Short,
+    Unique, Within,
 };
 
 pub const TEXT: Shape = Scalar(Kinds::TEXT, Reading::Text);
@@ -56,7 +56,8 @@ pub const MOUNTED_FILE: Shape = Short(
 
 const LIMIT: Shape = Made(short_form::limit, &LIMIT_FORMS);
 
-const LIMIT_FORMS: Shape = Either(&[INTEGER, Needs(&["soft", "hard"], &Record(&[("soft", Kept(&INTEGER)), ("hard", Kept(&INTEGER))]))]);
+const LIMIT_FORMS: Shape =
+    Either(&[INTEGER, Needs(&["soft", "hard"], &Record(&[("soft", Kept(&INTEGER)), ("hard", Kept(&INTEGER))]))]);
 
 pub const LIMITS: Shape = Map(&LIMIT);
 
@@ -76,10 +77,7 @@ pub const VARIABLE_FILE: Shape = Either(&[
 
 pub const DEVICE: Shape = Short(
     mount::device,
-    &Either(&[
-        TEXT,
-        Needs(&["source"], &Record(&[("source", TEXT), ("target", TEXT), ("permissions", TEXT)])),
-    ]),
+    &Either(&[TEXT, Needs(&["source"], &Record(&[("source", TEXT), ("target", TEXT), ("permissions", TEXT)]))]),
 );
 
 const DEVICE_FIELDS: Shape = Record(&[
@@ -129,8 +127,7 @@ const PORT_FIELDS: Shape = Record(&[
 pub const PORT: Shape =
     Made(port::whole, &Either(&[PORT_FIELDS, Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::Text)]));
 
-pub const MOUNT: Shape =
-    Made(mount::whole, &Short(mount::long, &Either(&[TEXT, Needs(&["type"], &MOUNT_FIELDS)])));
+pub const MOUNT: Shape = Made(mount::whole, &Short(mount::long, &Either(&[TEXT, Needs(&["type"], &MOUNT_FIELDS)])));
 
 const MOUNT_FIELDS: Shape = Record(&[
     ("type", OneOf(&["bind", "volume", "tmpfs", "cluster", "npipe", "image"])),
@@ -217,10 +214,7 @@ const PROVIDED: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER).or(Kinds::BOOLEAN),
 
 pub const PROVIDER: Shape = Needs(
     &["type"],
-    &Record(&[
-        ("type", TEXT),
-        ("options", Map(&Made(short_form::texts, &Either(&[PROVIDED, List(&PROVIDED)])))),
-    ]),
+    &Record(&[("type", TEXT), ("options", Map(&Made(short_form::texts, &Either(&[PROVIDED, List(&PROVIDED)]))))]),
 );
 
 const UPDATE: Shape = Record(&[
@@ -234,10 +228,8 @@ const UPDATE: Shape = Record(&[
 
 const DEPLOYED_MEMORY: Shape = Scalar(Kinds::TEXT, Reading::Size);
 
-const GENERIC_RESOURCE: Shape = Record(&[(
-    "discrete_resource_spec",
-    Record(&[("kind", Kept(&TEXT)), ("value", Kept(&TRUNCATED))]),
-)]);
+const GENERIC_RESOURCE: Shape =
+    Record(&[("discrete_resource_spec", Record(&[("kind", Kept(&TEXT)), ("value", Kept(&TRUNCATED))]))]);
 
 const RESOURCES: Shape = Record(&[
     ("limits", Record(&[("cpus", NUMBER), ("memory", DEPLOYED_MEMORY), ("pids", INTEGER)])),

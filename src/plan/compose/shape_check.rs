@@ -17,7 +17,8 @@ impl Shape {
             Shape::OneOf(words) => match node.text().filter(|text| !words.contains(text)) {
                 None => Ok(()),
                 Some(text) => {
-                    let error = node.blame(Error::input(format!("{at} is `{text}`, and it has to be {}", self.wanted())));
+                    let error =
+                        node.blame(Error::input(format!("{at} is `{text}`, and it has to be {}", self.wanted())));
                     Err(match suggestion(text, words.iter().copied()) {
                         Some(near) => error.with_hint(format!("did you mean `{near}`?")),
                         None => error,
@@ -98,7 +99,9 @@ fn check_distinct(node: &YamlNode, at: &KeyTrail<'_>) -> Result<()> {
     for value in node.list().into_iter().flatten() {
         let Some(text) = value.scalar() else { continue };
         if !seen.insert((value.text().is_some(), text.clone())) {
-            return Err(value.blame(Error::input(format!("{at} has `{text}` twice"))).with_hint("leave out one of both"));
+            return Err(value
+                .blame(Error::input(format!("{at} has `{text}` twice")))
+                .with_hint("leave out one of both"));
         }
     }
     Ok(())

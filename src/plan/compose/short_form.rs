@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 pub fn command(node: YamlNode) -> Result<YamlNode> {
     match &node.value {
         NodeValue::Text(text) => {
-            let words = words(text).ok_or_else(|| node.blame(Error::input("this line has no words: a quotation has no end, or there is a parenthesis")))?;
+            let words = words(text).ok_or_else(|| {
+                node.blame(Error::input("this line has no words: a quotation has no end, or there is a parenthesis"))
+            })?;
             let words = words.into_iter().map(|word| node.with_text(word)).collect();
             Ok(node.with(NodeValue::List(words)))
         }

@@ -30,7 +30,9 @@ impl Project {
     /// with the resources that these use, or `all` of them.
     pub fn told(&self, names: &[String], all: bool) -> Result<YamlNode> {
         let selected = self.selected(names, true)?;
-        let service = |(name, node): (&&str, &&YamlNode)| ((*name).to_owned(), shown(node, names, |name| selected.contains_key(name)));
+        let service = |(name, node): (&&str, &&YamlNode)| {
+            ((*name).to_owned(), shown(node, names, |name| selected.contains_key(name)))
+        };
         let services: NodeMapping = selected.iter().map(service).collect();
         let mut told = self.file.clone();
         let Some(mapping) = told.mapping_mut() else { return Ok(told) };
@@ -137,7 +139,9 @@ pub fn service_line(service: &YamlNode) -> String {
 fn shown(service: &YamlNode, names: &[String], is_there: impl Fn(&str) -> bool) -> YamlNode {
     let mut service = service.clone();
     let Some(mapping) = service.mapping_mut() else { return service };
-    if let (false, Some(dependencies)) = (names.is_empty(), mapping.get_mut("depends_on").and_then(YamlNode::mapping_mut)) {
+    if let (false, Some(dependencies)) =
+        (names.is_empty(), mapping.get_mut("depends_on").and_then(YamlNode::mapping_mut))
+    {
         dependencies.retain(|name, _| is_there(name));
         if dependencies.is_empty() {
             mapping.remove("depends_on");

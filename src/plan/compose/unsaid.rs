@@ -6,7 +6,9 @@ use super::node::{NodeMapping, NodeValue, YamlNode};
 pub fn say(file: &mut YamlNode) {
     for service in entries(file, "services") {
         let usual = service.with_text(".");
-        if let Some(build) = service.mapping_mut().and_then(|mapping| mapping.get_mut("build")).and_then(YamlNode::mapping_mut) {
+        if let Some(build) =
+            service.mapping_mut().and_then(|mapping| mapping.get_mut("build")).and_then(YamlNode::mapping_mut)
+        {
             build.entry("context".to_owned()).or_insert(usual);
         }
         for secret in values(service, &["secrets"]) {

@@ -145,7 +145,10 @@ fn is_of_yaml_1_1(content: &str) -> bool {
         };
         let mut parts = whole.split(':');
         let first = parts.next().unwrap_or_default();
-        first.starts_with(|c: char| c.is_ascii_digit()) && are_digits(first) && parts.all(is_sixtieth) && are_digits(part)
+        first.starts_with(|c: char| c.is_ascii_digit())
+            && are_digits(first)
+            && parts.all(is_sixtieth)
+            && are_digits(part)
     };
     let is_truth = truths.iter().any(|truth| {
         let mut capital = truth[..1].to_uppercase();

@@ -10,7 +10,8 @@ pub fn whole(node: &YamlNode, shape: &Shape) -> String {
     match (&node.value, shape) {
         // The top is a mapping to compose, and no record.
         (NodeValue::Mapping(mapping), Shape::Record(fields)) => {
-            let shape = |key: &str| fields.iter().find(|(name, _)| *name == key).map_or(&Shape::Any, |(_, shape)| shape);
+            let shape =
+                |key: &str| fields.iter().find(|(name, _)| *name == key).map_or(&Shape::Any, |(_, shape)| shape);
             let told = mapping.iter().filter(|(key, _)| *key != "models");
             writer.entries(told.map(|(key, node)| (key.as_str(), Some(node), shape(key))));
         }
