@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::find::{LeftAlone, ProjectFlags};
 use super::flags::{ServiceFlags, ServiceRequest};
-use super::print;
+use super::print::{self, PrintRequest};
 use crate::build::RunShell;
 use crate::cli::build::{Beforehand, BuildRequest, Call, Delivery, NamedRequest, Together, of_build, secret, shell};
 use crate::cli::commands::Commands;
@@ -116,11 +116,13 @@ pub fn run(
 ) -> Result<()> {
     let project = arguments.project(flags)?;
     if arguments.print {
-        let builds = project.builds(&arguments.services, arguments.with_dependencies)?;
-        let named = project.selected(&arguments.services, arguments.with_dependencies)?;
-        let is_built = |name: &&str| builds.iter().any(|build| build.service == **name);
-        let named: Vec<&str> = named.into_keys().filter(is_built).collect();
-        return print::print(project, &builds, &named, &arguments.own);
+        let request = PrintRequest {
+            services: &arguments.services,
+            with_dependencies: arguments.with_dependencies,
+            checks: arguments.check,
+            own: &arguments.own,
+        };
+        return print::print(project, &request);
     }
     let requests = arguments.requests(project)?;
     if requests.is_empty() {
