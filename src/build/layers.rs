@@ -12,7 +12,7 @@ use super::inputs::Inputs;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::layer::{Compression, Earlier, Job, Layer, LayerReader, WHITEOUT, Writer};
-use crate::progress::{Event, WarningKind};
+use crate::progress::{Event, KnownBy, WarningKind};
 use crate::store::{PendingBlob, Store};
 use crate::sync::Memo;
 use crate::tree::{Content, Entry, Kind, find_xattrs, path};
@@ -75,25 +75,28 @@ impl<'a> Layers<'a> {
         let options = self.options;
         // The next build may have to make it, of the same blocks.
         options.store.touch_record(&cache::place(number, title, options.compression));
-        (options.progress)(Event::LayerKnown { title, descriptor: &layer.descriptor });
+        (options.progress)(Event::LayerKnown { layer: number, title, descriptor: &layer.descriptor });
     }
 
-    /// Returns the layer of `task`, and what it is known by. Equal ones are made once.
-    pub fn make(&self, task: LayerTask<'a>, inputs: &Inputs<'a>) -> Result<(Layer, Key)> {
+    /// Returns the layer of `task`, what it is known by, and how it was found, if it was. Equal ones are made once.
+    pub fn make(&self, task: LayerTask<'a>, inputs: &Inputs<'a>) -> Result<(Layer, Key, Option<KnownBy>)> {
         let options = self.options;
         let key = self.pool.install(|| Key::of(&task.entries, task.has_xattrs, options.compression));
+        let mut known_by = Some(KnownBy::Files);
         let layer = self.made.get(key, || {
             task.misnamed.iter().for_each(|path| warn_of_whiteout(path, options));
             if let Some(layer) = options.trust_times.then(|| key.find(options.store)).flatten() {
                 self.take(task.number, task.title, &layer);
                 return Ok(layer);
             }
-            self.anew(task, key, inputs)
+            let (layer, found) = self.anew(task, key, inputs)?;
+            known_by = found;
+            Ok(layer)
         })?;
-        Ok((layer, key))
+        Ok((layer, key, known_by))
     }
 
-    fn anew(&self, mut task: LayerTask<'a>, key: Key, inputs: &Inputs<'a>) -> Result<Layer> {
+    fn anew(&self, mut task: LayerTask<'a>, key: Key, inputs: &Inputs<'a>) -> Result<(Layer, Option<KnownBy>)> {
         if task.has_xattrs {
             // Hardly any file has some, and others have the entries, too: they are copied only if it must be.
             for (number, xattrs) in self.pool.install(|| find_xattrs(&task.entries))? {
@@ -102,14 +105,14 @@ impl<'a> Layers<'a> {
         }
         inputs.bases.bring(contents(&task.entries))?;
         let is_settled = self.pool.install(|| are_settled(&task.entries, inputs.started));
-        let layer = match self.cached(&task)? {
-            Some(layer) => layer,
-            None => self.write(task)?,
+        let (layer, found) = match self.cached(&task)? {
+            Some(layer) => (layer, Some(KnownBy::Image)),
+            None => (self.write(task)?, None),
         };
         if is_settled && cache::is_certain(self.options.store, &layer) {
             key.remember(self.options.store, &layer)?;
         }
-        Ok(layer)
+        Ok((layer, found))
     }
 
     /// The layer that is in a cached image.

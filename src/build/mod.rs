@@ -18,6 +18,7 @@ mod sources;
 mod squash;
 mod ledger;
 mod step;
+mod told;
 mod windows;
 
 use rayon::ThreadPoolBuilder;
@@ -83,6 +84,7 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     let created = label::rfc3339(options.created)?;
     let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
     let inputs = Inputs::new(plan, options, &pool, &stop);
+    told::planned(plan, &graph, options.progress);
     let layers = schedule::run(&graph, &inputs, &stop)?;
     let images: Vec<&ImageSteps<'_>> = graph.targets.iter().flatten().collect();
     let squashed = match options.squash {

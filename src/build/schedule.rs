@@ -7,6 +7,7 @@
 use std::iter;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Scope};
+use std::time::Instant;
 
 use super::cache::{self, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
@@ -14,13 +15,14 @@ use super::inputs::{DiskRoot, Inputs};
 use super::layers::{self, Layers};
 use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, Slot, Task};
 use super::step::{self, Below, ContentMark, Doing, Given, Leaves, StepChange};
+use super::told::{self, ToldPart};
 use super::windows;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, with_whiteouts};
 use crate::net::Stop;
 use crate::oci::Digest;
 use crate::plan::Step;
-use crate::progress::Event;
+use crate::progress::{DoneBecause, Event, KnownBy, StepOutcome};
 use crate::sync::{Once, locked};
 use crate::tree::Files;
 
@@ -50,13 +52,14 @@ pub fn run<'p>(graph: &'p StateGraph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -
         // This thread does steps, too.
         let steps = jobs.min(graph.states.len()).saturating_sub(1);
         let duties = [(Duty::Steps, steps), (Duty::Layers, jobs.min(made))];
-        for duty in duties.into_iter().flat_map(|(duty, threads)| iter::repeat_n(duty, threads)) {
-            let started = thread::Builder::new().spawn_scoped(scope, move || schedule.work(duty, scope));
+        let duties = duties.into_iter().flat_map(|(duty, threads)| iter::repeat_n(duty, threads));
+        for (number, duty) in duties.enumerate() {
+            let started = thread::Builder::new().spawn_scoped(scope, move || schedule.work(number + 1, duty, scope));
             if let Err(source) = started {
                 schedule.fail(layers::no_thread(source));
             }
         }
-        schedule.work(Duty::Steps, scope);
+        schedule.work(0, Duty::Steps, scope);
     });
     // Steps that nothing has asked for need not be done.
     schedule.outcome().inspect(|_| tell(made))
@@ -78,19 +81,24 @@ struct Schedule<'s, 'p> {
 
 impl<'p> Schedule<'_, 'p> {
     /// Does one task after the other, until all are done or one has failed.
-    fn work<'scope>(&'scope self, duty: Duty, scope: &'scope Scope<'scope, '_>) {
+    fn work<'scope>(&'scope self, worker: usize, duty: Duty, scope: &'scope Scope<'scope, '_>) {
         let _presence = Presence(self);
-        while let Some(task) = self.next(duty) {
+        while let Some((task, since)) = self.next(duty) {
+            let told = ToldPart::begin(self.inputs.options.progress, task, since, worker);
             let ready = match duty {
                 Duty::Steps => Ok(&()),
                 Duty::Layers => self.serving.get_or_find(|| self.layers.serve(scope)),
             };
             match ready.and_then(|()| self.find(task)) {
                 Ok(found) => {
+                    told.complete();
                     locked(&self.ledger).note(self.graph, task, found);
                     self.tell_done();
                 }
-                Err(error) => self.fail(error),
+                Err(error) => {
+                    drop(told);
+                    self.fail(error);
+                }
             }
             self.changed.notify_all();
         }
@@ -128,15 +136,15 @@ impl<'p> Schedule<'_, 'p> {
         Ok(slots.iter().map(outcome).collect())
     }
 
-    /// The next task that may be done, which it may have to wait for; none once there is none to come.
-    fn next(&self, duty: Duty) -> Option<Task> {
+    /// The next task that may be done, which it may have to wait for, and since when it may be; none once there is none to come.
+    fn next(&self, duty: Duty) -> Option<(Task, Instant)> {
         let mut ledger = locked(&self.ledger);
         loop {
             if ledger.is_over {
                 return None;
             }
-            if let Some(task) = ledger.begin(duty, self.jobs) {
-                return Some(task);
+            if let Some(next) = ledger.begin(duty, self.jobs) {
+                return Some(next);
             }
             if ledger.board.is_empty() {
                 ledger.is_over = true;
@@ -257,14 +265,16 @@ impl<'p> Schedule<'_, 'p> {
         let maker = *locked(&self.ledger).makers.entry(key).or_insert(state);
         // What a command leaves, nobody knows but who has run it.
         if maker != state && !work.takes().on_disk {
+            self.settle(state, StepOutcome::Same(maker));
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
         let outcome = if is_anew || !options.trust_times { None } else { key.outcome(options.store) };
         if let Some(Some(layer)) = &outcome {
             self.layers.take(number, &step.title, layer);
         }
-        if outcome.is_some() && work.takes().on_disk {
-            self.tell_known(state);
+        if outcome.is_some() {
+            self.settle(state, StepOutcome::Known(KnownBy::Mark));
+            work.takes().on_disk.then(|| self.tell_known(state));
         }
         let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
         Ok(Found::Mark(mark, outcome))
@@ -284,12 +294,18 @@ impl<'p> Schedule<'_, 'p> {
             Given { step: self.graph.states[state].place(), place: step.place.as_ref(), below, from, near: &near }
         };
         if !work.takes().on_disk {
+            if self.graph.states[state].layer.is_none() {
+                self.settle(state, StepOutcome::Done(DoneBecause::NotKept));
+            }
             return work.change(given, self.inputs);
         }
         let key = self.by_content(state, work, &given)?;
         let known = self.known_layer(state).or_else(|| {
             let found = self.found(state, &key);
-            found.is_some().then(|| self.tell_known(state));
+            if found.is_some() {
+                self.settle(state, StepOutcome::Known(KnownBy::Content));
+                self.tell_known(state);
+            }
             found
         });
         let change = match &known {
@@ -299,6 +315,11 @@ impl<'p> Schedule<'_, 'p> {
         let Leaves::Files(files) = &change.leaves else { return Ok(change) };
         let content = ContentMark { key, files: files.clone(), layer: known };
         Ok(StepChange { content: Some(content), ..change })
+    }
+
+    /// Tells what has become of the step to `state`.
+    fn settle(&self, state: usize, outcome: StepOutcome) {
+        (self.inputs.options.progress)(Event::StepSettled { index: state, outcome });
     }
 
     /// Tells that the command of the step to `state` is not run.
@@ -413,12 +434,14 @@ impl<'p> Schedule<'_, 'p> {
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
         let mut is_misnamed = false;
+        let done = told::done(mark, options);
         let (layer, made_of) = if let Some(known) = content.as_ref().and_then(|content| content.layer.clone()) {
             if let Some(layer) = &known {
                 self.layers.take(number, &step.title, layer);
             }
             (known, None)
         } else if entries.is_empty() && removed.is_empty() {
+            self.settle(state, done);
             (None, None)
         } else {
             let misnamed = layers::misnamed(&entries);
@@ -434,7 +457,8 @@ impl<'p> Schedule<'_, 'p> {
             };
             let has_xattrs = has_xattrs && !is_windows;
             let task = layers::LayerTask { number, title: &step.title, entries, misnamed, has_xattrs };
-            let (layer, key) = self.layers.make(task, self.inputs)?;
+            let (layer, key, known_by) = self.layers.make(task, self.inputs)?;
+            self.settle(state, known_by.map_or(done, StepOutcome::Known));
             (Some(layer), Some(key))
         };
         // One that is taken from a cached image may not be in the store.

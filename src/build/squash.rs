@@ -78,5 +78,5 @@ fn one<'a>(
     let time = inputs.options.modified.of_made();
     let entries = if removed.is_empty() { entries } else { with_whiteouts(&entries, &removed, time) };
     let task = LayerTask { number, title: TITLE, entries: Arc::new(entries), misnamed, has_xattrs: false };
-    writing.make(task, inputs).map(|(layer, _)| Squashed::Into(Some(Box::new(layer))))
+    writing.make(task, inputs).map(|(layer, ..)| Squashed::Into(Some(Box::new(layer))))
 }

@@ -66,7 +66,7 @@ impl Commands {
 }
 
 impl Command {
-    fn new(StepPlace { title, stage, platform, number, line }: StepPlace<'_>, is_cached: bool) -> Self {
+    fn new(StepPlace { title, stage, platform, number, line, .. }: StepPlace<'_>, is_cached: bool) -> Self {
         Command {
             line,
             stage: stage.to_owned(),

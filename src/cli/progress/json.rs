@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
-use crate::progress::{CommandEnd, Event, Fetched, OutputStream, StepPlace, WarningKind};
+use crate::progress::{CommandEnd, Event, Fetched, OutputStream, PlannedStep, StepOutcome, StepPlace, WarningKind};
 
 /// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
@@ -20,8 +20,8 @@ fn json(event: Event<'_>) -> Value {
         Event::LayerFinished { layer, descriptor } => {
             json!({"event": "layer-finished", "layer": layer, "descriptor": descriptor})
         }
-        Event::LayerKnown { title, descriptor } => {
-            json!({"event": "layer-known", "title": title, "descriptor": descriptor})
+        Event::LayerKnown { layer, title, descriptor } => {
+            json!({"event": "layer-known", "layer": layer, "title": title, "descriptor": descriptor})
         }
         Event::LayerTaken { layer, title, descriptor, from } => {
             json!({"event": "layer-taken", "layer": layer, "title": title, "descriptor": descriptor, "from": from})
@@ -51,6 +51,18 @@ fn json(event: Event<'_>) -> Value {
                 _ => None,
             },
         }),
+        Event::StepsPlanned { steps, targets } => steps_planned(steps, targets),
+        Event::PartStarted { index, part, waited, worker } => json!({
+            "event": "part-started",
+            "index": index,
+            "part": part.name(),
+            "waited": waited.as_secs_f64(),
+            "worker": worker,
+        }),
+        Event::PartFinished { index, part, is_done } => {
+            json!({"event": "part-finished", "index": index, "part": part.name(), "done": is_done})
+        }
+        Event::StepSettled { index, outcome } => step_settled(index, outcome),
         Event::StepsAdvanced { done, steps } => json!({"event": "steps-advanced", "done": done, "steps": steps}),
         Event::BuiltAgain { digest } => json!({"event": "built-again", "digest": digest}),
         Event::PullPlanned { blobs } => json!({"event": "pull-planned", "blobs": blobs}),
@@ -118,15 +130,38 @@ fn fetch_started(fetch: usize, what: Fetched<'_>, size: Option<u64>) -> Value {
 }
 
 fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
-    let StepPlace { title, stage, platform, number, line } = step;
+    let mut told = place(step);
+    told["event"] = event.into();
+    told["command"] = command.into();
+    told
+}
+
+fn place(StepPlace { index, title, stage, platform, number, line }: StepPlace<'_>) -> Value {
     let platform = platform.to_string();
-    json!({
-        "event": event,
-        "command": command,
-        "title": title,
-        "stage": stage,
-        "platform": platform,
-        "step": number,
-        "line": line,
-    })
+    json!({"index": index, "title": title, "stage": stage, "platform": platform, "step": number, "line": line})
+}
+
+fn steps_planned(steps: &[PlannedStep<'_>], targets: &[&str]) -> Value {
+    let step = |step: &PlannedStep<'_>| {
+        let mut told = place(step.place);
+        told["base"] = step.base.into();
+        told["stands_on"] = json!(step.stands_on);
+        told["layer"] = step.layer.into();
+        told["targets"] = json!(step.targets);
+        told
+    };
+    let steps: Vec<Value> = steps.iter().map(step).collect();
+    json!({"event": "steps-planned", "steps": steps, "targets": targets})
+}
+
+fn step_settled(index: usize, outcome: StepOutcome) -> Value {
+    match outcome {
+        StepOutcome::Known(by) => json!({"event": "step-settled", "index": index, "outcome": "known", "by": by.name()}),
+        StepOutcome::Same(other) => {
+            json!({"event": "step-settled", "index": index, "outcome": "same", "as": other})
+        }
+        StepOutcome::Done(because) => {
+            json!({"event": "step-settled", "index": index, "outcome": "done", "because": because.name()})
+        }
+    }
 }

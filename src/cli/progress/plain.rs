@@ -130,7 +130,7 @@ impl PlainLines {
                     line(&self.of(&title, &rest));
                 }
             }
-            Event::LayerKnown { title, descriptor } => {
+            Event::LayerKnown { title, descriptor, .. } => {
                 let rest = match detail {
                     Detail::Full => format!(": {} unchanged", short_digest(descriptor.digest)),
                     _ => ": unchanged".to_owned(),
@@ -190,7 +190,13 @@ impl PlainLines {
                     line(&text);
                 }
             }
-            Event::StepsAdvanced { .. } | Event::PullPlanned { .. } | Event::OutputStarted { .. } => {}
+            Event::StepsPlanned { .. }
+            | Event::PartStarted { .. }
+            | Event::PartFinished { .. }
+            | Event::StepSettled { .. }
+            | Event::StepsAdvanced { .. }
+            | Event::PullPlanned { .. }
+            | Event::OutputStarted { .. } => {}
             Event::OutputWritten { output } => line(&format!("wrote {output}")),
             Event::LocalImageTaken { name, digest, since } => {
                 let age = since

@@ -104,7 +104,7 @@ impl Underway {
                 drop(self.end(ThingKey::Layer(layer)));
                 self.titles.insert(descriptor.digest, title.to_owned());
             }
-            Event::LayerKnown { title, descriptor } => {
+            Event::LayerKnown { title, descriptor, .. } => {
                 self.titles.insert(descriptor.digest, title.to_owned());
             }
             Event::CommandStarted { command, step } => {
@@ -169,6 +169,10 @@ impl Underway {
             Event::ManifestPushed { .. } => return self.take_output(now),
             Event::CommandKnown { .. }
             | Event::CommandOutput { .. }
+            | Event::StepsPlanned { .. }
+            | Event::PartStarted { .. }
+            | Event::PartFinished { .. }
+            | Event::StepSettled { .. }
             | Event::RecipeTaken { .. }
             | Event::BuiltAgain { .. }
             | Event::LocalImageTaken { .. }
