@@ -70,6 +70,8 @@ pub enum WarningKind {
     StoreNotTrimmed,
     /// There is no place for a local store that lasts.
     TemporaryStore,
+    /// How long everything took cannot be written down.
+    TimingsNotWritten,
 }
 
 impl WarningKind {
@@ -108,6 +110,7 @@ impl WarningKind {
             WarningKind::NoShell => "no-shell",
             WarningKind::StoreNotTrimmed => "store-not-trimmed",
             WarningKind::TemporaryStore => "temporary-store",
+            WarningKind::TimingsNotWritten => "timings-not-written",
         }
     }
 }
