@@ -43,8 +43,6 @@ pub enum Event<'a> {
     },
     /// A layer was made by an earlier build, from what still looks the same.
     LayerKnown {
-        /// The number of the layer.
-        layer: usize,
         /// The name of the layer's step.
         title: &'a str,
         /// The blob as a manifest lists it.
@@ -135,6 +133,8 @@ pub enum Event<'a> {
         index: usize,
         /// What it has come to.
         outcome: StepOutcome,
+        /// The blob of its layer; none if it changes nothing, or nobody needs the layer.
+        layer: Option<&'a Descriptor>,
     },
     /// So many of the steps of a build are done, the known ones among them.
     StepsAdvanced {

@@ -75,7 +75,7 @@ impl<'a> Layers<'a> {
         let options = self.options;
         // The next build may have to make it, of the same blocks.
         options.store.touch_record(&cache::place(number, title, options.compression));
-        (options.progress)(Event::LayerKnown { layer: number, title, descriptor: &layer.descriptor });
+        (options.progress)(Event::LayerKnown { title, descriptor: &layer.descriptor });
     }
 
     /// Returns the layer of `task`, what it is known by, and how it was found, if it was. Equal ones are made once.

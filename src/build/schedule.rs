@@ -265,15 +265,15 @@ impl<'p> Schedule<'_, 'p> {
         let maker = *locked(&self.ledger).makers.entry(key).or_insert(state);
         // What a command leaves, nobody knows but who has run it.
         if maker != state && !work.takes().on_disk {
-            self.settle(state, StepOutcome::Same(maker));
+            self.settle(state, StepOutcome::Same(maker), None);
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
         let outcome = if is_anew || !options.trust_times { None } else { key.outcome(options.store) };
         if let Some(Some(layer)) = &outcome {
             self.layers.take(number, &step.title, layer);
         }
-        if outcome.is_some() {
-            self.settle(state, StepOutcome::Known(KnownBy::Mark));
+        if let Some(layer) = &outcome {
+            self.settle(state, StepOutcome::Known(KnownBy::Mark), layer.as_ref());
             work.takes().on_disk.then(|| self.tell_known(state));
         }
         let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
@@ -295,15 +295,15 @@ impl<'p> Schedule<'_, 'p> {
         };
         if !work.takes().on_disk {
             if self.graph.states[state].layer.is_none() {
-                self.settle(state, StepOutcome::Done(DoneBecause::NotKept));
+                self.settle(state, StepOutcome::Done(DoneBecause::NotKept), None);
             }
             return work.change(given, self.inputs);
         }
         let key = self.by_content(state, work, &given)?;
         let known = self.known_layer(state).or_else(|| {
             let found = self.found(state, &key);
-            if found.is_some() {
-                self.settle(state, StepOutcome::Known(KnownBy::Content));
+            if let Some(layer) = &found {
+                self.settle(state, StepOutcome::Known(KnownBy::Content), layer.as_ref());
                 self.tell_known(state);
             }
             found
@@ -318,8 +318,9 @@ impl<'p> Schedule<'_, 'p> {
     }
 
     /// Tells what has become of the step to `state`.
-    fn settle(&self, state: usize, outcome: StepOutcome) {
-        (self.inputs.options.progress)(Event::StepSettled { index: state, outcome });
+    fn settle(&self, state: usize, outcome: StepOutcome, layer: Option<&Layer>) {
+        let layer = layer.map(|layer| &layer.descriptor);
+        (self.inputs.options.progress)(Event::StepSettled { index: state, outcome, layer });
     }
 
     /// Tells that the command of the step to `state` is not run.
@@ -441,7 +442,7 @@ impl<'p> Schedule<'_, 'p> {
             }
             (known, None)
         } else if entries.is_empty() && removed.is_empty() {
-            self.settle(state, done);
+            self.settle(state, done, None);
             (None, None)
         } else {
             let misnamed = layers::misnamed(&entries);
@@ -458,7 +459,7 @@ impl<'p> Schedule<'_, 'p> {
             let has_xattrs = has_xattrs && !is_windows;
             let task = layers::LayerTask { number, title: &step.title, entries, misnamed, has_xattrs };
             let (layer, key, known_by) = self.layers.make(task, self.inputs)?;
-            self.settle(state, known_by.map_or(done, StepOutcome::Known));
+            self.settle(state, known_by.map_or(done, StepOutcome::Known), Some(&layer));
             (Some(layer), Some(key))
         };
         // One that is taken from a cached image may not be in the store.

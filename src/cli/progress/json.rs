@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
+use crate::oci::Descriptor;
 use crate::progress::{CommandEnd, Event, Fetched, OutputStream, PlannedStep, StepOutcome, StepPlace, WarningKind};
 
 /// Writes `event` to stderr.
@@ -20,8 +21,8 @@ fn json(event: Event<'_>) -> Value {
         Event::LayerFinished { layer, descriptor } => {
             json!({"event": "layer-finished", "layer": layer, "descriptor": descriptor})
         }
-        Event::LayerKnown { layer, title, descriptor } => {
-            json!({"event": "layer-known", "layer": layer, "title": title, "descriptor": descriptor})
+        Event::LayerKnown { title, descriptor } => {
+            json!({"event": "layer-known", "title": title, "descriptor": descriptor})
         }
         Event::LayerTaken { layer, title, descriptor, from } => {
             json!({"event": "layer-taken", "layer": layer, "title": title, "descriptor": descriptor, "from": from})
@@ -62,7 +63,7 @@ fn json(event: Event<'_>) -> Value {
         Event::PartFinished { index, part, is_done } => {
             json!({"event": "part-finished", "index": index, "part": part.name(), "done": is_done})
         }
-        Event::StepSettled { index, outcome } => step_settled(index, outcome),
+        Event::StepSettled { index, outcome, layer } => step_settled(index, outcome, layer),
         Event::StepsAdvanced { done, steps } => json!({"event": "steps-advanced", "done": done, "steps": steps}),
         Event::BuiltAgain { digest } => json!({"event": "built-again", "digest": digest}),
         Event::PullPlanned { blobs } => json!({"event": "pull-planned", "blobs": blobs}),
@@ -154,14 +155,14 @@ fn steps_planned(steps: &[PlannedStep<'_>], targets: &[&str]) -> Value {
     json!({"event": "steps-planned", "steps": steps, "targets": targets})
 }
 
-fn step_settled(index: usize, outcome: StepOutcome) -> Value {
-    match outcome {
-        StepOutcome::Known(by) => json!({"event": "step-settled", "index": index, "outcome": "known", "by": by.name()}),
-        StepOutcome::Same(other) => {
-            json!({"event": "step-settled", "index": index, "outcome": "same", "as": other})
-        }
-        StepOutcome::Done(because) => {
-            json!({"event": "step-settled", "index": index, "outcome": "done", "because": because.name()})
-        }
-    }
+fn step_settled(index: usize, outcome: StepOutcome, layer: Option<&Descriptor>) -> Value {
+    let mut told = match outcome {
+        StepOutcome::Known(by) => json!({"outcome": "known", "by": by.name()}),
+        StepOutcome::Same(other) => json!({"outcome": "same", "as": other}),
+        StepOutcome::Done(because) => json!({"outcome": "done", "because": because.name()}),
+    };
+    told["event"] = "step-settled".into();
+    told["index"] = index.into();
+    told["descriptor"] = json!(layer);
+    told
 }

@@ -130,7 +130,7 @@ impl PlainLines {
                     line(&self.of(&title, &rest));
                 }
             }
-            Event::LayerKnown { title, descriptor, .. } => {
+            Event::LayerKnown { title, descriptor } => {
                 let rest = match detail {
                     Detail::Full => format!(": {} unchanged", short_digest(descriptor.digest)),
                     _ => ": unchanged".to_owned(),

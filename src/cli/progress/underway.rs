@@ -104,7 +104,7 @@ impl Underway {
                 drop(self.end(ThingKey::Layer(layer)));
                 self.titles.insert(descriptor.digest, title.to_owned());
             }
-            Event::LayerKnown { title, descriptor, .. } => {
+            Event::LayerKnown { title, descriptor } => {
                 self.titles.insert(descriptor.digest, title.to_owned());
             }
             Event::CommandStarted { command, step } => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::error::escape;
-use crate::oci::Digest;
+use crate::oci::{Descriptor, Digest};
 use crate::progress::{BlobOutcome, CommandEnd, Event, Fetched, PlannedStep, StepOutcome, StepPart, StepPlace};
 
 /// So much of a name is kept: a page is to stay small, whatever is written in a Dockerfile.
@@ -179,12 +179,17 @@ impl Recording {
                     (known.ended, known.is_broken) = (Some(now), !is_done);
                 }
             }),
-            Event::StepSettled { index, outcome } => {
+            Event::StepSettled { index, outcome, layer } => {
                 let outcome = match outcome {
                     StepOutcome::Same(other) => StepOutcome::Same(self.first + other),
                     outcome => outcome,
                 };
-                self.with_step(index, |step| step.outcome = Some(outcome));
+                self.with_step(index, |step| {
+                    step.outcome = Some(outcome);
+                    if let Some(Descriptor { digest, size, .. }) = layer {
+                        step.layer.get_or_insert_default().blob = Some((*digest, *size));
+                    }
+                });
             }
             Event::CommandStarted { command, step } => {
                 self.commands.insert(command, self.first + step.index);
@@ -198,12 +203,7 @@ impl Recording {
                 }
             }
             Event::LayerStarted { layer, size, .. } => self.with_layer(layer, |layer| layer.unpacked = Some(size)),
-            Event::LayerFinished { layer, descriptor } | Event::LayerKnown { layer, descriptor, .. } => {
-                self.with_layer(layer, |layer| layer.blob = Some((descriptor.digest, descriptor.size)));
-            }
-            Event::LayerTaken { layer, descriptor, from, .. } => self.with_layer(layer, |layer| {
-                (layer.blob, layer.from) = (Some((descriptor.digest, descriptor.size)), Some(name(from)));
-            }),
+            Event::LayerTaken { layer, from, .. } => self.with_layer(layer, |layer| layer.from = Some(name(from))),
             Event::Retrying { .. } => self.retries += 1,
             Event::Warning { .. } => self.warnings += 1,
             event => self.note_transfer(event, now),

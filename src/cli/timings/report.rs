@@ -83,7 +83,8 @@ pub struct StepReport {
     pub verdict: StepVerdict,
     /// The verdict in words.
     pub why: String,
-    pub critical: bool,
+    /// How much of the critical path it is.
+    pub critical: f64,
     pub began: Option<f64>,
     pub ended: Option<f64>,
     /// The time that was worked at it.
@@ -172,10 +173,10 @@ impl TimingsReport {
     pub fn new(recording: &Recording, facts: RunFacts) -> Self {
         let RunFacts { title, started, ending, end, processors, samples } = facts;
         let path = critical_path(recording, end);
-        let mut is_critical = vec![false; recording.steps.len()];
+        let mut critical = vec![Duration::ZERO; recording.steps.len()];
         for stretch in &path {
             if let CriticalWork::Step(number) = stretch.work {
-                is_critical[number] = true;
+                critical[number] += stretch.ended.saturating_sub(stretch.began);
             }
         }
         let failed = recording.failed().filter(|_| matches!(ending, Ending::Failed { .. }));
@@ -186,7 +187,7 @@ impl TimingsReport {
         };
         let step = |(index, step): (usize, &TimedStep)| {
             let (verdict, why) = verdict(recording, step, standing(index));
-            step_report(index, step, (verdict, why), is_critical[index], end)
+            step_report(index, step, (verdict, why), critical[index], end)
         };
         let steps: Vec<StepReport> = recording.steps.iter().enumerate().map(step).collect();
         TimingsReport {
@@ -217,7 +218,7 @@ fn step_report(
     index: usize,
     step: &TimedStep,
     (verdict, why): (StepVerdict, String),
-    critical: bool,
+    critical: Duration,
     end: Duration,
 ) -> StepReport {
     let span = step.span(end);
@@ -239,7 +240,7 @@ fn step_report(
         stands_on: step.stands_on.clone(),
         verdict,
         why,
-        critical,
+        critical: seconds(critical),
         began: span.map(|(began, _)| seconds(began)),
         ended: span.map(|(_, ended)| seconds(ended)),
         worked: seconds(step.worked(end)),

@@ -74,7 +74,7 @@ fn cached(step: &TimedStep, by: KnownBy) -> String {
     match (by, from) {
         (KnownBy::Mark, _) => "cached: nothing that it is made from has changed".to_owned(),
         (KnownBy::Content, _) => "cached: what it is made from was made anew, with the same content".to_owned(),
-        (KnownBy::Files, _) => "cached: its files are those of a layer that was there".to_owned(),
+        (KnownBy::Files, _) => "cached: its files are those of another layer".to_owned(),
         (KnownBy::Image, Some(from)) => format!("cached: the layer is taken from {from}"),
         (KnownBy::Image, None) => "cached: the layer is taken from an image".to_owned(),
     }

@@ -62,7 +62,7 @@ fn tiles(page: &mut String, report: &TimingsReport) {
         steps.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let written = match totals.written {
         0 => "none written".to_owned(),
-        written => format!("{} written, of {}", short(written), short(totals.written_unpacked)),
+        written => format!("{} written, from {}", short(written), short(totals.written_unpacked)),
     };
     let pushes = report.transfers.iter().filter(|one| one.kind == "push");
     let there = pushes.filter(|one| matches!(one.outcome, "present" | "mounted")).count();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::groups::Groups;
 use super::html::{Escaped, time};
+use super::timeline::is_critical;
 use crate::cli::bytes::short;
 use crate::cli::timings::report::{StepReport, TimingsReport, TransferReport};
 use crate::cli::timings::verdict::StepVerdict;
@@ -33,16 +34,16 @@ fn steps(page: &mut String, report: &TimingsReport, groups: &Groups<'_>) {
         groups.kind,
     );
     for step in shown.iter().take(MOST_ROWS) {
-        step_line(page, groups, step);
+        step_line(page, report, groups, step);
     }
     page.push_str("</tbody></table></div>\n");
     left_out(page, shown.len());
     page.push_str("</section>\n");
 }
 
-fn step_line(page: &mut String, groups: &Groups<'_>, step: &StepReport) {
-    let StepReport { index, verdict, critical, worked, waited, .. } = step;
-    let class = if *critical { "crit" } else { "" };
+fn step_line(page: &mut String, report: &TimingsReport, groups: &Groups<'_>, step: &StepReport) {
+    let StepReport { index, verdict, worked, waited, .. } = step;
+    let class = if is_critical(report, step) { "crit" } else { "" };
     let platform = Escaped(&step.platform);
     let group = match groups.are_targets {
         true => {

@@ -19,6 +19,9 @@ const LEAST_TRANSFER: f64 = 0.5;
 /// What is shorter is not drawn as waiting, in seconds.
 const LEAST_WAIT: f64 = 0.001;
 
+/// What is less of the critical path is not marked, in percent of the whole.
+const LEAST_CRITICAL: f64 = 1.0;
+
 /// The axis has up to so many marks.
 const MOST_MARKS: f64 = 8.0;
 
@@ -66,6 +69,11 @@ pub fn write(page: &mut String, report: &TimingsReport, groups: &Groups<'_>) {
         let _ = writeln!(page, "<p class=\"dim\">{left_out} shorter steps are in the table alone.</p>");
     }
     page.push_str("</section>\n");
+}
+
+/// Returns whether much was waited for `step`.
+pub fn is_critical(report: &TimingsReport, step: &StepReport) -> bool {
+    percent(step.critical, report.seconds) >= LEAST_CRITICAL
 }
 
 /// Leaves the `most` for which `of` is greatest, and returns how many others there were.
@@ -128,28 +136,30 @@ fn mark_name(mark: f64, distance: f64) -> String {
 }
 
 fn step_row(page: &mut String, report: &TimingsReport, groups: &Groups<'_>, step: &StepReport) {
+    let is_critical = is_critical(report, step);
     let mut classes = vec!["row", "step"];
-    classes.extend(step.critical.then_some("crit"));
+    classes.extend(is_critical.then_some("crit"));
     classes.extend((step.verdict == StepVerdict::Cached || step.verdict == StepVerdict::Same).then_some("cached"));
     classes.extend((step.verdict == StepVerdict::Failed).then_some("failed"));
-    let attributes = groups.attributes(step);
-    let tip = tip(step);
     let title = match step.verdict {
         StepVerdict::Start => format!("FROM {}", step.title),
         _ => step.title.clone(),
     };
     let _ = write!(
         page,
-        "<div class=\"{}\" {attributes} title=\"{}\"><div class=\"label\"><code>{}</code> <span class=\"dim\">{}</span></div><div class=\"track\">",
+        "<div class=\"{}\" {} title=\"{}\"><div class=\"label\"><code>{}</code> <span class=\"dim\">{}</span></div><div class=\"track\">",
         classes.join(" "),
-        Escaped(&tip),
+        groups.attributes(step),
+        Escaped(&tip(step)),
         Escaped(&title),
         Escaped(groups.name(step)),
     );
     let colour = groups.colour(step);
     let mut bar = |class: &str, began: f64, ended: f64| {
         let (left, width) = (percent(began, report.seconds), percent(ended - began, report.seconds));
-        let _ = write!(page, "<i class=\"bar {class} {colour}\" style=\"left:{left:.3}%;width:{width:.3}%\"></i>");
+        let marked = if is_critical && on_path(report, step, began, ended) { " crit" } else { "" };
+        let _ =
+            write!(page, "<i class=\"bar {class}{marked} {colour}\" style=\"left:{left:.3}%;width:{width:.3}%\"></i>");
     };
     if let Some((began, ended)) = step.began.zip(step.ended) {
         bar("life", began, ended);
@@ -163,16 +173,25 @@ fn step_row(page: &mut String, report: &TimingsReport, groups: &Groups<'_>, step
     if let Some(command) = &step.command {
         bar(if step.verdict == StepVerdict::Failed { "run broken" } else { "run" }, command.began, command.ended);
     }
-    let end = percent(step.ended.unwrap_or_default(), report.seconds);
-    after(page, end, &time(step.worked));
+    let longest = step.parts.iter().max_by(|a, b| (a.ended - a.began).total_cmp(&(b.ended - b.began)));
+    let began = percent(longest.map_or(0.0, |part| part.began), report.seconds);
+    beside(page, (began, percent(step.ended.unwrap_or_default(), report.seconds)), &time(step.worked));
     page.push_str("</div></div>\n");
 }
 
-/// Writes what a row says of itself beside its last bar, which ends at `end` percent.
-fn after(page: &mut String, end: f64, text: &str) {
-    let _ = match end {
-        ..90.0 => write!(page, "<span class=\"after\" style=\"left:{end:.3}%\">{text}</span>"),
-        _ => write!(page, "<span class=\"after inner\">{text}</span>"),
+/// Whether what went on between these moments was waited for.
+fn on_path(report: &TimingsReport, step: &StepReport, began: f64, ended: f64) -> bool {
+    let of_step = report.critical_path.iter().filter(|stretch| stretch.step == Some(step.index));
+    let middle = f64::midpoint(began, ended);
+    of_step.into_iter().any(|stretch| stretch.began <= middle && middle <= stretch.ended)
+}
+
+/// Writes what a row says of itself behind its last bar or, where there is no room, before its longest one; both are in percent.
+fn beside(page: &mut String, (began, ended): (f64, f64), text: &str) {
+    let _ = match (began, ended) {
+        (_, ..91.0) => write!(page, "<span class=\"after\" style=\"left:{ended:.3}%\">{text}</span>"),
+        (9.0.., _) => write!(page, "<span class=\"before\" style=\"right:{:.3}%\">{text}</span>", 100.0 - began),
+        _ => write!(page, "<span class=\"inner\">{text}</span>"),
     };
 }
 
@@ -225,7 +244,7 @@ fn transfer_row(page: &mut String, report: &TimingsReport, transfer: &TransferRe
         digest = digest.unwrap_or_default(),
     );
     let text = format!("{}{size}", time(ended - began));
-    after(page, left + width, &text);
+    beside(page, (left, left + width), &text);
     page.push_str("</div></div>\n");
 }
 
