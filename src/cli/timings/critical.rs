@@ -125,6 +125,12 @@ mod tests {
         TimedStep { stands_on: stands_on.to_vec(), parts: parts.to_vec(), plan: 1, ..TimedStep::default() }
     }
 
+    fn recorded(steps: Vec<TimedStep>) -> Recording {
+        let mut recording = Recording::default();
+        recording.steps.extend(steps);
+        recording
+    }
+
     fn told(recording: &Recording, end: u64) -> Vec<(CriticalWork, u64, u64, u64)> {
         let path = critical_path(recording, at(end));
         let milliseconds = |time: Duration| time.as_millis() as u64;
@@ -144,7 +150,7 @@ mod tests {
             step(&[0], &[part(Mark, 100, 100, 102), part(Change, 400, 450, 2000), part(Files, 2000, 2000, 2010)]),
             step(&[1, 2], &[part(Mark, 102, 102, 105), part(Change, 2010, 2010, 2500), part(Layer, 2500, 2600, 3000)]),
         ];
-        Recording { steps, ..Recording::default() }
+        recorded(steps)
     }
 
     #[test]
@@ -196,7 +202,7 @@ mod tests {
                 let on: Vec<usize> = (0..next(4)).map(|_| next(9) as usize).collect();
                 step(&on, &parts)
             });
-            let recording = Recording { steps: steps.collect(), ..Recording::default() };
+            let recording = recorded(steps.collect());
             let path = critical_path(&recording, at(50));
             assert_eq!(path.first().map(|one| one.began), Some(at(0)), "{path:?}");
             assert_eq!(path.last().map(|one| one.ended), Some(at(50)), "{path:?}");

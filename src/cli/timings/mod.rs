@@ -23,7 +23,7 @@ use clap::Args;
 use self::recorder::Recorder;
 use self::report::Ending;
 use super::progress::Reporter;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escape};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::store::pending::PendingFile;
 use crate::sync::locked;
@@ -130,12 +130,14 @@ pub fn end_with(word: &str) -> String {
 }
 
 impl Ending {
+    /// Returns the ending that `error` is. The last lines that a command has written are not in it.
     fn of(error: &Error) -> Self {
+        let excerpt = error.excerpt.as_ref();
         Ending::Failed {
-            message: error.message.clone(),
-            at: error.excerpt.as_ref().map(|excerpt| format!("{}:{}", excerpt.file, excerpt.line)),
-            line: error.excerpt.as_ref().map(|excerpt| excerpt.text.clone()),
-            hint: error.hint.clone(),
+            message: escape::line(&error.message),
+            at: excerpt.map(|excerpt| escape::line(&format!("{}:{}", excerpt.file, excerpt.line))),
+            line: excerpt.map(|excerpt| escape::source(&excerpt.text)),
+            hint: error.hint.as_deref().map(escape::line),
         }
     }
 }

@@ -117,6 +117,8 @@ pub enum TransferKind {
     Download,
     Repository,
     Push,
+    /// To a file.
+    Write,
 }
 
 /// An output, or a repository that blobs go to.
@@ -135,6 +137,7 @@ impl TransferKind {
             TransferKind::Download => "download",
             TransferKind::Repository => "fetch",
             TransferKind::Push => "push",
+            TransferKind::Write => "write",
         }
     }
 }
@@ -235,6 +238,9 @@ impl Recording {
                 }
             }
             Event::OutputStarted { output, .. } => {
+                // What is sent while the build goes on is sent before that is told.
+                let unnamed = |one: &&mut Transfer| one.kind == TransferKind::Push && one.name.is_empty();
+                self.transfers.iter_mut().filter(unnamed).for_each(|one| one.name = name(output));
                 self.outputs.push(TimedOutput { name: name(output), began: now });
             }
             Event::OutputWritten { output } if self.outputs.last().is_none_or(|last| last.name != name(output)) => {
@@ -265,6 +271,9 @@ impl Recording {
                 };
                 if let Some(transfer) = number.and_then(|number| self.transfers.get_mut(number)) {
                     (transfer.ended, transfer.outcome) = (Some(now), Some(outcome));
+                    if outcome == BlobOutcome::Written {
+                        transfer.kind = TransferKind::Write;
+                    }
                 }
             }
             _ => {}
@@ -275,7 +284,7 @@ impl Recording {
         self.plans += 1;
         self.first = self.steps.len();
         (self.layers, self.commands) = Default::default();
-        self.targets = targets.iter().map(|target| name(target)).collect();
+        let targets: Vec<usize> = targets.iter().map(|target| self.target(name(target))).collect();
         for step in steps {
             let number = self.first + step.place.index;
             self.layers.extend(step.layer.map(|layer| (layer, number)));
@@ -290,10 +299,19 @@ impl Recording {
                 plan: self.plans,
                 is_start,
                 stands_on: step.stands_on.iter().map(|other| self.first + other).collect(),
-                targets: step.targets.clone(),
+                targets: step.targets.iter().filter_map(|target| targets.get(*target).copied()).collect(),
                 ..TimedStep::default()
             });
         }
+    }
+
+    /// Returns the number of the target of that name, which a plan before may have had.
+    fn target(&mut self, name: String) -> usize {
+        let known = self.targets.iter().position(|known| *known == name);
+        known.unwrap_or_else(|| {
+            self.targets.push(name);
+            self.targets.len() - 1
+        })
     }
 
     fn with_step(&mut self, index: usize, change: impl FnOnce(&mut TimedStep)) {

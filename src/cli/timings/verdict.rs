@@ -85,7 +85,7 @@ fn done(step: &TimedStep, because: DoneBecause) -> String {
         DoneBecause::Unseen => "done: never seen before",
         DoneBecause::Anew => "done: --no-cache or --no-cache-filter, here or in what it stands on",
         DoneBecause::Untrusted => "done: --no-stat-cache",
-        DoneBecause::NotKept => "done: only other stages take from it, and its layer is not kept",
+        DoneBecause::NotKept => "done: each time, for no image has its layer",
     };
     let is_empty = step.layer.is_none() && because != DoneBecause::NotKept;
     format!("{reason}{}", if is_empty { "; it changed nothing" } else { "" })

@@ -74,7 +74,10 @@ fn data_tells_what_each_step_came_to_and_what_was_waited_for() {
         report
     };
     let report = build(&["-t", "example/app"]);
-    assert_eq!((&report["title"], &report["ending"]), (&json!("ocibake build example/app"), &json!({"outcome": "done"})));
+    assert_eq!(
+        (&report["title"], &report["ending"]),
+        (&json!("ocibake build example/app"), &json!({"outcome": "done"}))
+    );
     let all = steps(&report);
     let slow = &all["RUN sleep 0.7; echo slow > /slow"];
     assert_eq!((&slow["stage"], &slow["line"], &slow["step"]), (&json!("slow"), &json!(5), &json!(1)));
@@ -97,9 +100,8 @@ fn data_tells_what_each_step_came_to_and_what_was_waited_for() {
     for layer in image.manifest["layers"].as_array().unwrap() {
         layers.push((layer["digest"].clone(), layer["size"].clone()));
     }
-    let told = ["COPY busybox /bin/busybox", "COPY /slow /", "COPY /quick /", "RUN cat /slow /quick > /both"].map(|title| {
-        (all[title]["layer"]["digest"].clone(), all[title]["layer"]["size"].clone())
-    });
+    let told = ["COPY busybox /bin/busybox", "COPY /slow /", "COPY /quick /", "RUN cat /slow /quick > /both"]
+        .map(|title| (all[title]["layer"]["digest"].clone(), all[title]["layer"]["size"].clone()));
     assert!(told.iter().all(|layer| layers.contains(layer)), "{told:?} of {layers:?}");
     assert!(seconds(&all["COPY busybox /bin/busybox"]["layer"]["unpacked"]) > seconds(&told[0].1));
 
@@ -169,7 +171,8 @@ fn what_came_and_went_is_counted() {
     let noise: Vec<u8> = (0..40_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let world = World::of(&Tree::new().file("Dockerfile", "FROM scratch\nCOPY a /etc/a\n").file("a", noise));
     world.build(&["--push", "-t", &base]).success();
-    let app = World::of(&Tree::new().file("Dockerfile", format!("FROM {base}\nCOPY --chown=0:0 b /b\n")).file("b", "b"));
+    let app =
+        World::of(&Tree::new().file("Dockerfile", format!("FROM {base}\nCOPY --chown=0:0 b /b\n")).file("b", "b"));
     let name = format!("{}/org/app:1", registry.address());
     app.build(&["--push", "-t", &name, "--timings=t.json"]).success();
     let report = read(app.path("t.json"));

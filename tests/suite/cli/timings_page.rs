@@ -49,7 +49,9 @@ fn a_page_shows_hostile_names_as_text_and_its_script_sorts_and_filters() {
     let text = fs::read_to_string(&page).unwrap();
     // Nothing comes from anywhere, and there is one script.
     assert_eq!(text.matches("<script").count(), 1, "{text}");
-    assert!(!text.contains("<img") && !text.contains("http://") && !text.contains("https://") && !text.contains("<link"));
+    assert!(
+        !text.contains("<img") && !text.contains("http://") && !text.contains("https://") && !text.contains("<link")
+    );
 
     let shown = document(&page, "#sort=-worked");
     assert!(shown.contains("<title>Timings of ocibake build</title>") && !shown.contains("<img"), "{shown}");
@@ -58,7 +60,10 @@ fn a_page_shows_hostile_names_as_text_and_its_script_sorts_and_filters() {
     let sorted = rows(&shown);
     let titles: Vec<&str> = sorted.iter().map(|row| row.0.as_str()).collect();
     assert_eq!(sorted.len(), 6, "{titles:?}");
-    assert!(titles.iter().any(|title| title.contains("&lt;/script&gt;&lt;script&gt;document.title='pwned'")), "{titles:?}");
+    assert!(
+        titles.iter().any(|title| title.contains("&lt;/script&gt;&lt;script&gt;document.title='pwned'")),
+        "{titles:?}"
+    );
     assert!(titles.contains(&"COPY a /&amp;lt;b&amp;gt;"), "{titles:?}");
     assert!(sorted.is_sorted_by(|a, b| a.1 >= b.1), "{sorted:?}");
     let rising = rows(&document(&page, "#sort=worked&least=0.000001"));

@@ -99,3 +99,78 @@ fn filters(page: &mut String, groups: &Groups<'_>) {
         "</span></section>\n"
     ));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cli::timings::recording::Recording;
+    use crate::cli::timings::report::RunFacts;
+    use crate::error::{Error, Excerpt, escape};
+    use crate::oci::Platform;
+    use crate::progress::{Event, PlannedStep, StepPart, StepPlace};
+
+    const HOSTILE: &str = "</style></script><script>x</script>\"'><b onclick=x>\u{202e}\n";
+
+    /// Steps that have hostile names of any length, each behind the one before it.
+    fn recording(count: usize, title: &str) -> Recording {
+        let platform = Platform::new("linux", "amd64", None);
+        let step = |index| PlannedStep {
+            place: StepPlace { index, title, stage: title, platform: &platform, number: index + 1, line: None },
+            base: None,
+            stands_on: index.checked_sub(1).into_iter().collect(),
+            layer: None,
+            targets: vec![0, 1],
+        };
+        let steps: Vec<PlannedStep<'_>> = (0..count).map(step).collect();
+        let mut recording = Recording::default();
+        recording.note(Event::StepsPlanned { steps: &steps, targets: &[title, "b"] }, Duration::ZERO);
+        for index in 0..count {
+            let at = Duration::from_millis(index as u64);
+            let (part, waited) = (StepPart::Change, Duration::ZERO);
+            recording.note(Event::PartStarted { index, part, waited, worker: 0 }, at);
+            recording.note(Event::PartFinished { index, part, is_done: true }, at + Duration::from_millis(1));
+        }
+        recording
+    }
+
+    fn page_of(recording: &Recording, message: &str) -> String {
+        let (file, text) = (message.to_owned(), message.to_owned());
+        let excerpt = Excerpt { file, line: 1, column: 1, text, width: 1 };
+        let ending = Ending::of(&Error::input(message).with_hint(message).with_excerpt(excerpt));
+        let (title, started) = (escape::line(message), "2026-01-01T00:00:00Z".to_owned());
+        let end = Duration::from_secs(30);
+        page(&TimingsReport::new(
+            recording,
+            RunFacts { title, started, ending, end, processors: 2, samples: Vec::new() },
+        ))
+    }
+
+    #[test]
+    fn thousands_of_steps_make_a_page_that_a_browser_can_show() {
+        let page = page_of(&recording(20_000, &"<".repeat(100_000)), "failed");
+        assert!(page.len() < 24 << 20, "{} bytes", page.len());
+        assert!(
+            page.contains("15000 more are left out here")
+                && page.contains("19000 shorter steps are in the table alone")
+        );
+        assert!(page_of(&recording(10, "RUN x"), "failed").len() < 40_000);
+    }
+
+    #[test]
+    fn no_text_becomes_more_than_text() {
+        let page = page_of(&recording(3, HOSTILE), HOSTILE);
+        let ours = page_of(&recording(3, "x"), "x");
+        for tag in ["<script", "</script", "<style", "</style", "<b", "<i ", "<td", "\u{202e}"] {
+            assert_eq!(page.matches(tag).count(), ours.matches(tag).count(), "{tag}");
+        }
+        assert!(page.contains("&lt;b onclick=x&gt;"));
+    }
+
+    #[test]
+    fn a_build_without_steps_has_a_page() {
+        let page = page_of(&Recording::default(), "there is no Dockerfile");
+        assert!(page.contains("there is no Dockerfile") && page.contains("reading and resolving"));
+    }
+}

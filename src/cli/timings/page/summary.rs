@@ -14,13 +14,18 @@ const MOST_CULPRITS: usize = 10;
 /// What is less of the whole is not listed, in percent.
 const LEAST_SHARE: f64 = 1.0;
 
+/// The same in the strip of them, where there is less to say.
+const LEAST_STRIP: f64 = 0.05;
+
 /// Something on the critical path, with all of its stretches.
 struct Culprit<'a> {
     work: &'a str,
     step: Option<usize>,
     seconds: f64,
-    waited: f64,
 }
+
+/// The work of nobody: nothing but a thread was missing.
+const FREE: &str = "free";
 
 /// Writes how it ended, the figures, and what took the time.
 pub fn write(page: &mut String, report: &TimingsReport, groups: &Groups<'_>) {
@@ -61,8 +66,8 @@ fn tiles(page: &mut String, report: &TimingsReport) {
     let steps: Vec<String> =
         steps.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let written = match totals.written {
-        0 => "none written".to_owned(),
-        written => format!("{} written, from {}", short(written), short(totals.written_unpacked)),
+        0 => "none new".to_owned(),
+        written => format!("{} new, from {}", short(written), short(totals.written_unpacked)),
     };
     let pushes = report.transfers.iter().filter(|one| one.kind == "push");
     let there = pushes.filter(|one| matches!(one.outcome, "present" | "mounted")).count();
@@ -117,10 +122,12 @@ fn counted(report: &TimingsReport, is_wanted: fn(&TransferReport) -> bool) -> St
 fn culprits(report: &TimingsReport) -> Vec<Culprit<'_>> {
     let mut all: BTreeMap<(Option<usize>, &str), Culprit<'_>> = BTreeMap::new();
     for StretchReport { work, step, began, ended, waited } in &report.critical_path {
-        let culprit = Culprit { work, step: *step, seconds: 0.0, waited: 0.0 };
-        let culprit = all.entry((*step, work)).or_insert(culprit);
-        culprit.seconds += ended - began;
-        culprit.waited += waited;
+        let mut add = |work, step, seconds| {
+            let culprit = all.entry((step, work)).or_insert(Culprit { work, step, seconds: 0.0 });
+            culprit.seconds += seconds;
+        };
+        add(work, *step, ended - began - waited);
+        add(FREE, None, *waited);
     }
     let mut all: Vec<Culprit<'_>> = all.into_values().collect();
     all.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
@@ -131,6 +138,7 @@ fn culprits(report: &TimingsReport) -> Vec<Culprit<'_>> {
 fn name<'a>(report: &'a TimingsReport, work: &str, step: Option<usize>) -> &'a str {
     match step.and_then(|step| report.steps.get(step)) {
         Some(step) => &step.title,
+        None if work == FREE => "waiting for a free thread",
         None if work == "before" => "reading and resolving, before the first step",
         None if report.outputs.is_empty() => "finishing, after the last step",
         None => "writing and pushing, after the last step",
@@ -148,12 +156,6 @@ fn sentences(page: &mut String, report: &TimingsReport, culprits: &[Culprit<'_>]
             "<code>{name}</code> took {} of the {} ({share:.0} %){why}.",
             time(first.seconds),
             time(report.seconds)
-        ));
-    }
-    if percent(report.totals.waited, report.seconds) >= 10.0 {
-        let waited = time(report.totals.waited);
-        said.push(format!(
-            "Steps waited {waited} in all for nothing but a free thread: <code>--jobs</code> gives them more."
         ));
     }
     let commands: f64 =
@@ -175,19 +177,23 @@ fn sentences(page: &mut String, report: &TimingsReport, culprits: &[Culprit<'_>]
 fn strip(page: &mut String, report: &TimingsReport, groups: &Groups<'_>) {
     page.push_str("<div class=\"strip\" role=\"img\" aria-label=\"What was waited for, one after the other\">");
     for stretch in &report.critical_path {
-        let share = percent(stretch.ended - stretch.began, report.seconds);
-        if share < 0.05 {
-            continue;
-        }
         let step = stretch.step.and_then(|step| report.steps.get(step));
         let colour = step.map_or("other".to_owned(), |step| groups.colour(step));
         let name = Escaped(name(report, stretch.work, stretch.step)).to_string();
-        let seconds = time(stretch.ended - stretch.began);
-        let shown = if share >= 8.0 { name.as_str() } else { "" };
-        let _ = write!(
-            page,
-            "<span class=\"{colour}\" style=\"flex:{share:.3} 0 0\" title=\"{name}: {seconds} ({share:.1} %)\">{shown}</span>"
-        );
+        let worked = stretch.ended - stretch.began - stretch.waited;
+        for (colour, name, seconds) in
+            [(FREE, self::name(report, FREE, None), stretch.waited), (&colour, &name, worked)]
+        {
+            let share = percent(seconds, report.seconds);
+            if share < LEAST_STRIP {
+                continue;
+            }
+            let (shown, seconds) = (if share >= 8.0 { name } else { "" }, time(seconds));
+            let _ = write!(
+                page,
+                "<span class=\"{colour}\" style=\"flex:{share:.3} 0 0\" title=\"{name}: {seconds} ({share:.1} %)\">{shown}</span>"
+            );
+        }
     }
     page.push_str("</div>\n");
 }
@@ -202,15 +208,15 @@ fn list(page: &mut String, report: &TimingsReport, groups: &Groups<'_>, culprits
     for culprit in &listed {
         let share = percent(culprit.seconds, report.seconds);
         let step = culprit.step.and_then(|step| report.steps.get(step));
-        let colour = step.map_or("other".to_owned(), |step| groups.colour(step));
+        let colour = step
+            .map_or_else(|| if culprit.work == FREE { FREE } else { "other" }.to_owned(), |step| groups.colour(step));
         let stage =
             step.map_or(String::new(), |step| format!(" <span class=\"dim\">{}</span>", Escaped(groups.name(step))));
-        let why = match (step, culprit.waited) {
-            (step, waited) if waited >= 0.01 => {
-                let why = step.map_or("", |step| &step.why);
-                format!("{}; {} of it for a free thread", Escaped(why), time(waited))
+        let why = match step {
+            None if culprit.work == FREE => {
+                "more steps could be done at a time than there are <code>--jobs</code>".to_owned()
             }
-            (step, _) => Escaped(step.map_or("", |step| &step.why)).to_string(),
+            step => Escaped(step.map_or("", |step| &step.why)).to_string(),
         };
         let _ = writeln!(
             page,

@@ -34,7 +34,11 @@ enum Row<'a> {
 impl Row<'_> {
     fn began(&self) -> f64 {
         match self {
-            Row::Step(step) => step.began.unwrap_or_default(),
+            // Everything is looked up first.
+            Row::Step(step) => {
+                let parts = step.parts.iter().filter(|part| part.part != "mark").map(|part| part.ready);
+                parts.min_by(f64::total_cmp).or(step.began).unwrap_or_default()
+            }
             Row::Transfer(transfer) => transfer.began,
         }
     }
@@ -94,7 +98,8 @@ fn legend(page: &mut String) {
         ("wait", "waits for a thread"),
         ("run crit", "everything else waited for it"),
         ("run broken", "failed"),
-        ("transfer", "pull, download or push"),
+        ("read", "cached, and read for others"),
+        ("transfer", "pulled, pushed or written"),
     ];
     page.push_str("<p class=\"legend dim\">");
     for (class, text) in kinds {
@@ -200,6 +205,7 @@ fn part_class(step: &StepReport, part: &PartReport) -> &'static str {
         "change" if step.verdict == StepVerdict::Failed && step.command.is_none() => "run broken",
         // Its command is drawn on top.
         "change" if step.command.is_some() => "part",
+        "change" if step.verdict == StepVerdict::Cached => "read",
         "change" => "run",
         "layer" => "layer",
         _ => "part",
