@@ -46,7 +46,7 @@
 //! use ocibake::build::{self, Options};
 //! use ocibake::layer::Compression;
 //! use ocibake::output::{OutputImage, Means, Output};
-//! use ocibake::plan::{Automatic, RunSettings, Spec};
+//! use ocibake::plan::{Automatic, Spec};
 //! use ocibake::registry::{self, OnDemand};
 //! use ocibake::release;
 //! use ocibake::source::modified::Modified;
@@ -81,12 +81,10 @@
 //!     bases: &store,
 //!     client: &client,
 //!     compression: Compression::default(),
-//!     created: 0,
 //!     modified: Modified::default(),
 //!     squash: false,
 //!     jobs: 0,
 //!     trust_times: true,
-//!     run: &RunSettings::default(),
 //!     sandbox: None,
 //!     shell: None,
 //!     logs: None,

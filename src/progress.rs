@@ -1,6 +1,7 @@
 //! What a running build or push says of itself. The library only calls back; whoever called it decides what to show.
 
 mod step;
+mod target;
 mod warning;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::oci::{Descriptor, Digest, Platform, Reference};
 
 pub use step::{DoneBecause, KnownBy, PlannedStep, StepOutcome, StepPart, StepPlace};
+pub use target::FinishedTarget;
 pub use warning::WarningKind;
 
 /// Called from many threads at once and in no promised order between different layers and blobs.
@@ -142,6 +144,22 @@ pub enum Event<'a> {
         done: usize,
         /// The steps that the build has.
         steps: usize,
+    },
+    /// So many of the steps of a target are done, where several are built.
+    TargetAdvanced {
+        /// The name of the target.
+        target: &'a str,
+        /// The steps that are done.
+        done: usize,
+        /// The steps that it has.
+        steps: usize,
+        /// The steps among those that are done that an earlier build, or this one for another target, has done.
+        known: usize,
+    },
+    /// All targets are built, and are where they go to.
+    TargetsFinished {
+        /// The targets in the order in which they were asked for.
+        targets: &'a [FinishedTarget<'a>],
     },
     /// A second build has come to the same as the first one.
     BuiltAgain {

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::iter;
 use std::ptr;
+use std::sync::Arc;
 
 use super::step;
 use crate::error::{Error, Result};
-use crate::plan::{Base, BaseImage, Plan, Stage, Step, Target};
+use crate::plan::{Base, BaseImage, LinkedImage, Plan, Stage, Step, Target, Work};
 use crate::progress::StepPlace;
 
 /// The states of all stages that the targets of a plan need, each behind those that it stands on. Equal ones are one.
@@ -62,6 +63,7 @@ impl<'a> StateGraph<'a> {
                 Base::Scratch => states.start(stage, None),
                 Base::Image(image) => states.start(stage, Some(image)),
                 Base::Stage(base) => last_of(base),
+                Base::Target(link) => return Err(unlinked(link)),
             };
             let mut line = Line { start, steps: Vec::new() };
             for step in &stage.steps {
@@ -124,7 +126,7 @@ impl<'a> State<'a> {
     /// Returns where its step stands, for what is told of it.
     pub fn place(&self) -> StepPlace<'a> {
         let State { stage, origin, .. } = self;
-        let Stage { title, platform, steps, .. } = stage;
+        let Stage { title, target, platform, steps, .. } = stage;
         let step = match origin {
             Origin::Step { step, .. } => Some(*step),
             Origin::Start(_) => None,
@@ -133,6 +135,7 @@ impl<'a> State<'a> {
         StepPlace {
             index: self.index,
             title: step.map_or("", |step| &step.title),
+            target: target.as_deref(),
             stage: title,
             platform,
             number: number.map_or(0, |number| number + 1),
@@ -186,7 +189,9 @@ impl<'a> States<'a> {
 
     fn above(&mut self, stage: &'a Stage, step: &'a Step, below: usize, from: Vec<usize>) -> usize {
         let is_equal = |state: &&usize| match &self.all[**state].origin {
-            Origin::Step { step: known, from: taken, .. } => *taken == from && known.work == step.work,
+            Origin::Step { step: known, from: taken, .. } => {
+                *taken == from && known.work == step.work && is_done_alike(self.all[**state].stage, stage, step)
+            }
             Origin::Start(_) => false,
         };
         if let Some(known) = self.above.get(&below).and_then(|above| above.iter().find(is_equal)) {
@@ -207,6 +212,20 @@ impl<'a> States<'a> {
     }
 }
 
+/// Returns whether `step`, which both stages have, is done for both of them if it is done for one.
+fn is_done_alike(one: &Stage, other: &Stage, step: &Step) -> bool {
+    let is_anew = |stage: &Stage| stage.run.is_made_anew(&stage.title);
+    let is_given_the_same = || match &step.work {
+        Work::Run(run) => one.run.gives_the_same(&other.run, run),
+        _ => one.run.no_cache == other.run.no_cache,
+    };
+    is_anew(one) == is_anew(other) && (Arc::ptr_eq(&one.run, &other.run) || is_given_the_same())
+}
+
+fn unlinked(link: &LinkedImage) -> Error {
+    Error::input(format!("the plan takes from the target {}, which is not in it", link.target))
+}
+
 /// Which stages the targets need. Fails where one takes from a stage that does not stand before it.
 fn needed(plan: &Plan) -> Result<Vec<bool>> {
     let mut needed = vec![false; plan.stages.len()];
@@ -220,7 +239,7 @@ fn needed(plan: &Plan) -> Result<Vec<bool>> {
         }
         let base = match stage.base {
             Base::Stage(base) => Some(base),
-            Base::Scratch | Base::Image(_) => None,
+            Base::Scratch | Base::Image(_) | Base::Target(_) => None,
         };
         let copied = stage.steps.iter().filter_map(|step| step::work(&step.work)).flat_map(|work| work.takes().stages);
         for taken in copied.chain(base) {
@@ -242,7 +261,7 @@ fn image_steps<'a>(plan: &'a Plan, image: usize, lines: &HashMap<usize, Line<'a>
         match &stage.base {
             Base::Stage(base) => chain.push(*base),
             Base::Image(below) => break (&plan.stages[image], Some(&**below)),
-            Base::Scratch => break (&plan.stages[image], None),
+            Base::Scratch | Base::Target(_) => break (&plan.stages[image], None),
         }
     };
     let steps = chain.iter().rev().filter_map(|stage| lines.get(stage)).flat_map(|line| line.steps.clone());

@@ -37,6 +37,19 @@ pub struct LayerTask<'a> {
     pub misnamed: Option<Vec<u8>>,
     /// The layer is to have those.
     pub has_xattrs: bool,
+    /// Files that look as they did are taken for the same, unread.
+    pub trusts_times: bool,
+}
+
+/// A layer that is there.
+pub struct MadeLayer {
+    pub layer: Layer,
+    /// What it is known by.
+    pub key: Key,
+    /// It was there before.
+    pub is_known: bool,
+    /// How it was found, if it was.
+    pub known_by: Option<KnownBy>,
 }
 
 impl<'a> Layers<'a> {
@@ -78,22 +91,23 @@ impl<'a> Layers<'a> {
         (options.progress)(Event::LayerKnown { title, descriptor: &layer.descriptor });
     }
 
-    /// Returns the layer of `task`, what it is known by, and how it was found, if it was. Equal ones are made once.
-    pub fn make(&self, task: LayerTask<'a>, inputs: &Inputs<'a>) -> Result<(Layer, Key, Option<KnownBy>)> {
+    /// Returns the layer of `task`. Equal ones are made once.
+    pub fn make(&self, task: LayerTask<'a>, inputs: &Inputs<'a>) -> Result<MadeLayer> {
         let options = self.options;
         let key = self.pool.install(|| Key::of(&task.entries, task.has_xattrs, options.compression));
-        let mut known_by = Some(KnownBy::Files);
+        let (mut is_known, mut known_by) = (true, Some(KnownBy::Files));
         let layer = self.made.get(key, || {
             task.misnamed.iter().for_each(|path| warn_of_whiteout(path, options));
-            if let Some(layer) = options.trust_times.then(|| key.find(options.store)).flatten() {
+            if let Some(layer) = task.trusts_times.then(|| key.find(options.store)).flatten() {
                 self.take(task.number, task.title, &layer);
                 return Ok(layer);
             }
+            is_known = false;
             let (layer, found) = self.anew(task, key, inputs)?;
             known_by = found;
             Ok(layer)
         })?;
-        Ok((layer, key, known_by))
+        Ok(MadeLayer { layer, key, is_known, known_by })
     }
 
     fn anew(&self, mut task: LayerTask<'a>, key: Key, inputs: &Inputs<'a>) -> Result<(Layer, Option<KnownBy>)> {

@@ -106,7 +106,8 @@ pub enum Found {
     Mark(Mark, Outcome),
     Change(Box<StepChange>),
     Files(Files),
-    Layer(Option<Box<Layer>>),
+    /// With whether it was known.
+    Layer(Option<Box<Layer>>, bool),
 }
 
 /// What a task stands on.
@@ -163,13 +164,16 @@ impl Ledger {
         Some((task, ready))
     }
 
-    /// Notes what a task has found out, and asks for what is to be done with it.
-    pub fn note(&mut self, graph: &StateGraph<'_>, task: Task, found: Found) {
+    /// Notes what a task has found out, and asks for what is to be done with it. Returns whether what the step comes to was
+    /// known; none as long as it has not come to anything.
+    pub fn note(&mut self, graph: &StateGraph<'_>, task: Task, found: Found) -> Option<bool> {
         let Task { state, .. } = task;
         self.board.finish(task);
         let slot = &mut self.slots[state];
+        let mut is_known = None;
         match found {
             Found::Mark(mark, outcome) => {
+                is_known = (!matches!(outcome, Outcome::Unknown)).then_some(true);
                 slot.becomes_layer = graph.states[state].is_in_image && matches!(outcome, Outcome::Unknown);
                 (slot.mark, slot.outcome) = (Some(mark), outcome);
                 if slot.becomes_layer {
@@ -193,12 +197,14 @@ impl Ledger {
                 slot.foundation = graph.states[state].is_foundation.then(|| files.clone());
                 slot.files = Some(files);
             }
-            Found::Layer(layer) => {
+            Found::Layer(layer, known) => {
+                is_known = Some(known);
                 slot.outcome = Outcome::Layer(layer);
                 self.in_hand -= 1;
             }
         }
         self.release(graph, state);
+        is_known
     }
 
     /// Drops what nobody can ask for any more of a state, and of those that it has taken from.

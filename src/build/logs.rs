@@ -45,7 +45,7 @@ impl CommandLogs {
     }
 
     /// Begins the log of the command of `step`, in place of one that an earlier build has left: `STAGE-NUMBER.log`, with the
-    /// platform in front if the stage is there `for_several`. A link of that name is replaced, never followed.
+    /// target in front if there are several, and the platform if the stage is there `for_several`. A link of that name is replaced, never followed.
     pub fn begin(&self, step: StepPlace<'_>, for_several: bool) -> Result<CommandLog> {
         let name = self.name(step, for_several);
         let path = self.path.join(&name);
@@ -68,8 +68,9 @@ impl CommandLogs {
     }
 
     /// The name of a file that no other command of this build has.
-    fn name(&self, StepPlace { stage, platform, number, .. }: StepPlace<'_>, for_several: bool) -> String {
+    fn name(&self, StepPlace { target, stage, platform, number, .. }: StepPlace<'_>, for_several: bool) -> String {
         let platform = if for_several { format!("{platform}-") } else { String::new() };
+        let stage = target.map(|target| format!("{target}-{stage}")).unwrap_or_else(|| stage.to_owned());
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
         let stage: String = stage.chars().map(plain).take(LONGEST_STAGE).collect();
         let platform: String = platform.chars().map(plain).collect();
@@ -119,7 +120,8 @@ mod tests {
         let logs = CommandLogs::open(&place.path().join("a/b")).unwrap();
         let platform: Platform = "linux/arm/v7".parse().unwrap();
         let name = |stage: &str, number, for_several| {
-            let step = StepPlace { index: 0, title: "RUN x", stage, platform: &platform, number, line: None };
+            let step =
+                StepPlace { index: 0, title: "RUN x", target: None, stage, platform: &platform, number, line: None };
             logs.begin(step, for_several).unwrap().path().file_name().unwrap().to_str().unwrap().to_owned()
         };
         assert_eq!(name("build", 3, false), "build-03.log");
@@ -140,7 +142,15 @@ mod tests {
         let logs = CommandLogs::open(place.path()).unwrap();
         let platform: Platform = "linux/amd64".parse().unwrap();
         let begin = |number| {
-            let step = StepPlace { index: 0, title: "RUN x", stage: "a", platform: &platform, number, line: None };
+            let step = StepPlace {
+                index: 0,
+                title: "RUN x",
+                target: None,
+                stage: "a",
+                platform: &platform,
+                number,
+                line: None,
+            };
             logs.begin(step, false)
         };
         let mut log = begin(1).unwrap();

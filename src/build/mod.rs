@@ -18,8 +18,11 @@ mod sources;
 mod squash;
 mod ledger;
 mod step;
+mod targets;
 mod told;
 mod windows;
+
+use std::collections::HashMap;
 
 use rayon::ThreadPoolBuilder;
 
@@ -27,16 +30,18 @@ use crate::error::{Error, Excerpt, Result};
 use crate::image::{Document, Image};
 use crate::layer::{self, Layer};
 use crate::net::Stop;
-use crate::oci::{Descriptor, MANIFEST_LIMIT, Platform};
+use crate::oci::{Descriptor, ImageManifest, MANIFEST_LIMIT, Platform, from_json};
 use crate::plan::{Plan, Target, label};
 use crate::store::LocalStore;
 
 use graph::{ImageSteps, Origin, State, StateGraph};
 use inputs::Inputs;
+use targets::BuildTargets;
 
 pub use logs::CommandLogs;
 pub use options::{OpenShell, Options, ReadSecret, RunShell};
 pub use sources::check_sources;
+pub use targets::TargetWork;
 
 /// More threads than this only cost memory: each has blocks of a layer in hand.
 pub const MOST_JOBS: usize = 256;
@@ -51,6 +56,21 @@ pub struct Built {
     pub images: Vec<Image>,
     /// The steps of the whole build that may become layers, each behind those that it stands on or takes from.
     pub steps: Vec<BuiltStep>,
+    /// What was done for it.
+    pub work: TargetWork,
+}
+
+impl Built {
+    /// Returns the size of all its blobs and documents in bytes, each counted once.
+    pub fn size(&self) -> Result<u64> {
+        let mut sizes = HashMap::from([(self.root.digest, self.root.size)]);
+        for Image { config, manifest, .. } in &self.images {
+            let layers = from_json::<ImageManifest>("a manifest that was made here", &manifest.bytes)?.layers;
+            let documents = [&config.descriptor, &manifest.descriptor];
+            sizes.extend(documents.into_iter().chain(&layers).map(|blob| (blob.digest, blob.size)));
+        }
+        Ok(sizes.values().sum())
+    }
 }
 
 /// A step, and what it came to.
@@ -81,11 +101,12 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
         }
         target.placed_annotations.check(&platforms, target.index || platforms.len() > 1)?;
     }
-    let created = label::rfc3339(options.created)?;
     let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
+    let targets = BuildTargets::new(&plan.targets, &graph, options.progress);
     let inputs = Inputs::new(plan, options, &pool, &stop);
-    told::planned(plan, &graph, options.progress);
-    let layers = schedule::run(&graph, &inputs, &stop)?;
+    told::planned(&graph, &targets, options.progress);
+    let layers = schedule::run(&graph, &inputs, &targets, &stop)?;
+    let work = targets.finish();
     let images: Vec<&ImageSteps<'_>> = graph.targets.iter().flatten().collect();
     let squashed = match options.squash {
         true => squash::squash(&images, &layers, &inputs, graph.states.len())?,
@@ -97,13 +118,14 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     pool.spawn(move || drop(added));
     let steps: Vec<BuiltStep> =
         graph.states.iter().zip(&layers).filter_map(|(state, layer)| built_step(state, layer.as_ref())).collect();
-    let target = |(target, images): (&Target, &Vec<ImageSteps<'_>>)| {
+    let target = |((target, images), work): ((&Target, &Vec<ImageSteps<'_>>), TargetWork)| {
+        let created = label::rfc3339(target.created)?;
         let image = |steps| image::image(target, steps, &layers, squashed.next(), &created);
         let images: Vec<Image> = images.iter().map(image).collect();
         let (root, images) = store_target(plan, target, images, options.store)?;
-        Ok(Built { root, images, steps: steps.clone() })
+        Ok(Built { root, images, steps: steps.clone(), work })
     };
-    plan.targets.iter().zip(&graph.targets).map(target).collect()
+    plan.targets.iter().zip(&graph.targets).zip(work).map(target).collect()
 }
 
 /// Returns the step that leads to `state`, if it may become a layer.

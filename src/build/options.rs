@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::logs::CommandLogs;
 use crate::error::Result;
 use crate::layer::Compression;
-use crate::plan::{RunSettings, SecretSource};
+use crate::plan::SecretSource;
 use crate::progress::Progress;
 use crate::registry::OnDemand;
 use crate::run::Sandbox;
@@ -25,7 +25,7 @@ pub type OpenShell<'a> = &'a (dyn Fn(&str, RunShell<'_>) -> Result<()> + Sync);
 /// Runs a shell on a terminal, until it ends.
 pub type RunShell<'a> = &'a mut dyn FnMut(BorrowedFd<'_>, Option<&OsStr>) -> Result<()>;
 
-/// How to build; nothing of this but `created`, `modified` and `compression` reaches a blob.
+/// How to build; nothing of this but `modified` and `compression` reaches a blob.
 pub struct Options<'a> {
     /// The store that takes layers and documents, and remembers what they were made from.
     pub store: &'a LocalStore,
@@ -37,8 +37,6 @@ pub struct Options<'a> {
     pub client: &'a OnDemand,
     /// The form of the layers; another one gives other digests.
     pub compression: Compression,
-    /// The time of the image and of its history, in seconds since 1970.
-    pub created: i64,
     /// The time that the files of layers carry.
     pub modified: Modified,
     /// Put all that the steps of an image change into one layer over its base.
@@ -47,8 +45,6 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Take files that look as they did in an earlier build for the same, unread.
     pub trust_times: bool,
-    /// What commands are given, beside what the plan says.
-    pub run: &'a RunSettings,
     /// What was found out to run commands in; without, it is found out when the first one is to be run.
     pub sandbox: Option<&'a Sandbox>,
     /// Opens a shell where a command fails; the build fails all the same.

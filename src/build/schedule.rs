@@ -4,6 +4,8 @@
 //! that came to, nothing else is done. Else the step's *change* is found out, which takes the *files* of other states, and it
 //! becomes a *layer*. What a task leaves is kept as long as another may ask for it.
 
+mod change;
+
 use std::iter;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Scope};
@@ -11,37 +13,45 @@ use std::time::Instant;
 
 use super::cache::{self, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
-use super::inputs::{DiskRoot, Inputs};
+use super::inputs::Inputs;
 use super::layers::{self, Layers};
 use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, Slot, Task};
-use super::step::{self, Below, ContentMark, Doing, Given, Leaves, StepChange};
+use super::step::{self, Doing, Leaves, MarkGiven};
+use super::targets::BuildTargets;
 use super::told::{self, ToldPart};
 use super::windows;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, with_whiteouts};
 use crate::net::Stop;
-use crate::oci::Digest;
 use crate::plan::Step;
-use crate::progress::{DoneBecause, Event, KnownBy, StepOutcome};
-use crate::sync::{Once, locked};
+use crate::progress::{Event, KnownBy, StepOutcome};
+use crate::sync::{Memo, Once, locked};
 use crate::tree::Files;
+use change::SharedChange;
 
 /// Makes the layers of all states of `graph` that images have, on so many threads as the pool of `inputs` has, and as many
 /// that write layers. The first error ends all that is under way, which `stop` does for what waits for others.
 ///
 /// Returns the layer of each state; none of one that no image has, or that changes nothing.
-pub fn run<'p>(graph: &'p StateGraph<'p>, inputs: &'p Inputs<'p>, stop: &Stop) -> Result<Vec<Option<Layer>>> {
+pub fn run<'p>(
+    graph: &'p StateGraph<'p>,
+    inputs: &'p Inputs<'p>,
+    targets: &BuildTargets<'p>,
+    stop: &Stop,
+) -> Result<Vec<Option<Layer>>> {
     let jobs = inputs.pool.current_num_threads();
     let layers = Layers::new(inputs.options, inputs.pool);
     let schedule = Schedule {
         graph,
         inputs,
         layers: &layers,
+        targets,
         stop,
         jobs,
         ledger: Mutex::new(Ledger::new(graph)),
         changed: Condvar::new(),
         serving: Once::default(),
+        commands: Memo::default(),
         told: Mutex::new(0),
     };
     let made = graph.states.iter().filter(|state| state.layer.is_some()).count();
@@ -69,12 +79,15 @@ struct Schedule<'s, 'p> {
     graph: &'p StateGraph<'p>,
     inputs: &'p Inputs<'p>,
     layers: &'s Layers<'p>,
+    targets: &'s BuildTargets<'p>,
     stop: &'s Stop,
     jobs: usize,
     ledger: Mutex<Ledger>,
     changed: Condvar,
     /// The threads that write layers are started when there is one to write.
     serving: Once<()>,
+    /// What commands have changed, by what they are known by through their content, and whether they were run in any case.
+    commands: Memo<(Key, bool), SharedChange>,
     /// The number of steps that were last told to be done.
     told: Mutex<usize>,
 }
@@ -92,12 +105,13 @@ impl<'p> Schedule<'_, 'p> {
             match ready.and_then(|()| self.find(task)) {
                 Ok(found) => {
                     told.complete();
-                    locked(&self.ledger).note(self.graph, task, found);
+                    let known = locked(&self.ledger).note(self.graph, task, found);
+                    known.iter().for_each(|known| self.targets.note(self.graph, task.state, *known));
                     self.tell_done();
                 }
                 Err(error) => {
                     drop(told);
-                    self.fail(error);
+                    self.fail(self.targets.blamed(error, task.state));
                 }
             }
             self.changed.notify_all();
@@ -187,7 +201,9 @@ impl<'p> Schedule<'_, 'p> {
                     Phase::Mark => self.mark(state),
                     Phase::Change => self.change(state).map(|change| Found::Change(Box::new(change))),
                     Phase::Files => self.files(state).map(Found::Files),
-                    Phase::Layer => return self.layer(state).map(|layer| Found::Layer(layer.map(Box::new))),
+                    Phase::Layer => {
+                        return self.layer(state).map(|(layer, is_known)| Found::Layer(layer.map(Box::new), is_known));
+                    }
                 };
                 found.map_err(|error| error.or_excerpt(step.place.as_ref()))
             }
@@ -255,10 +271,11 @@ impl<'p> Schedule<'_, 'p> {
             (mark(below).unwrap_or_default(), from)
         };
         let key = Key::step(work.kind(), below.key.as_ref(), self.inputs.options.compression);
-        let (key, is_settled) = work.mark(key, &from, self.inputs)?;
+        let stage = self.graph.states[state].stage;
+        let (key, is_settled) = work.mark(key, MarkGiven { from: &from, run: &stage.run }, self.inputs)?;
         let key = Key::of_parts(key);
         let options = self.inputs.options;
-        let is_anew = options.run.is_made_anew(&self.graph.states[state].stage.title);
+        let is_anew = stage.run.is_made_anew(&stage.title);
         let is_anew = is_anew || below.is_anew || from.iter().any(|from| from.is_anew);
         let mark = Mark { key: Some(key), is_settled: below.is_settled && is_settled, is_anew };
         let Some(number) = self.graph.states[state].layer else { return Ok(Found::Mark(mark, Outcome::Unknown)) };
@@ -268,7 +285,7 @@ impl<'p> Schedule<'_, 'p> {
             self.settle(state, StepOutcome::Same(maker), None);
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
-        let outcome = if is_anew || !options.trust_times { None } else { key.outcome(options.store) };
+        let outcome = if is_anew || !self.trusts_times(state) { None } else { key.outcome(options.store) };
         if let Some(Some(layer)) = &outcome {
             self.layers.take(number, &step.title, layer);
         }
@@ -278,133 +295,6 @@ impl<'p> Schedule<'_, 'p> {
         }
         let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
         Ok(Found::Mark(mark, outcome))
-    }
-
-    fn change(&self, state: usize) -> Result<StepChange> {
-        let (step, work, below, from) = self.step(state)?;
-        let near = || self.near(below);
-        let given = {
-            let mut ledger = locked(&self.ledger);
-            let below = match work.takes().below {
-                Below::Unseen => Files::new(),
-                Below::Seen => ledger.slots[below].files.clone().unwrap_or_default(),
-                Below::Changed => ledger.taken(below),
-            };
-            let from = from.iter().map(|from| ledger.slots[*from].files.clone().unwrap_or_default()).collect();
-            Given { step: self.graph.states[state].place(), place: step.place.as_ref(), below, from, near: &near }
-        };
-        if !work.takes().on_disk {
-            if self.graph.states[state].layer.is_none() {
-                self.settle(state, StepOutcome::Done(DoneBecause::NotKept), None);
-            }
-            return work.change(given, self.inputs);
-        }
-        let key = self.by_content(state, work, &given)?;
-        let known = self.known_layer(state).or_else(|| {
-            let found = self.found(state, &key);
-            if let Some(layer) = &found {
-                self.settle(state, StepOutcome::Known(KnownBy::Content), layer.as_ref());
-                self.tell_known(state);
-            }
-            found
-        });
-        let change = match &known {
-            Some(layer) => self.read_back(given.below, layer.as_ref())?,
-            None => work.change(given, self.inputs)?,
-        };
-        let Leaves::Files(files) = &change.leaves else { return Ok(change) };
-        let content = ContentMark { key, files: files.clone(), layer: known };
-        Ok(StepChange { content: Some(content), ..change })
-    }
-
-    /// Tells what has become of the step to `state`.
-    fn settle(&self, state: usize, outcome: StepOutcome, layer: Option<&Layer>) {
-        let layer = layer.map(|layer| &layer.descriptor);
-        (self.inputs.options.progress)(Event::StepSettled { index: state, outcome, layer });
-    }
-
-    /// Tells that the command of the step to `state` is not run.
-    fn tell_known(&self, state: usize) {
-        let (command, step) = (self.inputs.next_command(), self.graph.states[state].place());
-        (self.inputs.options.progress)(Event::CommandKnown { command, step });
-    }
-
-    /// What `layer`, which is known, or none has made of what is `below`.
-    fn read_back(&self, below: Files, layer: Option<&Layer>) -> Result<StepChange> {
-        let files = match layer {
-            Some(layer) => self.inputs.bases.applied(&below, layer)?,
-            None => below,
-        };
-        Ok(StepChange { leaves: Leaves::Files(files), ..StepChange::nothing() })
-    }
-
-    /// What the step to `state` is known by through its content.
-    fn by_content(&self, state: usize, work: &dyn Doing, given: &Given<'_>) -> Result<Key> {
-        let (key, files) = self.content_below(state)?;
-        let find = || cache::difference(&files, &given.below, &self.inputs.bases);
-        let differs = match self.trusted_mark(self.step(state)?.2) {
-            Some(mark) => cache::known_difference(self.inputs.options.store, &key, mark, find)?,
-            None => find()?,
-        };
-        let key = Key::by_content(work.kind(), &key, &differs, self.inputs.options.compression);
-        let key = work.content(key, given, self.inputs)?;
-        key.map(Key::of_parts).ok_or_else(|| Error::input("the step is not known by content"))
-    }
-
-    /// What `state` is known by, if nothing of it has to be looked at once more.
-    fn trusted_mark(&self, state: usize) -> Option<Key> {
-        let mark = locked(&self.ledger).slots[state].mark?;
-        let is_trusted = mark.is_settled && !mark.is_anew && self.inputs.options.trust_times;
-        mark.key.filter(|_| is_trusted)
-    }
-
-    /// The file system below `state` that is known by content and the last on the way there, and what it is known by.
-    fn content_below(&self, mut state: usize) -> Result<(Digest, Files)> {
-        loop {
-            match &self.graph.states[state].origin {
-                Origin::Start(None) => return Ok((Digest::of(b""), Files::new())),
-                Origin::Start(Some(image)) => return Ok((image.manifest, self.inputs.bases.files(image)?)),
-                Origin::Step { below, .. } => state = *below,
-            }
-            if let Some(content) = &locked(&self.ledger).slots[state].content {
-                return Ok((content.key.digest(), content.files.clone()));
-            }
-        }
-    }
-
-    /// The layer that an earlier build has made of what has the content that `key` stands for.
-    fn found(&self, state: usize, key: &Key) -> Option<Option<Layer>> {
-        let is_anew = locked(&self.ledger).slots[state].mark.is_some_and(|mark| mark.is_anew);
-        if is_anew { None } else { key.outcome(self.inputs.options.store) }
-    }
-
-    /// The layer of `state` as an earlier build has made it; the inner one is none if the step changed nothing.
-    fn known_layer(&self, state: usize) -> Option<Option<Layer>> {
-        match &locked(&self.ledger).slots[state].outcome {
-            Outcome::Layer(layer) => Some(layer.as_deref().cloned()),
-            Outcome::Unknown | Outcome::SameAs(_) => None,
-        }
-    }
-
-    /// The file system on disk from which it is the least way to that of `state`.
-    fn near(&self, mut state: usize) -> Result<Arc<DiskRoot>> {
-        loop {
-            let (root, foundation) = {
-                let slot = &locked(&self.ledger).slots[state];
-                (slot.root.clone(), slot.foundation.clone())
-            };
-            if let Some(root) = root {
-                return Ok(root);
-            }
-            if let Some(files) = foundation {
-                return self.inputs.roots.root(&files, &DiskRoot::empty(), &self.inputs.bases);
-            }
-            match &self.graph.states[state].origin {
-                Origin::Step { below, .. } => state = *below,
-                Origin::Start(Some(image)) => return self.inputs.roots.image(image, &self.inputs.bases),
-                Origin::Start(None) => return Ok(DiskRoot::empty()),
-            }
-        }
     }
 
     /// The file system that a step leaves.
@@ -425,24 +315,31 @@ impl<'p> Schedule<'_, 'p> {
         Ok(files)
     }
 
-    /// The layer that a step becomes; none if it has changed nothing.
-    fn layer(&self, state: usize) -> Result<Option<Layer>> {
+    /// Whether files that look as they did are taken for the same, unread.
+    fn trusts_times(&self, state: usize) -> bool {
+        self.inputs.options.trust_times && !self.graph.states[state].stage.run.no_cache
+    }
+
+    /// The layer that a step becomes, none if it has changed nothing; and whether it was known.
+    fn layer(&self, state: usize) -> Result<(Option<Layer>, bool)> {
         let State { stage, layer: number, .. } = &self.graph.states[state];
-        let (step, ..) = self.step(state)?;
+        let (step, work, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
         let source = locked(&self.ledger).layer_source(state);
         let LayerSource { entries, removed, has_xattrs, mark, content } = source;
         let options = self.inputs.options;
         let is_windows = stage.platform.is_windows();
         let mut is_misnamed = false;
-        let done = told::done(mark, options);
+        let mut is_known = content.as_ref().is_some_and(|content| content.layer.is_some() || content.is_shared);
+        let shared = content.as_ref().filter(|content| content.is_shared).map(|_| StepOutcome::Known(KnownBy::Once));
+        let outcome = shared.unwrap_or_else(|| told::done(mark, self.trusts_times(state)));
         let (layer, made_of) = if let Some(known) = content.as_ref().and_then(|content| content.layer.clone()) {
             if let Some(layer) = &known {
                 self.layers.take(number, &step.title, layer);
             }
             (known, None)
         } else if entries.is_empty() && removed.is_empty() {
-            self.settle(state, done, None);
+            self.settle(state, outcome, None);
             (None, None)
         } else {
             let misnamed = layers::misnamed(&entries);
@@ -457,10 +354,13 @@ impl<'p> Schedule<'_, 'p> {
                 false => entries,
             };
             let has_xattrs = has_xattrs && !is_windows;
-            let task = layers::LayerTask { number, title: &step.title, entries, misnamed, has_xattrs };
-            let (layer, key, known_by) = self.layers.make(task, self.inputs)?;
-            self.settle(state, known_by.map_or(done, StepOutcome::Known), Some(&layer));
-            (Some(layer), Some(key))
+            let (title, trusts_times) = (step.title.as_str(), self.trusts_times(state));
+            let task = layers::LayerTask { number, title, entries, misnamed, has_xattrs, trusts_times };
+            let made = self.layers.make(task, self.inputs)?;
+            is_known |= made.is_known && !work.takes().on_disk;
+            let found = made.known_by.filter(|_| shared.is_none());
+            self.settle(state, found.map_or(outcome, StepOutcome::Known), Some(&made.layer));
+            (Some(made.layer), Some(made.key))
         };
         // One that is taken from a cached image may not be in the store.
         let is_certain = layer.as_ref().is_none_or(|layer| cache::is_certain(options.store, layer));
@@ -470,7 +370,7 @@ impl<'p> Schedule<'_, 'p> {
         for key in by_mark.into_iter().chain(by_content).filter(|_| is_certain) {
             key.remember_outcome(options.store, layer.as_ref(), made_of)?;
         }
-        Ok(layer)
+        Ok((layer, is_known))
     }
 
     fn step(&self, state: usize) -> Result<(&'p Step, &'p dyn Doing, usize, &'p [usize])> {

@@ -77,6 +77,8 @@ fn one<'a>(
     let misnamed = layers::misnamed(&entries);
     let time = inputs.options.modified.of_made();
     let entries = if removed.is_empty() { entries } else { with_whiteouts(&entries, &removed, time) };
-    let task = LayerTask { number, title: TITLE, entries: Arc::new(entries), misnamed, has_xattrs: false };
-    writing.make(task, inputs).map(|(layer, ..)| Squashed::Into(Some(Box::new(layer))))
+    let trusts_times = inputs.options.trust_times && !image.stage.run.no_cache;
+    let (entries, has_xattrs) = (Arc::new(entries), false);
+    let task = LayerTask { number, title: TITLE, entries, misnamed, has_xattrs, trusts_times };
+    writing.make(task, inputs).map(|made| Squashed::Into(Some(Box::new(made.layer))))
 }

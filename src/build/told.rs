@@ -1,29 +1,16 @@
 //! What is told of the steps of a build: which there are, what threads do for them and when, and what they come to.
 
-use std::mem;
 use std::time::Instant;
 
 use super::cache::Mark;
 use super::graph::{Origin, StateGraph};
 use super::ledger::{Phase, Task};
-use super::options::Options;
-use crate::plan::Plan;
+use super::targets::BuildTargets;
 use crate::progress::{DoneBecause, Event, PlannedStep, Progress, StepOutcome, StepPart};
 
-/// Tells of all steps of `graph`, which is that of `plan`.
-pub fn planned(plan: &Plan, graph: &StateGraph<'_>, progress: Progress<'_>) {
-    let mut targets: Vec<Vec<usize>> = vec![Vec::new(); graph.states.len()];
-    for (number, images) in graph.targets.iter().enumerate() {
-        let mut left: Vec<usize> =
-            images.iter().flat_map(|image| image.steps.iter().filter_map(|step| step.1)).collect();
-        while let Some(state) = left.pop() {
-            if targets[state].last() != Some(&number) {
-                targets[state].push(number);
-                left.extend(stands_on(graph, state));
-            }
-        }
-    }
-    let step = |(state, targets): (usize, &mut Vec<usize>)| PlannedStep {
+/// Tells of all steps of `graph`, which the `targets` need.
+pub fn planned(graph: &StateGraph<'_>, targets: &BuildTargets<'_>, progress: Progress<'_>) {
+    let step = |state: usize| PlannedStep {
         place: graph.states[state].place(),
         base: match graph.states[state].origin {
             Origin::Start(image) => image.map(|image| &*image.name),
@@ -31,12 +18,10 @@ pub fn planned(plan: &Plan, graph: &StateGraph<'_>, progress: Progress<'_>) {
         },
         stands_on: stands_on(graph, state),
         layer: graph.states[state].layer,
-        targets: mem::take(targets),
+        targets: targets.of(state).to_vec(),
     };
-    let steps: Vec<PlannedStep<'_>> = targets.iter_mut().enumerate().map(step).collect();
-    let name =
-        |images: &Vec<usize>| images.first().and_then(|stage| plan.stages.get(*stage)).map_or("", |stage| &stage.title);
-    let names: Vec<&str> = plan.targets.iter().map(|target| name(&target.images)).collect();
+    let steps: Vec<PlannedStep<'_>> = (0..graph.states.len()).map(step).collect();
+    let names: Vec<&str> = targets.names().collect();
     progress(Event::StepsPlanned { steps: &steps, targets: &names });
 }
 
@@ -49,9 +34,9 @@ fn stands_on(graph: &StateGraph<'_>, state: usize) -> Vec<usize> {
     all
 }
 
-/// What becomes of a step that is known by `mark`, and that nobody has done on the same.
-pub fn done(mark: Mark, options: &Options<'_>) -> StepOutcome {
-    StepOutcome::Done(match options.trust_times {
+/// What becomes of a step that is known by `mark`, and that nobody has done on the same, in a build that `trusts_times` of files.
+pub fn done(mark: Mark, trusts_times: bool) -> StepOutcome {
+    StepOutcome::Done(match trusts_times {
         _ if mark.is_anew => DoneBecause::Anew,
         true => DoneBecause::Unseen,
         false => DoneBecause::Untrusted,

@@ -17,6 +17,7 @@ pub struct Commands {
 }
 
 struct Command {
+    target: Option<String>,
     line: Option<usize>,
     stage: String,
     number: usize,
@@ -55,10 +56,11 @@ impl Commands {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
-    /// Returns what was noted, in the order of the lines; none if the build had no commands.
-    pub fn told(&self) -> Option<Value> {
+    /// Returns what was noted of the `target`, none where one alone was built, in the order of the lines; none if it had no
+    /// commands.
+    pub fn told(&self, target: Option<&str>) -> Option<Value> {
         let commands = locked(&self.noted);
-        let mut all: Vec<&Command> = commands.values().collect();
+        let mut all: Vec<&Command> = commands.values().filter(|command| command.target.as_deref() == target).collect();
         all.sort_by_key(|command| (command.line, &command.stage, command.number, &command.platform));
         let told: Vec<Value> = all.into_iter().map(Command::told).collect();
         (!told.is_empty()).then(|| told.into())
@@ -66,8 +68,9 @@ impl Commands {
 }
 
 impl Command {
-    fn new(StepPlace { title, stage, platform, number, line, .. }: StepPlace<'_>, is_cached: bool) -> Self {
+    fn new(StepPlace { title, target, stage, platform, number, line, .. }: StepPlace<'_>, is_cached: bool) -> Self {
         Command {
+            target: target.map(str::to_owned),
             line,
             stage: stage.to_owned(),
             number,

@@ -26,11 +26,31 @@ const LIMIT: u64 = 16 << 20;
 /// Writes `--metadata-file`, in one step: `image`, which was made by `commands`, stands under `names`.
 pub fn write(
     path: &Path,
-    OutputImage { store, root, .. }: OutputImage<'_>,
+    image: OutputImage<'_>,
     names: &[String],
     record: Option<&Record>,
     commands: &Commands,
 ) -> Result<()> {
+    PendingFile::replace(path, &to_json(&told(image, names, record, commands.told(None))))
+}
+
+/// Writes the file for several targets, each of which has what [`write`] tells of one.
+pub fn write_all(path: &Path, targets: &[(&str, OutputImage<'_>)], commands: &Commands) -> Result<()> {
+    let is_only = targets.len() == 1;
+    let target = |(name, image): &(&str, OutputImage<'_>)| {
+        let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
+        let commands = commands.told(Some(*name).filter(|_| !is_only));
+        ((*name).to_owned(), told(*image, &names, None, commands))
+    };
+    PendingFile::replace(path, &to_json(&targets.iter().map(target).collect::<serde_json::Map<_, _>>()))
+}
+
+fn told(
+    OutputImage { store, root, .. }: OutputImage<'_>,
+    names: &[String],
+    record: Option<&Record>,
+    commands: Option<Value>,
+) -> Value {
     // buildx's keys.
     let mut metadata = json!({
         "containerimage.digest": root.digest,
@@ -44,10 +64,10 @@ pub fn write(
     if let Some(record) = record {
         metadata[RELEASE] = json!(record);
     }
-    if let Some(commands) = commands.told() {
+    if let Some(commands) = commands {
         metadata[COMMANDS] = commands;
     }
-    PendingFile::replace(path, &to_json(&metadata))
+    metadata
 }
 
 /// Keeps the record of a push in `file`, over that of the one before it, with the commands of the build.

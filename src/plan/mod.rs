@@ -11,8 +11,10 @@ pub mod dockerignore;
 mod git_arguments;
 mod git_url;
 mod http_url;
+pub mod join;
 pub mod label;
 mod limit;
+mod link;
 mod lock;
 mod named_context;
 pub mod quantity;
@@ -32,6 +34,7 @@ pub use http_url::{is_http, shown_url, url_without_user};
 pub use inherit::{BASE_DIGEST, BASE_NAME};
 pub use label::{About, Automatic, Checkout};
 pub use limit::ResourceLimit;
+pub use link::{LinkedImage, LinkedTarget};
 pub use lock::BaseLock;
 pub use named_context::{ContextPlace, NamedContext, context_name};
 pub use run::{CacheSharing, Run, RunFile, RunMount, RunMountKind, RunNetwork, RunSecurity, SecretVariable};
@@ -63,6 +66,10 @@ pub struct Plan {
 /// What one image name stands for.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Target {
+    /// The name of the target, where several are built; none where it is the only one.
+    pub name: Option<Arc<str>>,
+    /// The time of its images and of their history, in seconds since 1970.
+    pub created: i64,
     /// The stages that become its images, by their place among the plan's: one for each wanted platform, in the order in which
     /// the platforms were asked for.
     pub images: Vec<usize>,
@@ -79,6 +86,10 @@ pub struct Target {
 pub struct Stage {
     /// The name of the stage in progress.
     pub title: String,
+    /// The name of the target that it is for, where several are built.
+    pub target: Option<Arc<str>>,
+    /// What its commands are given, beside what they say themselves.
+    pub run: Arc<RunSettings>,
     /// The platform that its steps run for and its configuration names.
     pub platform: Platform,
     /// The image or the stage below its first step.
@@ -104,6 +115,9 @@ pub enum Base {
     Image(Arc<BaseImage>),
     /// A stage by its place among the plan's.
     Stage(usize),
+    /// The image of another target, which has a plan of its own: [`join`](mod@join) puts its stage here. The stage that stands on
+    /// it has its settings, and no steps.
+    Target(LinkedImage),
 }
 
 /// An image for one platform that exists already: found, and pinned by its digest.
@@ -322,6 +336,12 @@ impl Plan {
     /// Returns whether it has a command to be run.
     pub fn has_commands(&self) -> bool {
         self.stages.iter().flat_map(|stage| &stage.steps).any(|step| matches!(step.work, Work::Run(_)))
+    }
+
+    /// Gives all its commands `run`, and its images the time `created`.
+    pub fn settle(&mut self, run: &Arc<RunSettings>, created: i64) {
+        self.stages.iter_mut().for_each(|stage| stage.run = run.clone());
+        self.targets.iter_mut().for_each(|target| target.created = created);
     }
 
     /// Returns the adds of all its steps.

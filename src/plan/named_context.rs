@@ -35,6 +35,8 @@ pub enum ContextPlace {
         /// A tag, or a digest.
         name: Option<String>,
     },
+    /// The image of another target, which is built with this one. No flag says so.
+    Target(String),
 }
 
 impl FromStr for NamedContext {

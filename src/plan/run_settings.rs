@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{ResourceLimit, RunNetwork, SecretSource};
+use super::{ResourceLimit, Run, RunMountKind, RunNetwork, SecretSource};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{KeyBuilder, Map};
 
@@ -95,6 +95,26 @@ impl RunSettings {
         } = self;
         let names: Vec<&String> = hosts.iter().map(|(name, _)| name).collect();
         key.part("default network", network).part("hosts", &names).part("shm size", shm_size).part("limits", limits)
+    }
+
+    /// Returns whether `run` is given the same by `other`, so that it need not be run for each of them.
+    pub fn gives_the_same(&self, other: &RunSettings, run: &Run) -> bool {
+        let named = |kind: &RunMountKind| match kind {
+            RunMountKind::Secret { id, .. } => self.secrets.get(id) == other.secrets.get(id),
+            RunMountKind::Ssh { id, .. } => self.agents.get(id) == other.agents.get(id),
+            RunMountKind::Bind { .. } | RunMountKind::Cache { .. } | RunMountKind::Tmpfs { .. } => true,
+        };
+        // What is not known by its name is given to every command.
+        let to_all = |settings: &RunSettings| RunSettings {
+            secrets: Map::new(),
+            agents: Map::new(),
+            no_cache: false,
+            no_cache_filter: Vec::new(),
+            ..settings.clone()
+        };
+        run.mounts.iter().all(|mount| named(&mount.kind))
+            && run.secret_variables.iter().all(|secret| self.secrets.get(&secret.id) == other.secrets.get(&secret.id))
+            && to_all(self) == to_all(other)
     }
 
     /// Returns whether the stage of that title is made without what earlier builds have left.

@@ -9,6 +9,8 @@ pub struct StepPlace<'a> {
     pub index: usize,
     /// The name of the step.
     pub title: &'a str,
+    /// The name of its target, or the first one of those that share it; none where one alone is built.
+    pub target: Option<&'a str>,
     /// The name of its stage, or the first one of those that share it.
     pub stage: &'a str,
     /// The platform that the stage is for.
@@ -82,6 +84,8 @@ pub enum KnownBy {
     Files,
     /// An image has the layer that was named to take layers from.
     Image,
+    /// Another step of the build has done the same on the same content.
+    Once,
 }
 
 impl KnownBy {
@@ -92,6 +96,7 @@ impl KnownBy {
             KnownBy::Content => "content",
             KnownBy::Files => "files",
             KnownBy::Image => "image",
+            KnownBy::Once => "once",
         }
     }
 }

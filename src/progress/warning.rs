@@ -40,6 +40,8 @@ pub enum WarningKind {
     WhiteoutName,
     /// Layers are made here that were to be taken from an image.
     CacheNotUsed,
+    /// Two targets have one name, and the last of them gets it.
+    NameTwice,
     /// The image goes nowhere but into the local store.
     NoOutput,
     /// An engine that is there cannot be used, and the image is in the local store alone.
@@ -95,6 +97,7 @@ impl WarningKind {
             WarningKind::SocketLeftOut => "socket-left-out",
             WarningKind::WhiteoutName => "whiteout-name",
             WarningKind::CacheNotUsed => "cache-not-used",
+            WarningKind::NameTwice => "name-twice",
             WarningKind::NoOutput => "no-output",
             WarningKind::EngineLeftOut => "engine-left-out",
             WarningKind::OutputAmongInputs => "output-among-inputs",

@@ -9,9 +9,11 @@ pub mod rollback;
 mod survey;
 pub mod tag;
 mod target;
+mod together;
 mod write;
 
 pub use push::Release;
 pub use survey::TagStep;
 pub use target::ReleaseTarget;
+pub use together::{PushedImage, push_together};
 pub use write::{write, write_all};

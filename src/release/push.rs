@@ -83,7 +83,8 @@ fn check_exact(steps: &[TagStep], root: &Descriptor) -> Result<()> {
         .with_hint("give what is pushed a new version; or leave out --immutable to let the tags change"))
 }
 
-fn record(steps: &[TagStep], root: &Descriptor, complete: bool) -> Record {
+/// Returns the record of `steps`, which lead to `root`.
+pub(super) fn record(steps: &[TagStep], root: &Descriptor, complete: bool) -> Record {
     let pushed = Descriptor::new(root.media_type.clone(), root.digest, root.size);
     let tags = steps.iter().map(|step| RecordedTag {
         repository: step.name.name(),

@@ -100,7 +100,9 @@ impl<'a> Inputs<'a> {
         }
         self.sandbox.get_or_find(|| {
             let place = self.options.store.directory()?;
-            Sandbox::find_on(place.path(), Rung::named(self.options.run.isolation))
+            // All commands of a plan are kept apart in one way.
+            let isolation = self.plan.stages.first().map(|stage| stage.run.isolation).unwrap_or_default();
+            Sandbox::find_on(place.path(), Rung::named(isolation))
         })
     }
 

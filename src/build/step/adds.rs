@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Doing, Given, Leaves, Settled, StepChange, Takes};
-use crate::build::cache::{Key, Mark, are_settled};
+use super::{Doing, Given, Leaves, MarkGiven, Settled, StepChange, Takes};
+use crate::build::cache::{Key, are_settled};
 use crate::build::inputs::Inputs;
 use crate::error::Result;
 use crate::oci::KeyBuilder;
@@ -20,7 +20,7 @@ impl Doing for Vec<Add> {
         "adds"
     }
 
-    fn mark(&self, key: KeyBuilder, _: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+    fn mark(&self, key: KeyBuilder, _: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
         let added = inputs.added(self)?;
         let Added { entries, roles } = &*added;
         let key_and_age = || (Key::of(entries, true, inputs.options.compression), are_settled(entries, inputs.started));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::provided::Provided;
-use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes, owner};
+use super::{Below, Doing, Given, Leaves, MarkGiven, Settled, StepChange, Takes, owner};
 use crate::build::cache::{Mark, Sum};
 use crate::build::inputs::Inputs;
 use crate::error::Result;
@@ -36,8 +36,8 @@ impl Doing for Copy {
         "copy"
     }
 
-    fn mark(&self, key: KeyBuilder, from: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
-        let sums = sums(self, from, inputs)?;
+    fn mark(&self, key: KeyBuilder, given: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+        let sums = sums(self, given.from, inputs)?;
         let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
         let modified = inputs.options.modified;
         let key = told(key, self).part("sources", &digests);

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Doing, Given, Leaves, Settled, StepChange, Takes, owner};
-use crate::build::cache::Mark;
+use super::{Doing, Given, Leaves, MarkGiven, Settled, StepChange, Takes, owner};
 use crate::build::inputs::Inputs;
 use crate::error::Result;
 use crate::oci::KeyBuilder;
@@ -19,7 +18,7 @@ impl Doing for Directory {
         "directory"
     }
 
-    fn mark(&self, key: KeyBuilder, _: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+    fn mark(&self, key: KeyBuilder, _: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
         let Directory { path, owner } = self;
         let key = key.part("path", path).part("owner", owner).part("time", &inputs.options.modified.of_made());
         Ok((key, true))

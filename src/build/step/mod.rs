@@ -19,7 +19,7 @@ use super::inputs::{DiskRoot, Inputs};
 use crate::error::{Excerpt, Result};
 use crate::layer::Layer;
 use crate::oci::KeyBuilder;
-use crate::plan::Work;
+use crate::plan::{RunSettings, Work};
 use crate::progress::{Event, StepPlace, WarningKind};
 use crate::tree::{Entry, Files, owner};
 
@@ -28,9 +28,8 @@ pub trait Doing {
     /// Returns what it takes files from, beside the plan's contexts and what comes from elsewhere.
     fn takes(&self) -> Takes;
 
-    /// Adds to `key` all that decides about what it changes, beside what is below it; `from` is what the stages are known by
-    /// that it takes files from.
-    fn mark(&self, key: KeyBuilder, from: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)>;
+    /// Adds to `key` all that decides about what it changes, beside what is below it.
+    fn mark(&self, key: KeyBuilder, given: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)>;
 
     /// Does it.
     fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange>;
@@ -67,12 +66,23 @@ pub enum Below {
 /// True if a later change of any file that a step takes is sure to show.
 pub type Settled = bool;
 
+/// What decides about a step from outside, as far as it is known before there are any files.
+#[derive(Clone, Copy)]
+pub struct MarkGiven<'a> {
+    /// What the stages are known by that it takes files from.
+    pub from: &'a [Mark],
+    /// What commands are given.
+    pub run: &'a RunSettings,
+}
+
 /// The files that a step is given to take from, as far as it said that it takes any.
 pub struct Given<'a> {
     /// For what is told of it.
     pub step: StepPlace<'a>,
     /// The line that asked for it.
     pub place: Option<&'a Excerpt>,
+    /// What commands are given.
+    pub run: &'a RunSettings,
     pub below: Files,
     /// Those of each stage that it takes from.
     pub from: Vec<Files>,
@@ -103,6 +113,8 @@ pub struct ContentMark {
     pub files: Files,
     /// The layer that an earlier build has made of the same; the inner one is none if it changed nothing.
     pub layer: Option<Option<Layer>>,
+    /// Another step of this build has changed the same.
+    pub is_shared: bool,
 }
 
 impl StepChange {

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::agent::{ForwardedAgent, SocketAttributes};
 use super::provided::Provided;
 use super::shell::{self, FailureShell};
-use super::{Below, Doing, Given, Leaves, Settled, StepChange, Takes};
+use super::{Below, Doing, Given, Leaves, MarkGiven, Settled, StepChange, Takes};
 use super::{emulation, host_ca};
 use crate::build::cache::{Mark, Sum, difference};
 use crate::build::inputs::Inputs;
@@ -47,9 +47,9 @@ impl Doing for Run {
         "run"
     }
 
-    fn mark(&self, key: KeyBuilder, from: &[Mark], inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
+    fn mark(&self, key: KeyBuilder, given: MarkGiven<'_>, inputs: &Inputs<'_>) -> Result<(KeyBuilder, Settled)> {
         let sums: Vec<Sum> = self
-            .sources(from)
+            .sources(given.from)
             .map(|(provider, source, mark)| match provider {
                 Provider::Context(number) => context_sum(*number, source, inputs),
                 Provider::Stage(_) => {
@@ -62,7 +62,7 @@ impl Doing for Run {
             .collect::<Result<_>>()?;
         let digests: Vec<Digest> = sums.iter().map(|sum| sum.digest).collect();
         let modified = inputs.options.modified;
-        let key = inputs.options.run.parts(self.parts(key)).part("sources", &digests).part("modified", &modified);
+        let key = given.run.parts(self.parts(key)).part("sources", &digests).part("modified", &modified);
         Ok((key, sums.iter().all(|sum| sum.is_settled)))
     }
 
@@ -73,7 +73,7 @@ impl Doing for Run {
             sums.push(content_sum(provider, source, &mounted, inputs)?);
         }
         let modified = inputs.options.modified;
-        Ok(Some(inputs.options.run.parts(self.parts(key)).part("sources", &sums).part("modified", &modified)))
+        Ok(Some(given.run.parts(self.parts(key)).part("sources", &sums).part("modified", &modified)))
     }
 
     fn change(&self, given: Given<'_>, inputs: &Inputs<'_>) -> Result<StepChange> {
@@ -199,8 +199,7 @@ impl Running<'_> {
             Exit::Signal(signal) => CommandEnd::Signal(signal),
         });
         progress(Event::CommandFinished { command, elapsed: started.elapsed(), end });
-        let ran =
-            ran.map_err(|error| emulation::explained(error, self.given.step.platform, self.inputs.options.run))?;
+        let ran = ran.map_err(|error| emulation::explained(error, self.given.step.platform, self.given.run))?;
         let failed = |end| {
             let error = self.failed(end, locked(&last).take());
             match &log {
@@ -233,14 +232,16 @@ impl Running<'_> {
     /// The file that its output is to go to.
     fn log(&self) -> Result<Option<CommandLog>> {
         let step = self.given.step;
-        let is_other = |stage: &Stage| stage.title == step.stage && stage.platform != *step.platform;
+        let is_other = |stage: &Stage| {
+            stage.title == step.stage && stage.target.as_deref() == step.target && stage.platform != *step.platform
+        };
         let for_several = self.inputs.plan.stages.iter().any(is_other);
         self.inputs.options.logs.map(|logs| logs.begin(step, for_several)).transpose()
     }
 
     fn process(&self, held: &mut Held) -> Result<Process> {
         let Running { run, given, inputs, .. } = self;
-        let settings = &inputs.options.run;
+        let settings = given.run;
         let user = find_user(&run.user, &given.below, &mut |files, path| inputs.bases.read(files, path))?;
         let mut environment: Vec<(String, Vec<u8>)> = Vec::new();
         let mut set = |name: &str, value: &[u8]| match environment.iter_mut().find(|(known, _)| known == name) {
@@ -333,7 +334,7 @@ impl Running<'_> {
 
     /// The secret `id`; none if it was not given and is not `required`.
     fn secret(&self, id: &str, required: bool) -> Result<Option<Vec<u8>>> {
-        match self.inputs.options.run.secrets.get(id) {
+        match self.given.run.secrets.get(id) {
             Some(source) => (self.inputs.options.secret)(source).map(Some),
             None if required => Err(Error::input(format!("the secret `{id}` was not given"))
                 .with_hint(format!("give it, as in `--secret id={id},src=FILE`"))),
@@ -380,7 +381,7 @@ impl Running<'_> {
                 MountSource::File { content, mode: *mode, user: *user, group: *group }
             }
             RunMountKind::Ssh { id, required, mode, user, group } => {
-                let Some(agent) = self.inputs.options.run.agents.get(id) else {
+                let Some(agent) = self.given.run.agents.get(id) else {
                     return match required {
                         false => Ok(None),
                         true => Err(Error::input(format!("the SSH agent `{id}` was not given"))

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::epoch::{EpochContexts, settle};
 use super::find::{FoundRecipe, RecipeKind, location, refuse_flags_of_dockerfiles, taken_and_left};
@@ -22,14 +23,17 @@ use crate::plan::dockerfile::{
     Dockerfile, LoweringRequest, NamedSource, OfferedStage, Outline, SOURCE_DATE_EPOCH, Text, Warning,
 };
 use crate::plan::{
-    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, Plan, RunSettings, Spec, context_name,
-    dockerignore, label,
+    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, LinkedTarget, Plan, RunSettings, Spec,
+    context_name, dockerignore, label,
 };
 use crate::progress::{Event, Progress, WarningKind};
 use crate::source::base::BaseReach;
 use crate::source::context::{ContextAccess, DockerfileSource, OpenContext};
 use crate::source::git;
 use crate::tree::Ignore;
+
+/// The targets that contexts are the images of, by their names.
+pub type LinkedTargets = Map<Arc<LinkedTarget>>;
 
 /// All that tells a build what to do, read.
 pub struct Recipe<'a> {
@@ -223,7 +227,13 @@ impl Recipe<'_> {
 
     /// Returns its plan, and tells what its build checks find as warnings. Fails for what the plan of a spec or of a
     /// Dockerfile fails for, and for a warning that the Dockerfile calls an error.
-    pub fn plan(&self, automatic: &Automatic, bases: &mut FindBase<'_>, progress: Progress<'_>) -> Result<Plan> {
+    pub fn plan(
+        &self,
+        automatic: &Automatic,
+        bases: &mut FindBase<'_>,
+        linked: &LinkedTargets,
+        progress: Progress<'_>,
+    ) -> Result<Plan> {
         let (dockerfile, ignore) = match &self.kind {
             RecipeKind::Spec(spec) => {
                 let nothing = Spec { platforms: spec.platforms.clone(), index: spec.index, ..Spec::default() };
@@ -244,7 +254,7 @@ impl Recipe<'_> {
             }
             RecipeKind::Dockerfile { dockerfile, ignore } => (dockerfile, ignore),
         };
-        let lowered = self.with_request(ignore, automatic, |request| dockerfile.lower(request, bases))?;
+        let lowered = self.with_request(ignore, automatic, linked, |request| dockerfile.lower(request, bases))?;
         for warning in &lowered.warnings {
             let Warning { rule, message, place, .. } = warning;
             let message = format!("{}: {message} ({}:{})", rule.name(), place.file, place.line);
@@ -275,14 +285,16 @@ impl Recipe<'_> {
     /// there. Fails for a spec, which has no checks, and for what the plan of a Dockerfile fails for.
     pub fn check(&self, bases: &mut FindBase<'_>) -> Result<(Vec<Warning>, Option<Error>)> {
         let (dockerfile, ignore) = self.dockerfile("--check")?;
-        let checked = self.with_request(ignore, &Automatic::default(), |request| dockerfile.check(request, bases))?;
+        let checked =
+            self.with_request(ignore, &Automatic::default(), &Map::new(), |request| dockerfile.check(request, bases))?;
         Ok((checked.warnings, check_sources(&checked.plan, &self.roots()).err()))
     }
 
     /// Returns what the stage takes that is to be built, and the text of the Dockerfile. Fails for a spec.
     pub fn outline(&self, bases: &mut FindBase<'_>) -> Result<(Outline, &Text)> {
         let (dockerfile, ignore) = self.dockerfile("--call=outline")?;
-        let outline = self.with_request(ignore, &Automatic::default(), |request| dockerfile.outline(request, bases))?;
+        let outline = self
+            .with_request(ignore, &Automatic::default(), &Map::new(), |request| dockerfile.outline(request, bases))?;
         Ok((outline, &dockerfile.text))
     }
 
@@ -303,6 +315,7 @@ impl Recipe<'_> {
         &self,
         ignore: &[String],
         automatic: &Automatic,
+        linked: &LinkedTargets,
         work: impl FnOnce(&LoweringRequest<'_>) -> Result<T>,
     ) -> Result<T> {
         let mut flags = Spec::default();
@@ -321,6 +334,10 @@ impl Recipe<'_> {
             }
             match &self.flags.build_context.iter().rfind(|named| named.name == name)?.place {
                 ContextPlace::Image(image) if image == SCRATCH => Some(NamedSource::Nothing),
+                ContextPlace::Target(target) => {
+                    let unknown = || Arc::new(LinkedTarget::unknown(target));
+                    Some(NamedSource::Target(linked.get(target).cloned().unwrap_or_else(unknown)))
+                }
                 _ => Some(NamedSource::Image(name)),
             }
         };

@@ -2,13 +2,14 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::key_agent::KeyAgents;
-use super::recipe::Recipe;
+use super::recipe::{LinkedTargets, Recipe};
 use super::times::times;
 use super::want::Beforehand;
-use super::{lock, verify, warn};
+use super::{leave, lock, verify, warn};
 use crate::build::{self, Built, CommandLogs};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -17,17 +18,19 @@ use crate::cli::flags::output::OutputFlags;
 use crate::cli::namespace::start_again;
 use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, ErrorKind, Result};
-use crate::oci::{Descriptor, Reference};
+use crate::oci::{Map, Platform, Reference};
 use crate::output::{self, Means, Output, OutputImage};
-use crate::plan::{Automatic, FindBase, Plan, RunSettings, Spec, version};
+use crate::plan::{Automatic, Checkout, FindBase, Plan, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
-use crate::source::base::{self, BaseStore};
+use crate::source::base::{BaseOptions, BaseStore};
 use crate::source::cached::CachedImages;
 use crate::source::context::ContextAccess;
+use crate::source::image::Location;
 use crate::source::modified::Modified;
-use crate::store::{self, Beside, Graph, ImageArrival, Layered, LocalStore, NamedImage, Store};
+use crate::store::{Beside, Graph, Layered, LocalStore, Store};
+use crate::sync::Memo;
 
 /// The image of the only target.
 fn only(built: Vec<Built>) -> Result<Built> {
@@ -69,22 +72,40 @@ pub enum Delivery<'a> {
 }
 
 /// The store and the client that a build is made with.
-struct BuildMeans {
-    store: LocalStore,
-    client: OnDemand,
+pub(super) struct BuildMeans {
+    pub store: LocalStore,
+    pub client: OnDemand,
+}
+
+/// What a recipe is resolved with.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a, 'b> {
+    pub store: &'a LocalStore,
+    pub bases: &'a BaseStore<'b>,
+    /// The targets that contexts are the images of, by their names.
+    pub linked: &'a LinkedTargets,
+    /// What git knows of the roots of contexts.
+    pub checkouts: &'a Memo<PathBuf, Option<Checkout>>,
 }
 
 /// A plan that is to be built, and where the image goes.
-struct BuildOrder {
-    plan: Plan,
+pub(super) struct BuildOrder {
+    pub plan: Plan,
     /// Where its contexts lie.
-    contexts: Vec<PathBuf>,
-    run: RunSettings,
-    /// The time of the image in seconds since 1970; none if nothing says.
-    created: Option<i64>,
-    modified: Modified,
-    names: Vec<Reference>,
-    outputs: Vec<Output>,
+    pub contexts: Vec<PathBuf>,
+    pub modified: Modified,
+    pub names: Vec<Reference>,
+    pub outputs: Vec<Output>,
+    /// As long as there may be commands that ask them.
+    _agents: KeyAgents,
+}
+
+impl BuildOrder {
+    /// Takes its plan: there is none left.
+    pub fn take_plan(&mut self) -> Plan {
+        let nothing = Plan { stages: Vec::new(), contexts: Vec::new(), targets: Vec::new() };
+        std::mem::replace(&mut self.plan, nothing)
+    }
 }
 
 impl BuildRequest<'_> {
@@ -103,7 +124,9 @@ impl BuildRequest<'_> {
         tell_of_place(environment, progress);
         let built = self.with_recipe(environment, &means, progress, |recipe, bases| {
             let planned = || is_told.store(false, Ordering::Relaxed);
-            let order = self.resolve(environment, recipe, bases, &planned, progress)?;
+            let (linked, checkouts) = (&Map::new(), &Memo::default());
+            let around = Surroundings { store: &means.store, bases, linked, checkouts };
+            let order = self.resolve(environment, recipe, around, &planned, progress)?;
             let built = self.produce(&order, &means, bases, progress)?;
             if matches!(self.delivery, Delivery::Outputs | Delivery::Push) {
                 let names = [&order.names[..], self.repositories].concat();
@@ -137,7 +160,8 @@ impl BuildRequest<'_> {
         })
     }
 
-    fn means(&self, environment: &Environment) -> Result<BuildMeans> {
+    /// Opens the store.
+    pub(super) fn means(&self, environment: &Environment) -> Result<BuildMeans> {
         let store = LocalStore::open(environment.working_store()?)?;
         Ok(BuildMeans { store, client: self.output.client(environment) })
     }
@@ -145,10 +169,23 @@ impl BuildRequest<'_> {
     fn with_recipe<T>(
         &self,
         environment: &Environment,
-        BuildMeans { store, client }: &BuildMeans,
+        means: &BuildMeans,
         progress: Progress<'_>,
         work: impl FnOnce(&Recipe<'_>, &BaseStore<'_>) -> Result<T>,
     ) -> Result<T> {
+        let recipe = self.recipe(environment, means, progress)?;
+        let images = self.build.recipe.images();
+        let options = self.base_options(&recipe, means, &images, progress);
+        work(&recipe, &BaseStore::new(options, lock::pins(&self.build.base, &recipe)?))
+    }
+
+    /// Reads the recipe.
+    pub(super) fn recipe(
+        &self,
+        environment: &Environment,
+        BuildMeans { store, client }: &BuildMeans,
+        progress: Progress<'_>,
+    ) -> Result<Recipe<'_>> {
         let flags = &self.build.recipe;
         let mut input: Box<dyn Read + '_> = match self.dockerfile {
             Some(text) => Box::new(text.as_bytes()),
@@ -164,35 +201,38 @@ impl BuildRequest<'_> {
         )?;
         let is_version = self.tag.as_deref().is_some_and(|tag| version::of_tag(tag).is_some());
         recipe.is_release = is_version && matches!(self.delivery, Delivery::Release(_) | Delivery::Store);
-        let options = base::BaseOptions {
-            store,
-            client,
-            pull: self.build.base.pull(),
-            contexts: &flags.images(),
-            reach: recipe.reach(),
-            progress,
-        };
-        let bases = BaseStore::new(options, lock::pins(&self.build.base, &recipe)?);
-        work(&recipe, &bases)
+        Ok(recipe)
+    }
+
+    /// Returns where the bases of `recipe` come from; `images` are those of contexts.
+    pub(super) fn base_options<'r>(
+        &self,
+        recipe: &'r Recipe<'_>,
+        BuildMeans { store, client }: &'r BuildMeans,
+        contexts: &'r Map<Location>,
+        progress: Progress<'r>,
+    ) -> BaseOptions<'r> {
+        BaseOptions { store, client, pull: self.build.base.pull(), contexts, reach: recipe.reach(), progress }
     }
 
     /// `planned` is called once there is a plan.
-    fn resolve(
+    pub(super) fn resolve(
         &self,
         environment: &Environment,
         recipe: &Recipe<'_>,
-        bases: &BaseStore<'_>,
+        Surroundings { store, bases, linked, checkouts }: Surroundings<'_, '_>,
         planned: &dyn Fn(),
         progress: Progress<'_>,
     ) -> Result<BuildOrder> {
         let names = self.names(recipe.spec());
-        let run = recipe.run_settings()?;
-        let checkout = recipe.checkout(progress);
+        let checkout = checkouts.get(recipe.root().to_owned(), || Ok(recipe.checkout(progress)))?;
         let (created, modified) = times(self.build.timestamp.as_deref(), recipe.epoch, checkout.as_ref())?;
         let automatic = Automatic { created, tag: self.tag.clone(), checkout };
-        let mut plan = recipe.plan(&automatic, &mut |name, platform| bases.find(name, platform), progress)?;
+        let find = &mut |name: &str, platform: &Platform| bases.find(name, platform);
+        let mut plan = recipe.plan(&automatic, find, linked, progress)?;
         let annotations = self.output.annotations();
         plan.targets.iter_mut().for_each(|target| target.placed_annotations.extend(annotations.clone()));
+        let mut run = recipe.run_settings()?;
         if plan.has_commands() {
             // Those that stand in the Dockerfile itself were seen before: this is of an `ONBUILD`.
             start_again(run.isolation)?;
@@ -222,7 +262,11 @@ impl BuildRequest<'_> {
                 "the image has no name and goes nowhere: name it with -t, write it with -o, or push it with --push";
             progress(Event::Warning { kind: WarningKind::NoOutput, message });
         }
-        Ok(BuildOrder { plan, contexts, run, created, modified, names, outputs })
+        let agents = KeyAgents::start(&self.build.run, store)?;
+        run.no_cache |= self.output.verify_rebuild;
+        run.agents.extend(agents.sockets());
+        plan.settle(&Arc::new(run), created.unwrap_or(0));
+        Ok(BuildOrder { plan, contexts, modified, names, outputs, _agents: agents })
     }
 
     /// Builds with layers of the images that `--cache-from` names. Should such a layer not be had when it comes to writing
@@ -234,7 +278,7 @@ impl BuildRequest<'_> {
         bases: &BaseStore<'_>,
         progress: Progress<'_>,
     ) -> Result<Built> {
-        let BuildOrder { plan, contexts, created, modified, names, outputs, .. } = order;
+        let BuildOrder { plan, contexts, modified, names, outputs, .. } = order;
         let compression = self.build.compression.unwrap_or_default();
         let logs = self.build.run.log.as_deref().map(CommandLogs::open).transpose()?;
         // What may be refused once its digest is known is not sent before.
@@ -243,10 +287,6 @@ impl BuildRequest<'_> {
             _ => [&names[..], self.repositories].concat(),
         };
         let is_verified = self.output.verify_rebuild;
-        let key_agents = KeyAgents::start(&self.build.run, store)?;
-        let mut run = RunSettings { no_cache: order.run.no_cache || is_verified, ..order.run.clone() };
-        run.agents.extend(key_agents.sockets());
-        let run = &run;
         let is_squashed = self.build.squash == Some(true);
         let options = || build::Options {
             store,
@@ -254,12 +294,10 @@ impl BuildRequest<'_> {
             bases,
             client,
             compression,
-            created: created.unwrap_or(0),
             modified: *modified,
             squash: is_squashed,
             jobs: self.output.jobs,
-            trust_times: !(self.output.no_stat_cache || run.no_cache),
-            run,
+            trust_times: !self.output.no_stat_cache,
             sandbox: self.beforehand.sandbox.as_ref(),
             shell: self.build.run.on_failure.map(|_| self.shell),
             logs: logs.as_ref(),
@@ -302,15 +340,19 @@ impl BuildRequest<'_> {
             // A release is built from what is there at its time, and leaves nothing.
             let leaves = matches!(self.delivery, Delivery::Outputs | Delivery::Push);
             let is_pushed = outputs.contains(&Output::Registry);
+            let leave = || match self.output.is_cache_only() {
+                true => Ok(()),
+                false => leave::leave(image, is_pushed, store, &|blobs| bases.fetch(blobs, self.output.jobs), progress),
+            };
             if leaves && !is_pushed {
-                self.leave(image, outputs, store, bases, progress)?;
+                leave()?;
             }
             match &self.delivery {
                 Delivery::Release(release) => release.write(outputs, image, &means),
                 _ if self.repositories.is_empty() => release::write(outputs, image, &means),
                 _ => self.write_by_digest(outputs, image, &means),
             }?;
-            if leaves && is_pushed { self.leave(image, outputs, store, bases, progress) } else { Ok(()) }
+            if leaves && is_pushed { leave() } else { Ok(()) }
         };
         let cached_images = self.output.cache.images();
         let cached = CachedImages::new(&cached_images, compression, client, progress);
@@ -338,35 +380,6 @@ impl BuildRequest<'_> {
         let by_digest = self.repositories.iter().map(|repository| repository.with_digest(image.root.digest));
         let names: Vec<Reference> = image.names.iter().cloned().chain(by_digest).collect();
         release::write(&registry, OutputImage { names: &names, ..image }, means)
-    }
-
-    /// Leaves an image under its names in the local store: whole, unless a registry has it.
-    fn leave(
-        &self,
-        image: OutputImage<'_>,
-        outputs: &[Output],
-        store: &LocalStore,
-        bases: &BaseStore<'_>,
-        progress: Progress<'_>,
-    ) -> Result<()> {
-        let OutputImage { store: whole, root, names } = image;
-        if self.output.is_cache_only() {
-            return Ok(());
-        }
-        let pushed = names.first().filter(|_| outputs.contains(&Output::Registry));
-        if pushed.is_none() && !names.is_empty() {
-            let blobs = Graph::of(whole, root)?.blobs;
-            bases.fetch(&blobs, self.output.jobs)?;
-            let missing: Vec<&Descriptor> = blobs.iter().filter(|blob| !store.claim(blob)).collect();
-            store::fetch(&Layered::new(store, whole), &missing, self.output.jobs)?;
-        }
-        for name in names {
-            let arrival = if pushed.is_some() { ImageArrival::Pushed } else { ImageArrival::Made };
-            let elsewhere = pushed.map(|name| name.with_digest(root.digest));
-            store.put_name(&NamedImage { elsewhere, ..NamedImage::now(name, root, arrival) })?;
-            progress(Event::ImageNamed { name, digest: root.digest });
-        }
-        Ok(())
     }
 
     fn names(&self, spec: Option<&Spec>) -> Vec<Reference> {

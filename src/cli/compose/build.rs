@@ -1,5 +1,6 @@
-//! `compose build`: the services of a project, one after the other, each as `build` builds.
+//! `compose build`: the services of a project, all as one build.
 
+use std::iter;
 use std::sync::OnceLock;
 
 use clap::Args;
@@ -8,17 +9,18 @@ use super::find::{LeftAlone, ProjectFlags};
 use super::flags::{ServiceFlags, ServiceRequest};
 use super::print;
 use crate::build::RunShell;
-use crate::cli::build::{Beforehand, BuildRequest, Call, Delivery, of_build, secret, shell};
+use crate::cli::build::{Beforehand, BuildRequest, Call, Delivery, NamedRequest, Together, of_build, secret, shell};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::namespace::Want;
 use crate::cli::print::tell;
 use crate::cli::progress::{ProgressFlags, Reporter};
+use crate::cli::timings::TimingsFlags;
 use crate::error::Result;
 use crate::plan::compose::Project;
 use crate::plan::dockerfile::{Dockerfile, Warning};
 use crate::plan::{Isolation, SecretSource};
-use crate::progress::{Event, WarningKind};
+use crate::progress::{Event, Progress, WarningKind};
 
 /// Build the images of services
 #[derive(Debug, Args)]
@@ -54,6 +56,8 @@ pub struct ComposeBuildArguments {
     parallel: bool,
     #[command(flatten)]
     progress: ProgressFlags,
+    #[command(flatten)]
+    timings: TimingsFlags,
     /// The project, once it was read.
     #[arg(skip)]
     project: OnceLock<Project>,
@@ -74,10 +78,9 @@ impl ComposeBuildArguments {
         Ok(self.project.get_or_init(|| project))
     }
 
-    fn requests(&self, project: &Project, environment: &Environment) -> Result<Vec<ServiceRequest>> {
+    fn requests(&self, project: &Project) -> Result<Vec<ServiceRequest>> {
         let builds = project.builds(&self.services, self.with_dependencies)?;
-        let store = environment.store()?;
-        builds.iter().map(|build| ServiceRequest::new(build, project, &builds, &self.own, store)).collect()
+        builds.iter().map(|build| ServiceRequest::new(build, project, &builds, &self.own)).collect()
     }
 }
 
@@ -88,7 +91,7 @@ pub fn want(arguments: &ComposeBuildArguments, flags: &ProjectFlags, environment
     }
     let project = arguments.project(flags)?;
     let mut wanted = Want::Nothing;
-    for request in arguments.requests(project, environment)? {
+    for request in arguments.requests(project)? {
         let want = match &request.dockerfile {
             // What is wrong with it the build will say.
             Some(text) => match Dockerfile::read(INLINE, text.as_bytes()) {
@@ -123,75 +126,77 @@ pub fn run(
         let named: Vec<&str> = named.into_keys().filter(is_built).collect();
         return print::print(project, &builds, &named, &arguments.own);
     }
-    let requests = arguments.requests(project, environment)?;
+    let requests = arguments.requests(project)?;
     if requests.is_empty() {
         tell("no service is to be built");
         return Ok(());
     }
-    let mut warnings = Vec::new();
-    for request in &requests {
-        if flags.dry_run {
+    if flags.dry_run {
+        for request in &requests {
             let names: Vec<String> = request.names.iter().map(|name| name.familiar()).collect();
             tell(&format!("{} would be built as {}", request.service, names.join(", ")));
-            continue;
         }
-        let (reporter, commands) = (Reporter::new(progress), Commands::default());
+        return Ok(());
+    }
+    let (reporter, commands) = (Reporter::new(progress), Commands::default());
+    for request in &requests {
         for message in &request.warnings {
             reporter.report(Event::Warning { kind: WarningKind::FlagIgnored, message });
         }
-        let work =
-            ProjectBuild { project, arguments, environment, beforehand, reporter: &reporter, commands: &commands };
-        if progress.is_for_people() {
-            tell(&format!("building {}", request.service));
+        if progress.is_for_people() && !arguments.check {
+            reporter.suspended(|| tell(&format!("building {}", request.service)));
         }
-        work.run(request, &mut warnings)?;
+    }
+    // A variable is the project's: it may come from a file.
+    let read_secret = |source: &SecretSource| match source {
+        SecretSource::Variable(name) => Ok(project.variables.get(name).cloned().unwrap_or_default().into_bytes()),
+        SecretSource::File(_) => secret::value(source),
+    };
+    let open = |failure: &str, run: RunShell<'_>| shell::open(&reporter, failure, run);
+    let is_pushed = |request: &ServiceRequest| arguments.own.is_pushed() && request.has_image;
+    let builds: Vec<NamedRequest<'_>> = requests
+        .iter()
+        .map(|request| NamedRequest {
+            name: request.service.as_str().into(),
+            request: BuildRequest {
+                context: Some(&request.context),
+                build: &request.build,
+                output: &request.output,
+                tag: request.tag.clone(),
+                names: request.names.clone(),
+                repositories: &[],
+                delivery: if is_pushed(request) { Delivery::Push } else { Delivery::Outputs },
+                dockerfile: request.dockerfile.as_deref(),
+                secret: &read_secret,
+                beforehand,
+                commands: &commands,
+                shell: &open,
+            },
+        })
+        .collect();
+    let report: Progress<'_> = &|event| reporter.report(event);
+    if arguments.check {
+        let warnings = check(&builds, environment, report)?;
         reporter.finish();
+        return Call::check().tell_of_checks(Ok((warnings, None)), None, false);
     }
-    if arguments.check { Call::check().tell_of_checks(Ok((warnings, None)), None, false) } else { Ok(()) }
+    let title: Vec<&str> =
+        iter::once("ocibake compose build").chain(requests.iter().map(|request| request.service.as_str())).collect();
+    let together = Together { requests: &builds, outputs: &[], metadata_file: None };
+    arguments.timings.record(&title.join(" "), &reporter, |progress| together.run(environment, progress))?;
+    reporter.finish();
+    Ok(())
 }
 
-/// What the builds of a project have in common.
-struct ProjectBuild<'a> {
-    project: &'a Project,
-    arguments: &'a ComposeBuildArguments,
-    environment: &'a Environment,
-    beforehand: &'a Beforehand,
-    reporter: &'a Reporter,
-    commands: &'a Commands,
-}
-
-impl ProjectBuild<'_> {
-    fn run(&self, request: &ServiceRequest, warnings: &mut Vec<Warning>) -> Result<()> {
-        // A variable is the project's: it may come from a file.
-        let read_secret = |source: &SecretSource| match source {
-            SecretSource::Variable(name) => {
-                Ok(self.project.variables.get(name).cloned().unwrap_or_default().into_bytes())
-            }
-            SecretSource::File(_) => secret::value(source),
-        };
-        let is_pushed = self.arguments.own.is_pushed() && request.has_image;
-        let build = BuildRequest {
-            context: Some(&request.context),
-            build: &request.build,
-            output: &request.output,
-            tag: request.tag.clone(),
-            names: request.names.clone(),
-            repositories: &[],
-            delivery: if is_pushed { Delivery::Push } else { Delivery::Outputs },
-            dockerfile: request.dockerfile.as_deref(),
-            secret: &read_secret,
-            beforehand: self.beforehand,
-            commands: self.commands,
-            shell: &|failure, run: RunShell<'_>| shell::open(self.reporter, failure, run),
-        };
-        let progress = |event: Event<'_>| self.reporter.report(event);
-        if self.arguments.check {
-            return build.ask(self.environment, &progress, |recipe, bases| {
-                let (found, failure) = recipe.check(bases)?;
-                warnings.extend(found);
-                failure.map_or(Ok(()), Err)
-            });
-        }
-        build.run(self.environment, &progress).map(drop)
+/// Returns what the build checks find in the Dockerfiles of all builds. Fails for one that cannot be built though it can be read.
+fn check(builds: &[NamedRequest<'_>], environment: &Environment, progress: Progress<'_>) -> Result<Vec<Warning>> {
+    let mut warnings = Vec::new();
+    for NamedRequest { request, .. } in builds {
+        request.ask(environment, progress, |recipe, bases| {
+            let (found, failure) = recipe.check(bases)?;
+            warnings.extend(found);
+            failure.map_or(Ok(()), Err)
+        })?;
     }
+    Ok(warnings)
 }

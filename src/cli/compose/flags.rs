@@ -12,11 +12,10 @@ use crate::cli::flags::run::RunFlags;
 use crate::cli::flags::spec::SpecFlags;
 use crate::cli::flags::value::on_or_off;
 use crate::error::{Error, Result};
-use crate::oci::{Map, Reference};
+use crate::oci::Reference;
 use crate::plan::compose::{Project, ServiceBuild, ServiceDockerfile};
 use crate::plan::{ContextPlace, NamedAgent, NamedContext, SecretSource};
 use crate::source::base::Pull;
-use crate::source::image::Location;
 
 /// The flags that change what every service is built with.
 #[derive(Debug, Args)]
@@ -63,20 +62,13 @@ pub struct ServiceRequest {
 }
 
 impl ServiceRequest {
-    /// Returns what `build` of `project` comes to with the flags of the command line. `others` are the builds of the project,
-    /// and `store` is where their images are.
-    pub fn new(
-        build: &ServiceBuild,
-        project: &Project,
-        others: &[ServiceBuild],
-        own: &ServiceFlags,
-        store: &std::path::Path,
-    ) -> Result<Self> {
+    /// Returns what `build` of `project` comes to with the flags of the command line. `others` are the builds of the project.
+    pub fn new(build: &ServiceBuild, project: &Project, others: &[ServiceBuild], own: &ServiceFlags) -> Result<Self> {
         let (file, dockerfile) = match &build.dockerfile {
             ServiceDockerfile::File(file) => (file.clone(), None),
             ServiceDockerfile::Inline(text) => (PathBuf::from("-"), Some(text.clone())),
         };
-        let (build_context, local_images) = contexts(build, others, store)?;
+        let build_context = contexts(build, others)?;
         let arguments = build.arguments.iter().map(|(name, value)| format!("{name}={value}"));
         let given = own.build_arg.iter().filter_map(|text| match text.contains('=') {
             true => Some(text.clone()),
@@ -87,7 +79,6 @@ impl ServiceRequest {
             target: build.target.clone(),
             build_arg: arguments.chain(given).collect(),
             build_context,
-            local_images,
             git_args: None,
             prefers_dockerfile: true,
         };
@@ -165,17 +156,14 @@ fn secret((id, source): &(String, SecretSource)) -> String {
     fields.map(quoted).join(",")
 }
 
-type NamedContexts = (Vec<NamedContext>, Map<Location>);
-
-/// The contexts of a build. The image of another service is the one that was built just before.
-fn contexts(build: &ServiceBuild, others: &[ServiceBuild], store: &std::path::Path) -> Result<NamedContexts> {
-    let (mut contexts, mut images) = (build.contexts.clone(), Map::new());
+/// The contexts of a build. The image of another service is that which is built with it.
+fn contexts(build: &ServiceBuild, others: &[ServiceBuild]) -> Result<Vec<NamedContext>> {
+    let mut contexts = build.contexts.clone();
     for (name, service) in &build.service_contexts {
-        let built = others.iter().find(|other| other.service == *service).and_then(|other| other.names.last());
-        let image = built.ok_or_else(|| Error::not_found(format!("the service `{service}` is not built")))?.to_string();
-        let context = NamedContext { place: ContextPlace::Image(image.clone()), ..format!("{name}=.").parse()? };
-        images.insert(context.name.clone(), Location::Local(store.to_owned(), image));
-        contexts.push(context);
+        if !others.iter().any(|other| other.service == *service) {
+            return Err(Error::not_found(format!("the service `{service}` is not built")));
+        }
+        contexts.push(NamedContext { place: ContextPlace::Target(service.clone()), ..format!("{name}=.").parse()? });
     }
-    Ok((contexts, images))
+    Ok(contexts)
 }

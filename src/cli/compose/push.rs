@@ -3,11 +3,12 @@
 use clap::Args;
 
 use super::find::{LeftAlone, ProjectFlags};
-use crate::cli::docker::push::push_name;
+use crate::cli::docker::push::push_names;
 use crate::cli::environment::Environment;
 use crate::cli::print::{show, tell};
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::error::Result;
+use crate::oci::{Descriptor, Reference};
 use crate::progress::Progress;
 
 /// Push the images of services
@@ -34,7 +35,7 @@ impl ComposePushArguments {
     }
 }
 
-/// Pushes the images of services that are built and have a name of their own.
+/// Pushes the images of services that are built and have a name of their own: all content of all of them, and then the tags.
 pub fn run(
     arguments: &ComposePushArguments,
     flags: &ProjectFlags,
@@ -45,6 +46,7 @@ pub fn run(
     let client = environment.client(false, 0);
     let reporter = Reporter::new(progress);
     let report: Progress<'_> = &|event| reporter.report(event);
+    let mut names = Vec::new();
     for (service, node) in project.selected(&arguments.services, arguments.include_deps)? {
         let Some(build) = project.build_of(service)?.filter(|_| node.get("image").is_some()) else {
             if progress.is_for_people() {
@@ -52,18 +54,25 @@ pub fn run(
             }
             continue;
         };
-        for name in &build.names {
-            if flags.dry_run {
-                tell(&format!("{} would be pushed", name.familiar()));
-                continue;
-            }
-            match push_name(name, environment, &client, report) {
-                Ok(root) if progress.is_for_people() => {
-                    tell(&format!("{} pushed: {}", name.familiar(), root.digest));
-                }
-                Ok(_) => {}
-                Err(error) if arguments.ignore_push_failures => show(&error),
-                Err(error) => return Err(error),
+        names.extend(build.names.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+    }
+    if flags.dry_run {
+        names.iter().for_each(|name| tell(&format!("{} would be pushed", name.familiar())));
+        return Ok(());
+    }
+    let say = |name: &Reference, root: &Descriptor| {
+        if progress.is_for_people() {
+            reporter.suspended(|| tell(&format!("{} pushed: {}", name.familiar(), root.digest)));
+        }
+    };
+    if !arguments.ignore_push_failures {
+        let roots = push_names(&names, environment, &client, report)?;
+        names.iter().zip(&roots).for_each(|(name, root)| say(name, root));
+    } else {
+        for name in &names {
+            match push_names(std::slice::from_ref(name), environment, &client, report) {
+                Ok(roots) => roots.iter().for_each(|root| say(name, root)),
+                Err(error) => reporter.suspended(|| show(&error)),
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::oci::{Descriptor, Reference};
 use crate::output::{Means, Output, OutputImage};
 use crate::progress::Progress;
 use crate::registry::OnDemand;
-use crate::release;
+use crate::release::{self, PushedImage};
 use crate::source::image::Location;
 use crate::store::LocalStore;
 
@@ -77,16 +77,29 @@ pub fn run(arguments: &DockerPushArguments, environment: &Environment) -> Result
     Ok(())
 }
 
-/// Pushes what the local store has under `name`, and returns what it is. Fails if there is nothing.
-pub fn push_name(
-    name: &Reference,
+/// Pushes what the local store has under each of `names`, and returns what they stand for, in their order. Fails if there is
+/// nothing under one of them; no tag is set before registries have all.
+pub fn push_names(
+    names: &[Reference],
     environment: &Environment,
     client: &OnDemand,
     progress: Progress<'_>,
-) -> Result<Descriptor> {
+) -> Result<Vec<Descriptor>> {
     let root = environment.store()?;
-    let image = LocalStore::open(root)?.named(name).ok_or_else(|| absent(name))?;
-    send(&image.name, root, client, progress)
+    let store = LocalStore::open(root)?;
+    let mut images = Vec::with_capacity(names.len());
+    for name in names {
+        let image = store.named(name).ok_or_else(|| absent(name))?;
+        let location = Location::Local(root.to_owned(), image.name.to_string());
+        let (content, root) = location.open(client, progress)?;
+        images.push((content, root, [image.name]));
+    }
+    let pushed = images.iter().map(|(content, root, names)| PushedImage {
+        image: OutputImage { store: content.as_ref(), root, names },
+        release: None,
+    });
+    release::push_together(&pushed.collect::<Vec<_>>(), &Means { client, jobs: 0, progress })?;
+    Ok(images.into_iter().map(|(_, root, _)| root).collect())
 }
 
 fn absent(name: &Reference) -> Error {

@@ -34,9 +34,6 @@ pub struct RecipeFlags {
     /// Take NAME in a Dockerfile for a directory, docker-image://REF, oci-layout://DIR[:TAG], a git or an http URL
     #[arg(long, value_name = "NAME=PLACE", value_parser = value::<NamedContext>)]
     pub build_context: Vec<NamedContext>,
-    /// Images of a local store, by the names of contexts that are such.
-    #[arg(skip)]
-    pub local_images: Map<Location>,
     /// Where a context has both, its Dockerfile is taken, as docker does who knows no other.
     #[arg(skip)]
     pub prefers_dockerfile: bool,
@@ -53,8 +50,7 @@ impl RecipeFlags {
             };
             Some((named.name.clone(), location))
         };
-        let local = self.local_images.iter().map(|(name, location)| (name.clone(), location.clone()));
-        self.build_context.iter().filter_map(image).chain(local).collect()
+        self.build_context.iter().filter_map(image).collect()
     }
 
     /// Returns whether `.git` stays in a context that is a repository. Fails where [`arguments`](Self::arguments) does.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use unicode_width::UnicodeWidthStr;
 
 use super::screen::{DrawnLine, Size};
-use super::underway::{Count, Underway, UnderwayThing, seconds};
+use super::underway::{Count, Underway, UnderwayTarget, UnderwayThing, seconds};
 use super::words::shortened;
 use crate::cli::bytes::{part, short};
 use crate::error::escape;
@@ -35,16 +35,21 @@ pub fn frame(underway: &Underway, (began, now): (Instant, Instant), size: Size, 
         return Vec::new();
     }
     let header = header(underway, (began, now), paint.width);
-    if shown.is_empty() && header.1.is_empty() {
+    let targets: Vec<&UnderwayTarget> = underway.targets.iter().filter(|target| target.done < target.steps).collect();
+    if shown.is_empty() && targets.is_empty() && header.1.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![paint.header(header)];
     let room = (room - 1).min(MOST);
     // If not all have a line, one tells how many have not.
-    let count = if shown.len() <= room { shown.len() } else { room.saturating_sub(1) };
-    lines.extend(shown.iter().take(count).map(|thing| paint.thing(thing, now)));
-    if count < shown.len() && room > 0 {
-        lines.push(paint.plain(&format!("  and {} more", shown.len() - count)));
+    let all = targets.len() + shown.len();
+    let count = if all <= room { all } else { room.saturating_sub(1) };
+    // What is done now is always in view, and targets as far as that leaves room.
+    let of_targets = targets.len().min((count / 2).max(count.saturating_sub(shown.len())));
+    lines.extend(targets.iter().take(of_targets).map(|target| paint.target(target)));
+    lines.extend(shown.iter().take(count - of_targets).map(|thing| paint.thing(thing, now)));
+    if count < all && room > 0 {
+        lines.push(paint.plain(&format!("  and {} more", all - count)));
     }
     lines
 }
@@ -107,6 +112,12 @@ impl Paint {
         DrawnLine { text, width }
     }
 
+    fn target(&self, UnderwayTarget { name, done, steps, known }: &UnderwayTarget) -> DrawnLine {
+        let known = if *known > 0 { format!(", {known} cached") } else { String::new() };
+        let far = format!("{done}/{steps} steps{known}");
+        self.row(("target", name), bar(*done as u64, *steps as u64), &far)
+    }
+
     /// What it is on the left, and how far on the right.
     fn thing(&self, thing: &UnderwayThing, now: Instant) -> DrawnLine {
         let time = seconds(now.duration_since(thing.began));
@@ -120,19 +131,25 @@ impl Paint {
             (_, 0) => time,
             (_, bytes) => format!("{} {time:>7}", short(bytes)),
         };
-        let title = escape::line(&thing.title);
+        let bar = thing.size.filter(|size| *size > 0).map(|size| bar(thing.at, size)).unwrap_or_default();
+        self.row((thing.verb, &thing.title), bar, &far)
+    }
+
+    /// A line of its own for `title`, with a `bar` if there is room for one.
+    fn row(&self, (verb, title): (&str, &str), bar: String, far: &str) -> DrawnLine {
+        let title = escape::line(title);
         let before = 2 + VERB + 1;
         let Some(room) =
             self.width.checked_sub(before + 1 + far.width()).filter(|room| *room >= LEAST_TITLE.min(title.width()))
         else {
-            return self.plain(&format!("  {} {title}", thing.verb));
+            return self.plain(&format!("  {verb} {title}"));
         };
-        let bar = thing.size.filter(|size| *size > 0).map(|size| bar(thing.at, size));
+        let bar = Some(bar).filter(|bar| !bar.is_empty());
         let bar = bar.filter(|bar| room > bar.width() && room - bar.width() > LEAST_TITLE.min(title.width()));
         let bar = bar.map(|bar| format!("{bar} ")).unwrap_or_default();
         let title = shortened(&title, room - bar.width());
         let gap = " ".repeat(room - bar.width() - title.width());
-        let verb = self.in_colour("36", &format!("{:<VERB$}", thing.verb));
+        let verb = self.in_colour("36", &format!("{verb:<VERB$}"));
         let text = format!("  {verb} {title}{gap} {bar}{far}");
         DrawnLine { text, width: before + room + 1 + far.width() }
     }
@@ -179,7 +196,8 @@ mod tests {
         note(20, Event::LayerAdvanced { layer: 3, bytes: 1 << 20 });
         let platform = Platform::new("linux", "amd64", None);
         let title = "RUN make -C /src/of/a/project/with/a/long/name -j4 all check install";
-        let step = StepPlace { index: 0, title, stage: "build", platform: &platform, number: 1, line: None };
+        let step =
+            StepPlace { index: 0, title, target: None, stage: "build", platform: &platform, number: 1, line: None };
         note(30, Event::CommandStarted { command: 1, step });
         note(30, Event::OutputStarted { output: "localhost:5000/app", blobs: 31 });
         note(30, Event::BlobStarted { descriptor: &blobs[1] });

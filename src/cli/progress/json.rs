@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
 use crate::oci::Descriptor;
-use crate::progress::{CommandEnd, Event, Fetched, OutputStream, PlannedStep, StepOutcome, StepPlace, WarningKind};
+use crate::progress::{
+    CommandEnd, Event, Fetched, FinishedTarget, OutputStream, PlannedStep, StepOutcome, StepPlace, WarningKind,
+};
 
 /// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
@@ -65,6 +67,13 @@ fn json(event: Event<'_>) -> Value {
         }
         Event::StepSettled { index, outcome, layer } => step_settled(index, outcome, layer),
         Event::StepsAdvanced { done, steps } => json!({"event": "steps-advanced", "done": done, "steps": steps}),
+        Event::TargetAdvanced { target, done, steps, known } => {
+            json!({"event": "target-advanced", "target": target, "done": done, "steps": steps, "known": known})
+        }
+        Event::TargetsFinished { targets } => {
+            let targets: Vec<Value> = targets.iter().map(finished_target).collect();
+            json!({"event": "targets-finished", "targets": targets})
+        }
         Event::BuiltAgain { digest } => json!({"event": "built-again", "digest": digest}),
         Event::PullPlanned { blobs } => json!({"event": "pull-planned", "blobs": blobs}),
         Event::FetchStarted { fetch, what, size } => fetch_started(fetch, what, size),
@@ -130,6 +139,20 @@ fn fetch_started(fetch: usize, what: Fetched<'_>, size: Option<u64>) -> Value {
     json!({"event": "fetch-started", "fetch": fetch, "kind": kind, "name": name, "digest": digest, "size": size})
 }
 
+fn finished_target(target: &FinishedTarget<'_>) -> Value {
+    let FinishedTarget { name, platforms, size, run, known, elapsed, digest, names } = target;
+    json!({
+        "target": name,
+        "platforms": platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "size": size,
+        "run": run,
+        "known": known,
+        "seconds": elapsed.as_secs_f64(),
+        "digest": digest,
+        "names": names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
 fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
     let mut told = place(step);
     told["event"] = event.into();
@@ -137,9 +160,20 @@ fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
     told
 }
 
-fn place(StepPlace { index, title, stage, platform, number, line }: StepPlace<'_>) -> Value {
+fn place(StepPlace { index, title, target, stage, platform, number, line }: StepPlace<'_>) -> Value {
     let platform = platform.to_string();
-    json!({"index": index, "title": title, "stage": stage, "platform": platform, "step": number, "line": line})
+    let mut told = json!({
+        "index": index,
+        "title": title,
+        "stage": stage,
+        "platform": platform,
+        "step": number,
+        "line": line,
+    });
+    if let Some(target) = target {
+        told["target"] = target.into();
+    }
+    told
 }
 
 fn steps_planned(steps: &[PlannedStep<'_>], targets: &[&str]) -> Value {

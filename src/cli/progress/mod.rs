@@ -7,6 +7,7 @@ mod json;
 mod plain;
 mod screen;
 mod speed;
+mod table;
 mod underway;
 mod words;
 

@@ -8,7 +8,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::super::age::ago;
 use super::super::bytes::{HumanBytes, part, short};
-use super::words::{blob_title, layer_title, outcome_word, short_digest, shortened, with_short_digests};
+use super::table::table;
+use super::words::{blob_title, command_title, layer_title, outcome_word, short_digest, shortened, with_short_digests};
 use crate::error::escape;
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, Event, Fetched, OutputStream};
@@ -144,9 +145,9 @@ impl PlainLines {
             Event::RecipeTaken { taken, left } => {
                 line(&format!("building what {taken} says: {left} is not read, but with -f {left}"));
             }
-            Event::CommandStarted { command, step } => line(&self.of(&format!("#{command} {}", step.title), "")),
+            Event::CommandStarted { command, step } => line(&self.of(&command_title(command, step), "")),
             Event::CommandKnown { command, step } => {
-                line(&self.of(&format!("#{command} {}", step.title), ""));
+                line(&self.of(&command_title(command, step), ""));
                 line(&format!("#{command} CACHED"));
             }
             Event::CommandOutput { command, stream, bytes } => {
@@ -195,8 +196,10 @@ impl PlainLines {
             | Event::PartFinished { .. }
             | Event::StepSettled { .. }
             | Event::StepsAdvanced { .. }
+            | Event::TargetAdvanced { .. }
             | Event::PullPlanned { .. }
             | Event::OutputStarted { .. } => {}
+            Event::TargetsFinished { targets } => table(targets).iter().for_each(|row| line(row)),
             Event::OutputWritten { output } => line(&format!("wrote {output}")),
             Event::LocalImageTaken { name, digest, since } => {
                 let age = since

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::speed::Speed;
-use super::words::{blob_title, short_digest};
+use super::words::{blob_title, of_target, short_digest};
 use crate::cli::bytes::{HumanBytes, short};
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, Event, Fetched};
@@ -13,6 +13,8 @@ use crate::progress::{BlobOutcome, Event, Fetched};
 pub struct Underway {
     /// The steps that are done, and all.
     pub steps: Option<(usize, usize)>,
+    /// The targets, where several are built, in the order in which they were first told of.
+    pub targets: Vec<UnderwayTarget>,
     /// What is under way, the oldest first.
     pub things: Vec<UnderwayThing>,
     pub pull: Pull,
@@ -20,6 +22,15 @@ pub struct Underway {
     pub output: Option<OutputProgress>,
     /// The titles of the layers that are there.
     titles: HashMap<Digest, String>,
+}
+
+/// A target of several.
+pub struct UnderwayTarget {
+    /// Foreign text.
+    pub name: String,
+    pub done: usize,
+    pub steps: usize,
+    pub known: usize,
 }
 
 /// Something that is under way.
@@ -85,7 +96,7 @@ impl Underway {
     pub fn new() -> Self {
         let (blobs, fetches, done) = (HashSet::new(), Vec::new(), HashSet::new());
         let pull = Pull { blobs, fetches, done, size: 0, came: 0, began: None, speed: None };
-        Underway { steps: None, things: Vec::new(), pull, output: None, titles: HashMap::new() }
+        Underway { steps: None, targets: Vec::new(), things: Vec::new(), pull, output: None, titles: HashMap::new() }
     }
 
     /// Notes what `event`, which is of `now`, tells, and returns the line that it is worth: of many things that are done now.
@@ -108,10 +119,18 @@ impl Underway {
                 self.titles.insert(descriptor.digest, title.to_owned());
             }
             Event::CommandStarted { command, step } => {
-                self.start(ThingKey::Command(command), ("run", step.title.to_owned()), None, None, now);
+                self.start(ThingKey::Command(command), ("run", of_target(step)), None, None, now);
             }
             Event::CommandFinished { command, .. } => drop(self.end(ThingKey::Command(command))),
             Event::StepsAdvanced { done, steps } => self.steps = Some((done, steps)),
+            Event::TargetAdvanced { target, done, steps, known } => {
+                let told = UnderwayTarget { name: target.to_owned(), done, steps, known };
+                match self.targets.iter_mut().find(|other| other.name == target) {
+                    Some(other) => *other = told,
+                    None => self.targets.push(told),
+                }
+            }
+            Event::TargetsFinished { .. } => self.targets.clear(),
             Event::PullPlanned { blobs } => {
                 for blob in blobs {
                     self.pull.expect(blob.digest, blob.size, now);

@@ -3,13 +3,23 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::oci::Digest;
-use crate::progress::BlobOutcome;
+use crate::progress::{BlobOutcome, StepPlace};
 
 /// The digits of a digest that are shown where it is not the result.
 const DIGITS: usize = 12;
 
 /// What stands for what is left out of a text.
 const GAP: &str = "...";
+
+/// Returns the title of a step, with its target where there are several.
+pub fn of_target(StepPlace { title, target, .. }: StepPlace<'_>) -> String {
+    target.map_or_else(|| title.to_owned(), |target| format!("[{target}] {title}"))
+}
+
+/// Returns the number of a command, and its step.
+pub fn command_title(command: usize, step: StepPlace<'_>) -> String {
+    format!("#{command} {}", of_target(step))
+}
 
 /// Returns what a layer is called in front of its title.
 pub fn layer_title(title: &str) -> String {

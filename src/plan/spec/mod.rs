@@ -3,6 +3,7 @@
 mod read;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::add::context_pattern;
 use super::annotation::PlacedAnnotations;
@@ -107,6 +108,8 @@ impl Spec {
             stages,
             contexts: vec![Context { title: title.to_owned(), ignore: Vec::new() }],
             targets: vec![Target {
+                name: None,
+                created: 0,
                 images,
                 index: self.index.unwrap_or(false),
                 annotations,
@@ -137,6 +140,8 @@ impl Spec {
         };
         Ok(Stage {
             title: platform.to_string(),
+            target: None,
+            run: Arc::default(),
             platform: match &base {
                 // Nobody said for what, so it is for what its base is for.
                 Some(base) if self.platforms.is_empty() => base.config.platform.normalised(),

@@ -122,11 +122,11 @@ impl ContextLocation {
 
 impl OpenContext {
     /// Opens the context behind a name of `--build-context`; none if that is an image ([`ContextPlace::Image`],
-    /// [`ContextPlace::Layout`]). To one that is local its own `.dockerignore` applies: see
+    /// [`ContextPlace::Layout`], [`ContextPlace::Target`]). To one that is local its own `.dockerignore` applies: see
     /// [`DockerfileSource::ignore`]. Fails as [`ContextLocation::open`] does.
     pub fn named(place: &ContextPlace, access: &ContextAccess<'_>) -> Result<Option<OpenContext>> {
         match place {
-            ContextPlace::Image(_) | ContextPlace::Layout { .. } => Ok(None),
+            ContextPlace::Image(_) | ContextPlace::Layout { .. } | ContextPlace::Target(_) => Ok(None),
             ContextPlace::Directory(path) if path.is_dir() => Ok(Some(OpenContext::local(path))),
             ContextPlace::Directory(path) => {
                 Err(Error::not_found(format!("there is no directory {} to be a context", path.display()))

@@ -19,6 +19,7 @@ mod context_git;
 mod context_left_out;
 mod extremes;
 mod glob;
+mod joined;
 mod same_bytes;
 mod self_image;
 mod side_by_side;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ocibake::build::Options;
-use ocibake::plan::{Automatic, RunSettings, Spec};
+use ocibake::plan::{Automatic, Spec};
 use ocibake::progress::silent;
 use ocibake::source::modified::Modified;
 use ocibake::store::LocalStore;
@@ -259,12 +259,10 @@ fn library_build(context: &Path, store: &Path, compression: &str, jobs: usize, t
         bases: &store,
         client: &on_demand(),
         compression: compression.parse().unwrap(),
-        created: 0,
         modified: Modified::At(0),
         squash: false,
         jobs,
         trust_times,
-        run: &RunSettings::default(),
         sandbox: None,
         shell: None,
         logs: None,

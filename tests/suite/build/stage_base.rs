@@ -9,7 +9,7 @@ use ocibake::plan::{Base, Copy, Provider, Stage, Target, Work};
 use serde_json::json;
 
 use crate::support::handmade::{self, Blob, DOCKER, GZIP, Handmade, PLAIN, ZSTD};
-use crate::support::stages::{Workshop, copy, directory, lines, stage};
+use crate::support::stages::{self, Workshop, copy, directory, lines, stage};
 use crate::support::tool::{checked, require};
 use crate::support::tree::Tree;
 
@@ -186,7 +186,7 @@ fn targets_of_one_plan_share_what_they_have_in_common() {
     let stages = vec![common, other("/one"), other("/two"), other("/two")];
     let alone = |stages: Vec<Stage>| workshop.build(stages).digests;
     let mut plan = workshop.plan(stages.clone());
-    let target = |image| Target { images: vec![image], ..Target::default() };
+    let target = |image| Target { images: vec![image], created: stages::TIME, ..Target::default() };
     plan.targets = vec![target(1), target(2), target(3)];
     let mut outcome = workshop.try_build(&plan).unwrap();
     outcome.made.sort();

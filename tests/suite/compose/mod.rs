@@ -6,6 +6,7 @@ mod hostile;
 mod images;
 mod merge;
 mod registry;
+mod together;
 
 use std::path::Path;
 

@@ -12,8 +12,7 @@ use ocibake::error::{Error, Excerpt, Result};
 use ocibake::layer::Compression;
 use ocibake::oci::{Descriptor, ImageConfig, ImageManifest, Platform, Settings, from_json};
 use ocibake::plan::{
-    Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Plan, Provider, RunSettings, Stage, Step, Target,
-    Work,
+    Base, BaseImage, Context, Copy, CopyItem, Directory, ImagePath, Plan, Provider, Stage, Step, Target, Work,
 };
 use ocibake::progress::Event;
 use ocibake::source::modified::Modified;
@@ -87,7 +86,7 @@ impl Workshop {
         let contexts = self.contexts.iter();
         let contexts =
             contexts.map(|(_, ignore)| Context { title: "of the test".to_owned(), ignore: ignore.clone() }).collect();
-        let targets = vec![Target { images: vec![stages.len() - 1], ..Target::default() }];
+        let targets = vec![Target { images: vec![stages.len() - 1], created: TIME, ..Target::default() }];
         Plan { stages, contexts, targets }
     }
 
@@ -114,12 +113,10 @@ impl Workshop {
                 bases: &bases,
                 client: &on_demand(),
                 compression: Compression::Gzip(1),
-                created: TIME,
                 modified: self.options.modified,
                 squash: false,
                 jobs: self.options.jobs,
                 trust_times: self.options.trust_times,
-                run: &RunSettings::default(),
                 sandbox: None,
                 shell: None,
                 logs: None,
@@ -231,6 +228,8 @@ pub fn stage(base: Base, works: Vec<Work>) -> Stage {
     });
     Stage {
         title: "it".to_owned(),
+        target: None,
+        run: Arc::default(),
         platform: Platform::new("linux", "amd64", None),
         base,
         steps: steps.collect(),

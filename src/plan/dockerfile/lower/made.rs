@@ -1,5 +1,7 @@
 //! What the stages of a Dockerfile come to, instruction by instruction.
 
+use std::sync::Arc;
+
 use super::{Scope, windows};
 use crate::error::{Excerpt, Result};
 use crate::oci::{Map, Platform, Settings};
@@ -117,6 +119,8 @@ impl StageState {
         let labels = Some(labels).filter(|labels| !labels.is_empty());
         Stage {
             title: self.title.clone(),
+            target: None,
+            run: Arc::default(),
             platform: self.platform.clone(),
             base: self.base.clone(),
             steps: self.steps.clone(),

@@ -18,11 +18,14 @@ mod windows;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Dockerfile, Warning};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::{Map, Platform, Settings};
-use crate::plan::{Automatic, Context, Entitlement, FindBase, LayerSpec, Libc, Plan, Spec, Stage, Target, label};
+use crate::plan::{
+    Automatic, Context, Entitlement, FindBase, LayerSpec, Libc, LinkedTarget, Plan, Spec, Stage, Target, label,
+};
 
 use budget::LoweringBudget;
 use made::{MadeStage, StageState};
@@ -58,7 +61,7 @@ pub struct LoweringRequest<'a> {
 }
 
 /// The source of files that `--build-context` gave a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum NamedSource {
     /// A directory by its place among [`LoweringRequest::contexts`].
     Directory(usize),
@@ -66,6 +69,8 @@ pub enum NamedSource {
     Image(String),
     /// No files at all.
     Nothing,
+    /// The image of another target.
+    Target(Arc<LinkedTarget>),
 }
 
 /// A Dockerfile's plan, and what there is to say about it.

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
 use crate::plan::dockerfile::word::Unset;
 use crate::plan::dockerfile::{Command, DockerfileStage, MountFlag, Warning, Word, read_trigger};
-use crate::plan::{Base, BaseImage, Copy, CopyItem, ImagePath, Provider, Work};
+use crate::plan::{Base, BaseImage, Copy, CopyItem, ImagePath, Provider, Stage, Work};
 
 /// The name of no image.
 const SCRATCH: &str = "scratch";
@@ -124,6 +124,11 @@ impl Lowering<'_, '_> {
             Some(NamedSource::Directory(directory)) => Ok(Provider::Context(directory)),
             Some(NamedSource::Image(image)) => Ok(Provider::Image(self.base_image(&image, &self.platform.clone())?)),
             Some(NamedSource::Nothing) => Ok(self.nothing(name)),
+            Some(NamedSource::Target(target)) if self.is_check && !target.is_known() => Ok(self.nothing(name)),
+            Some(NamedSource::Target(target)) => {
+                let stage = target.stage(self.platform)?.clone();
+                Ok(Provider::Stage(place(self.plan, stage)))
+            }
             None if name == SCRATCH => Ok(self.nothing(name)),
             None => {
                 let image = self.base_image(name, &self.platform.clone());
@@ -192,6 +197,11 @@ impl Lowering<'_, '_> {
                 Ok(on_image(title, platform, image.map_err(|error| error.with_excerpt(place))?))
             }
             NamedSource::Nothing => Ok(on_nothing(title, platform)),
+            NamedSource::Target(target) if self.is_check && !target.is_known() => Ok(on_unknown(title, platform)),
+            NamedSource::Target(target) => {
+                let stage = target.stage(&platform).map_err(|error| error.with_excerpt(place))?.clone();
+                Ok(self.on_target(title, platform, stage))
+            }
             NamedSource::Directory(directory) => {
                 let mut state = on_nothing(title, platform);
                 let root = ImagePath { path: String::new(), into: true };
@@ -200,6 +210,15 @@ impl Lowering<'_, '_> {
                 Ok(state)
             }
         }
+    }
+
+    /// The state above the image of another target, which `linked` stands for.
+    fn on_target(&mut self, title: String, platform: Platform, linked: Stage) -> StageState {
+        let (settings, author) = (linked.settings.clone(), linked.author.clone());
+        let (base_platform, annotations) = (Some(linked.platform.clone()), linked.annotations.clone());
+        let number = place(self.plan, linked);
+        let state = StageState::new(title, platform, Base::Stage(number), settings, author);
+        StageState { base_platform, annotations, ..state }
     }
 
     /// The name behind `FROM`, its variables expanded.
