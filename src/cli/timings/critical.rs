@@ -31,6 +31,7 @@ pub enum CriticalWork {
 /// Returns what was waited for until the `end`, in the order of time: without gaps, from the beginning on.
 pub fn critical_path(recording: &Recording, end: Duration) -> Vec<CriticalStretch> {
     let mut path: Vec<CriticalStretch> = Vec::new();
+    let ends = ends(recording);
     let mut until = end;
     let mut next = last(recording, end);
     while let Some((number, part)) = next {
@@ -44,7 +45,7 @@ pub fn critical_path(recording: &Recording, end: Duration) -> Vec<CriticalStretc
             });
         }
         let began = part.ready.min(until);
-        let before = before(recording, number, part);
+        let before = before(recording, &ends, number, part);
         // What lies between is put down to the later one: nobody else is known to have been waited for.
         let from = before.map_or(began, |(_, before)| before.ended.unwrap_or(began).min(began)).min(ended);
         let waited = part.began.saturating_sub(part.ready);
@@ -84,27 +85,39 @@ fn last(recording: &Recording, end: Duration) -> Option<(usize, TimedPart)> {
     }
 }
 
+/// All parts that have ended, in the order of their ends.
+fn ends(recording: &Recording) -> Vec<(usize, TimedPart)> {
+    let steps = recording.steps.iter().enumerate();
+    let parts = steps.flat_map(|(number, step)| step.parts.iter().map(move |part| (number, *part)));
+    let mut ends: Vec<(usize, TimedPart)> = parts.filter(|(_, part)| part.ended.is_some()).collect();
+    ends.sort_by_key(|(_, part)| part.ended);
+    ends
+}
+
 /// The part whose end has let `part`, of the step `number`, begin.
-fn before(recording: &Recording, number: usize, part: TimedPart) -> Option<(usize, TimedPart)> {
+fn before(
+    recording: &Recording,
+    ends: &[(usize, TimedPart)],
+    number: usize,
+    part: TimedPart,
+) -> Option<(usize, TimedPart)> {
     let step = &recording.steps[number];
     let parts = |number: usize| recording.steps[number].parts.iter().map(move |part| (number, *part));
     let has_let = |(_, other): &(usize, TimedPart)| {
         // Each began before, so that the way leads back.
         other.began < part.began && other.ended.is_some_and(|ended| ended <= part.ready + MOMENT && ended <= part.began)
     };
-    let ended = |(_, part): &(usize, TimedPart)| part.ended;
+    let is_now = |other: &TimedPart| other.ended.is_some_and(|ended| ended + MOMENT >= part.ready);
     let near = step.stands_on.iter().copied().chain([number]).filter(|near| *near < recording.steps.len());
-    let near = near.flat_map(parts).filter(has_let).max_by_key(ended);
-    if near.is_some_and(|(_, near)| near.ended.is_some_and(|ended| ended + MOMENT >= part.ready)) {
+    let near = near.flat_map(parts).filter(has_let).max_by_key(|(_, part)| part.ended);
+    if near.is_some_and(|(_, near)| is_now(&near)) {
         return near;
     }
     // A step that stands on it may have asked for it late; and a second build begins when the first one is over.
-    let is_at_hand = |(other, known): &(usize, TimedPart)| {
-        let is_now = known.ended.is_some_and(|ended| ended + MOMENT >= part.ready);
-        is_now || recording.steps[*other].plan < step.plan
-    };
-    let others = (0..recording.steps.len()).flat_map(parts).filter(has_let).filter(is_at_hand).max_by_key(ended);
-    others.or(near)
+    let behind = ends.partition_point(|(_, other)| other.ended <= Some(part.ready + MOMENT));
+    let mut others = ends[..behind].iter().rev().copied().take_while(|(_, other)| step.plan > 1 || is_now(other));
+    let is_at_hand = |(other, known): &(usize, TimedPart)| is_now(known) || recording.steps[*other].plan < step.plan;
+    others.find(|other| has_let(other) && is_at_hand(other)).or(near)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, Weak};
 use clap::Args;
 
 use self::recorder::Recorder;
-use self::report::Ending;
+use self::report::TimingsEnding;
 use super::progress::Reporter;
 use crate::error::{Error, Result, escape};
 use crate::progress::{Event, Progress, WarningKind};
@@ -98,7 +98,7 @@ impl TimingsFlags {
             recorder.note(event);
             reporter.report(event);
         });
-        let ending = outcome.as_ref().map_or_else(Ending::of, |_| Ending::Done);
+        let ending = outcome.as_ref().map_or_else(TimingsEnding::of, |_| TimingsEnding::Done);
         match (recorder.write(ending), outcome) {
             (Ok(written), outcome) => {
                 written.iter().for_each(|path| reporter.report(Event::OutputWritten { output: &told(path) }));
@@ -121,7 +121,7 @@ fn told(path: &Path) -> String {
 /// Writes what there is so far of what is being recorded, since `word` ends it all. Returns `word`, with what was written.
 pub fn end_with(word: &str) -> String {
     let recorder = locked(&LAST).upgrade();
-    let ending = Ending::Interrupted { message: word.to_owned() };
+    let ending = TimingsEnding::Interrupted { message: word.to_owned() };
     let written = recorder.and_then(|recorder| recorder.write(ending).ok()).unwrap_or_default();
     iter::once(word.to_owned())
         .chain(written.iter().map(|path| format!("wrote {}", told(path))))
@@ -129,11 +129,11 @@ pub fn end_with(word: &str) -> String {
         .join("; ")
 }
 
-impl Ending {
+impl TimingsEnding {
     /// Returns the ending that `error` is. The last lines that a command has written are not in it.
     fn of(error: &Error) -> Self {
         let excerpt = error.excerpt.as_ref();
-        Ending::Failed {
+        TimingsEnding::Failed {
             message: escape::line(&error.message),
             at: excerpt.map(|excerpt| escape::line(&format!("{}:{}", excerpt.file, excerpt.line))),
             line: excerpt.map(|excerpt| escape::source(&excerpt.text)),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::page::page;
 use super::processor::ProcessorSampler;
 use super::recording::Recording;
-use super::report::{Ending, RunFacts, TimingsReport};
+use super::report::{RunFacts, TimingsEnding, TimingsReport};
 use crate::error::{Error, Result, escape};
 use crate::oci::to_json;
 use crate::plan::label;
@@ -59,7 +59,7 @@ impl Recorder {
     }
 
     /// Writes all files, each in one step, unless they are written already. Returns their paths.
-    pub fn write(&self, ending: Ending) -> Result<Vec<PathBuf>> {
+    pub fn write(&self, ending: TimingsEnding) -> Result<Vec<PathBuf>> {
         let files = mem::take(&mut *locked(&self.files));
         if files.is_empty() {
             return Ok(files);

@@ -20,7 +20,7 @@ pub struct Recording {
     pub steps: Vec<TimedStep>,
     /// The names of the targets.
     pub targets: Vec<String>,
-    pub transfers: Vec<Transfer>,
+    pub transfers: Vec<TimedTransfer>,
     pub outputs: Vec<TimedOutput>,
     pub warnings: usize,
     /// The requests that were made again.
@@ -93,7 +93,7 @@ pub struct TimedLayer {
 
 /// Something that comes from elsewhere, or goes there.
 #[derive(Debug)]
-pub struct Transfer {
+pub struct TimedTransfer {
     pub kind: TransferKind,
     /// The repository, the URL or the name.
     pub name: String,
@@ -239,7 +239,7 @@ impl Recording {
             }
             Event::OutputStarted { output, .. } => {
                 // What is sent while the build goes on is sent before that is told.
-                let unnamed = |one: &&mut Transfer| one.kind == TransferKind::Push && one.name.is_empty();
+                let unnamed = |one: &&mut TimedTransfer| one.kind == TransferKind::Push && one.name.is_empty();
                 self.transfers.iter_mut().filter(unnamed).for_each(|one| one.name = name(output));
                 self.outputs.push(TimedOutput { name: name(output), began: now });
             }
@@ -337,7 +337,7 @@ impl Recording {
         now: Duration,
     ) -> Option<usize> {
         let number = self.transfers.len();
-        let transfer = Transfer {
+        let transfer = TimedTransfer {
             kind,
             name: name(title),
             digest,
@@ -365,9 +365,8 @@ impl Recording {
 
 /// Returns a name as it is shown: in one line, and not too long.
 fn name(text: &str) -> String {
-    let line = escape::line(text);
-    match line.char_indices().nth(LONGEST_NAME) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
+    match text.char_indices().nth(LONGEST_NAME) {
+        Some((at, _)) => format!("{}…", escape::line(&text[..at])),
+        None => escape::line(text),
     }
 }

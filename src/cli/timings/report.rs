@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::critical::{CriticalStretch, CriticalWork, critical_path};
 use super::processor::ProcessorSample;
-use super::recording::{Recording, TimedPart, TimedStep, Transfer, TransferKind};
-use super::verdict::{Standing, StepVerdict, verdict};
+use super::recording::{Recording, TimedPart, TimedStep, TimedTransfer, TransferKind};
+use super::verdict::{StepStanding, StepVerdict, verdict};
 use crate::oci::Digest;
 use crate::progress::{BlobOutcome, CommandEnd};
 
@@ -22,7 +22,7 @@ pub struct TimingsReport {
     pub title: String,
     /// The time of the beginning, as in RFC 3339.
     pub started: String,
-    pub ending: Ending,
+    pub ending: TimingsEnding,
     pub seconds: f64,
     /// The time of all processors.
     pub processor_seconds: f64,
@@ -40,7 +40,7 @@ pub struct TimingsReport {
 /// The way in which it all ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
-pub enum Ending {
+pub enum TimingsEnding {
     Done,
     Failed { message: String, at: Option<String>, line: Option<String>, hint: Option<String> },
     Interrupted { message: String },
@@ -93,7 +93,7 @@ pub struct StepReport {
     pub waited: f64,
     pub parts: Vec<PartReport>,
     pub command: Option<CommandReport>,
-    pub layer: Option<LayerReport>,
+    pub layer: Option<StepLayerReport>,
 }
 
 /// A part of a step.
@@ -117,7 +117,7 @@ pub struct CommandReport {
 
 /// The layer of a step.
 #[derive(Debug, Serialize)]
-pub struct LayerReport {
+pub struct StepLayerReport {
     pub digest: Option<Digest>,
     pub size: Option<u64>,
     pub unpacked: Option<u64>,
@@ -161,7 +161,7 @@ pub struct OutputReport {
 pub struct RunFacts {
     pub title: String,
     pub started: String,
-    pub ending: Ending,
+    pub ending: TimingsEnding,
     /// The time at which it ended.
     pub end: Duration,
     pub processors: usize,
@@ -179,11 +179,11 @@ impl TimingsReport {
                 critical[number] += stretch.ended.saturating_sub(stretch.began);
             }
         }
-        let failed = recording.failed().filter(|_| matches!(ending, Ending::Failed { .. }));
+        let failed = recording.failed().filter(|_| matches!(ending, TimingsEnding::Failed { .. }));
         let standing = |index: usize| match &ending {
-            Ending::Done => Standing::Whole,
-            _ if failed == Some(index) => Standing::Failed,
-            _ => Standing::Cut,
+            TimingsEnding::Done => StepStanding::Whole,
+            _ if failed == Some(index) => StepStanding::Failed,
+            _ => StepStanding::Cut,
         };
         let step = |(index, step): (usize, &TimedStep)| {
             let (verdict, why) = verdict(recording, step, standing(index));
@@ -258,7 +258,7 @@ fn step_report(
                 _ => None,
             },
         }),
-        layer: step.layer.as_ref().map(|layer| LayerReport {
+        layer: step.layer.as_ref().map(|layer| StepLayerReport {
             digest: layer.blob.map(|(digest, _)| digest),
             size: layer.blob.map(|(_, size)| size),
             unpacked: layer.unpacked,
@@ -270,7 +270,8 @@ fn step_report(
 fn totals(recording: &Recording, steps: &[StepReport]) -> Totals {
     let real = || steps.iter().filter(|step| step.step > 0);
     let count = |wanted: &[StepVerdict]| real().filter(|step| wanted.contains(&step.verdict)).count();
-    let moved = |wanted: fn(&&Transfer) -> bool| recording.transfers.iter().filter(wanted).map(|one| one.moved).sum();
+    let moved =
+        |wanted: fn(&&TimedTransfer) -> bool| recording.transfers.iter().filter(wanted).map(|one| one.moved).sum();
     let mut layers: Vec<(Digest, u64)> =
         recording.steps.iter().filter_map(|step| step.layer.as_ref().and_then(|layer| layer.blob)).collect();
     layers.sort_unstable();
@@ -310,7 +311,7 @@ fn stretch_report(stretch: &CriticalStretch) -> StretchReport {
     }
 }
 
-fn transfer_report(transfer: &Transfer, end: Duration) -> TransferReport {
+fn transfer_report(transfer: &TimedTransfer, end: Duration) -> TransferReport {
     TransferReport {
         kind: transfer.kind.name(),
         name: transfer.name.clone(),

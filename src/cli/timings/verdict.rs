@@ -41,7 +41,7 @@ impl StepVerdict {
 
 /// How far a step can have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum StepStanding {
     /// The build was over before all was done.
     Cut,
     /// The same, and this step has ended it.
@@ -51,11 +51,11 @@ pub enum Standing {
 }
 
 /// Returns what has become of `step`, and why.
-pub fn verdict(recording: &Recording, step: &TimedStep, standing: Standing) -> (StepVerdict, String) {
+pub fn verdict(recording: &Recording, step: &TimedStep, standing: StepStanding) -> (StepVerdict, String) {
     let is_image = step.is_start && step.title != "scratch";
     let is_open = step.parts.iter().any(|part| part.is_broken || part.ended.is_none());
     match step.outcome {
-        _ if standing == Standing::Failed => (StepVerdict::Failed, failure(step)),
+        _ if standing == StepStanding::Failed => (StepVerdict::Failed, failure(step)),
         _ if is_open => (StepVerdict::Stopped, "stopped: the build was over before".to_owned()),
         _ if step.is_start => (StepVerdict::Start, if is_image { "a base image" } else { "nothing" }.to_owned()),
         Some(StepOutcome::Known(by)) => (StepVerdict::Cached, cached(step, by)),
@@ -64,7 +64,9 @@ pub fn verdict(recording: &Recording, step: &TimedStep, standing: Standing) -> (
             (StepVerdict::Same, format!("done once, with {}", title.unwrap_or_default()))
         }
         Some(StepOutcome::Done(because)) => (StepVerdict::Done, done(step, because)),
-        None if standing == Standing::Cut => (StepVerdict::Stopped, "not done: the build was over before".to_owned()),
+        None if standing == StepStanding::Cut => {
+            (StepVerdict::Stopped, "not done: the build was over before".to_owned())
+        }
         None => (StepVerdict::Unneeded, "not needed: what takes from it is cached".to_owned()),
     }
 }

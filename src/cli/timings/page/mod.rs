@@ -13,7 +13,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use self::groups::Groups;
 use self::html::Escaped;
-use super::report::{Ending, TimingsReport};
+use super::report::{TimingsEnding, TimingsReport};
 use crate::oci::Digest;
 
 const STYLE: &str = include_str!("style.css");
@@ -43,9 +43,9 @@ fn head(page: &mut String, report: &TimingsReport) {
     // Should anything ever get out of its place, it is no script that the page may run.
     let hash = BASE64_STANDARD.encode(Digest::of(SCRIPT.as_bytes()).as_bytes());
     let (badge, word) = match report.ending {
-        Ending::Done => ("done", "done"),
-        Ending::Failed { .. } => ("failed", "failed"),
-        Ending::Interrupted { .. } => ("failed", "interrupted"),
+        TimingsEnding::Done => ("done", "done"),
+        TimingsEnding::Failed { .. } => ("failed", "failed"),
+        TimingsEnding::Interrupted { .. } => ("failed", "interrupted"),
     };
     let _ = write!(
         page,
@@ -138,7 +138,7 @@ mod tests {
     fn page_of(recording: &Recording, message: &str) -> String {
         let (file, text) = (message.to_owned(), message.to_owned());
         let excerpt = Excerpt { file, line: 1, column: 1, text, width: 1 };
-        let ending = Ending::of(&Error::input(message).with_hint(message).with_excerpt(excerpt));
+        let ending = TimingsEnding::of(&Error::input(message).with_hint(message).with_excerpt(excerpt));
         let (title, started) = (escape::line(message), "2026-01-01T00:00:00Z".to_owned());
         let end = Duration::from_secs(30);
         page(&TimingsReport::new(

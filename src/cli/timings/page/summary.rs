@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::groups::Groups;
 use super::html::{Escaped, percent, time};
 use crate::cli::bytes::short;
-use crate::cli::timings::report::{Ending, StretchReport, TimingsReport, TransferReport};
+use crate::cli::timings::report::{StretchReport, TimingsEnding, TimingsReport, TransferReport};
 
 /// So many of what took longest are listed.
 const MOST_CULPRITS: usize = 10;
@@ -43,9 +43,9 @@ pub fn write(page: &mut String, report: &TimingsReport, groups: &Groups<'_>) {
 
 fn ending(page: &mut String, report: &TimingsReport) {
     let (message, at, line, hint) = match &report.ending {
-        Ending::Done => return,
-        Ending::Failed { message, at, line, hint } => (message, at.as_deref(), line.as_deref(), hint.as_deref()),
-        Ending::Interrupted { message } => (message, None, None, None),
+        TimingsEnding::Done => return,
+        TimingsEnding::Failed { message, at, line, hint } => (message, at.as_deref(), line.as_deref(), hint.as_deref()),
+        TimingsEnding::Interrupted { message } => (message, None, None, None),
     };
     let _ = write!(page, "<div class=\"box bad\" id=\"ending\"><strong>{}</strong>", Escaped(message));
     for (text, tag) in [(at, "p"), (line, "pre"), (hint, "p")] {
