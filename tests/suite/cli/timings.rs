@@ -218,3 +218,23 @@ fn a_file_that_cannot_be_written_is_told_of_before_anything_is_built() {
     assert_eq!(world.names(), [""; 0]);
     world.build(&["--timings=t.txt"]).failure(2).says(&["it ends in .html for a page, or in .json for data"]);
 }
+
+#[test]
+fn services_are_targets_and_what_they_share_is_of_both() {
+    let compose = "services:\n  api:\n    image: example/api\n    build: {context: ., dockerfile: Dockerfile, target: api}\n  \
+                   worker:\n    image: example/worker\n    build: {context: ., dockerfile: Dockerfile, target: worker}\n";
+    let dockerfile =
+        "FROM scratch AS base\nCOPY a /a\nFROM base AS api\nCOPY b /api\nFROM base AS worker\nCOPY b /worker\n";
+    let tree = Tree::new().file("compose.yaml", compose).file("Dockerfile", dockerfile).file("a", "a").file("b", "b");
+    let world = World::of(&tree);
+    let file = format!("{}/compose.yaml", world.context());
+    world.program.run(["compose", "-f", &file, "build", "--timings=t.json", "--timings=t.html"]).success();
+    let report = read(world.path("t.json"));
+    check(&report);
+    assert_eq!(report["title"], "ocibake compose build api worker");
+    assert_eq!(report["targets"], json!(["api", "worker"]));
+    let all = steps(&report);
+    let targets = ["COPY a /a", "COPY b /api", "COPY b /worker"].map(|title| all[title]["targets"].clone());
+    assert_eq!(targets, [json!([0, 1]), json!([0]), json!([1])]);
+    assert!(fs::read_to_string(world.path("t.html")).unwrap().contains("several targets"));
+}
