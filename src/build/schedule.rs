@@ -358,7 +358,8 @@ impl<'p> Schedule<'_, 'p> {
             let task = layers::LayerTask { number, title, entries, misnamed, has_xattrs, trusts_times };
             let made = self.layers.make(task, self.inputs)?;
             is_known |= made.is_known && !work.takes().on_disk;
-            let found = made.known_by.filter(|_| shared.is_none());
+            // A command has been run, whoever else makes such a layer.
+            let found = made.known_by.filter(|_| !work.takes().on_disk);
             self.settle(state, found.map_or(outcome, StepOutcome::Known), Some(&made.layer));
             (Some(made.layer), Some(made.key))
         };
