@@ -33,6 +33,7 @@ mod store;
 mod tags;
 mod terminal;
 mod text_file;
+mod timings;
 mod usage;
 
 use std::ffi::OsString;
@@ -88,7 +89,7 @@ enum ProgramCommand {
 /// returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // What is asked wrongly, and --help, clap answers itself, with its own exit codes: 2 and 0.
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = timings::with_file(arguments.into_iter().collect());
     if let Some(code) = namespace::start_as_user(&arguments) {
         return code;
     }

@@ -1,5 +1,6 @@
 //! `compose build`: the services of a project, all as one build.
 
+use std::iter;
 use std::sync::OnceLock;
 
 use clap::Args;
@@ -14,6 +15,7 @@ use crate::cli::environment::Environment;
 use crate::cli::namespace::Want;
 use crate::cli::print::tell;
 use crate::cli::progress::{ProgressFlags, Reporter};
+use crate::cli::timings::TimingsFlags;
 use crate::error::Result;
 use crate::plan::compose::Project;
 use crate::plan::dockerfile::{Dockerfile, Warning};
@@ -54,6 +56,8 @@ pub struct ComposeBuildArguments {
     parallel: bool,
     #[command(flatten)]
     progress: ProgressFlags,
+    #[command(flatten)]
+    timings: TimingsFlags,
     /// The project, once it was read.
     #[arg(skip)]
     project: OnceLock<Project>,
@@ -178,7 +182,10 @@ pub fn run(
         reporter.finish();
         return Call::check().tell_of_checks(Ok((warnings, None)), None, false);
     }
-    Together { requests: &builds, outputs: &[], metadata_file: None }.run(environment, report)?;
+    let title: Vec<&str> =
+        iter::once("ocibake compose build").chain(requests.iter().map(|request| request.service.as_str())).collect();
+    let together = Together { requests: &builds, outputs: &[], metadata_file: None };
+    arguments.timings.record(&title.join(" "), &reporter, |progress| together.run(environment, progress))?;
     reporter.finish();
     Ok(())
 }
