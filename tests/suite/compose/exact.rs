@@ -56,12 +56,12 @@ fn values_are_written_in_compose_s_order_and_forms() {
             "healthcheck:\n  test:\n    - CMD-SHELL\n    - c\n  interval: 168h0m0s\n  retries: 3\n",
         ),
         (
-            "cpus: '0.1234567891'\nmem_limit: 1e3\nmemswap_limit: -1\nuser: 80:80",
+            "cpus: '0.1234567891'\nmem_limit: '1e3'\nmemswap_limit: -1\nuser: 80:80",
             "cpus: 0.12345679\nmem_limit: \"1000\"\nmemswap_limit: \"-1\"\nuser: 80:80\n",
         ),
         (
             "environment: {A: 1234567.5, B: 1e15, C: 1e400}",
-            "environment:\n  A: \"1.2345675e+06\"\n  B: \"1e+15\"\n  C: \"1e400\"\n",
+            "environment:\n  A: \"1.2345675e+06\"\n  B: \"1e+15\"\n  C: 1e400\n",
         ),
         (
             "blkio_config: {device_read_bps: [{path: /dev/a, rate: 12mb}]}",
