@@ -250,7 +250,8 @@ fn read(reading: Reading, node: &YamlNode, at: &KeyTrail<'_>) -> Result<YamlNode
         }
         (Reading::Integer, NodeValue::Float(number)) => NodeValue::Integer(*number as i64 as i128),
         (Reading::Float, NodeValue::Text(text)) => {
-            NodeValue::Float(single(text.parse().map_err(|_| wrong("a number"))?))
+            let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+            NodeValue::Float(single(number.ok_or_else(|| wrong("a number"))?))
         }
         (Reading::Float, NodeValue::Integer(number)) => NodeValue::Float(single(*number as f64)),
         (Reading::Float, NodeValue::Float(number)) => NodeValue::Float(single(*number)),
