@@ -219,7 +219,7 @@ fn what_would_be_built_is_printed_as_a_bake_file() {
 services:
   a:
     image: im
-    build: {context: ., dockerfile: ../D, secrets: [s], ssh: [default], shm_size: 1k, provenance: mode=max, sbom: true, ulimits: {nofile: 0}, extra_hosts: {h: [1.1.1.1, 2.2.2.2]}, additional_contexts: {x: 'service:b.c'}}
+    build: {context: ., dockerfile: sub/../D, secrets: [s], ssh: [default], shm_size: 1k, provenance: mode=max, sbom: true, ulimits: {nofile: 0}, extra_hosts: {h: [1.1.1.1, 2.2.2.2]}, additional_contexts: {x: 'service:b.c'}}
     depends_on: [d]
   b.c: {build: ./b}
   d: {build: ./d}
@@ -234,7 +234,7 @@ secrets: {s: {environment: S}}
     assert_eq!(targets, ["a", "b_c", "d"]);
     let target = &whole["target"]["a"];
     for (key, expected) in [
-        ("dockerfile", json!("/D")),
+        ("dockerfile", json!("/P/D")),
         ("secret", json!(["id=s,type=env,env=S"])),
         ("ssh", json!(["default="])),
         ("shm-size", json!("1024")),
