@@ -12,8 +12,8 @@ use crate::cli::print::{answer_bytes, answer_lines, tell};
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Reference};
 use crate::plan::compose::{
-    NamedVariable, NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_json, raw_variables,
-    raw_yaml, service_line,
+    NamedVariable, NodeMapping, NodeValue, Project, YamlNode, image_name, project_json, project_yaml, raw_json,
+    raw_variables, raw_yaml, service_line,
 };
 use crate::store::Store;
 use crate::store::pending::PendingFile;
@@ -51,6 +51,9 @@ pub struct ComposeConfigArguments {
     /// Show names of images with the digests that registries have for them
     #[arg(long)]
     resolve_image_digests: bool,
+    /// Show a file to lay over these, with the digests of images alone
+    #[arg(long)]
+    lock_image_digests: bool,
     #[command(flatten)]
     question: ConfigQuestion,
 }
@@ -118,8 +121,11 @@ pub fn run(arguments: &ComposeConfigArguments, flags: &ProjectFlags, environment
     if !arguments.no_interpolate && !arguments.no_consistency {
         check_container_names(&told)?;
     }
-    if arguments.resolve_image_digests {
+    if arguments.resolve_image_digests || arguments.lock_image_digests {
         resolve_images(&mut told, environment)?;
+    }
+    if arguments.lock_image_digests {
+        told = images_alone(&told);
     }
     let text = match (arguments.format.as_deref(), arguments.no_interpolate) {
         (Some("json"), true) => raw_json(&told),
@@ -232,6 +238,16 @@ fn hashes(project: &Project, names: &str) -> Result<Vec<String>> {
         lines.push(format!("{name} {}", digest.hex()));
     }
     Ok(lines)
+}
+
+/// Services with their images and nothing else.
+fn images_alone(told: &YamlNode) -> YamlNode {
+    let image = |(name, service): (&String, &YamlNode)| {
+        let image = service.get("image")?.clone();
+        Some((name.clone(), service.with_entries([("image", image)])))
+    };
+    let services: NodeMapping = told.entries_of("services").filter_map(image).collect();
+    told.with_entries([("services", told.with(NodeValue::Mapping(services)))])
 }
 
 /// Gives the names of images the digests that they stand for now.

@@ -255,7 +255,7 @@ mod tests {
         let interpolation = Interpolation::new(&|_| None, &unset);
         interpolation.text("$A $A ${B:-} ${C:+$D} $B").unwrap();
         interpolation.text("$A").unwrap();
-        assert_eq!(told.into_inner(), ["A", "B"]);
+        assert_eq!(told.into_inner(), ["A", "D", "B"]);
     }
 
     #[test]

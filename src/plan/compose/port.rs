@@ -83,7 +83,7 @@ fn short(text: &str, node: &YamlNode) -> Option<Vec<YamlNode>> {
         _ => {
             let mut numbers: Vec<u32> = (0..count).collect();
             // In the order of their text, as compose has them.
-            numbers.sort_by_key(|number| (targets.0 + number).to_string());
+            numbers.sort_by_cached_key(|number| (targets.0 + number).to_string());
             let of = |number: u32| publisheds.map(|(first, _)| (first + number).to_string());
             Some(numbers.into_iter().map(|number| single(targets.0 + number, of(number))).collect())
         }

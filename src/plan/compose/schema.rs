@@ -7,7 +7,7 @@ use super::schema_parts::{
     OPTIONS, PORT, PROVIDER, TEXT, TEXT_OR_TEXTS, TEXTS, TRUNCATED, UNIQUE_LABELS, UNIQUE_TEXT_OR_TEXTS, UNIQUE_TEXTS,
     UNIQUE_VARIABLES, VARIABLE_FILE, VARIABLES,
 };
-use super::shape::Reading;
+use super::shape::ScalarReading;
 use super::shape::{EntryRule, Field, Shape};
 use super::{identity, port, short_form};
 
@@ -31,9 +31,9 @@ pub const FILE: Shape = Record(&[
 /// One service.
 pub const SERVICE: Shape = Record(SERVICE_FIELDS);
 
-const MEMORY: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::Size);
-const WHOLE_MEMORY: Shape = Scalar(Kinds::TEXT.or(Kinds::INTEGER), Reading::Size);
-const TEXT_OR_NUMBERS: Shape = List(&Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::Text));
+const MEMORY: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER), ScalarReading::Size);
+const WHOLE_MEMORY: Shape = Scalar(Kinds::TEXT.or(Kinds::INTEGER), ScalarReading::Size);
+const TEXT_OR_NUMBERS: Shape = List(&Scalar(Kinds::TEXT.or(Kinds::NUMBER), ScalarReading::Text));
 
 const SERVICE_FIELDS: &[Field] = &[
     ("profiles", UNIQUE_TEXTS),
@@ -131,7 +131,7 @@ const SERVICE_FIELDS: &[Field] = &[
     ("tmpfs", UNIQUE_TEXT_OR_TEXTS),
     ("tty", BOOLEAN),
     ("ulimits", LIMITS),
-    ("use_api_socket", Scalar(Kinds::BOOLEAN, Reading::Boolean)),
+    ("use_api_socket", Scalar(Kinds::BOOLEAN, ScalarReading::Boolean)),
     ("user", TEXT),
     ("userns_mode", TEXT),
     ("uts", TEXT),
@@ -146,7 +146,7 @@ const SERVICE_FIELDS: &[Field] = &[
 /// What is built.
 pub const BUILD: Shape = Short(short_form::build, &Either(&[TEXT, Record(BUILD_FIELDS)]));
 
-const TEXT_OR_BOOLEAN: Shape = Short(short_form::worded, &Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), Reading::Text));
+const TEXT_OR_BOOLEAN: Shape = Short(short_form::worded, &Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), ScalarReading::Text));
 
 const BUILD_FIELDS: &[Field] = &[
     ("context", TEXT),
@@ -176,7 +176,8 @@ const BUILD_FIELDS: &[Field] = &[
     ("privileged", BOOLEAN),
 ];
 
-const EXTERNAL: Shape = Either(&[Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), Reading::Boolean), Record(&[("name", TEXT)])]);
+const EXTERNAL: Shape =
+    Either(&[Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), ScalarReading::Boolean), Record(&[("name", TEXT)])]);
 
 const PLAIN_TEXTS: Shape = Entries(EntryRule { kinds: Kinds::TEXT, takes_list: false, keeps_nothing: false });
 
@@ -243,7 +244,7 @@ const MODEL: Shape = Needs(
     &Record(&[
         ("name", TEXT),
         ("model", TEXT),
-        ("context_size", Scalar(Kinds::INTEGER, Reading::Integer)),
+        ("context_size", Scalar(Kinds::INTEGER, ScalarReading::Integer)),
         ("runtime_flags", TEXTS),
     ]),
 );

@@ -1,7 +1,7 @@
 //! The parts of services that are made of several values.
 
 use super::kinds::Kinds;
-use super::shape::{EntryRule, Reading, Shape};
+use super::shape::{EntryRule, ScalarReading, Shape};
 use super::{identity, mount, port, short_form};
 
 use Shape::{
@@ -9,19 +9,19 @@ use Shape::{
     Unique, Within,
 };
 
-pub const TEXT: Shape = Scalar(Kinds::TEXT, Reading::Text);
+pub const TEXT: Shape = Scalar(Kinds::TEXT, ScalarReading::Text);
 pub const TEXTS: Shape = List(&TEXT);
 pub const DISTINCT_TEXTS: Shape = Distinct(&TEXTS);
 pub const UNIQUE_TEXTS: Shape = Unique(identity::named, &DISTINCT_TEXTS);
 /// Text, or a list of it, which it becomes.
 pub const TEXT_OR_TEXTS: Shape = Made(short_form::texts, &Either(&[TEXT, DISTINCT_TEXTS]));
 pub const UNIQUE_TEXT_OR_TEXTS: Shape = Unique(identity::named, &TEXT_OR_TEXTS);
-pub const BOOLEAN: Shape = Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), Reading::Boolean);
-pub const INTEGER: Shape = Scalar(Kinds::TEXT.or(Kinds::INTEGER), Reading::Integer);
+pub const BOOLEAN: Shape = Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), ScalarReading::Boolean);
+pub const INTEGER: Shape = Scalar(Kinds::TEXT.or(Kinds::INTEGER), ScalarReading::Integer);
 /// A number of which the whole part counts.
-pub const TRUNCATED: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::Integer);
-pub const NUMBER: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::Float);
-pub const DURATION: Shape = Scalar(Kinds::TEXT, Reading::Duration);
+pub const TRUNCATED: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER), ScalarReading::Integer);
+pub const NUMBER: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER), ScalarReading::Float);
+pub const DURATION: Shape = Scalar(Kinds::TEXT, ScalarReading::Duration);
 
 /// A number of things.
 const COUNT: Shape = Within(0, i64::MAX, &INTEGER);
@@ -49,7 +49,7 @@ pub const MOUNTED_FILE: Shape = Short(
             ("target", TEXT),
             ("uid", TEXT),
             ("gid", TEXT),
-            ("mode", Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::FileMode)),
+            ("mode", Scalar(Kinds::TEXT.or(Kinds::NUMBER), ScalarReading::FileMode)),
         ]),
     ]),
 );
@@ -66,7 +66,7 @@ pub const DEPENDENCY: Shape = Needs(
     &Record(&[
         ("condition", OneOf(&["service_started", "service_healthy", "service_completed_successfully"])),
         ("restart", BOOLEAN),
-        ("required", Kept(&Scalar(Kinds::BOOLEAN, Reading::Boolean))),
+        ("required", Kept(&Scalar(Kinds::BOOLEAN, ScalarReading::Boolean))),
     ]),
 );
 
@@ -83,7 +83,7 @@ pub const DEVICE: Shape = Short(
 const DEVICE_FIELDS: Shape = Record(&[
     ("capabilities", DISTINCT_TEXTS),
     ("driver", TEXT),
-    ("count", Scalar(Kinds::TEXT.or(Kinds::INTEGER), Reading::DeviceCount)),
+    ("count", Scalar(Kinds::TEXT.or(Kinds::INTEGER), ScalarReading::DeviceCount)),
     ("device_ids", DISTINCT_TEXTS),
     ("options", LABELS),
 ]);
@@ -103,13 +103,13 @@ pub const HEALTHCHECK: Shape = Record(&[
 pub const NETWORK_USE: Shape = Record(&[
     ("aliases", UNIQUE_TEXTS),
     ("driver_opts", OPTIONS),
-    ("gw_priority", Scalar(Kinds::NUMBER, Reading::Integer)),
+    ("gw_priority", Scalar(Kinds::NUMBER, ScalarReading::Integer)),
     ("interface_name", TEXT),
     ("ipv4_address", TEXT),
     ("ipv6_address", TEXT),
     ("link_local_ips", UNIQUE_TEXTS),
     ("mac_address", TEXT),
-    ("priority", Scalar(Kinds::NUMBER, Reading::Integer)),
+    ("priority", Scalar(Kinds::NUMBER, ScalarReading::Integer)),
 ]);
 
 pub const MODEL_USE: Shape = Record(&[("endpoint_var", TEXT), ("model_var", TEXT)]);
@@ -119,13 +119,13 @@ const PORT_FIELDS: Shape = Record(&[
     ("mode", TEXT),
     ("host_ip", TEXT),
     ("target", INTEGER),
-    ("published", Scalar(Kinds::TEXT.or(Kinds::INTEGER), Reading::Text)),
+    ("published", Scalar(Kinds::TEXT.or(Kinds::INTEGER), ScalarReading::Text)),
     ("protocol", TEXT),
     ("app_protocol", TEXT),
 ]);
 
 pub const PORT: Shape =
-    Made(port::whole, &Either(&[PORT_FIELDS, Scalar(Kinds::TEXT.or(Kinds::NUMBER), Reading::Text)]));
+    Made(port::whole, &Either(&[PORT_FIELDS, Scalar(Kinds::TEXT.or(Kinds::NUMBER), ScalarReading::Text)]));
 
 pub const MOUNT: Shape = Made(mount::whole, &Short(mount::long, &Either(&[TEXT, Needs(&["type"], &MOUNT_FIELDS)])));
 
@@ -148,8 +148,8 @@ const MOUNT_FIELDS: Shape = Record(&[
     (
         "tmpfs",
         Record(&[
-            ("size", Within(0, i64::MAX, &Scalar(Kinds::TEXT.or(Kinds::INTEGER), Reading::Size))),
-            ("mode", Scalar(Kinds::NUMBER, Reading::Integer)),
+            ("size", Within(0, i64::MAX, &Scalar(Kinds::TEXT.or(Kinds::INTEGER), ScalarReading::Size))),
+            ("mode", Scalar(Kinds::NUMBER, ScalarReading::Integer)),
         ]),
     ),
     ("image", Record(&[("subpath", TEXT)])),
@@ -177,15 +177,17 @@ pub const DEVELOP: Shape = Record(&[(
             ("exec", Inline(&HOOK)),
             ("include", Short(short_form::texts, &TEXT_OR_TEXTS)),
             ("ignore", Short(short_form::texts, &TEXT_OR_TEXTS)),
-            ("initial_sync", Scalar(Kinds::BOOLEAN, Reading::Boolean)),
+            ("initial_sync", Scalar(Kinds::BOOLEAN, ScalarReading::Boolean)),
         ]),
     )),
 )]);
 
-const RATES: Shape =
-    List(&Record(&[("path", Kept(&TEXT)), ("rate", Kept(&Scalar(Kinds::TEXT.or(Kinds::INTEGER), Reading::Size)))]));
+const RATES: Shape = List(&Record(&[
+    ("path", Kept(&TEXT)),
+    ("rate", Kept(&Scalar(Kinds::TEXT.or(Kinds::INTEGER), ScalarReading::Size))),
+]));
 
-const WEIGHT: Shape = Within(0, 65_535, &Scalar(Kinds::INTEGER, Reading::Integer));
+const WEIGHT: Shape = Within(0, 65_535, &Scalar(Kinds::INTEGER, ScalarReading::Integer));
 
 pub const BLKIO: Shape = Record(&[
     ("weight", WEIGHT),
@@ -210,7 +212,7 @@ pub const LOGGING: Shape = Record(&[
     ),
 ]);
 
-const PROVIDED: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER).or(Kinds::BOOLEAN), Reading::Text);
+const PROVIDED: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER).or(Kinds::BOOLEAN), ScalarReading::Text);
 
 pub const PROVIDER: Shape = Needs(
     &["type"],
@@ -226,7 +228,7 @@ const UPDATE: Shape = Record(&[
     ("order", OneOf(&["start-first", "stop-first"])),
 ]);
 
-const DEPLOYED_MEMORY: Shape = Scalar(Kinds::TEXT, Reading::Size);
+const DEPLOYED_MEMORY: Shape = Scalar(Kinds::TEXT, ScalarReading::Size);
 
 const GENERIC_RESOURCE: Shape =
     Record(&[("discrete_resource_spec", Record(&[("kind", Kept(&TEXT)), ("value", Kept(&TRUNCATED))]))]);

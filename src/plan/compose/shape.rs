@@ -16,7 +16,7 @@ pub enum Shape {
     /// Anything, which stays as it is.
     Any,
     /// One value of these kinds, and what it is read as.
-    Scalar(Kinds, Reading),
+    Scalar(Kinds, ScalarReading),
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A mapping of text by free names, or a list of `KEY=VALUE`.
@@ -60,7 +60,7 @@ pub type Field = (&'static str, Shape);
 
 /// What a single value is read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
+pub enum ScalarReading {
     /// Text, of whatever it is.
     Text,
     /// A truth.
@@ -168,7 +168,7 @@ impl Shape {
     pub fn wanted(&self) -> String {
         match self {
             Shape::Any => "a value".to_owned(),
-            Shape::Scalar(kinds, Reading::Duration) if *kinds == Kinds::TEXT => "a time, as in 1m30s".to_owned(),
+            Shape::Scalar(kinds, ScalarReading::Duration) if *kinds == Kinds::TEXT => "a time, as in 1m30s".to_owned(),
             Shape::Scalar(kinds, _) => kinds.wanted(),
             Shape::OneOf(words) => format!("one of {}", words.join(", ")),
             Shape::Entries(rule) if rule.takes_list => "a mapping, or a list of KEY=VALUE".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use super::go_time::{duration, go_duration};
 use super::node::{NodeMapping, NodeValue, YamlNode};
-use super::shape::{EntryRule, Field, KeyTrail, Reading, Shape};
+use super::shape::{EntryRule, Field, KeyTrail, ScalarReading, Shape};
 use super::shape_check::unfit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::quantity::Size;
@@ -135,9 +135,9 @@ impl Shape {
             | Shape::Short(_, inner)
             | Shape::Nullable(inner) => inner.is_left_out(node),
             Shape::Record(_) => false,
-            Shape::Scalar(_, Reading::Size) => node.text() == Some("0"),
-            Shape::Scalar(_, Reading::Duration) => node.text() == Some("0s"),
-            Shape::Scalar(_, Reading::FileMode) => false,
+            Shape::Scalar(_, ScalarReading::Size) => node.text() == Some("0"),
+            Shape::Scalar(_, ScalarReading::Duration) => node.text() == Some("0s"),
+            Shape::Scalar(_, ScalarReading::FileMode) => false,
             _ => match &node.value {
                 NodeValue::Boolean(value) => !value,
                 NodeValue::Integer(number) => *number == 0,
@@ -235,40 +235,43 @@ fn entries(rule: EntryRule, node: YamlNode, at: &KeyTrail<'_>) -> Result<YamlNod
     Ok(YamlNode { value: NodeValue::Mapping(made), ..node })
 }
 
-fn read(reading: Reading, node: &YamlNode, at: &KeyTrail<'_>) -> Result<YamlNode> {
+fn read(reading: ScalarReading, node: &YamlNode, at: &KeyTrail<'_>) -> Result<YamlNode> {
     let wrong = |wanted: &str| {
         let told = node.scalar().unwrap_or_default();
         node.blame(Error::input(format!("{at} is `{told}`, and it has to be {wanted}")))
     };
     let value = match (reading, &node.value) {
-        (Reading::Text, _) => NodeValue::Text(node.scalar().unwrap_or_default()),
-        (Reading::Boolean, NodeValue::Text(text)) => {
+        (ScalarReading::Text, _) => NodeValue::Text(node.scalar().unwrap_or_default()),
+        (ScalarReading::Boolean, NodeValue::Text(text)) => {
             NodeValue::Boolean(truth(text).ok_or_else(|| wrong("true or false"))?)
         }
-        (Reading::Integer, NodeValue::Text(text)) => {
+        (ScalarReading::Integer, NodeValue::Text(text)) => {
             NodeValue::Integer(text.parse::<i64>().map_err(|_| wrong("a whole number"))?.into())
         }
-        (Reading::Integer, NodeValue::Float(number)) => NodeValue::Integer(*number as i64 as i128),
-        (Reading::Float, NodeValue::Text(text)) => {
-            NodeValue::Float(single(text.parse().map_err(|_| wrong("a number"))?))
+        (ScalarReading::Integer, NodeValue::Float(number)) => NodeValue::Integer(*number as i64 as i128),
+        (ScalarReading::Float, NodeValue::Text(text)) => {
+            let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+            NodeValue::Float(single(number.ok_or_else(|| wrong("a number"))?))
         }
-        (Reading::Float, NodeValue::Integer(number)) => NodeValue::Float(single(*number as f64)),
-        (Reading::Float, NodeValue::Float(number)) => NodeValue::Float(single(*number)),
-        (Reading::Size, NodeValue::Integer(number)) => NodeValue::Text(number.to_string()),
+        (ScalarReading::Float, NodeValue::Integer(number)) => NodeValue::Float(single(*number as f64)),
+        (ScalarReading::Float, NodeValue::Float(number)) => NodeValue::Float(single(*number)),
+        (ScalarReading::Size, NodeValue::Integer(number)) => NodeValue::Text(number.to_string()),
         // What has a point and stands there as a number is nothing to compose.
-        (Reading::Size, NodeValue::Float(_)) => NodeValue::Text("0".to_owned()),
-        (Reading::Size, NodeValue::Text(text)) => NodeValue::Text(size(text).map_err(|error| node.blame(error))?),
-        (Reading::Duration, NodeValue::Text(text)) => {
+        (ScalarReading::Size, NodeValue::Float(_)) => NodeValue::Text("0".to_owned()),
+        (ScalarReading::Size, NodeValue::Text(text)) => NodeValue::Text(size(text).map_err(|error| node.blame(error))?),
+        (ScalarReading::Duration, NodeValue::Text(text)) => {
             NodeValue::Text(go_duration(duration(text).ok_or_else(|| wrong("a time, as in 1m30s"))?))
         }
-        (Reading::FileMode, NodeValue::Integer(mode)) if *mode >= 0 => NodeValue::Text(format!("0{mode:o}")),
-        (Reading::FileMode, NodeValue::Text(text)) => {
+        (ScalarReading::FileMode, NodeValue::Integer(mode)) if *mode >= 0 => NodeValue::Text(format!("0{mode:o}")),
+        (ScalarReading::FileMode, NodeValue::Text(text)) => {
             let mode = i64::from_str_radix(text, 8).map_err(|_| wrong("octal digits, as in 0440"))?;
             NodeValue::Text(format!("0{mode:o}"))
         }
-        (Reading::FileMode, _) => return Err(wrong("octal digits, as in 0440")),
-        (Reading::DeviceCount, NodeValue::Text(text)) if text.eq_ignore_ascii_case("all") => NodeValue::Integer(-1),
-        (Reading::DeviceCount, NodeValue::Text(text)) => {
+        (ScalarReading::FileMode, _) => return Err(wrong("octal digits, as in 0440")),
+        (ScalarReading::DeviceCount, NodeValue::Text(text)) if text.eq_ignore_ascii_case("all") => {
+            NodeValue::Integer(-1)
+        }
+        (ScalarReading::DeviceCount, NodeValue::Text(text)) => {
             NodeValue::Integer(text.parse::<i64>().map_err(|_| wrong("a whole number, or `all`"))?.into())
         }
         (_, value) => value.clone(),

@@ -56,12 +56,12 @@ fn values_are_written_in_compose_s_order_and_forms() {
             "healthcheck:\n  test:\n    - CMD-SHELL\n    - c\n  interval: 168h0m0s\n  retries: 3\n",
         ),
         (
-            "cpus: '0.1234567891'\nmem_limit: 1e3\nmemswap_limit: -1\nuser: 80:80",
+            "cpus: '0.1234567891'\nmem_limit: '1e3'\nmemswap_limit: -1\nuser: 80:80",
             "cpus: 0.12345679\nmem_limit: \"1000\"\nmemswap_limit: \"-1\"\nuser: 80:80\n",
         ),
         (
             "environment: {A: 1234567.5, B: 1e15, C: 1e400}",
-            "environment:\n  A: \"1.2345675e+06\"\n  B: \"1e+15\"\n  C: \"1e400\"\n",
+            "environment:\n  A: \"1.2345675e+06\"\n  B: \"1e+15\"\n  C: 1e400\n",
         ),
         (
             "blkio_config: {device_read_bps: [{path: /dev/a, rate: 12mb}]}",
@@ -219,7 +219,7 @@ fn what_would_be_built_is_printed_as_a_bake_file() {
 services:
   a:
     image: im
-    build: {context: ., dockerfile: ../D, secrets: [s], ssh: [default], shm_size: 1k, provenance: mode=max, sbom: true, ulimits: {nofile: 0}, extra_hosts: {h: [1.1.1.1, 2.2.2.2]}, additional_contexts: {x: 'service:b.c'}}
+    build: {context: ., dockerfile: sub/../D, secrets: [s], ssh: [default], shm_size: 1k, provenance: mode=max, sbom: true, ulimits: {nofile: 0}, extra_hosts: {h: [1.1.1.1, 2.2.2.2]}, additional_contexts: {x: 'service:b.c'}}
     depends_on: [d]
   b.c: {build: ./b}
   d: {build: ./d}
@@ -234,7 +234,7 @@ secrets: {s: {environment: S}}
     assert_eq!(targets, ["a", "b_c", "d"]);
     let target = &whole["target"]["a"];
     for (key, expected) in [
-        ("dockerfile", json!("/D")),
+        ("dockerfile", json!("/P/D")),
         ("secret", json!(["id=s,type=env,env=S"])),
         ("ssh", json!(["default="])),
         ("shm-size", json!("1024")),

@@ -193,7 +193,7 @@ secrets: {s: {environment: S}}
         whole["services"]["a"]["build"],
         json!({
             "context": "/P/dir", "dockerfile": "x.Dockerfile", "entitlements": ["network.host"], "args": {"A": "1", "B": "2"},
-            "provenance": "mode=max", "sbom": "true", "ssh": ["default", "key=/k"], "labels": {"L": "", "M": "1"},
+            "provenance": "mode=max", "sbom": "true", "ssh": ["default", "key: /k"], "labels": {"L": "", "M": "1"},
             "cache_from": ["type=registry,ref=x"], "cache_to": ["type=inline"], "no_cache": true, "no_cache_filter": ["stage"],
             "additional_contexts": {"one": "/P/one", "two": "docker-image://x"}, "pull": true, "extra_hosts": ["h=1.2.3.4"],
             "isolation": "default", "network": "host", "target": "t", "secrets": [{"source": "s"}], "shm_size": "134217728",
@@ -246,7 +246,7 @@ fn what_is_written_wrongly_is_shown() {
         ("ulimits: {nofile: x}", &["compose.yaml:1:"]),
         ("network: elsewhere", &["elsewhere", "compose.yaml:1:"]),
         ("shm_size: many", &["many", "compose.yaml:1:"]),
-        ("secrets: [s]", &["there is no secret `s` at the top of the file"]),
+        ("secrets: [s]", &["there is no secret `s` in `secrets` of the file"]),
         ("additional_contexts: {x: 'service:y'}", &["there is no service `y`"]),
         ("tags: ['A B']", &["compose.yaml:1:"]),
     ] {
