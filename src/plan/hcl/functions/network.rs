@@ -12,10 +12,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("cidrhost", &[string("prefix"), number("hostnum")], host),
     Function::new("cidrnetmask", &[string("prefix")], |given| {
         let network = Network::read(given)?;
-        match network.bits {
-            32 => Ok(Value::text(network.with(&network.mask()).address())),
-            _ => Err(Failure::of(0, "only a network of IPv4 has a mask of this form")),
-        }
+        Ok(Value::text(network.with(&network.mask()).address()))
     }),
     Function::new("cidrsubnet", &[string("prefix"), number("newbits"), number("netnum")], subnet),
     Function::new("cidrsubnets", &[string("prefix")], subnets).and_more(number("newbits")),

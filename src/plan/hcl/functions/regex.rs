@@ -119,7 +119,7 @@ fn translated(pattern: &str) -> String {
     let mut is_class = false;
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {
-        let escaped = rest[1.min(rest.len())..].chars().next().filter(|_| c == '\\');
+        let escaped = rest.strip_prefix('\\').and_then(|after| after.chars().next());
         let (taken, text) = match (c, escaped) {
             (_, Some('Q')) => {
                 let quoted = &rest[2..];
