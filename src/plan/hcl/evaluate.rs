@@ -16,12 +16,7 @@ use crate::error::{Result, suggestion};
 
 impl Expression {
     /// Returns its value. Fails, with the place, for what cannot be evaluated and for what the budget does not pay for.
-    pub fn evaluate(
-        &self,
-        scope: &Scope,
-        surroundings: &Surroundings<'_>,
-        budget: &EvaluationBudget,
-    ) -> Result<Value> {
+    pub fn evaluate(&self, scope: &Scope, surroundings: &Surroundings<'_>, budget: &EvaluationBudget) -> Result<Value> {
         Evaluator { scope, surroundings, budget }.value(self, &Locals::None)
     }
 }
@@ -37,9 +32,16 @@ pub(super) struct Evaluator<'a> {
 /// What an expression itself gives names to, the innermost first.
 pub(super) enum Locals<'a> {
     None,
-    Name { name: &'a str, value: Value, outer: &'a Locals<'a> },
+    Name {
+        name: &'a str,
+        value: Value,
+        outer: &'a Locals<'a>,
+    },
     /// The element of the value that a splat is of.
-    Element { value: Value, outer: &'a Locals<'a> },
+    Element {
+        value: Value,
+        outer: &'a Locals<'a>,
+    },
 }
 
 impl Locals<'_> {
@@ -150,7 +152,13 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn template(&self, parts: &[TemplatePart], locals: &Locals<'_>, place: &BakePlace, text: &mut String) -> Result<()> {
+    fn template(
+        &self,
+        parts: &[TemplatePart],
+        locals: &Locals<'_>,
+        place: &BakePlace,
+        text: &mut String,
+    ) -> Result<()> {
         for part in parts {
             match part {
                 TemplatePart::Literal(literal) => text.push_str(literal),
@@ -237,9 +245,8 @@ impl<'a> Evaluator<'a> {
             _ => SequenceKind::Tuple,
         };
         let elements = value.as_elements().unwrap_or(std::slice::from_ref(&value));
-        let values = elements.iter().map(|element| {
-            self.value(each, &Locals::Element { value: element.clone(), outer: locals })
-        });
+        let values =
+            elements.iter().map(|element| self.value(each, &Locals::Element { value: element.clone(), outer: locals }));
         let values: Vec<Value> = values.collect::<Result<_>>()?;
         match (kind, values.first().map(Value::kind)) {
             (SequenceKind::Tuple, _) => Ok(Value::tuple(values)),
@@ -302,9 +309,10 @@ impl<'a> Evaluator<'a> {
             let name = self.name(key, &inner)?;
             let group = grouped.entry(name.clone()).or_default();
             if !group.is_empty() && !parts.is_grouped {
-                return Err(key.place.error(format!("two elements give the same key, `{name}`")).with_hint(
-                    "write `...` behind the value to put the values of one key into one list",
-                ));
+                return Err(key
+                    .place
+                    .error(format!("two elements give the same key, `{name}`"))
+                    .with_hint("write `...` behind the value to put the values of one key into one list"));
             }
             group.push(self.value(&parts.value, &inner)?);
         }

@@ -127,7 +127,9 @@ impl Syntax<'_> {
                     (Parsed::Null(_) | Parsed::Bool(_), Some(name)) => return Ok(ObjectKey::Name(name.to_owned())),
                     (Parsed::Traversal(traversal), _) if matches!(traversal.expr, Parsed::Variable(_)) => {
                         let error = expression.place.error("this may be a key with points in it, or a variable");
-                        return Err(error.with_hint("put a key between quotation marks, a variable between parentheses"));
+                        return Err(
+                            error.with_hint("put a key between quotation marks, a variable between parentheses")
+                        );
                     }
                     _ => {}
                 }
