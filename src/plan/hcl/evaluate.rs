@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::access::{attribute, index};
 use super::convert::convert;
-use super::expression::{Expression, ExpressionKind, ForExpression, ObjectKey, TemplatePart, UnaryOperation};
+use super::expression::{
+    BinaryOperation, Expression, ExpressionKind, ForExpression, ObjectKey, TemplatePart, UnaryOperation,
+};
 use super::fit::unify;
 use super::functions;
 use super::operation::{binary, unary};
@@ -82,61 +84,83 @@ impl<'a> Evaluator<'a> {
         Ok(value)
     }
 
+    /// Every arm is a call, for this stands on the stack once for each expression within another.
     fn value_of(&self, expression: &Expression, locals: &Locals<'_>) -> Result<Value> {
         let place = &expression.place;
         match &*expression.kind {
             ExpressionKind::Literal(value) => Ok(value.clone()),
-            ExpressionKind::Template(parts) => {
-                let mut text = String::new();
-                self.template(parts, locals, place, &mut text)?;
-                Ok(Value::text(text))
-            }
+            ExpressionKind::Template(parts) => self.text(parts, locals, place),
             ExpressionKind::Wrapped(inner)
             | ExpressionKind::Parenthesis(inner)
             | ExpressionKind::Json { template: inner, .. } => self.value(inner, locals),
-            ExpressionKind::Tuple(elements) => {
-                let values = elements.iter().map(|element| self.value(element, locals));
-                Ok(Value::tuple(values.collect::<Result<_>>()?))
-            }
+            ExpressionKind::Tuple(elements) => self.tuple(elements, locals),
             ExpressionKind::Object(items) => self.object(items, locals),
             ExpressionKind::JsonObject(items) => self.json_object(items, locals),
             ExpressionKind::Variable(name) => self.variable(name, locals, place),
-            ExpressionKind::Attribute(source, name) => {
-                let source = self.value(source, locals)?;
-                attribute(&source, name, place)
-            }
-            ExpressionKind::Index(collection, key) => {
-                let (collection, key_value) = (self.value(collection, locals)?, self.value(key, locals)?);
-                index(&collection, &key_value, place)
-            }
+            ExpressionKind::Attribute(source, name) => self.attribute(source, name, locals, place),
+            ExpressionKind::Index(collection, key) => self.index([collection, key], locals, place),
             ExpressionKind::Splat { source, each } => self.splat(source, each, locals),
             ExpressionKind::SplatElement => Ok(locals.element().cloned().unwrap_or_else(Value::null)),
             ExpressionKind::Conditional { condition, yes, no } => self.conditional([condition, yes, no], locals),
-            ExpressionKind::Unary(operation, operand) => {
-                let value = self.value(operand, locals)?;
-                unary(*operation, &value).map_err(|why| {
-                    let sign = if *operation == UnaryOperation::Not { '!' } else { '-' };
-                    operand.place.error(format!("`{sign}` cannot take this: {why}"))
-                })
-            }
-            ExpressionKind::Binary(operation, left, right) => {
-                let values = [self.value(left, locals)?, self.value(right, locals)?];
-                binary(*operation, &values).map_err(|failure| {
-                    let place = match failure.argument {
-                        Some(0) => &left.place,
-                        Some(_) => &right.place,
-                        None => place,
-                    };
-                    let sign = operation.sign();
-                    place.error(match failure.argument {
-                        Some(_) => format!("`{sign}` cannot take this: {}", failure.message),
-                        None => failure.message,
-                    })
-                })
-            }
+            ExpressionKind::Unary(operation, operand) => self.unary(*operation, operand, locals),
+            ExpressionKind::Binary(operation, left, right) => self.binary(*operation, [left, right], locals, place),
             ExpressionKind::For(parts) => self.for_each(parts, locals),
             ExpressionKind::Call(call) => self.call(call, locals, place),
         }
+    }
+
+    fn text(&self, parts: &[TemplatePart], locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
+        let mut text = String::new();
+        self.template(parts, locals, place, &mut text)?;
+        Ok(Value::text(text))
+    }
+
+    fn tuple(&self, elements: &[Expression], locals: &Locals<'_>) -> Result<Value> {
+        let mut values = Vec::with_capacity(elements.len());
+        for element in elements {
+            values.push(self.value(element, locals)?);
+        }
+        Ok(Value::tuple(values))
+    }
+
+    fn attribute(&self, source: &Expression, name: &str, locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
+        let source = self.value(source, locals)?;
+        attribute(&source, name, place)
+    }
+
+    fn index(&self, [collection, key]: [&Expression; 2], locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
+        let collection = self.value(collection, locals)?;
+        let key = self.value(key, locals)?;
+        index(&collection, &key, place)
+    }
+
+    fn unary(&self, operation: UnaryOperation, operand: &Expression, locals: &Locals<'_>) -> Result<Value> {
+        let value = self.value(operand, locals)?;
+        unary(operation, &value).map_err(|why| {
+            let sign = if operation == UnaryOperation::Not { '!' } else { '-' };
+            operand.place.error(format!("`{sign}` cannot take this: {why}"))
+        })
+    }
+
+    fn binary(
+        &self,
+        operation: BinaryOperation,
+        [left, right]: [&Expression; 2],
+        locals: &Locals<'_>,
+        place: &BakePlace,
+    ) -> Result<Value> {
+        let left_value = self.value(left, locals)?;
+        let right_value = self.value(right, locals)?;
+        binary(operation, &[left_value, right_value]).map_err(|failure| {
+            let sign = operation.sign();
+            let blame =
+                |operand: &Expression| operand.place.error(format!("`{sign}` cannot take this: {}", failure.message));
+            match failure.argument {
+                Some(0) => blame(left),
+                Some(_) => blame(right),
+                None => place.error(failure.message),
+            }
+        })
     }
 
     fn variable(&self, name: &str, locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {

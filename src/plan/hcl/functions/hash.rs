@@ -13,7 +13,7 @@ use crate::plan::hcl::value::Value;
 const USUAL_COST: u32 = 10;
 
 /// What is paid for each of the rounds of bcrypt, of which there are `2^cost`.
-const ROUND: usize = 1_000;
+const ROUND: usize = 300;
 
 /// In bytes; what bcrypt takes.
 const LONGEST_PASSWORD: usize = 72;

@@ -115,7 +115,7 @@ fn what_is_no_hcl_is_shown_at_its_place() {
         ("a = 1 /* x\n", "1: this comment is not closed", "/*"),
         ("a = {b.c = 1}\n", "1: this may be a key with points in it, or a variable", "b.c"),
         ("a = {b = 1, b = 2}\n", "1: this key is there already", "b"),
-        ("a = [[1]].*.*\n", "1: `.*` cannot stand behind `.*`", "*"),
+        ("a = [[1]].*.*\n", "1: `.*` cannot stand behind `.*`", ".*"),
     ];
     for (source, message, words) in cases {
         assert_eq!(blame(&hcl(source).unwrap_err()), (message.to_owned(), words.to_owned()), "{source}");
@@ -124,8 +124,20 @@ fn what_is_no_hcl_is_shown_at_its_place() {
 
 #[test]
 fn what_is_no_json_is_shown_at_its_place() {
-    insta::assert_snapshot!(shown(&json("{\n  \"a\": [1,\n}\n").unwrap_err()), @"");
-    insta::assert_snapshot!(shown(&json("{\"target\": {\"app\": 1}}").unwrap_err()), @"");
+    insta::assert_snapshot!(shown(&json("{\n  \"a\": [1,\n}\n").unwrap_err()), @r"
+    this is not JSON: expected value
+     --> docker-bake.json:3:1
+      |
+    3 | }
+      | ^
+    ");
+    insta::assert_snapshot!(shown(&json("{\"target\": {\"app\": 1}}").unwrap_err()), @r#"
+    `target` takes an object, or a list of objects
+     --> docker-bake.json:1:20
+      |
+    1 | {"target": {"app": 1}}
+      |                    ^
+    "#);
     let cases = [
         ("{\"a\": 1, \"a\": 2}", "1: the attribute `a` is there already", "\"a\""),
         ("{\"target\": {}}", "1: there is no `target` in here: its name is the key of an object", "{"),
@@ -146,16 +158,80 @@ fn what_cannot_be_evaluated_is_shown_at_its_place() {
         scope.variables.insert("version".to_owned(), ocibake::plan::hcl::Value::text("1"));
         shown(&evaluated(expression, &scope).unwrap_err())
     };
-    insta::assert_snapshot!(refused("\"v${versoin}\""), @"");
-    insta::assert_snapshot!(refused("uper(version)"), @"");
-    insta::assert_snapshot!(refused("upper([1])"), @"");
-    insta::assert_snapshot!(refused("split(\",\")"), @"");
-    insta::assert_snapshot!(refused("{name = 1}.nmae"), @"");
-    insta::assert_snapshot!(refused("1 + \"x\""), @"");
-    insta::assert_snapshot!(refused("[1, 2][2]"), @"");
-    insta::assert_snapshot!(refused("true ? [1] : {}"), @"");
-    insta::assert_snapshot!(refused("regex(\"(\", \"\")"), @"");
-    insta::assert_snapshot!(refused("try(versoin)"), @"");
+    insta::assert_snapshot!(refused("\"v${versoin}\""), @r#"
+    there is no variable `versoin`
+     --> docker-bake.hcl:1:9
+      |
+    1 | v = "v${versoin}"
+      |         ^^^^^^^
+    hint: did you mean `version`?
+    "#);
+    insta::assert_snapshot!(refused("uper(version)"), @r"
+    there is no function `uper`
+     --> docker-bake.hcl:1:5
+      |
+    1 | v = uper(version)
+      |     ^^^^
+    hint: did you mean `upper`?
+    ");
+    insta::assert_snapshot!(refused("upper([1])"), @r"
+    `upper` cannot take this as its `str`: string is wanted, and this is tuple
+     --> docker-bake.hcl:1:11
+      |
+    1 | v = upper([1])
+      |           ^^^
+    ");
+    insta::assert_snapshot!(refused("split(\",\")"), @r#"
+    `split` takes 2 arguments: there is no `str`
+     --> docker-bake.hcl:1:5
+      |
+    1 | v = split(",")
+      |     ^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(refused("{name = 1}.nmae"), @r"
+    this object has no `nmae`
+     --> docker-bake.hcl:1:5
+      |
+    1 | v = {name = 1}.nmae
+      |     ^^^^^^^^^^^^^^^
+    hint: did you mean `name`?
+    ");
+    insta::assert_snapshot!(refused("1 + \"x\""), @r#"
+    `+` cannot take this: a number is wanted, and this is "x"
+     --> docker-bake.hcl:1:9
+      |
+    1 | v = 1 + "x"
+      |         ^^^
+    "#);
+    insta::assert_snapshot!(refused("[1, 2][2]"), @r"
+    there is no element 2: the last of 2 is 1
+     --> docker-bake.hcl:1:5
+      |
+    1 | v = [1, 2][2]
+      |     ^^^^^^^^^
+    ");
+    insta::assert_snapshot!(refused("true ? [1] : {}"), @r"
+    both results must have a type in common: tuple and object
+     --> docker-bake.hcl:1:12
+      |
+    1 | v = true ? [1] : {}
+      |            ^^^^^^^^
+    ");
+    insta::assert_snapshot!(refused("regex(\"(\", \"\")"), @r#"
+    `regex` cannot take this as its `pattern`: it is no regular expression: unclosed group
+     --> docker-bake.hcl:1:11
+      |
+    1 | v = regex("(", "")
+      |           ^^^
+    "#);
+    insta::assert_snapshot!(refused("try(versoin)"), @r"
+    `try` finds nothing that works: there is no variable `versoin`
+     --> docker-bake.hcl:1:9
+      |
+    1 | v = try(versoin)
+      |         ^^^^^^^
+    hint: did you mean `version`?
+    ");
 }
 
 #[test]

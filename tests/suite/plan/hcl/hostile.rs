@@ -1,8 +1,9 @@
 //! Whatever a file holds, reading it and evaluating what it has comes to an end, and soon.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ocibake::plan::hcl::{EvaluationBudget, HclBody, Scope, Surroundings, Value};
+use ocibake::plan::hcl::{EvaluationBudget, HclBody, Scope, Surroundings, UserFunction, Value};
 use proptest::prelude::*;
 
 use super::{evaluated, hcl, json};
@@ -66,11 +67,27 @@ fn values_do_not_grow_beyond_all_bounds_from_variable_to_variable() {
 /// All evaluations of a file share one budget.
 #[test]
 fn many_small_evaluations_come_to_an_end_as_well() {
-    let body = hcl("v = length([for a in range(1000) : a])\n").unwrap();
+    let body = hcl("v = long\n").unwrap();
     let surroundings = Surroundings { now: 0, home: "/", random: &|_| () };
-    let (scope, budget) = (Scope::default(), EvaluationBudget::default());
+    let (mut scope, budget) = (Scope::default(), EvaluationBudget::default());
+    scope.variables.insert("long".to_owned(), Value::text("x".repeat(1 << 24)));
     let error = (0..100_000).find_map(|_| body.attributes[0].value.evaluate(&scope, &surroundings, &budget).err());
     assert!(error.is_some_and(|error| error.to_string().contains("too long")));
+}
+
+/// Each function calls the one before.
+#[test]
+fn functions_call_each_other_only_so_deep() {
+    let mut scope = Scope::default();
+    for number in 0..300 {
+        let result = if number == 0 { "x".to_owned() } else { format!("\"${{f{}(x)}}\"", number - 1) };
+        let body = hcl(&format!("v = {result}\n")).unwrap();
+        let result = body.attributes[0].value.clone();
+        let function = UserFunction { parameters: vec!["x".to_owned()], variadic: None, result };
+        scope.functions.insert(format!("f{number}"), Arc::new(function));
+    }
+    assert_eq!(evaluated("f20(1)", &scope).unwrap(), "1");
+    assert!(evaluated("f299(1)", &scope).is_err_and(|error| error.to_string().contains("deep")));
 }
 
 #[test]
