@@ -30,8 +30,22 @@ fn types_are_read_and_named() {
     let refused = |source: &str| {
         shown(&hcl(&format!("v = {source}\n")).unwrap().attributes[0].value.type_constraint().unwrap_err())
     };
-    insta::assert_snapshot!(refused("strng"), @"");
-    insta::assert_snapshot!(refused("list"), @"");
+    insta::assert_snapshot!(refused("strng"), @r"
+    there is no type `strng`
+     --> docker-bake.hcl:1:5
+      |
+    1 | v = strng
+      |     ^^^^^
+    hint: did you mean `string`?
+    ");
+    insta::assert_snapshot!(refused("list"), @r"
+    `list` takes the type of its elements
+     --> docker-bake.hcl:1:5
+      |
+    1 | v = list
+      |     ^^^^
+    hint: write `list(string)`, or `list(any)` for any one type
+    ");
     for source in ["list()", "list(string, string)", "string()", "\"string\"", "optional(string)", "object([])", "1"] {
         let body = hcl(&format!("v = {source}\n")).unwrap();
         assert!(body.attributes[0].value.type_constraint().is_err(), "{source}");
