@@ -175,7 +175,7 @@ impl Expression {
                 Some(path) => path,
                 None => return,
             };
-            if !locals.iter().any(|local| *local == name) {
+            if !locals.contains(&name) {
                 found.push(VariablePath { name: name.to_owned(), attributes, place: place.clone() });
             }
         });
