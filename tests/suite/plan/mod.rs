@@ -3,6 +3,7 @@
 mod base_spec;
 mod join;
 mod image_tables;
+mod hcl;
 mod label;
 mod mention;
 mod mode;
