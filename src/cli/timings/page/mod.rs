@@ -117,7 +117,15 @@ mod tests {
     fn recording(count: usize, title: &str) -> Recording {
         let platform = Platform::new("linux", "amd64", None);
         let step = |index| PlannedStep {
-            place: StepPlace { index, title, stage: title, platform: &platform, number: index + 1, line: None },
+            place: StepPlace {
+                index,
+                title,
+                target: None,
+                stage: title,
+                platform: &platform,
+                number: index + 1,
+                line: None,
+            },
             base: None,
             stands_on: index.checked_sub(1).into_iter().collect(),
             layer: None,
