@@ -10,6 +10,7 @@ pub mod dockerfile;
 pub mod dockerignore;
 mod git_arguments;
 mod git_url;
+pub mod hcl;
 mod http_url;
 pub mod label;
 mod limit;
