@@ -91,6 +91,7 @@ impl ProjectFlags {
             warn: &|text| tell(&format!("warning: {text}")),
             interpolates: !left.variables,
             resolves_paths: !left.paths,
+            has_builds_alone: false,
         };
         Project::read(request, &reader)
     }

@@ -21,7 +21,7 @@ pub struct BakeDefinition {
     /// What buildx lets pass, and what is a mistake all the same.
     pub faults: Vec<Error>,
     /// The functions that were called and that answer otherwise each time.
-    pub unsteady: Vec<&'static str>,
+    pub unsteady: Vec<String>,
     /// Where targets and their keys were written.
     pub(super) places: BTreeMap<String, TargetPlaces>,
     /// The place of a target among `targets`.

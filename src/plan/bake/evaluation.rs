@@ -33,6 +33,7 @@ pub(super) struct Evaluation<'a> {
     pub by_name: BTreeMap<(&'static str, String), Vec<usize>>,
     /// What is known of groups and targets so far, as values.
     pub known: BTreeMap<(&'static str, String), Value>,
+    built_in: BTreeSet<String>,
     /// The definitions that are being evaluated, as they refer to each other.
     open: Vec<String>,
     /// The functions that were called and that answer otherwise each time.
@@ -40,7 +41,7 @@ pub(super) struct Evaluation<'a> {
 }
 
 /// The names that are there whatever the files define.
-pub(super) type BuiltIn = BTreeMap<String, String>;
+pub type BuiltIn = BTreeMap<String, String>;
 
 impl<'a> Evaluation<'a> {
     /// Sorts what `bodies` define, of which the later ones go before the earlier.
@@ -61,6 +62,7 @@ impl<'a> Evaluation<'a> {
             blocks: Vec::new(),
             by_name: BTreeMap::new(),
             known: BTreeMap::new(),
+            built_in: built_in.keys().cloned().collect(),
             open: Vec::new(),
             unsteady: BTreeSet::new(),
         };
@@ -90,15 +92,9 @@ impl<'a> Evaluation<'a> {
         Ok(evaluation)
     }
 
-    /// Returns whether there is a variable of this name.
+    /// Returns whether there is a variable of this name, of the files or built in.
     pub fn is_variable(&self, name: &str) -> bool {
-        self.variables.contains_key(name)
-            || (!self.attributes.contains_key(name) && self.scope.variables.contains_key(name))
-    }
-
-    /// Returns the names of the variables.
-    pub fn variable_names(&self) -> impl Iterator<Item = &'a str> {
-        self.variables.keys().copied()
+        self.variables.contains_key(name) || self.built_in.contains(name)
     }
 
     /// Evaluates all variables, and then sees whether each is as it must be.
@@ -118,7 +114,10 @@ impl<'a> Evaluation<'a> {
         let names: Vec<&str> = self.functions.keys().copied().collect();
         for name in names {
             let place = self.functions.get(name).map(|block| block.place.clone());
-            self.function(name).map_err(|error| place.map_or(error, |place| place.blame(error)))?;
+            self.function(name).map_err(|error| match place {
+                Some(place) => place.blame(error),
+                None => error,
+            })?;
         }
         Ok(())
     }
@@ -205,8 +204,7 @@ impl<'a> Evaluation<'a> {
             (None, Some(variable), default) => self.variable_value(&variable, default)?,
             // An attribute of a variable's name is its default.
             (Some(attribute), Some(variable), Some(value)) => {
-                let untyped = VariableBlock { default: Some(attribute), ..variable.untyped() };
-                self.variable_value(&untyped, Some(value))?
+                self.variable_value(&variable.untyped(attribute), Some(value))?
             }
             (_, _, Some(value)) => value,
             (_, _, None) => Value::text(""),
@@ -262,17 +260,12 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Notes that something is being evaluated.
-    pub fn enter(&mut self, name: &str, place: &BakePlace) -> Result<()> {
+    fn enter(&mut self, name: &str, place: &BakePlace) -> Result<()> {
         if self.open.len() >= LONGEST_CHAIN {
             return Err(place.error(format!("more than {LONGEST_CHAIN} definitions refer to each other in a row")));
         }
         self.open.push(name.to_owned());
         Ok(())
-    }
-
-    /// Notes that it was evaluated.
-    pub fn leave(&mut self) {
-        self.open.pop();
     }
 }
 

@@ -1,7 +1,7 @@
 //! From definitions to the targets that are to be built: what each inherits, what the command line changes, and what it takes from
 //! others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::allowance::Allowances;
 use super::definition::BakeDefinition;
@@ -14,11 +14,11 @@ use crate::oci::Map;
 /// How long a chain of targets may be that inherit or take from each other.
 const LONGEST_CHAIN: usize = 200;
 
-/// The most that targets may come to by what they inherit, in definitions that are laid over another.
-const MOST_INHERITED: usize = 200_000;
+/// The most values that targets may come to by what they inherit.
+const MOST_INHERITED: usize = 2_000_000;
 
 /// The targets that are asked for and those that they take from, resolved.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct ResolvedBake {
     /// The targets by their names.
     pub targets: Map<BakeTarget>,
@@ -26,6 +26,8 @@ pub struct ResolvedBake {
     pub groups: Map<BakeGroup>,
     /// What the command line allows.
     pub allowances: Allowances,
+    /// What buildx lets pass, and what is a mistake all the same.
+    pub faults: Vec<Error>,
 }
 
 /// What is asked of definitions.
@@ -51,6 +53,8 @@ impl BakeDefinition {
             overrides,
             allowances: request.allowances,
             left: MOST_INHERITED,
+            open: Vec::new(),
+            faults: Vec::new(),
             targets: Map::new(),
         };
         let mut groups: Map<BakeGroup> = Map::new();
@@ -75,11 +79,12 @@ impl BakeDefinition {
             default.targets.dedup();
         }
         let asked: Vec<String> = resolving.targets.keys().cloned().collect();
-        let mut checked = BTreeMap::new();
+        let mut linked = BTreeSet::new();
         for name in &asked {
-            resolving.link(name, &mut Vec::new(), &mut checked)?;
+            resolving.link(name, &mut Vec::new(), &mut linked)?;
         }
-        Ok(ResolvedBake { targets: resolving.targets, groups, allowances: resolving.allowances })
+        let Resolving { targets, allowances, faults, .. } = resolving;
+        Ok(ResolvedBake { targets, groups, allowances, faults })
     }
 }
 
@@ -88,6 +93,9 @@ struct Resolving<'a> {
     overrides: OverrideSet,
     allowances: Allowances,
     left: usize,
+    /// The targets that are being resolved, as they inherit from each other.
+    open: Vec<String>,
+    faults: Vec<Error>,
     targets: Map<BakeTarget>,
 }
 
@@ -95,7 +103,7 @@ impl Resolving<'_> {
     /// Returns a target with all that it inherits.
     fn target(&mut self, name: &str) -> Result<BakeTarget> {
         let mut visited = BTreeMap::new();
-        let Some(mut target) = self.inherited(name, &mut visited, 0)? else {
+        let Some(mut target) = self.inherited(name, &mut visited)? else {
             return Err(self.definition.missing(name));
         };
         target.inherits = None;
@@ -111,25 +119,28 @@ impl Resolving<'_> {
         &mut self,
         name: &str,
         visited: &mut BTreeMap<String, Option<BakeTarget>>,
-        depth: usize,
     ) -> Result<Option<BakeTarget>> {
         if let Some(target) = visited.get(name) {
             return Ok(target.clone());
         }
         let definition = self.definition;
         let own = definition.target(name).ok_or_else(|| definition.missing(name))?;
-        self.left = self.left.saturating_sub(1 + own.inherits.as_ref().map_or(0, Vec::len));
-        if depth > LONGEST_CHAIN || self.left == 0 {
-            let error = Error::input(format!("targets inherit too much from each other, down to `{name}`"));
-            return Err(definition.blame(name, "inherits", error));
-        }
         visited.insert(name.to_owned(), None);
+        self.open.push(name.to_owned());
         let mut target = BakeTarget { name: name.to_owned(), ..BakeTarget::default() };
         for parent in own.inherits.iter().flatten() {
-            let parent = self.inherited(parent, visited, depth + 1);
-            let parent = parent.map_err(|error| definition.blame(name, "inherits", error))?;
-            parent.into_iter().for_each(|parent| target.merge(parent));
+            let known = self.inherited(parent, visited);
+            match known.map_err(|error| definition.blame(name, "inherits", error))? {
+                Some(parent) => target.merge(parent),
+                None => self.note_loop(parent, name),
+            }
+            self.left = self.left.saturating_sub(target.weight());
+            if self.open.len() > LONGEST_CHAIN || self.left == 0 {
+                let error = Error::input(format!("targets inherit too much from each other, down to `{name}`"));
+                return Err(definition.blame(name, "inherits", error));
+            }
         }
+        self.open.pop();
         target.merge(own.clone());
         self.overrides.apply(name, &mut target, &mut self.allowances)?;
         target.normalize();
@@ -137,37 +148,47 @@ impl Resolving<'_> {
         Ok(Some(target))
     }
 
+    /// Notes that `name` inherits from `parent`, which inherits from it.
+    fn note_loop(&mut self, parent: &str, name: &str) {
+        let way: Vec<&str> = self.open.iter().map(String::as_str).skip_while(|open| *open != parent).collect();
+        let error = Error::input(format!("targets inherit from each other in a circle: {} -> {parent}", way.join(" -> ")));
+        let error = self.definition.blame(name, "inherits", error);
+        if !self.faults.iter().any(|fault| fault.excerpt == error.excerpt) {
+            self.faults.push(error);
+        }
+    }
+
     /// Resolves the targets that `name` takes from. `open` are those that take from it.
-    fn link(&mut self, name: &str, open: &mut Vec<String>, checked: &mut BTreeMap<String, ()>) -> Result<()> {
-        if checked.contains_key(name) {
+    fn link(&mut self, name: &str, open: &mut Vec<String>, linked: &mut BTreeSet<String>) -> Result<()> {
+        if linked.contains(name) {
             return Ok(());
         }
-        let blame = |error: Error| self.definition.blame(name, "contexts", error);
+        let definition = self.definition;
+        let wrong = |message: String| definition.blame(name, "contexts", Error::input(message));
         if open.len() > LONGEST_CHAIN {
-            return Err(blame(Error::input(format!("more than {LONGEST_CHAIN} targets take from each other in a row"))));
+            return Err(wrong(format!("more than {LONGEST_CHAIN} targets take from each other in a row")));
         }
         open.push(name.to_owned());
         let contexts = self.targets.get(name).map(|target| target.contexts.clone()).unwrap_or_default();
         for other in contexts.values().filter_map(|context| context.strip_prefix("target:")) {
             if other == name {
-                return Err(self.definition.blame(name, "contexts", Error::input(format!("target {other} cannot link to itself"))));
+                return Err(wrong(format!("target {other} cannot link to itself")));
             }
             if let Some(at) = open.iter().position(|open| open == other) {
                 let way = open[at..].join(" -> ");
-                let error = Error::input(format!("infinite loop from {name} to {other}: {way} -> {other}"));
-                return Err(self.definition.blame(name, "contexts", error));
+                return Err(wrong(format!("infinite loop from {name} to {other}: {way} -> {other}")));
             }
             if !self.targets.contains_key(other) {
-                let linked = self.target(other).map_err(|error| self.definition.blame(name, "contexts", error))?;
+                let provider = self.target(other).map_err(|error| self.definition.blame(name, "contexts", error))?;
                 let nowhere = OutputEntry { kind: "cacheonly".to_owned(), ..OutputEntry::default() };
-                let linked = BakeTarget { outputs: Some(vec![nowhere]), is_linked: true, ..linked };
-                self.targets.insert(other.to_owned(), linked);
+                let provider = BakeTarget { outputs: Some(vec![nowhere]), is_linked: true, ..provider };
+                self.targets.insert(other.to_owned(), provider);
             }
-            self.link(other, open, checked)?;
+            self.link(other, open, linked)?;
             self.take_from(name, other)?;
         }
         open.pop();
-        checked.insert(name.to_owned(), ());
+        linked.insert(name.to_owned());
         Ok(())
     }
 

@@ -57,13 +57,12 @@ impl BakeDefinition {
             let all = self.groups().iter().map(|group| &group.name);
             let all = all.chain(self.targets().iter().map(|target| &target.name));
             let pattern = pattern(&word)?;
-            let before = names.len();
             let mut is_met = false;
             for name in all.filter(|name| pattern.matches(name)) {
                 is_met = true;
                 add(&mut names, name.clone());
             }
-            if !is_met && names.len() == before {
+            if !is_met {
                 let error = Error::not_found(format!("could not find any target matching \"{word}\""));
                 let near = suggestion(&word, self.targets().iter().map(|target| target.name.as_str()));
                 return Err(match near {

@@ -186,6 +186,19 @@ impl BakeTarget {
         self.contexts.retain(|_, context| !context.is_empty());
     }
 
+    /// Returns of about how many values it is made.
+    pub(super) fn weight(&self) -> usize {
+        fn length<T>(list: &Option<Vec<T>>) -> usize {
+            list.as_ref().map_or(0, Vec::len)
+        }
+        let maps = [&self.args, &self.labels, &self.extra_hosts].into_iter().map(Map::len).sum::<usize>();
+        let texts = [&self.inherits, &self.annotations, &self.tags, &self.platforms, &self.no_cache_filter];
+        let others = [&self.ulimits, &self.entitlements].into_iter().chain(texts).map(length).sum::<usize>();
+        let caches = length(&self.cache_from) + length(&self.cache_to) + length(&self.outputs);
+        let rest = length(&self.attest) + length(&self.secrets) + length(&self.ssh) + length(&self.policy);
+        1 + maps + self.contexts.len() + others + caches + rest
+    }
+
     /// Returns it as a definition that reads the same: text in which templates could begin is escaped.
     pub fn escaped(&self) -> BakeTarget {
         let mut escaped = self.clone();

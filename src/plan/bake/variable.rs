@@ -105,10 +105,15 @@ impl<'a> VariableBlock<'a> {
         })
     }
 
+    /// Returns the same without its type, and with another default.
+    pub fn untyped(self, default: &'a HclAttribute) -> Self {
+        VariableBlock { kind: None, default: Some(default), ..self }
+    }
+
     /// Returns its type; none if it says none.
     pub fn kind(&self) -> Result<Option<Type>> {
         match self.kind {
-            Some(kind) if kind.keyword() != Some("null") => Type::read(kind).map(Some),
+            Some(kind) if kind.keyword() != Some("null") => kind.type_constraint().map(Some),
             _ => Ok(None),
         }
     }
@@ -121,7 +126,7 @@ impl<'a> Evaluation<'a> {
         let kind = block.kind()?;
         let default = match (default, &kind, block.default) {
             (Some(value), Some(kind), Some(attribute)) => Some(convert(&value, kind).map_err(|why| {
-                attribute.value.place.error(format!("the default of the variable {name} is not {kind}: {why}"))
+                attribute.value.place.error(format!("the default of the variable {name} is not {}: {why}", kind.name()))
             })?),
             (value, ..) => value,
         };
@@ -141,7 +146,7 @@ impl<'a> Evaluation<'a> {
             (Some(kind), _) => text_value(&given.text, &kind),
             (None, None | Some(Type::Any)) => Ok(Value::text(given.text.as_str())),
             (None, Some(kind)) if kind.is_primitive() => text_value(&given.text, &kind),
-            (None, Some(kind)) => Err(format!("its default is {kind}, and it has no type that says what text stands for")),
+            (None, Some(kind)) => Err(format!("its default is {}, and no type says what text stands for", kind.name())),
         }
         .map_err(wrong)
     }
@@ -168,7 +173,7 @@ impl<'a> Evaluation<'a> {
         Ok(ListedVariable {
             name: block.name.to_owned(),
             description,
-            kind: kind.map(|kind| kind.to_string()).unwrap_or_default(),
+            kind: kind.map(|kind| kind.constraint_name()).unwrap_or_default(),
             value: shown,
         })
     }

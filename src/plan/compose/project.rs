@@ -40,7 +40,7 @@ impl Project {
         };
         variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let mut file = loading.files(files, ProjectScope { directory, variables: &variables }, &[])?;
-        if reader.interpolates {
+        if reader.interpolates && !reader.has_builds_alone {
             normal::normalize(&mut file, &name, &variables);
         }
         let mut project = Project { name, directory: directory.to_owned(), variables, file, active: BTreeSet::new() };
