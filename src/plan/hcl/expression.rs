@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use hcl_edit::Ident;
+
 use super::place::BakePlace;
 use super::value::Value;
 
@@ -81,7 +83,7 @@ pub(super) enum TemplatePart {
 
 #[derive(Debug, Clone)]
 pub(super) enum ObjectKey {
-    Name(String, BakePlace),
+    Name(String),
     Expression(Expression),
 }
 
@@ -146,7 +148,7 @@ impl Expression {
             ExpressionKind::Literal(Value::Bool(true)) => Some("true"),
             ExpressionKind::Literal(Value::Bool(false)) => Some("false"),
             ExpressionKind::Literal(Value::Null(_)) => Some("null"),
-            ExpressionKind::Json { text, .. } if is_name(text) => Some(text),
+            ExpressionKind::Json { text, .. } if Ident::try_new(text.as_str()).is_ok() => Some(text),
             _ => None,
         }
     }
@@ -259,12 +261,6 @@ impl Expression {
             ExpressionKind::Call(call) => call.arguments.iter().for_each(|argument| argument.visit(locals, see)),
         }
     }
-}
-
-/// Whether `text` is one name of HCL.
-pub(super) fn is_name(text: &str) -> bool {
-    let is_start = |c: char| c.is_alphabetic() || c == '_';
-    text.starts_with(is_start) && text.chars().all(|c| is_start(c) || c.is_numeric() || c == '-')
 }
 
 fn visit_parts<'a>(

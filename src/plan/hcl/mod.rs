@@ -5,7 +5,9 @@
 //! can bring them into an order, and is evaluated to a [`Value`] in a [`Scope`]. Values, their types and what they are converted to
 //! are those of HCL (go-cty), as are the functions.
 
+mod access;
 mod body;
+mod call;
 mod compare;
 mod constraint;
 mod convert;
@@ -14,10 +16,16 @@ mod evaluate;
 mod expression;
 mod fit;
 mod functions;
+mod json;
+mod json_text;
+mod layout;
 mod number;
+mod operation;
 mod place;
 mod read;
 mod scope;
+mod syntax;
+mod template;
 mod typed;
 mod types;
 mod value;
@@ -29,7 +37,8 @@ pub use expression::{Expression, FunctionName, VariablePath};
 pub use functions::{is_function, is_reproducible};
 pub use number::Number;
 pub use place::{BakePlace, BakeText};
-pub use read::{read_hcl, read_json};
+pub use json::read_json;
+pub use read::read_hcl;
 pub use scope::{EvaluationBudget, Scope, Surroundings, UserFunction};
 pub use typed::{json_value, text_value, value_json};
 pub use types::{AttributeType, Type};

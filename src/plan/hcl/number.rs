@@ -89,9 +89,17 @@ impl Number {
         Some(Number::rounded(number.is_sign_negative(), mantissa.into(), exponent, false, 53))
     }
 
-    /// Returns a whole number that is as exact as numbers are that are read from text.
+    /// Returns a whole number with all of its bits.
     pub fn from_integer(number: &BigInt) -> Number {
-        let precision = number.bits().max(TEXT_PRECISION);
+        Number::integer(number, number.bits().max(COUNT_PRECISION))
+    }
+
+    /// Returns a whole number that is as exact as this one.
+    pub fn as_exact(&self, number: &BigInt) -> Number {
+        Number::integer(number, self.precision)
+    }
+
+    fn integer(number: &BigInt, precision: u64) -> Number {
         Number::rounded(number.sign() == Sign::Minus, number.magnitude().clone(), 0, false, precision)
     }
 
@@ -220,8 +228,7 @@ impl Number {
         if other.is_zero() {
             return Some(self.clone());
         }
-        let (sign, wholes) = self.divide(other)?.truncated()?.into_parts();
-        let wholes = Number::rounded(sign == Sign::Minus, wholes, 0, false, self.precision);
+        let wholes = self.as_exact(&self.divide(other)?.truncated()?);
         self.sum(&wholes.product(other, self.precision)?.negate(), self.precision)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::expression::Expression;
-use super::value::{Measure, Value};
+use super::value::{LONG_TEXT, Measure, Value};
 
 /// The values that one budget pays for: each that an expression evaluates to costs what it weighs.
 const MOST_WORK: usize = 20_000_000;
@@ -82,6 +82,11 @@ impl EvaluationBudget {
     /// Takes off what `value` costs. Fails for one that is too large at all.
     pub(super) fn spend_on(&self, value: &Value) -> Result<(), String> {
         self.spend_size(value.measure())
+    }
+
+    /// Takes off what text costs of which so many bytes are there. Fails if it is too large at all.
+    pub(super) fn spend_on_text(&self, length: usize) -> Result<(), String> {
+        self.spend_size(Measure { weight: length / LONG_TEXT, depth: 1 })
     }
 
     fn spend_size(&self, Measure { weight, depth }: Measure) -> Result<(), String> {

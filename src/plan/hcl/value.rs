@@ -9,7 +9,7 @@ use super::number::Number;
 use super::types::Type;
 
 /// In bytes: so much of a text weighs as much as one value more.
-const LONG_TEXT: usize = 32;
+pub(super) const LONG_TEXT: usize = 32;
 
 /// A value, which knows its type. To clone one is cheap.
 #[derive(Debug, Clone)]

@@ -1,12 +1,32 @@
-//! The functions that are always there.
+//! The functions that are always there, by their subjects.
+
+mod function;
+mod logic;
+mod number;
+
+pub(super) use function::{Arguments, Failure, Function};
+
+/// All functions but those that take expressions rather than values.
+const ALL: &[&[Function]] = &[logic::FUNCTIONS, number::FUNCTIONS];
+
+/// The functions that take expressions.
+pub(super) const OF_EXPRESSIONS: &[&str] = &["can", "convert", "try"];
 
 /// Returns whether there is a function of this name without any file defining it.
 pub fn is_function(name: &str) -> bool {
-    let _ = name;
-    false
+    names().any(|other| other == name)
 }
 
 /// Returns whether the function of this name gives the same on every day and machine.
 pub fn is_reproducible(name: &str) -> bool {
     !matches!(name, "bcrypt" | "timestamp" | "uuidv4" | "homedir")
+}
+
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let of_values = ALL.iter().copied().flatten().map(|function| function.name);
+    OF_EXPRESSIONS.iter().copied().chain(of_values)
+}
+
+pub(super) fn find(name: &str) -> Option<&'static Function> {
+    ALL.iter().copied().flatten().find(|function| function.name == name)
 }
