@@ -1,7 +1,6 @@
 //! Which values are the same, and in which order they stand in a set.
 
 use std::cmp::Ordering;
-use std::fmt::Write;
 
 use super::types::Type;
 use super::value::{SequenceKind, Value};
@@ -65,8 +64,7 @@ fn spell(value: &Value, text: &mut String) {
         Value::Null(_) => text.push('~'),
         Value::Bool(value) => text.push(if *value { 'T' } else { 'F' }),
         Value::Number(number) => text.push_str(&number.general(Some(10), 'e', 10)),
-        // A string that is written to never fails.
-        Value::String(value) => drop(write!(text, "{value:?}")),
+        Value::String(value) => text.push_str(&format!("{value:?}")),
         Value::Sequence(sequence) => {
             let (start, end) = if sequence.kind == SequenceKind::Tuple { ('<', '>') } else { ('[', ']') };
             text.push(start);
@@ -81,7 +79,7 @@ fn spell(value: &Value, text: &mut String) {
             text.push(if is_map { '{' } else { '<' });
             for (name, value) in &mapping.values {
                 if is_map {
-                    drop(write!(text, "{name:?}:"));
+                    text.push_str(&format!("{name:?}:"));
                 }
                 spell(value, text);
                 text.push(';');

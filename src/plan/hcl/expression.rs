@@ -258,7 +258,11 @@ impl Expression {
                 parts.condition.iter().for_each(|condition| condition.visit(locals, see));
                 locals.truncate(outer);
             }
-            ExpressionKind::Call(call) => call.arguments.iter().for_each(|argument| argument.visit(locals, see)),
+            // The second argument of `convert` is a type, whose words are no variables.
+            ExpressionKind::Call(call) => {
+                let count = if call.name == "convert" { 1 } else { call.arguments.len() };
+                call.arguments.iter().take(count).for_each(|argument| argument.visit(locals, see));
+            }
         }
     }
 }

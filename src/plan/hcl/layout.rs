@@ -62,7 +62,11 @@ impl<'a> Layout<'a> {
             self.blank(0, BYTE_ORDER_MARK.len());
             self.at = BYTE_ORDER_MARK.len();
         }
-        while self.at < self.bytes.len() {
+        while let Some(c) = self.text[self.at..].chars().next() {
+            if !c.is_ascii() {
+                self.at += c.len_utf8();
+                continue;
+            }
             match open.last().map(|open| open.what) {
                 Some(Within::Quotes | Within::Heredoc(..) | Within::Template) => self.literal(&mut open)?,
                 _ => self.code(&mut open)?,

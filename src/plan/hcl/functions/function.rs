@@ -178,6 +178,11 @@ impl Arguments<'_> {
         self.values.get(place).and_then(Value::as_elements).unwrap_or_default()
     }
 
+    /// Takes off the budget what text of `length` bytes costs. Fails if that is too long.
+    pub fn expect_text(&self, length: usize) -> Result<(), Failure> {
+        Ok(self.budget.spend_on_text(length)?)
+    }
+
     /// Takes `work` off the budget.
     pub fn spend(&self, work: usize) -> Result<(), Failure> {
         Ok(self.budget.spend(work)?)

@@ -1,13 +1,40 @@
 //! The functions that are always there, by their subjects.
 
+mod calendar;
+mod collection;
+mod csv;
+mod encoding;
+mod format;
 mod function;
+mod hash;
 mod logic;
+mod network;
 mod number;
+mod regex;
+mod sequence;
+mod set;
+mod string;
+mod time;
+mod version;
 
 pub(super) use function::{Arguments, Failure, Function};
 
 /// All functions but those that take expressions rather than values.
-const ALL: &[&[Function]] = &[logic::FUNCTIONS, number::FUNCTIONS];
+const ALL: &[&[Function]] = &[
+    collection::FUNCTIONS,
+    encoding::FUNCTIONS,
+    format::FUNCTIONS,
+    hash::FUNCTIONS,
+    logic::FUNCTIONS,
+    network::FUNCTIONS,
+    number::FUNCTIONS,
+    regex::FUNCTIONS,
+    sequence::FUNCTIONS,
+    set::FUNCTIONS,
+    string::FUNCTIONS,
+    time::FUNCTIONS,
+    version::FUNCTIONS,
+];
 
 /// The functions that take expressions.
 pub(super) const OF_EXPRESSIONS: &[&str] = &["can", "convert", "try"];

@@ -34,7 +34,7 @@ pub const FUNCTIONS: &[Function] = &[
     }),
     Function::new("parseint", &[any("number"), number("base")], parse_int),
     Function::new("pow", &[number("num"), number("power")], |given| {
-        float(given.number(0)?.to_f64().powf(given.number(1)?.to_f64()))
+        float(power(given.number(0)?.to_f64(), given.number(1)?.to_f64()))
     }),
     Function::new("signum", &[number("num")], |given| Ok(Number::from(given.integer(0)?.signum()).into())),
     Function::new("subtract", PAIR, |given| operate(given, BinaryOperation::Subtract)),
@@ -66,6 +66,44 @@ fn int(given: &Arguments<'_>) -> Result<Value, Failure> {
 
 fn float(number: f64) -> Result<Value, Failure> {
     Number::from_f64(number).map(Value::Number).ok_or_else(|| "the result is no number".into())
+}
+
+/// Whole powers are made of squares of the mantissa, as they are elsewhere: the last digits would be others.
+fn power(base: f64, exponent: f64) -> f64 {
+    let is_plain = base.is_normal() && exponent.fract() == 0.0 && exponent.abs() < 4096.0 && exponent != 0.0;
+    if !is_plain {
+        return base.powf(exponent);
+    }
+    const FRACTION: u64 = (1 << 52) - 1;
+    let bits = base.to_bits();
+    // From a half to below one.
+    let mut square = f64::from_bits(bits & (1 << 63 | FRACTION) | 1022 << 52);
+    let mut square_power = (bits >> 52 & 0x7ff) as i32 - 1022;
+    let (mut product, mut product_power) = (1.0, 0i32);
+    let mut left = exponent.abs() as u32;
+    while left > 0 {
+        if square_power.abs() > 4096 {
+            product_power = product_power.saturating_add(square_power);
+            break;
+        }
+        if left & 1 == 1 {
+            product *= square;
+            product_power += square_power;
+        }
+        square *= square;
+        square_power *= 2;
+        if square < 0.5 {
+            square *= 2.0;
+            square_power -= 1;
+        }
+        left >>= 1;
+    }
+    if exponent < 0.0 {
+        (product, product_power) = (1.0 / product, -product_power);
+    }
+    // In two steps, for the power alone may lie beyond all numbers.
+    let half = product_power.clamp(-2_100, 2_100) / 2;
+    product * 2f64.powi(half) * 2f64.powi(product_power.clamp(-2_100, 2_100) - half)
 }
 
 fn extreme(given: &Arguments<'_>, is_better: fn(&Number, &Number) -> bool) -> Result<Value, Failure> {
