@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::convert::convert;
 use super::evaluate::{Evaluator, Locals};
 use super::expression::{Call, Expression};
-use super::functions::{self, Arguments, Failure};
+use super::functions::{self, Arguments, Failure, Function};
 use super::place::BakePlace;
 use super::scope::UserFunction;
 use super::types::Type;
@@ -29,19 +29,7 @@ impl Evaluator<'_> {
             _ => {}
         }
         if let Some(function) = functions::find(&call.name) {
-            let names: Vec<&str> = function.parameters.iter().map(|parameter| parameter.name).collect();
-            expect(call, &names, function.variadic.is_some(), &arguments, place)?;
-            let blame = |failure: Failure| self.blamed(call, &arguments, place, failure);
-            let mut values = Vec::with_capacity(arguments.len());
-            for (index, argument) in arguments.iter().enumerate() {
-                let value = self.value(argument, locals)?;
-                values.push(function.argument(index, &value).map_err(blame)?);
-            }
-            // What a function reads is paid for as well as what it gives.
-            let weight = values.iter().map(|value| value.measure().weight / 8).sum();
-            self.budget.spend(weight).map_err(|why| place.error(why))?;
-            let given = Arguments { values: &values, surroundings: self.surroundings, budget: self.budget };
-            return function.run(&given).map_err(blame);
+            return self.call_built_in(function, call, &arguments, locals, place);
         }
         match self.scope.functions.get(&call.name) {
             Some(function) => {
@@ -51,6 +39,29 @@ impl Evaluator<'_> {
             }
             None => Err(self.unknown(call)),
         }
+    }
+
+    fn call_built_in(
+        &self,
+        function: &Function,
+        call: &Call,
+        arguments: &[Expression],
+        locals: &Locals<'_>,
+        place: &BakePlace,
+    ) -> Result<Value> {
+        let names: Vec<&str> = function.parameters.iter().map(|parameter| parameter.name).collect();
+        expect(call, &names, function.variadic.is_some(), arguments, place)?;
+        let mut values = Vec::with_capacity(arguments.len());
+        for (index, argument) in arguments.iter().enumerate() {
+            let value = self.value(argument, locals)?;
+            let value = function.argument(index, &value);
+            values.push(value.map_err(|failure| self.blamed(call, arguments, place, failure))?);
+        }
+        // What a function reads is paid for as well as what it gives.
+        let weight = values.iter().map(|value| value.measure().weight / 8).sum();
+        self.budget.spend(weight).map_err(|why| place.error(why))?;
+        let given = Arguments { values: &values, surroundings: self.surroundings, budget: self.budget };
+        function.run(&given).map_err(|failure| self.blamed(call, arguments, place, failure))
     }
 
     fn unknown(&self, call: &Call) -> Error {

@@ -24,11 +24,17 @@ impl Expression {
                 "bool" => Ok(Type::Bool),
                 "number" => Ok(Type::Number),
                 "string" => Ok(Type::String),
-                "list" | "map" | "set" => Err(self.place.error(format!("`{word}` takes the type of its elements"))
+                "list" | "map" | "set" => Err(self
+                    .place
+                    .error(format!("`{word}` takes the type of its elements"))
                     .with_hint(format!("write `{word}(string)`, or `{word}(any)` for any one type"))),
-                "object" => Err(self.place.error("`object` takes the types of its attributes")
+                "object" => Err(self
+                    .place
+                    .error("`object` takes the types of its attributes")
                     .with_hint("write `object({name = string})`")),
-                "tuple" => Err(self.place.error("`tuple` takes the types of its elements")
+                "tuple" => Err(self
+                    .place
+                    .error("`tuple` takes the types of its elements")
                     .with_hint("write `tuple([string, number])`")),
                 word => Err(self.unknown(word)),
             };
@@ -79,7 +85,9 @@ impl Expression {
 
     fn object_type(&self) -> Result<Type> {
         let ExpressionKind::Object(items) = &*self.kind else {
-            return Err(self.place.error("`object` takes types by the names of the attributes")
+            return Err(self
+                .place
+                .error("`object` takes types by the names of the attributes")
                 .with_hint("write `object({name = string})`"));
         };
         let mut attributes = BTreeMap::new();

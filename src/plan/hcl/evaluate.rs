@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::access::{attribute, index};
 use super::convert::convert;
-use super::expression::{Expression, ExpressionKind, ForExpression, ObjectKey, TemplatePart, UnaryOperation};
+use super::expression::{
+    BinaryOperation, Expression, ExpressionKind, ForExpression, ObjectKey, TemplatePart, UnaryOperation,
+};
 use super::fit::unify;
 use super::functions;
 use super::operation::{binary, unary};
@@ -16,12 +18,7 @@ use crate::error::{Result, suggestion};
 
 impl Expression {
     /// Returns its value. Fails, with the place, for what cannot be evaluated and for what the budget does not pay for.
-    pub fn evaluate(
-        &self,
-        scope: &Scope,
-        surroundings: &Surroundings<'_>,
-        budget: &EvaluationBudget,
-    ) -> Result<Value> {
+    pub fn evaluate(&self, scope: &Scope, surroundings: &Surroundings<'_>, budget: &EvaluationBudget) -> Result<Value> {
         Evaluator { scope, surroundings, budget }.value(self, &Locals::None)
     }
 }
@@ -37,9 +34,16 @@ pub(super) struct Evaluator<'a> {
 /// What an expression itself gives names to, the innermost first.
 pub(super) enum Locals<'a> {
     None,
-    Name { name: &'a str, value: Value, outer: &'a Locals<'a> },
+    Name {
+        name: &'a str,
+        value: Value,
+        outer: &'a Locals<'a>,
+    },
     /// The element of the value that a splat is of.
-    Element { value: Value, outer: &'a Locals<'a> },
+    Element {
+        value: Value,
+        outer: &'a Locals<'a>,
+    },
 }
 
 impl Locals<'_> {
@@ -80,61 +84,83 @@ impl<'a> Evaluator<'a> {
         Ok(value)
     }
 
+    /// Every arm is a call, for this stands on the stack once for each expression within another.
     fn value_of(&self, expression: &Expression, locals: &Locals<'_>) -> Result<Value> {
         let place = &expression.place;
         match &*expression.kind {
             ExpressionKind::Literal(value) => Ok(value.clone()),
-            ExpressionKind::Template(parts) => {
-                let mut text = String::new();
-                self.template(parts, locals, place, &mut text)?;
-                Ok(Value::text(text))
-            }
+            ExpressionKind::Template(parts) => self.text(parts, locals, place),
             ExpressionKind::Wrapped(inner)
             | ExpressionKind::Parenthesis(inner)
             | ExpressionKind::Json { template: inner, .. } => self.value(inner, locals),
-            ExpressionKind::Tuple(elements) => {
-                let values = elements.iter().map(|element| self.value(element, locals));
-                Ok(Value::tuple(values.collect::<Result<_>>()?))
-            }
+            ExpressionKind::Tuple(elements) => self.tuple(elements, locals),
             ExpressionKind::Object(items) => self.object(items, locals),
             ExpressionKind::JsonObject(items) => self.json_object(items, locals),
             ExpressionKind::Variable(name) => self.variable(name, locals, place),
-            ExpressionKind::Attribute(source, name) => {
-                let source = self.value(source, locals)?;
-                attribute(&source, name, place)
-            }
-            ExpressionKind::Index(collection, key) => {
-                let (collection, key_value) = (self.value(collection, locals)?, self.value(key, locals)?);
-                index(&collection, &key_value, place)
-            }
+            ExpressionKind::Attribute(source, name) => self.attribute(source, name, locals, place),
+            ExpressionKind::Index(collection, key) => self.index([collection, key], locals, place),
             ExpressionKind::Splat { source, each } => self.splat(source, each, locals),
             ExpressionKind::SplatElement => Ok(locals.element().cloned().unwrap_or_else(Value::null)),
             ExpressionKind::Conditional { condition, yes, no } => self.conditional([condition, yes, no], locals),
-            ExpressionKind::Unary(operation, operand) => {
-                let value = self.value(operand, locals)?;
-                unary(*operation, &value).map_err(|why| {
-                    let sign = if *operation == UnaryOperation::Not { '!' } else { '-' };
-                    operand.place.error(format!("`{sign}` cannot take this: {why}"))
-                })
-            }
-            ExpressionKind::Binary(operation, left, right) => {
-                let values = [self.value(left, locals)?, self.value(right, locals)?];
-                binary(*operation, &values).map_err(|failure| {
-                    let place = match failure.argument {
-                        Some(0) => &left.place,
-                        Some(_) => &right.place,
-                        None => place,
-                    };
-                    let sign = operation.sign();
-                    place.error(match failure.argument {
-                        Some(_) => format!("`{sign}` cannot take this: {}", failure.message),
-                        None => failure.message,
-                    })
-                })
-            }
+            ExpressionKind::Unary(operation, operand) => self.unary(*operation, operand, locals),
+            ExpressionKind::Binary(operation, left, right) => self.binary(*operation, [left, right], locals, place),
             ExpressionKind::For(parts) => self.for_each(parts, locals),
             ExpressionKind::Call(call) => self.call(call, locals, place),
         }
+    }
+
+    fn text(&self, parts: &[TemplatePart], locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
+        let mut text = String::new();
+        self.template(parts, locals, place, &mut text)?;
+        Ok(Value::text(text))
+    }
+
+    fn tuple(&self, elements: &[Expression], locals: &Locals<'_>) -> Result<Value> {
+        let mut values = Vec::with_capacity(elements.len());
+        for element in elements {
+            values.push(self.value(element, locals)?);
+        }
+        Ok(Value::tuple(values))
+    }
+
+    fn attribute(&self, source: &Expression, name: &str, locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
+        let source = self.value(source, locals)?;
+        attribute(&source, name, place)
+    }
+
+    fn index(&self, [collection, key]: [&Expression; 2], locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
+        let collection = self.value(collection, locals)?;
+        let key = self.value(key, locals)?;
+        index(&collection, &key, place)
+    }
+
+    fn unary(&self, operation: UnaryOperation, operand: &Expression, locals: &Locals<'_>) -> Result<Value> {
+        let value = self.value(operand, locals)?;
+        unary(operation, &value).map_err(|why| {
+            let sign = if operation == UnaryOperation::Not { '!' } else { '-' };
+            operand.place.error(format!("`{sign}` cannot take this: {why}"))
+        })
+    }
+
+    fn binary(
+        &self,
+        operation: BinaryOperation,
+        [left, right]: [&Expression; 2],
+        locals: &Locals<'_>,
+        place: &BakePlace,
+    ) -> Result<Value> {
+        let left_value = self.value(left, locals)?;
+        let right_value = self.value(right, locals)?;
+        binary(operation, &[left_value, right_value]).map_err(|failure| {
+            let sign = operation.sign();
+            let blame =
+                |operand: &Expression| operand.place.error(format!("`{sign}` cannot take this: {}", failure.message));
+            match failure.argument {
+                Some(0) => blame(left),
+                Some(_) => blame(right),
+                None => place.error(failure.message),
+            }
+        })
     }
 
     fn variable(&self, name: &str, locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
@@ -150,7 +176,13 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn template(&self, parts: &[TemplatePart], locals: &Locals<'_>, place: &BakePlace, text: &mut String) -> Result<()> {
+    fn template(
+        &self,
+        parts: &[TemplatePart],
+        locals: &Locals<'_>,
+        place: &BakePlace,
+        text: &mut String,
+    ) -> Result<()> {
         for part in parts {
             match part {
                 TemplatePart::Literal(literal) => text.push_str(literal),
@@ -237,9 +269,8 @@ impl<'a> Evaluator<'a> {
             _ => SequenceKind::Tuple,
         };
         let elements = value.as_elements().unwrap_or(std::slice::from_ref(&value));
-        let values = elements.iter().map(|element| {
-            self.value(each, &Locals::Element { value: element.clone(), outer: locals })
-        });
+        let values =
+            elements.iter().map(|element| self.value(each, &Locals::Element { value: element.clone(), outer: locals }));
         let values: Vec<Value> = values.collect::<Result<_>>()?;
         match (kind, values.first().map(Value::kind)) {
             (SequenceKind::Tuple, _) => Ok(Value::tuple(values)),
@@ -302,9 +333,10 @@ impl<'a> Evaluator<'a> {
             let name = self.name(key, &inner)?;
             let group = grouped.entry(name.clone()).or_default();
             if !group.is_empty() && !parts.is_grouped {
-                return Err(key.place.error(format!("two elements give the same key, `{name}`")).with_hint(
-                    "write `...` behind the value to put the values of one key into one list",
-                ));
+                return Err(key
+                    .place
+                    .error(format!("two elements give the same key, `{name}`"))
+                    .with_hint("write `...` behind the value to put the values of one key into one list"));
             }
             group.push(self.value(&parts.value, &inner)?);
         }

@@ -92,7 +92,8 @@ impl JsonReader<'_> {
 
     /// The entries of an object, or of all objects of a list.
     fn entries<'n>(&self, node: &'n JsonNode, what: &str) -> Result<Vec<&'n (JsonKey, JsonNode)>> {
-        let refused = |node: &JsonNode| self.start(node).error(format!("{what} stand in an object, or a list of objects"));
+        let refused =
+            |node: &JsonNode| self.start(node).error(format!("{what} stand in an object, or a list of objects"));
         match &node.kind {
             JsonKind::Null => Ok(Vec::new()),
             JsonKind::Object(entries) => Ok(entries.iter().collect()),

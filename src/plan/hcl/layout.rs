@@ -76,7 +76,8 @@ impl<'a> Layout<'a> {
             Some(Open { what: Within::Template, .. }) | None => {}
             Some(Open { at, what: Within::Heredoc(start, end) }) => {
                 let delimiter = &self.text[*start..*end];
-                let error = (self.place)(*at, *end).error(format!("this text is not closed: there is no line `{delimiter}`"));
+                let error =
+                    (self.place)(*at, *end).error(format!("this text is not closed: there is no line `{delimiter}`"));
                 return Err(error.with_hint("nothing else stands on that line, and it ends"));
             }
             Some(Open { at, .. }) => return Err(self.error(*at, "is not closed")),
@@ -146,7 +147,9 @@ impl<'a> Layout<'a> {
                 Some(Within::Quotes) => {
                     let start = open.last().map_or(at, |open| open.at);
                     let error = (self.place)(start, at).error("this text is not closed before its line ends");
-                    return Err(error.with_hint("write `\\n` for the end of a line, or `<<EOT` for text of several lines"));
+                    return Err(
+                        error.with_hint("write `\\n` for the end of a line, or `<<EOT` for text of several lines")
+                    );
                 }
                 Some(Within::Heredoc(start, end)) => self.heredoc_line(start, end, open),
                 _ => {}
@@ -197,7 +200,8 @@ impl<'a> Layout<'a> {
     /// parser would take that line for the end.
     fn rename(&mut self, start: usize, end: usize, close: usize) {
         let content = &self.text[end..close];
-        let begins_line = |delimiter: &str| content.lines().skip(1).any(|line| line.trim_start().starts_with(delimiter));
+        let begins_line =
+            |delimiter: &str| content.lines().skip(1).any(|line| line.trim_start().starts_with(delimiter));
         if !begins_line(&self.text[start..end]) {
             return;
         }

@@ -8,7 +8,7 @@ use super::expression::Expression;
 use super::value::{LONG_TEXT, Measure, Value};
 
 /// The values that one budget pays for: each that an expression evaluates to costs what it weighs.
-const MOST_WORK: usize = 20_000_000;
+const MOST_WORK: usize = 5_000_000;
 
 /// The values that one value may be made of.
 const LARGEST_VALUE: usize = 1_000_000;
@@ -17,7 +17,7 @@ const LARGEST_VALUE: usize = 1_000_000;
 const DEEPEST_VALUE: usize = 128;
 
 /// How deep expressions may stand within each other while they are evaluated, functions that call functions included.
-const DEEPEST_EVALUATION: usize = 400;
+const DEEPEST_EVALUATION: usize = 250;
 
 /// The variables and functions that an expression may refer to.
 #[derive(Debug, Clone, Default)]

@@ -15,6 +15,10 @@ use super::template::TemplateText;
 use super::value::Value;
 use crate::error::{Error, Result};
 
+/// How many attributes and elements may be taken of each other in a row. The parser has limits for all else that makes an
+/// expression deep.
+const LONGEST_PATH: usize = 32;
+
 /// What the parser has read from, and where its parts stand.
 pub struct Syntax<'a> {
     /// The text as it was written.
@@ -127,7 +131,9 @@ impl Syntax<'_> {
                     (Parsed::Null(_) | Parsed::Bool(_), Some(name)) => return Ok(ObjectKey::Name(name.to_owned())),
                     (Parsed::Traversal(traversal), _) if matches!(traversal.expr, Parsed::Variable(_)) => {
                         let error = expression.place.error("this may be a key with points in it, or a variable");
-                        return Err(error.with_hint("put a key between quotation marks, a variable between parentheses"));
+                        return Err(
+                            error.with_hint("put a key between quotation marks, a variable between parentheses")
+                        );
                     }
                     _ => {}
                 }
@@ -160,6 +166,10 @@ impl Syntax<'_> {
     }
 
     fn traversal(&self, traversal: &Traversal) -> Result<Expression> {
+        if let Some(further) = traversal.operators.get(LONGEST_PATH) {
+            let message = format!("this is more than {LONGEST_PATH} attributes and elements of each other");
+            return Err(self.place_of(further).error(message));
+        }
         let source = self.expression(&traversal.expr)?;
         self.traversed(source, &traversal.operators)
     }

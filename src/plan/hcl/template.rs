@@ -72,9 +72,9 @@ impl Tokens<'_, '_> {
                 Element::Literal(literal) => {
                     let source = literal.span().and_then(|span| self.syntax.source.get(span)).unwrap_or_default();
                     let lines = source.split_inclusive('\n');
-                    self.all.extend(lines.map(|line| {
-                        (Token::Literal(line.replace("$${", "${").replace("%%{", "%{")), Strip::None)
-                    }));
+                    self.all.extend(
+                        lines.map(|line| (Token::Literal(line.replace("$${", "${").replace("%%{", "%{")), Strip::None)),
+                    );
                 }
                 Element::Interpolation(interpolation) => {
                     let inner = self.syntax.expression(&interpolation.expr)?;

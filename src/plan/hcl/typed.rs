@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::compare::set;
 use super::convert::convert;
-use super::json_text::{JsonKind, JsonNode, parse};
+use super::json_text::{JsonKey, JsonKind, JsonNode, parse};
 use super::number::Number;
 use super::place::BakeText;
 use super::types::Type;
@@ -37,11 +37,14 @@ pub fn text_value(text: &str, kind: &Type) -> Result<Value, String> {
         Type::Map(element) => {
             let mut values = BTreeMap::new();
             for field in fields()? {
-                let (name, value) = field.split_once(':').ok_or_else(|| format!("\"{field}\" is not NAME:VALUE"))?;
-                if value.contains(':') {
-                    return Err(format!("\"{field}\" is not NAME:VALUE: there is more than one colon"));
+                // A field is a record of its own, with colons for commas.
+                match csv_fields(&with_colons_for_commas(&field)).as_deref() {
+                    Some([name, value]) => {
+                        let value = primitive(&with_colons_for_commas(value), element)?;
+                        values.insert(with_colons_for_commas(name), value);
+                    }
+                    _ => return Err(format!("\"{field}\" is not NAME:VALUE")),
                 }
-                values.insert(name.to_owned(), primitive(value, element)?);
             }
             Ok(Value::map((**element).clone(), values))
         }
@@ -70,15 +73,28 @@ fn all_of(fields: &[String], kind: &Type) -> Result<Vec<Value>, String> {
     fields.iter().map(|field| primitive(field, kind)).collect()
 }
 
+/// Each of both signs in the place of the other.
+fn with_colons_for_commas(text: &str) -> String {
+    let other = |c: char| match c {
+        ':' => ',',
+        ',' => ':',
+        c => c,
+    };
+    text.chars().map(other).collect()
+}
+
 fn primitive(text: &str, kind: &Type) -> Result<Value, String> {
     match kind {
-        Type::String | Type::Any => Ok(Value::text(text)),
+        Type::String => Ok(Value::text(text)),
         Type::Bool => match text {
             "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(Value::Bool(true)),
             "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(Value::Bool(false)),
             _ => Err(format!("true or false is wanted, and this is \"{text}\"")),
         },
         Type::Number => {
+            let is_parted =
+                |part: &str| part.starts_with(|c: char| c.is_ascii_digit()) && part.len() == part.trim().len();
+            let text = if text.split('_').all(is_parted) { text.replace('_', "") } else { text.to_owned() };
             let number = text.parse::<f64>().ok().filter(|number| number.is_finite()).and_then(Number::from_f64);
             number.map(Value::Number).ok_or_else(|| format!("a number is wanted, and this is \"{text}\""))
         }
@@ -118,6 +134,9 @@ fn typed(node: &JsonNode, kind: &Type) -> Result<Value, String> {
             Err(format!("{} values are wanted, and there are {}", types.len(), nodes.len()))
         }
         (JsonKind::Object(entries), Type::Any | Type::Map(_)) => {
+            if let (Some((kind, value)), Type::Any) = (with_type(entries), kind) {
+                return typed(value, &kind);
+            }
             let element = kind.element().unwrap_or(&Type::Any);
             let values = entries.iter().map(|(key, node)| Ok((key.name.clone(), typed(node, element)?)));
             let object = Value::object(values.collect::<Result<_, String>>()?);
@@ -126,7 +145,8 @@ fn typed(node: &JsonNode, kind: &Type) -> Result<Value, String> {
         (JsonKind::Object(entries), Type::Object(attributes)) => {
             let mut values = BTreeMap::new();
             for (key, node) in entries {
-                let attribute = attributes.get(&key.name).ok_or_else(|| format!("there is no attribute `{}`", key.name))?;
+                let attribute =
+                    attributes.get(&key.name).ok_or_else(|| format!("there is no attribute `{}`", key.name))?;
                 let value = typed(node, &attribute.value).map_err(|why| format!("attribute `{}`: {why}", key.name))?;
                 values.insert(key.name.clone(), value);
             }
@@ -147,6 +167,43 @@ fn typed(node: &JsonNode, kind: &Type) -> Result<Value, String> {
             };
             Err(format!("{} is wanted, and this is {found}", kind.constraint_name()))
         }
+    }
+}
+
+/// The type and the value of a value that says its type itself, as in `{"type": "string", "value": "x"}`.
+fn with_type(entries: &[(JsonKey, JsonNode)]) -> Option<(Type, &JsonNode)> {
+    let value_of = |name: &str| Some(&entries.iter().find(|(key, _)| key.name == name)?.1);
+    let (kind, value) = (value_of("type")?, value_of("value")?);
+    Some((type_of(kind).filter(|_| entries.len() == 2)?, value))
+}
+
+/// The type that a name stands for, or a list of a name and what it takes.
+fn type_of(node: &JsonNode) -> Option<Type> {
+    match &node.kind {
+        JsonKind::Text(name) => match name.as_str() {
+            "dynamic" => Some(Type::Any),
+            "bool" => Some(Type::Bool),
+            "number" => Some(Type::Number),
+            "string" => Some(Type::String),
+            _ => None,
+        },
+        JsonKind::List(nodes) => match nodes.as_slice() {
+            [JsonNode { kind: JsonKind::Text(name), .. }, of] => match (name.as_str(), &of.kind) {
+                ("list", _) => Some(type_of(of)?.list()),
+                ("set", _) => Some(type_of(of)?.set()),
+                ("map", _) => Some(type_of(of)?.map()),
+                ("tuple", JsonKind::List(types)) => {
+                    Some(Type::tuple(types.iter().map(type_of).collect::<Option<Vec<_>>>()?))
+                }
+                ("object", JsonKind::Object(entries)) => {
+                    let types = entries.iter().map(|(key, node)| Some((key.name.clone(), type_of(node)?)));
+                    Some(Type::object(types.collect::<Option<Vec<_>>>()?))
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -190,7 +247,9 @@ fn write_text(text: &str, json: &mut String) {
             '\t' => json.push_str("\\t"),
             '\u{8}' => json.push_str("\\b"),
             '\u{c}' => json.push_str("\\f"),
-            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                json.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
             c => json.push(c),
         }
     }

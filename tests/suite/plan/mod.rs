@@ -1,6 +1,7 @@
 //! What users write, as data: specs, flags, labels, modes and names.
 
 mod base_spec;
+mod hcl;
 mod label;
 mod mode;
 mod names;

@@ -1,7 +1,17 @@
 //! Moments in the calendar.
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -179,7 +189,8 @@ fn read(text: &str) -> Option<Moment> {
     let mut nanoseconds = 0;
     if let Some(fraction) = rest.strip_prefix(['.', ',']) {
         let end = fraction.find(|c: char| !c.is_ascii_digit()).unwrap_or(fraction.len());
-        nanoseconds = format!("{:0<9}", fraction.get(..end.min(9)).filter(|digits| !digits.is_empty())?).parse().ok()?;
+        nanoseconds =
+            format!("{:0<9}", fraction.get(..end.min(9)).filter(|digits| !digits.is_empty())?).parse().ok()?;
         rest = &fraction[end..];
     }
     let offset = match rest {

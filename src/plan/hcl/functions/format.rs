@@ -76,7 +76,12 @@ fn format(given: &Arguments<'_>, values: &[&Value]) -> Result<String, Failure> {
         let written = &rest[literal.len()..rest.len() - after.len()];
         let place = place.unwrap_or(next);
         let Some(value) = values.get(place) else {
-            return Err(format!("there is no value for `{written}`: it wants number {}, and there are {}", place + 1, values.len()).into());
+            return Err(format!(
+                "there is no value for `{written}`: it wants number {}, and there are {}",
+                place + 1,
+                values.len()
+            )
+            .into());
         };
         given.expect_text(verb.width.unwrap_or(0).max(verb.precision.unwrap_or(0)))?;
         let formatted = verb.format(value).map_err(|why| format!("`{written}`: {why}"))?;
@@ -139,9 +144,7 @@ impl Verb {
         match self.letter {
             'v' => match value {
                 Value::String(text) if !self.is_sharp => Ok(self.padded(text)),
-                Value::Number(number) if !self.is_sharp => {
-                    Ok(self.padded(&number.general(None, 'e', PLAIN_POWERS)))
-                }
+                Value::Number(number) if !self.is_sharp => Ok(self.padded(&number.general(None, 'e', PLAIN_POWERS))),
                 _ => Ok(self.padded(&value_json(value)?)),
             },
             't' => Ok(convert(value, &Type::Bool)?.as_bool().unwrap_or_default().to_string()),

@@ -13,7 +13,7 @@ use crate::plan::hcl::value::Value;
 const USUAL_COST: u32 = 10;
 
 /// What is paid for each of the rounds of bcrypt, of which there are `2^cost`.
-const ROUND: usize = 1_000;
+const ROUND: usize = 300;
 
 /// In bytes; what bcrypt takes.
 const LONGEST_PASSWORD: usize = 72;
@@ -81,7 +81,8 @@ fn uuid_of_name(given: &Arguments<'_>) -> Result<Value, Failure> {
         other => other,
     };
     let digits: Vec<u32> = space.chars().filter(|c| *c != '-').map_while(|c| c.to_digit(16)).collect();
-    let is_uuid = digits.len() == 32 && space.len() == 36 && [8, 13, 18, 23].iter().all(|at| space.as_bytes()[*at] == b'-');
+    let is_uuid =
+        digits.len() == 32 && space.len() == 36 && [8, 13, 18, 23].iter().all(|at| space.as_bytes()[*at] == b'-');
     if !is_uuid {
         return Err(Failure::of(0, "it is neither a UUID nor one of dns, url, oid and x500"));
     }
@@ -96,9 +97,8 @@ fn uuid_of_name(given: &Arguments<'_>) -> Result<Value, Failure> {
 /// Base64 of what was encrypted with PKCS #1 v1.5, and the PEM of a key without a password.
 fn rsa_decrypt(given: &Arguments<'_>) -> Result<Value, Failure> {
     let cipher = STANDARD.decode(given.text(0)).map_err(|_| Failure::of(0, "it is not base64"))?;
-    let key = private_key(given.text(1)).ok_or_else(|| {
-        Failure::of(1, "it is no RSA key of 2048 to 8192 bits in PEM without a password")
-    })?;
+    let key = private_key(given.text(1))
+        .ok_or_else(|| Failure::of(1, "it is no RSA key of 2048 to 8192 bits in PEM without a password"))?;
     let mut text = vec![0; key.min_output_size()];
     let decrypted = key.decrypt(&cipher, &mut text).map_err(|_| "the key does not fit what was encrypted")?;
     match std::str::from_utf8(decrypted) {

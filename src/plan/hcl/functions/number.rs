@@ -29,9 +29,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("min", &[], |given| extreme(given, |own, best| own < best)).and_more(number("numbers")),
     Function::new("modulo", PAIR, |given| operate(given, BinaryOperation::Modulo)),
     Function::new("multiply", PAIR, |given| operate(given, BinaryOperation::Multiply)),
-    Function::new("negate", &[number("num")], |given| {
-        Ok(unary(UnaryOperation::Negate, &given.number(0)?.into())?)
-    }),
+    Function::new("negate", &[number("num")], |given| Ok(unary(UnaryOperation::Negate, &given.number(0)?.into())?)),
     Function::new("parseint", &[any("number"), number("base")], parse_int),
     Function::new("pow", &[number("num"), number("power")], |given| {
         float(power(given.number(0)?.to_f64(), given.number(1)?.to_f64()))

@@ -9,7 +9,9 @@ use crate::plan::hcl::value::{SequenceKind, Value};
 
 pub const FUNCTIONS: &[Function] = &[
     Function::new("sethaselement", &[set("set"), any("elem")], |given| {
-        Ok(Value::Bool(given.elements(0).iter().any(|own| given.values.get(1).is_some_and(|other| compare::is_same(own, other)))))
+        Ok(Value::Bool(
+            given.elements(0).iter().any(|own| given.values.get(1).is_some_and(|other| compare::is_same(own, other))),
+        ))
     }),
     Function::new("setintersection", &[set("first_set")], |given| {
         combine(given, |own, others| own.iter().filter(|own| has(others, own)).cloned().collect())
@@ -38,7 +40,8 @@ fn has(elements: &[Value], wanted: &Value) -> bool {
 
 /// Makes one set of all, two by two.
 fn combine(given: &Arguments<'_>, both: fn(&[Value], &[Value]) -> Vec<Value>) -> Result<Value, Failure> {
-    let is_open = |value: &Value| value.kind() == Type::Any.set() && value.as_elements().is_some_and(<[Value]>::is_empty);
+    let is_open =
+        |value: &Value| value.kind() == Type::Any.set() && value.as_elements().is_some_and(<[Value]>::is_empty);
     let kinds = given.values.iter().filter(|value| !is_open(value)).map(Value::kind);
     let elements: Vec<Type> = kinds.filter_map(|kind| kind.element().cloned()).collect();
     let element = match elements.is_empty() {
