@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::plan::bake::ResolvedBake;
 
 /// All that building is told.
+#[expect(dead_code, reason = "what builds many targets at once takes it")]
 pub struct BakeOrder<'a> {
     /// The targets, and what is allowed.
     pub resolved: ResolvedBake,
@@ -27,8 +28,7 @@ pub struct BakeOrder<'a> {
 
 /// Builds the targets.
 pub fn build(order: BakeOrder<'_>) -> Result<()> {
-    let BakeOrder { resolved, remote: _, metadata_file: _, call: _, progress: _, environment: _, beforehand: _ } = order;
-    let names: Vec<&str> = resolved.targets.keys().map(String::as_str).collect();
+    let names: Vec<&str> = order.resolved.targets.keys().map(String::as_str).collect();
     Err(Error::usage(format!("targets are not built yet: {}", names.join(", ")))
         .with_hint("--print shows what they come to"))
 }

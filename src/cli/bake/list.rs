@@ -102,7 +102,7 @@ fn targets(definition: &BakeDefinition) -> Vec<ListedTarget> {
         group: false,
     };
     let group = |group: &crate::plan::bake::BakeGroup| {
-        let mut names = group.targets.clone();
+        let mut names = group.targets.clone().unwrap_or_default();
         names.sort();
         let names = names.join(", ");
         let description = match (group.description.as_str(), names.as_str()) {

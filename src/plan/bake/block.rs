@@ -99,7 +99,7 @@ impl Evaluation<'_> {
         }
         for (old, names) in renamed {
             if names != [old.as_str()] {
-                definition.add_group(BakeGroup { name: old, description: String::new(), targets: names });
+                definition.add_group(BakeGroup { name: old, description: String::new(), targets: Some(names) });
             }
         }
         Ok(())
@@ -195,6 +195,7 @@ impl Evaluation<'_> {
         let variant = &mut self.blocks[at].variants[number];
         if let Some(key) = key {
             if variant.done.contains(key) {
+                self.tell(at, number);
                 return Ok(());
             }
             if !variant.open.insert(key.to_owned()) {
@@ -218,14 +219,19 @@ impl Evaluation<'_> {
             }
             variant.done.insert(attribute.name.clone());
         }
-        let variant = &mut self.blocks[at].variants[number];
-        variant.done.extend(key.map(str::to_owned));
+        self.blocks[at].variants[number].done.extend(key.map(str::to_owned));
+        self.tell(at, number);
+        Ok(())
+    }
+
+    /// Lets expressions see what is known of a group or a target.
+    fn tell(&mut self, at: usize, number: usize) {
+        let (kind, variant) = (self.blocks[at].kind, &self.blocks[at].variants[number]);
         let told = match &variant.output {
             Output::Group(group) => value::of_group(group),
             Output::Target(target) => value::of_target(target),
         };
         self.known.insert((kind, variant.name.clone()), told);
-        Ok(())
     }
 
     /// Does `work` while the variables of a matrix stand for their values.

@@ -32,9 +32,7 @@ pub(super) fn define(files: &[&BakeFile], reader: &BakeReader<'_>, definition: &
         let name = target_name(name);
         check_name(&name).map_err(|error| service.blame_key(error))?;
         let target = target(name.clone(), &project, service, build)?;
-        if !group.targets.contains(&name) {
-            group.targets.push(name);
-        }
+        group.targets.get_or_insert_default().push(name);
         definition.add_target(target, places(service, build));
     }
     if has_services {
@@ -55,7 +53,8 @@ fn project(files: &[&BakeFile], reader: &BakeReader<'_>, warn: &dyn Fn(&str)) ->
         files: &files,
         // Paths stay as they are written: relative to the working directory.
         directory: &PathBuf::new(),
-        name: Some(name.map_or("bake", String::as_str)),
+        name: name.map(String::as_str),
+        usual_name: Some("bake"),
         variables: reader.compose_variables.clone(),
         profiles: &["*".to_owned()],
         services: &[],

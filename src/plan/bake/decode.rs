@@ -54,7 +54,7 @@ pub(super) fn keys(kind: &str) -> &'static [&'static str] {
 pub(super) fn group(group: &mut BakeGroup, attribute: &HclAttribute, value: &Value) -> Result<()> {
     match attribute.name.as_str() {
         "description" => required_text(value).map(|text| group.description = text),
-        _ => texts(value).map(|texts| group.targets = texts.unwrap_or_default()),
+        _ => texts(value).map(|texts| group.targets = texts),
     }
     .map_err(|error| in_attribute(attribute, error))
 }

@@ -90,8 +90,8 @@ impl BakeDefinition {
 
     /// Puts `group` in the place of the one of its name, or adds it.
     pub(super) fn put_group(&mut self, group: BakeGroup) {
-        match self.group_by_name.get(&group.name) {
-            Some(at) => self.groups[*at] = group,
+        match self.group_by_name.get(&group.name).copied() {
+            Some(at) => self.groups[at] = without_twins(group),
             None => self.add_group(group),
         }
     }
@@ -99,7 +99,7 @@ impl BakeDefinition {
     /// Adds `group`, which counts unless there is one of its name.
     pub(super) fn add_group(&mut self, group: BakeGroup) {
         self.group_by_name.entry(group.name.clone()).or_insert(self.groups.len());
-        self.groups.push(group);
+        self.groups.push(without_twins(group));
     }
 
     /// Returns `error` with the line of the target's `key`, or else of the target.
@@ -121,4 +121,11 @@ impl BakeDefinition {
             None => error.with_hint("--list targets shows what there is"),
         }
     }
+}
+
+/// Leaves out names that are there twice.
+fn without_twins(mut group: BakeGroup) -> BakeGroup {
+    let mut seen = std::collections::BTreeSet::new();
+    group.targets.iter_mut().for_each(|names| names.retain(|name| seen.insert(name.clone())));
+    group
 }

@@ -72,11 +72,11 @@ impl BakeDefinition {
             if name == "default" && groups.contains_key(name) {
                 continue;
             }
-            groups.entry("default".to_owned()).or_default().targets.push(name.clone());
+            groups.entry("default".to_owned()).or_default().targets.get_or_insert_default().push(name.clone());
         }
-        if let Some(default) = groups.get_mut("default") {
-            default.targets.sort();
-            default.targets.dedup();
+        if let Some(names) = groups.get_mut("default").and_then(|default| default.targets.as_mut()) {
+            names.sort();
+            names.dedup();
         }
         let asked: Vec<String> = resolving.targets.keys().cloned().collect();
         let mut linked = BTreeSet::new();

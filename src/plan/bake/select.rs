@@ -93,7 +93,7 @@ impl BakeDefinition {
         }
         visited.insert(name.to_owned(), Members::default());
         let mut members = Members { targets: Vec::new(), groups: vec![name.to_owned()] };
-        for target in &group.targets {
+        for target in group.targets.iter().flatten() {
             let Members { targets, groups } = self.visit(target, visited, depth + 1)?;
             if targets.is_empty() {
                 add(&mut members.targets, target.clone());

@@ -52,6 +52,7 @@ impl BakeTarget {
         }
         let (mut all, mut placed) = (Map::new(), PlacedAnnotations::default());
         for text in self.annotations.iter().flatten() {
+            check_annotation(text)?;
             annotation::set(&mut all, &mut placed, text)?;
         }
         if let Some(text) = &self.shm_size {
@@ -62,6 +63,20 @@ impl BakeTarget {
         }
         self.outputs.iter_mut().flatten().try_for_each(|output| settle_output(output, &mut uses_output))
     }
+}
+
+/// Fails for an annotation of a place that there is not: with a place, a key has no colon.
+fn check_annotation(text: &str) -> Result<()> {
+    const PLACES: [&str; 4] = ["index", "manifest", "index-descriptor", "manifest-descriptor"];
+    let key = text.split_once('=').map_or(text, |(key, _)| key);
+    let Some((places, _)) = key.split_once(':') else { return Ok(()) };
+    for place in places.split(',').map(|place| place.split('[').next().unwrap_or_default()) {
+        if !PLACES.contains(&place) {
+            let error = Error::input(format!("`{text}`: an annotation cannot be set in `{place}`"));
+            return Err(error.with_hint(format!("it is set in {}", PLACES.join(", "))));
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether it is a URL of files or of a repository.

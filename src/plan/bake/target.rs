@@ -115,8 +115,8 @@ pub struct BakeGroup {
     /// What it is for, in words.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The names of targets and groups.
-    pub targets: Vec<String>,
+    /// The names of targets and groups; none where null stands.
+    pub targets: Option<Vec<String>>,
 }
 
 fn is_empty<T>(list: &Option<Vec<T>>) -> bool {

@@ -13,7 +13,7 @@ pub(super) fn of_group(group: &BakeGroup) -> Value {
     object([
         ("name", Value::text(group.name.as_str())),
         ("description", Value::text(group.description.as_str())),
-        ("targets", texts(Some(&group.targets))),
+        ("targets", texts(group.targets.as_ref())),
     ])
 }
 

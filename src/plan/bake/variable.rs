@@ -143,6 +143,7 @@ impl<'a> Evaluation<'a> {
         };
         match (kind, default.as_ref().map(Value::kind)) {
             (Some(kind), _) if given.is_json => json_value(&given.text, &kind),
+            (Some(Type::Any), _) => Err(format!("any value may be meant by text: give it as JSON, as {name}{JSON}")),
             (Some(kind), _) => text_value(&given.text, &kind),
             (None, None | Some(Type::Any)) => Ok(Value::text(given.text.as_str())),
             (None, Some(kind)) if kind.is_primitive() => text_value(&given.text, &kind),
