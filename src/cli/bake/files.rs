@@ -89,7 +89,8 @@ pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Prog
 fn of_environment() -> Result<Vec<String>> {
     let text = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let Some(files) = text("BUILDX_BAKE_FILE") else { return Ok(Vec::new()) };
-    let separator = text("BUILDX_BAKE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or_else(|| ":".to_owned());
+    let separator =
+        text("BUILDX_BAKE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or_else(|| ":".to_owned());
     Ok(files.split(&*separator).map(str::trim).filter(|file| !file.is_empty()).map(str::to_owned).collect())
 }
 

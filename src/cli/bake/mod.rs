@@ -220,7 +220,8 @@ fn define(found: &files::FoundFiles, sources: &VariableSources) -> Result<BakeDe
 /// Says what is a mistake and is let pass.
 fn tell_of(faults: &[Error]) {
     for fault in faults {
-        let place = fault.excerpt.as_ref().map(|excerpt| format!("{}:{}:{}: ", excerpt.file, excerpt.line, excerpt.column));
+        let place =
+            fault.excerpt.as_ref().map(|excerpt| format!("{}:{}:{}: ", excerpt.file, excerpt.line, excerpt.column));
         let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})"));
         let (place, hint) = (place.unwrap_or_default(), hint.unwrap_or_default());
         tell(&format!("warning: {place}{}{hint}", fault.message));

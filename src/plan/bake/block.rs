@@ -158,9 +158,9 @@ impl Evaluation<'_> {
         }
         let value = self.evaluate(&matrix.value)?;
         let error = |what: &str| matrix.value.place.error(what);
-        let axes = value.as_entries().ok_or_else(|| {
-            error("matrix must be a map").with_hint("write matrix = { NAME = [VALUE, …] }")
-        })?;
+        let axes = value
+            .as_entries()
+            .ok_or_else(|| error("matrix must be a map").with_hint("write matrix = { NAME = [VALUE, …] }"))?;
         for (name, values) in axes {
             let values = values.iterate().ok_or_else(|| error("matrix values must be a list"))?;
             if combinations.len().saturating_mul(values.len()) > most {

@@ -60,13 +60,8 @@ fn project(files: &[&BakeFile], reader: &BakeReader<'_>, warn: &dyn Fn(&str)) ->
         services: &[],
         is_unchecked: true,
     };
-    let compose_reader = ComposeReader {
-        read: reader.read,
-        warn,
-        interpolates: true,
-        resolves_paths: true,
-        has_builds_alone: true,
-    };
+    let compose_reader =
+        ComposeReader { read: reader.read, warn, interpolates: true, resolves_paths: true, has_builds_alone: true };
     let project = Project::read(request, &compose_reader)?;
     if project.file.get("services").is_none() && project.file.get("secrets").is_none() {
         return Err(Error::input("empty compose file").with_hint("a compose file has `services`"));
@@ -104,7 +99,9 @@ fn check_services(project: &Project) -> Result<()> {
             let source = node.text_of("source").unwrap_or_default();
             if project.file.get("secrets").and_then(|secrets| secrets.get(source)).is_none() {
                 let error = Error::not_found(format!("there is no secret `{source}` at the top of the file"));
-                return Err(node.blame(error.with_hint(format!("declare it: secrets: {{{source}: {{file: ./{source}.txt}}}}"))));
+                return Err(
+                    node.blame(error.with_hint(format!("declare it: secrets: {{{source}: {{file: ./{source}.txt}}}}")))
+                );
             }
         }
     }

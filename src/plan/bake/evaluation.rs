@@ -66,7 +66,10 @@ impl<'a> Evaluation<'a> {
             open: Vec::new(),
             unsteady: BTreeSet::new(),
         };
-        evaluation.scope.variables.extend(built_in.iter().map(|(name, text)| (name.clone(), Value::text(text.as_str()))));
+        evaluation
+            .scope
+            .variables
+            .extend(built_in.iter().map(|(name, text)| (name.clone(), Value::text(text.as_str()))));
         let is_reserved = |name: &str| KINDS.contains(&name) || built_in.contains_key(name);
         for body in bodies {
             let free = body.attributes.iter().filter(|attribute| !is_reserved(&attribute.name));

@@ -47,11 +47,7 @@ pub struct BakeReader<'a> {
 const SCHEMA: [BlockSchema; 4] = [
     BlockSchema { kind: "group", labels: 1, blocks: &[] },
     BlockSchema { kind: "target", labels: 1, blocks: &[] },
-    BlockSchema {
-        kind: "variable",
-        labels: 1,
-        blocks: &[BlockSchema { kind: "validation", labels: 0, blocks: &[] }],
-    },
+    BlockSchema { kind: "variable", labels: 1, blocks: &[BlockSchema { kind: "validation", labels: 0, blocks: &[] }] },
     BlockSchema { kind: "function", labels: 1, blocks: &[] },
 ];
 
@@ -115,9 +111,7 @@ fn body(file: &BakeFile, reader: &BakeReader<'_>) -> Result<Option<HclBody>> {
         return Ok(Some(body));
     }
     Err(match as_compose {
-        Some(Err(compose)) => {
-            error.with_details(vec![format!("it is no compose file either: {}", compose.message)])
-        }
+        Some(Err(compose)) => error.with_details(vec![format!("it is no compose file either: {}", compose.message)]),
         _ => error,
     })
 }
@@ -129,7 +123,10 @@ fn find_unknown(bodies: &[HclBody], definition: &mut BakeDefinition) {
         let error = block.place.error(format!("there is no block `{}`", block.kind));
         definition.faults.push(match suggestion(&block.kind, known()) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error.with_hint(format!("there are {}", KINDS.into_iter().chain(["variable", "function"]).collect::<Vec<_>>().join(", "))),
+            None => error.with_hint(format!(
+                "there are {}",
+                KINDS.into_iter().chain(["variable", "function"]).collect::<Vec<_>>().join(", ")
+            )),
         });
     }
 }

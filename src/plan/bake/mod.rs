@@ -24,7 +24,7 @@ mod target;
 mod value;
 mod variable;
 
-pub use allowance::{AllowedDevices, Allowances};
+pub use allowance::{Allowances, AllowedDevices};
 pub use credential::{AgentEntry, SecretEntry};
 pub use definition::BakeDefinition;
 pub use entry::{AttestEntry, CacheEntry, OutputEntry};

@@ -222,7 +222,9 @@ impl Override {
 
     fn apply_entries(&self, key: &OverrideKey, target: &mut BakeTarget, allowances: &mut Allowances) -> Result<()> {
         match (key.key, &key.name) {
-            ("secret", Some(id)) => replace_secret(target, id, self.values.last().map_or("", String::as_str), allowances)?,
+            ("secret", Some(id)) => {
+                replace_secret(target, id, self.values.last().map_or("", String::as_str), allowances)?
+            }
             ("secret", None) => {
                 self.entries(&mut target.secrets, |text| Ok(vec![SecretEntry::read(text)?]), normalize_secrets)?;
                 allowances.read_files(target.secrets.iter().flatten().map(|secret| secret.path.as_str()));

@@ -26,7 +26,11 @@ pub(super) fn resolve(definition: &mut BakeDefinition, services: &[&BakeFile]) {
             }
             None => {}
         }
-        target.contexts.values_mut().filter(|context| !context.is_empty()).for_each(|context| join(base("contexts"), context));
+        target
+            .contexts
+            .values_mut()
+            .filter(|context| !context.is_empty())
+            .for_each(|context| join(base("contexts"), context));
     }
     definition.places = places;
 }

@@ -42,7 +42,9 @@ impl BakeTarget {
             return Err(Error::input("context from stdin not allowed in bake"));
         }
         if self.dockerfile.as_deref() == Some("-") {
-            return Err(Error::input("dockerfile from stdin not allowed in bake").with_hint("`dockerfile-inline` has its text"));
+            return Err(
+                Error::input("dockerfile from stdin not allowed in bake").with_hint("`dockerfile-inline` has its text")
+            );
         }
         self.context = self.context.take().map(|context| settled_context(&context, remote));
         for text in self.platforms.iter().flatten().flat_map(|text| text.split(',')) {

@@ -166,9 +166,10 @@ impl<'a> Evaluation<'a> {
         let value = self.scope.variables.get(block.name).filter(|value| !value.is_null());
         let shown = value.map(|value| match (value, &kind) {
             (Value::String(text), _) => text.to_string(),
-            (value, None) if value.kind().is_primitive() => {
-                convert(value, &Type::String).ok().and_then(|text| text.as_text().map(str::to_owned)).unwrap_or_default()
-            }
+            (value, None) if value.kind().is_primitive() => convert(value, &Type::String)
+                .ok()
+                .and_then(|text| text.as_text().map(str::to_owned))
+                .unwrap_or_default(),
             (value, _) => value_json(value).unwrap_or_default(),
         });
         Ok(ListedVariable {
@@ -197,9 +198,8 @@ impl<'a> Evaluation<'a> {
             if value.is_null() {
                 return Err(condition.place.error("the condition must be true or false, and it is null"));
             }
-            let value = convert(&value, &Type::Bool).map_err(|why| {
-                condition.place.error(format!("the condition must be true or false: {why}"))
-            })?;
+            let value = convert(&value, &Type::Bool)
+                .map_err(|why| condition.place.error(format!("the condition must be true or false: {why}")))?;
             if value.as_bool() == Some(true) {
                 continue;
             }
