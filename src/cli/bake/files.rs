@@ -5,26 +5,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::BakeArguments;
+use super::flags::BakeArguments;
 use super::remote::{self, RemoteFiles};
 use crate::cli::build::keep_input;
 use crate::cli::environment::Environment;
 use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
-use crate::plan::bake::{BakeFile, HERE, is_remote};
+use crate::plan::bake::{BakeFile, HERE, USUAL_FILES, is_remote};
 use crate::progress::Progress;
-
-/// The names that files have, the ones that are laid over others last.
-pub const NAMES: [&str; 8] = [
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yml",
-    "docker-compose.yaml",
-    "docker-bake.json",
-    "docker-bake.hcl",
-    "docker-bake.override.json",
-    "docker-bake.override.hcl",
-];
 
 /// The largest file, in bytes; far more than any bake file needs.
 const LARGEST: u64 = 4 << 20;
@@ -73,14 +61,14 @@ pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Prog
             }
         }
         None if names.is_empty() => {
-            let there = NAMES.iter().filter(|name| Path::new(name).exists());
+            let there = USUAL_FILES.iter().filter(|name| Path::new(name).exists());
             found.files = there.map(|name| read(name)).collect::<Result<_>>()?;
         }
         None => found.files = names.iter().map(|name| read(&local(name))).collect::<Result<_>>()?,
     }
     if found.files.is_empty() {
         return Err(Error::not_found("couldn't find a bake definition")
-            .with_hint(format!("name one with -f: it is looked for as {}", NAMES.join(", "))));
+            .with_hint(format!("name one with -f: it is looked for as {}", USUAL_FILES.join(", "))));
     }
     Ok(found)
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::go_json;
+use super::go_json::go_json;
 use crate::cli::print::answer_bytes;
 use crate::error::{Error, Result, escape};
 use crate::plan::bake::BakeDefinition;

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::bake_file::{BakeFile, BakeReader};
 use super::block::check_name;
 use super::credential::{AgentEntry, SecretEntry};
 use super::definition::{BakeDefinition, TargetPlaces, WrittenPlace};
 use super::entry::{AttestEntry, CacheEntry, OutputEntry};
-use super::files::{BakeFile, BakeReader};
 use super::select::target_name;
 use super::target::{BakeGroup, BakeTarget, append_entries, normalize_agents, normalize_entries, normalize_secrets};
 use crate::error::{Error, Result, suggestion};
@@ -128,7 +128,7 @@ fn truth(node: &YamlNode, key: &str) -> Option<bool> {
 
 fn target(name: String, project: &Project, service: &YamlNode, build: &YamlNode) -> Result<BakeTarget> {
     let text = |key: &str| build.text_of(key).filter(|text| !text.is_empty()).map(str::to_owned);
-    let texts = |key: &str| build.get(key).map(|node| scalars(node));
+    let texts = |key: &str| build.get(key).map(scalars);
     let caches = |key: &str| {
         let mut entries = Vec::new();
         for node in build.values_of(key) {

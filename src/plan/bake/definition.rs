@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::target::{BakeGroup, BakeTarget};
-use super::variable::ListedVariable;
+use super::variable_block::ListedVariable;
 use crate::error::{Error, Excerpt, suggestion};
 use crate::oci::Map;
 use crate::plan::compose::TextPlace;

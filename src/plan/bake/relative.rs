@@ -1,7 +1,7 @@
 //! Paths that are relative to the file that they stand in (`BUILDX_BAKE_FILE_RELATIVE_PATHS`).
 
+use super::bake_file::BakeFile;
 use super::definition::{BakeDefinition, TargetPlaces, WrittenPlace};
-use super::files::BakeFile;
 use crate::plan::compose::is_local;
 use crate::tree::clean;
 
