@@ -18,7 +18,7 @@ use crate::progress::Progress;
 const LARGEST: u64 = 4 << 20;
 
 /// The files, and what else the command line names before targets.
-pub struct FoundFiles {
+pub struct FoundBake {
     /// The files in their order.
     pub files: Vec<BakeFile>,
     /// The place elsewhere that files come from.
@@ -32,7 +32,7 @@ pub struct FoundFiles {
 }
 
 /// Finds and reads the files.
-pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Progress<'_>) -> Result<FoundFiles> {
+pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Progress<'_>) -> Result<FoundBake> {
     let mut words = arguments.targets.iter().peekable();
     let url = words.next_if(|word| is_remote(word));
     let context = url.and_then(|_| words.next_if(|word| is_remote(word)));
@@ -43,7 +43,7 @@ pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Prog
     }
     let here = |name: &&String| name.starts_with(HERE);
     let local = |name: &String| name.strip_prefix(HERE).unwrap_or(name).to_owned();
-    let mut found = FoundFiles {
+    let mut found = FoundBake {
         files: Vec::new(),
         remote: None,
         command_context: context.map_or(HERE, String::as_str).to_owned(),

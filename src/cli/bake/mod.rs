@@ -74,7 +74,7 @@ pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Be
 }
 
 /// Reads what the files define.
-fn define(found: &files::FoundFiles, sources: &VariableSources) -> Result<BakeDefinition> {
+fn define(found: &files::FoundBake, sources: &VariableSources) -> Result<BakeDefinition> {
     let built_in = BuiltIn::from([
         ("BAKE_CMD_CONTEXT".to_owned(), found.command_context.clone()),
         ("BAKE_LOCAL_PLATFORM".to_owned(), Platform::host().to_string()),
@@ -117,13 +117,13 @@ fn tell_of(faults: &[Error]) {
 /// Answers with the targets as a bake file, spelled as Go's encoder spells JSON.
 fn print(resolved: &ResolvedBake) -> Result<()> {
     #[derive(serde::Serialize)]
-    struct Document<'a> {
+    struct PrintedBake<'a> {
         #[serde(skip_serializing_if = "Map::is_empty")]
         group: &'a Map<crate::plan::bake::BakeGroup>,
         target: Map<crate::plan::bake::BakeTarget>,
     }
     let target = resolved.targets.iter().map(|(name, target)| (name.clone(), target.escaped())).collect();
-    let document = Document { group: &resolved.groups, target };
+    let document = PrintedBake { group: &resolved.groups, target };
     let text = serde_json::to_string_pretty(&document)
         .map_err(|source| Error::input("the targets cannot be shown").with_source(source))?;
     answer_bytes(go_json(&text).as_bytes())
