@@ -4,6 +4,7 @@
 mod add;
 pub mod annotation;
 mod branch;
+pub mod bake;
 pub mod compose;
 mod inherit;
 pub mod dockerfile;

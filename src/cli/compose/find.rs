@@ -86,6 +86,7 @@ impl ProjectFlags {
             files: &found.files,
             directory: &found.directory,
             name,
+            usual_name: None,
             profiles: if self.profile.is_empty() { &usual } else { &self.profile },
             services,
             is_unchecked: left.is_unchecked,

@@ -20,6 +20,8 @@ pub struct ProjectRequest<'a> {
     pub directory: &'a Path,
     /// The name, if it does not come from the files.
     pub name: Option<&'a str>,
+    /// The name if nothing else says one; else it is the directory's.
+    pub usual_name: Option<&'a str>,
     /// The variables, those of the environment before those of files.
     pub variables: Map<String>,
     /// The profiles that are on; `*` for all.
@@ -39,7 +41,11 @@ impl Project {
         let ProjectRequest { files, directory, mut variables, .. } = request;
         let name = match request.name {
             Some(name) => project_name::checked(name)?,
-            None => name_of(&loading, files, directory, &variables)?,
+            None => match (named_by(&loading, files, directory, &variables)?, request.usual_name) {
+                (Some(name), _) => name,
+                (None, Some(name)) => name.to_owned(),
+                (None, None) => name_of(directory)?,
+            },
         };
         variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let mut file = loading.files(files, ProjectScope { directory, variables: &variables }, &[])?;
@@ -133,8 +139,13 @@ impl Ordered<'_> {
     }
 }
 
-/// The name that the last file gives, or else the directory.
-fn name_of(loading: &Loading<'_>, files: &[ComposeFile], directory: &Path, variables: &Map<String>) -> Result<String> {
+/// The name that the last file gives which gives one.
+fn named_by(
+    loading: &Loading<'_>,
+    files: &[ComposeFile],
+    directory: &Path,
+    variables: &Map<String>,
+) -> Result<Option<String>> {
     let mut named = None;
     for file in files {
         for document in loading.documents(file)? {
@@ -142,21 +153,21 @@ fn name_of(loading: &Loading<'_>, files: &[ComposeFile], directory: &Path, varia
             named = given.cloned().or(named);
         }
     }
-    let (text, node) = match named {
-        Some(mut node) => {
-            loading.interpolate(&mut node, ProjectScope { directory, variables })?;
-            (node.scalar().unwrap_or_default(), Some(node))
-        }
-        None => (directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(), None),
-    };
-    let name = project_name::normalized(&text);
-    if !name.is_empty() {
-        return Ok(name);
+    let Some(mut node) = named else { return Ok(None) };
+    loading.interpolate(&mut node, ProjectScope { directory, variables })?;
+    let text = node.scalar().unwrap_or_default();
+    normalized_name(&text).map(Some).map_err(|error| node.blame(error))
+}
+
+/// The name of a project that lies in `directory` and has no other.
+fn name_of(directory: &Path) -> Result<String> {
+    normalized_name(&directory.file_name().map(|name| name.to_string_lossy()).unwrap_or_default())
+}
+
+fn normalized_name(text: &str) -> Result<String> {
+    match project_name::normalized(text) {
+        name if !name.is_empty() => Ok(name),
+        _ => Err(Error::input(format!("the project has no name: `{text}` has no letter that a name can have"))
+            .with_hint("give one with `name:` at the top of the file, or -p NAME")),
     }
-    let error = Error::input(format!("the project has no name: `{text}` has no letter that a name can have"))
-        .with_hint("give one with `name:` at the top of the file, or -p NAME");
-    Err(match node {
-        Some(node) => node.blame(error),
-        None => error,
-    })
 }

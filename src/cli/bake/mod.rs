@@ -1,0 +1,130 @@
+//! `ocibake bake`, which is `docker buildx bake`: the targets of bake files and compose files.
+
+mod agree;
+mod files;
+mod flags;
+mod go_json;
+mod handover;
+mod list;
+mod remote;
+mod variables;
+
+use std::cell::RefCell;
+use std::path::Path;
+
+pub use self::flags::BakeArguments;
+use self::go_json::go_json;
+use self::handover::BakeOrder;
+use self::variables::VariableSources;
+use super::environment::Environment;
+use super::print::{answer_bytes, tell};
+use super::progress::Reporter;
+use crate::cli::build::Beforehand;
+use crate::error::{Error, Result};
+use crate::oci::{Map, Platform};
+use crate::plan::bake::{BakeDefinition, BakeReader, BakeRequest, BuiltIn, ResolvedBake};
+use crate::plan::hcl::Surroundings;
+
+/// Prints, lists or builds targets.
+pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
+    let list = arguments.list();
+    if arguments.is_printed() && list.is_some() {
+        return Err(Error::usage("--print and --list are mutually exclusive"));
+    }
+    let reporter = Reporter::new(&arguments.progress);
+    let found = files::find(arguments, environment, &|event| reporter.report(event))?;
+    reporter.finish();
+    let sources = VariableSources::read(&arguments.var, &arguments.env_file)?;
+    let definition = define(&found, &sources)?;
+    for name in &definition.unsteady {
+        tell(&format!("warning: {name}() answers otherwise each time, and so will what is built with it"));
+    }
+    if let Some(question) = list {
+        tell_of(&definition.faults);
+        return question.answer(&definition);
+    }
+    let request = BakeRequest {
+        targets: &found.targets,
+        overrides: &arguments.overrides(),
+        allowances: agree::allowances(&arguments.allow)?,
+        variable: &|name| sources.variable(name),
+    };
+    let mut resolved = definition.resolve(request)?;
+    resolved.settle(found.remote.as_ref().map(remote::RemoteFiles::context), environment.source_date_epoch())?;
+    agree::check(&resolved, &|name| sources.variable(name))?;
+    let faults: Vec<Error> = definition.faults.into_iter().chain(std::mem::take(&mut resolved.faults)).collect();
+    if arguments.is_printed() {
+        tell_of(&faults);
+        return print(&resolved);
+    }
+    match (arguments.is_dockers, faults.into_iter().next()) {
+        (false, Some(fault)) => return Err(fault),
+        (true, Some(fault)) => tell_of(&[fault]),
+        (_, None) => {}
+    }
+    handover::build(BakeOrder {
+        resolved,
+        remote: found.remote,
+        metadata_file: arguments.metadata_file.as_deref(),
+        call: arguments.called(),
+        progress: &arguments.progress,
+        environment,
+        beforehand,
+    })
+}
+
+/// Reads what the files define.
+fn define(found: &files::FoundBake, sources: &VariableSources) -> Result<BakeDefinition> {
+    let built_in = BuiltIn::from([
+        ("BAKE_CMD_CONTEXT".to_owned(), found.command_context.clone()),
+        ("BAKE_LOCAL_PLATFORM".to_owned(), Platform::host().to_string()),
+    ]);
+    let uses_environment = !variables::is_on("BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP");
+    let told = RefCell::new(std::collections::BTreeSet::new());
+    let warn = |text: &str| {
+        if told.borrow_mut().insert(text.to_owned()) {
+            tell(&format!("warning: {text}"));
+        }
+    };
+    let home = sources.variable("HOME").unwrap_or_default();
+    let compose_variables: Map<String> = sources.of_compose(&found.directory, &warn)?;
+    BakeDefinition::read(
+        &found.files,
+        &BakeReader {
+            given: &sources.given,
+            variable: &|name| sources.variable(name).filter(|_| uses_environment),
+            built_in: &built_in,
+            surroundings: Surroundings { now: variables::now(), home: &home, random: &variables::random },
+            compose_variables: &compose_variables,
+            read: &|path: &Path| files::read_named(path),
+            warn: &warn,
+            has_relative_paths: variables::is_on("BUILDX_BAKE_FILE_RELATIVE_PATHS"),
+        },
+    )
+}
+
+/// Says what is a mistake and is let pass.
+fn tell_of(faults: &[Error]) {
+    for fault in faults {
+        let place =
+            fault.excerpt.as_ref().map(|excerpt| format!("{}:{}:{}: ", excerpt.file, excerpt.line, excerpt.column));
+        let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})"));
+        let (place, hint) = (place.unwrap_or_default(), hint.unwrap_or_default());
+        tell(&format!("warning: {place}{}{hint}", fault.message));
+    }
+}
+
+/// Answers with the targets as a bake file, spelled as Go's encoder spells JSON.
+fn print(resolved: &ResolvedBake) -> Result<()> {
+    #[derive(serde::Serialize)]
+    struct PrintedBake<'a> {
+        #[serde(skip_serializing_if = "Map::is_empty")]
+        group: &'a Map<crate::plan::bake::BakeGroup>,
+        target: Map<crate::plan::bake::BakeTarget>,
+    }
+    let target = resolved.targets.iter().map(|(name, target)| (name.clone(), target.escaped())).collect();
+    let document = PrintedBake { group: &resolved.groups, target };
+    let text = serde_json::to_string_pretty(&document)
+        .map_err(|source| Error::input("the targets cannot be shown").with_source(source))?;
+    answer_bytes(go_json(&text).as_bytes())
+}
