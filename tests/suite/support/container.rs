@@ -33,6 +33,29 @@ pub fn run_by_podman(archive: &Path, name: &str, words: &[&str], place: &Path) -
 /// only sees.
 const WITHOUT_CGROUPS: &str = "mount -t tmpfs tmpfs /sys/fs/cgroup";
 
+const SERVE: &str = r#"
+mount -t tmpfs tmpfs /sys/fs/cgroup
+bundle=$1 questions=$2
+shift 2
+crun() {
+    command crun --root "$bundle/state" --cgroup-manager=disabled "$@"
+}
+name=ocibake-test-$$
+fail() {
+    cat "$bundle/log" "$bundle/health" >&2
+    exit 1
+}
+trap 'crun delete --force $name' EXIT
+crun run --detach --pid-file "$bundle/pid" --bundle "$bundle" $name > "$bundle/log" 2>&1 < /dev/null || fail
+deadline=$(($(date +%s) + 120))
+until crun exec $name "$@" > "$bundle/health" 2>&1; do
+    [ $(date +%s) -lt $deadline ] || fail
+    sleep 0.1
+done
+awk '/^Uid:/ { print $2 }' "/proc/$(cat "$bundle/pid")/status"
+crun exec $name /bin/sh -c "$questions"
+"#;
+
 /// Whether images can be unpacked and run here.
 pub fn require_runtime() -> bool {
     require_root() && ["skopeo", "umoci", "crun", "unshare", "mount"].into_iter().all(require)
@@ -79,6 +102,26 @@ impl Bundle {
         let name = format!("ocibake-test-{}", std::process::id());
         let words = [state.to_str().unwrap(), self.directory.to_str().unwrap(), &name];
         tool::run("unshare", ["--mount", "sh", "-c", &script, "sh"].into_iter().chain(words))
+    }
+
+    /// Starts the image's process, waits until `health`, a health check of docker's, succeeds in the container, and returns the
+    /// user whose process it is, and what the shell script `questions` prints there. `wrapper` runs all this.
+    pub fn serve(&self, wrapper: &[&str], health: &Value, questions: &str) -> (u32, String) {
+        let test: Vec<&str> = health["Test"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+        let check = match test[0] {
+            "CMD-SHELL" => vec!["/bin/sh", "-c", test[1]],
+            "CMD" => test[1..].to_vec(),
+            other => panic!("{other} is no health check"),
+        };
+        let mut config = self.config();
+        config["process"]["terminal"] = false.into();
+        fs::write(self.directory.join("config.json"), config.to_string()).unwrap();
+        let words = [self.directory.to_str().unwrap(), questions];
+        let own = ["unshare", "--mount", "sh", "-ec", SERVE, "sh"];
+        let all: Vec<&str> = wrapper.iter().copied().chain(own).chain(words).chain(check).collect();
+        let said = tool::run(all[0], &all[1..]);
+        let (user, rest) = said.split_once('\n').unwrap();
+        (user.parse().unwrap(), rest.to_owned())
     }
 
     fn config(&self) -> Value {

@@ -18,7 +18,7 @@ fn makes_images(who: Who) {
     if !require("make") {
         return;
     }
-    let Some(project) = Project::with_user("controller", who, "robot", "t0ken") else { return };
+    let Some(project) = super::project_with_user("controller", who, "robot", "t0ken") else { return };
     project.commit("v1.4.0");
     let registry = format!("REGISTRY={}", project.name("example"));
     let token = [("REGISTRY_TOKEN", "t0ken")];
