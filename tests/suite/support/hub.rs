@@ -50,7 +50,8 @@ pub fn codename() -> String {
 
 /// Tells apart what would be made of other files, or by other tools.
 fn key(fixture: &Path, release: &str) -> String {
-    let listed = tool::run("sh", ["-c", "cd \"$0\" && find . -type f -exec sha256sum {} + | sort", fixture.to_str().unwrap()]);
+    let listed =
+        tool::run("sh", ["-c", "cd \"$0\" && find . -type f -exec sha256sum {} + | sort", fixture.to_str().unwrap()]);
     digest(format!("{release}{}{listed}", run("go", ["version"])).as_bytes())[7..19].to_owned()
 }
 

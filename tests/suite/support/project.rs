@@ -45,7 +45,7 @@ unshare --user --mount sh -ec '
     mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
     magic="\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
     mask="\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
-    printf "%s" ":qemu-aarch64:M::$magic:$mask:$(command -v qemu-aarch64-static):F" > /proc/sys/fs/binfmt_misc/register
+    printf "%s" ":qemu-aarch64:M::$magic:$mask:$(command -v qemu-aarch64-static):POCF" > /proc/sys/fs/binfmt_misc/register
     exec "$@"' "$place" "$@" &
 until [ "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/self/ns/user)" ]; do
     sleep 0.02
@@ -71,7 +71,6 @@ pub fn require_namespaced_emulators() -> bool {
     let version = (numbers.next().unwrap(), numbers.next().unwrap());
     (version >= (6, 7) || skip("the kernel is older than 6.7")) && require("qemu-aarch64-static")
 }
-
 
 impl Project {
     /// A copy of the checkout at `from`. What asks docker.io asks `hub`. None where it cannot be tried.
@@ -112,7 +111,8 @@ impl Project {
         let mirror =
             format!("[[registry]]\nlocation = 'docker.io'\n[[registry.mirror]]\nlocation = '{}'\n", hub.address());
         fs::write(program.home().join(".config/containers/registries.conf"), mirror).unwrap();
-        let project = Project { checkout: checkout(from), program, who, _hub: hub, registry, credentials, wrapper: Vec::new() };
+        let project =
+            Project { checkout: checkout(from), program, who, _hub: hub, registry, credentials, wrapper: Vec::new() };
         project.link();
         if who == Who::Ordinary {
             tool::run("chown", ["-R", &NOBODY.to_string(), project.path().to_str().unwrap()]);
@@ -133,7 +133,7 @@ impl Project {
             Who::Root => binary(),
             Who::Ordinary => self.program.home().join("ocibake"),
         };
-        for name in ["docker", "docker-compose", "docker-buildx"] {
+        for name in ["docker", "docker-compose", "docker-buildx", "ocibake"] {
             symlink(&program, self.links().join(name)).unwrap();
         }
     }
@@ -193,6 +193,16 @@ impl Project {
         checked(Command::new("skopeo").arg(verb).args(flags).args(rest))
     }
 
+    /// Brings what the registry has under a name, for all platforms, and returns how skopeo names what there is then.
+    pub fn fetch(&self, path: &str, place: &Path) -> String {
+        let layout = format!("oci:{}:it", place.join("fetched").display());
+        let credentials = self.credentials.map(|(user, password)| format!("--src-creds={user}:{password}"));
+        let flags = ["copy", "--all", "--quiet", "--insecure-policy", "--src-tls-verify=false"];
+        let source = format!("docker://{}", self.name(path));
+        tool::run("skopeo", flags.into_iter().chain(credentials.as_deref()).chain([source.as_str(), &layout]));
+        layout
+    }
+
     /// The digest of what the registry has under a name.
     pub fn digest(&self, path: &str) -> String {
         fake_registry::digest(self.raw(path).as_bytes())
@@ -248,9 +258,23 @@ impl Project {
 /// No command of an image was run, and nothing was sent.
 #[track_caller]
 pub fn did_nothing(outcome: &Outcome) {
-    let told = outcome.stderr.lines().filter(|line| !line.starts_with('+'));
-    let done: Vec<&str> = told.filter(|line| line.contains(": sent ") || line.contains(" took ")).collect();
+    let done = [commands(outcome), sent(outcome)].concat();
     assert!(done.is_empty(), "{done:#?} in {}", outcome.stderr);
+}
+
+/// What was said of each command of an image that was run.
+pub fn commands(outcome: &Outcome) -> Vec<&str> {
+    told(outcome, " took ")
+}
+
+/// What was said of each blob that was sent.
+pub fn sent(outcome: &Outcome) -> Vec<&str> {
+    told(outcome, ": sent ")
+}
+
+fn told<'a>(outcome: &'a Outcome, words: &str) -> Vec<&'a str> {
+    let lines = outcome.stderr.lines().filter(|line| !line.starts_with('+'));
+    lines.filter(|line| line.contains(words)).collect()
 }
 
 /// A copy of a directory, which others may read.

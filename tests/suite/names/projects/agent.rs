@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{Project, Who};
+use super::Who;
 
 #[test]
 fn root_releases_a_manifest_list() {

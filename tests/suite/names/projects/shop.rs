@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Project, Who};
+use super::Who;
 
 #[test]
 fn root_composes_a_shop() {

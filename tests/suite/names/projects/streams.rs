@@ -1,6 +1,6 @@
 //! A build script of five services: built, tagged, pushed, and cleaned up.
 
-use super::{Project, Who};
+use super::Who;
 use crate::support::container::{Bundle, require_runtime};
 
 const SERVICES: [&str; 5] = ["ingestion", "analytics", "alerting", "dashboard", "storage"];
