@@ -428,7 +428,7 @@ impl<'p> Schedule<'_, 'p> {
     /// The layer that a step becomes; none if it has changed nothing.
     fn layer(&self, state: usize) -> Result<Option<Layer>> {
         let State { stage, layer: number, .. } = &self.graph.states[state];
-        let (step, ..) = self.step(state)?;
+        let (step, work, ..) = self.step(state)?;
         let number = number.ok_or_else(|| Error::input(format!("the step `{}` has no layer", step.title)))?;
         let source = locked(&self.ledger).layer_source(state);
         let LayerSource { entries, removed, has_xattrs, mark, content } = source;
@@ -459,6 +459,8 @@ impl<'p> Schedule<'_, 'p> {
             let has_xattrs = has_xattrs && !is_windows;
             let task = layers::LayerTask { number, title: &step.title, entries, misnamed, has_xattrs };
             let (layer, key, known_by) = self.layers.make(task, self.inputs)?;
+            // A command has been run, whoever else makes such a layer.
+            let known_by = known_by.filter(|_| !work.takes().on_disk);
             self.settle(state, known_by.map_or(done, StepOutcome::Known), Some(&layer));
             (Some(layer), Some(key))
         };
