@@ -125,7 +125,7 @@ fn what_an_ordinary_user_cannot_write_is_a_kind() {
 /// The names in `WarningKind::name`, which the compiler holds to be one for each kind.
 fn names() -> Vec<(String, String)> {
     let root = env!("CARGO_MANIFEST_DIR");
-    let source = fs::read_to_string(format!("{root}/src/progress.rs")).unwrap();
+    let source = fs::read_to_string(format!("{root}/src/progress/warning.rs")).unwrap();
     let arms = source.lines().filter_map(|line| line.trim().strip_prefix("WarningKind::")?.split_once(" => "));
     let kind = |text: &str| text.trim_end_matches(" { .. }").to_owned();
     arms.map(|(variant, name)| (kind(variant), name.trim_matches(['"', ',']).to_owned())).collect()
@@ -155,6 +155,6 @@ fn the_readme_has_every_kind() {
     });
     let listed: Vec<String> = listed.collect();
     let known: Vec<String> = names().into_iter().map(|(_, name)| name).collect();
-    assert_eq!(listed.iter().collect::<BTreeSet<_>>(), known.iter().collect(), "README.md and src/progress.rs");
+    assert_eq!(listed.iter().collect::<BTreeSet<_>>(), known.iter().collect(), "README.md and src/progress/warning.rs");
     assert_eq!(listed.len(), known.len());
 }
