@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::run::dockerfile::Bench;
 use crate::support::fake_registry::FakeRegistry;
 use crate::support::layout::Layout;
+use crate::support::rebuild::settle;
 use crate::support::tree::Tree;
 use crate::support::world::World;
 
@@ -67,6 +68,7 @@ fn check(report: &Value) {
 #[test]
 fn data_tells_what_each_step_came_to_and_what_was_waited_for() {
     let Some(bench) = Bench::new(Tree::new()) else { return };
+    settle();
     let build = |flags: &[&str]| {
         bench.build_stages(STAGES, &[&["--jobs=4", "-o", "layout/", "--timings=t.json"], flags].concat()).success();
         let report = read(bench.path("t.json"));
