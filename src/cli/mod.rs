@@ -2,6 +2,7 @@
 //! reads the environment and touches the terminal; results go to stdout, everything else to stderr.
 
 mod age;
+mod bake;
 mod build;
 mod bytes;
 mod cache;
@@ -59,6 +60,7 @@ struct ProgramArguments {
 #[derive(Debug, Subcommand)]
 enum ProgramCommand {
     Build(Box<build::BuildArguments>),
+    Bake(Box<bake::BakeArguments>),
     Compose(Box<compose::ComposeArguments>),
     Push(Box<push::PushArguments>),
     Index(index::IndexArguments),
@@ -192,6 +194,7 @@ impl ProgramCommand {
     fn run_here(&self, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
         match self {
             ProgramCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            ProgramCommand::Bake(arguments) => bake::run(arguments, environment, beforehand),
             ProgramCommand::Compose(arguments) => arguments.run(environment, beforehand).map(drop),
             ProgramCommand::Push(arguments) => push::run(arguments, environment, beforehand),
             ProgramCommand::Index(arguments) => index::run(arguments, environment),
@@ -218,6 +221,7 @@ impl ProgramCommand {
     fn progress(&self) -> Option<ProgressFlags> {
         let flags = match self {
             ProgramCommand::Build(arguments) => return Some(arguments.progress()),
+            ProgramCommand::Bake(arguments) => return Some(arguments.progress()),
             ProgramCommand::Compose(arguments) => return Some(arguments.progress()),
             ProgramCommand::Push(arguments) => Some(&arguments.progress),
             ProgramCommand::Index(arguments) => Some(&arguments.progress),

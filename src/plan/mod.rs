@@ -4,12 +4,14 @@
 mod add;
 pub mod annotation;
 mod branch;
+pub mod bake;
 pub mod compose;
 mod inherit;
 pub mod dockerfile;
 pub mod dockerignore;
 mod git_arguments;
 mod git_url;
+pub mod hcl;
 mod http_url;
 pub mod join;
 pub mod label;

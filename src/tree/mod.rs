@@ -45,5 +45,6 @@ pub use limits::{Budget, ENTRIES, Limits, Whole};
 pub use mode::Mode;
 pub use path::{joined, parent};
 pub use pattern::Pattern;
+pub(crate) use pattern::clean;
 pub use spool::Spool;
 pub use time::Time;

@@ -3,6 +3,7 @@
 //!
 //! - `plan`: what users write, as data: specs, flags, labels, modes and names.
 //! - `dockerfile`: Dockerfiles: their text, their words, their checks, and what docker makes of them.
+//! - `bake`: bake files: what they define, and what is printed and listed of them.
 //! - `build`: from contexts, bases and steps to layers and images.
 //! - `compose`: compose files: how they are read, and what is built, pushed and printed of them.
 //! - `layer`: the layer engine: what it writes, what it reads and what it unpacks.
@@ -18,6 +19,7 @@
 //! - `support`: what tests are made of: trees, layouts, registries and the program itself.
 
 mod architecture;
+mod bake;
 mod build;
 mod cli;
 mod compose;

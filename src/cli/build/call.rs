@@ -28,6 +28,17 @@ pub enum Question {
     Targets,
 }
 
+impl Call {
+    /// Returns the word for the question in a bake file, as buildx writes it; none for a build.
+    pub fn method(self) -> Option<&'static str> {
+        self.question.map(|question| match question {
+            Question::Check => "lint",
+            Question::Outline => "outline",
+            Question::Targets => "targets",
+        })
+    }
+}
+
 impl FromStr for Call {
     type Err = Error;
 

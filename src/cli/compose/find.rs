@@ -81,6 +81,7 @@ impl ProjectFlags {
             files: &found.files,
             directory: &found.directory,
             name,
+            usual_name: None,
             profiles: if self.profile.is_empty() { &usual } else { &self.profile },
             services,
             is_unchecked: left.is_unchecked,
@@ -91,6 +92,7 @@ impl ProjectFlags {
             warn: &|text| tell(&format!("warning: {text}")),
             interpolates: !left.variables,
             resolves_paths: !left.paths,
+            has_builds_alone: false,
         };
         Project::read(request, &reader)
     }

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{build, builders, imagetools, usage};
+use crate::cli::bake::{self, BakeArguments};
 use crate::cli::build::{Beforehand, BuildArguments};
 use crate::cli::environment::Environment;
 use crate::cli::flags::prune::PruneFlags;
@@ -21,6 +22,8 @@ pub struct BuildxArguments {
 
 #[derive(Debug, Subcommand)]
 enum BuildxCommand {
+    #[command(alias = "f")]
+    Bake(Box<BakeArguments>),
     #[command(alias = "b")]
     Build(Box<BuildArguments>),
     Create(CreateArguments),
@@ -114,6 +117,22 @@ impl BuildxArguments {
         }
     }
 
+    /// Returns the arguments of a bake, if it is one.
+    pub fn bakes(&self) -> Option<&BakeArguments> {
+        match &self.command {
+            BuildxCommand::Bake(arguments) => Some(arguments),
+            _ => None,
+        }
+    }
+
+    /// Returns the arguments of a bake to be changed, if it is one.
+    pub fn bakes_mut(&mut self) -> Option<&mut BakeArguments> {
+        match &mut self.command {
+            BuildxCommand::Bake(arguments) => Some(arguments),
+            _ => None,
+        }
+    }
+
     /// Returns whether it removes something from the local store.
     pub fn prunes(&self) -> bool {
         matches!(self.command, BuildxCommand::Prune(_))
@@ -123,6 +142,7 @@ impl BuildxArguments {
 /// Runs it.
 pub fn run(arguments: &BuildxArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
     match &arguments.command {
+        BuildxCommand::Bake(arguments) => bake::run(arguments, environment, beforehand),
         BuildxCommand::Build(arguments) => build::run(arguments, environment, beforehand),
         BuildxCommand::Du(arguments) => usage::disk_usage(arguments, environment),
         BuildxCommand::Imagetools(arguments) => imagetools::run(arguments, environment),

@@ -64,9 +64,6 @@ const OF_ENGINES: [&str; 49] = [
     "dev",
 ];
 
-/// Docker's commands about images that are not there.
-const MISSING: [&str; 1] = ["bake"];
-
 /// The commands of docker compose that people type without `compose`.
 const WITHOUT_COMPOSE: [&str; 2] = ["down", "up"];
 
@@ -78,16 +75,12 @@ const ENGINES: [&str; 3] = ["podman", "nerdctl", "crun"];
 
 /// Returns whether docker or its compose has the command `word`, which is not there.
 pub fn is_known(word: &str) -> bool {
-    [&OF_ENGINES[..], &MISSING, &WITHOUT_COMPOSE].iter().any(|words| words.contains(&word))
+    [&OF_ENGINES[..], &WITHOUT_COMPOSE].iter().any(|words| words.contains(&word))
 }
 
 /// Says of docker's command `words`, asked of `program`, what to do instead, and returns docker's exit code.
 pub fn tell_of(program: &str, words: &[OsString]) -> u8 {
     let word = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    if MISSING.contains(&word.as_str()) {
-        tell(&format!("{program} {word}: ocibake does not have this command"));
-        return NOT_DONE;
-    }
     if !is_known(&word) {
         tell(&format!("{program}: unknown command: {program} {word}"));
         tell(&format!("Run '{program} --help' for more information"));

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::bake::{self, BakeArguments};
 use super::build::{Beforehand, BuildArguments, FoundRecipe};
 use super::compose::ComposeArguments;
 use super::environment::Environment;
@@ -80,6 +81,7 @@ pub struct PlaceFlags {
 #[derive(Debug, Subcommand)]
 enum DockerCommand {
     Build(Box<BuildArguments>),
+    Bake(Box<BakeArguments>),
     Buildx(buildx::BuildxArguments),
     Builder(BuilderArguments),
     Compose(Box<ComposeArguments>),
@@ -201,7 +203,13 @@ impl DockerArguments {
     pub fn read(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Self, clap::Error> {
         let mut command = with_any_values(Self::command());
         let matches = command.try_get_matches_from_mut(words)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let mut arguments = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        match &mut arguments.command {
+            DockerCommand::Bake(arguments) => arguments.in_dockers_words(),
+            DockerCommand::Buildx(arguments) => arguments.bakes_mut().into_iter().for_each(BakeArguments::in_dockers_words),
+            _ => {}
+        }
+        Ok(arguments)
     }
 
     /// Returns what the command wants of its place, and the recipe of its build, if that had to be looked at.
@@ -221,6 +229,7 @@ impl DockerArguments {
     pub fn run(&self, environment: &Environment, beforehand: &Beforehand) -> Result<u8> {
         match &self.command {
             DockerCommand::Build(arguments) => build::run(arguments, environment, beforehand),
+            DockerCommand::Bake(arguments) => bake::run(arguments, environment, beforehand),
             DockerCommand::Context(arguments) => context::run(arguments),
             DockerCommand::Push(arguments) => push::run(arguments, environment),
             DockerCommand::Pull(arguments) => pull::run(arguments, environment),
@@ -260,6 +269,10 @@ impl DockerArguments {
     pub fn progress(&self) -> Option<ProgressFlags> {
         match &self.command {
             DockerCommand::Compose(arguments) => Some(arguments.progress()),
+            DockerCommand::Bake(arguments) => Some(arguments.progress()),
+            DockerCommand::Buildx(arguments) if arguments.bakes().is_some() => {
+                arguments.bakes().map(BakeArguments::progress)
+            }
             _ => self.builds().map(|arguments| arguments.progress()),
         }
     }

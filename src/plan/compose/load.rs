@@ -32,6 +32,8 @@ pub struct ComposeReader<'a> {
     pub interpolates: bool,
     /// Make paths whole.
     pub resolves_paths: bool,
+    /// Keep only what builds are made of, and leave unsaid what is.
+    pub has_builds_alone: bool,
 }
 
 /// A file, and its name as the user knows it.
@@ -127,12 +129,15 @@ impl<'a> Loading<'a> {
                 whole = Some(unmarked(merged));
             }
         }
-        let Some(whole) = whole else {
+        let Some(mut whole) = whole else {
             let names: Vec<&str> = files.iter().map(|file| file.shown.as_str()).collect();
             return Err(Error::input(format!("there is nothing in {}", names.join(", "))));
         };
         if !self.reader.interpolates {
             return Ok(whole);
+        }
+        if self.reader.has_builds_alone {
+            keep_builds(&mut whole);
         }
         let mut whole = schema::FILE.canonical(whole, &KeyTrail::TOP)?;
         if self.reader.resolves_paths {
@@ -180,6 +185,16 @@ pub(super) fn not_elsewhere(path: &YamlNode) -> Result<()> {
             Err(path.blame(error.with_hint("fetch it, and name it by its path")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Leaves services with what their builds are made of, and secrets; nothing else.
+fn keep_builds(file: &mut YamlNode) {
+    let Some(mapping) = file.mapping_mut() else { return };
+    mapping.retain(|key, _| ["services", "secrets"].contains(&key.as_str()));
+    let services = mapping.get_mut("services").and_then(YamlNode::mapping_mut);
+    for service in services.into_iter().flat_map(NodeMapping::values_mut).filter_map(YamlNode::mapping_mut) {
+        service.retain(|key, _| ["image", "build", "environment", "env_file"].contains(&key.as_str()));
     }
 }
 

@@ -32,7 +32,7 @@ mod yaml;
 pub use load::{ComposeFile, ComposeReader};
 pub use model::Project;
 pub use node::{ComposeText, MergeMark, NodeMapping, NodeValue, TextPlace, YamlNode};
-pub use paths::clean;
+pub use paths::{clean, is_local};
 pub use project::ProjectRequest;
 pub use service_build::{ServiceBuild, ServiceDockerfile, image_name};
 pub use told::{NamedVariable, project_json, project_yaml, raw_yaml};

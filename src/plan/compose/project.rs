@@ -19,6 +19,8 @@ pub struct ProjectRequest<'a> {
     pub directory: &'a Path,
     /// The name, if it does not come from the files.
     pub name: Option<&'a str>,
+    /// The name if nothing else says one; else it is the directory's.
+    pub usual_name: Option<&'a str>,
     /// The variables, those of the environment before those of files.
     pub variables: Map<String>,
     /// The profiles that are on; `*` for all.
@@ -36,11 +38,15 @@ impl Project {
         let ProjectRequest { files, directory, mut variables, .. } = request;
         let name = match request.name {
             Some(name) => project_name::checked(name)?,
-            None => name_of(&loading, files, directory, &variables)?,
+            None => match (named_by(&loading, files, directory, &variables)?, request.usual_name) {
+                (Some(name), _) => name,
+                (None, Some(name)) => name.to_owned(),
+                (None, None) => name_of(directory)?,
+            },
         };
         variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let mut file = loading.files(files, ProjectScope { directory, variables: &variables }, &[])?;
-        if reader.interpolates {
+        if reader.interpolates && !reader.has_builds_alone {
             normal::normalize(&mut file, &name, &variables);
         }
         let mut project = Project { name, directory: directory.to_owned(), variables, file, active: BTreeSet::new() };
@@ -116,19 +122,27 @@ impl Ordered<'_> {
     }
 }
 
-/// The name that the last file gives, or else the directory.
-fn name_of(loading: &Loading<'_>, files: &[ComposeFile], directory: &Path, variables: &Map<String>) -> Result<String> {
+/// The name that the last file gives which gives one.
+fn named_by(
+    loading: &Loading<'_>,
+    files: &[ComposeFile],
+    directory: &Path,
+    variables: &Map<String>,
+) -> Result<Option<String>> {
     let mut named = None;
     for file in files {
         for document in loading.documents(file)? {
             named = document.get("name").cloned().or(named);
         }
     }
-    if let Some(mut node) = named {
-        loading.interpolate(&mut node, ProjectScope { directory, variables })?;
-        let text = node.text().ok_or_else(|| node.blame(Error::input(format!("the name is {}", node.kind()))))?;
-        return project_name::checked(text).map_err(|error| node.blame(error));
-    }
+    let Some(mut node) = named else { return Ok(None) };
+    loading.interpolate(&mut node, ProjectScope { directory, variables })?;
+    let text = node.text().ok_or_else(|| node.blame(Error::input(format!("the name is {}", node.kind()))))?;
+    project_name::checked(text).map(Some).map_err(|error| node.blame(error))
+}
+
+/// The name of a project that lies in `directory` and has no other.
+fn name_of(directory: &Path) -> Result<String> {
     let name = directory.file_name().map(|name| project_name::of_directory(&name.to_string_lossy()));
     name.filter(|name| !name.is_empty()).ok_or_else(|| {
         Error::input("the project has no name: the one of its directory has no letter that a name can have")

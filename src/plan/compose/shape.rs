@@ -153,6 +153,7 @@ impl Shape {
         match (&node.value, self) {
             (NodeValue::Null, _) => true,
             (_, Shape::Any | Shape::Choice | Shape::Count | Shape::Command | Shape::Record(_)) => false,
+            (NodeValue::Mapping(_), Shape::Short(_, Shape::Record(_))) => false,
             (NodeValue::Boolean(value), _) => !value,
             (NodeValue::Integer(number), _) => *number == 0,
             (NodeValue::Float(number), _) => *number == 0.0,

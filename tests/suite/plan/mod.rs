@@ -2,6 +2,7 @@
 
 mod base_spec;
 mod join;
+mod hcl;
 mod label;
 mod mode;
 mod names;

@@ -1,0 +1,74 @@
+//! Bake files from elsewhere: of a git repository, of an archive, or one alone behind a URL.
+
+use std::path::Path;
+
+use super::files::NAMES;
+use crate::cli::environment::Environment;
+use crate::cli::text_file::read_text;
+use crate::error::{Error, Result};
+use crate::plan::bake::BakeFile;
+use crate::plan::shown_url;
+use crate::progress::Progress;
+use crate::source::context::{ContextAccess, ContextLocation, OpenContext};
+use crate::store::LocalStore;
+
+/// The largest file, in bytes, as with buildx.
+const LARGEST: u64 = 2_000_000;
+
+/// The place elsewhere that files came from.
+pub struct RemoteFiles {
+    /// What the context `.` of a target stands for; empty for an archive.
+    context: String,
+    /// What came, unless it was a file alone: contexts that are paths lie in it.
+    #[expect(dead_code, reason = "what builds many targets at once takes it")]
+    pub root: Option<OpenContext>,
+}
+
+impl RemoteFiles {
+    /// Returns what the context `.` of a target stands for.
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+}
+
+/// Fetches what is at `url`, and reads the files `names` of it, or those that have a usual name.
+pub fn read(
+    url: &str,
+    names: &[&String],
+    environment: &Environment,
+    progress: Progress<'_>,
+) -> Result<(Vec<BakeFile>, RemoteFiles)> {
+    let store = LocalStore::open(environment.working_store()?)?;
+    let client = environment.client(false, 0);
+    let access = ContextAccess { store: &store, client: &client, progress, keep_git_dir: false };
+    let location: ContextLocation = url.parse()?;
+    let opened = location.open(&access, &mut std::io::empty())?;
+    if let Some(file) = &opened.dockerfile {
+        // What is no archive is a bake file, whose name is the URL.
+        if file.text.len() as u64 > LARGEST {
+            return Err(Error::input(format!(
+                "{} is larger than {LARGEST} bytes, which no bake file is",
+                shown_url(url)
+            )));
+        }
+        let file = BakeFile { name: shown_url(url), text: file.text.clone(), is_local: false };
+        return Ok((vec![file], RemoteFiles { context: ".".to_owned(), root: None }));
+    }
+    let mut files = Vec::new();
+    let wanted: Vec<&str> = match names.is_empty() {
+        true => NAMES.to_vec(),
+        false => names.iter().map(|name| name.as_str()).collect(),
+    };
+    for name in wanted {
+        match opened.file(Path::new(name))? {
+            Some(file) => {
+                let text = read_text(file, name, LARGEST, "bake file")?;
+                files.push(BakeFile { name: name.to_owned(), text, is_local: false });
+            }
+            None if names.is_empty() => {}
+            None => return Err(Error::not_found(format!("there is no file {name} in {}", shown_url(url)))),
+        }
+    }
+    let context = if matches!(location, ContextLocation::Git(_)) { url } else { "" };
+    Ok((files, RemoteFiles { context: context.to_owned(), root: Some(opened) }))
+}

@@ -1,0 +1,66 @@
+//! Definitions that are written to take all there is: each ends soon, with an error.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use super::Case;
+
+#[test]
+fn definitions_that_take_too_much_are_refused_soon() {
+    let mut groups = String::new();
+    let mut chain = String::new();
+    let mut variables = String::new();
+    let mut doubled = String::from("target \"d0\" {\n  tags = [\"x\"]\n}\n");
+    for number in 0..1000 {
+        writeln!(groups, "group \"g{number}\" {{\n  targets = [\"g{}\"]\n}}", number + 1).unwrap();
+        writeln!(chain, "target \"t{number}\" {{\n  inherits = [\"t{}\"]\n}}", number + 1).unwrap();
+        writeln!(variables, "variable \"v{number:04}\" {{ default = v{:04} }}", number + 1).unwrap();
+    }
+    for number in 1..40 {
+        let below = number - 1;
+        writeln!(
+            doubled,
+            "target \"d{number}\" {{\n  annotations = concat(flatten([[for n in range(9): \"a{number}${{n}}=b\"]]), [])\n  inherits = [\"d{below}\", \"d{below}\"]\n}}"
+        )
+        .unwrap();
+    }
+    let axes: Vec<String> = (0..9).map(|axis| format!("a{axis} = range(9)")).collect();
+    let matrix = format!("target \"m\" {{\n  name = \"m\"\n  matrix = {{ {} }}\n}}\n", axes.join(", "));
+    let links: String = (0..1000)
+        .map(|number| format!("target \"l{number}\" {{\n  contexts = {{ a = \"target:l{}\" }}\n}}\n", number + 1))
+        .collect();
+    for (text, target, said) in [
+        (&groups, "g0", "deep in each other"),
+        (&chain, "t0", "inherit too much"),
+        (&format!("{variables}target \"v\" {{}}\n"), "v", "refer to each other in a row"),
+        (&matrix, "m", "more than 5000"),
+        (&format!("{links}target \"l1000\" {{}}\n"), "l0", "take from each other in a row"),
+    ] {
+        let begin = Instant::now();
+        Case::hcl(text).run(&[target, "--print"]).failure(1).says(&[said]);
+        assert!(begin.elapsed() < Duration::from_secs(20), "{said}");
+    }
+    // What is inherited twice is resolved once.
+    Case::hcl(&doubled).run(&["d39", "--print"]).success();
+}
+
+#[test]
+fn what_is_no_file_of_text_is_refused() {
+    let case = Case::new(&[("directory/docker-bake.hcl", "")]);
+    case.run(&["-f", "directory", "--print"]).failure(1).says(&["directory is a directory"]);
+    case.run(&["-f", "/dev/zero", "--print"]).failure(1).says(&["/dev/zero", "no bake file is"]);
+    std::fs::write(case.path().join("bytes.hcl"), b"\xff\xfe").unwrap();
+    case.run(&["-f", "bytes.hcl", "--print"]).failure(1).says(&["cannot read bytes.hcl"]);
+}
+
+#[test]
+fn nothing_of_a_definition_reaches_the_terminal_as_it_is() {
+    let case = Case::hcl("target \"a\" {\n  tags = [\"\\u001b[31m\"]\n  description = nope(\"\\u001b\")\n}\n");
+    let outcome = case.run(&["a", "--print"]).failure(1);
+    assert!(!outcome.stderr.contains('\u{1b}'), "{:?}", outcome.stderr);
+    let case = Case::hcl("target \"a\" {\n  description = \"\\u001b[31m\"\n}\n");
+    for arguments in [&["a", "--print"][..], &["--list", "targets"], &["--list=type=targets,format=json"]] {
+        let outcome = case.run(arguments).success();
+        assert!(!outcome.stdout.contains('\u{1b}'), "{:?}", outcome.stdout);
+    }
+}
