@@ -30,6 +30,7 @@ pub const NAMES: [&str; 8] = [
 const LARGEST: u64 = 4 << 20;
 
 /// The files, and what else the command line names before targets.
+#[derive(Debug)]
 pub struct FoundFiles {
     /// The files in their order.
     pub files: Vec<BakeFile>,

@@ -1,28 +1,40 @@
 //! `ocibake bake`, which is `docker buildx bake`: the targets of bake files and compose files.
 
 mod agree;
+mod allowed;
+mod ask;
+mod build;
 mod files;
-mod handover;
 mod list;
+mod order;
+mod release;
 mod remote;
+mod request;
 mod variables;
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use clap::Args;
 
-use self::handover::BakeOrder;
+use self::build::BakeOrder;
+use self::files::FoundFiles;
 use self::list::ListQuestion;
+use self::release::BakeReleaseFlags;
 use self::variables::VariableSources;
 use super::environment::Environment;
 use super::flags::value::{on_or_off, value};
 use super::print::{answer_bytes, tell};
+use super::namespace::Want;
 use super::progress::{ProgressFlags, Reporter};
-use crate::cli::build::{Beforehand, Call};
+use crate::cli::build::{Beforehand, Call, of_build};
 use crate::error::{Error, Result, escape};
 use crate::oci::{Map, Platform};
-use crate::plan::bake::{AttestEntry, BakeDefinition, BakeReader, BakeRequest, BuiltIn, ResolvedBake};
+use crate::output::Output;
+use crate::plan::bake::{AttestEntry, BakeDefinition, BakeReader, BakeRequest, BuiltIn, ResolvedBake, is_remote};
+use crate::plan::Isolation;
+use crate::plan::dockerfile::Dockerfile;
 use crate::plan::hcl::Surroundings;
 
 /// Build the targets of bake files (HCL, JSON) and of compose files
@@ -79,6 +91,17 @@ pub struct BakeArguments {
     /// Write the digests of what was built to a file
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<std::path::PathBuf>,
+    /// Write all images together to FILE (OCI archive), DIR/ (OCI layout) or - (docker archive), beside their own outputs
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
+    output: Vec<Output>,
+    /// Threads, and uploads at a time [default: one per core, at most 16]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    insecure: bool,
+    #[command(flatten)]
+    release: BakeReleaseFlags,
     #[arg(long, hide = true)]
     provenance: Option<String>,
     #[arg(long, hide = true)]
@@ -94,6 +117,17 @@ pub struct BakeArguments {
     /// The command is docker's: what docker lets pass is let pass.
     #[arg(skip)]
     is_dockers: bool,
+    /// What the files define, once they were read.
+    #[arg(skip)]
+    read: OnceLock<ReadFiles>,
+}
+
+/// What files define, and what they were read with.
+#[derive(Debug)]
+struct ReadFiles {
+    found: FoundFiles,
+    sources: VariableSources,
+    definition: BakeDefinition,
 }
 
 impl BakeArguments {
@@ -117,11 +151,42 @@ impl BakeArguments {
         self.list.or_else(targets).or_else(|| old(self.list_variables, ListQuestion::variables()))
     }
 
+    /// Returns what the files define, which are read once.
+    fn read(&self, environment: &Environment) -> Result<&ReadFiles> {
+        if let Some(read) = self.read.get() {
+            return Ok(read);
+        }
+        let reporter = Reporter::new(&self.progress);
+        let found = files::find(self, environment, &|event| reporter.report(event))?;
+        reporter.finish();
+        let sources = VariableSources::read(&self.var, &self.env_file)?;
+        let definition = define(&found, &sources)?;
+        for name in &definition.unsteady {
+            tell(&format!("warning: {name}() answers otherwise each time, and so will what is built with it"));
+        }
+        Ok(self.read.get_or_init(|| ReadFiles { found, sources, definition }))
+    }
+
+    /// Returns the targets that are asked for, resolved.
+    fn resolve(&self, read: &ReadFiles, environment: &Environment) -> Result<ResolvedBake> {
+        let request = BakeRequest {
+            targets: &read.found.targets,
+            overrides: &self.overrides(),
+            allowances: agree::allowances(&self.allow)?,
+            variable: &|name| read.sources.variable(name),
+        };
+        let mut resolved = read.definition.resolve(request)?;
+        let remote = read.found.remote.as_ref().map(remote::RemoteFiles::context);
+        resolved.settle(remote, environment.source_date_epoch())?;
+        Ok(resolved)
+    }
+
     /// The changes of targets that flags of their own stand for, as `--set` has them.
     fn overrides(&self) -> Vec<String> {
         let mut all = self.set.clone();
         let mut set = |key: &str, value: Option<String>| all.extend(value.map(|value| format!("*.{key}={value}")));
-        set("push", (self.push == Some(true)).then(|| true.to_string()));
+        let is_pushed = self.push == Some(true) || self.release.is_dry_run();
+        set("push", is_pushed.then(|| true.to_string()));
         set("load", (self.load == Some(true)).then(|| true.to_string()));
         set("call", self.called().and_then(|call| call.method()).map(str::to_owned));
         set("no-cache", self.no_cache.map(|is_on| is_on.to_string()));
@@ -139,52 +204,62 @@ impl BakeArguments {
     }
 }
 
+/// Returns what a bake wants of its place: what the builds of all targets want.
+pub fn want(arguments: &BakeArguments, environment: &Environment) -> Result<Want> {
+    let commands = Want::Commands(Isolation::default());
+    if arguments.is_printed() || arguments.list().is_some() || arguments.called().is_some_and(Call::asks) {
+        return Ok(Want::Nothing);
+    }
+    // What is fetched may hold a RUN, and is fetched once.
+    if !commands.is_elsewhere() || arguments.targets.first().is_some_and(|word| is_remote(word)) {
+        return Ok(commands);
+    }
+    let read = arguments.read(environment)?;
+    let Ok(resolved) = arguments.resolve(read, environment) else { return Ok(Want::Nothing) };
+    let order = BakeOrder { resolved: &resolved, remote: None, sources: &read.sources, arguments };
+    let mut wanted = Want::Nothing;
+    for request in order.requests(environment)? {
+        let want = match &request.dockerfile {
+            // What is wrong with it the build will say.
+            Some(text) => match Dockerfile::read("Dockerfile", text.as_bytes()) {
+                Ok(dockerfile) if !dockerfile.has_commands() && !environment.again => Want::Nothing,
+                _ => commands,
+            },
+            None => of_build(&request.build, Some(&request.context), environment)?.0,
+        };
+        if want != Want::Nothing {
+            wanted = want;
+        }
+    }
+    Ok(wanted)
+}
+
 /// Prints, lists or builds targets.
 pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
     let list = arguments.list();
     if arguments.is_printed() && list.is_some() {
         return Err(Error::usage("--print and --list are mutually exclusive"));
     }
-    let reporter = Reporter::new(&arguments.progress);
-    let found = files::find(arguments, environment, &|event| reporter.report(event))?;
-    reporter.finish();
-    let sources = VariableSources::read(&arguments.var, &arguments.env_file)?;
-    let definition = define(&found, &sources)?;
-    for name in &definition.unsteady {
-        tell(&format!("warning: {name}() answers otherwise each time, and so will what is built with it"));
-    }
+    let read = arguments.read(environment)?;
+    let definition = &read.definition;
     if let Some(question) = list {
-        tell_of(&definition.faults);
-        return question.answer(&definition);
+        tell_of(definition.faults.iter());
+        return question.answer(definition);
     }
-    let request = BakeRequest {
-        targets: &found.targets,
-        overrides: &arguments.overrides(),
-        allowances: agree::allowances(&arguments.allow)?,
-        variable: &|name| sources.variable(name),
-    };
-    let mut resolved = definition.resolve(request)?;
-    resolved.settle(found.remote.as_ref().map(remote::RemoteFiles::context), environment.source_date_epoch())?;
-    agree::check(&resolved, &|name| sources.variable(name))?;
-    let faults: Vec<Error> = definition.faults.into_iter().chain(std::mem::take(&mut resolved.faults)).collect();
+    let resolved = arguments.resolve(read, environment)?;
+    agree::check(&resolved, &|name| read.sources.variable(name))?;
+    let mut faults = definition.faults.iter().chain(&resolved.faults);
     if arguments.is_printed() {
-        tell_of(&faults);
+        tell_of(faults);
         return print(&resolved);
     }
-    match (arguments.is_dockers, faults.into_iter().next()) {
-        (false, Some(fault)) => return Err(fault),
-        (true, Some(fault)) => tell_of(&[fault]),
+    match (arguments.is_dockers, faults.next()) {
+        (false, Some(fault)) => return Err(restated(fault)),
+        (true, Some(fault)) => tell_of([fault].into_iter()),
         (_, None) => {}
     }
-    handover::build(BakeOrder {
-        resolved,
-        remote: found.remote,
-        metadata_file: arguments.metadata_file.as_deref(),
-        call: arguments.called(),
-        progress: &arguments.progress,
-        environment,
-        beforehand,
-    })
+    let remote = read.found.remote.as_ref();
+    BakeOrder { resolved: &resolved, remote, sources: &read.sources, arguments }.carry_out(environment, beforehand)
 }
 
 /// Reads what the files define.
@@ -217,8 +292,20 @@ fn define(found: &files::FoundFiles, sources: &VariableSources) -> Result<BakeDe
     )
 }
 
+/// Returns a mistake as the error that it is.
+fn restated(fault: &Error) -> Error {
+    Error {
+        kind: fault.kind,
+        message: fault.message.clone(),
+        details: fault.details.clone(),
+        source: None,
+        hint: fault.hint.clone(),
+        excerpt: fault.excerpt.clone(),
+    }
+}
+
 /// Says what is a mistake and is let pass.
-fn tell_of(faults: &[Error]) {
+fn tell_of<'a>(faults: impl Iterator<Item = &'a Error>) {
     for fault in faults {
         let place = fault.excerpt.as_ref().map(|excerpt| format!("{}:{}:{}: ", excerpt.file, excerpt.line, excerpt.column));
         let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})"));

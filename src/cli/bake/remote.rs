@@ -16,11 +16,11 @@ use crate::store::LocalStore;
 const LARGEST: u64 = 2_000_000;
 
 /// The place elsewhere that files came from.
+#[derive(Debug)]
 pub struct RemoteFiles {
     /// What the context `.` of a target stands for; empty for an archive.
     context: String,
     /// What came, unless it was a file alone: contexts that are paths lie in it.
-    #[expect(dead_code, reason = "what builds many targets at once takes it")]
     pub root: Option<OpenContext>,
 }
 

@@ -14,6 +14,7 @@ use crate::plan::compose::dotenv;
 use crate::plan::quantity;
 
 /// The variables that are there for bake files.
+#[derive(Debug)]
 pub struct VariableSources {
     /// Those of `--var`.
     pub given: Map<String>,
