@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::convert::convert;
 use super::evaluate::{Evaluator, Locals};
-use super::expression::{Call, Expression};
-use super::functions::{self, Arguments, Failure, Function};
+use super::expression::{Expression, FunctionCall};
+use super::functions::{self, Arguments, Function, FunctionFailure};
 use super::place::BakePlace;
 use super::scope::UserFunction;
 use super::types::Type;
@@ -14,13 +14,13 @@ use crate::error::{Error, Result, suggestion};
 
 impl Evaluator<'_> {
     /// Returns what a function gives that `call` calls.
-    pub fn call(&self, call: &Call, locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
+    pub fn call(&self, call: &FunctionCall, locals: &Locals<'_>, place: &BakePlace) -> Result<Value> {
         let arguments = self.expanded(call, locals)?;
         match call.name.as_str() {
             "try" => return self.attempt(call, &arguments, locals),
             "can" => {
                 expect(call, &["expression"], false, &arguments, place)?;
-                return Ok(Value::Bool(arguments.iter().all(|argument| self.value(argument, locals).is_ok())));
+                return Ok(Value::Bool(arguments.iter().all(|argument| self.attempted(argument, locals).is_ok())));
             }
             "convert" => {
                 expect(call, &["value", "type"], false, &arguments, place)?;
@@ -44,7 +44,7 @@ impl Evaluator<'_> {
     fn call_built_in(
         &self,
         function: &Function,
-        call: &Call,
+        call: &FunctionCall,
         arguments: &[Expression],
         locals: &Locals<'_>,
         place: &BakePlace,
@@ -54,6 +54,7 @@ impl Evaluator<'_> {
         let mut values = Vec::with_capacity(arguments.len());
         for (index, argument) in arguments.iter().enumerate() {
             let value = self.value(argument, locals)?;
+            self.budget.spend_on_type(&value).map_err(|why| place.error(why))?;
             let value = function.argument(index, &value);
             values.push(value.map_err(|failure| self.blamed(call, arguments, place, failure))?);
         }
@@ -64,7 +65,7 @@ impl Evaluator<'_> {
         function.run(&given).map_err(|failure| self.blamed(call, arguments, place, failure))
     }
 
-    fn unknown(&self, call: &Call) -> Error {
+    fn unknown(&self, call: &FunctionCall) -> Error {
         let error = call.name_place.error(format!("there is no function `{}`", call.name));
         let mut names: Vec<&str> = functions::names().collect();
         names.extend(self.scope.functions.keys().map(String::as_str));
@@ -75,7 +76,7 @@ impl Evaluator<'_> {
     }
 
     /// The arguments, with the elements of the last one in its place if `...` stands behind it.
-    fn expanded<'b>(&self, call: &'b Call, locals: &Locals<'_>) -> Result<Cow<'b, [Expression]>> {
+    fn expanded<'b>(&self, call: &'b FunctionCall, locals: &Locals<'_>) -> Result<Cow<'b, [Expression]>> {
         let Some((last, others)) = call.arguments.split_last().filter(|_| call.expands_last) else {
             return Ok(Cow::Borrowed(&call.arguments));
         };
@@ -114,10 +115,10 @@ impl Evaluator<'_> {
         }
     }
 
-    fn attempt(&self, call: &Call, arguments: &[Expression], locals: &Locals<'_>) -> Result<Value> {
+    fn attempt(&self, call: &FunctionCall, arguments: &[Expression], locals: &Locals<'_>) -> Result<Value> {
         let mut failure = None;
         for argument in arguments {
-            match self.value(argument, locals) {
+            match self.attempted(argument, locals) {
                 Ok(value) => return Ok(value),
                 Err(error) => failure = Some(error),
             }
@@ -137,10 +138,17 @@ impl Evaluator<'_> {
         };
         let (value, place) = (self.value(value, locals)?, &value.place);
         let kind: Type = kind.type_constraint()?;
+        self.budget.spend_on_type(&value).map_err(|why| place.error(why))?;
         convert(&value, &kind).map_err(|why| place.error(format!("`convert` cannot take this: {why}")))
     }
 
-    fn blamed(&self, call: &Call, arguments: &[Expression], place: &BakePlace, failure: Failure) -> Error {
+    fn blamed(
+        &self,
+        call: &FunctionCall,
+        arguments: &[Expression],
+        place: &BakePlace,
+        failure: FunctionFailure,
+    ) -> Error {
         let name = &call.name;
         match failure.argument.and_then(|index| arguments.get(index).map(|argument| (index, argument))) {
             Some((index, argument)) => {
@@ -154,7 +162,13 @@ impl Evaluator<'_> {
 }
 
 /// Fails if there are too few arguments or too many.
-fn expect(call: &Call, names: &[&str], takes_more: bool, arguments: &[Expression], place: &BakePlace) -> Result<()> {
+fn expect(
+    call: &FunctionCall,
+    names: &[&str],
+    takes_more: bool,
+    arguments: &[Expression],
+    place: &BakePlace,
+) -> Result<()> {
     let name = &call.name;
     let many = |count: usize| if count == 1 { "argument" } else { "arguments" };
     if let Some(missing) = names.get(arguments.len()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::expression::{Call, Expression, ExpressionKind, ObjectKey};
+use super::expression::{Expression, ExpressionKind, FunctionCall, ObjectKey};
 use super::syntax::read_expression;
 use super::types::{AttributeType, Type};
 use crate::error::{Result, suggestion};
@@ -54,7 +54,7 @@ impl Expression {
         }
     }
 
-    fn constructed(&self, call: &Call) -> Result<Type> {
+    fn constructed(&self, call: &FunctionCall) -> Result<Type> {
         let name = call.name.as_str();
         if matches!(name, "any" | "bool" | "number" | "string") {
             return Err(self.place.error(format!("`{name}` takes nothing")).with_hint(format!("write `{name}`")));

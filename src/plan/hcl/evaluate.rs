@@ -16,6 +16,10 @@ use super::types::Type;
 use super::value::{SequenceKind, Value};
 use crate::error::{Result, suggestion};
 
+/// What a failure costs that does not matter, and for so many bytes of the file before it.
+const FAILURE: usize = 100;
+const SOUGHT_BYTES: usize = 64;
+
 impl Expression {
     /// Returns its value. Fails, with the place, for what cannot be evaluated and for what the budget does not pay for.
     pub fn evaluate(&self, scope: &Scope, surroundings: &Surroundings<'_>, budget: &EvaluationBudget) -> Result<Value> {
@@ -82,6 +86,16 @@ impl<'a> Evaluator<'a> {
         let value = value?;
         self.budget.spend_on(&value).map_err(|why| place.error(why))?;
         Ok(value)
+    }
+
+    /// The same where a failure does not matter. That costs as well, for the place of each is looked for in the file.
+    pub fn attempted(&self, expression: &Expression, locals: &Locals<'_>) -> Result<Value> {
+        let result = self.value(expression, locals);
+        if result.is_err() {
+            let cost = FAILURE + expression.place.span.start / SOUGHT_BYTES + self.scope.variables.len();
+            self.budget.spend(cost).map_err(|why| expression.place.error(why))?;
+        }
+        result
     }
 
     /// Every arm is a call, for this stands on the stack once for each expression within another.
@@ -285,7 +299,10 @@ impl<'a> Evaluator<'a> {
     /// Both results are evaluated, for they must have a type in common; what is wrong about the one that is not taken does not
     /// matter.
     fn conditional(&self, [condition, yes, no]: [&Expression; 3], locals: &Locals<'_>) -> Result<Value> {
-        let (yes_value, no_value) = (self.value(yes, locals), self.value(no, locals));
+        let (yes_value, no_value) = (self.attempted(yes, locals), self.attempted(no, locals));
+        for value in [&yes_value, &no_value].into_iter().flatten() {
+            self.budget.spend_on_type(value).map_err(|why| condition.place.error(why))?;
+        }
         let kind = |value: &Result<Value>| value.as_ref().map_or(Type::Any, Value::kind);
         let is_null = |value: &Result<Value>| matches!(value, Ok(Value::Null(Type::Any)));
         let kind = match (kind(&yes_value), kind(&no_value)) {

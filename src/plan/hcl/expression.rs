@@ -70,7 +70,7 @@ pub(super) enum ExpressionKind {
     Unary(UnaryOperation, Expression),
     Binary(BinaryOperation, Expression, Expression),
     For(Box<ForExpression>),
-    Call(Call),
+    Call(FunctionCall),
 }
 
 #[derive(Debug, Clone)]
@@ -123,7 +123,7 @@ pub(super) struct ForExpression {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(super) struct FunctionCall {
     pub name: String,
     pub name_place: BakePlace,
     pub arguments: Vec<Expression>,
@@ -175,7 +175,7 @@ impl Expression {
                 Some(path) => path,
                 None => return,
             };
-            if !locals.iter().any(|local| *local == name) {
+            if !locals.contains(&name) {
                 found.push(VariablePath { name: name.to_owned(), attributes, place: place.clone() });
             }
         });

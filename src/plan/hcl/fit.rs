@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use super::types::Type;
 
-/// How many types are compared before nothing is found in common: types within types within types take as many steps as they want.
-const MOST_STEPS: usize = 100_000;
+/// How many types are compared before nothing is found in common, for each part that the types have, and at least. Types within
+/// types within types would take as many steps as they want.
+const STEPS: usize = 16;
+const LEAST_STEPS: usize = 4_000;
 
 /// The most different types that something in common is looked for.
 const MOST_TYPES: usize = 64;
@@ -14,12 +16,12 @@ const MOST_TYPES: usize = 64;
 /// Returns the most general of `types` that all of them can be converted to, or one made of them; none if there is none. What may
 /// fail for some values is taken, too, if `is_lenient`.
 pub fn unify(types: &[Type], is_lenient: bool) -> Option<Type> {
-    Fit { is_lenient, left: Cell::new(MOST_STEPS) }.unify(types)
+    Fit::new(types.iter(), is_lenient).unify(types)
 }
 
 /// Returns whether values of the type `from` can be converted to `to`; if `is_lenient`, whether some may be.
 pub fn can_convert(from: &Type, to: &Type, is_lenient: bool) -> bool {
-    Fit { is_lenient, left: Cell::new(MOST_STEPS) }.can_convert(from, to)
+    Fit::new([from, to].into_iter(), is_lenient).can_convert(from, to)
 }
 
 struct Fit {
@@ -28,6 +30,11 @@ struct Fit {
 }
 
 impl Fit {
+    fn new<'a>(types: impl Iterator<Item = &'a Type>, is_lenient: bool) -> Fit {
+        let size = types.map(Type::size).fold(0usize, usize::saturating_add);
+        Fit { is_lenient, left: Cell::new(LEAST_STEPS.saturating_add(size.saturating_mul(STEPS))) }
+    }
+
     fn spend(&self, steps: usize) -> Option<()> {
         self.left.set(self.left.get().checked_sub(steps)?);
         Some(())

@@ -14,15 +14,15 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// Returns HCL in which only those lines end that mean something. `place` tells where a part of `text` stands. Fails for what is
 /// opened and not closed.
 pub fn of_file(text: &str, place: &dyn Fn(usize, usize) -> BakePlace) -> Result<String> {
-    Layout::new(text, place).run(Vec::new())
+    LineLayout::new(text, place).run(Vec::new())
 }
 
 /// Returns the same of text that is a template, as strings in JSON are.
 pub fn of_template(text: &str, place: &dyn Fn(usize, usize) -> BakePlace) -> Result<String> {
-    Layout::new(text, place).run(vec![Open { at: 0, what: Within::Template }])
+    LineLayout::new(text, place).run(vec![OpenPart { at: 0, what: Within::Template }])
 }
 
-struct Layout<'a> {
+struct LineLayout<'a> {
     text: &'a str,
     place: &'a dyn Fn(usize, usize) -> BakePlace,
     /// What comes out, as long as the text is.
@@ -31,7 +31,7 @@ struct Layout<'a> {
 }
 
 /// Something that is open, and where it was opened.
-struct Open {
+struct OpenPart {
     at: usize,
     what: Within,
 }
@@ -52,12 +52,12 @@ enum Within {
     Template,
 }
 
-impl<'a> Layout<'a> {
-    fn new(text: &'a str, place: &'a dyn Fn(usize, usize) -> BakePlace) -> Layout<'a> {
-        Layout { text, place, bytes: text.as_bytes().to_vec(), at: 0 }
+impl<'a> LineLayout<'a> {
+    fn new(text: &'a str, place: &'a dyn Fn(usize, usize) -> BakePlace) -> LineLayout<'a> {
+        LineLayout { text, place, bytes: text.as_bytes().to_vec(), at: 0 }
     }
 
-    fn run(mut self, mut open: Vec<Open>) -> Result<String> {
+    fn run(mut self, mut open: Vec<OpenPart>) -> Result<String> {
         if self.text.starts_with(BYTE_ORDER_MARK) && open.is_empty() {
             self.blank(0, BYTE_ORDER_MARK.len());
             self.at = BYTE_ORDER_MARK.len();
@@ -73,25 +73,25 @@ impl<'a> Layout<'a> {
             }
         }
         match open.last() {
-            Some(Open { what: Within::Template, .. }) | None => {}
-            Some(Open { at, what: Within::Heredoc(start, end) }) => {
+            Some(OpenPart { what: Within::Template, .. }) | None => {}
+            Some(OpenPart { at, what: Within::Heredoc(start, end) }) => {
                 let delimiter = &self.text[*start..*end];
                 let error =
                     (self.place)(*at, *end).error(format!("this text is not closed: there is no line `{delimiter}`"));
                 return Err(error.with_hint("nothing else stands on that line, and it ends"));
             }
-            Some(Open { at, .. }) => return Err(self.error(*at, "is not closed")),
+            Some(OpenPart { at, .. }) => return Err(self.error(*at, "is not closed")),
         }
         // Only ASCII is replaced, and by ASCII.
         String::from_utf8(self.bytes).map_err(|error| Error::input("this is not UTF-8").with_source(error))
     }
 
-    fn code(&mut self, open: &mut Vec<Open>) -> Result<()> {
+    fn code(&mut self, open: &mut Vec<OpenPart>) -> Result<()> {
         let (at, rest) = (self.at, &self.text[self.at..]);
         let is_blank = matches!(open.last().map(|open| open.what), Some(Within::Brackets(_) | Within::Interpolation));
         self.at += 1;
         match self.bytes[at] {
-            b'"' => open.push(Open { at, what: Within::Quotes }),
+            b'"' => open.push(OpenPart { at, what: Within::Quotes }),
             b'#' => self.comment(at, is_blank),
             b'/' if rest.starts_with("//") => self.comment(at, is_blank),
             b'/' if rest.starts_with("/*") => match rest.find("*/") {
@@ -102,11 +102,11 @@ impl<'a> Layout<'a> {
                 },
             },
             b'<' if rest.starts_with("<<") => self.heredoc(at, open),
-            b'(' => open.push(Open { at, what: Within::Brackets(b')') }),
-            b'[' => open.push(Open { at, what: Within::Brackets(b']') }),
+            b'(' => open.push(OpenPart { at, what: Within::Brackets(b')') }),
+            b'[' => open.push(OpenPart { at, what: Within::Brackets(b']') }),
             b'{' => {
                 let what = if begins_for(&rest[1..]) { Within::Brackets(b'}') } else { Within::Braces };
-                open.push(Open { at, what });
+                open.push(OpenPart { at, what });
             }
             close @ (b')' | b']' | b'}') => {
                 let is_closed = match open.last().map(|open| open.what) {
@@ -130,14 +130,14 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    fn literal(&mut self, open: &mut Vec<Open>) -> Result<()> {
+    fn literal(&mut self, open: &mut Vec<OpenPart>) -> Result<()> {
         let (at, rest) = (self.at, &self.text[self.at..]);
         let what = open.last().map(|open| open.what);
         self.at += 1;
         match self.bytes[at] {
             b'$' | b'%' if rest[1..].starts_with('{') => {
                 self.at += 1;
-                open.push(Open { at, what: Within::Interpolation });
+                open.push(OpenPart { at, what: Within::Interpolation });
             }
             b'$' if rest.starts_with("$${") => self.at += 2,
             b'%' if rest.starts_with("%%{") => self.at += 2,
@@ -168,7 +168,7 @@ impl<'a> Layout<'a> {
     }
 
     /// Opens a heredoc if one begins here.
-    fn heredoc(&mut self, at: usize, open: &mut Vec<Open>) {
+    fn heredoc(&mut self, at: usize, open: &mut Vec<OpenPart>) {
         let dash = usize::from(self.text[at + 2..].starts_with('-'));
         let start = at + 2 + dash;
         let line = self.text[start..].lines().next().unwrap_or_default();
@@ -177,13 +177,13 @@ impl<'a> Layout<'a> {
         }
         let end = start + line.len();
         self.at = self.text[end..].find('\n').map_or(self.text.len(), |newline| end + newline + 1);
-        open.push(Open { at, what: Within::Heredoc(start, end) });
+        open.push(OpenPart { at, what: Within::Heredoc(start, end) });
         // The delimiter may stand on the very first line.
         self.heredoc_line(start, end, open);
     }
 
     /// Closes the heredoc if the line that begins here has nothing but its delimiter.
-    fn heredoc_line(&mut self, start: usize, end: usize, open: &mut Vec<Open>) {
+    fn heredoc_line(&mut self, start: usize, end: usize, open: &mut Vec<OpenPart>) {
         let Some((line, _)) = self.text[self.at..].split_once('\n') else {
             return;
         };

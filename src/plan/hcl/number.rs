@@ -11,10 +11,10 @@ const TEXT_PRECISION: u64 = 512;
 const COUNT_PRECISION: u64 = 64;
 
 /// The powers of two between which numbers lie. What is beyond would take long to write down.
-const LARGEST_EXPONENT: i64 = 40_000;
+const LARGEST_EXPONENT: i64 = 8_000;
 
 /// The powers of ten between which numbers are read.
-const LARGEST_POWER: i64 = 10_000;
+const LARGEST_POWER: i64 = 2_000;
 
 /// A number: `±mantissa × 2^exponent`, rounded to so many bits, or infinite. It keeps how exact it is, for that decides how it is
 /// written, and how exact a number is that is made of it.

@@ -3,7 +3,7 @@
 use super::compare::is_equal;
 use super::convert::convert;
 use super::expression::{BinaryOperation, UnaryOperation};
-use super::functions::Failure;
+use super::functions::FunctionFailure;
 use super::number::Number;
 use super::types::Type;
 use super::value::Value;
@@ -38,12 +38,18 @@ pub fn unary(operation: UnaryOperation, value: &Value) -> Result<Value, String> 
 }
 
 /// Returns what an operator of two operands gives.
-pub fn binary(operation: BinaryOperation, [left, right]: &[Value; 2]) -> Result<Value, Failure> {
-    let bools = || -> Result<(bool, bool), Failure> {
-        Ok((bool_of(left).map_err(|why| Failure::of(0, why))?, bool_of(right).map_err(|why| Failure::of(1, why))?))
+pub fn binary(operation: BinaryOperation, [left, right]: &[Value; 2]) -> Result<Value, FunctionFailure> {
+    let bools = || -> Result<(bool, bool), FunctionFailure> {
+        Ok((
+            bool_of(left).map_err(|why| FunctionFailure::of(0, why))?,
+            bool_of(right).map_err(|why| FunctionFailure::of(1, why))?,
+        ))
     };
-    let numbers = || -> Result<(Number, Number), Failure> {
-        Ok((number_of(left).map_err(|why| Failure::of(0, why))?, number_of(right).map_err(|why| Failure::of(1, why))?))
+    let numbers = || -> Result<(Number, Number), FunctionFailure> {
+        Ok((
+            number_of(left).map_err(|why| FunctionFailure::of(0, why))?,
+            number_of(right).map_err(|why| FunctionFailure::of(1, why))?,
+        ))
     };
     let compared = |is: fn(&Number, &Number) -> bool| numbers().map(|(left, right)| Value::Bool(is(&left, &right)));
     match operation {
@@ -78,7 +84,7 @@ pub fn binary(operation: BinaryOperation, [left, right]: &[Value; 2]) -> Result<
     }
 }
 
-fn finite(number: Option<Number>, why: &str) -> Result<Value, Failure> {
+fn finite(number: Option<Number>, why: &str) -> Result<Value, FunctionFailure> {
     number.map(Value::Number).ok_or_else(|| why.into())
 }
 

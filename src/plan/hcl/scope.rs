@@ -10,6 +10,9 @@ use super::value::{LONG_TEXT, Measure, Value};
 /// The values that one budget pays for: each that an expression evaluates to costs what it weighs.
 const MOST_WORK: usize = 5_000_000;
 
+/// What a conversion of a list or the like costs beside its value.
+const TYPE_WORK: usize = 50;
+
 /// The values that one value may be made of.
 const LARGEST_VALUE: usize = 1_000_000;
 
@@ -82,6 +85,14 @@ impl EvaluationBudget {
     /// Takes off what `value` costs. Fails for one that is too large at all.
     pub(super) fn spend_on(&self, value: &Value) -> Result<(), String> {
         self.spend_size(value.measure())
+    }
+
+    /// Takes off what it costs to find out what `value` can be converted to.
+    pub(super) fn spend_on_type(&self, value: &Value) -> Result<(), String> {
+        match value {
+            Value::Sequence(_) | Value::Mapping(_) => self.spend(TYPE_WORK),
+            _ => Ok(()),
+        }
     }
 
     /// Takes off what text costs of which so many bytes are there. Fails if it is too large at all.

@@ -7,11 +7,12 @@ use hcl_edit::expr::{
 use hcl_edit::parser;
 use hcl_edit::{Decorated, Ident, Span};
 
-use super::expression::{BinaryOperation, Call, Expression, ExpressionKind, ForExpression, ObjectKey, UnaryOperation};
+use super::expression::{
+    BinaryOperation, Expression, ExpressionKind, ForExpression, FunctionCall, ObjectKey, UnaryOperation,
+};
 use super::layout;
 use super::number::Number;
 use super::place::BakePlace;
-use super::template::TemplateText;
 use super::value::Value;
 use crate::error::{Error, Result};
 
@@ -25,6 +26,17 @@ pub struct Syntax<'a> {
     pub source: &'a str,
     /// Tells where the part of it stands from one byte to another.
     pub place: &'a dyn Fn(usize, usize) -> BakePlace,
+}
+
+/// How the literal text of a template is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TemplateText {
+    /// Between quotation marks, with escapes.
+    Quoted,
+    /// As it stands there, line by line.
+    Lines,
+    /// The same, without the blanks that all lines begin with.
+    FlushLines,
 }
 
 /// Reads text that is one expression.
@@ -142,9 +154,9 @@ impl Syntax<'_> {
         }
     }
 
-    fn call(&self, call: &FuncCall) -> Result<Call> {
+    fn call(&self, call: &FuncCall) -> Result<FunctionCall> {
         let spaces = call.name.namespace.iter().map(|space| format!("{}::", space.as_str()));
-        Ok(Call {
+        Ok(FunctionCall {
             name: spaces.chain([call.name.name.as_str().to_owned()]).collect(),
             name_place: self.place_of(&call.name.name),
             arguments: self.expressions(call.args.iter())?,

@@ -5,19 +5,8 @@ use hcl_edit::{Decorated, Ident, Span};
 
 use super::expression::{Expression, ExpressionKind, TemplatePart};
 use super::place::BakePlace;
-use super::syntax::Syntax;
+use super::syntax::{Syntax, TemplateText};
 use crate::error::Result;
-
-/// How the literal text of a template is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TemplateText {
-    /// Between quotation marks, with escapes.
-    Quoted,
-    /// As it stands there, line by line.
-    Lines,
-    /// The same, without the blanks that all lines begin with.
-    FlushLines,
-}
 
 enum Token {
     Literal(String),

@@ -80,6 +80,18 @@ impl Type {
         }
     }
 
+    /// Returns how many types it is made of, itself included.
+    pub fn size(&self) -> usize {
+        match self {
+            Type::Any | Type::Bool | Type::Number | Type::String => 1,
+            Type::List(element) | Type::Set(element) | Type::Map(element) => 1 + element.size(),
+            Type::Tuple(types) => types.iter().map(Type::size).fold(1, usize::saturating_add),
+            Type::Object(attributes) => {
+                attributes.values().map(|attribute| attribute.value.size()).fold(1, usize::saturating_add)
+            }
+        }
+    }
+
     /// Returns whether it leaves any type open.
     pub fn has_any(&self) -> bool {
         match self {

@@ -178,7 +178,7 @@ fn read(text: &str) -> Option<Moment> {
         digits.parse::<i64>().ok()
     };
     let is_at = |at: usize, c: char| text.get(at..)?.starts_with(c).then_some(());
-    (is_at(4, '-')?, is_at(7, '-')?, is_at(10, 'T')?, is_at(13, ':')?, is_at(16, ':')?);
+    [(4, '-'), (7, '-'), (10, 'T'), (13, ':'), (16, ':')].into_iter().try_for_each(|(at, c)| is_at(at, c))?;
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
     let is_real = (1..=12).contains(&month) && day >= 1 && day <= month_length(year, month);

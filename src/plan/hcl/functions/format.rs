@@ -3,7 +3,7 @@
 use num_bigint::{BigInt, Sign};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::function::{Arguments, Failure, Function, any, string};
+use super::function::{Arguments, Function, FunctionFailure, any, string};
 use crate::plan::hcl::convert::convert;
 use crate::plan::hcl::number::Number;
 use crate::plan::hcl::typed::value_json;
@@ -26,13 +26,13 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// Once for every element of the lists among the arguments, which are equally long.
-fn format_list(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn format_list(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let mut count = None;
     for (place, value) in given.values.iter().enumerate().skip(1) {
         if let Some(elements) = value.as_elements()
             && *count.get_or_insert(elements.len()) != elements.len()
         {
-            return Err(Failure::of(place, "the lists must have the same length"));
+            return Err(FunctionFailure::of(place, "the lists must have the same length"));
         }
     }
     let mut texts = Vec::new();
@@ -62,7 +62,7 @@ struct Verb {
     letter: char,
 }
 
-fn format(given: &Arguments<'_>, values: &[&Value]) -> Result<String, Failure> {
+fn format(given: &Arguments<'_>, values: &[&Value]) -> Result<String, FunctionFailure> {
     let (mut rest, mut text) = (given.text(0), String::new());
     let (mut next, mut used) = (0, 0);
     while let Some((literal, after)) = rest.split_once('%') {
@@ -97,7 +97,7 @@ fn format(given: &Arguments<'_>, values: &[&Value]) -> Result<String, Failure> {
 }
 
 /// Reads what stands behind a `%`: the verb, the place of its value if that is given, and what comes then.
-fn read_verb(pattern: &str) -> Result<(Verb, Option<usize>, &str), Failure> {
+fn read_verb(pattern: &str) -> Result<(Verb, Option<usize>, &str), FunctionFailure> {
     let mut verb = Verb::default();
     let mut rest = pattern;
     while let Some(flag) = rest.chars().next().filter(|c| "0#+- ".contains(*c)) {
@@ -125,7 +125,7 @@ fn read_verb(pattern: &str) -> Result<(Verb, Option<usize>, &str), Failure> {
     Ok((verb, place, &rest[verb.letter.len_utf8()..]))
 }
 
-fn read_number(text: &str) -> Result<(Option<usize>, &str), Failure> {
+fn read_number(text: &str) -> Result<(Option<usize>, &str), FunctionFailure> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     if end == 0 {
         return Ok((None, text));

@@ -14,7 +14,7 @@ pub struct Function {
     pub parameters: &'static [Parameter],
     /// What all further arguments are, if it takes any.
     pub variadic: Option<Parameter>,
-    run: fn(&Arguments<'_>) -> Result<Value, Failure>,
+    run: fn(&Arguments<'_>) -> Result<Value, FunctionFailure>,
 }
 
 /// What one argument is.
@@ -38,7 +38,7 @@ pub struct Arguments<'a> {
 
 /// Why a function gives nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct FunctionFailure {
     /// The argument that is to blame.
     pub argument: Option<usize>,
     /// What is wrong, as a clause.
@@ -61,7 +61,7 @@ impl Function {
     pub const fn new(
         name: &'static str,
         parameters: &'static [Parameter],
-        run: fn(&Arguments<'_>) -> Result<Value, Failure>,
+        run: fn(&Arguments<'_>) -> Result<Value, FunctionFailure>,
     ) -> Function {
         Function { name, parameters, variadic: None, run }
     }
@@ -77,19 +77,19 @@ impl Function {
     }
 
     /// Returns the argument of this place as what its parameter is.
-    pub fn argument(&self, place: usize, value: &Value) -> Result<Value, Failure> {
+    pub fn argument(&self, place: usize, value: &Value) -> Result<Value, FunctionFailure> {
         let Some(parameter) = self.parameter(place) else {
             return Ok(value.clone());
         };
-        let value = convert(value, &parameter.kind.wanted()).map_err(|why| Failure::of(place, why))?;
+        let value = convert(value, &parameter.kind.wanted()).map_err(|why| FunctionFailure::of(place, why))?;
         if value.is_null() && !parameter.allows_null {
-            return Err(Failure::of(place, "it is null"));
+            return Err(FunctionFailure::of(place, "it is null"));
         }
         Ok(value)
     }
 
     /// Returns what it gives.
-    pub fn run(&self, arguments: &Arguments<'_>) -> Result<Value, Failure> {
+    pub fn run(&self, arguments: &Arguments<'_>) -> Result<Value, FunctionFailure> {
         (self.run)(arguments)
     }
 }
@@ -157,15 +157,17 @@ impl Arguments<'_> {
     }
 
     /// Returns an argument that is a number.
-    pub fn number(&self, place: usize) -> Result<Number, Failure> {
+    pub fn number(&self, place: usize) -> Result<Number, FunctionFailure> {
         let number = self.values.get(place).and_then(Value::as_number);
-        number.cloned().ok_or_else(|| Failure::of(place, "a number is wanted"))
+        number.cloned().ok_or_else(|| FunctionFailure::of(place, "a number is wanted"))
     }
 
     /// Returns an argument that is a whole number of a size that numbers of things have.
-    pub fn integer(&self, place: usize) -> Result<i64, Failure> {
+    pub fn integer(&self, place: usize) -> Result<i64, FunctionFailure> {
         let number = self.number(place)?;
-        number.to_i64().ok_or_else(|| Failure::of(place, format!("a whole number is wanted, and this is {number}")))
+        number
+            .to_i64()
+            .ok_or_else(|| FunctionFailure::of(place, format!("a whole number is wanted, and this is {number}")))
     }
 
     /// Returns what an argument says that is `true` or `false`.
@@ -179,31 +181,31 @@ impl Arguments<'_> {
     }
 
     /// Takes off the budget what text of `length` bytes costs. Fails if that is too long.
-    pub fn expect_text(&self, length: usize) -> Result<(), Failure> {
+    pub fn expect_text(&self, length: usize) -> Result<(), FunctionFailure> {
         Ok(self.budget.spend_on_text(length)?)
     }
 
     /// Takes `work` off the budget.
-    pub fn spend(&self, work: usize) -> Result<(), Failure> {
+    pub fn spend(&self, work: usize) -> Result<(), FunctionFailure> {
         Ok(self.budget.spend(work)?)
     }
 }
 
-impl Failure {
+impl FunctionFailure {
     /// Returns one that the argument of this place is to blame for.
-    pub fn of(argument: usize, message: impl Into<String>) -> Failure {
-        Failure { argument: Some(argument), message: message.into() }
+    pub fn of(argument: usize, message: impl Into<String>) -> FunctionFailure {
+        FunctionFailure { argument: Some(argument), message: message.into() }
     }
 }
 
-impl From<String> for Failure {
-    fn from(message: String) -> Failure {
-        Failure { argument: None, message }
+impl From<String> for FunctionFailure {
+    fn from(message: String) -> FunctionFailure {
+        FunctionFailure { argument: None, message }
     }
 }
 
-impl From<&str> for Failure {
-    fn from(message: &str) -> Failure {
-        Failure { argument: None, message: message.to_owned() }
+impl From<&str> for FunctionFailure {
+    fn from(message: &str) -> FunctionFailure {
+        FunctionFailure { argument: None, message: message.to_owned() }
     }
 }

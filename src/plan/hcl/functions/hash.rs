@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
-use super::function::{Arguments, Failure, Function, number, string};
+use super::function::{Arguments, Function, FunctionFailure, number, string};
 use crate::plan::hcl::value::Value;
 
 /// What bcrypt costs if nothing is said: so many doublings.
@@ -33,7 +33,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("uuidv5", &[string("namespace"), string("name")], uuid_of_name),
 ];
 
-fn hashed(given: &Arguments<'_>, algorithm: &'static Algorithm) -> Result<Value, Failure> {
+fn hashed(given: &Arguments<'_>, algorithm: &'static Algorithm) -> Result<Value, FunctionFailure> {
     Ok(Value::text(hex(digest::digest(algorithm, given.text(0).as_bytes()).as_ref())))
 }
 
@@ -41,7 +41,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn bcrypt_hash(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn bcrypt_hash(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let cost = match given.values.len() {
         1 => USUAL_COST,
         2 => u32::try_from(given.integer(1)?).unwrap_or(u32::MAX),
@@ -50,10 +50,10 @@ fn bcrypt_hash(given: &Arguments<'_>) -> Result<Value, Failure> {
     // As in Go, what is too little is taken for the usual.
     let cost = if cost < 4 { USUAL_COST } else { cost };
     if cost > 31 {
-        return Err(Failure::of(1, "it must not be more than 31"));
+        return Err(FunctionFailure::of(1, "it must not be more than 31"));
     }
     if given.text(0).len() > LONGEST_PASSWORD {
-        return Err(Failure::of(0, format!("it must not be longer than {LONGEST_PASSWORD} bytes")));
+        return Err(FunctionFailure::of(0, format!("it must not be longer than {LONGEST_PASSWORD} bytes")));
     }
     given.spend(ROUND.saturating_mul(1 << cost))?;
     let mut salt = [0; 16];
@@ -72,7 +72,7 @@ fn uuid(mut bytes: [u8; 16], version: u8) -> String {
 }
 
 /// The identifier of a name in a space of names (RFC 9562).
-fn uuid_of_name(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn uuid_of_name(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let space = match given.text(0) {
         "dns" => "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
         "url" => "6ba7b811-9dad-11d1-80b4-00c04fd430c8",
@@ -84,7 +84,7 @@ fn uuid_of_name(given: &Arguments<'_>) -> Result<Value, Failure> {
     let is_uuid =
         digits.len() == 32 && space.len() == 36 && [8, 13, 18, 23].iter().all(|at| space.as_bytes()[*at] == b'-');
     if !is_uuid {
-        return Err(Failure::of(0, "it is neither a UUID nor one of dns, url, oid and x500"));
+        return Err(FunctionFailure::of(0, "it is neither a UUID nor one of dns, url, oid and x500"));
     }
     let mut named: Vec<u8> = digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect();
     named.extend_from_slice(given.text(1).as_bytes());
@@ -95,10 +95,10 @@ fn uuid_of_name(given: &Arguments<'_>) -> Result<Value, Failure> {
 }
 
 /// Base64 of what was encrypted with PKCS #1 v1.5, and the PEM of a key without a password.
-fn rsa_decrypt(given: &Arguments<'_>) -> Result<Value, Failure> {
-    let cipher = STANDARD.decode(given.text(0)).map_err(|_| Failure::of(0, "it is not base64"))?;
+fn rsa_decrypt(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
+    let cipher = STANDARD.decode(given.text(0)).map_err(|_| FunctionFailure::of(0, "it is not base64"))?;
     let key = private_key(given.text(1))
-        .ok_or_else(|| Failure::of(1, "it is no RSA key of 2048 to 8192 bits in PEM without a password"))?;
+        .ok_or_else(|| FunctionFailure::of(1, "it is no RSA key of 2048 to 8192 bits in PEM without a password"))?;
     let mut text = vec![0; key.min_output_size()];
     let decrypted = key.decrypt(&cipher, &mut text).map_err(|_| "the key does not fit what was encrypted")?;
     match std::str::from_utf8(decrypted) {

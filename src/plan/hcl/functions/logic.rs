@@ -1,6 +1,6 @@
 //! True and false, and what is equal.
 
-use super::function::{Arguments, Failure, Function, any, bool};
+use super::function::{Arguments, Function, FunctionFailure, any, bool};
 use crate::plan::hcl::compare::is_equal;
 use crate::plan::hcl::convert::convert;
 use crate::plan::hcl::fit::unify;
@@ -16,7 +16,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("or", &[bool("a"), bool("b")], |given| Ok(Value::Bool(given.bool(0) || given.bool(1)))),
 ];
 
-fn equal(given: &Arguments<'_>, wanted: bool) -> Result<Value, Failure> {
+fn equal(given: &Arguments<'_>, wanted: bool) -> Result<Value, FunctionFailure> {
     match given.values {
         [left, right] => Ok(Value::Bool(is_equal(left, right) == wanted)),
         _ => Ok(Value::Bool(!wanted)),
@@ -24,7 +24,7 @@ fn equal(given: &Arguments<'_>, wanted: bool) -> Result<Value, Failure> {
 }
 
 /// The first that is not null, as what all have in common.
-fn coalesce(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn coalesce(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let kinds: Vec<Type> = given.values.iter().map(Value::kind).collect();
     let kind = match unify(&kinds, true) {
         Some(kind) => kind,
@@ -32,7 +32,7 @@ fn coalesce(given: &Arguments<'_>) -> Result<Value, Failure> {
     };
     for (index, value) in given.values.iter().enumerate() {
         if !value.is_null() {
-            return convert(value, &kind).map_err(|why| Failure::of(index, why));
+            return convert(value, &kind).map_err(|why| FunctionFailure::of(index, why));
         }
     }
     Err("all arguments are null".into())

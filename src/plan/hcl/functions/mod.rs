@@ -17,7 +17,7 @@ mod string;
 mod time;
 mod version;
 
-pub(super) use function::{Arguments, Failure, Function};
+pub(super) use function::{Arguments, Function, FunctionFailure};
 
 /// All functions but those that take expressions rather than values.
 const ALL: &[&[Function]] = &[

@@ -2,14 +2,14 @@
 
 use num_bigint::BigInt;
 
-use super::function::{Arguments, Failure, Function, any, number};
+use super::function::{Arguments, Function, FunctionFailure, any, number};
 use crate::plan::hcl::expression::{BinaryOperation, UnaryOperation};
 use crate::plan::hcl::number::Number;
 use crate::plan::hcl::operation::{binary, unary};
 use crate::plan::hcl::value::Value;
 
 /// In bytes; to read longer numbers would take too long.
-const LONGEST_NUMBER: usize = 10_000;
+const LONGEST_NUMBER: usize = 2_000;
 
 pub const FUNCTIONS: &[Function] = &[
     Function::new("absolute", &[number("num")], |given| Ok(given.number(0)?.absolute().into())),
@@ -40,12 +40,12 @@ pub const FUNCTIONS: &[Function] = &[
 
 const PAIR: &[super::function::Parameter] = &[number("a"), number("b")];
 
-fn operate(given: &Arguments<'_>, operation: BinaryOperation) -> Result<Value, Failure> {
+fn operate(given: &Arguments<'_>, operation: BinaryOperation) -> Result<Value, FunctionFailure> {
     binary(operation, &[given.number(0)?.into(), given.number(1)?.into()])
 }
 
 /// The nearest whole number above (1) or below (-1).
-fn whole(number: &Number, side: i64) -> Result<Value, Failure> {
+fn whole(number: &Number, side: i64) -> Result<Value, FunctionFailure> {
     let Some(truncated) = number.truncated() else {
         return Ok(number.clone().into());
     };
@@ -54,7 +54,7 @@ fn whole(number: &Number, side: i64) -> Result<Value, Failure> {
     Ok(number.as_exact(&truncated).into())
 }
 
-fn int(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn int(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let number = given.number(0)?;
     match (number.to_integer(), number.truncated()) {
         (None, Some(truncated)) => Ok(Number::from_integer(&truncated).into()),
@@ -62,7 +62,7 @@ fn int(given: &Arguments<'_>) -> Result<Value, Failure> {
     }
 }
 
-fn float(number: f64) -> Result<Value, Failure> {
+fn float(number: f64) -> Result<Value, FunctionFailure> {
     Number::from_f64(number).map(Value::Number).ok_or_else(|| "the result is no number".into())
 }
 
@@ -104,23 +104,23 @@ fn power(base: f64, exponent: f64) -> f64 {
     product * 2f64.powi(half) * 2f64.powi(product_power.clamp(-2_100, 2_100) - half)
 }
 
-fn extreme(given: &Arguments<'_>, is_better: fn(&Number, &Number) -> bool) -> Result<Value, Failure> {
+fn extreme(given: &Arguments<'_>, is_better: fn(&Number, &Number) -> bool) -> Result<Value, FunctionFailure> {
     let mut numbers = given.values.iter().filter_map(Value::as_number);
     let first = numbers.next().ok_or("it takes at least one number")?;
     Ok(numbers.fold(first, |best, own| if is_better(own, best) { own } else { best }).clone().into())
 }
 
-fn parse_int(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn parse_int(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let (text, base) = match given.values {
         [Value::String(text), _] => (&**text, given.integer(1)?),
-        _ => return Err(Failure::of(0, "it must be text")),
+        _ => return Err(FunctionFailure::of(0, "it must be text")),
     };
     let base = match u32::try_from(base) {
         Ok(base @ 2..=62) => base,
-        _ => return Err(Failure::of(1, "a base is a whole number from 2 to 62")),
+        _ => return Err(FunctionFailure::of(1, "a base is a whole number from 2 to 62")),
     };
     if text.len() > LONGEST_NUMBER {
-        return Err(Failure::of(0, format!("it is longer than {LONGEST_NUMBER} digits")));
+        return Err(FunctionFailure::of(0, format!("it is longer than {LONGEST_NUMBER} digits")));
     }
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let mut number = BigInt::ZERO;
@@ -134,12 +134,12 @@ fn parse_int(given: &Arguments<'_>) -> Result<Value, Failure> {
             _ => base,
         };
         if digit >= base {
-            return Err(Failure::of(0, format!("\"{text}\" is no whole number of base {base}")));
+            return Err(FunctionFailure::of(0, format!("\"{text}\" is no whole number of base {base}")));
         }
         number = number * base + digit;
     }
     if digits.is_empty() {
-        return Err(Failure::of(0, format!("\"{text}\" is no whole number of base {base}")));
+        return Err(FunctionFailure::of(0, format!("\"{text}\" is no whole number of base {base}")));
     }
     Ok(Number::from_integer(&if text.starts_with('-') { -number } else { number }).into())
 }

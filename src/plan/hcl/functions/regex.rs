@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use regex::{Captures, Regex, RegexBuilder};
 
-use super::function::{Arguments, Failure, Function, string};
+use super::function::{Arguments, Function, FunctionFailure, string};
 use crate::plan::hcl::types::Type;
 use crate::plan::hcl::value::Value;
 
 /// In bytes; what a compiled expression may take.
-const LARGEST_EXPRESSION: usize = 1 << 20;
+const LARGEST_EXPRESSION: usize = 1 << 18;
+
+/// What is paid for compiling one, and for so many bytes that it goes through.
+const COMPILING: usize = 500;
+const BYTES: usize = 8;
 
 pub const FUNCTIONS: &[Function] = &[
     Function::new("regex", &[string("pattern"), string("string")], first),
@@ -17,18 +21,18 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("regexall", &[string("pattern"), string("string")], all),
 ];
 
-fn first(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn first(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let regex = compiled(given, 0)?;
-    let shape = Shape::of(&regex)?;
+    let shape = MatchShape::of(&regex)?;
     match regex.captures(given.text(1)) {
         Some(captures) => Ok(shape.value(&regex, &captures)),
         None => Err("the pattern matches no part of the text".into()),
     }
 }
 
-fn all(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn all(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let regex = compiled(given, 0)?;
-    let shape = Shape::of(&regex)?;
+    let shape = MatchShape::of(&regex)?;
     let mut values = Vec::new();
     for captures in regex.captures_iter(given.text(1)) {
         given.spend(regex.captures_len())?;
@@ -37,7 +41,7 @@ fn all(given: &Arguments<'_>) -> Result<Value, Failure> {
     Ok(Value::list(shape.kind(&regex), values))
 }
 
-fn replace(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn replace(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let regex = compiled(given, 1)?;
     let mut replaced = String::new();
     let mut end = 0;
@@ -54,34 +58,34 @@ fn replace(given: &Arguments<'_>) -> Result<Value, Failure> {
     Ok(Value::text(replaced))
 }
 
-fn compiled(given: &Arguments<'_>, place: usize) -> Result<Regex, Failure> {
-    given.spend(1_000)?;
+fn compiled(given: &Arguments<'_>, place: usize) -> Result<Regex, FunctionFailure> {
     let pattern = translated(given.text(place));
+    given.spend(COMPILING + given.text(1 - place).len() / BYTES)?;
     RegexBuilder::new(&pattern).size_limit(LARGEST_EXPRESSION).dfa_size_limit(LARGEST_EXPRESSION).build().map_err(
         |error| {
             let said = error.to_string();
             let said = said.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Failure::of(place, format!("it is no regular expression: {said}"))
+            FunctionFailure::of(place, format!("it is no regular expression: {said}"))
         },
     )
 }
 
 /// What a match gives: its text, the texts of its groups, or these by their names.
 #[derive(Debug, Clone, Copy)]
-enum Shape {
+enum MatchShape {
     Text,
     Groups,
     Names,
 }
 
-impl Shape {
-    fn of(regex: &Regex) -> Result<Shape, Failure> {
+impl MatchShape {
+    fn of(regex: &Regex) -> Result<MatchShape, FunctionFailure> {
         let named = regex.capture_names().skip(1).flatten().count();
         match (regex.captures_len() - 1, named) {
-            (0, _) => Ok(Shape::Text),
-            (_, 0) => Ok(Shape::Groups),
-            (groups, named) if groups == named => Ok(Shape::Names),
-            _ => Err(Failure::of(0, "either all of its groups have names, or none")),
+            (0, _) => Ok(MatchShape::Text),
+            (_, 0) => Ok(MatchShape::Groups),
+            (groups, named) if groups == named => Ok(MatchShape::Names),
+            _ => Err(FunctionFailure::of(0, "either all of its groups have names, or none")),
         }
     }
 
@@ -91,9 +95,9 @@ impl Shape {
             None => Value::Null(Type::String),
         };
         match self {
-            Shape::Text => group(0),
-            Shape::Groups => Value::tuple((1..captures.len()).map(group).collect()),
-            Shape::Names => {
+            MatchShape::Text => group(0),
+            MatchShape::Groups => Value::tuple((1..captures.len()).map(group).collect()),
+            MatchShape::Names => {
                 let names = regex.capture_names().enumerate();
                 let values = names.filter_map(|(index, name)| Some((name?.to_owned(), group(index))));
                 Value::object(values.collect::<BTreeMap<_, _>>())
@@ -103,9 +107,9 @@ impl Shape {
 
     fn kind(self, regex: &Regex) -> Type {
         match self {
-            Shape::Text => Type::String,
-            Shape::Groups => Type::tuple((1..regex.captures_len()).map(|_| Type::String)),
-            Shape::Names => {
+            MatchShape::Text => Type::String,
+            MatchShape::Groups => Type::tuple((1..regex.captures_len()).map(|_| Type::String)),
+            MatchShape::Names => {
                 let names = regex.capture_names().flatten();
                 Type::object(names.map(|name| (name.to_owned(), Type::String)))
             }

@@ -1,6 +1,6 @@
 //! Lists and tuples, and the order of what they have.
 
-use super::function::{Arguments, Failure, Function, any, list, number, strings};
+use super::function::{Arguments, Function, FunctionFailure, any, list, number, strings};
 use crate::plan::hcl::compare::is_equal;
 use crate::plan::hcl::convert::convert;
 use crate::plan::hcl::fit::unify;
@@ -40,7 +40,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("sort", &[strings("list")], |given| {
         let mut texts = Vec::new();
         for (index, value) in given.elements(0).iter().enumerate() {
-            texts.push(value.as_text().ok_or_else(|| Failure::of(0, format!("element {index} is null")))?);
+            texts.push(value.as_text().ok_or_else(|| FunctionFailure::of(0, format!("element {index} is null")))?);
         }
         texts.sort_unstable();
         Ok(Value::list(Type::String, texts.into_iter().map(Value::text).collect()))
@@ -48,17 +48,17 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The first argument as a list or a tuple, or a set if that will do.
-fn sequence<'a>(given: &'a Arguments<'_>, or_set: bool) -> Result<&'a Sequence, Failure> {
+fn sequence<'a>(given: &'a Arguments<'_>, or_set: bool) -> Result<&'a Sequence, FunctionFailure> {
     match given.values.first() {
         Some(Value::Sequence(sequence)) if or_set || !matches!(sequence.kind, SequenceKind::Set(_)) => Ok(sequence),
-        _ if or_set => Err(Failure::of(0, "it must be a list, a tuple or a set")),
-        _ => Err(Failure::of(0, "it must be a list or a tuple")),
+        _ if or_set => Err(FunctionFailure::of(0, "it must be a list, a tuple or a set")),
+        _ => Err(FunctionFailure::of(0, "it must be a list or a tuple")),
     }
 }
 
-fn chunks(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn chunks(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let Ok(size) = usize::try_from(given.integer(1)?) else {
-        return Err(Failure::of(1, "it must not be negative"));
+        return Err(FunctionFailure::of(1, "it must not be negative"));
     };
     let (kind, elements) = (given.values[0].kind(), given.elements(0));
     let element = kind.element().cloned().unwrap_or(Type::Any);
@@ -67,22 +67,22 @@ fn chunks(given: &Arguments<'_>) -> Result<Value, Failure> {
     Ok(Value::list(kind.clone(), chunks.collect()))
 }
 
-fn first_filled(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn first_filled(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     for (place, value) in given.values.iter().enumerate() {
         if !matches!(value.kind(), Type::List(_) | Type::Tuple(_)) {
-            return Err(Failure::of(place, "it must be a list or a tuple"));
+            return Err(FunctionFailure::of(place, "it must be a list or a tuple"));
         }
     }
     let is_filled = |value: &&Value| value.as_elements().is_some_and(|elements| !elements.is_empty());
     given.values.iter().find(is_filled).cloned().ok_or_else(|| "no list has any elements".into())
 }
 
-fn concat(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn concat(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let mut kinds = Vec::new();
     for (place, value) in given.values.iter().enumerate() {
         let kind = value.kind();
         if !matches!(kind, Type::List(_) | Type::Tuple(_)) {
-            return Err(Failure::of(place, format!("it must be a list or a tuple, and is {}", kind.name())));
+            return Err(FunctionFailure::of(place, format!("it must be a list or a tuple, and is {}", kind.name())));
         }
         kinds.push(kind);
     }
@@ -93,7 +93,7 @@ fn concat(given: &Arguments<'_>) -> Result<Value, Failure> {
     if let Some(kind @ Type::List(element)) = unify(&kinds, true).as_ref().filter(|_| are_lists) {
         let mut values = Vec::new();
         for (place, value) in given.values.iter().enumerate() {
-            let value = convert(value, kind).map_err(|why| Failure::of(place, why))?;
+            let value = convert(value, kind).map_err(|why| FunctionFailure::of(place, why))?;
             values.extend_from_slice(value.as_elements().unwrap_or_default());
         }
         return Ok(Value::list((**element).clone(), values));
@@ -102,7 +102,7 @@ fn concat(given: &Arguments<'_>) -> Result<Value, Failure> {
     Ok(Value::tuple(values.cloned().collect()))
 }
 
-fn distinct(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn distinct(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let mut values: Vec<Value> = Vec::new();
     for value in given.elements(0) {
         given.spend(values.len())?;
@@ -115,13 +115,13 @@ fn distinct(given: &Arguments<'_>) -> Result<Value, Failure> {
 }
 
 /// Behind the last one comes the first again.
-fn element(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn element(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let Ok(index) = usize::try_from(given.integer(1)?) else {
-        return Err(Failure::of(1, "it must not be negative"));
+        return Err(FunctionFailure::of(1, "it must not be negative"));
     };
     let values = &sequence(given, false)?.values;
     match values.len() {
-        0 => Err(Failure::of(0, "it has no elements")),
+        0 => Err(FunctionFailure::of(0, "it has no elements")),
         count => Ok(values[index % count].clone()),
     }
 }
@@ -135,7 +135,7 @@ fn flatten(values: &[Value], flat: &mut Vec<Value>) {
     }
 }
 
-fn range(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn range(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let zero = Number::from(0i64);
     let (start, end, step) = match given.values.len() {
         1 => (zero.clone(), given.number(0)?, None),
@@ -147,7 +147,7 @@ fn range(given: &Arguments<'_>) -> Result<Value, Failure> {
     let is_down = step < zero;
     if (is_down && end > start) || (!is_down && end < start) {
         let direction = if is_down { "below" } else { "above" };
-        return Err(Failure::of(1, format!("the end must lie {direction} the start, as the step goes")));
+        return Err(FunctionFailure::of(1, format!("the end must lie {direction} the start, as the step goes")));
     }
     let (mut numbers, mut next) = (Vec::new(), start);
     while if is_down { next > end } else { next < end } {
@@ -160,18 +160,18 @@ fn range(given: &Arguments<'_>) -> Result<Value, Failure> {
     Ok(Value::list(Type::Number, numbers))
 }
 
-fn slice(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn slice(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let sequence = sequence(given, false)?;
     let index = |place: usize| {
         let index = given.integer(place)?;
         let is_within = |index: &usize| *index <= sequence.values.len();
         usize::try_from(index).ok().filter(is_within).ok_or_else(|| {
-            Failure::of(place, format!("it must be from 0 to {}, and is {index}", sequence.values.len()))
+            FunctionFailure::of(place, format!("it must be from 0 to {}, and is {index}", sequence.values.len()))
         })
     };
     let (start, end) = (index(1)?, index(2)?);
     if start > end {
-        return Err(Failure::of(1, "the start must not lie behind the end"));
+        return Err(FunctionFailure::of(1, "the start must not lie behind the end"));
     }
     let values = sequence.values[start..end].to_vec();
     Ok(match &sequence.kind {

@@ -1,6 +1,6 @@
 //! Sets.
 
-use super::function::{Arguments, Failure, Function, any, set};
+use super::function::{Arguments, Function, FunctionFailure, any, set};
 use crate::plan::hcl::compare;
 use crate::plan::hcl::convert::convert;
 use crate::plan::hcl::fit::unify;
@@ -39,7 +39,7 @@ fn has(elements: &[Value], wanted: &Value) -> bool {
 }
 
 /// Makes one set of all, two by two.
-fn combine(given: &Arguments<'_>, both: fn(&[Value], &[Value]) -> Vec<Value>) -> Result<Value, Failure> {
+fn combine(given: &Arguments<'_>, both: fn(&[Value], &[Value]) -> Vec<Value>) -> Result<Value, FunctionFailure> {
     let is_open =
         |value: &Value| value.kind() == Type::Any.set() && value.as_elements().is_some_and(<[Value]>::is_empty);
     let kinds = given.values.iter().filter(|value| !is_open(value)).map(Value::kind);
@@ -51,7 +51,7 @@ fn combine(given: &Arguments<'_>, both: fn(&[Value], &[Value]) -> Vec<Value>) ->
     let wanted = element.clone().set();
     let mut combined: Option<Vec<Value>> = None;
     for (place, value) in given.values.iter().enumerate() {
-        let value = convert(value, &wanted).map_err(|why| Failure::of(place, why))?;
+        let value = convert(value, &wanted).map_err(|why| FunctionFailure::of(place, why))?;
         let others = value.as_elements().unwrap_or_default();
         combined = Some(match combined {
             None => others.to_vec(),
@@ -65,7 +65,7 @@ fn combine(given: &Arguments<'_>, both: fn(&[Value], &[Value]) -> Vec<Value>) ->
 }
 
 /// All tuples of one element of each.
-fn product(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn product(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     if given.values.len() < 2 {
         return Err("it takes at least two sets".into());
     }
@@ -73,7 +73,10 @@ fn product(given: &Arguments<'_>) -> Result<Value, Failure> {
     let (mut kinds, mut total, mut is_set) = (Vec::new(), 1usize, false);
     for (place, value) in given.values.iter().enumerate() {
         let Value::Sequence(sequence) = value else {
-            return Err(Failure::of(place, format!("a set or a list is wanted, and this is {}", value.kind().name())));
+            return Err(FunctionFailure::of(
+                place,
+                format!("a set or a list is wanted, and this is {}", value.kind().name()),
+            ));
         };
         let kind = match &sequence.kind {
             SequenceKind::List(element) => element.clone(),
@@ -84,11 +87,11 @@ fn product(given: &Arguments<'_>) -> Result<Value, Failure> {
             SequenceKind::Tuple if sequence.values.is_empty() => Type::Any,
             SequenceKind::Tuple => {
                 let kinds: Vec<Type> = sequence.values.iter().map(Value::kind).collect();
-                unify(&kinds, true).ok_or_else(|| Failure::of(place, "all elements must have the same type"))?
+                unify(&kinds, true).ok_or_else(|| FunctionFailure::of(place, "all elements must have the same type"))?
             }
         };
         let values = sequence.values.iter().map(|value| convert(value, &kind));
-        sides.push(values.collect::<Result<Vec<_>, _>>().map_err(|why| Failure::of(place, why))?);
+        sides.push(values.collect::<Result<Vec<_>, _>>().map_err(|why| FunctionFailure::of(place, why))?);
         kinds.push(kind);
         total = total.saturating_mul(sequence.values.len());
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::function::{Arguments, Failure, Function, number, string, strings};
+use super::function::{Arguments, Function, FunctionFailure, number, string, strings};
 use crate::plan::compose::clean;
 use crate::plan::hcl::types::Type;
 use crate::plan::hcl::value::Value;
@@ -69,20 +69,20 @@ fn directory(path: &str) -> String {
     }
 }
 
-fn indent(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn indent(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let text = given.text(1);
     let Ok(spaces) = usize::try_from(given.integer(0)?) else {
-        return Err(Failure::of(0, "it must not be negative"));
+        return Err(FunctionFailure::of(0, "it must not be negative"));
     };
     given.expect_text(text.matches('\n').count().saturating_mul(spaces))?;
     Ok(Value::text(text.replace('\n', &format!("\n{}", " ".repeat(spaces)))))
 }
 
-fn join(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn join(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let mut texts = Vec::new();
     for (place, list) in given.values.iter().enumerate().skip(1) {
         for (index, value) in list.as_elements().unwrap_or_default().iter().enumerate() {
-            texts.push(value.as_text().ok_or_else(|| Failure::of(place, format!("element {index} is null")))?);
+            texts.push(value.as_text().ok_or_else(|| FunctionFailure::of(place, format!("element {index} is null")))?);
         }
     }
     if given.values.len() < 2 {
@@ -92,19 +92,19 @@ fn join(given: &Arguments<'_>) -> Result<Value, Failure> {
     Ok(Value::text(texts.join(given.text(0))))
 }
 
-fn replace(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn replace(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let (text, old, new) = (given.text(0), given.text(1), given.text(2));
     given.expect_text(text.matches(old).count().saturating_mul(new.len()))?;
     Ok(Value::text(text.replace(old, new)))
 }
 
 /// A name that a target may have.
-fn sanitize(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn sanitize(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
     Ok(Value::text(given.text(0).chars().map(allowed).collect::<String>()))
 }
 
-fn split(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn split(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let (separator, text) = (given.text(0), given.text(1));
     let parts: Vec<Value> = match separator {
         "" => text.chars().map(Value::text).collect(),
@@ -114,7 +114,7 @@ fn split(given: &Arguments<'_>) -> Result<Value, Failure> {
 }
 
 /// A negative offset counts from the end, and a negative length is all that is there.
-fn substring(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn substring(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let clusters: Vec<&str> = given.text(0).graphemes(true).collect();
     let (offset, length) = (given.integer(1)?, given.integer(2)?);
     if offset >= 0 && length == 0 {
@@ -130,7 +130,7 @@ fn substring(given: &Arguments<'_>) -> Result<Value, Failure> {
 }
 
 /// A capital letter at the start of every word.
-fn title(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn title(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let separates = |c: char| match c {
         '\0'..='\x7f' => !c.is_ascii_alphanumeric() && c != '_',
         _ => c.is_whitespace(),

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::calendar::{Moment, duration};
-use super::function::{Arguments, Failure, Function, any, number, string};
+use super::function::{Arguments, Function, FunctionFailure, any, number, string};
 use crate::plan::hcl::number::Number;
 use crate::plan::hcl::value::Value;
 
 pub const FUNCTIONS: &[Function] = &[
     Function::new("formatdate", &[string("format"), string("time")], |given| {
-        let moment = Moment::read(given.text(1)).map_err(|why| Failure::of(1, why))?;
-        Ok(Value::text(pattern(given.text(0), &moment).map_err(|why| Failure::of(0, why))?))
+        let moment = Moment::read(given.text(1)).map_err(|why| FunctionFailure::of(1, why))?;
+        Ok(Value::text(pattern(given.text(0), &moment).map_err(|why| FunctionFailure::of(0, why))?))
     }),
     Function::new("formattimestamp", &[string("format"), any("timestamp")], |given| {
         let moment = moment(given, 1)?;
@@ -18,12 +18,12 @@ pub const FUNCTIONS: &[Function] = &[
         if given.text(0) == "X" {
             return Ok(Value::text(moment.seconds.to_string()));
         }
-        Ok(Value::text(pattern(given.text(0), &moment).map_err(|why| Failure::of(0, why))?))
+        Ok(Value::text(pattern(given.text(0), &moment).map_err(|why| FunctionFailure::of(0, why))?))
     }),
     Function::new("homedir", &[], |given| Ok(Value::text(given.surroundings.home))),
     Function::new("timeadd", &[string("timestamp"), string("duration")], |given| {
-        let moment = Moment::read(given.text(0)).map_err(|why| Failure::of(0, why))?;
-        let added = duration(given.text(1)).map_err(|why| Failure::of(1, why))?;
+        let moment = Moment::read(given.text(0)).map_err(|why| FunctionFailure::of(0, why))?;
+        let added = duration(given.text(1)).map_err(|why| FunctionFailure::of(1, why))?;
         Ok(Value::text(moment.after(added).ok_or("the result lies outside of the years 0 to 9999")?.rfc3339()))
     }),
     Function::new("timestamp", &[], |given| {
@@ -34,16 +34,16 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// A time as text (RFC 3339) or as seconds since 1970.
-fn moment(given: &Arguments<'_>, place: usize) -> Result<Moment, Failure> {
+fn moment(given: &Arguments<'_>, place: usize) -> Result<Moment, FunctionFailure> {
     match &given.values[place] {
-        Value::String(text) => Moment::read(text).map_err(|why| Failure::of(place, why)),
+        Value::String(text) => Moment::read(text).map_err(|why| FunctionFailure::of(place, why)),
         Value::Number(_) => Moment::of_seconds(given.integer(place)?)
-            .ok_or_else(|| Failure::of(place, "it lies outside of the years 0 to 9999")),
-        _ => Err(Failure::of(place, "it must be a time as text, or as seconds since 1970")),
+            .ok_or_else(|| FunctionFailure::of(place, "it lies outside of the years 0 to 9999")),
+        _ => Err(FunctionFailure::of(place, "it must be a time as text, or as seconds since 1970")),
     }
 }
 
-fn parts(given: &Arguments<'_>) -> Result<Value, Failure> {
+fn parts(given: &Arguments<'_>) -> Result<Value, FunctionFailure> {
     let moment = moment(given, 0)?;
     let date = moment.date();
     let (iso_year, iso_week) = moment.iso_week();
