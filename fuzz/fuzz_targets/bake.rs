@@ -1,36 +1,36 @@
-//! Reading a bake file never panics, every part points into it, and what its attributes give comes to an end.
+//! No bake file, in whatever language, panics or takes more than its budgets allow.
 
 #![no_main]
 
-use std::sync::Arc;
+use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use ocibake::plan::hcl::{BakeText, EvaluationBudget, HclBody, Scope, Surroundings, read_hcl, read_json, value_json};
+use ocibake::oci::Map;
+use ocibake::plan::bake::{Allowances, BakeDefinition, BakeFile, BakeReader, BakeRequest, BuiltIn};
+use ocibake::plan::hcl::Surroundings;
 
 fuzz_target!(|text: &str| {
-    let text = Arc::new(BakeText { file: "docker-bake".to_owned(), text: text.to_owned() });
-    for body in [read_hcl(&text), read_json(&text, &[])] {
-        match body {
-            Ok(body) => visit(&body, &EvaluationBudget::default()),
-            Err(error) => assert!(error.excerpt.is_some()),
+    for name in ["docker-bake.hcl", "docker-bake.json", "compose.yaml"] {
+        let file = BakeFile { name: name.to_owned(), text: text.to_owned(), is_local: true };
+        let reader = BakeReader {
+            given: &Map::new(),
+            variable: &|_| None,
+            built_in: &BuiltIn::new(),
+            surroundings: Surroundings { now: 0, home: "/", random: &|bytes| bytes.fill(0) },
+            compose_variables: &Map::new(),
+            read: &|_: &Path| Ok(None),
+            warn: &|_| (),
+            has_relative_paths: true,
+        };
+        let Ok(definition) = BakeDefinition::read(&[file], &reader) else { continue };
+        let request = BakeRequest {
+            targets: &["*".to_owned()],
+            overrides: &["*.push=true".to_owned()],
+            allowances: Allowances::default(),
+            variable: &|_| None,
+        };
+        if let Ok(mut resolved) = definition.resolve(request) {
+            let _ = resolved.settle(None, None);
         }
     }
 });
-
-fn visit(body: &HclBody, budget: &EvaluationBudget) {
-    let surroundings = Surroundings { now: 0, home: "/", random: &|_| () };
-    for attribute in &body.attributes {
-        let _ = attribute.place.excerpt();
-        for path in attribute.value.variables() {
-            let _ = path.place.excerpt();
-        }
-        let _ = (attribute.value.functions(), attribute.value.type_constraint());
-        match attribute.value.evaluate(&Scope::default(), &surroundings, budget) {
-            Ok(value) => drop(value_json(&value)),
-            Err(error) => assert!(error.excerpt.is_some()),
-        }
-    }
-    for block in &body.blocks {
-        visit(&block.body, budget);
-    }
-}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::BakeArguments;
+use super::flags::BakeArguments;
 use super::request::TargetRequest;
 use crate::cli::build::{NamedRequest, answer_call, document_of_call};
 use crate::cli::environment::Environment;

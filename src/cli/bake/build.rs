@@ -4,22 +4,24 @@ use std::collections::BTreeSet;
 
 use super::allowed::Wishes;
 use super::ask;
+use super::flags::BakeArguments;
 use super::order::in_order;
 use super::release::{SystemRelease, TargetRelease};
 use super::remote::RemoteFiles;
 use super::request::{TargetRequest, TargetSurroundings};
 use super::variables::VariableSources;
-use super::BakeArguments;
 use crate::build::RunShell;
-use crate::cli::build::{Beforehand, BuildRequest, BuiltTarget, Delivery, NamedRequest, Together, secret, shell};
+use crate::cli::build::{Beforehand, BuildRequest, BuiltTarget, Delivery, NamedRequest, Together, of_build, secret, shell};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
+use crate::cli::namespace::Want;
 use crate::cli::print::answer_lines;
 use crate::cli::progress::Reporter;
 use crate::error::{Error, Result};
 use crate::output::Output;
-use crate::plan::SecretSource;
 use crate::plan::bake::ResolvedBake;
+use crate::plan::dockerfile::Dockerfile;
+use crate::plan::{Isolation, SecretSource};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::release::Release;
 
@@ -42,7 +44,8 @@ impl<'a> BakeOrder<'a> {
         let around = TargetSurroundings {
             remote: self.remote,
             variable: &|name| self.sources.variable(name),
-            goes_out: arguments.release.is_named() || !arguments.output.is_empty(),
+            is_named: arguments.release.is_named(),
+            goes_out: !arguments.output.is_empty(),
             jobs: arguments.jobs,
             is_insecure: arguments.insecure,
             is_dockers: arguments.is_dockers,
@@ -63,6 +66,25 @@ impl<'a> BakeOrder<'a> {
             }
         }
         wishes.check(&self.resolved.allowances, self.remote.is_some())
+    }
+
+    /// Returns what the builds want of their place.
+    pub fn want(&self, environment: &Environment) -> Result<Want> {
+        let commands = Want::Commands(Isolation::default());
+        for request in self.requests(environment)? {
+            let wants = match &request.dockerfile {
+                // What is wrong with it the build will say.
+                Some(text) => match Dockerfile::read("Dockerfile", text.as_bytes()) {
+                    Ok(dockerfile) => dockerfile.has_commands() || environment.again,
+                    Err(_) => true,
+                },
+                None => of_build(&request.build, Some(&request.context), environment)?.0 != Want::Nothing,
+            };
+            if wants {
+                return Ok(commands);
+            }
+        }
+        Ok(Want::Nothing)
     }
 
     /// Builds the targets, and answers what is asked of others.

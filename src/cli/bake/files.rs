@@ -5,33 +5,20 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::BakeArguments;
+use super::flags::BakeArguments;
 use super::remote::{self, RemoteFiles};
 use crate::cli::build::keep_input;
 use crate::cli::environment::Environment;
 use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
-use crate::plan::bake::{BakeFile, HERE, is_remote};
+use crate::plan::bake::{BakeFile, HERE, USUAL_FILES, is_remote};
 use crate::progress::Progress;
-
-/// The names that files have, the ones that are laid over others last.
-pub const NAMES: [&str; 8] = [
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yml",
-    "docker-compose.yaml",
-    "docker-bake.json",
-    "docker-bake.hcl",
-    "docker-bake.override.json",
-    "docker-bake.override.hcl",
-];
 
 /// The largest file, in bytes; far more than any bake file needs.
 const LARGEST: u64 = 4 << 20;
 
 /// The files, and what else the command line names before targets.
-#[derive(Debug)]
-pub struct FoundFiles {
+pub struct FoundBake {
     /// The files in their order.
     pub files: Vec<BakeFile>,
     /// The place elsewhere that files come from.
@@ -45,7 +32,7 @@ pub struct FoundFiles {
 }
 
 /// Finds and reads the files.
-pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Progress<'_>) -> Result<FoundFiles> {
+pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Progress<'_>) -> Result<FoundBake> {
     let mut words = arguments.targets.iter().peekable();
     let url = words.next_if(|word| is_remote(word));
     let context = url.and_then(|_| words.next_if(|word| is_remote(word)));
@@ -56,7 +43,7 @@ pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Prog
     }
     let here = |name: &&String| name.starts_with(HERE);
     let local = |name: &String| name.strip_prefix(HERE).unwrap_or(name).to_owned();
-    let mut found = FoundFiles {
+    let mut found = FoundBake {
         files: Vec::new(),
         remote: None,
         command_context: context.map_or(HERE, String::as_str).to_owned(),
@@ -74,14 +61,14 @@ pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Prog
             }
         }
         None if names.is_empty() => {
-            let there = NAMES.iter().filter(|name| Path::new(name).exists());
+            let there = USUAL_FILES.iter().filter(|name| Path::new(name).exists());
             found.files = there.map(|name| read(name)).collect::<Result<_>>()?;
         }
         None => found.files = names.iter().map(|name| read(&local(name))).collect::<Result<_>>()?,
     }
     if found.files.is_empty() {
         return Err(Error::not_found("couldn't find a bake definition")
-            .with_hint(format!("name one with -f: it is looked for as {}", NAMES.join(", "))));
+            .with_hint(format!("name one with -f: it is looked for as {}", USUAL_FILES.join(", "))));
     }
     Ok(found)
 }
@@ -90,7 +77,8 @@ pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Prog
 fn of_environment() -> Result<Vec<String>> {
     let text = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let Some(files) = text("BUILDX_BAKE_FILE") else { return Ok(Vec::new()) };
-    let separator = text("BUILDX_BAKE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or_else(|| ":".to_owned());
+    let separator =
+        text("BUILDX_BAKE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or_else(|| ":".to_owned());
     Ok(files.split(&*separator).map(str::trim).filter(|file| !file.is_empty()).map(str::to_owned).collect())
 }
 

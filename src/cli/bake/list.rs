@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::go_json;
+use super::go_json::go_json;
 use crate::cli::print::answer_bytes;
 use crate::error::{Error, Result, escape};
 use crate::plan::bake::BakeDefinition;
@@ -32,9 +32,8 @@ impl FromStr for ListQuestion {
 
     /// Reads `TYPE`, and `type=TYPE[,format=table|json]`.
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |what: String| {
-            Error::usage(what).with_hint("write targets or variables, or type=targets,format=json")
-        };
+        let refuse =
+            |what: String| Error::usage(what).with_hint("write targets or variables, or type=targets,format=json");
         let fields = csv_fields(text).ok_or_else(|| refuse(format!("`{text}` is quoted wrongly")))?;
         let (mut kind, mut format) = (None, None);
         for field in &fields {
@@ -128,7 +127,8 @@ fn answer_json(value: &impl Serialize) -> Result<()> {
 fn answer_table(heading: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
     const TAB: usize = 8;
     let heading = heading.iter().map(|text| (*text).to_owned()).collect();
-    let rows: Vec<Vec<String>> = [heading].into_iter().chain(rows.map(|row| row.iter().map(|text| escape::line(text)).collect())).collect();
+    let rows: Vec<Vec<String>> =
+        [heading].into_iter().chain(rows.map(|row| row.iter().map(|text| escape::line(text)).collect())).collect();
     let width = |column: usize| {
         let widest = rows.iter().filter_map(|row| row.get(column)).map(|text| text.chars().count()).max();
         (widest.unwrap_or_default() + 1).next_multiple_of(TAB)

@@ -118,9 +118,11 @@ fn repositories(request: &TargetRequest, registry: Option<&str>) -> Vec<String> 
         let short = familiar.strip_suffix(":latest").unwrap_or(&familiar);
         let Some(registry) = registry.map(|registry| registry.trim_end_matches('/')) else { return short.to_owned() };
         let path = short.strip_prefix(name.registry()).map_or(short, |path| path.trim_start_matches('/'));
+        // What the registry ends with need not be said twice.
+        let rest = path.split_once('/').filter(|(team, _)| registry.ends_with(&format!("/{team}"))).map(|(_, rest)| rest);
         match short.strip_prefix(registry).is_some_and(|rest| rest.starts_with('/')) {
             true => short.to_owned(),
-            false => format!("{registry}/{path}"),
+            false => format!("{registry}/{}", rest.unwrap_or(path)),
         }
     });
     for repository in own {

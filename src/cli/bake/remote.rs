@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use super::files::NAMES;
 use crate::cli::environment::Environment;
 use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
-use crate::plan::bake::BakeFile;
+use crate::plan::bake::{BakeFile, USUAL_FILES};
 use crate::plan::shown_url;
 use crate::progress::Progress;
 use crate::source::context::{ContextAccess, ContextLocation, OpenContext};
@@ -16,7 +15,6 @@ use crate::store::LocalStore;
 const LARGEST: u64 = 2_000_000;
 
 /// The place elsewhere that files came from.
-#[derive(Debug)]
 pub struct RemoteFiles {
     /// What the context `.` of a target stands for; empty for an archive.
     context: String,
@@ -56,7 +54,7 @@ pub fn read(
     }
     let mut files = Vec::new();
     let wanted: Vec<&str> = match names.is_empty() {
-        true => NAMES.to_vec(),
+        true => USUAL_FILES.to_vec(),
         false => names.iter().map(|name| name.as_str()).collect(),
     };
     for name in wanted {

@@ -51,7 +51,9 @@ pub struct TargetSurroundings<'a> {
     pub remote: Option<&'a RemoteFiles>,
     /// Returns a variable of the environment.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
-    /// The image goes somewhere, or gets a name, whatever the target says.
+    /// The image gets a name, whatever the target says.
+    pub is_named: bool,
+    /// The image goes somewhere, whatever the target says.
     pub goes_out: bool,
     pub jobs: usize,
     pub is_insecure: bool,
@@ -240,8 +242,8 @@ fn output(
         output.add(&fields(entry_fields)).map_err(in_key("output"))?;
     }
     let is_nameless = target.tags.as_ref().is_none_or(Vec::is_empty) && output.names().next().is_none();
-    if is_nameless && outputs.is_empty() && !around.goes_out {
-        if target.call.is_none() {
+    if is_nameless && outputs.is_empty() && !around.is_named {
+        if target.call.is_none() && !around.goes_out {
             let message = "has no name and goes nowhere: give it `tags` or an `output`";
             warnings.push(format!("the image of the target {name} {message}"));
         }

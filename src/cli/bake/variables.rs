@@ -14,7 +14,6 @@ use crate::plan::compose::dotenv;
 use crate::plan::quantity;
 
 /// The variables that are there for bake files.
-#[derive(Debug)]
 pub struct VariableSources {
     /// Those of `--var`.
     pub given: Map<String>,
@@ -27,9 +26,7 @@ impl VariableSources {
     /// Reads the values of `--var` and of `--env-file`.
     pub fn read(given: &[String], env_files: &[String]) -> Result<VariableSources> {
         let pair = |text: &String| {
-            let error = || {
-                Error::usage(format!("--var {text}: it sets nothing")).with_hint("write NAME=VALUE")
-            };
+            let error = || Error::usage(format!("--var {text}: it sets nothing")).with_hint("write NAME=VALUE");
             let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(error)?;
             Ok((name.to_owned(), value.to_owned()))
         };

@@ -206,7 +206,9 @@ impl DockerArguments {
         let mut arguments = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         match &mut arguments.command {
             DockerCommand::Bake(arguments) => arguments.in_dockers_words(),
-            DockerCommand::Buildx(arguments) => arguments.bakes_mut().into_iter().for_each(BakeArguments::in_dockers_words),
+            DockerCommand::Buildx(arguments) => {
+                arguments.bakes_mut().into_iter().for_each(BakeArguments::in_dockers_words)
+            }
             _ => {}
         }
         Ok(arguments)

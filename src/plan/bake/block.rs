@@ -3,69 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decode;
+use super::defined_block::{DefinedBlock, Variant, VariantOutput};
 use super::definition::{BakeDefinition, TargetPlaces, WrittenPlace};
-use super::evaluation::{Evaluation, KINDS};
+use super::evaluation::Evaluation;
 use super::target::{BakeGroup, BakeTarget};
 use super::value;
 use crate::error::{Error, Result, suggestion};
-use crate::plan::hcl::{BakePlace, HclAttribute, HclBlock, Type, Value, convert};
+use crate::plan::hcl::{HclAttribute, Type, Value, convert};
 
 /// The most targets that files may define, those of matrices counted one by one.
 const MOST_TARGETS: usize = 5_000;
-
-/// A block that defines a group or a target.
-pub(super) struct DefinedBlock<'a> {
-    pub kind: &'static str,
-    block: &'a HclBlock,
-    /// What it says, once for each combination of its matrix.
-    variants: Vec<Variant>,
-    is_prepared: bool,
-}
-
-/// What a block says for one combination of its matrix.
-struct Variant {
-    name: String,
-    /// What the matrix says.
-    variables: BTreeMap<String, Value>,
-    output: Output,
-    done: BTreeSet<String>,
-    open: BTreeSet<String>,
-}
-
-#[derive(Clone)]
-enum Output {
-    Group(BakeGroup),
-    Target(Box<BakeTarget>),
-}
-
-impl<'a> DefinedBlock<'a> {
-    /// Reads a block; none if it is of no kind that is known. Fails for one without a name.
-    pub fn read(block: &'a HclBlock) -> Result<Option<DefinedBlock<'a>>> {
-        let Some(kind) = KINDS.into_iter().find(|kind| *kind == block.kind) else { return Ok(None) };
-        if block.labels.len() != 1 {
-            return Err(block.place.error(format!("a {kind} has one name: {kind} \"NAME\" {{ … }}")));
-        }
-        Ok(Some(DefinedBlock { kind, block, variants: Vec::new(), is_prepared: false }))
-    }
-
-    /// Returns the attributes that `key` means, of those that are known; all without one.
-    fn attributes(&self, key: Option<&str>) -> impl Iterator<Item = &'a HclAttribute> {
-        let keys = decode::keys(self.kind);
-        let is_meant = move |attribute: &&HclAttribute| {
-            keys.contains(&attribute.name.as_str()) && key.is_none_or(|key| key == attribute.name)
-        };
-        let attributes: Vec<&'a HclAttribute> = self.block.body.attributes.iter().filter(is_meant).collect();
-        attributes.into_iter()
-    }
-
-    fn label(&self) -> &'a str {
-        self.block.labels.first().map_or("", |label| &label.text)
-    }
-
-    fn label_place(&self) -> &'a BakePlace {
-        self.block.labels.first().map_or(&self.block.place, |label| &label.place)
-    }
-}
 
 impl Evaluation<'_> {
     /// Evaluates all groups and targets into `definition`.
@@ -92,8 +39,8 @@ impl Evaluation<'_> {
             find_faults(block, definition);
             for variant in &block.variants {
                 match variant.output.clone() {
-                    Output::Group(group) => definition.put_group(group),
-                    Output::Target(target) => definition.add_target(*target, places(block)),
+                    VariantOutput::Group(group) => definition.put_group(group),
+                    VariantOutput::Target(target) => definition.add_target(*target, places(block)),
                 }
             }
         }
@@ -139,8 +86,8 @@ impl Evaluation<'_> {
                 return Err(error.with_hint("let `name` refer to every variable of the matrix"));
             }
             let output = match kind {
-                "group" => Output::Group(BakeGroup { name: name.clone(), ..BakeGroup::default() }),
-                _ => Output::Target(Box::new(BakeTarget { name: name.clone(), ..BakeTarget::default() })),
+                "group" => VariantOutput::Group(BakeGroup { name: name.clone(), ..BakeGroup::default() }),
+                _ => VariantOutput::Target(Box::new(BakeTarget { name: name.clone(), ..BakeTarget::default() })),
             };
             variants.push(Variant { name, variables, output, done: BTreeSet::new(), open: BTreeSet::new() });
         }
@@ -158,9 +105,9 @@ impl Evaluation<'_> {
         }
         let value = self.evaluate(&matrix.value)?;
         let error = |what: &str| matrix.value.place.error(what);
-        let axes = value.as_entries().ok_or_else(|| {
-            error("matrix must be a map").with_hint("write matrix = { NAME = [VALUE, …] }")
-        })?;
+        let axes = value
+            .as_entries()
+            .ok_or_else(|| error("matrix must be a map").with_hint("write matrix = { NAME = [VALUE, …] }"))?;
         for (name, values) in axes {
             let values = values.iterate().ok_or_else(|| error("matrix values must be a list"))?;
             if combinations.len().saturating_mul(values.len()) > most {
@@ -214,8 +161,8 @@ impl Evaluation<'_> {
             let value = self.within(&variables, |this| this.evaluate(&attribute.value))?;
             let variant = &mut self.blocks[at].variants[number];
             match &mut variant.output {
-                Output::Group(group) => decode::group(group, attribute, &value)?,
-                Output::Target(target) => decode::target(target, attribute, &value)?,
+                VariantOutput::Group(group) => decode::group(group, attribute, &value)?,
+                VariantOutput::Target(target) => decode::target(target, attribute, &value)?,
             }
             variant.done.insert(attribute.name.clone());
         }
@@ -228,8 +175,8 @@ impl Evaluation<'_> {
     fn tell(&mut self, at: usize, number: usize) {
         let (kind, variant) = (self.blocks[at].kind, &self.blocks[at].variants[number]);
         let told = match &variant.output {
-            Output::Group(group) => value::of_group(group),
-            Output::Target(target) => value::of_target(target),
+            VariantOutput::Group(group) => value::of_group(group),
+            VariantOutput::Target(target) => value::of_target(target),
         };
         self.known.insert((kind, variant.name.clone()), told);
     }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::bake_file::{BakeFile, BakeReader};
 use super::block::check_name;
 use super::credential::{AgentEntry, SecretEntry};
 use super::definition::{BakeDefinition, TargetPlaces, WrittenPlace};
 use super::entry::{AttestEntry, CacheEntry, OutputEntry};
-use super::files::{BakeFile, BakeReader};
 use super::select::target_name;
 use super::target::{BakeGroup, BakeTarget, append_entries, normalize_agents, normalize_entries, normalize_secrets};
 use crate::error::{Error, Result, suggestion};
@@ -60,13 +60,8 @@ fn project(files: &[&BakeFile], reader: &BakeReader<'_>, warn: &dyn Fn(&str)) ->
         services: &[],
         is_unchecked: true,
     };
-    let compose_reader = ComposeReader {
-        read: reader.read,
-        warn,
-        interpolates: true,
-        resolves_paths: true,
-        has_builds_alone: true,
-    };
+    let compose_reader =
+        ComposeReader { read: reader.read, warn, interpolates: true, resolves_paths: true, has_builds_alone: true };
     let project = Project::read(request, &compose_reader)?;
     if project.file.get("services").is_none() && project.file.get("secrets").is_none() {
         return Err(Error::input("empty compose file").with_hint("a compose file has `services`"));
@@ -104,7 +99,9 @@ fn check_services(project: &Project) -> Result<()> {
             let source = node.text_of("source").unwrap_or_default();
             if project.file.get("secrets").and_then(|secrets| secrets.get(source)).is_none() {
                 let error = Error::not_found(format!("there is no secret `{source}` at the top of the file"));
-                return Err(node.blame(error.with_hint(format!("declare it: secrets: {{{source}: {{file: ./{source}.txt}}}}"))));
+                return Err(
+                    node.blame(error.with_hint(format!("declare it: secrets: {{{source}: {{file: ./{source}.txt}}}}")))
+                );
             }
         }
     }
@@ -131,7 +128,7 @@ fn truth(node: &YamlNode, key: &str) -> Option<bool> {
 
 fn target(name: String, project: &Project, service: &YamlNode, build: &YamlNode) -> Result<BakeTarget> {
     let text = |key: &str| build.text_of(key).filter(|text| !text.is_empty()).map(str::to_owned);
-    let texts = |key: &str| build.get(key).map(|node| scalars(node));
+    let texts = |key: &str| build.get(key).map(scalars);
     let caches = |key: &str| {
         let mut entries = Vec::new();
         for node in build.values_of(key) {

@@ -73,9 +73,13 @@ fn set(target: &mut BakeTarget, key: &str, value: &Value) -> Result<()> {
     match key {
         "annotations" => target.annotations = texts(value)?,
         "args" => target.args = map(value)?,
-        "attest" => target.attest = Some(entries(value, |text| Ok(vec![AttestEntry::read(text)?]), |value| {
-            AttestEntry::of_fields(text_fields(value)?)
-        })?),
+        "attest" => {
+            target.attest = Some(entries(
+                value,
+                |text| Ok(vec![AttestEntry::read(text)?]),
+                |value| AttestEntry::of_fields(text_fields(value)?),
+            )?)
+        }
         "cache-from" => target.cache_from = Some(entries(value, CacheEntry::read, cache_of)?),
         "cache-to" => target.cache_to = Some(entries(value, CacheEntry::read, cache_of)?),
         "call" => target.call = text(value)?,
@@ -91,9 +95,13 @@ fn set(target: &mut BakeTarget, key: &str, value: &Value) -> Result<()> {
         "network" => target.network = text(value)?,
         "no-cache" => target.no_cache = truth(value)?,
         "no-cache-filter" => target.no_cache_filter = texts(value)?,
-        "output" => target.outputs = Some(entries(value, |text| Ok(vec![OutputEntry::read(text)?]), |value| {
-            OutputEntry::of_fields(text_fields(value)?)
-        })?),
+        "output" => {
+            target.outputs = Some(entries(
+                value,
+                |text| Ok(vec![OutputEntry::read(text)?]),
+                |value| OutputEntry::of_fields(text_fields(value)?),
+            )?)
+        }
         "platforms" => target.platforms = texts(value)?,
         "policy" => target.policy = Some(entries(value, |text| Ok(vec![PolicyEntry::read(text)?]), policy_of)?),
         "pull" => target.pull = truth(value)?,
@@ -199,9 +207,8 @@ fn optional_fields(value: &Value, fields: &[(&str, Type)]) -> Result<Value> {
     if value.is_null() {
         return Err(null());
     }
-    let field = |(name, value): &(&str, Type)| {
-        ((*name).to_owned(), AttributeType { value: value.clone(), is_optional: true })
-    };
+    let field =
+        |(name, value): &(&str, Type)| ((*name).to_owned(), AttributeType { value: value.clone(), is_optional: true });
     converted(value, &Type::Object(std::sync::Arc::new(fields.iter().map(field).collect())))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::target::{BakeGroup, BakeTarget};
-use super::variable::ListedVariable;
+use super::variable_block::ListedVariable;
 use crate::error::{Error, Excerpt, suggestion};
 use crate::oci::Map;
 use crate::plan::compose::TextPlace;
@@ -115,9 +115,8 @@ impl BakeDefinition {
         let error = Error::not_found(format!("failed to find target {name}"));
         match suggestion(name, names.map(String::as_str).filter(|other| *other != name)) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None if name == "default" => {
-                error.with_hint("name a target, or give what is built without a name: group \"default\" { targets = […] }")
-            }
+            None if name == "default" => error
+                .with_hint("name a target, or give what is built without a name: group \"default\" { targets = […] }"),
             None => error.with_hint("--list targets shows what there is"),
         }
     }

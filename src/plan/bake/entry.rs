@@ -90,11 +90,7 @@ impl OutputEntry {
         let fields = fields(text)?;
         if fields.len() == 1 && fields[0] == text && !text.starts_with("type=") {
             let kind = if text == "-" { "tar" } else { "local" };
-            return Ok(OutputEntry {
-                kind: kind.to_owned(),
-                destination: text.to_owned(),
-                attributes: Map::new(),
-            });
+            return Ok(OutputEntry { kind: kind.to_owned(), destination: text.to_owned(), attributes: Map::new() });
         }
         let mut entry = OutputEntry::default();
         for field in &fields {
@@ -241,7 +237,10 @@ mod tests {
     fn a_cache_is_fields_or_names_of_images() {
         let read = |text: &str| CacheEntry::read(text).map(|entries| json(&entries)).ok();
         assert_eq!(read("").as_deref(), Some("[]"));
-        assert_eq!(read("a/b:c,d").as_deref(), Some(r#"[{"ref":"a/b:c","type":"registry"},{"ref":"d","type":"registry"}]"#));
+        assert_eq!(
+            read("a/b:c,d").as_deref(),
+            Some(r#"[{"ref":"a/b:c","type":"registry"},{"ref":"d","type":"registry"}]"#)
+        );
         assert_eq!(read("TYPE=gha,Scope=a=b").as_deref(), Some(r#"[{"scope":"a=b","type":"gha"}]"#));
         assert_eq!(read("ref=a"), None);
         assert_eq!(read("type=local,src"), None);

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::block::DefinedBlock;
-use super::variable::{GivenValues, VariableBlock};
+use super::bake_file::BuiltIn;
+use super::defined_block::{DefinedBlock, KINDS};
+use super::variable_block::{GivenValues, VariableBlock};
 use crate::error::{Error, Result, suggestion};
 use crate::plan::hcl::{
     BakePlace, EvaluationBudget, Expression, HclAttribute, HclBlock, HclBody, Scope, Surroundings, UserFunction, Value,
@@ -14,9 +15,6 @@ use crate::plan::hcl::{
 
 /// How many definitions may refer to each other in a row.
 const LONGEST_CHAIN: usize = 200;
-
-/// The kinds of blocks that are defined, whose names no variable can have.
-pub(super) const KINDS: [&str; 2] = ["group", "target"];
 
 /// The evaluation of some files.
 pub(super) struct Evaluation<'a> {
@@ -39,9 +37,6 @@ pub(super) struct Evaluation<'a> {
     /// The functions that were called and that answer otherwise each time.
     pub unsteady: BTreeSet<String>,
 }
-
-/// The names that are there whatever the files define.
-pub type BuiltIn = BTreeMap<String, String>;
 
 impl<'a> Evaluation<'a> {
     /// Sorts what `bodies` define, of which the later ones go before the earlier.
@@ -66,7 +61,10 @@ impl<'a> Evaluation<'a> {
             open: Vec::new(),
             unsteady: BTreeSet::new(),
         };
-        evaluation.scope.variables.extend(built_in.iter().map(|(name, text)| (name.clone(), Value::text(text.as_str()))));
+        evaluation
+            .scope
+            .variables
+            .extend(built_in.iter().map(|(name, text)| (name.clone(), Value::text(text.as_str()))));
         let is_reserved = |name: &str| KINDS.contains(&name) || built_in.contains_key(name);
         for body in bodies {
             let free = body.attributes.iter().filter(|attribute| !is_reserved(&attribute.name));

@@ -1,57 +1,22 @@
 //! Bake files: which language each is in, and what they define together.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use super::bake_file::{BakeFile, BakeReader};
 use super::compose;
 use super::definition::BakeDefinition;
-use super::evaluation::{BuiltIn, Evaluation, KINDS};
+use super::evaluation::Evaluation;
 use super::relative;
-use super::variable::GivenValues;
+use super::variable_block::{GivenValues, ListedVariable};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::Map;
-use crate::plan::hcl::{BakeText, BlockSchema, HclBody, Surroundings, read_hcl, read_json};
-
-/// A bake file, or a compose file that is read as one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BakeFile {
-    /// Its name as the user knows it, by whose end its language is known.
-    pub name: String,
-    /// What it says.
-    pub text: String,
-    /// It is of this machine, and not from elsewhere.
-    pub is_local: bool,
-}
-
-/// What bake files are read with.
-pub struct BakeReader<'a> {
-    /// The variables that the command line sets.
-    pub given: &'a Map<String>,
-    /// Returns a variable of the environment for a variable of the files.
-    pub variable: &'a dyn Fn(&str) -> Option<String>,
-    /// The variables that are there without the files: `BAKE_CMD_CONTEXT` and `BAKE_LOCAL_PLATFORM`.
-    pub built_in: &'a BuiltIn,
-    /// What functions may take from outside.
-    pub surroundings: Surroundings<'a>,
-    /// The variables that compose files are read with.
-    pub compose_variables: &'a Map<String>,
-    /// Returns the text of a file that a compose file names; none if there is no such file.
-    pub read: &'a dyn Fn(&Path) -> Result<Option<String>>,
-    /// Is told of what may not be meant so, in one line.
-    pub warn: &'a dyn Fn(&str),
-    /// Paths of contexts are relative to the file that they stand in.
-    pub has_relative_paths: bool,
-}
+use crate::plan::hcl::{BakeText, BlockSchema, HclBody, read_hcl, read_json};
 
 /// The keys of JSON that are blocks.
 const SCHEMA: [BlockSchema; 4] = [
     BlockSchema { kind: "group", labels: 1, blocks: &[] },
     BlockSchema { kind: "target", labels: 1, blocks: &[] },
-    BlockSchema {
-        kind: "variable",
-        labels: 1,
-        blocks: &[BlockSchema { kind: "validation", labels: 0, blocks: &[] }],
-    },
+    BlockSchema { kind: "variable", labels: 1, blocks: &[BlockSchema { kind: "validation", labels: 0, blocks: &[] }] },
     BlockSchema { kind: "function", labels: 1, blocks: &[] },
 ];
 
@@ -115,9 +80,7 @@ fn body(file: &BakeFile, reader: &BakeReader<'_>) -> Result<Option<HclBody>> {
         return Ok(Some(body));
     }
     Err(match as_compose {
-        Some(Err(compose)) => {
-            error.with_details(vec![format!("it is no compose file either: {}", compose.message)])
-        }
+        Some(Err(compose)) => error.with_details(vec![format!("it is no compose file either: {}", compose.message)]),
         _ => error,
     })
 }
@@ -129,13 +92,13 @@ fn find_unknown(bodies: &[HclBody], definition: &mut BakeDefinition) {
         let error = block.place.error(format!("there is no block `{}`", block.kind));
         definition.faults.push(match suggestion(&block.kind, known()) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error.with_hint(format!("there are {}", KINDS.into_iter().chain(["variable", "function"]).collect::<Vec<_>>().join(", "))),
+            None => error.with_hint(format!("there are {}", known().collect::<Vec<_>>().join(", "))),
         });
     }
 }
 
 /// Notes the variables that the command line sets and that the files do not have.
-fn find_unset(given: &Map<String>, variables: &[super::variable::ListedVariable], faults: &mut Vec<Error>) {
+fn find_unset(given: &Map<String>, variables: &[ListedVariable], faults: &mut Vec<Error>) {
     let names = || variables.iter().map(|variable| variable.name.as_str());
     for name in given.keys() {
         let own = name.strip_suffix("_JSON").unwrap_or(name);

@@ -5,10 +5,12 @@
 //! and what the command line changes, and with the targets that they take from. Nothing here is built.
 
 mod allowance;
+mod bake_file;
 mod block;
 mod compose;
 mod credential;
 mod decode;
+mod defined_block;
 mod definition;
 mod entry;
 mod evaluation;
@@ -23,16 +25,16 @@ mod settle;
 mod target;
 mod value;
 mod variable;
+mod variable_block;
 
-pub use allowance::{AllowedDevices, Allowances};
+pub use allowance::{Allowances, AllowedDevices};
+pub use bake_file::{BakeFile, BakeReader, BuiltIn, USUAL_FILES};
 pub use credential::{AgentEntry, SecretEntry};
 pub use definition::BakeDefinition;
 pub use entry::{AttestEntry, CacheEntry, OutputEntry};
-pub use evaluation::BuiltIn;
-pub use files::{BakeFile, BakeReader};
 pub use policy::{PolicyEntry, PolicyFile, ResourceSettings};
 pub use resolve::{BakeRequest, ResolvedBake};
 pub use select::target_name;
 pub use settle::{HERE, is_remote};
 pub use target::{BakeGroup, BakeTarget};
-pub use variable::ListedVariable;
+pub use variable_block::ListedVariable;

@@ -40,7 +40,7 @@ struct Override {
 
 /// What a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
+enum OverrideForm {
     /// One value.
     Value,
     /// Values, with `+=` beside those that are there.
@@ -52,35 +52,35 @@ enum Taken {
 }
 
 /// The keys, with another name that each has.
-const KEYS: [(&str, &str, Taken); 28] = [
-    ("annotation", "annotations", Taken::List),
-    ("arg", "args", Taken::Named),
-    ("attest", "", Taken::List),
-    ("cache-from", "", Taken::List),
-    ("cache-to", "", Taken::List),
-    ("call", "", Taken::Value),
-    ("context", "", Taken::Value),
-    ("contexts", "", Taken::Named),
-    ("dockerfile", "", Taken::Value),
-    ("entitlement", "entitlements", Taken::List),
-    ("extra-host", "extra-hosts", Taken::Named),
-    ("label", "labels", Taken::Named),
-    ("load", "", Taken::Value),
-    ("network", "", Taken::Value),
-    ("no-cache", "", Taken::Value),
-    ("no-cache-filter", "", Taken::List),
-    ("output", "", Taken::List),
-    ("platform", "platforms", Taken::List),
-    ("policy", "", Taken::List),
-    ("pull", "", Taken::Value),
-    ("push", "", Taken::Value),
-    ("resource", "resources", Taken::Named),
-    ("secret", "secrets", Taken::Either),
-    ("shm-size", "", Taken::Value),
-    ("ssh", "", Taken::List),
-    ("tag", "tags", Taken::List),
-    ("target", "", Taken::Value),
-    ("ulimit", "ulimits", Taken::List),
+const KEYS: [(&str, &str, OverrideForm); 28] = [
+    ("annotation", "annotations", OverrideForm::List),
+    ("arg", "args", OverrideForm::Named),
+    ("attest", "", OverrideForm::List),
+    ("cache-from", "", OverrideForm::List),
+    ("cache-to", "", OverrideForm::List),
+    ("call", "", OverrideForm::Value),
+    ("context", "", OverrideForm::Value),
+    ("contexts", "", OverrideForm::Named),
+    ("dockerfile", "", OverrideForm::Value),
+    ("entitlement", "entitlements", OverrideForm::List),
+    ("extra-host", "extra-hosts", OverrideForm::Named),
+    ("label", "labels", OverrideForm::Named),
+    ("load", "", OverrideForm::Value),
+    ("network", "", OverrideForm::Value),
+    ("no-cache", "", OverrideForm::Value),
+    ("no-cache-filter", "", OverrideForm::List),
+    ("output", "", OverrideForm::List),
+    ("platform", "platforms", OverrideForm::List),
+    ("policy", "", OverrideForm::List),
+    ("pull", "", OverrideForm::Value),
+    ("push", "", OverrideForm::Value),
+    ("resource", "resources", OverrideForm::Named),
+    ("secret", "secrets", OverrideForm::Either),
+    ("shm-size", "", OverrideForm::Value),
+    ("ssh", "", OverrideForm::List),
+    ("tag", "tags", OverrideForm::List),
+    ("target", "", OverrideForm::Value),
+    ("ulimit", "ulimits", OverrideForm::List),
 ];
 
 impl OverrideSet {
@@ -113,14 +113,14 @@ impl OverrideSet {
         let (key, taken) = key(word)?;
         let name = words.next().map(str::to_owned);
         let is_named = match (taken, &name) {
-            (Taken::Named, None) => {
+            (OverrideForm::Named, None) => {
                 let error = Error::usage(format!("`{word}` needs a name behind it"));
                 return Err(error.with_hint(format!("write {targets}.{word}.NAME=VALUE")));
             }
-            (Taken::Value | Taken::List, Some(name)) => {
+            (OverrideForm::Value | OverrideForm::List, Some(name)) => {
                 return Err(Error::usage(format!("`{word}` takes no name, and `{name}` stands behind it")));
             }
-            (Taken::Either, Some(_)) if word == "secrets" => {
+            (OverrideForm::Either, Some(_)) if word == "secrets" => {
                 return Err(Error::usage("`secrets` takes no name").with_hint("write it as secret.ID=VALUE"));
             }
             (_, name) => name.is_some(),
@@ -136,7 +136,7 @@ impl OverrideSet {
         for target in names {
             let key = OverrideKey { key, name: name.clone() };
             let own = self.targets.entry(target).or_default().entry(key).or_default();
-            if is_named || taken == Taken::Value {
+            if is_named || taken == OverrideForm::Value {
                 own.values.clear();
             }
             own.values.push(value.clone());
@@ -169,7 +169,7 @@ fn in_flag(text: &str, error: Error) -> Error {
 }
 
 /// Returns the key that a word means, and what it takes.
-fn key(word: &str) -> Result<(&'static str, Taken)> {
+fn key(word: &str) -> Result<(&'static str, OverrideForm)> {
     let known = KEYS.iter().find(|(key, other, _)| *key == word || (!other.is_empty() && *other == word));
     known.map(|(key, _, taken)| (*key, *taken)).ok_or_else(|| {
         let error = Error::usage(format!("unknown key: {word}"));
@@ -222,7 +222,9 @@ impl Override {
 
     fn apply_entries(&self, key: &OverrideKey, target: &mut BakeTarget, allowances: &mut Allowances) -> Result<()> {
         match (key.key, &key.name) {
-            ("secret", Some(id)) => replace_secret(target, id, self.values.last().map_or("", String::as_str), allowances)?,
+            ("secret", Some(id)) => {
+                replace_secret(target, id, self.values.last().map_or("", String::as_str), allowances)?
+            }
             ("secret", None) => {
                 self.entries(&mut target.secrets, |text| Ok(vec![SecretEntry::read(text)?]), normalize_secrets)?;
                 allowances.read_files(target.secrets.iter().flatten().map(|secret| secret.path.as_str()));

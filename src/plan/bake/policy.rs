@@ -148,7 +148,8 @@ impl ResourceSettings {
 
     /// Takes what `other` says.
     pub fn merge(&mut self, other: &ResourceSettings) {
-        let ResourceSettings { memory, memory_swap, cpu_shares, cpu_period, cpu_quota, cpuset_cpus, cpuset_mems } = other;
+        let ResourceSettings { memory, memory_swap, cpu_shares, cpu_period, cpu_quota, cpuset_cpus, cpuset_mems } =
+            other;
         let text = |own: &mut Option<String>, other: &Option<String>| *own = other.clone().or(own.take());
         let number = |own: &mut Option<i64>, other: &Option<i64>| *own = other.or(*own);
         text(&mut self.memory, memory);
@@ -168,7 +169,8 @@ mod tests {
     #[test]
     fn a_policy_is_read_field_by_field() {
         let entry = PolicyEntry::read("filename=a.rego,strict=true,log-level=WARN").unwrap();
-        let expected = r#"{"Files":[{"Filename":"a.rego"}],"Reset":false,"Disabled":false,"Strict":true,"LogLevel":"warning"}"#;
+        let expected =
+            r#"{"Files":[{"Filename":"a.rego"}],"Reset":false,"Disabled":false,"Strict":true,"LogLevel":"warning"}"#;
         assert_eq!(serde_json::to_string(&entry).unwrap(), expected);
         for text in ["filename=", "file=a", "strict=2", "log-level=loud", "a"] {
             assert!(PolicyEntry::read(text).is_err(), "{text}");

@@ -1,7 +1,7 @@
 //! Paths that are relative to the file that they stand in (`BUILDX_BAKE_FILE_RELATIVE_PATHS`).
 
+use super::bake_file::BakeFile;
 use super::definition::{BakeDefinition, TargetPlaces, WrittenPlace};
-use super::files::BakeFile;
 use crate::plan::compose::is_local;
 use crate::tree::clean;
 
@@ -26,7 +26,11 @@ pub(super) fn resolve(definition: &mut BakeDefinition, services: &[&BakeFile]) {
             }
             None => {}
         }
-        target.contexts.values_mut().filter(|context| !context.is_empty()).for_each(|context| join(base("contexts"), context));
+        target
+            .contexts
+            .values_mut()
+            .filter(|context| !context.is_empty())
+            .for_each(|context| join(base("contexts"), context));
     }
     definition.places = places;
 }

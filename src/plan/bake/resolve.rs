@@ -151,7 +151,8 @@ impl Resolving<'_> {
     /// Notes that `name` inherits from `parent`, which inherits from it.
     fn note_loop(&mut self, parent: &str, name: &str) {
         let way: Vec<&str> = self.open.iter().map(String::as_str).skip_while(|open| *open != parent).collect();
-        let error = Error::input(format!("targets inherit from each other in a circle: {} -> {parent}", way.join(" -> ")));
+        let error =
+            Error::input(format!("targets inherit from each other in a circle: {} -> {parent}", way.join(" -> ")));
         let error = self.definition.blame(name, "inherits", error);
         if !self.faults.iter().any(|fault| fault.excerpt == error.excerpt) {
             self.faults.push(error);

@@ -35,7 +35,7 @@ impl NamePattern {
 
 /// The targets and the groups that names stand for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Members {
+pub(super) struct GroupMembers {
     pub targets: Vec<String>,
     pub groups: Vec<String>,
 }
@@ -76,25 +76,25 @@ impl BakeDefinition {
 
     /// Returns the targets and the groups that `name` stands for. A group goes before a target of its name; within itself, its
     /// name is that of the target.
-    pub(super) fn members(&self, name: &str) -> Result<Members> {
+    pub(super) fn members(&self, name: &str) -> Result<GroupMembers> {
         let mut visited = BTreeMap::new();
         self.visit(name, &mut visited, 0)
     }
 
-    fn visit(&self, name: &str, visited: &mut BTreeMap<String, Members>, depth: usize) -> Result<Members> {
+    fn visit(&self, name: &str, visited: &mut BTreeMap<String, GroupMembers>, depth: usize) -> Result<GroupMembers> {
         if let Some(members) = visited.get(name) {
             return Ok(members.clone());
         }
         let Some(group) = self.group(name) else {
-            return Ok(Members { targets: vec![name.to_owned()], groups: Vec::new() });
+            return Ok(GroupMembers { targets: vec![name.to_owned()], groups: Vec::new() });
         };
         if depth > DEEPEST {
             return Err(Error::input(format!("groups lie more than {DEEPEST} deep in each other, down to `{name}`")));
         }
-        visited.insert(name.to_owned(), Members::default());
-        let mut members = Members { targets: Vec::new(), groups: vec![name.to_owned()] };
+        visited.insert(name.to_owned(), GroupMembers::default());
+        let mut members = GroupMembers { targets: Vec::new(), groups: vec![name.to_owned()] };
         for target in group.targets.iter().flatten() {
-            let Members { targets, groups } = self.visit(target, visited, depth + 1)?;
+            let GroupMembers { targets, groups } = self.visit(target, visited, depth + 1)?;
             if targets.is_empty() {
                 add(&mut members.targets, target.clone());
             }

@@ -42,7 +42,9 @@ impl BakeTarget {
             return Err(Error::input("context from stdin not allowed in bake"));
         }
         if self.dockerfile.as_deref() == Some("-") {
-            return Err(Error::input("dockerfile from stdin not allowed in bake").with_hint("`dockerfile-inline` has its text"));
+            return Err(
+                Error::input("dockerfile from stdin not allowed in bake").with_hint("`dockerfile-inline` has its text")
+            );
         }
         self.has_context_here = self.context.as_ref().is_some_and(|context| context.starts_with(HERE));
         self.context = self.context.take().map(|context| settled_context(&context, remote));

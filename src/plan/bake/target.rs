@@ -168,13 +168,8 @@ impl BakeTarget {
 
     /// Leaves out what is there twice and what says nothing.
     pub fn normalize(&mut self) {
-        let texts = [
-            &mut self.annotations,
-            &mut self.tags,
-            &mut self.platforms,
-            &mut self.no_cache_filter,
-            &mut self.ulimits,
-        ];
+        let texts =
+            [&mut self.annotations, &mut self.tags, &mut self.platforms, &mut self.no_cache_filter, &mut self.ulimits];
         texts.into_iter().flatten().for_each(normalize_texts);
         self.attest.iter_mut().for_each(normalize_attest);
         self.secrets.iter_mut().for_each(normalize_secrets);
@@ -317,7 +312,8 @@ mod tests {
 
     #[test]
     fn of_entries_with_one_key_the_later_takes_the_place_of_the_earlier() {
-        let mut secrets = ["id=a,src=1", "id=b,src=2", "id=a,src=3"].map(|text| SecretEntry::read(text).unwrap()).to_vec();
+        let mut secrets =
+            ["id=a,src=1", "id=b,src=2", "id=a,src=3"].map(|text| SecretEntry::read(text).unwrap()).to_vec();
         normalize_secrets(&mut secrets);
         assert_eq!(secrets.iter().map(|secret| secret.path.as_str()).collect::<Vec<_>>(), ["3", "2"]);
     }

@@ -66,7 +66,10 @@ fn compose_files_have_the_variables_of_dot_env() {
 #[test]
 fn paths_are_relative_to_the_working_directory_or_if_that_is_asked_to_the_file() {
     let case = Case::new(&[
-        ("build/docker-bake.hcl", "target \"app\" {\n  context = \"src\"\n  contexts = { lib = \"../lib\", own = \"cwd://x\" }\n}\ntarget \"other\" {}\n"),
+        (
+            "build/docker-bake.hcl",
+            "target \"app\" {\n  context = \"src\"\n  contexts = { lib = \"../lib\", own = \"cwd://x\" }\n}\ntarget \"other\" {}\n",
+        ),
         ("build/compose.yaml", "services: {service: {build: s}}"),
     ]);
     let files = ["-f", "build/docker-bake.hcl", "-f", "build/compose.yaml", "*"];

@@ -1,0 +1,141 @@
+//! The flags of `bake`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::list::ListQuestion;
+use super::release::BakeReleaseFlags;
+use crate::cli::build::Call;
+use crate::cli::flags::value::{on_or_off, value};
+use crate::cli::progress::ProgressFlags;
+use crate::output::Output;
+use crate::plan::bake::AttestEntry;
+
+/// Build the targets of bake files (HCL, JSON) and of compose files
+#[derive(Debug, Args)]
+pub struct BakeArguments {
+    /// Targets and groups to build, * and ? in their names standing for anything [default: default]. Before them may stand the
+    /// URL of a repository or of an archive that has the files, and that of the context
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// Bake file or compose file, the later ones laid over the earlier; - is standard input [default: compose.yaml,
+    /// docker-compose.yml, docker-bake.json, docker-bake.hcl and overrides of these, all that are there]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Vec<String>,
+    /// Set a variable of the files
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub var: Vec<String>,
+    /// File of variables, which the environment goes before
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<String>,
+    /// Change targets, as in app.args.VERSION=1.2, *.platform=linux/arm64 and app.tags+=NAME
+    #[arg(long, value_name = "TARGET.KEY[+]=VALUE")]
+    pub set: Vec<String>,
+    /// Show what would be built, as a bake file in JSON
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub print: Option<bool>,
+    /// List what the files define: targets or variables; with type=TYPE,format=json as JSON
+    #[arg(long, value_name = "TYPE", value_parser = value::<ListQuestion>)]
+    list: Option<ListQuestion>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = on_or_off)]
+    list_targets: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = on_or_off)]
+    list_variables: Option<bool>,
+    /// Push images, unless a target has outputs that are none
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub push: Option<bool>,
+    /// Load images into an engine, unless a target has outputs that are none
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub load: Option<bool>,
+    /// Run every command, whatever earlier builds have left
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub no_cache: Option<bool>,
+    /// Ask registries what the tags of bases stand for, in any case
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub pull: Option<bool>,
+    /// Ask about the Dockerfiles: check, outline (what they take) or targets (their stages)
+    #[arg(long, value_name = "METHOD", value_parser = value::<Call>)]
+    pub call: Option<Call>,
+    /// Only look for what the Dockerfiles should not say
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = on_or_off)]
+    pub check: Option<bool>,
+    /// Allow builds what is beyond the usual: network.host, security.insecure, ssh, fs=PATH, fs.read=PATH, fs.write=PATH
+    #[arg(long, value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
+    /// Write the digests of what was built to a file
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// Write all images together to FILE (OCI archive), DIR/ (OCI layout) or - (docker archive), beside their own outputs
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
+    pub output: Vec<Output>,
+    /// Threads, and uploads at a time [default: one per core, at most 16]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub jobs: usize,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    pub insecure: bool,
+    #[command(flatten)]
+    pub release: BakeReleaseFlags,
+    #[arg(long, hide = true)]
+    pub provenance: Option<String>,
+    #[arg(long, hide = true)]
+    pub sbom: Option<String>,
+    #[arg(long, hide = true)]
+    policy: Vec<String>,
+    #[arg(long, hide = true)]
+    builder: Option<String>,
+    #[arg(short = 'D', long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = on_or_off)]
+    debug: Option<bool>,
+    #[command(flatten)]
+    pub progress: ProgressFlags,
+    /// The command is docker's: what docker lets pass is let pass.
+    #[arg(skip)]
+    pub is_dockers: bool,
+}
+
+impl BakeArguments {
+    /// Returns how the command shows progress.
+    pub fn progress(&self) -> ProgressFlags {
+        self.progress.clone()
+    }
+
+    /// Lets pass what docker lets pass.
+    pub fn in_dockers_words(&mut self) {
+        self.is_dockers = true;
+    }
+
+    /// Returns whether targets are printed and not built.
+    pub fn is_printed(&self) -> bool {
+        self.print == Some(true)
+    }
+
+    /// Returns what is listed.
+    pub fn list(&self) -> Option<ListQuestion> {
+        let old = |is_on: Option<bool>, question: ListQuestion| (is_on == Some(true)).then_some(question);
+        let targets = || old(self.list_targets, ListQuestion::targets());
+        self.list.or_else(targets).or_else(|| old(self.list_variables, ListQuestion::variables()))
+    }
+
+    /// Returns the changes of targets that flags of their own stand for, as `--set` has them.
+    pub fn overrides(&self) -> Vec<String> {
+        let mut all = self.set.clone();
+        let mut set = |key: &str, value: Option<String>| all.extend(value.map(|value| format!("*.{key}={value}")));
+        let is_pushed = self.push == Some(true) || self.release.is_dry_run();
+        set("push", is_pushed.then(|| true.to_string()));
+        set("load", (self.load == Some(true)).then(|| true.to_string()));
+        set("call", self.called().and_then(|call| call.method()).map(str::to_owned));
+        set("no-cache", self.no_cache.map(|is_on| is_on.to_string()));
+        set("pull", self.pull.map(|is_on| is_on.to_string()));
+        for (kind, text) in [("sbom", &self.sbom), ("provenance", &self.provenance)] {
+            let text = text.as_deref().filter(|text| !text.is_empty());
+            set("attest", text.map(|text| AttestEntry::text_of_flag(kind, text)));
+        }
+        all
+    }
+
+    /// Returns what is asked in the place of builds.
+    pub fn called(&self) -> Option<Call> {
+        if self.check == Some(true) { Some(Call::check()) } else { self.call }
+    }
+}
