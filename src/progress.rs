@@ -1,13 +1,17 @@
 //! What a running build or push says of itself. The library only calls back; whoever called it decides what to show.
 
+mod step;
 mod target;
+mod warning;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::oci::{Descriptor, Digest, Platform, Reference};
 
+pub use step::{DoneBecause, KnownBy, PlannedStep, StepOutcome, StepPart, StepPlace};
 pub use target::FinishedTarget;
+pub use warning::WarningKind;
 
 /// Called from many threads at once and in no promised order between different layers and blobs.
 pub type Progress<'a> = &'a (dyn Fn(Event<'_>) + Sync);
@@ -96,6 +100,43 @@ pub enum Event<'a> {
         elapsed: Duration,
         /// The way in which it has ended; none if it could not be started, or was stopped.
         end: Option<CommandEnd>,
+    },
+    /// These steps are to be done, each behind those that it stands on, and none is begun. A build that is made twice, to
+    /// compare, has them twice.
+    StepsPlanned {
+        /// The steps, each at the place that its index says.
+        steps: &'a [PlannedStep<'a>],
+        /// The names of the targets.
+        targets: &'a [&'a str],
+    },
+    /// A thread begins with a part of a step.
+    PartStarted {
+        /// The index of the step.
+        index: usize,
+        /// The part.
+        part: StepPart,
+        /// The time for which nothing but a thread was missing.
+        waited: Duration,
+        /// The number of the thread, counted from 0.
+        worker: usize,
+    },
+    /// The thread has done with the part.
+    PartFinished {
+        /// The index of the step.
+        index: usize,
+        /// The part.
+        part: StepPart,
+        /// It has not failed, and was not stopped.
+        is_done: bool,
+    },
+    /// What has become of a step is certain. It is told of once, and not at all of steps that nobody needs.
+    StepSettled {
+        /// The index of the step.
+        index: usize,
+        /// What it has come to.
+        outcome: StepOutcome,
+        /// The blob of its layer; none if it changes nothing, or nobody needs the layer.
+        layer: Option<&'a Descriptor>,
     },
     /// So many of the steps of a build are done, the known ones among them.
     StepsAdvanced {
@@ -318,23 +359,6 @@ impl Drop for Fetch<'_> {
     }
 }
 
-/// A step and where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StepPlace<'a> {
-    /// The name of the step.
-    pub title: &'a str,
-    /// The name of its target, or the first one of those that share it; none where one alone is built.
-    pub target: Option<&'a str>,
-    /// The name of its stage, or the first one of those that share it.
-    pub stage: &'a str,
-    /// The platform that the stage is for.
-    pub platform: &'a Platform,
-    /// The number of the step in its stage, counted from 1.
-    pub number: usize,
-    /// The line of the Dockerfile that it begins with; none if no line asked for it.
-    pub line: Option<usize>,
-}
-
 /// The way in which a command has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandEnd {
@@ -364,121 +388,6 @@ pub enum BlobOutcome {
     Present,
     /// The far side had it in another repository.
     Mounted,
-}
-
-/// What a warning is about, for a program to act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WarningKind {
-    /// A build check finds fault with a Dockerfile.
-    BuildCheck {
-        /// Docker's name of the check, as in `JSONArgsRecommended`.
-        rule: &'static str,
-    },
-    /// A flag of docker's was given that changes nothing here.
-    FlagIgnored,
-    /// The build checks do without what a base would tell them, because the base cannot be had.
-    CheckWithoutBase,
-    /// An `ARG` without a value has, or could have, that of the tag or of git.
-    GitArguments,
-    /// A standard label is empty, or not in its form.
-    StandardLabel,
-    /// No `ARG` names a build argument that was given.
-    UnusedBuildArgument,
-    /// A Dockerfile asks for a front end, and the built-in reader reads it all the same.
-    SyntaxNotFetched,
-    /// A spec does not read the `.dockerignore` that it adds.
-    DockerignoreNotRead,
-    /// Git does not tell revision, source and commit time of the context.
-    RevisionUnknown,
-    /// The registry does not answer, and a base is taken as it was when it was last pulled.
-    BaseNotChecked,
-    /// A base is for another platform than the one that is built.
-    BasePlatform,
-    /// The image stands on the base already that it is to be rebased onto.
-    AlreadyOnBase,
-    /// No file matches a pattern of `COPY` or `ADD`, and nothing is copied.
-    NothingMatched,
-    /// The image does not know an owner, and the files are root's.
-    UnknownOwner,
-    /// A socket, which no layer can hold, is left out.
-    SocketLeftOut,
-    /// A file has a name that removes another one when the layer is unpacked.
-    WhiteoutName,
-    /// Layers are made here that were to be taken from an image.
-    CacheNotUsed,
-    /// Two targets have one name, and the last of them gets it.
-    NameTwice,
-    /// The image goes nowhere but into the local store.
-    NoOutput,
-    /// An engine that is there cannot be used, and the image is in the local store alone.
-    EngineLeftOut,
-    /// An output lies among what is added, and so goes into the next build.
-    OutputAmongInputs,
-    /// An archive or layout goes without a layer that is to be had from elsewhere.
-    ForeignLayerLeftOut,
-    /// Older versions of docker cannot load the zstd layers of a docker archive.
-    ZstdInDockerArchive,
-    /// What attests to an image is left out, since the image becomes another.
-    AttestationLeftOut,
-    /// A registry lists something as referring to an image, which does not.
-    WrongReferrer,
-    /// Devices, which only root can make, are left out where files are unpacked.
-    DeviceLeftOut,
-    /// Set-user-ID and set-group-ID bits are left out, since the files have another owner.
-    SetIdLeftOut,
-    /// Extended attributes, which cannot be set there, are left out.
-    XattrLeftOut,
-    /// The tags of a repository cannot be listed, and fewer versions are compared with.
-    TagsNotListed,
-    /// A mirror cannot be used, and the next place is asked.
-    MirrorLeftOut,
-    /// The shell that was to be opened in a failed step could not be.
-    NoShell,
-    /// The local store may be over its limit.
-    StoreNotTrimmed,
-    /// There is no place for a local store that lasts.
-    TemporaryStore,
-}
-
-impl WarningKind {
-    /// Returns the name by which programs know the kind. It stays what it is.
-    pub fn name(self) -> &'static str {
-        match self {
-            WarningKind::BuildCheck { .. } => "build-check",
-            WarningKind::FlagIgnored => "flag-ignored",
-            WarningKind::CheckWithoutBase => "check-without-base",
-            WarningKind::GitArguments => "git-arguments",
-            WarningKind::StandardLabel => "standard-label",
-            WarningKind::UnusedBuildArgument => "unused-build-argument",
-            WarningKind::SyntaxNotFetched => "syntax-not-fetched",
-            WarningKind::DockerignoreNotRead => "dockerignore-not-read",
-            WarningKind::RevisionUnknown => "revision-unknown",
-            WarningKind::BaseNotChecked => "base-not-checked",
-            WarningKind::BasePlatform => "base-platform",
-            WarningKind::AlreadyOnBase => "already-on-base",
-            WarningKind::NothingMatched => "nothing-matched",
-            WarningKind::UnknownOwner => "unknown-owner",
-            WarningKind::SocketLeftOut => "socket-left-out",
-            WarningKind::WhiteoutName => "whiteout-name",
-            WarningKind::CacheNotUsed => "cache-not-used",
-            WarningKind::NameTwice => "name-twice",
-            WarningKind::NoOutput => "no-output",
-            WarningKind::EngineLeftOut => "engine-left-out",
-            WarningKind::OutputAmongInputs => "output-among-inputs",
-            WarningKind::ForeignLayerLeftOut => "foreign-layer-left-out",
-            WarningKind::ZstdInDockerArchive => "zstd-in-docker-archive",
-            WarningKind::AttestationLeftOut => "attestation-left-out",
-            WarningKind::WrongReferrer => "wrong-referrer",
-            WarningKind::DeviceLeftOut => "device-left-out",
-            WarningKind::SetIdLeftOut => "set-id-left-out",
-            WarningKind::XattrLeftOut => "xattr-left-out",
-            WarningKind::TagsNotListed => "tags-not-listed",
-            WarningKind::MirrorLeftOut => "mirror-left-out",
-            WarningKind::NoShell => "no-shell",
-            WarningKind::StoreNotTrimmed => "store-not-trimmed",
-            WarningKind::TemporaryStore => "temporary-store",
-        }
-    }
 }
 
 /// For callers that want no news.

@@ -1,20 +1,22 @@
 //! Tasks that wait for each other.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
+use std::time::Instant;
 
 /// Which tasks are asked for, which may be begun, and which are done. A task that nobody asks for is never begun.
 pub struct Board<T> {
     /// Those that are asked for and not done, with how many others each waits for.
     open: HashMap<T, usize>,
     dependents: HashMap<T, Vec<T>>,
-    ready: BTreeSet<T>,
+    /// Since when each may be begun.
+    ready: BTreeMap<T, Instant>,
     done: HashSet<T>,
 }
 
 impl<T> Default for Board<T> {
     fn default() -> Self {
-        Board { open: HashMap::new(), dependents: HashMap::new(), ready: BTreeSet::new(), done: HashSet::new() }
+        Board { open: HashMap::new(), dependents: HashMap::new(), ready: BTreeMap::new(), done: HashSet::new() }
     }
 }
 
@@ -29,7 +31,7 @@ impl<T: Copy + Ord + Hash> Board<T> {
             let needed: Vec<T> = needs(task).into_iter().filter(|need| !self.done.contains(need)).collect();
             self.open.insert(task, needed.len());
             if needed.is_empty() {
-                self.ready.insert(task);
+                self.ready.insert(task, Instant::now());
             }
             for need in needed {
                 self.dependents.entry(need).or_default().push(task);
@@ -38,11 +40,10 @@ impl<T: Copy + Ord + Hash> Board<T> {
         }
     }
 
-    /// Returns the first task that may be begun and `is_wanted`; it is under way from now on.
-    pub fn begin(&mut self, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
-        let next = self.ready.iter().copied().find(is_wanted)?;
-        self.ready.remove(&next);
-        Some(next)
+    /// Returns the first task that may be begun and `is_wanted`, and since when it might; it is under way from now on.
+    pub fn begin(&mut self, is_wanted: impl Fn(&T) -> bool) -> Option<(T, Instant)> {
+        let next = self.ready.keys().copied().find(is_wanted)?;
+        self.ready.remove_entry(&next)
     }
 
     /// Notes that `task` is done: what waits for it alone may be begun.
@@ -53,7 +54,7 @@ impl<T: Copy + Ord + Hash> Board<T> {
             if let Some(waits_for) = self.open.get_mut(&dependent) {
                 *waits_for -= 1;
                 if *waits_for == 0 {
-                    self.ready.insert(dependent);
+                    self.ready.insert(dependent, Instant::now());
                 }
             }
         }
@@ -77,6 +78,10 @@ impl<T: Copy + Ord + Hash> Board<T> {
 mod tests {
     use super::*;
 
+    fn begin(board: &mut Board<i32>, is_wanted: impl Fn(&i32) -> bool) -> Option<i32> {
+        board.begin(is_wanted).map(|(task, _)| task)
+    }
+
     #[test]
     fn a_task_is_begun_once_all_that_it_needs_is_done() {
         // 9 needs 3 and 5, 5 needs 3 twice, 3 needs 1, and nobody asks for 7.
@@ -89,23 +94,29 @@ mod tests {
         let mut board = Board::default();
         board.ask(9, needs);
         for expected in [1, 3, 5, 9] {
-            assert_eq!(board.begin(|task| *task != expected), None, "before {expected}");
-            assert_eq!(board.begin(|_| true), Some(expected));
-            assert_eq!(board.begin(|_| true), None, "it is under way");
+            assert_eq!(begin(&mut board, |task| *task != expected), None, "before {expected}");
+            assert_eq!(begin(&mut board, |_| true), Some(expected));
+            assert_eq!(begin(&mut board, |_| true), None, "it is under way");
             assert!(!board.is_done(expected) && !board.is_empty());
             board.finish(expected);
             assert!(board.is_done(expected));
         }
         assert!(board.is_empty() && !board.is_asked(7));
         board.ask(7, needs);
-        assert_eq!(board.begin(|_| true), Some(7), "what it needs is done");
+        assert_eq!(begin(&mut board, |_| true), Some(7), "what it needs is done");
     }
 
     #[test]
     fn the_first_of_those_that_may_be_begun_comes_first() {
         let mut board = Board::default();
         [4, 2, 6].into_iter().for_each(|task| board.ask(task, |_| Vec::new()));
-        assert_eq!(board.begin(|task| *task > 2), Some(4));
-        assert_eq!((board.begin(|_| true), board.begin(|_| true), board.begin(|_| true)), (Some(2), Some(6), None));
+        assert_eq!(begin(&mut board, |task| *task > 2), Some(4));
+        assert_eq!(
+            {
+                let mut next = || begin(&mut board, |_| true);
+                (next(), next(), next())
+            },
+            (Some(2), Some(6), None)
+        );
     }
 }

@@ -19,6 +19,8 @@ pub struct StateGraph<'a> {
 
 /// A file system that a stage goes through.
 pub struct State<'a> {
+    /// Its place among all states.
+    pub index: usize,
     /// The first stage that goes through it.
     pub stage: &'a Stage,
     pub origin: Origin<'a>,
@@ -131,6 +133,7 @@ impl<'a> State<'a> {
         };
         let number = steps.iter().position(|other| step.is_some_and(|step| ptr::eq(step, other)));
         StepPlace {
+            index: self.index,
             title: step.map_or("", |step| &step.title),
             target: target.as_deref(),
             stage: title,
@@ -203,8 +206,9 @@ impl<'a> States<'a> {
     }
 
     fn add(&mut self, stage: &'a Stage, origin: Origin<'a>) -> usize {
-        self.all.push(State { stage, origin, layer: None, is_in_image: false, is_foundation: false, takers: 0 });
-        self.all.len() - 1
+        let index = self.all.len();
+        self.all.push(State { index, stage, origin, layer: None, is_in_image: false, is_foundation: false, takers: 0 });
+        index
     }
 }
 

@@ -12,7 +12,7 @@ use super::inputs::Inputs;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::layer::{Compression, Earlier, Job, Layer, LayerReader, WHITEOUT, Writer};
-use crate::progress::{Event, WarningKind};
+use crate::progress::{Event, KnownBy, WarningKind};
 use crate::store::{PendingBlob, Store};
 use crate::sync::Memo;
 use crate::tree::{Content, Entry, Kind, find_xattrs, path};
@@ -48,6 +48,8 @@ pub struct MadeLayer {
     pub key: Key,
     /// It was there before.
     pub is_known: bool,
+    /// How it was found, if it was.
+    pub known_by: Option<KnownBy>,
 }
 
 impl<'a> Layers<'a> {
@@ -93,7 +95,7 @@ impl<'a> Layers<'a> {
     pub fn make(&self, task: LayerTask<'a>, inputs: &Inputs<'a>) -> Result<MadeLayer> {
         let options = self.options;
         let key = self.pool.install(|| Key::of(&task.entries, task.has_xattrs, options.compression));
-        let mut is_known = true;
+        let (mut is_known, mut known_by) = (true, Some(KnownBy::Files));
         let layer = self.made.get(key, || {
             task.misnamed.iter().for_each(|path| warn_of_whiteout(path, options));
             if let Some(layer) = task.trusts_times.then(|| key.find(options.store)).flatten() {
@@ -101,12 +103,14 @@ impl<'a> Layers<'a> {
                 return Ok(layer);
             }
             is_known = false;
-            self.anew(task, key, inputs)
+            let (layer, found) = self.anew(task, key, inputs)?;
+            known_by = found;
+            Ok(layer)
         })?;
-        Ok(MadeLayer { layer, key, is_known })
+        Ok(MadeLayer { layer, key, is_known, known_by })
     }
 
-    fn anew(&self, mut task: LayerTask<'a>, key: Key, inputs: &Inputs<'a>) -> Result<Layer> {
+    fn anew(&self, mut task: LayerTask<'a>, key: Key, inputs: &Inputs<'a>) -> Result<(Layer, Option<KnownBy>)> {
         if task.has_xattrs {
             // Hardly any file has some, and others have the entries, too: they are copied only if it must be.
             for (number, xattrs) in self.pool.install(|| find_xattrs(&task.entries))? {
@@ -115,14 +119,14 @@ impl<'a> Layers<'a> {
         }
         inputs.bases.bring(contents(&task.entries))?;
         let is_settled = self.pool.install(|| are_settled(&task.entries, inputs.started));
-        let layer = match self.cached(&task)? {
-            Some(layer) => layer,
-            None => self.write(task)?,
+        let (layer, found) = match self.cached(&task)? {
+            Some(layer) => (layer, Some(KnownBy::Image)),
+            None => (self.write(task)?, None),
         };
         if is_settled && cache::is_certain(self.options.store, &layer) {
             key.remember(self.options.store, &layer)?;
         }
-        Ok(layer)
+        Ok((layer, found))
     }
 
     /// The layer that is in a cached image.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::board::Board;
 use super::cache::{Key, Mark};
@@ -146,8 +147,8 @@ impl Ledger {
         ledger
     }
 
-    /// Begins a task, if there is one that may be begun.
-    pub fn begin(&mut self, duty: Duty, jobs: usize) -> Option<Task> {
+    /// Begins a task, if there is one that may be begun, and says since when it might.
+    pub fn begin(&mut self, duty: Duty, jobs: usize) -> Option<(Task, Instant)> {
         let Ledger { board, slots, in_hand, .. } = self;
         let may_begin = |task: &Task| match task.phase {
             Phase::Layer => duty == Duty::Layers,
@@ -156,11 +157,11 @@ impl Ledger {
             Phase::Change => *in_hand < jobs.max(2) || !slots[task.state].becomes_layer,
             Phase::Mark | Phase::Files => true,
         };
-        let task = board.begin(may_begin)?;
+        let (task, ready) = board.begin(may_begin)?;
         if task.phase == Phase::Change && slots[task.state].becomes_layer {
             *in_hand += 1;
         }
-        Some(task)
+        Some((task, ready))
     }
 
     /// Notes what a task has found out, and asks for what is to be done with it. Returns whether what the step comes to was

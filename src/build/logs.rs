@@ -120,7 +120,8 @@ mod tests {
         let logs = CommandLogs::open(&place.path().join("a/b")).unwrap();
         let platform: Platform = "linux/arm/v7".parse().unwrap();
         let name = |stage: &str, number, for_several| {
-            let step = StepPlace { title: "RUN x", target: None, stage, platform: &platform, number, line: None };
+            let step =
+                StepPlace { index: 0, title: "RUN x", target: None, stage, platform: &platform, number, line: None };
             logs.begin(step, for_several).unwrap().path().file_name().unwrap().to_str().unwrap().to_owned()
         };
         assert_eq!(name("build", 3, false), "build-03.log");
@@ -141,7 +142,15 @@ mod tests {
         let logs = CommandLogs::open(place.path()).unwrap();
         let platform: Platform = "linux/amd64".parse().unwrap();
         let begin = |number| {
-            let step = StepPlace { title: "RUN x", target: None, stage: "a", platform: &platform, number, line: None };
+            let step = StepPlace {
+                index: 0,
+                title: "RUN x",
+                target: None,
+                stage: "a",
+                platform: &platform,
+                number,
+                line: None,
+            };
             logs.begin(step, false)
         };
         let mut log = begin(1).unwrap();

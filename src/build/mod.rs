@@ -19,6 +19,7 @@ mod squash;
 mod ledger;
 mod step;
 mod targets;
+mod told;
 mod windows;
 
 use std::collections::HashMap;
@@ -103,6 +104,7 @@ pub fn build(plan: &Plan, options: &Options<'_>) -> Result<Vec<Built>> {
     let (graph, stop) = (StateGraph::new(plan)?, Stop::default());
     let targets = BuildTargets::new(&plan.targets, &graph, options.progress);
     let inputs = Inputs::new(plan, options, &pool, &stop);
+    told::planned(&graph, &targets, options.progress);
     let layers = schedule::run(&graph, &inputs, &targets, &stop)?;
     let work = targets.finish();
     let images: Vec<&ImageSteps<'_>> = graph.targets.iter().flatten().collect();

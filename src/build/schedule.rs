@@ -9,6 +9,7 @@ mod change;
 use std::iter;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Scope};
+use std::time::Instant;
 
 use super::cache::{self, Key, Mark};
 use super::graph::{Origin, State, StateGraph};
@@ -17,12 +18,13 @@ use super::layers::{self, Layers};
 use super::ledger::{Duty, Found, LayerSource, Ledger, Outcome, Phase, Slot, Task};
 use super::step::{self, Doing, Leaves, MarkGiven, SharedChange};
 use super::targets::BuildTargets;
+use super::told::{self, ToldPart};
 use super::windows;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, with_whiteouts};
 use crate::net::Stop;
 use crate::plan::Step;
-use crate::progress::Event;
+use crate::progress::{Event, KnownBy, StepOutcome};
 use crate::sync::{Memo, Once, locked};
 use crate::tree::Files;
 
@@ -59,13 +61,14 @@ pub fn run<'p>(
         // This thread does steps, too.
         let steps = jobs.min(graph.states.len()).saturating_sub(1);
         let duties = [(Duty::Steps, steps), (Duty::Layers, jobs.min(made))];
-        for duty in duties.into_iter().flat_map(|(duty, threads)| iter::repeat_n(duty, threads)) {
-            let started = thread::Builder::new().spawn_scoped(scope, move || schedule.work(duty, scope));
+        let duties = duties.into_iter().flat_map(|(duty, threads)| iter::repeat_n(duty, threads));
+        for (number, duty) in duties.enumerate() {
+            let started = thread::Builder::new().spawn_scoped(scope, move || schedule.work(number + 1, duty, scope));
             if let Err(source) = started {
                 schedule.fail(layers::no_thread(source));
             }
         }
-        schedule.work(Duty::Steps, scope);
+        schedule.work(0, Duty::Steps, scope);
     });
     // Steps that nothing has asked for need not be done.
     schedule.outcome().inspect(|_| tell(made))
@@ -90,20 +93,25 @@ struct Schedule<'s, 'p> {
 
 impl<'p> Schedule<'_, 'p> {
     /// Does one task after the other, until all are done or one has failed.
-    fn work<'scope>(&'scope self, duty: Duty, scope: &'scope Scope<'scope, '_>) {
+    fn work<'scope>(&'scope self, worker: usize, duty: Duty, scope: &'scope Scope<'scope, '_>) {
         let _presence = Presence(self);
-        while let Some(task) = self.next(duty) {
+        while let Some((task, since)) = self.next(duty) {
+            let told = ToldPart::begin(self.inputs.options.progress, task, since, worker);
             let ready = match duty {
                 Duty::Steps => Ok(&()),
                 Duty::Layers => self.serving.get_or_find(|| self.layers.serve(scope)),
             };
             match ready.and_then(|()| self.find(task)) {
                 Ok(found) => {
+                    told.complete();
                     let known = locked(&self.ledger).note(self.graph, task, found);
                     known.iter().for_each(|known| self.targets.note(self.graph, task.state, *known));
                     self.tell_done();
                 }
-                Err(error) => self.fail(self.targets.blamed(error, task.state)),
+                Err(error) => {
+                    drop(told);
+                    self.fail(self.targets.blamed(error, task.state));
+                }
             }
             self.changed.notify_all();
         }
@@ -141,15 +149,15 @@ impl<'p> Schedule<'_, 'p> {
         Ok(slots.iter().map(outcome).collect())
     }
 
-    /// The next task that may be done, which it may have to wait for; none once there is none to come.
-    fn next(&self, duty: Duty) -> Option<Task> {
+    /// The next task that may be done, which it may have to wait for, and since when it may be; none once there is none to come.
+    fn next(&self, duty: Duty) -> Option<(Task, Instant)> {
         let mut ledger = locked(&self.ledger);
         loop {
             if ledger.is_over {
                 return None;
             }
-            if let Some(task) = ledger.begin(duty, self.jobs) {
-                return Some(task);
+            if let Some(next) = ledger.begin(duty, self.jobs) {
+                return Some(next);
             }
             if ledger.board.is_empty() {
                 ledger.is_over = true;
@@ -273,14 +281,16 @@ impl<'p> Schedule<'_, 'p> {
         let maker = *locked(&self.ledger).makers.entry(key).or_insert(state);
         // What a command leaves, nobody knows but who has run it.
         if maker != state && !work.takes().on_disk {
+            self.settle(state, StepOutcome::Same(maker), None);
             return Ok(Found::Mark(mark, Outcome::SameAs(maker)));
         }
         let outcome = if is_anew || !self.trusts_times(state) { None } else { key.outcome(options.store) };
         if let Some(Some(layer)) = &outcome {
             self.layers.take(number, &step.title, layer);
         }
-        if outcome.is_some() && work.takes().on_disk {
-            self.tell_known(state);
+        if let Some(layer) = &outcome {
+            self.settle(state, StepOutcome::Known(KnownBy::Mark), layer.as_ref());
+            work.takes().on_disk.then(|| self.tell_known(state));
         }
         let outcome = outcome.map_or(Outcome::Unknown, |layer| Outcome::Layer(layer.map(Box::new)));
         Ok(Found::Mark(mark, outcome))
@@ -320,12 +330,15 @@ impl<'p> Schedule<'_, 'p> {
         let is_windows = stage.platform.is_windows();
         let mut is_misnamed = false;
         let mut is_known = content.as_ref().is_some_and(|content| content.layer.is_some() || content.is_shared);
+        let shared = content.as_ref().filter(|content| content.is_shared).map(|_| StepOutcome::Known(KnownBy::Once));
+        let outcome = shared.unwrap_or_else(|| told::done(mark, self.trusts_times(state)));
         let (layer, made_of) = if let Some(known) = content.as_ref().and_then(|content| content.layer.clone()) {
             if let Some(layer) = &known {
                 self.layers.take(number, &step.title, layer);
             }
             (known, None)
         } else if entries.is_empty() && removed.is_empty() {
+            self.settle(state, outcome, None);
             (None, None)
         } else {
             let misnamed = layers::misnamed(&entries);
@@ -344,6 +357,9 @@ impl<'p> Schedule<'_, 'p> {
             let task = layers::LayerTask { number, title, entries, misnamed, has_xattrs, trusts_times };
             let made = self.layers.make(task, self.inputs)?;
             is_known |= made.is_known && !work.takes().on_disk;
+            // A command has been run, whoever else makes such a layer.
+            let found = made.known_by.filter(|_| !work.takes().on_disk);
+            self.settle(state, found.map_or(outcome, StepOutcome::Known), Some(&made.layer));
             (Some(made.layer), Some(made.key))
         };
         // One that is taken from a cached image may not be in the store.

@@ -64,6 +64,16 @@ impl<'a> BuildTargets<'a> {
         targets
     }
 
+    /// Returns the targets that need `state`, by their numbers.
+    pub fn of(&self, state: usize) -> &[usize] {
+        self.needed_for.get(state).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the names of all targets; an empty one for the only one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|target| target.name.as_deref().unwrap_or_default())
+    }
+
     /// Notes that the step to `state` has come to something; or that it `is_known` what it comes to.
     pub fn note(&self, graph: &StateGraph<'_>, state: usize, is_known: bool) {
         {

@@ -68,7 +68,7 @@ impl Commands {
 }
 
 impl Command {
-    fn new(StepPlace { title, target, stage, platform, number, line }: StepPlace<'_>, is_cached: bool) -> Self {
+    fn new(StepPlace { title, target, stage, platform, number, line, .. }: StepPlace<'_>, is_cached: bool) -> Self {
         Command {
             target: target.map(str::to_owned),
             line,

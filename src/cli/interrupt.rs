@@ -9,7 +9,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::progress::end_with;
-use super::terminal;
+use super::{terminal, timings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::pending;
 
@@ -46,7 +46,7 @@ fn say(signal: i32) {
     };
     let (sender, said) = channel::<()>();
     let saying = Builder::new().spawn(move || {
-        end_with(word);
+        end_with(&timings::end_with(word));
         drop(sender);
     });
     if saying.is_ok() {

@@ -10,11 +10,15 @@ use serde_json::{Value, json};
 use super::commands::Commands;
 use crate::error::{Error, Result};
 use crate::image::Reader;
-use crate::oci::{from_json, to_json};
+use crate::oci::{Digest, Reference, from_json, to_json};
 use crate::output::OutputImage;
 use crate::release::record::{Record, RecordedTag};
 use crate::store::pending::PendingFile;
 use crate::sync::locked;
+
+/// Buildx's keys of an image's digest and of its names, which commas separate.
+const DIGEST: &str = "containerimage.digest";
+const NAMES: &str = "image.name";
 
 /// The key of what a push did to tags, beside buildx's.
 const RELEASE: &str = "ocibake.release";
@@ -55,9 +59,9 @@ fn told(
 ) -> Value {
     // buildx's keys.
     let mut metadata = json!({
-        "containerimage.digest": root.digest,
+        DIGEST: root.digest,
         "containerimage.descriptor": root,
-        "image.name": names.join(","),
+        NAMES: names.join(","),
     });
     // An index has several.
     if let Ok(Some(manifest)) = Reader::new(store).manifest(root) {
@@ -124,11 +128,8 @@ pub fn undo(file: &Path) -> String {
 
 /// Returns the record of the last push that `path` tells of. Fails for a file that tells of none.
 pub fn record(path: &Path) -> Result<Record> {
-    let read = |source| Error::io("read", path, source);
-    let mut bytes = Vec::new();
-    File::open(path).map_err(read)?.take(LIMIT).read_to_end(&mut bytes).map_err(read)?;
     let what = path.display().to_string();
-    let mut metadata: Value = from_json(&what, &bytes)?;
+    let mut metadata = read(path)?;
     let mut told: Vec<Value> = metadata.get_mut(RELEASE).map(Value::take).into_iter().collect();
     if told.is_empty() {
         // One of several targets.
@@ -148,4 +149,36 @@ pub fn record(path: &Path) -> Result<Record> {
         whole.tags.extend(record.tags);
     }
     Ok(whole)
+}
+
+/// Returns the images that a metadata file tells of, each under each of its names: of the one that it is about, or of each
+/// target, as buildx writes it. Fails for a file that tells of none.
+pub fn images(path: &Path) -> Result<Vec<(Reference, Digest)>> {
+    let metadata = read(path)?;
+    let about = |metadata: &Value| -> Result<Vec<(Reference, Digest)>> {
+        let (Some(names), Some(digest)) = (metadata[NAMES].as_str(), metadata[DIGEST].as_str()) else {
+            return Ok(Vec::new());
+        };
+        let digest: Digest = digest.parse()?;
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(|name| Ok((name.parse::<Reference>()?, digest))).collect()
+    };
+    let targets = metadata.as_object().into_iter().flat_map(|targets| targets.values());
+    let mut images = Vec::new();
+    for each in std::iter::once(&metadata).chain(targets.filter(|target| target.is_object())) {
+        let what = |error: Error| Error { message: format!("{}: {}", path.display(), error.message), ..error };
+        images.extend(about(each).map_err(what)?);
+    }
+    match images.is_empty() {
+        true => Err(Error::input(format!("{} tells of no image that has a name", path.display()))
+            .with_hint("`--metadata-file` of a build or a push does, if the image is named with -t")),
+        false => Ok(images),
+    }
+}
+
+fn read(path: &Path) -> Result<Value> {
+    let failed = |source| Error::io("read", path, source);
+    let mut bytes = Vec::new();
+    File::open(path).map_err(failed)?.take(LIMIT).read_to_end(&mut bytes).map_err(failed)?;
+    from_json(&path.display().to_string(), &bytes)
 }

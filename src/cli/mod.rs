@@ -17,6 +17,7 @@ mod environment;
 mod flags;
 mod format;
 mod image;
+mod image_refs;
 mod index;
 mod inspect;
 mod interrupt;
@@ -28,10 +29,12 @@ mod print;
 mod progress;
 mod push;
 mod rebase;
+mod resolve;
 mod store;
 mod tags;
 mod terminal;
 mod text_file;
+mod timings;
 mod usage;
 
 use std::ffi::OsString;
@@ -68,6 +71,7 @@ enum ProgramCommand {
     Copy(copy::CopyArguments),
     Inspect(inspect::InspectArguments),
     Ls(ls::LsArguments),
+    Resolve(resolve::ResolveArguments),
     Tags(tags::TagsArguments),
     Images(image::list::ImageListArguments),
     Tag(image::tag::TagArguments),
@@ -87,7 +91,7 @@ enum ProgramCommand {
 /// returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // What is asked wrongly, and --help, clap answers itself, with its own exit codes: 2 and 0.
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = timings::with_file(arguments.into_iter().collect());
     if let Some(code) = namespace::start_as_user(&arguments) {
         return code;
     }
@@ -203,6 +207,7 @@ impl ProgramCommand {
             ProgramCommand::Copy(arguments) => copy::run(arguments, environment),
             ProgramCommand::Inspect(arguments) => inspect::run(arguments, environment),
             ProgramCommand::Ls(arguments) => ls::run(arguments, environment),
+            ProgramCommand::Resolve(arguments) => resolve::run(arguments, environment),
             ProgramCommand::Tags(arguments) => tags::run(arguments, environment),
             ProgramCommand::Images(arguments) => image::list::run(arguments, environment),
             ProgramCommand::Tag(arguments) => image::tag::run(arguments, environment),
@@ -228,6 +233,7 @@ impl ProgramCommand {
             ProgramCommand::Index(arguments) => Some(&arguments.progress),
             ProgramCommand::Rebase(arguments) => Some(&arguments.progress),
             ProgramCommand::Copy(arguments) => Some(&arguments.progress),
+            ProgramCommand::Resolve(arguments) => Some(&arguments.progress),
             ProgramCommand::Pull(arguments) => Some(&arguments.progress),
             ProgramCommand::Save(arguments) => Some(&arguments.progress),
             ProgramCommand::Load(arguments) => Some(&arguments.progress),

@@ -92,6 +92,11 @@ pub fn answer_lines(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Result<
     answer_bytes(lines.collect::<String>().as_bytes())
 }
 
+/// Writes lines of a file to a terminal, each escaped so that its tabs stay.
+pub fn answer_sources<'a>(lines: impl Iterator<Item = &'a str>) -> Result<()> {
+    answer_bytes(lines.map(|line| format!("{}\n", escape::source(line))).collect::<String>().as_bytes())
+}
+
 /// Writes a message and the line that it is about to stdout, and an empty line.
 pub fn answer_excerpt(message: &str, excerpt: &Excerpt) -> Result<()> {
     answer(message)?;

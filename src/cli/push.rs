@@ -46,7 +46,7 @@ pub struct PushArguments {
     #[arg(value_name = "NAME[:TAG]", required = true)]
     names: Vec<OsString>,
     /// Show what would become of each tag, and change nothing in the registry
-    #[arg(long, conflicts_with_all = ["output", "iidfile", "metadata_file"])]
+    #[arg(long, conflicts_with_all = ["output", "iidfile", "metadata_file", "image_refs"])]
     dry_run: bool,
     /// With --dry-run: print JSON
     #[arg(long, requires = "dry_run")]
@@ -194,9 +194,9 @@ impl<'a> PushOrder<'a> {
     ) -> Result<Descriptor> {
         let PushArguments { release: ReleaseFlags { immutable, .. }, output, .. } = arguments;
         let file = output.metadata_file.as_deref();
-        output.check_notes()?;
         let (undo, commands) = (file.map(metadata::undo), Commands::default());
         let names: Vec<Reference> = self.targets.iter().flat_map(ReleaseTarget::names).collect();
+        output.check_notes(&names)?;
         let release = Release {
             targets: &self.targets,
             immutable: *immutable,
@@ -216,6 +216,7 @@ impl<'a> PushOrder<'a> {
             }
         };
         output.note_digest(&root)?;
+        output.note_references(&names, &root)?;
         Ok(root)
     }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::bundle::ReadEntry;
+use super::docker_manifest;
 use super::oci_archive::{self, Documents};
 use super::sink::Sink;
 use crate::error::{Error, Result};
@@ -13,7 +14,6 @@ use crate::layer::Layer;
 use crate::oci::{Descriptor, Digest, Reference, to_json};
 use crate::progress::Progress;
 use crate::store::Store;
-use crate::store::layout::blob_path;
 
 /// Writes what `docker load` reads, with all names: docker's `manifest.json` over the blobs of an OCI archive, as
 /// `docker save` itself has written it since version 25. Of each image it holds one platform, the only one of its graph.
@@ -72,10 +72,6 @@ fn image(
         // Images share layers, and agree on what they are.
         layer.check_diff_id(known.entry(layer.descriptor.digest).or_insert_with(|| layer.clone()).diff_id)?;
     }
-    let manifest = image.manifest;
-    Ok(DockerImage {
-        config: blob_path(&manifest.config.digest),
-        repo_tags: Some(item.entry.image.names.iter().map(name).collect()),
-        layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
-    })
+    let names = item.entry.image.names.iter().map(name).collect();
+    Ok(docker_manifest::of(&image.manifest, names))
 }

@@ -14,7 +14,7 @@ use crate::plan::quantity::{self, Size};
 pub enum Output {
     /// An OCI layout directory; one that exists keeps what it has.
     Layout(PathBuf),
-    /// The tar of a layout.
+    /// The tar of a layout, with the list of images by which docker loads it.
     OciArchive(PathBuf),
     /// A tar that `docker load` reads.
     DockerArchive(PathBuf),

@@ -1,6 +1,6 @@
 //! This file writes OCI layouts: images in a directory (image-spec, image-layout.md).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::blob::copy_blob;
 use super::bundle::{BundleEntry, ReadEntry};
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, ImageIndex, Map, Reference, to_json};
+use crate::oci::{Descriptor, Digest, ImageIndex, Map, Reference, to_json};
 use crate::progress::{BlobOutcome, Event, Progress};
 use crate::store::archive::LEFT_OUT;
 use crate::store::layout::{BLOBS, INDEX, MARKER, MARKER_CONTENT, blob_path};
@@ -35,7 +35,7 @@ pub fn write(directory: &Path, items: &[ReadEntry<'_>], progress: Progress<'_>) 
     fill(&Arc::new(blobs), directory, items, Some(&Layout::open(directory)?), progress)?;
     let _lock = lock(directory);
     let mut index = Layout::open(directory)?.index().clone();
-    items.iter().for_each(|item| enter(&mut index, item));
+    enter(&mut index, items);
     put(&Arc::new(root), directory, INDEX, &to_json(&index))
 }
 
@@ -80,52 +80,91 @@ fn lock(directory: &Path) -> Option<File> {
 /// Returns the `index.json` of a layout that holds these images; if it is a delta, without so many of their blobs.
 pub fn index(items: &[ReadEntry<'_>], left_out: Option<usize>) -> Vec<u8> {
     let mut index = ImageIndex::new(Vec::new(), Map::new());
-    items.iter().for_each(|item| enter(&mut index, item));
+    enter(&mut index, items);
     if let Some(left_out) = left_out {
         index.annotations.insert(LEFT_OUT.to_owned(), left_out.to_string());
     }
     to_json(&index)
 }
 
-/// Enters an image under each of its names, in place of what had that name; without a name, once. What refers to it has
+/// Returns `name` in full, with its tag.
+pub fn full_name(name: &Reference) -> String {
+    format!("{}:{}", name.name(), tag(name))
+}
+
+/// Enters images, each under each of its names, in place of what had that name; without a name, once. What refers to them has
 /// no name.
-fn enter(index: &mut ImageIndex, item: &ReadEntry<'_>) {
-    let BundleEntry { image, short_names, referrers } = item.entry;
-    let mut names = Vec::with_capacity(image.names.len() + short_names.len());
-    names.extend(image.names.iter().map(|name| [(REF_NAME, tag(name)), (CONTAINERD_NAME, full_name(name))].to_vec()));
-    names.extend(short_names.iter().map(|name| [(REF_NAME, name.clone())].to_vec()));
-    for name in &names {
-        let mut named = image.root.clone();
-        named.annotations.extend(name.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        let same_name = |present: &Descriptor| {
-            // An entry that another tool wrote may know only the short name.
-            let is_same = |(key, value): &(&str, String)| match present.annotations.get(*key) {
-                Some(present) => present == value,
-                None => *key == CONTAINERD_NAME,
+fn enter(index: &mut ImageIndex, items: &[ReadEntry<'_>]) {
+    let shared = shared_tags(items);
+    for BundleEntry { image, short_names, referrers } in items.iter().map(|item| item.entry) {
+        let full = image.names.iter().map(|name| EnteredName {
+            short: tag(name),
+            // A tag that several images have says not which is meant.
+            shown: if shared.contains(&tag(name)) { full_name(name) } else { tag(name) },
+            full: Some(full_name(name)),
+        });
+        let short = short_names.iter().map(|name| EnteredName { short: name.clone(), shown: name.clone(), full: None });
+        for name in full.chain(short) {
+            // The image itself is no longer without a name.
+            let is_unnamed = |present: &Descriptor| {
+                present.digest == image.root.digest && !present.annotations.contains_key(REF_NAME)
             };
-            name.iter().all(is_same)
-        };
-        index.manifests.retain(|present| !same_name(present));
-        // The image itself is no longer without a name.
-        index
-            .manifests
-            .retain(|present| present.digest != image.root.digest || present.annotations.contains_key(REF_NAME));
-        index.manifests.push(named);
-    }
-    let unnamed = Some(image.root).filter(|_| names.is_empty());
-    for root in unnamed.into_iter().chain(referrers) {
-        if !index.manifests.iter().any(|present| present.digest == root.digest) {
-            index.manifests.push(root.clone());
+            index.manifests.retain(|present| !name.is_of(present) && !is_unnamed(present));
+            index.manifests.push(name.of(image.root));
+        }
+        let unnamed = Some(image.root).filter(|_| image.names.is_empty() && short_names.is_empty());
+        for root in unnamed.into_iter().chain(referrers) {
+            if !index.manifests.iter().any(|present| present.digest == root.digest) {
+                index.manifests.push(root.clone());
+            }
         }
     }
 }
 
-fn tag(name: &Reference) -> String {
-    name.tag().unwrap_or("latest").to_owned()
+/// A name in an `index.json`.
+struct EnteredName {
+    /// The tag, or all of a name that says not in which repository.
+    short: String,
+    /// What tools other than containerd know.
+    shown: String,
+    full: Option<String>,
 }
 
-fn full_name(name: &Reference) -> String {
-    format!("{}:{}", name.name(), tag(name))
+impl EnteredName {
+    /// Returns whether `present` has this name. An entry that another tool wrote may know only the short one.
+    fn is_of(&self, present: &Descriptor) -> bool {
+        let of = |key: &str| present.annotations.get(key);
+        match (&self.full, of(CONTAINERD_NAME)) {
+            (Some(full), Some(present)) => full == present,
+            _ => of(REF_NAME).is_some_and(|present| [&self.short, &self.shown].contains(&present)),
+        }
+    }
+
+    /// Returns `root` under this name.
+    fn of(self, root: &Descriptor) -> Descriptor {
+        let mut named = root.clone();
+        named.annotations.insert(REF_NAME.to_owned(), self.shown);
+        named.annotations.extend(self.full.map(|full| (CONTAINERD_NAME.to_owned(), full)));
+        named
+    }
+}
+
+/// Returns the tags that several of these images have, each in a repository of its own.
+fn shared_tags(items: &[ReadEntry<'_>]) -> HashSet<String> {
+    let mut first: HashMap<String, Digest> = HashMap::new();
+    let mut shared = HashSet::new();
+    for image in items.iter().map(|item| item.entry.image) {
+        for tag in image.names.iter().map(tag) {
+            if *first.entry(tag.clone()).or_insert(image.root.digest) != image.root.digest {
+                shared.insert(tag);
+            }
+        }
+    }
+    shared
+}
+
+fn tag(name: &Reference) -> String {
+    name.tag().unwrap_or("latest").to_owned()
 }
 
 /// Brings all content of `items` into `blobs`, which is that of the layout at `shown`; what `present` has, whole, is

@@ -6,6 +6,7 @@ mod bundle;
 mod check;
 mod destination;
 mod docker_archive;
+mod docker_manifest;
 pub mod engine;
 mod kind;
 mod layout;

@@ -8,24 +8,31 @@ use tar::{EntryType, Header};
 
 use super::blob::{copy_blob, copy_layer};
 use super::bundle::ReadEntry;
+use super::docker_manifest;
 use super::layout;
 use super::sink::{Sink, shown};
 use crate::error::{Error, Result};
+use crate::image::archive::DOCKER_MANIFEST;
 use crate::layer::Layer;
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, to_json};
 use crate::progress::Progress;
 use crate::store::Store;
 use crate::store::layout::{INDEX, MARKER, MARKER_CONTENT, blob_path};
 
-/// Writes an OCI archive: the tar of a layout with these images alone, in place of what is there, in one step. If
-/// blobs may be `left_out` it is a delta, and its index says so.
+/// Writes an OCI archive: the tar of a layout with these images alone, in place of what is there, in one step; with what
+/// docker reads of it. If blobs may be `left_out` it is a delta, which its index says, and not for docker.
 pub fn write(
     file: &Path,
     items: &[ReadEntry<'_>],
     left_out: Option<&HashSet<Digest>>,
     progress: Progress<'_>,
 ) -> Result<()> {
-    write_with(Sink::open(file)?, file, items, &[], left_out, &Documents::default(), progress)
+    let images = if left_out.is_none() { docker_manifest::of_all(items) } else { Vec::new() };
+    let mut documents = Documents::default();
+    if !images.is_empty() {
+        documents.tops.push((DOCKER_MANIFEST, to_json(&images)));
+    }
+    write_with(Sink::open(file)?, file, items, &[], left_out, &documents, progress)
 }
 
 /// Writes the same into what leads to an engine, which errors call `title` and which knows the blobs that are `left_out`.

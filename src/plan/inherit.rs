@@ -45,45 +45,46 @@ impl BaseImage {
         self.name.parse().ok().filter(|reference: &Reference| reference.to_string() == self.name)
     }
 
-    /// Returns `own` on top of the base's settings, as `FROM` of a Dockerfile has it: variables are replaced by name,
-    /// labels, ports and volumes come together, an entrypoint does away with the base's command, and all else is the
-    /// base's unless it is given.
+    /// Returns `own` on top of the base's settings, as `FROM` of a Dockerfile has it.
     pub fn settings(&self, own: &Settings) -> Settings {
-        let mut all = self.config.config.clone();
-        for variable in own.env.iter().flatten() {
-            setting::put_variable(all.env.get_or_insert_default(), variable);
-        }
-        if own.entrypoint.is_some() {
-            all.entrypoint.clone_from(&own.entrypoint);
-            all.cmd = None;
-        }
-        for (ours, own) in [(&mut all.cmd, &own.cmd), (&mut all.shell, &own.shell), (&mut all.on_build, &own.on_build)]
-        {
-            if own.is_some() {
-                ours.clone_from(own);
-            }
-        }
-        for (ours, own) in [
-            (&mut all.user, &own.user),
-            (&mut all.working_dir, &own.working_dir),
-            (&mut all.stop_signal, &own.stop_signal),
-        ] {
-            if !own.is_empty() {
-                ours.clone_from(own);
-            }
-        }
-        for (ours, own) in [(&mut all.exposed_ports, &own.exposed_ports), (&mut all.volumes, &own.volumes)] {
-            if let Some(own) = own {
-                ours.get_or_insert_default().extend(own.clone());
-            }
-        }
-        if let Some(labels) = &own.labels {
-            all.labels.get_or_insert_default().extend(labels.clone());
-        }
-        if own.healthcheck.is_some() {
-            all.healthcheck.clone_from(&own.healthcheck);
-        }
-        all.other.extend(own.other.clone());
-        all
+        laid_over(self.config.config.clone(), own)
     }
+}
+
+/// Returns `own` on top of the settings `below`: variables are replaced by name, labels, ports and volumes come together, an
+/// entrypoint does away with the command below, and all else is as below unless it is given.
+pub(super) fn laid_over(below: Settings, own: &Settings) -> Settings {
+    let mut all = below;
+    for variable in own.env.iter().flatten() {
+        setting::put_variable(all.env.get_or_insert_default(), variable);
+    }
+    if own.entrypoint.is_some() {
+        all.entrypoint.clone_from(&own.entrypoint);
+        all.cmd = None;
+    }
+    for (ours, own) in [(&mut all.cmd, &own.cmd), (&mut all.shell, &own.shell), (&mut all.on_build, &own.on_build)] {
+        if own.is_some() {
+            ours.clone_from(own);
+        }
+    }
+    for (ours, own) in
+        [(&mut all.user, &own.user), (&mut all.working_dir, &own.working_dir), (&mut all.stop_signal, &own.stop_signal)]
+    {
+        if !own.is_empty() {
+            ours.clone_from(own);
+        }
+    }
+    for (ours, own) in [(&mut all.exposed_ports, &own.exposed_ports), (&mut all.volumes, &own.volumes)] {
+        if let Some(own) = own {
+            ours.get_or_insert_default().extend(own.clone());
+        }
+    }
+    if let Some(labels) = &own.labels {
+        all.labels.get_or_insert_default().extend(labels.clone());
+    }
+    if own.healthcheck.is_some() {
+        all.healthcheck.clone_from(&own.healthcheck);
+    }
+    all.other.extend(own.other.clone());
+    all
 }

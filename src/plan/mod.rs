@@ -15,6 +15,7 @@ pub mod hcl;
 mod http_url;
 pub mod join;
 pub mod label;
+pub mod mention;
 mod limit;
 mod link;
 mod lock;
@@ -43,7 +44,7 @@ pub use run::{CacheSharing, Run, RunFile, RunMount, RunMountKind, RunNetwork, Ru
 pub use run_settings::{Entitlement, HostEntry, Isolation, RunSettings, proxy_variables};
 pub use secret::{DEFAULT_AGENT, NamedAgent, NamedSecret, SecretSource};
 pub use setting::put_variable;
-pub use spec::{AddOrigin, AddSpec, LayerSpec, Libc, Spec, base};
+pub use spec::{AddOrigin, AddSpec, DockerfileTable, ImageTable, LayerSpec, Libc, Spec, TableRecipe, base};
 
 use std::fmt;
 use std::path::PathBuf;

@@ -55,9 +55,16 @@ impl<'a> TomlDocument<'a> {
 impl<'a> TomlTable<'a> {
     /// Returns the value of `key`, which [`finish`](Self::finish) then knows; none if it is not there.
     pub fn take(&self, key: &'static str) -> Option<TomlValue<'a>> {
-        self.asked.borrow_mut().push(key);
+        self.know(key);
         let (key, value) = self.entries.get_key_value(key)?;
         Some(self.value(key, value))
+    }
+
+    /// Has [`finish`](Self::finish) know `key`.
+    pub fn know(&self, key: &'static str) {
+        if !self.asked.borrow().contains(&key) {
+            self.asked.borrow_mut().push(key);
+        }
     }
 
     /// Returns all entries of a table whose keys are the user's, in the order of the file.
@@ -108,6 +115,11 @@ impl<'a> TomlValue<'a> {
         self.document.excerpt(self.span.clone())
     }
 
+    /// Returns the line of the key.
+    pub fn key_place(&self) -> Excerpt {
+        self.document.excerpt(self.key_span.clone())
+    }
+
     /// Returns `error` with the place of the value.
     pub fn blame(&self, error: Error) -> Error {
         error.with_excerpt(self.place())
@@ -115,7 +127,7 @@ impl<'a> TomlValue<'a> {
 
     /// Returns `error` with the place of the key.
     pub fn blame_key(&self, error: Error) -> Error {
-        error.with_excerpt(self.document.excerpt(self.key_span.clone()))
+        error.with_excerpt(self.key_place())
     }
 
     /// Returns the string. Fails for any other value.

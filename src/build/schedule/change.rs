@@ -11,7 +11,7 @@ use crate::build::step::{Below, ContentMark, Doing, Given, Leaves, SharedChange,
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::oci::Digest;
-use crate::progress::Event;
+use crate::progress::{DoneBecause, Event, KnownBy, StepOutcome};
 use crate::sync::locked;
 use crate::tree::Files;
 
@@ -34,12 +34,18 @@ impl Schedule<'_, '_> {
             Given { step: self.graph.states[state].place(), place, run, below, from, near: &near }
         };
         if !work.takes().on_disk {
+            if self.graph.states[state].layer.is_none() {
+                self.settle(state, StepOutcome::Done(DoneBecause::NotKept), None);
+            }
             return work.change(given, self.inputs);
         }
         let key = self.by_content(state, work, &given)?;
         let known = self.known_layer(state).or_else(|| {
             let found = self.found(state, &key);
-            found.is_some().then(|| self.tell_known(state));
+            if let Some(layer) = &found {
+                self.settle(state, StepOutcome::Known(KnownBy::Content), layer.as_ref());
+                self.tell_known(state);
+            }
             found
         });
         let (change, is_shared) = match &known {
@@ -73,6 +79,12 @@ impl Schedule<'_, '_> {
         files.put_all(&entries);
         let (leaves, removed) = (Leaves::Files(files), removed.to_vec());
         Ok((StepChange { entries, removed, leaves, has_xattrs, root, content: None }, true))
+    }
+
+    /// Tells what has become of the step to `state`.
+    pub(super) fn settle(&self, state: usize, outcome: StepOutcome, layer: Option<&Layer>) {
+        let layer = layer.map(|layer| &layer.descriptor);
+        (self.inputs.options.progress)(Event::StepSettled { index: state, outcome, layer });
     }
 
     /// Tells that the command of the step to `state` is not run.

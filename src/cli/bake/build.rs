@@ -1,6 +1,8 @@
 //! The build of resolved targets: all as one, and what goes out together.
 
 use std::collections::BTreeSet;
+use std::iter;
+use std::path::Path;
 
 use super::allowed::Wishes;
 use super::ask;
@@ -14,16 +16,19 @@ use crate::build::RunShell;
 use crate::cli::build::{Beforehand, BuildRequest, BuiltTarget, Delivery, NamedRequest, Together, of_build, secret, shell};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
+use crate::cli::image_refs;
 use crate::cli::namespace::Want;
 use crate::cli::print::answer_lines;
 use crate::cli::progress::Reporter;
 use crate::error::{Error, Result};
+use crate::oci::{Digest, Reference};
 use crate::output::Output;
 use crate::plan::bake::ResolvedBake;
 use crate::plan::dockerfile::Dockerfile;
 use crate::plan::{Isolation, SecretSource};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::release::Release;
+use crate::store::pending::PendingFile;
 
 /// All that building is told.
 pub struct BakeOrder<'a> {
@@ -135,6 +140,8 @@ struct Means<'a> {
 impl Means<'_> {
     fn build(&self, requests: &[TargetRequest]) -> Result<()> {
         let arguments = self.order.arguments;
+        let notes = [&arguments.metadata_file, &arguments.image_refs];
+        notes.into_iter().flatten().try_for_each(|path| PendingFile::check(path))?;
         let progress: Progress<'_> = &|event| self.reporter.report(event);
         let client = self.environment.client(arguments.insecure, arguments.jobs);
         let releases = arguments.release.of(requests, self.environment)?;
@@ -157,8 +164,18 @@ impl Means<'_> {
         // A release keeps its own record there.
         let is_released = releases_of.iter().any(Option::is_some);
         let file = file.filter(|_| !is_released);
-        let built =
-            self.with_requests(requests, (&releases, &releases_of), |builds| self.together(builds, file).run(self.environment, progress))?;
+        let title: Vec<&str> =
+            iter::once("ocibake bake").chain(requests.iter().map(|request| request.name.as_str())).collect();
+        let built = self.with_requests(requests, (&releases, &releases_of), |builds| {
+            let together = self.together(builds, file);
+            arguments.timings.record(&title.join(" "), self.reporter, |progress| together.run(self.environment, progress))
+        })?;
+        if let Some(path) = &arguments.image_refs {
+            let named = |target: &'_ BuiltTarget| (target.names.clone(), target.built.root.digest);
+            let named: Vec<(Vec<Reference>, Digest)> = built.iter().map(named).collect();
+            let images = named.iter().flat_map(|(names, digest)| names.iter().map(|name| (name, *digest)));
+            image_refs::write(path, images)?;
+        }
         self.reporter.finish();
         let is_streamed = arguments.output.iter().any(Output::is_standard_output);
         match is_released && !is_streamed {
@@ -170,7 +187,7 @@ impl Means<'_> {
     fn together<'b>(
         &'b self,
         requests: &'b [NamedRequest<'b>],
-        metadata_file: Option<&'b std::path::Path>,
+        metadata_file: Option<&'b Path>,
     ) -> Together<'b> {
         let arguments = self.order.arguments;
         let outputs = if arguments.release.is_dry_run() { &[][..] } else { &arguments.output[..] };

@@ -9,6 +9,7 @@ use super::release::BakeReleaseFlags;
 use crate::cli::build::Call;
 use crate::cli::flags::value::{on_or_off, value};
 use crate::cli::progress::ProgressFlags;
+use crate::cli::timings::TimingsFlags;
 use crate::output::Output;
 use crate::plan::bake::AttestEntry;
 
@@ -66,6 +67,9 @@ pub struct BakeArguments {
     /// Write the digests of what was built to a file
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+    /// Write a line NAME@DIGEST for each image to FILE
+    #[arg(long, value_name = "FILE")]
+    pub image_refs: Option<PathBuf>,
     /// Write all images together to FILE (OCI archive), DIR/ (OCI layout) or - (docker archive), beside their own outputs
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     pub output: Vec<Output>,
@@ -89,6 +93,8 @@ pub struct BakeArguments {
     debug: Option<bool>,
     #[command(flatten)]
     pub progress: ProgressFlags,
+    #[command(flatten)]
+    pub timings: TimingsFlags,
     /// The command is docker's: what docker lets pass is let pass.
     #[arg(skip)]
     pub is_dockers: bool,

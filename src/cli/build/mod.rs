@@ -19,6 +19,7 @@ mod verify;
 mod want;
 mod warn;
 
+use std::iter;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -40,6 +41,7 @@ use crate::cli::flags::value::{on_or_off, value};
 use crate::cli::namespace::Want;
 use crate::cli::print::answer;
 use crate::cli::progress::{ProgressFlags, Reporter};
+use crate::cli::timings::TimingsFlags;
 use crate::error::Result;
 use crate::progress::{Event, WarningKind};
 
@@ -72,6 +74,8 @@ pub struct BuildArguments {
     output: OutputFlags,
     #[command(flatten)]
     progress: ProgressFlags,
+    #[command(flatten)]
+    timings: TimingsFlags,
     /// What is said is said in docker's words.
     #[arg(skip)]
     is_dockers: bool,
@@ -167,7 +171,8 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
         reporter.finish();
         return Ok(None);
     }
-    let built = request.run(environment, &|event| reporter.report(event))?;
+    let title: Vec<&str> = iter::once("ocibake build").chain(arguments.tag.iter().map(String::as_str)).collect();
+    let built = arguments.timings.record(&title.join(" "), &reporter, |progress| request.run(environment, progress))?;
     reporter.finish();
     Ok(Some(built))
 }

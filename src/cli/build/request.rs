@@ -247,8 +247,9 @@ impl BuildRequest<'_> {
             Delivery::Store => Vec::new(),
         };
         let images = plan.targets.iter().map(|target| target.images.len()).sum();
-        output::check(&outputs, images, &[&names[..], self.repositories].concat())?;
-        self.output.check_notes()?;
+        let all_names = [&names[..], self.repositories].concat();
+        output::check(&outputs, images, &all_names)?;
+        self.output.check_notes(&all_names)?;
         for message in &self.output.cache.missing() {
             progress(Event::Warning { kind: WarningKind::CacheNotUsed, message });
         }

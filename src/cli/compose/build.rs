@@ -1,12 +1,13 @@
 //! `compose build`: the services of a project, all as one build.
 
+use std::iter;
 use std::sync::OnceLock;
 
 use clap::Args;
 
 use super::find::{LeftAlone, ProjectFlags};
 use super::flags::{ServiceFlags, ServiceRequest};
-use super::print;
+use super::print::{self, PrintRequest};
 use crate::build::RunShell;
 use crate::cli::build::{Beforehand, BuildRequest, Call, Delivery, NamedRequest, Together, of_build, secret, shell};
 use crate::cli::commands::Commands;
@@ -14,6 +15,7 @@ use crate::cli::environment::Environment;
 use crate::cli::namespace::Want;
 use crate::cli::print::tell;
 use crate::cli::progress::{ProgressFlags, Reporter};
+use crate::cli::timings::TimingsFlags;
 use crate::error::Result;
 use crate::plan::compose::Project;
 use crate::plan::dockerfile::{Dockerfile, Warning};
@@ -54,6 +56,8 @@ pub struct ComposeBuildArguments {
     parallel: bool,
     #[command(flatten)]
     progress: ProgressFlags,
+    #[command(flatten)]
+    timings: TimingsFlags,
     /// The project, once it was read.
     #[arg(skip)]
     project: OnceLock<Project>,
@@ -116,11 +120,13 @@ pub fn run(
 ) -> Result<()> {
     let project = arguments.project(flags)?;
     if arguments.print {
-        let builds = project.builds(&arguments.services, arguments.with_dependencies)?;
-        let named = project.selected(&arguments.services, arguments.with_dependencies)?;
-        let is_built = |name: &&str| builds.iter().any(|build| build.service == **name);
-        let named: Vec<&str> = named.into_keys().filter(is_built).collect();
-        return print::print(project, &builds, &named, &arguments.own);
+        let request = PrintRequest {
+            services: &arguments.services,
+            with_dependencies: arguments.with_dependencies,
+            checks: arguments.check,
+            own: &arguments.own,
+        };
+        return print::print(project, &request);
     }
     let requests = arguments.requests(project)?;
     if requests.is_empty() {
@@ -176,7 +182,10 @@ pub fn run(
         reporter.finish();
         return Call::check().tell_of_checks(Ok((warnings, None)), None, false);
     }
-    Together { requests: &builds, outputs: &[], metadata_file: None }.run(environment, report)?;
+    let title: Vec<&str> =
+        iter::once("ocibake compose build").chain(requests.iter().map(|request| request.service.as_str())).collect();
+    let together = Together { requests: &builds, outputs: &[], metadata_file: None };
+    arguments.timings.record(&title.join(" "), &reporter, |progress| together.run(environment, progress))?;
     reporter.finish();
     Ok(())
 }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::find::{LeftAlone, ProjectFlags, read};
 use crate::cli::environment::Environment;
-use crate::cli::print::{answer_bytes, answer_json, answer_lines, columns, tell};
-use crate::error::{Error, Result, escape};
+use crate::cli::print::{answer_bytes, answer_lines, tell};
+use crate::error::{Error, Result};
 use crate::oci::{Digest, Reference};
-use crate::plan::compose::{NodeMapping, Project, YamlNode, image_name, project_json, project_yaml, raw_yaml};
+use crate::plan::compose::{
+    NamedVariable, NodeMapping, NodeValue, Project, YamlNode, image_name, project_json, project_yaml, raw_json,
+    raw_variables, raw_yaml, service_line,
+};
 use crate::store::Store;
 use crate::store::pending::PendingFile;
 
@@ -42,11 +45,15 @@ pub struct ComposeConfigArguments {
     /// Do not look for what is missing
     #[arg(long)]
     no_consistency: bool,
-    #[arg(long, hide = true)]
+    /// Leave unsaid what the files leave unsaid
+    #[arg(long)]
     no_normalize: bool,
     /// Show names of images with the digests that registries have for them
     #[arg(long)]
     resolve_image_digests: bool,
+    /// Show a file to lay over these, with the digests of images alone
+    #[arg(long)]
+    lock_image_digests: bool,
     #[command(flatten)]
     question: ConfigQuestion,
 }
@@ -91,25 +98,38 @@ pub fn run(arguments: &ComposeConfigArguments, flags: &ProjectFlags, environment
         variables: arguments.no_interpolate || question.variables,
         paths: arguments.no_path_resolution,
         is_unchecked: arguments.no_consistency,
+        is_left_unsaid: arguments.no_normalize || flags.compatibility,
     };
     let mut project = flags.read(&arguments.services, left)?;
     if let Some(lines) = answer_to(question, &project, arguments, flags)? {
-        return if arguments.quiet { Ok(()) } else { answer_lines(lines) };
+        return answer_lines(lines);
     }
-    if !arguments.no_env_resolution && !arguments.no_interpolate {
-        project.resolve_environments(&|path: &Path| read(path, &path.display().to_string()), &|name| {
+    if !arguments.no_interpolate {
+        let unset = |name: &str| {
             tell(&format!("warning: The \"{name}\" variable is not set. Defaulting to a blank string."));
-        })?;
+        };
+        let read = |path: &Path| read(path, &path.display().to_string());
+        project.resolve_labels(&read, &unset)?;
+        if !arguments.no_env_resolution {
+            project.resolve_environments(&read, &unset)?;
+        }
     }
-    let mut told = project.told(&arguments.services, flags.all_resources)?;
-    if arguments.resolve_image_digests {
+    let mut told = match arguments.no_interpolate {
+        true => project.file.clone(),
+        false => project.told(&arguments.services, flags.all_resources)?,
+    };
+    if !arguments.no_interpolate && !arguments.no_consistency {
+        check_container_names(&told)?;
+    }
+    if arguments.resolve_image_digests || arguments.lock_image_digests {
         resolve_images(&mut told, environment)?;
     }
+    if arguments.lock_image_digests {
+        told = images_alone(&told);
+    }
     let text = match (arguments.format.as_deref(), arguments.no_interpolate) {
-        (Some("json"), _) => {
-            let text = format!("{:#}", project_json(&told));
-            text.lines().map(|line| format!("{}\n", escape::json(line))).collect()
-        }
+        (Some("json"), true) => raw_json(&told),
+        (Some("json"), false) => project_json(&told),
         (_, true) => raw_yaml(&told),
         (_, false) => project_yaml(&told),
     };
@@ -146,36 +166,64 @@ fn answer_to(
         ConfigQuestion { environment: true, .. } => {
             Some(project.variables.iter().map(|(name, value)| format!("{name}={value}")).collect())
         }
-        ConfigQuestion { variables: true, .. } => Some(variables(project, arguments.format.as_deref())?),
+        ConfigQuestion { variables: true, .. } => Some(variables(project, arguments.format.as_deref())),
         ConfigQuestion { hash: Some(names), .. } => Some(hashes(project, names)?),
         _ => None,
     })
 }
 
-fn variables(project: &Project, format: Option<&str>) -> Result<Vec<String>> {
-    let variables = project.named_variables();
-    if format == Some("json") {
-        let told: BTreeMap<&String, Value> = variables
-            .iter()
-            .map(|(name, variable)| {
-                let told = json!({
-                    "Name": name,
-                    "DefaultValue": variable.default,
-                    "PresenceValue": variable.alternate,
-                    "Required": variable.is_required,
-                });
-                (name, told)
-            })
-            .collect();
-        answer_json(&told)?;
-        return Ok(Vec::new());
+/// Fails for two services with one name for their containers.
+fn check_container_names(told: &YamlNode) -> Result<()> {
+    let mut known = BTreeMap::new();
+    for (service, node) in told.entries_of("services") {
+        let Some(name) = node.get("container_name") else { continue };
+        if let Some(other) = known.insert(name.text().unwrap_or_default(), service) {
+            let error = format!("the services `{other}` and `{service}` have one name for their containers");
+            return Err(name.blame(Error::input(error)));
+        }
     }
-    let heading = ("NAME".to_owned(), format!("{:<10}{:<20}ALTERNATE VALUE", "REQUIRED", "DEFAULT VALUE"));
-    let row = |(name, variable): (&String, &crate::plan::compose::NamedVariable)| {
-        let text = format!("{:<10}{:<20}{}", variable.is_required, variable.default, variable.alternate);
-        (name.clone(), text.trim_end().to_owned())
-    };
-    Ok(columns([heading].into_iter().chain(variables.iter().map(row))))
+    Ok(())
+}
+
+/// The variables that the files name, as a table or as documents, in the forms that compose has for them.
+fn variables(project: &Project, format: Option<&str>) -> Vec<String> {
+    let variables = project.named_variables();
+    let told = |text: &str| Value::from(text).to_string();
+    match format {
+        Some("json") => {
+            let entry = |(name, variable): (&String, &NamedVariable)| {
+                format!(
+                    "    {}: {{\n        \"Name\": {},\n        \"DefaultValue\": {},\n        \"PresenceValue\": {},\n        \"Required\": {}\n    }}",
+                    told(name),
+                    told(name),
+                    told(&variable.default),
+                    told(&variable.alternate),
+                    variable.is_required
+                )
+            };
+            let entries: Vec<String> = variables.iter().map(entry).collect();
+            let whole = format!("{{\n{}\n}}", entries.join(",\n"));
+            whole.lines().map(str::to_owned).collect()
+        }
+        Some("yaml") => raw_variables(&variables).lines().map(str::to_owned).collect(),
+        _ => {
+            let heading = ["NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"].map(str::to_owned);
+            let row = |(name, variable): (&String, &NamedVariable)| {
+                let required = variable.is_required.to_string();
+                [name.clone(), required, variable.default.clone(), variable.alternate.clone()]
+            };
+            let rows: Vec<[String; 4]> = [heading].into_iter().chain(variables.iter().map(row)).collect();
+            let width = |column: usize| {
+                let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+                (longest + 3).max(20)
+            };
+            let widths = [width(0), width(1), width(2)];
+            let line = |[name, required, default, alternate]: &[String; 4]| {
+                format!("{name:0$}{required:1$}{default:2$}{alternate}", widths[0], widths[1], widths[2])
+            };
+            rows.iter().map(line).collect()
+        }
+    }
 }
 
 /// A digest for each service, which changes with what the service says.
@@ -186,10 +234,20 @@ fn hashes(project: &Project, names: &str) -> Result<Vec<String>> {
     };
     let mut lines = Vec::new();
     for (name, service) in project.selected(&names, false)? {
-        let digest = Digest::of(project_json(service).to_string().as_bytes());
+        let digest = Digest::of(service_line(service).as_bytes());
         lines.push(format!("{name} {}", digest.hex()));
     }
     Ok(lines)
+}
+
+/// Services with their images and nothing else.
+fn images_alone(told: &YamlNode) -> YamlNode {
+    let image = |(name, service): (&String, &YamlNode)| {
+        let image = service.get("image")?.clone();
+        Some((name.clone(), service.with_entries([("image", image)])))
+    };
+    let services: NodeMapping = told.entries_of("services").filter_map(image).collect();
+    told.with_entries([("services", told.with(NodeValue::Mapping(services)))])
 }
 
 /// Gives the names of images the digests that they stand for now.

@@ -44,7 +44,7 @@ pub struct ProjectFlags {
     #[arg(long, hide = true, allow_hyphen_values = true)]
     parallel: Option<String>,
     #[arg(long, hide = true)]
-    compatibility: bool,
+    pub compatibility: bool,
     #[arg(long, hide = true)]
     verbose: bool,
 }
@@ -68,6 +68,8 @@ pub struct LeftAlone {
     pub paths: bool,
     /// What may be missing.
     pub is_unchecked: bool,
+    /// What the files leave unsaid.
+    pub is_left_unsaid: bool,
 }
 
 impl ProjectFlags {
@@ -75,8 +77,11 @@ impl ProjectFlags {
     pub fn read(&self, services: &[String], left: LeftAlone) -> Result<Project> {
         let here = env::current_dir().map_err(|source| Error::io("find", "the working directory", source))?;
         let found = self.find(&here)?;
-        let name = self.project_name.as_deref().or_else(|| found.variable("COMPOSE_PROJECT_NAME"));
-        let usual = found.variable("COMPOSE_PROFILES").map(list).unwrap_or_default();
+        let usual_name = found.variable("COMPOSE_PROJECT_NAME");
+        let name = self.project_name.as_deref().or(usual_name).filter(|name| !name.is_empty());
+        // One without a name is on as long as none is named.
+        let usual = found.variable("COMPOSE_PROFILES").unwrap_or_default();
+        let usual: Vec<String> = usual.split(',').map(|profile| profile.trim().to_owned()).collect();
         let request = ProjectRequest {
             files: &found.files,
             directory: &found.directory,
@@ -85,6 +90,7 @@ impl ProjectFlags {
             profiles: if self.profile.is_empty() { &usual } else { &self.profile },
             services,
             is_unchecked: left.is_unchecked,
+            is_left_unsaid: left.is_left_unsaid,
             variables: found.variables.clone(),
         };
         let reader = ComposeReader {

@@ -36,6 +36,9 @@ pub struct ServiceFlags {
     /// Give an SSH agent: default, or a name and its socket or keys
     #[arg(long, value_name = "ID[=SOCKET|KEY]")]
     pub ssh: Vec<String>,
+    /// Give images the health checks of their services
+    #[arg(long)]
+    bake_healthchecks: bool,
 }
 
 impl ServiceFlags {
@@ -86,6 +89,9 @@ impl ServiceRequest {
         let mut spec = SpecFlags::default();
         spec.platform = build.platforms.iter().map(ToString::to_string).collect();
         spec.label = build.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        if own.bake_healthchecks {
+            spec.given_healthcheck = project.healthcheck_of(&build.service)?;
+        }
         let is_pulled = build.pull || own.pull == Some(true);
         let pull = PullFlag { pull: is_pulled.then_some(Pull::Always) };
         let (mut output, mut warnings) = (OutputFlags::default(), Vec::new());
@@ -141,7 +147,7 @@ fn run(build: &ServiceBuild, own: &ServiceFlags) -> Result<RunFlags> {
 }
 
 /// Returns the secrets of a build as their flag has them.
-pub fn secrets(build: &ServiceBuild) -> Vec<String> {
+fn secrets(build: &ServiceBuild) -> Vec<String> {
     build.secrets.iter().map(secret).collect()
 }
 

@@ -1,21 +1,41 @@
 //! `compose build --print`: what is built, as the bake file that docker compose makes of it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::flags::{ServiceFlags, secrets};
+use super::flags::ServiceFlags;
 use crate::cli::print::answer_json;
 use crate::error::Result;
-use crate::plan::compose::{Project, ServiceBuild, ServiceDockerfile, YamlNode, image_name};
+use crate::plan::SecretSource;
+use crate::plan::compose::{Project, ServiceBuild, ServiceDockerfile, YamlNode, clean, image_name};
 
-/// Answers with the builds of `project`; those of `named` are what is asked for.
-pub fn print(project: &Project, builds: &[ServiceBuild], named: &[&str], own: &ServiceFlags) -> Result<()> {
+/// What is asked for.
+pub struct PrintRequest<'a> {
+    /// The services that are named; all if there are none.
+    pub services: &'a [String],
+    /// What they depend on is asked for, too.
+    pub with_dependencies: bool,
+    /// Dockerfiles are only looked at.
+    pub checks: bool,
+    /// The flags that change builds.
+    pub own: &'a ServiceFlags,
+}
+
+/// Answers with the builds of `project` that are asked for, and those that they depend on; with nothing if nothing is built.
+pub fn print(project: &Project, request: &PrintRequest<'_>) -> Result<()> {
+    let all = project.builds(request.services, true)?;
+    let asked = project.builds(request.services, request.with_dependencies)?;
+    if asked.is_empty() {
+        return Ok(());
+    }
     let mut targets = Map::new();
-    for build in builds {
+    for build in &all {
         if let Some(service) = project.service(&build.service) {
-            targets.insert(target_name(&build.service), target(project, build, service, own));
+            targets.insert(target_name(&build.service), target(project, build, service, request));
         }
     }
-    let mut names: Vec<String> = named.iter().map(|name| target_name(name)).collect();
+    let mut names: Vec<String> = asked.iter().map(|build| target_name(&build.service)).collect();
     names.sort();
     answer_json(&json!({"group": {"default": {"targets": names}}, "target": targets}))
 }
@@ -25,7 +45,8 @@ fn target_name(service: &str) -> String {
     service.replace('.', "_")
 }
 
-fn target(project: &Project, build: &ServiceBuild, service: &YamlNode, own: &ServiceFlags) -> Value {
+fn target(project: &Project, build: &ServiceBuild, service: &YamlNode, request: &PrintRequest<'_>) -> Value {
+    let own = request.own;
     let empty = service.with_entries([]);
     let node = service.get("build").unwrap_or(&empty);
     let texts = |key: &str| -> Vec<&str> { node.values_of(key).iter().filter_map(YamlNode::text).collect() };
@@ -50,17 +71,13 @@ fn target(project: &Project, build: &ServiceBuild, service: &YamlNode, own: &Ser
     let image = image_name(&project.name, &build.service, service);
     let tags: Vec<String> = texts("tags").into_iter().map(str::to_owned).chain([image]).collect();
     let limit = |(name, node): (&String, &YamlNode)| match node.scalar() {
+        Some(both) if both == "0" => format!("{name}=0:0"),
         Some(both) => format!("{name}={both}"),
         None => {
             let part = |key: &str| node.get(key).and_then(YamlNode::scalar).unwrap_or_else(|| "0".to_owned());
             format!("{name}={}:{}", part("soft"), part("hard"))
         }
     };
-    let hosts: Map<String, Value> = texts("extra_hosts")
-        .into_iter()
-        .filter_map(|text| text.split_once('='))
-        .map(|(name, address)| (name.to_owned(), address.into()))
-        .collect();
     let is_pushed = own.is_pushed() && service.get("image").is_some();
     let output = match build.platforms.len() {
         0 | 1 if is_pushed => "type=registry".to_owned(),
@@ -84,14 +101,18 @@ fn target(project: &Project, build: &ServiceBuild, service: &YamlNode, own: &Ser
         "network": node.text_of("network").unwrap_or_default(),
         "no-cache-filter": build.no_cache_filter,
         "ulimits": node.entries_of("ulimits").map(limit).collect::<Vec<_>>(),
-        "extra-hosts": hosts,
-        "secret": secrets(build),
-        "ssh": texts("ssh").into_iter().map(str::to_owned).chain(own.ssh.iter().cloned()).collect::<Vec<_>>(),
+        "extra-hosts": hosts(&texts("extra_hosts")),
+        "secret": build.secrets.iter().map(secret).collect::<Vec<_>>(),
+        "ssh": texts("ssh").into_iter().chain(own.ssh.iter().map(String::as_str)).map(agent).collect::<Vec<_>>(),
+        "attest": attestations(node),
         "entitlements": entitlements(node),
-        "output": [output],
     });
+    match request.checks {
+        true => told["call"] = "lint".into(),
+        false => told["output"] = json!([output]),
+    }
     if let Some(size) = node.text_of("shm_size").and_then(|size| size.parse::<u64>().ok()) {
-        told["shm-size"] = size.into();
+        told["shm-size"] = size.to_string().into();
     }
     // What says nothing is not told.
     if let Some(told) = told.as_object_mut() {
@@ -108,9 +129,39 @@ fn target(project: &Project, build: &ServiceBuild, service: &YamlNode, own: &Ser
 
 fn dockerfile(build: &ServiceBuild, node: &YamlNode) -> String {
     match &build.dockerfile {
-        ServiceDockerfile::File(path) => path.display().to_string(),
+        ServiceDockerfile::File(path) => clean(path).display().to_string(),
         ServiceDockerfile::Inline(_) => node.text_of("dockerfile").unwrap_or_default().to_owned(),
     }
+}
+
+/// The hosts by their names, each with all of its addresses.
+fn hosts(texts: &[&str]) -> Map<String, Value> {
+    let mut hosts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, address) in texts.iter().filter_map(|text| text.split_once('=')) {
+        hosts.entry(name).or_default().push(address);
+    }
+    hosts.into_iter().map(|(name, addresses)| (name.to_owned(), addresses.join(",").into())).collect()
+}
+
+fn secret((id, source): &(String, SecretSource)) -> String {
+    match source {
+        SecretSource::Variable(name) => format!("id={id},type=env,env={name}"),
+        SecretSource::File(path) => format!("id={id},type=file,src={}", path.display()),
+    }
+}
+
+fn agent(text: &str) -> String {
+    if text.contains('=') { text.to_owned() } else { format!("{text}=") }
+}
+
+/// What is asked to be attested of the image.
+fn attestations(node: &YamlNode) -> Vec<String> {
+    let attestation = |key: &str| match node.text_of(key) {
+        None | Some("false") => None,
+        Some("true") => Some(format!("type={key}")),
+        Some(more) => Some(format!("type={key},{more}")),
+    };
+    ["provenance", "sbom"].into_iter().filter_map(attestation).collect()
 }
 
 fn entitlements(node: &YamlNode) -> Vec<String> {

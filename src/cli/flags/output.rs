@@ -10,9 +10,9 @@ use super::cache::CacheFlags;
 use super::value::{on_or_off, value};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
-use crate::cli::metadata;
+use crate::cli::{image_refs, metadata};
 use crate::error::{Error, Result};
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Reference};
 use crate::output::engine::{Engine, EngineKind, EngineSettings};
 use crate::output::{Output, OutputImage, STANDARD_OUTPUT};
 use crate::plan::annotation::PlacedAnnotations;
@@ -66,6 +66,9 @@ pub struct OutputFlags {
     /// Write digest, descriptor, names and the times of commands to FILE, as JSON; `push` adds what its tags stood for
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+    /// Write a line NAME@DIGEST for each repository of the image to FILE, for `ocibake resolve` and what signs images
+    #[arg(long, value_name = "FILE")]
+    pub image_refs: Option<PathBuf>,
 }
 
 impl OutputFlags {
@@ -186,7 +189,7 @@ impl OutputFlags {
 
     /// Returns whether the image is asked for by its digest: a file is to have that, or the words are docker's.
     pub fn is_noted(&self) -> bool {
-        self.in_dockers_words || self.iidfile.is_some() || self.metadata_file.is_some()
+        self.in_dockers_words || self.iidfile.is_some() || self.metadata_file.is_some() || self.image_refs.is_some()
     }
 
     /// Returns whether the image gets no name.
@@ -208,15 +211,28 @@ impl OutputFlags {
     }
 
     /// Fails where [`note`](Self::note) is sure to, so that it does so before the work and not after it.
-    pub fn check_notes(&self) -> Result<()> {
-        [&self.iidfile, &self.metadata_file].into_iter().flatten().try_for_each(|path| PendingFile::check(path))
+    pub fn check_notes(&self, names: &[Reference]) -> Result<()> {
+        if self.image_refs.is_some() && names.is_empty() {
+            return Err(
+                Error::usage("--image-refs lists names, and the image has none").with_hint("name it with -t NAME")
+            );
+        }
+        let files = [&self.iidfile, &self.metadata_file, &self.image_refs];
+        files.into_iter().flatten().try_for_each(|path| PendingFile::check(path))
     }
 
     /// Writes the files that tell of the result, each in one step.
     pub fn note(&self, image: OutputImage<'_>, commands: &Commands) -> Result<()> {
         self.note_digest(image.root)?;
+        self.note_references(image.names, image.root)?;
         let names: Vec<String> = image.names.iter().map(ToString::to_string).collect();
         self.metadata_file.as_ref().map_or(Ok(()), |path| metadata::write(path, image, &names, None, commands))
+    }
+
+    /// Writes the file of references alone.
+    pub fn note_references(&self, names: &[Reference], root: &Descriptor) -> Result<()> {
+        let images = names.iter().map(|name| (name, root.digest));
+        self.image_refs.as_ref().map_or(Ok(()), |path| image_refs::write(path, images))
     }
 
     /// Writes the file of the digest alone.

@@ -84,6 +84,9 @@ pub struct SpecFlags {
     /// No health check, even if the base has one
     #[arg(long, conflicts_with = "health_cmd")]
     no_healthcheck: bool,
+    /// A health check that comes from elsewhere, in the place of all that says one.
+    #[arg(skip)]
+    pub given_healthcheck: Option<Healthcheck>,
 }
 
 impl SpecFlags {
@@ -178,6 +181,9 @@ impl SpecFlags {
     }
 
     fn healthcheck(&self) -> Result<Option<Healthcheck>> {
+        if let Some(given) = &self.given_healthcheck {
+            return Ok(Some(given.clone()));
+        }
         if self.no_healthcheck {
             return Ok(Some(Healthcheck { test: vec!["NONE".to_owned()], ..Healthcheck::default() }));
         }

@@ -196,7 +196,8 @@ mod tests {
         note(20, Event::LayerAdvanced { layer: 3, bytes: 1 << 20 });
         let platform = Platform::new("linux", "amd64", None);
         let title = "RUN make -C /src/of/a/project/with/a/long/name -j4 all check install";
-        let step = StepPlace { title, target: None, stage: "build", platform: &platform, number: 1, line: None };
+        let step =
+            StepPlace { index: 0, title, target: None, stage: "build", platform: &platform, number: 1, line: None };
         note(30, Event::CommandStarted { command: 1, step });
         note(30, Event::OutputStarted { output: "localhost:5000/app", blobs: 31 });
         note(30, Event::BlobStarted { descriptor: &blobs[1] });

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::words::outcome_word;
 use crate::cli::print::tell_json;
-use crate::progress::{CommandEnd, Event, Fetched, FinishedTarget, OutputStream, StepPlace, WarningKind};
+use crate::oci::Descriptor;
+use crate::progress::{
+    CommandEnd, Event, Fetched, FinishedTarget, OutputStream, PlannedStep, StepOutcome, StepPlace, WarningKind,
+};
 
 /// Writes `event` to stderr.
 pub fn report(event: Event<'_>) {
@@ -51,6 +54,18 @@ fn json(event: Event<'_>) -> Value {
                 _ => None,
             },
         }),
+        Event::StepsPlanned { steps, targets } => steps_planned(steps, targets),
+        Event::PartStarted { index, part, waited, worker } => json!({
+            "event": "part-started",
+            "index": index,
+            "part": part.name(),
+            "waited": waited.as_secs_f64(),
+            "worker": worker,
+        }),
+        Event::PartFinished { index, part, is_done } => {
+            json!({"event": "part-finished", "index": index, "part": part.name(), "done": is_done})
+        }
+        Event::StepSettled { index, outcome, layer } => step_settled(index, outcome, layer),
         Event::StepsAdvanced { done, steps } => json!({"event": "steps-advanced", "done": done, "steps": steps}),
         Event::TargetAdvanced { target, done, steps, known } => {
             json!({"event": "target-advanced", "target": target, "done": done, "steps": steps, "known": known})
@@ -139,11 +154,16 @@ fn finished_target(target: &FinishedTarget<'_>) -> Value {
 }
 
 fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
-    let StepPlace { title, target, stage, platform, number, line } = step;
+    let mut told = place(step);
+    told["event"] = event.into();
+    told["command"] = command.into();
+    told
+}
+
+fn place(StepPlace { index, title, target, stage, platform, number, line }: StepPlace<'_>) -> Value {
     let platform = platform.to_string();
     let mut told = json!({
-        "event": event,
-        "command": command,
+        "index": index,
         "title": title,
         "stage": stage,
         "platform": platform,
@@ -153,5 +173,30 @@ fn of_step(event: &str, command: usize, step: StepPlace<'_>) -> Value {
     if let Some(target) = target {
         told["target"] = target.into();
     }
+    told
+}
+
+fn steps_planned(steps: &[PlannedStep<'_>], targets: &[&str]) -> Value {
+    let step = |step: &PlannedStep<'_>| {
+        let mut told = place(step.place);
+        told["base"] = step.base.into();
+        told["stands_on"] = json!(step.stands_on);
+        told["layer"] = step.layer.into();
+        told["targets"] = json!(step.targets);
+        told
+    };
+    let steps: Vec<Value> = steps.iter().map(step).collect();
+    json!({"event": "steps-planned", "steps": steps, "targets": targets})
+}
+
+fn step_settled(index: usize, outcome: StepOutcome, layer: Option<&Descriptor>) -> Value {
+    let mut told = match outcome {
+        StepOutcome::Known(by) => json!({"outcome": "known", "by": by.name()}),
+        StepOutcome::Same(other) => json!({"outcome": "same", "as": other}),
+        StepOutcome::Done(because) => json!({"outcome": "done", "because": because.name()}),
+    };
+    told["event"] = "step-settled".into();
+    told["index"] = index.into();
+    told["descriptor"] = json!(layer);
     told
 }

@@ -191,7 +191,11 @@ impl PlainLines {
                     line(&text);
                 }
             }
-            Event::StepsAdvanced { .. }
+            Event::StepsPlanned { .. }
+            | Event::PartStarted { .. }
+            | Event::PartFinished { .. }
+            | Event::StepSettled { .. }
+            | Event::StepsAdvanced { .. }
             | Event::TargetAdvanced { .. }
             | Event::PullPlanned { .. }
             | Event::OutputStarted { .. } => {}

@@ -188,6 +188,10 @@ impl Underway {
             Event::ManifestPushed { .. } => return self.take_output(now),
             Event::CommandKnown { .. }
             | Event::CommandOutput { .. }
+            | Event::StepsPlanned { .. }
+            | Event::PartStarted { .. }
+            | Event::PartFinished { .. }
+            | Event::StepSettled { .. }
             | Event::RecipeTaken { .. }
             | Event::BuiltAgain { .. }
             | Event::LocalImageTaken { .. }

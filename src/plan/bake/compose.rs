@@ -59,6 +59,7 @@ fn project(files: &[&BakeFile], reader: &BakeReader<'_>, warn: &dyn Fn(&str)) ->
         profiles: &["*".to_owned()],
         services: &[],
         is_unchecked: true,
+        is_left_unsaid: true,
     };
     let compose_reader =
         ComposeReader { read: reader.read, warn, interpolates: true, resolves_paths: true, has_builds_alone: true };

@@ -41,6 +41,31 @@ pub fn read(
     Ok(variables)
 }
 
+/// Returns the variables of a file whose values are all that stands behind the `=`. `variable` returns those of names alone.
+pub fn read_raw(file: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Map<String>> {
+    let whole = Arc::new(ComposeText { file: file.to_owned(), text: text.to_owned() });
+    let mut variables = Map::new();
+    let mut start = 0;
+    for line in text.trim_start_matches('\u{feff}').split('\n') {
+        let place = TextPlace { text: whole.clone(), start, end: start + line.chars().count() };
+        start += line.chars().count() + 1;
+        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
+        if name.is_empty() || name.contains([' ', '\t']) {
+            let error =
+                Error::input("there is no name of a variable here").with_hint("write NAME=value, a line for each");
+            return Err(error.with_excerpt(place.excerpt()));
+        }
+        if let Some(value) = value.map(str::to_owned).or_else(|| variable(name)) {
+            variables.insert(name.to_owned(), value);
+        }
+    }
+    Ok(variables)
+}
+
 struct DotenvReader<'a> {
     whole: Arc<ComposeText>,
     text: &'a str,
@@ -109,8 +134,6 @@ impl<'a> DotenvReader<'a> {
             let line = rest.split('\n').next().unwrap_or_default();
             self.at += line.len();
             let value = line.find(" #").map_or(line, |comment| &line[..comment]);
-            // A comment may follow at once, too: then there is no value.
-            let value = if value.starts_with('#') { "" } else { value };
             return Ok((value.trim_end().to_owned(), true));
         };
         let (mut value, mut escaped) = (String::new(), false);
@@ -189,7 +212,7 @@ mod tests {
             ("A=1", &[("A", "1")][..]),
             ("  export A=1\nB: 2\r\n\n# no\nC = 3 \n", &[("A", "1"), ("B", "2"), ("C", "3")]),
             ("exported=1", &[("exported", "1")]),
-            ("A=1 # comment\nB=1#no\nC=# all", &[("A", "1"), ("B", "1#no"), ("C", "")]),
+            ("A=1 # comment\nB=1#no\nC=#no", &[("A", "1"), ("B", "1#no"), ("C", "#no")]),
             ("A='a $B \\n \\' b' # c\nB=\"x\ny\"", &[("A", "a $B \\n ' b"), ("B", "x\ny")]),
             ("A=\"a\\tb\\\"c\\$D\\0101\\q\"", &[("A", "a\tb\"c$DA\\q")]),
             ("A=1\nB=${A}2\nC='${A}'\nD=\"${A:-x}-${N:-y}\"", &[("A", "1"), ("B", "12"), ("C", "${A}"), ("D", "1-y")]),

@@ -7,7 +7,6 @@ use super::load::{ComposeFile, Loading, ProjectScope, not_elsewhere};
 use super::merge::merge;
 use super::node::{NodeMapping, YamlNode};
 use super::schema;
-use super::shape::KeyTrail;
 use crate::error::{Error, Result, suggestion};
 
 /// The most services that may extend each other in a row.
@@ -30,6 +29,10 @@ impl Loading<'_> {
         let Some(services) = document.mapping_mut().and_then(|mapping| mapping.get_mut("services")) else {
             return Ok(());
         };
+        if services.mapping().is_none() {
+            let error = Error::input(format!("services is {}, and it has to be a mapping", services.kind()));
+            return Err(services.blame_key(error));
+        }
         let Some(all) = services.mapping_mut() else { return Ok(()) };
         let before = all.clone();
         for (name, service) in all.iter_mut() {
@@ -105,12 +108,8 @@ impl Loading<'_> {
         let directory = path.parent().unwrap_or(scope.directory);
         let scope = ProjectScope { directory, ..scope };
         let base = self.extended(wanted, Services { all: &all, file: &path, scope }, chain)?;
-        let top = KeyTrail::TOP;
-        if !self.reader.interpolates {
-            return Ok(base);
-        }
-        let mut base = schema::SERVICE.canonical(base, &top.then("services").then(wanted))?;
-        self.paths(scope).service(&mut base);
+        let mut base = schema::SERVICE.canonical(base)?;
+        self.paths(scope).service(&mut base)?;
         Ok(base)
     }
 

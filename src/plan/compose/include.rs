@@ -6,6 +6,7 @@ use super::dotenv;
 use super::load::{ComposeFile, Loading, ProjectScope, not_elsewhere};
 use super::node::{NodeMapping, NodeValue, YamlNode};
 use super::paths::clean;
+use super::{schema, unsaid};
 use crate::error::{Error, Result};
 use crate::oci::Map;
 
@@ -25,7 +26,7 @@ impl Loading<'_> {
         for entry in entries {
             self.spend_include(entry)?;
             let included = self.included(entry, scope, chain)?;
-            take_over(mapping, included)?;
+            self.take_over(mapping, included, scope)?;
         }
         Ok(())
     }
@@ -102,6 +103,46 @@ impl Loading<'_> {
         }
         Ok(variables)
     }
+
+    /// Puts the entries of `included` into `mapping`. Fails for one that is there and says something else.
+    fn take_over(&self, mapping: &mut NodeMapping, included: YamlNode, scope: ProjectScope<'_>) -> Result<()> {
+        let NodeValue::Mapping(mut included) = included.value else { return Ok(()) };
+        for key in RESOURCES {
+            let Some(YamlNode { value: NodeValue::Mapping(entries), place, .. }) = included.remove(key) else {
+                continue;
+            };
+            let empty =
+                YamlNode { value: NodeValue::Mapping(NodeMapping::new()), place, key: None, mark: Default::default() };
+            let target = mapping.entry(key.to_owned()).or_insert(empty);
+            if target.is_null() {
+                target.value = NodeValue::Mapping(NodeMapping::new());
+            }
+            let Some(target) = target.mapping_mut() else { continue };
+            for (name, entry) in entries {
+                match target.get(&name) {
+                    Some(own) if !own.says_the_same(&entry) && !self.comes_to(own, (key, &name), &entry, scope)? => {
+                        let error =
+                            format!("{key}.{name} is there already, and says something else than what is included");
+                        return Err(own.blame_key(Error::input(error)));
+                    }
+                    Some(_) => {}
+                    None => drop(target.insert(name, entry)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether `own`, the entry `place` of a file as it is written, comes to `entry`.
+    fn comes_to(&self, own: &YamlNode, place: (&str, &str), entry: &YamlNode, scope: ProjectScope<'_>) -> Result<bool> {
+        let file = own.with_entries([(place.0, own.with_entries([(place.1, own.clone())]))]);
+        let mut file = schema::FILE.canonical(file)?;
+        unsaid::say(&mut file);
+        if self.reader.resolves_paths {
+            self.paths(scope).file(&mut file)?;
+        }
+        Ok(file.get(place.0).and_then(|entries| entries.get(place.1)).is_some_and(|own| own.says_the_same(entry)))
+    }
 }
 
 const KEYS: [&str; 3] = ["path", "project_directory", "env_file"];
@@ -114,30 +155,4 @@ fn texts<'a>(entry: &'a YamlNode, key: &str) -> Result<Vec<&'a YamlNode>> {
         Some(wrong) => Err(wrong.blame(Error::input(format!("`{key}` is {}, and it has to be a path", wrong.kind())))),
         None => Ok(nodes),
     }
-}
-
-/// Puts the entries of `included` into `mapping`. Fails for one that is there and says something else.
-fn take_over(mapping: &mut NodeMapping, included: YamlNode) -> Result<()> {
-    let NodeValue::Mapping(mut included) = included.value else { return Ok(()) };
-    for key in RESOURCES {
-        let Some(YamlNode { value: NodeValue::Mapping(entries), place, .. }) = included.remove(key) else { continue };
-        let empty =
-            YamlNode { value: NodeValue::Mapping(NodeMapping::new()), place, key: None, mark: Default::default() };
-        let target = mapping.entry(key.to_owned()).or_insert(empty);
-        if target.is_null() {
-            target.value = NodeValue::Mapping(NodeMapping::new());
-        }
-        let Some(target) = target.mapping_mut() else { continue };
-        for (name, entry) in entries {
-            match target.get(&name) {
-                Some(own) if !own.says_the_same(&entry) => {
-                    let error = format!("{key}.{name} is there already, and says something else than what is included");
-                    return Err(own.blame_key(Error::input(error)));
-                }
-                Some(_) => {}
-                None => drop(target.insert(name, entry)),
-            }
-        }
-    }
-    Ok(())
 }

@@ -61,7 +61,7 @@ impl<'a> Interpolation<'a> {
         Ok(())
     }
 
-    /// Returns `text` with the values. Fails for a `$` that begins nothing, a variable that has to be there and is not, and
+    /// Returns `text` with the values. Fails for a `${` that begins nothing, a variable that has to be there and is not, and
     /// for too much of it.
     pub fn text(&self, text: &str) -> Result<String> {
         let mut result = String::new();
@@ -93,13 +93,15 @@ impl<'a> Interpolation<'a> {
         };
         // With a colon, what is empty is as good as not set.
         let value = value.filter(|value| !sign.starts_with(':') || !value.is_empty());
+        // Compose looks at the word even where it does not count.
+        let mut other = String::new();
+        self.expand(word, depth + 1, &mut other)?;
         match (sign.trim_start_matches(':'), value) {
             ("+", None) => Ok(()),
-            ("-", None) | ("+", Some(_)) => self.expand(word, depth + 1, result),
+            ("-", None) | ("+", Some(_)) => self.put(&other, result),
             ("?", None) => {
-                let mut message = String::new();
-                self.expand(word, depth + 1, &mut message)?;
-                Err(Error::input(format!("required variable {name} is missing a value: {message}")))
+                let reason = if other.is_empty() { String::new() } else { format!(": {other}") };
+                Err(Error::input(format!("required variable {name} is missing a value{reason}")))
             }
             (_, Some(value)) => self.put(&value, result),
             (_, None) => Ok(()),
@@ -115,7 +117,7 @@ impl<'a> Interpolation<'a> {
     }
 }
 
-/// Returns the parts of `text`. Fails for a `$` that begins nothing.
+/// Returns the parts of `text`. Fails for a `${` that begins no variable.
 pub fn pieces(text: &str) -> Result<Vec<TextPiece<'_>>> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -131,10 +133,11 @@ pub fn pieces(text: &str) -> Result<Vec<TextPiece<'_>>> {
             rest = &inner[end + 1..];
         } else {
             let (name, next) = after.split_at(name_length(after));
-            if name.is_empty() {
-                return Err(invalid(text));
-            }
-            pieces.push(TextPiece::VariableUse(VariableUse { name, operation: None }));
+            // Only what begins as a variable has to be one.
+            pieces.push(match name.is_empty() {
+                true => TextPiece::Text("$"),
+                false => TextPiece::VariableUse(VariableUse { name, operation: None }),
+            });
             rest = next;
         }
     }
@@ -183,7 +186,7 @@ fn name_length(text: &str) -> usize {
 
 fn invalid(text: &str) -> Error {
     let shown: String = text.chars().take(100).collect();
-    Error::input(format!("`{shown}` has a `$` that begins no variable"))
+    Error::input(format!("`{shown}` has a `${{` that begins no variable"))
         .with_hint("write ${NAME}, ${NAME:-default}, or $$ for the sign itself")
 }
 
@@ -225,6 +228,7 @@ mod tests {
             ("${UNSET:-{\"a\":1}}", "{\"a\":1}"),
             ("${UNSET:-a\nb}", "a\nb"),
             ("é$SETé", "évalueé"),
+            ("$ $1 $(pwd) 5$", "$ $1 $(pwd) 5$"),
         ] {
             assert_eq!(expanded(text).unwrap(), value, "{text}");
         }
@@ -232,14 +236,12 @@ mod tests {
 
     #[test]
     fn what_is_no_form_and_what_is_missing_fails() {
-        for text in
-            ["$", "a $ b", "${", "${}", "${SET", "${1}", "$1", "${SET:}", "${SET:x}", "${SET!}", "${ SET}", "${é}"]
-        {
+        for text in ["${", "${}", "${SET", "${1}", "${SET:}", "${SET:x}", "${SET!}", "${ SET}", "${é}"] {
             assert!(expanded(text).is_err(), "{text}");
         }
         for (text, message) in [
             ("${UNSET:?say $SET}", "required variable UNSET is missing a value: say value"),
-            ("${EMPTY:?}", "required variable EMPTY is missing a value: "),
+            ("${EMPTY:?}", "required variable EMPTY is missing a value"),
             ("${UNSET?no}", "required variable UNSET is missing a value: no"),
         ] {
             assert_eq!(expanded(text).unwrap_err().message, message, "{text}");
@@ -253,7 +255,7 @@ mod tests {
         let interpolation = Interpolation::new(&|_| None, &unset);
         interpolation.text("$A $A ${B:-} ${C:+$D} $B").unwrap();
         interpolation.text("$A").unwrap();
-        assert_eq!(told.into_inner(), ["A", "B"]);
+        assert_eq!(told.into_inner(), ["A", "D", "B"]);
     }
 
     #[test]

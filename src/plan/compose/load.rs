@@ -12,7 +12,7 @@ use super::merge::merge;
 use super::node::{ComposeText, NodeMapping, NodeValue, YamlNode};
 use super::paths::PathResolution;
 use super::shape::KeyTrail;
-use super::{schema, yaml};
+use super::{check, schema, unsaid, yaml};
 use crate::error::{Error, Result};
 use crate::oci::Map;
 
@@ -111,7 +111,7 @@ impl<'a> Loading<'a> {
         }
     }
 
-    /// Returns what `files` say together, the later ones laid over the earlier, in its one form. `chain` are the files that have
+    /// Returns what `files` say together, the later ones laid over the earlier, in its long form. `chain` are the files that have
     /// included these.
     pub fn files(&self, files: &[ComposeFile], scope: ProjectScope<'_>, chain: &[PathBuf]) -> Result<YamlNode> {
         let mut whole: Option<YamlNode> = None;
@@ -119,29 +119,30 @@ impl<'a> Loading<'a> {
             let chain: Vec<PathBuf> = chain.iter().cloned().chain([file.path.clone()]).collect();
             for mut document in self.documents(file)? {
                 self.interpolate(&mut document, scope)?;
-                self.drop_version(&mut document, file);
                 self.include(&mut document, scope, &chain)?;
                 self.extend(&mut document, file, scope)?;
-                let merged = match whole.take() {
+                let mut merged = match whole.take() {
                     Some(base) => merge(base, document, &mut Vec::new())?,
                     None => document,
                 };
-                whole = Some(unmarked(merged));
+                merged.unmark();
+                let mut merged = schema::FILE.unified(merged)?;
+                schema::FILE.check(&merged, &KeyTrail::TOP)?;
+                self.drop_version(&mut merged, file);
+                whole = Some(schema::FILE.canonical(merged)?);
             }
         }
         let Some(mut whole) = whole else {
             let names: Vec<&str> = files.iter().map(|file| file.shown.as_str()).collect();
             return Err(Error::input(format!("there is nothing in {}", names.join(", "))));
         };
-        if !self.reader.interpolates {
-            return Ok(whole);
-        }
         if self.reader.has_builds_alone {
             keep_builds(&mut whole);
         }
-        let mut whole = schema::FILE.canonical(whole, &KeyTrail::TOP)?;
+        unsaid::say(&mut whole);
+        check::resources(&whole)?;
         if self.reader.resolves_paths {
-            self.paths(scope).file(&mut whole);
+            self.paths(scope).file(&mut whole)?;
         }
         Ok(whole)
     }
@@ -196,11 +197,6 @@ fn keep_builds(file: &mut YamlNode) {
     for service in services.into_iter().flat_map(NodeMapping::values_mut).filter_map(YamlNode::mapping_mut) {
         service.retain(|key, _| ["image", "build", "environment", "env_file"].contains(&key.as_str()));
     }
-}
-
-fn unmarked(mut node: YamlNode) -> YamlNode {
-    node.unmark();
-    node
 }
 
 fn count(node: &YamlNode) -> usize {

@@ -1,8 +1,13 @@
 //! How a later file changes what an earlier one says: mappings by their keys, lists one behind the other, all else replaced; and
 //! the keys for which that is otherwise.
 
+use std::collections::BTreeSet;
+
 use super::node::{MergeMark, NodeMapping, NodeValue, YamlNode};
 use crate::error::{Error, Result};
+
+/// The most address ranges that are laid over each other: those of one file times those of the other.
+const MOST_RANGES: usize = 10_000;
 
 /// How the values at one place are merged.
 #[derive(Clone, Copy)]
@@ -17,19 +22,22 @@ enum MergeRule {
     Names(fn(&YamlNode) -> YamlNode),
     /// Mappings, if both are about the same driver.
     Logging,
-    /// A mapping replaces or is replaced.
-    Limit,
+    /// Lists of hosts, without what both say in the same words.
+    Hosts,
+    /// Lists of address ranges, those of one subnet laid over each other.
+    AddressRanges,
 }
 
 /// The places of rules, `*` for any key.
 const RULES: &[(&str, MergeRule)] = &[
+    ("networks.*.ipam.config", MergeRule::AddressRanges),
     ("networks.*.labels", MergeRule::Pairs),
     ("volumes.*.labels", MergeRule::Pairs),
     ("services.*.annotations", MergeRule::Pairs),
     ("services.*.build", MergeRule::Build),
     ("services.*.build.additional_contexts", MergeRule::Pairs),
     ("services.*.build.args", MergeRule::Pairs),
-    ("services.*.build.extra_hosts", MergeRule::Pairs),
+    ("services.*.build.extra_hosts", MergeRule::Hosts),
     ("services.*.build.labels", MergeRule::Pairs),
     ("services.*.command", MergeRule::Replace),
     ("services.*.depends_on", MergeRule::Names(started)),
@@ -40,7 +48,7 @@ const RULES: &[(&str, MergeRule)] = &[
     ("services.*.entrypoint", MergeRule::Replace),
     ("services.*.env_file", MergeRule::Pairs),
     ("services.*.environment", MergeRule::Pairs),
-    ("services.*.extra_hosts", MergeRule::Pairs),
+    ("services.*.extra_hosts", MergeRule::Hosts),
     ("services.*.healthcheck.test", MergeRule::Replace),
     ("services.*.label_file", MergeRule::Pairs),
     ("services.*.labels", MergeRule::Pairs),
@@ -49,7 +57,7 @@ const RULES: &[(&str, MergeRule)] = &[
     ("services.*.networks", MergeRule::Names(nothing)),
     ("services.*.sysctls", MergeRule::Pairs),
     ("services.*.tmpfs", MergeRule::Pairs),
-    ("services.*.ulimits.*", MergeRule::Limit),
+    ("services.*.ulimits.*", MergeRule::Replace),
 ];
 
 /// The keys from the top of the file to a value.
@@ -63,15 +71,13 @@ pub fn merge<'a>(base: YamlNode, over: YamlNode, path: &mut KeyPath<'a>) -> Resu
     match rule(path) {
         Some(MergeRule::Replace) => Ok(over),
         Some(MergeRule::Pairs) => Ok(pairs(base, over)),
+        Some(MergeRule::Hosts) => Ok(hosts(&base, &over)),
+        Some(MergeRule::AddressRanges) => address_ranges(base, over, path),
         Some(MergeRule::Build) => usual(as_build(base), as_build(over), path),
         Some(MergeRule::Names(with)) => usual(as_names(base, with), as_names(over, with), path),
         Some(MergeRule::Logging) => match (base.text_of("driver"), over.text_of("driver")) {
             (Some(own), Some(other)) if own != other => Ok(over),
             _ => usual(base, over, path),
-        },
-        Some(MergeRule::Limit) => match over.mapping() {
-            Some(_) if base.mapping().is_some() => usual(base, over, path),
-            _ => Ok(over),
         },
         None => usual(base, over, path),
     }
@@ -88,7 +94,7 @@ fn rule(path: &[&str]) -> Option<MergeRule> {
 fn usual<'a>(mut base: YamlNode, over: YamlNode, path: &mut KeyPath<'a>) -> Result<YamlNode> {
     let (key, place) = (over.key.clone(), over.place.clone());
     match (&mut base.value, over.value) {
-        (NodeValue::Mapping(_) | NodeValue::List(_), NodeValue::Null) => Ok(base),
+        (_, NodeValue::Null) => Ok(base),
         (NodeValue::Mapping(mapping), NodeValue::Mapping(other)) => {
             merge_mappings(mapping, other, path)?;
             Ok(base)
@@ -110,15 +116,52 @@ fn usual<'a>(mut base: YamlNode, over: YamlNode, path: &mut KeyPath<'a>) -> Resu
 fn merge_mappings(mapping: &mut NodeMapping, other: NodeMapping, path: &mut KeyPath<'_>) -> Result<()> {
     for (key, value) in other {
         let merged = match mapping.remove(&key) {
-            Some(base) if !key.starts_with("x-") => {
+            Some(base) => {
                 let mut path: KeyPath<'_> = path.iter().copied().chain([key.as_str()]).collect();
                 merge(base, value, &mut path)?
             }
-            _ => value,
+            None => value,
         };
         mapping.insert(key, merged);
     }
     Ok(())
+}
+
+fn hosts(base: &YamlNode, over: &YamlNode) -> YamlNode {
+    let mut values = as_pairs(base);
+    let known: BTreeSet<String> = values.iter().filter_map(YamlNode::scalar).collect();
+    values.extend(as_pairs(over).into_iter().filter(|host| host.scalar().is_none_or(|text| !known.contains(&text))));
+    YamlNode { key: base.key.clone(), ..over.with(NodeValue::List(values)) }
+}
+
+/// Each range of `base` with each of `over`, as compose goes through them: of one subnet they are laid over each other.
+fn address_ranges(base: YamlNode, over: YamlNode, path: &mut KeyPath<'_>) -> Result<YamlNode> {
+    let (Some(ranges), Some(others)) = (base.list(), over.list()) else {
+        let error = format!("{} is {} here, and {} in what it is laid over", path.join("."), over.kind(), base.kind());
+        return Err(over.blame(Error::input(error)));
+    };
+    if ranges.len() * others.len() > MOST_RANGES {
+        return Err(over.blame(Error::input("these are too many address ranges to be laid over each other")));
+    }
+    let subnet = |node: &YamlNode| node.get("subnet").and_then(YamlNode::scalar);
+    let mut made: Vec<YamlNode> = Vec::new();
+    for range in ranges {
+        let mut range = range.clone();
+        for other in others {
+            let place =
+                |made: &[YamlNode], wanted: &YamlNode| made.iter().position(|known| subnet(known) == subnet(wanted));
+            if subnet(other) != subnet(&range) && place(&made, other).is_none() {
+                made.push(other.clone());
+                continue;
+            }
+            range = usual(range, other.clone(), path)?;
+            match place(&made, &range) {
+                Some(at) => made[at] = range.clone(),
+                None => made.push(range.clone()),
+            }
+        }
+    }
+    Ok(YamlNode { key: base.key.clone(), ..over.with(NodeValue::List(made)) })
 }
 
 /// Both as lists, one behind the other. A key that is taken away in `over` is gone from `base`.
@@ -153,7 +196,9 @@ pub fn as_pairs(node: &YamlNode) -> Vec<YamlNode> {
                     None => vec![value.clone()],
                 },
             };
-            mapping.iter().flat_map(of).collect()
+            let mut pairs: Vec<YamlNode> = mapping.iter().flat_map(of).collect();
+            pairs.sort_by(|a, b| a.text().cmp(&b.text()));
+            pairs
         }
         _ => vec![node.clone()],
     }

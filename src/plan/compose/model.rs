@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::node::YamlNode;
+use super::node::{NodeValue, YamlNode};
 use crate::error::{Error, Result, suggestion};
 use crate::oci::Map;
 
@@ -50,21 +50,29 @@ impl Project {
     }
 
     /// Returns the services that `names` mean, or all that are on if there are none, with those that they depend on, or not.
-    pub fn selected(&self, names: &[String], with_dependencies: bool) -> Result<BTreeMap<&str, &YamlNode>> {
+    pub fn selected<'a>(
+        &'a self,
+        names: &'a [String],
+        with_dependencies: bool,
+    ) -> Result<BTreeMap<&'a str, &'a YamlNode>> {
         let mut selected = BTreeMap::new();
-        let mut left: Vec<&str> = match names.is_empty() {
+        let mut left: Vec<&'a str> = match names.is_empty() {
             true => self.services().map(|(name, _)| name).collect(),
             false => names.iter().map(String::as_str).collect(),
         };
         while let Some(name) = left.pop() {
-            let (name, service) =
-                match self.file.get("services").and_then(YamlNode::mapping).and_then(|all| all.get_key_value(name)) {
-                    Some((name, service)) => (name.as_str(), service),
-                    None => return Err(self.named(name).err().unwrap_or_else(|| Error::not_found("no such service"))),
-                };
-            if selected.insert(name, service).is_none() && with_dependencies {
-                let is_there = |name: &&str| self.active.contains(*name);
-                left.extend(service.entries_of("depends_on").map(|(name, _)| name.as_str()).filter(is_there));
+            let service = self.named(name)?;
+            if selected.insert(name, service).is_some() || !with_dependencies {
+                continue;
+            }
+            for (other, dependency) in service.entries_of("depends_on") {
+                if self.active.contains(other) {
+                    left.push(other);
+                } else if !matches!(dependency.get("required").map(|node| &node.value), Some(NodeValue::Boolean(false)))
+                {
+                    let error = Error::input(format!("the service `{name}` stands on `{other}`, which is not on"));
+                    return Err(dependency.blame_key(error.with_hint("turn its profile on, or say `required: false`")));
+                }
             }
         }
         Ok(selected)

@@ -5,8 +5,18 @@ use crate::error::{Error, Result};
 
 /// Returns a mount in its long form.
 pub fn long(node: YamlNode) -> Result<YamlNode> {
-    let Some(text) = node.text() else { return Ok(with_kind(node)) };
-    let parts: Vec<&str> = split(text);
+    let Some(text) = node.text() else { return Ok(node) };
+    if matches!(text.len(), 1 | 2) {
+        return Ok(node.with_entries([("type", node.with_text("volume")), ("target", node.with_text(text))]));
+    }
+    let parts = split(text);
+    // With its variables left in, it may be anything.
+    if text.contains('$') && (parts.len() > 3 || parts.iter().any(|part| part.is_empty())) {
+        return Ok(node);
+    }
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err(node.blame(Error::input(format!("`{text}` has an empty part")).with_hint("write SOURCE:TARGET")));
+    }
     let (source, target, options) = match parts[..] {
         [target] => (None, target, ""),
         [source, target] => (Some(source), target, ""),
@@ -17,55 +27,82 @@ pub fn long(node: YamlNode) -> Result<YamlNode> {
             return Err(node.blame(error));
         }
     };
-    if target.is_empty() || source.is_some_and(str::is_empty) {
-        return Err(node.blame(Error::input(format!("`{text}` has an empty part")).with_hint("write SOURCE:TARGET")));
-    }
-    let is_path = |source: &str| source.starts_with(['.', '/', '~', '\\']);
-    let kind = if source.is_some_and(is_path) { "bind" } else { "volume" };
-    let mut entries = vec![("type", node.with_text(kind)), ("target", node.with_text(target))];
+    let is_bind = source.is_some_and(is_path);
+    let kind = if is_bind { "bind" } else { "volume" };
+    let mut entries = vec![("type", node.with_text(kind)), ("target", node.with_text(clean_target(target)))];
     entries.extend(source.map(|source| ("source", node.with_text(source))));
-    let mut of_kind: Vec<(&str, YamlNode)> = Vec::new();
-    for option in options.split(',').filter(|option| !option.is_empty()) {
+    let (mut bind, mut volume): (Entries, Entries) = (Vec::new(), Vec::new());
+    let yes = || node.with(NodeValue::Boolean(true));
+    let mut is_read_only = false;
+    for option in options.split(',') {
         match option {
-            "ro" => entries.push(("read_only", node.with(NodeValue::Boolean(true)))),
-            "z" | "Z" => of_kind.push(("selinux", node.with_text(option))),
-            "nocopy" => of_kind.push(("nocopy", node.with(NodeValue::Boolean(true)))),
+            "ro" => is_read_only = true,
+            "rw" => is_read_only = false,
+            "z" | "Z" => bind.push(("selinux", node.with_text(option))),
+            "nocopy" => volume = vec![("nocopy", yes())],
             "rprivate" | "private" | "rshared" | "shared" | "rslave" | "slave" => {
-                of_kind.push(("propagation", node.with_text(option)));
+                bind.push(("propagation", node.with_text(option)));
             }
-            "cached" | "consistent" | "delegated" => entries.push(("consistency", node.with_text(option))),
             _ => {}
         }
     }
-    entries.push((kind, node.with_entries(of_kind)));
+    if is_read_only {
+        entries.push(("read_only", yes()));
+    }
+    if is_bind {
+        bind.push(("create_host_path", yes()));
+    }
+    if is_bind || !bind.is_empty() {
+        entries.push(("bind", node.with_entries(bind)));
+    }
+    if !is_bind || !volume.is_empty() {
+        entries.push(("volume", node.with_entries(volume)));
+    }
     Ok(node.with_entries(entries))
 }
 
-/// A mount says what kind it is by what else it says.
-fn with_kind(mut node: YamlNode) -> YamlNode {
-    let empty = node.with_entries([]);
-    let kind = node.text_of("type").unwrap_or_default().to_owned();
-    if let (Some(mapping), "bind" | "volume") = (node.mapping_mut(), kind.as_str()) {
-        mapping.entry(kind).or_insert(empty);
+/// Returns a mount in its long form as it is; one that is still in its short form is none.
+pub fn whole(node: YamlNode) -> Result<YamlNode> {
+    match node.text() {
+        None => Ok(node),
+        Some(text) => Err(node.blame(Error::input(format!("`{text}` is no mount")))),
     }
-    node
 }
 
-/// Splits at colons, but not behind the letter of a drive of Windows. (`v:/data` is the volume `v`.)
+type Entries = Vec<(&'static str, YamlNode)>;
+
+/// Returns the path of a mount without `.`, `..` and doubled slashes.
+pub fn clean_target(target: &str) -> String {
+    match super::paths::clean(std::path::Path::new(target)).to_string_lossy() {
+        path if path.is_empty() => ".".to_owned(),
+        path => path.into_owned(),
+    }
+}
+
+/// Whether the source of a mount is a path, and no volume. A letter and a colon are a drive of Windows.
+fn is_path(source: &str) -> bool {
+    let mut characters = source.chars();
+    let is_drive = characters.next().is_some_and(char::is_alphabetic) && characters.next() == Some(':');
+    source.starts_with(['.', '/', '~']) || source.starts_with("\\\\") || is_drive
+}
+
+/// Splits at colons, but not behind one letter, which is a drive of Windows, nor within a variable that was left in.
 fn split(text: &str) -> Vec<&str> {
-    let drive = text.as_bytes();
-    let is_drive = drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && drive[2] == b'\\';
-    let start = if is_drive { 2 } else { 0 };
-    let mut parts: Vec<&str> = text[start..].split(':').collect();
-    if let (true, Some(first)) = (is_drive, parts.first_mut()) {
-        *first = &text[..start + first.len()];
+    let (mut parts, mut start, mut open) = (Vec::new(), 0, 0_usize);
+    for (at, c) in text.char_indices() {
+        let part = &text[start..at];
+        match c {
+            '$' if text[at..].starts_with("${") => open += 1,
+            '}' => open = open.saturating_sub(1),
+            ':' if open == 0 && !(part.chars().count() == 1 && part.starts_with(char::is_alphabetic)) => {
+                parts.push(part);
+                start = at + 1;
+            }
+            _ => {}
+        }
     }
+    parts.push(&text[start..]);
     parts
-}
-
-/// Returns what tells a mount from others: where it is.
-pub fn key(node: &YamlNode) -> String {
-    node.text_of("target").unwrap_or_default().to_owned()
 }
 
 /// `SOURCE[:TARGET[:PERMISSIONS]]` is a device.
@@ -73,8 +110,12 @@ pub fn device(node: YamlNode) -> Result<YamlNode> {
     let Some(text) = node.text() else { return Ok(node) };
     let mut parts = text.split(':');
     let source = parts.next().unwrap_or_default();
-    let target = parts.next().unwrap_or(source);
+    let target = parts.next().filter(|target| !target.is_empty()).unwrap_or(source);
     let permissions = parts.next().unwrap_or("rwm");
+    if parts.next().is_some() {
+        let error = Error::input(format!("`{text}` is no device")).with_hint("write SOURCE:TARGET:PERMISSIONS");
+        return Err(node.blame(error));
+    }
     Ok(node.with_entries([
         ("source", node.with_text(source)),
         ("target", node.with_text(target)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::kinds::Kinds;
 use crate::error::{Error, Excerpt};
 
 /// The text of one file, and its name as the user knows it.
@@ -180,6 +181,19 @@ impl YamlNode {
         }
     }
 
+    /// Returns the kind of a single value; none of them for a list or a mapping.
+    pub(super) fn kinds(&self) -> Kinds {
+        match self.value {
+            NodeValue::Null => Kinds::NULL,
+            NodeValue::Boolean(_) => Kinds::BOOLEAN,
+            NodeValue::Integer(_) => Kinds::INTEGER,
+            NodeValue::Float(number) if number.fract() == 0.0 => Kinds::INTEGER,
+            NodeValue::Float(_) => Kinds::NUMBER,
+            NodeValue::Text(_) => Kinds::TEXT,
+            NodeValue::List(_) | NodeValue::Mapping(_) => Kinds::MORE,
+        }
+    }
+
     /// Returns what it is, for errors.
     pub fn kind(&self) -> &'static str {
         match self.value {
@@ -230,7 +244,7 @@ impl YamlNode {
     }
 }
 
-/// Returns a number as Go's `%v` prints it: the shortest digits, with an exponent from 1e21 on and below 1e-4.
+/// Returns a number as Go's `%v` prints it: the shortest digits, with an exponent from a million on and below 1e-4.
 pub fn float(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -241,7 +255,7 @@ pub fn float(number: f64) -> String {
     let exponent = format!("{number:e}");
     let (digits, power) = exponent.split_once('e').unwrap_or((&exponent, "0"));
     match power.parse::<i32>() {
-        Ok(power) if number != 0.0 && !(-4..21).contains(&power) => {
+        Ok(power) if number != 0.0 && !(-4..6).contains(&power) => {
             let sign = if power < 0 { '-' } else { '+' };
             format!("{digits}e{sign}{:02}", power.abs())
         }

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::node::{NodeMapping, YamlNode};
+use crate::error::{Error, Result};
 use crate::plan::{GitUrl, is_http};
 
 /// Makes paths whole.
@@ -14,21 +15,28 @@ pub struct PathResolution<'a> {
 }
 
 impl PathResolution<'_> {
-    /// Makes all paths of a file whole that is in its one form.
-    pub fn file(&self, file: &mut YamlNode) {
+    /// Makes all paths of a file whole that is in its long form. Fails for a directory that is mounted and not named.
+    pub fn file(&self, file: &mut YamlNode) -> Result<()> {
         for service in mappings(file, "services") {
-            self.service(service);
+            self.service(service)?;
         }
         for key in ["secrets", "configs"] {
             for resource in mappings(file, key) {
-                self.at(resource, "file");
+                self.joined(resource, "file");
             }
         }
+        for volume in mappings(file, "volumes").filter(|volume| volume.text_of("driver") == Some("local")) {
+            let options = volume.mapping_mut().and_then(|volume| volume.get_mut("driver_opts"));
+            if let Some(options) = options.filter(|options| options.text_of("o") == Some("bind")) {
+                self.joined(options, "device");
+            }
+        }
+        Ok(())
     }
 
-    /// Makes all paths of a service whole that is in its one form.
-    pub fn service(&self, service: &mut YamlNode) {
-        let Some(mapping) = service.mapping_mut() else { return };
+    /// Makes all paths of a service whole that is in its long form.
+    pub fn service(&self, service: &mut YamlNode) -> Result<()> {
+        let Some(mapping) = service.mapping_mut() else { return Ok(()) };
         if let Some(build) = mapping.get_mut("build").filter(|build| build.mapping().is_some()) {
             self.build(build);
         }
@@ -39,23 +47,32 @@ impl PathResolution<'_> {
             self.whole(file);
         }
         for mount in list(mapping, "volumes") {
-            if mount.text_of("type") == Some("bind") {
-                self.at(mount, "source");
+            if mount.text_of("type") != Some("bind") {
+                continue;
             }
+            if mount.get("source").is_none() {
+                let error = Error::input("what is mounted has no `source`, and it has to have one");
+                return Err(mount.blame(error.with_hint("say which directory of this machine it is")));
+            }
+            self.joined(mount, "source");
         }
         if let Some(develop) = mapping.get_mut("develop").and_then(YamlNode::mapping_mut) {
             for rule in list(develop, "watch") {
                 self.at(rule, "path");
             }
         }
+        Ok(())
     }
 
     fn build(&self, build: &mut YamlNode) {
-        let usual = build.with_text(".");
         let Some(mapping) = build.mapping_mut() else { return };
-        let context = mapping.entry("context".to_owned()).or_insert(usual);
-        if let Some(path) = context.text().filter(|text| is_local(text)).map(|text| self.text(text)) {
-            *context = context.with_text(path);
+        if let Some(context) = mapping.get_mut("context").filter(|context| context.text().is_some_and(is_local)) {
+            self.whole(context);
+        }
+        for agent in
+            mapping.get_mut("ssh").and_then(YamlNode::mapping_mut).into_iter().flat_map(NodeMapping::values_mut)
+        {
+            self.whole(agent);
         }
         for context in mapping
             .get_mut("additional_contexts")
@@ -75,6 +92,16 @@ impl PathResolution<'_> {
         }
     }
 
+    /// The same for a path that is the directory itself if it is empty.
+    fn joined(&self, node: &mut YamlNode, key: &str) {
+        if let Some(path) = node.mapping_mut().and_then(|mapping| mapping.get_mut(key))
+            && let Some(text) = path.text()
+        {
+            let key = path.key.clone();
+            *path = YamlNode { key, ..path.with_text(self.text(text)) };
+        }
+    }
+
     fn whole(&self, node: &mut YamlNode) {
         if let Some(text) = node.text().filter(|text| !text.is_empty()) {
             let key = node.key.clone();
@@ -82,16 +109,21 @@ impl PathResolution<'_> {
         }
     }
 
-    /// Returns `text`, a path, as a whole one.
+    /// Returns `text`, a path, as a whole one; one that is whole already stays as it is, and so does one of Windows.
     pub fn text(&self, text: &str) -> String {
-        self.path(text).to_string_lossy().into_owned()
+        let drive = text.as_bytes();
+        let is_drive =
+            drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && matches!(drive[2], b'/' | b'\\');
+        match text.starts_with('/') || text.starts_with("\\\\") || is_drive {
+            true => text.to_owned(),
+            false => self.path(text).to_string_lossy().into_owned(),
+        }
     }
 
     /// Returns `text`, a path, as a whole one, without `.` and `..`.
     pub fn path(&self, text: &str) -> PathBuf {
-        let home = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let path = match (home, self.home) {
-            (Some(rest), Some(home)) => PathBuf::from(format!("{home}{rest}")),
+        let path = match (text.strip_prefix('~'), self.home) {
+            (Some(rest), Some(home)) => PathBuf::from(format!("{home}/{rest}")),
             _ => self.directory.join(text),
         };
         clean(&path)
@@ -158,11 +190,13 @@ mod tests {
         for (path, whole) in [
             (".", "/srv/app"),
             ("../x/./y", "/srv/x/y"),
-            ("/a/../b", "/b"),
+            ("/a/../b", "/a/../b"),
+            ("C:\\a", "C:\\a"),
             ("../../../..", "/"),
             ("~/a", "/home/me/a"),
             ("~", "/home/me"),
-            ("~a", "/srv/app/~a"),
+            // As compose has it: there are no homes of others.
+            ("~a", "/home/me/a"),
         ] {
             assert_eq!(resolution.text(path), whole, "{path}");
         }

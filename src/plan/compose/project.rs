@@ -7,7 +7,8 @@ use super::load::{ComposeFile, ComposeReader, Loading, ProjectScope};
 use super::model::Project;
 use super::node::YamlNode;
 use super::service_build::ServiceBuild;
-use super::{check, normal, project_name};
+use super::shape::KeyTrail;
+use super::{check, normal, project_name, schema};
 use crate::error::{Error, Result};
 use crate::oci::Map;
 
@@ -29,50 +30,63 @@ pub struct ProjectRequest<'a> {
     pub services: &'a [String],
     /// Leave out checks of whether all is there that is named.
     pub is_unchecked: bool,
+    /// Leave out what the files leave unsaid: names of resources, the default network.
+    pub is_left_unsaid: bool,
 }
 
 impl Project {
     /// Reads the files of `request` by `reader`. Fails for what is wrong in them; the error shows the line.
     pub fn read(request: ProjectRequest<'_>, reader: &ComposeReader<'_>) -> Result<Project> {
         let loading = Loading::new(reader);
-        let ProjectRequest { files, directory, mut variables, .. } = request;
+        let ProjectRequest { files, directory, .. } = request;
+        let mut variables = request.variables.clone();
         let name = match request.name {
             Some(name) => project_name::checked(name)?,
-            None => match (named_by(&loading, files, directory, &variables)?, request.usual_name) {
-                (Some(name), _) => name,
-                (None, Some(name)) => name.to_owned(),
-                (None, None) => name_of(directory)?,
-            },
+            None => name_of(&loading, &request, &variables)?,
         };
         variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let mut file = loading.files(files, ProjectScope { directory, variables: &variables }, &[])?;
-        if reader.interpolates && !reader.has_builds_alone {
-            normal::normalize(&mut file, &name, &variables);
+        let named = file.with_text(name.clone());
+        if let Some(mapping) = file.mapping_mut() {
+            mapping.insert("name".to_owned(), named);
+        }
+        if !request.is_left_unsaid && !reader.has_builds_alone {
+            // Where variables are left in, those without a value are, too.
+            let none = Map::new();
+            normal::normalize(&mut file, &name, if reader.interpolates { &variables } else { &none });
+        }
+        if reader.interpolates {
+            file = schema::FILE.decoded(normal::without_nothing(file), &KeyTrail::TOP)?;
         }
         let mut project = Project { name, directory: directory.to_owned(), variables, file, active: BTreeSet::new() };
-        project.activate(request.profiles, request.services)?;
+        project.activate(request.profiles);
         if !request.is_unchecked && reader.interpolates {
             check::project(&project)?;
+            normal::spread_scale(&mut project.file);
         }
+        project.activate_named(request.profiles, request.services)?;
         Ok(project)
     }
 
-    fn activate(&mut self, profiles: &[String], named: &[String]) -> Result<()> {
+    fn activate(&mut self, profiles: &[String]) {
         let is_on = |service: &YamlNode| {
             let mut own = service.values_of("profiles").iter().filter_map(YamlNode::text).peekable();
             own.peek().is_none() || own.any(|own| profiles.iter().any(|profile| profile == own || profile == "*"))
         };
-        let mut active: BTreeSet<String> = self
-            .file
-            .entries_of("services")
-            .filter(|(_, service)| is_on(service))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let services = self.file.entries_of("services").filter(|(_, service)| is_on(service));
+        self.active = services.map(|(name, _)| name.clone()).collect();
+    }
+
+    /// Turns on what is named, and what has a profile of what is named.
+    fn activate_named(&mut self, profiles: &[String], named: &[String]) -> Result<()> {
+        let mut profiles = profiles.to_vec();
         for name in named {
-            self.named(name)?;
-            active.insert(name.clone());
+            let service = self.named(name)?;
+            if !self.active.contains(name) {
+                profiles.extend(service.values_of("profiles").iter().filter_map(YamlNode::scalar));
+            }
         }
-        self.active = active;
+        self.activate(&profiles);
         Ok(())
     }
 
@@ -122,30 +136,34 @@ impl Ordered<'_> {
     }
 }
 
-/// The name that the last file gives which gives one.
-fn named_by(
-    loading: &Loading<'_>,
-    files: &[ComposeFile],
-    directory: &Path,
-    variables: &Map<String>,
-) -> Result<Option<String>> {
+/// The name that the last file gives, or else the directory.
+fn name_of(loading: &Loading<'_>, request: &ProjectRequest<'_>, variables: &Map<String>) -> Result<String> {
+    let ProjectRequest { files, directory, .. } = *request;
     let mut named = None;
     for file in files {
         for document in loading.documents(file)? {
-            named = document.get("name").cloned().or(named);
+            let given = document.get("name").filter(|node| node.scalar().is_some_and(|text| !text.is_empty()));
+            named = given.cloned().or(named);
         }
     }
-    let Some(mut node) = named else { return Ok(None) };
-    loading.interpolate(&mut node, ProjectScope { directory, variables })?;
-    let text = node.text().ok_or_else(|| node.blame(Error::input(format!("the name is {}", node.kind()))))?;
-    project_name::checked(text).map(Some).map_err(|error| node.blame(error))
-}
-
-/// The name of a project that lies in `directory` and has no other.
-fn name_of(directory: &Path) -> Result<String> {
-    let name = directory.file_name().map(|name| project_name::of_directory(&name.to_string_lossy()));
-    name.filter(|name| !name.is_empty()).ok_or_else(|| {
-        Error::input("the project has no name: the one of its directory has no letter that a name can have")
-            .with_hint("give one with `name:` at the top of the file, or -p NAME")
+    let (text, node) = match named {
+        Some(mut node) => {
+            loading.interpolate(&mut node, ProjectScope { directory, variables })?;
+            (node.scalar().unwrap_or_default(), Some(node))
+        }
+        None => {
+            let own = || directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            (request.usual_name.map_or_else(own, str::to_owned), None)
+        }
+    };
+    let name = project_name::normalized(&text);
+    if !name.is_empty() {
+        return Ok(name);
+    }
+    let error = Error::input(format!("the project has no name: `{text}` has no letter that a name can have"))
+        .with_hint("give one with `name:` at the top of the file, or -p NAME");
+    Err(match node {
+        Some(node) => node.blame(error),
+        None => error,
     })
 }

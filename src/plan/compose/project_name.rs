@@ -13,8 +13,8 @@ pub fn checked(name: &str) -> Result<String> {
         .with_hint("it has lower-case letters, digits, `-` and `_`, and begins with a letter or a digit"))
 }
 
-/// Returns the name that a directory gives a project; it is empty if nothing is left.
-pub fn of_directory(name: &str) -> String {
+/// Returns what is left of a name, of a directory or a file, once it is one that a project can have; it is empty if nothing is.
+pub fn normalized(name: &str) -> String {
     let name: String = name
         .to_lowercase()
         .chars()
@@ -38,7 +38,7 @@ mod tests {
         for (directory, name) in
             [("My App", "myapp"), ("__x.y", "xy"), ("-1", "1"), ("Éa", "a"), ("...", ""), ("a_b-c", "a_b-c")]
         {
-            assert_eq!(of_directory(directory), name);
+            assert_eq!(normalized(directory), name);
         }
     }
 }

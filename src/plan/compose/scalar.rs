@@ -21,7 +21,7 @@ pub fn resolve(text: &str) -> NodeValue {
         return NodeValue::Integer(number);
     }
     match is_float(&digits).then(|| digits.parse::<f64>()) {
-        Some(Ok(number)) => NodeValue::Float(number),
+        Some(Ok(number)) if number.is_finite() => NodeValue::Float(number),
         _ => NodeValue::Text(text.to_owned()),
     }
 }
@@ -90,7 +90,10 @@ mod tests {
             ("089", "float 89"),
             ("1_000", "int 1000"),
             ("18446744073709551615", "int 18446744073709551615"),
-            ("18446744073709551616", "float 18446744073709552000"),
+            ("18446744073709551616", "float 1.8446744073709552e+19"),
+            ("123456.5", "float 123456.5"),
+            ("1234567.5", "float 1.2345675e+06"),
+            ("1e400", "text 1e400"),
             ("3.10", "float 3.1"),
             ("1e3", "float 1000"),
             ("1e21", "float 1e+21"),

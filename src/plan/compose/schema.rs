@@ -1,299 +1,250 @@
 //! The keys of compose files, each with what it has, in the order in which compose writes them.
 
-use super::node::YamlNode;
-use super::shape::{Field, Shape};
-use super::{mount, port, short_form};
+use super::kinds::Kinds;
+use super::schema_parts::{
+    BLKIO, BOOLEAN, COMMAND, CREDENTIALS, DEPENDENCY, DEPLOY, DEVELOP, DEVICE, DISTINCT_TEXTS, DURATION, GPUS,
+    HEALTHCHECK, HOOK, HOSTS, INTEGER, LABELS, LIMITS, LOGGING, MODEL_USE, MOUNT, MOUNTED_FILE, NETWORK_USE, NUMBER,
+    OPTIONS, PORT, PROVIDER, TEXT, TEXT_OR_TEXTS, TEXTS, TRUNCATED, UNIQUE_LABELS, UNIQUE_TEXT_OR_TEXTS, UNIQUE_TEXTS,
+    UNIQUE_VARIABLES, VARIABLE_FILE, VARIABLES,
+};
+use super::shape::ScalarReading;
+use super::shape::{EntryRule, Field, Shape};
+use super::{identity, port, short_form};
 
 use Shape::{
-    Any, Boolean, Choice, Command, Count, Duration, FileMode, Integer, List, Map, Number, Pairs, Record, Scalar,
-    Scalars, Short, Size, Text, TextOrTexts, Unique, Variables,
+    Always, Checked, Distinct, Either, Entries, Inline, Kept, List, Made, Map, Named, Needs, Nullable, OneOf, Record,
+    Scalar, Short, Unique, Within,
 };
 
 /// A whole file.
 pub const FILE: Shape = Record(&[
-    ("name", Text),
-    ("services", Map(&SERVICE)),
-    ("networks", Map(&NETWORK)),
-    ("volumes", Map(&VOLUME)),
-    ("secrets", Map(&SECRET)),
-    ("configs", Map(&SECRET)),
-    ("models", Map(&Any)),
+    ("name", TEXT),
+    ("version", TEXT),
+    ("services", Named(&SERVICE)),
+    ("networks", Map(&Nullable(&NETWORK))),
+    ("volumes", Named(&Nullable(&VOLUME))),
+    ("secrets", Named(&SECRET)),
+    ("configs", Named(&CONFIG)),
+    ("models", Map(&MODEL)),
 ]);
-
-const TEXTS: Shape = List(&Text);
-const UNIQUE_TEXTS: Shape = Unique(own, &TEXTS);
-const UNIQUE_TEXT_OR_TEXTS: Shape = Unique(own, &TextOrTexts);
-
-/// A value is there twice if it says the same.
-fn own(node: &YamlNode) -> String {
-    node.scalar().unwrap_or_default()
-}
-
-fn path(node: &YamlNode) -> String {
-    node.text_of("path").unwrap_or_default().to_owned()
-}
-
-fn target(node: &YamlNode) -> String {
-    let target = node.text_of("target").filter(|target| !target.is_empty());
-    target.map_or_else(|| format!("\0{}", node.text_of("source").unwrap_or_default()), str::to_owned)
-}
 
 /// One service.
 pub const SERVICE: Shape = Record(SERVICE_FIELDS);
 
+const MEMORY: Shape = Scalar(Kinds::TEXT.or(Kinds::NUMBER), ScalarReading::Size);
+const WHOLE_MEMORY: Shape = Scalar(Kinds::TEXT.or(Kinds::INTEGER), ScalarReading::Size);
+const TEXT_OR_NUMBERS: Shape = List(&Scalar(Kinds::TEXT.or(Kinds::NUMBER), ScalarReading::Text));
+
 const SERVICE_FIELDS: &[Field] = &[
     ("profiles", UNIQUE_TEXTS),
-    ("annotations", Pairs),
-    ("attach", Choice),
+    ("annotations", UNIQUE_LABELS),
+    ("attach", Kept(&BOOLEAN)),
     ("build", BUILD),
-    ("develop", Any),
-    ("blkio_config", Any),
+    ("develop", Nullable(&DEVELOP)),
+    ("blkio_config", BLKIO),
     ("cap_add", UNIQUE_TEXTS),
     ("cap_drop", UNIQUE_TEXTS),
-    ("cgroup_parent", Text),
-    ("cgroup", Text),
-    ("cpu_count", Integer),
-    ("cpu_percent", Number),
-    ("cpu_period", Scalar),
-    ("cpu_quota", Scalar),
-    ("cpu_rt_period", Scalar),
-    ("cpu_rt_runtime", Scalar),
-    ("cpus", Number),
-    ("cpuset", Text),
-    ("cpu_shares", Integer),
-    ("command", Command),
-    ("configs", Unique(target, &List(&MOUNTED_FILE))),
-    ("container_name", Text),
-    ("credential_spec", Any),
-    ("depends_on", Short(short_form::dependencies, &Map(&DEPENDENCY))),
-    ("deploy", DEPLOY),
-    ("device_cgroup_rules", TEXTS),
-    ("devices", Unique(target, &List(&DEVICE))),
-    ("dns", UNIQUE_TEXT_OR_TEXTS),
+    ("cgroup_parent", TEXT),
+    ("cgroup", OneOf(&["host", "private"])),
+    ("cpu_count", Within(0, i64::MAX, &INTEGER)),
+    ("cpu_percent", Within(0, 100, &INTEGER)),
+    ("cpu_period", TRUNCATED),
+    ("cpu_quota", TRUNCATED),
+    ("cpu_rt_period", TRUNCATED),
+    ("cpu_rt_runtime", TRUNCATED),
+    ("cpus", NUMBER),
+    ("cpuset", TEXT),
+    ("cpu_shares", TRUNCATED),
+    ("command", Always(&COMMAND)),
+    ("configs", Unique(identity::config, &List(&MOUNTED_FILE))),
+    ("container_name", Checked(identity::container_name, &TEXT)),
+    ("credential_spec", CREDENTIALS),
+    ("depends_on", Short(short_form::dependencies, &Either(&[DISTINCT_TEXTS, Named(&DEPENDENCY)]))),
+    ("deploy", Nullable(&DEPLOY)),
+    ("device_cgroup_rules", DISTINCT_TEXTS),
+    ("devices", Unique(identity::device, &List(&DEVICE))),
+    ("dns", Short(short_form::addresses, &UNIQUE_TEXT_OR_TEXTS)),
     ("dns_opt", UNIQUE_TEXTS),
     ("dns_search", UNIQUE_TEXT_OR_TEXTS),
-    ("domainname", Text),
-    ("entrypoint", Command),
-    ("provider", Any),
-    ("environment", Variables),
-    ("env_file", Unique(path, &Short(short_form::variable_files, &List(&VARIABLE_FILE)))),
-    ("expose", Unique(own, &Scalars)),
-    ("extends", Short(short_form::extends, &Record(&[("service", Text), ("file", Text)]))),
-    ("external_links", TEXTS),
-    ("extra_hosts", Short(short_form::hosts, &TEXTS)),
-    ("group_add", Scalars),
-    ("gpus", Any),
-    ("hostname", Text),
+    ("domainname", TEXT),
+    ("entrypoint", Always(&COMMAND)),
+    ("provider", PROVIDER),
+    ("environment", UNIQUE_VARIABLES),
+    (
+        "env_file",
+        Unique(identity::variable_file, &Short(short_form::variable_files, &Either(&[TEXT, List(&VARIABLE_FILE)]))),
+    ),
+    ("expose", Unique(identity::exposed, &Distinct(&TEXT_OR_NUMBERS))),
+    (
+        "extends",
+        Short(
+            short_form::extends,
+            &Either(&[TEXT, Needs(&["service"], &Record(&[("file", TEXT), ("service", TEXT)]))]),
+        ),
+    ),
+    ("external_links", DISTINCT_TEXTS),
+    ("extra_hosts", Made(short_form::hosts, &HOSTS)),
+    ("group_add", Checked(identity::no_fractions, &Distinct(&TEXT_OR_NUMBERS))),
+    ("gpus", Short(short_form::gpus, &GPUS)),
+    ("hostname", TEXT),
     ("healthcheck", HEALTHCHECK),
-    ("image", Text),
-    ("init", Choice),
-    ("ipc", Text),
-    ("isolation", Text),
-    ("labels", Pairs),
-    ("label_file", UNIQUE_TEXT_OR_TEXTS),
+    ("image", TEXT),
+    ("init", Kept(&BOOLEAN)),
+    ("ipc", TEXT),
+    ("isolation", TEXT),
+    ("labels", UNIQUE_LABELS),
+    ("label_file", Short(short_form::texts, &Either(&[TEXT, TEXTS]))),
     ("links", UNIQUE_TEXTS),
-    ("logging", Record(&[("driver", Text), ("options", Pairs)])),
-    ("mem_limit", Size),
-    ("mem_reservation", Size),
-    ("memswap_limit", Size),
-    ("mem_swappiness", Integer),
-    ("mac_address", Text),
-    ("models", Short(short_form::networks, &Map(&Any))),
-    ("network_mode", Text),
-    ("networks", Short(short_form::networks, &Map(&ATTACHMENT))),
-    ("oom_kill_disable", Boolean),
-    ("oom_score_adj", Integer),
-    ("pid", Text),
-    ("pids_limit", Integer),
-    ("platform", Text),
-    ("ports", Unique(port::key, &Short(port::list, &List(&PORT)))),
-    ("post_start", List(&Any)),
-    ("pre_start", List(&Any)),
-    ("pre_stop", List(&Any)),
-    ("privileged", Boolean),
-    ("pull_policy", Text),
-    ("read_only", Boolean),
-    ("restart", Text),
-    ("runtime", Text),
-    ("scale", Count),
-    ("secrets", Unique(target, &List(&MOUNTED_FILE))),
-    ("security_opt", TEXTS),
-    ("shm_size", Size),
-    ("stdin_open", Boolean),
-    ("stop_grace_period", Duration),
-    ("stop_signal", Text),
-    ("storage_opt", Pairs),
-    ("sysctls", Pairs),
+    ("logging", LOGGING),
+    ("mem_limit", MEMORY),
+    ("mem_reservation", WHOLE_MEMORY),
+    ("memswap_limit", MEMORY),
+    ("mem_swappiness", WHOLE_MEMORY),
+    ("mac_address", TEXT),
+    ("models", Short(short_form::networks, &Either(&[DISTINCT_TEXTS, Map(&Nullable(&MODEL_USE))]))),
+    ("network_mode", TEXT),
+    ("networks", Short(short_form::networks, &Either(&[DISTINCT_TEXTS, Named(&Nullable(&NETWORK_USE))]))),
+    ("oom_kill_disable", BOOLEAN),
+    ("oom_score_adj", Within(-1000, 1000, &INTEGER)),
+    ("pid", Nullable(&TEXT)),
+    ("pids_limit", TRUNCATED),
+    ("platform", TEXT),
+    ("ports", Unique(identity::port, &Short(port::list, &List(&PORT)))),
+    ("privileged", BOOLEAN),
+    ("pull_policy", Checked(identity::pull_policy, &TEXT)),
+    ("pull_refresh_after", TEXT),
+    ("read_only", BOOLEAN),
+    ("restart", TEXT),
+    ("runtime", TEXT),
+    ("scale", Kept(&INTEGER)),
+    ("secrets", Unique(identity::secret, &List(&MOUNTED_FILE))),
+    ("security_opt", DISTINCT_TEXTS),
+    ("shm_size", MEMORY),
+    ("stdin_open", BOOLEAN),
+    ("stop_grace_period", Kept(&DURATION)),
+    ("stop_signal", TEXT),
+    (
+        "storage_opt",
+        Entries(EntryRule { kinds: Kinds::TEXT.or(Kinds::INTEGER), takes_list: false, keeps_nothing: false }),
+    ),
+    ("sysctls", UNIQUE_LABELS),
     ("tmpfs", UNIQUE_TEXT_OR_TEXTS),
-    ("tty", Boolean),
-    ("ulimits", Map(&LIMIT)),
-    ("use_api_socket", Boolean),
-    ("user", Text),
-    ("userns_mode", Text),
-    ("uts", Text),
-    ("volumes", Unique(mount::key, &List(&MOUNT))),
-    ("volumes_from", TEXTS),
-    ("working_dir", Text),
+    ("tty", BOOLEAN),
+    ("ulimits", LIMITS),
+    ("use_api_socket", Scalar(Kinds::BOOLEAN, ScalarReading::Boolean)),
+    ("user", TEXT),
+    ("userns_mode", TEXT),
+    ("uts", TEXT),
+    ("volumes", Unique(identity::mount, &List(&MOUNT))),
+    ("volumes_from", DISTINCT_TEXTS),
+    ("working_dir", TEXT),
+    ("post_start", List(&HOOK)),
+    ("pre_start", List(&HOOK)),
+    ("pre_stop", List(&HOOK)),
 ];
 
 /// What is built.
-pub const BUILD: Shape = Short(short_form::build, &Record(BUILD_FIELDS));
+pub const BUILD: Shape = Short(short_form::build, &Either(&[TEXT, Record(BUILD_FIELDS)]));
+
+const TEXT_OR_BOOLEAN: Shape = Short(short_form::worded, &Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), ScalarReading::Text));
 
 const BUILD_FIELDS: &[Field] = &[
-    ("context", Text),
-    ("dockerfile", Text),
-    ("dockerfile_inline", Text),
+    ("context", TEXT),
+    ("dockerfile", TEXT),
+    ("dockerfile_inline", TEXT),
     ("entitlements", TEXTS),
-    ("args", Variables),
-    ("provenance", Scalar),
-    ("sbom", Scalar),
-    ("ssh", Short(short_form::agents, &TEXTS)),
-    ("labels", Pairs),
+    ("args", UNIQUE_VARIABLES),
+    ("provenance", TEXT_OR_BOOLEAN),
+    ("sbom", TEXT_OR_BOOLEAN),
+    ("ssh", Made(short_form::agent_list, &Short(short_form::agents, &VARIABLES))),
+    ("labels", UNIQUE_LABELS),
     ("cache_from", TEXTS),
     ("cache_to", TEXTS),
-    ("no_cache", Boolean),
-    ("no_cache_filter", TextOrTexts),
-    ("additional_contexts", Pairs),
-    ("pull", Boolean),
-    ("extra_hosts", Short(short_form::build_hosts, &TEXTS)),
-    ("isolation", Text),
-    ("network", Text),
-    ("target", Text),
+    ("no_cache", BOOLEAN),
+    ("no_cache_filter", TEXT_OR_TEXTS),
+    ("additional_contexts", Short(short_form::pairs, &UNIQUE_LABELS)),
+    ("pull", BOOLEAN),
+    ("extra_hosts", Made(short_form::hosts, &HOSTS)),
+    ("isolation", TEXT),
+    ("network", TEXT),
+    ("target", TEXT),
     ("secrets", List(&MOUNTED_FILE)),
-    ("shm_size", Size),
+    ("shm_size", WHOLE_MEMORY),
     ("tags", UNIQUE_TEXTS),
-    ("ulimits", Map(&LIMIT)),
+    ("ulimits", LIMITS),
     ("platforms", TEXTS),
-    ("privileged", Boolean),
+    ("privileged", BOOLEAN),
 ];
 
-const MOUNTED_FILE: Shape = Short(
-    short_form::source,
-    &Record(&[("source", Text), ("target", Text), ("uid", Scalar), ("gid", Scalar), ("mode", FileMode)]),
-);
+const EXTERNAL: Shape =
+    Either(&[Scalar(Kinds::TEXT.or(Kinds::BOOLEAN), ScalarReading::Boolean), Record(&[("name", TEXT)])]);
 
-const LIMIT: Shape = Short(short_form::limit, &Any);
+const PLAIN_TEXTS: Shape = Entries(EntryRule { kinds: Kinds::TEXT, takes_list: false, keeps_nothing: false });
 
-const DEPENDENCY: Shape = Record(&[("condition", Text), ("restart", Boolean), ("required", Choice)]);
-
-const VARIABLE_FILE: Shape = Record(&[("path", Text), ("required", Choice), ("format", Text)]);
-
-const DEVICE: Shape = Short(mount::device, &Record(&[("source", Text), ("target", Text), ("permissions", Text)]));
-
-const HEALTHCHECK: Shape = Record(&[
-    ("test", Short(mount::health_test, &TEXTS)),
-    ("timeout", Duration),
-    ("interval", Duration),
-    ("retries", Count),
-    ("start_period", Duration),
-    ("start_interval", Duration),
-    ("disable", Boolean),
-]);
-
-const ATTACHMENT: Shape = Record(&[
-    ("aliases", UNIQUE_TEXTS),
-    ("driver_opts", Pairs),
-    ("gw_priority", Integer),
-    ("interface_name", Text),
-    ("ipv4_address", Text),
-    ("ipv6_address", Text),
-    ("link_local_ips", UNIQUE_TEXTS),
-    ("mac_address", Text),
-    ("priority", Integer),
-]);
-
-const PORT: Shape = Record(&[
-    ("name", Text),
-    ("mode", Text),
-    ("host_ip", Text),
-    ("target", Integer),
-    ("published", Scalar),
-    ("protocol", Text),
-    ("app_protocol", Text),
-]);
-
-const MOUNT: Shape = Short(
-    mount::long,
-    &Record(&[
-        ("type", Text),
-        ("source", Text),
-        ("target", Text),
-        ("read_only", Boolean),
-        ("consistency", Text),
-        (
-            "bind",
-            Record(&[("selinux", Text), ("propagation", Text), ("create_host_path", Choice), ("recursive", Text)]),
-        ),
-        ("volume", Record(&[("labels", Pairs), ("nocopy", Boolean), ("subpath", Text)])),
-        ("tmpfs", Record(&[("size", Size), ("mode", Integer)])),
-        ("image", Record(&[("subpath", Text)])),
-    ]),
-);
-
-const UPDATE: Shape = Record(&[
-    ("parallelism", Count),
-    ("delay", Duration),
-    ("failure_action", Text),
-    ("monitor", Duration),
-    ("max_failure_ratio", Number),
-    ("order", Text),
-]);
-
-const RESOURCES: Shape = Record(&[
-    ("cpus", Number),
-    ("memory", Size),
-    ("pids", Integer),
-    ("devices", List(&Any)),
-    ("generic_resources", List(&Any)),
-]);
-
-const DEPLOY: Shape = Record(&[
-    ("mode", Text),
-    ("replicas", Count),
-    ("labels", Pairs),
-    ("update_config", UPDATE),
-    ("rollback_config", UPDATE),
-    ("resources", Record(&[("limits", RESOURCES), ("reservations", RESOURCES)])),
+const IPAM: Shape = Record(&[
+    ("driver", TEXT),
     (
-        "restart_policy",
-        Record(&[("condition", Text), ("delay", Duration), ("max_attempts", Count), ("window", Duration)]),
+        "config",
+        List(&Record(&[("subnet", TEXT), ("gateway", TEXT), ("ip_range", TEXT), ("aux_addresses", PLAIN_TEXTS)])),
     ),
-    ("placement", Record(&[("constraints", TEXTS), ("preferences", List(&Any)), ("max_replicas_per_node", Integer)])),
-    ("endpoint_mode", Text),
+    // Compose reads them, and makes nothing of them.
+    ("options", Made(short_form::nothing_of, &PLAIN_TEXTS)),
 ]);
 
 const NETWORK: Shape = Short(
     short_form::external,
     &Record(&[
-        ("name", Text),
-        ("driver", Text),
-        ("driver_opts", Pairs),
-        ("ipam", Any),
-        ("external", Boolean),
-        ("internal", Boolean),
-        ("attachable", Boolean),
-        ("labels", Pairs),
-        ("enable_ipv4", Choice),
-        ("enable_ipv6", Choice),
+        ("name", TEXT),
+        ("driver", TEXT),
+        ("driver_opts", OPTIONS),
+        ("ipam", Inline(&IPAM)),
+        ("external", EXTERNAL),
+        ("internal", BOOLEAN),
+        ("attachable", BOOLEAN),
+        ("labels", UNIQUE_LABELS),
+        ("enable_ipv4", Kept(&BOOLEAN)),
+        ("enable_ipv6", Kept(&BOOLEAN)),
     ]),
 );
 
 const VOLUME: Shape = Short(
     short_form::external,
-    &Record(&[("name", Text), ("driver", Text), ("driver_opts", Pairs), ("external", Boolean), ("labels", Pairs)]),
+    &Record(&[("name", TEXT), ("driver", TEXT), ("driver_opts", OPTIONS), ("external", EXTERNAL), ("labels", LABELS)]),
 );
 
 const SECRET: Shape = Short(
     short_form::external,
     &Record(&[
-        ("name", Text),
-        ("file", Text),
-        ("environment", Text),
-        ("content", Text),
-        ("external", Boolean),
-        ("labels", Pairs),
-        ("driver", Text),
-        ("driver_opts", Pairs),
-        ("template_driver", Text),
+        ("name", TEXT),
+        ("file", TEXT),
+        ("environment", TEXT),
+        ("external", EXTERNAL),
+        ("labels", LABELS),
+        ("driver", TEXT),
+        ("driver_opts", OPTIONS),
+        ("template_driver", TEXT),
+    ]),
+);
+
+const CONFIG: Shape = Short(
+    short_form::external,
+    &Record(&[
+        ("name", TEXT),
+        ("file", TEXT),
+        ("environment", TEXT),
+        ("content", TEXT),
+        ("external", EXTERNAL),
+        ("labels", LABELS),
+        ("template_driver", TEXT),
+    ]),
+);
+
+const MODEL: Shape = Needs(
+    &["model"],
+    &Record(&[
+        ("name", TEXT),
+        ("model", TEXT),
+        ("context_size", Scalar(Kinds::INTEGER, ScalarReading::Integer)),
+        ("runtime_flags", TEXTS),
     ]),
 );

@@ -1,6 +1,6 @@
 //! The short forms of compose's keys, brought into their long ones.
 
-use super::merge::{as_build, as_names, as_pairs, nothing, started};
+use super::merge::{as_build, as_names, nothing, started};
 use super::node::{NodeMapping, NodeValue, YamlNode};
 use crate::error::{Error, Result};
 
@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 pub fn command(node: YamlNode) -> Result<YamlNode> {
     match &node.value {
         NodeValue::Text(text) => {
-            let words = words(text).ok_or_else(|| node.blame(Error::input("a quotation mark has no end")))?;
+            let words = words(text).ok_or_else(|| {
+                node.blame(Error::input("this line has no words: a quotation has no end, or there is a parenthesis"))
+            })?;
             let words = words.into_iter().map(|word| node.with_text(word)).collect();
             Ok(node.with(NodeValue::List(words)))
         }
@@ -27,27 +29,59 @@ pub fn command(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
-/// The words of a line, as a shell that only knows quotation marks and backslashes splits it.
+/// The words of a line, as compose splits it: up to the first sign by which a shell would join commands or files. None if a
+/// quotation has no end, and for parentheses that are no `$(…)`.
 fn words(text: &str) -> Option<Vec<String>> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let (mut words, mut word, mut is_word) = (Vec::new(), String::new(), false);
+    let mut quote: Option<char> = None;
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
         match (quote, c) {
+            (None | Some('"' | '`' | ')'), '\\') => {
+                word.push(characters.next()?);
+                is_word = true;
+                continue;
+            }
+            (None, ' ' | '\t' | '\r' | '\n') => {
+                if std::mem::take(&mut is_word) {
+                    words.push(std::mem::take(&mut word));
+                }
+                continue;
+            }
             (None, '"' | '\'') => {
                 quote = Some(c);
-                word.get_or_insert_default();
+                continue;
             }
-            (Some(open), _) if open == c => quote = None,
-            (None | Some('"'), '\\') => word.get_or_insert_default().extend(characters.next()),
-            (None, _) if c.is_ascii_whitespace() => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(c),
+            (Some('"' | '\''), _) if quote == Some(c) => {
+                quote = None;
+                is_word = true;
+                continue;
+            }
+            (None, '`') => quote = Some(c),
+            (Some('`'), '`') | (Some(')'), ')') => quote = None,
+            (None, '(') if word.ends_with('$') => {
+                quote = Some(')');
+                word.push(c);
+                continue;
+            }
+            (None | Some(')'), '(') | (None, ')') => return None,
+            (None, ';' | '&' | '|' | '<' | '>') => {
+                // `2>` is no word.
+                is_word &= !(c == '>' && word.starts_with(|c: char| c.is_ascii_digit()));
+                break;
+            }
+            _ => {}
         }
+        is_word = true;
+        word.push(c);
     }
-    words.extend(word);
+    if is_word {
+        words.push(word);
+    }
     quote.is_none().then_some(words)
 }
 
-/// Text is the context; the default of one that is not said is the directory of the project.
+/// Text is the context.
 pub fn build(node: YamlNode) -> Result<YamlNode> {
     Ok(as_build(node))
 }
@@ -81,15 +115,15 @@ pub fn networks(node: YamlNode) -> Result<YamlNode> {
 pub fn variable_files(node: YamlNode) -> Result<YamlNode> {
     let values = match &node.value {
         NodeValue::List(values) => values.clone(),
-        NodeValue::Null => return Ok(node),
-        _ => vec![node.clone()],
-    };
-    let file = |value: YamlNode| match value.text() {
-        Some(_) => value.with_entries([("path", value.clone())]),
-        None => value,
+        NodeValue::Text(_) => vec![node.clone()],
+        _ => return Ok(node),
     };
     let file = |value: YamlNode| {
-        let (mut file, required) = (file(value.clone()), value.with(NodeValue::Boolean(true)));
+        let required = value.with(NodeValue::Boolean(true));
+        let mut file = match value.text() {
+            Some(_) => value.with_entries([("path", value.clone())]),
+            None => value,
+        };
         if let Some(mapping) = file.mapping_mut() {
             mapping.entry("required".to_owned()).or_insert(required);
         }
@@ -106,55 +140,142 @@ pub fn extends(node: YamlNode) -> Result<YamlNode> {
     }
 }
 
+/// One value is a list of it.
+pub fn texts(node: YamlNode) -> Result<YamlNode> {
+    match node.scalar() {
+        Some(_) => Ok(node.with(NodeValue::List(vec![node.clone()]))),
+        None => Ok(node),
+    }
+}
+
+/// The same, without what is empty.
+pub fn addresses(node: YamlNode) -> Result<YamlNode> {
+    let mut node = texts(node)?;
+    if let NodeValue::List(values) = &mut node.value {
+        values.retain(|value| value.text().is_none_or(|text| !text.is_empty()));
+    }
+    Ok(node)
+}
+
+/// A limit without keys of one's own.
+pub fn limit(mut node: YamlNode) -> Result<YamlNode> {
+    if let Some(mapping) = node.mapping_mut() {
+        mapping.retain(|key, _| !key.starts_with("x-"));
+    }
+    Ok(node)
+}
+
+/// A truth is the word for it.
+pub fn worded(node: YamlNode) -> Result<YamlNode> {
+    match node.scalar() {
+        Some(text) => Ok(node.with_text(text)),
+        None => Ok(node),
+    }
+}
+
+/// `all` is any number of devices of any driver.
+pub fn gpus(node: YamlNode) -> Result<YamlNode> {
+    match node.text() {
+        Some("all") => Ok(node.with(NodeValue::List(vec![node.with_entries([("count", node.clone())])]))),
+        _ => Ok(node),
+    }
+}
+
+/// A list of `KEY=VALUE` is a mapping.
+pub fn pairs(node: YamlNode) -> Result<YamlNode> {
+    let Some(values) = node.list() else { return Ok(node) };
+    let mut mapping = NodeMapping::new();
+    for value in values {
+        let text = value.text().unwrap_or_default();
+        let Some((name, content)) = text.split_once('=') else {
+            let error = Error::input(format!("`{text}` has no value"));
+            return Err(value.blame(error.with_hint("write NAME=VALUE")));
+        };
+        mapping.insert(name.to_owned(), value.with_text(content));
+    }
+    Ok(node.with(NodeValue::Mapping(mapping)))
+}
+
+/// What is read and kept nowhere.
+pub fn nothing_of(node: YamlNode) -> Result<YamlNode> {
+    Ok(node.with(NodeValue::Null))
+}
+
+/// A list of `default` and `ID=PATH` is a mapping.
+pub fn agents(node: YamlNode) -> Result<YamlNode> {
+    let Some(values) = node.list() else { return Ok(node) };
+    let mut mapping = NodeMapping::new();
+    for value in values {
+        let text = value.text().unwrap_or_default();
+        let (name, path) = match text.split_once('=') {
+            Some((name, path)) => (name, value.with_text(path)),
+            None if text == "default" => (text, value.with(NodeValue::Null)),
+            None => {
+                let error = Error::input(format!("`{text}` is no SSH agent"));
+                return Err(value.blame(error.with_hint("write `default`, or ID=PATH")));
+            }
+        };
+        mapping.insert(name.to_owned(), path);
+    }
+    Ok(node.with(NodeValue::Mapping(mapping)))
+}
+
+/// A mapping of agents as a list of `ID` and `ID=PATH`.
+pub fn agent_list(node: YamlNode) -> Result<YamlNode> {
+    let agent = |(name, path): (&String, &YamlNode)| match path.text().filter(|path| !path.is_empty()) {
+        Some(text) => path.with_text(format!("{name}={text}")),
+        None => path.with_text(name.clone()),
+    };
+    let agents = node.mapping().into_iter().flatten().map(agent).collect();
+    Ok(node.with(NodeValue::List(agents)))
+}
+
 /// `NAME:ADDRESS`, `NAME=ADDRESS` or a mapping, as a sorted list of `NAME=ADDRESS`.
 pub fn hosts(node: YamlNode) -> Result<YamlNode> {
-    let mut hosts: Vec<YamlNode> = as_pairs(&node).into_iter().map(host).collect::<Result<_>>()?;
+    let mut hosts = Vec::new();
+    for (name, addresses) in node.mapping().into_iter().flatten() {
+        let all = addresses.list().map_or_else(|| vec![addresses], |all| all.iter().collect());
+        for address in all {
+            hosts.push(host(name, address.text().unwrap_or_default(), address)?);
+        }
+    }
+    for value in node.list().into_iter().flatten() {
+        let text = value.text().unwrap_or_default();
+        let Some((name, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
+            let error = Error::input(format!("`{text}` has no address"));
+            return Err(value.blame(error.with_hint("write NAME=ADDRESS")));
+        };
+        for address in addresses.split(',') {
+            hosts.push(host(name, address, value)?);
+        }
+    }
     hosts.sort_by(|a, b| a.text().cmp(&b.text()));
-    hosts.dedup_by(|a, b| a.text() == b.text());
     Ok(node.with(NodeValue::List(hosts)))
 }
 
-/// The same for a build, where the last address of a name counts.
-pub fn build_hosts(node: YamlNode) -> Result<YamlNode> {
-    let mut hosts = std::collections::BTreeMap::new();
-    for pair in as_pairs(&node) {
-        let host = host(pair)?;
-        let name = host.text().unwrap_or_default().split('=').next().unwrap_or_default().to_owned();
-        hosts.insert(name, host);
+fn host(name: &str, address: &str, node: &YamlNode) -> Result<YamlNode> {
+    if name.is_empty() || name.contains([':', '=']) {
+        let error = Error::input(format!("`{name}` cannot be the name of a host"));
+        return Err(node.blame(error.with_hint("write NAME=ADDRESS")));
     }
-    Ok(node.with(NodeValue::List(hosts.into_values().collect())))
-}
-
-fn host(node: YamlNode) -> Result<YamlNode> {
-    let parts = node.text().and_then(|text| text.split_once(['=', ':']));
-    match parts.filter(|(name, address)| !name.is_empty() && !address.is_empty()) {
-        Some((name, address)) => {
-            let inner = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
-            Ok(node.with_text(format!("{name}={inner}")))
-        }
-        None => Err(node.blame(Error::input("a host is its name and its address").with_hint("write NAME=ADDRESS"))),
-    }
-}
-
-/// A mapping, or a list of `ID` and `ID=PATH`, as such a list.
-pub fn agents(node: YamlNode) -> Result<YamlNode> {
-    let agents = as_pairs(&node).into_iter().map(|agent| match agent.text() {
-        Some(text) => Ok(agent.with_text(text.strip_suffix('=').unwrap_or(text))),
-        None => Err(agent.blame(Error::input("an SSH agent is `default`, or ID=PATH"))),
-    });
-    Ok(node.with(NodeValue::List(agents.collect::<Result<_>>()?)))
-}
-
-/// A number is the limit; a mapping has `soft` and `hard`.
-pub fn limit(node: YamlNode) -> Result<YamlNode> {
-    Ok(node)
+    let inner = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    let address = inner.filter(|inner| !inner.is_empty()).unwrap_or(address);
+    Ok(node.with_text(format!("{name}={address}")))
 }
 
 /// `external: {name: NAME}` is external, and has that name.
 pub fn external(mut node: YamlNode) -> Result<YamlNode> {
-    let Some(external) = node.get("external").cloned() else { return Ok(node) };
+    let Some(external) = node.get("external").filter(|external| external.mapping().is_some()).cloned() else {
+        return Ok(node);
+    };
     let name = external.get("name").cloned();
-    if let (Some(mapping), true) = (node.mapping_mut(), external.mapping().is_some()) {
+    if let (Some(own), Some(other)) = (node.text_of("name"), name.as_ref().and_then(YamlNode::text))
+        && own != other
+    {
+        let error = Error::input(format!("it is called `{own}` here, and `{other}` in `external`"));
+        return Err(external.blame(error.with_hint("say `external: true`, and the name once, with `name`")));
+    }
+    if let Some(mapping) = node.mapping_mut() {
         if let Some(name) = name {
             mapping.entry("name".to_owned()).or_insert(name);
         }

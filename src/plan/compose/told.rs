@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::interpolation::{TextPiece, pieces};
 use super::model::Project;
 use super::node::{NodeMapping, NodeValue, YamlNode};
 use super::shape::Shape;
-use super::{schema, write};
+use super::{schema, write, write_json};
 use crate::error::Result;
 
 /// A variable that compose files name.
@@ -31,8 +29,11 @@ impl Project {
     /// Returns the project with the services `names` (all that are on, if there are none) and those that they depend on, and
     /// with the resources that these use, or `all` of them.
     pub fn told(&self, names: &[String], all: bool) -> Result<YamlNode> {
-        let services: NodeMapping =
-            self.selected(names, true)?.into_iter().map(|(name, node)| (name.to_owned(), node.clone())).collect();
+        let selected = self.selected(names, true)?;
+        let service = |(name, node): (&&str, &&YamlNode)| {
+            ((*name).to_owned(), shown(node, names, |name| selected.contains_key(name)))
+        };
+        let services: NodeMapping = selected.iter().map(service).collect();
         let mut told = self.file.clone();
         let Some(mapping) = told.mapping_mut() else { return Ok(told) };
         if !all {
@@ -98,21 +99,87 @@ pub fn raw_yaml(told: &YamlNode) -> String {
 }
 
 /// Returns a project as JSON, as compose writes it.
-pub fn project_json(told: &YamlNode) -> Value {
-    let mut value = write::json(told);
-    if let Some(services) = value.get_mut("services").and_then(Value::as_object_mut) {
-        for service in services.values_mut().filter_map(Value::as_object_mut) {
-            for key in ["command", "entrypoint"] {
-                service.entry(key).or_insert(Value::Null);
+pub fn project_json(told: &YamlNode) -> String {
+    write_json::whole(told, &schema::FILE)
+}
+
+/// Returns a project whose variables were left in as JSON.
+pub fn raw_json(told: &YamlNode) -> String {
+    write_json::whole(told, &Shape::Any)
+}
+
+/// Returns variables that files name as YAML.
+pub fn raw_variables(variables: &BTreeMap<String, NamedVariable>) -> String {
+    let mut text = String::new();
+    for (name, variable) in variables {
+        let entries = [("defaultvalue", &variable.default), ("presencevalue", &variable.alternate)];
+        let values = entries.map(|(key, value)| format!("    {key}: {}\n", write::scalar(value)));
+        let is_required = variable.is_required;
+        text.push_str(&format!("{name}:\n    name: {name}\n{}    required: {is_required}\n", values.concat()));
+    }
+    text
+}
+
+/// Returns what a service says of its containers, on one line; it is by the digest of this that compose knows whether they are as
+/// the file says.
+pub fn service_line(service: &YamlNode) -> String {
+    let mut service = shown(service, &[], |_| true);
+    if let Some(mapping) = service.mapping_mut() {
+        for key in ["build", "pull_policy", "scale", "depends_on", "profiles"] {
+            mapping.remove(key);
+        }
+        if let Some(deploy) = mapping.get_mut("deploy").and_then(YamlNode::mapping_mut) {
+            deploy.remove("replicas");
+        }
+    }
+    write_json::line(&service, &schema::SERVICE)
+}
+
+/// A service as it is told of: with those of its dependencies that are there, if it was one of `names` that are asked for.
+fn shown(service: &YamlNode, names: &[String], is_there: impl Fn(&str) -> bool) -> YamlNode {
+    let mut service = service.clone();
+    let Some(mapping) = service.mapping_mut() else { return service };
+    if let (false, Some(dependencies)) =
+        (names.is_empty(), mapping.get_mut("depends_on").and_then(YamlNode::mapping_mut))
+    {
+        dependencies.retain(|name, _| is_there(name));
+        if dependencies.is_empty() {
+            mapping.remove("depends_on");
+        }
+    }
+    for file in list(mapping.get_mut("env_file")) {
+        let is_required = !matches!(file.get("required").map(|node| &node.value), Some(NodeValue::Boolean(false)));
+        if let (true, Some(path)) = (is_required, file.get("path")) {
+            *file = path.clone();
+        }
+    }
+    limits(mapping);
+    if let Some(build) = mapping.get_mut("build").and_then(YamlNode::mapping_mut) {
+        for agent in list(build.get_mut("ssh")) {
+            if let Some((name, path)) = agent.text().and_then(|text| text.split_once('=')) {
+                *agent = agent.with_text(format!("{name}: {path}"));
             }
         }
+        limits(build);
     }
-    if let Some(networks) = value.get_mut("networks").and_then(Value::as_object_mut) {
-        for network in networks.values_mut().filter_map(Value::as_object_mut) {
-            network.entry("ipam").or_insert_with(|| Value::Object(Default::default()));
+    service
+}
+
+/// No limit is one of two zeros.
+fn limits(mapping: &mut NodeMapping) {
+    let limits = mapping.get_mut("ulimits").and_then(YamlNode::mapping_mut);
+    for limit in limits.into_iter().flat_map(NodeMapping::values_mut) {
+        if matches!(limit.value, NodeValue::Integer(0)) {
+            *limit = limit.with_entries([("soft", limit.clone()), ("hard", limit.clone())]);
         }
     }
-    value
+}
+
+fn list(node: Option<&mut YamlNode>) -> &mut [YamlNode] {
+    match node.map(|node| &mut node.value) {
+        Some(NodeValue::List(values)) => values,
+        _ => &mut [],
+    }
 }
 
 /// The resources of the kind `key` that services use.
@@ -123,7 +190,9 @@ fn used(services: &NodeMapping, key: &str) -> BTreeSet<String> {
             "networks" | "models" => used.extend(service.entries_of(key).map(|(name, _)| name.clone())),
             _ => {
                 let build = service.get("build").map(|build| build.values_of(key)).unwrap_or_default();
-                let sources = service.values_of(key).iter().chain(build).filter_map(|node| node.text_of("source"));
+                let is_meant = |node: &&YamlNode| key != "volumes" || node.text_of("type") == Some("volume");
+                let sources = service.values_of(key).iter().filter(is_meant).chain(build);
+                let sources = sources.filter_map(|node| node.text_of("source"));
                 used.extend(sources.map(str::to_owned));
             }
         }

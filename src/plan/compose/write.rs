@@ -1,15 +1,14 @@
-//! A project as text again: as YAML in the order and the styles of compose, and as JSON.
-
-use serde_json::{Map as JsonMap, Value};
+//! A project as YAML again, in the order and the styles of compose.
 
 use super::node::{NodeMapping, NodeValue, YamlNode, float};
-use super::scalar;
+use super::scalar::resolve;
 use super::shape::Shape;
 use crate::error::escape;
 
 /// Returns `node` as YAML, with the keys of records in the order of `shape`, and all others in that of their names.
 pub fn yaml(node: &YamlNode, shape: &Shape) -> String {
     let mut text = String::new();
+    let shape = shape.plain(node);
     match &node.value {
         NodeValue::Mapping(mapping) if !mapping.is_empty() => put_mapping(mapping, shape, 0, &mut text),
         NodeValue::List(values) if !values.is_empty() => put_list(values, shape, 0, &mut text),
@@ -21,39 +20,15 @@ pub fn yaml(node: &YamlNode, shape: &Shape) -> String {
     text
 }
 
-/// Returns `node` as JSON. Keys of one's own are kept at the top alone, as compose does it.
-pub fn json(node: &YamlNode) -> Value {
-    json_at(node, true)
-}
-
-fn json_at(node: &YamlNode, is_top: bool) -> Value {
-    match &node.value {
-        NodeValue::Null => Value::Null,
-        NodeValue::Boolean(value) => (*value).into(),
-        NodeValue::Integer(number) => match (i64::try_from(*number), u64::try_from(*number)) {
-            (Ok(number), _) => number.into(),
-            (_, Ok(number)) => number.into(),
-            _ => Value::Null,
-        },
-        NodeValue::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => (*number as i64).into(),
-        NodeValue::Float(number) => (*number).into(),
-        NodeValue::Text(text) => text.clone().into(),
-        NodeValue::List(values) => values.iter().map(|value| json_at(value, false)).collect::<Vec<_>>().into(),
-        NodeValue::Mapping(mapping) => {
-            let kept = mapping.iter().filter(|(key, _)| is_top || !key.starts_with("x-"));
-            let all: JsonMap<String, Value> =
-                kept.map(|(key, value)| (key.clone(), json_at(value, key.starts_with("x-")))).collect();
-            all.into()
-        }
-    }
+/// Returns text as a value on one line.
+pub fn scalar(content: &str) -> String {
+    let mut text = String::new();
+    put_text(content, 0, true, &mut text);
+    text
 }
 
 /// The entries of a mapping in their order, each with the shape of its value.
 fn entries<'a>(mapping: &'a NodeMapping, shape: &'a Shape) -> Vec<(&'a String, &'a YamlNode, &'a Shape)> {
-    let mut shape = shape;
-    while let Shape::Short(_, inner) | Shape::Unique(_, inner) = shape {
-        shape = inner;
-    }
     match shape {
         Shape::Record(fields) => {
             let own = fields
@@ -62,7 +37,7 @@ fn entries<'a>(mapping: &'a NodeMapping, shape: &'a Shape) -> Vec<(&'a String, &
             let others = mapping.iter().filter(|(key, _)| !fields.iter().any(|(name, _)| name == key));
             own.chain(others.map(|(key, node)| (key, node, &Shape::Any))).collect()
         }
-        Shape::Map(inner) => mapping.iter().map(|(key, node)| (key, node, *inner)).collect(),
+        Shape::Map(inner) | Shape::Named(inner) => mapping.iter().map(|(key, node)| (key, node, *inner)).collect(),
         _ => mapping.iter().map(|(key, node)| (key, node, &Shape::Any)).collect(),
     }
 }
@@ -80,6 +55,7 @@ fn put_mapping(mapping: &NodeMapping, shape: &Shape, indent: usize, text: &mut S
 }
 
 fn put_value(node: &YamlNode, shape: &Shape, indent: usize, text: &mut String) {
+    let shape = shape.plain(node);
     match &node.value {
         NodeValue::Mapping(mapping) if !mapping.is_empty() => {
             text.push('\n');
@@ -98,16 +74,13 @@ fn put_value(node: &YamlNode, shape: &Shape, indent: usize, text: &mut String) {
 }
 
 fn put_list(values: &[YamlNode], shape: &Shape, indent: usize, text: &mut String) {
-    let mut shape = shape;
-    while let Shape::Short(_, inner) | Shape::Unique(_, inner) = shape {
-        shape = inner;
-    }
     let shape = if let Shape::List(inner) = shape { inner } else { &Shape::Any };
     for value in values {
         if !text.ends_with("- ") {
             text.push_str(&" ".repeat(indent));
         }
         text.push_str("- ");
+        let shape = shape.plain(value);
         match &value.value {
             NodeValue::Mapping(mapping) if !mapping.is_empty() => put_mapping(mapping, shape, indent + 2, text),
             NodeValue::List(inner) if !inner.is_empty() => put_list(inner, shape, indent + 2, text),
@@ -137,9 +110,11 @@ fn put_scalar(node: &YamlNode, indent: usize, text: &mut String) {
 
 /// Writes text in the first style that it can have: plain, a block, in single quotation marks, in double ones.
 fn put_text(content: &str, indent: usize, is_key: bool, text: &mut String) {
-    let is_strange = |c: char| c == '\t' || (escape::is_hidden(c) && c != '\n');
-    let reads_otherwise = !matches!(scalar::resolve(content), NodeValue::Text(_)) || is_of_yaml_1_1(content);
-    if content.chars().any(is_strange) || reads_otherwise {
+    let is_strange = |c: char| c == '\t' || u32::from(c) > 0xffff || (escape::is_hidden(c) && c != '\n');
+    let reads_otherwise = !matches!(resolve(content), NodeValue::Text(_)) || is_of_yaml_1_1(content);
+    // As a key it would be read as what it takes its entries from.
+    let is_merge = is_key && content == "<<";
+    if content.chars().any(is_strange) || reads_otherwise || is_merge {
         return put_double_quoted(content, text);
     }
     if content.contains('\n') {
@@ -158,18 +133,29 @@ fn put_text(content: &str, indent: usize, is_key: bool, text: &mut String) {
 /// Truths and times of YAML 1.1, which older readers would not take for text.
 fn is_of_yaml_1_1(content: &str) -> bool {
     let truths = ["y", "yes", "n", "no", "on", "off"];
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit() || c == b'_');
+    let are_digits = |part: &str| part.bytes().all(|c| c.is_ascii_digit() || c == b'_');
+    // Numbers to the base of sixty, as in 1:30.
     let is_sixties = content.contains(':') && {
         let digits = content.strip_prefix(['-', '+']).unwrap_or(content);
-        let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
-        is_number(part) && whole.split(':').all(is_number)
+        let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+        let is_sixtieth = |part: &str| match part.as_bytes() {
+            [c] => c.is_ascii_digit(),
+            [first, second] => matches!(first, b'0'..=b'5') && second.is_ascii_digit(),
+            _ => false,
+        };
+        let mut parts = whole.split(':');
+        let first = parts.next().unwrap_or_default();
+        first.starts_with(|c: char| c.is_ascii_digit())
+            && are_digits(first)
+            && parts.all(is_sixtieth)
+            && are_digits(part)
     };
     let is_truth = truths.iter().any(|truth| {
         let mut capital = truth[..1].to_uppercase();
         capital.push_str(&truth[1..]);
         content == *truth || content == truth.to_uppercase() || content == capital
     });
-    is_truth || is_sixties || content == "<<" || content == "=" || is_date(content)
+    is_truth || is_sixties || is_date(content)
 }
 
 fn is_date(content: &str) -> bool {
@@ -231,7 +217,7 @@ fn put_double_quoted(content: &str, text: &mut String) {
             '\u{85}' => text.push_str("\\N"),
             '\u{2028}' => text.push_str("\\L"),
             '\u{2029}' => text.push_str("\\P"),
-            c if escape::is_hidden(c) => {
+            c if escape::is_hidden(c) || u32::from(c) > 0xffff => {
                 let code = u32::from(c);
                 text.push_str(&match code {
                     0..0x100 => format!("\\x{code:02X}"),

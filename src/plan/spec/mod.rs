@@ -1,6 +1,10 @@
 //! What the user asks for, before it is expanded for each platform: `ocibake.toml`, the flags, or one over the other.
 
+mod images;
+mod links;
 mod read;
+
+pub use images::{DockerfileTable, ImageTable, TableRecipe};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use super::{AddOrigin, AddSpec, LayerSpec, Libc, Spec};
 use crate::error::{Error, Result};
 use crate::oci::{Healthcheck, Map, Platform, Reference, Settings};
 use crate::plan::annotation::PlacedAnnotations;
-use crate::plan::table::{TomlDocument, TomlTable, TomlValue};
+use crate::plan::table::{TomlDocument, TomlValue};
 use crate::plan::{About, Owner, setting};
 use crate::tree::Mode;
 
@@ -16,13 +16,17 @@ impl Spec {
         let document = TomlDocument { file, text };
         let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
         let root = document.root(entries.get_ref());
+        if let Some(images) = root.take("image") {
+            let error = Error::input(format!("{file} has a table for each of several images"));
+            return Err(images.blame_key(error.with_hint(format!("build them with `ocibake bake -f {file}`"))));
+        }
         let spec = Spec {
             name: root.take("name").map(|value| value.parse(name)).transpose()?,
             base: root.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
             platforms: root.take("platforms").map(platforms).transpose()?.unwrap_or_default(),
             index: root.take("index").map(|value| value.boolean()).transpose()?,
             libc: root.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
-            about: about(&root)?,
+            about: about(&|key| root.take(key))?,
             layers: root.take("layer").map(layers).transpose()?.unwrap_or_default(),
             config: root.take("config").map(config).transpose()?.unwrap_or_default(),
             labels: root.take("labels").map(pairs).transpose()?.unwrap_or_default(),
@@ -34,7 +38,7 @@ impl Spec {
     }
 }
 
-fn name(text: &str) -> Result<Reference> {
+pub(super) fn name(text: &str) -> Result<Reference> {
     let reference: Reference = text.parse()?;
     if reference.tag().is_some() || reference.digest().is_some() {
         return Err(Error::input(format!("the name `{text}` has a tag or a digest"))
@@ -43,7 +47,7 @@ fn name(text: &str) -> Result<Reference> {
     Ok(reference)
 }
 
-fn platforms(value: TomlValue) -> Result<Vec<Platform>> {
+pub(super) fn platforms(value: TomlValue) -> Result<Vec<Platform>> {
     let mut platforms = Vec::new();
     for element in value.list()? {
         element.parse(|text| setting::add_platform(&mut platforms, text))?;
@@ -54,8 +58,9 @@ fn platforms(value: TomlValue) -> Result<Vec<Platform>> {
     Ok(platforms)
 }
 
-fn about(root: &TomlTable) -> Result<About> {
-    let text = |key| root.take(key).map(|value| value.text()).transpose();
+/// Reads what an image is about; `take` returns the value of a key.
+pub(super) fn about<'a>(take: &dyn Fn(&'static str) -> Option<TomlValue<'a>>) -> Result<About> {
+    let text = |key| take(key).map(|value| value.text()).transpose();
     Ok(About {
         title: text("title")?,
         description: text("description")?,
@@ -69,7 +74,7 @@ fn about(root: &TomlTable) -> Result<About> {
     })
 }
 
-fn layers(value: TomlValue) -> Result<Vec<LayerSpec>> {
+pub(super) fn layers(value: TomlValue) -> Result<Vec<LayerSpec>> {
     let list = value.list()?;
     if list.is_empty() {
         return Err(value.blame(Error::input("`layer` is empty").with_hint("leave the key out instead")));
@@ -131,7 +136,7 @@ fn exclude(value: TomlValue) -> Result<Vec<String>> {
     patterns.iter().map(|pattern| pattern.parse(|text| super::check_exclude(text).map(|()| text.to_owned()))).collect()
 }
 
-fn config(value: TomlValue) -> Result<Settings> {
+pub(super) fn config(value: TomlValue) -> Result<Settings> {
     let table = value.table()?;
     let mut settings = Settings::default();
     let command = |key| table.take(key).map(|value| value.strings()).transpose();
@@ -223,7 +228,7 @@ fn retries(value: TomlValue) -> Result<u64> {
     number.map(u64::from).ok_or_else(|| value.blame(Error::input("`retries` is not a number of times, 0 or more")))
 }
 
-fn pairs(value: TomlValue) -> Result<Map<String>> {
+pub(super) fn pairs(value: TomlValue) -> Result<Map<String>> {
     let mut pairs = Map::new();
     for entry in value.table()?.entries() {
         let key = setting::label_key(entry.key).map_err(|error| entry.blame_key(error))?;

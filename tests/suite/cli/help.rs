@@ -13,6 +13,7 @@ const COMMANDS: &[&[&str]] = &[
     &["copy"],
     &["inspect"],
     &["ls"],
+    &["resolve"],
     &["tags"],
     &["login"],
     &["logout"],

@@ -11,4 +11,6 @@ mod ls;
 mod progress;
 mod quantity;
 mod screen;
+mod timings;
+mod timings_page;
 mod warning;

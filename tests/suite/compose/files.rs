@@ -154,13 +154,13 @@ fn a_file_may_come_on_standard_input() {
 #[test]
 fn questions_have_short_answers() {
     let case = Case::of(
-        "services: {a: {image: 'x:${T:-1}', volumes: ['v:/v']}, b: {build: ., depends_on: [a]}}\nvolumes: {v: {}, w: {}}\nx-own: $${N}${M:?no}\n",
+        "services: {a: {image: 'x:${T:-1}', volumes: ['vol:/v']}, b: {build: ., depends_on: [a]}}\nvolumes: {vol: {}, w: {}}\nx-own: $${N}${M:?no}\n",
     )
     .variable("M", "m");
     let answer = |arguments: &[&str]| case.run(&[&["config"], arguments].concat()).success().stdout;
     assert_eq!(answer(&["--services"]), "a\nb\n");
     assert_eq!(answer(&["--images"]), "x:1\nproject-b\n");
-    assert_eq!(answer(&["--volumes"]), "v\n");
+    assert_eq!(answer(&["--volumes"]), "vol\n");
     assert_eq!(answer(&["-q"]), "");
     assert!(answer(&["--environment"]).contains("M=m\n"));
     let variables = answer(&["--variables"]);
@@ -182,7 +182,7 @@ services:
       default: null
     volumes:
       - type: volume
-        source: v
+        source: vol
         target: /v
         volume: {}
   b:
@@ -199,8 +199,8 @@ networks:
   default:
     name: project_default
 volumes:
-  v:
-    name: project_v
+  vol:
+    name: project_vol
 x-own: $${N}m
 "
     );

@@ -81,8 +81,8 @@ fn names_do_nothing_to_a_terminal() {
         let outcome = Case::of(file).run(arguments).failure(1);
         assert!(!outcome.stderr.contains(['\u{1b}', '\u{202e}']), "{:?}", outcome.stderr);
     }
-    let case = Case::of("services: {\"a\\e[31m\": {image: \"x\\e[0m\"}}\n");
-    for arguments in [&["config", "--services"][..], &["config", "--images"], &["config"]] {
+    let case = Case::of("services: {a: {image: \"x\\e[0m\", profiles: [\"\\e[31m\", '']}}\n");
+    for arguments in [&["config", "--profiles"][..], &["config", "--images"], &["config"]] {
         let outcome = case.run(arguments).success();
         assert!(!outcome.stdout.contains('\u{1b}'), "{:?}", outcome.stdout);
     }
@@ -107,4 +107,21 @@ fn what_never_ends_is_not_read_to_its_end() {
     let case = Case::of("services: {a: {image: x, env_file: /dev/zero}}");
     case.run(&["config"]).failure(1).says(&["it is larger than 4194304 bytes"]);
     case.run(&["-f", "/dev/zero", "config"]).failure(1).says(&["it is larger than 4194304 bytes"]);
+}
+
+#[test]
+fn what_is_laid_over_much_is_not_compared_with_all_of_it() {
+    let ranges = |from: usize| -> String {
+        let ranges: Vec<String> = (from..from + 5_000).map(|number| format!("{{subnet: s{number}}}")).collect();
+        format!("networks: {{n: {{ipam: {{config: [{}]}}}}}}\n", ranges.join(", "))
+    };
+    let (one, two) = (ranges(0) + "services: {a: {image: x, networks: [n]}}\n", ranges(5_000));
+    let case = Case::new(&[("compose.yaml", &one), ("compose.override.yaml", &two)]);
+    case.run(&["config"]).failure(1).says(&["these are too many address ranges to be laid over each other"]);
+    let hosts = |first: u8| -> String {
+        let hosts: Vec<String> = (0..20_000).map(|number| format!("h{number}={first}.0.0.1")).collect();
+        format!("services: {{a: {{image: x, extra_hosts: [{}]}}}}\n", hosts.join(", "))
+    };
+    let (one, two) = (hosts(1), hosts(2));
+    Case::new(&[("compose.yaml", &one), ("compose.override.yaml", &two)]).run(&["config", "-q"]).success();
 }

@@ -6,7 +6,9 @@ use super::Case;
 
 /// The key of the service `a`, as both files say it together.
 fn merged(key: &str, first: &str, second: &str) -> Value {
-    let file = |value: &str| format!("services:\n  a:\n    image: x\n    {key}: {value}\n");
+    let file = |value: &str| {
+        format!("services:\n  a:\n    image: x\n    {key}: {value}\nsecrets: {{s: {{file: ./s}}, t: {{file: ./t}}}}\n")
+    };
     let case = Case::new(&[("compose.yaml", &file(first)), ("compose.override.yaml", &file(second))]);
     case.service("a")[key].clone()
 }
@@ -15,7 +17,16 @@ fn merged(key: &str, first: &str, second: &str) -> Value {
 fn every_rule_of_merging() {
     for (key, first, second, expected) in [
         ("hostname", "one", "two", json!("two")),
-        ("hostname", "one", "null", json!(null)),
+        ("hostname", "one", "null", json!("one")),
+        ("hostname", "one", "!reset null", json!(null)),
+        ("command", "[a, b]", "null", json!(null)),
+        ("security_opt", "[a]", "[b]", json!(["a", "b"])),
+        (
+            "secrets",
+            "[s]",
+            "[{source: t, target: /run/secrets/s}]",
+            json!([{"source": "t", "target": "/run/secrets/s"}]),
+        ),
         ("command", "[a, b]", "[c]", json!(["c"])),
         ("entrypoint", "a b", "[]", json!([])),
         ("cap_add", "[A, B]", "[B, C]", json!(["A", "B", "C"])),
@@ -70,7 +81,7 @@ fn every_rule_of_merging() {
             "build",
             "{extra_hosts: ['a:1', 'b:2']}",
             "{extra_hosts: {a: '3'}}",
-            json!({"context": "/P", "dockerfile": "Dockerfile", "extra_hosts": ["a=3", "b=2"]}),
+            json!({"context": "/P", "dockerfile": "Dockerfile", "extra_hosts": ["a=1", "a=3", "b=2"]}),
         ),
         (
             "build",
@@ -79,6 +90,13 @@ fn every_rule_of_merging() {
             json!({"context": "/P", "dockerfile": "Dockerfile", "args": {"B": "2"}}),
         ),
         ("x-own", "{a: 1, b: 2}", "{b: 3}", json!(null)),
+        (
+            "deploy",
+            "{replicas: 2, labels: {a: 1}}",
+            "{labels: [a=2]}",
+            json!({"replicas": 2, "labels": {"a": "2"}, "resources": {}, "placement": {}}),
+        ),
+        ("gpus", "all", "[{count: 1}]", json!([{"count": -1}, {"count": 1}])),
     ] {
         let mut found = merged(key, first, second);
         match key {
@@ -132,8 +150,27 @@ fn what_does_not_fit_together_is_refused() {
 #[test]
 fn an_override_adds_services_and_takes_them_away() {
     let case = Case::new(&[
-        ("compose.yaml", "services: {a: {image: x}, b: {image: x}}\nvolumes: {v: {}}\n"),
-        ("compose.override.yaml", "services: {b: !reset null, c: {image: y, volumes: ['v:/v']}}\n"),
+        ("compose.yaml", "services: {a: {image: x}, b: {image: x}}\nvolumes: {vol: {}}\n"),
+        ("compose.override.yaml", "services: {b: !reset null, c: {image: y, volumes: ['vol:/v']}}\n"),
     ]);
     assert_eq!(case.run(&["config", "--services"]).success().stdout, "a\nc\n");
+}
+
+#[test]
+fn address_ranges_of_one_subnet_are_laid_over_each_other() {
+    let case = Case::new(&[
+        (
+            "compose.yaml",
+            "services: {a: {image: x, networks: [n]}}\nnetworks: {n: {labels: {q: 1}, ipam: {config: [{subnet: 10.0.0.0/8}]}}}\nx-own: {a: 1}\n",
+        ),
+        (
+            "compose.override.yaml",
+            "networks: {n: {labels: [q=2], ipam: {config: [{subnet: 10.0.0.0/8, gateway: 10.0.0.1}]}}}\nx-own: {b: 2}\n",
+        ),
+    ]);
+    let whole = case.config(&[]);
+    let network = &whole["networks"]["n"];
+    assert_eq!(network["ipam"], json!({"config": [{"subnet": "10.0.0.0/8", "gateway": "10.0.0.1"}]}));
+    assert_eq!(network["labels"], json!({"q": "2"}));
+    assert_eq!(whole["x-own"], json!({"a": 1, "b": 2}));
 }

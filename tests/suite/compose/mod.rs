@@ -1,7 +1,9 @@
 //! Compose files: how they are read, and what is built, pushed and printed of them.
 
+mod exact;
 mod files;
 mod forms;
+mod health;
 mod hostile;
 mod images;
 mod merge;
@@ -64,6 +66,13 @@ impl Case {
         let outcome = self.run(&[arguments, &["config", "--format", "json"]].concat()).success();
         let text = outcome.stdout.replace(self.path().to_str().unwrap(), "/P");
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// The project as these words, with `config` among them, have it.
+    #[track_caller]
+    fn config_of(&self, arguments: &[&str]) -> Value {
+        let outcome = self.run(&[arguments, &["--format", "json"]].concat()).success();
+        serde_json::from_str(&outcome.stdout).unwrap()
     }
 
     /// One service as `compose config` has it.

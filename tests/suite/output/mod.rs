@@ -12,4 +12,5 @@ mod index_command;
 mod peers;
 mod rebase;
 mod rootfs;
+mod system_archive;
 mod written;

@@ -2,8 +2,10 @@
 
 mod base_spec;
 mod join;
+mod image_tables;
 mod hcl;
 mod label;
+mod mention;
 mod mode;
 mod names;
 mod reference;

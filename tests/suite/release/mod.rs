@@ -5,6 +5,7 @@ mod push;
 mod push_again;
 mod push_names;
 mod ratchet;
+mod resolve;
 mod rollback;
 mod tag_plan;
 mod tags;

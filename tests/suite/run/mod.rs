@@ -11,7 +11,7 @@ mod chroot_proc;
 mod chroot_proc_docker;
 mod chroot_proc_hostile;
 mod confined;
-mod dockerfile;
+pub mod dockerfile;
 mod ends;
 mod engine;
 mod find;

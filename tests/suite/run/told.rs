@@ -65,7 +65,7 @@ fn events_tell_how_each_command_ended() {
     let started = of("command-started");
     assert_eq!(started.len(), 3);
     let expected = json!({
-        "event": "command-started", "command": 2, "title": "RUN true", "stage": "stage-1",
+        "event": "command-started", "command": 2, "index": 3, "title": "RUN true", "stage": "stage-1",
         "platform": "linux/amd64", "step": 1, "line": 5,
     });
     assert_eq!(started[1], &expected);

@@ -8,6 +8,7 @@
 pub mod authority;
 pub mod base;
 pub mod contained;
+pub mod chromium;
 pub mod container;
 pub mod containerd;
 pub mod damage;

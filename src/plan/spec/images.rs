@@ -1,0 +1,370 @@
+//! Reads the tables `[image.NAME]` of an `ocibake.toml` that has several images.
+
+use std::str::FromStr;
+
+use toml::de::DeTable;
+
+use super::Spec;
+use super::links::{self, LinkedImage};
+use super::read::{about, config, layers, name, pairs, platforms};
+use crate::error::{Error, ErrorKind, Excerpt, Result};
+use crate::oci::{Map, Platform, Reference};
+use crate::plan::inherit::laid_over;
+use crate::plan::quantity::Size;
+use crate::plan::table::{TomlDocument, TomlTable, TomlValue};
+use crate::plan::{
+    About, ContextPlace, Entitlement, HostEntry, NamedAgent, NamedSecret, ResourceLimit, RunNetwork, context_name,
+};
+
+/// One image of several: what its table says, over what stands at the top of the file for all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageTable {
+    /// The name of the table.
+    pub name: String,
+    /// Where that stands.
+    pub place: Excerpt,
+    /// `tags`, as they were written: names of the image, with or without a tag.
+    pub tags: Vec<String>,
+    /// `context`; the file's own directory if there is none.
+    pub context: Option<String>,
+    /// What it is made of.
+    pub recipe: TableRecipe,
+}
+
+/// What an image is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TableRecipe {
+    /// Of layers, as in a file with one image.
+    Layers(Box<Spec>),
+    /// Of a Dockerfile.
+    Dockerfile(Box<DockerfileTable>),
+}
+
+/// What a build of a Dockerfile is asked for. Texts are checked, and kept as flags of a build have them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DockerfileTable {
+    /// `dockerfile`, relative to the context.
+    pub dockerfile: Option<String>,
+    /// `dockerfile-inline`: what it says.
+    pub dockerfile_inline: Option<String>,
+    /// `target`: the stage.
+    pub target: Option<String>,
+    /// `args`.
+    pub args: Map<String>,
+    /// `contexts` by their names: places as `--build-context` has them, and `target:NAME` for another image.
+    pub contexts: Map<String>,
+    /// `platforms`.
+    pub platforms: Vec<Platform>,
+    /// `index`.
+    pub index: Option<bool>,
+    /// The facts that become standard labels and annotations.
+    pub about: About,
+    /// `labels`.
+    pub labels: Map<String>,
+    /// `annotations`.
+    pub annotations: Map<String>,
+    /// `secret`.
+    pub secrets: Vec<String>,
+    /// `ssh`.
+    pub ssh: Vec<String>,
+    /// `cache-from`.
+    pub cache_from: Vec<String>,
+    /// `network`.
+    pub network: Option<String>,
+    /// `no-cache`.
+    pub no_cache: Option<bool>,
+    /// `no-cache-filter`.
+    pub no_cache_filter: Vec<String>,
+    /// `pull`.
+    pub pull: Option<bool>,
+    /// `shm-size`.
+    pub shm_size: Option<String>,
+    /// `ulimits`.
+    pub ulimits: Vec<String>,
+    /// `extra-hosts`: addresses by names.
+    pub extra_hosts: Map<String>,
+    /// `entitlements`.
+    pub entitlements: Vec<String>,
+}
+
+/// The keys that all images may have; those at the beginning name one image.
+const OWN_KEYS: &[&str] = &["name", "tags"];
+const COMMON_KEYS: &[&str] = &[
+    "context",
+    "platforms",
+    "index",
+    "labels",
+    "annotations",
+    "title",
+    "description",
+    "vendor",
+    "url",
+    "source",
+    "licenses",
+    "version",
+    "documentation",
+    "authors",
+];
+
+/// The keys of an image that is made of layers.
+const LAYER_KEYS: &[&str] = &["layer", "base", "config", "libc"];
+
+/// The keys of an image that has a Dockerfile.
+const DOCKERFILE_KEYS: &[&str] = &[
+    "dockerfile",
+    "dockerfile-inline",
+    "target",
+    "args",
+    "contexts",
+    "secret",
+    "ssh",
+    "cache-from",
+    "network",
+    "no-cache",
+    "no-cache-filter",
+    "pull",
+    "shm-size",
+    "ulimits",
+    "extra-hosts",
+    "entitlements",
+];
+
+/// The most images of one file.
+const MOST_IMAGES: usize = 1000;
+
+impl ImageTable {
+    /// Reads the images of an `ocibake.toml`, in their order; `file` is its name in errors. None if it has no tables `image`, so
+    /// that it is a [`Spec`]. What stands at the top is for all images: a key of an image goes before it; labels, annotations,
+    /// arguments, contexts, hosts and settings come together, and layers stand on those of the top.
+    pub fn parse_all(file: &str, text: &str) -> Result<Option<Vec<ImageTable>>> {
+        let document = TomlDocument { file, text };
+        let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
+        let top = document.root(entries.get_ref());
+        let Some(images) = top.take("image") else { return Ok(None) };
+        let tables = images.table()?;
+        let known = || [COMMON_KEYS, LAYER_KEYS, DOCKERFILE_KEYS].into_iter().flatten();
+        known().for_each(|key| top.know(key));
+        if let Some(key) = OWN_KEYS.iter().find_map(|key| top.take(key)) {
+            let error = Error::input(format!("`{}` at the top would name all images alike", key.key));
+            return Err(key.blame_key(error.with_hint("write it below `[image.NAME]`")));
+        }
+        top.finish()?;
+        let entries = tables.entries();
+        if entries.len() > MOST_IMAGES {
+            return Err(images.blame_key(Error::input(format!("{file} has more than {MOST_IMAGES} images"))));
+        }
+        let mut read = Vec::new();
+        for entry in entries {
+            let own = entry.table()?;
+            known().chain(OWN_KEYS).for_each(|key| own.know(key));
+            own.finish()?;
+            read.push(Layered { own: &own, top: &top }.image(&entry)?);
+        }
+        if read.is_empty() {
+            return Err(
+                images.blame_key(Error::input("`image` has no images").with_hint("write one as `[image.NAME]`"))
+            );
+        }
+        links::check(&read.iter().map(ImageTable::linked).collect::<Vec<_>>())?;
+        Ok(Some(read))
+    }
+
+    /// Returns the other images that it takes from.
+    pub fn links(&self) -> impl Iterator<Item = &str> {
+        let contexts = match &self.recipe {
+            TableRecipe::Dockerfile(table) => Some(&table.contexts),
+            TableRecipe::Layers(_) => None,
+        };
+        contexts.into_iter().flat_map(|contexts| contexts.values()).filter_map(|place| links::linked(place))
+    }
+
+    fn linked(&self) -> LinkedImage<'_> {
+        LinkedImage { name: &self.name, place: &self.place, links: self.links().collect() }
+    }
+}
+
+/// A table, and what stands at the top.
+struct Layered<'t, 'a> {
+    own: &'t TomlTable<'a>,
+    top: &'t TomlTable<'a>,
+}
+
+impl<'a> Layered<'_, 'a> {
+    fn image(&self, entry: &TomlValue<'a>) -> Result<ImageTable> {
+        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+        if entry.key.is_empty() || !entry.key.chars().all(is_letter) {
+            let error = Error::input(format!("`{}` is no name of an image here", entry.key));
+            return Err(
+                entry.blame_key(error.with_hint("it has letters, digits, `_` and `-`; other names go into `tags`"))
+            );
+        }
+        let (of_layers, of_dockerfile) = (first(self.own, LAYER_KEYS), first(self.own, DOCKERFILE_KEYS));
+        let has_layers = match (of_layers, of_dockerfile) {
+            (Some(layer), Some(dockerfile)) => {
+                let message =
+                    format!("`{}` makes an image of layers, and `{}` one of a Dockerfile", layer.key, dockerfile.key);
+                return Err(layer.blame_key(Error::input(message).with_hint("an image is made of one of both")));
+            }
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => first(self.top, LAYER_KEYS).is_some() && first(self.top, DOCKERFILE_KEYS).is_none(),
+        };
+        Ok(ImageTable {
+            name: entry.key.to_owned(),
+            place: entry.key_place(),
+            tags: self.tags()?,
+            context: self.text("context")?,
+            recipe: match has_layers {
+                true => TableRecipe::Layers(Box::new(self.spec()?)),
+                false => TableRecipe::Dockerfile(Box::new(self.dockerfile()?)),
+            },
+        })
+    }
+
+    fn tags(&self) -> Result<Vec<String>> {
+        let name = self.own.take("name").map(|value| value.parse(name)).transpose()?;
+        let tag = |value: TomlValue| {
+            value.parse(|text| match text.parse::<Reference>()?.digest() {
+                None => Ok(text.to_owned()),
+                Some(_) => {
+                    Err(Error::input(format!("`{text}` has a digest, and no image has that before it is built")))
+                }
+            })
+        };
+        let tags = self.own.take("tags").map(|value| value.list()).transpose()?.unwrap_or_default();
+        let mut tags = tags.into_iter().map(tag).collect::<Result<Vec<_>>>()?;
+        tags.extend(name.filter(|_| tags.is_empty()).map(|name| name.name()));
+        Ok(tags)
+    }
+
+    fn spec(&self) -> Result<Spec> {
+        let below = self.top.take("config").map(config).transpose()?.unwrap_or_default();
+        let own = self.own.take("config").map(config).transpose()?.unwrap_or_default();
+        let mut all = Vec::new();
+        for table in [self.top, self.own] {
+            all.extend(table.take("layer").map(layers).transpose()?.unwrap_or_default());
+        }
+        Ok(Spec {
+            name: self.own.take("name").map(|value| value.parse(name)).transpose()?,
+            base: self.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
+            platforms: self.platforms()?,
+            index: self.boolean("index")?,
+            libc: self.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
+            about: about(&|key| self.take(key))?,
+            layers: all,
+            config: laid_over(below, &own),
+            labels: self.pairs("labels")?,
+            annotations: self.pairs("annotations")?,
+            ..Spec::default()
+        })
+    }
+
+    fn dockerfile(&self) -> Result<DockerfileTable> {
+        let table = DockerfileTable {
+            dockerfile: self.text("dockerfile")?,
+            dockerfile_inline: self.text("dockerfile-inline")?,
+            target: self.text("target")?,
+            args: self.texts_by_name("args", |_, _| Ok(()))?,
+            contexts: self.texts_by_name("contexts", check_context)?,
+            platforms: self.platforms()?,
+            index: self.boolean("index")?,
+            about: about(&|key| self.take(key))?,
+            labels: self.pairs("labels")?,
+            annotations: self.pairs("annotations")?,
+            secrets: self.texts::<NamedSecret>("secret")?,
+            ssh: self.texts::<NamedAgent>("ssh")?,
+            cache_from: self.lines("cache-from", |_| Ok(()))?,
+            network: self.checked::<RunNetwork>("network")?,
+            no_cache: self.boolean("no-cache")?,
+            no_cache_filter: self.lines("no-cache-filter", |_| Ok(()))?,
+            pull: self.boolean("pull")?,
+            shm_size: self.checked::<Size>("shm-size")?,
+            ulimits: self.texts::<ResourceLimit>("ulimits")?,
+            extra_hosts: self.texts_by_name("extra-hosts", |name, address| {
+                format!("{name}={address}").parse::<HostEntry>().map(drop)
+            })?,
+            entitlements: self.texts::<Entitlement>("entitlements")?,
+        };
+        match (self.own.take("dockerfile"), self.own.take("dockerfile-inline")) {
+            (Some(_), Some(inline)) => Err(inline.blame_key(Error::input("there is a `dockerfile`, too"))),
+            // The nearer of both counts.
+            (Some(_), None) => Ok(DockerfileTable { dockerfile_inline: None, ..table }),
+            (None, Some(_)) => Ok(DockerfileTable { dockerfile: None, ..table }),
+            (None, None) => Ok(table),
+        }
+    }
+
+    /// Returns what the image says, or what is said for all.
+    fn take(&self, key: &'static str) -> Option<TomlValue<'a>> {
+        self.own.take(key).or_else(|| self.top.take(key))
+    }
+
+    fn text(&self, key: &'static str) -> Result<Option<String>> {
+        self.take(key).map(|value| value.text()).transpose()
+    }
+
+    fn boolean(&self, key: &'static str) -> Result<Option<bool>> {
+        self.take(key).map(|value| value.boolean()).transpose()
+    }
+
+    fn platforms(&self) -> Result<Vec<Platform>> {
+        Ok(self.take("platforms").map(platforms).transpose()?.unwrap_or_default())
+    }
+
+    /// Returns the text of `key`, which is one of a `T`.
+    fn checked<T: FromStr<Err = Error>>(&self, key: &'static str) -> Result<Option<String>> {
+        let checked = |value: TomlValue| value.parse(|text| is::<T>(text).map(|()| text.to_owned()));
+        self.take(key).map(checked).transpose()
+    }
+
+    /// Returns the texts of a list, each of which is one of a `T`.
+    fn texts<T: FromStr<Err = Error>>(&self, key: &'static str) -> Result<Vec<String>> {
+        self.lines(key, is::<T>)
+    }
+
+    fn lines(&self, key: &'static str, check: impl Fn(&str) -> Result<()>) -> Result<Vec<String>> {
+        let list = self.take(key).map(|value| value.list()).transpose()?.unwrap_or_default();
+        list.into_iter()
+            .map(|value| value.text().and_then(|text| value.parse(|_| check(&text)).map(|()| text)))
+            .collect()
+    }
+
+    fn pairs(&self, key: &'static str) -> Result<Map<String>> {
+        let mut all = Map::new();
+        for table in [self.top, self.own] {
+            all.extend(table.take(key).map(pairs).transpose()?.unwrap_or_default());
+        }
+        Ok(all)
+    }
+
+    fn texts_by_name(&self, key: &'static str, check: impl Fn(&str, &str) -> Result<()>) -> Result<Map<String>> {
+        let mut all = Map::new();
+        for table in [self.top, self.own] {
+            let Some(value) = table.take(key) else { continue };
+            for entry in value.table()?.entries() {
+                entry.parse(|text| check(entry.key, text))?;
+                all.insert(entry.key.to_owned(), entry.string()?.to_owned());
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn first<'a>(table: &TomlTable<'a>, keys: &[&'static str]) -> Option<TomlValue<'a>> {
+    keys.iter().find_map(|key| table.take(key))
+}
+
+/// Refuses a text that is none of a `T`; what is wrong with it is wrong in the file.
+fn is<T: FromStr<Err = Error>>(text: &str) -> Result<()> {
+    text.parse::<T>().map(drop).map_err(|error| Error { kind: ErrorKind::Input, ..error })
+}
+
+fn check_context(name: &str, place: &str) -> Result<()> {
+    if context_name(name).is_none() {
+        return Err(Error::input(format!("`{name}` cannot be the name of a context")));
+    }
+    match links::linked(place) {
+        Some(_) => Ok(()),
+        None => is::<ContextPlace>(place),
+    }
+}
