@@ -137,8 +137,9 @@ pub fn record(path: &Path) -> Result<Record> {
         told.extend(targets.filter_map(|target| target.get_mut(RELEASE).map(Value::take)));
     }
     if told.is_empty() {
-        return Err(Error::input(format!("{what} has no record of a push"))
-            .with_hint("`ocibake push --metadata-file FILE` writes one; that of a build sets no tags to go back from"));
+        return Err(Error::input(format!("{what} has no record of a push")).with_hint(
+            "`ocibake push --metadata-file FILE` writes one; that of a build sets no tags to go back from",
+        ));
     }
     let mut whole = Record { complete: true, tags: Vec::new() };
     for value in told {

@@ -115,7 +115,9 @@ impl Wishes {
             for path in paths {
                 let shown = shown(path, &here);
                 match both(path) {
-                    true if key == "fs.read" => missing.push((format!("to read and write {shown}"), format!("fs={shown}"))),
+                    true if key == "fs.read" => {
+                        missing.push((format!("to read and write {shown}"), format!("fs={shown}")))
+                    }
                     true => {}
                     false => missing.push((format!("{wish} {shown}"), format!("{key}={shown}"))),
                 }

@@ -13,7 +13,9 @@ use super::remote::RemoteFiles;
 use super::request::{TargetRequest, TargetSurroundings};
 use super::variables::VariableSources;
 use crate::build::RunShell;
-use crate::cli::build::{Beforehand, BuildRequest, BuiltTarget, Delivery, NamedRequest, Together, of_build, secret, shell};
+use crate::cli::build::{
+    Beforehand, BuildRequest, BuiltTarget, Delivery, NamedRequest, Together, of_build, secret, shell,
+};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::image_refs;
@@ -168,7 +170,9 @@ impl Means<'_> {
             iter::once("ocibake bake").chain(requests.iter().map(|request| request.name.as_str())).collect();
         let built = self.with_requests(requests, (&releases, &releases_of), |builds| {
             let together = self.together(builds, file);
-            arguments.timings.record(&title.join(" "), self.reporter, |progress| together.run(self.environment, progress))
+            arguments
+                .timings
+                .record(&title.join(" "), self.reporter, |progress| together.run(self.environment, progress))
         })?;
         if let Some(path) = &arguments.image_refs {
             let named = |target: &'_ BuiltTarget| (target.names.clone(), target.built.root.digest);
@@ -184,11 +188,7 @@ impl Means<'_> {
         }
     }
 
-    fn together<'b>(
-        &'b self,
-        requests: &'b [NamedRequest<'b>],
-        metadata_file: Option<&'b Path>,
-    ) -> Together<'b> {
+    fn together<'b>(&'b self, requests: &'b [NamedRequest<'b>], metadata_file: Option<&'b Path>) -> Together<'b> {
         let arguments = self.order.arguments;
         let outputs = if arguments.release.is_dry_run() { &[][..] } else { &arguments.output[..] };
         Together { requests, outputs, metadata_file }

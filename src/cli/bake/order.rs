@@ -11,7 +11,8 @@ pub fn in_order(targets: Vec<TargetRequest>) -> Vec<TargetRequest> {
     let mut ordered = Vec::with_capacity(left.len());
     while !left.is_empty() {
         let is_ready = |target: &TargetRequest| !target.takes_from.iter().any(|other| left.contains_key(other));
-        let ready: Vec<String> = left.values().filter(|target| is_ready(target)).map(|target| target.name.clone()).collect();
+        let ready: Vec<String> =
+            left.values().filter(|target| is_ready(target)).map(|target| target.name.clone()).collect();
         if ready.is_empty() {
             ordered.extend(std::mem::take(&mut left).into_values());
         }

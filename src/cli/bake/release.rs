@@ -72,7 +72,9 @@ impl BakeReleaseFlags {
             for other in &all {
                 if let Some(name) = release.asked.iter().find(|name| other.asked.contains(name)) {
                     let message = format!("the targets {} and {} would both be {name}", other.name, release.name);
-                    return Err(Error::input(message).with_hint("give one of them other `tags`, whose repository counts"));
+                    return Err(
+                        Error::input(message).with_hint("give one of them other `tags`, whose repository counts")
+                    );
                 }
             }
             all.push(release);
@@ -81,7 +83,8 @@ impl BakeReleaseFlags {
     }
 
     fn of_target(&self, request: &TargetRequest, tag: &str, environment: &Environment) -> Result<TargetRelease> {
-        let of_target = |error: Error| Error { message: format!("target {}: {}", request.name, error.message), ..error };
+        let of_target =
+            |error: Error| Error { message: format!("target {}: {}", request.name, error.message), ..error };
         let checkout = if request.context.is_dir() { &*request.context } else { Path::new(".") };
         let mut release =
             TargetRelease { name: request.name.clone(), targets: Vec::new(), tag: tag.to_owned(), asked: Vec::new() };
@@ -119,7 +122,8 @@ fn repositories(request: &TargetRequest, registry: Option<&str>) -> Vec<String> 
         let Some(registry) = registry.map(|registry| registry.trim_end_matches('/')) else { return short.to_owned() };
         let path = short.strip_prefix(name.registry()).map_or(short, |path| path.trim_start_matches('/'));
         // What the registry ends with need not be said twice.
-        let rest = path.split_once('/').filter(|(team, _)| registry.ends_with(&format!("/{team}"))).map(|(_, rest)| rest);
+        let rest =
+            path.split_once('/').filter(|(team, _)| registry.ends_with(&format!("/{team}"))).map(|(_, rest)| rest);
         match short.strip_prefix(registry).is_some_and(|rest| rest.starts_with('/')) {
             true => short.to_owned(),
             false => format!("{registry}/{}", rest.unwrap_or(path)),
@@ -175,7 +179,12 @@ impl<'a> SystemRelease<'a> {
     /// Returns the release of a target; none for one that gets no tags.
     pub fn release<'b>(&'b self, name: &str, keepers: &'b [Keeper<'b>]) -> Option<Release<'b>> {
         let (release, keep) = self.releases.iter().zip(keepers).find(|(release, _)| release.name == name)?;
-        Some(Release { targets: &release.targets, immutable: self.immutable, undo: self.undo.as_deref(), keep: &**keep })
+        Some(Release {
+            targets: &release.targets,
+            immutable: self.immutable,
+            undo: self.undo.as_deref(),
+            keep: &**keep,
+        })
     }
 
     /// Returns lines that say what would become of each tag.
