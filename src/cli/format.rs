@@ -80,6 +80,10 @@ impl Format {
         };
         let template = Template::new("format")
             .func("json", move |args| Ok(Value::String(args.first().map_or_else(|| "null".to_owned(), json).into())))
+            .func("index", |args| match args {
+                [value, keys @ ..] => keys.iter().try_fold(value.clone(), |value, key| element(&value, key)),
+                [] => Ok(Value::Nil),
+            })
             .func("lower", move |args| words(args, str::to_lowercase))
             .func("upper", move |args| words(args, str::to_uppercase))
             .func("title", move |args| words(args, titled))
@@ -130,6 +134,20 @@ impl FromStr for Format {
         let format = Format { template, is_table, is_readable: false };
         format.parsed()?;
         Ok(format)
+    }
+}
+
+/// Returns what `index` finds. A map of text, as labels are, has empty text under each key that it lacks, and so has one that is
+/// not there at all.
+fn element(value: &Value, key: &Value) -> gotmpl::Result<Value> {
+    let is_of_text = match value {
+        Value::Nil => true,
+        Value::Map(members) => members.values().all(|member| matches!(member, Value::String(_))),
+        _ => false,
+    };
+    match value.index(key) {
+        Ok(Value::Nil) | Err(_) if is_of_text && matches!(key, Value::String(_)) => Ok(Value::String("".into())),
+        found => found,
     }
 }
 
@@ -263,6 +281,8 @@ mod tests {
         );
         assert_eq!(lines("{{range .Names}}<{{.}}>{{else}}none{{end}}", &rows()), ["<x><y>", "none"]);
         assert_eq!(lines(r#"{{index .Labels "a.b"}}"#, &rows()[..1]), ["c"]);
+        assert_eq!(lines(r#"<{{index .Labels "none"}}{{index .Nothing "a"}}>"#, &rows()), ["<>", "<>"]);
+        assert_eq!(lines(r#"{{index .Names 1}}{{index .Nothing "a"}}"#, &rows()[..1]), ["y"]);
         assert_eq!(lines("{{.Nothing}}", &rows()[..1]), ["<no value>"]);
         let row: serde_json::Value = serde_json::from_str(&lines("json", &rows())[0]).unwrap();
         assert_eq!(row, rows()[0]);

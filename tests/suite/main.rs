@@ -13,6 +13,7 @@
 //! - `registry`: registries: logging in, pulling and pushing, with everything that goes wrong on the way.
 //! - `release`: tags: which ones a push sets, in which order, and back again.
 //! - `run`: commands, in the sandbox and as Dockerfiles ask for them.
+//! - `systems`: whole systems, from the checkout to images that run.
 //! - `cli`: what a person sees and types.
 //! - `whole`: the whole program under kills, faults, floods and size.
 //! - `architecture`: the order of the modules, circles of imports, the length of files, and what the documents name.
@@ -33,4 +34,5 @@ mod release;
 mod run;
 mod store;
 mod support;
+mod systems;
 mod whole;

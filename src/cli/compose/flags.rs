@@ -14,7 +14,6 @@ use crate::cli::flags::value::on_or_off;
 use crate::error::{Error, Result};
 use crate::oci::Reference;
 use crate::plan::compose::{Project, ServiceBuild, ServiceDockerfile};
-use crate::plan::secret::csv_field;
 use crate::plan::{ContextPlace, NamedAgent, NamedContext, SecretSource};
 use crate::source::base::Pull;
 
@@ -156,7 +155,11 @@ fn secret((id, source): &(String, SecretSource)) -> String {
         SecretSource::Variable(name) => [format!("id={id}"), format!("env={name}")],
         SecretSource::File(path) => [format!("id={id}"), format!("src={}", path.display())],
     };
-    fields.map(|field| csv_field(&field)).join(",")
+    let quoted = |field: String| match field.contains(['"', ',']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field,
+    };
+    fields.map(quoted).join(",")
 }
 
 /// The contexts of a build. The image of another service is that which is built with it.

@@ -38,11 +38,14 @@ impl Project {
     /// Reads the files of `request` by `reader`. Fails for what is wrong in them; the error shows the line.
     pub fn read(request: ProjectRequest<'_>, reader: &ComposeReader<'_>) -> Result<Project> {
         let loading = Loading::new(reader);
-        let ProjectRequest { files, directory, .. } = request;
-        let mut variables = request.variables.clone();
+        let ProjectRequest { files, directory, mut variables, .. } = request;
         let name = match request.name {
             Some(name) => project_name::checked(name)?,
-            None => name_of(&loading, &request, &variables)?,
+            None => match (named_by(&loading, files, directory, &variables)?, request.usual_name) {
+                (Some(name), _) => name,
+                (None, Some(name)) => name.to_owned(),
+                (None, None) => name_of(directory)?,
+            },
         };
         variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let mut file = loading.files(files, ProjectScope { directory, variables: &variables }, &[])?;
@@ -136,9 +139,13 @@ impl Ordered<'_> {
     }
 }
 
-/// The name that the last file gives, or else the directory.
-fn name_of(loading: &Loading<'_>, request: &ProjectRequest<'_>, variables: &Map<String>) -> Result<String> {
-    let ProjectRequest { files, directory, .. } = *request;
+/// The name that the last file gives which gives one.
+fn named_by(
+    loading: &Loading<'_>,
+    files: &[ComposeFile],
+    directory: &Path,
+    variables: &Map<String>,
+) -> Result<Option<String>> {
     let mut named = None;
     for file in files {
         for document in loading.documents(file)? {
@@ -146,24 +153,21 @@ fn name_of(loading: &Loading<'_>, request: &ProjectRequest<'_>, variables: &Map<
             named = given.cloned().or(named);
         }
     }
-    let (text, node) = match named {
-        Some(mut node) => {
-            loading.interpolate(&mut node, ProjectScope { directory, variables })?;
-            (node.scalar().unwrap_or_default(), Some(node))
-        }
-        None => {
-            let own = || directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            (request.usual_name.map_or_else(own, str::to_owned), None)
-        }
-    };
-    let name = project_name::normalized(&text);
-    if !name.is_empty() {
-        return Ok(name);
+    let Some(mut node) = named else { return Ok(None) };
+    loading.interpolate(&mut node, ProjectScope { directory, variables })?;
+    let text = node.scalar().unwrap_or_default();
+    normalized_name(&text).map(Some).map_err(|error| node.blame(error))
+}
+
+/// The name of a project that lies in `directory` and has no other.
+fn name_of(directory: &Path) -> Result<String> {
+    normalized_name(&directory.file_name().map(|name| name.to_string_lossy()).unwrap_or_default())
+}
+
+fn normalized_name(text: &str) -> Result<String> {
+    match project_name::normalized(text) {
+        name if !name.is_empty() => Ok(name),
+        _ => Err(Error::input(format!("the project has no name: `{text}` has no letter that a name can have"))
+            .with_hint("give one with `name:` at the top of the file, or -p NAME")),
     }
-    let error = Error::input(format!("the project has no name: `{text}` has no letter that a name can have"))
-        .with_hint("give one with `name:` at the top of the file, or -p NAME");
-    Err(match node {
-        Some(node) => node.blame(error),
-        None => error,
-    })
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::dockerfile::Bench;
+use crate::support::project::require_namespaced_emulators;
 use crate::support::tool::{require, run, skip};
 use crate::support::traces::names_in;
 use crate::support::tree::Tree;
@@ -78,14 +79,6 @@ fn a_stage_on_the_machines_own_platform_needs_no_emulator() {
     let dockerfile = bench.build_stages(stages, &flags);
     dockerfile.success();
     assert_eq!(fs::read_to_string(bench.path("root/told")).unwrap(), "for arm64\n");
-}
-
-/// Whether an emulator can be registered for a namespace alone. Without it the test is to return at once.
-fn require_namespaced_emulators() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
-    let version = (numbers.next().unwrap(), numbers.next().unwrap());
-    (version >= (6, 7) || skip("the kernel is older than 6.7")) && require("qemu-aarch64-static")
 }
 
 const EMULATOR: &str = "--emulator=aarch64=/usr/bin/qemu-aarch64-static";

@@ -33,6 +33,32 @@ pub fn run_by_podman(archive: &Path, name: &str, words: &[&str], place: &Path) -
 /// only sees.
 const WITHOUT_CGROUPS: &str = "mount -t tmpfs tmpfs /sys/fs/cgroup";
 
+const SERVE: &str = r#"
+mount -t tmpfs tmpfs /sys/fs/cgroup
+bundle=$1 questions=$2 user=$3 directory=$4
+shift 4
+crun() {
+    command crun --root "$bundle/state" --cgroup-manager=disabled "$@"
+}
+name=ocibake-test-$$
+within() {
+    crun exec --user "$user" --cwd "$directory" $name "$@"
+}
+fail() {
+    cat "$bundle/log" "$bundle/health" >&2
+    exit 1
+}
+trap 'crun delete --force $name' EXIT
+crun run --detach --pid-file "$bundle/pid" --bundle "$bundle" $name > "$bundle/log" 2>&1 < /dev/null || fail
+deadline=$(($(date +%s) + 120))
+until within "$@" > "$bundle/health" 2>&1; do
+    [ $(date +%s) -lt $deadline ] || fail
+    sleep 0.1
+done
+awk '/^Uid:/ { print $2 }' "/proc/$(cat "$bundle/pid")/status"
+within /bin/sh -c "$questions"
+"#;
+
 /// Whether images can be unpacked and run here.
 pub fn require_runtime() -> bool {
     require_root() && ["skopeo", "umoci", "crun", "unshare", "mount"].into_iter().all(require)
@@ -79,6 +105,39 @@ impl Bundle {
         let name = format!("ocibake-test-{}", std::process::id());
         let words = [state.to_str().unwrap(), self.directory.to_str().unwrap(), &name];
         tool::run("unshare", ["--mount", "sh", "-c", &script, "sh"].into_iter().chain(words))
+    }
+
+    /// Starts the image's process, waits until `health`, a health check of docker's, succeeds in the container, and returns the
+    /// user whose process it is, and what the shell script `questions` prints there. `wrapper` runs all this in a user namespace, if
+    /// it is not empty.
+    pub fn serve(&self, wrapper: &[&str], health: &Value, questions: &str) -> (u32, String) {
+        let test: Vec<&str> = health["Test"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+        let check = match test[0] {
+            "CMD-SHELL" => vec!["/bin/sh", "-c", test[1]],
+            "CMD" => test[1..].to_vec(),
+            other => panic!("{other} is no health check"),
+        };
+        let mut config = self.config();
+        config["process"]["terminal"] = false.into();
+        if !wrapper.is_empty() {
+            // Devices are to be those of outside: it may not make any.
+            let all = serde_json::json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+            let linux = &mut config["linux"];
+            linux["namespaces"].as_array_mut().unwrap().push(serde_json::json!({"type": "user"}));
+            linux["uidMappings"] = all.clone();
+            linux["gidMappings"] = all;
+        }
+        fs::write(self.directory.join("config.json"), config.to_string()).unwrap();
+        // As docker provides it.
+        fs::write(self.root().join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
+        let process = &config["process"];
+        let user = format!("{}:{}", process["user"]["uid"], process["user"]["gid"]);
+        let words = [self.directory.to_str().unwrap(), questions, &user, process["cwd"].as_str().unwrap()];
+        let own = ["unshare", "--mount", "sh", "-ec", SERVE, "sh"];
+        let all: Vec<&str> = wrapper.iter().copied().chain(own).chain(words).chain(check).collect();
+        let said = tool::run(all[0], &all[1..]);
+        let (user, rest) = said.split_once('\n').unwrap();
+        (user.parse().unwrap(), rest.to_owned())
     }
 
     fn config(&self) -> Value {

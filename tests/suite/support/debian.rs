@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::hub::codename;
 use super::tool::{checked, require, require_root};
 
 /// What is in it besides what is essential.
@@ -18,12 +19,11 @@ pub fn debian() -> Option<&'static Path> {
         return None;
     }
     Some(MADE.get_or_init(|| {
-        let release = fs::read_to_string("/etc/os-release").unwrap();
-        let name = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap_or("stable");
+        let name = codename();
         let tar = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.tar"));
         if !tar.exists() {
             let making = tar.with_extension(std::process::id().to_string());
-            let flags = ["--quiet", "--format=tar", "--variant=minbase", &format!("--include={PACKAGES}"), name];
+            let flags = ["--quiet", "--format=tar", "--variant=minbase", &format!("--include={PACKAGES}"), &name];
             checked(Command::new("mmdebstrap").args(flags).arg(&making));
             fs::rename(&making, &tar).unwrap();
         }

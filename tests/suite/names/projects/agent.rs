@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{Project, Who};
+use super::Who;
 
 #[test]
 fn root_releases_a_manifest_list() {
@@ -17,7 +17,7 @@ fn an_ordinary_user_releases_a_manifest_list() {
 }
 
 fn releases(who: Who) {
-    let Some(project) = Project::new("agent", who) else { return };
+    let Some(project) = super::project("agent", who) else { return };
     let repository = project.name("example/agent");
     let words = ["./release.sh", "v3.2.1", &repository];
     let outcome = project.run(&words, &[]).success();

@@ -1,8 +1,8 @@
 //! A Makefile: one image for this machine, and one for two platforms.
 
-use super::{Project, Who};
+use super::Who;
 use crate::support::container::{Bundle, require_runtime};
-use crate::support::tool::{self, require};
+use crate::support::tool::require;
 
 #[test]
 fn root_makes_an_image_for_two_platforms() {
@@ -18,7 +18,7 @@ fn makes_images(who: Who) {
     if !require("make") {
         return;
     }
-    let Some(project) = Project::with_user("controller", who, "robot", "t0ken") else { return };
+    let Some(project) = super::project_with_user("controller", who, "robot", "t0ken") else { return };
     project.commit("v1.4.0");
     let registry = format!("REGISTRY={}", project.name("example"));
     let token = [("REGISTRY_TOKEN", "t0ken")];
@@ -71,10 +71,7 @@ fn makes_images(who: Who) {
 
     if require_runtime() {
         let place = tempfile::tempdir().unwrap();
-        let layout = format!("oci:{}:it", place.path().join("copied").display());
-        let source = format!("docker://{}", project.name("example/controller:latest"));
-        let flags = ["copy", "--insecure-policy", "--src-tls-verify=false", "--src-creds=robot:t0ken"];
-        tool::run("skopeo", flags.into_iter().chain([source.as_str(), &layout]));
+        let layout = project.fetch("example/controller:latest", place.path());
         let said = Bundle::unpack(&layout, "amd64", place.path()).run(&["version"]);
         assert_eq!(said, format!("controller v1.4.0 ({}) for linux/amd64\n", commit.trim()));
     }

@@ -7,7 +7,7 @@ use super::{Project, Who, job};
 const SHA: &str = "5f1c0de15f1c0de15f1c0de15f1c0de15f1c0de1";
 
 fn project(who: Who) -> Option<Project> {
-    let project = Project::with_user("gateway", who, "ci", "s3cr#t pass")?;
+    let project = super::project_with_user("gateway", who, "ci", "s3cr#t pass")?;
     project.commit("v2.0.1");
     Some(project)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Project, Who};
+use super::Who;
 
 #[test]
 fn root_composes_a_shop() {
@@ -15,7 +15,7 @@ fn an_ordinary_user_composes_a_shop() {
 }
 
 fn composes(who: Who) {
-    let Some(project) = Project::new("shop", who) else { return };
+    let Some(project) = super::project("shop", who) else { return };
     let registry = project.registry.address();
     let environment = [("REGISTRY", registry.as_str())];
     // For a developer, whose override is merged by itself; nothing is pushed.

@@ -1,6 +1,6 @@
 //! A build script of five services: built, tagged, pushed, and cleaned up.
 
-use super::{Project, Who};
+use super::Who;
 use crate::support::container::{Bundle, require_runtime};
 
 const SERVICES: [&str; 5] = ["ingestion", "analytics", "alerting", "dashboard", "storage"];
@@ -16,7 +16,7 @@ fn an_ordinary_user_builds_five_services() {
 }
 
 fn builds_five_services(who: Who) {
-    let Some(project) = Project::new("streams", who) else { return };
+    let Some(project) = super::project("streams", who) else { return };
     let team = project.name("team");
     let words = ["./build_docker_images.sh", "v1.0.0", &team];
     let outcome = project.run(&words, &[]).success();
@@ -81,7 +81,7 @@ fn builds_five_services(who: Who) {
 
 #[test]
 fn a_service_that_cannot_be_built_ends_the_script() {
-    let Some(project) = Project::new("streams", Who::Root) else { return };
+    let Some(project) = super::project("streams", Who::Root) else { return };
     std::fs::write(project.path().join("docker/alerting/Dockerfile"), "FROM alpine:3.20\nRUN exit 7\n").unwrap();
     let outcome = project.run(&["./build_docker_images.sh", "v1.0.0", &project.name("team")], &[]);
     let outcome = outcome.failure_with_result(1).says(&["Failed to build alerting", "exit code 7"]);
