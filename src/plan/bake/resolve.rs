@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::oci::Map;
 
 /// How long a chain of targets may be that inherit or take from each other.
-const LONGEST_CHAIN: usize = 200;
+const LONGEST_CHAIN: usize = 64;
 
 /// The most values that targets may come to by what they inherit.
 const MOST_INHERITED: usize = 2_000_000;
