@@ -129,15 +129,15 @@ impl Resolving<'_> {
         self.open.push(name.to_owned());
         let mut target = BakeTarget { name: name.to_owned(), ..BakeTarget::default() };
         for parent in own.inherits.iter().flatten() {
-            let known = self.inherited(parent, visited);
-            match known.map_err(|error| definition.blame(name, "inherits", error))? {
-                Some(parent) => target.merge(parent),
-                None => self.note_loop(parent, name),
-            }
             self.left = self.left.saturating_sub(target.weight());
             if self.open.len() > LONGEST_CHAIN || self.left == 0 {
                 let error = Error::input(format!("targets inherit too much from each other, down to `{name}`"));
                 return Err(definition.blame(name, "inherits", error));
+            }
+            let known = self.inherited(parent, visited);
+            match known.map_err(|error| definition.blame(name, "inherits", error))? {
+                Some(parent) => target.merge(parent),
+                None => self.note_loop(parent, name),
             }
         }
         self.open.pop();
