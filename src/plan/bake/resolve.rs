@@ -106,7 +106,6 @@ impl Resolving<'_> {
         let Some(mut target) = self.inherited(name, &mut visited)? else {
             return Err(self.definition.missing(name));
         };
-        target.inherits = None;
         target.context.get_or_insert_with(|| ".".to_owned());
         if target.dockerfile.as_ref().is_none_or(String::is_empty) {
             target.dockerfile = Some("Dockerfile".to_owned());
@@ -144,6 +143,8 @@ impl Resolving<'_> {
         target.merge(own.clone());
         self.overrides.apply(name, &mut target, &mut self.allowances)?;
         target.normalize();
+        // What it inherits from is told, and would double with each one that inherits from it.
+        target.inherits = None;
         visited.insert(name.to_owned(), Some(target.clone()));
         Ok(Some(target))
     }
