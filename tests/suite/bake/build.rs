@@ -75,7 +75,10 @@ target "default" {
   tags = ["app:1", "app:2"]
   output = ["type=oci,dest=app.tar", "type=image"]
 }
-target "lib" { context = "lib", tags = ["lib:1"] }
+target "lib" {
+  context = "lib"
+  tags = ["lib:1"]
+}
 "#,
         ),
         ("app/Dockerfile", "FROM lib\nARG N\nCOPY --from=files file /$N\n"),
@@ -250,7 +253,7 @@ fn what_is_beyond_the_working_directory_is_to_be_allowed() {
     let case = Case::new(&[
         (
             "work/docker-bake.hcl",
-            "target \"default\" { context = \"../other\", tags = [\"a\"] }\ntarget \"out\" { tags = [\"a\"], output = [\"type=oci,dest=../out.tar\"] }\ntarget \"net\" { network = \"host\" }\ntarget \"unsafe\" { entitlements = [\"security.insecure\"] }\ntarget \"link\" { context = \"link\" }",
+            "target \"default\" {\ncontext = \"../other\"\ntags = [\"a\"]\n}\ntarget \"out\" {\ntags = [\"a\"]\noutput = [\"type=oci,dest=../out.tar\"]\n}\ntarget \"net\" { network = \"host\" }\ntarget \"unsafe\" { entitlements = [\"security.insecure\"] }\ntarget \"link\" { context = \"link\" }",
         ),
         ("work/Dockerfile", "FROM scratch\nCOPY docker-bake.hcl /\n"),
         ("other/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n"),
