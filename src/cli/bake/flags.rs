@@ -79,8 +79,6 @@ pub struct BakeArguments {
     /// Allow plain HTTP, and TLS certificates that cannot be verified
     #[arg(long)]
     pub insecure: bool,
-    #[command(flatten)]
-    pub release: BakeReleaseFlags,
     #[arg(long, hide = true)]
     pub provenance: Option<String>,
     #[arg(long, hide = true)]
@@ -95,6 +93,8 @@ pub struct BakeArguments {
     pub progress: ProgressFlags,
     #[command(flatten)]
     pub timings: TimingsFlags,
+    #[command(flatten)]
+    pub release: BakeReleaseFlags,
     /// The command is docker's: what docker lets pass is let pass.
     #[arg(skip)]
     pub is_dockers: bool,
