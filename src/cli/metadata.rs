@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
@@ -13,6 +14,7 @@ use crate::oci::{Digest, Reference, from_json, to_json};
 use crate::output::OutputImage;
 use crate::release::record::{Record, RecordedTag};
 use crate::store::pending::PendingFile;
+use crate::sync::locked;
 
 /// Buildx's keys of an image's digest and of its names, which commas separate.
 const DIGEST: &str = "containerimage.digest";
@@ -80,11 +82,43 @@ pub fn keeper(file: Option<&Path>, commands: &Commands) -> impl Fn(OutputImage<'
     let earlier = file.and_then(|file| record(file).ok());
     move |image: OutputImage<'_>, mut record: Record| {
         earlier.iter().for_each(|earlier| record.carry_over(earlier));
-        let stands = |tag: &&RecordedTag| tag.after.as_ref().is_some_and(|after| after.digest == image.root.digest);
-        let set = record.tags.iter().filter(stands).map(|tag| format!("{}:{}", tag.repository, tag.tag));
-        let set: Vec<String> = set.collect();
+        let set = set_by(&record, image);
         file.map_or(Ok(()), |file| write(file, image, &set, Some(&record), commands))
     }
+}
+
+/// The record of a push of several targets, all in one file.
+pub struct SystemRecord<'a> {
+    file: Option<&'a Path>,
+    commands: &'a Commands,
+    are_several: bool,
+    earlier: Option<Record>,
+    targets: Mutex<serde_json::Map<String, Value>>,
+}
+
+impl<'a> SystemRecord<'a> {
+    /// Nothing is kept without a file.
+    pub fn new(file: Option<&'a Path>, commands: &'a Commands, are_several: bool) -> Self {
+        let earlier = file.and_then(|file| record(file).ok());
+        SystemRecord { file, commands, are_several, earlier, targets: Mutex::default() }
+    }
+
+    /// Keeps what is done to the tags of `target`, over that of the push before.
+    pub fn keep(&self, target: &str, image: OutputImage<'_>, mut record: Record) -> Result<()> {
+        let Some(file) = self.file else { return Ok(()) };
+        self.earlier.iter().for_each(|earlier| record.carry_over(earlier));
+        let set = set_by(&record, image);
+        let commands = self.commands.told(Some(target).filter(|_| self.are_several));
+        let mut targets = locked(&self.targets);
+        targets.insert(target.to_owned(), told(image, &set, Some(&record), commands));
+        PendingFile::replace(file, &to_json(&*targets))
+    }
+}
+
+/// Returns the names that stand for `image` once `record` is complete.
+fn set_by(record: &Record, image: OutputImage<'_>) -> Vec<String> {
+    let stands = |tag: &&RecordedTag| tag.after.as_ref().is_some_and(|after| after.digest == image.root.digest);
+    record.tags.iter().filter(stands).map(|tag| format!("{}:{}", tag.repository, tag.tag)).collect()
 }
 
 /// Returns the command that gives tags back what they stood for before the push that `file` tells of.
@@ -96,13 +130,26 @@ pub fn undo(file: &Path) -> String {
 pub fn record(path: &Path) -> Result<Record> {
     let what = path.display().to_string();
     let mut metadata = read(path)?;
-    match metadata.get_mut(RELEASE).map(Value::take) {
-        Some(record) => serde_json::from_value(record).map_err(|source| {
-            Error::input(format!("`{RELEASE}` in {what} is not what `ocibake push` writes")).with_source(source)
-        }),
-        None => Err(Error::input(format!("{what} has no record of a push"))
-            .with_hint("`ocibake push --metadata-file FILE` writes one; that of a build sets no tags to go back from")),
+    let mut told: Vec<Value> = metadata.get_mut(RELEASE).map(Value::take).into_iter().collect();
+    if told.is_empty() {
+        // One of several targets.
+        let targets = metadata.as_object_mut().into_iter().flat_map(|targets| targets.values_mut());
+        told.extend(targets.filter_map(|target| target.get_mut(RELEASE).map(Value::take)));
     }
+    if told.is_empty() {
+        return Err(Error::input(format!("{what} has no record of a push")).with_hint(
+            "`ocibake push --metadata-file FILE` writes one; that of a build sets no tags to go back from",
+        ));
+    }
+    let mut whole = Record { complete: true, tags: Vec::new() };
+    for value in told {
+        let record: Record = serde_json::from_value(value).map_err(|source| {
+            Error::input(format!("`{RELEASE}` in {what} is not what `ocibake push` writes")).with_source(source)
+        })?;
+        whole.complete &= record.complete;
+        whole.tags.extend(record.tags);
+    }
+    Ok(whole)
 }
 
 /// Returns the images that a metadata file tells of, each under each of its names: of the one that it is about, or of each

@@ -186,6 +186,7 @@ impl ProgramCommand {
     fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match self {
             ProgramCommand::Build(arguments) => build::want(arguments, environment),
+            ProgramCommand::Bake(arguments) => Ok((bake::want(arguments, environment)?, None)),
             ProgramCommand::Compose(arguments) => Ok((arguments.want(environment)?, None)),
             ProgramCommand::Push(arguments) => push::want(arguments, environment),
             ProgramCommand::Image(arguments) => image::want(arguments, environment),

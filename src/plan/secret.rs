@@ -135,6 +135,14 @@ pub fn csv_fields(text: &str) -> Option<Vec<String>> {
     }
 }
 
+/// Returns a field as it stands in a CSV record: [`csv_fields`] reads it again.
+pub fn csv_field(text: &str) -> String {
+    match text.contains(['"', ',']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::list::ListQuestion;
+use super::release::BakeReleaseFlags;
 use crate::cli::build::Call;
 use crate::cli::flags::value::{on_or_off, value};
 use crate::cli::progress::ProgressFlags;
+use crate::cli::timings::TimingsFlags;
+use crate::output::Output;
 use crate::plan::bake::AttestEntry;
 
 /// Build the targets of bake files (HCL, JSON) and of compose files
@@ -64,6 +67,18 @@ pub struct BakeArguments {
     /// Write the digests of what was built to a file
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+    /// Write a line NAME@DIGEST for each image to FILE
+    #[arg(long, value_name = "FILE")]
+    pub image_refs: Option<PathBuf>,
+    /// Write all images together to FILE (OCI archive), DIR/ (OCI layout) or - (docker archive), beside their own outputs
+    #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
+    pub output: Vec<Output>,
+    /// Threads, and uploads at a time [default: one per core, at most 16]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub jobs: usize,
+    /// Allow plain HTTP, and TLS certificates that cannot be verified
+    #[arg(long)]
+    pub insecure: bool,
     #[arg(long, hide = true)]
     pub provenance: Option<String>,
     #[arg(long, hide = true)]
@@ -76,6 +91,10 @@ pub struct BakeArguments {
     debug: Option<bool>,
     #[command(flatten)]
     pub progress: ProgressFlags,
+    #[command(flatten)]
+    pub timings: TimingsFlags,
+    #[command(flatten)]
+    pub release: BakeReleaseFlags,
     /// The command is docker's: what docker lets pass is let pass.
     #[arg(skip)]
     pub is_dockers: bool,
@@ -108,7 +127,8 @@ impl BakeArguments {
     pub fn overrides(&self) -> Vec<String> {
         let mut all = self.set.clone();
         let mut set = |key: &str, value: Option<String>| all.extend(value.map(|value| format!("*.{key}={value}")));
-        set("push", (self.push == Some(true)).then(|| true.to_string()));
+        let is_pushed = self.push == Some(true) || self.release.is_dry_run();
+        set("push", is_pushed.then(|| true.to_string()));
         set("load", (self.load == Some(true)).then(|| true.to_string()));
         set("call", self.called().and_then(|call| call.method()).map(str::to_owned));
         set("no-cache", self.no_cache.map(|is_on| is_on.to_string()));

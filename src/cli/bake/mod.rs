@@ -1,29 +1,53 @@
 //! `ocibake bake`, which is `docker buildx bake`: the targets of bake files and compose files.
 
 mod agree;
+mod allowed;
+mod ask;
+mod build;
 mod files;
 mod flags;
 mod go_json;
-mod handover;
 mod list;
+mod order;
+mod release;
 mod remote;
+mod request;
 mod variables;
 
 use std::cell::RefCell;
 use std::path::Path;
 
+use self::build::BakeOrder;
+use self::files::FoundBake;
 pub use self::flags::BakeArguments;
 use self::go_json::go_json;
-use self::handover::BakeOrder;
 use self::variables::VariableSources;
 use super::environment::Environment;
 use super::print::{answer_bytes, tell};
 use super::progress::Reporter;
-use crate::cli::build::Beforehand;
+use crate::cli::build::{Beforehand, Call};
+use crate::cli::namespace::Want;
 use crate::error::{Error, Result};
 use crate::oci::{Map, Platform};
-use crate::plan::bake::{BakeDefinition, BakeReader, BakeRequest, BuiltIn, ResolvedBake};
+use crate::plan::Isolation;
+use crate::plan::bake::{BakeDefinition, BakeReader, BakeRequest, BuiltIn, ResolvedBake, is_remote};
 use crate::plan::hcl::Surroundings;
+
+/// Returns what a bake wants of its place: what the builds of all targets want.
+pub fn want(arguments: &BakeArguments, environment: &Environment) -> Result<Want> {
+    let commands = Want::Commands(Isolation::default());
+    if arguments.is_printed() || arguments.list().is_some() || arguments.called().is_some_and(Call::asks) {
+        return Ok(Want::Nothing);
+    }
+    // What is fetched may hold a RUN, and is fetched once.
+    if !commands.is_elsewhere() || arguments.targets.first().is_some_and(|word| is_remote(word)) {
+        return Ok(commands);
+    }
+    // What is wrong will come to light again.
+    let Ok(read) = ReadBake::new(arguments, environment, &|_| ()) else { return Ok(Want::Nothing) };
+    let Ok(resolved) = read.resolve(arguments, environment) else { return Ok(Want::Nothing) };
+    BakeOrder { resolved: &resolved, remote: None, sources: &read.sources, arguments }.want(environment)
+}
 
 /// Prints, lists or builds targets.
 pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
@@ -31,26 +55,13 @@ pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Be
     if arguments.is_printed() && list.is_some() {
         return Err(Error::usage("--print and --list are mutually exclusive"));
     }
-    let reporter = Reporter::new(&arguments.progress);
-    let found = files::find(arguments, environment, &|event| reporter.report(event))?;
-    reporter.finish();
-    let sources = VariableSources::read(&arguments.var, &arguments.env_file)?;
-    let definition = define(&found, &sources)?;
-    for name in &definition.unsteady {
-        tell(&format!("warning: {name}() answers otherwise each time, and so will what is built with it"));
-    }
+    let read = ReadBake::new(arguments, environment, &|text| tell(&format!("warning: {text}")))?;
     if let Some(question) = list {
-        tell_of(&definition.faults);
-        return question.answer(&definition);
+        tell_of(&read.definition.faults);
+        return question.answer(&read.definition);
     }
-    let request = BakeRequest {
-        targets: &found.targets,
-        overrides: &arguments.overrides(),
-        allowances: agree::allowances(&arguments.allow)?,
-        variable: &|name| sources.variable(name),
-    };
-    let mut resolved = definition.resolve(request)?;
-    resolved.settle(found.remote.as_ref().map(remote::RemoteFiles::context), environment.source_date_epoch())?;
+    let mut resolved = read.resolve(arguments, environment)?;
+    let ReadBake { found, sources, definition } = read;
     agree::check(&resolved, &|name| sources.variable(name))?;
     let faults: Vec<Error> = definition.faults.into_iter().chain(std::mem::take(&mut resolved.faults)).collect();
     if arguments.is_printed() {
@@ -62,19 +73,47 @@ pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Be
         (true, Some(fault)) => tell_of(&[fault]),
         (_, None) => {}
     }
-    handover::build(BakeOrder {
-        resolved,
-        remote: found.remote,
-        metadata_file: arguments.metadata_file.as_deref(),
-        call: arguments.called(),
-        progress: &arguments.progress,
-        environment,
-        beforehand,
-    })
+    BakeOrder { resolved: &resolved, remote: found.remote.as_ref(), sources: &sources, arguments }
+        .carry_out(environment, beforehand)
+}
+
+/// What files define, and what they were read with.
+struct ReadBake {
+    found: FoundBake,
+    sources: VariableSources,
+    definition: BakeDefinition,
+}
+
+impl ReadBake {
+    /// Finds the files and reads them; `warn` is told of what is let pass.
+    fn new(arguments: &BakeArguments, environment: &Environment, warn: &dyn Fn(&str)) -> Result<Self> {
+        let reporter = Reporter::new(&arguments.progress);
+        let found = files::find(arguments, environment, &|event| reporter.report(event))?;
+        reporter.finish();
+        let sources = VariableSources::read(&arguments.var, &arguments.env_file)?;
+        let definition = define(&found, &sources, warn)?;
+        for name in &definition.unsteady {
+            warn(&format!("{name}() answers otherwise each time, and so will what is built with it"));
+        }
+        Ok(ReadBake { found, sources, definition })
+    }
+
+    /// Returns the targets that are asked for.
+    fn resolve(&self, arguments: &BakeArguments, environment: &Environment) -> Result<ResolvedBake> {
+        let mut resolved = self.definition.resolve(BakeRequest {
+            targets: &self.found.targets,
+            overrides: &arguments.overrides(),
+            allowances: agree::allowances(&arguments.allow)?,
+            variable: &|name| self.sources.variable(name),
+        })?;
+        let remote = self.found.remote.as_ref().map(remote::RemoteFiles::context);
+        resolved.settle(remote, environment.source_date_epoch())?;
+        Ok(resolved)
+    }
 }
 
 /// Reads what the files define.
-fn define(found: &files::FoundBake, sources: &VariableSources) -> Result<BakeDefinition> {
+fn define(found: &FoundBake, sources: &VariableSources, tell: &dyn Fn(&str)) -> Result<BakeDefinition> {
     let built_in = BuiltIn::from([
         ("BAKE_CMD_CONTEXT".to_owned(), found.command_context.clone()),
         ("BAKE_LOCAL_PLATFORM".to_owned(), Platform::host().to_string()),
@@ -83,7 +122,7 @@ fn define(found: &files::FoundBake, sources: &VariableSources) -> Result<BakeDef
     let told = RefCell::new(std::collections::BTreeSet::new());
     let warn = |text: &str| {
         if told.borrow_mut().insert(text.to_owned()) {
-            tell(&format!("warning: {text}"));
+            tell(text);
         }
     };
     let home = sources.variable("HOME").unwrap_or_default();

@@ -19,7 +19,6 @@ pub struct RemoteFiles {
     /// What the context `.` of a target stands for; empty for an archive.
     context: String,
     /// What came, unless it was a file alone: contexts that are paths lie in it.
-    #[expect(dead_code, reason = "what builds many targets at once takes it")]
     pub root: Option<OpenContext>,
 }
 

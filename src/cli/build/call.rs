@@ -2,6 +2,9 @@
 
 use std::str::FromStr;
 
+use serde::Serialize;
+use serde_json::Value;
+
 use super::call_document::{Lint, OutlineDocument, Targets};
 use crate::cli::print::{answer, answer_excerpt, answer_lines, answer_readable_json};
 use crate::error::{Error, Excerpt, Result};
@@ -77,6 +80,37 @@ impl Call {
     /// Returns the call that `--check` is short for.
     pub fn check() -> Self {
         Call { question: Some(Question::Check), is_json: false, ignores_status: false }
+    }
+
+    /// Returns whether it asks something, in the place of a build.
+    pub fn asks(self) -> bool {
+        self.question.is_some()
+    }
+
+    /// Returns whether the answer is JSON.
+    pub fn is_json(self) -> bool {
+        self.is_json
+    }
+
+    /// Returns what the build checks of `text` find as JSON, and whether it is nothing, or nothing that counts.
+    pub fn document_of_checks(
+        self,
+        checked: Result<(Vec<Warning>, Option<Error>)>,
+        text: Option<&Text>,
+    ) -> Result<(Value, bool)> {
+        let (warnings, failure) = checked.unwrap_or_else(|error| (Vec::new(), Some(error)));
+        let is_fine = failure.is_none() && (warnings.is_empty() || self.ignores_status);
+        Ok((document(&Lint::of(&warnings, failure.as_ref(), text))?, is_fine))
+    }
+
+    /// Returns what a stage of `text` takes as JSON.
+    pub fn document_of_outline(outline: &Outline, text: &Text) -> Result<Value> {
+        document(&OutlineDocument::of(outline, text))
+    }
+
+    /// Returns the stages of `text` as JSON.
+    pub fn document_of_targets(stages: &[OfferedStage], text: &Text) -> Result<Value> {
+        document(&Targets::of(stages, text))
     }
 
     /// Answers with what the build checks of `text` find: warnings, and why it cannot be built, if that came to light. Fails if
@@ -157,6 +191,10 @@ impl Call {
         }
         answer_lines(lines)
     }
+}
+
+fn document(answer: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(answer).map_err(|source| Error::input("a result cannot be shown").with_source(source))
 }
 
 /// Returns the lines of a table as Go's `text/tabwriter` aligns it: a cell is as wide as the widest of its column and `gap`, but

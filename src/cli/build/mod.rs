@@ -1,5 +1,6 @@
 //! `ocibake build`.
 
+mod answer;
 mod call;
 mod call_document;
 mod epoch;
@@ -7,6 +8,7 @@ mod find;
 mod key_agent;
 mod leave;
 mod lock;
+mod names;
 mod recipe;
 mod request;
 pub mod secret;
@@ -22,11 +24,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+pub use self::answer::{answer_call, document_of_call};
 pub use self::call::Call;
-use self::call::Question;
 pub use self::find::FoundRecipe;
+pub use self::names::GivenNames;
 pub use self::request::{BuildRequest, Delivery};
-pub use self::together::{NamedRequest, Together};
+pub use self::together::{BuiltTarget, NamedRequest, Together};
 pub use self::want::{Beforehand, keep_input, of_build};
 use crate::build::{self, Built};
 use crate::cli::commands::Commands;
@@ -39,11 +42,8 @@ use crate::cli::namespace::Want;
 use crate::cli::print::answer;
 use crate::cli::progress::{ProgressFlags, Reporter};
 use crate::cli::timings::TimingsFlags;
-use crate::error::{Error, Result};
-use crate::oci::Reference;
-use crate::plan::version;
+use crate::error::Result;
 use crate::progress::{Event, WarningKind};
-use crate::release::tag;
 
 /// Build an image from a Dockerfile, from ocibake.toml, or from flags
 #[derive(Debug, Clone, Args)]
@@ -113,13 +113,13 @@ impl BuildArguments {
     }
 
     /// Returns the question that is asked in the place of a build.
-    fn call(&self) -> Option<(Call, Question)> {
+    fn call(&self) -> Option<Call> {
         let call = match self.call {
             Some(call) if call.question.is_some() => Some(call),
             other if self.check != Some(true) => other,
             _ => Some(Call::check()),
         };
-        call.and_then(|call| Some((call, call.question?)))
+        call.filter(|call| call.question.is_some())
     }
 }
 
@@ -142,24 +142,7 @@ pub fn run(arguments: &BuildArguments, environment: &Environment, beforehand: &B
 /// Builds an image, and returns it; or answers with what its Dockerfile should not say.
 pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: &Beforehand) -> Result<Option<Built>> {
     arguments.accepted.check()?;
-    let mut tags = arguments.tag.clone();
-    tags.extend(arguments.output.names());
-    let repositories = match arguments.output.is_by_digest() {
-        true => tags.drain(..).map(|name| untagged(&name)).collect::<Result<Vec<_>>>()?,
-        false => Vec::new(),
-    };
-    let named = tags.iter().map(|name| tag::split_name(name).map_err(Error::on_command_line));
-    let named = named.collect::<Result<Vec<_>>>()?;
-    let mut names = Vec::with_capacity(named.len());
-    for (repository, tag) in &named {
-        for tag in tag::alone(tag.as_deref().unwrap_or("latest")).map_err(Error::on_command_line)?.tags {
-            let name = repository.with_tag(&tag.name);
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
-    let versions = || named.iter().filter_map(|(_, tag)| tag.clone());
+    let GivenNames { names, repositories, tag } = GivenNames::read(&arguments.tag, &arguments.output)?;
     shell::check(&arguments.build.run)?;
     arguments.output.streams()?;
     let (reporter, commands) = (Reporter::new(&arguments.progress()), Commands::default());
@@ -173,7 +156,7 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
         context: arguments.context.as_deref(),
         build: &arguments.build,
         output: &arguments.output,
-        tag: versions().find(|tag| version::of_tag(tag).is_some()).or_else(|| versions().next()),
+        tag,
         names,
         repositories: &repositories,
         delivery: if arguments.push == Some(true) { Delivery::Push } else { Delivery::Outputs },
@@ -192,38 +175,4 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
     let built = arguments.timings.record(&title.join(" "), &reporter, |progress| request.run(environment, progress))?;
     reporter.finish();
     Ok(Some(built))
-}
-
-/// Reads the name of a repository that gets an image under its digest.
-fn untagged(name: &str) -> Result<Reference> {
-    let repository: Reference = name.parse().map_err(Error::on_command_line)?;
-    match (repository.tag(), repository.digest()) {
-        (None, None) => Ok(repository),
-        _ => Err(Error::usage(format!("can't push tagged ref {name} by digest"))
-            .with_hint("leave out the tag, or push-by-digest=true")),
-    }
-}
-
-/// Answers what is asked of the Dockerfile of `request`.
-fn answer_call(
-    (call, question): (Call, Question),
-    request: &BuildRequest<'_>,
-    is_dockers: bool,
-    environment: &Environment,
-    reporter: &Reporter,
-) -> Result<()> {
-    request.ask(environment, &|event| reporter.report(event), |recipe, bases| match question {
-        Question::Check => {
-            let checked = recipe.check(bases);
-            reporter.suspended(|| call.tell_of_checks(checked, recipe.text(), is_dockers))
-        }
-        Question::Outline => {
-            let (outline, text) = recipe.outline(bases)?;
-            reporter.suspended(|| call.tell_of_outline(&outline, text))
-        }
-        Question::Targets => {
-            let (stages, text) = recipe.targets()?;
-            reporter.suspended(|| call.tell_of_targets(&stages, text))
-        }
-    })
 }

@@ -218,6 +218,11 @@ impl DockerArguments {
     pub fn want(&self, environment: &Environment) -> Result<(Want, Option<FoundRecipe>)> {
         match (&self.command, self.builds()) {
             (DockerCommand::Compose(arguments), _) => Ok((arguments.want(environment)?, None)),
+            (DockerCommand::Bake(arguments), _) => Ok((bake::want(arguments, environment)?, None)),
+            (DockerCommand::Buildx(arguments), _) if arguments.bakes().is_some() => {
+                let want = arguments.bakes().map(|arguments| bake::want(arguments, environment));
+                Ok((want.transpose()?.unwrap_or(Want::Nothing), None))
+            }
             (_, Some(arguments)) => {
                 let words = arguments.clone().in_dockers_words(environment.docker.default_platform.as_deref());
                 super::build::want(&words, environment)

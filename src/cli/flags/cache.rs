@@ -43,6 +43,12 @@ impl CacheFlags {
         Ok(())
     }
 
+    /// Takes a place for a cache, as docker names it.
+    pub fn put_to(&mut self, text: &str) -> Result<()> {
+        self.cache_to.push(text.parse()?);
+        Ok(())
+    }
+
     /// Returns the images whose layers are taken.
     pub fn images(&self) -> Vec<String> {
         let image = |cache: &Cache| match cache {

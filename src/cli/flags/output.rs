@@ -133,6 +133,12 @@ impl OutputFlags {
         }
     }
 
+    /// Adds an output, as `-o` does.
+    pub fn add(&mut self, text: &str) -> Result<()> {
+        self.output.push(text.parse()?);
+        Ok(())
+    }
+
     /// Takes what is a path alone for a directory of files, and the local store for an engine, as docker's words are meant.
     pub fn take_dockers_words(&mut self) {
         self.in_dockers_words = true;

@@ -32,7 +32,7 @@ pub struct SpecFlags {
     /// `manifest[PLATFORM]:` means the manifest of one platform. `index-descriptor:` and `manifest-descriptor[PLATFORM]:` mean what
     /// points to them. Several of these are parted by commas.
     #[arg(long, value_name = "KEY=VALUE")]
-    annotation: Vec<String>,
+    pub annotation: Vec<String>,
     /// Entrypoint of containers: one word, or a JSON list of words
     #[arg(long, value_name = "WORDS")]
     entrypoint: Option<String>,

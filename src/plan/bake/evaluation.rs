@@ -14,7 +14,7 @@ use crate::plan::hcl::{
 };
 
 /// How many definitions may refer to each other in a row.
-const LONGEST_CHAIN: usize = 200;
+const LONGEST_CHAIN: usize = 64;
 
 /// The evaluation of some files.
 pub(super) struct Evaluation<'a> {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::oci::Map;
 
 /// How long a chain of targets may be that inherit or take from each other.
-const LONGEST_CHAIN: usize = 200;
+const LONGEST_CHAIN: usize = 64;
 
 /// The most values that targets may come to by what they inherit.
 const MOST_INHERITED: usize = 2_000_000;
@@ -106,7 +106,6 @@ impl Resolving<'_> {
         let Some(mut target) = self.inherited(name, &mut visited)? else {
             return Err(self.definition.missing(name));
         };
-        target.inherits = None;
         target.context.get_or_insert_with(|| ".".to_owned());
         if target.dockerfile.as_ref().is_none_or(String::is_empty) {
             target.dockerfile = Some("Dockerfile".to_owned());
@@ -129,21 +128,23 @@ impl Resolving<'_> {
         self.open.push(name.to_owned());
         let mut target = BakeTarget { name: name.to_owned(), ..BakeTarget::default() };
         for parent in own.inherits.iter().flatten() {
-            let known = self.inherited(parent, visited);
-            match known.map_err(|error| definition.blame(name, "inherits", error))? {
-                Some(parent) => target.merge(parent),
-                None => self.note_loop(parent, name),
-            }
             self.left = self.left.saturating_sub(target.weight());
             if self.open.len() > LONGEST_CHAIN || self.left == 0 {
                 let error = Error::input(format!("targets inherit too much from each other, down to `{name}`"));
                 return Err(definition.blame(name, "inherits", error));
+            }
+            let known = self.inherited(parent, visited);
+            match known.map_err(|error| definition.blame(name, "inherits", error))? {
+                Some(parent) => target.merge(parent),
+                None => self.note_loop(parent, name),
             }
         }
         self.open.pop();
         target.merge(own.clone());
         self.overrides.apply(name, &mut target, &mut self.allowances)?;
         target.normalize();
+        // What it inherits from is told, and would double with each one that inherits from it.
+        target.inherits = None;
         visited.insert(name.to_owned(), Some(target.clone()));
         Ok(Some(target))
     }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, suggestion};
 use crate::tree::Pattern;
 
 /// How deep groups may lie in each other.
-const DEEPEST: usize = 200;
+const DEEPEST: usize = 64;
 
 /// A pattern of names.
 pub(super) struct NamePattern(Pattern);

@@ -46,6 +46,7 @@ impl BakeTarget {
                 Error::input("dockerfile from stdin not allowed in bake").with_hint("`dockerfile-inline` has its text")
             );
         }
+        self.has_context_here = self.context.as_ref().is_some_and(|context| context.starts_with(HERE));
         self.context = self.context.take().map(|context| settled_context(&context, remote));
         for text in self.platforms.iter().flatten().flat_map(|text| text.split(',')) {
             if !text.eq_ignore_ascii_case("local") {

@@ -104,6 +104,9 @@ pub struct BakeTarget {
     /// It was not asked for: others take from it.
     #[serde(skip)]
     pub is_linked: bool,
+    /// Its context is a path of this machine, even where the definition comes from elsewhere.
+    #[serde(skip)]
+    pub has_context_here: bool,
 }
 
 /// Targets under one name.

@@ -126,6 +126,9 @@ impl<'a> Loading<'a> {
                     None => document,
                 };
                 merged.unmark();
+                if self.reader.has_builds_alone {
+                    keep_builds(&mut merged);
+                }
                 let mut merged = schema::FILE.unified(merged)?;
                 schema::FILE.check(&merged, &KeyTrail::TOP)?;
                 self.drop_version(&mut merged, file);
@@ -136,9 +139,6 @@ impl<'a> Loading<'a> {
             let names: Vec<&str> = files.iter().map(|file| file.shown.as_str()).collect();
             return Err(Error::input(format!("there is nothing in {}", names.join(", "))));
         };
-        if self.reader.has_builds_alone {
-            keep_builds(&mut whole);
-        }
         unsaid::say(&mut whole);
         check::resources(&whole)?;
         if self.reader.resolves_paths {

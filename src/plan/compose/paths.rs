@@ -116,7 +116,11 @@ impl PathResolution<'_> {
             drive.len() > 2 && drive[0].is_ascii_alphabetic() && drive[1] == b':' && matches!(drive[2], b'/' | b'\\');
         match text.starts_with('/') || text.starts_with("\\\\") || is_drive {
             true => text.to_owned(),
-            false => self.path(text).to_string_lossy().into_owned(),
+            false => match self.path(text) {
+                // Of a directory that is not named, the working directory.
+                path if path.as_os_str().is_empty() => ".".to_owned(),
+                path => path.to_string_lossy().into_owned(),
+            },
         }
     }
 

@@ -7,7 +7,7 @@ use super::Case;
 fn mistakes_are_told_with_their_line_and_what_to_do() {
     for (text, parts) in [
         (
-            "target \"app\" {\n  tags = [TGA]\n}\nvariable \"TAG\" {}\n",
+            "target \"app\" {\n  tags = [TAGG]\n}\nvariable \"TAG\" {}\n",
             &["docker-bake.hcl:2:11", "did you mean `TAG`"][..],
         ),
         ("target \"app\" {\n  tags = [uper(\"x\")]\n}\n", &["docker-bake.hcl:2:11", "did you mean `upper`"]),

@@ -1,5 +1,6 @@
 //! Bake files: what they define, what is printed and listed of them, and what is wrong with them.
 
+mod build;
 mod cases;
 mod elsewhere;
 mod files;

@@ -4,6 +4,7 @@ use crate::support::program::Program;
 
 const COMMANDS: &[&[&str]] = &[
     &["build"],
+    &["bake"],
     &["push"],
     &["compose"],
     &["compose", "build"],

@@ -3,29 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::Value;
-
 use super::Case;
 use crate::support::fake_registry::{FakeRegistry, Reply};
-use crate::support::program::{Outcome, Program};
+use crate::support::targets::{BASE, COUNTED, counts, events, with_shell};
 use crate::support::tool::require;
-use crate::support::tree::Tree;
-
-/// The name of an image with a shell, which [`with_shell`] makes.
-const BASE: &str = "busybox-of-the-test";
-
-/// Has the program know [`BASE`].
-fn with_shell(program: &Program) {
-    let tree = Tree::new()
-        .file("Dockerfile", "FROM scratch\nCOPY busybox /bin/\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\n");
-    let base = tree.plant();
-    std::fs::copy("/bin/busybox", base.path().join("busybox")).unwrap();
-    program.run(["build", "-q", "-t", BASE, base.path().to_str().unwrap()]).success();
-}
-
-/// A command that adds a line to a cache, and tells how many there are.
-const COUNTED: &str =
-    "RUN --mount=type=cache,target=/count echo x >> /count/log && echo ran $(wc -l < /count/log) | tee /made";
 
 /// The files of a service with a directory of its own.
 fn own(name: &str) -> Vec<(String, String)> {
@@ -34,22 +15,6 @@ fn own(name: &str) -> Vec<(String, String)> {
         (format!("{name}/main"), name.to_owned()),
         (format!("{name}/Dockerfile"), format!("FROM {BASE}\nCOPY requirements.txt /\n{COUNTED}\nCOPY main /\n")),
     ]
-}
-
-fn events(outcome: &Outcome, name: &str) -> Vec<Value> {
-    let all = outcome.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    all.filter(|event| event["event"] == name).collect()
-}
-
-/// The steps that were run and that were known, of each target.
-fn counts(outcome: &Outcome) -> Vec<(String, u64, u64)> {
-    let finished = events(outcome, "targets-finished");
-    let targets = finished.first().unwrap_or_else(|| panic!("{}", outcome.stderr))["targets"].as_array().unwrap();
-    let count = |target: &Value| {
-        let number = |key: &str| target[key].as_u64().unwrap();
-        (target["target"].as_str().unwrap().to_owned(), number("run"), number("known"))
-    };
-    targets.iter().map(count).collect()
 }
 
 /// A project whose services each have a directory with the same requirements.

@@ -49,6 +49,7 @@ pub mod stages;
 pub mod standing;
 pub mod stargz;
 pub mod strace;
+pub mod targets;
 pub mod token_server;
 pub mod tool;
 pub mod traces;
