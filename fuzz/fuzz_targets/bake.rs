@@ -20,6 +20,7 @@ fuzz_target!(|text: &str| {
             compose_variables: &Map::new(),
             read: &|_: &Path| Ok(None),
             warn: &|_| (),
+            has_healthchecks: true,
             has_relative_paths: true,
         };
         let Ok(definition) = BakeDefinition::read(&[file], &reader) else { continue };

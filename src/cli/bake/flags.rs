@@ -70,6 +70,9 @@ pub struct BakeArguments {
     /// Write a line NAME@DIGEST for each image to FILE
     #[arg(long, value_name = "FILE")]
     pub image_refs: Option<PathBuf>,
+    /// Give images the health checks of their services
+    #[arg(long)]
+    pub bake_healthchecks: bool,
     /// Write all images together to FILE (OCI archive), DIR/ (OCI layout) or - (docker archive), beside their own outputs
     #[arg(short, long, value_name = "OUTPUT", value_parser = value::<Output>)]
     pub output: Vec<Output>,

@@ -91,7 +91,7 @@ impl ReadBake {
         let found = files::find(arguments, environment, &|event| reporter.report(event))?;
         reporter.finish();
         let sources = VariableSources::read(&arguments.var, &arguments.env_file)?;
-        let definition = define(&found, &sources, warn)?;
+        let definition = define(&found, &sources, arguments.bake_healthchecks, warn)?;
         for name in &definition.unsteady {
             warn(&format!("{name}() answers otherwise each time, and so will what is built with it"));
         }
@@ -113,7 +113,12 @@ impl ReadBake {
 }
 
 /// Reads what the files define.
-fn define(found: &FoundBake, sources: &VariableSources, tell: &dyn Fn(&str)) -> Result<BakeDefinition> {
+fn define(
+    found: &FoundBake,
+    sources: &VariableSources,
+    has_healthchecks: bool,
+    tell: &dyn Fn(&str),
+) -> Result<BakeDefinition> {
     let built_in = BuiltIn::from([
         ("BAKE_CMD_CONTEXT".to_owned(), found.command_context.clone()),
         ("BAKE_LOCAL_PLATFORM".to_owned(), Platform::host().to_string()),
@@ -137,6 +142,7 @@ fn define(found: &FoundBake, sources: &VariableSources, tell: &dyn Fn(&str)) -> 
             compose_variables: &compose_variables,
             read: &|path: &Path| files::read_named(path),
             warn: &warn,
+            has_healthchecks,
             has_relative_paths: variables::is_on("BUILDX_BAKE_FILE_RELATIVE_PATHS"),
         },
     )

@@ -98,6 +98,7 @@ fn read(name: &str, target: &BakeTarget, around: &TargetSurroundings<'_>) -> Res
     let mut spec = SpecFlags::default();
     spec.platform = platforms(target);
     spec.label = pairs(&target.labels).collect();
+    spec.given_healthcheck = target.healthcheck.clone();
     spec.annotation = target.annotations.clone().unwrap_or_default();
     let pull = PullFlag { pull: (target.pull == Some(true)).then_some(Pull::Always) };
     spec.usual_platform(around.usual_platform);

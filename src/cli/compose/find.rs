@@ -98,7 +98,7 @@ impl ProjectFlags {
             warn: &|text| tell(&format!("warning: {text}")),
             interpolates: !left.variables,
             resolves_paths: !left.paths,
-            has_builds_alone: false,
+            kept: None,
         };
         Project::read(request, &reader)
     }

@@ -49,6 +49,8 @@ pub struct BakeReader<'a> {
     pub read: &'a dyn Fn(&Path) -> Result<Option<String>>,
     /// Is told of what may not be meant so, in one line.
     pub warn: &'a dyn Fn(&str),
+    /// Services hand their health checks on.
+    pub has_healthchecks: bool,
     /// Paths of contexts are relative to the file that they stand in.
     pub has_relative_paths: bool,
 }

@@ -26,12 +26,13 @@ pub(super) fn define(files: &[&BakeFile], reader: &BakeReader<'_>, definition: &
     project.resolve_environments(reader.read, &|_| ())?;
     let mut group = BakeGroup { name: "default".to_owned(), ..BakeGroup::default() };
     let mut has_services = false;
-    for (name, service) in project.services() {
+    for (service_name, service) in project.services() {
         has_services = true;
         let Some(build) = service.get("build") else { continue };
-        let name = target_name(name);
+        let name = target_name(service_name);
         check_name(&name).map_err(|error| service.blame_key(error))?;
-        let target = target(name.clone(), &project, service, build)?;
+        let mut target = target(name.clone(), &project, service, build)?;
+        target.healthcheck = project.healthcheck_of(service_name)?;
         group.targets.get_or_insert_default().push(name);
         definition.add_target(target, places(service, build));
     }
@@ -61,8 +62,11 @@ fn project(files: &[&BakeFile], reader: &BakeReader<'_>, warn: &dyn Fn(&str)) ->
         is_unchecked: true,
         is_left_unsaid: true,
     };
+    // What else a service has is of no account, and may be wrong.
+    let kept = ["image", "build", "environment", "env_file", "healthcheck"];
+    let kept = if reader.has_healthchecks { &kept[..] } else { &kept[..4] };
     let compose_reader =
-        ComposeReader { read: reader.read, warn, interpolates: true, resolves_paths: true, has_builds_alone: true };
+        ComposeReader { read: reader.read, warn, interpolates: true, resolves_paths: true, kept: Some(kept) };
     let project = Project::read(request, &compose_reader)?;
     if project.file.get("services").is_none() && project.file.get("secrets").is_none() {
         return Err(Error::input("empty compose file").with_hint("a compose file has `services`"));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::credential::{AgentEntry, SecretEntry};
 use super::entry::{AttestEntry, CacheEntry, OutputEntry};
 use super::policy::{PolicyEntry, ResourceSettings};
-use crate::oci::Map;
+use crate::oci::{Healthcheck, Map};
 
 /// A target. What was not said is none; a list that is there and empty was said to be empty.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -101,6 +101,9 @@ pub struct BakeTarget {
     /// The limits of commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceSettings>,
+    /// The health check of its service, where such are handed on.
+    #[serde(skip)]
+    pub healthcheck: Option<Healthcheck>,
     /// It was not asked for: others take from it.
     #[serde(skip)]
     pub is_linked: bool,
@@ -157,6 +160,7 @@ impl BakeTarget {
         append(&mut self.ulimits, other.ulimits);
         append(&mut self.entitlements, other.entitlements);
         append(&mut self.policy, other.policy);
+        replace(&mut self.healthcheck, other.healthcheck);
         append(&mut self.inherits, other.inherits);
         if let Some(resources) = other.resources {
             self.resources.get_or_insert_default().merge(&resources);

@@ -32,8 +32,8 @@ pub struct ComposeReader<'a> {
     pub interpolates: bool,
     /// Make paths whole.
     pub resolves_paths: bool,
-    /// Keep only what builds are made of, and leave unsaid what is.
-    pub has_builds_alone: bool,
+    /// Keep only these keys of services, and secrets, and leave unsaid what is; without, all is kept.
+    pub kept: Option<&'a [&'a str]>,
 }
 
 /// A file, and its name as the user knows it.
@@ -126,8 +126,8 @@ impl<'a> Loading<'a> {
                     None => document,
                 };
                 merged.unmark();
-                if self.reader.has_builds_alone {
-                    keep_builds(&mut merged);
+                if let Some(kept) = self.reader.kept {
+                    keep(kept, &mut merged);
                 }
                 let mut merged = schema::FILE.unified(merged)?;
                 schema::FILE.check(&merged, &KeyTrail::TOP)?;
@@ -189,13 +189,13 @@ pub(super) fn not_elsewhere(path: &YamlNode) -> Result<()> {
     }
 }
 
-/// Leaves services with what their builds are made of, and secrets; nothing else.
-fn keep_builds(file: &mut YamlNode) {
+/// Leaves services with the keys that are `kept`, and secrets; nothing else.
+fn keep(kept: &[&str], file: &mut YamlNode) {
     let Some(mapping) = file.mapping_mut() else { return };
     mapping.retain(|key, _| ["services", "secrets"].contains(&key.as_str()));
     let services = mapping.get_mut("services").and_then(YamlNode::mapping_mut);
     for service in services.into_iter().flat_map(NodeMapping::values_mut).filter_map(YamlNode::mapping_mut) {
-        service.retain(|key, _| ["image", "build", "environment", "env_file"].contains(&key.as_str()));
+        service.retain(|key, _| kept.contains(&key.as_str()));
     }
 }
 

@@ -53,7 +53,7 @@ impl Project {
         if let Some(mapping) = file.mapping_mut() {
             mapping.insert("name".to_owned(), named);
         }
-        if !request.is_left_unsaid && !reader.has_builds_alone {
+        if !request.is_left_unsaid && reader.kept.is_none() {
             // Where variables are left in, those without a value are, too.
             let none = Map::new();
             normal::normalize(&mut file, &name, if reader.interpolates { &variables } else { &none });

@@ -334,3 +334,21 @@ fn what_is_not_done_is_refused_and_what_changes_nothing_is_told() {
     }
     target("").run(&["--registry", "a.example"]).failure(2);
 }
+
+#[test]
+fn services_hand_their_health_checks_on_if_that_is_asked_for() {
+    let file = "services:\n  a:\n    image: a\n    build: .\n    healthcheck: {test: [CMD, c], retries: 3}\n";
+    let override_file = "target \"a\" {\n  tags = [\"a\"]\n}\n";
+    let dockerfile = "FROM scratch\nCOPY f /\nHEALTHCHECK CMD own\n";
+    let files = [("compose.yaml", file), ("docker-bake.hcl", override_file), ("Dockerfile", dockerfile), ("f", "1")];
+    let case = Case::new(&files);
+    let program = case.program();
+    for (flags, expected) in [
+        (&[][..], serde_json::json!({"Test": ["CMD-SHELL", "own"]})),
+        (&["--bake-healthchecks"], serde_json::json!({"Test": ["CMD", "c"], "Retries": 3})),
+    ] {
+        program.run([&["bake"], flags].concat()).success();
+        let healthcheck: Value = serde_json::from_str(&inspect(&program, "{{json .Config.Healthcheck}}", "a")).unwrap();
+        assert_eq!(healthcheck, expected);
+    }
+}

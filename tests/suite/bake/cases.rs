@@ -62,6 +62,7 @@ fn printed(definition: &Definition) -> Result<Value> {
             compose_variables: &definition.variables,
             read: &|_: &Path| Ok(None),
             warn: &|text| warnings.borrow_mut().push(text.to_owned()),
+            has_healthchecks: false,
             has_relative_paths: false,
         },
     )?;

@@ -1,6 +1,7 @@
 //! Whole systems (`fixtures/systems`), from their owners' checkouts to images in a registry that run, by the commands that their
 //! owners have for docker, as root and as an ordinary user.
 
+mod one_line;
 mod orchestrator;
 mod pipeline;
 mod ppp_q;
