@@ -160,7 +160,6 @@
 //! #         squash: false,
 //! #         jobs: 1,
 //! #         trust_times: true,
-//! #         run: &Default::default(),
 //! #         sandbox: None,
 //! #         shell: None,
 //! #         logs: None,
