@@ -155,7 +155,6 @@
 //! #         bases: &store,
 //! #         client: &client,
 //! #         compression: Default::default(),
-//! #         created: 0,
 //! #         modified: Default::default(),
 //! #         squash: false,
 //! #         jobs: 1,
