@@ -118,8 +118,8 @@ impl fmt::Display for KeyTrail<'_> {
 }
 
 impl Shape {
-    /// Returns the shape that `node` has of those that this one stands for: a record, a map, a list or a single value.
-    pub fn plain(&self, node: &YamlNode) -> &Shape {
+    /// Returns the shape that this one says something more of; none if it stands for itself.
+    pub fn inner(&self) -> Option<&Shape> {
         match self {
             Shape::Unique(_, inner)
             | Shape::Distinct(inner)
@@ -131,12 +131,27 @@ impl Shape {
             | Shape::Kept(inner)
             | Shape::Always(inner)
             | Shape::Short(_, inner)
-            | Shape::Made(_, inner) => inner.plain(node),
+            | Shape::Made(_, inner) => Some(inner),
+            Shape::Any
+            | Shape::Scalar(..)
+            | Shape::OneOf(_)
+            | Shape::Entries(_)
+            | Shape::List(_)
+            | Shape::Map(_)
+            | Shape::Named(_)
+            | Shape::Record(_)
+            | Shape::Either(_) => None,
+        }
+    }
+
+    /// Returns the shape that `node` has of those that this one stands for: a record, a map, a list or a single value.
+    pub fn plain(&self, node: &YamlNode) -> &Shape {
+        match self {
             Shape::Either(shapes) => {
                 let fits = shapes.iter().find(|shape| shape.is_of_kind(node));
                 fits.map_or(&Shape::Any, |shape| shape.plain(node))
             }
-            _ => self,
+            _ => self.inner().map_or(self, |inner| inner.plain(node)),
         }
     }
 
@@ -150,17 +165,8 @@ impl Shape {
             Shape::List(_) => node.list().is_some(),
             Shape::Map(_) | Shape::Named(_) | Shape::Record(_) => node.mapping().is_some(),
             Shape::Nullable(inner) => node.is_null() || inner.is_of_kind(node),
-            Shape::Unique(_, inner)
-            | Shape::Distinct(inner)
-            | Shape::Inline(inner)
-            | Shape::Needs(_, inner)
-            | Shape::Within(_, _, inner)
-            | Shape::Checked(_, inner)
-            | Shape::Kept(inner)
-            | Shape::Always(inner)
-            | Shape::Short(_, inner)
-            | Shape::Made(_, inner) => inner.is_of_kind(node),
             Shape::Either(shapes) => shapes.iter().any(|shape| shape.is_of_kind(node)),
+            _ => self.inner().is_some_and(|inner| inner.is_of_kind(node)),
         }
     }
 
@@ -179,17 +185,7 @@ impl Shape {
                 all.dedup();
                 all.join(", or ")
             }
-            Shape::Unique(_, inner)
-            | Shape::Distinct(inner)
-            | Shape::Inline(inner)
-            | Shape::Needs(_, inner)
-            | Shape::Nullable(inner)
-            | Shape::Within(_, _, inner)
-            | Shape::Checked(_, inner)
-            | Shape::Kept(inner)
-            | Shape::Always(inner)
-            | Shape::Short(_, inner)
-            | Shape::Made(_, inner) => inner.wanted(),
+            _ => self.inner().map(Shape::wanted).unwrap_or_default(),
         }
     }
 }

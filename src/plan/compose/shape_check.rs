@@ -10,10 +10,8 @@ impl Shape {
     /// Fails if `node`, which stands at `at`, cannot stand there; the error shows the line.
     pub fn check(&self, node: &YamlNode, at: &KeyTrail<'_>) -> Result<()> {
         match self {
-            Shape::Any => Ok(()),
             Shape::Nullable(_) if node.is_null() => Ok(()),
             _ if !self.is_of_kind(node) => Err(unfit(node, at, &self.wanted())),
-            Shape::Scalar(..) => Ok(()),
             Shape::OneOf(words) => match node.text().filter(|text| !words.contains(text)) {
                 None => Ok(()),
                 Some(text) => {
@@ -53,13 +51,7 @@ impl Shape {
                 inner.check(node, at)?;
                 check(node).map_err(|error| node.blame(error))
             }
-            Shape::Unique(_, inner)
-            | Shape::Inline(inner)
-            | Shape::Nullable(inner)
-            | Shape::Kept(inner)
-            | Shape::Always(inner)
-            | Shape::Short(_, inner)
-            | Shape::Made(_, inner) => inner.check(node, at),
+            _ => self.inner().map_or(Ok(()), |inner| inner.check(node, at)),
         }
     }
 }

@@ -16,61 +16,37 @@ const LARGEST_SIZE: i128 = i64::MAX as i128;
 impl Shape {
     /// Returns `node` without what is there twice. What cannot stand there stays.
     pub fn unified(&self, node: YamlNode) -> Result<YamlNode> {
-        match self {
-            Shape::Any | Shape::Scalar(..) | Shape::OneOf(_) | Shape::Entries(_) => Ok(node),
-            Shape::Unique(key, inner) => unique(inner.unified(node)?, *key),
-            Shape::Either(shapes) => match shapes.iter().find(|shape| shape.is_of_kind(&node)) {
-                Some(shape) => shape.unified(node),
-                None => Ok(node),
-            },
-            Shape::List(inner) => each_of_list(node, |value| inner.unified(value)),
-            Shape::Map(inner) | Shape::Named(inner) => each(node, |_, value| inner.unified(value)),
-            Shape::Record(fields) => each(node, |key, value| match fields.iter().find(|(name, _)| *name == key) {
-                Some((_, shape)) => shape.unified(value),
-                None => Ok(value),
-            }),
-            Shape::Distinct(inner)
-            | Shape::Inline(inner)
-            | Shape::Needs(_, inner)
-            | Shape::Nullable(inner)
-            | Shape::Within(_, _, inner)
-            | Shape::Checked(_, inner)
-            | Shape::Kept(inner)
-            | Shape::Always(inner)
-            | Shape::Short(_, inner)
-            | Shape::Made(_, inner) => inner.unified(node),
-        }
+        self.rewritten(node, false)
     }
 
     /// Returns `node` with its short forms made long, and without what is there twice then. What cannot stand there stays.
     pub fn canonical(&self, node: YamlNode) -> Result<YamlNode> {
+        self.rewritten(node, true)
+    }
+
+    fn rewritten(&self, node: YamlNode, is_made_long: bool) -> Result<YamlNode> {
+        let rewrite = |shape: &Shape, node: YamlNode| shape.rewritten(node, is_made_long);
         match self {
-            Shape::Any | Shape::Scalar(..) | Shape::OneOf(_) | Shape::Entries(_) => Ok(node),
-            Shape::Short(make, inner) => {
+            Shape::Short(make, inner) if is_made_long => {
                 let (key, mark) = (node.key.clone(), node.mark);
                 let made = if node.is_null() { node } else { make(node)? };
-                inner.canonical(YamlNode { key, mark, ..made })
+                rewrite(inner, YamlNode { key, mark, ..made })
             }
-            Shape::Unique(key, inner) => unique(inner.canonical(node)?, *key),
+            Shape::Unique(key, inner) => unique(rewrite(inner, node)?, *key),
             Shape::Either(shapes) => match shapes.iter().find(|shape| shape.is_of_kind(&node)) {
-                Some(shape) => shape.canonical(node),
+                Some(shape) => rewrite(shape, node),
                 None => Ok(node),
             },
-            Shape::List(inner) => each_of_list(node, |value| inner.canonical(value)),
-            Shape::Map(inner) | Shape::Named(inner) => each(node, |_, value| inner.canonical(value)),
+            Shape::List(inner) => each_of_list(node, |value| rewrite(inner, value)),
+            Shape::Map(inner) | Shape::Named(inner) => each(node, |_, value| rewrite(inner, value)),
             Shape::Record(fields) => each(node, |key, value| match fields.iter().find(|(name, _)| *name == key) {
-                Some((_, shape)) => shape.canonical(value),
+                Some((_, shape)) => rewrite(shape, value),
                 None => Ok(value),
             }),
-            Shape::Distinct(inner)
-            | Shape::Inline(inner)
-            | Shape::Needs(_, inner)
-            | Shape::Nullable(inner)
-            | Shape::Within(_, _, inner)
-            | Shape::Checked(_, inner)
-            | Shape::Kept(inner)
-            | Shape::Always(inner)
-            | Shape::Made(_, inner) => inner.canonical(node),
+            _ => match self.inner() {
+                Some(inner) => rewrite(inner, node),
+                None => Ok(node),
+            },
         }
     }
 
@@ -81,7 +57,6 @@ impl Shape {
             return Ok(node);
         }
         match self {
-            Shape::Any | Shape::OneOf(_) => Ok(node),
             Shape::Scalar(kinds, reading) => {
                 let wanted = || unfit(&node, at, &kinds.wanted());
                 if !kinds.have(node.kinds()) {
@@ -110,16 +85,10 @@ impl Shape {
                 None => Err(unfit(&node, at, &self.wanted())),
             },
             Shape::Record(fields) => record(node, fields, at),
-            Shape::Unique(_, inner)
-            | Shape::Distinct(inner)
-            | Shape::Inline(inner)
-            | Shape::Needs(_, inner)
-            | Shape::Nullable(inner)
-            | Shape::Within(_, _, inner)
-            | Shape::Checked(_, inner)
-            | Shape::Kept(inner)
-            | Shape::Always(inner)
-            | Shape::Short(_, inner) => inner.decoded(node, at),
+            _ => match self.inner() {
+                Some(inner) => inner.decoded(node, at),
+                None => Ok(node),
+            },
         }
     }
 
