@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ocibake::error::Result;
 use ocibake::oci::Digest;
@@ -16,12 +16,19 @@ use ocibake::store::{CacheMount, LocalStore};
 use super::cache::{listing, set_age};
 use crate::support::program::Program;
 
-fn taken(store: &LocalStore, key: &str, sharing: CacheSharing) -> Result<CacheMount> {
+fn ask(store: &LocalStore, key: &str, sharing: CacheSharing, may_wait: &dyn Fn() -> bool) -> Result<CacheMount> {
     let key = Digest::of(key.as_bytes());
-    store.cache_mount(&key, sharing, &|| false, |_, shown| {
+    store.cache_mount(&key, sharing, may_wait, |_, shown| {
         fs::write(shown.join("filled"), "").unwrap();
         Ok(())
     })
+}
+
+/// The directory, once it is free: a program that another test is just starting may have a lock for a moment longer than
+/// who took it, as it has all open files until it runs.
+fn taken(store: &LocalStore, key: &str, sharing: CacheSharing) -> CacheMount {
+    let end = Instant::now() + Duration::from_secs(30);
+    ask(store, key, sharing, &|| Instant::now() < end).unwrap()
 }
 
 #[test]
@@ -29,32 +36,32 @@ fn what_is_kept_is_there_the_next_time_and_filled_once() {
     let place = tempfile::tempdir().unwrap();
     let path = {
         let store = LocalStore::open(place.path()).unwrap();
-        let mount = taken(&store, "a", CacheSharing::Shared).unwrap();
+        let mount = taken(&store, "a", CacheSharing::Shared);
         fs::remove_file(mount.path().join("filled")).unwrap();
         fs::write(mount.path().join("kept"), "").unwrap();
         mount.path().to_owned()
     };
     let store = LocalStore::open(place.path()).unwrap();
-    let mount = taken(&store, "a", CacheSharing::Locked).unwrap();
+    let mount = taken(&store, "a", CacheSharing::Locked);
     assert_eq!(mount.path(), path);
     assert!(mount.path().join("kept").exists() && !mount.path().join("filled").exists());
-    assert_ne!(taken(&store, "b", CacheSharing::Shared).unwrap().path(), path);
+    assert_ne!(taken(&store, "b", CacheSharing::Shared).path(), path);
 }
 
 #[test]
 fn it_is_shared_locked_or_each_ones_own() {
     let place = tempfile::tempdir().unwrap();
     let store = LocalStore::open(place.path()).unwrap();
-    let one = taken(&store, "a", CacheSharing::Shared).unwrap();
-    assert_eq!(taken(&store, "a", CacheSharing::Shared).unwrap().path(), one.path());
-    assert!(taken(&store, "a", CacheSharing::Locked).is_err(), "it is shared by another");
-    let private = taken(&store, "a", CacheSharing::Private).unwrap();
+    let one = taken(&store, "a", CacheSharing::Shared);
+    assert_eq!(taken(&store, "a", CacheSharing::Shared).path(), one.path());
+    assert!(ask(&store, "a", CacheSharing::Locked, &|| false).is_err(), "it is shared by another");
+    let private = taken(&store, "a", CacheSharing::Private);
     assert_ne!(private.path(), one.path());
     let first = one.path().to_owned();
     drop((one, private));
-    let locked = taken(&store, "a", CacheSharing::Locked).unwrap();
+    let locked = taken(&store, "a", CacheSharing::Locked);
     assert_eq!(locked.path(), first);
-    assert!(taken(&store, "a", CacheSharing::Shared).is_err(), "another has it alone");
+    assert!(ask(&store, "a", CacheSharing::Shared, &|| false).is_err(), "another has it alone");
     // Whoever may wait gets it once it is free.
     let asked = Barrier::new(2);
     let first = AtomicBool::new(true);
@@ -100,12 +107,12 @@ fn what_others_could_have_written_is_not_used() {
     let place = tempfile::tempdir().unwrap();
     let path = {
         let store = LocalStore::open(place.path()).unwrap();
-        taken(&store, "a", CacheSharing::Shared).unwrap().path().to_owned()
+        taken(&store, "a", CacheSharing::Shared).path().to_owned()
     };
     fs::write(path.join("planted"), "").unwrap();
     fs::set_permissions(place.path().join("caches"), Permissions::from_mode(0o777)).unwrap();
     let store = LocalStore::open(place.path()).unwrap();
-    assert!(!taken(&store, "a", CacheSharing::Shared).unwrap().path().join("planted").exists());
+    assert!(!taken(&store, "a", CacheSharing::Shared).path().join("planted").exists());
 }
 
 #[test]
@@ -118,7 +125,7 @@ fn it_counts_by_what_it_has_become_and_is_pruned_by_its_last_use() {
     };
     let used = |key, content: Option<usize>| {
         let store = LocalStore::open(&root).unwrap();
-        let mount = taken(&store, key, CacheSharing::Locked).unwrap();
+        let mount = taken(&store, key, CacheSharing::Locked);
         if let Some(length) = content {
             fs::write(mount.path().join("grown"), vec![1; length]).unwrap();
         }
@@ -150,7 +157,7 @@ fn it_counts_by_what_it_has_become_and_is_pruned_by_its_last_use() {
 
     // A build that is over its limit keeps what it has used itself.
     let store = LocalStore::open(&root).unwrap();
-    drop(taken(&store, "a", CacheSharing::Shared).unwrap());
+    drop(taken(&store, "a", CacheSharing::Shared));
     store.trim(Limit::Bytes(0)).unwrap();
     assert!(places[0].exists() && !places[1].exists());
     let done = program.run(["cache", "prune", "--all"]).success().stdout;
