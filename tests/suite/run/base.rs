@@ -42,8 +42,7 @@ fn blobs(layers: &[Vec<Entry>]) -> Vec<Blob> {
 const LIST: &str = "RUN busybox find / -xdev -type f -not -path '/etc/*' -not -path /list | busybox sort > /list \
                     && busybox stat -c '%u %g %a' /d/changed >> /list && busybox cat /d/changed /opaque/new >> /list\n";
 
-/// What it lists.
-// The list itself may or may not be there when it is begun.
+/// What it lists; not itself, which may or may not be there when it is begun.
 const LISTED: &str = "/d/changed\n/d/kept\n/opaque/new\n/usr/bin/busybox\n/usr/bin/new\n/usr/bin/sh\n";
 
 struct Built {
