@@ -1,6 +1,6 @@
 //! What pushes have found out about a registry, for those that come after them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -49,6 +49,8 @@ pub(super) struct Known {
     /// Held while a list of referrers is read and written: of two at once one would get lost.
     pub(super) referrers: Mutex<()>,
     places: Mutex<HashMap<Digest, Places>>,
+    /// The pairs of repositories of which the first gets nothing from the second.
+    apart: Mutex<HashSet<(String, String)>>,
 }
 
 impl Known {
@@ -62,6 +64,15 @@ impl Known {
 
     pub(super) fn places(&self, digest: Digest) -> Places {
         locked(&self.places).entry(digest).or_default().clone()
+    }
+
+    /// Returns whether the registry has refused to let the repository `to` have anything from the repository `from`.
+    pub(super) fn are_apart(&self, to: &str, from: &str) -> bool {
+        locked(&self.apart).contains(&(to.to_owned(), from.to_owned()))
+    }
+
+    pub(super) fn set_apart(&self, to: &str, from: &str) {
+        locked(&self.apart).insert((to.to_owned(), from.to_owned()));
     }
 }
 

@@ -82,4 +82,13 @@ impl Store for NamedStore<'_> {
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
         self.far.as_ref()?.origin(descriptor)
     }
+
+    fn repositories(&self, descriptor: &Descriptor, registry: &str) -> Vec<Reference> {
+        let far = self.far.as_ref().map(|far| far.repositories(descriptor, registry)).unwrap_or_default();
+        [far, self.near.repositories(descriptor, registry)].concat()
+    }
+
+    fn note_repository(&self, descriptor: &Descriptor, name: &Reference) {
+        self.near.note_repository(descriptor, name);
+    }
 }

@@ -27,9 +27,11 @@ pub fn pull(
     let chosen = base::choose_image(&near, &name.to_string(), &root, platform)?.manifest;
     for (at, bytes) in manifests.iter().filter(|(at, _)| at.digest == chosen) {
         let blobs = children(at, bytes)?;
-        let missing: Vec<&Descriptor> = blobs.iter().filter(|blob| !blob.is_foreign() && !store.claim(blob)).collect();
+        let there = || blobs.iter().filter(|blob| !blob.is_foreign());
+        let missing: Vec<&Descriptor> = there().filter(|blob| !store.claim(blob)).collect();
         progress(Event::PullPlanned { blobs: &missing });
         store::fetch(&near, &missing, jobs)?;
+        there().for_each(|blob| store.note_repository(blob, name));
     }
     let image = NamedImage {
         elsewhere: Some(name.with_digest(root.digest)),

@@ -41,4 +41,13 @@ impl Store for Beside<'_> {
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
         self.first.origin(descriptor).or_else(|| self.second.origin(descriptor))
     }
+
+    fn repositories(&self, descriptor: &Descriptor, registry: &str) -> Vec<Reference> {
+        [self.first.repositories(descriptor, registry), self.second.repositories(descriptor, registry)].concat()
+    }
+
+    /// Tells the second, which has the rest.
+    fn note_repository(&self, descriptor: &Descriptor, name: &Reference) {
+        self.second.note_repository(descriptor, name);
+    }
 }

@@ -78,4 +78,15 @@ impl Store for Gathered<'_> {
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
         self.store(*self.places.get(&descriptor.digest)?).origin(descriptor)
     }
+
+    fn repositories(&self, descriptor: &Descriptor, registry: &str) -> Vec<Reference> {
+        let place = self.places.get(&descriptor.digest);
+        place.map(|number| self.store(*number).repositories(descriptor, registry)).unwrap_or_default()
+    }
+
+    fn note_repository(&self, descriptor: &Descriptor, name: &Reference) {
+        if let Some(number) = self.places.get(&descriptor.digest) {
+            self.store(*number).note_repository(descriptor, name);
+        }
+    }
 }

@@ -52,6 +52,14 @@ impl Store for Layered<'_> {
     fn origin(&self, descriptor: &Descriptor) -> Option<&Reference> {
         self.far.origin(descriptor)
     }
+
+    fn repositories(&self, descriptor: &Descriptor, registry: &str) -> Vec<Reference> {
+        [self.far.repositories(descriptor, registry), self.near.repositories(descriptor, registry)].concat()
+    }
+
+    fn note_repository(&self, descriptor: &Descriptor, name: &Reference) {
+        self.near.note_repository(descriptor, name);
+    }
 }
 
 /// Reads all of `blobs` from `store`, so many at a time, for stores that keep what is read. Fails if one of them cannot be

@@ -21,7 +21,7 @@ use super::private::{self, OTHERS, OTHERS_WRITE};
 use super::regular;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
-use crate::oci::{Descriptor, Digest, VerifyingReader};
+use crate::oci::{Descriptor, Digest, Reference, VerifyingReader};
 use crate::sync::locked;
 use crate::tree::{Content, Spool};
 
@@ -360,6 +360,14 @@ impl Store for LocalStore {
         self.take_diff_id(layer);
         let Layer { descriptor, diff_id } = layer;
         self.put_record(&diff_id_key(&descriptor.digest), &descriptor.digest, diff_id.as_bytes())
+    }
+
+    fn repositories(&self, descriptor: &Descriptor, registry: &str) -> Vec<Reference> {
+        self.noted_repositories(&descriptor.digest, registry)
+    }
+
+    fn note_repository(&self, descriptor: &Descriptor, name: &Reference) {
+        self.put_repository(&descriptor.digest, name);
     }
 
     /// Returns what [`find`](LocalStore::find) does; without a name it fails.

@@ -18,6 +18,7 @@ pub mod pending;
 mod private;
 pub mod prune;
 pub(crate) mod regular;
+mod repositories;
 mod unpacked;
 mod usage;
 
@@ -81,4 +82,14 @@ pub trait Store: Send + Sync {
     fn origin(&self, _: &Descriptor) -> Option<&Reference> {
         None
     }
+
+    /// Returns the repositories of `registry` that should have the content of a descriptor, for the registry to take it from
+    /// there; the likeliest comes first. It does no harm if one does not have it.
+    fn repositories(&self, descriptor: &Descriptor, registry: &str) -> Vec<Reference> {
+        self.origin(descriptor).filter(|origin| origin.registry() == registry).into_iter().cloned().collect()
+    }
+
+    /// Takes note that the repository of `name` has the content of a descriptor. Where there is no place for it, nobody will
+    /// know.
+    fn note_repository(&self, _: &Descriptor, _name: &Reference) {}
 }

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::oci::Descriptor;
 use crate::output::OutputImage;
 use crate::progress::{Event, Progress};
-use crate::store::{self, Graph, ImageArrival, Layered, LocalStore, NamedImage};
+use crate::store::{self, Graph, ImageArrival, Layered, LocalStore, NamedImage, Store};
 
 /// Leaves an image under its names in the local store: whole, unless it `is_pushed`, so that a registry has it. `fetch` has the
 /// layers of bases brought there.
@@ -21,6 +21,10 @@ pub fn leave(
         fetch(&blobs)?;
         let missing: Vec<&Descriptor> = blobs.iter().filter(|blob| !store.claim(blob)).collect();
         store::fetch(&Layered::new(store, whole), &missing, 0)?;
+        for blob in &blobs {
+            // A push to the same registry then need not send it.
+            whole.origin(blob).into_iter().for_each(|origin| store.note_repository(blob, origin));
+        }
     }
     for name in names {
         let arrival = if pushed.is_some() { ImageArrival::Pushed } else { ImageArrival::Made };

@@ -9,7 +9,7 @@ use super::super::known::UploadForm;
 use super::super::repository::Repository;
 use super::content::StreamedContent;
 use super::session::{Refusal, Session};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::net::header::{CONTENT_LENGTH, HeaderValue};
 use crate::net::{Failure, Method, Request, StatusCode};
 use crate::oci::{Descriptor, Reference};
@@ -17,11 +17,14 @@ use crate::progress::{BlobOutcome, Event};
 use crate::store::Store;
 use crate::sync::locked;
 
+/// The most repositories that a registry is asked to take one blob from, before it is sent.
+const MOST_SOURCES: usize = 3;
+
 /// The state that is kept of a blob from one try to the next.
 struct Upload<'scope, 'env> {
     content: StreamedContent<'scope, 'env>,
-    /// Another repository of the same registry that may have it.
-    source: Option<String>,
+    /// Other repositories of the same registry that may have it, the likeliest first.
+    sources: Vec<String>,
     form: Cell<UploadForm>,
     /// Why the first form was not the right one.
     refused: RefCell<Option<Failure>>,
@@ -29,6 +32,14 @@ struct Upload<'scope, 'env> {
     session: RefCell<Option<Session>>,
     /// The furthest that the registry has got, in bytes.
     reached: Cell<u64>,
+}
+
+/// What comes of the wish to have a blob taken from another repository.
+enum Taking {
+    Mounted,
+    /// It is to be sent, to here.
+    Opened(Session),
+    Refused,
 }
 
 impl Repository<'_> {
@@ -47,8 +58,6 @@ impl Repository<'_> {
         let outcome = if places.iter().any(|place| place == own) {
             BlobOutcome::Present
         } else {
-            let origin = store.origin(descriptor).filter(|origin| origin.registry() == self.reference.registry());
-            let origin = origin.map(Reference::repository).filter(|origin| *origin != own);
             let upload = Upload {
                 content: StreamedContent::new(
                     scope,
@@ -57,7 +66,7 @@ impl Repository<'_> {
                     self.progress,
                     self.client.connection.http.options().least_speed,
                 ),
-                source: places.last().map(String::as_str).or(origin).map(str::to_owned),
+                sources: self.sources(&places, store, descriptor),
                 form: Cell::new(known.form()),
                 refused: RefCell::new(None),
                 session: RefCell::new(None),
@@ -66,6 +75,7 @@ impl Repository<'_> {
             self.bring(access, &upload)?
         };
         places.push(own.to_owned());
+        store.note_repository(descriptor, &self.reference);
         (self.progress)(Event::BlobFinished { digest, outcome });
         Ok(())
     }
@@ -120,14 +130,11 @@ impl Repository<'_> {
         if self.has_blob(access, upload.content.descriptor)? {
             return Ok(BlobOutcome::Present);
         }
-        let mut opened = None;
-        if let Some(source) = &upload.source {
-            // No registry need mount, nor tell why not.
-            match self.mount(access, upload.content.descriptor, source) {
-                Ok(None) => return Ok(BlobOutcome::Mounted),
-                mounted => opened = mounted.ok().flatten(),
-            }
-        }
+        let mut opened = match self.take_from(access, upload) {
+            Taking::Mounted => return Ok(BlobOutcome::Mounted),
+            Taking::Opened(session) => Some(session),
+            Taking::Refused => None,
+        };
         loop {
             let session = match opened.take() {
                 Some(session) => session,
@@ -176,6 +183,38 @@ impl Repository<'_> {
             upload.session.replace(Some(session));
         }
         sent
+    }
+
+    /// Returns the other repositories of this registry that should have a blob: those that are known to, and those that its
+    /// store knows of.
+    fn sources(&self, places: &[String], store: &dyn Store, descriptor: &Descriptor) -> Vec<String> {
+        let noted = store.repositories(descriptor, self.reference.registry());
+        let noted = noted.iter().map(Reference::repository);
+        let mut sources: Vec<String> = Vec::new();
+        for source in places.iter().rev().map(String::as_str).chain(noted) {
+            if source != self.reference.repository() && !sources.iter().any(|known| known == source) {
+                sources.push(source.to_owned());
+            }
+        }
+        sources
+    }
+
+    /// Has the registry take the blob from one of its sources. No registry need do that, nor tell why not.
+    fn take_from(&self, access: &Access, upload: &Upload<'_, '_>) -> Taking {
+        let (known, own) = (&access.place.known, self.reference.repository());
+        let may_give = |source: &&String| !known.are_apart(own, source);
+        for source in upload.sources.iter().filter(may_give).take(MOST_SOURCES) {
+            match self.mount(access, upload.content.descriptor, source) {
+                Ok(None) => return Taking::Mounted,
+                // To ask for another one now would leave this behind.
+                Ok(Some(session)) => return Taking::Opened(session),
+                Err(failure) if failure.passing.is_some() => return Taking::Refused,
+                Err(failure) if failure.error.kind == ErrorKind::NotFound => {}
+                // What cannot be had from there for this blob cannot be had for others.
+                Err(_) => known.set_apart(own, source),
+            }
+        }
+        Taking::Refused
     }
 
     /// Has the registry take the blob from another of its repositories (distribution-spec, "Mounting a blob from another

@@ -10,7 +10,7 @@ use super::super::repository::Repository;
 use super::document::ManifestBytes;
 use crate::error::{Error, Result};
 use crate::net::Stop;
-use crate::oci::{Descriptor, Digest, MANIFEST_LIMIT, is_valid_tag};
+use crate::oci::{Digest, MANIFEST_LIMIT, is_valid_tag};
 use crate::progress::{BlobOutcome, Event};
 use crate::store::{Graph, Store, children};
 use crate::sync::locked;
@@ -35,11 +35,12 @@ impl Repository<'_> {
             let (there, missing): (Vec<_>, Vec<_>) = blobs.partition(|blob| vouched.contains(&blob.digest));
             let output = self.reference.name();
             (self.progress)(Event::OutputStarted { output: &output, blobs: there.len() + missing.len() });
-            for Descriptor { digest, .. } in there {
+            for blob in there {
                 // For other repositories of the registry to take it from.
-                let places = access.place.known.places(*digest);
+                let places = access.place.known.places(blob.digest);
                 locked(&places).push(self.reference.repository().to_owned());
-                (self.progress)(Event::BlobFinished { digest: *digest, outcome: BlobOutcome::Present });
+                store.note_repository(blob, &self.reference);
+                (self.progress)(Event::BlobFinished { digest: blob.digest, outcome: BlobOutcome::Present });
             }
             each(missing, self.client.parallel, &access.stop, |blob| self.push_blob(&access, scope, store, blob))?;
             self.push_manifests(&access, levels, &present)
