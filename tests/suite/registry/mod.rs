@@ -8,6 +8,8 @@ mod credential_auth_file;
 mod echo;
 mod mirror;
 mod mount;
+mod mount_later;
+mod mount_noted;
 mod present;
 mod profile;
 mod proxy;

@@ -30,7 +30,13 @@ impl Store for From<'_> {
     }
 }
 
-fn upload(client: &Client, address: &str, name: &str, store: &dyn Store, graph: &ocibake::store::Graph) -> Vec<String> {
+pub(super) fn upload(
+    client: &Client,
+    address: &str,
+    name: &str,
+    store: &dyn Store,
+    graph: &ocibake::store::Graph,
+) -> Vec<String> {
     let outcomes = std::sync::Mutex::new(Vec::new());
     let tell = |event: Event<'_>| {
         if let Event::BlobFinished { outcome, .. } = event {

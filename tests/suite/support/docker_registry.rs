@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -71,6 +71,32 @@ impl DockerRegistry {
         self.directory.path().join("data/docker/registry/v2/repositories").join(repository).exists()
     }
 
+    /// All requests until now, as its access log has them: `METHOD path?query STATUS`. Where it speaks no TLS.
+    pub fn requests(&self) -> Vec<String> {
+        let log = || fs::read_to_string(self.directory.path().join("access")).unwrap();
+        let knocks = || log().lines().filter(|line| is_knock(line)).count();
+        // A request is written down once it is answered.
+        let before = knocks();
+        assert!(self.answers());
+        let deadline = Instant::now() + Duration::from_secs(300);
+        while knocks() == before {
+            assert!(Instant::now() < deadline, "docker-registry writes no access log");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let line = |line: &str| {
+            let (_, rest) = line.split_once('"')?;
+            let (request, rest) = rest.split_once(" HTTP/1.1\" ")?;
+            Some(format!("{request} {}", rest.split(' ').next()?))
+        };
+        log().lines().filter(|line| !is_knock(line)).filter_map(line).collect()
+    }
+
+    /// Takes away all that it has.
+    pub fn empty(&self) {
+        fs::remove_dir_all(self.directory.path().join("data")).unwrap();
+    }
+
     /// The certificate of one that was started [with TLS](Self::with_tls).
     pub fn certificate(&self) -> PathBuf {
         self.directory.path().join("certificate")
@@ -112,7 +138,8 @@ impl DockerRegistry {
         let path = directory.path().join("config.yml");
         fs::write(&path, config.replace("PORT", &port.number().to_string())).unwrap();
         let log = File::create(directory.path().join("log")).unwrap();
-        let process = Command::new("docker-registry").arg("serve").arg(&path).stdout(Stdio::null()).stderr(log).spawn();
+        let access = File::create(directory.path().join("access")).unwrap();
+        let process = Command::new("docker-registry").arg("serve").arg(&path).stdout(access).stderr(log).spawn();
         let mut registry = DockerRegistry { process: process.unwrap(), port, directory };
         registry.wait();
         registry
@@ -144,4 +171,9 @@ impl Drop for DockerRegistry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Whether a line of the access log is of a request that only asks whether somebody is there: it does not say who asks.
+fn is_knock(line: &str) -> bool {
+    line.contains("\"GET /v2/ HTTP/1.1\"") && line.ends_with("\"\" \"\"")
 }
