@@ -26,7 +26,7 @@ use crate::sync::locked;
 use crate::tree::{Content, Spool};
 
 /// The store of builds: `blobs/sha256/<hex>` has their blobs, as in an OCI layout, `names/<hex>` the
-/// [names of images](super::NamedImage), `records/<hex>` what builds want to remember of a blob, [`unpacked/<hex>`](Self::unpacked) what layers unpack to, `caches/` the directories that commands
+/// [names of images](super::NamedImage), `records/<hex>` what builds and pushes want to remember of a blob, [`unpacked/<hex>`](Self::unpacked) what layers unpack to, `caches/` the directories that commands
 /// keep, and `tmp/` what is in the making. A record is the SHA-256 of what follows, the key that it lies
 /// under, the digest of the blob that it is of, and the content: what was moved to the place of another is no record.
 ///

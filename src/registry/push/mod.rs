@@ -5,6 +5,9 @@
 //!  blob: there? ─► mount ─► POST ─► PUT      refused: POST ─► PATCH, PATCH, … ─► PUT
 //!                                            cut off: GET ─► PATCH the rest ─► PUT, or anew
 //! ```
+//!
+//! A blob is mounted from where this process knows it to be, else from where its store does: see
+//! [`Store::repositories`](crate::store::Store::repositories).
 
 mod blob;
 mod content;

@@ -132,9 +132,15 @@ fn whatever_pushes_sends_what_is_new_and_mounts_the_rest() {
     }
     // All of an image under another name is all there, and once more under the same name nothing is asked for.
     program.run(["docker", "tag", &name("one"), &name("one-too")]).success();
-    program.run(["docker", "push", "-q", &name("one-too")]).success();
-    let moved = look.moved();
-    assert_eq!((moved.sent.len(), moved.mounted.len()), (0, 3), "{moved:?}");
+    let tagged: [&[&str]; 2] = [
+        &["docker", "push", "-q", &name("one-too")],
+        &["index", "--no-fan-out", &format!("{}:1", name("list")), &name("one")],
+    ];
+    for words in tagged {
+        program.run(words).success();
+        let moved = look.moved();
+        assert_eq!((moved.sent.len(), moved.mounted.len()), (0, 3), "{words:?}: {moved:?}");
+    }
     program.run(["docker", "push", "-q", &name("one-too")]).success();
     assert!(look.requests().iter().all(|request| !request.contains("/blobs/")));
 }
