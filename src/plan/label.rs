@@ -75,6 +75,29 @@ pub struct Checkout {
     pub default_branch: Option<String>,
 }
 
+impl About {
+    /// Returns each fact that is stated, by its key in the specification.
+    pub fn facts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let facts = [
+            ("title", &self.title),
+            ("description", &self.description),
+            ("vendor", &self.vendor),
+            ("url", &self.url),
+            ("source", &self.source),
+            ("licenses", &self.licenses),
+            ("version", &self.version),
+            ("documentation", &self.documentation),
+            ("authors", &self.authors),
+        ];
+        facts.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)))
+    }
+
+    /// Returns the standard labels that say so.
+    pub fn labels(&self) -> Map<String> {
+        self.facts().map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned())).collect()
+    }
+}
+
 /// Returns an image's labels and its manifests' annotations, in this order. Fails for a time that [`rfc3339`] cannot
 /// say.
 ///
@@ -182,19 +205,15 @@ fn standard(about: &About, automatic: &Automatic) -> Result<Map<String>> {
     let checkout = automatic.checkout.as_ref();
     let version = automatic.tag.as_deref().and_then(version::of_tag).map(|version| version.to_string());
     let values = [
-        ("title", about.title.clone()),
-        ("description", about.description.clone()),
-        ("vendor", about.vendor.clone()),
-        ("url", about.url.clone()),
-        ("licenses", about.licenses.clone()),
-        ("documentation", about.documentation.clone()),
-        ("authors", about.authors.clone()),
-        ("source", about.source.clone().or_else(|| checkout.and_then(|checkout| checkout.source.clone()))),
-        ("version", about.version.clone().or(version)),
+        ("source", checkout.and_then(|checkout| checkout.source.clone())),
+        ("version", version),
         ("revision", checkout.map(revision)),
         ("created", automatic.created.map(rfc3339).transpose()?),
     ];
-    Ok(values.into_iter().filter_map(|(key, value)| Some((format!("{PREFIX}{key}"), value?))).collect())
+    let mut standard: Map<String> =
+        values.into_iter().filter_map(|(key, value)| Some((format!("{PREFIX}{key}"), value?))).collect();
+    standard.extend(about.labels());
+    Ok(standard)
 }
 
 fn is_standard(key: &str) -> bool {

@@ -43,6 +43,29 @@ impl LinkedTarget {
         LinkedTarget { name: name.into(), images: Vec::new() }
     }
 
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns a warning where its image for `wanted` is one for another system or processor, and none where it is for that.
+    pub fn mismatch(&self, wanted: &Platform) -> Option<String> {
+        let actual = &self.stage(wanted).ok()?.platform;
+        let is_other = (&actual.os, &actual.architecture) != (&wanted.os, &wanted.architecture);
+        is_other.then(|| format!("the target {} is for {actual}, where {wanted} is built", self.name))
+    }
+
+    /// Refuses an image of it, for which `stage` stands, that no layers for `wanted` can stand on: those for Windows and those
+    /// for other systems are laid out in different ways.
+    pub fn check_layers(&self, stage: &Stage, wanted: &Platform) -> Result<()> {
+        let actual = &stage.platform;
+        if actual.is_windows() == wanted.is_windows() {
+            return Ok(());
+        }
+        let message = format!("the target {} is for {actual}, and nothing for {wanted} can stand on it", self.name);
+        Err(Error::input(message).with_hint(format!("build for its own platform, with `platforms = [\"{actual}\"]`")))
+    }
+
     /// Returns whether anybody knows what it comes to.
     pub fn is_known(&self) -> bool {
         !self.images.is_empty()

@@ -44,7 +44,9 @@ pub use run::{CacheSharing, Run, RunFile, RunMount, RunMountKind, RunNetwork, Ru
 pub use run_settings::{Entitlement, HostEntry, Isolation, RunSettings, proxy_variables};
 pub use secret::{DEFAULT_AGENT, NamedAgent, NamedSecret, SecretSource};
 pub use setting::put_variable;
-pub use spec::{AddOrigin, AddSpec, DockerfileTable, ImageTable, LayerSpec, Libc, Spec, TableRecipe, base};
+pub use spec::{
+    AddOrigin, AddSpec, DockerfileTable, ImageGroup, ImageTable, ImageTables, LayerSpec, Libc, Spec, SpecBase, TableRecipe, base,
+};
 
 use std::fmt;
 use std::path::PathBuf;

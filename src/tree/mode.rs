@@ -1,5 +1,7 @@
 //! Changes of permissions, as chmod has them.
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 use crate::oci::Encode;
 
@@ -72,6 +74,19 @@ impl Encode for Action {
     }
 }
 
+/// A text that [`Mode::parse`] reads as the same.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            ModeChange::Octal(bits) => write!(f, "{bits:04o}"),
+            ModeChange::Symbolic(actions) => {
+                let texts: Vec<String> = actions.iter().map(Action::text).collect();
+                f.write_str(&texts.join(","))
+            }
+        }
+    }
+}
+
 impl Mode {
     /// `0755` and `755` up to `07777`, or chmod's clauses, as in `u=rwX,go=rX`, `a+x`, `+t` and `g=u`.
     pub fn parse(text: &str) -> Result<Mode> {
@@ -122,6 +137,24 @@ impl Mode {
 }
 
 impl Action {
+    fn text(&self) -> String {
+        let classes = |affected: u32| ['u', 'g', 'o'].into_iter().filter(move |c| class_bits(*c).is_some_and(|bits| bits & affected != 0));
+        let sign = match self.operator {
+            Operator::Add => '+',
+            Operator::Remove => '-',
+            Operator::Set => '=',
+        };
+        let operand: String = match self.operand {
+            Operand::Copy { class } => classes(class).collect(),
+            Operand::Bits { bits, search } => {
+                let letters = [('r', READ), ('w', WRITE), ('x', EXECUTE), ('s', SET_ID), ('t', STICKY)];
+                let named = letters.into_iter().filter(|(_, bit)| bits & bit != 0).map(|(letter, _)| letter);
+                named.chain(search.then_some('X')).collect()
+            }
+        };
+        format!("{}{sign}{operand}", classes(self.affected).collect::<String>())
+    }
+
     fn apply(&self, mode: u32, is_directory: bool) -> u32 {
         let named = match self.operand {
             Operand::Bits { bits, search: true } if is_directory || mode & EXECUTE != 0 => bits | EXECUTE,

@@ -22,7 +22,7 @@ pub const USUAL_FILES: [&str; 8] = [
 /// The variables that are there whatever the files define, and their values.
 pub type BuiltIn = BTreeMap<String, String>;
 
-/// A bake file, or a compose file that is read as one.
+/// A bake file, or a compose file or an `ocibake.toml` that is read as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BakeFile {
     /// Its name as the user knows it, by whose end its language is known.
@@ -31,6 +31,13 @@ pub struct BakeFile {
     pub text: String,
     /// It is of this machine, and not from elsewhere.
     pub is_local: bool,
+}
+
+impl BakeFile {
+    /// Returns whether it is an `ocibake.toml`, whatever it is called.
+    pub fn is_table(&self) -> bool {
+        self.name.to_lowercase().ends_with(".toml")
+    }
 }
 
 /// What bake files are read with.

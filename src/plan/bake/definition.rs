@@ -36,11 +36,12 @@ pub(super) struct TargetPlaces {
     pub keys: Map<WrittenPlace>,
 }
 
-/// A place in a file of either kind.
+/// A place in a file of any kind.
 #[derive(Debug, Clone)]
 pub(super) enum WrittenPlace {
     Hcl(BakePlace),
     Yaml(TextPlace),
+    Toml(Excerpt),
 }
 
 impl WrittenPlace {
@@ -49,6 +50,7 @@ impl WrittenPlace {
         match self {
             WrittenPlace::Hcl(place) => place.excerpt(),
             WrittenPlace::Yaml(place) => place.excerpt(),
+            WrittenPlace::Toml(place) => place.clone(),
         }
     }
 }
@@ -100,6 +102,14 @@ impl BakeDefinition {
     pub(super) fn add_group(&mut self, group: BakeGroup) {
         self.group_by_name.entry(group.name.clone()).or_insert(self.groups.len());
         self.groups.push(without_twins(group));
+    }
+
+    /// Adds `group` to the one of its name, or to the groups.
+    pub(super) fn extend_group(&mut self, group: BakeGroup) {
+        let Some(at) = self.group_by_name.get(&group.name).copied() else { return self.add_group(group) };
+        let known = self.groups[at].targets.iter().flatten().cloned();
+        let targets = known.chain(group.targets.into_iter().flatten()).collect();
+        self.groups[at] = without_twins(BakeGroup { targets: Some(targets), ..self.groups[at].clone() });
     }
 
     /// Returns `error` with the line of the target's `key`, or else of the target.

@@ -6,6 +6,7 @@ use super::bake_file::{BakeFile, BakeReader};
 use super::compose;
 use super::definition::BakeDefinition;
 use super::evaluation::Evaluation;
+use super::images;
 use super::relative;
 use super::variable_block::{GivenValues, ListedVariable};
 use crate::error::{Error, Result, suggestion};
@@ -21,10 +22,11 @@ const SCHEMA: [BlockSchema; 4] = [
 ];
 
 impl BakeDefinition {
-    /// Reads `files`: compose files first, and what the others define is laid over it, the later ones over the earlier. Fails for
-    /// what is wrong in them; the error shows the line.
+    /// Reads `files`: compose files first, then tables of images, and what the others define is laid over it, the later ones over
+    /// the earlier. Fails for what is wrong in them; the error shows the line.
     pub fn read(files: &[BakeFile], reader: &BakeReader<'_>) -> Result<BakeDefinition> {
         let (mut services, mut bodies) = (Vec::new(), Vec::new());
+        let (tables, files): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.is_table());
         for file in files {
             match body(file, reader)? {
                 Some(body) => bodies.push(body),
@@ -35,6 +37,7 @@ impl BakeDefinition {
         if !services.is_empty() {
             compose::define(&services, reader, &mut definition)?;
         }
+        tables.into_iter().try_for_each(|file| images::define(file, &mut definition))?;
         if !bodies.is_empty() {
             find_unknown(&bodies, &mut definition);
             let given = GivenValues { given: reader.given, environment: reader.variable };

@@ -1,4 +1,4 @@
-//! Bake files as buildx reads them: in HCL, in JSON, and compose files.
+//! Bake files as buildx reads them: in HCL, in JSON, and compose files; and the tables of images of an `ocibake.toml`.
 //!
 //! [`BakeDefinition::read`] reads files into targets and groups: variables get their values, matrices become targets, and later
 //! files are laid over earlier ones. [`BakeDefinition::resolve`] makes of these what is to be built: with what targets inherit
@@ -15,6 +15,7 @@ mod definition;
 mod entry;
 mod evaluation;
 mod files;
+mod images;
 mod outputs;
 mod override_set;
 mod policy;

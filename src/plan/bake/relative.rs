@@ -14,6 +14,8 @@ pub(super) fn resolve(definition: &mut BakeDefinition, services: &[&BakeFile]) {
         let own = places.get(&target.name).unwrap_or(&usual);
         let base = |key: &str| match own.keys.get(key).or(own.target.as_ref()) {
             Some(WrittenPlace::Hcl(place)) => directory(place.file()),
+            // They are relative to their file in any case.
+            Some(WrittenPlace::Toml(_)) => "",
             _ => first,
         };
         match &mut target.context {
@@ -36,11 +38,12 @@ pub(super) fn resolve(definition: &mut BakeDefinition, services: &[&BakeFile]) {
 }
 
 /// The directory of a file; empty for one that lies in the working directory, and for standard input.
-fn directory(file: &str) -> &str {
+pub(super) fn directory(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(directory, _)| if directory.is_empty() { "/" } else { directory })
 }
 
-fn join(directory: &str, context: &mut String) {
+/// Makes the path of a context that is relative to `directory` one that is relative to the working directory.
+pub(super) fn join(directory: &str, context: &mut String) {
     let is_elsewhere = context.starts_with("target:") || context.contains("://") || !is_local(context);
     if !directory.is_empty() && !is_elsewhere && !context.starts_with('/') {
         *context = clean(&format!("{directory}/{context}"));

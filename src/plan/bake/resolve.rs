@@ -107,7 +107,7 @@ impl Resolving<'_> {
             return Err(self.definition.missing(name));
         };
         target.context.get_or_insert_with(|| ".".to_owned());
-        if target.dockerfile.as_ref().is_none_or(String::is_empty) {
+        if target.spec.is_none() && target.dockerfile.as_ref().is_none_or(String::is_empty) {
             target.dockerfile = Some("Dockerfile".to_owned());
         }
         Ok(target)
@@ -171,8 +171,8 @@ impl Resolving<'_> {
             return Err(wrong(format!("more than {LONGEST_CHAIN} targets take from each other in a row")));
         }
         open.push(name.to_owned());
-        let contexts = self.targets.get(name).map(|target| target.contexts.clone()).unwrap_or_default();
-        for other in contexts.values().filter_map(|context| context.strip_prefix("target:")) {
+        let links = self.targets.get(name).map(BakeTarget::links).unwrap_or_default();
+        for other in links.iter().map(String::as_str) {
             if other == name {
                 return Err(wrong(format!("target {other} cannot link to itself")));
             }

@@ -22,7 +22,7 @@ impl ResolvedBake {
     /// values that mean nothing.
     pub fn settle(&mut self, remote: Option<&str>, epoch: Option<&str>) -> Result<()> {
         for (name, target) in &mut self.targets {
-            if let Some(epoch) = epoch {
+            if let (Some(epoch), None) = (epoch, &target.spec) {
                 target.args.entry(EPOCH.to_owned()).or_insert_with(|| Some(epoch.to_owned()));
             }
             let of_target = |error: Error| {

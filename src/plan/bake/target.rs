@@ -6,6 +6,7 @@ use super::credential::{AgentEntry, SecretEntry};
 use super::entry::{AttestEntry, CacheEntry, OutputEntry};
 use super::policy::{PolicyEntry, ResourceSettings};
 use crate::oci::{Healthcheck, Map};
+use crate::plan::Spec;
 
 /// A target. What was not said is none; a list that is there and empty was said to be empty.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -101,6 +102,15 @@ pub struct BakeTarget {
     /// The limits of commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceSettings>,
+    /// What it is made of, where that is layers and no Dockerfile.
+    #[serde(flatten)]
+    pub spec: Option<Box<Spec>>,
+    /// Write an index even for a single platform; only an `ocibake.toml` says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<bool>,
+    /// The `ocibake.toml` that it stands in.
+    #[serde(skip)]
+    pub table_file: Option<String>,
     /// The health check of its service, where such are handed on.
     #[serde(skip)]
     pub healthcheck: Option<Healthcheck>,
@@ -161,6 +171,9 @@ impl BakeTarget {
         append(&mut self.entitlements, other.entitlements);
         append(&mut self.policy, other.policy);
         replace(&mut self.healthcheck, other.healthcheck);
+        replace(&mut self.spec, other.spec);
+        replace(&mut self.index, other.index);
+        replace(&mut self.table_file, other.table_file);
         append(&mut self.inherits, other.inherits);
         if let Some(resources) = other.resources {
             self.resources.get_or_insert_default().merge(&resources);
@@ -186,6 +199,12 @@ impl BakeTarget {
         }
         self.entitlements.iter_mut().for_each(normalize_texts);
         self.contexts.retain(|_, context| !context.is_empty());
+    }
+
+    /// Returns the targets that it takes from.
+    pub fn links(&self) -> Vec<String> {
+        let contexts = self.contexts.values().filter_map(|context| context.strip_prefix("target:"));
+        contexts.chain(self.spec.as_ref().and_then(|spec| spec.base.target())).map(str::to_owned).collect()
     }
 
     /// Returns of about how many values it is made.

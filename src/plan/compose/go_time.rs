@@ -30,38 +30,10 @@ pub fn duration(text: &str) -> Option<i64> {
     Some(if is_negative { -sum } else { sum })
 }
 
-/// Returns a time in nanoseconds as Go prints it: `1h0m0s`, `1.5s`, `100ms`.
-pub fn go_duration(nanoseconds: i64) -> String {
-    let (sign, all) = if nanoseconds < 0 { ("-", nanoseconds.unsigned_abs()) } else { ("", nanoseconds as u64) };
-    let with_part = |unit: u64, name: &str| {
-        let part = format!("{:09}", (all % unit) * (1_000_000_000 / unit));
-        let part = part.trim_end_matches('0');
-        let point = if part.is_empty() { "" } else { "." };
-        format!("{sign}{}{point}{part}{name}", all / unit)
-    };
-    match all {
-        0 => "0s".to_owned(),
-        1..1_000 => format!("{sign}{all}ns"),
-        1_000..1_000_000 => with_part(1_000, "µs"),
-        1_000_000..1_000_000_000 => with_part(1_000_000, "ms"),
-        _ => {
-            let seconds = all / 1_000_000_000;
-            let part = format!("{:09}", all % 1_000_000_000);
-            let part = part.trim_end_matches('0');
-            let point = if part.is_empty() { "" } else { "." };
-            let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-            match (hours, minutes) {
-                (0, 0) => format!("{sign}{rest}{point}{part}s"),
-                (0, _) => format!("{sign}{minutes}m{rest}{point}{part}s"),
-                _ => format!("{sign}{hours}h{minutes}m{rest}{point}{part}s"),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::quantity::go_duration;
 
     #[test]
     fn times_are_read_and_written_as_compose_does() {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::go_time::{duration, go_duration};
+use super::go_time::duration;
 use super::node::{NodeMapping, NodeValue, YamlNode};
 use super::shape::{EntryRule, Field, KeyTrail, ScalarReading, Shape};
 use super::shape_check::unfit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::quantity::Size;
+use crate::plan::quantity::{Size, go_duration};
 
 /// In bytes: what the numbers of Go's sizes end at.
 const LARGEST_SIZE: i128 = i64::MAX as i128;

@@ -1,11 +1,13 @@
 //! Reads the tables `[image.NAME]` of an `ocibake.toml` that has several images.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::Spec;
+use super::groups::{self, ImageGroup, is_name};
 use super::links::{self, LinkedImage};
+use super::{Spec, SpecBase};
 use super::read::{about, config, layers, name, pairs, platforms};
 use crate::error::{Error, ErrorKind, Excerpt, Result};
 use crate::oci::{Map, Platform, Reference};
@@ -13,8 +15,18 @@ use crate::plan::inherit::laid_over;
 use crate::plan::quantity::Size;
 use crate::plan::table::{TomlDocument, TomlTable, TomlValue};
 use crate::plan::{
-    About, ContextPlace, Entitlement, HostEntry, NamedAgent, NamedSecret, ResourceLimit, RunNetwork, context_name,
+    About, ContextPlace, Entitlement, HostEntry, LinkedTarget, NamedAgent, NamedSecret, ResourceLimit, RunNetwork,
+    context_name,
 };
+
+/// The images of an `ocibake.toml` that has several, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageTables {
+    /// The images.
+    pub images: Vec<ImageTable>,
+    /// Names for several of them.
+    pub groups: Vec<ImageGroup>,
+}
 
 /// One image of several: what its table says, over what stands at the top of the file for all.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +39,8 @@ pub struct ImageTable {
     pub tags: Vec<String>,
     /// `context`; the file's own directory if there is none.
     pub context: Option<String>,
+    /// The other images that it takes from, and where that is said.
+    pub links: Map<Excerpt>,
     /// What it is made of.
     pub recipe: TableRecipe,
 }
@@ -132,54 +146,52 @@ const DOCKERFILE_KEYS: &[&str] = &[
 /// The most images of one file.
 const MOST_IMAGES: usize = 1000;
 
-impl ImageTable {
-    /// Reads the images of an `ocibake.toml`, in their order; `file` is its name in errors. None if it has no tables `image`, so
-    /// that it is a [`Spec`]. What stands at the top is for all images: a key of an image goes before it; labels, annotations,
-    /// arguments, contexts, hosts and settings come together, and layers stand on those of the top.
-    pub fn parse_all(file: &str, text: &str) -> Result<Option<Vec<ImageTable>>> {
+/// The name that all images have together where no group says otherwise.
+const ALL: &str = "default";
+
+impl ImageTables {
+    /// Reads the images of an `ocibake.toml`; `file` is its name in errors. None if it has no tables `image`, so that it is a
+    /// [`Spec`]. What stands at the top is for all images: a key of an image goes before it; labels, annotations, arguments,
+    /// contexts, hosts and settings come together, and layers stand on those of the top. The group `default` is there in any
+    /// case: it has all images unless it says otherwise.
+    pub fn parse(file: &str, text: &str) -> Result<Option<ImageTables>> {
         let document = TomlDocument { file, text };
         let entries = DeTable::parse(text).map_err(|cause| document.malformed(&cause))?;
         let top = document.root(entries.get_ref());
-        let Some(images) = top.take("image") else { return Ok(None) };
-        let tables = images.table()?;
+        let Some(tables) = top.take("image") else { return Ok(None) };
         let known = || [COMMON_KEYS, LAYER_KEYS, DOCKERFILE_KEYS].into_iter().flatten();
         known().for_each(|key| top.know(key));
         if let Some(key) = OWN_KEYS.iter().find_map(|key| top.take(key)) {
             let error = Error::input(format!("`{}` at the top would name all images alike", key.key));
             return Err(key.blame_key(error.with_hint("write it below `[image.NAME]`")));
         }
+        let groups = top.take("group");
         top.finish()?;
-        let entries = tables.entries();
+        let entries = tables.table()?.entries();
         if entries.len() > MOST_IMAGES {
-            return Err(images.blame_key(Error::input(format!("{file} has more than {MOST_IMAGES} images"))));
+            return Err(tables.blame_key(Error::input(format!("{file} has more than {MOST_IMAGES} images"))));
         }
-        let mut read = Vec::new();
+        let mut images = Vec::new();
         for entry in entries {
             let own = entry.table()?;
             known().chain(OWN_KEYS).for_each(|key| own.know(key));
             own.finish()?;
-            read.push(Layered { own: &own, top: &top }.image(&entry)?);
+            images.push(Layered { own: &own, top: &top }.image(&entry)?);
         }
-        if read.is_empty() {
+        if images.is_empty() {
             return Err(
-                images.blame_key(Error::input("`image` has no images").with_hint("write one as `[image.NAME]`"))
+                tables.blame_key(Error::input("`image` has no images").with_hint("write one as `[image.NAME]`"))
             );
         }
-        links::check(&read.iter().map(ImageTable::linked).collect::<Vec<_>>())?;
-        Ok(Some(read))
-    }
-
-    /// Returns the other images that it takes from.
-    pub fn links(&self) -> impl Iterator<Item = &str> {
-        let contexts = match &self.recipe {
-            TableRecipe::Dockerfile(table) => Some(&table.contexts),
-            TableRecipe::Layers(_) => None,
-        };
-        contexts.into_iter().flat_map(|contexts| contexts.values()).filter_map(|place| links::linked(place))
-    }
-
-    fn linked(&self) -> LinkedImage<'_> {
-        LinkedImage { name: &self.name, place: &self.place, links: self.links().collect() }
+        let linked = images.iter().map(|image| LinkedImage { name: &image.name, links: &image.links });
+        links::check(&linked.collect::<Vec<_>>())?;
+        let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+        let mut groups = groups.map(|groups| groups::read(&groups, &names)).transpose()?.unwrap_or_default();
+        if !groups.iter().any(|group| group.name == ALL) {
+            let members = names.iter().map(|name| (*name).to_owned()).collect();
+            groups.push(ImageGroup { name: ALL.to_owned(), members });
+        }
+        Ok(Some(ImageTables { images, groups }))
     }
 }
 
@@ -191,12 +203,15 @@ struct Layered<'t, 'a> {
 
 impl<'a> Layered<'_, 'a> {
     fn image(&self, entry: &TomlValue<'a>) -> Result<ImageTable> {
-        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
-        if entry.key.is_empty() || !entry.key.chars().all(is_letter) {
+        if !is_name(entry.key) {
             let error = Error::input(format!("`{}` is no name of an image here", entry.key));
             return Err(
                 entry.blame_key(error.with_hint("it has letters, digits, `_` and `-`; other names go into `tags`"))
             );
+        }
+        if entry.key == ALL {
+            let hint = "call it otherwise; `[group]` says with `default = [\"NAME\"]` which are built without a name";
+            return Err(entry.blame_key(Error::input(format!("`{ALL}` stands for all images")).with_hint(hint)));
         }
         let (of_layers, of_dockerfile) = (first(self.own, LAYER_KEYS), first(self.own, DOCKERFILE_KEYS));
         let has_layers = match (of_layers, of_dockerfile) {
@@ -214,11 +229,29 @@ impl<'a> Layered<'_, 'a> {
             place: entry.key_place(),
             tags: self.tags()?,
             context: self.text("context")?,
+            links: self.links(has_layers)?,
             recipe: match has_layers {
                 true => TableRecipe::Layers(Box::new(self.spec()?)),
                 false => TableRecipe::Dockerfile(Box::new(self.dockerfile()?)),
             },
         })
+    }
+
+    /// The other images that it takes from: the one that its layers stand on, or those that contexts of its Dockerfile are.
+    fn links(&self, has_layers: bool) -> Result<Map<Excerpt>> {
+        let mut places = Vec::new();
+        if has_layers {
+            places.extend(self.take("base"));
+        } else {
+            for contexts in [self.top, self.own].into_iter().filter_map(|table| table.take("contexts")) {
+                places.extend(contexts.table()?.entries());
+            }
+        }
+        let mut links = Map::new();
+        for place in places {
+            links.extend(links::linked(place.string()?).map(|name| (name.to_owned(), place.place())));
+        }
+        Ok(links)
     }
 
     fn tags(&self) -> Result<Vec<String>> {
@@ -246,7 +279,7 @@ impl<'a> Layered<'_, 'a> {
         }
         Ok(Spec {
             name: self.own.take("name").map(|value| value.parse(name)).transpose()?,
-            base: self.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
+            base: self.take("base").map(|value| value.parse(base)).transpose()?.unwrap_or_default(),
             platforms: self.platforms()?,
             index: self.boolean("index")?,
             libc: self.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),
@@ -357,6 +390,14 @@ fn first<'a>(table: &TomlTable<'a>, keys: &[&'static str]) -> Option<TomlValue<'
 /// Refuses a text that is none of a `T`; what is wrong with it is wrong in the file.
 fn is<T: FromStr<Err = Error>>(text: &str) -> Result<()> {
     text.parse::<T>().map(drop).map_err(|error| Error { kind: ErrorKind::Input, ..error })
+}
+
+/// Returns what an image of layers stands on, which may be another image of the file.
+fn base(text: &str) -> Result<SpecBase> {
+    match links::linked(text) {
+        Some(name) => Ok(SpecBase::Target(Arc::new(LinkedTarget::unknown(name)))),
+        None => super::base(text),
+    }
 }
 
 fn check_context(name: &str, place: &str) -> Result<()> {

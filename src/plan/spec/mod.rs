@@ -1,10 +1,15 @@
 //! What the user asks for, before it is expanded for each platform: `ocibake.toml`, the flags, or one over the other.
 
+mod base;
+mod groups;
 mod images;
 mod links;
+mod print;
 mod read;
 
-pub use images::{DockerfileTable, ImageTable, TableRecipe};
+pub use base::{SpecBase, base};
+pub use groups::ImageGroup;
+pub use images::{DockerfileTable, ImageTable, ImageTables, TableRecipe};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +18,7 @@ use super::add::context_pattern;
 use super::annotation::PlacedAnnotations;
 use super::label::{self, About, Automatic};
 use super::{
-    Add, Base, Context, FindBase, ImagePath, Owner, Plan, Source, Stage, Step, Target, Work, dockerignore, template,
+    Add, Context, FindBase, ImagePath, Owner, Plan, Source, Stage, Step, Target, Work, dockerignore, template,
 };
 use crate::error::{Error, Excerpt, Result, suggestion};
 use crate::oci::{Map, Platform, Reference, Settings};
@@ -26,8 +31,8 @@ const PLACEHOLDERS: &[&str] = &["os", "arch", "variant", "triple"];
 pub struct Spec {
     /// The image's name without a tag.
     pub name: Option<Reference>,
-    /// The base's name; none for scratch.
-    pub base: Option<String>,
+    /// What the first layer stands on.
+    pub base: SpecBase,
     /// The platforms, each once; empty for the host's.
     pub platforms: Vec<Platform>,
     /// `index`: whether an index is written even for a single platform. None is no; an index goes with several
@@ -96,6 +101,9 @@ pub enum Libc {
 }
 
 impl Spec {
+    /// The name that its file has.
+    pub const FILE: &str = "ocibake.toml";
+
     /// Returns the plan, with all placeholders expanded: its one context is called `title`. Fails if `bases` does not have
     /// the base, and for an add that is wrong for one of the platforms.
     pub fn plan(&self, title: &str, automatic: &Automatic, bases: &mut FindBase<'_>) -> Result<Plan> {
@@ -105,9 +113,12 @@ impl Spec {
                 .with_hint("leave out `index = false`, or ask for a single platform"));
         }
         let (labels, annotations) = label::complete(&self.about, automatic, &self.labels, &self.annotations)?;
-        let stage = |platform| self.stage(platform, &labels, &annotations, bases);
-        let stages: Vec<Stage> = platforms.into_iter().map(stage).collect::<Result<_>>()?;
-        let images = (0..stages.len()).collect();
+        let (mut stages, mut images) = (Vec::new(), Vec::new());
+        for platform in platforms {
+            let stage = self.stage(platform, (&labels, &annotations), bases, &mut stages)?;
+            images.push(stages.len());
+            stages.push(stage);
+        }
         Ok(Plan {
             stages,
             contexts: vec![Context { title: title.to_owned(), ignore: Vec::new() }],
@@ -126,36 +137,32 @@ impl Spec {
         if self.platforms.is_empty() { vec![Platform::host()] } else { self.platforms.clone() }
     }
 
+    /// The stage of one image. The one that it stands on is added to `stages`, if there is one.
     fn stage(
         &self,
         platform: Platform,
-        labels: &Map<String>,
-        set: &Map<String>,
+        (labels, set): (&Map<String>, &Map<String>),
         bases: &mut FindBase<'_>,
+        stages: &mut Vec<Stage>,
     ) -> Result<Stage> {
         let steps = self.layers.iter().map(|layer| layer.step(&platform, self.libc)).collect::<Result<_>>()?;
         let labels = Some(labels.clone()).filter(|labels| !labels.is_empty());
         let settings = Settings { labels, ..self.config.clone() };
-        let base = self.base.as_ref().map(|name| bases(name, &platform)).transpose()?;
-        base.as_ref().map_or(Ok(()), |base| base.check_layers(&platform))?;
-        let (settings, annotations, author) = match &base {
-            None => (settings, Map::new(), None),
-            Some(base) => (base.settings(&settings), base.annotations(), base.config.author.clone()),
-        };
+        let below = self.base.foundation(&platform, settings, bases, stages)?;
         Ok(Stage {
             title: platform.to_string(),
             target: None,
             run: Arc::default(),
-            platform: match &base {
+            platform: match below.platform {
                 // Nobody said for what, so it is for what its base is for.
-                Some(base) if self.platforms.is_empty() => base.config.platform.normalised(),
+                Some(platform) if self.platforms.is_empty() => platform,
                 _ => platform,
             },
-            base: base.map_or(Base::Scratch, Base::Image),
+            settings: below.settings,
+            base: below.base,
             steps,
-            settings,
-            author,
-            annotations: annotations.into_iter().filter(|(key, _)| !set.contains_key(key)).collect(),
+            author: below.author,
+            annotations: below.annotations.into_iter().filter(|(key, _)| !set.contains_key(key)).collect(),
         })
     }
 }
@@ -228,15 +235,6 @@ impl Libc {
             Libc::Musl => "musl",
             Libc::Gnu => "gnu",
         }
-    }
-}
-
-/// Returns the name of a base image, and none for scratch. Fails for an empty one.
-pub fn base(text: &str) -> Result<Option<String>> {
-    match text {
-        "" => Err(Error::input("the name of the base is empty").with_hint("an image of nothing else is on `scratch`")),
-        "scratch" => Ok(None),
-        name => Ok(Some(name.to_owned())),
     }
 }
 

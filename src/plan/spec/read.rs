@@ -22,7 +22,7 @@ impl Spec {
         }
         let spec = Spec {
             name: root.take("name").map(|value| value.parse(name)).transpose()?,
-            base: root.take("base").map(|value| value.parse(super::base)).transpose()?.flatten(),
+            base: root.take("base").map(|value| value.parse(super::base)).transpose()?.unwrap_or_default(),
             platforms: root.take("platforms").map(platforms).transpose()?.unwrap_or_default(),
             index: root.take("index").map(|value| value.boolean()).transpose()?,
             libc: root.take("libc").map(|value| value.parse(str::parse)).transpose()?.unwrap_or_default(),

@@ -1,0 +1,122 @@
+//! An `ocibake.toml` with tables of images as bake reads it: each image is a target.
+
+use super::bake_file::BakeFile;
+use super::credential::{AgentEntry, SecretEntry};
+use super::definition::{BakeDefinition, TargetPlaces, WrittenPlace};
+use super::entry::CacheEntry;
+use super::relative::{directory, join};
+use super::target::{BakeGroup, BakeTarget};
+use crate::error::{Error, Result};
+use crate::oci::{Map, Platform};
+use crate::plan::{About, DockerfileTable, ImageGroup, ImageTable, ImageTables, Spec, TableRecipe};
+
+/// Defines the images and the groups of `file`. Fails for what is wrong in it, and for one that is of a single image.
+pub(super) fn define(file: &BakeFile, definition: &mut BakeDefinition) -> Result<()> {
+    let Some(ImageTables { images, groups }) = ImageTables::parse(&file.name, &file.text)? else {
+        let named = if file.name == Spec::FILE { String::new() } else { format!(" -f {}", file.name) };
+        return Err(Error::input(format!("{} is of a single image: it has no table `[image.NAME]`", file.name))
+            .with_hint(format!("build it with `ocibake build{named}`")));
+    };
+    for image in images {
+        let places = places(&image);
+        definition.add_target(target(image, file)?, places);
+    }
+    for ImageGroup { name, members } in groups {
+        definition.extend_group(BakeGroup { name, targets: Some(members), ..BakeGroup::default() });
+    }
+    Ok(())
+}
+
+fn places(image: &ImageTable) -> TargetPlaces {
+    let link = image.links.values().next().cloned().map(WrittenPlace::Toml);
+    TargetPlaces {
+        target: Some(WrittenPlace::Toml(image.place.clone())),
+        keys: link.map(|place| ("contexts".to_owned(), place)).into_iter().collect(),
+    }
+}
+
+/// Paths of contexts are relative to the file.
+fn target(image: ImageTable, file: &BakeFile) -> Result<BakeTarget> {
+    let of_file = |text: String| {
+        let mut context = text;
+        // What comes alone from a URL lies in no directory.
+        if !file.name.contains("://") {
+            join(directory(&file.name), &mut context);
+        }
+        context
+    };
+    let target = BakeTarget {
+        name: image.name,
+        tags: Some(image.tags).filter(|tags| !tags.is_empty()),
+        context: Some(of_file(image.context.unwrap_or_else(|| ".".to_owned()))),
+        table_file: Some(file.name.clone()),
+        ..BakeTarget::default()
+    };
+    match image.recipe {
+        TableRecipe::Layers(spec) => Ok(of_layers(target, *spec)),
+        TableRecipe::Dockerfile(mut table) => {
+            table.contexts.values_mut().for_each(|context| *context = of_file(std::mem::take(context)));
+            of_dockerfile(target, *table).map_err(|error| error.with_excerpt(image.place))
+        }
+    }
+}
+
+/// What `--set` may change goes out of the spec, which has what only a file says.
+fn of_layers(target: BakeTarget, spec: Spec) -> BakeTarget {
+    let Spec { platforms, index, about, labels, annotations, base, libc, layers, config, .. } = spec;
+    let spec = Spec { base, libc, layers, config, ..Spec::default() };
+    described(BakeTarget { spec: Some(Box::new(spec)), index, ..target }, &platforms, &about, labels, annotations)
+}
+
+fn of_dockerfile(target: BakeTarget, table: DockerfileTable) -> Result<BakeTarget> {
+    let secrets = table.secrets.iter().map(|text| SecretEntry::read(text)).collect::<Result<Vec<_>>>()?;
+    let caches = table.cache_from.iter().map(|text| CacheEntry::read(text)).collect::<Result<Vec<_>>>()?;
+    let target = BakeTarget {
+        dockerfile: table.dockerfile,
+        dockerfile_inline: table.dockerfile_inline,
+        target: table.target,
+        args: with_values(table.args),
+        contexts: table.contexts,
+        secrets: said(secrets),
+        ssh: said(table.ssh.iter().map(|text| AgentEntry::read(text)).collect()),
+        cache_from: said(caches.into_iter().flatten().collect()),
+        network: table.network,
+        no_cache: table.no_cache,
+        no_cache_filter: said(table.no_cache_filter),
+        pull: table.pull,
+        shm_size: table.shm_size,
+        ulimits: said(table.ulimits),
+        extra_hosts: with_values(table.extra_hosts),
+        entitlements: said(table.entitlements),
+        index: table.index,
+        ..target
+    };
+    Ok(described(target, &table.platforms, &table.about, table.labels, table.annotations))
+}
+
+fn described(
+    target: BakeTarget,
+    platforms: &[Platform],
+    about: &About,
+    labels: Map<String>,
+    annotations: Map<String>,
+) -> BakeTarget {
+    let mut all = about.labels();
+    all.extend(labels);
+    BakeTarget {
+        description: about.description.clone().unwrap_or_default(),
+        platforms: said(platforms.iter().map(ToString::to_string).collect()),
+        labels: with_values(all),
+        annotations: said(annotations.into_iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        ..target
+    }
+}
+
+/// A list of which nothing was said is none.
+fn said<T>(list: Vec<T>) -> Option<Vec<T>> {
+    Some(list).filter(|list| !list.is_empty())
+}
+
+fn with_values(map: Map<String>) -> Map<Option<String>> {
+    map.into_iter().map(|(key, value)| (key, Some(value))).collect()
+}
