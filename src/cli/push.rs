@@ -237,7 +237,7 @@ impl<'a> PushOrder<'a> {
             names,
             repositories: &[],
             delivery,
-            dockerfile: None,
+            given: None,
             secret: &secret::value,
             beforehand: self.beforehand,
             commands,

@@ -45,7 +45,8 @@ pub use run_settings::{Entitlement, HostEntry, Isolation, RunSettings, proxy_var
 pub use secret::{DEFAULT_AGENT, NamedAgent, NamedSecret, SecretSource};
 pub use setting::put_variable;
 pub use spec::{
-    AddOrigin, AddSpec, DockerfileTable, ImageGroup, ImageTable, ImageTables, LayerSpec, Libc, Spec, SpecBase, TableRecipe, base,
+    AddOrigin, AddSpec, DockerfileTable, ImageGroup, ImageTable, ImageTables, LayerSpec, Libc, Spec, SpecBase,
+    TableRecipe, base,
 };
 
 use std::fmt;

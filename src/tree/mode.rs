@@ -138,7 +138,9 @@ impl Mode {
 
 impl Action {
     fn text(&self) -> String {
-        let classes = |affected: u32| ['u', 'g', 'o'].into_iter().filter(move |c| class_bits(*c).is_some_and(|bits| bits & affected != 0));
+        let classes = |affected: u32| {
+            ['u', 'g', 'o'].into_iter().filter(move |c| class_bits(*c).is_some_and(|bits| bits & affected != 0))
+        };
         let sign = match self.operator {
             Operator::Add => '+',
             Operator::Remove => '-',

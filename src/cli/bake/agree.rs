@@ -4,15 +4,19 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::plan::bake::{AgentEntry, Allowances, ResolvedBake, SecretEntry};
+use crate::plan::bake::{AgentEntry, Allowances, BakeFile, ResolvedBake, SecretEntry};
 
 /// The variable that names the socket of the usual agent.
 const AGENT: &str = "SSH_AUTH_SOCK";
 
-/// Returns what `--allow` says. The working directory is free in any case.
-pub fn allowances(texts: &[String]) -> Result<Allowances> {
+/// Returns what `--allow` says. The working directory is free in any case, and to be read is the one of an `ocibake.toml` of this
+/// machine, which its paths are relative to.
+pub fn allowances(texts: &[String], files: &[BakeFile]) -> Result<Allowances> {
     let mut allowances = Allowances::read(texts)?;
     allowances.read.push(".".to_owned());
+    let tables = files.iter().filter(|file| file.is_local && file.is_table());
+    let directories = tables.filter_map(|file| Path::new(&file.name).parent()?.to_str());
+    allowances.read.extend(directories.filter(|directory| !directory.is_empty()).map(str::to_owned));
     allowances.write.push(".".to_owned());
     Ok(allowances)
 }

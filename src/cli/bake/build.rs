@@ -14,7 +14,7 @@ use super::request::{TargetRequest, TargetSurroundings};
 use super::variables::VariableSources;
 use crate::build::RunShell;
 use crate::cli::build::{
-    Beforehand, BuildRequest, BuiltTarget, Delivery, NamedRequest, Together, of_build, secret, shell,
+    Beforehand, BuildRequest, BuiltTarget, Delivery, GivenRecipe, NamedRequest, Together, of_build, secret, shell,
 };
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
@@ -79,9 +79,11 @@ impl<'a> BakeOrder<'a> {
     pub fn want(&self, environment: &Environment) -> Result<Want> {
         let commands = Want::Commands(Isolation::default());
         for request in self.requests(environment)? {
-            let wants = match &request.dockerfile {
+            let wants = match request.given() {
+                // Layers are put together without a command.
+                Some(GivenRecipe::Spec(_)) => false,
                 // What is wrong with it the build will say.
-                Some(text) => match Dockerfile::read("Dockerfile", text.as_bytes()) {
+                Some(GivenRecipe::Dockerfile(text)) => match Dockerfile::read("Dockerfile", text.as_bytes()) {
                     Ok(dockerfile) => dockerfile.has_commands() || environment.again,
                     Err(_) => true,
                 },
@@ -102,11 +104,16 @@ impl<'a> BakeOrder<'a> {
         if outputs.iter().any(Output::is_standard_output) && requests.iter().any(|request| request.call.is_some()) {
             return Err(Error::usage("answers and an image cannot both go to standard output"));
         }
-        let (asked, built): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.call.is_some());
+        let (mut asked, built): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.call.is_some());
         let missing = || built.iter().flat_map(|request| &request.takes_from).find(|name| is_of(&asked, name));
         if let Some(name) = missing() {
             return Err(Error::input(format!("the target {name} is to be asked, and others are built from it"))
                 .with_hint("ask all of them, or none"));
+        }
+        let has_some = !asked.is_empty();
+        asked.retain(|request| !request.is_of_layers());
+        if has_some && asked.is_empty() {
+            return Err(Error::usage("there is no Dockerfile to ask about: the images are made of layers"));
         }
         let (reporter, commands) = (Reporter::new(&self.arguments.progress), Commands::default());
         for message in asked.iter().chain(&built).flat_map(|request| &request.warnings) {
@@ -246,7 +253,7 @@ impl Means<'_> {
                         names: if request.is_linked { Vec::new() } else { names },
                         repositories: &request.given.repositories,
                         delivery,
-                        dockerfile: request.dockerfile.as_deref(),
+                        given: request.given(),
                         secret: &read_secret,
                         beforehand,
                         commands,

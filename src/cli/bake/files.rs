@@ -11,6 +11,7 @@ use crate::cli::build::keep_input;
 use crate::cli::environment::Environment;
 use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
+use crate::plan::Spec;
 use crate::plan::bake::{BakeFile, HERE, USUAL_FILES, is_remote};
 use crate::progress::Progress;
 
@@ -63,12 +64,18 @@ pub fn find(arguments: &BakeArguments, environment: &Environment, progress: Prog
         None if names.is_empty() => {
             let there = USUAL_FILES.iter().filter(|name| Path::new(name).exists());
             found.files = there.map(|name| read(name)).collect::<Result<_>>()?;
+            if found.files.is_empty() && Path::new(Spec::FILE).exists() {
+                found.files.push(read(Spec::FILE)?);
+            }
         }
         None => found.files = names.iter().map(|name| read(&local(name))).collect::<Result<_>>()?,
     }
     if found.files.is_empty() {
-        return Err(Error::not_found("couldn't find a bake definition")
-            .with_hint(format!("name one with -f: it is looked for as {}", USUAL_FILES.join(", "))));
+        return Err(Error::not_found("couldn't find a bake definition").with_hint(format!(
+            "name one with -f: it is looked for as {}, {}",
+            USUAL_FILES.join(", "),
+            Spec::FILE
+        )));
     }
     Ok(found)
 }

@@ -13,15 +13,16 @@ use crate::cli::timings::TimingsFlags;
 use crate::output::Output;
 use crate::plan::bake::AttestEntry;
 
-/// Build the targets of bake files (HCL, JSON) and of compose files
+/// Build the targets of bake files (HCL, JSON) and of compose files, or the images of an ocibake.toml
 #[derive(Debug, Args)]
 pub struct BakeArguments {
     /// Targets and groups to build, * and ? in their names standing for anything [default: default]. Before them may stand the
     /// URL of a repository or of an archive that has the files, and that of the context
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// Bake file or compose file, the later ones laid over the earlier; - is standard input [default: compose.yaml,
-    /// docker-compose.yml, docker-bake.json, docker-bake.hcl and overrides of these, all that are there]
+    /// Bake file, compose file or table of images (*.toml), the later ones laid over the earlier; - is standard input [default:
+    /// compose.yaml, docker-compose.yml, docker-bake.json, docker-bake.hcl and overrides of these, all that are there, else
+    /// ocibake.toml]
     #[arg(short, long, value_name = "FILE")]
     pub file: Vec<String>,
     /// Set a variable of the files

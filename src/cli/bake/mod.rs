@@ -1,4 +1,4 @@
-//! `ocibake bake`, which is `docker buildx bake`: the targets of bake files and compose files.
+//! `ocibake bake`, which is `docker buildx bake`: the targets of bake files and compose files, and the images of an `ocibake.toml`.
 
 mod agree;
 mod allowed;
@@ -7,6 +7,7 @@ mod build;
 mod files;
 mod flags;
 mod go_json;
+mod layers;
 mod list;
 mod order;
 mod release;
@@ -103,7 +104,7 @@ impl ReadBake {
         let mut resolved = self.definition.resolve(BakeRequest {
             targets: &self.found.targets,
             overrides: &arguments.overrides(),
-            allowances: agree::allowances(&arguments.allow)?,
+            allowances: agree::allowances(&arguments.allow, &self.found.files)?,
             variable: &|name| self.sources.variable(name),
         })?;
         let remote = self.found.remote.as_ref().map(remote::RemoteFiles::context);

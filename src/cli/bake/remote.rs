@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::environment::Environment;
 use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
+use crate::plan::Spec;
 use crate::plan::bake::{BakeFile, USUAL_FILES};
 use crate::plan::shown_url;
 use crate::progress::Progress;
@@ -57,7 +58,10 @@ pub fn read(
         true => USUAL_FILES.to_vec(),
         false => names.iter().map(|name| name.as_str()).collect(),
     };
-    for name in wanted {
+    // As on this machine, where there is none of these.
+    let has_usual = wanted.iter().try_fold(false, |has, name| Ok::<_, Error>(has || opened.has(Path::new(name))?))?;
+    let table = Some(Spec::FILE).filter(|_| names.is_empty() && !has_usual);
+    for name in wanted.into_iter().chain(table) {
         match opened.file(Path::new(name))? {
             Some(file) => {
                 let text = read_text(file, name, LARGEST, "bake file")?;

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::layers;
 use super::remote::RemoteFiles;
-use crate::cli::build::{Call, GivenNames};
+use crate::cli::build::{Call, GivenNames, GivenRecipe};
 use crate::cli::flags::base::{BaseFlags, PullFlag};
 use crate::cli::flags::build::BuildFlags;
 use crate::cli::flags::output::OutputFlags;
@@ -16,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Map, Platform};
 use crate::plan::bake::{AttestEntry, BakeTarget, HERE, SecretEntry, is_remote};
 use crate::plan::secret::csv_field;
-use crate::plan::{ContextPlace, NamedAgent, NamedContext, is_http};
+use crate::plan::{ContextPlace, NamedAgent, NamedContext, Spec, is_http};
 use crate::source::base::Pull;
 use crate::source::context::OpenContext;
 use crate::tree::real_within;
@@ -34,7 +35,9 @@ pub struct TargetRequest {
     pub output: OutputFlags,
     pub given: GivenNames,
     /// The Dockerfile, if it stands in the definition.
-    pub dockerfile: Option<String>,
+    dockerfile: Option<String>,
+    /// What it is made of, if that is layers.
+    spec: Option<Box<Spec>>,
     /// The targets that it takes from.
     pub takes_from: Vec<String>,
     /// It was not asked for: others take from it.
@@ -71,6 +74,17 @@ impl TargetRequest {
             Error { message: format!("target {name}: {}", error.message), kind, ..error }
         })
     }
+
+    /// Returns what it is told by, if that stands in the definition.
+    pub fn given(&self) -> Option<GivenRecipe<'_>> {
+        let spec = self.spec.as_deref().map(GivenRecipe::Spec);
+        spec.or(self.dockerfile.as_deref().map(GivenRecipe::Dockerfile))
+    }
+
+    /// Returns whether it is made of layers, and has no Dockerfile.
+    pub fn is_of_layers(&self) -> bool {
+        self.spec.is_some()
+    }
 }
 
 fn read(name: &str, target: &BakeTarget, around: &TargetSurroundings<'_>) -> Result<TargetRequest> {
@@ -80,23 +94,16 @@ fn read(name: &str, target: &BakeTarget, around: &TargetSurroundings<'_>) -> Res
         warnings.push(format!("`resources` of the target {name} changes nothing here"));
     }
     let context = context(target, around.remote)?;
-    let contexts = target.contexts.iter().map(|(name, place)| named_context(name, place, around.remote));
-    let build_context = contexts.collect::<Result<Vec<_>>>()?;
-    let is_target = |named: &NamedContext| match &named.place {
-        ContextPlace::Target(target) => Some(target.clone()),
-        _ => None,
-    };
-    let takes_from = build_context.iter().filter_map(is_target).collect();
-    let recipe = RecipeFlags {
-        file: file(target, &context, around.remote)?,
-        target: target.target.clone(),
-        build_arg: pairs(&target.args).collect(),
-        build_context,
-        git_args: None,
-        prefers_dockerfile: true,
+    let (given, recipe, run) = match layers::spec_of(target, around.remote)? {
+        Some((given, recipe)) => {
+            warnings.extend(layers::unused_keys(name, target));
+            (Some(given), recipe, RunFlags::default())
+        }
+        None => (None, dockerfile_flags(target, &context, around.remote)?, run(target, around)?),
     };
     let mut spec = SpecFlags::default();
     spec.platform = platforms(target);
+    spec.index = target.index == Some(true);
     spec.label = pairs(&target.labels).collect();
     spec.given_healthcheck = target.healthcheck.clone();
     spec.annotation = target.annotations.clone().unwrap_or_default();
@@ -111,17 +118,31 @@ fn read(name: &str, target: &BakeTarget, around: &TargetSurroundings<'_>) -> Res
         context,
         build: BuildFlags {
             recipe,
-            run: run(target, around)?,
+            run,
             base: BaseFlags { pull, ..BaseFlags::default() },
             spec,
             ..BuildFlags::default()
         },
         output,
         dockerfile: target.dockerfile_inline.clone(),
-        takes_from,
+        spec: given,
+        takes_from: target.links(),
         is_linked: target.is_linked,
         call: target.call.as_deref().map(str::parse::<Call>).transpose()?.filter(|call| call.question.is_some()),
         warnings,
+    })
+}
+
+/// Returns what says how a Dockerfile is built.
+fn dockerfile_flags(target: &BakeTarget, context: &Path, remote: Option<&RemoteFiles>) -> Result<RecipeFlags> {
+    let contexts = target.contexts.iter().map(|(name, place)| named_context(name, place, remote));
+    Ok(RecipeFlags {
+        file: file(target, context, remote)?,
+        target: target.target.clone(),
+        build_arg: pairs(&target.args).collect(),
+        build_context: contexts.collect::<Result<Vec<_>>>()?,
+        git_args: None,
+        prefers_dockerfile: true,
     })
 }
 
@@ -163,12 +184,13 @@ fn real_root(opened: &OpenContext) -> Result<PathBuf> {
 }
 
 /// Returns the Dockerfile as a flag names it: a path of this machine, or of a context that is elsewhere. The usual one of a
-/// context is found there.
+/// context is found there, unless the context may have the `ocibake.toml` that the target stands in.
 fn file(target: &BakeTarget, context: &Path, remote: Option<&RemoteFiles>) -> Result<Option<PathBuf>> {
     if target.dockerfile_inline.is_some() {
         return Ok(Some(PathBuf::from("-")));
     }
-    let Some(name) = target.dockerfile.as_deref().filter(|name| *name != USUAL) else { return Ok(None) };
+    let is_found = |name: &str| name == USUAL && target.table_file.is_none();
+    let Some(name) = target.dockerfile.as_deref().filter(|name| !is_found(name)) else { return Ok(None) };
     if let Some(path) = name.strip_prefix(HERE) {
         return Ok(Some(PathBuf::from(path)));
     }

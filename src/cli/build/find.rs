@@ -13,7 +13,7 @@ use crate::plan::{Spec, dockerignore};
 use crate::source::context::{ContextLocation, DockerfilePlace, DockerfileSource, OpenContext};
 
 /// The files that a context is looked through for, in this order.
-const SPEC: &str = "ocibake.toml";
+const SPEC: &str = Spec::FILE;
 const DOCKERFILE: &str = "Dockerfile";
 const LOWER_CASE: &str = "dockerfile";
 

@@ -28,7 +28,7 @@ pub use self::answer::{answer_call, document_of_call};
 pub use self::call::Call;
 pub use self::find::FoundRecipe;
 pub use self::names::GivenNames;
-pub use self::request::{BuildRequest, Delivery};
+pub use self::request::{BuildRequest, Delivery, GivenRecipe};
 pub use self::together::{BuiltTarget, NamedRequest, Together};
 pub use self::want::{Beforehand, keep_input, of_build};
 use crate::build::{self, Built};
@@ -160,7 +160,7 @@ pub fn build(arguments: &BuildArguments, environment: &Environment, beforehand: 
         names,
         repositories: &repositories,
         delivery: if arguments.push == Some(true) { Delivery::Push } else { Delivery::Outputs },
-        dockerfile: None,
+        given: None,
         secret: &secret::value,
         beforehand,
         commands: &commands,

@@ -23,7 +23,7 @@ use crate::plan::dockerfile::{
     Dockerfile, LoweringRequest, NamedSource, OfferedStage, Outline, SOURCE_DATE_EPOCH, Text, Warning,
 };
 use crate::plan::{
-    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, LinkedTarget, Plan, RunSettings, Spec,
+    Automatic, BaseLock, Checkout, Context, ContextPlace, FindBase, LinkedTarget, Plan, RunSettings, Spec, SpecBase,
     context_name, dockerignore, label,
 };
 use crate::progress::{Event, Progress, WarningKind};
@@ -244,6 +244,7 @@ impl Recipe<'_> {
                     );
                 }
                 warn::of_labels(&label::faults(&spec.labels), progress);
+                let spec = linked_spec(spec, linked, progress);
                 return spec.plan(&self.title, automatic, &mut |name, platform| {
                     let base = bases(name, platform)?;
                     base.mismatch(platform)
@@ -364,4 +365,16 @@ impl Recipe<'_> {
         };
         work(&request)
     }
+}
+
+/// Returns `spec` with what is known of the target that it stands on. One that is for another platform is a warning.
+fn linked_spec(spec: &Spec, linked: &LinkedTargets, progress: Progress<'_>) -> Spec {
+    let mut spec = spec.clone();
+    if let Some(target) = spec.base.target().and_then(|name| linked.get(name)) {
+        for message in spec.platforms.iter().filter_map(|platform| target.mismatch(platform)) {
+            progress(Event::Warning { kind: WarningKind::BasePlatform, message: &message });
+        }
+        spec.base = SpecBase::Target(target.clone());
+    }
+    spec
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::find::{FoundRecipe, RecipeKind, location};
 use super::key_agent::KeyAgents;
 use super::recipe::{LinkedTargets, Recipe};
 use super::times::times;
@@ -20,7 +21,7 @@ use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, ErrorKind, Result};
 use crate::oci::{Map, Platform, Reference};
 use crate::output::{self, Means, Output, OutputImage};
-use crate::plan::{Automatic, Checkout, FindBase, Plan, Spec, version};
+use crate::plan::{Automatic, Checkout, ContextPlace, FindBase, Plan, Spec, version};
 use crate::progress::{Event, Progress, WarningKind};
 use crate::registry::OnDemand;
 use crate::release::{self, Release};
@@ -48,8 +49,8 @@ pub struct BuildRequest<'a> {
     /// Those that get the image under its digest, without a tag.
     pub repositories: &'a [Reference],
     pub delivery: Delivery<'a>,
-    /// What the Dockerfile `-` says, in the place of standard input.
-    pub dockerfile: Option<&'a str>,
+    /// What it is told by, where that stands in no file of its own.
+    pub given: Option<GivenRecipe<'a>>,
     /// Reads the value of a secret.
     pub secret: build::ReadSecret<'a>,
     pub beforehand: &'a Beforehand,
@@ -57,6 +58,15 @@ pub struct BuildRequest<'a> {
     pub commands: &'a Commands,
     /// Opens a shell where a command has failed, if the flags ask for one.
     pub shell: build::OpenShell<'a>,
+}
+
+/// A recipe that stands in no file of its own.
+#[derive(Clone, Copy)]
+pub enum GivenRecipe<'a> {
+    /// What the Dockerfile `-` says, in the place of standard input.
+    Dockerfile(&'a str),
+    /// The spec of an image of several.
+    Spec(&'a Spec),
 }
 
 /// The places to which a build goes.
@@ -160,6 +170,19 @@ impl BuildRequest<'_> {
         })
     }
 
+    /// Returns the targets whose images it takes from.
+    pub(super) fn takes_from(&self) -> impl Iterator<Item = &str> {
+        let contexts = self.build.recipe.build_context.iter().filter_map(|context| match &context.place {
+            ContextPlace::Target(target) => Some(target.as_str()),
+            _ => None,
+        });
+        let base = match self.given {
+            Some(GivenRecipe::Spec(spec)) => spec.base.target(),
+            Some(GivenRecipe::Dockerfile(_)) | None => None,
+        };
+        contexts.chain(base)
+    }
+
     /// Opens the store.
     pub(super) fn means(&self, environment: &Environment) -> Result<BuildMeans> {
         let store = LocalStore::open(environment.working_store()?)?;
@@ -187,14 +210,21 @@ impl BuildRequest<'_> {
         progress: Progress<'_>,
     ) -> Result<Recipe<'_>> {
         let flags = &self.build.recipe;
-        let mut input: Box<dyn Read + '_> = match self.dockerfile {
-            Some(text) => Box::new(text.as_bytes()),
-            None => Box::new(io::stdin()),
+        let mut input: Box<dyn Read + '_> = match self.given {
+            Some(GivenRecipe::Dockerfile(text)) => Box::new(text.as_bytes()),
+            Some(GivenRecipe::Spec(_)) | None => Box::new(io::stdin()),
+        };
+        let given = match self.given {
+            Some(GivenRecipe::Spec(spec)) => {
+                let kind = RecipeKind::Spec(Box::new(spec.clone()));
+                Some(FoundRecipe { location: location(self.context)?, kind })
+            }
+            Some(GivenRecipe::Dockerfile(_)) | None => None,
         };
         let mut recipe = Recipe::read(
             self.build,
             self.context,
-            self.beforehand.recipe.as_ref(),
+            given.as_ref().or(self.beforehand.recipe.as_ref()),
             &mut input,
             environment,
             &ContextAccess { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },

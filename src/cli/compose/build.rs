@@ -9,7 +9,9 @@ use super::find::{LeftAlone, ProjectFlags};
 use super::flags::{ServiceFlags, ServiceRequest};
 use super::print::{self, PrintRequest};
 use crate::build::RunShell;
-use crate::cli::build::{Beforehand, BuildRequest, Call, Delivery, NamedRequest, Together, of_build, secret, shell};
+use crate::cli::build::{
+    Beforehand, BuildRequest, Call, Delivery, GivenRecipe, NamedRequest, Together, of_build, secret, shell,
+};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::namespace::Want;
@@ -168,7 +170,7 @@ pub fn run(
                 names: request.names.clone(),
                 repositories: &[],
                 delivery: if is_pushed(request) { Delivery::Push } else { Delivery::Outputs },
-                dockerfile: request.dockerfile.as_deref(),
+                given: request.dockerfile.as_deref().map(GivenRecipe::Dockerfile),
                 secret: &read_secret,
                 beforehand,
                 commands: &commands,

@@ -23,7 +23,7 @@ pub struct SpecFlags {
     pub platform: Vec<String>,
     /// Write an index even for one platform
     #[arg(long)]
-    index: bool,
+    pub index: bool,
     /// Set a label
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub label: Vec<String>,

@@ -7,7 +7,8 @@ use crate::error::Result;
 use crate::oci::Map;
 use crate::plan::hcl::Surroundings;
 
-/// The names that files have, the ones that are laid over others last.
+/// The names that files have, the ones that are laid over others last. Where there is none of them, the images of an `ocibake.toml`
+/// are meant.
 pub const USUAL_FILES: [&str; 8] = [
     "compose.yaml",
     "compose.yml",

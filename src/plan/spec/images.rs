@@ -7,8 +7,8 @@ use toml::de::DeTable;
 
 use super::groups::{self, ImageGroup, is_name};
 use super::links::{self, LinkedImage};
-use super::{Spec, SpecBase};
 use super::read::{about, config, layers, name, pairs, platforms};
+use super::{Spec, SpecBase};
 use crate::error::{Error, ErrorKind, Excerpt, Result};
 use crate::oci::{Map, Platform, Reference};
 use crate::plan::inherit::laid_over;
@@ -224,6 +224,13 @@ impl<'a> Layered<'_, 'a> {
             (None, Some(_)) => false,
             (None, None) => first(self.top, LAYER_KEYS).is_some() && first(self.top, DOCKERFILE_KEYS).is_none(),
         };
+        if let Some(index) = self.take("index")
+            && !index.boolean()?
+            && self.platforms()?.len() > 1
+        {
+            let error = Error::input(format!("`{}` is for several platforms, and needs an index", entry.key));
+            return Err(index.blame(error.with_hint("leave out `index = false`")));
+        }
         Ok(ImageTable {
             name: entry.key.to_owned(),
             place: entry.key_place(),

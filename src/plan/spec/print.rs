@@ -69,7 +69,8 @@ fn add(add: &AddSpec) -> Value {
 }
 
 fn config(settings: &Settings) -> Value {
-    let names = |map: &Option<crate::oci::Map<Value>>| -> Value { map.iter().flatten().map(|(name, _)| json!(name)).collect() };
+    let names =
+        |map: &Option<crate::oci::Map<Value>>| -> Value { map.iter().flatten().map(|(name, _)| json!(name)).collect() };
     object([
         ("entrypoint", json!(settings.entrypoint)),
         ("cmd", json!(settings.cmd)),

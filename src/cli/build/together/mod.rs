@@ -19,8 +19,8 @@ use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, Result};
 use crate::oci::{Map, Platform, Reference};
 use crate::output;
+use crate::plan::LinkedTarget;
 use crate::plan::join::{JoinedPlan, TargetPlan, join};
-use crate::plan::{ContextPlace, LinkedTarget};
 use crate::progress::{Event, FinishedTarget, Progress, WarningKind};
 use crate::source::cached::CachedImages;
 use crate::source::image::Location;
@@ -100,15 +100,14 @@ impl Together<'_> {
         Ok(orders)
     }
 
-    /// The targets that contexts of `named` are the images of, as far as they are resolved.
+    /// The targets that `named` takes from, as far as they are resolved.
     fn linked(&self, named: &NamedRequest<'_>, orders: &[BuildOrder]) -> LinkedTargets {
         let mut linked = Map::new();
-        for context in &named.request.build.recipe.build_context {
-            let ContextPlace::Target(target) = &context.place else { continue };
-            let place = self.requests.iter().position(|other| *other.name == **target);
+        for target in named.request.takes_from() {
+            let place = self.requests.iter().position(|other| *other.name == *target);
             if let Some((place, order)) = place.and_then(|place| Some((place, orders.get(place)?))) {
                 let other = LinkedTarget::of(&self.requests[place].name, &order.plan);
-                linked.insert(target.clone(), Arc::new(other));
+                linked.insert(target.to_owned(), Arc::new(other));
             }
         }
         linked
