@@ -19,7 +19,7 @@ pub fn spec_of(target: &BakeTarget, remote: Option<&RemoteFiles>) -> Result<Opti
         let message = format!("the base {name} is of this machine, where the definition comes from elsewhere");
         return Err(Error::input(message).with_hint("images in registries can be named there"));
     }
-    let file = target.table_file.as_deref().filter(|_| remote.is_none()).unwrap_or("-");
+    let file = target.table.as_ref().filter(|_| remote.is_none()).map_or("-", |place| &place.file);
     let flags = RecipeFlags { file: Some(PathBuf::from(file)), ..RecipeFlags::default() };
     Ok(Some((spec.clone(), flags)))
 }

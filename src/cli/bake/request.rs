@@ -71,7 +71,8 @@ impl TargetRequest {
     pub fn new(name: &str, target: &BakeTarget, around: &TargetSurroundings<'_>) -> Result<Self> {
         read(name, target, around).map_err(|error| {
             let kind = if error.kind == ErrorKind::Usage { ErrorKind::Input } else { error.kind };
-            Error { message: format!("target {name}: {}", error.message), kind, ..error }
+            let error = Error { message: format!("target {name}: {}", error.message), kind, ..error };
+            error.or_excerpt(target.table.as_ref())
         })
     }
 
@@ -189,7 +190,7 @@ fn file(target: &BakeTarget, context: &Path, remote: Option<&RemoteFiles>) -> Re
     if target.dockerfile_inline.is_some() {
         return Ok(Some(PathBuf::from("-")));
     }
-    let is_found = |name: &str| name == USUAL && target.table_file.is_none();
+    let is_found = |name: &str| name == USUAL && target.table.is_none();
     let Some(name) = target.dockerfile.as_deref().filter(|name| !is_found(name)) else { return Ok(None) };
     if let Some(path) = name.strip_prefix(HERE) {
         return Ok(Some(PathBuf::from(path)));
@@ -199,7 +200,16 @@ fn file(target: &BakeTarget, context: &Path, remote: Option<&RemoteFiles>) -> Re
     }
     match remote.and_then(|remote| remote.root.as_ref()).filter(|_| !target.has_context_here) {
         Some(opened) => real_within(&real_root(opened)?, &context.join(name), &name).map(Some),
-        None => Ok(Some(context.join(name))),
+        None => {
+            let path = context.join(name);
+            if target.table.is_some() && !path.exists() {
+                let error = Error::not_found(format!("there is no {name} in {}", context.display()));
+                return Err(error.with_hint(
+                    "`dockerfile` names another; an image of layers has a `base` or `[[image.NAME.layer]]`",
+                ));
+            }
+            Ok(Some(path))
+        }
     }
 }
 

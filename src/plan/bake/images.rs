@@ -49,7 +49,7 @@ fn target(image: ImageTable, file: &BakeFile) -> Result<BakeTarget> {
         name: image.name,
         tags: Some(image.tags).filter(|tags| !tags.is_empty()),
         context: Some(of_file(image.context.unwrap_or_else(|| ".".to_owned()))),
-        table_file: Some(file.name.clone()),
+        table: Some(image.place.clone()),
         ..BakeTarget::default()
     };
     match image.recipe {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::credential::{AgentEntry, SecretEntry};
 use super::entry::{AttestEntry, CacheEntry, OutputEntry};
 use super::policy::{PolicyEntry, ResourceSettings};
+use crate::error::Excerpt;
 use crate::oci::{Healthcheck, Map};
 use crate::plan::Spec;
 
@@ -108,9 +109,9 @@ pub struct BakeTarget {
     /// Write an index even for a single platform; only an `ocibake.toml` says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<bool>,
-    /// The `ocibake.toml` that it stands in.
+    /// Where it stands in an `ocibake.toml`, if it does.
     #[serde(skip)]
-    pub table_file: Option<String>,
+    pub table: Option<Excerpt>,
     /// The health check of its service, where such are handed on.
     #[serde(skip)]
     pub healthcheck: Option<Healthcheck>,
@@ -173,7 +174,7 @@ impl BakeTarget {
         replace(&mut self.healthcheck, other.healthcheck);
         replace(&mut self.spec, other.spec);
         replace(&mut self.index, other.index);
-        replace(&mut self.table_file, other.table_file);
+        replace(&mut self.table, other.table);
         append(&mut self.inherits, other.inherits);
         if let Some(resources) = other.resources {
             self.resources.get_or_insert_default().merge(&resources);

@@ -6,6 +6,7 @@ mod elsewhere;
 mod files;
 mod flags;
 mod hostile;
+mod images;
 mod mistakes;
 
 use std::path::Path;

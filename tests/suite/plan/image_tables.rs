@@ -1,10 +1,10 @@
 //! An `ocibake.toml` with a table for each of several images.
 
 use ocibake::error::Error;
-use ocibake::plan::{DockerfileTable, ImageTable, Spec, TableRecipe};
+use ocibake::plan::{DockerfileTable, ImageTable, ImageTables, Spec, SpecBase, TableRecipe};
 
 fn read(text: &str) -> Vec<ImageTable> {
-    ImageTable::parse_all("ocibake.toml", text).unwrap().unwrap()
+    ImageTables::parse("ocibake.toml", text).unwrap().unwrap().images
 }
 
 fn dockerfile(image: &ImageTable) -> &DockerfileTable {
@@ -23,7 +23,7 @@ fn layers(image: &ImageTable) -> &Spec {
 
 /// The message, the line and the hint of what is refused.
 fn refusal(text: &str) -> (String, usize, String) {
-    let Error { message, excerpt, hint, .. } = ImageTable::parse_all("ocibake.toml", text).unwrap_err();
+    let Error { message, excerpt, hint, .. } = ImageTables::parse("ocibake.toml", text).unwrap_err();
     (message, excerpt.unwrap().line, hint.unwrap_or_default())
 }
 
@@ -74,7 +74,8 @@ fn a_table_has_what_it_says_over_what_is_said_for_all() {
     assert_eq!(pairs(&worker.labels), "a=1 b=2 ");
     assert_eq!(pairs(&worker.args), "MODE=own VERSION=1 ");
     assert_eq!(pairs(&worker.contexts), "api=target:api base=docker-image://alpine:3.22 lib=../lib ");
-    assert_eq!(images[0].links().collect::<Vec<_>>(), ["api"]);
+    let links: Vec<(&str, usize)> = images[0].links.iter().map(|(name, place)| (name.as_str(), place.line)).collect();
+    assert_eq!(links, [("api", 18)]);
     assert_eq!((worker.no_cache, worker.network.as_deref()), (Some(false), Some("none")));
     assert_eq!(
         (&worker.secrets[..], &worker.ssh[..]),
@@ -118,12 +119,12 @@ fn images_of_layers_stand_on_the_layers_of_all_and_those_of_dockerfiles_do_not()
         "#,
     );
     let (api, plain) = (layers(&images[0]), layers(&images[1]));
-    assert_eq!(api.base.as_deref(), Some("debian:12"));
+    assert_eq!(api.base, SpecBase::Image("debian:12".to_owned()));
     assert_eq!(api.layers.iter().map(|layer| layer.adds[0].to.as_str()).collect::<Vec<_>>(), ["/etc/ssl/", "/bin/"]);
     assert_eq!(api.config.env, Some(vec!["A=1".to_owned(), "B=2".to_owned()]));
     assert_eq!((api.config.user.as_str(), api.config.entrypoint.is_some()), ("1000", true));
     assert_eq!(api.config.cmd, None, "an entrypoint has a command of its own");
-    assert_eq!((plain.base.clone(), plain.layers.len()), (None, 1));
+    assert_eq!((plain.base.clone(), plain.layers.len()), (SpecBase::Scratch, 1));
     assert_eq!(dockerfile(&images[2]).dockerfile.as_deref(), Some("Dockerfile"));
 }
 
@@ -138,8 +139,21 @@ fn the_nearer_of_a_dockerfile_and_its_text_counts() {
 }
 
 #[test]
+fn an_image_of_layers_stands_on_another_and_groups_have_several() {
+    let text = "base = \"target:a\"\n[image.a]\nbase = \"scratch\"\n[image.b]\n[group]\nb-alone = [\"b\"]\n";
+    let ImageTables { images, groups } = ImageTables::parse("ocibake.toml", text).unwrap().unwrap();
+    let of = |number: usize| {
+        (layers(&images[number]).base.target(), images[number].links.keys().cloned().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!((of(0), of(1)), ((None, String::new()), (Some("a"), "a".to_owned())));
+    let groups: Vec<(&str, String)> =
+        groups.iter().map(|group| (group.name.as_str(), group.members.join(" "))).collect();
+    assert_eq!(groups, [("b-alone", "b".to_owned()), ("default", "a b".to_owned())]);
+}
+
+#[test]
 fn a_file_without_tables_is_one_image() {
-    assert!(ImageTable::parse_all("ocibake.toml", "name = \"a/b\"\n").unwrap().is_none());
+    assert!(ImageTables::parse("ocibake.toml", "name = \"a/b\"\n").unwrap().is_none());
     let error = Spec::parse("ocibake.toml", "[image.a]\n").unwrap_err();
     assert_eq!(error.message, "ocibake.toml has a table for each of several images");
     assert_eq!(error.hint.as_deref(), Some("build them with `ocibake bake -f ocibake.toml`"));
@@ -176,19 +190,19 @@ fn what_is_wrong_is_told_with_its_line() {
         (
             "[image.a]\n[image.b]\ncontexts = { x = \"target:c\" }\n",
             "the image `b` takes from `c`, which is none here",
-            2,
+            3,
             "known are a, b",
         ),
         (
             "[image.api]\n[image.b]\ncontexts = { x = \"target:apo\" }\n",
             "the image `b` takes from `apo`, which is none here",
-            2,
+            3,
             "did you mean `target:api`?",
         ),
         (
             "[image.a]\ncontexts = { x = \"target:b\" }\n[image.b]\ncontexts = { x = \"target:c\" }\n[image.c]\ncontexts = { x = \"target:b\" }\n",
             "the images take from each other: b → c → b",
-            3,
+            4,
             "",
         ),
     ];

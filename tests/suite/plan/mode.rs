@@ -46,6 +46,17 @@ proptest! {
     }
 
     #[test]
+    fn a_mode_is_written_as_one_that_does_the_same(text in clauses(), octal in 0u32..0o10000, before in 0u32..0o10000) {
+        for text in [text, format!("{octal:o}")] {
+            let mode = Mode::parse(&text).unwrap();
+            let written = Mode::parse(&mode.to_string()).unwrap();
+            for is_directory in [false, true] {
+                prop_assert_eq!(written.apply(before, is_directory), mode.apply(before, is_directory), "{}", text);
+            }
+        }
+    }
+
+    #[test]
     fn parsing_a_mode_never_panics(text in ".{0,12}|[-ugoarwxXst=+,0-9]{0,12}") {
         let _ = Mode::parse(&text);
     }
