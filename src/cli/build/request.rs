@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::find::{FoundRecipe, RecipeKind, location};
+use super::given::GivenRecipe;
 use super::key_agent::KeyAgents;
 use super::recipe::{LinkedTargets, Recipe};
 use super::times::times;
@@ -58,15 +58,6 @@ pub struct BuildRequest<'a> {
     pub commands: &'a Commands,
     /// Opens a shell where a command has failed, if the flags ask for one.
     pub shell: build::OpenShell<'a>,
-}
-
-/// A recipe that stands in no file of its own.
-#[derive(Clone, Copy)]
-pub enum GivenRecipe<'a> {
-    /// What the Dockerfile `-` says, in the place of standard input.
-    Dockerfile(&'a str),
-    /// The spec of an image of several.
-    Spec(&'a Spec),
 }
 
 /// The places to which a build goes.
@@ -176,11 +167,7 @@ impl BuildRequest<'_> {
             ContextPlace::Target(target) => Some(target.as_str()),
             _ => None,
         });
-        let base = match self.given {
-            Some(GivenRecipe::Spec(spec)) => spec.base.target(),
-            Some(GivenRecipe::Dockerfile(_)) | None => None,
-        };
-        contexts.chain(base)
+        contexts.chain(self.given.and_then(GivenRecipe::base_target))
     }
 
     /// Opens the store.
@@ -214,13 +201,7 @@ impl BuildRequest<'_> {
             Some(GivenRecipe::Dockerfile(text)) => Box::new(text.as_bytes()),
             Some(GivenRecipe::Spec(_)) | None => Box::new(io::stdin()),
         };
-        let given = match self.given {
-            Some(GivenRecipe::Spec(spec)) => {
-                let kind = RecipeKind::Spec(Box::new(spec.clone()));
-                Some(FoundRecipe { location: location(self.context)?, kind })
-            }
-            Some(GivenRecipe::Dockerfile(_)) | None => None,
-        };
+        let given = self.given.map_or(Ok(None), |given| given.found(self.context))?;
         let mut recipe = Recipe::read(
             self.build,
             self.context,

@@ -2,6 +2,7 @@
 
 mod base;
 mod groups;
+mod image_table;
 mod images;
 mod links;
 mod print;
@@ -9,7 +10,7 @@ mod read;
 
 pub use base::{SpecBase, base};
 pub use groups::ImageGroup;
-pub use images::{DockerfileTable, ImageTable, ImageTables, TableRecipe};
+pub use image_table::{DockerfileTable, ImageTable, ImageTables, TableRecipe};
 
 use std::path::PathBuf;
 use std::sync::Arc;
