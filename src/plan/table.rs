@@ -74,6 +74,12 @@ impl<'a> TomlTable<'a> {
         values
     }
 
+    /// Returns about how many bytes its entries come to, but for that of the key `except`.
+    pub fn weight(&self, except: &str) -> usize {
+        let entries = self.entries.iter().filter(|(key, _)| key.get_ref() != except);
+        entries.map(|(key, value)| key.get_ref().len() + weight(value.get_ref())).sum()
+    }
+
     /// Refuses the first key that was not asked for.
     pub fn finish(&self) -> Result<()> {
         let asked = self.asked.borrow();
@@ -218,4 +224,18 @@ impl<'a> TomlValue<'a> {
         error.hint = hint;
         error
     }
+}
+
+fn weight(value: &DeValue<'_>) -> usize {
+    /// Of a value that has nothing in it.
+    const EMPTY: usize = 64;
+    EMPTY
+        + match value {
+            DeValue::String(text) => text.len(),
+            DeValue::Array(list) => list.iter().map(|element| weight(element.get_ref())).sum(),
+            DeValue::Table(entries) => {
+                entries.iter().map(|(key, value)| key.get_ref().len() + weight(value.get_ref())).sum()
+            }
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => 0,
+        }
 }

@@ -218,7 +218,8 @@ impl BakeTarget {
         let others = [&self.ulimits, &self.entitlements].into_iter().chain(texts).map(length).sum::<usize>();
         let caches = length(&self.cache_from) + length(&self.cache_to) + length(&self.outputs);
         let rest = length(&self.attest) + length(&self.secrets) + length(&self.ssh) + length(&self.policy);
-        1 + maps + self.contexts.len() + others + caches + rest
+        let files = self.spec.iter().flat_map(|spec| &spec.layers).map(|layer| 1 + layer.adds.len()).sum::<usize>();
+        1 + files + maps + self.contexts.len() + others + caches + rest
     }
 
     /// Returns it as a definition that reads the same: text in which templates could begin is escaped.

@@ -65,6 +65,9 @@ const DOCKERFILE_KEYS: &[&str] = &[
 /// The most images of one file.
 const MOST_IMAGES: usize = 1000;
 
+/// The most bytes that what stands at the top comes to in all images.
+const MOST_SHARED: usize = 64 << 20;
+
 /// The name that all images have together where no group says otherwise.
 const ALL: &str = "default";
 
@@ -89,6 +92,10 @@ impl ImageTables {
         let entries = tables.table()?.entries();
         if entries.len() > MOST_IMAGES {
             return Err(tables.blame_key(Error::input(format!("{file} has more than {MOST_IMAGES} images"))));
+        }
+        if top.weight(tables.key).saturating_mul(entries.len()) > MOST_SHARED {
+            let error = Error::input(format!("{file} says too much at its top for {} images", entries.len()));
+            return Err(tables.blame_key(error.with_hint("say it below those that need it")));
         }
         let mut images = Vec::new();
         for entry in entries {

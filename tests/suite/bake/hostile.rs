@@ -45,6 +45,24 @@ fn definitions_that_take_too_much_are_refused_soon() {
 }
 
 #[test]
+fn images_that_have_too_much_in_common_are_refused_soon() {
+    let add = |number: usize| format!("[[layer]]\nadd = [{{ from = \"a\", to = \"/{number}\" }}]\n");
+    let layers: String = (0..5000).map(add).collect();
+    let images: String = (0..1000).map(|number| format!("[image.i{number}]\n")).collect();
+    let begin = Instant::now();
+    let outcome = Case::new(&[("ocibake.toml", &format!("{layers}{images}"))]).run(&["--print"]).failure(1);
+    outcome.says(&["ocibake.toml says too much at its top for 1000 images", "ocibake.toml:10001:8"]);
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    let chain: String =
+        (0..1000).map(|number| format!("[image.i{number}]\nbase = \"target:i{}\"\n", number + 1)).collect();
+    let case = Case::new(&[("ocibake.toml", &format!("{chain}[image.i1000]\nbase = \"scratch\"\n"))]);
+    case.run(&["--print"]).failure(1).says(&["has more than 1000 images"]);
+    let chain = chain.replace("[image.i0]\nbase = \"target:i1\"\n", "[image.i1000]\nbase = \"scratch\"\n");
+    let case = Case::new(&[("ocibake.toml", &chain)]);
+    case.run(&["i1", "--print"]).failure(1).says(&["take from each other in a row"]);
+}
+
+#[test]
 fn what_is_no_file_of_text_is_refused() {
     let case = Case::new(&[("directory/docker-bake.hcl", "")]);
     case.run(&["-f", "directory", "--print"]).failure(1).says(&["directory is a directory"]);
