@@ -64,18 +64,34 @@ pub fn require_runtime() -> bool {
     require_root() && ["skopeo", "umoci", "crun", "unshare", "mount"].into_iter().all(require)
 }
 
+/// The image as umoci names it.
+fn fetch(source: &str, architecture: &str, place: &Path) -> String {
+    let layout = format!("{}:it", place.join(format!("{architecture}-layout")).display());
+    let platform = ["--override-os", "linux", "--override-arch", architecture];
+    let options = ["copy", "--insecure-policy", "--quiet", "--src-tls-verify=false", source];
+    checked(Command::new("skopeo").args(platform).args(options).arg(format!("oci:{layout}")));
+    layout
+}
+
 impl Bundle {
     /// Fetches the image for `linux/architecture` from `source` (as skopeo names it) and unpacks it in a new
     /// directory of `place`.
     pub fn unpack(source: &str, architecture: &str, place: &Path) -> Self {
-        let layout = place.join(format!("{architecture}-layout"));
-        let platform = ["--override-os", "linux", "--override-arch", architecture];
-        let options = ["copy", "--insecure-policy", "--quiet", "--src-tls-verify=false", source];
-        let destination = format!("oci:{}:it", layout.display());
-        checked(Command::new("skopeo").args(platform).args(options).arg(destination));
+        let layout = fetch(source, architecture, place);
         let directory = place.join(format!("{architecture}-bundle"));
-        checked(Command::new("umoci").args(["unpack", "--image", &format!("{}:it", layout.display())]).arg(&directory));
+        checked(Command::new("umoci").args(["unpack", "--image", &layout]).arg(&directory));
         Bundle { directory }
+    }
+
+    /// Makes it the bundle of another image of the same layers, fetched to `place` as [`Self::unpack`] does. What was written to
+    /// its root file system stays.
+    pub fn turn_into(&self, source: &str, architecture: &str, place: &Path) {
+        let layout = fetch(source, architecture, place);
+        let config = self.directory.join("config.json");
+        fs::remove_file(&config).unwrap();
+        let root = self.root();
+        let words = ["raw", "runtime-config", "--image", &layout, "--rootfs", root.to_str().unwrap()];
+        checked(Command::new("umoci").args(words).arg(config));
     }
 
     pub fn root(&self) -> PathBuf {

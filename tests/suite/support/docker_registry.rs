@@ -1,5 +1,6 @@
 //! Debian's `docker-registry` on a free port of the loopback interface, for as long as the value lives.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 use super::authority::Issued;
 use super::port::Port;
+use super::tool;
 
 pub struct DockerRegistry {
     process: Child,
@@ -90,6 +92,18 @@ impl DockerRegistry {
             Some(format!("{request} {}", rest.split(' ').next()?))
         };
         log().lines().filter(|line| !is_knock(line)).filter_map(line).collect()
+    }
+
+    /// What all tags stand for, `REPOSITORY:TAG` to digest, as its files say.
+    pub fn standing(&self) -> BTreeMap<String, String> {
+        let repositories = self.directory.path().join("data/docker/registry/v2/repositories");
+        let root = repositories.to_str().unwrap();
+        let links = tool::run("find", [root, "-path", "*/_manifests/tags/*/current/link"]);
+        let name = |path: &str| {
+            let (repository, rest) = path.strip_prefix(root)?.split_once("/_manifests/tags/")?;
+            Some(format!("{}:{}", repository.trim_start_matches('/'), rest.strip_suffix("/current/link")?))
+        };
+        links.lines().map(|path| (name(path).unwrap(), fs::read_to_string(path).unwrap())).collect()
     }
 
     /// Takes away all that it has.

@@ -5,6 +5,7 @@
 //! lazily, and what was removed may still take its place. A server gets its port from [`port`]. What is waited for is
 //! waited for until it is there, for minutes if need be; what must not happen is given as long.
 
+pub mod access;
 pub mod authority;
 pub mod base;
 pub mod contained;

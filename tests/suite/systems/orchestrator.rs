@@ -1,11 +1,12 @@
 //! Orchestrator: five static Go services on alpine and an agent of Python, by several compose files.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::Value;
 
-use super::{change, run_again, serve, system};
-use crate::support::project::{Project, Who, commands, sent};
+use super::{run_again, run_changed, serve, system};
+use crate::support::project::{Project, Who, commands};
 
 const SERVICES: [(&str, u16); 5] =
     [("api-gateway", 8080), ("http-worker", 8081), ("job-worker", 8082), ("scheduler", 8083), ("webhook", 8084)];
@@ -60,10 +61,9 @@ fn makes_images(project: &Project) {
     }
 
     // Sources of all services are copied at once: each is compiled again, and one is another.
-    change(project, "cmd/webhook/main.go", "\n// Changed\nfunc init() { println(\"changed\") }");
-    let outcome = project.run(&["make", "push"], &environment).success();
-    assert_eq!(commands(&outcome).len(), 5, "{}", outcome.stderr);
-    assert_eq!(sent(&outcome).len(), 2, "{}", outcome.stderr);
+    let change = ("cmd/webhook/main.go", "\n// Changed\nfunc init() { println(\"changed\") }");
+    let changed = run_changed(project, change, &["make", "push"], &environment);
+    assert_eq!(changed, (5, BTreeMap::from([("orchestrator/webhook".to_owned(), 2)])));
 }
 
 #[test]

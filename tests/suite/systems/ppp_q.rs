@@ -1,7 +1,9 @@
 //! PPP-Q: one API image, with a builder, a virtual environment, and a stage for developers beside the one for production.
 
-use super::{change, labels, run_again, serve, system};
-use crate::support::project::{Project, Who, commands, sent};
+use std::collections::BTreeMap;
+
+use super::{labels, run_again, run_changed, serve, system};
+use crate::support::project::{Project, Who, commands};
 
 #[test]
 fn root_builds_an_api_for_production() {
@@ -65,11 +67,9 @@ fn builds_for_production(project: &Project) {
     run_again(project, &words, &[]);
 
     // Sources are copied late: what is done again is that, and what follows it.
-    change(project, "app/main.py", "# Changed");
-    let outcome = project.run(&words, &[]).success();
-    assert_eq!(commands(&outcome).len(), 1, "{}", outcome.stderr);
-    // Which makes what it made before: the sources are sent, and the config.
-    assert_eq!(sent(&outcome).len(), 2, "{}", outcome.stderr);
+    let changed = run_changed(project, ("app/main.py", "# Changed"), &words, &[]);
+    // Which makes what it made before: the sources are uploaded, and the config.
+    assert_eq!(changed, (1, BTreeMap::from([("team/ppp-q-api".to_owned(), 2)])));
 }
 
 #[test]
@@ -79,6 +79,7 @@ fn compose_builds_for_developers_and_for_production() {
     assert_eq!(commands(&outcome).len(), 8, "{}", outcome.stderr);
     let command = |image: &str| project.run(&["docker", "inspect", "-f", "{{json .Config.Cmd}}", image], &[]);
     assert!(command("ppp-q-api:dev").success().stdout.contains("--reload"));
+    serves_for_developers(&project);
 
     let prod = ["docker", "compose", "-f", "docker-compose.prod.yml", "build", "--push"];
     let team = project.name("team");
@@ -91,4 +92,13 @@ fn compose_builds_for_developers_and_for_production() {
     assert_eq!(project.tags("team/ppp-q-api"), ["v1.0.0"]);
     assert_eq!(labels(&project, "team/ppp-q-api:v1.0.0", "amd64")["org.opencontainers.image.revision"], "abc");
     run_again(&project, &prod, &environment);
+}
+
+fn serves_for_developers(project: &Project) {
+    let name = project.name("team/ppp-q-api-dev");
+    project.run(&["docker", "tag", "ppp-q-api:dev", &name], &[]).success();
+    project.run(&["docker", "push", &name], &[]).success();
+    let ask = "curl -s http://localhost:8000/health; python -c 'import flask'";
+    let Some(served) = serve(project, "team/ppp-q-api-dev:latest", ask) else { return };
+    assert_eq!(served, (1000, "{\"status\":\"healthy\",\"user\":1000}".to_owned()));
 }
