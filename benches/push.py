@@ -22,10 +22,11 @@ from pathlib import Path
 
 
 class Registry:
-    """An empty docker-registry, for as long as the block lasts."""
+    """A docker-registry for as long as the block lasts: an empty one, or with what is in the directory `data`, which stays."""
 
-    def __init__(self, place):
+    def __init__(self, place, data=None):
         self.place = place
+        self.data = data or place / "data"
 
     def __enter__(self):
         shutil.rmtree(self.place, ignore_errors=True)
@@ -35,7 +36,7 @@ class Registry:
         config = self.place / "config.yml"
         config.write_text(
             "version: 0.1\nlog: {level: error}\n"
-            f"storage: {{filesystem: {{rootdirectory: {self.place}/data}}}}\nhttp: {{addr: '{self.address}'}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {self.data}}}}}\nhttp: {{addr: '{self.address}'}}\n"
         )
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(["docker-registry", "serve", config], stdout=quiet, stderr=quiet)
