@@ -92,8 +92,8 @@ fn composes(project: &Project) {
     let build_and_push = format!("{} && {}", build.join(" "), push.join(" "));
     let changed = run_changed(project, ("services/service_b.py", "# Changed"), &["sh", "-ec", &build_and_push], &TAG);
     // The repository of the first one that is pushed gives it to the others.
-    let uploads = SERVICES
-        .map(|(service, _)| (format!("pipeline/{service}"), if service == "main" { 2 } else { 1 }));
+    let uploads =
+        SERVICES.map(|(service, _)| (format!("pipeline/{service}"), if service == "service-a" { 2 } else { 1 }));
     assert_eq!(changed, (0, BTreeMap::from(uploads)));
     assert_ne!(digest(), before);
 }
