@@ -2,8 +2,7 @@
 
 use crate::image::{self, Image, Parts};
 use crate::layer::Layer;
-use crate::oci::Map;
-use crate::plan::{Plan, Step, Target, Work};
+use crate::plan::{Step, Target, Work};
 
 use super::graph::ImageSteps;
 use super::squash::{SQUASHED, Squashed};
@@ -53,16 +52,4 @@ pub fn image(
     });
     image.manifest.descriptor.annotations = target.placed_annotations.of_manifest_descriptor(&stage.platform);
     image
-}
-
-/// Returns the annotations of the target, and those that all of its images have in common.
-pub fn common_annotations(plan: &Plan, target: &Target) -> Map<String> {
-    let mut stages = target.images.iter().filter_map(|number| plan.stages.get(*number));
-    let mut common = stages.next().map(|first| first.annotations.clone()).unwrap_or_default();
-    for stage in stages {
-        common.retain(|key, value| stage.annotations.get(key) == Some(value));
-    }
-    common.extend(target.annotations.clone());
-    common.extend(target.placed_annotations.index.clone());
-    common
 }

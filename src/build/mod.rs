@@ -160,7 +160,8 @@ fn store_target(
     let root = match &images[..] {
         [only] if !target.index => only.manifest.descriptor.clone(),
         several => {
-            let index = crate::image::index(several, &image::common_annotations(plan, target));
+            let manifests = several.iter().map(|image| image.manifest.descriptor.clone()).collect();
+            let index = crate::image::index(manifests, plan.index_annotations(target));
             put(store, &index)?;
             let annotations = target.placed_annotations.index_descriptor.clone();
             Descriptor { annotations, ..index.descriptor }

@@ -105,8 +105,7 @@ impl Document {
     }
 }
 
-/// Returns an index of `images`, in their order.
-pub fn index(images: &[Image], annotations: &Map<String>) -> Document {
-    let manifests = images.iter().map(|image| image.manifest.descriptor.clone()).collect();
-    Document::new(media_type::IMAGE_INDEX, to_json(&ImageIndex::new(manifests, annotations.clone())))
+/// Returns an index of images, those of `manifests`, in their order.
+pub fn index(manifests: Vec<Descriptor>, annotations: Map<String>) -> Document {
+    Document::new(media_type::IMAGE_INDEX, to_json(&ImageIndex::new(manifests, annotations)))
 }

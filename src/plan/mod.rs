@@ -4,6 +4,7 @@
 mod add;
 pub mod annotation;
 mod branch;
+mod common;
 pub mod bake;
 pub mod compose;
 mod inherit;
@@ -25,6 +26,7 @@ mod run;
 mod run_settings;
 pub mod secret;
 pub mod setting;
+pub mod shared;
 mod spec;
 mod table;
 pub(crate) mod template;
