@@ -8,9 +8,10 @@ use super::answer::join;
 use super::connection::Connection;
 use super::credential::Credential;
 use super::options::RegistryOptions;
+use super::parallel::each;
 use super::registries::Registries;
 use crate::error::Result;
-use crate::net::{HttpClient, Method, Request};
+use crate::net::{HttpClient, Method, Request, Stop};
 use crate::progress::Progress;
 use crate::sync::locked;
 
@@ -49,6 +50,16 @@ impl Client {
             let request = Request::new(Method::GET, join(connection.base(&access)?, "v2/")?);
             connection.exchange(&access, &request).map(drop)
         })
+    }
+
+    /// Does `work` with each of `items`, as many at once as blobs move. The first failure is the one returned, and nothing more is
+    /// begun then.
+    pub fn each<T: Send>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        work: impl Fn(T) -> Result<()> + Sync,
+    ) -> Result<()> {
+        each(items, self.parallel, &Stop::default(), work)
     }
 
     /// Returns what is known of a registry, to all who speak to it.

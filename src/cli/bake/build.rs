@@ -1,5 +1,6 @@
 //! The build of resolved targets: all as one, and what goes out together.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::iter;
 use std::path::Path;
@@ -51,7 +52,7 @@ impl<'a> BakeOrder<'a> {
         let around = TargetSurroundings {
             remote: self.remote,
             variable: &|name| self.sources.variable(name),
-            is_named: arguments.release.is_named(),
+            is_named: arguments.release.is_named() || arguments.shards.goes_by_plan(),
             goes_out: !arguments.output.is_empty(),
             jobs: arguments.jobs,
             is_insecure: arguments.insecure,
@@ -65,7 +66,8 @@ impl<'a> BakeOrder<'a> {
         Ok(in_order(requests))
     }
 
-    fn check_allowed(&self, requests: &[TargetRequest]) -> Result<()> {
+    /// Fails for what the command line does not allow.
+    pub fn check_allowed(&self, requests: &[TargetRequest]) -> Result<()> {
         let mut wishes = Wishes::default();
         for request in requests {
             if let Some(target) = self.resolved.targets.get(&request.name) {
@@ -119,13 +121,14 @@ impl<'a> BakeOrder<'a> {
         for message in asked.iter().chain(&built).flat_map(|request| &request.warnings) {
             reporter.report(Event::Warning { kind: WarningKind::FlagIgnored, message });
         }
-        let means = Means { order: self, environment, beforehand, reporter: &reporter, commands: &commands };
+        let (reporter, commands) = (&reporter, &commands);
+        let means = BakeMeans { order: self, environment, beforehand, reporter, commands, share: None };
         if !built.is_empty() {
             means.build(&built)?;
         }
         if !asked.is_empty() {
             means.with_requests(&asked, (&[], &[]), |asking| {
-                ask::answer_all(asking, &asked, self.resolved, self.arguments, environment, &reporter)
+                ask::answer_all(asking, &asked, self.resolved, self.arguments, environment, reporter)
             })?;
         }
         reporter.finish();
@@ -138,15 +141,17 @@ fn is_of(requests: &[TargetRequest], name: &str) -> bool {
 }
 
 /// What builds are made with.
-struct Means<'a> {
-    order: &'a BakeOrder<'a>,
-    environment: &'a Environment,
-    beforehand: &'a Beforehand,
-    reporter: &'a Reporter,
-    commands: &'a Commands,
+pub struct BakeMeans<'a> {
+    pub order: &'a BakeOrder<'a>,
+    pub environment: &'a Environment,
+    pub beforehand: &'a Beforehand,
+    pub reporter: &'a Reporter,
+    pub commands: &'a Commands,
+    /// Whether anything is built, where many machines build together; none where this one builds by itself.
+    pub share: Option<bool>,
 }
 
-impl Means<'_> {
+impl BakeMeans<'_> {
     fn build(&self, requests: &[TargetRequest]) -> Result<()> {
         let arguments = self.order.arguments;
         let notes = [&arguments.metadata_file, &arguments.image_refs];
@@ -156,7 +161,8 @@ impl Means<'_> {
         let releases = arguments.release.of(requests, self.environment)?;
         let pushed = |request: &TargetRequest| !request.is_linked && self.pushes(&request.name);
         let file = arguments.metadata_file.as_deref();
-        let system = SystemRelease::new(&releases, &arguments.release, file, self.commands, requests.len() > 1);
+        let is_immutable = arguments.release.is_immutable();
+        let system = SystemRelease::new(&releases, is_immutable, file, self.commands, requests.len() > 1);
         let keepers = system.keepers();
         let releases_of: Vec<Option<Release<'_>>> = requests
             .iter()
@@ -190,7 +196,11 @@ impl Means<'_> {
         self.reporter.finish();
         let is_streamed = arguments.output.iter().any(Output::is_standard_output);
         match is_released && !is_streamed {
-            true => answer_lines(asked_names(&releases, &built)),
+            true => {
+                let digests: Vec<(&str, Digest)> =
+                    built.iter().map(|target| (&*target.name, target.built.root.digest)).collect();
+                answer_lines(asked_names(&releases, &digests))
+            }
             false => Ok(()),
         }
     }
@@ -198,11 +208,11 @@ impl Means<'_> {
     fn together<'b>(&'b self, requests: &'b [NamedRequest<'b>], metadata_file: Option<&'b Path>) -> Together<'b> {
         let arguments = self.order.arguments;
         let outputs = if arguments.release.is_dry_run() { &[][..] } else { &arguments.output[..] };
-        Together { requests, outputs, metadata_file }
+        Together { requests, outputs, metadata_file, share: None }
     }
 
     /// Returns whether the outputs of a target have it pushed.
-    fn pushes(&self, name: &str) -> bool {
+    pub fn pushes(&self, name: &str) -> bool {
         let outputs = self.order.resolved.targets.get(name).and_then(|target| target.outputs.as_ref());
         outputs.into_iter().flatten().any(|output| match output.kind.as_str() {
             "registry" => true,
@@ -212,13 +222,13 @@ impl Means<'_> {
     }
 
     /// Does `work` with the targets as builds; `named` are the tags of those that are named by one, and `releases` the pushes of each.
-    fn with_requests<T>(
+    pub fn with_requests<T>(
         &self,
-        requests: &[TargetRequest],
+        requests: &[impl Borrow<TargetRequest>],
         (named, releases): (&[TargetRelease], &[Option<Release<'_>>]),
         work: impl FnOnce(&[NamedRequest<'_>]) -> Result<T>,
     ) -> Result<T> {
-        let Means { order, beforehand, reporter, commands, .. } = *self;
+        let BakeMeans { order, beforehand, reporter, commands, share, .. } = *self;
         let read_secret = |source: &SecretSource| match source {
             // It may come from a file of variables.
             SecretSource::Variable(name) => match order.sources.variable(name) {
@@ -230,15 +240,22 @@ impl Means<'_> {
         let open = |failure: &str, run: RunShell<'_>| shell::open(reporter, failure, run);
         let builds: Vec<NamedRequest<'_>> = requests
             .iter()
+            .map(Borrow::borrow)
             .enumerate()
             .map(|(at, request)| {
                 let release = named.iter().find(|release| release.name == request.name);
                 let goes_out = releases.get(at).copied().flatten();
                 let (names, tag) = match release {
-                    Some(release) => (release.names(goes_out.is_some()), Some(release.tag.clone())),
+                    Some(release) => {
+                        (release.names(goes_out.is_some() || share.is_some()), Some(release.tag.clone()))
+                    }
                     None => (request.given.names.clone(), request.given.tag.clone()),
                 };
                 let delivery = match goes_out {
+                    _ if let Some(is_built) = share => {
+                        let is_release = release.is_some() || request.is_linked;
+                        Delivery::Share { is_release, is_built }
+                    }
                     _ if request.is_linked || order.arguments.release.is_dry_run() => Delivery::Store,
                     Some(release) => Delivery::Release(release),
                     None => Delivery::Outputs,
@@ -266,11 +283,11 @@ impl Means<'_> {
     }
 }
 
-/// Returns what was released, each name that was asked for with the digest.
-fn asked_names(releases: &[TargetRelease], built: &[BuiltTarget]) -> BTreeSet<String> {
-    let of = |target: &BuiltTarget| {
-        let release = releases.iter().find(|release| release.name == *target.name);
-        let digest = target.built.root.digest;
+/// Returns what was released, each name that was asked for with the digest; `built` are the digests of targets.
+pub fn asked_names(releases: &[TargetRelease], built: &[(&str, Digest)]) -> BTreeSet<String> {
+    let of = |(name, digest): &(&str, Digest)| {
+        let release = releases.iter().find(|release| release.name == *name);
+        let digest = *digest;
         release.into_iter().flat_map(move |release| release.asked.iter().map(move |name| format!("{name}@{digest}")))
     };
     built.iter().flat_map(of).collect()

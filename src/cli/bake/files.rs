@@ -11,6 +11,7 @@ use crate::cli::build::keep_input;
 use crate::cli::environment::Environment;
 use crate::cli::text_file::read_text;
 use crate::error::{Error, Result};
+use crate::oci::{Digest, Map};
 use crate::plan::Spec;
 use crate::plan::bake::{BakeFile, HERE, USUAL_FILES, is_remote};
 use crate::progress::Progress;
@@ -30,6 +31,14 @@ pub struct FoundBake {
     pub targets: Vec<String>,
     /// The directory that `.env` is looked for in.
     pub directory: PathBuf,
+}
+
+impl FoundBake {
+    /// Returns the digests of the files of this machine, by their paths.
+    pub fn digests(&self) -> Map<Digest> {
+        let local = self.files.iter().filter(|file| file.is_local);
+        local.map(|file| (file.name.clone(), Digest::of(file.text.as_bytes()))).collect()
+    }
 }
 
 /// Finds and reads the files.

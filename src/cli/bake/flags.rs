@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::list::ListQuestion;
 use super::release::BakeReleaseFlags;
+use super::shards::ShardFlags;
 use crate::cli::build::Call;
 use crate::cli::flags::value::{on_or_off, value};
 use crate::cli::progress::ProgressFlags;
@@ -99,6 +100,8 @@ pub struct BakeArguments {
     pub timings: TimingsFlags,
     #[command(flatten)]
     pub release: BakeReleaseFlags,
+    #[command(flatten)]
+    pub shards: ShardFlags,
     /// The command is docker's: what docker lets pass is let pass.
     #[arg(skip)]
     pub is_dockers: bool,
@@ -125,6 +128,38 @@ impl BakeArguments {
         let old = |is_on: Option<bool>, question: ListQuestion| (is_on == Some(true)).then_some(question);
         let targets = || old(self.list_targets, ListQuestion::targets());
         self.list.or_else(targets).or_else(|| old(self.list_variables, ListQuestion::variables()))
+    }
+
+    /// Returns the first flag that says what is built and where it goes, if there is one.
+    pub fn says_what(&self) -> Option<&'static str> {
+        let given = [
+            ("TARGET", !self.targets.is_empty()),
+            ("-f", !self.file.is_empty()),
+            ("--var", !self.var.is_empty()),
+            ("--set", !self.set.is_empty()),
+            ("--push", self.push.is_some()),
+            ("--no-cache", self.no_cache.is_some()),
+            ("--pull", self.pull.is_some()),
+            ("--sbom", self.sbom.is_some()),
+            ("--provenance", self.provenance.is_some()),
+            ("--tag", self.release.is_named()),
+            ("--immutable", self.release.is_immutable()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name).or_else(|| self.says_elsewhere())
+    }
+
+    /// Returns the first flag that has something else done than a push, if there is one.
+    pub fn says_elsewhere(&self) -> Option<&'static str> {
+        let given = [
+            ("--load", self.load == Some(true)),
+            ("--print", self.is_printed()),
+            ("--list", self.list().is_some()),
+            ("--call", self.called().is_some()),
+            ("-o", !self.output.is_empty()),
+            ("--bake-healthchecks", self.bake_healthchecks),
+            ("--dry-run", self.release.is_dry_run()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
     }
 
     /// Returns the changes of targets that flags of their own stand for, as `--set` has them.

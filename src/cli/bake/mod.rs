@@ -13,6 +13,7 @@ mod order;
 mod release;
 mod remote;
 mod request;
+mod shards;
 mod variables;
 
 use std::cell::RefCell;
@@ -22,6 +23,7 @@ use self::build::BakeOrder;
 use self::files::FoundBake;
 pub use self::flags::BakeArguments;
 use self::go_json::go_json;
+use self::shards::{PlanRequest, SharedWork};
 use self::variables::VariableSources;
 use super::environment::Environment;
 use super::print::{answer_bytes, tell};
@@ -37,6 +39,11 @@ use crate::plan::hcl::Surroundings;
 /// Returns what a bake wants of its place: what the builds of all targets want.
 pub fn want(arguments: &BakeArguments, environment: &Environment) -> Result<Want> {
     let commands = Want::Commands(Isolation::default());
+    match arguments.shards.work() {
+        Some(SharedWork::Build { file }) => return shards::want(arguments, file, environment),
+        Some(SharedWork::Plan { .. } | SharedWork::Join { .. }) => return Ok(Want::Nothing),
+        None => {}
+    }
     if arguments.is_printed() || arguments.list().is_some() || arguments.called().is_some_and(Call::asks) {
         return Ok(Want::Nothing);
     }
@@ -52,6 +59,10 @@ pub fn want(arguments: &BakeArguments, environment: &Environment) -> Result<Want
 
 /// Prints, lists or builds targets.
 pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Beforehand) -> Result<()> {
+    let shared = arguments.shards.work();
+    if let Some(work) = shared.as_ref().filter(|_| arguments.shards.goes_by_plan()) {
+        return shards::go_by_plan(work, arguments, environment, beforehand);
+    }
     let list = arguments.list();
     if arguments.is_printed() && list.is_some() {
         return Err(Error::usage("--print and --list are mutually exclusive"));
@@ -63,7 +74,9 @@ pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Be
     }
     let mut resolved = read.resolve(arguments, environment)?;
     let ReadBake { found, sources, definition } = read;
-    agree::check(&resolved, &|name| sources.variable(name))?;
+    if shared.is_none() {
+        agree::check(&resolved, &|name| sources.variable(name))?;
+    }
     let faults: Vec<Error> = definition.faults.into_iter().chain(std::mem::take(&mut resolved.faults)).collect();
     if arguments.is_printed() {
         tell_of(&faults);
@@ -74,8 +87,14 @@ pub fn run(arguments: &BakeArguments, environment: &Environment, beforehand: &Be
         (true, Some(fault)) => tell_of(&[fault]),
         (_, None) => {}
     }
-    BakeOrder { resolved: &resolved, remote: found.remote.as_ref(), sources: &sources, arguments }
-        .carry_out(environment, beforehand)
+    let order = BakeOrder { resolved: &resolved, remote: found.remote.as_ref(), sources: &sources, arguments };
+    match shared {
+        Some(SharedWork::Plan { file, shards, jobs }) => {
+            let request = PlanRequest { file, shards, jobs, files: found.digests() };
+            shards::make(&order, request, environment)
+        }
+        _ => order.carry_out(environment, beforehand),
+    }
 }
 
 /// What files define, and what they were read with.

@@ -57,6 +57,11 @@ impl BakeReleaseFlags {
         self.tag.is_some()
     }
 
+    /// Returns whether no exact tag that stands for another image may change.
+    pub fn is_immutable(&self) -> bool {
+        self.release.immutable
+    }
+
     /// Returns whether nothing is to be changed in registries.
     pub fn is_dry_run(&self) -> bool {
         self.dry_run
@@ -155,14 +160,14 @@ impl<'a> SystemRelease<'a> {
     /// The record is kept in `file`.
     pub fn new(
         releases: &'a [TargetRelease],
-        flags: &BakeReleaseFlags,
+        immutable: bool,
         file: Option<&'a Path>,
         commands: &'a Commands,
         are_several: bool,
     ) -> Self {
         SystemRelease {
             releases,
-            immutable: flags.release.immutable,
+            immutable,
             undo: file.map(metadata::undo),
             record: SystemRecord::new(file, commands, are_several),
         }

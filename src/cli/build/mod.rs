@@ -31,7 +31,7 @@ pub use self::find::FoundRecipe;
 pub use self::given::GivenRecipe;
 pub use self::names::GivenNames;
 pub use self::request::{BuildRequest, Delivery};
-pub use self::together::{BuiltTarget, NamedRequest, Together};
+pub use self::together::{BuildShare, BuiltTarget, NamedRequest, PlannedBuild, Together};
 pub use self::want::{Beforehand, keep_input, of_build};
 use crate::build::{self, Built};
 use crate::cli::commands::Commands;

@@ -70,6 +70,8 @@ pub enum Delivery<'a> {
     Release(Release<'a>),
     /// Nowhere yet.
     Store,
+    /// Nowhere by itself: it is planned, or built as a share of what many machines have planned, which may be a release.
+    Share { is_release: bool, is_built: bool },
 }
 
 /// The store and the client that a build is made with.
@@ -211,7 +213,11 @@ impl BuildRequest<'_> {
             &ContextAccess { store, client, progress, keep_git_dir: flags.keeps_git_dir()? },
         )?;
         let is_version = self.tag.as_deref().is_some_and(|tag| version::of_tag(tag).is_some());
-        recipe.is_release = is_version && matches!(self.delivery, Delivery::Release(_) | Delivery::Store);
+        recipe.is_release = is_version
+            && matches!(
+                self.delivery,
+                Delivery::Release(_) | Delivery::Store | Delivery::Share { is_release: true, .. }
+            );
         Ok(recipe)
     }
 
@@ -244,7 +250,7 @@ impl BuildRequest<'_> {
         let annotations = self.output.annotations();
         plan.targets.iter_mut().for_each(|target| target.placed_annotations.extend(annotations.clone()));
         let mut run = recipe.run_settings()?;
-        if plan.has_commands() {
+        if plan.has_commands() && !matches!(self.delivery, Delivery::Share { is_built: false, .. }) {
             // Those that stand in the Dockerfile itself were seen before: this is of an `ONBUILD`.
             start_again(run.isolation)?;
         }
@@ -255,7 +261,7 @@ impl BuildRequest<'_> {
         let outputs = match self.delivery {
             Delivery::Outputs => outputs(false)?,
             Delivery::Push | Delivery::Release(_) => outputs(true)?,
-            Delivery::Store => Vec::new(),
+            Delivery::Store | Delivery::Share { .. } => Vec::new(),
         };
         let images = plan.targets.iter().map(|target| target.images.len()).sum();
         let all_names = [&names[..], self.repositories].concat();

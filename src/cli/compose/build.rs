@@ -186,7 +186,7 @@ pub fn run(
     }
     let title: Vec<&str> =
         iter::once("ocibake compose build").chain(requests.iter().map(|request| request.service.as_str())).collect();
-    let together = Together { requests: &builds, outputs: &[], metadata_file: None };
+    let together = Together { requests: &builds, outputs: &[], metadata_file: None, share: None };
     arguments.timings.record(&title.join(" "), &reporter, |progress| together.run(environment, progress))?;
     reporter.finish();
     Ok(())

@@ -96,9 +96,14 @@ fn image_for<'a>(
     place: ImagePlace<'_>,
 ) -> Option<ImagePlace<'a>> {
     let platform = &targets.get(place.0)?.images.get(place.1)?.0;
-    let images = &targets.get(other)?.images;
-    let at = images.iter().position(|(own, _)| own == platform);
-    at.or((images.len() == 1).then_some(0)).map(|image| (other, image))
+    let offered: Vec<&str> = targets.get(other)?.images.iter().map(|(own, _)| own.as_str()).collect();
+    image_of(&offered, platform).map(|image| (other, image))
+}
+
+/// The place of the image for `platform` among those for `offered`: the only one serves for any.
+pub(super) fn image_of(offered: &[&str], platform: &str) -> Option<usize> {
+    let at = offered.iter().position(|own| *own == platform);
+    at.or((offered.len() == 1).then_some(0))
 }
 
 #[cfg(test)]

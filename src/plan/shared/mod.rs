@@ -6,6 +6,7 @@
 //! ```
 
 mod arrange;
+mod below;
 mod definition;
 mod document;
 mod jobs;

@@ -51,6 +51,17 @@ pub struct BaseOptions<'a> {
     pub progress: Progress<'a>,
 }
 
+/// What a name in a registry stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundName {
+    /// The name, with a tag.
+    pub name: Reference,
+    /// The digest that it stands for.
+    pub root: Digest,
+    /// The digest of the manifest for each platform that was asked for.
+    pub manifests: Vec<(Platform, Digest)>,
+}
+
 /// The images that a base may be beside those in registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseReach<'a> {
@@ -121,6 +132,19 @@ impl<'a> BaseStore<'a> {
         let image = Arc::new(image);
         images.insert(platform.clone(), image.clone());
         Ok(image)
+    }
+
+    /// Returns what was found in registries under names without a digest, and for which platforms.
+    pub fn found_names(&self) -> Vec<FoundName> {
+        let of_place = |place: &BasePlace<'a>| {
+            let Location::Registry(name) = &place.location else { return None };
+            let root = place.found.get()?.root.digest;
+            let mut manifests: Vec<(Platform, Digest)> =
+                locked(&place.images).iter().map(|(platform, image)| (platform.clone(), image.manifest)).collect();
+            manifests.sort();
+            name.digest().is_none().then(|| FoundName { name: name.clone(), root, manifests })
+        };
+        self.places.iter().filter_map(of_place).collect()
     }
 
     /// Returns the lock as it is to be written, with all that was found; none if it is to stay as it is.

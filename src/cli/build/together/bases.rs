@@ -8,8 +8,9 @@ use crate::cli::build::recipe::Recipe;
 use crate::cli::build::request::{BuildMeans, BuildRequest};
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Map, Reference};
+use crate::plan::BaseLock;
 use crate::progress::Progress;
-use crate::source::base::{BaseReach, BaseStore, Pull};
+use crate::source::base::{BaseReach, BaseStore, FoundName, Holding, Pins, Pull};
 use crate::source::image::Location;
 use crate::store::Store;
 
@@ -31,10 +32,12 @@ struct BasePlaces<'a> {
 }
 
 impl<'a> BaseStores<'a> {
-    /// Returns the stores for `builds`, which have found nothing yet; `images` are those of the contexts of each.
+    /// Returns the stores for `builds`, which have found nothing yet; `images` are those of the contexts of each. What they are
+    /// `held` to goes before their locks.
     pub fn new(
         builds: &[(&BuildRequest<'_>, &'a Recipe<'_>)],
         images: &'a [Map<Location>],
+        held: Option<&BaseLock>,
         means: &'a BuildMeans,
         progress: Progress<'a>,
     ) -> Result<Self> {
@@ -49,7 +52,11 @@ impl<'a> BaseStores<'a> {
             let place = match known {
                 Some(known) => known,
                 None => {
-                    all.stores.push((places, BaseStore::new(options, lock::pins(flags, recipe)?)));
+                    let pins = match held {
+                        Some(held) => Pins::new(Some(held.clone()), Holding::Obeyed),
+                        None => lock::pins(flags, recipe)?,
+                    };
+                    all.stores.push((places, BaseStore::new(options, pins)));
                     all.stores.len() - 1
                 }
             };
@@ -62,6 +69,11 @@ impl<'a> BaseStores<'a> {
     pub fn of(&self, build: usize) -> Result<&BaseStore<'a>> {
         let store = self.of.get(build).and_then(|place| self.stores.get(*place));
         store.map(|(_, store)| store).ok_or_else(|| Error::input(format!("there is no build {build}")))
+    }
+
+    /// Returns what any of them has found, as [`BaseStore::found_names`].
+    pub fn found_names(&self) -> Vec<FoundName> {
+        self.stores.iter().flat_map(|(_, store)| store.found_names()).collect()
     }
 
     /// As [`BaseStore::fetch`], for what any of them has found.

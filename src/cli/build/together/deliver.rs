@@ -36,6 +36,9 @@ impl Delivering<'_, '_> {
     /// lets names stand for it.
     pub fn deliver(&self, built: &[Built], store: &dyn Store) -> Result<()> {
         let whole = &Beside { first: self.bases, second: store };
+        if let Some(share) = self.together.share {
+            return (share.deliver)(built, whole, &self.means.store);
+        }
         let parcels: Vec<Parcel<'_>> = self
             .together
             .requests
@@ -54,7 +57,7 @@ impl Delivering<'_, '_> {
                 image: OutputImage { store: whole, root: &parcel.built.root, names: &parcel.pushed },
                 release: match parcel.named.request.delivery {
                     Delivery::Release(release) => Some(release),
-                    Delivery::Outputs | Delivery::Push | Delivery::Store => None,
+                    Delivery::Outputs | Delivery::Push | Delivery::Store | Delivery::Share { .. } => None,
                 },
             })
             .collect();

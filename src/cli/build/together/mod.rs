@@ -4,6 +4,7 @@ mod bases;
 mod check;
 mod deliver;
 mod named;
+mod share;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,17 +12,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use self::bases::BaseStores;
 use self::deliver::Delivering;
 pub use self::named::{NamedRequest, Together};
+pub use self::share::{BuildShare, PlannedBuild};
 use super::recipe::{LinkedTargets, Recipe};
 use super::request::{BuildMeans, BuildOrder, Delivery, Surroundings};
 use crate::build::{self, Built, CommandLogs, TargetWork};
 use crate::cli::environment::Environment;
 use crate::cli::store::{tell_of_place, trim};
 use crate::error::{Error, Result};
-use crate::oci::{Map, Platform, Reference};
+use crate::oci::{Digest, Map, Platform, Reference};
 use crate::output;
 use crate::plan::LinkedTarget;
 use crate::plan::join::{JoinedPlan, TargetPlan, join};
 use crate::progress::{Event, FinishedTarget, Progress, WarningKind};
+use crate::source::base::FoundName;
 use crate::source::cached::CachedImages;
 use crate::source::image::Location;
 use crate::store::Layered;
@@ -63,6 +66,48 @@ impl Together<'_> {
         is_told: &AtomicBool,
         progress: Progress<'_>,
     ) -> Result<Vec<BuiltTarget>> {
+        self.with_orders(environment, means, progress, |recipes, bases, orders| {
+            is_told.store(false, Ordering::Relaxed);
+            if let Some(share) = self.share {
+                (share.check)(&self.planned(recipes, &orders))?;
+            }
+            self.build(orders, bases, means, progress)
+        })
+    }
+
+    /// Builds nothing, and does `work` with what would be built, and with what bases stand for.
+    pub fn plan<T>(
+        &self,
+        environment: &Environment,
+        progress: Progress<'_>,
+        work: impl FnOnce(&[PlannedBuild<'_>], &[FoundName]) -> Result<T>,
+    ) -> Result<T> {
+        let Some(first) = self.requests.first() else { return work(&[], &[]) };
+        let means = first.request.means(environment)?;
+        tell_of_place(environment, progress);
+        self.with_orders(environment, &means, progress, |recipes, bases, orders| {
+            work(&self.planned(recipes, &orders), &bases.found_names())
+        })
+    }
+
+    fn planned<'b>(&'b self, recipes: &[Recipe<'_>], orders: &'b [BuildOrder]) -> Vec<PlannedBuild<'b>> {
+        let planned = |((named, recipe), order): ((&'b NamedRequest<'_>, &Recipe<'_>), &'b BuildOrder)| PlannedBuild {
+            name: &named.name,
+            plan: &order.plan,
+            names: &order.names,
+            dockerfile: recipe.text().map(|text| Digest::of(text.content.as_bytes())),
+        };
+        self.requests.iter().zip(recipes).zip(orders).map(planned).collect()
+    }
+
+    /// Does `work` with all recipes, with the stores of their bases and with what is to be built of each.
+    fn with_orders<T>(
+        &self,
+        environment: &Environment,
+        means: &BuildMeans,
+        progress: Progress<'_>,
+        work: impl FnOnce(&[Recipe<'_>], &BaseStores<'_>, Vec<BuildOrder>) -> Result<T>,
+    ) -> Result<T> {
         let mut recipes = Vec::with_capacity(self.requests.len());
         for named in self.requests {
             let recipe = named.request.recipe(environment, means, progress);
@@ -71,10 +116,10 @@ impl Together<'_> {
         let images: Vec<Map<Location>> =
             self.requests.iter().map(|named| named.request.build.recipe.images()).collect();
         let requests: Vec<_> = self.requests.iter().map(|named| &named.request).zip(&recipes).collect();
-        let bases = BaseStores::new(&requests, &images, means, progress)?;
+        let held = self.share.map(|share| share.bases);
+        let bases = BaseStores::new(&requests, &images, held, means, progress)?;
         let orders = self.resolve(environment, &recipes, &bases, means, progress)?;
-        is_told.store(false, Ordering::Relaxed);
-        self.build(orders, &bases, means, progress)
+        work(&recipes, &bases, orders)
     }
 
     /// Returns what is to be built of each, and where it goes.
@@ -139,6 +184,9 @@ impl Together<'_> {
             plans.push(TargetPlan { name: named.name.clone(), plan, contexts });
         }
         let JoinedPlan { mut plan, contexts } = join(plans)?;
+        if let Some(share) = self.share {
+            plan.narrow(share.images);
+        }
         if let ([only], [_]) = (&mut plan.targets[..], self.requests) {
             only.name = None;
             plan.stages.iter_mut().for_each(|stage| stage.target = None);

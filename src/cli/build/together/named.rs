@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::share::BuildShare;
 use crate::cli::build::request::BuildRequest;
 use crate::output::Output;
 
@@ -15,6 +16,8 @@ pub struct Together<'a> {
     pub outputs: &'a [Output],
     /// The file that tells of all of them.
     pub metadata_file: Option<&'a Path>,
+    /// The share that this is of a build of many machines; none where it is all of it.
+    pub share: Option<&'a BuildShare<'a>>,
 }
 
 /// A build by the name of its target, by which contexts of others may stand for it ([`ContextPlace::Target`](crate::plan::ContextPlace::Target)).
