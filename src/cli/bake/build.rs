@@ -246,9 +246,7 @@ impl BakeMeans<'_> {
                 let release = named.iter().find(|release| release.name == request.name);
                 let goes_out = releases.get(at).copied().flatten();
                 let (names, tag) = match release {
-                    Some(release) => {
-                        (release.names(goes_out.is_some() || share.is_some()), Some(release.tag.clone()))
-                    }
+                    Some(release) => (release.names(goes_out.is_some() || share.is_some()), Some(release.tag.clone())),
                     None => (request.given.names.clone(), request.given.tag.clone()),
                 };
                 let delivery = match goes_out {
@@ -267,7 +265,7 @@ impl BakeMeans<'_> {
                         build: &request.build,
                         output: &request.output,
                         tag,
-                        names: if request.is_linked { Vec::new() } else { names },
+                        names: if request.is_linked || share == Some(true) { Vec::new() } else { names },
                         repositories: &request.given.repositories,
                         delivery,
                         given: request.given(),

@@ -147,7 +147,10 @@ mod tests {
 
     #[test]
     fn what_is_made_of_the_same_stands_together() {
-        let of = |likeness: &str| ArrangedTarget { likeness: likeness.to_owned(), ..target(&["linux/amd64"], &["base"], false) };
+        let of = |likeness: &str| ArrangedTarget {
+            likeness: likeness.to_owned(),
+            ..target(&["linux/amd64"], &["base"], false)
+        };
         let nodes = arranged(&[
             ("base", target(&["linux/amd64"], &[], true)),
             ("a", of("two")),

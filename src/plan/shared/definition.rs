@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::document::SharedPlan;
 use crate::error::{Error, Result};
 use crate::oci::Map;
-use crate::plan::bake::{Allowances, BakeDefinition, BakeFile, BakeReader, BakeRequest, BuiltIn, ResolvedBake};
+use crate::plan::bake::{
+    Allowances, BakeDefinition, BakeFile, BakeReader, BakeRequest, BakeTarget, BuiltIn, ResolvedBake,
+};
 use crate::plan::hcl::Surroundings;
 
 /// Returns the targets of `resolved` as a bake file that no variable and no other file changes.
@@ -46,8 +48,7 @@ impl SharedPlan {
         if let Some(fault) = faults.into_iter().next() {
             return Err(fault);
         }
-        let is_meant = |(name, target): (&String, &_)| {
-            let target: &crate::plan::bake::BakeTarget = target;
+        let is_meant = |(name, target): (&String, &BakeTarget)| {
             self.targets.get(name).is_some_and(|known| known.linked == target.is_linked)
         };
         match resolved.targets.len() == self.targets.len() && resolved.targets.iter().all(is_meant) {

@@ -220,7 +220,8 @@ impl SharedPlan {
 impl SharedTarget {
     /// Returns the repositories that its images go to, each once; the first has the results, too.
     pub fn repositories(&self) -> Result<Vec<Reference>> {
-        let names = self.names.iter().chain(&self.by_digest).chain(self.release.iter().map(|release| &release.repository));
+        let names =
+            self.names.iter().chain(&self.by_digest).chain(self.release.iter().map(|release| &release.repository));
         let mut all: Vec<Reference> = Vec::new();
         for name in names {
             let name: Reference = name.parse()?;
@@ -256,7 +257,8 @@ impl SharedTarget {
                 return wrong("name of a repository", name);
             }
         }
-        let tags = self.release.iter().flat_map(|release| release.tags.iter().map(|tag| &tag.name).chain([&release.asked]));
+        let tags =
+            self.release.iter().flat_map(|release| release.tags.iter().map(|tag| &tag.name).chain([&release.asked]));
         if let Some(tag) = tags.into_iter().find(|tag| !is_valid_tag(tag)) {
             return wrong("tag", tag);
         }

@@ -65,7 +65,8 @@ mod tests {
     #[test]
     fn every_node_is_in_one_shard_and_shares_are_equal() {
         for (nodes, all) in [(80, 8), (12, 3), (7, 3), (2, 5), (1, 1), (1000, 256)] {
-            let shares: Vec<Range<usize>> = (1..=all).map(|number| Shard::new(number, all).unwrap().nodes(nodes)).collect();
+            let shares: Vec<Range<usize>> =
+                (1..=all).map(|number| Shard::new(number, all).unwrap().nodes(nodes)).collect();
             let places: Vec<usize> = shares.iter().cloned().flatten().collect();
             assert_eq!(places, (0..nodes).collect::<Vec<_>>(), "{nodes} nodes of {all} shards");
             let (least, most) = (shares.iter().map(Range::len).min(), shares.iter().map(Range::len).max());

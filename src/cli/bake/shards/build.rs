@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::results::Results;
-use super::{check, file};
+use super::{check, file, tags};
 use crate::build::Built;
 use crate::cli::bake::agree;
 use crate::cli::bake::build::{BakeMeans, BakeOrder};
@@ -12,7 +12,7 @@ use crate::cli::bake::flags::BakeArguments;
 use crate::cli::bake::release::TargetRelease;
 use crate::cli::bake::request::TargetRequest;
 use crate::cli::bake::variables::VariableSources;
-use crate::cli::build::{Beforehand, BuildShare, NamedRequest, Together};
+use crate::cli::build::{Beforehand, BuildShare, NamedRequest, PlannedBuild, Together};
 use crate::cli::commands::Commands;
 use crate::cli::environment::Environment;
 use crate::cli::namespace::Want;
@@ -68,13 +68,17 @@ pub fn build(arguments: &BakeArguments, path: &Path, environment: &Environment, 
     }
     let (reporter_of, commands_of) = (&reporter, &commands);
     let order = &order;
-    let means = BakeMeans { order, environment, beforehand, reporter: reporter_of, commands: commands_of, share: Some(true) };
+    let means =
+        BakeMeans { order, environment, beforehand, reporter: reporter_of, commands: commands_of, share: Some(true) };
     let share = ShareOfPlan { plan: &plan, bases: bases(&plan)?, requests: &requests, results: &results };
-    for nodes in missing.chunks(AT_A_TIME) {
-        for (node, digest) in share.build(&means, nodes, progress)? {
-            note(&mut made, &plan, node, digest)?;
+    arguments.timings.record(&format!("ocibake bake --shard {shard}"), &reporter, |progress| {
+        for nodes in missing.chunks(AT_A_TIME) {
+            for (node, digest) in share.build(&means, nodes, progress)? {
+                note(&mut made, &plan, node, digest)?;
+            }
         }
-    }
+        Ok(())
+    })?;
     reporter.finish();
     let of_node = |(names, digest): &(Vec<Reference>, Digest)| -> Vec<String> {
         names.iter().map(|name| format!("{}@{digest}", name.name())).collect()
@@ -125,8 +129,8 @@ impl ShareOfPlan<'_> {
             .iter()
             .map(|request| images.get(&request.name).map(|places| places.iter().copied().collect()).unwrap_or_default())
             .collect();
-        let releases = self.releases()?;
-        let check = |builds: &[crate::cli::build::PlannedBuild<'_>]| check::check(self.plan, builds);
+        let releases = tags::releases(self.plan)?;
+        let check = |builds: &[PlannedBuild<'_>]| check::check(self.plan, builds);
         let deliver = |built: &[Built], store: &dyn Store, local: &LocalStore| {
             let made = Made { requests: &requests, places: &places, built };
             self.deliver(nodes, &made, store, local)
@@ -148,10 +152,6 @@ impl ShareOfPlan<'_> {
         }
         nodes.iter().try_for_each(|node| self.results.leave(node, made.manifest(node)?, store, local))
     }
-
-    fn releases(&self) -> Result<Vec<TargetRelease>> {
-        super::tags::releases(self.plan)
-    }
 }
 
 /// What was built.
@@ -169,8 +169,7 @@ impl Made<'_> {
 
     /// The manifest of a node.
     fn manifest(&self, node: &PlanNode) -> Result<&Descriptor> {
-        let (target, image) =
-            self.place(node).ok_or_else(|| Error::input(format!("{} was not built", node.name())))?;
+        let (target, image) = self.place(node).ok_or_else(|| Error::input(format!("{} was not built", node.name())))?;
         let image = self.built.get(target).and_then(|built| built.images.get(image));
         image
             .map(|image| &image.manifest.descriptor)

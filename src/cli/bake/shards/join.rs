@@ -59,10 +59,9 @@ pub fn join(arguments: &BakeArguments, path: &Path, timeout: Duration, environme
     let digests: Vec<(&str, Digest)> = joined.iter().map(|joined| (joined.name, joined.root.digest)).collect();
     let lines = match releases.is_empty() {
         false => asked_names(&releases, &digests),
-        true => joined
-            .iter()
-            .flat_map(|joined| joined.names.iter().map(|name| line(name, joined.root.digest)))
-            .collect(),
+        true => {
+            joined.iter().flat_map(|joined| joined.names.iter().map(|name| line(name, joined.root.digest))).collect()
+        }
     };
     answer_lines(lines)
 }
@@ -77,12 +76,7 @@ fn line(name: &Reference, digest: Digest) -> String {
 
 /// Returns the manifest of each node, once there is a result for all of them. Fails if there is not in time, and names those that
 /// are missing.
-fn wait(
-    plan: &SharedPlan,
-    results: &Results<'_>,
-    timeout: Duration,
-    shards: Option<usize>,
-) -> Result<Vec<Descriptor>> {
+fn wait(plan: &SharedPlan, results: &Results<'_>, timeout: Duration, shards: Option<usize>) -> Result<Vec<Descriptor>> {
     let (began, mut pause) = (Instant::now(), FIRST_WAIT);
     let mut found: Vec<FoundResult> = vec![None; plan.nodes.len()];
     let mut told = usize::MAX;
@@ -212,7 +206,8 @@ impl PushRequest<'_> {
         }
         match file.filter(|_| self.releases.is_empty()) {
             Some(path) => {
-                let told: Vec<_> = joined.iter().zip(&images).map(|(joined, pushed)| (joined.name, pushed.image)).collect();
+                let told: Vec<_> =
+                    joined.iter().zip(&images).map(|(joined, pushed)| (joined.name, pushed.image)).collect();
                 metadata::write_all(path, &told, &commands)
             }
             None => Ok(()),

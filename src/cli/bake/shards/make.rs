@@ -126,8 +126,7 @@ fn with_platforms(resolved: &ResolvedBake) -> ResolvedBake {
 /// Returns the targets as they are looked up for a plan: no secret is needed, and registries are asked what bases stand for, since no
 /// other machine has what lies on this one.
 fn to_look_up(planned: &ResolvedBake) -> ResolvedBake {
-    let asked =
-        |target: &BakeTarget| BakeTarget { secrets: None, ssh: None, pull: Some(true), ..target.clone() };
+    let asked = |target: &BakeTarget| BakeTarget { secrets: None, ssh: None, pull: Some(true), ..target.clone() };
     let targets = planned.targets.iter().map(|(name, target)| (name.clone(), asked(target))).collect();
     let (groups, allowances) = (planned.groups.clone(), planned.allowances.clone());
     ResolvedBake { targets, groups, allowances, faults: Vec::new() }
@@ -136,12 +135,16 @@ fn to_look_up(planned: &ResolvedBake) -> ResolvedBake {
 /// Fails for a target that is asked for and goes elsewhere than to registries.
 fn check_pushed(means: &BakeMeans<'_>, requests: &[TargetRequest]) -> Result<()> {
     for request in requests.iter().filter(|request| !request.is_linked) {
-        let wrong = |why: String, hint: &str| Err(Error::input(format!("target {}: {why}", request.name)).with_hint(hint));
+        let wrong =
+            |why: String, hint: &str| Err(Error::input(format!("target {}: {why}", request.name)).with_hint(hint));
         let target = means.order.resolved.targets.get(&request.name);
         let outputs = target.and_then(|target| target.outputs.as_deref()).unwrap_or_default();
         let is_registry = |output: &&OutputEntry| matches!(output.kind.as_str(), "registry" | "image");
         if let Some(other) = outputs.iter().find(|output| !is_registry(output)) {
-            return wrong(format!("a plan is for images that are pushed, and type={} is not", other.kind), "leave it out");
+            return wrong(
+                format!("a plan is for images that are pushed, and type={} is not", other.kind),
+                "leave it out",
+            );
         }
         if !means.pushes(&request.name) {
             return wrong("it is not pushed".to_owned(), "a plan is for images that are pushed: give --push");
@@ -156,12 +159,12 @@ fn check_pushed(means: &BakeMeans<'_>, requests: &[TargetRequest]) -> Result<()>
 fn shared_bases(found: &[FoundName]) -> Result<Map<SharedBase>> {
     let mut bases: Map<SharedBase> = Map::new();
     for FoundName { name, root, manifests } in found {
-        let base = bases
-            .entry(name.to_string())
-            .or_insert_with(|| SharedBase { digest: *root, manifests: Map::new() });
+        let base = bases.entry(name.to_string()).or_insert_with(|| SharedBase { digest: *root, manifests: Map::new() });
         if base.digest != *root {
             let message = format!("the base {name} is locked to {} and to {root}", base.digest);
-            return Err(Error::input(message).with_hint("give both targets the same lock, or plan one of them by itself"));
+            return Err(
+                Error::input(message).with_hint("give both targets the same lock, or plan one of them by itself")
+            );
         }
         base.manifests.extend(manifests.iter().map(|(platform, manifest)| (platform.to_string(), *manifest)));
     }
@@ -233,7 +236,9 @@ fn check_definition(plan: &SharedPlan, planned: &ResolvedBake) -> Result<()> {
     let shown = |target: Option<&BakeTarget>| target.map(|target| serde_json::to_value(target).unwrap_or(Value::Null));
     for name in planned.targets.keys() {
         if shown(read.targets.get(name)) != shown(planned.targets.get(name)) {
-            return Err(Error::input(format!("target {name}: it cannot be written into a plan so that it reads the same")));
+            return Err(Error::input(format!(
+                "target {name}: it cannot be written into a plan so that it reads the same"
+            )));
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ mod tags;
 use std::path::Path;
 
 pub use self::build::want;
-pub use self::flags::{SharedWork, ShardFlags};
+pub use self::flags::{ShardFlags, SharedWork};
 pub use self::make::{PlanRequest, make};
 use super::flags::BakeArguments;
 use crate::cli::build::Beforehand;

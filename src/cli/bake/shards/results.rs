@@ -58,7 +58,9 @@ impl<'a> Results<'a> {
         let Some(Existing { config, .. }) = image else { return Err(wrong("is no image".to_owned())) };
         let (own, wanted) = (config.platform.normalised(), node.platform.parse::<Platform>()?.normalised());
         if own != stated.normalised() || (&own.os, &own.architecture) != (&wanted.os, &wanted.architecture) {
-            return Err(wrong(format!("is an image for {own}, where one for {stated} is stated and one for {wanted} wanted")));
+            return Err(wrong(format!(
+                "is an image for {own}, where one for {stated} is stated and one for {wanted} wanted"
+            )));
         }
         store.put(&manifest.media_type, &bytes).map(drop)
     }
@@ -112,7 +114,8 @@ impl<'a> Results<'a> {
         let name = self.name(node)?;
         let wrong = |error: Error| {
             let message = format!("{name} is no result: {}", error.message);
-            Error { message, ..error }.with_hint("whoever may push there may have set it: remove the tag, or make a new plan")
+            Error { message, ..error }
+                .with_hint("whoever may push there may have set it: remove the tag, or make a new plan")
         };
         let Some(found) = repository.find(name.tag().unwrap_or_default())? else { return Ok(None) };
         if !media_type::is_index(&found.media_type) || found.size > RESULT_LIMIT {

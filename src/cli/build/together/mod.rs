@@ -54,7 +54,9 @@ impl Together<'_> {
         };
         tell_of_place(environment, progress);
         let built = self.with_means(environment, &means, &is_told, progress)?;
-        tell(&built, progress)?;
+        if self.share.is_none() {
+            tell(&built, progress)?;
+        }
         trim(means.store, limit, progress);
         Ok(built)
     }
