@@ -8,6 +8,7 @@ mod flags;
 mod hostile;
 mod images;
 mod mistakes;
+mod shards;
 
 use std::path::Path;
 

@@ -184,6 +184,20 @@ impl FakeRegistry {
     pub fn put_blob(&self, bytes: &[u8]) {
         self.state.content.lock().unwrap().blobs.insert(digest(bytes), bytes.to_vec());
     }
+
+    /// Forgets what is under `repository/tag-or-digest`.
+    pub fn remove_manifest(&self, name: &str) {
+        self.state.content.lock().unwrap().manifests.remove(name).unwrap();
+    }
+
+    /// Lets `repository/tag` stand for something without a request, whatever it is.
+    pub fn put_manifest(&self, name: &str, media_type: &str, bytes: &[u8]) {
+        let manifests = &mut self.state.content.lock().unwrap().manifests;
+        let (repository, _) = name.rsplit_once('/').unwrap();
+        for key in [name.to_owned(), format!("{repository}/{}", digest(bytes))] {
+            manifests.insert(key, (media_type.to_owned(), bytes.to_vec()));
+        }
+    }
 }
 
 impl State {

@@ -9,7 +9,6 @@ use crate::build::Built;
 use crate::cli::bake::agree;
 use crate::cli::bake::build::{BakeMeans, BakeOrder};
 use crate::cli::bake::flags::BakeArguments;
-use crate::cli::bake::release::TargetRelease;
 use crate::cli::bake::request::TargetRequest;
 use crate::cli::bake::variables::VariableSources;
 use crate::cli::build::{Beforehand, BuildShare, NamedRequest, PlannedBuild, Together};

@@ -50,7 +50,7 @@ pub struct ShardFlags {
     #[arg(long, requires = "plan")]
     join: bool,
     /// How long --join waits for results that are not there yet, as in 30m [default: not at all]
-    #[arg(long, value_name = "DURATION", requires = "join", value_parser = value::<Age>)]
+    #[arg(long, value_name = "DURATION", requires = "join", conflicts_with = "shard", value_parser = value::<Age>)]
     timeout: Option<Age>,
 }
 

@@ -15,8 +15,11 @@ pub struct BuildShare<'a> {
     /// Is shown what each build comes to before anything is built. If it fails, nothing is.
     pub check: &'a dyn Fn(&[PlannedBuild<'_>]) -> Result<()>,
     /// Takes what was built, whose blobs are in the store, to where it goes.
-    pub deliver: &'a dyn Fn(&[Built], &dyn Store, &LocalStore) -> Result<()>,
+    pub deliver: &'a DeliverShare<'a>,
 }
+
+/// Takes what was built, whose blobs are in the first store; documents may be put into the second.
+pub type DeliverShare<'a> = dyn Fn(&[Built], &dyn Store, &LocalStore) -> Result<()> + 'a;
 
 /// What a build comes to, before it is built.
 pub struct PlannedBuild<'a> {
