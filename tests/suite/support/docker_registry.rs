@@ -26,6 +26,11 @@ impl DockerRegistry {
         Self::start("", "", |_| {})
     }
 
+    /// One that keeps its content in memory: no disk slows it down.
+    pub fn in_memory() -> Self {
+        Self::start_on("{inmemory: {}}", "", "", |_| {})
+    }
+
     /// One that keeps its content in the directory `data`.
     pub fn keeping(data: &Path) -> Self {
         Self::start("", "", |directory| symlink(data, directory.path().join("data")).unwrap())
@@ -142,10 +147,14 @@ impl DockerRegistry {
     }
 
     fn start(http: &str, rest: &str, prepare: impl Fn(&TempDir)) -> Self {
+        Self::start_on("{filesystem: {rootdirectory: DIRECTORY/data}}", http, rest, prepare)
+    }
+
+    fn start_on(storage: &str, http: &str, rest: &str, prepare: impl Fn(&TempDir)) -> Self {
         let (directory, port) = (tempfile::tempdir().unwrap(), Port::new());
         prepare(&directory);
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: DIRECTORY/data}}}}\n\
+            "version: 0.1\nlog: {{level: error}}\nstorage: {storage}\n\
              http: {{addr: '{port}'{http}}}\n{rest}"
         );
         let config = config.replace("DIRECTORY", directory.path().to_str().unwrap());

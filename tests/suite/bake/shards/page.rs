@@ -64,7 +64,7 @@ fn the_matrix_of_github_is_run() {
     if !has_tools() {
         return;
     }
-    let registry = DockerRegistry::open();
+    let registry = DockerRegistry::in_memory();
     let system = System::new(&registry.address(), 4);
     let place = format!("{}/many", registry.address());
     let workflow = yaml(&block("# .github/workflows/release.yml"));
@@ -109,7 +109,7 @@ fn the_parallel_jobs_of_gitlab_are_run() {
     if !has_tools() {
         return;
     }
-    let registry = DockerRegistry::open();
+    let registry = DockerRegistry::in_memory();
     let system = System::new(&registry.address(), 4);
     let place = format!("{}/many", registry.address());
     let parent = yaml(&block("# .gitlab-ci.yml"));
@@ -190,7 +190,7 @@ fn the_indexed_job_of_kubernetes_is_run() {
     if !(has_tools() && require("kubectl")) {
         return;
     }
-    let registry = DockerRegistry::open();
+    let registry = DockerRegistry::in_memory();
     let system = System::new(&registry.address(), 4);
     let place = format!("{}/many", registry.address());
     let first = checkout(&system);

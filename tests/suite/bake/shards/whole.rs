@@ -73,7 +73,7 @@ fn three_shards_make_what_one_machine_makes() {
     if !(require("docker-registry") && require("git") && require("curl")) {
         return;
     }
-    let registry = DockerRegistry::open();
+    let registry = DockerRegistry::in_memory();
     let system = System::new(&registry.address(), 6);
     let one = system.made_by_one("many");
     let named = system.plan(&["--shards", "3"]).success().stdout;
@@ -128,7 +128,7 @@ fn eighty_nodes_over_eight_shards_one_of_which_is_killed() {
         return;
     }
     const TARGETS: usize = 40;
-    let registry = DockerRegistry::open();
+    let registry = DockerRegistry::in_memory();
     let system = System::new(&registry.address(), TARGETS);
     let one = system.made_by_one("many");
     let requests = || LoggedRequest::all(&registry).len();
@@ -178,7 +178,7 @@ fn names_of_a_definition_are_set_together_and_other_platforms_are_the_plans() {
     if !(require("docker-registry") && require("curl")) {
         return;
     }
-    let registry = DockerRegistry::open();
+    let registry = DockerRegistry::in_memory();
     let address = registry.address();
     let target = |name: &str, place: &str| {
         format!(
