@@ -79,6 +79,9 @@ pub struct SharedTarget {
     /// It was not asked for: others take from it, and it goes nowhere.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub linked: bool,
+    /// It is an image of an `ocibake.toml`, which says more of it than the definition.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub table: bool,
     /// The time of its images, in seconds since 1970.
     pub created: i64,
     /// The digest of its Dockerfile; none where it is told otherwise what to do.

@@ -32,7 +32,7 @@ pub fn want(arguments: &BakeArguments, path: &Path, environment: &Environment) -
     let sources = VariableSources::read(&[], &arguments.env_file)?;
     // What is wrong will come to light again.
     let Ok(plan) = file::read(path) else { return Ok(Want::Nothing) };
-    let Ok(resolved) = plan.resolved(agree::allowances(&arguments.allow)?) else { return Ok(Want::Nothing) };
+    let Ok(resolved) = file::resolved(&plan, &arguments.allow) else { return Ok(Want::Nothing) };
     BakeOrder { resolved: &resolved, remote: None, sources: &sources, arguments }.want(environment)
 }
 
@@ -43,7 +43,7 @@ pub fn build(arguments: &BakeArguments, path: &Path, environment: &Environment, 
     let shard = arguments.shards.shard(&plan)?;
     let nodes: Vec<&PlanNode> = plan.nodes[shard.nodes(plan.nodes.len())].iter().collect();
     let sources = VariableSources::read(&[], &arguments.env_file)?;
-    let resolved = plan.resolved(agree::allowances(&arguments.allow)?)?;
+    let resolved = file::resolved(&plan, &arguments.allow)?;
     let order = BakeOrder { resolved: &resolved, remote: None, sources: &sources, arguments };
     let requests = order.requests(environment)?;
     order.check_allowed(&requests)?;

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::cli::bake::files;
+use crate::cli::bake::{agree, files};
 use crate::cli::environment::Environment;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::plan::Checkout;
+use crate::plan::bake::{BakeFile, ResolvedBake};
 use crate::plan::shared::{SHARED_PLAN_LIMIT, SharedCheckout, SharedPlan};
 use crate::source::git;
 
@@ -27,6 +28,20 @@ pub fn read(path: &Path) -> Result<SharedPlan> {
         return Err(Error::input(message).with_hint("all machines build with the same version"));
     }
     Ok(plan)
+}
+
+/// Returns the targets of `plan`, which is allowed what `allow` says, here.
+pub fn resolved(plan: &SharedPlan, allow: &[String]) -> Result<ResolvedBake> {
+    let mut tables = Vec::new();
+    for name in plan.files.keys() {
+        let file = BakeFile { name: name.clone(), text: String::new(), is_local: true };
+        if file.is_table() {
+            let text = files::read_named(Path::new(name))?;
+            let text = text.ok_or_else(|| Error::not_found(format!("there is no file {name}")))?;
+            tables.push(BakeFile { text, ..file });
+        }
+    }
+    plan.resolved(agree::allowances(allow, &tables)?, &tables)
 }
 
 /// Returns the version of this program.

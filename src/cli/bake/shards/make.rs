@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::{check, file, tags};
 use crate::cli::bake::build::{BakeMeans, BakeOrder};
 use crate::cli::bake::release::TargetRelease;
@@ -16,7 +14,7 @@ use crate::cli::print::{answer, answer_bytes};
 use crate::cli::progress::Reporter;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Map, Platform};
-use crate::plan::bake::{Allowances, BakeTarget, OutputEntry, ResolvedBake};
+use crate::plan::bake::{BakeTarget, OutputEntry, ResolvedBake};
 use crate::plan::shared::{
     ArrangedTarget, JobEngine, Jobs, SharedBase, SharedPlan, SharedTarget, arrange, definition_of,
 };
@@ -81,7 +79,10 @@ pub fn make(order: &BakeOrder<'_>, request: PlanRequest<'_>, environment: &Envir
             complete(&mut plan, builds, &requests, &releases)
         })
     })?;
-    check_definition(&plan, &planned)?;
+    for (name, target) in &mut plan.targets {
+        target.table = planned.targets.get(name).is_some_and(|target| target.table.is_some());
+    }
+    check_definition(&plan, &planned, &order.arguments.allow)?;
     reporter.finish();
     write(plan, request.file, (request.shards, request.jobs))
 }
@@ -231,14 +232,14 @@ fn shared_target(
 }
 
 /// Fails where the definition in the plan does not read as what it was made of.
-fn check_definition(plan: &SharedPlan, planned: &ResolvedBake) -> Result<()> {
-    let read = plan.resolved(Allowances::default())?;
-    let shown = |target: Option<&BakeTarget>| target.map(|target| serde_json::to_value(target).unwrap_or(Value::Null));
-    for name in planned.targets.keys() {
-        if shown(read.targets.get(name)) != shown(planned.targets.get(name)) {
-            return Err(Error::input(format!(
-                "target {name}: it cannot be written into a plan so that it reads the same"
-            )));
+fn check_definition(plan: &SharedPlan, planned: &ResolvedBake, allow: &[String]) -> Result<()> {
+    let read = file::resolved(plan, allow)?;
+    for (name, target) in &planned.targets {
+        // That is of definitions from elsewhere, of which there is no plan.
+        let meant = BakeTarget { has_context_here: false, ..target.clone() };
+        if read.targets.get(name) != Some(&meant) {
+            let message = format!("target {name}: it cannot be written into a plan so that it reads the same");
+            return Err(Error::input(message));
         }
     }
     Ok(())

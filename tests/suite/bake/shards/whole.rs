@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{System, TAG};
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::fake_registry::digest;
+use crate::support::fake_registry::{FakeRegistry, digest};
 use crate::support::program::Program;
 use crate::support::tool::{self, require};
 
@@ -216,4 +216,40 @@ fn names_of_a_definition_are_set_together_and_other_platforms_are_the_plans() {
             assert_eq!(of(&path), expected, "{path}");
         }
     }
+}
+
+#[test]
+fn the_images_of_an_ocibake_toml_are_shared_too() {
+    let registry = FakeRegistry::new();
+    let table = r#"
+platforms = ["linux/amd64", "linux/arm64"]
+[image.app]
+base = "target:lib"
+[[image.app.layer]]
+add = [{ from = "files", to = "/srv/" }]
+[image.app.config]
+cmd = ["/srv/000"]
+[image.lib]
+index = true
+base = "scratch"
+[[image.lib.layer]]
+add = [{ from = "common", to = "/common" }]
+[image.site]
+dockerfile = "site"
+contexts = { lib = "target:lib" }
+"#;
+    let system = System::without_git(&registry.address(), "", 2);
+    std::fs::remove_file(system.path().join("docker-bake.hcl")).unwrap();
+    std::fs::write(system.path().join("ocibake.toml"), table).unwrap();
+    std::fs::write(system.path().join("site"), "FROM lib\nCOPY files/001 /site\n").unwrap();
+    let one = system.made_by_one("many");
+    assert_eq!(one.lines().count(), 3, "{one}");
+    system.plan(&["--shards", "4"]).success();
+    for shard in ["4/4", "1/4", "3/4", "2/4"] {
+        system.shard(shard).success();
+    }
+    assert_eq!(system.join().success().stdout, one);
+    let changed = table.replace("/srv/000", "/srv/001");
+    std::fs::write(system.path().join("ocibake.toml"), changed).unwrap();
+    system.shard("1/4").failure(1).says(&["ocibake.toml is not the file that the plan was made of"]);
 }
