@@ -5,33 +5,22 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use super::{System, TAG};
+use crate::support::access::Access;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::fake_registry::{FakeRegistry, digest};
 use crate::support::program::Program;
 use crate::support::tool::{self, require};
 
-/// A request, as the registry's log has it.
-#[derive(Debug)]
-struct LoggedRequest {
-    method: String,
-    path: String,
+/// All that a registry has answered, in their order.
+fn accesses(registry: &DockerRegistry) -> Vec<Access> {
+    registry.requests().iter().map(|line| Access::parse(line)).collect()
 }
 
-impl LoggedRequest {
-    /// All that a registry has answered, in their order.
-    fn all(registry: &DockerRegistry) -> Vec<LoggedRequest> {
-        let read = |line: String| {
-            let mut parts = line.split(' ').map(str::to_owned);
-            LoggedRequest { method: parts.next().unwrap(), path: parts.next().unwrap() }
-        };
-        registry.requests().into_iter().map(read).collect()
-    }
-
-    /// The tag that it sets, with its repository; none where it does something else.
-    fn sets(&self) -> Option<(&str, &str)> {
-        let (repository, tag) = self.path.strip_prefix("/v2/")?.split_once("/manifests/")?;
-        (self.method == "PUT" && !tag.contains(':')).then_some((repository, tag))
-    }
+/// The tag that a request sets, with its repository; none where it does something else.
+fn set_by(request: &Access) -> Option<(&str, &str)> {
+    let (repository, tag) = request.path.strip_prefix("/v2/")?.split_once("/manifests/")?;
+    // A registry that takes several tags at once does so under the digest; this one takes none there.
+    (request.sets_tags() && !tag.contains(':')).then_some((repository, tag))
 }
 
 /// The digest of what a registry has under `name`, as it gives it to anybody.
@@ -48,23 +37,22 @@ fn start(machine: &Program, shard: &str) -> Child {
 }
 
 /// Whether a request sets a tag that is no result's.
-fn is_release(request: &&LoggedRequest) -> bool {
-    request.sets().is_some_and(|(repository, tag)| repository.starts_with("many/") && !tag.starts_with("plan-"))
+fn is_release(request: &&Access) -> bool {
+    set_by(request).is_some_and(|(repository, tag)| repository.starts_with("many/") && !tag.starts_with("plan-"))
 }
 
 fn results(registry: &DockerRegistry) -> usize {
-    let requests = LoggedRequest::all(registry);
-    requests.iter().filter_map(LoggedRequest::sets).filter(|(_, tag)| tag.starts_with("plan-")).count()
+    let requests = accesses(registry);
+    requests.iter().filter_map(set_by).filter(|(_, tag)| tag.starts_with("plan-")).count()
 }
 
 /// Checks that all tags were set, once each, and that nothing but tags was sent from the first of them on.
 #[track_caller]
 fn check_tags(registry: &DockerRegistry, targets: usize) {
-    let requests = LoggedRequest::all(registry);
+    let requests = accesses(registry);
     assert_eq!(requests.iter().filter(is_release).count(), 5 * targets);
     let first = requests.iter().position(|request| is_release(&request)).unwrap();
-    let sends = |request: &&LoggedRequest| !matches!(request.method.as_str(), "GET" | "HEAD");
-    let after: Vec<&LoggedRequest> = requests[first..].iter().filter(sends).collect();
+    let after: Vec<&Access> = requests[first..].iter().filter(|request| request.writes()).collect();
     assert!(after.iter().all(is_release), "{after:?}");
 }
 
@@ -80,7 +68,7 @@ fn three_shards_make_what_one_machine_makes() {
     let first = std::fs::read(system.plan_file()).unwrap();
     assert_eq!(system.plan(&["--shards", "3"]).success().stdout, named);
     assert_eq!(std::fs::read(system.plan_file()).unwrap(), first, "the same makes the same plan");
-    assert!(!LoggedRequest::all(&registry).iter().any(|request| request.path.contains("/many/")), "nothing is built");
+    assert!(!accesses(&registry).iter().any(|request| request.path.contains("/many/")), "nothing is built");
 
     let machines = [system.machine(), system.machine()];
     let children: Vec<Child> =
@@ -90,16 +78,16 @@ fn three_shards_make_what_one_machine_makes() {
     }
     let missing = ["4 of 12 nodes have no result", "t003/linux/amd64 (shard 3/3)", "no tag has been set"];
     system.join().failure(1).says(&missing);
-    assert_eq!(LoggedRequest::all(&registry).iter().filter(is_release).count(), 0);
+    assert_eq!(accesses(&registry).iter().filter(is_release).count(), 0);
 
     let third = system.machine().environment("JOB_COMPLETION_INDEX", "2");
     let built = third.run(["bake", "--plan", "plan.json", "--shard"]).success().stdout;
     assert_eq!(built.lines().count(), 4, "{built}");
-    let before = LoggedRequest::all(&registry).len();
+    let before = accesses(&registry).len();
     let again = system.machine().environment("CI_NODE_INDEX", "3").environment("CI_NODE_TOTAL", "3");
     assert_eq!(again.run(["bake", "--plan", "plan.json", "--shard"]).success().stdout, built);
-    let asked = LoggedRequest::all(&registry).split_off(before);
-    assert!(asked.iter().all(|request| matches!(request.method.as_str(), "GET" | "HEAD")), "a look-up: {asked:?}");
+    let asked = accesses(&registry).split_off(before);
+    assert!(!asked.iter().any(Access::writes), "a look-up: {asked:?}");
 
     assert_eq!(system.join().success().stdout, one);
     for target in ["t000", "t001", "t002", "t003", "t004", "t005"] {
@@ -109,10 +97,10 @@ fn three_shards_make_what_one_machine_makes() {
         }
     }
     check_tags(&registry, 6);
-    let before = LoggedRequest::all(&registry).len();
+    let before = accesses(&registry).len();
     assert_eq!(system.join().success().stdout, one, "a join that is repeated says the same");
-    let asked = LoggedRequest::all(&registry).split_off(before);
-    assert!(asked.iter().all(|request| matches!(request.method.as_str(), "GET" | "HEAD")), "{asked:?}");
+    let asked = accesses(&registry).split_off(before);
+    assert!(!asked.iter().any(Access::writes), "{asked:?}");
 }
 
 /// The most requests that docs/scale.md says it takes, by the first cell of their row.
@@ -131,7 +119,7 @@ fn eighty_nodes_over_eight_shards_one_of_which_is_killed() {
     let registry = DockerRegistry::in_memory();
     let system = System::new(&registry.address(), TARGETS);
     let one = system.made_by_one("many");
-    let requests = || LoggedRequest::all(&registry).len();
+    let requests = || accesses(&registry).len();
     let before = requests();
     system.plan(&["--shards", "8"]).success();
     assert!(requests() - before <= documented("a plan, for each base"));
@@ -196,7 +184,7 @@ fn names_of_a_definition_are_set_together_and_other_platforms_are_the_plans() {
     many.machine().run(["bake", "--push", "--plan", "plan.json", "--shards", "2"]).success();
     many.shard("1/2").success();
     many.shard("2/2").success();
-    assert_eq!(LoggedRequest::all(&registry).iter().filter(is_release).count(), 0);
+    assert_eq!(accesses(&registry).iter().filter(is_release).count(), 0);
     let joined = many.machine().run(["bake", "--plan", "plan.json", "--join", "--image-refs", "refs"]).success().stdout;
     assert_eq!(joined.lines().count(), 6, "{joined}");
     let refs = std::fs::read_to_string(many.path().join("refs")).unwrap();
